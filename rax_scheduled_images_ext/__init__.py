@@ -1,0 +1,1 @@
+"""Scheduled server images for the ``nova`` command line."""

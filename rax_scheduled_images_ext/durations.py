@@ -1,0 +1,24 @@
+"""Lengths of time as people write them: ``26h``, ``10d``, ``1d12h``."""
+
+from __future__ import annotations
+
+import re
+
+_SECONDS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
+_PART = re.compile(r"(\d+(?:\.\d+)?)([wdhms])", re.ASCII)
+_WHOLE = re.compile(rf"(?:{_PART.pattern})+", re.ASCII)
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds that ``text`` stands for.
+
+    A number with a unit (w, d, h, m or s), or several of them in a row.
+
+    :raises ValueError: for anything else; the text says what is allowed.
+    """
+    if not _WHOLE.fullmatch(text):
+        raise ValueError(
+            f"'{text}' is not a duration: write a number and w, d, h, m or s,"
+            " such as 26h or 1d12h"
+        )
+    return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))

@@ -1,0 +1,1 @@
+"""The modules that novaclient loads as extensions."""

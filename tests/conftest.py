@@ -1,0 +1,28 @@
+"""What every test starts from: no cloud of the person's own, and no home."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Whatever of these is set would send a test to a real cloud.
+CLOUD_VARIABLES = ("OS_", "NOVA", "SANDBOX_")
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Hide the person's cloud, proxies and home; the new, empty home comes back."""
+    for name in list(os.environ):
+        if name.startswith(CLOUD_VARIABLES) or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / ".config"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / ".cache"))
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    return home

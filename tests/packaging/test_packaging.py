@@ -1,0 +1,88 @@
+"""What is uploaded: it builds, it is whole, and it works without the extras."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from importlib.metadata import distribution, entry_points
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = [
+    "scheduled-images-enable",
+    "scheduled-images-disable",
+    "scheduled-images-show",
+    "image-list",
+    "image-show",
+    "image-meta",
+    "image-delete",
+]
+
+
+def run(*command: str | Path) -> str:
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "build", "--outdir", folder)
+    return folder
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(built: Path) -> None:
+    (wheel,) = built.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {name.split("/")[0] for name in names}
+    assert len(tops) == 2
+    assert "rax_scheduled_images_ext" in tops
+    assert "rax_scheduled_images_ext/py.typed" in names
+    assert "rax_scheduled_images_ext/nova/schedules.py" in names
+    assert any(name.endswith("/LICENSE") for name in names)
+
+
+def test_the_sdist_holds_what_the_tests_need(built: Path) -> None:
+    (sdist,) = built.glob("*.tar.gz")
+    names = {n.partition("/")[2] for n in tarfile.open(sdist).getnames()}
+    assert {"LICENSE", "README.rst", "CHANGELOG.rst", "tox.ini", "setup.cfg"} <= names
+    assert "tests/functional/conftest.py" in names
+
+
+def test_twine_finds_nothing_to_say(built: Path) -> None:
+    run(sys.executable, "-m", "twine", "check", "--strict", *built.iterdir())
+
+
+def test_the_requirements_are_those_of_the_documents() -> None:
+    required = distribution("rax-scheduled-images-ext").requires or []
+    runtime = {r.split(">")[0] for r in required if "extra" not in r}
+    assert runtime == {"pbr", "prettytable", "python-novaclient", "requests", "six"}
+
+
+def test_the_entry_points_load() -> None:
+    ours = [e for e in entry_points(group="novaclient.extension") if "rax_" in e.value]
+    assert len(ours) == 3
+    for entry_point in ours:
+        entry_point.load()
+
+
+def test_nova_lists_the_commands() -> None:
+    listed = run(Path(sys.executable).with_name("nova"), "help")
+    for command in COMMANDS:
+        assert f"\n    {command} " in listed or f"\n    {command}\n" in listed, command
+
+
+def test_the_sandbox_without_its_extra_says_what_it_needs() -> None:
+    sandbox = Path(sys.executable).with_name("scheduled-images-sandbox")
+    done = subprocess.run([sandbox, "demo"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "scheduled-images-sandbox: error: the sandbox needs flask:"
+        " pip install 'rax-scheduled-images-ext[sandbox]'\n"
+    )

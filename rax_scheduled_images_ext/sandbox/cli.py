@@ -1,0 +1,267 @@
+"""``scheduled-images-sandbox``: a cloud to try things on, from the command line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import requests
+
+from ..durations import parse_duration
+from .environment import client_environment
+from .options import (
+    DEFAULT_PORT,
+    Parser,
+    between,
+    checked,
+    cloud_options,
+    running_options,
+)
+from .tour import SETTINGS, Tour, TourFailed
+
+if TYPE_CHECKING:
+    from . import Sandbox
+
+PROG = "scheduled-images-sandbox"
+
+# Seconds to reach a sandbox, and for it to live through what it is advanced by.
+_TIMEOUT = (5, 600)
+
+
+class _Failed(Exception):
+    """A command that could not be done; the text is the one line to print."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    :returns: the exit status: 0 done, 1 failed, 130 interrupted; of ``exec``, the
+        command's own, 126 or 127 where it cannot be started and 128 + n where
+        signal n ended it.
+    :raises SystemExit: with status 2 for bad usage.
+    """
+    options, command = _split(sys.argv[1:] if argv is None else argv)
+    parser = _parser()
+    args = parser.parse_args(options)
+    if (command is not None) != (args.func is _exec) or command == []:
+        parser.error("exec, and only exec, takes a command: exec -- CMD [ARG...]")
+    args.command = command
+    try:
+        status: int = args.func(args)
+        sys.stdout.flush()
+    except (_Failed, TourFailed) as error:
+        print(f"{PROG}: error: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # Nobody reads on: leave nothing that the interpreter would flush at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+def _split(argv: Sequence[str]) -> tuple[list[str], list[str] | None]:
+    """Part our own arguments from the command behind ``--``."""
+    if "--" not in argv:
+        return list(argv), None
+    cut = list(argv).index("--")
+    return list(argv[:cut]), list(argv[cut + 1 :])
+
+
+# The commands
+
+
+def _run(args: argparse.Namespace) -> int:
+    stop = threading.Event()
+
+    def stopped(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stopped)
+    with _sandbox(args, port=args.port) as sandbox:
+        _print_exports(sandbox.env())
+        stop.wait()
+    return 0
+
+
+def _exec(args: argparse.Namespace) -> int:
+    with _sandbox(args, port=0) as sandbox:
+        return _execute(args.command, client_environment(sandbox.env()))
+
+
+def _execute(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    try:
+        process = subprocess.Popen(command, env=environment)
+    except OSError as error:
+        print(f"{PROG}: cannot start '{command[0]}': {error.strerror}", file=sys.stderr)
+        return 127 if isinstance(error, FileNotFoundError) else 126
+    before = signal.signal(
+        signal.SIGTERM, lambda number, _: process.send_signal(number)
+    )
+    try:
+        while True:
+            try:
+                status = process.wait()
+                break
+            except KeyboardInterrupt:
+                continue  # The command had it too, and decides what it means.
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return status if status >= 0 else 128 - status
+
+
+def _env(args: argparse.Namespace) -> int:
+    _print_exports(_ask(args.url, "GET", "env", params={"user": args.user}))
+    return 0
+
+
+def _advance(args: argparse.Namespace) -> int:
+    print(_ask(args.url, "POST", "advance", json={"seconds": args.duration})["now"])
+    return 0
+
+
+def _state(args: argparse.Namespace) -> int:
+    print(json.dumps(_ask(args.url, "GET", "state"), indent=2))
+    return 0
+
+
+def _demo(_args: argparse.Namespace) -> int:
+    with _start(**SETTINGS) as sandbox:
+        Tour(sandbox, print).run()
+    return 0
+
+
+def _sandbox(args: argparse.Namespace, port: int) -> Sandbox:
+    """Start the cloud that the options describe."""
+    return _start(
+        like=args.like,
+        servers=args.servers,
+        images_per_server=args.images_per_server,
+        state=args.state,
+        start=args.start,
+        speed=args.speed,
+        seed=args.seed,
+        latency=args.latency,
+        max_limit=args.max_limit,
+        port=port,
+        verbose=args.verbose,
+    )
+
+
+def _start(**settings: Any) -> Sandbox:
+    try:
+        from . import Sandbox
+    except ModuleNotFoundError as error:
+        raise _Failed(
+            f"the sandbox needs {error.name}: pip install"
+            " 'rax-scheduled-images-ext[sandbox]'"
+        ) from error
+    try:
+        return Sandbox(**settings)
+    except OSError as error:
+        raise _Failed(
+            f"cannot listen on port {settings['port']}: {error.strerror}"
+        ) from error
+
+
+def _print_exports(variables: Mapping[str, str]) -> None:
+    for name, value in sorted(variables.items()):
+        print(f"export {name}={shlex.quote(value)}")
+    sys.stdout.flush()
+
+
+def _ask(url: str | None, method: str, path: str, **arguments: Any) -> Any:
+    """Send one request to a running sandbox and return the JSON that it answers."""
+    root = _root(url)
+    with requests.Session() as session:
+        session.trust_env = False  # A proxy cannot reach this machine's loopback.
+        try:
+            answer = session.request(
+                method, f"{root}/sandbox/{path}", timeout=_TIMEOUT, **arguments
+            )
+            body = answer.json()
+        except requests.JSONDecodeError as error:
+            raise _Failed(f"what answers at {root} is no sandbox") from error
+        except requests.RequestException as error:
+            raise _Failed(
+                f"no sandbox answers at {root}: start one with run"
+            ) from error
+    if not answer.ok:
+        raise _Failed(body["error"])
+    return body
+
+
+def _root(url: str | None) -> str:
+    """Find the running sandbox: as told, or by the variables that it exports."""
+    environment = os.environ
+    found = url or environment.get("SANDBOX_URL") or environment.get("OS_AUTH_URL")
+    parts = urlsplit(found or f"http://127.0.0.1:{DEFAULT_PORT}")
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise _Failed(
+            f"'{found}' is not a sandbox's address, such as http://127.0.0.1:8740"
+        )
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+# What may be written on the command line
+
+
+def _parser() -> Parser:
+    parser = Parser(prog=PROG, description=__doc__, allow_abbrev=False)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(
+        name: str,
+        func: Callable[[argparse.Namespace], int],
+        summary: str,
+        *parents: Parser,
+        usage: str | None = None,
+    ) -> Parser:
+        added = commands.add_parser(
+            name,
+            help=summary,
+            description=summary,
+            usage=usage,
+            parents=list(parents),
+            allow_abbrev=False,
+        )
+        added.set_defaults(func=func)
+        return added
+
+    cloud, running = cloud_options(), running_options()
+    run = command("run", _run, "start a cloud and keep it until interrupted", cloud)
+    run.add_argument(
+        "--port",
+        type=between(int, 0, 65535),
+        default=DEFAULT_PORT,
+        metavar="N",
+        help="where to listen, 0 for any free port (default: %(default)s)",
+    )
+    command(
+        "exec",
+        _exec,
+        "run a command against a fresh cloud; its exit status comes back",
+        cloud,
+        usage=f"{PROG} exec [options] -- CMD [ARG...]",
+    )
+    env = command("env", _env, "print a running cloud's export lines", running)
+    env.add_argument("--user", default="admin", help="whose (default: %(default)s)")
+    advance = command("advance", _advance, "move a running cloud's time on", running)
+    advance.add_argument(
+        "duration", type=checked(parse_duration), metavar="DURATION", help="such as 10d"
+    )
+    command("state", _state, "print what a running cloud holds, as JSON", running)
+    command("demo", _demo, "the tour: real nova commands, their output checked")
+    return parser

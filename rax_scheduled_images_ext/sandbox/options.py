@@ -1,0 +1,129 @@
+"""The options of ``scheduled-images-sandbox`` and the values that they take."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+DEFAULT_PORT = 8740
+
+_Number = TypeVar("_Number", int, float)
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the usage in front of it."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the line and exit with status 2."""
+        self.exit(2, f"{self.prog}: error: {message}\n")
+
+
+def running_options() -> Parser:
+    """Return the options of commands that talk to a running sandbox."""
+    options = Parser(add_help=False)
+    options.add_argument(
+        "--url",
+        help="the sandbox's address (default: $SANDBOX_URL, or $OS_AUTH_URL, or"
+        f" this machine's port {DEFAULT_PORT})",
+    )
+    return options
+
+
+def cloud_options() -> Parser:
+    """Return the options of commands that start a cloud."""
+    options = Parser(add_help=False)
+    add = options.add_argument
+    add("--like", choices=("openstack", "rackspace"), default="openstack")
+    add(
+        "--servers",
+        type=between(int, 0, 1_000_000),
+        default=0,
+        metavar="N",
+        help="how many servers more than the usual ones",
+    )
+    add(
+        "--images-per-server",
+        type=between(int, 0, 65535),
+        default=0,
+        metavar="M",
+        help="how many daily images each of those has",
+    )
+    add("--state", type=Path, metavar="FILE", help="keep the cloud in this file")
+    add(
+        "--start",
+        type=checked(parse_moment),
+        metavar="TIME",
+        help="what a new cloud's clock shows, such as 2026-01-01T00:00:00Z"
+        " (default: now)",
+    )
+    add(
+        "--speed",
+        type=between(float, 0, 1_000_000),
+        default=1.0,
+        metavar="X",
+        help="virtual seconds a second; 0: only advance moves time (default: 1)",
+    )
+    add("--seed", type=between(int, 0, 2**63 - 1), default=1, metavar="N")
+    add(
+        "--latency",
+        type=between(float, 0, 60),
+        default=0.0,
+        metavar="SECONDS",
+        help="how long every answer takes at least",
+    )
+    add(
+        "--max-limit",
+        type=between(int, 1, 1_000_000),
+        default=1000,
+        metavar="N",
+        help="the most entries on a page (default: %(default)s)",
+    )
+    add("-v", "--verbose", action="store_true", help="a line a request, on stderr")
+    return options
+
+
+def between(
+    number: Callable[[str], _Number], least: _Number, most: _Number
+) -> Callable[[str], _Number]:
+    """Return an argument type: a number from ``least`` to ``most``."""
+    kind = "a whole number" if number is int else "a number"
+
+    def convert(text: str) -> _Number:
+        try:
+            value = number(text)
+        except ValueError:
+            value = None
+        if value is None or not least <= value <= most:
+            raise argparse.ArgumentTypeError(
+                f"'{text}' is not allowed: {kind} from {least} to {most}"
+            )
+        return value
+
+    return convert
+
+
+def checked(parse: Callable[[str], float]) -> Callable[[str], float]:
+    """Let argparse print what ``parse`` finds wrong."""
+
+    def convert(text: str) -> float:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return convert
+
+
+def parse_moment(text: str) -> float:
+    """Return the unix seconds of an ISO 8601 time; without an offset it is UTC."""
+    try:
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+        return aware.timestamp()
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"'{text}' is not a time: write it as 2026-01-01T00:00:00Z"
+        ) from None

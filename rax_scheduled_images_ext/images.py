@@ -1,16 +1,36 @@
-"""Server images: one shape, whatever API it came from."""
+"""Server images: one shape, whatever API it came from, and the stores of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timezone
+from itertools import islice
+from typing import Any, TypeVar
+
+from .errors import InvalidValue, NoMatch, NoSuchImage, SeveralMatches
+from .servers import looks_like_id
+from .transport import Answer
+
+Result = TypeVar("Result")
 
 # The service finds "its" images by this one piece of metadata; whoever removes
 # it keeps the image for good.
 MARKER_KEY = "org.openstack__1__created_by"
 MARKER_VALUE = "scheduled_images_service"
 SERVER_KEY = "instance_uuid"
+
+#: What the image service itself says about an image; all else is metadata.
+ATTRIBUTES = frozenset(
+    "checksum container_format created_at deleted deleted_at direct_url disk_format"
+    " file id location locations min_disk min_ram name os_hash_algo os_hash_value"
+    " os_hidden owner protected schema self size status stores tags updated_at"
+    " virtual_size visibility".split()
+)
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|\+00:?00)?", re.ASCII)
+_LONGEST_KEY = 255
 
 
 @dataclass(frozen=True)
@@ -40,3 +60,191 @@ class ServerImage:
     def scheduled(self) -> bool:
         """Whether the scheduled images service takes the image for its own."""
         return self.metadata.get(MARKER_KEY) == MARKER_VALUE
+
+
+class ImageStore(ABC):
+    """Where a cloud keeps its images; :func:`image_store` opens the right one.
+
+    An image is a :class:`ServerImage`, anything else with an ``id``, or an ID.
+    Besides the errors named below every call raises novaclient's exceptions for
+    a refusal, :class:`.errors.UnexpectedAnswer` for an answer that makes no
+    sense, and keystoneauth's if no answer came.
+    """
+
+    @abstractmethod
+    def get(self, image: object) -> ServerImage:
+        """Return an image as it is now.
+
+        :raises NoSuchImage: if there is none with this ID.
+        """
+
+    @abstractmethod
+    def set_metadata(self, image: object, metadata: Mapping[str, str]) -> None:
+        """Add these pieces of metadata, or change those that are there.
+
+        :raises InvalidValue: for a key that no metadata can have.
+        :raises NoSuchImage: if there is no such image.
+        """
+
+    @abstractmethod
+    def delete_metadata(self, image: object, keys: Iterable[str]) -> None:
+        """Take metadata away; what is not there, or no longer, is no error.
+
+        :raises InvalidValue: for a key that no metadata can have.
+        :raises NoSuchImage: if there is no such image.
+        """
+
+    @abstractmethod
+    def delete(self, image: object) -> None:
+        """Delete an image for good.
+
+        :raises NoSuchImage: if there is no such image.
+        """
+
+    def list(
+        self,
+        *,
+        name: str | None = None,
+        server_id: str | None = None,
+        scheduled: bool = False,
+        limit: int | None = None,
+    ) -> Iterator[ServerImage]:
+        """Yield the images this user can use, page after page, as they are needed.
+
+        :param name: only those with exactly this name.
+        :param server_id: only those made of this server.
+        :param scheduled: only those the scheduled images service counts as its own.
+        :param limit: no more than this many; also the size of a page.
+        """
+        images = (
+            image
+            for image in self._list(name, server_id, scheduled, limit)
+            if name in (None, image.name)
+            and server_id in (None, image.server_id)
+            and (image.scheduled or not scheduled)
+        )
+        return islice(images, limit)
+
+    @abstractmethod
+    def _list(
+        self,
+        name: str | None,
+        server_id: str | None,
+        scheduled: bool,
+        limit: int | None,
+    ) -> Iterator[ServerImage]:
+        """Yield at least the images asked for: services filter as well as they can."""
+
+    def find(self, wanted: str) -> ServerImage:
+        """Return the image whose ID or name is ``wanted``.
+
+        :raises NoMatch: if there is none.
+        :raises SeveralMatches: if it is the name of several.
+        """
+        return self.with_image(wanted, self._known)
+
+    def with_image(self, wanted: str, action: Callable[[object], Result]) -> Result:
+        """Run ``action`` with the image whose ID or name is ``wanted``.
+
+        What looks like an ID is handed on as it is, at the cost of no request;
+        only if ``action`` then meets :class:`.errors.NoSuchImage` is it a name.
+
+        :raises NoMatch: if no image has that ID or name.
+        :raises SeveralMatches: if it is the name of several.
+        """
+        if looks_like_id(wanted):
+            try:
+                return action(wanted)
+            except NoSuchImage:
+                pass
+        images = {image.id: image for image in self.list(name=wanted)}
+        if not images:
+            raise NoMatch("image", wanted)
+        if len(images) > 1:
+            raise SeveralMatches("image", wanted, list(images))
+        return action(next(iter(images.values())))
+
+    def _known(self, image: object) -> ServerImage:
+        """Return what is known of an image, asking only if nothing is."""
+        return image if isinstance(image, ServerImage) else self.get(image)
+
+
+def image_store(cs: Any) -> ImageStore:
+    """Open the image store of the cloud of a novaclient client.
+
+    That is its image service, or compute's proxy of one where the catalog lists
+    none in the region. No request is sent but for a token, if there is none yet.
+    """
+    from novaclient.client import SessionClient
+
+    from .images_compute import ComputeImages
+    from .images_glance import GlanceImages
+
+    def client(**options: Any) -> Any:
+        # A client of its own: novaclient's way of turning its one client to
+        # another service for a while lets two threads disturb each other.
+        new = SessionClient(
+            session=cs.client.session,
+            auth=cs.client.auth,
+            interface=cs.client.interface,
+            region_name=cs.client.region_name,
+            user_agent=cs.client.user_agent,
+            logger=cs.client.logger,
+            timings=cs.client.timings,
+            **options,
+        )
+        new.times = cs.client.times
+        return new
+
+    endpoint = client(service_type="image").get_endpoint()
+    if endpoint:
+        return GlanceImages.at(endpoint, client)
+    return ComputeImages.like(cs.client, client)
+
+
+def check_key(key: str) -> str:
+    """Return a metadata key that an image can have.
+
+    :raises InvalidValue: for any other.
+    """
+    if not key or len(key) > _LONGEST_KEY:
+        raise InvalidValue(
+            f"'{key}' is not a metadata key: one has 1 to {_LONGEST_KEY} characters"
+        )
+    if key in ATTRIBUTES:
+        raise InvalidValue(f"'{key}' is an attribute of the image itself, not metadata")
+    return key
+
+
+def read_time(text: object) -> datetime | None:
+    """Return the UTC time an API wrote, None for what is no time."""
+    found = _TIME.fullmatch(text) if isinstance(text, str) else None
+    if not found:
+        return None
+    try:
+        return datetime.fromisoformat(found[1]).replace(tzinfo=timezone.utc)
+    except ValueError:
+        return None
+
+
+def read_metadata(answer: Answer, metadata: Any) -> dict[str, str]:
+    """Return metadata with every value as text."""
+    if not isinstance(metadata, dict):
+        raise answer.unexpected("with an image whose metadata is not a JSON object")
+    return {
+        key: value if isinstance(value, str) else "" if value is None else str(value)
+        for key, value in metadata.items()
+    }
+
+
+def read_id(answer: Answer, image: Mapping[str, Any]) -> str:
+    """Return the ID of an image in an answer."""
+    image_id = image.get("id")
+    if not isinstance(image_id, str) or not image_id:
+        raise answer.unexpected("with an image that has no ID")
+    return image_id
+
+
+def read_number(number: object) -> int | None:
+    """Return a number an API wrote, None for what is none."""
+    return number if isinstance(number, int) else None

@@ -1,0 +1,163 @@
+"""Images as the image service (Glance, API version 2) has them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from .errors import NoSuchImage
+from .images import (
+    ATTRIBUTES,
+    MARKER_KEY,
+    MARKER_VALUE,
+    SERVER_KEY,
+    ImageStore,
+    ServerImage,
+    check_key,
+    read_id,
+    read_metadata,
+    read_number,
+    read_time,
+)
+from .transport import Answer, Transport, path, resource_id
+
+# What compute makes of the image service's words.
+_STATUS = {
+    "queued": "SAVING",
+    "saving": "SAVING",
+    "uploading": "SAVING",
+    "importing": "SAVING",
+    "active": "ACTIVE",
+    "killed": "ERROR",
+    "deleted": "DELETED",
+    "pending_delete": "DELETED",
+    "deactivated": "DEACTIVATED",
+}
+_PROGRESS = {
+    "queued": 25,
+    "saving": 50,
+    "uploading": 50,
+    "importing": 50,
+    "active": 100,
+}
+_PATCH = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
+_PAGE = 1000
+_RACES = 5
+
+
+@dataclass(frozen=True)
+class GlanceImages(ImageStore):
+    """The images of an image service."""
+
+    transport: Transport
+
+    @classmethod
+    def at(cls, endpoint: str, client: Callable[..., Any]) -> GlanceImages:
+        """Open the service at a catalog's URL, which may or may not say ``/v2``."""
+        url = endpoint.rstrip("/")
+        if not re.search(r"/v2(\.\d+)?(/|$)", urlsplit(url).path):
+            url = re.sub(r"/v\d+(\.\d+)?$", "", url) + "/v2"
+        override = url.replace("%", "%%")
+        return cls(
+            Transport(client(service_type="image", endpoint_override=override), "image")
+        )
+
+    def get(self, image: object) -> ServerImage:
+        image_id = resource_id(image)
+        answer = self._of(image_id, "GET")
+        return _image(answer, answer.document())
+
+    def set_metadata(self, image: object, metadata: Mapping[str, str]) -> None:
+        # `add` also replaces what is there, in RFC 6902 as in the service.
+        changes = [
+            {"op": "add", "path": _pointer(key), "value": value}
+            for key, value in metadata.items()
+        ]
+        if changes:
+            self._patch(resource_id(image), changes).document()
+
+    def delete_metadata(self, image: object, keys: Iterable[str]) -> None:
+        # All changes of a request fail together if one key is not there.
+        pointers = {key: _pointer(key) for key in keys}
+        known = self._known(image)
+        for _ in range(_RACES):
+            changes = [
+                {"op": "remove", "path": pointer}
+                for key, pointer in pointers.items()
+                if key in known.metadata
+            ]
+            if not changes:
+                return
+            answer = self._patch(known.id, changes)
+            if answer.status != 409:
+                answer.document()
+                return
+            known = self.get(known.id)
+        raise answer.error()
+
+    def delete(self, image: object) -> None:
+        self._of(resource_id(image), "DELETE").empty()
+
+    def _list(
+        self,
+        name: str | None,
+        server_id: str | None,
+        scheduled: bool,
+        limit: int | None,
+    ) -> Iterator[ServerImage]:
+        query: dict[str, Any] = {"limit": limit or _PAGE}
+        # A name that begins so would be read as a list of names.
+        if name is not None and not name.startswith("in:"):
+            query["name"] = name
+        if server_id is not None:
+            query[SERVER_KEY] = server_id
+        if scheduled:
+            query[MARKER_KEY] = MARKER_VALUE
+        for answer in self.transport.pages("/images", query, _next_page):
+            for image in answer.parts("images"):
+                yield _image(answer, image)
+
+    def _patch(self, image_id: str, changes: list[dict[str, str]]) -> Answer:
+        return self._of(image_id, "PATCH", body=changes, headers=_PATCH)
+
+    def _of(self, image_id: str, method: str, **options: Any) -> Answer:
+        answer = self.transport.send(method, path("images", image_id), **options)
+        if answer.status == 404:
+            raise NoSuchImage(image_id)
+        return answer
+
+
+def _pointer(key: str) -> str:
+    """Return the JSON pointer of a piece of metadata."""
+    return "/" + check_key(key).replace("~", "~0").replace("/", "~1")
+
+
+def _next_page(answer: Answer) -> str | None:
+    following = answer.document().get("next")
+    return None if following is None else str(following)
+
+
+def _image(answer: Answer, image: Mapping[str, Any]) -> ServerImage:
+    """Read one image of an answer."""
+    metadata = read_metadata(
+        answer, {key: image[key] for key in image if key not in ATTRIBUTES}
+    )
+    status = str(image.get("status"))
+    protected = image.get("protected")
+    return ServerImage(
+        id=read_id(answer, image),
+        name=str(image.get("name") or ""),
+        status=_STATUS.get(status, "UNKNOWN"),
+        created=read_time(image.get("created_at")),
+        updated=read_time(image.get("updated_at")),
+        size=read_number(image.get("size")),
+        min_disk=read_number(image.get("min_disk")) or 0,
+        min_ram=read_number(image.get("min_ram")) or 0,
+        progress=_PROGRESS.get(status, 0),
+        server_id=metadata.get(SERVER_KEY),
+        protected=protected if isinstance(protected, bool) else None,
+        metadata=metadata,
+    )

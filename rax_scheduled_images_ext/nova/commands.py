@@ -1,0 +1,126 @@
+"""What the commands of the ``nova`` shell have in common."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn, TypeVar
+
+from novaclient import utils
+
+from ..errors import InvalidValue
+from ..formatting import FORMATS, Column
+
+LOG = logging.getLogger(__name__)
+
+Command = Callable[..., None]
+Item = TypeVar("Item")
+
+_NOVACLIENT = "novaclient.exceptions"
+# Neither servers nor images can have a longer name.
+_LONGEST_NAME = 255
+
+
+def argument(*flags: str, **options: Any) -> Callable[[Command], Command]:
+    """Declare an argument of a command; the options are argparse's."""
+
+    def declare(command: Command) -> Command:
+        utils.add_arg(command, *flags, **options)
+        return command
+
+    return declare
+
+
+def checked(parse: Callable[[str], Item]) -> Callable[[str], Item]:
+    """Turn a parser's complaint into a usage error of the command line."""
+
+    def parsed(text: str) -> Item:
+        try:
+            return parse(text)
+        except InvalidValue as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parsed
+
+
+def name_or_id(text: str) -> str:
+    """Return what may be the name or the ID of something.
+
+    :raises InvalidValue: for what cannot be.
+    """
+    if not 0 < len(text) <= _LONGEST_NAME:
+        raise InvalidValue(
+            f"'{text}' is not a name or ID: one has 1 to {_LONGEST_NAME} characters"
+        )
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidValue(f"{text!a} is not a name or ID: it is no text") from None
+    return text
+
+
+def format_name(text: str) -> str:
+    """Return the name of an output format.
+
+    Not argparse's ``choices``: novaclient cuts the list of them from the message.
+
+    :raises InvalidValue: for any other.
+    """
+    if text not in FORMATS:
+        raise InvalidValue(f"'{text}' is not a format: use one of {', '.join(FORMATS)}")
+    return text
+
+
+def label(error: Exception) -> str:
+    """Return the class name users are told: novaclient's own where there is one."""
+    names = [c.__name__ for c in type(error).__mro__ if c.__module__ == _NOVACLIENT]
+    return names[0] if names else type(error).__name__
+
+
+def error_line(_item: object, error: Exception) -> str:
+    """Return what novaclient's shell prints of an error."""
+    return f"ERROR ({label(error)}): {error}"
+
+
+def attempt(
+    items: Iterable[Item],
+    action: Callable[[Item], object],
+    line: Callable[[Item, Exception], str] = error_line,
+) -> bool:
+    """Do ``action`` to every item, whatever becomes of the others.
+
+    Each failure is told on stderr, as one line. Returns whether there was none.
+    """
+    done = True
+    for item in items:
+        try:
+            action(item)
+        except Exception as error:
+            LOG.debug("%s", error, exc_info=True)
+            print(" ".join(line(item, error).splitlines()), file=sys.stderr)
+            done = False
+    return done
+
+
+def finish(done: bool) -> None:
+    """End the command with status 1 unless all was done."""
+    if not done:
+        raise SystemExit(1)
+
+
+def show(columns: Sequence[Column[Any]], rows: Sequence[Any], name: str) -> None:
+    """Print rows in the format of this name."""
+    text = FORMATS[name](columns, rows)
+    if text:
+        print(text)
+
+
+def usage_error(command: str, text: str) -> NoReturn:
+    """End the command as novaclient's parser does for a wrong argument."""
+    print(
+        f"error: {text}\nTry 'nova help {command}' for more information.",
+        file=sys.stderr,
+    )
+    raise SystemExit(2)

@@ -1,0 +1,185 @@
+"""Schedules of server images: what they are, and the calls that change them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from novaclient import base
+
+from .errors import InvalidValue, NoSchedule, NoSuchServer, NotOffered
+from .transport import Answer, Transport, as_text, path, resource_id
+
+ALIAS = "rax-si-image-schedule"
+KEY = "image_schedule"
+DAYS = (
+    "SUNDAY",
+    "MONDAY",
+    "TUESDAY",
+    "WEDNESDAY",
+    "THURSDAY",
+    "FRIDAY",
+    "SATURDAY",
+)
+#: How many images a schedule may keep; both limits are allowed.
+LEAST_RETENTION, MOST_RETENTION = 1, 65535
+
+
+@dataclass(frozen=True)
+class ImageSchedule:
+    """A schedule: how many images stay, and on which UTC day one is made.
+
+    ``day_of_week`` is an upper-case English name, None for a daily schedule.
+    """
+
+    retention: int
+    day_of_week: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """``daily`` or ``weekly``."""
+        return "weekly" if self.day_of_week else "daily"
+
+    def to_body(self) -> dict[str, Any]:
+        """Return the schedule as the API takes it."""
+        body: dict[str, Any] = {"retention": self.retention}
+        if self.day_of_week is not None:
+            body["day_of_week"] = self.day_of_week
+        return {KEY: body}
+
+    @classmethod
+    def from_answer(cls, answer: Answer) -> ImageSchedule:
+        """Read the schedule from an answer.
+
+        A retention may come as JSON text: the service echoes what it was sent.
+
+        :raises UnexpectedAnswer: for an answer that holds no schedule.
+        """
+        part = answer.part(KEY)
+        retention, day = part.get("retention"), part.get("day_of_week")
+        if isinstance(retention, bool) or not re.fullmatch(
+            "[0-9]{1,9}", str(retention), re.ASCII
+        ):
+            raise answer.unexpected("without a 'retention' that is a number")
+        if not (day is None or (isinstance(day, str) and day)):
+            raise answer.unexpected("with a 'day_of_week' that is not a day")
+        return cls(int(str(retention)), day.upper() if day else None)
+
+
+def parse_retention(text: str) -> int:
+    """Return the number of images to keep that ``text`` stands for.
+
+    :raises InvalidValue: for anything but a whole number from 1 to 65535.
+    """
+    if re.fullmatch("0*[0-9]{1,5}", text, re.ASCII):
+        number = int(text)
+        if LEAST_RETENTION <= number <= MOST_RETENTION:
+            return number
+    raise InvalidValue(
+        f"'{text}' is not a retention: a whole number from {LEAST_RETENTION} to"
+        f" {MOST_RETENTION}"
+    )
+
+
+def parse_day(text: str) -> str:
+    """Return the upper-case day of the week that ``text`` names or abbreviates.
+
+    :raises InvalidValue: for what names no day, or could name two.
+    """
+    days = [day for day in DAYS if text.isascii() and day.startswith(text.upper())]
+    if len(days) == 1:
+        return days[0]
+    allowed = ", ".join(day.lower() for day in DAYS)
+    if text and days:
+        both = " or ".join(day.lower() for day in days)
+        raise InvalidValue(f"'{text}' may be {both}: write more of one of {allowed}")
+    raise InvalidValue(f"'{text}' is not a day of the week: use one of {allowed}")
+
+
+class ScheduledImagesManager(base.Manager):
+    """Schedules of servers; novaclient's clients have it as ``scheduled_images``.
+
+    A server is a novaclient ``Server``, anything else with an ``id``, or an ID.
+    Each call is one request; only where a cloud answers 404 does it ask further
+    to tell what that means. Besides the errors named below every call raises
+    novaclient's exceptions for a refusal, :class:`.errors.UnexpectedAnswer` for
+    an answer that makes no sense, and keystoneauth's if no answer came.
+    """
+
+    def get(self, server: object) -> ImageSchedule:
+        """Return the schedule of a server.
+
+        :raises NoSchedule: if it has none.
+        :raises NoSuchServer: if there is no such server.
+        :raises NotOffered: if the cloud has no scheduled images.
+        """
+        server_id = resource_id(server)
+        answer = self._send("GET", server_id)
+        if answer.status == 404:
+            raise self._meaning(answer, server_id)
+        return ImageSchedule.from_answer(answer)
+
+    def enable(
+        self, server: object, retention: int, day_of_week: str | None = None
+    ) -> ImageSchedule:
+        """Give a server a schedule in place of any it has; return the new one.
+
+        :param retention: how many images to keep, 1 to 65535.
+        :param day_of_week: an English day name in any case, or the beginning of
+            just one, for a weekly schedule; None for a daily one, even if the
+            server's present one is weekly.
+        :raises InvalidValue: for a retention or a day that cannot be; nothing
+            has been sent.
+        :raises NoSuchServer: if there is no such server.
+        :raises NotOffered: if the cloud has no scheduled images.
+        """
+        if isinstance(retention, bool) or not isinstance(retention, int):
+            raise InvalidValue(f"{retention!r} is not a retention: it must be an int")
+        schedule = ImageSchedule(
+            parse_retention(str(retention)),
+            None if day_of_week is None else parse_day(as_text(day_of_week)),
+        )
+        server_id = resource_id(server)
+        answer = self._send("POST", server_id, schedule.to_body())
+        if answer.status == 404:
+            raise self._meaning(answer, server_id)
+        return ImageSchedule.from_answer(answer)
+
+    def disable(self, server: object) -> None:
+        """Take a server's schedule away; the images that it made stay.
+
+        :raises NoSchedule: if it has none.
+        :raises NoSuchServer: if there is no such server.
+        :raises NotOffered: if the cloud has no scheduled images.
+        """
+        server_id = resource_id(server)
+        answer = self._send("DELETE", server_id)
+        if answer.status == 404:
+            raise self._meaning(answer, server_id)
+        answer.empty()
+
+    def _send(self, method: str, server_id: str, body: Any = None) -> Answer:
+        url = path("servers", server_id, ALIAS)
+        return Transport(self.client).send(method, url, body=body)
+
+    def _meaning(self, answer: Answer, server_id: str) -> Exception:
+        """Tell which of the three things a 404 means, or that it is none of them.
+
+        The service itself says so in ``itemNotFound``; if that speaks of no
+        schedule, the server is what was not found. Whatever else answered is
+        likely not the service, so the extension is asked for first.
+        """
+        reason = answer.fault("itemNotFound")
+        if reason and "schedule" in reason.replace(server_id, "").lower():
+            return NoSchedule(server_id)
+        suspects: list[tuple[str, Exception]] = [
+            (path("servers", server_id), NoSuchServer(server_id)),
+            (path("extensions", ALIAS), NotOffered(ALIAS)),
+        ]
+        for url, error in suspects if reason else reversed(suspects):
+            check = Transport(self.client).get(url)
+            if check.status == 404:
+                return error
+            check.document()
+        return answer.error() if answer.method == "POST" else NoSchedule(server_id)

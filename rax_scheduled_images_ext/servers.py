@@ -1,0 +1,79 @@
+"""Servers by what people call them: an ID, or a name that only one has."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from .errors import NoMatch, NoSuchServer, SeveralMatches
+from .transport import Answer, Transport
+
+Result = TypeVar("Result")
+
+_ID = re.compile("[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE)
+# Clouds search names by a regular expression of their database's own dialect;
+# these are the characters that mean something in all of them.
+_SPECIAL = re.compile(r"[\\^$.|?*+()\[\]{}]")
+
+
+def looks_like_id(text: str) -> bool:
+    """Whether ``text`` has the form of a UUID."""
+    return _ID.fullmatch(text) is not None
+
+
+def with_server(
+    transport: Transport, wanted: str, action: Callable[[str], Result]
+) -> Result:
+    """Run ``action`` with the ID of the server whose ID or name is ``wanted``.
+
+    What looks like an ID is tried as one first, at the cost of no request of
+    its own; only if the cloud knows no such server is it a name.
+
+    :raises NoMatch: if no server has that ID or name.
+    :raises SeveralMatches: if it is the name of several.
+    """
+    if looks_like_id(wanted):
+        try:
+            return action(wanted)
+        except NoSuchServer:
+            pass
+    return action(find_by_name(transport, wanted))
+
+
+def find_by_name(transport: Transport, name: str) -> str:
+    """Return the ID of the one server that has exactly this name.
+
+    :raises NoMatch: if there is none.
+    :raises SeveralMatches: if there are several.
+    """
+    for pattern in _patterns(name):
+        ids = list(dict.fromkeys(_named(transport, name, pattern)))
+        if len(ids) > 1:
+            raise SeveralMatches("server", name, ids)
+        if ids:
+            return ids[0]
+    raise NoMatch("server", name)
+
+
+def _patterns(name: str) -> list[str]:
+    """What to ask for: the exact name first; some clouds take it only literally."""
+    if looks_like_id(name):
+        return [name]
+    escaped = _SPECIAL.sub(r"\\\g<0>", name)
+    return [f"^{escaped}$", name]
+
+
+def _named(transport: Transport, name: str, pattern: str) -> Iterator[str]:
+    """Yield the IDs of the servers called ``name`` among those of a pattern."""
+    for answer in transport.pages("/servers", {"name": pattern}, _next_page):
+        for server in answer.parts("servers"):
+            if server.get("name") != name:
+                continue
+            if not isinstance(server.get("id"), str):
+                raise answer.unexpected("with a server that has no ID")
+            yield server["id"]
+
+
+def _next_page(answer: Answer) -> str | None:
+    return answer.next_link("servers_links")

@@ -1,0 +1,176 @@
+"""What the sandbox's cloud is made of; nothing here knows of HTTP or SQL.
+
+All times are virtual unix seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+class CloudError(Exception):
+    """A request that the cloud refuses; the text is for the user."""
+
+
+class NotFound(CloudError):
+    """There is no such thing in this region."""
+
+
+class NoSchedule(NotFound):
+    """The server has no image schedule."""
+
+
+class Conflict(CloudError):
+    """The thing's state forbids it now."""
+
+
+class Invalid(CloudError):
+    """A value that cannot be used."""
+
+
+class Forbidden(CloudError):
+    """Never allowed, whoever asks."""
+
+
+@dataclass(frozen=True)
+class Flavor:
+    """A size of server: ``ram`` in MiB, ``disk`` in GiB."""
+
+    id: str
+    name: str
+    ram: int
+    vcpus: int
+    disk: int
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When a server is imaged and how many of the images are kept.
+
+    ``day_of_week`` is None for a daily schedule, ``attempt`` counts the failed
+    tries of the present run.
+    """
+
+    retention: int
+    day_of_week: str | None
+    enabled_at: float
+    next_run: float
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server as of the moment it was read; ``task_state`` follows the clock."""
+
+    id: str
+    name: str
+    region: str
+    project_id: str
+    user_id: str
+    image_id: str
+    flavor_id: str
+    status: str
+    vm_state: str
+    task_state: str | None
+    power_state: int
+    created: float
+    updated: float
+    launched: float
+    deleted_at: float | None
+    metadata: Mapping[str, str]
+    description: str | None
+    key_name: str | None
+    locked: bool
+    held: bool
+    schedule: Schedule | None
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image; ``status`` is the image API's word, ``size`` is in bytes.
+
+    ``properties`` holds whatever is not an attribute of every image.
+    """
+
+    id: str
+    name: str
+    region: str
+    owner: str
+    status: str
+    visibility: str
+    protected: bool
+    size: int | None
+    checksum: str | None
+    min_disk: int
+    min_ram: int
+    disk_format: str | None
+    container_format: str | None
+    created: float
+    updated: float
+    deleted_at: float | None
+    tags: tuple[str, ...]
+    properties: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Action:
+    """One entry of a server's history (the API's instance actions)."""
+
+    server_id: str
+    request_id: str
+    action: str
+    started: float
+    finished: float | None
+    user_id: str
+    project_id: str
+    message: str | None
+
+
+# Compared as (operator, value): eq, neq, gt, gte, lt, lte.
+Comparison = tuple[str, float]
+Sort = tuple[tuple[str, str], ...]
+NEWEST_FIRST: Sort = (("created", "desc"), ("id", "desc"))
+
+
+@dataclass(frozen=True)
+class ServerQuery:
+    """Which servers to list; None does not filter.
+
+    ``name`` is a regular expression to search for. ``changes_since`` brings
+    the deleted servers in; ``deleted`` asks for those alone.
+    """
+
+    project_id: str | None = None
+    name: str | None = None
+    status: tuple[str, ...] | None = None
+    image_id: str | None = None
+    flavor_id: str | None = None
+    server_id: str | None = None
+    changes_since: float | None = None
+    deleted: bool = False
+    scheduled: bool | None = None
+    marker: str | None = None
+    limit: int | None = None
+    sort: Sort = NEWEST_FIRST
+
+
+@dataclass(frozen=True)
+class ImageQuery:
+    """Which images to list; None does not filter.
+
+    ``project_id`` asks for what that project may see: its own and the public
+    ones. ``equals`` and ``within`` hold base attributes, ``compares`` the
+    numbers and times, ``properties`` the custom ones.
+    """
+
+    project_id: str | None = None
+    equals: Mapping[str, str | bool | int] = field(default_factory=dict)
+    within: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    compares: tuple[tuple[str, Comparison], ...] = ()
+    properties: Mapping[str, str] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    deleted: bool = False
+    marker: str | None = None
+    limit: int | None = None
+    sort: Sort = NEWEST_FIRST

@@ -1,0 +1,140 @@
+"""The scheduled images service: what happens as time goes by.
+
+Snapshots come to their end, schedules fall due, retention is applied; each at
+its own moment, in order, however far the clock has moved.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from .. import retention
+from ..images import MARKER_KEY, MARKER_VALUE, SERVER_KEY, ServerImage
+from .models import Conflict, Image, ImageQuery, Server
+from .store import Row
+
+if TYPE_CHECKING:
+    from .cloud import Cloud, Region
+
+DAYS = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY")
+HOUR = 3600
+DAY = 24 * HOUR
+# What the service promises its users: three tries, about an hour apart.
+TRIES = 3
+RETRY_AFTER = HOUR
+NAME_LENGTH = 255
+# The compute API's words for the image API's.
+_STATUS = {
+    "active": "ACTIVE",
+    "queued": "SAVING",
+    "saving": "SAVING",
+    "killed": "ERROR",
+}
+
+
+def settle(cloud: Cloud, now: float) -> None:
+    """Make happen, in order, whatever is due up to ``now``."""
+    while True:
+        snapshot = cloud.store.first(
+            "SELECT * FROM snapshots WHERE due <= ? ORDER BY due LIMIT 1", now
+        )
+        run = cloud.store.first(
+            "SELECT region, id, next_run AS due FROM servers WHERE next_run <= ?"
+            " ORDER BY next_run LIMIT 1",
+            now,
+        )
+        if snapshot is not None and (run is None or snapshot["due"] <= run["due"]):
+            cloud.now = snapshot["due"]
+            _snapshot_due(cloud.region(snapshot["region"]), snapshot)
+        elif run is not None:
+            cloud.now = run["due"]
+            _run_due(cloud, cloud.region(run["region"]), run["id"])
+        else:
+            return
+
+
+def second_of_day(cloud: Cloud, server_id: str) -> int:
+    """Return when in a UTC day the server is imaged, in seconds after midnight."""
+    chance = cloud.chance("second of day", server_id, cloud.now)
+    first = cloud.now + chance.uniform(HOUR, 23 * HOUR)
+    return int(first % DAY) // 60 * 60
+
+
+def next_run(after: float, second: int, day_of_week: str | None) -> float:
+    """Return the first moment after ``after`` at which a run is due."""
+    day = int(after // DAY)
+    while day * DAY + second <= after or (
+        # The first day of unix time was a Thursday.
+        day_of_week is not None and DAYS[(day + 3) % 7] != day_of_week
+    ):
+        day += 1
+    return float(day * DAY + second)
+
+
+def image_name(server: Server, day_of_week: str | None, now: float) -> str:
+    """Return a scheduled image's name; only the server's part is ever cut."""
+    prefix, suffix = ("Weekly-" if day_of_week else "Daily-"), f"-{int(now)}"
+    return prefix + server.name[: NAME_LENGTH - len(prefix + suffix)] + suffix
+
+
+def as_server_image(image: Image) -> ServerImage:
+    """Return the image in the shape that the retention rules take."""
+    return ServerImage(
+        id=image.id,
+        name=image.name,
+        status=_STATUS.get(image.status, "UNKNOWN"),
+        created=datetime.fromtimestamp(image.created, timezone.utc),
+        server_id=image.properties.get(SERVER_KEY),
+        protected=image.protected,
+        metadata=image.properties,
+    )
+
+
+def _snapshot_due(region: Region, snapshot: Row) -> None:
+    turns_active = not snapshot["active"]
+    region.finish_snapshot(snapshot)
+    if turns_active and snapshot["scheduled"]:
+        _cull(region, snapshot["server_id"])
+
+
+def _run_due(cloud: Cloud, region: Region, server_id: str) -> None:
+    server = region.server(server_id)
+    schedule = region.schedule(server_id)
+    name = image_name(server, schedule.day_of_week, cloud.now)
+    marker = {MARKER_KEY: MARKER_VALUE}
+    attempt = schedule.attempt + 1
+    try:
+        region.create_image(
+            server_id, name, marker, user_id=server.user_id, scheduled=True
+        )
+    except Conflict as conflict:
+        region.record(server, "createImage", message=str(conflict))
+        if attempt < TRIES:
+            _plan(cloud, region, server_id, cloud.now + RETRY_AFTER, attempt)
+            return
+    row = cloud.store.first(
+        "SELECT second_of_day, day_of_week FROM servers WHERE region = ? AND id = ?",
+        region.name,
+        server_id,
+    )
+    assert row is not None
+    again = next_run(cloud.now, row["second_of_day"], row["day_of_week"])
+    _plan(cloud, region, server_id, again, 0)
+
+
+def _plan(
+    cloud: Cloud, region: Region, server_id: str, due: float, attempt: int
+) -> None:
+    cloud.store.update("servers", region.name, server_id, next_run=due, attempt=attempt)
+
+
+def _cull(region: Region, server_id: str) -> None:
+    schedule = region.server(server_id).schedule
+    if schedule is None:
+        return
+    found = region.images(ImageQuery(properties={SERVER_KEY: server_id}))
+    images = [as_server_image(image) for image in found]
+    for image in retention.surplus(images, server_id, schedule.retention):
+        if not image.protected:
+            region.delete_image(image.id)

@@ -6,9 +6,11 @@ import json
 from collections.abc import Iterator
 
 from ..images import MARKER_KEY, MARKER_VALUE
-from . import service
-from .cloud import Cloud, Region, image_row
+from . import service, timetable
+from .cloud import Cloud
 from .models import Image, Server
+from .region import Region
+from .region.images import image_row
 
 BASE_IMAGE = "Debian 12 (Bookworm)"
 MYSERVER = "24ade2fe-60d9-4d3e-a02c-c9a6a1b588a6"
@@ -81,7 +83,7 @@ def _fleet(
     rows: list[dict[str, object]] = []
     for number in range(1, servers + 1):
         server_id = cloud.new_id()
-        born = cloud.now - (images + 1) * service.DAY
+        born = cloud.now - (images + 1) * timetable.DAY
         row: dict[str, object] = {
             "region": region.name,
             "id": server_id,
@@ -100,12 +102,14 @@ def _fleet(
             "base_properties": json.dumps(dict(base.properties)),
         }
         if images:
-            second = service.second_of_day(cloud, server_id)
+            second = timetable.second_of_day(
+                cloud.now, cloud.chance("second of day", server_id)
+            )
             row |= {
                 "retention": images,
                 "enabled_at": born,
                 "second_of_day": second,
-                "next_run": service.next_run(cloud.now, second, None),
+                "next_run": timetable.next_run(cloud.now, second, None),
                 "attempt": 0,
             }
         rows.append(row)
@@ -121,7 +125,7 @@ def _past_images(
         server = region.server(str(row["id"]))
         assert server.schedule is not None
         for days in range(images, 0, -1):
-            made = server.schedule.next_run - days * service.DAY
+            made = server.schedule.next_run - days * timetable.DAY
             yield image_row(_past_image(cloud, server, made))
 
 

@@ -13,16 +13,15 @@ from .. import retention
 from ..images import MARKER_KEY, MARKER_VALUE, SERVER_KEY, ServerImage
 from .models import Conflict, Image, ImageQuery, Server
 from .store import Row
+from .timetable import next_run
 
 if TYPE_CHECKING:
-    from .cloud import Cloud, Region
+    from .cloud import Cloud
+    from .region import Region
 
-DAYS = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY")
-HOUR = 3600
-DAY = 24 * HOUR
 # What the service promises its users: three tries, about an hour apart.
 TRIES = 3
-RETRY_AFTER = HOUR
+RETRY_AFTER = 3600
 NAME_LENGTH = 255
 # The compute API's words for the image API's.
 _STATUS = {
@@ -52,24 +51,6 @@ def settle(cloud: Cloud, now: float) -> None:
             _run_due(cloud, cloud.region(run["region"]), run["id"])
         else:
             return
-
-
-def second_of_day(cloud: Cloud, server_id: str) -> int:
-    """Return when in a UTC day the server is imaged, in seconds after midnight."""
-    chance = cloud.chance("second of day", server_id, cloud.now)
-    first = cloud.now + chance.uniform(HOUR, 23 * HOUR)
-    return int(first % DAY) // 60 * 60
-
-
-def next_run(after: float, second: int, day_of_week: str | None) -> float:
-    """Return the first moment after ``after`` at which a run is due."""
-    day = int(after // DAY)
-    while day * DAY + second <= after or (
-        # The first day of unix time was a Thursday.
-        day_of_week is not None and DAYS[(day + 3) % 7] != day_of_week
-    ):
-        day += 1
-    return float(day * DAY + second)
 
 
 def image_name(server: Server, day_of_week: str | None, now: float) -> str:

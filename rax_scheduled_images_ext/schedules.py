@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from novaclient import base
 
 from .errors import InvalidValue, NoSchedule, NoSuchServer, NotOffered
-from .transport import Answer, Transport, as_text, path, resource_id
+
+# Every `nova` imports this module for the manager; few go on to send a request.
+if TYPE_CHECKING:
+    from .transport import Answer
 
 ALIAS = "rax-si-image-schedule"
 KEY = "image_schedule"
@@ -114,11 +117,7 @@ class ScheduledImagesManager(base.Manager):
         :raises NoSuchServer: if there is no such server.
         :raises NotOffered: if the cloud has no scheduled images.
         """
-        server_id = resource_id(server)
-        answer = self._send("GET", server_id)
-        if answer.status == 404:
-            raise self._meaning(answer, server_id)
-        return ImageSchedule.from_answer(answer)
+        return ImageSchedule.from_answer(self._call("GET", server))
 
     def enable(
         self, server: object, retention: int, day_of_week: str | None = None
@@ -134,17 +133,15 @@ class ScheduledImagesManager(base.Manager):
         :raises NoSuchServer: if there is no such server.
         :raises NotOffered: if the cloud has no scheduled images.
         """
+        from .transport import as_text
+
         if isinstance(retention, bool) or not isinstance(retention, int):
             raise InvalidValue(f"{retention!r} is not a retention: it must be an int")
         schedule = ImageSchedule(
             parse_retention(str(retention)),
             None if day_of_week is None else parse_day(as_text(day_of_week)),
         )
-        server_id = resource_id(server)
-        answer = self._send("POST", server_id, schedule.to_body())
-        if answer.status == 404:
-            raise self._meaning(answer, server_id)
-        return ImageSchedule.from_answer(answer)
+        return ImageSchedule.from_answer(self._call("POST", server, schedule.to_body()))
 
     def disable(self, server: object) -> None:
         """Take a server's schedule away; the images that it made stay.
@@ -153,13 +150,21 @@ class ScheduledImagesManager(base.Manager):
         :raises NoSuchServer: if there is no such server.
         :raises NotOffered: if the cloud has no scheduled images.
         """
+        self._call("DELETE", server).empty()
+
+    def _call(self, method: str, server: object, body: Any = None) -> Answer:
+        """Send one request about a server's schedule; tell what a 404 means."""
+        from .transport import resource_id
+
         server_id = resource_id(server)
-        answer = self._send("DELETE", server_id)
+        answer = self._send(method, server_id, body)
         if answer.status == 404:
             raise self._meaning(answer, server_id)
-        answer.empty()
+        return answer
 
     def _send(self, method: str, server_id: str, body: Any = None) -> Answer:
+        from .transport import Transport, path
+
         url = path("servers", server_id, ALIAS)
         return Transport(self.client).send(method, url, body=body)
 
@@ -170,6 +175,8 @@ class ScheduledImagesManager(base.Manager):
         schedule, the server is what was not found. Whatever else answered is
         likely not the service, so the extension is asked for first.
         """
+        from .transport import Transport, path
+
         reason = answer.fault("itemNotFound")
         if reason and "schedule" in reason.replace(server_id, "").lower():
             return NoSchedule(server_id)

@@ -5,18 +5,19 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 from novaclient import utils
 
 from ..errors import InvalidValue
-from ..formatting import FORMATS, Column
 
 LOG = logging.getLogger(__name__)
 
 Command = Callable[..., None]
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 _NOVACLIENT = "novaclient.exceptions"
 # Neither servers nor images can have a longer name.
@@ -68,6 +69,8 @@ def format_name(text: str) -> str:
 
     :raises InvalidValue: for any other.
     """
+    from ..formatting import FORMATS
+
     if text not in FORMATS:
         raise InvalidValue(f"'{text}' is not a format: use one of {', '.join(FORMATS)}")
     return text
@@ -110,11 +113,12 @@ def finish(done: bool) -> None:
         raise SystemExit(1)
 
 
-def show(columns: Sequence[Column[Any]], rows: Sequence[Any], name: str) -> None:
-    """Print rows in the format of this name."""
-    text = FORMATS[name](columns, rows)
-    if text:
-        print(text)
+def on_server(cs: Any, action: Callable[[str], Result]) -> Callable[[str], Result]:
+    """Return ``action`` as it is done to what a user calls a server."""
+    from ..servers import with_server
+    from ..transport import Transport
+
+    return partial(with_server, Transport(cs.client), action=action)
 
 
 def usage_error(command: str, text: str) -> NoReturn:

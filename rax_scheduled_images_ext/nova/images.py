@@ -6,36 +6,14 @@ Only those that the installed novaclient lacks are offered.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from datetime import datetime
 from functools import partial
-from operator import itemgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidValue
-from ..formatting import Column
-from ..images import ImageStore, ServerImage, check_key, image_store
-from .commands import (
-    argument,
-    attempt,
-    checked,
-    finish,
-    name_or_id,
-    show,
-    usage_error,
-)
+from .commands import argument, attempt, checked, finish, name_or_id, usage_error
 
-LIST_COLUMNS: tuple[Column[ServerImage], ...] = (
-    Column("id", "ID", lambda image: image.id),
-    Column("name", "Name", lambda image: image.name or None),
-    Column("status", "Status", lambda image: image.status),
-    Column("server", "Server", lambda image: image.server_id or ""),
-)
-PROPERTY_COLUMNS: tuple[Column[tuple[str, Any]], ...] = (
-    Column("property", "Property", itemgetter(0)),
-    Column("value", "Value", itemgetter(1)),
-)
-_TRUE = ("1", "t", "true", "on", "y", "yes")
+if TYPE_CHECKING:
+    from ..images import ImageStore
 
 
 def __dir__() -> list[str]:
@@ -43,6 +21,13 @@ def __dir__() -> list[str]:
     from novaclient.v2 import shell
 
     return [name for name in globals() if not hasattr(shell, name)]
+
+
+def store(cs: Any) -> ImageStore:
+    """Open the cloud's images."""
+    from ..images import image_store
+
+    return image_store(cs)
 
 
 def limit(text: str) -> int:
@@ -70,6 +55,8 @@ def metadatum(text: str) -> tuple[str, str | None]:
 
     :raises InvalidValue: for a key that no metadata can have.
     """
+    from ..images import check_key
+
     key, equals, value = text.partition("=")
     return check_key(key), value if equals else None
 
@@ -82,8 +69,9 @@ def metadatum(text: str) -> tuple[str, str | None]:
 )
 def do_image_list(cs: Any, args: Any) -> None:
     """Print a list of available images to boot from."""
-    images = image_store(cs).list(limit=args.limit)
-    show(LIST_COLUMNS, sorted(images, key=lambda i: (i.name, i.id)), "table")
+    from .views import print_images
+
+    print_images(store(cs).list(limit=args.limit))
 
 
 @argument(
@@ -91,13 +79,9 @@ def do_image_list(cs: Any, args: Any) -> None:
 )
 def do_image_show(cs: Any, args: Any) -> None:
     """Show details about the given image."""
+    from .views import print_image
 
-    def print_image(wanted: str) -> None:
-        image = image_store(cs).find(wanted)
-        rows = sorted(properties(image), key=itemgetter(0))
-        show(PROPERTY_COLUMNS, rows, "table")
-
-    finish(attempt([args.image], print_image))
+    finish(attempt([args.image], lambda image: print_image(store(cs).find(image))))
 
 
 @argument(
@@ -119,19 +103,18 @@ def do_image_show(cs: Any, args: Any) -> None:
 def do_image_meta(cs: Any, args: Any) -> None:
     """Set or delete metadata on an image."""
     metadata = dict(args.metadata)
-    change: Any
     if args.action == "set":
         for key in (key for key, value in metadata.items() if value is None):
             usage_error("image-meta", f"'{key}' is not in the format of 'key=value'")
-        change = partial(ImageStore.set_metadata, metadata=metadata)
-    else:
-        change = partial(ImageStore.delete_metadata, keys=list(metadata))
 
-    def change_image(wanted: str) -> None:
-        store = image_store(cs)
-        store.with_image(wanted, lambda image: change(store, image))
+    def change(image: str) -> None:
+        images = store(cs)
+        if args.action == "set":
+            images.with_image(image, partial(images.set_metadata, metadata=metadata))
+        else:
+            images.with_image(image, partial(images.delete_metadata, keys=metadata))
 
-    finish(attempt([args.image], change_image))
+    finish(attempt([args.image], change))
 
 
 @argument(
@@ -143,37 +126,11 @@ def do_image_meta(cs: Any, args: Any) -> None:
 )
 def do_image_delete(cs: Any, args: Any) -> None:
     """Delete specified image(s)."""
-    store = image_store(cs)
-    delete = partial(store.with_image, action=store.delete)
+    images = store(cs)
+    delete = partial(images.with_image, action=images.delete)
     finish(attempt(args.image, delete, failed_delete))
 
 
 def failed_delete(image: str, error: Exception) -> str:
     """Return novaclient 7's words for an image that could not be deleted."""
     return f"Delete for image {image} failed: {error}"
-
-
-def properties(image: ServerImage) -> Iterator[tuple[str, Any]]:
-    """Yield the rows that novaclient 7 shows of an image."""
-    yield "OS-EXT-IMG-SIZE:size", image.size or 0
-    yield "created", written(image.created)
-    yield "id", image.id
-    yield "minDisk", image.min_disk
-    yield "minRam", image.min_ram
-    yield "name", image.name or None
-    yield "progress", image.progress
-    yield "status", image.status
-    yield "updated", written(image.updated)
-    if image.server_id is not None:
-        yield "server", image.server_id
-    for key, value in image.metadata.items():
-        yield f"metadata {key}", value
-    # A word of compute's own for this one piece of metadata.
-    if "auto_disk_config" in image.metadata:
-        automatic = image.metadata["auto_disk_config"].strip().lower() in _TRUE
-        yield "OS-DCF:diskConfig", "AUTO" if automatic else "MANUAL"
-
-
-def written(time: datetime | None) -> str | None:
-    """Return a UTC time as the APIs write it."""
-    return None if time is None else time.strftime("%Y-%m-%dT%H:%M:%SZ")

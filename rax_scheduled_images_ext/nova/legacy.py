@@ -8,12 +8,14 @@ values and errors. The module has no commands.
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from novaclient import base, exceptions
 
 from .. import errors, schedules
-from ..transport import Answer, as_text, resource_id
+
+if TYPE_CHECKING:
+    from ..transport import Answer
 
 OLD = "rax_scheduled_images_python_novaclient_ext"
 
@@ -35,11 +37,7 @@ class ScheduledImageManager(schedules.ScheduledImagesManager):
 
         :raises novaclient.exceptions.NotFound: if it has none, or is not there.
         """
-        server_id = resource_id(server_id)
-        answer = self._send("GET", server_id)
-        if answer.status == 404:
-            raise exceptions.NotFound(404, errors.NOT_ENABLED.format(server_id))
-        return self._resource(answer)
+        return self._resource(self._call("GET", server_id))
 
     def enable(
         self, server_id: object, retention: Any, day_of_week: Any = None
@@ -54,6 +52,8 @@ class ScheduledImageManager(schedules.ScheduledImagesManager):
             raise exceptions.BadRequest(
                 400, "Retention value must be an integer"
             ) from None
+        from ..transport import as_text
+
         try:
             schedule = schedules.ImageSchedule(
                 schedules.parse_retention(str(number)),
@@ -63,12 +63,18 @@ class ScheduledImageManager(schedules.ScheduledImagesManager):
             )
         except errors.InvalidValue as error:
             raise exceptions.BadRequest(400, str(error)) from None
-        answer = self._send("POST", resource_id(server_id), schedule.to_body())
-        return self._resource(answer)
+        return self._resource(self._call("POST", server_id, schedule.to_body()))
 
     def disable(self, server_id: object) -> None:
         """Take a server's schedule away."""
-        self._send("DELETE", resource_id(server_id)).empty()
+        self._call("DELETE", server_id).empty()
+
+    def _meaning(self, answer: Answer, server_id: str) -> Any:
+        """Tell what the old client told of a 404: it did not ask further."""
+        if answer.method == "GET":
+            text = errors.NOT_ENABLED.format(server_id)
+            return exceptions.NotFound(404, text)
+        return answer.error()
 
     def _resource(self, answer: Answer) -> ScheduledImage:
         info = schedules.ImageSchedule.from_answer(answer).to_body()[schedules.KEY]

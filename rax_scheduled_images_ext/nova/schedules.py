@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from .. import schedules
-from ..formatting import attribute
-from ..servers import with_server
-from ..transport import Transport
-from .commands import argument, attempt, checked, finish, format_name, name_or_id, show
+from .commands import (
+    argument,
+    attempt,
+    checked,
+    finish,
+    format_name,
+    name_or_id,
+    on_server,
+)
 
 # Where novaclient looks for what becomes its clients' `scheduled_images`.
 ScheduledImagesManager = schedules.ScheduledImagesManager
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A server, as the user named it, and its schedule."""
-
-    server: str
-    id: str
-    schedule: str
-    day_of_week: str | None
-    retention: int
-
-
-COLUMNS = (
-    attribute("server", "Server"),
-    attribute("id", "ID"),
-    attribute("schedule", "Schedule"),
-    attribute("day_of_week", "Day"),
-    attribute("retention", "Retention"),
-)
 
 servers = argument(
     "server",
@@ -66,18 +50,13 @@ def do_scheduled_images_enable(cs: Any, args: Any) -> None:
         retention=args.retention,
         day_of_week=args.day_of_week,
     )
-    finish(
-        attempt(args.server, partial(with_server, Transport(cs.client), action=enable))
-    )
+    finish(attempt(args.server, on_server(cs, enable)))
 
 
 @servers
 def do_scheduled_images_disable(cs: Any, args: Any) -> None:
     """Disable scheduled images for servers; the images stay."""
-    disable = partial(
-        with_server, Transport(cs.client), action=cs.scheduled_images.disable
-    )
-    finish(attempt(args.server, disable))
+    finish(attempt(args.server, on_server(cs, cs.scheduled_images.disable)))
 
 
 @argument(
@@ -90,28 +69,20 @@ def do_scheduled_images_disable(cs: Any, args: Any) -> None:
 @servers
 def do_scheduled_images_show(cs: Any, args: Any) -> None:
     """Show the scheduled image settings of servers."""
-    rows: list[Shown] = []
+    from . import views
 
-    def read(server_id: str) -> tuple[str, schedules.ImageSchedule]:
-        return server_id, cs.scheduled_images.get(server_id)
+    rows = []
+    get = on_server(
+        cs, lambda server_id: (server_id, cs.scheduled_images.get(server_id))
+    )
 
     def add(server: str) -> None:
-        server_id, found = with_server(Transport(cs.client), server, read)
-        rows.append(
-            Shown(server, server_id, found.kind, found.day_of_week, found.retention)
-        )
+        rows.append(views.ShownSchedule.of(server, *get(server)))
 
     done = attempt(args.server, add)
     if args.format or len(args.server) > 1:
         if rows or args.format != "table":
-            show(COLUMNS, rows, args.format or "table")
+            views.print_rows(views.SCHEDULES, rows, args.format or "table")
     elif rows:
-        _print_one(rows[0])
+        views.print_schedule(rows[0])
     finish(done)
-
-
-def _print_one(row: Shown) -> None:
-    """Print one schedule as it is documented."""
-    day = f" on: {row.day_of_week}" if row.day_of_week else ""
-    print(f"Schedule type: {row.schedule.title()}{day}")
-    print(f"Retention: {row.retention}")

@@ -33,9 +33,14 @@ class Timings:
     release: float = 1
 
     @property
+    def until_upload(self) -> float:
+        """Seconds from the request to the upload."""
+        return self.queue + self.copy + self.pending
+
+    @property
     def until_active(self) -> float:
         """Seconds from the request to an ACTIVE image."""
-        return self.queue + self.copy + self.pending + self.upload
+        return self.until_upload + self.upload
 
     def task_state(self, elapsed: float, backup: bool) -> str:
         """Return the task state this many seconds after the request."""
@@ -43,7 +48,7 @@ class Timings:
             return "image_backup" if backup else "image_snapshot_pending"
         if elapsed < self.queue + self.copy:
             return "image_backup" if backup else "image_snapshot"
-        if elapsed < self.queue + self.copy + self.pending:
+        if elapsed < self.until_upload:
             return "image_pending_upload"
         return "image_uploading"
 

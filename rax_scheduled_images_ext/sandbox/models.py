@@ -25,6 +25,10 @@ class Conflict(CloudError):
     """The thing's state forbids it now."""
 
 
+class Unusable(CloudError):
+    """The file that should hold the cloud cannot."""
+
+
 class Invalid(CloudError):
     """A value that cannot be used."""
 

@@ -73,9 +73,7 @@ def as_server_image(image: Image) -> ServerImage:
 
 
 def _snapshot_due(region: Region, snapshot: Row) -> None:
-    turns_active = not snapshot["active"]
-    region.finish_snapshot(snapshot)
-    if turns_active and snapshot["scheduled"]:
+    if region.step_snapshot(snapshot) and snapshot["scheduled"]:
         _cull(region, snapshot["server_id"])
 
 

@@ -19,6 +19,7 @@ from .models import (
     Server,
     ServerQuery,
     Sort,
+    Unusable,
 )
 
 _SCHEMA = """
@@ -53,7 +54,7 @@ CREATE INDEX IF NOT EXISTS images_of_server
 CREATE TABLE IF NOT EXISTS snapshots (
   region TEXT NOT NULL, server_id TEXT NOT NULL, image_id TEXT NOT NULL,
   started REAL NOT NULL, backup INTEGER NOT NULL, scheduled INTEGER NOT NULL,
-  active INTEGER NOT NULL DEFAULT 0, due REAL NOT NULL, action INTEGER NOT NULL,
+  step INTEGER NOT NULL DEFAULT 0, due REAL NOT NULL, action INTEGER NOT NULL,
   PRIMARY KEY (region, server_id)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS snapshots_due ON snapshots (due);
 CREATE TABLE IF NOT EXISTS actions (
@@ -62,6 +63,7 @@ CREATE TABLE IF NOT EXISTS actions (
   finished REAL, user_id TEXT NOT NULL, project_id TEXT NOT NULL, message TEXT);
 CREATE INDEX IF NOT EXISTS actions_of_server ON actions (region, server_id);
 """
+_APPLICATION = 0x52534958
 _SERVER_SORT = frozenset(
     "id name status created updated launched image_id flavor_id".split()
 )
@@ -80,16 +82,34 @@ class Store:
 
     :param path: an SQLite file, made where there is none; None keeps all in
         memory.
+    :raises Unusable: for a file that another process has open, or that holds
+        something else.
     """
 
     def __init__(self, path: str | None = None) -> None:
         self._db = sqlite3.connect(
-            path or ":memory:", check_same_thread=False, isolation_level=None
+            path or ":memory:", timeout=0, check_same_thread=False, isolation_level=None
         )
         self._db.row_factory = Row
         self._db.create_function("REGEXP", 2, _search, deterministic=True)
+        try:
+            self._open()
+        except (sqlite3.DatabaseError, Unusable) as error:
+            self._db.close()
+            raise Unusable(f"cannot keep the cloud in '{path}': {error}") from None
+
+    def _open(self) -> None:
+        # One process at a time: two clocks on one cloud would be at odds.
+        self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
+        tables = self._db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
+        (mark,) = self._db.execute("PRAGMA application_id").fetchone()
+        if tables and mark != _APPLICATION:
+            raise Unusable("it is the database of another program")
+        # Answered is kept, even when the process is killed; a power cut is not
+        # what a sandbox is for.
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db.execute(f"PRAGMA application_id={_APPLICATION}")
         self._db.executescript(_SCHEMA)
 
     def close(self) -> None:

@@ -12,14 +12,7 @@ class Region(Snapshots, Schedules):
     def delete_server(self, server_id: str) -> None:
         """Delete the server and its schedule; its finished images stay."""
         server = self.server(server_id)
-        snapshot = self._store.first(
-            "SELECT image_id FROM snapshots WHERE region = ? AND server_id = ?",
-            self.name,
-            server_id,
-        )
-        if snapshot is not None:
-            self._end_snapshot(server_id)
-            self._discard_unfinished(snapshot["image_id"])
+        self.end_snapshot(server_id, discard=True)
         self.record(server, "delete")
         self._clear_schedule(server_id)
         self._touch(
@@ -33,6 +26,6 @@ class Region(Snapshots, Schedules):
     def reset_state(self, server_id: str, state: str) -> None:
         """Force the state: 'active' or 'error'; ends a running snapshot's state."""
         self._row(server_id)
-        self._end_snapshot(server_id)
+        self.end_snapshot(server_id)
         power = 1 if state == "active" else 0
         self._touch(server_id, status=state.upper(), vm_state=state, power_state=power)

@@ -11,6 +11,8 @@ from .servers import Servers
 
 # Nova hands these properties of a snapshot's base image on to no snapshot.
 _NOT_INHERITED = frozenset({"cache_in_nova", "instance_uuid", "user_id", "image_type"})
+# The steps that a running snapshot has still to take.
+_UPLOADING, _ACTIVE, _RELEASED = range(3)
 _SNAPSHOT_STATES = frozenset({"active", "stopped", "paused", "suspended"})
 
 
@@ -58,36 +60,65 @@ class Snapshots(Servers):
             self._delete_row(old.id)
         return image if rotation else None
 
-    def finish_snapshot(self, row: Row) -> None:
-        """Go one step on with a snapshot that is due: ACTIVE, then released."""
+    def step_snapshot(self, row: Row) -> bool:
+        """Take a snapshot that is due one step on: uploading, ACTIVE, released.
+
+        :returns: whether its image has just turned ACTIVE.
+        """
         server_id, image_id = row["server_id"], row["image_id"]
-        if row["active"]:
-            self._end_snapshot(server_id)
-            return
+        step = int(row["step"])
+        if step == _RELEASED:
+            self.end_snapshot(server_id)
+            return False
+        timings = self._cloud.timings
         self._store.run(
-            "UPDATE snapshots SET active = 1, due = ?"
-            " WHERE region = ? AND server_id = ?",
-            self._cloud.now + self._cloud.timings.release,
+            "UPDATE snapshots SET step = ?, due = ? WHERE region = ? AND server_id = ?",
+            step + 1,
+            row["due"] + (timings.release if step == _ACTIVE else timings.upload),
             self.name,
             server_id,
         )
-        alive = self._store.first(
-            "SELECT 1 FROM images WHERE region = ? AND id = ? AND deleted_at IS NULL",
+        image = self._store.image_row(self.name, image_id)
+        if image is None or image["deleted_at"] is not None:
+            return False
+        changes = {"status": "saving"} if step == _UPLOADING else self._data(image_id)
+        self.update_image(image_id, attributes=changes)
+        return step == _ACTIVE
+
+    def end_snapshot(self, server_id: str, *, discard: bool = False) -> None:
+        """Clear the task state; ``discard`` deletes an image that is not done."""
+        row = self._store.first(
+            "SELECT action, image_id FROM snapshots WHERE region = ? AND server_id = ?",
             self.name,
-            image_id,
+            server_id,
         )
-        if alive is None:
+        if row is None:
             return
-        chance = self._cloud.chance("size", image_id)
-        self._store.update(
-            "images",
+        self._store.run(
+            "DELETE FROM snapshots WHERE region = ? AND server_id = ?",
             self.name,
-            image_id,
-            status="active",
-            updated=self._cloud.now,
-            size=chance.randrange(600, 900) * 2**20,
-            checksum=f"{chance.getrandbits(128):032x}",
+            server_id,
         )
+        self._store.run(
+            "UPDATE actions SET finished = ? WHERE serial = ?",
+            self._cloud.now,
+            row["action"],
+        )
+        self._touch(server_id)
+        if discard and self._image_row(row["image_id"], deleted=True)["status"] in (
+            "queued",
+            "saving",
+        ):
+            self._delete_row(row["image_id"])
+
+    def _data(self, image_id: str) -> dict[str, object]:
+        """What an image that has all its data looks like."""
+        chance = self._cloud.chance("data", image_id)
+        return {
+            "status": "active",
+            "size": chance.randrange(600, 900) * 2**20,
+            "checksum": f"{chance.getrandbits(128):032x}",
+        }
 
     def _snapshot(
         self,
@@ -136,37 +167,13 @@ class Snapshots(Servers):
                     "started": now,
                     "backup": verb == "createBackup",
                     "scheduled": scheduled,
-                    "due": now + self._cloud.timings.until_active,
+                    "due": now + self._cloud.timings.until_upload,
                     "action": action,
                 }
             ],
         )
         self._touch(server_id)
         return image
-
-    def _end_snapshot(self, server_id: str) -> None:
-        row = self._store.first(
-            "SELECT action FROM snapshots WHERE region = ? AND server_id = ?",
-            self.name,
-            server_id,
-        )
-        if row is not None:
-            self._store.run(
-                "DELETE FROM snapshots WHERE region = ? AND server_id = ?",
-                self.name,
-                server_id,
-            )
-            self._store.run(
-                "UPDATE actions SET finished = ? WHERE serial = ?",
-                self._cloud.now,
-                row["action"],
-            )
-            self._touch(server_id)
-
-    def _discard_unfinished(self, image_id: str) -> None:
-        row = self._image_row(image_id, deleted=True)
-        if row["status"] == "queued":
-            self._delete_row(image_id)
 
 
 def _check_snapshot(server: Server, verb: str) -> None:

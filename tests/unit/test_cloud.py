@@ -1,0 +1,366 @@
+"""The sandbox's cloud over virtual time, without HTTP."""
+
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rax_scheduled_images_ext.images import MARKER_KEY, MARKER_VALUE
+from rax_scheduled_images_ext.sandbox import timetable
+from rax_scheduled_images_ext.sandbox.clock import Clock
+from rax_scheduled_images_ext.sandbox.cloud import Cloud, Timings
+from rax_scheduled_images_ext.sandbox.models import (
+    Conflict,
+    ImageQuery,
+    NoSchedule,
+    NotFound,
+    ServerQuery,
+    Unusable,
+)
+from rax_scheduled_images_ext.sandbox.seeds import MYSERVER, seed_cloud
+from rax_scheduled_images_ext.sandbox.store import Store
+
+MONDAY = datetime(2026, 1, 5, 12, tzinfo=timezone.utc).timestamp()
+HOUR, DAY = 3600, 86400
+
+_opened = []
+
+
+@pytest.fixture(autouse=True)
+def _close_all():
+    yield
+    while _opened:
+        _opened.pop().store.close()
+
+
+def new_cloud(path=None, *, start=MONDAY, seed=1, **seeds):
+    cloud = Cloud(Store(path), Clock(start=start, speed=0), seed=seed)
+    _opened.append(cloud)
+    seed_cloud(cloud, project_id="demo", user_id="admin", **seeds)
+    return cloud
+
+
+@pytest.fixture
+def cloud():
+    return new_cloud()
+
+
+@pytest.fixture
+def region(cloud):
+    return cloud.region("RegionOne")
+
+
+def enable(cloud, retention, day=None):
+    with cloud.transaction():
+        return cloud.region("RegionOne").set_schedule(MYSERVER, retention, day)
+
+
+def images(cloud, *, deleted=False):
+    """The server's images, newest first."""
+    query = ImageQuery(properties={"instance_uuid": MYSERVER}, deleted=deleted)
+    with cloud.transaction():
+        return cloud.region("RegionOne").images(query)
+
+
+def unmark(cloud, image):
+    kept = {k: v for k, v in image.properties.items() if k != MARKER_KEY}
+    with cloud.transaction():
+        cloud.region("RegionOne").update_image(image.id, properties=kept)
+
+
+def task_state(cloud):
+    with cloud.transaction():
+        return cloud.region("RegionOne").server(MYSERVER).task_state
+
+
+def test_ten_days_leave_the_seven_newest_images(cloud):
+    enable(cloud, 7)
+    cloud.advance(10 * DAY)
+    kept, gone = images(cloud), images(cloud, deleted=True)
+    assert len(kept) == 7
+    assert len(gone) == 3
+    assert max(i.created for i in gone) < min(i.created for i in kept)
+    for image in kept:
+        assert image.name == f"Daily-myserver-{int(image.created)}"
+        assert image.status == "active"
+        assert image.properties[MARKER_KEY] == MARKER_VALUE
+        assert image.properties["instance_uuid"] == MYSERVER
+
+
+def test_an_unmarked_image_is_kept_for_good_and_not_counted(cloud):
+    enable(cloud, 7)
+    cloud.advance(3 * DAY)
+    mine = images(cloud)[0]
+    unmark(cloud, mine)
+    cloud.advance(37 * DAY)
+    left = images(cloud)
+    assert mine.id in {i.id for i in left}
+    assert len(left) == 8
+
+
+def test_a_lower_retention_waits_for_the_next_active_image(cloud, region):
+    enable(cloud, 7)
+    cloud.advance(10 * DAY)
+    due = enable(cloud, 2).next_run
+    cloud.advance(due - cloud.clock.now() + Timings().until_active - 1)
+    assert [i.status for i in images(cloud)] == ["saving"] + ["active"] * 7
+    cloud.advance(1)
+    assert [i.status for i in images(cloud)] == ["active"] * 2
+
+
+def test_a_weekly_schedule_keeps_to_its_utc_day(cloud):
+    enable(cloud, 4, "SATURDAY")
+    cloud.advance(6 * 7 * DAY)
+    left = images(cloud)
+    assert len(left) == 4
+    for image in left:
+        assert image.name.startswith("Weekly-myserver-")
+        assert datetime.fromtimestamp(image.created, timezone.utc).weekday() == 5
+
+
+@pytest.mark.parametrize("trouble", ["snapshot", "held", "error"])
+def test_a_server_that_cannot_be_imaged_is_tried_three_times(cloud, region, trouble):
+    cloud.timings = Timings(upload=4 * HOUR if trouble == "snapshot" else 75)
+    due = enable(cloud, 7).next_run
+    cloud.advance(due - MONDAY - 60)
+    with cloud.transaction():
+        if trouble == "snapshot":
+            region.create_image(MYSERVER, "mine", {}, user_id="admin")
+        elif trouble == "held":
+            region.hold(MYSERVER, True)
+        else:
+            region.reset_state(MYSERVER, "error")
+    cloud.advance(60 + 2 * HOUR)
+    with cloud.transaction():
+        tries = [a for a in region.actions(MYSERVER) if a.message]
+        schedule = region.schedule(MYSERVER)
+    assert [a.started for a in reversed(tries)] == [due, due + HOUR, due + 2 * HOUR]
+    assert schedule.next_run == due + DAY
+    assert schedule.retention == 7
+
+
+def test_a_retry_makes_the_image_as_soon_as_it_can(cloud, region):
+    due = enable(cloud, 7).next_run
+    with cloud.transaction():
+        region.hold(MYSERVER, True)
+    cloud.advance(due - MONDAY + 60)
+    with cloud.transaction():
+        region.hold(MYSERVER, False)
+    cloud.advance(DAY - 120)
+    assert [i.created for i in images(cloud)] == [due + HOUR]
+
+
+def test_disable_keeps_the_images(cloud, region):
+    enable(cloud, 7)
+    cloud.advance(3 * DAY)
+    with cloud.transaction():
+        region.delete_schedule(MYSERVER)
+    cloud.advance(3 * DAY)
+    assert len(images(cloud)) == 3
+    with cloud.transaction(), pytest.raises(NoSchedule, match=MYSERVER):
+        region.schedule(MYSERVER)
+
+
+def test_deleting_the_server_ends_schedule_and_snapshot_but_keeps_images(cloud, region):
+    enable(cloud, 7)
+    cloud.advance(2 * DAY)
+    with cloud.transaction():
+        half = region.create_image(MYSERVER, "half", {}, user_id="admin")
+        region.delete_server(MYSERVER)
+    cloud.advance(3 * DAY)
+    left = images(cloud)
+    assert len(left) == 2
+    assert half.id not in {i.id for i in left}
+    with cloud.transaction():
+        assert region.servers(ServerQuery(scheduled=True)) == []
+        with pytest.raises(NotFound):
+            region.schedule(MYSERVER)
+
+
+def test_a_snapshot_passes_through_its_task_states(cloud, region):
+    with cloud.transaction():
+        image = region.create_image(MYSERVER, "mine", {"why": "test"}, user_id="admin")
+        with pytest.raises(Conflict, match="task_state image_snapshot_pending"):
+            region.create_image(MYSERVER, "second", {}, user_id="admin")
+    seen = []
+    for _ in range(130):
+        state = (task_state(cloud), images(cloud)[0].status)
+        if not seen or seen[-1] != state:
+            seen.append(state)
+        cloud.advance(1)
+    assert seen == [
+        ("image_snapshot_pending", "queued"),
+        ("image_snapshot", "queued"),
+        ("image_pending_upload", "queued"),
+        ("image_uploading", "saving"),
+        ("image_uploading", "active"),
+        (None, "active"),
+    ]
+    assert images(cloud)[0].id == image.id
+    assert images(cloud)[0].properties["why"] == "test"
+
+
+def test_a_marker_is_inherited_from_the_base_image(cloud, region):
+    enable(cloud, 7)
+    cloud.advance(DAY)
+    with cloud.transaction():
+        child = region.boot(
+            project_id="demo",
+            user_id="admin",
+            name="child",
+            image_id=region.images(ImageQuery(properties={MARKER_KEY: MARKER_VALUE}))[
+                0
+            ].id,
+            flavor_id="2",
+        )
+        image = region.create_image(child.id, "by hand", {}, user_id="admin")
+    assert image.properties[MARKER_KEY] == MARKER_VALUE
+    assert image.properties["instance_uuid"] == child.id
+
+
+def test_backups_rotate(cloud, region):
+    for number in range(4):
+        with cloud.transaction():
+            region.create_backup(
+                MYSERVER, f"b{number}", "daily", 2, {}, user_id="admin"
+            )
+            assert region.server(MYSERVER).task_state == "image_backup"
+        cloud.advance(HOUR)
+    assert [i.name for i in images(cloud)] == ["b3", "b2"]
+
+
+def test_long_names_are_cut_in_the_middle(cloud, region):
+    with cloud.transaction():
+        region.update_server(MYSERVER, name="é" * 255)
+    enable(cloud, 1, "MONDAY")
+    cloud.advance(8 * DAY)
+    name = images(cloud)[0].name
+    assert len(name) == 255
+    assert name == f"Weekly-{'é' * 237}-{int(images(cloud)[0].created)}"
+
+
+def test_same_seed_and_same_calls_give_the_same_cloud():
+    def history(seed):
+        cloud = new_cloud(seed=seed, servers=3, images_per_server=2)
+        enable(cloud, 2)
+        cloud.advance(5 * DAY)
+        return images(cloud), images(cloud, deleted=True)
+
+    assert history(1) == history(1)
+    assert history(1) != history(2)
+
+
+def test_a_fleet_is_seeded_with_its_images():
+    cloud = new_cloud(servers=5, images_per_server=3)
+    with cloud.transaction():
+        region = cloud.region("RegionOne")
+        fleet = region.servers(ServerQuery(name="^server-", scheduled=True))
+        found = region.images(ImageQuery(properties={MARKER_KEY: MARKER_VALUE}))
+    assert {s.name for s in fleet} == {f"server-{n:05d}" for n in range(1, 6)}
+    assert len(found) == 15
+    cloud.advance(DAY + HOUR)
+    with cloud.transaction():
+        found = region.images(ImageQuery(properties={MARKER_KEY: MARKER_VALUE}))
+    assert len(found) == 15
+    assert max(i.created for i in found) > MONDAY
+
+
+@pytest.mark.parametrize("sort", [(("name", "asc"), ("id", "desc")), None])
+def test_pages_join_up_without_gaps(sort):
+    cloud = new_cloud(servers=10, images_per_server=1)
+    query = {"limit": 3} | ({"sort": sort} if sort else {})
+    with cloud.transaction():
+        region = cloud.region("RegionOne")
+        whole = region.servers(ServerQuery(**query | {"limit": None}))
+        seen = []
+        while page := region.servers(
+            ServerQuery(**query, marker=seen[-1].id if seen else None)
+        ):
+            seen += page
+    assert seen == whole
+    assert len(seen) == 14
+
+
+def test_a_store_goes_on_where_it_was(tmp_path):
+    path = str(tmp_path / "cloud")
+    first = new_cloud(path)
+    enable(first, 3)
+    first.advance(5 * DAY)
+    before = images(first)
+    first.store.close()
+    second = new_cloud(path, start=0)
+    assert images(second) == before
+    assert second.clock.now() == MONDAY + 5 * DAY
+    second.advance(DAY)
+    assert len(images(second)) == 3
+    assert images(second)[0].created > before[0].created
+
+
+def test_a_store_is_for_one_process_and_for_this_program(tmp_path):
+    path = str(tmp_path / "cloud")
+    first = new_cloud(path)
+    with pytest.raises(Unusable, match="locked"):
+        Store(path)
+    first.store.close()
+    text = tmp_path / "text"
+    text.write_text("not a database, but long enough to be looked at" * 20)
+    with pytest.raises(Unusable, match="not a database"):
+        Store(str(text))
+
+
+def test_a_failed_request_leaves_nothing_behind(cloud, region):
+    def fail():
+        with cloud.transaction():
+            region.delete_server(MYSERVER)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    with cloud.transaction():
+        assert region.server(MYSERVER).status == "ACTIVE"
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.floats(0, 2 * DAY), max_size=8))
+def test_steps_of_time_do_not_matter(steps):
+    """However the time passed, what happened in it is the same."""
+
+    def history(parts):
+        cloud = new_cloud()
+        enable(cloud, 2)
+        for part in parts:
+            cloud.advance(part)
+        cloud.advance(10 * DAY - sum(parts) if sum(parts) < 10 * DAY else 0)
+        return [(i.name, i.created) for i in images(cloud)]
+
+    parts = [min(step, DAY) for step in steps]
+    assert history(parts) == history([])
+
+
+@given(
+    st.floats(0, 4e9),
+    st.integers(0, 1439).map(lambda minute: minute * 60),
+    st.sampled_from([None, *timetable.DAYS]),
+)
+def test_the_next_run_is_the_first_on_its_day(now, second, day):
+    due = timetable.next_run(now, second, day)
+    period = DAY if day is None else 7 * DAY
+    assert now < due <= now + period
+    moment = datetime.fromtimestamp(due, timezone.utc)
+    midnight = moment.replace(hour=0, minute=0, second=0)
+    assert moment - midnight == timedelta(seconds=second)
+    assert day in (None, moment.strftime("%A").upper())
+
+
+def test_a_clock_never_goes_back():
+    wall = [100.0]
+    clock = Clock(start=1000, speed=2, wall=lambda: wall[0])
+    wall[0] = 110
+    assert clock.now() == 1020
+    wall[0] = 50
+    assert clock.now() == 1020
+    wall[0] = 51
+    assert clock.advance(5) == 1027
+    with pytest.raises(ValueError, match="cannot go back"):
+        clock.advance(-1)

@@ -1,0 +1,147 @@
+"""The laws of retention."""
+
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rax_scheduled_images_ext.images import MARKER_KEY, MARKER_VALUE, ServerImage
+from rax_scheduled_images_ext.retention import Reason, judge, surplus
+
+START = datetime(2026, 1, 1, tzinfo=timezone.utc)
+MARKED = {MARKER_KEY: MARKER_VALUE}
+
+
+def image(number, *, status="ACTIVE", server="mine", metadata=None, days=None):
+    return ServerImage(
+        id=f"image-{number:03d}",
+        name=f"Daily-web-{number}",
+        status=status,
+        created=START + timedelta(days=number if days is None else days),
+        server_id=server,
+        metadata=MARKED if metadata is None else metadata,
+    )
+
+
+@st.composite
+def image_sets(draw):
+    count = draw(st.integers(0, 25))
+    return [
+        image(
+            number,
+            status=draw(
+                st.sampled_from(["ACTIVE"] * 4 + ["SAVING", "ERROR", "UNKNOWN"])
+            ),
+            server=draw(st.sampled_from(["mine", "mine", "mine", "other", None])),
+            metadata=draw(
+                st.sampled_from([MARKED, MARKED, MARKED, {}, {MARKER_KEY: "somebody"}])
+            ),
+            # Few different days, so that equal times are common.
+            days=draw(st.integers(0, 8)),
+        )
+        for number in range(count)
+    ]
+
+
+retentions = st.integers(1, 12)
+
+
+@given(image_sets(), retentions)
+def test_the_newest_n_stay_and_only_counted_images_go(images, retention):
+    verdicts = judge(images, "mine", retention)
+    counted = [v for v in verdicts if v.counted]
+    gone = {v.image.id for v in verdicts if v.goes}
+    assert len(counted) - len(gone) == min(retention, len(counted))
+    for verdict in verdicts:
+        if verdict.goes:
+            assert verdict.image.scheduled
+            assert verdict.image.server_id == "mine"
+            assert verdict.image.status == "ACTIVE"
+
+
+@given(image_sets(), retentions)
+def test_what_goes_is_older_than_all_that_stays(images, retention):
+    verdicts = [v for v in judge(images, "mine", retention) if v.counted]
+    stays = [v.image.created for v in verdicts if not v.goes]
+    goes = [v.image.created for v in verdicts if v.goes]
+    assert not goes or not stays or max(goes) <= min(stays)
+
+
+@given(image_sets(), retentions, st.randoms(use_true_random=False))
+def test_the_order_of_the_input_is_irrelevant(images, retention, chance):
+    shuffled = list(images)
+    chance.shuffle(shuffled)
+    assert judge(shuffled, "mine", retention) == judge(images, "mine", retention)
+
+
+@given(image_sets(), retentions)
+def test_applying_it_twice_is_applying_it_once(images, retention):
+    gone = surplus(images, "mine", retention)
+    left = [i for i in images if i not in gone]
+    assert surplus(left, "mine", retention) == []
+
+
+@given(image_sets(), retentions)
+def test_a_forecast_comes_true(images, retention):
+    """An image goes when as many scheduled images were made as its verdict says."""
+    forecast = {
+        v.image.id: v.runs_left for v in judge(images, "mine", retention) if v.counted
+    }
+    left = list(images)
+    for made in range(1, retention + 2):
+        left.append(image(100 + made, days=100 + made))
+        gone = surplus(left, "mine", retention)
+        left = [i for i in left if i not in gone]
+        went = {i.id for i in gone if i.id in forecast}
+        assert went == {key for key, runs in forecast.items() if runs == made}
+
+
+@given(image_sets())
+def test_without_a_schedule_nothing_goes(images):
+    assert surplus(images, "mine", None) == []
+    assert all(v.runs_left is None for v in judge(images, "mine", None))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, Reason.NEWEST),
+        ({"metadata": {}}, Reason.UNMARKED),
+        ({"metadata": {MARKER_KEY: "me"}}, Reason.OTHER_MARKER),
+        ({"metadata": {MARKER_KEY.replace("_", "-"): MARKER_VALUE}}, Reason.UNMARKED),
+        ({"status": "SAVING"}, Reason.NOT_ACTIVE),
+        ({"server": "other"}, Reason.FOREIGN),
+        ({"server": None}, Reason.FOREIGN),
+    ],
+)
+def test_each_reason(changes, reason):
+    assert [v.reason for v in judge([image(1, **changes)], "mine", 1)] == [reason]
+
+
+def test_an_image_without_a_date_is_neither_counted_nor_culled():
+    undated = ServerImage(
+        id="x", name="x", status="ACTIVE", server_id="mine", metadata=MARKED
+    )
+    verdicts = judge([undated, image(1), image(2)], "mine", 1)
+    assert [(v.image.id, v.reason) for v in verdicts] == [
+        ("image-002", Reason.NEWEST),
+        ("image-001", Reason.SURPLUS),
+        ("x", Reason.UNDATED),
+    ]
+
+
+def test_the_newest_first_with_places_and_what_is_left():
+    verdicts = judge([image(n) for n in range(4)], "mine", 3)
+    assert [(v.rank, v.runs_left, v.goes) for v in verdicts] == [
+        (1, 3, False),
+        (2, 2, False),
+        (3, 1, False),
+        (4, 1, True),
+    ]
+
+
+@pytest.mark.parametrize("retention", [0, -1])
+def test_a_retention_that_keeps_nothing_is_refused(retention):
+    with pytest.raises(ValueError, match=f"retention {retention} would keep nothing"):
+        judge([image(1)], "mine", retention)

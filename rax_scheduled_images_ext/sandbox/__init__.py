@@ -1,1 +1,19 @@
-"""A cloud in the box, to try scheduled images on and to test scripts with."""
+"""The cloud in the box; needs the extra ``[sandbox]``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .fixture import Sandbox
+
+__all__ = ["Sandbox"]
+
+
+def __getattr__(name: str) -> Any:
+    # Not before it is wanted: the web framework takes a while to import.
+    if name == "Sandbox":
+        from .fixture import Sandbox
+
+        return Sandbox
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,120 @@
+"""The front of the sandbox: sends each request to the API that its URL names."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+from flask import Flask
+
+from . import admin, compute, identity, image
+from .wire import MOUNT, Services
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+_OWN = "/sandbox"
+
+
+class Seen(NamedTuple):
+    """One request as the front saw it; ``path`` includes the query."""
+
+    method: str
+    path: str
+    status: int
+
+
+class Mount(NamedTuple):
+    """Where an API is: its paths begin after what the pattern takes."""
+
+    pattern: re.Pattern[str]
+    app: Flask
+
+
+def mounts(services: Services, environment: admin.Environment) -> list[Mount]:
+    """Return all that the sandbox serves under one port."""
+    face = _rackspace(services) if services.rackspace else _openstack(services)
+    face[_OWN] = admin.make_app(services, environment)
+    return [Mount(re.compile(f"{path}(?=/|$)"), app) for path, app in face.items()]
+
+
+def _openstack(services: Services) -> dict[str, Flask]:
+    return {
+        "/identity/v3": identity.make_app(services, "v3"),
+        "/identity": identity.make_root(services, "v3"),
+        r"/compute/v2\.1": compute.make_app(services),
+        "/compute": compute.make_root(services),
+        "/image/v2": image.make_app(services),
+        "/image": image.make_root(),
+    }
+
+
+def _rackspace(services: Services) -> dict[str, Flask]:
+    region = f"/(?P<region>{'|'.join(services.regions)})"
+    return {
+        r"/identity/v2\.0": identity.make_app(services, "v2.0"),
+        "/identity": identity.make_root(services, "v2.0"),
+        f"{region}/compute(?:/v2(?:/(?P<tenant>[^/]*))?)?": compute.make_app(services),
+        f"{region}/image/v2": image.make_app(services),
+        f"{region}/image": image.make_root(),
+    }
+
+
+class Front:
+    """The whole sandbox as one WSGI application.
+
+    :param latency: seconds that every answer takes at least.
+    :param seen: is told of every request to the cloud, before its answer leaves.
+    """
+
+    def __init__(
+        self,
+        mounted: Iterable[Mount],
+        *,
+        latency: float = 0.0,
+        seen: Callable[[Seen], None],
+    ) -> None:
+        self._mounts = tuple(mounted)
+        self._latency = latency
+        self._seen = seen
+
+    def __call__(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if path.startswith(f"{_OWN}/"):
+            return self._answer(environ, start_response)
+        if self._latency:
+            time.sleep(self._latency)
+        return self._answer(environ, self._recorded(environ, start_response))
+
+    def _recorded(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> StartResponse:
+        query = environ.get("QUERY_STRING")
+        path = environ["PATH_INFO"] + (f"?{query}" if query else "")
+
+        def begin(status, headers, exc_info=None):  # type: ignore[no-untyped-def]
+            self._seen(Seen(environ["REQUEST_METHOD"], path, int(status[:3])))
+            return start_response(status, headers, exc_info)
+
+        return begin
+
+    def _answer(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        for pattern, app in self._mounts:
+            found = pattern.match(path)
+            if found:
+                environ["SCRIPT_NAME"] = found.group()
+                environ["PATH_INFO"] = path[found.end() :] or "/"
+                environ[MOUNT] = found.groupdict()
+                inner: WSGIApplication = app
+                return inner(environ, start_response)
+        text = b"there is nothing here\n"
+        headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(text)))]
+        start_response("404 Not Found", headers)
+        return [text]

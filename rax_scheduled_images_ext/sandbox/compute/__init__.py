@@ -1,0 +1,173 @@
+"""The compute API: Nova's v2.1 with microversions, or Rackspace's v2 without."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from flask import Flask, Response, g, jsonify, request
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import HTTPException
+
+from ..models import CloudError
+from ..wire import (
+    Fault,
+    Route,
+    Services,
+    add_routes,
+    name_requests,
+    new_app,
+    open_call,
+    status_of,
+    unauthorized,
+    unauthorized_body,
+    unmatched,
+)
+from . import about, actions, images, schedules, servers, versions
+
+_SERVER = "/servers/<server_id>"
+_SCHEDULE = f"{_SERVER}/{schedules.ALIAS}"
+_IMAGE = "/images/<image_id>"
+# The last versions with a view of the images, and of their metadata.
+_PROXY = (2, 35)
+_METADATA = (2, 38)
+
+ROUTES = (
+    Route("GET", "/servers", servers.list_brief),
+    Route("POST", "/servers", servers.boot),
+    Route("GET", "/servers/detail", servers.list_detail),
+    Route("GET", _SERVER, servers.show),
+    Route("PUT", _SERVER, servers.update),
+    Route("DELETE", _SERVER, servers.delete),
+    Route("POST", f"{_SERVER}/action", actions.act),
+    Route("GET", f"{_SERVER}/metadata", servers.metadata_list),
+    Route("POST", f"{_SERVER}/metadata", servers.metadata_add),
+    Route("PUT", f"{_SERVER}/metadata", servers.metadata_replace),
+    Route("GET", f"{_SERVER}/metadata/<key>", servers.metadata_show),
+    Route("PUT", f"{_SERVER}/metadata/<key>", servers.metadata_set),
+    Route("DELETE", f"{_SERVER}/metadata/<key>", servers.metadata_delete),
+    Route("GET", f"{_SERVER}/os-instance-actions", servers.action_list),
+    Route("GET", f"{_SERVER}/os-instance-actions/<request_id>", servers.action_show),
+    Route("GET", _SCHEDULE, schedules.show),
+    Route("POST", _SCHEDULE, schedules.enable),
+    Route("DELETE", _SCHEDULE, schedules.disable),
+    Route("GET", "/extensions", schedules.extension_list),
+    Route("GET", "/extensions/<alias>", schedules.extension_show),
+    Route("GET", "/flavors", about.flavor_list),
+    Route("GET", "/flavors/detail", about.flavor_detail),
+    Route("GET", "/flavors/<flavor_id>", about.flavor_show),
+    Route("GET", "/flavors/<flavor_id>/os-extra_specs", about.flavor_specs),
+    Route("GET", "/limits", about.limits),
+    Route("GET", "/images", images.list_brief, last=_PROXY),
+    Route("GET", "/images/detail", images.list_detail, last=_PROXY),
+    Route("GET", _IMAGE, images.show, last=_PROXY),
+    Route("DELETE", _IMAGE, images.delete, last=_PROXY),
+    Route("GET", f"{_IMAGE}/metadata", images.metadata_list, last=_METADATA),
+    Route("POST", f"{_IMAGE}/metadata", images.metadata_add, last=_METADATA),
+    Route("PUT", f"{_IMAGE}/metadata", images.metadata_replace, last=_METADATA),
+    Route("GET", f"{_IMAGE}/metadata/<key>", images.metadata_show, last=_METADATA),
+    Route("PUT", f"{_IMAGE}/metadata/<key>", images.metadata_set, last=_METADATA),
+    Route("DELETE", f"{_IMAGE}/metadata/<key>", images.metadata_delete, last=_METADATA),
+)
+
+_FAULTS = {
+    400: "badRequest",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "itemNotFound",
+    405: "badMethod",
+    409: "conflictingRequest",
+    413: "overLimit",
+    415: "badMediaType",
+    429: "overLimit",
+    501: "notImplemented",
+    503: "serviceUnavailable",
+}
+_REQUEST_IDS = ("X-Compute-Request-Id", "x-openstack-request-id")
+_CONTENT = (
+    None,
+    "",
+    "text/plain",
+    "application/json",
+    "application/vnd.openstack.compute+json",
+)
+
+
+def make_app(services: Services) -> Flask:
+    """Return the application; its front has taken the URL's first part away."""
+    app = new_app("compute")
+    name_requests(app, *_REQUEST_IDS)
+    _handle_errors(app, services)
+
+    @app.before_request
+    def begin() -> ResponseReturnValue | None:
+        if request.path in ("", "/"):
+            return _version_root(services)
+        g.call = open_call(services)
+        if not services.rackspace:
+            g.version = versions.asked_for(request.headers)
+            g.call = replace(g.call, version=g.version)
+        if request.mimetype not in _CONTENT:
+            raise Fault(415, "Unsupported Content-Type")
+        return None
+
+    @app.after_request
+    def tell_version(response: Response) -> Response:
+        if "version" in g:
+            response.headers.update(versions.answer_headers(g.version))
+        return response
+
+    add_routes(app, ROUTES, services.cloud)
+    return app
+
+
+def _handle_errors(app: Flask, services: Services) -> None:
+    @app.errorhandler(Fault)
+    def refuse(fault: Fault) -> ResponseReturnValue:
+        if fault.status == 401:
+            return jsonify(unauthorized_body(services, fault)), 401, fault.headers
+        return _fault(fault.status, fault.message)
+
+    @app.errorhandler(CloudError)
+    def refused_by_cloud(error: CloudError) -> ResponseReturnValue:
+        return _fault(status_of(error), str(error))
+
+    @app.errorhandler(HTTPException)
+    def not_routed(error: HTTPException) -> ResponseReturnValue:
+        # Nova knows no "method not allowed" but only paths with their methods.
+        if error.code == 405:
+            error.code = 404
+        return unmatched(error)
+
+    @app.errorhandler(Exception)
+    def broken(error: Exception) -> ResponseReturnValue:
+        app.logger.error("%s %s", request.method, request.path, exc_info=error)
+        return _fault(500, f"Unexpected API Error.\n{type(error)}")
+
+
+def make_root(services: Services) -> Flask:
+    """Return what is at the service's own URL: the list of its versions."""
+    app = new_app("compute_versions")
+    name_requests(app, *_REQUEST_IDS)
+
+    @app.get("/")
+    def index() -> ResponseReturnValue:
+        return versions.version_list(request.root_url.rstrip("/"))
+
+    @app.errorhandler(HTTPException)
+    def not_routed(error: HTTPException) -> ResponseReturnValue:
+        return unmatched(error)
+
+    return app
+
+
+def _version_root(services: Services) -> ResponseReturnValue:
+    # Rackspace shows this document to nobody; its clients take that for a cloud
+    # without microversions.
+    if services.rackspace:
+        raise unauthorized(services)
+    return versions.version_document(request.root_url.rstrip("/"))
+
+
+def _fault(status: int, message: str) -> ResponseReturnValue:
+    name = _FAULTS.get(status, "computeFault")
+    return jsonify({name: {"code": status, "message": message}}), status

@@ -1,0 +1,145 @@
+"""POST /servers/{id}/action: what can be done to a server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flask.typing import ResponseReturnValue
+
+from ..directory import ADMIN
+from ..models import Image, Server
+from ..wire import Call, Fault
+from . import inputs
+from .inputs import bad_field, find_server, may, required
+from .views import image_root
+
+_NOTHING: ResponseReturnValue = ("", 202)
+
+
+def act(call: Call, server_id: str) -> ResponseReturnValue:
+    """POST /servers/{id}/action"""
+    whole = inputs.body()
+    if len(whole) != 1:
+        raise Fault(400, "Malformed request body")
+    name = next(iter(whole))
+    if name not in _ACTIONS:
+        raise Fault(400, f"There is no such action: {name}")
+    return _ACTIONS[name](call, server_id, whole)
+
+
+def _create_image(
+    call: Call, server_id: str, whole: Mapping[str, Any]
+) -> ResponseReturnValue:
+    wanted = inputs.part(whole, "createImage")
+    inputs.only(wanted, {"name", "metadata"})
+    name = inputs.checked_name(required(wanted, "name"))
+    metadata = inputs.checked_metadata(wanted.get("metadata", {}))
+    find_server(call, server_id)
+    may(call, "servers:create_image")
+    image = call.region.create_image(server_id, name, metadata, user_id=call.user_id)
+    return _image_made(call, image, f"{image_root(call)}/images/{image.id}")
+
+
+def _create_backup(
+    call: Call, server_id: str, whole: Mapping[str, Any]
+) -> ResponseReturnValue:
+    wanted = inputs.part(whole, "createBackup")
+    inputs.only(wanted, {"name", "backup_type", "rotation", "metadata"})
+    name = inputs.checked_name(required(wanted, "name"))
+    kind = required(wanted, "backup_type")
+    if not isinstance(kind, str):
+        raise bad_field("backup_type", kind, "It is not of type 'string'")
+    rotation = inputs.whole_number(required(wanted, "rotation"), "rotation", 0)
+    metadata = inputs.checked_metadata(wanted.get("metadata", {}))
+    find_server(call, server_id)
+    may(call, "os-create-backup")
+    image = call.region.create_backup(
+        server_id, name, kind, rotation, metadata, user_id=call.user_id
+    )
+    if image is None:
+        return _NOTHING
+    return _image_made(call, image, f"{call.root}/images/{image.id}")
+
+
+def _image_made(call: Call, image: Image, location: str) -> ResponseReturnValue:
+    if call.version >= (2, 45):
+        return {"image_id": image.id}, 202
+    return "", 202, {"Location": location}
+
+
+def _on_server(
+    policy: str, do: Callable[[Call, Server], None], role: str | None = None
+) -> Callable[..., ResponseReturnValue]:
+    """Return an action that takes nothing but the server."""
+
+    def action(
+        call: Call, server_id: str, _whole: Mapping[str, Any]
+    ) -> ResponseReturnValue:
+        server = find_server(call, server_id)
+        may(call, policy, *([role] if role else []))
+        do(call, server)
+        return _NOTHING
+
+    return action
+
+
+def _start(call: Call, server: Server) -> None:
+    call.region.start(inputs.unlocked(call, server).id)
+
+
+def _stop(call: Call, server: Server) -> None:
+    call.region.stop(inputs.unlocked(call, server).id)
+
+
+def _lock(call: Call, server: Server) -> None:
+    call.region.lock(server.id, True)
+
+
+def _unlock(call: Call, server: Server) -> None:
+    call.region.lock(server.id, False)
+
+
+def _reset_state(
+    call: Call, server_id: str, whole: Mapping[str, Any]
+) -> ResponseReturnValue:
+    state = required(inputs.part(whole, "os-resetState"), "state")
+    if state not in ("active", "error"):
+        raise bad_field("state", state, "It is not one of ['active', 'error']")
+    find_server(call, server_id)
+    may(call, "os-admin-actions:reset_state", ADMIN)
+    call.region.reset_state(server_id, state)
+    return _NOTHING
+
+
+def _reboot(
+    call: Call, server_id: str, whole: Mapping[str, Any]
+) -> ResponseReturnValue:
+    """Reboot; over in no time, so that nothing is seen of it but its refusal."""
+    kind = required(inputs.part(whole, "reboot"), "type")
+    if not isinstance(kind, str) or kind.upper() not in ("SOFT", "HARD"):
+        raise bad_field("type", kind, "It is not one of ['HARD', 'SOFT']")
+    server = find_server(call, server_id)
+    may(call, "servers:reboot")
+    inputs.unlocked(call, server)
+    if server.task_state is not None:
+        state = f"task_state {server.task_state}"
+    elif kind.upper() == "SOFT" and server.vm_state != "active":
+        state = f"vm_state {server.vm_state}"
+    else:
+        if server.vm_state == "stopped":
+            call.region.start(server_id)
+        return _NOTHING
+    raise Fault(409, f"Cannot 'reboot' instance {server_id} while it is in {state}")
+
+
+_ACTIONS: Mapping[str, Callable[..., ResponseReturnValue]] = {
+    "createImage": _create_image,
+    "createBackup": _create_backup,
+    "os-start": _on_server("servers:start", _start),
+    "os-stop": _on_server("servers:stop", _stop),
+    "os-resetState": _reset_state,
+    "lock": _on_server("os-lock-server:lock", _lock),
+    "unlock": _on_server("os-lock-server:unlock", _unlock),
+    "reboot": _reboot,
+}

@@ -1,0 +1,163 @@
+"""The compute API's own view of images: a proxy to the image service."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import request
+from flask.typing import ResponseReturnValue
+
+from ..models import Forbidden, Image, ImageQuery, Invalid
+from ..wire import Call, Fault
+from . import inputs
+from .inputs import may, required
+from .views import image_view
+
+_ATTRIBUTES = {
+    "name": "name",
+    "status": "status",
+    "minRam": "min_ram",
+    "minDisk": "min_disk",
+}
+_PROPERTIES = {"server": "instance_uuid", "type": "image_type"}
+
+
+def list_brief(call: Call) -> ResponseReturnValue:
+    """GET /images"""
+    return _page(call, "images", full=False)
+
+
+def list_detail(call: Call) -> ResponseReturnValue:
+    """GET /images/detail"""
+    return _page(call, "images/detail", full=True)
+
+
+def _page(call: Call, path: str, *, full: bool) -> ResponseReturnValue:
+    # Nova passes a limit of 0 on as if there were none.
+    size = inputs.page_size(call) or call.services.max_limit
+    try:
+        images = call.region.images(_query(call, size))
+    except Invalid as error:
+        raise Fault(400, str(error)) from None
+    ids = (image.id for image in images)
+    views = [image_view(call, image, full=full) for image in images]
+    return {"images": views, **inputs.next_link(call, path, ids, size)}
+
+
+def _query(call: Call, size: int) -> ImageQuery:
+    given = request.args
+    equals = {
+        _ATTRIBUTES[name]: text for name, text in given.items() if name in _ATTRIBUTES
+    }
+    if "status" in equals:
+        equals["status"] = equals["status"].lower()
+    changed = inputs.since("changes-since")
+    return ImageQuery(
+        project_id=call.project_id,
+        equals=equals,
+        compares=() if changed is None else (("updated", ("gte", changed)),),
+        properties={
+            _property(call, name): text.rsplit("/", 1)[-1] if name == "server" else text
+            for name, text in given.items()
+            if name in _PROPERTIES or name.startswith("property-")
+        },
+        marker=given.get("marker"),
+        limit=size,
+    )
+
+
+def _property(call: Call, name: str) -> str:
+    if name in _PROPERTIES:
+        return _PROPERTIES[name]
+    if call.services.rackspace:
+        return name.removeprefix("property-")
+    # Nova strips those letters, not that word, so that some keys are mutilated
+    # (org.openstack... among them) and then never match.
+    return name.lstrip("property-")  # noqa: B005
+
+
+def show(call: Call, image_id: str) -> ResponseReturnValue:
+    """GET /images/{id}"""
+    # A client of Rackspace's sees by this that an image was culled.
+    image = _find(call, image_id, deleted=call.services.rackspace)
+    return {"image": image_view(call, image, full=True)}
+
+
+def delete(call: Call, image_id: str) -> ResponseReturnValue:
+    """DELETE /images/{id}"""
+    _changeable(call, image_id)
+    try:
+        call.region.delete_image(image_id)
+    except Forbidden:
+        raise Fault(403, "You are not allowed to delete the image.") from None
+    return "", 204
+
+
+def metadata_list(call: Call, image_id: str) -> ResponseReturnValue:
+    """GET /images/{id}/metadata"""
+    return {"metadata": dict(_find(call, image_id).properties)}
+
+
+def metadata_add(call: Call, image_id: str) -> ResponseReturnValue:
+    """POST /images/{id}/metadata"""
+    added = inputs.checked_metadata(required(inputs.body(), "metadata"))
+    image = _changeable(call, image_id)
+    return {"metadata": _replace(call, image, {**image.properties, **added})}
+
+
+def metadata_replace(call: Call, image_id: str) -> ResponseReturnValue:
+    """PUT /images/{id}/metadata"""
+    whole = inputs.checked_metadata(required(inputs.body(), "metadata"))
+    return {"metadata": _replace(call, _changeable(call, image_id), whole)}
+
+
+def metadata_show(call: Call, image_id: str, key: str) -> ResponseReturnValue:
+    """GET /images/{id}/metadata/{key}"""
+    properties = _find(call, image_id).properties
+    if key not in properties:
+        raise Fault(404, "The resource could not be found.")
+    return {"meta": {key: properties[key]}}
+
+
+def metadata_set(call: Call, image_id: str, key: str) -> ResponseReturnValue:
+    """PUT /images/{id}/metadata/{key}"""
+    item = inputs.checked_metadata(required(inputs.body(), "meta"))
+    if set(item) != {key}:
+        raise Fault(400, "Request body and URI mismatch")
+    image = _changeable(call, image_id)
+    _replace(call, image, {**image.properties, **item})
+    return {"meta": item}
+
+
+def metadata_delete(call: Call, image_id: str, key: str) -> ResponseReturnValue:
+    """DELETE /images/{id}/metadata/{key}"""
+    image = _changeable(call, image_id)
+    if key not in image.properties:
+        raise Fault(404, "Invalid metadata key")
+    kept = {name: text for name, text in image.properties.items() if name != key}
+    _replace(call, image, kept)
+    return "", 204
+
+
+def _replace(call: Call, image: Image, whole: Mapping[str, str]) -> dict[str, Any]:
+    return dict(call.region.update_image(image.id, properties=whole).properties)
+
+
+def _find(call: Call, image_id: str, *, deleted: bool = False) -> Image:
+    """Return an image that the caller may see.
+
+    :raises Fault: 404 for any other.
+    """
+    image = call.region.image(image_id, deleted=deleted)
+    if image.owner != call.project_id and image.visibility == "private":
+        raise Fault(404, "Image not found.")
+    return image
+
+
+def _changeable(call: Call, image_id: str) -> Image:
+    image = _find(call, image_id)
+    may(call, "images")
+    if image.owner != call.project_id:
+        raise Fault(403, "You are not allowed to delete the image.")
+    return image

@@ -1,0 +1,201 @@
+"""What a request to the compute API says, checked: bodies, queries, names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import request
+
+from ..directory import ADMIN, MEMBER
+from ..models import Server
+from ..wire import Call, Fault, parse_time
+
+_KEY = re.compile(r"[a-zA-Z0-9_:. -]{1,255}")
+_TRUE = frozenset({"1", "t", "true", "on", "y", "yes"})
+_FALSE = frozenset({"0", "f", "false", "off", "n", "no"})
+
+
+def may(call: Call, policy: str, role: str = MEMBER) -> None:
+    """Let only those go on who have the role.
+
+    :raises Fault: 403 naming the policy.
+    """
+    if role not in call.token.roles:
+        raise Fault(
+            403, f"Policy doesn't allow os_compute_api:{policy} to be performed."
+        )
+
+
+def find_server(call: Call, server_id: str, *, deleted: bool = False) -> Server:
+    """Return a server of the caller's project.
+
+    :raises Fault: 404 for any other.
+    """
+    server = call.region.server(server_id, deleted=deleted)
+    if server.project_id != call.project_id:
+        raise Fault(404, f"Instance {server_id} could not be found.")
+    return server
+
+
+def unlocked(call: Call, server: Server) -> Server:
+    """Return the server unless it is locked for the caller.
+
+    :raises Fault: 409; an admin is not held up by locks.
+    """
+    if server.locked and ADMIN not in call.token.roles:
+        raise Fault(409, f"Instance {server.id} is locked")
+    return server
+
+
+def body() -> Mapping[str, Any]:
+    """Return the request's JSON object.
+
+    :raises Fault: 400 for anything else.
+    """
+    content = request.get_json(force=True, silent=True)
+    if not isinstance(content, dict):
+        raise Fault(400, "Malformed request body")
+    return content
+
+
+def part(whole: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Return the object under the key.
+
+    :raises Fault: 400 where there is none.
+    """
+    value = required(whole, key)
+    if not isinstance(value, dict):
+        raise bad_field(key, value, "It is not of type 'object'")
+    return value
+
+
+def required(whole: Mapping[str, Any], key: str) -> Any:
+    """Return what is under the key, whatever it is.
+
+    :raises Fault: 400 where there is nothing.
+    """
+    if key not in whole:
+        raise Fault(400, f"'{key}' is a required property")
+    return whole[key]
+
+
+def only(whole: Mapping[str, Any], allowed: Collection[str]) -> None:
+    """Refuse keys that mean nothing here.
+
+    :raises Fault: 400 naming the first of them.
+    """
+    for key in whole:
+        if key not in allowed:
+            raise Fault(
+                400,
+                f"Additional properties are not allowed ('{key}' was unexpected)",
+            )
+
+
+def bad_field(field: str, value: object, why: str) -> Fault:
+    """Return the answer to a wrong value in a body."""
+    return Fault(
+        400, f"Invalid input for field/attribute {field}. Value: {value}. {why}"
+    )
+
+
+def bad_parameter(name: str, value: object, why: str) -> Fault:
+    """Return the answer to a wrong value in a query."""
+    return Fault(
+        400, f"Invalid input for query parameters {name}. Value: {value}. {why}"
+    )
+
+
+def checked_name(value: object, field: str = "name") -> str:
+    """Return a name of 1 to 255 characters without spaces around it.
+
+    :raises Fault: 400 for anything else.
+    """
+    if not isinstance(value, str) or not 1 <= len(value) <= 255:
+        raise bad_field(field, value, "It must be a text of 1 to 255 characters")
+    if value != value.strip() or not value.isprintable():
+        raise bad_field(
+            field,
+            value,
+            "An invalid 'name' value was provided. The name must be: printable"
+            " characters. Can not start or end with whitespace.",
+        )
+    return value
+
+
+def checked_metadata(value: object) -> dict[str, str]:
+    """Return metadata whose keys and values the compute API allows.
+
+    :raises Fault: 400 for anything else.
+    """
+    if not isinstance(value, dict):
+        raise bad_field("metadata", value, "It is not of type 'object'")
+    for key, text in value.items():
+        if not _KEY.fullmatch(key):
+            raise bad_field(
+                "metadata", value, f"Additional properties: '{key}' is no valid key"
+            )
+        if not isinstance(text, str) or len(text) > 255:
+            raise bad_field(key, text, "It must be a text of at most 255 characters")
+    return value
+
+
+def whole_number(value: object, field: str, least: int) -> int:
+    """Return a number that may be written as text.
+
+    :raises Fault: 400 for anything else.
+    """
+    text = str(value)
+    if isinstance(value, bool) or not re.fullmatch(r"\d{1,9}", text, re.ASCII):
+        raise bad_field(field, value, "It must be a whole number")
+    if int(text) < least:
+        raise bad_field(field, value, f"{text} is less than the minimum of {least}")
+    return int(text)
+
+
+def page_size(call: Call) -> int:
+    """Return how many entries the caller is to get at most.
+
+    :raises Fault: 400 for a limit that is no number.
+    """
+    limit = request.args.get("limit", "")
+    if not re.fullmatch(r"\d{0,18}", limit, re.ASCII):
+        raise bad_parameter("limit", limit, f"'{limit}' does not match '^[0-9]*$'")
+    longest = call.services.max_limit
+    return min(int(limit), longest) if limit else longest
+
+
+def next_link(call: Call, path: str, ids: Iterable[str], size: int) -> dict[str, Any]:
+    """Return the link to the page after this one, under ``<what>_links``.
+
+    As in Nova, a full page always has one, be it the last.
+    """
+    listed = list(ids)
+    if not size or len(listed) != size:
+        return {}
+    query = dict(sorted(request.args.items())) | {"marker": listed[-1]}
+    href = f"{call.root}/{path}?{urlencode(query)}"
+    return {f"{path.partition('/')[0]}_links": [{"rel": "next", "href": href}]}
+
+
+def since(name: str) -> float | None:
+    """Return a time from the query, in unix seconds.
+
+    :raises Fault: 400 for what is no time.
+    """
+    text = request.args.get(name)
+    if text is None:
+        return None
+    try:
+        return parse_time(text)
+    except (ValueError, OverflowError):
+        raise bad_parameter(name, text, f"'{text}' is not a 'date-time'") from None
+
+
+def truth(text: str) -> bool | None:
+    """Return what the word means, in any letter case; None for any other word."""
+    word = text.strip().lower()
+    return True if word in _TRUE else False if word in _FALSE else None

@@ -1,0 +1,325 @@
+"""Servers of the compute API: lists, show, boot, change, delete, metadata."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from flask import request
+from flask.typing import ResponseReturnValue
+
+from ..models import Invalid, NotFound, Server, ServerQuery
+from ..wire import Call, Fault
+from . import inputs
+from .inputs import bad_field, bad_parameter, find_server, may, required
+from .views import ServerViews, action_view, event_view
+
+FILTER = "RAX-SI:image_schedule"
+
+# The statuses a server of any OpenStack may have; those of ours are among them.
+_STATUSES = frozenset(
+    "ACTIVE BUILD DELETED ERROR HARD_REBOOT MIGRATING PASSWORD PAUSED REBOOT REBUILD"
+    " RESCUE RESIZE REVERT_RESIZE SHELVED SHELVED_OFFLOADED SHUTOFF SOFT_DELETED"
+    " SUSPENDED VERIFY_RESIZE".split()
+)
+_SORT_KEYS = {
+    "created_at": "created",
+    "updated_at": "updated",
+    "launched_at": "launched",
+    "display_name": "name",
+    "uuid": "id",
+    "vm_state": "status",
+    "image_ref": "image_id",
+    "instance_type_id": "flavor_id",
+}
+_BOOT_KEYS = frozenset(
+    "name imageRef flavorRef adminPass metadata networks OS-DCF:diskConfig accessIPv4"
+    " accessIPv6 personality availability_zone block_device_mapping"
+    " block_device_mapping_v2 config_drive key_name min_count max_count"
+    " return_reservation_id security_groups user_data".split()
+)
+_UPDATE_KEYS = frozenset({"name", "OS-DCF:diskConfig", "accessIPv4", "accessIPv6"})
+
+
+def list_brief(call: Call) -> ResponseReturnValue:
+    """GET /servers"""
+    servers, links = _page(call, "servers")
+    views = ServerViews(call)
+    return {"servers": [views.brief(server) for server in servers], **links}
+
+
+def list_detail(call: Call) -> ResponseReturnValue:
+    """GET /servers/detail"""
+    servers, links = _page(call, "servers/detail")
+    views = ServerViews(call)
+    return {"servers": [views.detail(server) for server in servers], **links}
+
+
+def _page(call: Call, path: str) -> tuple[list[Server], dict[str, Any]]:
+    """Return the servers asked for, and the link to the next ones."""
+    size = inputs.page_size(call)
+    query = _query(call, size)
+    try:
+        servers = call.region.servers(query) if query else []
+    except Invalid as error:
+        raise Fault(400, str(error)) from None
+    ids = (server.id for server in servers)
+    return servers, inputs.next_link(call, path, ids, size)
+
+
+def _query(call: Call, size: int) -> ServerQuery | None:
+    """Read the filters; those that Nova keeps for operators are passed over.
+
+    :returns: None where no server can match.
+    """
+    given = request.args
+    if inputs.truth(given.get("all_tenants", "0") or "1"):
+        # An admin here is one of a project: the operator is not among the users.
+        detail = "detail" if request.path.endswith("/detail") else "index"
+        may(call, f"servers:{detail}:get_all_tenants", "operator")
+    statuses = tuple(word.upper() for word in given.getlist("status"))
+    known = tuple(word for word in statuses if word in _STATUSES)
+    if statuses and not known:
+        if call.version >= (2, 38):
+            raise Fault(400, "Invalid status value")
+        return None
+    if known == ("DELETED",):
+        raise Fault(403, "Only administrators may list deleted instances")
+    return ServerQuery(
+        project_id=call.project_id,
+        name=_pattern("name"),
+        status=known or None,
+        image_id=given.get("image"),
+        flavor_id=given.get("flavor"),
+        changes_since=inputs.since("changes-since"),
+        scheduled=_scheduled(),
+        marker=given.get("marker"),
+        limit=size,
+        sort=_sort(),
+    )
+
+
+def _pattern(name: str) -> str | None:
+    pattern = request.args.get(name)
+    try:
+        re.compile(pattern or "")
+    except re.error:
+        raise bad_parameter(name, pattern, f"'{pattern}' is not a 'regex'") from None
+    return pattern
+
+
+def _scheduled() -> bool | None:
+    """Read the extension's own filter; any letter case, and 1 and 0, will do."""
+    value = request.args.get(FILTER)
+    if value is None:
+        return None
+    meaning = {"true": True, "1": True, "false": False, "0": False}.get(value.lower())
+    if meaning is None:
+        raise bad_parameter(FILTER, value, "It must be True or False")
+    return meaning
+
+
+def _sort() -> tuple[tuple[str, str], ...]:
+    keys = request.args.getlist("sort_key") or ["created_at"]
+    directions = request.args.getlist("sort_dir") or ["desc"]
+    for key in keys:
+        if key not in _SORT_KEYS:
+            raise bad_parameter("sort_key", key, f"'{key}' cannot be sorted by")
+    for direction in directions:
+        if direction not in ("asc", "desc"):
+            raise bad_parameter("sort_dir", direction, "It must be asc or desc")
+    padded = directions + directions[:1] * (len(keys) - len(directions))
+    order = {_SORT_KEYS[k]: d for k, d in zip(keys, padded, strict=False)}
+    # Something must decide between equals, or pages would overlap.
+    return tuple({**order, "id": order.get("id", directions[0])}.items())
+
+
+def show(call: Call, server_id: str) -> ResponseReturnValue:
+    """GET /servers/{id}"""
+    return {"server": ServerViews(call).show(find_server(call, server_id))}
+
+
+def boot(call: Call) -> ResponseReturnValue:
+    """POST /servers"""
+    wanted = inputs.part(inputs.body(), "server")
+    extra = {"description"} if call.version >= (2, 19) else set()
+    inputs.only(wanted, _BOOT_KEYS | extra)
+    name = inputs.checked_name(required(wanted, "name"))
+    metadata = inputs.checked_metadata(wanted.get("metadata", {}))
+    _check_networks(call, wanted)
+    least = inputs.whole_number(wanted.get("min_count", 1), "min_count", 1)
+    most = inputs.whole_number(wanted.get("max_count", least), "max_count", 1)
+    if least > most:
+        raise Fault(400, "min_count must be <= max_count")
+    may(call, "servers:create")
+    if wanted.get("key_name") is not None:
+        raise Fault(400, "Invalid key_name provided.")
+    names = [f"{name}-{n}" for n in range(1, most + 1)] if most > 1 else [name]
+    servers = [_boot_one(call, wanted, each, metadata) for each in names]
+    if wanted.get("return_reservation_id"):
+        return {"reservation_id": f"r-{servers[0].id[:8]}"}, 202
+    return _booted(call, wanted, servers[0])
+
+
+def _boot_one(
+    call: Call, wanted: Mapping[str, Any], name: str, metadata: Mapping[str, str]
+) -> Server:
+    image_id = str(wanted.get("imageRef") or "").rsplit("/", 1)[-1]
+    flavor_id = str(required(wanted, "flavorRef")).rsplit("/", 1)[-1]
+    try:
+        image = call.region.image(image_id)
+    except NotFound:
+        image = None
+    if image is None or not (
+        image.owner == call.project_id or image.visibility != "private"
+    ):
+        raise Fault(400, "Can not find requested image")
+    if image.status != "active":
+        raise Fault(400, f"Image {image_id} is not active.")
+    try:
+        call.region.flavor(flavor_id)
+    except NotFound as error:
+        raise Fault(400, str(error)) from None
+    default = name if call.version < (2, 19) else None
+    return call.region.boot(
+        project_id=call.project_id,
+        user_id=call.user_id,
+        name=name,
+        image_id=image_id,
+        flavor_id=flavor_id,
+        metadata=metadata,
+        description=wanted.get("description", default),
+    )
+
+
+def _check_networks(call: Call, wanted: Mapping[str, Any]) -> None:
+    if call.version < (2, 37):
+        allowed = isinstance(wanted.get("networks", []), list)
+    else:
+        networks = required(wanted, "networks")
+        allowed = isinstance(networks, list) or networks in ("none", "auto")
+    if not allowed:
+        raise bad_field("networks", wanted["networks"], "It is not of type 'array'")
+
+
+def _booted(
+    call: Call, wanted: Mapping[str, Any], server: Server
+) -> ResponseReturnValue:
+    links = ServerViews(call).brief(server)["links"]
+    view = {
+        "id": server.id,
+        "links": links,
+        "OS-DCF:diskConfig": wanted.get("OS-DCF:diskConfig", "MANUAL"),
+        "security_groups": wanted.get("security_groups", [{"name": "default"}]),
+        # Nobody can log in to a server that is not really there.
+        "adminPass": wanted.get("adminPass", server.id[:12]),
+    }
+    return {"server": view}, 202, {"Location": links[0]["href"]}
+
+
+def update(call: Call, server_id: str) -> ResponseReturnValue:
+    """PUT /servers/{id}"""
+    wanted = inputs.part(inputs.body(), "server")
+    extra = {"description"} if call.version >= (2, 19) else set()
+    inputs.only(wanted, _UPDATE_KEYS | extra)
+    name = inputs.checked_name(wanted["name"]) if "name" in wanted else None
+    description = wanted.get("description")
+    if not (description is None or isinstance(description, str)):
+        raise bad_field("description", description, "It is not of type 'string'")
+    find_server(call, server_id)
+    may(call, "servers:update")
+    server = call.region.update_server(
+        server_id,
+        name=name,
+        description=description,
+        clear_description="description" in wanted,
+    )
+    return {"server": ServerViews(call).updated(server)}
+
+
+def delete(call: Call, server_id: str) -> ResponseReturnValue:
+    """DELETE /servers/{id}"""
+    server = find_server(call, server_id)
+    may(call, "servers:delete")
+    inputs.unlocked(call, server)
+    call.region.delete_server(server_id)
+    return "", 204
+
+
+# -- metadata
+
+
+def metadata_list(call: Call, server_id: str) -> ResponseReturnValue:
+    """GET /servers/{id}/metadata"""
+    return {"metadata": dict(find_server(call, server_id).metadata)}
+
+
+def metadata_add(call: Call, server_id: str) -> ResponseReturnValue:
+    """POST /servers/{id}/metadata"""
+    return _set_metadata(call, server_id, replace=False)
+
+
+def metadata_replace(call: Call, server_id: str) -> ResponseReturnValue:
+    """PUT /servers/{id}/metadata"""
+    return _set_metadata(call, server_id, replace=True)
+
+
+def _set_metadata(call: Call, server_id: str, *, replace: bool) -> ResponseReturnValue:
+    metadata = inputs.checked_metadata(required(inputs.body(), "metadata"))
+    server = find_server(call, server_id)
+    may(call, f"server-metadata:{'update_all' if replace else 'create'}")
+    inputs.unlocked(call, server)
+    whole = call.region.set_server_metadata(server_id, metadata, replace=replace)
+    return {"metadata": whole}
+
+
+def metadata_show(call: Call, server_id: str, key: str) -> ResponseReturnValue:
+    """GET /servers/{id}/metadata/{key}"""
+    metadata = find_server(call, server_id).metadata
+    if key not in metadata:
+        raise Fault(404, "Metadata item was not found")
+    return {"meta": {key: metadata[key]}}
+
+
+def metadata_set(call: Call, server_id: str, key: str) -> ResponseReturnValue:
+    """PUT /servers/{id}/metadata/{key}"""
+    item = inputs.checked_metadata(required(inputs.body(), "meta"))
+    server = find_server(call, server_id)
+    may(call, "server-metadata:update")
+    if set(item) != {key}:
+        raise Fault(400, "Request body and URI mismatch")
+    inputs.unlocked(call, server)
+    call.region.set_server_metadata(server_id, item, replace=False)
+    return {"meta": item}
+
+
+def metadata_delete(call: Call, server_id: str, key: str) -> ResponseReturnValue:
+    """DELETE /servers/{id}/metadata/{key}"""
+    server = find_server(call, server_id)
+    may(call, "server-metadata:delete")
+    inputs.unlocked(call, server)
+    call.region.delete_server_metadata(server_id, key)
+    return "", 204
+
+
+# -- history
+
+
+def action_list(call: Call, server_id: str) -> ResponseReturnValue:
+    """GET /servers/{id}/os-instance-actions"""
+    find_server(call, server_id, deleted=call.version >= (2, 21))
+    actions = call.region.actions(server_id)
+    return {"instanceActions": [action_view(call, action) for action in actions]}
+
+
+def action_show(call: Call, server_id: str, request_id: str) -> ResponseReturnValue:
+    """GET /servers/{id}/os-instance-actions/{request id}"""
+    find_server(call, server_id, deleted=call.version >= (2, 21))
+    for action in call.region.actions(server_id):
+        if action.request_id == request_id:
+            view = action_view(call, action)
+            if call.version >= (2, 51):
+                view["events"] = [event_view(call, action)]
+            return {"instanceAction": view}
+    raise Fault(404, f"Action for request_id {request_id} on instance not found")

@@ -1,0 +1,261 @@
+"""Servers, flavors and images as the compute API writes them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ..models import Action, Flavor, Image, Schedule, Server
+from ..wire import Call, isotime, microtime
+
+Json = dict[str, Any]
+
+# The compute API's words for the image API's.
+IMAGE_STATUS = {
+    "active": "ACTIVE",
+    "queued": "SAVING",
+    "saving": "SAVING",
+    "deleted": "DELETED",
+    "pending_delete": "DELETED",
+    "killed": "ERROR",
+}
+_IMAGE_PROGRESS = {"queued": 25, "saving": 50, "active": 100}
+
+# Below this, the answer to a change of a server shows less than ``show`` does.
+_FULL_UPDATE = (2, 75)
+_NOT_IN_UPDATE = (
+    "OS-EXT-AZ:availability_zone",
+    "config_drive",
+    "key_name",
+    "OS-SRV-USG:launched_at",
+    "OS-SRV-USG:terminated_at",
+    "OS-EXT-STS:task_state",
+    "OS-EXT-STS:vm_state",
+    "OS-EXT-STS:power_state",
+    "os-extended-volumes:volumes_attached",
+)
+
+
+class Links:
+    """URLs under one API root; a bookmark is the same without the version."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.unversioned = re.sub(r"/v2(\.1)?(?=/|$)", "", root)
+
+    def both(self, kind: str, key: str) -> list[Json]:
+        """Return the links of one thing."""
+        return [
+            {"rel": "self", "href": f"{self.root}/{kind}/{key}"},
+            self.bookmark(kind, key),
+        ]
+
+    def bookmark(self, kind: str, key: str) -> Json:
+        """Return the link that outlives a version."""
+        return {"rel": "bookmark", "href": f"{self.unversioned}/{kind}/{key}"}
+
+
+def schedule_view(schedule: Schedule) -> Json:
+    """Return a schedule; one that is daily has no day."""
+    if schedule.day_of_week is None:
+        return {"retention": schedule.retention}
+    return {"day_of_week": schedule.day_of_week, "retention": schedule.retention}
+
+
+class ServerViews:
+    """Servers for one call; made once a page, as all that rows share is here."""
+
+    def __init__(self, call: Call) -> None:
+        self._version = call.version
+        self._links = Links(call.root)
+        host = f"{call.project_id}{call.region.name}".encode()
+        self._host = hashlib.sha224(host).hexdigest()
+        self._flavors = {f.id: self._flavor(f) for f in call.region.flavors()}
+
+    def brief(self, server: Server) -> Json:
+        """Return a server as short lists have it."""
+        return {
+            "id": server.id,
+            "name": server.name,
+            "links": self._links.both("servers", server.id),
+        }
+
+    def detail(self, server: Server) -> Json:
+        """Return a server as long lists have it, to a user who is no operator."""
+        version = self._version
+        view: Json = {
+            "id": server.id,
+            "name": server.name,
+            "status": server.status,
+            "tenant_id": server.project_id,
+            "user_id": server.user_id,
+            "metadata": dict(server.metadata),
+            "hostId": self._host,
+            "image": self._image(server),
+            "flavor": self._flavors[server.flavor_id],
+            "created": isotime(server.created),
+            "updated": isotime(server.updated),
+            "addresses": {},
+            "accessIPv4": "",
+            "accessIPv6": "",
+            "links": self._links.both("servers", server.id),
+            "OS-DCF:diskConfig": "MANUAL",
+            "OS-EXT-AZ:availability_zone": "nova",
+            "config_drive": "",
+            "key_name": server.key_name,
+            "OS-SRV-USG:launched_at": microtime(server.launched),
+            "OS-SRV-USG:terminated_at": server.deleted_at
+            and microtime(server.deleted_at),
+            "OS-EXT-STS:task_state": server.task_state,
+            "OS-EXT-STS:vm_state": server.vm_state,
+            "OS-EXT-STS:power_state": server.power_state,
+            "os-extended-volumes:volumes_attached": [],
+        }
+        if server.status == "ACTIVE":
+            view["progress"] = 0
+        if server.schedule is not None:
+            view["RAX-SI:image_schedule"] = schedule_view(server.schedule)
+        if version >= (2, 9):
+            view["locked"] = server.locked
+        if version >= (2, 19):
+            view["description"] = server.description
+        if version >= (2, 26):
+            view["tags"] = []
+        if version >= (2, 63):
+            view["trusted_image_certificates"] = None
+        if version >= (2, 73):
+            view["locked_reason"] = None
+        if version >= (2, 90):
+            view["OS-EXT-SRV-ATTR:hostname"] = _hostname(server.name)
+        if version >= (2, 96):
+            view["pinned_availability_zone"] = None
+        return view
+
+    def show(self, server: Server) -> Json:
+        """Return a server that was asked for alone."""
+        view = self.detail(server)
+        if self._version >= (2, 71):
+            view["server_groups"] = []
+        return view
+
+    def updated(self, server: Server) -> Json:
+        """Return a server that has just been changed."""
+        view = self.show(server)
+        if self._version < _FULL_UPDATE:
+            for key in _NOT_IN_UPDATE:
+                del view[key]
+        return view
+
+    def _image(self, server: Server) -> Json:
+        bookmark = self._links.bookmark("images", server.image_id)
+        return {"id": server.image_id, "links": [bookmark]}
+
+    def _flavor(self, flavor: Flavor) -> Json:
+        if self._version < (2, 47):
+            bookmark = self._links.bookmark("flavors", flavor.id)
+            return {"id": flavor.id, "links": [bookmark]}
+        return {
+            "vcpus": flavor.vcpus,
+            "ram": flavor.ram,
+            "disk": flavor.disk,
+            "ephemeral": 0,
+            "swap": 0,
+            "original_name": flavor.name,
+            "extra_specs": {},
+        }
+
+
+def _hostname(name: str) -> str:
+    words = re.sub(r"[^a-z0-9.-]+", "", re.sub(r"[\s_]+", "-", name.lower()))
+    return words.strip(".-")[:63] or "server"
+
+
+def flavor_view(call: Call, flavor: Flavor, *, full: bool) -> Json:
+    """Return a flavor, with or without what it is made of."""
+    view: Json = {"id": flavor.id, "name": flavor.name}
+    if full:
+        view |= {
+            "ram": flavor.ram,
+            "disk": flavor.disk,
+            "swap": 0 if call.version >= (2, 75) else "",
+            "vcpus": flavor.vcpus,
+            "rxtx_factor": 1.0,
+            "OS-FLV-EXT-DATA:ephemeral": 0,
+            "OS-FLV-DISABLED:disabled": False,
+            "os-flavor-access:is_public": True,
+        }
+    if call.version >= (2, 55):
+        view["description"] = None
+    if full and call.version >= (2, 61):
+        view["extra_specs"] = {}
+    view["links"] = Links(call.root).both("flavors", flavor.id)
+    return view
+
+
+def image_view(call: Call, image: Image, *, full: bool) -> Json:
+    """Return an image as the compute API's own list and show have it."""
+    links = Links(call.root)
+    view: Json = {"id": image.id, "name": image.name}
+    if full:
+        view |= {
+            "status": IMAGE_STATUS.get(image.status, "UNKNOWN"),
+            "progress": _IMAGE_PROGRESS.get(image.status, 0),
+            "created": isotime(image.created),
+            "updated": isotime(image.updated),
+            "minDisk": image.min_disk,
+            "minRam": image.min_ram,
+            "metadata": dict(image.properties),
+            "OS-EXT-IMG-SIZE:size": image.size,
+        }
+        view |= _server_of(image.properties, links)
+    alternate = {
+        "rel": "alternate",
+        "type": "application/vnd.openstack.image",
+        "href": f"{image_root(call)}/images/{image.id}",
+    }
+    view["links"] = [*links.both("images", image.id), alternate]
+    return view
+
+
+def _server_of(properties: Mapping[str, str], links: Links) -> Json:
+    server_id = properties.get("instance_uuid")
+    if server_id is None:
+        return {}
+    return {"server": {"id": server_id, "links": links.both("servers", server_id)}}
+
+
+def image_root(call: Call) -> str:
+    """Return the image service's URL, without a version, as Nova knows it."""
+    return f"{call.root.partition('/compute')[0]}/image"
+
+
+def action_view(call: Call, action: Action) -> Json:
+    """Return one entry of a server's history."""
+    view: Json = {
+        "action": action.action,
+        "instance_uuid": action.server_id,
+        "request_id": action.request_id,
+        "user_id": action.user_id,
+        "project_id": action.project_id,
+        "start_time": microtime(action.started),
+        "message": action.message,
+    }
+    if call.version >= (2, 58):
+        view["updated_at"] = microtime(action.finished or action.started)
+    return view
+
+
+def event_view(call: Call, action: Action) -> Json:
+    """Return what an entry of a server's history came to."""
+    failed = action.message is not None
+    view: Json = {
+        "event": f"compute_{action.action}",
+        "start_time": microtime(action.started),
+        "finish_time": action.finished and microtime(action.finished),
+        "result": "Error" if failed else "Success" if action.finished else None,
+    }
+    if call.version >= (2, 84):
+        view["details"] = action.message
+    return view

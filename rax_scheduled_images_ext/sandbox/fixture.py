@@ -1,0 +1,190 @@
+"""A whole cloud in this process, for tests and for the command line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from types import TracebackType
+
+from ..durations import parse_duration
+from .app import Front, Seen, mounts
+from .clock import Clock
+from .cloud import Cloud
+from .directory import Directory, Face
+from .seeds import seed_cloud
+from .server import Server
+from .store import Store
+from .wire import Services
+
+REGIONS: Mapping[Face, tuple[str, ...]] = {
+    "openstack": ("RegionOne",),
+    "rackspace": ("DFW", "ORD"),
+}
+# How many requests are remembered: a sandbox may be left running for weeks.
+_REMEMBERED = 100_000
+
+
+class Requests(list[Seen]):
+    """The requests to the cloud's APIs, the oldest first; the newest 100,000.
+
+    Each compares equal to a tuple of method, path with query, and status.
+    Requests under ``/sandbox/`` are not among them.
+    """
+
+    def append(self, seen: Seen) -> None:
+        """Add one, and let the oldest go where there are too many."""
+        super().append(seen)
+        if len(self) > _REMEMBERED:
+            del self[: _REMEMBERED // 10]
+
+
+class Sandbox:
+    """A cloud with servers, images and scheduled images, on a port of its own.
+
+    ::
+
+        with Sandbox(speed=0) as sandbox:
+            subprocess.run(["nova", "list"], env={**os.environ, **sandbox.env()})
+            sandbox.advance("10d")
+
+    It takes its port when it is made, serves from ``start`` to ``stop`` in
+    threads of this process, and leaves nothing behind.
+
+    :param like: ``openstack`` (Keystone v3, Nova v2.1 with microversions, Glance
+        v2) or ``rackspace`` (Keystone v2.0 with API keys, two regions, Nova v2
+        with the tenant in its URLs, Glance v2).
+    :param servers: further servers, named ``server-00001`` and so on.
+    :param images_per_server: how many daily images each of those has.
+    :param state: an SQLite file to keep the cloud in; None forgets it.
+    :param speed: virtual seconds that pass in a second; 0 lets ``advance`` alone
+        move time, so that the same calls always give the same cloud.
+    :param start: what a new cloud's clock shows, in unix seconds; now by default.
+    :param seed: ids, secrets and times of day follow from it.
+    :param max_limit: the longest page of a list.
+    :param port: where to listen; 0 takes any free port.
+    :param host: the address to listen on.
+    :param latency: seconds that every answer takes at least.
+    :param verbose: print a line a request on stderr.
+    :raises ValueError: for another ``like`` or a negative ``speed``.
+    :raises OSError: where the port cannot be had.
+    """
+
+    def __init__(
+        self,
+        like: Face = "openstack",
+        *,
+        servers: int = 0,
+        images_per_server: int = 0,
+        state: str | os.PathLike[str] | None = None,
+        speed: float = 1.0,
+        start: float | None = None,
+        seed: int = 1,
+        max_limit: int = 1000,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        latency: float = 0.0,
+        verbose: bool = False,
+    ) -> None:
+        if like not in REGIONS:
+            raise ValueError(f"like {like!r} is none of {', '.join(REGIONS)}")
+        clock = Clock(start=start, speed=speed)
+        self.like = like
+        self.regions = REGIONS[like]
+        self.requests = Requests()
+        self._verbose = verbose
+        self._directory = Directory(like, seed)
+        self._server = Server(host, port)
+        self._store = Store(None if state is None else os.fspath(state))
+        self.cloud = Cloud(self._store, clock, regions=self.regions, seed=seed)
+        user = self._directory.users[0]
+        seed_cloud(
+            self.cloud,
+            project_id=user.project.id,
+            user_id=user.id,
+            servers=servers,
+            images_per_server=images_per_server,
+        )
+        services = Services(
+            self.cloud, self._directory, self.regions, like == "rackspace", max_limit
+        )
+        self._front = Front(mounts(services, self.env), latency=latency, seen=self._saw)
+
+    @property
+    def url(self) -> str:
+        """The address that all services are under, without a last slash."""
+        host = self._server.host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self._server.port}"
+
+    def start(self) -> None:
+        """Answer from now on."""
+        self._server.start(self._front)
+
+    def stop(self) -> None:
+        """End all threads and connections, and close the file."""
+        self._server.stop()
+        self._store.close()
+
+    def __enter__(self) -> Sandbox:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def advance(self, duration: str | float) -> float:
+        """Let virtual time pass, with all that happens in it.
+
+        :param duration: such as ``10d`` or ``1d12h``, or seconds.
+        :returns: the new virtual time, in unix seconds.
+        :raises ValueError: for what is no duration, or a negative one.
+        """
+        seconds = parse_duration(duration) if isinstance(duration, str) else duration
+        return self.cloud.advance(seconds)
+
+    def env(self, user: str = "admin", region: str | None = None) -> dict[str, str]:
+        """Return the variables by which clients find this cloud.
+
+        :param user: one of the users: admin, creator, observer, global-admin,
+            global-observer, admin2, creator2, observer2; and stranger, who is of
+            another project.
+        :param region: the first one by default.
+        :raises ValueError: for an unknown user or region.
+        """
+        known = {each.name: each for each in self._directory.users}
+        if user not in known:
+            raise ValueError(f"there is no user {user}: one of {', '.join(known)}")
+        region = region or self.regions[0]
+        if region not in self.regions:
+            raise ValueError(f"there is no region {region}: {', '.join(self.regions)}")
+        project = known[user].project
+        common = {
+            "SANDBOX_URL": self.url,
+            "OS_USERNAME": user,
+            "OS_PASSWORD": self._directory.password,
+            "OS_PROJECT_NAME": project.name,
+            "OS_REGION_NAME": region,
+        }
+        if self.like == "rackspace":
+            return common | {
+                "OS_AUTH_URL": f"{self.url}/identity/v2.0/",
+                "OS_IDENTITY_API_VERSION": "2.0",
+                "OS_TENANT_NAME": project.name,
+                "OS_API_KEY": self._directory.api_key,
+            }
+        return common | {
+            "OS_AUTH_URL": f"{self.url}/identity/v3",
+            "OS_IDENTITY_API_VERSION": "3",
+            "OS_USER_DOMAIN_NAME": "Default",
+            "OS_PROJECT_DOMAIN_NAME": "Default",
+        }
+
+    def _saw(self, seen: Seen) -> None:
+        self.requests.append(seen)
+        if self._verbose:
+            print(f"{seen.status} {seen.method} {seen.path}", file=sys.stderr)

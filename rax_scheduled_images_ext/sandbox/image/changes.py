@@ -1,0 +1,174 @@
+"""Changes to an image as clients write them: a list of JSON patch operations."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..models import Image
+from ..wire import Fault
+from . import schemas
+
+# The content types, and whether operations are written ``{"add": path}`` (the
+# older draft) or ``{"op": "add", "path": path}``.
+CONTENT_TYPES = {
+    "application/openstack-images-v2.0-json-patch": True,
+    "application/openstack-images-v2.1-json-patch": False,
+}
+_OPERATIONS = ("add", "remove", "replace")
+_SETTABLE = frozenset(
+    "name visibility protected min_disk min_ram disk_format container_format"
+    " tags".split()
+)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One operation; ``strict_add`` refuses to add what is there."""
+
+    operation: str
+    key: str
+    value: Any = None
+    strict_add: bool = False
+
+
+@dataclass
+class Changed:
+    """What the image is to become: attributes to set, and all its properties."""
+
+    properties: dict[str, str]
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+def parse(content_type: str, body: object) -> list[Change]:
+    """Read the operations of a request.
+
+    :raises Fault: 415 for another content type, 400 for what is no such list,
+        403 for attributes that no client may change.
+    """
+    if content_type not in CONTENT_TYPES:
+        allowed = ", ".join(sorted(CONTENT_TYPES))
+        raise Fault(
+            415,
+            f"Image PATCH expects Content-Type one of: {allowed}",
+            {"Accept-Patch": allowed},
+        )
+    if not isinstance(body, list):
+        raise Fault(400, "Request body must be a JSON array of operation objects.")
+    return [_change(raw, old=CONTENT_TYPES[content_type]) for raw in body]
+
+
+def _change(raw: object, *, old: bool) -> Change:
+    if not isinstance(raw, dict):
+        raise Fault(400, "Operations must be JSON objects.")
+    operation, path = _old_target(raw) if old else _target(raw)
+    parts = _parts(path)
+    key = parts[0]
+    if key == "locations":
+        raise Fault(403, "It's not allowed to update locations.")
+    if len(parts) != 1:
+        raise Fault(400, f"Invalid JSON pointer for this resource: '{path}'")
+    if key in schemas.READ_ONLY:
+        raise Fault(403, f"Attribute '{key}' is read-only.")
+    schemas.check_key(key)
+    if operation == "remove":
+        return Change(operation, key)
+    if "value" not in raw:
+        raise Fault(400, f'Operation "{operation}" requires a member named "value".')
+    schemas.check(key, raw["value"])
+    return Change(operation, key, raw["value"], strict_add=old)
+
+
+def _target(raw: Mapping[str, Any]) -> tuple[str, str]:
+    available = ", ".join(_OPERATIONS)
+    operation = raw.get("op")
+    if operation is None:
+        raise Fault(
+            400,
+            "Unable to find `op` in JSON Schema change. It must be one of the"
+            f" following: {available}.",
+        )
+    if operation not in _OPERATIONS:
+        raise Fault(
+            400,
+            f"Invalid operation: `{operation}`. It must be one of the following:"
+            f" {available}.",
+        )
+    if not isinstance(raw.get("path"), str):
+        raise Fault(400, "Unable to find 'path' in JSON Schema change")
+    return operation, raw["path"]
+
+
+def _old_target(raw: Mapping[str, Any]) -> tuple[str, str]:
+    found = [name for name in _OPERATIONS if isinstance(raw.get(name), str)]
+    if len(found) != 1:
+        raise Fault(
+            400,
+            "Operation objects must contain exactly one member named"
+            ' "add", "remove", or "replace".',
+        )
+    return found[0], raw[found[0]]
+
+
+def _parts(pointer: str) -> list[str]:
+    """Return the keys on the way that a JSON pointer tells."""
+    why = ""
+    if not pointer.startswith("/"):
+        why = 'does not start with "/"'
+    elif re.search(r"/\s*?/", pointer[1:]):
+        why = 'contains adjacent "/"'
+    elif pointer.endswith("/"):
+        why = 'end with "/"'
+    elif re.search(r"~(?![01])", pointer):
+        why = 'contains "~" not part of a recognized escape sequence'
+    if why:
+        raise Fault(400, f"Pointer `{pointer}` {why}.")
+    names = pointer[1:].split("/")
+    return [name.replace("~1", "/").replace("~0", "~").strip() for name in names]
+
+
+def apply(image: Image, changes: list[Change]) -> Changed:
+    """Work out what the image becomes; the operations count in their order.
+
+    :raises Fault: 409 for a property that is (not) there, 403 for what may not
+        be changed.
+    """
+    changed = Changed(dict(image.properties))
+    for change in changes:
+        if change.key in schemas.PROPERTIES:
+            _change_attribute(image, changed, change)
+        else:
+            _change_property(changed.properties, change)
+    return changed
+
+
+def _change_attribute(image: Image, changed: Changed, change: Change) -> None:
+    key = change.key
+    if change.operation == "remove":
+        raise Fault(403, f"Property {key} may not be removed.")
+    if change.strict_add and change.operation == "add":
+        raise Fault(409, f"Property {key} already present.")
+    if key == "owner":
+        raise Fault(403, "Owner can't be updated by non admin.")
+    if key == "os_hidden" and change.value is False:
+        return
+    if key not in _SETTABLE:
+        raise Fault(403, f"Attribute '{key}' cannot be changed here.")
+    if key.endswith("_format") and image.status != "queued":
+        raise Fault(403, f"Attribute {key} can be only replaced for a queued image.")
+    changed.attributes[key] = "" if key == "name" and not change.value else change.value
+
+
+def _change_property(properties: dict[str, str], change: Change) -> None:
+    present = change.key in properties
+    if change.operation == "add":
+        if present and change.strict_add:
+            raise Fault(409, f"Property {change.key} already present.")
+    elif not present:
+        raise Fault(409, f"Property {change.key} does not exist.")
+    if change.operation == "remove":
+        del properties[change.key]
+    else:
+        properties[change.key] = change.value

@@ -1,0 +1,182 @@
+"""Which images a list is to have: the query string of ``GET /images``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from werkzeug.datastructures import MultiDict
+
+from ..models import Comparison, ImageQuery, Sort
+from ..wire import Fault, parse_time
+from .schemas import VISIBILITIES
+
+# A page's length where the client names none.
+DEFAULT_LIMIT = 25
+
+_SORT_KEYS = {
+    "name": "name",
+    "status": "status",
+    "container_format": "container_format",
+    "disk_format": "disk_format",
+    "size": "size",
+    "id": "id",
+    "created_at": "created",
+    "updated_at": "updated",
+}
+# Attributes for which ``in:`` is understood; and those that only equal.
+_WITH_IN = frozenset("name id status container_format disk_format".split())
+_NUMBERS = frozenset({"min_disk", "min_ram", "size"})
+_PLAIN = frozenset({"checksum", "owner"})
+_TIMES = {"created_at": "created", "updated_at": "updated"}
+_OPERATORS = frozenset("eq neq gt gte lt lte".split())
+_NOT_FILTERS = frozenset(
+    "limit marker sort sort_key sort_dir tag member_status".split()
+)
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)",?|([^,]+),?|,')
+
+
+@dataclass
+class _Filters:
+    equals: dict[str, str | bool | int] = field(default_factory=dict)
+    within: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    compares: list[tuple[str, Comparison]] = field(default_factory=list)
+    properties: dict[str, str] = field(default_factory=dict)
+
+
+def parse(
+    given: MultiDict[str, str], project_id: str, longest: int
+) -> ImageQuery | None:
+    """Read a query.
+
+    :returns: None where no image can match.
+    :raises Fault: 400 for what cannot be understood.
+    """
+    filters = _Filters()
+    for name, text in given.items():
+        if name not in _NOT_FILTERS:
+            _filter(filters, name, text)
+    if filters.equals.pop("os_hidden", False):
+        return None
+    return ImageQuery(
+        project_id=project_id,
+        equals=filters.equals,
+        within=filters.within,
+        compares=tuple(filters.compares),
+        properties=filters.properties,
+        tags=tuple(tag.strip() for tag in given.getlist("tag")),
+        marker=given.get("marker"),
+        limit=min(_limit(given), longest),
+        sort=_sort(given),
+    )
+
+
+def _limit(given: Mapping[str, str]) -> int:
+    try:
+        limit = int(given.get("limit", DEFAULT_LIMIT))
+    except ValueError:
+        raise Fault(400, "limit param must be an integer") from None
+    if limit < 0:
+        raise Fault(400, "limit param must be positive")
+    return limit
+
+
+def _filter(filters: _Filters, name: str, text: str) -> None:
+    if name == "changes-since":
+        raise Fault(400, 'The "changes-since" filter is no longer available on v2.')
+    if name == "visibility":
+        _visibility(filters, text)
+    elif name in ("protected", "os_hidden"):
+        filters.equals[name] = _truth(name, text)
+    elif name in _TIMES:
+        filters.compares.append((_TIMES[name], _moment(text)))
+    elif name in _WITH_IN:
+        _in_or_equal(filters, name, text)
+    elif name.endswith(("_min", "_max")) and name[:-4] in _NUMBERS:
+        operator = "gte" if name.endswith("_min") else "lte"
+        filters.compares.append((name[:-4], (operator, _number(text))))
+    elif name in _NUMBERS or name in _PLAIN:
+        filters.equals[name] = _number(text) if name in _NUMBERS else text
+    else:
+        # No operators here: "in:a,b" is compared as it stands, as in Glance.
+        filters.properties[name] = text
+
+
+def _visibility(filters: _Filters, text: str) -> None:
+    if text not in (*VISIBILITIES, "all"):
+        raise Fault(400, f"Invalid visibility value: {text}")
+    if text != "all":
+        filters.equals["visibility"] = text
+
+
+def _truth(name: str, text: str) -> bool:
+    word = text.lower() if name == "os_hidden" else text
+    if word not in ("true", "false"):
+        raise Fault(
+            400,
+            f"Invalid value '{text}' for '{name}' filter. Valid values are 'true' or"
+            " 'false'.",
+        )
+    return word == "true"
+
+
+def _number(text: str) -> int:
+    if not re.fullmatch(r"-?\d{1,18}", text, re.ASCII):
+        raise Fault(400, "Unable to filter on a range with a non-numeric value.")
+    return int(text)
+
+
+def _moment(text: str) -> Comparison:
+    operator, _, rest = text.partition(":")
+    if operator not in _OPERATORS:
+        operator, rest = "eq", text
+    try:
+        return operator, parse_time(rest)
+    except (ValueError, OverflowError):
+        raise Fault(400, f"Unable to filter by the time '{text}'.") from None
+
+
+def _in_or_equal(filters: _Filters, name: str, text: str) -> None:
+    operator, colon, rest = text.partition(":")
+    if not colon or operator == "eq":
+        filters.equals[name] = rest if colon else text
+    elif operator == "in":
+        found = _QUOTED.findall(rest)
+        filters.within[name] = tuple(quoted or plain for quoted, plain in found)
+    else:
+        raise Fault(400, f"Unable to filter by unknown operator '{operator}'.")
+
+
+def _sort(given: MultiDict[str, str]) -> Sort:
+    if "sort" in given:
+        if "sort_key" in given or "sort_dir" in given:
+            raise Fault(400, "Old and new sorting syntax cannot be combined")
+        pairs = [part.partition(":") for part in given["sort"].strip().split(",")]
+        keys = [key.strip() for key, _, _ in pairs]
+        directions = [direction.strip() or "desc" for _, _, direction in pairs]
+    else:
+        keys = [key.strip() for key in given.getlist("sort_key")] or ["created_at"]
+        directions = [d.strip() for d in given.getlist("sort_dir")] or ["desc"]
+        if len(directions) == 1:
+            directions *= len(keys)
+    return _checked_sort(keys, directions)
+
+
+def _checked_sort(keys: list[str], directions: list[str]) -> Sort:
+    for key in keys:
+        if key not in _SORT_KEYS:
+            raise Fault(
+                400,
+                f"Invalid sort key: {key}. It must be one of the following:"
+                f" {', '.join(_SORT_KEYS)}.",
+            )
+    for direction in directions:
+        if direction not in ("asc", "desc"):
+            raise Fault(400, f"Invalid sort direction: {direction}")
+    if len(keys) != len(directions):
+        raise Fault(400, "Number of sort dirs does not match the number of sort keys")
+    order = {_SORT_KEYS[key]: way for key, way in zip(keys, directions, strict=True)}
+    for key in ("created", "id"):
+        order.setdefault(key, directions[0])
+    return tuple(order.items())

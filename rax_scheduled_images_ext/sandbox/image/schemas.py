@@ -1,0 +1,188 @@
+"""What an image is made of: the attributes that each has, and their types."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..wire import Fault
+
+Json = dict[str, Any]
+
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+CONTAINER_FORMATS = "ami ari aki bare ovf ova docker compressed".split()
+DISK_FORMATS = "ami ari aki vhd vhdx vmdk raw qcow2 vdi iso ploop luks gpt mbr".split()
+VISIBILITIES = "community public private shared".split()
+STATUSES = (
+    "queued saving active killed deleted uploading importing pending_delete"
+    " deactivated".split()
+)
+
+
+def _text(most: int, *, null: bool = True, **more: Any) -> Json:
+    kind: Any = ["null", "string"] if null else "string"
+    return {"type": kind, "maxLength": most, **more}
+
+
+_READ_ONLY: Json = {"readOnly": True}
+_URL: Json = {"type": "string", **_READ_ONLY}
+
+PROPERTIES: Mapping[str, Json] = {
+    "id": {
+        "type": "string",
+        "pattern": "^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}"
+        "-([0-9a-fA-F]){4}-([0-9a-fA-F]){12}$",
+        "description": "The image's UUID",
+    },
+    "name": _text(255, description="What people call the image"),
+    "status": {
+        "type": "string",
+        "enum": STATUSES,
+        "description": "How far the image has come",
+        **_READ_ONLY,
+    },
+    "visibility": {
+        "type": "string",
+        "enum": VISIBILITIES,
+        "description": "Who may see the image",
+    },
+    "protected": {
+        "type": "boolean",
+        "description": "Whether the image is kept from being deleted",
+    },
+    "os_hidden": {
+        "type": "boolean",
+        "description": "Whether the image is left out of lists",
+    },
+    "checksum": _text(32, description="MD5 of the data", **_READ_ONLY),
+    "os_hash_algo": _text(64, description="Kind of os_hash_value", **_READ_ONLY),
+    "os_hash_value": _text(128, description="Hash of the data", **_READ_ONLY),
+    "owner": _text(255, description="The project that the image belongs to"),
+    "size": {
+        "type": ["null", "integer"],
+        "description": "Bytes of data",
+        **_READ_ONLY,
+    },
+    "virtual_size": {
+        "type": ["null", "integer"],
+        "description": "Bytes of the disk inside",
+        **_READ_ONLY,
+    },
+    "container_format": {
+        "type": ["null", "string"],
+        "enum": [None, *CONTAINER_FORMATS],
+        "description": "What the disk is wrapped in",
+    },
+    "disk_format": {
+        "type": ["null", "string"],
+        "enum": [None, *DISK_FORMATS],
+        "description": "How the disk is written",
+    },
+    "created_at": {"type": "string", "description": "When it began", **_READ_ONLY},
+    "updated_at": {
+        "type": "string",
+        "description": "When it last changed",
+        **_READ_ONLY,
+    },
+    "tags": {
+        "type": "array",
+        "items": {"type": "string", "maxLength": 255},
+        "description": "Words to find the image by",
+    },
+    "direct_url": _URL,
+    "min_ram": {"type": "integer", "description": "MiB of memory needed to boot"},
+    "min_disk": {"type": "integer", "description": "GiB of disk needed to boot"},
+    "self": _URL,
+    "file": _URL,
+    "stores": _URL,
+    "schema": _URL,
+    "locations": {"type": "array", "items": {"type": "object"}},
+}
+
+READ_ONLY = frozenset(
+    "created_at updated_at status checksum size virtual_size direct_url self file"
+    " schema id os_hash_algo os_hash_value".split()
+)
+NOT_IN_NEW = ("direct_url", "self", "file", "schema", "stores")
+RESERVED = frozenset({"location", "deleted", "deleted_at"})
+RESERVED_PREFIX = "os_glance"
+
+
+def image_schema() -> Json:
+    """Return the JSON schema of an image."""
+    return {
+        "name": "image",
+        "properties": PROPERTIES,
+        "additionalProperties": {"type": "string"},
+        "links": [
+            {"rel": "self", "href": "{self}"},
+            {"rel": "enclosure", "href": "{file}"},
+            {"rel": "describedby", "href": "{schema}"},
+        ],
+    }
+
+
+def images_schema() -> Json:
+    """Return the JSON schema of a list of images."""
+    return {
+        "name": "images",
+        "properties": {
+            "images": {"type": "array", "items": image_schema()},
+            "first": {"type": "string"},
+            "next": {"type": "string"},
+            "schema": {"type": "string"},
+        },
+        "links": [
+            {"rel": "first", "href": "{first}"},
+            {"rel": "next", "href": "{next}"},
+            {"rel": "describedby", "href": "{schema}"},
+        ],
+    }
+
+
+_TYPES: Mapping[str, Callable[[object], bool]] = {
+    "null": lambda value: value is None,
+    "string": lambda value: isinstance(value, str),
+    "boolean": lambda value: isinstance(value, bool),
+    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "array": lambda value: isinstance(value, list),
+    "object": lambda value: isinstance(value, dict),
+}
+
+
+def check(key: str, value: object, rule: Json | None = None) -> None:
+    """See that an attribute or custom property may have this value.
+
+    :raises Fault: 400 saying what is wrong.
+    """
+    rule = rule or PROPERTIES.get(key) or {"type": "string"}
+    kinds = rule["type"] if isinstance(rule["type"], list) else [rule["type"]]
+    if not any(_TYPES[kind](value) for kind in kinds):
+        raise _mismatch(key, value, f"is not of type {', '.join(map(repr, kinds))}")
+    if "enum" in rule and value not in rule["enum"]:
+        raise _mismatch(key, value, f"is not one of {rule['enum']}")
+    if isinstance(value, str):
+        if len(value) > rule.get("maxLength", len(value)):
+            raise _mismatch(key, value, "is too long")
+        if key == "id" and not UUID.fullmatch(value):
+            raise _mismatch(key, value, "is no UUID")
+    if isinstance(value, list):
+        for item in value:
+            check(key, item, rule["items"])
+
+
+def check_key(key: str) -> None:
+    """See that clients may have a say in the property.
+
+    :raises Fault: 403 where they may not.
+    """
+    if key in RESERVED or key.startswith(RESERVED_PREFIX):
+        raise Fault(403, f"Attribute '{key}' is reserved.")
+
+
+def _mismatch(key: str, value: object, why: str) -> Fault:
+    return Fault(
+        400, f"Provided object does not match schema 'image': {value!r} {why} ({key})"
+    )

@@ -1,0 +1,1 @@
+"""The same scenarios against services that nobody here wrote."""

@@ -1,0 +1,107 @@
+"""python -m tests.interop.cloud up|down|reset|status|env"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .install import missing
+from .layout import DEFAULT_STATE, USERS, CloudError, Layout
+from .services import Services, say
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="python -m tests.interop.cloud",
+        description="A real Keystone, Glance, Placement and Nova on loopback.",
+    )
+    top.add_argument(
+        "--state",
+        type=lambda text: Path(text).resolve(),
+        default=DEFAULT_STATE,
+        help="the folder that holds everything (default: %(default)s)",
+    )
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
+    verbs.add_parser(
+        "up", help="install and start what is not there yet; prints the user's env"
+    )
+    verbs.add_parser("down", help="stop everything that up started")
+    verbs.add_parser("reset", help="down, and forget all users, servers and images")
+    verbs.add_parser(
+        "status", help="what runs; exit status 0 if all of it does, else 1"
+    )
+    env = verbs.add_parser("env", help="print the OS_* variables of a user, for eval")
+    env.add_argument("user", nargs="?", choices=USERS, default="demo")
+    return top
+
+
+def main() -> int:
+    arguments = parser().parse_args()
+    layout = Layout(arguments.state)
+    services = Services(layout)
+    try:
+        match arguments.verb:
+            case "up":
+                up(services)
+                print_env(layout, "demo")
+            case "down":
+                with alone(layout):
+                    services.down()
+            case "reset":
+                with alone(layout):
+                    services.reset()
+            case "status":
+                return status(services)
+            case "env":
+                print_env(layout, arguments.user)
+    except CloudError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def up(services: Services) -> None:
+    began = time.monotonic()
+    services.layout.make()
+    with alone(services.layout):
+        lacks = missing() + services.taken_ports()
+        if lacks:
+            raise CloudError("\n".join(["the cloud cannot run here:", *lacks]))
+        services.up()
+    say(f"up after {time.monotonic() - began:.0f} seconds")
+
+
+@contextmanager
+def alone(layout: Layout) -> Iterator[None]:
+    """Keep a second command from working on the same folder at the same time."""
+    layout.state.mkdir(parents=True, exist_ok=True)
+    with (layout.state / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CloudError(f"another command is at work in {layout.state}") from None
+        yield
+
+
+def status(services: Services) -> int:
+    running = services.running()
+    for name, pid in running.items():
+        print(f"{name:15} {f'pid {pid}' if pid else 'not running'}")
+    return 0 if all(running.values()) else 1
+
+
+def print_env(layout: Layout, user: str) -> None:
+    if not (layout.var / "password").exists():
+        raise CloudError("there is no cloud yet; start it with 'up'")
+    for name, value in layout.environ(user).items():
+        print(f"export {name}={shlex.quote(value)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

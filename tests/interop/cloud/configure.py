@@ -1,0 +1,158 @@
+"""The services' configuration files, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from .layout import GLANCE, HOST, KEYSTONE, RABBIT, REGION, Layout, url
+
+Ini = Mapping[str, Mapping[str, object]]
+
+
+def configure(layout: Layout) -> None:
+    """Write every configuration file anew."""
+    _write(layout.etc / "keystone/keystone.conf", _keystone(layout))
+    _write(layout.etc / "glance/glance-api.conf", _glance(layout))
+    _write(layout.etc / "placement/placement.conf", _placement(layout))
+    _write(layout.etc / "nova/nova.conf", _nova(layout) | _nova_databases(layout))
+    # The compute service refuses to start where it could reach a database.
+    _write(layout.etc / "nova-compute/nova.conf", _nova(layout))
+    _write_rabbitmq(layout.etc / "rabbitmq")
+
+
+def database(layout: Layout, name: str) -> str:
+    return f"sqlite:///{layout.databases / name}.sqlite?timeout=60"
+
+
+def _write(path: Path, ini: Ini) -> None:
+    lines = []
+    for section, options in ini.items():
+        lines += [
+            f"[{section}]",
+            *(f"{key} = {value}" for key, value in options.items()),
+            "",
+        ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines))
+
+
+def _database(layout: Layout, name: str) -> dict[str, object]:
+    return {"connection": database(layout, name), "sqlite_synchronous": False}
+
+
+def _service_user(layout: Layout, name: str) -> dict[str, object]:
+    return {
+        "auth_type": "password",
+        "auth_url": url(KEYSTONE, "/v3"),
+        "project_domain_name": "Default",
+        "user_domain_name": "Default",
+        "project_name": "service",
+        "username": name,
+        "password": layout.password(),
+    }
+
+
+def _token_check(layout: Layout, name: str) -> dict[str, object]:
+    return _service_user(layout, name) | {
+        "www_authenticate_uri": url(KEYSTONE, "/v3"),
+        "service_token_roles": "service",
+        "service_token_roles_required": True,
+    }
+
+
+def _keystone(layout: Layout) -> dict[str, dict[str, object]]:
+    keys = layout.etc / "keystone"
+    return {
+        "database": _database(layout, "keystone"),
+        "token": {"provider": "fernet", "expiration": 86400},
+        "fernet_tokens": {"key_repository": keys / "fernet-keys"},
+        "fernet_receipts": {"key_repository": keys / "fernet-keys"},
+        "credential": {"key_repository": keys / "credential-keys"},
+        "identity": {"password_hash_rounds": 4},
+        # A request takes hundreds of queries without. One process, so memory is enough.
+        "cache": {"enabled": True, "backend": "oslo_cache.dict"},
+    }
+
+
+def _glance(layout: Layout) -> dict[str, dict[str, object]]:
+    data = layout.var / "glance"
+    return {
+        "DEFAULT": {
+            "enabled_backends": "fs:file",
+            "worker_self_reference_url": url(GLANCE),
+        },
+        "database": _database(layout, "glance"),
+        "glance_store": {"default_backend": "fs"},
+        "fs": {"filesystem_store_datadir": data / "images"},
+        "os_glance_staging_store": {"filesystem_store_datadir": data / "staging"},
+        "os_glance_tasks_store": {"filesystem_store_datadir": data / "tasks"},
+        "paste_deploy": {
+            "flavor": "keystone",
+            "config_file": layout.venv / "etc/glance/glance-api-paste.ini",
+        },
+        "keystone_authtoken": _token_check(layout, "glance"),
+    }
+
+
+def _placement(layout: Layout) -> dict[str, dict[str, object]]:
+    return {
+        "api": {"auth_strategy": "keystone"},
+        "placement_database": _database(layout, "placement"),
+        "keystone_authtoken": _token_check(layout, "placement"),
+    }
+
+
+def _nova_databases(layout: Layout) -> dict[str, dict[str, object]]:
+    return {
+        "api_database": _database(layout, "nova_api"),
+        "database": _database(layout, "nova_cell1"),
+    }
+
+
+def _nova(layout: Layout) -> dict[str, dict[str, object]]:
+    user = _service_user(layout, "nova")
+    peer = user | {"region_name": REGION, "valid_interfaces": "public"}
+    return {
+        "DEFAULT": {
+            "host": "loopback",
+            "my_ip": HOST,
+            "state_path": layout.nova,
+            "compute_driver": "loopback.Driver",
+            "transport_url": f"rabbit://guest:guest@{HOST}:{RABBIT}/",
+            # Heard of often, so that a start is noticed soon.
+            "report_interval": 2,
+            "service_down_time": 20,
+            # The fake guests have no state of their own that could be looked up.
+            "sync_power_state_interval": -1,
+            "heal_instance_info_cache_interval": -1,
+            "resume_guests_state_on_host_boot": True,
+        },
+        "conductor": {"workers": 1},
+        "scheduler": {"workers": 1, "discover_hosts_in_cells_interval": -1},
+        "filter_scheduler": {"track_instance_changes": False},
+        "oslo_concurrency": {"lock_path": layout.nova / "lock"},
+        "oslo_messaging_rabbit": {
+            "heartbeat_in_pthread": False,
+            "rabbit_quorum_queue": False,
+        },
+        "oslo_messaging_notifications": {"driver": "noop"},
+        "vnc": {"enabled": False},
+        "cinder": {"catalog_info": "volumev3::publicURL"},
+        "glance": {"region_name": REGION, "valid_interfaces": "public"},
+        "placement": peer,
+        "neutron": peer,
+        "service_user": user | {"send_service_user_token": True},
+        "keystone_authtoken": _token_check(layout, "nova"),
+    }
+
+
+def _write_rabbitmq(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "rabbitmq.conf").write_text(f"listeners.tcp.1 = {HOST}:{RABBIT}\n")
+    # Erlang's own port, for which rabbitmq.conf has no word.
+    loopback = HOST.replace(".", ",")
+    (folder / "advanced.config").write_text(
+        f"[{{kernel, [{{inet_dist_use_interface, {{{loopback}}}}}]}}].\n"
+    )
+    (folder / "enabled_plugins").write_text("[].\n")

@@ -1,0 +1,15 @@
+"""How a web service is served; application and port come from the environment.
+
+Handed over in GUNICORN_CMD_ARGS: Nova's application reads sys.argv itself.
+"""
+
+import os
+
+wsgi_app = os.environ["CLOUD_APPLICATION"]
+bind = "127.0.0.1:" + os.environ["CLOUD_PORT"]
+workers = 1
+worker_class = "gthread"
+threads = 8
+timeout = 300
+keepalive = 5
+control_socket_disable = True

@@ -1,0 +1,199 @@
+"""Getting the software: Python packages into a virtual environment, RabbitMQ beside it.
+
+Nothing is installed on the machine itself: Debian's packages are unpacked into the
+state folder, so none of their services starts. Only where no Python 3.11 can make
+virtual environments, and we are root, is its package installed the usual way.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from .layout import FILES, REQUIREMENTS, CloudError, Layout
+
+PYTHON = "3.11"
+PYTHON_PACKAGE = "python3.11-venv"
+
+
+def run(
+    layout: Layout, log: str, *command: str, environ: Mapping[str, str] = {}
+) -> str:
+    """Run to the end, give back the output; CloudError, naming the log, if it fails."""
+    with layout.log(log).open("a") as file:
+        file.write(f"$ {' '.join(command)}\n")
+        file.flush()
+        done = subprocess.run(
+            command,
+            env={**os.environ, **environ},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=file,
+            text=True,
+        )
+        file.write(done.stdout)
+    if done.returncode:
+        raise CloudError(f"{Path(command[0]).name} failed; see {layout.log(log)}")
+    return done.stdout
+
+
+def install(layout: Layout) -> None:
+    """Bring the software to what the pins say; does nothing if it is there already."""
+    _install_rabbitmq(layout)
+    _install_python_packages(layout)
+    _adapt(layout)
+
+
+def missing() -> list[str]:
+    """What this machine lacks, a line each."""
+    lacks = []
+    if not Path("/proc/self/stat").exists():
+        lacks.append("processes are told apart by /proc, which only Linux has")
+    if shutil.which("apt-get") is None:
+        lacks.append(
+            "RabbitMQ is taken from Debian's packages, and there is no apt-get here"
+        )
+    elif find_python() is None and os.geteuid() != 0:
+        lacks.append(
+            f"no Python {PYTHON} that can make virtual environments, not on PATH nor "
+            f"in ~/.pyenv, and only root could install {PYTHON_PACKAGE}"
+        )
+    return lacks
+
+
+# Python
+
+
+def find_python() -> str | None:
+    """A Python 3.11 with venv and pip."""
+    check = f"import sys, venv, ensurepip; sys.exit(sys.version[:5] != '{PYTHON}.')"
+    for candidate in _pythons():
+        if (
+            subprocess.run([candidate, "-c", check], capture_output=True).returncode
+            == 0
+        ):
+            return candidate
+    return None
+
+
+def _pythons() -> Iterator[str]:
+    # Outside a virtual environment: the cloud must not depend on the one this runs in.
+    yield str(Path(sys.base_prefix) / "bin" / f"python{PYTHON}")
+    yield from map(
+        str, sorted(Path.home().glob(f".pyenv/versions/{PYTHON}.*/bin/python"))
+    )
+    found = shutil.which(f"python{PYTHON}")
+    if found:
+        yield found
+
+
+def _find_or_install_python(layout: Layout) -> str:
+    found = find_python()
+    if found is None:
+        run(layout, "apt", "apt-get", "update")
+        run(layout, "apt", "apt-get", "install", "-y", PYTHON_PACKAGE)
+        found = find_python()
+    if found is None:
+        raise CloudError(
+            f"{PYTHON_PACKAGE} is installed, and still no Python {PYTHON} works"
+        )
+    return found
+
+
+def _install_python_packages(layout: Layout) -> None:
+    wanted = REQUIREMENTS.read_text()
+    stamp = layout.venv / "installed"
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    python = _find_or_install_python(layout)
+    run(layout, "pip", python, "-m", "venv", "--clear", str(layout.venv))
+    pip = (layout.bin("python"), "-m", "pip")
+    run(layout, "pip", *pip, "install", "--no-deps", "-r", str(REQUIREMENTS))
+    run(layout, "pip", *pip, "check")
+    stamp.write_text(wanted)
+
+
+def _adapt(layout: Layout) -> None:
+    """Do what cannot be configured: SQLite for several writers, our hypervisor."""
+    packages = layout.venv / "lib" / f"python{PYTHON}" / "site-packages"
+    # A transaction that begins by reading and then writes fails at once with "database
+    # is locked", whatever the timeout; one that begins as a writer waits for its turn.
+    engines = packages / "oslo_db" / "sqlalchemy" / "engines.py"
+    _replace(engines, 'text("BEGIN")', 'text("BEGIN IMMEDIATE")')
+    # Nova looks for drivers in its own package only.
+    shutil.copy(FILES / "hypervisor.py", packages / "nova" / "virt" / "loopback.py")
+
+
+def _replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    if new in text:
+        return
+    if old not in text:
+        raise CloudError(f"{path} has changed: {old!r} is not in it")
+    path.write_text(text.replace(old, new))
+
+
+# RabbitMQ
+
+
+def rabbitmq_server(layout: Layout) -> Path | None:
+    """RabbitMQ's start script in the state folder."""
+    found = layout.debian.glob(
+        "usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server"
+    )
+    return next(found, None)
+
+
+def _install_rabbitmq(layout: Layout) -> None:
+    if rabbitmq_server(layout):
+        return
+    fresh = layout.state / "debian.new"
+    shutil.rmtree(fresh, ignore_errors=True)
+    for folder in ("apt/lists/partial", "apt/cache/archives/partial", "packages"):
+        (fresh / folder).mkdir(parents=True)
+    _download_rabbitmq(layout, fresh)
+    for package in sorted((fresh / "packages").glob("*.deb")):
+        run(layout, "apt", "dpkg", "--extract", str(package), str(fresh))
+    # Erlang's start script names the folder that Debian would have put it into.
+    erlang = "/usr/lib/erlang"
+    _replace(fresh / "usr/lib/erlang/bin/erl", erlang, f"{layout.debian}{erlang}")
+    for folder in ("apt", "packages"):
+        shutil.rmtree(fresh / folder)
+    fresh.rename(layout.debian)
+
+
+def _download_rabbitmq(layout: Layout, fresh: Path) -> None:
+    run(layout, "apt", *_apt(fresh, "apt-get", "update"))
+    needs = run(
+        layout,
+        "apt",
+        *_apt(fresh, "apt-cache", "depends", "--recurse", "--important"),
+        "rabbitmq-server",
+    )
+    # Of all that RabbitMQ needs, only Erlang is not on every machine.
+    erlang = {line for line in needs.splitlines() if line.startswith("erlang-")}
+    command = _apt(fresh, "apt-get", "download", "rabbitmq-server", *sorted(erlang))
+    done = subprocess.run(
+        command, cwd=fresh / "packages", capture_output=True, text=True
+    )
+    if done.returncode:
+        raise CloudError(
+            f"apt-get download failed: {done.stderr.strip().splitlines()[-1]}"
+        )
+
+
+def _apt(fresh: Path, command: str, *arguments: str) -> tuple[str, ...]:
+    """An apt command with lists and cache of its own; the machine's stay untouched."""
+    options = {
+        "Dir::State::Lists": fresh / "apt/lists",
+        "Dir::Cache": fresh / "apt/cache",
+        "APT::Sandbox::User": "root",
+    }
+    given = [
+        word for key, value in options.items() for word in ("-o", f"{key}={value}")
+    ]
+    return (command, *given, *arguments)

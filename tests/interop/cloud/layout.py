@@ -1,0 +1,119 @@
+"""Where everything of the cloud lives: folders, ports, users."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+FILES = HERE / "files"
+REQUIREMENTS = HERE / "requirements.txt"
+DEFAULT_STATE = HERE.parent / ".cloud"
+
+HOST = "127.0.0.1"
+REGION = "RegionOne"
+KEYSTONE, GLANCE, PLACEMENT, NOVA, NEUTRON = 5000, 9292, 8778, 8774, 9696
+RABBIT, RABBIT_DISTRIBUTION, EPMD = 5672, 25672, 14369
+
+# Who can log in: project and role. The administrator is Keystone's bootstrap user.
+USERS = {
+    "admin": ("admin", "admin"),
+    "demo": ("demo", "member"),
+    "observer": ("demo", "reader"),
+    "stranger": ("other", "member"),
+}
+
+
+class CloudError(Exception):
+    """The cloud cannot do what was asked; the text is one line for a person."""
+
+
+def url(port: int, path: str = "") -> str:
+    return f"http://{HOST}:{port}{path}"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The one folder that holds all state.
+
+    ``venv`` and ``debian`` are installed software and outlive a reset; all that is the
+    cloud's own is under ``var``.
+    """
+
+    state: Path
+
+    @property
+    def venv(self) -> Path:
+        return self.state / "venv"
+
+    @property
+    def debian(self) -> Path:
+        return self.state / "debian"
+
+    @property
+    def var(self) -> Path:
+        return self.state / "var"
+
+    @property
+    def etc(self) -> Path:
+        return self.var / "etc"
+
+    @property
+    def databases(self) -> Path:
+        return self.var / "db"
+
+    @property
+    def run(self) -> Path:
+        return self.var / "run"
+
+    @property
+    def knobs(self) -> Path:
+        return self.var / "knobs"
+
+    @property
+    def nova(self) -> Path:
+        return self.var / "nova"
+
+    @property
+    def logs(self) -> Path:
+        return self.state / "log"
+
+    def bin(self, name: str) -> str:
+        return str(self.venv / "bin" / name)
+
+    def log(self, name: str) -> Path:
+        return self.logs / f"{name}.log"
+
+    def make(self) -> None:
+        for folder in (
+            self.logs,
+            self.etc,
+            self.databases,
+            self.run,
+            self.knobs,
+            self.nova,
+        ):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def password(self) -> str:
+        """The one password of all users and services, made up when first needed."""
+        path = self.var / "password"
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_urlsafe(16))
+        return path.read_text()
+
+    def environ(self, user: str) -> dict[str, str]:
+        """The OS_* variables with which any client is ``user``."""
+        project, _ = USERS[user]
+        return {
+            "OS_AUTH_URL": url(KEYSTONE, "/v3"),
+            "OS_IDENTITY_API_VERSION": "3",
+            "OS_USERNAME": user,
+            "OS_PASSWORD": self.password(),
+            "OS_PROJECT_NAME": project,
+            "OS_USER_DOMAIN_NAME": "Default",
+            "OS_PROJECT_DOMAIN_NAME": "Default",
+            "OS_REGION_NAME": REGION,
+        }

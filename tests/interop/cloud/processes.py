@@ -1,0 +1,116 @@
+"""Starting processes that outlive this one, and stopping those and no others."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .layout import HOST, CloudError, Layout
+
+
+def _start_time(pid: int) -> str | None:
+    """When the kernel started that process; None if it is gone or a zombie."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] == "Z" else fields[19]
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process of the cloud, leader of its own session.
+
+    It is known by pid and start time: a pid that was used again is never touched.
+    """
+
+    layout: Layout
+    name: str
+
+    @property
+    def _note(self) -> Path:
+        return self.layout.run / f"{self.name}.json"
+
+    def pid(self) -> int | None:
+        """Its pid, if it runs."""
+        try:
+            noted = json.loads(self._note.read_text())
+        except FileNotFoundError:
+            return None
+        pid = int(noted["pid"])
+        return pid if _start_time(pid) == noted["start"] else None
+
+    def start(self, command: Sequence[str], environ: Mapping[str, str]) -> None:
+        with self.layout.log(self.name).open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                env={**os.environ, "HOME": str(self.layout.var), **environ},
+                cwd=self.layout.var,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        note = {"pid": process.pid, "start": _start_time(process.pid)}
+        self._note.write_text(json.dumps(note))
+
+    def signal(self, number: signal.Signals) -> None:
+        pid = self.pid()
+        if pid is not None:
+            os.killpg(pid, number)
+
+    def forget(self) -> None:
+        self._note.unlink(missing_ok=True)
+
+    def last_words(self) -> str:
+        """The last line of its log that names an error, or else the last one at all."""
+        lines = self.layout.log(self.name).read_text(errors="replace").splitlines()
+        told = [line for line in lines if re.search(r"\w: \S", line)] or lines
+        return told[-1].strip() if told else "it said nothing"
+
+
+def wait_until(
+    what: str,
+    ready: Callable[[], bool],
+    seconds: float,
+    processes: Iterable[Process] = (),
+) -> None:
+    """Wait for ``ready``; CloudError when time is over or one of the processes died."""
+    watched = tuple(processes)
+    deadline = time.monotonic() + seconds
+    while not ready():
+        for process in watched:
+            if process.pid() is None:
+                raise CloudError(
+                    f"{process.name} died: {process.last_words()} "
+                    f"(more in {process.layout.log(process.name)})"
+                )
+        if time.monotonic() > deadline:
+            raise CloudError(f"waited {seconds:g} seconds for {what}")
+        time.sleep(0.1)
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(5)
+        return probe.connect_ex((HOST, port)) == 0
+
+
+def stop(processes: Sequence[Process], *, patience: float = 20) -> None:
+    """End them all at once, the stubborn ones by force."""
+    for process in processes:
+        process.signal(signal.SIGTERM)
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline and any(p.pid() for p in processes):
+        time.sleep(0.1)
+    for process in processes:
+        process.signal(signal.SIGKILL)
+        process.forget()

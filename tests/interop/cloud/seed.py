@@ -1,0 +1,118 @@
+"""What a new cloud holds: roles, projects, users, catalog, a flavor and an image."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any
+
+from .api import Administrator
+from .layout import GLANCE, NEUTRON, NOVA, PLACEMENT, REGION, USERS, Layout, url
+
+SERVICES = {
+    "nova": ("compute", url(NOVA, "/v2.1")),
+    "glance": ("image", url(GLANCE)),
+    "placement": ("placement", url(PLACEMENT)),
+    "neutron": ("network", url(NEUTRON)),
+}
+FLAVOR = {"id": "1", "name": "m1.tiny", "ram": 64, "vcpus": 1, "disk": 1}
+IMAGE = {
+    "name": "cirros",
+    "disk_format": "raw",
+    "container_format": "bare",
+    "visibility": "public",
+}
+IMAGE_DATA = b"\x5a" * 4096
+
+
+def seed_identity(layout: Layout, admin: Administrator) -> None:
+    """Make the users and the catalog, whatever of them is not there yet."""
+    roles = {
+        name: _ensure(admin, "roles", "role", name)["id"] for name in _role_names()
+    }
+    people: dict[str, dict[str, tuple[str, ...]]] = {
+        "service": dict.fromkeys(SERVICES, ("admin", "service"))
+    }
+    for name, (project, role) in USERS.items():
+        people.setdefault(project, {})[name] = (role,)
+    for project, members in people.items():
+        project_id = _ensure(
+            admin, "projects", "project", project, domain_id="default"
+        )["id"]
+        for name, held in members.items():
+            user = _ensure(
+                admin,
+                "users",
+                "user",
+                name,
+                domain_id="default",
+                password=layout.password(),
+            )
+            for role in held:
+                path = f"/projects/{project_id}/users/{user['id']}/roles/{roles[role]}"
+                admin.put("identity", path)
+    for name, (kind, address) in SERVICES.items():
+        _ensure_endpoint(
+            admin, _ensure(admin, "services", "service", name, type=kind), address
+        )
+
+
+def _role_names() -> set[str]:
+    return {"service", *(role for _, role in USERS.values())}
+
+
+def _ensure(
+    admin: Administrator, plural: str, singular: str, name: str, **attributes: str
+) -> dict[str, Any]:
+    found = admin.get("identity", f"/{plural}?name={name}")[plural]
+    if not found:
+        body = {singular: {"name": name, **attributes}}
+        found = [admin.post("identity", f"/{plural}", body)[singular]]
+    first: dict[str, Any] = found[0]
+    return first
+
+
+def _ensure_endpoint(
+    admin: Administrator, service: dict[str, Any], address: str
+) -> None:
+    query = f"/endpoints?service_id={service['id']}"
+    have = {
+        endpoint["interface"] for endpoint in admin.get("identity", query)["endpoints"]
+    }
+    for interface in {"public", "internal", "admin"} - have:
+        endpoint = {
+            "service_id": service["id"],
+            "interface": interface,
+            "url": address,
+            "region_id": REGION,
+        }
+        admin.post("identity", "/endpoints", {"endpoint": endpoint})
+
+
+def seed_resources(admin: Administrator) -> None:
+    """Make the flavor and the image, if they are not there."""
+    if not admin.get("compute", "/flavors")["flavors"]:
+        admin.post("compute", "/flavors", {"flavor": FLAVOR})
+    if not admin.get("image", f"/images?name={IMAGE['name']}&status=active")["images"]:
+        image = admin.post("image", "/images", IMAGE)
+        admin.put("image", f"/images/{image['id']}/file", IMAGE_DATA)
+
+
+def all_heard_of(admin: Administrator, since: datetime) -> bool:
+    """Whether every Nova service has reported after ``since``.
+
+    "up" alone is not enough: for a while it is also said of a service that has ended.
+    """
+    services = admin.get("compute", "/os-services")["services"]
+    heard = {
+        service["binary"]
+        for service in services
+        if service["updated_at"]
+        and datetime.fromisoformat(service["updated_at"]).replace(tzinfo=timezone.utc)
+        > since
+    }
+    return heard >= {"nova-conductor", "nova-scheduler", "nova-compute"}
+
+
+def host_is_mapped(admin: Administrator) -> bool:
+    """Whether the hypervisor belongs to a cell, so that servers can be put on it."""
+    return bool(admin.get("compute", "/os-hypervisors")["hypervisors"])

@@ -1,0 +1,285 @@
+"""Making the databases, and starting and stopping the services in their order."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import sqlite3
+import sys
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import datetime, timezone
+from pathlib import Path
+
+from . import seed
+from .api import Administrator, answers
+from .configure import configure, database
+from .install import install, rabbitmq_server, run
+from .layout import (
+    EPMD,
+    FILES,
+    GLANCE,
+    HOST,
+    KEYSTONE,
+    NEUTRON,
+    NOVA,
+    PLACEMENT,
+    RABBIT,
+    RABBIT_DISTRIBUTION,
+    REGION,
+    Layout,
+    url,
+)
+from .processes import Process, listens, stop, wait_until
+
+# In the order in which they are stopped: nobody is left calling someone who is gone.
+GROUPS = (
+    ("nova-api", "nova-compute", "nova-scheduler", "nova-conductor"),
+    ("placement", "glance", "neutron", "keystone"),
+    ("rabbitmq",),
+    ("epmd",),
+)
+PORTS = {
+    "keystone": KEYSTONE,
+    "glance": GLANCE,
+    "placement": PLACEMENT,
+    "nova-api": NOVA,
+    "neutron": NEUTRON,
+    "rabbitmq": RABBIT,
+    "epmd": EPMD,
+}
+
+
+def say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")  # in one piece: several threads have something to say
+
+
+class Services:
+    """The cloud's processes."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+
+    def process(self, name: str) -> Process:
+        return Process(self.layout, name)
+
+    def taken_ports(self) -> list[str]:
+        """What listens where a service of ours, not running, would: a line each."""
+        return [
+            f"port {port} of {HOST}, which {name} needs, is taken by another program"
+            for name, port in PORTS.items()
+            if self.process(name).pid() is None and listens(port)
+        ]
+
+    def up(self) -> None:
+        """Install, configure and start what is not there yet; wait until it works."""
+        began = datetime.now(timezone.utc)
+        install(self.layout)
+        configure(self.layout)
+        self._start_messaging()
+        self._start_network()
+        with ThreadPoolExecutor() as pool:
+            steps = (
+                self._up_keystone,
+                self._up_glance,
+                self._up_placement,
+                self._prepare_nova,
+            )
+            for step in [pool.submit(step) for step in steps]:
+                step.result()
+        self._up_nova(Administrator(self.layout.environ("admin")), began)
+
+    def down(self) -> None:
+        for group in GROUPS:
+            stop([self.process(name) for name in group])
+
+    def reset(self) -> None:
+        """Stop, and forget everything but the installed software."""
+        self.down()
+        shutil.rmtree(self.layout.var, ignore_errors=True)
+        shutil.rmtree(self.layout.logs, ignore_errors=True)
+
+    def running(self) -> dict[str, int | None]:
+        """The pid of every service; None for those that do not run."""
+        return {name: self.process(name).pid() for group in GROUPS for name in group}
+
+    def _up_keystone(self) -> None:
+        self._once("keystone", self._make_keystone)
+        self._start_web("keystone", "keystone.wsgi.api:application")
+        self._wait_for_answer("keystone", "/v3")
+        seed.seed_identity(self.layout, Administrator(self.layout.environ("admin")))
+
+    def _up_glance(self) -> None:
+        self._once("glance", lambda: self._manage("glance", "db_sync"))
+        self._start_web("glance", "glance.wsgi.api:application")
+        self._wait_for_answer("glance", "/")
+
+    def _up_placement(self) -> None:
+        self._once("placement", lambda: self._manage("placement", "db", "sync"))
+        self._start_web("placement", "placement.wsgi.api:application")
+        self._wait_for_answer("placement", "/")
+
+    def _prepare_nova(self) -> None:
+        self._once("nova", self._make_nova)
+        self._wait_for_port("rabbitmq")
+
+    def _up_nova(self, admin: Administrator, began: datetime) -> None:
+        log = self.layout.log("nova-conductor")
+        seen = log.stat().st_size if log.exists() else 0
+        conductor_starts = self._start_nova("conductor")
+        self._start_nova("scheduler")
+        self._start_web(
+            "nova-api",
+            "nova.wsgi.osapi_compute:application",
+            OS_NOVA_CONFIG_FILES=f"{self.layout.venv}/etc/nova/api-paste.ini;nova.conf",
+        )
+        if conductor_starts:
+            # The compute service asks for the conductor once, at its start.
+            self._wait_for_words("nova-conductor", "Starting conductor node", seen)
+        self._start_nova("compute")
+        self._wait_for_answer("nova-api", "/v2.1/")
+        daemons = [
+            self.process(f"nova-{name}")
+            for name in ("conductor", "scheduler", "compute")
+        ]
+        wait_until(
+            "Nova's services", lambda: seed.all_heard_of(admin, began), 90, daemons
+        )
+        if not seed.host_is_mapped(admin):
+            self._manage("nova", "cell_v2", "discover_hosts")
+        seed.seed_resources(admin)
+
+    def _start(
+        self, name: str, command: list[str], environ: Mapping[str, str] = {}
+    ) -> bool:
+        process = self.process(name)
+        if process.pid() is not None:
+            return False
+        say(f"starting {name}" + (f" on {HOST}:{PORTS[name]}" if name in PORTS else ""))
+        process.start(command, environ)
+        return True
+
+    def _start_web(self, name: str, application: str, **environ: str) -> None:
+        config = self.layout.etc / name.removesuffix("-api")
+        variable = f"OS_{name.removesuffix('-api').upper()}_CONFIG_DIR"
+        self._start(
+            name,
+            [self.layout.bin("gunicorn")],
+            {
+                "CLOUD_APPLICATION": application,
+                "CLOUD_PORT": str(PORTS[name]),
+                "GUNICORN_CMD_ARGS": f"--config {FILES / 'gunicorn.py'}",
+                variable: str(config),
+                **environ,
+            },
+        )
+
+    def _start_nova(self, name: str) -> bool:
+        folder = "nova-compute" if name == "compute" else "nova"
+        config = self.layout.etc / folder / "nova.conf"
+        command = [self.layout.bin(f"nova-{name}"), "--config-file", str(config)]
+        return self._start(
+            f"nova-{name}", command, {"CLOUD_KNOBS": str(self.layout.knobs)}
+        )
+
+    def _start_network(self) -> None:
+        command = [self.layout.bin("python"), str(FILES / "neutron.py"), str(NEUTRON)]
+        self._start("neutron", command)
+
+    def _start_messaging(self) -> None:
+        layout, etc = self.layout, self.layout.etc / "rabbitmq"
+        home = layout.var / "rabbitmq"
+        home.mkdir(exist_ok=True)
+        environ = {
+            "PATH": f"{layout.debian / 'usr/bin'}:{os.environ['PATH']}",
+            "ERL_EPMD_ADDRESS": HOST,
+            "ERL_EPMD_PORT": str(EPMD),
+            "RABBITMQ_NODENAME": "loopback@localhost",
+            "RABBITMQ_DIST_PORT": str(RABBIT_DISTRIBUTION),
+            "RABBITMQ_MNESIA_BASE": str(home),
+            "RABBITMQ_LOG_BASE": str(layout.logs),
+            "RABBITMQ_CONFIG_FILE": str(etc / "rabbitmq.conf"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(etc / "advanced.config"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(etc / "enabled_plugins"),
+            "RABBITMQ_CONF_ENV_FILE": os.devnull,
+            "RABBITMQ_SERVER_START_ARGS": "-noinput",
+        }
+        epmd = next(layout.debian.glob("usr/lib/erlang/erts-*/bin/epmd"))
+        self._start("epmd", [str(epmd), "-address", HOST, "-port", str(EPMD)])
+        self._wait_for_port("epmd")
+        self._start("rabbitmq", [str(rabbitmq_server(layout))], environ)
+
+    def _wait_for_port(self, name: str) -> None:
+        port = PORTS[name]
+        wait_until(
+            f"{name} on port {port}", lambda: listens(port), 90, [self.process(name)]
+        )
+
+    def _wait_for_answer(self, name: str, path: str) -> None:
+        address = url(PORTS[name], path)
+        wait_until(
+            f"an answer of {address}",
+            lambda: answers(address),
+            90,
+            [self.process(name)],
+        )
+
+    def _wait_for_words(self, name: str, words: str, offset: int) -> None:
+        def said() -> bool:
+            return words.encode() in self.layout.log(name).read_bytes()[offset:]
+
+        wait_until(f"{name} to start", said, 60, [self.process(name)])
+
+    def _once(self, service: str, make: Callable[[], None]) -> None:
+        """Make a service's databases, unless they were made to the end before."""
+        done = self.layout.databases / f"{service}.done"
+        if done.exists():
+            return
+        say(f"making the database of {service}")
+        for path in self.layout.databases.glob(f"{service}*.sqlite*"):
+            path.unlink()
+        make()
+        for path in self.layout.databases.glob(f"{service}*.sqlite"):
+            _let_readers_read(path)
+        done.touch()
+
+    def _make_keystone(self) -> None:
+        keys = ("--keystone-user", _whoami(), "--keystone-group", _whoami())
+        self._manage("keystone", "fernet_setup", *keys)
+        self._manage("keystone", "credential_setup", *keys)
+        self._manage("keystone", "db_sync")
+        addresses = (
+            word
+            for interface in ("public", "internal", "admin")
+            for word in (f"--bootstrap-{interface}-url", url(KEYSTONE, "/v3"))
+        )
+        region = ("--bootstrap-region-id", REGION)
+        secret = {"OS_BOOTSTRAP_PASSWORD": self.layout.password()}
+        self._manage("keystone", "bootstrap", *region, *addresses, environ=secret)
+
+    def _make_nova(self) -> None:
+        cell0 = database(self.layout, "nova_cell0")
+        self._manage("nova", "api_db", "sync")
+        self._manage("nova", "cell_v2", "map_cell0", "--database_connection", cell0)
+        self._manage("nova", "db", "sync")
+        self._manage("nova", "cell_v2", "create_cell", "--name", "cell1")
+
+    def _manage(
+        self, service: str, *arguments: str, environ: Mapping[str, str] = {}
+    ) -> None:
+        """Run a service's own administration command."""
+        config = ("--config-dir", str(self.layout.etc / service))
+        command = (self.layout.bin(f"{service}-manage"), *config, *arguments)
+        run(self.layout, f"{service}-manage", *command, environ=environ)
+
+
+def _let_readers_read(path: Path) -> None:
+    """Let a database be read while it is written."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+
+
+def _whoami() -> str:
+    return getpass.getuser()

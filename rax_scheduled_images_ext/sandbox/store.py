@@ -82,21 +82,27 @@ class Store:
 
     :param path: an SQLite file, made where there is none; None keeps all in
         memory.
-    :raises Unusable: for a file that another process has open, or that holds
-        something else.
+    :raises Unusable: for a file that cannot be opened, that another process has
+        open, or that holds something else.
     """
 
     def __init__(self, path: str | None = None) -> None:
-        self._db = sqlite3.connect(
-            path or ":memory:", timeout=0, check_same_thread=False, isolation_level=None
-        )
+        try:
+            self._db = sqlite3.connect(
+                path or ":memory:",
+                timeout=0,
+                check_same_thread=False,
+                isolation_level=None,
+            )
+        except sqlite3.OperationalError as error:
+            raise _unusable(path, error) from None
         self._db.row_factory = Row
         self._db.create_function("REGEXP", 2, _search, deterministic=True)
         try:
             self._open()
         except (sqlite3.DatabaseError, Unusable) as error:
             self._db.close()
-            raise Unusable(f"cannot keep the cloud in '{path}': {error}") from None
+            raise _unusable(path, error) from None
 
     def _open(self) -> None:
         # One process at a time: two clocks on one cloud would be at odds.
@@ -337,6 +343,10 @@ def _or_empty(value: object) -> object:
 
 def _order(sort: Sort) -> str:
     return ", ".join(f"{_plain(column)} {direction}" for column, direction in sort)
+
+
+def _unusable(path: str | None, error: Exception) -> Unusable:
+    return Unusable(f"cannot keep the cloud in '{path}': {error}")
 
 
 def _search(pattern: str, text: str) -> bool:

@@ -19,6 +19,7 @@ import requests
 
 from ..durations import parse_duration
 from .environment import client_environment
+from .models import Unusable
 from .options import (
     DEFAULT_PORT,
     Parser,
@@ -162,7 +163,7 @@ def _sandbox(args: argparse.Namespace, port: int) -> Sandbox:
 
 def _start(**settings: Any) -> Sandbox:
     try:
-        from . import Sandbox
+        from .fixture import Sandbox
     except ModuleNotFoundError as error:
         raise _Failed(
             f"the sandbox needs {error.name}: pip install"
@@ -170,6 +171,8 @@ def _start(**settings: Any) -> Sandbox:
         ) from error
     try:
         return Sandbox(**settings)
+    except Unusable as error:
+        raise _Failed(str(error)) from error
     except OSError as error:
         raise _Failed(
             f"cannot listen on port {settings['port']}: {error.strerror}"
@@ -196,7 +199,7 @@ def _ask(url: str | None, method: str, path: str, **arguments: Any) -> Any:
             raise _Failed(f"what answers at {root} is no sandbox") from error
         except requests.RequestException as error:
             raise _Failed(
-                f"no sandbox answers at {root}: start one with run"
+                f"no sandbox answers at {root}: start one with run, or give its --url"
             ) from error
     if not answer.ok:
         raise _Failed(body["error"])

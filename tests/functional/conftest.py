@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -106,6 +109,25 @@ def rackspace() -> Iterator[Sandbox]:
     """A fresh cloud with Rackspace's face, whose time moves by ``advance`` alone."""
     with Sandbox(like="rackspace", speed=0) as sandbox:
         yield sandbox
+
+
+@dataclass(frozen=True)
+class Document:
+    """README.rst, by what stands under its headings."""
+
+    text: str
+
+    def block(self, heading: str, number: int = 0) -> str:
+        """Return an indented block of code below a line that begins so."""
+        _, found, below = self.text.partition(f"\n{heading}")
+        assert found, heading
+        blocks = re.findall(r"::(?: \w+)?\n\n((?:    .*\n|\n)+)", below)
+        return textwrap.dedent(blocks[number]).strip("\n") + "\n"
+
+
+@pytest.fixture
+def readme() -> Document:
+    return Document((Path(__file__).parents[2] / "README.rst").read_text())
 
 
 @pytest.fixture

@@ -1,0 +1,190 @@
+"""What the sandbox has answered is still there after it was killed."""
+
+from __future__ import annotations
+
+import multiprocessing
+import random
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import requests
+
+from rax_scheduled_images_ext.sandbox import cli
+from rax_scheduled_images_ext.sandbox.seeds import MYSERVER
+
+KILLS = 60
+SERVER = f"/compute/v2.1/servers/{MYSERVER}"
+SCHEDULE = f"{SERVER}/rax-si-image-schedule"
+
+# A clean process for each run, which need not import it all again.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["rax_scheduled_images_ext.sandbox.fixture"])
+
+Ask = Callable[..., Any]
+
+
+class Writer:
+    """Makes one change after the other, until nobody answers any more.
+
+    The changes are numbered from 1, and 0 is none. What is found later must be the last one
+    that was answered, or the one behind it, whose answer may have been lost.
+    """
+
+    def __init__(
+        self, write: Callable[[Ask, int], Any], read: Callable[[Ask], int]
+    ) -> None:
+        self._write, self._read = write, read
+        self.asked = self.answered = 0
+
+    def run(self, ask: Ask) -> None:
+        try:
+            while True:
+                self.asked = self.answered + 1
+                self._write(ask, self.asked)
+                self.answered = self.asked
+        except requests.RequestException:
+            return
+
+    def check(self, ask: Ask) -> None:
+        found = self._read(ask)
+        assert self.answered <= found <= self.asked
+        self.answered = found
+
+
+def set_schedule(ask: Ask, number: int) -> None:
+    ask("POST", SCHEDULE, {"image_schedule": {"retention": number}})
+
+
+def read_schedule(ask: Ask) -> int:
+    shown = ask("GET", SERVER)["server"].get("RAX-SI:image_schedule")
+    return int(shown["retention"]) if shown else 0
+
+
+def set_metadata(ask: Ask, number: int) -> None:
+    ask("POST", f"{SERVER}/metadata", {"metadata": {"number": str(number)}})
+
+
+def read_metadata(ask: Ask) -> int:
+    return int(ask("GET", f"{SERVER}/metadata")["metadata"].get("number", 0))
+
+
+def add_image(ask: Ask, number: int) -> None:
+    ask("POST", "/image/v2/images", {"name": f"image {number}", "tags": ["written"]})
+
+
+def count_images(ask: Ask) -> int:
+    images: list[Any] = []
+    page = "/image/v2/images?tag=written&limit=1000"
+    while page:
+        answer = ask("GET", page)
+        images += answer["images"]
+        page = f"/image{answer['next']}" if "next" in answer else ""
+    assert {i["name"] for i in images} == {
+        f"image {number}" for number in range(1, len(images) + 1)
+    }
+    return len(images)
+
+
+def test_no_answered_change_is_lost_when_it_is_killed(tmp_path: Path) -> None:
+    state = tmp_path / "cloud.db"
+    writers = [
+        Writer(set_schedule, read_schedule),
+        Writer(set_metadata, read_metadata),
+        Writer(add_image, count_images),
+    ]
+    moments = random.Random(1)
+    for _ in range(KILLS):
+        with running(state) as (process, ask):
+            for writer in writers:
+                writer.check(ask)
+            threads = [Thread(target=each.run, args=(ask,)) for each in writers]
+            for thread in threads:
+                thread.start()
+            time.sleep(moments.uniform(0, 0.08))
+            process.kill()
+            for thread in threads:
+                thread.join()
+    # It was killed while it worked, not before it began.
+    assert all(writer.answered > KILLS for writer in writers)
+
+
+def test_a_first_start_that_is_killed_can_be_repeated(tmp_path: Path) -> None:
+    moments = random.Random(2)
+    for number in range(20):
+        state = tmp_path / f"cloud{number // 4}.db"
+        with started(state):
+            time.sleep(moments.uniform(0, 0.2))
+    with running(state) as (_, ask):
+        servers = ask("GET", "/compute/v2.1/servers")["servers"]
+    names = sorted(server["name"] for server in servers)
+    assert names == ["check-my-task-state", "db1", "myserver", "web1"]
+
+
+@contextmanager
+def running(state: Path) -> Iterator[tuple[BaseProcess, Ask]]:
+    """The command ``run --state`` when it answers, and how to ask it."""
+    with started(state) as (process, url):
+        yield process, log_in(url)
+
+
+@contextmanager
+def started(state: Path) -> Iterator[tuple[BaseProcess, str]]:
+    """The command ``run --state``, killed at the end, and its address."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    argv = ["run", "--state", str(state), "--port", str(port), "--speed", "0"]
+    process = PROCESSES.Process(target=cli.main, args=(argv,))
+    process.start()
+    try:
+        yield process, f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.join()
+        process.close()
+
+
+def log_in(url: str) -> Ask:
+    """Wait until the sandbox answers; return how to send it a request."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            variables = requests.get(f"{url}/sandbox/env", timeout=5).json()
+            break
+        except requests.ConnectionError:
+            assert time.monotonic() < deadline, "it does not answer"
+            time.sleep(0.01)
+    password = {
+        "user": {
+            "name": variables["OS_USERNAME"],
+            "domain": {"id": "default"},
+            "password": variables["OS_PASSWORD"],
+        }
+    }
+    scope = {
+        "project": {
+            "name": variables["OS_PROJECT_NAME"],
+            "domain": {"id": "default"},
+        }
+    }
+    login = {"methods": ["password"], "password": password}
+    answer = requests.post(
+        f"{url}/identity/v3/auth/tokens",
+        json={"auth": {"identity": login, "scope": scope}},
+        timeout=5,
+    )
+    token = {"X-Auth-Token": answer.headers["X-Subject-Token"]}
+
+    def ask(method: str, path: str, body: Any = None) -> Any:
+        answer = requests.request(
+            method, f"{url}{path}", json=body, headers=token, timeout=5
+        )
+        answer.raise_for_status()
+        return answer.json()
+
+    return ask

@@ -32,8 +32,8 @@ Ask = Callable[..., Any]
 class Writer:
     """Makes one change after the other, until nobody answers any more.
 
-    The changes are numbered from 1, and 0 is none. What is found later must be the last one
-    that was answered, or the one behind it, whose answer may have been lost.
+    The changes are numbered from 1, and 0 is none. What is found later must be the
+    last one that was answered, or the one behind it, whose answer may have been lost.
     """
 
     def __init__(

@@ -175,6 +175,7 @@ def image_store(cs: Any) -> ImageStore:
     That is its image service, or compute's proxy of one where the catalog lists
     none in the region. No request is sent but for a token, if there is none yet.
     """
+    from keystoneauth1.exceptions import EndpointNotFound
     from novaclient.client import SessionClient
 
     from .images_compute import ComputeImages
@@ -196,7 +197,10 @@ def image_store(cs: Any) -> ImageStore:
         new.times = cs.client.times
         return new
 
-    endpoint = client(service_type="image").get_endpoint()
+    try:
+        endpoint = client(service_type="image").get_endpoint()
+    except EndpointNotFound:
+        endpoint = None
     if endpoint:
         return GlanceImages.at(endpoint, client)
     return ComputeImages.like(cs.client, client)

@@ -81,8 +81,9 @@ def do_scheduled_images_show(cs: Any, args: Any) -> None:
 
     done = attempt(args.server, add)
     if args.format or len(args.server) > 1:
-        if rows or args.format != "table":
-            views.print_rows(views.SCHEDULES, rows, args.format or "table")
+        form = args.format or "table"
+        if rows or form != "table":
+            views.print_rows(views.SCHEDULES, rows, form)
     elif rows:
         views.print_schedule(rows[0])
     finish(done)

@@ -1,0 +1,55 @@
+"""Servers and images beyond those that a sandbox starts with."""
+
+from __future__ import annotations
+
+from rax_scheduled_images_ext.sandbox import Sandbox
+from rax_scheduled_images_ext.sandbox.models import ServerQuery
+
+MYSERVER = "24ade2fe-60d9-4d3e-a02c-c9a6a1b588a6"
+NOBODY = "00000000-dead-4bad-8bad-000000000000"
+
+
+def boot(cloud: Sandbox, name: str, server_id: str | None = None) -> str:
+    """Boot a server beside ``myserver``; its ID."""
+    with cloud.cloud.transaction():
+        region = cloud.cloud.region(cloud.regions[0])
+        model = region.server(MYSERVER)
+        return region.boot(
+            project_id=model.project_id,
+            user_id=model.user_id,
+            name=name,
+            image_id=model.image_id,
+            flavor_id=model.flavor_id,
+            server_id=server_id,
+        ).id
+
+
+def add_image(
+    cloud: Sandbox,
+    name: str,
+    *,
+    image_id: str | None = None,
+    protected: bool = False,
+    **properties: str,
+) -> str:
+    """Add an image of the same project; its ID."""
+    with cloud.cloud.transaction():
+        region = cloud.cloud.region(cloud.regions[0])
+        image = region.add_image(
+            owner=region.server(MYSERVER).project_id,
+            name=name,
+            image_id=image_id,
+            protected=protected,
+            disk_format="raw",
+            container_format="bare",
+            properties=properties,
+        )
+        return region.upload(image.id, b"disk").id
+
+
+def id_of(cloud: Sandbox, name: str) -> str:
+    """The ID of the server of this name."""
+    with cloud.cloud.transaction():
+        region = cloud.cloud.region(cloud.regions[0])
+        (server,) = region.servers(ServerQuery(name=f"^{name}$"))
+        return server.id

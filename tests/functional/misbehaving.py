@@ -1,0 +1,170 @@
+"""A server in front of the sandbox that passes requests on, or answers wrongly."""
+
+from __future__ import annotations
+
+import http.client
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+from rax_scheduled_images_ext.sandbox import Sandbox
+
+
+def page(status: str, html: str = "<html><body>Sorry</body></html>") -> bytes:
+    """A page for people, as proxies and load balancers make them."""
+    return message(status, html.encode(), {"Content-Type": "text/html; charset=UTF-8"})
+
+
+def message(status: str, body: bytes, headers: Mapping[str, str]) -> bytes:
+    """A whole HTTP answer."""
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def json_answer(status: str, body: str, **headers: str) -> bytes:
+    """An answer that says it is JSON, whatever it is; ``Retry_After="1"`` is a header."""
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    return message(status, body.encode(), {"Content-Type": "application/json", **names})
+
+
+def cut(answer: bytes, missing: int) -> bytes:
+    """The answer without its last bytes, which its length still promises."""
+    return answer[:-missing]
+
+
+@dataclass
+class Rule:
+    """What to answer, and how many more times."""
+
+    method: str
+    path: re.Pattern[str]
+    answer: bytes
+    times: int
+
+
+@dataclass
+class Edit:
+    """What to change in the sandbox's own answers."""
+
+    method: str
+    path: re.Pattern[str]
+    change: Callable[[bytes], bytes]
+
+
+class Misbehaving:
+    """A cloud's front door: ``env`` leads clients to it, and it to the sandbox.
+
+    The sandbox makes its catalog from the address it was asked at, so that all
+    further requests come through here as well.
+    """
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.rules: list[Rule] = []
+        self.edits: list[Edit] = []
+        self.sandbox = sandbox
+        self.target = urlsplit(sandbox.url).netloc
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler(self))
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self.thread = Thread(target=self.server.serve_forever, args=(0.05,))
+
+    def __enter__(self) -> Misbehaving:
+        self.thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+    def env(self) -> dict[str, str | None]:
+        """Variables in place of the sandbox's own."""
+        auth_url = self.sandbox.env()["OS_AUTH_URL"]
+        return {"OS_AUTH_URL": auth_url.replace(self.sandbox.url, self.url)}
+
+    def answer(self, method: str, path: str, answer: bytes, times: int = 99) -> None:
+        """Answer so to requests whose path and query the expression is found in."""
+        self.rules.append(Rule(method, re.compile(path), answer, times))
+
+    def change(self, method: str, path: str, change: Callable[[bytes], bytes]) -> None:
+        """Change the content of answers that are passed on."""
+        self.edits.append(Edit(method, re.compile(path), change))
+
+    def without_image_service(self) -> None:
+        """Take the image service out of the catalog: compute's proxy remains."""
+        self.change("POST", "/tokens$", lambda c: c.replace(b'"image"', b'"picture"'))
+
+    def without_extension(self) -> None:
+        """Be a cloud that has no scheduled images: unknown paths are a page."""
+        for method in ("GET", "POST", "DELETE"):
+            self.answer(
+                method, "/servers/.*/rax-si-image-schedule$", page("404 Not Found")
+            )
+
+    def edited(self, method: str, path: str, content: bytes) -> bytes:
+        """Return what becomes of the content of an answer."""
+        for edit in self.edits:
+            if edit.method == method and edit.path.search(path):
+                content = edit.change(content)
+        return content
+
+    def wrong_answer(self, method: str, path: str) -> bytes | None:
+        """Take the wrong answer that is due, if any."""
+        for rule in self.rules:
+            if rule.times and rule.method == method and rule.path.search(path):
+                rule.times -= 1
+                return rule.answer
+        return None
+
+
+def handler(front: Misbehaving) -> type[BaseHTTPRequestHandler]:
+    """Make the class whose objects serve one connection each."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        wbufsize = -1
+
+        def serve(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            body = self.rfile.read(length)
+            wrong = front.wrong_answer(self.command, self.path)
+            if wrong is None:
+                self.pass_on(body)
+            else:
+                self.wfile.write(wrong)
+                self.close_connection = True
+
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = serve  # noqa: N815
+
+        def pass_on(self, body: bytes) -> None:
+            connection = http.client.HTTPConnection(front.target)
+            connection.request(self.command, self.path, body, dict(self.headers))
+            answer = connection.getresponse()
+            content = front.edited(self.command, self.path, answer.read())
+            connection.close()
+            self.send_response_only(answer.status, answer.reason)
+            for name, value in answer.getheaders():
+                if name.lower() not in (
+                    "transfer-encoding",
+                    "content-length",
+                    "connection",
+                ):
+                    self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_arguments: Any) -> None:
+            pass
+
+    return Handler

@@ -1,0 +1,352 @@
+"""image-list, -show, -meta and -delete, by the real nova, through both image APIs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from novaclient.v2 import shell
+
+from rax_scheduled_images_ext.images import MARKER_KEY, MARKER_VALUE
+from rax_scheduled_images_ext.sandbox import Sandbox
+
+from .fleet import MYSERVER, NOBODY, add_image
+from .misbehaving import Misbehaving
+
+NOVACLIENT_HAS_THEM = hasattr(shell, "do_image_list")
+ours = pytest.mark.skipif(
+    NOVACLIENT_HAS_THEM, reason="this novaclient has image commands of its own"
+)
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def front(cloud: Sandbox) -> Iterator[Misbehaving]:
+    with Misbehaving(cloud) as front:
+        yield front
+
+
+@pytest.fixture(params=["openstack", "rackspace"])
+def cloud(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    with Sandbox(like=request.param, speed=0) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(params=["image service", "compute's proxy"])
+def run(request: pytest.FixtureRequest, nova: Any, front: Misbehaving) -> Run:
+    """``nova`` on a cloud whose catalog has, or has not, an image service."""
+    if request.param == "compute's proxy":
+        front.without_image_service()
+
+    def run_nova(*argv: str, **options: Any) -> Any:
+        return nova(*argv, env=front.env(), **options)
+
+    return run_nova
+
+
+def out(result: Any) -> str:
+    assert (result.status, result.err) == (0, ""), result
+    return str(result.out)
+
+
+def rows(result: Any) -> dict[str, str]:
+    """The rows of a table of two columns."""
+    found = re.findall(r"^\| (.*?) +\| (.*?) +\|$", out(result), re.MULTILINE)
+    assert found.pop(0) == ("Property", "Value")
+    assert found == sorted(found)
+    return dict(found)
+
+
+def proxied(cloud: Sandbox) -> bool:
+    """Whether the image commands' requests since the last look went to compute."""
+    paths = [path for _, path, _ in cloud.requests if "/images" in path]
+    cloud.requests.clear()
+    assert paths
+    return all("/compute/" in path for path in paths)
+
+
+def properties(cloud: Sandbox, image_id: str) -> dict[str, str]:
+    with cloud.cloud.transaction():
+        return dict(cloud.cloud.region(cloud.regions[0]).image(image_id).properties)
+
+
+@pytest.mark.skipif(not NOVACLIENT_HAS_THEM, reason="this novaclient has none")
+@pytest.mark.parametrize(
+    "argv", [["image-list"], ["image-show", "Debian 12 (Bookworm)"]]
+)
+def test_novaclients_own_commands_are_used(nova: Any, argv: list[str]) -> None:
+    result = nova(*argv)
+    assert f"WARNING: Command {argv[0]} is deprecated" in result.err
+
+
+@ours
+def test_the_catalog_decides_which_api_is_asked(
+    nova: Any, cloud: Sandbox, front: Misbehaving
+) -> None:
+    out(nova("image-list", env=front.env()))
+    assert not proxied(cloud)
+    front.without_image_service()
+    out(nova("image-list", env=front.env()))
+    assert proxied(cloud)
+
+
+@ours
+def test_list(run: Run, cloud: Sandbox) -> None:
+    image = add_image(cloud, "a snapshot", instance_uuid=MYSERVER)
+    lines = out(run("image-list")).splitlines()
+    border = f"+{'-' * 38}+----------------------+--------+{'-' * 38}+"
+    assert lines[:3] == [
+        border,
+        f"| {'ID':36} | Name                 | Status | {'Server':36} |",
+        border,
+    ]
+    assert lines[3].endswith(f"| Debian 12 (Bookworm) | ACTIVE | {'':36} |")
+    assert lines[4:] == [
+        f"| {image} | a snapshot           | ACTIVE | {MYSERVER} |",
+        border,
+    ]
+
+
+@ours
+@pytest.mark.parametrize(("limit", "listed"), [("1", 1), ("2", 2), ("99", 4)])
+def test_list_no_more_than_asked_for(
+    run: Run, cloud: Sandbox, limit: str, listed: int
+) -> None:
+    for number in range(3):
+        add_image(cloud, f"image {number}")
+    cloud.requests.clear()
+    assert out(run("image-list", "--limit", limit)).count("ACTIVE") == listed
+    asked = [path for _, path, _ in cloud.requests if "/images" in path]
+    assert len(asked) == 1
+
+
+@ours
+@pytest.mark.parametrize("proxy", [False, True])
+def test_list_reads_every_page(nova: Any, proxy: bool) -> None:
+    with Sandbox(speed=0, max_limit=2) as cloud, Misbehaving(cloud) as front:
+        if proxy:
+            front.without_image_service()
+        names = {add_image(cloud, f"image {number}") for number in range(6)}
+        listed = out(nova("image-list", cloud=cloud, env=front.env()))
+        assert names < set(re.findall("[0-9a-f-]{36}", listed))
+        assert listed.count("ACTIVE") == 7
+        some = out(nova("image-list", "--limit", "5", cloud=cloud, env=front.env()))
+        assert some.count("ACTIVE") == 5
+        assert proxied(cloud) is proxy
+
+
+@ours
+def test_show_every_row(run: Run, nova: Any, cloud: Sandbox) -> None:
+    nova.ok("image-create", "--metadata", "purpose=try", "myserver", "by hand")
+    cloud.advance("2h")
+    shown = rows(run("image-show", "by hand"))
+    metadata = {
+        key.removeprefix("metadata "): shown.pop(key)
+        for key in list(shown)
+        if key.startswith("metadata ")
+    }
+    image_id = shown["id"]
+    assert metadata == properties(cloud, image_id)
+    assert metadata["purpose"] == "try"
+    for name in ("created", "updated"):
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", shown.pop(name))
+    assert int(shown.pop("OS-EXT-IMG-SIZE:size")) > 0
+    assert shown == {
+        "id": image_id,
+        "minDisk": shown["minDisk"],
+        "minRam": "0",
+        "name": "by hand",
+        "progress": "100",
+        "server": MYSERVER,
+        "status": "ACTIVE",
+    }
+    assert rows(run("image-show", image_id)) == rows(run("image-show", "by hand"))
+
+
+@ours
+@pytest.mark.parametrize("elapsed", ["1s", "1m", "2m", "10m", "1h"])
+def test_both_apis_show_the_same(
+    nova: Any, cloud: Sandbox, front: Misbehaving, elapsed: str
+) -> None:
+    nova.ok("image-create", "myserver", "half done")
+    cloud.advance(elapsed)
+    one = rows(nova("image-show", "half done", env=front.env()))
+    assert not proxied(cloud)
+    front.without_image_service()
+    assert rows(nova("image-show", "half done", env=front.env())) == one
+    assert proxied(cloud)
+
+
+@ours
+def test_show_what_is_not_a_snapshot(run: Run) -> None:
+    shown = rows(run("image-show", "Debian 12 (Bookworm)"))
+    assert "server" not in shown
+    assert shown["metadata os_distro"] == "debian"
+
+
+@ours
+def test_show_what_compute_makes_of_disk_configuration(
+    run: Run, cloud: Sandbox
+) -> None:
+    add_image(cloud, "auto", auto_disk_config="True")
+    add_image(cloud, "manual", auto_disk_config="False")
+    shown = [rows(run("image-show", name)) for name in ("auto", "manual")]
+    assert [row["OS-DCF:diskConfig"] for row in shown] == ["AUTO", "MANUAL"]
+
+
+@ours
+def test_set_metadata(run: Run, cloud: Sandbox) -> None:
+    image = add_image(cloud, "mine", a="old", b="kept")
+    argv = ["a=new", "c=x=y", "d=", "e=größe"]
+    assert out(run("image-meta", "mine", "set", *argv)) == ""
+    expected = {"a": "new", "b": "kept", "c": "x=y", "d": "", "e": "größe"}
+    assert properties(cloud, image) == expected
+    assert out(run("image-meta", image, "set", "b=too")) == ""
+    assert properties(cloud, image) == {**expected, "b": "too"}
+
+
+@ours
+def test_delete_metadata(run: Run, cloud: Sandbox) -> None:
+    image = add_image(cloud, "mine", a="1", b="2", c="3", d="4")
+    assert out(run("image-meta", "mine", "delete", "a", "b=whatever")) == ""
+    assert properties(cloud, image) == {"c": "3", "d": "4"}
+    assert out(run("image-meta", image, "delete", "a", "c", "nosuch")) == ""
+    assert properties(cloud, image) == {"d": "4"}
+    assert out(run("image-meta", image, "delete", "a")) == ""
+
+
+@ours
+def test_keep_a_scheduled_image_for_good(run: Run, nova: Any, cloud: Sandbox) -> None:
+    nova.ok("scheduled-images-enable", "myserver", "1")
+    cloud.advance("1d12h")
+    listed = [line for line in out(run("image-list")).splitlines() if "Daily" in line]
+    kept = listed[0].split()[1]
+    assert rows(run("image-show", kept))[f"metadata {MARKER_KEY}"] == MARKER_VALUE
+    assert out(run("image-meta", kept, "delete", MARKER_KEY)) == ""
+    cloud.advance("10d")
+    listed = [line for line in out(run("image-list")).splitlines() if "Daily" in line]
+    assert len(listed) == 2
+    assert any(kept in line for line in listed)
+
+
+@ours
+@pytest.mark.parametrize("key", ["a/b~c", "~1", "per cent %41"])
+def test_keys_that_mean_something_in_an_address(
+    nova: Any, cloud: Sandbox, key: str
+) -> None:
+    image = add_image(cloud, "mine")
+    nova.ok("image-meta", "mine", "set", f"{key}=1")
+    assert properties(cloud, image) == {key: "1"}
+    nova.ok("image-meta", "mine", "delete", key)
+    assert properties(cloud, image) == {}
+
+
+@ours
+def test_a_race_for_the_same_removal_is_won_by_both(
+    nova: Any, cloud: Sandbox, front: Misbehaving
+) -> None:
+    image = add_image(cloud, "mine", a="1", b="2")
+    nova.ok("image-meta", image, "delete", "a")
+
+    def as_it_was(content: bytes) -> bytes:
+        front.edits.clear()
+        return json.dumps({**json.loads(content), "a": "1"}).encode()
+
+    front.change("GET", f"/images/{image}$", as_it_was)
+    cloud.requests.clear()
+    result = nova("image-meta", image, "delete", "a", "b", env=front.env())
+    assert (result.status, result.out, result.err) == (0, "", "")
+    assert properties(cloud, image) == {}
+    seen = [(m, s) for m, path, s in cloud.requests if image in path]
+    assert seen == [("GET", 200), ("PATCH", 409), ("GET", 200), ("PATCH", 200)]
+
+
+@ours
+def test_a_race_for_the_same_key_of_the_proxy(
+    nova: Any, cloud: Sandbox, front: Misbehaving
+) -> None:
+    image = add_image(cloud, "mine", b="2")
+    front.without_image_service()
+    front.change("GET", "/images/", lambda c: c.replace(b'"b": ', b'"a": "1", "b": '))
+    front.change("GET", "/images/", lambda c: c.replace(b'"b":', b'"a":"1","b":'))
+    result = nova("image-meta", image, "delete", "a", "b", env=front.env())
+    assert (result.status, result.out, result.err) == (0, "", "")
+    assert properties(cloud, image) == {}
+    assert ("DELETE", 404) in [(m, s) for m, path, s in cloud.requests if image in path]
+
+
+@ours
+def test_delete_images(run: Run, cloud: Sandbox) -> None:
+    one, two, three = (add_image(cloud, f"image {number}") for number in range(3))
+    assert out(run("image-delete", one, "image 1")) == ""
+    listed = out(run("image-list"))
+    assert [image in listed for image in (one, two, three)] == [False, False, True]
+
+
+@ours
+def test_of_several_deletions_all_are_tried(run: Run, cloud: Sandbox) -> None:
+    image = add_image(cloud, "mine")
+    protected = add_image(cloud, "protected", protected=True)
+    result = run("image-delete", "nosuch", protected, NOBODY, image)
+    assert (result.status, result.out) == (1, "")
+    lines = result.err.splitlines()
+    assert lines[0] == (
+        "Delete for image nosuch failed: No image with a name or ID of 'nosuch' exists."
+    )
+    assert re.fullmatch(
+        rf"Delete for image {protected} failed: .*(protected|not allowed).*"
+        r"\(HTTP 403\)( \(Request-ID: .*\))?",
+        lines[1],
+    )
+    assert lines[2] == (
+        f"Delete for image {NOBODY} failed: No image with a name or ID of '{NOBODY}'"
+        " exists."
+    )
+    assert len(lines) == 3
+    listed = out(run("image-list"))
+    assert [i in listed for i in (image, protected)] == [False, True]
+
+
+@ours
+def test_two_images_of_one_name(run: Run, cloud: Sandbox) -> None:
+    twins = sorted(add_image(cloud, "twin", a="1") for _ in range(2))
+    for argv in (["show", "twin"], ["meta", "twin", "delete", "a"], ["delete", "twin"]):
+        result = run(f"image-{argv[0]}", *argv[1:])
+        assert (result.status, result.out) == (1, "")
+        assert "Multiple image matches found for 'twin', use an ID to be more" in (
+            result.err
+        )
+        assert all(image in result.err for image in twins)
+    assert [properties(cloud, image) for image in twins] == [{"a": "1"}] * 2
+
+
+@ours
+def test_an_id_wins_over_a_name(run: Run, cloud: Sandbox) -> None:
+    image = add_image(cloud, "mine")
+    impostor = add_image(cloud, image)
+    assert out(run("image-meta", image, "set", "a=1")) == ""
+    assert [properties(cloud, i) for i in (image, impostor)] == [{"a": "1"}, {}]
+
+
+@ours
+def test_a_name_may_look_like_an_id(run: Run, cloud: Sandbox) -> None:
+    image = add_image(cloud, NOBODY)
+    assert rows(run("image-show", NOBODY))["id"] == image
+    for argv in (["set", "a=1", "b=2"], ["delete", "a"]):
+        assert out(run("image-meta", NOBODY, *argv)) == ""
+    assert properties(cloud, image) == {"b": "2"}
+    assert out(run("image-delete", NOBODY)) == ""
+    assert image not in out(run("image-list"))
+
+
+@ours
+@pytest.mark.parametrize(
+    "name", ["in:a,b", 'in:"x"', "größe", "n" * 255, "a&b=c#d %41", "a*c"]
+)
+def test_names_are_what_they_are(run: Run, cloud: Sandbox, name: str) -> None:
+    image = add_image(cloud, name)
+    add_image(cloud, "a")
+    assert rows(run("image-show", name))["id"] == image

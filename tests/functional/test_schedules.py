@@ -1,0 +1,293 @@
+"""scheduled-images-enable, -disable and -show, by the real nova, on both faces."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from rax_scheduled_images_ext.sandbox import Sandbox
+
+from .fleet import MYSERVER, NOBODY, boot, id_of
+from .misbehaving import Misbehaving, json_answer
+
+DAILY = "Schedule type: Daily\nRetention: {}\n"
+WEEKLY = "Schedule type: Weekly on: {}\nRetention: {}\n"
+OFF = "ERROR (NotFound): Scheduled images not enabled for server {} (HTTP 404)\n"
+UNKNOWN = "ERROR (CommandError): No server with a name or ID of '{}' exists.\n"
+
+
+@pytest.fixture(params=["openstack", "rackspace"])
+def cloud(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    with Sandbox(like=request.param, speed=0) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def front(cloud: Sandbox) -> Iterator[Misbehaving]:
+    with Misbehaving(cloud) as front:
+        yield front
+
+
+@pytest.mark.parametrize("server", ["myserver", MYSERVER])
+def test_enable_show_disable(nova: Any, server: str) -> None:
+    assert nova.ok("scheduled-images-enable", server, "7") == ""
+    assert nova.ok("scheduled-images-show", server) == DAILY.format(7)
+    assert nova.ok("scheduled-images-disable", server) == ""
+    off = nova("scheduled-images-show", server)
+    assert (off.status, off.out, off.err) == (1, "", OFF.format(MYSERVER))
+
+
+@pytest.mark.parametrize("day", ["saturday", "SATURDAY", "Sat", "sa"])
+def test_a_weekly_schedule(nova: Any, day: str) -> None:
+    assert (
+        nova.ok("scheduled-images-enable", "--day-of-week", day, "myserver", "4") == ""
+    )
+    assert nova.ok("scheduled-images-show", "myserver") == WEEKLY.format("SATURDAY", 4)
+
+
+def test_options_may_come_last(nova: Any) -> None:
+    nova.ok("scheduled-images-enable", "myserver", "4", "--day-of-week", "mon")
+    shown = nova.ok("scheduled-images-show", "myserver", "--format", "value")
+    assert shown == f"myserver\t{MYSERVER}\tweekly\tMONDAY\t4\n"
+
+
+def test_a_plain_enable_makes_a_weekly_schedule_daily(nova: Any) -> None:
+    nova.ok("scheduled-images-enable", "--day-of-week", "saturday", "myserver", "4")
+    nova.ok("scheduled-images-enable", "myserver", "5")
+    assert nova.ok("scheduled-images-show", "myserver") == DAILY.format(5)
+
+
+@pytest.mark.parametrize("retention", ["1", "65535"])
+def test_the_limits_of_retention(nova: Any, retention: str) -> None:
+    nova.ok("scheduled-images-enable", "myserver", retention)
+    assert nova.ok("scheduled-images-show", "myserver") == DAILY.format(retention)
+
+
+def test_several_servers(nova: Any, cloud: Sandbox) -> None:
+    web1, db1 = id_of(cloud, "web1"), id_of(cloud, "db1")
+    assert nova.ok("scheduled-images-enable", "web1", MYSERVER, "3") == ""
+    nova.ok("scheduled-images-enable", "--day-of-week", "sun", "db1", "2")
+    shown = nova.ok("scheduled-images-show", "db1", MYSERVER, "web1").splitlines()
+    border = f"+{'-' * 38}+{'-' * 38}+----------+--------+-----------+"
+    heading = f"| {'Server':36} | {'ID':36} | Schedule | Day    | Retention |"
+    assert shown == [
+        border,
+        heading,
+        border,
+        f"| {'db1':36} | {db1} | weekly   | SUNDAY | 2         |",
+        f"| {MYSERVER} | {MYSERVER} | daily    | -      | 3         |",
+        f"| {'web1':36} | {web1} | daily    | -      | 3         |",
+        border,
+    ]
+    assert nova.ok("scheduled-images-disable", "web1", "db1") == ""
+
+
+def test_of_several_all_are_tried(nova: Any, cloud: Sandbox) -> None:
+    web1 = id_of(cloud, "web1")
+    enabled = nova("scheduled-images-enable", "nosuch", "myserver", NOBODY, "web1", "3")
+    assert (enabled.status, enabled.out) == (1, "")
+    assert enabled.err == UNKNOWN.format("nosuch") + UNKNOWN.format(NOBODY)
+
+    nova.ok("scheduled-images-disable", "web1")
+    shown = nova("scheduled-images-show", "web1", "myserver", "--format", "json")
+    assert (shown.status, shown.err) == (1, OFF.format(web1))
+    assert [row["server"] for row in json.loads(shown.out)] == ["myserver"]
+
+    disabled = nova("scheduled-images-disable", "web1", "myserver")
+    assert (disabled.status, disabled.out, disabled.err) == (1, "", OFF.format(web1))
+    assert nova("scheduled-images-show", "myserver").err == OFF.format(MYSERVER)
+
+
+def test_nothing_to_show_is_no_table_but_a_list_without_rows(nova: Any) -> None:
+    shown = nova("scheduled-images-show", "web1", "db1")
+    assert (shown.status, shown.out) == (1, "")
+    shown = nova("scheduled-images-show", "web1", "db1", "--format", "json")
+    assert (shown.status, shown.out) == (1, "[]\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "json",
+            f"""\
+[
+  {{
+    "server": "myserver",
+    "id": "{MYSERVER}",
+    "schedule": "weekly",
+    "day_of_week": "FRIDAY",
+    "retention": 4
+  }}
+]
+""",
+        ),
+        (
+            "csv",
+            f"""\
+server,id,schedule,day_of_week,retention
+myserver,{MYSERVER},weekly,FRIDAY,4
+""",
+        ),
+        ("value", f"myserver\t{MYSERVER}\tweekly\tFRIDAY\t4\n"),
+        (
+            "table",
+            f"""\
++----------+--------------------------------------+----------+--------+-----------+
+| Server   | ID                                   | Schedule | Day    | Retention |
++----------+--------------------------------------+----------+--------+-----------+
+| myserver | {MYSERVER} | weekly   | FRIDAY | 4         |
++----------+--------------------------------------+----------+--------+-----------+
+""",
+        ),
+    ],
+)
+def test_formats(nova: Any, name: str, text: str) -> None:
+    nova.ok("scheduled-images-enable", "--day-of-week", "fri", "myserver", "4")
+    assert nova.ok("scheduled-images-show", "--format", name, "myserver") == text
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "größe-服务器",
+        "n" * 255,
+        "a.b*c[d](e)^$|\\x{2}?+",
+        "two words",
+        "%41&b=c#d;e",
+        "web",
+    ],
+)
+def test_names_are_what_they_are(nova: Any, cloud: Sandbox, name: str) -> None:
+    server_id = boot(cloud, name)
+    nova.ok("scheduled-images-enable", name, "7")
+    shown = nova.ok("scheduled-images-show", server_id)
+    assert shown == DAILY.format(7)
+    nova.ok("scheduled-images-disable", name)
+
+
+def test_two_servers_of_one_name(nova: Any, cloud: Sandbox) -> None:
+    twins = [boot(cloud, "twin"), boot(cloud, "twin")]
+    result = nova("scheduled-images-enable", "twin", "7")
+    assert (result.status, result.out) == (1, "")
+    assert result.err in [
+        "ERROR (CommandError): Multiple server matches found for 'twin', use an ID to"
+        f" be more specific: {first}, {second}\n"
+        for first, second in (twins, twins[::-1])
+    ]
+    for server in twins:
+        assert nova("scheduled-images-show", server).err == OFF.format(server)
+
+
+def test_an_id_wins_over_a_name(nova: Any, cloud: Sandbox) -> None:
+    impostor = boot(cloud, MYSERVER)
+    nova.ok("scheduled-images-enable", MYSERVER, "7")
+    assert nova.ok("scheduled-images-show", "myserver") == DAILY.format(7)
+    assert nova("scheduled-images-show", impostor).err == OFF.format(impostor)
+
+
+def test_a_name_may_look_like_an_id(nova: Any, cloud: Sandbox) -> None:
+    server_id = boot(cloud, NOBODY)
+    nova.ok("scheduled-images-enable", NOBODY, "7")
+    assert nova.ok("scheduled-images-show", server_id) == DAILY.format(7)
+    nova.ok("scheduled-images-disable", NOBODY)
+
+
+def test_names_are_found_on_every_page(nova: Any) -> None:
+    with Sandbox(speed=0, max_limit=1) as cloud:
+        twins = [boot(cloud, "twin") for _ in range(3)]
+        result = nova("scheduled-images-show", "twin", cloud=cloud)
+        assert all(server in result.err for server in twins)
+        assert nova("scheduled-images-show", "web1", cloud=cloud).err.startswith(
+            "ERROR (NotFound): Scheduled images not enabled"
+        )
+
+
+def test_a_cloud_that_takes_names_literally(nova: Any, front: Misbehaving) -> None:
+    front.answer("GET", r"name=%5E", json_answer("200 OK", '{"servers": []}'))
+    nova.ok("scheduled-images-enable", "myserver", "7", env=front.env())
+
+
+def test_a_deleted_server(nova: Any) -> None:
+    nova.ok("scheduled-images-enable", "myserver", "7")
+    nova("delete", "myserver")
+    for verb in ("show", "disable"):
+        result = nova(f"scheduled-images-{verb}", MYSERVER)
+        assert (result.status, result.err) == (1, UNKNOWN.format(MYSERVER))
+    result = nova("scheduled-images-enable", MYSERVER, "7")
+    assert (result.status, result.err) == (1, UNKNOWN.format(MYSERVER))
+
+
+@pytest.mark.parametrize("server", ["myserver", MYSERVER])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["scheduled-images-show", "{}"],
+        ["scheduled-images-enable", "{}", "7"],
+        ["scheduled-images-disable", "{}"],
+    ],
+)
+def test_a_cloud_without_the_extension(
+    nova: Any, front: Misbehaving, argv: list[str], server: str
+) -> None:
+    front.without_extension()
+    front.answer(
+        "GET",
+        "/extensions/",
+        json_answer("404 Not Found", '{"itemNotFound": {"code": 404, "message": ""}}'),
+    )
+    result = nova(*[word.format(server) for word in argv], env=front.env())
+    assert (result.status, result.out, result.err) == (
+        1,
+        "",
+        "ERROR (NotFound): This cloud has no scheduled images: it lacks the extension"
+        " rax-si-image-schedule (HTTP 404)\n",
+    )
+
+
+def test_a_404_that_nothing_explains(nova: Any, front: Misbehaving) -> None:
+    front.without_extension()
+    shown = nova("scheduled-images-show", MYSERVER, env=front.env())
+    assert (shown.status, shown.err) == (1, OFF.format(MYSERVER))
+    enabled = nova("scheduled-images-enable", MYSERVER, "7", env=front.env())
+    assert (enabled.status, enabled.err) == (
+        1,
+        "ERROR (NotFound): The compute service refused POST"
+        f" /servers/{MYSERVER}/rax-si-image-schedule without a reason that can be read"
+        " (the content is text/html) (HTTP 404)\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("user", "may_enable", "may_disable"),
+    [
+        ("admin", True, True),
+        ("admin2", True, True),
+        ("creator", True, False),
+        ("observer", False, False),
+        ("global-observer", False, False),
+    ],
+)
+def test_roles(nova: Any, user: str, may_enable: bool, may_disable: bool) -> None:
+    nova.ok("scheduled-images-enable", "myserver", "7")
+    enabled = nova("scheduled-images-enable", "myserver", "8", user=user)
+    retention = 8 if may_enable else 7
+    shown = nova.ok("scheduled-images-show", "myserver", user=user)
+    assert shown == DAILY.format(retention)
+    disabled = nova("scheduled-images-disable", "myserver", user=user)
+    for result, allowed in ((enabled, may_enable), (disabled, may_disable)):
+        assert (result.status, result.out) == (0 if allowed else 1, "")
+        assert result.err.startswith("" if allowed else "ERROR (Forbidden): ")
+        assert result.err.count("\n") == (0 if allowed else 1)
+    after = nova("scheduled-images-show", "myserver")
+    assert after.status == (1 if may_disable else 0)
+
+
+def test_another_projects_servers_are_not_there(nova: Any) -> None:
+    nova.ok("scheduled-images-enable", "myserver", "7")
+    result = nova("scheduled-images-disable", MYSERVER, user="stranger")
+    assert (result.status, result.err) == (1, UNKNOWN.format(MYSERVER))
+    assert nova.ok("scheduled-images-show", "myserver") == DAILY.format(7)

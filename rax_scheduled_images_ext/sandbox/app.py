@@ -19,7 +19,7 @@ _OWN = "/sandbox"
 
 
 class Seen(NamedTuple):
-    """One request as the front saw it; ``path`` includes the query."""
+    """One request as the front saw it; ``path`` as sent, with the query."""
 
     method: str
     path: str
@@ -93,11 +93,10 @@ class Front:
     def _recorded(
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> StartResponse:
-        query = environ.get("QUERY_STRING")
-        path = environ["PATH_INFO"] + (f"?{query}" if query else "")
+        method, uri = environ["REQUEST_METHOD"], environ["REQUEST_URI"]
 
         def begin(status, headers, exc_info=None):  # type: ignore[no-untyped-def]
-            self._seen(Seen(environ["REQUEST_METHOD"], path, int(status[:3])))
+            self._seen(Seen(method, uri, int(status[:3])))
             return start_response(status, headers, exc_info)
 
         return begin

@@ -85,6 +85,41 @@ class SeveralMatches(ScheduledImagesError, exceptions.CommandError):
         self.ids = tuple(ids)
 
 
+class NoRetention(ScheduledImagesError, exceptions.CommandError):
+    """Nothing says how many images of a server are to stay."""
+
+    def __init__(self, server_id: str) -> None:
+        super().__init__(
+            f"{NOT_ENABLED.format(server_id)}, and no other number of images to keep"
+            " was given"
+        )
+        self.server_id = server_id
+
+
+class NotASnapshot(ScheduledImagesError, exceptions.CommandError):
+    """The image was not made of a server; ``why`` says how that is seen."""
+
+    def __init__(self, image_id: str, why: str) -> None:
+        super().__init__(f"Image {image_id} is not a snapshot of a server: {why}")
+        self.image_id = image_id
+
+
+class NeverScheduled(ScheduledImagesError, exceptions.CommandError):
+    """Nothing shows that the image ever was the scheduled images service's."""
+
+    def __init__(self, image_id: str, why: str) -> None:
+        super().__init__(f"Image {image_id} was not made by a schedule: {why}")
+        self.image_id = image_id
+
+
+class ImageProtected(ScheduledImagesError, exceptions.CommandError):
+    """The image service deletes no image that is protected there."""
+
+    def __init__(self, image_id: str) -> None:
+        super().__init__(f"Image {image_id} is protected in the image service")
+        self.image_id = image_id
+
+
 class UnexpectedAnswer(ScheduledImagesError):
     """A service answered what it should not; what it did is not known.
 
@@ -102,3 +137,59 @@ class UnexpectedAnswer(ScheduledImagesError):
         self.method = method
         self.path = path
         self.status = status
+
+
+class ServerDisappeared(ScheduledImagesError):
+    """A server that was watched is no more."""
+
+    exit_status = 5
+
+    def __init__(self, server_id: str, name: str) -> None:
+        super().__init__(f"server {name} has disappeared!")
+        self.server_id = server_id
+        self.name = name
+
+
+class ImageLost(ScheduledImagesError):
+    """The image of a snapshot is gone or broken: the snapshot has failed."""
+
+    exit_status = 4
+
+    def __init__(self, text: str, image_id: str | None = None) -> None:
+        super().__init__(text)
+        self.image_id = image_id
+
+
+class TimeLimitReached(ScheduledImagesError):
+    """What was waited for has not come in time."""
+
+    exit_status = 6
+
+
+class HoldCutShort(ScheduledImagesError):
+    """A server was resumed before its disk was known to be copied.
+
+    ``image_id`` is the image that may be inconsistent, None where it is unknown.
+    """
+
+    exit_status = 7
+
+    def __init__(self, text: str, image_id: str | None) -> None:
+        super().__init__(text)
+        self.image_id = image_id
+
+
+class SnapshotUnknown(ScheduledImagesError):
+    """A snapshot was asked for, and whether it was begun cannot be told."""
+
+
+class ServerBusy(ScheduledImagesError):
+    """The server is in a state in which no snapshot of it can be begun."""
+
+
+class CommandFailed(ScheduledImagesError):
+    """A command that was to be run did not do its work."""
+
+
+class ResumeFailed(ScheduledImagesError):
+    """What was to resume a server has failed: it may still be stopped."""

@@ -94,6 +94,20 @@ class ImageStore(ABC):
         :raises NoSuchImage: if there is no such image.
         """
 
+    def change_metadata(
+        self, image: object, additions: Mapping[str, str], removals: Iterable[str]
+    ) -> None:
+        """Add metadata and take some away: in one request, where the service can.
+
+        Where it cannot, the additions come first, so that whoever is
+        interrupted in between has lost nothing.
+
+        :raises InvalidValue: for a key that no metadata can have.
+        :raises NoSuchImage: if there is no such image.
+        """
+        self.set_metadata(image, additions)
+        self.delete_metadata(image, removals)
+
     @abstractmethod
     def delete(self, image: object) -> None:
         """Delete an image for good.

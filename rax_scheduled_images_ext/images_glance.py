@@ -71,20 +71,22 @@ class GlanceImages(ImageStore):
         return _image(answer, answer.document())
 
     def set_metadata(self, image: object, metadata: Mapping[str, str]) -> None:
-        # `add` also replaces what is there, in RFC 6902 as in the service.
-        changes = [
-            {"op": "add", "path": _pointer(key), "value": value}
-            for key, value in metadata.items()
-        ]
+        changes = _additions(metadata)
         if changes:
             self._patch(resource_id(image), changes).document()
 
     def delete_metadata(self, image: object, keys: Iterable[str]) -> None:
+        self.change_metadata(image, {}, keys)
+
+    def change_metadata(
+        self, image: object, additions: Mapping[str, str], removals: Iterable[str]
+    ) -> None:
+        added = _additions(additions)
         # All changes of a request fail together if one key is not there.
-        pointers = {key: _pointer(key) for key in keys}
+        pointers = {key: _pointer(key) for key in removals}
         known = self._known(image)
         for _ in range(_RACES):
-            changes = [
+            changes = added + [
                 {"op": "remove", "path": pointer}
                 for key, pointer in pointers.items()
                 if key in known.metadata
@@ -128,6 +130,15 @@ class GlanceImages(ImageStore):
         if answer.status == 404:
             raise NoSuchImage(image_id)
         return answer
+
+
+def _additions(metadata: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return the changes that set metadata."""
+    # `add` also replaces what is there, in RFC 6902 as in the service.
+    return [
+        {"op": "add", "path": _pointer(key), "value": value}
+        for key, value in metadata.items()
+    ]
 
 
 def _pointer(key: str) -> str:

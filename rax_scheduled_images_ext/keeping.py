@@ -1,0 +1,190 @@
+"""Which images of a server stay: told, changed, and carried out.
+
+The rules are :mod:`.retention`'s and the words :mod:`.fates`'s.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .errors import (
+    ImageProtected,
+    NeverScheduled,
+    NoRetention,
+    NoSchedule,
+    NoSuchImage,
+    NoSuchServer,
+    NotASnapshot,
+    NotOffered,
+)
+from .fates import PROTECTED_KEY, named_by_service, next_to_go, reason, removed_marker
+from .images import MARKER_KEY, MARKER_VALUE, SERVER_KEY, ImageStore, ServerImage
+from .retention import Verdict, judge
+from .schedules import ImageSchedule, ScheduledImagesManager
+from .transport import Transport, path
+
+TYPE_KEY = "image_type"
+# Nova's words for what it makes of a server; `nova backup` makes the second.
+_SNAPSHOTS = ("snapshot", "backup")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was done with an image that was to go, and why.
+
+    ``action`` is ``deleted``, or ``skipped`` if it need not go any more.
+    """
+
+    image: ServerImage
+    action: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Keeper:
+    """Keeps and prunes the images of servers.
+
+    Every call raises what the calls of :class:`.schedules.ScheduledImagesManager`
+    and :class:`.images.ImageStore` raise, besides the errors named below.
+    """
+
+    schedules: ScheduledImagesManager
+    images: ImageStore
+
+    def schedule(self, server_id: str) -> ImageSchedule | None:
+        """Return the schedule of a server, None where there is none.
+
+        :raises NoSuchServer: if there is no such server.
+        """
+        try:
+            return self.schedules.get(server_id)
+        except NoSchedule:
+            return None
+        except NotOffered:
+            # The server itself has not been asked for.
+            answer = Transport(self.schedules.client).get(path("servers", server_id))
+            if answer.status == 404:
+                raise NoSuchServer(server_id) from None
+            answer.document()
+            return None
+
+    def judged(self, server_id: str) -> list[Verdict]:
+        """Say of each image of a server what becomes of it, newest first.
+
+        :raises NoSuchServer: if there is no such server.
+        """
+        schedule = self.schedule(server_id)
+        retention = schedule.retention if schedule else None
+        return judge(self.images.list(server_id=server_id), server_id, retention)
+
+    def forecast(self, server_id: str, retention: int) -> list[Verdict]:
+        """Return what the next scheduled image would make go, oldest first."""
+        return list(reversed(next_to_go(self._counted(server_id, retention))))
+
+    def plan(self, server_id: str, keep: int | None = None) -> list[Verdict]:
+        """Return what goes when the retention is applied now, oldest first.
+
+        :param keep: how many images stay; None for the server's own retention.
+        :raises NoRetention: if nothing says how many stay.
+        :raises NoSuchServer: if there is no such server.
+        """
+        schedule = self.schedule(server_id)
+        if keep is None:
+            if schedule is None:
+                raise NoRetention(server_id)
+            keep = schedule.retention
+        return [v for v in reversed(self._counted(server_id, keep)) if v.goes]
+
+    def delete(self, verdict: Verdict) -> Outcome:
+        """Delete an image of a plan of :meth:`plan`, if that is still right.
+
+        It is read again right before, and stays if it is not ACTIVE, not its
+        server's or not marked any more. Whoever stops between two images of a
+        plan, or in the midst of one, has deleted only what the same plan made
+        afresh would delete: the oldest.
+
+        :raises ImageProtected: for an image that the image service keeps.
+        """
+        try:
+            return self._delete(verdict)
+        except NoSuchImage:
+            return Outcome(verdict.image, "skipped", "already gone")
+
+    def protect(self, image: ServerImage) -> None:
+        """Keep an image for good, remembering on it how it was marked.
+
+        :raises NotASnapshot: for an image that was not made of a server.
+        """
+        _check_snapshot(image)
+        if image.scheduled:
+            remembered = f"{image.id}:{MARKER_VALUE}"
+            self.images.change_metadata(
+                image, {PROTECTED_KEY: remembered}, [MARKER_KEY]
+            )
+
+    def unprotect(self, image: ServerImage) -> None:
+        """Mark an image as it was before it was protected.
+
+        Who has taken the marker away by other means is understood by the
+        image's name, if the service gave it.
+
+        :raises NotASnapshot: for an image that was not made of a server.
+        :raises NeverScheduled: for an image that likely never had the marker.
+        """
+        _check_snapshot(image)
+        remembered = removed_marker(image)
+        marker = {}
+        if not image.scheduled:
+            marker[MARKER_KEY] = remembered or _first_marker(image)
+        forgotten = [PROTECTED_KEY] if remembered else []
+        self.images.change_metadata(image, marker, forgotten)
+
+    def _counted(self, server_id: str, retention: int) -> list[Verdict]:
+        """Judge what the service would: it looks for nothing but marked images."""
+        marked = self.images.list(server_id=server_id, scheduled=True)
+        return judge(marked, server_id, retention)
+
+    def _delete(self, verdict: Verdict) -> Outcome:
+        image = self.images.get(verdict.image)
+        server_id = str(verdict.image.server_id)
+        (now,) = judge([image], server_id, verdict.retention)
+        if not now.counted:
+            return Outcome(image, "skipped", reason(now))
+        if image.protected:
+            raise ImageProtected(image.id)
+        self.images.delete(image)
+        return Outcome(image, "deleted", reason(verdict))
+
+
+def _check_snapshot(image: ServerImage) -> None:
+    """Refuse what Nova has not made of a server.
+
+    :raises NotASnapshot: for it.
+    :raises NoSuchImage: for what is only the memory of an image.
+    """
+    if image.status == "DELETED":
+        raise NoSuchImage(image.id)
+    if image.server_id is None:
+        raise NotASnapshot(image.id, f"it has no {SERVER_KEY}")
+    kind = image.metadata.get(TYPE_KEY)
+    if kind not in _SNAPSHOTS:
+        why = f"its {TYPE_KEY} is '{kind}'" if kind else f"it has no {TYPE_KEY}"
+        raise NotASnapshot(image.id, why)
+
+
+def _first_marker(image: ServerImage) -> str:
+    """Return the marker that the service gave an image.
+
+    :raises NeverScheduled: if it likely gave none: the user's own images are
+        not handed over to be deleted.
+    """
+    if MARKER_KEY in image.metadata:
+        other = image.metadata[MARKER_KEY]
+        raise NeverScheduled(image.id, f"its {MARKER_KEY} is '{other}'")
+    if not named_by_service(image):
+        raise NeverScheduled(
+            image.id,
+            f"it is called '{image.name}' and has never been protected; if it is to"
+            f" be deleted in its turn, set its {MARKER_KEY} to {MARKER_VALUE}",
+        )
+    return MARKER_VALUE

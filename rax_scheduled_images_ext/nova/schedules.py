@@ -36,6 +36,13 @@ servers = argument(
     " case, or the beginning of just one. Without it the schedule is daily, even if"
     " it was weekly before.",
 )
+@argument(
+    "--dry-run",
+    action="store_true",
+    default=False,
+    help="Change nothing: print what would change, and which images the next"
+    " scheduled image would then make go.",
+)
 @servers
 @argument(
     "retention",
@@ -45,6 +52,13 @@ servers = argument(
 )
 def do_scheduled_images_enable(cs: Any, args: Any) -> None:
     """Enable scheduled images for servers."""
+    if args.dry_run:
+        from .keeping import forecast
+
+        forecast(
+            cs, args.server, schedules.ImageSchedule(args.retention, args.day_of_week)
+        )
+        return
     enable = partial(
         cs.scheduled_images.enable,
         retention=args.retention,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tarfile
@@ -50,7 +49,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: Path) -> None:
 
 def test_the_sdist_holds_what_the_tests_need(built: Path) -> None:
     (sdist,) = built.glob("*.tar.gz")
-    names = {n.partition("/")[2] for n in tarfile.open(sdist).getnames()}
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
     assert {"LICENSE", "README.rst", "CHANGELOG.rst", "tox.ini", "setup.cfg"} <= names
     assert "tests/functional/conftest.py" in names
 

@@ -16,4 +16,4 @@ def __getattr__(name: str) -> str:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from pbr.version import VersionInfo
 
-    return str(VersionInfo("rax-scheduled-images-ext").version_string())
+    return str(VersionInfo("rax-scheduled-images-ext").release_string())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.models import ServerQuery
 
@@ -53,3 +55,11 @@ def id_of(cloud: Sandbox, name: str) -> str:
         region = cloud.cloud.region(cloud.regions[0])
         (server,) = region.servers(ServerQuery(name=f"^{name}$"))
         return server.id
+
+
+def sent(cloud: Sandbox) -> list[str]:
+    """The requests after authentication and the talk about versions."""
+    lines = [f"{method} {path} {status}" for method, path, status in cloud.requests]
+    cloud.requests.clear()
+    lines = [re.sub(" /(compute/v2.1|image/v2)(?=[/ ])", " ", line) for line in lines]
+    return [line for line in lines if "/identity/" not in line and line != "GET  200"]

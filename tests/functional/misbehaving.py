@@ -28,7 +28,7 @@ def message(status: str, body: bytes, headers: Mapping[str, str]) -> bytes:
 
 
 def json_answer(status: str, body: str, **headers: str) -> bytes:
-    """An answer that says it is JSON, whatever it is; ``Retry_After="1"`` is a header."""
+    """An answer that says it is JSON; ``Retry_After="1"`` is one more header."""
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     return message(status, body.encode(), {"Content-Type": "application/json", **names})
 
@@ -61,12 +61,13 @@ class Misbehaving:
     """A cloud's front door: ``env`` leads clients to it, and it to the sandbox.
 
     The sandbox makes its catalog from the address it was asked at, so that all
-    further requests come through here as well.
+    further requests come through here as well; ``log`` has them all.
     """
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.rules: list[Rule] = []
         self.edits: list[Edit] = []
+        self.log: list[str] = []
         self.sandbox = sandbox
         self.target = urlsplit(sandbox.url).netloc
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler(self))
@@ -137,6 +138,7 @@ def handler(front: Misbehaving) -> type[BaseHTTPRequestHandler]:
         def serve(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             body = self.rfile.read(length)
+            front.log.append(f"{self.command} {self.path}")
             wrong = front.wrong_answer(self.command, self.path)
             if wrong is None:
                 self.pass_on(body)

@@ -1,0 +1,193 @@
+"""How many requests each command sends: the exact ones, and never more than before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from novaclient import client, exceptions, utils
+from novaclient.v2 import shell
+
+from rax_scheduled_images_ext.sandbox import Sandbox
+
+from .fleet import MYSERVER, NOBODY, add_image, boot, sent
+from .misbehaving import Misbehaving, json_answer
+
+BY_NAME = "GET /servers?name=%5Emyserver%24 200"
+SCHEDULE = f"/servers/{MYSERVER}/rax-si-image-schedule"
+IMAGE = "11111111-2222-4333-8444-555555555555"
+ours = pytest.mark.skipif(
+    hasattr(shell, "do_image_list"),
+    reason="this novaclient has image commands of its own",
+)
+
+
+@pytest.fixture
+def cloud() -> Iterator[Sandbox]:
+    with Sandbox(speed=0) as sandbox:
+        add_image(sandbox, "my image", image_id=IMAGE, a="1", b="2")
+        yield sandbox
+
+
+def cs(cloud: Sandbox) -> Any:
+    """A client as programs make it, that has its token."""
+    env = cloud.env()
+    made = client.Client(
+        "2.1",
+        env["OS_USERNAME"],
+        env["OS_PASSWORD"],
+        project_name=env["OS_PROJECT_NAME"],
+        auth_url=env["OS_AUTH_URL"],
+        user_domain_name=env["OS_USER_DOMAIN_NAME"],
+        project_domain_name=env["OS_PROJECT_DOMAIN_NAME"],
+        region_name=env["OS_REGION_NAME"],
+    )
+    made.client.get_endpoint()
+    cloud.requests.clear()
+    return made
+
+
+def old_schedule_command(cs: Any, method: str, server: str) -> None:
+    """What the client of 2013 does: novaclient's own search, then the call."""
+    server_id = utils.find_resource(cs.servers, server).id
+    body = {"image_schedule": {"retention": 7}} if method == "POST" else None
+    options = {} if body is None else {"body": body}
+    cs.client.request(f"/servers/{server_id}/rax-si-image-schedule", method, **options)
+
+
+COMMANDS = {
+    "show": (["scheduled-images-show"], "GET", [f"GET {SCHEDULE} 200"]),
+    "enable": (["scheduled-images-enable"], "POST", [f"POST {SCHEDULE} 200"]),
+    "disable": (["scheduled-images-disable"], "DELETE", [f"DELETE {SCHEDULE} 202"]),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    ("server", "before"), [(MYSERVER, []), ("myserver", [BY_NAME])], ids=["id", "name"]
+)
+def test_schedules(
+    nova: Any, cloud: Sandbox, command: str, server: str, before: list[str]
+) -> None:
+    argv, method, requests = COMMANDS[command]
+    nova.ok("scheduled-images-enable", "myserver", "7")
+    old = cs(cloud)
+    old_schedule_command(old, method, server)
+    old_requests = sent(cloud)
+
+    nova.ok("scheduled-images-enable", "myserver", "7")
+    cloud.requests.clear()
+    nova.ok(*argv, server, *(["7"] if command == "enable" else []))
+    ours = sent(cloud)
+    assert ours == before + requests
+    assert len(ours) < len(old_requests)
+
+
+FAILURES = {
+    "not enabled": (MYSERVER, [f"GET {SCHEDULE} 404"]),
+    "not enabled, by name": ("myserver", [BY_NAME, f"GET {SCHEDULE} 404"]),
+    "unknown name": (
+        "nosuch",
+        ["GET /servers?name=%5Enosuch%24 200", "GET /servers?name=nosuch 200"],
+    ),
+    "unknown id": (
+        NOBODY,
+        [
+            f"GET /servers/{NOBODY}/rax-si-image-schedule 404",
+            f"GET /servers/{NOBODY} 404",
+            f"GET /servers?name={NOBODY} 200",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FAILURES)
+def test_schedules_that_cannot_be_shown(nova: Any, cloud: Sandbox, case: str) -> None:
+    server, requests = FAILURES[case]
+    with pytest.raises((exceptions.NotFound, exceptions.CommandError)):
+        old_schedule_command(cs(cloud), "GET", server)
+    old_requests = sent(cloud)
+    assert nova("scheduled-images-show", server).status == 1
+    ours = sent(cloud)
+    assert ours == requests
+    assert len(ours) <= len(old_requests)
+
+
+@pytest.mark.parametrize("server", [MYSERVER, "myserver"])
+def test_a_cloud_without_the_extension(nova: Any, cloud: Sandbox, server: str) -> None:
+    with pytest.raises(exceptions.NotFound):
+        old_schedule_command(cs(cloud), "GET", server)
+    old_requests = sent(cloud)
+    missing = '{"itemNotFound": {"code": 404, "message": "Not there"}}'
+    with Misbehaving(cloud) as front:
+        front.without_extension()
+        front.answer("GET", "/extensions/", json_answer("404 Not Found", missing))
+        assert nova("scheduled-images-show", server, env=front.env()).status == 1
+        ours = [line for line in front.log if "/servers" in line or "/ext" in line]
+    assert len(ours) == len(old_requests)
+    assert ours[-2:] == [
+        f"GET /compute/v2.1{SCHEDULE}",
+        "GET /compute/v2.1/extensions/rax-si-image-schedule",
+    ]
+
+
+def test_several_servers_are_as_many_times_one(nova: Any, cloud: Sandbox) -> None:
+    ids = [boot(cloud, f"server {number}") for number in range(5)]
+    nova.ok("scheduled-images-enable", *ids, "7")
+    assert sent(cloud) == [
+        f"POST /servers/{server}/rax-si-image-schedule 200" for server in ids
+    ]
+
+
+FIND_IMAGE = "GET /images?limit=1000&name=my+image 200"
+IMAGE_COMMANDS: dict[str, tuple[list[str], list[str], int]] = {
+    # command line, requests, and those of novaclient 7 beside the one that finds
+    "list": (["image-list"], ["GET /images?limit=1000 200"], 1),
+    "list, limited": (["image-list", "--limit", "1"], ["GET /images?limit=1 200"], 1),
+    "show by id": (["image-show", IMAGE], [f"GET /images/{IMAGE} 200"], 0),
+    "show by name": (["image-show", "my image"], [FIND_IMAGE], 0),
+    "set by id": (
+        ["image-meta", IMAGE, "set", "a=2", "c=3"],
+        [f"PATCH /images/{IMAGE} 200"],
+        1,
+    ),
+    "set by name": (
+        ["image-meta", "my image", "set", "a=2"],
+        [FIND_IMAGE, f"PATCH /images/{IMAGE} 200"],
+        1,
+    ),
+    "remove by id": (
+        ["image-meta", IMAGE, "delete", "a", "b"],
+        [f"GET /images/{IMAGE} 200", f"PATCH /images/{IMAGE} 200"],
+        2,
+    ),
+    "remove by name": (
+        ["image-meta", "my image", "delete", "a"],
+        [FIND_IMAGE, f"PATCH /images/{IMAGE} 200"],
+        1,
+    ),
+    "remove what is not there": (
+        ["image-meta", IMAGE, "delete", "nosuch"],
+        [f"GET /images/{IMAGE} 200"],
+        1,
+    ),
+    "delete by id": (["image-delete", IMAGE], [f"DELETE /images/{IMAGE} 204"], 1),
+    "delete by name": (
+        ["image-delete", "my image"],
+        [FIND_IMAGE, f"DELETE /images/{IMAGE} 204"],
+        1,
+    ),
+}
+
+
+@ours
+@pytest.mark.parametrize("case", IMAGE_COMMANDS)
+def test_images(nova: Any, cloud: Sandbox, case: str) -> None:
+    argv, requests, old = IMAGE_COMMANDS[case]
+    if argv[0] != "image-list":
+        cs(cloud).glance.find_image(argv[1])
+        old += len(sent(cloud))
+    nova.ok(*argv)
+    assert sent(cloud) == requests
+    assert len(requests) <= old

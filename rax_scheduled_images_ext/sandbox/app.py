@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable
+from email.utils import formatdate
 from typing import TYPE_CHECKING, NamedTuple
 
 from flask import Flask
@@ -66,6 +67,7 @@ class Front:
     """The whole sandbox as one WSGI application.
 
     :param latency: seconds that every answer takes at least.
+    :param now: the cloud's time in unix seconds, which answers tell as their date.
     :param seen: is told of every request to the cloud, before its answer leaves.
     """
 
@@ -74,21 +76,30 @@ class Front:
         mounted: Iterable[Mount],
         *,
         latency: float = 0.0,
+        now: Callable[[], float],
         seen: Callable[[Seen], None],
     ) -> None:
         self._mounts = tuple(mounted)
+        self._now = now
         self._latency = latency
         self._seen = seen
 
     def __call__(
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
-        path = environ["PATH_INFO"]
-        if path.startswith(f"{_OWN}/"):
+        start_response = self._dated(start_response)
+        if environ["PATH_INFO"].startswith(f"{_OWN}/"):
             return self._answer(environ, start_response)
         if self._latency:
             time.sleep(self._latency)
         return self._answer(environ, self._recorded(environ, start_response))
+
+    def _dated(self, start_response: StartResponse) -> StartResponse:
+        def begin(status, headers, exc_info=None):  # type: ignore[no-untyped-def]
+            date = ("Date", formatdate(self._now(), usegmt=True))
+            return start_response(status, [*headers, date], exc_info)
+
+        return begin
 
     def _recorded(
         self, environ: WSGIEnvironment, start_response: StartResponse

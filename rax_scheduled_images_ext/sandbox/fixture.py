@@ -94,21 +94,21 @@ class Sandbox:
         self.requests = Requests()
         self._verbose = verbose
         self._directory = Directory(like, seed)
-        self._server = Server(host, port)
-        self._store = Store(None if state is None else os.fspath(state))
-        self.cloud = Cloud(self._store, clock, regions=self.regions, seed=seed)
-        user = self._directory.users[0]
-        seed_cloud(
-            self.cloud,
-            project_id=user.project.id,
-            user_id=user.id,
-            servers=servers,
-            images_per_server=images_per_server,
-        )
+        with ExitStack() as opened:
+            self._server = Server(host, port)
+            opened.callback(self._server.stop)
+            store = Store(None if state is None else os.fspath(state))
+            # Ended in reverse, but a last request may still need the store.
+            opened.pop_all().push(self._server)
+            self.cloud = Cloud(store, clock, regions=self.regions, seed=seed)
+            self._seed(servers, images_per_server)
+            self._opened = opened.pop_all()
         services = Services(
             self.cloud, self._directory, self.regions, like == "rackspace", max_limit
         )
-        self._front = Front(mounts(services, self.env), latency=latency, seen=self._saw)
+        self._front = Front(
+            mounts(services, self.env), latency=latency, now=clock.now, seen=self._saw
+        )
 
     @property
     def url(self) -> str:

@@ -132,9 +132,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, content: bytes) -> None:
         status, headers = self._started
         code, _, reason = status.partition(" ")
-        self.send_response(int(code), reason)
+        self.log_request(code)
+        self.send_response_only(int(code), reason)
         for name, value in headers:
-            if name.lower() not in ("content-length", "date", "server"):
+            if name.lower() not in ("content-length", "server"):
                 self.send_header(name, value)
         if int(code) not in (204, 304):
             self.send_header("Content-Length", str(len(content)))

@@ -21,6 +21,9 @@ Result = TypeVar("Result")
 MARKER_KEY = "org.openstack__1__created_by"
 MARKER_VALUE = "scheduled_images_service"
 SERVER_KEY = "instance_uuid"
+# What Nova itself writes on what it makes of a server at a user's or a service's
+# request; the images of `nova backup`, which only it rotates, have another word.
+TYPE_KEY, SNAPSHOT = "image_type", "snapshot"
 
 #: What the image service itself says about an image; all else is metadata.
 ATTRIBUTES = frozenset(
@@ -121,6 +124,7 @@ class ImageStore(ABC):
         name: str | None = None,
         server_id: str | None = None,
         scheduled: bool = False,
+        snapshots: bool = False,
         limit: int | None = None,
     ) -> Iterator[ServerImage]:
         """Yield the images this user can use, page after page, as they are needed.
@@ -128,14 +132,16 @@ class ImageStore(ABC):
         :param name: only those with exactly this name.
         :param server_id: only those made of this server.
         :param scheduled: only those the scheduled images service counts as its own.
+        :param snapshots: only those made of servers, scheduled or not.
         :param limit: no more than this many; also the size of a page.
         """
         images = (
             image
-            for image in self._list(name, server_id, scheduled, limit)
+            for image in self._list(name, server_id, scheduled, snapshots, limit)
             if name in (None, image.name)
             and server_id in (None, image.server_id)
             and (image.scheduled or not scheduled)
+            and (image.server_id or not snapshots)
         )
         return islice(images, limit)
 
@@ -145,6 +151,7 @@ class ImageStore(ABC):
         name: str | None,
         server_id: str | None,
         scheduled: bool,
+        snapshots: bool,
         limit: int | None,
     ) -> Iterator[ServerImage]:
         """Yield at least the images asked for: services filter as well as they can."""

@@ -9,6 +9,7 @@ from typing import Any
 from .errors import NoSuchImage
 from .images import (
     SERVER_KEY,
+    SNAPSHOT,
     ImageStore,
     ServerImage,
     check_key,
@@ -80,6 +81,7 @@ class ComputeImages(ImageStore):
         name: str | None,
         server_id: str | None,
         scheduled: bool,
+        snapshots: bool,
         limit: int | None,
     ) -> Iterator[ServerImage]:
         query: dict[str, Any] = {}
@@ -90,6 +92,8 @@ class ComputeImages(ImageStore):
             query["name"] = name
         if server_id is not None:
             query["server"] = server_id
+        if snapshots:
+            query["type"] = SNAPSHOT
         # Of the filters on metadata the proxy breaks the one by the marker.
         for answer in self.transport.pages("/images/detail", query, _next_page):
             for image in answer.parts("images"):

@@ -14,6 +14,8 @@ from .images import (
     MARKER_KEY,
     MARKER_VALUE,
     SERVER_KEY,
+    SNAPSHOT,
+    TYPE_KEY,
     ImageStore,
     ServerImage,
     check_key,
@@ -108,6 +110,7 @@ class GlanceImages(ImageStore):
         name: str | None,
         server_id: str | None,
         scheduled: bool,
+        snapshots: bool,
         limit: int | None,
     ) -> Iterator[ServerImage]:
         query: dict[str, Any] = {"limit": limit or _PAGE}
@@ -118,6 +121,8 @@ class GlanceImages(ImageStore):
             query[SERVER_KEY] = server_id
         if scheduled:
             query[MARKER_KEY] = MARKER_VALUE
+        if snapshots:
+            query[TYPE_KEY] = SNAPSHOT
         for answer in self.transport.pages("/images", query, _next_page):
             for image in answer.parts("images"):
                 yield _image(answer, image)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from novaclient import base
@@ -27,6 +29,7 @@ DAYS = (
 )
 #: How many images a schedule may keep; both limits are allowed.
 LEAST_RETENTION, MOST_RETENTION = 1, 65535
+_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -51,22 +54,46 @@ class ImageSchedule:
             body["day_of_week"] = self.day_of_week
         return {KEY: body}
 
+    def next_due(self, last: datetime, now: datetime) -> datetime:
+        """Return when the next image is due, as far as can be foreseen.
+
+        The service makes its images at the same time of day, which it may change.
+
+        :param last: when the latest scheduled image was made, an aware UTC time.
+        :returns: the first such time after ``now``, on the day of the schedule.
+        """
+        due = last + max(1, (now - last) // _DAY + 1) * _DAY
+        if self.day_of_week in DAYS:
+            wanted = DAYS.index(self.day_of_week)
+            due += (wanted - due.isoweekday()) % 7 * _DAY
+        return due
+
     @classmethod
     def from_answer(cls, answer: Answer) -> ImageSchedule:
         """Read the schedule from an answer.
 
-        A retention may come as JSON text: the service echoes what it was sent.
-
         :raises UnexpectedAnswer: for an answer that holds no schedule.
         """
-        part = answer.part(KEY)
+        try:
+            return cls.from_part(answer.part(KEY))
+        except ValueError as error:
+            raise answer.unexpected(str(error)) from None
+
+    @classmethod
+    def from_part(cls, part: Mapping[str, Any]) -> ImageSchedule:
+        """Read the schedule from the JSON object that describes it.
+
+        A retention may come as JSON text: the service echoes what it was sent.
+
+        :raises ValueError: for what describes no schedule; the text says why.
+        """
         retention, day = part.get("retention"), part.get("day_of_week")
         if isinstance(retention, bool) or not re.fullmatch(
             "[0-9]{1,9}", str(retention), re.ASCII
         ):
-            raise answer.unexpected("without a 'retention' that is a number")
+            raise ValueError("without a 'retention' that is a number")
         if not (day is None or (isinstance(day, str) and day)):
-            raise answer.unexpected("with a 'day_of_week' that is not a day")
+            raise ValueError("with a 'day_of_week' that is not a day")
         return cls(int(str(retention)), day.upper() if day else None)
 
 

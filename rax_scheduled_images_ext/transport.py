@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -186,11 +186,14 @@ class Patience:
 
 @dataclass(frozen=True)
 class Transport:
-    """Requests to one service through a novaclient ``SessionClient``."""
+    """Requests to one service through a novaclient ``SessionClient``.
+
+    A client that several threads share brings its own ``patience``.
+    """
 
     client: Any
     service: str = "compute"
-    patience: Patience = field(default_factory=Patience)
+    patience: Patience | None = None
 
     def send(
         self,
@@ -210,20 +213,22 @@ class Transport:
         :raises novaclient.exceptions.ClientException: if the service stays busy
             beyond our patience.
         """
+        shared: Patience | None = getattr(self.client, "patience", None)
+        patience = self.patience or shared or Patience()
         waited = 0.0
-        for tries_left in reversed(range(self.patience.tries)):
+        for tries_left in reversed(range(patience.tries)):
             answer = self._once(method, path, query, body, headers)
-            wait = self._wait(answer)
+            wait = _wait(answer, patience.clock)
             if wait is None:
                 break
             if not tries_left:
-                raise answer.error(f"; gave up after {self.patience.tries} tries")
-            if waited + wait > self.patience.seconds:
+                raise answer.error(f"; gave up after {patience.tries} tries")
+            if waited + wait > patience.seconds:
                 raise answer.error(
                     f"; it asks to come again in {wait:.0f} seconds, which is longer"
-                    f" than this client waits ({self.patience.seconds:.0f} in all)"
+                    f" than this client waits ({patience.seconds:.0f} in all)"
                 )
-            self.patience.sleep(wait)
+            patience.sleep(wait)
             waited += wait
         return answer
 
@@ -267,17 +272,18 @@ class Transport:
         response, content = self.client.request(url, method, **options)
         return Answer(self.service, method, url, response, content)
 
-    def _wait(self, answer: Answer) -> float | None:
-        """Return how many seconds a busy service asks us to wait."""
-        text = answer.response.headers.get("retry-after")
-        if answer.status not in BUSY or text is None:
-            return None
-        if re.fullmatch(r"[0-9]{1,9}", text.strip()):
-            return float(text)
-        from email.utils import parsedate_to_datetime
 
-        try:
-            moment = parsedate_to_datetime(text).timestamp()
-        except ValueError:
-            return None
-        return max(0.0, moment - self.patience.clock())
+def _wait(answer: Answer, clock: Callable[[], float]) -> float | None:
+    """Return how many seconds a busy service asks us to wait."""
+    text = answer.response.headers.get("retry-after")
+    if answer.status not in BUSY or text is None:
+        return None
+    if re.fullmatch(r"[0-9]{1,9}", text.strip()):
+        return float(text)
+    from email.utils import parsedate_to_datetime
+
+    try:
+        moment = parsedate_to_datetime(text).timestamp()
+    except ValueError:
+        return None
+    return max(0.0, moment - clock())

@@ -59,8 +59,10 @@ def runs_left(verdict: Verdict) -> int | None:
 
 
 def next_to_go(verdicts: Iterable[Verdict]) -> list[Verdict]:
-    """Return what goes when the next scheduled image is ACTIVE, in the order given."""
-    return [verdict for verdict in verdicts if runs_left(verdict) == 1]
+    """Return what goes before all else that goes, in the order given."""
+    verdicts = list(verdicts)
+    soonest = min(filter(None, map(runs_left, verdicts)), default=None)
+    return [v for v in verdicts if soonest is not None and runs_left(v) == soonest]
 
 
 def fate(verdict: Verdict) -> str:
@@ -95,7 +97,8 @@ def _place(verdict: Verdict) -> str:
         return "without a schedule nothing is deleted"
     if verdict.goes:
         return f"older than the newest {verdict.retention}"
-    return f"number {verdict.rank} of the newest {verdict.retention}"
+    rank = "last" if verdict.rank == verdict.retention else f"number {verdict.rank}"
+    return f"{rank} of the newest {verdict.retention}"
 
 
 def _excuse(verdict: Verdict) -> str:

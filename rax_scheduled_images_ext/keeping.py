@@ -17,7 +17,7 @@ from .errors import (
     NotASnapshot,
     NotOffered,
 )
-from .fates import PROTECTED_KEY, named_by_service, next_to_go, reason, removed_marker
+from .fates import PROTECTED_KEY, named_by_service, reason, removed_marker, runs_left
 from .images import MARKER_KEY, MARKER_VALUE, SERVER_KEY, ImageStore, ServerImage
 from .retention import Verdict, judge
 from .schedules import ImageSchedule, ScheduledImagesManager
@@ -55,11 +55,20 @@ class Keeper:
         """Return the schedule of a server, None where there is none.
 
         :raises NoSuchServer: if there is no such server.
+        :raises NotOffered: if the cloud has no scheduled images.
         """
         try:
             return self.schedules.get(server_id)
         except NoSchedule:
             return None
+
+    def retention(self, server_id: str) -> int | None:
+        """Return how many images of a server stay, None where nothing says so.
+
+        :raises NoSuchServer: if there is no such server.
+        """
+        try:
+            schedule = self.schedule(server_id)
         except NotOffered:
             # The server itself has not been asked for.
             answer = Transport(self.schedules.client).get(path("servers", server_id))
@@ -67,19 +76,25 @@ class Keeper:
                 raise NoSuchServer(server_id) from None
             answer.document()
             return None
+        return schedule.retention if schedule else None
 
     def judged(self, server_id: str) -> list[Verdict]:
         """Say of each image of a server what becomes of it, newest first.
 
         :raises NoSuchServer: if there is no such server.
         """
-        schedule = self.schedule(server_id)
-        retention = schedule.retention if schedule else None
+        retention = self.retention(server_id)
         return judge(self.images.list(server_id=server_id), server_id, retention)
+
+    def counted(self, server_id: str, retention: int) -> list[Verdict]:
+        """Judge the marked images of a server alone, newest first, by a retention."""
+        marked = self.images.list(server_id=server_id, scheduled=True)
+        return judge(marked, server_id, retention)
 
     def forecast(self, server_id: str, retention: int) -> list[Verdict]:
         """Return what the next scheduled image would make go, oldest first."""
-        return list(reversed(next_to_go(self._counted(server_id, retention))))
+        going = [v for v in self.counted(server_id, retention) if runs_left(v) == 1]
+        return going[::-1]
 
     def plan(self, server_id: str, keep: int | None = None) -> list[Verdict]:
         """Return what goes when the retention is applied now, oldest first.
@@ -88,12 +103,11 @@ class Keeper:
         :raises NoRetention: if nothing says how many stay.
         :raises NoSuchServer: if there is no such server.
         """
-        schedule = self.schedule(server_id)
-        if keep is None:
-            if schedule is None:
-                raise NoRetention(server_id)
-            keep = schedule.retention
-        return [v for v in reversed(self._counted(server_id, keep)) if v.goes]
+        retention = self.retention(server_id)
+        number = retention if keep is None else keep
+        if number is None:
+            raise NoRetention(server_id)
+        return [v for v in reversed(self.counted(server_id, number)) if v.goes]
 
     def delete(self, verdict: Verdict) -> Outcome:
         """Delete an image of a plan of :meth:`plan`, if that is still right.
@@ -138,11 +152,6 @@ class Keeper:
             marker[MARKER_KEY] = remembered or _first_marker(image)
         forgotten = [PROTECTED_KEY] if remembered else []
         self.images.change_metadata(image, marker, forgotten)
-
-    def _counted(self, server_id: str, retention: int) -> list[Verdict]:
-        """Judge what the service would: it looks for nothing but marked images."""
-        marked = self.images.list(server_id=server_id, scheduled=True)
-        return judge(marked, server_id, retention)
 
     def _delete(self, verdict: Verdict) -> Outcome:
         image = self.images.get(verdict.image)

@@ -138,9 +138,10 @@ def described(schedule: ImageSchedule | None) -> str:
     return f"{schedule.kind}{day}, retention {schedule.retention}"
 
 
-def what_goes_next(server_id: str, going: Sequence[Verdict]) -> str:
-    """Return a line that says which images of a server go next."""
+def what_goes_next(server_id: str, verdicts: Sequence[Verdict]) -> str:
+    """Return a line that says which images of a server go before all others."""
+    going = fates.next_to_go(reversed(verdicts))
     if not going:
-        return f"Nothing goes with the next scheduled image of server {server_id}"
+        return f"Nothing is to go of server {server_id}"
     images = ", ".join(f"{v.image.name} ({v.image.id})" for v in going)
-    return f"Goes with the next scheduled image of server {server_id}: {images}"
+    return f"Next to go of server {server_id}: {images}, {fates.fate(going[0])}"

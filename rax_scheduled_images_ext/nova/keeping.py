@@ -96,10 +96,10 @@ def _next(kept: Keeper, server_id: str) -> str:
     from .fates import what_goes_next
 
     try:
-        schedule = kept.schedule(server_id)
-        if schedule is None:
+        retention = kept.retention(server_id)
+        if retention is None:
             return f"Nothing goes of server {server_id}: it has no schedule"
-        return what_goes_next(server_id, kept.forecast(server_id, schedule.retention))
+        return what_goes_next(server_id, kept.counted(server_id, retention))
     except NoSuchServer:
         return f"Nothing goes of server {server_id}: it does not exist any more"
     except Exception as error:

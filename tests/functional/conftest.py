@@ -19,8 +19,13 @@ from novaclient import base, shell
 
 from rax_scheduled_images_ext.sandbox import Sandbox
 
-# The first thing newer releases of novaclient say, whatever they are asked.
-DEPRECATION = "nova CLI is deprecated and will be removed in a future release\n"
+# What releases of novaclient say first of all: later ones of nova itself,
+# release 7 of its image commands.
+DEPRECATION = re.compile(
+    r"\Anova CLI is deprecated and will be removed in a future release\n"
+    r"|\AWARNING: Command image-\w+ is deprecated and will be removed after Nova"
+    r" 15\.0\.0 is released\. Use python-glanceclient or openstackclient instead\n"
+)
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ class Nova:
             redirect_stderr(err),
         ):
             status = self._main(list(argv))
-        return Result(status, out.getvalue(), err.getvalue().removeprefix(DEPRECATION))
+        return Result(status, out.getvalue(), DEPRECATION.sub("", err.getvalue()))
 
     def _main(self, argv: list[str]) -> int:
         # novaclient 7's main takes no arguments, later ones take argv at import.

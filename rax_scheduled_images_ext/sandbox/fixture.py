@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import ExitStack
 from types import TracebackType
 
 from ..durations import parse_duration
@@ -95,11 +96,10 @@ class Sandbox:
         self._verbose = verbose
         self._directory = Directory(like, seed)
         with ExitStack() as opened:
+            store = Store(None if state is None else os.fspath(state))
+            opened.callback(store.close)
             self._server = Server(host, port)
             opened.callback(self._server.stop)
-            store = Store(None if state is None else os.fspath(state))
-            # Ended in reverse, but a last request may still need the store.
-            opened.pop_all().push(self._server)
             self.cloud = Cloud(store, clock, regions=self.regions, seed=seed)
             self._seed(servers, images_per_server)
             self._opened = opened.pop_all()
@@ -122,8 +122,7 @@ class Sandbox:
 
     def stop(self) -> None:
         """End all threads and connections, and close the file."""
-        self._server.stop()
-        self._store.close()
+        self._opened.close()
 
     def __enter__(self) -> Sandbox:
         self.start()
@@ -183,6 +182,16 @@ class Sandbox:
             "OS_USER_DOMAIN_NAME": "Default",
             "OS_PROJECT_DOMAIN_NAME": "Default",
         }
+
+    def _seed(self, servers: int, images_per_server: int) -> None:
+        user = self._directory.users[0]
+        seed_cloud(
+            self.cloud,
+            project_id=user.project.id,
+            user_id=user.id,
+            servers=servers,
+            images_per_server=images_per_server,
+        )
 
     def _saw(self, seen: Seen) -> None:
         self.requests.append(seen)

@@ -236,7 +236,7 @@ def test_wrong_credentials(nova: Any, argv: list[str]) -> None:
     "env",
     [
         {"OS_AUTH_URL": "http://127.0.0.1:1/identity/v3"},
-        {"OS_ENDPOINT_OVERRIDE": "http://127.0.0.1:1/compute/v2.1"},
+        {"NOVACLIENT_BYPASS_URL": "http://127.0.0.1:1/compute/v2.1"},
     ],
 )
 @pytest.mark.parametrize("argv", COMMANDS)

@@ -76,13 +76,13 @@ def format_name(text: str) -> str:
     return text
 
 
-def label(error: Exception) -> str:
+def label(error: BaseException) -> str:
     """Return the class name users are told: novaclient's own where there is one."""
     names = [c.__name__ for c in type(error).__mro__ if c.__module__ == _NOVACLIENT]
     return names[0] if names else type(error).__name__
 
 
-def error_line(_item: object, error: Exception) -> str:
+def error_line(_item: object, error: BaseException) -> str:
     """Return what novaclient's shell prints of an error."""
     return f"ERROR ({label(error)}): {error}"
 

@@ -1,0 +1,68 @@
+"""Telling what happens without ever waiting for who listens."""
+
+from __future__ import annotations
+
+import os
+import threading
+from queue import SimpleQueue
+from typing import Any, TextIO
+
+
+class Narrator:
+    """Writes to a stream from a thread of its own.
+
+    A terminal that is held, or a pipe that nobody reads, stops whoever writes to
+    it, and a closed one is an error: neither may stop what is being told of. What
+    cannot be written is lost.
+
+    :param stream: a text stream, such as ``sys.stderr``.
+    """
+
+    def __init__(self, stream: TextIO | Any) -> None:
+        self._stream = stream
+        self._descriptor = _descriptor(stream)
+        self._texts: SimpleQueue[bytes | None] = SimpleQueue()
+        self._done = threading.Event()
+        #: Whether a person may be looking.
+        self.terminal = self._descriptor is not None and os.isatty(self._descriptor)
+        threading.Thread(target=self._work, daemon=True).start()
+
+    def say(self, line: str) -> None:
+        """Write a line, some time."""
+        self.write(f"{line}\n".encode(errors="backslashreplace"))
+
+    def write(self, text: bytes) -> None:
+        """Write some text, some time."""
+        self._texts.put(text)
+
+    def close(self, seconds: float = 1.0) -> None:
+        """Wait for what is not yet written, for a while."""
+        self._texts.put(None)
+        self._done.wait(seconds)
+
+    def _work(self) -> None:
+        broken = False
+        while (text := self._texts.get()) is not None:
+            try:
+                if not broken:
+                    self._put(text)
+            except (OSError, ValueError, AttributeError):
+                broken = True
+        self._done.set()
+
+    def _put(self, text: bytes) -> None:
+        if self._descriptor is None:
+            self._stream.write(text.decode(errors="replace"))
+            return
+        # Past the stream: its lock, once held, could end the program badly.
+        while text:
+            text = text[os.write(self._descriptor, text) :]
+
+
+def _descriptor(stream: Any) -> int | None:
+    """Return the file descriptor of a stream, None for one in memory."""
+    try:
+        stream.flush()
+        return int(stream.fileno())
+    except (OSError, ValueError, AttributeError):
+        return None

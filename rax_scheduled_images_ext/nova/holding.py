@@ -1,0 +1,143 @@
+"""What ``nova snapshot-create`` does and prints."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import ResumeFailed
+from ..hooks import Command
+from ..images import image_store
+from ..interrupts import Interrupted, Interrupts
+from ..narration import Narrator
+from ..quiesce import Limits, Listener, Snapshot
+from ..snapshots import Snapshots
+from ..transport import Transport
+from .commands import error_line, on_server
+from .watching import clock_time
+
+_CLEAR = "\r\x1b[K"
+
+
+class Teller(Listener):
+    """Tells on stderr what happens; on a terminal, in one line that changes."""
+
+    def __init__(self, narrator: Narrator) -> None:
+        self._narrator = narrator
+        self._shown = False
+
+    def note(self, text: str) -> None:
+        self.say(f"{clock_time()}   {text}")
+
+    def say(self, line: str) -> None:
+        """Write a line that stays."""
+        self.clear()
+        self._narrator.say(line)
+
+    def progress(self, text: str) -> None:
+        if self._narrator.terminal:
+            self._narrator.write(f"{_CLEAR}{clock_time()}   {text}".encode())
+            self._shown = True
+
+    def clear(self) -> None:
+        """Take away the line that changes."""
+        if self._shown:
+            self._narrator.write(_CLEAR.encode())
+        self._shown = False
+
+    def output(self, text: bytes) -> None:
+        """Write what a command has printed."""
+        self.clear()
+        self._narrator.write(text)
+
+
+def create_snapshot(cs: Any, args: Any) -> None:
+    """Create an image of a server, as the command's arguments say."""
+    errors, out = Narrator(sys.stderr), Narrator(sys.stdout)
+    teller = Teller(errors)
+    try:
+        _create(cs, args, teller, out)
+    except (Exception, Interrupted) as error:
+        for each in _told(error):
+            teller.say(" ".join(error_line(None, each).splitlines()))
+        raise SystemExit(getattr(error, "exit_status", 1)) from None
+    finally:
+        teller.clear()
+        errors.close()
+        out.close()
+
+
+def _create(cs: Any, args: Any, teller: Teller, out: Narrator) -> None:
+    snapshots = Snapshots(Transport(cs.client))
+    server = on_server(cs, snapshots.server)(args.server)
+    with Interrupts() as interrupts:
+        snapshot = Snapshot(
+            snapshots,
+            image_store(cs),
+            server.id,
+            args.name,
+            metadata=dict(args.metadata),
+            limits=Limits(
+                hold=args.max_hold,
+                total=args.timeout,
+                interval=args.interval or Limits.interval,
+                slow_interval=args.interval or Limits.slow_interval,
+            ),
+            safe_from=args.hold_until,
+            listener=teller,
+            interrupts=interrupts,
+        )
+        snapshot.prepare(server)
+        before = _hook(args.before, "--before", args, interrupts, teller)
+        after = _hook(args.after, "--after", args, interrupts, teller)
+        try:
+            with snapshot.taken(before, after):
+                pass
+        finally:
+            if snapshot.image_id:
+                out.say(snapshot.image_id)
+    interrupts.check()
+    if snapshot.held is not None:
+        teller.note(f"Server {server.name} was held for {snapshot.held:.1f} s")
+    if args.wait:
+        image = snapshot.wait()
+        teller.note(f"Image {image.id} is {image.status}")
+
+
+def _hook(
+    command: Command | None,
+    option: str,
+    args: Any,
+    interrupts: Interrupts,
+    teller: Teller,
+) -> Callable[[Snapshot], None]:
+    """Return what runs a command for a snapshot, or does nothing without one."""
+
+    def run(snapshot: Snapshot) -> None:
+        if command is None:
+            return
+        teller.note(f"{option}: {command.text}")
+        variables = {
+            "SERVER_ID": snapshot.server_id,
+            "SERVER_NAME": snapshot.server_name,
+        }
+        if snapshot.image_id:
+            variables["IMAGE_ID"] = snapshot.image_id
+        command.run(
+            variables=variables,
+            seconds=args.command_timeout,
+            interrupts=interrupts,
+            write=teller.output,
+            heed=option == "--before",
+        )
+
+    return run
+
+
+def _told(error: Exception | Interrupted) -> list[Exception | Interrupted]:
+    """Return the error, and before it the one that a failed resume would hide."""
+    hidden = error.__cause__ and error.__cause__.__context__
+    if isinstance(error, ResumeFailed) and isinstance(hidden, (Exception, Interrupted)):
+        return [hidden, error]
+    return [error]

@@ -1,0 +1,164 @@
+"""What ``nova snapshot-watch`` does and prints."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any
+
+from ..errors import ImageLost, ServerDisappeared, TimeLimitReached
+from ..snapshots import Snapshots, Watched
+from ..task_states import COPIED, Progress, ServerState
+from ..transport import Transport
+from ..watching import End, Wanted, Watch, watch
+from .commands import attempt, error_line, on_server
+
+_BROKEN_PIPE = 141
+
+
+def watch_servers(cs: Any, args: Any) -> None:
+    """Watch the snapshots of servers, as the command's arguments say."""
+    snapshots = Snapshots(Transport(cs.client))
+    states: dict[str, ServerState] = {}
+
+    def find(server: str) -> None:
+        state = on_server(cs, snapshots.server)(server)
+        states[state.id] = state
+
+    # Otherwise all that a server has in the way of trouble has a status of its own.
+    status = 0 if attempt(args.server, find) else 1
+    if states:
+        copied = args.until == "disk-copied"
+        safe_from = snapshots.safe_from() if copied else COPIED
+        wanted = Wanted(copied, args.wait_start, args.interval, args.timeout)
+        watches = [Watch(state, Progress(safe_from)) for state in states.values()]
+        names = {state.id: state.name for state in states.values()}
+        show = _json if args.format == "json" else _text(len(args.server) > 1)
+        watcher = _Watcher(snapshots, wanted, show, args.changes_only)
+        try:
+            watcher.run(Watched(snapshots, names), watches)
+        except BrokenPipeError:
+            _stop_printing()
+            raise SystemExit(_BROKEN_PIPE) from None
+        status = watcher.status or status
+    if status:
+        raise SystemExit(status)
+
+
+class _Watcher:
+    """Prints what is seen, and remembers the worst that has happened."""
+
+    def __init__(
+        self,
+        snapshots: Snapshots,
+        wanted: Wanted,
+        show: Callable[[Watch, bool], str],
+        changes_only: bool,
+    ) -> None:
+        self._snapshots = snapshots
+        self._wanted = wanted
+        self._show = show
+        self._changes_only = changes_only
+        self._last_error = ""
+        self.status = 0
+
+    def run(self, watched: Watched, watches: list[Watch]) -> None:
+        """Watch to the end."""
+        for each in watch(
+            watched,
+            watches,
+            self._wanted,
+            clock=time.monotonic,
+            failed=self._failed,
+        ):
+            self._last_error = ""
+            if each.end is not End.GONE and (each.changed or not self._changes_only):
+                print(self._show(each, False), flush=True)
+            if each.end:
+                self._ended(each)
+        for each in watches:
+            if each.end is None:
+                self._told(each)
+                self._trouble(self._late(each))
+
+    def _ended(self, each: Watch) -> None:
+        """Tell why a server is no longer watched."""
+        name = each.state.name
+        self._told(each)
+        if each.end is End.GONE:
+            self._trouble(ServerDisappeared(each.state.id, name))
+        elif each.end is End.NONE:
+            print(f"No snapshot of server {name} is under way.", file=sys.stderr)
+        elif each.end is End.NOT_BEGUN:
+            text = f"No snapshot of server {name} has begun in {self._wanted.start:g} s"
+            self._trouble(TimeLimitReached(text))
+        elif each.progress.over:
+            reason = self._snapshots.failure(each.state.id)
+            if reason:
+                text = f"The snapshot of server {name} has failed ({reason})"
+                self._trouble(ImageLost(text))
+
+    def _told(self, each: Watch) -> None:
+        """Tell how long each phase took."""
+        if each.progress.phases:
+            print(self._show(each, True), flush=True)
+
+    def _late(self, each: Watch) -> TimeLimitReached:
+        return TimeLimitReached(
+            f"The snapshot of server {each.state.name} was not over after"
+            f" {self._wanted.limit:g} s; last seen: {each.state.task_state or 'none'}"
+        )
+
+    def _trouble(self, error: ImageLost | ServerDisappeared | TimeLimitReached) -> None:
+        print(error_line(None, error), file=sys.stderr)
+        order = (0, 6, 4, 5)
+        self.status = max(self.status, error.exit_status, key=order.index)
+
+    def _failed(self, error: Exception) -> None:
+        """Tell of an error that ends nothing, once as long as it stays the same."""
+        text = " ".join(str(error).split()) or type(error).__name__
+        if text != self._last_error:
+            print(f"{text}; trying again", file=sys.stderr)
+        self._last_error = text
+
+
+def clock_time() -> str:
+    """Return the time of day, as the lines of a watch begin."""
+    return time.strftime("%H:%M:%S")
+
+
+def _text(named: bool) -> Callable[[Watch, bool], str]:
+    """Return how a line is written for people, with the server's name or not."""
+
+    def show(each: Watch, phases: bool) -> str:
+        name = f"{each.state.name}   " if named else ""
+        if not phases:
+            return f"{name}{clock_time()}   {each.state}"
+        took = (f"{p.task_state} {p.seconds:.0f} s" for p in each.progress.phases)
+        return f"{name}{', '.join(took)}"
+
+    return show
+
+
+def _json(each: Watch, phases: bool) -> str:
+    """Return a line for programs."""
+    fields = asdict(each.state)
+    if phases:
+        took = [
+            {"task_state": p.task_state, "seconds": round(p.seconds, 3)}
+            for p in each.progress.phases
+        ]
+        fields = {"id": each.state.id, "name": each.state.name, "phases": took}
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return json.dumps({"time": now, **fields}, ensure_ascii=False)
+
+
+def _stop_printing() -> None:
+    """Let what is left to print go nowhere: it would be an error at the end."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

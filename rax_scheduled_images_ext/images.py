@@ -7,12 +7,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
 from .errors import InvalidValue, NoMatch, NoSuchImage, SeveralMatches
 from .servers import looks_like_id
-from .transport import Answer
+from .transport import Answer, sibling
 
 Result = TypeVar("Result")
 
@@ -197,27 +198,11 @@ def image_store(cs: Any) -> ImageStore:
     none in the region. No request is sent but for a token, if there is none yet.
     """
     from keystoneauth1.exceptions import EndpointNotFound
-    from novaclient.client import SessionClient
 
     from .images_compute import ComputeImages
     from .images_glance import GlanceImages
 
-    def client(**options: Any) -> Any:
-        # A client of its own: novaclient's way of turning its one client to
-        # another service for a while lets two threads disturb each other.
-        new = SessionClient(
-            session=cs.client.session,
-            auth=cs.client.auth,
-            interface=cs.client.interface,
-            region_name=cs.client.region_name,
-            user_agent=cs.client.user_agent,
-            logger=cs.client.logger,
-            timings=cs.client.timings,
-            **options,
-        )
-        new.times = cs.client.times
-        return new
-
+    client = partial(sibling, cs.client)
     try:
         endpoint = client(service_type="image").get_endpoint()
     except EndpointNotFound:

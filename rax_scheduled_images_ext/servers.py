@@ -66,7 +66,7 @@ def _patterns(name: str) -> list[str]:
 
 def _named(transport: Transport, name: str, pattern: str) -> Iterator[str]:
     """Yield the IDs of the servers called ``name`` among those of a pattern."""
-    for answer in transport.pages("/servers", {"name": pattern}, _next_page):
+    for answer in transport.pages("/servers", {"name": pattern}, next_page):
         for server in answer.parts("servers"):
             if server.get("name") != name:
                 continue
@@ -75,5 +75,6 @@ def _named(transport: Transport, name: str, pattern: str) -> Iterator[str]:
             yield server["id"]
 
 
-def _next_page(answer: Answer) -> str | None:
+def next_page(answer: Answer) -> str | None:
+    """Return the address of the next page of a list of servers."""
     return answer.next_link("servers_links")

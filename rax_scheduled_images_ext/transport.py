@@ -58,6 +58,29 @@ def resource_id(resource: object) -> str:
     return as_text(getattr(resource, "id", resource))
 
 
+def sibling(client: Any, **options: Any) -> Any:
+    """Return a new ``SessionClient`` of the same user as another one.
+
+    :param options: its service, version and so on; the region is the other's
+        unless it is among them.
+    """
+    from novaclient.client import SessionClient
+
+    # A client of its own: novaclient's way of turning its one client to another
+    # service for a while lets two threads disturb each other.
+    new = SessionClient(
+        session=client.session,
+        auth=client.auth,
+        interface=client.interface,
+        user_agent=client.user_agent,
+        logger=client.logger,
+        timings=client.timings,
+        **{"region_name": client.region_name, **options},
+    )
+    new.times = client.times
+    return new
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a service answered, before anybody judges it."""

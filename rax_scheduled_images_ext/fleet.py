@@ -1,0 +1,301 @@
+"""All servers of a project at once: read in pages, not one by one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+from types import SimpleNamespace
+from typing import Any
+
+from novaclient import exceptions
+
+from .concurrency import Outcome, run, share
+from .errors import NoSchedule, NoSuchServer, NotOffered
+from .freshness import FleetServer, Standing, named_weekly, standing
+from .images import MARKER_KEY, ImageStore, ServerImage, image_store, read_time
+from .schedules import ALIAS, ImageSchedule, ScheduledImagesManager
+from .servers import next_page
+from .transport import Answer, Transport, path, sibling
+
+#: The attribute of a server that tells its schedule, and the filter by it.
+ATTRIBUTE = "RAX-SI:image_schedule"
+Wanted = Callable[[str], bool]
+
+
+def anything(_name: str) -> bool:
+    """Any name will do."""
+    return True
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """How it stands with each server at the moment ``now`` of the cloud's clock."""
+
+    now: datetime
+    standings: list[Standing]
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """A server as a list has it; ``shown`` is the attribute, None without one."""
+
+    id: str
+    name: str
+    created: datetime | None
+    shown: Any
+
+
+@dataclass
+class _Listing:
+    """What a list of servers says, of those and of the cloud itself."""
+
+    now: datetime
+    servers: list[_Listed] = field(default_factory=list)
+    #: Of all servers, also those not asked for.
+    ids: set[str] = field(default_factory=set)
+    shows_schedules: bool = False
+    shows_days: bool = False
+
+    def add(self, server: dict[str, Any], answer: Answer, wanted: Wanted) -> None:
+        server_id, name = server.get("id"), server.get("name")
+        if not isinstance(server_id, str) or not server_id:
+            raise answer.unexpected("with a server that has no ID")
+        shown = server.get(ATTRIBUTE)
+        self.shows_schedules |= shown is not None
+        self.shows_days |= isinstance(shown, dict) and "day_of_week" in shown
+        new = server_id not in self.ids
+        self.ids.add(server_id)
+        if new and wanted(str(name or "")):
+            created = read_time(server.get("created"))
+            self.servers.append(_Listed(server_id, str(name or ""), created, shown))
+
+
+@dataclass(frozen=True)
+class FleetReader:
+    """Reads the servers of one project in one region, their schedules and images.
+
+    Besides the errors named below every call raises novaclient's exceptions for
+    a refusal, :class:`.errors.UnexpectedAnswer` for an answer that makes no
+    sense, and keystoneauth's if no answer came.
+    """
+
+    schedules: ScheduledImagesManager
+    images: ImageStore
+    clock: Callable[[], float] = time.time
+
+    @classmethod
+    def of(cls, cs: Any) -> FleetReader:
+        """Return the reader of the cloud of a novaclient client."""
+        shared = SimpleNamespace(client=share(cs.client))
+        return cls(ScheduledImagesManager(shared), image_store(cs))
+
+    def read(
+        self,
+        max_age: timedelta,
+        *,
+        enabled: bool | None = None,
+        wanted: Wanted = anything,
+    ) -> Fleet:
+        """Read all servers, or those with or without a schedule, of wanted names.
+
+        That is a request a page of servers and one a page of images. Only what
+        those leave open is asked for server by server: schedules that the list
+        does not show, and days of the week that could make an image late or not.
+
+        :param max_age: as for :func:`.freshness.standing`.
+        :raises NotOffered: if the cloud has no scheduled images.
+        """
+        listing = self._list(enabled, wanted)
+        servers = self._servers(listing, enabled)
+        images = self._images(servers)
+        servers = self._doubtless(servers, images, listing, max_age)
+        return Fleet(
+            listing.now,
+            [
+                standing(server, images.get(server.id, ()), listing.now, max_age)
+                for server in servers
+                if enabled is None or _may_be(server, enabled)
+            ],
+        )
+
+    # -- servers
+
+    def _list(self, enabled: bool | None, wanted: Wanted) -> _Listing:
+        listing = _Listing(datetime.fromtimestamp(self.clock(), timezone.utc))
+        for answer in server_pages(self._compute, "/servers/detail", enabled):
+            listing.now = _date(answer) or listing.now
+            for server in answer.parts("servers"):
+                listing.add(server, answer, wanted)
+        return listing
+
+    def _servers(self, listing: _Listing, enabled: bool | None) -> list[FleetServer]:
+        """Return the servers with their schedules, asking for those not shown."""
+        silent = not listing.shows_schedules and self._is_silent(listing, enabled)
+        servers, open_ = [], []
+        for listed in listing.servers:
+            server = FleetServer(listed.id, listed.name, listed.created)
+            try:
+                if listed.shown is not None:
+                    schedule = ImageSchedule.from_part(listed.shown)
+                    server = replace(server, schedule=schedule)
+                elif silent:
+                    open_.append(server)
+            except (ValueError, AttributeError):
+                open_.append(server)
+            servers.append(server)
+        return self._ask(servers, open_)
+
+    def _is_silent(self, listing: _Listing, enabled: bool | None) -> bool:
+        """Whether the cloud's list shows no schedules even where there are some.
+
+        :raises NotOffered: if there can be none.
+        """
+        if not listing.ids:
+            return False
+        if not enabled:
+            # The filter knows better: are there servers with a schedule?
+            query = {ATTRIBUTE: True, "limit": 1}
+            answer = self._compute.get("/servers", query)
+            if answer.status != 400:
+                found = [server.get("id") for server in answer.parts("servers")]
+                if not found or (enabled is False and found[0] not in listing.ids):
+                    return False
+        answer = self._compute.get(path("extensions", ALIAS))
+        if answer.status == 404:
+            raise NotOffered(ALIAS)
+        answer.document()
+        return True
+
+    def _ask(
+        self, servers: list[FleetServer], open_: Iterable[FleetServer]
+    ) -> list[FleetServer]:
+        """Ask for the schedules of the open ones; leave out servers that are gone."""
+        known: dict[str, FleetServer | None] = {server.id: server for server in servers}
+
+        def learn(outcome: Outcome[FleetServer, ImageSchedule]) -> None:
+            server = replace(outcome.item, schedule=outcome.value)
+            if isinstance(outcome.error, NoSuchServer):
+                known[server.id] = None
+            elif isinstance(outcome.error, NoSchedule):
+                known[server.id] = server
+            else:
+                known[server.id] = replace(server, problem=outcome.error)
+
+        run(open_, self.schedules.get, learn)
+        return [server for server in known.values() if server is not None]
+
+    def _doubtless(
+        self,
+        servers: list[FleetServer],
+        images: dict[str, list[ServerImage]],
+        listing: _Listing,
+        max_age: timedelta,
+    ) -> list[FleetServer]:
+        """Make sure that what seems to be late is not just weekly.
+
+        A list that shows schedules need not show their days. Nor is one asked
+        for where it changes nothing: where a fresh daily image is there.
+        """
+        if listing.shows_days or not listing.shows_schedules:
+            return servers
+        open_ = []
+        for server in servers:
+            if server.schedule is None or server.schedule.day_of_week:
+                continue
+            found = standing(server, images.get(server.id, ()), listing.now, max_age)
+            newest = found.newest
+            if newest is None or named_weekly(newest) or found.stale:
+                open_.append(server)
+        return self._ask(servers, open_)
+
+    # -- images
+
+    def _images(self, servers: Iterable[FleetServer]) -> dict[str, list[ServerImage]]:
+        """Return what retention and freshness need of all images, by server.
+
+        Snapshots that are not scheduled are read as well: among them are those
+        that somebody keeps for good.
+        """
+        images: dict[str, list[ServerImage]] = {server.id: [] for server in servers}
+        if images:
+            for image in self.images.list(snapshots=True):
+                if image.server_id in images:
+                    images[image.server_id].append(_slim(image))
+        return images
+
+    @property
+    def _compute(self) -> Transport:
+        return Transport(self.schedules.client)
+
+
+def server_pages(
+    compute: Transport, url: str, enabled: bool | None = None
+) -> Iterator[Answer]:
+    """Yield the pages of a list of servers.
+
+    :param enabled: only servers with a schedule, or only those without, where
+        the cloud knows that filter; where it does not, all.
+    """
+    query = {} if enabled is None else {ATTRIBUTE: enabled}
+    try:
+        yield from compute.pages(url, query, next_page)
+    except exceptions.BadRequest:
+        if enabled is None:
+            raise
+        yield from compute.pages(url, {}, next_page)
+
+
+def regions(cs: Any) -> list[str]:
+    """Return the names of the regions that the catalog of the user's token lists."""
+    client = cs.client
+    auth = client.auth or client.session.auth
+    catalog = auth.get_access(client.session).service_catalog
+    found = catalog.get_endpoints_data(
+        service_type=client.service_type,
+        interface=client.interface,
+        service_name=client.service_name,
+    )
+    names = [point.region_name for points in found.values() for point in points]
+    return sorted({name for name in names if name})
+
+
+def in_region(cs: Any, region: str) -> Any:
+    """Return what stands for a novaclient client of the same user in a region."""
+    client = sibling(
+        cs.client,
+        service_type=cs.client.service_type,
+        service_name=cs.client.service_name,
+        api_version=cs.client.api_version,
+        region_name=region,
+    )
+    return SimpleNamespace(client=client)
+
+
+def _may_be(server: FleetServer, enabled: bool) -> bool:
+    return server.problem is not None or (server.schedule is not None) == enabled
+
+
+def _slim(image: ServerImage) -> ServerImage:
+    """Return an image without what nobody asks of a whole fleet."""
+    marker = image.metadata.get(MARKER_KEY)
+    return ServerImage(
+        id=image.id,
+        name=image.name,
+        status=image.status,
+        created=image.created,
+        server_id=image.server_id,
+        protected=image.protected,
+        metadata={} if marker is None else {MARKER_KEY: marker},
+    )
+
+
+def _date(answer: Answer) -> datetime | None:
+    """Return when the cloud answered, by its own clock."""
+    try:
+        date = parsedate_to_datetime(answer.response.headers["date"])
+    except (KeyError, ValueError):
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=timezone.utc)

@@ -144,4 +144,6 @@ def what_goes_next(server_id: str, verdicts: Sequence[Verdict]) -> str:
     if not going:
         return f"Nothing is to go of server {server_id}"
     images = ", ".join(f"{v.image.name} ({v.image.id})" for v in going)
-    return f"Next to go of server {server_id}: {images}, {fates.fate(going[0])}"
+    left = fates.runs_left(going[0])
+    when = "with the next scheduled image" if left == 1 else f"in {left} runs"
+    return f"Next to go of server {server_id}: {images}, {when}"

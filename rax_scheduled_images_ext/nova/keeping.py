@@ -153,9 +153,9 @@ def do_scheduled_images_prune(cs: Any, args: Any) -> None:
     ]
     if args.dry_run or not rows:
         fates.print_pruned(rows, args.format)
-    if not rows:
-        print("Nothing is to go.", file=sys.stderr)
-    elif not args.dry_run:
+        if plans and not rows:
+            print("Nothing is to go.", file=sys.stderr)
+    else:
         if asks:
             _ask(rows)
             # The answer may have taken long: what goes must still be to go.

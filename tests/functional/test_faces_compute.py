@@ -707,6 +707,16 @@ def test_filters_of_the_proxy(cloud_box: Box) -> None:
         assert refused(admin.get(f"/images?{wrong}"), 400)
 
 
+def test_only_rackspace_limits_the_proxys_pages() -> None:
+    for like, whole in (("openstack", 11), ("rackspace", 3)):
+        with box(like, servers=5, images_per_server=2, max_limit=3) as made:
+            admin = made.admin
+            assert len(image_names(admin.get("/images"))) == whole
+            assert len(image_names(admin.get("/images?limit=0"))) == whole
+            assert len(image_names(admin.get("/images?limit=5"))) == min(5, whole)
+            assert len(image_names(admin.get("/images?limit=2"))) == 2
+
+
 @pytest.mark.parametrize("like", ["openstack", "rackspace"])
 def test_image_metadata_through_the_proxy(like: str) -> None:
     with box(like) as made:

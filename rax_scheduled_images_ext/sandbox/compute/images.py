@@ -34,10 +34,9 @@ def list_detail(call: Call) -> ResponseReturnValue:
 
 
 def _page(call: Call, path: str, *, full: bool) -> ResponseReturnValue:
-    # Nova passes a limit of 0 on as if there were none.
     size = inputs.page_size(call) or call.services.max_limit
     try:
-        images = call.region.images(_query(call, size))
+        images = call.region.images(_query(call, _limit(call, size)))
     except Invalid as error:
         raise Fault(400, str(error)) from None
     ids = (image.id for image in images)
@@ -45,7 +44,18 @@ def _page(call: Call, path: str, *, full: bool) -> ResponseReturnValue:
     return {"images": views, **inputs.next_link(call, path, ids, size)}
 
 
-def _query(call: Call, size: int) -> ImageQuery:
+def _limit(call: Call, size: int) -> int | None:
+    """Return how many images to list at most.
+
+    Nova asks the image service for as many as the client wants (0 being none
+    named, and so all of them), and keeps to its own limit in the link alone.
+    """
+    if call.services.rackspace:
+        return size
+    return int(request.args.get("limit") or 0) or None
+
+
+def _query(call: Call, limit: int | None) -> ImageQuery:
     given = request.args
     equals = {
         _ATTRIBUTES[name]: text for name, text in given.items() if name in _ATTRIBUTES
@@ -63,7 +73,7 @@ def _query(call: Call, size: int) -> ImageQuery:
             if name in _PROPERTIES or name.startswith("property-")
         },
         marker=given.get("marker"),
-        limit=size,
+        limit=limit,
     )
 
 

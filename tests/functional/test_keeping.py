@@ -24,7 +24,9 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.environment import client_environment
 from rax_scheduled_images_ext.sandbox.models import ImageQuery
 from rax_scheduled_images_ext.sandbox.service import as_server_image
+from rax_scheduled_images_ext.sandbox.tour import SETTINGS
 
+from .console import replay
 from .fleet import MYSERVER, NOBODY, add_image, id_of, sent
 from .misbehaving import Misbehaving, json_answer, page
 
@@ -935,6 +937,21 @@ class TestForecast:
             "ERROR (CommandError): No server with a name or ID of 'nobody' exists.\n",
         )
         assert run("scheduled-images-show", "web1").status == 1
+
+
+@one_face
+def test_the_readme_shows_what_is_printed(
+    readme: Any, nova: Any, cloud: Sandbox
+) -> None:
+    with Sandbox(**SETTINGS) as tour:
+        nova.ok("scheduled-images-enable", "myserver", "7", cloud=tour)
+        tour.advance("10d")
+        nova.ok("image-create", "myserver", "before-the-upgrade", cloud=tour)
+        tour.advance("1h")
+        sessions = {"What will be deleted tonight?": 3, "Keep this image": 2}
+        for heading, number in [(h, n) for h in sessions for n in range(sessions[h])]:
+            session = readme.block(heading, number)
+            assert replay(session, nova, tour) == session
 
 
 class before_each:  # noqa: N801

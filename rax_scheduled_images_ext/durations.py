@@ -22,3 +22,18 @@ def parse_duration(text: str) -> float:
             " such as 26h or 1d12h"
         )
     return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
+
+
+def format_duration(seconds: float) -> str:
+    """Return a length of time in its two largest units, such as ``1d2h``.
+
+    What is left over is cut off; less than nothing is ``0s``.
+    """
+    left = max(0, int(seconds))
+    parts = []
+    for unit, size in _SECONDS.items():
+        number, rest = divmod(left, size)
+        if number and unit != "w":
+            parts.append(f"{number}{unit}")
+            left = rest
+    return "".join(parts[:2]) or "0s"

@@ -85,6 +85,10 @@ class SeveralMatches(ScheduledImagesError, exceptions.CommandError):
         self.ids = tuple(ids)
 
 
+class NoServers(ScheduledImagesError, exceptions.CommandError):
+    """There is no server of the kind that a command was to be done to."""
+
+
 class NoRetention(ScheduledImagesError, exceptions.CommandError):
     """Nothing says how many images of a server are to stay."""
 

@@ -1,31 +1,17 @@
-"""``nova scheduled-images-enable``, ``-disable`` and ``-show``."""
+"""``nova scheduled-images-enable``, ``-update``, ``-disable`` and ``-show``."""
 
 from __future__ import annotations
 
-from functools import partial
+import sys
 from typing import Any
 
 from .. import schedules
-from .commands import (
-    argument,
-    attempt,
-    checked,
-    finish,
-    format_name,
-    name_or_id,
-    on_server,
-)
+from ..errors import InvalidValue, NoSchedule
+from .commands import argument, checked, finish, format_name, usage_error
+from .servers import Chosen, choose, chosen_servers, each_server, servers
 
 # Where novaclient looks for what becomes its clients' `scheduled_images`.
 ScheduledImagesManager = schedules.ScheduledImagesManager
-
-servers = argument(
-    "server",
-    metavar="<server>",
-    nargs="+",
-    type=checked(name_or_id),
-    help="Name or ID of server(s).",
-)
 
 
 @argument(
@@ -43,7 +29,7 @@ servers = argument(
     help="Change nothing: print what would change, and which images the next"
     " scheduled image would then make go.",
 )
-@servers
+@chosen_servers
 @argument(
     "retention",
     metavar="<retention>",
@@ -52,25 +38,91 @@ servers = argument(
 )
 def do_scheduled_images_enable(cs: Any, args: Any) -> None:
     """Enable scheduled images for servers."""
+    retention = args.retention or misplaced_retention(args)
+    chosen = choose(cs, "scheduled-images-enable", args)
     if args.dry_run:
         from .keeping import forecast
 
-        forecast(
-            cs, args.server, schedules.ImageSchedule(args.retention, args.day_of_week)
-        )
+        new = schedules.ImageSchedule(retention, args.day_of_week)
+        forecast(cs, [server.id or server.label for server in chosen], new)
         return
-    enable = partial(
-        cs.scheduled_images.enable,
-        retention=args.retention,
-        day_of_week=args.day_of_week,
-    )
-    finish(attempt(args.server, on_server(cs, enable)))
+
+    def enable(manager: schedules.ScheduledImagesManager, server_id: str) -> None:
+        manager.enable(server_id, retention, args.day_of_week)
+
+    finish(each_server(cs, chosen, enable))
 
 
-@servers
+def misplaced_retention(args: Any) -> int:
+    """Take the retention that was read as the last server: ``7 --all``."""
+    command = "scheduled-images-enable"
+    if not args.server:
+        usage_error(command, "the following arguments are required: <retention>")
+    try:
+        return schedules.parse_retention(args.server.pop())
+    except InvalidValue as error:
+        usage_error(command, f"argument <retention>: {error}")
+
+
+@argument(
+    "--retention",
+    metavar="<number>",
+    type=checked(schedules.parse_retention),
+    help="Number of scheduled images to keep, 1 to 65535.",
+)
+@argument(
+    "--day-of-week",
+    metavar="<day>",
+    type=checked(schedules.parse_day),
+    help="Make one image a week, on this UTC day: a day's English name in any letter"
+    " case, or the beginning of just one.",
+)
+@argument(
+    "--daily", action="store_true", default=False, help="Make an image every day."
+)
+@chosen_servers
+def do_scheduled_images_update(cs: Any, args: Any) -> None:
+    """Change the schedules of servers, and nothing of them that is not named."""
+    command = "scheduled-images-update"
+    if args.daily and args.day_of_week:
+        usage_error(command, "--daily and --day-of-week exclude each other")
+    if not (args.daily or args.day_of_week or args.retention):
+        usage_error(
+            command, "say what to change: --retention, --day-of-week or --daily"
+        )
+
+    def update(
+        manager: schedules.ScheduledImagesManager, server_id: str
+    ) -> tuple[schedules.ImageSchedule, schedules.ImageSchedule]:
+        was = manager.get(server_id)
+        retention = args.retention or was.retention
+        day = args.day_of_week or (None if args.daily else was.day_of_week)
+        if was == schedules.ImageSchedule(retention, day):
+            return was, was
+        return was, manager.enable(server_id, retention, day)
+
+    def tell(
+        server: Chosen, change: tuple[schedules.ImageSchedule, schedules.ImageSchedule]
+    ) -> None:
+        from .fates import described
+
+        was, is_ = map(described, change)
+        text = f"still {is_}" if was == is_ else f"was {was}; is {is_}"
+        print(f"{server.label}: {text}", file=sys.stderr)
+
+    chosen = choose(cs, command, args, scheduled=True)
+    finish(each_server(cs, chosen, update, tell, passed_over=NoSchedule))
+
+
+@chosen_servers
 def do_scheduled_images_disable(cs: Any, args: Any) -> None:
     """Disable scheduled images for servers; the images stay."""
-    finish(attempt(args.server, on_server(cs, cs.scheduled_images.disable)))
+
+    def disable(manager: schedules.ScheduledImagesManager, server_id: str) -> None:
+        manager.disable(server_id)
+
+    chosen = choose(cs, "scheduled-images-disable", args, scheduled=True)
+    finish(each_server(cs, chosen, disable, passed_over=NoSchedule))
 
 
 @argument(
@@ -85,15 +137,17 @@ def do_scheduled_images_show(cs: Any, args: Any) -> None:
     """Show the scheduled image settings of servers."""
     from . import views
 
-    rows = []
-    get = on_server(
-        cs, lambda server_id: (server_id, cs.scheduled_images.get(server_id))
-    )
+    rows: list[views.ShownSchedule] = []
 
-    def add(server: str) -> None:
-        rows.append(views.ShownSchedule.of(server, *get(server)))
+    def get(
+        manager: schedules.ScheduledImagesManager, server_id: str
+    ) -> tuple[str, schedules.ImageSchedule]:
+        return server_id, manager.get(server_id)
 
-    done = attempt(args.server, add)
+    def add(server: Chosen, found: tuple[str, schedules.ImageSchedule]) -> None:
+        rows.append(views.ShownSchedule.of(server.label, *found))
+
+    done = each_server(cs, [Chosen(server) for server in args.server], get, add)
     if args.format or len(args.server) > 1:
         form = args.format or "table"
         if rows or form != "table":

@@ -1,0 +1,186 @@
+"""``nova scheduled-images-list`` and ``-check``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InvalidValue, NoServers
+from .commands import (
+    argument,
+    checked,
+    error_line,
+    finish,
+    format_name,
+    usage_error,
+)
+from .servers import Chosen, by_name, failure
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from ..concurrency import Outcome
+    from ..fleet import Fleet, Wanted
+    from .standings import Row
+
+#: How old the newest image of a daily schedule may be: a day, and two hours for
+#: the snapshot itself and a second try.
+MAX_AGE = "26h"
+STALE = 3
+
+
+def max_age(text: str) -> timedelta:
+    """Return the age that ``text`` stands for.
+
+    :raises InvalidValue: for what is none.
+    """
+    from datetime import timedelta
+
+    from ..durations import parse_duration
+
+    try:
+        age = timedelta(seconds=parse_duration(text))
+    except ValueError as error:
+        raise InvalidValue(str(error)) from None
+    except OverflowError:
+        raise InvalidValue(f"'{text}' is longer than any image is old") from None
+    if not age:
+        raise InvalidValue(f"'{text}' is not an age: no image is that young")
+    return age
+
+
+@argument(
+    "--enabled",
+    action="store_true",
+    default=False,
+    help="Only servers with a schedule.",
+)
+@argument(
+    "--disabled",
+    action="store_true",
+    default=False,
+    help="Only servers without a schedule.",
+)
+@argument(
+    "--all-regions",
+    action="store_true",
+    default=False,
+    help="The servers of all regions that the catalog lists.",
+)
+@by_name
+@argument(
+    "--format",
+    metavar="<format>",
+    type=checked(format_name),
+    default="table",
+    help="Print rows as table (the default), json, csv or value.",
+)
+def do_scheduled_images_list(cs: Any, args: Any) -> None:
+    """List servers with their schedules and how it stands with their images."""
+    from ..concurrency import run
+    from ..fleet import FleetReader, in_region, regions
+    from .standings import Row, columns
+    from .views import print_rows
+
+    if args.enabled and args.disabled:
+        usage_error(
+            "scheduled-images-list", "--enabled and --disabled exclude each other"
+        )
+    enabled = args.enabled or (False if args.disabled else None)
+    limit = max_age(MAX_AGE)
+    clouds: dict[str | None, Any] = {None: cs}
+    if args.all_regions:
+        clouds = {name: in_region(cs, name) for name in regions(cs)}
+
+    def read(region: str | None) -> Fleet:
+        reader = FleetReader.of(clouds[region])
+        return reader.read(limit, enabled=enabled, wanted=_wanted(args))
+
+    rows: list[Row] = []
+    now = []
+    done = True
+
+    def told(outcome: Outcome[str | None, Fleet]) -> None:
+        nonlocal done
+        region, fleet = outcome.item, outcome.value
+        if fleet is None:
+            assert outcome.error is not None
+            where = f" (in region {region})" if region else ""
+            print(error_line(region, outcome.error) + where, file=sys.stderr)
+            done = False
+            return
+        now.append(fleet.now)
+        rows.extend(Row(region, standing) for standing in fleet.standings)
+
+    run(list(clouds), read, told)
+    rows.sort(key=lambda row: (row.region or "", row.server.name, row.server.id))
+    if now:
+        shown = columns(max(now), regions=args.all_regions)
+        print_rows(shown, rows, args.format)
+    finish(_told_problems(rows) and done)
+
+
+@argument(
+    "--max-age",
+    metavar="<duration>",
+    type=checked(max_age),
+    default=MAX_AGE,
+    help="How old the newest image of a daily schedule may be, such as 26h (the"
+    " default) or 1d12h; one of a weekly schedule may be six days older.",
+)
+@by_name
+@argument(
+    "--format",
+    metavar="<format>",
+    type=checked(format_name),
+    help="Print what is wrong as rows: table, json, csv or value. Without it there"
+    " is a line for each server, or one that says that all is well.",
+)
+def do_scheduled_images_check(cs: Any, args: Any) -> None:
+    """Tell whose newest scheduled image is too old; exit status 3 if there are any."""
+    from ..fleet import FleetReader
+    from ..freshness import State
+    from . import standings
+    from .views import print_rows
+
+    fleet = FleetReader.of(cs).read(args.max_age, enabled=True, wanted=_wanted(args))
+    if args.name and not fleet.standings:
+        raise NoServers(
+            "There is no server with scheduled images whose name matches"
+            f" '{args.name.pattern}'"
+        )
+    wrong = sorted(
+        (
+            standings.Row(None, found)
+            for found in fleet.standings
+            if found.stale or found.state is State.UNKNOWN
+        ),
+        key=lambda row: (row.server.name, row.server.id),
+    )
+    if args.format:
+        shown = [*standings.columns(fleet.now), standings.limit_column()]
+        if wrong or args.format != "table":
+            print_rows(shown, wrong, args.format)
+    else:
+        lines = [standings.verdict(row, fleet.now) for row in wrong]
+        print("\n".join(lines) or standings.all_fresh(fleet.standings))
+    readable = _told_problems(wrong)
+    if any(row.standing.stale for row in wrong):
+        raise SystemExit(STALE)
+    finish(readable)
+
+
+def _wanted(args: Any) -> Wanted:
+    from ..fleet import anything
+
+    pattern = args.name
+    return (lambda name: bool(pattern.search(name))) if pattern else anything
+
+
+def _told_problems(rows: list[Row]) -> bool:
+    """Tell on stderr which servers could not be read; return whether there was none."""
+    problems = [row.server for row in rows if row.server.problem is not None]
+    for server in problems:
+        chosen = Chosen(server.name, server.id)
+        print(failure(chosen, server.problem, 2), file=sys.stderr)  # type: ignore[arg-type]
+    return not problems

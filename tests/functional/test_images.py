@@ -23,28 +23,47 @@ ours = pytest.mark.skipif(
 Run = Callable[..., Any]
 
 
+FACES = [
+    ("openstack", "image service"),
+    ("openstack", "compute's proxy"),
+    ("rackspace", "compute's proxy"),
+]
+
+
+@pytest.fixture(params=FACES, ids=" ".join)
+def face(request: pytest.FixtureRequest) -> Any:
+    """Whom the cloud is like, and what has its images."""
+    return request.param
+
+
+@pytest.fixture
+def cloud(face: tuple[Any, str]) -> Iterator[Sandbox]:
+    with Sandbox(like=face[0], speed=0) as sandbox:
+        yield sandbox
+
+
 @pytest.fixture
 def front(cloud: Sandbox) -> Iterator[Misbehaving]:
     with Misbehaving(cloud) as front:
         yield front
 
 
-@pytest.fixture(params=["openstack", "rackspace"])
-def cloud(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    with Sandbox(like=request.param, speed=0) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture(params=["image service", "compute's proxy"])
-def run(request: pytest.FixtureRequest, nova: Any, front: Misbehaving) -> Run:
+@pytest.fixture
+def run(face: tuple[str, str], nova: Any, front: Misbehaving) -> Run:
     """``nova`` on a cloud whose catalog has, or has not, an image service."""
-    if request.param == "compute's proxy":
+    if face[1] == "compute's proxy":
         front.without_image_service()
 
     def run_nova(*argv: str, **options: Any) -> Any:
         return nova(*argv, env=front.env(), **options)
 
     return run_nova
+
+
+both_faces = pytest.mark.parametrize(
+    "face", [("openstack", ""), ("rackspace", "")], ids=["openstack", "rackspace"]
+)
+one_face = pytest.mark.parametrize("face", [("openstack", "")], ids=["openstack"])
 
 
 def out(result: Any) -> str:
@@ -73,6 +92,7 @@ def properties(cloud: Sandbox, image_id: str) -> dict[str, str]:
         return dict(cloud.cloud.region(cloud.regions[0]).image(image_id).properties)
 
 
+@both_faces
 @pytest.mark.skipif(not NOVACLIENT_HAS_THEM, reason="this novaclient has none")
 @pytest.mark.parametrize(
     "argv", [["image-list"], ["image-show", "Debian 12 (Bookworm)"]]
@@ -82,6 +102,7 @@ def test_novaclients_own_commands_are_used(nova: Any, argv: list[str]) -> None:
     assert f"WARNING: Command {argv[0]} is deprecated" in result.err
 
 
+@both_faces
 @ours
 def test_the_catalog_decides_which_api_is_asked(
     nova: Any, cloud: Sandbox, front: Misbehaving
@@ -123,6 +144,7 @@ def test_list_no_more_than_asked_for(
     assert len(asked) == 1
 
 
+@one_face
 @ours
 @pytest.mark.parametrize("proxy", [False, True])
 def test_list_reads_every_page(nova: Any, proxy: bool) -> None:
@@ -166,8 +188,9 @@ def test_show_every_row(run: Run, nova: Any, cloud: Sandbox) -> None:
     assert rows(run("image-show", image_id)) == rows(run("image-show", "by hand"))
 
 
+@both_faces
 @ours
-@pytest.mark.parametrize("elapsed", ["1s", "1m", "2m", "10m", "1h"])
+@pytest.mark.parametrize("elapsed", ["1s", "2m", "1h"])
 def test_both_apis_show_the_same(
     nova: Any, cloud: Sandbox, front: Misbehaving, elapsed: str
 ) -> None:
@@ -232,6 +255,7 @@ def test_keep_a_scheduled_image_for_good(run: Run, nova: Any, cloud: Sandbox) ->
     assert any(kept in line for line in listed)
 
 
+@one_face
 @ours
 @pytest.mark.parametrize("key", ["a/b~c", "~1", "per cent %41"])
 def test_keys_that_mean_something_in_an_address(
@@ -244,6 +268,7 @@ def test_keys_that_mean_something_in_an_address(
     assert properties(cloud, image) == {}
 
 
+@one_face
 @ours
 def test_a_race_for_the_same_removal_is_won_by_both(
     nova: Any, cloud: Sandbox, front: Misbehaving
@@ -264,6 +289,7 @@ def test_a_race_for_the_same_removal_is_won_by_both(
     assert seen == [("GET", 200), ("PATCH", 409), ("GET", 200), ("PATCH", 200)]
 
 
+@both_faces
 @ours
 def test_a_race_for_the_same_key_of_the_proxy(
     nova: Any, cloud: Sandbox, front: Misbehaving
@@ -343,10 +369,8 @@ def test_a_name_may_look_like_an_id(run: Run, cloud: Sandbox) -> None:
 
 
 @ours
-@pytest.mark.parametrize(
-    "name", ["in:a,b", 'in:"x"', "größe", "n" * 255, "a&b=c#d %41", "a*c"]
-)
-def test_names_are_what_they_are(run: Run, cloud: Sandbox, name: str) -> None:
-    image = add_image(cloud, name)
+def test_names_are_what_they_are(run: Run, cloud: Sandbox) -> None:
+    names = ["in:a,b", 'in:"x"', "größe", "n" * 255, "a&b=c#d %41", "a*c"]
+    images = [add_image(cloud, name) for name in names]
     add_image(cloud, "a")
-    assert rows(run("image-show", name))["id"] == image
+    assert [rows(run("image-show", name))["id"] for name in names] == images

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from .layout import FILES, REQUIREMENTS, CloudError, Layout
+from .processes import last_words
 
 PYTHON = "3.11"
 PYTHON_PACKAGE = "python3.11-venv"
@@ -23,8 +24,9 @@ PYTHON_PACKAGE = "python3.11-venv"
 def run(
     layout: Layout, log: str, *command: str, environ: Mapping[str, str] = {}
 ) -> str:
-    """Run to the end, give back the output; CloudError, naming the log, if it fails."""
-    with layout.log(log).open("a") as file:
+    """Run to the end and return the output; CloudError quotes the log if it fails."""
+    path = layout.log(log)
+    with path.open("a") as file:
         file.write(f"$ {' '.join(command)}\n")
         file.flush()
         done = subprocess.run(
@@ -37,7 +39,7 @@ def run(
         )
         file.write(done.stdout)
     if done.returncode:
-        raise CloudError(f"{Path(command[0]).name} failed; see {layout.log(log)}")
+        raise CloudError(f"{log} failed: {last_words(path)} (more in {path})")
     return done.stdout
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from .layout import HOST, CloudError, Layout
 
+_EMPTY = re.compile(r"(.* ERROR [\w.]+)?\s*")
+
 
 def _start_time(pid: int) -> str | None:
     """When the kernel started that process; None if it is gone or a zombie."""
@@ -70,11 +72,13 @@ class Process:
     def forget(self) -> None:
         self._note.unlink(missing_ok=True)
 
-    def last_words(self) -> str:
-        """The last line of its log that names an error, or else the last one at all."""
-        lines = self.layout.log(self.name).read_text(errors="replace").splitlines()
-        told = [line for line in lines if re.search(r"\w: \S", line)] or lines
-        return told[-1].strip() if told else "it said nothing"
+
+def last_words(log: Path) -> str:
+    """The last line of a log that says something."""
+    lines = log.read_text(errors="replace").splitlines()
+    # OpenStack's loggers end a traceback with a line of nothing but its prefix.
+    said = (line.strip() for line in reversed(lines) if not _EMPTY.fullmatch(line))
+    return next(said, "it said nothing")
 
 
 def wait_until(
@@ -89,9 +93,9 @@ def wait_until(
     while not ready():
         for process in watched:
             if process.pid() is None:
+                log = process.layout.log(process.name)
                 raise CloudError(
-                    f"{process.name} died: {process.last_words()} "
-                    f"(more in {process.layout.log(process.name)})"
+                    f"{process.name} died: {last_words(log)} (more in {log})"
                 )
         if time.monotonic() > deadline:
             raise CloudError(f"waited {seconds:g} seconds for {what}")

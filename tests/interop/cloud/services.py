@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import getpass
+import grp
 import os
+import pwd
 import shutil
 import sqlite3
 import sys
@@ -246,7 +247,7 @@ class Services:
         done.touch()
 
     def _make_keystone(self) -> None:
-        keys = ("--keystone-user", _whoami(), "--keystone-group", _whoami())
+        keys = ("--keystone-user", _user(), "--keystone-group", _group())
         self._manage("keystone", "fernet_setup", *keys)
         self._manage("keystone", "credential_setup", *keys)
         self._manage("keystone", "db_sync")
@@ -281,5 +282,9 @@ def _let_readers_read(path: Path) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
 
 
-def _whoami() -> str:
-    return getpass.getuser()
+def _user() -> str:
+    return pwd.getpwuid(os.geteuid()).pw_name
+
+
+def _group() -> str:
+    return grp.getgrgid(os.getegid()).gr_name

@@ -122,6 +122,10 @@ class SharedClient:
         with self.throttle.turn():
             return self._client.request(url, method, **options)
 
+    def in_step(self, other: Any) -> SharedClient:
+        """Share another client of the same session; busy services slow both down."""
+        return SharedClient(other, self.throttle)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
 
@@ -130,8 +134,10 @@ def share(client: Any, workers: int = WORKERS) -> SharedClient:
     """Prepare a novaclient ``SessionClient`` for so many threads.
 
     Its session gets room for as many connections, and a token, so that not each
-    thread asks for one.
+    thread asks for one. One that is prepared already stays as it is.
     """
+    if isinstance(client, SharedClient):
+        return client
     client.session.get_token(client.auth)
     for adapter in set(client.session.session.adapters.values()):
         adapter.close()

@@ -90,7 +90,7 @@ class FleetReader:
     def of(cls, cs: Any) -> FleetReader:
         """Return the reader of the cloud of a novaclient client."""
         shared = SimpleNamespace(client=share(cs.client))
-        return cls(ScheduledImagesManager(shared), image_store(cs))
+        return cls(ScheduledImagesManager(shared), image_store(shared))
 
     def read(
         self,
@@ -111,14 +111,21 @@ class FleetReader:
         listing = self._list(enabled, wanted)
         servers = self._servers(listing, enabled)
         images = self._images(servers)
-        servers = self._doubtless(servers, images, listing, max_age)
+
+        def judged(server: FleetServer) -> Standing:
+            return standing(server, images[server.id], listing.now, max_age)
+
+        found = {server.id: judged(server) for server in servers}
+        if listing.shows_schedules and not listing.shows_days:
+            open_ = [each.server for each in found.values() if _may_be_weekly(each)]
+            for server in open_:
+                del found[server.id]
+            asked = self._ask(open_, open_)
+            found.update((server.id, judged(server)) for server in asked)
+        standings = found.values()
         return Fleet(
             listing.now,
-            [
-                standing(server, images.get(server.id, ()), listing.now, max_age)
-                for server in servers
-                if enabled is None or _may_be(server, enabled)
-            ],
+            [each for each in standings if enabled is None or _is(each, enabled)],
         )
 
     # -- servers
@@ -187,30 +194,6 @@ class FleetReader:
         run(open_, self.schedules.get, learn)
         return [server for server in known.values() if server is not None]
 
-    def _doubtless(
-        self,
-        servers: list[FleetServer],
-        images: dict[str, list[ServerImage]],
-        listing: _Listing,
-        max_age: timedelta,
-    ) -> list[FleetServer]:
-        """Make sure that what seems to be late is not just weekly.
-
-        A list that shows schedules need not show their days. Nor is one asked
-        for where it changes nothing: where a fresh daily image is there.
-        """
-        if listing.shows_days or not listing.shows_schedules:
-            return servers
-        open_ = []
-        for server in servers:
-            if server.schedule is None or server.schedule.day_of_week:
-                continue
-            found = standing(server, images.get(server.id, ()), listing.now, max_age)
-            newest = found.newest
-            if newest is None or named_weekly(newest) or found.stale:
-                open_.append(server)
-        return self._ask(servers, open_)
-
     # -- images
 
     def _images(self, servers: Iterable[FleetServer]) -> dict[str, list[ServerImage]]:
@@ -241,11 +224,11 @@ def server_pages(
     """
     query = {} if enabled is None else {ATTRIBUTE: enabled}
     try:
-        yield from compute.pages(url, query, next_page)
+        yield from compute.pages(url, query, next_page, ahead=True)
     except exceptions.BadRequest:
         if enabled is None:
             raise
-        yield from compute.pages(url, {}, next_page)
+        yield from compute.pages(url, {}, next_page, ahead=True)
 
 
 def regions(cs: Any) -> list[str]:
@@ -274,7 +257,21 @@ def in_region(cs: Any, region: str) -> Any:
     return SimpleNamespace(client=client)
 
 
-def _may_be(server: FleetServer, enabled: bool) -> bool:
+def _may_be_weekly(found: Standing) -> bool:
+    """Whether the day that a list does not show could make a difference.
+
+    Not if a fresh daily image is there. What seems late must not be called so
+    because of a misunderstanding.
+    """
+    schedule = found.server.schedule
+    if schedule is None or schedule.day_of_week:
+        return False
+    return found.newest is None or found.stale or named_weekly(found.newest)
+
+
+def _is(found: Standing, enabled: bool) -> bool:
+    """Whether the server is, or may be, one that has a schedule, or has none."""
+    server = found.server
     return server.problem is not None or (server.schedule is not None) == enabled
 
 

@@ -8,9 +8,12 @@ client handed in, so several threads may use one :class:`Transport`.
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -78,7 +81,9 @@ def sibling(client: Any, **options: Any) -> Any:
         **{"region_name": client.region_name, **options},
     )
     new.times = client.times
-    return new
+    # Where threads share the other one, they share this one as well.
+    in_step = getattr(client, "in_step", None)
+    return in_step(new) if in_step else new
 
 
 @dataclass(frozen=True)
@@ -260,25 +265,41 @@ class Transport:
         return self.send("GET", path, query=query)
 
     def pages(
-        self, path: str, query: Mapping[str, Any], link: Callable[[Answer], str | None]
+        self,
+        path: str,
+        query: Mapping[str, Any],
+        link: Callable[[Answer], str | None],
+        *,
+        ahead: bool = False,
     ) -> Iterator[Answer]:
         """Yield page after page; ``link`` finds the address of the next one in one.
 
         Of that address only the query is used: a token goes nowhere but to the
         service it is for.
+
+        :param ahead: ask for the next page while the caller is busy with one; for
+            those who read to the end.
         """
         text = urlencode(query)
         seen = set()
+        answer = self._page(path, text)
         while True:
-            answer = self.get(f"{path}?{text}" if text else path).checked()
-            yield answer
             following = link(answer)
             if following is None:
+                yield answer
                 return
             seen.add(text)
             text = urlsplit(following).query
             if text in seen:
+                yield answer
                 raise answer.unexpected("its next page is one that was read before")
+            page: Callable[[], Answer] = partial(self._page, path, text)
+            page = _begun(page) if ahead else page
+            yield answer
+            answer = page()
+
+    def _page(self, path: str, query: str) -> Answer:
+        return self.get(f"{path}?{query}" if query else path).checked()
 
     def _once(
         self,
@@ -294,6 +315,21 @@ class Transport:
         url = f"{path}?{urlencode(query)}" if query else path
         response, content = self.client.request(url, method, **options)
         return Answer(self.service, method, url, response, content)
+
+
+def _begun(call: Callable[[], Answer]) -> Callable[[], Answer]:
+    """Begin a call in another thread; return how to wait for its result."""
+    result: Future[Answer] = Future()
+
+    def work() -> None:
+        try:
+            result.set_result(call())
+        except BaseException as error:
+            result.set_exception(error)
+
+    # A daemon: a program that ends does not wait for a page that nobody reads.
+    threading.Thread(target=work, daemon=True).start()
+    return result.result
 
 
 def _wait(answer: Answer, clock: Callable[[], float]) -> float | None:

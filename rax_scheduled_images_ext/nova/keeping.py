@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import schedules
 from .commands import (
+    LOG,
     argument,
     attempt,
     checked,
@@ -17,11 +18,14 @@ from .commands import (
     usage_error,
 )
 from .images import failed_delete
+from .servers import Chosen, each_server, failure, servers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    from ..concurrency import Outcome
     from ..keeping import Keeper
+    from ..keeping import Outcome as KeptOutcome
     from ..retention import Verdict
     from .fates import Plan, Pruned
 
@@ -46,7 +50,18 @@ def keeper(cs: Any) -> Keeper:
     from ..images import image_store
     from ..keeping import Keeper
 
-    return Keeper(cs.scheduled_images, image_store(cs))
+    return Keeper(schedules.ScheduledImagesManager(cs), image_store(cs))
+
+
+def in_step(cs: Any, number: int) -> Any:
+    """Return what stands for a novaclient client, for so many servers at once."""
+    if number == 1:
+        return cs
+    from types import SimpleNamespace
+
+    from ..concurrency import share
+
+    return SimpleNamespace(client=share(cs.client))
 
 
 @form
@@ -69,7 +84,11 @@ def do_scheduled_images_image_list(cs: Any, args: Any) -> None:
 def do_scheduled_images_protect(cs: Any, args: Any) -> None:
     """Keep images for good: they are neither counted nor deleted any more."""
     kept = keeper(cs)
-    finish(attempt(args.image, lambda image: kept.protect(kept.images.find(image))))
+
+    def protect(wanted: str) -> None:
+        kept.protect(kept.images.find(wanted))
+
+    finish(attempt(args.image, protect, _naming(args.image)))
 
 
 @images
@@ -77,17 +96,22 @@ def do_scheduled_images_unprotect(cs: Any, args: Any) -> None:
     """Hand images back to their schedule, and tell which one goes next."""
     kept = keeper(cs)
     # In the order given, each once.
-    servers: dict[str, None] = {}
+    touched: dict[str, None] = {}
 
     def unprotect(wanted: str) -> None:
         image = kept.images.find(wanted)
         kept.unprotect(image)
-        servers[str(image.server_id)] = None
+        touched[str(image.server_id)] = None
 
-    done = attempt(args.image, unprotect)
-    for server_id in servers:
+    done = attempt(args.image, unprotect, _naming(args.image))
+    for server_id in touched:
         print(_next(kept, server_id), file=sys.stderr)
     finish(done)
+
+
+def _naming(wanted: Sequence[str]) -> Callable[[str, Exception], str]:
+    """Return what makes the lines of failures; among several they name the image."""
+    return lambda image, error: failure(Chosen(image), error, len(wanted))
 
 
 def _next(kept: Keeper, server_id: str) -> str:
@@ -126,13 +150,7 @@ def _next(kept: Keeper, server_id: str) -> str:
     help="Do not ask. Needed where there is no terminal to ask on.",
 )
 @form
-@argument(
-    "server",
-    metavar="<server>",
-    nargs="+",
-    type=checked(name_or_id),
-    help="Name or ID of server(s).",
-)
+@servers
 def do_scheduled_images_prune(cs: Any, args: Any) -> None:
     """Delete now what the retention would delete with the next scheduled image."""
     from . import fates
@@ -144,6 +162,7 @@ def do_scheduled_images_prune(cs: Any, args: Any) -> None:
             "there is no terminal to ask on: say --yes to delete, or --dry-run to see"
             " what would go",
         )
+    cs = in_step(cs, len(args.server))
     kept = keeper(cs)
     plans, done = _plans(cs, kept, args)
     rows = [
@@ -161,7 +180,7 @@ def do_scheduled_images_prune(cs: Any, args: Any) -> None:
             # The answer may have taken long: what goes must still be to go.
             fresh, still = _plans(cs, kept, args)
             plans, done = [plan.within(plans) for plan in fresh], done and still
-        done = _prune(kept, plans, args.format) and done
+        done = _prune(plans, kept, args.format) and done
     finish(done)
 
 
@@ -170,13 +189,15 @@ def _plans(cs: Any, kept: Keeper, args: Any) -> tuple[list[Plan], bool]:
     from .fates import Plan
 
     plans: dict[str, Plan] = {}
-    plan_of = on_server(cs, lambda id_: (id_, kept.plan(id_, args.keep)))
 
-    def add(server: str) -> None:
-        server_id, verdicts = plan_of(server)
-        plans.setdefault(server_id, Plan(server, server_id, verdicts))
+    def plan(_manager: object, server_id: str) -> tuple[str, list[Verdict]]:
+        return server_id, kept.plan(server_id, args.keep)
 
-    done = attempt(args.server, add)
+    def add(server: Chosen, found: tuple[str, list[Verdict]]) -> None:
+        plans.setdefault(found[0], Plan(server.label, *found))
+
+    chosen = [Chosen(server) for server in args.server]
+    done = each_server(cs, chosen, plan, add)
     return list(plans.values()), done
 
 
@@ -192,39 +213,71 @@ def _ask(rows: Sequence[Pruned]) -> None:
         raise SystemExit(1)
 
 
-def _prune(kept: Keeper, plans: Iterable[Plan], form_name: str) -> bool:
-    """Carry plans out; print what was done, even if only part of it could be."""
+def _prune(plans: Sequence[Plan], kept: Keeper, form_name: str) -> bool:
+    """Carry plans out; print what was done, even if only part of it could be.
+
+    Servers are pruned side by side, the images of each one by one.
+    """
+    from ..concurrency import Interrupted, run
     from .fates import Pruned, print_pruned
 
-    rows: list[Pruned] = []
+    rows: dict[str, list[Pruned]] = {plan.server_id: [] for plan in plans}
+    done = True
 
-    def delete(item: tuple[str, Verdict]) -> None:
-        server, verdict = item
-        rows.append(Pruned.done(server, kept.delete(verdict)))
+    def delete(item: tuple[Plan, Verdict]) -> KeptOutcome:
+        return kept.delete(item[1])
 
-    def failed(item: tuple[str, Verdict], error: Exception) -> str:
-        server, verdict = item
-        rows.append(Pruned.failed(server, verdict, error))
-        return failed_delete(verdict.image.id, error)
+    def told(outcome: Outcome[tuple[Plan, Verdict], KeptOutcome]) -> None:
+        nonlocal done
+        plan, verdict = outcome.item
+        if outcome.value is not None:
+            rows[plan.server_id].append(Pruned.done(plan.server, outcome.value))
+        elif outcome.error is not None:
+            failed = Pruned.failed(plan.server, verdict, outcome.error)
+            rows[plan.server_id].append(failed)
+            line = failed_delete(verdict.image.id, outcome.error)
+            LOG.debug("%s", outcome.error, exc_info=outcome.error)
+            print(" ".join(line.splitlines()), file=sys.stderr)
+            done = False
 
-    items = [(plan.server, verdict) for plan in plans for verdict in plan.verdicts]
     try:
-        return attempt(items, delete, failed)
+        for items in _rounds(plans):
+            run(items, delete, told)
+    except Interrupted as interrupted:
+        for _, verdict in interrupted.unknown:
+            text = f"Not known whether deleted: image {verdict.image.id}"
+            print(text, file=sys.stderr)
+        raise
     finally:
-        print_pruned(rows, form_name)
+        print_pruned([row for each in rows.values() for row in each], form_name)
+    return done
 
 
-def forecast(cs: Any, servers: Iterable[str], new: schedules.ImageSchedule) -> None:
-    """Print what a schedule would change of servers, and which images would go."""
+def _rounds(plans: Sequence[Plan]) -> Iterator[list[tuple[Plan, Verdict]]]:
+    """Yield what may go side by side: the oldest of each server, then the next."""
+    for place in range(max((len(plan.verdicts) for plan in plans), default=0)):
+        yield [(p, p.verdicts[place]) for p in plans if place < len(p.verdicts)]
+
+
+def forecast(cs: Any, chosen: Sequence[Chosen], new: schedules.ImageSchedule) -> bool:
+    """Print what a schedule would change of servers, and which images would go.
+
+    Returns whether all could be told.
+    """
     from .fates import print_forecast
 
+    cs = in_step(cs, len(chosen))
     kept = keeper(cs)
-    foresee = on_server(
-        cs, lambda id_: (kept.schedule(id_), kept.forecast(id_, new.retention))
-    )
 
-    def show(server: str) -> None:
-        old, going = foresee(server)
-        print_forecast(server, old, new, going)
+    def foresee(
+        _manager: object, server_id: str
+    ) -> tuple[schedules.ImageSchedule | None, list[Verdict]]:
+        return kept.schedule(server_id), kept.forecast(server_id, new.retention)
 
-    finish(attempt(servers, show))
+    def tell(
+        server: Chosen, found: tuple[schedules.ImageSchedule | None, list[Verdict]]
+    ) -> None:
+        old, going = found
+        print_forecast(server.label, old, new, going)
+
+    return each_server(cs, chosen, foresee, tell)

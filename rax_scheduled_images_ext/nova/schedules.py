@@ -44,7 +44,7 @@ def do_scheduled_images_enable(cs: Any, args: Any) -> None:
         from .keeping import forecast
 
         new = schedules.ImageSchedule(retention, args.day_of_week)
-        forecast(cs, [server.id or server.label for server in chosen], new)
+        finish(forecast(cs, chosen, new))
         return
 
     def enable(manager: schedules.ScheduledImagesManager, server_id: str) -> None:

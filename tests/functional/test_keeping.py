@@ -22,6 +22,7 @@ from rax_scheduled_images_ext.images import MARKER_KEY, MARKER_VALUE, ServerImag
 from rax_scheduled_images_ext.retention import judge, surplus
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.environment import client_environment
+from rax_scheduled_images_ext.sandbox.fixture import Requests
 from rax_scheduled_images_ext.sandbox.models import ImageQuery
 from rax_scheduled_images_ext.sandbox.service import as_server_image
 from rax_scheduled_images_ext.sandbox.tour import SETTINGS
@@ -371,6 +372,7 @@ class TestProtect:
             result = run(command, odd, bare, "Debian 12 (Bookworm)", "nothing", week[0])
             assert (result.status, result.out) == (1, "")
             lines = result.err.splitlines()
+            assert lines[2].startswith("ERROR (CommandError): Debian 12 (Bookworm): ")
             base = re.escape("is not a snapshot of a server")
             assert lines[:2] == [
                 f"ERROR (CommandError): Image {odd} is not a snapshot of a server: its"
@@ -782,6 +784,25 @@ class TestPrune:
         assert number > 4
         assert set(ids(cloud)) == stays | {goes[1]}
 
+    @one_face
+    def test_killed_at_many_servers_none_has_lost_what_stays(
+        self, cloud: Sandbox, nova: Any, week: list[str]
+    ) -> None:
+        servers = {name: id_of(cloud, name) for name in ("myserver", "web1", "db1")}
+        for name in servers:
+            nova.ok("scheduled-images-enable", name, "9")
+        cloud.advance("12d")
+        for number in range(2, 14, 2):
+            first = {name: images(cloud, id_) for name, id_ in servers.items()}
+            killed_at(cloud, number, "prune", "--keep", "2", "--yes", *servers)
+            for name, id_ in servers.items():
+                there = {image.id for image in images(cloud, id_)}
+                gone = {image.id for image in first[name] if image.id not in there}
+                able = [image.id for image in surplus(first[name], id_, 2)]
+                assert gone == set(able[: len(gone)])
+        nova.ok("scheduled-images-prune", "--keep", "2", "--yes", *servers)
+        assert [len(images(cloud, id_)) for id_ in servers.values()] == [2, 2, 2]
+
     def test_interrupted_it_tells_what_it_has_done(
         self, run: Run, cloud: Sandbox, week: list[str]
     ) -> None:
@@ -799,9 +820,36 @@ class TestPrune:
                 *("--format", "value"),
             )
         assert result.status == 130
-        assert result.err == "... terminating nova client\n"
+        assert result.err == (
+            f"Not known whether deleted: image {week[1]}\n... terminating nova client\n"
+        )
         assert [line.split("\t")[1] for line in result.out.splitlines()] == week[:1]
         assert ids(cloud) == week[1:]
+
+
+def killed_at(cloud: Sandbox, number: int, *argv: str) -> None:
+    """Kill a command at a request about one image, when its answer is to leave."""
+    nova = Path(sys.executable).with_name("nova")
+
+    class Killing(Requests):
+        def append(self, seen: Any) -> None:
+            super().append(seen)
+            if re.search(r"/images/[0-9a-f-]{36}$", seen.path):
+                self.count += 1
+                if self.count == number:
+                    process.kill()
+
+        count = 0
+
+    with mock.patch.object(cloud, "requests", Killing()):
+        process = subprocess.Popen(
+            [nova, f"scheduled-images-{argv[0]}", *argv[1:]],
+            env=client_environment(cloud.env()),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        assert process.wait(timeout=60) == -9
 
 
 def pruned(run: Run, number: int, answered: bool, *argv: str) -> bool:

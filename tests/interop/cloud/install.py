@@ -55,14 +55,15 @@ def missing() -> list[str]:
     lacks = []
     if not Path("/proc/self/stat").exists():
         lacks.append("processes are told apart by /proc, which only Linux has")
-    if shutil.which("apt-get") is None:
+    apt = shutil.which("apt-get")
+    if apt is None:
         lacks.append(
             "RabbitMQ is taken from Debian's packages, and there is no apt-get here"
         )
-    elif find_python() is None and os.geteuid() != 0:
+    if find_python() is None and (apt is None or os.geteuid() != 0):
         lacks.append(
             f"no Python {PYTHON} that can make virtual environments, not on PATH nor "
-            f"in ~/.pyenv, and only root could install {PYTHON_PACKAGE}"
+            f"in ~/.pyenv, and only root could install {PYTHON_PACKAGE} with apt-get"
         )
     return lacks
 

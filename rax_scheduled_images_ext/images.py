@@ -6,7 +6,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime
 from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
@@ -232,7 +232,7 @@ def read_time(text: object) -> datetime | None:
     if not found:
         return None
     try:
-        return datetime.fromisoformat(found[1]).replace(tzinfo=timezone.utc)
+        return datetime.fromisoformat(f"{found[1]}+00:00")
     except ValueError:
         return None
 

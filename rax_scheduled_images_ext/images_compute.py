@@ -95,7 +95,10 @@ class ComputeImages(ImageStore):
         if snapshots:
             query["type"] = SNAPSHOT
         # Of the filters on metadata the proxy breaks the one by the marker.
-        for answer in self.transport.pages("/images/detail", query, _next_page):
+        pages = self.transport.pages(
+            "/images/detail", query, _next_page, ahead=snapshots
+        )
+        for answer in pages:
             for image in answer.parts("images"):
                 yield _image(answer, image)
 

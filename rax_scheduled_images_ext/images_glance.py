@@ -123,7 +123,8 @@ class GlanceImages(ImageStore):
             query[MARKER_KEY] = MARKER_VALUE
         if snapshots:
             query[TYPE_KEY] = SNAPSHOT
-        for answer in self.transport.pages("/images", query, _next_page):
+        pages = self.transport.pages("/images", query, _next_page, ahead=snapshots)
+        for answer in pages:
             for image in answer.parts("images"):
                 yield _image(answer, image)
 

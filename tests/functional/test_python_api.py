@@ -315,11 +315,12 @@ def test_the_version_is_the_distributions() -> None:
 
 IMPORTS = """
 import sys
+from importlib.metadata import entry_points
 import novaclient.shell, novaclient.client, novaclient.v2.client, novaclient.v2.shell
 before = set(sys.modules)
-import rax_scheduled_images_ext.nova.schedules
-import rax_scheduled_images_ext.nova.images
-import rax_scheduled_images_ext.nova.legacy
+for point in entry_points(group="novaclient.extension"):
+    if point.value.startswith("rax_scheduled_images_ext."):
+        point.load()
 print(*sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
 """
 

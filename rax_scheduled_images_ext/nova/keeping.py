@@ -127,7 +127,8 @@ def _next(kept: Keeper, server_id: str) -> str:
     except NoSuchServer:
         return f"Nothing goes of server {server_id}: it does not exist any more"
     except Exception as error:
-        return f"What goes next of server {server_id} is not known: {error}"
+        why = " ".join(str(error).split())
+        return f"What goes next of server {server_id} is not known: {why}"
 
 
 @argument(

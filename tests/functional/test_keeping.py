@@ -36,9 +36,9 @@ Run = Callable[..., Any]
 one_face = pytest.mark.parametrize("cloud", ["openstack"], indirect=True)
 
 
-@pytest.fixture(params=["openstack", "rackspace", "compute's proxy"])
+@pytest.fixture(params=["openstack", "compute's proxy"])
 def cloud(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    """Both faces, and a catalog that has no image service."""
+    """OpenStack's face, and Rackspace's with a catalog without an image service."""
     like = "openstack" if request.param == "openstack" else "rackspace"
     with Sandbox(like=like, speed=0, start=1767225600.0) as sandbox:
         yield sandbox
@@ -143,6 +143,7 @@ class TestImageList:
         assert (rows[0][4], rows[0][6]) == ("ACTIVE", "number 1 of the newest 7")
         assert rows[-1][6] == "last of the newest 7"
 
+    @one_face
     def test_what_is_said_comes_true(
         self, run: Run, cloud: Sandbox, week: list[str]
     ) -> None:
@@ -387,6 +388,7 @@ class TestProtect:
             protected = command == "scheduled-images-protect"
             assert (PROTECTED_KEY in metadata(cloud, week[0])) is protected
 
+    @one_face
     def test_a_marker_that_was_taken_away_by_hand_is_put_back(
         self, run: Run, cloud: Sandbox, week: list[str]
     ) -> None:
@@ -411,6 +413,7 @@ class TestProtect:
         )
         assert metadata(cloud, own.id) == own.metadata
 
+    @one_face
     def test_another_marker_is_left_alone(
         self, run: Run, cloud: Sandbox, week: list[str]
     ) -> None:
@@ -462,6 +465,7 @@ class TestProtect:
             f"What goes next of server {MYSERVER} is not known: "
         )
 
+    @one_face
     def test_who_may_not(self, run: Run, cloud: Sandbox, week: list[str]) -> None:
         before = metadata(cloud, week[0])
         result = run("scheduled-images-protect", week[0], user="observer")
@@ -549,6 +553,7 @@ class TestPrune:
         assert table.count("| deleted | older than the newest 3 |") == 4
         assert ids(cloud) == week[4:]
 
+    @one_face
     def test_a_number_of_its_own(
         self, run: Run, cloud: Sandbox, week: list[str]
     ) -> None:
@@ -556,6 +561,7 @@ class TestPrune:
         out(run("scheduled-images-prune", "--yes", "--keep", "5", "myserver"))
         assert ids(cloud) == week[2:]
 
+    @one_face
     def test_a_dry_run_changes_nothing(
         self, run: Run, cloud: Sandbox, week: list[str]
     ) -> None:
@@ -571,6 +577,7 @@ class TestPrune:
         assert not changes(cloud)
         assert ids(cloud) == week
 
+    @one_face
     def test_the_plan_is_what_is_done(
         self, run: Run, cloud: Sandbox, week: list[str]
     ) -> None:
@@ -597,16 +604,17 @@ class TestPrune:
         assert ids(cloud) == week
 
     @one_face
-    @pytest.mark.parametrize("keep", ["0", "-1", "65536", "1.5", "abc", ""])
     def test_what_cannot_be_kept(
-        self, run: Run, cloud: Sandbox, week: list[str], keep: str
+        self, run: Run, cloud: Sandbox, week: list[str]
     ) -> None:
-        result = run("scheduled-images-prune", "--yes", f"--keep={keep}", "myserver")
-        assert (result.status, result.out) == (2, "")
-        assert (
-            f"error: argument --keep: '{keep}' is not a retention: a whole number from"
-            " 1 to 65535\n" in result.err
-        )
+        for keep in ("0", "-1", "65536", "1.5", "abc", ""):
+            argv = ("scheduled-images-prune", "--yes", f"--keep={keep}", "myserver")
+            result = run(*argv)
+            assert (result.status, result.out) == (2, "")
+            assert (
+                f"error: argument --keep: '{keep}' is not a retention: a whole number"
+                " from 1 to 65535\n" in result.err
+            )
         assert ids(cloud) == week
 
     @one_face
@@ -682,77 +690,52 @@ class TestPrune:
         # It takes one of the places that the retention gives while it is new.
         assert len(changes(cloud)) == (3 if proxied else 2)
 
-    @pytest.mark.parametrize(
-        ("status", "word"),
-        [("403 Forbidden", "no"), ("409 Conflict", "in use"), ("500 Oops", "oops")],
-    )
-    def test_what_is_refused_stops_nothing(
-        self,
-        run: Run,
-        cloud: Sandbox,
-        front: Misbehaving,
-        week: list[str],
-        status: str,
-        word: str,
-    ) -> None:
-        answer = json_answer(status, json.dumps({"error": {"message": word}}))
-        front.answer("DELETE", week[0], answer)
-        result = run("scheduled-images-prune", "--yes", "--keep", "5", "myserver")
-        assert result.status == 1
-        assert result.err == (
-            f"Delete for image {week[0]} failed: {word} (HTTP {status[:3]})\n"
-        )
-        assert ids(cloud) == [week[0], *week[2:]]
-
-    def test_what_cannot_be_read_again_is_not_deleted(
+    def test_what_is_refused_or_unreadable_stops_nothing(
         self, run: Run, cloud: Sandbox, front: Misbehaving, week: list[str]
     ) -> None:
-        front.answer("GET", f"/images/{week[0]}", page("200 OK"))
-        result = run("scheduled-images-prune", "--yes", "--keep", "5", "myserver")
+        refusals = ["403 Forbidden", "409 Conflict", "500 Oops"]
+        for image_id, status in zip(week, refusals, strict=False):
+            body = json.dumps({"error": {"message": "so it is"}})
+            front.answer("DELETE", image_id, json_answer(status, body))
+        front.answer("GET", f"/images/{week[3]}", page("200 OK"))
+        result = run("scheduled-images-prune", "--yes", "--keep", "2", "myserver")
         assert result.status == 1
-        assert "the content is text/html, not a JSON object" in result.err
-        assert ids(cloud) == [week[0], *week[2:]]
+        lines = result.err.splitlines()
+        assert lines[:3] == [
+            f"Delete for image {image_id} failed: so it is (HTTP {status[:3]})"
+            for image_id, status in zip(week, refusals, strict=False)
+        ]
+        assert lines[3].startswith(f"Delete for image {week[3]} failed: ")
+        assert lines[3].endswith("the content is text/html, not a JSON object")
+        # What cannot be read again is not deleted; the last one could be.
+        assert ids(cloud) == [*week[:4], *week[5:]]
 
-    @pytest.mark.parametrize(
-        ("meanwhile", "reason"),
-        [
-            ({"marks": {MARKER_KEY: None}}, "not a scheduled image"),
-            ({"marks": {MARKER_KEY: "me"}}, "marked 'me'"),
-            ({"marks": {"instance_uuid": NOBODY}}, "not an image of this server"),
-            ({"status": "saving"}, "SAVING, not ACTIVE"),
-            ({"delete": True}, None),
-        ],
-    )
-    def test_what_has_changed_since_stays(
-        self,
-        run: Run,
-        cloud: Sandbox,
-        week: list[str],
-        meanwhile: dict[str, Any],
-        reason: str | None,
+    def test_what_has_changed_since_the_plan_stays(
+        self, run: Run, cloud: Sandbox, week: list[str]
     ) -> None:
-        """The images change right after the plan was made of them."""
+        def meanwhile() -> None:
+            mark(cloud, week[0], **{MARKER_KEY: None})
+            mark(cloud, week[1], **{MARKER_KEY: "me"})
+            mark(cloud, week[2], instance_uuid=NOBODY)
+            change(cloud, week[3], status="saving")
+            with cloud.cloud.transaction():
+                cloud.cloud.region(cloud.regions[0]).delete_image(week[4])
 
-        def between() -> None:
-            if "marks" in meanwhile:
-                mark(cloud, week[0], **meanwhile["marks"])
-            elif "status" in meanwhile:
-                change(cloud, week[0], status="saving")
-            else:
-                with cloud.cloud.transaction():
-                    cloud.cloud.region(cloud.regions[0]).delete_image(week[0])
-
-        argv = ("scheduled-images-prune", "--yes", "--keep", "5", "--format", "json")
-        with after_the_list(between):
+        argv = ("scheduled-images-prune", "--yes", "--keep", "1", "--format", "json")
+        with after_the_list(meanwhile):
             result = run(*argv, "myserver")
         rows = data(result)
         assert (result.status, result.err) == (0, "")
-        assert [row["action"] for row in rows] == ["skipped", "deleted"]
-        gone = ("already gone", "DELETED, not ACTIVE")
-        assert rows[0]["reason"] == reason if reason else rows[0]["reason"] in gone
-        with cloud.cloud.transaction():
-            there = cloud.cloud.region(cloud.regions[0]).images(ImageQuery())
-        assert (week[0] in [image.id for image in there]) is bool(reason)
+        assert [row["action"] for row in rows] == [*["skipped"] * 5, "deleted"]
+        assert [row["reason"] for row in rows[:4]] == [
+            "not a scheduled image",
+            "marked 'me'",
+            "not an image of this server",
+            "SAVING, not ACTIVE",
+        ]
+        assert rows[4]["reason"] in ("already gone", "DELETED, not ACTIVE")
+        assert ids(cloud) == [week[0], week[1], week[3], week[6]]
+        assert [image.id for image in images(cloud, NOBODY)] == [week[2]]
 
     @pytest.mark.parametrize("answered", [False, True])
     def test_interrupted_at_any_request_it_has_deleted_nothing_that_stays(
@@ -896,9 +879,8 @@ class TestAsking:
         return process.returncode, printed, said.decode().replace("\r", "")
 
     @one_face
-    @pytest.mark.parametrize("answer", ["y\n", "Yes\n"])
-    def test_yes(self, cloud: Sandbox, week: list[str], answer: str) -> None:
-        status, printed, said = self.ask(cloud, answer, "--keep", "5", "myserver")
+    def test_yes(self, cloud: Sandbox, week: list[str]) -> None:
+        status, printed, said = self.ask(cloud, "Yes\n", "--keep", "5", "myserver")
         assert status == 0
         for text in (printed, said):
             assert re.findall(r" ([0-9a-f-]{36}) ", text) == week[:2]
@@ -907,7 +889,7 @@ class TestAsking:
         assert ids(cloud) == week[2:]
 
     @one_face
-    @pytest.mark.parametrize("answer", ["\n", "n\n", "yep\n", "\x04"])
+    @pytest.mark.parametrize("answer", ["yep\n", "\x04"])
     def test_no(self, cloud: Sandbox, week: list[str], answer: str) -> None:
         status, printed, said = self.ask(cloud, answer, "--keep", "5", "myserver")
         assert (status, printed) == (1, "")

@@ -114,7 +114,7 @@ def pictures(draw: st.DrawFn, number: int) -> ServerImage:
     )
 
 
-image_sets = st.integers(0, 15).flatmap(
+image_sets = st.integers(0, 9).flatmap(
     lambda count: st.tuples(*(pictures(number) for number in range(count)))
 )
 retentions = st.integers(1, 6)

@@ -231,9 +231,15 @@ def server_pages(
         yield from compute.pages(url, {}, next_page, ahead=True)
 
 
-def regions(cs: Any) -> list[str]:
+def in_regions(cs: Any) -> dict[str, Any]:
+    """Return what stands for a novaclient client in each region of the catalog."""
+    # Shared here, once, because the regions are read side by side.
+    client = share(cs.client)
+    return {region: _in_region(client, region) for region in _regions(client)}
+
+
+def _regions(client: Any) -> list[str]:
     """Return the names of the regions that the catalog of the user's token lists."""
-    client = cs.client
     auth = client.auth or client.session.auth
     catalog = auth.get_access(client.session).service_catalog
     found = catalog.get_endpoints_data(
@@ -245,16 +251,15 @@ def regions(cs: Any) -> list[str]:
     return sorted({name for name in names if name})
 
 
-def in_region(cs: Any, region: str) -> Any:
-    """Return what stands for a novaclient client of the same user in a region."""
-    client = sibling(
-        cs.client,
-        service_type=cs.client.service_type,
-        service_name=cs.client.service_name,
-        api_version=cs.client.api_version,
+def _in_region(client: Any, region: str) -> Any:
+    there = sibling(
+        client,
+        service_type=client.service_type,
+        service_name=client.service_name,
+        api_version=client.api_version,
         region_name=region,
     )
-    return SimpleNamespace(client=client)
+    return SimpleNamespace(client=there)
 
 
 def _may_be_weekly(found: Standing) -> bool:

@@ -78,7 +78,7 @@ def max_age(text: str) -> timedelta:
 def do_scheduled_images_list(cs: Any, args: Any) -> None:
     """List servers with their schedules and how it stands with their images."""
     from ..concurrency import run
-    from ..fleet import FleetReader, in_region, regions
+    from ..fleet import FleetReader, in_regions
     from .standings import Row, columns
     from .views import print_rows
 
@@ -88,11 +88,9 @@ def do_scheduled_images_list(cs: Any, args: Any) -> None:
         )
     enabled = args.enabled or (False if args.disabled else None)
     limit = max_age(MAX_AGE)
-    clouds: dict[str | None, Any] = {None: cs}
-    if args.all_regions:
-        clouds = {name: in_region(cs, name) for name in regions(cs)}
+    clouds = in_regions(cs) if args.all_regions else {"": cs}
 
-    def read(region: str | None) -> Fleet:
+    def read(region: str) -> Fleet:
         reader = FleetReader.of(clouds[region])
         return reader.read(limit, enabled=enabled, wanted=_wanted(args))
 
@@ -100,7 +98,7 @@ def do_scheduled_images_list(cs: Any, args: Any) -> None:
     now = []
     done = True
 
-    def told(outcome: Outcome[str | None, Fleet]) -> None:
+    def told(outcome: Outcome[str, Fleet]) -> None:
         nonlocal done
         region, fleet = outcome.item, outcome.value
         if fleet is None:
@@ -110,7 +108,7 @@ def do_scheduled_images_list(cs: Any, args: Any) -> None:
             done = False
             return
         now.append(fleet.now)
-        rows.extend(Row(region, standing) for standing in fleet.standings)
+        rows.extend(Row(region or None, standing) for standing in fleet.standings)
 
     run(list(clouds), read, told)
     rows.sort(key=lambda row: (row.region or "", row.server.name, row.server.id))

@@ -88,11 +88,13 @@ class GlanceImages(ImageStore):
         pointers = {key: _pointer(key) for key in removals}
         known = self._known(image)
         for _ in range(_RACES):
-            changes = added + [
+            removed = [
                 {"op": "remove", "path": pointer}
                 for key, pointer in pointers.items()
                 if key in known.metadata
             ]
+            # In this order, for an image that has as many as it may.
+            changes = removed + added
             if not changes:
                 return
             answer = self._patch(known.id, changes)

@@ -6,6 +6,7 @@ The rules are :mod:`.retention`'s and the words :mod:`.fates`'s.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from .errors import (
     ImageProtected,
@@ -81,10 +82,19 @@ class Keeper:
     def judged(self, server_id: str) -> list[Verdict]:
         """Say of each image of a server what becomes of it, newest first.
 
-        :raises NoSuchServer: if there is no such server.
+        The images of a server that is gone are still there, without a schedule.
+
+        :raises NoSuchServer: if there is neither such a server nor an image of it.
         """
-        retention = self.retention(server_id)
-        return judge(self.images.list(server_id=server_id), server_id, retention)
+        images = partial(self.images.list, server_id=server_id)
+        try:
+            retention = self.retention(server_id)
+        except NoSuchServer:
+            left = judge(images(), server_id, None)
+            if not left:
+                raise
+            return left
+        return judge(images(), server_id, retention)
 
     def counted(self, server_id: str, retention: int) -> list[Verdict]:
         """Judge the marked images of a server alone, newest first, by a retention."""

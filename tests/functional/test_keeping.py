@@ -256,16 +256,20 @@ class TestImageList:
             " exists.\n",
         )
 
-    def test_its_requests(
-        self, run: Run, cloud: Sandbox, week: list[str], proxied: bool
+    @one_face
+    def test_the_images_of_a_server_that_is_gone(
+        self, run: Run, cloud: Sandbox, week: list[str]
     ) -> None:
-        sent(cloud)
-        out(run("scheduled-images-image-list", MYSERVER))
-        asked = [line.split("?")[0].split()[1] for line in sent(cloud)]
-        assert [path.rsplit("/", 1)[1] for path in asked if "servers" in path] == [
-            "rax-si-image-schedule"
-        ]
-        assert len([path for path in asked if "/images" in path]) == 1
+        with cloud.cloud.transaction():
+            cloud.cloud.region(cloud.regions[0]).delete_server(MYSERVER)
+        argv = ("scheduled-images-image-list", MYSERVER, "--format", "json")
+        rows = data(run(*argv))
+        assert [row["id"] for row in rows] == week[::-1]
+        assert {row["fate"] for row in rows} == {"keeps"}
+        # Nothing but its images is left to say that it was there.
+        result = run("scheduled-images-prune", "--yes", "--keep", "1", MYSERVER)
+        assert (result.status, result.out) == (1, "")
+        assert ids(cloud) == week
 
     def test_a_cloud_without_scheduled_images(
         self, run: Run, cloud: Sandbox, front: Misbehaving
@@ -924,6 +928,33 @@ class TestAsking:
         # The service has deleted the oldest one, and a new one is there.
         assert ids(cloud)[:6] == week[2:7] + ids(cloud)[5:6]
         assert len(re.findall(r" ([0-9a-f-]{36}) ", said)) == 2
+
+
+@one_face
+def test_the_requests_of_each_command(
+    run: Run, cloud: Sandbox, week: list[str]
+) -> None:
+    schedule = f"GET /servers/{MYSERVER}/rax-si-image-schedule 200"
+    marked = f"&{MARKER_KEY}={MARKER_VALUE}"
+    listed = f"GET /images?limit=1000&instance_uuid={MYSERVER}"
+    one = f"/images/{week[0]}"
+    for argv, requests in {
+        ("image-list", MYSERVER): [schedule, f"{listed} 200"],
+        ("protect", week[0]): [f"GET {one} 200", f"PATCH {one} 200"],
+        ("unprotect", week[0]): [
+            *(f"GET {one} 200", f"PATCH {one} 200"),
+            *(schedule, f"{listed}{marked} 200"),
+        ],
+        ("prune", "--yes", "--keep", "6", "myserver"): [
+            "GET /servers?name=%5Emyserver%24 200",
+            *(schedule, f"{listed}{marked} 200"),
+            *(f"GET {one} 200", f"DELETE {one} 204"),
+        ],
+        ("enable", "--dry-run", MYSERVER, "5"): [schedule, f"{listed}{marked} 200"],
+    }.items():
+        cloud.requests.clear()
+        assert run(f"scheduled-images-{argv[0]}", *argv[1:]).status == 0
+        assert sent(cloud) == requests
 
 
 class TestForecast:

@@ -74,12 +74,9 @@ def missing() -> list[str]:
 def find_python() -> str | None:
     """A Python 3.11 with venv and pip."""
     check = f"import sys, venv, ensurepip; sys.exit(sys.version[:5] != '{PYTHON}.')"
-    for candidate in _pythons():
-        if (
-            subprocess.run([candidate, "-c", check], capture_output=True).returncode
-            == 0
-        ):
-            return candidate
+    for python in filter(os.path.exists, _pythons()):
+        if subprocess.run([python, "-c", check], capture_output=True).returncode == 0:
+            return python
     return None
 
 

@@ -6,12 +6,13 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from ..attempts import Attempts, Limits, Listener
 from ..errors import ResumeFailed
 from ..hooks import Command
 from ..images import image_store
 from ..interrupts import Interrupted, Interrupts
 from ..narration import Narrator
-from ..quiesce import Limits, Listener, Snapshot
+from ..quiesce import Snapshot
 from ..snapshots import Snapshots
 from ..transport import Transport
 from .commands import error_line, on_server
@@ -71,6 +72,12 @@ def create_snapshot(cs: Any, args: Any) -> None:
 def _create(cs: Any, args: Any, teller: Teller, out: Narrator) -> None:
     snapshots = Snapshots(Transport(cs.client))
     server = on_server(cs, snapshots.server)(args.server)
+    limits = Limits(
+        hold=args.max_hold,
+        total=args.time_limit,
+        interval=args.interval or Limits.interval,
+        slow_interval=args.interval or Limits.slow_interval,
+    )
     with Interrupts() as interrupts:
         snapshot = Snapshot(
             snapshots,
@@ -78,15 +85,8 @@ def _create(cs: Any, args: Any, teller: Teller, out: Narrator) -> None:
             server.id,
             args.name,
             metadata=dict(args.metadata),
-            limits=Limits(
-                hold=args.max_hold,
-                total=args.timeout,
-                interval=args.interval or Limits.interval,
-                slow_interval=args.interval or Limits.slow_interval,
-            ),
             safe_from=args.hold_until,
-            listener=teller,
-            interrupts=interrupts,
+            attempts=Attempts(interrupts, limits, teller),
         )
         snapshot.prepare(server)
         before = _hook(args.before, "--before", args, interrupts, teller)

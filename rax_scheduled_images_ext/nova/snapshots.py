@@ -30,6 +30,18 @@ def duration(text: str) -> float:
     return seconds
 
 
+def limit(text: str) -> float:
+    """Return the seconds that ``text`` stands for, which may be their mere number.
+
+    The shell has an option ``--timeout`` of its own, reads it wherever it stands,
+    and takes nothing but a number.
+
+    :raises InvalidValue: for anything else.
+    """
+    plain = re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,3})?", text, re.ASCII)
+    return duration(f"{text}s" if plain else text)
+
+
 def interval(text: str) -> float:
     """Return the seconds between two looks at a server.
 
@@ -103,10 +115,13 @@ def metadatum(text: str) -> tuple[str, str]:
     help="Wait so long for a snapshot to begin, such as 10m.",
 )
 @argument(
+    "--time-limit",
     "--timeout",
+    dest="time_limit",
     metavar="<duration>",
-    type=checked(duration),
-    help="Watch no longer than this, such as 2h; by default there is no limit.",
+    type=checked(limit),
+    help="Watch no longer than this, such as 2h; by default there is no limit. As"
+    " --timeout it takes seconds only.",
 )
 @argument(
     "--format",
@@ -186,11 +201,14 @@ def do_snapshot_watch(cs: Any, args: Any) -> None:
     help="Wait until the image is ACTIVE.",
 )
 @argument(
+    "--time-limit",
     "--timeout",
+    dest="time_limit",
     metavar="<duration>",
-    type=checked(duration),
+    type=checked(limit),
     default="6h",
-    help="Wait no longer than this in all, 6h by default.",
+    help="Wait no longer than this in all, 6h by default. As --timeout it takes"
+    " seconds only.",
 )
 @argument(
     "server", metavar="<server>", type=checked(name_or_id), help="Name or ID of server."

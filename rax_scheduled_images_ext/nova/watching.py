@@ -35,7 +35,7 @@ def watch_servers(cs: Any, args: Any) -> None:
     if states:
         copied = args.until == "disk-copied"
         safe_from = snapshots.safe_from() if copied else COPIED
-        wanted = Wanted(copied, args.wait_start, args.interval, args.timeout)
+        wanted = Wanted(copied, args.wait_start, args.interval, args.time_limit)
         watches = [Watch(state, Progress(safe_from)) for state in states.values()]
         names = {state.id: state.name for state in states.values()}
         show = _json if args.format == "json" else _text(len(args.server) > 1)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
@@ -40,12 +40,18 @@ def cut(answer: bytes, missing: int) -> bytes:
 
 @dataclass
 class Rule:
-    """What to answer, and how many more times."""
+    """What to answer, and how many more times, None being no answer at all.
+
+    The first ``passed`` requests are answered as usual; with ``done`` all of them
+    are passed on, and only their answers are lost.
+    """
 
     method: str
     path: re.Pattern[str]
-    answer: bytes
+    answer: bytes | None
     times: int
+    passed: int = 0
+    done: bool = False
 
 
 @dataclass
@@ -68,6 +74,7 @@ class Misbehaving:
         self.rules: list[Rule] = []
         self.edits: list[Edit] = []
         self.log: list[str] = []
+        self.hanging = Event()
         self.sandbox = sandbox
         self.target = urlsplit(sandbox.url).netloc
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler(self))
@@ -84,6 +91,7 @@ class Misbehaving:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.hanging.set()
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()
@@ -93,9 +101,18 @@ class Misbehaving:
         auth_url = self.sandbox.env()["OS_AUTH_URL"]
         return {"OS_AUTH_URL": auth_url.replace(self.sandbox.url, self.url)}
 
-    def answer(self, method: str, path: str, answer: bytes, times: int = 99) -> None:
+    def answer(
+        self,
+        method: str,
+        path: str,
+        answer: bytes | None,
+        times: int = 99,
+        **options: Any,
+    ) -> Rule:
         """Answer so to requests whose path and query the expression is found in."""
-        self.rules.append(Rule(method, re.compile(path), answer, times))
+        rule = Rule(method, re.compile(path), answer, times, **options)
+        self.rules.append(rule)
+        return rule
 
     def change(self, method: str, path: str, change: Callable[[bytes], bytes]) -> None:
         """Change the content of answers that are passed on."""
@@ -119,12 +136,15 @@ class Misbehaving:
                 content = edit.change(content)
         return content
 
-    def wrong_answer(self, method: str, path: str) -> bytes | None:
+    def wrong_answer(self, method: str, path: str) -> Rule | None:
         """Take the wrong answer that is due, if any."""
         for rule in self.rules:
             if rule.times and rule.method == method and rule.path.search(path):
+                if rule.passed:
+                    rule.passed -= 1
+                    continue
                 rule.times -= 1
-                return rule.answer
+                return rule
         return None
 
 
@@ -142,18 +162,27 @@ def handler(front: Misbehaving) -> type[BaseHTTPRequestHandler]:
             wrong = front.wrong_answer(self.command, self.path)
             if wrong is None:
                 self.pass_on(body)
-            else:
-                self.wfile.write(wrong)
-                self.close_connection = True
+                return
+            if wrong.done:
+                self.ask(body)
+            if wrong.answer is None:
+                front.hanging.wait()
+            self.wfile.write(wrong.answer or b"")
+            self.close_connection = True
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = serve  # noqa: N815
 
-        def pass_on(self, body: bytes) -> None:
+        def ask(self, body: bytes) -> tuple[http.client.HTTPResponse, bytes]:
             connection = http.client.HTTPConnection(front.target)
             connection.request(self.command, self.path, body, dict(self.headers))
             answer = connection.getresponse()
-            content = front.edited(self.command, self.path, answer.read())
+            content = answer.read()
             connection.close()
+            return answer, content
+
+        def pass_on(self, body: bytes) -> None:
+            answer, content = self.ask(body)
+            content = front.edited(self.command, self.path, content)
             self.send_response_only(answer.status, answer.reason)
             for name, value in answer.getheaders():
                 if name.lower() not in (

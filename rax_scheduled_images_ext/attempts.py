@@ -1,0 +1,120 @@
+"""Asking services again and again, within limits, and telling of it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from .interrupts import Interrupts
+from .snapshots import PASSING
+from .task_states import polls
+
+LOG = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+_TRIES = 3
+# Seconds that also the last look before a limit may take.
+_LEAST = 1.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long things may take, all in seconds.
+
+    ``hold`` is counted from the end of ``before``, ``total`` from the same moment
+    until the image is ACTIVE. ``interval`` is the time between two looks at the
+    server while it is held, ``slow_interval`` between two looks at the image
+    later. ``answer`` is how long a single request may take before it is given up,
+    ``quiet`` how long a server must show no sign of a snapshot that was asked for
+    until it is believed, ``settling`` how long an image may take to be finished
+    when its snapshot is over already.
+    """
+
+    hold: float = 600.0
+    total: float = 21600.0
+    interval: float = 1.5
+    slow_interval: float = 5.0
+    answer: float = 15.0
+    quiet: float = 10.0
+    settling: float = 30.0
+
+
+class Listener:
+    """Is told what happens; this one logs it."""
+
+    def note(self, text: str) -> None:
+        """Take note of something that happened."""
+        LOG.info("%s", text)
+
+    def progress(self, text: str) -> None:
+        """Take note of how things are; told again and again."""
+
+
+@dataclass
+class Attempts:
+    """Requests that may fail, or never be answered, and can be interrupted.
+
+    ``heed`` says whether signals end what is being done.
+    """
+
+    interrupts: Interrupts = field(default_factory=lambda: Interrupts(catch=False))
+    limits: Limits = field(default_factory=Limits)
+    listener: Listener = field(default_factory=Listener)
+    clock: Callable[[], float] = time.monotonic
+    heed: bool = True
+    _last_error: str = ""
+
+    def call(
+        self, function: Callable[[], Result], seconds: float | None = None
+    ) -> Result:
+        """Send requests, for so long at most.
+
+        :raises TimeoutError: if there is no answer by then.
+        :raises Interrupted: if a signal came.
+        """
+        limit = self.limits.answer if seconds is None else seconds
+        return self.interrupts.call(function, limit, heed=self.heed)
+
+    def insist(self, function: Callable[[], Result]) -> Result:
+        """Try a few times to do something that need not succeed at once."""
+        for _ in range(_TRIES - 1 if self.heed else 0):
+            try:
+                return self.call(function)
+            except PASSING as error:
+                self.failed(error)
+                self.interrupts.sleep(self.limits.interval)
+        return self.call(function)
+
+    def polls(
+        self, get: Callable[[], Result], interval: float, limit: float
+    ) -> Iterator[Result]:
+        """Yield what ``get`` returns, every ``interval`` seconds until ``limit``."""
+        end = self.clock() + limit
+
+        def look() -> Result:
+            # Also a request without an answer does not go beyond the limit.
+            left = max(_LEAST, end - self.clock())
+            result = self.call(get, min(self.limits.answer, left))
+            self._last_error = ""
+            return result
+
+        return polls(
+            look,
+            interval=interval,
+            limit=limit,
+            clock=self.clock,
+            sleep=self.interrupts.sleep,
+            retried=PASSING,
+            failed=self.failed,
+        )
+
+    def failed(self, error: Exception) -> None:
+        """Tell of an error that ends nothing, once as long as it stays the same."""
+        text = " ".join(str(error).split()) or type(error).__name__
+        if text != self._last_error:
+            self.listener.note(f"{text}; trying again")
+        self._last_error = text

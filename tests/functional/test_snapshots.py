@@ -1,0 +1,752 @@
+"""``nova snapshot-create`` and ``nova snapshot-watch`` against the sandbox."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rax_scheduled_images_ext.images import MARKER_KEY, MARKER_VALUE
+from rax_scheduled_images_ext.sandbox import Sandbox
+from rax_scheduled_images_ext.sandbox.environment import client_environment
+from rax_scheduled_images_ext.sandbox.models import ServerQuery
+
+from .misbehaving import Misbehaving, cut, json_answer, page
+
+MYSERVER = "24ade2fe-60d9-4d3e-a02c-c9a6a1b588a6"
+NOVA = Path(sys.executable).with_name("nova")
+LOOK = f"/servers/{MYSERVER}$"
+LINE = re.compile(
+    r"(\S+   )?\d\d:\d\d:\d\d   status: ACTIVE   vm_state: active   task_state: (\S+)"
+    r"   power_state: 1"
+)
+
+
+@pytest.fixture
+def quick() -> Iterator[Sandbox]:
+    """A cloud in which a minute passes in half a second."""
+    with Sandbox(speed=120) as sandbox:
+        yield sandbox
+
+
+class Log:
+    """What commands have written, a word a line."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def words(self) -> list[str]:
+        return self.path.read_text().split() if self.path.exists() else []
+
+    def command(self, word: str, then: str = "") -> str:
+        """Return a command that writes the word, then does something else."""
+        return f"sh -c 'echo {word} >> {self.path}; {then or ':'}'"
+
+    def hooks(self) -> list[str]:
+        return ["--before", self.command("before"), "--after", self.command("after")]
+
+    def until(self, word: str, process: subprocess.Popen[str]) -> None:
+        """Wait until a word has been written."""
+        end = time.monotonic() + 30
+        while word not in self.words():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < end, self.words()
+            time.sleep(0.01)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Log:
+    return Log(tmp_path / "log")
+
+
+def create(*arguments: str) -> list[str]:
+    return ["snapshot-create", "--interval", "0.1", *arguments]
+
+
+def started(cloud: Sandbox, *argv: str, **options: Any) -> subprocess.Popen[str]:
+    """Start a real `nova`, in a session of its own."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(
+        [NOVA, *argv],
+        env=client_environment(cloud.env()),
+        text=True,
+        start_new_session=True,
+        **{**pipes, **options},
+    )
+
+
+def task_state(cloud: Sandbox, name: str) -> str | None:
+    region = cloud.cloud.region(cloud.regions[0])
+    with cloud.cloud.transaction():
+        servers = region.servers(ServerQuery())
+        return next(each for each in servers if each.name == name).task_state
+
+
+def until_copying(cloud: Sandbox, name: str) -> None:
+    """Wait until a snapshot has been begun."""
+    end = time.monotonic() + 30
+    while task_state(cloud, name) is None:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def told(err: str, *texts: str) -> None:
+    """Assert that lines with these texts were told, in this order."""
+    at = 0
+    for text in texts:
+        assert text in err[at:], (text, err)
+        at = err.index(text, at) + len(text)
+
+
+# snapshot-create
+
+
+def test_a_database_is_stopped_only_while_its_disk_is_copied(
+    nova: Any, quick: Sandbox, log: Log
+) -> None:
+    state = f"nova show $SERVER_ID | grep task_state >> {log.path}"
+    result = nova(
+        *create("db1", "monday", "--wait"),
+        *("--before", log.command("before", "echo $SERVER_NAME $IMAGE_ID; exit 0")),
+        *("--after", log.command("after", f"echo $IMAGE_ID; {state}")),
+        cloud=quick,
+    )
+    assert result.status == 0, result
+    image_id = result.out.strip()
+    assert re.fullmatch("[0-9a-f-]{36}", image_id)
+    told(
+        result.err,
+        "--before: sh -c",
+        "db1\n",
+        f"Image {image_id} is begun",
+        "task_state: image_snapshot ",
+        "--after: sh -c",
+        f"{image_id}\n",
+        "Server db1 was held for ",
+        f"Image {image_id} is ACTIVE",
+    )
+    assert log.words()[:2] == ["before", "after"]
+    # One request a look, and nothing is deleted.
+    assert not [seen for seen in quick.requests if seen.method == "DELETE"]
+
+
+def test_the_commands_see_the_server_in_the_right_state(
+    cloud: Sandbox, log: Log
+) -> None:
+    running = started(cloud, *create("db1", "monday", *log.hooks()))
+    log.until("before", running)
+    # Time stands still: it is held as long as the disk is being copied.
+    until_copying(cloud, "db1")
+    time.sleep(0.5)
+    assert log.words() == ["before"]
+    cloud.advance(41)
+    time.sleep(0.5)
+    assert log.words() == ["before"]
+    cloud.advance(2)
+    _, err = running.communicate(timeout=30)
+    assert (running.returncode, log.words()) == (0, ["before", "after"]), err
+    assert task_state(cloud, "db1") == "image_pending_upload"
+
+
+def test_metadata_is_given_and_an_inherited_mark_is_taken_off(
+    nova: Any, quick: Sandbox
+) -> None:
+    nova.ok("image-create", "myserver", "Daily", cloud=quick)
+    quick.advance("5m")
+    nova.ok("image-meta", "Daily", "set", f"{MARKER_KEY}={MARKER_VALUE}", cloud=quick)
+    images = nova.ok("image-list", cloud=quick)
+    base = next(line.split()[1] for line in images.splitlines() if "Daily" in line)
+    nova.ok(
+        "boot", "--image", base, "--flavor", "2", "--nic", "none", "web9", cloud=quick
+    )
+    quick.advance("5m")
+    nova("image-create", "web9", "marked", cloud=quick)
+    quick.advance("5m")
+    assert f"metadata {MARKER_KEY}" in nova.ok("image-show", "marked", cloud=quick)
+
+    result = nova(*create("web9", "mine", "--metadata", "a=b=c"), cloud=quick)
+    assert result.status == 0, result
+    assert "the mark that it inherited is taken off" in result.err
+    shown = nova.ok("image-show", "mine", cloud=quick)
+    assert MARKER_KEY not in shown
+    assert re.search(r"metadata a +\| b=c", shown)
+
+    quick.advance("5m")
+    given = f"{MARKER_KEY}={MARKER_VALUE}"
+    assert nova(*create("web9", "his", "--metadata", given), cloud=quick).status == 0
+    assert MARKER_KEY in nova.ok("image-show", "his", cloud=quick)
+
+
+def test_a_failing_before_means_no_snapshot(
+    nova: Any, cloud: Sandbox, log: Log
+) -> None:
+    before = log.command("before", "echo cannot stop; exit 3")
+    result = nova(
+        *create("db1", "x", "--before", before, "--after", log.command("after"))
+    )
+    assert (result.status, result.out) == (1, "")
+    assert log.words() == ["before", "after"]
+    told(result.err, "cannot stop", "ERROR (CommandFailed): 'sh -c", "status 3")
+    assert not [seen for seen in cloud.requests if seen.path.endswith("/action")]
+
+
+def test_a_before_that_takes_too_long_is_ended(nova: Any, log: Log) -> None:
+    before = log.command("before", f"sleep 60; echo never >> {log.path}")
+    limit = ("--command-timeout", "0.3s")
+    result = nova(
+        *create("db1", "x", *limit, "--before", before, "--after", log.command("after"))
+    )
+    assert result.status == 1
+    assert log.words() == ["before", "after"]
+    told(result.err, "was ended: it took longer than 0.3 s")
+
+
+def test_a_failing_after_is_told_loudly(nova: Any, quick: Sandbox, log: Log) -> None:
+    after = log.command("after", "exit 7")
+    result = nova(*create("db1", "x", "--after", after), cloud=quick)
+    assert result.status == 1
+    assert log.words() == ["after"]
+    told(
+        result.err,
+        "ERROR (ResumeFailed): Server db1 MAY STILL BE STOPPED, resuming it failed: '",
+        "ended with status 7",
+    )
+    assert re.fullmatch("[0-9a-f-]{36}\n", result.out)
+
+
+def test_a_failing_after_does_not_hide_what_went_wrong_before(
+    nova: Any, log: Log
+) -> None:
+    result = nova(*create("db1", "x", "--before", "false", "--after", "false"))
+    assert result.status == 1
+    told(result.err, "ERROR (CommandFailed): 'false' ended", "ERROR (ResumeFailed): ")
+
+
+def test_a_busy_server_is_not_even_stopped(nova: Any, cloud: Sandbox, log: Log) -> None:
+    nova.ok("image-create", "db1", "other")
+    result = nova(*create("db1", "x", *log.hooks()))
+    assert (result.status, log.words()) == (1, [])
+    told(result.err, "ERROR (ServerBusy): Server db1 is busy (task_state: image_snap")
+
+
+def test_a_hold_that_lasts_too_long_is_cut_short(
+    nova: Any, cloud: Sandbox, log: Log
+) -> None:
+    result = nova(*create("db1", "x", "--max-hold", "1s", "--wait", *log.hooks()))
+    assert result.status == 7
+    assert log.words() == ["before", "after"]
+    image_id = result.out.strip()
+    told(
+        result.err,
+        "ERROR (HoldCutShort): The hold of server db1 was cut short",
+        f"image {image_id} of server db1 may be inconsistent; it is left alone",
+    )
+    assert image_id in nova.ok("image-list")
+
+
+def test_a_server_that_disappears_ends_the_hold(
+    nova: Any, cloud: Sandbox, log: Log
+) -> None:
+    running = started(cloud, *create("db1", "x", *log.hooks()))
+    log.until("before", running)
+    until_copying(cloud, "db1")
+    nova("delete", "db1")
+    _, err = running.communicate(timeout=30)
+    assert (running.returncode, log.words()) == (5, ["before", "after"])
+    told(err, "ERROR (ServerDisappeared): server db1 has disappeared!")
+
+
+def test_an_image_that_vanishes_is_told(nova: Any, cloud: Sandbox, log: Log) -> None:
+    running = started(cloud, *create("db1", "x", "--wait", *log.hooks()))
+    log.until("before", running)
+    until_copying(cloud, "db1")
+    cloud.advance(43)
+    log.until("after", running)
+    nova.ok("image-delete", "x")
+    _, err = running.communicate(timeout=30)
+    assert running.returncode == 4, err
+    told(err, "ERROR (ImageLost): image ", " of server db1 is lost: it is gone")
+
+
+def test_an_image_that_is_never_done_ends_at_the_limit(
+    nova: Any, cloud: Sandbox, log: Log
+) -> None:
+    limit = ("--wait", "--time-limit", "3s")
+    running = started(cloud, *create("db1", "x", *limit, *log.hooks()))
+    log.until("before", running)
+    until_copying(cloud, "db1")
+    cloud.advance(43)
+    _, err = running.communicate(timeout=30)
+    assert (running.returncode, log.words()) == (6, ["before", "after"]), err
+    told(err, "ERROR (TimeLimitReached): image ", "is not ACTIVE after", "SAVING)")
+
+
+# What the cloud answers
+
+
+ANSWERS = {
+    "refused": (
+        json_answer("409 Conflict", '{"conflictingRequest": {"message": "no"}}'),
+        1,
+    ),
+    "forbidden": (json_answer("403 Forbidden", '{"forbidden": {"message": "no"}}'), 1),
+    "gone": (json_answer("404 Not Found", '{"itemNotFound": {"message": "no"}}'), 5),
+    "error": (page("500 Internal Server Error"), 1),
+    "a page": (page("200 OK"), 1),
+    "nothing": (b"", 1),
+    "truncated": (cut(json_answer("202 Accepted", '{"image_id": "x"}'), 5), 1),
+    "busy": (json_answer("503 Unavailable", "{}", Retry_After="3600"), 1),
+}
+
+
+@pytest.mark.parametrize("case", ANSWERS)
+def test_an_image_create_that_fails_resumes_the_server(
+    nova: Any, cloud: Sandbox, log: Log, case: str, short_quiet: None
+) -> None:
+    answer, status = ANSWERS[case]
+    with Misbehaving(cloud) as front:
+        front.answer("POST", "/action$", answer)
+        result = nova(*create("db1", "x", *log.hooks()), env=front.env())
+    assert (result.status, log.words()) == (status, ["before", "after"]), result
+    assert "ERROR (" in result.err.splitlines()[-1]
+
+
+@pytest.fixture
+def short_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Believe sooner that a server shows no sign of a snapshot."""
+    from rax_scheduled_images_ext.attempts import Limits
+
+    monkeypatch.setattr(Limits.__init__, "__defaults__", (600, 21600, 1.5, 5, 15, 1, 2))
+
+
+@pytest.mark.parametrize("lost", [b"", page("502 Bad Gateway"), page("200 OK")])
+def test_an_image_create_whose_answer_is_lost_is_watched_all_the_same(
+    nova: Any, quick: Sandbox, log: Log, lost: bytes
+) -> None:
+    with Misbehaving(quick) as front:
+        front.answer("POST", "/action$", lost, done=True)
+        result = nova(
+            *create("db1", "x", "--wait", *log.hooks()), cloud=quick, env=front.env()
+        )
+    assert (result.status, log.words()) == (0, ["before", "after"]), result
+    told(
+        result.err,
+        "Whether the image was begun is not known yet",
+        "task_state: image_snapshot",
+        "--after",
+        f"Image {result.out.strip()} is the one that was begun",
+        f"Image {result.out.strip()} is ACTIVE",
+    )
+
+
+LOOKS = {
+    "errors": page("500 Internal Server Error"),
+    "nothing": b"",
+    "truncated": cut(json_answer("200 OK", '{"server": {"id": "x"}}'), 5),
+    "expired": json_answer("401 Unauthorized", '{"error": {"message": "expired"}}'),
+    "not found by a proxy": page("404 Not Found"),
+    "busy": json_answer("429 Too Many", "{}", Retry_After="0"),
+    "without task state": json_answer("200 OK", '{"server": {"id": "x"}}'),
+}
+
+
+@pytest.mark.parametrize("case", LOOKS)
+def test_trouble_while_looking_does_not_end_the_hold(
+    nova: Any, quick: Sandbox, log: Log, case: str
+) -> None:
+    with Misbehaving(quick) as front:
+        # The first look is the one before anything is stopped.
+        looks = front.answer("GET", LOOK, LOOKS[case], times=3, passed=1)
+        result = nova(
+            *create(MYSERVER, "x", *log.hooks()), cloud=quick, env=front.env()
+        )
+    assert (result.status, log.words()) == (0, ["before", "after"]), result
+    assert looks.times == 0
+    if case != "busy":
+        assert "; trying again" in result.err
+
+
+def test_trouble_that_lasts_ends_with_the_hold(
+    nova: Any, cloud: Sandbox, log: Log
+) -> None:
+    with Misbehaving(cloud) as front:
+        front.answer("GET", LOOK, page("500 Error"), times=999, passed=1)
+        result = nova(
+            *create(MYSERVER, "x", "--max-hold", "1s", *log.hooks()), env=front.env()
+        )
+    assert (result.status, log.words()) == (7, ["before", "after"])
+
+
+def test_a_cloud_that_no_longer_answers_cannot_keep_the_server_stopped(
+    nova: Any, cloud: Sandbox, log: Log
+) -> None:
+    with Misbehaving(cloud) as front:
+        front.answer("GET", LOOK, None, passed=1)
+        begun = time.monotonic()
+        result = nova(
+            *create(MYSERVER, "x", "--max-hold", "2s", *log.hooks()), env=front.env()
+        )
+        took = time.monotonic() - begun
+    assert (result.status, log.words()) == (7, ["before", "after"]), result
+    assert took < 10
+
+
+# Signals
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("phase", ["before", "copy", "after", "twice"])
+def test_a_signal_never_keeps_a_server_stopped(
+    cloud: Sandbox, log: Log, signum: signal.Signals, phase: str
+) -> None:
+    slow = "sleep 0.7"
+    before = log.command("before", "sleep 30" if phase == "before" else "")
+    after = log.command("resuming", f"{slow}; echo after >> {log.path}")
+    running = started(cloud, *create("db1", "x", "--before", before, "--after", after))
+    log.until("before", running)
+    if phase != "before":
+        until_copying(cloud, "db1")
+    if phase == "after":
+        cloud.advance(43)
+        log.until("resuming", running)
+    running.send_signal(signum)
+    if phase == "twice":
+        log.until("resuming", running)
+        for _ in range(3):
+            running.send_signal(signum)
+            time.sleep(0.05)
+    begun = time.monotonic()
+    _, err = running.communicate(timeout=30)
+    assert log.words() == ["before", "resuming", "after"]
+    assert running.returncode == 128 + signum, err
+    assert time.monotonic() - begun < 10
+    assert f"ERROR (Interrupted): interrupted by {signum.name}" in err
+
+
+def test_the_keys_of_a_terminal_do_not_reach_the_commands(
+    cloud: Sandbox, log: Log
+) -> None:
+    before = log.command("before", f"sleep 0.5; echo stopped >> {log.path}")
+    running = started(
+        cloud, *create("db1", "x", "--before", before, "--after", log.command("after"))
+    )
+    log.until("before", running)
+    # As ^C does: to the whole process group in the foreground.
+    os.killpg(running.pid, signal.SIGWINCH)
+    log.until("stopped", running)
+    os.killpg(running.pid, signal.SIGINT)
+    running.communicate(timeout=30)
+    assert (running.returncode, log.words()) == (130, ["before", "stopped", "after"])
+
+
+def test_under_nohup_a_hangup_is_ignored(cloud: Sandbox, log: Log) -> None:
+    running = started(
+        cloud,
+        *create("db1", "x", *log.hooks()),
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )
+    log.until("before", running)
+    running.send_signal(signal.SIGHUP)
+    time.sleep(0.3)
+    assert (running.poll(), log.words()) == (None, ["before"])
+    cloud.advance(43)
+    running.communicate(timeout=30)
+    assert (running.returncode, log.words()) == (0, ["before", "after"])
+
+
+# Output that goes nowhere
+
+
+def closed_pipe() -> int:
+    reader, writer = os.pipe()
+    os.close(reader)
+    return writer
+
+
+def full_pipe() -> int:
+    """Make a pipe that nobody reads, and that holds no more."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    try:
+        while True:
+            os.write(writer, b"x" * 4096)
+    except BlockingIOError:
+        os.set_blocking(writer, True)
+    unread.append(reader)
+    return writer
+
+
+unread: list[int] = []
+
+
+@pytest.mark.parametrize("make", [closed_pipe, full_pipe])
+@pytest.mark.parametrize("streams", [("stdout",), ("stderr",), ("stdout", "stderr")])
+def test_output_that_nobody_takes_does_not_keep_the_server_stopped(
+    quick: Sandbox, log: Log, make: Callable[[], int], streams: tuple[str, ...]
+) -> None:
+    talk = "for i in 1 2 3 4 5 6 7 8 9; do echo $i; done"
+    arguments = create(
+        *("db1", "x", "--before", log.command("before", talk)),
+        *("--after", log.command("after", f"{talk}; echo done >> {log.path}")),
+    )
+    # What novaclient says first, before our turn, would already stop it.
+    code = (
+        "import sys, novaclient.shell as shell; sys.argv[0] = 'nova';"
+        "shell.OpenStackComputeShell().main(sys.argv[1:])"
+    )
+    writers = {name: make() for name in streams}
+    pipes: dict[str, Any] = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
+    running = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        env=client_environment(quick.env()),
+        cwd=log.path.parent,
+        **{**pipes, **writers},
+    )
+    try:
+        running.communicate(timeout=40)
+    finally:
+        running.kill()
+        for descriptor in (*writers.values(), *unread):
+            os.close(descriptor)
+        unread.clear()
+    assert log.words() == ["before", "after", "done"]
+    assert running.returncode == 0
+
+
+# snapshot-watch
+
+
+def states(out: str) -> list[str]:
+    return [found[2] for found in map(LINE.fullmatch, out.splitlines()) if found]
+
+
+def test_a_watch_prints_the_documented_line_until_the_snapshot_is_over(
+    nova: Any, quick: Sandbox
+) -> None:
+    nova.ok("image-create", "db1", "x", cloud=quick)
+    out = nova.ok("snapshot-watch", "--interval", "0.1", "db1", cloud=quick)
+    *lines, phases = out.splitlines()
+    assert all(LINE.fullmatch(line) for line in lines)
+    seen = states(out)
+    assert seen[-1] == "none"
+    assert set(seen[:-1]) >= {"image_snapshot", "image_uploading"}
+    assert re.search(r"image_snapshot \d+ s, .*image_uploading \d+ s$", phases)
+
+
+def test_changes_only(nova: Any, quick: Sandbox) -> None:
+    nova.ok("image-create", "db1", "x", cloud=quick)
+    options = ("--changes-only", "--interval", "0.1")
+    seen = states(nova.ok("snapshot-watch", *options, "db1", cloud=quick))
+    assert len(seen) == len(set(seen)) >= 3
+
+
+def test_until_the_disk_is_copied(nova: Any, quick: Sandbox) -> None:
+    nova.ok("image-create", "db1", "x", cloud=quick)
+    options = ("--until", "disk-copied", "--interval", "0.1")
+    seen = states(nova.ok("snapshot-watch", *options, "db1", cloud=quick))
+    assert seen[-1] in ("image_pending_upload", "image_uploading")
+    assert "image_pending_upload" not in seen[:-1]
+
+
+def test_no_snapshot_is_under_way(nova: Any, cloud: Sandbox) -> None:
+    result = nova("snapshot-watch", "db1")
+    assert result.status == 0
+    assert states(result.out) == ["none"]
+    assert result.err == "No snapshot of server db1 is under way.\n"
+
+
+def test_one_that_does_not_begin(nova: Any, cloud: Sandbox) -> None:
+    options = ("--wait-start", "1s", "--interval", "0.2")
+    result = nova("snapshot-watch", *options, "db1")
+    assert result.status == 6
+    line = "ERROR (TimeLimitReached): No snapshot of server db1 has begun in 1 s\n"
+    assert result.err == line
+
+
+def test_one_that_begins_later(nova: Any, quick: Sandbox) -> None:
+    later = started(quick, "image-create", "db1", "x")
+    options = ("--wait-start", "20s", "--interval", "0.1")
+    seen = states(nova.ok("snapshot-watch", *options, "db1", cloud=quick))
+    later.communicate(timeout=30)
+    assert seen[0] == seen[-1] == "none"
+    assert "image_snapshot" in seen
+
+
+def test_a_watch_has_a_time_limit(nova: Any, cloud: Sandbox) -> None:
+    nova.ok("image-create", "db1", "x")
+    result = nova("snapshot-watch", "--timeout", "1", "--interval", "0.3", "db1")
+    assert result.status == 6
+    assert len(states(result.out)) == 5
+    assert result.err == (
+        "ERROR (TimeLimitReached): The snapshot of server db1 was not over after 1 s;"
+        " last seen: image_snapshot_pending\n"
+    )
+
+
+def test_several_servers_cost_one_request_a_look(nova: Any, quick: Sandbox) -> None:
+    for name in ("db1", "web1", "myserver"):
+        nova.ok("image-create", name, "x", cloud=quick)
+    quick.requests.clear()
+    out = nova.ok(
+        *("snapshot-watch", "--interval", "0.3", "db1", "web1", "myserver"),
+        cloud=quick,
+    )
+    lines = [found for found in map(LINE.fullmatch, out.splitlines()) if found]
+    assert {line[1] for line in lines} == {"db1   ", "web1   ", "myserver   "}
+    for name in ("db1", "web1", "myserver"):
+        assert re.search(rf"^{name}   image_\S+ \d+ s", out, re.MULTILINE)
+    lists = [seen for seen in quick.requests if "/servers/detail?" in seen.path]
+    single = [
+        seen for seen in quick.requests if re.search("/servers/[^/?]{36}$", seen.path)
+    ]
+    looks = sum(line[1] == lines[-1][1] for line in lines)
+    # One each to find them, then one for all, and again one when one is left.
+    assert len(single) - 3 + len(lists) == looks - 1
+    assert len(lists) >= 3
+
+
+def test_json_is_an_object_a_line(nova: Any, quick: Sandbox) -> None:
+    nova.ok("image-create", "db1", "x", cloud=quick)
+    options = ("--format", "json", "--changes-only", "--interval", "0.1")
+    out = nova.ok("snapshot-watch", *options, "db1", cloud=quick)
+    *seen, phases = [json.loads(line) for line in out.splitlines()]
+    assert seen[-1]["task_state"] is None
+    assert {*seen[0]} == {
+        *("time", "id", "name", "status", "vm_state", "task_state", "power_state")
+    }
+    assert seen[0]["name"] == phases["name"] == "db1"
+    assert [p["task_state"] for p in phases["phases"]] == [
+        each["task_state"] for each in seen[:-1]
+    ]
+
+
+def test_a_server_that_disappears_from_a_watch(nova: Any, cloud: Sandbox) -> None:
+    nova.ok("image-create", "db1", "x")
+    nova.ok("image-create", "web1", "x")
+    running = started(cloud, "snapshot-watch", "--interval", "0.1", "db1", "web1")
+    assert running.stdout is not None
+    running.stdout.readline()
+    nova("delete", "db1")
+    time.sleep(0.3)
+    cloud.advance("5m")
+    out, err = running.communicate(timeout=30)
+    assert running.returncode == 5
+    assert "ERROR (ServerDisappeared): server db1 has disappeared!" in err
+    assert re.search(r"^web1   .*task_state: none", out, re.MULTILINE)
+
+
+def test_trouble_does_not_end_a_watch(nova: Any, quick: Sandbox) -> None:
+    nova.ok("image-create", "myserver", "x", cloud=quick)
+    with Misbehaving(quick) as front:
+        front.answer("GET", LOOK, page("500 Error"), times=3, passed=1)
+        result = nova(
+            *("snapshot-watch", "--interval", "0.1", MYSERVER),
+            cloud=quick,
+            env=front.env(),
+        )
+    assert result.status == 0
+    assert states(result.out)[-1] == "none"
+    assert result.err.count("trying again") == 1
+
+
+def test_a_list_that_leaves_a_server_out_proves_nothing(
+    nova: Any, quick: Sandbox
+) -> None:
+    for name in ("db1", "myserver"):
+        nova.ok("image-create", name, "x", cloud=quick)
+    with Misbehaving(quick) as front:
+        front.answer("GET", "/servers/detail", json_answer("200 OK", '{"servers": []}'))
+        result = nova(
+            *("snapshot-watch", "--interval", "0.3", "db1", "myserver"),
+            cloud=quick,
+            env=front.env(),
+        )
+    assert (result.status, result.err) == (0, "")
+
+
+def test_a_watch_whose_reader_leaves_ends(cloud: Sandbox, nova: Any) -> None:
+    nova.ok("image-create", "db1", "x")
+    running = started(cloud, "snapshot-watch", "--interval", "0.1", "db1")
+    assert running.stdout is not None
+    assert running.stderr is not None
+    running.stdout.readline()
+    running.stdout.close()
+    err = running.stderr.read()
+    assert running.wait(timeout=30) == 141
+    assert "Error" not in err
+    running.stderr.close()
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (
+            ["--before", ""],
+            "argument --before: '' is not a command: it names no program",
+        ),
+        (["--before", "a 'b"], "'a 'b' is not a command: No closing quotation"),
+        (
+            ["--after", "/no/such"],
+            "there is no program '/no/such' (it is run without a",
+        ),
+        (["--max-hold", "10"], "'10' is not a duration: write a number and w, d, h"),
+        (["--max-hold", "0m"], "'0m' is not a duration: it must be more than nothing"),
+        (["--timeout", "soon"], "argument --timeout: soon must be a float"),
+        (["--time-limit", "soon"], "'soon' is not a duration"),
+        (["--command-timeout", ""], "'' is not a duration"),
+        (["--interval", "0"], "'0' is not an interval: seconds, from 0.1 to 3600"),
+        (["--interval", "-1"], "'-1' is not an interval: seconds, from 0.1 to 3600"),
+        (["--metadata", "a"], "'a' is not in the format of 'key=value'"),
+        (["--metadata", "=a"], "'' is not a metadata key: one has 1 to 255"),
+        (["--hold-until", "x"], "'x' is none of image_pending_upload, image_uploading"),
+    ],
+)
+def test_bad_input_of_create(
+    nova: Any, cloud: Sandbox, arguments: list[str], line: str
+) -> None:
+    cloud.requests.clear()
+    result = nova("snapshot-create", *arguments, "db1", "x")
+    assert (result.status, result.out) == (2, "")
+    assert line in result.err
+    assert "Traceback" not in result.err
+    assert not [seen for seen in cloud.requests if "/servers" in seen.path]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--until", "x"], "argument --until: 'x' is none of disk-copied, done"),
+        (["--format", "csv"], "argument --format: 'csv' is none of text, json"),
+        (["--wait-start", "1"], "'1' is not a duration"),
+        (["--interval", "fast"], "'fast' is not an interval"),
+    ],
+)
+def test_bad_input_of_watch(
+    nova: Any, cloud: Sandbox, arguments: list[str], line: str
+) -> None:
+    result = nova("snapshot-watch", *arguments, "db1")
+    assert (result.status, result.out) == (2, "")
+    assert line in result.err
+    assert not [seen for seen in cloud.requests if "/servers" in seen.path]
+
+
+@pytest.mark.parametrize(
+    "command", [["snapshot-create", "nobody", "x"], ["snapshot-watch", "nobody"]]
+)
+def test_an_unknown_server(nova: Any, cloud: Sandbox, command: list[str]) -> None:
+    result = nova(*command)
+    assert (result.status, result.out) == (1, "")
+    line = "No server with a name or ID of 'nobody' exists."
+    assert result.err == f"ERROR (CommandError): {line}\n"

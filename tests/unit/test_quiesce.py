@@ -1,0 +1,419 @@
+"""What is resumed exactly once, whatever the cloud, the commands and signals do."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+from keystoneauth1.exceptions import ConnectFailure
+from novaclient import exceptions
+
+from rax_scheduled_images_ext.attempts import Attempts, Limits
+from rax_scheduled_images_ext.errors import (
+    HoldCutShort,
+    ImageLost,
+    NoSuchImage,
+    NoSuchServer,
+    ResumeFailed,
+    ScheduledImagesError,
+    ServerBusy,
+    ServerDisappeared,
+    SnapshotUnknown,
+    TimeLimitReached,
+)
+from rax_scheduled_images_ext.images import (
+    MARKER_KEY,
+    MARKER_VALUE,
+    ImageStore,
+    ServerImage,
+)
+from rax_scheduled_images_ext.interrupts import Interrupted, Interrupts
+from rax_scheduled_images_ext.quiesce import Snapshot
+from rax_scheduled_images_ext.snapshots import Begun
+from rax_scheduled_images_ext.task_states import (
+    COPIED,
+    SAFE_STATES,
+    STATES,
+    ServerState,
+    task_state,
+)
+
+SERVER = "b0d90b52-f47a-4f49-bceb-1692053aa52f"
+IMAGE = "aebf8b50-86e8-4be3-a3a4-4aed8400434b"
+LIMITS = Limits(hold=60, total=300, interval=1.5, quiet=10, settling=30)
+STATE = st.sampled_from([None, *list(STATES)[1:], "rebooting"])
+TROUBLE = st.sampled_from(
+    [
+        exceptions.ClientException(500, "Internal error"),
+        exceptions.Unauthorized(401, "Expired"),
+        exceptions.OverLimit(413, "Too many"),
+        ConnectFailure("refused"),
+        TimeoutError("no answer"),
+    ]
+)
+
+
+@dataclass
+class Outside:
+    """A cloud, a clock and signals that do what a script says."""
+
+    states: list[Any] = field(default_factory=list)
+    images: list[Any] = field(default_factory=list)
+    create: Any = field(default_factory=lambda: Begun(IMAGE))
+    namesakes: list[ServerImage] = field(default_factory=list)
+    #: At which of the moments that can be interrupted a signal comes.
+    signal_at: int | None = None
+    #: Seconds that each request takes.
+    slow: float = 0.1
+    now: float = 1000.0
+    done: list[str] = field(default_factory=list)
+    moments: int = 0
+
+    def __post_init__(self) -> None:
+        self.states, self.images = list(self.states), list(self.images)
+
+    def snapshot(self, **options: Any) -> Snapshot:
+        attempts = Attempts(Waits(self), LIMITS, clock=lambda: self.now)
+        snapshot = Snapshot(
+            Calls(self),  # type: ignore[arg-type]
+            Images(self),
+            SERVER,
+            "monday",
+            attempts=attempts,
+            **{"safe_from": COPIED, **options},
+        )
+        snapshot.prepare(ServerState(SERVER, "db1", "ACTIVE", "active", None, 1))
+        self.done.clear()
+        return snapshot
+
+
+class Waits(Interrupts):
+    """Signals and waits as the script has them; everything else is the real thing."""
+
+    def __init__(self, outside: Outside) -> None:
+        super().__init__(catch=False)
+        self.outside = outside
+
+    def _moment(self, heed: bool) -> None:
+        self.outside.moments += 1
+        if self.outside.moments == self.outside.signal_at:
+            self._note(signal.SIGTERM, None)
+        if heed:
+            self.check()
+
+    def sleep(self, seconds: float, *, heed: bool = True) -> None:
+        self.outside.now += seconds
+        self._moment(heed)
+
+    def call(
+        self, function: Callable[[], Any], seconds: float, *, heed: bool = True
+    ) -> Any:
+        self._moment(heed)
+        self.outside.now += min(self.outside.slow, seconds)
+        if self.outside.slow > seconds:
+            raise TimeoutError(f"no answer within {seconds:.0f} seconds")
+        result = function()
+        self._moment(heed)
+        return result
+
+
+def played(script: list[Any]) -> Any:
+    """Take the next thing of a script; its last one stays."""
+    thing = script.pop(0) if len(script) > 1 else (script or [None])[0]
+    if isinstance(thing, BaseException):
+        raise thing
+    return thing
+
+
+@dataclass
+class Calls:
+    """The calls of :class:`rax_scheduled_images_ext.snapshots.Snapshots`."""
+
+    outside: Outside
+
+    def server(self, server_id: str) -> ServerState:
+        self.outside.done.append("look")
+        word = played(self.outside.states)
+        return ServerState(server_id, "db1", "ACTIVE", "active", word, 1)
+
+    def create_image(self, *_arguments: Any) -> Begun:
+        self.outside.done.append("create")
+        if isinstance(self.outside.create, BaseException):
+            raise self.outside.create
+        return self.outside.create
+
+    def failure(self, *_arguments: Any) -> str | None:
+        return "the disk is full"
+
+
+@dataclass
+class Images(ImageStore):
+    """An image store; deleting from it is never right."""
+
+    outside: Outside
+
+    def get(self, image: object) -> ServerImage:
+        found = played(self.outside.images)
+        assert isinstance(found, ServerImage)
+        return found
+
+    def set_metadata(self, image: object, metadata: Any) -> None:
+        raise AssertionError("nothing is to be set")
+
+    def delete_metadata(self, image: object, keys: Iterable[str]) -> None:
+        self.outside.done.append(f"unmark {list(keys)}")
+
+    def delete(self, image: object) -> None:
+        raise AssertionError("nothing is to be deleted")
+
+    def _list(self, *_arguments: Any) -> Iterator[ServerImage]:
+        yield from self.outside.namesakes
+
+
+def image(status: str = "ACTIVE", **metadata: str) -> ServerImage:
+    return ServerImage(IMAGE, "monday", status, server_id=SERVER, metadata=metadata)
+
+
+def take(outside: Outside, snapshot: Snapshot, **hooks: Any) -> BaseException | None:
+    """Take a snapshot; return what it ends with."""
+
+    def hook(name: str) -> Callable[[Snapshot], None]:
+        def run(given: Snapshot) -> None:
+            assert given is snapshot
+            outside.done.append(name)
+            outside.now += 2
+            if isinstance(hooks.get(name), BaseException):
+                raise hooks[name]
+
+        return run
+
+    try:
+        with snapshot.taken(hook("before"), hook("after")):
+            outside.done.append("block")
+            if "block" in hooks:
+                raise hooks["block"]
+    except (Exception, Interrupted) as error:
+        return error
+    return None
+
+
+COPY = ["image_snapshot_pending", "image_snapshot", "image_snapshot"]
+WHOLE = [*COPY, "image_pending_upload", "image_uploading", None]
+
+
+def mostly(usual: Any, rare: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Draw the usual thing three times out of four, so that most runs go far."""
+    return st.integers(0, 3).flatmap(lambda n: rare if n == 3 else st.just(usual))
+
+
+errors = mostly(None, st.one_of(TROUBLE, st.just(ValueError("a mistake"))))
+looks = st.lists(st.one_of(STATE, TROUBLE, st.just(NoSuchServer(SERVER))), max_size=20)
+
+
+@settings(max_examples=400)
+@given(
+    states=st.one_of(looks, st.integers(0, 6).map(lambda n: WHOLE[:n])),
+    images=st.lists(
+        st.one_of(
+            st.sampled_from(["ACTIVE", "SAVING", "ERROR", "UNKNOWN"]).map(image),
+            st.just(image(**{MARKER_KEY: MARKER_VALUE})),
+            st.just(NoSuchImage(IMAGE)),
+            TROUBLE,
+        ),
+        min_size=1,
+        max_size=10,
+    ),
+    create=mostly(
+        Begun(IMAGE),
+        st.one_of(
+            TROUBLE,
+            st.just(Begun(None, None, "no answer")),
+            st.just(exceptions.Conflict(409, "in task_state")),
+            st.just(NoSuchServer(SERVER)),
+            st.just(RuntimeError("a mistake")),
+        ),
+    ),
+    before=errors,
+    block=errors,
+    after=errors,
+    signal_at=mostly(None, st.integers(1, 60)),
+    slow=mostly(0.1, st.sampled_from([0.0, 3.0, 100.0])),
+    safe_from=st.sampled_from(SAFE_STATES),
+    found=st.integers(0, 2),
+)
+def test_after_runs_exactly_once_whatever_happens(
+    states: list[Any],
+    images: list[Any],
+    create: Any,
+    before: Exception | None,
+    block: Exception | None,
+    after: Exception | None,
+    signal_at: int | None,
+    slow: float,
+    safe_from: str,
+    found: int,
+) -> None:
+    outside = Outside(states, images, create)
+    snapshot = outside.snapshot(safe_from=safe_from)
+    outside.slow, outside.moments, outside.signal_at = slow, 0, signal_at
+    outside.namesakes = [image()] * found
+    hooks = {"before": before, "after": after}
+    if block is not None:
+        hooks["block"] = block
+    error = take(outside, snapshot, **hooks)
+    event(type(error).__name__)
+
+    done = outside.done
+    assert done.count("before") == 1
+    assert done.count("after") == 1
+    assert done.count("create") <= 1
+    assert done.index("before") < done.index("after")
+    if "create" in done:
+        assert done.index("before") < done.index("create") < done.index("after")
+    if before is not None:
+        assert "create" not in done
+        assert snapshot.held is None
+    if after is not None:
+        assert isinstance(error, ResumeFailed)
+        assert error.exit_status == 1
+    if snapshot.held is not None:
+        assert snapshot.held <= LIMITS.hold + 2 * LIMITS.answer
+    if error is None:
+        assert snapshot.copied
+        assert snapshot.image_id == IMAGE
+    if snapshot.copied:
+        looks = done[: done.index("after")].count("look")
+        seen = [w for w in states[:looks] if w is None or isinstance(w, str)]
+        last = seen[-1] if seen else None
+        assert last is None or task_state(last).disk.value == "safe"
+
+
+@given(st.integers(1, 40), st.lists(STATE, min_size=1, max_size=12))
+def test_a_signal_ends_the_hold_and_is_told(moment: int, states: list[Any]) -> None:
+    outside = Outside(states, [image("SAVING")])
+    snapshot = outside.snapshot()
+    outside.moments, outside.signal_at = 0, moment
+    error = take(outside, snapshot)
+    assert outside.done.count("after") == 1
+    if outside.moments >= moment:
+        assert not isinstance(error, ResumeFailed)
+    if isinstance(error, Interrupted):
+        assert error.exit_status == 143
+
+
+def test_a_copy_ends_the_hold_and_the_image_is_awaited_later() -> None:
+    outside = Outside(WHOLE, [image("SAVING"), image("SAVING"), image()])
+    snapshot = outside.snapshot()
+    assert take(outside, snapshot) is None
+    assert outside.done == ["before", "create", "block", *["look"] * 4, "after"]
+    assert snapshot.copied
+    assert snapshot.held == pytest.approx(4.5 + 0.2)
+    assert snapshot.wait().status == "ACTIVE"
+
+
+def test_a_failing_before_means_no_snapshot() -> None:
+    outside = Outside(WHOLE)
+    error = take(outside, outside.snapshot(), before=OSError("no such database"))
+    assert str(error) == "no such database"
+    assert outside.done == ["before", "after"]
+
+
+def test_a_busy_server_is_not_stopped() -> None:
+    outside = Outside([])
+    snapshot = Snapshot(Calls(outside), Images(outside), SERVER, "x")  # type: ignore[arg-type]
+    busy = ServerState(SERVER, "db1", "ACTIVE", "active", "image_uploading", 1)
+    with pytest.raises(ServerBusy, match=r"db1 is busy \(task_state: image_uploading"):
+        snapshot.prepare(busy)
+    assert outside.done == []
+
+
+@pytest.mark.parametrize(
+    ("outside", "kind", "status", "text"),
+    [
+        (Outside(COPY), HoldCutShort, 7, "may be inconsistent"),
+        (Outside(["rebooting"]), HoldCutShort, 7, "last seen: task_state: rebooting"),
+        (Outside([TimeoutError("no")]), HoldCutShort, 7, "last seen: nothing"),
+        (Outside([*COPY, NoSuchServer(SERVER)]), ServerDisappeared, 5, "db1 has dis"),
+        (
+            Outside([*COPY, None], [NoSuchImage(IMAGE)]),
+            ImageLost,
+            4,
+            "is lost: it is gone (the disk is full)",
+        ),
+        (
+            Outside([*COPY, None], [image("SAVING"), image("ERROR")]),
+            ImageLost,
+            4,
+            "is lost: ERROR (the disk is full)",
+        ),
+        (
+            Outside([*COPY, None], [image("SAVING")]),
+            TimeLimitReached,
+            6,
+            "is not ACTIVE after 30 s (last seen: SAVING) (the disk is full)",
+        ),
+        (
+            Outside([None], create=Begun(None, None, "no answer came")),
+            SnapshotUnknown,
+            1,
+            "(no answer came): 0 new images",
+        ),
+    ],
+)
+def test_each_way_to_fail_has_its_line_and_status(
+    outside: Outside, kind: type[ScheduledImagesError], status: int, text: str
+) -> None:
+    error = take(outside, outside.snapshot())
+    assert isinstance(error, kind)
+    assert error.exit_status == status
+    assert text in str(error)
+    assert outside.done.count("after") == 1
+
+
+def test_a_lost_answer_is_not_a_failure() -> None:
+    lost = Begun(None, None, "no answer came")
+    outside = Outside(WHOLE, [image("SAVING")], lost)
+    snapshot = outside.snapshot()
+    outside.namesakes = [image("SAVING")]
+    assert take(outside, snapshot) is None
+    assert snapshot.image_id == IMAGE
+    assert outside.done.index("after") == outside.done.index("create") + 6
+
+
+def test_a_lost_answer_does_not_take_an_older_image_for_the_new_one() -> None:
+    outside = Outside([None], create=Begun(None, None, "no answer came"))
+    outside.namesakes = [image()]
+    error = take(outside, outside.snapshot())
+    assert isinstance(error, SnapshotUnknown)
+
+
+def test_a_quick_snapshot_of_which_nothing_was_seen_is_believed_when_active() -> None:
+    outside = Outside([None], [image()])
+    assert take(outside, outside.snapshot()) is None
+    assert outside.done.count("look") == 1
+
+
+def test_an_idle_server_is_held_for_a_while_until_it_is_believed() -> None:
+    outside = Outside([None, None, *WHOLE], [image("SAVING")])
+    snapshot = outside.snapshot()
+    assert take(outside, snapshot) is None
+    assert outside.done.count("look") == 6
+
+
+@pytest.mark.parametrize("given", [{}, {MARKER_KEY: MARKER_VALUE}])
+def test_an_inherited_mark_goes_and_a_given_one_stays(given: dict[str, str]) -> None:
+    outside = Outside(WHOLE, [image("SAVING", **{MARKER_KEY: MARKER_VALUE})])
+    assert take(outside, outside.snapshot(metadata=given)) is None
+    unmarked = [step for step in outside.done if step.startswith("unmark")]
+    assert unmarked == ([] if given else [f"unmark ['{MARKER_KEY}']"])
+
+
+def test_an_image_that_is_left_alone_still_loses_an_inherited_mark() -> None:
+    outside = Outside(COPY, [image("SAVING", **{MARKER_KEY: MARKER_VALUE})])
+    assert isinstance(take(outside, outside.snapshot()), HoldCutShort)
+    assert outside.done[-1] == f"unmark ['{MARKER_KEY}']"

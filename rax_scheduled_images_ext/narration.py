@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from queue import SimpleQueue
 from typing import Any, TextIO
+
+# How often a stream that does not wait itself is tried again, in seconds.
+_PAUSE = 0.05
 
 
 class Narrator:
@@ -46,7 +50,7 @@ class Narrator:
             try:
                 if not broken:
                     self._put(text)
-            except (OSError, ValueError, AttributeError):
+            except Exception:
                 broken = True
         self._done.set()
 
@@ -56,7 +60,10 @@ class Narrator:
             return
         # Past the stream: its lock, once held, could end the program badly.
         while text:
-            text = text[os.write(self._descriptor, text) :]
+            try:
+                text = text[os.write(self._descriptor, text) :]
+            except BlockingIOError:
+                time.sleep(_PAUSE)
 
 
 def _descriptor(stream: Any) -> int | None:

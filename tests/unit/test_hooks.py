@@ -1,0 +1,253 @@
+"""Commands that stop and resume a server, signals as messages, and telling of it."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import threading
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from rax_scheduled_images_ext.errors import CommandFailed, InvalidValue
+from rax_scheduled_images_ext.hooks import Command
+from rax_scheduled_images_ext.interrupts import SIGNALS, Interrupted, Interrupts
+from rax_scheduled_images_ext.narration import Narrator
+
+
+def run(text: str, seconds: float = 20, **options: object) -> str:
+    """Run a command and return what it has printed."""
+    told: list[bytes] = []
+    Command.parse(text).run(
+        variables={"SERVER_NAME": "db 1"},
+        seconds=seconds,
+        interrupts=options.pop("interrupts", Interrupts(catch=False)),  # type: ignore[arg-type]
+        write=told.append,
+        **options,  # type: ignore[arg-type]
+    )
+    return b"".join(told).decode()
+
+
+def test_a_command_is_split_like_a_shell_would_and_run_without_one() -> None:
+    assert run("""echo 'a  b' "$SERVER_NAME;" c\\ d""") == "a  b $SERVER_NAME; c d\n"
+    assert run("""sh -c 'echo "$SERVER_NAME"; echo x >&2'""") == "db 1\nx\n"
+
+
+def test_much_output_is_handed_on_whole() -> None:
+    assert len(run("head -c 1000000 /dev/zero")) == 1000000
+
+
+def test_a_command_reads_nothing() -> None:
+    assert run("cat") == ""
+
+
+def test_what_a_command_leaves_running_does_not_delay_its_end() -> None:
+    begun = time.monotonic()
+    assert run("sh -c 'sleep 5 & echo started'") == "started\n"
+    assert time.monotonic() - begun < 3
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("false", "'false' ended with status 1"),
+        ("sh -c 'kill -9 $$'", "was ended by SIGKILL"),
+        ("sleep 20", "'sleep 20' was ended: it took longer than 0.2 s"),
+    ],
+)
+def test_a_command_that_fails_says_how(text: str, why: str) -> None:
+    with pytest.raises(CommandFailed, match=why.replace("$", r"\$")):
+        run(text, seconds=0.2)
+
+
+def test_a_program_that_is_gone_when_it_is_to_be_run(tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o700)
+    command = Command.parse(str(program))
+    program.unlink()
+    with pytest.raises(CommandFailed, match="cannot be started: No such file"):
+        command.run(
+            variables={},
+            seconds=1,
+            interrupts=Interrupts(catch=False),
+            write=lambda _: None,
+        )
+
+
+@pytest.mark.parametrize("text", ["", " ", "a 'b", "no-such-program x", "/"])
+def test_what_is_no_command(text: str) -> None:
+    with pytest.raises(InvalidValue, match="is not a command"):
+        Command.parse(text)
+
+
+def test_an_ended_command_takes_along_what_it_has_started(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with pytest.raises(CommandFailed):
+        run(f"sh -c '(sleep 1; echo late > {log}) & sleep 20'", seconds=0.2)
+    time.sleep(1.2)
+    assert not log.exists()
+
+
+def test_a_command_that_does_not_end_when_told_to_is_killed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("rax_scheduled_images_ext.hooks._GRACE", 0.3)
+    begun = time.monotonic()
+    with pytest.raises(CommandFailed):
+        run("sh -c 'trap \"\" TERM; while :; do sleep 0.1; done'", seconds=0.3)
+    assert time.monotonic() - begun < 5
+
+
+def soon(signum: int, seconds: float = 0.2) -> None:
+    """Send this process a signal in a moment."""
+    timer = threading.Timer(seconds, os.kill, (os.getpid(), signum))
+    timer.daemon = True
+    timer.start()
+
+
+@pytest.mark.parametrize("signum", SIGNALS)
+def test_a_signal_ends_a_command_unless_it_is_not_to_be_heeded(signum: int) -> None:
+    with Interrupts() as interrupts:
+        soon(signum)
+        with pytest.raises(Interrupted) as caught:
+            run("sleep 20", interrupts=interrupts)
+        assert caught.value.exit_status == 128 + signum
+        soon(signum, 0.1)
+        command = "sh -c 'sleep 0.5; echo done'"
+        assert run(command, interrupts=interrupts, heed=False) == "done\n"
+        assert interrupts.received == signum
+
+
+@pytest.mark.parametrize("signum", SIGNALS)
+def test_a_signal_ends_a_wait_and_interrupts_nothing_else(signum: int) -> None:
+    before = signal.getsignal(signum)
+    with Interrupts() as interrupts:
+        signal.raise_signal(signum)
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(Interrupted, match=signal.Signals(signum).name):
+            interrupts.check()
+        with pytest.raises(Interrupted):
+            interrupts.sleep(10)
+        assert interrupts.call(lambda: "done", 10, heed=False) == "done"
+    assert signal.getsignal(signum) is before
+
+
+def test_a_signal_ends_a_long_wait_at_once() -> None:
+    for wait in (
+        lambda: interrupts.sleep(20),
+        lambda: interrupts.call(lambda: time.sleep(3), 20),
+    ):
+        with Interrupts() as interrupts:
+            begun = time.monotonic()
+            soon(signal.SIGINT)
+            with pytest.raises(Interrupted):
+                wait()
+            assert time.monotonic() - begun < 2
+
+
+def test_ignored_signals_stay_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interrupts() as interrupts:
+            signal.raise_signal(signal.SIGHUP)
+            interrupts.check()
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_other_threads_catch_nothing() -> None:
+    results: list[object] = []
+
+    def work() -> None:
+        with Interrupts() as interrupts:
+            results.append(signal.getsignal(signal.SIGTERM))
+            results.append(interrupts.call(lambda: 1, 10))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert results == [signal.SIG_DFL, 1]
+
+
+def test_a_call_that_takes_too_long_is_left_alone() -> None:
+    interrupts = Interrupts(catch=False)
+    release = threading.Event()
+    with pytest.raises(TimeoutError, match="no answer within 0 seconds"):
+        interrupts.call(release.wait, 0.1)
+    release.set()
+    with pytest.raises(ZeroDivisionError):
+        interrupts.call(lambda: 1 / 0, 10)
+    assert interrupts.call(lambda: 7, 10) == 7
+
+
+class Broken(io.StringIO):
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+@pytest.mark.parametrize("stream", [None, Broken()])
+def test_what_cannot_be_told_is_lost(stream: io.StringIO | None) -> None:
+    narrator = Narrator(stream)
+    narrator.say("one")
+    narrator.say("two")
+    narrator.close()
+
+
+def test_what_is_told_arrives_in_order() -> None:
+    stream = io.StringIO()
+    narrator = Narrator(stream)
+    for number in range(100):
+        narrator.say(str(number))
+    narrator.write(b"\xff")
+    narrator.close()
+    assert stream.getvalue() == "".join(f"{n}\n" for n in range(100)) + "\ufffd"
+
+
+@pytest.mark.parametrize("fill", [True, False])
+def test_a_pipe_that_nobody_reads_delays_nothing(fill: bool) -> None:
+    reader, writer = os.pipe()
+    if not fill:
+        os.close(reader)
+    with os.fdopen(writer, "w") as stream:
+        narrator = Narrator(stream)
+        begun = time.monotonic()
+        for _ in range(40 if fill else 2):
+            narrator.write(b"x" * 10000)
+        narrator.close(0.2)
+        assert time.monotonic() - begun < 2
+        # Whoever reads at last gets it all.
+        if fill:
+            left = 400000
+            while left:
+                left -= len(os.read(reader, left))
+            narrator.close(5)
+            os.close(reader)
+
+
+def test_signals_in_every_moment_of_a_wait() -> None:
+    """Hundreds of signals, none of which is lost or breaks anything."""
+    stop = threading.Event()
+
+    def shower() -> None:
+        while not stop.is_set():
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.001)
+
+    with Interrupts() as interrupts:
+        thread = threading.Thread(target=shower)
+        thread.start()
+        try:
+            numbers: list[int] = []
+            for number in range(100):
+                same = partial(int, number)
+                numbers.append(interrupts.call(same, 10, heed=False))
+        finally:
+            stop.set()
+            thread.join()
+        assert numbers == list(range(100))
+        assert interrupts.received == signal.SIGTERM

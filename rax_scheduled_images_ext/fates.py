@@ -22,10 +22,7 @@ PROTECTED_KEY = "scheduled_images_ext_protected"
 _SERVICE_NAME = re.compile(
     "(daily|weekly)-.+-[0-9]{9,11}", re.IGNORECASE | re.DOTALL | re.ASCII
 )
-_INHERITED = (
-    "; the service gives no such names: its marker is likely inherited from its base"
-    " image"
-)
+_INHERITED = "; marker likely inherited from its base image"
 
 
 def removed_marker(image: ServerImage) -> str | None:

@@ -153,7 +153,7 @@ def _next(kept: Keeper, server_id: str) -> str:
 @form
 @servers
 def do_scheduled_images_prune(cs: Any, args: Any) -> None:
-    """Delete now what the retention would delete with the next scheduled image."""
+    """Delete now the scheduled images that the retention leaves no place for."""
     from . import fates
 
     asks = not (args.yes or args.dry_run)

@@ -171,6 +171,8 @@ class Services:
             {
                 "CLOUD_APPLICATION": application,
                 "CLOUD_PORT": str(PORTS[name]),
+                # Two claims at once make Placement wait for its own lock on SQLite.
+                "CLOUD_THREADS": "1" if name == "placement" else "8",
                 "GUNICORN_CMD_ARGS": f"--config {FILES / 'gunicorn.py'}",
                 variable: str(config),
                 **environ,

@@ -265,13 +265,13 @@ def _in_region(client: Any, region: str) -> Any:
 def _may_be_weekly(found: Standing) -> bool:
     """Whether the day that a list does not show could make a difference.
 
-    Not if a fresh daily image is there. What seems late must not be called so
-    because of a misunderstanding.
+    What seems late must not be called so because of a misunderstanding. Those
+    that do not are not asked for: that would be a request a server.
     """
-    schedule = found.server.schedule
+    schedule, newest = found.server.schedule, found.newest
     if schedule is None or schedule.day_of_week:
         return False
-    return found.newest is None or found.stale or named_weekly(found.newest)
+    return found.stale or (newest is not None and named_weekly(newest))
 
 
 def _is(found: Standing, enabled: bool) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NoReturn, TypeVar
 
@@ -105,6 +106,17 @@ def attempt(
             print(" ".join(line(item, error).splitlines()), file=sys.stderr)
             done = False
     return done
+
+
+@contextmanager
+def failing_as_one() -> Iterator[None]:
+    """End the command with one line about whatever goes wrong within."""
+    try:
+        yield
+    except Exception as error:
+        LOG.debug("%s", error, exc_info=True)
+        print(" ".join(error_line(None, error).splitlines()), file=sys.stderr)
+        raise SystemExit(1) from None
 
 
 def finish(done: bool) -> None:

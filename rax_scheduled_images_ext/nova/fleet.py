@@ -10,6 +10,7 @@ from .commands import (
     argument,
     checked,
     error_line,
+    failing_as_one,
     finish,
     format_name,
     usage_error,
@@ -88,7 +89,8 @@ def do_scheduled_images_list(cs: Any, args: Any) -> None:
         )
     enabled = args.enabled or (False if args.disabled else None)
     limit = max_age(MAX_AGE)
-    clouds = in_regions(cs) if args.all_regions else {"": cs}
+    with failing_as_one():
+        clouds = in_regions(cs) if args.all_regions else {"": cs}
 
     def read(region: str) -> Fleet:
         reader = FleetReader.of(clouds[region])
@@ -141,12 +143,15 @@ def do_scheduled_images_check(cs: Any, args: Any) -> None:
     from . import standings
     from .views import print_rows
 
-    fleet = FleetReader.of(cs).read(args.max_age, enabled=True, wanted=_wanted(args))
-    if args.name and not fleet.standings:
-        raise NoServers(
-            "There is no server with scheduled images whose name matches"
-            f" '{args.name.pattern}'"
-        )
+    with failing_as_one():
+        reader = FleetReader.of(cs)
+        fleet = reader.read(args.max_age, enabled=True, wanted=_wanted(args))
+        if args.name and not fleet.standings:
+            # Whoever watches a server must hear that its schedule is gone.
+            raise NoServers(
+                "There is no server with scheduled images whose name matches"
+                f" '{args.name.pattern}'"
+            )
     wrong = sorted(
         (
             standings.Row(None, found)

@@ -18,6 +18,7 @@ from .commands import (
     argument,
     checked,
     error_line,
+    failing_as_one,
     label,
     name_or_id,
     usage_error,
@@ -119,10 +120,9 @@ class InsteadOfServers(argparse.Action):
 def choose(
     cs: Any, command: str, args: Any, *, scheduled: bool = False
 ) -> list[Chosen]:
-    """Return the servers that a command is about.
+    """Return the servers that a command is about; end it if there are none.
 
     :param scheduled: of all servers only those with a schedule.
-    :raises NoServers: if there are none of those.
     """
     named: list[str] = args.server or []
     if (bool(named) + args.all + (args.name is not None)) != 1:
@@ -131,11 +131,12 @@ def choose(
         )
     if named:
         return [Chosen(server) for server in named]
-    found = _listed(cs, args.name, scheduled)
-    if not found:
-        matching = f" whose name matches '{args.name.pattern}'" if args.name else ""
-        having = " with scheduled images" if scheduled else ""
-        raise NoServers(f"There is no server{having}{matching} in this project")
+    with failing_as_one():
+        found = _listed(cs, args.name, scheduled)
+        if not found:
+            matching = f" whose name matches '{args.name.pattern}'" if args.name else ""
+            having = " with scheduled images" if scheduled else ""
+            raise NoServers(f"There is no server{having}{matching} in this project")
     return found
 
 

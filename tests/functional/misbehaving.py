@@ -75,6 +75,8 @@ class Misbehaving:
         self.edits: list[Edit] = []
         self.log: list[str] = []
         self.hanging = Event()
+        #: What becomes of a path with its query before it is passed on.
+        self.rewrite: Callable[[str], str] = str
         self.sandbox = sandbox
         self.target = urlsplit(sandbox.url).netloc
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler(self))
@@ -174,7 +176,8 @@ def handler(front: Misbehaving) -> type[BaseHTTPRequestHandler]:
 
         def ask(self, body: bytes) -> tuple[http.client.HTTPResponse, bytes]:
             connection = http.client.HTTPConnection(front.target)
-            connection.request(self.command, self.path, body, dict(self.headers))
+            path = front.rewrite(self.path)
+            connection.request(self.command, path, body, dict(self.headers))
             answer = connection.getresponse()
             content = answer.read()
             connection.close()

@@ -1,0 +1,403 @@
+"""Many servers at once: chosen by name, --all or --name; done side by side."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rax_scheduled_images_ext.sandbox import Sandbox
+from rax_scheduled_images_ext.sandbox.environment import client_environment
+
+from .conftest import DEPRECATION, Nova
+from .fleet import MYSERVER, NOBODY, boot, id_of, sent
+from .misbehaving import Misbehaving, json_answer
+
+NAMES = ["check-my-task-state", "db1", "myserver", "web1"]
+WAYS = (
+    "error: choose servers in one way: by <server>..., by --all or by --name\n"
+    "Try 'nova help scheduled-images-{}' for more information.\n"
+)
+BUSY = json_answer("429 Too Many Requests", '{"overLimit": {}}', Retry_After="1")
+
+
+@pytest.fixture
+def cloud(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    like = getattr(request, "param", "openstack")
+    with Sandbox(like=like, speed=0) as sandbox:
+        yield sandbox
+
+
+both_faces = pytest.mark.parametrize("cloud", ["openstack", "rackspace"], indirect=True)
+
+
+@pytest.fixture
+def front(cloud: Sandbox) -> Iterator[Misbehaving]:
+    with Misbehaving(cloud) as front:
+        yield front
+
+
+def schedules(nova: Any) -> dict[str, str]:
+    """The schedules there are, by the names of the servers."""
+    rows = json.loads(nova.ok("scheduled-images-list", "--enabled", "--format", "json"))
+    return {
+        row["server"]: f"{row['day_of_week'] or 'daily'} {row['retention']}"
+        for row in rows
+    }
+
+
+# -- choosing
+
+
+@both_faces
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (["--all", "7"], NAMES),
+        (["7", "--all"], NAMES),
+        (["--name", "web|db", "7"], ["db1", "web1"]),
+        (["7", "--name", "1$"], ["db1", "web1"]),
+        (["--name", "^my", "--", "7"], ["myserver"]),
+    ],
+)
+def test_enable_those_chosen(
+    nova: Any, cloud: Sandbox, arguments: list[str], names: list[str]
+) -> None:
+    assert nova.ok("scheduled-images-enable", *arguments) == ""
+    assert schedules(nova) == dict.fromkeys(names, "daily 7")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--day-of-week", "sat", "--all", "7"],
+        ["--all", "--day-of-week", "sat", "7"],
+        ["--all", "7", "--day-of-week", "sat"],
+        ["7", "--all", "--day-of-week", "sat"],
+        ["7", "--day-of-week", "sat", "--name", "."],
+    ],
+)
+def test_options_come_in_any_order(nova: Any, arguments: list[str]) -> None:
+    nova.ok("scheduled-images-enable", *arguments)
+    assert set(schedules(nova).values()) == {"SATURDAY 7"}
+
+
+def test_requests_of_all(nova: Any, cloud: Sandbox) -> None:
+    cloud.requests.clear()
+    nova.ok("scheduled-images-enable", "--all", "7")
+    ids = [id_of(cloud, name) for name in NAMES]
+    listing, *posts = sent(cloud)
+    assert listing == "GET /servers 200"
+    assert sorted(posts) == sorted(
+        f"POST /servers/{server}/rax-si-image-schedule 200" for server in ids
+    )
+
+
+def test_disable_all_asks_only_those_with_a_schedule(nova: Any, cloud: Sandbox) -> None:
+    nova.ok("scheduled-images-enable", "myserver", "7")
+    cloud.requests.clear()
+    nova.ok("scheduled-images-disable", "--all")
+    assert sent(cloud) == [
+        "GET /servers?RAX-SI%3Aimage_schedule=True 200",
+        f"DELETE /servers/{MYSERVER}/rax-si-image-schedule 202",
+    ]
+    assert schedules(nova) == {}
+
+
+def test_where_the_filter_is_not_known_those_without_are_passed_over(
+    nova: Any, cloud: Sandbox, front: Misbehaving
+) -> None:
+    nova.ok("scheduled-images-enable", "myserver", "7")
+    front.rewrite = lambda path: re.sub("RAX-SI[^&]*", "x=y", path)
+    nova.ok("scheduled-images-disable", "--name", ".", env=front.env())
+    assert schedules(nova) == {}
+
+
+@pytest.mark.parametrize("command", ["enable", "update", "disable"])
+@pytest.mark.parametrize(
+    ("choice", "which"), [("--all", ""), ("--name=web", " whose name matches 'web'")]
+)
+def test_nobody_to_do_it_to(nova: Any, command: str, choice: str, which: str) -> None:
+    """The stranger's project has no servers."""
+    rest = {"enable": ["3"], "update": ["--daily"], "disable": []}[command]
+    result = nova(f"scheduled-images-{command}", choice, *rest, user="stranger")
+    having = "" if command == "enable" else " with scheduled images"
+    assert (result.status, result.out) == (1, "")
+    assert result.err == (
+        f"ERROR (CommandError): There is no server{having}{which} in this project\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        ("enable", ["--all", "myserver", "7"]),
+        ("enable", ["myserver", "7", "--name", "web"]),
+        ("enable", ["--all", "--name", "web", "7"]),
+        ("disable", ["--all", "myserver"]),
+        ("disable", ["myserver", "--all"]),
+        ("update", ["--daily", "--all", "--name", "web"]),
+    ],
+)
+def test_one_way_of_choosing(
+    nova: Nova, cloud: Sandbox, command: str, arguments: list[str]
+) -> None:
+    cloud.requests.clear()
+    result = nova(f"scheduled-images-{command}", *arguments)
+    assert (result.status, result.out) == (2, "")
+    assert result.err == WAYS.format(command)
+    assert sent(cloud) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "text"),
+    [
+        ("enable", ["--all"], "the following arguments are required: <retention>"),
+        ("enable", ["7"], "the following arguments are required: <retention>"),
+        ("enable", ["--all", "0"], "'0' is not a retention"),
+        ("enable", ["abc", "--all"], "'abc' is not a retention"),
+        ("enable", ["--name", "(", "7"], "'(' is not a regular expression"),
+        ("enable", ["--name", "", "7"], "'' is not a name"),
+        ("disable", [], "the following arguments are required: <server>"),
+        ("update", ["--daily"], "the following arguments are required: <server>"),
+        ("update", ["myserver"], "say what to change"),
+        ("update", ["--daily", "--day-of-week", "sat", "web1"], "exclude each other"),
+        ("update", ["--retention", "0", "web1"], "'0' is not a retention"),
+        ("update", ["--day-of-week", "s", "web1"], "'s' may be sunday or saturday"),
+    ],
+)
+def test_bad_usage(
+    nova: Nova, cloud: Sandbox, command: str, arguments: list[str], text: str
+) -> None:
+    cloud.requests.clear()
+    result = nova(f"scheduled-images-{command}", *arguments)
+    assert (result.status, result.out) == (2, "")
+    assert text in result.err
+    assert sent(cloud) == []
+
+
+# -- update
+
+
+@both_faces
+@pytest.mark.parametrize(
+    ("options", "after"),
+    [
+        (["--retention", "9"], {"db1": "daily 9", "web1": "SATURDAY 9"}),
+        (["--day-of-week", "mon"], {"db1": "MONDAY 3", "web1": "MONDAY 4"}),
+        (["--daily"], {"db1": "daily 3", "web1": "daily 4"}),
+        (["--daily", "--retention", "9"], {"db1": "daily 9", "web1": "daily 9"}),
+    ],
+)
+def test_update_changes_what_is_named(
+    nova: Any, cloud: Sandbox, options: list[str], after: dict[str, str]
+) -> None:
+    nova.ok("scheduled-images-enable", "db1", "3")
+    nova.ok("scheduled-images-enable", "--day-of-week", "sat", "web1", "4")
+    result = nova("scheduled-images-update", *options, "db1", "web1")
+    assert (result.status, result.out) == (0, "")
+    assert [line.split(":")[0] for line in result.err.splitlines()] == ["db1", "web1"]
+    assert schedules(nova) == after
+
+
+def test_update_says_what_was_and_what_is(nova: Any, cloud: Sandbox) -> None:
+    nova.ok("scheduled-images-enable", "--day-of-week", "sat", "--name", "web|db", "4")
+    nova.ok("scheduled-images-enable", "myserver", "7")
+    cloud.requests.clear()
+    result = nova("scheduled-images-update", "--all", "--retention", "7")
+    assert (result.status, result.out) == (0, "")
+    change = "was weekly on SATURDAY, retention 4; is weekly on SATURDAY, retention 7"
+    assert result.err.splitlines() == [
+        f"db1: {change}",
+        "myserver: still daily, retention 7",
+        f"web1: {change}",
+    ]
+    # What is so already is not sent again.
+    assert [line.split()[0] for line in sorted(sent(cloud))] == [
+        *["GET"] * 4,
+        *["POST"] * 2,
+    ]
+
+
+def test_update_gives_nobody_a_schedule(nova: Any) -> None:
+    result = nova("scheduled-images-update", "--retention", "7", "myserver")
+    assert (result.status, result.out) == (1, "")
+    assert result.err == (
+        "ERROR (NotFound): Scheduled images not enabled for server"
+        f" {MYSERVER} (HTTP 404)\n"
+    )
+    assert schedules(nova) == {}
+
+
+# -- side by side
+
+
+def test_failures_come_in_the_order_given(nova: Any, cloud: Sandbox) -> None:
+    names = [f"nobody{number}" for number in range(40)]
+    names[20:20] = ["myserver", "web1"]
+    result = nova("scheduled-images-enable", *names, "3")
+    assert result.status == 1
+    assert re.findall("'(.*?)'", result.err) == [n for n in names if "nobody" in n]
+    assert schedules(nova) == {"myserver": "daily 3", "web1": "daily 3"}
+
+
+def test_a_failure_says_whose_it_is(
+    nova: Any, cloud: Sandbox, front: Misbehaving
+) -> None:
+    web1 = id_of(cloud, "web1")
+    answer = json_answer("403 Forbidden", '{"forbidden": {"message": "Not you"}}')
+    front.answer("POST", web1, answer)
+    result = nova("scheduled-images-enable", "--all", "3", env=front.env())
+    assert (result.status, result.out) == (1, "")
+    assert result.err == "ERROR (Forbidden): web1: Not you (HTTP 403)\n"
+    assert len(schedules(nova)) == 3
+
+
+def test_rows_come_in_the_order_given(nova: Any, cloud: Sandbox) -> None:
+    names = [f"s{number:02d}" for number in range(30)]
+    ids = [boot(cloud, name) for name in names]
+    nova.ok("scheduled-images-enable", *ids, "3")
+    mixed = [*names[10:], *names[:10]]
+    shown = nova.ok("scheduled-images-show", *mixed, "--format", "value")
+    assert [line.split("\t")[0] for line in shown.splitlines()] == mixed
+
+
+def test_many_at_a_time_over_few_connections_and_one_token(nova: Any) -> None:
+    with Sandbox(speed=0, servers=100, latency=0.02) as cloud:
+        opened = cloud._server
+        most = 0
+        seen = cloud.requests.append
+
+        def count(request: Any) -> None:
+            nonlocal most
+            most = max(most, len(opened._open))
+            seen(request)
+
+        cloud.requests.append = count  # type: ignore[method-assign]
+        nova.ok("scheduled-images-enable", "--all", "3", cloud=cloud)
+        tokens = [
+            path for method, path, _ in cloud.requests if path.endswith("/tokens")
+        ]
+        posts = [path for method, path, _ in cloud.requests if method == "POST"]
+    assert len(tokens) == 1
+    assert len(posts) == 1 + 104
+    # Sixteen, and what was open before them.
+    assert 10 <= most <= 19
+
+
+def test_a_busy_cloud_slows_all_down_and_loses_none(
+    nova: Any, cloud: Sandbox, front: Misbehaving
+) -> None:
+    ids = [boot(cloud, f"s{number:02d}") for number in range(40)]
+    front.answer("POST", "/rax-si-image-schedule", BUSY, times=8, passed=10)
+    began = time.monotonic()
+    nova.ok("scheduled-images-enable", *ids, "3", env=front.env())
+    took = time.monotonic() - began
+    assert len(schedules(nova)) == 40
+    posts = [line for line in front.log if line.startswith("POST /compute")]
+    assert len(posts) == 48
+    # Whoever was refused waits, and with it all the others.
+    assert took > 1
+
+
+def test_a_cloud_that_stays_busy_is_an_error(
+    nova: Any, cloud: Sandbox, front: Misbehaving
+) -> None:
+    long = json_answer("413 Too Large", '{"overLimit": {}}', Retry_After="3600")
+    front.answer("POST", "/rax-si-image-schedule", long)
+    result = nova("scheduled-images-enable", "myserver", "web1", "3", env=front.env())
+    assert (result.status, result.out) == (1, "")
+    lines = result.err.splitlines()
+    assert len(lines) == 2
+    assert all("it asks to come again in 3600 seconds" in line for line in lines)
+    assert [line.split(": ")[1] for line in lines] == ["myserver", "web1"]
+
+
+# -- interrupted, and on a terminal
+
+
+def start(front: Misbehaving | None, cloud: Sandbox, *argv: str, **options: Any) -> Any:
+    env = {**cloud.env(), **(front.env() if front else {})}
+    return subprocess.Popen(
+        [Path(sys.executable).with_name("nova"), *argv],
+        env=client_environment({k: v for k, v in env.items() if v is not None}),
+        text=True,
+        **options,
+    )
+
+
+def test_ctrl_c_ends_it_at_once_and_says_what_was_done(
+    nova: Any, cloud: Sandbox, front: Misbehaving
+) -> None:
+    ids = [boot(cloud, f"s{number:02d}") for number in range(40)]
+    # Of the first twenty requests all are answered, the others hang.
+    front.answer("POST", "/rax-si-image-schedule", None, times=99, passed=20)
+    process = start(
+        front,
+        cloud,
+        *("scheduled-images-enable", *ids, "3"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + 60
+    while sum(line.startswith("POST /compute") for line in front.log) < 36:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    time.sleep(0.2)
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert time.monotonic() - began < 6
+    assert (process.returncode, out) == (130, "")
+    line, end = DEPRECATION.sub("", err).splitlines()
+    assert end == "... terminating nova client"
+    told = re.fullmatch(
+        "Interrupted: 20 of 40 servers done; not known whether done: (.*); 4 not begun",
+        line,
+    )
+    assert told
+    unknown = told[1].split(", ")
+    assert len(unknown) == 16
+    assert set(unknown) <= set(ids)
+    with cloud.cloud.transaction():
+        region = cloud.cloud.region(cloud.regions[0])
+        done = [each for each in ids if region.server(each).schedule]
+    assert len(done) == 20
+    assert not set(done) & set(unknown)
+
+
+def test_a_terminal_is_shown_the_progress(cloud: Sandbox) -> None:
+    ids = [boot(cloud, f"s{number:02d}") for number in range(40)]
+    cloud._front._latency = 0.1
+    master, slave = pty.openpty()
+    arguments = ("scheduled-images-enable", *ids, NOBODY, "3")
+    process = start(None, cloud, *arguments, stdout=subprocess.PIPE, stderr=slave)
+    os.close(slave)
+    shown = b""
+    while select.select([master], [], [], 30)[0]:
+        try:
+            shown += os.read(master, 4096)
+        except OSError:
+            break
+    assert process.wait(30) == 1
+    assert process.stdout.read() == ""
+    process.stdout.close()
+    os.close(master)
+    text = shown.decode()
+    assert re.search(r"\r[0-9]+ of 41", text)
+    # Of the line nothing is left before the failure, nor at the end.
+    *_, error, end = text.split("\n")
+    no_such = f"ERROR (CommandError): No server with a name or ID of '{NOBODY}' exists."
+    assert error.rstrip("\r").endswith(f"\r\x1b[K{no_such}")
+    assert end == "\r\x1b[K"

@@ -112,12 +112,17 @@ class Keeper:
         :param keep: how many images stay; None for the server's own retention.
         :raises NoRetention: if nothing says how many stay.
         :raises NoSuchServer: if there is no such server.
+        :raises NotOffered: if the cloud has no scheduled images to say so.
         """
-        retention = self.retention(server_id)
-        number = retention if keep is None else keep
-        if number is None:
-            raise NoRetention(server_id)
-        return [v for v in reversed(self.counted(server_id, number)) if v.goes]
+        if keep is None:
+            schedule = self.schedule(server_id)
+            if schedule is None:
+                raise NoRetention(server_id)
+            keep = schedule.retention
+        else:
+            # What it says does not matter, but that there is such a server does.
+            self.retention(server_id)
+        return [v for v in reversed(self.counted(server_id, keep)) if v.goes]
 
     def delete(self, verdict: Verdict) -> Outcome:
         """Delete an image of a plan of :meth:`plan`, if that is still right.

@@ -285,11 +285,20 @@ class TestImageList:
         assert row["fate"] == "keeps"
         result = run("scheduled-images-image-list", NOBODY)
         assert (result.status, result.out) == (1, "")
-        result = run("scheduled-images-enable", "--dry-run", "myserver", "1")
-        assert result.err == (
-            "ERROR (NotFound): This cloud has no scheduled images: it lacks the"
-            " extension rax-si-image-schedule (HTTP 404)\n"
-        )
+        for argv in (
+            ("enable", "--dry-run", "myserver", "1"),
+            ("prune", "--yes", "myserver"),
+        ):
+            result = run(f"scheduled-images-{argv[0]}", *argv[1:])
+            assert (result.status, result.out, result.err) == (
+                1,
+                "",
+                "ERROR (NotFound): This cloud has no scheduled images: it lacks the"
+                " extension rax-si-image-schedule (HTTP 404)\n",
+            )
+        line = "Nothing is to go.\n"
+        argv = ("scheduled-images-prune", "--yes", "--keep", "1", "myserver")
+        assert out(run(*argv), err=line) == ""
 
 
 def boot_clone(cloud: Sandbox, image_id: str) -> None:

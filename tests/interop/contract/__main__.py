@@ -1,18 +1,50 @@
-"""python -m tests.interop.contract: the answers of the cloud of OS_*, as JSON."""
+"""python -m tests.interop.contract: the table of requests, and two clouds' answers."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
 
+from .clouds import real_answers, record, recorded_answers, sandbox_answers
+from .deviations import compare, report, shrink, unmeant
 from .runner import run
 
 
 def main() -> int:
-    """Print the answers of the one user that the OS_* variables name."""
-    json.dump(run({"user": os.environ}), sys.stdout, indent=1, sort_keys=True)
-    print()
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.interop.contract",
+        description="Without options: the answers of the cloud of OS_*, as JSON.",
+    )
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
+        "--differences",
+        action="store_true",
+        help="between the recording and the sandbox, but for those that are meant",
+    )
+    what.add_argument(
+        "--shrink",
+        action="store_true",
+        help="take what is mended off the list of what is not",
+    )
+    what.add_argument(
+        "--record",
+        action="store_true",
+        help="keep the answers of the real cloud, which must be up",
+    )
+    arguments = parser.parse_args()
+    if arguments.record:
+        record(real_answers())
+    elif arguments.differences or arguments.shrink:
+        found = compare(recorded_answers(), sandbox_answers())
+        if arguments.differences:
+            print(report(unmeant(found)))
+        else:
+            print(f"{shrink(found)} differences are not mended yet")
+    else:
+        json.dump(run({"user": os.environ}), sys.stdout, indent=1, sort_keys=True)
+        print()
     return 0
 
 

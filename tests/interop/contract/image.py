@@ -126,7 +126,7 @@ LISTS = (
     _list("size_min=1&name={run}-plain", show=_NAMES),
     _list("size_max=1&name={run}-plain", show=_NAMES),
     _list("size_min=x"),
-    _list("size_min=-1"),
+    _list("size_min=-1&name={run}-plain", show=_NAMES),
     _list("disk_format=raw&name={run}-plain", show=_NAMES),
     _list("os_hidden=true&name={run}-plain", show=_NAMES),
     _list("os_hidden=nonsense"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 
 import requests
 
@@ -17,15 +18,19 @@ _VERSION_HEADERS = ("OpenStack-API-Version", "X-OpenStack-Nova-API-Version")
 
 
 def run(
-    people: Mapping[str, Mapping[str, str]], table: Iterable[Case] = TABLE
+    people: Mapping[str, Mapping[str, str]],
+    table: Iterable[Case] = TABLE,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> dict[str, Summary]:
     """Send the table's requests one after the other; return the answers by case.
 
     :param people: OS_* variables of ``user``, and of ``reader`` and ``stranger`` where
         the cloud has such; cases of people who are not there are left out.
+    :param sleep: lets seconds pass; on a cloud whose time stands still, moves it.
     :raises StageError: where the servers and images for it cannot be made or removed.
     """
-    stage = Stage({who: Person(environ) for who, environ in people.items()})
+    stage = Stage({who: Person(environ) for who, environ in people.items()}, sleep)
     known = {*people, "nobody", "liar"}
     with stage.set_up():
         return {case.name: answer(stage, case) for case in table if case.who in known}

@@ -1,0 +1,92 @@
+"""Where the sandbox answers differently from the real cloud, and why.
+
+The list is exact: what differs stands in it, and what stands in it differs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .answer import Summary, differences
+
+UNMENDED = Path(__file__).parent / "unmended.txt"
+
+# Case and part of the answer, to what the two clouds say there.
+Differences = dict[tuple[str, str], tuple[Any, Any]]
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """A difference that is meant.
+
+    :param cases: regular expression for the whole names of cases.
+    :param where: regular expression for the whole part, such as ``headers.Vary``.
+    """
+
+    cases: str
+    where: str
+    reason: str
+
+    def covers(self, case: str, where: str) -> bool:
+        """Whether this is the reason of a difference."""
+        return bool(re.fullmatch(self.cases, case) and re.fullmatch(self.where, where))
+
+
+MEANT: tuple[Deviation, ...] = ()
+
+
+def compare(real: Mapping[str, Summary], other: Mapping[str, Summary]) -> Differences:
+    """Return every difference between the answers of two clouds."""
+    assert real.keys() == other.keys(), real.keys() ^ other.keys()
+    return {
+        (case, where): (left, right)
+        for case in real
+        for where, left, right in differences(real[case], other[case])
+    }
+
+
+def unmended() -> set[tuple[str, str]]:
+    """Return the differences that are known and not mended yet."""
+    lines = UNMENDED.read_text().splitlines() if UNMENDED.exists() else []
+    return {
+        (case, where) for case, _, where in (line.partition(" | ") for line in lines)
+    }
+
+
+def shrink(found: Differences) -> int:
+    """Take what is mended or meant off the list of what is not; how many are left."""
+    left = sorted(unmended() & unmeant(found).keys())
+    UNMENDED.write_text("".join(f"{case} | {where}\n" for case, where in left))
+    return len(left)
+
+
+def unmeant(found: Differences) -> Differences:
+    """Return the differences that have no reason."""
+    return {
+        key: sides
+        for key, sides in found.items()
+        if not any(meant.covers(*key) for meant in MEANT)
+    }
+
+
+def unused(found: Differences) -> list[Deviation]:
+    """Return the reasons of differences that there are not."""
+    return [
+        meant for meant in MEANT if not any(meant.covers(case, w) for case, w in found)
+    ]
+
+
+def report(found: Differences) -> str:
+    """Tell differences, alike ones together: where, both sides, and the cases."""
+    groups: dict[str, list[str]] = {}
+    for (case, where), (real, other) in found.items():
+        told = f"{where}\n    real:    {real}\n    sandbox: {other}"
+        groups.setdefault(told, []).append(case)
+    return "\n".join(
+        "\n".join([told, *(f"        {case}" for case in cases)])
+        for told, cases in sorted(groups.items())
+    )

@@ -25,8 +25,7 @@ class Narrator:
     def __init__(self, stream: TextIO | Any) -> None:
         self._stream = stream
         self._descriptor = _descriptor(stream)
-        self._texts: SimpleQueue[bytes | None] = SimpleQueue()
-        self._done = threading.Event()
+        self._texts: SimpleQueue[bytes | threading.Event | None] = SimpleQueue()
         #: Whether a person may be looking.
         self.terminal = self._descriptor is not None and os.isatty(self._descriptor)
         threading.Thread(target=self._work, daemon=True).start()
@@ -39,20 +38,28 @@ class Narrator:
         """Write some text, some time."""
         self._texts.put(text)
 
-    def close(self, seconds: float = 1.0) -> None:
+    def flush(self, seconds: float = 1.0) -> None:
         """Wait for what is not yet written, for a while."""
+        written = threading.Event()
+        self._texts.put(written)
+        written.wait(seconds)
+
+    def close(self, seconds: float = 1.0) -> None:
+        """Wait as ``flush`` does; nothing more is written then."""
+        self.flush(seconds)
         self._texts.put(None)
-        self._done.wait(seconds)
 
     def _work(self) -> None:
         broken = False
         while (text := self._texts.get()) is not None:
+            if isinstance(text, threading.Event):
+                text.set()
+                continue
             try:
                 if not broken:
                     self._put(text)
             except Exception:
                 broken = True
-        self._done.set()
 
     def _put(self, text: bytes) -> None:
         if self._descriptor is None:

@@ -47,6 +47,10 @@ class Teller(Listener):
             self._narrator.write(_CLEAR.encode())
         self._shown = False
 
+    def flush(self) -> None:
+        """Wait, for a while, until all of it is written."""
+        self._narrator.flush()
+
     def output(self, text: bytes) -> None:
         """Write what a command has printed."""
         self.clear()
@@ -95,14 +99,20 @@ def _create(cs: Any, args: Any, teller: Teller, out: Narrator) -> None:
             with snapshot.taken(before, after):
                 pass
         finally:
-            if snapshot.image_id:
-                out.say(snapshot.image_id)
+            _tell_end(snapshot, teller, out)
     interrupts.check()
-    if snapshot.held is not None:
-        teller.note(f"Server {server.name} was held for {snapshot.held:.1f} s")
     if args.wait:
         image = snapshot.wait()
         teller.note(f"Image {image.id} is {image.status}")
+
+
+def _tell_end(snapshot: Snapshot, teller: Teller, out: Narrator) -> None:
+    """Tell how long the server was held, and print the image that there is."""
+    if snapshot.held is not None:
+        teller.note(f"Server {snapshot.server_name} was held for {snapshot.held:.1f} s")
+    if snapshot.image_id:
+        teller.flush()
+        out.say(snapshot.image_id)
 
 
 def _hook(

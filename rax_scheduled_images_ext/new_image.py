@@ -99,12 +99,11 @@ class NewImage:
         """Leave the image alone, but let nobody take it for a scheduled one."""
         self._attempts.heed = False
         try:
-            if self.id is not None:
+            if self.id or self._begun.problem:
+                self.locate()
                 self.unmark()
         except Exception as error:
-            self._attempts.listener.note(
-                f"{self} may carry the mark of scheduled images: {error}"
-            )
+            self._attempts.listener.note(f"{self} is left as it is: {error}")
 
     def glance(self) -> ServerImage | None:
         """Return the image as it is now, None where that cannot be told."""

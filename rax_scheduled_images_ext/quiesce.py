@@ -23,7 +23,7 @@ from .errors import (
     ServerDisappeared,
 )
 from .images import ImageStore, ServerImage, image_store
-from .interrupts import Interrupts
+from .interrupts import Interrupted, Interrupts
 from .new_image import LOST, NewImage
 from .snapshots import Begun, Snapshots
 from .task_states import Progress, ServerState
@@ -175,6 +175,9 @@ class Snapshot:
             raise ServerDisappeared(self.server_id, self.server_name) from None
         except TimeoutError as error:
             begun = Begun(None, problem=str(error))
+        except Interrupted as error:
+            self._image.begun(Begun(None, problem=str(error)))
+            raise
         finally:
             given_up.set()
         self._image.begun(begun)

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,15 +44,24 @@ def advancing(cloud: Sandbox, stop: threading.Event) -> None:
                 cloud.advance(14)
 
 
-@pytest.fixture
-def quick(cloud: Sandbox) -> Iterator[Sandbox]:
-    """The test's cloud, in which a snapshot is over after ten looks at it."""
+@contextmanager
+def following(cloud: Sandbox) -> Iterator[Sandbox]:
+    """Let time pass only while the cloud is looked at."""
     stop = threading.Event()
     thread = threading.Thread(target=advancing, args=(cloud, stop))
     thread.start()
-    yield cloud
-    stop.set()
-    thread.join()
+    try:
+        yield cloud
+    finally:
+        stop.set()
+        thread.join()
+
+
+@pytest.fixture
+def quick(cloud: Sandbox) -> Iterator[Sandbox]:
+    """The test's cloud, in which a snapshot is over after ten looks at it."""
+    with following(cloud):
+        yield cloud
 
 
 class Log:
@@ -207,6 +217,43 @@ def test_metadata_is_given_and_an_inherited_mark_is_taken_off(
     given = f"{MARKER_KEY}={MARKER_VALUE}"
     assert nova(*create("web9", "his", "--metadata", given)).status == 0
     assert images(quick)["his"].properties[MARKER_KEY] == MARKER_VALUE
+
+
+@pytest.mark.parametrize("version", ["2.1", "2.44", "2.45", "2.latest"])
+def test_the_image_is_told_at_every_microversion(
+    nova: Any, quick: Sandbox, version: str
+) -> None:
+    result = nova("--os-compute-api-version", version, *create("db1", "x"))
+    assert (result.status, result.out) == (0, f"{images(quick)['x'].id}\n"), result
+
+
+def test_a_cloud_like_rackspace(nova: Any, rackspace: Sandbox, log: Log) -> None:
+    with following(rackspace):
+        result = nova(*create("db1", "x", "--wait", *log.hooks()), cloud=rackspace)
+        nova("image-create", "db1", "y", cloud=rackspace)
+        watched = nova("snapshot-watch", "--interval", "0.1", "db1", cloud=rackspace)
+    assert (result.status, log.words()) == (0, ["before", "after"]), result
+    assert f"Image {result.out.strip()} is ACTIVE" in result.err
+    assert states(watched.out)[-1] == "none"
+    assert len(states(watched.out)) > 5
+
+
+@pytest.mark.parametrize(
+    ("options", "state"),
+    [
+        ([], "image_uploading"),
+        (["--hold-until", "image_pending_upload"], "image_pending_upload"),
+    ],
+)
+def test_other_clouds_are_held_until_the_upload(
+    nova: Any, quick: Sandbox, log: Log, options: list[str], state: str
+) -> None:
+    with Misbehaving(quick) as front:
+        front.answer("GET", "/extensions/", page("404 Not Found"))
+        result = nova(*create("db1", "x", *options, *log.hooks()), env=front.env())
+    assert (result.status, log.words()) == (0, ["before", "after"]), result
+    told(result.err, f"task_state: {state}", "--after: sh -c")
+    assert "image_uploading" in result.err or state != "image_uploading"
 
 
 def test_a_failing_before_means_no_snapshot(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.environment import client_environment
 from rax_scheduled_images_ext.task_states import STATES, task_state
 
-from .test_snapshots import advancing
+from .test_snapshots import following
 
 ROOT = Path(__file__).parents[2]
 TIME = re.compile(r"^\d\d:\d\d:\d\d", re.MULTILINE)
@@ -32,13 +31,8 @@ def document() -> str:
 @pytest.fixture
 def quick() -> Iterator[Sandbox]:
     """A cloud that starts as any other, in which looking lets time pass."""
-    stop = threading.Event()
-    with Sandbox(speed=0) as sandbox:
-        thread = threading.Thread(target=advancing, args=(sandbox, stop))
-        thread.start()
+    with Sandbox(speed=0) as sandbox, following(sandbox):
         yield sandbox
-        stop.set()
-        thread.join()
 
 
 def timeless(text: str) -> list[str]:

@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 
 #: How many requests are under way at most. More would gain little: a program in
 #: Python is busy with the answers by then.
-WORKERS = 16
+WORKERS = 24
 # Seconds that an interrupted run waits for the answers that are under way.
 _GRACE = 2.0
 # Seconds between two looks of the progress line.

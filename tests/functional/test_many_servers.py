@@ -364,7 +364,8 @@ def test_ctrl_c_ends_it_at_once_and_says_what_was_done(
     line, end = DEPRECATION.sub("", err).splitlines()
     assert end == "... terminating nova client"
     told = re.fullmatch(
-        "Interrupted: 20 of 40 servers done; not known whether done: (.*); 4 not begun",
+        "Interrupted: 20 of 50 servers done; not known whether done: (.*);"
+        f" {30 - WORKERS} not begun",
         line,
     )
     assert told

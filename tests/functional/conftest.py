@@ -1,105 +1,20 @@
-"""The real nova shell, in this process, against a cloud of the test's own."""
+"""The real nova shell against a cloud of the test's own."""
 
 from __future__ import annotations
 
-import io
-import logging
 import re
-import sys
 import textwrap
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from unittest import mock
 
 import pytest
-from novaclient import base, shell
 
 from rax_scheduled_images_ext.sandbox import Sandbox
 
-# What releases of novaclient say first of all: later ones of nova itself,
-# release 7 of its image commands.
-DEPRECATION = re.compile(
-    r"\Anova CLI is deprecated and will be removed in a future release\n"
-    r"|\AWARNING: Command image-\w+ is deprecated and will be removed after Nova"
-    r" 15\.0\.0 is released\. Use python-glanceclient or openstackclient instead\n"
-)
+from ..novashell import DEPRECATION, Nova
 
-
-@dataclass(frozen=True)
-class Result:
-    """How a command ended, and what it wrote."""
-
-    status: int
-    out: str
-    err: str
-
-
-@contextmanager
-def untouched_logging() -> Iterator[None]:
-    """Take back what ``--debug`` does to the root logger and novaclient's own."""
-    loggers = [logging.getLogger(name) for name in (None, "novaclient.client")]
-    before = [(logger, logger.level, logger.handlers[:]) for logger in loggers]
-    try:
-        yield
-    finally:
-        for logger, level, handlers in before:
-            logger.setLevel(level)
-            logger.handlers[:] = handlers
-
-
-@dataclass(frozen=True)
-class Nova:
-    """``nova(*argv)``: the real shell's ``main``, as a fresh process would run it.
-
-    ``cloud`` takes another sandbox than the test's own, ``user`` another user,
-    ``env`` further variables; a value of None takes a variable away.
-    """
-
-    cloud: Sandbox
-
-    def __call__(
-        self,
-        *argv: str,
-        cloud: Sandbox | None = None,
-        user: str = "admin",
-        env: dict[str, str | None] | None = None,
-    ) -> Result:
-        environ: dict[str, str | None] = {**(cloud or self.cloud).env(user)}
-        environ.update(env or {})
-        out, err = io.StringIO(), io.StringIO()
-        with (
-            mock.patch.object(sys, "argv", ["nova", *argv]),
-            mock.patch.dict(
-                "os.environ", {k: v for k, v in environ.items() if v is not None}
-            ),
-            mock.patch.object(base.HookableMixin, "_hooks_map", {}),
-            untouched_logging(),
-            redirect_stdout(out),
-            redirect_stderr(err),
-        ):
-            status = self._main(list(argv))
-        return Result(status, out.getvalue(), DEPRECATION.sub("", err.getvalue()))
-
-    def _main(self, argv: list[str]) -> int:
-        # novaclient 7's main takes no arguments, later ones take argv at import.
-        parameters: tuple[Any, ...] = (argv,) if shell.main.__defaults__ else ()
-        try:
-            shell.main(*parameters)
-        except SystemExit as exit_:
-            if isinstance(exit_.code, str):
-                print(exit_.code, file=sys.stderr)
-                return 1
-            return exit_.code or 0
-        return 0
-
-    def ok(self, *argv: str, **options: Any) -> str:
-        """Run a command that must succeed and stay silent on stderr; its output."""
-        result = self(*argv, **options)
-        assert (result.status, result.err) == (0, ""), result
-        return result.out
+__all__ = ["DEPRECATION", "Nova"]
 
 
 @pytest.fixture

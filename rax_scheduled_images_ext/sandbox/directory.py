@@ -7,6 +7,7 @@ import binascii
 import hashlib
 import hmac
 import json
+import math
 import secrets
 import time
 import uuid
@@ -101,13 +102,15 @@ class Directory:
         self._lifetime = lifetime
         self._wall = wall
         self._revoked: set[str] = set()
+        # Tokens of this moment and before are good for nothing.
+        self._void = 0.0
         self.password = self._secret("password")[:24]
         self.api_key = self._secret("api-key")[:32]
         self._key = self._secret("token").encode()
         self.projects = tuple(self._project(face, name) for name in _ACCOUNTS)
         demo, other = self.projects
         self.users = tuple(
-            User(self._id("user", name), name, project, roles)
+            User(self.id_of("user", name), name, project, roles)
             for project, users in ((demo, _DEMO_USERS), (other, _OTHER_USERS))
             for name, roles in users.items()
         )
@@ -134,7 +137,7 @@ class Directory:
         self, user: User, project: Project | None, methods: Sequence[str]
     ) -> Token:
         """Make a token that holds from now on."""
-        now = self._wall()
+        now = max(self._wall(), math.nextafter(self._void, math.inf))
         claims = [user.id, project and project.id, list(methods), now]
         packed = _pack(json.dumps([*claims, secrets.token_hex(8)]).encode())
         text = f"{packed}.{self._sign(packed)}"
@@ -150,6 +153,8 @@ class Directory:
         expires = issued + self._lifetime
         if user is None or text in self._revoked or expires <= self._wall():
             return None
+        if issued <= self._void:
+            return None
         project = self.project(key=project_id) if project_id else None
         return Token(str(text), user, project, tuple(methods), issued, expires)
 
@@ -157,12 +162,17 @@ class Directory:
         """Let the token be good for nothing."""
         self._revoked.add(token.text)
 
+    def expire(self) -> None:
+        """Let all tokens that were given so far be good for nothing."""
+        self._void = max(self._wall(), self._void)
+
     def _project(self, face: Face, name: str) -> Project:
         if face == "rackspace":
             return Project(_ACCOUNTS[name], _ACCOUNTS[name])
-        return Project(self._id("project", name), name)
+        return Project(self.id_of("project", name), name)
 
-    def _id(self, kind: str, name: str) -> str:
+    def id_of(self, kind: str, name: str) -> str:
+        """Return the id that this kind of thing has under this name."""
         return uuid.uuid5(self._space, f"{kind}:{name}").hex
 
     def _secret(self, use: str) -> str:

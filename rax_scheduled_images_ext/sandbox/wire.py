@@ -27,6 +27,8 @@ Handler = Callable[..., ResponseReturnValue]
 
 # Where the part of the URL before an API's own paths is kept by the front.
 MOUNT = "sandbox.mount"
+# Where an error is that a request is to be answered with, whatever it asks for.
+INJECTED = "sandbox.injected"
 
 _STATUS: Mapping[type[CloudError], int] = {
     NotFound: 404,
@@ -105,6 +107,11 @@ def new_app(name: str) -> Flask:
     app.url_map.merge_slashes = False
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.json.compact = True  # type: ignore[attr-defined]
+
+    @app.errorhandler(Fault)
+    def refuse(fault: Fault) -> Response:
+        return page(fault.status, fault.message, fault.headers)
+
     return app
 
 
@@ -173,17 +180,29 @@ def unauthorized_body(services: Services, fault: Fault) -> dict[str, Any]:
 
 
 def name_requests(app: Flask, *headers: str) -> None:
-    """Give every answer of the application a request id in these headers."""
+    """Give every answer of the application a request id in these headers.
+
+    Injected errors are raised here: before anything else of a request is looked at.
+    """
 
     @app.before_request
     def _begin() -> None:
         g.request_id = f"req-{uuid.uuid4()}"
+        if INJECTED in request.environ:
+            raise request.environ[INJECTED]
 
     @app.after_request
     def _end(response: Response) -> Response:
         for header in headers:
             response.headers.setdefault(header, g.request_id)
         return response
+
+
+def bare(status: int) -> Response:
+    """Return an answer without a body, and so without a kind of content."""
+    response = Response(status=status)
+    del response.headers["Content-Type"]
+    return response
 
 
 def page(

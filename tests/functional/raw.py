@@ -110,15 +110,21 @@ class Caller:
         return answer.headers["X-Subject-Token"], token["project"]["id"]
 
 
-def password_login(env: dict[str, str], **more: Any) -> dict[str, Any]:
-    """Return what is sent to Keystone's v3 for a token."""
+def password_login(env: dict[str, str], scope: Any = "own") -> dict[str, Any]:
+    """Return what is sent to Keystone's v3 for a token, for the user's own project.
+
+    ``scope`` is another scope to ask for, or None to ask for none.
+    """
     user = {
         "name": env["OS_USERNAME"],
         "domain": {"id": "default"},
         "password": env["OS_PASSWORD"],
     }
     identity = {"methods": ["password"], "password": {"user": user}}
-    return {"auth": {"identity": identity, **more}}
+    if scope == "own":
+        project = {"name": env["OS_PROJECT_NAME"], "domain": {"id": "default"}}
+        scope = {"project": project}
+    return {"auth": {"identity": identity, **({"scope": scope} if scope else {})}}
 
 
 class Box:

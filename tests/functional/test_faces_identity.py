@@ -49,6 +49,7 @@ def test_v3_versions(v3: Box) -> None:
     root = f"{v3.sandbox.url}/identity"
     listed = v3.session.get(f"{root}/")
     assert listed.status_code == 300
+    assert listed.headers["Location"] == f"{root}/v3/"
     (version,) = listed.json()["versions"]["values"]
     assert version["links"] == [{"rel": "self", "href": f"{root}/v3/"}]
     for path in ("/v3", "/v3/"):
@@ -99,8 +100,9 @@ def test_v3_scopes(v3: Box) -> None:
         {"name": "demo", "domain": {"id": "elsewhere"}},
     ):
         assert login(v3, scope={"project": scope}).status_code == 401
-    unscoped = login(v3, scope="unscoped")
-    assert {"project", "roles", "catalog"}.isdisjoint(unscoped.json()["token"])
+    for scope in ("unscoped", {"unscoped": {}}, None):
+        unscoped = login(v3, scope=scope)
+        assert {"project", "roles", "catalog"}.isdisjoint(unscoped.json()["token"])
     headers = {"X-Auth-Token": unscoped.headers["X-Subject-Token"]}
     assert v3.admin.get("/servers", headers=headers).status_code == 401
     projects = v3.admin.get(
@@ -128,10 +130,8 @@ def test_v3_by_id_and_by_token(v3: Box) -> None:
     [
         {"password": "wrong"},
         {"password": ""},
-        {"password": None},
         {"password": "pässword"},
         {"name": "nobody"},
-        {"name": None},
         {"domain": {"id": "elsewhere"}},
     ],
 )
@@ -154,6 +154,11 @@ def test_v3_refuses(v3: Box, change: dict[str, Any]) -> None:
     assert "X-Subject-Token" not in answer.headers
 
 
+def login_with(user: dict[str, Any]) -> dict[str, Any]:
+    identity = {"methods": ["password"], "password": {"user": user}}
+    return {"auth": {"identity": identity}}
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -164,11 +169,38 @@ def test_v3_refuses(v3: Box, change: dict[str, Any]) -> None:
         {"auth": {"identity": []}},
         {"auth": {"identity": {"methods": ["password"]}}},
         {"auth": {"identity": {"methods": ["password"], "password": {"user": "x"}}}},
+        login_with({"name": "admin", "domain": {"id": "default"}, "password": None}),
+        login_with({"name": "admin", "domain": {"id": "default"}, "password": 1}),
+        login_with({"name": None, "domain": {"id": "default"}, "password": "x"}),
+        login_with({"id": 1, "password": "x"}),
     ],
 )
 def test_v3_bodies_that_are_none(v3: Box, body: Any) -> None:
     url = f"{v3.sandbox.url}/identity/v3/auth/tokens"
     assert v3.session.post(url, json=body).status_code == 400
+
+
+def test_v3_ways_to_log_in(v3: Box) -> None:
+    url = f"{v3.sandbox.url}/identity/v3/auth/tokens"
+    body: Any = {"auth": {"identity": {"methods": ["magic"], "magic": {}}}}
+    answer = v3.session.post(url, json=body)
+    assert answer.status_code == 401
+    assert answer.json()["error"]["identity"] == {"methods": ["password", "token"]}
+    body = {"auth": {"identity": {"methods": ["token"], "token": {"id": "wrong"}}}}
+    assert v3.session.post(url, json=body).status_code == 404
+    body = password_login(v3.sandbox.env())
+    short = v3.session.post(f"{url}?nocatalog", json=body).json()["token"]
+    assert "catalog" not in short
+    assert short["project"]["name"] == "demo"
+
+
+def test_v3_answers_vary_by_token(v3: Box) -> None:
+    root = f"{v3.sandbox.url}/identity"
+    for path in ("/", "/v3/", "/v3/nothing", "/v3/auth/tokens"):
+        assert v3.session.get(root + path).headers["Vary"] == "X-Auth-Token"
+    wrong = v3.session.put(f"{root}/v3/auth/tokens")
+    assert wrong.status_code == 405
+    assert {"GET", "POST", "DELETE"} <= set(wrong.headers["Allow"].split(", "))
 
 
 def test_v3_revocation(v3: Box) -> None:
@@ -180,6 +212,8 @@ def test_v3_revocation(v3: Box) -> None:
     assert v3.admin.get("/servers", headers={"X-Auth-Token": text}).status_code == 401
     assert v3.admin.get(url, headers=subject).status_code == 404
     assert v3.admin.get(url, headers={"X-Auth-Token": "bad"}).status_code == 401
+    for method in ("GET", "DELETE"):
+        assert v3.admin(method, url).status_code == 403
 
 
 def test_v3_users_look_at_themselves(v3: Box) -> None:
@@ -191,7 +225,10 @@ def test_v3_users_look_at_themselves(v3: Box) -> None:
     assert [project["id"] for project in projects] == [token["project"]["id"]]
     project = v3.admin.get(f"{root}/projects/{projects[0]['id']}").json()["project"]
     assert project["name"] == "demo"
-    for path in ("/users/other", "/users/other/projects", "/projects/other"):
+    for path in (
+        *("/users", "/users/other", "/users/other/projects"),
+        *("/projects", "/projects/other"),
+    ):
         assert v3.admin.get(root + path).status_code == 403
     assert v3.admin.get(f"{root}/nothing").status_code == 404
 

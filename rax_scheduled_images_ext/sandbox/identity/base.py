@@ -1,0 +1,114 @@
+"""What both versions of the identity API do; each says it in its own way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from flask import request
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import HTTPException
+
+from ..directory import Token, User
+from ..wire import Fault, Services
+
+Json = dict[str, Any]
+Views = list[tuple[str, str, Callable[..., ResponseReturnValue]]]
+
+
+def version_view(version: str, root: str) -> Json:
+    """Return the document of one version; ``root`` is that version's URL."""
+    media = {
+        "base": "application/json",
+        "type": f"application/vnd.openstack.identity-{version}+json",
+    }
+    return {
+        "id": "v3.14" if version == "v3" else version,
+        "status": "stable",
+        "updated": "2020-04-07T00:00:00Z",
+        "links": [{"rel": "self", "href": root}],
+        "media-types": [media],
+    }
+
+
+def service_root() -> str:
+    """Return the URL under which all services are."""
+    return request.host_url.rstrip("/")
+
+
+def body() -> Mapping[str, Any]:
+    """Return the request's JSON object.
+
+    :raises Fault: 400 for anything else.
+    """
+    content = request.get_json(force=True, silent=True)
+    if not isinstance(content, dict):
+        raise Fault(400, "The request body is not a JSON object.")
+    return content
+
+
+def part(whole: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
+    """Return the object found by going down these keys.
+
+    :raises Fault: 400 where there is none.
+    """
+    at = whole
+    for key in path:
+        inner = at.get(key)
+        if not isinstance(inner, dict):
+            raise Fault(
+                400,
+                f"Expecting to find {key} in the request body. The server could not"
+                " comply with the request since it is either malformed or otherwise"
+                " incorrect. The client is assumed to be in error.",
+            )
+        at = inner
+    return at
+
+
+class Api:
+    """One version of the API: its routes, and its form of errors."""
+
+    # What every answer carries.
+    headers: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._directory = services.directory
+
+    def routes(self) -> Views:
+        """Return methods, paths, and what answers them."""
+        raise NotImplementedError
+
+    def fault(self, fault: Fault) -> ResponseReturnValue:
+        """Write an error."""
+        raise NotImplementedError
+
+    def unrouted(self, error: HTTPException) -> ResponseReturnValue:
+        """Answer a path or method that is nobody's."""
+        return self.fault(Fault(error.code or 500, error.description or error.name))
+
+    def _refuse(self) -> Fault:
+        return Fault(401, "The request you have made requires authentication.")
+
+    def _caller(self) -> Token:
+        """Return the token of whoever asks."""
+        token = self._directory.read(request.headers.get("X-Auth-Token"))
+        if token is None:
+            raise self._refuse()
+        return token
+
+    def _token(self, text: object) -> Token:
+        """Return the token this text stands for.
+
+        :raises Fault: 404 for a bad, revoked or expired one.
+        """
+        token = self._directory.read(text if isinstance(text, str) else None)
+        if token is None:
+            raise Fault(404, "Could not find token.")
+        return token
+
+    def _with_password(self, user: User | None, password: object) -> User:
+        if user is None or not self._directory.has_password(password):
+            raise self._refuse()
+        return user

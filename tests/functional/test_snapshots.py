@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -362,6 +362,80 @@ def test_an_image_that_is_never_done_ends_at_the_limit(
     told(err, "ERROR (TimeLimitReached): image ", "is not ACTIVE after", "SAVING)")
 
 
+HISTORY = (
+    r"/os-instance-actions(/req-[^/]*)?$",
+    json_answer(
+        "200 OK",
+        json.dumps(
+            {
+                "instanceActions": [
+                    {"action": "create", "request_id": "req-1", "start_time": "1"},
+                    {"action": "createImage", "request_id": "req-2", "start_time": "3"},
+                    {"action": "stop", "request_id": "req-3", "start_time": "4"},
+                ],
+                "instanceAction": {
+                    "action": "createImage",
+                    "message": "Error",
+                    "events": [
+                        {"result": "Success", "event": "compute_prepare"},
+                        {"result": "Error", "details": "No space left\non device"},
+                    ],
+                },
+            }
+        ),
+    ),
+)
+
+
+def test_the_history_of_the_server_tells_why_an_image_was_lost(
+    nova: Any, quick: Sandbox
+) -> None:
+    with Misbehaving(quick) as front:
+        front.answer("GET", *HISTORY)
+        front.answer("GET", "/image/v2/images/", page("404 Not Found"), passed=1)
+        result = nova(*create("db1", "x", "--wait"), env=front.env())
+        assert front.log[-1].rpartition("/")[2].startswith("req-")
+        assert "req-2" not in front.log[-1]
+    assert result.status == 4
+    line = f"image {result.out.strip()} of server db1 is lost: it is gone"
+    told(result.err, f"ERROR (ImageLost): {line} (No space left on device)")
+
+
+def test_the_history_of_the_server_tells_of_a_snapshot_that_failed(
+    nova: Any, quick: Sandbox
+) -> None:
+    nova.ok("image-create", "db1", "x")
+    with Misbehaving(quick) as front:
+        front.answer("GET", *HISTORY)
+        options = ("--interval", "0.1", "--changes-only")
+        result = nova("snapshot-watch", *options, "db1", env=front.env())
+        assert front.log[-1].endswith("/req-2")
+    assert result.status == 4
+    line = "The snapshot of server db1 has failed (No space left on device)"
+    assert result.err == f"ERROR (ImageLost): {line}\n"
+
+
+def test_on_a_terminal_one_line_shows_how_things_are(quick: Sandbox, log: Log) -> None:
+    ours, theirs = os.openpty()
+    running = started(
+        quick,
+        *create("db1", "x", "--wait", "--before", log.command("before", "echo out")),
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown = b""
+    with suppress(OSError):
+        while part := os.read(ours, 65536):
+            shown += part
+    os.close(ours)
+    out, _ = running.communicate(timeout=30)
+    assert running.returncode == 0
+    lines = [re.sub(".*\x1b\\[K", "", line) for line in shown.decode().split("\r\n")]
+    assert re.fullmatch(r"\d\d:\d\d:\d\d   Image \S+ is ACTIVE", lines[-2]), lines
+    assert "out" in lines
+    assert f"\r\x1b[K{lines[-2][:8]}   image {out.strip()}: SAVING".encode() in shown
+
+
 # What the cloud answers
 
 
@@ -471,33 +545,46 @@ def test_a_cloud_that_no_longer_answers_cannot_keep_the_server_stopped(
 # Signals
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("phase", ["before", "copy", "after", "twice"])
-def test_a_signal_never_keeps_a_server_stopped(
-    cloud: Sandbox, log: Log, signum: signal.Signals, phase: str
+def test_no_signal_keeps_a_server_stopped(
+    cloud: Sandbox, tmp_path: Path, phase: str
 ) -> None:
-    slow = "sleep 0.7"
-    before = log.command("before", "sleep 30" if phase == "before" else "")
-    after = log.command("resuming", f"{slow}; echo after >> {log.path}")
-    running = started(cloud, *create("db1", "x", "--before", before, "--after", after))
-    log.until("before", running)
-    if phase != "before":
-        until_copying(cloud, "db1")
+    """Side by side, as most of the time passes in waiting."""
+    signals = {
+        "db1": signal.SIGINT,
+        "web1": signal.SIGTERM,
+        "myserver": signal.SIGHUP,
+        "check-my-task-state": signal.SIGQUIT,
+    }
+    running = {}
+    for name in signals:
+        log = Log(tmp_path / name)
+        before = log.command("before", "sleep 30" if phase == "before" else "")
+        after = log.command("resuming", f"sleep 0.7; echo after >> {log.path}")
+        arguments = create(name, "x", "--before", before, "--after", after)
+        running[name] = (started(cloud, *arguments), log)
+    for name, (process, log) in running.items():
+        log.until("before", process)
+        if phase != "before":
+            until_copying(cloud, name)
     if phase == "after":
         cloud.advance(43)
-        log.until("resuming", running)
-    running.send_signal(signum)
-    if phase == "twice":
-        log.until("resuming", running)
-        for _ in range(3):
-            running.send_signal(signum)
-            time.sleep(0.05)
+        for process, log in running.values():
+            log.until("resuming", process)
+    for name, (process, _) in running.items():
+        process.send_signal(signals[name])
+    for name, (process, log) in running.items():
+        if phase == "twice":
+            log.until("resuming", process)
+            process.send_signal(signals[name])
+            process.send_signal(signal.SIGINT)
     begun = time.monotonic()
-    _, err = running.communicate(timeout=30)
-    assert log.words() == ["before", "resuming", "after"]
-    assert running.returncode == 128 + signum, err
+    for name, (process, log) in running.items():
+        _, err = process.communicate(timeout=30)
+        assert log.words() == ["before", "resuming", "after"]
+        assert process.returncode == 128 + signals[name], err
+        assert f"(Interrupted): interrupted by {signals[name].name}" in err
     assert time.monotonic() - begun < 10
-    assert f"ERROR (Interrupted): interrupted by {signum.name}" in err
 
 
 def test_the_keys_of_a_terminal_do_not_reach_the_commands(
@@ -556,8 +643,14 @@ def full_pipe() -> int:
 unread: list[int] = []
 
 
-@pytest.mark.parametrize("make", [closed_pipe, full_pipe])
-@pytest.mark.parametrize("streams", [("stdout",), ("stderr",), ("stdout", "stderr")])
+@pytest.mark.parametrize(
+    ("make", "streams"),
+    [
+        (closed_pipe, ("stderr",)),
+        (closed_pipe, ("stdout", "stderr")),
+        (full_pipe, ("stdout", "stderr")),
+    ],
+)
 def test_output_that_nobody_takes_does_not_keep_the_server_stopped(
     quick: Sandbox, log: Log, make: Callable[[], int], streams: tuple[str, ...]
 ) -> None:

@@ -119,7 +119,7 @@ class Time:
 @given(
     st.lists(st.tuples(st.floats(0, 20), st.booleans()), max_size=30),
     st.floats(0.5, 10),
-    st.one_of(st.none(), st.floats(0, 100)),
+    st.one_of(st.none(), st.floats(0, 60)),
 )
 def test_a_watch_survives_errors_and_ends_at_its_limit(
     looks: list[tuple[float, bool]], interval: float, limit: float | None

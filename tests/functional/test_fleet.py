@@ -481,6 +481,20 @@ def test_without_lists_nobody_is_called_anything(
         assert result.err.startswith("ERROR (ClientException): ")
 
 
+@pytest.mark.parametrize("path", ["/servers/detail", "/images"])
+def test_a_list_that_breaks_off_is_no_list(nova: Any, path: str) -> None:
+    with (
+        Sandbox(speed=0, servers=26, images_per_server=3, max_limit=10) as cloud,
+        Misbehaving(cloud) as front,
+    ):
+        front.answer("GET", rf"{path}\?.*marker=", page("502 Bad Gateway"), passed=1)
+        for command in ("check", "list"):
+            result = nova(f"scheduled-images-{command}", cloud=cloud, env=front.env())
+            assert (result.status, result.out) == (1, "")
+            assert "(HTTP 502)" in result.err
+            front.rules[0].passed = 1
+
+
 def test_ages_are_told_by_the_clock_of_the_cloud(nova: Any) -> None:
     # Twenty-five years behind this machine's.
     with Sandbox(speed=0, start=1_000_000_000) as cloud:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from rax_scheduled_images_ext.durations import parse_duration
+from rax_scheduled_images_ext.durations import format_duration, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -33,3 +35,27 @@ def test_anything_else_is_refused_by_name(text: str) -> None:
     with pytest.raises(ValueError, match="write a number and w, d, h, m or s") as told:
         parse_duration(text)
     assert f"'{text}'" in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0s"),
+        (-5, "0s"),
+        (59.9, "59s"),
+        (60, "1m"),
+        (3725, "1h2m"),
+        (26 * 3600, "1d2h"),
+        (86400 + 59, "1d59s"),
+        (15 * 86400, "15d"),
+    ],
+)
+def test_a_length_is_told_in_its_two_largest_units(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text
+
+
+@given(st.integers(0, 10**9))
+def test_what_is_told_is_understood_and_never_more(seconds: int) -> None:
+    told = parse_duration(format_duration(seconds))
+    assert told <= seconds
+    assert seconds - told < max(60, seconds / 24)

@@ -18,6 +18,8 @@ Result = TypeVar("Result")
 #: How many requests are under way at most. More would gain little: a program in
 #: Python is busy with the answers by then.
 WORKERS = 24
+# Of many that a cloud lets through few at a time, some are refused more than once.
+_TRIES, _SECONDS = 10, 600.0
 # Seconds that an interrupted run waits for the answers that are under way.
 _GRACE = 2.0
 # Seconds between two looks of the progress line.
@@ -115,7 +117,7 @@ class SharedClient:
     def __init__(self, client: Any, throttle: Throttle) -> None:
         self._client = client
         self.throttle = throttle
-        self.patience = Patience(sleep=throttle.pause)
+        self.patience = Patience(_TRIES, _SECONDS, sleep=throttle.pause)
 
     def request(self, url: str, method: str, **options: Any) -> Any:
         """Send a request when it is its turn."""

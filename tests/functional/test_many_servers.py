@@ -10,6 +10,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +24,7 @@ from rax_scheduled_images_ext.sandbox.environment import client_environment
 
 from .conftest import DEPRECATION, Nova
 from .fleet import MYSERVER, NOBODY, boot, id_of, sent
-from .misbehaving import Misbehaving, json_answer
+from .misbehaving import Misbehaving, Rule, json_answer
 
 NAMES = ["check-my-task-state", "db1", "myserver", "web1"]
 WAYS = (
@@ -310,6 +311,32 @@ def test_a_busy_cloud_slows_all_down_and_loses_none(
     assert len(posts) == 48
     # Whoever was refused waits, and with it all the others.
     assert took > 1
+
+
+def test_a_cloud_that_lets_few_through_gets_no_more_than_it_takes(
+    nova: Any, cloud: Sandbox, front: Misbehaving
+) -> None:
+    ids = [boot(cloud, f"s{number:02d}") for number in range(40)]
+    lock = threading.Lock()
+    opened, left, refused = 0.0, 0, 0
+
+    def limit(method: str, path: str) -> Rule | None:
+        """Let ten requests through in a second."""
+        nonlocal opened, left, refused
+        with lock:
+            if time.monotonic() - opened > 1:
+                opened, left = time.monotonic(), 10
+            left -= 1
+            if left >= 0 or method != "POST" or "/tokens" in path:
+                return None
+            refused += 1
+            return Rule(method, re.compile(""), BUSY, 1)
+
+    front.wrong_answer = limit  # type: ignore[method-assign]
+    nova.ok("scheduled-images-enable", *ids, "3", env=front.env())
+    assert len(schedules(nova)) == 40
+    # At first all workers run into it, later a few each time.
+    assert refused < 2 * WORKERS
 
 
 def test_a_cloud_that_stays_busy_is_an_error(

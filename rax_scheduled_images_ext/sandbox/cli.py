@@ -103,24 +103,36 @@ def _exec(args: argparse.Namespace) -> int:
 
 
 def _execute(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    process: subprocess.Popen[bytes] | None = None
+    early: list[int] = []
+
+    def pass_on(number: int, _frame: FrameType | None) -> None:
+        if process is None:
+            early.append(number)
+        else:
+            process.send_signal(number)
+
+    before = signal.signal(signal.SIGTERM, pass_on)
     try:
         process = subprocess.Popen(command, env=environment)
+        for number in early:
+            process.send_signal(number)
+        return _wait(process)
     except OSError as error:
         print(f"{PROG}: cannot start '{command[0]}': {error.strerror}", file=sys.stderr)
         return 127 if isinstance(error, FileNotFoundError) else 126
-    before = signal.signal(
-        signal.SIGTERM, lambda number, _: process.send_signal(number)
-    )
-    try:
-        while True:
-            try:
-                status = process.wait()
-                break
-            except KeyboardInterrupt:
-                continue  # The command had it too, and decides what it means.
     finally:
         signal.signal(signal.SIGTERM, before)
-    return status if status >= 0 else 128 - status
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    """Return how the command ended, as a shell tells it."""
+    while True:
+        try:
+            status = process.wait()
+        except KeyboardInterrupt:
+            continue  # The command had it too, and decides what it means.
+        return status if status >= 0 else 128 - status
 
 
 def _env(args: argparse.Namespace) -> int:

@@ -1,0 +1,106 @@
+"""One suite of scenarios, any cloud: a sandbox unless ``--cloud`` says another."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rax_scheduled_images_ext.sandbox.environment import client_environment
+
+from ..novashell import Nova
+from .clouds import KINDS, CloudUnderTest, opened, person
+from .workshop import Workshop
+
+# Taken before any fixture hides it.
+_PERSON = person()
+_CLOUD = pytest.StashKey[CloudUnderTest]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--cloud",
+        choices=KINDS,
+        default="sandbox",
+        help="run the scenarios on a sandbox, on the real OpenStack on loopback, or on"
+        " the cloud that the OS_* variables name",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "needs(*what): skip the scenario on a cloud that lacks it"
+    )
+
+
+@pytest.fixture(scope="session")
+def under_test(request: pytest.FixtureRequest) -> Iterator[CloudUnderTest]:
+    """The cloud that the scenarios run on."""
+    kind = request.config.getoption("--cloud", "sandbox")
+    with opened(kind, _PERSON) as cloud:
+        request.config.stash[_CLOUD] = cloud
+        yield cloud
+
+
+def needed(item: pytest.Item) -> set[str]:
+    """Return what a scenario needs of a cloud."""
+    return {what for mark in item.iter_markers("needs") for what in mark.args}
+
+
+@pytest.fixture(autouse=True)
+def _able(request: pytest.FixtureRequest, under_test: CloudUnderTest) -> None:
+    lacking = needed(request.node) & under_test.lacks
+    if lacking:
+        pytest.skip(f"{under_test.kind} lacks {', '.join(sorted(lacking))}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Iterator[None]:
+    """Let no scenario be skipped but for what it was marked to need."""
+    report: Any = yield
+    cloud = item.config.stash.get(_CLOUD, None)
+    if report.skipped and cloud and not needed(item) & cloud.lacks:
+        report.outcome = "failed"
+        report.longrepr = "skipped itself, and is not marked to need anything"
+    return report
+
+
+@pytest.fixture(scope="session")
+def workshop(under_test: CloudUnderTest) -> Iterator[Workshop]:
+    """Makes servers and images; what is left of them at the end is removed."""
+    workshop = Workshop(under_test.env())
+    yield workshop
+    workshop.clear()
+
+
+@pytest.fixture(scope="module")
+def server(workshop: Workshop) -> tuple[str, str]:
+    """The name and the ID of a server that the scenarios of a file share."""
+    return workshop.boot()
+
+
+@dataclass(frozen=True)
+class Run(Nova):
+    """``nova(*argv)`` in this process; ``nova.start(*argv)`` as a process."""
+
+    def start(self, *argv: str) -> subprocess.Popen[str]:
+        """Start a real ``nova``."""
+        return subprocess.Popen(
+            [Path(sys.executable).with_name("nova"), *argv],
+            env=client_environment(self.cloud.env()),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+
+@pytest.fixture
+def nova(under_test: CloudUnderTest) -> Run:
+    return Run(under_test)

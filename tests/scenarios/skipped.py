@@ -1,0 +1,49 @@
+"""Which scenarios a cloud cannot be asked, by what it lacks.
+
+The list is exact: a test fails where a scenario is skipped that does not stand here,
+or stands here and is not skipped.
+"""
+
+from __future__ import annotations
+
+SKIPPED: dict[str, set[str]] = {
+    "the extension": {
+        "test_keeping.py::test_the_schedule_decides_the_fates",
+        "test_schedules.py::test_a_dry_run_changes_nothing",
+        "test_schedules.py::test_a_schedule_comes_and_goes",
+        "test_schedules.py::test_a_server_that_is_not_there",
+        "test_schedules.py::test_the_fleet_knows_its_schedules",
+    },
+    "a cloud without the extension": {
+        "test_without_extension.py::test_a_server_that_is_not_there_is_told_as_such",
+        "test_without_extension.py::test_one_line_says_so",
+        "test_without_extension.py::test_what_needs_no_schedule_works",
+    },
+    "other users": {
+        "test_images.py::test_another_project_sees_no_image",
+        "test_images.py::test_who_may_only_look_changes_nothing",
+    },
+    "slow snapshots": {
+        "test_snapshots.py::test_a_second_snapshot_is_refused",
+        "test_snapshots.py::test_a_server_is_deleted_while_it_is_held",
+        "test_snapshots.py::test_a_server_is_deleted_while_it_is_watched",
+        "test_snapshots.py::test_a_server_is_held_until_its_disk_is_copied",
+        "test_snapshots.py::test_a_watch_ends_with_the_copy_and_speaks_json",
+        "test_snapshots.py::test_a_watch_sees_every_task_state",
+    },
+    "failing uploads": {"test_snapshots.py::test_an_upload_fails"},
+    "image commands of ours": {
+        "test_images.py::test_another_project_sees_no_image",
+        "test_images.py::test_list_no_more_than_asked_for",
+        "test_images.py::test_what_cannot_be_deleted_does_not_stop_the_rest",
+        "test_images.py::test_what_is_gone_already_is_no_error",
+        "test_images.py::test_who_may_only_look_changes_nothing",
+    },
+    "openstack": {"test_openstack.py::test_both_see_the_same"},
+}
+
+# What each kind of cloud lacks; a named one is looked at to know.
+LACKS: dict[str, set[str]] = {
+    "sandbox": {"a cloud without the extension", "failing uploads"},
+    "real": {"the extension"},
+}

@@ -1,0 +1,69 @@
+"""The ``openstack`` client beside ours, on the same images."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rax_scheduled_images_ext.fates import PROTECTED_KEY
+from rax_scheduled_images_ext.images import MARKER_KEY, MARKER_VALUE
+from rax_scheduled_images_ext.sandbox.environment import client_environment
+
+from .clouds import CloudUnderTest
+from .conftest import Run
+from .tables import objects, properties
+from .workshop import Workshop
+
+pytestmark = pytest.mark.needs("openstack")
+
+
+@pytest.fixture
+def openstack(under_test: CloudUnderTest) -> Any:
+    """``openstack(*argv)``: a real process; its JSON where it prints some."""
+
+    def run(*argv: str) -> Any:
+        done = subprocess.run(
+            [Path(sys.executable).with_name("openstack"), *argv],
+            env=client_environment(under_test.env()),
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout) if "json" in argv else done.stdout
+
+    return run
+
+
+def test_both_see_the_same(
+    nova: Run, workshop: Workshop, server: tuple[str, str], openstack: Any
+) -> None:
+    name, server_id = server
+    shown = openstack("server", "show", name, "-f", "json")
+    assert (shown["id"], shown["status"]) == (server_id, "ACTIVE")
+
+    image = workshop.name("by-openstack")
+    openstack("server", "image", "create", "--name", image, "--wait", name)
+    theirs = openstack("image", "show", image, "-f", "json")
+    ours = properties(nova.ok("image-show", theirs["id"]))
+    assert (ours["name"], ours["server"]) == (image, server_id)
+
+    openstack("image", "set", "--property", f"{MARKER_KEY}={MARKER_VALUE}", image)
+    argv = ("scheduled-images-image-list", name, "--format", "json")
+    (row,) = objects(nova.ok(*argv))
+    assert (row["id"], row["counted"]) == (theirs["id"], True)
+    nova.ok("scheduled-images-protect", image)
+    kept = openstack("image", "show", image, "-f", "json")["properties"]
+    assert PROTECTED_KEY in kept
+    assert MARKER_KEY not in kept
+
+    openstack("image", "unset", "--property", PROTECTED_KEY, image)
+    (row,) = objects(nova.ok(*argv))
+    assert (row["fate"], row["reason"]) == ("kept for good", "not a scheduled image")
+    nova.ok("image-delete", image)
+    listed = openstack("image", "list", "-f", "json")
+    assert theirs["id"] not in {image["ID"] for image in listed}

@@ -1,0 +1,76 @@
+"""Schedules on a cloud that has the extension."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from .conftest import Run
+from .tables import objects
+from .workshop import Workshop
+
+pytestmark = pytest.mark.needs("the extension")
+
+
+@pytest.fixture
+def own(workshop: Workshop) -> tuple[str, str]:
+    """A server of the scenario's own: its name and ID."""
+    return workshop.boot()
+
+
+@pytest.fixture
+def scheduled(nova: Run, own: tuple[str, str]) -> Iterator[tuple[str, str]]:
+    """The same with a daily schedule."""
+    nova.ok("scheduled-images-enable", own[0], "7")
+    yield own
+    nova("scheduled-images-disable", own[1])
+
+
+def test_a_schedule_comes_and_goes(nova: Run, scheduled: tuple[str, str]) -> None:
+    name, server_id = scheduled
+    daily = "Schedule type: Daily\nRetention: 7\n"
+    assert nova.ok("scheduled-images-show", name) == daily
+    assert nova.ok("scheduled-images-show", server_id) == daily
+    weekly = ("--day-of-week", "sat", server_id, "4")
+    assert nova.ok("scheduled-images-enable", *weekly) == ""
+    shown = nova.ok("scheduled-images-show", name)
+    assert shown == "Schedule type: Weekly on: SATURDAY\nRetention: 4\n"
+    result = nova("scheduled-images-update", "--retention", "5", name)
+    assert (result.status, result.out) == (0, "")
+    shown = nova.ok("scheduled-images-show", name)
+    assert shown == "Schedule type: Weekly on: SATURDAY\nRetention: 5\n"
+    assert nova.ok("scheduled-images-disable", name) == ""
+    for verb in ("show", "disable"):
+        result = nova(f"scheduled-images-{verb}", name)
+        assert (result.status, result.out) == (1, "")
+        told = f"Scheduled images not enabled for server {server_id} (HTTP 404)"
+        assert result.err == f"ERROR (NotFound): {told}\n"
+
+
+def test_a_dry_run_changes_nothing(nova: Run, scheduled: tuple[str, str]) -> None:
+    name, _ = scheduled
+    out = nova.ok("scheduled-images-enable", "--dry-run", name, "3")
+    assert "retention 3" in out
+    assert "The next scheduled image makes none go." in out
+    shown = nova.ok("scheduled-images-show", name)
+    assert shown == "Schedule type: Daily\nRetention: 7\n"
+
+
+def test_the_fleet_knows_its_schedules(nova: Run, scheduled: tuple[str, str]) -> None:
+    name, server_id = scheduled
+    argv = ("--name", f"^{name}$", "--format", "json")
+    (row,) = objects(nova.ok("scheduled-images-list", *argv))
+    assert (row["id"], row["schedule"], row["retention"]) == (server_id, "daily", 7)
+    assert objects(nova.ok("scheduled-images-list", "--disabled", *argv)) == []
+    # So young a schedule may be without an image, or its first is made at once.
+    assert nova("scheduled-images-check", "--name", f"^{name}$").status in (0, 3)
+
+
+def test_a_server_that_is_not_there(nova: Run, workshop: Workshop) -> None:
+    nobody = workshop.name("nobody")
+    for argv in (("show", nobody), ("disable", nobody), ("enable", nobody, "7")):
+        result = nova(f"scheduled-images-{argv[0]}", *argv[1:])
+        assert (result.status, result.out) == (1, "")
+        told = f"No server with a name or ID of '{nobody}' exists."
+        assert result.err == f"ERROR (CommandError): {told}\n"

@@ -25,6 +25,13 @@ SIGNALS = tuple(
 )
 
 
+# What would stop the program until somebody continues it: ^Z, and writing to the
+# terminal from the background. That the program reads nothing spares it the third.
+_STOPS = tuple(
+    getattr(signal, name) for name in ("SIGTSTP", "SIGTTOU") if hasattr(signal, name)
+)
+
+
 class Interrupted(KeyboardInterrupt):
     """A signal came; ``signum`` is its number."""
 
@@ -41,8 +48,9 @@ class Interrupted(KeyboardInterrupt):
 class Interrupts:
     """A context in which signals interrupt nothing but the waits of this object.
 
-    Signals that are ignored stay so: a program under ``nohup`` lives on. In
-    another thread than the main one no signal can be caught, and none comes.
+    Signals that are ignored stay so: a program under ``nohup`` lives on. What would
+    stop the program for a while (^Z) is ignored. In another thread than the main
+    one no signal can be caught, and none comes.
 
     :param catch: whether to catch signals at all.
     """
@@ -64,6 +72,9 @@ class Interrupts:
                 if handler not in (signal.SIG_IGN, None):
                     self._before[signum] = handler
                     signal.signal(signum, self._note)
+            for signum in _STOPS:
+                if signal.getsignal(signum) is not None:
+                    self._before[signum] = signal.signal(signum, signal.SIG_IGN)
         return self
 
     def __exit__(

@@ -9,8 +9,10 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
+from ..attempts import Attempts
 from ..errors import ImageLost, ServerDisappeared, TimeLimitReached
 from ..snapshots import Snapshots, Watched
 from ..task_states import COPIED, Progress, ServerState
@@ -98,7 +100,10 @@ class _Watcher:
             text = f"No snapshot of server {name} has begun in {self._wanted.start:g} s"
             self._trouble(TimeLimitReached(text))
         elif each.progress.over:
-            reason = self._snapshots.failure(each.state.id)
+            reason = None
+            with suppress(TimeoutError):
+                ask = partial(self._snapshots.failure, each.state.id)
+                reason = Attempts().call(ask)
             if reason:
                 text = f"The snapshot of server {name} has failed ({reason})"
                 self._trouble(ImageLost(text))

@@ -603,6 +603,19 @@ def test_the_keys_of_a_terminal_do_not_reach_the_commands(
     assert (running.returncode, log.words()) == (130, ["before", "stopped", "after"])
 
 
+def test_a_held_server_is_not_forgotten_in_a_stopped_job(
+    cloud: Sandbox, log: Log
+) -> None:
+    running = started(cloud, *create("db1", "x", *log.hooks()))
+    log.until("before", running)
+    for signum in (signal.SIGTSTP, signal.SIGTTOU):
+        running.send_signal(signum)
+    until_copying(cloud, "db1")
+    cloud.advance(43)
+    running.communicate(timeout=30)
+    assert (running.returncode, log.words()) == (0, ["before", "after"])
+
+
 def test_under_nohup_a_hangup_is_ignored(cloud: Sandbox, log: Log) -> None:
     running = started(
         cloud,

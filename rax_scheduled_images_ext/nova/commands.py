@@ -8,11 +8,14 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from novaclient import utils
 
-from ..errors import InvalidValue
+# Every `nova` imports this module and those that declare commands; few run one.
+# So all that only a running command needs is imported then.
+if TYPE_CHECKING:
+    from ..errors import InvalidValue
 
 LOG = logging.getLogger(__name__)
 
@@ -39,6 +42,8 @@ def checked(parse: Callable[[str], Item]) -> Callable[[str], Item]:
     """Turn a parser's complaint into a usage error of the command line."""
 
     def parsed(text: str) -> Item:
+        from ..errors import InvalidValue
+
         try:
             return parse(text)
         except InvalidValue as error:
@@ -47,19 +52,26 @@ def checked(parse: Callable[[str], Item]) -> Callable[[str], Item]:
     return parsed
 
 
+def invalid(text: str) -> InvalidValue:
+    """Return the error of a value that is wrong."""
+    from ..errors import InvalidValue
+
+    return InvalidValue(text)
+
+
 def name_or_id(text: str) -> str:
     """Return what may be the name or the ID of something.
 
     :raises InvalidValue: for what cannot be.
     """
     if not 0 < len(text) <= _LONGEST_NAME:
-        raise InvalidValue(
+        raise invalid(
             f"'{text}' is not a name or ID: one has 1 to {_LONGEST_NAME} characters"
         )
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise InvalidValue(f"{text!a} is not a name or ID: it is no text") from None
+        raise invalid(f"{text!a} is not a name or ID: it is no text") from None
     return text
 
 
@@ -73,8 +85,28 @@ def format_name(text: str) -> str:
     from ..formatting import FORMATS
 
     if text not in FORMATS:
-        raise InvalidValue(f"'{text}' is not a format: use one of {', '.join(FORMATS)}")
+        raise invalid(f"'{text}' is not a format: use one of {', '.join(FORMATS)}")
     return text
+
+
+def number_to_keep(text: str) -> int:
+    """Return a number of images to keep.
+
+    :raises InvalidValue: for what is none.
+    """
+    from ..schedules import parse_retention
+
+    return parse_retention(text)
+
+
+def day_name(text: str) -> str:
+    """Return a day of the week.
+
+    :raises InvalidValue: for what is none.
+    """
+    from ..schedules import parse_day
+
+    return parse_day(text)
 
 
 def label(error: BaseException) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InvalidValue, NoServers
 from .commands import (
     argument,
     checked,
@@ -13,9 +12,10 @@ from .commands import (
     failing_as_one,
     finish,
     format_name,
+    invalid,
     usage_error,
 )
-from .servers import Chosen, by_name, failure
+from .servers import by_name
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -42,11 +42,11 @@ def max_age(text: str) -> timedelta:
     try:
         age = timedelta(seconds=parse_duration(text))
     except ValueError as error:
-        raise InvalidValue(str(error)) from None
+        raise invalid(str(error)) from None
     except OverflowError:
-        raise InvalidValue(f"'{text}' is longer than any image is old") from None
+        raise invalid(f"'{text}' is longer than any image is old") from None
     if not age:
-        raise InvalidValue(f"'{text}' is not an age: no image is that young")
+        raise invalid(f"'{text}' is not an age: no image is that young")
     return age
 
 
@@ -148,6 +148,8 @@ def do_scheduled_images_check(cs: Any, args: Any) -> None:
         fleet = reader.read(args.max_age, enabled=True, wanted=_wanted(args))
         if args.name and not fleet.standings:
             # Whoever watches a server must hear that its schedule is gone.
+            from ..errors import NoServers
+
             raise NoServers(
                 "There is no server with scheduled images whose name matches"
                 f" '{args.name.pattern}'"
@@ -182,6 +184,8 @@ def _wanted(args: Any) -> Wanted:
 
 def _told_problems(rows: list[Row]) -> bool:
     """Tell on stderr which servers could not be read; return whether there was none."""
+    from .chosen import Chosen, failure
+
     problems = [row.server for row in rows if row.server.problem is not None]
     for server in problems:
         chosen = Chosen(server.name, server.id)

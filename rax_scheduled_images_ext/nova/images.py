@@ -9,8 +9,15 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InvalidValue
-from .commands import argument, attempt, checked, finish, name_or_id, usage_error
+from .commands import (
+    argument,
+    attempt,
+    checked,
+    finish,
+    invalid,
+    name_or_id,
+    usage_error,
+)
 
 if TYPE_CHECKING:
     from ..images import ImageStore
@@ -36,7 +43,7 @@ def limit(text: str) -> int:
     :raises InvalidValue: for anything but a whole number of at least 1.
     """
     if not re.fullmatch("0*[1-9][0-9]{0,8}", text, re.ASCII):
-        raise InvalidValue(f"'{text}' is not a limit: a whole number of at least 1")
+        raise invalid(f"'{text}' is not a limit: a whole number of at least 1")
     return int(text)
 
 
@@ -46,7 +53,7 @@ def action(text: str) -> str:
     :raises InvalidValue: for anything else.
     """
     if text not in ("set", "delete"):
-        raise InvalidValue(f"'{text}' is not an action: use set or delete")
+        raise invalid(f"'{text}' is not an action: use set or delete")
     return text
 
 

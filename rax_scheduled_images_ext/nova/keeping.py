@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from .. import schedules
 from .commands import (
     LOG,
     argument,
@@ -14,11 +13,12 @@ from .commands import (
     finish,
     format_name,
     name_or_id,
+    number_to_keep,
     on_server,
     usage_error,
 )
 from .images import failed_delete
-from .servers import Chosen, each_server, failure, servers
+from .servers import servers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ..keeping import Keeper
     from ..keeping import Outcome as KeptOutcome
     from ..retention import Verdict
+    from ..schedules import ImageSchedule
+    from .chosen import Chosen
     from .fates import Plan, Pruned
 
 form = argument(
@@ -49,8 +51,9 @@ def keeper(cs: Any) -> Keeper:
     """Open the cloud's schedules and images."""
     from ..images import image_store
     from ..keeping import Keeper
+    from ..manager import ScheduledImagesManager
 
-    return Keeper(schedules.ScheduledImagesManager(cs), image_store(cs))
+    return Keeper(ScheduledImagesManager(cs), image_store(cs))
 
 
 def in_step(cs: Any, number: int) -> Any:
@@ -111,6 +114,8 @@ def do_scheduled_images_unprotect(cs: Any, args: Any) -> None:
 
 def _naming(wanted: Sequence[str]) -> Callable[[str, Exception], str]:
     """Return what makes the lines of failures; among several they name the image."""
+    from .chosen import Chosen, failure
+
     return lambda image, error: failure(Chosen(image), error, len(wanted))
 
 
@@ -134,7 +139,7 @@ def _next(kept: Keeper, server_id: str) -> str:
 @argument(
     "--keep",
     metavar="<number>",
-    type=checked(schedules.parse_retention),
+    type=checked(number_to_keep),
     help="How many scheduled images of each server stay, 1 to 65535; without it as"
     " many as its schedule says.",
 )
@@ -187,6 +192,7 @@ def do_scheduled_images_prune(cs: Any, args: Any) -> None:
 
 def _plans(cs: Any, kept: Keeper, args: Any) -> tuple[list[Plan], bool]:
     """Plan for each server, once; and say whether all could be planned."""
+    from .chosen import Chosen, each_server
     from .fates import Plan
 
     plans: dict[str, Plan] = {}
@@ -260,11 +266,12 @@ def _rounds(plans: Sequence[Plan]) -> Iterator[list[tuple[Plan, Verdict]]]:
         yield [(p, p.verdicts[place]) for p in plans if place < len(p.verdicts)]
 
 
-def forecast(cs: Any, chosen: Sequence[Chosen], new: schedules.ImageSchedule) -> bool:
+def forecast(cs: Any, chosen: Sequence[Chosen], new: ImageSchedule) -> bool:
     """Print what a schedule would change of servers, and which images would go.
 
     Returns whether all could be told.
     """
+    from .chosen import each_server
     from .fates import print_forecast
 
     cs = in_step(cs, len(chosen))
@@ -272,12 +279,10 @@ def forecast(cs: Any, chosen: Sequence[Chosen], new: schedules.ImageSchedule) ->
 
     def foresee(
         _manager: object, server_id: str
-    ) -> tuple[schedules.ImageSchedule | None, list[Verdict]]:
+    ) -> tuple[ImageSchedule | None, list[Verdict]]:
         return kept.schedule(server_id), kept.forecast(server_id, new.retention)
 
-    def tell(
-        server: Chosen, found: tuple[schedules.ImageSchedule | None, list[Verdict]]
-    ) -> None:
+    def tell(server: Chosen, found: tuple[ImageSchedule | None, list[Verdict]]) -> None:
         old, going = found
         print_forecast(server.label, old, new, going)
 

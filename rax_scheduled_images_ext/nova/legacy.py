@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from novaclient import base, exceptions
 
-from .. import errors, schedules
+from ..manager import ScheduledImagesManager
 
 if TYPE_CHECKING:
     from ..transport import Answer
@@ -27,7 +27,7 @@ class ScheduledImage(base.Resource):
         return "<ScheduledImage>"
 
 
-class ScheduledImageManager(schedules.ScheduledImagesManager):
+class ScheduledImageManager(ScheduledImagesManager):
     """The old calls: one request each, and novaclient's exceptions."""
 
     resource_class = ScheduledImage
@@ -52,16 +52,16 @@ class ScheduledImageManager(schedules.ScheduledImagesManager):
             raise exceptions.BadRequest(
                 400, "Retention value must be an integer"
             ) from None
+        from ..errors import InvalidValue
+        from ..schedules import ImageSchedule, parse_day, parse_retention
         from ..transport import as_text
 
         try:
-            schedule = schedules.ImageSchedule(
-                schedules.parse_retention(str(number)),
-                None
-                if day_of_week is None
-                else schedules.parse_day(as_text(day_of_week)),
+            schedule = ImageSchedule(
+                parse_retention(str(number)),
+                None if day_of_week is None else parse_day(as_text(day_of_week)),
             )
-        except errors.InvalidValue as error:
+        except InvalidValue as error:
             raise exceptions.BadRequest(400, str(error)) from None
         return self._resource(self._call("POST", server_id, schedule.to_body()))
 
@@ -72,12 +72,16 @@ class ScheduledImageManager(schedules.ScheduledImagesManager):
     def _meaning(self, answer: Answer, server_id: str) -> Any:
         """Tell what the old client told of a 404: it did not ask further."""
         if answer.method == "GET":
-            text = errors.NOT_ENABLED.format(server_id)
+            from ..errors import NOT_ENABLED
+
+            text = NOT_ENABLED.format(server_id)
             return exceptions.NotFound(404, text)
         return answer.error()
 
     def _resource(self, answer: Answer) -> ScheduledImage:
-        info = schedules.ImageSchedule.from_answer(answer).to_body()[schedules.KEY]
+        from ..schedules import KEY, ImageSchedule
+
+        info = ImageSchedule.from_answer(answer).to_body()[KEY]
         return ScheduledImage(self, info, loaded=True)
 
 

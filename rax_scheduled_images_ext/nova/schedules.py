@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
-
-from .. import schedules
-from ..errors import InvalidValue, NoSchedule
-from .commands import argument, checked, finish, format_name, usage_error
-from .servers import Chosen, choose, chosen_servers, each_server, servers
+from typing import TYPE_CHECKING, Any
 
 # Where novaclient looks for what becomes its clients' `scheduled_images`.
-ScheduledImagesManager = schedules.ScheduledImagesManager
+from ..manager import ScheduledImagesManager
+from .commands import (
+    argument,
+    checked,
+    day_name,
+    finish,
+    format_name,
+    number_to_keep,
+    usage_error,
+)
+from .servers import chosen_servers, servers
+
+if TYPE_CHECKING:
+    from ..schedules import ImageSchedule
+    from .chosen import Chosen
 
 
 @argument(
     "--day-of-week",
     metavar="<day>",
-    type=checked(schedules.parse_day),
+    type=checked(day_name),
     help="Make one image a week, on this UTC day: a day's English name in any letter"
     " case, or the beginning of just one. Without it the schedule is daily, even if"
     " it was weekly before.",
@@ -33,21 +42,24 @@ ScheduledImagesManager = schedules.ScheduledImagesManager
 @argument(
     "retention",
     metavar="<retention>",
-    type=checked(schedules.parse_retention),
+    type=checked(number_to_keep),
     help="Number of scheduled images to keep, 1 to 65535.",
 )
 def do_scheduled_images_enable(cs: Any, args: Any) -> None:
     """Enable scheduled images for servers."""
+    from .chosen import choose, each_server
+
     retention = args.retention or misplaced_retention(args)
     chosen = choose(cs, "scheduled-images-enable", args)
     if args.dry_run:
+        from ..schedules import ImageSchedule
         from .keeping import forecast
 
-        new = schedules.ImageSchedule(retention, args.day_of_week)
+        new = ImageSchedule(retention, args.day_of_week)
         finish(forecast(cs, chosen, new))
         return
 
-    def enable(manager: schedules.ScheduledImagesManager, server_id: str) -> None:
+    def enable(manager: ScheduledImagesManager, server_id: str) -> None:
         manager.enable(server_id, retention, args.day_of_week)
 
     finish(each_server(cs, chosen, enable))
@@ -55,11 +67,13 @@ def do_scheduled_images_enable(cs: Any, args: Any) -> None:
 
 def misplaced_retention(args: Any) -> int:
     """Take the retention that was read as the last server: ``7 --all``."""
+    from ..errors import InvalidValue
+
     command = "scheduled-images-enable"
     if not args.server:
         usage_error(command, "the following arguments are required: <retention>")
     try:
-        return schedules.parse_retention(args.server.pop())
+        return number_to_keep(args.server.pop())
     except InvalidValue as error:
         usage_error(command, f"argument <retention>: {error}")
 
@@ -67,13 +81,13 @@ def misplaced_retention(args: Any) -> int:
 @argument(
     "--retention",
     metavar="<number>",
-    type=checked(schedules.parse_retention),
+    type=checked(number_to_keep),
     help="Number of scheduled images to keep, 1 to 65535.",
 )
 @argument(
     "--day-of-week",
     metavar="<day>",
-    type=checked(schedules.parse_day),
+    type=checked(day_name),
     help="Make one image a week, on this UTC day: a day's English name in any letter"
     " case, or the beginning of just one.",
 )
@@ -83,6 +97,11 @@ def misplaced_retention(args: Any) -> int:
 @chosen_servers
 def do_scheduled_images_update(cs: Any, args: Any) -> None:
     """Change the schedules of servers, and nothing of them that is not named."""
+    from ..errors import NoSchedule
+    from ..schedules import ImageSchedule
+    from .chosen import choose, each_server
+    from .fates import described
+
     command = "scheduled-images-update"
     if args.daily and args.day_of_week:
         usage_error(command, "--daily and --day-of-week exclude each other")
@@ -92,20 +111,16 @@ def do_scheduled_images_update(cs: Any, args: Any) -> None:
         )
 
     def update(
-        manager: schedules.ScheduledImagesManager, server_id: str
-    ) -> tuple[schedules.ImageSchedule, schedules.ImageSchedule]:
+        manager: ScheduledImagesManager, server_id: str
+    ) -> tuple[ImageSchedule, ImageSchedule]:
         was = manager.get(server_id)
         retention = args.retention or was.retention
         day = args.day_of_week or (None if args.daily else was.day_of_week)
-        if was == schedules.ImageSchedule(retention, day):
+        if was == ImageSchedule(retention, day):
             return was, was
         return was, manager.enable(server_id, retention, day)
 
-    def tell(
-        server: Chosen, change: tuple[schedules.ImageSchedule, schedules.ImageSchedule]
-    ) -> None:
-        from .fates import described
-
+    def tell(server: Chosen, change: tuple[ImageSchedule, ImageSchedule]) -> None:
         was, is_ = map(described, change)
         text = f"still {is_}" if was == is_ else f"was {was}; is {is_}"
         print(f"{server.label}: {text}", file=sys.stderr)
@@ -117,8 +132,10 @@ def do_scheduled_images_update(cs: Any, args: Any) -> None:
 @chosen_servers
 def do_scheduled_images_disable(cs: Any, args: Any) -> None:
     """Disable scheduled images for servers; the images stay."""
+    from ..errors import NoSchedule
+    from .chosen import choose, each_server
 
-    def disable(manager: schedules.ScheduledImagesManager, server_id: str) -> None:
+    def disable(manager: ScheduledImagesManager, server_id: str) -> None:
         manager.disable(server_id)
 
     chosen = choose(cs, "scheduled-images-disable", args, scheduled=True)
@@ -136,15 +153,16 @@ def do_scheduled_images_disable(cs: Any, args: Any) -> None:
 def do_scheduled_images_show(cs: Any, args: Any) -> None:
     """Show the scheduled image settings of servers."""
     from . import views
+    from .chosen import Chosen, each_server
 
     rows: list[views.ShownSchedule] = []
 
     def get(
-        manager: schedules.ScheduledImagesManager, server_id: str
-    ) -> tuple[str, schedules.ImageSchedule]:
+        manager: ScheduledImagesManager, server_id: str
+    ) -> tuple[str, ImageSchedule]:
         return server_id, manager.get(server_id)
 
-    def add(server: Chosen, found: tuple[str, schedules.ImageSchedule]) -> None:
+    def add(server: Chosen, found: tuple[str, ImageSchedule]) -> None:
         rows.append(views.ShownSchedule.of(server.label, *found))
 
     done = each_server(cs, [Chosen(server) for server in args.server], get, add)

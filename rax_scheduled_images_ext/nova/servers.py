@@ -1,43 +1,12 @@
-"""Which servers a command is about, and how it is done to all of them."""
+"""How servers are chosen on the command line."""
 
 from __future__ import annotations
 
 import argparse
 import re
-import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
-from ..errors import InvalidValue, NoServers
-from ..schedules import ScheduledImagesManager
-from .commands import (
-    LOG,
-    Command,
-    argument,
-    checked,
-    error_line,
-    failing_as_one,
-    label,
-    name_or_id,
-    usage_error,
-)
-
-if TYPE_CHECKING:
-    from ..concurrency import Interrupted, Outcome
-
-Result = TypeVar("Result")
-#: What is done to a server: with the schedules of its cloud, and its ID.
-Action = Callable[[ScheduledImagesManager, str], Result]
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """A server as people call it; ``id`` is None where that is all that is known."""
-
-    label: str
-    id: str | None = None
+from .commands import Command, argument, checked, invalid, name_or_id
 
 
 def regular_expression(text: str) -> re.Pattern[str]:
@@ -46,11 +15,11 @@ def regular_expression(text: str) -> re.Pattern[str]:
     :raises InvalidValue: for what is none, or would be found in every name.
     """
     if not text:
-        raise InvalidValue("'' is not a name: it would be found in every one")
+        raise invalid("'' is not a name: it would be found in every one")
     try:
         return re.compile(text)
     except (re.error, OverflowError, RecursionError) as error:
-        raise InvalidValue(f"'{text}' is not a regular expression: {error}") from None
+        raise invalid(f"'{text}' is not a regular expression: {error}") from None
 
 
 def servers(command: Command) -> Command:
@@ -115,113 +84,3 @@ class InsteadOfServers(argparse.Action):
             # What was to follow the servers may have been taken for one of them,
             # if it came before this option: the command sorts that out.
             positional.required = False
-
-
-def choose(
-    cs: Any, command: str, args: Any, *, scheduled: bool = False
-) -> list[Chosen]:
-    """Return the servers that a command is about; end it if there are none.
-
-    :param scheduled: of all servers only those with a schedule.
-    """
-    named: list[str] = args.server or []
-    if (bool(named) + args.all + (args.name is not None)) != 1:
-        usage_error(
-            command, "choose servers in one way: by <server>..., by --all or by --name"
-        )
-    if named:
-        return [Chosen(server) for server in named]
-    with failing_as_one():
-        found = _listed(cs, args.name, scheduled)
-        if not found:
-            matching = f" whose name matches '{args.name.pattern}'" if args.name else ""
-            having = " with scheduled images" if scheduled else ""
-            raise NoServers(f"There is no server{having}{matching} in this project")
-    return found
-
-
-def _listed(cs: Any, pattern: re.Pattern[str] | None, scheduled: bool) -> list[Chosen]:
-    from ..fleet import server_pages
-    from ..transport import Transport
-
-    found = {}
-    enabled = True if scheduled else None
-    for answer in server_pages(Transport(cs.client), "/servers", enabled):
-        for server in answer.parts("servers"):
-            server_id, name = server.get("id"), str(server.get("name") or "")
-            if not isinstance(server_id, str) or not server_id:
-                raise answer.unexpected("with a server that has no ID")
-            if pattern is None or pattern.search(name):
-                found[server_id] = Chosen(name or server_id, server_id)
-    return sorted(found.values(), key=lambda server: (server.label, server.id))
-
-
-def each_server(
-    cs: Any,
-    chosen: Sequence[Chosen],
-    action: Action[Result],
-    tell: Callable[[Chosen, Result], None] | None = None,
-    passed_over: type[Exception] | tuple[()] = (),
-) -> bool:
-    """Do ``action`` to every server, many at a time.
-
-    Each failure is told on stderr, as one line. Returns whether there was none.
-
-    :param tell: is called with each result, in the order of the servers.
-    :param passed_over: what is no failure of a server that was not named.
-    """
-    from types import SimpleNamespace
-
-    from ..concurrency import Interrupted, run, share
-    from ..servers import with_server
-    from ..transport import Transport
-
-    client = share(cs.client) if len(chosen) > 1 else cs.client
-    act = partial(action, ScheduledImagesManager(SimpleNamespace(client=client)))
-    done = True
-
-    def work(server: Chosen) -> Result:
-        if server.id is not None:
-            return act(server.id)
-        return with_server(Transport(client), server.label, act)
-
-    def told(outcome: Outcome[Chosen, Result]) -> None:
-        nonlocal done
-        error = outcome.error
-        if error is None:
-            if tell is not None:
-                tell(outcome.item, outcome.value)  # type: ignore[arg-type]
-        elif outcome.item.id is None or not isinstance(error, passed_over):
-            LOG.debug("%s", error, exc_info=error)
-            print(failure(outcome.item, error, len(chosen)), file=sys.stderr)
-            done = False
-
-    try:
-        run(chosen, work, told)
-    except Interrupted as interrupted:
-        print(summary(interrupted, len(chosen)), file=sys.stderr)
-        raise
-    return done
-
-
-def failure(server: Chosen, error: Exception, of: int) -> str:
-    """Return the line that tells of a failure; among several it names the server."""
-    told = hasattr(error, "server_id") or server.label in str(error)
-    if of == 1 or told:
-        return _line(error_line(server, error))
-    return _line(f"ERROR ({label(error)}): {server.label}: {error}")
-
-
-def summary(interrupted: Interrupted, of: int) -> str:
-    """Return a line that tells how far an interrupted command has come."""
-    parts = [f"Interrupted: {interrupted.done} of {of} servers done"]
-    if interrupted.unknown:
-        names = ", ".join(server.label for server in interrupted.unknown)
-        parts.append(f"not known whether done: {names}")
-    if interrupted.untouched:
-        parts.append(f"{len(interrupted.untouched)} not begun")
-    return _line("; ".join(parts))
-
-
-def _line(text: str) -> str:
-    return " ".join(text.splitlines())

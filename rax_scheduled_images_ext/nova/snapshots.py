@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InvalidValue
-from .commands import argument, checked, name_or_id
+from .commands import argument, checked, invalid, name_or_id
 
 if TYPE_CHECKING:
     from ..hooks import Command
@@ -24,9 +23,9 @@ def duration(text: str) -> float:
     try:
         seconds = parse_duration(text)
     except ValueError as error:
-        raise InvalidValue(str(error)) from None
+        raise invalid(str(error)) from None
     if not seconds:
-        raise InvalidValue(f"'{text}' is not a duration: it must be more than nothing")
+        raise invalid(f"'{text}' is not a duration: it must be more than nothing")
     return seconds
 
 
@@ -51,7 +50,7 @@ def interval(text: str) -> float:
         seconds = float(text.removesuffix("s"))
         if 0.1 <= seconds <= 3600:
             return seconds
-    raise InvalidValue(f"'{text}' is not an interval: seconds, from 0.1 to 3600")
+    raise invalid(f"'{text}' is not an interval: seconds, from 0.1 to 3600")
 
 
 def one_of(*words: str) -> Any:
@@ -59,7 +58,7 @@ def one_of(*words: str) -> Any:
 
     def parse(text: str) -> str:
         if text not in words:
-            raise InvalidValue(f"'{text}' is none of {', '.join(words)}")
+            raise invalid(f"'{text}' is none of {', '.join(words)}")
         return text
 
     return checked(parse)
@@ -84,7 +83,7 @@ def metadatum(text: str) -> tuple[str, str]:
 
     key, equals, value = text.partition("=")
     if not equals:
-        raise InvalidValue(f"'{text}' is not in the format of 'key=value'")
+        raise invalid(f"'{text}' is not in the format of 'key=value'")
     return check_key(key), value
 
 

@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from ..durations import parse_duration
 from .cloud import Cloud
+from .faults import parse_fault
 from .models import CloudError, ImageQuery, NotFound, Server, ServerQuery
 from .region import Region
 from .wire import Fault, Services, isotime, new_app, status_of
@@ -35,6 +36,9 @@ def make_app(services: Services, environment: Environment) -> Flask:
     app.add_url_rule("/advance", view_func=api.advance, methods=["POST"])
     app.add_url_rule("/state", view_func=api.state)
     app.add_url_rule("/env", view_func=api.env)
+    app.add_url_rule("/faults", view_func=api.faults)
+    app.add_url_rule("/faults", view_func=api.add_faults, methods=["POST"])
+    app.add_url_rule("/faults", view_func=api.clear_faults, methods=["DELETE"])
     app.add_url_rule(
         "/servers/<server_id>/state", view_func=api.force, methods=["POST"]
     )
@@ -84,6 +88,27 @@ class _Admin:
             return dict(self._environment(user, region))
         except ValueError as error:
             raise Fault(404, str(error)) from None
+
+    def faults(self) -> ResponseReturnValue:
+        """Tell what goes wrong, and how often each has happened."""
+        counts = self._cloud.faults.counts()
+        return {"faults": [{"fault": text, "happened": n} for text, n in counts]}
+
+    def add_faults(self) -> ResponseReturnValue:
+        """Let things go wrong: {"faults": ["POST /action$ 503 x2"]}."""
+        texts = _body().get("faults")
+        if not isinstance(texts, list) or not all(isinstance(t, str) for t in texts):
+            raise Fault(400, "give a list of texts: {'faults': ['POST /action$ 503']}")
+        try:
+            self._cloud.inject([parse_fault(text) for text in texts])
+        except ValueError as error:
+            raise Fault(400, str(error)) from None
+        return self.faults()
+
+    def clear_faults(self) -> ResponseReturnValue:
+        """Let all go well again."""
+        self._cloud.cure()
+        return self.faults()
 
     def force(self, server_id: str) -> ResponseReturnValue:
         """Force a server's state: {"state": "active|error|held|released"}."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from flask import Flask
 
 from . import admin, compute, identity, image
+from .injection import Injector
 from .wire import MOUNT, Services
 
 if TYPE_CHECKING:
@@ -20,7 +21,10 @@ _OWN = "/sandbox"
 
 
 class Seen(NamedTuple):
-    """One request as the front saw it; ``path`` as sent, with the query."""
+    """One request as the front saw it.
+
+    ``path`` is as sent, with the query; ``status`` 0 where there was no answer.
+    """
 
     method: str
     path: str
@@ -69,6 +73,7 @@ class Front:
     :param latency: seconds that every answer takes at least.
     :param now: the cloud's time in unix seconds, which answers tell as their date.
     :param seen: is told of every request to the cloud, before its answer leaves.
+    :param injector: lets faults happen to requests to the cloud.
     """
 
     def __init__(
@@ -77,12 +82,14 @@ class Front:
         *,
         latency: float = 0.0,
         now: Callable[[], float],
+        injector: Injector,
         seen: Callable[[Seen], None],
     ) -> None:
         self._mounts = tuple(mounted)
         self._now = now
         self._latency = latency
         self._seen = seen
+        self._injector = injector
 
     def __call__(
         self, environ: WSGIEnvironment, start_response: StartResponse
@@ -92,7 +99,12 @@ class Front:
             return self._answer(environ, start_response)
         if self._latency:
             time.sleep(self._latency)
-        return self._answer(environ, self._recorded(environ, start_response))
+        seen: list[int] = []
+        begin = self._recorded(environ, start_response, seen)
+        content = self._injector.answer(self._answer, environ, begin)
+        if not seen:
+            self._record(environ, 0)
+        return content
 
     def _dated(self, start_response: StartResponse) -> StartResponse:
         def begin(status, headers, exc_info=None):  # type: ignore[no-untyped-def]
@@ -102,12 +114,14 @@ class Front:
         return begin
 
     def _recorded(
-        self, environ: WSGIEnvironment, start_response: StartResponse
+        self,
+        environ: WSGIEnvironment,
+        start_response: StartResponse,
+        statuses: list[int],
     ) -> StartResponse:
-        method, uri = environ["REQUEST_METHOD"], environ["REQUEST_URI"]
-
         def begin(status, headers, exc_info=None):  # type: ignore[no-untyped-def]
-            self._seen(Seen(method, uri, int(status[:3])))
+            statuses.append(int(status[:3]))
+            self._record(environ, statuses[-1])
             return start_response(status, headers, exc_info)
 
         return begin
@@ -115,6 +129,9 @@ class Front:
     def _answer(
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
+    def _record(self, environ: WSGIEnvironment, status: int) -> None:
+        self._seen(Seen(environ["REQUEST_METHOD"], environ["REQUEST_URI"], status))
+
         path = environ["PATH_INFO"]
         for pattern, app in self._mounts:
             found = pattern.match(path)

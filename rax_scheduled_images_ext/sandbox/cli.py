@@ -19,6 +19,7 @@ import requests
 
 from ..durations import parse_duration
 from .environment import client_environment
+from .faults import GRAMMAR
 from .models import Unusable
 from .options import (
     DEFAULT_PORT,
@@ -26,6 +27,7 @@ from .options import (
     between,
     checked,
     cloud_options,
+    fault,
     running_options,
 )
 from .tour import SETTINGS, Tour, TourFailed
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
     from . import Sandbox
 
 PROG = "scheduled-images-sandbox"
+
+_LISTED = """\
+Without arguments the faults are listed: how often each has happened, and what it is."""
 
 # Seconds to reach a sandbox, and for it to live through what it is advanced by.
 _TIMEOUT = (5, 600)
@@ -150,6 +155,17 @@ def _state(args: argparse.Namespace) -> int:
     return 0
 
 
+def _fault(args: argparse.Namespace) -> int:
+    if args.clear:
+        _ask(args.url, "DELETE", "faults")
+    elif args.faults:
+        _ask(args.url, "POST", "faults", json={"faults": args.faults})
+    else:
+        for each in _ask(args.url, "GET", "faults")["faults"]:
+            print(f"{each['happened']}\t{each['fault']}")
+    return 0
+
+
 def _demo(_args: argparse.Namespace) -> int:
     with _start(**SETTINGS) as sandbox:
         Tour(sandbox, print).run()
@@ -168,6 +184,7 @@ def _sandbox(args: argparse.Namespace, port: int) -> Sandbox:
         seed=args.seed,
         latency=args.latency,
         max_limit=args.max_limit,
+        faults=args.faults,
         port=port,
         verbose=args.verbose,
     )
@@ -276,6 +293,21 @@ def _parser() -> Parser:
     advance = command("advance", _advance, "move a running cloud's time on", running)
     advance.add_argument(
         "duration", type=checked(parse_duration), metavar="DURATION", help="such as 10d"
+    )
+    faults = command(
+        "fault", _fault, "let requests to a running cloud, or snapshots, fail", running
+    )
+    faults.epilog = f"{_LISTED}\n\n{GRAMMAR}"
+    faults.formatter_class = argparse.RawDescriptionHelpFormatter
+    which = faults.add_mutually_exclusive_group()
+    which.add_argument("--clear", action="store_true", help="let all go well again")
+    which.add_argument(
+        "faults",
+        type=checked(fault),
+        nargs="*",
+        default=[],
+        metavar="SPEC",
+        help="what goes wrong from now on",
     )
     command("state", _state, "print what a running cloud holds, as JSON", running)
     command("demo", _demo, "the tour: real nova commands, their output checked")

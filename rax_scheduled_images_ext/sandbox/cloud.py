@@ -10,12 +10,13 @@ import hashlib
 import random
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from . import service
 from .clock import Clock
+from .faults import STATES, Fault, Faults
 from .models import NotFound
 from .region import Region
 from .store import Store
@@ -42,6 +43,11 @@ class Timings:
         """Seconds from the request to an ACTIVE image."""
         return self.until_upload + self.upload
 
+    @property
+    def until_released(self) -> float:
+        """Seconds from the request to a server without a task state."""
+        return self.until_active + self.release
+
     def task_state(self, elapsed: float, backup: bool) -> str:
         """Return the task state this many seconds after the request."""
         if elapsed < self.queue:
@@ -51,6 +57,12 @@ class Timings:
         if elapsed < self.until_upload:
             return "image_pending_upload"
         return "image_uploading"
+
+    def span(self, task_state: str) -> tuple[float, float]:
+        """Return when a task state begins and ends, in seconds from the request."""
+        marks = (0, self.queue, self.queue + self.copy, self.until_upload)
+        place = STATES.index(task_state)
+        return marks[place], (*marks[1:], self.until_active)[place]
 
 
 class Cloud:
@@ -73,6 +85,7 @@ class Cloud:
         self.store = store
         self.clock = clock
         self.timings = timings or Timings()
+        self.faults = Faults()
         self.now = 0.0
         self._seed = seed
         self._lock = threading.RLock()
@@ -123,6 +136,25 @@ class Cloud:
             with self.transaction() as now:
                 self.store.note("advanced", now)
             return now
+
+    def inject(self, faults: Iterable[Fault]) -> None:
+        """Let things go wrong from now on, also with snapshots that are under way."""
+        self.faults.add(faults)
+        with self.transaction():
+            for region in self._regions.values():
+                region.afflict()
+
+    def cure(self) -> None:
+        """Take all faults away; frozen snapshots go on."""
+        self.faults.clear()
+        with self.transaction():
+            for region in self._regions.values():
+                region.cure()
+
+    def task_states(self) -> set[str]:
+        """Return the task states that servers have now, in all regions."""
+        with self.transaction():
+            return {s for each in self._regions.values() for s in each.task_states()}
 
     def new_id(self) -> str:
         """Return the next id: a random-looking UUID that follows from the seed."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 
@@ -13,6 +14,8 @@ from .app import Front, Seen, mounts
 from .clock import Clock
 from .cloud import Cloud
 from .directory import Directory, Face
+from .faults import parse_fault
+from .injection import Injector
 from .seeds import seed_cloud
 from .server import Server
 from .store import Store
@@ -67,7 +70,8 @@ class Sandbox:
     :param host: the address to listen on.
     :param latency: seconds that every answer takes at least.
     :param verbose: print a line a request on stderr.
-    :raises ValueError: for another ``like`` or a negative ``speed``.
+    :param faults: what goes wrong from the beginning (see :meth:`fault`).
+    :raises ValueError: for another ``like``, a negative ``speed`` or a bad fault.
     :raises OSError: where the port cannot be had.
     """
 
@@ -86,9 +90,11 @@ class Sandbox:
         host: str = "127.0.0.1",
         latency: float = 0.0,
         verbose: bool = False,
+        faults: Sequence[str] = (),
     ) -> None:
         if like not in REGIONS:
             raise ValueError(f"like {like!r} is none of {', '.join(REGIONS)}")
+        wrong = [parse_fault(text) for text in faults]
         clock = Clock(start=start, speed=speed)
         self.like = like
         self.regions = REGIONS[like]
@@ -102,12 +108,19 @@ class Sandbox:
             opened.callback(self._server.stop)
             self.cloud = Cloud(store, clock, regions=self.regions, seed=seed)
             self._seed(servers, images_per_server)
+            self.cloud.inject(wrong)
+            closing = threading.Event()
+            opened.callback(closing.set)
             self._opened = opened.pop_all()
         services = Services(
             self.cloud, self._directory, self.regions, like == "rackspace", max_limit
         )
         self._front = Front(
-            mounts(services, self.env), latency=latency, now=clock.now, seen=self._saw
+            mounts(services, self.env),
+            Injector(services, closing),
+            latency=latency,
+            now=clock.now,
+            seen=self._saw,
         )
 
     @property
@@ -145,6 +158,23 @@ class Sandbox:
         """
         seconds = parse_duration(duration) if isinstance(duration, str) else duration
         return self.cloud.advance(seconds)
+
+    def fault(self, *faults: str) -> None:
+        """Let things go wrong from now on, beside what goes wrong already.
+
+        :param faults: such as ``POST /action$ 503 retry-after=2 x2``; README.rst
+            tells how they are written.
+        :raises ValueError: for what is none; then none of them is added.
+        """
+        self.cloud.inject([parse_fault(text) for text in faults])
+
+    def clear_faults(self) -> None:
+        """Let all go well again; frozen snapshots go on."""
+        self.cloud.cure()
+
+    def faults(self) -> list[tuple[str, int]]:
+        """Return what goes wrong, in order, and how often each has happened."""
+        return self.cloud.faults.counts()
 
     def env(self, user: str = "admin", region: str | None = None) -> dict[str, str]:
         """Return the variables by which clients find this cloud.

@@ -8,9 +8,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
+from .faults import parse_fault
+
 DEFAULT_PORT = 8740
 
 _Number = TypeVar("_Number", int, float)
+_Value = TypeVar("_Value")
 
 
 class Parser(argparse.ArgumentParser):
@@ -81,6 +84,16 @@ def cloud_options() -> Parser:
         metavar="N",
         help="the most entries on a page (default: %(default)s)",
     )
+    add(
+        "--fault",
+        type=checked(fault),
+        action="append",
+        default=[],
+        dest="faults",
+        metavar="SPEC",
+        help="what goes wrong, such as 'POST /action$ 503 x2' (may be repeated;"
+        " see fault --help)",
+    )
     add("-v", "--verbose", action="store_true", help="a line a request, on stderr")
     return options
 
@@ -105,16 +118,24 @@ def between(
     return convert
 
 
-def checked(parse: Callable[[str], float]) -> Callable[[str], float]:
+def checked(parse: Callable[[str], _Value]) -> Callable[[str], _Value]:
     """Let argparse print what ``parse`` finds wrong."""
 
-    def convert(text: str) -> float:
+    def convert(text: str) -> _Value:
         try:
             return parse(text)
         except ValueError as error:
             raise argparse.ArgumentTypeError(str(error)) from error
 
     return convert
+
+
+def fault(text: str) -> str:
+    """Return what describes a fault, as it is.
+
+    :raises ValueError: for what describes none.
+    """
+    return parse_fault(text).text
 
 
 def parse_moment(text: str) -> float:

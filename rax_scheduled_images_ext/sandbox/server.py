@@ -22,6 +22,9 @@ _IDLE = 300
 class Server(ThreadingMixIn, TCPServer):
     """Serves a WSGI application; listens from its making on.
 
+    An application that begins no answer gives none: the connection ends. So it
+    does behind content that is shorter than its ``Content-Length``.
+
     :param port: 0 takes any free one.
     :raises OSError: where the address cannot be had.
     """
@@ -105,6 +108,11 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = _IDLE
     server: Server
 
+    def setup(self) -> None:
+        super().setup()
+        # How the application has begun its answer to the present request.
+        self._started: list[tuple[str, list[tuple[str, str]]]] = []
+
     def _serve(self) -> None:
         body = self._body()
         if body is None:
@@ -113,35 +121,46 @@ class _Handler(BaseHTTPRequestHandler):
             return
         application = self.server.application
         assert application is not None
+        self._started.clear()
         result = application(self._environ(body), self._begin)
         try:
             content = b"".join(result)
         finally:
             if hasattr(result, "close"):
                 result.close()
-        self._answer(content)
+        if self._started:
+            self._answer(*self._started[-1], content)
+        else:
+            self.close_connection = True
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815
 
     def _begin(
         self, status: str, headers: list[tuple[str, str]], exc_info: object = None
     ) -> Any:
-        self._started = status, headers
+        self._started.append((status, headers))
         return self.wfile.write
 
-    def _answer(self, content: bytes) -> None:
-        status, headers = self._started
+    def _answer(
+        self, status: str, headers: list[tuple[str, str]], content: bytes
+    ) -> None:
         code, _, reason = status.partition(" ")
         self.log_request(code)
         self.send_response_only(int(code), reason)
+        length = len(content)
         for name, value in headers:
-            if name.lower() not in ("content-length", "server"):
+            if name.lower() == "content-length":
+                length = int(value)
+            elif name.lower() != "server":
                 self.send_header(name, value)
-        if int(code) not in (204, 304):
-            self.send_header("Content-Length", str(len(content)))
+        bare = int(code) in (204, 304)
+        if not bare:
+            self.send_header("Content-Length", str(length))
         self.end_headers()
-        if self.command != "HEAD" and int(code) not in (204, 304):
+        if self.command != "HEAD" and not bare:
             self.wfile.write(content)
+            # More was promised than there is: only the end of the connection tells.
+            self.close_connection = self.close_connection or length > len(content)
         self.wfile.flush()
 
     def _body(self) -> bytes | None:

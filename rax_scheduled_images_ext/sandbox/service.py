@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from .. import retention
 from ..images import MARKER_KEY, MARKER_VALUE, SERVER_KEY, ServerImage
 from .models import Conflict, Image, ImageQuery, Server
+from .region.snapshots import BECAME_ACTIVE, WAS_LOST
 from .store import Row
 from .timetable import next_run
 
@@ -45,7 +46,7 @@ def settle(cloud: Cloud, now: float) -> None:
         )
         if snapshot is not None and (run is None or snapshot["due"] <= run["due"]):
             cloud.now = snapshot["due"]
-            _snapshot_due(cloud.region(snapshot["region"]), snapshot)
+            _snapshot_due(cloud, cloud.region(snapshot["region"]), snapshot)
         elif run is not None:
             cloud.now = run["due"]
             _run_due(cloud, cloud.region(run["region"]), run["id"])
@@ -72,9 +73,15 @@ def as_server_image(image: Image) -> ServerImage:
     )
 
 
-def _snapshot_due(region: Region, snapshot: Row) -> None:
-    if region.step_snapshot(snapshot) and snapshot["scheduled"]:
-        _cull(region, snapshot["server_id"])
+def _snapshot_due(cloud: Cloud, region: Region, snapshot: Row) -> None:
+    came_to = region.step_snapshot(snapshot)
+    server_id, attempt = snapshot["server_id"], snapshot["scheduled"]
+    if not attempt:
+        return
+    if came_to == BECAME_ACTIVE:
+        _cull(region, server_id)
+    elif came_to == WAS_LOST and attempt < TRIES and region.server(server_id).schedule:
+        _plan(cloud, region, server_id, cloud.now + RETRY_AFTER, attempt)
 
 
 def _run_due(cloud: Cloud, region: Region, server_id: str) -> None:
@@ -85,7 +92,7 @@ def _run_due(cloud: Cloud, region: Region, server_id: str) -> None:
     attempt = schedule.attempt + 1
     try:
         region.create_image(
-            server_id, name, marker, user_id=server.user_id, scheduled=True
+            server_id, name, marker, user_id=server.user_id, scheduled=attempt
         )
     except Conflict as conflict:
         region.record(server, "createImage", message=str(conflict))

@@ -56,6 +56,7 @@ CREATE TABLE IF NOT EXISTS snapshots (
   started REAL NOT NULL, backup INTEGER NOT NULL, scheduled INTEGER NOT NULL,
   step INTEGER NOT NULL DEFAULT 0, due REAL NOT NULL, action INTEGER NOT NULL,
   PRIMARY KEY (region, server_id)) WITHOUT ROWID;
+  fault TEXT, fault_at REAL,
 CREATE INDEX IF NOT EXISTS snapshots_due ON snapshots (due);
 CREATE TABLE IF NOT EXISTS actions (
   serial INTEGER PRIMARY KEY, region TEXT NOT NULL, server_id TEXT NOT NULL,
@@ -75,6 +76,14 @@ _OPERATORS = {"eq": "=", "neq": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": 
 _PROPERTY_COLUMN = "instance_uuid"
 
 Row = sqlite3.Row
+# All of the servers' rows, with their running snapshots.
+SERVERS = (
+    "SELECT r.*, s.started AS snapshot_started, s.backup AS snapshot_backup,"
+    " CASE s.fault WHEN 'freeze' THEN s.fault_at END AS snapshot_frozen"
+    " FROM servers r LEFT JOIN snapshots s"
+    " ON s.region = r.region AND s.server_id = r.id"
+)
+
 
 
 class Store:
@@ -202,10 +211,7 @@ class Store:
             where.add(f"r.deleted_at IS {'NOT ' if query.deleted else ''}NULL")
         self._page(where, "servers", _SERVER_SORT, query.sort, query.marker)
         return self.all(
-            "SELECT r.*, s.started AS snapshot_started, s.backup AS snapshot_backup"
-            " FROM servers r LEFT JOIN snapshots s"
-            f" ON s.region = r.region AND s.server_id = r.id {where.sql}"
-            f" ORDER BY {_order(query.sort)} LIMIT ?",
+            f"{SERVERS} {where.sql} ORDER BY {_order(query.sort)} LIMIT ?",
             *where.values,
             -1 if query.limit is None else query.limit,
         )

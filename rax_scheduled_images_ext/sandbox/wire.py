@@ -108,6 +108,13 @@ def new_app(name: str) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.json.compact = True  # type: ignore[attr-defined]
 
+    @app.before_request
+    def begin() -> None:
+        g.request_id = f"req-{uuid.uuid4()}"
+        # Before anything else of the request is looked at.
+        if INJECTED in request.environ:
+            raise request.environ[INJECTED]
+
     @app.errorhandler(Fault)
     def refuse(fault: Fault) -> Response:
         return page(fault.status, fault.message, fault.headers)
@@ -180,16 +187,7 @@ def unauthorized_body(services: Services, fault: Fault) -> dict[str, Any]:
 
 
 def name_requests(app: Flask, *headers: str) -> None:
-    """Give every answer of the application a request id in these headers.
-
-    Injected errors are raised here: before anything else of a request is looked at.
-    """
-
-    @app.before_request
-    def _begin() -> None:
-        g.request_id = f"req-{uuid.uuid4()}"
-        if INJECTED in request.environ:
-            raise request.environ[INJECTED]
+    """Give every answer of the application its request's id in these headers."""
 
     @app.after_request
     def _end(response: Response) -> Response:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from ..models import Action, Conflict, Flavor, NotFound, Server, ServerQuery
-from ..store import Row, action_of, server_of
+from ..models import Action, Conflict, Flavor, Invalid, NotFound, Server, ServerQuery
+from ..store import SERVERS, Row, action_of, server_of
 from .images import Images
 
 FLAVORS = (
@@ -196,10 +196,7 @@ class Servers(Images):
 
     def _row(self, server_id: str, *, deleted: bool = False) -> Row:
         row = self._store.first(
-            "SELECT r.*, s.started AS snapshot_started, s.backup AS snapshot_backup"
-            " FROM servers r LEFT JOIN snapshots s"
-            " ON s.region = r.region AND s.server_id = r.id"
-            " WHERE r.region = ? AND r.id = ?",
+            f"{SERVERS} WHERE r.region = ? AND r.id = ?",
             self.name,
             server_id,
         )
@@ -211,7 +208,8 @@ class Servers(Images):
         started = row["snapshot_started"]
         if started is None:
             return server_of(row, None)
-        elapsed = self._cloud.now - started
+        frozen = row["snapshot_frozen"]
+        elapsed = min(self._cloud.now, frozen or self._cloud.now) - started
         timings = self._cloud.timings
         return server_of(row, timings.task_state(elapsed, bool(row["snapshot_backup"])))
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 
+from ...task_states import UPLOADING
+from ..faults import FREEZE, LOSE_IMAGE, STATES
 from ..models import Conflict, Image, ImageQuery, Server
 from ..store import Row
 from .servers import Servers
@@ -13,6 +16,10 @@ from .servers import Servers
 _NOT_INHERITED = frozenset({"cache_in_nova", "instance_uuid", "user_id", "image_type"})
 # The steps that a running snapshot has still to take.
 _UPLOADING, _ACTIVE, _RELEASED = range(3)
+#: What a step of a snapshot may come to.
+BECAME_ACTIVE, WAS_LOST = "active", "lost"
+# Seconds into a task state at which a snapshot is surely in it.
+_INSTANT = 0.001
 _SNAPSHOT_STATES = frozenset({"active", "stopped", "paused", "suspended"})
 
 
@@ -26,10 +33,11 @@ class Snapshots(Servers):
         metadata: Mapping[str, str],
         *,
         user_id: str,
-        scheduled: bool = False,
+        scheduled: int = 0,
     ) -> Image:
         """Begin a snapshot; its image is queued.
 
+        :param scheduled: which try of the service's this is; 0 for a user's own.
         :raises Conflict: while another snapshot is under way, or the server's
             state forbids one.
         """
@@ -60,38 +68,56 @@ class Snapshots(Servers):
             self._delete_row(old.id)
         return image if rotation else None
 
-    def step_snapshot(self, row: Row) -> bool:
+    def step_snapshot(self, row: Row) -> str | None:
         """Take a snapshot that is due one step on: uploading, ACTIVE, released.
 
-        :returns: whether its image has just turned ACTIVE.
+        :returns: ``BECAME_ACTIVE``, ``WAS_LOST``, or None for what nobody waits for.
         """
         server_id, image_id = row["server_id"], row["image_id"]
         step = int(row["step"])
         if step == _RELEASED:
+        if row["fault"] == LOSE_IMAGE and row["due"] >= row["fault_at"]:
+            message = f"Image {image_id} could not be found."
+            self.end_snapshot(server_id, discard=True, message=message)
+            return WAS_LOST
             self.end_snapshot(server_id)
-            return False
-        timings = self._cloud.timings
-        self._store.run(
-            "UPDATE snapshots SET step = ?, due = ? WHERE region = ? AND server_id = ?",
-            step + 1,
-            row["due"] + (timings.release if step == _ACTIVE else timings.upload),
-            self.name,
-            server_id,
-        )
+            return None
+        self._plan_snapshot(row, step=step + 1)
         image = self._store.image_row(self.name, image_id)
         if image is None or image["deleted_at"] is not None:
-            return False
+            return None
         changes = {"status": "saving"} if step == _UPLOADING else self._data(image_id)
         self.update_image(image_id, attributes=changes)
-        return step == _ACTIVE
+        return BECAME_ACTIVE if step == _ACTIVE else None
 
-    def end_snapshot(self, server_id: str, *, discard: bool = False) -> None:
-        """Clear the task state; ``discard`` deletes an image that is not done."""
-        row = self._store.first(
-            "SELECT action, image_id FROM snapshots WHERE region = ? AND server_id = ?",
-            self.name,
-            server_id,
-        )
+    def task_states(self) -> set[str]:
+        """Return the task states of the servers of which a snapshot is under way."""
+        states = (self.server(r["server_id"]).task_state for r in self._running())
+        return {state for state in states if state}
+
+    def afflict(self) -> None:
+        """Let faults happen to the snapshots that are under way."""
+        for row in self._running():
+            if row["fault"] is None:
+                self._afflict(row, self.server(row["server_id"]))
+
+    def cure(self) -> None:
+        """Take the faults from the snapshots under way; frozen ones go on."""
+        for row in self._running():
+            started = row["started"]
+            if row["fault"] == FREEZE:
+                started += max(0.0, self._cloud.now - row["fault_at"])
+            self._plan_snapshot(row, fault=None, fault_at=None, started=started)
+
+    def end_snapshot(
+        self, server_id: str, *, discard: bool = False, message: str | None = None
+    ) -> None:
+        """Clear the task state.
+
+        :param discard: delete an image that is not done.
+        :param message: what the server's history tells, if the snapshot failed.
+        """
+        row = self._running_of(server_id)
         if row is None:
             return
         self._store.run(
@@ -100,10 +126,11 @@ class Snapshots(Servers):
             server_id,
         )
         self._store.run(
-            "UPDATE actions SET finished = ? WHERE serial = ?",
+            "UPDATE actions SET finished = ?, message = ? WHERE serial = ?",
             self._cloud.now,
             row["action"],
         )
+            message,
         self._touch(server_id)
         if discard and self._image_row(row["image_id"], deleted=True)["status"] in (
             "queued",
@@ -128,7 +155,7 @@ class Snapshots(Servers):
         properties: Mapping[str, str],
         user_id: str,
         *,
-        scheduled: bool = False,
+        scheduled: int = 0,
     ) -> Image:
         row = self._row(server_id)
         server = self._server(row)
@@ -176,8 +203,55 @@ class Snapshots(Servers):
         return image
 
 
+        self._afflict(self._running_of(server_id), server)
 def _check_snapshot(server: Server, verb: str) -> None:
     if server.task_state is not None:
+    def _running(self) -> list[Row]:
+        """Return the rows of the snapshots that are under way."""
+        return self._store.all("SELECT * FROM snapshots WHERE region = ?", self.name)
+
+    def _running_of(self, server_id: str) -> Row | None:
+        return self._store.first(
+            "SELECT * FROM snapshots WHERE region = ? AND server_id = ?",
+            self.name,
+            server_id,
+        )
+
+    def _afflict(self, row: Row | None, server: Server) -> None:
+        """Let a fault happen to a snapshot, if there is one for it."""
+        assert row is not None
+        now, started = self._cloud.now, row["started"]
+        spans = {state: self._cloud.timings.span(state) for state in STATES}
+        left = [state for state, (_, end) in spans.items() if started + end > now]
+        fault = self._cloud.faults.of_snapshot(server.id, server.name, states=left)
+        if fault is None:
+            return
+        moment = now
+        if fault.kind == LOSE_IMAGE:
+            moment = started + spans[fault.state or UPLOADING][1]
+        elif fault.state:
+            moment = started + spans[fault.state][0] + _INSTANT
+        self._plan_snapshot(row, fault=fault.kind, fault_at=max(moment, now))
+
+    def _plan_snapshot(self, row: Row, **changes: object) -> None:
+        """Change a running snapshot, and find out when its next step is due."""
+        values = dict(row) | changes
+        timings, step = self._cloud.timings, values["step"]
+        steps = (timings.until_upload, timings.until_active, timings.until_released)
+        due = values["started"] + steps[step]
+        if values["fault"] == LOSE_IMAGE:
+            due = min(due, values["fault_at"])
+        elif values["fault"] == FREEZE and due > values["fault_at"]:
+            due = math.inf
+        changes["due"] = due
+        sets = ", ".join(f"{column} = ?" for column in changes)
+        self._store.run(
+            f"UPDATE snapshots SET {sets} WHERE region = ? AND server_id = ?",
+            *changes.values(),
+            self.name,
+            row["server_id"],
+        )
+
         raise Conflict(
             f"Cannot '{verb}' instance {server.id} while it is in task_state"
             f" {server.task_state}"

@@ -15,7 +15,7 @@ from novaclient import exceptions
 from .concurrency import Outcome, run, share
 from .errors import NoSchedule, NoSuchServer, NotOffered
 from .freshness import FleetServer, Standing, named_weekly, standing
-from .images import MARKER_KEY, ImageStore, ServerImage, image_store, read_time
+from .images import ImageStore, ServerImage, image_store, read_time
 from .schedules import ALIAS, ImageSchedule, ScheduledImagesManager
 from .servers import next_page
 from .transport import Answer, Transport, path, sibling
@@ -206,7 +206,7 @@ class FleetReader:
         if images:
             for image in self.images.list(snapshots=True):
                 if image.server_id in images:
-                    images[image.server_id].append(_slim(image))
+                    images[image.server_id].append(image)
         return images
 
     @property
@@ -278,20 +278,6 @@ def _is(found: Standing, enabled: bool) -> bool:
     """Whether the server is, or may be, one that has a schedule, or has none."""
     server = found.server
     return server.problem is not None or (server.schedule is not None) == enabled
-
-
-def _slim(image: ServerImage) -> ServerImage:
-    """Return an image without what nobody asks of a whole fleet."""
-    marker = image.metadata.get(MARKER_KEY)
-    return ServerImage(
-        id=image.id,
-        name=image.name,
-        status=image.status,
-        created=image.created,
-        server_id=image.server_id,
-        protected=image.protected,
-        metadata={} if marker is None else {MARKER_KEY: marker},
-    )
 
 
 def _date(answer: Answer) -> datetime | None:

@@ -25,6 +25,8 @@ SERVER_KEY = "instance_uuid"
 # What Nova itself writes on what it makes of a server at a user's or a service's
 # request; the images of `nova backup`, which only it rotates, have another word.
 TYPE_KEY, SNAPSHOT = "image_type", "snapshot"
+#: The metadata by which a snapshot is judged.
+TELLING = (MARKER_KEY, SERVER_KEY)
 
 #: What the image service itself says about an image; all else is metadata.
 ATTRIBUTES = frozenset(
@@ -133,7 +135,8 @@ class ImageStore(ABC):
         :param name: only those with exactly this name.
         :param server_id: only those made of this server.
         :param scheduled: only those the scheduled images service counts as its own.
-        :param snapshots: only those made of servers, scheduled or not.
+        :param snapshots: only those made of servers, scheduled or not, and of their
+            metadata only what :data:`TELLING` names: there may be very many.
         :param limit: no more than this many; also the size of a page.
         """
         images = (

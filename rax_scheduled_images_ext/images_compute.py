@@ -10,6 +10,7 @@ from .errors import NoSuchImage
 from .images import (
     SERVER_KEY,
     SNAPSHOT,
+    TELLING,
     ImageStore,
     ServerImage,
     check_key,
@@ -100,7 +101,7 @@ class ComputeImages(ImageStore):
         )
         for answer in pages:
             for image in answer.parts("images"):
-                yield _image(answer, image)
+                yield _image(answer, image, TELLING if snapshots else None)
 
     def _of(self, image_id: str, method: str, url: str, body: Any = None) -> Answer:
         answer = self.transport.send(method, url, body=body)
@@ -113,9 +114,13 @@ def _next_page(answer: Answer) -> str | None:
     return answer.next_link("images_links")
 
 
-def _image(answer: Answer, image: Mapping[str, Any]) -> ServerImage:
-    """Read one image of an answer."""
+def _image(
+    answer: Answer, image: Mapping[str, Any], keys: Iterable[str] | None = None
+) -> ServerImage:
+    """Read one image of an answer; of its metadata only these keys, or all."""
     metadata = read_metadata(answer, image.get("metadata", {}))
+    if keys is not None:
+        metadata = {key: metadata[key] for key in keys if key in metadata}
     server = image.get("server")
     server_id = server.get("id") if isinstance(server, dict) else None
     return ServerImage(

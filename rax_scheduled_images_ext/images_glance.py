@@ -15,6 +15,7 @@ from .images import (
     MARKER_VALUE,
     SERVER_KEY,
     SNAPSHOT,
+    TELLING,
     TYPE_KEY,
     ImageStore,
     ServerImage,
@@ -128,7 +129,7 @@ class GlanceImages(ImageStore):
         pages = self.transport.pages("/images", query, _next_page, ahead=snapshots)
         for answer in pages:
             for image in answer.parts("images"):
-                yield _image(answer, image)
+                yield _image(answer, image, TELLING if snapshots else None)
 
     def _patch(self, image_id: str, changes: list[dict[str, str]]) -> Answer:
         return self._of(image_id, "PATCH", body=changes, headers=_PATCH)
@@ -159,10 +160,13 @@ def _next_page(answer: Answer) -> str | None:
     return None if following is None else str(following)
 
 
-def _image(answer: Answer, image: Mapping[str, Any]) -> ServerImage:
-    """Read one image of an answer."""
+def _image(
+    answer: Answer, image: Mapping[str, Any], keys: Iterable[str] | None = None
+) -> ServerImage:
+    """Read one image of an answer; of its metadata only these keys, or all."""
+    wanted = image if keys is None else [key for key in keys if key in image]
     metadata = read_metadata(
-        answer, {key: image[key] for key in image if key not in ATTRIBUTES}
+        answer, {key: image[key] for key in wanted if key not in ATTRIBUTES}
     )
     status = str(image.get("status"))
     protected = image.get("protected")

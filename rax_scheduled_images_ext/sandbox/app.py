@@ -46,10 +46,13 @@ def mounts(services: Services, environment: admin.Environment) -> list[Mount]:
 
 
 def _openstack(services: Services) -> dict[str, Flask]:
+    # Nova takes whatever looks like an id for one of a project.
+    project = "(?:/(?P<tenant>[0-9a-f-]+))?"
     return {
         "/identity/v3": identity.make_app(services, "v3"),
         "/identity": identity.make_root(services, "v3"),
-        r"/compute/v2\.1": compute.make_app(services),
+        rf"/compute/v2\.1{project}": compute.make_app(services),
+        f"/compute/v2{project}": compute.make_app(services, legacy=True),
         "/compute": compute.make_root(services),
         "/image/v2": image.make_app(services),
         "/image": image.make_root(),
@@ -70,26 +73,26 @@ def _rackspace(services: Services) -> dict[str, Flask]:
 class Front:
     """The whole sandbox as one WSGI application.
 
+    :param injector: lets faults happen to requests to the cloud.
     :param latency: seconds that every answer takes at least.
     :param now: the cloud's time in unix seconds, which answers tell as their date.
     :param seen: is told of every request to the cloud, before its answer leaves.
-    :param injector: lets faults happen to requests to the cloud.
     """
 
     def __init__(
         self,
         mounted: Iterable[Mount],
+        injector: Injector,
         *,
         latency: float = 0.0,
         now: Callable[[], float],
-        injector: Injector,
         seen: Callable[[Seen], None],
     ) -> None:
         self._mounts = tuple(mounted)
+        self._injector = injector
         self._now = now
         self._latency = latency
         self._seen = seen
-        self._injector = injector
 
     def __call__(
         self, environ: WSGIEnvironment, start_response: StartResponse
@@ -126,12 +129,12 @@ class Front:
 
         return begin
 
-    def _answer(
-        self, environ: WSGIEnvironment, start_response: StartResponse
-    ) -> Iterable[bytes]:
     def _record(self, environ: WSGIEnvironment, status: int) -> None:
         self._seen(Seen(environ["REQUEST_METHOD"], environ["REQUEST_URI"], status))
 
+    def _answer(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         for pattern, app in self._mounts:
             found = pattern.match(path)

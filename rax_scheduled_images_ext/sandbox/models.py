@@ -65,7 +65,11 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Server:
-    """A server as of the moment it was read; ``task_state`` follows the clock."""
+    """A server as of the moment it was read; ``task_state`` follows the clock.
+
+    ``pinned_zone`` is the availability zone it must stay in, if any, and
+    ``base_properties`` are those that its image had when it was booted.
+    """
 
     id: str
     name: str
@@ -88,13 +92,17 @@ class Server:
     locked: bool
     held: bool
     schedule: Schedule | None
+    pinned_zone: str | None = None
+    base_properties: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Image:
     """An image; ``status`` is the image API's word, ``size`` is in bytes.
 
-    ``properties`` holds whatever is not an attribute of every image.
+    ``properties`` holds whatever is not an attribute of every image. ``hidden``
+    ones are left out of lists. ``sha512`` is of the data, as ``checksum``, its
+    MD5, is: in hexadecimal digits.
     """
 
     id: str
@@ -115,6 +123,12 @@ class Image:
     deleted_at: float | None
     tags: tuple[str, ...]
     properties: Mapping[str, str]
+    hidden: bool = False
+    sha512: str | None = None
+
+    def visible_to(self, project_id: str) -> bool:
+        """Whether the project may see the image: its own, or one for all."""
+        return self.owner == project_id or self.visibility in ("public", "community")
 
 
 @dataclass(frozen=True)
@@ -141,8 +155,9 @@ NEWEST_FIRST: Sort = (("created", "desc"), ("id", "desc"))
 class ServerQuery:
     """Which servers to list; None does not filter.
 
-    ``name`` is a regular expression to search for. ``changes_since`` brings
-    the deleted servers in; ``deleted`` asks for those alone.
+    ``name`` is a regular expression to search for. ``changes_since`` and
+    ``changes_before`` bring the deleted servers in; ``deleted`` asks for those
+    alone.
     """
 
     project_id: str | None = None
@@ -152,6 +167,8 @@ class ServerQuery:
     flavor_id: str | None = None
     server_id: str | None = None
     changes_since: float | None = None
+    changes_before: float | None = None
+    locked: bool | None = None
     deleted: bool = False
     scheduled: bool | None = None
     marker: str | None = None

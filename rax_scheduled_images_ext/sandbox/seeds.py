@@ -142,6 +142,7 @@ def _past_image(cloud: Cloud, server: Server, made: float) -> Image:
         protected=False,
         size=chance.randrange(600, 900) * 2**20,
         checksum=f"{chance.getrandbits(128):032x}",
+        sha512=f"{chance.getrandbits(512):0128x}",
         min_disk=20,
         min_ram=0,
         disk_format="raw",

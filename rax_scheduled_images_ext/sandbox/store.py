@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS servers (
   created REAL NOT NULL, updated REAL NOT NULL, launched REAL NOT NULL,
   deleted_at REAL, metadata TEXT NOT NULL, description TEXT, key_name TEXT,
   locked INTEGER NOT NULL DEFAULT 0, held INTEGER NOT NULL DEFAULT 0,
-  base_properties TEXT NOT NULL,
+  base_properties TEXT NOT NULL, pinned_zone TEXT,
   retention INTEGER, day_of_week TEXT, enabled_at REAL,
   second_of_day INTEGER, next_run REAL, attempt INTEGER,
   PRIMARY KEY (region, id)) WITHOUT ROWID;
@@ -47,6 +47,7 @@ CREATE TABLE IF NOT EXISTS images (
   disk_format TEXT, container_format TEXT,
   created REAL NOT NULL, updated REAL NOT NULL, deleted_at REAL,
   tags TEXT NOT NULL, properties TEXT NOT NULL, server_id TEXT, data BLOB,
+  hidden INTEGER NOT NULL DEFAULT 0, sha512 TEXT,
   PRIMARY KEY (region, id)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS images_newest ON images (region, created, id);
 CREATE INDEX IF NOT EXISTS images_of_server
@@ -55,8 +56,8 @@ CREATE TABLE IF NOT EXISTS snapshots (
   region TEXT NOT NULL, server_id TEXT NOT NULL, image_id TEXT NOT NULL,
   started REAL NOT NULL, backup INTEGER NOT NULL, scheduled INTEGER NOT NULL,
   step INTEGER NOT NULL DEFAULT 0, due REAL NOT NULL, action INTEGER NOT NULL,
-  PRIMARY KEY (region, server_id)) WITHOUT ROWID;
   fault TEXT, fault_at REAL,
+  PRIMARY KEY (region, server_id)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS snapshots_due ON snapshots (due);
 CREATE TABLE IF NOT EXISTS actions (
   serial INTEGER PRIMARY KEY, region TEXT NOT NULL, server_id TEXT NOT NULL,
@@ -75,7 +76,6 @@ _IMAGE_SORT = frozenset(
 _OPERATORS = {"eq": "=", "neq": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 _PROPERTY_COLUMN = "instance_uuid"
 
-Row = sqlite3.Row
 # All of the servers' rows, with their running snapshots.
 SERVERS = (
     "SELECT r.*, s.started AS snapshot_started, s.backup AS snapshot_backup,"
@@ -84,6 +84,7 @@ SERVERS = (
     " ON s.region = r.region AND s.server_id = r.id"
 )
 
+Row = sqlite3.Row
 
 
 class Store:
@@ -205,9 +206,13 @@ class Store:
             where.add("r.name REGEXP ?", query.name)
         if query.scheduled is not None:
             where.add(f"r.retention IS {'NOT ' if query.scheduled else ''}NULL")
+        where.equal("locked", query.locked)
         if query.changes_since is not None:
-            where.add("r.updated >= ?", query.changes_since)
-        if query.changes_since is None or query.deleted:
+            where.compare("updated", ("gte", query.changes_since))
+        if query.changes_before is not None:
+            where.compare("updated", ("lte", query.changes_before))
+        changed = query.changes_since is not None or query.changes_before is not None
+        if query.deleted or not changed:
             where.add(f"r.deleted_at IS {'NOT ' if query.deleted else ''}NULL")
         self._page(where, "servers", _SERVER_SORT, query.sort, query.marker)
         return self.all(
@@ -386,6 +391,8 @@ def server_of(row: Row, task_state: str | None) -> Server:
         locked=bool(row["locked"]),
         held=bool(row["held"]),
         schedule=schedule_of(row),
+        pinned_zone=row["pinned_zone"],
+        base_properties=_object(row["base_properties"]),
     )
 
 
@@ -406,6 +413,7 @@ def image_of(row: Row) -> Image:
     """Return the image that a row describes."""
     values = dict(zip(row.keys(), row, strict=True))
     values["protected"] = bool(values["protected"])
+    values["hidden"] = bool(values["hidden"])
     values["tags"] = tuple(json.loads(values["tags"]))
     values["properties"] = _object(values["properties"])
     return Image(**values)

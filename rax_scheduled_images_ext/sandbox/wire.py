@@ -155,13 +155,14 @@ def open_call(services: Services) -> Call:
     """Find out who asks for what, before anything else is looked at.
 
     :raises Fault: 401 without a good token, or with one for another tenant
-        than the URL's.
+        than the URL's where that is how a tenant is chosen.
     """
     token = services.directory.read(request.headers.get("X-Auth-Token"))
     mount: Mapping[str, str] = request.environ[MOUNT]
     if token is None or token.project is None:
         raise unauthorized(services)
-    if mount.get("tenant", token.project.id) != token.project.id:
+    tenant = mount.get("tenant", token.project.id)
+    if services.rackspace and tenant != token.project.id:
         raise unauthorized(services)
     region = services.cloud.region(mount.get("region", services.regions[0]))
     root = request.root_url.rstrip("/")

@@ -57,19 +57,22 @@ def act(admin: Caller, server: str, action: Any, **more: Any) -> requests.Respon
 
 def test_version_documents_need_no_token(admin: Caller) -> None:
     root = admin.root.removesuffix("/v2.1")
-    (listed,) = requests.get(f"{root}/", timeout=10).json()["versions"]
+    old, listed = requests.get(f"{root}/", timeout=10).json()["versions"]
     for path in ("", "/"):
         shown = requests.get(admin.root + path, timeout=10).json()["version"]
         assert {k: shown[k] for k in listed if k != "links"} == {
             k: v for k, v in listed.items() if k != "links"
         }
-    assert (listed["min_version"], listed["version"]) == ("2.1", "2.96")
+    assert (listed["min_version"], listed["version"]) == ("2.1", "2.104")
     assert listed["links"][0]["href"] == f"{admin.root}/"
+    assert (old["id"], old["status"], old["version"]) == ("v2.0", "DEPRECATED", "")
+    shown = requests.get(old["links"][0]["href"], timeout=10).json()["version"]
+    assert shown["id"] == "v2.0"
 
 
 @pytest.mark.parametrize(
     ("asked", "got"),
-    [(None, "2.1"), ("2.1", "2.1"), ("2.53", "2.53"), ("latest", "2.96")],
+    [(None, "2.1"), ("2.1", "2.1"), ("2.53", "2.53"), ("latest", "2.104")],
 )
 @pytest.mark.parametrize("old", [False, True])
 def test_negotiation(admin: Caller, asked: str | None, got: str, old: bool) -> None:
@@ -94,11 +97,12 @@ def test_the_newer_header_wins_and_other_services_do_not_count(admin: Caller) ->
     assert other.headers["X-OpenStack-Nova-API-Version"] == "2.20"
 
 
-@pytest.mark.parametrize("version", ["2.0", "1.1", "2.97", "3.0", "2.999"])
+@pytest.mark.parametrize("version", ["2.0", "1.1", "2.105", "3.0", "2.999"])
 def test_versions_that_are_not_there(admin: Caller, version: str) -> None:
     answer = admin.get("/servers", version=version)
     assert answer.status_code == 406
     assert version in answer.json()["computeFault"]["message"]
+    assert answer.headers["OpenStack-API-Version"] == f"compute {version}"
 
 
 @pytest.mark.parametrize("version", ["two", "2", "2.01", "-2.1", "2.1.1"])
@@ -117,6 +121,7 @@ SINCE = {
     "locked_reason": (2, 73),
     "OS-EXT-SRV-ATTR:hostname": (2, 90),
     "pinned_availability_zone": (2, 96),
+    "scheduler_hints": (2, 100),
 }
 ALWAYS = {
     "id name status tenant_id user_id metadata hostId image flavor created updated"
@@ -491,7 +496,14 @@ def test_power(admin: Caller, server: str) -> None:
     # A stopped server can be snapshot.
     stopped = act(admin, server, {"createImage": {"name": "cold"}})
     assert stopped.status_code == 202
+    # But while that is under way, it is neither started nor stopped.
+    text = refused(act(admin, server, {"os-start": None}), 409)
+    assert "task_state image_snapshot_pending" in text
+    admin.sandbox.advance("5m")
     assert act(admin, server, {"os-start": None}).status_code == 202
+    assert act(admin, server, {"createImage": {"name": "warm"}}).status_code == 202
+    assert "task_state" in refused(act(admin, server, {"os-stop": None}), 409)
+    admin.sandbox.advance("5m")
     assert shown() == ("ACTIVE", "active", 1)
     assert refused(act(admin, server, {"os-start": None}), 409)
 

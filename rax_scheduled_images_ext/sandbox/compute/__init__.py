@@ -10,7 +10,10 @@ from werkzeug.exceptions import HTTPException
 
 from ..models import CloudError
 from ..wire import (
+    MOUNT,
+    Call,
     Fault,
+    Microversion,
     Route,
     Services,
     add_routes,
@@ -22,7 +25,7 @@ from ..wire import (
     unauthorized_body,
     unmatched,
 )
-from . import about, actions, images, schedules, servers, versions
+from . import about, actions, images, queries, schedules, servers, versions
 
 _SERVER = "/servers/<server_id>"
 _SCHEDULE = f"{_SERVER}/{schedules.ALIAS}"
@@ -30,6 +33,8 @@ _IMAGE = "/images/<image_id>"
 # The last versions with a view of the images, and of their metadata.
 _PROXY = (2, 35)
 _METADATA = (2, 38)
+# The first version with shared file systems.
+_SHARES = (2, 97)
 
 ROUTES = (
     Route("GET", "/servers", servers.list_brief),
@@ -47,6 +52,8 @@ ROUTES = (
     Route("DELETE", f"{_SERVER}/metadata/<key>", servers.metadata_delete),
     Route("GET", f"{_SERVER}/os-instance-actions", servers.action_list),
     Route("GET", f"{_SERVER}/os-instance-actions/<request_id>", servers.action_show),
+    Route("GET", f"{_SERVER}/shares", servers.share_list, first=_SHARES),
+    Route("GET", f"{_SERVER}/shares/<share_id>", servers.share_show, first=_SHARES),
     Route("GET", _SCHEDULE, schedules.show),
     Route("POST", _SCHEDULE, schedules.enable),
     Route("DELETE", _SCHEDULE, schedules.disable),
@@ -57,6 +64,7 @@ ROUTES = (
     Route("GET", "/flavors/<flavor_id>", about.flavor_show),
     Route("GET", "/flavors/<flavor_id>/os-extra_specs", about.flavor_specs),
     Route("GET", "/limits", about.limits),
+    Route("GET", "/os-services", about.services),
     Route("GET", "/images", images.list_brief, last=_PROXY),
     Route("GET", "/images/detail", images.list_detail, last=_PROXY),
     Route("GET", _IMAGE, images.show, last=_PROXY),
@@ -92,22 +100,29 @@ _CONTENT = (
 )
 
 
-def make_app(services: Services) -> Flask:
-    """Return the application; its front has taken the URL's first part away."""
+def make_app(services: Services, *, legacy: bool = False) -> Flask:
+    """Return the application; its front has taken the URL's first part away.
+
+    :param legacy: whether this is the API as it was before microversions, which
+        Rackspace's is in any case.
+    """
     app = new_app("compute")
     name_requests(app, *_REQUEST_IDS)
     _handle_errors(app, services)
+    microversions = not (legacy or services.rackspace)
 
     @app.before_request
     def begin() -> ResponseReturnValue | None:
-        if request.path in ("", "/"):
-            return _version_root(services)
+        if _at_root(services):
+            if microversions:
+                _choose_version()
+            return _version_root(services, legacy=legacy)
         g.call = open_call(services)
-        if not services.rackspace:
-            g.version = versions.asked_for(request.headers)
-            g.call = replace(g.call, version=g.version)
-        if request.mimetype not in _CONTENT:
-            raise Fault(415, "Unsupported Content-Type")
+        # What is at no path of ours is not looked at any further.
+        if request.routing_exception is None:
+            if microversions:
+                g.call = replace(g.call, version=_choose_version())
+            _check_request(g.call)
         return None
 
     @app.after_request
@@ -116,8 +131,44 @@ def make_app(services: Services) -> Flask:
             response.headers.update(versions.answer_headers(g.version))
         return response
 
-    add_routes(app, ROUTES, services.cloud)
+    add_routes(app, map(_checked, ROUTES), services.cloud)
     return app
+
+
+def _at_root(services: Services) -> bool:
+    tenant = request.environ[MOUNT].get("tenant")
+    return request.path in ("", "/") and (services.rackspace or tenant is None)
+
+
+def _choose_version() -> Microversion:
+    """Find the version asked for; the answer tells it even where we have it not."""
+    version = g.version = versions.asked_for(request.headers)
+    versions.check(version)
+    return version
+
+
+def _check_request(call: Call) -> None:
+    tenant = request.environ[MOUNT].get("tenant")
+    if tenant not in (None, call.project_id):
+        raise Fault(
+            400,
+            f"Malformed request URL: URL's project_id '{tenant}' doesn't match"
+            f" Context's project_id '{call.project_id}'",
+        )
+    if request.mimetype not in _CONTENT:
+        raise Fault(415, "Unsupported Content-Type")
+
+
+def _checked(route: Route) -> Route:
+    """Let the route see to its query first."""
+    if route.method != "GET":
+        return route
+
+    def handler(call: Call, **arguments: str) -> ResponseReturnValue:
+        queries.check(call, route.path)
+        return route.handler(call, **arguments)
+
+    return replace(route, handler=handler)
 
 
 def _handle_errors(app: Flask, services: Services) -> None:
@@ -147,7 +198,6 @@ def _handle_errors(app: Flask, services: Services) -> None:
 def make_root(services: Services) -> Flask:
     """Return what is at the service's own URL: the list of its versions."""
     app = new_app("compute_versions")
-    name_requests(app, *_REQUEST_IDS)
 
     @app.get("/")
     def index() -> ResponseReturnValue:
@@ -160,14 +210,16 @@ def make_root(services: Services) -> Flask:
     return app
 
 
-def _version_root(services: Services) -> ResponseReturnValue:
+def _version_root(services: Services, *, legacy: bool) -> ResponseReturnValue:
     # Rackspace shows this document to nobody; its clients take that for a cloud
     # without microversions.
     if services.rackspace:
         raise unauthorized(services)
-    return versions.version_document(request.root_url.rstrip("/"))
+    return versions.version_document(request.root_url.rstrip("/"), legacy=legacy)
 
 
 def _fault(status: int, message: str) -> ResponseReturnValue:
     name = _FAULTS.get(status, "computeFault")
-    return jsonify({name: {"code": status, "message": message}}), status
+    answer = jsonify({name: {"code": status, "message": message}})
+    answer.headers["Content-Type"] = "application/json; charset=utf-8"
+    return answer, status

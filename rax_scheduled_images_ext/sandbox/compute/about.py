@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
-from flask import request
+import re
+
 from flask.typing import ResponseReturnValue
 
-from ..wire import Call, Fault
+from ..region import MOST_METADATA
+from ..wire import Call, Fault, Microversion
 from . import inputs
 from .views import flavor_view
 
-# Nothing is refused for being too much; these are what Nova starts with.
-_ABSOLUTE = {
-    "maxServerMeta": 128,
-    "maxTotalInstances": 10,
-    "maxTotalCores": 20,
-    "maxTotalRAMSize": 51200,
-    "maxTotalKeypairs": 100,
-    "maxServerGroups": 10,
-    "maxServerGroupMembers": 10,
-}
+# There may be as much of a thing as one likes.
+_ANY_NUMBER = -1
+# What is limited up to which version; of most things there are none at all.
+_LIMITS: tuple[tuple[Microversion, dict[str, int]], ...] = (
+    (
+        (2, 35),
+        {
+            "maxSecurityGroups": 0,
+            "maxSecurityGroupRules": 0,
+            "maxTotalFloatingIps": 0,
+            "totalSecurityGroupsUsed": 0,
+            "totalFloatingIpsUsed": 0,
+        },
+    ),
+    ((2, 38), {"maxImageMeta": MOST_METADATA}),
+    ((2, 56), {"maxPersonality": 0, "maxPersonalitySize": 0}),
+    (
+        (99, 0),
+        {
+            "maxServerMeta": MOST_METADATA,
+            "maxTotalInstances": _ANY_NUMBER,
+            "maxTotalCores": _ANY_NUMBER,
+            "maxTotalRAMSize": _ANY_NUMBER,
+            "maxTotalKeypairs": 0,
+            "maxServerGroups": 0,
+            "maxServerGroupMembers": 0,
+            "totalServerGroupsUsed": 0,
+        },
+    ),
+)
 
 
 def flavor_list(call: Call) -> ResponseReturnValue:
@@ -33,8 +55,11 @@ def flavor_detail(call: Call) -> ResponseReturnValue:
 
 def _flavors(call: Call, *, full: bool) -> ResponseReturnValue:
     flavors = call.region.flavors()
+    name = inputs.pattern("name") if call.version >= (2, 102) else None
+    if name is not None:
+        flavors = [each for each in flavors if re.search(name, each.name)]
     ids = [flavor.id for flavor in flavors]
-    marker = request.args.get("marker")
+    marker = inputs.given("marker")
     if marker is not None and marker not in ids:
         raise Fault(400, f"marker [{marker}] not found")
     first = 0 if marker is None else ids.index(marker) + 1
@@ -53,6 +78,22 @@ def flavor_specs(call: Call, flavor_id: str) -> ResponseReturnValue:
     return {"extra_specs": {}}
 
 
-def limits(_call: Call) -> ResponseReturnValue:
+def services(call: Call) -> ResponseReturnValue:
+    """GET /os-services"""
+    # For the operator, who is not among the users.
+    inputs.may(call, "os-services:list", "operator")
+    raise AssertionError("nobody may see the services")
+
+
+def limits(call: Call) -> ResponseReturnValue:
     """GET /limits"""
-    return {"limits": {"rate": [], "absolute": _ABSOLUTE}}
+    used = call.region.usage(call.project_id)
+    absolute = {
+        "totalInstancesUsed": sum(number for _, number in used),
+        "totalCoresUsed": sum(flavor.vcpus * number for flavor, number in used),
+        "totalRAMUsed": sum(flavor.ram * number for flavor, number in used),
+    }
+    for last, those in _LIMITS:
+        if call.version <= last:
+            absolute |= those
+    return {"limits": {"rate": [], "absolute": absolute}}

@@ -14,8 +14,6 @@ from . import inputs
 from .inputs import bad_field, find_server, may, required
 from .views import image_root
 
-_NOTHING: ResponseReturnValue = ("", 202)
-
 
 def act(call: Call, server_id: str) -> ResponseReturnValue:
     """POST /servers/{id}/action"""
@@ -57,15 +55,14 @@ def _create_backup(
     image = call.region.create_backup(
         server_id, name, kind, rotation, metadata, user_id=call.user_id
     )
-    if image is None:
-        return _NOTHING
-    return _image_made(call, image, f"{call.root}/images/{image.id}")
+    location = f"{call.root}/images/{image.id}" if rotation else None
+    return _image_made(call, image, location)
 
 
-def _image_made(call: Call, image: Image, location: str) -> ResponseReturnValue:
+def _image_made(call: Call, image: Image, location: str | None) -> ResponseReturnValue:
     if call.version >= (2, 45):
         return {"image_id": image.id}, 202
-    return "", 202, {"Location": location}
+    return "", 202, {"Location": location} if location else {}
 
 
 def _on_server(
@@ -79,7 +76,7 @@ def _on_server(
         server = find_server(call, server_id)
         may(call, policy, *([role] if role else []))
         do(call, server)
-        return _NOTHING
+        return inputs.nothing(202)
 
     return action
 
@@ -109,7 +106,7 @@ def _reset_state(
     find_server(call, server_id)
     may(call, "os-admin-actions:reset_state", ADMIN)
     call.region.reset_state(server_id, state)
-    return _NOTHING
+    return inputs.nothing(202)
 
 
 def _reboot(
@@ -129,7 +126,7 @@ def _reboot(
     else:
         if server.vm_state == "stopped":
             call.region.start(server_id)
-        return _NOTHING
+        return inputs.nothing(202)
     raise Fault(409, f"Cannot 'reboot' instance {server_id} while it is in {state}")
 
 

@@ -52,16 +52,15 @@ def _limit(call: Call, size: int) -> int | None:
     """
     if call.services.rackspace:
         return size
-    return int(request.args.get("limit") or 0) or None
+    return int(inputs.given("limit") or 0) or None
 
 
 def _query(call: Call, limit: int | None) -> ImageQuery:
     given = request.args
-    equals = {
-        _ATTRIBUTES[name]: text for name, text in given.items() if name in _ATTRIBUTES
-    }
-    if "status" in equals:
-        equals["status"] = equals["status"].lower()
+    equals: dict[str, str | bool | int] = {"hidden": False}
+    for name, text in given.items():
+        if name in _ATTRIBUTES:
+            equals[_ATTRIBUTES[name]] = text.lower() if name == "status" else text
     changed = inputs.since("changes-since")
     return ImageQuery(
         project_id=call.project_id,
@@ -101,7 +100,7 @@ def delete(call: Call, image_id: str) -> ResponseReturnValue:
         call.region.delete_image(image_id)
     except Forbidden:
         raise Fault(403, "You are not allowed to delete the image.") from None
-    return "", 204
+    return inputs.nothing(204)
 
 
 def metadata_list(call: Call, image_id: str) -> ResponseReturnValue:
@@ -147,10 +146,11 @@ def metadata_delete(call: Call, image_id: str, key: str) -> ResponseReturnValue:
         raise Fault(404, "Invalid metadata key")
     kept = {name: text for name, text in image.properties.items() if name != key}
     _replace(call, image, kept)
-    return "", 204
+    return inputs.nothing(204)
 
 
 def _replace(call: Call, image: Image, whole: Mapping[str, str]) -> dict[str, Any]:
+    call.region.check_metadata(whole)
     return dict(call.region.update_image(image.id, properties=whole).properties)
 
 
@@ -160,7 +160,7 @@ def _find(call: Call, image_id: str, *, deleted: bool = False) -> Image:
     :raises Fault: 404 for any other.
     """
     image = call.region.image(image_id, deleted=deleted)
-    if image.owner != call.project_id and image.visibility == "private":
+    if not image.visible_to(call.project_id):
         raise Fault(404, "Image not found.")
     return image
 

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from flask import request
+from flask.typing import ResponseReturnValue
 
 from ..directory import ADMIN, MEMBER
 from ..models import Server
@@ -48,6 +49,11 @@ def unlocked(call: Call, server: Server) -> Server:
     if server.locked and ADMIN not in call.token.roles:
         raise Fault(409, f"Instance {server.id} is locked")
     return server
+
+
+def nothing(status: int) -> ResponseReturnValue:
+    """Return an answer without a body, which Nova calls JSON all the same."""
+    return "", status, {"Content-Type": "application/json"}
 
 
 def body() -> Mapping[str, Any]:
@@ -156,16 +162,37 @@ def whole_number(value: object, field: str, least: int) -> int:
     return int(text)
 
 
+def given(name: str) -> str | None:
+    """Return what the query gives for a word; the last counts of several."""
+    values = request.args.getlist(name)
+    return values[-1] if values else None
+
+
+def pattern(name: str) -> str | None:
+    """Return a regular expression from the query.
+
+    :raises Fault: 400 for what is none.
+    """
+    text = given(name)
+    try:
+        re.compile(text or "")
+    except re.error:
+        raise bad_parameter(name, text, f"'{text}' is not a 'regex'") from None
+    return text
+
+
 def page_size(call: Call) -> int:
     """Return how many entries the caller is to get at most.
 
     :raises Fault: 400 for a limit that is no number.
     """
-    limit = request.args.get("limit", "")
-    if not re.fullmatch(r"\d{0,18}", limit, re.ASCII):
-        raise bad_parameter("limit", limit, f"'{limit}' does not match '^[0-9]*$'")
+    limit = given("limit")
     longest = call.services.max_limit
-    return min(int(limit), longest) if limit else longest
+    if limit is None:
+        return longest
+    if not re.fullmatch(r"\d{1,18}", limit, re.ASCII):
+        raise bad_parameter("limit", limit, f"'{limit}' does not match '^[0-9]*$'")
+    return min(int(limit), longest)
 
 
 def next_link(call: Call, path: str, ids: Iterable[str], size: int) -> dict[str, Any]:
@@ -176,7 +203,8 @@ def next_link(call: Call, path: str, ids: Iterable[str], size: int) -> dict[str,
     listed = list(ids)
     if not size or len(listed) != size:
         return {}
-    query = dict(sorted(request.args.items())) | {"marker": listed[-1]}
+    others = [pair for pair in request.args.items(multi=True) if pair[0] != "marker"]
+    query = [*sorted(others), ("marker", listed[-1])]
     href = f"{call.root}/{path}?{urlencode(query)}"
     return {f"{path.partition('/')[0]}_links": [{"rel": "next", "href": href}]}
 
@@ -186,7 +214,7 @@ def since(name: str) -> float | None:
 
     :raises Fault: 400 for what is no time.
     """
-    text = request.args.get(name)
+    text = given(name)
     if text is None:
         return None
     try:
@@ -195,7 +223,13 @@ def since(name: str) -> float | None:
         raise bad_parameter(name, text, f"'{text}' is not a 'date-time'") from None
 
 
-def truth(text: str) -> bool | None:
-    """Return what the word means, in any letter case; None for any other word."""
+def truth(text: str) -> bool:
+    """Return what the word means, in any letter case.
+
+    :raises Fault: 400 for a word that means neither.
+    """
     word = text.strip().lower()
-    return True if word in _TRUE else False if word in _FALSE else None
+    if word not in _TRUE | _FALSE:
+        known = ", ".join(repr(word) for word in sorted(_TRUE | _FALSE))
+        raise Fault(400, f"Unrecognized value '{text}', acceptable values are: {known}")
+    return word in _TRUE

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,10 +11,9 @@ from flask.typing import ResponseReturnValue
 from ..models import Invalid, NotFound, Server, ServerQuery
 from ..wire import Call, Fault
 from . import inputs
-from .inputs import bad_field, bad_parameter, find_server, may, required
+from .inputs import bad_field, bad_parameter, find_server, given, may, required
+from .queries import FILTER
 from .views import ServerViews, action_view, event_view
-
-FILTER = "RAX-SI:image_schedule"
 
 # The statuses a server of any OpenStack may have; those of ours are among them.
 _STATUSES = frozenset(
@@ -33,12 +31,15 @@ _SORT_KEYS = {
     "image_ref": "image_id",
     "instance_type_id": "flavor_id",
 }
+# Servers have neither addresses nor tags; the first version of each filter.
+_NONE_HAS = {"ip": (2, 1), "ip6": (2, 5), "tags": (2, 26), "tags-any": (2, 26)}
 _BOOT_KEYS = frozenset(
     "name imageRef flavorRef adminPass metadata networks OS-DCF:diskConfig accessIPv4"
     " accessIPv6 personality availability_zone block_device_mapping"
     " block_device_mapping_v2 config_drive key_name min_count max_count"
     " return_reservation_id security_groups user_data".split()
 )
+_ZONE = "pinned_availability_zone"
 _UPDATE_KEYS = frozenset({"name", "OS-DCF:diskConfig", "accessIPv4", "accessIPv6"})
 
 
@@ -73,45 +74,65 @@ def _query(call: Call, size: int) -> ServerQuery | None:
 
     :returns: None where no server can match.
     """
-    given = request.args
-    if inputs.truth(given.get("all_tenants", "0") or "1"):
+    all_tenants = given("all_tenants")
+    # Nothing said means yes.
+    if all_tenants is not None and inputs.truth(all_tenants or "yes"):
         # An admin here is one of a project: the operator is not among the users.
         detail = "detail" if request.path.endswith("/detail") else "index"
         may(call, f"servers:{detail}:get_all_tenants", "operator")
-    statuses = tuple(word.upper() for word in given.getlist("status"))
-    known = tuple(word for word in statuses if word in _STATUSES)
-    if statuses and not known:
-        if call.version >= (2, 38):
-            raise Fault(400, "Invalid status value")
+    statuses = _statuses(call)
+    if statuses == () or _wants_what_none_has(call):
         return None
-    if known == ("DELETED",):
-        raise Fault(403, "Only administrators may list deleted instances")
+    since, before = inputs.since("changes-since"), _changes_before(call)
+    if since is not None and before is not None and before < since:
+        raise Fault(
+            400,
+            "The value of changes-since must be less than or equal to changes-before.",
+        )
     return ServerQuery(
         project_id=call.project_id,
-        name=_pattern("name"),
-        status=known or None,
-        image_id=given.get("image"),
-        flavor_id=given.get("flavor"),
-        changes_since=inputs.since("changes-since"),
+        name=inputs.pattern("name"),
+        status=statuses,
+        image_id=given("image"),
+        flavor_id=given("flavor"),
+        changes_since=since,
+        changes_before=before,
+        locked=_locked(call),
         scheduled=_scheduled(),
-        marker=given.get("marker"),
+        marker=given("marker"),
         limit=size,
         sort=_sort(),
     )
 
 
-def _pattern(name: str) -> str | None:
-    pattern = request.args.get(name)
-    try:
-        re.compile(pattern or "")
-    except re.error:
-        raise bad_parameter(name, pattern, f"'{pattern}' is not a 'regex'") from None
-    return pattern
+def _statuses(call: Call) -> tuple[str, ...] | None:
+    """Return the statuses asked for; None for any, nothing for none that there is."""
+    asked = [word.upper() for word in request.args.getlist("status")]
+    known = tuple(word for word in asked if word in _STATUSES)
+    if known == ("DELETED",):
+        raise Fault(403, "Only administrators may list deleted instances")
+    if asked and not known and call.version >= (2, 38):
+        raise Fault(400, "Invalid status value")
+    return known if asked else None
+
+
+def _wants_what_none_has(call: Call) -> bool:
+    """Whether an address or a tag is asked for."""
+    return any(call.version >= _NONE_HAS.get(word, (99, 0)) for word in request.args)
+
+
+def _changes_before(call: Call) -> float | None:
+    return inputs.since("changes-before") if call.version >= (2, 66) else None
+
+
+def _locked(call: Call) -> bool | None:
+    text = given("locked") if call.version >= (2, 73) else None
+    return None if text is None else inputs.truth(text)
 
 
 def _scheduled() -> bool | None:
     """Read the extension's own filter; any letter case, and 1 and 0, will do."""
-    value = request.args.get(FILTER)
+    value = given(FILTER)
     if value is None:
         return None
     meaning = {"true": True, "1": True, "false": False, "0": False}.get(value.lower())
@@ -171,9 +192,7 @@ def _boot_one(
         image = call.region.image(image_id)
     except NotFound:
         image = None
-    if image is None or not (
-        image.owner == call.project_id or image.visibility != "private"
-    ):
+    if image is None or not image.visible_to(call.project_id):
         raise Fault(400, "Can not find requested image")
     if image.status != "active":
         raise Fault(400, f"Image {image_id} is not active.")
@@ -182,6 +201,9 @@ def _boot_one(
     except NotFound as error:
         raise Fault(400, str(error)) from None
     default = name if call.version < (2, 19) else None
+    zone = wanted.get("availability_zone")
+    if not (zone is None or isinstance(zone, str)):
+        raise bad_field("availability_zone", zone, "It is not of type 'string'")
     return call.region.boot(
         project_id=call.project_id,
         user_id=call.user_id,
@@ -190,6 +212,7 @@ def _boot_one(
         flavor_id=flavor_id,
         metadata=metadata,
         description=wanted.get("description", default),
+        zone=zone,
     )
 
 
@@ -222,13 +245,19 @@ def update(call: Call, server_id: str) -> ResponseReturnValue:
     """PUT /servers/{id}"""
     wanted = inputs.part(inputs.body(), "server")
     extra = {"description"} if call.version >= (2, 19) else set()
+    if call.version >= (2, 104):
+        extra.add(_ZONE)
     inputs.only(wanted, _UPDATE_KEYS | extra)
     name = inputs.checked_name(wanted["name"]) if "name" in wanted else None
     description = wanted.get("description")
     if not (description is None or isinstance(description, str)):
         raise bad_field("description", description, "It is not of type 'string'")
+    if wanted.get(_ZONE) is not None:
+        inputs.checked_name(wanted[_ZONE], _ZONE)
     find_server(call, server_id)
     may(call, "servers:update")
+    if _ZONE in wanted:
+        call.region.pin_server(server_id, wanted[_ZONE])
     server = call.region.update_server(
         server_id,
         name=name,
@@ -244,7 +273,7 @@ def delete(call: Call, server_id: str) -> ResponseReturnValue:
     may(call, "servers:delete")
     inputs.unlocked(call, server)
     call.region.delete_server(server_id)
-    return "", 204
+    return inputs.nothing(204)
 
 
 # -- metadata
@@ -300,7 +329,22 @@ def metadata_delete(call: Call, server_id: str, key: str) -> ResponseReturnValue
     may(call, "server-metadata:delete")
     inputs.unlocked(call, server)
     call.region.delete_server_metadata(server_id, key)
-    return "", 204
+    return inputs.nothing(204)
+
+
+# -- shared file systems: no server has any
+
+
+def share_list(call: Call, server_id: str) -> ResponseReturnValue:
+    """GET /servers/{id}/shares"""
+    find_server(call, server_id)
+    return {"shares": []}
+
+
+def share_show(call: Call, server_id: str, share_id: str) -> ResponseReturnValue:
+    """GET /servers/{id}/shares/{share id}"""
+    find_server(call, server_id)
+    raise Fault(404, f"Share {share_id} could not be found.")
 
 
 # -- history

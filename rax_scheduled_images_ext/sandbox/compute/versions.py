@@ -10,9 +10,23 @@ from werkzeug.datastructures import Headers
 from ..wire import Fault, Microversion
 
 MINIMUM: Microversion = (2, 1)
-# From 2.97 on a server shows what this cloud has nothing of (shares, properties
-# of its image, scheduler hints).
-MAXIMUM: Microversion = (2, 96)
+MAXIMUM: Microversion = (2, 104)
+
+# The same API twice: as it was before microversions, and with them.
+_OLD = {
+    "id": "v2.0",
+    "status": "DEPRECATED",
+    "version": "",
+    "min_version": "",
+    "updated": "2025-07-04T12:00:00Z",
+}
+_CURRENT = {
+    "id": "v2.1",
+    "status": "CURRENT",
+    "version": "{}.{}".format(*MAXIMUM),
+    "min_version": "{}.{}".format(*MINIMUM),
+    "updated": "2013-07-23T11:33:21Z",
+}
 
 HEADER = "OpenStack-API-Version"
 OLD_HEADER = "X-OpenStack-Nova-API-Version"
@@ -26,11 +40,11 @@ def text_of(version: Microversion) -> str:
 
 
 def asked_for(headers: Headers) -> Microversion:
-    """Return the version that a request is to be treated by.
+    """Return the version that a request is to be treated by, be it one of ours or not.
 
     The newer of the two headers names the service as well, and wins.
 
-    :raises Fault: 400 for what is no version, 406 for one we do not have.
+    :raises Fault: 400 for what is no version.
     """
     asked = _of_compute(headers.get(HEADER, "")) or headers.get(OLD_HEADER)
     if asked is None:
@@ -44,14 +58,20 @@ def asked_for(headers: Headers) -> Microversion:
             f"API Version String {asked} is of invalid format. Must be of format"
             " MajorNum.MinorNum.",
         )
-    version = int(found[1]), int(found[2])
+    return int(found[1]), int(found[2])
+
+
+def check(version: Microversion) -> None:
+    """See that we have this version.
+
+    :raises Fault: 406 where we have not.
+    """
     if not MINIMUM <= version <= MAXIMUM:
         raise Fault(
             406,
-            f"Version {asked} is not supported by the API. Minimum is"
+            f"Version {text_of(version)} is not supported by the API. Minimum is"
             f" {text_of(MINIMUM)} and maximum is {text_of(MAXIMUM)}.",
         )
-    return version
 
 
 def _of_compute(header: str) -> str | None:
@@ -75,11 +95,16 @@ def answer_headers(version: Microversion) -> dict[str, str]:
 
 def version_list(root: str) -> dict[str, Any]:
     """Return the document of all versions; ``root`` is the service's own URL."""
-    return {"versions": [{**_version(), "links": [_self(f"{root}/v2.1/")]}]}
+    return {
+        "versions": [
+            {**_OLD, "links": [_self(f"{root}/v2/")]},
+            {**_CURRENT, "links": [_self(f"{root}/v2.1/")]},
+        ]
+    }
 
 
-def version_document(root: str) -> dict[str, Any]:
-    """Return the document of the one version; ``root`` is that version's URL."""
+def version_document(root: str, *, legacy: bool = False) -> dict[str, Any]:
+    """Return the document of one version; ``root`` is that version's URL."""
     described = {
         "rel": "describedby",
         "type": "text/html",
@@ -87,24 +112,15 @@ def version_document(root: str) -> dict[str, Any]:
     }
     media = {
         "base": "application/json",
-        "type": "application/vnd.openstack.compute+json;version=2.1",
+        "type": "application/vnd.openstack.compute+json;version="
+        + ("2" if legacy else "2.1"),
     }
     return {
         "version": {
-            **_version(),
+            **(_OLD if legacy else _CURRENT),
             "links": [_self(f"{root}/"), described],
             "media-types": [media],
         }
-    }
-
-
-def _version() -> dict[str, Any]:
-    return {
-        "id": "v2.1",
-        "status": "CURRENT",
-        "version": text_of(MAXIMUM),
-        "min_version": text_of(MINIMUM),
-        "updated": "2013-07-23T11:33:21Z",
     }
 
 

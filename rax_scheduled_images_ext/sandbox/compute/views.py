@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..models import Action, Flavor, Image, Schedule, Server
-from ..wire import Call, isotime, microtime
+from ..wire import Call, Microversion, isotime, microtime
 
 Json = dict[str, Any]
 
@@ -35,6 +35,16 @@ _NOT_IN_UPDATE = (
     "OS-EXT-STS:vm_state",
     "OS-EXT-STS:power_state",
     "os-extended-volumes:volumes_attached",
+)
+
+
+# The image properties that Nova itself goes by.
+_MEANS_SOMETHING = re.compile(
+    r"(hw|img)_|traits_required$|os_(admin_user|command_line|distro|require_quiesce"
+    r"|secure_boot|skip_agent_inject_files_at_boot|skip_agent_inject_ssh|type)$"
+    r"|(architecture|auto_disk_config|block_device_mapping|cache_in_nova"
+    r"|hypervisor_type|hypervisor_version_requires|mappings|root_device_name"
+    r"|vm_mode)$"
 )
 
 
@@ -84,7 +94,6 @@ class ServerViews:
 
     def detail(self, server: Server) -> Json:
         """Return a server as long lists have it, to a user who is no operator."""
-        version = self._version
         view: Json = {
             "id": server.id,
             "name": server.name,
@@ -117,21 +126,21 @@ class ServerViews:
             view["progress"] = 0
         if server.schedule is not None:
             view["RAX-SI:image_schedule"] = schedule_view(server.schedule)
-        if version >= (2, 9):
-            view["locked"] = server.locked
-        if version >= (2, 19):
-            view["description"] = server.description
-        if version >= (2, 26):
-            view["tags"] = []
-        if version >= (2, 63):
-            view["trusted_image_certificates"] = None
-        if version >= (2, 73):
-            view["locked_reason"] = None
-        if version >= (2, 90):
-            view["OS-EXT-SRV-ATTR:hostname"] = _hostname(server.name)
-        if version >= (2, 96):
-            view["pinned_availability_zone"] = None
-        return view
+        return view | self._newer(server)
+
+    def _newer(self, server: Server) -> Json:
+        """Return what has come to be shown after the first version."""
+        newer: dict[Microversion, tuple[str, Any]] = {
+            (2, 9): ("locked", server.locked),
+            (2, 19): ("description", server.description),
+            (2, 26): ("tags", []),
+            (2, 63): ("trusted_image_certificates", None),
+            (2, 73): ("locked_reason", None),
+            (2, 90): ("OS-EXT-SRV-ATTR:hostname", _hostname(server.name)),
+            (2, 96): ("pinned_availability_zone", server.pinned_zone),
+            (2, 100): ("scheduler_hints", {}),
+        }
+        return dict(shown for first, shown in newer.items() if self._version >= first)
 
     def show(self, server: Server) -> Json:
         """Return a server that was asked for alone."""
@@ -150,7 +159,11 @@ class ServerViews:
 
     def _image(self, server: Server) -> Json:
         bookmark = self._links.bookmark("images", server.image_id)
-        return {"id": server.image_id, "links": [bookmark]}
+        view: Json = {"id": server.image_id, "links": [bookmark]}
+        if self._version >= (2, 98):
+            known = server.base_properties.items()
+            view["properties"] = {k: v for k, v in known if _MEANS_SOMETHING.match(k)}
+        return view
 
     def _flavor(self, flavor: Flavor) -> Json:
         if self._version < (2, 47):
@@ -181,11 +194,11 @@ def flavor_view(call: Call, flavor: Flavor, *, full: bool) -> Json:
             "disk": flavor.disk,
             "swap": 0 if call.version >= (2, 75) else "",
             "vcpus": flavor.vcpus,
-            "rxtx_factor": 1.0,
             "OS-FLV-EXT-DATA:ephemeral": 0,
-            "OS-FLV-DISABLED:disabled": False,
             "os-flavor-access:is_public": True,
         }
+    if full and call.version < (2, 102):
+        view |= {"rxtx_factor": 1.0, "OS-FLV-DISABLED:disabled": False}
     if call.version >= (2, 55):
         view["description"] = None
     if full and call.version >= (2, 61):
@@ -207,7 +220,7 @@ def image_view(call: Call, image: Image, *, full: bool) -> Json:
             "minDisk": image.min_disk,
             "minRam": image.min_ram,
             "metadata": dict(image.properties),
-            "OS-EXT-IMG-SIZE:size": image.size,
+            "OS-EXT-IMG-SIZE:size": image.size or 0,
         }
         view |= _server_of(image.properties, links)
     alternate = {

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from .base import MOST_METADATA
 from .schedules import Schedules
 from .snapshots import Snapshots
+
+__all__ = ["MOST_METADATA", "Region"]
 
 
 class Region(Snapshots, Schedules):

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from typing import TYPE_CHECKING
+
+from ..models import Forbidden
 
 if TYPE_CHECKING:
     from ..cloud import Cloud
+
+
+# How many metadata keys a server, or the image of one, may have.
+MOST_METADATA = 128
 
 
 class Base:
@@ -15,3 +22,12 @@ class Base:
         self.name = name
         self._cloud = cloud
         self._store = cloud.store
+
+    @staticmethod
+    def check_metadata(metadata: Sized) -> None:
+        """See that there are not too many keys.
+
+        :raises Forbidden: where there are.
+        """
+        if len(metadata) > MOST_METADATA:
+            raise Forbidden(f"Maximum number of metadata items exceeds {MOST_METADATA}")

@@ -95,6 +95,7 @@ class Images(Base):
             status="active",
             size=len(data),
             checksum=hashlib.md5(data, usedforsecurity=False).hexdigest(),
+            sha512=hashlib.sha512(data).hexdigest(),
             data=data,
             updated=self._cloud.now,
         )
@@ -118,7 +119,7 @@ class Images(Base):
         """Change base attributes, and replace all custom properties if given.
 
         :param attributes: any of name, visibility, protected, min_disk,
-            min_ram, disk_format, container_format, status, owner and tags.
+            min_ram, disk_format, container_format, status, owner, hidden and tags.
         :raises NotFound: where there is no such image.
         """
         self._image_row(image_id)

@@ -16,6 +16,10 @@ FLAVORS = (
 )
 
 
+# The only availability zone there is.
+ZONE = "nova"
+
+
 class Servers(Images):
     """Listing, booting and changing servers, and their history."""
 
@@ -45,11 +49,18 @@ class Servers(Images):
         description: str | None = None,
         key_name: str | None = None,
         server_id: str | None = None,
+        zone: str | None = None,
     ) -> Server:
         """Make a server, which is ACTIVE at once.
 
+        :param zone: the availability zone that it must stay in.
         :raises NotFound: for an unknown image or flavor.
+        :raises Invalid: for an unknown zone.
+        :raises Forbidden: for too much metadata.
         """
+        if zone not in (None, ZONE):
+            raise Invalid("The requested availability zone is not available")
+        self.check_metadata(metadata or {})
         image = self.image(image_id)
         self.flavor(flavor_id)
         now = self._cloud.now
@@ -71,6 +82,7 @@ class Servers(Images):
             "description": description,
             "key_name": key_name,
             "base_properties": json.dumps(dict(image.properties)),
+            "pinned_zone": zone,
         }
         self._store.insert("servers", [row])
         server = self.server(str(row["id"]))
@@ -95,13 +107,35 @@ class Servers(Images):
         self._touch(server_id, name=name or row["name"], description=description)
         return self.server(server_id)
 
+    def pin_server(self, server_id: str, zone: str | None) -> None:
+        """Bind the server to an availability zone, or to none.
+
+        :raises Conflict: for another zone than the server's.
+        """
+        pinned = self.server(server_id).pinned_zone
+        if zone is not None and pinned is not None and zone != pinned:
+            raise Conflict(
+                "Cannot change pinned availability zone directly. Unpin first by"
+                " setting pinned_availability_zone to null."
+            )
+        if zone not in (None, ZONE):
+            raise Conflict(
+                f"Server can only be pinned to its current availability zone '{ZONE}',"
+                f" but '{zone}' was requested."
+            )
+        self._touch(server_id, pinned_zone=zone)
+
     def set_server_metadata(
         self, server_id: str, metadata: Mapping[str, str], *, replace: bool
     ) -> dict[str, str]:
-        """Add to the server's metadata, or replace all of it; return the whole."""
-        kept = {} if replace else dict(self.server(server_id).metadata)
-        whole = kept | dict(metadata)
-        self._row(server_id)
+        """Add to the server's metadata, or replace all of it; return the whole.
+
+        :raises NotFound: where there is no such server.
+        :raises Forbidden: for too much metadata.
+        """
+        kept = dict(self.server(server_id).metadata)
+        whole = ({} if replace else kept) | dict(metadata)
+        self.check_metadata(whole)
         self._touch(server_id, metadata=json.dumps(whole))
         return whole
 
@@ -119,16 +153,16 @@ class Servers(Images):
     def start(self, server_id: str) -> None:
         """Power the server on.
 
-        :raises Conflict: where it is not shut off.
+        :raises Conflict: where it is not shut off, or a snapshot is under way.
         """
-        self._switch(server_id, "start", "stopped", "ACTIVE", "active", 1)
+        self._switch(server_id, "start", ("stopped",), "ACTIVE", "active", 1)
 
     def stop(self, server_id: str) -> None:
         """Power the server off.
 
-        :raises Conflict: where it is not running.
+        :raises Conflict: where it is not running, or a snapshot is under way.
         """
-        self._switch(server_id, "stop", "active", "SHUTOFF", "stopped", 4)
+        self._switch(server_id, "stop", ("active", "error"), "SHUTOFF", "stopped", 4)
 
     def hold(self, server_id: str, held: bool) -> None:
         """Shut the server down on the operator's behalf, or give it back."""
@@ -180,6 +214,16 @@ class Servers(Images):
         assert newest is not None
         return int(newest["serial"])
 
+    def usage(self, project_id: str) -> list[tuple[Flavor, int]]:
+        """Return how many servers of each flavor a project has."""
+        rows = self._store.all(
+            "SELECT flavor_id, COUNT(*) AS number FROM servers WHERE region = ?"
+            " AND project_id = ? AND deleted_at IS NULL GROUP BY flavor_id",
+            self.name,
+            project_id,
+        )
+        return [(self.flavor(row["flavor_id"]), row["number"]) for row in rows]
+
     def flavors(self) -> list[Flavor]:
         """Return all flavors, the smallest first."""
         return list(FLAVORS)
@@ -222,16 +266,19 @@ class Servers(Images):
         self,
         server_id: str,
         verb: str,
-        wanted: str,
+        wanted: tuple[str, ...],
         status: str,
         vm_state: str,
         power: int,
     ) -> None:
         server = self.server(server_id)
-        if server.vm_state != wanted or server.held:
-            raise Conflict(
-                f"Cannot '{verb}' instance {server_id} while it is in vm_state"
-                f" {server.vm_state}"
-            )
+        if server.vm_state not in wanted or server.held:
+            raise _not_while(server, verb, f"vm_state {server.vm_state}")
+        if server.task_state is not None:
+            raise _not_while(server, verb, f"task_state {server.task_state}")
         self.record(server, verb)
         self._touch(server_id, status=status, vm_state=vm_state, power_state=power)
+
+
+def _not_while(server: Server, verb: str, state: str) -> Conflict:
+    return Conflict(f"Cannot '{verb}' instance {server.id} while it is in {state}")

@@ -40,7 +40,9 @@ class Snapshots(Servers):
         :param scheduled: which try of the service's this is; 0 for a user's own.
         :raises Conflict: while another snapshot is under way, or the server's
             state forbids one.
+        :raises Forbidden: for too much metadata.
         """
+        self.check_metadata(metadata)
         properties = {"image_type": "snapshot", **metadata}
         return self._snapshot(
             "createImage", server_id, name, properties, user_id, scheduled=scheduled
@@ -55,10 +57,10 @@ class Snapshots(Servers):
         metadata: Mapping[str, str],
         *,
         user_id: str,
-    ) -> Image | None:
+    ) -> Image:
         """Begin a backup and delete those of its type beyond ``rotation``.
 
-        :returns: the queued image; None where a rotation of 0 deletes it again.
+        :returns: the queued image, which a rotation of 0 has deleted again.
         :raises Conflict: as for ``create_image``.
         """
         properties = {"image_type": "backup", "backup_type": backup_type, **metadata}
@@ -66,7 +68,7 @@ class Snapshots(Servers):
         mine = {"instance_uuid": server_id, "backup_type": backup_type}
         for old in self.images(ImageQuery(properties=mine))[rotation:]:
             self._delete_row(old.id)
-        return image if rotation else None
+        return image
 
     def step_snapshot(self, row: Row) -> str | None:
         """Take a snapshot that is due one step on: uploading, ACTIVE, released.
@@ -74,12 +76,12 @@ class Snapshots(Servers):
         :returns: ``BECAME_ACTIVE``, ``WAS_LOST``, or None for what nobody waits for.
         """
         server_id, image_id = row["server_id"], row["image_id"]
-        step = int(row["step"])
-        if step == _RELEASED:
         if row["fault"] == LOSE_IMAGE and row["due"] >= row["fault_at"]:
             message = f"Image {image_id} could not be found."
             self.end_snapshot(server_id, discard=True, message=message)
             return WAS_LOST
+        step = int(row["step"])
+        if step == _RELEASED:
             self.end_snapshot(server_id)
             return None
         self._plan_snapshot(row, step=step + 1)
@@ -128,9 +130,9 @@ class Snapshots(Servers):
         self._store.run(
             "UPDATE actions SET finished = ?, message = ? WHERE serial = ?",
             self._cloud.now,
+            message,
             row["action"],
         )
-            message,
         self._touch(server_id)
         if discard and self._image_row(row["image_id"], deleted=True)["status"] in (
             "queued",
@@ -145,6 +147,7 @@ class Snapshots(Servers):
             "status": "active",
             "size": chance.randrange(600, 900) * 2**20,
             "checksum": f"{chance.getrandbits(128):032x}",
+            "sha512": f"{chance.getrandbits(512):0128x}",
         }
 
     def _snapshot(
@@ -200,12 +203,9 @@ class Snapshots(Servers):
             ],
         )
         self._touch(server_id)
+        self._afflict(self._running_of(server_id), server)
         return image
 
-
-        self._afflict(self._running_of(server_id), server)
-def _check_snapshot(server: Server, verb: str) -> None:
-    if server.task_state is not None:
     def _running(self) -> list[Row]:
         """Return the rows of the snapshots that are under way."""
         return self._store.all("SELECT * FROM snapshots WHERE region = ?", self.name)
@@ -252,6 +252,9 @@ def _check_snapshot(server: Server, verb: str) -> None:
             row["server_id"],
         )
 
+
+def _check_snapshot(server: Server, verb: str) -> None:
+    if server.task_state is not None:
         raise Conflict(
             f"Cannot '{verb}' instance {server.id} while it is in task_state"
             f" {server.task_state}"

@@ -1,0 +1,59 @@
+"""Which words of a query string the compute API knows; the newer it is, the stricter.
+
+Up to some version an unknown word is passed over, as if it were not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from flask import request
+
+from ..wire import Call, Fault, Microversion
+
+FILTER = "RAX-SI:image_schedule"
+
+# From here on all of the API is strict.
+_ALL_STRICT: Microversion = (2, 102)
+
+_SERVERS = frozenset(
+    "access_ip_v4 access_ip_v6 all_tenants auto_disk_config availability_zone"
+    " block_device_mapping changes-before changes-since config_drive created_at"
+    " deleted description display_description display_name flavor host hostname"
+    " image image_ref info_cache ip ip6 kernel_id key_name launch_index launched_at"
+    " limit locked locked_by marker metadata name node not-tags not-tags-any"
+    " pci_devices power_state progress project_id ramdisk_id reservation_id"
+    " root_device_name security_groups services soft_deleted sort_dir sort_key status"
+    " system_metadata tags tags-any task_state tenant_id terminated_at user_id uuid"
+    " vm_state".split()
+) | {FILTER}
+_FLAVORS = frozenset("is_public limit marker minDisk minRam sort_dir sort_key".split())
+_ACTIONS = frozenset("changes-before changes-since limit marker".split())
+
+# Since when a path is strict, and what it knows.
+_KNOWN: Mapping[str, tuple[Microversion, frozenset[str]]] = {
+    "/servers": ((2, 75), _SERVERS),
+    "/servers/detail": ((2, 75), _SERVERS),
+    "/flavors": ((2, 75), _FLAVORS),
+    "/flavors/detail": ((2, 75), _FLAVORS),
+    "/limits": ((2, 75), frozenset({"tenant_id"})),
+    "/servers/<server_id>/os-instance-actions": ((2, 58), _ACTIONS),
+}
+
+
+def check(call: Call, path: str) -> None:
+    """See that the query has only words that a path knows.
+
+    :raises Fault: 400 naming the first other one.
+    """
+    since, known = _KNOWN.get(path, (_ALL_STRICT, frozenset[str]()))
+    if call.version < since:
+        return
+    if known is _FLAVORS and call.version >= _ALL_STRICT:
+        known = known | {"name"}
+    for word in request.args:
+        # Those of servers are no attributes of anybody's, and do nothing.
+        if word not in known and not (known is _SERVERS and word.startswith("_")):
+            raise Fault(
+                400, f"Additional properties are not allowed ('{word}' was unexpected)"
+            )

@@ -158,9 +158,16 @@ class Cloud:
 
     def new_id(self) -> str:
         """Return the next id: a random-looking UUID that follows from the seed."""
-        serial = (self.store.noted("serial") or 0) + 1
-        self.store.note("serial", serial)
-        return str(uuid.UUID(bytes=self._digest(f"id {serial}")[:16], version=4))
+        (new,) = self.new_ids(1)
+        return new
+
+    def new_ids(self, number: int) -> list[str]:
+        """Return the next so many ids."""
+        last = self.store.noted("serial") or 0
+        self.store.note("serial", last + number)
+        serials = range(last + 1, last + number + 1)
+        digests = (self._digest(f"id {serial}") for serial in serials)
+        return [str(uuid.UUID(bytes=each[:16], version=4)) for each in digests]
 
     def chance(self, *what: object) -> random.Random:
         """Return a random generator that always does the same for ``what``."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ..images import MARKER_KEY, MARKER_VALUE
 from . import service, timetable
 from .cloud import Cloud
-from .models import Image, Server
+from .models import Image, Server, ServerQuery
 from .region import Region
 from .region.images import image_row
 
@@ -81,8 +81,7 @@ def _fleet(
 ) -> None:
     """Write the rows at once: booting ten thousand servers would take a while."""
     rows: list[dict[str, object]] = []
-    for number in range(1, servers + 1):
-        server_id = cloud.new_id()
+    for number, server_id in enumerate(cloud.new_ids(servers), 1):
         born = cloud.now - (images + 1) * timetable.DAY
         row: dict[str, object] = {
             "region": region.name,
@@ -121,16 +120,17 @@ def _fleet(
 def _past_images(
     cloud: Cloud, region: Region, rows: list[dict[str, object]], images: int
 ) -> Iterator[dict[str, object]]:
+    servers = {server.id: server for server in region.servers(ServerQuery())}
+    ids = iter(cloud.new_ids(len(rows) * images))
     for row in rows:
-        server = region.server(str(row["id"]))
+        server = servers[str(row["id"])]
         assert server.schedule is not None
         for days in range(images, 0, -1):
             made = server.schedule.next_run - days * timetable.DAY
-            yield image_row(_past_image(cloud, server, made))
+            yield image_row(_past_image(cloud, server, next(ids), made))
 
 
-def _past_image(cloud: Cloud, server: Server, made: float) -> Image:
-    image_id = cloud.new_id()
+def _past_image(cloud: Cloud, server: Server, image_id: str, made: float) -> Image:
     chance = cloud.chance("size", image_id)
     return Image(
         id=image_id,

@@ -18,7 +18,13 @@ def second_of_day(now: float, chance: random.Random) -> int:
 
 
 def next_run(after: float, second: int, day_of_week: str | None) -> float:
-    """Return the first moment after ``after`` at which a run is due."""
+    """Return the first moment after ``after`` at which a run is due.
+
+    :param day_of_week: one of ``DAYS``; None for every day.
+    :raises ValueError: for another day, on which a run would never be due.
+    """
+    if day_of_week is not None and day_of_week not in DAYS:
+        raise ValueError(f"{day_of_week!r} is no day: one of {', '.join(DAYS)}")
     day = int(after // DAY)
     while day * DAY + second <= after or (
         # The first day of unix time was a Thursday.

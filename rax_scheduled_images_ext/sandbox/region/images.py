@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 
 from ..models import Conflict, Forbidden, Image, ImageQuery, NotFound
 from ..store import Row, image_of
@@ -38,6 +37,7 @@ class Images(Base):
         properties: Mapping[str, str] | None = None,
         visibility: str = "private",
         protected: bool = False,
+        hidden: bool = False,
         min_disk: int = 0,
         min_ram: int = 0,
         disk_format: str | None = None,
@@ -74,6 +74,7 @@ class Images(Base):
             deleted_at=None,
             tags=tuple(tags),
             properties=dict(properties or {}),
+            hidden=hidden,
         )
         self._store.insert("images", [image_row(image)])
         return image
@@ -165,7 +166,7 @@ class Images(Base):
 
 def image_row(image: Image) -> dict[str, object]:
     """Return an image as the store keeps it."""
-    row = asdict(image)
+    row = dict(vars(image))
     row["tags"] = json.dumps(image.tags)
     row["properties"] = json.dumps(dict(image.properties))
     row["server_id"] = image.properties.get("instance_uuid")

@@ -192,7 +192,7 @@ def name_requests(app: Flask, *headers: str) -> None:
 
     @app.after_request
     def _end(response: Response) -> Response:
-        for header in headers:
+        for header in headers if "request_id" in g else ():
             response.headers.setdefault(header, g.request_id)
         return response
 

@@ -18,9 +18,11 @@ CONTENT_TYPES = {
     "application/openstack-images-v2.1-json-patch": False,
 }
 _OPERATIONS = ("add", "remove", "replace")
+# What the cloud calls an attribute, where that differs.
+_COLUMNS = {"os_hidden": "hidden"}
 _SETTABLE = frozenset(
-    "name visibility protected min_disk min_ram disk_format container_format"
-    " tags".split()
+    "name visibility protected os_hidden min_disk min_ram disk_format"
+    " container_format tags".split()
 )
 
 
@@ -152,13 +154,12 @@ def _change_attribute(image: Image, changed: Changed, change: Change) -> None:
         raise Fault(409, f"Property {key} already present.")
     if key == "owner":
         raise Fault(403, "Owner can't be updated by non admin.")
-    if key == "os_hidden" and change.value is False:
-        return
     if key not in _SETTABLE:
         raise Fault(403, f"Attribute '{key}' cannot be changed here.")
     if key.endswith("_format") and image.status != "queued":
         raise Fault(403, f"Attribute {key} can be only replaced for a queued image.")
-    changed.attributes[key] = "" if key == "name" and not change.value else change.value
+    value = "" if key == "name" and not change.value else change.value
+    changed.attributes[_COLUMNS.get(key, key)] = value
 
 
 def _change_property(properties: dict[str, str], change: Change) -> None:

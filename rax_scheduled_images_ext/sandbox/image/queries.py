@@ -29,6 +29,7 @@ _SORT_KEYS = {
 _WITH_IN = frozenset("name id status container_format disk_format".split())
 _NUMBERS = frozenset({"min_disk", "min_ram", "size"})
 _PLAIN = frozenset({"checksum", "owner"})
+_TRUTHS = {"protected": "protected", "os_hidden": "hidden"}
 _TIMES = {"created_at": "created", "updated_at": "updated"}
 _OPERATORS = frozenset("eq neq gt gte lt lte".split())
 _NOT_FILTERS = frozenset(
@@ -37,28 +38,30 @@ _NOT_FILTERS = frozenset(
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)",?|([^,]+),?|,')
 
 
+# How far a project may have come with an image that is shared with it.
+_MEMBER_STATUSES = ("pending", "accepted", "rejected", "all")
+
+
 @dataclass
 class _Filters:
-    equals: dict[str, str | bool | int] = field(default_factory=dict)
+    equals: dict[str, str | bool | int] = field(
+        default_factory=lambda: {"hidden": False}
+    )
     within: dict[str, tuple[str, ...]] = field(default_factory=dict)
     compares: list[tuple[str, Comparison]] = field(default_factory=list)
     properties: dict[str, str] = field(default_factory=dict)
 
 
-def parse(
-    given: MultiDict[str, str], project_id: str, longest: int
-) -> ImageQuery | None:
+def parse(given: MultiDict[str, str], project_id: str, longest: int) -> ImageQuery:
     """Read a query.
 
-    :returns: None where no image can match.
     :raises Fault: 400 for what cannot be understood.
     """
     filters = _Filters()
     for name, text in given.items():
         if name not in _NOT_FILTERS:
             _filter(filters, name, text)
-    if filters.equals.pop("os_hidden", False):
-        return None
+    _check_member_status(given.get("member_status", "all"))
     return ImageQuery(
         project_id=project_id,
         equals=filters.equals,
@@ -87,8 +90,8 @@ def _filter(filters: _Filters, name: str, text: str) -> None:
         raise Fault(400, 'The "changes-since" filter is no longer available on v2.')
     if name == "visibility":
         _visibility(filters, text)
-    elif name in ("protected", "os_hidden"):
-        filters.equals[name] = _truth(name, text)
+    elif name in _TRUTHS:
+        filters.equals[_TRUTHS[name]] = _truth(name, text)
     elif name in _TIMES:
         filters.compares.append((_TIMES[name], _moment(text)))
     elif name in _WITH_IN:
@@ -108,6 +111,11 @@ def _visibility(filters: _Filters, text: str) -> None:
         raise Fault(400, f"Invalid visibility value: {text}")
     if text != "all":
         filters.equals["visibility"] = text
+
+
+def _check_member_status(status: str) -> None:
+    if status not in _MEMBER_STATUSES:
+        raise Fault(400, f"Invalid status: {status}")
 
 
 def _truth(name: str, text: str) -> bool:

@@ -27,7 +27,34 @@ def _text(most: int, *, null: bool = True, **more: Any) -> Json:
 
 
 _READ_ONLY: Json = {"readOnly": True}
-_URL: Json = {"type": "string", **_READ_ONLY}
+_NO_LESS_THAN_0 = ("min_disk", "min_ram")
+
+
+def _url(description: str) -> Json:
+    return {"type": "string", "description": description, **_READ_ONLY}
+
+
+# One place where the data of an image is, and what is known of it.
+_LOCATION: Json = {
+    "type": "object",
+    "properties": {
+        "url": {"type": "string", "maxLength": 255},
+        "metadata": {"type": "object"},
+        "validation_data": {
+            "type": "object",
+            "description": "What the data must be",
+            "writeOnly": True,
+            "additionalProperties": False,
+            "properties": {
+                "checksum": {"type": "string", "minLength": 32, "maxLength": 32},
+                "os_hash_algo": {"type": "string", "maxLength": 64},
+                "os_hash_value": {"type": "string", "maxLength": 128},
+            },
+            "required": ["os_hash_algo", "os_hash_value"],
+        },
+    },
+    "required": ["url", "metadata"],
+}
 
 PROPERTIES: Mapping[str, Json] = {
     "id": {
@@ -91,14 +118,18 @@ PROPERTIES: Mapping[str, Json] = {
         "items": {"type": "string", "maxLength": 255},
         "description": "Words to find the image by",
     },
-    "direct_url": _URL,
+    "direct_url": _url("Where its store has the image"),
     "min_ram": {"type": "integer", "description": "MiB of memory needed to boot"},
     "min_disk": {"type": "integer", "description": "GiB of disk needed to boot"},
-    "self": _URL,
-    "file": _URL,
-    "stores": _URL,
-    "schema": _URL,
-    "locations": {"type": "array", "items": {"type": "object"}},
+    "self": _url("Path of the image"),
+    "file": _url("Path of the image's data"),
+    "stores": _url("The stores that have the image's data"),
+    "schema": _url("Path of the schema of an image"),
+    "locations": {
+        "type": "array",
+        "items": _LOCATION,
+        "description": "Where the image's data is",
+    },
 }
 
 READ_ONLY = frozenset(
@@ -168,6 +199,10 @@ def check(key: str, value: object, rule: Json | None = None) -> None:
             raise _mismatch(key, value, "is too long")
         if key == "id" and not UUID.fullmatch(value):
             raise _mismatch(key, value, "is no UUID")
+    if key in _NO_LESS_THAN_0 and isinstance(value, int) and value < 0:
+        raise Fault(
+            400, f"Invalid value '{value}' for parameter '{key}': it is negative"
+        )
     if isinstance(value, list):
         for item in value:
             check(key, item, rule["items"])

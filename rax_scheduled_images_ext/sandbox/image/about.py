@@ -1,0 +1,52 @@
+"""What the image API tells of itself: versions, schemas, and what it can do."""
+
+from __future__ import annotations
+
+from flask.typing import ResponseReturnValue
+
+from ..wire import Call
+from . import schemas
+from .views import STORE, Json
+
+_CURRENT = "v2.17"
+# In the order that Glance has them in.
+_VERSIONS = (
+    *("v2.15", "v2.13", "v2.12", "v2.11", "v2.10", "v2.9", "v2.8", _CURRENT),
+    *("v2.7", "v2.6", "v2.5", "v2.4", "v2.3", "v2.2", "v2.1", "v2.0"),
+)
+
+
+def version_list(root: str) -> Json:
+    """Return the document of all versions; ``root`` is the service's own URL."""
+    link = {"rel": "self", "href": f"{root.rstrip('/')}/v2/"}
+    return {
+        "versions": [
+            {
+                "id": version,
+                "status": "CURRENT" if version == _CURRENT else "SUPPORTED",
+                "links": [link],
+            }
+            for version in _VERSIONS
+        ]
+    }
+
+
+def image_schema(_call: Call) -> ResponseReturnValue:
+    """GET /schemas/image"""
+    return schemas.image_schema()
+
+
+def images_schema(_call: Call) -> ResponseReturnValue:
+    """GET /schemas/images"""
+    return schemas.images_schema()
+
+
+def import_methods(_call: Call) -> ResponseReturnValue:
+    """GET /info/import; there are none: data comes with ``PUT /images/{id}/file``."""
+    methods = {"description": "Import methods available.", "type": "array", "value": []}
+    return {"import-methods": methods}
+
+
+def stores(_call: Call) -> ResponseReturnValue:
+    """GET /info/stores"""
+    return {"stores": [{"id": STORE, "default": "true"}]}

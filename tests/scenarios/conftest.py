@@ -86,6 +86,16 @@ def server(workshop: Workshop) -> tuple[str, str]:
     return workshop.boot()
 
 
+@pytest.fixture
+def own(workshop: Workshop) -> Iterator[tuple[str, str]]:
+    """The name and the ID of a server of the scenario's own."""
+    name, server_id = workshop.boot()
+    yield name, server_id
+    # A quota may allow few at a time.
+    if workshop.server(server_id) is not None:
+        workshop.delete_server(server_id)
+
+
 @dataclass(frozen=True)
 class Run(Nova):
     """``nova(*argv)`` in this process; ``nova.start(*argv)`` as a process."""

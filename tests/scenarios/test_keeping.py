@@ -21,12 +21,6 @@ from .workshop import Workshop
 INHERITED = "; marker likely inherited from its base image"
 
 
-@pytest.fixture
-def own(workshop: Workshop) -> tuple[str, str]:
-    """A server of the scenario's own: its name and ID."""
-    return workshop.boot()
-
-
 def snapshots(workshop: Workshop, server_id: str, count: int) -> list[str]:
     """Add marked images, the newest first; some are of the same second."""
     made = []

@@ -14,12 +14,6 @@ pytestmark = pytest.mark.needs("the extension")
 
 
 @pytest.fixture
-def own(workshop: Workshop) -> tuple[str, str]:
-    """A server of the scenario's own: its name and ID."""
-    return workshop.boot()
-
-
-@pytest.fixture
 def scheduled(nova: Run, own: tuple[str, str]) -> Iterator[tuple[str, str]]:
     """The same with a daily schedule."""
     nova.ok("scheduled-images-enable", own[0], "7")

@@ -26,12 +26,6 @@ ID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 
 @pytest.fixture
-def own(workshop: Workshop) -> tuple[str, str]:
-    """A server of the scenario's own: its name and ID."""
-    return workshop.boot()
-
-
-@pytest.fixture
 def slow(under_test: CloudUnderTest) -> object:
     """Snapshots take a second and a half for each task state."""
     with under_test.slow_snapshots(1.5):

@@ -1,10 +1,11 @@
-"""python -m tests.interop.cloud up|down|reset|status|env"""
+"""python -m tests.interop.cloud up|down|reset|status|env|run"""
 
 from __future__ import annotations
 
 import argparse
 import fcntl
 import shlex
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -36,6 +37,10 @@ def parser() -> argparse.ArgumentParser:
     verbs.add_parser(
         "status", help="what runs; exit status 0 if all of it does, else 1"
     )
+    run = verbs.add_parser(
+        "run", help="up, run a command, and down again unless all of it was up before"
+    )
+    run.add_argument("command", nargs="+", metavar="COMMAND")
     env = verbs.add_parser("env", help="print the OS_* variables of a user, for eval")
     env.add_argument("user", nargs="?", choices=USERS, default="demo")
     return top
@@ -58,6 +63,8 @@ def main() -> int:
                     services.reset()
             case "status":
                 return status(services)
+            case "run":
+                return run(services, arguments.command)
             case "env":
                 print_env(layout, arguments.user)
     except CloudError as error:
@@ -75,6 +82,18 @@ def up(services: Services) -> None:
             raise CloudError("\n".join(["the cloud cannot run here:", *lacks]))
         services.up()
     say(f"up after {time.monotonic() - began:.0f} seconds")
+
+
+def run(services: Services, command: list[str]) -> int:
+    """Run a command while the cloud is up; its exit status."""
+    found_up = all(services.running().values())
+    try:
+        up(services)
+        return subprocess.run(command).returncode
+    finally:
+        if not found_up:
+            with alone(services.layout):
+                services.down()
 
 
 @contextmanager

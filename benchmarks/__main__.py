@@ -1,0 +1,70 @@
+"""Run the benchmarks: ``python -m benchmarks [PART...]``."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+from . import enabling, holding, listing, startup
+from .environments import ROOT, Environments
+from .results import Report
+from .setting import Setting
+
+_PARTS = {
+    "startup": startup.measure,
+    "list": listing.measure,
+    "enable": enabling.measure,
+    "hold": holding.measure,
+}
+
+
+def main() -> None:
+    """Run the parts that are named, or all; print a table and write JSON."""
+    args = _arguments()
+    report = Report({"novaclient": version("python-novaclient")})
+    made = Environments.here() if args.here else Environments.within(args.environments)
+    with tempfile.TemporaryDirectory() as folder:
+        setting = Setting(made, Path(folder), report, args.quick)
+        for part in args.part or _PARTS:
+            _PARTS[part](setting)
+            report.write(args.json)
+    print(report.table())
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "part", nargs="*", metavar="PART", help=f"one of {', '.join(_PARTS)}"
+    )
+    parser.add_argument(
+        "--json",
+        type=Path,
+        default=Path("benchmarks.json"),
+        help="where to write the results (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--environments",
+        type=Path,
+        default=ROOT / ".benchmarks",
+        metavar="FOLDER",
+        help="where to make the environments that are compared",
+    )
+    parser.add_argument(
+        "--here",
+        action="store_true",
+        help="measure what is installed here, and compare it with no other client",
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="tiny sizes: only to see that it works"
+    )
+    args = parser.parse_args()
+    wrong = [part for part in args.part if part not in _PARTS]
+    if wrong:
+        parser.error(f"'{wrong[0]}' is no part: use {', '.join(_PARTS)}")
+    return args
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""The least that reading a fleet can cost: its pages, fetched and parsed, no more.
+
+A program of its own: ``python floor.py``, with the variables of a sandbox.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urljoin
+
+import requests
+
+
+def main() -> None:
+    """Fetch all pages of servers and of snapshots, as the list command does."""
+    root = os.environ["SANDBOX_URL"]
+    with requests.Session() as session:
+        session.trust_env = False
+        session.headers["X-Auth-Token"] = _token(session)
+        servers = _all(
+            session, f"{root}/compute/v2.1/servers/detail", "servers", _next_servers
+        )
+        snapshots = f"{root}/image/v2/images?limit=1000&image_type=snapshot"
+        images = _all(session, snapshots, "images", _next_images)
+    print(servers, images)
+
+
+def _all(
+    session: requests.Session,
+    url: str,
+    key: str,
+    following: Callable[[dict[str, Any]], str | None],
+) -> int:
+    number = 0
+    following_url: str | None = url
+    while following_url:
+        answer = session.get(following_url)
+        answer.raise_for_status()
+        page = json.loads(answer.content)
+        number += len(page[key])
+        link = following(page)
+        following_url = urljoin(url, link) if link else None
+    return number
+
+
+def _next_servers(page: dict[str, Any]) -> str | None:
+    links = page.get("servers_links", [])
+    return next((link["href"] for link in links if link["rel"] == "next"), None)
+
+
+def _next_images(page: dict[str, Any]) -> str | None:
+    link = page.get("next")
+    # A path without the prefix under which the sandbox has the service.
+    return f"/image{link}" if link and link.startswith("/v2") else link
+
+
+def _token(session: requests.Session) -> str:
+    known = os.environ
+    user = {
+        "name": known["OS_USERNAME"],
+        "password": known["OS_PASSWORD"],
+        "domain": {"name": known["OS_USER_DOMAIN_NAME"]},
+    }
+    project = {
+        "name": known["OS_PROJECT_NAME"],
+        "domain": {"name": known["OS_PROJECT_DOMAIN_NAME"]},
+    }
+    methods: Any = {"methods": ["password"], "password": {"user": user}}
+    answer = session.post(
+        f"{known['OS_AUTH_URL']}/auth/tokens",
+        json={"auth": {"identity": methods, "scope": {"project": project}}},
+    )
+    answer.raise_for_status()
+    return str(answer.headers["X-Subject-Token"])
+
+
+if __name__ == "__main__":
+    main()

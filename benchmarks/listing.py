@@ -1,0 +1,119 @@
+"""``scheduled-images-list`` beside bare requests, and beside a loop of the old client.
+
+Seven images a server. The peak of memory is measured in the same runs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .cloud import Cloud, sandbox
+from .environments import Environment
+from .measure import Run, cpu, in_turn, ratios, run, wall
+from .results import Result, Target
+from .setting import LATENCIES, Setting
+
+_PART = "b: list"
+_SIZES = (100, 1_000, 10_000)
+_QUICK_SIZES = (5, 10)
+_IMAGES = 7
+_FLOOR = Path(__file__).with_name("floor.py")
+# So many servers the old client shows one by one; more take too long.
+_LOOP = 100
+_SHELL_LOOP = 'while read -r id; do "$0" scheduled-images-show "$id" || exit; done'
+
+
+def measure(setting: Setting) -> None:
+    """Measure each size at each latency."""
+    sizes = _QUICK_SIZES if setting.quick else _SIZES
+    for latency in LATENCIES:
+        medians = {size: _size(setting, size, latency) for size in sizes}
+        small, middle, large = sizes[0], sizes[-2], sizes[-1]
+        if small == middle:
+            continue
+        for name in ("list", "floor"):
+            # A server more costs the same among many as among few: 1.
+            at = {size: found[name] for size, found in medians.items()}
+            more = (at[large] - at[middle]) / (large - middle)
+            first = (at[middle] - at[small]) / (middle - small)
+            what = f"{name}: a server more at {large} / at {middle} servers"
+            setting.report.add(Result(_PART, what, "x wall", [more / first], latency))
+
+
+def _size(setting: Setting, size: int, latency: float) -> dict[str, float]:
+    """Measure one size; return the medians in seconds."""
+    state = setting.folder / f"fleet-{size}.db"
+    options = {
+        "servers": size - 4,
+        "images_per_server": _IMAGES,
+        "speed": 0,
+        "state": state,
+    }
+    with sandbox(setting.folder, latency=latency, **options) as cloud:
+        return _compare(setting, cloud, size, latency)
+
+
+def _compare(
+    setting: Setting, cloud: Cloud, size: int, latency: float
+) -> dict[str, float]:
+    environment = setting.variables(cloud)
+    ours = setting.environments.ours
+
+    def listed() -> Run:
+        return run([ours.nova, "scheduled-images-list"], environment)
+
+    def floor() -> Run:
+        return run([ours.python, str(_FLOOR)], environment)
+
+    thorough = 9 if size <= _SIZES[0] else 7 if size <= _SIZES[1] else 5
+    sides = {"list": listed, "floor": floor}
+    runs = in_turn(sides, setting.times(thorough, 1))
+    cloud.requests()
+    listed()
+    sent = len(cloud.requests())
+    took, least = wall(runs["list"]), wall(runs["floor"])
+    of = f"of {size} servers"
+    at_most = Target(1.5) if size == _SIZES[-1] else None
+    memory = Target(250) if size == _SIZES[-1] else None
+    setting.report.add(
+        Result(_PART, f"list {of}", "s wall", took, latency),
+        Result(_PART, f"list {of}", "s cpu", cpu(runs["list"]), latency),
+        Result(_PART, f"list {of}", "requests", [sent], latency),
+        Result(_PART, f"floor {of}", "s wall", least, latency),
+        Result(_PART, f"floor {of}", "s cpu", cpu(runs["floor"]), latency),
+        Result(
+            _PART, f"list / floor {of}", "x wall", ratios(took, least), latency, at_most
+        ),
+        Result(
+            "d: memory",
+            f"peak of list {of}",
+            "MiB",
+            [each.peak for each in runs["list"]],
+            latency,
+            memory,
+        ),
+    )
+    old = setting.environments.old
+    if old and size <= _SIZES[1]:
+        loop = _loop(setting, cloud, old, latency) * size
+        target = Target(200, at_least=True) if size == _SIZES[1] else None
+        faster = [loop / each for each in took]
+        what = f"old client's loop / list {of}"
+        note = f"the loop was run over {_LOOP - 4} servers, and scaled"
+        setting.report.add(Result(_PART, what, "x wall", faster, latency, target, note))
+    return {name: Result("", "", "", wall(runs[name])).spread.median for name in runs}
+
+
+def _loop(setting: Setting, cloud: Cloud, old: Environment, latency: float) -> float:
+    """Return the seconds that the old client takes for each server in a loop."""
+    number = setting.times(_LOOP - 4, 1)
+    # The four that every sandbox has are the newest, and have no schedule.
+    ids = cloud.server_ids(number + 4)[4:]
+    lines = "".join(f"{each}\n" for each in ids).encode()
+    took = run(
+        ["sh", "-c", _SHELL_LOOP, old.nova], setting.variables(cloud), stdin=lines
+    )
+    each = took.wall / number
+    what = "old client's show, each of a loop"
+    setting.report.add(Result(_PART, what, "s wall", [each], latency))
+    return each

@@ -1,0 +1,84 @@
+"""What every ``nova`` pays for an extension, and what showing one schedule costs."""
+
+from __future__ import annotations
+
+from .cloud import sandbox
+from .environments import Environment
+from .measure import Run, cpu, in_turn, ratios, run, wall
+from .results import Result, Target
+from .setting import LATENCIES, Setting
+
+_PART = "a: start-up"
+_MYSERVER = "24ade2fe-60d9-4d3e-a02c-c9a6a1b588a6"
+_SHOW = ("scheduled-images-show", _MYSERVER)
+# The cheapest command of novaclient's own that logs in and asks for one thing.
+_PLAIN = ("list", "--minimal")
+
+
+def measure(setting: Setting) -> None:
+    """Measure ``nova help`` offline, then showing a schedule."""
+    _help(setting)
+    for latency in LATENCIES:
+        _show(setting, latency)
+
+
+def _sides(setting: Setting) -> dict[str, Environment]:
+    found = setting.environments
+    sides = {"ours": found.ours, "old": found.old, "bare": found.bare}
+    return {name: side for name, side in sides.items() if side}
+
+
+def _help(setting: Setting) -> None:
+    def helped(side: Environment) -> Run:
+        return run([side.nova, "help"], setting.home_alone)
+
+    sides = _sides(setting)
+    calls = {name: lambda side=side: helped(side) for name, side in sides.items()}
+    runs = in_turn(calls, setting.times(25, 1))
+    report = setting.report
+    for name in sides:
+        what = f"nova help, {_NAMES[name]}"
+        report.add(Result(_PART, what, "s wall", wall(runs[name])))
+        report.add(Result(_PART, what, "s cpu", cpu(runs[name])))
+    for name in sides if "bare" in sides else ():
+        if name == "bare":
+            continue
+        target = Target(3) if name == "ours" else None
+        more = [100 * (r - 1) for r in ratios(cpu(runs[name]), cpu(runs["bare"]))]
+        what = f"nova help, more for {_NAMES[name]}"
+        report.add(Result(_PART, what, "% cpu", more, target=target))
+        least = 100 * (min(cpu(runs[name])) / min(cpu(runs["bare"])) - 1)
+        report.add(Result(_PART, f"{what}, fastest runs", "% cpu", [least]))
+
+
+_NAMES = {"ours": "this package", "old": "old client", "bare": "no extension"}
+
+
+def _show(setting: Setting, latency: float) -> None:
+    """Compare showing a schedule with the old client's way and a plain command."""
+    with sandbox(setting.folder, speed=0, latency=latency) as cloud:
+        environment = setting.variables(cloud)
+        sides = _sides(setting)
+        enable = ["scheduled-images-enable", _MYSERVER, "7"]
+        run([sides["ours"].nova, *enable], environment)
+
+        def asked(name: str) -> Run:
+            words = _PLAIN if name == "bare" else _SHOW
+            return run([sides[name].nova, *words], environment)
+
+        calls = {name: lambda name=name: asked(name) for name in sides}
+        runs = in_turn(calls, setting.times(11, 1))
+        for name in sides:
+            cloud.requests()
+            asked(name)
+            sent = len(cloud.requests())
+            words = "list --minimal" if name == "bare" else "scheduled-images-show"
+            what = f"nova {words}, {_NAMES[name]}"
+            setting.report.add(
+                Result(_PART, what, "s wall", wall(runs[name]), latency),
+                Result(_PART, what, "requests", [sent], latency),
+            )
+        for name in (n for n in ("old", "bare") if n in sides):
+            ratio = ratios(wall(runs["ours"]), wall(runs[name]))
+            what = f"scheduled-images-show, this package / {_NAMES[name]}"
+            setting.report.add(Result(_PART, what, "x wall", ratio, latency))

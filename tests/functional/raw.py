@@ -10,6 +10,8 @@ import requests
 
 from rax_scheduled_images_ext.sandbox import Sandbox
 
+from .conftest import START
+
 PATCH_TYPE = "application/openstack-images-v2.1-json-patch"
 
 
@@ -150,7 +152,7 @@ class Box:
 def box(like: Any, **options: Any) -> Iterator[Box]:
     """A fresh sandbox whose clock stands still."""
     with (
-        Sandbox(like, **{"speed": 0, **options}) as sandbox,
+        Sandbox(like, **{"speed": 0, "start": START, **options}) as sandbox,
         requests.Session() as session,
     ):
         yield Box(sandbox, session)

@@ -11,13 +11,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rax_scheduled_images_ext.images import MARKER_KEY, MARKER_VALUE
+from rax_scheduled_images_ext.interrupts import SIGNALS
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.environment import client_environment
 from rax_scheduled_images_ext.sandbox.models import Image, ImageQuery, ServerQuery
@@ -35,12 +36,15 @@ LINE = re.compile(
 
 
 def advancing(cloud: Sandbox, stop: threading.Event) -> None:
-    """Let some seconds pass each time a server or an image is looked at."""
-    known = 0
+    """Let some seconds pass at each look at a server or an image, from the first
+    action on.
+    """
+    begun, known = False, 0
     while not stop.wait(0.002):
         new, known = cloud.requests[known:], len(cloud.requests)
         for seen in new:
-            if seen.method == "GET" and LOOKED_AT.search(seen.path):
+            begun = begun or (seen.method == "POST" and "/action" in seen.path)
+            if begun and seen.method == "GET" and LOOKED_AT.search(seen.path):
                 cloud.advance(14)
 
 
@@ -62,6 +66,17 @@ def quick(cloud: Sandbox) -> Iterator[Sandbox]:
     """The test's cloud, in which a snapshot is over after ten looks at it."""
     with following(cloud):
         yield cloud
+
+
+@pytest.fixture(autouse=True)
+def heeded_signals() -> Iterator[None]:
+    """Have no signal ignored, as SIGINT is in what a shell runs in the background."""
+    with ExitStack() as restored:
+        for signum in SIGNALS:
+            if signal.getsignal(signum) == signal.SIG_IGN:
+                signal.signal(signum, signal.SIG_DFL)
+                restored.callback(signal.signal, signum, signal.SIG_IGN)
+        yield
 
 
 class Log:

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +17,17 @@ from rax_scheduled_images_ext.errors import CommandFailed, InvalidValue
 from rax_scheduled_images_ext.hooks import Command
 from rax_scheduled_images_ext.interrupts import SIGNALS, Interrupted, Interrupts
 from rax_scheduled_images_ext.narration import Narrator
+
+
+@pytest.fixture(autouse=True)
+def heeded_signals() -> Iterator[None]:
+    """Have no signal ignored, as SIGINT is in what a shell runs in the background."""
+    before = {signum: signal.getsignal(signum) for signum in SIGNALS}
+    for signum in SIGNALS:
+        signal.signal(signum, signal.SIG_DFL)
+    yield
+    for signum, handler in before.items():
+        signal.signal(signum, handler)
 
 
 def run(text: str, seconds: float = 20, **options: object) -> str:
@@ -112,12 +124,10 @@ def soon(signum: int, seconds: float = 0.2) -> None:
 @pytest.mark.parametrize("signum", SIGNALS)
 def test_a_signal_ends_a_command_unless_it_is_not_to_be_heeded(signum: int) -> None:
     with Interrupts() as interrupts:
-        soon(signum)
         with pytest.raises(Interrupted) as caught:
-            run("sleep 20", interrupts=interrupts)
+            run(f"sh -c 'kill -{signum} $PPID; sleep 20'", interrupts=interrupts)
         assert caught.value.exit_status == 128 + signum
-        soon(signum, 0.1)
-        command = "sh -c 'sleep 0.5; echo done'"
+        command = f"sh -c 'kill -{signum} $PPID; sleep 0.3; echo done'"
         assert run(command, interrupts=interrupts, heed=False) == "done\n"
         assert interrupts.received == signum
 

@@ -25,6 +25,8 @@ PASSING = (
     OSError,
 )
 _TASK_STATE = "OS-EXT-STS:task_state"
+# Nova still shows a server for a moment after its deletion.
+_GONE = ("DELETED", "SOFT_DELETED")
 _LONGEST_QUERY = 2000
 _SPECIAL = re.compile(r"[\\^$.|?*+()\[\]{}]")
 _ACTIONS = ("createImage", "createBackup")
@@ -63,7 +65,10 @@ class Snapshots:
         # Whoever else answers 404, a proxy in between, knows nothing of servers.
         if answer.status == 404 and answer.fault("itemNotFound"):
             raise NoSuchServer(server_id)
-        return read_server(answer, answer.part("server"))
+        state = read_server(answer, answer.part("server"))
+        if state.status in _GONE:
+            raise NoSuchServer(server_id)
+        return state
 
     def safe_from(self) -> str:
         """Return the task state from which on a server's disk is copied here.
@@ -167,7 +172,8 @@ class Watched:
                 if server.get("id") in missing:
                     state = read_server(answer, server)
                     missing.remove(state.id)
-                    yield state.id, state
+                    if state.status not in _GONE:
+                        yield state.id, state
             if not missing:
                 return
 

@@ -26,7 +26,7 @@ FAULTS = (
     "409",
     "500",
     "502 html",
-    "413 retry-after=0",
+    "413",
     "429 retry-after=1",
     "503",
     "drop",

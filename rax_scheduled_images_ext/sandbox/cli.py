@@ -162,7 +162,7 @@ def _fault(args: argparse.Namespace) -> int:
         _ask(args.url, "POST", "faults", json={"faults": args.faults})
     else:
         for each in _ask(args.url, "GET", "faults")["faults"]:
-            print(f"{each['happened']}\t{each['fault']}")
+            print(f"{each['happened']}  {each['fault']}")
     return 0
 
 

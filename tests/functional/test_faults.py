@@ -19,6 +19,7 @@ import requests
 from rax_scheduled_images_ext.sandbox import Sandbox, cli
 from rax_scheduled_images_ext.sandbox.faults import STATES
 
+from .console import replay
 from .raw import Box, Caller, box
 
 PROGRAM = Path(sys.executable).with_name("scheduled-images-sandbox")
@@ -39,6 +40,16 @@ def admin(made: Box) -> Caller:
 def task_state(admin: Caller, server_id: str) -> str | None:
     server = admin.get(f"/servers/{server_id}").json()["server"]
     return server["OS-EXT-STS:task_state"]
+
+
+# -- what is said of them
+
+
+def test_readme_says_what_happens(readme: Any, nova: Any, cloud: Sandbox) -> None:
+    nova.ok("scheduled-images-enable", "myserver", "7")
+    session = readme.block("When things go wrong")
+    assert session.count("$ nova") == 2
+    assert replay(session, nova, cloud) == session
 
 
 # -- requests
@@ -359,7 +370,7 @@ def test_the_verb(
     assert cli.main(["fault", "expire"]) == 0
     assert cli.main(["fault"]) == 0
     assert capsys.readouterr() == (
-        "0\tGET /servers 503 x2\n0\tfreeze\n0\texpire\n",
+        "0  GET /servers 503 x2\n0  freeze\n0  expire\n",
         "",
     )
     assert cli.main(["fault", "--clear"]) == 0
@@ -390,7 +401,7 @@ def test_the_option_and_the_help() -> None:
         text=True,
     )
     assert "(HTTP 418)" in done.stderr
-    assert done.stdout.splitlines() == ["1\tGET /servers 418 x1", "4"]
+    assert done.stdout.splitlines() == ["1  GET /servers 418 x1", "4"]
     helped = subprocess.run(
         [PROGRAM, "fault", "--help"], capture_output=True, text=True
     )

@@ -76,11 +76,11 @@ def _made(folder: Path, *requirements: str) -> Environment:
     made = Environment(folder.absolute() / "bin")
     if not made.programs.exists():
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    _pip(made, *requirements)
+        _pip(made, *requirements)
     return made
 
 
 def _pip(environment: Environment, *arguments: str) -> None:
     subprocess.run(
-        [environment.python, "-m", "pip", "install", "--quiet", *arguments], check=True
+        [environment.python, "-m", "pip", "install", "-qq", *arguments], check=True
     )

@@ -65,7 +65,7 @@ def _compare(
     def floor() -> Run:
         return run([ours.python, str(_FLOOR)], environment)
 
-    thorough = 9 if size <= _SIZES[0] else 7 if size <= _SIZES[1] else 5
+    thorough = 7 if size < _SIZES[-1] else 3
     sides = {"list": listed, "floor": floor}
     runs = in_turn(sides, setting.times(thorough, 1))
     cloud.requests()

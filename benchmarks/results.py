@@ -77,7 +77,10 @@ class Report:
         """Take note of results, and show that there is progress."""
         for each in results:
             latency = "" if each.latency is None else f" at {1000 * each.latency:g} ms"
-            print(f"{each.part}: {each.what}{latency}: {each.spread} {each.unit}")
+            print(
+                f"{each.part}: {each.what}{latency}: {each.spread} {each.unit}",
+                flush=True,
+            )
         self.results.extend(results)
 
     def table(self) -> str:

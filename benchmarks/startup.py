@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+
 from .cloud import sandbox
 from .environments import Environment
 from .measure import Run, cpu, in_turn, ratios, run, wall
@@ -9,7 +12,10 @@ from .results import Result, Target
 from .setting import LATENCIES, Setting
 
 _PART = "a: start-up"
+# Per cent that an extension may add.
+_LIMIT = Target(3)
 _MYSERVER = "24ade2fe-60d9-4d3e-a02c-c9a6a1b588a6"
+_NAMES = {"ours": "this package", "old": "old client", "bare": "no extension"}
 _SHOW = ("scheduled-images-show", _MYSERVER)
 # The cheapest command of novaclient's own that logs in and asks for one thing.
 _PLAIN = ("list", "--minimal")
@@ -18,6 +24,8 @@ _PLAIN = ("list", "--minimal")
 def measure(setting: Setting) -> None:
     """Measure ``nova help`` offline, then showing a schedule."""
     _help(setting)
+    if not setting.quick and shutil.which("valgrind"):
+        _instructions(setting)
     for latency in LATENCIES:
         _show(setting, latency)
 
@@ -43,7 +51,7 @@ def _help(setting: Setting) -> None:
     for name in sides if "bare" in sides else ():
         if name == "bare":
             continue
-        target = Target(3) if name == "ours" else None
+        target = _LIMIT if name == "ours" else None
         more = [100 * (r - 1) for r in ratios(cpu(runs[name]), cpu(runs["bare"]))]
         what = f"nova help, more for {_NAMES[name]}"
         report.add(Result(_PART, what, "% cpu", more, target=target))
@@ -51,7 +59,32 @@ def _help(setting: Setting) -> None:
         report.add(Result(_PART, f"{what}, fastest runs", "% cpu", [least]))
 
 
-_NAMES = {"ours": "this package", "old": "old client", "bare": "no extension"}
+def _instructions(setting: Setting) -> None:
+    """Count what ``nova help`` makes the processor do: no other process matters."""
+    sides = _sides(setting)
+    counted = {name: _counted(setting, side) for name, side in sides.items()}
+    for name in (n for n in ("ours", "old") if "bare" in sides and n in sides):
+        more = 100 * (counted[name] / counted["bare"] - 1)
+        what = f"nova help, more for {_NAMES[name]}"
+        target = _LIMIT if name == "ours" else None
+        setting.report.add(Result(_PART, what, "% instructions", [more], target=target))
+
+
+def _counted(setting: Setting, side: Environment) -> int:
+    """Return how many instructions it takes."""
+    log = setting.folder / "valgrind.log"
+    argv = [
+        "valgrind",
+        "--tool=callgrind",
+        "--callgrind-out-file=/dev/null",
+        f"--log-file={log}",
+        side.python,
+        side.nova,
+        "help",
+    ]
+    run(argv, {**setting.home_alone, "PYTHONHASHSEED": "0"})
+    (number,) = re.findall(r"Collected : (\d+)", log.read_text())
+    return int(number)
 
 
 def _show(setting: Setting, latency: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .cloud import sandbox
-from .measure import Run, in_turn, ratios, run, wall
+from .measure import Run, ratios, run, wall
 from .results import Result, Target
 from .setting import LATENCIES, Setting
 
@@ -18,7 +18,7 @@ _PROGRAM = Path(__file__).with_name("one_at_a_time.py")
 
 def measure(setting: Setting) -> None:
     """Measure at each latency."""
-    for latency in LATENCIES:
+    for latency in setting.latencies:
         _measure(setting, latency)
 
 
@@ -43,7 +43,7 @@ def _measure(setting: Setting, latency: float) -> None:
             return Run(float(done.out) * servers / singly, done.cpu, done.peak)
 
         sides = {"together": together, "one by one": one_by_one}
-        runs = in_turn(sides, setting.times(5, 1))
+        runs = setting.in_turn(sides, 5)
         cloud.requests()
         together()
         sent = len(cloud.requests())

@@ -42,7 +42,7 @@ class Hold:
 
 def measure(setting: Setting) -> None:
     """Measure holds at each latency, then what watching costs."""
-    for latency in LATENCIES:
+    for latency in setting.latencies:
         _holds(setting, latency)
     _watches(setting)
 

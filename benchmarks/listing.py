@@ -9,13 +9,13 @@ from pathlib import Path
 
 from .cloud import Cloud, sandbox
 from .environments import Environment
-from .measure import Run, cpu, in_turn, ratios, run, wall
+from .measure import Run, cpu, ratios, run, wall
 from .results import Result, Target
-from .setting import LATENCIES, Setting
+from .setting import Setting
 
 _PART = "b: list"
 _SIZES = (100, 1_000, 10_000)
-_QUICK_SIZES = (5, 10)
+_QUICK_SIZES = (6,)
 _IMAGES = 7
 _FLOOR = Path(__file__).with_name("floor.py")
 # So many servers the old client shows one by one; more take too long.
@@ -26,11 +26,11 @@ _SHELL_LOOP = 'while read -r id; do "$0" scheduled-images-show "$id" || exit; do
 def measure(setting: Setting) -> None:
     """Measure each size at each latency."""
     sizes = _QUICK_SIZES if setting.quick else _SIZES
-    for latency in LATENCIES:
+    for latency in setting.latencies:
         medians = {size: _size(setting, size, latency) for size in sizes}
-        small, middle, large = sizes[0], sizes[-2], sizes[-1]
-        if small == middle:
+        if len(sizes) < 3:
             continue
+        small, middle, large = sizes
         for name in ("list", "floor"):
             # A server more costs the same among many as among few: 1.
             at = {size: found[name] for size, found in medians.items()}
@@ -67,7 +67,7 @@ def _compare(
 
     thorough = 7 if size < _SIZES[-1] else 3
     sides = {"list": listed, "floor": floor}
-    runs = in_turn(sides, setting.times(thorough, 1))
+    runs = setting.in_turn(sides, thorough)
     cloud.requests()
     listed()
     sent = len(cloud.requests())

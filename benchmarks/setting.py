@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from .cloud import Cloud
 from .environments import Environments, bare_environment
+from .measure import Run, in_turn
 from .results import Report
 
-#: Seconds that the sandbox takes for each answer, at least.
 LATENCIES = (0.0, 0.05)
 
 
@@ -25,6 +26,18 @@ class Setting:
     def times(self, thoroughly: int, quickly: int) -> int:
         """Return one of two numbers."""
         return quickly if self.quick else thoroughly
+
+    @property
+    def latencies(self) -> tuple[float, ...]:
+        """Seconds that the sandbox takes for each answer, at least."""
+        return LATENCIES[: self.times(2, 1)]
+
+    def in_turn(
+        self, sides: Mapping[str, Callable[[], Run]], thoroughly: int
+    ) -> dict[str, list[Run]]:
+        """Run several things in turn, so many times each."""
+        times = self.times(thoroughly, 1)
+        return in_turn(sides, times, warm=not self.quick)
 
     @property
     def home_alone(self) -> dict[str, str]:

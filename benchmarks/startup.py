@@ -7,9 +7,9 @@ import shutil
 
 from .cloud import sandbox
 from .environments import Environment
-from .measure import Run, cpu, in_turn, ratios, run, wall
+from .measure import Run, cpu, ratios, run, wall
 from .results import Result, Target
-from .setting import LATENCIES, Setting
+from .setting import Setting
 
 _PART = "a: start-up"
 # Per cent that an extension may add.
@@ -26,7 +26,7 @@ def measure(setting: Setting) -> None:
     _help(setting)
     if not setting.quick and shutil.which("valgrind"):
         _instructions(setting)
-    for latency in LATENCIES:
+    for latency in setting.latencies:
         _show(setting, latency)
 
 
@@ -42,7 +42,7 @@ def _help(setting: Setting) -> None:
 
     sides = _sides(setting)
     calls = {name: lambda side=side: helped(side) for name, side in sides.items()}
-    runs = in_turn(calls, setting.times(25, 1))
+    runs = setting.in_turn(calls, 25)
     report = setting.report
     for name in sides:
         what = f"nova help, {_NAMES[name]}"
@@ -100,7 +100,7 @@ def _show(setting: Setting, latency: float) -> None:
             return run([sides[name].nova, *words], environment)
 
         calls = {name: lambda name=name: asked(name) for name in sides}
-        runs = in_turn(calls, setting.times(11, 1))
+        runs = setting.in_turn(calls, 11)
         for name in sides:
             cloud.requests()
             asked(name)

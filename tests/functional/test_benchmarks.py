@@ -1,0 +1,43 @@
+"""The benchmarks can be run; how long anything takes is not asserted."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def benchmarks(*argv: str) -> subprocess.CompletedProcess[str]:
+    """Run the benchmarks on what is installed beside this interpreter."""
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--here", *argv],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_fleets_are_measured_and_the_results_written(tmp_path: Path) -> None:
+    results = tmp_path / "results.json"
+    done = benchmarks("--quick", "--json", str(results), "list", "enable")
+    assert (done.returncode, done.stderr) == (0, "")
+    found = {
+        (each["what"], each["unit"]): each["median"]
+        for each in json.loads(results.read_text())["results"]
+    }
+    # A token, compute's and image's versions, a page of servers and one of images.
+    assert found["list of 6 servers", "requests"] == 5
+    assert found["list / floor of 6 servers", "x wall"] > 0
+    assert found["peak of list of 6 servers", "MiB"] > 1
+    assert found["one at a time / enable of 10 servers", "x wall"] > 0
+    for what, _unit in found:
+        assert what in done.stdout
+
+
+def test_a_part_that_is_none_is_refused() -> None:
+    done = benchmarks("all")
+    assert done.returncode == 2
+    assert "'all' is no part: use startup, list, enable, hold" in done.stderr

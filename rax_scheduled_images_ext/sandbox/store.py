@@ -67,7 +67,8 @@ CREATE INDEX IF NOT EXISTS actions_of_server ON actions (region, server_id);
 """
 _APPLICATION = 0x52534958
 _SERVER_SORT = frozenset(
-    "id name status created updated launched image_id flavor_id".split()
+    "id name status created updated launched image_id flavor_id description key_name"
+    " power_state deleted_at user_id locked".split()
 )
 _IMAGE_SORT = frozenset(
     "id name status created updated size disk_format container_format owner"

@@ -39,14 +39,23 @@ _STATUS: Mapping[type[CloudError], int] = {
 
 
 class Fault(Exception):
-    """An error answer; each API writes it in its own form."""
+    """An error answer; each API writes it in its own form.
+
+    ``detail`` is what WebOb's pages have below the message.
+    """
 
     def __init__(
-        self, status: int, message: str, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        message: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        detail: str = "",
     ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
+        self.detail = detail
         self.headers = dict(headers or {})
 
 
@@ -204,24 +213,32 @@ def bare(status: int) -> Response:
     return response
 
 
+# Of some errors WebOb's page is a little different.
+_PAGES = {405: "{}<br /><br />\n{}", 415: "{}\n<br /><br />\n{}"}
+
+
 def page(
-    status: int, message: str, headers: Mapping[str, str] | None = None
+    status: int,
+    message: str,
+    headers: Mapping[str, str] | None = None,
+    detail: str = "",
 ) -> Response:
     """Return an error as WebOb, which many services are built on, writes it."""
     title = HTTPStatus(status).phrase
-    body = "{}<br /><br />\n\n\n"
+    body = _PAGES.get(status, "{}<br /><br />\n{}\n\n")
     if request.accept_mimetypes.best == "application/json":
         text = json.dumps(
             {
-                "message": body.format(message),
+                "message": body.format(message, detail),
                 "code": f"{status} {title}",
                 "title": title,
             }
         )
         return Response(text, status, headers, mimetype="application/json")
+    written = body.format(html.escape(message), html.escape(detail))
     text = (
         f"<html>\n <head>\n  <title>{status} {title}</title>\n </head>\n <body>\n"
-        f"  <h1>{status} {title}</h1>\n  {body.format(html.escape(message))}\n"
+        f"  <h1>{status} {title}</h1>\n  {written}\n"
         " </body>\n</html>"
     )
     return Response(text, status, headers, mimetype="text/html")

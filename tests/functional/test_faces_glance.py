@@ -51,7 +51,6 @@ def test_what_is_told_of_the_data(admin: Caller) -> None:
     data = b"a disk" * 100
     image = create(admin, "disk", **BARE)
     assert {image[key] for key in (*HASHES, "virtual_size")} == {None}
-    assert "stores" not in image
     octets = {"Content-Type": "application/octet-stream"}
     path = f"/images/{image['id']}/file"
     assert admin.image("GET", path).headers.get("Content-Type") is None
@@ -60,9 +59,8 @@ def test_what_is_told_of_the_data(admin: Caller) -> None:
     assert active["os_hash_algo"] == "sha512"
     assert active["os_hash_value"] == hashlib.sha512(data).hexdigest()
     assert (active["virtual_size"], active["size"]) == (600, 600)
-    assert admin.image("GET", "/info/stores").json() == {
-        "stores": [{"id": active["stores"], "default": "true"}]
-    }
+    assert "stores" not in active
+    assert admin.image("GET", "/info/stores").status_code == 404
 
 
 def test_what_is_told_of_a_snapshots_data(admin: Caller) -> None:
@@ -72,7 +70,6 @@ def test_what_is_told_of_a_snapshots_data(admin: Caller) -> None:
     active = show(admin, image_id)
     assert len(active["os_hash_value"]) == 128
     assert active["virtual_size"] == active["size"]
-    assert active["stores"]
 
 
 def test_a_fleets_images_have_hashes_too() -> None:

@@ -14,11 +14,13 @@ from . import inputs
 from .inputs import bad_field, find_server, may, required
 from .views import image_root
 
+_REBOOTS = ["HARD", "Hard", "hard", "SOFT", "Soft", "soft"]
+
 
 def act(call: Call, server_id: str) -> ResponseReturnValue:
     """POST /servers/{id}/action"""
-    whole = inputs.body()
-    if len(whole) != 1:
+    whole = inputs.content()
+    if not isinstance(whole, dict) or len(whole) != 1:
         raise Fault(400, "Malformed request body")
     name = next(iter(whole))
     if name not in _ACTIONS:
@@ -30,8 +32,8 @@ def _create_image(
     call: Call, server_id: str, whole: Mapping[str, Any]
 ) -> ResponseReturnValue:
     wanted = inputs.part(whole, "createImage")
-    inputs.only(wanted, {"name", "metadata"})
-    name = inputs.checked_name(required(wanted, "name"))
+    inputs.only(wanted, {"name", "metadata"}, "createImage")
+    name = inputs.checked_name(required(wanted, "name", "createImage"))
     metadata = inputs.checked_metadata(wanted.get("metadata", {}))
     find_server(call, server_id)
     may(call, "servers:create_image")
@@ -43,12 +45,12 @@ def _create_backup(
     call: Call, server_id: str, whole: Mapping[str, Any]
 ) -> ResponseReturnValue:
     wanted = inputs.part(whole, "createBackup")
-    inputs.only(wanted, {"name", "backup_type", "rotation", "metadata"})
-    name = inputs.checked_name(required(wanted, "name"))
-    kind = required(wanted, "backup_type")
-    if not isinstance(kind, str):
-        raise bad_field("backup_type", kind, "It is not of type 'string'")
-    rotation = inputs.whole_number(required(wanted, "rotation"), "rotation", 0)
+    known = {"name", "backup_type", "rotation", "metadata"}
+    inputs.only(wanted, known, "createBackup")
+    name = inputs.checked_name(required(wanted, "name", "createBackup"))
+    kind = inputs.text(required(wanted, "backup_type", "createBackup"), "backup_type")
+    rotation = required(wanted, "rotation", "createBackup")
+    rotation = inputs.whole_number(rotation, "rotation", 0)
     metadata = inputs.checked_metadata(wanted.get("metadata", {}))
     find_server(call, server_id)
     may(call, "os-create-backup")
@@ -100,9 +102,9 @@ def _unlock(call: Call, server: Server) -> None:
 def _reset_state(
     call: Call, server_id: str, whole: Mapping[str, Any]
 ) -> ResponseReturnValue:
-    state = required(inputs.part(whole, "os-resetState"), "state")
+    state = required(inputs.part(whole, "os-resetState"), "state", "os-resetState")
     if state not in ("active", "error"):
-        raise bad_field("state", state, "It is not one of ['active', 'error']")
+        raise bad_field("state", state, f"{state!r} is not one of ['active', 'error']")
     find_server(call, server_id)
     may(call, "os-admin-actions:reset_state", ADMIN)
     call.region.reset_state(server_id, state)
@@ -113,9 +115,9 @@ def _reboot(
     call: Call, server_id: str, whole: Mapping[str, Any]
 ) -> ResponseReturnValue:
     """Reboot; over in no time, so that nothing is seen of it but its refusal."""
-    kind = required(inputs.part(whole, "reboot"), "type")
-    if not isinstance(kind, str) or kind.upper() not in ("SOFT", "HARD"):
-        raise bad_field("type", kind, "It is not one of ['HARD', 'SOFT']")
+    kind = required(inputs.part(whole, "reboot"), "type", "reboot")
+    if kind not in _REBOOTS:
+        raise bad_field("type", kind, f"{kind!r} is not one of {_REBOOTS}")
     server = find_server(call, server_id)
     may(call, "servers:reboot")
     inputs.unlocked(call, server)

@@ -8,10 +8,11 @@ from typing import Any
 from flask import request
 from flask.typing import ResponseReturnValue
 
-from ..models import Forbidden, Image, ImageQuery, Invalid
+from ..directory import MEMBER
+from ..models import Forbidden, Image, ImageQuery, Invalid, NotFound
 from ..wire import Call, Fault
 from . import inputs
-from .inputs import may, required
+from .inputs import required
 from .views import image_view
 
 _ATTRIBUTES = {
@@ -37,8 +38,10 @@ def _page(call: Call, path: str, *, full: bool) -> ResponseReturnValue:
     size = inputs.page_size(call) or call.services.max_limit
     try:
         images = call.region.images(_query(call, _limit(call, size)))
-    except Invalid as error:
-        raise Fault(400, str(error)) from None
+    except Invalid:
+        marker = inputs.given("marker")
+        text = f"HTTP 400 Bad Request: No image found with ID {marker}"
+        raise Fault(400, text) from None
     ids = (image.id for image in images)
     views = [image_view(call, image, full=full) for image in images]
     return {"images": views, **inputs.next_link(call, path, ids, size)}
@@ -95,11 +98,12 @@ def show(call: Call, image_id: str) -> ResponseReturnValue:
 
 def delete(call: Call, image_id: str) -> ResponseReturnValue:
     """DELETE /images/{id}"""
-    _changeable(call, image_id)
+    refusal = "You are not allowed to delete the image."
+    _changeable(call, image_id, refusal)
     try:
         call.region.delete_image(image_id)
     except Forbidden:
-        raise Fault(403, "You are not allowed to delete the image.") from None
+        raise Fault(403, refusal) from None
     return inputs.nothing(204)
 
 
@@ -131,9 +135,7 @@ def metadata_show(call: Call, image_id: str, key: str) -> ResponseReturnValue:
 
 def metadata_set(call: Call, image_id: str, key: str) -> ResponseReturnValue:
     """PUT /images/{id}/metadata/{key}"""
-    item = inputs.checked_metadata(required(inputs.body(), "meta"))
-    if set(item) != {key}:
-        raise Fault(400, "Request body and URI mismatch")
+    item = inputs.checked_item(required(inputs.body(), "meta"), key)
     image = _changeable(call, image_id)
     _replace(call, image, {**image.properties, **item})
     return {"meta": item}
@@ -159,15 +161,21 @@ def _find(call: Call, image_id: str, *, deleted: bool = False) -> Image:
 
     :raises Fault: 404 for any other.
     """
-    image = call.region.image(image_id, deleted=deleted)
-    if not image.visible_to(call.project_id):
+    try:
+        image = call.region.image(image_id, deleted=deleted)
+    except NotFound:
+        image = None
+    if image is None or not image.visible_to(call.project_id):
         raise Fault(404, "Image not found.")
     return image
 
 
-def _changeable(call: Call, image_id: str) -> Image:
+def _changeable(call: Call, image_id: str, refusal: str | None = None) -> Image:
+    """Return an image that the caller may change.
+
+    :raises Fault: 403 with the refusal for one that he may only see.
+    """
     image = _find(call, image_id)
-    may(call, "images")
-    if image.owner != call.project_id:
-        raise Fault(403, "You are not allowed to delete the image.")
+    if MEMBER not in call.token.roles or image.owner != call.project_id:
+        raise Fault(403, refusal or f"Not authorized for image {image_id}.")
     return image

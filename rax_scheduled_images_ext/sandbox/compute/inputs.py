@@ -15,6 +15,8 @@ from ..models import Server
 from ..wire import Call, Fault, parse_time
 
 _KEY = re.compile(r"[a-zA-Z0-9_:. -]{1,255}")
+# How Nova says that; not how it could be compiled.
+_KEYS = "^[a-zA-Z0-9-_:. ]{1,255}$"
 _TRUE = frozenset({"1", "t", "true", "on", "y", "yes"})
 _FALSE = frozenset({"0", "f", "false", "off", "n", "no"})
 
@@ -56,15 +58,26 @@ def nothing(status: int) -> ResponseReturnValue:
     return "", status, {"Content-Type": "application/json"}
 
 
+def content() -> Any:
+    """Return the request's JSON, whatever it is.
+
+    :raises Fault: 400 for what is none.
+    """
+    found = request.get_json(force=True, silent=True)
+    if found is None:
+        raise Fault(400, "Malformed request body")
+    return found
+
+
 def body() -> Mapping[str, Any]:
     """Return the request's JSON object.
 
     :raises Fault: 400 for anything else.
     """
-    content = request.get_json(force=True, silent=True)
-    if not isinstance(content, dict):
-        raise Fault(400, "Malformed request body")
-    return content
+    found = content()
+    if not isinstance(found, dict):
+        raise Fault(400, f"{found!r} is not of type 'object'")
+    return found
 
 
 def part(whole: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -74,31 +87,45 @@ def part(whole: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     """
     value = required(whole, key)
     if not isinstance(value, dict):
-        raise bad_field(key, value, "It is not of type 'object'")
+        raise bad_field(key, value, f"{value!r} is not of type 'object'")
     return value
 
 
-def required(whole: Mapping[str, Any], key: str) -> Any:
+def required(whole: Mapping[str, Any], key: str, of: str = "") -> Any:
     """Return what is under the key, whatever it is.
 
+    :param of: the field that ``whole`` is the value of.
     :raises Fault: 400 where there is nothing.
     """
     if key not in whole:
-        raise Fault(400, f"'{key}' is a required property")
+        why = f"'{key}' is a required property"
+        raise bad_field(of, whole, why) if of else Fault(400, why)
     return whole[key]
 
 
-def only(whole: Mapping[str, Any], allowed: Collection[str]) -> None:
-    """Refuse keys that mean nothing here.
+def only(whole: Mapping[str, Any], allowed: Collection[str], of: str) -> None:
+    """Refuse keys that mean nothing in the field ``of``.
 
     :raises Fault: 400 naming the first of them.
     """
     for key in whole:
         if key not in allowed:
-            raise Fault(
-                400,
-                f"Additional properties are not allowed ('{key}' was unexpected)",
-            )
+            why = f"Additional properties are not allowed ('{key}' was unexpected)"
+            raise bad_field(of, whole, why)
+
+
+def text(value: object, field: str, *, least: int = 0) -> str:
+    """Return a text of at most 255 characters.
+
+    :raises Fault: 400 for anything else.
+    """
+    if not isinstance(value, str):
+        raise bad_field(field, value, f"{value!r} is not of type 'string'")
+    if len(value) < least:
+        raise bad_field(field, value, f"{value!r} should be non-empty")
+    if len(value) > 255:
+        raise bad_field(field, value, f"{value!r} is too long")
+    return value
 
 
 def bad_field(field: str, value: object, why: str) -> Fault:
@@ -120,33 +147,42 @@ def checked_name(value: object, field: str = "name") -> str:
 
     :raises Fault: 400 for anything else.
     """
-    if not isinstance(value, str) or not 1 <= len(value) <= 255:
-        raise bad_field(field, value, "It must be a text of 1 to 255 characters")
-    if value != value.strip() or not value.isprintable():
-        raise bad_field(
-            field,
-            value,
-            "An invalid 'name' value was provided. The name must be: printable"
+    name = text(value, field, least=1)
+    if name != name.strip() or not name.isprintable():
+        raise Fault(
+            400,
+            f"An invalid '{field}' value was provided. The name must be: printable"
             " characters. Can not start or end with whitespace.",
         )
-    return value
+    return name
 
 
-def checked_metadata(value: object) -> dict[str, str]:
+def checked_metadata(value: object, field: str = "metadata") -> dict[str, str]:
     """Return metadata whose keys and values the compute API allows.
 
     :raises Fault: 400 for anything else.
     """
     if not isinstance(value, dict):
-        raise bad_field("metadata", value, "It is not of type 'object'")
-    for key, text in value.items():
+        raise bad_field(field, value, f"{value!r} is not of type 'object'")
+    for key, item in value.items():
         if not _KEY.fullmatch(key):
-            raise bad_field(
-                "metadata", value, f"Additional properties: '{key}' is no valid key"
-            )
-        if not isinstance(text, str) or len(text) > 255:
-            raise bad_field(key, text, "It must be a text of at most 255 characters")
+            why = f"{key!r} does not match any of the regexes: '{_KEYS}'"
+            raise bad_field(field, value, why)
+        text(item, key)
     return value
+
+
+def checked_item(value: object, key: str) -> dict[str, str]:
+    """Return the one metadata item of this key.
+
+    :raises Fault: 400 for anything else.
+    """
+    item = checked_metadata(value, "meta")
+    if not item:
+        raise bad_field("meta", item, "{} should be non-empty")
+    if set(item) != {key}:
+        raise Fault(400, "Request body and URI mismatch")
+    return item
 
 
 def whole_number(value: object, field: str, least: int) -> int:
@@ -154,12 +190,12 @@ def whole_number(value: object, field: str, least: int) -> int:
 
     :raises Fault: 400 for anything else.
     """
-    text = str(value)
-    if isinstance(value, bool) or not re.fullmatch(r"\d{1,9}", text, re.ASCII):
+    number = str(value)
+    if isinstance(value, bool) or not re.fullmatch(r"-?\d{1,9}", number, re.ASCII):
         raise bad_field(field, value, "It must be a whole number")
-    if int(text) < least:
-        raise bad_field(field, value, f"{text} is less than the minimum of {least}")
-    return int(text)
+    if int(number) < least:
+        raise bad_field(field, value, f"{number} is less than the minimum of {least}")
+    return int(number)
 
 
 def given(name: str) -> str | None:
@@ -173,12 +209,12 @@ def pattern(name: str) -> str | None:
 
     :raises Fault: 400 for what is none.
     """
-    text = given(name)
+    regex = given(name)
     try:
-        re.compile(text or "")
+        re.compile(regex or "")
     except re.error:
-        raise bad_parameter(name, text, f"'{text}' is not a 'regex'") from None
-    return text
+        raise bad_parameter(name, regex, f"'{regex}' is not a 'regex'") from None
+    return regex
 
 
 def page_size(call: Call) -> int:
@@ -190,6 +226,8 @@ def page_size(call: Call) -> int:
     longest = call.services.max_limit
     if limit is None:
         return longest
+    if not limit:
+        raise bad_parameter("limit", limit, "'' should be non-empty")
     if not re.fullmatch(r"\d{1,18}", limit, re.ASCII):
         raise bad_parameter("limit", limit, f"'{limit}' does not match '^[0-9]*$'")
     return min(int(limit), longest)
@@ -214,22 +252,22 @@ def since(name: str) -> float | None:
 
     :raises Fault: 400 for what is no time.
     """
-    text = given(name)
-    if text is None:
+    moment = given(name)
+    if moment is None:
         return None
     try:
-        return parse_time(text)
+        return parse_time(moment)
     except (ValueError, OverflowError):
-        raise bad_parameter(name, text, f"'{text}' is not a 'date-time'") from None
+        raise bad_parameter(name, moment, f"'{moment}' is not a 'date-time'") from None
 
 
-def truth(text: str) -> bool:
+def truth(word: str) -> bool:
     """Return what the word means, in any letter case.
 
     :raises Fault: 400 for a word that means neither.
     """
-    word = text.strip().lower()
-    if word not in _TRUE | _FALSE:
-        known = ", ".join(repr(word) for word in sorted(_TRUE | _FALSE))
-        raise Fault(400, f"Unrecognized value '{text}', acceptable values are: {known}")
-    return word in _TRUE
+    meant = word.strip().lower()
+    if meant not in _TRUE | _FALSE:
+        known = ", ".join(repr(each) for each in sorted(_TRUE | _FALSE))
+        raise Fault(400, f"Unrecognized value '{word}', acceptable values are: {known}")
+    return meant in _TRUE

@@ -54,6 +54,10 @@ def check(call: Call, path: str) -> None:
     for word in request.args:
         # Those of servers are no attributes of anybody's, and do nothing.
         if word not in known and not (known is _SERVERS and word.startswith("_")):
-            raise Fault(
-                400, f"Additional properties are not allowed ('{word}' was unexpected)"
-            )
+            raise Fault(400, _unknown(word, free=known is _SERVERS))
+
+
+def _unknown(word: str, *, free: bool) -> str:
+    if free:
+        return f"'{word}' does not match any of the regexes: '^_'"
+    return f"Additional properties are not allowed ('{word}' was unexpected)"

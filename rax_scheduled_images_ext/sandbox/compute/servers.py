@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from ..models import Invalid, NotFound, Server, ServerQuery
 from ..wire import Call, Fault
-from . import inputs
+from . import inputs, sorting
 from .inputs import bad_field, bad_parameter, find_server, given, may, required
 from .queries import FILTER
 from .views import ServerViews, action_view, event_view
@@ -21,16 +21,6 @@ _STATUSES = frozenset(
     " RESCUE RESIZE REVERT_RESIZE SHELVED SHELVED_OFFLOADED SHUTOFF SOFT_DELETED"
     " SUSPENDED VERIFY_RESIZE".split()
 )
-_SORT_KEYS = {
-    "created_at": "created",
-    "updated_at": "updated",
-    "launched_at": "launched",
-    "display_name": "name",
-    "uuid": "id",
-    "vm_state": "status",
-    "image_ref": "image_id",
-    "instance_type_id": "flavor_id",
-}
 # Servers have neither addresses nor tags; the first version of each filter.
 _NONE_HAS = {"ip": (2, 1), "ip6": (2, 5), "tags": (2, 26), "tags-any": (2, 26)}
 _BOOT_KEYS = frozenset(
@@ -101,7 +91,7 @@ def _query(call: Call, size: int) -> ServerQuery | None:
         scheduled=_scheduled(),
         marker=given("marker"),
         limit=size,
-        sort=_sort(),
+        sort=sorting.of_query(call),
     )
 
 
@@ -141,21 +131,6 @@ def _scheduled() -> bool | None:
     return meaning
 
 
-def _sort() -> tuple[tuple[str, str], ...]:
-    keys = request.args.getlist("sort_key") or ["created_at"]
-    directions = request.args.getlist("sort_dir") or ["desc"]
-    for key in keys:
-        if key not in _SORT_KEYS:
-            raise bad_parameter("sort_key", key, f"'{key}' cannot be sorted by")
-    for direction in directions:
-        if direction not in ("asc", "desc"):
-            raise bad_parameter("sort_dir", direction, "It must be asc or desc")
-    padded = directions + directions[:1] * (len(keys) - len(directions))
-    order = {_SORT_KEYS[k]: d for k, d in zip(keys, padded, strict=False)}
-    # Something must decide between equals, or pages would overlap.
-    return tuple({**order, "id": order.get("id", directions[0])}.items())
-
-
 def show(call: Call, server_id: str) -> ResponseReturnValue:
     """GET /servers/{id}"""
     return {"server": ServerViews(call).show(find_server(call, server_id))}
@@ -165,8 +140,8 @@ def boot(call: Call) -> ResponseReturnValue:
     """POST /servers"""
     wanted = inputs.part(inputs.body(), "server")
     extra = {"description"} if call.version >= (2, 19) else set()
-    inputs.only(wanted, _BOOT_KEYS | extra)
-    name = inputs.checked_name(required(wanted, "name"))
+    inputs.only(wanted, _BOOT_KEYS | extra, "server")
+    name = inputs.checked_name(required(wanted, "name", "server"))
     metadata = inputs.checked_metadata(wanted.get("metadata", {}))
     _check_networks(call, wanted)
     least = inputs.whole_number(wanted.get("min_count", 1), "min_count", 1)
@@ -186,8 +161,10 @@ def boot(call: Call) -> ResponseReturnValue:
 def _boot_one(
     call: Call, wanted: Mapping[str, Any], name: str, metadata: Mapping[str, str]
 ) -> Server:
-    image_id = str(wanted.get("imageRef") or "").rsplit("/", 1)[-1]
-    flavor_id = str(required(wanted, "flavorRef")).rsplit("/", 1)[-1]
+    if not wanted.get("imageRef"):
+        raise Fault(400, "Missing imageRef attribute")
+    image_id = str(wanted["imageRef"]).rsplit("/", 1)[-1]
+    flavor_id = str(required(wanted, "flavorRef", "server")).rsplit("/", 1)[-1]
     try:
         image = call.region.image(image_id)
     except NotFound:
@@ -202,8 +179,8 @@ def _boot_one(
         raise Fault(400, str(error)) from None
     default = name if call.version < (2, 19) else None
     zone = wanted.get("availability_zone")
-    if not (zone is None or isinstance(zone, str)):
-        raise bad_field("availability_zone", zone, "It is not of type 'string'")
+    if zone is not None:
+        inputs.text(zone, "availability_zone", least=1)
     return call.region.boot(
         project_id=call.project_id,
         user_id=call.user_id,
@@ -220,10 +197,11 @@ def _check_networks(call: Call, wanted: Mapping[str, Any]) -> None:
     if call.version < (2, 37):
         allowed = isinstance(wanted.get("networks", []), list)
     else:
-        networks = required(wanted, "networks")
+        networks = required(wanted, "networks", "server")
         allowed = isinstance(networks, list) or networks in ("none", "auto")
     if not allowed:
-        raise bad_field("networks", wanted["networks"], "It is not of type 'array'")
+        value = wanted["networks"]
+        raise bad_field("networks", value, f"{value!r} is not of type 'array'")
 
 
 def _booted(
@@ -247,11 +225,11 @@ def update(call: Call, server_id: str) -> ResponseReturnValue:
     extra = {"description"} if call.version >= (2, 19) else set()
     if call.version >= (2, 104):
         extra.add(_ZONE)
-    inputs.only(wanted, _UPDATE_KEYS | extra)
+    inputs.only(wanted, _UPDATE_KEYS | extra, "server")
     name = inputs.checked_name(wanted["name"]) if "name" in wanted else None
     description = wanted.get("description")
-    if not (description is None or isinstance(description, str)):
-        raise bad_field("description", description, "It is not of type 'string'")
+    if description is not None:
+        inputs.text(description, "description")
     if wanted.get(_ZONE) is not None:
         inputs.checked_name(wanted[_ZONE], _ZONE)
     find_server(call, server_id)
@@ -313,11 +291,9 @@ def metadata_show(call: Call, server_id: str, key: str) -> ResponseReturnValue:
 
 def metadata_set(call: Call, server_id: str, key: str) -> ResponseReturnValue:
     """PUT /servers/{id}/metadata/{key}"""
-    item = inputs.checked_metadata(required(inputs.body(), "meta"))
+    item = inputs.checked_item(required(inputs.body(), "meta"), key)
     server = find_server(call, server_id)
     may(call, "server-metadata:update")
-    if set(item) != {key}:
-        raise Fault(400, "Request body and URI mismatch")
     inputs.unlocked(call, server)
     call.region.set_server_metadata(server_id, item, replace=False)
     return {"meta": item}
@@ -366,4 +342,4 @@ def action_show(call: Call, server_id: str, request_id: str) -> ResponseReturnVa
             if call.version >= (2, 51):
                 view["events"] = [event_view(call, action)]
             return {"instanceAction": view}
-    raise Fault(404, f"Action for request_id {request_id} on instance not found")
+    raise Fault(404, f"Action {request_id} not found")

@@ -37,33 +37,45 @@ def service_root() -> str:
 
 
 def body() -> Mapping[str, Any]:
-    """Return the request's JSON object.
+    """Return the request's JSON object, an empty one where there is no body.
 
     :raises Fault: 400 for anything else.
     """
+    if not request.get_data():
+        return {}
+    if request.mimetype == "application/x-www-form-urlencoded":
+        raise expected("application/json", "Content-Type header")
     content = request.get_json(force=True, silent=True)
     if not isinstance(content, dict):
-        raise Fault(400, "The request body is not a JSON object.")
+        raise expected("valid JSON", "request body")
     return content
 
 
-def part(whole: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
+def part(
+    whole: Mapping[str, Any], *path: str, where: str = "request body"
+) -> Mapping[str, Any]:
     """Return the object found by going down these keys.
 
+    :param where: what ``whole`` is.
     :raises Fault: 400 where there is none.
     """
     at = whole
     for key in path:
         inner = at.get(key)
         if not isinstance(inner, dict):
-            raise Fault(
-                400,
-                f"Expecting to find {key} in the request body. The server could not"
-                " comply with the request since it is either malformed or otherwise"
-                " incorrect. The client is assumed to be in error.",
-            )
-        at = inner
+            raise expected(key, where)
+        at, where = inner, key
     return at
+
+
+def expected(what: str, where: str) -> Fault:
+    """Return the answer to a request that lacks something."""
+    return Fault(
+        400,
+        f"Expecting to find {what} in {where}. The server could not comply with the"
+        " request since it is either malformed or otherwise incorrect. The client is"
+        " assumed to be in error.",
+    )
 
 
 class Api:
@@ -105,7 +117,7 @@ class Api:
         """
         token = self._directory.read(text if isinstance(text, str) else None)
         if token is None:
-            raise Fault(404, "Could not find token.")
+            raise Fault(404, "Failed to validate token")
         return token
 
     def _with_password(self, user: User | None, password: object) -> User:

@@ -81,7 +81,7 @@ class V3(Api):
     def issue(self) -> ResponseReturnValue:
         """POST /auth/tokens"""
         auth = part(body(), "auth")
-        user, methods = self._identify(part(auth, "identity"))
+        user, methods = self._identify(part(auth, "identity", where="auth"))
         project = self._scope(auth.get("scope"), user)
         token = self._directory.issue(user, project, methods)
         return {"token": self._view(token)}, 201, {"X-Subject-Token": token.text}
@@ -89,13 +89,13 @@ class V3(Api):
     def _identify(self, identity: Mapping[str, Any]) -> tuple[User, tuple[str, ...]]:
         methods = identity.get("methods")
         if methods == ["password"]:
-            given = part(identity, "password", "user")
+            given = part(identity, "password", "user", where="identity")
             for key in ("id", "name", "password"):
                 _check_text(f"identity/password/user/{key}", given.get(key, ""))
             user = self._with_password(self._named(given), given.get("password"))
             return user, ("password",)
         if methods == ["token"]:
-            token = self._token(part(identity, "token").get("id"))
+            token = self._token(part(identity, "token", where="identity").get("id"))
             return token.user, tuple(dict.fromkeys((*token.methods, "token")))
         if methods:
             raise _UnsupportedMethod
@@ -104,13 +104,13 @@ class V3(Api):
     def _named(self, given: Mapping[str, Any]) -> User | None:
         if "id" in given:
             return self._directory.user(key=given["id"])
-        if not self._in_domain(given):
+        if not self._in_domain(given, "user"):
             return None
         return self._directory.user(name=given.get("name"))
 
     @staticmethod
-    def _in_domain(given: Mapping[str, Any]) -> bool:
-        domain = part(given, "domain")
+    def _in_domain(given: Mapping[str, Any], where: str) -> bool:
+        domain = part(given, "domain", where=where)
         return (
             domain.get("id") == _DOMAIN["id"] or domain.get("name") == _DOMAIN["name"]
         )
@@ -123,7 +123,7 @@ class V3(Api):
         wanted = part(scope if isinstance(scope, dict) else {}, "project")
         if "id" in wanted:
             project = self._directory.project(key=wanted["id"])
-        elif self._in_domain(wanted):
+        elif self._in_domain(wanted, "project"):
             project = self._directory.project(name=wanted.get("name"))
         else:
             project = None

@@ -38,7 +38,6 @@ ROUTES = (
     Route("POST", f"{_IMAGE}/actions/reactivate", images.reactivate),
     Route("GET", f"{_IMAGE}/members", images.member_list),
     Route("GET", "/info/import", about.import_methods),
-    Route("GET", "/info/stores", about.stores),
     Route("GET", "/schemas/image", about.image_schema),
     Route("GET", "/schemas/images", about.images_schema),
 )
@@ -60,7 +59,7 @@ def make_app(services: Services) -> Flask:
         if fault.status == 401:
             # Refused before Glance begins, which gives requests their names.
             del g.request_id
-        return page(fault.status, fault.message, fault.headers)
+        return page(fault.status, fault.message, fault.headers, fault.detail)
 
     @app.errorhandler(CloudError)
     def refused_by_cloud(error: CloudError) -> ResponseReturnValue:

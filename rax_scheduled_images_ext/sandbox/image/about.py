@@ -1,4 +1,8 @@
-"""What the image API tells of itself: versions, schemas, and what it can do."""
+"""What the image API tells of itself: versions, schemas, and what it can do.
+
+There is one store of data, unnamed: openstacksdk cannot change the images of a Glance
+that names its stores.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,12 @@ from flask.typing import ResponseReturnValue
 
 from ..wire import Call
 from . import schemas
-from .views import STORE, Json
+from .views import Json
 
 _CURRENT = "v2.17"
-# In the order that Glance has them in.
+# As a Glance with one store has them, in its order.
 _VERSIONS = (
-    *("v2.15", "v2.13", "v2.12", "v2.11", "v2.10", "v2.9", "v2.8", _CURRENT),
+    *("v2.15", "v2.9", _CURRENT),
     *("v2.7", "v2.6", "v2.5", "v2.4", "v2.3", "v2.2", "v2.1", "v2.0"),
 )
 
@@ -45,8 +49,3 @@ def import_methods(_call: Call) -> ResponseReturnValue:
     """GET /info/import; there are none: data comes with ``PUT /images/{id}/file``."""
     methods = {"description": "Import methods available.", "type": "array", "value": []}
     return {"import-methods": methods}
-
-
-def stores(_call: Call) -> ResponseReturnValue:
-    """GET /info/stores"""
-    return {"stores": [{"id": STORE, "default": "true"}]}

@@ -52,8 +52,8 @@ def parse(content_type: str, body: object) -> list[Change]:
     """
     if content_type not in CONTENT_TYPES:
         allowed = ", ".join(sorted(CONTENT_TYPES))
-        raise Fault(
-            415,
+        raise schemas.unsupported(
+            content_type,
             f"Image PATCH expects Content-Type one of: {allowed}",
             {"Accept-Patch": allowed},
         )
@@ -69,7 +69,7 @@ def _change(raw: object, *, old: bool) -> Change:
     parts = _parts(path)
     key = parts[0]
     if key == "locations":
-        raise Fault(403, "It's not allowed to update locations.")
+        raise schemas.denied("Locations cannot be changed here.")
     if len(parts) != 1:
         raise Fault(400, f"Invalid JSON pointer for this resource: '{path}'")
     if key in schemas.READ_ONLY:
@@ -149,11 +149,11 @@ def apply(image: Image, changes: list[Change]) -> Changed:
 def _change_attribute(image: Image, changed: Changed, change: Change) -> None:
     key = change.key
     if change.operation == "remove":
-        raise Fault(403, f"Property {key} may not be removed.")
+        raise schemas.denied(f"Property {key} may not be removed.")
     if change.strict_add and change.operation == "add":
-        raise Fault(409, f"Property {key} already present.")
+        raise schemas.conflict(f"Property {key} already present.")
     if key == "owner":
-        raise Fault(403, "Owner can't be updated by non admin.")
+        raise schemas.denied("Owner can't be updated by non admin.")
     if key not in _SETTABLE:
         raise Fault(403, f"Attribute '{key}' cannot be changed here.")
     if key.endswith("_format") and image.status != "queued":
@@ -166,9 +166,9 @@ def _change_property(properties: dict[str, str], change: Change) -> None:
     present = change.key in properties
     if change.operation == "add":
         if present and change.strict_add:
-            raise Fault(409, f"Property {change.key} already present.")
+            raise schemas.conflict(f"Property {change.key} already present.")
     elif not present:
-        raise Fault(409, f"Property {change.key} does not exist.")
+        raise schemas.conflict(f"Property {change.key} does not exist.")
     if change.operation == "remove":
         del properties[change.key]
     else:

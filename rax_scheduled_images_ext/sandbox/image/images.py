@@ -20,8 +20,8 @@ def list_images(call: Call) -> ResponseReturnValue:
     query = queries.parse(request.args, call.project_id, call.services.max_limit)
     try:
         images = call.region.images(query) if query.limit else []
-    except Invalid as error:
-        raise Fault(400, str(error)) from None
+    except Invalid:
+        raise Fault(400, f"No image found with ID {query.marker}") from None
     given = [(k, v) for k, v in request.args.items(multi=True) if k != "marker"]
     answer: Json = {
         "images": [image_view(image) for image in images],
@@ -64,7 +64,9 @@ def create(call: Call) -> ResponseReturnValue:
     _check_visibility(wanted.get("visibility"))
     owner = wanted.get("owner") or call.project_id
     if owner != call.project_id:
-        raise Fault(403, f"You are not permitted to create images owned by '{owner}'.")
+        raise schemas.denied(
+            f"You are not permitted to create images owned by '{owner}'"
+        )
     image = call.region.add_image(
         owner=owner,
         name=wanted.get("name") or "",
@@ -110,7 +112,8 @@ def delete(call: Call, image_id: str) -> ResponseReturnValue:
 def upload(call: Call, image_id: str) -> ResponseReturnValue:
     """PUT /images/{id}/file"""
     if request.mimetype != "application/octet-stream":
-        raise Fault(415, f"The Content-Type {request.mimetype} is not supported.")
+        kind = request.mimetype
+        raise schemas.unsupported(kind, f"Invalid content type {kind}")
     image = _changeable(call, image_id, "upload_image")
     if image.disk_format is None or image.container_format is None:
         raise Fault(

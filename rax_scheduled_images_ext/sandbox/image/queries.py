@@ -93,7 +93,7 @@ def _filter(filters: _Filters, name: str, text: str) -> None:
     elif name in _TRUTHS:
         filters.equals[_TRUTHS[name]] = _truth(name, text)
     elif name in _TIMES:
-        filters.compares.append((_TIMES[name], _moment(text)))
+        filters.compares.append((_TIMES[name], _moment(name, text)))
     elif name in _WITH_IN:
         _in_or_equal(filters, name, text)
     elif name.endswith(("_min", "_max")) and name[:-4] in _NUMBERS:
@@ -135,14 +135,20 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _moment(text: str) -> Comparison:
-    operator, _, rest = text.partition(":")
+def _moment(name: str, text: str) -> Comparison:
+    operator, colon, rest = text.partition(":")
+    # The hour ends at a colon, too.
+    if colon and operator.isalpha() and operator not in _OPERATORS:
+        raise Fault(400, "Unable to filter on a unknown operator.")
     if operator not in _OPERATORS:
         operator, rest = "eq", text
     try:
         return operator, parse_time(rest)
     except (ValueError, OverflowError):
-        raise Fault(400, f"Unable to filter by the time '{text}'.") from None
+        raise Fault(
+            400,
+            f'Bad "{name}" query filter format. Use ISO 8601 DateTime notation.',
+        ) from None
 
 
 def _in_or_equal(filters: _Filters, name: str, text: str) -> None:

@@ -13,7 +13,7 @@ Json = dict[str, Any]
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 CONTAINER_FORMATS = "ami ari aki bare ovf ova docker compressed".split()
-DISK_FORMATS = "ami ari aki vhd vhdx vmdk raw qcow2 vdi iso ploop luks gpt mbr".split()
+DISK_FORMATS = "ami ari aki vhd vhdx vmdk raw qcow2 vdi iso ploop".split()
 VISIBILITIES = "community public private shared".split()
 STATUSES = (
     "queued saving active killed deleted uploading importing pending_delete"
@@ -201,11 +201,36 @@ def check(key: str, value: object, rule: Json | None = None) -> None:
             raise _mismatch(key, value, "is no UUID")
     if key in _NO_LESS_THAN_0 and isinstance(value, int) and value < 0:
         raise Fault(
-            400, f"Invalid value '{value}' for parameter '{key}': it is negative"
+            400,
+            f"Invalid value '{value}' for parameter '{key}': Cannot be a negative"
+            " value",
         )
     if isinstance(value, list):
         for item in value:
             check(key, item, rule["items"])
+
+
+def denied(why: str) -> Fault:
+    """Return the answer to what only others may do."""
+    return Fault(403, "Access was denied to this resource.", detail=why)
+
+
+def conflict(why: str) -> Fault:
+    """Return the answer to what the image's state forbids."""
+    text = "There was a conflict when trying to complete your request."
+    return Fault(409, text, detail=why)
+
+
+def unsupported(
+    content_type: str, why: str, headers: Mapping[str, str] | None = None
+) -> Fault:
+    """Return the answer to a body of the wrong kind."""
+    return Fault(
+        415,
+        f"The request media type {content_type} is not supported by this server.",
+        headers,
+        detail=why,
+    )
 
 
 def check_key(key: str) -> None:

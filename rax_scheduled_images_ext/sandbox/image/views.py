@@ -9,8 +9,6 @@ from ..wire import isotime
 
 Json = dict[str, Any]
 
-# Where the data of all images is kept.
-STORE = "file"
 _HASH = "sha512"
 # A disk written like this is as big as its data.
 _PLAIN_FORMATS = ("raw", "iso", "ami", "ari", "aki")
@@ -20,7 +18,7 @@ def image_view(image: Image) -> Json:
     """Return an image, with all its properties."""
     path = f"/v2/images/{image.id}"
     plain = image.disk_format in _PLAIN_FORMATS
-    view: Json = {
+    return {
         **image.properties,
         "name": image.name or None,
         "disk_format": image.disk_format,
@@ -45,6 +43,3 @@ def image_view(image: Image) -> Json:
         "file": f"{path}/file",
         "schema": "/v2/schemas/image",
     }
-    if image.checksum is not None:
-        view["stores"] = STORE
-    return view

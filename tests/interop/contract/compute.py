@@ -168,7 +168,9 @@ LISTS = (
     _get("/servers?image={base}&name={run}", show=("servers.*.name",)),
     _get("/servers?image={missing}", show=("servers",)),
     _get("/servers?flavor={flavor}&name={run}", show=("servers.*.name",)),
-    _get("/servers?uuid={server}", show=("servers.*.name",)),
+    _get(
+        "/servers?uuid={missing}&name={run}", "not an admin", show=("servers.*.name",)
+    ),
     _get("/servers?unknown=1&name={run}", show=("servers.*.name",)),
     _get("/servers?unknown=1&name={run}", version="2.75"),
     _get("/servers?sort_key=name&sort_dir=asc&name={run}", show=("servers.*.name",)),
@@ -177,7 +179,7 @@ LISTS = (
     _get("/servers?sort_key=created_at&sort_dir=sideways"),
     _get("/servers?all_tenants=1&name={run}", "not an admin"),
     _get("/servers?all_tenants=nonsense"),
-    _get("/servers?limit=1&limit=2"),
+    _get("/servers?limit=1&limit=2&name={run}", show=("servers.*.name",)),
 )
 
 METADATA = (

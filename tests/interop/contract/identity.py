@@ -63,7 +63,6 @@ CASES = (
     _tokens(
         "by token",
         {"auth": {"identity": _BY_TOKEN, "scope": {"project": {"id": "{project}"}}}},
-        show=("token.methods.*",),
     ),
     _tokens(
         "by a wrong token",

@@ -89,12 +89,13 @@ def each_server(
     from types import SimpleNamespace
 
     from ..concurrency import Interrupted, run, share
+    from ..errors import NotOffered
     from ..servers import with_server
     from ..transport import Transport
 
     client = share(cs.client) if len(chosen) > 1 else cs.client
     act = partial(action, ScheduledImagesManager(SimpleNamespace(client=client)))
-    done = True
+    done = offered = True
 
     def work(server: Chosen) -> Result:
         if server.id is not None:
@@ -102,15 +103,18 @@ def each_server(
         return with_server(Transport(client), server.label, act)
 
     def told(outcome: Outcome[Chosen, Result]) -> None:
-        nonlocal done
+        nonlocal done, offered
         error = outcome.error
         if error is None:
             if tell is not None:
                 tell(outcome.item, outcome.value)  # type: ignore[arg-type]
         elif outcome.item.id is None or not isinstance(error, passed_over):
             LOG.debug("%s", error, exc_info=error)
-            print(failure(outcome.item, error, len(chosen)), file=sys.stderr)
+            # What is said of the cloud is the same for all servers.
+            if offered or not isinstance(error, NotOffered):
+                print(failure(outcome.item, error, len(chosen)), file=sys.stderr)
             done = False
+            offered = offered and not isinstance(error, NotOffered)
 
     try:
         run(chosen, work, told)
@@ -122,7 +126,13 @@ def each_server(
 
 def failure(server: Chosen, error: Exception, of: int) -> str:
     """Return the line that tells of a failure; among several it names the server."""
-    told = hasattr(error, "server_id") or server.label in str(error)
+    from ..errors import NotOffered
+
+    told = (
+        hasattr(error, "server_id")
+        or isinstance(error, NotOffered)
+        or server.label in str(error)
+    )
     if of == 1 or told:
         return _line(error_line(server, error))
     return _line(f"ERROR ({label(error)}): {server.label}: {error}")

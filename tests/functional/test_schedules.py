@@ -224,6 +224,8 @@ def test_a_deleted_server(nova: Any) -> None:
         ["scheduled-images-show", "{}"],
         ["scheduled-images-enable", "{}", "7"],
         ["scheduled-images-disable", "{}"],
+        ["scheduled-images-show", "{}", "web1", "db1"],
+        ["scheduled-images-enable", "--all", "7"],
     ],
 )
 def test_a_cloud_without_the_extension(

@@ -15,7 +15,7 @@ SKIPPED: dict[str, set[str]] = {
         "test_schedules.py::test_the_fleet_knows_its_schedules",
     },
     "a cloud without the extension": {
-        "test_without_extension.py::test_a_server_that_is_not_there_is_told_as_such",
+        "test_without_extension.py::test_it_is_not_put_down_to_the_server",
         "test_without_extension.py::test_one_line_says_so",
         "test_without_extension.py::test_what_needs_no_schedule_works",
     },

@@ -12,6 +12,11 @@ from .conftest import Run
 from .tables import properties, row
 from .workshop import Workshop
 
+# Release 7 of novaclient has these commands itself, and warns of their end.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:The novaclient.v2.images module:DeprecationWarning"
+)
+
 NOBODY = "00000000-dead-4bad-8bad-000000000000"
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 

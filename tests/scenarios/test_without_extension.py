@@ -1,4 +1,4 @@
-"""Every command of the extension on a cloud that has none."""
+"""Every command of the extension on a cloud that has none: one line says so."""
 
 from __future__ import annotations
 
@@ -41,26 +41,21 @@ COMMANDS = (
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_one_line_says_so(nova: Run, server: tuple[str, str], command: str) -> None:
-    for called in server:
+    where = " (in region RegionOne)" if "--all-regions" in command else ""
+    for called in server if "SERVER" in command else server[:1]:
         line = command.replace("SERVER", called).replace("NAME", f"^{server[0]}$")
         verb, *arguments = line.split()
         result = nova(f"scheduled-images-{verb}", *arguments)
-        assert result.status == 1, result
-        assert set(result.err.splitlines()) == {LINE}, result
+        assert (result.status, result.err) == (1, f"{LINE}{where}\n"), result
         assert result.out in ("", "[]\n"), result
-        if "SERVER" not in command:
-            break
-        assert result.err.count("\n") == 1
 
 
 @pytest.mark.parametrize("verb", ["enable", "disable", "show", "update --daily"])
-def test_a_server_that_is_not_there_is_told_as_such(nova: Run, verb: str) -> None:
+def test_it_is_not_put_down_to_the_server(nova: Run, verb: str) -> None:
     retention = ["7"] if verb == "enable" else []
     verb, *options = verb.split()
     result = nova(f"scheduled-images-{verb}", *options, NOBODY, *retention)
-    assert (result.status, result.out) == (1, "")
-    told = f"ERROR (CommandError): No server with a name or ID of '{NOBODY}' exists."
-    assert result.err == f"{told}\n"
+    assert (result.status, result.out, result.err) == (1, "", f"{LINE}\n")
 
 
 def test_what_needs_no_schedule_works(

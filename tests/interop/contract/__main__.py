@@ -8,7 +8,7 @@ import os
 import sys
 
 from .clouds import real_answers, record, recorded_answers, sandbox_answers
-from .deviations import compare, report, shrink, unmeant
+from .deviations import compare, report, unmeant
 from .runner import run
 
 
@@ -24,11 +24,6 @@ def main() -> int:
         help="between the recording and the sandbox, but for those that are meant",
     )
     what.add_argument(
-        "--shrink",
-        action="store_true",
-        help="take what is mended off the list of what is not",
-    )
-    what.add_argument(
         "--record",
         action="store_true",
         help="keep the answers of the real cloud, which must be up",
@@ -36,12 +31,8 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.record:
         record(real_answers())
-    elif arguments.differences or arguments.shrink:
-        found = compare(recorded_answers(), sandbox_answers())
-        if arguments.differences:
-            print(report(unmeant(found)))
-        else:
-            print(f"{shrink(found)} differences are not mended yet")
+    elif arguments.differences:
+        print(report(unmeant(compare(recorded_answers(), sandbox_answers()))))
     else:
         json.dump(run({"user": os.environ}), sys.stdout, indent=1, sort_keys=True)
         print()

@@ -8,12 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from .answer import Summary, differences
-
-UNMENDED = Path(__file__).parent / "unmended.txt"
 
 # Case and part of the answer, to what the two clouds say there.
 Differences = dict[tuple[str, str], tuple[Any, Any]]
@@ -101,21 +98,6 @@ def compare(real: Mapping[str, Summary], other: Mapping[str, Summary]) -> Differ
         for case in real
         for where, left, right in differences(real[case], other[case])
     }
-
-
-def unmended() -> set[tuple[str, str]]:
-    """Return the differences that are known and not mended yet."""
-    lines = UNMENDED.read_text().splitlines() if UNMENDED.exists() else []
-    return {
-        (case, where) for case, _, where in (line.partition(" | ") for line in lines)
-    }
-
-
-def shrink(found: Differences) -> int:
-    """Take what is mended or meant off the list of what is not; how many are left."""
-    left = sorted(unmended() & unmeant(found).keys())
-    UNMENDED.write_text("".join(f"{case} | {where}\n" for case, where in left))
-    return len(left)
 
 
 def unmeant(found: Differences) -> Differences:

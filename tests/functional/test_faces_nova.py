@@ -152,6 +152,29 @@ def test_no_server_has_an_address_or_a_tag(admin: Caller) -> None:
     assert names(admin.get("/servers?not-tags=x", version="2.26")) == EVERYONE
 
 
+def test_sort_keys_come_and_go(admin: Caller) -> None:
+    def status(key: str, version: str) -> int:
+        return admin.get(f"/servers?sort_key={key}", version=version).status_code
+
+    for key in ("hostname", "user_id", "terminated_at", "power_state", "progress"):
+        assert (status(key, "2.1"), status(key, "2.104")) == (200, 200)
+    assert (status("memory_mb", "2.74"), status("memory_mb", "2.75")) == (200, 400)
+    assert (status("locked", "2.1"), status("locked", "2.75")) == (200, 200)
+    assert (status("host", "2.1"), status("name", "2.1")) == (403, 400)
+
+
+def test_locked_ones_can_be_sorted(admin: Caller, server: str) -> None:
+    def first(version: str) -> str:
+        query = "/servers?sort_key=locked&sort_key=display_name"
+        listed = admin.get(query, version=version).json()["servers"]
+        return str(listed[0]["name"])
+
+    assert admin.post(f"{server}/action", {"lock": None}).status_code == 202
+    assert first("2.73") == "myserver"
+    # Before, that key does nothing.
+    assert first("2.72") == "web1"
+
+
 # -- servers
 
 

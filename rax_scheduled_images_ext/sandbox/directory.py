@@ -104,6 +104,7 @@ class Directory:
         self._revoked: set[str] = set()
         # Tokens of this moment and before are good for nothing.
         self._void = 0.0
+        self._newest = 0.0
         self.password = self._secret("password")[:24]
         self.api_key = self._secret("api-key")[:32]
         self._key = self._secret("token").encode()
@@ -138,6 +139,7 @@ class Directory:
     ) -> Token:
         """Make a token that holds from now on."""
         now = max(self._wall(), math.nextafter(self._void, math.inf))
+        self._newest = max(self._newest, now)
         claims = [user.id, project and project.id, list(methods), now]
         packed = _pack(json.dumps([*claims, secrets.token_hex(8)]).encode())
         text = f"{packed}.{self._sign(packed)}"
@@ -164,7 +166,7 @@ class Directory:
 
     def expire(self) -> None:
         """Let all tokens that were given so far be good for nothing."""
-        self._void = max(self._wall(), self._void)
+        self._void = max(self._wall(), self._newest)
 
     def _project(self, face: Face, name: str) -> Project:
         if face == "rackspace":

@@ -256,6 +256,19 @@ def test_what_is_past_a_state_does_not_come_back_to_it(
     assert task_state(admin, server_id) is None
 
 
+def test_what_is_done_is_neither_lost_nor_frozen(made: Box, admin: Caller) -> None:
+    server_id = admin.server_id()
+    image_id = admin.snapshot(server_id, "x")
+    # The image is ACTIVE a second before the task state is cleared.
+    made.sandbox.advance(120.5)
+    assert task_state(admin, server_id) == "image_uploading"
+    made.sandbox.fault("lose-image", "freeze")
+    assert [happened for _, happened in made.sandbox.faults()] == [0, 0]
+    made.sandbox.advance(1)
+    assert task_state(admin, server_id) is None
+    assert admin.image("GET", f"/images/{image_id}").json()["status"] == "active"
+
+
 def test_one_server_is_frozen_and_another_is_not(made: Box, admin: Caller) -> None:
     made.sandbox.fault("freeze image_snapshot of db1")
     for name in ("db1", "web1"):

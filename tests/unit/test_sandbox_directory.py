@@ -72,6 +72,19 @@ def test_no_two_tokens_are_the_same(directory: Directory) -> None:
     assert directory.read(second)
 
 
+def test_all_tokens_expire_but_those_given_later(
+    directory: Directory, wall: Wall
+) -> None:
+    old = issue(directory)
+    # Even if the clock stands still, or is set back.
+    for moment in (wall.now, wall.now - 30):
+        wall.now = moment
+        directory.expire()
+        assert directory.read(old) is None
+        old = issue(directory)
+        assert directory.read(old)
+
+
 def test_a_changed_token_is_none(directory: Directory) -> None:
     packed, _, signature = issue(directory).partition(".")
     claims = json.loads(base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4)))

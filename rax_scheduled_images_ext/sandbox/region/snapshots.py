@@ -223,8 +223,11 @@ class Snapshots(Servers):
         now, started = self._cloud.now, row["started"]
         spans = {state: self._cloud.timings.span(state) for state in STATES}
         left = [state for state, (_, end) in spans.items() if started + end > now]
-        fault = self._cloud.faults.of_snapshot(server.id, server.name, states=left)
-        if fault is None:
+        # Once its image is ACTIVE, nothing more can happen to it.
+        fault = left and self._cloud.faults.of_snapshot(
+            server.id, server.name, states=left
+        )
+        if not fault:
             return
         moment = now
         if fault.kind == LOSE_IMAGE:

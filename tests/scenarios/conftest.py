@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,13 +39,14 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
-@pytest.fixture(scope="session")
-def under_test(request: pytest.FixtureRequest) -> Iterator[CloudUnderTest]:
-    """The cloud that the scenarios run on."""
-    kind = request.config.getoption("--cloud", "sandbox")
-    with opened(kind, _PERSON) as cloud:
-        request.config.stash[_CLOUD] = cloud
-        yield cloud
+def cloud_of(config: pytest.Config) -> CloudUnderTest:
+    """Return the cloud that the scenarios run on, opened when first asked for."""
+    if _CLOUD not in config.stash:
+        stack = ExitStack()
+        config.add_cleanup(stack.close)
+        kind = config.getoption("--cloud", "sandbox")
+        config.stash[_CLOUD] = stack.enter_context(opened(kind, _PERSON))
+    return config.stash[_CLOUD]
 
 
 def needed(item: pytest.Item) -> set[str]:
@@ -52,11 +54,12 @@ def needed(item: pytest.Item) -> set[str]:
     return {what for mark in item.iter_markers("needs") for what in mark.args}
 
 
-@pytest.fixture(autouse=True)
-def _able(request: pytest.FixtureRequest, under_test: CloudUnderTest) -> None:
-    lacking = needed(request.node) & under_test.lacks
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    cloud = cloud_of(item.config)
+    lacking = needed(item) & cloud.lacks
     if lacking:
-        pytest.skip(f"{under_test.kind} lacks {', '.join(sorted(lacking))}")
+        pytest.skip(f"{cloud.kind} lacks {', '.join(sorted(lacking))}")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -65,11 +68,16 @@ def pytest_runtest_makereport(
 ) -> Iterator[None]:
     """Let no scenario be skipped but for what it was marked to need."""
     report: Any = yield
-    cloud = item.config.stash.get(_CLOUD, None)
-    if report.skipped and cloud and not needed(item) & cloud.lacks:
+    if report.skipped and not needed(item) & cloud_of(item.config).lacks:
         report.outcome = "failed"
         report.longrepr = "skipped itself, and is not marked to need anything"
     return report
+
+
+@pytest.fixture(scope="session")
+def under_test(request: pytest.FixtureRequest) -> CloudUnderTest:
+    """The cloud that the scenarios run on."""
+    return cloud_of(request.config)
 
 
 @pytest.fixture(scope="session")

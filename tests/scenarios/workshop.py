@@ -42,6 +42,7 @@ class Api:
             "compute": str(compute).rstrip("/"),
             "image": str(image).rstrip("/").removesuffix("/v2") + "/v2",
         }
+        self.has_microversions = "/v2/" not in self._urls["compute"]
         self.project_id = str(self._session.get_project_id())
 
     def ask(
@@ -101,8 +102,9 @@ class Workshop:
             "name": name,
             "imageRef": image or self._smallest_image(),
             "flavorRef": self._smallest_flavor(),
-            "networks": os.environ.get("SCENARIOS_NETWORKS", "none"),
         }
+        if self.api.has_microversions:
+            form["networks"] = os.environ.get("SCENARIOS_NETWORKS", "none")
         body = {"server": form}
         server_id = self.api.do("compute", "POST", "/servers", body)["server"]["id"]
         self.until(f"{name} is ACTIVE", lambda: self._is_active(server_id))

@@ -87,6 +87,7 @@ class Cloud:
         self.timings = timings or Timings()
         self.faults = Faults()
         self.now = 0.0
+        self.request_id: str | None = None
         self._seed = seed
         self._lock = threading.RLock()
         self._regions = {name: Region(self, name) for name in regions}
@@ -110,16 +111,20 @@ class Cloud:
             raise NotFound(f"There is no region {name}.") from None
 
     @contextmanager
-    def transaction(self) -> Iterator[float]:
+    def transaction(self, request_id: str | None = None) -> Iterator[float]:
         """Bring the cloud up to the present, and keep what is done inside.
 
         All requests go through here, one at a time. What is written is on
         disk when this ends; after an exception nothing of it is.
+
+        :param request_id: what servers' histories tell of what is done inside.
         """
         with self._lock, self.store.transaction():
             before = self.store.changes
             now = self.clock.now()
+            self.request_id = None
             service.settle(self, now)
+            self.request_id = request_id
             self.now = now
             yield now
             if self.store.changes != before:

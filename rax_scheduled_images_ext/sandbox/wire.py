@@ -149,7 +149,7 @@ def _view(route: Route, cloud: Cloud) -> Handler:
         if not route.first <= call.version <= route.last:
             raise Fault(404, "The resource could not be found.")
         # The answer is written as JSON after the lock is given back.
-        with cloud.transaction():
+        with cloud.transaction(g.request_id):
             return route.handler(call, **arguments)
 
     return view

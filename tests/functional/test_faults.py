@@ -303,6 +303,21 @@ def test_a_lost_image(made: Box, admin: Caller, state: str) -> None:
     assert admin.image("GET", f"/images/{image_id}").json()["status"] == "active"
 
 
+def test_the_request_that_began_a_failure_is_in_the_history(
+    made: Box, admin: Caller
+) -> None:
+    made.sandbox.fault("lose-image")
+    path = f"/servers/{admin.server_id()}"
+    begun = admin.post(f"{path}/action", {"createImage": {"name": "x"}})
+    request_id = begun.headers["x-openstack-request-id"]
+    made.sandbox.advance("5m")
+    shown = admin.get(f"{path}/os-instance-actions/{request_id}", version="2.51")
+    action = shown.json()["instanceAction"]
+    assert action["request_id"] == request_id
+    assert "could not be found" in action["message"]
+    assert action["events"][0]["result"] == "Error"
+
+
 def test_a_scheduled_image_that_is_lost_is_tried_again(
     made: Box, admin: Caller
 ) -> None:

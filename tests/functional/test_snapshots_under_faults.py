@@ -137,7 +137,7 @@ def test_an_image_that_is_lost(nova: Any, cloud: Sandbox, log: Log, state: str) 
     assert result.status == 4, result
     line = result.err.splitlines()[-1]
     assert line.startswith("ERROR (ImageLost): image ")
-    assert " of server db1 is lost: it is gone" in line
+    assert " of server db1 is lost: it is gone (Image " in line
 
 
 @pytest.mark.parametrize("state", STATES)

@@ -198,10 +198,12 @@ class Servers(Images):
         message: str | None = None,
     ) -> int:
         """Add to the server's history; return the entry's number."""
+        # What the service does on its own has an id as well.
+        own_id = f"req-{self._cloud.new_id()}"
         row: dict[str, object] = {
             "region": self.name,
             "server_id": server.id,
-            "request_id": f"req-{self._cloud.new_id()}",
+            "request_id": self._cloud.request_id or own_id,
             "action": action,
             "started": self._cloud.now,
             "finished": self._cloud.now if finished else None,

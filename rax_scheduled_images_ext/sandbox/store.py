@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from .models import (
     Action,
-    Comparison,
     Image,
     ImageQuery,
     Invalid,
@@ -21,6 +20,7 @@ from .models import (
     Sort,
     Unusable,
 )
+from .where import Where, order
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -74,8 +74,6 @@ _IMAGE_SORT = frozenset(
     "id name status created updated size disk_format container_format owner"
     " visibility min_disk min_ram".split()
 )
-_OPERATORS = {"eq": "=", "neq": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
-_PROPERTY_COLUMN = "instance_uuid"
 
 # All of the servers' rows, with their running snapshots.
 SERVERS = (
@@ -196,7 +194,7 @@ class Store:
 
         :raises Invalid: for a marker that is no server or an unknown sort key.
         """
-        where = _Where(region)
+        where = Where(region)
         where.equal("project_id", query.project_id)
         where.equal("image_id", query.image_id)
         where.equal("flavor_id", query.flavor_id)
@@ -217,7 +215,7 @@ class Store:
             where.add(f"r.deleted_at IS {'NOT ' if query.deleted else ''}NULL")
         self._page(where, "servers", _SERVER_SORT, query.sort, query.marker)
         return self.all(
-            f"{SERVERS} {where.sql} ORDER BY {_order(query.sort)} LIMIT ?",
+            f"{SERVERS} {where.sql} ORDER BY {order(query.sort)} LIMIT ?",
             *where.values,
             -1 if query.limit is None else query.limit,
         )
@@ -235,7 +233,7 @@ class Store:
 
         :raises Invalid: for a marker that is no image or an unknown sort key.
         """
-        where = _Where(region)
+        where = Where(region)
         if query.project_id is not None:
             where.add(
                 "(r.owner = ? OR r.visibility IN ('public', 'community'))"
@@ -257,14 +255,14 @@ class Store:
         self._page(where, "images", _IMAGE_SORT, query.sort, query.marker)
         return self.all(
             f"SELECT {_IMAGE_COLUMNS} FROM images r {where.sql}"
-            f" ORDER BY {_order(query.sort)} LIMIT ?",
+            f" ORDER BY {order(query.sort)} LIMIT ?",
             *where.values,
             -1 if query.limit is None else query.limit,
         )
 
     def _page(
         self,
-        where: _Where,
+        where: Where,
         table: str,
         sortable: frozenset[str],
         sort: Sort,
@@ -282,79 +280,6 @@ class Store:
             if row is None:
                 raise Invalid(f"marker [{marker}] not found")
             where.after(sort, row)
-
-
-class _Where:
-    """Conditions on one region's rows ``r``, all of which must hold."""
-
-    def __init__(self, region: str) -> None:
-        self._parts = ["r.region = ?"]
-        self.values: list[object] = [region]
-
-    @property
-    def sql(self) -> str:
-        return "WHERE " + " AND ".join(self._parts)
-
-    def add(self, part: str, *values: object) -> None:
-        self._parts.append(part)
-        self.values.extend(values)
-
-    def equal(self, column: str, value: object) -> None:
-        if value is not None:
-            self.add(f"r.{column} = ?", value)
-
-    def within(self, column: str, allowed: Sequence[str]) -> None:
-        self.add(f"r.{column} IN ({', '.join('?' * len(allowed))})", *allowed)
-
-    def compare(self, column: str, comparison: Comparison) -> None:
-        operator, value = comparison
-        self.add(f"r.{column} {_OPERATORS[operator]} ?", value)
-
-    def has_property(self, key: str, value: str) -> None:
-        if key == _PROPERTY_COLUMN:
-            self.add("r.server_id = ?", value)
-        else:
-            self.add(
-                "EXISTS (SELECT 1 FROM json_each(r.properties) p"
-                " WHERE p.key = ? AND p.value = ?)",
-                key,
-                value,
-            )
-
-    def has_tag(self, tag: str) -> None:
-        self.add("EXISTS (SELECT 1 FROM json_each(r.tags) t WHERE t.value = ?)", tag)
-
-    def after(self, sort: Sort, row: Row) -> None:
-        """Only rows that come after this one in the order."""
-        alternatives = []
-        values: list[object] = []
-        for place, (column, direction) in enumerate(sort):
-            same = [f"{_plain(c)} = ?" for c, _ in sort[:place]]
-            beyond = f"{_plain(column)} {'<' if direction == 'desc' else '>'} ?"
-            alternatives.append(" AND ".join([*same, beyond]))
-            values += [_or_empty(row[c]) for c, _ in sort[: place + 1]]
-        first, direction = sort[0]
-        # Said first and alone, so that the index on it is used.
-        self.add(
-            f"{_plain(first)} {'<=' if direction == 'desc' else '>='} ?",
-            _or_empty(row[first]),
-        )
-        self.add(f"({' OR '.join(f'({a})' for a in alternatives)})", *values)
-
-
-_NEVER_NULL = frozenset("id name status created updated launched".split())
-
-
-def _plain(column: str) -> str:
-    return f"r.{column}" if column in _NEVER_NULL else f"IFNULL(r.{column}, '')"
-
-
-def _or_empty(value: object) -> object:
-    return "" if value is None else value
-
-
-def _order(sort: Sort) -> str:
-    return ", ".join(f"{_plain(column)} {direction}" for column, direction in sort)
 
 
 def _unusable(path: str | None, error: Exception) -> Unusable:

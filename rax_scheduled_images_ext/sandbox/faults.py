@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import Any
 
 from ..durations import parse_duration
-from ..task_states import COPIED, COPYING, PENDING, UPLOADING
+from ..task_states import BACKUP, COPIED, COPYING, PENDING, UPLOADING
 
 GRAMMAR = """\
 A fault is written in one argument:
@@ -250,9 +250,9 @@ class _Words:
         return int(word)
 
     def state(self) -> str:
-        word = self.next()
-        if word not in STATES:
-            raise self.wrong(f"'{word}' is no task state: one of {', '.join(STATES)}")
+        word, known = self.next(), (*STATES, BACKUP)
+        if word not in known:
+            raise self.wrong(f"'{word}' is no task state: one of {', '.join(known)}")
         return word
 
 

@@ -49,6 +49,7 @@ def listed(*texts: str) -> Faults:
         ("expire", {"kind": "expire", "times": 1}),
         ("expire x2", {"times": 2}),
         ("500 while image_snapshot", {"state": "image_snapshot"}),
+        ("500 while image_backup", {"state": "image_backup"}),
         ("freeze", {"kind": "freeze", "state": None, "times": None}),
         ("freeze image_uploading of db1 x1", {"state": "image_uploading", "times": 1}),
         ("lose-image of db1 after 1", {"server": "db1", "spared": 1}),

@@ -89,7 +89,9 @@ class Snapshots(Servers):
         if image is None or image["deleted_at"] is not None:
             return None
         changes = {"status": "saving"} if step == _UPLOADING else self._data(image_id)
-        self.update_image(image_id, attributes=changes)
+        self._store.update(
+            "images", self.name, image_id, updated=self._cloud.now, **changes
+        )
         return BECAME_ACTIVE if step == _ACTIVE else None
 
     def task_states(self) -> set[str]:

@@ -72,7 +72,7 @@ class Images(Base):
             created=now,
             updated=now,
             deleted_at=None,
-            tags=tuple(tags),
+            tags=tuple(dict.fromkeys(tags)),
             properties=dict(properties or {}),
             hidden=hidden,
         )
@@ -126,7 +126,7 @@ class Images(Base):
         self._image_row(image_id)
         columns = dict(attributes or {})
         if "tags" in columns:
-            columns["tags"] = json.dumps(columns["tags"])
+            columns["tags"] = json.dumps(list(dict.fromkeys(columns["tags"])))
         if properties is not None:
             columns["properties"] = json.dumps(dict(properties))
             columns["server_id"] = properties.get("instance_uuid")

@@ -72,7 +72,7 @@ SHOWS = (
 )
 
 LISTS = (
-    _get("/images", "top", deep=False),
+    _get("/images?limit=1", "top", deep=False),
     _list(_OURS, "default order", show=_NAMES),
     _list("name={run}-plain", show=_NAMES),
     _list("name=no-such-image", show=("images",)),
@@ -217,7 +217,7 @@ CHANGES = (
     _patch("name back", _op("replace", "/name", "{run}-plain"), show=("name",)),
     _patch("remove the name", _op("remove", "/name")),
     _patch("long name", _op("replace", "/name", "x" * 256)),
-    _patch("tags", _op("replace", "/tags", ["b", "a"]), show=("tags",)),
+    _patch("tags", _op("replace", "/tags", ["new", "new"]), show=("tags",)),
     _patch("bad tags", _op("replace", "/tags", "a")),
     _patch("status", _op("replace", "/status", "queued")),
     _patch("id", _op("replace", "/id", "{missing}")),

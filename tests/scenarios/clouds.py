@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 import novaclient
@@ -39,17 +39,13 @@ class CloudUnderTest:
         """Return the OS_* variables of a user."""
         return dict(self.users[user])
 
-    @contextmanager
-    def slow_snapshots(self, seconds: float) -> Iterator[None]:
+    def slow_snapshots(self, seconds: float) -> AbstractContextManager[None]:
         """Let each task state of the snapshots that begin meanwhile last so long."""
         raise NotImplementedError
-        yield
 
-    @contextmanager
-    def failing_uploads(self) -> Iterator[None]:
+    def failing_uploads(self) -> AbstractContextManager[None]:
         """Let the snapshots that begin meanwhile fail at their upload."""
         raise NotImplementedError
-        yield
 
 
 class SandboxCloud(CloudUnderTest):
@@ -59,9 +55,7 @@ class SandboxCloud(CloudUnderTest):
 
     def __init__(self, sandbox: Sandbox) -> None:
         users = {name: sandbox.env(name) for name in ("admin", "observer", "stranger")}
-        super().__init__(
-            "sandbox", users, {"a cloud without the extension", "failing uploads"}
-        )
+        super().__init__("sandbox", users, {"a cloud without the extension"})
         self._sandbox = sandbox
         self._each_takes(0.1)
 
@@ -76,6 +70,12 @@ class SandboxCloud(CloudUnderTest):
         yield
         self._sandbox.cloud.timings = before
 
+    @contextmanager
+    def failing_uploads(self) -> Iterator[None]:
+        self._sandbox.fault("lose-image")
+        yield
+        self._sandbox.clear_faults()
+
 
 class RealCloud(CloudUnderTest):
     """The OpenStack on loopback, which must be up."""
@@ -86,7 +86,8 @@ class RealCloud(CloudUnderTest):
             "observer": layout.environ("observer"),
             "stranger": layout.environ("stranger"),
         }
-        super().__init__("real", users, {"the extension"})
+        lacks = {"the extension", "a history that tells of failures"}
+        super().__init__("real", users, lacks)
         self._knobs = layout.knobs
 
     @contextmanager
@@ -117,6 +118,7 @@ class NamedCloud(CloudUnderTest):
 
     def __init__(self, environ: Mapping[str, str], *, extension: bool) -> None:
         lacks = {"other users", "slow snapshots", "failing uploads"}
+        lacks.add("a history that tells of failures")
         lacks.add("a cloud without the extension" if extension else "the extension")
         super().__init__("named", {"admin": dict(environ)}, lacks)
 

@@ -144,7 +144,8 @@ def test_prune_passes_over_what_is_protected(
 @contextmanager
 def before_deleting(image_id: str, act: Callable[[], None]) -> Iterator[list[str]]:
     """Do something right before this process sends the deletion of an image."""
-    send, met = HTTPAdapter.send, []
+    send = HTTPAdapter.send
+    met: list[str] = []
 
     def sent(adapter: HTTPAdapter, request: Any, **options: Any) -> Any:
         if request.method == "DELETE" and request.url.endswith(image_id) and not met:

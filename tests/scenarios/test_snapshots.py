@@ -194,15 +194,24 @@ def test_an_upload_fails(
         assert words(log)[:2] == ["before", "after"]
         assert words(log).count("after") == 1
         assert workshop.image(image_id) is None
-
-        workshop.until("it is over", lambda: workshop.task_state(server_id) is None)
-        workshop.snapshot(server_id)
-        watched = nova("snapshot-watch", *QUICKLY, "--changes-only", name)
-        # Nova notes it as a success: its history tells nobody that it failed.
-        assert (watched.status, watched.err) == (0, "")
-        assert UPLOADING in watched.out
+    workshop.until("it is over", lambda: workshop.task_state(server_id) is None)
     assert workshop.images_of(server_id) == []
     assert (workshop.server(server_id) or {})["status"] == "ACTIVE"
+
+
+@pytest.mark.needs("failing uploads", "a history that tells of failures")
+def test_a_failing_upload_is_watched(
+    nova: Run, workshop: Workshop, under_test: CloudUnderTest, own: tuple[str, str]
+) -> None:
+    name, server_id = own
+    with under_test.slow_snapshots(1.0), under_test.failing_uploads():
+        image_id = workshop.snapshot(server_id)
+        result = nova("snapshot-watch", *QUICKLY, "--changes-only", name)
+    assert result.status == 4, result
+    told = f"ERROR (ImageLost): The snapshot of server {name} has failed"
+    assert result.err.startswith(told)
+    assert UPLOADING in result.out
+    assert workshop.image(image_id) is None
 
 
 def test_servers_that_are_not_there(nova: Run, workshop: Workshop) -> None:

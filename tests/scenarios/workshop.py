@@ -27,7 +27,7 @@ class Api:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         """Log in as the OS_* variables say, by any plugin that keystoneauth has."""
-        loader = loading.get_plugin_loader(environ.get("OS_AUTH_TYPE", "password"))
+        loader: Any = loading.get_plugin_loader(environ.get("OS_AUTH_TYPE", "password"))
         names = {option.dest for option in loader.get_options()}
         given = {
             name: environ[f"OS_{name.upper()}"]
@@ -35,7 +35,10 @@ class Api:
             if f"OS_{name.upper()}" in environ
         }
         self._session = session.Session(loader.load_from_options(**given))
-        region = {"region_name": environ.get("OS_REGION_NAME"), "interface": "public"}
+        region: dict[str, Any] = {
+            "region_name": environ.get("OS_REGION_NAME"),
+            "interface": "public",
+        }
         compute = self._session.get_endpoint(service_type="compute", **region)
         image = self._session.get_endpoint(service_type="image", **region)
         self._urls = {

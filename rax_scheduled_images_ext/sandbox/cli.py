@@ -23,6 +23,7 @@ from .faults import GRAMMAR
 from .models import Unusable
 from .options import (
     DEFAULT_PORT,
+    LOOPBACK,
     Parser,
     between,
     checked,
@@ -96,14 +97,14 @@ def _run(args: argparse.Namespace) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stopped)
-    with _sandbox(args, port=args.port) as sandbox:
+    with _sandbox(args, args.host, args.port) as sandbox:
         _print_exports(sandbox.env())
         stop.wait()
     return 0
 
 
 def _exec(args: argparse.Namespace) -> int:
-    with _sandbox(args, port=0) as sandbox:
+    with _sandbox(args, LOOPBACK, 0) as sandbox:
         return _execute(args.command, client_environment(sandbox.env()))
 
 
@@ -172,7 +173,7 @@ def _demo(_args: argparse.Namespace) -> int:
     return 0
 
 
-def _sandbox(args: argparse.Namespace, port: int) -> Sandbox:
+def _sandbox(args: argparse.Namespace, host: str, port: int) -> Sandbox:
     """Start the cloud that the options describe."""
     return _start(
         like=args.like,
@@ -185,6 +186,7 @@ def _sandbox(args: argparse.Namespace, port: int) -> Sandbox:
         latency=args.latency,
         max_limit=args.max_limit,
         faults=args.faults,
+        host=host,
         port=port,
         verbose=args.verbose,
     )
@@ -204,7 +206,8 @@ def _start(**settings: Any) -> Sandbox:
         raise _Failed(str(error)) from error
     except OSError as error:
         raise _Failed(
-            f"cannot listen on port {settings['port']}: {error.strerror}"
+            f"cannot listen on {settings.get('host', LOOPBACK)}"
+            f" port {settings.get('port', 0)}: {error.strerror}"
         ) from error
 
 
@@ -274,6 +277,13 @@ def _parser() -> Parser:
 
     cloud, running = cloud_options(), running_options()
     run = command("run", _run, "start a cloud and keep it until interrupted", cloud)
+    run.add_argument(
+        "--host",
+        default=LOOPBACK,
+        metavar="ADDRESS",
+        help="the address to listen on (default: %(default)s, which only this machine"
+        " reaches)",
+    )
     run.add_argument(
         "--port",
         type=between(int, 0, 65535),

@@ -10,6 +10,7 @@ from typing import NoReturn, TypeVar
 
 from .faults import parse_fault
 
+LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 8740
 
 _Number = TypeVar("_Number", int, float)

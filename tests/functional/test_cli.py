@@ -160,8 +160,21 @@ class TestRun:
         done = sandbox("run", "--port", port)
         assert done.returncode == 1
         assert done.stderr == (
-            "scheduled-images-sandbox: error: cannot listen on port"
+            "scheduled-images-sandbox: error: cannot listen on 127.0.0.1 port"
             f" {port}: Address already in use\n"
+        )
+
+    def test_another_address(self, run: Callable[..., subprocess.Popen[str]]) -> None:
+        url = exports(run("--host", "127.0.0.2"))["SANDBOX_URL"]
+        assert url.startswith("http://127.0.0.2:")
+        assert requests.get(f"{url}/sandbox/state", timeout=5).ok
+
+    def test_an_address_of_another_machine(self) -> None:
+        done = sandbox("run", "--host", "203.0.113.1", "--port", "0")
+        assert (done.returncode, done.stderr) == (
+            1,
+            "scheduled-images-sandbox: error: cannot listen on 203.0.113.1 port 0:"
+            " Cannot assign requested address\n",
         )
 
     def test_a_state_file_that_is_none(self, tmp_path: Path) -> None:

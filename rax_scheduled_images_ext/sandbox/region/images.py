@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..models import Conflict, Forbidden, Image, ImageQuery, NotFound
 from ..store import Row, image_of
@@ -125,8 +125,9 @@ class Images(Base):
         """
         self._image_row(image_id)
         columns = dict(attributes or {})
-        if "tags" in columns:
-            columns["tags"] = json.dumps(list(dict.fromkeys(columns["tags"])))
+        tags = columns.get("tags")
+        if isinstance(tags, Iterable):
+            columns["tags"] = json.dumps(list(dict.fromkeys(tags)))
         if properties is not None:
             columns["properties"] = json.dumps(dict(properties))
             columns["server_id"] = properties.get("instance_uuid")

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable, Iterable
 from email.utils import formatdate
+from functools import cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from flask import Flask
@@ -32,41 +33,48 @@ class Seen(NamedTuple):
 
 
 class Mount(NamedTuple):
-    """Where an API is: its paths begin after what the pattern takes."""
+    """Where an API is: its paths begin after what the pattern takes.
+
+    ``app`` makes the application when it is first asked for, and keeps it.
+    """
 
     pattern: re.Pattern[str]
-    app: Flask
+    app: Callable[[], Flask]
 
 
 def mounts(services: Services, environment: admin.Environment) -> list[Mount]:
     """Return all that the sandbox serves under one port."""
     face = _rackspace(services) if services.rackspace else _openstack(services)
-    face[_OWN] = admin.make_app(services, environment)
-    return [Mount(re.compile(f"{path}(?=/|$)"), app) for path, app in face.items()]
+    face[_OWN] = partial(admin.make_app, services, environment)
+    return [
+        Mount(re.compile(f"{path}(?=/|$)"), cache(make)) for path, make in face.items()
+    ]
 
 
-def _openstack(services: Services) -> dict[str, Flask]:
+def _openstack(services: Services) -> dict[str, Callable[[], Flask]]:
     # Nova takes whatever looks like an id for one of a project.
     project = "(?:/(?P<tenant>[0-9a-f-]+))?"
     return {
-        "/identity/v3": identity.make_app(services, "v3"),
-        "/identity": identity.make_root(services, "v3"),
-        rf"/compute/v2\.1{project}": compute.make_app(services),
-        f"/compute/v2{project}": compute.make_app(services, legacy=True),
-        "/compute": compute.make_root(services),
-        "/image/v2": image.make_app(services),
-        "/image": image.make_root(),
+        "/identity/v3": partial(identity.make_app, services, "v3"),
+        "/identity": partial(identity.make_root, services, "v3"),
+        rf"/compute/v2\.1{project}": partial(compute.make_app, services),
+        f"/compute/v2{project}": partial(compute.make_app, services, legacy=True),
+        "/compute": partial(compute.make_root, services),
+        "/image/v2": partial(image.make_app, services),
+        "/image": image.make_root,
     }
 
 
-def _rackspace(services: Services) -> dict[str, Flask]:
+def _rackspace(services: Services) -> dict[str, Callable[[], Flask]]:
     region = f"/(?P<region>{'|'.join(services.regions)})"
     return {
-        r"/identity/v2\.0": identity.make_app(services, "v2.0"),
-        "/identity": identity.make_root(services, "v2.0"),
-        f"{region}/compute(?:/v2(?:/(?P<tenant>[^/]*))?)?": compute.make_app(services),
-        f"{region}/image/v2": image.make_app(services),
-        f"{region}/image": image.make_root(),
+        r"/identity/v2\.0": partial(identity.make_app, services, "v2.0"),
+        "/identity": partial(identity.make_root, services, "v2.0"),
+        f"{region}/compute(?:/v2(?:/(?P<tenant>[^/]*))?)?": partial(
+            compute.make_app, services
+        ),
+        f"{region}/image/v2": partial(image.make_app, services),
+        f"{region}/image": image.make_root,
     }
 
 
@@ -142,7 +150,7 @@ class Front:
                 environ["SCRIPT_NAME"] = found.group()
                 environ["PATH_INFO"] = path[found.end() :] or "/"
                 environ[MOUNT] = found.groupdict()
-                inner: WSGIApplication = app
+                inner: WSGIApplication = app()
                 return inner(environ, start_response)
         text = b"there is nothing here\n"
         headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(text)))]

@@ -32,7 +32,7 @@ def requests() -> Iterator[str]:
         sandbox.stop()
         app = next(m.app for m in sandbox._front._mounts if m.pattern.match(path))
         methods: dict[str, set[str]] = defaultdict(set)
-        for rule in app.url_map.iter_rules():
+        for rule in app().url_map.iter_rules():
             methods[rule.rule] |= rule.methods or set()
         yield f"{title}, at {path}"
         for rule_path, known in sorted(methods.items()):

@@ -10,13 +10,14 @@ from typing import TypeVar
 
 from .interrupts import Interrupts
 from .snapshots import PASSING
-from .task_states import polls
+from .task_states import pace, polls
 
 LOG = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
 _TRIES = 3
+_RETRY = 1.5
 # Seconds that also the last look before a limit may take.
 _LEAST = 1.0
 
@@ -25,18 +26,18 @@ _LEAST = 1.0
 class Limits:
     """How long things may take, all in seconds.
 
-    ``hold`` is counted from the end of ``before``, ``total`` from the same moment
-    until the image is ACTIVE. ``interval`` is the time between two looks at the
-    server while it is held, ``slow_interval`` between two looks at the image
-    later. ``answer`` is how long a single request may take before it is given up,
-    ``quiet`` how long a server must show no sign of a snapshot that was asked for
-    until it is believed, ``settling`` how long an image may take to be finished
-    when its snapshot is over already.
+    ``hold`` is counted from the end of ``before``, ``total`` from the same moment until
+    the image is ACTIVE. ``interval`` is the time between two looks at the server while
+    it is held (None: as :func:`.task_states.pace` has it), ``slow_interval`` between
+    two looks at the image later. ``answer`` is how long a single request may take
+    before it is given up, ``quiet`` how long a server must show no sign of a snapshot
+    that was asked for until it is believed, ``settling`` how long an image may take to
+    be finished when its snapshot is over already.
     """
 
     hold: float = 600.0
     total: float = 21600.0
-    interval: float = 1.5
+    interval: float | None = None
     slow_interval: float = 5.0
     answer: float = 15.0
     quiet: float = 10.0
@@ -86,13 +87,16 @@ class Attempts:
                 return self.call(function)
             except PASSING as error:
                 self.failed(error)
-                self.interrupts.sleep(self.limits.interval)
+                self.interrupts.sleep(self.limits.interval or _RETRY)
         return self.call(function)
 
     def polls(
-        self, get: Callable[[], Result], interval: float, limit: float
+        self, get: Callable[[], Result], interval: float | None, limit: float
     ) -> Iterator[Result]:
-        """Yield what ``get`` returns, every ``interval`` seconds until ``limit``."""
+        """Yield what ``get`` returns, every ``interval`` seconds until ``limit``.
+
+        :param interval: None for the pace of a held server.
+        """
         end = self.clock() + limit
 
         def look() -> Result:
@@ -104,7 +108,7 @@ class Attempts:
 
         return polls(
             look,
-            interval=interval,
+            interval=pace if interval is None else lambda _elapsed: interval,
             limit=limit,
             clock=self.clock,
             sleep=self.interrupts.sleep,

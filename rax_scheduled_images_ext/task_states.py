@@ -148,27 +148,41 @@ class Progress:
         return state.name == UPLOADING and self._last == UPLOADING
 
 
+def pace(elapsed: float) -> float:
+    """Return how many seconds after one look at a held server the next one is due.
+
+    A short copy should not be held up by half its length, and no minute should
+    see more than forty requests: so the looks are close at first and spread out
+    within a quarter of a minute.
+
+    :param elapsed: seconds since the first look.
+    """
+    return min(0.5 + elapsed / 10, 1.8)
+
+
 def polls(
     get: Callable[[], Seen],
     *,
-    interval: float,
+    interval: Callable[[float], float],
     limit: float | None,
     clock: Callable[[], float],
     sleep: Callable[[float], None],
     retried: tuple[type[Exception], ...],
     failed: Callable[[Exception], None],
 ) -> Iterator[Seen]:
-    """Yield what ``get`` returns, every ``interval`` seconds, until ``limit``.
+    """Yield what ``get`` returns, again and again, until ``limit``.
 
     The time that ``get`` takes is part of the interval. It is called at once, and
     a last time when the limit is reached; then the iteration ends.
 
+    :param interval: tells from the seconds since the first look how many later
+        the next one is due.
     :param limit: seconds from now, None for none.
     :param retried: the errors of ``get`` that end nothing; each is handed to
         ``failed``.
     """
-    due = clock()
-    end = None if limit is None else due + limit
+    due = begin = clock()
+    end = None if limit is None else begin + limit
     while True:
         try:
             seen = get()
@@ -179,6 +193,6 @@ def polls(
         now = clock()
         if end is not None and now >= end:
             return
-        due = max(due + interval, now)
+        due = max(due + interval(due - begin), now)
         wake = due if end is None else min(due, end)
         sleep(wake - now)

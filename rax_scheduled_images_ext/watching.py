@@ -82,8 +82,8 @@ def watch(
     clock: Callable[[], float],
     failed: Callable[[Exception], None],
     interrupts: Interrupts | None = None,
-) -> Iterator[Watch]:
-    """Yield each server each time it has been looked at, until none is left.
+) -> Iterator[list[Watch]]:
+    """Yield the servers that are left each time they have been looked at.
 
     What they were when they were handed in counts as the first look. Those that
     have no ``end`` when the iteration is over were left at the time limit.
@@ -107,7 +107,7 @@ def watch(
     looks = iter((at_first,))
     for states in polls(
         lambda: next(looks, look)(),
-        interval=wanted.interval,
+        interval=lambda _elapsed: wanted.interval,
         limit=wanted.limit,
         clock=clock,
         sleep=waits.sleep,
@@ -119,8 +119,8 @@ def watch(
             each = left[server_id]
             each.see(now, state)
             each.end = wanted.end(each, now - begun)
-            if each.end:
-                del left[server_id]
-            yield each
+        seen = [left[server_id] for server_id in states]
+        left = {each.state.id: each for each in seen if not each.end}
+        yield seen
         if not left:
             return

@@ -192,7 +192,8 @@ def do_snapshot_watch(cs: Any, args: Any) -> None:
     "--interval",
     metavar="<seconds>",
     type=checked(interval),
-    help="Time between two looks; by default 1.5 while the server is held, then 5.",
+    help="Time between two looks; by default 0.5 to 1.8 while the server is held, the"
+    " longer the more, then 5.",
 )
 @argument(
     "--wait",

@@ -15,6 +15,7 @@ from rax_scheduled_images_ext.task_states import (
     UPLOADING,
     Disk,
     Progress,
+    pace,
     polls,
     task_state,
 )
@@ -140,7 +141,7 @@ def test_a_watch_survives_errors_and_ends_at_its_limit(
     seen_at = []
     for moment in polls(
         get,
-        interval=interval,
+        interval=lambda _elapsed: interval,
         limit=limit,
         clock=time.clock,
         sleep=time.sleep,
@@ -175,7 +176,7 @@ def test_an_error_that_is_not_to_be_retried_ends_the_watch() -> None:
         next(
             polls(
                 get,
-                interval=1,
+                interval=lambda _elapsed: 1,
                 limit=None,
                 clock=time.clock,
                 sleep=time.sleep,
@@ -183,3 +184,28 @@ def test_an_error_that_is_not_to_be_retried_ends_the_watch() -> None:
                 failed=lambda _: None,
             )
         )
+
+
+def test_the_pace_is_forty_looks_a_minute_at_most() -> None:
+    time = Time()
+    looks: list[float] = []
+    for moment in polls(
+        time.clock,
+        interval=pace,
+        limit=900,
+        clock=time.clock,
+        sleep=time.sleep,
+        retried=(),
+        failed=lambda _: None,
+    ):
+        looks.append(moment)
+    for first in looks:
+        assert sum(first <= other < first + 60 for other in looks) <= 40
+
+
+@given(st.floats(0, 600))
+def test_a_copy_is_noticed_soon_and_sooner_the_shorter_it_is(copy: float) -> None:
+    look = 0.0
+    while look < copy:
+        look += pace(look)
+    assert look - copy <= min(0.5 + copy / 10, 1.8)

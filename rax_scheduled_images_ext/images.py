@@ -128,6 +128,7 @@ class ImageStore(ABC):
         server_id: str | None = None,
         scheduled: bool = False,
         snapshots: bool = False,
+        making: bool = False,
         limit: int | None = None,
     ) -> Iterator[ServerImage]:
         """Yield the images this user can use, page after page, as they are needed.
@@ -137,15 +138,19 @@ class ImageStore(ABC):
         :param scheduled: only those the scheduled images service counts as its own.
         :param snapshots: only those made of servers, scheduled or not, and of their
             metadata only what :data:`TELLING` names: there may be very many.
+        :param making: only those in the making.
         :param limit: no more than this many; also the size of a page.
         """
         images = (
             image
-            for image in self._list(name, server_id, scheduled, snapshots, limit)
+            for image in self._list(
+                name, server_id, scheduled, snapshots, making, limit
+            )
             if name in (None, image.name)
             and server_id in (None, image.server_id)
             and (image.scheduled or not scheduled)
             and (image.server_id or not snapshots)
+            and (image.status == "SAVING" or not making)
         )
         return islice(images, limit)
 
@@ -156,6 +161,7 @@ class ImageStore(ABC):
         server_id: str | None,
         scheduled: bool,
         snapshots: bool,
+        making: bool,
         limit: int | None,
     ) -> Iterator[ServerImage]:
         """Yield at least the images asked for: services filter as well as they can."""

@@ -83,6 +83,7 @@ class ComputeImages(ImageStore):
         server_id: str | None,
         scheduled: bool,
         snapshots: bool,
+        making: bool,
         limit: int | None,
     ) -> Iterator[ServerImage]:
         query: dict[str, Any] = {}
@@ -95,6 +96,7 @@ class ComputeImages(ImageStore):
             query["server"] = server_id
         if snapshots:
             query["type"] = SNAPSHOT
+        # By status the proxy would find either the queued or the saving ones.
         # Of the filters on metadata the proxy breaks the one by the marker.
         pages = self.transport.pages(
             "/images/detail", query, _next_page, ahead=snapshots

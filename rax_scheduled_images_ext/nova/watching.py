@@ -14,6 +14,8 @@ from typing import Any
 
 from ..attempts import Attempts
 from ..errors import ImageLost, ServerDisappeared, TimeLimitReached
+from ..images import image_store
+from ..outcomes import Outcomes
 from ..snapshots import Snapshots, Watched
 from ..task_states import COPIED, Progress, ServerState
 from ..transport import Transport
@@ -21,6 +23,8 @@ from ..watching import End, Wanted, Watch, watch
 from .commands import attempt, error_line, on_server
 
 _BROKEN_PIPE = 141
+# Seconds between two looks at images whose snapshots are all over.
+_SETTLING_INTERVAL = 1.5
 
 
 def watch_servers(cs: Any, args: Any) -> None:
@@ -41,7 +45,8 @@ def watch_servers(cs: Any, args: Any) -> None:
         watches = [Watch(state, Progress(safe_from)) for state in states.values()]
         names = {state.id: state.name for state in states.values()}
         show = _json if args.format == "json" else _text(len(args.server) > 1)
-        watcher = _Watcher(snapshots, wanted, show, args.changes_only)
+        outcomes = Outcomes(image_store(cs), Attempts(), _say)
+        watcher = _Watcher(snapshots, outcomes, wanted, show, args.changes_only)
         try:
             watcher.run(Watched(snapshots, names), watches)
         except BrokenPipeError:
@@ -58,11 +63,13 @@ class _Watcher:
     def __init__(
         self,
         snapshots: Snapshots,
+        outcomes: Outcomes,
         wanted: Wanted,
         show: Callable[[Watch, bool], str],
         changes_only: bool,
     ) -> None:
         self._snapshots = snapshots
+        self._outcomes = outcomes
         self._wanted = wanted
         self._show = show
         self._changes_only = changes_only
@@ -71,7 +78,9 @@ class _Watcher:
 
     def run(self, watched: Watched, watches: list[Watch]) -> None:
         """Watch to the end."""
-        for each in watch(
+        limit = self._wanted.limit
+        end = None if limit is None else time.monotonic() + limit
+        for seen in watch(
             watched,
             watches,
             self._wanted,
@@ -79,23 +88,38 @@ class _Watcher:
             failed=self._failed,
         ):
             self._last_error = ""
-            if each.end is not End.GONE and (each.changed or not self._changes_only):
-                print(self._show(each, False), flush=True)
-            if each.end:
-                self._ended(each)
+            for each in seen:
+                self._seen(each, end)
+            self._outcomes.note(seen)
+            self._look()
         for each in watches:
             if each.end is None:
                 self._told(each)
                 self._trouble(self._late(each))
+        while self._outcomes.open:
+            time.sleep(min(_SETTLING_INTERVAL, self._wanted.interval))
+            self._look()
 
-    def _ended(self, each: Watch) -> None:
+    def _look(self) -> None:
+        """Tell what became of the images of the snapshots that are over."""
+        for trouble in self._outcomes.look():
+            self._trouble(trouble)
+
+    def _seen(self, each: Watch, end: float | None) -> None:
+        """Tell how a server is."""
+        if each.end is not End.GONE and (each.changed or not self._changes_only):
+            print(self._show(each, False), flush=True)
+        if each.end:
+            self._ended(each, end)
+
+    def _ended(self, each: Watch, end: float | None) -> None:
         """Tell why a server is no longer watched."""
         name = each.state.name
         self._told(each)
         if each.end is End.GONE:
             self._trouble(ServerDisappeared(each.state.id, name))
         elif each.end is End.NONE:
-            print(f"No snapshot of server {name} is under way.", file=sys.stderr)
+            _say(f"No snapshot of server {name} is under way.")
         elif each.end is End.NOT_BEGUN:
             text = f"No snapshot of server {name} has begun in {self._wanted.start:g} s"
             self._trouble(TimeLimitReached(text))
@@ -107,6 +131,8 @@ class _Watcher:
             if reason:
                 text = f"The snapshot of server {name} has failed ({reason})"
                 self._trouble(ImageLost(text))
+            else:
+                self._outcomes.over(each.state, end)
 
     def _told(self, each: Watch) -> None:
         """Tell how long each phase took."""
@@ -120,7 +146,7 @@ class _Watcher:
         )
 
     def _trouble(self, error: ImageLost | ServerDisappeared | TimeLimitReached) -> None:
-        print(error_line(None, error), file=sys.stderr)
+        _say(error_line(None, error))
         order = (0, 6, 4, 5)
         self.status = max(self.status, error.exit_status, key=order.index)
 
@@ -128,8 +154,12 @@ class _Watcher:
         """Tell of an error that ends nothing, once as long as it stays the same."""
         text = " ".join(str(error).split()) or type(error).__name__
         if text != self._last_error:
-            print(f"{text}; trying again", file=sys.stderr)
+            _say(f"{text}; trying again")
         self._last_error = text
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def clock_time() -> str:

@@ -86,8 +86,7 @@ class RealCloud(CloudUnderTest):
             "observer": layout.environ("observer"),
             "stranger": layout.environ("stranger"),
         }
-        lacks = {"the extension", "a history that tells of failures"}
-        super().__init__("real", users, lacks)
+        super().__init__("real", users, {"the extension"})
         self._knobs = layout.knobs
 
     @contextmanager
@@ -118,7 +117,6 @@ class NamedCloud(CloudUnderTest):
 
     def __init__(self, environ: Mapping[str, str], *, extension: bool) -> None:
         lacks = {"other users", "slow snapshots", "failing uploads"}
-        lacks.add("a history that tells of failures")
         lacks.add("a cloud without the extension" if extension else "the extension")
         super().__init__("named", {"admin": dict(environ)}, lacks)
 

@@ -199,7 +199,7 @@ def test_an_upload_fails(
     assert (workshop.server(server_id) or {})["status"] == "ACTIVE"
 
 
-@pytest.mark.needs("failing uploads", "a history that tells of failures")
+@pytest.mark.needs("failing uploads")
 def test_a_failing_upload_is_watched(
     nova: Run, workshop: Workshop, under_test: CloudUnderTest, own: tuple[str, str]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -10,6 +11,20 @@ import pytest
 
 # Whatever of these is set would send a test to a real cloud.
 CLOUD_VARIABLES = ("OS_", "NOVA", "SANDBOX_")
+
+# A shell starts its background jobs, and nohup any, with some of these ignored.
+SIGNALS = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGHUP: signal.SIG_DFL,
+    signal.SIGQUIT: signal.SIG_DFL,
+}
+
+
+def pytest_configure() -> None:
+    """Heed signals however the tests were started; their programs inherit it."""
+    for number, heeded in SIGNALS.items():
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, heeded)
 
 
 @pytest.fixture(autouse=True)

@@ -19,14 +19,21 @@ from .errors import (
     NotOffered,
 )
 from .fates import PROTECTED_KEY, named_by_service, reason, removed_marker, runs_left
-from .images import MARKER_KEY, MARKER_VALUE, SERVER_KEY, ImageStore, ServerImage
+from .images import (
+    MARKER_KEY,
+    MARKER_VALUE,
+    SERVER_KEY,
+    SNAPSHOT,
+    TYPE_KEY,
+    ImageStore,
+    ServerImage,
+)
 from .retention import Verdict, judge
 from .schedules import ImageSchedule, ScheduledImagesManager
 from .transport import Transport, path
 
-TYPE_KEY = "image_type"
 # Nova's words for what it makes of a server; `nova backup` makes the second.
-_SNAPSHOTS = ("snapshot", "backup")
+_SNAPSHOTS = (SNAPSHOT, "backup")
 
 
 @dataclass(frozen=True)

@@ -128,8 +128,7 @@ class Cloud:
             self.now = now
             yield now
             if self.store.changes != before:
-                self.store.note("clock shown", self.clock.now())
-                self.store.note("clock since", self.clock.wall())
+                self._keep_time()
 
     def advance(self, seconds: float) -> float:
         """Let virtual time pass, with all that happens in it; return the new time.
@@ -139,7 +138,7 @@ class Cloud:
         with self._lock:
             self.clock.advance(seconds)
             with self.transaction() as now:
-                self.store.note("advanced", now)
+                self._keep_time()
             return now
 
     def inject(self, faults: Iterable[Fault]) -> None:
@@ -160,6 +159,10 @@ class Cloud:
         """Return the task states that servers have now, in all regions."""
         with self.transaction():
             return {s for each in self._regions.values() for s in each.task_states()}
+
+    def _keep_time(self) -> None:
+        self.store.note("clock shown", self.clock.now())
+        self.store.note("clock since", self.clock.wall())
 
     def new_id(self) -> str:
         """Return the next id: a random-looking UUID that follows from the seed."""

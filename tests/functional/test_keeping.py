@@ -785,7 +785,8 @@ class TestPrune:
         for name in servers:
             nova.ok("scheduled-images-enable", name, "9")
         cloud.advance("12d")
-        for number in range(2, 14, 2):
+        # Of 21 that are to go, less than 5 go at each: what is on its way goes too.
+        for number in range(1, 5):
             first = {name: images(cloud, id_) for name, id_ in servers.items()}
             killed_at(cloud, number, "prune", "--keep", "2", "--yes", *servers)
             for name, id_ in servers.items():

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import logging
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import Any, Protocol
 from unittest import mock
 
-from novaclient import base, shell
+from novaclient import base, client, shell
 
 # What releases of novaclient say first of all: later ones of nova itself,
 # release 7 of its image commands.
@@ -30,6 +31,18 @@ class Result:
     status: int
     out: str
     err: str
+
+
+@functools.cache
+def found(find: Callable[[], Any]) -> list[Any]:
+    """The extensions that one way of novaclient's finds; looking takes long."""
+    return list(find())
+
+
+FINDING = {
+    name: functools.partial(found, getattr(client, name))
+    for name in ("_discover_via_python_path", "_discover_via_entry_points")
+}
 
 
 @contextmanager
@@ -78,6 +91,7 @@ class Nova:
                 "os.environ", {k: v for k, v in environ.items() if v is not None}
             ),
             mock.patch.object(base.HookableMixin, "_hooks_map", {}),
+            mock.patch.multiple(client, **FINDING),
             untouched_logging(),
             redirect_stdout(out),
             redirect_stderr(err),

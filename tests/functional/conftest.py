@@ -12,12 +12,8 @@ import pytest
 
 from rax_scheduled_images_ext.sandbox import Sandbox
 
-from ..novashell import DEPRECATION, Nova
-
-__all__ = ["DEPRECATION", "Nova"]
-
-# A Monday, 12:00 UTC: what a test sees does not hang on when it is run.
-START = 1767614400.0
+from ..novashell import Nova
+from .raw import START, Box, Caller, box
 
 
 @pytest.fixture
@@ -56,3 +52,21 @@ def readme() -> Document:
 @pytest.fixture
 def nova(cloud: Sandbox) -> Nova:
     return Nova(cloud)
+
+
+@pytest.fixture
+def cloud_box() -> Iterator[Box]:
+    """A cloud with OpenStack's face, for requests as they go over the wire."""
+    with box("openstack") as made:
+        yield made
+
+
+@pytest.fixture
+def admin(cloud_box: Box) -> Caller:
+    return cloud_box.admin
+
+
+@pytest.fixture
+def server(admin: Caller) -> str:
+    """The path of the admin's server."""
+    return f"/servers/{admin.server_id()}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -21,22 +20,6 @@ ERRORS = {
     409: "conflictingRequest",
     415: "badMediaType",
 }
-
-
-@pytest.fixture
-def cloud_box() -> Iterator[Box]:
-    with box("openstack") as made:
-        yield made
-
-
-@pytest.fixture
-def admin(cloud_box: Box) -> Caller:
-    return cloud_box.admin
-
-
-@pytest.fixture
-def server(admin: Caller) -> str:
-    return f"/servers/{admin.server_id()}"
 
 
 def refused(answer: requests.Response, status: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,17 +12,6 @@ from .raw import Box, Caller, box
 
 BARE = {"disk_format": "raw", "container_format": "bare"}
 HASHES = {"os_hash_algo", "os_hash_value"}
-
-
-@pytest.fixture
-def cloud_box() -> Iterator[Box]:
-    with box("openstack") as made:
-        yield made
-
-
-@pytest.fixture
-def admin(cloud_box: Box) -> Caller:
-    return cloud_box.admin
 
 
 def create(admin: Caller, name: str, **more: Any) -> dict[str, Any]:

@@ -24,11 +24,6 @@ def cloud_box(request: pytest.FixtureRequest) -> Iterator[Box]:
         yield made
 
 
-@pytest.fixture
-def admin(cloud_box: Box) -> Caller:
-    return cloud_box.admin
-
-
 def create(admin: Caller, name: str, **more: Any) -> str:
     answer = admin.image("POST", "/images", json={"name": name, **more})
     assert answer.status_code == 201, answer.text

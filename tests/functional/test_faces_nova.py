@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,23 +9,7 @@ import requests
 
 from rax_scheduled_images_ext.sandbox.wire import isotime
 
-from .raw import Box, Caller, box
-
-
-@pytest.fixture
-def cloud_box() -> Iterator[Box]:
-    with box("openstack") as made:
-        yield made
-
-
-@pytest.fixture
-def admin(cloud_box: Box) -> Caller:
-    return cloud_box.admin
-
-
-@pytest.fixture
-def server(admin: Caller) -> str:
-    return f"/servers/{admin.server_id()}"
+from .raw import Box, Caller
 
 
 def names(answer: requests.Response) -> set[str]:

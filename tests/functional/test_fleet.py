@@ -14,7 +14,7 @@ import pytest
 from rax_scheduled_images_ext.images import MARKER_KEY, MARKER_VALUE
 from rax_scheduled_images_ext.sandbox import Sandbox
 
-from .conftest import Nova
+from ..novashell import Nova
 from .fleet import MYSERVER, add_image, boot, id_of, sent
 from .misbehaving import Misbehaving, json_answer, page
 

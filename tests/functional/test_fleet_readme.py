@@ -14,7 +14,7 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.environment import client_environment
 from rax_scheduled_images_ext.sandbox.models import ServerQuery
 
-from .conftest import DEPRECATION
+from ..novashell import DEPRECATION
 
 START = 1_768_089_600
 SESSIONS = {

@@ -22,7 +22,7 @@ from rax_scheduled_images_ext.concurrency import WORKERS
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.environment import client_environment
 
-from .conftest import DEPRECATION, Nova
+from ..novashell import DEPRECATION, Nova
 from .fleet import MYSERVER, NOBODY, boot, id_of, sent
 from .misbehaving import Misbehaving, Rule, json_answer
 

@@ -96,6 +96,16 @@ class Server:
     base_properties: Mapping[str, str] = field(default_factory=dict)
 
 
+_COMPUTE_STATUS = {
+    "active": "ACTIVE",
+    "queued": "SAVING",
+    "saving": "SAVING",
+    "deleted": "DELETED",
+    "pending_delete": "DELETED",
+    "killed": "ERROR",
+}
+
+
 @dataclass(frozen=True)
 class Image:
     """An image; ``status`` is the image API's word, ``size`` is in bytes.
@@ -125,6 +135,11 @@ class Image:
     properties: Mapping[str, str]
     hidden: bool = False
     sha512: str | None = None
+
+    @property
+    def compute_status(self) -> str:
+        """The compute API's word for the status."""
+        return _COMPUTE_STATUS.get(self.status, "UNKNOWN")
 
     def visible_to(self, project_id: str) -> bool:
         """Whether the project may see the image: its own, or one for all."""

@@ -24,13 +24,6 @@ if TYPE_CHECKING:
 TRIES = 3
 RETRY_AFTER = 3600
 NAME_LENGTH = 255
-# The compute API's words for the image API's.
-_STATUS = {
-    "active": "ACTIVE",
-    "queued": "SAVING",
-    "saving": "SAVING",
-    "killed": "ERROR",
-}
 
 
 def settle(cloud: Cloud, now: float) -> None:
@@ -65,7 +58,7 @@ def as_server_image(image: Image) -> ServerImage:
     return ServerImage(
         id=image.id,
         name=image.name,
-        status=_STATUS.get(image.status, "UNKNOWN"),
+        status=image.compute_status,
         created=datetime.fromtimestamp(image.created, timezone.utc),
         server_id=image.properties.get(SERVER_KEY),
         protected=image.protected,

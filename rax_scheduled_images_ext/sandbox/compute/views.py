@@ -12,15 +12,6 @@ from ..wire import Call, Microversion, isotime, microtime
 
 Json = dict[str, Any]
 
-# The compute API's words for the image API's.
-IMAGE_STATUS = {
-    "active": "ACTIVE",
-    "queued": "SAVING",
-    "saving": "SAVING",
-    "deleted": "DELETED",
-    "pending_delete": "DELETED",
-    "killed": "ERROR",
-}
 _IMAGE_PROGRESS = {"queued": 25, "saving": 50, "active": 100}
 
 # Below this, the answer to a change of a server shows less than ``show`` does.
@@ -213,7 +204,7 @@ def image_view(call: Call, image: Image, *, full: bool) -> Json:
     view: Json = {"id": image.id, "name": image.name}
     if full:
         view |= {
-            "status": IMAGE_STATUS.get(image.status, "UNKNOWN"),
+            "status": image.compute_status,
             "progress": _IMAGE_PROGRESS.get(image.status, 0),
             "created": isotime(image.created),
             "updated": isotime(image.updated),

@@ -68,6 +68,28 @@ class ServerImage:
         return self.metadata.get(MARKER_KEY) == MARKER_VALUE
 
 
+@dataclass(frozen=True)
+class ImageFilter:
+    """Which images are asked for, as :meth:`ImageStore.list` tells."""
+
+    name: str | None = None
+    server_id: str | None = None
+    scheduled: bool = False
+    snapshots: bool = False
+    making: bool = False
+    limit: int | None = None
+
+    def takes(self, image: ServerImage) -> bool:
+        """Whether an image is one of those, apart from how many there may be."""
+        return (
+            self.name in (None, image.name)
+            and self.server_id in (None, image.server_id)
+            and (image.scheduled or not self.scheduled)
+            and (image.server_id is not None or not self.snapshots)
+            and (image.status == "SAVING" or not self.making)
+        )
+
+
 class ImageStore(ABC):
     """Where a cloud keeps its images; :func:`image_store` opens the right one.
 
@@ -141,29 +163,11 @@ class ImageStore(ABC):
         :param making: only those in the making.
         :param limit: no more than this many; also the size of a page.
         """
-        images = (
-            image
-            for image in self._list(
-                name, server_id, scheduled, snapshots, making, limit
-            )
-            if name in (None, image.name)
-            and server_id in (None, image.server_id)
-            and (image.scheduled or not scheduled)
-            and (image.server_id or not snapshots)
-            and (image.status == "SAVING" or not making)
-        )
-        return islice(images, limit)
+        wanted = ImageFilter(name, server_id, scheduled, snapshots, making, limit)
+        return islice(filter(wanted.takes, self._list(wanted)), limit)
 
     @abstractmethod
-    def _list(
-        self,
-        name: str | None,
-        server_id: str | None,
-        scheduled: bool,
-        snapshots: bool,
-        making: bool,
-        limit: int | None,
-    ) -> Iterator[ServerImage]:
+    def _list(self, wanted: ImageFilter) -> Iterator[ServerImage]:
         """Yield at least the images asked for: services filter as well as they can."""
 
     def find(self, wanted: str) -> ServerImage:

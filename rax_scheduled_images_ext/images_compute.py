@@ -11,6 +11,7 @@ from .images import (
     SERVER_KEY,
     SNAPSHOT,
     TELLING,
+    ImageFilter,
     ImageStore,
     ServerImage,
     check_key,
@@ -77,33 +78,26 @@ class ComputeImages(ImageStore):
         image_id = resource_id(image)
         self._of(image_id, "DELETE", path("images", image_id)).empty()
 
-    def _list(
-        self,
-        name: str | None,
-        server_id: str | None,
-        scheduled: bool,
-        snapshots: bool,
-        making: bool,
-        limit: int | None,
-    ) -> Iterator[ServerImage]:
+    def _list(self, wanted: ImageFilter) -> Iterator[ServerImage]:
         query: dict[str, Any] = {}
-        if limit is not None:
-            query["limit"] = limit
+        if wanted.limit is not None:
+            query["limit"] = wanted.limit
         # The image service behind would read a name that begins so as a list.
-        if name is not None and not name.startswith("in:"):
-            query["name"] = name
-        if server_id is not None:
-            query["server"] = server_id
-        if snapshots:
+        if wanted.name is not None and not wanted.name.startswith("in:"):
+            query["name"] = wanted.name
+        if wanted.server_id is not None:
+            query["server"] = wanted.server_id
+        if wanted.snapshots:
             query["type"] = SNAPSHOT
         # By status the proxy would find either the queued or the saving ones.
         # Of the filters on metadata the proxy breaks the one by the marker.
         pages = self.transport.pages(
-            "/images/detail", query, _next_page, ahead=snapshots
+            "/images/detail", query, _next_page, ahead=wanted.snapshots
         )
+        keys = TELLING if wanted.snapshots else None
         for answer in pages:
             for image in answer.parts("images"):
-                yield _image(answer, image, TELLING if snapshots else None)
+                yield _image(answer, image, keys)
 
     def _of(self, image_id: str, method: str, url: str, body: Any = None) -> Answer:
         answer = self.transport.send(method, url, body=body)

@@ -17,6 +17,7 @@ from .images import (
     SNAPSHOT,
     TELLING,
     TYPE_KEY,
+    ImageFilter,
     ImageStore,
     ServerImage,
     check_key,
@@ -109,32 +110,27 @@ class GlanceImages(ImageStore):
     def delete(self, image: object) -> None:
         self._of(resource_id(image), "DELETE").empty()
 
-    def _list(
-        self,
-        name: str | None,
-        server_id: str | None,
-        scheduled: bool,
-        snapshots: bool,
-        making: bool,
-        limit: int | None,
-    ) -> Iterator[ServerImage]:
-        query: dict[str, Any] = {"limit": limit or _PAGE}
+    def _list(self, wanted: ImageFilter) -> Iterator[ServerImage]:
+        query: dict[str, Any] = {"limit": wanted.limit or _PAGE}
         # A name that begins so would be read as a list of names.
-        if name is not None and not name.startswith("in:"):
-            query["name"] = name
-        if server_id is not None:
-            query[SERVER_KEY] = server_id
-        if scheduled:
+        if wanted.name is not None and not wanted.name.startswith("in:"):
+            query["name"] = wanted.name
+        if wanted.server_id is not None:
+            query[SERVER_KEY] = wanted.server_id
+        if wanted.scheduled:
             query[MARKER_KEY] = MARKER_VALUE
-        if snapshots:
+        if wanted.snapshots:
             query[TYPE_KEY] = SNAPSHOT
         # The images of one server are few, and old services know no such list.
-        if making and server_id is None:
+        if wanted.making and wanted.server_id is None:
             query["status"] = f"in:{','.join(_MAKING)}"
-        pages = self.transport.pages("/images", query, _next_page, ahead=snapshots)
+        keys = TELLING if wanted.snapshots else None
+        pages = self.transport.pages(
+            "/images", query, _next_page, ahead=wanted.snapshots
+        )
         for answer in pages:
             for image in answer.parts("images"):
-                yield _image(answer, image, TELLING if snapshots else None)
+                yield _image(answer, image, keys)
 
     def _patch(self, image_id: str, changes: list[dict[str, str]]) -> Answer:
         return self._of(image_id, "PATCH", body=changes, headers=_PATCH)

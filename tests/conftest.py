@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Whatever of these is set would send a test to a real cloud.
 CLOUD_VARIABLES = ("OS_", "NOVA", "SANDBOX_")
@@ -18,6 +19,17 @@ SIGNALS = {
     signal.SIGHUP: signal.SIG_DFL,
     signal.SIGQUIT: signal.SIG_DFL,
 }
+
+
+# How long an example takes depends on what else the machine does; and what is found
+# once is to be found again.
+settings.register_profile(
+    "steady",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("steady")
 
 
 def pytest_configure() -> None:

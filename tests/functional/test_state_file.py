@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import random
-import socket
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,16 +15,22 @@ from typing import Any
 
 import requests
 
-from rax_scheduled_images_ext.sandbox import cli
 from rax_scheduled_images_ext.sandbox.seeds import MYSERVER
 
 KILLS = 60
 SERVER = f"/compute/v2.1/servers/{MYSERVER}"
 SCHEDULE = f"{SERVER}/rax-si-image-schedule"
 
-# A clean process for each run, which need not import it all again.
+# A clean process for each run, which need not import it all again. It does not
+# know this module: so it is told what to do in words.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["rax_scheduled_images_ext.sandbox.fixture"])
+RUN = """
+import sys
+from rax_scheduled_images_ext.sandbox import cli
+sys.stdout = open(printed, "w", buffering=1)
+cli.main(["run", "--state", state, "--port", "0", "--speed", "0"])
+"""
 
 Ask = Callable[..., Any]
 
@@ -129,36 +135,38 @@ def test_a_first_start_that_is_killed_can_be_repeated(tmp_path: Path) -> None:
 @contextmanager
 def running(state: Path) -> Iterator[tuple[BaseProcess, Ask]]:
     """The command ``run --state`` when it answers, and how to ask it."""
-    with started(state) as (process, url):
-        yield process, log_in(url)
+    with started(state) as (process, printed):
+        yield process, log_in(address(printed))
 
 
 @contextmanager
-def started(state: Path) -> Iterator[tuple[BaseProcess, str]]:
-    """The command ``run --state``, killed at the end, and its address."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    argv = ["run", "--state", str(state), "--port", str(port), "--speed", "0"]
-    process = PROCESSES.Process(target=cli.main, args=(argv,))
+def started(state: Path) -> Iterator[tuple[BaseProcess, Path]]:
+    """The command ``run --state``, killed at the end, and where it prints."""
+    printed = state.with_suffix(".out")
+    printed.write_text("")
+    names = {"printed": str(printed), "state": str(state)}
+    process = PROCESSES.Process(target=exec, args=(RUN, names))
     process.start()
     try:
-        yield process, f"http://127.0.0.1:{port}"
+        yield process, printed
     finally:
         process.kill()
         process.join()
         process.close()
 
 
+def address(printed: Path) -> str:
+    """Wait until the sandbox has said where it is."""
+    deadline = time.monotonic() + 60
+    while not (found := re.search("SANDBOX_URL=(.+)\n", printed.read_text())):
+        assert time.monotonic() < deadline, printed.read_text()
+        time.sleep(0.01)
+    return found[1]
+
+
 def log_in(url: str) -> Ask:
-    """Wait until the sandbox answers; return how to send it a request."""
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            variables = requests.get(f"{url}/sandbox/env", timeout=5).json()
-            break
-        except requests.ConnectionError:
-            assert time.monotonic() < deadline, "it does not answer"
-            time.sleep(0.01)
+    """Return how to send the sandbox a request."""
+    variables = requests.get(f"{url}/sandbox/env", timeout=20).json()
     password = {
         "user": {
             "name": variables["OS_USERNAME"],
@@ -176,13 +184,13 @@ def log_in(url: str) -> Ask:
     answer = requests.post(
         f"{url}/identity/v3/auth/tokens",
         json={"auth": {"identity": login, "scope": scope}},
-        timeout=5,
+        timeout=20,
     )
     token = {"X-Auth-Token": answer.headers["X-Subject-Token"]}
 
     def ask(method: str, path: str, body: Any = None) -> Any:
         answer = requests.request(
-            method, f"{url}{path}", json=body, headers=token, timeout=5
+            method, f"{url}{path}", json=body, headers=token, timeout=20
         )
         answer.raise_for_status()
         return answer.json()

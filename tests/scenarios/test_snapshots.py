@@ -27,8 +27,8 @@ ID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 @pytest.fixture
 def slow(under_test: CloudUnderTest) -> object:
-    """Snapshots take a second and a half for each task state."""
-    with under_test.slow_snapshots(1.5):
+    """Snapshots take so long for each task state that a busy machine sees it."""
+    with under_test.slow_snapshots(2.5):
         yield
 
 
@@ -70,7 +70,7 @@ def test_a_watch_sees_every_task_state(
     assert set(seen[:-4]) <= {"image_snapshot_pending"}
     for state in (COPYING, COPIED, UPLOADING):
         (seconds,) = re.findall(rf"\b{state} (\d+) s", phases)
-        assert 1 <= int(seconds) <= 4
+        assert 1 <= int(seconds) <= 8
     workshop.done(server_id, image_id)
 
 
@@ -120,7 +120,7 @@ def test_a_server_is_held_until_its_disk_is_copied(
     assert f"Image {image_id} is ACTIVE" in result.err
     held = re.search(rf"Server {name} was held for ([\d.]+) s", result.err)
     assert held is not None
-    assert 1 < float(held[1]) < 10
+    assert 2 < float(held[1]) < 20
 
 
 @pytest.mark.needs("slow snapshots")
@@ -186,7 +186,7 @@ def test_an_upload_fails(
 ) -> None:
     name, server_id = own
     image = workshop.name("lost")
-    with under_test.slow_snapshots(1.0), under_test.failing_uploads():
+    with under_test.slow_snapshots(1.5), under_test.failing_uploads():
         result = nova("snapshot-create", *QUICKLY, "--wait", *hooks(log), name, image)
         assert result.status == 4, result
         image_id = result.out.strip()
@@ -204,7 +204,7 @@ def test_a_failing_upload_is_watched(
     nova: Run, workshop: Workshop, under_test: CloudUnderTest, own: tuple[str, str]
 ) -> None:
     name, server_id = own
-    with under_test.slow_snapshots(1.0), under_test.failing_uploads():
+    with under_test.slow_snapshots(1.5), under_test.failing_uploads():
         image_id = workshop.snapshot(server_id)
         result = nova("snapshot-watch", *QUICKLY, "--changes-only", name)
     assert result.status == 4, result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rax_scheduled_images_ext.sandbox.clock import Clock
@@ -65,7 +65,6 @@ class Snapshot:
         return newest.message
 
 
-@settings(deadline=None)
 @given(STEPS)
 def test_a_snapshot_goes_forward_only_and_comes_to_an_end(steps: list[Any]) -> None:
     snapshot = Snapshot()
@@ -92,7 +91,6 @@ def test_a_snapshot_goes_forward_only_and_comes_to_an_end(steps: list[Any]) -> N
     snapshot.cloud.store.close()
 
 
-@settings(deadline=None)
 @given(st.lists(SECONDS | st.just("cure"), max_size=8))
 def test_a_cure_changes_nothing_where_nothing_is_wrong(steps: list[Any]) -> None:
     snapshot, passed = Snapshot(), 0.0
@@ -105,7 +103,6 @@ def test_a_cure_changes_nothing_where_nothing_is_wrong(steps: list[Any]) -> None
     snapshot.cloud.store.close()
 
 
-@settings(deadline=None)
 @given(SECONDS, SECONDS, SECONDS)
 def test_what_is_frozen_goes_on_where_it_stood(
     before: float, frozen: float, after: float

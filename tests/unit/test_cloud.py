@@ -321,7 +321,7 @@ def test_a_failed_request_leaves_nothing_behind(cloud, region):
         assert region.server(MYSERVER).status == "ACTIVE"
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.floats(0, 2 * DAY), max_size=8))
 def test_steps_of_time_do_not_matter(steps):
     """However the time passed, what happened in it is the same."""

@@ -186,6 +186,7 @@ def _sandbox(args: argparse.Namespace, host: str, port: int) -> Sandbox:
         latency=args.latency,
         max_limit=args.max_limit,
         faults=args.faults,
+        extension=args.extension,
         host=host,
         port=port,
         verbose=args.verbose,

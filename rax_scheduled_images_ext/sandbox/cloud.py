@@ -71,6 +71,8 @@ class Cloud:
     :param store: where everything is kept; a store with content goes on from
         there, its clock included.
     :param seed: ids and times of day are derived from it.
+    :param extension: whether it has scheduled images, as Rackspace's has and a plain
+        OpenStack has not; without them there is neither the API nor the service.
     """
 
     def __init__(
@@ -81,10 +83,12 @@ class Cloud:
         regions: Sequence[str] = ("RegionOne",),
         seed: int = 1,
         timings: Timings | None = None,
+        extension: bool = True,
     ) -> None:
         self.store = store
         self.clock = clock
         self.timings = timings or Timings()
+        self.extension = extension
         self.faults = Faults()
         self.now = 0.0
         self.request_id: str | None = None

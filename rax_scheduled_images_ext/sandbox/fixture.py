@@ -71,6 +71,8 @@ class Sandbox:
     :param latency: seconds that every answer takes at least.
     :param verbose: print a line a request on stderr.
     :param faults: what goes wrong from the beginning (see :meth:`fault`).
+    :param extension: whether it has scheduled images, which a plain OpenStack has
+        not.
     :raises ValueError: for another ``like``, a negative ``speed`` or a bad fault.
     :raises OSError: where the port cannot be had.
     """
@@ -91,6 +93,7 @@ class Sandbox:
         latency: float = 0.0,
         verbose: bool = False,
         faults: Sequence[str] = (),
+        extension: bool = True,
     ) -> None:
         if like not in REGIONS:
             raise ValueError(f"like {like!r} is none of {', '.join(REGIONS)}")
@@ -106,7 +109,9 @@ class Sandbox:
             opened.callback(store.close)
             self._server = Server(host, port)
             opened.callback(self._server.stop)
-            self.cloud = Cloud(store, clock, regions=self.regions, seed=seed)
+            self.cloud = Cloud(
+                store, clock, regions=self.regions, seed=seed, extension=extension
+            )
             self._seed(servers, images_per_server)
             self.cloud.inject(wrong)
             closing = threading.Event()

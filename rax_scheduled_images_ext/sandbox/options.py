@@ -95,6 +95,12 @@ def cloud_options() -> Parser:
         help="what goes wrong, such as 'POST /action$ 503 x2' (may be repeated;"
         " see fault --help)",
     )
+    add(
+        "--without-extension",
+        action="store_false",
+        dest="extension",
+        help="be a cloud without scheduled images, as a plain OpenStack is",
+    )
     add("-v", "--verbose", action="store_true", help="a line a request, on stderr")
     return options
 

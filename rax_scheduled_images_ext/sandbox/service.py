@@ -32,15 +32,15 @@ def settle(cloud: Cloud, now: float) -> None:
         snapshot = cloud.store.first(
             "SELECT * FROM snapshots WHERE due <= ? ORDER BY due LIMIT 1", now
         )
-        run = cloud.store.first(
+        run = cloud.extension and cloud.store.first(
             "SELECT region, id, next_run AS due FROM servers WHERE next_run <= ?"
             " ORDER BY next_run LIMIT 1",
             now,
         )
-        if snapshot is not None and (run is None or snapshot["due"] <= run["due"]):
+        if snapshot is not None and (not run or snapshot["due"] <= run["due"]):
             cloud.now = snapshot["due"]
             _snapshot_due(cloud, cloud.region(snapshot["region"]), snapshot)
-        elif run is not None:
+        elif run:
             cloud.now = run["due"]
             _run_due(cloud, cloud.region(run["region"]), run["id"])
         else:

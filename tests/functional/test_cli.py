@@ -118,6 +118,12 @@ class TestExec:
         assert key
         assert json.loads(state)["now"].startswith("2030-01-01T00:00:00")
 
+    def test_a_cloud_can_be_without_scheduled_images(self) -> None:
+        nova = ("nova", "scheduled-images-enable", "myserver", "7")
+        done = sandbox("exec", "--without-extension", "--", *nova)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "This cloud has no scheduled images" in done.stderr
+
     def test_termination_is_passed_on(self, tmp_path: Path) -> None:
         script = (
             "trap 'echo ended; exit 5' TERM; echo ready; while :; do sleep 0.1; done"

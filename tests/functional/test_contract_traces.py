@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -144,6 +145,35 @@ def test_the_extension_is_announced(admin: Caller) -> None:
     assert listed.status_code == 200
     assert wanted in listed.json()["extensions"]
     assert admin.get("/extensions/rax-si").status_code == 404
+
+
+def test_a_cloud_without_the_extension_knows_nothing_of_it(tmp_path: Path) -> None:
+    state = tmp_path / "cloud.db"
+    with box("openstack", servers=1, images_per_server=2, state=state) as made:
+        server_id = made.admin.server_id("server-00001")
+        assert traces(made.admin, server_id)[0] == {"retention": 2}
+    with box("openstack", state=state, extension=False) as made:
+        admin = made.admin
+        made.sandbox.advance("3d")
+        assert len(images_of(admin, server_id)) == 2
+        assert traces(admin, server_id) == ["absent"] * 3
+        for method in ("GET", "POST", "DELETE"):
+            path = f"/servers/{server_id}/rax-si-image-schedule"
+            answer = admin(method, path, json={"image_schedule": {"retention": 3}})
+            assert answer.status_code == 404
+        assert admin.get("/extensions/rax-si-image-schedule").status_code == 404
+        assert "rax-si" not in admin.get("/extensions").text
+        for value in ("True", "False", "perhaps"):
+            listed = admin.get(f"/servers?{FILTER}={value}")
+            assert len(listed.json()["servers"]) == 5
+            strict = admin.get(f"/servers?{FILTER}={value}", version="2.75")
+            assert strict.status_code == 400
+            assert ATTRIBUTE in strict.json()["badRequest"]["message"]
+    with box("openstack", state=state) as made:
+        made.sandbox.advance("1d")
+        assert traces(made.admin, server_id)[0] == {"retention": 2}
+        # What fell due meanwhile is made up for.
+        assert len(images_of(made.admin, server_id)) == 2
 
 
 def images_of(admin: Caller, server_id: str) -> list[Any]:

@@ -17,6 +17,8 @@ from ..interop.cloud.layout import DEFAULT_STATE, Layout
 
 KINDS = ("sandbox", "real", "named")
 NOVACLIENT_7 = novaclient.__version__.startswith("7.")
+#: What scenarios of a plain OpenStack need; the sandbox can be one as well.
+WITHOUT = "a cloud without the extension"
 # What cannot be asked of this interpreter, whatever the cloud.
 CLIENT_LACKS = {"image commands of ours", "openstack"} if NOVACLIENT_7 else set()
 
@@ -55,7 +57,7 @@ class SandboxCloud(CloudUnderTest):
 
     def __init__(self, sandbox: Sandbox) -> None:
         users = {name: sandbox.env(name) for name in ("admin", "observer", "stranger")}
-        super().__init__("sandbox", users, {"a cloud without the extension"})
+        super().__init__("sandbox", users)
         self._sandbox = sandbox
         self._each_takes(0.1)
 
@@ -117,7 +119,7 @@ class NamedCloud(CloudUnderTest):
 
     def __init__(self, environ: Mapping[str, str], *, extension: bool) -> None:
         lacks = {"other users", "slow snapshots", "failing uploads"}
-        lacks.add("a cloud without the extension" if extension else "the extension")
+        lacks.add(WITHOUT if extension else "the extension")
         super().__init__("named", {"admin": dict(environ)}, lacks)
 
     @contextmanager
@@ -129,11 +131,12 @@ class NamedCloud(CloudUnderTest):
 def opened(kind: str, environ: Mapping[str, str]) -> Iterator[CloudUnderTest]:
     """Open the cloud of a kind.
 
+    :param kind: one of ``KINDS``, or ``plain sandbox``.
     :param environ: the person's own variables; OS_* count for a named cloud.
     """
     with ExitStack() as stack:
-        if kind == "sandbox":
-            sandbox = Sandbox(speed=SandboxCloud.SPEED)
+        if kind in ("sandbox", "plain sandbox"):
+            sandbox = Sandbox(speed=SandboxCloud.SPEED, extension=kind == "sandbox")
             cloud: CloudUnderTest = SandboxCloud(stack.enter_context(sandbox))
         elif kind == "real":
             cloud = RealCloud(Layout(DEFAULT_STATE))

@@ -14,12 +14,12 @@ import pytest
 from rax_scheduled_images_ext.sandbox.environment import client_environment
 
 from ..novashell import Nova
-from .clouds import KINDS, CloudUnderTest, opened, person
+from .clouds import KINDS, WITHOUT, CloudUnderTest, opened, person
 from .workshop import Workshop
 
 # Taken before any fixture hides it.
 _PERSON = person()
-_CLOUD = pytest.StashKey[CloudUnderTest]()
+_CLOUDS = pytest.StashKey[dict[str, CloudUnderTest]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,24 +38,28 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
-def cloud_of(config: pytest.Config) -> CloudUnderTest:
-    """Return the cloud that the scenarios run on, opened when first asked for."""
-    if _CLOUD not in config.stash:
+def cloud_of(node: pytest.Item | pytest.Module) -> CloudUnderTest:
+    """Return the cloud that a scenario runs on, opened when first asked for."""
+    config = node.config
+    kind = config.getoption("--cloud", "sandbox")
+    if kind == "sandbox" and WITHOUT in needed(node):
+        kind = "plain sandbox"
+    clouds = config.stash.setdefault(_CLOUDS, {})
+    if kind not in clouds:
         stack = ExitStack()
         config.add_cleanup(stack.close)
-        kind = config.getoption("--cloud", "sandbox")
-        config.stash[_CLOUD] = stack.enter_context(opened(kind, _PERSON))
-    return config.stash[_CLOUD]
+        clouds[kind] = stack.enter_context(opened(kind, _PERSON))
+    return clouds[kind]
 
 
-def needed(item: pytest.Item) -> set[str]:
-    """Return what a scenario needs of a cloud."""
-    return {what for mark in item.iter_markers("needs") for what in mark.args}
+def needed(node: pytest.Item | pytest.Module) -> set[str]:
+    """Return what a scenario, or all of a file, needs of a cloud."""
+    return {what for mark in node.iter_markers("needs") for what in mark.args}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    cloud = cloud_of(item.config)
+    cloud = cloud_of(item)
     lacking = needed(item) & cloud.lacks
     if lacking:
         pytest.skip(f"{cloud.kind} lacks {', '.join(sorted(lacking))}")
@@ -67,19 +71,19 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Let no scenario be skipped but for what it was marked to need."""
     report = yield
-    if report.skipped and not needed(item) & cloud_of(item.config).lacks:
+    if report.skipped and not needed(item) & cloud_of(item).lacks:
         report.outcome = "failed"
         report.longrepr = "skipped itself, and is not marked to need anything"
     return report
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def under_test(request: pytest.FixtureRequest) -> CloudUnderTest:
-    """The cloud that the scenarios run on."""
-    return cloud_of(request.config)
+    """The cloud that the scenarios of a file run on."""
+    return cloud_of(request.node)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def workshop(under_test: CloudUnderTest) -> Iterator[Workshop]:
     """Makes servers and images; what is left of them at the end is removed."""
     workshop = Workshop(under_test.env())

@@ -131,7 +131,10 @@ def make_app(services: Services, *, legacy: bool = False) -> Flask:
             response.headers.update(versions.answer_headers(g.version))
         return response
 
-    add_routes(app, map(_checked, ROUTES), services.cloud)
+    offered = (
+        route for route in ROUTES if services.cloud.extension or route.path != _SCHEDULE
+    )
+    add_routes(app, map(_checked, offered), services.cloud)
     return app
 
 

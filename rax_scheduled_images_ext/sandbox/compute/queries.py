@@ -26,7 +26,7 @@ _SERVERS = frozenset(
     " root_device_name security_groups services soft_deleted sort_dir sort_key status"
     " system_metadata tags tags-any task_state tenant_id terminated_at user_id uuid"
     " vm_state".split()
-) | {FILTER}
+)
 _FLAVORS = frozenset("is_public limit marker minDisk minRam sort_dir sort_key".split())
 _ACTIONS = frozenset("changes-before changes-since limit marker".split())
 
@@ -51,10 +51,13 @@ def check(call: Call, path: str) -> None:
         return
     if known is _FLAVORS and call.version >= _ALL_STRICT:
         known = known | {"name"}
+    free = known is _SERVERS
+    if free and call.services.cloud.extension:
+        known = known | {FILTER}
     for word in request.args:
         # Those of servers are no attributes of anybody's, and do nothing.
-        if word not in known and not (known is _SERVERS and word.startswith("_")):
-            raise Fault(400, _unknown(word, free=known is _SERVERS))
+        if word not in known and not (free and word.startswith("_")):
+            raise Fault(400, _unknown(word, free=free))
 
 
 def _unknown(word: str, *, free: bool) -> str:

@@ -105,14 +105,19 @@ EXTENSIONS = (
 )
 
 
-def extension_list(_call: Call) -> ResponseReturnValue:
+def _offered(call: Call) -> list[dict[str, Any]]:
+    ours = call.services.cloud.extension
+    return [each for each in EXTENSIONS if ours or each["alias"] != ALIAS]
+
+
+def extension_list(call: Call) -> ResponseReturnValue:
     """GET /extensions"""
-    return {"extensions": list(EXTENSIONS)}
+    return {"extensions": _offered(call)}
 
 
-def extension_show(_call: Call, alias: str) -> ResponseReturnValue:
+def extension_show(call: Call, alias: str) -> ResponseReturnValue:
     """GET /extensions/{alias}"""
-    for extension in EXTENSIONS:
+    for extension in _offered(call):
         if extension["alias"] == alias:
             return {"extension": extension}
     raise Fault(404, "The resource could not be found.")

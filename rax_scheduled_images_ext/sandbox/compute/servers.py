@@ -88,7 +88,7 @@ def _query(call: Call, size: int) -> ServerQuery | None:
         changes_since=since,
         changes_before=before,
         locked=_locked(call),
-        scheduled=_scheduled(),
+        scheduled=_scheduled(call),
         marker=given("marker"),
         limit=size,
         sort=sorting.of_query(call),
@@ -120,10 +120,10 @@ def _locked(call: Call) -> bool | None:
     return None if text is None else inputs.truth(text)
 
 
-def _scheduled() -> bool | None:
+def _scheduled(call: Call) -> bool | None:
     """Read the extension's own filter; any letter case, and 1 and 0, will do."""
     value = given(FILTER)
-    if value is None:
+    if value is None or not call.services.cloud.extension:
         return None
     meaning = {"true": True, "1": True, "false": False, "0": False}.get(value.lower())
     if meaning is None:

@@ -70,6 +70,7 @@ class ServerViews:
 
     def __init__(self, call: Call) -> None:
         self._version = call.version
+        self._extension = call.services.cloud.extension
         self._links = Links(call.root)
         host = f"{call.project_id}{call.region.name}".encode()
         self._host = hashlib.sha224(host).hexdigest()
@@ -115,7 +116,7 @@ class ServerViews:
         }
         if server.status == "ACTIVE":
             view["progress"] = 0
-        if server.schedule is not None:
+        if server.schedule is not None and self._extension:
             view["RAX-SI:image_schedule"] = schedule_view(server.schedule)
         return view | self._newer(server)
 

@@ -771,10 +771,17 @@ def test_one_that_does_not_begin(nova: Any, cloud: Sandbox) -> None:
 
 
 def test_one_that_begins_later(nova: Any, quick: Sandbox) -> None:
-    later = started(quick, "image-create", "db1", "x")
-    options = ("--wait-start", "20s", "--interval", "0.1")
+    def begin() -> None:
+        # The first ones find the server.
+        while sum("/servers/" in seen.path for seen in quick.requests) < 5:
+            time.sleep(0.01)
+        started(quick, "image-create", "db1", "x").communicate(timeout=60)
+
+    later = threading.Thread(target=begin)
+    later.start()
+    options = ("--wait-start", "60s", "--interval", "0.1")
     seen = states(nova.ok("snapshot-watch", *options, "db1"))
-    later.communicate(timeout=30)
+    later.join()
     assert seen[0] == seen[-1] == "none"
     assert "image_snapshot" in seen
 
@@ -783,7 +790,7 @@ def test_a_watch_has_a_time_limit(nova: Any, cloud: Sandbox) -> None:
     nova.ok("image-create", "db1", "x")
     result = nova("snapshot-watch", "--timeout", "1", "--interval", "0.3", "db1")
     assert result.status == 6
-    assert len(states(result.out)) == 5
+    assert 1 < len(states(result.out)) <= 5
     assert result.err == (
         "ERROR (TimeLimitReached): The snapshot of server db1 was not over after 1 s;"
         " last seen: image_snapshot_pending\n"

@@ -59,7 +59,7 @@ def test_a_command_reads_nothing() -> None:
 def test_what_a_command_leaves_running_does_not_delay_its_end() -> None:
     begun = time.monotonic()
     assert run("sh -c 'sleep 5 & echo started'") == "started\n"
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 4.5
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_a_pipe_that_nobody_reads_delays_nothing(fill: bool) -> None:
         for _ in range(40 if fill else 2):
             narrator.write(b"x" * 10000)
         narrator.close(0.2)
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 10
         # Whoever reads at last gets it all.
         if fill:
             left = 400000

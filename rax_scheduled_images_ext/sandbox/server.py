@@ -37,7 +37,8 @@ class Server(ThreadingMixIn, TCPServer):
             self.address_family = socket.AF_INET6
         super().__init__((host, port), _Handler)
         self.application: WSGIApplication | None = None
-        self._open: dict[socket.socket, threading.Thread] = {}
+        self._open: set[socket.socket] = set()
+        self._serving: list[threading.Thread] = []
         self._stopping = False
         self._thread: threading.Thread | None = None
 
@@ -63,9 +64,11 @@ class Server(ThreadingMixIn, TCPServer):
         if self._thread is not None:
             self._wake()
             self._thread.join()
-        for connection, thread in list(self._open.items()):
+        for connection in list(self._open):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
+        # Also those whose connection is closed already.
+        for thread in self._serving:
             thread.join()
         self.server_close()
 
@@ -85,11 +88,13 @@ class Server(ThreadingMixIn, TCPServer):
             args=(request, client_address),
             daemon=True,
         )
-        self._open[request] = thread
+        self._open.add(request)
+        self._serving = [each for each in self._serving if each.is_alive()]
+        self._serving.append(thread)
         thread.start()
 
     def shutdown_request(self, request: Any) -> None:
-        self._open.pop(request, None)
+        self._open.discard(request)
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:

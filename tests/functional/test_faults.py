@@ -165,7 +165,7 @@ def test_a_delay_does_not_outlive_the_sandbox() -> None:
         begun = time.monotonic()
     asking.join()
     assert time.monotonic() - begun < 5
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before
 
 
 def _ask_in_vain(admin: Caller) -> None:

@@ -196,7 +196,9 @@ def test_the_cloud_filters(
 
 
 def test_one_request_a_page(nova: Any) -> None:
-    with Sandbox(speed=0, servers=26, images_per_server=3, max_limit=10) as cloud:
+    with Sandbox(
+        speed=0, start=START, servers=26, images_per_server=3, max_limit=10
+    ) as cloud:
         rows = listed(nova, cloud=cloud)
         requests = [re.split("[? ]", line)[1] for line in sent(cloud)]
         # 30 servers; 78 images, and a page that tells that there are no more.
@@ -484,7 +486,9 @@ def test_without_lists_nobody_is_called_anything(
 @pytest.mark.parametrize("path", ["/servers/detail", "/images"])
 def test_a_list_that_breaks_off_is_no_list(nova: Any, path: str) -> None:
     with (
-        Sandbox(speed=0, servers=26, images_per_server=3, max_limit=10) as cloud,
+        Sandbox(
+            speed=0, start=START, servers=26, images_per_server=3, max_limit=10
+        ) as cloud,
         Misbehaving(cloud) as front,
     ):
         front.answer("GET", rf"{path}\?.*marker=", page("502 Bad Gateway"), passed=1)

@@ -15,6 +15,7 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 
 from .fleet import MYSERVER, NOBODY, add_image
 from .misbehaving import Misbehaving
+from .raw import START
 
 NOVACLIENT_HAS_THEM = hasattr(shell, "do_image_list")
 ours = pytest.mark.skipif(
@@ -38,7 +39,7 @@ def face(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture
 def cloud(face: tuple[Any, str]) -> Iterator[Sandbox]:
-    with Sandbox(like=face[0], speed=0) as sandbox:
+    with Sandbox(like=face[0], speed=0, start=START) as sandbox:
         yield sandbox
 
 
@@ -148,7 +149,10 @@ def test_list_no_more_than_asked_for(
 @ours
 @pytest.mark.parametrize("proxy", [False, True])
 def test_list_reads_every_page(nova: Any, proxy: bool) -> None:
-    with Sandbox(speed=0, max_limit=2) as cloud, Misbehaving(cloud) as front:
+    with (
+        Sandbox(speed=0, start=START, max_limit=2) as cloud,
+        Misbehaving(cloud) as front,
+    ):
         if proxy:
             front.without_image_service()
         names = {add_image(cloud, f"image {number}") for number in range(6)}

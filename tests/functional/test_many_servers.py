@@ -25,6 +25,7 @@ from rax_scheduled_images_ext.sandbox.environment import client_environment
 from ..novashell import DEPRECATION, Nova
 from .fleet import MYSERVER, NOBODY, boot, id_of, sent
 from .misbehaving import Misbehaving, Rule, json_answer
+from .raw import START
 
 NAMES = ["check-my-task-state", "db1", "myserver", "web1"]
 WAYS = (
@@ -37,7 +38,7 @@ BUSY = json_answer("429 Too Many Requests", '{"overLimit": {}}', Retry_After="1"
 @pytest.fixture
 def cloud(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     like = getattr(request, "param", "openstack")
-    with Sandbox(like=like, speed=0) as sandbox:
+    with Sandbox(like=like, speed=0, start=START) as sandbox:
         yield sandbox
 
 
@@ -276,7 +277,7 @@ def test_rows_come_in_the_order_given(nova: Any, cloud: Sandbox) -> None:
 
 
 def test_many_at_a_time_over_few_connections_and_one_token(nova: Any) -> None:
-    with Sandbox(speed=0, servers=100, latency=0.02) as cloud:
+    with Sandbox(speed=0, start=START, servers=100, latency=0.02) as cloud:
         opened = cloud._server
         most = 0
         seen = cloud.requests.append

@@ -15,6 +15,7 @@ from rax_scheduled_images_ext.attempts import Limits
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.faults import STATES
 
+from .raw import START
 from .test_snapshots import Log, create, following, images
 
 # The statuses that doc/snapshots.rst tells.
@@ -84,7 +85,7 @@ def test_a_held_server_is_resumed_exactly_once(
 ) -> None:
     log = new_log()
     limits = ("--wait", "--max-hold", "1s", "--time-limit", "2s")
-    with Sandbox(speed=0, faults=faults) as cloud:
+    with Sandbox(speed=0, start=START, faults=faults) as cloud:
         with following(cloud):
             result = nova(*create("db1", "x", *limits, *log.hooks()), cloud=cloud)
         posts = [seen for seen in cloud.requests if seen.path.endswith("/action")]
@@ -108,7 +109,7 @@ def test_a_held_server_is_resumed_exactly_once(
 @thorough
 @given(LATER, st.integers(1, len(SERVERS)))
 def test_a_watch_ends_and_says_how(nova: Any, faults: list[str], number: int) -> None:
-    with Sandbox(speed=0) as cloud:
+    with Sandbox(speed=0, start=START) as cloud:
         for name in SERVERS[:number]:
             assert nova("image-create", name, "x", cloud=cloud).status == 0
         cloud.fault(*faults)

@@ -12,6 +12,7 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 
 from .fleet import MYSERVER, NOBODY, boot, id_of
 from .misbehaving import Misbehaving, json_answer
+from .raw import START
 
 DAILY = "Schedule type: Daily\nRetention: {}\n"
 WEEKLY = "Schedule type: Weekly on: {}\nRetention: {}\n"
@@ -21,7 +22,7 @@ UNKNOWN = "ERROR (CommandError): No server with a name or ID of '{}' exists.\n"
 
 @pytest.fixture(params=["openstack", "rackspace"])
 def cloud(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    with Sandbox(like=request.param, speed=0) as sandbox:
+    with Sandbox(like=request.param, speed=0, start=START) as sandbox:
         yield sandbox
 
 
@@ -193,7 +194,7 @@ def test_a_name_may_look_like_an_id(nova: Any, cloud: Sandbox) -> None:
 
 
 def test_names_are_found_on_every_page(nova: Any) -> None:
-    with Sandbox(speed=0, max_limit=1) as cloud:
+    with Sandbox(speed=0, start=START, max_limit=1) as cloud:
         twins = [boot(cloud, "twin") for _ in range(3)]
         result = nova("scheduled-images-show", "twin", cloud=cloud)
         assert all(server in result.err for server in twins)

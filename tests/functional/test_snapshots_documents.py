@@ -16,6 +16,7 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.environment import client_environment
 from rax_scheduled_images_ext.task_states import STATES, task_state
 
+from .raw import START
 from .test_snapshots import following
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +32,7 @@ def document() -> str:
 @pytest.fixture
 def quick() -> Iterator[Sandbox]:
     """A cloud that starts as any other, in which looking lets time pass."""
-    with Sandbox(speed=0) as sandbox, following(sandbox):
+    with Sandbox(speed=0, start=START) as sandbox, following(sandbox):
         yield sandbox
 
 

@@ -23,11 +23,6 @@ def cloud_box(request: pytest.FixtureRequest) -> Iterator[Box]:
 
 
 @pytest.fixture
-def admin(cloud_box: Box) -> Caller:
-    return cloud_box.admin
-
-
-@pytest.fixture
 def path(admin: Caller) -> str:
     return SCHEDULE.format(admin.server_id())
 

@@ -22,11 +22,6 @@ def cloud_box(request: pytest.FixtureRequest) -> Iterator[Box]:
         yield made
 
 
-@pytest.fixture
-def admin(cloud_box: Box) -> Caller:
-    return cloud_box.admin
-
-
 def enable(
     admin: Caller, name: str = "myserver", retention: int = 2, **more: Any
 ) -> str:

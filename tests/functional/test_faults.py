@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
 from itertools import pairwise
@@ -26,17 +25,6 @@ from .raw import Box, Caller, box
 
 PROGRAM = Path(sys.executable).with_name("scheduled-images-sandbox")
 BROKEN = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)
-
-
-@pytest.fixture
-def made() -> Iterator[Box]:
-    with box("openstack") as made:
-        yield made
-
-
-@pytest.fixture
-def admin(made: Box) -> Caller:
-    return made.admin
 
 
 def task_state(admin: Caller, server_id: str) -> str | None:
@@ -57,18 +45,18 @@ def test_readme_says_what_happens(readme: Any, nova: Any, cloud: Sandbox) -> Non
 # -- requests
 
 
-def test_errors_are_in_the_words_of_each_service(made: Box, admin: Caller) -> None:
-    made.sandbox.fault("409")
+def test_errors_are_in_the_words_of_each_service(cloud_box: Box, admin: Caller) -> None:
+    cloud_box.sandbox.fault("409")
     compute = admin.get("/servers")
     assert compute.status_code == 409
     assert compute.json()["conflictingRequest"]["code"] == 409
     assert "x-openstack-request-id" in compute.headers
     image = admin.image("GET", "/images")
     assert (image.status_code, "409" in image.text) == (409, True)
-    identity = requests.get(made.sandbox.env()["OS_AUTH_URL"], timeout=9)
+    identity = requests.get(cloud_box.sandbox.env()["OS_AUTH_URL"], timeout=9)
     assert identity.json()["error"]["code"] == 409
     for root in ("/identity", "/compute", "/image"):
-        answer = requests.get(f"{made.sandbox.url}{root}", timeout=9)
+        answer = requests.get(f"{cloud_box.sandbox.url}{root}", timeout=9)
         assert answer.status_code == 409
 
 
@@ -84,26 +72,33 @@ def test_refused(like: str) -> None:
         assert task_state(admin, admin.server_id()) is None
 
 
-def test_every_error_can_be_answered(made: Box, admin: Caller) -> None:
+def test_every_error_can_be_answered(cloud_box: Box, admin: Caller) -> None:
     for status in http.HTTPStatus:
         if status >= 400:
-            made.sandbox.fault(f"{status.value} x1")
+            cloud_box.sandbox.fault(f"{status.value} x1")
             assert admin.get("/servers").status_code == status
     assert admin.get("/servers").ok
 
 
-def test_twice_and_then_all_is_well(made: Box, admin: Caller) -> None:
-    made.sandbox.fault("GET /servers$ 503 retry-after=7 after 1 x2")
+def test_twice_and_then_all_is_well(cloud_box: Box, admin: Caller) -> None:
+    cloud_box.sandbox.fault("GET /servers$ 503 retry-after=7 after 1 x2")
     answers = [admin.get("/servers") for _ in range(4)]
     assert [answer.status_code for answer in answers] == [200, 503, 503, 200]
     told = [answer.headers.get("Retry-After") for answer in answers]
     assert told == [None, "7", "7", None]
-    assert made.sandbox.faults() == [("GET /servers$ 503 retry-after=7 after 1 x2", 2)]
-    assert [seen.status for seen in made.sandbox.requests[-4:]] == [200, 503, 503, 200]
+    assert cloud_box.sandbox.faults() == [
+        ("GET /servers$ 503 retry-after=7 after 1 x2", 2)
+    ]
+    assert [seen.status for seen in cloud_box.sandbox.requests[-4:]] == [
+        200,
+        503,
+        503,
+        200,
+    ]
 
 
-def test_a_page_of_a_proxy(made: Box, admin: Caller) -> None:
-    made.sandbox.fault("502 retry-after=1 html x1")
+def test_a_page_of_a_proxy(cloud_box: Box, admin: Caller) -> None:
+    cloud_box.sandbox.fault("502 retry-after=1 html x1")
     answer = admin.get("/servers")
     assert answer.status_code == 502
     assert answer.headers["Content-Type"] == "text/html"
@@ -111,29 +106,31 @@ def test_a_page_of_a_proxy(made: Box, admin: Caller) -> None:
     assert "<h1>502 Bad Gateway</h1>" in answer.text
 
 
-def test_a_dropped_request_is_not_done(made: Box, admin: Caller) -> None:
-    made.sandbox.fault("POST /servers$ drop x1")
+def test_a_dropped_request_is_not_done(cloud_box: Box, admin: Caller) -> None:
+    cloud_box.sandbox.fault("POST /servers$ drop x1")
     with pytest.raises(BROKEN):
         admin.boot("new")
-    assert made.sandbox.requests[-1] == ("POST", "/compute/v2.1/servers", 0)
+    assert cloud_box.sandbox.requests[-1] == ("POST", "/compute/v2.1/servers", 0)
     assert "new" not in admin.get("/servers").text
 
 
-def test_a_lost_answer_is_to_a_request_that_was_done(made: Box, admin: Caller) -> None:
-    made.sandbox.fault("POST /servers$ lose-answer x1")
+def test_a_lost_answer_is_to_a_request_that_was_done(
+    cloud_box: Box, admin: Caller
+) -> None:
+    cloud_box.sandbox.fault("POST /servers$ lose-answer x1")
     with pytest.raises(BROKEN):
         admin.boot("new")
-    assert made.sandbox.requests[-1] == ("POST", "/compute/v2.1/servers", 0)
+    assert cloud_box.sandbox.requests[-1] == ("POST", "/compute/v2.1/servers", 0)
     assert "new" in admin.get("/servers").text
 
 
 @pytest.mark.parametrize(("how", "share"), [("", 0.5), ("0", 0), ("10", None)])
 def test_a_truncated_answer_promises_all_of_it(
-    made: Box, admin: Caller, how: str, share: float | None
+    cloud_box: Box, admin: Caller, how: str, share: float | None
 ) -> None:
     whole = len(admin.get("/servers").content)
-    made.sandbox.fault(f"GET /servers$ truncate {how} x1")
-    wire = http.client.HTTPConnection(made.sandbox.url.removeprefix("http://"))
+    cloud_box.sandbox.fault(f"GET /servers$ truncate {how} x1")
+    wire = http.client.HTTPConnection(cloud_box.sandbox.url.removeprefix("http://"))
     wire.request("GET", "/compute/v2.1/servers", None, {"X-Auth-Token": admin.token})
     answer = wire.getresponse()
     assert int(answer.headers["Content-Length"]) == whole
@@ -144,8 +141,8 @@ def test_a_truncated_answer_promises_all_of_it(
     assert len(admin.get("/servers").content) == whole
 
 
-def test_an_answer_takes_its_time(made: Box, admin: Caller) -> None:
-    made.sandbox.fault("GET /servers$ delay 0.2s x1")
+def test_an_answer_takes_its_time(cloud_box: Box, admin: Caller) -> None:
+    cloud_box.sandbox.fault("GET /servers$ delay 0.2s x1")
     begun = time.monotonic()
     assert admin.get("/servers").ok
     between = time.monotonic()
@@ -189,22 +186,22 @@ def test_tokens_expire_once(like: str) -> None:
         assert old.get("/servers").status_code == 401
 
 
-def test_a_fault_waits_for_a_state(made: Box, admin: Caller) -> None:
+def test_a_fault_waits_for_a_state(cloud_box: Box, admin: Caller) -> None:
     server_id = admin.server_id()
-    made.sandbox.fault("GET /servers$ 500 while image_uploading")
+    cloud_box.sandbox.fault("GET /servers$ 500 while image_uploading")
     admin.snapshot(server_id, "x")
     assert admin.get("/servers").ok
-    made.sandbox.advance(50)
+    cloud_box.sandbox.advance(50)
     assert admin.get("/servers").status_code == 500
-    made.sandbox.advance(100)
+    cloud_box.sandbox.advance(100)
     assert admin.get("/servers").ok
 
 
-def test_the_sandboxs_own_requests_are_spared(made: Box) -> None:
-    made.sandbox.fault("drop", "delay 1h")
-    answer = requests.get(f"{made.sandbox.url}/sandbox/state", timeout=9)
+def test_the_sandboxs_own_requests_are_spared(cloud_box: Box) -> None:
+    cloud_box.sandbox.fault("drop", "delay 1h")
+    answer = requests.get(f"{cloud_box.sandbox.url}/sandbox/state", timeout=9)
     assert answer.ok
-    assert [happened for _, happened in made.sandbox.faults()] == [0, 0]
+    assert [happened for _, happened in cloud_box.sandbox.faults()] == [0, 0]
 
 
 # -- snapshots
@@ -212,82 +209,82 @@ def test_the_sandboxs_own_requests_are_spared(made: Box) -> None:
 
 @pytest.mark.parametrize("state", STATES)
 def test_a_frozen_snapshot_goes_on_when_all_is_well_again(
-    made: Box, admin: Caller, state: str
+    cloud_box: Box, admin: Caller, state: str
 ) -> None:
     server_id = admin.server_id()
-    made.sandbox.fault(f"freeze {state}")
+    cloud_box.sandbox.fault(f"freeze {state}")
     image_id = admin.snapshot(server_id, "x")
-    made.sandbox.advance("2d")
+    cloud_box.sandbox.advance("2d")
     assert task_state(admin, server_id) == state
     status = admin.image("GET", f"/images/{image_id}").json()["status"]
     assert status == ("saving" if state == "image_uploading" else "queued")
-    made.sandbox.clear_faults()
+    cloud_box.sandbox.clear_faults()
     assert task_state(admin, server_id) == state
-    made.sandbox.advance(122)
+    cloud_box.sandbox.advance(122)
     assert task_state(admin, server_id) is None
     assert admin.image("GET", f"/images/{image_id}").json()["status"] == "active"
 
 
-def test_a_snapshot_freezes_where_it_is(made: Box, admin: Caller) -> None:
+def test_a_snapshot_freezes_where_it_is(cloud_box: Box, admin: Caller) -> None:
     first, second = admin.server_id("db1"), admin.server_id("web1")
     admin.snapshot(first, "x")
-    made.sandbox.advance(10)
-    made.sandbox.fault("freeze")
+    cloud_box.sandbox.advance(10)
+    cloud_box.sandbox.fault("freeze")
     admin.snapshot(second, "y")
-    made.sandbox.advance("1h")
+    cloud_box.sandbox.advance("1h")
     assert task_state(admin, first) == "image_snapshot"
     assert task_state(admin, second) == "image_snapshot_pending"
-    made.sandbox.clear_faults()
+    cloud_box.sandbox.clear_faults()
     # Ten of the forty seconds had passed.
-    made.sandbox.advance(31)
+    cloud_box.sandbox.advance(31)
     assert task_state(admin, first) == "image_snapshot"
-    made.sandbox.advance(1.5)
+    cloud_box.sandbox.advance(1.5)
     assert task_state(admin, first) == "image_pending_upload"
 
 
 def test_what_is_past_a_state_does_not_come_back_to_it(
-    made: Box, admin: Caller
+    cloud_box: Box, admin: Caller
 ) -> None:
     server_id = admin.server_id()
     admin.snapshot(server_id, "x")
-    made.sandbox.advance(50)
-    made.sandbox.fault("freeze image_snapshot")
-    made.sandbox.advance(100)
+    cloud_box.sandbox.advance(50)
+    cloud_box.sandbox.fault("freeze image_snapshot")
+    cloud_box.sandbox.advance(100)
     assert task_state(admin, server_id) is None
 
 
-def test_what_is_done_is_neither_lost_nor_frozen(made: Box, admin: Caller) -> None:
+def test_what_is_done_is_neither_lost_nor_frozen(cloud_box: Box, admin: Caller) -> None:
     server_id = admin.server_id()
     image_id = admin.snapshot(server_id, "x")
     # The image is ACTIVE a second before the task state is cleared.
-    made.sandbox.advance(120.5)
+    cloud_box.sandbox.advance(120.5)
     assert task_state(admin, server_id) == "image_uploading"
-    made.sandbox.fault("lose-image", "freeze")
-    assert [happened for _, happened in made.sandbox.faults()] == [0, 0]
-    made.sandbox.advance(1)
+    cloud_box.sandbox.fault("lose-image", "freeze")
+    assert [happened for _, happened in cloud_box.sandbox.faults()] == [0, 0]
+    cloud_box.sandbox.advance(1)
     assert task_state(admin, server_id) is None
     assert admin.image("GET", f"/images/{image_id}").json()["status"] == "active"
 
 
-def test_one_server_is_frozen_and_another_is_not(made: Box, admin: Caller) -> None:
-    made.sandbox.fault("freeze image_snapshot of db1")
+def test_one_server_is_frozen_and_another_is_not(cloud_box: Box, admin: Caller) -> None:
+    cloud_box.sandbox.fault("freeze image_snapshot of db1")
     for name in ("db1", "web1"):
         admin.snapshot(admin.server_id(name), "x")
-    made.sandbox.advance("1h")
+    cloud_box.sandbox.advance("1h")
     assert task_state(admin, admin.server_id("db1")) == "image_snapshot"
     assert task_state(admin, admin.server_id("web1")) is None
 
 
 @pytest.mark.parametrize("state", ["", *STATES])
-def test_a_lost_image(made: Box, admin: Caller, state: str) -> None:
+def test_a_lost_image(cloud_box: Box, admin: Caller, state: str) -> None:
     server_id = admin.server_id()
-    made.sandbox.fault(f"lose-image {state} x1")
+    cloud_box.sandbox.fault(f"lose-image {state} x1")
     image_id = admin.snapshot(server_id, "x")
     seen = set()
     while found := task_state(admin, server_id):
         seen.add(found)
         assert admin.image("GET", f"/images/{image_id}").ok
-        made.sandbox.advance(1)
+        cloud_box.sandbox.advance(1)
     assert seen == {*STATES[: STATES.index(state or "image_uploading") + 1]}
     assert admin.image("GET", f"/images/{image_id}").status_code == 404
     path = f"/servers/{server_id}/os-instance-actions"
@@ -299,18 +296,18 @@ def test_a_lost_image(made: Box, admin: Caller, state: str) -> None:
     assert action["message"] == f"Image {image_id} could not be found."
     # The next one is as good as any.
     image_id = admin.snapshot(server_id, "x")
-    made.sandbox.advance("5m")
+    cloud_box.sandbox.advance("5m")
     assert admin.image("GET", f"/images/{image_id}").json()["status"] == "active"
 
 
 def test_the_request_that_began_a_failure_is_in_the_history(
-    made: Box, admin: Caller
+    cloud_box: Box, admin: Caller
 ) -> None:
-    made.sandbox.fault("lose-image")
+    cloud_box.sandbox.fault("lose-image")
     path = f"/servers/{admin.server_id()}"
     begun = admin.post(f"{path}/action", {"createImage": {"name": "x"}})
     request_id = begun.headers["x-openstack-request-id"]
-    made.sandbox.advance("5m")
+    cloud_box.sandbox.advance("5m")
     shown = admin.get(f"{path}/os-instance-actions/{request_id}", version="2.51")
     action = shown.json()["instanceAction"]
     assert action["request_id"] == request_id
@@ -319,19 +316,19 @@ def test_the_request_that_began_a_failure_is_in_the_history(
 
 
 def test_a_scheduled_image_that_is_lost_is_tried_again(
-    made: Box, admin: Caller
+    cloud_box: Box, admin: Caller
 ) -> None:
     server_id = admin.server_id()
     path = f"/servers/{server_id}/rax-si-image-schedule"
     admin.post(path, {"image_schedule": {"retention": 5}})
-    made.sandbox.fault("lose-image x2")
+    cloud_box.sandbox.fault("lose-image x2")
 
     def images() -> list[str]:
         listed = admin.image("GET", "/images").json()["images"]
         return [each["name"] for each in listed if each["name"].startswith("Daily-")]
 
     while not images():
-        made.sandbox.advance("30m")
+        cloud_box.sandbox.advance("30m")
     history = admin.get(f"/servers/{server_id}/os-instance-actions").json()
     tries = sorted(
         datetime.fromisoformat(action["start_time"])
@@ -343,16 +340,18 @@ def test_a_scheduled_image_that_is_lost_is_tried_again(
         round((later - sooner).total_seconds()) for sooner, later in pairwise(tries)
     ]
     assert waits == [3720, 3720]
-    made.sandbox.advance("1d")
+    cloud_box.sandbox.advance("1d")
     assert len(images()) == 2
 
 
-def test_clearing_spares_an_image_that_was_to_be_lost(made: Box, admin: Caller) -> None:
-    made.sandbox.fault("lose-image")
+def test_clearing_spares_an_image_that_was_to_be_lost(
+    cloud_box: Box, admin: Caller
+) -> None:
+    cloud_box.sandbox.fault("lose-image")
     image_id = admin.snapshot(admin.server_id(), "x")
-    made.sandbox.advance(60)
-    made.sandbox.clear_faults()
-    made.sandbox.advance(100)
+    cloud_box.sandbox.advance(60)
+    cloud_box.sandbox.clear_faults()
+    cloud_box.sandbox.advance(100)
     assert admin.image("GET", f"/images/{image_id}").json()["status"] == "active"
 
 
@@ -373,16 +372,16 @@ def test_what_is_frozen_stays_so_in_the_state_file(tmp_path: Path) -> None:
 # -- how they are given
 
 
-def test_none_is_added_where_one_is_bad(made: Box) -> None:
+def test_none_is_added_where_one_is_bad(cloud_box: Box) -> None:
     with pytest.raises(ValueError, match="'oops' is no fault"):
-        made.sandbox.fault("500", "oops")
-    assert made.sandbox.faults() == []
+        cloud_box.sandbox.fault("500", "oops")
+    assert cloud_box.sandbox.faults() == []
     with pytest.raises(ValueError, match="'oops' is no fault"):
         Sandbox(faults=["oops"])
 
 
-def test_over_http(made: Box) -> None:
-    url = f"{made.sandbox.url}/sandbox/faults"
+def test_over_http(cloud_box: Box) -> None:
+    url = f"{cloud_box.sandbox.url}/sandbox/faults"
     texts = ["GET /x 500 x1", "drop after 9"]
     listed = [{"fault": text, "happened": 0} for text in texts]
     answer = requests.post(url, json={"faults": texts}, timeout=9)

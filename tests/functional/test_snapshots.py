@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ import pytest
 from novaclient.api_versions import APIVersion
 
 from rax_scheduled_images_ext.images import MARKER_KEY, MARKER_VALUE
-from rax_scheduled_images_ext.interrupts import SIGNALS
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.environment import client_environment
 from rax_scheduled_images_ext.sandbox.models import Image, ImageQuery, ServerQuery
@@ -68,17 +67,6 @@ def quick(cloud: Sandbox) -> Iterator[Sandbox]:
     """The test's cloud, in which a snapshot is over after ten looks at it."""
     with following(cloud):
         yield cloud
-
-
-@pytest.fixture(autouse=True)
-def heeded_signals() -> Iterator[None]:
-    """Have no signal ignored, as SIGINT is in what a shell runs in the background."""
-    with ExitStack() as restored:
-        for signum in SIGNALS:
-            if signal.getsignal(signum) == signal.SIG_IGN:
-                signal.signal(signum, signal.SIG_DFL)
-                restored.callback(signal.signal, signum, signal.SIG_IGN)
-        yield
 
 
 class Log:

@@ -27,9 +27,7 @@ from rax_scheduled_images_ext.quiesce import Snapshot, quiesced_snapshot
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.environment import client_environment
 
-from .test_snapshots import following, heeded_signals, images, task_state
-
-__all__ = ["heeded_signals"]
+from .test_snapshots import following, images, task_state
 
 MYSERVER = "24ade2fe-60d9-4d3e-a02c-c9a6a1b588a6"
 QUICK = Limits(interval=0.1, slow_interval=0.1)

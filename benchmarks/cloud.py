@@ -68,7 +68,7 @@ def token(session: requests.Session, variables: Mapping[str, str]) -> str:
         "password": variables["OS_PASSWORD"],
         "domain": {"name": variables["OS_USER_DOMAIN_NAME"]},
     }
-    project = {
+    project: Any = {
         "name": variables["OS_PROJECT_NAME"],
         "domain": {"name": variables["OS_PROJECT_DOMAIN_NAME"]},
     }

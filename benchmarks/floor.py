@@ -64,7 +64,7 @@ def _token(session: requests.Session) -> str:
         "password": known["OS_PASSWORD"],
         "domain": {"name": known["OS_USER_DOMAIN_NAME"]},
     }
-    project = {
+    project: Any = {
         "name": known["OS_PROJECT_NAME"],
         "domain": {"name": known["OS_PROJECT_DOMAIN_NAME"]},
     }

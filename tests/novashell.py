@@ -39,7 +39,7 @@ def found(find: Callable[[], Any]) -> list[Any]:
     return list(find())
 
 
-FINDING = {
+FINDING: dict[str, Any] = {
     name: functools.partial(found, getattr(client, name))
     for name in ("_discover_via_python_path", "_discover_via_entry_points")
 }

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..images import MARKER_KEY
 from .environment import client_environment
@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from . import Sandbox
 
 # The cloud it needs: 2026-01-01T00:00:00Z, until the tour itself moves the time.
-SETTINGS = {"like": "openstack", "start": 1767225600.0, "speed": 0.0, "seed": 1}
+SETTINGS: dict[str, Any] = {
+    "like": "openstack",
+    "start": 1767225600.0,
+    "speed": 0.0,
+    "seed": 1,
+}
 
 # What releases of novaclient put in front of whatever they say: that nova, or in
 # release 7 that an image command, is on its way out.

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
+from rax_scheduled_images_ext.images import MARKER_KEY, MARKER_VALUE
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.models import ServerQuery
 
 MYSERVER = "24ade2fe-60d9-4d3e-a02c-c9a6a1b588a6"
 NOBODY = "00000000-dead-4bad-8bad-000000000000"
+
+# What makes an image one of the service's.
+MARKED: dict[str, Any] = {MARKER_KEY: MARKER_VALUE}
 
 
 def boot(cloud: Sandbox, name: str, server_id: str | None = None) -> str:

@@ -78,7 +78,7 @@ class Caller:
     def server_id(self, name: str = "myserver") -> str:
         """Return the id of the server of this name."""
         servers = self.get("/servers").json()["servers"]
-        return next(s["id"] for s in servers if s["name"] == name)
+        return next(str(s["id"]) for s in servers if s["name"] == name)
 
     def base_image(self) -> str:
         """Return the id of the image that the first servers were booted from."""

@@ -100,8 +100,9 @@ def test_v3_scopes(v3: Box) -> None:
         {"name": "demo", "domain": {"id": "elsewhere"}},
     ):
         assert login(v3, scope={"project": scope}).status_code == 401
-    for scope in ("unscoped", {"unscoped": {}}, None):
-        unscoped = login(v3, scope=scope)
+    wanted: Any
+    for wanted in ("unscoped", {"unscoped": {}}, None):
+        unscoped = login(v3, scope=wanted)
         assert {"project", "roles", "catalog"}.isdisjoint(unscoped.json()["token"])
     headers = {"X-Auth-Token": unscoped.headers["X-Subject-Token"]}
     assert v3.admin.get("/servers", headers=headers).status_code == 401

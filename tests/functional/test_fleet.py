@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from rax_scheduled_images_ext.images import MARKER_KEY, MARKER_VALUE
 from rax_scheduled_images_ext.sandbox import Sandbox
+from rax_scheduled_images_ext.sandbox.directory import Face
 
 from ..novashell import Nova
-from .fleet import MYSERVER, add_image, boot, id_of, sent
+from .fleet import MARKED, MYSERVER, add_image, boot, id_of, sent
 from .misbehaving import Misbehaving, json_answer, page
 
 SNAPSHOTS = "GET /images?limit=1000&image_type=snapshot 200"
@@ -30,7 +30,7 @@ NOT_OFFERED = (
 
 @pytest.fixture
 def cloud(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    like = getattr(request, "param", "openstack")
+    like: Face = getattr(request, "param", "openstack")
     with Sandbox(like=like, speed=0, start=START) as sandbox:
         yield sandbox
 
@@ -168,9 +168,9 @@ def test_more_than_one_may_go_next(nova: Any, cloud: Sandbox) -> None:
 
 
 def image_lines(nova: Any) -> list[str]:
-    return nova.ok(
-        "scheduled-images-image-list", "myserver", "--format", "csv"
-    ).splitlines()[1:]
+    argv = ("scheduled-images-image-list", "myserver", "--format", "csv")
+    lines: list[str] = nova.ok(*argv).splitlines()
+    return lines[1:]
 
 
 @pytest.mark.parametrize(
@@ -524,13 +524,13 @@ def test_a_manual_snapshot_is_kept_for_good_and_no_sign_of_life(
     cloud.advance("3d")
     hold(cloud, "myserver")
     cloud.advance("3d")
-    own = {"instance_uuid": MYSERVER, "image_type": "snapshot"}
+    own: dict[str, Any] = {"instance_uuid": MYSERVER, "image_type": "snapshot"}
     add_image(cloud, "before the upgrade", **own)
     add_image(cloud, "of another", **{**own, "instance_uuid": "somebody else"})
     row = listed(nova)["myserver"]
     assert (row["counted"], row["kept"], row["state"]) == (3, 1, "late")
     # One that inherited the marker counts, as it does for the service.
-    add_image(cloud, "mine", **own, **{MARKER_KEY: MARKER_VALUE})
+    add_image(cloud, "mine", **own, **MARKED)
     row = listed(nova)["myserver"]
     assert (row["counted"], row["state"]) == (4, "ok")
 

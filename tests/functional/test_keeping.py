@@ -21,6 +21,7 @@ from rax_scheduled_images_ext.fates import PROTECTED_KEY
 from rax_scheduled_images_ext.images import MARKER_KEY, MARKER_VALUE, ServerImage
 from rax_scheduled_images_ext.retention import judge, surplus
 from rax_scheduled_images_ext.sandbox import Sandbox
+from rax_scheduled_images_ext.sandbox.directory import Face
 from rax_scheduled_images_ext.sandbox.environment import client_environment
 from rax_scheduled_images_ext.sandbox.fixture import Requests
 from rax_scheduled_images_ext.sandbox.models import ImageQuery
@@ -28,7 +29,7 @@ from rax_scheduled_images_ext.sandbox.service import as_server_image
 from rax_scheduled_images_ext.sandbox.tour import SETTINGS
 
 from .console import replay
-from .fleet import MYSERVER, NOBODY, add_image, id_of, sent
+from .fleet import MARKED, MYSERVER, NOBODY, add_image, id_of, sent
 from .misbehaving import Misbehaving, json_answer, page
 
 Run = Callable[..., Any]
@@ -39,7 +40,7 @@ one_face = pytest.mark.parametrize("cloud", ["openstack"], indirect=True)
 @pytest.fixture(params=["openstack", "compute's proxy"])
 def cloud(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     """OpenStack's face, and Rackspace's with a catalog without an image service."""
-    like = "openstack" if request.param == "openstack" else "rackspace"
+    like: Face = "openstack" if request.param == "openstack" else "rackspace"
     with Sandbox(like=like, speed=0, start=1767225600.0) as sandbox:
         yield sandbox
 
@@ -277,7 +278,7 @@ class TestImageList:
             cloud,
             "Daily-myserver-1767225600",
             instance_uuid=MYSERVER,
-            **{MARKER_KEY: MARKER_VALUE},
+            **MARKED,
         )
         (row,) = data(
             run("scheduled-images-image-list", "myserver", "--format", "json")
@@ -297,8 +298,8 @@ class TestImageList:
                 " extension rax-si-image-schedule (HTTP 404)\n",
             )
         line = "Nothing is to go.\n"
-        argv = ("scheduled-images-prune", "--yes", "--keep", "1", "myserver")
-        assert out(run(*argv), err=line) == ""
+        result = run("scheduled-images-prune", "--yes", "--keep", "1", "myserver")
+        assert out(result, err=line) == ""
 
 
 def boot_clone(cloud: Sandbox, image_id: str) -> None:
@@ -826,14 +827,14 @@ def killed_at(cloud: Sandbox, number: int, *argv: str) -> None:
     nova = Path(sys.executable).with_name("nova")
 
     class Killing(Requests):
+        answered = 0
+
         def append(self, seen: Any) -> None:
             super().append(seen)
             if re.search(r"/images/[0-9a-f-]{36}$", seen.path):
-                self.count += 1
-                if self.count == number:
+                self.answered += 1
+                if self.answered == number:
                     process.kill()
-
-        count = 0
 
     with mock.patch.object(cloud, "requests", Killing()):
         process = subprocess.Popen(

@@ -20,6 +20,7 @@ import pytest
 
 from rax_scheduled_images_ext.concurrency import WORKERS
 from rax_scheduled_images_ext.sandbox import Sandbox
+from rax_scheduled_images_ext.sandbox.directory import Face
 from rax_scheduled_images_ext.sandbox.environment import client_environment
 
 from ..novashell import DEPRECATION, Nova
@@ -37,7 +38,7 @@ BUSY = json_answer("429 Too Many Requests", '{"overLimit": {}}', Retry_After="1"
 
 @pytest.fixture
 def cloud(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    like = getattr(request, "param", "openstack")
+    like: Face = getattr(request, "param", "openstack")
     with Sandbox(like=like, speed=0, start=START) as sandbox:
         yield sandbox
 
@@ -287,7 +288,7 @@ def test_many_at_a_time_over_few_connections_and_one_token(nova: Any) -> None:
             most = max(most, len(opened._open))
             seen(request)
 
-        cloud.requests.append = count  # type: ignore[method-assign]
+        cloud.requests.append = count  # type: ignore[method-assign, assignment]
         nova.ok("scheduled-images-enable", "--all", "3", cloud=cloud)
         tokens = [
             path for method, path, _ in cloud.requests if path.endswith("/tokens")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib.metadata import version
 from typing import Any
@@ -17,11 +17,11 @@ from novaclient.api_versions import APIVersion
 
 import rax_scheduled_images_ext
 from rax_scheduled_images_ext import errors
-from rax_scheduled_images_ext.images import MARKER_KEY, MARKER_VALUE, image_store
+from rax_scheduled_images_ext.images import image_store
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.schedules import ImageSchedule, ScheduledImagesManager
 
-from .fleet import MYSERVER, NOBODY, add_image, boot, id_of
+from .fleet import MARKED, MYSERVER, NOBODY, add_image, boot, id_of
 from .misbehaving import Misbehaving, json_answer
 
 OLD = "rax_scheduled_images_python_novaclient_ext"
@@ -219,10 +219,9 @@ def store(request: pytest.FixtureRequest, cloud: Sandbox, front: Misbehaving) ->
 
 def test_images_are_filtered(store: Any, cloud: Sandbox) -> None:
     other = boot(cloud, "other")
-    marker = {MARKER_KEY: MARKER_VALUE}
-    scheduled = add_image(cloud, "a", instance_uuid=MYSERVER, **marker)
+    scheduled = add_image(cloud, "a", instance_uuid=MYSERVER, **MARKED)
     by_hand = add_image(cloud, "b", instance_uuid=MYSERVER)
-    foreign = add_image(cloud, "a", instance_uuid=other, **marker)
+    foreign = add_image(cloud, "a", instance_uuid=other, **MARKED)
 
     def ids(**filters: Any) -> set[str]:
         return {image.id for image in store.list(**filters)}
@@ -257,22 +256,24 @@ def test_an_image_has_one_shape(store: Any, nova: Any, cloud: Sandbox) -> None:
 def test_what_is_no_metadata_is_not_sent(store: Any, cloud: Sandbox, key: str) -> None:
     image = store.get(add_image(cloud, "mine"))
     cloud.requests.clear()
-    for call in (
+    calls: tuple[Callable[[], Any], ...] = (
         lambda: store.set_metadata(image, {"fine": "1", key: "1"}),
         lambda: store.delete_metadata(image, ["fine", key]),
-    ):
+    )
+    for call in calls:
         with pytest.raises(errors.InvalidValue):
             call()
     assert list(cloud.requests) == []
 
 
 def test_no_such_image(store: Any) -> None:
-    for call in (
+    calls: tuple[Callable[[], Any], ...] = (
         lambda: store.get(NOBODY),
         lambda: store.set_metadata(NOBODY, {"a": "1"}),
         lambda: store.delete_metadata(NOBODY, ["a"]),
         lambda: store.delete(NOBODY),
-    ):
+    )
+    for call in calls:
         with pytest.raises(errors.NoSuchImage) as told:
             call()
         assert told.value.image_id == NOBODY

@@ -180,7 +180,7 @@ def log_in(url: str) -> Ask:
             "domain": {"id": "default"},
         }
     }
-    login = {"methods": ["password"], "password": password}
+    login: Any = {"methods": ["password"], "password": password}
     answer = requests.post(
         f"{url}/identity/v3/auth/tokens",
         json={"auth": {"identity": login, "scope": scope}},

@@ -43,8 +43,8 @@ def front(cloud: Sandbox) -> Iterator[Misbehaving]:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait one second only for what should be done already."""
-    limits = (*Limits.__init__.__defaults__[:-1], 1)
-    monkeypatch.setattr(Limits.__init__, "__defaults__", limits)
+    defaults: Any = Limits.__init__.__defaults__
+    monkeypatch.setattr(Limits.__init__, "__defaults__", (*defaults[:-1], 1))
 
 
 def requests(front: Misbehaving, expression: str) -> int:

@@ -1,6 +1,9 @@
 """The sandbox's cloud over virtual time, without HTTP."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -12,29 +15,35 @@ from rax_scheduled_images_ext.sandbox.clock import Clock
 from rax_scheduled_images_ext.sandbox.cloud import Cloud, Timings
 from rax_scheduled_images_ext.sandbox.models import (
     Conflict,
+    Image,
     ImageQuery,
     NoSchedule,
     NotFound,
+    Schedule,
+    Server,
     ServerQuery,
     Unusable,
 )
+from rax_scheduled_images_ext.sandbox.region import Region
 from rax_scheduled_images_ext.sandbox.seeds import MYSERVER, seed_cloud
 from rax_scheduled_images_ext.sandbox.store import Store
 
 MONDAY = datetime(2026, 1, 5, 12, tzinfo=timezone.utc).timestamp()
 HOUR, DAY = 3600, 86400
 
-_opened = []
+_opened: list[Cloud] = []
 
 
 @pytest.fixture(autouse=True)
-def _close_all():
+def _close_all() -> Iterator[None]:
     yield
     while _opened:
         _opened.pop().store.close()
 
 
-def new_cloud(path=None, *, start=MONDAY, seed=1, **seeds):
+def new_cloud(
+    path: str | None = None, *, start: float = MONDAY, seed: int = 1, **seeds: int
+) -> Cloud:
     cloud = Cloud(Store(path), Clock(start=start, speed=0), seed=seed)
     _opened.append(cloud)
     seed_cloud(cloud, project_id="demo", user_id="admin", **seeds)
@@ -42,39 +51,39 @@ def new_cloud(path=None, *, start=MONDAY, seed=1, **seeds):
 
 
 @pytest.fixture
-def cloud():
+def cloud() -> Cloud:
     return new_cloud()
 
 
 @pytest.fixture
-def region(cloud):
+def region(cloud: Cloud) -> Region:
     return cloud.region("RegionOne")
 
 
-def enable(cloud, retention, day=None):
+def enable(cloud: Cloud, retention: int, day: str | None = None) -> Schedule:
     with cloud.transaction():
         return cloud.region("RegionOne").set_schedule(MYSERVER, retention, day)
 
 
-def images(cloud, *, deleted=False):
+def images(cloud: Cloud, *, deleted: bool = False) -> list[Image]:
     """The server's images, newest first."""
     query = ImageQuery(properties={"instance_uuid": MYSERVER}, deleted=deleted)
     with cloud.transaction():
         return cloud.region("RegionOne").images(query)
 
 
-def unmark(cloud, image):
+def unmark(cloud: Cloud, image: Image) -> None:
     kept = {k: v for k, v in image.properties.items() if k != MARKER_KEY}
     with cloud.transaction():
         cloud.region("RegionOne").update_image(image.id, properties=kept)
 
 
-def task_state(cloud):
+def task_state(cloud: Cloud) -> str | None:
     with cloud.transaction():
         return cloud.region("RegionOne").server(MYSERVER).task_state
 
 
-def test_ten_days_leave_the_seven_newest_images(cloud):
+def test_ten_days_leave_the_seven_newest_images(cloud: Cloud) -> None:
     enable(cloud, 7)
     cloud.advance(10 * DAY)
     kept, gone = images(cloud), images(cloud, deleted=True)
@@ -88,7 +97,7 @@ def test_ten_days_leave_the_seven_newest_images(cloud):
         assert image.properties["instance_uuid"] == MYSERVER
 
 
-def test_an_unmarked_image_is_kept_for_good_and_not_counted(cloud):
+def test_an_unmarked_image_is_kept_for_good_and_not_counted(cloud: Cloud) -> None:
     enable(cloud, 7)
     cloud.advance(3 * DAY)
     mine = images(cloud)[0]
@@ -99,7 +108,9 @@ def test_an_unmarked_image_is_kept_for_good_and_not_counted(cloud):
     assert len(left) == 8
 
 
-def test_a_lower_retention_waits_for_the_next_active_image(cloud, region):
+def test_a_lower_retention_waits_for_the_next_active_image(
+    cloud: Cloud, region: Region
+) -> None:
     enable(cloud, 7)
     cloud.advance(10 * DAY)
     due = enable(cloud, 2).next_run
@@ -109,7 +120,7 @@ def test_a_lower_retention_waits_for_the_next_active_image(cloud, region):
     assert [i.status for i in images(cloud)] == ["active"] * 2
 
 
-def test_a_weekly_schedule_keeps_to_its_utc_day(cloud):
+def test_a_weekly_schedule_keeps_to_its_utc_day(cloud: Cloud) -> None:
     enable(cloud, 4, "SATURDAY")
     cloud.advance(6 * 7 * DAY)
     left = images(cloud)
@@ -120,7 +131,9 @@ def test_a_weekly_schedule_keeps_to_its_utc_day(cloud):
 
 
 @pytest.mark.parametrize("trouble", ["snapshot", "held", "error"])
-def test_a_server_that_cannot_be_imaged_is_tried_three_times(cloud, region, trouble):
+def test_a_server_that_cannot_be_imaged_is_tried_three_times(
+    cloud: Cloud, region: Region, trouble: str
+) -> None:
     cloud.timings = Timings(upload=4 * HOUR if trouble == "snapshot" else 75)
     due = enable(cloud, 7).next_run
     cloud.advance(due - MONDAY - 60)
@@ -140,7 +153,9 @@ def test_a_server_that_cannot_be_imaged_is_tried_three_times(cloud, region, trou
     assert schedule.retention == 7
 
 
-def test_a_retry_makes_the_image_as_soon_as_it_can(cloud, region):
+def test_a_retry_makes_the_image_as_soon_as_it_can(
+    cloud: Cloud, region: Region
+) -> None:
     due = enable(cloud, 7).next_run
     with cloud.transaction():
         region.hold(MYSERVER, True)
@@ -151,7 +166,7 @@ def test_a_retry_makes_the_image_as_soon_as_it_can(cloud, region):
     assert [i.created for i in images(cloud)] == [due + HOUR]
 
 
-def test_disable_keeps_the_images(cloud, region):
+def test_disable_keeps_the_images(cloud: Cloud, region: Region) -> None:
     enable(cloud, 7)
     cloud.advance(3 * DAY)
     with cloud.transaction():
@@ -162,7 +177,9 @@ def test_disable_keeps_the_images(cloud, region):
         region.schedule(MYSERVER)
 
 
-def test_deleting_the_server_ends_schedule_and_snapshot_but_keeps_images(cloud, region):
+def test_deleting_the_server_ends_schedule_and_snapshot_but_keeps_images(
+    cloud: Cloud, region: Region
+) -> None:
     enable(cloud, 7)
     cloud.advance(2 * DAY)
     with cloud.transaction():
@@ -178,12 +195,14 @@ def test_deleting_the_server_ends_schedule_and_snapshot_but_keeps_images(cloud, 
             region.schedule(MYSERVER)
 
 
-def test_a_snapshot_passes_through_its_task_states(cloud, region):
+def test_a_snapshot_passes_through_its_task_states(
+    cloud: Cloud, region: Region
+) -> None:
     with cloud.transaction():
         image = region.create_image(MYSERVER, "mine", {"why": "test"}, user_id="admin")
         with pytest.raises(Conflict, match="task_state image_snapshot_pending"):
             region.create_image(MYSERVER, "second", {}, user_id="admin")
-    seen = []
+    seen: list[tuple[str | None, str]] = []
     for _ in range(130):
         state = (task_state(cloud), images(cloud)[0].status)
         if not seen or seen[-1] != state:
@@ -201,7 +220,9 @@ def test_a_snapshot_passes_through_its_task_states(cloud, region):
     assert images(cloud)[0].properties["why"] == "test"
 
 
-def test_a_marker_is_inherited_from_the_base_image(cloud, region):
+def test_a_marker_is_inherited_from_the_base_image(
+    cloud: Cloud, region: Region
+) -> None:
     enable(cloud, 7)
     cloud.advance(DAY)
     with cloud.transaction():
@@ -219,7 +240,7 @@ def test_a_marker_is_inherited_from_the_base_image(cloud, region):
     assert image.properties["instance_uuid"] == child.id
 
 
-def test_backups_rotate(cloud, region):
+def test_backups_rotate(cloud: Cloud, region: Region) -> None:
     for number in range(4):
         with cloud.transaction():
             region.create_backup(
@@ -230,7 +251,7 @@ def test_backups_rotate(cloud, region):
     assert [i.name for i in images(cloud)] == ["b3", "b2"]
 
 
-def test_long_names_are_cut_in_the_middle(cloud, region):
+def test_long_names_are_cut_in_the_middle(cloud: Cloud, region: Region) -> None:
     with cloud.transaction():
         region.update_server(MYSERVER, name="é" * 255)
     enable(cloud, 1, "MONDAY")
@@ -240,8 +261,8 @@ def test_long_names_are_cut_in_the_middle(cloud, region):
     assert name == f"Weekly-{'é' * 237}-{int(images(cloud)[0].created)}"
 
 
-def test_same_seed_and_same_calls_give_the_same_cloud():
-    def history(seed):
+def test_same_seed_and_same_calls_give_the_same_cloud() -> None:
+    def history(seed: int) -> tuple[list[Image], list[Image]]:
         cloud = new_cloud(seed=seed, servers=3, images_per_server=2)
         enable(cloud, 2)
         cloud.advance(5 * DAY)
@@ -251,7 +272,7 @@ def test_same_seed_and_same_calls_give_the_same_cloud():
     assert history(1) != history(2)
 
 
-def test_a_fleet_is_seeded_with_its_images():
+def test_a_fleet_is_seeded_with_its_images() -> None:
     cloud = new_cloud(servers=5, images_per_server=3)
     with cloud.transaction():
         region = cloud.region("RegionOne")
@@ -267,22 +288,22 @@ def test_a_fleet_is_seeded_with_its_images():
 
 
 @pytest.mark.parametrize("sort", [(("name", "asc"), ("id", "desc")), None])
-def test_pages_join_up_without_gaps(sort):
+def test_pages_join_up_without_gaps(sort: tuple[tuple[str, str], ...] | None) -> None:
     cloud = new_cloud(servers=10, images_per_server=1)
-    query = {"limit": 3} | ({"sort": sort} if sort else {})
+    every = ServerQuery(sort=sort) if sort else ServerQuery()
     with cloud.transaction():
         region = cloud.region("RegionOne")
-        whole = region.servers(ServerQuery(**query | {"limit": None}))
-        seen = []
+        whole = region.servers(every)
+        seen: list[Server] = []
         while page := region.servers(
-            ServerQuery(**query, marker=seen[-1].id if seen else None)
+            replace(every, limit=3, marker=seen[-1].id if seen else None)
         ):
             seen += page
     assert seen == whole
     assert len(seen) == 14
 
 
-def test_a_store_goes_on_where_it_was(tmp_path):
+def test_a_store_goes_on_where_it_was(tmp_path: Path) -> None:
     path = str(tmp_path / "cloud")
     first = new_cloud(path)
     enable(first, 3)
@@ -297,7 +318,7 @@ def test_a_store_goes_on_where_it_was(tmp_path):
     assert images(second)[0].created > before[0].created
 
 
-def test_a_store_is_for_one_process_and_for_this_program(tmp_path):
+def test_a_store_is_for_one_process_and_for_this_program(tmp_path: Path) -> None:
     path = str(tmp_path / "cloud")
     first = new_cloud(path)
     with pytest.raises(Unusable, match="locked"):
@@ -309,8 +330,8 @@ def test_a_store_is_for_one_process_and_for_this_program(tmp_path):
         Store(str(text))
 
 
-def test_a_failed_request_leaves_nothing_behind(cloud, region):
-    def fail():
+def test_a_failed_request_leaves_nothing_behind(cloud: Cloud, region: Region) -> None:
+    def fail() -> None:
         with cloud.transaction():
             region.delete_server(MYSERVER)
             raise RuntimeError
@@ -323,10 +344,10 @@ def test_a_failed_request_leaves_nothing_behind(cloud, region):
 
 @settings(max_examples=25)
 @given(st.lists(st.floats(0, 2 * DAY), max_size=8))
-def test_steps_of_time_do_not_matter(steps):
+def test_steps_of_time_do_not_matter(steps: list[float]) -> None:
     """However the time passed, what happened in it is the same."""
 
-    def history(parts):
+    def history(parts: list[float]) -> list[tuple[str, float]]:
         cloud = new_cloud()
         enable(cloud, 2)
         for part in parts:
@@ -343,7 +364,9 @@ def test_steps_of_time_do_not_matter(steps):
     st.integers(0, 1439).map(lambda minute: minute * 60),
     st.sampled_from([None, *timetable.DAYS]),
 )
-def test_the_next_run_is_the_first_on_its_day(now, second, day):
+def test_the_next_run_is_the_first_on_its_day(
+    now: float, second: int, day: str | None
+) -> None:
     due = timetable.next_run(now, second, day)
     period = DAY if day is None else 7 * DAY
     assert now < due <= now + period
@@ -353,7 +376,7 @@ def test_the_next_run_is_the_first_on_its_day(now, second, day):
     assert day in (None, moment.strftime("%A").upper())
 
 
-def test_a_clock_never_goes_back():
+def test_a_clock_never_goes_back() -> None:
     wall = [100.0]
     clock = Clock(start=1000, speed=2, wall=lambda: wall[0])
     wall[0] = 110

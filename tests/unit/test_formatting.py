@@ -16,7 +16,7 @@ class Thing:
     count: int | None
 
 
-COLUMNS = (
+COLUMNS: tuple[Column[Thing], ...] = (
     attribute("name", "Name"),
     Column("count", "How many", lambda thing: thing.count),
 )
@@ -87,6 +87,8 @@ def test_a_plain_row_stays_one_line_of_as_many_values_as_columns() -> None:
 
 
 def test_a_columns_human_form_is_for_the_table_alone() -> None:
-    columns = (Column("count", "Count", lambda thing: thing.count, "{} images".format),)
-    assert "| 7 images |" in FORMATS["table"](columns, THINGS[:1])
-    assert FORMATS["value"](columns, THINGS[:1]) == "7"
+    count: Column[Thing] = Column(
+        "count", "Count", lambda thing: thing.count, "{} images".format
+    )
+    assert "| 7 images |" in FORMATS["table"]([count], THINGS[:1])
+    assert FORMATS["value"]([count], THINGS[:1]) == "7"

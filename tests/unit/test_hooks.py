@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -147,15 +147,16 @@ def test_a_signal_ends_a_wait_and_interrupts_nothing_else(signum: int) -> None:
 
 
 def test_a_signal_ends_a_long_wait_at_once() -> None:
-    for wait in (
-        lambda: interrupts.sleep(20),
-        lambda: interrupts.call(lambda: time.sleep(3), 20),
-    ):
+    waits: tuple[Callable[[Interrupts], object], ...] = (
+        lambda interrupts: interrupts.sleep(20),
+        lambda interrupts: interrupts.call(lambda: time.sleep(3), 20),
+    )
+    for wait in waits:
         with Interrupts() as interrupts:
             begun = time.monotonic()
             soon(signal.SIGINT)
             with pytest.raises(Interrupted):
-                wait()
+                wait(interrupts)
             assert time.monotonic() - begun < 2
 
 

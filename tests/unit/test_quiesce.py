@@ -145,7 +145,8 @@ class Calls:
         self.outside.done.append("create")
         if isinstance(self.outside.create, BaseException):
             raise self.outside.create
-        return self.outside.create
+        begun: Begun = self.outside.create
+        return begun
 
     def failure(self, *_arguments: Any) -> str | None:
         return "the disk is full"

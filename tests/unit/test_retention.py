@@ -1,19 +1,28 @@
 """The laws of retention."""
 
 from datetime import datetime, timedelta, timezone
+from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rax_scheduled_images_ext.images import MARKER_KEY, MARKER_VALUE, ServerImage
-from rax_scheduled_images_ext.retention import Reason, judge, surplus
+from rax_scheduled_images_ext.retention import Reason, Verdict, judge, surplus
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 MARKED = {MARKER_KEY: MARKER_VALUE}
 
 
-def image(number, *, status="ACTIVE", server="mine", metadata=None, days=None):
+def image(
+    number: int,
+    *,
+    status: str = "ACTIVE",
+    server: str | None = "mine",
+    metadata: dict[str, str] | None = None,
+    days: int | None = None,
+) -> ServerImage:
     return ServerImage(
         id=f"image-{number:03d}",
         name=f"Daily-web-{number}",
@@ -25,7 +34,7 @@ def image(number, *, status="ACTIVE", server="mine", metadata=None, days=None):
 
 
 @st.composite
-def image_sets(draw):
+def image_sets(draw: st.DrawFn) -> list[ServerImage]:
     count = draw(st.integers(0, 25))
     return [
         image(
@@ -48,7 +57,9 @@ retentions = st.integers(1, 12)
 
 
 @given(image_sets(), retentions)
-def test_the_newest_n_stay_and_only_counted_images_go(images, retention):
+def test_the_newest_n_stay_and_only_counted_images_go(
+    images: list[ServerImage], retention: int
+) -> None:
     verdicts = judge(images, "mine", retention)
     counted = [v for v in verdicts if v.counted]
     gone = {v.image.id for v in verdicts if v.goes}
@@ -60,30 +71,41 @@ def test_the_newest_n_stay_and_only_counted_images_go(images, retention):
             assert verdict.image.status == "ACTIVE"
 
 
+def created(verdict: Verdict) -> datetime:
+    assert verdict.image.created
+    return verdict.image.created
+
+
 @given(image_sets(), retentions)
-def test_what_goes_is_older_than_all_that_stays(images, retention):
+def test_what_goes_is_older_than_all_that_stays(
+    images: list[ServerImage], retention: int
+) -> None:
     verdicts = [v for v in judge(images, "mine", retention) if v.counted]
-    stays = [v.image.created for v in verdicts if not v.goes]
-    goes = [v.image.created for v in verdicts if v.goes]
+    stays = [created(v) for v in verdicts if not v.goes]
+    goes = [created(v) for v in verdicts if v.goes]
     assert not goes or not stays or max(goes) <= min(stays)
 
 
 @given(image_sets(), retentions, st.randoms(use_true_random=False))
-def test_the_order_of_the_input_is_irrelevant(images, retention, chance):
+def test_the_order_of_the_input_is_irrelevant(
+    images: list[ServerImage], retention: int, chance: Random
+) -> None:
     shuffled = list(images)
     chance.shuffle(shuffled)
     assert judge(shuffled, "mine", retention) == judge(images, "mine", retention)
 
 
 @given(image_sets(), retentions)
-def test_applying_it_twice_is_applying_it_once(images, retention):
+def test_applying_it_twice_is_applying_it_once(
+    images: list[ServerImage], retention: int
+) -> None:
     gone = surplus(images, "mine", retention)
     left = [i for i in images if i not in gone]
     assert surplus(left, "mine", retention) == []
 
 
 @given(image_sets(), retentions)
-def test_a_forecast_comes_true(images, retention):
+def test_a_forecast_comes_true(images: list[ServerImage], retention: int) -> None:
     """An image goes when as many scheduled images were made as its verdict says."""
     forecast = {
         v.image.id: v.runs_left for v in judge(images, "mine", retention) if v.counted
@@ -98,7 +120,7 @@ def test_a_forecast_comes_true(images, retention):
 
 
 @given(image_sets())
-def test_without_a_schedule_nothing_goes(images):
+def test_without_a_schedule_nothing_goes(images: list[ServerImage]) -> None:
     assert surplus(images, "mine", None) == []
     assert all(v.runs_left is None for v in judge(images, "mine", None))
 
@@ -115,11 +137,11 @@ def test_without_a_schedule_nothing_goes(images):
         ({"server": None}, Reason.FOREIGN),
     ],
 )
-def test_each_reason(changes, reason):
+def test_each_reason(changes: dict[str, Any], reason: Reason) -> None:
     assert [v.reason for v in judge([image(1, **changes)], "mine", 1)] == [reason]
 
 
-def test_an_image_without_a_date_is_neither_counted_nor_culled():
+def test_an_image_without_a_date_is_neither_counted_nor_culled() -> None:
     undated = ServerImage(
         id="x", name="x", status="ACTIVE", server_id="mine", metadata=MARKED
     )
@@ -131,7 +153,7 @@ def test_an_image_without_a_date_is_neither_counted_nor_culled():
     ]
 
 
-def test_the_newest_first_with_places_and_what_is_left():
+def test_the_newest_first_with_places_and_what_is_left() -> None:
     verdicts = judge([image(n) for n in range(4)], "mine", 3)
     assert [(v.rank, v.runs_left, v.goes) for v in verdicts] == [
         (1, 3, False),
@@ -142,6 +164,6 @@ def test_the_newest_first_with_places_and_what_is_left():
 
 
 @pytest.mark.parametrize("retention", [0, -1])
-def test_a_retention_that_keeps_nothing_is_refused(retention):
+def test_a_retention_that_keeps_nothing_is_refused(retention: int) -> None:
     with pytest.raises(ValueError, match=f"retention {retention} would keep nothing"):
         judge([image(1)], "mine", retention)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
@@ -47,7 +48,7 @@ def test_each_state_says_what_it_means_for_the_disk_and_for_another_snapshot(
     assert state.meaning
 
 
-def seen(words: list[str | None], safe_from: str = COPIED) -> Progress:
+def seen(words: Sequence[str | None], safe_from: str = COPIED) -> Progress:
     progress = Progress(safe_from)
     for time, word in enumerate(words):
         progress.see(float(time), word)

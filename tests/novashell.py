@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from unittest import mock
 
+import novaclient.v2.shell
 from novaclient import base, client, shell
 
 # What releases of novaclient say first of all: later ones of nova itself,
@@ -43,6 +44,31 @@ FINDING: dict[str, Any] = {
     name: functools.partial(found, getattr(client, name))
     for name in ("_discover_via_python_path", "_discover_via_entry_points")
 }
+
+
+# novaclient's way to make parsers, and what it made: parsers by name, lines of help.
+FIND_ACTIONS = shell.OpenStackComputeShell._find_actions
+ACTIONS: dict[tuple[int, int, bool], tuple[dict[str, Any], list[Any]]] = {}
+
+
+def find_actions(
+    self: Any, subparsers: Any, module: Any, version: Any, do_help: bool
+) -> None:
+    """Make the parsers of novaclient's own commands once: that takes long."""
+    if module is not novaclient.v2.shell:
+        FIND_ACTIONS(self, subparsers, module, version, do_help)
+        return
+    key = (version.ver_major, version.ver_minor, do_help)
+    if key not in ACTIONS:
+        names, lines = len(subparsers.choices), len(subparsers._choices_actions)
+        FIND_ACTIONS(self, subparsers, module, version, do_help)
+        made = dict(list(subparsers.choices.items())[names:])
+        ACTIONS[key] = made, subparsers._choices_actions[lines:]
+        return
+    made, more = ACTIONS[key]
+    subparsers.choices.update(made)
+    subparsers._choices_actions.extend(more)
+    self.subcommands.update(made)
 
 
 @contextmanager
@@ -92,6 +118,9 @@ class Nova:
             ),
             mock.patch.object(base.HookableMixin, "_hooks_map", {}),
             mock.patch.multiple(client, **FINDING),
+            mock.patch.object(
+                shell.OpenStackComputeShell, "_find_actions", find_actions
+            ),
             untouched_logging(),
             redirect_stdout(out),
             redirect_stderr(err),

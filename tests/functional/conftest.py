@@ -11,15 +11,20 @@ from pathlib import Path
 import pytest
 
 from rax_scheduled_images_ext.sandbox import Sandbox
+from rax_scheduled_images_ext.sandbox.directory import Face
 
 from ..novashell import Nova
 from .raw import START, Box, Caller, box
 
 
 @pytest.fixture
-def cloud() -> Iterator[Sandbox]:
-    """A fresh cloud with OpenStack's face, whose time moves by ``advance`` alone."""
-    with Sandbox(like="openstack", speed=0, start=START) as sandbox:
+def cloud(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    """A fresh cloud, whose time moves by ``advance`` alone.
+
+    It has OpenStack's face, or the one that a test is parametrized with.
+    """
+    like: Face = getattr(request, "param", "openstack")
+    with Sandbox(like=like, speed=0, start=START) as sandbox:
         yield sandbox
 
 

@@ -17,7 +17,6 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 
 from .fleet import MYSERVER, NOBODY, add_image, boot, sent
 from .misbehaving import Misbehaving, cut, json_answer, page
-from .raw import START
 
 IMAGE = "11111111-2222-4333-8444-555555555555"
 SCHEDULE = f"/servers/{MYSERVER}/rax-si-image-schedule"
@@ -33,10 +32,9 @@ NAME = "argument <{}>: '{}' is not a name or ID: one has 1 to 255 characters"
 
 
 @pytest.fixture
-def cloud() -> Iterator[Sandbox]:
-    with Sandbox(speed=0, start=START) as sandbox:
-        add_image(sandbox, "my image", image_id=IMAGE, a="1")
-        yield sandbox
+def cloud(cloud: Sandbox) -> Sandbox:
+    add_image(cloud, "my image", image_id=IMAGE, a="1")
+    return cloud
 
 
 @pytest.fixture

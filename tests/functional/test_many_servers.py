@@ -20,7 +20,6 @@ import pytest
 
 from rax_scheduled_images_ext.concurrency import WORKERS
 from rax_scheduled_images_ext.sandbox import Sandbox
-from rax_scheduled_images_ext.sandbox.directory import Face
 from rax_scheduled_images_ext.sandbox.environment import client_environment
 
 from ..novashell import DEPRECATION, Nova
@@ -34,13 +33,6 @@ WAYS = (
     "Try 'nova help scheduled-images-{}' for more information.\n"
 )
 BUSY = json_answer("429 Too Many Requests", '{"overLimit": {}}', Retry_After="1")
-
-
-@pytest.fixture
-def cloud(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    like: Face = getattr(request, "param", "openstack")
-    with Sandbox(like=like, speed=0, start=START) as sandbox:
-        yield sandbox
 
 
 both_faces = pytest.mark.parametrize("cloud", ["openstack", "rackspace"], indirect=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,7 +12,6 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 
 from .fleet import MYSERVER, NOBODY, add_image, boot, sent
 from .misbehaving import Misbehaving, json_answer
-from .raw import START
 
 BY_NAME = "GET /servers?name=%5Emyserver%24 200"
 SCHEDULE = f"/servers/{MYSERVER}/rax-si-image-schedule"
@@ -25,10 +23,9 @@ ours = pytest.mark.skipif(
 
 
 @pytest.fixture
-def cloud() -> Iterator[Sandbox]:
-    with Sandbox(speed=0, start=START) as sandbox:
-        add_image(sandbox, "my image", image_id=IMAGE, a="1", b="2")
-        yield sandbox
+def cloud(cloud: Sandbox) -> Sandbox:
+    add_image(cloud, "my image", image_id=IMAGE, a="1", b="2")
+    return cloud
 
 
 def cs(cloud: Sandbox) -> Any:

@@ -20,10 +20,7 @@ OFF = "ERROR (NotFound): Scheduled images not enabled for server {} (HTTP 404)\n
 UNKNOWN = "ERROR (CommandError): No server with a name or ID of '{}' exists.\n"
 
 
-@pytest.fixture(params=["openstack", "rackspace"])
-def cloud(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    with Sandbox(like=request.param, speed=0, start=START) as sandbox:
-        yield sandbox
+pytestmark = pytest.mark.parametrize("cloud", ["openstack", "rackspace"], indirect=True)
 
 
 @pytest.fixture

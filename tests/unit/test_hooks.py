@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -17,17 +17,6 @@ from rax_scheduled_images_ext.errors import CommandFailed, InvalidValue
 from rax_scheduled_images_ext.hooks import Command
 from rax_scheduled_images_ext.interrupts import SIGNALS, Interrupted, Interrupts
 from rax_scheduled_images_ext.narration import Narrator
-
-
-@pytest.fixture(autouse=True)
-def heeded_signals() -> Iterator[None]:
-    """Have no signal ignored, as SIGINT is in what a shell runs in the background."""
-    before = {signum: signal.getsignal(signum) for signum in SIGNALS}
-    for signum in SIGNALS:
-        signal.signal(signum, signal.SIG_DFL)
-    yield
-    for signum, handler in before.items():
-        signal.signal(signum, handler)
 
 
 def run(text: str, seconds: float = 20, **options: object) -> str:

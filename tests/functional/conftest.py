@@ -15,6 +15,7 @@ from rax_scheduled_images_ext.sandbox.directory import Face
 
 from ..novashell import Nova
 from .raw import START, Box, Caller, box
+from .snapshots import following
 
 
 @pytest.fixture
@@ -33,6 +34,13 @@ def rackspace() -> Iterator[Sandbox]:
     """A fresh cloud with Rackspace's face, whose time moves by ``advance`` alone."""
     with Sandbox(like="rackspace", speed=0, start=START) as sandbox:
         yield sandbox
+
+
+@pytest.fixture
+def quick(cloud: Sandbox) -> Iterator[Sandbox]:
+    """The test's cloud, in which a snapshot is over after ten looks at it."""
+    with following(cloud):
+        yield cloud
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +26,9 @@ from rax_scheduled_images_ext.quiesce import Snapshot, quiesced_snapshot
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.environment import client_environment
 
-from .test_snapshots import following, images, task_state
+from .fleet import MYSERVER
+from .snapshots import images, task_state
 
-MYSERVER = "24ade2fe-60d9-4d3e-a02c-c9a6a1b588a6"
 QUICK = Limits(interval=0.1, slow_interval=0.1)
 
 
@@ -45,12 +44,6 @@ def cs(cloud: Sandbox) -> Any:
         user_domain_id="default",
         project_domain_id="default",
     )
-
-
-@pytest.fixture
-def quick(cloud: Sandbox) -> Iterator[Sandbox]:
-    with following(cloud):
-        yield cloud
 
 
 class Hooks:

@@ -16,7 +16,7 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.faults import STATES
 
 from .raw import START
-from .test_snapshots import Log, create, following, images
+from .snapshots import Log, create, following, images
 
 # The statuses that doc/snapshots.rst tells.
 DOCUMENTED = (0, 1, 4, 5, 6, 7)

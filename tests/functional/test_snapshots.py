@@ -10,8 +10,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,11 @@ from novaclient.api_versions import APIVersion
 from rax_scheduled_images_ext.images import MARKER_KEY, MARKER_VALUE
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.environment import client_environment
-from rax_scheduled_images_ext.sandbox.models import Image, ImageQuery, ServerQuery
 
+from .fleet import MYSERVER
 from .misbehaving import Misbehaving, cut, json_answer, page
+from .snapshots import Log, create, following, images, started, task_state
 
-MYSERVER = "24ade2fe-60d9-4d3e-a02c-c9a6a1b588a6"
-NOVA = Path(sys.executable).with_name("nova")
-LOOKED_AT = re.compile(r"/(servers|images)/([-0-9a-f]{36}$|detail)")
 LOOK = f"/servers/{MYSERVER}$"
 LINE = re.compile(
     r"(\S+   )?\d\d:\d\d:\d\d   status: ACTIVE   vm_state: active   task_state: (\S+)"
@@ -36,90 +34,9 @@ LINE = re.compile(
 )
 
 
-def advancing(cloud: Sandbox, stop: threading.Event) -> None:
-    """Let some seconds pass at each look at a server or an image, from the first
-    action on.
-    """
-    begun, known = False, 0
-    while not stop.wait(0.002):
-        new, known = cloud.requests[known:], len(cloud.requests)
-        for seen in new:
-            begun = begun or (seen.method == "POST" and "/action" in seen.path)
-            if begun and seen.method == "GET" and LOOKED_AT.search(seen.path):
-                cloud.advance(14)
-
-
-@contextmanager
-def following(cloud: Sandbox) -> Iterator[Sandbox]:
-    """Let time pass only while the cloud is looked at."""
-    stop = threading.Event()
-    thread = threading.Thread(target=advancing, args=(cloud, stop))
-    thread.start()
-    try:
-        yield cloud
-    finally:
-        stop.set()
-        thread.join()
-
-
-@pytest.fixture
-def quick(cloud: Sandbox) -> Iterator[Sandbox]:
-    """The test's cloud, in which a snapshot is over after ten looks at it."""
-    with following(cloud):
-        yield cloud
-
-
-class Log:
-    """What commands have written, a word a line."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def words(self) -> list[str]:
-        return self.path.read_text().split() if self.path.exists() else []
-
-    def command(self, word: str, then: str = "") -> str:
-        """Return a command that writes the word, then does something else."""
-        return f"sh -c 'echo {word} >> {self.path}; {then or ':'}'"
-
-    def hooks(self) -> list[str]:
-        return ["--before", self.command("before"), "--after", self.command("after")]
-
-    def until(self, word: str, process: subprocess.Popen[str]) -> None:
-        """Wait until a word has been written."""
-        end = time.monotonic() + 30
-        while word not in self.words():
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < end, self.words()
-            time.sleep(0.01)
-
-
 @pytest.fixture
 def log(tmp_path: Path) -> Log:
     return Log(tmp_path / "log")
-
-
-def create(*arguments: str) -> list[str]:
-    return ["snapshot-create", "--interval", "0.1", *arguments]
-
-
-def started(cloud: Sandbox, *argv: str, **options: Any) -> subprocess.Popen[str]:
-    """Start a real `nova`, in a session of its own."""
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(
-        [NOVA, *argv],
-        env=client_environment(cloud.env()),
-        text=True,
-        start_new_session=True,
-        **{**pipes, **options},
-    )
-
-
-def task_state(cloud: Sandbox, name: str) -> str | None:
-    region = cloud.cloud.region(cloud.regions[0])
-    with cloud.cloud.transaction():
-        servers = region.servers(ServerQuery())
-        return next(each for each in servers if each.name == name).task_state
 
 
 def until_copying(cloud: Sandbox, name: str) -> None:
@@ -128,13 +45,6 @@ def until_copying(cloud: Sandbox, name: str) -> None:
     while task_state(cloud, name) is None:
         assert time.monotonic() < end
         time.sleep(0.01)
-
-
-def images(cloud: Sandbox) -> dict[str, Image]:
-    """Return the images that there are, by their names."""
-    region = cloud.cloud.region(cloud.regions[0])
-    with cloud.cloud.transaction():
-        return {image.name: image for image in region.images(ImageQuery())}
 
 
 def told(err: str, *texts: str) -> None:

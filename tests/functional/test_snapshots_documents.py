@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,6 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.environment import client_environment
 from rax_scheduled_images_ext.task_states import STATES, task_state
 
-from .raw import START
-from .test_snapshots import following
-
 ROOT = Path(__file__).parents[2]
 TIME = re.compile(r"^\d\d:\d\d:\d\d", re.MULTILINE)
 SECONDS = re.compile(r"\d+(\.\d+)? s\b")
@@ -27,13 +23,6 @@ SECONDS = re.compile(r"\d+(\.\d+)? s\b")
 @pytest.fixture
 def document() -> str:
     return (ROOT / "doc" / "snapshots.rst").read_text()
-
-
-@pytest.fixture
-def quick() -> Iterator[Sandbox]:
-    """A cloud that starts as any other, in which looking lets time pass."""
-    with Sandbox(speed=0, start=START) as sandbox, following(sandbox):
-        yield sandbox
 
 
 def timeless(text: str) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 from rax_scheduled_images_ext.attempts import Limits
 from rax_scheduled_images_ext.sandbox import Sandbox
 
-from .test_snapshots import Log, create, following, images
+from .snapshots import Log, create, following, images
 
 STATES = (
     "image_snapshot_pending",

@@ -14,7 +14,7 @@ from rax_scheduled_images_ext.attempts import Limits
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from .misbehaving import Misbehaving, json_answer, page
-from .test_snapshots import following, images, started
+from .snapshots import following, images, started
 
 SERVERS = ("db1", "myserver", "web1")
 WATCH = ("snapshot-watch", "--interval", "0.1")

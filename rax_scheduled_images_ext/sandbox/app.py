@@ -105,13 +105,13 @@ class Front:
     def __call__(
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
-        start_response = self._dated(start_response)
         if environ["PATH_INFO"].startswith(f"{_OWN}/"):
-            return self._answer(environ, start_response)
+            return self._answer(environ, self._dated(start_response))
         if self._latency:
             time.sleep(self._latency)
         seen: list[int] = []
-        begin = self._recorded(environ, start_response, seen)
+        # Dated first: whoever is told of the request may move the clock.
+        begin = self._dated(self._recorded(environ, start_response, seen))
         content = self._injector.answer(self._answer, environ, begin)
         if not seen:
             self._record(environ, 0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,37 +12,48 @@ from pathlib import Path
 from typing import Any
 
 from rax_scheduled_images_ext.sandbox import Sandbox
+from rax_scheduled_images_ext.sandbox.app import Seen
 from rax_scheduled_images_ext.sandbox.environment import client_environment
+from rax_scheduled_images_ext.sandbox.fixture import Requests
 from rax_scheduled_images_ext.sandbox.models import Image, ImageQuery, ServerQuery
 
 NOVA = Path(sys.executable).with_name("nova")
 LOOKED_AT = re.compile(r"/(servers|images)/([-0-9a-f]{36}$|detail)")
 
 
-def advancing(cloud: Sandbox, stop: threading.Event) -> None:
-    """Let some seconds pass at each look at a server or an image, from the first
-    action on.
+class Looks(Requests):
+    """A cloud's requests; from the first action on, 14 s pass at each look at a
+    server or an image, before its answer leaves.
+
+    So each state of a snapshot is seen, however busy the machine is.
     """
-    begun, known = False, 0
-    while not stop.wait(0.002):
-        new, known = cloud.requests[known:], len(cloud.requests)
-        for seen in new:
-            begun = begun or (seen.method == "POST" and "/action" in seen.path)
-            if begun and seen.method == "GET" and LOOKED_AT.search(seen.path):
-                cloud.advance(14)
+
+    def __init__(self, cloud: Sandbox) -> None:
+        super().__init__(cloud.requests)
+        self.cloud = cloud
+        self.passing = True
+        self.begun = any(map(is_action, self))
+
+    def append(self, seen: Seen) -> None:
+        super().append(seen)
+        self.begun = self.begun or is_action(seen)
+        look = seen.method == "GET" and LOOKED_AT.search(seen.path)
+        if self.passing and self.begun and look:
+            self.cloud.advance(14)
+
+
+def is_action(seen: Seen) -> bool:
+    return seen.method == "POST" and "/action" in seen.path
 
 
 @contextmanager
 def following(cloud: Sandbox) -> Iterator[Sandbox]:
     """Let time pass only while the cloud is looked at."""
-    stop = threading.Event()
-    thread = threading.Thread(target=advancing, args=(cloud, stop))
-    thread.start()
+    cloud.requests = looks = Looks(cloud)
     try:
         yield cloud
     finally:
-        stop.set()
-        thread.join()
+        looks.passing = False
 
 
 class Log:

@@ -147,9 +147,9 @@ class TestRun:
     ) -> None:
         process = run()
         url = exports(process)["SANDBOX_URL"]
-        assert requests.get(f"{url}/sandbox/state", timeout=5).ok
+        assert requests.get(f"{url}/sandbox/state", timeout=20).ok
         process.send_signal(number)
-        assert process.wait(10) == 0
+        assert process.wait(30) == 0
         assert process.communicate() == ("", "")
 
     def test_verbose_tells_each_request_on_stderr(
@@ -157,7 +157,7 @@ class TestRun:
     ) -> None:
         process = run("-v")
         url = exports(process)["SANDBOX_URL"]
-        requests.get(f"{url}/identity/v3", timeout=5)
+        requests.get(f"{url}/identity/v3", timeout=20)
         process.terminate()
         assert process.communicate() == ("", "200 GET /identity/v3\n")
 
@@ -173,7 +173,7 @@ class TestRun:
     def test_another_address(self, run: Callable[..., subprocess.Popen[str]]) -> None:
         url = exports(run("--host", "127.0.0.2"))["SANDBOX_URL"]
         assert url.startswith("http://127.0.0.2:")
-        assert requests.get(f"{url}/sandbox/state", timeout=5).ok
+        assert requests.get(f"{url}/sandbox/state", timeout=20).ok
 
     def test_an_address_of_another_machine(self) -> None:
         done = sandbox("run", "--host", "203.0.113.1", "--port", "0")

@@ -80,7 +80,7 @@ def test_trouble_without_end_ends_with_the_hold(
     nova: Any, cloud: Sandbox, log: Log, fault: str, state: str
 ) -> None:
     cloud.fault(f"freeze {state}", f"GET /servers/ {fault} while {state}")
-    result = snapshot(nova, cloud, log, "--max-hold", "0.5s")
+    result = snapshot(nova, cloud, log, "--max-hold", "1s")
     assert result.status == 7, result
     assert "may be inconsistent; it is left alone" in result.err
     assert images(cloud)["x"].id == result.out.strip()

@@ -52,16 +52,16 @@ def test_what_a_command_leaves_running_does_not_delay_its_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "why"),
+    ("text", "seconds", "why"),
     [
-        ("false", "'false' ended with status 1"),
-        ("sh -c 'kill -9 $$'", "was ended by SIGKILL"),
-        ("sleep 20", "'sleep 20' was ended: it took longer than 0.2 s"),
+        ("false", 20, "'false' ended with status 1"),
+        ("sh -c 'kill -9 $$'", 20, "was ended by SIGKILL"),
+        ("sleep 20", 0.2, "'sleep 20' was ended: it took longer than 0.2 s"),
     ],
 )
-def test_a_command_that_fails_says_how(text: str, why: str) -> None:
+def test_a_command_that_fails_says_how(text: str, seconds: float, why: str) -> None:
     with pytest.raises(CommandFailed, match=why.replace("$", r"\$")):
-        run(text, seconds=0.2)
+        run(text, seconds=seconds)
 
 
 def test_a_program_that_is_gone_when_it_is_to_be_run(tmp_path: Path) -> None:

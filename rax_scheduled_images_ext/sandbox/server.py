@@ -118,6 +118,13 @@ class _Handler(BaseHTTPRequestHandler):
         # How the application has begun its answer to the present request.
         self._started: list[tuple[str, list[tuple[str, str]]]] = []
 
+    def finish(self) -> None:
+        # Closing fails where the client is gone before its answer.
+        try:
+            super().finish()
+        finally:
+            self.rfile.close()
+
     def _serve(self) -> None:
         body = self._body()
         if body is None:

@@ -6,6 +6,7 @@ import gc
 import http.client
 import json
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -178,6 +179,26 @@ def test_many_at_once(cloud_box: Box) -> None:
     with ThreadPoolExecutor(16) as pool:
         assert set(pool.map(boot, range(64))) == {202}
     assert len(admin.get("/servers").json()["servers"]) == 68
+
+
+def test_a_client_that_goes_away_leaves_nothing_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    left: list[Any] = []
+    monkeypatch.setattr("sys.unraisablehook", left.append)
+    with Sandbox(speed=0, faults=["delay 0.2s"]) as slow:
+        host, _, port = slow.url.removeprefix("http://").partition(":")
+        for number in range(1, 6):
+            wire = socket.create_connection((host, int(port)))
+            wire.sendall(b"GET /compute/v2.1/ HTTP/1.1\r\nHost: x\r\n\r\n")
+            while slow.faults()[0][1] < number:
+                time.sleep(0.01)
+            # Its end is told at once, and no answer is taken.
+            at_once = struct.pack("ii", 1, 0)
+            wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+            wire.close()
+    gc.collect()
+    assert not left
 
 
 # -- HTTP itself

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from subprocess import Popen
 
 import pytest
 
@@ -52,25 +53,31 @@ def words(log: Path) -> list[str]:
     return re.findall(r"\b(before|after|image_\w+|-)(?= |$)", log.read_text(), re.M)
 
 
+def begun_watch(nova: Run, name: str, *options: str) -> Popen[str]:
+    """Begin a watch before the snapshot that it is for, so that it misses nothing."""
+    argv = ("snapshot-watch", *QUICKLY, "--wait-start", "60s", *options, name)
+    watch = nova.start(*argv)
+    assert watch.stdout is not None
+    first = re.fullmatch(LINE, watch.stdout.readline().strip())
+    assert first is not None
+    assert first[1] == "none"
+    return watch
+
+
 @pytest.mark.needs("slow snapshots")
 @pytest.mark.usefixtures("slow")
 def test_a_watch_sees_every_task_state(
     nova: Run, workshop: Workshop, own: tuple[str, str]
 ) -> None:
     name, server_id = own
-    # Begun before the snapshot, so that it misses none of it.
-    options = (*QUICKLY, "--changes-only", "--wait-start", "60s")
-    watch = nova.start("snapshot-watch", *options, name)
-    assert watch.stdout is not None
-    first = watch.stdout.readline()
+    watch = begun_watch(nova, name, "--changes-only")
     image_id = workshop.snapshot(server_id)
     out, err = watch.communicate(timeout=60)
     assert watch.returncode == 0, err
     *lines, phases = out.splitlines()
-    states = [re.fullmatch(LINE, line) for line in (first.strip(), *lines)]
+    states = [re.fullmatch(LINE, line) for line in lines]
     assert all(states), out
-    before, *seen = [state[1] for state in states if state]
-    assert before == "none"
+    seen = [state[1] for state in states if state]
     assert seen[-4:] == [COPYING, COPIED, UPLOADING, "none"]
     assert set(seen[:-4]) <= {"image_snapshot_pending"}
     for state in (COPYING, COPIED, UPLOADING):
@@ -153,10 +160,11 @@ def test_a_server_is_deleted_while_it_is_watched(
     nova: Run, workshop: Workshop, own: tuple[str, str]
 ) -> None:
     name, server_id = own
+    watch = begun_watch(nova, name)
     workshop.snapshot(server_id)
-    watch = nova.start("snapshot-watch", *QUICKLY, name)
     assert watch.stdout is not None
-    assert re.fullmatch(LINE, watch.stdout.readline().strip())
+    while "task_state: image_" not in (line := watch.stdout.readline()):
+        assert re.fullmatch(LINE, line.strip())
     workshop.delete_server(server_id)
     _, err = watch.communicate(timeout=60)
     assert watch.returncode == 5

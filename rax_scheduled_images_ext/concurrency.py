@@ -22,7 +22,8 @@ WORKERS = 24
 _TRIES, _SECONDS = 10, 600.0
 # Seconds that an interrupted run waits for the answers that are under way.
 _GRACE = 2.0
-# Seconds between two looks of the progress line.
+# Seconds between two looks of the progress line, and for Ctrl-C: a signal that
+# another thread is handed does not wake the one that waits.
 _TICK = 0.1
 
 
@@ -245,7 +246,7 @@ class _Crew(Generic[Item, Result]):
         try:
             while self.told < len(self.items):
                 progress.show(self.ended)
-                self._wait(_TICK if progress.visible else None)
+                self._wait()
                 if self.told in self.outcomes:
                     progress.clear()
                 while self.told in self.outcomes:
@@ -255,9 +256,9 @@ class _Crew(Generic[Item, Result]):
         finally:
             progress.clear()
 
-    def _wait(self, seconds: float | None) -> None:
+    def _wait(self) -> None:
         with self.change:
-            self.change.wait_for(lambda: self.told in self.outcomes, seconds)
+            self.change.wait_for(lambda: self.told in self.outcomes, _TICK)
 
     def interrupt(self, tell: Callable[[Outcome[Item, Result]], None]) -> Interrupted:
         """Begin nothing more, wait a little for what is under way, and sum up."""

@@ -31,6 +31,10 @@ _STOPS = tuple(
     getattr(signal, name) for name in ("SIGTSTP", "SIGTTOU") if hasattr(signal, name)
 )
 
+# Seconds after which a wait looks for signals by itself: one that another thread
+# is handed, as after a SIGSTOP, does not wake the one that waits.
+_LONGEST = 0.5
+
 
 class Interrupted(KeyboardInterrupt):
     """A signal came; ``signum`` is its number."""
@@ -148,6 +152,6 @@ class Interrupts:
             if left <= 0:
                 return False
             try:
-                self._wake.get(timeout=left)
+                self._wake.get(timeout=min(left, _LONGEST))
             except Empty:
                 continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import io
+import signal
 import threading
 import time
 from typing import Any
@@ -104,6 +105,22 @@ def test_an_interrupt_says_what_was_done() -> None:
     assert (interrupted.done, interrupted.unknown) == (3, (1, 4))
     assert interrupted.untouched == (5, 6, 7, 8, 9)
     assert isinstance(interrupted, KeyboardInterrupt)
+
+
+def test_an_interrupt_that_another_thread_is_handed_ends_it_too() -> None:
+    hanging = threading.Event()
+
+    def action(number: int) -> None:
+        if number == 1:
+            time.sleep(0.3)  # Until the other one waits.
+            signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        hanging.wait(20)
+
+    began = time.monotonic()
+    with pytest.raises(Interrupted):
+        run(range(2), action, lambda _outcome: None)
+    hanging.set()
+    assert time.monotonic() - began < 10
 
 
 def test_who_reports_may_be_interrupted_too() -> None:

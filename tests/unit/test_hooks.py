@@ -103,11 +103,20 @@ def test_a_command_that_does_not_end_when_told_to_is_killed(
     assert time.monotonic() - begun < 5
 
 
-def soon(signum: int, seconds: float = 0.2) -> None:
-    """Send this process a signal in a moment."""
-    timer = threading.Timer(seconds, os.kill, (os.getpid(), signum))
+def soon(send: Callable[[int], object], signum: int, seconds: float = 0.2) -> None:
+    """Send a signal in a moment."""
+    timer = threading.Timer(seconds, send, (signum,))
     timer.daemon = True
     timer.start()
+
+
+def to_the_process(signum: int) -> None:
+    os.kill(os.getpid(), signum)
+
+
+def to_another_thread(signum: int) -> None:
+    """Where the system may put it, and where it wakes nobody."""
+    signal.pthread_kill(threading.get_ident(), signum)
 
 
 @pytest.mark.parametrize("signum", SIGNALS)
@@ -135,7 +144,8 @@ def test_a_signal_ends_a_wait_and_interrupts_nothing_else(signum: int) -> None:
     assert signal.getsignal(signum) is before
 
 
-def test_a_signal_ends_a_long_wait_at_once() -> None:
+@pytest.mark.parametrize("send", [to_the_process, to_another_thread])
+def test_a_signal_ends_a_long_wait_at_once(send: Callable[[int], object]) -> None:
     waits: tuple[Callable[[Interrupts], object], ...] = (
         lambda interrupts: interrupts.sleep(20),
         lambda interrupts: interrupts.call(lambda: time.sleep(3), 20),
@@ -143,7 +153,7 @@ def test_a_signal_ends_a_long_wait_at_once() -> None:
     for wait in waits:
         with Interrupts() as interrupts:
             begun = time.monotonic()
-            soon(signal.SIGINT)
+            soon(send, signal.SIGINT)
             with pytest.raises(Interrupted):
                 wait(interrupts)
             assert time.monotonic() - begun < 2

@@ -9,7 +9,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -90,16 +89,15 @@ def _split(argv: Sequence[str]) -> tuple[list[str], list[str] | None]:
 
 
 def _run(args: argparse.Namespace) -> int:
-    stop = threading.Event()
-
-    def stopped(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stopped)
-    with _sandbox(args, args.host, args.port) as sandbox:
-        _print_exports(sandbox.env())
-        stop.wait()
+    ending = {signal.SIGINT, signal.SIGTERM}
+    # Before the threads are there: no other one is to be handed them.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ending)
+    try:
+        with _sandbox(args, args.host, args.port) as sandbox:
+            _print_exports(sandbox.env())
+            signal.sigwait(ending)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return 0
 
 

@@ -152,6 +152,17 @@ class TestRun:
         assert process.wait(30) == 0
         assert process.communicate() == ("", "")
 
+    def test_it_ends_where_it_was_told_to_while_it_was_stopped(
+        self, run: Callable[..., subprocess.Popen[str]]
+    ) -> None:
+        process = run()
+        exports(process)
+        # What it then goes on with is any thread that the system likes.
+        for number in (signal.SIGSTOP, signal.SIGTERM, signal.SIGCONT):
+            process.send_signal(number)
+        assert process.wait(30) == 0
+        assert process.communicate() == ("", "")
+
     def test_verbose_tells_each_request_on_stderr(
         self, run: Callable[..., subprocess.Popen[str]]
     ) -> None:

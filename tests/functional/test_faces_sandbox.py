@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,12 +21,6 @@ import requests
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from .raw import Box, Caller, box
-
-
-@pytest.fixture
-def cloud_box() -> Iterator[Box]:
-    with box("openstack") as made:
-        yield made
 
 
 @pytest.mark.parametrize("like", ["openstack", "rackspace"])
@@ -132,7 +125,7 @@ def test_latency(cloud_box: Box) -> None:
         # Each waits for itself, not for the others.
         with ThreadPoolExecutor(5) as pool:
             answers = list(pool.map(lambda _: admin.get("/servers"), range(5)))
-        assert 0.5 <= time.perf_counter() - begun < 2.5
+        assert 0.5 <= time.perf_counter() - begun < 2.25
         assert all(answer.ok for answer in answers)
 
 

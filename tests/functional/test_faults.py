@@ -143,13 +143,12 @@ def test_a_truncated_answer_promises_all_of_it(
 
 
 def test_an_answer_takes_its_time(cloud_box: Box, admin: Caller) -> None:
-    cloud_box.sandbox.fault("GET /servers$ delay 0.2s x1")
+    cloud_box.sandbox.fault("GET /servers$ delay 1s x1")
     begun = time.monotonic()
     assert admin.get("/servers").ok
-    assert time.monotonic() - begun >= 0.2
-    # And only those that the fault is for.
+    between = time.monotonic()
     assert admin.get("/servers").ok
-    assert [happened for _, happened in cloud_box.sandbox.faults()] == [1]
+    assert between - begun >= 1 > time.monotonic() - between
 
 
 def test_a_delay_does_not_outlive_the_sandbox() -> None:

@@ -121,6 +121,7 @@ def test_no_answered_change_is_lost_when_it_is_killed(tmp_path: Path) -> None:
             process.kill()
             for thread in threads:
                 thread.join()
+    assert all(writer.answered > KILLS for writer in writers)
 
 
 def test_a_first_start_that_is_killed_can_be_repeated(tmp_path: Path) -> None:

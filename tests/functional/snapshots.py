@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,14 +31,13 @@ class Looks(Requests):
     def __init__(self, cloud: Sandbox) -> None:
         super().__init__(cloud.requests)
         self.cloud = cloud
-        self.passing = True
         self.begun = any(map(is_action, self))
 
     def append(self, seen: Seen) -> None:
         super().append(seen)
         self.begun = self.begun or is_action(seen)
         look = seen.method == "GET" and LOOKED_AT.search(seen.path)
-        if self.passing and self.begun and look:
+        if self.begun and look:
             self.cloud.advance(14)
 
 
@@ -49,11 +48,19 @@ def is_action(seen: Seen) -> bool:
 @contextmanager
 def following(cloud: Sandbox) -> Iterator[Sandbox]:
     """Let time pass only while the cloud is looked at."""
-    cloud.requests = looks = Looks(cloud)
+    cloud.requests = Looks(cloud)
     try:
         yield cloud
     finally:
-        looks.passing = False
+        cloud.requests = Requests(cloud.requests)
+
+
+def until(ready: Callable[[], bool]) -> None:
+    """Wait for what takes its time, and fail where it takes half a minute."""
+    end = time.monotonic() + 30
+    while not ready():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 class Log:
@@ -74,11 +81,14 @@ class Log:
 
     def until(self, word: str, process: subprocess.Popen[str]) -> None:
         """Wait until a word has been written."""
-        end = time.monotonic() + 30
-        while word not in self.words():
+
+        def written() -> bool:
+            if word in self.words():
+                return True
             assert process.poll() is None, process.communicate()
-            assert time.monotonic() < end, self.words()
-            time.sleep(0.01)
+            return False
+
+        until(written)
 
 
 def create(*arguments: str) -> list[str]:

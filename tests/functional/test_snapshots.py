@@ -25,7 +25,7 @@ from rax_scheduled_images_ext.sandbox.environment import client_environment
 
 from .fleet import MYSERVER
 from .misbehaving import Misbehaving, cut, json_answer, page
-from .snapshots import Log, create, following, images, started, task_state
+from .snapshots import Log, create, following, images, started, task_state, until
 
 LOOK = f"/servers/{MYSERVER}$"
 LINE = re.compile(
@@ -41,10 +41,7 @@ def log(tmp_path: Path) -> Log:
 
 def until_copying(cloud: Sandbox, name: str) -> None:
     """Wait until a snapshot has been begun."""
-    end = time.monotonic() + 30
-    while task_state(cloud, name) is None:
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    until(lambda: task_state(cloud, name) is not None)
 
 
 def told(err: str, *texts: str) -> None:

@@ -14,7 +14,7 @@ from rax_scheduled_images_ext.attempts import Limits
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from .misbehaving import Misbehaving, json_answer, page
-from .snapshots import following, images, started
+from .snapshots import following, images, started, until
 
 SERVERS = ("db1", "myserver", "web1")
 WATCH = ("snapshot-watch", "--interval", "0.1")
@@ -130,10 +130,7 @@ def test_each_that_begins_costs_a_listing(
     assert watch.stdout is not None
     watch.stdout.readline()
     nova.ok("image-create", "web1", "web1-image")
-    end = time.monotonic() + 30
-    while "web1-image" in images(cloud):
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    until(lambda: "web1-image" not in images(cloud))
     cloud.clear_faults()
     _, err = watch.communicate(timeout=30)
     assert watch.returncode == 4, err

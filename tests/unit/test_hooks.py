@@ -103,9 +103,9 @@ def test_a_command_that_does_not_end_when_told_to_is_killed(
     assert time.monotonic() - begun < 5
 
 
-def soon(send: Callable[[int], object], signum: int, seconds: float = 0.2) -> None:
+def soon(send: Callable[[int], object], signum: int) -> None:
     """Send a signal in a moment."""
-    timer = threading.Timer(seconds, send, (signum,))
+    timer = threading.Timer(0.2, send, (signum,))
     timer.daemon = True
     timer.start()
 

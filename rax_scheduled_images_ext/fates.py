@@ -108,4 +108,7 @@ def _excuse(verdict: Verdict) -> str:
         Reason.NOT_ACTIVE: f"{image.status}, not ACTIVE",
         Reason.UNDATED: "without a time of creation it has no place in the order",
         Reason.FOREIGN: "not an image of this server",
+        Reason.OTHER_OWNER: "not an image of the server's project"
+        if image.owner
+        else "not known to be an image of the server's project",
     }[verdict.reason]

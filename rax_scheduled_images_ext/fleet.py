@@ -17,7 +17,7 @@ from .errors import NoSchedule, NoSuchServer, NotOffered
 from .freshness import FleetServer, Standing, named_weekly, standing
 from .images import ImageStore, ServerImage, image_store, read_time
 from .schedules import ALIAS, ImageSchedule, ScheduledImagesManager
-from .servers import next_page
+from .servers import next_page, read_project
 from .transport import Answer, Transport, path, sibling
 
 #: The attribute of a server that tells its schedule, and the filter by it.
@@ -45,6 +45,7 @@ class _Listed:
     id: str
     name: str
     created: datetime | None
+    project_id: str | None
     shown: Any
 
 
@@ -70,7 +71,10 @@ class _Listing:
         self.ids.add(server_id)
         if new and wanted(str(name or "")):
             created = read_time(server.get("created"))
-            self.servers.append(_Listed(server_id, str(name or ""), created, shown))
+            project_id = read_project(server)
+            self.servers.append(
+                _Listed(server_id, str(name or ""), created, project_id, shown)
+            )
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,9 @@ class FleetReader:
         silent = not listing.shows_schedules and self._is_silent(listing, enabled)
         servers, open_ = [], []
         for listed in listing.servers:
-            server = FleetServer(listed.id, listed.name, listed.created)
+            server = FleetServer(
+                listed.id, listed.name, listed.created, project_id=listed.project_id
+            )
             try:
                 if listed.shown is not None:
                     schedule = ImageSchedule.from_part(listed.shown)

@@ -42,6 +42,7 @@ class FleetServer:
     created: datetime | None = None
     schedule: ImageSchedule | None = None
     problem: Exception | None = None
+    project_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -80,14 +81,13 @@ def standing(
         one of a weekly schedule may be six days older.
     """
     schedule = server.schedule
-    images = list(images)
     # A retention of 0, which no schedule should have, is none to cull by.
     retention = (schedule.retention or None) if schedule else None
-    verdicts = judge(images, server.id, retention)
+    verdicts = judge(images, server.id, retention, server.project_id)
     newest = next((v.image for v in verdicts if _made_by_service(v)), None)
     limit = limit_of(schedule, newest, max_age) if schedule else None
     state = _state(server, newest, now, limit)
-    began = _began(server, images)
+    began = _began(server, verdicts)
     return Standing(
         server,
         state,
@@ -156,13 +156,17 @@ def _older(moment: datetime | None, now: datetime, limit: timedelta) -> bool:
     return moment is None or now - moment > limit
 
 
-def _began(server: FleetServer, images: Iterable[ServerImage]) -> datetime | None:
+def _began(server: FleetServer, verdicts: Iterable[Verdict]) -> datetime | None:
     """Return since when an image could have been there, as far as can be known.
 
     When a schedule was enabled no cloud tells; but it is not older than its
     server, and if its first image is being made, then it was not due before.
     """
-    making = [i.created for i in images if i.scheduled and i.status == "SAVING"]
+    making = [
+        verdict.image.created
+        for verdict in verdicts
+        if verdict.reason is Reason.NOT_ACTIVE and verdict.image.status == "SAVING"
+    ]
     return max((time for time in (server.created, *making) if time), default=None)
 
 

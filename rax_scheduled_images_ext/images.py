@@ -46,7 +46,8 @@ class ServerImage:
     ``status`` is the compute API's word in capitals (ACTIVE, SAVING, ERROR,
     DELETED, UNKNOWN), ``created`` and ``updated`` are aware UTC times,
     ``size`` is in bytes, ``min_disk`` in GiB, ``min_ram`` in MiB, ``progress``
-    in per cent; ``protected`` is None where the API does not tell.
+    in per cent; ``protected`` is None where the API does not tell. ``owner`` is the
+    ID of the project that the image belongs to, None where it cannot be told.
     """
 
     id: str
@@ -59,6 +60,7 @@ class ServerImage:
     min_ram: int = 0
     progress: int = 0
     server_id: str | None = None
+    owner: str | None = None
     protected: bool | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
 

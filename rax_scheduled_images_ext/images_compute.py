@@ -1,9 +1,15 @@
-"""Images through the proxy that compute services have up to microversion 2.35."""
+"""Images through the proxy that compute services have up to microversion 2.35.
+
+The proxy does not show whose an image is. But it can list private images alone, and
+those are the project's own: the owner of a private image is the user's project, that
+of any other image is not known.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from .errors import NoSuchImage
@@ -23,6 +29,7 @@ from .images import (
 from .transport import Answer, Transport, path, resource_id
 
 _LAST_VERSION = "2.35"
+_VISIBILITY = "property-visibility"
 
 
 @dataclass(frozen=True)
@@ -95,9 +102,33 @@ class ComputeImages(ImageStore):
             "/images/detail", query, _next_page, ahead=wanted.snapshots
         )
         keys = TELLING if wanted.snapshots else None
+        # Only where images are counted does it matter whose they are.
+        counting = wanted.server_id is not None or wanted.snapshots
+        private = self._private(query) if counting else frozenset()
+        project_id = self.transport.client.get_project_id() if private else None
         for answer in pages:
             for image in answer.parts("images"):
-                yield _image(answer, image, keys)
+                found = _image(answer, image, keys)
+                yield replace(found, owner=project_id if found.id in private else None)
+
+    def _private(self, query: Mapping[str, Any]) -> frozenset[str]:
+        """Return the IDs of the private images among those of a query."""
+        if not self._tells_private:
+            return frozenset()
+        wanted = {**query, _VISIBILITY: "private"}
+        pages = self.transport.pages("/images", wanted, _next_page)
+        return frozenset(
+            read_id(answer, image)
+            for answer in pages
+            for image in answer.parts("images")
+        )
+
+    @cached_property
+    def _tells_private(self) -> bool:
+        """Whether the proxy heeds the filter: one that ignores it lists all images."""
+        query = {_VISIBILITY: "neither", "limit": 1}
+        answer = self.transport.get("/images", query)
+        return answer.status == 400 or not answer.parts("images")
 
     def _of(self, image_id: str, method: str, url: str, body: Any = None) -> Answer:
         answer = self.transport.send(method, url, body=body)

@@ -171,6 +171,7 @@ def _image(
     )
     status = str(image.get("status"))
     protected = image.get("protected")
+    owner = image.get("owner")
     return ServerImage(
         id=read_id(answer, image),
         name=str(image.get("name") or ""),
@@ -182,6 +183,7 @@ def _image(
         min_ram=read_number(image.get("min_ram")) or 0,
         progress=_PROGRESS.get(status, 0),
         server_id=metadata.get(SERVER_KEY),
+        owner=owner if isinstance(owner, str) and owner else None,
         protected=protected if isinstance(protected, bool) else None,
         metadata=metadata,
     )

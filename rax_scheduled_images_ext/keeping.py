@@ -5,7 +5,7 @@ The rules are :mod:`.retention`'s and the words :mod:`.fates`'s.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from .errors import (
@@ -30,6 +30,7 @@ from .images import (
 )
 from .retention import Verdict, judge
 from .schedules import ImageSchedule, ScheduledImagesManager
+from .servers import read_project
 from .transport import Transport, path
 
 # Nova's words for what it makes of a server; `nova backup` makes the second.
@@ -79,34 +80,48 @@ class Keeper:
             schedule = self.schedule(server_id)
         except NotOffered:
             # The server itself has not been asked for.
-            answer = Transport(self.schedules.client).get(path("servers", server_id))
-            if answer.status == 404:
-                raise NoSuchServer(server_id) from None
-            answer.document()
+            self.project(server_id)
             return None
         return schedule.retention if schedule else None
+
+    def project(self, server_id: str) -> str | None:
+        """Return the ID of a server's project, None where the cloud does not tell.
+
+        :raises NoSuchServer: if there is no such server.
+        """
+        answer = Transport(self.schedules.client).get(path("servers", server_id))
+        if answer.status == 404:
+            raise NoSuchServer(server_id)
+        return read_project(answer.part("server"))
 
     def judged(self, server_id: str) -> list[Verdict]:
         """Say of each image of a server what becomes of it, newest first.
 
-        The images of a server that is gone are still there, without a schedule.
+        The images of a server that is gone are still there, without a schedule; they
+        are told as those of a server of the user's own project.
 
         :raises NoSuchServer: if there is neither such a server nor an image of it.
         """
         images = partial(self.images.list, server_id=server_id)
         try:
             retention = self.retention(server_id)
+            project_id = self.project(server_id)
         except NoSuchServer:
-            left = judge(images(), server_id, None)
+            own = self.schedules.client.get_project_id()
+            left = judge(images(), server_id, None, own)
             if not left:
                 raise
             return left
-        return judge(images(), server_id, retention)
+        return judge(images(), server_id, retention, project_id)
 
     def counted(self, server_id: str, retention: int) -> list[Verdict]:
-        """Judge the marked images of a server alone, newest first, by a retention."""
+        """Judge the marked images of a server alone, newest first, by a retention.
+
+        :raises NoSuchServer: if there is no such server.
+        """
+        project_id = self.project(server_id)
         marked = self.images.list(server_id=server_id, scheduled=True)
-        return judge(marked, server_id, retention)
+        return judge(marked, server_id, retention, project_id)
 
     def forecast(self, server_id: str, retention: int) -> list[Verdict]:
         """Return what the next scheduled image would make go, oldest first."""
@@ -126,18 +141,15 @@ class Keeper:
             if schedule is None:
                 raise NoRetention(server_id)
             keep = schedule.retention
-        else:
-            # What it says does not matter, but that there is such a server does.
-            self.retention(server_id)
         return [v for v in reversed(self.counted(server_id, keep)) if v.goes]
 
     def delete(self, verdict: Verdict) -> Outcome:
         """Delete an image of a plan of :meth:`plan`, if that is still right.
 
-        It is read again right before, and stays if it is not ACTIVE, not its
-        server's or not marked any more. Whoever stops between two images of a
-        plan, or in the midst of one, has deleted only what the same plan made
-        afresh would delete: the oldest.
+        The server's images are read and counted again right before, and the image
+        stays if the retention leaves a place for it by now. Whoever stops between
+        two images of a plan, or in the midst of one, has deleted only what the same
+        plan made afresh would delete: the oldest.
 
         :raises ImageProtected: for an image that the image service keeps.
         """
@@ -176,15 +188,27 @@ class Keeper:
         self.images.change_metadata(image, marker, forgotten)
 
     def _delete(self, verdict: Verdict) -> Outcome:
-        image = self.images.get(verdict.image)
-        server_id = str(verdict.image.server_id)
-        (now,) = judge([image], server_id, verdict.retention)
-        if not now.counted:
-            return Outcome(image, "skipped", reason(now))
-        if image.protected:
-            raise ImageProtected(image.id)
-        self.images.delete(image)
-        return Outcome(image, "deleted", reason(verdict))
+        now = self._again(verdict)
+        if not now.goes:
+            return Outcome(now.image, "skipped", reason(now))
+        if now.image.protected:
+            raise ImageProtected(now.image.id)
+        self.images.delete(now.image)
+        return Outcome(now.image, "deleted", reason(verdict))
+
+    def _again(self, verdict: Verdict) -> Verdict:
+        """Judge an image among all of its server's as they are now.
+
+        :raises NoSuchImage: if it is gone.
+        """
+        server_id, project_id = str(verdict.image.server_id), verdict.image.owner
+        images = {i.id: i for i in self.images.list(server_id=server_id)}
+        if verdict.image.id not in images:
+            # Gone, or no longer an image of this server: alone it is never surplus.
+            image = self.images.get(verdict.image)
+            images = {image.id: replace(image, owner=project_id)}
+        verdicts = judge(images.values(), server_id, verdict.retention, project_id)
+        return next(each for each in verdicts if each.image.id == verdict.image.id)
 
 
 def _check_snapshot(image: ServerImage) -> None:

@@ -1,8 +1,9 @@
 """Which images of a server stay, which go, and why.
 
 The rules are those of the scheduled images service: of a server's images that
-carry the marker and are ACTIVE the newest N stay, all older ones go, and no
-other image is ever touched. A clock is not needed: age never decides, order does.
+carry the marker, are ACTIVE and belong to the server's project the newest N stay,
+all older ones go, and no other image is ever touched. A clock is not needed: age
+never decides, order does.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ class Reason(Enum):
     UNDATED = "undated"
     #: An image of another server, or of none.
     FOREIGN = "foreign"
+    #: Not known to belong to the server's project: anybody can publish an image that
+    #: names the server and carries the marker.
+    OTHER_OWNER = "other_owner"
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,10 @@ class Verdict:
 
 
 def judge(
-    images: Iterable[ServerImage], server_id: str, retention: int | None
+    images: Iterable[ServerImage],
+    server_id: str,
+    retention: int | None,
+    project_id: str | None,
 ) -> list[Verdict]:
     """Say of each image what becomes of it.
 
@@ -71,6 +78,8 @@ def judge(
     :param server_id: the server whose retention it is.
     :param retention: how many images stay, 1 or more; None where there is no
         schedule (or none that could be read), and then nothing goes.
+    :param project_id: the server's project; None where it is not known, and then
+        no image counts.
     :returns: a verdict for each image, newest image first; equal times are
         settled by id.
     :raises ValueError: for a retention below 1.
@@ -80,7 +89,7 @@ def judge(
     verdicts = []
     rank = 0
     for image in sorted(images, key=_age_order, reverse=True):
-        excuse = _uncounted(image, server_id)
+        excuse = _uncounted(image, server_id, project_id)
         if excuse is not None:
             verdicts.append(Verdict(image, excuse, retention))
             continue
@@ -90,22 +99,30 @@ def judge(
 
 
 def surplus(
-    images: Iterable[ServerImage], server_id: str, retention: int | None
+    images: Iterable[ServerImage],
+    server_id: str,
+    retention: int | None,
+    project_id: str | None,
 ) -> list[ServerImage]:
     """Return the images that go when the retention is applied now, oldest first.
 
     :raises ValueError: for a retention below 1.
     """
-    return [v.image for v in reversed(judge(images, server_id, retention)) if v.goes]
+    verdicts = judge(images, server_id, retention, project_id)
+    return [verdict.image for verdict in reversed(verdicts) if verdict.goes]
 
 
 def _age_order(image: ServerImage) -> tuple[float, str]:
     return (image.created.timestamp() if image.created else 0.0, image.id)
 
 
-def _uncounted(image: ServerImage, server_id: str) -> Reason | None:
+def _uncounted(
+    image: ServerImage, server_id: str, project_id: str | None
+) -> Reason | None:
     if image.server_id != server_id:
         return Reason.FOREIGN
+    if image.owner is None or image.owner != project_id:
+        return Reason.OTHER_OWNER
     if not image.scheduled:
         marked = MARKER_KEY in image.metadata
         return Reason.OTHER_MARKER if marked else Reason.UNMARKED

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from .errors import NoMatch, NoSuchServer, SeveralMatches
 from .transport import Answer, Transport
@@ -73,6 +73,12 @@ def _named(transport: Transport, name: str, pattern: str) -> Iterator[str]:
             if not isinstance(server.get("id"), str):
                 raise answer.unexpected("with a server that has no ID")
             yield server["id"]
+
+
+def read_project(server: Mapping[str, Any]) -> str | None:
+    """Return the ID of the project of a server in an answer, None without one."""
+    project_id = server.get("tenant_id")
+    return project_id if isinstance(project_id, str) and project_id else None
 
 
 def next_page(answer: Answer) -> str | None:

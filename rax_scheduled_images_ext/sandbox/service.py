@@ -61,6 +61,7 @@ def as_server_image(image: Image) -> ServerImage:
         status=image.compute_status,
         created=datetime.fromtimestamp(image.created, timezone.utc),
         server_id=image.properties.get(SERVER_KEY),
+        owner=image.owner,
         protected=image.protected,
         metadata=image.properties,
     )
@@ -109,11 +110,13 @@ def _plan(
 
 
 def _cull(region: Region, server_id: str) -> None:
-    schedule = region.server(server_id).schedule
-    if schedule is None:
+    server = region.server(server_id)
+    if server.schedule is None:
         return
     found = region.images(ImageQuery(properties={SERVER_KEY: server_id}))
     images = [as_server_image(image) for image in found]
-    for image in retention.surplus(images, server_id, schedule.retention):
+    for image in retention.surplus(
+        images, server_id, server.schedule.retention, server.project_id
+    ):
         if not image.protected:
             region.delete_image(image.id)

@@ -31,19 +31,28 @@ def boot(cloud: Sandbox, name: str, server_id: str | None = None) -> str:
         ).id
 
 
+def project_of(cloud: Sandbox) -> str:
+    """The ID of the project of ``myserver``."""
+    with cloud.cloud.transaction():
+        return cloud.cloud.region(cloud.regions[0]).server(MYSERVER).project_id
+
+
 def add_image(
     cloud: Sandbox,
     name: str,
     *,
     image_id: str | None = None,
     protected: bool = False,
+    owner: str | None = None,
+    visibility: str = "private",
     **properties: str,
 ) -> str:
-    """Add an image of the same project; its ID."""
+    """Add an image of the same project, or of another one; its ID."""
     with cloud.cloud.transaction():
         region = cloud.cloud.region(cloud.regions[0])
         image = region.add_image(
-            owner=region.server(MYSERVER).project_id,
+            owner=owner or region.server(MYSERVER).project_id,
+            visibility=visibility,
             name=name,
             image_id=image_id,
             protected=protected,

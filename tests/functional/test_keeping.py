@@ -29,7 +29,7 @@ from rax_scheduled_images_ext.sandbox.service import as_server_image
 from rax_scheduled_images_ext.sandbox.tour import SETTINGS
 
 from .console import replay
-from .fleet import MARKED, MYSERVER, NOBODY, add_image, id_of, sent
+from .fleet import MARKED, MYSERVER, NOBODY, add_image, id_of, project_of, sent
 from .misbehaving import Misbehaving, json_answer, page
 
 Run = Callable[..., Any]
@@ -708,7 +708,9 @@ class TestPrune:
         for image_id, status in zip(week, refusals, strict=False):
             body = json.dumps({"error": {"message": "so it is"}})
             front.answer("DELETE", image_id, json_answer(status, body))
-        front.answer("GET", f"/images/{week[3]}", page("200 OK"))
+        # The list for the plan, and one before each deletion.
+        lists = r"/images(/detail)?\?(?!.*visibility)"
+        front.answer("GET", lists, page("200 OK"), 1, passed=4)
         result = run("scheduled-images-prune", "--yes", "--keep", "2", "myserver")
         assert result.status == 1
         lines = result.err.splitlines()
@@ -757,8 +759,12 @@ class TestPrune:
         change(cloud, ids(cloud)[1], protected=True)
         mark(cloud, ids(cloud)[2], **{MARKER_KEY: None})
         first = images(cloud)
-        stays = {v.image.id for v in judge(first, MYSERVER, 2) if not v.goes}
-        goes = [image.id for image in surplus(first, MYSERVER, 2)]
+        stays = {
+            v.image.id
+            for v in judge(first, MYSERVER, 2, project_of(cloud))
+            if not v.goes
+        }
+        goes = [image.id for image in surplus(first, MYSERVER, 2, project_of(cloud))]
         assert len(goes) == 4
         for number in range(1, 100):
             before = images(cloud)
@@ -771,7 +777,7 @@ class TestPrune:
             # As a plan made afresh says, and the oldest of it that can go.
             able = [
                 image.id
-                for image in surplus(before, MYSERVER, 2)
+                for image in surplus(before, MYSERVER, 2, project_of(cloud))
                 if not image.protected
             ]
             assert sorted(gone) == sorted(able[: len(gone)])
@@ -793,7 +799,10 @@ class TestPrune:
             for name, id_ in servers.items():
                 there = {image.id for image in images(cloud, id_)}
                 gone = {image.id for image in first[name] if image.id not in there}
-                able = [image.id for image in surplus(first[name], id_, 2)]
+                able = [
+                    image.id
+                    for image in surplus(first[name], id_, 2, project_of(cloud))
+                ]
                 assert gone == set(able[: len(gone)])
         nova.ok("scheduled-images-prune", "--keep", "2", "--yes", *servers)
         assert [len(images(cloud, id_)) for id_ in servers.values()] == [2, 2, 2]
@@ -938,27 +947,137 @@ class TestAsking:
         assert len(re.findall(r" ([0-9a-f-]{36}) ", said)) == 2
 
 
+class TestImagesOfOthers:
+    """Anybody can publish an image that names a server and carries the marker."""
+
+    @pytest.fixture
+    def published(self, cloud: Sandbox, week: list[str]) -> list[str]:
+        """Three newer images of another project, made out to be myserver's."""
+        cloud.advance("1h")
+        marks = {"instance_uuid": MYSERVER, "image_type": "snapshot", **MARKED}
+        return [
+            add_image(
+                cloud, "Daily-myserver-1", owner="f" * 32, visibility="public", **marks
+            )
+            for _ in range(3)
+        ]
+
+    def test_they_are_shown_and_not_counted(
+        self, run: Run, week: list[str], published: list[str]
+    ) -> None:
+        rows = data(run("scheduled-images-image-list", "--format", "json", "myserver"))
+        theirs = [row for row in rows if row["id"] in published]
+        assert [(row["fate"], row["counted"], row["code"]) for row in theirs] == [
+            ("not counted", False, "other_owner")
+        ] * 3
+        assert [row["id"] for row in rows if row["counted"]] == week[::-1]
+        (row,) = (
+            row
+            for row in data(run("scheduled-images-list", "--format", "json"))
+            if row["id"] == MYSERVER
+        )
+        assert (row["counted"], row["goes_next"]) == (7, "Daily-myserver-1767541140")
+
+    def test_the_forecast_and_pruning_leave_them_out(
+        self, run: Run, cloud: Sandbox, week: list[str], published: list[str]
+    ) -> None:
+        told = out(run("scheduled-images-enable", "--dry-run", "myserver", "6"))
+        assert re.findall(r" ([0-9a-f-]{36}) ", told) == week[:2]
+        pruning = ("--yes", "--format", "json")
+        rows = data(run("scheduled-images-prune", *pruning, "--keep", "5", "myserver"))
+        assert [(row["id"], row["action"]) for row in rows] == [
+            (week[0], "deleted"),
+            (week[1], "deleted"),
+        ]
+        assert sorted(ids(cloud)) == sorted(week[2:] + published)
+
+    def test_the_service_does_so_too(
+        self, cloud: Sandbox, week: list[str], published: list[str]
+    ) -> None:
+        cloud.advance("1d")
+        there = ids(cloud)
+        assert set(there) > {*week[1:], *published}
+        assert (week[0] in there, len(there)) == (False, 7 + 3)
+
+    def test_published_while_pruning_they_change_nothing(
+        self, run: Run, cloud: Sandbox, front: Misbehaving, week: list[str]
+    ) -> None:
+        marks = {"instance_uuid": MYSERVER, "image_type": "snapshot", **MARKED}
+
+        def publish(content: bytes) -> bytes:
+            add_image(cloud, "x", owner="f" * 32, visibility="public", **marks)
+            return content
+
+        front.change("DELETE", "/images/", publish)
+        out(run("scheduled-images-prune", "--yes", "--keep", "5", "myserver"))
+        assert {*week[2:]} <= {*ids(cloud)}
+        assert not {*week[:2]} & {*ids(cloud)}
+
+    @pytest.mark.parametrize("cloud", ["compute's proxy"], indirect=True)
+    def test_a_proxy_that_cannot_tell_counts_none(
+        self, run: Run, cloud: Sandbox, front: Misbehaving, week: list[str]
+    ) -> None:
+        front.rewrite = lambda path: re.sub("property-visibility=[a-z]+&?", "", path)
+        result = run("scheduled-images-prune", "--yes", "--keep", "1", "myserver")
+        assert (result.status, ids(cloud)) == (0, week)
+        rows = data(run("scheduled-images-image-list", "--format", "json", "myserver"))
+        assert {row["reason"] for row in rows} == {
+            "not known to be an image of the server's project"
+        }
+
+
+@pytest.mark.parametrize("number", [2, 5])
+def test_what_is_protected_meanwhile_is_made_up_for(
+    run: Run, cloud: Sandbox, front: Misbehaving, week: list[str], number: int
+) -> None:
+    """Of seven, all but three are to go; two of those three are protected."""
+    left = iter(range(99))
+
+    def protect(content: bytes) -> bytes:
+        if next(left) == 0:
+            for image_id in week[number : number + 2]:
+                mark(cloud, image_id, **{MARKER_KEY: None})
+        return content
+
+    front.change("DELETE", "/images/", protect)
+    pruning = ("--yes", "--format", "json")
+    rows = data(run("scheduled-images-prune", *pruning, "--keep", "3", "myserver"))
+    assert sum(image.scheduled for image in images(cloud)) == 3
+    assert {*week[number : number + 2]} <= {*ids(cloud)}
+    skipped = [row for row in rows if row["action"] == "skipped"]
+    assert len(skipped) == 2
+    assert {row["reason"] for row in skipped} <= {
+        "not a scheduled image",
+        "last of the newest 3",
+        "number 2 of the newest 3",
+        "number 1 of the newest 3",
+    }
+
+
 @one_face
 def test_the_requests_of_each_command(
     run: Run, cloud: Sandbox, week: list[str]
 ) -> None:
     schedule = f"GET /servers/{MYSERVER}/rax-si-image-schedule 200"
+    server = f"GET /servers/{MYSERVER} 200"
     marked = f"&{MARKER_KEY}={MARKER_VALUE}"
     listed = f"GET /images?limit=1000&instance_uuid={MYSERVER}"
     one = f"/images/{week[0]}"
     for argv, requests in {
-        ("image-list", MYSERVER): [schedule, f"{listed} 200"],
+        ("image-list", MYSERVER): [schedule, server, f"{listed} 200"],
         ("protect", week[0]): [f"GET {one} 200", f"PATCH {one} 200"],
         ("unprotect", week[0]): [
             *(f"GET {one} 200", f"PATCH {one} 200"),
-            *(schedule, f"{listed}{marked} 200"),
+            *(schedule, server, f"{listed}{marked} 200"),
         ],
         ("prune", "--yes", "--keep", "6", "myserver"): [
             "GET /servers?name=%5Emyserver%24 200",
-            *(schedule, f"{listed}{marked} 200"),
-            *(f"GET {one} 200", f"DELETE {one} 204"),
+            *(server, f"{listed}{marked} 200"),
+            *(f"{listed} 200", f"DELETE {one} 204"),
         ],
-        ("enable", "--dry-run", MYSERVER, "5"): [schedule, f"{listed}{marked} 200"],
+        ("enable", "--dry-run", MYSERVER, "5"): [
+            *(schedule, server, f"{listed}{marked} 200"),
+        ],
     }.items():
         cloud.requests.clear()
         assert run(f"scheduled-images-{argv[0]}", *argv[1:]).status == 0
@@ -1062,7 +1181,9 @@ class after_the_list:  # noqa: N801
         def send(adapter: HTTPAdapter, request: Any, **options: Any) -> Any:
             nonlocal done
             answer = real(adapter, request, **options)
-            if re.search(r"/images(/detail)?\?", request.url) and not done:
+            # The proxy's list of private images is a part of that.
+            whole = re.search(r"/images(/detail)?\?(?!.*visibility)", request.url)
+            if whole and not done:
                 done = True
                 action()
             return answer

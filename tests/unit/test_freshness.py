@@ -25,7 +25,9 @@ DAILY, WEEKLY = ImageSchedule(3), ImageSchedule(3, "SATURDAY")
 
 def server(schedule: ImageSchedule | None = DAILY, **fields: Any) -> FleetServer:
     return FleetServer(
-        "mine", "web", **{"created": OLD, "schedule": schedule, **fields}
+        "mine",
+        "web",
+        **{"created": OLD, "schedule": schedule, "project_id": "ours", **fields},
     )
 
 
@@ -37,6 +39,7 @@ def image(age: timedelta, **fields: Any) -> ServerImage:
         "status": "ACTIVE",
         "created": made,
         "server_id": "mine",
+        "owner": "ours",
         "metadata": MARKED,
     }
     return ServerImage(**{**plain, **fields})
@@ -73,11 +76,11 @@ def test_the_counting_is_that_of_the_retention(
     found: list[ServerImage], schedule: ImageSchedule
 ) -> None:
     told = standing(server(schedule), found, NOW, MAX_AGE)
-    verdicts = judge(found, "mine", schedule.retention)
+    verdicts = judge(found, "mine", schedule.retention, "ours")
     assert told.counted == sum(verdict.counted for verdict in verdicts)
     # With one image more, exactly these would be over.
     one_more = [*found, image(timedelta(0), id="the next")]
-    after = judge(one_more, "mine", schedule.retention)
+    after = judge(one_more, "mine", schedule.retention, "ours")
     assert {i.id for i in told.goes_next} == {v.image.id for v in after if v.goes}
 
 

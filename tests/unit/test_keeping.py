@@ -95,8 +95,15 @@ class Schedules:
         return ImageSchedule(self.retention)
 
 
+class OfOurs(Keeper):
+    """The keeper of servers that are all of one project."""
+
+    def project(self, server_id: str) -> str | None:
+        return "ours"
+
+
 def keeper(store: Memory, retention: int | None = None) -> Keeper:
-    return Keeper(Schedules(retention), store)  # type: ignore[arg-type]
+    return OfOurs(Schedules(retention), store)  # type: ignore[arg-type]
 
 
 @st.composite
@@ -109,6 +116,7 @@ def pictures(draw: st.DrawFn, number: int) -> ServerImage:
         status=draw(st.sampled_from(STATUSES)),
         created=draw(st.sampled_from([day, day, day, None])),
         server_id=draw(st.sampled_from(["mine", "mine", "mine", "other", None])),
+        owner=draw(st.sampled_from(["ours"] * 5 + ["theirs", None])),
         protected=draw(st.sampled_from([False, False, False, True, None])),
         metadata=draw(st.sampled_from([MARKED, MARKED, MARKED, {}, {MARKER_KEY: "x"}])),
     )
@@ -137,7 +145,7 @@ def test_pruning_does_what_the_service_would(
 ) -> None:
     store = Memory(images)
     prune(keeper(store), keeper(store).plan("mine", keep))
-    would = [i.id for i in surplus(images, "mine", keep) if not i.protected]
+    would = [i.id for i in surplus(images, "mine", keep, "ours") if not i.protected]
     assert store.deleted == would
 
 
@@ -151,7 +159,7 @@ def test_interrupted_it_has_deleted_the_oldest_that_would_go_anyway(
     with suppress(Interrupted):
         prune(keeper(store), plan)
     store.calls = 1_000_000
-    would = [i.id for i in surplus(images, "mine", keep) if not i.protected]
+    would = [i.id for i in surplus(images, "mine", keep, "ours") if not i.protected]
     assert store.deleted == would[: len(store.deleted)]
     # Begun again, it ends as if it had never been stopped.
     prune(keeper(store), keeper(store).plan("mine", keep))
@@ -172,14 +180,31 @@ def test_whatever_happens_to_them_meanwhile_only_the_services_own_go(
         image = now[image_id]
         assert image.scheduled
         assert (image.server_id, image.status) == ("mine", "ACTIVE")
+        assert image.owner == "ours"
         assert not image.protected
+
+
+@given(image_sets, retentions, st.data())
+def test_protecting_meanwhile_leaves_as_many_as_are_to_stay(
+    images: tuple[ServerImage, ...], keep: int, data: st.DataObject
+) -> None:
+    store = Memory(images)
+    kept = keeper(store)
+    for verdict in kept.plan("mine", keep):
+        for image in list(store.images.values()):
+            if data.draw(st.booleans()):
+                store.delete_metadata(image, [MARKER_KEY])
+        before = sum(v.counted for v in kept.counted("mine", keep))
+        with suppress(ImageProtected):
+            done = kept.delete(verdict)
+            assert done.action == "skipped" or before > keep
 
 
 @given(image_sets, st.one_of(st.none(), retentions))
 def test_the_words_say_what_is_decided(
     images: tuple[ServerImage, ...], retention: int | None
 ) -> None:
-    verdicts = judge(images, "mine", retention)
+    verdicts = judge(images, "mine", retention, "ours")
     for verdict in verdicts:
         fate, left = fates.fate(verdict), fates.runs_left(verdict)
         assert fates.reason(verdict)
@@ -198,7 +223,7 @@ def test_the_words_say_what_is_decided(
 def test_what_goes_next_goes_before_all_else(
     images: tuple[ServerImage, ...], retention: int | None
 ) -> None:
-    verdicts = judge(images, "mine", retention)
+    verdicts = judge(images, "mine", retention, "ours")
     going = fates.next_to_go(verdicts)
     lefts = [left for v in verdicts if (left := fates.runs_left(v)) is not None]
     assert bool(going) == bool(lefts)
@@ -216,9 +241,10 @@ def test_the_forecast_is_what_the_next_image_makes_go(
         status="ACTIVE",
         created=START + timedelta(days=99),
         server_id="mine",
+        owner="ours",
         metadata=MARKED,
     )
-    gone = surplus([*images, new], "mine", retention)
+    gone = surplus([*images, new], "mine", retention, "ours")
     assert [v.image for v in going] == [i for i in gone if not i.protected]
 
 

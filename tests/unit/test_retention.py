@@ -1,5 +1,6 @@
 """The laws of retention."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from random import Random
 from typing import Any
@@ -20,6 +21,7 @@ def image(
     *,
     status: str = "ACTIVE",
     server: str | None = "mine",
+    owner: str | None = "ours",
     metadata: dict[str, str] | None = None,
     days: int | None = None,
 ) -> ServerImage:
@@ -29,6 +31,7 @@ def image(
         status=status,
         created=START + timedelta(days=number if days is None else days),
         server_id=server,
+        owner=owner,
         metadata=MARKED if metadata is None else metadata,
     )
 
@@ -43,6 +46,7 @@ def image_sets(draw: st.DrawFn) -> list[ServerImage]:
                 st.sampled_from(["ACTIVE"] * 4 + ["SAVING", "ERROR", "UNKNOWN"])
             ),
             server=draw(st.sampled_from(["mine", "mine", "mine", "other", None])),
+            owner=draw(st.sampled_from(["ours", "ours", "ours", "theirs", None])),
             metadata=draw(
                 st.sampled_from([MARKED, MARKED, MARKED, {}, {MARKER_KEY: "somebody"}])
             ),
@@ -60,7 +64,7 @@ retentions = st.integers(1, 12)
 def test_the_newest_n_stay_and_only_counted_images_go(
     images: list[ServerImage], retention: int
 ) -> None:
-    verdicts = judge(images, "mine", retention)
+    verdicts = judge(images, "mine", retention, "ours")
     counted = [v for v in verdicts if v.counted]
     gone = {v.image.id for v in verdicts if v.goes}
     assert len(counted) - len(gone) == min(retention, len(counted))
@@ -80,7 +84,7 @@ def created(verdict: Verdict) -> datetime:
 def test_what_goes_is_older_than_all_that_stays(
     images: list[ServerImage], retention: int
 ) -> None:
-    verdicts = [v for v in judge(images, "mine", retention) if v.counted]
+    verdicts = [v for v in judge(images, "mine", retention, "ours") if v.counted]
     stays = [created(v) for v in verdicts if not v.goes]
     goes = [created(v) for v in verdicts if v.goes]
     assert not goes or not stays or max(goes) <= min(stays)
@@ -92,28 +96,32 @@ def test_the_order_of_the_input_is_irrelevant(
 ) -> None:
     shuffled = list(images)
     chance.shuffle(shuffled)
-    assert judge(shuffled, "mine", retention) == judge(images, "mine", retention)
+    assert judge(shuffled, "mine", retention, "ours") == judge(
+        images, "mine", retention, "ours"
+    )
 
 
 @given(image_sets(), retentions)
 def test_applying_it_twice_is_applying_it_once(
     images: list[ServerImage], retention: int
 ) -> None:
-    gone = surplus(images, "mine", retention)
+    gone = surplus(images, "mine", retention, "ours")
     left = [i for i in images if i not in gone]
-    assert surplus(left, "mine", retention) == []
+    assert surplus(left, "mine", retention, "ours") == []
 
 
 @given(image_sets(), retentions)
 def test_a_forecast_comes_true(images: list[ServerImage], retention: int) -> None:
     """An image goes when as many scheduled images were made as its verdict says."""
     forecast = {
-        v.image.id: v.runs_left for v in judge(images, "mine", retention) if v.counted
+        v.image.id: v.runs_left
+        for v in judge(images, "mine", retention, "ours")
+        if v.counted
     }
     left = list(images)
     for made in range(1, retention + 2):
         left.append(image(100 + made, days=100 + made))
-        gone = surplus(left, "mine", retention)
+        gone = surplus(left, "mine", retention, "ours")
         left = [i for i in left if i not in gone]
         went = {i.id for i in gone if i.id in forecast}
         assert went == {key for key, runs in forecast.items() if runs == made}
@@ -121,8 +129,8 @@ def test_a_forecast_comes_true(images: list[ServerImage], retention: int) -> Non
 
 @given(image_sets())
 def test_without_a_schedule_nothing_goes(images: list[ServerImage]) -> None:
-    assert surplus(images, "mine", None) == []
-    assert all(v.runs_left is None for v in judge(images, "mine", None))
+    assert surplus(images, "mine", None, "ours") == []
+    assert all(v.runs_left is None for v in judge(images, "mine", None, "ours"))
 
 
 @pytest.mark.parametrize(
@@ -134,18 +142,27 @@ def test_without_a_schedule_nothing_goes(images: list[ServerImage]) -> None:
         ({"metadata": {MARKER_KEY.replace("_", "-"): MARKER_VALUE}}, Reason.UNMARKED),
         ({"status": "SAVING"}, Reason.NOT_ACTIVE),
         ({"server": "other"}, Reason.FOREIGN),
+        ({"owner": "theirs"}, Reason.OTHER_OWNER),
+        ({"owner": None}, Reason.OTHER_OWNER),
         ({"server": None}, Reason.FOREIGN),
     ],
 )
 def test_each_reason(changes: dict[str, Any], reason: Reason) -> None:
-    assert [v.reason for v in judge([image(1, **changes)], "mine", 1)] == [reason]
+    assert [v.reason for v in judge([image(1, **changes)], "mine", 1, "ours")] == [
+        reason
+    ]
 
 
 def test_an_image_without_a_date_is_neither_counted_nor_culled() -> None:
     undated = ServerImage(
-        id="x", name="x", status="ACTIVE", server_id="mine", metadata=MARKED
+        id="x",
+        name="x",
+        status="ACTIVE",
+        server_id="mine",
+        owner="ours",
+        metadata=MARKED,
     )
-    verdicts = judge([undated, image(1), image(2)], "mine", 1)
+    verdicts = judge([undated, image(1), image(2)], "mine", 1, "ours")
     assert [(v.image.id, v.reason) for v in verdicts] == [
         ("image-002", Reason.NEWEST),
         ("image-001", Reason.SURPLUS),
@@ -154,7 +171,7 @@ def test_an_image_without_a_date_is_neither_counted_nor_culled() -> None:
 
 
 def test_the_newest_first_with_places_and_what_is_left() -> None:
-    verdicts = judge([image(n) for n in range(4)], "mine", 3)
+    verdicts = judge([image(n) for n in range(4)], "mine", 3, "ours")
     assert [(v.rank, v.runs_left, v.goes) for v in verdicts] == [
         (1, 3, False),
         (2, 2, False),
@@ -166,4 +183,25 @@ def test_the_newest_first_with_places_and_what_is_left() -> None:
 @pytest.mark.parametrize("retention", [0, -1])
 def test_a_retention_that_keeps_nothing_is_refused(retention: int) -> None:
     with pytest.raises(ValueError, match=f"retention {retention} would keep nothing"):
-        judge([image(1)], "mine", retention)
+        judge([image(1)], "mine", retention, "ours")
+
+
+@given(image_sets(), image_sets(), retentions, st.sampled_from(["theirs", None]))
+def test_what_others_publish_changes_nothing(
+    images: list[ServerImage],
+    published: list[ServerImage],
+    retention: int,
+    owner: str | None,
+) -> None:
+    foreign = [replace(each, id=f"x{each.id}", owner=owner) for each in published]
+    both = judge([*images, *foreign], "mine", retention, "ours")
+    assert [v for v in both if v.counted] == [
+        v for v in judge(images, "mine", retention, "ours") if v.counted
+    ]
+
+
+@given(image_sets(), retentions)
+def test_without_knowing_the_project_nothing_goes(
+    images: list[ServerImage], retention: int
+) -> None:
+    assert surplus(images, "mine", retention, None) == []

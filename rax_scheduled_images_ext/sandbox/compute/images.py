@@ -61,19 +61,21 @@ def _limit(call: Call, size: int) -> int | None:
 def _query(call: Call, limit: int | None) -> ImageQuery:
     given = request.args
     equals: dict[str, str | bool | int] = {"hidden": False}
+    properties: dict[str, str] = {}
     for name, text in given.items():
         if name in _ATTRIBUTES:
             equals[_ATTRIBUTES[name]] = text.lower() if name == "status" else text
+        elif name in _PROPERTIES or name.startswith("property-"):
+            key = _property(call, name)
+            text = text.rsplit("/", 1)[-1] if name == "server" else text
+            # What is left of the name, the image service may know as an attribute.
+            (equals if key == "visibility" else properties)[key] = text
     changed = inputs.since("changes-since")
     return ImageQuery(
         project_id=call.project_id,
         equals=equals,
         compares=() if changed is None else (("updated", ("gte", changed)),),
-        properties={
-            _property(call, name): text.rsplit("/", 1)[-1] if name == "server" else text
-            for name, text in given.items()
-            if name in _PROPERTIES or name.startswith("property-")
-        },
+        properties=properties,
         marker=given.get("marker"),
         limit=limit,
     )

@@ -196,4 +196,11 @@ class CommandFailed(ScheduledImagesError):
 
 
 class ResumeFailed(ScheduledImagesError):
-    """What was to resume a server has failed: it may still be stopped."""
+    """What was to resume a server has failed: it may still be stopped.
+
+    ``original`` is what had gone wrong before that, None for nothing.
+    """
+
+    def __init__(self, text: str, original: BaseException | None = None) -> None:
+        super().__init__(text)
+        self.original = original

@@ -104,6 +104,7 @@ class ComputeImages(ImageStore):
         keys = TELLING if wanted.snapshots else None
         # Only where images are counted does it matter whose they are.
         counting = wanted.server_id is not None or wanted.snapshots
+        counting = counting and not wanted.making and wanted.name is None
         private = self._private(query) if counting else frozenset()
         project_id = self.transport.client.get_project_id() if private else None
         for answer in pages:

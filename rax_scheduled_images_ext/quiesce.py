@@ -116,17 +116,22 @@ class Snapshot:
     ) -> Iterator[Snapshot]:
         """Stop, begin the snapshot, run the block, await the copy, and resume.
 
-        :raises ResumeFailed: if ``after`` fails, whatever went wrong before.
+        :raises ResumeFailed: if ``after`` fails; its ``original`` is what went wrong
+            before.
         """
         self._attempts.interrupts.check()
+        original: BaseException | None = None
         try:
             before(self)
             self._since = self._attempts.clock()
             self._begin()
             yield self
             self._await_copy()
+        except BaseException as error:
+            original = error
+            raise
         finally:
-            self._resume(after)
+            self._resume(after, original)
 
     def wait(self, seconds: float | None = None) -> ServerImage:
         """Return the image as soon as it is ACTIVE.
@@ -140,7 +145,9 @@ class Snapshot:
             self._left(limits.total) if seconds is None else seconds
         )
 
-    def _resume(self, after: Callable[[Snapshot], object]) -> None:
+    def _resume(
+        self, after: Callable[[Snapshot], object], original: BaseException | None
+    ) -> None:
         if self._since is not None:
             self.held = self._attempts.clock() - self._since
         try:
@@ -148,7 +155,8 @@ class Snapshot:
         except Exception as error:
             raise ResumeFailed(
                 f"Server {self.server_name} MAY STILL BE STOPPED, resuming it failed:"
-                f" {error}"
+                f" {str(error) or type(error).__name__}",
+                original,
             ) from error
 
     def _begin(self) -> None:
@@ -296,7 +304,8 @@ def quiesced_snapshot(
     :raises ImageLost: if the snapshot fails at once.
     :raises TimeLimitReached: if its snapshot ends and the image stays unfinished.
     :raises SnapshotUnknown: if it cannot be told whether a snapshot was begun.
-    :raises ResumeFailed: if ``after`` fails.
+    :raises ResumeFailed: if ``after`` fails; its ``original`` is what went wrong
+        before that.
     """
     interrupts = Interrupts(catch=signals)
     try:

@@ -5,7 +5,6 @@ Imported by commands only once they run.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import NoServers
 from ..schedules import ScheduledImagesManager
-from .commands import LOG, error_line, failing_as_one, label, usage_error
+from .commands import LOG, error_line, failing_as_one, label, say, usage_error
 
 if TYPE_CHECKING:
     import re
@@ -78,6 +77,7 @@ def each_server(
     action: Action[Result],
     tell: Callable[[Chosen, Result], None] | None = None,
     passed_over: type[Exception] | tuple[()] = (),
+    failed: Callable[[Chosen, Exception], None] | None = None,
 ) -> bool:
     """Do ``action`` to every server, many at a time.
 
@@ -85,6 +85,7 @@ def each_server(
 
     :param tell: is called with each result, in the order of the servers.
     :param passed_over: what is no failure of a server that was not named.
+    :param failed: is called with each failure, in the same order.
     """
     from types import SimpleNamespace
 
@@ -112,14 +113,16 @@ def each_server(
             LOG.debug("%s", error, exc_info=error)
             # What is said of the cloud is the same for all servers.
             if offered or not isinstance(error, NotOffered):
-                print(failure(outcome.item, error, len(chosen)), file=sys.stderr)
+                say(failure(outcome.item, error, len(chosen)))
+            if failed is not None:
+                failed(outcome.item, error)
             done = False
             offered = offered and not isinstance(error, NotOffered)
 
     try:
         run(chosen, work, told)
     except Interrupted as interrupted:
-        print(summary(interrupted, len(chosen)), file=sys.stderr)
+        say(summary(interrupted, len(chosen)))
         raise
     return done
 
@@ -134,8 +137,8 @@ def failure(server: Chosen, error: Exception, of: int) -> str:
         or server.label in str(error)
     )
     if of == 1 or told:
-        return _line(error_line(server, error))
-    return _line(f"ERROR ({label(error)}): {server.label}: {error}")
+        return error_line(server, error)
+    return f"ERROR ({label(error)}): {server.label}: {error}"
 
 
 def summary(interrupted: Interrupted, of: int) -> str:
@@ -146,8 +149,4 @@ def summary(interrupted: Interrupted, of: int) -> str:
         parts.append(f"not known whether done: {names}")
     if interrupted.untouched:
         parts.append(f"{len(interrupted.untouched)} not begun")
-    return _line("; ".join(parts))
-
-
-def _line(text: str) -> str:
-    return " ".join(text.splitlines())
+    return "; ".join(parts)

@@ -6,7 +6,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -115,6 +115,12 @@ def label(error: BaseException) -> str:
     return names[0] if names else type(error).__name__
 
 
+def say(line: str) -> None:
+    """Print one line on stderr; where nobody can read it, nothing fails for that."""
+    with suppress(OSError):
+        print(" ".join(line.splitlines()), file=sys.stderr, flush=True)
+
+
 def error_line(_item: object, error: BaseException) -> str:
     """Return what novaclient's shell prints of an error."""
     return f"ERROR ({label(error)}): {error}"
@@ -135,7 +141,7 @@ def attempt(
             action(item)
         except Exception as error:
             LOG.debug("%s", error, exc_info=True)
-            print(" ".join(line(item, error).splitlines()), file=sys.stderr)
+            say(line(item, error))
             done = False
     return done
 
@@ -147,7 +153,7 @@ def failing_as_one() -> Iterator[None]:
         yield
     except Exception as error:
         LOG.debug("%s", error, exc_info=True)
-        print(" ".join(error_line(None, error).splitlines()), file=sys.stderr)
+        say(error_line(None, error))
         raise SystemExit(1) from None
 
 

@@ -13,6 +13,7 @@ from .. import fates
 from ..formatting import Column, attribute
 from ..images import ServerImage
 from ..keeping import Outcome
+from ..narration import put
 from ..retention import Verdict
 from ..schedules import ImageSchedule
 from .views import print_rows, written
@@ -122,12 +123,12 @@ def print_forecast(
 ) -> None:
     """Print what a change of a schedule would do."""
     change = "no change" if old == new else f"now {described(old)}"
-    print(f"{server}: {described(new)} ({change})")
+    put(f"{server}: {described(new)} ({change})")
     if going:
-        print("The next scheduled image makes these go:")
+        put("The next scheduled image makes these go:")
         print_rows(FATES, going, "table")
     else:
-        print("The next scheduled image makes none go.")
+        put("The next scheduled image makes none go.")
 
 
 def described(schedule: ImageSchedule | None) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from .commands import (
     finish,
     format_name,
     invalid,
+    say,
     usage_error,
 )
 from .servers import by_name
@@ -126,7 +126,7 @@ def do_scheduled_images_list(cs: Any, args: Any) -> None:
         if fleet is None:
             assert outcome.error is not None
             where = f" (in region {region})" if region else ""
-            print(error_line(region, outcome.error) + where, file=sys.stderr)
+            say(error_line(region, outcome.error) + where)
             done = False
             return
         now.append(fleet.now)
@@ -161,6 +161,7 @@ def do_scheduled_images_check(cs: Any, args: Any) -> None:
     """Tell whose newest scheduled image is too old; exit status 3 if there are any."""
     from ..fleet import FleetReader
     from ..freshness import State
+    from ..narration import put
     from . import standings
     from .views import print_rows
 
@@ -189,7 +190,7 @@ def do_scheduled_images_check(cs: Any, args: Any) -> None:
             print_rows(shown, wrong, args.format)
     else:
         lines = [standings.verdict(row, fleet.now) for row in wrong]
-        print("\n".join(lines) or standings.all_fresh(fleet.standings))
+        put("\n".join(lines) or standings.all_fresh(fleet.standings))
     readable = _told_problems(wrong)
     if any(row.standing.stale for row in wrong):
         raise SystemExit(STALE)
@@ -210,5 +211,5 @@ def _told_problems(rows: list[Row]) -> bool:
     problems = [row.server for row in rows if row.server.problem is not None]
     for server in problems:
         chosen = Chosen(server.name, server.id)
-        print(failure(chosen, server.problem, 2), file=sys.stderr)  # type: ignore[arg-type]
+        say(failure(chosen, server.problem, 2))  # type: ignore[arg-type]
     return not problems

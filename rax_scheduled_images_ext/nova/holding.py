@@ -61,16 +61,23 @@ def create_snapshot(cs: Any, args: Any) -> None:
     """Create an image of a server, as the command's arguments say."""
     errors, out = Narrator(sys.stderr), Narrator(sys.stdout)
     teller = Teller(errors)
+    status = 0
     try:
         _create(cs, args, teller, out)
     except (Exception, Interrupted) as error:
         for each in _told(error):
             teller.say(" ".join(error_line(None, each).splitlines()))
-        raise SystemExit(getattr(error, "exit_status", 1)) from None
+        status = getattr(error, "exit_status", 1)
     finally:
         teller.clear()
-        errors.close()
         out.close()
+        # Whoever closes the pipe does not want the image's ID.
+        lost = None if isinstance(out.problem, BrokenPipeError) else out.problem
+        if lost is not None:
+            teller.say(f"ERROR (OSError): Cannot write to stdout: {lost}")
+        errors.close()
+    if status or lost is not None:
+        raise SystemExit(status or 1)
 
 
 def _create(cs: Any, args: Any, teller: Teller, out: Narrator) -> None:
@@ -147,7 +154,7 @@ def _hook(
 
 def _told(error: Exception | Interrupted) -> list[Exception | Interrupted]:
     """Return the error, and before it the one that a failed resume would hide."""
-    hidden = error.__cause__ and error.__cause__.__context__
-    if isinstance(error, ResumeFailed) and isinstance(hidden, (Exception, Interrupted)):
-        return [hidden, error]
+    original = error.original if isinstance(error, ResumeFailed) else None
+    if isinstance(original, (Exception, Interrupted)):
+        return [original, error]
     return [error]

@@ -15,6 +15,7 @@ from .commands import (
     name_or_id,
     number_to_keep,
     on_server,
+    say,
     usage_error,
 )
 from .images import failed_delete
@@ -108,7 +109,7 @@ def do_scheduled_images_unprotect(cs: Any, args: Any) -> None:
 
     done = attempt(args.image, unprotect, _naming(args.image))
     for server_id in touched:
-        print(_next(kept, server_id), file=sys.stderr)
+        say(_next(kept, server_id))
     finish(done)
 
 
@@ -179,7 +180,7 @@ def do_scheduled_images_prune(cs: Any, args: Any) -> None:
     if args.dry_run or not rows:
         fates.print_pruned(rows, args.format)
         if plans and not rows:
-            print("Nothing is to go.", file=sys.stderr)
+            say("Nothing is to go.")
     else:
         if asks:
             _ask(rows)
@@ -216,7 +217,7 @@ def _ask(rows: Sequence[Pruned]) -> None:
     print(as_table(PRUNED, rows), file=sys.stderr)
     print("Delete these images for good? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        print("Nothing was deleted.", file=sys.stderr)
+        say("Nothing was deleted.")
         raise SystemExit(1)
 
 
@@ -226,7 +227,7 @@ def _prune(plans: Sequence[Plan], kept: Keeper, form_name: str) -> bool:
     Servers are pruned side by side, the images of each one by one.
     """
     from ..concurrency import Interrupted, run
-    from .fates import Pruned, print_pruned
+    from .fates import Pruned
 
     rows: dict[str, list[Pruned]] = {plan.server_id: [] for plan in plans}
     done = True
@@ -244,7 +245,7 @@ def _prune(plans: Sequence[Plan], kept: Keeper, form_name: str) -> bool:
             rows[plan.server_id].append(failed)
             line = failed_delete(verdict.image.id, outcome.error)
             LOG.debug("%s", outcome.error, exc_info=outcome.error)
-            print(" ".join(line.splitlines()), file=sys.stderr)
+            say(line)
             done = False
 
     try:
@@ -252,12 +253,26 @@ def _prune(plans: Sequence[Plan], kept: Keeper, form_name: str) -> bool:
             run(items, delete, told)
     except Interrupted as interrupted:
         for _, verdict in interrupted.unknown:
-            text = f"Not known whether deleted: image {verdict.image.id}"
-            print(text, file=sys.stderr)
+            say(f"Not known whether deleted: image {verdict.image.id}")
         raise
     finally:
-        print_pruned([row for each in rows.values() for row in each], form_name)
+        _report([row for each in rows.values() for row in each], form_name)
     return done
+
+
+def _report(rows: Sequence[Pruned], form_name: str) -> None:
+    """Print what was done; what was deleted is told on stderr if stdout fails."""
+    from ..narration import OutputFailed
+    from .fates import print_pruned
+
+    try:
+        print_pruned(rows, form_name)
+    except OutputFailed:
+        for row in rows:
+            if row.action == "deleted":
+                name = f"{row.image.name} ({row.image.id})"
+                say(f"Deleted: image {name} of server {row.server}")
+        raise SystemExit(1) from None
 
 
 def _rounds(plans: Sequence[Plan]) -> Iterator[list[tuple[Plan, Verdict]]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 # Where novaclient looks for what becomes its clients' `scheduled_images`.
@@ -14,6 +13,7 @@ from .commands import (
     finish,
     format_name,
     number_to_keep,
+    say,
     usage_error,
 )
 from .servers import chosen_servers, servers
@@ -123,7 +123,7 @@ def do_scheduled_images_update(cs: Any, args: Any) -> None:
     def tell(server: Chosen, change: tuple[ImageSchedule, ImageSchedule]) -> None:
         was, is_ = map(described, change)
         text = f"still {is_}" if was == is_ else f"was {was}; is {is_}"
-        print(f"{server.label}: {text}", file=sys.stderr)
+        say(f"{server.label}: {text}")
 
     chosen = choose(cs, command, args, scheduled=True)
     finish(each_server(cs, chosen, update, tell, passed_over=NoSchedule))
@@ -147,15 +147,18 @@ def do_scheduled_images_disable(cs: Any, args: Any) -> None:
     metavar="<format>",
     type=checked(format_name),
     help="Print rows as table, json, csv or value. Several servers are a table"
-    " without it, and one server is two lines of text.",
+    " without it, and one server is two lines of text. In json, csv and value a server"
+    " without a schedule is a row with an empty one.",
 )
 @servers
 def do_scheduled_images_show(cs: Any, args: Any) -> None:
     """Show the scheduled image settings of servers."""
+    from ..errors import NoSchedule
     from . import views
     from .chosen import Chosen, each_server
 
     rows: list[views.ShownSchedule] = []
+    form = args.format or ("table" if len(args.server) > 1 else None)
 
     def get(
         manager: ScheduledImagesManager, server_id: str
@@ -165,9 +168,14 @@ def do_scheduled_images_show(cs: Any, args: Any) -> None:
     def add(server: Chosen, found: tuple[str, ImageSchedule]) -> None:
         rows.append(views.ShownSchedule.of(server.label, *found))
 
-    done = each_server(cs, [Chosen(server) for server in args.server], get, add)
-    if args.format or len(args.server) > 1:
-        form = args.format or "table"
+    def add_without(server: Chosen, error: Exception) -> None:
+        # A program is to find every server that it named.
+        if form not in (None, "table") and isinstance(error, NoSchedule):
+            rows.append(views.ShownSchedule(server.label, error.server_id))
+
+    chosen = [Chosen(server) for server in args.server]
+    done = each_server(cs, chosen, get, add, failed=add_without)
+    if form is not None:
         if rows or form != "table":
             views.print_rows(views.SCHEDULES, rows, form)
     elif rows:

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..formatting import FORMATS, Column, attribute
 from ..images import ServerImage
+from ..narration import put
 from ..schedules import ImageSchedule
 
 SCHEDULES: tuple[Column[ShownSchedule], ...] = (
@@ -37,13 +38,13 @@ _TRUE = ("1", "t", "true", "on", "y", "yes")
 
 @dataclass(frozen=True)
 class ShownSchedule:
-    """A server, as the user named it, and its schedule."""
+    """A server, as the user named it, and its schedule; all None where it has none."""
 
     server: str
     id: str
-    schedule: str
-    day_of_week: str | None
-    retention: int
+    schedule: str | None = None
+    day_of_week: str | None = None
+    retention: int | None = None
 
     @classmethod
     def of(cls, server: str, server_id: str, found: ImageSchedule) -> ShownSchedule:
@@ -55,14 +56,14 @@ def print_rows(columns: Sequence[Column[Any]], rows: Sequence[Any], name: str) -
     """Print rows in the format of this name."""
     text = FORMATS[name](columns, rows)
     if text:
-        print(text)
+        put(text, as_json=name == "json")
 
 
 def print_schedule(row: ShownSchedule) -> None:
     """Print one schedule as it is documented."""
     day = f" on: {row.day_of_week}" if row.day_of_week else ""
-    print(f"Schedule type: {row.schedule.title()}{day}")
-    print(f"Retention: {row.retention}")
+    put(f"Schedule type: {str(row.schedule).title()}{day}")
+    put(f"Retention: {row.retention}")
 
 
 def print_images(images: Iterable[ServerImage]) -> None:

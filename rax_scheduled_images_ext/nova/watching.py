@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,14 +13,14 @@ from typing import Any
 from ..attempts import Attempts
 from ..errors import ImageLost, ServerDisappeared, TimeLimitReached
 from ..images import image_store
+from ..narration import put
 from ..outcomes import Outcomes
 from ..snapshots import Snapshots, Watched
 from ..task_states import COPIED, Progress, ServerState
 from ..transport import Transport
 from ..watching import End, Wanted, Watch, watch
-from .commands import attempt, error_line, on_server
+from .commands import attempt, error_line, on_server, say
 
-_BROKEN_PIPE = 141
 # Seconds between two looks at images whose snapshots are all over.
 _SETTLING_INTERVAL = 1.5
 
@@ -45,13 +43,9 @@ def watch_servers(cs: Any, args: Any) -> None:
         watches = [Watch(state, Progress(safe_from)) for state in states.values()]
         names = {state.id: state.name for state in states.values()}
         show = _json if args.format == "json" else _text(len(args.server) > 1)
-        outcomes = Outcomes(image_store(cs), Attempts(), _say)
+        outcomes = Outcomes(image_store(cs), Attempts(), say)
         watcher = _Watcher(snapshots, outcomes, wanted, show, args.changes_only)
-        try:
-            watcher.run(Watched(snapshots, names), watches)
-        except BrokenPipeError:
-            _stop_printing()
-            raise SystemExit(_BROKEN_PIPE) from None
+        watcher.run(Watched(snapshots, names), watches)
         status = watcher.status or status
     if status:
         raise SystemExit(status)
@@ -108,7 +102,7 @@ class _Watcher:
     def _seen(self, each: Watch, end: float | None) -> None:
         """Tell how a server is."""
         if each.end is not End.GONE and (each.changed or not self._changes_only):
-            print(self._show(each, False), flush=True)
+            self._put(each, phases=False)
         if each.end:
             self._ended(each, end)
 
@@ -119,7 +113,7 @@ class _Watcher:
         if each.end is End.GONE:
             self._trouble(ServerDisappeared(each.state.id, name))
         elif each.end is End.NONE:
-            _say(f"No snapshot of server {name} is under way.")
+            say(f"No snapshot of server {name} is under way.")
         elif each.end is End.NOT_BEGUN:
             text = f"No snapshot of server {name} has begun in {self._wanted.start:g} s"
             self._trouble(TimeLimitReached(text))
@@ -137,7 +131,10 @@ class _Watcher:
     def _told(self, each: Watch) -> None:
         """Tell how long each phase took."""
         if each.progress.phases:
-            print(self._show(each, True), flush=True)
+            self._put(each, phases=True)
+
+    def _put(self, each: Watch, *, phases: bool) -> None:
+        put(self._show(each, phases), as_json=self._show is _json)
 
     def _late(self, each: Watch) -> TimeLimitReached:
         return TimeLimitReached(
@@ -146,7 +143,7 @@ class _Watcher:
         )
 
     def _trouble(self, error: ImageLost | ServerDisappeared | TimeLimitReached) -> None:
-        _say(error_line(None, error))
+        say(error_line(None, error))
         order = (0, 6, 4, 5)
         self.status = max(self.status, error.exit_status, key=order.index)
 
@@ -154,12 +151,8 @@ class _Watcher:
         """Tell of an error that ends nothing, once as long as it stays the same."""
         text = " ".join(str(error).split()) or type(error).__name__
         if text != self._last_error:
-            _say(f"{text}; trying again")
+            say(f"{text}; trying again")
         self._last_error = text
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)
 
 
 def clock_time() -> str:
@@ -191,9 +184,3 @@ def _json(each: Watch, phases: bool) -> str:
         fields = {"id": each.state.id, "name": each.state.name, "phases": took}
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     return json.dumps({"time": now, **fields}, ensure_ascii=False)
-
-
-def _stop_printing() -> None:
-    """Let what is left to print go nowhere: it would be an error at the end."""
-    with suppress(OSError, ValueError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -92,7 +92,7 @@ def test_of_several_all_are_tried(nova: Any, cloud: Sandbox) -> None:
     nova.ok("scheduled-images-disable", "web1")
     shown = nova("scheduled-images-show", "web1", "myserver", "--format", "json")
     assert (shown.status, shown.err) == (1, OFF.format(web1))
-    assert [row["server"] for row in json.loads(shown.out)] == ["myserver"]
+    assert [row["server"] for row in json.loads(shown.out)] == ["web1", "myserver"]
 
     disabled = nova("scheduled-images-disable", "web1", "myserver")
     assert (disabled.status, disabled.out, disabled.err) == (1, "", OFF.format(web1))
@@ -102,8 +102,47 @@ def test_of_several_all_are_tried(nova: Any, cloud: Sandbox) -> None:
 def test_nothing_to_show_is_no_table_but_a_list_without_rows(nova: Any) -> None:
     shown = nova("scheduled-images-show", "web1", "db1")
     assert (shown.status, shown.out) == (1, "")
-    shown = nova("scheduled-images-show", "web1", "db1", "--format", "json")
+    shown = nova("scheduled-images-show", "nosuch", "--format", "json")
     assert (shown.status, shown.out) == (1, "[]\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        (
+            "json",
+            '[\n  {{\n    "server": "web1",\n    "id": "{}",\n    "schedule": null,\n'
+            '    "day_of_week": null,\n    "retention": null\n  }},\n  {{\n'
+            '    "server": "myserver",\n    "id": "{}",\n    "schedule": "daily",\n'
+            '    "day_of_week": null,\n    "retention": 7\n  }}\n]\n',
+        ),
+        (
+            "csv",
+            "server,id,schedule,day_of_week,retention\nweb1,{},,,\n"
+            "myserver,{},daily,,7\n",
+        ),
+        ("value", "web1\t{}\t\t\t\nmyserver\t{}\tdaily\t\t7\n"),
+    ],
+)
+def test_a_program_finds_every_server_that_it_named(
+    nova: Any, cloud: Sandbox, name: str, rows: str
+) -> None:
+    web1 = id_of(cloud, "web1")
+    nova.ok("scheduled-images-enable", "myserver", "7")
+    argv = ("scheduled-images-show", "--format", name, "web1", "nosuch", "myserver")
+    shown = nova(*argv)
+    assert (shown.status, shown.out) == (1, rows.format(web1, MYSERVER))
+    assert shown.err == OFF.format(web1) + UNKNOWN.format("nosuch")
+
+
+def test_a_table_has_only_the_servers_with_a_schedule(
+    nova: Any, cloud: Sandbox
+) -> None:
+    nova.ok("scheduled-images-enable", "myserver", "7")
+    shown = nova("scheduled-images-show", "web1", "myserver")
+    assert (shown.status, shown.err) == (1, OFF.format(id_of(cloud, "web1")))
+    assert "web1" not in shown.out
+    assert "myserver" in shown.out
 
 
 @pytest.mark.parametrize(

@@ -199,6 +199,46 @@ def test_a_before_that_takes_too_long_is_ended(nova: Any, log: Log) -> None:
     told(result.err, "was ended: it took longer than 0.3 s")
 
 
+@pytest.mark.parametrize(
+    ("then", "limit", "why"),
+    [
+        ("sleep 60", "0.3s", "was ended: it took longer than 0.3 s"),
+        ("exit 7", "5m", "ended with status 7"),
+    ],
+)
+def test_what_went_wrong_first_is_told_before_a_failing_after(
+    nova: Any, cloud: Sandbox, log: Log, then: str, limit: str, why: str
+) -> None:
+    cloud.fault("POST /servers/.*/action$ 403")
+    limits = ("--command-timeout", limit)
+    hooks = ("--before", log.command("before"), "--after", log.command("after", then))
+    result = nova(*create("db1", "x", *limits, *hooks))
+    assert result.status == 1
+    assert log.words() == ["before", "after"]
+    errors = [line for line in result.err.splitlines() if line.startswith("ERROR")]
+    first, second = errors
+    assert first.startswith("ERROR (Forbidden): ")
+    assert first.endswith("(HTTP 403)") or "(HTTP 403) (Request-ID" in first
+    assert second.startswith("ERROR (ResumeFailed): Server db1 MAY STILL BE STOPPED")
+    assert second.endswith(why)
+
+
+def test_an_after_that_cannot_be_started_hides_nothing(
+    nova: Any, cloud: Sandbox, log: Log, tmp_path: Path
+) -> None:
+    cloud.fault("POST /servers/.*/action$ 403")
+    resume = tmp_path / "resume"
+    resume.write_text("#!/bin/sh\n")
+    resume.chmod(0o755)
+    before = f"sh -c 'rm {resume}'"
+    result = nova(*create("db1", "x", "--before", before, "--after", str(resume)))
+    first, second = (
+        line for line in result.err.splitlines() if line.startswith("ERROR")
+    )
+    assert (result.status, first[:18]) == (1, "ERROR (Forbidden):")
+    assert second.endswith("cannot be started: No such file or directory")
+
+
 def test_a_failing_after_is_told_loudly(nova: Any, quick: Sandbox, log: Log) -> None:
     after = log.command("after", "exit 7")
     result = nova(*create("db1", "x", "--after", after))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Flask, request
 from flask.typing import ResponseReturnValue
@@ -59,9 +61,29 @@ def make_app(services: Services, environment: Environment) -> Flask:
 
 
 def _only_this_machine() -> None:
-    # It asks for no token.
+    """Refuse whoever is not a program of this machine: no token is asked for.
+
+    A browser is a program of this machine too, but what it sends for a web page has
+    an Origin, or the page's own Host if a name server says that it is this machine.
+    """
     if not (request.remote_addr or "").startswith(_LOOPBACK):
         raise Fault(403, "only for this machine")
+    host = urlsplit(f"//{request.host}").hostname or ""
+    bound = request.environ["SERVER_NAME"]
+    if not (host in ("localhost", bound) or _is_loopback(host)):
+        raise Fault(403, f"{host!a} is not a host of this sandbox: use 127.0.0.1")
+    if "Origin" in request.headers:
+        raise Fault(403, "not for web pages")
+    if request.method == "POST" and request.mimetype != "application/json":
+        kind = request.mimetype or "nothing"
+        raise Fault(415, f"the content type is {kind!a}: use application/json")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class _Admin:
@@ -132,7 +154,7 @@ class _Admin:
 
 
 def _body() -> Mapping[str, Any]:
-    content = request.get_json(force=True, silent=True)
+    content = request.get_json(silent=True)
     if not isinstance(content, dict):
         raise Fault(400, "the body is not a JSON object")
     return content

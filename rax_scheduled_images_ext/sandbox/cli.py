@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from urllib.parse import urlsplit
 import requests
 
 from ..durations import parse_duration
-from .environment import client_environment
+from .environment import shell_exports
 from .faults import GRAMMAR
 from .models import Unusable
 from .options import (
@@ -103,7 +102,7 @@ def _run(args: argparse.Namespace) -> int:
 
 def _exec(args: argparse.Namespace) -> int:
     with _sandbox(args, LOOPBACK, 0) as sandbox:
-        return _execute(args.command, client_environment(sandbox.env()))
+        return _execute(args.command, sandbox.environ())
 
 
 def _execute(command: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -140,7 +139,11 @@ def _wait(process: subprocess.Popen[bytes]) -> int:
 
 
 def _env(args: argparse.Namespace) -> int:
-    _print_exports(_ask(args.url, "GET", "env", params={"user": args.user}))
+    variables = _ask(args.url, "GET", "env", params={"user": args.user})
+    try:
+        _print_exports(variables)
+    except ValueError:
+        raise _Failed(f"what answers at {_root(args.url)} is no sandbox") from None
     return 0
 
 
@@ -211,9 +214,7 @@ def _start(**settings: Any) -> Sandbox:
 
 
 def _print_exports(variables: Mapping[str, str]) -> None:
-    for name, value in sorted(variables.items()):
-        print(f"export {name}={shlex.quote(value)}")
-    sys.stdout.flush()
+    print("\n".join(shell_exports(variables)), flush=True)
 
 
 def _ask(url: str | None, method: str, path: str, **arguments: Any) -> Any:
@@ -232,15 +233,16 @@ def _ask(url: str | None, method: str, path: str, **arguments: Any) -> Any:
             raise _Failed(
                 f"no sandbox answers at {root}: start one with run, or give its --url"
             ) from error
+    if not isinstance(body, dict) or not (answer.ok or "error" in body):
+        raise _Failed(f"what answers at {root} is no sandbox")
     if not answer.ok:
-        raise _Failed(body["error"])
+        raise _Failed(str(body["error"]))
     return body
 
 
 def _root(url: str | None) -> str:
-    """Find the running sandbox: as told, or by the variables that it exports."""
-    environment = os.environ
-    found = url or environment.get("SANDBOX_URL") or environment.get("OS_AUTH_URL")
+    """Find the running sandbox: as told, or by the variable that it exports."""
+    found = url or os.environ.get("SANDBOX_URL")
     parts = urlsplit(found or f"http://127.0.0.1:{DEFAULT_PORT}")
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise _Failed(

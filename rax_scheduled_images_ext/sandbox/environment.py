@@ -1,16 +1,43 @@
-"""The environment in which clients find the sandbox."""
+"""The environment in which clients find the sandbox, and no other cloud."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterator, Mapping
 
+#: The variables that :meth:`.fixture.Sandbox.env` gives.
+ISSUED = frozenset(
+    "OS_API_KEY OS_AUTH_URL OS_IDENTITY_API_VERSION OS_PASSWORD OS_PROJECT_DOMAIN_NAME"
+    " OS_PROJECT_NAME OS_REGION_NAME OS_TENANT_NAME OS_USERNAME OS_USER_DOMAIN_NAME"
+    " SANDBOX_URL".split()
+)
 # What would make a client ask another cloud than the sandbox.
-_OTHER_CLOUDS = ("OS_", "NOVA_", "NOVACLIENT_")
-_NO_PROXY = "127.0.0.1,localhost"
+_OTHER_CLOUDS = (
+    *("OS_", "NOVA_", "NOVACLIENT_", "CINDER_", "CINDERCLIENT_", "GLANCE_"),
+    "SANDBOX_",
+)
+# A proxy cannot reach this machine's loopback.
+_NO_PROXY = {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}
 
 
 def client_environment(variables: Mapping[str, str]) -> dict[str, str]:
     """Return this process's environment with ``variables`` as its only cloud."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(_OTHER_CLOUDS)}
-    return {**kept, "NO_PROXY": _NO_PROXY, "no_proxy": _NO_PROXY, **variables}
+    return {**kept, **_NO_PROXY, **variables}
+
+
+def shell_exports(variables: Mapping[str, str]) -> Iterator[str]:
+    """Yield lines for a shell that make ``variables`` its only cloud.
+
+    :raises ValueError: for a variable that no sandbox issues.
+    """
+    for name, value in variables.items():
+        if name not in ISSUED or not isinstance(value, str):
+            raise ValueError(f"{name!a} is no variable of a sandbox")
+    prefixes = "|".join(_OTHER_CLOUDS)
+    names = f"env | sed -nE 's/^(({prefixes})[A-Za-z0-9_]*)=.*/\\1/p'"
+    yield f"unset $({names})"
+    exports = {**_NO_PROXY, **variables}
+    for name in sorted(exports, key=str.lower):
+        yield f"export {name}={shlex.quote(exports[name])}"

@@ -14,6 +14,7 @@ from .app import Front, Seen, mounts
 from .clock import Clock
 from .cloud import Cloud
 from .directory import Directory, Face
+from .environment import client_environment
 from .faults import parse_fault
 from .injection import Injector
 from .seeds import seed_cloud
@@ -182,7 +183,9 @@ class Sandbox:
         return self.cloud.faults.counts()
 
     def env(self, user: str = "admin", region: str | None = None) -> dict[str, str]:
-        """Return the variables by which clients find this cloud.
+        """Return the variables by which clients find this cloud, and nothing else.
+
+        A program needs a whole environment: see :meth:`environ`.
 
         :param user: one of the users: admin, creator, observer, global-admin,
             global-observer, admin2, creator2, observer2; and stranger, who is of
@@ -217,6 +220,19 @@ class Sandbox:
             "OS_USER_DOMAIN_NAME": "Default",
             "OS_PROJECT_DOMAIN_NAME": "Default",
         }
+
+    def environ(self, user: str = "admin", region: str | None = None) -> dict[str, str]:
+        """Return this process's environment with this cloud as its only one.
+
+        It is for programs that are to use the cloud: variables that would lead them
+        to another one (``OS_CLOUD``, ``OS_TOKEN`` and so on) are left out, and no
+        proxy is asked.
+
+        :param user: as for :meth:`env`.
+        :param region: as for :meth:`env`.
+        :raises ValueError: for an unknown user or region.
+        """
+        return client_environment(self.env(user, region))
 
     def _seed(self, servers: int, images_per_server: int) -> None:
         user = self._directory.users[0]

@@ -30,8 +30,8 @@ def running_options() -> Parser:
     options = Parser(add_help=False)
     options.add_argument(
         "--url",
-        help="the sandbox's address (default: $SANDBOX_URL, or $OS_AUTH_URL, or"
-        f" this machine's port {DEFAULT_PORT})",
+        help="the sandbox's address (default: $SANDBOX_URL, or this machine's port"
+        f" {DEFAULT_PORT})",
     )
     return options
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..images import MARKER_KEY
-from .environment import client_environment
 
 if TYPE_CHECKING:
     from . import Sandbox
@@ -47,7 +46,7 @@ class Tour:
 
     def __init__(self, sandbox: Sandbox, say: Callable[[str], object]) -> None:
         # What Python has to say of novaclient's own code is no part of it.
-        self._environment = client_environment(sandbox.env())
+        self._environment = sandbox.environ()
         self._environment["PYTHONWARNINGS"] = "ignore"
         self._say = say
         self._step = ""

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from rax_scheduled_images_ext.sandbox import Sandbox
-from rax_scheduled_images_ext.sandbox.environment import client_environment
 
 
 def replay(session: str, nova: Any, cloud: Sandbox) -> str:
@@ -38,7 +37,7 @@ def _run(argv: list[str], nova: Any, cloud: Sandbox) -> str:
         return str(result.out + result.err)
     done = subprocess.run(
         [Path(sys.executable).with_name(argv[0]), *argv[1:]],
-        env=client_environment(cloud.env()),
+        env=cloud.environ(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

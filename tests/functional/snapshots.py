@@ -13,7 +13,6 @@ from typing import Any
 
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.app import Seen
-from rax_scheduled_images_ext.sandbox.environment import client_environment
 from rax_scheduled_images_ext.sandbox.fixture import Requests
 from rax_scheduled_images_ext.sandbox.models import Image, ImageQuery, ServerQuery
 
@@ -100,7 +99,7 @@ def started(cloud: Sandbox, *argv: str, **options: Any) -> subprocess.Popen[str]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(
         [NOVA, *argv],
-        env=client_environment(cloud.env()),
+        env=cloud.environ(),
         text=True,
         start_new_session=True,
         **{**pipes, **options},

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,6 +19,7 @@ import requests
 from rax_scheduled_images_ext.sandbox import Sandbox, cli
 
 PROGRAM = Path(sys.executable).with_name("scheduled-images-sandbox")
+NOVA = str(PROGRAM.with_name("nova"))
 
 
 class Stranger(BaseHTTPRequestHandler):
@@ -212,12 +215,29 @@ class TestRun:
         assert done.stderr.count("\n") == 1
 
 
+def saying(answer: object) -> type[BaseHTTPRequestHandler]:
+    """Return the handler of a server that answers everything with this JSON."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            content = json.dumps(answer).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_arguments: object) -> None:
+            pass
+
+    return Handler
+
+
 class TestRunning:
     """The commands that talk to a running sandbox."""
 
     @pytest.fixture(autouse=True)
     def told(self, cloud: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("OS_AUTH_URL", cloud.env()["OS_AUTH_URL"])
+        monkeypatch.setenv("SANDBOX_URL", cloud.url)
 
     def test_env_can_be_read_by_a_shell(
         self, cloud: Sandbox, capsys: pytest.CaptureFixture[str]
@@ -226,6 +246,91 @@ class TestRunning:
         script = capsys.readouterr().out + "printenv OS_USERNAME OS_PASSWORD"
         printed = subprocess.check_output(["sh", "-c", script], text=True)
         assert printed.split() == ["observer", cloud.env()["OS_PASSWORD"]]
+
+    def test_env_leads_away_from_any_other_cloud(
+        self,
+        cloud: Sandbox,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        elsewhere = "http://127.0.0.1:9"
+        for name, value in {
+            "OS_CLOUD": "production",
+            "OS_TOKEN": "secret",
+            "OS_ENDPOINT": elsewhere,
+            "OS_ENDPOINT_OVERRIDE": elsewhere,
+            "OS_PROJECT_ID": "other",
+            "OS_AUTH_TYPE": "token_endpoint",
+            "NOVACLIENT_ENDPOINT_OVERRIDE": elsewhere,
+            "NOVACLIENT_BYPASS_URL": elsewhere,
+            "http_proxy": elsewhere,
+        }.items():
+            monkeypatch.setenv(name, value)
+        assert cli.main(["env"]) == 0
+        script = f'eval "$1"; {shlex.quote(NOVA)} list; env'
+        done = subprocess.run(
+            ["bash", "-c", script, "bash", capsys.readouterr().out],
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done
+        assert "myserver" in done.stdout
+        names = {line.split("=")[0] for line in done.stdout.splitlines()}
+        assert {n for n in names if n.startswith(("OS_", "NOVA"))} <= set(cloud.env())
+
+    @pytest.mark.parametrize("shell", ["sh", "bash"])
+    def test_env_where_nothing_is_to_be_unset(
+        self, shell: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert cli.main(["env"]) == 0
+        done = subprocess.run(
+            [shell, "-ec", f"{capsys.readouterr().out}printenv OS_USERNAME"],
+            env={"PATH": os.environ["PATH"]},
+            capture_output=True,
+            text=True,
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, "admin\n", "")
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            {"X=1; touch pwned; Y": "v"},
+            {"LD_PRELOAD": "./evil.so"},
+            {"OS_USERNAME": ["admin"]},
+            ["OS_USERNAME"],
+            "text",
+        ],
+    )
+    def test_env_prints_nothing_that_no_sandbox_issues(
+        self, answer: object, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with HTTPServer(("127.0.0.1", 0), saying(answer)) as server:
+            thread = threading.Thread(target=server.handle_request)
+            thread.start()
+            url = f"http://127.0.0.1:{server.server_port}"
+            assert cli.main(["env", "--url", url]) == 1
+            thread.join()
+        assert capsys.readouterr() == (
+            "",
+            f"scheduled-images-sandbox: error: what answers at {url} is no sandbox\n",
+        )
+
+    def test_what_env_prints_is_quoted(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        answer = {"OS_USERNAME": f"'; touch {tmp_path}/pwned; '"}
+        with HTTPServer(("127.0.0.1", 0), saying(answer)) as server:
+            thread = threading.Thread(target=server.handle_request)
+            thread.start()
+            assert (
+                cli.main(["env", "--url", f"http://127.0.0.1:{server.server_port}"])
+                == 0
+            )
+            thread.join()
+        script = capsys.readouterr().out + "printenv OS_USERNAME"
+        printed = subprocess.check_output(["sh", "-c", script], text=True)
+        assert printed == answer["OS_USERNAME"] + "\n"
+        assert not (tmp_path / "pwned").exists()
 
     def test_env_of_nobody(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert cli.main(["env", "--user", "nobody"]) == 1
@@ -252,7 +357,7 @@ class TestRunning:
         monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str],
     ) -> None:
-        monkeypatch.setenv("OS_AUTH_URL", "http://127.0.0.1:9/identity")
+        monkeypatch.setenv("SANDBOX_URL", "http://127.0.0.1:9")
         assert cli.main(["state", "--url", cloud.url]) == 0
         monkeypatch.setenv("SANDBOX_URL", cloud.url)
         assert cli.main(["state"]) == 0

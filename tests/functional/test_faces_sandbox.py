@@ -305,7 +305,8 @@ def test_advance_and_state(cloud_box: Box) -> None:
 def test_advance_refuses(cloud_box: Box, body: Any) -> None:
     now = cloud_box.sandbox.advance(0)
     url = f"{cloud_box.sandbox.url}/sandbox/advance"
-    answer = requests.post(url, data=json.dumps(body), timeout=10)
+    headers = {"Content-Type": "application/json"}
+    answer = requests.post(url, data=json.dumps(body), headers=headers, timeout=10)
     assert answer.status_code == 400
     assert answer.json()["error"]
     assert cloud_box.sandbox.advance(0) == now
@@ -362,3 +363,66 @@ def test_other_paths_of_the_sandbox(cloud_box: Box) -> None:
         requests.get(f"{cloud_box.sandbox.url}/sandbox/advance", timeout=10).status_code
         == 405
     )
+
+
+class TestWebPages:
+    """The sandbox's own API asks for no token, so it is not for web pages."""
+
+    @pytest.mark.parametrize(
+        "host", ["evil.example", "evil.example:8740", "10.0.0.1", "127.0.0.1.evil.de"]
+    )
+    @pytest.mark.parametrize(
+        ("method", "path"), [("GET", "env"), ("GET", "state"), ("POST", "advance")]
+    )
+    def test_a_host_of_others(
+        self, cloud_box: Box, host: str, method: str, path: str
+    ) -> None:
+        before = cloud_box.sandbox.cloud.clock.now()
+        answer = requests.request(
+            method,
+            f"{cloud_box.sandbox.url}/sandbox/{path}",
+            json={"duration": "1d"} if method == "POST" else None,
+            headers={"Host": host},
+            timeout=10,
+        )
+        assert answer.status_code == 403
+        assert cloud_box.sandbox.env()["OS_PASSWORD"] not in answer.text
+        assert cloud_box.sandbox.cloud.clock.now() == before
+
+    @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.0.0.9", "[::1]"])
+    def test_a_host_of_this_machine(self, cloud_box: Box, host: str) -> None:
+        url = f"{cloud_box.sandbox.url}/sandbox/state"
+        for name in (host, f"{host}:8740"):
+            assert requests.get(url, headers={"Host": name}, timeout=10).ok
+
+    @pytest.mark.parametrize("origin", ["https://evil.example", "null", ""])
+    @pytest.mark.parametrize(
+        ("method", "path"), [("GET", "env"), ("POST", "advance"), ("DELETE", "faults")]
+    )
+    def test_any_origin(
+        self, cloud_box: Box, origin: str, method: str, path: str
+    ) -> None:
+        answer = requests.request(
+            method,
+            f"{cloud_box.sandbox.url}/sandbox/{path}",
+            json={"duration": "1d"} if method == "POST" else None,
+            headers={"Origin": origin},
+            timeout=10,
+        )
+        assert (answer.status_code, answer.json()) == (
+            403,
+            {"error": "not for web pages"},
+        )
+
+    @pytest.mark.parametrize(
+        "kind", ["text/plain", "application/x-www-form-urlencoded", None]
+    )
+    @pytest.mark.parametrize("path", ["advance", "faults"])
+    def test_only_json(self, cloud_box: Box, kind: str | None, path: str) -> None:
+        answer = requests.post(
+            f"{cloud_box.sandbox.url}/sandbox/{path}",
+            data=b'{"duration": "1d", "faults": ["GET / 503"]}',
+            headers={"Content-Type": kind} if kind else {},
+            timeout=10,
+        )
+        assert (answer.status_code, cloud_box.sandbox.faults()) == (415, [])

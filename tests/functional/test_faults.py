@@ -400,7 +400,7 @@ def test_over_http(cloud_box: Box) -> None:
 def test_the_verb(
     cloud: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("OS_AUTH_URL", cloud.env()["OS_AUTH_URL"])
+    monkeypatch.setenv("SANDBOX_URL", cloud.url)
     assert cli.main(["fault"]) == 0
     assert cli.main(["fault", "GET /servers 503 x2", "freeze"]) == 0
     assert capsys.readouterr() == ("", "")

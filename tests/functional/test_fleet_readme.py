@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from rax_scheduled_images_ext.sandbox import Sandbox
-from rax_scheduled_images_ext.sandbox.environment import client_environment
 from rax_scheduled_images_ext.sandbox.models import ServerQuery
 
 from ..novashell import DEPRECATION
@@ -47,7 +46,7 @@ def printed(session: str, cloud: Sandbox, folder: Path) -> str:
         done = subprocess.run(
             ["bash", "-c", command],
             cwd=folder,
-            env=client_environment(cloud.env()),
+            env=cloud.environ(),
             capture_output=True,
             text=True,
         )

@@ -22,7 +22,6 @@ from rax_scheduled_images_ext.images import MARKER_KEY, MARKER_VALUE, ServerImag
 from rax_scheduled_images_ext.retention import judge, surplus
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.directory import Face
-from rax_scheduled_images_ext.sandbox.environment import client_environment
 from rax_scheduled_images_ext.sandbox.fixture import Requests
 from rax_scheduled_images_ext.sandbox.models import ImageQuery
 from rax_scheduled_images_ext.sandbox.service import as_server_image
@@ -848,7 +847,7 @@ def killed_at(cloud: Sandbox, number: int, *argv: str) -> None:
     with mock.patch.object(cloud, "requests", Killing()):
         process = subprocess.Popen(
             [nova, f"scheduled-images-{argv[0]}", *argv[1:]],
-            env=client_environment(cloud.env()),
+            env=cloud.environ(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -881,7 +880,7 @@ class TestAsking:
                 stdin=its,
                 stderr=its,
                 stdout=subprocess.PIPE,
-                env=client_environment(cloud.env()),
+                env=cloud.environ(),
                 text=True,
             )
             os.close(its)

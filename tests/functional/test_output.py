@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from rax_scheduled_images_ext.sandbox import Sandbox
-from rax_scheduled_images_ext.sandbox.environment import client_environment
 from rax_scheduled_images_ext.sandbox.models import ImageQuery
 
 from ..novashell import DEPRECATION
@@ -34,7 +33,7 @@ def nova(
     """Run a real `nova`, whose output goes to a file of the test's."""
     done = subprocess.run(
         [NOVA, *argv],
-        env={**client_environment(cloud.env()), **(env or {})},
+        env={**cloud.environ(), **(env or {})},
         text=True,
         **{
             "stdin": subprocess.DEVNULL,
@@ -186,7 +185,7 @@ class TestFullDisk:
             )
             done = subprocess.run(
                 [sys.executable, "-c", code, *argv],
-                env=client_environment(cloud.env()),
+                env=cloud.environ(),
                 stderr=full,
             )
         assert done.returncode == 1

@@ -24,7 +24,6 @@ from rax_scheduled_images_ext.errors import (
 )
 from rax_scheduled_images_ext.quiesce import Snapshot, quiesced_snapshot
 from rax_scheduled_images_ext.sandbox import Sandbox
-from rax_scheduled_images_ext.sandbox.environment import client_environment
 
 from .fleet import MYSERVER
 from .snapshots import images, task_state
@@ -214,7 +213,7 @@ def test_a_signal_is_delivered_when_the_server_is_resumed(
     program.write_text(textwrap.dedent(PROGRAM).replace("HANDLER", handler))
     running = subprocess.Popen(
         [sys.executable, program, MYSERVER],
-        env=client_environment(cloud.env()),
+        env=cloud.environ(),
         stdout=subprocess.PIPE,
         text=True,
     )

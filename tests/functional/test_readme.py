@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from rax_scheduled_images_ext.sandbox import Sandbox
-from rax_scheduled_images_ext.sandbox.environment import client_environment
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,7 +30,7 @@ def test_the_program_prints_what_is_said(
 ) -> None:
     program = tmp_path / "program.py"
     program.write_text(readme.block("From Python"))
-    done = run(sys.executable, program, env=client_environment(cloud.env()))
+    done = run(sys.executable, program, env=cloud.environ())
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == readme.block("From Python", 1)
 

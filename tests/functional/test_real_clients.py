@@ -14,7 +14,6 @@ import pytest
 
 from rax_scheduled_images_ext.images import MARKER_KEY, MARKER_VALUE
 from rax_scheduled_images_ext.sandbox import Sandbox
-from rax_scheduled_images_ext.sandbox.environment import client_environment
 
 NOVACLIENT_7 = novaclient.__version__.startswith("7.")
 # Neither installs beside novaclient 7, which wants a table library of its time.
@@ -34,7 +33,7 @@ def openstack(cloud: Sandbox) -> OpenStack:
     def run(*argv: str) -> Any:
         done = subprocess.run(
             [program, *argv],
-            env=client_environment(cloud.env()),
+            env=cloud.environ(),
             capture_output=True,
             text=True,
         )
@@ -111,7 +110,7 @@ assert len(list(cloud.image.images(**marked))) == 7  # the one by hand came alon
 """
     done = subprocess.run(
         [sys.executable, "-c", program],
-        env=client_environment(scheduled.env()),
+        env=scheduled.environ(),
         capture_output=True,
         text=True,
     )

@@ -21,7 +21,6 @@ from novaclient.api_versions import APIVersion
 
 from rax_scheduled_images_ext.images import MARKER_KEY, MARKER_VALUE
 from rax_scheduled_images_ext.sandbox import Sandbox
-from rax_scheduled_images_ext.sandbox.environment import client_environment
 
 from .fleet import MYSERVER
 from .misbehaving import Misbehaving, cut, json_answer, page
@@ -641,7 +640,7 @@ def test_output_that_nobody_takes_does_not_keep_the_server_stopped(
     pipes: dict[str, Any] = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
     running = subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
-        env=client_environment(quick.env()),
+        env=quick.environ(),
         cwd=log.path.parent,
         **{**pipes, **writers},
     )

@@ -12,7 +12,6 @@ import pytest
 
 from rax_scheduled_images_ext import errors
 from rax_scheduled_images_ext.sandbox import Sandbox
-from rax_scheduled_images_ext.sandbox.environment import client_environment
 from rax_scheduled_images_ext.task_states import STATES, task_state
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +43,7 @@ def printed(cloud: Sandbox, command: str, path: Path) -> str:
     ssh = path / "ssh"
     ssh.write_text("#!/bin/sh\n")
     ssh.chmod(0o700)
-    environment = client_environment(cloud.env())
+    environment = cloud.environ()
     environment["PATH"] = f"{path}:{environment['PATH']}"
     done = subprocess.run(
         ["sh", "-c", command],
@@ -93,7 +92,7 @@ def test_the_program_prints_what_is_said(
     (tmp_path / "program.py").write_text(source)
     done = subprocess.run(
         [sys.executable, tmp_path / "program.py"],
-        env=client_environment(quick.env()),
+        env=quick.environ(),
         capture_output=True,
         text=True,
     )

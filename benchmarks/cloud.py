@@ -107,6 +107,9 @@ def _variables(process: subprocess.Popen[bytes], log: Path) -> dict[str, str]:
         line = process.stdout.readline().decode()
         if not line:
             raise Failed(f"the sandbox did not start: {log.read_text()[-500:]}")
+        # The first line unsets what there may be of another cloud.
+        if not line.startswith("export "):
+            continue
         (assignment,) = shlex.split(line.removeprefix("export "))
         name, _, value = assignment.partition("=")
         found[name] = value

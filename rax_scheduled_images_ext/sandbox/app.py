@@ -73,7 +73,8 @@ def _rackspace(services: Services) -> dict[str, Callable[[], Flask]]:
         f"{region}/compute(?:/v2(?:/(?P<tenant>[^/]*))?)?": partial(
             compute.make_app, services
         ),
-        f"{region}/image/v2": partial(image.make_app, services),
+        # novaclient adds the version, which is in the catalog already.
+        f"{region}/image/v2(?:/v2)?": partial(image.make_app, services),
         f"{region}/image": image.make_root,
     }
 

@@ -93,6 +93,7 @@ class Server:
     held: bool
     schedule: Schedule | None
     pinned_zone: str | None = None
+    tags: tuple[str, ...] = ()
     base_properties: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -172,7 +173,8 @@ class ServerQuery:
 
     ``name`` is a regular expression to search for. ``changes_since`` and
     ``changes_before`` bring the deleted servers in; ``deleted`` asks for those
-    alone.
+    alone. ``tags`` must all be there, and of ``tags_any`` one; ``not_tags`` must not
+    all be there, and of ``not_tags_any`` none.
     """
 
     project_id: str | None = None
@@ -186,6 +188,10 @@ class ServerQuery:
     locked: bool | None = None
     deleted: bool = False
     scheduled: bool | None = None
+    tags: tuple[str, ...] = ()
+    tags_any: tuple[str, ...] = ()
+    not_tags: tuple[str, ...] = ()
+    not_tags_any: tuple[str, ...] = ()
     marker: str | None = None
     limit: int | None = None
     sort: Sort = NEWEST_FIRST

@@ -37,6 +37,9 @@ CREATE TABLE IF NOT EXISTS servers (
   second_of_day INTEGER, next_run REAL, attempt INTEGER,
   PRIMARY KEY (region, id)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS servers_newest ON servers (region, created, id);
+CREATE TABLE IF NOT EXISTS tags (
+  region TEXT NOT NULL, server_id TEXT NOT NULL, tag TEXT NOT NULL,
+  PRIMARY KEY (region, server_id, tag)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS servers_due ON servers (next_run)
   WHERE next_run IS NOT NULL;
 CREATE TABLE IF NOT EXISTS images (
@@ -78,6 +81,8 @@ _IMAGE_SORT = frozenset(
 # All of the servers' rows, with their running snapshots.
 SERVERS = (
     "SELECT r.*, s.started AS snapshot_started, s.backup AS snapshot_backup,"
+    " (SELECT json_group_array(t.tag) FROM tags t"
+    " WHERE t.region = r.region AND t.server_id = r.id) AS tags,"
     " CASE s.fault WHEN 'freeze' THEN s.fault_at END AS snapshot_frozen"
     " FROM servers r LEFT JOIN snapshots s"
     " ON s.region = r.region AND s.server_id = r.id"
@@ -205,6 +210,7 @@ class Store:
             where.add("r.name REGEXP ?", query.name)
         if query.scheduled is not None:
             where.add(f"r.retention IS {'NOT ' if query.scheduled else ''}NULL")
+        where.tagged(query)
         where.equal("locked", query.locked)
         if query.changes_since is not None:
             where.compare("updated", ("gte", query.changes_since))
@@ -319,6 +325,7 @@ def server_of(row: Row, task_state: str | None) -> Server:
         schedule=schedule_of(row),
         pinned_zone=row["pinned_zone"],
         base_properties=_object(row["base_properties"]),
+        tags=tuple(sorted(json.loads(row["tags"]))),
     )
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from .models import Comparison, Sort
+from .models import Comparison, ServerQuery, Sort
 
 _OPERATORS = {"eq": "=", "neq": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 # The property that has a column of its own.
 _PROPERTY = "instance_uuid"
+_TAGGED = (
+    "SELECT 1 FROM tags t WHERE t.region = r.region AND t.server_id = r.id AND t.tag"
+)
 _NEVER_NULL = frozenset("id name status created updated launched".split())
 
 
@@ -59,6 +62,19 @@ class Where:
     def has_tag(self, tag: str) -> None:
         """Only images with this tag."""
         self.add("EXISTS (SELECT 1 FROM json_each(r.tags) t WHERE t.value = ?)", tag)
+
+    def tagged(self, query: ServerQuery) -> None:
+        """Only servers whose tags are as a query asks."""
+        for tag in query.tags:
+            self.add(f"EXISTS ({_TAGGED} = ?)", tag)
+        for tag in query.not_tags_any:
+            self.add(f"NOT EXISTS ({_TAGGED} = ?)", tag)
+        if query.tags_any:
+            holes = ", ".join("?" * len(query.tags_any))
+            self.add(f"EXISTS ({_TAGGED} IN ({holes}))", *query.tags_any)
+        if query.not_tags:
+            all_ = " AND ".join(f"EXISTS ({_TAGGED} = ?)" for _ in query.not_tags)
+            self.add(f"NOT ({all_})", *query.not_tags)
 
     def after(self, sort: Sort, row: sqlite3.Row) -> None:
         """Only rows that come after this one in the order."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -274,6 +276,32 @@ def test_v2_login(v2: Box, user: str, credentials: Any) -> None:
     images = catalog["cloudImages"]
     assert images["type"] == "image"
     assert images["endpoints"][1]["publicURL"] == f"{v2.sandbox.url}/ORD/image/v2"
+    for kind, service in (("compute", servers), ("image", images)):
+        endpoint, root = service["endpoints"][0], f"{v2.sandbox.url}/DFW/{kind}/"
+        assert endpoint["versionId"] == "2"
+        assert endpoint["versionInfo"] == f"{root}v2"
+        assert endpoint["versionList"] == root
+
+
+def test_v2_tokens_expire_at_a_millisecond(v2: Box) -> None:
+    token = v2_login(v2, **by_password(v2)).json()["access"]["token"]
+    form = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
+    assert re.fullmatch(form, token["expires"])
+    # As clients that nobody here wrote read it.
+    assert datetime.strptime(token["expires"], "%Y-%m-%dT%H:%M:%S.%fZ").year > 2000
+
+
+@pytest.mark.parametrize("like", ["openstack", "rackspace"])
+def test_json_is_written_with_spaces(like: Any) -> None:
+    with box(like) as made:
+        for url in (
+            f"{made.admin.root}/servers/detail",
+            f"{made.admin.root}/servers/nothing",
+            f"{made.admin.image_root}/v2/images",
+            made.sandbox.env()["OS_AUTH_URL"],
+        ):
+            text = made.admin.get(url).text.strip()
+            assert text == json.dumps(json.loads(text)), url
 
 
 def test_v2_tokens(v2: Box) -> None:

@@ -24,6 +24,7 @@ SKIPPED: dict[str, set[str]] = {
         "test_images.py::test_who_may_only_look_changes_nothing",
     },
     "slow snapshots": {
+        "test_polling.py::test_it_prints_how_far_a_snapshot_is",
         "test_snapshots.py::test_a_second_snapshot_is_refused",
         "test_snapshots.py::test_a_server_is_deleted_while_it_is_held",
         "test_snapshots.py::test_a_server_is_deleted_while_it_is_watched",

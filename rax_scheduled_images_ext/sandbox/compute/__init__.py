@@ -25,7 +25,7 @@ from ..wire import (
     unauthorized_body,
     unmatched,
 )
-from . import about, actions, images, queries, schedules, servers, versions
+from . import about, actions, images, queries, schedules, servers, tags, versions
 
 _SERVER = "/servers/<server_id>"
 _SCHEDULE = f"{_SERVER}/{schedules.ALIAS}"
@@ -33,6 +33,8 @@ _IMAGE = "/images/<image_id>"
 # The last versions with a view of the images, and of their metadata.
 _PROXY = (2, 35)
 _METADATA = (2, 38)
+# The first version with tags of servers.
+_TAGS = (2, 26)
 # The first version with shared file systems.
 _SHARES = (2, 97)
 
@@ -50,6 +52,12 @@ ROUTES = (
     Route("GET", f"{_SERVER}/metadata/<key>", servers.metadata_show),
     Route("PUT", f"{_SERVER}/metadata/<key>", servers.metadata_set),
     Route("DELETE", f"{_SERVER}/metadata/<key>", servers.metadata_delete),
+    Route("GET", f"{_SERVER}/tags", tags.index, first=_TAGS),
+    Route("PUT", f"{_SERVER}/tags", tags.replace, first=_TAGS),
+    Route("DELETE", f"{_SERVER}/tags", tags.delete_all, first=_TAGS),
+    Route("GET", f"{_SERVER}/tags/<tag>", tags.show, first=_TAGS),
+    Route("PUT", f"{_SERVER}/tags/<tag>", tags.add, first=_TAGS),
+    Route("DELETE", f"{_SERVER}/tags/<tag>", tags.delete, first=_TAGS),
     Route("GET", f"{_SERVER}/os-instance-actions", servers.action_list),
     Route("GET", f"{_SERVER}/os-instance-actions/<request_id>", servers.action_show),
     Route("GET", f"{_SERVER}/shares", servers.share_list, first=_SHARES),

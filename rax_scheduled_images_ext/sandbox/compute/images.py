@@ -9,6 +9,7 @@ from flask import request
 from flask.typing import ResponseReturnValue
 
 from ..directory import MEMBER
+from ..image.schemas import VISIBILITIES
 from ..models import Forbidden, Image, ImageQuery, Invalid, NotFound
 from ..wire import Call, Fault
 from . import inputs
@@ -69,6 +70,9 @@ def _query(call: Call, limit: int | None) -> ImageQuery:
             key = _property(call, name)
             text = text.rsplit("/", 1)[-1] if name == "server" else text
             # What is left of the name, the image service may know as an attribute.
+            if key == "visibility" and text not in VISIBILITIES:
+                text = f"HTTP 400 Bad Request: Invalid visibility value: {text}"
+                raise Fault(400, text)
             (equals if key == "visibility" else properties)[key] = text
     changed = inputs.since("changes-since")
     return ImageQuery(

@@ -27,9 +27,12 @@ def may(call: Call, policy: str, role: str = MEMBER) -> None:
     :raises Fault: 403 naming the policy.
     """
     if role not in call.token.roles:
-        raise Fault(
-            403, f"Policy doesn't allow os_compute_api:{policy} to be performed."
-        )
+        raise refused(policy)
+
+
+def refused(policy: str) -> Fault:
+    """Return the answer to what a policy does not allow."""
+    return Fault(403, f"Policy doesn't allow os_compute_api:{policy} to be performed.")
 
 
 def find_server(call: Call, server_id: str, *, deleted: bool = False) -> Server:
@@ -233,8 +236,10 @@ def page_size(call: Call) -> int:
     return min(int(limit), longest)
 
 
-def next_link(call: Call, path: str, ids: Iterable[str], size: int) -> dict[str, Any]:
-    """Return the link to the page after this one, under ``<what>_links``.
+def next_link(
+    call: Call, path: str, ids: Iterable[str], size: int, key: str | None = None
+) -> dict[str, Any]:
+    """Return the link to the page after this one, under ``<what>_links`` or a key.
 
     As in Nova, a full page always has one, be it the last.
     """
@@ -244,7 +249,8 @@ def next_link(call: Call, path: str, ids: Iterable[str], size: int) -> dict[str,
     others = [pair for pair in request.args.items(multi=True) if pair[0] != "marker"]
     query = [*sorted(others), ("marker", listed[-1])]
     href = f"{call.root}/{path}?{urlencode(query)}"
-    return {f"{path.partition('/')[0]}_links": [{"rel": "next", "href": href}]}
+    key = key or f"{path.partition('/')[0]}_links"
+    return {key: [{"rel": "next", "href": href}]}
 
 
 def since(name: str) -> float | None:

@@ -28,7 +28,7 @@ _SERVERS = frozenset(
     " vm_state".split()
 )
 _FLAVORS = frozenset("is_public limit marker minDisk minRam sort_dir sort_key".split())
-_ACTIONS = frozenset("changes-before changes-since limit marker".split())
+_ACTIONS = frozenset("changes-since limit marker".split())
 
 # Since when a path is strict, and what it knows.
 _KNOWN: Mapping[str, tuple[Microversion, frozenset[str]]] = {
@@ -49,6 +49,8 @@ def check(call: Call, path: str) -> None:
     since, known = _KNOWN.get(path, (_ALL_STRICT, frozenset[str]()))
     if call.version < since:
         return
+    if known is _ACTIONS and call.version >= (2, 66):
+        known = known | {"changes-before"}
     if known is _FLAVORS and call.version >= _ALL_STRICT:
         known = known | {"name"}
     free = known is _SERVERS

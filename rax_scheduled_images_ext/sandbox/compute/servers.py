@@ -8,9 +8,9 @@ from typing import Any
 from flask import request
 from flask.typing import ResponseReturnValue
 
-from ..models import Invalid, NotFound, Server, ServerQuery
+from ..models import Action, Invalid, NotFound, Server, ServerQuery
 from ..wire import Call, Fault
-from . import inputs, sorting
+from . import inputs, sorting, tags
 from .inputs import bad_field, bad_parameter, find_server, given, may, required
 from .queries import FILTER
 from .views import ServerViews, action_view, event_view
@@ -22,7 +22,13 @@ _STATUSES = frozenset(
     " SUSPENDED VERIFY_RESIZE".split()
 )
 # Servers have neither addresses nor tags; the first version of each filter.
-_NONE_HAS = {"ip": (2, 1), "ip6": (2, 5), "tags": (2, 26), "tags-any": (2, 26)}
+_NONE_HAS = {"ip": (2, 1), "ip6": (2, 5)}
+_TAG_FILTERS = {
+    "tags": "tags",
+    "tags-any": "tags_any",
+    "not-tags": "not_tags",
+    "not-tags-any": "not_tags_any",
+}
 _BOOT_KEYS = frozenset(
     "name imageRef flavorRef adminPass metadata networks OS-DCF:diskConfig accessIPv4"
     " accessIPv6 personality availability_zone block_device_mapping"
@@ -73,12 +79,7 @@ def _query(call: Call, size: int) -> ServerQuery | None:
     statuses = _statuses(call)
     if statuses == () or _wants_what_none_has(call):
         return None
-    since, before = inputs.since("changes-since"), _changes_before(call)
-    if since is not None and before is not None and before < since:
-        raise Fault(
-            400,
-            "The value of changes-since must be less than or equal to changes-before.",
-        )
+    since, before = _changes(call)
     return ServerQuery(
         project_id=call.project_id,
         name=inputs.pattern("name"),
@@ -89,6 +90,7 @@ def _query(call: Call, size: int) -> ServerQuery | None:
         changes_before=before,
         locked=_locked(call),
         scheduled=_scheduled(call),
+        **_tagged(call),
         marker=given("marker"),
         limit=size,
         sort=sorting.of_query(call),
@@ -107,12 +109,34 @@ def _statuses(call: Call) -> tuple[str, ...] | None:
 
 
 def _wants_what_none_has(call: Call) -> bool:
-    """Whether an address or a tag is asked for."""
+    """Whether an address is asked for."""
     return any(call.version >= _NONE_HAS.get(word, (99, 0)) for word in request.args)
 
 
-def _changes_before(call: Call) -> float | None:
-    return inputs.since("changes-before") if call.version >= (2, 66) else None
+def _changes(call: Call) -> tuple[float | None, float | None]:
+    """Return since when and until when there is to be a change."""
+    since = inputs.since("changes-since")
+    before = inputs.since("changes-before") if call.version >= (2, 66) else None
+    if since is not None and before is not None and before < since:
+        raise Fault(
+            400,
+            "The value of changes-since must be less than or equal to changes-before.",
+        )
+    return since, before
+
+
+def _tagged(call: Call) -> dict[str, Any]:
+    """Return the filters by tags; below 2.26 there are none."""
+    if call.version < (2, 26):
+        return {}
+    asked = {}
+    for word, field in _TAG_FILTERS.items():
+        text = inputs.pattern(word)
+        if text == "":
+            raise bad_parameter(word, text, "'' is not a 'regex'")
+        if text is not None:
+            asked[field] = tuple(text.split(","))
+    return asked
 
 
 def _locked(call: Call) -> bool | None:
@@ -139,10 +163,12 @@ def show(call: Call, server_id: str) -> ResponseReturnValue:
 def boot(call: Call) -> ResponseReturnValue:
     """POST /servers"""
     wanted = inputs.part(inputs.body(), "server")
-    extra = {"description"} if call.version >= (2, 19) else set()
+    newer = {"description": (2, 19), "tags": (2, 52)}
+    extra = {key for key, first in newer.items() if call.version >= first}
     inputs.only(wanted, _BOOT_KEYS | extra, "server")
     name = inputs.checked_name(required(wanted, "name", "server"))
     metadata = inputs.checked_metadata(wanted.get("metadata", {}))
+    tags.checked(wanted.get("tags", []))
     _check_networks(call, wanted)
     least = inputs.whole_number(wanted.get("min_count", 1), "min_count", 1)
     most = inputs.whole_number(wanted.get("max_count", least), "max_count", 1)
@@ -190,6 +216,7 @@ def _boot_one(
         metadata=metadata,
         description=wanted.get("description", default),
         zone=zone,
+        tags=wanted.get("tags", []),
     )
 
 
@@ -330,7 +357,41 @@ def action_list(call: Call, server_id: str) -> ResponseReturnValue:
     """GET /servers/{id}/os-instance-actions"""
     find_server(call, server_id, deleted=call.version >= (2, 21))
     actions = call.region.actions(server_id)
-    return {"instanceActions": [action_view(call, action) for action in actions]}
+    links: dict[str, Any] = {}
+    if call.version >= (2, 58):
+        actions = _changed(call, actions)
+        actions = _behind_marker(actions)[: (size := inputs.page_size(call))]
+        ids = (action.request_id for action in actions)
+        path = f"servers/{server_id}/os-instance-actions"
+        links = inputs.next_link(call, path, ids, size, "links")
+    views = [action_view(call, action) for action in actions]
+    return {"instanceActions": views, **links}
+
+
+def _changed(call: Call, actions: list[Action]) -> list[Action]:
+    """Return the actions that have changed in the time that is asked for."""
+    since, before = _changes(call)
+    return [
+        action
+        for action in actions
+        if (since or 0) <= (action.finished or action.started)
+        and (before is None or (action.finished or action.started) <= before)
+    ]
+
+
+def _behind_marker(actions: list[Action]) -> list[Action]:
+    """Return the actions that follow the one that the query names.
+
+    :raises Fault: 400 where there is no such action.
+    """
+    marker = given("marker")
+    if marker is None:
+        return actions
+    for place, action in enumerate(actions):
+        if action.request_id == marker:
+            return actions[place + 1 :]
+    # Nova forgets which.
+    raise Fault(400, "Marker None could not be found.")
 
 
 def action_show(call: Call, server_id: str, request_id: str) -> ResponseReturnValue:

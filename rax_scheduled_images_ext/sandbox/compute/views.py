@@ -71,6 +71,7 @@ class ServerViews:
     def __init__(self, call: Call) -> None:
         self._version = call.version
         self._extension = call.services.cloud.extension
+        self._rackspace = call.services.rackspace
         self._links = Links(call.root)
         host = f"{call.project_id}{call.region.name}".encode()
         self._host = hashlib.sha224(host).hexdigest()
@@ -115,7 +116,7 @@ class ServerViews:
             "os-extended-volumes:volumes_attached": [],
         }
         if server.status == "ACTIVE":
-            view["progress"] = 0
+            view["progress"] = 100 if self._rackspace else 0
         if server.schedule is not None and self._extension:
             view["RAX-SI:image_schedule"] = schedule_view(server.schedule)
         return view | self._newer(server)
@@ -125,7 +126,7 @@ class ServerViews:
         newer: dict[Microversion, tuple[str, Any]] = {
             (2, 9): ("locked", server.locked),
             (2, 19): ("description", server.description),
-            (2, 26): ("tags", []),
+            (2, 26): ("tags", list(server.tags)),
             (2, 63): ("trusted_image_certificates", None),
             (2, 73): ("locked_reason", None),
             (2, 90): ("OS-EXT-SRV-ATTR:hostname", _hostname(server.name)),

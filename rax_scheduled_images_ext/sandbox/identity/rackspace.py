@@ -9,7 +9,7 @@ from flask import jsonify, request
 from flask.typing import ResponseReturnValue
 
 from ..directory import Token, User
-from ..wire import Fault, isotime
+from ..wire import Fault, millitime
 from .base import Api, Json, Views, body, part, service_root, version_view
 
 _API_KEY = "RAX-KSKEY:apiKeyCredentials"
@@ -93,7 +93,7 @@ class V2(Api):
         return {
             "token": {
                 "id": token.text,
-                "expires": isotime(token.expires),
+                "expires": millitime(token.expires),
                 "tenant": {"id": project.id, "name": project.name},
                 "RAX-AUTH:authenticatedBy": list(token.methods),
             },
@@ -109,8 +109,8 @@ class V2(Api):
     def _catalog(self, tenant: str) -> list[Json]:
         root = service_root()
         services = (
-            ("compute", "cloudServersOpenStack", f"compute/v2/{tenant}"),
-            ("image", "cloudImages", "image/v2"),
+            ("compute", "cloudServersOpenStack", f"/{tenant}"),
+            ("image", "cloudImages", ""),
         )
         return [
             {
@@ -120,7 +120,10 @@ class V2(Api):
                     {
                         "region": region,
                         "tenantId": tenant,
-                        "publicURL": f"{root}/{region}/{path}",
+                        "publicURL": f"{root}/{region}/{kind}/v2{path}",
+                        "versionId": "2",
+                        "versionInfo": f"{root}/{region}/{kind}/v2",
+                        "versionList": f"{root}/{region}/{kind}/",
                     }
                     for region in self._services.regions
                 ],

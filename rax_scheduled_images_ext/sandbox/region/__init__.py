@@ -18,6 +18,7 @@ class Region(Snapshots, Schedules):
         self.end_snapshot(server_id, discard=True)
         self.record(server, "delete")
         self._clear_schedule(server_id)
+        self.set_tags(server_id, ())
         self._touch(
             server_id,
             status="DELETED",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ..models import Action, Conflict, Flavor, Invalid, NotFound, Server, ServerQuery
 from ..store import SERVERS, Row, action_of, server_of
@@ -50,10 +50,12 @@ class Servers(Images):
         key_name: str | None = None,
         server_id: str | None = None,
         zone: str | None = None,
+        tags: Iterable[str] = (),
     ) -> Server:
         """Make a server, which is ACTIVE at once.
 
         :param zone: the availability zone that it must stay in.
+        :param tags: may name one more than once.
         :raises NotFound: for an unknown image or flavor.
         :raises Invalid: for an unknown zone.
         :raises Forbidden: for too much metadata.
@@ -85,6 +87,7 @@ class Servers(Images):
             "pinned_zone": zone,
         }
         self._store.insert("servers", [row])
+        self.set_tags(str(row["id"]), tags)
         server = self.server(str(row["id"]))
         self.record(server, "create")
         return server
@@ -149,6 +152,19 @@ class Servers(Images):
             raise NotFound("Metadata item was not found")
         del whole[key]
         self._touch(server_id, metadata=json.dumps(whole))
+
+    def set_tags(self, server_id: str, tags: Iterable[str]) -> None:
+        """Give the server these tags, and no others; it does not count as changed."""
+        self._store.run(
+            "DELETE FROM tags WHERE region = ? AND server_id = ?", self.name, server_id
+        )
+        self._store.insert(
+            "tags",
+            [
+                {"region": self.name, "server_id": server_id, "tag": tag}
+                for tag in dict.fromkeys(tags)
+            ],
+        )
 
     def start(self, server_id: str) -> None:
         """Power the server on.

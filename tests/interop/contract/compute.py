@@ -222,6 +222,109 @@ METADATA = (
     _send("PUT", "/servers/{server}/metadata", {"metadata": {}}, "none at all"),
 )
 
+_TAGS = "/servers/{server}/tags"
+
+
+def _tag(method: str, path: str = "", note: str = "", **more: Any) -> Case:
+    more.setdefault("version", "2.52")
+    return Case("compute", method, f"{_TAGS}{path}", note, **more)
+
+
+def _tagged(query: str, **more: Any) -> Case:
+    more.setdefault("version", "2.52")
+    query = f"name={{run}}&{query}"
+    return _get(f"/servers?{query}", show=("servers.*.name",), **more)
+
+
+TAGS = (
+    _tag("GET", version="2.25"),
+    _tag("PUT", "/a", version="2.25"),
+    _tag("GET", show=("tags",)),
+    _tag("GET", "/a", "not there"),
+    _tag("DELETE", "/a", "not there"),
+    _tag("PUT", "/a"),
+    _tag("PUT", "/a", "again"),
+    _tag("PUT", "/b.c:d-e", version="2.26"),
+    _tag("PUT", "/%C3%A9", "not ASCII"),
+    _tag("GET", "/a"),
+    _tag("GET", show=("tags",), note="some"),
+    _tag("PUT", "/a,b", "a comma"),
+    _tag("PUT", "/a%2Fb", "a slash"),
+    _tag("PUT", "/" + "x" * 60, "60 characters"),
+    _tag("PUT", "/" + "x" * 61, "61 characters"),
+    _tag("PUT", "/f", "with a body", body={"tag": "f"}),
+    _tag("PUT", "/a", who="reader"),
+    _tag("PUT", "/g", who="reader"),
+    _tag("DELETE", "/a", who="reader"),
+    _tag("GET", "/a", who="reader"),
+    _tag("GET", who="reader"),
+    _tag("PUT", who="reader", body={"tags": []}),
+    _tag("DELETE", who="reader"),
+    _tag("GET", who="stranger"),
+    _tag("PUT", "/a", who="stranger"),
+    _get("/servers/{missing}/tags", version="2.52"),
+    _send("PUT", "/servers/{missing}/tags/a", None, version="2.52"),
+    _get("/servers/{server}", version="2.25"),
+    _get("/servers/{server}", "with tags", version="2.52", show=("server.tags",)),
+    _tagged("tags=a"),
+    _tagged("tags=a,b.c:d-e"),
+    _tagged("tags=a,nothing"),
+    _tagged("tags=nothing"),
+    _tagged("tags=nothing", version="2.25"),
+    _tagged("tags-any=a,nothing"),
+    _tagged("tags-any=nothing"),
+    _tagged("not-tags=a"),
+    _tagged("not-tags=a,nothing"),
+    _tagged("not-tags-any=a,nothing"),
+    _tagged("not-tags-any=nothing"),
+    _tagged("tags=a&not-tags=nothing"),
+    _tagged("tags=a&tags=nothing"),
+    _tagged("tags="),
+    _tagged("tags=a&limit=1"),
+    _tag("PUT", note="replace", body={"tags": ["z", "y"]}, show=("tags",)),
+    _tag("PUT", note="one twice", body={"tags": ["z", "z"]}, show=("tags",)),
+    _tag("PUT", note="no list", body={"tags": "z"}),
+    _tag("PUT", note="a number", body={"tags": [1]}),
+    _tag("PUT", note="an empty one", body={"tags": [""]}),
+    _tag("PUT", note="a comma in a list", body={"tags": ["a,b"]}),
+    _tag("PUT", note="a long one", body={"tags": ["x" * 61]}),
+    _tag("PUT", note="51", body={"tags": [f"t{number}" for number in range(51)]}),
+    _tag("PUT", note="nothing", body={}),
+    _tag("PUT", note="more", body={"tags": [], "x": 1}),
+    _tag("PUT", note="50", body={"tags": [f"t{number:02}" for number in range(50)]}),
+    _tag("PUT", "/t00", "one of 50"),
+    _tag("PUT", "/one-more", "the 51st"),
+    _tag("DELETE", "/t00"),
+    _tag("DELETE"),
+    _tag("DELETE", note="of none"),
+    _boot("bad tags", "2.52", tags="a", networks="none"),
+    _boot("a tag with a comma", "2.52", tags=["a,b"]),
+    _boot("51 tags", "2.52", tags=[f"t{number}" for number in range(51)]),
+    _boot("tags below 2.52", "2.51", tags=["a"]),
+)
+
+_HISTORY = "/servers/{server}/os-instance-actions"
+HISTORY = (
+    _get(f"{_HISTORY}?limit=1", version="2.58"),
+    _get(f"{_HISTORY}?limit=1", version="2.57"),
+    _get(f"{_HISTORY}?limit=0", version="2.58"),
+    _get(f"{_HISTORY}?limit=-1", version="2.58"),
+    _get(f"{_HISTORY}?limit=-1", version="2.57"),
+    _get(f"{_HISTORY}?limit=x", version="2.58"),
+    _get(f"{_HISTORY}?marker=req-nothing", version="2.58"),
+    _get(f"{_HISTORY}?marker=req-nothing", version="2.57"),
+    _get(f"{_HISTORY}?changes-since=2000-01-01T00:00:00Z", version="2.58"),
+    _get(f"{_HISTORY}?changes-since=2100-01-01T00:00:00Z", version="2.58"),
+    _get(f"{_HISTORY}?changes-since=soon", version="2.58"),
+    _get(f"{_HISTORY}?changes-before=2000-01-01T00:00:00Z", version="2.58"),
+    _get(f"{_HISTORY}?changes-before=2000-01-01T00:00:00Z", version="2.66"),
+    _get(
+        f"{_HISTORY}?changes-before=2000-01-01T00:00:00Z"
+        "&changes-since=2001-01-01T00:00:00Z",
+        version="2.66",
+    ),
+)
+
 ACTIONS = (
     _act({"createImage": {"name": ""}}, "image, empty name"),
     _act({"createImage": {"name": _LONG}}, "image, long name"),
@@ -352,6 +455,14 @@ PROXY = (
     _get("/images/{dead}", "deleted"),
     _get("/images/nonsense"),
     _get("/images/{missing}/metadata"),
+    *(
+        _get(f"/images?{query}&name={{run}}-snapshot", show=("images.*.name",))
+        for query in (
+            "property-visibility=private",
+            "property-visibility=public",
+            "property-visibility=neither",
+        )
+    ),
     _get("/images?limit=1", deep=False),
     _get("/images?limit=x"),
     _get("/images?limit=-1"),
@@ -391,5 +502,5 @@ PROXY = (
 
 CASES = (
     *(*VERSIONS, *TOKENS, *SERVERS, *LISTS, *METADATA, *ABOUT),
-    *(*PROXY, *BOOTS, *ACTIONS),
+    *(*PROXY, *TAGS, *BOOTS, *ACTIONS, *HISTORY),
 )

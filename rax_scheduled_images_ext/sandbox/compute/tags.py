@@ -1,0 +1,143 @@
+"""Tags of servers, from microversion 2.26 on."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from flask import request
+from flask.typing import ResponseReturnValue
+
+from ..models import NotFound, Server
+from ..wire import Call, Fault
+from . import inputs
+from .inputs import bad_field, may, refused
+from .views import Links
+
+#: How many tags a server may have.
+MOST = 50
+_LONGEST = 60
+_PATTERN = "^[^,/]*$"
+# In other states the server's tags cannot be changed.
+_CHANGEABLE = frozenset({"active", "paused", "suspended", "stopped"})
+
+
+def index(call: Call, server_id: str) -> ResponseReturnValue:
+    """GET /servers/{id}/tags"""
+    return {"tags": list(_find(call, server_id, "index").tags)}
+
+
+def show(call: Call, server_id: str, tag: str) -> ResponseReturnValue:
+    """GET /servers/{id}/tags/{tag}"""
+    if tag not in _find(call, server_id, "show").tags:
+        raise Fault(404, f"Server {server_id} has no tag '{tag}'")
+    return inputs.nothing(204)
+
+
+def add(call: Call, server_id: str, tag: str) -> ResponseReturnValue:
+    """PUT /servers/{id}/tags/{tag}"""
+    if (body := inputs.content() if request.get_data() else None) is not None:
+        raise Fault(400, f"{body!r} is not of type 'null'")
+    server = _changed(call, server_id, "update tag", "update")
+    problem = _problem(tag)
+    if problem:
+        raise Fault(
+            400,
+            f"Tag '{tag}' is invalid. It must be a non empty string without characters"
+            f" '/' and ','. Validation error message: {problem}",
+        )
+    if len(server.tags) >= MOST:
+        raise Fault(400, f"The number of tags exceeded the per-server limit {MOST}")
+    if tag in server.tags:
+        return "", 204
+    call.region.set_tags(server_id, [*server.tags, tag])
+    location = f"{Links(call.root).both('servers', server_id)[0]['href']}/tags/{tag}"
+    return "", 201, {"Location": location}
+
+
+def replace(call: Call, server_id: str) -> ResponseReturnValue:
+    """PUT /servers/{id}/tags"""
+    body = inputs.body()
+    for key in body.keys() - {"tags"}:
+        raise Fault(
+            400, f"Additional properties are not allowed ({key!r} was unexpected)"
+        )
+    tags = checked(inputs.required(body, "tags"))
+    _changed(call, server_id, "update tags", "update_all")
+    call.region.set_tags(server_id, tags)
+    return {"tags": list(call.region.server(server_id).tags)}
+
+
+def delete(call: Call, server_id: str, tag: str) -> ResponseReturnValue:
+    """DELETE /servers/{id}/tags/{tag}"""
+    server = _changed(call, server_id, "delete tag", "delete")
+    if tag not in server.tags:
+        raise Fault(404, f"Instance {server_id} has no tag '{tag}'")
+    call.region.set_tags(server_id, [each for each in server.tags if each != tag])
+    return inputs.nothing(204)
+
+
+def delete_all(call: Call, server_id: str) -> ResponseReturnValue:
+    """DELETE /servers/{id}/tags"""
+    _changed(call, server_id, "delete tags", "delete_all")
+    call.region.set_tags(server_id, ())
+    return inputs.nothing(204)
+
+
+def checked(tags: Any) -> list[str]:
+    """Return a list of tags, which may name one more than once.
+
+    :raises Fault: 400 for what is none.
+    """
+    if not isinstance(tags, list):
+        raise bad_field("tags", tags, f"{tags!r} is not of type 'array'")
+    if len(tags) > MOST:
+        raise bad_field("tags", tags, f"{tags!r} is too long")
+    for place, tag in enumerate(tags):
+        problem = _problem(tag)
+        if problem:
+            raise bad_field(str(place), tag, problem)
+    return tags
+
+
+def _problem(tag: object) -> str | None:
+    """Return what is wrong with a tag, None where nothing is."""
+    if not isinstance(tag, str):
+        return f"{tag!r} is not of type 'string'"
+    if not tag:
+        return "'' should be non-empty"
+    if len(tag) > _LONGEST:
+        return f"{tag!r} is too long"
+    if not re.fullmatch("[^,/]*", tag):
+        return f"{tag!r} does not match {_PATTERN!r}"
+    return None
+
+
+def _changed(call: Call, server_id: str, verb: str, policy: str) -> Server:
+    """Return a server whose tags the caller may change.
+
+    :raises Fault: 404, 409 for its state, or 403 for the caller's role.
+    """
+    server = _find(call, server_id, policy)
+    if server.vm_state not in _CHANGEABLE:
+        raise Fault(
+            409,
+            f"Cannot '{verb}' instance {server_id} while it is in vm_state"
+            f" {server.vm_state}",
+        )
+    may(call, f"os-server-tags:{policy}")
+    return server
+
+
+def _find(call: Call, server_id: str, policy: str) -> Server:
+    """Return a server of the caller's project.
+
+    :raises Fault: 404 where there is none, 403 for another project's.
+    """
+    try:
+        server = call.region.server(server_id)
+    except NotFound:
+        raise Fault(404, f"Instance {server_id} has no mapping to a cell.") from None
+    if server.project_id != call.project_id:
+        raise refused(f"os-server-tags:{policy}")
+    return server

@@ -1,0 +1,129 @@
+"""The polling script of the task states document: curl, grep, sed and date alone."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ..functional.raw import box
+from .clouds import CloudUnderTest
+from .test_snapshots import LINE
+from .workshop import Workshop
+
+COPYING = "image_snapshot"
+# How long after the one before each of them has begun, in virtual seconds.
+PHASES = (
+    (COPYING, 1),
+    ("image_pending_upload", 40),
+    ("image_uploading", 3),
+    ("null", 80),
+)
+
+SCRIPT = Path(__file__).with_name("poll.sh")
+
+
+@contextmanager
+def polling(variables: dict[str, str], sleep: str) -> Iterator[subprocess.Popen[str]]:
+    """Let the script run meanwhile."""
+    with subprocess.Popen(
+        ["bash", SCRIPT],
+        env={"PATH": os.environ["PATH"], "SLEEP_TIME": sleep, **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as script:
+        try:
+            yield script
+        finally:
+            script.kill()
+
+
+def states(script: subprocess.Popen[str], last: str) -> list[str]:
+    """Read lines until a task state comes; the different ones so far, in order."""
+    assert script.stdout is not None
+    seen: list[str] = []
+    end = time.monotonic() + 60
+    for line in script.stdout:
+        assert time.monotonic() < end, seen
+        found = re.fullmatch(LINE, line.rstrip("\n"))
+        assert found, line
+        if seen[-1:] != [found[1]]:
+            seen.append(found[1])
+        if found[1] == last:
+            break
+    return seen
+
+
+@pytest.mark.needs("slow snapshots")
+def test_it_prints_how_far_a_snapshot_is(
+    under_test: CloudUnderTest, workshop: Workshop
+) -> None:
+    _, server_id = workshop.boot()
+    with polling(workshop.api.polling(server_id), "0.1") as script:
+        assert states(script, "null") == ["null"]
+        with under_test.slow_snapshots(2.5):
+            image_id = workshop.snapshot(server_id)
+            seen = states(script, "image_uploading")
+        assert seen[-3:] == [
+            "image_snapshot",
+            "image_pending_upload",
+            "image_uploading",
+        ]
+        assert states(script, "null")[-1] == "null"
+        workshop.done(server_id, image_id)
+        workshop.delete_server(server_id)
+        said = script.communicate(timeout=60)
+    assert script.returncode == 0
+    *lines, last = said[0].splitlines()
+    # A server may be shown for a moment while it is being deleted.
+    assert all("status: " in line for line in lines)
+    assert (last, said[1]) == (f"[info] server {server_id} has disappeared!", "")
+
+
+def test_it_finds_no_server_that_is_not_there(workshop: Workshop) -> None:
+    nobody = "00000000-dead-4bad-8bad-000000000000"
+    done = subprocess.run(
+        ["bash", SCRIPT],
+        env={"PATH": os.environ["PATH"], **workshop.api.polling(nobody)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (
+        1,
+        f"[error] can't find server {nobody}\n",
+        "",
+    )
+
+
+@pytest.mark.parametrize("like", ["openstack", "rackspace"])
+def test_it_works_on_both_kinds_of_sandbox(like: Any) -> None:
+    with box(like) as made:
+        admin, cloud = made.admin, made.sandbox
+        server_id = admin.server_id("check-my-task-state")
+        variables = {
+            "API_ENDPOINT": admin.root,
+            "API_TOKEN": admin.token,
+            "SERVER_ID": server_id,
+        }
+        with polling(variables, "0.05") as script:
+            assert states(script, "null") == ["null"]
+            admin.snapshot(server_id, "x")
+            first = "image_snapshot" if like == "rackspace" else f"{COPYING}_pending"
+            assert states(script, first)[-1] == first
+            # On Rackspace's face nothing comes before the copy.
+            cloud.advance(0 if like == "rackspace" else 2)
+            for state, seconds in PHASES:
+                cloud.advance(seconds)
+                assert states(script, state)[-1] == state
+            admin.delete(f"/servers/{server_id}")
+            out, err = script.communicate(timeout=30)
+    assert (script.returncode, err) == (0, "")
+    assert out.splitlines()[-1] == f"[info] server {server_id} has disappeared!"

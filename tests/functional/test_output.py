@@ -188,7 +188,8 @@ class TestFullDisk:
                 env=cloud.environ(),
                 stderr=full,
             )
-        assert done.returncode == 1
+        # Python itself ends with 120 if it cannot write out stderr.
+        assert done.returncode in (1, 120)
         shown = nova(cloud, "scheduled-images-show", "web1")
         assert shown.stdout == "Schedule type: Daily\nRetention: 3\n"
 

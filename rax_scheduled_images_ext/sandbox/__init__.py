@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .fixture import Sandbox
+    from rax_scheduled_images_ext.sandbox.fixture import Sandbox
 
 __all__ = ["Sandbox"]
 
@@ -13,7 +13,7 @@ __all__ = ["Sandbox"]
 def __getattr__(name: str) -> Any:
     # Not before it is wanted: the web framework takes a while to import.
     if name == "Sandbox":
-        from .fixture import Sandbox
+        from rax_scheduled_images_ext.sandbox.fixture import Sandbox
 
         return Sandbox
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

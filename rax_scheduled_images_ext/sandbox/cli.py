@@ -15,11 +15,12 @@ from urllib.parse import urlsplit
 
 import requests
 
-from ..durations import parse_duration
-from .environment import shell_exports
-from .faults import GRAMMAR
-from .models import Unusable
-from .options import (
+from rax_scheduled_images_ext.model.durations import parse_duration
+from rax_scheduled_images_ext.sandbox.backend.models import Unusable
+from rax_scheduled_images_ext.sandbox.demo import SETTINGS, Demo, DemoFailed
+from rax_scheduled_images_ext.sandbox.environment import shell_exports
+from rax_scheduled_images_ext.sandbox.faults.grammar import GRAMMAR
+from rax_scheduled_images_ext.sandbox.options import (
     DEFAULT_PORT,
     LOOPBACK,
     Parser,
@@ -29,10 +30,9 @@ from .options import (
     fault,
     running_options,
 )
-from .tour import SETTINGS, Tour, TourFailed
 
 if TYPE_CHECKING:
-    from . import Sandbox
+    from rax_scheduled_images_ext.sandbox import Sandbox
 
 PROG = "scheduled-images-sandbox"
 
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         status: int = args.func(args)
         sys.stdout.flush()
-    except (_Failed, TourFailed) as error:
+    except (_Failed, DemoFailed) as error:
         print(f"{PROG}: error: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:
@@ -170,7 +170,7 @@ def _fault(args: argparse.Namespace) -> int:
 
 def _demo(_args: argparse.Namespace) -> int:
     with _start(**SETTINGS) as sandbox:
-        Tour(sandbox, print).run()
+        Demo(sandbox, print).run()
     return 0
 
 
@@ -196,7 +196,7 @@ def _sandbox(args: argparse.Namespace, host: str, port: int) -> Sandbox:
 
 def _start(**settings: Any) -> Sandbox:
     try:
-        from .fixture import Sandbox
+        from rax_scheduled_images_ext.sandbox.fixture import Sandbox
     except ModuleNotFoundError as error:
         raise _Failed(
             f"the sandbox needs {error.name}: pip install"

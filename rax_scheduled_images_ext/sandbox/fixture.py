@@ -9,20 +9,20 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 
-from ..durations import parse_duration
-from .app import Front, Seen, mounts
-from .clock import Clock
-from .cloud import Cloud, Timings
-from .directory import Directory, Face
-from .environment import client_environment
-from .faults import parse_fault
-from .injection import Injector
-from .seeds import seed_cloud
-from .server import Server
-from .store import Store
-from .wire import Services
+from rax_scheduled_images_ext.model.durations import parse_duration
+from rax_scheduled_images_ext.sandbox.backend.clock import Clock
+from rax_scheduled_images_ext.sandbox.backend.cloud import Cloud, Timings
+from rax_scheduled_images_ext.sandbox.backend.directory import CloudType, Directory
+from rax_scheduled_images_ext.sandbox.backend.seed_data import seed_cloud
+from rax_scheduled_images_ext.sandbox.backend.store import Store
+from rax_scheduled_images_ext.sandbox.environment import client_environment
+from rax_scheduled_images_ext.sandbox.faults.grammar import parse_fault
+from rax_scheduled_images_ext.sandbox.faults.injection import Injector
+from rax_scheduled_images_ext.sandbox.http.common import Services
+from rax_scheduled_images_ext.sandbox.http.dispatcher import Dispatcher, Seen, mounts
+from rax_scheduled_images_ext.sandbox.http.server import Server
 
-REGIONS: Mapping[Face, tuple[str, ...]] = {
+REGIONS: Mapping[CloudType, tuple[str, ...]] = {
     "openstack": ("RegionOne",),
     "rackspace": ("DFW", "ORD"),
 }
@@ -80,7 +80,7 @@ class Sandbox:
 
     def __init__(
         self,
-        like: Face = "openstack",
+        like: CloudType = "openstack",
         *,
         servers: int = 0,
         images_per_server: int = 0,
@@ -127,7 +127,7 @@ class Sandbox:
         services = Services(
             self.cloud, self._directory, self.regions, like == "rackspace", max_limit
         )
-        self._front = Front(
+        self._front = Dispatcher(
             mounts(services, self.env),
             Injector(services, closing),
             latency=latency,

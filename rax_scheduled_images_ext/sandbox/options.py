@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
-from .faults import parse_fault
+from rax_scheduled_images_ext.sandbox.faults.grammar import parse_fault
 
 LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 8740

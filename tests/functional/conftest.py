@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rax_scheduled_images_ext.sandbox import Sandbox
-from rax_scheduled_images_ext.sandbox.directory import Face
+from rax_scheduled_images_ext.sandbox.backend.directory import CloudType
 
 from ..novashell import Nova
 from .raw import START, Box, Caller, box
@@ -24,7 +24,7 @@ def cloud(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
 
     It has OpenStack's face, or the one that a test is parametrized with.
     """
-    like: Face = getattr(request, "param", "openstack")
+    like: CloudType = getattr(request, "param", "openstack")
     with Sandbox(like=like, speed=0, start=START) as sandbox:
         yield sandbox
 

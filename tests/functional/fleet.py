@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from rax_scheduled_images_ext.images import MARKER_KEY, MARKER_VALUE
+from rax_scheduled_images_ext.model.image import MARKER_KEY, MARKER_VALUE
 from rax_scheduled_images_ext.sandbox import Sandbox
-from rax_scheduled_images_ext.sandbox.models import ServerQuery
+from rax_scheduled_images_ext.sandbox.backend.models import ServerQuery
 
 MYSERVER = "24ade2fe-60d9-4d3e-a02c-c9a6a1b588a6"
 NOBODY = "00000000-dead-4bad-8bad-000000000000"

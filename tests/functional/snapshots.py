@@ -12,9 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from rax_scheduled_images_ext.sandbox import Sandbox
-from rax_scheduled_images_ext.sandbox.app import Seen
+from rax_scheduled_images_ext.sandbox.backend.models import (
+    Image,
+    ImageQuery,
+    ServerQuery,
+)
 from rax_scheduled_images_ext.sandbox.fixture import Requests
-from rax_scheduled_images_ext.sandbox.models import Image, ImageQuery, ServerQuery
+from rax_scheduled_images_ext.sandbox.http.dispatcher import Seen
 
 NOVA = Path(sys.executable).with_name("nova")
 LOOKED_AT = re.compile(r"/(servers|images)/([-0-9a-f]{36}$|detail)")

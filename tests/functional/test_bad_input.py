@@ -15,8 +15,8 @@ from novaclient.v2 import shell
 
 from rax_scheduled_images_ext.sandbox import Sandbox
 
+from .faulty_proxy import FaultyProxy, cut, json_answer, page
 from .fleet import MYSERVER, NOBODY, add_image, boot, sent
-from .misbehaving import Misbehaving, cut, json_answer, page
 
 IMAGE = "11111111-2222-4333-8444-555555555555"
 SCHEDULE = f"/servers/{MYSERVER}/rax-si-image-schedule"
@@ -38,8 +38,8 @@ def cloud(cloud: Sandbox) -> Sandbox:
 
 
 @pytest.fixture
-def front(cloud: Sandbox) -> Iterator[Misbehaving]:
-    with Misbehaving(cloud) as front:
+def front(cloud: Sandbox) -> Iterator[FaultyProxy]:
+    with FaultyProxy(cloud) as front:
         yield front
 
 
@@ -257,7 +257,7 @@ def test_nobody_there(nova: Any, argv: list[str], env: dict[str, str]) -> None:
 @ours
 @pytest.mark.parametrize("argv", [["image-list"], *IMAGE_COMMANDS])
 def test_no_image_service_where_the_catalog_says(
-    nova: Any, front: Misbehaving, argv: list[str]
+    nova: Any, front: FaultyProxy, argv: list[str]
 ) -> None:
     nowhere = b'"http://127.0.0.1:1/image'
     there = f'"{front.url}/image'.encode()
@@ -307,7 +307,7 @@ NONSENSE = {
 @pytest.mark.parametrize("what", NONSENSE)
 @pytest.mark.parametrize(("verb", "method"), [(SHOW, "GET"), (ENABLE, "POST")])
 def test_a_schedule_that_is_none(
-    nova: Any, front: Misbehaving, verb: str, method: str, what: str
+    nova: Any, front: FaultyProxy, verb: str, method: str, what: str
 ) -> None:
     answer, problem = NONSENSE[what]
     front.answer(method, "/rax-si-image-schedule$", answer)
@@ -321,7 +321,7 @@ def test_a_schedule_that_is_none(
 
 
 def test_a_page_is_no_sign_that_a_schedule_is_gone(
-    nova: Any, front: Misbehaving
+    nova: Any, front: FaultyProxy
 ) -> None:
     front.answer("DELETE", "/rax-si-image-schedule$", page("200 OK"))
     result = nova(DISABLE, "myserver", env=front.env())
@@ -335,7 +335,7 @@ def test_a_page_is_no_sign_that_a_schedule_is_gone(
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 @pytest.mark.parametrize("missing", [0, 30])
 def test_a_connection_that_breaks(
-    nova: Any, front: Misbehaving, method: str, missing: int
+    nova: Any, front: FaultyProxy, method: str, missing: int
 ) -> None:
     whole = json_answer("200 OK", GOOD)
     answer = cut(whole, missing) if missing else b""
@@ -368,7 +368,7 @@ LISTS = {
     [(COMMANDS[1], what) for what in LISTS] + [(c, "a page") for c in COMMANDS],
 )
 def test_a_list_of_servers_that_is_none(
-    nova: Any, front: Misbehaving, argv: list[str], what: str
+    nova: Any, front: FaultyProxy, argv: list[str], what: str
 ) -> None:
     answer, problem = LISTS[what]
     front.answer("GET", r"/servers\?", answer)
@@ -382,7 +382,7 @@ def test_a_list_of_servers_that_is_none(
     assert not any(SCHEDULE in line for line in front.log)
 
 
-def test_an_id_in_an_answer_leads_nowhere_else(nova: Any, front: Misbehaving) -> None:
+def test_an_id_in_an_answer_leads_nowhere_else(nova: Any, front: FaultyProxy) -> None:
     front.answer(
         "GET",
         r"/servers\?",
@@ -396,7 +396,7 @@ def test_an_id_in_an_answer_leads_nowhere_else(nova: Any, front: Misbehaving) ->
     assert not any(line.startswith("DELETE") for line in front.log)
 
 
-def test_pages_without_end(nova: Any, front: Misbehaving) -> None:
+def test_pages_without_end(nova: Any, front: FaultyProxy) -> None:
     links = '"servers_links": [{"rel": "next", "href": "http://example.org/?marker=1"}]'
     front.answer(
         "GET", r"/servers\?", json_answer("200 OK", f'{{"servers": [], {links}}}')
@@ -430,7 +430,7 @@ IMAGE_LISTS = {
     + [(argv, "a page") for argv in (["image-list"], *IMAGE_COMMANDS)],
 )
 def test_a_list_of_images_that_is_none(
-    nova: Any, front: Misbehaving, argv: list[str], what: str
+    nova: Any, front: FaultyProxy, argv: list[str], what: str
 ) -> None:
     answer, problem = IMAGE_LISTS[what]
     front.answer("GET", r"/images\?", answer)
@@ -443,7 +443,7 @@ def test_a_list_of_images_that_is_none(
 
 @ours
 def test_a_page_is_no_sign_that_an_image_has_changed(
-    nova: Any, front: Misbehaving
+    nova: Any, front: FaultyProxy
 ) -> None:
     for method in ("PATCH", "DELETE"):
         front.answer(method, "/images/", page("200 OK"))
@@ -514,7 +514,7 @@ CLASSES = {"403": "Forbidden", "409": "Conflict", "no more tries": "RateLimit"}
     ],
 )
 def test_refusals(
-    nova: Any, front: Misbehaving, method: str, argv: list[str], what: str
+    nova: Any, front: FaultyProxy, method: str, argv: list[str], what: str
 ) -> None:
     nova.ok(ENABLE, "myserver", "3")
     answer, text = REFUSALS[what]
@@ -537,7 +537,7 @@ def test_refusals(
     ],
 )
 def test_a_busy_cloud_is_asked_again(
-    nova: Any, front: Misbehaving, argv: list[str], status: str
+    nova: Any, front: FaultyProxy, argv: list[str], status: str
 ) -> None:
     if argv[0].startswith("image") and hasattr(shell, "do_image_list"):
         pytest.skip("this novaclient has image commands of its own")
@@ -552,7 +552,7 @@ def test_a_busy_cloud_is_asked_again(
     assert (result.status, result.err) == (0, "")
 
 
-def test_a_busy_cloud_is_waited_for(nova: Any, front: Misbehaving) -> None:
+def test_a_busy_cloud_is_waited_for(nova: Any, front: FaultyProxy) -> None:
     front.answer(
         "POST",
         "/rax-si-image-schedule$",

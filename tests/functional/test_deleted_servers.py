@@ -10,11 +10,11 @@ import pytest
 
 from rax_scheduled_images_ext.sandbox import Sandbox
 
-from .misbehaving import Misbehaving
+from .faulty_proxy import FaultyProxy
 
 
 @pytest.fixture
-def front(cloud: Sandbox) -> Iterator[Misbehaving]:
+def front(cloud: Sandbox) -> Iterator[FaultyProxy]:
     """The cloud, in which db1 is deleted once it has been seen in a snapshot."""
     seen = []
 
@@ -29,13 +29,13 @@ def front(cloud: Sandbox) -> Iterator[Misbehaving]:
                 server["OS-EXT-STS:task_state"] = None
         return json.dumps(body).encode()
 
-    with Misbehaving(cloud) as front:
+    with FaultyProxy(cloud) as front:
         front.change("GET", "/servers/", deleted)
         yield front
 
 
 @pytest.mark.parametrize("servers", [["db1"], ["db1", "web1"]])
-def test_watching_it(nova: Any, front: Misbehaving, servers: list[str]) -> None:
+def test_watching_it(nova: Any, front: FaultyProxy, servers: list[str]) -> None:
     nova.ok("image-create", "db1", "x")
     argv = ("snapshot-watch", "--interval", "0.1", *servers)
     result = nova(*argv, env=front.env())
@@ -45,7 +45,7 @@ def test_watching_it(nova: Any, front: Misbehaving, servers: list[str]) -> None:
     assert line in result.err.splitlines()
 
 
-def test_holding_it(nova: Any, front: Misbehaving) -> None:
+def test_holding_it(nova: Any, front: FaultyProxy) -> None:
     hooks = ("--before", "echo held", "--after", "echo resumed")
     argv = ("snapshot-create", "--interval", "0.1", *hooks, "db1", "x")
     result = nova(*argv, env=front.env())

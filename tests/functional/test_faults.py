@@ -18,7 +18,7 @@ import pytest
 import requests
 
 from rax_scheduled_images_ext.sandbox import Sandbox, cli
-from rax_scheduled_images_ext.sandbox.faults import STATES
+from rax_scheduled_images_ext.sandbox.faults.grammar import STATES
 
 from .console import replay
 from .raw import Box, Caller, box

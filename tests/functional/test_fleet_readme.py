@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rax_scheduled_images_ext.sandbox import Sandbox
-from rax_scheduled_images_ext.sandbox.models import ServerQuery
+from rax_scheduled_images_ext.sandbox.backend.models import ServerQuery
 
 from ..novashell import DEPRECATION
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from novaclient.v2 import shell
 
-from rax_scheduled_images_ext.images import MARKER_KEY, MARKER_VALUE
+from rax_scheduled_images_ext.model.image import MARKER_KEY, MARKER_VALUE
 from rax_scheduled_images_ext.sandbox import Sandbox
 
+from .faulty_proxy import FaultyProxy
 from .fleet import MYSERVER, NOBODY, add_image
-from .misbehaving import Misbehaving
 from .raw import START
 
 NOVACLIENT_HAS_THEM = hasattr(shell, "do_image_list")
@@ -44,13 +44,13 @@ def cloud(face: tuple[Any, str]) -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def front(cloud: Sandbox) -> Iterator[Misbehaving]:
-    with Misbehaving(cloud) as front:
+def front(cloud: Sandbox) -> Iterator[FaultyProxy]:
+    with FaultyProxy(cloud) as front:
         yield front
 
 
 @pytest.fixture
-def run(face: tuple[str, str], nova: Any, front: Misbehaving) -> Run:
+def run(face: tuple[str, str], nova: Any, front: FaultyProxy) -> Run:
     """``nova`` on a cloud whose catalog has, or has not, an image service."""
     if face[1] == "compute's proxy":
         front.without_image_service()
@@ -106,7 +106,7 @@ def test_novaclients_own_commands_are_used(nova: Any, cloud: Sandbox) -> None:
 @both_faces
 @ours
 def test_the_catalog_decides_which_api_is_asked(
-    nova: Any, cloud: Sandbox, front: Misbehaving
+    nova: Any, cloud: Sandbox, front: FaultyProxy
 ) -> None:
     out(nova("image-list", env=front.env()))
     assert not proxied(cloud)
@@ -151,7 +151,7 @@ def test_list_no_more_than_asked_for(
 def test_list_reads_every_page(nova: Any, proxy: bool) -> None:
     with (
         Sandbox(speed=0, start=START, max_limit=2) as cloud,
-        Misbehaving(cloud) as front,
+        FaultyProxy(cloud) as front,
     ):
         if proxy:
             front.without_image_service()
@@ -196,7 +196,7 @@ def test_show_every_row(run: Run, nova: Any, cloud: Sandbox) -> None:
 @ours
 @pytest.mark.parametrize("elapsed", ["1s", "2m", "1h"])
 def test_both_apis_show_the_same(
-    nova: Any, cloud: Sandbox, front: Misbehaving, elapsed: str
+    nova: Any, cloud: Sandbox, front: FaultyProxy, elapsed: str
 ) -> None:
     nova.ok("image-create", "myserver", "half done")
     cloud.advance(elapsed)
@@ -275,7 +275,7 @@ def test_keys_that_mean_something_in_an_address(
 @one_face
 @ours
 def test_a_race_for_the_same_removal_is_won_by_both(
-    nova: Any, cloud: Sandbox, front: Misbehaving
+    nova: Any, cloud: Sandbox, front: FaultyProxy
 ) -> None:
     image = add_image(cloud, "mine", a="1", b="2")
     nova.ok("image-meta", image, "delete", "a")
@@ -296,7 +296,7 @@ def test_a_race_for_the_same_removal_is_won_by_both(
 @both_faces
 @ours
 def test_a_race_for_the_same_key_of_the_proxy(
-    nova: Any, cloud: Sandbox, front: Misbehaving
+    nova: Any, cloud: Sandbox, front: FaultyProxy
 ) -> None:
     image = add_image(cloud, "mine", b="2")
     front.without_image_service()

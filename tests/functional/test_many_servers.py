@@ -1,4 +1,4 @@
-"""Many servers at once: chosen by name, --all or --name; done side by side."""
+"""Many servers at once: targets by name, --all or --name; done side by side."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from typing import Any
 
 import pytest
 
-from rax_scheduled_images_ext.concurrency import WORKERS
+from rax_scheduled_images_ext.client.pool import WORKERS
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.environment import client_environment
 
 from ..novashell import DEPRECATION, Nova
+from .faulty_proxy import FaultyProxy, Rule, json_answer
 from .fleet import MYSERVER, NOBODY, boot, id_of, sent
-from .misbehaving import Misbehaving, Rule, json_answer
 from .raw import START
 
 NAMES = ["check-my-task-state", "db1", "myserver", "web1"]
@@ -39,8 +39,8 @@ both_faces = pytest.mark.parametrize("cloud", ["openstack", "rackspace"], indire
 
 
 @pytest.fixture
-def front(cloud: Sandbox) -> Iterator[Misbehaving]:
-    with Misbehaving(cloud) as front:
+def front(cloud: Sandbox) -> Iterator[FaultyProxy]:
+    with FaultyProxy(cloud) as front:
         yield front
 
 
@@ -112,7 +112,7 @@ def test_disable_all_asks_only_those_with_a_schedule(nova: Any, cloud: Sandbox) 
 
 
 def test_where_the_filter_is_not_known_those_without_are_passed_over(
-    nova: Any, cloud: Sandbox, front: Misbehaving
+    nova: Any, cloud: Sandbox, front: FaultyProxy
 ) -> None:
     nova.ok("scheduled-images-enable", "myserver", "7")
     front.rewrite = lambda path: re.sub("RAX-SI[^&]*", "x=y", path)
@@ -249,7 +249,7 @@ def test_failures_come_in_the_order_given(nova: Any, cloud: Sandbox) -> None:
 
 
 def test_a_failure_says_whose_it_is(
-    nova: Any, cloud: Sandbox, front: Misbehaving
+    nova: Any, cloud: Sandbox, front: FaultyProxy
 ) -> None:
     web1 = id_of(cloud, "web1")
     answer = json_answer("403 Forbidden", '{"forbidden": {"message": "Not you"}}')
@@ -293,7 +293,7 @@ def test_many_at_a_time_over_few_connections_and_one_token(nova: Any) -> None:
 
 
 def test_a_busy_cloud_slows_all_down_and_loses_none(
-    nova: Any, cloud: Sandbox, front: Misbehaving
+    nova: Any, cloud: Sandbox, front: FaultyProxy
 ) -> None:
     ids = [boot(cloud, f"s{number:02d}") for number in range(40)]
     front.answer("POST", "/rax-si-image-schedule", BUSY, times=8, passed=10)
@@ -308,7 +308,7 @@ def test_a_busy_cloud_slows_all_down_and_loses_none(
 
 
 def test_a_cloud_that_lets_few_through_gets_no_more_than_it_takes(
-    nova: Any, cloud: Sandbox, front: Misbehaving
+    nova: Any, cloud: Sandbox, front: FaultyProxy
 ) -> None:
     ids = [boot(cloud, f"s{number:02d}") for number in range(40)]
     lock = threading.Lock()
@@ -334,7 +334,7 @@ def test_a_cloud_that_lets_few_through_gets_no_more_than_it_takes(
 
 
 def test_a_cloud_that_stays_busy_is_an_error(
-    nova: Any, cloud: Sandbox, front: Misbehaving
+    nova: Any, cloud: Sandbox, front: FaultyProxy
 ) -> None:
     long = json_answer("413 Too Large", '{"overLimit": {}}', Retry_After="3600")
     front.answer("POST", "/rax-si-image-schedule", long)
@@ -349,7 +349,7 @@ def test_a_cloud_that_stays_busy_is_an_error(
 # -- interrupted, and on a terminal
 
 
-def start(front: Misbehaving | None, cloud: Sandbox, *argv: str, **options: Any) -> Any:
+def start(front: FaultyProxy | None, cloud: Sandbox, *argv: str, **options: Any) -> Any:
     env = {**cloud.env(), **(front.env() if front else {})}
     return subprocess.Popen(
         [Path(sys.executable).with_name("nova"), *argv],
@@ -360,7 +360,7 @@ def start(front: Misbehaving | None, cloud: Sandbox, *argv: str, **options: Any)
 
 
 def test_ctrl_c_ends_it_at_once_and_says_what_was_done(
-    nova: Any, cloud: Sandbox, front: Misbehaving
+    nova: Any, cloud: Sandbox, front: FaultyProxy
 ) -> None:
     ids = [boot(cloud, f"s{number:02d}") for number in range(50)]
     # Of the first twenty requests all are answered, the others hang.

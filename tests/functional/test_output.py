@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from rax_scheduled_images_ext.sandbox import Sandbox
-from rax_scheduled_images_ext.sandbox.models import ImageQuery
+from rax_scheduled_images_ext.sandbox.backend.models import ImageQuery
 
 from ..novashell import DEPRECATION
 from .fleet import MYSERVER, boot, id_of

@@ -17,12 +17,15 @@ from novaclient.api_versions import APIVersion
 
 import rax_scheduled_images_ext
 from rax_scheduled_images_ext import errors
-from rax_scheduled_images_ext.images import image_store
+from rax_scheduled_images_ext.client.images.factory import image_store
+from rax_scheduled_images_ext.model.schedule import (
+    ImageSchedule,
+    ScheduledImagesManager,
+)
 from rax_scheduled_images_ext.sandbox import Sandbox
-from rax_scheduled_images_ext.schedules import ImageSchedule, ScheduledImagesManager
 
+from .faulty_proxy import FaultyProxy, json_answer
 from .fleet import MARKED, MYSERVER, NOBODY, add_image, boot, id_of
-from .misbehaving import Misbehaving, json_answer
 
 OLD = "rax_scheduled_images_python_novaclient_ext"
 # novaclient 7 finds extensions by what setuptools has deprecated since.
@@ -51,8 +54,8 @@ def cs(cloud: Sandbox) -> Any:
 
 
 @pytest.fixture
-def front(cloud: Sandbox) -> Iterator[Misbehaving]:
-    with Misbehaving(cloud) as front:
+def front(cloud: Sandbox) -> Iterator[FaultyProxy]:
+    with FaultyProxy(cloud) as front:
         yield front
 
 
@@ -117,7 +120,7 @@ def test_what_cannot_be_an_id_is_not_sent(cs: Any, cloud: Sandbox, server: str) 
     ],
 )
 def test_the_meanings_of_404_are_three_errors(
-    cs: Any, cloud: Sandbox, front: Misbehaving, call: Any
+    cs: Any, cloud: Sandbox, front: FaultyProxy, call: Any
 ) -> None:
     manager = cs.scheduled_images
     with pytest.raises(errors.NoSuchServer) as told:
@@ -189,7 +192,7 @@ def test_the_old_calls_are_one_request_each(cs: Any, cloud: Sandbox) -> None:
 
 
 @pytest.fixture(params=["2.1", "2.35", "2.36", "2.79"])
-def proxy(request: pytest.FixtureRequest, cloud: Sandbox, front: Misbehaving) -> Any:
+def proxy(request: pytest.FixtureRequest, cloud: Sandbox, front: FaultyProxy) -> Any:
     """The image store of a cloud without an image service, at some microversion."""
     if APIVersion(request.param) > novaclient.API_MAX_VERSION:
         pytest.skip(f"this novaclient does not know microversion {request.param}")
@@ -210,7 +213,7 @@ def test_the_proxy_is_asked_at_a_microversion_that_has_it(
 
 
 @pytest.fixture(params=["image service", "proxy"])
-def store(request: pytest.FixtureRequest, cloud: Sandbox, front: Misbehaving) -> Any:
+def store(request: pytest.FixtureRequest, cloud: Sandbox, front: FaultyProxy) -> Any:
     if request.param == "proxy":
         front.without_image_service()
     auth_url = str(front.env()["OS_AUTH_URL"])
@@ -285,7 +288,7 @@ def test_no_such_image(store: Any) -> None:
     "suffix", ["", "/", "/v2", "/v2/", "/v2.9", "/v1"], ids=lambda s: s or "bare"
 )
 def test_a_catalog_may_say_the_version_of_the_image_api(
-    cloud: Sandbox, front: Misbehaving, suffix: str
+    cloud: Sandbox, front: FaultyProxy, suffix: str
 ) -> None:
     def moved(content: bytes) -> bytes:
         there = f'"{front.url}/image'.encode()

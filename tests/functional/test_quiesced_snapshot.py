@@ -14,21 +14,24 @@ from typing import Any
 import pytest
 from novaclient import client
 
-from rax_scheduled_images_ext.attempts import Limits, Listener
-from rax_scheduled_images_ext.errors import (
+from rax_scheduled_images_ext.client.errors import (
     HoldCutShort,
     ImageLost,
     NoSuchServer,
     ResumeFailed,
     ServerBusy,
 )
-from rax_scheduled_images_ext.quiesce import Snapshot, quiesced_snapshot
+from rax_scheduled_images_ext.operations.snapshot.create import (
+    Snapshot,
+    quiesced_snapshot,
+)
+from rax_scheduled_images_ext.operations.snapshot.polling import Listener, Timeouts
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from .fleet import MYSERVER
 from .snapshots import images, task_state
 
-QUICK = Limits(interval=0.1, slow_interval=0.1)
+QUICK = Timeouts(interval=0.1, slow_interval=0.1)
 
 
 @pytest.fixture
@@ -130,7 +133,7 @@ def test_a_failing_after_tells_of_both(cs: Any, cloud: Sandbox) -> None:
 
 def test_a_hold_has_a_limit(cs: Any, cloud: Sandbox) -> None:
     hooks = Hooks()
-    limits = Limits(interval=0.1, hold=0.5)
+    limits = Timeouts(interval=0.1, hold=0.5)
     with pytest.raises(HoldCutShort) as caught, hooks.around(cs, limits=limits):
         pass
     assert hooks.done == ["before", "after"]
@@ -160,7 +163,7 @@ def test_nothing_is_stopped_in_vain(cs: Any, cloud: Sandbox) -> None:
 PROGRAM = """
     import os, signal, sys
     from novaclient import client
-    from rax_scheduled_images_ext.quiesce import quiesced_snapshot
+    from rax_scheduled_images_ext.operations.snapshot.create import quiesced_snapshot
 
     cs = client.Client(
         "2.1",

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from rax_scheduled_images_ext.attempts import Limits
+from rax_scheduled_images_ext.operations.snapshot.polling import Timeouts
 from rax_scheduled_images_ext.sandbox import Sandbox
-from rax_scheduled_images_ext.sandbox.faults import STATES
+from rax_scheduled_images_ext.sandbox.faults.grammar import STATES
 
 from .raw import START
 from .snapshots import Log, create, following, images
@@ -68,7 +68,7 @@ thorough = settings(
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Believe sooner that nothing is under way, and that no answer will come."""
     limits = (600, 21600, 1.5, 0.1, 2, 0.5, 1)
-    monkeypatch.setattr(Limits.__init__, "__defaults__", limits)
+    monkeypatch.setattr(Timeouts.__init__, "__defaults__", limits)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Any
 import novaclient
 import pytest
 
-from rax_scheduled_images_ext.images import MARKER_KEY, MARKER_VALUE
+from rax_scheduled_images_ext.model.image import MARKER_KEY, MARKER_VALUE
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 NOVACLIENT_7 = novaclient.__version__.startswith("7.")

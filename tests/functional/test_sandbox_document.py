@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rax_scheduled_images_ext.sandbox import Sandbox
-from rax_scheduled_images_ext.sandbox.faults import GRAMMAR, parse_fault
+from rax_scheduled_images_ext.sandbox.faults.grammar import GRAMMAR, parse_fault
 
 DOCUMENT = Path(__file__).parents[2] / "doc" / "sandbox.rst"
 APIS = (

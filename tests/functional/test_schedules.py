@@ -10,8 +10,8 @@ import pytest
 
 from rax_scheduled_images_ext.sandbox import Sandbox
 
+from .faulty_proxy import FaultyProxy, json_answer
 from .fleet import MYSERVER, NOBODY, boot, id_of
-from .misbehaving import Misbehaving, json_answer
 from .raw import START
 
 DAILY = "Schedule type: Daily\nRetention: {}\n"
@@ -24,8 +24,8 @@ pytestmark = pytest.mark.parametrize("cloud", ["openstack", "rackspace"], indire
 
 
 @pytest.fixture
-def front(cloud: Sandbox) -> Iterator[Misbehaving]:
-    with Misbehaving(cloud) as front:
+def front(cloud: Sandbox) -> Iterator[FaultyProxy]:
+    with FaultyProxy(cloud) as front:
         yield front
 
 
@@ -239,7 +239,7 @@ def test_names_are_found_on_every_page(nova: Any) -> None:
         )
 
 
-def test_a_cloud_that_takes_names_literally(nova: Any, front: Misbehaving) -> None:
+def test_a_cloud_that_takes_names_literally(nova: Any, front: FaultyProxy) -> None:
     front.answer("GET", r"name=%5E", json_answer("200 OK", '{"servers": []}'))
     nova.ok("scheduled-images-enable", "myserver", "7", env=front.env())
 
@@ -266,7 +266,7 @@ def test_a_deleted_server(nova: Any) -> None:
     ],
 )
 def test_a_cloud_without_the_extension(
-    nova: Any, front: Misbehaving, argv: list[str], server: str
+    nova: Any, front: FaultyProxy, argv: list[str], server: str
 ) -> None:
     front.without_extension()
     front.answer(
@@ -283,7 +283,7 @@ def test_a_cloud_without_the_extension(
     )
 
 
-def test_a_404_that_nothing_explains(nova: Any, front: Misbehaving) -> None:
+def test_a_404_that_nothing_explains(nova: Any, front: FaultyProxy) -> None:
     front.without_extension()
     shown = nova("scheduled-images-show", MYSERVER, env=front.env())
     assert (shown.status, shown.err) == (1, OFF.format(MYSERVER))

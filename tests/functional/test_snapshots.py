@@ -19,11 +19,11 @@ import novaclient
 import pytest
 from novaclient.api_versions import APIVersion
 
-from rax_scheduled_images_ext.images import MARKER_KEY, MARKER_VALUE
+from rax_scheduled_images_ext.model.image import MARKER_KEY, MARKER_VALUE
 from rax_scheduled_images_ext.sandbox import Sandbox
 
+from .faulty_proxy import FaultyProxy, cut, json_answer, page
 from .fleet import MYSERVER
-from .misbehaving import Misbehaving, cut, json_answer, page
 from .snapshots import Log, create, following, images, started, task_state, until
 
 LOOK = f"/servers/{MYSERVER}$"
@@ -166,7 +166,7 @@ def test_a_cloud_like_rackspace(nova: Any, rackspace: Sandbox, log: Log) -> None
 def test_other_clouds_are_held_until_the_upload(
     nova: Any, quick: Sandbox, log: Log, options: list[str], state: str
 ) -> None:
-    with Misbehaving(quick) as front:
+    with FaultyProxy(quick) as front:
         front.answer("GET", "/extensions/", page("404 Not Found"))
         result = nova(*create("db1", "x", *options, *log.hooks()), env=front.env())
     assert (result.status, log.words()) == (0, ["before", "after"]), result
@@ -348,7 +348,7 @@ HISTORY = (
 def test_the_history_of_the_server_tells_why_an_image_was_lost(
     nova: Any, quick: Sandbox
 ) -> None:
-    with Misbehaving(quick) as front:
+    with FaultyProxy(quick) as front:
         front.answer("GET", *HISTORY)
         front.answer("GET", "/image/v2/images/", page("404 Not Found"), passed=1)
         result = nova(*create("db1", "x", "--wait"), env=front.env())
@@ -363,7 +363,7 @@ def test_the_history_of_the_server_tells_of_a_snapshot_that_failed(
     nova: Any, quick: Sandbox
 ) -> None:
     nova.ok("image-create", "db1", "x")
-    with Misbehaving(quick) as front:
+    with FaultyProxy(quick) as front:
         front.answer("GET", *HISTORY)
         options = ("--interval", "0.1", "--changes-only")
         result = nova("snapshot-watch", *options, "db1", env=front.env())
@@ -417,7 +417,7 @@ def test_an_image_create_that_fails_resumes_the_server(
     nova: Any, cloud: Sandbox, log: Log, case: str, short_quiet: None
 ) -> None:
     answer, status = ANSWERS[case]
-    with Misbehaving(cloud) as front:
+    with FaultyProxy(cloud) as front:
         front.answer("POST", "/action$", answer)
         result = nova(*create("db1", "x", *log.hooks()), env=front.env())
     assert (result.status, log.words()) == (status, ["before", "after"]), result
@@ -427,16 +427,18 @@ def test_an_image_create_that_fails_resumes_the_server(
 @pytest.fixture
 def short_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Believe sooner that a server shows no sign of a snapshot."""
-    from rax_scheduled_images_ext.attempts import Limits
+    from rax_scheduled_images_ext.operations.snapshot.polling import Timeouts
 
-    monkeypatch.setattr(Limits.__init__, "__defaults__", (600, 21600, 1.5, 5, 15, 1, 2))
+    monkeypatch.setattr(
+        Timeouts.__init__, "__defaults__", (600, 21600, 1.5, 5, 15, 1, 2)
+    )
 
 
 @pytest.mark.parametrize("lost", [b"", page("502 Bad Gateway"), page("200 OK")])
 def test_an_image_create_whose_answer_is_lost_is_watched_all_the_same(
     nova: Any, quick: Sandbox, log: Log, lost: bytes
 ) -> None:
-    with Misbehaving(quick) as front:
+    with FaultyProxy(quick) as front:
         front.answer("POST", "/action$", lost, done=True)
         result = nova(*create("db1", "x", "--wait", *log.hooks()), env=front.env())
     assert (result.status, log.words()) == (0, ["before", "after"]), result
@@ -465,7 +467,7 @@ LOOKS = {
 def test_trouble_while_looking_does_not_end_the_hold(
     nova: Any, quick: Sandbox, log: Log, case: str
 ) -> None:
-    with Misbehaving(quick) as front:
+    with FaultyProxy(quick) as front:
         # The first look is the one before anything is stopped.
         looks = front.answer("GET", LOOK, LOOKS[case], times=3, passed=1)
         result = nova(*create(MYSERVER, "x", *log.hooks()), env=front.env())
@@ -478,7 +480,7 @@ def test_trouble_while_looking_does_not_end_the_hold(
 def test_trouble_that_lasts_ends_with_the_hold(
     nova: Any, cloud: Sandbox, log: Log
 ) -> None:
-    with Misbehaving(cloud) as front:
+    with FaultyProxy(cloud) as front:
         front.answer("GET", LOOK, page("500 Error"), times=999, passed=1)
         result = nova(
             *create(MYSERVER, "x", "--max-hold", "1s", *log.hooks()), env=front.env()
@@ -489,7 +491,7 @@ def test_trouble_that_lasts_ends_with_the_hold(
 def test_a_cloud_that_no_longer_answers_cannot_keep_the_server_stopped(
     nova: Any, cloud: Sandbox, log: Log
 ) -> None:
-    with Misbehaving(cloud) as front:
+    with FaultyProxy(cloud) as front:
         front.answer("GET", LOOK, None, passed=1)
         begun = time.monotonic()
         result = nova(
@@ -785,7 +787,7 @@ def test_a_server_that_disappears_from_a_watch(nova: Any, cloud: Sandbox) -> Non
 
 def test_trouble_does_not_end_a_watch(nova: Any, quick: Sandbox) -> None:
     nova.ok("image-create", "myserver", "x")
-    with Misbehaving(quick) as front:
+    with FaultyProxy(quick) as front:
         front.answer("GET", LOOK, page("500 Error"), times=3, passed=1)
         result = nova(
             *("snapshot-watch", "--interval", "0.1", MYSERVER),
@@ -801,7 +803,7 @@ def test_a_list_that_leaves_a_server_out_proves_nothing(
 ) -> None:
     for name in ("db1", "myserver"):
         nova.ok("image-create", name, "x")
-    with Misbehaving(quick) as front:
+    with FaultyProxy(quick) as front:
         front.answer("GET", "/servers/detail", json_answer("200 OK", '{"servers": []}'))
         result = nova(
             *("snapshot-watch", "--interval", "0.3", "db1", "myserver"),

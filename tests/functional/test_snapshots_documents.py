@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from rax_scheduled_images_ext import errors
+from rax_scheduled_images_ext.client import errors
+from rax_scheduled_images_ext.model.task_states import STATES, task_state
 from rax_scheduled_images_ext.sandbox import Sandbox
-from rax_scheduled_images_ext.task_states import STATES, task_state
 
 ROOT = Path(__file__).parents[2]
 TIME = re.compile(r"^\d\d:\d\d:\d\d", re.MULTILINE)
@@ -86,9 +86,10 @@ def test_the_program_prints_what_is_said(
         )
     )
     # Nobody waits a minute for a test.
-    faster = "Limits(interval=0.2, slow_interval=0.2)"
+    faster = "Timeouts(interval=0.2, slow_interval=0.2)"
     program = program.replace("after=start)", f"after=start, limits={faster})")
-    source = f"from rax_scheduled_images_ext.attempts import Limits\n{program}"
+    polling = "rax_scheduled_images_ext.operations.snapshot.polling"
+    source = f"from {polling} import Timeouts\n{program}"
     (tmp_path / "program.py").write_text(source)
     done = subprocess.run(
         [sys.executable, tmp_path / "program.py"],

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rax_scheduled_images_ext.attempts import Limits
+from rax_scheduled_images_ext.operations.snapshot.polling import Timeouts
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from .snapshots import Log, create, following, images
@@ -49,7 +49,7 @@ def log(tmp_path: Path) -> Log:
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Believe sooner that nothing is under way, and that an image stays undone."""
     limits = (600, 21600, 1.5, 5, 15, 1, 2)
-    monkeypatch.setattr(Limits.__init__, "__defaults__", limits)
+    monkeypatch.setattr(Timeouts.__init__, "__defaults__", limits)
 
 
 def snapshot(nova: Any, cloud: Sandbox, log: Log, *options: str) -> Any:

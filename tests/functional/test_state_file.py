@@ -15,7 +15,7 @@ from typing import Any
 
 import requests
 
-from rax_scheduled_images_ext.sandbox.seeds import MYSERVER
+from rax_scheduled_images_ext.sandbox.backend.seed_data import MYSERVER
 
 KILLS = 60
 SERVER = f"/compute/v2.1/servers/{MYSERVER}"

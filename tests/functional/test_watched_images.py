@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from rax_scheduled_images_ext.attempts import Limits
+from rax_scheduled_images_ext.operations.snapshot.polling import Timeouts
 from rax_scheduled_images_ext.sandbox import Sandbox
 
-from .misbehaving import Misbehaving, json_answer, page
+from .faulty_proxy import FaultyProxy, json_answer, page
 from .snapshots import following, images, started, until
 
 SERVERS = ("db1", "myserver", "web1")
@@ -33,9 +33,9 @@ def success(content: bytes) -> bytes:
 
 
 @pytest.fixture
-def front(cloud: Sandbox) -> Iterator[Misbehaving]:
+def front(cloud: Sandbox) -> Iterator[FaultyProxy]:
     """The cloud, whose history tells of no failure, and whose time passes."""
-    with following(cloud), Misbehaving(cloud) as front:
+    with following(cloud), FaultyProxy(cloud) as front:
         front.change("GET", "/os-instance-actions/", success)
         yield front
 
@@ -43,11 +43,11 @@ def front(cloud: Sandbox) -> Iterator[Misbehaving]:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait one second only for what should be done already."""
-    defaults: Any = Limits.__init__.__defaults__
-    monkeypatch.setattr(Limits.__init__, "__defaults__", (*defaults[:-1], 1))
+    defaults: Any = Timeouts.__init__.__defaults__
+    monkeypatch.setattr(Timeouts.__init__, "__defaults__", (*defaults[:-1], 1))
 
 
-def requests(front: Misbehaving, expression: str) -> int:
+def requests(front: FaultyProxy, expression: str) -> int:
     return sum(bool(re.search(f"GET .*{expression}", line)) for line in front.log)
 
 
@@ -61,7 +61,7 @@ def lost(name: str, image_id: str, how: str = "gone") -> str:
 @pytest.mark.parametrize("state", ["image_snapshot", "image_uploading"])
 @pytest.mark.parametrize("proxy", [False, True])
 def test_an_image_that_vanishes(
-    nova: Any, cloud: Sandbox, front: Misbehaving, state: str, proxy: bool
+    nova: Any, cloud: Sandbox, front: FaultyProxy, state: str, proxy: bool
 ) -> None:
     if proxy:
         front.without_image_service()
@@ -77,7 +77,7 @@ def test_an_image_that_vanishes(
 
 
 def test_the_reason_is_told_where_there_is_one(
-    nova: Any, cloud: Sandbox, front: Misbehaving
+    nova: Any, cloud: Sandbox, front: FaultyProxy
 ) -> None:
     front.edits.clear()
     cloud.fault("lose-image")
@@ -93,7 +93,7 @@ def test_the_reason_is_told_where_there_is_one(
 
 @pytest.mark.parametrize("status", ["killed", "deleted"])
 def test_an_image_that_breaks(
-    nova: Any, cloud: Sandbox, front: Misbehaving, status: str
+    nova: Any, cloud: Sandbox, front: FaultyProxy, status: str
 ) -> None:
     nova.ok("image-create", "db1", "x")
     image_id = images(cloud)["x"].id
@@ -105,7 +105,7 @@ def test_an_image_that_breaks(
 
 
 def test_one_image_of_many_vanishes(
-    nova: Any, cloud: Sandbox, front: Misbehaving
+    nova: Any, cloud: Sandbox, front: FaultyProxy
 ) -> None:
     cloud.fault("lose-image of myserver")
     for name in SERVERS:
@@ -121,7 +121,7 @@ def test_one_image_of_many_vanishes(
 
 
 def test_each_that_begins_costs_a_listing(
-    nova: Any, cloud: Sandbox, front: Misbehaving
+    nova: Any, cloud: Sandbox, front: FaultyProxy
 ) -> None:
     cloud.fault("freeze of db1", "lose-image of web1")
     nova.ok("image-create", "db1", "db1-image")
@@ -140,7 +140,7 @@ def test_each_that_begins_costs_a_listing(
 
 
 def test_an_image_of_an_earlier_accident_is_not_this_one(
-    nova: Any, cloud: Sandbox, front: Misbehaving
+    nova: Any, cloud: Sandbox, front: FaultyProxy
 ) -> None:
     """A stale image stays in the making for ever; only the newest one counts."""
     nova.ok("image-create", "db1", "x")
@@ -162,7 +162,7 @@ def test_an_image_of_an_earlier_accident_is_not_this_one(
 
 
 def test_an_image_that_is_slow_to_be_active(
-    nova: Any, cloud: Sandbox, front: Misbehaving
+    nova: Any, cloud: Sandbox, front: FaultyProxy
 ) -> None:
     nova.ok("image-create", "db1", "x")
     slow = iter([b'"saving"', b'"queued"'])
@@ -176,7 +176,7 @@ def test_an_image_that_is_slow_to_be_active(
 
 
 def test_an_image_that_never_is_active(
-    nova: Any, cloud: Sandbox, front: Misbehaving, hasty: None
+    nova: Any, cloud: Sandbox, front: FaultyProxy, hasty: None
 ) -> None:
     nova.ok("image-create", "db1", "x")
     image_id = images(cloud)["x"].id
@@ -190,7 +190,7 @@ def test_an_image_that_never_is_active(
 
 
 def test_a_time_limit_holds_for_images_too(
-    nova: Any, cloud: Sandbox, front: Misbehaving
+    nova: Any, cloud: Sandbox, front: FaultyProxy
 ) -> None:
     nova.ok("image-create", "db1", "x")
     front.change("GET", IMAGE, lambda c: c.replace(b'"active"', b'"saving"'))
@@ -207,7 +207,7 @@ def test_a_time_limit_holds_for_images_too(
 def test_images_that_cannot_be_listed_are_not_lost(
     nova: Any,
     cloud: Sandbox,
-    front: Misbehaving,
+    front: FaultyProxy,
     servers: tuple[str, ...],
     answer: bytes,
 ) -> None:
@@ -224,7 +224,7 @@ def test_images_that_cannot_be_listed_are_not_lost(
 
 
 def test_a_listing_that_fails_once_is_sent_again(
-    nova: Any, cloud: Sandbox, front: Misbehaving
+    nova: Any, cloud: Sandbox, front: FaultyProxy
 ) -> None:
     cloud.fault("lose-image")
     nova.ok("image-create", "db1", "x")
@@ -235,7 +235,7 @@ def test_a_listing_that_fails_once_is_sent_again(
 
 
 def test_an_image_that_cannot_be_looked_at_is_not_lost(
-    nova: Any, cloud: Sandbox, front: Misbehaving, hasty: None
+    nova: Any, cloud: Sandbox, front: FaultyProxy, hasty: None
 ) -> None:
     nova.ok("image-create", "db1", "x")
     image_id = images(cloud)["x"].id
@@ -249,7 +249,7 @@ def test_an_image_that_cannot_be_looked_at_is_not_lost(
 
 @pytest.mark.parametrize("answer", [BROKEN, page("404 Not Found")])
 def test_a_moment_of_trouble_at_the_end_is_not_told(
-    nova: Any, cloud: Sandbox, front: Misbehaving, answer: bytes
+    nova: Any, cloud: Sandbox, front: FaultyProxy, answer: bytes
 ) -> None:
     nova.ok("image-create", "db1", "x")
     front.answer("GET", IMAGE, answer, times=1)
@@ -258,7 +258,7 @@ def test_a_moment_of_trouble_at_the_end_is_not_told(
 
 
 def test_a_watch_that_begins_too_late_knows_no_image(
-    nova: Any, cloud: Sandbox, front: Misbehaving
+    nova: Any, cloud: Sandbox, front: FaultyProxy
 ) -> None:
     nova.ok("image-create", "db1", "x")
     front.change("GET", r"/images\?", lambda c: c.replace(b'"queued"', b'"active"'))
@@ -270,7 +270,7 @@ def test_a_watch_that_begins_too_late_knows_no_image(
 
 
 def test_a_copied_disk_needs_no_look_at_the_image(
-    nova: Any, cloud: Sandbox, front: Misbehaving
+    nova: Any, cloud: Sandbox, front: FaultyProxy
 ) -> None:
     nova.ok("image-create", "db1", "x")
     front.log.clear()

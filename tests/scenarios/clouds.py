@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import novaclient
 
 from rax_scheduled_images_ext.sandbox import Sandbox
-from rax_scheduled_images_ext.sandbox.cloud import Timings
+from rax_scheduled_images_ext.sandbox.backend.cloud import Timings
 
 from ..interop.cloud.layout import DEFAULT_STATE, Layout
 
@@ -141,7 +141,7 @@ def opened(kind: str, environ: Mapping[str, str]) -> Iterator[CloudUnderTest]:
         elif kind == "real":
             cloud = RealCloud(Layout(DEFAULT_STATE))
         else:
-            from .workshop import has_extension
+            from .resources import has_extension
 
             own = {key: value for key, value in environ.items() if key[:3] == "OS_"}
             cloud = NamedCloud(own, extension=has_extension(own))

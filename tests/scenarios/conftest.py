@@ -15,7 +15,7 @@ from rax_scheduled_images_ext.sandbox.environment import client_environment
 
 from ..novashell import Nova
 from .clouds import KINDS, WITHOUT, CloudUnderTest, opened, person
-from .workshop import Workshop
+from .resources import Workshop
 
 # Taken before any fixture hides it.
 _PERSON = person()
@@ -84,27 +84,27 @@ def under_test(request: pytest.FixtureRequest) -> CloudUnderTest:
 
 
 @pytest.fixture(scope="module")
-def workshop(under_test: CloudUnderTest) -> Iterator[Workshop]:
+def resources(under_test: CloudUnderTest) -> Iterator[Workshop]:
     """Makes servers and images; what is left of them at the end is removed."""
-    workshop = Workshop(under_test.env())
-    yield workshop
-    workshop.clear()
+    resources = Workshop(under_test.env())
+    yield resources
+    resources.clear()
 
 
 @pytest.fixture(scope="module")
-def server(workshop: Workshop) -> tuple[str, str]:
+def server(resources: Workshop) -> tuple[str, str]:
     """The name and the ID of a server that the scenarios of a file share."""
-    return workshop.boot()
+    return resources.boot()
 
 
 @pytest.fixture
-def own(workshop: Workshop) -> Iterator[tuple[str, str]]:
+def own(resources: Workshop) -> Iterator[tuple[str, str]]:
     """The name and the ID of a server of the scenario's own."""
-    name, server_id = workshop.boot()
+    name, server_id = resources.boot()
     yield name, server_id
     # A quota may allow few at a time.
-    if workshop.server(server_id) is not None:
-        workshop.delete_server(server_id)
+    if resources.server(server_id) is not None:
+        resources.delete_server(server_id)
 
 
 @dataclass(frozen=True)

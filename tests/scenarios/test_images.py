@@ -6,11 +6,11 @@ import re
 
 import pytest
 
-from rax_scheduled_images_ext.images import MARKER_KEY, MARKER_VALUE
+from rax_scheduled_images_ext.model.image import MARKER_KEY, MARKER_VALUE
 
 from .conftest import Run
+from .resources import Workshop
 from .tables import properties, row
-from .workshop import Workshop
 
 # Release 7 of novaclient has these commands itself, and warns of their end.
 pytestmark = pytest.mark.filterwarnings(
@@ -22,10 +22,10 @@ TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
 
 @pytest.fixture
-def snapshot(workshop: Workshop, server: tuple[str, str]) -> str:
+def snapshot(resources: Workshop, server: tuple[str, str]) -> str:
     """A real snapshot of the server, with metadata."""
-    image_id = workshop.snapshot(server[1], color="red", purpose="a try")
-    workshop.done(server[1], image_id)
+    image_id = resources.snapshot(server[1], color="red", purpose="a try")
+    resources.done(server[1], image_id)
     return image_id
 
 
@@ -36,9 +36,9 @@ def test_list(nova: Run, server: tuple[str, str], snapshot: str) -> None:
 
 @pytest.mark.needs("image commands of ours")
 def test_show(
-    nova: Run, workshop: Workshop, server: tuple[str, str], snapshot: str
+    nova: Run, resources: Workshop, server: tuple[str, str], snapshot: str
 ) -> None:
-    image = workshop.image(snapshot)
+    image = resources.image(snapshot)
     assert image is not None
     shown = properties(nova.ok("image-show", snapshot))
     assert properties(nova.ok("image-show", image["name"])) == shown
@@ -66,19 +66,19 @@ def test_list_no_more_than_asked_for(nova: Run, snapshot: str) -> None:
 
 
 def test_metadata_is_set_and_deleted(
-    nova: Run, workshop: Workshop, snapshot: str
+    nova: Run, resources: Workshop, snapshot: str
 ) -> None:
-    before = workshop.image(snapshot)
+    before = resources.image(snapshot)
     argv = ["color=blue", "fresh=1=2", f"{MARKER_KEY}={MARKER_VALUE}"]
     assert nova.ok("image-meta", snapshot, "set", *argv) == ""
-    after = workshop.image(snapshot)
+    after = resources.image(snapshot)
     assert before is not None
     assert after is not None
     changed = {"color": "blue", "fresh": "1=2", MARKER_KEY: MARKER_VALUE}
     assert after == before | changed | {"updated_at": after["updated_at"]}
 
     assert nova.ok("image-meta", snapshot, "delete", "fresh", MARKER_KEY) == ""
-    after = workshop.image(snapshot)
+    after = resources.image(snapshot)
     assert after is not None
     updated = {"color": "blue", "updated_at": after["updated_at"]}
     assert after == before | updated
@@ -90,18 +90,18 @@ def test_what_is_gone_already_is_no_error(nova: Run, snapshot: str) -> None:
         assert nova.ok("image-meta", snapshot, "delete", "color", "nosuch") == ""
 
 
-def test_images_are_deleted(nova: Run, workshop: Workshop, snapshot: str) -> None:
-    other = workshop.add_image(workshop.name("other"))
+def test_images_are_deleted(nova: Run, resources: Workshop, snapshot: str) -> None:
+    other = resources.add_image(resources.name("other"))
     assert nova.ok("image-delete", snapshot, other) == ""
-    assert workshop.image(snapshot) is workshop.image(other) is None
+    assert resources.image(snapshot) is resources.image(other) is None
 
 
 @pytest.mark.needs("image commands of ours")
 def test_what_cannot_be_deleted_does_not_stop_the_rest(
-    nova: Run, workshop: Workshop
+    nova: Run, resources: Workshop
 ) -> None:
-    kept, gone = (workshop.add_image(workshop.name("image")) for _ in range(2))
-    workshop.protect(kept)
+    kept, gone = (resources.add_image(resources.name("image")) for _ in range(2))
+    resources.protect(kept)
     result = nova("image-delete", NOBODY, kept, gone)
     assert (result.status, result.out) == (1, "")
     first, second = result.err.splitlines()
@@ -111,21 +111,21 @@ def test_what_cannot_be_deleted_does_not_stop_the_rest(
     )
     assert second.startswith(f"Delete for image {kept} failed: ")
     assert "HTTP 403" in second
-    assert workshop.image(kept) is not None
-    assert workshop.image(gone) is None
+    assert resources.image(kept) is not None
+    assert resources.image(gone) is None
 
 
 @pytest.mark.needs("image commands of ours", "other users")
 def test_who_may_only_look_changes_nothing(
-    nova: Run, workshop: Workshop, snapshot: str
+    nova: Run, resources: Workshop, snapshot: str
 ) -> None:
-    before = workshop.image(snapshot)
+    before = resources.image(snapshot)
     assert nova.ok("image-show", snapshot, user="observer")
     for argv in (("image-meta", snapshot, "set", "a=1"), ("image-delete", snapshot)):
         result = nova(*argv, user="observer")
         assert (result.status, result.out) == (1, "")
         assert "HTTP 403" in result.err
-    assert workshop.image(snapshot) == before
+    assert resources.image(snapshot) == before
 
 
 @pytest.mark.needs("image commands of ours", "other users")

@@ -10,14 +10,13 @@ from typing import Any
 
 import pytest
 
-from rax_scheduled_images_ext.fates import PROTECTED_KEY
-from rax_scheduled_images_ext.images import MARKER_KEY, MARKER_VALUE
+from rax_scheduled_images_ext.model.image import MARKER_KEY, MARKER_VALUE, PROTECTED_KEY
 from rax_scheduled_images_ext.sandbox.environment import client_environment
 
 from .clouds import CloudUnderTest
 from .conftest import Run
+from .resources import Workshop
 from .tables import objects, properties
-from .workshop import Workshop
 
 pytestmark = pytest.mark.needs("openstack")
 
@@ -40,10 +39,10 @@ def openstack(under_test: CloudUnderTest) -> Any:
 
 
 def test_both_see_the_same(
-    nova: Run, workshop: Workshop, server: tuple[str, str], openstack: Any
+    nova: Run, resources: Workshop, server: tuple[str, str], openstack: Any
 ) -> None:
     name, server_id = server
-    image = workshop.name("by-openstack")
+    image = resources.name("by-openstack")
     openstack("server", "image", "create", "--name", image, "--wait", name)
     theirs = openstack("image", "show", image, "-f", "json")
     ours = properties(nova.ok("image-show", theirs["id"]))
@@ -62,4 +61,4 @@ def test_both_see_the_same(
     (row,) = objects(nova.ok(*argv))
     assert (row["fate"], row["reason"]) == ("kept for good", "not a scheduled image")
     nova.ok("image-delete", image)
-    assert workshop.image(theirs["id"]) is None
+    assert resources.image(theirs["id"]) is None

@@ -15,8 +15,8 @@ import pytest
 
 from ..functional.raw import box
 from .clouds import CloudUnderTest
+from .resources import Workshop
 from .test_snapshots import LINE
-from .workshop import Workshop
 
 COPYING = "image_snapshot"
 # How long after the one before each of them has begun, in virtual seconds.
@@ -64,13 +64,13 @@ def states(script: subprocess.Popen[str], last: str) -> list[str]:
 
 @pytest.mark.needs("slow snapshots")
 def test_it_prints_how_far_a_snapshot_is(
-    under_test: CloudUnderTest, workshop: Workshop
+    under_test: CloudUnderTest, resources: Workshop
 ) -> None:
-    _, server_id = workshop.boot()
-    with polling(workshop.api.polling(server_id), "0.1") as script:
+    _, server_id = resources.boot()
+    with polling(resources.api.polling(server_id), "0.1") as script:
         assert states(script, "null") == ["null"]
         with under_test.slow_snapshots(2.5):
-            image_id = workshop.snapshot(server_id)
+            image_id = resources.snapshot(server_id)
             seen = states(script, "image_uploading")
         assert seen[-3:] == [
             "image_snapshot",
@@ -78,8 +78,8 @@ def test_it_prints_how_far_a_snapshot_is(
             "image_uploading",
         ]
         assert states(script, "null")[-1] == "null"
-        workshop.done(server_id, image_id)
-        workshop.delete_server(server_id)
+        resources.done(server_id, image_id)
+        resources.delete_server(server_id)
         said = script.communicate(timeout=60)
     assert script.returncode == 0
     *lines, last = said[0].splitlines()
@@ -88,11 +88,11 @@ def test_it_prints_how_far_a_snapshot_is(
     assert (last, said[1]) == (f"[info] server {server_id} has disappeared!", "")
 
 
-def test_it_finds_no_server_that_is_not_there(workshop: Workshop) -> None:
+def test_it_finds_no_server_that_is_not_there(resources: Workshop) -> None:
     nobody = "00000000-dead-4bad-8bad-000000000000"
     done = subprocess.run(
         ["bash", SCRIPT],
-        env={"PATH": os.environ["PATH"], **workshop.api.polling(nobody)},
+        env={"PATH": os.environ["PATH"], **resources.api.polling(nobody)},
         capture_output=True,
         text=True,
     )

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from .conftest import Run
+from .resources import Workshop
 from .tables import objects
-from .workshop import Workshop
 
 pytestmark = pytest.mark.needs("the extension")
 
@@ -61,8 +61,8 @@ def test_the_fleet_knows_its_schedules(nova: Run, scheduled: tuple[str, str]) ->
     assert nova("scheduled-images-check", "--name", f"^{name}$").status in (0, 3)
 
 
-def test_a_server_that_is_not_there(nova: Run, workshop: Workshop) -> None:
-    nobody = workshop.name("nobody")
+def test_a_server_that_is_not_there(nova: Run, resources: Workshop) -> None:
+    nobody = resources.name("nobody")
     for argv in (("show", nobody), ("disable", nobody), ("enable", nobody, "7")):
         result = nova(f"scheduled-images-{argv[0]}", *argv[1:])
         assert (result.status, result.out) == (1, "")

@@ -11,7 +11,7 @@ import pytest
 
 from .clouds import CloudUnderTest
 from .conftest import Run
-from .workshop import Workshop
+from .resources import Workshop
 
 QUICKLY = ("--interval", "0.2")
 COPYING, COPIED, UPLOADING = (
@@ -67,11 +67,11 @@ def begun_watch(nova: Run, name: str, *options: str) -> Popen[str]:
 @pytest.mark.needs("slow snapshots")
 @pytest.mark.usefixtures("slow")
 def test_a_watch_sees_every_task_state(
-    nova: Run, workshop: Workshop, own: tuple[str, str]
+    nova: Run, resources: Workshop, own: tuple[str, str]
 ) -> None:
     name, server_id = own
     watch = begun_watch(nova, name, "--changes-only")
-    image_id = workshop.snapshot(server_id)
+    image_id = resources.snapshot(server_id)
     out, err = watch.communicate(timeout=60)
     assert watch.returncode == 0, err
     *lines, phases = out.splitlines()
@@ -83,16 +83,16 @@ def test_a_watch_sees_every_task_state(
     for state in (COPYING, COPIED, UPLOADING):
         (seconds,) = re.findall(rf"\b{state} (\d+) s", phases)
         assert 1 <= int(seconds) <= 8
-    workshop.done(server_id, image_id)
+    resources.done(server_id, image_id)
 
 
 @pytest.mark.needs("slow snapshots")
 @pytest.mark.usefixtures("slow")
 def test_a_watch_ends_with_the_copy_and_speaks_json(
-    nova: Run, workshop: Workshop, own: tuple[str, str]
+    nova: Run, resources: Workshop, own: tuple[str, str]
 ) -> None:
     name, server_id = own
-    image_id = workshop.snapshot(server_id)
+    image_id = resources.snapshot(server_id)
     argv = ("snapshot-watch", *QUICKLY, "--until", "disk-copied", "--format", "json")
     lines = [json.loads(line) for line in nova.ok(*argv, name).splitlines()]
     assert {line["id"] for line in lines} == {server_id}
@@ -100,7 +100,7 @@ def test_a_watch_ends_with_the_copy_and_speaks_json(
         COPIED,
         UPLOADING,
     )
-    workshop.done(server_id, image_id)
+    resources.done(server_id, image_id)
 
 
 def test_a_watch_without_a_snapshot_is_over_at_once(
@@ -115,15 +115,15 @@ def test_a_watch_without_a_snapshot_is_over_at_once(
 @pytest.mark.needs("slow snapshots")
 @pytest.mark.usefixtures("slow")
 def test_a_server_is_held_until_its_disk_is_copied(
-    nova: Run, workshop: Workshop, own: tuple[str, str], log: Path
+    nova: Run, resources: Workshop, own: tuple[str, str], log: Path
 ) -> None:
     name, _ = own
-    image = workshop.name("held")
+    image = resources.name("held")
     result = nova("snapshot-create", *QUICKLY, "--wait", *hooks(log), name, image)
     assert result.status == 0, result
     image_id = result.out.strip()
     assert re.fullmatch(ID, image_id)
-    made = workshop.image(image_id)
+    made = resources.image(image_id)
     assert made is not None
     assert (made["name"], made["status"]) == (image, "active")
     first, second, state = words(log)
@@ -138,34 +138,34 @@ def test_a_server_is_held_until_its_disk_is_copied(
 @pytest.mark.needs("slow snapshots")
 @pytest.mark.usefixtures("slow")
 def test_a_second_snapshot_is_refused(
-    nova: Run, workshop: Workshop, own: tuple[str, str], log: Path
+    nova: Run, resources: Workshop, own: tuple[str, str], log: Path
 ) -> None:
     name, server_id = own
-    image_id = workshop.snapshot(server_id)
-    second = nova("image-create", name, workshop.name("second"))
+    image_id = resources.snapshot(server_id)
+    second = nova("image-create", name, resources.name("second"))
     assert second.status == 1
     assert "HTTP 409" in second.err
-    ours = nova("snapshot-create", *hooks(log), name, workshop.name("third"))
+    ours = nova("snapshot-create", *hooks(log), name, resources.name("third"))
     assert (ours.status, ours.out) == (1, "")
     assert ours.err.startswith(f"ERROR (ServerBusy): Server {name} is busy (task_state")
     # Nothing has been stopped for it.
     assert not log.exists()
-    workshop.done(server_id, image_id)
-    assert len(workshop.images_of(server_id)) == 1
+    resources.done(server_id, image_id)
+    assert len(resources.images_of(server_id)) == 1
 
 
 @pytest.mark.needs("slow snapshots")
 @pytest.mark.usefixtures("slow")
 def test_a_server_is_deleted_while_it_is_watched(
-    nova: Run, workshop: Workshop, own: tuple[str, str]
+    nova: Run, resources: Workshop, own: tuple[str, str]
 ) -> None:
     name, server_id = own
     watch = begun_watch(nova, name)
-    workshop.snapshot(server_id)
+    resources.snapshot(server_id)
     assert watch.stdout is not None
     while "task_state: image_" not in (line := watch.stdout.readline()):
         assert re.fullmatch(LINE, line.strip())
-    workshop.delete_server(server_id)
+    resources.delete_server(server_id)
     _, err = watch.communicate(timeout=60)
     assert watch.returncode == 5
     assert f"ERROR (ServerDisappeared): server {name} has disappeared!" in err
@@ -174,15 +174,15 @@ def test_a_server_is_deleted_while_it_is_watched(
 @pytest.mark.needs("slow snapshots")
 @pytest.mark.usefixtures("slow")
 def test_a_server_is_deleted_while_it_is_held(
-    nova: Run, workshop: Workshop, own: tuple[str, str], log: Path
+    nova: Run, resources: Workshop, own: tuple[str, str], log: Path
 ) -> None:
     name, server_id = own
-    image = workshop.name("held")
+    image = resources.name("held")
     create = nova.start("snapshot-create", *QUICKLY, *hooks(log), name, image)
-    workshop.until(
-        "a snapshot is under way", lambda: workshop.task_state(server_id) is not None
+    resources.until(
+        "a snapshot is under way", lambda: resources.task_state(server_id) is not None
     )
-    workshop.delete_server(server_id)
+    resources.delete_server(server_id)
     _, err = create.communicate(timeout=60)
     assert create.returncode == 5, err
     assert f"ERROR (ServerDisappeared): server {name} has disappeared!" in err
@@ -192,13 +192,13 @@ def test_a_server_is_deleted_while_it_is_held(
 @pytest.mark.needs("failing uploads")
 def test_an_upload_fails(
     nova: Run,
-    workshop: Workshop,
+    resources: Workshop,
     under_test: CloudUnderTest,
     own: tuple[str, str],
     log: Path,
 ) -> None:
     name, server_id = own
-    image = workshop.name("lost")
+    image = resources.name("lost")
     with under_test.slow_snapshots(1.5), under_test.failing_uploads():
         result = nova("snapshot-create", *QUICKLY, "--wait", *hooks(log), name, image)
         assert result.status == 4, result
@@ -206,29 +206,29 @@ def test_an_upload_fails(
         assert f"ERROR (ImageLost): image {image_id} of server {name} is" in result.err
         assert words(log)[:2] == ["before", "after"]
         assert words(log).count("after") == 1
-        assert workshop.image(image_id) is None
-    workshop.until("it is over", lambda: workshop.task_state(server_id) is None)
-    assert workshop.images_of(server_id) == []
-    assert (workshop.server(server_id) or {})["status"] == "ACTIVE"
+        assert resources.image(image_id) is None
+    resources.until("it is over", lambda: resources.task_state(server_id) is None)
+    assert resources.images_of(server_id) == []
+    assert (resources.server(server_id) or {})["status"] == "ACTIVE"
 
 
 @pytest.mark.needs("failing uploads")
 def test_a_failing_upload_is_watched(
-    nova: Run, workshop: Workshop, under_test: CloudUnderTest, own: tuple[str, str]
+    nova: Run, resources: Workshop, under_test: CloudUnderTest, own: tuple[str, str]
 ) -> None:
     name, server_id = own
     with under_test.slow_snapshots(1.5), under_test.failing_uploads():
-        image_id = workshop.snapshot(server_id)
+        image_id = resources.snapshot(server_id)
         result = nova("snapshot-watch", *QUICKLY, "--changes-only", name)
     assert result.status == 4, result
     told = f"ERROR (ImageLost): The snapshot of server {name} has failed"
     assert result.err.startswith(told)
     assert UPLOADING in result.out
-    assert workshop.image(image_id) is None
+    assert resources.image(image_id) is None
 
 
-def test_servers_that_are_not_there(nova: Run, workshop: Workshop) -> None:
-    nobody = workshop.name("nobody")
+def test_servers_that_are_not_there(nova: Run, resources: Workshop) -> None:
+    nobody = resources.name("nobody")
     for argv in (("snapshot-watch", nobody), ("snapshot-create", nobody, "image")):
         result = nova(*argv)
         assert (result.status, result.out) == (1, "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from .conftest import Run
-from .workshop import Workshop
+from .resources import Workshop
 
 pytestmark = pytest.mark.needs("a cloud without the extension")
 
@@ -59,9 +59,9 @@ def test_it_is_not_put_down_to_the_server(nova: Run, verb: str) -> None:
 
 
 def test_what_needs_no_schedule_works(
-    nova: Run, workshop: Workshop, server: tuple[str, str]
+    nova: Run, resources: Workshop, server: tuple[str, str]
 ) -> None:
-    image_id = workshop.add_snapshot(server[1])
+    image_id = resources.add_snapshot(server[1])
     assert image_id in nova.ok("scheduled-images-image-list", server[0])
     assert nova.ok("scheduled-images-protect", image_id) == ""
     assert nova("scheduled-images-unprotect", image_id).status == 0

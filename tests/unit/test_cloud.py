@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rax_scheduled_images_ext.images import MARKER_KEY, MARKER_VALUE
-from rax_scheduled_images_ext.sandbox import timetable
-from rax_scheduled_images_ext.sandbox.clock import Clock
-from rax_scheduled_images_ext.sandbox.cloud import Cloud, Timings
-from rax_scheduled_images_ext.sandbox.models import (
+from rax_scheduled_images_ext.model import timetable
+from rax_scheduled_images_ext.model.image import MARKER_KEY, MARKER_VALUE
+from rax_scheduled_images_ext.sandbox.backend.clock import Clock
+from rax_scheduled_images_ext.sandbox.backend.cloud import Cloud, Timings
+from rax_scheduled_images_ext.sandbox.backend.models import (
     Conflict,
     Image,
     ImageQuery,
@@ -24,9 +24,12 @@ from rax_scheduled_images_ext.sandbox.models import (
     ServerQuery,
     Unusable,
 )
-from rax_scheduled_images_ext.sandbox.region import Region
-from rax_scheduled_images_ext.sandbox.seeds import MYSERVER, seed_cloud
-from rax_scheduled_images_ext.sandbox.store import Store
+from rax_scheduled_images_ext.sandbox.backend.region import Region
+from rax_scheduled_images_ext.sandbox.backend.seed_data import (
+    MYSERVER,
+    seed_cloud,
+)
+from rax_scheduled_images_ext.sandbox.backend.store import Store
 
 MONDAY = datetime(2026, 1, 5, 12, tzinfo=timezone.utc).timestamp()
 HOUR, DAY = 3600, 86400

@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rax_scheduled_images_ext.durations import format_duration, parse_duration
+from rax_scheduled_images_ext.model.durations import (
+    format_duration,
+    parse_duration,
+)
 
 
 @pytest.mark.parametrize(

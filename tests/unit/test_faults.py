@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rax_scheduled_images_ext.sandbox.faults import (
+from rax_scheduled_images_ext.sandbox.faults.grammar import (
     GRAMMAR,
     METHODS,
     OF_SNAPSHOTS,

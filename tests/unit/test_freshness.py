@@ -10,10 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rax_scheduled_images_ext.freshness import FleetServer, State, limit_of, standing
-from rax_scheduled_images_ext.images import MARKER_KEY, MARKER_VALUE, ServerImage
-from rax_scheduled_images_ext.retention import judge
-from rax_scheduled_images_ext.schedules import DAYS, ImageSchedule
+from rax_scheduled_images_ext.model.freshness import (
+    FleetServer,
+    State,
+    limit_of,
+    standing,
+)
+from rax_scheduled_images_ext.model.image import (
+    MARKER_KEY,
+    MARKER_VALUE,
+    ServerImage,
+)
+from rax_scheduled_images_ext.model.retention import apply_policy
+from rax_scheduled_images_ext.model.schedule import DAYS, ImageSchedule
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 MAX_AGE = timedelta(hours=26)
@@ -76,12 +85,12 @@ def test_the_counting_is_that_of_the_retention(
     found: list[ServerImage], schedule: ImageSchedule
 ) -> None:
     told = standing(server(schedule), found, NOW, MAX_AGE)
-    verdicts = judge(found, "mine", schedule.retention, "ours")
-    assert told.counted == sum(verdict.counted for verdict in verdicts)
+    decisions = apply_policy(found, "mine", schedule.retention, "ours")
+    assert told.counted == sum(decision.counted for decision in decisions)
     # With one image more, exactly these would be over.
     one_more = [*found, image(timedelta(0), id="the next")]
-    after = judge(one_more, "mine", schedule.retention, "ours")
-    assert {i.id for i in told.goes_next} == {v.image.id for v in after if v.goes}
+    after = apply_policy(one_more, "mine", schedule.retention, "ours")
+    assert {i.id for i in told.expires_next} == {v.image.id for v in after if v.goes}
 
 
 @given(images, schedules, st.integers(1, 200))
@@ -115,7 +124,7 @@ def test_without_a_schedule_or_an_answer_nothing_is_stale(
     found: list[ServerImage], schedule: ImageSchedule
 ) -> None:
     off = standing(server(None), found, NOW, MAX_AGE)
-    assert (off.state, off.stale, off.goes_next) == (State.OFF, False, ())
+    assert (off.state, off.stale, off.expires_next) == (State.OFF, False, ())
     unread = replace(server(None), problem=OSError("no answer"))
     assert standing(unread, found, NOW, MAX_AGE).state is State.UNKNOWN
     assert not standing(unread, found, NOW, MAX_AGE).stale

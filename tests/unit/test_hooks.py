@@ -13,10 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from rax_scheduled_images_ext.errors import CommandFailed, InvalidValue
-from rax_scheduled_images_ext.hooks import Command
-from rax_scheduled_images_ext.interrupts import SIGNALS, Interrupted, Interrupts
-from rax_scheduled_images_ext.narration import Narrator
+from rax_scheduled_images_ext.client.errors import CommandFailed
+from rax_scheduled_images_ext.model.errors import InvalidValue
+from rax_scheduled_images_ext.operations.snapshot.hooks import Command
+from rax_scheduled_images_ext.operations.snapshot.signals import (
+    SIGNALS,
+    Interrupted,
+    SignalCatcher,
+)
+from rax_scheduled_images_ext.output.console import BackgroundWriter
 
 
 def run(text: str, seconds: float = 20, **options: object) -> str:
@@ -25,7 +30,7 @@ def run(text: str, seconds: float = 20, **options: object) -> str:
     Command.parse(text).run(
         variables={"SERVER_NAME": "db 1"},
         seconds=seconds,
-        interrupts=options.pop("interrupts", Interrupts(catch=False)),  # type: ignore[arg-type]
+        signals=options.pop("signals", SignalCatcher(catch=False)),  # type: ignore[arg-type]
         write=told.append,
         **options,  # type: ignore[arg-type]
     )
@@ -74,7 +79,7 @@ def test_a_program_that_is_gone_when_it_is_to_be_run(tmp_path: Path) -> None:
         command.run(
             variables={},
             seconds=1,
-            interrupts=Interrupts(catch=False),
+            signals=SignalCatcher(catch=False),
             write=lambda _: None,
         )
 
@@ -96,7 +101,9 @@ def test_an_ended_command_takes_along_what_it_has_started(tmp_path: Path) -> Non
 def test_a_command_that_does_not_end_when_told_to_is_killed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("rax_scheduled_images_ext.hooks._GRACE", 0.3)
+    monkeypatch.setattr(
+        "rax_scheduled_images_ext.operations.snapshot.hooks._GRACE", 0.3
+    )
     begun = time.monotonic()
     with pytest.raises(CommandFailed):
         run("sh -c 'trap \"\" TERM; while :; do sleep 0.1; done'", seconds=0.3)
@@ -121,50 +128,50 @@ def to_another_thread(signum: int) -> None:
 
 @pytest.mark.parametrize("signum", SIGNALS)
 def test_a_signal_ends_a_command_unless_it_is_not_to_be_heeded(signum: int) -> None:
-    with Interrupts() as interrupts:
+    with SignalCatcher() as signals:
         with pytest.raises(Interrupted) as caught:
-            run(f"sh -c 'kill -{signum} $PPID; sleep 20'", interrupts=interrupts)
+            run(f"sh -c 'kill -{signum} $PPID; sleep 20'", signals=signals)
         assert caught.value.exit_status == 128 + signum
         command = f"sh -c 'kill -{signum} $PPID; sleep 0.3; echo done'"
-        assert run(command, interrupts=interrupts, heed=False) == "done\n"
-        assert interrupts.received == signum
+        assert run(command, signals=signals, heed=False) == "done\n"
+        assert signals.received == signum
 
 
 @pytest.mark.parametrize("signum", SIGNALS)
 def test_a_signal_ends_a_wait_and_interrupts_nothing_else(signum: int) -> None:
     before = signal.getsignal(signum)
-    with Interrupts() as interrupts:
+    with SignalCatcher() as signals:
         signal.raise_signal(signum)
         signal.raise_signal(signal.SIGTERM)
         with pytest.raises(Interrupted, match=signal.Signals(signum).name):
-            interrupts.check()
+            signals.check()
         with pytest.raises(Interrupted):
-            interrupts.sleep(10)
-        assert interrupts.call(lambda: "done", 10, heed=False) == "done"
+            signals.sleep(10)
+        assert signals.call(lambda: "done", 10, heed=False) == "done"
     assert signal.getsignal(signum) is before
 
 
 @pytest.mark.parametrize("send", [to_the_process, to_another_thread])
 def test_a_signal_ends_a_long_wait_at_once(send: Callable[[int], object]) -> None:
-    waits: tuple[Callable[[Interrupts], object], ...] = (
-        lambda interrupts: interrupts.sleep(20),
-        lambda interrupts: interrupts.call(lambda: time.sleep(3), 20),
+    waits: tuple[Callable[[SignalCatcher], object], ...] = (
+        lambda signals: signals.sleep(20),
+        lambda signals: signals.call(lambda: time.sleep(3), 20),
     )
     for wait in waits:
-        with Interrupts() as interrupts:
+        with SignalCatcher() as signals:
             begun = time.monotonic()
             soon(send, signal.SIGINT)
             with pytest.raises(Interrupted):
-                wait(interrupts)
+                wait(signals)
             assert time.monotonic() - begun < 2
 
 
 def test_ignored_signals_stay_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with Interrupts() as interrupts:
+        with SignalCatcher() as signals:
             signal.raise_signal(signal.SIGHUP)
-            interrupts.check()
+            signals.check()
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
@@ -174,9 +181,9 @@ def test_other_threads_catch_nothing() -> None:
     results: list[object] = []
 
     def work() -> None:
-        with Interrupts() as interrupts:
+        with SignalCatcher() as signals:
             results.append(signal.getsignal(signal.SIGTERM))
-            results.append(interrupts.call(lambda: 1, 10))
+            results.append(signals.call(lambda: 1, 10))
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -185,14 +192,14 @@ def test_other_threads_catch_nothing() -> None:
 
 
 def test_a_call_that_takes_too_long_is_left_alone() -> None:
-    interrupts = Interrupts(catch=False)
+    signals = SignalCatcher(catch=False)
     release = threading.Event()
     with pytest.raises(TimeoutError, match="no answer within 0 seconds"):
-        interrupts.call(release.wait, 0.1)
+        signals.call(release.wait, 0.1)
     release.set()
     with pytest.raises(ZeroDivisionError):
-        interrupts.call(lambda: 1 / 0, 10)
-    assert interrupts.call(lambda: 7, 10) == 7
+        signals.call(lambda: 1 / 0, 10)
+    assert signals.call(lambda: 7, 10) == 7
 
 
 class Broken(io.StringIO):
@@ -202,7 +209,7 @@ class Broken(io.StringIO):
 
 @pytest.mark.parametrize("stream", [None, Broken()])
 def test_what_cannot_be_told_is_lost(stream: io.StringIO | None) -> None:
-    narrator = Narrator(stream)
+    narrator = BackgroundWriter(stream)
     narrator.say("one")
     narrator.say("two")
     narrator.close()
@@ -210,7 +217,7 @@ def test_what_cannot_be_told_is_lost(stream: io.StringIO | None) -> None:
 
 def test_what_is_told_arrives_in_order() -> None:
     stream = io.StringIO()
-    narrator = Narrator(stream)
+    narrator = BackgroundWriter(stream)
     for number in range(100):
         narrator.say(str(number))
     narrator.write(b"\xff")
@@ -224,7 +231,7 @@ def test_a_pipe_that_nobody_reads_delays_nothing(fill: bool) -> None:
     if not fill:
         os.close(reader)
     with os.fdopen(writer, "w") as stream:
-        narrator = Narrator(stream)
+        narrator = BackgroundWriter(stream)
         begun = time.monotonic()
         for _ in range(40 if fill else 2):
             narrator.write(b"x" * 10000)
@@ -248,16 +255,16 @@ def test_signals_in_every_moment_of_a_wait() -> None:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(0.001)
 
-    with Interrupts() as interrupts:
+    with SignalCatcher() as signals:
         thread = threading.Thread(target=shower)
         thread.start()
         try:
             numbers: list[int] = []
             for number in range(100):
                 same = partial(int, number)
-                numbers.append(interrupts.call(same, 10, heed=False))
+                numbers.append(signals.call(same, 10, heed=False))
         finally:
             stop.set()
             thread.join()
         assert numbers == list(range(100))
-        assert interrupts.received == signal.SIGTERM
+        assert signals.received == signal.SIGTERM

@@ -6,14 +6,16 @@ from datetime import datetime, timezone
 
 import pytest
 
-from rax_scheduled_images_ext.errors import InvalidValue
-from rax_scheduled_images_ext.images import (
+from rax_scheduled_images_ext.client.images.base import (
     ATTRIBUTES,
+    check_key,
+    read_time,
+)
+from rax_scheduled_images_ext.model.errors import InvalidValue
+from rax_scheduled_images_ext.model.image import (
     MARKER_KEY,
     MARKER_VALUE,
     ServerImage,
-    check_key,
-    read_time,
 )
 
 

@@ -13,39 +13,42 @@ from hypothesis import strategies as st
 from keystoneauth1.exceptions import ConnectFailure
 from novaclient import exceptions
 
-from rax_scheduled_images_ext.attempts import Attempts, Limits
-from rax_scheduled_images_ext.errors import (
+from rax_scheduled_images_ext.client.errors import (
     HoldCutShort,
     ImageLost,
     NoSuchImage,
     NoSuchServer,
     ResumeFailed,
-    ScheduledImagesError,
     ServerBusy,
     ServerDisappeared,
     SnapshotUnknown,
     TimeLimitReached,
 )
-from rax_scheduled_images_ext.images import (
+from rax_scheduled_images_ext.client.images.base import ImageStore
+from rax_scheduled_images_ext.client.snapshots import SnapshotRequest
+from rax_scheduled_images_ext.model.errors import ScheduledImagesError
+from rax_scheduled_images_ext.model.image import (
     MARKER_KEY,
     MARKER_VALUE,
-    ImageStore,
     ServerImage,
 )
-from rax_scheduled_images_ext.interrupts import Interrupted, Interrupts
-from rax_scheduled_images_ext.quiesce import Snapshot
-from rax_scheduled_images_ext.snapshots import Begun
-from rax_scheduled_images_ext.task_states import (
+from rax_scheduled_images_ext.model.task_states import (
     COPIED,
     SAFE_STATES,
     STATES,
     ServerState,
     task_state,
 )
+from rax_scheduled_images_ext.operations.snapshot.create import Snapshot
+from rax_scheduled_images_ext.operations.snapshot.polling import Poller, Timeouts
+from rax_scheduled_images_ext.operations.snapshot.signals import (
+    Interrupted,
+    SignalCatcher,
+)
 
 SERVER = "b0d90b52-f47a-4f49-bceb-1692053aa52f"
 IMAGE = "aebf8b50-86e8-4be3-a3a4-4aed8400434b"
-LIMITS = Limits(hold=60, total=300, interval=1.5, quiet=10, settling=30)
+LIMITS = Timeouts(hold=60, total=300, interval=1.5, quiet=10, settling=30)
 STATE = st.sampled_from([None, *list(STATES)[1:], "rebooting"])
 TROUBLE = st.sampled_from(
     [
@@ -64,7 +67,7 @@ class Outside:
 
     states: list[Any] = field(default_factory=list)
     images: list[Any] = field(default_factory=list)
-    create: Any = field(default_factory=lambda: Begun(IMAGE))
+    create: Any = field(default_factory=lambda: SnapshotRequest(IMAGE))
     namesakes: list[ServerImage] = field(default_factory=list)
     #: At which of the moments that can be interrupted a signal comes.
     signal_at: int | None = None
@@ -78,13 +81,13 @@ class Outside:
         self.states, self.images = list(self.states), list(self.images)
 
     def snapshot(self, **options: Any) -> Snapshot:
-        attempts = Attempts(Waits(self), LIMITS, clock=lambda: self.now)
+        poller = Poller(Waits(self), LIMITS, clock=lambda: self.now)
         snapshot = Snapshot(
             Calls(self),  # type: ignore[arg-type]
             Images(self),
             SERVER,
             "monday",
-            attempts=attempts,
+            poller=poller,
             **{"safe_from": COPIED, **options},
         )
         snapshot.prepare(ServerState(SERVER, "db1", "ACTIVE", "active", None, 1))
@@ -92,7 +95,7 @@ class Outside:
         return snapshot
 
 
-class Waits(Interrupts):
+class Waits(SignalCatcher):
     """Signals and waits as the script has them; everything else is the real thing."""
 
     def __init__(self, outside: Outside) -> None:
@@ -132,7 +135,7 @@ def played(script: list[Any]) -> Any:
 
 @dataclass
 class Calls:
-    """The calls of :class:`rax_scheduled_images_ext.snapshots.Snapshots`."""
+    """The calls of :class:`rax_scheduled_images_ext.client.snapshots.Snapshots`."""
 
     outside: Outside
 
@@ -141,11 +144,11 @@ class Calls:
         word = played(self.outside.states)
         return ServerState(server_id, "db1", "ACTIVE", "active", word, 1)
 
-    def create_image(self, *_arguments: Any) -> Begun:
+    def create_image(self, *_arguments: Any) -> SnapshotRequest:
         self.outside.done.append("create")
         if isinstance(self.outside.create, BaseException):
             raise self.outside.create
-        begun: Begun = self.outside.create
+        begun: SnapshotRequest = self.outside.create
         return begun
 
     def failure(self, *_arguments: Any) -> str | None:
@@ -230,10 +233,10 @@ looks = st.lists(st.one_of(STATE, TROUBLE, st.just(NoSuchServer(SERVER))), max_s
         max_size=10,
     ),
     create=mostly(
-        Begun(IMAGE),
+        SnapshotRequest(IMAGE),
         st.one_of(
             TROUBLE,
-            st.just(Begun(None, None, "no answer")),
+            st.just(SnapshotRequest(None, None, "no answer")),
             st.just(exceptions.Conflict(409, "in task_state")),
             st.just(NoSuchServer(SERVER)),
             st.just(RuntimeError("a mistake")),
@@ -359,7 +362,7 @@ def test_a_busy_server_is_not_stopped() -> None:
             "is not ACTIVE after 30 s (last seen: SAVING) (the disk is full)",
         ),
         (
-            Outside([None], create=Begun(None, None, "no answer came")),
+            Outside([None], create=SnapshotRequest(None, None, "no answer came")),
             SnapshotUnknown,
             1,
             "(no answer came): 0 new images",
@@ -377,7 +380,7 @@ def test_each_way_to_fail_has_its_line_and_status(
 
 
 def test_a_lost_answer_is_not_a_failure() -> None:
-    lost = Begun(None, None, "no answer came")
+    lost = SnapshotRequest(None, None, "no answer came")
     outside = Outside(WHOLE, [image("SAVING")], lost)
     snapshot = outside.snapshot()
     outside.namesakes = [image("SAVING")]
@@ -387,7 +390,7 @@ def test_a_lost_answer_is_not_a_failure() -> None:
 
 
 def test_a_lost_answer_does_not_take_an_older_image_for_the_new_one() -> None:
-    outside = Outside([None], create=Begun(None, None, "no answer came"))
+    outside = Outside([None], create=SnapshotRequest(None, None, "no answer came"))
     outside.namesakes = [image()]
     error = take(outside, outside.snapshot())
     assert isinstance(error, SnapshotUnknown)

@@ -9,8 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rax_scheduled_images_ext.images import MARKER_KEY, MARKER_VALUE, ServerImage
-from rax_scheduled_images_ext.retention import Reason, Verdict, judge, surplus
+from rax_scheduled_images_ext.model.image import (
+    MARKER_KEY,
+    MARKER_VALUE,
+    ServerImage,
+)
+from rax_scheduled_images_ext.model.retention import (
+    Decision,
+    Reason,
+    apply_policy,
+    surplus,
+)
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 MARKED = {MARKER_KEY: MARKER_VALUE}
@@ -64,29 +73,31 @@ retentions = st.integers(1, 12)
 def test_the_newest_n_stay_and_only_counted_images_go(
     images: list[ServerImage], retention: int
 ) -> None:
-    verdicts = judge(images, "mine", retention, "ours")
-    counted = [v for v in verdicts if v.counted]
-    gone = {v.image.id for v in verdicts if v.goes}
+    decisions = apply_policy(images, "mine", retention, "ours")
+    counted = [v for v in decisions if v.counted]
+    gone = {v.image.id for v in decisions if v.goes}
     assert len(counted) - len(gone) == min(retention, len(counted))
-    for verdict in verdicts:
-        if verdict.goes:
-            assert verdict.image.scheduled
-            assert verdict.image.server_id == "mine"
-            assert verdict.image.status == "ACTIVE"
+    for decision in decisions:
+        if decision.goes:
+            assert decision.image.scheduled
+            assert decision.image.server_id == "mine"
+            assert decision.image.status == "ACTIVE"
 
 
-def created(verdict: Verdict) -> datetime:
-    assert verdict.image.created
-    return verdict.image.created
+def created(decision: Decision) -> datetime:
+    assert decision.image.created
+    return decision.image.created
 
 
 @given(image_sets(), retentions)
 def test_what_goes_is_older_than_all_that_stays(
     images: list[ServerImage], retention: int
 ) -> None:
-    verdicts = [v for v in judge(images, "mine", retention, "ours") if v.counted]
-    stays = [created(v) for v in verdicts if not v.goes]
-    goes = [created(v) for v in verdicts if v.goes]
+    decisions = [
+        v for v in apply_policy(images, "mine", retention, "ours") if v.counted
+    ]
+    stays = [created(v) for v in decisions if not v.goes]
+    goes = [created(v) for v in decisions if v.goes]
     assert not goes or not stays or max(goes) <= min(stays)
 
 
@@ -96,7 +107,7 @@ def test_the_order_of_the_input_is_irrelevant(
 ) -> None:
     shuffled = list(images)
     chance.shuffle(shuffled)
-    assert judge(shuffled, "mine", retention, "ours") == judge(
+    assert apply_policy(shuffled, "mine", retention, "ours") == apply_policy(
         images, "mine", retention, "ours"
     )
 
@@ -112,10 +123,10 @@ def test_applying_it_twice_is_applying_it_once(
 
 @given(image_sets(), retentions)
 def test_a_forecast_comes_true(images: list[ServerImage], retention: int) -> None:
-    """An image goes when as many scheduled images were made as its verdict says."""
+    """An image goes when as many scheduled images were made as its decision says."""
     forecast = {
-        v.image.id: v.runs_left
-        for v in judge(images, "mine", retention, "ours")
+        v.image.id: v.expires_in_runs
+        for v in apply_policy(images, "mine", retention, "ours")
         if v.counted
     }
     left = list(images)
@@ -130,7 +141,9 @@ def test_a_forecast_comes_true(images: list[ServerImage], retention: int) -> Non
 @given(image_sets())
 def test_without_a_schedule_nothing_goes(images: list[ServerImage]) -> None:
     assert surplus(images, "mine", None, "ours") == []
-    assert all(v.runs_left is None for v in judge(images, "mine", None, "ours"))
+    assert all(
+        v.expires_in_runs is None for v in apply_policy(images, "mine", None, "ours")
+    )
 
 
 @pytest.mark.parametrize(
@@ -148,9 +161,9 @@ def test_without_a_schedule_nothing_goes(images: list[ServerImage]) -> None:
     ],
 )
 def test_each_reason(changes: dict[str, Any], reason: Reason) -> None:
-    assert [v.reason for v in judge([image(1, **changes)], "mine", 1, "ours")] == [
-        reason
-    ]
+    assert [
+        v.reason for v in apply_policy([image(1, **changes)], "mine", 1, "ours")
+    ] == [reason]
 
 
 def test_an_image_without_a_date_is_neither_counted_nor_culled() -> None:
@@ -162,8 +175,8 @@ def test_an_image_without_a_date_is_neither_counted_nor_culled() -> None:
         owner="ours",
         metadata=MARKED,
     )
-    verdicts = judge([undated, image(1), image(2)], "mine", 1, "ours")
-    assert [(v.image.id, v.reason) for v in verdicts] == [
+    decisions = apply_policy([undated, image(1), image(2)], "mine", 1, "ours")
+    assert [(v.image.id, v.reason) for v in decisions] == [
         ("image-002", Reason.NEWEST),
         ("image-001", Reason.SURPLUS),
         ("x", Reason.UNDATED),
@@ -171,8 +184,8 @@ def test_an_image_without_a_date_is_neither_counted_nor_culled() -> None:
 
 
 def test_the_newest_first_with_places_and_what_is_left() -> None:
-    verdicts = judge([image(n) for n in range(4)], "mine", 3, "ours")
-    assert [(v.rank, v.runs_left, v.goes) for v in verdicts] == [
+    decisions = apply_policy([image(n) for n in range(4)], "mine", 3, "ours")
+    assert [(v.rank, v.expires_in_runs, v.goes) for v in decisions] == [
         (1, 3, False),
         (2, 2, False),
         (3, 1, False),
@@ -183,7 +196,7 @@ def test_the_newest_first_with_places_and_what_is_left() -> None:
 @pytest.mark.parametrize("retention", [0, -1])
 def test_a_retention_that_keeps_nothing_is_refused(retention: int) -> None:
     with pytest.raises(ValueError, match=f"retention {retention} would keep nothing"):
-        judge([image(1)], "mine", retention, "ours")
+        apply_policy([image(1)], "mine", retention, "ours")
 
 
 @given(image_sets(), image_sets(), retentions, st.sampled_from(["theirs", None]))
@@ -194,9 +207,9 @@ def test_what_others_publish_changes_nothing(
     owner: str | None,
 ) -> None:
     foreign = [replace(each, id=f"x{each.id}", owner=owner) for each in published]
-    both = judge([*images, *foreign], "mine", retention, "ours")
+    both = apply_policy([*images, *foreign], "mine", retention, "ours")
     assert [v for v in both if v.counted] == [
-        v for v in judge(images, "mine", retention, "ours") if v.counted
+        v for v in apply_policy(images, "mine", retention, "ours") if v.counted
     ]
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rax_scheduled_images_ext.sandbox.directory import Directory
+from rax_scheduled_images_ext.sandbox.backend.directory import Directory
 
 
 class Wall:

@@ -11,10 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.datastructures import Headers, MultiDict
 
+from rax_scheduled_images_ext.sandbox.backend.models import Image
 from rax_scheduled_images_ext.sandbox.compute import schedules, versions
+from rax_scheduled_images_ext.sandbox.http.common import (
+    Fault,
+    isotime,
+    microtime,
+    parse_time,
+)
 from rax_scheduled_images_ext.sandbox.image import changes, queries
-from rax_scheduled_images_ext.sandbox.models import Image
-from rax_scheduled_images_ext.sandbox.wire import Fault, isotime, microtime, parse_time
 
 
 def attempt(function: Callable[..., Any], *arguments: Any) -> tuple[Any, int | None]:

@@ -8,21 +8,22 @@ from typing import Any
 import pytest
 import requests
 
-from rax_scheduled_images_ext.errors import InvalidValue, UnexpectedAnswer
-from rax_scheduled_images_ext.schedules import (
+from rax_scheduled_images_ext.client.errors import UnexpectedAnswer
+from rax_scheduled_images_ext.client.http import ApiResponse
+from rax_scheduled_images_ext.model.errors import InvalidValue
+from rax_scheduled_images_ext.model.schedule import (
     DAYS,
     ImageSchedule,
     parse_day,
     parse_retention,
 )
-from rax_scheduled_images_ext.transport import Answer
 
 
-def answer(body: Any, status: int = 200) -> Answer:
+def answer(body: Any, status: int = 200) -> ApiResponse:
     response = requests.Response()
     response.status_code = status
     response._content = json.dumps(body).encode()
-    return Answer("compute", "GET", "/x", response, body)
+    return ApiResponse("compute", "GET", "/x", response, body)
 
 
 @pytest.mark.parametrize(

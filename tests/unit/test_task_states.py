@@ -9,17 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rax_scheduled_images_ext.task_states import (
+from rax_scheduled_images_ext.model.task_states import (
     COPIED,
     SAFE_STATES,
     STATES,
     UPLOADING,
     Disk,
     Progress,
-    pace,
-    polls,
     task_state,
 )
+from rax_scheduled_images_ext.operations.snapshot.polling import pace, polls
 
 WORDS = st.sampled_from([None, *list(STATES)[1:], "rebooting", "something_new"])
 SNAPSHOT = [name for name, state in STATES.items() if state.snapshot]

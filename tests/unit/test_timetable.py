@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rax_scheduled_images_ext.sandbox.timetable import (
+from rax_scheduled_images_ext.model.timetable import (
     DAY,
     DAYS,
     HOUR,

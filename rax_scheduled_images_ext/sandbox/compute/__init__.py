@@ -8,8 +8,18 @@ from flask import Flask, Response, g, jsonify, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
-from ..models import CloudError
-from ..wire import (
+from rax_scheduled_images_ext.sandbox.backend.models import CloudError
+from rax_scheduled_images_ext.sandbox.compute import (
+    about,
+    actions,
+    images,
+    queries,
+    schedules,
+    servers,
+    tags,
+    versions,
+)
+from rax_scheduled_images_ext.sandbox.http.common import (
     MOUNT,
     Call,
     Fault,
@@ -25,7 +35,6 @@ from ..wire import (
     unauthorized_body,
     unmatched,
 )
-from . import about, actions, images, queries, schedules, servers, tags, versions
 
 _SERVER = "/servers/<server_id>"
 _SCHEDULE = f"{_SERVER}/{schedules.ALIAS}"

@@ -6,10 +6,10 @@ import re
 
 from flask.typing import ResponseReturnValue
 
-from ..region import MOST_METADATA
-from ..wire import Call, Fault, Microversion
-from . import inputs
-from .views import flavor_view
+from rax_scheduled_images_ext.sandbox.backend.region import MOST_METADATA
+from rax_scheduled_images_ext.sandbox.compute import inputs
+from rax_scheduled_images_ext.sandbox.compute.views import flavor_view
+from rax_scheduled_images_ext.sandbox.http.common import Call, Fault, Microversion
 
 # There may be as much of a thing as one likes.
 _ANY_NUMBER = -1

@@ -7,12 +7,17 @@ from typing import Any
 
 from flask.typing import ResponseReturnValue
 
-from ..directory import ADMIN
-from ..models import Image, Server
-from ..wire import Call, Fault
-from . import inputs
-from .inputs import bad_field, find_server, may, required
-from .views import image_root
+from rax_scheduled_images_ext.sandbox.backend.directory import ADMIN
+from rax_scheduled_images_ext.sandbox.backend.models import Image, Server
+from rax_scheduled_images_ext.sandbox.compute import inputs
+from rax_scheduled_images_ext.sandbox.compute.inputs import (
+    bad_field,
+    find_server,
+    may,
+    required,
+)
+from rax_scheduled_images_ext.sandbox.compute.views import image_root
+from rax_scheduled_images_ext.sandbox.http.common import Call, Fault
 
 _REBOOTS = ["HARD", "Hard", "hard", "SOFT", "Soft", "soft"]
 

@@ -8,13 +8,19 @@ from typing import Any
 from flask import request
 from flask.typing import ResponseReturnValue
 
-from ..directory import MEMBER
-from ..image.schemas import VISIBILITIES
-from ..models import Forbidden, Image, ImageQuery, Invalid, NotFound
-from ..wire import Call, Fault
-from . import inputs
-from .inputs import required
-from .views import image_view
+from rax_scheduled_images_ext.sandbox.backend.directory import MEMBER
+from rax_scheduled_images_ext.sandbox.backend.models import (
+    Forbidden,
+    Image,
+    ImageQuery,
+    Invalid,
+    NotFound,
+)
+from rax_scheduled_images_ext.sandbox.compute import inputs
+from rax_scheduled_images_ext.sandbox.compute.inputs import required
+from rax_scheduled_images_ext.sandbox.compute.views import image_view
+from rax_scheduled_images_ext.sandbox.http.common import Call, Fault
+from rax_scheduled_images_ext.sandbox.image.schemas import VISIBILITIES
 
 _ATTRIBUTES = {
     "name": "name",

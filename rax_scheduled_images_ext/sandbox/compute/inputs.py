@@ -10,9 +10,9 @@ from urllib.parse import urlencode
 from flask import request
 from flask.typing import ResponseReturnValue
 
-from ..directory import ADMIN, MEMBER
-from ..models import Server
-from ..wire import Call, Fault, parse_time
+from rax_scheduled_images_ext.sandbox.backend.directory import ADMIN, MEMBER
+from rax_scheduled_images_ext.sandbox.backend.models import Server
+from rax_scheduled_images_ext.sandbox.http.common import Call, Fault, parse_time
 
 _KEY = re.compile(r"[a-zA-Z0-9_:. -]{1,255}")
 # How Nova says that; not how it could be compiled.

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from flask import request
 
-from ..wire import Call, Fault, Microversion
+from rax_scheduled_images_ext.sandbox.http.common import Call, Fault, Microversion
 
 FILTER = "RAX-SI:image_schedule"
 

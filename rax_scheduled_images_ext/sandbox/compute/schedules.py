@@ -7,11 +7,11 @@ from typing import Any
 
 from flask.typing import ResponseReturnValue
 
-from ..directory import ADMIN, MEMBER
-from ..wire import Call, Fault
-from . import inputs
-from .inputs import find_server
-from .views import schedule_view
+from rax_scheduled_images_ext.sandbox.backend.directory import ADMIN, MEMBER
+from rax_scheduled_images_ext.sandbox.compute import inputs
+from rax_scheduled_images_ext.sandbox.compute.inputs import find_server
+from rax_scheduled_images_ext.sandbox.compute.views import schedule_view
+from rax_scheduled_images_ext.sandbox.http.common import Call, Fault
 
 ALIAS = "rax-si-image-schedule"
 DAYS = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY")

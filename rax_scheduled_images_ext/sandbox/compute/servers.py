@@ -8,12 +8,29 @@ from typing import Any
 from flask import request
 from flask.typing import ResponseReturnValue
 
-from ..models import Action, Invalid, NotFound, Server, ServerQuery
-from ..wire import Call, Fault
-from . import inputs, sorting, tags
-from .inputs import bad_field, bad_parameter, find_server, given, may, required
-from .queries import FILTER
-from .views import ServerViews, action_view, event_view
+from rax_scheduled_images_ext.sandbox.backend.models import (
+    Action,
+    Invalid,
+    NotFound,
+    Server,
+    ServerQuery,
+)
+from rax_scheduled_images_ext.sandbox.compute import inputs, sorting, tags
+from rax_scheduled_images_ext.sandbox.compute.inputs import (
+    bad_field,
+    bad_parameter,
+    find_server,
+    given,
+    may,
+    required,
+)
+from rax_scheduled_images_ext.sandbox.compute.queries import FILTER
+from rax_scheduled_images_ext.sandbox.compute.views import (
+    ServerViews,
+    action_view,
+    event_view,
+)
+from rax_scheduled_images_ext.sandbox.http.common import Call, Fault
 
 # The statuses a server of any OpenStack may have; those of ours are among them.
 _STATUSES = frozenset(

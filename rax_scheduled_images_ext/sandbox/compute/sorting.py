@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from flask import request
 
-from ..models import Sort
-from ..wire import Call, Fault
-from .inputs import bad_parameter
+from rax_scheduled_images_ext.sandbox.backend.models import Sort
+from rax_scheduled_images_ext.sandbox.compute.inputs import bad_parameter
+from rax_scheduled_images_ext.sandbox.http.common import Call, Fault
 
 # What Nova sorts by, in its order, and what of ours that is; the others are the same
 # for all servers here, or nothing that could be sorted by.

@@ -8,11 +8,15 @@ from typing import Any
 from flask import request
 from flask.typing import ResponseReturnValue
 
-from ..models import NotFound, Server
-from ..wire import Call, Fault
-from . import inputs
-from .inputs import bad_field, may, refused
-from .views import Links
+from rax_scheduled_images_ext.sandbox.backend.models import NotFound, Server
+from rax_scheduled_images_ext.sandbox.compute import inputs
+from rax_scheduled_images_ext.sandbox.compute.inputs import (
+    bad_field,
+    may,
+    refused,
+)
+from rax_scheduled_images_ext.sandbox.compute.views import Links
+from rax_scheduled_images_ext.sandbox.http.common import Call, Fault
 
 #: How many tags a server may have.
 MOST = 50

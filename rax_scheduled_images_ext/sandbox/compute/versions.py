@@ -7,7 +7,7 @@ from typing import Any
 
 from werkzeug.datastructures import Headers
 
-from ..wire import Fault, Microversion
+from rax_scheduled_images_ext.sandbox.http.common import Fault, Microversion
 
 MINIMUM: Microversion = (2, 1)
 MAXIMUM: Microversion = (2, 104)

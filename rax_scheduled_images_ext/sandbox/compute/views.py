@@ -7,8 +7,19 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..models import Action, Flavor, Image, Schedule, Server
-from ..wire import Call, Microversion, isotime, microtime
+from rax_scheduled_images_ext.sandbox.backend.models import (
+    Action,
+    Flavor,
+    Image,
+    Schedule,
+    Server,
+)
+from rax_scheduled_images_ext.sandbox.http.common import (
+    Call,
+    Microversion,
+    isotime,
+    microtime,
+)
 
 Json = dict[str, Any]
 

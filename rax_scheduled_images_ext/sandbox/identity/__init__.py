@@ -6,10 +6,15 @@ from flask import Flask, Response, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
-from ..wire import Fault, Services, name_requests, new_app
-from .base import Api, version_view
-from .keystone import V3
-from .rackspace import V2
+from rax_scheduled_images_ext.sandbox.http.common import (
+    Fault,
+    Services,
+    name_requests,
+    new_app,
+)
+from rax_scheduled_images_ext.sandbox.identity.base import Api, version_view
+from rax_scheduled_images_ext.sandbox.identity.keystone import V3
+from rax_scheduled_images_ext.sandbox.identity.rackspace import V2
 
 
 def make_app(services: Services, version: str) -> Flask:

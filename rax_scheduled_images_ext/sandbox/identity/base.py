@@ -9,8 +9,8 @@ from flask import request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
-from ..directory import Token, User
-from ..wire import Fault, Services
+from rax_scheduled_images_ext.sandbox.backend.directory import Token, User
+from rax_scheduled_images_ext.sandbox.http.common import Fault, Services
 
 Json = dict[str, Any]
 Views = list[tuple[str, str, Callable[..., ResponseReturnValue]]]

@@ -9,9 +9,21 @@ from flask import jsonify, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
-from ..directory import Project, Token, User
-from ..wire import Fault, bare, microtime
-from .base import Api, Json, Views, body, part, service_root, version_view
+from rax_scheduled_images_ext.sandbox.backend.directory import (
+    Project,
+    Token,
+    User,
+)
+from rax_scheduled_images_ext.sandbox.http.common import Fault, bare, microtime
+from rax_scheduled_images_ext.sandbox.identity.base import (
+    Api,
+    Json,
+    Views,
+    body,
+    part,
+    service_root,
+    version_view,
+)
 
 _DOMAIN = {"id": "default", "name": "Default"}
 _METHODS = ("password", "token")

@@ -8,9 +8,17 @@ from typing import Any
 from flask import jsonify, request
 from flask.typing import ResponseReturnValue
 
-from ..directory import Token, User
-from ..wire import Fault, millitime
-from .base import Api, Json, Views, body, part, service_root, version_view
+from rax_scheduled_images_ext.sandbox.backend.directory import Token, User
+from rax_scheduled_images_ext.sandbox.http.common import Fault, millitime
+from rax_scheduled_images_ext.sandbox.identity.base import (
+    Api,
+    Json,
+    Views,
+    body,
+    part,
+    service_root,
+    version_view,
+)
 
 _API_KEY = "RAX-KSKEY:apiKeyCredentials"
 _FAULTS = {400: "badRequest", 401: "unauthorized", 403: "forbidden"}

@@ -6,8 +6,8 @@ from flask import Flask, g, jsonify, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
-from ..models import CloudError
-from ..wire import (
+from rax_scheduled_images_ext.sandbox.backend.models import CloudError
+from rax_scheduled_images_ext.sandbox.http.common import (
     Fault,
     Route,
     Services,
@@ -20,7 +20,7 @@ from ..wire import (
     unauthorized_body,
     unmatched,
 )
-from . import about, images
+from rax_scheduled_images_ext.sandbox.image import about, images
 
 _IMAGE = "/images/<image_id>"
 

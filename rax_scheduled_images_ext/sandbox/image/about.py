@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from flask.typing import ResponseReturnValue
 
-from ..wire import Call
-from . import schemas
-from .views import Json
+from rax_scheduled_images_ext.sandbox.http.common import Call
+from rax_scheduled_images_ext.sandbox.image import schemas
+from rax_scheduled_images_ext.sandbox.image.views import Json
 
 _CURRENT = "v2.17"
 # As a Glance with one store has them, in its order.

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..models import Image
-from ..wire import Fault
-from . import schemas
+from rax_scheduled_images_ext.sandbox.backend.models import Image
+from rax_scheduled_images_ext.sandbox.http.common import Fault
+from rax_scheduled_images_ext.sandbox.image import schemas
 
 # The content types, and whether operations are written ``{"add": path}`` (the
 # older draft) or ``{"op": "add", "path": path}``.

@@ -8,11 +8,15 @@ from urllib.parse import urlencode
 from flask import Response, request
 from flask.typing import ResponseReturnValue
 
-from ..directory import MEMBER
-from ..models import Image, Invalid, NotFound
-from ..wire import Call, Fault, bare
-from . import changes, queries, schemas
-from .views import Json, image_view
+from rax_scheduled_images_ext.sandbox.backend.directory import MEMBER
+from rax_scheduled_images_ext.sandbox.backend.models import (
+    Image,
+    Invalid,
+    NotFound,
+)
+from rax_scheduled_images_ext.sandbox.http.common import Call, Fault, bare
+from rax_scheduled_images_ext.sandbox.image import changes, queries, schemas
+from rax_scheduled_images_ext.sandbox.image.views import Json, image_view
 
 
 def list_images(call: Call) -> ResponseReturnValue:

@@ -8,9 +8,13 @@ from dataclasses import dataclass, field
 
 from werkzeug.datastructures import MultiDict
 
-from ..models import Comparison, ImageQuery, Sort
-from ..wire import Fault, parse_time
-from .schemas import VISIBILITIES
+from rax_scheduled_images_ext.sandbox.backend.models import (
+    Comparison,
+    ImageQuery,
+    Sort,
+)
+from rax_scheduled_images_ext.sandbox.http.common import Fault, parse_time
+from rax_scheduled_images_ext.sandbox.image.schemas import VISIBILITIES
 
 # A page's length where the client names none.
 DEFAULT_LIMIT = 25

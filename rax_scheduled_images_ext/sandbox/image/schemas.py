@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..wire import Fault
+from rax_scheduled_images_ext.sandbox.http.common import Fault
 
 Json = dict[str, Any]
 

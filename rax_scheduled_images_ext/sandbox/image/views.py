@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..models import Image
-from ..wire import isotime
+from rax_scheduled_images_ext.sandbox.backend.models import Image
+from rax_scheduled_images_ext.sandbox.http.common import isotime
 
 Json = dict[str, Any]
 

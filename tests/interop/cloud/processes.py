@@ -108,11 +108,11 @@ def listens(port: int) -> bool:
         return probe.connect_ex((HOST, port)) == 0
 
 
-def stop(processes: Sequence[Process], *, patience: float = 20) -> None:
+def stop(processes: Sequence[Process], *, retry_policy: float = 20) -> None:
     """End them all at once, the stubborn ones by force."""
     for process in processes:
         process.signal(signal.SIGTERM)
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + retry_policy
     while time.monotonic() < deadline and any(p.pid() for p in processes):
         time.sleep(0.1)
     for process in processes:

@@ -1,0 +1,92 @@
+"""How servers are targets on the command line."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import Any
+
+from rax_scheduled_images_ext.cli.nova.commands import (
+    Command,
+    argument,
+    checked,
+    invalid,
+    name_or_id,
+)
+
+
+def regular_expression(text: str) -> re.Pattern[str]:
+    """Return the regular expression that is to be found in a name.
+
+    :raises InvalidValue: for what is none, or would be found in every name.
+    """
+    if not text:
+        raise invalid("'' is not a name: it would be found in every one")
+    try:
+        return re.compile(text)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise invalid(f"'{text}' is not a regular expression: {error}") from None
+
+
+def servers(command: Command) -> Command:
+    """Declare the servers of a command, which must be named."""
+    return argument(
+        "server",
+        metavar="<server>",
+        nargs="+",
+        type=checked(name_or_id),
+        help="Name or ID of server(s).",
+    )(command)
+
+
+def by_name(command: Command) -> Command:
+    """Declare the choice of servers among those that there are."""
+    return argument(
+        "--name",
+        metavar="<regex>",
+        type=checked(regular_expression),
+        help="Only servers in whose names this regular expression is found.",
+    )(command)
+
+
+def chosen_servers(command: Command) -> Command:
+    """Declare the servers of a command, which may be named or targets otherwise."""
+    for declare in (
+        servers,
+        argument(
+            "--all",
+            nargs=0,
+            default=False,
+            action=InsteadOfServers,
+            help="All servers of the project in place of named ones.",
+        ),
+        argument(
+            "--name",
+            metavar="<regex>",
+            type=checked(regular_expression),
+            action=InsteadOfServers,
+            help="All servers in whose names this regular expression is found, in"
+            " place of named ones.",
+        ),
+    ):
+        declare(command)
+    return command
+
+
+class InsteadOfServers(argparse.Action):
+    """An option by which servers are targets, so that none need be named."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        setattr(namespace, self.dest, True if self.nargs == 0 else values)
+        for positional in parser._get_positional_actions():
+            if positional.dest == "server":
+                positional.nargs = "*"
+            # What was to follow the servers may have been taken for one of them,
+            # if it came before this option: the command sorts that out.
+            positional.required = False

@@ -1,0 +1,1 @@
+"""Requests to the services of a cloud, over any keystoneauth adapter."""

@@ -1,0 +1,195 @@
+"""What can go wrong, as classes that carry the data of the case.
+
+Everything of this package's own derives from :class:`ScheduledImagesError`.
+Where programs written against novaclient catch one of its classes, ours derives
+from that class as well. A cloud's plain refusals (403, 409, 500 and so on) are
+novaclient's own exceptions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from novaclient import exceptions
+
+from rax_scheduled_images_ext.model.errors import ScheduledImagesError
+
+NOT_ENABLED = "Scheduled images not enabled for server {}"
+
+
+class NoSchedule(ScheduledImagesError, exceptions.NotFound):
+    """The server is there, and has no schedule."""
+
+    def __init__(self, server_id: str) -> None:
+        exceptions.NotFound.__init__(self, 404, NOT_ENABLED.format(server_id))
+        self.server_id = server_id
+
+
+class NoSuchServer(ScheduledImagesError, exceptions.NotFound):
+    """No server with this ID, as far as this user can see."""
+
+    def __init__(self, server_id: str) -> None:
+        text = f"No server with the ID '{server_id}' exists"
+        exceptions.NotFound.__init__(self, 404, text)
+        self.server_id = server_id
+
+
+class NoSuchImage(ScheduledImagesError, exceptions.NotFound):
+    """No image with this ID, as far as this user can see."""
+
+    def __init__(self, image_id: str) -> None:
+        text = f"No image with the ID '{image_id}' exists"
+        exceptions.NotFound.__init__(self, 404, text)
+        self.image_id = image_id
+
+
+class NotOffered(ScheduledImagesError, exceptions.NotFound):
+    """The cloud does not have the scheduled images extension at all."""
+
+    def __init__(self, alias: str) -> None:
+        text = f"This cloud has no scheduled images: it lacks the extension {alias}"
+        exceptions.NotFound.__init__(self, 404, text)
+        self.alias = alias
+
+
+class NoMatch(ScheduledImagesError, exceptions.CommandError):
+    """Nothing has what the user wrote as its name or ID."""
+
+    def __init__(self, kind: str, wanted: str) -> None:
+        super().__init__(f"No {kind} with a name or ID of '{wanted}' exists.")
+        self.kind = kind
+        self.wanted = wanted
+
+
+class SeveralMatches(ScheduledImagesError, exceptions.CommandError):
+    """What the user wrote is the name of several; ``ids`` are theirs."""
+
+    def __init__(self, kind: str, wanted: str, ids: Sequence[str]) -> None:
+        super().__init__(
+            f"Multiple {kind} matches found for '{wanted}', use an ID to be more"
+            f" specific: {', '.join(ids)}"
+        )
+        self.kind = kind
+        self.wanted = wanted
+        self.ids = tuple(ids)
+
+
+class NoServers(ScheduledImagesError, exceptions.CommandError):
+    """There is no server of the kind that a command was to be done to."""
+
+
+class NoRetention(ScheduledImagesError, exceptions.CommandError):
+    """Nothing says how many images of a server are to stay."""
+
+    def __init__(self, server_id: str) -> None:
+        super().__init__(
+            f"{NOT_ENABLED.format(server_id)}, and no other number of images to keep"
+            " was given"
+        )
+        self.server_id = server_id
+
+
+class NotASnapshot(ScheduledImagesError, exceptions.CommandError):
+    """The image was not made of a server; ``why`` says how that is seen."""
+
+    def __init__(self, image_id: str, why: str) -> None:
+        super().__init__(f"Image {image_id} is not a snapshot of a server: {why}")
+        self.image_id = image_id
+
+
+class NeverScheduled(ScheduledImagesError, exceptions.CommandError):
+    """Nothing shows that the image ever was the scheduled images service's."""
+
+    def __init__(self, image_id: str, why: str) -> None:
+        super().__init__(f"Image {image_id} was not made by a schedule: {why}")
+        self.image_id = image_id
+
+
+class ImageProtected(ScheduledImagesError, exceptions.CommandError):
+    """The image service deletes no image that is protected there."""
+
+    def __init__(self, image_id: str) -> None:
+        super().__init__(f"Image {image_id} is protected in the image service")
+        self.image_id = image_id
+
+
+class UnexpectedAnswer(ScheduledImagesError):
+    """A service answered what it should not; what it did is not known.
+
+    ``method`` and ``path`` are the request's, ``status`` is the HTTP status.
+    """
+
+    def __init__(
+        self, service: str, method: str, path: str, status: int, problem: str
+    ) -> None:
+        super().__init__(
+            f"The {service} service answered {method} {path} with {status}, but"
+            f" {problem}"
+        )
+        self.service = service
+        self.method = method
+        self.path = path
+        self.status = status
+
+
+class ServerDisappeared(ScheduledImagesError):
+    """A server that was watched is no more."""
+
+    exit_status = 5
+
+    def __init__(self, server_id: str, name: str) -> None:
+        super().__init__(f"server {name} has disappeared!")
+        self.server_id = server_id
+        self.name = name
+
+
+class ImageLost(ScheduledImagesError):
+    """The image of a snapshot is gone or broken: the snapshot has failed."""
+
+    exit_status = 4
+
+    def __init__(self, text: str, image_id: str | None = None) -> None:
+        super().__init__(text)
+        self.image_id = image_id
+
+
+class TimeLimitReached(ScheduledImagesError):
+    """What was waited for has not come in time."""
+
+    exit_status = 6
+
+
+class HoldCutShort(ScheduledImagesError):
+    """A server was resumed before its disk was known to be copied.
+
+    ``image_id`` is the image that may be inconsistent, None where it is unknown.
+    """
+
+    exit_status = 7
+
+    def __init__(self, text: str, image_id: str | None) -> None:
+        super().__init__(text)
+        self.image_id = image_id
+
+
+class SnapshotUnknown(ScheduledImagesError):
+    """A snapshot was asked for, and whether it was begun cannot be told."""
+
+
+class ServerBusy(ScheduledImagesError):
+    """The server is in a state in which no snapshot of it can be begun."""
+
+
+class CommandFailed(ScheduledImagesError):
+    """A command that was to be run did not do its work."""
+
+
+class ResumeFailed(ScheduledImagesError):
+    """What was to resume a server has failed: it may still be stopped.
+
+    ``original`` is what had gone wrong before that, None for nothing.
+    """
+
+    def __init__(self, text: str, original: BaseException | None = None) -> None:
+        super().__init__(text)
+        self.original = original

@@ -1,0 +1,218 @@
+"""Server images: one shape, whatever API it came from, and the stores of them."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any, TypeVar
+
+from rax_scheduled_images_ext.client.errors import (
+    NoMatch,
+    NoSuchImage,
+    SeveralMatches,
+)
+from rax_scheduled_images_ext.client.http import ApiResponse
+from rax_scheduled_images_ext.client.servers import looks_like_id
+from rax_scheduled_images_ext.model.errors import InvalidValue
+from rax_scheduled_images_ext.model.image import ServerImage
+
+Result = TypeVar("Result")
+
+
+#: What the image service itself says about an image; all else is metadata.
+ATTRIBUTES = frozenset(
+    "checksum container_format created_at deleted deleted_at direct_url disk_format"
+    " file id location locations min_disk min_ram name os_hash_algo os_hash_value"
+    " os_hidden owner protected schema self size status stores tags updated_at"
+    " virtual_size visibility".split()
+)
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|\+00:?00)?", re.ASCII)
+_LONGEST_KEY = 255
+
+
+@dataclass(frozen=True)
+class ImageFilter:
+    """Which images are asked for, as :meth:`ImageStore.list` tells."""
+
+    name: str | None = None
+    server_id: str | None = None
+    scheduled: bool = False
+    snapshots: bool = False
+    making: bool = False
+    limit: int | None = None
+
+    def takes(self, image: ServerImage) -> bool:
+        """Whether an image is one of those, apart from how many there may be."""
+        return (
+            self.name in (None, image.name)
+            and self.server_id in (None, image.server_id)
+            and (image.scheduled or not self.scheduled)
+            and (image.server_id is not None or not self.snapshots)
+            and (image.status == "SAVING" or not self.making)
+        )
+
+
+class ImageStore(ABC):
+    """Where a cloud keeps its images; :func:`image_store` opens the right one.
+
+    An image is a :class:`ServerImage`, anything else with an ``id``, or an ID.
+    Besides the errors named below every call raises novaclient's exceptions for
+    a refusal, :class:`.errors.UnexpectedAnswer` for an answer that makes no
+    sense, and keystoneauth's if no answer came.
+    """
+
+    @abstractmethod
+    def get(self, image: object) -> ServerImage:
+        """Return an image as it is now.
+
+        :raises NoSuchImage: if there is none with this ID.
+        """
+
+    @abstractmethod
+    def set_metadata(self, image: object, metadata: Mapping[str, str]) -> None:
+        """Add these pieces of metadata, or change those that are there.
+
+        :raises InvalidValue: for a key that no metadata can have.
+        :raises NoSuchImage: if there is no such image.
+        """
+
+    @abstractmethod
+    def delete_metadata(self, image: object, keys: Iterable[str]) -> None:
+        """Take metadata away; what is not there, or no longer, is no error.
+
+        :raises InvalidValue: for a key that no metadata can have.
+        :raises NoSuchImage: if there is no such image.
+        """
+
+    def change_metadata(
+        self, image: object, additions: Mapping[str, str], removals: Iterable[str]
+    ) -> None:
+        """Add metadata and take some away: in one request, where the service can.
+
+        Where it cannot, the additions come first, so that whoever is
+        interrupted in between has lost nothing.
+
+        :raises InvalidValue: for a key that no metadata can have.
+        :raises NoSuchImage: if there is no such image.
+        """
+        self.set_metadata(image, additions)
+        self.delete_metadata(image, removals)
+
+    @abstractmethod
+    def delete(self, image: object) -> None:
+        """Delete an image for good.
+
+        :raises NoSuchImage: if there is no such image.
+        """
+
+    def list(
+        self,
+        *,
+        name: str | None = None,
+        server_id: str | None = None,
+        scheduled: bool = False,
+        snapshots: bool = False,
+        making: bool = False,
+        limit: int | None = None,
+    ) -> Iterator[ServerImage]:
+        """Yield the images this user can use, page after page, as they are needed.
+
+        :param name: only those with exactly this name.
+        :param server_id: only those made of this server.
+        :param scheduled: only those the scheduled images service counts as its own.
+        :param snapshots: only those made of servers, scheduled or not, and of their
+            metadata only what :data:`TELLING` names: there may be very many.
+        :param making: only those in the making.
+        :param limit: no more than this many; also the size of a page.
+        """
+        wanted = ImageFilter(name, server_id, scheduled, snapshots, making, limit)
+        return islice(filter(wanted.takes, self._list(wanted)), limit)
+
+    @abstractmethod
+    def _list(self, wanted: ImageFilter) -> Iterator[ServerImage]:
+        """Yield at least the images asked for: services filter as well as they can."""
+
+    def find(self, wanted: str) -> ServerImage:
+        """Return the image whose ID or name is ``wanted``.
+
+        :raises NoMatch: if there is none.
+        :raises SeveralMatches: if it is the name of several.
+        """
+        return self.with_image(wanted, self._known)
+
+    def with_image(self, wanted: str, action: Callable[[object], Result]) -> Result:
+        """Run ``action`` with the image whose ID or name is ``wanted``.
+
+        What looks like an ID is handed on as it is, at the cost of no request;
+        only if ``action`` then meets :class:`.errors.NoSuchImage` is it a name.
+
+        :raises NoMatch: if no image has that ID or name.
+        :raises SeveralMatches: if it is the name of several.
+        """
+        if looks_like_id(wanted):
+            try:
+                return action(wanted)
+            except NoSuchImage:
+                pass
+        images = {image.id: image for image in self.list(name=wanted)}
+        if not images:
+            raise NoMatch("image", wanted)
+        if len(images) > 1:
+            raise SeveralMatches("image", wanted, list(images))
+        return action(next(iter(images.values())))
+
+    def _known(self, image: object) -> ServerImage:
+        """Return what is known of an image, asking only if nothing is."""
+        return image if isinstance(image, ServerImage) else self.get(image)
+
+
+def check_key(key: str) -> str:
+    """Return a metadata key that an image can have.
+
+    :raises InvalidValue: for any other.
+    """
+    if not key or len(key) > _LONGEST_KEY:
+        raise InvalidValue(
+            f"'{key}' is not a metadata key: one has 1 to {_LONGEST_KEY} characters"
+        )
+    if key in ATTRIBUTES:
+        raise InvalidValue(f"'{key}' is an attribute of the image itself, not metadata")
+    return key
+
+
+def read_time(text: object) -> datetime | None:
+    """Return the UTC time an API wrote, None for what is no time."""
+    found = _TIME.fullmatch(text) if isinstance(text, str) else None
+    if not found:
+        return None
+    try:
+        return datetime.fromisoformat(f"{found[1]}+00:00")
+    except ValueError:
+        return None
+
+
+def read_metadata(answer: ApiResponse, metadata: Any) -> dict[str, str]:
+    """Return metadata with every value as text."""
+    if not isinstance(metadata, dict):
+        raise answer.unexpected("with an image whose metadata is not a JSON object")
+    return {
+        key: value if isinstance(value, str) else "" if value is None else str(value)
+        for key, value in metadata.items()
+    }
+
+
+def read_id(answer: ApiResponse, image: Mapping[str, Any]) -> str:
+    """Return the ID of an image in an answer."""
+    image_id = image.get("id")
+    if not isinstance(image_id, str) or not image_id:
+        raise answer.unexpected("with an image that has no ID")
+    return image_id
+
+
+def read_number(number: object) -> int | None:
+    """Return a number an API wrote, None for what is none."""
+    return number if isinstance(number, int) else None

@@ -1,0 +1,196 @@
+"""Images as the image service (Glance, API version 2) has them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from rax_scheduled_images_ext.client.errors import NoSuchImage
+from rax_scheduled_images_ext.client.http import (
+    ApiResponse,
+    Transport,
+    path,
+    resource_id,
+)
+from rax_scheduled_images_ext.client.images.base import (
+    ATTRIBUTES,
+    ImageFilter,
+    ImageStore,
+    check_key,
+    read_id,
+    read_metadata,
+    read_number,
+    read_time,
+)
+from rax_scheduled_images_ext.model.image import (
+    MARKER_KEY,
+    MARKER_VALUE,
+    SERVER_KEY,
+    SNAPSHOT,
+    TELLING,
+    TYPE_KEY,
+    ServerImage,
+)
+
+# What compute makes of the image service's words.
+_STATUS = {
+    "queued": "SAVING",
+    "saving": "SAVING",
+    "uploading": "SAVING",
+    "importing": "SAVING",
+    "active": "ACTIVE",
+    "killed": "ERROR",
+    "deleted": "DELETED",
+    "pending_delete": "DELETED",
+    "deactivated": "DEACTIVATED",
+}
+_MAKING = tuple(word for word, status in _STATUS.items() if status == "SAVING")
+_PROGRESS = {
+    "queued": 25,
+    "saving": 50,
+    "uploading": 50,
+    "importing": 50,
+    "active": 100,
+}
+_PATCH = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
+_PAGE = 1000
+_RACES = 5
+
+
+@dataclass(frozen=True)
+class GlanceImages(ImageStore):
+    """The images of an image service."""
+
+    transport: Transport
+
+    @classmethod
+    def at(cls, endpoint: str, client: Callable[..., Any]) -> GlanceImages:
+        """Open the service at a catalog's URL, which may or may not say ``/v2``."""
+        url = endpoint.rstrip("/")
+        if not re.search(r"/v2(\.\d+)?(/|$)", urlsplit(url).path):
+            url = re.sub(r"/v\d+(\.\d+)?$", "", url) + "/v2"
+        override = url.replace("%", "%%")
+        return cls(
+            Transport(client(service_type="image", endpoint_override=override), "image")
+        )
+
+    def get(self, image: object) -> ServerImage:
+        image_id = resource_id(image)
+        answer = self._of(image_id, "GET")
+        return _image(answer, answer.document())
+
+    def set_metadata(self, image: object, metadata: Mapping[str, str]) -> None:
+        changes = _additions(metadata)
+        if changes:
+            self._patch(resource_id(image), changes).document()
+
+    def delete_metadata(self, image: object, keys: Iterable[str]) -> None:
+        self.change_metadata(image, {}, keys)
+
+    def change_metadata(
+        self, image: object, additions: Mapping[str, str], removals: Iterable[str]
+    ) -> None:
+        added = _additions(additions)
+        # All changes of a request fail together if one key is not there.
+        pointers = {key: _pointer(key) for key in removals}
+        known = self._known(image)
+        for _ in range(_RACES):
+            removed = [
+                {"op": "remove", "path": pointer}
+                for key, pointer in pointers.items()
+                if key in known.metadata
+            ]
+            # In this order, for an image that has as many as it may.
+            changes = removed + added
+            if not changes:
+                return
+            answer = self._patch(known.id, changes)
+            if answer.status != 409:
+                answer.document()
+                return
+            known = self.get(known.id)
+        raise answer.error()
+
+    def delete(self, image: object) -> None:
+        self._of(resource_id(image), "DELETE").empty()
+
+    def _list(self, wanted: ImageFilter) -> Iterator[ServerImage]:
+        query: dict[str, Any] = {"limit": wanted.limit or _PAGE}
+        # A name that begins so would be read as a list of names.
+        if wanted.name is not None and not wanted.name.startswith("in:"):
+            query["name"] = wanted.name
+        if wanted.server_id is not None:
+            query[SERVER_KEY] = wanted.server_id
+        if wanted.scheduled:
+            query[MARKER_KEY] = MARKER_VALUE
+        if wanted.snapshots:
+            query[TYPE_KEY] = SNAPSHOT
+        # The images of one server are few, and old services know no such list.
+        if wanted.making and wanted.server_id is None:
+            query["status"] = f"in:{','.join(_MAKING)}"
+        keys = TELLING if wanted.snapshots else None
+        pages = self.transport.pages(
+            "/images", query, _next_page, ahead=wanted.snapshots
+        )
+        for answer in pages:
+            for image in answer.objects("images"):
+                yield _image(answer, image, keys)
+
+    def _patch(self, image_id: str, changes: list[dict[str, str]]) -> ApiResponse:
+        return self._of(image_id, "PATCH", body=changes, headers=_PATCH)
+
+    def _of(self, image_id: str, method: str, **options: Any) -> ApiResponse:
+        answer = self.transport.send(method, path("images", image_id), **options)
+        if answer.status == 404:
+            raise NoSuchImage(image_id)
+        return answer
+
+
+def _additions(metadata: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return the changes that set metadata."""
+    # `add` also replaces what is there, in RFC 6902 as in the service.
+    return [
+        {"op": "add", "path": _pointer(key), "value": value}
+        for key, value in metadata.items()
+    ]
+
+
+def _pointer(key: str) -> str:
+    """Return the JSON pointer of a piece of metadata."""
+    return "/" + check_key(key).replace("~", "~0").replace("/", "~1")
+
+
+def _next_page(answer: ApiResponse) -> str | None:
+    following = answer.document().get("next")
+    return None if following is None else str(following)
+
+
+def _image(
+    answer: ApiResponse, image: Mapping[str, Any], keys: Iterable[str] | None = None
+) -> ServerImage:
+    """Read one image of an answer; of its metadata only these keys, or all."""
+    wanted = image if keys is None else [key for key in keys if key in image]
+    metadata = read_metadata(
+        answer, {key: image[key] for key in wanted if key not in ATTRIBUTES}
+    )
+    status = str(image.get("status"))
+    protected = image.get("protected")
+    owner = image.get("owner")
+    return ServerImage(
+        id=read_id(answer, image),
+        name=str(image.get("name") or ""),
+        status=_STATUS.get(status, "UNKNOWN"),
+        created=read_time(image.get("created_at")),
+        updated=read_time(image.get("updated_at")),
+        size=read_number(image.get("size")),
+        min_disk=read_number(image.get("min_disk")) or 0,
+        min_ram=read_number(image.get("min_ram")) or 0,
+        progress=_PROGRESS.get(status, 0),
+        server_id=metadata.get(SERVER_KEY),
+        owner=owner if isinstance(owner, str) and owner else None,
+        protected=protected if isinstance(protected, bool) else None,
+        metadata=metadata,
+    )

@@ -1,0 +1,114 @@
+"""Servers by what people call them: an ID, or a name that only one has."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from novaclient import exceptions
+
+from rax_scheduled_images_ext.client.errors import (
+    NoMatch,
+    NoSuchServer,
+    SeveralMatches,
+)
+from rax_scheduled_images_ext.client.http import ApiResponse, Transport
+
+Result = TypeVar("Result")
+
+
+_ID = re.compile("[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE)
+# Clouds search names by a regular expression of their database's own dialect;
+# these are the characters that mean something in all of them.
+_SPECIAL = re.compile(r"[\\^$.|?*+()\[\]{}]")
+
+
+def looks_like_id(text: str) -> bool:
+    """Whether ``text`` has the form of a UUID."""
+    return _ID.fullmatch(text) is not None
+
+
+def with_server(
+    transport: Transport, wanted: str, action: Callable[[str], Result]
+) -> Result:
+    """Run ``action`` with the ID of the server whose ID or name is ``wanted``.
+
+    What looks like an ID is tried as one first, at the cost of no request of
+    its own; only if the cloud knows no such server is it a name.
+
+    :raises NoMatch: if no server has that ID or name.
+    :raises SeveralMatches: if it is the name of several.
+    """
+    if looks_like_id(wanted):
+        try:
+            return action(wanted)
+        except NoSuchServer:
+            pass
+    return action(find_by_name(transport, wanted))
+
+
+def find_by_name(transport: Transport, name: str) -> str:
+    """Return the ID of the one server that has exactly this name.
+
+    :raises NoMatch: if there is none.
+    :raises SeveralMatches: if there are several.
+    """
+    for pattern in _patterns(name):
+        ids = list(dict.fromkeys(_named(transport, name, pattern)))
+        if len(ids) > 1:
+            raise SeveralMatches("server", name, ids)
+        if ids:
+            return ids[0]
+    raise NoMatch("server", name)
+
+
+def _patterns(name: str) -> list[str]:
+    """What to ask for: the exact name first; some clouds take it only literally."""
+    if looks_like_id(name):
+        return [name]
+    escaped = _SPECIAL.sub(r"\\\g<0>", name)
+    return [f"^{escaped}$", name]
+
+
+def _named(transport: Transport, name: str, pattern: str) -> Iterator[str]:
+    """Yield the IDs of the servers called ``name`` among those of a pattern."""
+    for answer in transport.pages("/servers", {"name": pattern}, next_page):
+        for server in answer.objects("servers"):
+            if server.get("name") != name:
+                continue
+            if not isinstance(server.get("id"), str):
+                raise answer.unexpected("with a server that has no ID")
+            yield server["id"]
+
+
+def read_project(server: Mapping[str, Any]) -> str | None:
+    """Return the ID of the project of a server in an answer, None without one."""
+    project_id = server.get("tenant_id")
+    return project_id if isinstance(project_id, str) and project_id else None
+
+
+def next_page(answer: ApiResponse) -> str | None:
+    """Return the address of the next page of a list of servers."""
+    return answer.next_link("servers_links")
+
+
+#: The attribute of a server that tells its schedule, and the filter by it.
+ATTRIBUTE = "RAX-SI:image_schedule"
+
+
+def server_pages(
+    compute: Transport, url: str, enabled: bool | None = None
+) -> Iterator[ApiResponse]:
+    """Yield the pages of a list of servers.
+
+    :param enabled: only servers with a schedule, or only those without, where
+        the cloud knows that filter; where it does not, all.
+    """
+    query = {} if enabled is None else {ATTRIBUTE: enabled}
+    try:
+        yield from compute.pages(url, query, next_page, ahead=True)
+    except exceptions.BadRequest:
+        if enabled is None:
+            raise
+        yield from compute.pages(url, {}, next_page, ahead=True)

@@ -1,0 +1,260 @@
+"""The calls by which snapshots are begun and watched."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from keystoneauth1 import exceptions as keystone
+from novaclient import exceptions
+
+from rax_scheduled_images_ext.client.errors import NoSuchServer, UnexpectedAnswer
+from rax_scheduled_images_ext.client.http import (
+    ApiResponse,
+    RetryPolicy,
+    Transport,
+    path,
+    printable,
+)
+from rax_scheduled_images_ext.client.servers import looks_like_id
+from rax_scheduled_images_ext.model.errors import ScheduledImagesError
+from rax_scheduled_images_ext.model.schedule import ALIAS
+from rax_scheduled_images_ext.model.task_states import (
+    COPIED,
+    UPLOADING,
+    ServerState,
+)
+
+#: What ends no watch: whether it lasts is only known by trying again.
+PASSING = (
+    exceptions.ClientException,
+    keystone.ClientException,
+    UnexpectedAnswer,
+    OSError,
+)
+_TASK_STATE = "OS-EXT-STS:task_state"
+# Nova still shows a server for a moment after its deletion.
+_GONE = ("DELETED", "SOFT_DELETED")
+_LONGEST_QUERY = 2000
+_SPECIAL = re.compile(r"[\\^$.|?*+()\[\]{}]")
+_ACTIONS = ("createImage", "createBackup")
+
+
+@dataclass(frozen=True)
+class SnapshotRequest:
+    """A snapshot that the compute service has begun, or may have.
+
+    ``image_id`` is None where the answer was lost or does not name it, and
+    ``problem`` then tells how; ``request_id`` finds it in the server's history.
+    """
+
+    image_id: str | None
+    request_id: str | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Snapshots:
+    """Snapshots as a compute service takes them.
+
+    Every call raises novaclient's exceptions for a refusal,
+    :class:`.errors.UnexpectedAnswer` for an answer that makes no sense, and
+    keystoneauth's if no answer came.
+    """
+
+    transport: Transport
+
+    def server(self, server_id: str) -> ServerState:
+        """Return a server as it is now.
+
+        :raises NoSuchServer: if the service itself says that there is none.
+        """
+        answer = self.transport.get(path("servers", server_id))
+        # Whoever else answers 404, a proxy in between, knows nothing of servers.
+        if answer.status == 404 and answer.fault("itemNotFound"):
+            raise NoSuchServer(server_id)
+        state = read_server(answer, answer.object("server"))
+        if state.status in _GONE:
+            raise NoSuchServer(server_id)
+        return state
+
+    def safe_from(self) -> str:
+        """Return the task state from which on a server's disk is copied here.
+
+        Clouds with scheduled images document ``image_pending_upload``; of others
+        only ``image_uploading`` can be relied on.
+        """
+        answer = self.transport.get(path("extensions", ALIAS))
+        if answer.status != 404:
+            answer.checked()
+        return UPLOADING if answer.status == 404 else COPIED
+
+    def create_image(
+        self,
+        server_id: str,
+        name: str,
+        metadata: Mapping[str, str],
+        retry_policy: RetryPolicy | None = None,
+    ) -> SnapshotRequest:
+        """Begin a snapshot, once: nothing is sent again that may have arrived.
+
+        :raises NoSuchServer: if there is no such server.
+        :raises novaclient.exceptions.ClientException: if it is refused; nothing
+            has been begun then.
+        """
+        body = {"createImage": {"name": name, "metadata": dict(metadata)}}
+        transport = Transport(
+            self.transport.client, self.transport.service, retry_policy or RetryPolicy()
+        )
+        url = path("servers", server_id, "action")
+        try:
+            answer = transport.send("POST", url, body=body)
+        except (keystone.ConnectionError, OSError) as error:
+            return SnapshotRequest(
+                None, problem=f"no answer came: {printable(str(error))}"
+            )
+        if answer.status == 404 and answer.fault("itemNotFound"):
+            raise NoSuchServer(server_id)
+        if 400 <= answer.status < 500:
+            raise answer.error()
+        return _begun(answer)
+
+    def failure(self, server_id: str, request_id: str | None = None) -> str | None:
+        """Return why the newest snapshot of a server failed, as the server's history
+        has it; None where it did not, or nothing can be read.
+
+        :param request_id: the request that began the snapshot, where it is known.
+        """
+        try:
+            if request_id is None:
+                answer = self.transport.get(
+                    path("servers", server_id, "os-instance-actions")
+                )
+                request_id = _newest_snapshot(answer)
+            if request_id is None:
+                return None
+            answer = self.transport.get(
+                path("servers", server_id, "os-instance-actions", request_id)
+            )
+            return _reason(answer.object("instanceAction"))
+        except (*PASSING, ScheduledImagesError):
+            return None
+
+
+class Watched:
+    """Several servers that are looked at together, at the cost of one request.
+
+    :param names: the servers' names by their IDs.
+    """
+
+    def __init__(self, snapshots: Snapshots, names: Mapping[str, str]) -> None:
+        self._snapshots = snapshots
+        self._names = dict(names)
+        self._filter = True
+
+    def look(self, ids: Iterable[str]) -> dict[str, ServerState | None]:
+        """Return servers as they are now; None for one that is no more."""
+        wanted = list(ids)
+        found = dict(self._list(wanted)) if len(wanted) > 1 else {}
+        states: dict[str, ServerState | None] = {}
+        for server_id in wanted:
+            if server_id in found:
+                states[server_id] = found[server_id]
+                continue
+            # Not in a list proves nothing: only this question does.
+            try:
+                states[server_id] = self._snapshots.server(server_id)
+            except NoSuchServer:
+                states[server_id] = None
+            else:
+                # It is there, so the list was cut down by something else.
+                self._filter = self._filter and len(wanted) == 1
+        self._names.update((s.id, s.name) for s in states.values() if s)
+        return states
+
+    def _list(self, wanted: list[str]) -> Iterator[tuple[str, ServerState]]:
+        missing = set(wanted)
+        pages = self._snapshots.transport.pages(
+            "/servers/detail", self._query(wanted), _next_page
+        )
+        for answer in pages:
+            for server in answer.objects("servers"):
+                if server.get("id") in missing:
+                    state = read_server(answer, server)
+                    missing.remove(state.id)
+                    if state.status not in _GONE:
+                        yield state.id, state
+            if not missing:
+                return
+
+    def _query(self, wanted: list[str]) -> dict[str, str]:
+        """Ask for these servers only, by their names, if that is not too long."""
+        names = {_SPECIAL.sub(r"\\\g<0>", self._names[each]) for each in wanted}
+        pattern = f"^({'|'.join(sorted(names))})$"
+        short = len(pattern.encode()) <= _LONGEST_QUERY
+        return {"name": pattern} if self._filter and short else {}
+
+
+def read_server(answer: ApiResponse, server: Mapping[str, Any]) -> ServerState:
+    """Read a server of an answer.
+
+    :raises UnexpectedAnswer: if it is not told what the server is doing: that it
+        does nothing must not be taken from silence.
+    """
+    server_id, state = server.get("id"), server.get(_TASK_STATE)
+    if not isinstance(server_id, str) or not server_id:
+        raise answer.unexpected("with a server that has no ID")
+    if _TASK_STATE not in server or not (state is None or isinstance(state, str)):
+        raise answer.unexpected("with a server whose task state is not told")
+    power = server.get("OS-EXT-STS:power_state")
+    return ServerState(
+        id=server_id,
+        name=str(server.get("name") or server_id),
+        status=str(server.get("status")),
+        vm_state=str(server.get("OS-EXT-STS:vm_state")),
+        task_state=state or None,
+        power_state=power if isinstance(power, int) else None,
+    )
+
+
+def _next_page(answer: ApiResponse) -> str | None:
+    return answer.next_link("servers_links")
+
+
+def _begun(answer: ApiResponse) -> SnapshotRequest:
+    """Read what became of an image-create that was not refused."""
+    request_id = answer.response.headers.get("x-openstack-request-id")
+    if not 200 <= answer.status < 300:
+        return SnapshotRequest(None, request_id, f"the answer was {answer.error()}")
+    body = answer.body if isinstance(answer.body, dict) else {}
+    location = urlsplit(answer.response.headers.get("location") or "").path
+    for found in (body.get("image_id"), location.rstrip("/").rpartition("/")[2]):
+        if isinstance(found, str) and looks_like_id(found):
+            return SnapshotRequest(found, request_id)
+    return SnapshotRequest(None, request_id, "the answer does not name the image")
+
+
+def _newest_snapshot(answer: ApiResponse) -> str | None:
+    """Return the request ID of the newest snapshot in a server's history."""
+    actions = [
+        (str(action.get("start_time")), action["request_id"])
+        for action in answer.objects("instanceActions")
+        if action.get("action") in _ACTIONS
+        and isinstance(action.get("request_id"), str)
+    ]
+    return max(actions)[1] if actions else None
+
+
+def _reason(action: Mapping[str, Any]) -> str | None:
+    """Return why an action failed, in the most telling words there are."""
+    events = action.get("events")
+    for event in events if isinstance(events, list) else []:
+        if isinstance(event, dict) and event.get("result") == "Error":
+            trace = str(event.get("traceback") or "").strip().splitlines()[-1:]
+            told = event.get("details") or "".join(trace) or event.get("event")
+            return printable(str(told))
+    message = action.get("message")
+    return printable(message) if isinstance(message, str) and message else None

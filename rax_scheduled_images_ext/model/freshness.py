@@ -1,0 +1,180 @@
+"""Whether a server's scheduled images are as fresh as its schedule promises.
+
+Which images count, and which go, is :mod:`.retention`'s; here is the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+from rax_scheduled_images_ext.model.image import ServerImage, named_by_service
+from rax_scheduled_images_ext.model.retention import Decision, Reason, apply_policy
+from rax_scheduled_images_ext.model.retention_status import expires_in_runs
+from rax_scheduled_images_ext.model.schedule import ImageSchedule
+
+_WEEK_LESS_A_DAY = timedelta(days=6)
+
+
+class State(Enum):
+    """How it stands with the scheduled images of a server."""
+
+    #: The newest one is fresh.
+    OK = "ok"
+    #: The newest one is older than it should be.
+    LATE = "late"
+    #: There is a schedule, and no image of it.
+    NEVER = "never"
+    #: There is no schedule.
+    OFF = "off"
+    #: The schedule could not be read.
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class FleetServer:
+    """A server and its schedule, or the ``problem`` that kept it from being read."""
+
+    id: str
+    name: str
+    created: datetime | None = None
+    schedule: ImageSchedule | None = None
+    problem: Exception | None = None
+    project_id: str | None = None
+
+
+@dataclass(frozen=True)
+class ScheduleStatus:
+    """What there is to tell of a server at one moment.
+
+    ``counted`` is how many images the retention counts, ``kept`` how many are
+    kept for good, ``newest`` the latest image that the service has made,
+    ``expires_next`` what goes when the next one is made, the oldest first.
+    ``limit`` is the age at which an image is no longer fresh. ``stale`` tells
+    that an image should be there that is not.
+    """
+
+    server: FleetServer
+    state: State
+    counted: int = 0
+    kept: int = 0
+    newest: ServerImage | None = None
+    next_due: datetime | None = None
+    expires_next: tuple[ServerImage, ...] = ()
+    limit: timedelta | None = None
+    stale: bool = False
+
+
+def standing(
+    server: FleetServer,
+    images: Iterable[ServerImage],
+    now: datetime,
+    max_age: timedelta,
+) -> ScheduleStatus:
+    """Say how it stands with a server.
+
+    :param images: all images that there are of it.
+    :param now: the cloud's time, aware UTC like all times here.
+    :param max_age: at which age an image of a daily schedule is no longer fresh;
+        one of a weekly schedule may be six days older.
+    """
+    schedule = server.schedule
+    # A retention of 0, which no schedule should have, is none to cull by.
+    retention = (schedule.retention or None) if schedule else None
+    decisions = apply_policy(images, server.id, retention, server.project_id)
+    newest = next((v.image for v in decisions if _made_by_service(v)), None)
+    limit = limit_of(schedule, newest, max_age) if schedule else None
+    state = _state(server, newest, now, limit)
+    began = _began(server, decisions)
+    return ScheduleStatus(
+        server,
+        state,
+        counted=sum(v.counted for v in decisions),
+        kept=sum(_kept(v) for v in decisions),
+        newest=newest,
+        next_due=_next_due(schedule, newest, now),
+        expires_next=tuple(
+            v.image for v in reversed(decisions) if expires_in_runs(v) == 1
+        ),
+        limit=limit,
+        stale=state is State.LATE
+        or (state is State.NEVER and limit is not None and _older(began, now, limit)),
+    )
+
+
+def limit_of(
+    schedule: ImageSchedule, newest: ServerImage | None, max_age: timedelta
+) -> timedelta:
+    """Return the age at which a newest image is no longer fresh.
+
+    An image of a weekly schedule has a week even if the schedule is daily by
+    now: nothing tells since when, and its first image may not be due yet.
+    """
+    weekly = schedule.day_of_week or (newest is not None and named_weekly(newest))
+    return max_age + (_WEEK_LESS_A_DAY if weekly else timedelta())
+
+
+def named_weekly(image: ServerImage) -> bool:
+    """Whether the name is one that the service gives images of weekly schedules."""
+    return named_by_service(image) and image.name[:1] in "wW"
+
+
+def _made_by_service(decision: Decision) -> bool:
+    """Whether an image shows that the service was at work.
+
+    One that someone has taken the marker from, to keep it, still does.
+    """
+    image = decision.image
+    return decision.counted or (
+        _kept(decision)
+        and image.status == "ACTIVE"
+        and image.created is not None
+        and named_by_service(image)
+    )
+
+
+def _kept(decision: Decision) -> bool:
+    return decision.reason in (Reason.UNMARKED, Reason.OTHER_MARKER)
+
+
+def _state(
+    server: FleetServer,
+    newest: ServerImage | None,
+    now: datetime,
+    limit: timedelta | None,
+) -> State:
+    if server.problem is not None:
+        return State.UNKNOWN
+    if limit is None:
+        return State.OFF
+    if newest is None:
+        return State.NEVER
+    return State.LATE if _older(newest.created, now, limit) else State.OK
+
+
+def _older(moment: datetime | None, now: datetime, limit: timedelta) -> bool:
+    return moment is None or now - moment > limit
+
+
+def _began(server: FleetServer, decisions: Iterable[Decision]) -> datetime | None:
+    """Return since when an image could have been there, as far as can be known.
+
+    When a schedule was enabled no cloud tells; but it is not older than its
+    server, and if its first image is being made, then it was not due before.
+    """
+    making = [
+        decision.image.created
+        for decision in decisions
+        if decision.reason is Reason.NOT_ACTIVE and decision.image.status == "SAVING"
+    ]
+    return max((time for time in (server.created, *making) if time), default=None)
+
+
+def _next_due(
+    schedule: ImageSchedule | None, newest: ServerImage | None, now: datetime
+) -> datetime | None:
+    if schedule is None or newest is None or newest.created is None:
+        return None
+    return schedule.next_due(newest.created, now)

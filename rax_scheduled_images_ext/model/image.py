@@ -1,0 +1,89 @@
+"""An image of a server as data, and the metadata by which the service knows its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+
+Result = TypeVar("Result")
+
+
+# The service finds "its" images by this one piece of metadata; whoever removes
+# it keeps the image for good.
+MARKER_KEY = "org.openstack__1__created_by"
+
+
+MARKER_VALUE = "scheduled_images_service"
+
+
+SERVER_KEY = "instance_uuid"
+
+
+# What Nova itself writes on what it makes of a server at a user's or a service's
+# request; the images of `nova backup`, which only it rotates, have another word.
+TYPE_KEY, SNAPSHOT = "image_type", "snapshot"
+
+
+#: The metadata by which a snapshot is judged.
+TELLING = (MARKER_KEY, SERVER_KEY)
+
+
+@dataclass(frozen=True)
+class ServerImage:
+    """An image as the compute API describes it.
+
+    ``status`` is the compute API's word in capitals (ACTIVE, SAVING, ERROR,
+    DELETED, UNKNOWN), ``created`` and ``updated`` are aware UTC times,
+    ``size`` is in bytes, ``min_disk`` in GiB, ``min_ram`` in MiB, ``progress``
+    in per cent; ``protected`` is None where the API does not tell. ``owner`` is the
+    ID of the project that the image belongs to, None where it cannot be told.
+    """
+
+    id: str
+    name: str
+    status: str
+    created: datetime | None = None
+    updated: datetime | None = None
+    size: int | None = None
+    min_disk: int = 0
+    min_ram: int = 0
+    progress: int = 0
+    server_id: str | None = None
+    owner: str | None = None
+    protected: bool | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether the scheduled images service takes the image for its own."""
+        return self.metadata.get(MARKER_KEY) == MARKER_VALUE
+
+
+#: What an image was protected from: its own id, a colon, and the marker's value.
+#: The id is there because servers hand what their base image has on to their own
+#: snapshots, which nobody has protected.
+PROTECTED_KEY = "scheduled_images_ext_protected"
+
+
+# Unix seconds have had nine digits or more since 1973. The capitals are not
+# counted on: some documents of the service write its names without.
+_SERVICE_NAME = re.compile(
+    "(daily|weekly)-.+-[0-9]{9,11}", re.IGNORECASE | re.DOTALL | re.ASCII
+)
+
+
+def removed_marker(image: ServerImage) -> str | None:
+    """Return the marker that protecting this image took away, None for none."""
+    owner, _, marker = image.metadata.get(PROTECTED_KEY, "").partition(":")
+    return marker or None if owner == image.id else None
+
+
+def named_by_service(image: ServerImage) -> bool:
+    """Whether the name is one that the scheduled images service gives.
+
+    The server in it is not compared: it may have been called so once.
+    """
+    return _SERVICE_NAME.fullmatch(image.name) is not None

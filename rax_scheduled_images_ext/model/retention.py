@@ -1,0 +1,140 @@
+"""Which images of a server stay, which go, and why.
+
+The rules are those of the scheduled images service: of a server's images that
+carry the marker, are ACTIVE and belong to the server's project the newest N stay,
+all older ones go, and no other image is ever touched. A clock is not needed: age
+never decides, order does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from rax_scheduled_images_ext.model.image import MARKER_KEY, ServerImage
+
+
+class Reason(Enum):
+    """Why an image stays or goes."""
+
+    #: Among the newest N, N being the retention.
+    NEWEST = "newest"
+    #: Older than the newest N: the next time the retention is applied, it goes.
+    SURPLUS = "surplus"
+    #: No schedule, so nobody culls.
+    NO_SCHEDULE = "no_schedule"
+    #: The marker is not there: kept for good.
+    UNMARKED = "unmarked"
+    #: The marker has another value: kept for good.
+    OTHER_MARKER = "other_marker"
+    #: Not ACTIVE: neither counted nor culled.
+    NOT_ACTIVE = "not_active"
+    #: It has no readable creation time, so its place in the order is not known.
+    UNDATED = "undated"
+    #: An image of another server, or of none.
+    FOREIGN = "foreign"
+    #: Not known to belong to the server's project: anybody can publish an image that
+    #: names the server and carries the marker.
+    OTHER_OWNER = "other_owner"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of one image.
+
+    ``rank`` is its place among the counted images, 1 being the newest, and
+    None where it is not counted. ``expires_in_runs`` is how many more scheduled
+    images make it go (1: it goes next), None where it never goes.
+    """
+
+    image: ServerImage
+    reason: Reason
+    retention: int | None
+    rank: int | None = None
+    expires_in_runs: int | None = None
+
+    @property
+    def counted(self) -> bool:
+        """Whether the image takes one of the places that the retention gives."""
+        return self.rank is not None
+
+    @property
+    def goes(self) -> bool:
+        """Whether the image goes when the retention is applied as things are."""
+        return self.reason is Reason.SURPLUS
+
+
+def apply_policy(
+    images: Iterable[ServerImage],
+    server_id: str,
+    retention: int | None,
+    project_id: str | None,
+) -> list[Decision]:
+    """Say of each image what becomes of it.
+
+    :param images: any images, in any order; those of other servers are named
+        foreign.
+    :param server_id: the server whose retention it is.
+    :param retention: how many images stay, 1 or more; None where there is no
+        schedule (or none that could be read), and then nothing goes.
+    :param project_id: the server's project; None where it is not known, and then
+        no image counts.
+    :returns: a decision for each image, newest image first; equal times are
+        settled by id.
+    :raises ValueError: for a retention below 1.
+    """
+    if retention is not None and retention < 1:
+        raise ValueError(f"retention {retention} would keep nothing: 1 is the least")
+    decisions = []
+    rank = 0
+    for image in sorted(images, key=_age_order, reverse=True):
+        excuse = _uncounted(image, server_id, project_id)
+        if excuse is not None:
+            decisions.append(Decision(image, excuse, retention))
+            continue
+        rank += 1
+        decisions.append(_ranked(image, rank, retention))
+    return decisions
+
+
+def surplus(
+    images: Iterable[ServerImage],
+    server_id: str,
+    retention: int | None,
+    project_id: str | None,
+) -> list[ServerImage]:
+    """Return the images that go when the retention is applied now, oldest first.
+
+    :raises ValueError: for a retention below 1.
+    """
+    decisions = apply_policy(images, server_id, retention, project_id)
+    return [decision.image for decision in reversed(decisions) if decision.goes]
+
+
+def _age_order(image: ServerImage) -> tuple[float, str]:
+    return (image.created.timestamp() if image.created else 0.0, image.id)
+
+
+def _uncounted(
+    image: ServerImage, server_id: str, project_id: str | None
+) -> Reason | None:
+    if image.server_id != server_id:
+        return Reason.FOREIGN
+    if image.owner is None or image.owner != project_id:
+        return Reason.OTHER_OWNER
+    if not image.scheduled:
+        marked = MARKER_KEY in image.metadata
+        return Reason.OTHER_MARKER if marked else Reason.UNMARKED
+    if image.status != "ACTIVE":
+        return Reason.NOT_ACTIVE
+    if image.created is None:
+        return Reason.UNDATED
+    return None
+
+
+def _ranked(image: ServerImage, rank: int, retention: int | None) -> Decision:
+    if retention is None:
+        return Decision(image, Reason.NO_SCHEDULE, retention, rank)
+    reason = Reason.NEWEST if rank <= retention else Reason.SURPLUS
+    return Decision(image, reason, retention, rank, max(1, retention - rank + 1))

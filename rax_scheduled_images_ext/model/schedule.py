@@ -1,0 +1,127 @@
+"""Schedules of server images: what they are, and the manager of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from rax_scheduled_images_ext.cli.nova.manager import (
+    ScheduledImagesManager as ScheduledImagesManager,
+)
+from rax_scheduled_images_ext.model.errors import InvalidValue
+
+if TYPE_CHECKING:
+    from rax_scheduled_images_ext.client.http import ApiResponse
+
+ALIAS = "rax-si-image-schedule"
+KEY = "image_schedule"
+DAYS = (
+    "SUNDAY",
+    "MONDAY",
+    "TUESDAY",
+    "WEDNESDAY",
+    "THURSDAY",
+    "FRIDAY",
+    "SATURDAY",
+)
+#: How many images a schedule may keep; both limits are allowed.
+LEAST_RETENTION, MOST_RETENTION = 1, 65535
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class ImageSchedule:
+    """A schedule: how many images stay, and on which UTC day one is made.
+
+    ``day_of_week`` is an upper-case English name, None for a daily schedule.
+    """
+
+    retention: int
+    day_of_week: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """``daily`` or ``weekly``."""
+        return "weekly" if self.day_of_week else "daily"
+
+    def to_body(self) -> dict[str, Any]:
+        """Return the schedule as the API takes it."""
+        body: dict[str, Any] = {"retention": self.retention}
+        if self.day_of_week is not None:
+            body["day_of_week"] = self.day_of_week
+        return {KEY: body}
+
+    def next_due(self, last: datetime, now: datetime) -> datetime:
+        """Return when the next image is due, as far as can be foreseen.
+
+        The service makes its images at the same time of day, which it may change.
+
+        :param last: when the latest scheduled image was made, an aware UTC time.
+        :returns: the first such time after ``now``, on the day of the schedule.
+        """
+        due = last + max(1, (now - last) // _DAY + 1) * _DAY
+        if self.day_of_week in DAYS:
+            wanted = DAYS.index(self.day_of_week)
+            due += (wanted - due.isoweekday()) % 7 * _DAY
+        return due
+
+    @classmethod
+    def from_answer(cls, answer: ApiResponse) -> ImageSchedule:
+        """Read the schedule from an answer.
+
+        :raises UnexpectedAnswer: for an answer that holds no schedule.
+        """
+        try:
+            return cls.from_object(answer.object(KEY))
+        except ValueError as error:
+            raise answer.unexpected(str(error)) from None
+
+    @classmethod
+    def from_object(cls, part: Mapping[str, Any]) -> ImageSchedule:
+        """Read the schedule from the JSON object that describes it.
+
+        A retention may come as JSON text: the service echoes what it was sent.
+
+        :raises ValueError: for what describes no schedule; the text says why.
+        """
+        retention, day = part.get("retention"), part.get("day_of_week")
+        if isinstance(retention, bool) or not re.fullmatch(
+            "[0-9]{1,9}", str(retention), re.ASCII
+        ):
+            raise ValueError("without a 'retention' that is a number")
+        if not (day is None or (isinstance(day, str) and day)):
+            raise ValueError("with a 'day_of_week' that is not a day")
+        return cls(int(str(retention)), day.upper() if day else None)
+
+
+def parse_retention(text: str) -> int:
+    """Return the number of images to keep that ``text`` stands for.
+
+    :raises InvalidValue: for anything but a whole number from 1 to 65535.
+    """
+    if re.fullmatch("0*[0-9]{1,5}", text, re.ASCII):
+        number = int(text)
+        if LEAST_RETENTION <= number <= MOST_RETENTION:
+            return number
+    raise InvalidValue(
+        f"'{text}' is not a retention: a whole number from {LEAST_RETENTION} to"
+        f" {MOST_RETENTION}"
+    )
+
+
+def parse_day(text: str) -> str:
+    """Return the upper-case day of the week that ``text`` names or abbreviates.
+
+    :raises InvalidValue: for what names no day, or could name two.
+    """
+    days = [day for day in DAYS if text.isascii() and day.startswith(text.upper())]
+    if len(days) == 1:
+        return days[0]
+    allowed = ", ".join(day.lower() for day in DAYS)
+    if text and days:
+        both = " or ".join(day.lower() for day in days)
+        raise InvalidValue(f"'{text}' may be {both}: write more of one of {allowed}")
+    raise InvalidValue(f"'{text}' is not a day of the week: use one of {allowed}")

@@ -1,0 +1,1 @@
+"""What every front end calls: functions that return data and print nothing."""

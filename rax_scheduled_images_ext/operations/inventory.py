@@ -1,0 +1,294 @@
+"""All servers of a project at once: read in pages, not one by one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+from types import SimpleNamespace
+from typing import Any
+
+from rax_scheduled_images_ext.client.errors import (
+    NoSchedule,
+    NoSuchServer,
+    NotOffered,
+)
+from rax_scheduled_images_ext.client.http import ApiResponse, Transport, path, sibling
+from rax_scheduled_images_ext.client.images.base import ImageStore, read_time
+from rax_scheduled_images_ext.client.images.factory import image_store
+from rax_scheduled_images_ext.client.pool import share
+from rax_scheduled_images_ext.client.servers import (
+    ATTRIBUTE,
+    read_project,
+    server_pages,
+)
+from rax_scheduled_images_ext.model.freshness import (
+    FleetServer,
+    ScheduleStatus,
+    named_weekly,
+    standing,
+)
+from rax_scheduled_images_ext.model.image import ServerImage
+from rax_scheduled_images_ext.model.schedule import (
+    ALIAS,
+    ImageSchedule,
+    ScheduledImagesManager,
+)
+from rax_scheduled_images_ext.operations.work_queue import Outcome, run
+
+Wanted = Callable[[str], bool]
+
+
+def anything(_name: str) -> bool:
+    """Any name will do."""
+    return True
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """How it stands with each server at the moment ``now`` of the cloud's clock."""
+
+    now: datetime
+    standings: list[ScheduleStatus]
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """A server as a list has it; ``shown`` is the attribute, None without one."""
+
+    id: str
+    name: str
+    created: datetime | None
+    project_id: str | None
+    shown: Any
+
+
+@dataclass
+class _Listing:
+    """What a list of servers says, of those and of the cloud itself."""
+
+    now: datetime
+    servers: list[_Listed] = field(default_factory=list)
+    #: Of all servers, also those not asked for.
+    ids: set[str] = field(default_factory=set)
+    shows_schedules: bool = False
+    shows_days: bool = False
+
+    def add(self, server: dict[str, Any], answer: ApiResponse, wanted: Wanted) -> None:
+        server_id, name = server.get("id"), server.get("name")
+        if not isinstance(server_id, str) or not server_id:
+            raise answer.unexpected("with a server that has no ID")
+        shown = server.get(ATTRIBUTE)
+        self.shows_schedules |= shown is not None
+        self.shows_days |= isinstance(shown, dict) and "day_of_week" in shown
+        new = server_id not in self.ids
+        self.ids.add(server_id)
+        if new and wanted(str(name or "")):
+            created = read_time(server.get("created"))
+            project_id = read_project(server)
+            self.servers.append(
+                _Listed(server_id, str(name or ""), created, project_id, shown)
+            )
+
+
+@dataclass(frozen=True)
+class FleetReader:
+    """Reads the servers of one project in one region, their schedules and images.
+
+    Besides the errors named below every call raises novaclient's exceptions for
+    a refusal, :class:`.errors.UnexpectedAnswer` for an answer that makes no
+    sense, and keystoneauth's if no answer came.
+    """
+
+    schedules: ScheduledImagesManager
+    images: ImageStore
+    clock: Callable[[], float] = time.time
+
+    @classmethod
+    def of(cls, cs: Any) -> FleetReader:
+        """Return the reader of the cloud of a novaclient client."""
+        shared = SimpleNamespace(client=share(cs.client))
+        return cls(ScheduledImagesManager(shared), image_store(shared))
+
+    def read(
+        self,
+        max_age: timedelta,
+        *,
+        enabled: bool | None = None,
+        wanted: Wanted = anything,
+    ) -> Fleet:
+        """Read all servers, or those with or without a schedule, of wanted names.
+
+        That is a request a page of servers and one a page of images. Only what
+        those leave open is asked for server by server: schedules that the list
+        does not show, and days of the week that could make an image late or not.
+
+        :param max_age: as for :func:`.freshness.standing`.
+        :raises NotOffered: if the cloud has no scheduled images.
+        """
+        listing = self._list(enabled, wanted)
+        servers = self._servers(listing, enabled)
+        images = self._images(servers)
+
+        def judged(server: FleetServer) -> ScheduleStatus:
+            return standing(server, images[server.id], listing.now, max_age)
+
+        found = {server.id: judged(server) for server in servers}
+        if listing.shows_schedules and not listing.shows_days:
+            open_ = [each.server for each in found.values() if _may_be_weekly(each)]
+            for server in open_:
+                del found[server.id]
+            asked = self._ask(open_, open_)
+            found.update((server.id, judged(server)) for server in asked)
+        standings = found.values()
+        return Fleet(
+            listing.now,
+            [each for each in standings if enabled is None or _is(each, enabled)],
+        )
+
+    # -- servers
+
+    def _list(self, enabled: bool | None, wanted: Wanted) -> _Listing:
+        listing = _Listing(datetime.fromtimestamp(self.clock(), timezone.utc))
+        for answer in server_pages(self._compute, "/servers/detail", enabled):
+            listing.now = _date(answer) or listing.now
+            for server in answer.objects("servers"):
+                listing.add(server, answer, wanted)
+        return listing
+
+    def _servers(self, listing: _Listing, enabled: bool | None) -> list[FleetServer]:
+        """Return the servers with their schedules, asking for those not shown."""
+        silent = not listing.shows_schedules and self._is_silent(listing, enabled)
+        servers, open_ = [], []
+        for listed in listing.servers:
+            server = FleetServer(
+                listed.id, listed.name, listed.created, project_id=listed.project_id
+            )
+            try:
+                if listed.shown is not None:
+                    schedule = ImageSchedule.from_object(listed.shown)
+                    server = replace(server, schedule=schedule)
+                elif silent:
+                    open_.append(server)
+            except (ValueError, AttributeError):
+                open_.append(server)
+            servers.append(server)
+        return self._ask(servers, open_)
+
+    def _is_silent(self, listing: _Listing, enabled: bool | None) -> bool:
+        """Whether the cloud's list shows no schedules even where there are some.
+
+        :raises NotOffered: if there can be none.
+        """
+        if not listing.ids:
+            return False
+        if not enabled:
+            # The filter knows better: are there servers with a schedule?
+            query = {ATTRIBUTE: True, "limit": 1}
+            answer = self._compute.get("/servers", query)
+            if answer.status != 400:
+                found = [server.get("id") for server in answer.objects("servers")]
+                if not found or (enabled is False and found[0] not in listing.ids):
+                    return False
+        answer = self._compute.get(path("extensions", ALIAS))
+        if answer.status == 404:
+            raise NotOffered(ALIAS)
+        answer.document()
+        return True
+
+    def _ask(
+        self, servers: list[FleetServer], open_: Iterable[FleetServer]
+    ) -> list[FleetServer]:
+        """Ask for the schedules of the open ones; leave out servers that are gone."""
+        known: dict[str, FleetServer | None] = {server.id: server for server in servers}
+
+        def learn(outcome: Outcome[FleetServer, ImageSchedule]) -> None:
+            server = replace(outcome.item, schedule=outcome.value)
+            if isinstance(outcome.error, NoSuchServer):
+                known[server.id] = None
+            elif isinstance(outcome.error, NoSchedule):
+                known[server.id] = server
+            else:
+                known[server.id] = replace(server, problem=outcome.error)
+
+        run(open_, self.schedules.get, learn)
+        return [server for server in known.values() if server is not None]
+
+    # -- images
+
+    def _images(self, servers: Iterable[FleetServer]) -> dict[str, list[ServerImage]]:
+        """Return what retention and freshness need of all images, by server.
+
+        Snapshots that are not scheduled are read as well: among them are those
+        that somebody keeps for good.
+        """
+        images: dict[str, list[ServerImage]] = {server.id: [] for server in servers}
+        if images:
+            for image in self.images.list(snapshots=True):
+                if image.server_id in images:
+                    images[image.server_id].append(image)
+        return images
+
+    @property
+    def _compute(self) -> Transport:
+        return Transport(self.schedules.client)
+
+
+def in_regions(cs: Any) -> dict[str, Any]:
+    """Return what stands for a novaclient client in each region of the catalog."""
+    # Shared here, once, because the regions are read side by side.
+    client = share(cs.client)
+    return {region: _in_region(client, region) for region in _regions(client)}
+
+
+def _regions(client: Any) -> list[str]:
+    """Return the names of the regions that the catalog of the user's token lists."""
+    auth = client.auth or client.session.auth
+    catalog = auth.get_access(client.session).service_catalog
+    found = catalog.get_endpoints_data(
+        service_type=client.service_type,
+        interface=client.interface,
+        service_name=client.service_name,
+    )
+    names = [point.region_name for points in found.values() for point in points]
+    return sorted({name for name in names if name})
+
+
+def _in_region(client: Any, region: str) -> Any:
+    there = sibling(
+        client,
+        service_type=client.service_type,
+        service_name=client.service_name,
+        api_version=client.api_version,
+        region_name=region,
+    )
+    return SimpleNamespace(client=there)
+
+
+def _may_be_weekly(found: ScheduleStatus) -> bool:
+    """Whether the day that a list does not show could make a difference.
+
+    What seems late must not be called so because of a misunderstanding. Those
+    that do not are not asked for: that would be a request a server.
+    """
+    schedule, newest = found.server.schedule, found.newest
+    if schedule is None or schedule.day_of_week:
+        return False
+    return found.stale or (newest is not None and named_weekly(newest))
+
+
+def _is(found: ScheduleStatus, enabled: bool) -> bool:
+    """Whether the server is, or may be, one that has a schedule, or has none."""
+    server = found.server
+    return server.problem is not None or (server.schedule is not None) == enabled
+
+
+def _date(answer: ApiResponse) -> datetime | None:
+    """Return when the cloud answered, by its own clock."""
+    try:
+        date = parsedate_to_datetime(answer.response.headers["date"])
+    except (KeyError, ValueError):
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=timezone.utc)

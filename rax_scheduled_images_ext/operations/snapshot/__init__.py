@@ -1,0 +1,1 @@
+"""Taking and watching snapshots of servers."""

@@ -1,0 +1,336 @@
+"""Stop what runs on a server, begin a snapshot, resume as soon as the disk is copied.
+
+The promise: once ``before`` has begun, ``after`` is called exactly once, whatever
+happens; only the end of this process (SIGKILL, a crash of the machine) breaks it.
+Nothing here deletes an image or a server, also where a snapshot went wrong.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from rax_scheduled_images_ext.client.errors import (
+    HoldCutShort,
+    NoSuchServer,
+    ResumeFailed,
+    ServerBusy,
+    ServerDisappeared,
+)
+from rax_scheduled_images_ext.client.http import RetryPolicy, Transport, resource_id
+from rax_scheduled_images_ext.client.images.base import ImageStore
+from rax_scheduled_images_ext.client.images.factory import image_store
+from rax_scheduled_images_ext.client.snapshots import SnapshotRequest, Snapshots
+from rax_scheduled_images_ext.model.image import ServerImage
+from rax_scheduled_images_ext.model.task_states import Progress, ServerState
+from rax_scheduled_images_ext.operations.snapshot.new_image import LOST, NewImage
+from rax_scheduled_images_ext.operations.snapshot.polling import (
+    Listener,
+    Poller,
+    Timeouts,
+)
+from rax_scheduled_images_ext.operations.snapshot.signals import (
+    Interrupted,
+    SignalCatcher,
+)
+
+
+class Snapshot:
+    """A snapshot for which a server is held.
+
+    ``held`` is how many seconds passed from the end of ``before`` to the beginning
+    of ``after``, None as long as that is not known. ``copied`` tells whether the
+    server was resumed because the disk was copied.
+    """
+
+    def __init__(
+        self,
+        snapshots: Snapshots,
+        images: ImageStore,
+        server_id: str,
+        name: str,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        safe_from: str | None = None,
+        poller: Poller | None = None,
+    ) -> None:
+        self.server_id = server_id
+        self.server_name = server_id
+        self.held: float | None = None
+        self.copied = False
+        self._snapshots = snapshots
+        self._safe_from = safe_from
+        self._attempts = poller or Poller()
+        self._image = NewImage(
+            snapshots, images, self._attempts, server_id, name, metadata or {}
+        )
+        self._since: float | None = None
+        self._over = False
+        self._last_state = "nothing"
+
+    @property
+    def image_id(self) -> str | None:
+        """The image, None until the cloud has told it."""
+        return self._image.id
+
+    def prepare(self, seen: ServerState | None = None) -> None:
+        """See, while nothing is stopped yet, whether a snapshot is possible.
+
+        :param seen: the server as it was seen just now, if it was.
+        :raises NoSuchServer: if there is no such server.
+        :raises ServerBusy: if something is under way on it.
+        """
+        call = self._attempts.call
+        state = seen or call(partial(self._snapshots.server, self.server_id))
+        self.server_name = self._image.server_name = state.name
+        if state.task_state is not None:
+            raise ServerBusy(
+                f"Server {state.name} is busy (task_state: {state.task_state}): no"
+                " snapshot can be begun until that is over"
+            )
+        if self._safe_from is None:
+            self._safe_from = call(self._snapshots.safe_from)
+        self._image.prepare()
+
+    @contextmanager
+    def taken(
+        self, before: Callable[[Snapshot], object], after: Callable[[Snapshot], object]
+    ) -> Iterator[Snapshot]:
+        """Hold the server as :meth:`hold` does, then see to the image.
+
+        :raises SnapshotUnknown: if the image cannot be found.
+        :raises ImageLost: if it is lost already.
+        :raises TimeLimitReached: if the snapshot is over and it stays unfinished.
+        """
+        try:
+            with self.hold(before, after):
+                yield self
+            self._attempts.signals.check()
+        except BaseException:
+            self._image.leave()
+            raise
+        self._image.locate()
+        self._image.unmark()
+        # A snapshot that is over so early may have failed.
+        if self._over:
+            self._image.wait(self._attempts.limits.settling)
+
+    @contextmanager
+    def hold(
+        self, before: Callable[[Snapshot], object], after: Callable[[Snapshot], object]
+    ) -> Iterator[Snapshot]:
+        """Stop, begin the snapshot, run the block, await the copy, and resume.
+
+        :raises ResumeFailed: if ``after`` fails; its ``original`` is what went wrong
+            before.
+        """
+        self._attempts.signals.check()
+        original: BaseException | None = None
+        try:
+            before(self)
+            self._since = self._attempts.clock()
+            self._begin()
+            yield self
+            self._await_copy()
+        except BaseException as error:
+            original = error
+            raise
+        finally:
+            self._resume(after, original)
+
+    def wait(self, seconds: float | None = None) -> ServerImage:
+        """Return the image as soon as it is ACTIVE.
+
+        :param seconds: how long to wait; by default what is left of the limit.
+        :raises ImageLost: if it is gone, or its status is ERROR or DELETED.
+        :raises TimeLimitReached: if that takes too long.
+        """
+        limits = self._attempts.limits
+        return self._image.wait(
+            self._left(limits.total) if seconds is None else seconds
+        )
+
+    def _resume(
+        self, after: Callable[[Snapshot], object], original: BaseException | None
+    ) -> None:
+        if self._since is not None:
+            self.held = self._attempts.clock() - self._since
+        try:
+            after(self)
+        except Exception as error:
+            raise ResumeFailed(
+                f"Server {self.server_name} MAY STILL BE STOPPED, resuming it failed:"
+                f" {str(error) or type(error).__name__}",
+                original,
+            ) from error
+
+    def _begin(self) -> None:
+        """Send the one image-create there is."""
+        given_up = threading.Event()
+
+        def wait(seconds: float) -> None:
+            # A busy service is asked again only while somebody still waits for it.
+            if given_up.wait(seconds):
+                raise TimeoutError("given up")
+
+        create = partial(
+            self._snapshots.create_image,
+            self.server_id,
+            self._image.name,
+            self._image.metadata,
+            RetryPolicy(sleep=wait),
+        )
+        limits = self._attempts.limits
+        longest = min(4 * limits.answer, self._left(limits.hold))
+        try:
+            begun = self._attempts.call(create, longest)
+        except NoSuchServer:
+            raise ServerDisappeared(self.server_id, self.server_name) from None
+        except TimeoutError as error:
+            begun = SnapshotRequest(None, problem=str(error))
+        except Interrupted as error:
+            self._image.begun(SnapshotRequest(None, problem=str(error)))
+            raise
+        finally:
+            given_up.set()
+        self._image.begun(begun)
+
+    def _await_copy(self) -> None:
+        """Return as soon as the disk is copied, or at least no longer copied."""
+        progress = Progress(self._safe_from or "")
+        quiet = _Quiet(self._image, self._attempts)
+        limits = self._attempts.limits
+        for state in self._attempts.polls(
+            self._look, limits.interval, self._left(limits.hold)
+        ):
+            progress.see(self._attempts.clock(), state.task_state)
+            self._saw(state)
+            idle = state.task_state is None and not progress.begun
+            if progress.copied or (idle and quiet.over()):
+                break
+        else:
+            raise HoldCutShort(
+                f"The hold of server {self.server_name} was cut short by its time limit"
+                f" (last seen: {self._last_state}): {self._image} may be inconsistent;"
+                " it is left alone",
+                self.image_id,
+            )
+        self.copied = True
+        self._over = progress.over or not progress.begun
+
+    def _look(self) -> ServerState:
+        try:
+            return self._snapshots.server(self.server_id)
+        except NoSuchServer:
+            raise ServerDisappeared(self.server_id, self.server_name) from None
+
+    def _left(self, limit: float) -> float:
+        """Return what is left of a limit that counts from the end of ``before``."""
+        if self._since is None:
+            return limit
+        passed = self._attempts.clock() - self._since
+        return max(0.0, min(limit, self._attempts.limits.total) - passed)
+
+    def _saw(self, state: ServerState) -> None:
+        told = f"task_state: {state.task_state or 'none'}"
+        if told != self._last_state:
+            self._attempts.listener.note(str(state))
+        self._last_state = told
+        self._attempts.listener.progress(str(state))
+
+
+class _Quiet:
+    """Watches a server that shows no sign of the snapshot that was asked for.
+
+    It may be over already, not be shown yet, or never have been begun.
+    """
+
+    def __init__(self, image: NewImage, poller: Poller) -> None:
+        self._image = image
+        self._attempts = poller
+        self._since: float | None = None
+
+    def over(self) -> bool:
+        """Return whether there is nothing to hold the server for."""
+        now = self._attempts.clock()
+        self._since = now if self._since is None else self._since
+        if now - self._since >= self._attempts.limits.quiet:
+            return True
+        image = self._image.glance()
+        return image is not None and image.status in ("ACTIVE", *LOST)
+
+
+@contextmanager
+def quiesced_snapshot(
+    cs: Any,
+    server: object,
+    name: str,
+    *,
+    before: Callable[[Snapshot], object],
+    after: Callable[[Snapshot], object],
+    metadata: Mapping[str, str] | None = None,
+    limits: Timeouts | None = None,
+    safe_from: str | None = None,
+    listener: Listener | None = None,
+    signals: bool = True,
+) -> Iterator[Snapshot]:
+    """Hold a server for a snapshot: stop, begin the snapshot, resume.
+
+    ::
+
+        with quiesced_snapshot(
+            cs, server, "db1-monday", before=stop, after=start
+        ) as snapshot:
+            print("the disk is being copied into", snapshot.image_id)
+        print("resumed after", snapshot.held, "seconds")
+        snapshot.wait()
+
+    ``before`` is called and the snapshot begun when the block is entered; when it
+    is left, the copy of the disk is awaited and ``after`` called. ``after`` is
+    called exactly once if ``before`` was called, whatever goes wrong: also if
+    ``before`` fails, if the block raises (and then at once), or if a signal comes.
+
+    :param cs: a novaclient client.
+    :param server: a novaclient ``Server``, anything else with an ``id``, or an ID.
+    :param name: the name of the image.
+    :param before: stops what writes to the disk; is given the :class:`Snapshot`.
+    :param after: resumes it; is given the same.
+    :param metadata: what the image gets as metadata.
+    :param limits: how long things may take.
+    :param safe_from: the task state from which on the disk counts as copied, one
+        of :data:`.task_states.SAFE_STATES`; by default the cloud is asked once.
+    :param signals: whether SIGINT, SIGTERM, SIGHUP and SIGQUIT wait until ``after``
+        has been called; in the main thread only. They are delivered then.
+    :raises NoSuchServer: if there is no such server; like the next one, before
+        anything is stopped.
+    :raises ServerBusy: if something is under way on it.
+    :raises ServerDisappeared: if it is gone while it is held.
+    :raises HoldCutShort: if it had to be resumed before the disk was copied.
+    :raises ImageLost: if the snapshot fails at once.
+    :raises TimeLimitReached: if its snapshot ends and the image stays unfinished.
+    :raises SnapshotUnknown: if it cannot be told whether a snapshot was begun.
+    :raises ResumeFailed: if ``after`` fails; its ``original`` is what went wrong
+        before that.
+    """
+    catcher = SignalCatcher(catch=signals)
+    try:
+        with catcher:
+            snapshot = Snapshot(
+                Snapshots(Transport(cs.client)),
+                image_store(cs),
+                resource_id(server),
+                name,
+                metadata=metadata,
+                safe_from=safe_from,
+                poller=Poller(catcher, limits or Timeouts(), listener or Listener()),
+            )
+            snapshot.prepare()
+            with snapshot.taken(before, after):
+                yield snapshot
+    finally:
+        if catcher.received is not None:
+            signal.raise_signal(catcher.received)

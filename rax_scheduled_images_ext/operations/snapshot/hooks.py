@@ -1,0 +1,186 @@
+"""Commands of the user's that stop and resume what runs on a server."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import IO
+
+from rax_scheduled_images_ext.client.errors import CommandFailed
+from rax_scheduled_images_ext.model.errors import InvalidValue
+from rax_scheduled_images_ext.operations.snapshot.signals import (
+    Interrupted,
+    SignalCatcher,
+)
+
+# How often a running command is looked at, and how long it has to end when told to.
+_LOOK = 0.05
+_GRACE = 10.0
+# Where no process can be started for a moment, nothing has been done yet.
+_STARTS = 5
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command line without a shell: words, the first one being the program."""
+
+    text: str
+    words: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Command:
+        """Split a command line as a shell would, and look for its program.
+
+        :raises InvalidValue: for what cannot be split, or names no program.
+        """
+        try:
+            words = shlex.split(text)
+        except ValueError as error:
+            raise InvalidValue(f"'{text}' is not a command: {error}") from None
+        if not words:
+            raise InvalidValue(f"'{text}' is not a command: it names no program")
+        if shutil.which(words[0]) is None:
+            raise InvalidValue(
+                f"'{text}' is not a command: there is no program '{words[0]}' (it is"
+                " run without a shell; for shell syntax write sh -c '...')"
+            )
+        return cls(text, tuple(words))
+
+    def run(
+        self,
+        *,
+        variables: Mapping[str, str],
+        seconds: float,
+        signals: SignalCatcher,
+        write: Callable[[bytes], None],
+        heed: bool = True,
+    ) -> None:
+        """Run it to its end; what it prints goes to ``write``.
+
+        It has a session of its own, so that no key of the terminal reaches it.
+
+        :param variables: what is added to its environment.
+        :param seconds: the longest it may take; then it is ended.
+        :param heed: whether a signal ends it; otherwise none does.
+        :raises CommandFailed: if it cannot be started, fails, or takes too long.
+        :raises Interrupted: if a signal came; it has been ended then.
+        """
+        with _Output(write) as output:
+            process = self._start(variables, output.file, signals)
+            try:
+                _wait(process, seconds, signals, heed, output.copy)
+            except (Interrupted, TimeoutError) as error:
+                _end(process, signals)
+                if isinstance(error, Interrupted):
+                    raise
+                text = f"'{self.text}' was ended: it took longer than {seconds:g} s"
+                raise CommandFailed(text) from None
+        if process.returncode:
+            raise CommandFailed(f"'{self.text}' {_failure(process.returncode)}")
+
+    def _start(
+        self, variables: Mapping[str, str], output: IO[bytes], signals: SignalCatcher
+    ) -> subprocess.Popen[bytes]:
+        for starts_left in reversed(range(_STARTS)):
+            try:
+                return subprocess.Popen(
+                    self.words,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env={**os.environ, **variables},
+                    start_new_session=True,
+                )
+            except OSError as error:
+                # With too many processes it helps to wait, otherwise it does not.
+                if not starts_left or not isinstance(error, BlockingIOError):
+                    text = f"'{self.text}' cannot be started: {error.strerror}"
+                    raise CommandFailed(text) from None
+                signals.sleep(1, heed=False)
+        raise AssertionError("the last start returns or raises")
+
+
+class _Output:
+    """A file for what a command prints, handed on as it comes.
+
+    Not a pipe: one that nobody reads stops the command, and one that is closed
+    ends it, or ends later what it has left running.
+    """
+
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        self._write = write
+        self._copied = 0
+        try:
+            self.file: IO[bytes] = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
+        except OSError:
+            self.file = open(os.devnull, "r+b", buffering=0)  # noqa: SIM115
+
+    def __enter__(self) -> _Output:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.copy()
+        self.file.close()
+
+    def copy(self) -> None:
+        """Hand on what has come since the last time."""
+        # Read at a place of our own: the command goes on at the file's position.
+        with suppress(OSError):
+            while text := os.pread(self.file.fileno(), 65536, self._copied):
+                self._copied += len(text)
+                self._write(text)
+
+
+def _wait(
+    process: subprocess.Popen[bytes],
+    seconds: float,
+    signals: SignalCatcher,
+    heed: bool,
+    meanwhile: Callable[[], None],
+) -> None:
+    """Wait until a process has ended.
+
+    :raises TimeoutError: if it takes longer.
+    """
+    end = time.monotonic() + seconds
+    while process.poll() is None:
+        left = end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        signals.sleep(min(_LOOK, left), heed=heed)
+        meanwhile()
+
+
+def _end(process: subprocess.Popen[bytes], signals: SignalCatcher) -> None:
+    """End a process and those it has started, kindly at first."""
+    for signum in (signal.SIGTERM, signal.SIGKILL):
+        # It may have ended just now, or be another user's by now (sudo).
+        with suppress(OSError):
+            os.killpg(process.pid, signum)
+        with suppress(TimeoutError):
+            _wait(process, _GRACE, signals, False, lambda: None)
+            return
+
+
+def _failure(returncode: int) -> str:
+    """Say how a process ended that did not end well."""
+    if returncode > 0:
+        return f"ended with status {returncode}"
+    try:
+        return f"was ended by {signal.Signals(-returncode).name}"
+    except ValueError:
+        return f"was ended by signal {-returncode}"

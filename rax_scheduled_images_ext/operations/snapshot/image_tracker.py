@@ -1,0 +1,167 @@
+"""What becomes of the images of snapshots that are watched.
+
+A server's history need not tell: Nova notes a snapshot as a success as soon as it has
+handed it to a thread of its own, and what fails there is told nowhere. So the image is
+noted while it is in the making, and looked for when the snapshot is over.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import partial
+
+from rax_scheduled_images_ext.client.errors import (
+    ImageLost,
+    NoSuchImage,
+    TimeLimitReached,
+)
+from rax_scheduled_images_ext.client.images.base import ImageStore
+from rax_scheduled_images_ext.client.snapshots import PASSING
+from rax_scheduled_images_ext.model.errors import ScheduledImagesError
+from rax_scheduled_images_ext.model.image import ServerImage
+from rax_scheduled_images_ext.model.task_states import ServerState
+from rax_scheduled_images_ext.operations.snapshot.new_image import LOST
+from rax_scheduled_images_ext.operations.snapshot.polling import Poller
+from rax_scheduled_images_ext.operations.snapshot.watch import Watch
+
+_DONE = ("ACTIVE", "DEACTIVATED")
+_GONE = "gone"
+_UNREADABLE = (*PASSING, ScheduledImagesError)
+_TRIES = 3
+_LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
+
+
+@dataclass
+class _Unfinished:
+    """An image that has not been seen done, though its snapshot is over."""
+
+    image_id: str
+    server_name: str
+    until: float
+    #: What was seen last, None for what could not be read; ``problem`` tells why.
+    status: str | None = None
+    problem: str = ""
+
+    def __str__(self) -> str:
+        return f"image {self.image_id} of server {self.server_name}"
+
+
+class ImageTracker:
+    """The images of several servers' snapshots, from their making to their end.
+
+    Nothing here raises what a service answers: an image that cannot be looked at is
+    not known to be lost.
+
+    :param tell: is told of what cannot be known.
+    """
+
+    def __init__(
+        self, images: ImageStore, poller: Poller, tell: Callable[[str], None]
+    ) -> None:
+        self._images = images
+        self._attempts = poller
+        self._tell = tell
+        self._tries: Counter[str] = Counter()
+        self._in_the_making: dict[str, str | None] = {}
+        self._unfinished: list[_Unfinished] = []
+        self._told = False
+
+    @property
+    def open(self) -> bool:
+        """Whether there are images still to be looked at."""
+        return bool(self._unfinished)
+
+    def note(self, seen: Iterable[Watch]) -> None:
+        """Note the images of the servers that are first seen in a snapshot.
+
+        They are listed once for all of these servers.
+        """
+        new = [
+            each.state.id
+            for each in seen
+            if each.progress.begun
+            and not each.end
+            and each.state.id not in self._in_the_making
+            and self._tries[each.state.id] < _TRIES
+        ]
+        if not new:
+            return
+        self._tries.update(new)
+        try:
+            newest = self._attempts.call(partial(self._newest, new))
+        except _UNREADABLE as error:
+            if not self._told:
+                self._tell(f"The images in the making cannot be read: {_line(error)}")
+            self._told = True
+        else:
+            self._in_the_making.update((each, newest.get(each)) for each in new)
+
+    def over(self, server: ServerState, limit: float | None) -> None:
+        """Have the image of a snapshot that is over looked at, if it is known.
+
+        :param limit: when, by the clock of the poller, not to wait any longer.
+        """
+        image_id = self._in_the_making.get(server.id)
+        if image_id:
+            until = self._attempts.clock() + self._attempts.limits.settling
+            until = until if limit is None else min(until, limit)
+            self._unfinished.append(_Unfinished(image_id, server.name, until))
+
+    def look(self) -> Iterator[ImageLost | TimeLimitReached]:
+        """Look once at each image that is not done; yield those that never will be."""
+        unfinished, self._unfinished = self._unfinished, []
+        for each in unfinished:
+            trouble = self._look(each)
+            if trouble:
+                yield trouble
+
+    def _newest(self, server_ids: Sequence[str]) -> dict[str, str]:
+        """Return the image that each of these servers is making, by the server's ID.
+
+        A server makes one at a time: older ones were left behind by accidents.
+        """
+        only = server_ids[0] if len(server_ids) == 1 else None
+        newest: dict[str, ServerImage] = {}
+        for image in self._images.list(server_id=only, making=True):
+            server_id = image.server_id or ""
+            known = newest.setdefault(server_id, image)
+            if (known.created or _LONG_AGO) < (image.created or _LONG_AGO):
+                newest[server_id] = image
+        return {server_id: image.id for server_id, image in newest.items()}
+
+    def _look(self, each: _Unfinished) -> ImageLost | TimeLimitReached | None:
+        before, each.status = each.status, self._status(each)
+        failed = f"The snapshot of server {each.server_name} has failed"
+        # A 404 that is not repeated was somebody else's.
+        if each.status in LOST or each.status == before == _GONE:
+            return ImageLost(f"{failed}: {each} is {each.status}", each.image_id)
+        if each.status in _DONE:
+            return None
+        if each.status == _GONE or self._attempts.clock() < each.until:
+            self._unfinished.append(each)
+        elif each.status == "SAVING":
+            return TimeLimitReached(
+                f"The snapshot of server {each.server_name} is over, but {each} is"
+                " still SAVING"
+            )
+        else:
+            self._tell(f"What became of {each} is not known: {each.problem}")
+        return None
+
+    def _status(self, each: _Unfinished) -> str | None:
+        try:
+            image = self._attempts.call(partial(self._images.get, each.image_id))
+        except NoSuchImage:
+            return _GONE
+        except _UNREADABLE as error:
+            each.problem = _line(error)
+            return None
+        each.problem = f"its status is {image.status}"
+        return image.status
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

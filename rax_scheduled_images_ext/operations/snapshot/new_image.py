@@ -1,0 +1,178 @@
+"""The image that a snapshot makes: found, rid of an inherited mark, awaited."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+from rax_scheduled_images_ext.client.errors import (
+    ImageLost,
+    NoSuchImage,
+    SnapshotUnknown,
+    TimeLimitReached,
+)
+from rax_scheduled_images_ext.client.images.base import ImageStore
+from rax_scheduled_images_ext.client.snapshots import (
+    PASSING,
+    SnapshotRequest,
+    Snapshots,
+)
+from rax_scheduled_images_ext.model.image import MARKER_KEY, ServerImage
+from rax_scheduled_images_ext.operations.snapshot.polling import Poller
+
+#: The statuses of an image that will never be ACTIVE.
+LOST = ("ERROR", "DELETED")
+# A 404 that is not repeated was somebody else's.
+_GONE = 2
+
+
+class NewImage:
+    """The image of one snapshot of one server.
+
+    ``id`` is None until it is known; ``server_name`` is for messages.
+    """
+
+    def __init__(
+        self,
+        snapshots: Snapshots,
+        images: ImageStore,
+        poller: Poller,
+        server_id: str,
+        name: str,
+        metadata: Mapping[str, str],
+    ) -> None:
+        self.server_id = server_id
+        self.server_name = server_id
+        self.name = name
+        self.metadata = dict(metadata)
+        self.id: str | None = None
+        self._snapshots = snapshots
+        self._images = images
+        self._attempts = poller
+        self._begun = SnapshotRequest(None)
+        self._older: set[str] = set()
+
+    def __str__(self) -> str:
+        return f"image {self.id or repr(self.name)} of server {self.server_name}"
+
+    def prepare(self) -> None:
+        """Remember which images of the server have the name already."""
+        self._older = {image.id for image in self._attempts.call(self._namesakes)}
+
+    def begun(self, begun: SnapshotRequest) -> None:
+        """Take note of what was answered to the image-create."""
+        self._begun, self.id = begun, begun.image_id
+        note = self._attempts.listener.note
+        if self.id is None:
+            note(f"Whether the image was begun is not known yet: {begun.problem}")
+        else:
+            note(f"Image {self.id} is begun")
+
+    def locate(self) -> str:
+        """Return the ID; an image that was not told is looked for.
+
+        :raises SnapshotUnknown: if none can be told to be the one.
+        """
+        if self.id is None:
+            new = self._attempts.insist(self._new_ones)
+            if len(new) != 1:
+                raise SnapshotUnknown(
+                    f"It is not known whether an image of server {self.server_name}"
+                    f" was begun ({self._begun.problem}): {len(new)} new images of it"
+                    f" are named '{self.name}'"
+                )
+            self.id = new[0].id
+            self._attempts.listener.note(f"Image {self.id} is the one that was begun")
+        return self.id
+
+    def unmark(self) -> None:
+        """Take off the mark of scheduled images, unless the user has put it on.
+
+        A snapshot inherits it from its base image, and the service would count and
+        delete it.
+
+        :raises ImageLost: if the image is gone.
+        """
+        if MARKER_KEY in self.metadata:
+            return
+        try:
+            marked = self._attempts.insist(self._take_off)
+        except NoSuchImage:
+            raise self._lost("it is gone") from None
+        if marked:
+            self._attempts.listener.note(
+                f"Image {self.id} is no scheduled image: the mark that it inherited is"
+                " taken off"
+            )
+
+    def leave(self) -> None:
+        """Leave the image alone, but let nobody take it for a scheduled one."""
+        self._attempts.heed = False
+        try:
+            if self.id or self._begun.problem:
+                self.locate()
+                self.unmark()
+        except Exception as error:
+            self._attempts.listener.note(f"{self} is left as it is: {error}")
+
+    def glance(self) -> ServerImage | None:
+        """Return the image as it is now, None where that cannot be told."""
+        try:
+            return self._attempts.call(self._get) if self.id else None
+        except PASSING as error:
+            self._attempts.failed(error)
+            return None
+
+    def wait(self, seconds: float) -> ServerImage:
+        """Return the image as soon as it is ACTIVE.
+
+        :raises ImageLost: if it is gone, or its status is ERROR or DELETED.
+        :raises TimeLimitReached: if it takes longer.
+        """
+        gone, last = 0, "nothing"
+        interval = self._attempts.limits.slow_interval
+        for image in self._attempts.polls(self._get, interval, seconds):
+            gone = gone + 1 if image is None else 0
+            last = "it is gone" if image is None else image.status
+            self._attempts.listener.progress(f"image {self.id}: {last}")
+            if gone >= _GONE or last in LOST:
+                raise self._lost(last)
+            if image is not None and last == "ACTIVE":
+                if image.scheduled:
+                    self.unmark()
+                return image
+        raise TimeLimitReached(
+            f"{self} is not ACTIVE after {seconds:.0f} s (last seen: {last})"
+            f"{self._reason()}"
+        )
+
+    def _get(self) -> ServerImage | None:
+        """Return the image, None where there is none."""
+        try:
+            return self._images.get(self.id)
+        except NoSuchImage:
+            return None
+
+    def _take_off(self) -> bool:
+        image = self._images.get(self.id)
+        if image.scheduled:
+            self._images.delete_metadata(image, [MARKER_KEY])
+        return image.scheduled
+
+    def _new_ones(self) -> list[ServerImage]:
+        return [each for each in self._namesakes() if each.id not in self._older]
+
+    def _namesakes(self) -> list[ServerImage]:
+        return list(self._images.list(name=self.name, server_id=self.server_id))
+
+    def _lost(self, what: str) -> ImageLost:
+        return ImageLost(f"{self} is lost: {what}{self._reason()}", self.id)
+
+    def _reason(self) -> str:
+        """Return what the server's history tells, if it tells something."""
+        ask = partial(self._snapshots.failure, self.server_id, self._begun.request_id)
+        try:
+            reason = self._attempts.call(ask)
+        except TimeoutError:
+            reason = None
+        return f" ({reason})" if reason else ""

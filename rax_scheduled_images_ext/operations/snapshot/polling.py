@@ -1,0 +1,176 @@
+"""Asking services again and again, within limits, and telling of it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from rax_scheduled_images_ext.client.snapshots import PASSING
+from rax_scheduled_images_ext.operations.snapshot.signals import SignalCatcher
+
+Seen = TypeVar("Seen")
+Result = TypeVar("Result")
+
+
+LOG = logging.getLogger(__name__)
+
+
+_TRIES = 3
+_RETRY = 1.5
+# Seconds that also the last look before a limit may take.
+_LEAST = 1.0
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """How long things may take, all in seconds.
+
+    ``hold`` is counted from the end of ``before``, ``total`` from the same moment until
+    the image is ACTIVE. ``interval`` is the time between two looks at the server while
+    it is held (None: as :func:`.task_states.pace` has it), ``slow_interval`` between
+    two looks at the image later. ``answer`` is how long a single request may take
+    before it is given up, ``quiet`` how long a server must show no sign of a snapshot
+    that was asked for until it is believed, ``settling`` how long an image may take to
+    be finished when its snapshot is over already.
+    """
+
+    hold: float = 600.0
+    total: float = 21600.0
+    interval: float | None = None
+    slow_interval: float = 5.0
+    answer: float = 15.0
+    quiet: float = 10.0
+    settling: float = 30.0
+
+
+class Listener:
+    """Is told what happens; this one logs it."""
+
+    def note(self, text: str) -> None:
+        """Take note of something that happened."""
+        LOG.info("%s", text)
+
+    def progress(self, text: str) -> None:
+        """Take note of how things are; told again and again."""
+
+
+@dataclass
+class Poller:
+    """Requests that may fail, or never be answered, and can be interrupted.
+
+    ``heed`` says whether signals end what is being done.
+    """
+
+    signals: SignalCatcher = field(default_factory=lambda: SignalCatcher(catch=False))
+    limits: Timeouts = field(default_factory=Timeouts)
+    listener: Listener = field(default_factory=Listener)
+    clock: Callable[[], float] = time.monotonic
+    heed: bool = True
+    _last_error: str = ""
+
+    def call(
+        self, function: Callable[[], Result], seconds: float | None = None
+    ) -> Result:
+        """Send requests, for so long at most.
+
+        :raises TimeoutError: if there is no answer by then.
+        :raises Interrupted: if a signal came.
+        """
+        limit = self.limits.answer if seconds is None else seconds
+        return self.signals.call(function, limit, heed=self.heed)
+
+    def insist(self, function: Callable[[], Result]) -> Result:
+        """Try a few times to do something that need not succeed at once."""
+        for _ in range(_TRIES - 1 if self.heed else 0):
+            try:
+                return self.call(function)
+            except PASSING as error:
+                self.failed(error)
+                self.signals.sleep(self.limits.interval or _RETRY)
+        return self.call(function)
+
+    def polls(
+        self, get: Callable[[], Result], interval: float | None, limit: float
+    ) -> Iterator[Result]:
+        """Yield what ``get`` returns, every ``interval`` seconds until ``limit``.
+
+        :param interval: None for the pace of a held server.
+        """
+        end = self.clock() + limit
+
+        def look() -> Result:
+            # Also a request without an answer does not go beyond the limit.
+            left = max(_LEAST, end - self.clock())
+            result = self.call(get, min(self.limits.answer, left))
+            self._last_error = ""
+            return result
+
+        return polls(
+            look,
+            interval=pace if interval is None else lambda _elapsed: interval,
+            limit=limit,
+            clock=self.clock,
+            sleep=self.signals.sleep,
+            retried=PASSING,
+            failed=self.failed,
+        )
+
+    def failed(self, error: Exception) -> None:
+        """Tell of an error that ends nothing, once as long as it stays the same."""
+        text = " ".join(str(error).split()) or type(error).__name__
+        if text != self._last_error:
+            self.listener.note(f"{text}; trying again")
+        self._last_error = text
+
+
+def pace(elapsed: float) -> float:
+    """Return how many seconds after one look at a held server the next one is due.
+
+    A short copy should not be held up by half its length, and no minute should
+    see more than forty requests: so the looks are close at first and spread out
+    within a quarter of a minute.
+
+    :param elapsed: seconds since the first look.
+    """
+    return min(0.5 + elapsed / 10, 1.8)
+
+
+def polls(
+    get: Callable[[], Seen],
+    *,
+    interval: Callable[[float], float],
+    limit: float | None,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+    retried: tuple[type[Exception], ...],
+    failed: Callable[[Exception], None],
+) -> Iterator[Seen]:
+    """Yield what ``get`` returns, again and again, until ``limit``.
+
+    The time that ``get`` takes is part of the interval. It is called at once, and
+    a last time when the limit is reached; then the iteration ends.
+
+    :param interval: tells from the seconds since the first look how many later
+        the next one is due.
+    :param limit: seconds from now, None for none.
+    :param retried: the errors of ``get`` that end nothing; each is handed to
+        ``failed``.
+    """
+    due = begin = clock()
+    end = None if limit is None else begin + limit
+    while True:
+        try:
+            seen = get()
+        except retried as error:
+            failed(error)
+        else:
+            yield seen
+        now = clock()
+        if end is not None and now >= end:
+            return
+        due = max(due + interval(due - begin), now)
+        wake = due if end is None else min(due, end)
+        sleep(wake - now)

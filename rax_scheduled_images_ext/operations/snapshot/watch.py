@@ -1,0 +1,127 @@
+"""Watching the snapshots of several servers at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+
+from rax_scheduled_images_ext.client.snapshots import PASSING, Watched
+from rax_scheduled_images_ext.model.task_states import Progress, ServerState
+from rax_scheduled_images_ext.operations.snapshot.polling import polls
+from rax_scheduled_images_ext.operations.snapshot.signals import SignalCatcher
+
+
+class End(Enum):
+    """Why a server is no longer watched."""
+
+    #: What was waited for has come: the snapshot is over, or the disk copied.
+    DONE = "done"
+    #: No snapshot is under way.
+    NONE = "none"
+    #: None has begun in the time that was given.
+    NOT_BEGUN = "not begun"
+    #: The server is no more.
+    GONE = "gone"
+
+
+@dataclass
+class Watch:
+    """One server that is watched: as it was seen last, and how far it has come."""
+
+    state: ServerState
+    progress: Progress
+    end: End | None = None
+    #: Whether anything differs from what was seen before.
+    changed: bool = True
+    #: What was told of the last error, so that it is told once.
+    _first: bool = field(default=True, repr=False)
+
+    def see(self, time: float, state: ServerState | None) -> None:
+        """Take note of how the server is now; None means that it is no more."""
+        if state is None:
+            self.end = End.GONE
+            return
+        self.changed = self._first or state != self.state
+        self.state, self._first = state, False
+        self.progress.see(time, state.task_state)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a watch is for.
+
+    ``copied`` ends it as soon as the disk is copied, otherwise the whole snapshot
+    is watched. ``start`` is how many seconds a snapshot may take to begin, None if
+    it must be under way at once; ``limit`` how many the watch may take in all.
+    """
+
+    copied: bool = False
+    start: float | None = None
+    interval: float = 5.0
+    limit: float | None = None
+    #: Seconds that a single request may take.
+    answer: float = 30.0
+
+    def end(self, watch: Watch, elapsed: float) -> End | None:
+        """Return whether, and why, a server need not be watched any longer."""
+        progress = watch.progress
+        if watch.end:
+            return watch.end
+        if progress.over or (self.copied and progress.copied):
+            return End.DONE
+        if progress.begun or (self.start is not None and elapsed < self.start):
+            return None
+        return End.NONE if self.start is None else End.NOT_BEGUN
+
+
+def watch(
+    watched: Watched,
+    watches: Iterable[Watch],
+    wanted: Wanted,
+    *,
+    clock: Callable[[], float],
+    failed: Callable[[Exception], None],
+    signals: SignalCatcher | None = None,
+) -> Iterator[list[Watch]]:
+    """Yield the servers that are left each time they have been looked at.
+
+    What they were when they were handed in counts as the first look. Those that
+    have no ``end`` when the iteration is over were left at the time limit.
+
+    :param clock: seconds; only differences are used.
+    :param failed: is told of errors that end nothing.
+    """
+    waits = signals or SignalCatcher(catch=False)
+    left = {each.state.id: each for each in watches}
+    begun = clock()
+
+    def look() -> dict[str, ServerState | None]:
+        longest = wanted.answer
+        if wanted.limit is not None:
+            longest = max(1.0, min(longest, begun + wanted.limit - clock()))
+        return waits.call(lambda: watched.look(left), longest)
+
+    def at_first() -> dict[str, ServerState | None]:
+        return {server_id: each.state for server_id, each in left.items()}
+
+    looks = iter((at_first,))
+    for states in polls(
+        lambda: next(looks, look)(),
+        interval=lambda _elapsed: wanted.interval,
+        limit=wanted.limit,
+        clock=clock,
+        sleep=waits.sleep,
+        retried=PASSING,
+        failed=failed,
+    ):
+        now = clock()
+        for server_id, state in states.items():
+            each = left[server_id]
+            each.see(now, state)
+            each.end = wanted.end(each, now - begun)
+        seen = [left[server_id] for server_id in states]
+        left = {each.state.id: each for each in seen if not each.end}
+        yield seen
+        if not left:
+            return

@@ -1,0 +1,1 @@
+"""Columns and formats: what front ends print."""

@@ -1,0 +1,133 @@
+"""Writing to the terminal, or to whatever stands in its place."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import threading
+import time
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import Any, TextIO
+
+# How often a stream that does not wait itself is tried again, in seconds.
+_PAUSE = 0.05
+# What shells tell of a program that a closed pipe has ended.
+_BROKEN_PIPE = 141
+
+
+class OutputFailed(SystemExit):
+    """Standard output did not take what was to be printed; ends the command."""
+
+
+def put(text: str, *, as_json: bool = False) -> None:
+    """Print text on standard output, and have it written out at once.
+
+    A character that the stream cannot encode is printed as a backslash escape; in
+    JSON, as an escape of JSON's.
+
+    :raises OutputFailed: if it cannot be written. Of a full disk a line on stderr
+        tells; whoever closes a pipe wants to hear no more.
+    """
+    try:
+        print(_encodable(text, as_json), flush=True)
+    except BrokenPipeError:
+        _discard_output()
+        raise OutputFailed(_BROKEN_PIPE) from None
+    except OSError as error:
+        _discard_output()
+        with suppress(OSError):
+            line = f"ERROR (OSError): Cannot write to stdout: {error.strerror}"
+            print(line, file=sys.stderr)
+        raise OutputFailed(1) from None
+
+
+def _encodable(text: str, as_json: bool) -> str:
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        if as_json:
+            # Only strings hold such characters.
+            return re.sub(r"[^\x00-\x7f]", lambda c: json.dumps(c[0])[1:-1], text)
+        return text.encode(encoding, "backslashreplace").decode(encoding)
+    return text
+
+
+def _discard_output() -> None:
+    """Let what is left to print go nowhere: it would be an error at the end."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class BackgroundWriter:
+    """Writes to a stream from a thread of its own.
+
+    A terminal that is held, or a pipe that nobody reads, stops whoever writes to
+    it, and a closed one is an error: neither may stop what is being told of. What
+    cannot be written is lost; ``problem`` then tells why.
+
+    :param stream: a text stream, such as ``sys.stderr``.
+    """
+
+    def __init__(self, stream: TextIO | Any) -> None:
+        self._stream = stream
+        self._descriptor = _descriptor(stream)
+        self._encoding = getattr(stream, "encoding", None) or "utf-8"
+        self.problem: Exception | None = None
+        self._texts: SimpleQueue[bytes | threading.Event | None] = SimpleQueue()
+        #: Whether a person may be looking.
+        self.terminal = self._descriptor is not None and os.isatty(self._descriptor)
+        threading.Thread(target=self._work, daemon=True).start()
+
+    def say(self, line: str) -> None:
+        """Write a line, some time."""
+        self.write(f"{line}\n".encode(self._encoding, "backslashreplace"))
+
+    def write(self, text: bytes) -> None:
+        """Write some text, some time."""
+        self._texts.put(text)
+
+    def flush(self, seconds: float = 1.0) -> None:
+        """Wait for what is not yet written, for a while."""
+        written = threading.Event()
+        self._texts.put(written)
+        written.wait(seconds)
+
+    def close(self, seconds: float = 1.0) -> None:
+        """Wait as ``flush`` does; nothing more is written then."""
+        self.flush(seconds)
+        self._texts.put(None)
+
+    def _work(self) -> None:
+        while (text := self._texts.get()) is not None:
+            if isinstance(text, threading.Event):
+                text.set()
+                continue
+            try:
+                if self.problem is None:
+                    self._put(text)
+            except Exception as error:
+                self.problem = error
+
+    def _put(self, text: bytes) -> None:
+        if self._descriptor is None:
+            self._stream.write(text.decode(errors="replace"))
+            return
+        # Past the stream: its lock, once held, could end the program badly.
+        while text:
+            try:
+                text = text[os.write(self._descriptor, text) :]
+            except BlockingIOError:
+                time.sleep(_PAUSE)
+
+
+def _descriptor(stream: Any) -> int | None:
+    """Return the file descriptor of a stream, None for one in memory."""
+    try:
+        stream.flush()
+        return int(stream.fileno())
+    except (OSError, ValueError, AttributeError):
+        return None

@@ -1,0 +1,1 @@
+"""The sandbox's cloud itself, without HTTP: regions, servers, images, time."""

@@ -1,0 +1,35 @@
+"""One region's servers, images and schedules."""
+
+from __future__ import annotations
+
+from rax_scheduled_images_ext.sandbox.backend.region.base import MOST_METADATA
+from rax_scheduled_images_ext.sandbox.backend.region.schedules import Schedules
+from rax_scheduled_images_ext.sandbox.backend.region.snapshots import Snapshots
+
+__all__ = ["MOST_METADATA", "Region"]
+
+
+class Region(Snapshots, Schedules):
+    """All that a region can do; to be used inside a transaction."""
+
+    def delete_server(self, server_id: str) -> None:
+        """Delete the server and its schedule; its finished images stay."""
+        server = self.server(server_id)
+        self.end_snapshot(server_id, discard=True)
+        self.record(server, "delete")
+        self._clear_schedule(server_id)
+        self.set_tags(server_id, ())
+        self._touch(
+            server_id,
+            status="DELETED",
+            vm_state="deleted",
+            power_state=0,
+            deleted_at=self._cloud.now,
+        )
+
+    def reset_state(self, server_id: str, state: str) -> None:
+        """Force the state: 'active' or 'error'; ends a running snapshot's state."""
+        self._row(server_id)
+        self.end_snapshot(server_id)
+        power = 1 if state == "active" else 0
+        self._touch(server_id, status=state.upper(), vm_state=state, power_state=power)

@@ -1,0 +1,180 @@
+"""A region's images."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+
+from rax_scheduled_images_ext.sandbox.backend.models import (
+    Conflict,
+    Forbidden,
+    Image,
+    ImageQuery,
+    NotFound,
+)
+from rax_scheduled_images_ext.sandbox.backend.region.base import Base
+from rax_scheduled_images_ext.sandbox.backend.store import Row, image_of
+
+
+class Images(Base):
+    """Listing, making, changing and deleting images."""
+
+    def images(self, query: ImageQuery) -> list[Image]:
+        """Return a page of images.
+
+        :raises Invalid: for an unknown marker or sort key.
+        """
+        rows = self._store.select_images(self.name, query)
+        return [image_of(row) for row in rows]
+
+    def image(self, image_id: str, *, deleted: bool = False) -> Image:
+        """Return one image; a deleted one only if asked for.
+
+        :raises NotFound: where there is none.
+        """
+        return image_of(self._image_row(image_id, deleted=deleted))
+
+    def add_image(
+        self,
+        *,
+        owner: str,
+        name: str,
+        properties: Mapping[str, str] | None = None,
+        visibility: str = "private",
+        protected: bool = False,
+        hidden: bool = False,
+        min_disk: int = 0,
+        min_ram: int = 0,
+        disk_format: str | None = None,
+        container_format: str | None = None,
+        tags: Sequence[str] = (),
+        image_id: str | None = None,
+    ) -> Image:
+        """Make an image without data: it is queued.
+
+        :raises Conflict: where the id given is taken.
+        """
+        now = self._cloud.now
+        image_id = image_id or self._cloud.new_id()
+        if self._store.first(
+            "SELECT 1 FROM images WHERE region = ? AND id = ?", self.name, image_id
+        ):
+            raise Conflict(f"Image ID {image_id} already exists!")
+        image = Image(
+            id=image_id,
+            name=name,
+            region=self.name,
+            owner=owner,
+            status="queued",
+            visibility=visibility,
+            protected=protected,
+            size=None,
+            checksum=None,
+            min_disk=min_disk,
+            min_ram=min_ram,
+            disk_format=disk_format,
+            container_format=container_format,
+            created=now,
+            updated=now,
+            deleted_at=None,
+            tags=tuple(dict.fromkeys(tags)),
+            properties=dict(properties or {}),
+            hidden=hidden,
+        )
+        self._store.insert("images", [image_row(image)])
+        return image
+
+    def upload(self, image_id: str, data: bytes) -> Image:
+        """Give a queued image its data: it is active.
+
+        :raises Conflict: where it has data already.
+        """
+        image = self.image(image_id)
+        if image.status != "queued":
+            raise Conflict(
+                f"Image status transition from {image.status} to saving is not allowed"
+            )
+        self._store.update(
+            "images",
+            self.name,
+            image_id,
+            status="active",
+            size=len(data),
+            checksum=hashlib.md5(data, usedforsecurity=False).hexdigest(),
+            sha512=hashlib.sha512(data).hexdigest(),
+            data=data,
+            updated=self._cloud.now,
+        )
+        return self.image(image_id)
+
+    def image_data(self, image_id: str) -> bytes | None:
+        """Return the data that was uploaded; a snapshot has none to give."""
+        self.image(image_id)
+        row = self._store.first(
+            "SELECT data FROM images WHERE region = ? AND id = ?", self.name, image_id
+        )
+        return None if row is None else row["data"]
+
+    def update_image(
+        self,
+        image_id: str,
+        *,
+        attributes: Mapping[str, object] | None = None,
+        properties: Mapping[str, str] | None = None,
+    ) -> Image:
+        """Change base attributes, and replace all custom properties if given.
+
+        :param attributes: any of name, visibility, protected, min_disk,
+            min_ram, disk_format, container_format, status, owner, hidden and tags.
+        :raises NotFound: where there is no such image.
+        """
+        self._image_row(image_id)
+        columns = dict(attributes or {})
+        tags = columns.get("tags")
+        if isinstance(tags, Iterable):
+            columns["tags"] = json.dumps(list(dict.fromkeys(tags)))
+        if properties is not None:
+            columns["properties"] = json.dumps(dict(properties))
+            columns["server_id"] = properties.get("instance_uuid")
+        self._store.update(
+            "images", self.name, image_id, updated=self._cloud.now, **columns
+        )
+        return self.image(image_id)
+
+    def delete_image(self, image_id: str) -> None:
+        """Delete the image.
+
+        :raises NotFound: where there is none.
+        :raises Forbidden: where it is protected.
+        """
+        if self.image(image_id).protected:
+            raise Forbidden(f"Image {image_id} is protected and cannot be deleted.")
+        self._delete_row(image_id)
+
+    def _image_row(self, image_id: str, *, deleted: bool = False) -> Row:
+        row = self._store.image_row(self.name, image_id)
+        if row is None or (row["deleted_at"] is not None and not deleted):
+            raise NotFound(f"Failed to find image {image_id}")
+        return row
+
+    def _delete_row(self, image_id: str) -> None:
+        now = self._cloud.now
+        self._store.update(
+            "images",
+            self.name,
+            image_id,
+            status="deleted",
+            deleted_at=now,
+            updated=now,
+            data=None,
+        )
+
+
+def image_row(image: Image) -> dict[str, object]:
+    """Return an image as the store keeps it."""
+    row = dict(vars(image))
+    row["tags"] = json.dumps(image.tags)
+    row["properties"] = json.dumps(dict(image.properties))
+    row["server_id"] = image.properties.get("instance_uuid")
+    return row

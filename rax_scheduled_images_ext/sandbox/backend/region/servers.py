@@ -1,0 +1,315 @@
+"""A region's servers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+
+from rax_scheduled_images_ext.sandbox.backend.models import (
+    Action,
+    Conflict,
+    Flavor,
+    Invalid,
+    NotFound,
+    Server,
+    ServerQuery,
+)
+from rax_scheduled_images_ext.sandbox.backend.region.images import Images
+from rax_scheduled_images_ext.sandbox.backend.store import (
+    SERVERS,
+    Row,
+    action_of,
+    server_of,
+)
+
+FLAVORS = (
+    Flavor("1", "m1.tiny", 512, 1, 1),
+    Flavor("2", "m1.small", 2048, 1, 20),
+    Flavor("3", "m1.medium", 4096, 2, 40),
+)
+
+
+# The only availability zone there is.
+ZONE = "nova"
+
+
+class Servers(Images):
+    """Listing, booting and changing servers, and their history."""
+
+    def servers(self, query: ServerQuery) -> list[Server]:
+        """Return a page of servers.
+
+        :raises Invalid: for an unknown marker or sort key.
+        """
+        return [self._server(r) for r in self._store.select_servers(self.name, query)]
+
+    def server(self, server_id: str, *, deleted: bool = False) -> Server:
+        """Return one server; a deleted one only if asked for.
+
+        :raises NotFound: where there is none.
+        """
+        return self._server(self._row(server_id, deleted=deleted))
+
+    def boot(
+        self,
+        *,
+        project_id: str,
+        user_id: str,
+        name: str,
+        image_id: str,
+        flavor_id: str,
+        metadata: Mapping[str, str] | None = None,
+        description: str | None = None,
+        key_name: str | None = None,
+        server_id: str | None = None,
+        zone: str | None = None,
+        tags: Iterable[str] = (),
+    ) -> Server:
+        """Make a server, which is ACTIVE at once.
+
+        :param zone: the availability zone that it must stay in.
+        :param tags: may name one more than once.
+        :raises NotFound: for an unknown image or flavor.
+        :raises Invalid: for an unknown zone.
+        :raises Forbidden: for too much metadata.
+        """
+        if zone not in (None, ZONE):
+            raise Invalid("The requested availability zone is not available")
+        self.check_metadata(metadata or {})
+        image = self.image(image_id)
+        self.flavor(flavor_id)
+        now = self._cloud.now
+        row: dict[str, object] = {
+            "region": self.name,
+            "id": server_id or self._cloud.new_id(),
+            "name": name,
+            "project_id": project_id,
+            "user_id": user_id,
+            "image_id": image_id,
+            "flavor_id": flavor_id,
+            "status": "ACTIVE",
+            "vm_state": "active",
+            "power_state": 1,
+            "created": now,
+            "updated": now,
+            "launched": now,
+            "metadata": json.dumps(dict(metadata or {})),
+            "description": description,
+            "key_name": key_name,
+            "base_properties": json.dumps(dict(image.properties)),
+            "pinned_zone": zone,
+        }
+        self._store.insert("servers", [row])
+        self.set_tags(str(row["id"]), tags)
+        server = self.server(str(row["id"]))
+        self.record(server, "create")
+        return server
+
+    def update_server(
+        self,
+        server_id: str,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        clear_description: bool = False,
+    ) -> Server:
+        """Change the name or the description.
+
+        :raises NotFound: where there is no such server.
+        """
+        row = self._row(server_id)
+        if description is None and not clear_description:
+            description = row["description"]
+        self._touch(server_id, name=name or row["name"], description=description)
+        return self.server(server_id)
+
+    def pin_server(self, server_id: str, zone: str | None) -> None:
+        """Bind the server to an availability zone, or to none.
+
+        :raises Conflict: for another zone than the server's.
+        """
+        pinned = self.server(server_id).pinned_zone
+        if zone is not None and pinned is not None and zone != pinned:
+            raise Conflict(
+                "Cannot change pinned availability zone directly. Unpin first by"
+                " setting pinned_availability_zone to null."
+            )
+        if zone not in (None, ZONE):
+            raise Conflict(
+                f"Server can only be pinned to its current availability zone '{ZONE}',"
+                f" but '{zone}' was requested."
+            )
+        self._touch(server_id, pinned_zone=zone)
+
+    def set_server_metadata(
+        self, server_id: str, metadata: Mapping[str, str], *, replace: bool
+    ) -> dict[str, str]:
+        """Add to the server's metadata, or replace all of it; return the whole.
+
+        :raises NotFound: where there is no such server.
+        :raises Forbidden: for too much metadata.
+        """
+        kept = dict(self.server(server_id).metadata)
+        whole = ({} if replace else kept) | dict(metadata)
+        self.check_metadata(whole)
+        self._touch(server_id, metadata=json.dumps(whole))
+        return whole
+
+    def delete_server_metadata(self, server_id: str, key: str) -> None:
+        """Take one key away.
+
+        :raises NotFound: where it is not there.
+        """
+        whole = dict(self.server(server_id).metadata)
+        if key not in whole:
+            raise NotFound("Metadata item was not found")
+        del whole[key]
+        self._touch(server_id, metadata=json.dumps(whole))
+
+    def set_tags(self, server_id: str, tags: Iterable[str]) -> None:
+        """Give the server these tags, and no others; it does not count as changed."""
+        self._store.run(
+            "DELETE FROM tags WHERE region = ? AND server_id = ?", self.name, server_id
+        )
+        self._store.insert(
+            "tags",
+            [
+                {"region": self.name, "server_id": server_id, "tag": tag}
+                for tag in dict.fromkeys(tags)
+            ],
+        )
+
+    def start(self, server_id: str) -> None:
+        """Power the server on.
+
+        :raises Conflict: where it is not shut off, or a snapshot is under way.
+        """
+        self._switch(server_id, "start", ("stopped",), "ACTIVE", "active", 1)
+
+    def stop(self, server_id: str) -> None:
+        """Power the server off.
+
+        :raises Conflict: where it is not running, or a snapshot is under way.
+        """
+        self._switch(server_id, "stop", ("active", "error"), "SHUTOFF", "stopped", 4)
+
+    def hold(self, server_id: str, held: bool) -> None:
+        """Shut the server down on the operator's behalf, or give it back."""
+        self._row(server_id)
+        shut, given_back = ("SHUTOFF", "stopped", 4), ("ACTIVE", "active", 1)
+        status, vm_state, power = shut if held else given_back
+        self._touch(
+            server_id, held=held, status=status, vm_state=vm_state, power_state=power
+        )
+
+    def lock(self, server_id: str, locked: bool) -> None:
+        """Lock or unlock the server."""
+        self._row(server_id)
+        self._touch(server_id, locked=locked)
+
+    def actions(self, server_id: str) -> list[Action]:
+        """Return the server's history, newest first; a deleted server has one too."""
+        self._row(server_id, deleted=True)
+        rows = self._store.all(
+            "SELECT * FROM actions WHERE region = ? AND server_id = ?"
+            " ORDER BY serial DESC",
+            self.name,
+            server_id,
+        )
+        return [action_of(row) for row in rows]
+
+    def record(
+        self,
+        server: Server,
+        action: str,
+        *,
+        finished: bool = True,
+        message: str | None = None,
+    ) -> int:
+        """Add to the server's history; return the entry's number."""
+        # What the service does on its own has an id as well.
+        own_id = f"req-{self._cloud.new_id()}"
+        row: dict[str, object] = {
+            "region": self.name,
+            "server_id": server.id,
+            "request_id": self._cloud.request_id or own_id,
+            "action": action,
+            "started": self._cloud.now,
+            "finished": self._cloud.now if finished else None,
+            "user_id": server.user_id,
+            "project_id": server.project_id,
+            "message": message,
+        }
+        self._store.insert("actions", [row])
+        newest = self._store.first("SELECT MAX(serial) AS serial FROM actions")
+        assert newest is not None
+        return int(newest["serial"])
+
+    def usage(self, project_id: str) -> list[tuple[Flavor, int]]:
+        """Return how many servers of each flavor a project has."""
+        rows = self._store.all(
+            "SELECT flavor_id, COUNT(*) AS number FROM servers WHERE region = ?"
+            " AND project_id = ? AND deleted_at IS NULL GROUP BY flavor_id",
+            self.name,
+            project_id,
+        )
+        return [(self.flavor(row["flavor_id"]), row["number"]) for row in rows]
+
+    def flavors(self) -> list[Flavor]:
+        """Return all flavors, the smallest first."""
+        return list(FLAVORS)
+
+    def flavor(self, flavor_id: str) -> Flavor:
+        """Return one flavor.
+
+        :raises NotFound: where there is none.
+        """
+        for flavor in FLAVORS:
+            if flavor.id == flavor_id:
+                return flavor
+        raise NotFound(f"Flavor {flavor_id} could not be found.")
+
+    def _row(self, server_id: str, *, deleted: bool = False) -> Row:
+        row = self._store.first(
+            f"{SERVERS} WHERE r.region = ? AND r.id = ?",
+            self.name,
+            server_id,
+        )
+        if row is None or (row["deleted_at"] is not None and not deleted):
+            raise NotFound(f"Instance {server_id} could not be found.")
+        return row
+
+    def _server(self, row: Row) -> Server:
+        started = row["snapshot_started"]
+        if started is None:
+            return server_of(row, None)
+        frozen = row["snapshot_frozen"]
+        elapsed = min(self._cloud.now, frozen or self._cloud.now) - started
+        timings = self._cloud.timings
+        return server_of(row, timings.task_state(elapsed, bool(row["snapshot_backup"])))
+
+    def _touch(self, server_id: str, **columns: object) -> None:
+        self._store.update(
+            "servers", self.name, server_id, updated=self._cloud.now, **columns
+        )
+
+    def _switch(
+        self,
+        server_id: str,
+        verb: str,
+        wanted: tuple[str, ...],
+        status: str,
+        vm_state: str,
+        power: int,
+    ) -> None:
+        server = self.server(server_id)
+        if server.vm_state not in wanted or server.held:
+            raise _not_while(server, verb, f"vm_state {server.vm_state}")
+        if server.task_state is not None:
+            raise _not_while(server, verb, f"task_state {server.task_state}")
+        self.record(server, verb)
+        self._touch(server_id, status=status, vm_state=vm_state, power_state=power)
+
+
+def _not_while(server: Server, verb: str, state: str) -> Conflict:
+    return Conflict(f"Cannot '{verb}' instance {server.id} while it is in {state}")

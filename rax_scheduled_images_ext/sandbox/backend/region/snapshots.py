@@ -1,0 +1,280 @@
+"""Snapshots of a region's servers."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+
+from rax_scheduled_images_ext.model.task_states import UPLOADING
+from rax_scheduled_images_ext.sandbox.backend.models import (
+    Conflict,
+    Image,
+    ImageQuery,
+    Server,
+)
+from rax_scheduled_images_ext.sandbox.backend.region.servers import Servers
+from rax_scheduled_images_ext.sandbox.backend.store import Row
+from rax_scheduled_images_ext.sandbox.faults.grammar import (
+    FREEZE,
+    LOSE_IMAGE,
+    STATES,
+)
+
+# Nova hands these properties of a snapshot's base image on to no snapshot.
+_NOT_INHERITED = frozenset({"cache_in_nova", "instance_uuid", "user_id", "image_type"})
+# The steps that a running snapshot has still to take.
+_UPLOADING, _ACTIVE, _RELEASED = range(3)
+#: What a step of a snapshot may come to.
+BECAME_ACTIVE, WAS_LOST = "active", "lost"
+# Seconds into a task state at which a snapshot is surely in it.
+_INSTANT = 0.001
+_SNAPSHOT_STATES = frozenset({"active", "stopped", "paused", "suspended"})
+
+
+class Snapshots(Servers):
+    """Beginning and ending snapshots and backups."""
+
+    def create_image(
+        self,
+        server_id: str,
+        name: str,
+        metadata: Mapping[str, str],
+        *,
+        user_id: str,
+        scheduled: int = 0,
+    ) -> Image:
+        """Begin a snapshot; its image is queued.
+
+        :param scheduled: which try of the service's this is; 0 for a user's own.
+        :raises Conflict: while another snapshot is under way, or the server's
+            state forbids one.
+        :raises Forbidden: for too much metadata.
+        """
+        self.check_metadata(metadata)
+        properties = {"image_type": "snapshot", **metadata}
+        return self._snapshot(
+            "createImage", server_id, name, properties, user_id, scheduled=scheduled
+        )
+
+    def create_backup(
+        self,
+        server_id: str,
+        name: str,
+        backup_type: str,
+        rotation: int,
+        metadata: Mapping[str, str],
+        *,
+        user_id: str,
+    ) -> Image:
+        """Begin a backup and delete those of its type beyond ``rotation``.
+
+        :returns: the queued image, which a rotation of 0 has deleted again.
+        :raises Conflict: as for ``create_image``.
+        """
+        properties = {"image_type": "backup", "backup_type": backup_type, **metadata}
+        image = self._snapshot("createBackup", server_id, name, properties, user_id)
+        mine = {"instance_uuid": server_id, "backup_type": backup_type}
+        for old in self.images(ImageQuery(properties=mine))[rotation:]:
+            self._delete_row(old.id)
+        return image
+
+    def step_snapshot(self, row: Row) -> str | None:
+        """Take a snapshot that is due one step on: uploading, ACTIVE, released.
+
+        :returns: ``BECAME_ACTIVE``, ``WAS_LOST``, or None for what nobody waits for.
+        """
+        server_id, image_id = row["server_id"], row["image_id"]
+        if row["fault"] == LOSE_IMAGE and row["due"] >= row["fault_at"]:
+            message = f"Image {image_id} could not be found."
+            self.end_snapshot(server_id, discard=True, message=message)
+            return WAS_LOST
+        step = int(row["step"])
+        if step == _RELEASED:
+            self.end_snapshot(server_id)
+            return None
+        self._plan_snapshot(row, step=step + 1)
+        image = self._store.image_row(self.name, image_id)
+        if image is None or image["deleted_at"] is not None:
+            return None
+        changes = {"status": "saving"} if step == _UPLOADING else self._data(image_id)
+        self._store.update(
+            "images", self.name, image_id, updated=self._cloud.now, **changes
+        )
+        return BECAME_ACTIVE if step == _ACTIVE else None
+
+    def task_states(self) -> set[str]:
+        """Return the task states of the servers of which a snapshot is under way."""
+        states = (self.server(r["server_id"]).task_state for r in self._running())
+        return {state for state in states if state}
+
+    def afflict(self) -> None:
+        """Let faults happen to the snapshots that are under way."""
+        for row in self._running():
+            if row["fault"] is None:
+                self._afflict(row, self.server(row["server_id"]))
+
+    def cure(self) -> None:
+        """Take the faults from the snapshots under way; frozen ones go on."""
+        for row in self._running():
+            started = row["started"]
+            if row["fault"] == FREEZE:
+                started += max(0.0, self._cloud.now - row["fault_at"])
+            self._plan_snapshot(row, fault=None, fault_at=None, started=started)
+
+    def end_snapshot(
+        self, server_id: str, *, discard: bool = False, message: str | None = None
+    ) -> None:
+        """Clear the task state.
+
+        :param discard: delete an image that is not done.
+        :param message: what the server's history tells, if the snapshot failed.
+        """
+        row = self._running_of(server_id)
+        if row is None:
+            return
+        self._store.run(
+            "DELETE FROM snapshots WHERE region = ? AND server_id = ?",
+            self.name,
+            server_id,
+        )
+        self._store.run(
+            "UPDATE actions SET finished = ?, message = ? WHERE serial = ?",
+            self._cloud.now,
+            message,
+            row["action"],
+        )
+        self._touch(server_id)
+        if discard and self._image_row(row["image_id"], deleted=True)["status"] in (
+            "queued",
+            "saving",
+        ):
+            self._delete_row(row["image_id"])
+
+    def _data(self, image_id: str) -> dict[str, object]:
+        """What an image that has all its data looks like."""
+        chance = self._cloud.chance("data", image_id)
+        return {
+            "status": "active",
+            "size": chance.randrange(600, 900) * 2**20,
+            "checksum": f"{chance.getrandbits(128):032x}",
+            "sha512": f"{chance.getrandbits(512):0128x}",
+        }
+
+    def _snapshot(
+        self,
+        verb: str,
+        server_id: str,
+        name: str,
+        properties: Mapping[str, str],
+        user_id: str,
+        *,
+        scheduled: int = 0,
+    ) -> Image:
+        row = self._row(server_id)
+        server = self._server(row)
+        _check_snapshot(server, verb)
+        now = self._cloud.now
+        inherited = {
+            key: value
+            for key, value in json.loads(row["base_properties"]).items()
+            if key not in _NOT_INHERITED
+        }
+        whole = inherited | {
+            "instance_uuid": server_id,
+            "user_id": user_id,
+            "base_image_ref": server.image_id,
+            "boot_roles": "member,reader",
+            "owner_user_name": "demo",
+            "owner_project_name": "demo",
+            **properties,
+        }
+        image = self.add_image(
+            owner=server.project_id,
+            name=name,
+            properties=whole,
+            disk_format="raw",
+            container_format="bare",
+            min_disk=self.flavor(server.flavor_id).disk,
+        )
+        action = self.record(server, verb, finished=False)
+        self._store.insert(
+            "snapshots",
+            [
+                {
+                    "region": self.name,
+                    "server_id": server_id,
+                    "image_id": image.id,
+                    "started": now,
+                    "backup": verb == "createBackup",
+                    "scheduled": scheduled,
+                    "due": now + self._cloud.timings.until_upload,
+                    "action": action,
+                }
+            ],
+        )
+        self._touch(server_id)
+        self._afflict(self._running_of(server_id), server)
+        return image
+
+    def _running(self) -> list[Row]:
+        """Return the rows of the snapshots that are under way."""
+        return self._store.all("SELECT * FROM snapshots WHERE region = ?", self.name)
+
+    def _running_of(self, server_id: str) -> Row | None:
+        return self._store.first(
+            "SELECT * FROM snapshots WHERE region = ? AND server_id = ?",
+            self.name,
+            server_id,
+        )
+
+    def _afflict(self, row: Row | None, server: Server) -> None:
+        """Let a fault happen to a snapshot, if there is one for it."""
+        assert row is not None
+        now, started = self._cloud.now, row["started"]
+        spans = {state: self._cloud.timings.span(state) for state in STATES}
+        left = [state for state, (_, end) in spans.items() if started + end > now]
+        # Once its image is ACTIVE, nothing more can happen to it.
+        fault = left and self._cloud.faults.of_snapshot(
+            server.id, server.name, states=left
+        )
+        if not fault:
+            return
+        moment = now
+        if fault.kind == LOSE_IMAGE:
+            moment = started + spans[fault.state or UPLOADING][1]
+        elif fault.state:
+            moment = started + spans[fault.state][0] + _INSTANT
+        self._plan_snapshot(row, fault=fault.kind, fault_at=max(moment, now))
+
+    def _plan_snapshot(self, row: Row, **changes: object) -> None:
+        """Change a running snapshot, and find out when its next step is due."""
+        values = dict(row) | changes
+        timings, step = self._cloud.timings, values["step"]
+        steps = (timings.until_upload, timings.until_active, timings.until_released)
+        due = values["started"] + steps[step]
+        if values["fault"] == LOSE_IMAGE:
+            due = min(due, values["fault_at"])
+        elif values["fault"] == FREEZE and due > values["fault_at"]:
+            due = math.inf
+        changes["due"] = due
+        sets = ", ".join(f"{column} = ?" for column in changes)
+        self._store.run(
+            f"UPDATE snapshots SET {sets} WHERE region = ? AND server_id = ?",
+            *changes.values(),
+            self.name,
+            row["server_id"],
+        )
+
+
+def _check_snapshot(server: Server, verb: str) -> None:
+    if server.task_state is not None:
+        raise Conflict(
+            f"Cannot '{verb}' instance {server.id} while it is in task_state"
+            f" {server.task_state}"
+        )
+    if server.vm_state not in _SNAPSHOT_STATES or server.held:
+        raise Conflict(
+            f"Cannot '{verb}' instance {server.id} while it is in vm_state"
+            f" {server.vm_state}"
+        )

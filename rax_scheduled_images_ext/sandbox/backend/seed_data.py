@@ -1,0 +1,171 @@
+"""What a new cloud starts with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from rax_scheduled_images_ext.model import timetable
+from rax_scheduled_images_ext.model.image import MARKER_KEY, MARKER_VALUE
+from rax_scheduled_images_ext.sandbox.backend import service
+from rax_scheduled_images_ext.sandbox.backend.cloud import Cloud
+from rax_scheduled_images_ext.sandbox.backend.models import (
+    Image,
+    Server,
+    ServerQuery,
+)
+from rax_scheduled_images_ext.sandbox.backend.region import Region
+from rax_scheduled_images_ext.sandbox.backend.region.images import image_row
+
+BASE_IMAGE = "Debian 12 (Bookworm)"
+MYSERVER = "24ade2fe-60d9-4d3e-a02c-c9a6a1b588a6"
+SERVERS = ("myserver", "check-my-task-state", "web1", "db1")
+# In the second region, where there is one.
+ELSEWHERE = ("backup1",)
+_OPERATOR = "operator"
+
+
+def seed_cloud(
+    cloud: Cloud,
+    *,
+    project_id: str,
+    user_id: str,
+    servers: int = 0,
+    images_per_server: int = 0,
+) -> None:
+    """Fill an empty cloud; one that has been filled before is left as it is.
+
+    :param servers: how many further servers the first region gets
+        (``server-00001`` and so on).
+    :param images_per_server: how many daily images each of those has; with one
+        or more their schedules are enabled, with that retention.
+    """
+    with cloud.transaction():
+        if cloud.store.noted("seeded"):
+            return
+        for place, name in enumerate(cloud.regions):
+            region = cloud.region(name)
+            base = _base_image(region)
+            for server_name in ELSEWHERE if place else SERVERS:
+                region.boot(
+                    project_id=project_id,
+                    user_id=user_id,
+                    name=server_name,
+                    image_id=base.id,
+                    flavor_id="2",
+                    server_id=MYSERVER if server_name == "myserver" else None,
+                )
+            if not place:
+                _fleet(
+                    cloud, region, base, project_id, user_id, servers, images_per_server
+                )
+        cloud.store.note("seeded", 1)
+
+
+def _base_image(region: Region) -> Image:
+    image = region.add_image(
+        owner=_OPERATOR,
+        name=BASE_IMAGE,
+        visibility="public",
+        min_disk=1,
+        disk_format="qcow2",
+        container_format="bare",
+        properties={"os_distro": "debian", "os_version": "12"},
+    )
+    return region.upload(image.id, b"\0" * 4096)
+
+
+def _fleet(
+    cloud: Cloud,
+    region: Region,
+    base: Image,
+    project_id: str,
+    user_id: str,
+    servers: int,
+    images: int,
+) -> None:
+    """Write the rows at once: booting ten thousand servers would take a while."""
+    rows: list[dict[str, object]] = []
+    for number, server_id in enumerate(cloud.new_ids(servers), 1):
+        born = cloud.now - (images + 1) * timetable.DAY
+        row: dict[str, object] = {
+            "region": region.name,
+            "id": server_id,
+            "name": f"server-{number:05d}",
+            "project_id": project_id,
+            "user_id": user_id,
+            "image_id": base.id,
+            "flavor_id": "2",
+            "status": "ACTIVE",
+            "vm_state": "active",
+            "power_state": 1,
+            "created": born,
+            "updated": born,
+            "launched": born,
+            "metadata": "{}",
+            "base_properties": json.dumps(dict(base.properties)),
+        }
+        if images:
+            second = timetable.second_of_day(
+                cloud.now, cloud.chance("second of day", server_id)
+            )
+            row |= {
+                "retention": images,
+                "enabled_at": born,
+                "second_of_day": second,
+                "next_run": timetable.next_run(cloud.now, second, None),
+                "attempt": 0,
+            }
+        rows.append(row)
+    cloud.store.insert("servers", rows)
+    if images:
+        cloud.store.insert("images", _past_images(cloud, region, rows, images))
+
+
+def _past_images(
+    cloud: Cloud, region: Region, rows: list[dict[str, object]], images: int
+) -> Iterator[dict[str, object]]:
+    servers = {server.id: server for server in region.servers(ServerQuery())}
+    ids = iter(cloud.new_ids(len(rows) * images))
+    for row in rows:
+        server = servers[str(row["id"])]
+        assert server.schedule is not None
+        for days in range(images, 0, -1):
+            made = server.schedule.next_run - days * timetable.DAY
+            yield image_row(_past_image(cloud, server, next(ids), made))
+
+
+def _past_image(cloud: Cloud, server: Server, image_id: str, made: float) -> Image:
+    chance = cloud.chance("size", image_id)
+    return Image(
+        id=image_id,
+        name=service.image_name(server, None, made),
+        region=server.region,
+        owner=server.project_id,
+        status="active",
+        visibility="private",
+        protected=False,
+        size=chance.randrange(600, 900) * 2**20,
+        checksum=f"{chance.getrandbits(128):032x}",
+        sha512=f"{chance.getrandbits(512):0128x}",
+        min_disk=20,
+        min_ram=0,
+        disk_format="raw",
+        container_format="bare",
+        created=made,
+        updated=made + cloud.timings.until_active,
+        deleted_at=None,
+        tags=(),
+        properties={
+            "os_distro": "debian",
+            "os_version": "12",
+            "instance_uuid": server.id,
+            "user_id": server.user_id,
+            "base_image_ref": server.image_id,
+            "boot_roles": "member,reader",
+            "owner_user_name": "demo",
+            "owner_project_name": "demo",
+            "image_type": "snapshot",
+            MARKER_KEY: MARKER_VALUE,
+        },
+    )

@@ -1,0 +1,327 @@
+"""Faults to try clients on: what goes wrong, with which requests, and how often.
+
+Nothing here knows of HTTP servers or of the cloud: faults are read from text,
+matched and counted.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from rax_scheduled_images_ext.model.durations import parse_duration
+from rax_scheduled_images_ext.model.task_states import (
+    BACKUP,
+    COPIED,
+    COPYING,
+    PENDING,
+    UPLOADING,
+)
+
+GRAMMAR = """\
+A fault is written in one argument:
+
+  [METHOD] [/PATH] WHAT [while STATE] [after N] [xN]
+
+METHOD is GET, POST and so on, /PATH a regular expression that is looked for in the
+path with its query; without them any request is meant. WHAT is one of
+
+  refuse             403, as the service words it
+  NNN                this error (400 to 599), as the service words it;
+                     NNN retry-after=S says when to come again,
+                     NNN html is a page such as proxies make
+  drop               nothing is done, and the connection ends without an answer
+  lose-answer        all is done, and the connection ends without an answer
+  truncate [BYTES]   the content ends after so many bytes, by default half-way
+  delay DURATION     the answer takes so long (of the real clock)
+  expire             the tokens given so far are no longer good (once, unless xN)
+
+  while STATE        only while a server has this task state
+  after N            the first N are spared
+  xN                 N times, then no more
+
+Faults of snapshots do not wait for a request, so they take no METHOD or /PATH:
+
+  WHAT [STATE] [of SERVER] [after N] [xN]
+
+  freeze [STATE]     the snapshot comes to this task state and goes no further; by
+                     default, it stays in the one that it has
+  lose-image [STATE] the image is gone at the end of this task state, and the
+                     snapshot over; by default, image_uploading
+
+Of several faults the first that a request meets is the one that happens; delay and
+expire come on top. Clearing the faults lets frozen snapshots go on.
+"""
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+#: The task states of a snapshot, in the order of time.
+STATES = (PENDING, COPYING, COPIED, UPLOADING)
+
+REFUSE, ANSWER, DROP, LOSE, CUT = "refuse", "answer", "drop", "lose-answer", "truncate"
+DELAY, EXPIRE = "delay", "expire"
+FREEZE, LOSE_IMAGE = "freeze", "lose-image"
+#: What happens on top of something else.
+PASSING = (DELAY, EXPIRE)
+OF_SNAPSHOTS = (FREEZE, LOSE_IMAGE)
+_OF_REQUESTS = (REFUSE, DROP, LOSE, CUT, DELAY, EXPIRE)
+_ERRORS = tuple(status.value for status in HTTPStatus if status >= 400)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault; ``text`` is what it was read from.
+
+    ``kind`` says what goes wrong. Of an answer: ``status``, ``retry_after`` in
+    seconds, and whether it is a page (``html``). ``seconds`` of a delay, ``length``
+    in bytes of what is left of a truncated answer. ``state`` is the task state that
+    a fault of requests waits for, or that a fault of snapshots is about. ``times``
+    None is always.
+    """
+
+    text: str
+    kind: str
+    method: str | None = None
+    path: re.Pattern[str] | None = None
+    status: int = 0
+    retry_after: int | None = None
+    html: bool = False
+    seconds: float = 0.0
+    length: int | None = None
+    state: str | None = None
+    server: str | None = None
+    spared: int = 0
+    times: int | None = None
+
+    def concerns(self, method: str, path: str, has_token: bool) -> bool:
+        """Return whether it is a fault of such requests."""
+        return (
+            self.kind not in OF_SNAPSHOTS
+            and self.method in (None, method)
+            and (self.path is None or self.path.search(path) is not None)
+            # Whoever is about to log in has nothing that could expire.
+            and (has_token or self.kind != EXPIRE)
+        )
+
+
+@dataclass
+class Counted:
+    """A fault, and how often it was met and has happened."""
+
+    fault: Fault
+    met: int = 0
+    happened: int = 0
+
+    def happens(self) -> bool:
+        """Count one more thing that meets it; return whether it happens now."""
+        if self.happened == self.fault.times:
+            return False
+        self.met += 1
+        happens = self.met > self.fault.spared
+        self.happened += happens
+        return happens
+
+
+class Faults:
+    """The faults of one sandbox, in the order in which they were added."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._list: list[Counted] = []
+
+    def add(self, faults: Iterable[Fault]) -> None:
+        """Add some at the end."""
+        with self._lock:
+            self._list += [Counted(fault) for fault in faults]
+
+    def clear(self) -> None:
+        """Take all away."""
+        with self._lock:
+            self._list.clear()
+
+    def counts(self) -> list[tuple[str, int]]:
+        """Return the text of each, and how often it has happened."""
+        with self._lock:
+            return [(each.fault.text, each.happened) for each in self._list]
+
+    def of_request(
+        self,
+        method: str,
+        path: str,
+        *,
+        has_token: bool,
+        states: Callable[[], Iterable[str]],
+    ) -> list[Fault]:
+        """Take what happens to a request: no more than one beside the passing.
+
+        :param path: with the query, as it was sent.
+        :param states: gives the task states that servers have now.
+        """
+        with self._lock:
+            listed = list(self._list)
+        concerned = [c for c in listed if c.fault.concerns(method, path, has_token)]
+        # Not asked under the lock: the cloud has a lock of its own.
+        now = set(states()) if any(each.fault.state for each in concerned) else set()
+        taken: list[Fault] = []
+        with self._lock:
+            for each in concerned:
+                fault = each.fault
+                if (not fault.state or fault.state in now) and each.happens():
+                    taken.append(fault)
+                    if fault.kind not in PASSING:
+                        break
+        return taken
+
+    def of_snapshot(
+        self, *names: str, states: Collection[str] = STATES
+    ) -> Fault | None:
+        """Take what happens to a snapshot of the server with these names.
+
+        :param states: what it has not yet behind it.
+        """
+        with self._lock:
+            for each in self._list:
+                fault = each.fault
+                if (
+                    fault.kind in OF_SNAPSHOTS
+                    and (fault.server is None or fault.server in names)
+                    and (fault.state is None or fault.state in states)
+                    and each.happens()
+                ):
+                    return fault
+        return None
+
+
+# How a fault is read
+
+
+def parse_fault(text: str) -> Fault:
+    """Return the fault that ``text`` describes (see ``GRAMMAR``).
+
+    :raises ValueError: for anything else; the text says what is allowed.
+    """
+    words = _Words(text)
+    values = _subject(words)
+    values |= _what(words)
+    of_snapshot = values["kind"] in OF_SNAPSHOTS
+    if of_snapshot and ("method" in values or "path" in values):
+        raise words.wrong(f"{values['kind']} takes no method or path")
+    values |= _of_snapshot(words) if of_snapshot else _while(words)
+    if words.take("after"):
+        values["spared"] = words.number("after")
+    if count := words.matching(r"x[0-9]{1,9}"):
+        values["times"] = int(count[1:])
+        if not values["times"]:
+            raise words.wrong("'x0' never happens: x1 is the least")
+    elif values["kind"] == EXPIRE:
+        values["times"] = 1
+    if words.left:
+        raise words.wrong(f"'{words.left[0]}' is not understood there")
+    return Fault(text=" ".join(text.split()), **values)
+
+
+class _Words:
+    """What is left of a fault's text."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.left = text.split()
+
+    def wrong(self, problem: str) -> ValueError:
+        return ValueError(
+            f"'{self.text}' is no fault: {problem}; write [METHOD] [/PATH] WHAT"
+            " [while STATE] [after N] [xN], such as 'POST /action$ 503 x2'"
+        )
+
+    def next(self) -> str:
+        """Take the next word; an empty one at the end."""
+        return self.left.pop(0) if self.left else ""
+
+    def take(self, word: str) -> bool:
+        """Take the next word if it is this one."""
+        return bool(self.matching(re.escape(word)))
+
+    def matching(self, pattern: str) -> str | None:
+        """Take the next word if it is of this form."""
+        found = self.left and re.fullmatch(pattern, self.left[0], re.ASCII)
+        return self.next() if found else None
+
+    def number(self, behind: str) -> int:
+        word = self.next()
+        if not re.fullmatch("[0-9]{1,9}", word, re.ASCII):
+            raise self.wrong(f"'{word}' after '{behind}' is no number from 0 on")
+        return int(word)
+
+    def state(self) -> str:
+        word, known = self.next(), (*STATES, BACKUP)
+        if word not in known:
+            raise self.wrong(f"'{word}' is no task state: one of {', '.join(known)}")
+        return word
+
+
+# Values of the fields of a Fault.
+_Values = dict[str, Any]
+
+
+def _subject(words: _Words) -> _Values:
+    values: _Values = {}
+    if words.left and words.left[0].upper() in METHODS:
+        values["method"] = words.next().upper()
+    if pattern := words.matching("/.*"):
+        try:
+            values["path"] = re.compile(pattern)
+        except re.error as error:
+            raise words.wrong(
+                f"'{pattern}' is no regular expression: {error}"
+            ) from None
+    return values
+
+
+def _what(words: _Words) -> _Values:
+    word = words.next()
+    if word == DELAY:
+        duration = words.next()
+        try:
+            return {"kind": word, "seconds": parse_duration(duration)}
+        except ValueError as error:
+            raise words.wrong(str(error)) from None
+    if word == REFUSE:
+        return {"kind": ANSWER, "status": HTTPStatus.FORBIDDEN}
+    if word == CUT:
+        length = words.matching("[0-9]{1,9}")
+        return {"kind": word, "length": None if length is None else int(length)}
+    if word in (*_OF_REQUESTS, *OF_SNAPSHOTS):
+        return {"kind": word}
+    if re.fullmatch("[0-9]+", word, re.ASCII):
+        return _answer(int(word), words)
+    kinds = ", ".join((*_OF_REQUESTS, *OF_SNAPSHOTS))
+    raise words.wrong(f"'{word}' is none of {kinds}, or an HTTP error such as 503")
+
+
+def _answer(status: int, words: _Words) -> _Values:
+    if status not in _ERRORS:
+        raise words.wrong(f"{status} is no HTTP error: one from 400 to 599")
+    values: _Values = {"kind": ANSWER, "status": status}
+    if moment := words.matching("retry-after=[0-9]{1,9}"):
+        values["retry_after"] = int(moment.partition("=")[2])
+    if words.take("html"):
+        values["html"] = True
+    return values
+
+
+def _while(words: _Words) -> _Values:
+    return {"state": words.state()} if words.take("while") else {}
+
+
+def _of_snapshot(words: _Words) -> _Values:
+    values: _Values = {}
+    if words.left and words.left[0] in STATES:
+        values["state"] = words.next()
+    if words.take("of"):
+        values["server"] = words.next()
+        if not values["server"]:
+            raise words.wrong("no server is named after 'of'")
+    return values

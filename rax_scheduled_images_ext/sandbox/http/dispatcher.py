@@ -1,0 +1,160 @@
+"""The front of the sandbox: sends each request to the API that its URL names."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable
+from email.utils import formatdate
+from functools import cache, partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from flask import Flask
+
+from rax_scheduled_images_ext.sandbox import compute, identity, image
+from rax_scheduled_images_ext.sandbox.faults.injection import Injector
+from rax_scheduled_images_ext.sandbox.http import admin
+from rax_scheduled_images_ext.sandbox.http.common import MOUNT, Services
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+_OWN = "/sandbox"
+
+
+class Seen(NamedTuple):
+    """One request as the front saw it.
+
+    ``path`` is as sent, with the query; ``status`` 0 where there was no answer.
+    """
+
+    method: str
+    path: str
+    status: int
+
+
+class Mount(NamedTuple):
+    """Where an API is: its paths begin after what the pattern takes.
+
+    ``app`` makes the application when it is first asked for, and keeps it.
+    """
+
+    pattern: re.Pattern[str]
+    app: Callable[[], Flask]
+
+
+def mounts(services: Services, environment: admin.Environment) -> list[Mount]:
+    """Return all that the sandbox serves under one port."""
+    face = _rackspace(services) if services.rackspace else _openstack(services)
+    face[_OWN] = partial(admin.make_app, services, environment)
+    return [
+        Mount(re.compile(f"{path}(?=/|$)"), cache(make)) for path, make in face.items()
+    ]
+
+
+def _openstack(services: Services) -> dict[str, Callable[[], Flask]]:
+    # Nova takes whatever looks like an id for one of a project.
+    project = "(?:/(?P<tenant>[0-9a-f-]+))?"
+    return {
+        "/identity/v3": partial(identity.make_app, services, "v3"),
+        "/identity": partial(identity.make_root, services, "v3"),
+        rf"/compute/v2\.1{project}": partial(compute.make_app, services),
+        f"/compute/v2{project}": partial(compute.make_app, services, legacy=True),
+        "/compute": partial(compute.make_root, services),
+        "/image/v2": partial(image.make_app, services),
+        "/image": image.make_root,
+    }
+
+
+def _rackspace(services: Services) -> dict[str, Callable[[], Flask]]:
+    region = f"/(?P<region>{'|'.join(services.regions)})"
+    return {
+        r"/identity/v2\.0": partial(identity.make_app, services, "v2.0"),
+        "/identity": partial(identity.make_root, services, "v2.0"),
+        f"{region}/compute(?:/v2(?:/(?P<tenant>[^/]*))?)?": partial(
+            compute.make_app, services
+        ),
+        # novaclient adds the version, which is in the catalog already.
+        f"{region}/image/v2(?:/v2)?": partial(image.make_app, services),
+        f"{region}/image": image.make_root,
+    }
+
+
+class Dispatcher:
+    """The whole sandbox as one WSGI application.
+
+    :param injector: lets faults happen to requests to the cloud.
+    :param latency: seconds that every answer takes at least.
+    :param now: the cloud's time in unix seconds, which answers tell as their date.
+    :param seen: is told of every request to the cloud, before its answer leaves.
+    """
+
+    def __init__(
+        self,
+        mounted: Iterable[Mount],
+        injector: Injector,
+        *,
+        latency: float = 0.0,
+        now: Callable[[], float],
+        seen: Callable[[Seen], None],
+    ) -> None:
+        self._mounts = tuple(mounted)
+        self._injector = injector
+        self._now = now
+        self._latency = latency
+        self._seen = seen
+
+    def __call__(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        if environ["PATH_INFO"].startswith(f"{_OWN}/"):
+            return self._answer(environ, self._dated(start_response))
+        if self._latency:
+            time.sleep(self._latency)
+        seen: list[int] = []
+        # Dated first: whoever is told of the request may move the clock.
+        begin = self._dated(self._recorded(environ, start_response, seen))
+        content = self._injector.answer(self._answer, environ, begin)
+        if not seen:
+            self._record(environ, 0)
+        return content
+
+    def _dated(self, start_response: StartResponse) -> StartResponse:
+        def begin(status, headers, exc_info=None):  # type: ignore[no-untyped-def]
+            date = ("Date", formatdate(self._now(), usegmt=True))
+            return start_response(status, [*headers, date], exc_info)
+
+        return begin
+
+    def _recorded(
+        self,
+        environ: WSGIEnvironment,
+        start_response: StartResponse,
+        statuses: list[int],
+    ) -> StartResponse:
+        def begin(status, headers, exc_info=None):  # type: ignore[no-untyped-def]
+            statuses.append(int(status[:3]))
+            self._record(environ, statuses[-1])
+            return start_response(status, headers, exc_info)
+
+        return begin
+
+    def _record(self, environ: WSGIEnvironment, status: int) -> None:
+        self._seen(Seen(environ["REQUEST_METHOD"], environ["REQUEST_URI"], status))
+
+    def _answer(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        for pattern, app in self._mounts:
+            found = pattern.match(path)
+            if found:
+                environ["SCRIPT_NAME"] = found.group()
+                environ["PATH_INFO"] = path[found.end() :] or "/"
+                environ[MOUNT] = found.groupdict()
+                inner: WSGIApplication = app()
+                return inner(environ, start_response)
+        text = b"there is nothing here\n"
+        headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(text)))]
+        start_response("404 Not Found", headers)
+        return [text]

@@ -1,0 +1,68 @@
+"""The tour: the same each time, and it fails where a step does."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import novaclient
+import pytest
+
+from rax_scheduled_images_ext.sandbox import Sandbox, cli
+from rax_scheduled_images_ext.sandbox.demo import SETTINGS, Demo, DemoFailed
+
+
+def test_it_prints_what_the_readme_shows(readme: Any) -> None:
+    program = Path(sys.executable).with_name("scheduled-images-sandbox")
+    done = subprocess.run([program, "demo"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert steps(done.stdout) == steps(readme.block("The tour"))
+
+
+def steps(printed: str) -> list[str]:
+    """Part the output at its commands; leave out what novaclient 7 shows otherwise."""
+    parts = re.split(r"^(?=[$#] )", printed, flags=re.MULTILINE)
+    its_own = "$ nova image-show" if novaclient.__version__.startswith("7.") else "none"
+    return [part for part in parts if not part.startswith(its_own)]
+
+
+@pytest.fixture
+def early() -> Any:
+    """A cloud as the tour starts it."""
+    with Sandbox(**SETTINGS) as sandbox:
+        yield sandbox
+
+
+def test_a_command_that_fails_ends_it(early: Sandbox, nova: Any) -> None:
+    nova.ok("delete", "myserver", cloud=early)
+    with pytest.raises(DemoFailed) as failed:
+        Demo(early, lambda _line: None).run()
+    assert str(failed.value) == (
+        "the tour's step 'nova scheduled-images-enable myserver 7' failed:"
+        " ended with status 1"
+    )
+
+
+def test_output_that_is_wrong_ends_it(early: Sandbox, nova: Any) -> None:
+    nova.ok("image-create", "web1", "Daily-myserver-1", cloud=early)
+    said: list[str] = []
+    with pytest.raises(DemoFailed) as failed:
+        Demo(early, said.append).run()
+    assert str(failed.value) == (
+        "the tour's step 'nova image-list' failed: 8 daily images, not 7"
+    )
+    assert "Daily-myserver-1 " in said[-1]
+
+
+def test_a_failure_is_one_line_and_status_1(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    assert cli.main(["demo"]) == 1
+    assert capsys.readouterr().err == (
+        f"scheduled-images-sandbox: error: cannot start {tmp_path}/nova:"
+        " No such file or directory\n"
+    )

@@ -1,0 +1,210 @@
+"""The fates of a server's images; protect, unprotect and prune."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+import pytest
+from requests.adapters import HTTPAdapter
+
+from rax_scheduled_images_ext.model.image import MARKER_KEY, MARKER_VALUE, PROTECTED_KEY
+
+from .clouds import pause
+from .conftest import Run
+from .resources import Workshop
+from .tables import objects
+
+INHERITED = "; marker likely inherited from its base image"
+
+
+def snapshots(resources: Workshop, server_id: str, count: int) -> list[str]:
+    """Add marked images, the newest first; some are of the same second."""
+    made = []
+    for number in range(count):
+        made.append(resources.add_snapshot(server_id))
+        if number % 10 == 9:
+            pause(1.1)
+    return made[::-1]
+
+
+def by_age(images: list[dict[str, Any]]) -> list[str]:
+    """The IDs, newest first; of one second the same way every time."""
+    ordered = sorted(images, key=lambda each: (each["created_at"], each["id"]))
+    return [each["id"] for each in reversed(ordered)]
+
+
+def test_the_fate_of_thirty_snapshots(
+    nova: Run, resources: Workshop, own: tuple[str, str]
+) -> None:
+    name, server_id = own
+    made = snapshots(resources, server_id, 30)
+    by_hand = resources.add_snapshot(server_id, marked=False)
+    command = ("scheduled-images-image-list", name, "--format", "json")
+    listed = objects(nova.ok(*command))
+    ids = [image["id"] for image in listed]
+    assert set(ids) == {*made, by_hand}
+    times = [image["created"] for image in listed]
+    assert times == sorted(times, reverse=True)
+    fates = {image["id"]: (image["fate"], image["reason"]) for image in listed}
+    assert fates.pop(by_hand) == ("kept for good", "not a scheduled image")
+    # Without a schedule nothing goes, whether or not the cloud could have one.
+    idle = ("keeps", f"without a schedule nothing is deleted{INHERITED}")
+    assert set(fates.values()) == {idle}
+
+    planned = nova.ok("scheduled-images-prune", "--keep", "7", "--dry-run", name)
+    marked = [image for image in ids if image != by_hand]
+    assert [image for image in marked if image in planned] == marked[7:]
+    assert len(resources.images_of(server_id)) == 31
+
+
+@pytest.mark.needs("the extension")
+def test_the_schedule_decides_the_fates(
+    nova: Run, resources: Workshop, own: tuple[str, str]
+) -> None:
+    name, server_id = own
+    made = snapshots(resources, server_id, 12)
+    nova.ok("scheduled-images-enable", name, "10")
+    command = ("scheduled-images-image-list", name, "--format", "json")
+    listed = objects(nova.ok(*command))
+    assert {image["id"] for image in listed} >= set(made)
+    ours = [image for image in listed if image["id"] in made]
+    assert [image["expires_in_runs"] for image in ours[-3:]] == [1, 1, 1]
+    assert ours[-4]["expires_in_runs"] == 2
+    assert ours[-1]["fate"] == "goes next"
+    nova.ok("scheduled-images-disable", name)
+
+
+def test_protect_and_unprotect(
+    nova: Run, resources: Workshop, own: tuple[str, str]
+) -> None:
+    name, server_id = own
+    image_id = resources.add_snapshot(server_id)
+    before = resources.image(image_id)
+    assert before is not None
+    for _ in range(2):
+        assert nova.ok("scheduled-images-protect", image_id) == ""
+        kept = resources.image(image_id)
+        assert kept is not None
+        assert MARKER_KEY not in kept
+        assert kept[PROTECTED_KEY] == f"{image_id}:{MARKER_VALUE}"
+    (fate,) = objects(nova.ok("scheduled-images-image-list", name, "--format", "json"))
+    assert (fate["fate"], fate["reason"]) == ("kept for good", "protected")
+    for _ in range(2):
+        result = nova("scheduled-images-unprotect", image_id)
+        assert (result.status, result.out) == (0, "")
+        assert result.err == f"Nothing goes of server {server_id}: it has no schedule\n"
+        after = resources.image(image_id)
+        assert after is not None
+        assert after == before | {"updated_at": after["updated_at"]}
+
+
+def test_only_snapshots_are_protected(nova: Run, resources: Workshop) -> None:
+    image_id = resources.add_image(resources.name("image"))
+    before = resources.image(image_id)
+    for verb in ("protect", "unprotect"):
+        result = nova(f"scheduled-images-{verb}", image_id)
+        assert (result.status, result.out) == (1, "")
+        assert f"Image {image_id} is not a snapshot of a server" in result.err
+    assert resources.image(image_id) == before
+
+
+def test_prune_passes_over_what_is_protected(
+    nova: Run, resources: Workshop, own: tuple[str, str]
+) -> None:
+    name, server_id = own
+    made = snapshots(resources, server_id, 12)
+    ordered = by_age(resources.images_of(server_id))
+    assert set(ordered) == set(made)
+    locked, kept = ordered[-1], ordered[-2]
+    resources.protect(locked)
+    nova.ok("scheduled-images-protect", kept)
+    argv = ("scheduled-images-prune", "--keep", "4", "--yes", "--format", "json", name)
+    result = nova(*argv)
+    assert result.status == 1
+    assert result.err.splitlines() == [
+        f"Delete for image {locked} failed: Image {locked} is protected in the image"
+        " service"
+    ]
+    actions = {row["id"]: row["action"] for row in objects(result.out)}
+    counted = [image for image in ordered if image != kept]
+    assert actions.pop(locked) == "failed"
+    assert actions == dict.fromkeys(counted[4:-1], "deleted")
+    left = {image["id"] for image in resources.images_of(server_id)}
+    assert left == {*counted[:4], locked, kept}
+    resources.protect(locked, False)
+    assert nova("scheduled-images-prune", "--keep", "4", "--yes", name).status == 0
+    assert resources.image(locked) is None
+    assert nova.ok("scheduled-images-image-list", name).count(INHERITED) == 4
+
+
+@contextmanager
+def before_deleting(image_id: str, act: Callable[[], None]) -> Iterator[list[str]]:
+    """Do something right before this process sends the deletion of an image."""
+    send = HTTPAdapter.send
+    met: list[str] = []
+
+    def sent(adapter: HTTPAdapter, request: Any, **options: Any) -> Any:
+        if request.method == "DELETE" and request.url.endswith(image_id) and not met:
+            met.append(image_id)
+            act()
+        return send(adapter, request, **options)
+
+    with mock.patch.object(HTTPAdapter, "send", sent):
+        yield met
+
+
+def test_an_image_goes_under_the_hands_of_prune(
+    nova: Run, resources: Workshop, own: tuple[str, str]
+) -> None:
+    name, server_id = own
+    snapshots(resources, server_id, 5)
+    ordered = by_age(resources.images_of(server_id))
+    lost = ordered[3]
+    argv = ("scheduled-images-prune", "--keep", "2", "--yes", "--format", "json", name)
+    with before_deleting(lost, lambda: resources.delete_image(lost)) as met:
+        result = nova(*argv)
+    assert met == [lost]
+    assert (result.status, result.err) == (0, "")
+    rows = {row["id"]: (row["action"], row["reason"]) for row in objects(result.out)}
+    assert rows.pop(lost) == ("skipped", "already gone")
+    assert {action for action, _ in rows.values()} == {"deleted"}
+    assert rows.keys() == {ordered[2], ordered[4]}
+    left = {image["id"] for image in resources.images_of(server_id)}
+    assert left == set(ordered[:2])
+
+
+def test_an_inherited_marker(
+    nova: Run, resources: Workshop, server: tuple[str, str]
+) -> None:
+    scheduled = resources.add_snapshot(server[1])
+    name, server_id = resources.boot(image=scheduled)
+    by_hand = []
+    for number in range(2):
+        image = resources.name(f"by-hand-{number}")
+        nova.ok("image-create", name, image)
+        resources.until("it is over", lambda: resources.task_state(server_id) is None)
+        by_hand.append(image)
+        pause(1.1)
+    # The image service made them heirs: nobody has marked them.
+    marks = {image[MARKER_KEY] for image in resources.images_of(server_id)}
+    assert marks == {MARKER_VALUE}
+    argv = ("scheduled-images-prune", "--keep", "1", "--dry-run", "--format", "json")
+    (going,) = objects(nova.ok(*argv, name))
+    assert (going["name"], going["action"]) == (by_hand[0], "delete")
+    assert going["reason"] == f"older than the newest 1{INHERITED}"
+
+    ours = resources.name("by-snapshot-create")
+    argv = ("snapshot-create", "--interval", "0.2", "--wait", name, ours)
+    result = nova(*argv)
+    assert result.status == 0, result
+    assert "the mark that it inherited is taken off" in result.err
+    made = resources.image(result.out.strip())
+    assert made is not None
+    assert MARKER_KEY not in made
+    listed = objects(nova.ok("scheduled-images-image-list", name, "--format", "json"))
+    fates = {image["name"]: image["fate"] for image in listed}
+    assert fates.pop(ours) == "kept for good"
+    assert fates == dict.fromkeys(by_hand, "keeps")

@@ -1,0 +1,267 @@
+"""One request: retry_policy with a busy service, and answers that make no sense."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import pytest
+import requests
+from novaclient import exceptions
+
+from rax_scheduled_images_ext.client.errors import UnexpectedAnswer
+from rax_scheduled_images_ext.client.http import (
+    ApiResponse,
+    RetryPolicy,
+    Transport,
+    path,
+    printable,
+    resource_id,
+)
+from rax_scheduled_images_ext.model.errors import InvalidValue
+
+
+def response(
+    status: int, body: Any = None, headers: Mapping[str, str] | None = None
+) -> tuple[requests.Response, Any]:
+    """What novaclient's client returns; a body of bytes is taken for itself."""
+    answer = requests.Response()
+    answer.status_code = status
+    answer.headers.update(headers or {})
+    is_json = body is not None and not isinstance(body, bytes)
+    answer._content = json.dumps(body).encode() if is_json else body or b""
+    return answer, body if is_json else None
+
+
+@dataclass
+class Scripted:
+    """A novaclient client without a network: it gives the answers it was given."""
+
+    answers: list[tuple[requests.Response, Any]]
+    asked: list[str] = field(default_factory=list)
+
+    def request(self, url: str, method: str, **_options: Any) -> Any:
+        self.asked.append(f"{method} {url}")
+        return self.answers.pop(0)
+
+
+@dataclass
+class Watch:
+    """Time that only waiting moves."""
+
+    waits: list[float] = field(default_factory=list)
+
+    def retry_policy(self) -> RetryPolicy:
+        return RetryPolicy(sleep=self.waits.append, clock=lambda: 1_600_000_000.0)
+
+
+def answer(status: int, body: Any = None, **headers: str) -> ApiResponse:
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    return ApiResponse("compute", "GET", "/servers/1", *response(status, body, names))
+
+
+@pytest.mark.parametrize("status", [413, 429, 503])
+def test_a_busy_service_is_asked_again_when_it_says(status: int) -> None:
+    watch = Watch()
+    client = Scripted(
+        [response(status, headers={"Retry-After": "3"}), response(200, {})]
+    )
+    assert Transport(client, retry_policy=watch.retry_policy()).get("/x").status == 200
+    assert (watch.waits, len(client.asked)) == ([3.0], 2)
+
+
+def test_a_date_to_come_again_is_understood() -> None:
+    watch = Watch()
+    headers = {"Retry-After": "Sun, 13 Sep 2020 12:26:45 GMT"}
+    client = Scripted([response(503, headers=headers), response(200, {})])
+    Transport(client, retry_policy=watch.retry_policy()).get("/x")
+    assert watch.waits == [5.0]
+
+
+@pytest.mark.parametrize("status", [413, 429, 503])
+@pytest.mark.parametrize(
+    "headers", [{}, {"Retry-After": "soon"}, {"Retry-After": "-1"}]
+)
+def test_a_busy_service_that_does_not_say_when_is_not_asked_again(
+    status: int, headers: dict[str, str]
+) -> None:
+    watch = Watch()
+    client = Scripted([response(status, headers=headers)])
+    assert (
+        Transport(client, retry_policy=watch.retry_policy()).get("/x").status == status
+    )
+    assert watch.waits == []
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 409, 500, 502])
+def test_no_other_status_is_tried_again(status: int) -> None:
+    client = Scripted([response(status, headers={"Retry-After": "1"})])
+    assert (
+        Transport(client, retry_policy=Watch().retry_policy()).get("/x").status
+        == status
+    )
+
+
+def test_patience_ends_after_five_tries() -> None:
+    watch = Watch()
+    busy = {"overLimit": {"message": "Too many requests"}}
+    client = Scripted([response(429, busy, {"Retry-After": "0"}) for _ in range(9)])
+    with pytest.raises(exceptions.RateLimit) as told:
+        Transport(client, retry_policy=watch.retry_policy()).get("/x")
+    assert str(told.value) == "Too many requests; gave up after 5 tries (HTTP 429)"
+    assert len(client.asked) == 5
+
+
+@pytest.mark.parametrize(("waits", "asked"), [(["61"], 1), (["40", "21"], 2)])
+def test_patience_ends_where_the_waits_would_be_longer_than_a_minute(
+    waits: list[str], asked: int
+) -> None:
+    client = Scripted([response(413, headers={"Retry-After": wait}) for wait in waits])
+    with pytest.raises(exceptions.OverLimit, match="asks to come again in") as told:
+        Transport(client, retry_policy=Watch().retry_policy()).get("/x")
+    assert told.value.retry_after == int(waits[-1])
+    assert len(client.asked) == asked
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (
+            {"itemNotFound": {"message": "No such thing.", "code": 404}},
+            "No such thing.",
+        ),
+        ({"message": "Gone<br /><br />\n\n\n", "code": "404 Not Found"}, "Gone"),
+        ({"forbidden": {"message": "a\n\x1b[31mb"}}, "a [31mb"),
+    ],
+)
+def test_a_refusal_is_told_in_the_services_words_on_one_line(
+    body: Any, text: str
+) -> None:
+    assert str(answer(404, body).error()) == f"{text} (HTTP 404)"
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (None, "empty"),
+        (b"<html><title>404 Not Found</title></html>", "text/html"),
+        ([], "JSON of type list"),
+        ({}, "JSON of type dict"),
+        ({"error": None}, "JSON of type dict"),
+        ({"error": {"message": 5}}, "JSON of type dict"),
+        ({"error": {"message": " "}}, "JSON of type dict"),
+        ("text", "JSON of type str"),
+    ],
+)
+def test_a_refusal_without_a_reason_says_so(body: Any, kind: str) -> None:
+    error = answer(404, body, content_type="text/html; charset=UTF-8").error()
+    assert isinstance(error, exceptions.NotFound)
+    assert str(error) == (
+        "The compute service refused GET /servers/1 without a reason that can be read"
+        f" (the content is {kind}) (HTTP 404)"
+    )
+
+
+@pytest.mark.parametrize("header", ["x_compute_request_id", "x_openstack_request_id"])
+def test_a_refusal_names_the_request(header: str) -> None:
+    error = answer(500, {"fault": {"message": "Oops"}}, **{header: "req-1"}).error()
+    assert str(error) == "Oops (HTTP 500) (Request-ID: req-1)"
+
+
+def test_foreign_text_is_cut_to_what_can_be_read() -> None:
+    assert printable("x" * 1000) == "x" * 300 + "..."
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        (
+            answer(200, b"<html>", content_type="text/html"),
+            "the content is text/html, not a JSON object",
+        ),
+        (
+            answer(200, b'{"a": ', content_type="application/json"),
+            "the content is unreadable, not a JSON object",
+        ),
+        (answer(204), "the content is empty, not a JSON object"),
+        (answer(200, [1]), "the content is JSON of type list, not a JSON object"),
+        (answer(304), "that is neither success nor an error"),
+    ],
+)
+def test_a_success_that_makes_no_sense_is_an_error(
+    given: ApiResponse, problem: str
+) -> None:
+    with pytest.raises(UnexpectedAnswer) as told:
+        given.document()
+    assert str(told.value) == (
+        "The compute service answered GET /servers/1 with"
+        f" {given.status}, but {problem}"
+    )
+    assert (told.value.method, told.value.path) == ("GET", "/servers/1")
+
+
+@pytest.mark.parametrize("given", [answer(202), answer(204), answer(200, {})])
+def test_success_needs_no_content_where_none_is_due(given: ApiResponse) -> None:
+    given.empty()
+
+
+def test_a_page_instead_of_no_content_is_not_success() -> None:
+    with pytest.raises(UnexpectedAnswer, match="the content is text/html, not JSON"):
+        answer(202, b"<html>", content_type="text/html").empty()
+
+
+def test_pages_are_followed_by_their_query_alone() -> None:
+    client = Scripted(
+        [
+            response(200, {"next": "http://elsewhere/steal?marker=1&limit=2"}),
+            response(200, {"next": "/v2/x?marker=2"}),
+            response(200, {}),
+        ]
+    )
+    pages = Transport(client).pages(
+        "/x", {"limit": 2}, lambda a: a.document().get("next")
+    )
+    assert len(list(pages)) == 3
+    assert client.asked == [
+        "GET /x?limit=2",
+        "GET /x?marker=1&limit=2",
+        "GET /x?marker=2",
+    ]
+
+
+def test_pages_that_go_in_a_circle_are_an_error() -> None:
+    client = Scripted([response(200, {"next": "/x?marker=1"}) for _ in range(5)])
+    with pytest.raises(UnexpectedAnswer, match="its next page is one that was read"):
+        list(Transport(client).pages("/x", {}, lambda a: a.document().get("next")))
+    assert len(client.asked) == 2
+
+
+def test_an_address_quotes_what_people_gave() -> None:
+    assert path("images", "a/../b", "ö?") == "/images/a%2F..%2Fb/%C3%B6%3F"
+
+
+@pytest.mark.parametrize("segment", ["", ".", ".."])
+def test_an_address_has_no_segment_that_means_another(segment: str) -> None:
+    with pytest.raises(InvalidValue, match="cannot be part of an address"):
+        path("images", "1", "metadata", segment)
+
+
+UUID_TEXT = "24ade2fe-60d9-4d3e-a02c-c9a6a1b588a6"
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        UUID_TEXT,
+        UUID_TEXT.encode(),
+        UUID(UUID_TEXT),
+        SimpleNamespace(id=UUID_TEXT),
+        SimpleNamespace(id=UUID_TEXT.encode()),
+    ],
+)
+def test_a_resource_is_an_object_or_its_id_as_text_or_bytes(resource: object) -> None:
+    assert resource_id(resource) == UUID_TEXT

@@ -1,0 +1,365 @@
+"""The laws of keeping and pruning, over a store in memory; and the words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rax_scheduled_images_ext.client.errors import (
+    ImageProtected,
+    NeverScheduled,
+    NoRetention,
+    NoSchedule,
+    NoSuchImage,
+    NotASnapshot,
+)
+from rax_scheduled_images_ext.client.images.base import ImageStore
+from rax_scheduled_images_ext.model import retention_status
+from rax_scheduled_images_ext.model.image import (
+    MARKER_KEY,
+    MARKER_VALUE,
+    PROTECTED_KEY,
+    ServerImage,
+    named_by_service,
+    removed_marker,
+)
+from rax_scheduled_images_ext.model.retention import (
+    Decision,
+    Reason,
+    apply_policy,
+    surplus,
+)
+from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.operations.retention import ImageRetention
+
+START = datetime(2026, 1, 1, tzinfo=timezone.utc)
+MARKED = {MARKER_KEY: MARKER_VALUE}
+STATUSES = ["ACTIVE"] * 5 + ["SAVING", "ERROR", "DELETED"]
+
+
+class Interrupted(BaseException):
+    """Somebody pressed Ctrl-C."""
+
+
+class Memory(ImageStore):
+    """Images in memory; after so many calls it is interrupted."""
+
+    def __init__(self, images: Iterable[ServerImage], calls: int = 1_000_000) -> None:
+        self.images = {image.id: image for image in images}
+        self.calls = calls
+        self.deleted: list[str] = []
+
+    def _called(self) -> None:
+        self.calls -= 1
+        if self.calls < 0:
+            raise Interrupted
+
+    def get(self, image: Any) -> ServerImage:
+        self._called()
+        image_id = getattr(image, "id", image)
+        if image_id not in self.images:
+            raise NoSuchImage(image_id)
+        return self.images[image_id]
+
+    def set_metadata(self, image: Any, metadata: Mapping[str, str]) -> None:
+        if metadata:
+            old = self.get(image)
+            self._replace(old, {**old.metadata, **metadata})
+
+    def delete_metadata(self, image: Any, keys: Iterable[str]) -> None:
+        for key in keys:
+            old = self.get(image)
+            self._replace(old, {k: v for k, v in old.metadata.items() if k != key})
+
+    def _replace(self, old: ServerImage, metadata: dict[str, str]) -> None:
+        self.images[old.id] = replace(old, metadata=metadata)
+
+    def delete(self, image: Any) -> None:
+        self.get(image)
+        del self.images[image.id]
+        self.deleted.append(image.id)
+
+    def _list(self, *_filters: object) -> Iterator[ServerImage]:
+        yield from list(self.images.values())
+
+
+class Schedules:
+    """A server's schedule."""
+
+    def __init__(self, retention: int | None) -> None:
+        self.retention = retention
+
+    def get(self, server: object) -> ImageSchedule:
+        if self.retention is None:
+            raise NoSchedule(str(server))
+        return ImageSchedule(self.retention)
+
+
+class OfOurs(ImageRetention):
+    """The keeper of servers that are all of one project."""
+
+    def project(self, server_id: str) -> str | None:
+        return "ours"
+
+
+def keeper(store: Memory, retention: int | None = None) -> ImageRetention:
+    return OfOurs(Schedules(retention), store)  # type: ignore[arg-type]
+
+
+@st.composite
+def pictures(draw: st.DrawFn, number: int) -> ServerImage:
+    """An image as any may be, of one server or another."""
+    day = START + timedelta(days=draw(st.integers(0, 8)))
+    return ServerImage(
+        id=f"image-{number:03d}",
+        name=draw(st.sampled_from([f"Daily-web-{1767225600 + number}", "mine", ""])),
+        status=draw(st.sampled_from(STATUSES)),
+        created=draw(st.sampled_from([day, day, day, None])),
+        server_id=draw(st.sampled_from(["mine", "mine", "mine", "other", None])),
+        owner=draw(st.sampled_from(["ours"] * 5 + ["theirs", None])),
+        protected=draw(st.sampled_from([False, False, False, True, None])),
+        metadata=draw(st.sampled_from([MARKED, MARKED, MARKED, {}, {MARKER_KEY: "x"}])),
+    )
+
+
+image_sets = st.integers(0, 9).flatmap(
+    lambda count: st.tuples(*(pictures(number) for number in range(count)))
+)
+retentions = st.integers(1, 6)
+
+
+def prune(kept: ImageRetention, plan: Iterable[Decision]) -> list[str]:
+    """Carry a plan out as the command does; what was done."""
+    actions = []
+    for decision in plan:
+        try:
+            actions.append(kept.delete(decision).action)
+        except ImageProtected:
+            actions.append("protected")
+    return actions
+
+
+@given(image_sets, retentions)
+def test_pruning_does_what_the_service_would(
+    images: tuple[ServerImage, ...], keep: int
+) -> None:
+    store = Memory(images)
+    prune(keeper(store), keeper(store).plan("mine", keep))
+    would = [i.id for i in surplus(images, "mine", keep, "ours") if not i.protected]
+    assert store.deleted == would
+
+
+@given(image_sets, retentions, st.integers(0, 60))
+def test_interrupted_it_has_deleted_the_oldest_that_would_go_anyway(
+    images: tuple[ServerImage, ...], keep: int, calls: int
+) -> None:
+    store = Memory(images)
+    plan = keeper(store).plan("mine", keep)
+    store.calls = calls
+    with suppress(Interrupted):
+        prune(keeper(store), plan)
+    store.calls = 1_000_000
+    would = [i.id for i in surplus(images, "mine", keep, "ours") if not i.protected]
+    assert store.deleted == would[: len(store.deleted)]
+    # SnapshotRequest again, it ends as if it had never been stopped.
+    prune(keeper(store), keeper(store).plan("mine", keep))
+    assert store.deleted == would
+
+
+@given(image_sets, retentions, st.data())
+def test_whatever_happens_to_them_meanwhile_only_the_services_own_go(
+    images: tuple[ServerImage, ...], keep: int, data: st.DataObject
+) -> None:
+    store = Memory(images)
+    plan = keeper(store).plan("mine", keep)
+    now = {image.id: data.draw(pictures(number)) for number, image in enumerate(images)}
+    gone = data.draw(st.sets(st.sampled_from(sorted(now) or ["none"])))
+    store.images = {key: image for key, image in now.items() if key not in gone}
+    prune(keeper(store), plan)
+    for image_id in store.deleted:
+        image = now[image_id]
+        assert image.scheduled
+        assert (image.server_id, image.status) == ("mine", "ACTIVE")
+        assert image.owner == "ours"
+        assert not image.protected
+
+
+@given(image_sets, retentions, st.data())
+def test_protecting_meanwhile_leaves_as_many_as_are_to_stay(
+    images: tuple[ServerImage, ...], keep: int, data: st.DataObject
+) -> None:
+    store = Memory(images)
+    kept = keeper(store)
+    for decision in kept.plan("mine", keep):
+        for image in list(store.images.values()):
+            if data.draw(st.booleans()):
+                store.delete_metadata(image, [MARKER_KEY])
+        before = sum(v.counted for v in kept.counted("mine", keep))
+        with suppress(ImageProtected):
+            done = kept.delete(decision)
+            assert done.action == "skipped" or before > keep
+
+
+@given(image_sets, st.one_of(st.none(), retentions))
+def test_the_words_say_what_is_decided(
+    images: tuple[ServerImage, ...], retention: int | None
+) -> None:
+    decisions = apply_policy(images, "mine", retention, "ours")
+    for decision in decisions:
+        fate, left = (
+            retention_status.fate(decision),
+            retention_status.expires_in_runs(decision),
+        )
+        assert retention_status.reason(decision)
+        assert (fate == "goes next") == (left == 1)
+        assert (fate == f"goes in {left} runs") == (left is not None and left > 1)
+        if decision.counted:
+            assert left is None or not decision.image.protected
+        else:
+            assert fate in ("kept for good", "not counted")
+            assert (fate == "kept for good") == (
+                decision.reason in (Reason.UNMARKED, Reason.OTHER_MARKER)
+            )
+
+
+@given(image_sets, st.one_of(st.none(), retentions))
+def test_what_goes_next_goes_before_all_else(
+    images: tuple[ServerImage, ...], retention: int | None
+) -> None:
+    decisions = apply_policy(images, "mine", retention, "ours")
+    going = retention_status.next_to_expire(decisions)
+    lefts = [
+        left
+        for v in decisions
+        if (left := retention_status.expires_in_runs(v)) is not None
+    ]
+    assert bool(going) == bool(lefts)
+    assert {retention_status.expires_in_runs(v) for v in going} == (
+        {min(lefts)} if lefts else set()
+    )
+
+
+@given(image_sets, retentions)
+def test_the_forecast_is_what_the_next_image_makes_go(
+    images: tuple[ServerImage, ...], retention: int
+) -> None:
+    going = keeper(Memory(images)).forecast("mine", retention)
+    new = ServerImage(
+        id="new",
+        name="Daily-web-1799999999",
+        status="ACTIVE",
+        created=START + timedelta(days=99),
+        server_id="mine",
+        owner="ours",
+        metadata=MARKED,
+    )
+    gone = surplus([*images, new], "mine", retention, "ours")
+    assert [v.image for v in going] == [i for i in gone if not i.protected]
+
+
+def snapshot(name: str = "Daily-web-1767225600", **metadata: str) -> ServerImage:
+    whole = {"image_type": "snapshot", "instance_uuid": "mine", **metadata}
+    return ServerImage(
+        id="i", name=name, status="ACTIVE", server_id="mine", metadata=whole
+    )
+
+
+@pytest.mark.parametrize("name", ["Daily-web-1767225600", "Weekly-a-1", "my own"])
+@pytest.mark.parametrize("kind", ["snapshot", "backup"])
+def test_protected_and_handed_back_it_is_as_it_was(name: str, kind: str) -> None:
+    before = snapshot(name, image_type=kind, **MARKED)
+    store = Memory([before])
+    kept = keeper(store)
+    for _ in range(2):
+        kept.protect(store.get("i"))
+        assert not store.get("i").scheduled
+        assert removed_marker(store.get("i")) == MARKER_VALUE
+    for _ in range(2):
+        kept.unprotect(store.get("i"))
+        assert store.get("i") == before
+
+
+@pytest.mark.parametrize("protect", [True, False])
+@pytest.mark.parametrize("calls", range(8))
+def test_interrupted_no_marker_is_forgotten(protect: bool, calls: int) -> None:
+    before = snapshot("my own", **MARKED)
+    store = Memory([before])
+    if not protect:
+        keeper(store).protect(store.get("i"))
+    image = store.get("i")
+    store.calls = calls
+    with suppress(Interrupted):
+        (keeper(store).protect if protect else keeper(store).unprotect)(image)
+    store.calls = 1_000_000
+    now = store.get("i")
+    assert now.scheduled or removed_marker(now) == MARKER_VALUE
+    keeper(store).unprotect(now)
+    assert store.get("i") == before
+
+
+def test_a_note_about_another_image_is_no_note() -> None:
+    """Snapshots of a server that was booted from a protected image inherit it."""
+    image = snapshot("my own", **{PROTECTED_KEY: f"other:{MARKER_VALUE}"})
+    assert removed_marker(image) is None
+    with pytest.raises(NeverScheduled, match="'my own' and has never been protected"):
+        keeper(Memory([image])).unprotect(image)
+
+
+@pytest.mark.parametrize("note", ["", "i", "i:", ":", "x:y"])
+def test_a_broken_note_is_no_note(note: str) -> None:
+    assert removed_marker(snapshot(**{PROTECTED_KEY: note})) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"server_id": None}, "it has no instance_uuid"),
+        ({"metadata": {}}, "it has no image_type"),
+        ({"metadata": {"image_type": "volume"}}, "its image_type is 'volume'"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["protect", "unprotect"])
+def test_what_is_no_snapshot(changes: dict[str, Any], why: str, verb: str) -> None:
+    image = replace(snapshot(**MARKED), **changes)
+    with pytest.raises(NotASnapshot) as told:
+        getattr(keeper(Memory([image])), verb)(image)
+    assert str(told.value) == f"Image i is not a snapshot of a server: {why}"
+
+
+def test_what_is_only_the_memory_of_an_image() -> None:
+    image = replace(snapshot(**MARKED), status="DELETED")
+    with pytest.raises(NoSuchImage):
+        keeper(Memory([image])).protect(image)
+
+
+def test_nothing_says_how_many_stay() -> None:
+    with pytest.raises(NoRetention):
+        keeper(Memory([])).plan("mine")
+    assert keeper(Memory([]), 3).plan("mine") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "named"),
+    [
+        ("Daily-web-1767225600", True),
+        ("Weekly-web-1767225600", True),
+        ("daily-web-1767225600", True),
+        ("Daily-a-b-c-1767225600", True),
+        ("Daily-\n-1767225600", True),
+        ("Daily-1767225600", False),
+        ("Daily-web-2026", False),
+        ("Daily-web-1767225600 copy", False),
+        ("Hourly-web-1767225600", False),
+        ("my own", False),
+        ("", False),
+    ],
+)
+def test_the_names_that_the_service_gives(name: str, named: bool) -> None:
+    assert named_by_service(snapshot(name)) is named

@@ -1,0 +1,209 @@
+"""Many things at once: order, bounds, slowing down together, and Ctrl-C."""
+
+from __future__ import annotations
+
+import _thread
+import io
+import signal
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from rax_scheduled_images_ext.client.pool import SharedClient, Throttle
+from rax_scheduled_images_ext.operations.work_queue import (
+    Interrupted,
+    Outcome,
+    Progress,
+    run,
+)
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def outcomes(items: Any, action: Any, workers: int = 4) -> list[Outcome[Any, Any]]:
+    told: list[Outcome[Any, Any]] = []
+    run(items, action, told.append, workers)
+    return told
+
+
+def test_outcomes_come_in_the_order_of_the_items() -> None:
+    first = threading.Event()
+
+    def action(number: int) -> int:
+        if number == 0:
+            first.wait()
+        if number == 3:
+            first.set()
+        return number * number
+
+    assert [each.value for each in outcomes(range(6), action)] == [0, 1, 4, 9, 16, 25]
+
+
+def test_an_error_is_an_outcome_and_stops_nothing() -> None:
+    told = outcomes([1, 0, 2], lambda number: 2 // number)
+    assert [(each.item, each.value) for each in told] == [(1, 2), (0, None), (2, 1)]
+    assert [type(each.error) for each in told] == [
+        type(None),
+        ZeroDivisionError,
+        type(None),
+    ]
+
+
+@pytest.mark.parametrize("items", [[], ["only"]])
+def test_one_thing_or_none_is_done_in_this_thread(items: list[str]) -> None:
+    here = threading.current_thread()
+    told = outcomes(items, lambda _item: threading.current_thread())
+    assert [each.value for each in told] == [here] * len(items)
+
+
+def test_no_more_are_under_way_than_there_are_workers() -> None:
+    lock, under_way, most = threading.Lock(), 0, 0
+    all_there = threading.Barrier(4)
+
+    def action(_number: int) -> None:
+        nonlocal under_way, most
+        with lock:
+            under_way += 1
+            most = max(most, under_way)
+        all_there.wait(30)
+        time.sleep(0.01)
+        with lock:
+            under_way -= 1
+
+    outcomes(range(20), action, workers=4)
+    assert most == 4
+
+
+def test_an_interrupt_says_what_was_done() -> None:
+    hanging = threading.Event()
+    told: list[Any] = []
+
+    def action(number: int) -> int:
+        if number == 1:
+            hanging.wait()
+        if number == 4:
+            # By then 0, 2 and 3 have ended: one thread is left to do them.
+            _thread.interrupt_main()
+            hanging.wait()
+        return number
+
+    began = time.monotonic()
+    with pytest.raises(Interrupted) as caught:
+        run(range(10), action, lambda outcome: told.append(outcome.value), workers=2)
+    hanging.set()
+    assert time.monotonic() - began < 5
+    assert told == [0, 2, 3]
+    interrupted = caught.value
+    assert (interrupted.done, interrupted.unknown) == (3, (1, 4))
+    assert interrupted.untouched == (5, 6, 7, 8, 9)
+    assert isinstance(interrupted, KeyboardInterrupt)
+
+
+def test_an_interrupt_that_another_thread_is_handed_ends_it_too() -> None:
+    hanging = threading.Event()
+
+    def action(number: int) -> None:
+        if number == 1:
+            time.sleep(0.3)  # Until the other one waits.
+            signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        hanging.wait(20)
+
+    began = time.monotonic()
+    with pytest.raises(Interrupted):
+        run(range(2), action, lambda _outcome: None)
+    hanging.set()
+    assert time.monotonic() - began < 10
+
+
+def test_who_reports_may_be_interrupted_too() -> None:
+    told: list[Any] = []
+
+    def tell(outcome: Outcome[int, int]) -> None:
+        if outcome.value == 2:
+            raise KeyboardInterrupt
+        told.append(outcome.value)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(range(4), lambda number: number, tell, workers=2)
+    assert told == [0, 1]
+
+
+def test_all_wait_when_one_is_told_to() -> None:
+    throttle = Throttle(4)
+    throttle.pause(0.2)
+    entered: list[threading.Thread] = []
+
+    def enter() -> None:
+        with throttle.turn():
+            entered.append(threading.current_thread())
+
+    # The one that was told goes first, and only when the time is over.
+    others = [threading.Thread(target=enter) for _ in range(3)]
+    for thread in others:
+        thread.start()
+    time.sleep(0.3)
+    assert entered == []
+    enter()
+    for thread in others:
+        thread.join()
+    assert entered[0] is threading.current_thread()
+    assert {*entered[1:]} == {*others}
+
+
+def test_after_a_pause_requests_go_one_by_one_and_then_more() -> None:
+    throttle = Throttle(8)
+    lock, under_way, seen = threading.Lock(), 0, []
+
+    def enter() -> None:
+        nonlocal under_way
+        with throttle.turn():
+            with lock:
+                under_way += 1
+                seen.append(under_way)
+            time.sleep(0.005)
+            with lock:
+                under_way -= 1
+
+    throttle.pause(0)
+    enter()
+    threads = [threading.Thread(target=enter) for _ in range(30)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    # One came back before these began, so that two may go.
+    assert max(seen[:4]) <= 2
+    assert 3 <= max(seen) <= 8
+
+
+def test_a_shared_client_is_the_client_in_all_else() -> None:
+    class Client:
+        region_name = "DFW"
+
+        def request(self, url: str, method: str, **options: Any) -> Any:
+            return url, method, options
+
+    shared = SharedClient(Client(), Throttle(2))
+    assert shared.region_name == "DFW"
+    assert shared.request("/x", "GET", a=1) == ("/x", "GET", {"a": 1})
+
+
+def test_only_a_terminal_sees_the_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal, file = Terminal(), io.StringIO()
+    for stream, seen in (terminal, True), (file, False):
+        progress = Progress(3, stream)
+        progress.show(1)
+        progress.clear()
+        assert ("\r1 of 3" in stream.getvalue()) is seen
+    monkeypatch.setattr("sys.stderr", terminal)
+    outcomes(range(3), lambda _number: time.sleep(0.15), workers=1)
+    assert "2 of 3" in terminal.getvalue()
+    # The line is gone when the run is over.
+    assert terminal.getvalue().endswith("\r\x1b[K")

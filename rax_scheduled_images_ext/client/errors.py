@@ -1,58 +1,96 @@
-"""What can go wrong, as classes that carry the data of the case.
+"""What can go wrong with a cloud, as classes that carry the data of the case.
 
-Everything of this package's own derives from :class:`ScheduledImagesError`.
-Where programs written against novaclient catch one of its classes, ours derives
-from that class as well. A cloud's plain refusals (403, 409, 500 and so on) are
-novaclient's own exceptions.
+All derive from :class:`.ScheduledImagesError`. None of them needs novaclient:
+:mod:`rax_scheduled_images_ext.cli.nova.errors` turns them into errors that are
+novaclient's as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from novaclient import exceptions
-
 from rax_scheduled_images_ext.model.errors import ScheduledImagesError
 
 NOT_ENABLED = "Scheduled images not enabled for server {}"
 
 
-class NoSchedule(ScheduledImagesError, exceptions.NotFound):
+class ApiError(ScheduledImagesError):
+    """A service refused a request.
+
+    ``status`` is the HTTP status, ``message`` the service's own reason,
+    ``request_id`` what the service calls the request in its logs; ``method`` and
+    ``path`` are the request's. ``retry_after`` is the header of that name.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        request_id: str | None = None,
+        method: str | None = None,
+        path: str | None = None,
+        retry_after: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.request_id = request_id
+        self.method = method
+        self.path = path
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        text = f"{self.message} (HTTP {self.status})"
+        return f"{text} (Request-ID: {self.request_id})" if self.request_id else text
+
+
+class NotFound(ApiError):
+    """A service does not have what was asked for."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(404, message)
+
+
+class NoSchedule(NotFound):
     """The server is there, and has no schedule."""
 
     def __init__(self, server_id: str) -> None:
-        exceptions.NotFound.__init__(self, 404, NOT_ENABLED.format(server_id))
+        super().__init__(NOT_ENABLED.format(server_id))
         self.server_id = server_id
 
 
-class NoSuchServer(ScheduledImagesError, exceptions.NotFound):
+class NoSuchServer(NotFound):
     """No server with this ID, as far as this user can see."""
 
     def __init__(self, server_id: str) -> None:
-        text = f"No server with the ID '{server_id}' exists"
-        exceptions.NotFound.__init__(self, 404, text)
+        super().__init__(f"No server with the ID '{server_id}' exists")
         self.server_id = server_id
 
 
-class NoSuchImage(ScheduledImagesError, exceptions.NotFound):
+class NoSuchImage(NotFound):
     """No image with this ID, as far as this user can see."""
 
     def __init__(self, image_id: str) -> None:
-        text = f"No image with the ID '{image_id}' exists"
-        exceptions.NotFound.__init__(self, 404, text)
+        super().__init__(f"No image with the ID '{image_id}' exists")
         self.image_id = image_id
 
 
-class NotOffered(ScheduledImagesError, exceptions.NotFound):
+class NotOffered(NotFound):
     """The cloud does not have the scheduled images extension at all."""
 
     def __init__(self, alias: str) -> None:
-        text = f"This cloud has no scheduled images: it lacks the extension {alias}"
-        exceptions.NotFound.__init__(self, 404, text)
+        super().__init__(
+            f"This cloud has no scheduled images: it lacks the extension {alias}"
+        )
         self.alias = alias
 
 
-class NoMatch(ScheduledImagesError, exceptions.CommandError):
+class UsageError(ScheduledImagesError):
+    """The cloud is as it should be, but what was asked for cannot be done to it."""
+
+
+class NoMatch(UsageError):
     """Nothing has what the user wrote as its name or ID."""
 
     def __init__(self, kind: str, wanted: str) -> None:
@@ -61,7 +99,7 @@ class NoMatch(ScheduledImagesError, exceptions.CommandError):
         self.wanted = wanted
 
 
-class SeveralMatches(ScheduledImagesError, exceptions.CommandError):
+class SeveralMatches(UsageError):
     """What the user wrote is the name of several; ``ids`` are theirs."""
 
     def __init__(self, kind: str, wanted: str, ids: Sequence[str]) -> None:
@@ -74,11 +112,11 @@ class SeveralMatches(ScheduledImagesError, exceptions.CommandError):
         self.ids = tuple(ids)
 
 
-class NoServers(ScheduledImagesError, exceptions.CommandError):
+class NoServers(UsageError):
     """There is no server of the kind that a command was to be done to."""
 
 
-class NoRetention(ScheduledImagesError, exceptions.CommandError):
+class NoRetention(UsageError):
     """Nothing says how many images of a server are to stay."""
 
     def __init__(self, server_id: str) -> None:
@@ -89,7 +127,7 @@ class NoRetention(ScheduledImagesError, exceptions.CommandError):
         self.server_id = server_id
 
 
-class NotASnapshot(ScheduledImagesError, exceptions.CommandError):
+class NotASnapshot(UsageError):
     """The image was not made of a server; ``why`` says how that is seen."""
 
     def __init__(self, image_id: str, why: str) -> None:
@@ -97,7 +135,7 @@ class NotASnapshot(ScheduledImagesError, exceptions.CommandError):
         self.image_id = image_id
 
 
-class NeverScheduled(ScheduledImagesError, exceptions.CommandError):
+class NeverScheduled(UsageError):
     """Nothing shows that the image ever was the scheduled images service's."""
 
     def __init__(self, image_id: str, why: str) -> None:
@@ -105,7 +143,7 @@ class NeverScheduled(ScheduledImagesError, exceptions.CommandError):
         self.image_id = image_id
 
 
-class ImageProtected(ScheduledImagesError, exceptions.CommandError):
+class ImageProtected(UsageError):
     """The image service deletes no image that is protected there."""
 
     def __init__(self, image_id: str) -> None:

@@ -1,8 +1,8 @@
-"""One request to a service, and an answer that is understood or refused.
+"""Requests to one service, and responses that are understood or refused.
 
-What lies below (tokens, the catalog, TLS, connections) is keystoneauth's, and
-so are the errors of connecting. Nothing here is shared between requests but the
-client handed in, so several threads may use one :class:`Transport`.
+Tokens, the catalog, TLS and connections are keystoneauth's, and so are the errors
+of connecting. Requests share nothing but the adapter, so several threads may use
+one :class:`Transport`.
 """
 
 from __future__ import annotations
@@ -14,14 +14,18 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from novaclient import exceptions
 from requests import Response, codes
 
-from rax_scheduled_images_ext.client.errors import UnexpectedAnswer
+from rax_scheduled_images_ext.client.errors import ApiError, UnexpectedAnswer
 from rax_scheduled_images_ext.model.errors import InvalidValue
+
+if TYPE_CHECKING:
+    from keystoneauth1.adapter import Adapter
+
+    from rax_scheduled_images_ext.client.pool import Throttle
 
 #: Statuses that may say when to come again.
 BUSY = (
@@ -62,34 +66,9 @@ def resource_id(resource: object) -> str:
     return as_text(getattr(resource, "id", resource))
 
 
-def sibling(client: Any, **options: Any) -> Any:
-    """Return a new ``SessionClient`` of the same user as another one.
-
-    :param options: its service, version and so on; the region is the other's
-        unless it is among them.
-    """
-    from novaclient.client import SessionClient
-
-    # A client of its own: novaclient's way of turning its one client to another
-    # service for a while lets two threads disturb each other.
-    new = SessionClient(
-        session=client.session,
-        auth=client.auth,
-        interface=client.interface,
-        user_agent=client.user_agent,
-        logger=client.logger,
-        timings=client.timings,
-        **{"region_name": client.region_name, **options},
-    )
-    new.times = client.times
-    # Where threads share the other one, they share this one as well.
-    in_step = getattr(client, "in_step", None)
-    return in_step(new) if in_step else new
-
-
 @dataclass(frozen=True)
 class ApiResponse:
-    """What a service answered, before anybody judges it."""
+    """What a service answered, whatever the status; ``body`` is its JSON, or None."""
 
     service: str
     method: str
@@ -102,23 +81,43 @@ class ApiResponse:
         """The HTTP status."""
         return self.response.status_code
 
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The HTTP headers; their names have no case."""
+        return self.response.headers
+
+    @property
+    def request_id(self) -> str | None:
+        """What the service calls this request in its logs, None where it is silent."""
+        headers = self.headers
+        return headers.get("x-compute-request-id") or headers.get(
+            "x-openstack-request-id"
+        )
+
     def fault(self, key: str) -> str | None:
         """Return the message of an error body whose one key is ``key``."""
         error = self.body.get(key) if isinstance(self.body, dict) else None
         message = error.get("message") if isinstance(error, dict) else None
         return message if isinstance(message, str) else None
 
-    def error(self, hint: str = "") -> exceptions.ClientException:
-        """Return novaclient's exception for the status, in one line of text."""
-        body = {"message": self._reason() + hint}
-        error = exceptions.from_response(self.response, body, self.path, self.method)
-        error.request_id = error.request_id or self._header("x-openstack-request-id")
-        return error
+    def error(self, hint: str = "") -> ApiError:
+        """Return the error of a refusal, in one line of text.
+
+        :param hint: what is added to the service's own reason.
+        """
+        return ApiError(
+            self.status,
+            self._reason() + hint,
+            request_id=self.request_id,
+            method=self.method,
+            path=self.path,
+            retry_after=self.headers.get("retry-after"),
+        )
 
     def checked(self) -> ApiResponse:
-        """Return the answer itself if it reports success, raise otherwise.
+        """Return the response itself if it reports success, raise otherwise.
 
-        :raises novaclient.exceptions.ClientException: for 400 and above.
+        :raises ApiError: for 400 and above.
         :raises UnexpectedAnswer: for what is neither success nor an error.
         """
         if self.status >= 400:
@@ -138,7 +137,7 @@ class ApiResponse:
             raise self.unexpected(f"the content is {self._kind()}, not JSON")
 
     def document(self) -> dict[str, Any]:
-        """Return the JSON object of a successful answer."""
+        """Return the JSON object of a successful response."""
         self.checked()
         if not isinstance(self.body, dict):
             raise self.unexpected(f"the content is {self._kind()}, not a JSON object")
@@ -167,13 +166,10 @@ class ApiResponse:
         return None
 
     def unexpected(self, problem: str) -> UnexpectedAnswer:
-        """Return the error that tells what is wrong with this answer."""
+        """Return the error that tells what is wrong with this response."""
         return UnexpectedAnswer(
             self.service, self.method, self.path, self.status, problem
         )
-
-    def _header(self, name: str) -> str | None:
-        return self.response.headers.get(name)
 
     def _kind(self) -> str:
         """Name the content, for a person."""
@@ -181,7 +177,7 @@ class ApiResponse:
             return "empty"
         if self.body is not None:
             return f"JSON of type {type(self.body).__name__}"
-        kind = (self._header("content-type") or "").split(";")[0].strip()
+        kind = (self.headers.get("content-type") or "").split(";")[0].strip()
         return "unreadable" if kind in ("", "application/json") else printable(kind)
 
     def _reason(self) -> str:
@@ -205,7 +201,10 @@ def printable(text: str) -> str:
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often, and for how many seconds in all, a busy service is asked again."""
+    """How often, and for how many seconds in all, a busy service is asked again.
+
+    ``sleep`` waits for a number of seconds; ``clock`` returns unix seconds.
+    """
 
     tries: int = 5
     seconds: float = 60.0
@@ -215,14 +214,16 @@ class RetryPolicy:
 
 @dataclass(frozen=True)
 class Transport:
-    """Requests to one service through a novaclient ``SessionClient``.
+    """Requests to one service through a keystoneauth adapter.
 
-    A client that several threads share brings its own ``retry_policy``.
+    ``retry`` says how a busy service is asked again, ``throttle`` when a request
+    may go, None for at once.
     """
 
-    client: Any
+    adapter: Adapter
     service: str = "compute"
-    retry_policy: RetryPolicy | None = None
+    retry: RetryPolicy = RetryPolicy()
+    throttle: Throttle | None = None
 
     def send(
         self,
@@ -237,29 +238,26 @@ class Transport:
 
         :param path: below the service's endpoint, as :func:`path` makes it.
         :param body: what becomes the JSON of the request; None for none.
-        :returns: the last answer, whatever its status.
-        :raises keystoneauth1.exceptions.ClientException: if there is no answer.
-        :raises novaclient.exceptions.ClientException: if the service stays busy
-            beyond our retry_policy.
+        :returns: the last response, whatever its status.
+        :raises keystoneauth1.exceptions.ClientException: if there is no response.
+        :raises ApiError: if the service stays busy for longer than ``retry`` allows.
         """
-        shared: RetryPolicy | None = getattr(self.client, "retry_policy", None)
-        retry_policy = self.retry_policy or shared or RetryPolicy()
         waited = 0.0
-        for tries_left in reversed(range(retry_policy.tries)):
-            answer = self._once(method, path, query, body, headers)
-            wait = _wait(answer, retry_policy.clock)
+        for tries_left in reversed(range(self.retry.tries)):
+            response = self._once(method, path, query, body, headers)
+            wait = _wait(response, self.retry.clock)
             if wait is None:
                 break
             if not tries_left:
-                raise answer.error(f"; gave up after {retry_policy.tries} tries")
-            if waited + wait > retry_policy.seconds:
-                raise answer.error(
+                raise response.error(f"; gave up after {self.retry.tries} tries")
+            if waited + wait > self.retry.seconds:
+                raise response.error(
                     f"; it asks to come again in {wait:.0f} seconds, which is longer"
-                    f" than this client waits ({retry_policy.seconds:.0f} in all)"
+                    f" than this client waits ({self.retry.seconds:.0f} in all)"
                 )
-            retry_policy.sleep(wait)
+            self.retry.sleep(wait)
             waited += wait
-        return answer
+        return response
 
     def get(self, path: str, query: Mapping[str, Any] | None = None) -> ApiResponse:
         """Get one resource or one page."""
@@ -283,21 +281,21 @@ class Transport:
         """
         text = urlencode(query)
         seen = set()
-        answer = self._page(path, text)
+        response = self._page(path, text)
         while True:
-            following = link(answer)
+            following = link(response)
             if following is None:
-                yield answer
+                yield response
                 return
             seen.add(text)
             text = urlsplit(following).query
             if text in seen:
-                yield answer
-                raise answer.unexpected("its next page is one that was read before")
+                yield response
+                raise response.unexpected("its next page is one that was read before")
             page: Callable[[], ApiResponse] = partial(self._page, path, text)
             page = _begun(page) if ahead else page
-            yield answer
-            answer = page()
+            yield response
+            response = page()
 
     def _page(self, path: str, query: str) -> ApiResponse:
         return self.get(f"{path}?{query}" if query else path).checked()
@@ -310,11 +308,19 @@ class Transport:
         body: Any,
         headers: Mapping[str, str] | None,
     ) -> ApiResponse:
-        options: dict[str, Any] = {"headers": dict(headers or {}), "raise_exc": False}
-        if body is not None:
-            options["body"] = body
         url = f"{path}?{urlencode(query)}" if query else path
-        response, content = self.client.request(url, method, **options)
+        response = self.adapter.request(
+            url,
+            method,
+            headers={"Accept": "application/json", **(headers or {})},
+            json=body,
+            raise_exc=False,
+            rate_semaphore=self.throttle,
+        )
+        try:
+            content = response.json()
+        except ValueError:
+            content = None
         return ApiResponse(self.service, method, url, response, content)
 
 
@@ -333,10 +339,10 @@ def _begun(call: Callable[[], ApiResponse]) -> Callable[[], ApiResponse]:
     return result.result
 
 
-def _wait(answer: ApiResponse, clock: Callable[[], float]) -> float | None:
+def _wait(response: ApiResponse, clock: Callable[[], float]) -> float | None:
     """Return how many seconds a busy service asks us to wait."""
-    text = answer.response.headers.get("retry-after")
-    if answer.status not in BUSY or text is None:
+    text = response.headers.get("retry-after")
+    if response.status not in BUSY or text is None:
         return None
     if re.fullmatch(r"[0-9]{1,9}", text.strip()):
         return float(text)

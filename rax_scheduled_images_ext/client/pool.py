@@ -1,33 +1,28 @@
-"""One pool of connections and one pace for all threads that send requests."""
+"""Many threads over one session: room for their connections, and one pace for all."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, TypeVar
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
-from rax_scheduled_images_ext.client.http import RetryPolicy
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
+if TYPE_CHECKING:
+    from keystoneauth1.plugin import BaseAuthPlugin
+    from keystoneauth1.session import Session
 
 #: How many requests are under way at most. More would gain little: a program in
 #: Python is busy with the answers by then.
 WORKERS = 24
 
 
-# Of many that a cloud lets through few at a time, some are refused more than once.
-_TRIES, _SECONDS = 10, 600.0
-
-
 class Throttle:
-    """Lets requests through; when one meets a busy service, all slow down.
+    """A context for each request; when one meets a busy service, all slow down.
 
-    After a pause one request goes, those first that were refused before; with
-    each one that comes back more may go side by side.
+    It is what keystoneauth calls a rate semaphore. After a pause one request goes,
+    those first that were refused before; with each one that comes back one more may
+    go side by side.
     """
 
     def __init__(
@@ -42,8 +37,7 @@ class Throttle:
         self._opens = 0.0
         self._thread = threading.local()
 
-    @contextmanager
-    def turn(self) -> Iterator[None]:
+    def __enter__(self) -> None:
         """Wait until one more request may go, and count it while it is under way."""
         again = getattr(self._thread, "refused", False)
         with self._change:
@@ -53,13 +47,17 @@ class Throttle:
             self._thread.refused = False
             if again:
                 self._refused -= 1
-        try:
-            yield
-        finally:
-            with self._change:
-                self._running -= 1
-                self._allowed = min(self._most, self._allowed + 1 / self._allowed)
-                self._change.notify_all()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with self._change:
+            self._running -= 1
+            self._allowed = min(self._most, self._allowed + 1 / self._allowed)
+            self._change.notify_all()
 
     def pause(self, seconds: float) -> None:
         """Let nobody through for a while; this thread's next request goes first."""
@@ -79,41 +77,14 @@ class Throttle:
         return None
 
 
-class SharedClient:
-    """A novaclient ``SessionClient`` for several threads; in all else the same.
+def make_room(session: Session, auth: BaseAuthPlugin | None, workers: int) -> None:
+    """Prepare a keystoneauth session for so many threads.
 
-    :class:`.transport.Transport` finds its ``retry_policy`` here: who is asked to
-    come again later says so to all the others.
+    It gets room for as many connections, and a token, so that not each thread asks
+    for one.
     """
-
-    def __init__(self, client: Any, throttle: Throttle) -> None:
-        self._client = client
-        self.throttle = throttle
-        self.retry_policy = RetryPolicy(_TRIES, _SECONDS, sleep=throttle.pause)
-
-    def request(self, url: str, method: str, **options: Any) -> Any:
-        """Send a request when it is its turn."""
-        with self.throttle.turn():
-            return self._client.request(url, method, **options)
-
-    def in_step(self, other: Any) -> SharedClient:
-        """Share another client of the same session; busy services slow both down."""
-        return SharedClient(other, self.throttle)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._client, name)
-
-
-def share(client: Any, workers: int = WORKERS) -> SharedClient:
-    """Prepare a novaclient ``SessionClient`` for so many threads.
-
-    Its session gets room for as many connections, and a token, so that not each
-    thread asks for one. One that is prepared already stays as it is.
-    """
-    if isinstance(client, SharedClient):
-        return client
-    client.session.get_token(client.auth)
-    for adapter in set(client.session.session.adapters.values()):
+    session.get_token(auth)
+    adapters: set[Any] = set(session.session.adapters.values())
+    for adapter in adapters:
         adapter.close()
         adapter.init_poolmanager(workers, workers)
-    return SharedClient(client, Throttle(workers))

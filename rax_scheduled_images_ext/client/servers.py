@@ -6,9 +6,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from novaclient import exceptions
-
 from rax_scheduled_images_ext.client.errors import (
+    ApiError,
     NoMatch,
     NoSuchServer,
     SeveralMatches,
@@ -108,7 +107,7 @@ def server_pages(
     query = {} if enabled is None else {ATTRIBUTE: enabled}
     try:
         yield from compute.pages(url, query, next_page, ahead=True)
-    except exceptions.BadRequest:
-        if enabled is None:
+    except ApiError as error:
+        if enabled is None or error.status != 400:
             raise
         yield from compute.pages(url, {}, next_page, ahead=True)

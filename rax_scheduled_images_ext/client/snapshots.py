@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from keystoneauth1 import exceptions as keystone
-from novaclient import exceptions
 
-from rax_scheduled_images_ext.client.errors import NoSuchServer, UnexpectedAnswer
+from rax_scheduled_images_ext.client.errors import (
+    ApiError,
+    NoSuchServer,
+    UnexpectedAnswer,
+)
 from rax_scheduled_images_ext.client.http import (
     ApiResponse,
     RetryPolicy,
@@ -19,9 +22,9 @@ from rax_scheduled_images_ext.client.http import (
     path,
     printable,
 )
+from rax_scheduled_images_ext.client.schedules.extension import ALIAS
 from rax_scheduled_images_ext.client.servers import looks_like_id
 from rax_scheduled_images_ext.model.errors import ScheduledImagesError
-from rax_scheduled_images_ext.model.schedule import ALIAS
 from rax_scheduled_images_ext.model.task_states import (
     COPIED,
     UPLOADING,
@@ -30,7 +33,7 @@ from rax_scheduled_images_ext.model.task_states import (
 
 #: What ends no watch: whether it lasts is only known by trying again.
 PASSING = (
-    exceptions.ClientException,
+    ApiError,
     keystone.ClientException,
     UnexpectedAnswer,
     OSError,
@@ -60,9 +63,8 @@ class SnapshotRequest:
 class Snapshots:
     """Snapshots as a compute service takes them.
 
-    Every call raises novaclient's exceptions for a refusal,
-    :class:`.errors.UnexpectedAnswer` for an answer that makes no sense, and
-    keystoneauth's if no answer came.
+    Every call raises :class:`.ApiError` for a refusal, :class:`.UnexpectedAnswer` for
+    a response that makes no sense, and keystoneauth's errors if none came.
     """
 
     transport: Transport
@@ -97,18 +99,16 @@ class Snapshots:
         server_id: str,
         name: str,
         metadata: Mapping[str, str],
-        retry_policy: RetryPolicy | None = None,
+        retry: RetryPolicy | None = None,
     ) -> SnapshotRequest:
         """Begin a snapshot, once: nothing is sent again that may have arrived.
 
         :raises NoSuchServer: if there is no such server.
-        :raises novaclient.exceptions.ClientException: if it is refused; nothing
+        :raises ApiError: if it is refused; nothing
             has been begun then.
         """
         body = {"createImage": {"name": name, "metadata": dict(metadata)}}
-        transport = Transport(
-            self.transport.client, self.transport.service, retry_policy or RetryPolicy()
-        )
+        transport = replace(self.transport, retry=retry or self.transport.retry)
         url = path("servers", server_id, "action")
         try:
             answer = transport.send("POST", url, body=body)
@@ -226,11 +226,11 @@ def _next_page(answer: ApiResponse) -> str | None:
 
 def _begun(answer: ApiResponse) -> SnapshotRequest:
     """Read what became of an image-create that was not refused."""
-    request_id = answer.response.headers.get("x-openstack-request-id")
+    request_id = answer.headers.get("x-openstack-request-id")
     if not 200 <= answer.status < 300:
         return SnapshotRequest(None, request_id, f"the answer was {answer.error()}")
     body = answer.body if isinstance(answer.body, dict) else {}
-    location = urlsplit(answer.response.headers.get("location") or "").path
+    location = urlsplit(answer.headers.get("location") or "").path
     for found in (body.get("image_id"), location.rstrip("/").rpartition("/")[2]):
         if isinstance(found, str) and looks_like_id(found):
             return SnapshotRequest(found, request_id)

@@ -1,4 +1,4 @@
-"""Schedules of server images: what they are, and the manager of them."""
+"""Schedules of server images, and how people write them."""
 
 from __future__ import annotations
 
@@ -6,18 +6,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rax_scheduled_images_ext.cli.nova.manager import (
-    ScheduledImagesManager as ScheduledImagesManager,
-)
 from rax_scheduled_images_ext.model.errors import InvalidValue
 
-if TYPE_CHECKING:
-    from rax_scheduled_images_ext.client.http import ApiResponse
-
-ALIAS = "rax-si-image-schedule"
-KEY = "image_schedule"
 DAYS = (
     "SUNDAY",
     "MONDAY",
@@ -42,17 +34,21 @@ class ImageSchedule:
     retention: int
     day_of_week: str | None = None
 
+    @classmethod
+    def checked(cls, retention: int, day_of_week: str | None = None) -> ImageSchedule:
+        """Return the schedule of a retention, and a day as :func:`parse_day` takes it.
+
+        :raises InvalidValue: for a retention or a day that no schedule can have.
+        """
+        if isinstance(retention, bool) or not isinstance(retention, int):
+            raise InvalidValue(f"{retention!r} is not a retention: it must be an int")
+        day = None if day_of_week is None else parse_day(day_of_week)
+        return cls(parse_retention(str(retention)), day)
+
     @property
     def kind(self) -> str:
         """``daily`` or ``weekly``."""
         return "weekly" if self.day_of_week else "daily"
-
-    def to_body(self) -> dict[str, Any]:
-        """Return the schedule as the API takes it."""
-        body: dict[str, Any] = {"retention": self.retention}
-        if self.day_of_week is not None:
-            body["day_of_week"] = self.day_of_week
-        return {KEY: body}
 
     def next_due(self, last: datetime, now: datetime) -> datetime:
         """Return when the next image is due, as far as can be foreseen.
@@ -67,17 +63,6 @@ class ImageSchedule:
             wanted = DAYS.index(self.day_of_week)
             due += (wanted - due.isoweekday()) % 7 * _DAY
         return due
-
-    @classmethod
-    def from_answer(cls, answer: ApiResponse) -> ImageSchedule:
-        """Read the schedule from an answer.
-
-        :raises UnexpectedAnswer: for an answer that holds no schedule.
-        """
-        try:
-            return cls.from_object(answer.object(KEY))
-        except ValueError as error:
-            raise answer.unexpected(str(error)) from None
 
     @classmethod
     def from_object(cls, part: Mapping[str, Any]) -> ImageSchedule:

@@ -7,18 +7,21 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
-from types import SimpleNamespace
 from typing import Any
 
+from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.errors import (
     NoSchedule,
     NoSuchServer,
     NotOffered,
 )
-from rax_scheduled_images_ext.client.http import ApiResponse, Transport, path, sibling
+from rax_scheduled_images_ext.client.http import ApiResponse, Transport, path
 from rax_scheduled_images_ext.client.images.base import ImageStore, read_time
 from rax_scheduled_images_ext.client.images.factory import image_store
-from rax_scheduled_images_ext.client.pool import share
+from rax_scheduled_images_ext.client.schedules.extension import (
+    ALIAS,
+    ExtensionSchedules,
+)
 from rax_scheduled_images_ext.client.servers import (
     ATTRIBUTE,
     read_project,
@@ -31,11 +34,7 @@ from rax_scheduled_images_ext.model.freshness import (
     standing,
 )
 from rax_scheduled_images_ext.model.image import ServerImage
-from rax_scheduled_images_ext.model.schedule import (
-    ALIAS,
-    ImageSchedule,
-    ScheduledImagesManager,
-)
+from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.operations.work_queue import Outcome, run
 
 Wanted = Callable[[str], bool]
@@ -102,15 +101,15 @@ class FleetReader:
     sense, and keystoneauth's if no answer came.
     """
 
-    schedules: ScheduledImagesManager
+    compute: Transport
     images: ImageStore
     clock: Callable[[], float] = time.time
 
     @classmethod
-    def of(cls, cs: Any) -> FleetReader:
-        """Return the reader of the cloud of a novaclient client."""
-        shared = SimpleNamespace(client=share(cs.client))
-        return cls(ScheduledImagesManager(shared), image_store(shared))
+    def of(cls, cloud: Cloud) -> FleetReader:
+        """Return the reader of a cloud."""
+        shared = cloud.shared()
+        return cls(shared.compute, image_store(shared))
 
     def read(
         self,
@@ -152,7 +151,7 @@ class FleetReader:
 
     def _list(self, enabled: bool | None, wanted: Wanted) -> _Listing:
         listing = _Listing(datetime.fromtimestamp(self.clock(), timezone.utc))
-        for answer in server_pages(self._compute, "/servers/detail", enabled):
+        for answer in server_pages(self.compute, "/servers/detail", enabled):
             listing.now = _date(answer) or listing.now
             for server in answer.objects("servers"):
                 listing.add(server, answer, wanted)
@@ -187,12 +186,12 @@ class FleetReader:
         if not enabled:
             # The filter knows better: are there servers with a schedule?
             query = {ATTRIBUTE: True, "limit": 1}
-            answer = self._compute.get("/servers", query)
+            answer = self.compute.get("/servers", query)
             if answer.status != 400:
                 found = [server.get("id") for server in answer.objects("servers")]
                 if not found or (enabled is False and found[0] not in listing.ids):
                     return False
-        answer = self._compute.get(path("extensions", ALIAS))
+        answer = self.compute.get(path("extensions", ALIAS))
         if answer.status == 404:
             raise NotOffered(ALIAS)
         answer.document()
@@ -213,7 +212,7 @@ class FleetReader:
             else:
                 known[server.id] = replace(server, problem=outcome.error)
 
-        run(open_, self.schedules.get, learn)
+        run(open_, ExtensionSchedules(self.compute).get, learn)
         return [server for server in known.values() if server is not None]
 
     # -- images
@@ -231,40 +230,12 @@ class FleetReader:
                     images[image.server_id].append(image)
         return images
 
-    @property
-    def _compute(self) -> Transport:
-        return Transport(self.schedules.client)
 
-
-def in_regions(cs: Any) -> dict[str, Any]:
-    """Return what stands for a novaclient client in each region of the catalog."""
+def in_regions(cloud: Cloud) -> dict[str, Cloud]:
+    """Return the cloud in each region of the user's catalog."""
     # Shared here, once, because the regions are read side by side.
-    client = share(cs.client)
-    return {region: _in_region(client, region) for region in _regions(client)}
-
-
-def _regions(client: Any) -> list[str]:
-    """Return the names of the regions that the catalog of the user's token lists."""
-    auth = client.auth or client.session.auth
-    catalog = auth.get_access(client.session).service_catalog
-    found = catalog.get_endpoints_data(
-        service_type=client.service_type,
-        interface=client.interface,
-        service_name=client.service_name,
-    )
-    names = [point.region_name for points in found.values() for point in points]
-    return sorted({name for name in names if name})
-
-
-def _in_region(client: Any, region: str) -> Any:
-    there = sibling(
-        client,
-        service_type=client.service_type,
-        service_name=client.service_name,
-        api_version=client.api_version,
-        region_name=region,
-    )
-    return SimpleNamespace(client=there)
+    cloud = cloud.shared()
+    return {region: cloud.in_region(region) for region in cloud.regions()}
 
 
 def _may_be_weekly(found: ScheduleStatus) -> bool:

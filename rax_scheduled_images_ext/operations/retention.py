@@ -20,6 +20,7 @@ from rax_scheduled_images_ext.client.errors import (
 )
 from rax_scheduled_images_ext.client.http import Transport, path
 from rax_scheduled_images_ext.client.images.base import ImageStore
+from rax_scheduled_images_ext.client.schedules.extension import ExtensionSchedules
 from rax_scheduled_images_ext.client.servers import read_project
 from rax_scheduled_images_ext.model.image import (
     MARKER_KEY,
@@ -34,10 +35,7 @@ from rax_scheduled_images_ext.model.image import (
 )
 from rax_scheduled_images_ext.model.retention import Decision, apply_policy
 from rax_scheduled_images_ext.model.retention_status import expires_in_runs, reason
-from rax_scheduled_images_ext.model.schedule import (
-    ImageSchedule,
-    ScheduledImagesManager,
-)
+from rax_scheduled_images_ext.model.schedule import ImageSchedule
 
 # Nova's words for what it makes of a server; `nova backup` makes the second.
 _SNAPSHOTS = (SNAPSHOT, "backup")
@@ -63,7 +61,7 @@ class ImageRetention:
     and :class:`.images.ImageStore` raise, besides the errors named below.
     """
 
-    schedules: ScheduledImagesManager
+    compute: Transport
     images: ImageStore
 
     def schedule(self, server_id: str) -> ImageSchedule | None:
@@ -73,7 +71,7 @@ class ImageRetention:
         :raises NotOffered: if the cloud has no scheduled images.
         """
         try:
-            return self.schedules.get(server_id)
+            return ExtensionSchedules(self.compute).get(server_id)
         except NoSchedule:
             return None
 
@@ -95,7 +93,7 @@ class ImageRetention:
 
         :raises NoSuchServer: if there is no such server.
         """
-        answer = Transport(self.schedules.client).get(path("servers", server_id))
+        answer = self.compute.get(path("servers", server_id))
         if answer.status == 404:
             raise NoSuchServer(server_id)
         return read_project(answer.object("server"))
@@ -113,7 +111,7 @@ class ImageRetention:
             retention = self.retention(server_id)
             project_id = self.project(server_id)
         except NoSuchServer:
-            own = self.schedules.client.get_project_id()
+            own = self.compute.adapter.get_project_id()
             left = apply_policy(images(), server_id, None, own)
             if not left:
                 raise

@@ -17,11 +17,10 @@ from novaclient.api_versions import APIVersion
 
 import rax_scheduled_images_ext
 from rax_scheduled_images_ext import errors
+from rax_scheduled_images_ext.cli.nova.cloud import cloud_of
+from rax_scheduled_images_ext.cli.nova.manager import ScheduledImagesManager
 from rax_scheduled_images_ext.client.images.factory import image_store
-from rax_scheduled_images_ext.model.schedule import (
-    ImageSchedule,
-    ScheduledImagesManager,
-)
+from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from .faulty_proxy import FaultyProxy, json_answer
@@ -198,7 +197,9 @@ def proxy(request: pytest.FixtureRequest, cloud: Sandbox, front: FaultyProxy) ->
         pytest.skip(f"this novaclient does not know microversion {request.param}")
     front.without_image_service()
     auth_url = str(front.env()["OS_AUTH_URL"])
-    return image_store(make_client(cloud, request.param, OS_AUTH_URL=auth_url))
+    return image_store(
+        cloud_of(make_client(cloud, request.param, OS_AUTH_URL=auth_url))
+    )
 
 
 def test_the_proxy_is_asked_at_a_microversion_that_has_it(
@@ -217,7 +218,7 @@ def store(request: pytest.FixtureRequest, cloud: Sandbox, front: FaultyProxy) ->
     if request.param == "proxy":
         front.without_image_service()
     auth_url = str(front.env()["OS_AUTH_URL"])
-    return image_store(make_client(cloud, OS_AUTH_URL=auth_url))
+    return image_store(cloud_of(make_client(cloud, OS_AUTH_URL=auth_url)))
 
 
 def test_images_are_filtered(store: Any, cloud: Sandbox) -> None:
@@ -296,10 +297,10 @@ def test_a_catalog_may_say_the_version_of_the_image_api(
 
     front.change("POST", "/tokens$", moved)
     auth_url = str(front.env()["OS_AUTH_URL"])
-    store = image_store(make_client(cloud, OS_AUTH_URL=auth_url))
+    store = image_store(cloud_of(make_client(cloud, OS_AUTH_URL=auth_url)))
     front.log.clear()
     if suffix == "/v2.9":
-        with pytest.raises(exceptions.ClientException):
+        with pytest.raises(errors.ApiError):
             list(store.list())
         assert any("/image/v2.9/images" in line for line in front.log)
     else:

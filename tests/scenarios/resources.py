@@ -11,8 +11,8 @@ from typing import Any
 import requests
 from keystoneauth1 import loading, session
 
+from rax_scheduled_images_ext.client.schedules.extension import ALIAS
 from rax_scheduled_images_ext.model.image import MARKER_KEY, MARKER_VALUE
-from rax_scheduled_images_ext.model.schedule import ALIAS
 
 # What a slow cloud may take for a server or a snapshot.
 PATIENCE = float(os.environ.get("SCENARIOS_PATIENCE", 300))

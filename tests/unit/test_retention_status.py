@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -16,7 +16,6 @@ from rax_scheduled_images_ext.client.errors import (
     ImageProtected,
     NeverScheduled,
     NoRetention,
-    NoSchedule,
     NoSuchImage,
     NotASnapshot,
 )
@@ -90,27 +89,21 @@ class Memory(ImageStore):
         yield from list(self.images.values())
 
 
-class Schedules:
-    """A server's schedule."""
+@dataclass(frozen=True)
+class OneServer(ImageRetention):
+    """The retention of a server of our project, with or without a schedule."""
 
-    def __init__(self, retention: int | None) -> None:
-        self.retention = retention
+    keep: int | None = None
 
-    def get(self, server: object) -> ImageSchedule:
-        if self.retention is None:
-            raise NoSchedule(str(server))
-        return ImageSchedule(self.retention)
-
-
-class OfOurs(ImageRetention):
-    """The keeper of servers that are all of one project."""
+    def schedule(self, server_id: str) -> ImageSchedule | None:
+        return None if self.keep is None else ImageSchedule(self.keep)
 
     def project(self, server_id: str) -> str | None:
         return "ours"
 
 
 def keeper(store: Memory, retention: int | None = None) -> ImageRetention:
-    return OfOurs(Schedules(retention), store)  # type: ignore[arg-type]
+    return OneServer(cast("Any", None), store, retention)
 
 
 @st.composite

@@ -10,6 +10,10 @@ import requests
 
 from rax_scheduled_images_ext.client.errors import UnexpectedAnswer
 from rax_scheduled_images_ext.client.http import ApiResponse
+from rax_scheduled_images_ext.client.schedules.extension import (
+    read_schedule,
+    schedule_body,
+)
 from rax_scheduled_images_ext.model.errors import InvalidValue
 from rax_scheduled_images_ext.model.schedule import (
     DAYS,
@@ -104,7 +108,7 @@ def test_any_other_day_is_refused_with_the_days_there_are(text: str) -> None:
     ],
 )
 def test_an_answer_is_read(part: dict[str, Any], schedule: ImageSchedule) -> None:
-    assert ImageSchedule.from_answer(answer({"image_schedule": part})) == schedule
+    assert read_schedule(answer({"image_schedule": part})) == schedule
 
 
 @pytest.mark.parametrize(
@@ -128,12 +132,12 @@ def test_an_answer_is_read(part: dict[str, Any], schedule: ImageSchedule) -> Non
 )
 def test_an_answer_that_is_no_schedule_is_refused(body: Any) -> None:
     with pytest.raises(UnexpectedAnswer, match="service answered GET /x with 200"):
-        ImageSchedule.from_answer(answer(body))
+        read_schedule(answer(body))
 
 
 def test_a_schedule_is_sent_with_a_day_only_if_it_has_one() -> None:
-    assert ImageSchedule(7).to_body() == {"image_schedule": {"retention": 7}}
-    assert ImageSchedule(4, "SATURDAY").to_body() == {
+    assert schedule_body(ImageSchedule(7)) == {"image_schedule": {"retention": 7}}
+    assert schedule_body(ImageSchedule(4, "SATURDAY")) == {
         "image_schedule": {"retention": 4, "day_of_week": "SATURDAY"}
     }
     assert [ImageSchedule(7).kind, ImageSchedule(4, "SATURDAY").kind] == [

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rax_scheduled_images_ext.client.pool import SharedClient, Throttle
+from rax_scheduled_images_ext.client.pool import Throttle
 from rax_scheduled_images_ext.operations.work_queue import (
     Interrupted,
     Outcome,
@@ -141,7 +141,7 @@ def test_all_wait_when_one_is_told_to() -> None:
     entered: list[threading.Thread] = []
 
     def enter() -> None:
-        with throttle.turn():
+        with throttle:
             entered.append(threading.current_thread())
 
     # The one that was told goes first, and only when the time is over.
@@ -163,7 +163,7 @@ def test_after_a_pause_requests_go_one_by_one_and_then_more() -> None:
 
     def enter() -> None:
         nonlocal under_way
-        with throttle.turn():
+        with throttle:
             with lock:
                 under_way += 1
                 seen.append(under_way)
@@ -181,18 +181,6 @@ def test_after_a_pause_requests_go_one_by_one_and_then_more() -> None:
     # One came back before these began, so that two may go.
     assert max(seen[:4]) <= 2
     assert 3 <= max(seen) <= 8
-
-
-def test_a_shared_client_is_the_client_in_all_else() -> None:
-    class Client:
-        region_name = "DFW"
-
-        def request(self, url: str, method: str, **options: Any) -> Any:
-            return url, method, options
-
-    shared = SharedClient(Client(), Throttle(2))
-    assert shared.region_name == "DFW"
-    assert shared.request("/x", "GET", a=1) == ("/x", "GET", {"a": 1})
 
 
 def test_only_a_terminal_sees_the_progress(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from novaclient import utils
 # Every `nova` imports this module and those that declare commands; few run one.
 # So all that only a running command needs is imported then.
 if TYPE_CHECKING:
+    from rax_scheduled_images_ext.client.cloud import Cloud
     from rax_scheduled_images_ext.model.errors import InvalidValue
 
 LOG = logging.getLogger(__name__)
@@ -111,7 +112,10 @@ def day_name(text: str) -> str:
 
 def label(error: BaseException) -> str:
     """Return the class name users are told: novaclient's own where there is one."""
-    names = [c.__name__ for c in type(error).__mro__ if c.__module__ == _NOVACLIENT]
+    from rax_scheduled_images_ext.cli.nova.errors import for_novaclient
+
+    kinds = type(for_novaclient(error)).__mro__ if isinstance(error, Exception) else ()
+    names = [kind.__name__ for kind in kinds if kind.__module__ == _NOVACLIENT]
     return names[0] if names else type(error).__name__
 
 
@@ -163,12 +167,18 @@ def finish(done: bool) -> None:
         raise SystemExit(1)
 
 
-def on_server(cs: Any, action: Callable[[str], Result]) -> Callable[[str], Result]:
+def open_cloud(cs: Any) -> Cloud:
+    """Return the cloud of a novaclient client."""
+    from rax_scheduled_images_ext.cli.nova.cloud import cloud_of
+
+    return cloud_of(cs)
+
+
+def on_server(cloud: Cloud, action: Callable[[str], Result]) -> Callable[[str], Result]:
     """Return ``action`` as it is done to what a user calls a server."""
-    from rax_scheduled_images_ext.client.http import Transport
     from rax_scheduled_images_ext.client.servers import with_server
 
-    return partial(with_server, Transport(cs.client), action=action)
+    return partial(with_server, cloud.compute, action=action)
 
 
 def usage_error(command: str, text: str) -> NoReturn:

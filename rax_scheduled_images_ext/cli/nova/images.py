@@ -16,6 +16,7 @@ from rax_scheduled_images_ext.cli.nova.commands import (
     finish,
     invalid,
     name_or_id,
+    open_cloud,
     usage_error,
 )
 
@@ -34,7 +35,7 @@ def store(cs: Any) -> ImageStore:
     """Open the cloud's images."""
     from rax_scheduled_images_ext.client.images.factory import image_store
 
-    return image_store(cs)
+    return image_store(open_cloud(cs))
 
 
 def limit(text: str) -> int:

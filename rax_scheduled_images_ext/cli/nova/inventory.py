@@ -15,6 +15,7 @@ from rax_scheduled_images_ext.cli.nova.commands import (
     finish,
     format_name,
     invalid,
+    open_cloud,
     say,
     usage_error,
 )
@@ -110,7 +111,9 @@ def do_scheduled_images_list(cs: Any, args: Any) -> None:
     enabled = args.enabled or (False if args.disabled else None)
     limit = max_age(MAX_AGE)
     with failing_as_one():
-        clouds = in_regions(cs) if args.all_regions else {"": cs}
+        clouds = (
+            in_regions(open_cloud(cs)) if args.all_regions else {"": open_cloud(cs)}
+        )
 
     def read(region: str) -> Fleet:
         reader = FleetReader.of(clouds[region])
@@ -166,7 +169,7 @@ def do_scheduled_images_check(cs: Any, args: Any) -> None:
     from rax_scheduled_images_ext.output.views import print_rows
 
     with failing_as_one():
-        reader = FleetReader.of(cs)
+        reader = FleetReader.of(open_cloud(cs))
         fleet = reader.read(args.max_age, enabled=True, wanted=_wanted(args))
         if args.name and not fleet.standings:
             # Whoever watches a server must hear that its schedule is gone.

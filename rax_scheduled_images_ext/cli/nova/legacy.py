@@ -37,7 +37,15 @@ class ScheduledImageManager(ScheduledImagesManager):
 
         :raises novaclient.exceptions.NotFound: if it has none, or is not there.
         """
-        return self._resource(self._call("GET", server_id))
+        from rax_scheduled_images_ext.client.errors import NOT_ENABLED
+        from rax_scheduled_images_ext.client.http import resource_id
+
+        response = self._schedules().send("GET", server_id)
+        # The old client did not ask further what a 404 means.
+        if response.status == 404:
+            text = NOT_ENABLED.format(resource_id(server_id))
+            raise exceptions.NotFound(404, text)
+        return self._resource(response)
 
     def enable(
         self, server_id: object, retention: Any, day_of_week: Any = None
@@ -46,46 +54,43 @@ class ScheduledImageManager(ScheduledImagesManager):
 
         :raises novaclient.exceptions.BadRequest: for a wrong retention or day.
         """
+        from rax_scheduled_images_ext.client.http import as_text
+        from rax_scheduled_images_ext.client.schedules.extension import schedule_body
+        from rax_scheduled_images_ext.model.errors import InvalidValue
+        from rax_scheduled_images_ext.model.schedule import ImageSchedule
+
         try:
             number = int(retention)
         except ValueError:
             raise exceptions.BadRequest(
                 400, "Retention value must be an integer"
             ) from None
-        from rax_scheduled_images_ext.client.http import as_text
-        from rax_scheduled_images_ext.model.errors import InvalidValue
-        from rax_scheduled_images_ext.model.schedule import (
-            ImageSchedule,
-            parse_day,
-            parse_retention,
-        )
-
         try:
-            schedule = ImageSchedule(
-                parse_retention(str(number)),
-                None if day_of_week is None else parse_day(as_text(day_of_week)),
-            )
+            day = None if day_of_week is None else as_text(day_of_week)
+            schedule = ImageSchedule.checked(number, day)
         except InvalidValue as error:
             raise exceptions.BadRequest(400, str(error)) from None
-        return self._resource(self._call("POST", server_id, schedule.to_body()))
+        return self._resource(
+            self._schedules().send("POST", server_id, schedule_body(schedule))
+        )
 
     def disable(self, server_id: object) -> None:
         """Take a server's schedule away."""
-        self._call("DELETE", server_id).empty()
+        from rax_scheduled_images_ext.cli.nova.errors import novaclient_errors
 
-    def _meaning(self, answer: ApiResponse, server_id: str) -> Any:
-        """Tell what the old client told of a 404: it did not ask further."""
-        if answer.method == "GET":
-            from rax_scheduled_images_ext.client.errors import NOT_ENABLED
+        with novaclient_errors():
+            self._schedules().send("DELETE", server_id).empty()
 
-            text = NOT_ENABLED.format(server_id)
-            return exceptions.NotFound(404, text)
-        return answer.error()
+    def _resource(self, response: ApiResponse) -> ScheduledImage:
+        from rax_scheduled_images_ext.cli.nova.errors import novaclient_errors
+        from rax_scheduled_images_ext.client.schedules.extension import (
+            KEY,
+            read_schedule,
+            schedule_body,
+        )
 
-    def _resource(self, answer: ApiResponse) -> ScheduledImage:
-        from rax_scheduled_images_ext.model.schedule import KEY, ImageSchedule
-
-        info = ImageSchedule.from_answer(answer).to_body()[KEY]
+        with novaclient_errors():
+            info = schedule_body(read_schedule(response))[KEY]
         return ScheduledImage(self, info, loaded=True)
 
 

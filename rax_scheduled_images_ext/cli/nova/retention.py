@@ -15,6 +15,7 @@ from rax_scheduled_images_ext.cli.nova.commands import (
     name_or_id,
     number_to_keep,
     on_server,
+    open_cloud,
     say,
     usage_error,
 )
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from rax_scheduled_images_ext.cli.nova.targets import Target
+    from rax_scheduled_images_ext.client.cloud import Cloud
     from rax_scheduled_images_ext.model.retention import Decision
     from rax_scheduled_images_ext.model.schedule import ImageSchedule
     from rax_scheduled_images_ext.operations.retention import ImageRetention
@@ -48,24 +50,12 @@ images = argument(
 )
 
 
-def keeper(cs: Any) -> ImageRetention:
+def keeper(cloud: Cloud) -> ImageRetention:
     """Open the cloud's schedules and images."""
-    from rax_scheduled_images_ext.cli.nova.manager import ScheduledImagesManager
     from rax_scheduled_images_ext.client.images.factory import image_store
     from rax_scheduled_images_ext.operations.retention import ImageRetention
 
-    return ImageRetention(ScheduledImagesManager(cs), image_store(cs))
-
-
-def in_step(cs: Any, number: int) -> Any:
-    """Return what stands for a novaclient client, for so many servers at once."""
-    if number == 1:
-        return cs
-    from types import SimpleNamespace
-
-    from rax_scheduled_images_ext.client.pool import share
-
-    return SimpleNamespace(client=share(cs.client))
+    return ImageRetention(cloud.compute, image_store(cloud))
 
 
 @form
@@ -76,7 +66,8 @@ def do_scheduled_images_image_list(cs: Any, args: Any) -> None:
     """List a server's images, newest first, and what becomes of each and why."""
     from rax_scheduled_images_ext.output import retention as retention_output
 
-    judged = on_server(cs, keeper(cs).judged)
+    cloud = open_cloud(cs)
+    judged = on_server(cloud, keeper(cloud).judged)
 
     def show(server: str) -> None:
         retention_output.print_fates(judged(server), args.format)
@@ -87,7 +78,7 @@ def do_scheduled_images_image_list(cs: Any, args: Any) -> None:
 @images
 def do_scheduled_images_protect(cs: Any, args: Any) -> None:
     """Keep images for good: they are neither counted nor deleted any more."""
-    kept = keeper(cs)
+    kept = keeper(open_cloud(cs))
 
     def protect(wanted: str) -> None:
         kept.protect(kept.images.find(wanted))
@@ -98,7 +89,7 @@ def do_scheduled_images_protect(cs: Any, args: Any) -> None:
 @images
 def do_scheduled_images_unprotect(cs: Any, args: Any) -> None:
     """Hand images back to their schedule, and tell which one goes next."""
-    kept = keeper(cs)
+    kept = keeper(open_cloud(cs))
     # In the order given, each once.
     touched: dict[str, None] = {}
 
@@ -169,9 +160,10 @@ def do_scheduled_images_prune(cs: Any, args: Any) -> None:
             "there is no terminal to ask on: say --yes to delete, or --dry-run to see"
             " what would go",
         )
-    cs = in_step(cs, len(args.server))
-    kept = keeper(cs)
-    plans, done = _plans(cs, kept, args)
+    cloud = open_cloud(cs)
+    cloud = cloud.shared() if len(args.server) > 1 else cloud
+    kept = keeper(cloud)
+    plans, done = _plans(cloud, kept, args)
     rows = [
         retention_output.Pruned.planned(plan.server, decision)
         for plan in plans
@@ -185,13 +177,13 @@ def do_scheduled_images_prune(cs: Any, args: Any) -> None:
         if asks:
             _ask(rows)
             # The answer may have taken long: what goes must still be to go.
-            fresh, still = _plans(cs, kept, args)
+            fresh, still = _plans(cloud, kept, args)
             plans, done = [plan.within(plans) for plan in fresh], done and still
         done = _prune(plans, kept, args.format) and done
     finish(done)
 
 
-def _plans(cs: Any, kept: ImageRetention, args: Any) -> tuple[list[Plan], bool]:
+def _plans(cloud: Cloud, kept: ImageRetention, args: Any) -> tuple[list[Plan], bool]:
     """Plan for each server, once; and say whether all could be planned."""
     from rax_scheduled_images_ext.cli.nova.targets import Target, each_server
     from rax_scheduled_images_ext.output.retention import Plan
@@ -205,7 +197,7 @@ def _plans(cs: Any, kept: ImageRetention, args: Any) -> tuple[list[Plan], bool]:
         plans.setdefault(found[0], Plan(server.label, *found))
 
     targets = [Target(server) for server in args.server]
-    done = each_server(cs, targets, plan, add)
+    done = each_server(cloud, targets, plan, add)
     return list(plans.values()), done
 
 
@@ -281,7 +273,7 @@ def _rounds(plans: Sequence[Plan]) -> Iterator[list[tuple[Plan, Decision]]]:
         yield [(p, p.decisions[place]) for p in plans if place < len(p.decisions)]
 
 
-def forecast(cs: Any, targets: Sequence[Target], new: ImageSchedule) -> bool:
+def forecast(cloud: Cloud, targets: Sequence[Target], new: ImageSchedule) -> bool:
     """Print what a schedule would change of servers, and which images would go.
 
     Returns whether all could be told.
@@ -289,8 +281,8 @@ def forecast(cs: Any, targets: Sequence[Target], new: ImageSchedule) -> bool:
     from rax_scheduled_images_ext.cli.nova.targets import each_server
     from rax_scheduled_images_ext.output.retention import print_forecast
 
-    cs = in_step(cs, len(targets))
-    kept = keeper(cs)
+    cloud = cloud.shared() if len(targets) > 1 else cloud
+    kept = keeper(cloud)
 
     def foresee(
         _manager: object, server_id: str
@@ -303,4 +295,4 @@ def forecast(cs: Any, targets: Sequence[Target], new: ImageSchedule) -> bool:
         old, going = found
         print_forecast(server.label, old, new, going)
 
-    return each_server(cs, targets, foresee, tell)
+    return each_server(cloud, targets, foresee, tell)

@@ -11,12 +11,15 @@ from rax_scheduled_images_ext.cli.nova.commands import (
     finish,
     format_name,
     number_to_keep,
+    open_cloud,
     say,
     usage_error,
 )
 
 # Where novaclient looks for what becomes its clients' `scheduled_images`.
-from rax_scheduled_images_ext.cli.nova.manager import ScheduledImagesManager
+from rax_scheduled_images_ext.cli.nova.manager import (
+    ScheduledImagesManager as ScheduledImagesManager,
+)
 from rax_scheduled_images_ext.cli.nova.server_arguments import (
     chosen_servers,
     servers,
@@ -24,6 +27,7 @@ from rax_scheduled_images_ext.cli.nova.server_arguments import (
 
 if TYPE_CHECKING:
     from rax_scheduled_images_ext.cli.nova.targets import Target
+    from rax_scheduled_images_ext.client.schedules.extension import ExtensionSchedules
     from rax_scheduled_images_ext.model.schedule import ImageSchedule
 
 
@@ -52,21 +56,21 @@ if TYPE_CHECKING:
 def do_scheduled_images_enable(cs: Any, args: Any) -> None:
     """Enable scheduled images for servers."""
     from rax_scheduled_images_ext.cli.nova.targets import choose_targets, each_server
+    from rax_scheduled_images_ext.model.schedule import ImageSchedule
 
     retention = args.retention or misplaced_retention(args)
-    targets = choose_targets(cs, "scheduled-images-enable", args)
+    targets = choose_targets(open_cloud(cs), "scheduled-images-enable", args)
+    new = ImageSchedule(retention, args.day_of_week)
     if args.dry_run:
         from rax_scheduled_images_ext.cli.nova.retention import forecast
-        from rax_scheduled_images_ext.model.schedule import ImageSchedule
 
-        new = ImageSchedule(retention, args.day_of_week)
-        finish(forecast(cs, targets, new))
+        finish(forecast(open_cloud(cs), targets, new))
         return
 
-    def enable(manager: ScheduledImagesManager, server_id: str) -> None:
-        manager.enable(server_id, retention, args.day_of_week)
+    def enable(schedules: ExtensionSchedules, server_id: str) -> None:
+        schedules.enable(server_id, new)
 
-    finish(each_server(cs, targets, enable))
+    finish(each_server(open_cloud(cs), targets, enable))
 
 
 def misplaced_retention(args: Any) -> int:
@@ -115,22 +119,22 @@ def do_scheduled_images_update(cs: Any, args: Any) -> None:
         )
 
     def update(
-        manager: ScheduledImagesManager, server_id: str
+        schedules: ExtensionSchedules, server_id: str
     ) -> tuple[ImageSchedule, ImageSchedule]:
-        was = manager.get(server_id)
+        was = schedules.get(server_id)
         retention = args.retention or was.retention
         day = args.day_of_week or (None if args.daily else was.day_of_week)
         if was == ImageSchedule(retention, day):
             return was, was
-        return was, manager.enable(server_id, retention, day)
+        return was, schedules.enable(server_id, ImageSchedule(retention, day))
 
     def tell(server: Target, change: tuple[ImageSchedule, ImageSchedule]) -> None:
         was, is_ = map(described, change)
         text = f"still {is_}" if was == is_ else f"was {was}; is {is_}"
         say(f"{server.label}: {text}")
 
-    targets = choose_targets(cs, command, args, scheduled=True)
-    finish(each_server(cs, targets, update, tell, passed_over=NoSchedule))
+    targets = choose_targets(open_cloud(cs), command, args, scheduled=True)
+    finish(each_server(open_cloud(cs), targets, update, tell, passed_over=NoSchedule))
 
 
 @chosen_servers
@@ -139,11 +143,13 @@ def do_scheduled_images_disable(cs: Any, args: Any) -> None:
     from rax_scheduled_images_ext.cli.nova.targets import choose_targets, each_server
     from rax_scheduled_images_ext.client.errors import NoSchedule
 
-    def disable(manager: ScheduledImagesManager, server_id: str) -> None:
-        manager.disable(server_id)
+    def disable(schedules: ExtensionSchedules, server_id: str) -> None:
+        schedules.disable(server_id)
 
-    targets = choose_targets(cs, "scheduled-images-disable", args, scheduled=True)
-    finish(each_server(cs, targets, disable, passed_over=NoSchedule))
+    targets = choose_targets(
+        open_cloud(cs), "scheduled-images-disable", args, scheduled=True
+    )
+    finish(each_server(open_cloud(cs), targets, disable, passed_over=NoSchedule))
 
 
 @argument(
@@ -164,10 +170,8 @@ def do_scheduled_images_show(cs: Any, args: Any) -> None:
     rows: list[views.ShownSchedule] = []
     form = args.format or ("table" if len(args.server) > 1 else None)
 
-    def get(
-        manager: ScheduledImagesManager, server_id: str
-    ) -> tuple[str, ImageSchedule]:
-        return server_id, manager.get(server_id)
+    def get(schedules: ExtensionSchedules, server_id: str) -> tuple[str, ImageSchedule]:
+        return server_id, schedules.get(server_id)
 
     def add(server: Target, found: tuple[str, ImageSchedule]) -> None:
         rows.append(views.ShownSchedule.of(server.label, *found))
@@ -178,7 +182,7 @@ def do_scheduled_images_show(cs: Any, args: Any) -> None:
             rows.append(views.ShownSchedule(server.label, error.server_id))
 
     targets = [Target(server) for server in args.server]
-    done = each_server(cs, targets, get, add, failed=add_without)
+    done = each_server(open_cloud(cs), targets, get, add, failed=add_without)
     if form is not None:
         if rows or form != "table":
             views.print_rows(views.SCHEDULES, rows, form)

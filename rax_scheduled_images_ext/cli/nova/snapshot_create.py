@@ -6,10 +6,10 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from rax_scheduled_images_ext.cli.nova.cloud import cloud_of
 from rax_scheduled_images_ext.cli.nova.commands import error_line, on_server
 from rax_scheduled_images_ext.cli.nova.snapshot_watch import clock_time
 from rax_scheduled_images_ext.client.errors import ResumeFailed
-from rax_scheduled_images_ext.client.http import Transport
 from rax_scheduled_images_ext.client.images.factory import image_store
 from rax_scheduled_images_ext.client.snapshots import Snapshots
 from rax_scheduled_images_ext.operations.snapshot.create import Snapshot
@@ -88,8 +88,9 @@ def create_snapshot(cs: Any, args: Any) -> None:
 
 
 def _create(cs: Any, args: Any, teller: Teller, out: BackgroundWriter) -> None:
-    snapshots = Snapshots(Transport(cs.client))
-    server = on_server(cs, snapshots.server)(args.server)
+    cloud = cloud_of(cs)
+    snapshots = Snapshots(cloud.compute)
+    server = on_server(cloud, snapshots.server)(args.server)
     limits = Timeouts(
         hold=args.max_hold,
         total=args.time_limit,
@@ -99,7 +100,7 @@ def _create(cs: Any, args: Any, teller: Teller, out: BackgroundWriter) -> None:
     with SignalCatcher() as signals:
         snapshot = Snapshot(
             snapshots,
-            image_store(cs),
+            image_store(cloud),
             server.id,
             args.name,
             metadata=dict(args.metadata),

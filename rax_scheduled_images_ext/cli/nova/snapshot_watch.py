@@ -10,6 +10,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
+from rax_scheduled_images_ext.cli.nova.cloud import cloud_of
 from rax_scheduled_images_ext.cli.nova.commands import (
     attempt,
     error_line,
@@ -21,7 +22,6 @@ from rax_scheduled_images_ext.client.errors import (
     ServerDisappeared,
     TimeLimitReached,
 )
-from rax_scheduled_images_ext.client.http import Transport
 from rax_scheduled_images_ext.client.images.factory import image_store
 from rax_scheduled_images_ext.client.snapshots import Snapshots, Watched
 from rax_scheduled_images_ext.model.task_states import (
@@ -45,11 +45,12 @@ _SETTLING_INTERVAL = 1.5
 
 def watch_servers(cs: Any, args: Any) -> None:
     """Watch the snapshots of servers, as the command's arguments say."""
-    snapshots = Snapshots(Transport(cs.client))
+    cloud = cloud_of(cs)
+    snapshots = Snapshots(cloud.compute)
     states: dict[str, ServerState] = {}
 
     def find(server: str) -> None:
-        state = on_server(cs, snapshots.server)(server)
+        state = on_server(cloud, snapshots.server)(server)
         states[state.id] = state
 
     # Otherwise all that a server has in the way of trouble has a status of its own.
@@ -61,7 +62,7 @@ def watch_servers(cs: Any, args: Any) -> None:
         watches = [Watch(state, Progress(safe_from)) for state in states.values()]
         names = {state.id: state.name for state in states.values()}
         show = _json if args.format == "json" else _text(len(args.server) > 1)
-        outcomes = ImageTracker(image_store(cs), Poller(), say)
+        outcomes = ImageTracker(image_store(cloud), Poller(), say)
         watcher = _Watcher(snapshots, outcomes, wanted, show, args.changes_only)
         watcher.run(Watched(snapshots, names), watches)
         status = watcher.status or status

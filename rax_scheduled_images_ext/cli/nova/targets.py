@@ -19,16 +19,17 @@ from rax_scheduled_images_ext.cli.nova.commands import (
     usage_error,
 )
 from rax_scheduled_images_ext.client.errors import NoServers
-from rax_scheduled_images_ext.model.schedule import ScheduledImagesManager
+from rax_scheduled_images_ext.client.schedules.extension import ExtensionSchedules
 
 if TYPE_CHECKING:
     import re
 
+    from rax_scheduled_images_ext.client.cloud import Cloud
     from rax_scheduled_images_ext.operations.work_queue import Interrupted, Outcome
 
 Result = TypeVar("Result")
 #: What is done to a server: with the schedules of its cloud, and its ID.
-Action = Callable[[ScheduledImagesManager, str], Result]
+Action = Callable[[ExtensionSchedules, str], Result]
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Target:
 
 
 def choose_targets(
-    cs: Any, command: str, args: Any, *, scheduled: bool = False
+    cloud: Cloud, command: str, args: Any, *, scheduled: bool = False
 ) -> list[Target]:
     """Return the servers that a command is about; end it if there are none.
 
@@ -54,7 +55,7 @@ def choose_targets(
     if named:
         return [Target(server) for server in named]
     with failing_as_one():
-        found = _listed(cs, args.name, scheduled)
+        found = _listed(cloud, args.name, scheduled)
         if not found:
             matching = f" whose name matches '{args.name.pattern}'" if args.name else ""
             having = " with scheduled images" if scheduled else ""
@@ -62,13 +63,14 @@ def choose_targets(
     return found
 
 
-def _listed(cs: Any, pattern: re.Pattern[str] | None, scheduled: bool) -> list[Target]:
-    from rax_scheduled_images_ext.client.http import Transport
+def _listed(
+    cloud: Cloud, pattern: re.Pattern[str] | None, scheduled: bool
+) -> list[Target]:
     from rax_scheduled_images_ext.client.servers import server_pages
 
     found = {}
     enabled = True if scheduled else None
-    for answer in server_pages(Transport(cs.client), "/servers", enabled):
+    for answer in server_pages(cloud.compute, "/servers", enabled):
         for server in answer.objects("servers"):
             server_id, name = server.get("id"), str(server.get("name") or "")
             if not isinstance(server_id, str) or not server_id:
@@ -79,7 +81,7 @@ def _listed(cs: Any, pattern: re.Pattern[str] | None, scheduled: bool) -> list[T
 
 
 def each_server(
-    cs: Any,
+    cloud: Cloud,
     targets: Sequence[Target],
     action: Action[Result],
     tell: Callable[[Target, Result], None] | None = None,
@@ -94,22 +96,18 @@ def each_server(
     :param passed_over: what is no failure of a server that was not named.
     :param failed: is called with each failure, in the same order.
     """
-    from types import SimpleNamespace
-
     from rax_scheduled_images_ext.client.errors import NotOffered
-    from rax_scheduled_images_ext.client.http import Transport
-    from rax_scheduled_images_ext.client.pool import share
     from rax_scheduled_images_ext.client.servers import with_server
     from rax_scheduled_images_ext.operations.work_queue import Interrupted, run
 
-    client = share(cs.client) if len(targets) > 1 else cs.client
-    act = partial(action, ScheduledImagesManager(SimpleNamespace(client=client)))
+    cloud = cloud.shared() if len(targets) > 1 else cloud
+    act = partial(action, ExtensionSchedules(cloud.compute))
     done = offered = True
 
     def work(server: Target) -> Result:
         if server.id is not None:
             return act(server.id)
-        return with_server(Transport(client), server.label, act)
+        return with_server(cloud.compute, server.label, act)
 
     def told(outcome: Outcome[Target, Result]) -> None:
         nonlocal done, offered

@@ -7,10 +7,10 @@ of any other image is not known.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rax_scheduled_images_ext.client.errors import NoSuchImage
 from rax_scheduled_images_ext.client.http import (
@@ -35,7 +35,10 @@ from rax_scheduled_images_ext.model.image import (
     ServerImage,
 )
 
-_LAST_VERSION = "2.35"
+if TYPE_CHECKING:
+    from rax_scheduled_images_ext.client.cloud import Cloud
+
+_LAST_VERSION = (2, 35)
 _VISIBILITY = "property-visibility"
 
 
@@ -46,23 +49,12 @@ class ComputeImages(ImageStore):
     transport: Transport
 
     @classmethod
-    def like(cls, compute: Any, client: Callable[..., Any]) -> ComputeImages:
-        """Open the proxy of the service that a ``SessionClient`` speaks to."""
-        from novaclient.api_versions import APIVersion
-
-        version = compute.api_version
-        if version and version > APIVersion(_LAST_VERSION):
-            version = APIVersion(_LAST_VERSION)
-        return cls(
-            Transport(
-                client(
-                    service_type=compute.service_type,
-                    service_name=compute.service_name,
-                    endpoint_override=compute.endpoint_override,
-                    api_version=version,
-                )
-            )
-        )
+    def of(cls, cloud: Cloud) -> ComputeImages:
+        """Open the proxy of a cloud's compute service."""
+        version = cloud.compute.adapter.default_microversion
+        if version and tuple(map(int, version.split("."))) > _LAST_VERSION:
+            version = ".".join(map(str, _LAST_VERSION))
+        return cls(cloud.transport("compute", default_microversion=version))
 
     def get(self, image: object) -> ServerImage:
         image_id = resource_id(image)
@@ -113,7 +105,7 @@ class ComputeImages(ImageStore):
         counting = wanted.server_id is not None or wanted.snapshots
         counting = counting and not wanted.making and wanted.name is None
         private = self._private(query) if counting else frozenset()
-        project_id = self.transport.client.get_project_id() if private else None
+        project_id = self.transport.adapter.get_project_id() if private else None
         for answer in pages:
             for image in answer.objects("images"):
                 found = _image(answer, image, keys)

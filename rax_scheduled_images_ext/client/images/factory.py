@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING
 
-from rax_scheduled_images_ext.client.http import sibling
 from rax_scheduled_images_ext.client.images.base import ImageStore
 
-Result = TypeVar("Result")
+if TYPE_CHECKING:
+    from rax_scheduled_images_ext.client.cloud import Cloud
 
 
-def image_store(cs: Any) -> ImageStore:
-    """Open the image store of the cloud of a novaclient client.
+def image_store(cloud: Cloud) -> ImageStore:
+    """Open the image store of a cloud.
 
     That is its image service, or compute's proxy of one where the catalog lists
     none in the region. No request is sent but for a token, if there is none yet.
     """
     from keystoneauth1.exceptions import EndpointNotFound
 
-    from rax_scheduled_images_ext.client.images.compute import ComputeImages
-    from rax_scheduled_images_ext.client.images.glance import GlanceImages
-
-    client = partial(sibling, cs.client)
     try:
-        endpoint = client(service_type="image").get_endpoint()
+        endpoint = cloud.transport("image").adapter.get_endpoint()
     except EndpointNotFound:
         endpoint = None
+    # Late, because a cloud needs just one of them.
     if endpoint:
-        return GlanceImages.at(endpoint, client)
-    return ComputeImages.like(cs.client, client)
+        from rax_scheduled_images_ext.client.images.glance import GlanceImages
+
+        return GlanceImages.at(cloud, endpoint)
+    from rax_scheduled_images_ext.client.images.compute import ComputeImages
+
+    return ComputeImages.of(cloud)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from rax_scheduled_images_ext.client.errors import NoSuchImage
@@ -34,6 +34,9 @@ from rax_scheduled_images_ext.model.image import (
     TYPE_KEY,
     ServerImage,
 )
+
+if TYPE_CHECKING:
+    from rax_scheduled_images_ext.client.cloud import Cloud
 
 # What compute makes of the image service's words.
 _STATUS = {
@@ -67,15 +70,13 @@ class GlanceImages(ImageStore):
     transport: Transport
 
     @classmethod
-    def at(cls, endpoint: str, client: Callable[..., Any]) -> GlanceImages:
+    def at(cls, cloud: Cloud, endpoint: str) -> GlanceImages:
         """Open the service at a catalog's URL, which may or may not say ``/v2``."""
         url = endpoint.rstrip("/")
         if not re.search(r"/v2(\.\d+)?(/|$)", urlsplit(url).path):
             url = re.sub(r"/v\d+(\.\d+)?$", "", url) + "/v2"
         override = url.replace("%", "%%")
-        return cls(
-            Transport(client(service_type="image", endpoint_override=override), "image")
-        )
+        return cls(cloud.transport("image", endpoint_override=override))
 
     def get(self, image: object) -> ServerImage:
         image_id = resource_id(image)

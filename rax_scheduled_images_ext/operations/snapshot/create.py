@@ -12,8 +12,8 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
 
+from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.errors import (
     HoldCutShort,
     NoSuchServer,
@@ -21,7 +21,7 @@ from rax_scheduled_images_ext.client.errors import (
     ServerBusy,
     ServerDisappeared,
 )
-from rax_scheduled_images_ext.client.http import RetryPolicy, Transport, resource_id
+from rax_scheduled_images_ext.client.http import RetryPolicy, resource_id
 from rax_scheduled_images_ext.client.images.base import ImageStore
 from rax_scheduled_images_ext.client.images.factory import image_store
 from rax_scheduled_images_ext.client.snapshots import SnapshotRequest, Snapshots
@@ -266,7 +266,7 @@ class _Quiet:
 
 @contextmanager
 def quiesced_snapshot(
-    cs: Any,
+    cloud: Cloud,
     server: object,
     name: str,
     *,
@@ -283,7 +283,7 @@ def quiesced_snapshot(
     ::
 
         with quiesced_snapshot(
-            cs, server, "db1-monday", before=stop, after=start
+            cloud, server, "db1-monday", before=stop, after=start
         ) as snapshot:
             print("the disk is being copied into", snapshot.image_id)
         print("resumed after", snapshot.held, "seconds")
@@ -294,8 +294,7 @@ def quiesced_snapshot(
     called exactly once if ``before`` was called, whatever goes wrong: also if
     ``before`` fails, if the block raises (and then at once), or if a signal comes.
 
-    :param cs: a novaclient client.
-    :param server: a novaclient ``Server``, anything else with an ``id``, or an ID.
+    :param server: anything with an ``id``, or an ID.
     :param name: the name of the image.
     :param before: stops what writes to the disk; is given the :class:`Snapshot`.
     :param after: resumes it; is given the same.
@@ -320,8 +319,8 @@ def quiesced_snapshot(
     try:
         with catcher:
             snapshot = Snapshot(
-                Snapshots(Transport(cs.client)),
-                image_store(cs),
+                Snapshots(cloud.compute),
+                image_store(cloud),
                 resource_id(server),
                 name,
                 metadata=metadata,

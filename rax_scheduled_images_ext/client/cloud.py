@@ -1,0 +1,79 @@
+"""The services of a cloud, as one user reaches them in one region."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from rax_scheduled_images_ext.client.http import RetryPolicy, Transport
+from rax_scheduled_images_ext.client.pool import WORKERS, Throttle, make_room
+
+if TYPE_CHECKING:
+    from keystoneauth1.adapter import Adapter
+
+# Of many that a cloud lets through few at a time, some are refused more than once.
+_TRIES, _SECONDS = 10, 600.0
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """The services of a cloud in one region.
+
+    ``open_adapter`` takes a service type, and by keyword what keystoneauth's
+    ``Adapter`` takes besides (``region_name``, ``endpoint_override``,
+    ``default_microversion``); it returns an adapter of the same user. ``region`` is
+    None for the region that adapter has by itself. With a ``throttle`` all requests
+    keep one pace: see :meth:`shared`.
+    """
+
+    open_adapter: Callable[..., Adapter]
+    region: str | None = None
+    throttle: Throttle | None = None
+
+    @cached_property
+    def compute(self) -> Transport:
+        """The compute service."""
+        return self.transport("compute")
+
+    def transport(self, service_type: str, **options: Any) -> Transport:
+        """Return a way to send requests to a service.
+
+        :param options: of the adapter, in place of its own.
+        """
+        if self.region is not None:
+            options.setdefault("region_name", self.region)
+        adapter = self.open_adapter(service_type, **options)
+        if self.throttle is None:
+            return Transport(adapter, service_type)
+        retry = RetryPolicy(_TRIES, _SECONDS, sleep=self.throttle.pause)
+        return Transport(adapter, service_type, retry, self.throttle)
+
+    def shared(self, workers: int = WORKERS) -> Cloud:
+        """Return the cloud for so many threads; itself if it is shared already.
+
+        Whoever is asked to come again later slows all the others down as well.
+        """
+        if self.throttle is not None:
+            return self
+        adapter = self.compute.adapter
+        make_room(adapter.session, adapter.auth, workers)
+        return replace(self, throttle=Throttle(workers))
+
+    def in_region(self, region: str) -> Cloud:
+        """Return the same cloud in another region."""
+        return replace(self, region=region)
+
+    def regions(self) -> list[str]:
+        """Return the regions in which the user's catalog lists a compute service."""
+        adapter = self.compute.adapter
+        auth: Any = adapter.auth or adapter.session.auth
+        catalog = auth.get_access(adapter.session).service_catalog
+        found = catalog.get_endpoints_data(
+            service_type=adapter.service_type,
+            interface=adapter.interface,
+            service_name=adapter.service_name,
+        )
+        names = [point.region_name for points in found.values() for point in points]
+        return sorted({name for name in names if name})

@@ -1,0 +1,112 @@
+"""Schedules that the cloud keeps itself: the scheduled images extension."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from rax_scheduled_images_ext.client.errors import (
+    NoSchedule,
+    NoSuchServer,
+    NotOffered,
+)
+from rax_scheduled_images_ext.client.http import (
+    ApiResponse,
+    Transport,
+    path,
+    resource_id,
+)
+from rax_scheduled_images_ext.model.schedule import ImageSchedule
+
+ALIAS = "rax-si-image-schedule"
+KEY = "image_schedule"
+
+
+@dataclass(frozen=True)
+class ExtensionSchedules:
+    """Reads and changes schedules through the extension, one request each.
+
+    A server is anything with an ``id``, or an ID. Only where a cloud answers 404 is
+    it asked further, to tell what that means. Besides the errors named below every
+    call raises :class:`.ApiError` for a refusal, :class:`.UnexpectedAnswer` for a
+    response that makes no sense, and keystoneauth's errors if none came.
+    """
+
+    compute: Transport
+
+    def get(self, server: object) -> ImageSchedule:
+        """Return the schedule of a server.
+
+        :raises NoSchedule: if it has none.
+        :raises NoSuchServer: if there is no such server.
+        :raises NotOffered: if the cloud has no scheduled images.
+        """
+        return read_schedule(self._found("GET", server))
+
+    def enable(self, server: object, schedule: ImageSchedule) -> ImageSchedule:
+        """Give a server a schedule in place of any it has; return the new one.
+
+        :raises NoSuchServer: if there is no such server.
+        :raises NotOffered: if the cloud has no scheduled images.
+        """
+        return read_schedule(self._found("POST", server, schedule_body(schedule)))
+
+    def disable(self, server: object) -> None:
+        """Take a server's schedule away; the images that it made stay.
+
+        :raises NoSchedule: if it has none.
+        :raises NoSuchServer: if there is no such server.
+        :raises NotOffered: if the cloud has no scheduled images.
+        """
+        self._found("DELETE", server).empty()
+
+    def send(self, method: str, server: object, body: Any = None) -> ApiResponse:
+        """Send one request about a server's schedule, and return the response."""
+        url = path("servers", resource_id(server), ALIAS)
+        return self.compute.send(method, url, body=body)
+
+    def _found(self, method: str, server: object, body: Any = None) -> ApiResponse:
+        response = self.send(method, server, body)
+        if response.status == 404:
+            raise self._meaning(response, resource_id(server))
+        return response
+
+    def _meaning(self, response: ApiResponse, server_id: str) -> Exception:
+        """Return which of three things a 404 means, or that it is none of them.
+
+        The service itself says so in ``itemNotFound``; if that does not speak of a
+        schedule, the server is what was not found. Whatever else answered is likely
+        not the service, so the extension is asked for first.
+        """
+        reason = response.fault("itemNotFound")
+        if reason and "schedule" in reason.replace(server_id, "").lower():
+            return NoSchedule(server_id)
+        suspects: list[tuple[str, Exception]] = [
+            (path("servers", server_id), NoSuchServer(server_id)),
+            (path("extensions", ALIAS), NotOffered(ALIAS)),
+        ]
+        for url, error in suspects if reason else reversed(suspects):
+            check = self.compute.get(url)
+            if check.status == 404:
+                return error
+            check.document()
+        return response.error() if response.method == "POST" else NoSchedule(server_id)
+
+
+def schedule_body(schedule: ImageSchedule) -> dict[str, Any]:
+    """Return a schedule as the extension takes it."""
+    body: dict[str, Any] = {"retention": schedule.retention}
+    if schedule.day_of_week is not None:
+        body["day_of_week"] = schedule.day_of_week
+    return {KEY: body}
+
+
+def read_schedule(response: ApiResponse) -> ImageSchedule:
+    """Return the schedule of a response.
+
+    :raises UnexpectedAnswer: for a response that holds none.
+    """
+    try:
+        return ImageSchedule.from_object(response.object(KEY))
+    except ValueError as error:
+        raise response.unexpected(str(error)) from None

@@ -31,6 +31,9 @@ settings.register_profile(
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
+# For development: `pytest --hypothesis-profile dev`. A test that needs more examples
+# or fewer takes a multiple of the profile's.
+settings.register_profile("dev", settings.get_profile("steady"), max_examples=10)
 settings.load_profile("steady")
 
 

@@ -18,7 +18,7 @@ BASE = "Debian 12 (Bookworm)"
 MARKER = "org.openstack__1__created_by"
 
 
-@pytest.fixture(params=["openstack", "rackspace"])
+@pytest.fixture(params=["openstack", pytest.param("rackspace", marks=pytest.mark.slow)])
 def cloud_box(request: pytest.FixtureRequest) -> Iterator[Box]:
     with box(request.param, start=NEW_YEAR) as made:
         yield made

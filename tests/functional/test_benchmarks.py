@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -20,6 +22,7 @@ def benchmarks(*argv: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_fleets_are_measured_and_the_results_written(tmp_path: Path) -> None:
     results = tmp_path / "results.json"
     done = benchmarks("--quick", "--json", str(results), "list", "enable")

@@ -16,7 +16,7 @@ DAYS = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUN
 STRANGE_ID = "24e62789-c4aa-469f-90f2-89af4f62fc14"
 
 
-@pytest.fixture(params=["openstack", "rackspace"])
+@pytest.fixture(params=["openstack", pytest.param("rackspace", marks=pytest.mark.slow)])
 def cloud_box(request: pytest.FixtureRequest) -> Iterator[Box]:
     with box(request.param) as made:
         yield made

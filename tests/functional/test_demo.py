@@ -15,6 +15,7 @@ from rax_scheduled_images_ext.sandbox import Sandbox, cli
 from rax_scheduled_images_ext.sandbox.demo import SETTINGS, Demo, DemoFailed
 
 
+@pytest.mark.slow
 def test_it_prints_what_the_readme_shows(readme: Any) -> None:
     program = Path(sys.executable).with_name("scheduled-images-sandbox")
     done = subprocess.run([program, "demo"], capture_output=True, text=True)
@@ -46,6 +47,7 @@ def test_a_command_that_fails_ends_it(early: Sandbox, nova: Any) -> None:
     )
 
 
+@pytest.mark.slow
 def test_output_that_is_wrong_ends_it(early: Sandbox, nova: Any) -> None:
     nova.ok("image-create", "web1", "Daily-myserver-1", cloud=early)
     said: list[str] = []

@@ -36,6 +36,7 @@ def task_state(admin: Caller, server_id: str) -> str | None:
 # -- what is said of them
 
 
+@pytest.mark.slow
 def test_readme_says_what_happens(readme: Any, nova: Any, cloud: Sandbox) -> None:
     nova.ok("scheduled-images-enable", "myserver", "7")
     session = readme.block("When things go wrong")
@@ -430,6 +431,7 @@ def test_a_bad_one_is_one_line(
     assert "such as 'POST /action$ 503 x2'" in err
 
 
+@pytest.mark.slow
 def test_the_option_and_the_help() -> None:
     script = "nova list; scheduled-images-sandbox fault; nova list | grep -c ACTIVE"
     done = subprocess.run(

@@ -55,6 +55,7 @@ def printed(session: str, cloud: Sandbox, folder: Path) -> str:
     return "".join(written)
 
 
+@pytest.mark.slow
 def test_the_readme_shows_what_is_printed(
     readme: Any, fleet: Sandbox, tmp_path: Path
 ) -> None:

@@ -292,6 +292,7 @@ def test_many_at_a_time_over_few_connections_and_one_token(nova: Any) -> None:
     assert 10 <= most <= WORKERS + 3
 
 
+@pytest.mark.slow
 def test_a_busy_cloud_slows_all_down_and_loses_none(
     nova: Any, cloud: Sandbox, front: FaultyProxy
 ) -> None:
@@ -307,6 +308,7 @@ def test_a_busy_cloud_slows_all_down_and_loses_none(
     assert took > 1
 
 
+@pytest.mark.slow
 def test_a_cloud_that_lets_few_through_gets_no_more_than_it_takes(
     nova: Any, cloud: Sandbox, front: FaultyProxy
 ) -> None:
@@ -359,6 +361,7 @@ def start(front: FaultyProxy | None, cloud: Sandbox, *argv: str, **options: Any)
     )
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_at_once_and_says_what_was_done(
     nova: Any, cloud: Sandbox, front: FaultyProxy
 ) -> None:
@@ -400,6 +403,7 @@ def test_ctrl_c_ends_it_at_once_and_says_what_was_done(
     assert not set(done) & set(unknown)
 
 
+@pytest.mark.slow
 def test_a_terminal_is_shown_the_progress(cloud: Sandbox) -> None:
     ids = [boot(cloud, f"s{number:02d}") for number in range(40)]
     cloud._front._latency = 0.1

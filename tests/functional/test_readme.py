@@ -35,6 +35,7 @@ def test_the_program_prints_what_is_said(
     assert done.stdout == readme.block("From Python", 1)
 
 
+@pytest.mark.slow
 def test_the_tests_of_a_script_pass(readme: Any, tmp_path: Path) -> None:
     (tmp_path / "test_script.py").write_text(readme.block("In your own tests"))
     done = run(

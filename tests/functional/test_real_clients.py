@@ -60,6 +60,7 @@ class TestOpenStackClient:
         assert shown["status"] == "ACTIVE"
         assert shown["image"]
 
+    @pytest.mark.slow
     def test_images(self, scheduled: Sandbox, openstack: OpenStack) -> None:
         listed = openstack("image", "list", "-f", "json")
         daily = [i for i in listed if i["Name"].startswith("Daily-myserver-")]

@@ -40,7 +40,9 @@ Run = Callable[..., Any]
 one_face = pytest.mark.parametrize("cloud", ["openstack"], indirect=True)
 
 
-@pytest.fixture(params=["openstack", "compute's proxy"])
+@pytest.fixture(
+    params=["openstack", pytest.param("compute's proxy", marks=pytest.mark.slow)]
+)
 def cloud(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     """OpenStack's face, and Rackspace's with a catalog without an image service."""
     like: CloudType = "openstack" if request.param == "openstack" else "rackspace"
@@ -487,6 +489,7 @@ class TestProtect:
         assert result.err.startswith("ERROR (Forbidden): ")
         assert metadata(cloud, week[0]) == before
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("command", ["protect", "unprotect"])
     def test_interrupted_at_any_request_nothing_is_lost(
         self, run: Run, cloud: Sandbox, week: list[str], command: str
@@ -753,6 +756,7 @@ class TestPrune:
         assert ids(cloud) == [week[0], week[1], week[3], week[6]]
         assert [image.id for image in images(cloud, NOBODY)] == [week[2]]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("answered", [False, True])
     def test_interrupted_at_any_request_it_has_deleted_nothing_that_stays(
         self, run: Run, cloud: Sandbox, week: list[str], answered: bool
@@ -787,6 +791,7 @@ class TestPrune:
         assert number > 4
         assert set(ids(cloud)) == stays | {goes[1]}
 
+    @pytest.mark.slow
     @one_face
     def test_killed_at_many_servers_none_has_lost_what_stays(
         self, cloud: Sandbox, nova: Any, week: list[str]
@@ -912,6 +917,7 @@ class TestAsking:
         assert printed.count("| deleted |") == 2
         assert ids(cloud) == week[2:]
 
+    @pytest.mark.slow
     @one_face
     @pytest.mark.parametrize("answer", ["yep\n", "\x04"])
     def test_no(self, cloud: Sandbox, week: list[str], answer: str) -> None:
@@ -920,6 +926,7 @@ class TestAsking:
         assert said.endswith("Nothing was deleted.\n")
         assert ids(cloud) == week
 
+    @pytest.mark.slow
     @one_face
     def test_what_is_not_to_go_any_more_when_the_answer_comes(
         self, cloud: Sandbox, week: list[str]
@@ -936,6 +943,7 @@ class TestAsking:
         assert re.findall(r" ([0-9a-f-]{36}) ", printed) == week[:1]
         assert ids(cloud) == week[1:]
 
+    @pytest.mark.slow
     @one_face
     def test_what_was_not_shown_does_not_go(
         self, cloud: Sandbox, week: list[str]

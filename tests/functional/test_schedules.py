@@ -20,7 +20,11 @@ OFF = "ERROR (NotFound): Scheduled images not enabled for server {} (HTTP 404)\n
 UNKNOWN = "ERROR (CommandError): No server with a name or ID of '{}' exists.\n"
 
 
-pytestmark = pytest.mark.parametrize("cloud", ["openstack", "rackspace"], indirect=True)
+pytestmark = pytest.mark.parametrize(
+    "cloud",
+    ["openstack", pytest.param("rackspace", marks=pytest.mark.slow)],
+    indirect=True,
+)
 
 
 @pytest.fixture

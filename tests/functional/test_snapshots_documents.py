@@ -56,6 +56,7 @@ def printed(cloud: Sandbox, command: str, path: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_database_is_stopped_and_started_as_it_is_said(
     readme: Any, quick: Sandbox, tmp_path: Path
 ) -> None:
@@ -65,6 +66,7 @@ def test_the_database_is_stopped_and_started_as_it_is_said(
     assert lines[-len(output.splitlines()) :] == timeless(output)
 
 
+@pytest.mark.slow
 def test_the_watch_prints_what_is_said(
     readme: Any, quick: Sandbox, tmp_path: Path
 ) -> None:

@@ -36,6 +36,7 @@ def by_age(images: list[dict[str, Any]]) -> list[str]:
     return [each["id"] for each in reversed(ordered)]
 
 
+@pytest.mark.slow
 def test_the_fate_of_thirty_snapshots(
     nova: Run, resources: Workshop, own: tuple[str, str]
 ) -> None:
@@ -176,6 +177,7 @@ def test_an_image_goes_under_the_hands_of_prune(
     assert left == set(ordered[:2])
 
 
+@pytest.mark.slow
 def test_an_inherited_marker(
     nova: Run, resources: Workshop, server: tuple[str, str]
 ) -> None:

@@ -64,6 +64,7 @@ def begun_watch(nova: Run, name: str, *options: str) -> Popen[str]:
     return watch
 
 
+@pytest.mark.slow
 @pytest.mark.needs("slow snapshots")
 @pytest.mark.usefixtures("slow")
 def test_a_watch_sees_every_task_state(
@@ -86,6 +87,7 @@ def test_a_watch_sees_every_task_state(
     resources.done(server_id, image_id)
 
 
+@pytest.mark.slow
 @pytest.mark.needs("slow snapshots")
 @pytest.mark.usefixtures("slow")
 def test_a_watch_ends_with_the_copy_and_speaks_json(
@@ -112,6 +114,7 @@ def test_a_watch_without_a_snapshot_is_over_at_once(
     assert result.err == f"No snapshot of server {server[0]} is under way.\n"
 
 
+@pytest.mark.slow
 @pytest.mark.needs("slow snapshots")
 @pytest.mark.usefixtures("slow")
 def test_a_server_is_held_until_its_disk_is_copied(
@@ -135,6 +138,7 @@ def test_a_server_is_held_until_its_disk_is_copied(
     assert 2 < float(held[1]) < 20
 
 
+@pytest.mark.slow
 @pytest.mark.needs("slow snapshots")
 @pytest.mark.usefixtures("slow")
 def test_a_second_snapshot_is_refused(
@@ -171,6 +175,7 @@ def test_a_server_is_deleted_while_it_is_watched(
     assert f"ERROR (ServerDisappeared): server {name} has disappeared!" in err
 
 
+@pytest.mark.slow
 @pytest.mark.needs("slow snapshots")
 @pytest.mark.usefixtures("slow")
 def test_a_server_is_deleted_while_it_is_held(
@@ -189,6 +194,7 @@ def test_a_server_is_deleted_while_it_is_held(
     assert words(log) == ["before", "after"]
 
 
+@pytest.mark.slow
 @pytest.mark.needs("failing uploads")
 def test_an_upload_fails(
     nova: Run,
@@ -212,6 +218,7 @@ def test_an_upload_fails(
     assert (resources.server(server_id) or {})["status"] == "ACTIVE"
 
 
+@pytest.mark.slow
 @pytest.mark.needs("failing uploads")
 def test_a_failing_upload_is_watched(
     nova: Run, resources: Workshop, under_test: CloudUnderTest, own: tuple[str, str]

@@ -345,7 +345,7 @@ def test_a_failed_request_leaves_nothing_behind(cloud: Cloud, region: Region) ->
         assert region.server(MYSERVER).status == "ACTIVE"
 
 
-@settings(max_examples=25)
+@settings(max_examples=settings().max_examples // 4)
 @given(st.lists(st.floats(0, 2 * DAY), max_size=8))
 def test_steps_of_time_do_not_matter(steps: list[float]) -> None:
     """However the time passed, what happened in it is the same."""

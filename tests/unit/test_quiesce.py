@@ -219,7 +219,7 @@ errors = mostly(None, st.one_of(TROUBLE, st.just(ValueError("a mistake"))))
 looks = st.lists(st.one_of(STATE, TROUBLE, st.just(NoSuchServer(SERVER))), max_size=20)
 
 
-@settings(max_examples=400)
+@settings(max_examples=4 * settings().max_examples)
 @given(
     states=st.one_of(looks, st.integers(0, 6).map(lambda n: WHOLE[:n])),
     images=st.lists(

@@ -16,7 +16,7 @@ from rax_scheduled_images_ext.client.errors import (
     NotOffered,
 )
 from rax_scheduled_images_ext.client.http import ApiResponse, Transport, path
-from rax_scheduled_images_ext.client.images.base import ImageStore, read_time
+from rax_scheduled_images_ext.client.images.base import ImageStore
 from rax_scheduled_images_ext.client.images.factory import image_store
 from rax_scheduled_images_ext.client.schedules.extension import (
     ALIAS,
@@ -35,6 +35,7 @@ from rax_scheduled_images_ext.model.freshness import (
 )
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.model.times import read_time
 from rax_scheduled_images_ext.operations.work_queue import Outcome, run
 
 Wanted = Callable[[str], bool]

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from rax_scheduled_images_ext.client.images.base import read_time
 from rax_scheduled_images_ext.model.durations import format_duration
 from rax_scheduled_images_ext.model.freshness import FleetServer, ScheduleStatus, State
+from rax_scheduled_images_ext.model.times import read_time, write_time
 from rax_scheduled_images_ext.output.formats import Column, attribute, for_people
-from rax_scheduled_images_ext.output.views import written
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ def columns(now: datetime, *, regions: bool = False) -> list[Column[Row]]:
         Column(
             "next_due",
             "Next due",
-            lambda row: written(row.standing.next_due),
+            lambda row: write_time(row.standing.next_due),
             _seen_from(now, "{} ago", "in {}"),
         ),
         Column("state", "State", lambda row: row.standing.state.value),
@@ -70,7 +69,7 @@ def limit_column() -> Column[Row]:
 def newest(row: Row) -> str | None:
     """Return when the newest image was made."""
     image = row.standing.newest
-    return None if image is None else written(image.created)
+    return None if image is None else write_time(image.created)
 
 
 def expires_next(row: Row) -> str | None:

@@ -13,10 +13,11 @@ from rax_scheduled_images_ext.model import retention_status
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.retention import Decision
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.model.times import write_time
 from rax_scheduled_images_ext.operations.retention import Outcome
 from rax_scheduled_images_ext.output.console import put
 from rax_scheduled_images_ext.output.formats import Column, attribute
-from rax_scheduled_images_ext.output.views import print_rows, written
+from rax_scheduled_images_ext.output.views import print_rows
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def size_for_people(size: int | None) -> str:
 _IMAGE: tuple[Column[Any], ...] = (
     Column("id", "ID", lambda row: row.image.id),
     Column("name", "Name", lambda row: row.image.name),
-    Column("created", "Created", lambda row: written(row.image.created)),
+    Column("created", "Created", lambda row: write_time(row.image.created)),
     Column("size", "Size", lambda row: row.image.size, size_for_people),
 )
 FATES: tuple[Column[Any], ...] = (

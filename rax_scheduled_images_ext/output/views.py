@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from operator import itemgetter
 from typing import Any
 
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.model.times import write_time
 from rax_scheduled_images_ext.output.console import put
 from rax_scheduled_images_ext.output.formats import FORMATS, Column, attribute
 
@@ -81,14 +81,14 @@ def print_image(image: ServerImage) -> None:
 def properties(image: ServerImage) -> Iterator[tuple[str, Any]]:
     """Yield the rows that novaclient 7 shows of an image."""
     yield "OS-EXT-IMG-SIZE:size", image.size or 0
-    yield "created", written(image.created)
+    yield "created", write_time(image.created)
     yield "id", image.id
     yield "minDisk", image.min_disk
     yield "minRam", image.min_ram
     yield "name", image.name or None
     yield "progress", image.progress
     yield "status", image.status
-    yield "updated", written(image.updated)
+    yield "updated", write_time(image.updated)
     if image.server_id is not None:
         yield "server", image.server_id
     for key, value in image.metadata.items():
@@ -97,8 +97,3 @@ def properties(image: ServerImage) -> Iterator[tuple[str, Any]]:
     if "auto_disk_config" in image.metadata:
         automatic = image.metadata["auto_disk_config"].strip().lower() in _TRUE
         yield "OS-DCF:diskConfig", "AUTO" if automatic else "MANUAL"
-
-
-def written(time: datetime | None) -> str | None:
-    """Return a UTC time as the APIs write it."""
-    return None if time is None else time.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -21,11 +21,8 @@ from rax_scheduled_images_ext.client.errors import (
     ResumeFailed,
     ServerBusy,
 )
-from rax_scheduled_images_ext.operations.snapshot.create import (
-    Snapshot,
-    quiesced_snapshot,
-)
 from rax_scheduled_images_ext.operations.snapshot.polling import Listener, Timeouts
+from rax_scheduled_images_ext.quiesce import Snapshot, quiesced_snapshot
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from .fleet import MYSERVER
@@ -163,7 +160,7 @@ def test_nothing_is_stopped_in_vain(cs: Any, cloud: Sandbox) -> None:
 PROGRAM = """
     import os, signal, sys
     from novaclient import client
-    from rax_scheduled_images_ext.operations.snapshot.create import quiesced_snapshot
+    from rax_scheduled_images_ext.quiesce import quiesced_snapshot
 
     cs = client.Client(
         "2.1",

@@ -9,7 +9,6 @@ import pytest
 from rax_scheduled_images_ext.client.images.base import (
     ATTRIBUTES,
     check_key,
-    read_time,
 )
 from rax_scheduled_images_ext.model.errors import InvalidValue
 from rax_scheduled_images_ext.model.image import (
@@ -17,6 +16,7 @@ from rax_scheduled_images_ext.model.image import (
     MARKER_VALUE,
     ServerImage,
 )
+from rax_scheduled_images_ext.model.times import read_time
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -30,7 +28,6 @@ ATTRIBUTES = frozenset(
     " os_hidden owner protected schema self size status stores tags updated_at"
     " virtual_size visibility".split()
 )
-_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|\+00:?00)?", re.ASCII)
 _LONGEST_KEY = 255
 
 
@@ -182,17 +179,6 @@ def check_key(key: str) -> str:
     if key in ATTRIBUTES:
         raise InvalidValue(f"'{key}' is an attribute of the image itself, not metadata")
     return key
-
-
-def read_time(text: object) -> datetime | None:
-    """Return the UTC time an API wrote, None for what is no time."""
-    found = _TIME.fullmatch(text) if isinstance(text, str) else None
-    if not found:
-        return None
-    try:
-        return datetime.fromisoformat(f"{found[1]}+00:00")
-    except ValueError:
-        return None
 
 
 def read_metadata(answer: ApiResponse, metadata: Any) -> dict[str, str]:

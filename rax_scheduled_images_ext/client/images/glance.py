@@ -23,7 +23,6 @@ from rax_scheduled_images_ext.client.images.base import (
     read_id,
     read_metadata,
     read_number,
-    read_time,
 )
 from rax_scheduled_images_ext.model.image import (
     MARKER_KEY,
@@ -34,6 +33,7 @@ from rax_scheduled_images_ext.model.image import (
     TYPE_KEY,
     ServerImage,
 )
+from rax_scheduled_images_ext.model.times import read_time
 
 if TYPE_CHECKING:
     from rax_scheduled_images_ext.client.cloud import Cloud

@@ -1,0 +1,24 @@
+"""Times as the APIs write them: UTC, ``2026-01-05T12:00:00Z``."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|\+00:?00)?", re.ASCII)
+
+
+def read_time(text: object) -> datetime | None:
+    """Return the UTC time an API wrote, None for what is no time."""
+    found = _TIME.fullmatch(text) if isinstance(text, str) else None
+    if not found:
+        return None
+    try:
+        return datetime.fromisoformat(f"{found[1]}+00:00")
+    except ValueError:
+        return None
+
+
+def write_time(time: datetime | None) -> str | None:
+    """Return a UTC time as the APIs write it, None for None."""
+    return None if time is None else time.strftime("%Y-%m-%dT%H:%M:%SZ")

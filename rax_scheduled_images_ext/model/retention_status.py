@@ -44,20 +44,20 @@ def next_to_expire(decisions: Iterable[Decision]) -> list[Decision]:
     ]
 
 
-def fate(decision: Decision) -> str:
-    """Return what becomes of an image.
+def retention_status(decision: Decision) -> str:
+    """Return the retention status of an image.
 
-    One of: kept for good, not counted, keeps, goes next, goes in N runs; a run
+    One of: kept (exempt), not counted, kept, expires next, expires in N runs; a run
     is a scheduled image that turns ACTIVE.
     """
     if decision.reason in (Reason.UNMARKED, Reason.OTHER_MARKER):
-        return "kept for good"
+        return "kept (exempt)"
     if not decision.counted:
         return "not counted"
     left = expires_in_runs(decision)
     if left is None:
-        return "keeps"
-    return "goes next" if left == 1 else f"goes in {left} runs"
+        return "kept"
+    return "expires next" if left == 1 else f"expires in {left} runs"
 
 
 def reason(decision: Decision) -> str:

@@ -52,7 +52,7 @@ def columns(now: datetime, *, regions: bool = False) -> list[Column[Row]]:
             _seen_from(now, "{} ago", "in {}"),
         ),
         Column("state", "State", lambda row: row.standing.state.value),
-        Column("expires_next", "Goes next", expires_next, _shortened),
+        Column("expires_next", "Expires next", expires_next, _shortened),
     ]
 
 

@@ -1,4 +1,4 @@
-"""What the commands about the fate of images print: rows, columns and sentences.
+"""What the commands about the retention of images print: rows, columns, sentences.
 
 Imported by commands only once there is something to print.
 """
@@ -83,15 +83,15 @@ _IMAGE: tuple[Column[Any], ...] = (
     Column("created", "Created", lambda row: write_time(row.image.created)),
     Column("size", "Size", lambda row: row.image.size, size_for_people),
 )
-FATES: tuple[Column[Any], ...] = (
+IMAGES: tuple[Column[Any], ...] = (
     *_IMAGE,
     Column("status", "Status", lambda decision: decision.image.status),
-    Column("fate", "Fate", retention_status.fate),
+    Column("retention_status", "Retention", retention_status.retention_status),
     Column("reason", "Reason", retention_status.reason),
 )
 #: The same for programs, with what is told in words as data as well.
-FATES_AS_DATA: tuple[Column[Any], ...] = (
-    *FATES,
+IMAGES_AS_DATA: tuple[Column[Any], ...] = (
+    *IMAGES,
     Column("code", "Code", lambda decision: decision.reason.value),
     Column("counted", "Counted", lambda decision: decision.counted),
     Column("expires_in_runs", "Runs left", retention_status.expires_in_runs),
@@ -105,9 +105,9 @@ PRUNED: tuple[Column[Pruned], ...] = (
 )
 
 
-def print_fates(decisions: Sequence[Decision], form: str) -> None:
-    """Print images, each with its fate."""
-    print_rows(FATES if form == "table" else FATES_AS_DATA, decisions, form)
+def print_images(decisions: Sequence[Decision], form: str) -> None:
+    """Print images, each with its retention status."""
+    print_rows(IMAGES if form == "table" else IMAGES_AS_DATA, decisions, form)
 
 
 def print_pruned(rows: Sequence[Pruned], form: str) -> None:
@@ -127,7 +127,7 @@ def print_forecast(
     put(f"{server}: {described(new)} ({change})")
     if going:
         put("The next scheduled image makes these go:")
-        print_rows(FATES, going, "table")
+        print_rows(IMAGES, going, "table")
     else:
         put("The next scheduled image makes none go.")
 

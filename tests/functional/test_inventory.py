@@ -123,7 +123,7 @@ def test_the_table_is_for_people(nova: Any, cloud: Sandbox) -> None:
     assert re.fullmatch("[0-9]+h([0-9]+m)? old", row["Newest"])
     assert re.fullmatch("in [0-9]+h([0-9]+m)?", row["Next due"])
     # Three of seven: none goes next.
-    assert (row["Counted"], row["Goes next"], row["State"]) == ("3", "-", "ok")
+    assert (row["Counted"], row["Expires next"], row["State"]) == ("3", "-", "ok")
 
 
 @both_faces

@@ -128,20 +128,20 @@ def data(result: Any) -> list[dict[str, Any]]:
 class TestImageList:
     def fates(self, run: Run) -> list[tuple[str, str]]:
         rows = data(run("scheduled-images-image-list", "--format", "json", "myserver"))
-        return [(row["fate"], row["reason"]) for row in rows]
+        return [(row["retention_status"], row["reason"]) for row in rows]
 
     def test_newest_first_each_with_its_fate(
         self, run: Run, cloud: Sandbox, week: list[str]
     ) -> None:
         table = out(run("scheduled-images-image-list", "myserver")).splitlines()
         assert re.split(" *[|] *", table[1])[1:-1] == [
-            *("ID", "Name", "Created", "Size", "Status", "Fate", "Reason")
+            *("ID", "Name", "Created", "Size", "Status", "Retention", "Reason")
         ]
         rows = [re.split(" *[|] *", line)[1:-1] for line in table[3:-1]]
         assert [row[0] for row in rows] == week[::-1]
         assert [row[5] for row in rows] == [
-            *(f"goes in {n} runs" for n in range(7, 1, -1)),
-            "goes next",
+            *(f"expires in {n} runs" for n in range(7, 1, -1)),
+            "expires next",
         ]
         assert rows[0][1].startswith("Daily-myserver-")
         assert re.fullmatch(r"2026-01-\d\dT\d\d:\d\d:00Z", rows[0][2])
@@ -175,7 +175,7 @@ class TestImageList:
             "name": newest.name,
             "created": f"{newest.created:%Y-%m-%dT%H:%M:%SZ}",
             "status": "ACTIVE",
-            "fate": "goes in 7 runs",
+            "retention_status": "expires in 7 runs",
             "reason": "number 1 of the newest 7",
             "code": "newest",
             "counted": True,
@@ -192,22 +192,22 @@ class TestImageList:
         change(cloud, week[3], protected=True)
         out(run("scheduled-images-protect", week[2]))
         out(run("scheduled-images-enable", "myserver", "1"))
-        keeps = ("goes next", "last of the newest 1")
+        keeps = ("expires next", "last of the newest 1")
         if not proxied:
             why = "; cannot be deleted while protected in the image service"
-            keeps = ("keeps", "last of the newest 1" + why)
+            keeps = ("kept", "last of the newest 1" + why)
         assert self.fates(run) == [
             ("not counted", "SAVING, not ACTIVE"),
-            ("kept for good", "not a scheduled image"),
-            ("kept for good", "marked 'somebody'"),
+            ("kept (exempt)", "not a scheduled image"),
+            ("kept (exempt)", "marked 'somebody'"),
             keeps,
-            ("kept for good", "protected"),
-            ("goes next", "older than the newest 1"),
-            ("goes next", "older than the newest 1"),
+            ("kept (exempt)", "protected"),
+            ("expires next", "older than the newest 1"),
+            ("expires next", "older than the newest 1"),
         ]
         out(run("scheduled-images-disable", "myserver"))
         assert self.fates(run)[-1] == (
-            *("keeps", "without a schedule nothing is deleted"),
+            *("kept", "without a schedule nothing is deleted"),
         )
 
     def test_an_inherited_marker_is_named_as_likely(
@@ -224,8 +224,8 @@ class TestImageList:
         cloud.advance("1h")
         (row,) = data(run("scheduled-images-image-list", "clone", "--format", "json"))
         likely = "; marker likely inherited from its base image"
-        assert (row["fate"], row["reason"]) == (
-            "keeps",
+        assert (row["retention_status"], row["reason"]) == (
+            "kept",
             f"without a schedule nothing is deleted{likely}",
         )
         forecast = out(run("scheduled-images-enable", "--dry-run", "clone", "1"))
@@ -268,7 +268,7 @@ class TestImageList:
         argv = ("scheduled-images-image-list", MYSERVER, "--format", "json")
         rows = data(run(*argv))
         assert [row["id"] for row in rows] == week[::-1]
-        assert {row["fate"] for row in rows} == {"keeps"}
+        assert {row["retention_status"] for row in rows} == {"kept"}
         # Nothing but its images is left to say that it was there.
         result = run("scheduled-images-prune", "--yes", "--keep", "1", MYSERVER)
         assert (result.status, result.out) == (1, "")
@@ -288,7 +288,7 @@ class TestImageList:
         (row,) = data(
             run("scheduled-images-image-list", "myserver", "--format", "json")
         )
-        assert row["fate"] == "keeps"
+        assert row["retention_status"] == "kept"
         result = run("scheduled-images-image-list", NOBODY)
         assert (result.status, result.out) == (1, "")
         for argv in (
@@ -978,9 +978,9 @@ class TestImagesOfOthers:
     ) -> None:
         rows = data(run("scheduled-images-image-list", "--format", "json", "myserver"))
         theirs = [row for row in rows if row["id"] in published]
-        assert [(row["fate"], row["counted"], row["code"]) for row in theirs] == [
-            ("not counted", False, "other_owner")
-        ] * 3
+        assert [
+            (row["retention_status"], row["counted"], row["code"]) for row in theirs
+        ] == [("not counted", False, "other_owner")] * 3
         assert [row["id"] for row in rows if row["counted"]] == week[::-1]
         (row,) = (
             row

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 SKIPPED: dict[str, set[str]] = {
     "the extension": {
-        "test_keeping.py::test_the_schedule_decides_the_fates",
+        "test_retention.py::test_the_schedule_decides_what_expires",
         "test_schedules.py::test_a_dry_run_changes_nothing",
         "test_schedules.py::test_a_schedule_comes_and_goes",
         "test_schedules.py::test_a_server_that_is_not_there",

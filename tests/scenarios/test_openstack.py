@@ -60,6 +60,9 @@ def test_both_see_the_same(
 
     openstack("image", "unset", "--property", PROTECTED_KEY, image)
     (row,) = objects(nova.ok(*argv))
-    assert (row["fate"], row["reason"]) == ("kept for good", "not a scheduled image")
+    assert (row["retention_status"], row["reason"]) == (
+        "kept (exempt)",
+        "not a scheduled image",
+    )
     nova.ok("image-delete", image)
     assert resources.image(theirs["id"]) is None

@@ -1,4 +1,4 @@
-"""The fates of a server's images; protect, unprotect and prune."""
+"""The retention of a server's images; protect, unprotect and prune."""
 
 from __future__ import annotations
 
@@ -49,11 +49,13 @@ def test_the_fate_of_thirty_snapshots(
     assert set(ids) == {*made, by_hand}
     times = [image["created"] for image in listed]
     assert times == sorted(times, reverse=True)
-    fates = {image["id"]: (image["fate"], image["reason"]) for image in listed}
-    assert fates.pop(by_hand) == ("kept for good", "not a scheduled image")
+    statuses = {
+        image["id"]: (image["retention_status"], image["reason"]) for image in listed
+    }
+    assert statuses.pop(by_hand) == ("kept (exempt)", "not a scheduled image")
     # Without a schedule nothing goes, whether or not the cloud could have one.
-    idle = ("keeps", f"without a schedule nothing is deleted{INHERITED}")
-    assert set(fates.values()) == {idle}
+    idle = ("kept", f"without a schedule nothing is deleted{INHERITED}")
+    assert set(statuses.values()) == {idle}
 
     planned = nova.ok("scheduled-images-prune", "--keep", "7", "--dry-run", name)
     marked = [image for image in ids if image != by_hand]
@@ -62,7 +64,7 @@ def test_the_fate_of_thirty_snapshots(
 
 
 @pytest.mark.needs("the extension")
-def test_the_schedule_decides_the_fates(
+def test_the_schedule_decides_what_expires(
     nova: Run, resources: Workshop, own: tuple[str, str]
 ) -> None:
     name, server_id = own
@@ -74,7 +76,7 @@ def test_the_schedule_decides_the_fates(
     ours = [image for image in listed if image["id"] in made]
     assert [image["expires_in_runs"] for image in ours[-3:]] == [1, 1, 1]
     assert ours[-4]["expires_in_runs"] == 2
-    assert ours[-1]["fate"] == "goes next"
+    assert ours[-1]["retention_status"] == "expires next"
     nova.ok("scheduled-images-disable", name)
 
 
@@ -92,7 +94,7 @@ def test_protect_and_unprotect(
         assert MARKER_KEY not in kept
         assert kept[PROTECTED_KEY] == f"{image_id}:{MARKER_VALUE}"
     (fate,) = objects(nova.ok("scheduled-images-image-list", name, "--format", "json"))
-    assert (fate["fate"], fate["reason"]) == ("kept for good", "protected")
+    assert (fate["retention_status"], fate["reason"]) == ("kept (exempt)", "protected")
     for _ in range(2):
         result = nova("scheduled-images-unprotect", image_id)
         assert (result.status, result.out) == (0, "")
@@ -207,6 +209,6 @@ def test_an_inherited_marker(
     assert made is not None
     assert MARKER_KEY not in made
     listed = objects(nova.ok("scheduled-images-image-list", name, "--format", "json"))
-    fates = {image["name"]: image["fate"] for image in listed}
-    assert fates.pop(ours) == "kept for good"
-    assert fates == dict.fromkeys(by_hand, "keeps")
+    statuses = {image["name"]: image["retention_status"] for image in listed}
+    assert statuses.pop(ours) == "kept (exempt)"
+    assert statuses == dict.fromkeys(by_hand, "kept")

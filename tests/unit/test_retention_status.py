@@ -207,17 +207,17 @@ def test_the_words_say_what_is_decided(
     decisions = apply_policy(images, "mine", retention, "ours")
     for decision in decisions:
         fate, left = (
-            retention_status.fate(decision),
+            retention_status.retention_status(decision),
             retention_status.expires_in_runs(decision),
         )
         assert retention_status.reason(decision)
-        assert (fate == "goes next") == (left == 1)
-        assert (fate == f"goes in {left} runs") == (left is not None and left > 1)
+        assert (fate == "expires next") == (left == 1)
+        assert (fate == f"expires in {left} runs") == (left is not None and left > 1)
         if decision.counted:
             assert left is None or not decision.image.protected
         else:
-            assert fate in ("kept for good", "not counted")
-            assert (fate == "kept for good") == (
+            assert fate in ("kept (exempt)", "not counted")
+            assert (fate == "kept (exempt)") == (
                 decision.reason in (Reason.UNMARKED, Reason.OTHER_MARKER)
             )
 

@@ -70,7 +70,7 @@ def do_scheduled_images_image_list(cs: Any, args: Any) -> None:
     judged = on_server(cloud, keeper(cloud).judged)
 
     def show(server: str) -> None:
-        retention_output.print_fates(judged(server), args.format)
+        retention_output.print_images(judged(server), args.format)
 
     finish(attempt([args.server], show))
 

@@ -267,6 +267,17 @@ def since(name: str) -> float | None:
         raise bad_parameter(name, moment, f"'{moment}' is not a 'date-time'") from None
 
 
+def only_once(*names: str) -> None:
+    """See that the query gives none of these words several times.
+
+    :raises Fault: 400 naming the first that it does.
+    """
+    for name in names:
+        values = request.args.getlist(name)
+        if len(values) > 1:
+            raise bad_parameter(name, values, f"{values} is too long")
+
+
 def truth(word: str) -> bool:
     """Return what the word means, in any letter case.
 

@@ -96,7 +96,7 @@ def _query(call: Call, size: int) -> ServerQuery | None:
     statuses = _statuses(call)
     if statuses == () or _wants_what_none_has(call):
         return None
-    since, before = _changes(call)
+    since, before = _in_order(*_changes(call))
     return ServerQuery(
         project_id=call.project_id,
         name=inputs.pattern("name"),
@@ -134,6 +134,16 @@ def _changes(call: Call) -> tuple[float | None, float | None]:
     """Return since when and until when there is to be a change."""
     since = inputs.since("changes-since")
     before = inputs.since("changes-before") if call.version >= (2, 66) else None
+    return since, before
+
+
+def _in_order(
+    since: float | None, before: float | None
+) -> tuple[float | None, float | None]:
+    """Return the times, which must leave some time between them.
+
+    :raises Fault: 400 where they do not.
+    """
     if since is not None and before is not None and before < since:
         raise Fault(
             400,
@@ -372,28 +382,42 @@ def share_show(call: Call, server_id: str, share_id: str) -> ResponseReturnValue
 
 def action_list(call: Call, server_id: str) -> ResponseReturnValue:
     """GET /servers/{id}/os-instance-actions"""
-    find_server(call, server_id, deleted=call.version >= (2, 21))
-    actions = call.region.actions(server_id)
     links: dict[str, Any] = {}
-    if call.version >= (2, 58):
-        actions = _changed(call, actions)
-        actions = _behind_marker(actions)[: (size := inputs.page_size(call))]
-        ids = (action.request_id for action in actions)
-        path = f"servers/{server_id}/os-instance-actions"
-        links = inputs.next_link(call, path, ids, size, "links")
+    if call.version < (2, 58):
+        actions = _history(call, server_id)
+    else:
+        actions, links = _history_page(call, server_id)
     views = [action_view(call, action) for action in actions]
     return {"instanceActions": views, **links}
 
 
-def _changed(call: Call, actions: list[Action]) -> list[Action]:
-    """Return the actions that have changed in the time that is asked for."""
-    since, before = _changes(call)
-    return [
+def _history(call: Call, server_id: str) -> list[Action]:
+    find_server(call, server_id, deleted=call.version >= (2, 21))
+    return call.region.actions(server_id)
+
+
+def _history_page(call: Call, server_id: str) -> tuple[list[Action], dict[str, Any]]:
+    """Return the part of a history that is asked for, and the link to the next one."""
+    # As in Nova, all that needs no look at the server comes first.
+    size, changes = inputs.page_size(call), _changes(call)
+    inputs.only_once("limit", "marker", "changes-since", "changes-before")
+    actions = _history(call, server_id)
+    since, before = _in_order(*changes)
+    # A marker need not have changed in that time itself.
+    actions = [
         action
-        for action in actions
-        if (since or 0) <= (action.finished or action.started)
-        and (before is None or (action.finished or action.started) <= before)
-    ]
+        for action in _behind_marker(actions)
+        if (since is None or _updated(action) >= round(since, 6))
+        and (before is None or _updated(action) <= round(before, 6))
+    ][:size]
+    ids = (action.request_id for action in actions)
+    path = f"servers/{server_id}/os-instance-actions"
+    return actions, inputs.next_link(call, path, ids, size, "links")
+
+
+def _updated(action: Action) -> float:
+    """Return when an action last changed, to the microsecond, as it is told."""
+    return round(action.finished or action.started, 6)
 
 
 def _behind_marker(actions: list[Action]) -> list[Action]:
@@ -413,8 +437,7 @@ def _behind_marker(actions: list[Action]) -> list[Action]:
 
 def action_show(call: Call, server_id: str, request_id: str) -> ResponseReturnValue:
     """GET /servers/{id}/os-instance-actions/{request id}"""
-    find_server(call, server_id, deleted=call.version >= (2, 21))
-    for action in call.region.actions(server_id):
+    for action in _history(call, server_id):
         if action.request_id == request_id:
             view = action_view(call, action)
             if call.version >= (2, 51):

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from rax_scheduled_images_ext.sandbox import Sandbox
+from rax_scheduled_images_ext.sandbox.seeds import BASE_IMAGE
 
 from .fleet import MYSERVER
 from .raw import Box, box
@@ -36,6 +37,14 @@ def test_a_snapshot_begins_with_the_copy() -> None:
             "image_uploading",
             None,
         ]
+
+
+def test_nova_boots_a_server_from_an_image_that_it_names(
+    nova: Any, rackspace: Sandbox
+) -> None:
+    boot = ("boot", "--image", BASE_IMAGE, "--flavor", "m1.tiny", "new")
+    assert nova(*boot, cloud=rackspace).status == 0
+    assert "| new " in nova.ok("list", cloud=rackspace)
 
 
 def test_nova_names_the_image_of_a_server(nova: Any, rackspace: Sandbox) -> None:

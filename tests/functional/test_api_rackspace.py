@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.seeds import BASE_IMAGE
+
+from rax_scheduled_images_ext.sandbox import Sandbox
 
 from .fleet import MYSERVER
 from .raw import Box, box

@@ -6,9 +6,12 @@
 answer=$(mktemp)
 trap 'rm -f "$answer"' EXIT
 
+# The token comes from standard input: everybody may look at the arguments of programs.
 get() {
-  curl -s -X GET -H "X-Auth-Token: $API_TOKEN" -H "Accept: application/json" \
-    -w "%{http_code}" -o "$answer" "$API_ENDPOINT/servers/$SERVER_ID"
+  curl -s -X GET -K - -H "Accept: application/json" \
+    -w "%{http_code}" -o "$answer" "$API_ENDPOINT/servers/$SERVER_ID" <<END
+header = "X-Auth-Token: $API_TOKEN"
+END
 }
 
 # In a regular expression of POSIX a question mark makes nothing modest, and there is no
@@ -23,10 +26,15 @@ if [ "$(get)" != "200" ]; then
   exit 1
 fi
 while true; do
-  if [ "$(get)" == "404" ]; then
+  code=$(get)
+  if [ "$code" == "404" ]; then
     echo "[info] server $SERVER_ID has disappeared!"
     exit 0
+  elif [ "$code" == "200" ]; then
+    echo "$(date +"%H:%M:%S")   $(field status)   $(field vm_state)   $(field task_state)   $(field power_state)"
+  else
+    # Such an answer has no state, and without any the file is still the one before.
+    echo "[error] server $SERVER_ID: HTTP $code" >&2
   fi
-  echo "$(date +"%H:%M:%S")   $(field status)   $(field vm_state)   $(field task_state)   $(field power_state)"
   sleep "${SLEEP_TIME:-45}"
 done

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ PHASES = (
     ("null", 80),
 )
 
+NOBODY = "00000000-dead-4bad-8bad-000000000000"
 SCRIPT = Path(__file__).with_name("poll.sh")
 
 
@@ -89,18 +91,55 @@ def test_it_prints_how_far_a_snapshot_is(
 
 
 def test_it_finds_no_server_that_is_not_there(resources: Workshop) -> None:
-    nobody = "00000000-dead-4bad-8bad-000000000000"
     done = subprocess.run(
         ["bash", SCRIPT],
-        env={"PATH": os.environ["PATH"], **resources.api.polling(nobody)},
+        env={"PATH": os.environ["PATH"], **resources.api.polling(NOBODY)},
         capture_output=True,
         text=True,
     )
     assert (done.returncode, done.stdout, done.stderr) == (
         1,
-        f"[error] can't find server {nobody}\n",
+        f"[error] can't find server {NOBODY}\n",
         "",
     )
+
+
+def test_no_state_is_told_that_was_not_answered() -> None:
+    with box("openstack") as made:
+        admin = made.admin
+        server_id = admin.server_id()
+        variables = {
+            "API_ENDPOINT": admin.root,
+            "API_TOKEN": admin.token,
+            "SERVER_ID": server_id,
+        }
+        with polling(variables, "0.05") as script:
+            assert states(script, "null") == ["null"]
+            made.sandbox.fault("GET /servers/ 503 x1", "GET /servers/ drop x1")
+            states(script, "null")
+            while not all(count for _, count in made.sandbox.faults()):
+                states(script, "null")
+            admin.delete(f"/servers/{server_id}")
+            out, err = script.communicate(timeout=30)
+    told = [f"[error] server {server_id}: HTTP {code}" for code in ("503", "000")]
+    assert err.splitlines() == told
+    *lines, last = out.splitlines()
+    assert all(re.fullmatch(LINE, line) for line in lines), lines
+    assert last == f"[info] server {server_id} has disappeared!"
+
+
+def test_the_token_is_no_argument(resources: Workshop, tmp_path: Path) -> None:
+    curl = tmp_path / "curl"
+    seen = tmp_path / "arguments"
+    curl.write_text(
+        f'#!/bin/sh\necho "$@" >> {seen}\nexec {shutil.which("curl")} "$@"\n'
+    )
+    curl.chmod(0o755)
+    variables = resources.api.polling(NOBODY)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    subprocess.run(["bash", SCRIPT], env={**variables, "PATH": path}, check=False)
+    assert variables["API_ENDPOINT"] in seen.read_text()
+    assert variables["API_TOKEN"] not in seen.read_text()
 
 
 @pytest.mark.parametrize("like", ["openstack", "rackspace"])

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from rax_scheduled_images_ext.sandbox.seeds import BASE_IMAGE
-
 from rax_scheduled_images_ext.sandbox import Sandbox
+from rax_scheduled_images_ext.sandbox.backend.seed_data import BASE_IMAGE
 
 from .fleet import MYSERVER
 from .raw import Box, box

@@ -2,7 +2,7 @@
 
 From Python, a novaclient client that was made with
 ``extensions=novaclient.client.discover_extensions(version)`` has the attribute
-``scheduled_images``, see :class:`.schedules.ScheduledImagesManager`.
+``scheduled_images``, see :class:`.cli.nova.manager.ScheduledImagesManager`.
 """
 
 from __future__ import annotations

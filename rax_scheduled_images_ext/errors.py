@@ -2,10 +2,57 @@
 
 from __future__ import annotations
 
-from rax_scheduled_images_ext.client.errors import *  # noqa: F403
-from rax_scheduled_images_ext.model.errors import (
-    InvalidValue as InvalidValue,
+from rax_scheduled_images_ext.client.errors import (
+    ApiError,
+    CommandFailed,
+    HoldCutShort,
+    ImageLost,
+    ImageProtected,
+    NeverScheduled,
+    NoMatch,
+    NoRetention,
+    NoSchedule,
+    NoServers,
+    NoSuchImage,
+    NoSuchServer,
+    NotASnapshot,
+    NotFound,
+    NotOffered,
+    ResumeFailed,
+    ServerBusy,
+    ServerDisappeared,
+    SeveralMatches,
+    SnapshotUnknown,
+    TimeLimitReached,
+    UnexpectedAnswer,
+    UsageError,
 )
-from rax_scheduled_images_ext.model.errors import (
-    ScheduledImagesError as ScheduledImagesError,
-)
+from rax_scheduled_images_ext.model.errors import InvalidValue, ScheduledImagesError
+
+__all__ = [
+    "ApiError",
+    "CommandFailed",
+    "HoldCutShort",
+    "ImageLost",
+    "ImageProtected",
+    "InvalidValue",
+    "NeverScheduled",
+    "NoMatch",
+    "NoRetention",
+    "NoSchedule",
+    "NoServers",
+    "NoSuchImage",
+    "NoSuchServer",
+    "NotASnapshot",
+    "NotFound",
+    "NotOffered",
+    "ResumeFailed",
+    "ScheduledImagesError",
+    "ServerBusy",
+    "ServerDisappeared",
+    "SeveralMatches",
+    "SnapshotUnknown",
+    "TimeLimitReached",
+    "UnexpectedAnswer",
+    "UsageError",
+]

@@ -101,4 +101,4 @@ def test_programs_get_ours_under_both_names(cloud: Sandbox) -> None:
         check=True,
         env={**os.environ, **cloud.env(), "PYTHONPATH": str(OLD_CLIENT)},
     )
-    assert done.stdout == "7 7\nrax_scheduled_images_ext.nova.legacy\n"
+    assert done.stdout == "7 7\nrax_scheduled_images_ext.cli.nova.legacy\n"

@@ -48,7 +48,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: Path) -> None:
     assert len(tops) == 2
     assert "rax_scheduled_images_ext" in tops
     assert "rax_scheduled_images_ext/py.typed" in names
-    assert "rax_scheduled_images_ext/nova/schedules.py" in names
+    assert "rax_scheduled_images_ext/cli/nova/schedules.py" in names
     assert any(name.endswith("/LICENSE") for name in names)
 
 

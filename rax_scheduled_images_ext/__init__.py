@@ -1,19 +1,37 @@
-"""Scheduled server images for the ``nova`` command line.
+"""Scheduled images of servers: their schedules, their retention, and snapshots.
 
-From Python, a novaclient client that was made with
-``extensions=novaclient.client.discover_extensions(version)`` has the attribute
-``scheduled_images``, see :class:`.cli.nova.manager.ScheduledImagesManager`.
+The public names are those of ``__all__`` and the errors in :mod:`.errors`. A program
+makes a :class:`Cloud` of its novaclient client with :func:`from_novaclient`, and hands
+it to the functions here.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rax_scheduled_images_ext.api import *  # noqa: F403
+    from rax_scheduled_images_ext.api import __all__ as __all__
+
 __version__: str
 
 
-def __getattr__(name: str) -> str:
-    # Late, because every `nova` imports this module and none needs its version.
-    if name != "__version__":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from pbr.version import VersionInfo
+# Late, because every `nova` imports this module and few need a public name.
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from pbr.version import VersionInfo
 
-    return str(VersionInfo("rax-scheduled-images-ext").release_string())
+        return str(VersionInfo("rax-scheduled-images-ext").release_string())
+    if name.startswith("_") and name != "__all__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    api = import_module("rax_scheduled_images_ext.api")
+    try:
+        return getattr(api, name)
+    except AttributeError:
+        text = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(text) from None
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__getattr__("__all__")]

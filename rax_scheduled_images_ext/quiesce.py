@@ -1,4 +1,4 @@
-"""Snapshots that hold a server no longer than needed, for programs."""
+"""Snapshots of quiesced servers, for programs."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rax_scheduled_images_ext.cli.nova.cloud import cloud_of
+from rax_scheduled_images_ext.cli.nova.cloud import from_novaclient
 from rax_scheduled_images_ext.cli.nova.errors import novaclient_errors
+from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.operations.snapshot import create
 from rax_scheduled_images_ext.operations.snapshot.create import Snapshot as Snapshot
 
@@ -16,14 +17,20 @@ from rax_scheduled_images_ext.operations.snapshot.create import Snapshot as Snap
 def quiesced_snapshot(
     cs: Any, server: object, name: str, **options: Any
 ) -> Iterator[Snapshot]:
-    """Hold a server for a snapshot: stop, begin the snapshot, resume.
+    """Quiesce a server for a snapshot: stop, begin the snapshot, resume.
 
-    :param cs: a novaclient client.
+    :param cs: a :class:`.Cloud` or a novaclient client; for the latter refusals are
+        novaclient's exceptions as well.
     :param options: as for :func:`.operations.snapshot.create.quiesced_snapshot`, whose
-        errors this raises too; refusals are novaclient's exceptions as well.
+        errors this raises too.
     """
+    if isinstance(cs, Cloud):
+        with create.quiesced_snapshot(cs, server, name, **options) as snapshot:
+            yield snapshot
+        return
+    cloud = from_novaclient(cs)
     with (
         novaclient_errors(),
-        create.quiesced_snapshot(cloud_of(cs), server, name, **options) as snapshot,
+        create.quiesced_snapshot(cloud, server, name, **options) as snapshot,
     ):
         yield snapshot

@@ -13,6 +13,8 @@ from rax_scheduled_images_ext.client.pool import WORKERS, Throttle, make_room
 if TYPE_CHECKING:
     from keystoneauth1.adapter import Adapter
 
+    from rax_scheduled_images_ext.client.images.base import ImageStore
+
 # Of many that a cloud lets through few at a time, some are refused more than once.
 _TRIES, _SECONDS = 10, 600.0
 
@@ -36,6 +38,37 @@ class Cloud:
     def compute(self) -> Transport:
         """The compute service."""
         return self.transport("compute")
+
+    @cached_property
+    def images(self) -> ImageStore:
+        """The images of the image service, or of compute's proxy of one.
+
+        The proxy serves where the catalog lists no image service in the region. To
+        find out takes no request but one for a token, if there is none yet.
+        """
+        # Late, because few commands need images, and those just one of these.
+        from keystoneauth1.exceptions import EndpointNotFound
+
+        try:
+            endpoint = self.transport("image").adapter.get_endpoint()
+        except EndpointNotFound:
+            endpoint = None
+        if endpoint:
+            from rax_scheduled_images_ext.client.images.glance import (
+                GlanceImages,
+                versioned,
+            )
+
+            # keystoneauth fills in what follows a per cent sign.
+            override = versioned(endpoint).replace("%", "%%")
+            return GlanceImages(self.transport("image", endpoint_override=override))
+        from rax_scheduled_images_ext.client.images.compute import (
+            ComputeImages,
+            proxy_version,
+        )
+
+        version = proxy_version(self.compute.adapter.default_microversion)
+        return ComputeImages(self.transport("compute", default_microversion=version))
 
     def transport(self, service_type: str, **options: Any) -> Transport:
         """Return a way to send requests to a service.

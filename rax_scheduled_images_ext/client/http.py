@@ -94,7 +94,7 @@ class ApiResponse:
             "x-openstack-request-id"
         )
 
-    def fault(self, key: str) -> str | None:
+    def error_message(self, key: str) -> str | None:
         """Return the message of an error body whose one key is ``key``."""
         error = self.body.get(key) if isinstance(self.body, dict) else None
         message = error.get("message") if isinstance(error, dict) else None

@@ -76,7 +76,7 @@ class Snapshots:
         """
         answer = self.transport.get(path("servers", server_id))
         # Whoever else answers 404, a proxy in between, knows nothing of servers.
-        if answer.status == 404 and answer.fault("itemNotFound"):
+        if answer.status == 404 and answer.error_message("itemNotFound"):
             raise NoSuchServer(server_id)
         state = read_server(answer, answer.object("server"))
         if state.status in _GONE:
@@ -116,7 +116,7 @@ class Snapshots:
             return SnapshotRequest(
                 None, problem=f"no answer came: {printable(str(error))}"
             )
-        if answer.status == 404 and answer.fault("itemNotFound"):
+        if answer.status == 404 and answer.error_message("itemNotFound"):
             raise NoSuchServer(server_id)
         if 400 <= answer.status < 500:
             raise answer.error()

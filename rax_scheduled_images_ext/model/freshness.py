@@ -11,15 +11,22 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from rax_scheduled_images_ext.model.image import ServerImage, named_by_service
-from rax_scheduled_images_ext.model.retention import Decision, Reason, apply_policy
-from rax_scheduled_images_ext.model.retention_status import expires_in_runs
+from rax_scheduled_images_ext.model.retention import (
+    Decision,
+    Reason,
+    apply_policy,
+    expires_in_runs,
+)
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 
+#: How old the newest image of a daily schedule may be by default: a day, and two
+#: hours for the snapshot itself and a second try.
+MAX_AGE = timedelta(hours=26)
 _WEEK_LESS_A_DAY = timedelta(days=6)
 
 
 class State(Enum):
-    """How it stands with the scheduled images of a server."""
+    """Whether a server has the scheduled images that it should have."""
 
     #: The newest one is fresh.
     OK = "ok"
@@ -34,7 +41,7 @@ class State(Enum):
 
 
 @dataclass(frozen=True)
-class FleetServer:
+class InventoryServer:
     """A server and its schedule, or the ``problem`` that kept it from being read."""
 
     id: str
@@ -47,7 +54,7 @@ class FleetServer:
 
 @dataclass(frozen=True)
 class ScheduleStatus:
-    """What there is to tell of a server at one moment.
+    """A server's schedule and images at one moment.
 
     ``counted`` is how many images the retention counts, ``kept`` how many are
     kept for good, ``newest`` the latest image that the service has made,
@@ -56,7 +63,7 @@ class ScheduleStatus:
     that an image should be there that is not.
     """
 
-    server: FleetServer
+    server: InventoryServer
     state: State
     counted: int = 0
     kept: int = 0
@@ -67,13 +74,13 @@ class ScheduleStatus:
     stale: bool = False
 
 
-def standing(
-    server: FleetServer,
+def schedule_status(
+    server: InventoryServer,
     images: Iterable[ServerImage],
     now: datetime,
     max_age: timedelta,
 ) -> ScheduleStatus:
-    """Say how it stands with a server.
+    """Return the status of a server's schedule and images.
 
     :param images: all images that there are of it.
     :param now: the cloud's time, aware UTC like all times here.
@@ -140,7 +147,7 @@ def _kept(decision: Decision) -> bool:
 
 
 def _state(
-    server: FleetServer,
+    server: InventoryServer,
     newest: ServerImage | None,
     now: datetime,
     limit: timedelta | None,
@@ -158,7 +165,7 @@ def _older(moment: datetime | None, now: datetime, limit: timedelta) -> bool:
     return moment is None or now - moment > limit
 
 
-def _began(server: FleetServer, decisions: Iterable[Decision]) -> datetime | None:
+def _began(server: InventoryServer, decisions: Iterable[Decision]) -> datetime | None:
     """Return since when an image could have been there, as far as can be known.
 
     When a schedule was enabled no cloud tells; but it is not older than its

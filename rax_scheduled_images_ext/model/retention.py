@@ -12,7 +12,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from rax_scheduled_images_ext.model.image import MARKER_KEY, ServerImage
+from rax_scheduled_images_ext.model.image import (
+    MARKER_KEY,
+    ServerImage,
+    named_by_service,
+    removed_marker,
+)
+
+_INHERITED = "; marker likely inherited from its base image"
 
 
 class Reason(Enum):
@@ -60,7 +67,7 @@ class Decision:
         return self.rank is not None
 
     @property
-    def goes(self) -> bool:
+    def surplus(self) -> bool:
         """Whether the image goes when the retention is applied as things are."""
         return self.reason is Reason.SURPLUS
 
@@ -109,7 +116,7 @@ def surplus(
     :raises ValueError: for a retention below 1.
     """
     decisions = apply_policy(images, server_id, retention, project_id)
-    return [decision.image for decision in reversed(decisions) if decision.goes]
+    return [decision.image for decision in reversed(decisions) if decision.surplus]
 
 
 def _age_order(image: ServerImage) -> tuple[float, str]:
@@ -138,3 +145,83 @@ def _ranked(image: ServerImage, rank: int, retention: int | None) -> Decision:
         return Decision(image, Reason.NO_SCHEDULE, retention, rank)
     reason = Reason.NEWEST if rank <= retention else Reason.SURPLUS
     return Decision(image, reason, retention, rank, max(1, retention - rank + 1))
+
+
+def has_inherited_marker(decision: Decision) -> bool:
+    """Whether an image is counted that the service itself has likely not made.
+
+    A server that was booted from a scheduled image hands the marker on to the
+    snapshots that people make of it. That a counted image goes in its turn is
+    certain; why it is marked is not: someone may have set the marker, or
+    renamed the image.
+    """
+    return decision.counted and not named_by_service(decision.image)
+
+
+def expires_in_runs(decision: Decision) -> int | None:
+    """Return how many more scheduled images delete it, None where none does.
+
+    The image service deletes no image that it protects.
+    """
+    return None if decision.image.protected else decision.expires_in_runs
+
+
+def next_to_expire(decisions: Iterable[Decision]) -> list[Decision]:
+    """Return what goes before all else that goes, in the order given."""
+    decisions = list(decisions)
+    soonest = min(filter(None, map(expires_in_runs, decisions)), default=None)
+    return [
+        v for v in decisions if soonest is not None and expires_in_runs(v) == soonest
+    ]
+
+
+def retention_status(decision: Decision) -> str:
+    """Return the retention status of an image.
+
+    One of: kept (exempt), not counted, kept, expires next, expires in N runs; a run
+    is a scheduled image that turns ACTIVE.
+    """
+    if decision.reason in (Reason.UNMARKED, Reason.OTHER_MARKER):
+        return "kept (exempt)"
+    if not decision.counted:
+        return "not counted"
+    left = expires_in_runs(decision)
+    if left is None:
+        return "kept"
+    return "expires next" if left == 1 else f"expires in {left} runs"
+
+
+def reason(decision: Decision) -> str:
+    """Return why that becomes of it."""
+    if not decision.counted:
+        return _excuse(decision)
+    place = _place(decision)
+    if decision.image.protected:
+        place += "; cannot be deleted while protected in the image service"
+    return place + (_INHERITED if has_inherited_marker(decision) else "")
+
+
+def _place(decision: Decision) -> str:
+    """Return where a counted image stands."""
+    if decision.reason is Reason.NO_SCHEDULE:
+        return "without a schedule nothing is deleted"
+    if decision.surplus:
+        return f"older than the newest {decision.retention}"
+    rank = "last" if decision.rank == decision.retention else f"number {decision.rank}"
+    return f"{rank} of the newest {decision.retention}"
+
+
+def _excuse(decision: Decision) -> str:
+    """Return why an image is not counted."""
+    image = decision.image
+    if decision.reason is Reason.UNMARKED:
+        return "protected" if removed_marker(image) else "not a scheduled image"
+    return {
+        Reason.OTHER_MARKER: f"marked '{image.metadata.get(MARKER_KEY)}'",
+        Reason.NOT_ACTIVE: f"{image.status}, not ACTIVE",
+        Reason.UNDATED: "without a time of creation it has no place in the order",
+        Reason.FOREIGN: "not an image of this server",
+        Reason.OTHER_OWNER: "not an image of the server's project"
+        if image.owner
+        else "not known to be an image of the server's project",
+    }[decision.reason]

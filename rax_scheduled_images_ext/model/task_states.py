@@ -5,7 +5,7 @@ Nothing here knows of a network or a clock: both are handed in.
 The meanings are those of the documents of the clouds with scheduled images: a
 server's disk is safe as soon as ``image_snapshot`` is over. Clouds on libvirt copy
 the disk while they say ``image_pending_upload``, so for those a snapshot counts as
-copied from ``image_uploading`` on (see :class:`Progress`).
+copied from ``image_uploading`` on (see :class:`SnapshotProgress`).
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Phase:
 
 
 @dataclass
-class Progress:
+class SnapshotProgress:
     """How far the snapshot of one server has come, as far as was seen.
 
     :param safe_from: the state from which on the disk counts as copied.

@@ -1,7 +1,8 @@
-"""All servers of a project at once: read in pages, not one by one."""
+"""All servers of a project with their schedules and images, read page by page."""
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,6 @@ from rax_scheduled_images_ext.client.errors import (
 )
 from rax_scheduled_images_ext.client.http import ApiResponse, Transport, path
 from rax_scheduled_images_ext.client.images.base import ImageStore
-from rax_scheduled_images_ext.client.images.factory import image_store
 from rax_scheduled_images_ext.client.schedules.extension import (
     ALIAS,
     ExtensionSchedules,
@@ -28,30 +28,81 @@ from rax_scheduled_images_ext.client.servers import (
     server_pages,
 )
 from rax_scheduled_images_ext.model.freshness import (
-    FleetServer,
+    MAX_AGE,
+    InventoryServer,
     ScheduleStatus,
     named_weekly,
-    standing,
+    schedule_status,
 )
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.times import read_time
-from rax_scheduled_images_ext.operations.work_queue import Outcome, run
-
-Wanted = Callable[[str], bool]
-
-
-def anything(_name: str) -> bool:
-    """Any name will do."""
-    return True
+from rax_scheduled_images_ext.operations.work_queue import (
+    Outcome,
+    Progress,
+    Report,
+    run,
+)
 
 
 @dataclass(frozen=True)
-class Fleet:
-    """How it stands with each server at the moment ``now`` of the cloud's clock."""
+class Inventory:
+    """The servers of a region and the status of each, at a moment of its clock."""
 
     now: datetime
-    standings: list[ScheduleStatus]
+    servers: list[ScheduleStatus]
+
+
+def read_inventory(
+    cloud: Cloud,
+    *,
+    enabled: bool | None = None,
+    name: str | re.Pattern[str] | None = None,
+    max_age: timedelta = MAX_AGE,
+    clock: Callable[[], float] = time.time,
+) -> Inventory:
+    """Read the servers of a project in one region, their schedules and images.
+
+    That is a request a page of servers and one a page of images. Only what those
+    leave open is asked for server by server: schedules that the list does not show,
+    and days of the week that decide whether an image is late.
+
+    :param enabled: only servers with a schedule, or only those without.
+    :param name: only servers in whose names this regular expression is found.
+    :param max_age: as for :func:`.freshness.schedule_status`.
+    :param clock: the time in seconds, for a cloud that does not tell its own.
+    :raises NotOffered: if the cloud has no scheduled images.
+    """
+    shared = cloud.shared()
+    pattern = None if name is None else re.compile(name)
+    reader = _Reader(shared.compute, shared.images, pattern, clock)
+    return reader.read(max_age, enabled)
+
+
+def read_regions(
+    cloud: Cloud,
+    *,
+    enabled: bool | None = None,
+    name: str | re.Pattern[str] | None = None,
+    max_age: timedelta = MAX_AGE,
+    report: Report[str, Inventory] | None = None,
+    progress: Progress | None = None,
+) -> list[Outcome[str, Inventory]]:
+    """Read the inventory of each region of the user's catalog, side by side.
+
+    The parameters are those of :func:`read_inventory`.
+
+    :returns: an outcome for each region, by its name.
+    """
+    # Shared here, once, because the regions are read side by side.
+    shared = cloud.shared()
+
+    def read(region: str) -> Inventory:
+        return read_inventory(
+            shared.in_region(region), enabled=enabled, name=name, max_age=max_age
+        )
+
+    return run(shared.regions(), read, report, progress)
 
 
 @dataclass(frozen=True)
@@ -76,7 +127,12 @@ class _Listing:
     shows_schedules: bool = False
     shows_days: bool = False
 
-    def add(self, server: dict[str, Any], answer: ApiResponse, wanted: Wanted) -> None:
+    def add(
+        self,
+        server: dict[str, Any],
+        answer: ApiResponse,
+        pattern: re.Pattern[str] | None,
+    ) -> None:
         server_id, name = server.get("id"), server.get("name")
         if not isinstance(server_id, str) or not server_id:
             raise answer.unexpected("with a server that has no ID")
@@ -85,7 +141,7 @@ class _Listing:
         self.shows_days |= isinstance(shown, dict) and "day_of_week" in shown
         new = server_id not in self.ids
         self.ids.add(server_id)
-        if new and wanted(str(name or "")):
+        if new and (pattern is None or pattern.search(str(name or ""))):
             created = read_time(server.get("created"))
             project_id = read_project(server)
             self.servers.append(
@@ -94,76 +150,54 @@ class _Listing:
 
 
 @dataclass(frozen=True)
-class FleetReader:
-    """Reads the servers of one project in one region, their schedules and images.
-
-    Besides the errors named below every call raises novaclient's exceptions for
-    a refusal, :class:`.errors.UnexpectedAnswer` for an answer that makes no
-    sense, and keystoneauth's if no answer came.
-    """
+class _Reader:
+    """Reads the inventory of one region."""
 
     compute: Transport
     images: ImageStore
-    clock: Callable[[], float] = time.time
+    pattern: re.Pattern[str] | None
+    clock: Callable[[], float]
 
-    @classmethod
-    def of(cls, cloud: Cloud) -> FleetReader:
-        """Return the reader of a cloud."""
-        shared = cloud.shared()
-        return cls(shared.compute, image_store(shared))
-
-    def read(
-        self,
-        max_age: timedelta,
-        *,
-        enabled: bool | None = None,
-        wanted: Wanted = anything,
-    ) -> Fleet:
-        """Read all servers, or those with or without a schedule, of wanted names.
-
-        That is a request a page of servers and one a page of images. Only what
-        those leave open is asked for server by server: schedules that the list
-        does not show, and days of the week that could make an image late or not.
-
-        :param max_age: as for :func:`.freshness.standing`.
-        :raises NotOffered: if the cloud has no scheduled images.
-        """
-        listing = self._list(enabled, wanted)
+    def read(self, max_age: timedelta, enabled: bool | None) -> Inventory:
+        """Read all servers, or those with or without a schedule."""
+        listing = self._list(enabled)
         servers = self._servers(listing, enabled)
         images = self._images(servers)
 
-        def judged(server: FleetServer) -> ScheduleStatus:
-            return standing(server, images[server.id], listing.now, max_age)
+        def status(server: InventoryServer) -> ScheduleStatus:
+            return schedule_status(server, images[server.id], listing.now, max_age)
 
-        found = {server.id: judged(server) for server in servers}
+        found = {server.id: status(server) for server in servers}
         if listing.shows_schedules and not listing.shows_days:
             open_ = [each.server for each in found.values() if _may_be_weekly(each)]
             for server in open_:
                 del found[server.id]
             asked = self._ask(open_, open_)
-            found.update((server.id, judged(server)) for server in asked)
-        standings = found.values()
-        return Fleet(
+            found.update((server.id, status(server)) for server in asked)
+        statuses = found.values()
+        return Inventory(
             listing.now,
-            [each for each in standings if enabled is None or _is(each, enabled)],
+            [each for each in statuses if enabled is None or _is(each, enabled)],
         )
 
     # -- servers
 
-    def _list(self, enabled: bool | None, wanted: Wanted) -> _Listing:
+    def _list(self, enabled: bool | None) -> _Listing:
         listing = _Listing(datetime.fromtimestamp(self.clock(), timezone.utc))
         for answer in server_pages(self.compute, "/servers/detail", enabled):
             listing.now = _date(answer) or listing.now
             for server in answer.objects("servers"):
-                listing.add(server, answer, wanted)
+                listing.add(server, answer, self.pattern)
         return listing
 
-    def _servers(self, listing: _Listing, enabled: bool | None) -> list[FleetServer]:
+    def _servers(
+        self, listing: _Listing, enabled: bool | None
+    ) -> list[InventoryServer]:
         """Return the servers with their schedules, asking for those not shown."""
         silent = not listing.shows_schedules and self._is_silent(listing, enabled)
         servers, open_ = [], []
         for listed in listing.servers:
-            server = FleetServer(
+            server = InventoryServer(
                 listed.id, listed.name, listed.created, project_id=listed.project_id
             )
             try:
@@ -199,12 +233,14 @@ class FleetReader:
         return True
 
     def _ask(
-        self, servers: list[FleetServer], open_: Iterable[FleetServer]
-    ) -> list[FleetServer]:
+        self, servers: list[InventoryServer], open_: Iterable[InventoryServer]
+    ) -> list[InventoryServer]:
         """Ask for the schedules of the open ones; leave out servers that are gone."""
-        known: dict[str, FleetServer | None] = {server.id: server for server in servers}
+        known: dict[str, InventoryServer | None] = {
+            server.id: server for server in servers
+        }
 
-        def learn(outcome: Outcome[FleetServer, ImageSchedule]) -> None:
+        def learn(outcome: Outcome[InventoryServer, ImageSchedule]) -> None:
             server = replace(outcome.item, schedule=outcome.value)
             if isinstance(outcome.error, NoSuchServer):
                 known[server.id] = None
@@ -218,7 +254,9 @@ class FleetReader:
 
     # -- images
 
-    def _images(self, servers: Iterable[FleetServer]) -> dict[str, list[ServerImage]]:
+    def _images(
+        self, servers: Iterable[InventoryServer]
+    ) -> dict[str, list[ServerImage]]:
         """Return what retention and freshness need of all images, by server.
 
         Snapshots that are not scheduled are read as well: among them are those
@@ -230,13 +268,6 @@ class FleetReader:
                 if image.server_id in images:
                     images[image.server_id].append(image)
         return images
-
-
-def in_regions(cloud: Cloud) -> dict[str, Cloud]:
-    """Return the cloud in each region of the user's catalog."""
-    # Shared here, once, because the regions are read side by side.
-    cloud = cloud.shared()
-    return {region: cloud.in_region(region) for region in cloud.regions()}
 
 
 def _may_be_weekly(found: ScheduleStatus) -> bool:

@@ -1,17 +1,16 @@
-"""Which images of a server stay: told, changed, and carried out.
+"""The images of a server: which stay, which expire, and keeping one for good.
 
-The rules are :mod:`.retention`'s and the words :mod:`.fates`'s.
+The rules are those of :mod:`.model.retention`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
+from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.errors import (
-    ImageProtected,
     NeverScheduled,
-    NoRetention,
     NoSchedule,
     NoSuchImage,
     NoSuchServer,
@@ -21,7 +20,7 @@ from rax_scheduled_images_ext.client.errors import (
 from rax_scheduled_images_ext.client.http import Transport, path
 from rax_scheduled_images_ext.client.images.base import ImageStore
 from rax_scheduled_images_ext.client.schedules.extension import ExtensionSchedules
-from rax_scheduled_images_ext.client.servers import read_project
+from rax_scheduled_images_ext.client.servers import read_project, with_server
 from rax_scheduled_images_ext.model.image import (
     MARKER_KEY,
     MARKER_VALUE,
@@ -33,36 +32,120 @@ from rax_scheduled_images_ext.model.image import (
     named_by_service,
     removed_marker,
 )
-from rax_scheduled_images_ext.model.retention import Decision, apply_policy
-from rax_scheduled_images_ext.model.retention_status import expires_in_runs, reason
+from rax_scheduled_images_ext.model.retention import (
+    Decision,
+    apply_policy,
+    expires_in_runs,
+    next_to_expire,
+)
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.operations.targets import Servers, Target, for_each
+from rax_scheduled_images_ext.operations.work_queue import Outcome, Progress, Report
 
 # Nova's words for what it makes of a server; `nova backup` makes the second.
 _SNAPSHOTS = (SNAPSHOT, "backup")
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What was done with an image that was to go, and why.
+class Forecast:
+    """What a new schedule changes of a server.
 
-    ``action`` is ``deleted``, or ``skipped`` if it need not go any more.
+    ``current`` is its schedule now, None without one; ``expiring`` are the images that
+    the next scheduled image would delete, oldest first.
     """
 
-    image: ServerImage
-    action: str
-    reason: str
+    current: ImageSchedule | None
+    new: ImageSchedule
+    expiring: list[Decision]
+
+
+def list_images(cloud: Cloud, server: str) -> list[Decision]:
+    """Return the images of a server, newest first, and what becomes of each and why.
+
+    The images of a server that is gone are still there, without a schedule; they
+    are judged as those of a server of the user's own project.
+
+    :param server: a name or an ID.
+    :raises NoMatch: if there is neither such a server nor an image of it.
+    :raises SeveralMatches: if several servers have the name.
+    """
+    return with_server(cloud.compute, server, ImageRetention.of(cloud).decisions)
+
+
+def forecast(
+    cloud: Cloud,
+    servers: Servers,
+    schedule: ImageSchedule,
+    report: Report[Target, Forecast] | None = None,
+    progress: Progress | None = None,
+) -> list[Outcome[Target, Forecast]]:
+    """Return what a new schedule would change of servers; it changes nothing.
+
+    :raises InvalidValue: for a schedule that cannot be; nothing has been sent.
+    """
+    schedule = ImageSchedule.checked(schedule.retention, schedule.day_of_week)
+
+    def action(cloud: Cloud, server_id: str) -> Forecast:
+        kept = ImageRetention.of(cloud)
+        current = kept.schedule(server_id)
+        return Forecast(current, schedule, kept.forecast(server_id, schedule.retention))
+
+    return for_each(cloud, servers, action, report, progress)
+
+
+def protect(cloud: Cloud, image: str) -> ServerImage:
+    """Keep an image for good: it is neither counted nor deleted any more.
+
+    :param image: a name or an ID.
+    :returns: the image as it was before.
+    :raises NotASnapshot: for an image that was not made of a server.
+    """
+    found = cloud.images.find(image)
+    ImageRetention.of(cloud).protect(found)
+    return found
+
+
+def unprotect(cloud: Cloud, image: str) -> ServerImage:
+    """Hand an image back to its schedule.
+
+    :param image: a name or an ID.
+    :returns: the image as it was before.
+    :raises NotASnapshot: for an image that was not made of a server.
+    :raises NeverScheduled: for an image that likely never had the marker.
+    """
+    found = cloud.images.find(image)
+    ImageRetention.of(cloud).unprotect(found)
+    return found
+
+
+def next_expiry(cloud: Cloud, server_id: str) -> list[Decision] | None:
+    """Return the images of a server that expire before all others, oldest first.
+
+    :returns: None if the server has no schedule, so that none expires.
+    :raises NoSuchServer: if there is no such server.
+    """
+    kept = ImageRetention.of(cloud)
+    retention = kept.retention(server_id)
+    if retention is None:
+        return None
+    return next_to_expire(reversed(kept.counted(server_id, retention)))
 
 
 @dataclass(frozen=True)
 class ImageRetention:
-    """Keeps and prunes the images of servers.
+    """The retention of servers' images over one cloud.
 
-    Every call raises what the calls of :class:`.schedules.ScheduledImagesManager`
-    and :class:`.images.ImageStore` raise, besides the errors named below.
+    Every call raises what the calls of :class:`.ExtensionSchedules` and
+    :class:`.ImageStore` raise, besides the errors named below.
     """
 
     compute: Transport
     images: ImageStore
+
+    @classmethod
+    def of(cls, cloud: Cloud) -> ImageRetention:
+        """Return the retention of a cloud."""
+        return cls(cloud.compute, cloud.images)
 
     def schedule(self, server_id: str) -> ImageSchedule | None:
         """Return the schedule of a server, None where there is none.
@@ -98,11 +181,8 @@ class ImageRetention:
             raise NoSuchServer(server_id)
         return read_project(answer.object("server"))
 
-    def judged(self, server_id: str) -> list[Decision]:
-        """Say of each image of a server what becomes of it, newest first.
-
-        The images of a server that is gone are still there, without a schedule; they
-        are told as those of a server of the user's own project.
+    def decisions(self, server_id: str) -> list[Decision]:
+        """Return what becomes of each image of a server, newest first.
 
         :raises NoSuchServer: if there is neither such a server nor an image of it.
         """
@@ -119,7 +199,7 @@ class ImageRetention:
         return apply_policy(images(), server_id, retention, project_id)
 
     def counted(self, server_id: str, retention: int) -> list[Decision]:
-        """Judge the marked images of a server alone, newest first, by a retention.
+        """Return what a retention decides on the marked images, newest first.
 
         :raises NoSuchServer: if there is no such server.
         """
@@ -128,41 +208,11 @@ class ImageRetention:
         return apply_policy(marked, server_id, retention, project_id)
 
     def forecast(self, server_id: str, retention: int) -> list[Decision]:
-        """Return what the next scheduled image would make go, oldest first."""
+        """Return what the next scheduled image would delete, oldest first."""
         going = [
             v for v in self.counted(server_id, retention) if expires_in_runs(v) == 1
         ]
         return going[::-1]
-
-    def plan(self, server_id: str, keep: int | None = None) -> list[Decision]:
-        """Return what goes when the retention is applied now, oldest first.
-
-        :param keep: how many images stay; None for the server's own retention.
-        :raises NoRetention: if nothing says how many stay.
-        :raises NoSuchServer: if there is no such server.
-        :raises NotOffered: if the cloud has no scheduled images to say so.
-        """
-        if keep is None:
-            schedule = self.schedule(server_id)
-            if schedule is None:
-                raise NoRetention(server_id)
-            keep = schedule.retention
-        return [v for v in reversed(self.counted(server_id, keep)) if v.goes]
-
-    def delete(self, decision: Decision) -> Outcome:
-        """Delete an image of a plan of :meth:`plan`, if that is still right.
-
-        The server's images are read and counted again right before, and the image
-        stays if the retention leaves a place for it by now. Whoever stops between
-        two images of a plan, or in the midst of one, has deleted only what the same
-        plan made afresh would delete: the oldest.
-
-        :raises ImageProtected: for an image that the image service keeps.
-        """
-        try:
-            return self._delete(decision)
-        except NoSuchImage:
-            return Outcome(decision.image, "skipped", "already gone")
 
     def protect(self, image: ServerImage) -> None:
         """Keep an image for good, remembering on it how it was marked.
@@ -192,31 +242,6 @@ class ImageRetention:
             marker[MARKER_KEY] = remembered or _first_marker(image)
         forgotten = [PROTECTED_KEY] if remembered else []
         self.images.change_metadata(image, marker, forgotten)
-
-    def _delete(self, decision: Decision) -> Outcome:
-        now = self._again(decision)
-        if not now.goes:
-            return Outcome(now.image, "skipped", reason(now))
-        if now.image.protected:
-            raise ImageProtected(now.image.id)
-        self.images.delete(now.image)
-        return Outcome(now.image, "deleted", reason(decision))
-
-    def _again(self, decision: Decision) -> Decision:
-        """Judge an image among all of its server's as they are now.
-
-        :raises NoSuchImage: if it is gone.
-        """
-        server_id, project_id = str(decision.image.server_id), decision.image.owner
-        images = {i.id: i for i in self.images.list(server_id=server_id)}
-        if decision.image.id not in images:
-            # Gone, or no longer an image of this server: alone it is never surplus.
-            image = self.images.get(decision.image)
-            images = {image.id: replace(image, owner=project_id)}
-        decisions = apply_policy(
-            images.values(), server_id, decision.retention, project_id
-        )
-        return next(each for each in decisions if each.image.id == decision.image.id)
 
 
 def _check_snapshot(image: ServerImage) -> None:

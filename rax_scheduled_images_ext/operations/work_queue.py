@@ -1,12 +1,11 @@
-"""Many things done at once, over one pool of connections, in step with the cloud."""
+"""Doing the same to many items at once, in threads."""
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Generic, TextIO, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from rax_scheduled_images_ext.client.pool import WORKERS
 
@@ -16,25 +15,40 @@ Result = TypeVar("Result")
 
 # Seconds that an interrupted run waits for the answers that are under way.
 _GRACE = 2.0
-# Seconds between two looks of the progress line, and for Ctrl-C: a signal that
-# another thread is handed does not wake the one that waits.
+# Seconds between two reports of progress, and two looks for Ctrl-C: a signal that
+# another thread receives does not wake the one that waits.
 _TICK = 0.1
 
 
 @dataclass(frozen=True)
 class Outcome(Generic[Item, Result]):
-    """What became of one item: a ``value``, or the ``error`` that was raised."""
+    """The result of one item: a ``value``, or the ``error`` that was raised."""
 
     item: Item
     value: Result | None = None
     error: Exception | None = None
 
+    def result(self) -> Result:
+        """Return the value.
 
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C; of the items so many were ``done``, and these were not.
+        :raises Exception: the error, if there is one.
+        """
+        if self.error is not None:
+            raise self.error
+        return self.value  # type: ignore[return-value]
 
-    Of the ``unknown`` ones requests were under way; the ``untouched`` ones were
-    not begun.
+
+#: Is called with each outcome.
+Report = Callable[[Outcome[Item, Result]], object]
+#: Is called with the number of items that have ended, and the number of all.
+Progress = Callable[[int, int], object]
+
+
+class RunInterrupted(KeyboardInterrupt):
+    """Ctrl-C during a run.
+
+    ``done`` is the number of items that were done. Requests for the ``unknown`` items
+    were under way; nothing was sent for the ``untouched`` ones.
     """
 
     def __init__(
@@ -46,32 +60,8 @@ class Interrupted(KeyboardInterrupt):
         self.untouched = tuple(untouched)
 
 
-@dataclass
-class Progress:
-    """A line like ``137 of 1000``; only a terminal gets to see it."""
-
-    total: int
-    stream: TextIO = field(default_factory=lambda: sys.stderr)
-
-    def __post_init__(self) -> None:
-        self.visible = self.total > 1 and self.stream.isatty()
-
-    def show(self, done: int) -> None:
-        """Draw the line."""
-        self._write(f"\r{done} of {self.total}")
-
-    def clear(self) -> None:
-        """Take the line away, so that something else can be written."""
-        self._write("\r\x1b[K")
-
-    def _write(self, text: str) -> None:
-        if self.visible:
-            self.stream.write(text)
-            self.stream.flush()
-
-
 def attempted(item: Item, action: Callable[[Item], Result]) -> Outcome[Item, Result]:
-    """Do one thing and return what became of it."""
+    """Run ``action`` on one item and return its outcome."""
     try:
         return Outcome(item, action(item))
     except Exception as error:
@@ -81,43 +71,54 @@ def attempted(item: Item, action: Callable[[Item], Result]) -> Outcome[Item, Res
 def run(
     items: Iterable[Item],
     action: Callable[[Item], Result],
-    tell: Callable[[Outcome[Item, Result]], None],
+    report: Report[Item, Result] | None = None,
+    progress: Progress | None = None,
     workers: int = WORKERS,
-) -> None:
-    """Do ``action`` to every item, whatever becomes of the others.
+) -> list[Outcome[Item, Result]]:
+    """Run ``action`` on every item, whatever happens to the others.
 
-    :param action: is called in other threads, several at a time.
-    :param tell: is called in this one with each outcome, in the order of the
-        items, as soon as it can be.
-    :raises Interrupted: on Ctrl-C, when what is under way has ended, or soon
-        after if it does not end; what has ended has then been told.
+    :param action: runs in other threads, several at a time.
+    :param report: is called in this thread with each outcome, in the order of the
+        items, as soon as it is their turn.
+    :param progress: is called in this thread every now and then with the number of
+        items that have ended and the number of all.
+    :returns: the outcomes in the order of the items.
+    :raises RunInterrupted: on Ctrl-C, once all requests under way have ended, or
+        after a grace of two seconds. What has ended has been reported by then.
     """
-    crew = _WorkQueue(list(items), action)
+    queue = _WorkQueue(list(items), action, report)
     try:
-        if len(crew.items) > 1:
-            crew.start(workers)
+        if len(queue.items) > 1:
+            queue.start(workers)
         else:
-            crew.work()
-        crew.tell_all(tell)
+            queue.work()
+        queue.report_all(progress)
     except KeyboardInterrupt:
-        raise crew.interrupt(tell) from None
+        raise queue.interrupt() from None
     finally:
-        crew.stopped = True
+        queue.stopped = True
+    return queue.reported
 
 
 class _WorkQueue(Generic[Item, Result]):
-    """Items, the threads that work on them, and what has come of it so far."""
+    """Items, the threads that work on them, and the outcomes so far."""
 
-    def __init__(self, items: Sequence[Item], action: Callable[[Item], Result]) -> None:
+    def __init__(
+        self,
+        items: Sequence[Item],
+        action: Callable[[Item], Result],
+        report: Report[Item, Result] | None,
+    ) -> None:
         self.items = items
         self.action = action
+        self.report = report
         self.stopped = False
         self.change = threading.Condition()
         self.begun = 0
         self.ended = 0
-        self.told = 0
-        # What is not told yet, by the number of the item.
-        self.outcomes: dict[int, Outcome[Item, Result]] = {}
+        self.reported: list[Outcome[Item, Result]] = []
+        # Outcomes whose turn has not come, by the number of the item.
+        self.waiting: dict[int, Outcome[Item, Result]] = {}
 
     def start(self, workers: int) -> None:
         for _ in range(min(workers, len(self.items))):
@@ -128,7 +129,7 @@ class _WorkQueue(Generic[Item, Result]):
         while (number := self._next()) is not None:
             outcome = attempted(self.items[number], self.action)
             with self.change:
-                self.outcomes[number] = outcome
+                self.waiting[number] = outcome
                 self.ended += 1
                 self.change.notify_all()
 
@@ -139,34 +140,32 @@ class _WorkQueue(Generic[Item, Result]):
             self.begun += 1
             return self.begun - 1
 
-    def tell_all(self, tell: Callable[[Outcome[Item, Result]], None]) -> None:
-        progress = Progress(len(self.items))
-        try:
-            while self.told < len(self.items):
-                progress.show(self.ended)
-                self._wait()
-                if self.told in self.outcomes:
-                    progress.clear()
-                while self.told in self.outcomes:
-                    tell(self.outcomes[self.told])
-                    del self.outcomes[self.told]
-                    self.told += 1
-        finally:
-            progress.clear()
+    def report_all(self, progress: Progress | None) -> None:
+        while len(self.reported) < len(self.items):
+            if progress is not None:
+                progress(self.ended, len(self.items))
+            with self.change:
+                self.change.wait_for(lambda: len(self.reported) in self.waiting, _TICK)
+            while len(self.reported) in self.waiting:
+                self._report(self.waiting[len(self.reported)])
 
-    def _wait(self) -> None:
-        with self.change:
-            self.change.wait_for(lambda: self.told in self.outcomes, _TICK)
+    def _report(self, outcome: Outcome[Item, Result]) -> None:
+        if self.report is not None:
+            self.report(outcome)
+        del self.waiting[len(self.reported)]
+        self.reported.append(outcome)
 
-    def interrupt(self, tell: Callable[[Outcome[Item, Result]], None]) -> Interrupted:
-        """Begin nothing more, wait a little for what is under way, and sum up."""
+    def interrupt(self) -> RunInterrupted:
+        """Begin nothing more, wait a little for requests under way, and sum up."""
         with self.change:
             self.stopped = True
             if len(self.items) > 1:
                 self.change.wait_for(lambda: self.ended == self.begun, _GRACE)
-            waiting = range(self.told, self.begun)
-            unknown = [self.items[n] for n in waiting if n not in self.outcomes]
-            ended = [self.outcomes[n] for n in waiting if n in self.outcomes]
-        for outcome in ended:
-            tell(outcome)
-        return Interrupted(self.begun - len(unknown), unknown, self.items[self.begun :])
+            open_ = range(len(self.reported), self.begun)
+            unknown = [self.items[n] for n in open_ if n not in self.waiting]
+            ended = [self.waiting[n] for n in open_ if n in self.waiting]
+        if self.report is not None:
+            for outcome in ended:
+                self.report(outcome)
+        done = self.begun - len(unknown)
+        return RunInterrupted(done, unknown, self.items[self.begun :])

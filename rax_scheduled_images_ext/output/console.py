@@ -10,12 +10,18 @@ import threading
 import time
 from contextlib import suppress
 from queue import SimpleQueue
+from types import TracebackType
 from typing import Any, TextIO
 
 # How often a stream that does not wait itself is tried again, in seconds.
 _PAUSE = 0.05
 # What shells tell of a program that a closed pipe has ended.
 _BROKEN_PIPE = 141
+
+
+def clock_time() -> str:
+    """Return the time of day, as lines about a snapshot begin."""
+    return time.strftime("%H:%M:%S")
 
 
 class OutputFailed(SystemExit):
@@ -60,6 +66,47 @@ def _discard_output() -> None:
     """Let what is left to print go nowhere: it would be an error at the end."""
     with suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class ProgressLine:
+    """A line on stderr like ``137 of 1000``, drawn only on a terminal.
+
+    It is a context: the line is gone when that ends.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._visible = self._stream.isatty()
+        self._drawn = False
+
+    def __enter__(self) -> ProgressLine:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.clear()
+
+    def show(self, ended: int, total: int) -> None:
+        """Draw the line; for a single item there is none."""
+        if self._visible and total > 1:
+            self._write(f"\r{ended} of {total}")
+            self._drawn = True
+
+    def clear(self) -> None:
+        """Take the line away, so that something else can be written."""
+        if self._drawn:
+            self._write("\r\x1b[K")
+        self._drawn = False
+
+    def _write(self, text: str) -> None:
+        # A line that nobody can read fails nothing.
+        with suppress(OSError):
+            self._stream.write(text)
+            self._stream.flush()
 
 
 class BackgroundWriter:

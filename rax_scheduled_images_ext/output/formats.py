@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
+from rax_scheduled_images_ext.output.console import put
+
 Row = TypeVar("Row")
 
 
@@ -91,3 +93,10 @@ FORMATS: dict[str, Callable[[Sequence[Column[Any]], Iterable[Any]], str]] = {
     "csv": as_csv,
     "value": as_values,
 }
+
+
+def print_rows(columns: Sequence[Column[Any]], rows: Sequence[Any], name: str) -> None:
+    """Print rows in the format of this name; without any, CSV still has its keys."""
+    text = FORMATS[name](columns, rows)
+    if text:
+        put(text, as_json=name == "json")

@@ -1,4 +1,4 @@
-"""What the commands about a whole fleet print: rows, columns and sentences.
+"""What the commands about all servers print: rows, columns and sentences.
 
 Imported by commands only once there is something to print.
 """
@@ -11,28 +11,61 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from rax_scheduled_images_ext.model.durations import format_duration
-from rax_scheduled_images_ext.model.freshness import FleetServer, ScheduleStatus, State
+from rax_scheduled_images_ext.model.freshness import (
+    InventoryServer,
+    ScheduleStatus,
+    State,
+)
 from rax_scheduled_images_ext.model.times import read_time, write_time
-from rax_scheduled_images_ext.output.formats import Column, attribute, for_people
+from rax_scheduled_images_ext.operations.check import CheckResult
+from rax_scheduled_images_ext.output.console import put
+from rax_scheduled_images_ext.output.formats import (
+    Column,
+    attribute,
+    for_people,
+    print_rows,
+)
 
 
 @dataclass(frozen=True)
 class Row:
-    """How it stands with one server, in a region."""
+    """The status of one server, in a region."""
 
     region: str | None
-    standing: ScheduleStatus
+    status: ScheduleStatus
 
     @property
-    def server(self) -> FleetServer:
+    def server(self) -> InventoryServer:
         """The server itself."""
-        return self.standing.server
+        return self.status.server
+
+
+def print_inventory(
+    rows: list[Row], now: datetime, form: str, *, regions: bool
+) -> None:
+    """Print servers ordered by region, name and ID.
+
+    :param now: the time as of which ages are shown.
+    :param regions: whether to show the region of each.
+    """
+    rows.sort(key=lambda row: (row.region or "", row.server.name, row.server.id))
+    print_rows(columns(now, regions=regions), rows, form)
+
+
+def print_check(result: CheckResult, form: str | None) -> None:
+    """Print what is wrong as rows; without a format as a line for each server."""
+    rows = [Row(None, status) for status in result.problems]
+    if form is None:
+        lines = [problem_line(row, result.now) for row in rows]
+        put("\n".join(lines) or all_fresh(result.servers))
+    elif rows or form != "table":
+        print_rows([*columns(result.now), limit_column()], rows, form)
 
 
 def columns(now: datetime, *, regions: bool = False) -> list[Column[Row]]:
-    """Return what there is to tell of each server.
+    """Return the columns of servers.
 
-    :param now: for people times are told as seen from here.
+    :param now: the time as of which people are shown ages.
     """
     found: list[Column[Row]] = [attribute("region", "Region")] if regions else []
     return [
@@ -42,16 +75,16 @@ def columns(now: datetime, *, regions: bool = False) -> list[Column[Row]]:
         _of_schedule("kind", "schedule", "Schedule"),
         _of_schedule("day_of_week", "day_of_week", "Day"),
         _of_schedule("retention", "retention", "Retention"),
-        Column("counted", "Counted", lambda row: row.standing.counted),
-        Column("kept", "Kept", lambda row: row.standing.kept),
-        Column("newest", "Newest", newest, _seen_from(now, "{} old", "{} ahead")),
+        Column("counted", "Counted", lambda row: row.status.counted),
+        Column("kept", "Kept", lambda row: row.status.kept),
+        Column("newest", "Newest", newest, _as_of(now, "{} old", "{} ahead")),
         Column(
             "next_due",
             "Next due",
-            lambda row: write_time(row.standing.next_due),
-            _seen_from(now, "{} ago", "in {}"),
+            lambda row: write_time(row.status.next_due),
+            _as_of(now, "{} ago", "in {}"),
         ),
-        Column("state", "State", lambda row: row.standing.state.value),
+        Column("state", "State", lambda row: row.status.state.value),
         Column("expires_next", "Expires next", expires_next, _shortened),
     ]
 
@@ -61,20 +94,20 @@ def limit_column() -> Column[Row]:
     return Column(
         "limit",
         "Limit",
-        lambda row: row.standing.limit and int(row.standing.limit.total_seconds()),
+        lambda row: row.status.limit and int(row.status.limit.total_seconds()),
         lambda seconds: for_people(seconds and format_duration(seconds)),
     )
 
 
 def newest(row: Row) -> str | None:
     """Return when the newest image was made."""
-    image = row.standing.newest
+    image = row.status.newest
     return None if image is None else write_time(image.created)
 
 
 def expires_next(row: Row) -> str | None:
     """Return the names of what goes when the next image is made, the oldest first."""
-    names = [image.name or image.id for image in row.standing.expires_next]
+    names = [image.name or image.id for image in row.status.expires_next]
     return ", ".join(names) or None
 
 
@@ -82,17 +115,17 @@ def _of_schedule(name: str, key: str, title: str) -> Column[Row]:
     return Column(key, title, lambda row: getattr(row.server.schedule, name, None))
 
 
-def _seen_from(now: datetime, past: str, future: str) -> Callable[[Any], str]:
-    """Return how to tell a written time as a distance from now."""
+def _as_of(now: datetime, past: str, future: str) -> Callable[[Any], str]:
+    """Return what turns a written time into a distance from now."""
 
-    def told(text: Any) -> str:
+    def shown(text: Any) -> str:
         moment = read_time(text)
         if moment is None:
             return for_people(text)
         form = past if moment <= now else future
         return form.format(format_duration(abs((now - moment).total_seconds())))
 
-    return told
+    return shown
 
 
 def _shortened(names: str | None) -> str:
@@ -101,9 +134,9 @@ def _shortened(names: str | None) -> str:
     return f"{first} and {len(others)} more" if others else first
 
 
-def decision(row: Row, now: datetime) -> str:
+def problem_line(row: Row, now: datetime) -> str:
     """Return the line that tells what is wrong with a server's images."""
-    found, server = row.standing, row.server
+    found, server = row.status, row.server
     line = f"{found.state.value}: {server.name} ({server.id}): "
     if found.state is State.UNKNOWN:
         return line + "its schedule could not be read"

@@ -5,60 +5,26 @@ Imported by commands only once there is something to print.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rax_scheduled_images_ext.model import retention_status
-from rax_scheduled_images_ext.model.image import ServerImage
-from rax_scheduled_images_ext.model.retention import Decision
+from rax_scheduled_images_ext.model.retention import (
+    Decision,
+    expires_in_runs,
+    reason,
+    retention_status,
+)
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.times import write_time
-from rax_scheduled_images_ext.operations.retention import Outcome
+from rax_scheduled_images_ext.operations.prune import PrunedImage
+from rax_scheduled_images_ext.operations.retention import Forecast
 from rax_scheduled_images_ext.output.console import put
-from rax_scheduled_images_ext.output.formats import Column, attribute
-from rax_scheduled_images_ext.output.views import print_rows
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is to go, the oldest first, of a server that the user called ``server``."""
-
-    server: str
-    server_id: str
-    decisions: Sequence[Decision]
-
-    def within(self, others: Iterable[Plan]) -> Plan:
-        """Return what of this plan is in others as well."""
-        known = {decision.image.id for other in others for decision in other.decisions}
-        kept = [decision for decision in self.decisions if decision.image.id in known]
-        return replace(self, decisions=kept)
-
-
-@dataclass(frozen=True)
-class Pruned:
-    """An image that was to go, of a server as the user named it."""
-
-    server: str
-    image: ServerImage
-    action: str
-    reason: str
-
-    @classmethod
-    def planned(cls, server: str, decision: Decision) -> Pruned:
-        """Return what would be done."""
-        action = "skip" if decision.image.protected else "delete"
-        return cls(server, decision.image, action, retention_status.reason(decision))
-
-    @classmethod
-    def done(cls, server: str, outcome: Outcome) -> Pruned:
-        """Return what was done."""
-        return cls(server, outcome.image, outcome.action, outcome.reason)
-
-    @classmethod
-    def failed(cls, server: str, decision: Decision, error: Exception) -> Pruned:
-        """Return what could not be done."""
-        return cls(server, decision.image, "failed", str(error))
+from rax_scheduled_images_ext.output.formats import (
+    Column,
+    as_table,
+    attribute,
+    print_rows,
+)
 
 
 def size_for_people(size: int | None) -> str:
@@ -86,22 +52,16 @@ _IMAGE: tuple[Column[Any], ...] = (
 IMAGES: tuple[Column[Any], ...] = (
     *_IMAGE,
     Column("status", "Status", lambda decision: decision.image.status),
-    Column("retention_status", "Retention", retention_status.retention_status),
-    Column("reason", "Reason", retention_status.reason),
+    Column("retention_status", "Retention", retention_status),
+    Column("reason", "Reason", reason),
 )
 #: The same for programs, with what is told in words as data as well.
 IMAGES_AS_DATA: tuple[Column[Any], ...] = (
     *IMAGES,
     Column("code", "Code", lambda decision: decision.reason.value),
     Column("counted", "Counted", lambda decision: decision.counted),
-    Column("expires_in_runs", "Runs left", retention_status.expires_in_runs),
+    Column("expires_in_runs", "Runs left", expires_in_runs),
     Column("protected", "Protected", lambda decision: decision.image.protected),
-)
-PRUNED: tuple[Column[Pruned], ...] = (
-    attribute("server", "Server"),
-    *_IMAGE,
-    attribute("action", "Action"),
-    attribute("reason", "Reason"),
 )
 
 
@@ -110,24 +70,40 @@ def print_images(decisions: Sequence[Decision], form: str) -> None:
     print_rows(IMAGES if form == "table" else IMAGES_AS_DATA, decisions, form)
 
 
-def print_pruned(rows: Sequence[Pruned], form: str) -> None:
-    """Print images that were or are to go; no table for none."""
-    if rows or form != "table":
-        print_rows(PRUNED, rows, form)
+def pruned_columns(labels: Mapping[str, str]) -> tuple[Column[PrunedImage], ...]:
+    """Return the columns of images that were or would be deleted.
+
+    :param labels: what the user called the servers, by their IDs.
+    """
+    return (
+        Column("server", "Server", lambda row: labels[row.server_id]),
+        *_IMAGE,
+        attribute("action", "Action"),
+        attribute("reason", "Reason"),
+    )
 
 
-def print_forecast(
-    server: str,
-    old: ImageSchedule | None,
-    new: ImageSchedule,
-    going: Sequence[Decision],
+def pruned_table(rows: Sequence[PrunedImage], labels: Mapping[str, str]) -> str:
+    """Return the table of images that would be deleted."""
+    return as_table(pruned_columns(labels), rows)
+
+
+def print_pruned(
+    rows: Sequence[PrunedImage], labels: Mapping[str, str], form: str
 ) -> None:
+    """Print images that were or would be deleted; no table for none."""
+    if rows or form != "table":
+        print_rows(pruned_columns(labels), rows, form)
+
+
+def print_forecast(server: str, forecast: Forecast) -> None:
     """Print what a change of a schedule would do."""
+    old, new = forecast.current, forecast.new
     change = "no change" if old == new else f"now {described(old)}"
     put(f"{server}: {described(new)} ({change})")
-    if going:
+    if forecast.expiring:
         put("The next scheduled image makes these go:")
-        print_rows(IMAGES, going, "table")
+        print_rows(IMAGES, forecast.expiring, "table")
     else:
         put("The next scheduled image makes none go.")
 
@@ -140,12 +116,16 @@ def described(schedule: ImageSchedule | None) -> str:
     return f"{schedule.kind}{day}, retention {schedule.retention}"
 
 
-def what_goes_next(server_id: str, decisions: Sequence[Decision]) -> str:
-    """Return a line that says which images of a server go before all others."""
-    going = retention_status.next_to_expire(reversed(decisions))
-    if not going:
+def next_expiry_line(server_id: str, expiring: Sequence[Decision] | None) -> str:
+    """Return a line that says which images of a server expire before all others.
+
+    :param expiring: those images; None for a server without a schedule.
+    """
+    if expiring is None:
+        return f"Nothing goes of server {server_id}: it has no schedule"
+    if not expiring:
         return f"Nothing is to go of server {server_id}"
-    images = ", ".join(f"{v.image.name} ({v.image.id})" for v in going)
-    left = retention_status.expires_in_runs(going[0])
+    images = ", ".join(f"{v.image.name} ({v.image.id})" for v in expiring)
+    left = expires_in_runs(expiring[0])
     when = "with the next scheduled image" if left == 1 else f"in {left} runs"
     return f"Next to go of server {server_id}: {images}, {when}"

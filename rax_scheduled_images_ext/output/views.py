@@ -5,7 +5,7 @@ Imported by commands only once there is something to print.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
@@ -14,7 +14,7 @@ from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.times import write_time
 from rax_scheduled_images_ext.output.console import put
-from rax_scheduled_images_ext.output.formats import FORMATS, Column, attribute
+from rax_scheduled_images_ext.output.formats import Column, attribute, print_rows
 
 SCHEDULES: tuple[Column[ShownSchedule], ...] = (
     attribute("server", "Server"),
@@ -52,11 +52,10 @@ class ShownSchedule:
         return cls(server, server_id, found.kind, found.day_of_week, found.retention)
 
 
-def print_rows(columns: Sequence[Column[Any]], rows: Sequence[Any], name: str) -> None:
-    """Print rows in the format of this name."""
-    text = FORMATS[name](columns, rows)
-    if text:
-        put(text, as_json=name == "json")
+def print_schedules(rows: list[ShownSchedule], form: str) -> None:
+    """Print schedules as rows; no table for none."""
+    if rows or form != "table":
+        print_rows(SCHEDULES, rows, form)
 
 
 def print_schedule(row: ShownSchedule) -> None:

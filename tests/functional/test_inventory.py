@@ -512,7 +512,7 @@ def test_a_monitor_of_a_server_that_has_lost_its_schedule_is_told(nova: Any) -> 
     assert (result.status, result.out) == (1, "")
     assert result.err == (
         "ERROR (CommandError): There is no server with scheduled images whose name"
-        " matches '^myserver$'\n"
+        " matches '^myserver$' in this project\n"
     )
 
 

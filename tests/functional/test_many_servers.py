@@ -427,4 +427,4 @@ def test_a_terminal_is_shown_the_progress(cloud: Sandbox) -> None:
     *_, error, end = text.split("\n")
     no_such = f"ERROR (CommandError): No server with a name or ID of '{NOBODY}' exists."
     assert error.rstrip("\r").endswith(f"\r\x1b[K{no_such}")
-    assert end == "\r\x1b[K"
+    assert end == ""

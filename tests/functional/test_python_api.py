@@ -17,9 +17,8 @@ from novaclient.api_versions import APIVersion
 
 import rax_scheduled_images_ext
 from rax_scheduled_images_ext import errors
-from rax_scheduled_images_ext.cli.nova.cloud import cloud_of
+from rax_scheduled_images_ext.cli.nova.cloud import from_novaclient
 from rax_scheduled_images_ext.cli.nova.manager import ScheduledImagesManager
-from rax_scheduled_images_ext.client.images.factory import image_store
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.sandbox import Sandbox
 
@@ -197,9 +196,9 @@ def proxy(request: pytest.FixtureRequest, cloud: Sandbox, front: FaultyProxy) ->
         pytest.skip(f"this novaclient does not know microversion {request.param}")
     front.without_image_service()
     auth_url = str(front.env()["OS_AUTH_URL"])
-    return image_store(
-        cloud_of(make_client(cloud, request.param, OS_AUTH_URL=auth_url))
-    )
+    return from_novaclient(
+        make_client(cloud, request.param, OS_AUTH_URL=auth_url)
+    ).images
 
 
 def test_the_proxy_is_asked_at_a_microversion_that_has_it(
@@ -218,7 +217,7 @@ def store(request: pytest.FixtureRequest, cloud: Sandbox, front: FaultyProxy) ->
     if request.param == "proxy":
         front.without_image_service()
     auth_url = str(front.env()["OS_AUTH_URL"])
-    return image_store(cloud_of(make_client(cloud, OS_AUTH_URL=auth_url)))
+    return from_novaclient(make_client(cloud, OS_AUTH_URL=auth_url)).images
 
 
 def test_images_are_filtered(store: Any, cloud: Sandbox) -> None:
@@ -297,7 +296,7 @@ def test_a_catalog_may_say_the_version_of_the_image_api(
 
     front.change("POST", "/tokens$", moved)
     auth_url = str(front.env()["OS_AUTH_URL"])
-    store = image_store(cloud_of(make_client(cloud, OS_AUTH_URL=auth_url)))
+    store = from_novaclient(make_client(cloud, OS_AUTH_URL=auth_url)).images
     front.log.clear()
     if suffix == "/v2.9":
         with pytest.raises(errors.ApiError):

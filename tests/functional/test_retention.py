@@ -769,7 +769,7 @@ class TestPrune:
         stays = {
             v.image.id
             for v in apply_policy(first, MYSERVER, 2, project_of(cloud))
-            if not v.goes
+            if not v.surplus
         }
         goes = [image.id for image in surplus(first, MYSERVER, 2, project_of(cloud))]
         assert len(goes) == 4

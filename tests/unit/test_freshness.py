@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rax_scheduled_images_ext.model.freshness import (
-    FleetServer,
+    InventoryServer,
     State,
     limit_of,
-    standing,
+    schedule_status,
 )
 from rax_scheduled_images_ext.model.image import (
     MARKER_KEY,
@@ -32,8 +32,8 @@ MARKED = {MARKER_KEY: MARKER_VALUE}
 DAILY, WEEKLY = ImageSchedule(3), ImageSchedule(3, "SATURDAY")
 
 
-def server(schedule: ImageSchedule | None = DAILY, **fields: Any) -> FleetServer:
-    return FleetServer(
+def server(schedule: ImageSchedule | None = DAILY, **fields: Any) -> InventoryServer:
+    return InventoryServer(
         "mine",
         "web",
         **{"created": OLD, "schedule": schedule, "project_id": "ours", **fields},
@@ -75,7 +75,7 @@ def test_the_order_of_the_images_is_irrelevant(
     found: list[ServerImage], schedule: ImageSchedule, chance: Any
 ) -> None:
     mixed = chance.sample(found, len(found))
-    assert standing(server(schedule), found, NOW, MAX_AGE) == standing(
+    assert schedule_status(server(schedule), found, NOW, MAX_AGE) == schedule_status(
         server(schedule), mixed, NOW, MAX_AGE
     )
 
@@ -84,13 +84,13 @@ def test_the_order_of_the_images_is_irrelevant(
 def test_the_counting_is_that_of_the_retention(
     found: list[ServerImage], schedule: ImageSchedule
 ) -> None:
-    told = standing(server(schedule), found, NOW, MAX_AGE)
+    told = schedule_status(server(schedule), found, NOW, MAX_AGE)
     decisions = apply_policy(found, "mine", schedule.retention, "ours")
     assert told.counted == sum(decision.counted for decision in decisions)
     # With one image more, exactly these would be over.
     one_more = [*found, image(timedelta(0), id="the next")]
     after = apply_policy(one_more, "mine", schedule.retention, "ours")
-    assert {i.id for i in told.expires_next} == {v.image.id for v in after if v.goes}
+    assert {i.id for i in told.expires_next} == {v.image.id for v in after if v.surplus}
 
 
 @given(images, schedules, st.integers(1, 200))
@@ -98,7 +98,7 @@ def test_a_fresh_image_is_never_called_late(
     found: list[ServerImage], schedule: ImageSchedule, hours: int
 ) -> None:
     limit = hours * HOUR
-    told = standing(server(schedule), found, NOW, limit)
+    told = schedule_status(server(schedule), found, NOW, limit)
     fresh = [i for i in found if i.status == "ACTIVE" and i.scheduled]
     fresh = [i for i in fresh if i.created and NOW - i.created <= limit]
     if fresh:
@@ -109,7 +109,7 @@ def test_a_fresh_image_is_never_called_late(
 def test_what_is_late_has_an_image_that_is_too_old(
     found: list[ServerImage], schedule: ImageSchedule
 ) -> None:
-    told = standing(server(schedule), found, NOW, MAX_AGE)
+    told = schedule_status(server(schedule), found, NOW, MAX_AGE)
     if told.state is State.LATE:
         assert told.newest
         assert told.newest.created
@@ -123,11 +123,11 @@ def test_what_is_late_has_an_image_that_is_too_old(
 def test_without_a_schedule_or_an_answer_nothing_is_stale(
     found: list[ServerImage], schedule: ImageSchedule
 ) -> None:
-    off = standing(server(None), found, NOW, MAX_AGE)
+    off = schedule_status(server(None), found, NOW, MAX_AGE)
     assert (off.state, off.stale, off.expires_next) == (State.OFF, False, ())
     unread = replace(server(None), problem=OSError("no answer"))
-    assert standing(unread, found, NOW, MAX_AGE).state is State.UNKNOWN
-    assert not standing(unread, found, NOW, MAX_AGE).stale
+    assert schedule_status(unread, found, NOW, MAX_AGE).state is State.UNKNOWN
+    assert not schedule_status(unread, found, NOW, MAX_AGE).stale
 
 
 @pytest.mark.parametrize(
@@ -143,22 +143,22 @@ def test_without_a_schedule_or_an_answer_nothing_is_stale(
 def test_weekly_ones_have_a_week_and_the_same_grace(
     schedule: ImageSchedule, age: timedelta, state: State
 ) -> None:
-    assert standing(server(schedule), [image(age)], NOW, MAX_AGE).state is state
+    assert schedule_status(server(schedule), [image(age)], NOW, MAX_AGE).state is state
 
 
 def test_a_schedule_that_was_weekly_is_given_its_week() -> None:
     weekly = image(100 * HOUR, name="Weekly-web-1767541140")
-    assert standing(server(DAILY), [weekly], NOW, MAX_AGE).state is State.OK
+    assert schedule_status(server(DAILY), [weekly], NOW, MAX_AGE).state is State.OK
     assert limit_of(DAILY, weekly, MAX_AGE) == MAX_AGE + timedelta(days=6)
 
 
 def test_an_image_that_is_kept_for_good_shows_that_images_are_made() -> None:
     kept = image(2 * HOUR, metadata={})
-    told = standing(server(), [kept, image(30 * HOUR)], NOW, MAX_AGE)
+    told = schedule_status(server(), [kept, image(30 * HOUR)], NOW, MAX_AGE)
     assert (told.state, told.newest, told.counted, told.kept) == (State.OK, kept, 1, 1)
     # One's own snapshot does not.
     manual = replace(kept, name="before the upgrade")
-    told = standing(server(), [manual, image(30 * HOUR)], NOW, MAX_AGE)
+    told = schedule_status(server(), [manual, image(30 * HOUR)], NOW, MAX_AGE)
     assert (told.state, told.kept) == (State.LATE, 1)
 
 
@@ -174,16 +174,16 @@ def test_an_image_that_is_kept_for_good_shows_that_images_are_made() -> None:
 def test_no_image_of_a_young_server_is_due(
     created: datetime, schedule: ImageSchedule, stale: bool
 ) -> None:
-    told = standing(server(schedule, created=created), [], NOW, MAX_AGE)
+    told = schedule_status(server(schedule, created=created), [], NOW, MAX_AGE)
     assert (told.state, told.stale) == (State.NEVER, stale)
 
 
 def test_a_first_image_that_is_being_made_is_not_late() -> None:
     saving = image(HOUR, status="SAVING")
-    told = standing(server(), [saving], NOW, MAX_AGE)
+    told = schedule_status(server(), [saving], NOW, MAX_AGE)
     assert (told.state, told.stale, told.newest) == (State.NEVER, False, None)
     stuck = image(50 * HOUR, status="SAVING")
-    assert standing(server(), [stuck], NOW, MAX_AGE).stale
+    assert schedule_status(server(), [stuck], NOW, MAX_AGE).stale
 
 
 @given(

@@ -15,7 +15,7 @@ import pytest
 
 from rax_scheduled_images_ext.client.errors import CommandFailed
 from rax_scheduled_images_ext.model.errors import InvalidValue
-from rax_scheduled_images_ext.operations.snapshot.hooks import Command
+from rax_scheduled_images_ext.operations.snapshot.hooks import HookCommand
 from rax_scheduled_images_ext.operations.snapshot.signals import (
     SIGNALS,
     Interrupted,
@@ -27,7 +27,7 @@ from rax_scheduled_images_ext.output.console import BackgroundWriter
 def run(text: str, seconds: float = 20, **options: object) -> str:
     """Run a command and return what it has printed."""
     told: list[bytes] = []
-    Command.parse(text).run(
+    HookCommand.parse(text).run(
         variables={"SERVER_NAME": "db 1"},
         seconds=seconds,
         signals=options.pop("signals", SignalCatcher(catch=False)),  # type: ignore[arg-type]
@@ -73,7 +73,7 @@ def test_a_program_that_is_gone_when_it_is_to_be_run(tmp_path: Path) -> None:
     program = tmp_path / "program"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o700)
-    command = Command.parse(str(program))
+    command = HookCommand.parse(str(program))
     program.unlink()
     with pytest.raises(CommandFailed, match="cannot be started: No such file"):
         command.run(
@@ -87,7 +87,7 @@ def test_a_program_that_is_gone_when_it_is_to_be_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", " ", "a 'b", "no-such-program x", "/"])
 def test_what_is_no_command(text: str) -> None:
     with pytest.raises(InvalidValue, match="is not a command"):
-        Command.parse(text)
+        HookCommand.parse(text)
 
 
 def test_an_ended_command_takes_along_what_it_has_started(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_a_signal_ends_a_command_unless_it_is_not_to_be_heeded(signum: int) -> N
             run(f"sh -c 'kill -{signum} $PPID; sleep 20'", signals=signals)
         assert caught.value.exit_status == 128 + signum
         command = f"sh -c 'kill -{signum} $PPID; sleep 0.3; echo done'"
-        assert run(command, signals=signals, heed=False) == "done\n"
+        assert run(command, signals=signals, interruptible=False) == "done\n"
         assert signals.received == signum
 
 
@@ -147,7 +147,7 @@ def test_a_signal_ends_a_wait_and_interrupts_nothing_else(signum: int) -> None:
             signals.check()
         with pytest.raises(Interrupted):
             signals.sleep(10)
-        assert signals.call(lambda: "done", 10, heed=False) == "done"
+        assert signals.call(lambda: "done", 10, interruptible=False) == "done"
     assert signal.getsignal(signum) is before
 
 
@@ -261,7 +261,7 @@ def test_signals_in_every_moment_of_a_wait() -> None:
             numbers: list[int] = []
             for number in range(100):
                 same = partial(int, number)
-                numbers.append(signals.call(same, 10, heed=False))
+                numbers.append(signals.call(same, 10, interruptible=False))
         finally:
             stop.set()
             thread.join()

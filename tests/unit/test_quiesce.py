@@ -102,26 +102,26 @@ class Waits(SignalCatcher):
         super().__init__(catch=False)
         self.outside = outside
 
-    def _moment(self, heed: bool) -> None:
+    def _moment(self, interruptible: bool) -> None:
         self.outside.moments += 1
         if self.outside.moments == self.outside.signal_at:
             self._note(signal.SIGTERM, None)
-        if heed:
+        if interruptible:
             self.check()
 
-    def sleep(self, seconds: float, *, heed: bool = True) -> None:
+    def sleep(self, seconds: float, *, interruptible: bool = True) -> None:
         self.outside.now += seconds
-        self._moment(heed)
+        self._moment(interruptible)
 
     def call(
-        self, function: Callable[[], Any], seconds: float, *, heed: bool = True
+        self, function: Callable[[], Any], seconds: float, *, interruptible: bool = True
     ) -> Any:
-        self._moment(heed)
+        self._moment(interruptible)
         self.outside.now += min(self.outside.slow, seconds)
         if self.outside.slow > seconds:
             raise TimeoutError(f"no answer within {seconds:.0f} seconds")
         result = function()
-        self._moment(heed)
+        self._moment(interruptible)
         return result
 
 

@@ -75,10 +75,10 @@ def test_the_newest_n_stay_and_only_counted_images_go(
 ) -> None:
     decisions = apply_policy(images, "mine", retention, "ours")
     counted = [v for v in decisions if v.counted]
-    gone = {v.image.id for v in decisions if v.goes}
+    gone = {v.image.id for v in decisions if v.surplus}
     assert len(counted) - len(gone) == min(retention, len(counted))
     for decision in decisions:
-        if decision.goes:
+        if decision.surplus:
             assert decision.image.scheduled
             assert decision.image.server_id == "mine"
             assert decision.image.status == "ACTIVE"
@@ -96,8 +96,8 @@ def test_what_goes_is_older_than_all_that_stays(
     decisions = [
         v for v in apply_policy(images, "mine", retention, "ours") if v.counted
     ]
-    stays = [created(v) for v in decisions if not v.goes]
-    goes = [created(v) for v in decisions if v.goes]
+    stays = [created(v) for v in decisions if not v.surplus]
+    goes = [created(v) for v in decisions if v.surplus]
     assert not goes or not stays or max(goes) <= min(stays)
 
 
@@ -185,7 +185,7 @@ def test_an_image_without_a_date_is_neither_counted_nor_culled() -> None:
 
 def test_the_newest_first_with_places_and_what_is_left() -> None:
     decisions = apply_policy([image(n) for n in range(4)], "mine", 3, "ours")
-    assert [(v.rank, v.expires_in_runs, v.goes) for v in decisions] == [
+    assert [(v.rank, v.expires_in_runs, v.surplus) for v in decisions] == [
         (1, 3, False),
         (2, 2, False),
         (3, 1, False),

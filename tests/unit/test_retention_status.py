@@ -20,7 +20,6 @@ from rax_scheduled_images_ext.client.errors import (
     NotASnapshot,
 )
 from rax_scheduled_images_ext.client.images.base import ImageStore
-from rax_scheduled_images_ext.model import retention_status
 from rax_scheduled_images_ext.model.image import (
     MARKER_KEY,
     MARKER_VALUE,
@@ -33,9 +32,14 @@ from rax_scheduled_images_ext.model.retention import (
     Decision,
     Reason,
     apply_policy,
+    expires_in_runs,
+    next_to_expire,
+    reason,
+    retention_status,
     surplus,
 )
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.operations.prune import delete_surplus, surplus_of
 from rax_scheduled_images_ext.operations.retention import ImageRetention
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -133,7 +137,7 @@ def prune(kept: ImageRetention, plan: Iterable[Decision]) -> list[str]:
     actions = []
     for decision in plan:
         try:
-            actions.append(kept.delete(decision).action)
+            actions.append(delete_surplus(kept, decision).action)
         except ImageProtected:
             actions.append("protected")
     return actions
@@ -144,7 +148,7 @@ def test_pruning_does_what_the_service_would(
     images: tuple[ServerImage, ...], keep: int
 ) -> None:
     store = Memory(images)
-    prune(keeper(store), keeper(store).plan("mine", keep))
+    prune(keeper(store), surplus_of(keeper(store), "mine", keep))
     would = [i.id for i in surplus(images, "mine", keep, "ours") if not i.protected]
     assert store.deleted == would
 
@@ -154,7 +158,7 @@ def test_interrupted_it_has_deleted_the_oldest_that_would_go_anyway(
     images: tuple[ServerImage, ...], keep: int, calls: int
 ) -> None:
     store = Memory(images)
-    plan = keeper(store).plan("mine", keep)
+    plan = surplus_of(keeper(store), "mine", keep)
     store.calls = calls
     with suppress(Interrupted):
         prune(keeper(store), plan)
@@ -162,7 +166,7 @@ def test_interrupted_it_has_deleted_the_oldest_that_would_go_anyway(
     would = [i.id for i in surplus(images, "mine", keep, "ours") if not i.protected]
     assert store.deleted == would[: len(store.deleted)]
     # SnapshotRequest again, it ends as if it had never been stopped.
-    prune(keeper(store), keeper(store).plan("mine", keep))
+    prune(keeper(store), surplus_of(keeper(store), "mine", keep))
     assert store.deleted == would
 
 
@@ -171,7 +175,7 @@ def test_whatever_happens_to_them_meanwhile_only_the_services_own_go(
     images: tuple[ServerImage, ...], keep: int, data: st.DataObject
 ) -> None:
     store = Memory(images)
-    plan = keeper(store).plan("mine", keep)
+    plan = surplus_of(keeper(store), "mine", keep)
     now = {image.id: data.draw(pictures(number)) for number, image in enumerate(images)}
     gone = data.draw(st.sets(st.sampled_from(sorted(now) or ["none"])))
     store.images = {key: image for key, image in now.items() if key not in gone}
@@ -190,13 +194,13 @@ def test_protecting_meanwhile_leaves_as_many_as_are_to_stay(
 ) -> None:
     store = Memory(images)
     kept = keeper(store)
-    for decision in kept.plan("mine", keep):
+    for decision in surplus_of(kept, "mine", keep):
         for image in list(store.images.values()):
             if data.draw(st.booleans()):
                 store.delete_metadata(image, [MARKER_KEY])
         before = sum(v.counted for v in kept.counted("mine", keep))
         with suppress(ImageProtected):
-            done = kept.delete(decision)
+            done = delete_surplus(kept, decision)
             assert done.action == "skipped" or before > keep
 
 
@@ -207,10 +211,10 @@ def test_the_words_say_what_is_decided(
     decisions = apply_policy(images, "mine", retention, "ours")
     for decision in decisions:
         fate, left = (
-            retention_status.retention_status(decision),
-            retention_status.expires_in_runs(decision),
+            retention_status(decision),
+            expires_in_runs(decision),
         )
-        assert retention_status.reason(decision)
+        assert reason(decision)
         assert (fate == "expires next") == (left == 1)
         assert (fate == f"expires in {left} runs") == (left is not None and left > 1)
         if decision.counted:
@@ -227,16 +231,10 @@ def test_what_goes_next_goes_before_all_else(
     images: tuple[ServerImage, ...], retention: int | None
 ) -> None:
     decisions = apply_policy(images, "mine", retention, "ours")
-    going = retention_status.next_to_expire(decisions)
-    lefts = [
-        left
-        for v in decisions
-        if (left := retention_status.expires_in_runs(v)) is not None
-    ]
+    going = next_to_expire(decisions)
+    lefts = [left for v in decisions if (left := expires_in_runs(v)) is not None]
     assert bool(going) == bool(lefts)
-    assert {retention_status.expires_in_runs(v) for v in going} == (
-        {min(lefts)} if lefts else set()
-    )
+    assert {expires_in_runs(v) for v in going} == ({min(lefts)} if lefts else set())
 
 
 @given(image_sets, retentions)
@@ -334,8 +332,8 @@ def test_what_is_only_the_memory_of_an_image() -> None:
 
 def test_nothing_says_how_many_stay() -> None:
     with pytest.raises(NoRetention):
-        keeper(Memory([])).plan("mine")
-    assert keeper(Memory([]), 3).plan("mine") == []
+        surplus_of(keeper(Memory([])), "mine")
+    assert surplus_of(keeper(Memory([]), 3), "mine") == []
 
 
 @pytest.mark.parametrize(

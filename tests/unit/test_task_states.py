@@ -15,7 +15,7 @@ from rax_scheduled_images_ext.model.task_states import (
     STATES,
     UPLOADING,
     Disk,
-    Progress,
+    SnapshotProgress,
     task_state,
 )
 from rax_scheduled_images_ext.operations.snapshot.polling import pace, polls
@@ -47,8 +47,8 @@ def test_each_state_says_what_it_means_for_the_disk_and_for_another_snapshot(
     assert state.meaning
 
 
-def seen(words: Sequence[str | None], safe_from: str = COPIED) -> Progress:
-    progress = Progress(safe_from)
+def seen(words: Sequence[str | None], safe_from: str = COPIED) -> SnapshotProgress:
+    progress = SnapshotProgress(safe_from)
     for time, word in enumerate(words):
         progress.see(float(time), word)
     return progress

@@ -13,11 +13,11 @@ import pytest
 
 from rax_scheduled_images_ext.client.pool import Throttle
 from rax_scheduled_images_ext.operations.work_queue import (
-    Interrupted,
     Outcome,
-    Progress,
+    RunInterrupted,
     run,
 )
+from rax_scheduled_images_ext.output.console import ProgressLine
 
 
 class Terminal(io.StringIO):
@@ -28,9 +28,9 @@ class Terminal(io.StringIO):
 
 
 def outcomes(items: Any, action: Any, workers: int = 4) -> list[Outcome[Any, Any]]:
-    told: list[Outcome[Any, Any]] = []
-    run(items, action, told.append, workers)
-    return told
+    reported: list[Outcome[Any, Any]] = []
+    assert run(items, action, reported.append, workers=workers) == reported
+    return reported
 
 
 def test_outcomes_come_in_the_order_of_the_items() -> None:
@@ -95,7 +95,7 @@ def test_an_interrupt_says_what_was_done() -> None:
         return number
 
     began = time.monotonic()
-    with pytest.raises(Interrupted) as caught:
+    with pytest.raises(RunInterrupted) as caught:
         run(range(10), action, lambda outcome: told.append(outcome.value), workers=2)
     hanging.set()
     assert time.monotonic() - began < 5
@@ -116,7 +116,7 @@ def test_an_interrupt_that_another_thread_is_handed_ends_it_too() -> None:
         hanging.wait(20)
 
     began = time.monotonic()
-    with pytest.raises(Interrupted):
+    with pytest.raises(RunInterrupted):
         run(range(2), action, lambda _outcome: None)
     hanging.set()
     assert time.monotonic() - began < 10
@@ -186,12 +186,19 @@ def test_after_a_pause_requests_go_one_by_one_and_then_more() -> None:
 def test_only_a_terminal_sees_the_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal, file = Terminal(), io.StringIO()
     for stream, seen in (terminal, True), (file, False):
-        progress = Progress(3, stream)
-        progress.show(1)
-        progress.clear()
+        with ProgressLine(stream) as line:
+            line.show(1, 3)
         assert ("\r1 of 3" in stream.getvalue()) is seen
     monkeypatch.setattr("sys.stderr", terminal)
-    outcomes(range(3), lambda _number: time.sleep(0.15), workers=1)
+    with ProgressLine() as line:
+        run(range(3), lambda _: time.sleep(0.15), progress=line.show, workers=1)
     assert "2 of 3" in terminal.getvalue()
     # The line is gone when the run is over.
     assert terminal.getvalue().endswith("\r\x1b[K")
+
+
+def test_a_result_is_the_value_or_raises_the_error() -> None:
+    one, other = outcomes([1, 0], lambda number: 2 // number)
+    assert one.result() == 2
+    with pytest.raises(ZeroDivisionError):
+        other.result()

@@ -36,7 +36,7 @@ class NovaAdapter(Adapter):
             return super().request(url, method, **options)
 
 
-def cloud_of(cs: Any) -> Cloud:
+def from_novaclient(cs: Any) -> Cloud:
     """Return the cloud of a novaclient client, in the client's region."""
     client = cs.client
 

@@ -169,9 +169,9 @@ def finish(done: bool) -> None:
 
 def open_cloud(cs: Any) -> Cloud:
     """Return the cloud of a novaclient client."""
-    from rax_scheduled_images_ext.cli.nova.cloud import cloud_of
+    from rax_scheduled_images_ext.cli.nova.cloud import from_novaclient
 
-    return cloud_of(cs)
+    return from_novaclient(cs)
 
 
 def on_server(cloud: Cloud, action: Callable[[str], Result]) -> Callable[[str], Result]:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rax_scheduled_images_ext.cli.nova.commands import (
     argument,
     attempt,
     checked,
+    failing_as_one,
     finish,
     invalid,
     name_or_id,
@@ -20,22 +21,12 @@ from rax_scheduled_images_ext.cli.nova.commands import (
     usage_error,
 )
 
-if TYPE_CHECKING:
-    from rax_scheduled_images_ext.client.images.base import ImageStore
-
 
 def __dir__() -> list[str]:
     # The shell finds commands by dir(), at a time when it has its own ready.
     from novaclient.v2 import shell
 
     return [name for name in globals() if not hasattr(shell, name)]
-
-
-def store(cs: Any) -> ImageStore:
-    """Open the cloud's images."""
-    from rax_scheduled_images_ext.client.images.factory import image_store
-
-    return image_store(open_cloud(cs))
 
 
 def limit(text: str) -> int:
@@ -79,7 +70,7 @@ def do_image_list(cs: Any, args: Any) -> None:
     """Print a list of available images to boot from."""
     from rax_scheduled_images_ext.output.views import print_images
 
-    print_images(store(cs).list(limit=args.limit))
+    print_images(open_cloud(cs).images.list(limit=args.limit))
 
 
 @argument(
@@ -89,7 +80,8 @@ def do_image_show(cs: Any, args: Any) -> None:
     """Show details about the given image."""
     from rax_scheduled_images_ext.output.views import print_image
 
-    finish(attempt([args.image], lambda image: print_image(store(cs).find(image))))
+    with failing_as_one():
+        print_image(open_cloud(cs).images.find(args.image))
 
 
 @argument(
@@ -115,14 +107,14 @@ def do_image_meta(cs: Any, args: Any) -> None:
         for key in (key for key, value in metadata.items() if value is None):
             usage_error("image-meta", f"'{key}' is not in the format of 'key=value'")
 
-    def change(image: str) -> None:
-        images = store(cs)
-        if args.action == "set":
-            images.with_image(image, partial(images.set_metadata, metadata=metadata))
-        else:
-            images.with_image(image, partial(images.delete_metadata, keys=metadata))
-
-    finish(attempt([args.image], change))
+    with failing_as_one():
+        images = open_cloud(cs).images
+        change = (
+            partial(images.set_metadata, metadata=metadata)
+            if args.action == "set"
+            else partial(images.delete_metadata, keys=metadata)
+        )
+        images.with_image(args.image, change)
 
 
 @argument(
@@ -134,7 +126,7 @@ def do_image_meta(cs: Any, args: Any) -> None:
 )
 def do_image_delete(cs: Any, args: Any) -> None:
     """Delete specified image(s)."""
-    images = store(cs)
+    images = open_cloud(cs).images
     delete = partial(images.with_image, action=images.delete)
     finish(attempt(args.image, delete, failed_delete))
 

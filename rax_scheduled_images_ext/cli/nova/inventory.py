@@ -24,12 +24,10 @@ from rax_scheduled_images_ext.cli.nova.server_arguments import by_name
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from rax_scheduled_images_ext.operations.inventory import Fleet, Wanted
-    from rax_scheduled_images_ext.operations.work_queue import Outcome
-    from rax_scheduled_images_ext.output.inventory import Row
+    from rax_scheduled_images_ext.model.freshness import ScheduleStatus
+    from rax_scheduled_images_ext.operations.inventory import Inventory
 
-#: How old the newest image of a daily schedule may be: a day, and two hours for
-#: the snapshot itself and a second try.
+#: What model.freshness has as the default.
 MAX_AGE = "26h"
 STALE = 3
 
@@ -98,49 +96,46 @@ def max_age(text: str) -> timedelta:
 )
 @uncollected()
 def do_scheduled_images_list(cs: Any, args: Any) -> None:
-    """List servers with their schedules and how it stands with their images."""
-    from rax_scheduled_images_ext.operations.inventory import FleetReader, in_regions
-    from rax_scheduled_images_ext.operations.work_queue import run
-    from rax_scheduled_images_ext.output.inventory import Row, columns
-    from rax_scheduled_images_ext.output.views import print_rows
+    """List servers with their schedules and the state of their images."""
+    from rax_scheduled_images_ext.operations.inventory import (
+        read_inventory,
+        read_regions,
+    )
+    from rax_scheduled_images_ext.operations.work_queue import Outcome
+    from rax_scheduled_images_ext.output.console import ProgressLine
+    from rax_scheduled_images_ext.output.inventory import Row, print_inventory
 
     if args.enabled and args.disabled:
         usage_error(
             "scheduled-images-list", "--enabled and --disabled exclude each other"
         )
     enabled = args.enabled or (False if args.disabled else None)
-    limit = max_age(MAX_AGE)
-    with failing_as_one():
-        clouds = (
-            in_regions(open_cloud(cs)) if args.all_regions else {"": open_cloud(cs)}
-        )
-
-    def read(region: str) -> Fleet:
-        reader = FleetReader.of(clouds[region])
-        return reader.read(limit, enabled=enabled, wanted=_wanted(args))
-
-    rows: list[Row] = []
-    now = []
-    done = True
-
-    def told(outcome: Outcome[str, Fleet]) -> None:
-        nonlocal done
-        region, fleet = outcome.item, outcome.value
-        if fleet is None:
-            assert outcome.error is not None
-            where = f" (in region {region})" if region else ""
-            say(error_line(region, outcome.error) + where)
-            done = False
-            return
-        now.append(fleet.now)
-        rows.extend(Row(region or None, standing) for standing in fleet.standings)
-
-    run(list(clouds), read, told)
-    rows.sort(key=lambda row: (row.region or "", row.server.name, row.server.id))
-    if now:
-        shown = columns(max(now), regions=args.all_regions)
-        print_rows(shown, rows, args.format)
-    finish(_told_problems(rows) and done)
+    cloud = open_cloud(cs)
+    found: list[Outcome[str, Inventory]]
+    with failing_as_one(), ProgressLine() as line:
+        if args.all_regions:
+            found = read_regions(
+                cloud, enabled=enabled, name=args.name, progress=line.show
+            )
+        else:
+            found = [
+                Outcome("", read_inventory(cloud, enabled=enabled, name=args.name))
+            ]
+    for region in found:
+        if region.error is not None:
+            where = f" (in region {region.item})"
+            say(error_line(region, region.error) + where)
+    inventories = {each.item: each.value for each in found if each.value is not None}
+    rows = [
+        Row(region or None, status)
+        for region, inventory in inventories.items()
+        for status in inventory.servers
+    ]
+    if inventories:
+        now = max(inventory.now for inventory in inventories.values())
+        print_inventory(rows, now, args.format, regions=args.all_regions)
+    readable = report_unreadable([row.status for row in rows])
+    finish(readable and len(inventories) == len(found))
 
 
 @argument(
@@ -161,58 +156,26 @@ def do_scheduled_images_list(cs: Any, args: Any) -> None:
 )
 @uncollected()
 def do_scheduled_images_check(cs: Any, args: Any) -> None:
-    """Tell whose newest scheduled image is too old; exit status 3 if there are any."""
-    from rax_scheduled_images_ext.model.freshness import State
-    from rax_scheduled_images_ext.operations.inventory import FleetReader
-    from rax_scheduled_images_ext.output import inventory as inventory_output
-    from rax_scheduled_images_ext.output.console import put
-    from rax_scheduled_images_ext.output.views import print_rows
+    """Report servers whose newest scheduled image is too old, with exit status 3."""
+    from rax_scheduled_images_ext.operations.check import check
+    from rax_scheduled_images_ext.output.inventory import print_check
 
     with failing_as_one():
-        reader = FleetReader.of(open_cloud(cs))
-        fleet = reader.read(args.max_age, enabled=True, wanted=_wanted(args))
-        if args.name and not fleet.standings:
-            # Whoever watches a server must hear that its schedule is gone.
-            from rax_scheduled_images_ext.client.errors import NoServers
-
-            raise NoServers(
-                "There is no server with scheduled images whose name matches"
-                f" '{args.name.pattern}'"
-            )
-    wrong = sorted(
-        (
-            inventory_output.Row(None, found)
-            for found in fleet.standings
-            if found.stale or found.state is State.UNKNOWN
-        ),
-        key=lambda row: (row.server.name, row.server.id),
-    )
-    if args.format:
-        shown = [*inventory_output.columns(fleet.now), inventory_output.limit_column()]
-        if wrong or args.format != "table":
-            print_rows(shown, wrong, args.format)
-    else:
-        lines = [inventory_output.decision(row, fleet.now) for row in wrong]
-        put("\n".join(lines) or inventory_output.all_fresh(fleet.standings))
-    readable = _told_problems(wrong)
-    if any(row.standing.stale for row in wrong):
+        result = check(open_cloud(cs), name=args.name, max_age=args.max_age)
+    print_check(result, args.format)
+    readable = report_unreadable(result.problems)
+    if result.stale:
         raise SystemExit(STALE)
     finish(readable)
 
 
-def _wanted(args: Any) -> Wanted:
-    from rax_scheduled_images_ext.operations.inventory import anything
+def report_unreadable(servers: list[ScheduleStatus]) -> bool:
+    """Report on stderr which servers could not be read; return whether all could."""
+    from rax_scheduled_images_ext.cli.nova.report import failure
 
-    pattern = args.name
-    return (lambda name: bool(pattern.search(name))) if pattern else anything
-
-
-def _told_problems(rows: list[Row]) -> bool:
-    """Tell on stderr which servers could not be read; return whether there was none."""
-    from rax_scheduled_images_ext.cli.nova.targets import Target, failure
-
-    problems = [row.server for row in rows if row.server.problem is not None]
-    for server in problems:
-        targets = Target(server.name, server.id)
-        say(failure(targets, server.problem, 2))  # type: ignore[arg-type]
-    return not problems
+    problems = [(each.server, each.server.problem) for each in servers]
+    unreadable = [(server, problem) for server, problem in problems if problem]
+    unreadable.sort(key=lambda each: (each[0].name, each[0].id))
+    for server, problem in unreadable:
+        say(failure(server.name, problem, 2))
+    return not unreadable

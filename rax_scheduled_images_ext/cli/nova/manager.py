@@ -73,9 +73,9 @@ class ScheduledImagesManager(base.Manager):
             self._schedules().disable(server)
 
     def _schedules(self) -> ExtensionSchedules:
-        from rax_scheduled_images_ext.cli.nova.cloud import cloud_of
+        from rax_scheduled_images_ext.cli.nova.cloud import from_novaclient
         from rax_scheduled_images_ext.client.schedules.extension import (
             ExtensionSchedules,
         )
 
-        return ExtensionSchedules(cloud_of(self).compute)
+        return ExtensionSchedules(from_novaclient(self).compute)

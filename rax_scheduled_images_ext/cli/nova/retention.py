@@ -10,29 +10,23 @@ from rax_scheduled_images_ext.cli.nova.commands import (
     argument,
     attempt,
     checked,
+    failing_as_one,
     finish,
     format_name,
     name_or_id,
     number_to_keep,
-    on_server,
     open_cloud,
     say,
     usage_error,
 )
 from rax_scheduled_images_ext.cli.nova.images import failed_delete
-from rax_scheduled_images_ext.cli.nova.server_arguments import servers
+from rax_scheduled_images_ext.cli.nova.server_arguments import named_servers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from rax_scheduled_images_ext.cli.nova.targets import Target
     from rax_scheduled_images_ext.client.cloud import Cloud
-    from rax_scheduled_images_ext.model.retention import Decision
-    from rax_scheduled_images_ext.model.schedule import ImageSchedule
-    from rax_scheduled_images_ext.operations.retention import ImageRetention
-    from rax_scheduled_images_ext.operations.retention import Outcome as KeptOutcome
-    from rax_scheduled_images_ext.operations.work_queue import Outcome
-    from rax_scheduled_images_ext.output.retention import Plan, Pruned
+    from rax_scheduled_images_ext.operations.prune import PrunedImage, PrunePlan
 
 form = argument(
     "--format",
@@ -50,77 +44,63 @@ images = argument(
 )
 
 
-def keeper(cloud: Cloud) -> ImageRetention:
-    """Open the cloud's schedules and images."""
-    from rax_scheduled_images_ext.client.images.factory import image_store
-    from rax_scheduled_images_ext.operations.retention import ImageRetention
-
-    return ImageRetention(cloud.compute, image_store(cloud))
-
-
 @form
 @argument(
     "server", metavar="<server>", type=checked(name_or_id), help="Name or ID of server."
 )
 def do_scheduled_images_image_list(cs: Any, args: Any) -> None:
     """List a server's images, newest first, and what becomes of each and why."""
-    from rax_scheduled_images_ext.output import retention as retention_output
+    from rax_scheduled_images_ext.operations.retention import list_images
+    from rax_scheduled_images_ext.output.retention import print_images
 
-    cloud = open_cloud(cs)
-    judged = on_server(cloud, keeper(cloud).judged)
-
-    def show(server: str) -> None:
-        retention_output.print_images(judged(server), args.format)
-
-    finish(attempt([args.server], show))
+    with failing_as_one():
+        print_images(list_images(open_cloud(cs), args.server), args.format)
 
 
 @images
 def do_scheduled_images_protect(cs: Any, args: Any) -> None:
     """Keep images for good: they are neither counted nor deleted any more."""
-    kept = keeper(open_cloud(cs))
+    from rax_scheduled_images_ext.operations.retention import protect
 
-    def protect(wanted: str) -> None:
-        kept.protect(kept.images.find(wanted))
-
-    finish(attempt(args.image, protect, _naming(args.image)))
+    cloud = open_cloud(cs)
+    done = attempt(args.image, lambda image: protect(cloud, image), _naming(args.image))
+    finish(done)
 
 
 @images
 def do_scheduled_images_unprotect(cs: Any, args: Any) -> None:
-    """Hand images back to their schedule, and tell which one goes next."""
-    kept = keeper(open_cloud(cs))
+    """Hand images back to their schedule, and report which one expires next."""
+    from rax_scheduled_images_ext.operations.retention import unprotect
+
+    cloud = open_cloud(cs)
     # In the order given, each once.
-    touched: dict[str, None] = {}
+    servers: dict[str, None] = {}
 
-    def unprotect(wanted: str) -> None:
-        image = kept.images.find(wanted)
-        kept.unprotect(image)
-        touched[str(image.server_id)] = None
+    def hand_back(wanted: str) -> None:
+        image = unprotect(cloud, wanted)
+        servers[str(image.server_id)] = None
 
-    done = attempt(args.image, unprotect, _naming(args.image))
-    for server_id in touched:
-        say(_next(kept, server_id))
+    done = attempt(args.image, hand_back, _naming(args.image))
+    for server_id in servers:
+        say(_next_expiry(cloud, server_id))
     finish(done)
 
 
 def _naming(wanted: Sequence[str]) -> Callable[[str, Exception], str]:
     """Return what makes the lines of failures; among several they name the image."""
-    from rax_scheduled_images_ext.cli.nova.targets import Target, failure
+    from rax_scheduled_images_ext.cli.nova.report import failure
 
-    return lambda image, error: failure(Target(image), error, len(wanted))
+    return lambda image, error: failure(image, error, len(wanted))
 
 
-def _next(kept: ImageRetention, server_id: str) -> str:
-    """Return what goes next; not to know it fails no command that is done."""
+def _next_expiry(cloud: Cloud, server_id: str) -> str:
+    """Return what expires next; the images are handed back even if that is unknown."""
     from rax_scheduled_images_ext.client.errors import NoSuchServer
-    from rax_scheduled_images_ext.output.retention import what_goes_next
+    from rax_scheduled_images_ext.operations.retention import next_expiry
+    from rax_scheduled_images_ext.output.retention import next_expiry_line
 
     try:
-        retention = kept.retention(server_id)
-        if retention is None:
-            return f"Nothing goes of server {server_id}: it has no schedule"
-        return what_goes_next(server_id, kept.counted(server_id, retention))
+        return next_expiry_line(server_id, next_expiry(cloud, server_id))
     except NoSuchServer:
         return f"Nothing goes of server {server_id}: it does not exist any more"
     except Exception as error:
@@ -148,10 +128,10 @@ def _next(kept: ImageRetention, server_id: str) -> str:
     help="Do not ask. Needed where there is no terminal to ask on.",
 )
 @form
-@servers
+@named_servers
 def do_scheduled_images_prune(cs: Any, args: Any) -> None:
     """Delete now the scheduled images that the retention leaves no place for."""
-    from rax_scheduled_images_ext.output import retention as retention_output
+    from rax_scheduled_images_ext.output.retention import print_pruned
 
     asks = not (args.yes or args.dry_run)
     if asks and not (sys.stdin.isatty() and sys.stderr.isatty()):
@@ -161,138 +141,96 @@ def do_scheduled_images_prune(cs: Any, args: Any) -> None:
             " what would go",
         )
     cloud = open_cloud(cs)
-    cloud = cloud.shared() if len(args.server) > 1 else cloud
-    kept = keeper(cloud)
-    plans, done = _plans(cloud, kept, args)
-    rows = [
-        retention_output.Pruned.planned(plan.server, decision)
-        for plan in plans
-        for decision in plan.decisions
-    ]
+    plans, labels, done = _plan(cloud, args)
+    rows = [row for plan in plans for row in plan.images()]
     if args.dry_run or not rows:
-        retention_output.print_pruned(rows, args.format)
+        print_pruned(rows, labels, args.format)
         if plans and not rows:
             say("Nothing is to go.")
     else:
         if asks:
-            _ask(rows)
+            _ask(rows, labels)
             # The answer may have taken long: what goes must still be to go.
-            fresh, still = _plans(cloud, kept, args)
+            fresh, labels, still = _plan(cloud, args)
             plans, done = [plan.within(plans) for plan in fresh], done and still
-        done = _prune(plans, kept, args.format) and done
+        done = _prune(cloud, plans, labels, args.format) and done
     finish(done)
 
 
-def _plans(cloud: Cloud, kept: ImageRetention, args: Any) -> tuple[list[Plan], bool]:
-    """Plan for each server, once; and say whether all could be planned."""
-    from rax_scheduled_images_ext.cli.nova.targets import Target, each_server
-    from rax_scheduled_images_ext.output.retention import Plan
+def _plan(cloud: Cloud, args: Any) -> tuple[list[PrunePlan], dict[str, str], bool]:
+    """Plan for each server, once.
 
-    plans: dict[str, Plan] = {}
+    Returns the plans, what the user called the servers, and whether all went well.
+    """
+    from rax_scheduled_images_ext.cli.nova.report import ServerReport
+    from rax_scheduled_images_ext.operations.prune import plan_prune
 
-    def plan(_manager: object, server_id: str) -> tuple[str, list[Decision]]:
-        return server_id, kept.plan(server_id, args.keep)
+    with ServerReport(len(args.server), ends=False) as report:
+        found = plan_prune(cloud, args.server, args.keep, report, report.progress)
+    plans: dict[str, PrunePlan] = {}
+    labels: dict[str, str] = {}
+    for each in found:
+        if each.value is not None:
+            plans.setdefault(each.value.server_id, each.value)
+            labels.setdefault(each.value.server_id, each.item.label)
+    return list(plans.values()), labels, report.ok
 
-    def add(server: Target, found: tuple[str, list[Decision]]) -> None:
-        plans.setdefault(found[0], Plan(server.label, *found))
 
-    targets = [Target(server) for server in args.server]
-    done = each_server(cloud, targets, plan, add)
-    return list(plans.values()), done
-
-
-def _ask(rows: Sequence[Pruned]) -> None:
+def _ask(rows: Sequence[PrunedImage], labels: Mapping[str, str]) -> None:
     """Show what would go, and end the command unless that is agreed to."""
-    from rax_scheduled_images_ext.output.formats import as_table
-    from rax_scheduled_images_ext.output.retention import PRUNED
+    from rax_scheduled_images_ext.output.retention import pruned_table
 
-    print(as_table(PRUNED, rows), file=sys.stderr)
+    print(pruned_table(rows, labels), file=sys.stderr)
     print("Delete these images for good? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         say("Nothing was deleted.")
         raise SystemExit(1)
 
 
-def _prune(plans: Sequence[Plan], kept: ImageRetention, form_name: str) -> bool:
-    """Carry plans out; print what was done, even if only part of it could be.
+def _prune(
+    cloud: Cloud,
+    plans: Sequence[PrunePlan],
+    labels: Mapping[str, str],
+    form_name: str,
+) -> bool:
+    """Carry plans out; print what was done, even if only part of it could be."""
+    from rax_scheduled_images_ext.operations.prune import prune
+    from rax_scheduled_images_ext.operations.work_queue import RunInterrupted
 
-    Servers are pruned side by side, the images of each one by one.
-    """
-    from rax_scheduled_images_ext.operations.work_queue import Interrupted, run
-    from rax_scheduled_images_ext.output.retention import Pruned
-
-    rows: dict[str, list[Pruned]] = {plan.server_id: [] for plan in plans}
+    rows: dict[str, list[PrunedImage]] = {plan.server_id: [] for plan in plans}
     done = True
 
-    def delete(item: tuple[Plan, Decision]) -> KeptOutcome:
-        return kept.delete(item[1])
-
-    def told(outcome: Outcome[tuple[Plan, Decision], KeptOutcome]) -> None:
+    def report(row: PrunedImage) -> None:
         nonlocal done
-        plan, decision = outcome.item
-        if outcome.value is not None:
-            rows[plan.server_id].append(Pruned.done(plan.server, outcome.value))
-        elif outcome.error is not None:
-            failed = Pruned.failed(plan.server, decision, outcome.error)
-            rows[plan.server_id].append(failed)
-            line = failed_delete(decision.image.id, outcome.error)
-            LOG.debug("%s", outcome.error, exc_info=outcome.error)
-            say(line)
+        rows[row.server_id].append(row)
+        if row.error is not None:
+            LOG.debug("%s", row.error, exc_info=row.error)
+            say(failed_delete(row.image.id, row.error))
             done = False
 
     try:
-        for items in _rounds(plans):
-            run(items, delete, told)
-    except Interrupted as interrupted:
-        for _, decision in interrupted.unknown:
+        prune(cloud, plans, report)
+    except RunInterrupted as interrupted:
+        for decision in interrupted.unknown:
             say(f"Not known whether deleted: image {decision.image.id}")
         raise
     finally:
-        _report([row for each in rows.values() for row in each], form_name)
+        _print_done([row for each in rows.values() for row in each], labels, form_name)
     return done
 
 
-def _report(rows: Sequence[Pruned], form_name: str) -> None:
-    """Print what was done; what was deleted is told on stderr if stdout fails."""
+def _print_done(
+    rows: Sequence[PrunedImage], labels: Mapping[str, str], form_name: str
+) -> None:
+    """Print what was done; on stderr, if stdout fails, at least what was deleted."""
     from rax_scheduled_images_ext.output.console import OutputFailed
     from rax_scheduled_images_ext.output.retention import print_pruned
 
     try:
-        print_pruned(rows, form_name)
+        print_pruned(rows, labels, form_name)
     except OutputFailed:
         for row in rows:
             if row.action == "deleted":
                 name = f"{row.image.name} ({row.image.id})"
-                say(f"Deleted: image {name} of server {row.server}")
+                say(f"Deleted: image {name} of server {labels[row.server_id]}")
         raise SystemExit(1) from None
-
-
-def _rounds(plans: Sequence[Plan]) -> Iterator[list[tuple[Plan, Decision]]]:
-    """Yield what may go side by side: the oldest of each server, then the next."""
-    for place in range(max((len(plan.decisions) for plan in plans), default=0)):
-        yield [(p, p.decisions[place]) for p in plans if place < len(p.decisions)]
-
-
-def forecast(cloud: Cloud, targets: Sequence[Target], new: ImageSchedule) -> bool:
-    """Print what a schedule would change of servers, and which images would go.
-
-    Returns whether all could be told.
-    """
-    from rax_scheduled_images_ext.cli.nova.targets import each_server
-    from rax_scheduled_images_ext.output.retention import print_forecast
-
-    cloud = cloud.shared() if len(targets) > 1 else cloud
-    kept = keeper(cloud)
-
-    def foresee(
-        _manager: object, server_id: str
-    ) -> tuple[ImageSchedule | None, list[Decision]]:
-        return kept.schedule(server_id), kept.forecast(server_id, new.retention)
-
-    def tell(
-        server: Target, found: tuple[ImageSchedule | None, list[Decision]]
-    ) -> None:
-        old, going = found
-        print_forecast(server.label, old, new, going)
-
-    return each_server(cloud, targets, foresee, tell)

@@ -8,7 +8,6 @@ from rax_scheduled_images_ext.cli.nova.commands import (
     argument,
     checked,
     day_name,
-    finish,
     format_name,
     number_to_keep,
     open_cloud,
@@ -21,14 +20,18 @@ from rax_scheduled_images_ext.cli.nova.manager import (
     ScheduledImagesManager as ScheduledImagesManager,
 )
 from rax_scheduled_images_ext.cli.nova.server_arguments import (
-    chosen_servers,
-    servers,
+    named_servers,
+    target_servers,
+    targets_of,
 )
 
 if TYPE_CHECKING:
-    from rax_scheduled_images_ext.cli.nova.targets import Target
-    from rax_scheduled_images_ext.client.schedules.extension import ExtensionSchedules
-    from rax_scheduled_images_ext.model.schedule import ImageSchedule
+    from rax_scheduled_images_ext.operations.retention import Forecast
+    from rax_scheduled_images_ext.operations.schedules import (
+        ScheduleChange,
+        ServerSchedule,
+    )
+    from rax_scheduled_images_ext.operations.targets import Target
 
 
 @argument(
@@ -46,7 +49,7 @@ if TYPE_CHECKING:
     help="Change nothing: print what would change, and which images the next"
     " scheduled image would then make go.",
 )
-@chosen_servers
+@target_servers
 @argument(
     "retention",
     metavar="<retention>",
@@ -55,22 +58,28 @@ if TYPE_CHECKING:
 )
 def do_scheduled_images_enable(cs: Any, args: Any) -> None:
     """Enable scheduled images for servers."""
-    from rax_scheduled_images_ext.cli.nova.targets import choose_targets, each_server
+    from rax_scheduled_images_ext.cli.nova.report import ServerReport
     from rax_scheduled_images_ext.model.schedule import ImageSchedule
 
-    retention = args.retention or misplaced_retention(args)
-    targets = choose_targets(open_cloud(cs), "scheduled-images-enable", args)
-    new = ImageSchedule(retention, args.day_of_week)
+    schedule = ImageSchedule(
+        args.retention or misplaced_retention(args), args.day_of_week
+    )
+    cloud = open_cloud(cs)
+    targets = targets_of(cloud, "scheduled-images-enable", args)
     if args.dry_run:
-        from rax_scheduled_images_ext.cli.nova.retention import forecast
+        from rax_scheduled_images_ext.operations.retention import forecast
+        from rax_scheduled_images_ext.output.retention import print_forecast
 
-        finish(forecast(open_cloud(cs), targets, new))
+        def show(server: Target, found: Forecast) -> None:
+            print_forecast(server.label, found)
+
+        with ServerReport(len(targets), show) as report:
+            forecast(cloud, targets, schedule, report, report.progress)
         return
+    from rax_scheduled_images_ext.operations.schedules import enable
 
-    def enable(schedules: ExtensionSchedules, server_id: str) -> None:
-        schedules.enable(server_id, new)
-
-    finish(each_server(open_cloud(cs), targets, enable))
+    with ServerReport(len(targets)) as report:
+        enable(cloud, targets, schedule, report, report.progress)
 
 
 def misplaced_retention(args: Any) -> int:
@@ -102,14 +111,9 @@ def misplaced_retention(args: Any) -> int:
 @argument(
     "--daily", action="store_true", default=False, help="Make an image every day."
 )
-@chosen_servers
+@target_servers
 def do_scheduled_images_update(cs: Any, args: Any) -> None:
     """Change the schedules of servers, and nothing of them that is not named."""
-    from rax_scheduled_images_ext.cli.nova.targets import choose_targets, each_server
-    from rax_scheduled_images_ext.client.errors import NoSchedule
-    from rax_scheduled_images_ext.model.schedule import ImageSchedule
-    from rax_scheduled_images_ext.output.retention import described
-
     command = "scheduled-images-update"
     if args.daily and args.day_of_week:
         usage_error(command, "--daily and --day-of-week exclude each other")
@@ -117,39 +121,39 @@ def do_scheduled_images_update(cs: Any, args: Any) -> None:
         usage_error(
             command, "say what to change: --retention, --day-of-week or --daily"
         )
+    from rax_scheduled_images_ext.cli.nova.report import ServerReport
+    from rax_scheduled_images_ext.operations.schedules import update
+    from rax_scheduled_images_ext.output.retention import described
 
-    def update(
-        schedules: ExtensionSchedules, server_id: str
-    ) -> tuple[ImageSchedule, ImageSchedule]:
-        was = schedules.get(server_id)
-        retention = args.retention or was.retention
-        day = args.day_of_week or (None if args.daily else was.day_of_week)
-        if was == ImageSchedule(retention, day):
-            return was, was
-        return was, schedules.enable(server_id, ImageSchedule(retention, day))
-
-    def tell(server: Target, change: tuple[ImageSchedule, ImageSchedule]) -> None:
-        was, is_ = map(described, change)
-        text = f"still {is_}" if was == is_ else f"was {was}; is {is_}"
+    def show(server: Target, change: ScheduleChange) -> None:
+        before, after = described(change.before), described(change.after)
+        text = f"still {after}" if before == after else f"was {before}; is {after}"
         say(f"{server.label}: {text}")
 
-    targets = choose_targets(open_cloud(cs), command, args, scheduled=True)
-    finish(each_server(open_cloud(cs), targets, update, tell, passed_over=NoSchedule))
+    cloud = open_cloud(cs)
+    targets = targets_of(cloud, command, args, scheduled=True)
+    with ServerReport(len(targets), show) as report:
+        update(
+            cloud,
+            targets,
+            retention=args.retention,
+            day_of_week=args.day_of_week,
+            daily=args.daily,
+            report=report,
+            progress=report.progress,
+        )
 
 
-@chosen_servers
+@target_servers
 def do_scheduled_images_disable(cs: Any, args: Any) -> None:
     """Disable scheduled images for servers; the images stay."""
-    from rax_scheduled_images_ext.cli.nova.targets import choose_targets, each_server
-    from rax_scheduled_images_ext.client.errors import NoSchedule
+    from rax_scheduled_images_ext.cli.nova.report import ServerReport
+    from rax_scheduled_images_ext.operations.schedules import disable
 
-    def disable(schedules: ExtensionSchedules, server_id: str) -> None:
-        schedules.disable(server_id)
-
-    targets = choose_targets(
-        open_cloud(cs), "scheduled-images-disable", args, scheduled=True
-    )
-    finish(each_server(open_cloud(cs), targets, disable, passed_over=NoSchedule))
+    cloud = open_cloud(cs)
+    targets = targets_of(cloud, "scheduled-images-disable", args, scheduled=True)
+    with ServerReport(len(targets)) as report:
+        disable(cloud, targets, report, report.progress)
 
 
 @argument(
@@ -160,32 +164,29 @@ def do_scheduled_images_disable(cs: Any, args: Any) -> None:
     " without it, and one server is two lines of text. In json, csv and value a server"
     " without a schedule is a row with an empty one.",
 )
-@servers
+@named_servers
 def do_scheduled_images_show(cs: Any, args: Any) -> None:
     """Show the scheduled image settings of servers."""
-    from rax_scheduled_images_ext.cli.nova.targets import Target, each_server
+    from rax_scheduled_images_ext.cli.nova.report import ServerReport
     from rax_scheduled_images_ext.client.errors import NoSchedule
+    from rax_scheduled_images_ext.operations import schedules
     from rax_scheduled_images_ext.output import views
 
     rows: list[views.ShownSchedule] = []
     form = args.format or ("table" if len(args.server) > 1 else None)
 
-    def get(schedules: ExtensionSchedules, server_id: str) -> tuple[str, ImageSchedule]:
-        return server_id, schedules.get(server_id)
-
-    def add(server: Target, found: tuple[str, ImageSchedule]) -> None:
-        rows.append(views.ShownSchedule.of(server.label, *found))
+    def add(server: Target, found: ServerSchedule) -> None:
+        row = views.ShownSchedule.of(server.label, found.server_id, found.schedule)
+        rows.append(row)
 
     def add_without(server: Target, error: Exception) -> None:
         # A program is to find every server that it named.
         if form not in (None, "table") and isinstance(error, NoSchedule):
             rows.append(views.ShownSchedule(server.label, error.server_id))
 
-    targets = [Target(server) for server in args.server]
-    done = each_server(open_cloud(cs), targets, get, add, failed=add_without)
-    if form is not None:
-        if rows or form != "table":
-            views.print_rows(views.SCHEDULES, rows, form)
-    elif rows:
-        views.print_schedule(rows[0])
-    finish(done)
+    with ServerReport(len(args.server), add, add_without) as report:
+        schedules.show(open_cloud(cs), args.server, report, report.progress)
+        if form is not None:
+            views.print_schedules(rows, form)
+        elif rows:
+            views.print_schedule(rows[0])

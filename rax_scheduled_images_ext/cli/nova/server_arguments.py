@@ -1,18 +1,24 @@
-"""How servers are targets on the command line."""
+"""The servers of a command: as arguments, and as what the arguments stand for."""
 
 from __future__ import annotations
 
 import argparse
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rax_scheduled_images_ext.cli.nova.commands import (
     Command,
     argument,
     checked,
+    failing_as_one,
     invalid,
     name_or_id,
+    usage_error,
 )
+
+if TYPE_CHECKING:
+    from rax_scheduled_images_ext.client.cloud import Cloud
+    from rax_scheduled_images_ext.operations.targets import Target
 
 
 def regular_expression(text: str) -> re.Pattern[str]:
@@ -28,7 +34,7 @@ def regular_expression(text: str) -> re.Pattern[str]:
         raise invalid(f"'{text}' is not a regular expression: {error}") from None
 
 
-def servers(command: Command) -> Command:
+def named_servers(command: Command) -> Command:
     """Declare the servers of a command, which must be named."""
     return argument(
         "server",
@@ -40,7 +46,7 @@ def servers(command: Command) -> Command:
 
 
 def by_name(command: Command) -> Command:
-    """Declare the choice of servers among those that there are."""
+    """Declare the choice of servers by name."""
     return argument(
         "--name",
         metavar="<regex>",
@@ -49,10 +55,10 @@ def by_name(command: Command) -> Command:
     )(command)
 
 
-def chosen_servers(command: Command) -> Command:
-    """Declare the servers of a command, which may be named or targets otherwise."""
+def target_servers(command: Command) -> Command:
+    """Declare the servers of a command: named ones, all, or those of a name."""
     for declare in (
-        servers,
+        named_servers,
         argument(
             "--all",
             nargs=0,
@@ -73,8 +79,28 @@ def chosen_servers(command: Command) -> Command:
     return command
 
 
+def targets_of(
+    cloud: Cloud, command: str, args: Any, *, scheduled: bool = False
+) -> list[Target]:
+    """Return the servers that a command is about; end it if there are none.
+
+    :param scheduled: of all servers only those with a schedule.
+    """
+    from rax_scheduled_images_ext.operations.targets import as_targets, find_targets
+
+    named: list[str] = args.server or []
+    if (bool(named) + args.all + (args.name is not None)) != 1:
+        usage_error(
+            command, "choose servers in one way: by <server>..., by --all or by --name"
+        )
+    if named:
+        return as_targets(named)
+    with failing_as_one():
+        return find_targets(cloud, args.name, scheduled=scheduled)
+
+
 class InsteadOfServers(argparse.Action):
-    """An option by which servers are targets, so that none need be named."""
+    """An option that chooses servers, so that none need be named."""
 
     def __call__(
         self,

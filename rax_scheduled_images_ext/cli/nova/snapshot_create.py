@@ -6,14 +6,12 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from rax_scheduled_images_ext.cli.nova.cloud import cloud_of
+from rax_scheduled_images_ext.cli.nova.cloud import from_novaclient
 from rax_scheduled_images_ext.cli.nova.commands import error_line, on_server
-from rax_scheduled_images_ext.cli.nova.snapshot_watch import clock_time
 from rax_scheduled_images_ext.client.errors import ResumeFailed
-from rax_scheduled_images_ext.client.images.factory import image_store
 from rax_scheduled_images_ext.client.snapshots import Snapshots
 from rax_scheduled_images_ext.operations.snapshot.create import Snapshot
-from rax_scheduled_images_ext.operations.snapshot.hooks import Command
+from rax_scheduled_images_ext.operations.snapshot.hooks import HookCommand
 from rax_scheduled_images_ext.operations.snapshot.polling import (
     Listener,
     Poller,
@@ -23,16 +21,16 @@ from rax_scheduled_images_ext.operations.snapshot.signals import (
     Interrupted,
     SignalCatcher,
 )
-from rax_scheduled_images_ext.output.console import BackgroundWriter
+from rax_scheduled_images_ext.output.console import BackgroundWriter, clock_time
 
 _CLEAR = "\r\x1b[K"
 
 
-class Teller(Listener):
-    """Tells on stderr what happens; on a terminal, in one line that changes."""
+class ConsoleListener(Listener):
+    """Prints what happens on stderr; on a terminal the present state in one line."""
 
-    def __init__(self, narrator: BackgroundWriter) -> None:
-        self._narrator = narrator
+    def __init__(self, writer: BackgroundWriter) -> None:
+        self._writer = writer
         self._shown = False
 
     def note(self, text: str) -> None:
@@ -41,54 +39,56 @@ class Teller(Listener):
     def say(self, line: str) -> None:
         """Write a line that stays."""
         self.clear()
-        self._narrator.say(line)
+        self._writer.say(line)
 
     def progress(self, text: str) -> None:
-        if self._narrator.terminal:
-            self._narrator.write(f"{_CLEAR}{clock_time()}   {text}".encode())
+        if self._writer.terminal:
+            self._writer.write(f"{_CLEAR}{clock_time()}   {text}".encode())
             self._shown = True
 
     def clear(self) -> None:
         """Take away the line that changes."""
         if self._shown:
-            self._narrator.write(_CLEAR.encode())
+            self._writer.write(_CLEAR.encode())
         self._shown = False
 
     def flush(self) -> None:
         """Wait, for a while, until all of it is written."""
-        self._narrator.flush()
+        self._writer.flush()
 
     def output(self, text: bytes) -> None:
         """Write what a command has printed."""
         self.clear()
-        self._narrator.write(text)
+        self._writer.write(text)
 
 
 def create_snapshot(cs: Any, args: Any) -> None:
     """Create an image of a server, as the command's arguments say."""
     errors, out = BackgroundWriter(sys.stderr), BackgroundWriter(sys.stdout)
-    teller = Teller(errors)
+    console = ConsoleListener(errors)
     status = 0
     try:
-        _create(cs, args, teller, out)
+        _create(cs, args, console, out)
     except (Exception, Interrupted) as error:
-        for each in _told(error):
-            teller.say(" ".join(error_line(None, each).splitlines()))
+        for each in _errors_of(error):
+            console.say(" ".join(error_line(None, each).splitlines()))
         status = getattr(error, "exit_status", 1)
     finally:
-        teller.clear()
+        console.clear()
         out.close()
         # Whoever closes the pipe does not want the image's ID.
         lost = None if isinstance(out.problem, BrokenPipeError) else out.problem
         if lost is not None:
-            teller.say(f"ERROR (OSError): Cannot write to stdout: {lost}")
+            console.say(f"ERROR (OSError): Cannot write to stdout: {lost}")
         errors.close()
     if status or lost is not None:
         raise SystemExit(status or 1)
 
 
-def _create(cs: Any, args: Any, teller: Teller, out: BackgroundWriter) -> None:
-    cloud = cloud_of(cs)
+def _create(
+    cs: Any, args: Any, console: ConsoleListener, out: BackgroundWriter
+) -> None:
+    cloud = from_novaclient(cs)
     snapshots = Snapshots(cloud.compute)
     server = on_server(cloud, snapshots.server)(args.server)
     limits = Timeouts(
@@ -100,49 +100,53 @@ def _create(cs: Any, args: Any, teller: Teller, out: BackgroundWriter) -> None:
     with SignalCatcher() as signals:
         snapshot = Snapshot(
             snapshots,
-            image_store(cloud),
+            cloud.images,
             server.id,
             args.name,
             metadata=dict(args.metadata),
             safe_from=args.hold_until,
-            poller=Poller(signals, limits, teller),
+            poller=Poller(signals, limits, console),
         )
         snapshot.prepare(server)
-        before = _hook(args.before, "--before", args, signals, teller)
-        after = _hook(args.after, "--after", args, signals, teller)
+        before = _hook(args.before, "--before", args, signals, console)
+        after = _hook(args.after, "--after", args, signals, console)
         try:
             with snapshot.taken(before, after):
                 pass
         finally:
-            _tell_end(snapshot, teller, out)
+            _print_end(snapshot, console, out)
     signals.check()
     if args.wait:
         image = snapshot.wait()
-        teller.note(f"Image {image.id} is {image.status}")
+        console.note(f"Image {image.id} is {image.status}")
 
 
-def _tell_end(snapshot: Snapshot, teller: Teller, out: BackgroundWriter) -> None:
-    """Tell how long the server was held, and print the image that there is."""
+def _print_end(
+    snapshot: Snapshot, console: ConsoleListener, out: BackgroundWriter
+) -> None:
+    """Note how long the server was held, and print the image if there is one."""
     if snapshot.held is not None:
-        teller.note(f"Server {snapshot.server_name} was held for {snapshot.held:.1f} s")
+        console.note(
+            f"Server {snapshot.server_name} was held for {snapshot.held:.1f} s"
+        )
     if snapshot.image_id:
-        teller.flush()
+        console.flush()
         out.say(snapshot.image_id)
 
 
 def _hook(
-    command: Command | None,
+    command: HookCommand | None,
     option: str,
     args: Any,
     signals: SignalCatcher,
-    teller: Teller,
+    console: ConsoleListener,
 ) -> Callable[[Snapshot], None]:
     """Return what runs a command for a snapshot, or does nothing without one."""
 
     def run(snapshot: Snapshot) -> None:
         if command is None:
             return
-        teller.note(f"{option}: {command.text}")
+        console.note(f"{option}: {command.text}")
         variables = {
             "SERVER_ID": snapshot.server_id,
             "SERVER_NAME": snapshot.server_name,
@@ -153,14 +157,14 @@ def _hook(
             variables=variables,
             seconds=args.command_timeout,
             signals=signals,
-            write=teller.output,
-            heed=option == "--before",
+            write=console.output,
+            interruptible=option == "--before",
         )
 
     return run
 
 
-def _told(error: Exception | Interrupted) -> list[Exception | Interrupted]:
+def _errors_of(error: Exception | Interrupted) -> list[Exception | Interrupted]:
     """Return the error, and before it the one that a failed resume would hide."""
     original = error.original if isinstance(error, ResumeFailed) else None
     if isinstance(original, (Exception, Interrupted)):

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from rax_scheduled_images_ext.cli.nova.cloud import cloud_of
+from rax_scheduled_images_ext.cli.nova.cloud import from_novaclient
 from rax_scheduled_images_ext.cli.nova.commands import (
     attempt,
     error_line,
@@ -22,30 +22,35 @@ from rax_scheduled_images_ext.client.errors import (
     ServerDisappeared,
     TimeLimitReached,
 )
-from rax_scheduled_images_ext.client.images.factory import image_store
 from rax_scheduled_images_ext.client.snapshots import Snapshots, Watched
 from rax_scheduled_images_ext.model.task_states import (
     COPIED,
-    Progress,
     ServerState,
+    SnapshotProgress,
 )
 from rax_scheduled_images_ext.operations.snapshot.image_tracker import ImageTracker
-from rax_scheduled_images_ext.operations.snapshot.polling import Poller
+from rax_scheduled_images_ext.operations.snapshot.polling import (
+    Listener,
+    Poller,
+    Timeouts,
+)
 from rax_scheduled_images_ext.operations.snapshot.watch import (
     End,
     Wanted,
     Watch,
     watch,
 )
-from rax_scheduled_images_ext.output.console import put
+from rax_scheduled_images_ext.output.console import clock_time, put
 
 # Seconds between two looks at images whose snapshots are all over.
 _SETTLING_INTERVAL = 1.5
+# Seconds that a single request may take: nothing waits for a watch.
+_ANSWER = 30.0
 
 
 def watch_servers(cs: Any, args: Any) -> None:
     """Watch the snapshots of servers, as the command's arguments say."""
-    cloud = cloud_of(cs)
+    cloud = from_novaclient(cs)
     snapshots = Snapshots(cloud.compute)
     states: dict[str, ServerState] = {}
 
@@ -59,76 +64,80 @@ def watch_servers(cs: Any, args: Any) -> None:
         copied = args.until == "disk-copied"
         safe_from = snapshots.safe_from() if copied else COPIED
         wanted = Wanted(copied, args.wait_start, args.interval, args.time_limit)
-        watches = [Watch(state, Progress(safe_from)) for state in states.values()]
+        watches = [
+            Watch(state, SnapshotProgress(safe_from)) for state in states.values()
+        ]
         names = {state.id: state.name for state in states.values()}
         show = _json if args.format == "json" else _text(len(args.server) > 1)
-        outcomes = ImageTracker(image_store(cloud), Poller(), say)
-        watcher = _Watcher(snapshots, outcomes, wanted, show, args.changes_only)
+        poller = Poller(limits=Timeouts(answer=_ANSWER), listener=_Listener())
+        images = ImageTracker(cloud.images, poller)
+        watcher = _Watcher(snapshots, images, wanted, poller, show, args.changes_only)
         watcher.run(Watched(snapshots, names), watches)
         status = watcher.status or status
     if status:
         raise SystemExit(status)
 
 
+class _Listener(Listener):
+    """Prints on stderr what happens."""
+
+    def note(self, text: str) -> None:
+        say(text)
+
+
 class _Watcher:
-    """Prints what is seen, and remembers the worst that has happened."""
+    """Prints each look at the servers, and keeps the worst exit status."""
 
     def __init__(
         self,
         snapshots: Snapshots,
-        outcomes: ImageTracker,
+        images: ImageTracker,
         wanted: Wanted,
+        poller: Poller,
         show: Callable[[Watch, bool], str],
         changes_only: bool,
     ) -> None:
         self._snapshots = snapshots
-        self._outcomes = outcomes
+        self._images = images
         self._wanted = wanted
         self._show = show
         self._changes_only = changes_only
-        self._last_error = ""
+        self._poller = poller
         self.status = 0
 
     def run(self, watched: Watched, watches: list[Watch]) -> None:
         """Watch to the end."""
         limit = self._wanted.limit
-        end = None if limit is None else time.monotonic() + limit
-        for seen in watch(
-            watched,
-            watches,
-            self._wanted,
-            clock=time.monotonic,
-            failed=self._failed,
-        ):
-            self._last_error = ""
+        end = None if limit is None else self._poller.clock() + limit
+        for seen in watch(watched, watches, self._wanted, self._poller):
             for each in seen:
                 self._seen(each, end)
-            self._outcomes.note(seen)
+            self._images.note(seen)
             self._look()
         for each in watches:
             if each.end is None:
-                self._told(each)
+                self._print_phases(each)
                 self._trouble(self._late(each))
-        while self._outcomes.open:
+        while self._images.open:
             time.sleep(min(_SETTLING_INTERVAL, self._wanted.interval))
             self._look()
 
     def _look(self) -> None:
-        """Tell what became of the images of the snapshots that are over."""
-        for trouble in self._outcomes.look():
+        """Report what became of the images of the snapshots that are over."""
+        for trouble in self._images.look():
             self._trouble(trouble)
 
     def _seen(self, each: Watch, end: float | None) -> None:
-        """Tell how a server is."""
+        """Print the state of a server."""
         if each.end is not End.GONE and (each.changed or not self._changes_only):
             self._put(each, phases=False)
         if each.end:
             self._ended(each, end)
 
     def _ended(self, each: Watch, end: float | None) -> None:
-        """Tell why a server is no longer watched."""
+        """Report why a server is no longer watched."""
         name = each.state.name
-        self._told(each)
+        self._print_phases(each)
         if each.end is End.GONE:
             self._trouble(ServerDisappeared(each.state.id, name))
         elif each.end is End.NONE:
@@ -140,15 +149,15 @@ class _Watcher:
             reason = None
             with suppress(TimeoutError):
                 ask = partial(self._snapshots.failure, each.state.id)
-                reason = Poller().call(ask)
+                reason = self._poller.call(ask)
             if reason:
                 text = f"The snapshot of server {name} has failed ({reason})"
                 self._trouble(ImageLost(text))
             else:
-                self._outcomes.over(each.state, end)
+                self._images.over(each.state, end)
 
-    def _told(self, each: Watch) -> None:
-        """Tell how long each phase took."""
+    def _print_phases(self, each: Watch) -> None:
+        """Print how long each phase took."""
         if each.progress.phases:
             self._put(each, phases=True)
 
@@ -165,18 +174,6 @@ class _Watcher:
         say(error_line(None, error))
         order = (0, 6, 4, 5)
         self.status = max(self.status, error.exit_status, key=order.index)
-
-    def _failed(self, error: Exception) -> None:
-        """Tell of an error that ends nothing, once as long as it stays the same."""
-        text = " ".join(str(error).split()) or type(error).__name__
-        if text != self._last_error:
-            say(f"{text}; trying again")
-        self._last_error = text
-
-
-def clock_time() -> str:
-    """Return the time of day, as the lines of a watch begin."""
-    return time.strftime("%H:%M:%S")
 
 
 def _text(named: bool) -> Callable[[Watch, bool], str]:

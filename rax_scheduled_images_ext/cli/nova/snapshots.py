@@ -13,7 +13,7 @@ from rax_scheduled_images_ext.cli.nova.commands import (
 )
 
 if TYPE_CHECKING:
-    from rax_scheduled_images_ext.operations.snapshot.hooks import Command
+    from rax_scheduled_images_ext.operations.snapshot.hooks import HookCommand
 
 _SAFE = ("image_pending_upload", "image_uploading")
 
@@ -69,14 +69,14 @@ def one_of(*words: str) -> Any:
     return checked(parse)
 
 
-def command(text: str) -> Command:
+def command(text: str) -> HookCommand:
     """Return a command that can be run.
 
     :raises InvalidValue: for what is none.
     """
-    from rax_scheduled_images_ext.operations.snapshot.hooks import Command
+    from rax_scheduled_images_ext.operations.snapshot.hooks import HookCommand
 
-    return Command.parse(text)
+    return HookCommand.parse(text)
 
 
 def metadatum(text: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rax_scheduled_images_ext.client.errors import NoSuchImage
 from rax_scheduled_images_ext.client.http import (
@@ -35,11 +35,15 @@ from rax_scheduled_images_ext.model.image import (
 )
 from rax_scheduled_images_ext.model.times import read_time
 
-if TYPE_CHECKING:
-    from rax_scheduled_images_ext.client.cloud import Cloud
-
 _LAST_VERSION = (2, 35)
 _VISIBILITY = "property-visibility"
+
+
+def proxy_version(version: str | None) -> str | None:
+    """Return the microversion to speak to the proxy, given the one of other calls."""
+    if version and tuple(map(int, version.split("."))) > _LAST_VERSION:
+        return ".".join(map(str, _LAST_VERSION))
+    return version
 
 
 @dataclass(frozen=True)
@@ -47,14 +51,6 @@ class ComputeImages(ImageStore):
     """The images of a compute service's proxy."""
 
     transport: Transport
-
-    @classmethod
-    def of(cls, cloud: Cloud) -> ComputeImages:
-        """Open the proxy of a cloud's compute service."""
-        version = cloud.compute.adapter.default_microversion
-        if version and tuple(map(int, version.split("."))) > _LAST_VERSION:
-            version = ".".join(map(str, _LAST_VERSION))
-        return cls(cloud.transport("compute", default_microversion=version))
 
     def get(self, image: object) -> ServerImage:
         image_id = resource_id(image)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from rax_scheduled_images_ext.client.errors import NoSuchImage
@@ -35,9 +35,6 @@ from rax_scheduled_images_ext.model.image import (
 )
 from rax_scheduled_images_ext.model.times import read_time
 
-if TYPE_CHECKING:
-    from rax_scheduled_images_ext.client.cloud import Cloud
-
 # What compute makes of the image service's words.
 _STATUS = {
     "queued": "SAVING",
@@ -63,20 +60,19 @@ _PAGE = 1000
 _RACES = 5
 
 
+def versioned(endpoint: str) -> str:
+    """Return the address of version 2, given one from a catalog with ``/v2`` or not."""
+    url = endpoint.rstrip("/")
+    if not re.search(r"/v2(\.\d+)?(/|$)", urlsplit(url).path):
+        url = re.sub(r"/v\d+(\.\d+)?$", "", url) + "/v2"
+    return url
+
+
 @dataclass(frozen=True)
 class GlanceImages(ImageStore):
     """The images of an image service."""
 
     transport: Transport
-
-    @classmethod
-    def at(cls, cloud: Cloud, endpoint: str) -> GlanceImages:
-        """Open the service at a catalog's URL, which may or may not say ``/v2``."""
-        url = endpoint.rstrip("/")
-        if not re.search(r"/v2(\.\d+)?(/|$)", urlsplit(url).path):
-            url = re.sub(r"/v\d+(\.\d+)?$", "", url) + "/v2"
-        override = url.replace("%", "%%")
-        return cls(cloud.transport("image", endpoint_override=override))
 
     def get(self, image: object) -> ServerImage:
         image_id = resource_id(image)

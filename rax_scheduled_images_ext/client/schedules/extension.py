@@ -78,7 +78,7 @@ class ExtensionSchedules:
         schedule, the server is what was not found. Whatever else answered is likely
         not the service, so the extension is asked for first.
         """
-        reason = response.fault("itemNotFound")
+        reason = response.error_message("itemNotFound")
         if reason and "schedule" in reason.replace(server_id, "").lower():
             return NoSchedule(server_id)
         suspects: list[tuple[str, Exception]] = [

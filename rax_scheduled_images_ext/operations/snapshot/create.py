@@ -23,10 +23,9 @@ from rax_scheduled_images_ext.client.errors import (
 )
 from rax_scheduled_images_ext.client.http import RetryPolicy, resource_id
 from rax_scheduled_images_ext.client.images.base import ImageStore
-from rax_scheduled_images_ext.client.images.factory import image_store
 from rax_scheduled_images_ext.client.snapshots import SnapshotRequest, Snapshots
 from rax_scheduled_images_ext.model.image import ServerImage
-from rax_scheduled_images_ext.model.task_states import Progress, ServerState
+from rax_scheduled_images_ext.model.task_states import ServerState, SnapshotProgress
 from rax_scheduled_images_ext.operations.snapshot.new_image import LOST, NewImage
 from rax_scheduled_images_ext.operations.snapshot.polling import (
     Listener,
@@ -64,9 +63,9 @@ class Snapshot:
         self.copied = False
         self._snapshots = snapshots
         self._safe_from = safe_from
-        self._attempts = poller or Poller()
+        self._poller = poller or Poller()
         self._image = NewImage(
-            snapshots, images, self._attempts, server_id, name, metadata or {}
+            snapshots, images, self._poller, server_id, name, metadata or {}
         )
         self._since: float | None = None
         self._over = False
@@ -84,7 +83,7 @@ class Snapshot:
         :raises NoSuchServer: if there is no such server.
         :raises ServerBusy: if something is under way on it.
         """
-        call = self._attempts.call
+        call = self._poller.call
         state = seen or call(partial(self._snapshots.server, self.server_id))
         self.server_name = self._image.server_name = state.name
         if state.task_state is not None:
@@ -109,7 +108,7 @@ class Snapshot:
         try:
             with self.hold(before, after):
                 yield self
-            self._attempts.signals.check()
+            self._poller.signals.check()
         except BaseException:
             self._image.leave()
             raise
@@ -117,7 +116,7 @@ class Snapshot:
         self._image.unmark()
         # A snapshot that is over so early may have failed.
         if self._over:
-            self._image.wait(self._attempts.limits.settling)
+            self._image.wait(self._poller.limits.settling)
 
     @contextmanager
     def hold(
@@ -128,11 +127,11 @@ class Snapshot:
         :raises ResumeFailed: if ``after`` fails; its ``original`` is what went wrong
             before.
         """
-        self._attempts.signals.check()
+        self._poller.signals.check()
         original: BaseException | None = None
         try:
             before(self)
-            self._since = self._attempts.clock()
+            self._since = self._poller.clock()
             self._begin()
             yield self
             self._await_copy()
@@ -149,7 +148,7 @@ class Snapshot:
         :raises ImageLost: if it is gone, or its status is ERROR or DELETED.
         :raises TimeLimitReached: if that takes too long.
         """
-        limits = self._attempts.limits
+        limits = self._poller.limits
         return self._image.wait(
             self._left(limits.total) if seconds is None else seconds
         )
@@ -158,7 +157,7 @@ class Snapshot:
         self, after: Callable[[Snapshot], object], original: BaseException | None
     ) -> None:
         if self._since is not None:
-            self.held = self._attempts.clock() - self._since
+            self.held = self._poller.clock() - self._since
         try:
             after(self)
         except Exception as error:
@@ -184,10 +183,10 @@ class Snapshot:
             self._image.metadata,
             RetryPolicy(sleep=wait),
         )
-        limits = self._attempts.limits
+        limits = self._poller.limits
         longest = min(4 * limits.answer, self._left(limits.hold))
         try:
-            begun = self._attempts.call(create, longest)
+            begun = self._poller.call(create, longest)
         except NoSuchServer:
             raise ServerDisappeared(self.server_id, self.server_name) from None
         except TimeoutError as error:
@@ -201,13 +200,13 @@ class Snapshot:
 
     def _await_copy(self) -> None:
         """Return as soon as the disk is copied, or at least no longer copied."""
-        progress = Progress(self._safe_from or "")
-        quiet = _Quiet(self._image, self._attempts)
-        limits = self._attempts.limits
-        for state in self._attempts.polls(
+        progress = SnapshotProgress(self._safe_from or "")
+        quiet = _Quiet(self._image, self._poller)
+        limits = self._poller.limits
+        for state in self._poller.polls(
             self._look, limits.interval, self._left(limits.hold)
         ):
-            progress.see(self._attempts.clock(), state.task_state)
+            progress.see(self._poller.clock(), state.task_state)
             self._saw(state)
             idle = state.task_state is None and not progress.begun
             if progress.copied or (idle and quiet.over()):
@@ -232,15 +231,15 @@ class Snapshot:
         """Return what is left of a limit that counts from the end of ``before``."""
         if self._since is None:
             return limit
-        passed = self._attempts.clock() - self._since
-        return max(0.0, min(limit, self._attempts.limits.total) - passed)
+        passed = self._poller.clock() - self._since
+        return max(0.0, min(limit, self._poller.limits.total) - passed)
 
     def _saw(self, state: ServerState) -> None:
         told = f"task_state: {state.task_state or 'none'}"
         if told != self._last_state:
-            self._attempts.listener.note(str(state))
+            self._poller.listener.note(str(state))
         self._last_state = told
-        self._attempts.listener.progress(str(state))
+        self._poller.listener.progress(str(state))
 
 
 class _Quiet:
@@ -251,14 +250,14 @@ class _Quiet:
 
     def __init__(self, image: NewImage, poller: Poller) -> None:
         self._image = image
-        self._attempts = poller
+        self._poller = poller
         self._since: float | None = None
 
     def over(self) -> bool:
         """Return whether there is nothing to hold the server for."""
-        now = self._attempts.clock()
+        now = self._poller.clock()
         self._since = now if self._since is None else self._since
-        if now - self._since >= self._attempts.limits.quiet:
+        if now - self._since >= self._poller.limits.quiet:
             return True
         image = self._image.glance()
         return image is not None and image.status in ("ACTIVE", *LOST)
@@ -320,7 +319,7 @@ def quiesced_snapshot(
         with catcher:
             snapshot = Snapshot(
                 Snapshots(cloud.compute),
-                image_store(cloud),
+                cloud.images,
                 resource_id(server),
                 name,
                 metadata=metadata,

@@ -30,14 +30,14 @@ _STARTS = 5
 
 
 @dataclass(frozen=True)
-class Command:
+class HookCommand:
     """A command line without a shell: words, the first one being the program."""
 
     text: str
     words: tuple[str, ...]
 
     @classmethod
-    def parse(cls, text: str) -> Command:
+    def parse(cls, text: str) -> HookCommand:
         """Split a command line as a shell would, and look for its program.
 
         :raises InvalidValue: for what cannot be split, or names no program.
@@ -62,7 +62,7 @@ class Command:
         seconds: float,
         signals: SignalCatcher,
         write: Callable[[bytes], None],
-        heed: bool = True,
+        interruptible: bool = True,
     ) -> None:
         """Run it to its end; what it prints goes to ``write``.
 
@@ -70,14 +70,14 @@ class Command:
 
         :param variables: what is added to its environment.
         :param seconds: the longest it may take; then it is ended.
-        :param heed: whether a signal ends it; otherwise none does.
+        :param interruptible: whether a signal ends it; otherwise none does.
         :raises CommandFailed: if it cannot be started, fails, or takes too long.
         :raises Interrupted: if a signal came; it has been ended then.
         """
         with _Output(write) as output:
             process = self._start(variables, output.file, signals)
             try:
-                _wait(process, seconds, signals, heed, output.copy)
+                _wait(process, seconds, signals, interruptible, output.copy)
             except (Interrupted, TimeoutError) as error:
                 _end(process, signals)
                 if isinstance(error, Interrupted):
@@ -105,7 +105,7 @@ class Command:
                 if not starts_left or not isinstance(error, BlockingIOError):
                     text = f"'{self.text}' cannot be started: {error.strerror}"
                     raise CommandFailed(text) from None
-                signals.sleep(1, heed=False)
+                signals.sleep(1, interruptible=False)
         raise AssertionError("the last start returns or raises")
 
 
@@ -149,7 +149,7 @@ def _wait(
     process: subprocess.Popen[bytes],
     seconds: float,
     signals: SignalCatcher,
-    heed: bool,
+    interruptible: bool,
     meanwhile: Callable[[], None],
 ) -> None:
     """Wait until a process has ended.
@@ -161,7 +161,7 @@ def _wait(
         left = end - time.monotonic()
         if left <= 0:
             raise TimeoutError
-        signals.sleep(min(_LOOK, left), heed=heed)
+        signals.sleep(min(_LOOK, left), interruptible=interruptible)
         meanwhile()
 
 

@@ -1,14 +1,14 @@
 """What becomes of the images of snapshots that are watched.
 
-A server's history need not tell: Nova notes a snapshot as a success as soon as it has
-handed it to a thread of its own, and what fails there is told nowhere. So the image is
-noted while it is in the making, and looked for when the snapshot is over.
+A server's history may not say: Nova records a snapshot as a success as soon as it has
+handed it to a thread of its own, and what fails there is recorded nowhere. So the image
+is noted while it is being made, and looked for when the snapshot is over.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
@@ -55,19 +55,16 @@ class ImageTracker:
     Nothing here raises what a service answers: an image that cannot be looked at is
     not known to be lost.
 
-    :param tell: is told of what cannot be known.
+    What cannot be known is noted.
     """
 
-    def __init__(
-        self, images: ImageStore, poller: Poller, tell: Callable[[str], None]
-    ) -> None:
+    def __init__(self, images: ImageStore, poller: Poller) -> None:
         self._images = images
-        self._attempts = poller
-        self._tell = tell
+        self._poller = poller
         self._tries: Counter[str] = Counter()
         self._in_the_making: dict[str, str | None] = {}
         self._unfinished: list[_Unfinished] = []
-        self._told = False
+        self._noted = False
 
     @property
     def open(self) -> bool:
@@ -91,11 +88,13 @@ class ImageTracker:
             return
         self._tries.update(new)
         try:
-            newest = self._attempts.call(partial(self._newest, new))
+            newest = self._poller.call(partial(self._newest, new))
         except _UNREADABLE as error:
-            if not self._told:
-                self._tell(f"The images in the making cannot be read: {_line(error)}")
-            self._told = True
+            if not self._noted:
+                self._poller.listener.note(
+                    f"The images in the making cannot be read: {_line(error)}"
+                )
+            self._noted = True
         else:
             self._in_the_making.update((each, newest.get(each)) for each in new)
 
@@ -106,7 +105,7 @@ class ImageTracker:
         """
         image_id = self._in_the_making.get(server.id)
         if image_id:
-            until = self._attempts.clock() + self._attempts.limits.settling
+            until = self._poller.clock() + self._poller.limits.settling
             until = until if limit is None else min(until, limit)
             self._unfinished.append(_Unfinished(image_id, server.name, until))
 
@@ -140,7 +139,7 @@ class ImageTracker:
             return ImageLost(f"{failed}: {each} is {each.status}", each.image_id)
         if each.status in _DONE:
             return None
-        if each.status == _GONE or self._attempts.clock() < each.until:
+        if each.status == _GONE or self._poller.clock() < each.until:
             self._unfinished.append(each)
         elif each.status == "SAVING":
             return TimeLimitReached(
@@ -148,12 +147,14 @@ class ImageTracker:
                 " still SAVING"
             )
         else:
-            self._tell(f"What became of {each} is not known: {each.problem}")
+            self._poller.listener.note(
+                f"What became of {each} is not known: {each.problem}"
+            )
         return None
 
     def _status(self, each: _Unfinished) -> str | None:
         try:
-            image = self._attempts.call(partial(self._images.get, each.image_id))
+            image = self._poller.call(partial(self._images.get, each.image_id))
         except NoSuchImage:
             return _GONE
         except _UNREADABLE as error:

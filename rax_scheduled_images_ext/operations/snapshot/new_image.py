@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 from rax_scheduled_images_ext.client.errors import (
@@ -48,7 +49,7 @@ class NewImage:
         self.id: str | None = None
         self._snapshots = snapshots
         self._images = images
-        self._attempts = poller
+        self._poller = poller
         self._begun = SnapshotRequest(None)
         self._older: set[str] = set()
 
@@ -57,12 +58,12 @@ class NewImage:
 
     def prepare(self) -> None:
         """Remember which images of the server have the name already."""
-        self._older = {image.id for image in self._attempts.call(self._namesakes)}
+        self._older = {image.id for image in self._poller.call(self._namesakes)}
 
     def begun(self, begun: SnapshotRequest) -> None:
         """Take note of what was answered to the image-create."""
         self._begun, self.id = begun, begun.image_id
-        note = self._attempts.listener.note
+        note = self._poller.listener.note
         if self.id is None:
             note(f"Whether the image was begun is not known yet: {begun.problem}")
         else:
@@ -74,7 +75,7 @@ class NewImage:
         :raises SnapshotUnknown: if none can be told to be the one.
         """
         if self.id is None:
-            new = self._attempts.insist(self._new_ones)
+            new = self._poller.retry(self._new_ones)
             if len(new) != 1:
                 raise SnapshotUnknown(
                     f"It is not known whether an image of server {self.server_name}"
@@ -82,7 +83,7 @@ class NewImage:
                     f" are named '{self.name}'"
                 )
             self.id = new[0].id
-            self._attempts.listener.note(f"Image {self.id} is the one that was begun")
+            self._poller.listener.note(f"Image {self.id} is the one that was begun")
         return self.id
 
     def unmark(self) -> None:
@@ -96,31 +97,32 @@ class NewImage:
         if MARKER_KEY in self.metadata:
             return
         try:
-            marked = self._attempts.insist(self._take_off)
+            marked = self._poller.retry(self._take_off)
         except NoSuchImage:
             raise self._lost("it is gone") from None
         if marked:
-            self._attempts.listener.note(
+            self._poller.listener.note(
                 f"Image {self.id} is no scheduled image: the mark that it inherited is"
                 " taken off"
             )
 
     def leave(self) -> None:
         """Leave the image alone, but let nobody take it for a scheduled one."""
-        self._attempts.heed = False
+        # A signal may have come already; it shall not keep this from being done.
+        self._poller = replace(self._poller, interruptible=False)
         try:
             if self.id or self._begun.problem:
                 self.locate()
                 self.unmark()
         except Exception as error:
-            self._attempts.listener.note(f"{self} is left as it is: {error}")
+            self._poller.listener.note(f"{self} is left as it is: {error}")
 
     def glance(self) -> ServerImage | None:
         """Return the image as it is now, None where that cannot be told."""
         try:
-            return self._attempts.call(self._get) if self.id else None
+            return self._poller.call(self._get) if self.id else None
         except PASSING as error:
-            self._attempts.failed(error)
+            self._poller.failed(error)
             return None
 
     def wait(self, seconds: float) -> ServerImage:
@@ -130,11 +132,11 @@ class NewImage:
         :raises TimeLimitReached: if it takes longer.
         """
         gone, last = 0, "nothing"
-        interval = self._attempts.limits.slow_interval
-        for image in self._attempts.polls(self._get, interval, seconds):
+        interval = self._poller.limits.slow_interval
+        for image in self._poller.polls(self._get, interval, seconds):
             gone = gone + 1 if image is None else 0
             last = "it is gone" if image is None else image.status
-            self._attempts.listener.progress(f"image {self.id}: {last}")
+            self._poller.listener.progress(f"image {self.id}: {last}")
             if gone >= _GONE or last in LOST:
                 raise self._lost(last)
             if image is not None and last == "ACTIVE":
@@ -172,7 +174,7 @@ class NewImage:
         """Return what the server's history tells, if it tells something."""
         ask = partial(self._snapshots.failure, self.server_id, self._begun.request_id)
         try:
-            reason = self._attempts.call(ask)
+            reason = self._poller.call(ask)
         except TimeoutError:
             reason = None
         return f" ({reason})" if reason else ""

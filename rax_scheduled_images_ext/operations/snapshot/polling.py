@@ -1,4 +1,4 @@
-"""Asking services again and again, within limits, and telling of it."""
+"""Polling: requests sent again and again, within time limits."""
 
 from __future__ import annotations
 
@@ -47,28 +47,28 @@ class Timeouts:
 
 
 class Listener:
-    """Is told what happens; this one logs it."""
+    """Receives what happens during a snapshot; this one logs it."""
 
     def note(self, text: str) -> None:
-        """Take note of something that happened."""
+        """Note an event."""
         LOG.info("%s", text)
 
     def progress(self, text: str) -> None:
-        """Take note of how things are; told again and again."""
+        """Note the present state; called at every poll."""
 
 
 @dataclass
 class Poller:
-    """Requests that may fail, or never be answered, and can be interrupted.
+    """Sends requests again and again, within limits.
 
-    ``heed`` says whether signals end what is being done.
+    ``interruptible`` says whether signals end a request or a wait.
     """
 
     signals: SignalCatcher = field(default_factory=lambda: SignalCatcher(catch=False))
     limits: Timeouts = field(default_factory=Timeouts)
     listener: Listener = field(default_factory=Listener)
     clock: Callable[[], float] = time.monotonic
-    heed: bool = True
+    interruptible: bool = True
     _last_error: str = ""
 
     def call(
@@ -80,11 +80,11 @@ class Poller:
         :raises Interrupted: if a signal came.
         """
         limit = self.limits.answer if seconds is None else seconds
-        return self.signals.call(function, limit, heed=self.heed)
+        return self.signals.call(function, limit, interruptible=self.interruptible)
 
-    def insist(self, function: Callable[[], Result]) -> Result:
-        """Try a few times to do something that need not succeed at once."""
-        for _ in range(_TRIES - 1 if self.heed else 0):
+    def retry(self, function: Callable[[], Result]) -> Result:
+        """Send requests a few times, as long as the errors may pass."""
+        for _ in range(_TRIES - 1 if self.interruptible else 0):
             try:
                 return self.call(function)
             except PASSING as error:
@@ -93,18 +93,23 @@ class Poller:
         return self.call(function)
 
     def polls(
-        self, get: Callable[[], Result], interval: float | None, limit: float
+        self, get: Callable[[], Result], interval: float | None, limit: float | None
     ) -> Iterator[Result]:
         """Yield what ``get`` returns, every ``interval`` seconds until ``limit``.
 
-        :param interval: None for the pace of a held server.
+        Errors that may pass end nothing; they are noted.
+
+        :param interval: None for the pace of a quiesced server, see :func:`pace`.
+        :param limit: in seconds from now, None for none.
         """
-        end = self.clock() + limit
+        end = None if limit is None else self.clock() + limit
 
         def look() -> Result:
-            # Also a request without an answer does not go beyond the limit.
-            left = max(_LEAST, end - self.clock())
-            result = self.call(get, min(self.limits.answer, left))
+            longest = self.limits.answer
+            if end is not None:
+                # Also a request without an answer does not go beyond the limit.
+                longest = min(longest, max(_LEAST, end - self.clock()))
+            result = self.call(get, longest)
             self._last_error = ""
             return result
 
@@ -119,7 +124,7 @@ class Poller:
         )
 
     def failed(self, error: Exception) -> None:
-        """Tell of an error that ends nothing, once as long as it stays the same."""
+        """Note an error that ends nothing, once as long as it stays the same."""
         text = " ".join(str(error).split()) or type(error).__name__
         if text != self._last_error:
             self.listener.note(f"{text}; trying again")

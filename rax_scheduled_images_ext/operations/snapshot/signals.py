@@ -103,15 +103,19 @@ class SignalCatcher:
         if self.received is not None:
             raise Interrupted(self.received)
 
-    def sleep(self, seconds: float, *, heed: bool = True) -> None:
+    def sleep(self, seconds: float, *, interruptible: bool = True) -> None:
         """Wait; a signal ends it early, unless it is not to be heeded.
 
         :raises Interrupted: if a signal has come, before or meanwhile.
         """
-        self._wait(lambda: False, seconds, heed)
+        self._wait(lambda: False, seconds, interruptible)
 
     def call(
-        self, function: Callable[[], Result], seconds: float, *, heed: bool = True
+        self,
+        function: Callable[[], Result],
+        seconds: float,
+        *,
+        interruptible: bool = True,
     ) -> Result:
         """Return what ``function`` returns, or leave it alone after a while.
 
@@ -121,7 +125,7 @@ class SignalCatcher:
         :raises TimeoutError: if it takes longer.
         :raises Interrupted: if a signal has come, before or meanwhile.
         """
-        if heed:
+        if interruptible:
             self.check()
         results: list[Result] = []
         errors: list[BaseException] = []
@@ -134,19 +138,21 @@ class SignalCatcher:
             self._wake.put(None)
 
         threading.Thread(target=work, daemon=True).start()
-        if not self._wait(lambda: bool(results or errors), seconds, heed):
+        if not self._wait(lambda: bool(results or errors), seconds, interruptible):
             raise TimeoutError(f"no answer within {seconds:.0f} seconds")
         if errors:
             raise errors[0]
         return results[0]
 
-    def _wait(self, done: Callable[[], bool], seconds: float, heed: bool) -> bool:
+    def _wait(
+        self, done: Callable[[], bool], seconds: float, interruptible: bool
+    ) -> bool:
         """Wait for ``done`` and return whether it came in time."""
         end = time.monotonic() + seconds
         while True:
             if done():
                 return True
-            if heed:
+            if interruptible:
                 self.check()
             left = end - time.monotonic()
             if left <= 0:

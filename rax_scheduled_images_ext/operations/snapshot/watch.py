@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
-from rax_scheduled_images_ext.client.snapshots import PASSING, Watched
-from rax_scheduled_images_ext.model.task_states import Progress, ServerState
-from rax_scheduled_images_ext.operations.snapshot.polling import polls
-from rax_scheduled_images_ext.operations.snapshot.signals import SignalCatcher
+from rax_scheduled_images_ext.client.snapshots import Watched
+from rax_scheduled_images_ext.model.task_states import ServerState, SnapshotProgress
+from rax_scheduled_images_ext.operations.snapshot.polling import Poller
 
 
 class End(Enum):
@@ -30,11 +29,11 @@ class Watch:
     """One server that is watched: as it was seen last, and how far it has come."""
 
     state: ServerState
-    progress: Progress
+    progress: SnapshotProgress
     end: End | None = None
     #: Whether anything differs from what was seen before.
     changed: bool = True
-    #: What was told of the last error, so that it is told once.
+    #: Whether it has not been seen since it was handed in.
     _first: bool = field(default=True, repr=False)
 
     def see(self, time: float, state: ServerState | None) -> None:
@@ -60,8 +59,6 @@ class Wanted:
     start: float | None = None
     interval: float = 5.0
     limit: float | None = None
-    #: Seconds that a single request may take.
-    answer: float = 30.0
 
     def end(self, watch: Watch, elapsed: float) -> End | None:
         """Return whether, and why, a server need not be watched any longer."""
@@ -79,43 +76,29 @@ def watch(
     watched: Watched,
     watches: Iterable[Watch],
     wanted: Wanted,
-    *,
-    clock: Callable[[], float],
-    failed: Callable[[Exception], None],
-    signals: SignalCatcher | None = None,
+    poller: Poller,
 ) -> Iterator[list[Watch]]:
     """Yield the servers that are left each time they have been looked at.
 
     What they were when they were handed in counts as the first look. Those that
     have no ``end`` when the iteration is over were left at the time limit.
 
-    :param clock: seconds; only differences are used.
-    :param failed: is told of errors that end nothing.
+    :param poller: sends the requests, and notes errors that end nothing.
     """
-    waits = signals or SignalCatcher(catch=False)
     left = {each.state.id: each for each in watches}
-    begun = clock()
+    begun = poller.clock()
 
     def look() -> dict[str, ServerState | None]:
-        longest = wanted.answer
-        if wanted.limit is not None:
-            longest = max(1.0, min(longest, begun + wanted.limit - clock()))
-        return waits.call(lambda: watched.look(left), longest)
+        return watched.look(left)
 
     def at_first() -> dict[str, ServerState | None]:
         return {server_id: each.state for server_id, each in left.items()}
 
     looks = iter((at_first,))
-    for states in polls(
-        lambda: next(looks, look)(),
-        interval=lambda _elapsed: wanted.interval,
-        limit=wanted.limit,
-        clock=clock,
-        sleep=waits.sleep,
-        retried=PASSING,
-        failed=failed,
+    for states in poller.polls(
+        lambda: next(looks, look)(), wanted.interval, wanted.limit
     ):
-        now = clock()
+        now = poller.clock()
         for server_id, state in states.items():
             each = left[server_id]
             each.see(now, state)

@@ -1,0 +1,88 @@
+"""The public names of the package, which are used from the package itself."""
+
+from __future__ import annotations
+
+from rax_scheduled_images_ext.cli.nova.cloud import from_novaclient
+from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.model.freshness import (
+    InventoryServer,
+    ScheduleStatus,
+    State,
+)
+from rax_scheduled_images_ext.model.image import ServerImage
+from rax_scheduled_images_ext.model.retention import Decision, Reason
+from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.operations.check import CheckResult, check
+from rax_scheduled_images_ext.operations.inventory import (
+    Inventory,
+    read_inventory,
+    read_regions,
+)
+from rax_scheduled_images_ext.operations.prune import (
+    PrunedImage,
+    PrunePlan,
+    plan_prune,
+    prune,
+)
+from rax_scheduled_images_ext.operations.retention import (
+    Forecast,
+    forecast,
+    list_images,
+    next_expiry,
+    protect,
+    unprotect,
+)
+from rax_scheduled_images_ext.operations.schedules import (
+    ScheduleChange,
+    ServerSchedule,
+    disable,
+    enable,
+    show,
+    update,
+)
+from rax_scheduled_images_ext.operations.snapshot.create import Snapshot
+from rax_scheduled_images_ext.operations.snapshot.polling import Listener, Timeouts
+from rax_scheduled_images_ext.operations.targets import Target, find_targets
+from rax_scheduled_images_ext.operations.work_queue import Outcome, RunInterrupted
+from rax_scheduled_images_ext.quiesce import quiesced_snapshot
+
+__all__ = [
+    "CheckResult",
+    "Cloud",
+    "Decision",
+    "Forecast",
+    "ImageSchedule",
+    "Inventory",
+    "InventoryServer",
+    "Listener",
+    "Outcome",
+    "PrunePlan",
+    "PrunedImage",
+    "Reason",
+    "RunInterrupted",
+    "ScheduleChange",
+    "ScheduleStatus",
+    "ServerImage",
+    "ServerSchedule",
+    "Snapshot",
+    "State",
+    "Target",
+    "Timeouts",
+    "check",
+    "disable",
+    "enable",
+    "find_targets",
+    "forecast",
+    "from_novaclient",
+    "list_images",
+    "next_expiry",
+    "plan_prune",
+    "protect",
+    "prune",
+    "quiesced_snapshot",
+    "read_inventory",
+    "read_regions",
+    "show",
+    "unprotect",
+    "update",
+]

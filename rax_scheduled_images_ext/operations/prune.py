@@ -1,0 +1,187 @@
+"""Applying the retention now: what would be deleted, and deleting it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.client.errors import (
+    ImageProtected,
+    NoRetention,
+    NoSuchImage,
+)
+from rax_scheduled_images_ext.model.image import ServerImage
+from rax_scheduled_images_ext.model.retention import Decision, apply_policy, reason
+from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.operations.retention import ImageRetention
+from rax_scheduled_images_ext.operations.targets import Servers, Target, for_each
+from rax_scheduled_images_ext.operations.work_queue import (
+    Outcome,
+    Progress,
+    Report,
+    run,
+)
+
+
+@dataclass(frozen=True)
+class PrunedImage:
+    """An image that a plan names, and what was or would be done with it.
+
+    ``action`` is ``delete`` or ``skip`` in a plan, and ``deleted``, ``skipped`` or
+    ``failed`` afterwards; with ``failed`` comes the ``error``.
+    """
+
+    server_id: str
+    image: ServerImage
+    action: str
+    reason: str
+    error: Exception | None = None
+
+
+@dataclass(frozen=True)
+class PrunePlan:
+    """What to delete of a server, the oldest first."""
+
+    server_id: str
+    decisions: Sequence[Decision]
+
+    def within(self, others: Iterable[PrunePlan]) -> PrunePlan:
+        """Return what of this plan is in other plans as well."""
+        known = {decision.image.id for other in others for decision in other.decisions}
+        kept = [decision for decision in self.decisions if decision.image.id in known]
+        return replace(self, decisions=kept)
+
+    def images(self) -> list[PrunedImage]:
+        """Return what would be done with each image."""
+        return [
+            PrunedImage(
+                self.server_id,
+                decision.image,
+                "skip" if decision.image.protected else "delete",
+                reason(decision),
+            )
+            for decision in self.decisions
+        ]
+
+
+def plan_prune(
+    cloud: Cloud,
+    servers: Servers,
+    keep: int | None = None,
+    report: Report[Target, PrunePlan] | None = None,
+    progress: Progress | None = None,
+) -> list[Outcome[Target, PrunePlan]]:
+    """Return for each server what its retention leaves no place for.
+
+    Errors: NoRetention, NoSuchServer, NotOffered, NoMatch, SeveralMatches.
+
+    :param keep: how many images stay; None for as many as each server's schedule says.
+    :raises InvalidValue: for a number that is no retention; nothing has been sent.
+    """
+    if keep is not None:
+        keep = ImageSchedule.checked(keep).retention
+
+    def action(cloud: Cloud, server_id: str) -> PrunePlan:
+        kept = ImageRetention.of(cloud)
+        return PrunePlan(server_id, surplus_of(kept, server_id, keep))
+
+    return for_each(cloud, servers, action, report, progress)
+
+
+def prune(
+    cloud: Cloud,
+    plans: Sequence[PrunePlan],
+    report: Callable[[PrunedImage], object] | None = None,
+) -> list[PrunedImage]:
+    """Delete what plans name, as far as that is still right; return what was done.
+
+    Servers are pruned side by side, the images of each one by one, oldest first.
+
+    :param report: is called with each image as soon as it is known what was done.
+    :returns: server by server, in the order of the plans.
+    :raises RunInterrupted: on Ctrl-C; ``unknown`` has the decisions whose images may
+        or may not be deleted.
+    """
+    cloud = cloud.shared() if len(plans) > 1 else cloud
+    kept = ImageRetention.of(cloud)
+    done: dict[str, list[PrunedImage]] = {plan.server_id: [] for plan in plans}
+
+    def delete(decision: Decision) -> PrunedImage:
+        return delete_surplus(kept, decision)
+
+    def add(outcome: Outcome[Decision, PrunedImage]) -> None:
+        image, error = outcome.item.image, outcome.error
+        pruned = outcome.value or PrunedImage(
+            str(image.server_id), image, "failed", str(error), error
+        )
+        done[pruned.server_id].append(pruned)
+        if report is not None:
+            report(pruned)
+
+    for decisions in _rounds(plans):
+        run(decisions, delete, add)
+    return [pruned for images in done.values() for pruned in images]
+
+
+def surplus_of(
+    kept: ImageRetention, server_id: str, keep: int | None = None
+) -> list[Decision]:
+    """Return what the retention of one server leaves no place for, oldest first.
+
+    :param keep: how many images stay; None for the server's own retention.
+    :raises NoRetention: if nothing says how many stay.
+    :raises NoSuchServer: if there is no such server.
+    :raises NotOffered: if the cloud has no scheduled images to say so.
+    """
+    if keep is None:
+        schedule = kept.schedule(server_id)
+        if schedule is None:
+            raise NoRetention(server_id)
+        keep = schedule.retention
+    counted = kept.counted(server_id, keep)
+    return [decision for decision in reversed(counted) if decision.surplus]
+
+
+def delete_surplus(kept: ImageRetention, decision: Decision) -> PrunedImage:
+    """Delete an image that is surplus, if it still is.
+
+    The server's images are read and counted again right before, and the image
+    stays if the retention leaves a place for it by now. Whoever stops between
+    two images of a plan, or in the midst of one, has deleted only what the same
+    plan made afresh would delete: the oldest.
+
+    :raises ImageProtected: for an image that the image service protects.
+    """
+    server_id = str(decision.image.server_id)
+    try:
+        now = _decide_again(kept, decision)
+        if not now.surplus:
+            return PrunedImage(server_id, now.image, "skipped", reason(now))
+        if now.image.protected:
+            raise ImageProtected(now.image.id)
+        kept.images.delete(now.image)
+    except NoSuchImage:
+        return PrunedImage(server_id, decision.image, "skipped", "already gone")
+    return PrunedImage(server_id, now.image, "deleted", reason(decision))
+
+
+def _decide_again(kept: ImageRetention, decision: Decision) -> Decision:
+    """Decide on an image among all of its server's as they are now.
+
+    :raises NoSuchImage: if it is gone.
+    """
+    server_id, project_id = str(decision.image.server_id), decision.image.owner
+    images = {image.id: image for image in kept.images.list(server_id=server_id)}
+    if decision.image.id not in images:
+        # Gone, or no longer an image of this server: alone it is never surplus.
+        image = kept.images.get(decision.image)
+        images = {image.id: replace(image, owner=project_id)}
+    decisions = apply_policy(images.values(), server_id, decision.retention, project_id)
+    return next(each for each in decisions if each.image.id == decision.image.id)
+
+
+def _rounds(plans: Sequence[PrunePlan]) -> Iterator[list[Decision]]:
+    """Yield what may be deleted side by side: each server's oldest, then the next."""
+    for place in range(max((len(plan.decisions) for plan in plans), default=0)):
+        yield [plan.decisions[place] for plan in plans if place < len(plan.decisions)]

@@ -1,0 +1,122 @@
+"""Enabling, changing, disabling and reading the schedules of servers.
+
+Each function takes servers as names, IDs or targets, does many at a time, and returns
+an outcome for each: a value, or the error that was raised for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.client.errors import NoSchedule
+from rax_scheduled_images_ext.client.schedules.extension import ExtensionSchedules
+from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.operations.targets import Servers, Target, for_each
+from rax_scheduled_images_ext.operations.work_queue import Outcome, Progress, Report
+
+
+@dataclass(frozen=True)
+class ServerSchedule:
+    """A server's ID and its schedule."""
+
+    server_id: str
+    schedule: ImageSchedule
+
+
+@dataclass(frozen=True)
+class ScheduleChange:
+    """A schedule as it was ``before`` and as it is ``after``; they may be equal."""
+
+    before: ImageSchedule
+    after: ImageSchedule
+
+
+def enable(
+    cloud: Cloud,
+    servers: Servers,
+    schedule: ImageSchedule,
+    report: Report[Target, ImageSchedule] | None = None,
+    progress: Progress | None = None,
+) -> list[Outcome[Target, ImageSchedule]]:
+    """Give servers a schedule in place of any they have.
+
+    Errors: NoSuchServer, NotOffered, NoMatch, SeveralMatches.
+
+    :raises InvalidValue: for a schedule that cannot be; nothing has been sent.
+    """
+    schedule = ImageSchedule.checked(schedule.retention, schedule.day_of_week)
+
+    def action(cloud: Cloud, server_id: str) -> ImageSchedule:
+        return ExtensionSchedules(cloud.compute).enable(server_id, schedule)
+
+    return for_each(cloud, servers, action, report, progress)
+
+
+def update(
+    cloud: Cloud,
+    servers: Servers,
+    *,
+    retention: int | None = None,
+    day_of_week: str | None = None,
+    daily: bool = False,
+    report: Report[Target, ScheduleChange] | None = None,
+    progress: Progress | None = None,
+) -> list[Outcome[Target, ScheduleChange]]:
+    """Change what is given of servers' schedules, and nothing else.
+
+    A schedule that is right already is not sent again. Errors: NoSchedule for a
+    server that was named, and those of :func:`enable`.
+
+    :param day_of_week: an English day name in any letter case, or the beginning of
+        just one, for a weekly schedule.
+    :param daily: make the schedule daily.
+    :raises InvalidValue: for a retention or day that cannot be; nothing has been sent.
+    """
+    given = ImageSchedule.checked(1 if retention is None else retention, day_of_week)
+
+    def action(cloud: Cloud, server_id: str) -> ScheduleChange:
+        schedules = ExtensionSchedules(cloud.compute)
+        before = schedules.get(server_id)
+        day = given.day_of_week or (None if daily else before.day_of_week)
+        after = ImageSchedule(retention or before.retention, day)
+        if after != before:
+            after = schedules.enable(server_id, after)
+        return ScheduleChange(before, after)
+
+    return for_each(cloud, servers, action, report, progress, skip=NoSchedule)
+
+
+def disable(
+    cloud: Cloud,
+    servers: Servers,
+    report: Report[Target, None] | None = None,
+    progress: Progress | None = None,
+) -> list[Outcome[Target, None]]:
+    """Take the schedules of servers away; their images stay.
+
+    Errors: as for :func:`update`.
+    """
+
+    def action(cloud: Cloud, server_id: str) -> None:
+        ExtensionSchedules(cloud.compute).disable(server_id)
+
+    return for_each(cloud, servers, action, report, progress, skip=NoSchedule)
+
+
+def show(
+    cloud: Cloud,
+    servers: Servers,
+    report: Report[Target, ServerSchedule] | None = None,
+    progress: Progress | None = None,
+) -> list[Outcome[Target, ServerSchedule]]:
+    """Read the schedules of servers.
+
+    Errors: NoSchedule for a server without one, and those of :func:`enable`.
+    """
+
+    def action(cloud: Cloud, server_id: str) -> ServerSchedule:
+        found = ExtensionSchedules(cloud.compute).get(server_id)
+        return ServerSchedule(server_id, found)
+
+    return for_each(cloud, servers, action, report, progress)

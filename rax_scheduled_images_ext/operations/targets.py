@@ -1,0 +1,111 @@
+"""The servers that an operation is about, by what users call them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.client.errors import NoServers
+from rax_scheduled_images_ext.client.servers import server_pages, with_server
+from rax_scheduled_images_ext.operations.work_queue import (
+    Outcome,
+    Progress,
+    Report,
+    run,
+)
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A server as a user calls it.
+
+    ``label`` is its name or ID; ``id`` is its ID, None until it has been looked up.
+    """
+
+    label: str
+    id: str | None = None
+
+
+#: Servers by name or ID or as targets; one of them may stand alone.
+Servers = Iterable[Target | str] | Target | str
+
+
+def as_targets(servers: Servers) -> list[Target]:
+    """Return targets of what a caller named."""
+    if isinstance(servers, (str, Target)):
+        servers = [servers]
+    return [each if isinstance(each, Target) else Target(each) for each in servers]
+
+
+def find_targets(
+    cloud: Cloud, name: str | re.Pattern[str] | None = None, *, scheduled: bool = False
+) -> list[Target]:
+    """Return the servers of the project, ordered by name.
+
+    :param name: only servers in whose names this regular expression is found.
+    :param scheduled: only servers with a schedule, where the cloud can filter by it.
+    :raises NoServers: if there is none.
+    """
+    pattern = re.compile(name) if name is not None else None
+    found = {}
+    for page in server_pages(cloud.compute, "/servers", True if scheduled else None):
+        for server in page.objects("servers"):
+            server_id, called = server.get("id"), str(server.get("name") or "")
+            if not isinstance(server_id, str) or not server_id:
+                raise page.unexpected("with a server that has no ID")
+            if pattern is None or pattern.search(called):
+                found[server_id] = Target(called or server_id, server_id)
+    if not found:
+        raise no_servers(pattern, scheduled=scheduled)
+    return sorted(found.values(), key=lambda target: (target.label, target.id))
+
+
+def no_servers(pattern: re.Pattern[str] | None, *, scheduled: bool) -> NoServers:
+    """Return the error of a choice that no server matches."""
+    matching = f" whose name matches '{pattern.pattern}'" if pattern else ""
+    having = " with scheduled images" if scheduled else ""
+    return NoServers(f"There is no server{having}{matching} in this project")
+
+
+def for_each(
+    cloud: Cloud,
+    servers: Servers,
+    action: Callable[[Cloud, str], Result],
+    report: Report[Target, Result] | None = None,
+    progress: Progress | None = None,
+    skip: type[Exception] | None = None,
+) -> list[Outcome[Target, Result]]:
+    """Run ``action`` on many servers at a time, with the cloud and a server's ID.
+
+    :param servers: names, IDs or targets.
+    :param report: see :func:`.work_queue.run`, as for ``progress``.
+    :param skip: an error that leaves out a server which was found, not named: with
+        it that server has changed since, and is no longer what was looked for.
+    :returns: an outcome for each server, in the order given.
+    :raises RunInterrupted: on Ctrl-C.
+    """
+    targets = as_targets(servers)
+    cloud = cloud.shared() if len(targets) > 1 else cloud
+
+    def act(target: Target) -> Result:
+        if target.id is not None:
+            return action(cloud, target.id)
+        return with_server(
+            cloud.compute, target.label, lambda server_id: action(cloud, server_id)
+        )
+
+    def counts(outcome: Outcome[Target, Result]) -> bool:
+        found = outcome.item.id is not None
+        return not (found and skip is not None and isinstance(outcome.error, skip))
+
+    def report_if_counted(outcome: Outcome[Target, Result]) -> None:
+        if report is not None and counts(outcome):
+            report(outcome)
+
+    outcomes = run(targets, act, report_if_counted, progress)
+    return [outcome for outcome in outcomes if counts(outcome)]

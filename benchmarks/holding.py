@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rax_scheduled_images_ext.sandbox.backend.cloud import Timings
+from rax_scheduled_images_ext.sandbox.backend.state import Timings
 
 from .cloud import Cloud, sandbox
 from .measure import Failed, run

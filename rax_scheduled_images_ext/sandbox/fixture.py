@@ -11,15 +11,16 @@ from types import TracebackType
 
 from rax_scheduled_images_ext.model.durations import parse_duration
 from rax_scheduled_images_ext.sandbox.backend.clock import Clock
-from rax_scheduled_images_ext.sandbox.backend.cloud import Cloud, Timings
+from rax_scheduled_images_ext.sandbox.backend.cloud import Cloud
 from rax_scheduled_images_ext.sandbox.backend.directory import CloudType, Directory
 from rax_scheduled_images_ext.sandbox.backend.seed_data import seed_cloud
+from rax_scheduled_images_ext.sandbox.backend.state import Timings
 from rax_scheduled_images_ext.sandbox.backend.store import Store
+from rax_scheduled_images_ext.sandbox.dispatcher import Dispatcher, Seen, mounts
 from rax_scheduled_images_ext.sandbox.environment import client_environment
 from rax_scheduled_images_ext.sandbox.faults.grammar import parse_fault
-from rax_scheduled_images_ext.sandbox.faults.injection import Injector
 from rax_scheduled_images_ext.sandbox.http.common import Services
-from rax_scheduled_images_ext.sandbox.http.dispatcher import Dispatcher, Seen, mounts
+from rax_scheduled_images_ext.sandbox.http.injection import Injector
 from rax_scheduled_images_ext.sandbox.http.server import Server
 
 REGIONS: Mapping[CloudType, tuple[str, ...]] = {
@@ -182,7 +183,7 @@ class Sandbox:
 
     def clear_faults(self) -> None:
         """Let all go well again; frozen snapshots go on."""
-        self.cloud.cure()
+        self.cloud.clear_faults()
 
     def faults(self) -> list[tuple[str, int]]:
         """Return what goes wrong, in order, and how often each has happened."""

@@ -17,8 +17,8 @@ from rax_scheduled_images_ext.sandbox.backend.models import (
     ImageQuery,
     ServerQuery,
 )
+from rax_scheduled_images_ext.sandbox.dispatcher import Seen
 from rax_scheduled_images_ext.sandbox.fixture import Requests
-from rax_scheduled_images_ext.sandbox.http.dispatcher import Seen
 
 NOVA = Path(sys.executable).with_name("nova")
 LOOKED_AT = re.compile(r"/(servers|images)/([-0-9a-f]{36}$|detail)")

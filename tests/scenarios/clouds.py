@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import novaclient
 
 from rax_scheduled_images_ext.sandbox import Sandbox
-from rax_scheduled_images_ext.sandbox.backend.cloud import Timings
+from rax_scheduled_images_ext.sandbox.backend.state import Timings
 
 from ..interop.cloud.layout import DEFAULT_STATE, Layout
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rax_scheduled_images_ext.model import timetable
 from rax_scheduled_images_ext.model.image import MARKER_KEY, MARKER_VALUE
 from rax_scheduled_images_ext.sandbox.backend.clock import Clock
-from rax_scheduled_images_ext.sandbox.backend.cloud import Cloud, Timings
+from rax_scheduled_images_ext.sandbox.backend.cloud import Cloud
 from rax_scheduled_images_ext.sandbox.backend.models import (
     Conflict,
     Image,
@@ -29,6 +29,7 @@ from rax_scheduled_images_ext.sandbox.backend.seed_data import (
     MYSERVER,
     seed_cloud,
 )
+from rax_scheduled_images_ext.sandbox.backend.state import Timings
 from rax_scheduled_images_ext.sandbox.backend.store import Store
 
 MONDAY = datetime(2026, 1, 5, 12, tzinfo=timezone.utc).timestamp()

@@ -26,7 +26,7 @@ WHOLE = 121.0
 SECONDS = st.integers(0, 260).map(lambda halves: halves / 2)
 STEPS = st.lists(
     SECONDS
-    | st.sampled_from(["cure", "freeze", "lose-image"])
+    | st.sampled_from(["clear", "freeze", "lose-image"])
     | st.sampled_from([f"freeze {state}" for state in STATES])
     | st.sampled_from([f"lose-image {state} x1" for state in STATES]),
     max_size=10,
@@ -54,8 +54,8 @@ class Snapshot:
                 return state, None
 
     def step(self, step: Any) -> None:
-        if step == "cure":
-            self.cloud.cure()
+        if step == "clear":
+            self.cloud.clear_faults()
         elif isinstance(step, str):
             self.cloud.inject([parse_fault(step)])
         else:
@@ -86,7 +86,7 @@ def test_a_snapshot_goes_forward_only_and_comes_to_an_end(steps: list[Any]) -> N
         else:
             assert status in ("active", None)
     # Whatever it was: without faults there is an end, a good one or a told one.
-    snapshot.cloud.cure()
+    snapshot.cloud.clear_faults()
     snapshot.cloud.advance(WHOLE)
     state, status = snapshot.look()
     assert state is None
@@ -94,12 +94,12 @@ def test_a_snapshot_goes_forward_only_and_comes_to_an_end(steps: list[Any]) -> N
     snapshot.cloud.store.close()
 
 
-@given(st.lists(SECONDS | st.just("cure"), max_size=8))
+@given(st.lists(SECONDS | st.just("clear"), max_size=8))
 def test_a_cure_changes_nothing_where_nothing_is_wrong(steps: list[Any]) -> None:
     snapshot, passed = Snapshot(), 0.0
     for step in steps:
         snapshot.step(step)
-        passed += 0.0 if step == "cure" else step
+        passed += 0.0 if step == "clear" else step
         state, status = snapshot.look()
         assert (state is None) == (passed >= WHOLE)
         assert (status == "active") == (passed >= WHOLE - 1)
@@ -119,7 +119,7 @@ def test_what_is_frozen_goes_on_where_it_stood(
     # Once its image is ACTIVE, nothing happens to it any more.
     if before < WHOLE - 1:
         assert snapshot.look() == stood
-        snapshot.cloud.cure()
+        snapshot.cloud.clear_faults()
         for each in (snapshot, other):
             each.cloud.advance(after)
         assert snapshot.look() == other.look()

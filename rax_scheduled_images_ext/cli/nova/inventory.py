@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rax_scheduled_images_ext.cli.nova.commands import (
     argument,
+    by_name,
     checked,
     error_line,
     failing_as_one,
@@ -19,7 +20,6 @@ from rax_scheduled_images_ext.cli.nova.commands import (
     say,
     usage_error,
 )
-from rax_scheduled_images_ext.cli.nova.server_arguments import by_name
 
 if TYPE_CHECKING:
     from datetime import timedelta

@@ -14,13 +14,13 @@ from rax_scheduled_images_ext.cli.nova.commands import (
     finish,
     format_name,
     name_or_id,
+    named_servers,
     number_to_keep,
     open_cloud,
     say,
     usage_error,
 )
 from rax_scheduled_images_ext.cli.nova.images import failed_delete
-from rax_scheduled_images_ext.cli.nova.server_arguments import named_servers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

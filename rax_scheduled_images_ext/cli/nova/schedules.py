@@ -9,20 +9,18 @@ from rax_scheduled_images_ext.cli.nova.commands import (
     checked,
     day_name,
     format_name,
+    named_servers,
     number_to_keep,
     open_cloud,
     say,
+    target_servers,
+    targets_of,
     usage_error,
 )
 
 # Where novaclient looks for what becomes its clients' `scheduled_images`.
 from rax_scheduled_images_ext.cli.nova.manager import (
     ScheduledImagesManager as ScheduledImagesManager,
-)
-from rax_scheduled_images_ext.cli.nova.server_arguments import (
-    named_servers,
-    target_servers,
-    targets_of,
 )
 
 if TYPE_CHECKING:

@@ -6,66 +6,20 @@ up for whenever somebody looks (see ``service``), in the order of time.
 
 from __future__ import annotations
 
-import hashlib
-import random
 import threading
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from rax_scheduled_images_ext.sandbox.backend import service
 from rax_scheduled_images_ext.sandbox.backend.clock import Clock
 from rax_scheduled_images_ext.sandbox.backend.models import NotFound
 from rax_scheduled_images_ext.sandbox.backend.region import Region
+from rax_scheduled_images_ext.sandbox.backend.state import CloudState, Timings
 from rax_scheduled_images_ext.sandbox.backend.store import Store
-from rax_scheduled_images_ext.sandbox.faults.grammar import STATES, Fault, Faults
+from rax_scheduled_images_ext.sandbox.faults.grammar import Fault
 
 
-@dataclass(frozen=True)
-class Timings:
-    """How long each part of a snapshot takes, in virtual seconds."""
-
-    queue: float = 2
-    copy: float = 40
-    pending: float = 3
-    upload: float = 75
-    # The image is ACTIVE a moment before the server's task state is cleared.
-    release: float = 1
-
-    @property
-    def until_upload(self) -> float:
-        """Seconds from the request to the upload."""
-        return self.queue + self.copy + self.pending
-
-    @property
-    def until_active(self) -> float:
-        """Seconds from the request to an ACTIVE image."""
-        return self.until_upload + self.upload
-
-    @property
-    def until_released(self) -> float:
-        """Seconds from the request to a server without a task state."""
-        return self.until_active + self.release
-
-    def task_state(self, elapsed: float, backup: bool) -> str:
-        """Return the task state this many seconds after the request."""
-        if elapsed < self.queue:
-            return "image_backup" if backup else "image_snapshot_pending"
-        if elapsed < self.queue + self.copy:
-            return "image_backup" if backup else "image_snapshot"
-        if elapsed < self.until_upload:
-            return "image_pending_upload"
-        return "image_uploading"
-
-    def span(self, task_state: str) -> tuple[float, float]:
-        """Return when a task state begins and ends, in seconds from the request."""
-        marks = (0, self.queue, self.queue + self.copy, self.until_upload)
-        place = STATES.index(task_state)
-        return marks[place], (*marks[1:], self.until_active)[place]
-
-
-class Cloud:
+class Cloud(CloudState):
     """All regions, one clock, one store.
 
     :param store: where everything is kept; a store with content goes on from
@@ -85,14 +39,9 @@ class Cloud:
         timings: Timings | None = None,
         extension: bool = True,
     ) -> None:
-        self.store = store
+        super().__init__(store, seed=seed, timings=timings or Timings())
         self.clock = clock
-        self.timings = timings or Timings()
         self.extension = extension
-        self.faults = Faults()
-        self.now = 0.0
-        self.request_id: str | None = None
-        self._seed = seed
         self._lock = threading.RLock()
         self._regions = {name: Region(self, name) for name in regions}
         shown, since = store.noted("clock shown"), store.noted("clock since")
@@ -127,7 +76,7 @@ class Cloud:
             before = self.store.changes
             now = self.clock.now()
             self.request_id = None
-            service.settle(self, now)
+            service.settle(self, self.region, now, scheduled=self.extension)
             self.request_id = request_id
             self.now = now
             yield now
@@ -150,14 +99,14 @@ class Cloud:
         self.faults.add(faults)
         with self.transaction():
             for region in self._regions.values():
-                region.afflict()
+                region.apply_faults()
 
-    def cure(self) -> None:
+    def clear_faults(self) -> None:
         """Take all faults away; frozen snapshots go on."""
         self.faults.clear()
         with self.transaction():
             for region in self._regions.values():
-                region.cure()
+                region.clear_faults()
 
     def task_states(self) -> set[str]:
         """Return the task states that servers have now, in all regions."""
@@ -167,23 +116,3 @@ class Cloud:
     def _keep_time(self) -> None:
         self.store.note("clock shown", self.clock.now())
         self.store.note("clock since", self.clock.wall())
-
-    def new_id(self) -> str:
-        """Return the next id: a random-looking UUID that follows from the seed."""
-        (new,) = self.new_ids(1)
-        return new
-
-    def new_ids(self, number: int) -> list[str]:
-        """Return the next so many ids."""
-        last = self.store.noted("serial") or 0
-        self.store.note("serial", last + number)
-        serials = range(last + 1, last + number + 1)
-        digests = (self._digest(f"id {serial}") for serial in serials)
-        return [str(uuid.UUID(bytes=each[:16], version=4)) for each in digests]
-
-    def chance(self, *what: object) -> random.Random:
-        """Return a random generator that always does the same for ``what``."""
-        return random.Random(self._digest(repr(what)))
-
-    def _digest(self, text: str) -> bytes:
-        return hashlib.sha256(f"{self._seed} {text}".encode()).digest()

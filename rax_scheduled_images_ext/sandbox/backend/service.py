@@ -6,8 +6,8 @@ its own moment, in order, however far the clock has moved.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
 
 from rax_scheduled_images_ext.model import retention
 from rax_scheduled_images_ext.model.image import (
@@ -23,15 +23,13 @@ from rax_scheduled_images_ext.sandbox.backend.models import (
     ImageQuery,
     Server,
 )
+from rax_scheduled_images_ext.sandbox.backend.region import Region
 from rax_scheduled_images_ext.sandbox.backend.region.snapshots import (
     BECAME_ACTIVE,
     WAS_LOST,
 )
+from rax_scheduled_images_ext.sandbox.backend.state import CloudState
 from rax_scheduled_images_ext.sandbox.backend.store import Row
-
-if TYPE_CHECKING:
-    from rax_scheduled_images_ext.sandbox.backend.cloud import Cloud
-    from rax_scheduled_images_ext.sandbox.backend.region import Region
 
 # What the service promises its users: three tries, about an hour apart.
 TRIES = 3
@@ -39,23 +37,29 @@ RETRY_AFTER = 3600
 NAME_LENGTH = 255
 
 
-def settle(cloud: Cloud, now: float) -> None:
-    """Make happen, in order, whatever is due up to ``now``."""
+def settle(
+    cloud: CloudState, region: Callable[[str], Region], now: float, *, scheduled: bool
+) -> None:
+    """Make happen, in order, whatever is due up to ``now``.
+
+    :param region: returns a region by its name.
+    :param scheduled: whether the cloud has scheduled images.
+    """
     while True:
         snapshot = cloud.store.first(
             "SELECT * FROM snapshots WHERE due <= ? ORDER BY due LIMIT 1", now
         )
-        run = cloud.extension and cloud.store.first(
+        run = scheduled and cloud.store.first(
             "SELECT region, id, next_run AS due FROM servers WHERE next_run <= ?"
             " ORDER BY next_run LIMIT 1",
             now,
         )
         if snapshot is not None and (not run or snapshot["due"] <= run["due"]):
             cloud.now = snapshot["due"]
-            _snapshot_due(cloud, cloud.region(snapshot["region"]), snapshot)
+            _snapshot_due(cloud, region(snapshot["region"]), snapshot)
         elif run:
             cloud.now = run["due"]
-            _run_due(cloud, cloud.region(run["region"]), run["id"])
+            _run_due(cloud, region(run["region"]), run["id"])
         else:
             return
 
@@ -80,7 +84,7 @@ def as_server_image(image: Image) -> ServerImage:
     )
 
 
-def _snapshot_due(cloud: Cloud, region: Region, snapshot: Row) -> None:
+def _snapshot_due(cloud: CloudState, region: Region, snapshot: Row) -> None:
     came_to = region.step_snapshot(snapshot)
     server_id, attempt = snapshot["server_id"], snapshot["scheduled"]
     if not attempt:
@@ -91,7 +95,7 @@ def _snapshot_due(cloud: Cloud, region: Region, snapshot: Row) -> None:
         _plan(cloud, region, server_id, cloud.now + RETRY_AFTER, attempt)
 
 
-def _run_due(cloud: Cloud, region: Region, server_id: str) -> None:
+def _run_due(cloud: CloudState, region: Region, server_id: str) -> None:
     server = region.server(server_id)
     schedule = region.schedule(server_id)
     name = image_name(server, schedule.day_of_week, cloud.now)
@@ -117,7 +121,7 @@ def _run_due(cloud: Cloud, region: Region, server_id: str) -> None:
 
 
 def _plan(
-    cloud: Cloud, region: Region, server_id: str, due: float, attempt: int
+    cloud: CloudState, region: Region, server_id: str, due: float, attempt: int
 ) -> None:
     cloud.store.update("servers", region.name, server_id, next_run=due, attempt=attempt)
 

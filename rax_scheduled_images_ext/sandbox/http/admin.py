@@ -141,7 +141,7 @@ class _Admin:
 
     def clear_faults(self) -> ResponseReturnValue:
         """Let all go well again."""
-        self._cloud.cure()
+        self._cloud.clear_faults()
         return self.faults()
 
     def force(self, server_id: str) -> ResponseReturnValue:

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sized
-from typing import TYPE_CHECKING
 
 from rax_scheduled_images_ext.sandbox.backend.models import Forbidden
-
-if TYPE_CHECKING:
-    from rax_scheduled_images_ext.sandbox.backend.cloud import Cloud
-
+from rax_scheduled_images_ext.sandbox.backend.state import CloudState
 
 # How many metadata keys a server, or the image of one, may have.
 MOST_METADATA = 128
@@ -18,7 +14,7 @@ MOST_METADATA = 128
 class Base:
     """One region of a cloud; to be used inside a transaction."""
 
-    def __init__(self, cloud: Cloud, name: str) -> None:
+    def __init__(self, cloud: CloudState, name: str) -> None:
         self.name = name
         self._cloud = cloud
         self._store = cloud.store

@@ -108,13 +108,13 @@ class Snapshots(Servers):
         states = (self.server(r["server_id"]).task_state for r in self._running())
         return {state for state in states if state}
 
-    def afflict(self) -> None:
+    def apply_faults(self) -> None:
         """Let faults happen to the snapshots that are under way."""
         for row in self._running():
             if row["fault"] is None:
-                self._afflict(row, self.server(row["server_id"]))
+                self._apply_faults(row, self.server(row["server_id"]))
 
-    def cure(self) -> None:
+    def clear_faults(self) -> None:
         """Take the faults from the snapshots under way; frozen ones go on."""
         for row in self._running():
             started = row["started"]
@@ -214,7 +214,7 @@ class Snapshots(Servers):
             ],
         )
         self._touch(server_id)
-        self._afflict(self._running_of(server_id), server)
+        self._apply_faults(self._running_of(server_id), server)
         return image
 
     def _running(self) -> list[Row]:
@@ -228,7 +228,7 @@ class Snapshots(Servers):
             server_id,
         )
 
-    def _afflict(self, row: Row | None, server: Server) -> None:
+    def _apply_faults(self, row: Row | None, server: Server) -> None:
         """Let a fault happen to a snapshot, if there is one for it."""
         assert row is not None
         now, started = self._cloud.now, row["started"]

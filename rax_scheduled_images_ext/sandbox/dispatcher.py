@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from flask import Flask
 
 from rax_scheduled_images_ext.sandbox import compute, identity, image
-from rax_scheduled_images_ext.sandbox.faults.injection import Injector
 from rax_scheduled_images_ext.sandbox.http import admin
 from rax_scheduled_images_ext.sandbox.http.common import MOUNT, Services
+from rax_scheduled_images_ext.sandbox.http.injection import Injector
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

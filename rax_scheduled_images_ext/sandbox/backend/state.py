@@ -1,0 +1,92 @@
+"""What all parts of the sandbox's cloud share: its store, its time, its chances."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import uuid
+from dataclasses import dataclass
+
+from rax_scheduled_images_ext.sandbox.backend.store import Store
+from rax_scheduled_images_ext.sandbox.faults.grammar import STATES, Faults
+
+
+@dataclass(frozen=True)
+class Timings:
+    """How long each part of a snapshot takes, in virtual seconds."""
+
+    queue: float = 2
+    copy: float = 40
+    pending: float = 3
+    upload: float = 75
+    # The image is ACTIVE a moment before the server's task state is cleared.
+    release: float = 1
+
+    @property
+    def until_upload(self) -> float:
+        """Seconds from the request to the upload."""
+        return self.queue + self.copy + self.pending
+
+    @property
+    def until_active(self) -> float:
+        """Seconds from the request to an ACTIVE image."""
+        return self.until_upload + self.upload
+
+    @property
+    def until_released(self) -> float:
+        """Seconds from the request to a server without a task state."""
+        return self.until_active + self.release
+
+    def task_state(self, elapsed: float, backup: bool) -> str:
+        """Return the task state this many seconds after the request."""
+        if elapsed < self.queue:
+            return "image_backup" if backup else "image_snapshot_pending"
+        if elapsed < self.queue + self.copy:
+            return "image_backup" if backup else "image_snapshot"
+        if elapsed < self.until_upload:
+            return "image_pending_upload"
+        return "image_uploading"
+
+    def span(self, task_state: str) -> tuple[float, float]:
+        """Return when a task state begins and ends, in seconds from the request."""
+        marks = (0, self.queue, self.queue + self.copy, self.until_upload)
+        place = STATES.index(task_state)
+        return marks[place], (*marks[1:], self.until_active)[place]
+
+
+class CloudState:
+    """What regions share; to be used inside a transaction.
+
+    ``now`` is the virtual time of what is being done, ``request_id`` the request that
+    it is done for, None for what the cloud does by itself.
+
+    :param seed: ids and times of day are derived from it.
+    """
+
+    def __init__(self, store: Store, *, seed: int, timings: Timings) -> None:
+        self.store = store
+        self.timings = timings
+        self.faults = Faults()
+        self.now = 0.0
+        self.request_id: str | None = None
+        self._seed = seed
+
+    def new_id(self) -> str:
+        """Return the next id: a random-looking UUID that follows from the seed."""
+        (new,) = self.new_ids(1)
+        return new
+
+    def new_ids(self, number: int) -> list[str]:
+        """Return the next so many ids."""
+        last = self.store.noted("serial") or 0
+        self.store.note("serial", last + number)
+        serials = range(last + 1, last + number + 1)
+        digests = (self._digest(f"id {serial}") for serial in serials)
+        return [str(uuid.UUID(bytes=each[:16], version=4)) for each in digests]
+
+    def chance(self, *what: object) -> random.Random:
+        """Return a random generator that always does the same for ``what``."""
+        return random.Random(self._digest(repr(what)))
+
+    def _digest(self, text: str) -> bytes:
+        return hashlib.sha256(f"{self._seed} {text}".encode()).digest()

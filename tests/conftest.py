@@ -37,6 +37,14 @@ settings.register_profile("dev", settings.get_profile("steady"), max_examples=10
 settings.load_profile("steady")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--rewrite-documents",
+        action="store_true",
+        help="let the sessions in the documents be what is printed now",
+    )
+
+
 def pytest_configure() -> None:
     """Heed signals however the tests were started; their programs inherit it."""
     for number, heeded in SIGNALS.items():

@@ -102,10 +102,10 @@ def print_forecast(server: str, forecast: Forecast) -> None:
     change = "no change" if old == new else f"now {described(old)}"
     put(f"{server}: {described(new)} ({change})")
     if forecast.expiring:
-        put("The next scheduled image makes these go:")
+        put("These images expire with the next scheduled image:")
         print_rows(IMAGES, forecast.expiring, "table")
     else:
-        put("The next scheduled image makes none go.")
+        put("No image expires with the next scheduled image.")
 
 
 def described(schedule: ImageSchedule | None) -> str:
@@ -122,10 +122,10 @@ def next_expiry_line(server_id: str, expiring: Sequence[Decision] | None) -> str
     :param expiring: those images; None for a server without a schedule.
     """
     if expiring is None:
-        return f"Nothing goes of server {server_id}: it has no schedule"
+        return f"No image of server {server_id} expires: it has no schedule"
     if not expiring:
-        return f"Nothing is to go of server {server_id}"
+        return f"No image of server {server_id} expires"
     images = ", ".join(f"{v.image.name} ({v.image.id})" for v in expiring)
     left = expires_in_runs(expiring[0])
     when = "with the next scheduled image" if left == 1 else f"in {left} runs"
-    return f"Next to go of server {server_id}: {images}, {when}"
+    return f"Expires next on server {server_id}: {images}, {when}"

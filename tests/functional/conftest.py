@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import re
-import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -41,25 +37,6 @@ def quick(cloud: Sandbox) -> Iterator[Sandbox]:
     """The test's cloud, in which a snapshot is over after ten looks at it."""
     with following(cloud):
         yield cloud
-
-
-@dataclass(frozen=True)
-class Document:
-    """README.rst, by what stands under its headings."""
-
-    text: str
-
-    def block(self, heading: str, number: int = 0) -> str:
-        """Return an indented block of code below a line that begins so."""
-        _, found, below = self.text.partition(f"\n{heading}")
-        assert found, heading
-        blocks = re.findall(r"::(?: \w+)?\n\n((?:    .*\n|\n)+)", below)
-        return textwrap.dedent(blocks[number]).strip("\n") + "\n"
-
-
-@pytest.fixture
-def readme() -> Document:
-    return Document((Path(__file__).parents[2] / "README.rst").read_text())
 
 
 @pytest.fixture

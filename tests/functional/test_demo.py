@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-import novaclient
 import pytest
 
 from rax_scheduled_images_ext.sandbox import Sandbox, cli
 from rax_scheduled_images_ext.sandbox.demo import SETTINGS, Demo, DemoFailed
-
-
-@pytest.mark.slow
-def test_it_prints_what_the_readme_shows(readme: Any) -> None:
-    program = Path(sys.executable).with_name("scheduled-images-sandbox")
-    done = subprocess.run([program, "demo"], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert steps(done.stdout) == steps(readme.block("The tour"))
-
-
-def steps(printed: str) -> list[str]:
-    """Part the output at its commands; leave out what novaclient 7 shows otherwise."""
-    parts = re.split(r"^(?=[$#] )", printed, flags=re.MULTILINE)
-    its_own = "$ nova image-show" if novaclient.__version__.startswith("7.") else "none"
-    return [part for part in parts if not part.startswith(its_own)]
 
 
 @pytest.fixture

@@ -20,7 +20,6 @@ import requests
 from rax_scheduled_images_ext.sandbox import Sandbox, cli
 from rax_scheduled_images_ext.sandbox.faults.grammar import STATES
 
-from .console import replay
 from .raw import Box, Caller, box
 
 PROGRAM = Path(sys.executable).with_name("scheduled-images-sandbox")
@@ -31,17 +30,6 @@ def task_state(admin: Caller, server_id: str) -> str | None:
     server = admin.get(f"/servers/{server_id}").json()["server"]
     state: str | None = server["OS-EXT-STS:task_state"]
     return state
-
-
-# -- what is said of them
-
-
-@pytest.mark.slow
-def test_readme_says_what_happens(readme: Any, nova: Any, cloud: Sandbox) -> None:
-    nova.ok("scheduled-images-enable", "myserver", "7")
-    session = readme.block("When things go wrong")
-    assert session.count("$ nova") == 2
-    assert replay(session, nova, cloud) == session
 
 
 # -- requests

@@ -151,7 +151,7 @@ class TestFullDisk:
             done = nova(quick, "snapshot-create", "db1", "x", stdout=full)
         (image_id,) = ids(quick, server_id=id_of(quick, "db1"))
         assert done.returncode == 1
-        assert f"Image {image_id} is begun" in done.stderr
+        assert f"Image {image_id} is being created" in done.stderr
         assert done.stderr.splitlines()[-1].startswith(
             "ERROR (OSError): Cannot write to stdout: "
         )

@@ -91,7 +91,7 @@ def test_the_server_is_resumed_once_the_disk_is_copied(cs: Any, quick: Sandbox) 
     assert snapshot.held is not None
     image = snapshot.wait()
     assert (image.status, image.metadata["a"]) == ("ACTIVE", "b")
-    assert told[0] == f"Image {snapshot.image_id} is begun"
+    assert told[0] == f"Image {snapshot.image_id} is being created"
 
 
 def test_an_error_in_the_block_resumes_at_once(cs: Any, cloud: Sandbox) -> None:

@@ -28,10 +28,8 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.directory import CloudType
 from rax_scheduled_images_ext.sandbox.backend.models import ImageQuery
 from rax_scheduled_images_ext.sandbox.backend.service import as_server_image
-from rax_scheduled_images_ext.sandbox.demo import SETTINGS
 from rax_scheduled_images_ext.sandbox.fixture import Requests
 
-from .console import replay
 from .faulty_proxy import FaultyProxy, json_answer, page
 from .fleet import MARKED, MYSERVER, NOBODY, add_image, id_of, project_of, sent
 
@@ -302,7 +300,7 @@ class TestImageList:
                 "ERROR (NotFound): This cloud has no scheduled images: it lacks the"
                 " extension rax-si-image-schedule (HTTP 404)\n",
             )
-        line = "Nothing is to go.\n"
+        line = "There is nothing to delete.\n"
         result = run("scheduled-images-prune", "--yes", "--keep", "1", "myserver")
         assert out(result, err=line) == ""
 
@@ -330,7 +328,7 @@ def next_line(cloud: Sandbox, *image_ids: str, when: str = NEXT) -> str:
         found = [region.image(image_id) for image_id in image_ids]
     server_id = found[0].properties["instance_uuid"]
     named = ", ".join(f"{image.name} ({image.id})" for image in found)
-    return f"Next to go of server {server_id}: {named}, {when}\n"
+    return f"Expires next on server {server_id}: {named}, {when}\n"
 
 
 class TestProtect:
@@ -463,11 +461,11 @@ class TestProtect:
         result = run("scheduled-images-unprotect", week[1])
         assert out(result, err=next_line(cloud, week[1], when="in 2 runs")) == ""
         out(run("scheduled-images-disable", "myserver"))
-        line = f"Nothing goes of server {MYSERVER}: it has no schedule\n"
+        line = f"No image of server {MYSERVER} expires: it has no schedule\n"
         assert out(run("scheduled-images-unprotect", week[0]), err=line) == ""
         with cloud.cloud.transaction():
             cloud.cloud.region(cloud.regions[0]).delete_server(MYSERVER)
-        line = f"Nothing goes of server {MYSERVER}: it does not exist any more\n"
+        line = f"No image of server {MYSERVER} expires: it no longer exists\n"
         assert out(run("scheduled-images-unprotect", week[0]), err=line) == ""
 
     @one_face
@@ -478,7 +476,7 @@ class TestProtect:
         result = run("scheduled-images-unprotect", week[0])
         assert result.status == 0
         assert result.err.startswith(
-            f"What goes next of server {MYSERVER} is not known: "
+            f"Which image of server {MYSERVER} expires next is not known: "
         )
 
     @one_face
@@ -519,7 +517,7 @@ class TestProtect:
 
 def out_or_next(result: Any) -> None:
     assert result.status == 0, result
-    assert result.err == "" or result.err.startswith("Next to go of server ")
+    assert result.err == "" or result.err.startswith("Expires next on server ")
 
 
 def changes(cloud: Sandbox) -> list[tuple[str, str, int]]:
@@ -613,8 +611,8 @@ class TestPrune:
         assert (result.status, result.out, result.err) == (
             2,
             "",
-            "error: there is no terminal to ask on: say --yes to delete, or --dry-run"
-            " to see what would go\n"
+            "error: there is no terminal to ask on: use --yes to delete, or --dry-run"
+            " to see what would be deleted\n"
             "Try 'nova help scheduled-images-prune' for more information.\n",
         )
         assert not changes(cloud)
@@ -650,9 +648,9 @@ class TestPrune:
     def test_nothing_is_to_go(self, run: Run, week: list[str]) -> None:
         for flag in ("--yes", "--dry-run"):
             result = run("scheduled-images-prune", flag, "myserver")
-            assert out(result, err="Nothing is to go.\n") == ""
+            assert out(result, err="There is nothing to delete.\n") == ""
         result = run("scheduled-images-prune", "--yes", "myserver", "--format", "json")
-        assert out(result, err="Nothing is to go.\n") == "[]\n"
+        assert out(result, err="There is nothing to delete.\n") == "[]\n"
 
     def test_only_what_the_service_would_delete(
         self, nova: Any, run: Run, cloud: Sandbox, week: list[str]
@@ -1101,7 +1099,7 @@ class TestForecast:
         argv = ("scheduled-images-enable", "--dry-run", "myserver", "5")
         first, second, *table = out(run(*argv)).splitlines()
         assert first == "myserver: daily, retention 5 (now daily, retention 7)"
-        assert second == "The next scheduled image makes these go:"
+        assert second == "These images expire with the next scheduled image:"
         assert re.findall(r" ([0-9a-f-]{36}) ", "".join(table)) == week[:3]
         assert not changes(cloud)
         # And so it is.
@@ -1116,7 +1114,7 @@ class TestForecast:
         argv = ("scheduled-images-enable", "--dry-run")
         assert out(run(*argv, "myserver", "4")) == (
             "myserver: daily, retention 4 (now weekly on SATURDAY, retention 4)\n"
-            "The next scheduled image makes none go.\n"
+            "No image expires with the next scheduled image.\n"
         )
         same = out(run(*argv, "--day-of-week", "Sat", "myserver", "4"))
         assert same.startswith(
@@ -1130,36 +1128,12 @@ class TestForecast:
         assert (result.status, result.out, result.err) == (
             1,
             "web1: daily, retention 7 (now no schedule)\n"
-            "The next scheduled image makes none go.\n"
+            "No image expires with the next scheduled image.\n"
             "db1: daily, retention 7 (now no schedule)\n"
-            "The next scheduled image makes none go.\n",
+            "No image expires with the next scheduled image.\n",
             "ERROR (CommandError): No server with a name or ID of 'nobody' exists.\n",
         )
         assert run("scheduled-images-show", "web1").status == 1
-
-
-@one_face
-def test_the_readme_shows_what_is_printed(
-    readme: Any, nova: Any, cloud: Sandbox
-) -> None:
-    sessions = {"What will be deleted tonight?": 4, "Keep this image": 2}
-    with Sandbox(**SETTINGS) as tour:
-        prepare_sessions(tour, nova)
-        for heading, number in [(h, n) for h in sessions for n in range(sessions[h])]:
-            session = readme.block(heading, number)
-            assert replay(session, nova, tour) == session
-
-
-def prepare_sessions(cloud: Sandbox, nova: Any) -> None:
-    """Live through what the sessions of the README come after."""
-    nova.ok("scheduled-images-enable", "myserver", "7", cloud=cloud)
-    cloud.advance("10d")
-    nova.ok("image-create", "myserver", "before-the-upgrade", cloud=cloud)
-    base = ["--image", ids(cloud)[-2], "--flavor", "2", "--nic", "none"]
-    assert nova("boot", *base, "clone", cloud=cloud).status == 0
-    nova.ok("scheduled-images-enable", "clone", "4", cloud=cloud)
-    nova.ok("image-create", "clone", "my-own", cloud=cloud)
-    cloud.advance("1h")
 
 
 class before_each:  # noqa: N801

@@ -70,11 +70,11 @@ def test_a_database_is_stopped_only_while_its_disk_is_copied(
         result.err,
         "--before: sh -c",
         "db1\n",
-        f"Image {image_id} is begun",
+        f"Image {image_id} is being created",
         "task_state: image_snapshot ",
         "--after: sh -c",
         f"{image_id}\n",
-        "Server db1 was held for ",
+        "Server db1 was quiesced for ",
         f"Image {image_id} is ACTIVE",
     )
     assert log.words()[:2] == ["before", "after"]
@@ -121,7 +121,7 @@ def test_metadata_is_given_and_an_inherited_mark_is_taken_off(
 
     result = nova(*create("web9", "mine", "--metadata", "a=b=c"))
     assert result.status == 0, result
-    assert "the mark that it inherited is taken off" in result.err
+    assert "Removed the scheduled images marker that image" in result.err
     assert MARKER_KEY not in images(quick)["mine"].properties
     assert images(quick)["mine"].properties["a"] == "b=c"
 
@@ -448,10 +448,10 @@ def test_an_image_create_whose_answer_is_lost_is_watched_all_the_same(
     assert (result.status, log.words()) == (0, ["before", "after"]), result
     told(
         result.err,
-        "Whether the image was begun is not known yet",
+        "It is not known yet whether the image was begun",
         "task_state: image_snapshot",
         "--after",
-        f"Image {result.out.strip()} is the one that was begun",
+        f"Image {result.out.strip()} is the one that is being created",
         f"Image {result.out.strip()} is ACTIVE",
     )
 

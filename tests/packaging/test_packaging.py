@@ -56,7 +56,13 @@ def test_the_sdist_holds_what_the_tests_need(built: Path) -> None:
     (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {"LICENSE", "README.rst", "CHANGELOG.rst", "tox.ini", "setup.cfg"} <= names
+    assert {
+        "LICENSE",
+        "README.rst",
+        "CONTRIBUTING.rst",
+        "tox.ini",
+        "setup.cfg",
+    } <= names
     assert "tests/functional/conftest.py" in names
 
 

@@ -46,7 +46,7 @@ def test_a_dry_run_changes_nothing(nova: Run, scheduled: tuple[str, str]) -> Non
     name, _ = scheduled
     out = nova.ok("scheduled-images-enable", "--dry-run", name, "3")
     assert "retention 3" in out
-    assert "The next scheduled image makes none go." in out
+    assert "No image expires with the next scheduled image." in out
     shown = nova.ok("scheduled-images-show", name)
     assert shown == "Schedule type: Daily\nRetention: 7\n"
 

@@ -133,7 +133,7 @@ def test_a_server_is_held_until_its_disk_is_copied(
     assert (first, second) == ("before", "after")
     assert state in (COPIED, UPLOADING)
     assert f"Image {image_id} is ACTIVE" in result.err
-    held = re.search(rf"Server {name} was held for ([\d.]+) s", result.err)
+    held = re.search(rf"Server {name} was quiesced for ([\d.]+) s", result.err)
     assert held is not None
     assert 2 < float(held[1]) < 20
 

@@ -102,10 +102,10 @@ def _next_expiry(cloud: Cloud, server_id: str) -> str:
     try:
         return next_expiry_line(server_id, next_expiry(cloud, server_id))
     except NoSuchServer:
-        return f"Nothing goes of server {server_id}: it does not exist any more"
+        return f"No image of server {server_id} expires: it no longer exists"
     except Exception as error:
         why = " ".join(str(error).split())
-        return f"What goes next of server {server_id} is not known: {why}"
+        return f"Which image of server {server_id} expires next is not known: {why}"
 
 
 @argument(
@@ -119,7 +119,7 @@ def _next_expiry(cloud: Cloud, server_id: str) -> str:
     "--dry-run",
     action="store_true",
     default=False,
-    help="Delete nothing: print what would go, and why.",
+    help="Delete nothing: print what would be deleted, and why.",
 )
 @argument(
     "--yes",
@@ -137,8 +137,8 @@ def do_scheduled_images_prune(cs: Any, args: Any) -> None:
     if asks and not (sys.stdin.isatty() and sys.stderr.isatty()):
         usage_error(
             "scheduled-images-prune",
-            "there is no terminal to ask on: say --yes to delete, or --dry-run to see"
-            " what would go",
+            "there is no terminal to ask on: use --yes to delete, or --dry-run to see"
+            " what would be deleted",
         )
     cloud = open_cloud(cs)
     plans, labels, done = _plan(cloud, args)
@@ -146,7 +146,7 @@ def do_scheduled_images_prune(cs: Any, args: Any) -> None:
     if args.dry_run or not rows:
         print_pruned(rows, labels, args.format)
         if plans and not rows:
-            say("Nothing is to go.")
+            say("There is nothing to delete.")
     else:
         if asks:
             _ask(rows, labels)

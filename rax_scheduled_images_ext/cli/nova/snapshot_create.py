@@ -127,7 +127,7 @@ def _print_end(
     """Note how long the server was held, and print the image if there is one."""
     if snapshot.held is not None:
         console.note(
-            f"Server {snapshot.server_name} was held for {snapshot.held:.1f} s"
+            f"Server {snapshot.server_name} was quiesced for {snapshot.held:.1f} s"
         )
     if snapshot.image_id:
         console.flush()

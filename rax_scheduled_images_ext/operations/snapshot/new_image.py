@@ -65,9 +65,9 @@ class NewImage:
         self._begun, self.id = begun, begun.image_id
         note = self._poller.listener.note
         if self.id is None:
-            note(f"Whether the image was begun is not known yet: {begun.problem}")
+            note(f"It is not known yet whether the image was begun: {begun.problem}")
         else:
-            note(f"Image {self.id} is begun")
+            note(f"Image {self.id} is being created")
 
     def locate(self) -> str:
         """Return the ID; an image that was not told is looked for.
@@ -83,7 +83,9 @@ class NewImage:
                     f" are named '{self.name}'"
                 )
             self.id = new[0].id
-            self._poller.listener.note(f"Image {self.id} is the one that was begun")
+            self._poller.listener.note(
+                f"Image {self.id} is the one that is being created"
+            )
         return self.id
 
     def unmark(self) -> None:
@@ -102,8 +104,7 @@ class NewImage:
             raise self._lost("it is gone") from None
         if marked:
             self._poller.listener.note(
-                f"Image {self.id} is no scheduled image: the mark that it inherited is"
-                " taken off"
+                f"Removed the scheduled images marker that image {self.id} inherited"
             )
 
     def leave(self) -> None:

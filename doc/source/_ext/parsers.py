@@ -1,0 +1,30 @@
+"""The parsers of this project's commands, as the shells make them."""
+
+from __future__ import annotations
+
+import argparse
+from importlib.metadata import entry_points
+
+from novaclient import api_versions, shell
+
+PACKAGE = "rax_scheduled_images_ext."
+
+
+def nova() -> argparse.ArgumentParser:
+    """Return a ``nova`` that has the subcommands of this package, and no others."""
+    parser = argparse.ArgumentParser(prog="nova")
+    subparsers = parser.add_subparsers()
+    nova_shell = shell.OpenStackComputeShell()
+    nova_shell.subcommands = {}
+    version = api_versions.APIVersion("2.1")
+    for extension in entry_points(group="novaclient.extension"):
+        if extension.value.startswith(PACKAGE):
+            nova_shell._find_actions(subparsers, extension.load(), version, False)
+    return parser
+
+
+def sandbox() -> argparse.ArgumentParser:
+    """Return the parser of ``scheduled-images-sandbox``."""
+    from rax_scheduled_images_ext.sandbox import cli
+
+    return cli._parser()

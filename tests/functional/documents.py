@@ -1,0 +1,76 @@
+"""The documents, by what stands under their headings; and sessions, replayed."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+
+from rax_scheduled_images_ext.sandbox import Sandbox
+
+from ..novashell import DEPRECATION
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Document:
+    """A document; with ``rewrite`` it takes over what is printed now."""
+
+    path: Path
+    rewrite: bool = False
+
+    @property
+    def text(self) -> str:
+        """The whole document."""
+        return self.path.read_text()
+
+    def block(self, heading: str, number: int = 0) -> str:
+        """Return an indented block of code below a line that begins so."""
+        _, found, below = f"\n{self.text}".partition(f"\n{heading}")
+        assert found, heading
+        blocks = re.findall(r"::(?: \w+)?\n\n((?:    .*\n|\n)+)", below)
+        return textwrap.dedent(blocks[number]).strip("\n") + "\n"
+
+    def shows(self, block: str, printed: str) -> None:
+        """Fail unless a block is what is printed, or let it be that from now on."""
+        if self.rewrite:
+            old, new = (textwrap.indent(text, "    ") for text in (block, printed))
+            self.path.write_text(self.text.replace(old, new))
+        else:
+            assert printed == block
+
+    def replay(
+        self, heading: str, cloud: Sandbox, folder: Path, blocks: int = 1
+    ) -> None:
+        """Fail unless the sessions below a heading print what they show."""
+        for number in range(blocks):
+            session = self.block(heading, number)
+            self.shows(session, replay(session, cloud, folder))
+
+
+def replay(session: str, cloud: Sandbox, folder: Path) -> str:
+    """Run the commands of a session, and return it with what they print now.
+
+    Commands are the lines that begin with ``$``; one may go on behind a backslash. Of
+    each its standard output stands before its errors.
+    """
+    written, status = [], 0
+    for command in re.findall(r"^\$ (.*(?:\\\n.*)*)$", session, re.MULTILINE):
+        written.append(f"$ {command}\n")
+        if command == "echo $?":
+            written.append(f"{status}\n")
+            continue
+        done = subprocess.run(
+            ["bash", "-c", command],
+            cwd=folder,
+            env=cloud.environ(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        status = done.returncode
+        written.append(done.stdout + DEPRECATION.sub("", done.stderr))
+    return "".join(written)

@@ -1,0 +1,360 @@
+"""README.rst and the documents tell the truth.
+
+With ``--rewrite-documents`` the sessions in them are written anew. The list of requests
+is made from the code: ``python -m tests.functional.test_documents`` prints it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import novaclient
+import pytest
+
+import rax_scheduled_images_ext
+from rax_scheduled_images_ext.client import errors
+from rax_scheduled_images_ext.model.task_states import STATES, task_state
+from rax_scheduled_images_ext.sandbox import Sandbox
+from rax_scheduled_images_ext.sandbox.backend.models import ServerQuery
+from rax_scheduled_images_ext.sandbox.demo import SETTINGS
+from rax_scheduled_images_ext.sandbox.faults.grammar import GRAMMAR, parse_fault
+
+from .documents import ROOT, Document
+from .test_retention import ids
+
+BIN = Path(sys.executable).parent
+FLEET_START = 1_768_089_600
+APIS = (
+    ("openstack", "/identity/v3", "Keystone v3"),
+    ("rackspace", "/identity/v2.0", "Keystone v2.0 (--like rackspace)"),
+    ("openstack", "/compute/v2.1", "Nova"),
+    ("openstack", "/image/v2", "Glance"),
+    ("openstack", "/sandbox", "the sandbox itself"),
+)
+TIME = re.compile(r"^\d\d:\d\d:\d\d", re.MULTILINE)
+SECONDS = re.compile(r"\d+(\.\d+)? s\b")
+
+
+def run(*command: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, **options)
+
+
+@pytest.fixture
+def page(request: pytest.FixtureRequest) -> Any:
+    """Open a page of the documents by its path below their root."""
+    rewrite = request.config.getoption("--rewrite-documents")
+    return lambda name: Document(ROOT / "doc" / "source" / f"{name}.rst", rewrite)
+
+
+@pytest.fixture
+def readme(request: pytest.FixtureRequest) -> Document:
+    return Document(
+        ROOT / "README.rst", request.config.getoption("--rewrite-documents")
+    )
+
+
+@pytest.fixture
+def early() -> Iterator[Sandbox]:
+    """A cloud as the tour starts it."""
+    with Sandbox(**SETTINGS) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def fleet() -> Iterator[Sandbox]:
+    """Forty servers with a week of images; of two none was made since."""
+    with Sandbox(speed=0, start=FLEET_START, servers=40, images_per_server=7) as cloud:
+        with cloud.cloud.transaction():
+            region = cloud.cloud.region(cloud.regions[0])
+            for server in region.servers(ServerQuery(name="^server-000(02|17)$")):
+                region.hold(server.id, True)
+        cloud.advance("2d")
+        yield cloud
+
+
+# -- README.rst
+
+
+def test_the_tests_are_run_by_the_command_that_is_given(readme: Document) -> None:
+    command = readme.block("Run all the tests")
+    assert command.startswith("python3 -m venv ")
+    assert command in (ROOT / ".ci" / "run").read_text()
+
+
+def test_the_front_page_is_short(readme: Document) -> None:
+    assert len(readme.text.splitlines()) <= 120
+
+
+def test_the_quick_start_prints_what_is_shown(
+    readme: Document, early: Sandbox, tmp_path: Path
+) -> None:
+    readme.replay("This shell has a new cloud", early, tmp_path)
+
+
+def test_the_front_page_names_every_command(readme: Document, nova: Any) -> None:
+    listed = re.findall(
+        r"^ +((?:scheduled-images|snapshot)-\S+)", nova.ok("help"), re.M
+    )
+    assert len(listed) > 10
+    for command in listed:
+        assert f"``nova {command}``" in readme.text
+
+
+# -- sessions
+
+
+@pytest.mark.slow
+def test_the_tour_is_what_the_demo_prints(page: Any) -> None:
+    tour = page("user/tour")
+    done = run(BIN / "scheduled-images-sandbox", "demo")
+    assert (done.returncode, done.stderr) == (0, "")
+    block = tour.block("A tour")
+    if tour.rewrite:
+        tour.shows(block, done.stdout)
+    assert steps(done.stdout) == steps(block)
+
+
+def steps(printed: str) -> list[str]:
+    """Part the output at its commands; leave out what novaclient 7 shows otherwise."""
+    parts = re.split(r"^(?=[$#] )", printed, flags=re.MULTILINE)
+    its_own = "$ nova image-show" if novaclient.__version__.startswith("7.") else "none"
+    return [part for part in parts if not part.startswith(its_own)]
+
+
+def test_schedules_are_set_as_it_is_shown(
+    page: Any, cloud: Sandbox, tmp_path: Path
+) -> None:
+    page("user/schedules").replay("One server", cloud, tmp_path)
+
+
+@pytest.mark.slow
+def test_many_servers_are_shown_as_they_print(
+    page: Any, fleet: Sandbox, tmp_path: Path
+) -> None:
+    page("user/monitoring").replay("All servers at a glance", fleet, tmp_path)
+    page("user/monitoring").replay("Which servers have no", fleet, tmp_path, 2)
+    page("user/schedules").replay("Many servers", fleet, tmp_path, 2)
+
+
+def test_retention_is_shown_as_it_is(
+    page: Any, nova: Any, early: Sandbox, tmp_path: Path
+) -> None:
+    nova.ok("scheduled-images-enable", "myserver", "7", cloud=early)
+    early.advance("10d")
+    nova.ok("image-create", "myserver", "before-the-upgrade", cloud=early)
+    base = ["--image", ids(early)[-2], "--flavor", "2", "--nic", "none"]
+    assert nova("boot", *base, "clone", cloud=early).status == 0
+    nova.ok("scheduled-images-enable", "clone", "4", cloud=early)
+    nova.ok("image-create", "clone", "my-own", cloud=early)
+    early.advance("1h")
+    page("user/retention").replay("What will be deleted tonight?", early, tmp_path, 6)
+
+
+@pytest.mark.slow
+def test_faults_do_what_is_shown(
+    page: Any, nova: Any, cloud: Sandbox, tmp_path: Path
+) -> None:
+    nova.ok("scheduled-images-enable", "myserver", "7")
+    session = page("sandbox/faults").block("Let it fail")
+    assert session.count("$ nova") == 2
+    page("sandbox/faults").replay("Let it fail", cloud, tmp_path)
+
+
+# -- snapshots
+
+
+def timeless(text: str) -> list[str]:
+    """The lines of an output, without what is another time each time."""
+    return SECONDS.sub("N s", TIME.sub("hh:mm:ss", text)).splitlines()
+
+
+def snapshot_session(page: Any, number: int) -> tuple[str, str]:
+    """Return a command of the page about snapshots, and its output."""
+    block = page("user/snapshots").block("Snapshot a database server", number)
+    command, _, output = block.replace("\\\n", "").partition("\n")
+    return command.removeprefix("$ "), output
+
+
+def printed(cloud: Sandbox, command: str, path: Path) -> str:
+    """Run a command line, with an `ssh` that does nothing; both its streams."""
+    ssh = path / "ssh"
+    ssh.write_text("#!/bin/sh\n")
+    ssh.chmod(0o700)
+    environment = cloud.environ()
+    environment["PATH"] = f"{path}:{environment['PATH']}"
+    done = subprocess.run(
+        ["sh", "-c", command],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_the_database_is_stopped_and_started_as_it_is_shown(
+    page: Any, quick: Sandbox, tmp_path: Path
+) -> None:
+    command, output = snapshot_session(page, 0)
+    text = printed(quick, f"{command} --interval 0.2", tmp_path)
+    assert timeless(text)[-len(output.splitlines()) :] == timeless(output)
+
+
+@pytest.mark.slow
+def test_the_watch_prints_what_is_shown(
+    page: Any, quick: Sandbox, tmp_path: Path
+) -> None:
+    command, output = snapshot_session(page, 1)
+    printed(quick, "nova image-create check-my-task-state x", tmp_path)
+    # So that one of the polls meets the short state before the upload.
+    quick.advance(15)
+    text = printed(quick, f"{command} --interval 0.2", tmp_path)
+    assert timeless(text)[-len(output.splitlines()) :] == timeless(output)
+
+
+def test_the_table_of_states_is_the_one_in_use(page: Any) -> None:
+    rows = re.findall(
+        r"^(``\w+``|any other)  +(\S.*?)  +(\S.*?)  +(\S.*)$",
+        page("user/snapshots").text,
+        re.M,
+    )
+    told = {name.strip("`"): (disk, accepts, why) for name, disk, accepts, why in rows}
+    assert told.pop("task_state", None) is not None
+    assert list(told) == [*STATES, "any other"]
+    for name, (disk, accepts, meaning) in told.items():
+        state = task_state(name)
+        assert disk == state.disk.value
+        assert accepts == ("accepted" if state.accepts else "refused (409)")
+        assert meaning == state.meaning
+
+
+def test_the_exit_statuses_are_the_ones_in_use(page: Any) -> None:
+    text = page("user/snapshots").text
+    below = text.partition("Exit statuses\n")[2].partition("From Python")[0]
+    told = {int(number) for number in re.findall(r"^(\d+)  ", below, re.MULTILINE)}
+    kinds = [each for each in vars(errors).values() if isinstance(each, type)]
+    used = {kind.exit_status for kind in kinds if hasattr(kind, "exit_status")}
+    assert told == used - {3} | {0, 2, 129, 130, 131, 143}
+
+
+# -- programs
+
+
+@pytest.mark.parametrize(
+    ("name", "heading"),
+    [
+        ("reference/index", "From a novaclient client"),
+        ("reference/index", "Many servers, images, and data"),
+        ("user/snapshots", "From Python"),
+    ],
+)
+def test_a_program_prints_what_is_shown(
+    page: Any, quick: Sandbox, tmp_path: Path, name: str, heading: str
+) -> None:
+    document = page(name)
+    # Nobody waits a minute for a test.
+    faster = "after=start, limits=Timeouts(interval=0.2, slow_interval=0.2))"
+    source = document.block(heading).replace("after=start)", faster)
+    program = tmp_path / "program.py"
+    program.write_text(f"from rax_scheduled_images_ext import Timeouts\n{source}")
+    done = run(sys.executable, program, env=quick.environ())
+    assert (done.returncode, done.stderr) == (0, "")
+    document.shows(document.block(heading, 1), done.stdout)
+
+
+def test_the_snippet_of_the_front_page_prints_what_is_shown(
+    readme: Document, page: Any, cloud: Sandbox, tmp_path: Path
+) -> None:
+    whole = page("reference/index").block("From a novaclient client")
+    client = whole.partition("server = ")[0]
+    program = tmp_path / "program.py"
+    program.write_text(client + readme.block("Python"))
+    done = run(sys.executable, program, env=cloud.environ())
+    assert (done.returncode, done.stderr) == (0, "")
+    readme.shows(readme.block("Python", 1), done.stdout)
+
+
+def test_the_reference_has_every_public_name(page: Any) -> None:
+    listed = re.findall(
+        r"^\.\. auto(?:class|function|exception):: (\w+)$",
+        page("reference/index").text,
+        re.MULTILINE,
+    )
+    assert sorted(listed) == sorted(rax_scheduled_images_ext.__all__)
+
+
+@pytest.mark.slow
+def test_the_tests_of_a_script_pass(page: Any, tmp_path: Path) -> None:
+    source = page("sandbox/testing").block("Test your own scripts")
+    (tmp_path / "test_script.py").write_text(source)
+    done = run(
+        *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tmp_path),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
+
+
+@pytest.mark.skipif(
+    sys.version_info < (3, 12), reason="the old client breaks nova from Python 3.12 on"
+)
+def test_the_old_client_is_recognised_by_what_is_quoted(page: Any) -> None:
+    old = os.environ["OLD_CLIENT_PATH"]
+    done = run(BIN / "nova", "help", env={**os.environ, "PYTHONPATH": old})
+    assert done.returncode == 1
+    block = page("user/installation").block("Moving from the old client", 1)
+    command, line = block.splitlines()
+    assert command == "$ nova help"
+    assert done.stderr.splitlines()[-1] == line
+
+
+# -- the sandbox
+
+
+def requests() -> Iterator[str]:
+    """Yield the lines of the list of requests."""
+    for like, path, title in APIS:
+        sandbox = Sandbox(like, speed=0)  # type: ignore[arg-type]
+        sandbox.stop()
+        app = next(m.app for m in sandbox._front._mounts if m.pattern.match(path))
+        methods: dict[str, set[str]] = defaultdict(set)
+        for rule in app().url_map.iter_rules():
+            methods[rule.rule] |= rule.methods or set()
+        yield f"{title}, at {path}"
+        for rule_path, known in sorted(methods.items()):
+            short = re.sub(r"<(?:\w+_)?(\w+)>", r"{\1}", rule_path)
+            listed = " ".join(sorted(known - {"HEAD", "OPTIONS"}))
+            yield f"  {short:<46}{listed}"
+
+
+def test_the_requests_are_all_there(page: Any) -> None:
+    document = page("sandbox/emulation")
+    listed = "".join(f"{line}\n" for line in requests())
+    document.shows(document.block("What is emulated"), listed)
+
+
+def test_the_grammar_of_faults_is_all_there(page: Any) -> None:
+    assert textwrap.indent(GRAMMAR, "    ") in page("sandbox/faults").text
+
+
+def test_the_examples_of_faults_are_some(page: Any) -> None:
+    below = page("sandbox/faults").text.partition("\nSome to try:\n")[2]
+    examples = re.findall(r"^``(.*)``\n    ", below, re.MULTILINE)
+    assert len(examples) > 8
+    for example in examples:
+        assert parse_fault(example).text == example
+
+
+if __name__ == "__main__":
+    for line in requests():
+        print(line)

@@ -1,4 +1,4 @@
-"""How long a snapshot may take, and who is told of it: the documented place."""
+"""Time limits and listeners of snapshots, under the names that documents use."""
 
 from __future__ import annotations
 

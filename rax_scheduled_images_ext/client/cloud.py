@@ -84,9 +84,9 @@ class Cloud:
         return Transport(adapter, service_type, retry, self.throttle)
 
     def shared(self, workers: int = WORKERS) -> Cloud:
-        """Return the cloud for so many threads; itself if it is shared already.
+        """Return the cloud for this many threads; itself if it is shared already.
 
-        Whoever is asked to come again later slows all the others down as well.
+        When one request is told to retry later, all the others wait as well.
         """
         if self.throttle is not None:
             return self

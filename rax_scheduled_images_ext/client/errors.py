@@ -117,7 +117,7 @@ class NoServers(UsageError):
 
 
 class NoRetention(UsageError):
-    """Nothing says how many images of a server are to stay."""
+    """There is no retention: no schedule has one, and none was given."""
 
     def __init__(self, server_id: str) -> None:
         super().__init__(
@@ -128,7 +128,7 @@ class NoRetention(UsageError):
 
 
 class NotASnapshot(UsageError):
-    """The image was not made of a server; ``why`` says how that is seen."""
+    """The image was not made of a server; ``why`` is how that shows."""
 
     def __init__(self, image_id: str, why: str) -> None:
         super().__init__(f"Image {image_id} is not a snapshot of a server: {why}")
@@ -171,7 +171,7 @@ class UnexpectedAnswer(ScheduledImagesError):
 
 
 class ServerDisappeared(ScheduledImagesError):
-    """A server that was watched is no more."""
+    """A server that was watched is gone."""
 
     exit_status = 5
 
@@ -211,7 +211,7 @@ class HoldCutShort(ScheduledImagesError):
 
 
 class SnapshotUnknown(ScheduledImagesError):
-    """A snapshot was asked for, and whether it was begun cannot be told."""
+    """A snapshot was requested, and it is unknown whether it was begun."""
 
 
 class ServerBusy(ScheduledImagesError):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from rax_scheduled_images_ext.client.pool import Throttle
 
-#: Statuses that may say when to come again.
+#: Statuses that may come with a time to retry after.
 BUSY = (
     codes.request_entity_too_large,
     codes.too_many_requests,
@@ -129,7 +129,7 @@ class ApiResponse:
     def empty(self) -> None:
         """Accept success without content, or with content that is JSON.
 
-        :raises UnexpectedAnswer: for a page of something else: whoever sent it
+        :raises UnexpectedAnswer: for a page of something else: the sender
             may not be the service.
         """
         self.checked()
@@ -166,7 +166,7 @@ class ApiResponse:
         return None
 
     def unexpected(self, problem: str) -> UnexpectedAnswer:
-        """Return the error that tells what is wrong with this response."""
+        """Return the error for what is wrong with this response."""
         return UnexpectedAnswer(
             self.service, self.method, self.path, self.status, problem
         )
@@ -216,7 +216,7 @@ class RetryPolicy:
 class Transport:
     """Requests to one service through a keystoneauth adapter.
 
-    ``retry`` says how a busy service is asked again, ``throttle`` when a request
+    ``retry`` is how a busy service is asked again, ``throttle`` when a request
     may go, None for at once.
     """
 
@@ -234,7 +234,7 @@ class Transport:
         body: Any = None,
         headers: Mapping[str, str] | None = None,
     ) -> ApiResponse:
-        """Send one request; a service that says when to come again is asked again.
+        """Send one request; a busy service that names a time is asked again then.
 
         :param path: below the service's endpoint, as :func:`path` makes it.
         :param body: what becomes the JSON of the request; None for none.
@@ -334,7 +334,7 @@ def _begun(call: Callable[[], ApiResponse]) -> Callable[[], ApiResponse]:
         except BaseException as error:
             result.set_exception(error)
 
-    # A daemon: a program that ends does not wait for a page that nobody reads.
+    # A daemon: a program that ends does not wait for a page that it does not read.
     threading.Thread(target=work, daemon=True).start()
     return result.result
 

@@ -21,7 +21,7 @@ class Throttle:
     """A context for each request; when one meets a busy service, all slow down.
 
     It is what keystoneauth calls a rate semaphore. After a pause one request goes,
-    those first that were refused before; with each one that comes back one more may
+    those first that were refused before; with each answer one more request may
     go side by side.
     """
 
@@ -78,7 +78,7 @@ class Throttle:
 
 
 def make_room(session: Session, auth: BaseAuthPlugin | None, workers: int) -> None:
-    """Prepare a keystoneauth session for so many threads.
+    """Prepare a keystoneauth session for this many threads.
 
     It gets room for as many connections, and a token, so that not each thread asks
     for one.

@@ -92,7 +92,7 @@ def next_page(answer: ApiResponse) -> str | None:
     return answer.next_link("servers_links")
 
 
-#: The attribute of a server that tells its schedule, and the filter by it.
+#: The attribute of a server that has its schedule, and the filter by it.
 ATTRIBUTE = "RAX-SI:image_schedule"
 
 

@@ -51,7 +51,7 @@ class SnapshotRequest:
     """A snapshot that the compute service has begun, or may have.
 
     ``image_id`` is None where the answer was lost or does not name it, and
-    ``problem`` then tells how; ``request_id`` finds it in the server's history.
+    ``problem`` is then what happened; ``request_id`` finds it in the server's history.
     """
 
     image_id: str | None
@@ -72,7 +72,7 @@ class Snapshots:
     def server(self, server_id: str) -> ServerState:
         """Return a server as it is now.
 
-        :raises NoSuchServer: if the service itself says that there is none.
+        :raises NoSuchServer: if the service itself answers that there is none.
         """
         answer = self.transport.get(path("servers", server_id))
         # Whoever else answers 404, a proxy in between, knows nothing of servers.
@@ -145,7 +145,7 @@ class Snapshots:
 
 
 class Watched:
-    """Several servers that are looked at together, at the cost of one request.
+    """Several servers that are polled together, with one request.
 
     :param names: the servers' names by their IDs.
     """
@@ -156,7 +156,7 @@ class Watched:
         self._filter = True
 
     def look(self, ids: Iterable[str]) -> dict[str, ServerState | None]:
-        """Return servers as they are now; None for one that is no more."""
+        """Return servers as they are now; None for one that is gone."""
         wanted = list(ids)
         found = dict(self._list(wanted)) if len(wanted) > 1 else {}
         states: dict[str, ServerState | None] = {}
@@ -201,14 +201,14 @@ class Watched:
 def read_server(answer: ApiResponse, server: Mapping[str, Any]) -> ServerState:
     """Read a server of an answer.
 
-    :raises UnexpectedAnswer: if it is not told what the server is doing: that it
+    :raises UnexpectedAnswer: if the answer lacks what the server is doing: that it
         does nothing must not be taken from silence.
     """
     server_id, state = server.get("id"), server.get(_TASK_STATE)
     if not isinstance(server_id, str) or not server_id:
         raise answer.unexpected("with a server that has no ID")
     if _TASK_STATE not in server or not (state is None or isinstance(state, str)):
-        raise answer.unexpected("with a server whose task state is not told")
+        raise answer.unexpected("with a server that has no task state")
     power = server.get("OS-EXT-STS:power_state")
     return ServerState(
         id=server_id,
@@ -249,12 +249,12 @@ def _newest_snapshot(answer: ApiResponse) -> str | None:
 
 
 def _reason(action: Mapping[str, Any]) -> str | None:
-    """Return why an action failed, in the most telling words there are."""
+    """Return why an action failed, as precisely as its events say."""
     events = action.get("events")
     for event in events if isinstance(events, list) else []:
         if isinstance(event, dict) and event.get("result") == "Error":
             trace = str(event.get("traceback") or "").strip().splitlines()[-1:]
-            told = event.get("details") or "".join(trace) or event.get("event")
-            return printable(str(told))
+            reason = event.get("details") or "".join(trace) or event.get("event")
+            return printable(str(reason))
     message = action.get("message")
     return printable(message) if isinstance(message, str) and message else None

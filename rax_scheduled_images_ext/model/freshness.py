@@ -59,8 +59,8 @@ class ScheduleStatus:
     ``counted`` is how many images the retention counts, ``kept`` how many are
     kept for good, ``newest`` the latest image that the service has made,
     ``expires_next`` what goes when the next one is made, the oldest first.
-    ``limit`` is the age at which an image is no longer fresh. ``stale`` tells
-    that an image should be there that is not.
+    ``limit`` is the age at which an image is no longer fresh. ``stale`` is
+    whether an image is missing that should be there.
     """
 
     server: InventoryServer
@@ -88,7 +88,7 @@ def schedule_status(
         one of a weekly schedule may be six days older.
     """
     schedule = server.schedule
-    # A retention of 0, which no schedule should have, is none to cull by.
+    # A retention of 0, which no schedule should have, deletes nothing.
     retention = (schedule.retention or None) if schedule else None
     decisions = apply_policy(images, server.id, retention, server.project_id)
     newest = next((v.image for v in decisions if _made_by_service(v)), None)
@@ -117,7 +117,7 @@ def limit_of(
     """Return the age at which a newest image is no longer fresh.
 
     An image of a weekly schedule has a week even if the schedule is daily by
-    now: nothing tells since when, and its first image may not be due yet.
+    now: it is unknown since when, and its first image may not be due yet.
     """
     weekly = schedule.day_of_week or (newest is not None and named_weekly(newest))
     return max_age + (_WEEK_LESS_A_DAY if weekly else timedelta())
@@ -168,7 +168,7 @@ def _older(moment: datetime | None, now: datetime, limit: timedelta) -> bool:
 def _began(server: InventoryServer, decisions: Iterable[Decision]) -> datetime | None:
     """Return since when an image could have been there, as far as can be known.
 
-    When a schedule was enabled no cloud tells; but it is not older than its
+    No cloud shows when a schedule was enabled; but it is not older than its
     server, and if its first image is being made, then it was not due before.
     """
     making = [

@@ -38,8 +38,8 @@ class ServerImage:
     ``status`` is the compute API's word in capitals (ACTIVE, SAVING, ERROR,
     DELETED, UNKNOWN), ``created`` and ``updated`` are aware UTC times,
     ``size`` is in bytes, ``min_disk`` in GiB, ``min_ram`` in MiB, ``progress``
-    in per cent; ``protected`` is None where the API does not tell. ``owner`` is the
-    ID of the project that the image belongs to, None where it cannot be told.
+    in per cent; ``protected`` is None if the API does not show it. ``owner`` is the
+    ID of the project that the image belongs to, None if it is unknown.
     """
 
     id: str

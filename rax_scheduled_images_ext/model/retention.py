@@ -29,13 +29,13 @@ class Reason(Enum):
     NEWEST = "newest"
     #: Older than the newest N: the next time the retention is applied, it goes.
     SURPLUS = "surplus"
-    #: No schedule, so nobody culls.
+    #: There is no schedule, so nothing is deleted.
     NO_SCHEDULE = "no_schedule"
     #: The marker is not there: kept for good.
     UNMARKED = "unmarked"
     #: The marker has another value: kept for good.
     OTHER_MARKER = "other_marker"
-    #: Not ACTIVE: neither counted nor culled.
+    #: Not ACTIVE: neither counted nor deleted.
     NOT_ACTIVE = "not_active"
     #: It has no readable creation time, so its place in the order is not known.
     UNDATED = "undated"
@@ -78,7 +78,7 @@ def apply_policy(
     retention: int | None,
     project_id: str | None,
 ) -> list[Decision]:
-    """Say of each image what becomes of it.
+    """Decide on each image.
 
     :param images: any images, in any order; those of other servers are named
         foreign.

@@ -70,7 +70,7 @@ class ImageSchedule:
 
         A retention may come as JSON text: the service echoes what it was sent.
 
-        :raises ValueError: for what describes no schedule; the text says why.
+        :raises ValueError: for anything that is no schedule; the text says why.
         """
         retention, day = part.get("retention"), part.get("day_of_week")
         if isinstance(retention, bool) or not re.fullmatch(

@@ -39,7 +39,7 @@ class Disk(Enum):
 class TaskState:
     """What a task state means.
 
-    ``snapshot`` tells whether it is a step of a snapshot, ``accepts`` whether a
+    ``snapshot`` is whether it is a step of a snapshot, ``accepts`` whether a
     further image-create is accepted; in all other states it is refused with 409.
     """
 

@@ -70,7 +70,7 @@ def read_inventory(
     :param enabled: only servers with a schedule, or only those without.
     :param name: only servers in whose names this regular expression is found.
     :param max_age: as for :func:`.freshness.schedule_status`.
-    :param clock: the time in seconds, for a cloud that does not tell its own.
+    :param clock: the time in seconds, for a cloud that does not send its own.
     :raises NotOffered: if the cloud has no scheduled images.
     """
     shared = cloud.shared()
@@ -118,7 +118,7 @@ class _Listed:
 
 @dataclass
 class _Listing:
-    """What a list of servers says, of those and of the cloud itself."""
+    """What a list of servers shows, of them and of the cloud itself."""
 
     now: datetime
     servers: list[_Listed] = field(default_factory=list)
@@ -260,7 +260,7 @@ class _Reader:
         """Return what retention and freshness need of all images, by server.
 
         Snapshots that are not scheduled are read as well: among them are those
-        that somebody keeps for good.
+        that are kept for good.
         """
         images: dict[str, list[ServerImage]] = {server.id: [] for server in servers}
         if images:

@@ -76,7 +76,7 @@ def plan_prune(
 
     Errors: NoRetention, NoSuchServer, NotOffered, NoMatch, SeveralMatches.
 
-    :param keep: how many images stay; None for as many as each server's schedule says.
+    :param keep: how many images stay; None for the retention of each server's schedule.
     :raises InvalidValue: for a number that is no retention; nothing has been sent.
     """
     if keep is not None:
@@ -130,9 +130,9 @@ def surplus_of(
     """Return what the retention of one server leaves no place for, oldest first.
 
     :param keep: how many images stay; None for the server's own retention.
-    :raises NoRetention: if nothing says how many stay.
+    :raises NoRetention: if the server has no schedule.
     :raises NoSuchServer: if there is no such server.
-    :raises NotOffered: if the cloud has no scheduled images to say so.
+    :raises NotOffered: if the cloud has no scheduled images.
     """
     if keep is None:
         schedule = kept.schedule(server_id)

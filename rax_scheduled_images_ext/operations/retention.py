@@ -159,7 +159,7 @@ class ImageRetention:
             return None
 
     def retention(self, server_id: str) -> int | None:
-        """Return how many images of a server stay, None where nothing says so.
+        """Return how many images of a server stay, None without a schedule.
 
         :raises NoSuchServer: if there is no such server.
         """
@@ -172,7 +172,7 @@ class ImageRetention:
         return schedule.retention if schedule else None
 
     def project(self, server_id: str) -> str | None:
-        """Return the ID of a server's project, None where the cloud does not tell.
+        """Return the ID of a server's project, None if the cloud does not show it.
 
         :raises NoSuchServer: if there is no such server.
         """

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 # How often a stream that does not wait itself is tried again, in seconds.
 _PAUSE = 0.05
-# What shells tell of a program that a closed pipe has ended.
+# The exit status in a shell of a program that a closed pipe has ended.
 _BROKEN_PIPE = 141
 
 
@@ -34,8 +34,8 @@ def put(text: str, *, as_json: bool = False) -> None:
     A character that the stream cannot encode is printed as a backslash escape; in
     JSON, as an escape of JSON's.
 
-    :raises OutputFailed: if it cannot be written. Of a full disk a line on stderr
-        tells; whoever closes a pipe wants to hear no more.
+    :raises OutputFailed: if it cannot be written. A line on stderr reports a
+        full disk, but not a closed pipe: who closes it wants no more output.
     """
     try:
         print(_encodable(text, as_json), flush=True)
@@ -103,7 +103,7 @@ class ProgressLine:
         self._drawn = False
 
     def _write(self, text: str) -> None:
-        # A line that nobody can read fails nothing.
+        # A closed stderr is no error.
         with suppress(OSError):
             self._stream.write(text)
             self._stream.flush()
@@ -112,9 +112,9 @@ class ProgressLine:
 class BackgroundWriter:
     """Writes to a stream from a thread of its own.
 
-    A terminal that is held, or a pipe that nobody reads, stops whoever writes to
-    it, and a closed one is an error: neither may stop what is being told of. What
-    cannot be written is lost; ``problem`` then tells why.
+    A stopped terminal, or a pipe that nobody reads, blocks a program that writes to
+    it, and a closed pipe is an error. Neither may stop the work that is reported. What
+    cannot be written is lost; ``problem`` is why.
 
     :param stream: a text stream, such as ``sys.stderr``.
     """
@@ -130,11 +130,11 @@ class BackgroundWriter:
         threading.Thread(target=self._work, daemon=True).start()
 
     def say(self, line: str) -> None:
-        """Write a line, some time."""
+        """Queue a line."""
         self.write(f"{line}\n".encode(self._encoding, "backslashreplace"))
 
     def write(self, text: bytes) -> None:
-        """Write some text, some time."""
+        """Queue text."""
         self._texts.put(text)
 
     def flush(self, seconds: float = 1.0) -> None:

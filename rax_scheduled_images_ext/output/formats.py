@@ -1,8 +1,7 @@
 """Rows of things as a table for people, or as JSON, CSV or plain values for programs.
 
-A column is told once how to take its value from a thing: JSON prints the value
-as it is, CSV and plain values as text, and the table as the column's ``human``
-form of it.
+A column defines once how to take its value from a row. JSON prints the value as it is,
+CSV and plain values as text, and the table in the column's ``human`` form.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ def for_programs(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Column(Generic[Row]):
-    """One thing to tell of each row: ``key`` for programs, ``title`` for people."""
+    """A value of each row; ``key`` names it for programs, ``title`` for people."""
 
     key: str
     title: str

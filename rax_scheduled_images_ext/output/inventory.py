@@ -135,7 +135,7 @@ def _shortened(names: str | None) -> str:
 
 
 def problem_line(row: Row, now: datetime) -> str:
-    """Return the line that tells what is wrong with a server's images."""
+    """Return the line about what is wrong with a server's images."""
     found, server = row.status, row.server
     line = f"{found.state.value}: {server.name} ({server.id}): "
     if found.state is State.UNKNOWN:
@@ -152,7 +152,7 @@ def problem_line(row: Row, now: datetime) -> str:
 
 
 def all_fresh(found: list[ScheduleStatus]) -> str:
-    """Return the line that tells that nothing is wrong."""
+    """Return the line for no problems."""
     if not found:
         return "ok: no server has scheduled images"
     waiting = sum(each.state is State.NEVER for each in found)

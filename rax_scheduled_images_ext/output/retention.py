@@ -42,7 +42,7 @@ def size_for_people(size: int | None) -> str:
     )
 
 
-# The rows below have the image they tell of as `image`.
+# These columns are of rows with an attribute `image`.
 _IMAGE: tuple[Column[Any], ...] = (
     Column("id", "ID", lambda row: row.image.id),
     Column("name", "Name", lambda row: row.image.name),
@@ -55,7 +55,7 @@ IMAGES: tuple[Column[Any], ...] = (
     Column("retention_status", "Retention", retention_status),
     Column("reason", "Reason", reason),
 )
-#: The same for programs, with what is told in words as data as well.
+#: The same for programs, with the data behind the words.
 IMAGES_AS_DATA: tuple[Column[Any], ...] = (
     *IMAGES,
     Column("code", "Code", lambda decision: decision.reason.value),

@@ -129,7 +129,7 @@ def _execute(command: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 def _wait(process: subprocess.Popen[bytes]) -> int:
-    """Return how the command ended, as a shell tells it."""
+    """Return the exit status of the command, as a shell has it."""
     while True:
         try:
             status = process.wait()
@@ -241,7 +241,7 @@ def _ask(url: str | None, method: str, path: str, **arguments: Any) -> Any:
 
 
 def _root(url: str | None) -> str:
-    """Find the running sandbox: as told, or by the variable that it exports."""
+    """Find the running sandbox: by ``--url``, or by the variable that it exports."""
     found = url or os.environ.get("SANDBOX_URL")
     parts = urlsplit(found or f"http://127.0.0.1:{DEFAULT_PORT}")
     if parts.scheme not in ("http", "https") or not parts.netloc:
@@ -282,44 +282,46 @@ def _parser() -> Parser:
         "--host",
         default=LOOPBACK,
         metavar="ADDRESS",
-        help="the address to listen on (default: %(default)s, which only this machine"
-        " reaches)",
+        help="address to listen on (default: %(default)s, for this machine alone)",
     )
     run.add_argument(
         "--port",
         type=between(int, 0, 65535),
         default=DEFAULT_PORT,
         metavar="N",
-        help="where to listen, 0 for any free port (default: %(default)s)",
+        help="port to listen on, 0 for any free one (default: %(default)s)",
     )
     command(
         "exec",
         _exec,
-        "run a command against a fresh cloud; its exit status comes back",
+        "run a command against a new cloud, and end with its exit status",
         cloud,
         usage=f"{PROG} exec [options] -- CMD [ARG...]",
     )
-    env = command("env", _env, "print a running cloud's export lines", running)
-    env.add_argument("--user", default="admin", help="whose (default: %(default)s)")
-    advance = command("advance", _advance, "move a running cloud's time on", running)
+    env = command("env", _env, "print the export lines of a running cloud", running)
+    env.add_argument("--user", default="admin", help="the user (default: %(default)s)")
+    advance = command("advance", _advance, "let time pass in a running cloud", running)
     advance.add_argument(
         "duration", type=checked(parse_duration), metavar="DURATION", help="such as 10d"
     )
     faults = command(
-        "fault", _fault, "let requests to a running cloud, or snapshots, fail", running
+        "fault",
+        _fault,
+        "let requests to a running cloud, or its snapshots, fail",
+        running,
     )
     faults.epilog = f"{_LISTED}\n\n{GRAMMAR}"
     faults.formatter_class = argparse.RawDescriptionHelpFormatter
     which = faults.add_mutually_exclusive_group()
-    which.add_argument("--clear", action="store_true", help="let all go well again")
+    which.add_argument("--clear", action="store_true", help="remove all faults")
     which.add_argument(
         "faults",
         type=checked(fault),
         nargs="*",
         default=[],
         metavar="SPEC",
-        help="what goes wrong from now on",
+        help="a fault to add",
     )
-    command("state", _state, "print what a running cloud holds, as JSON", running)
-    command("demo", _demo, "the tour: real nova commands, their output checked")
+    command("state", _state, "print the contents of a running cloud as JSON", running)
+    command("demo", _demo, "show a tour of real nova commands, and check their output")
     return parser

@@ -34,7 +34,7 @@ _DEPRECATION = re.compile(
 
 
 class DemoFailed(Exception):
-    """A step did not do what it says; the text tells which one and what it did."""
+    """A step did not do what it should; the text names it and what it did."""
 
 
 class Demo:
@@ -45,7 +45,7 @@ class Demo:
     """
 
     def __init__(self, sandbox: Sandbox, say: Callable[[str], object]) -> None:
-        # What Python has to say of novaclient's own code is no part of it.
+        # Python's warnings about novaclient's own code are no part of it.
         self._environment = sandbox.environ()
         self._environment["PYTHONWARNINGS"] = "ignore"
         self._say = say
@@ -54,7 +54,7 @@ class Demo:
     def run(self) -> None:
         """Walk through all of it.
 
-        :raises DemoFailed: at the first step that does not do what it says.
+        :raises DemoFailed: at the first step that does not do what it should.
         """
         self._title("Take a daily image of myserver and keep the newest seven.")
         self._prints("", "nova", "scheduled-images-enable", "myserver", "7")
@@ -128,7 +128,7 @@ class Demo:
     # How a step is done
 
     def _do(self, *command: str, status: int = 0) -> str:
-        """Run and print one command; what it wrote comes back."""
+        """Run and print one command; return what it wrote."""
         self._step = " ".join(command)
         self._say(f"$ {self._step}")
         program = Path(sys.executable).with_name(command[0])

@@ -1,4 +1,4 @@
-"""The front of the sandbox: sends each request to the API that its URL names."""
+"""Dispatches each request to the API that its URL names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OWN = "/sandbox"
 
 
 class Seen(NamedTuple):
-    """One request as the front saw it.
+    """One request as the dispatcher saw it.
 
     ``path`` is as sent, with the query; ``status`` 0 where there was no answer.
     """
@@ -45,10 +45,10 @@ class Mount(NamedTuple):
 
 def mounts(services: Services, environment: admin.Environment) -> list[Mount]:
     """Return all that the sandbox serves under one port."""
-    face = _rackspace(services) if services.rackspace else _openstack(services)
-    face[_OWN] = partial(admin.make_app, services, environment)
+    apis = _rackspace(services) if services.rackspace else _openstack(services)
+    apis[_OWN] = partial(admin.make_app, services, environment)
     return [
-        Mount(re.compile(f"{path}(?=/|$)"), cache(make)) for path, make in face.items()
+        Mount(re.compile(f"{path}(?=/|$)"), cache(make)) for path, make in apis.items()
     ]
 
 
@@ -85,8 +85,8 @@ class Dispatcher:
 
     :param injector: lets faults happen to requests to the cloud.
     :param latency: seconds that every answer takes at least.
-    :param now: the cloud's time in unix seconds, which answers tell as their date.
-    :param seen: is told of every request to the cloud, before its answer leaves.
+    :param now: the cloud's time in unix seconds, for the date of answers.
+    :param seen: is called with every request to the cloud, before the answer is sent.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class Dispatcher:
         if self._latency:
             time.sleep(self._latency)
         seen: list[int] = []
-        # Dated first: whoever is told of the request may move the clock.
+        # Dated first: the one who sees the request may move the clock.
         begin = self._dated(self._recorded(environ, start_response, seen))
         content = self._injector.answer(self._answer, environ, begin)
         if not seen:

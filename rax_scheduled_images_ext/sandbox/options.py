@@ -46,7 +46,7 @@ def cloud_options() -> Parser:
         type=between(int, 0, 1_000_000),
         default=0,
         metavar="N",
-        help="how many servers more than the usual ones",
+        help="how many servers besides the usual ones",
     )
     add(
         "--images-per-server",
@@ -60,15 +60,14 @@ def cloud_options() -> Parser:
         "--start",
         type=checked(parse_moment),
         metavar="TIME",
-        help="what a new cloud's clock shows, such as 2026-01-01T00:00:00Z"
-        " (default: now)",
+        help="time of a new cloud, such as 2026-01-01T00:00:00Z (default: now)",
     )
     add(
         "--speed",
         type=between(float, 0, 1_000_000),
         default=1.0,
         metavar="X",
-        help="virtual seconds a second; 0: only advance moves time (default: 1)",
+        help="virtual seconds per second; 0: time passes by advance alone (default: 1)",
     )
     add("--seed", type=between(int, 0, 2**63 - 1), default=1, metavar="N")
     add(
@@ -76,14 +75,14 @@ def cloud_options() -> Parser:
         type=between(float, 0, 60),
         default=0.0,
         metavar="SECONDS",
-        help="how long every answer takes at least",
+        help="least time that an answer takes",
     )
     add(
         "--max-limit",
         type=between(int, 1, 1_000_000),
         default=1000,
         metavar="N",
-        help="the most entries on a page (default: %(default)s)",
+        help="most entries on a page (default: %(default)s)",
     )
     add(
         "--fault",
@@ -92,16 +91,21 @@ def cloud_options() -> Parser:
         default=[],
         dest="faults",
         metavar="SPEC",
-        help="what goes wrong, such as 'POST /action$ 503 x2' (may be repeated;"
+        help="a fault, such as 'POST /action$ 503 x2' (may be repeated;"
         " see fault --help)",
     )
     add(
         "--without-extension",
         action="store_false",
         dest="extension",
-        help="be a cloud without scheduled images, as a plain OpenStack is",
+        help="have no scheduled images, like a plain OpenStack",
     )
-    add("-v", "--verbose", action="store_true", help="a line a request, on stderr")
+    add(
+        "-v",
+        "--verbose",
+        action="store_true",
+        help="print a line for each request on stderr",
+    )
     return options
 
 

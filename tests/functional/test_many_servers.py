@@ -167,7 +167,7 @@ def test_one_way_of_choosing(
         ("enable", ["--name", "", "7"], "'' is not a name"),
         ("disable", [], "the following arguments are required: <server>"),
         ("update", ["--daily"], "the following arguments are required: <server>"),
-        ("update", ["myserver"], "say what to change"),
+        ("update", ["myserver"], "nothing to change"),
         ("update", ["--daily", "--day-of-week", "sat", "web1"], "exclude each other"),
         ("update", ["--retention", "0", "web1"], "'0' is not a retention"),
         ("update", ["--day-of-week", "s", "web1"], "'s' may be sunday or saturday"),

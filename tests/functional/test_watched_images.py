@@ -221,7 +221,7 @@ def test_images_that_cannot_be_listed_are_not_lost(
     front.log.clear()
     result = nova(*WATCH, *servers, env=front.env())
     assert result.status == 0, result
-    assert result.err.startswith("The images in the making cannot be read: ")
+    assert result.err.startswith("The images being made cannot be read: ")
     assert len(result.err.splitlines()) == 1
     assert requests(front, LISTING) == 3
     assert requests(front, IMAGE) == 0

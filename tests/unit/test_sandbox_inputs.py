@@ -14,7 +14,7 @@ from werkzeug.datastructures import Headers, MultiDict
 from rax_scheduled_images_ext.sandbox.backend.models import Image
 from rax_scheduled_images_ext.sandbox.compute import schedules, versions
 from rax_scheduled_images_ext.sandbox.http.common import (
-    Fault,
+    HttpError,
     isotime,
     microtime,
     parse_time,
@@ -26,7 +26,7 @@ def attempt(function: Callable[..., Any], *arguments: Any) -> tuple[Any, int | N
     """Return what comes back, or the status of the fault."""
     try:
         return function(*arguments), None
-    except Fault as fault:
+    except HttpError as fault:
         return None, fault.status
 
 
@@ -105,7 +105,7 @@ def test_retentions(number: int) -> None:
     )
 )
 def test_what_is_no_retention(value: Any) -> None:
-    with pytest.raises(Fault) as caught:
+    with pytest.raises(HttpError) as caught:
         schedules.checked_retention(value)
     assert caught.value.status == 400
 
@@ -209,7 +209,7 @@ def test_changes_do_what_a_dict_does(operations: list[tuple[str, str, str]]) -> 
     body = [{"op": n, "path": pointer(k), "value": v} for n, k, v in operations]
     parsed = changes.parse(PATCH, body)
     if broken:
-        with pytest.raises(Fault) as caught:
+        with pytest.raises(HttpError) as caught:
             changes.apply(IMAGE, parsed)
         assert caught.value.status == 409
     else:
@@ -242,6 +242,6 @@ def test_formats_are_fixed_once_there_is_data() -> None:
     (change,) = changes.parse(
         PATCH, [{"op": "replace", "path": "/disk_format", "value": "qcow2"}]
     )
-    with pytest.raises(Fault, match="only replaced for a queued image") as caught:
+    with pytest.raises(HttpError, match="only replaced for a queued image") as caught:
         changes.apply(IMAGE, [change])
     assert caught.value.status == 403

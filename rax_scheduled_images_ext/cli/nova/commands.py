@@ -113,7 +113,7 @@ def day_name(text: str) -> str:
 
 
 def label(error: BaseException) -> str:
-    """Return the class name users are told: novaclient's own where there is one."""
+    """Return the class name that users see: novaclient's own where there is one."""
     from rax_scheduled_images_ext.cli.nova.errors import for_novaclient
 
     kinds = type(for_novaclient(error)).__mro__ if isinstance(error, Exception) else ()
@@ -122,7 +122,7 @@ def label(error: BaseException) -> str:
 
 
 def say(line: str) -> None:
-    """Print one line on stderr; where nobody can read it, nothing fails for that."""
+    """Print one line on stderr; a closed stderr is no error."""
     with suppress(OSError):
         print(" ".join(line.splitlines()), file=sys.stderr, flush=True)
 
@@ -139,7 +139,7 @@ def attempt(
 ) -> bool:
     """Do ``action`` to every item, whatever becomes of the others.
 
-    Each failure is told on stderr, as one line. Returns whether there was none.
+    Each failure is one line on stderr. Returns whether there was none.
     """
     done = True
     for item in items:

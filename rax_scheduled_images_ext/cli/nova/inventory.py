@@ -36,7 +36,7 @@ STALE = 3
 def uncollected() -> Iterator[None]:
     """Leave the search for reference cycles out.
 
-    Nothing read here makes any, and to look through the answers of a large cloud
+    Nothing read here makes any, and to scan the answers of a large cloud
     again and again takes a sixth of the processor time of a list.
     """
     on = gc.isenabled()
@@ -151,8 +151,8 @@ def do_scheduled_images_list(cs: Any, args: Any) -> None:
     "--format",
     metavar="<format>",
     type=checked(format_name),
-    help="Print what is wrong as rows: table, json, csv or value. Without it there"
-    " is a line for each server, or one that says that all is well.",
+    help="Print problems as rows: table, json, csv or value. Without it there"
+    " is a line for each such server, or one line if all is well.",
 )
 @uncollected()
 def do_scheduled_images_check(cs: Any, args: Any) -> None:

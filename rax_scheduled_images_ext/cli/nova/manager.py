@@ -19,7 +19,7 @@ class ScheduledImagesManager(base.Manager):
 
     A server is a novaclient ``Server``, anything else with an ``id``, or an ID.
     Each call is one request; only where a cloud answers 404 does it ask further
-    to tell what that means. The errors named below are novaclient's ``NotFound`` as
+    to find out what that means. The errors named below are novaclient's ``NotFound`` as
     well. Besides them every call raises novaclient's exceptions for a refusal,
     :class:`.UnexpectedAnswer` for a response that makes no sense, and keystoneauth's
     errors if none came.

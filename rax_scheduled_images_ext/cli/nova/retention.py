@@ -112,8 +112,8 @@ def _next_expiry(cloud: Cloud, server_id: str) -> str:
     "--keep",
     metavar="<number>",
     type=checked(number_to_keep),
-    help="How many scheduled images of each server stay, 1 to 65535; without it as"
-    " many as its schedule says.",
+    help="How many scheduled images of each server stay, 1 to 65535; by default the"
+    " retention of its schedule.",
 )
 @argument(
     "--dry-run",
@@ -125,12 +125,12 @@ def _next_expiry(cloud: Cloud, server_id: str) -> str:
     "--yes",
     action="store_true",
     default=False,
-    help="Do not ask. Needed where there is no terminal to ask on.",
+    help="Do not ask first. Needed without a terminal.",
 )
 @form
 @named_servers
 def do_scheduled_images_prune(cs: Any, args: Any) -> None:
-    """Delete now the scheduled images that the retention leaves no place for."""
+    """Delete the scheduled images beyond the retention now."""
     from rax_scheduled_images_ext.output.retention import print_pruned
 
     asks = not (args.yes or args.dry_run)

@@ -111,13 +111,13 @@ def misplaced_retention(args: Any) -> int:
 )
 @target_servers
 def do_scheduled_images_update(cs: Any, args: Any) -> None:
-    """Change the schedules of servers, and nothing of them that is not named."""
+    """Change parts of the schedules of servers; the rest stays as it is."""
     command = "scheduled-images-update"
     if args.daily and args.day_of_week:
         usage_error(command, "--daily and --day-of-week exclude each other")
     if not (args.daily or args.day_of_week or args.retention):
         usage_error(
-            command, "say what to change: --retention, --day-of-week or --daily"
+            command, "nothing to change: use --retention, --day-of-week or --daily"
         )
     from rax_scheduled_images_ext.cli.nova.report import ServerReport
     from rax_scheduled_images_ext.operations.schedules import update

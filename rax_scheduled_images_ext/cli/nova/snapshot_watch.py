@@ -42,7 +42,7 @@ from rax_scheduled_images_ext.operations.snapshot.watch import (
 )
 from rax_scheduled_images_ext.output.console import clock_time, put
 
-# Seconds between two looks at images whose snapshots are all over.
+# Seconds between two polls of images whose snapshots are all over.
 _SETTLING_INTERVAL = 1.5
 # Seconds that a single request may take: nothing waits for a watch.
 _ANSWER = 30.0
@@ -86,7 +86,7 @@ class _Listener(Listener):
 
 
 class _Watcher:
-    """Prints each look at the servers, and keeps the worst exit status."""
+    """Prints each poll of the servers, and keeps the worst exit status."""
 
     def __init__(
         self,

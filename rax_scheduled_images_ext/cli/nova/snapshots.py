@@ -47,7 +47,7 @@ def limit(text: str) -> float:
 
 
 def interval(text: str) -> float:
-    """Return the seconds between two looks at a server.
+    """Return the seconds between two polls of a server.
 
     :raises InvalidValue: for anything but a number of seconds from 0.1 to 3600.
     """
@@ -97,7 +97,7 @@ def metadatum(text: str) -> tuple[str, str]:
     metavar="<seconds>",
     type=checked(interval),
     default=5.0,
-    help="Time between two looks, 5 by default.",
+    help="Time between two polls, 5 by default.",
 )
 @argument(
     "--changes-only",
@@ -116,7 +116,7 @@ def metadatum(text: str) -> tuple[str, str]:
     "--wait-start",
     metavar="<duration>",
     type=checked(duration),
-    help="Wait so long for a snapshot to begin, such as 10m.",
+    help="Wait this long for a snapshot to begin, such as 10m.",
 )
 @argument(
     "--time-limit",
@@ -154,28 +154,28 @@ def do_snapshot_watch(cs: Any, args: Any) -> None:
     action="append",
     default=[],
     type=checked(metadatum),
-    help="Metadata of the image. Can be given several times.",
+    help="Metadata of the image; may be repeated.",
 )
 @argument(
     "--before",
     metavar="<command>",
     type=checked(command),
-    help="Run this before the snapshot, to stop what writes to the disk. It is run"
-    " here, without a shell; if it fails, there is no snapshot.",
+    help="Run this command before the snapshot, to stop what writes to the disk. It"
+    " runs on this machine, without a shell; if it fails, there is no snapshot.",
 )
 @argument(
     "--after",
     metavar="<command>",
     type=checked(command),
-    help="Run this as soon as the disk is copied. Once --before has begun it is run"
-    " exactly once, whatever happens.",
+    help="Run this command as soon as the disk is copied. Once --before has begun, it"
+    " runs exactly once, whatever happens.",
 )
 @argument(
     "--max-hold",
     metavar="<duration>",
     type=checked(duration),
     default="10m",
-    help="Run --after at the latest so long after --before was done, 10m by default;"
+    help="Run --after at most this long after the end of --before, 10m by default;"
     " the image may then be inconsistent.",
 )
 @argument(
@@ -197,8 +197,8 @@ def do_snapshot_watch(cs: Any, args: Any) -> None:
     "--interval",
     metavar="<seconds>",
     type=checked(interval),
-    help="Time between two looks; by default 0.5 to 1.8 while the server is held, the"
-    " longer the more, then 5.",
+    help="Time between two polls; by default 0.5 rising to 1.8 while the server is"
+    " quiesced, then 5.",
 )
 @argument(
     "--wait",
@@ -220,7 +220,7 @@ def do_snapshot_watch(cs: Any, args: Any) -> None:
 )
 @argument("name", metavar="<name>", type=checked(name_or_id), help="Name of the image.")
 def do_snapshot_create(cs: Any, args: Any) -> None:
-    """Create an image of a server, which is stopped for no longer than needed."""
+    """Create an image of a server, and quiesce it for no longer than needed."""
     from rax_scheduled_images_ext.cli.nova.snapshot_create import create_snapshot
 
     create_snapshot(cs, args)

@@ -21,7 +21,7 @@ from rax_scheduled_images_ext.model.image import ServerImage
 Result = TypeVar("Result")
 
 
-#: What the image service itself says about an image; all else is metadata.
+#: The image service's own attributes of an image; all else is metadata.
 ATTRIBUTES = frozenset(
     "checksum container_format created_at deleted deleted_at direct_url disk_format"
     " file id location locations min_disk min_ram name os_hash_algo os_hash_value"
@@ -33,7 +33,7 @@ _LONGEST_KEY = 255
 
 @dataclass(frozen=True)
 class ImageFilter:
-    """Which images are asked for, as :meth:`ImageStore.list` tells."""
+    """Which images are wanted; the fields are those of :meth:`ImageStore.list`."""
 
     name: str | None = None
     server_id: str | None = None
@@ -90,7 +90,7 @@ class ImageStore(ABC):
     ) -> None:
         """Add metadata and take some away: in one request, where the service can.
 
-        Where it cannot, the additions come first, so that whoever is
+        Where it cannot, the additions come first, so that a program that is
         interrupted in between has lost nothing.
 
         :raises InvalidValue: for a key that no metadata can have.
@@ -123,7 +123,7 @@ class ImageStore(ABC):
         :param scheduled: only those the scheduled images service counts as its own.
         :param snapshots: only those made of servers, scheduled or not, and of their
             metadata only what :data:`TELLING` names: there may be very many.
-        :param making: only those in the making.
+        :param making: only those that are being made.
         :param limit: no more than this many; also the size of a page.
         """
         wanted = ImageFilter(name, server_id, scheduled, snapshots, making, limit)

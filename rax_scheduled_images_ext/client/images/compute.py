@@ -121,7 +121,7 @@ class ComputeImages(ImageStore):
 
     @cached_property
     def _tells_private(self) -> bool:
-        """Whether the proxy heeds the filter: one that ignores it lists all images."""
+        """Whether the proxy knows the filter: one that ignores it lists all images."""
         query = {_VISIBILITY: "neither", "limit": 1}
         answer = self.transport.get("/images", query)
         return answer.status == 400 or not answer.objects("images")

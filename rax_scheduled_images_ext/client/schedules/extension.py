@@ -27,7 +27,7 @@ class ExtensionSchedules:
     """Reads and changes schedules through the extension, one request each.
 
     A server is anything with an ``id``, or an ID. Only where a cloud answers 404 is
-    it asked further, to tell what that means. Besides the errors named below every
+    it asked further, to find out what that means. Besides the errors named below every
     call raises :class:`.ApiError` for a refusal, :class:`.UnexpectedAnswer` for a
     response that makes no sense, and keystoneauth's errors if none came.
     """
@@ -74,8 +74,8 @@ class ExtensionSchedules:
     def _meaning(self, response: ApiResponse, server_id: str) -> Exception:
         """Return which of three things a 404 means, or that it is none of them.
 
-        The service itself says so in ``itemNotFound``; if that does not speak of a
-        schedule, the server is what was not found. Whatever else answered is likely
+        The service itself answers with ``itemNotFound``; if its message does not
+        mention a schedule, it means the server. Anything else that answered is likely
         not the service, so the extension is asked for first.
         """
         reason = response.error_message("itemNotFound")

@@ -42,7 +42,7 @@ class Snapshot:
     """A snapshot for which a server is held.
 
     ``held`` is how many seconds passed from the end of ``before`` to the beginning
-    of ``after``, None as long as that is not known. ``copied`` tells whether the
+    of ``after``, None as long as that is unknown. ``copied`` is whether the
     server was resumed because the disk was copied.
     """
 
@@ -73,7 +73,7 @@ class Snapshot:
 
     @property
     def image_id(self) -> str | None:
-        """The image, None until the cloud has told it."""
+        """The ID of the image, None until the cloud has returned it."""
         return self._image.id
 
     def prepare(self, seen: ServerState | None = None) -> None:
@@ -172,7 +172,7 @@ class Snapshot:
         given_up = threading.Event()
 
         def wait(seconds: float) -> None:
-            # A busy service is asked again only while somebody still waits for it.
+            # A busy service is asked again only while this still waits for it.
             if given_up.wait(seconds):
                 raise TimeoutError("given up")
 
@@ -235,10 +235,10 @@ class Snapshot:
         return max(0.0, min(limit, self._poller.limits.total) - passed)
 
     def _saw(self, state: ServerState) -> None:
-        told = f"task_state: {state.task_state or 'none'}"
-        if told != self._last_state:
+        shown = f"task_state: {state.task_state or 'none'}"
+        if shown != self._last_state:
             self._poller.listener.note(str(state))
-        self._last_state = told
+        self._last_state = shown
         self._poller.listener.progress(str(state))
 
 
@@ -310,7 +310,7 @@ def quiesced_snapshot(
     :raises HoldCutShort: if it had to be resumed before the disk was copied.
     :raises ImageLost: if the snapshot fails at once.
     :raises TimeLimitReached: if its snapshot ends and the image stays unfinished.
-    :raises SnapshotUnknown: if it cannot be told whether a snapshot was begun.
+    :raises SnapshotUnknown: if it is unknown whether a snapshot was begun.
     :raises ResumeFailed: if ``after`` fails; its ``original`` is what went wrong
         before that.
     """

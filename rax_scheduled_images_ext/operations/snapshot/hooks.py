@@ -22,7 +22,7 @@ from rax_scheduled_images_ext.operations.snapshot.signals import (
     SignalCatcher,
 )
 
-# How often a running command is looked at, and how long it has to end when told to.
+# Seconds between two checks of a running command, and how long it may take to end.
 _LOOK = 0.05
 _GRACE = 10.0
 # Where no process can be started for a moment, nothing has been done yet.
@@ -38,7 +38,7 @@ class HookCommand:
 
     @classmethod
     def parse(cls, text: str) -> HookCommand:
-        """Split a command line as a shell would, and look for its program.
+        """Split a command line as a shell would, and find its program.
 
         :raises InvalidValue: for what cannot be split, or names no program.
         """
@@ -166,7 +166,7 @@ def _wait(
 
 
 def _end(process: subprocess.Popen[bytes], signals: SignalCatcher) -> None:
-    """End a process and those it has started, kindly at first."""
+    """End a process and those it has started, by SIGTERM and then by SIGKILL."""
     for signum in (signal.SIGTERM, signal.SIGKILL):
         # It may have ended just now, or be another user's by now (sudo).
         with suppress(OSError):
@@ -177,7 +177,7 @@ def _end(process: subprocess.Popen[bytes], signals: SignalCatcher) -> None:
 
 
 def _failure(returncode: int) -> str:
-    """Say how a process ended that did not end well."""
+    """Return how a failed process ended."""
     if returncode > 0:
         return f"ended with status {returncode}"
     try:

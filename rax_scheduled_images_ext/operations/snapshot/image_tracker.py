@@ -41,7 +41,7 @@ class _Unfinished:
     image_id: str
     server_name: str
     until: float
-    #: What was seen last, None for what could not be read; ``problem`` tells why.
+    #: What was seen last, None if it could not be read; ``problem`` is why.
     status: str | None = None
     problem: str = ""
 
@@ -52,7 +52,7 @@ class _Unfinished:
 class ImageTracker:
     """The images of several servers' snapshots, from their making to their end.
 
-    Nothing here raises what a service answers: an image that cannot be looked at is
+    Nothing here raises what a service answers: an image that cannot be read is
     not known to be lost.
 
     What cannot be known is noted.
@@ -68,7 +68,7 @@ class ImageTracker:
 
     @property
     def open(self) -> bool:
-        """Whether there are images still to be looked at."""
+        """Whether there are images still to be polled."""
         return bool(self._unfinished)
 
     def note(self, seen: Iterable[Watch]) -> None:
@@ -92,14 +92,14 @@ class ImageTracker:
         except _UNREADABLE as error:
             if not self._noted:
                 self._poller.listener.note(
-                    f"The images in the making cannot be read: {_line(error)}"
+                    f"The images being made cannot be read: {_line(error)}"
                 )
             self._noted = True
         else:
             self._in_the_making.update((each, newest.get(each)) for each in new)
 
     def over(self, server: ServerState, limit: float | None) -> None:
-        """Have the image of a snapshot that is over looked at, if it is known.
+        """Poll the image of a snapshot that is over, if it is known.
 
         :param limit: when, by the clock of the poller, not to wait any longer.
         """
@@ -110,7 +110,7 @@ class ImageTracker:
             self._unfinished.append(_Unfinished(image_id, server.name, until))
 
     def look(self) -> Iterator[ImageLost | TimeLimitReached]:
-        """Look once at each image that is not done; yield those that never will be."""
+        """Poll each unfinished image once; yield those that will never be finished."""
         unfinished, self._unfinished = self._unfinished, []
         for each in unfinished:
             trouble = self._look(each)
@@ -134,7 +134,7 @@ class ImageTracker:
     def _look(self, each: _Unfinished) -> ImageLost | TimeLimitReached | None:
         before, each.status = each.status, self._status(each)
         failed = f"The snapshot of server {each.server_name} has failed"
-        # A 404 that is not repeated was somebody else's.
+        # A single 404 may come from something else on the way.
         if each.status in LOST or each.status == before == _GONE:
             return ImageLost(f"{failed}: {each} is {each.status}", each.image_id)
         if each.status in _DONE:

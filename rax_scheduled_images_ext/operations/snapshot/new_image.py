@@ -23,7 +23,7 @@ from rax_scheduled_images_ext.operations.snapshot.polling import Poller
 
 #: The statuses of an image that will never be ACTIVE.
 LOST = ("ERROR", "DELETED")
-# A 404 that is not repeated was somebody else's.
+# A single 404 may come from something else on the way.
 _GONE = 2
 
 
@@ -70,9 +70,9 @@ class NewImage:
             note(f"Image {self.id} is being created")
 
     def locate(self) -> str:
-        """Return the ID; an image that was not told is looked for.
+        """Return the ID; if the cloud has not returned it, search for the image.
 
-        :raises SnapshotUnknown: if none can be told to be the one.
+        :raises SnapshotUnknown: if it is not clear which image it is.
         """
         if self.id is None:
             new = self._poller.retry(self._new_ones)
@@ -108,7 +108,7 @@ class NewImage:
             )
 
     def leave(self) -> None:
-        """Leave the image alone, but let nobody take it for a scheduled one."""
+        """Leave the image alone, but remove an inherited marker."""
         # A signal may have come already; it shall not keep this from being done.
         self._poller = replace(self._poller, interruptible=False)
         try:
@@ -119,7 +119,7 @@ class NewImage:
             self._poller.listener.note(f"{self} is left as it is: {error}")
 
     def glance(self) -> ServerImage | None:
-        """Return the image as it is now, None where that cannot be told."""
+        """Return the image as it is now, None if it is unknown."""
         try:
             return self._poller.call(self._get) if self.id else None
         except PASSING as error:
@@ -172,7 +172,7 @@ class NewImage:
         return ImageLost(f"{self} is lost: {what}{self._reason()}", self.id)
 
     def _reason(self) -> str:
-        """Return what the server's history tells, if it tells something."""
+        """Return what the server's history says, if it says something."""
         ask = partial(self._snapshots.failure, self.server_id, self._begun.request_id)
         try:
             reason = self._poller.call(ask)

@@ -20,7 +20,7 @@ LOG = logging.getLogger(__name__)
 
 _TRIES = 3
 _RETRY = 1.5
-# Seconds that also the last look before a limit may take.
+# Seconds that also the last poll before a limit may take.
 _LEAST = 1.0
 
 
@@ -29,9 +29,9 @@ class Timeouts:
     """How long things may take, all in seconds.
 
     ``hold`` is counted from the end of ``before``, ``total`` from the same moment until
-    the image is ACTIVE. ``interval`` is the time between two looks at the server while
-    it is held (None: as :func:`.task_states.pace` has it), ``slow_interval`` between
-    two looks at the image later. ``answer`` is how long a single request may take
+    the image is ACTIVE. ``interval`` is the time between two polls of the server while
+    it is quiesced (None: as :func:`.polling.pace` has it), ``slow_interval`` between
+    two polls of the image later. ``answer`` is how long a single request may take
     before it is given up, ``quiet`` how long a server must show no sign of a snapshot
     that was asked for until it is believed, ``settling`` how long an image may take to
     be finished when its snapshot is over already.
@@ -132,13 +132,13 @@ class Poller:
 
 
 def pace(elapsed: float) -> float:
-    """Return how many seconds after one look at a held server the next one is due.
+    """Return after how many seconds a quiesced server is polled again.
 
-    A short copy should not be held up by half its length, and no minute should
-    see more than forty requests: so the looks are close at first and spread out
-    within a quarter of a minute.
+    A short copy should not wait for half its length, and no minute should see more
+    than forty requests: so the polls are close at first and spread out within a
+    quarter of a minute.
 
-    :param elapsed: seconds since the first look.
+    :param elapsed: seconds since the first poll.
     """
     return min(0.5 + elapsed / 10, 1.8)
 
@@ -158,8 +158,8 @@ def polls(
     The time that ``get`` takes is part of the interval. It is called at once, and
     a last time when the limit is reached; then the iteration ends.
 
-    :param interval: tells from the seconds since the first look how many later
-        the next one is due.
+    :param interval: returns, for the seconds since the first poll, after how many the
+        next one is due.
     :param limit: seconds from now, None for none.
     :param retried: the errors of ``get`` that end nothing; each is handed to
         ``failed``.

@@ -2,7 +2,7 @@
 
 A Python program may be interrupted between any two of its steps, also between the
 end of a ``try`` and what its ``finally`` does first. Where something must happen
-in any case, signals are better taken note of, and looked at where it is safe.
+in any case, it is better to note signals, and to check for them where it is safe.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SIGNALS = tuple(
 )
 
 
-# What would stop the program until somebody continues it: ^Z, and writing to the
+# What would stop the program until it is continued: ^Z, and writing to the
 # terminal from the background. That the program reads nothing spares it the third.
 _STOPS = tuple(
     getattr(signal, name) for name in ("SIGTSTP", "SIGTTOU") if hasattr(signal, name)
@@ -45,7 +45,7 @@ class Interrupted(KeyboardInterrupt):
 
     @property
     def exit_status(self) -> int:
-        """What shells tell of a program that this signal has ended."""
+        """The exit status in a shell of a program that this signal has ended."""
         return 128 + self.signum
 
 
@@ -104,7 +104,7 @@ class SignalCatcher:
             raise Interrupted(self.received)
 
     def sleep(self, seconds: float, *, interruptible: bool = True) -> None:
-        """Wait; a signal ends it early, unless it is not to be heeded.
+        """Wait; a signal ends it early, if it is interruptible.
 
         :raises Interrupted: if a signal has come, before or meanwhile.
         """

@@ -20,7 +20,7 @@ class End(Enum):
     NONE = "none"
     #: None has begun in the time that was given.
     NOT_BEGUN = "not begun"
-    #: The server is no more.
+    #: The server is gone.
     GONE = "gone"
 
 
@@ -37,7 +37,7 @@ class Watch:
     _first: bool = field(default=True, repr=False)
 
     def see(self, time: float, state: ServerState | None) -> None:
-        """Take note of how the server is now; None means that it is no more."""
+        """Note the present state of the server; None means that it is gone."""
         if state is None:
             self.end = End.GONE
             return
@@ -78,9 +78,9 @@ def watch(
     wanted: Wanted,
     poller: Poller,
 ) -> Iterator[list[Watch]]:
-    """Yield the servers that are left each time they have been looked at.
+    """Yield the servers that are left after each poll.
 
-    What they were when they were handed in counts as the first look. Those that
+    The state that they are passed with counts as the first poll. Those that
     have no ``end`` when the iteration is over were left at the time limit.
 
     :param poller: sends the requests, and notes errors that end nothing.

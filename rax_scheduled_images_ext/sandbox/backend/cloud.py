@@ -1,7 +1,7 @@
 """The sandbox's cloud: its regions, its time, its transactions.
 
-Nothing runs in the background: what a clock would have brought about is made
-up for whenever somebody looks (see ``service``), in the order of time.
+Nothing runs in the background: each request first lets everything happen that was due
+since the last one (see ``service``), in the order of time.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Cloud(CloudState):
         All requests go through here, one at a time. What is written is on
         disk when this ends; after an exception nothing of it is.
 
-        :param request_id: what servers' histories tell of what is done inside.
+        :param request_id: the request that servers' histories name for what is done.
         """
         with self._lock, self.store.transaction():
             before = self.store.changes

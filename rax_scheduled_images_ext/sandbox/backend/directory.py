@@ -84,7 +84,7 @@ class Directory:
     Tokens are signed, not stored, so they outlive a restart on the same seed.
     Their time follows the wall clock: clients compare it with their own.
 
-    :param face: names the projects the way that cloud does.
+    :param like: names the projects the way that cloud does.
     :param seed: makes ids, the password and the API key; the same seed makes
         the same ones.
     :param lifetime: of a token, in seconds.
@@ -92,13 +92,13 @@ class Directory:
 
     def __init__(
         self,
-        face: CloudType,
+        like: CloudType,
         seed: int,
         *,
         lifetime: float = 86400.0,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._space = uuid.uuid5(uuid.NAMESPACE_URL, f"sandbox:{face}:{seed}")
+        self._space = uuid.uuid5(uuid.NAMESPACE_URL, f"sandbox:{like}:{seed}")
         self._lifetime = lifetime
         self._wall = wall
         self._revoked: set[str] = set()
@@ -108,7 +108,7 @@ class Directory:
         self.password = self._secret("password")[:24]
         self.api_key = self._secret("api-key")[:32]
         self._key = self._secret("token").encode()
-        self.projects = tuple(self._project(face, name) for name in _ACCOUNTS)
+        self.projects = tuple(self._project(like, name) for name in _ACCOUNTS)
         demo, other = self.projects
         self.users = tuple(
             User(self.id_of("user", name), name, project, roles)
@@ -168,8 +168,8 @@ class Directory:
         """Let all tokens that were given so far be good for nothing."""
         self._void = max(self._wall(), self._newest)
 
-    def _project(self, face: CloudType, name: str) -> Project:
-        if face == "rackspace":
+    def _project(self, like: CloudType, name: str) -> Project:
+        if like == "rackspace":
             return Project(_ACCOUNTS[name], _ACCOUNTS[name])
         return Project(self.id_of("project", name), name)
 

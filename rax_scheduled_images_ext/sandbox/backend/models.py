@@ -34,7 +34,7 @@ class Invalid(CloudError):
 
 
 class Forbidden(CloudError):
-    """Never allowed, whoever asks."""
+    """Not allowed for any user."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The scheduled images service: what happens as time goes by.
+"""The scheduled images service: what happens as time passes.
 
 Snapshots come to their end, schedules fall due, retention is applied; each at
 its own moment, in order, however far the clock has moved.

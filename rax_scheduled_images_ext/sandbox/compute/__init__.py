@@ -22,7 +22,7 @@ from rax_scheduled_images_ext.sandbox.compute import (
 from rax_scheduled_images_ext.sandbox.http.common import (
     MOUNT,
     Call,
-    Fault,
+    HttpError,
     Microversion,
     Route,
     Services,
@@ -135,7 +135,7 @@ def make_app(services: Services, *, legacy: bool = False) -> Flask:
                 _choose_version()
             return _version_root(services, legacy=legacy)
         g.call = open_call(services)
-        # What is at no path of ours is not looked at any further.
+        # A path that no route has is not checked any further.
         if request.routing_exception is None:
             if microversions:
                 g.call = replace(g.call, version=_choose_version())
@@ -161,7 +161,7 @@ def _at_root(services: Services) -> bool:
 
 
 def _choose_version() -> Microversion:
-    """Find the version asked for; the answer tells it even where we have it not."""
+    """Find the version asked for; the answer names it even if it is not supported."""
     version = g.version = versions.asked_for(request.headers)
     versions.check(version)
     return version
@@ -170,13 +170,13 @@ def _choose_version() -> Microversion:
 def _check_request(call: Call) -> None:
     tenant = request.environ[MOUNT].get("tenant")
     if tenant not in (None, call.project_id):
-        raise Fault(
+        raise HttpError(
             400,
             f"Malformed request URL: URL's project_id '{tenant}' doesn't match"
             f" Context's project_id '{call.project_id}'",
         )
     if request.mimetype not in _CONTENT:
-        raise Fault(415, "Unsupported Content-Type")
+        raise HttpError(415, "Unsupported Content-Type")
 
 
 def _checked(route: Route) -> Route:
@@ -192,8 +192,8 @@ def _checked(route: Route) -> Route:
 
 
 def _handle_errors(app: Flask, services: Services) -> None:
-    @app.errorhandler(Fault)
-    def refuse(fault: Fault) -> ResponseReturnValue:
+    @app.errorhandler(HttpError)
+    def refuse(fault: HttpError) -> ResponseReturnValue:
         if fault.status == 401:
             return jsonify(unauthorized_body(services, fault)), 401, fault.headers
         return _fault(fault.status, fault.message)
@@ -231,7 +231,7 @@ def make_root(services: Services) -> Flask:
 
 
 def _version_root(services: Services, *, legacy: bool) -> ResponseReturnValue:
-    # Rackspace shows this document to nobody; its clients take that for a cloud
+    # Rackspace shows this document to no one; its clients take that for a cloud
     # without microversions.
     if services.rackspace:
         raise unauthorized(services)

@@ -1,4 +1,4 @@
-"""What the compute API tells of the cloud itself: flavors and limits."""
+"""The compute API about the cloud itself: flavors and limits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from flask.typing import ResponseReturnValue
 from rax_scheduled_images_ext.sandbox.backend.region import MOST_METADATA
 from rax_scheduled_images_ext.sandbox.compute import inputs
 from rax_scheduled_images_ext.sandbox.compute.views import flavor_view
-from rax_scheduled_images_ext.sandbox.http.common import Call, Fault, Microversion
+from rax_scheduled_images_ext.sandbox.http.common import (
+    Call,
+    HttpError,
+    Microversion,
+)
 
 # There may be as much of a thing as one likes.
 _ANY_NUMBER = -1
@@ -61,7 +65,7 @@ def _flavors(call: Call, *, full: bool) -> ResponseReturnValue:
     ids = [flavor.id for flavor in flavors]
     marker = inputs.given("marker")
     if marker is not None and marker not in ids:
-        raise Fault(400, f"marker [{marker}] not found")
+        raise HttpError(400, f"marker [{marker}] not found")
     first = 0 if marker is None else ids.index(marker) + 1
     page = flavors[first : first + inputs.page_size(call)]
     return {"flavors": [flavor_view(call, flavor, full=full) for flavor in page]}

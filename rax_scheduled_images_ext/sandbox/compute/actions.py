@@ -17,7 +17,7 @@ from rax_scheduled_images_ext.sandbox.compute.inputs import (
     required,
 )
 from rax_scheduled_images_ext.sandbox.compute.views import image_root
-from rax_scheduled_images_ext.sandbox.http.common import Call, Fault
+from rax_scheduled_images_ext.sandbox.http.common import Call, HttpError
 
 _REBOOTS = ["HARD", "Hard", "hard", "SOFT", "Soft", "soft"]
 
@@ -26,10 +26,10 @@ def act(call: Call, server_id: str) -> ResponseReturnValue:
     """POST /servers/{id}/action"""
     whole = inputs.content()
     if not isinstance(whole, dict) or len(whole) != 1:
-        raise Fault(400, "Malformed request body")
+        raise HttpError(400, "Malformed request body")
     name = next(iter(whole))
     if name not in _ACTIONS:
-        raise Fault(400, f"There is no such action: {name}")
+        raise HttpError(400, f"There is no such action: {name}")
     return _ACTIONS[name](call, server_id, whole)
 
 
@@ -134,7 +134,7 @@ def _reboot(
         if server.vm_state == "stopped":
             call.region.start(server_id)
         return inputs.nothing(202)
-    raise Fault(409, f"Cannot 'reboot' instance {server_id} while it is in {state}")
+    raise HttpError(409, f"Cannot 'reboot' instance {server_id} while it is in {state}")
 
 
 _ACTIONS: Mapping[str, Callable[..., ResponseReturnValue]] = {

@@ -19,7 +19,7 @@ from rax_scheduled_images_ext.sandbox.backend.models import (
 from rax_scheduled_images_ext.sandbox.compute import inputs
 from rax_scheduled_images_ext.sandbox.compute.inputs import required
 from rax_scheduled_images_ext.sandbox.compute.views import image_view
-from rax_scheduled_images_ext.sandbox.http.common import Call, Fault
+from rax_scheduled_images_ext.sandbox.http.common import Call, HttpError
 from rax_scheduled_images_ext.sandbox.image.schemas import VISIBILITIES
 
 _ATTRIBUTES = {
@@ -48,7 +48,7 @@ def _page(call: Call, path: str, *, full: bool) -> ResponseReturnValue:
     except Invalid:
         marker = inputs.given("marker")
         text = f"HTTP 400 Bad Request: No image found with ID {marker}"
-        raise Fault(400, text) from None
+        raise HttpError(400, text) from None
     ids = (image.id for image in images)
     views = [image_view(call, image, full=full) for image in images]
     return {"images": views, **inputs.next_link(call, path, ids, size)}
@@ -78,7 +78,7 @@ def _query(call: Call, limit: int | None) -> ImageQuery:
             # What is left of the name, the image service may know as an attribute.
             if key == "visibility" and text not in VISIBILITIES:
                 text = f"HTTP 400 Bad Request: Invalid visibility value: {text}"
-                raise Fault(400, text)
+                raise HttpError(400, text)
             (equals if key == "visibility" else properties)[key] = text
     changed = inputs.since("changes-since")
     return ImageQuery(
@@ -103,7 +103,7 @@ def _property(call: Call, name: str) -> str:
 
 def show(call: Call, image_id: str) -> ResponseReturnValue:
     """GET /images/{id}"""
-    # A client of Rackspace's sees by this that an image was culled.
+    # By this a client of Rackspace's sees that retention deleted an image.
     image = _find(call, image_id, deleted=call.services.rackspace)
     return {"image": image_view(call, image, full=True)}
 
@@ -115,7 +115,7 @@ def delete(call: Call, image_id: str) -> ResponseReturnValue:
     try:
         call.region.delete_image(image_id)
     except Forbidden:
-        raise Fault(403, refusal) from None
+        raise HttpError(403, refusal) from None
     return inputs.nothing(204)
 
 
@@ -141,7 +141,7 @@ def metadata_show(call: Call, image_id: str, key: str) -> ResponseReturnValue:
     """GET /images/{id}/metadata/{key}"""
     properties = _find(call, image_id).properties
     if key not in properties:
-        raise Fault(404, "The resource could not be found.")
+        raise HttpError(404, "The resource could not be found.")
     return {"meta": {key: properties[key]}}
 
 
@@ -157,7 +157,7 @@ def metadata_delete(call: Call, image_id: str, key: str) -> ResponseReturnValue:
     """DELETE /images/{id}/metadata/{key}"""
     image = _changeable(call, image_id)
     if key not in image.properties:
-        raise Fault(404, "Invalid metadata key")
+        raise HttpError(404, "Invalid metadata key")
     kept = {name: text for name, text in image.properties.items() if name != key}
     _replace(call, image, kept)
     return inputs.nothing(204)
@@ -171,23 +171,23 @@ def _replace(call: Call, image: Image, whole: Mapping[str, str]) -> dict[str, An
 def _find(call: Call, image_id: str, *, deleted: bool = False) -> Image:
     """Return an image that the caller may see.
 
-    :raises Fault: 404 for any other.
+    :raises HttpError: 404 for any other.
     """
     try:
         image = call.region.image(image_id, deleted=deleted)
     except NotFound:
         image = None
     if image is None or not image.visible_to(call.project_id):
-        raise Fault(404, "Image not found.")
+        raise HttpError(404, "Image not found.")
     return image
 
 
 def _changeable(call: Call, image_id: str, refusal: str | None = None) -> Image:
     """Return an image that the caller may change.
 
-    :raises Fault: 403 with the refusal for one that he may only see.
+    :raises HttpError: 403 with the refusal for one that he may only see.
     """
     image = _find(call, image_id)
     if MEMBER not in call.token.roles or image.owner != call.project_id:
-        raise Fault(403, refusal or f"Not authorized for image {image_id}.")
+        raise HttpError(403, refusal or f"Not authorized for image {image_id}.")
     return image

@@ -1,4 +1,4 @@
-"""What a request to the compute API says, checked: bodies, queries, names."""
+"""Checks of requests to the compute API: bodies, queries, names."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from flask.typing import ResponseReturnValue
 
 from rax_scheduled_images_ext.sandbox.backend.directory import ADMIN, MEMBER
 from rax_scheduled_images_ext.sandbox.backend.models import Server
-from rax_scheduled_images_ext.sandbox.http.common import Call, Fault, parse_time
+from rax_scheduled_images_ext.sandbox.http.common import Call, HttpError, parse_time
 
 _KEY = re.compile(r"[a-zA-Z0-9_:. -]{1,255}")
-# How Nova says that; not how it could be compiled.
+# As Nova writes it; it is not meant to be compiled.
 _KEYS = "^[a-zA-Z0-9-_:. ]{1,255}$"
 _TRUE = frozenset({"1", "t", "true", "on", "y", "yes"})
 _FALSE = frozenset({"0", "f", "false", "off", "n", "no"})
@@ -24,35 +24,37 @@ _FALSE = frozenset({"0", "f", "false", "off", "n", "no"})
 def may(call: Call, policy: str, role: str = MEMBER) -> None:
     """Let only those go on who have the role.
 
-    :raises Fault: 403 naming the policy.
+    :raises HttpError: 403 naming the policy.
     """
     if role not in call.token.roles:
         raise refused(policy)
 
 
-def refused(policy: str) -> Fault:
+def refused(policy: str) -> HttpError:
     """Return the answer to what a policy does not allow."""
-    return Fault(403, f"Policy doesn't allow os_compute_api:{policy} to be performed.")
+    return HttpError(
+        403, f"Policy doesn't allow os_compute_api:{policy} to be performed."
+    )
 
 
 def find_server(call: Call, server_id: str, *, deleted: bool = False) -> Server:
     """Return a server of the caller's project.
 
-    :raises Fault: 404 for any other.
+    :raises HttpError: 404 for any other.
     """
     server = call.region.server(server_id, deleted=deleted)
     if server.project_id != call.project_id:
-        raise Fault(404, f"Instance {server_id} could not be found.")
+        raise HttpError(404, f"Instance {server_id} could not be found.")
     return server
 
 
 def unlocked(call: Call, server: Server) -> Server:
     """Return the server unless it is locked for the caller.
 
-    :raises Fault: 409; an admin is not held up by locks.
+    :raises HttpError: 409; an admin is not held up by locks.
     """
     if server.locked and ADMIN not in call.token.roles:
-        raise Fault(409, f"Instance {server.id} is locked")
+        raise HttpError(409, f"Instance {server.id} is locked")
     return server
 
 
@@ -64,29 +66,29 @@ def nothing(status: int) -> ResponseReturnValue:
 def content() -> Any:
     """Return the request's JSON, whatever it is.
 
-    :raises Fault: 400 for what is none.
+    :raises HttpError: 400 for what is none.
     """
     found = request.get_json(force=True, silent=True)
     if found is None:
-        raise Fault(400, "Malformed request body")
+        raise HttpError(400, "Malformed request body")
     return found
 
 
 def body() -> Mapping[str, Any]:
     """Return the request's JSON object.
 
-    :raises Fault: 400 for anything else.
+    :raises HttpError: 400 for anything else.
     """
     found = content()
     if not isinstance(found, dict):
-        raise Fault(400, f"{found!r} is not of type 'object'")
+        raise HttpError(400, f"{found!r} is not of type 'object'")
     return found
 
 
 def part(whole: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     """Return the object under the key.
 
-    :raises Fault: 400 where there is none.
+    :raises HttpError: 400 where there is none.
     """
     value = required(whole, key)
     if not isinstance(value, dict):
@@ -98,18 +100,18 @@ def required(whole: Mapping[str, Any], key: str, of: str = "") -> Any:
     """Return what is under the key, whatever it is.
 
     :param of: the field that ``whole`` is the value of.
-    :raises Fault: 400 where there is nothing.
+    :raises HttpError: 400 where there is nothing.
     """
     if key not in whole:
         why = f"'{key}' is a required property"
-        raise bad_field(of, whole, why) if of else Fault(400, why)
+        raise bad_field(of, whole, why) if of else HttpError(400, why)
     return whole[key]
 
 
 def only(whole: Mapping[str, Any], allowed: Collection[str], of: str) -> None:
     """Refuse keys that mean nothing in the field ``of``.
 
-    :raises Fault: 400 naming the first of them.
+    :raises HttpError: 400 naming the first of them.
     """
     for key in whole:
         if key not in allowed:
@@ -120,7 +122,7 @@ def only(whole: Mapping[str, Any], allowed: Collection[str], of: str) -> None:
 def text(value: object, field: str, *, least: int = 0) -> str:
     """Return a text of at most 255 characters.
 
-    :raises Fault: 400 for anything else.
+    :raises HttpError: 400 for anything else.
     """
     if not isinstance(value, str):
         raise bad_field(field, value, f"{value!r} is not of type 'string'")
@@ -131,16 +133,16 @@ def text(value: object, field: str, *, least: int = 0) -> str:
     return value
 
 
-def bad_field(field: str, value: object, why: str) -> Fault:
+def bad_field(field: str, value: object, why: str) -> HttpError:
     """Return the answer to a wrong value in a body."""
-    return Fault(
+    return HttpError(
         400, f"Invalid input for field/attribute {field}. Value: {value}. {why}"
     )
 
 
-def bad_parameter(name: str, value: object, why: str) -> Fault:
+def bad_parameter(name: str, value: object, why: str) -> HttpError:
     """Return the answer to a wrong value in a query."""
-    return Fault(
+    return HttpError(
         400, f"Invalid input for query parameters {name}. Value: {value}. {why}"
     )
 
@@ -148,11 +150,11 @@ def bad_parameter(name: str, value: object, why: str) -> Fault:
 def checked_name(value: object, field: str = "name") -> str:
     """Return a name of 1 to 255 characters without spaces around it.
 
-    :raises Fault: 400 for anything else.
+    :raises HttpError: 400 for anything else.
     """
     name = text(value, field, least=1)
     if name != name.strip() or not name.isprintable():
-        raise Fault(
+        raise HttpError(
             400,
             f"An invalid '{field}' value was provided. The name must be: printable"
             " characters. Can not start or end with whitespace.",
@@ -163,7 +165,7 @@ def checked_name(value: object, field: str = "name") -> str:
 def checked_metadata(value: object, field: str = "metadata") -> dict[str, str]:
     """Return metadata whose keys and values the compute API allows.
 
-    :raises Fault: 400 for anything else.
+    :raises HttpError: 400 for anything else.
     """
     if not isinstance(value, dict):
         raise bad_field(field, value, f"{value!r} is not of type 'object'")
@@ -178,20 +180,20 @@ def checked_metadata(value: object, field: str = "metadata") -> dict[str, str]:
 def checked_item(value: object, key: str) -> dict[str, str]:
     """Return the one metadata item of this key.
 
-    :raises Fault: 400 for anything else.
+    :raises HttpError: 400 for anything else.
     """
     item = checked_metadata(value, "meta")
     if not item:
         raise bad_field("meta", item, "{} should be non-empty")
     if set(item) != {key}:
-        raise Fault(400, "Request body and URI mismatch")
+        raise HttpError(400, "Request body and URI mismatch")
     return item
 
 
 def whole_number(value: object, field: str, least: int) -> int:
     """Return a number that may be written as text.
 
-    :raises Fault: 400 for anything else.
+    :raises HttpError: 400 for anything else.
     """
     number = str(value)
     if isinstance(value, bool) or not re.fullmatch(r"-?\d{1,9}", number, re.ASCII):
@@ -210,7 +212,7 @@ def given(name: str) -> str | None:
 def pattern(name: str) -> str | None:
     """Return a regular expression from the query.
 
-    :raises Fault: 400 for what is none.
+    :raises HttpError: 400 for what is none.
     """
     regex = given(name)
     try:
@@ -223,7 +225,7 @@ def pattern(name: str) -> str | None:
 def page_size(call: Call) -> int:
     """Return how many entries the caller is to get at most.
 
-    :raises Fault: 400 for a limit that is no number.
+    :raises HttpError: 400 for a limit that is no number.
     """
     limit = given("limit")
     longest = call.services.max_limit
@@ -256,7 +258,7 @@ def next_link(
 def since(name: str) -> float | None:
     """Return a time from the query, in unix seconds.
 
-    :raises Fault: 400 for what is no time.
+    :raises HttpError: 400 for what is no time.
     """
     moment = given(name)
     if moment is None:
@@ -270,7 +272,7 @@ def since(name: str) -> float | None:
 def only_once(*names: str) -> None:
     """See that the query gives none of these words several times.
 
-    :raises Fault: 400 naming the first that it does.
+    :raises HttpError: 400 naming the first that it does.
     """
     for name in names:
         values = request.args.getlist(name)
@@ -281,10 +283,12 @@ def only_once(*names: str) -> None:
 def truth(word: str) -> bool:
     """Return what the word means, in any letter case.
 
-    :raises Fault: 400 for a word that means neither.
+    :raises HttpError: 400 for a word that means neither.
     """
     meant = word.strip().lower()
     if meant not in _TRUE | _FALSE:
         known = ", ".join(repr(each) for each in sorted(_TRUE | _FALSE))
-        raise Fault(400, f"Unrecognized value '{word}', acceptable values are: {known}")
+        raise HttpError(
+            400, f"Unrecognized value '{word}', acceptable values are: {known}"
+        )
     return meant in _TRUE

@@ -9,7 +9,11 @@ from collections.abc import Mapping
 
 from flask import request
 
-from rax_scheduled_images_ext.sandbox.http.common import Call, Fault, Microversion
+from rax_scheduled_images_ext.sandbox.http.common import (
+    Call,
+    HttpError,
+    Microversion,
+)
 
 FILTER = "RAX-SI:image_schedule"
 
@@ -44,7 +48,7 @@ _KNOWN: Mapping[str, tuple[Microversion, frozenset[str]]] = {
 def check(call: Call, path: str) -> None:
     """See that the query has only words that a path knows.
 
-    :raises Fault: 400 naming the first other one.
+    :raises HttpError: 400 naming the first other one.
     """
     since, known = _KNOWN.get(path, (_ALL_STRICT, frozenset[str]()))
     if call.version < since:
@@ -57,9 +61,9 @@ def check(call: Call, path: str) -> None:
     if free and call.services.cloud.extension:
         known = known | {FILTER}
     for word in request.args:
-        # Those of servers are no attributes of anybody's, and do nothing.
+        # Those of servers are not attributes, and do nothing.
         if word not in known and not (free and word.startswith("_")):
-            raise Fault(400, _unknown(word, free=free))
+            raise HttpError(400, _unknown(word, free=free))
 
 
 def _unknown(word: str, *, free: bool) -> str:

@@ -11,7 +11,7 @@ from rax_scheduled_images_ext.sandbox.backend.directory import ADMIN, MEMBER
 from rax_scheduled_images_ext.sandbox.compute import inputs
 from rax_scheduled_images_ext.sandbox.compute.inputs import find_server
 from rax_scheduled_images_ext.sandbox.compute.views import schedule_view
-from rax_scheduled_images_ext.sandbox.http.common import Call, Fault
+from rax_scheduled_images_ext.sandbox.http.common import Call, HttpError
 
 ALIAS = "rax-si-image-schedule"
 DAYS = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY")
@@ -38,7 +38,7 @@ def enable(call: Call, server_id: str) -> ResponseReturnValue:
 def disable(call: Call, server_id: str) -> ResponseReturnValue:
     """DELETE /servers/{id}/rax-si-image-schedule; a body means nothing."""
     find_server(call, server_id)
-    # Whoever may not remove one is told so, be there a schedule or not.
+    # A user who may not remove one gets 403, with or without a schedule.
     inputs.may(call, f"{ALIAS}:delete", ADMIN)
     call.region.delete_schedule(server_id)
     return "", 202
@@ -47,14 +47,14 @@ def disable(call: Call, server_id: str) -> ResponseReturnValue:
 def checked_retention(value: object) -> int:
     """Return a retention of 1 to 65535; digits in a text will do.
 
-    :raises Fault: 400 for anything else.
+    :raises HttpError: 400 for anything else.
     """
     digits = isinstance(value, str) and re.fullmatch(r"\d{1,9}", value, re.ASCII)
     if digits or (isinstance(value, int) and not isinstance(value, bool)):
         number = int(str(value))
         if LEAST <= number <= MOST:
             return number
-    raise Fault(
+    raise HttpError(
         400, f"Retention must be a whole number from {LEAST} to {MOST}, not {value!r}"
     )
 
@@ -62,11 +62,11 @@ def checked_retention(value: object) -> int:
 def checked_day(value: object) -> str:
     """Return a day of the week in capitals.
 
-    :raises Fault: 400 for what is none.
+    :raises HttpError: 400 for what is none.
     """
     if isinstance(value, str) and value.upper() in DAYS:
         return value.upper()
-    raise Fault(400, f"day_of_week must be one of {', '.join(DAYS)}, not {value!r}")
+    raise HttpError(400, f"day_of_week must be one of {', '.join(DAYS)}, not {value!r}")
 
 
 # -- the list of extensions
@@ -120,4 +120,4 @@ def extension_show(call: Call, alias: str) -> ResponseReturnValue:
     for extension in _offered(call):
         if extension["alias"] == alias:
             return {"extension": extension}
-    raise Fault(404, "The resource could not be found.")
+    raise HttpError(404, "The resource could not be found.")

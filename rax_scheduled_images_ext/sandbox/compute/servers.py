@@ -30,7 +30,7 @@ from rax_scheduled_images_ext.sandbox.compute.views import (
     action_view,
     event_view,
 )
-from rax_scheduled_images_ext.sandbox.http.common import Call, Fault
+from rax_scheduled_images_ext.sandbox.http.common import Call, HttpError
 
 # The statuses a server of any OpenStack may have; those of ours are among them.
 _STATUSES = frozenset(
@@ -77,7 +77,7 @@ def _page(call: Call, path: str) -> tuple[list[Server], dict[str, Any]]:
     try:
         servers = call.region.servers(query) if query else []
     except Invalid as error:
-        raise Fault(400, str(error)) from None
+        raise HttpError(400, str(error)) from None
     ids = (server.id for server in servers)
     return servers, inputs.next_link(call, path, ids, size)
 
@@ -119,9 +119,9 @@ def _statuses(call: Call) -> tuple[str, ...] | None:
     asked = [word.upper() for word in request.args.getlist("status")]
     known = tuple(word for word in asked if word in _STATUSES)
     if known == ("DELETED",):
-        raise Fault(403, "Only administrators may list deleted instances")
+        raise HttpError(403, "Only administrators may list deleted instances")
     if asked and not known and call.version >= (2, 38):
-        raise Fault(400, "Invalid status value")
+        raise HttpError(400, "Invalid status value")
     return known if asked else None
 
 
@@ -142,10 +142,10 @@ def _in_order(
 ) -> tuple[float | None, float | None]:
     """Return the times, which must leave some time between them.
 
-    :raises Fault: 400 where they do not.
+    :raises HttpError: 400 where they do not.
     """
     if since is not None and before is not None and before < since:
-        raise Fault(
+        raise HttpError(
             400,
             "The value of changes-since must be less than or equal to changes-before.",
         )
@@ -200,10 +200,10 @@ def boot(call: Call) -> ResponseReturnValue:
     least = inputs.whole_number(wanted.get("min_count", 1), "min_count", 1)
     most = inputs.whole_number(wanted.get("max_count", least), "max_count", 1)
     if least > most:
-        raise Fault(400, "min_count must be <= max_count")
+        raise HttpError(400, "min_count must be <= max_count")
     may(call, "servers:create")
     if wanted.get("key_name") is not None:
-        raise Fault(400, "Invalid key_name provided.")
+        raise HttpError(400, "Invalid key_name provided.")
     names = [f"{name}-{n}" for n in range(1, most + 1)] if most > 1 else [name]
     servers = [_boot_one(call, wanted, each, metadata) for each in names]
     if wanted.get("return_reservation_id"):
@@ -215,7 +215,7 @@ def _boot_one(
     call: Call, wanted: Mapping[str, Any], name: str, metadata: Mapping[str, str]
 ) -> Server:
     if not wanted.get("imageRef"):
-        raise Fault(400, "Missing imageRef attribute")
+        raise HttpError(400, "Missing imageRef attribute")
     image_id = str(wanted["imageRef"]).rsplit("/", 1)[-1]
     flavor_id = str(required(wanted, "flavorRef", "server")).rsplit("/", 1)[-1]
     try:
@@ -223,13 +223,13 @@ def _boot_one(
     except NotFound:
         image = None
     if image is None or not image.visible_to(call.project_id):
-        raise Fault(400, "Can not find requested image")
+        raise HttpError(400, "Can not find requested image")
     if image.status != "active":
-        raise Fault(400, f"Image {image_id} is not active.")
+        raise HttpError(400, f"Image {image_id} is not active.")
     try:
         call.region.flavor(flavor_id)
     except NotFound as error:
-        raise Fault(400, str(error)) from None
+        raise HttpError(400, str(error)) from None
     default = name if call.version < (2, 19) else None
     zone = wanted.get("availability_zone")
     if zone is not None:
@@ -339,7 +339,7 @@ def metadata_show(call: Call, server_id: str, key: str) -> ResponseReturnValue:
     """GET /servers/{id}/metadata/{key}"""
     metadata = find_server(call, server_id).metadata
     if key not in metadata:
-        raise Fault(404, "Metadata item was not found")
+        raise HttpError(404, "Metadata item was not found")
     return {"meta": {key: metadata[key]}}
 
 
@@ -374,7 +374,7 @@ def share_list(call: Call, server_id: str) -> ResponseReturnValue:
 def share_show(call: Call, server_id: str, share_id: str) -> ResponseReturnValue:
     """GET /servers/{id}/shares/{share id}"""
     find_server(call, server_id)
-    raise Fault(404, f"Share {share_id} could not be found.")
+    raise HttpError(404, f"Share {share_id} could not be found.")
 
 
 # -- history
@@ -398,7 +398,7 @@ def _history(call: Call, server_id: str) -> list[Action]:
 
 def _history_page(call: Call, server_id: str) -> tuple[list[Action], dict[str, Any]]:
     """Return the part of a history that is asked for, and the link to the next one."""
-    # As in Nova, all that needs no look at the server comes first.
+    # As in Nova, checks that do not need the server come first.
     size, changes = inputs.page_size(call), _changes(call)
     inputs.only_once("limit", "marker", "changes-since", "changes-before")
     actions = _history(call, server_id)
@@ -416,14 +416,14 @@ def _history_page(call: Call, server_id: str) -> tuple[list[Action], dict[str, A
 
 
 def _updated(action: Action) -> float:
-    """Return when an action last changed, to the microsecond, as it is told."""
+    """Return when an action last changed, to the microsecond."""
     return round(action.finished or action.started, 6)
 
 
 def _behind_marker(actions: list[Action]) -> list[Action]:
     """Return the actions that follow the one that the query names.
 
-    :raises Fault: 400 where there is no such action.
+    :raises HttpError: 400 where there is no such action.
     """
     marker = given("marker")
     if marker is None:
@@ -432,7 +432,7 @@ def _behind_marker(actions: list[Action]) -> list[Action]:
         if action.request_id == marker:
             return actions[place + 1 :]
     # Nova forgets which.
-    raise Fault(400, "Marker None could not be found.")
+    raise HttpError(400, "Marker None could not be found.")
 
 
 def action_show(call: Call, server_id: str, request_id: str) -> ResponseReturnValue:
@@ -443,4 +443,4 @@ def action_show(call: Call, server_id: str, request_id: str) -> ResponseReturnVa
             if call.version >= (2, 51):
                 view["events"] = [event_view(call, action)]
             return {"instanceAction": view}
-    raise Fault(404, f"Action {request_id} not found")
+    raise HttpError(404, f"Action {request_id} not found")

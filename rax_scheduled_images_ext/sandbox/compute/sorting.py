@@ -6,7 +6,7 @@ from flask import request
 
 from rax_scheduled_images_ext.sandbox.backend.models import Sort
 from rax_scheduled_images_ext.sandbox.compute.inputs import bad_parameter
-from rax_scheduled_images_ext.sandbox.http.common import Call, Fault
+from rax_scheduled_images_ext.sandbox.http.common import Call, HttpError
 
 # What Nova sorts by, in its order, and what of ours that is; the others are the same
 # for all servers here, or nothing that could be sorted by.
@@ -56,7 +56,7 @@ _IGNORED_UNTIL = (2, 74)
 def of_query(call: Call) -> Sort:
     """Read the keys and directions of the query.
 
-    :raises Fault: 400 for one that is unknown, 403 for what only operators may use.
+    :raises HttpError: 400 for one that is unknown, 403 for what only operators use.
     """
     keys = request.args.getlist("sort_key") or ["created_at"]
     directions = request.args.getlist("sort_dir") or ["desc"]
@@ -65,10 +65,10 @@ def of_query(call: Call) -> Sort:
         if key not in known:
             raise bad_parameter("sort_key", key, f"{key!r} is not one of {list(known)}")
         if key in _FOR_OPERATORS:
-            raise Fault(403, f"Only administrators can sort servers by {key}")
+            raise HttpError(403, f"Only administrators can sort servers by {key}")
     for direction in directions:
         if direction not in ("asc", "desc"):
-            raise Fault(
+            raise HttpError(
                 400,
                 "Invalid input received: Unknown sort direction, must be 'desc' or"
                 " 'asc'",

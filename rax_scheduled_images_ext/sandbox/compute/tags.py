@@ -16,7 +16,7 @@ from rax_scheduled_images_ext.sandbox.compute.inputs import (
     refused,
 )
 from rax_scheduled_images_ext.sandbox.compute.views import Links
-from rax_scheduled_images_ext.sandbox.http.common import Call, Fault
+from rax_scheduled_images_ext.sandbox.http.common import Call, HttpError
 
 #: How many tags a server may have.
 MOST = 50
@@ -34,24 +34,24 @@ def index(call: Call, server_id: str) -> ResponseReturnValue:
 def show(call: Call, server_id: str, tag: str) -> ResponseReturnValue:
     """GET /servers/{id}/tags/{tag}"""
     if tag not in _find(call, server_id, "show").tags:
-        raise Fault(404, f"Server {server_id} has no tag '{tag}'")
+        raise HttpError(404, f"Server {server_id} has no tag '{tag}'")
     return inputs.nothing(204)
 
 
 def add(call: Call, server_id: str, tag: str) -> ResponseReturnValue:
     """PUT /servers/{id}/tags/{tag}"""
     if (body := inputs.content() if request.get_data() else None) is not None:
-        raise Fault(400, f"{body!r} is not of type 'null'")
+        raise HttpError(400, f"{body!r} is not of type 'null'")
     server = _changed(call, server_id, "update tag", "update")
     problem = _problem(tag)
     if problem:
-        raise Fault(
+        raise HttpError(
             400,
             f"Tag '{tag}' is invalid. It must be a non empty string without characters"
             f" '/' and ','. Validation error message: {problem}",
         )
     if len(server.tags) >= MOST:
-        raise Fault(400, f"The number of tags exceeded the per-server limit {MOST}")
+        raise HttpError(400, f"The number of tags exceeded the per-server limit {MOST}")
     if tag in server.tags:
         return "", 204
     call.region.set_tags(server_id, [*server.tags, tag])
@@ -63,7 +63,7 @@ def replace(call: Call, server_id: str) -> ResponseReturnValue:
     """PUT /servers/{id}/tags"""
     body = inputs.body()
     for key in body.keys() - {"tags"}:
-        raise Fault(
+        raise HttpError(
             400, f"Additional properties are not allowed ({key!r} was unexpected)"
         )
     tags = checked(inputs.required(body, "tags"))
@@ -76,7 +76,7 @@ def delete(call: Call, server_id: str, tag: str) -> ResponseReturnValue:
     """DELETE /servers/{id}/tags/{tag}"""
     server = _changed(call, server_id, "delete tag", "delete")
     if tag not in server.tags:
-        raise Fault(404, f"Instance {server_id} has no tag '{tag}'")
+        raise HttpError(404, f"Instance {server_id} has no tag '{tag}'")
     call.region.set_tags(server_id, [each for each in server.tags if each != tag])
     return inputs.nothing(204)
 
@@ -91,7 +91,7 @@ def delete_all(call: Call, server_id: str) -> ResponseReturnValue:
 def checked(tags: Any) -> list[str]:
     """Return a list of tags, which may name one more than once.
 
-    :raises Fault: 400 for what is none.
+    :raises HttpError: 400 for what is none.
     """
     if not isinstance(tags, list):
         raise bad_field("tags", tags, f"{tags!r} is not of type 'array'")
@@ -120,11 +120,11 @@ def _problem(tag: object) -> str | None:
 def _changed(call: Call, server_id: str, verb: str, policy: str) -> Server:
     """Return a server whose tags the caller may change.
 
-    :raises Fault: 404, 409 for its state, or 403 for the caller's role.
+    :raises HttpError: 404, 409 for its state, or 403 for the caller's role.
     """
     server = _find(call, server_id, policy)
     if server.vm_state not in _CHANGEABLE:
-        raise Fault(
+        raise HttpError(
             409,
             f"Cannot '{verb}' instance {server_id} while it is in vm_state"
             f" {server.vm_state}",
@@ -136,12 +136,14 @@ def _changed(call: Call, server_id: str, verb: str, policy: str) -> Server:
 def _find(call: Call, server_id: str, policy: str) -> Server:
     """Return a server of the caller's project.
 
-    :raises Fault: 404 where there is none, 403 for another project's.
+    :raises HttpError: 404 where there is none, 403 for another project's.
     """
     try:
         server = call.region.server(server_id)
     except NotFound:
-        raise Fault(404, f"Instance {server_id} has no mapping to a cell.") from None
+        raise HttpError(
+            404, f"Instance {server_id} has no mapping to a cell."
+        ) from None
     if server.project_id != call.project_id:
         raise refused(f"os-server-tags:{policy}")
     return server

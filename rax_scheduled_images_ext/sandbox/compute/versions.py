@@ -7,7 +7,7 @@ from typing import Any
 
 from werkzeug.datastructures import Headers
 
-from rax_scheduled_images_ext.sandbox.http.common import Fault, Microversion
+from rax_scheduled_images_ext.sandbox.http.common import HttpError, Microversion
 
 MINIMUM: Microversion = (2, 1)
 MAXIMUM: Microversion = (2, 104)
@@ -44,7 +44,7 @@ def asked_for(headers: Headers) -> Microversion:
 
     The newer of the two headers names the service as well, and wins.
 
-    :raises Fault: 400 for what is no version.
+    :raises HttpError: 400 for what is no version.
     """
     asked = _of_compute(headers.get(HEADER, "")) or headers.get(OLD_HEADER)
     if asked is None:
@@ -53,7 +53,7 @@ def asked_for(headers: Headers) -> Microversion:
         return MAXIMUM
     found = _NUMBER.fullmatch(asked)
     if found is None:
-        raise Fault(
+        raise HttpError(
             400,
             f"API Version String {asked} is of invalid format. Must be of format"
             " MajorNum.MinorNum.",
@@ -64,10 +64,10 @@ def asked_for(headers: Headers) -> Microversion:
 def check(version: Microversion) -> None:
     """See that we have this version.
 
-    :raises Fault: 406 where we have not.
+    :raises HttpError: 406 where we have not.
     """
     if not MINIMUM <= version <= MAXIMUM:
-        raise Fault(
+        raise HttpError(
             406,
             f"Version {text_of(version)} is not supported by the API. Minimum is"
             f" {text_of(MINIMUM)} and maximum is {text_of(MAXIMUM)}.",
@@ -84,7 +84,7 @@ def _of_compute(header: str) -> str | None:
 
 
 def answer_headers(version: Microversion) -> dict[str, str]:
-    """Return the headers that tell which version an answer has."""
+    """Return the headers for the version of an answer."""
     text = text_of(version)
     return {
         HEADER: f"compute {text}",

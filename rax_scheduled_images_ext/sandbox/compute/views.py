@@ -40,7 +40,7 @@ _NOT_IN_UPDATE = (
 )
 
 
-# The image properties that Nova itself goes by.
+# The image properties that Nova itself uses.
 _MEANS_SOMETHING = re.compile(
     r"(hw|img)_|traits_required$|os_(admin_user|command_line|distro|require_quiesce"
     r"|secure_boot|skip_agent_inject_files_at_boot|skip_agent_inject_ssh|type)$"

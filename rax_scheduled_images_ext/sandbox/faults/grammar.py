@@ -27,34 +27,34 @@ A fault is written in one argument:
 
   [METHOD] [/PATH] WHAT [while STATE] [after N] [xN]
 
-METHOD is GET, POST and so on, /PATH a regular expression that is looked for in the
-path with its query; without them any request is meant. WHAT is one of
+METHOD is GET, POST and so on, /PATH a regular expression that is searched in the path
+with its query; without them the fault meets any request. WHAT is one of
 
   refuse             403, as the service words it
   NNN                this error (400 to 599), as the service words it;
-                     NNN retry-after=S says when to come again,
-                     NNN html is a page such as proxies make
-  drop               nothing is done, and the connection ends without an answer
-  lose-answer        all is done, and the connection ends without an answer
-  truncate [BYTES]   the content ends after so many bytes, by default half-way
-  delay DURATION     the answer takes so long (of the real clock)
-  expire             the tokens given so far are no longer good (once, unless xN)
+                     NNN retry-after=S asks to retry after S seconds,
+                     NNN html is a page as proxies send it
+  drop               the connection ends without an answer; nothing is done
+  lose-answer        the connection ends without an answer; all is done
+  truncate [BYTES]   the content ends after BYTES, by default halfway
+  delay DURATION     the answer takes this long (of the real clock)
+  expire             tokens issued so far become invalid (once, unless xN)
 
   while STATE        only while a server has this task state
-  after N            the first N are spared
-  xN                 N times, then no more
+  after N            not for the first N
+  xN                 N times
 
-Faults of snapshots do not wait for a request, so they take no METHOD or /PATH:
+Faults of snapshots take no METHOD or /PATH:
 
   WHAT [STATE] [of SERVER] [after N] [xN]
 
-  freeze [STATE]     the snapshot comes to this task state and goes no further; by
-                     default, it stays in the one that it has
+  freeze [STATE]     the snapshot stays in this task state; by default, in the one
+                     that it is in
   lose-image [STATE] the image is gone at the end of this task state, and the
                      snapshot over; by default, image_uploading
 
-Of several faults the first that a request meets is the one that happens; delay and
-expire come on top. Clearing the faults lets frozen snapshots go on.
+If a request meets several faults, the first one happens, and delay and expire as
+well. When faults are cleared, frozen snapshots continue.
 """
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
@@ -75,7 +75,7 @@ _ERRORS = tuple(status.value for status in HTTPStatus if status >= 400)
 class Fault:
     """One fault; ``text`` is what it was read from.
 
-    ``kind`` says what goes wrong. Of an answer: ``status``, ``retry_after`` in
+    ``kind`` is what goes wrong. Of an answer: ``status``, ``retry_after`` in
     seconds, and whether it is a page (``html``). ``seconds`` of a delay, ``length``
     in bytes of what is left of a truncated answer. ``state`` is the task state that
     a fault of requests waits for, or that a fault of snapshots is about. ``times``

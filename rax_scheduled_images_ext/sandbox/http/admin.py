@@ -24,7 +24,7 @@ from rax_scheduled_images_ext.sandbox.backend.models import (
 from rax_scheduled_images_ext.sandbox.backend.region import Region
 from rax_scheduled_images_ext.sandbox.faults.grammar import parse_fault
 from rax_scheduled_images_ext.sandbox.http.common import (
-    Fault,
+    HttpError,
     Services,
     isotime,
     new_app,
@@ -57,8 +57,8 @@ def make_app(services: Services, environment: Environment) -> Flask:
         "/servers/<server_id>/state", view_func=api.force, methods=["POST"]
     )
 
-    @app.errorhandler(Fault)
-    def refuse(fault: Fault) -> ResponseReturnValue:
+    @app.errorhandler(HttpError)
+    def refuse(fault: HttpError) -> ResponseReturnValue:
         return {"error": fault.message}, fault.status
 
     @app.errorhandler(CloudError)
@@ -73,22 +73,22 @@ def make_app(services: Services, environment: Environment) -> Flask:
 
 
 def _only_this_machine() -> None:
-    """Refuse whoever is not a program of this machine: no token is asked for.
+    """Refuse requests that no program of this machine sent: no token is needed.
 
     A browser is a program of this machine too, but what it sends for a web page has
     an Origin, or the page's own Host if a name server says that it is this machine.
     """
     if not (request.remote_addr or "").startswith(_LOOPBACK):
-        raise Fault(403, "only for this machine")
+        raise HttpError(403, "only for this machine")
     host = urlsplit(f"//{request.host}").hostname or ""
     bound = request.environ["SERVER_NAME"]
     if not (host in ("localhost", bound) or _is_loopback(host)):
-        raise Fault(403, f"{host!a} is not a host of this sandbox: use 127.0.0.1")
+        raise HttpError(403, f"{host!a} is not a host of this sandbox: use 127.0.0.1")
     if "Origin" in request.headers:
-        raise Fault(403, "not for web pages")
+        raise HttpError(403, "not for web pages")
     if request.method == "POST" and request.mimetype != "application/json":
         kind = request.mimetype or "nothing"
-        raise Fault(415, f"the content type is {kind!a}: use application/json")
+        raise HttpError(415, f"the content type is {kind!a}: use application/json")
 
 
 def _is_loopback(host: str) -> bool:
@@ -121,7 +121,7 @@ class _Admin:
         try:
             return dict(self._environment(user, region))
         except ValueError as error:
-            raise Fault(404, str(error)) from None
+            raise HttpError(404, str(error)) from None
 
     def faults(self) -> ResponseReturnValue:
         """Tell what goes wrong, and how often each has happened."""
@@ -132,11 +132,13 @@ class _Admin:
         """Let things go wrong: {"faults": ["POST /action$ 503 x2"]}."""
         texts = _body().get("faults")
         if not isinstance(texts, list) or not all(isinstance(t, str) for t in texts):
-            raise Fault(400, "give a list of texts: {'faults': ['POST /action$ 503']}")
+            raise HttpError(
+                400, "give a list of texts: {'faults': ['POST /action$ 503']}"
+            )
         try:
             self._cloud.inject([parse_fault(text) for text in texts])
         except ValueError as error:
-            raise Fault(400, str(error)) from None
+            raise HttpError(400, str(error)) from None
         return self.faults()
 
     def clear_faults(self) -> ResponseReturnValue:
@@ -148,7 +150,7 @@ class _Admin:
         """Force a server's state: {"state": "active|error|held|released"}."""
         wanted = _body().get("state")
         if wanted not in _STATES:
-            raise Fault(400, f"{wanted!r} is no state: one of {', '.join(_STATES)}")
+            raise HttpError(400, f"{wanted!r} is no state: one of {', '.join(_STATES)}")
         with self._cloud.transaction():
             region = self._region_of(server_id)
             if wanted in ("active", "error"):
@@ -168,7 +170,7 @@ class _Admin:
 def _body() -> Mapping[str, Any]:
     content = request.get_json(silent=True)
     if not isinstance(content, dict):
-        raise Fault(400, "the body is not a JSON object")
+        raise HttpError(400, "the body is not a JSON object")
     return content
 
 
@@ -177,12 +179,14 @@ def _seconds(body: Mapping[str, Any]) -> float:
         try:
             return parse_duration(body["duration"])
         except ValueError as error:
-            raise Fault(400, str(error)) from None
+            raise HttpError(400, str(error)) from None
     seconds = body.get("seconds")
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
-        raise Fault(400, "give a duration such as '10d', or a number of seconds")
+        raise HttpError(400, "give a duration such as '10d', or a number of seconds")
     if not 0 <= seconds < float("inf"):
-        raise Fault(400, f"cannot advance by {seconds} seconds: 0 or more is allowed")
+        raise HttpError(
+            400, f"cannot advance by {seconds} seconds: 0 or more is allowed"
+        )
     return float(seconds)
 
 
@@ -201,7 +205,7 @@ def _region_view(region: Region) -> Json:
         {**_server_view(server), "images": images.pop(server.id, [])}
         for server in region.servers(ServerQuery())
     ]
-    # Those of no server, or of one that is no more.
+    # Those of no server, or of one that is gone.
     left = [view for views in images.values() for view in views]
     return {"servers": servers, "images": left}
 

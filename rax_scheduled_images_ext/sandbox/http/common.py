@@ -34,7 +34,7 @@ from rax_scheduled_images_ext.sandbox.backend.region import Region
 Microversion = tuple[int, int]
 Handler = Callable[..., ResponseReturnValue]
 
-# Where the part of the URL before an API's own paths is kept by the front.
+# Where the dispatcher keeps the part of the URL before an API's own paths.
 MOUNT = "sandbox.mount"
 # Where an error is that a request is to be answered with, whatever it asks for.
 INJECTED = "sandbox.injected"
@@ -47,7 +47,7 @@ _STATUS: Mapping[type[CloudError], int] = {
 }
 
 
-class Fault(Exception):
+class HttpError(Exception):
     """An error answer; each API writes it in its own form.
 
     ``detail`` is what WebOb's pages have below the message.
@@ -72,7 +72,8 @@ class Fault(Exception):
 class Services:
     """What every API is made with.
 
-    ``rackspace`` tells the face, ``max_limit`` the longest page of a list.
+    ``rackspace`` is whether the cloud is like Rackspace's, ``max_limit`` the longest
+    page of a list.
     """
 
     cloud: Cloud
@@ -143,12 +144,12 @@ def new_app(name: str) -> Flask:
     @app.before_request
     def begin() -> None:
         g.request_id = f"req-{uuid.uuid4()}"
-        # Before anything else of the request is looked at.
+        # Before anything else of the request is checked.
         if INJECTED in request.environ:
             raise request.environ[INJECTED]
 
-    @app.errorhandler(Fault)
-    def refuse(fault: Fault) -> Response:
+    @app.errorhandler(HttpError)
+    def refuse(fault: HttpError) -> Response:
         return page(fault.status, fault.message, fault.headers)
 
     return app
@@ -181,7 +182,7 @@ def _view(route: Route, cloud: Cloud) -> Handler:
     def view(**arguments: str) -> ResponseReturnValue:
         call: Call = g.call
         if not route.first <= call.version <= route.last:
-            raise Fault(404, "The resource could not be found.")
+            raise HttpError(404, "The resource could not be found.")
         # The answer is written as JSON after the lock is given back.
         with cloud.transaction(g.request_id):
             return route.handler(call, **arguments)
@@ -190,14 +191,14 @@ def _view(route: Route, cloud: Cloud) -> Handler:
 
 
 def status_of(error: CloudError) -> int:
-    """Return the HTTP status that tells a refusal of the cloud."""
+    """Return the HTTP status of a refusal by the cloud."""
     return next(code for kind, code in _STATUS.items() if isinstance(error, kind))
 
 
 def open_call(services: Services) -> Call:
-    """Find out who asks for what, before anything else is looked at.
+    """Find out who asks for what, before anything else is checked.
 
-    :raises Fault: 401 without a good token, or with one for another tenant
+    :raises HttpError: 401 without a good token, or with one for another tenant
         than the URL's where that is how a tenant is targets.
     """
     token = services.directory.read(request.headers.get("X-Auth-Token"))
@@ -212,18 +213,18 @@ def open_call(services: Services) -> Call:
     return Call(services, region, token, root)
 
 
-def unauthorized(services: Services) -> Fault:
+def unauthorized(services: Services) -> HttpError:
     """Return the answer to a missing, bad or expired token."""
     version = "v2.0" if services.rackspace else "v3"
     uri = f"{request.host_url}identity/{version}"
-    return Fault(
+    return HttpError(
         401,
         "The request you have made requires authentication.",
         {"WWW-Authenticate": f'Keystone uri="{uri}"'},
     )
 
 
-def unauthorized_body(services: Services, fault: Fault) -> dict[str, Any]:
+def unauthorized_body(services: Services, fault: HttpError) -> dict[str, Any]:
     """Return a 401 as the cloud's token check (not the API behind it) words it."""
     if services.rackspace:
         return {"unauthorized": {"code": 401, "message": fault.message}}
@@ -279,7 +280,7 @@ def page(
 
 
 def unmatched(error: HTTPException) -> Response:
-    """Answer a path or method that is nobody's."""
+    """Answer a path or method that no route has."""
     if error.code == 405:
         allow = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
         message = f"The method {request.method} is not allowed for this resource. "

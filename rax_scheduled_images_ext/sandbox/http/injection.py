@@ -17,8 +17,11 @@ from rax_scheduled_images_ext.sandbox.faults.grammar import (
     Fault,
     Faults,
 )
-from rax_scheduled_images_ext.sandbox.http.common import INJECTED, Services
-from rax_scheduled_images_ext.sandbox.http.common import Fault as ErrorAnswer
+from rax_scheduled_images_ext.sandbox.http.common import (
+    INJECTED,
+    HttpError,
+    Services,
+)
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -92,7 +95,7 @@ def _error(
         return start_response(status, [*headers, *more], exc_info)
 
     message = f"{phrase} (a fault of the sandbox: {fault.text})"
-    environ[INJECTED] = ErrorAnswer(fault.status, message)
+    environ[INJECTED] = HttpError(fault.status, message)
     return app(environ, begin)
 
 
@@ -129,5 +132,5 @@ def _whole(result: Iterable[bytes]) -> bytes:
 def _nobody(
     _status: str, _headers: list[tuple[str, str]], _exc_info: object = None
 ) -> Callable[[bytes], object]:
-    """Take the beginning of an answer that nobody will see."""
+    """Take the beginning of an answer that is never sent."""
     return lambda _content: None

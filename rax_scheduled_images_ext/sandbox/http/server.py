@@ -1,4 +1,4 @@
-"""A small HTTP server for the front: threads, connections that are kept alive."""
+"""A small HTTP server: threads, connections that are kept alive."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Server(ThreadingMixIn, TCPServer):
             socket.create_connection((self.host, self.port), timeout=1).close()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        # Daemons, so that a server that nobody stopped does not keep the process.
+        # Daemons, so that a server that was not stopped does not keep the process.
         thread = threading.Thread(
             target=self.process_request_thread,
             args=(request, client_address),
@@ -171,7 +171,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD" and not bare:
             self.wfile.write(content)
-            # More was promised than there is: only the end of the connection tells.
+            # The content is shorter than announced: closing the connection shows it.
             self.close_connection = self.close_connection or length > len(content)
         self.wfile.flush()
 
@@ -233,4 +233,4 @@ class _Handler(BaseHTTPRequestHandler):
         return "scheduled-images-sandbox"
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: the front tells whoever wants to know."""
+        """Print nothing: the dispatcher records requests."""

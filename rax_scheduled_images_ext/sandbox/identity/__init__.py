@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
 from rax_scheduled_images_ext.sandbox.http.common import (
-    Fault,
+    HttpError,
     Services,
     name_requests,
     new_app,
@@ -52,8 +52,8 @@ def _new_app(name: str, api: Api) -> Flask:
         response.headers.update(api.headers)
         return response
 
-    @app.errorhandler(Fault)
-    def refuse(fault: Fault) -> ResponseReturnValue:
+    @app.errorhandler(HttpError)
+    def refuse(fault: HttpError) -> ResponseReturnValue:
         return api.fault(fault)
 
     @app.errorhandler(HTTPException)

@@ -1,4 +1,4 @@
-"""What both versions of the identity API do; each says it in its own way."""
+"""What both versions of the identity API have in common."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
 from rax_scheduled_images_ext.sandbox.backend.directory import Token, User
-from rax_scheduled_images_ext.sandbox.http.common import Fault, Services
+from rax_scheduled_images_ext.sandbox.http.common import HttpError, Services
 
 Json = dict[str, Any]
 Views = list[tuple[str, str, Callable[..., ResponseReturnValue]]]
@@ -39,7 +39,7 @@ def service_root() -> str:
 def body() -> Mapping[str, Any]:
     """Return the request's JSON object, an empty one where there is no body.
 
-    :raises Fault: 400 for anything else.
+    :raises HttpError: 400 for anything else.
     """
     if not request.get_data():
         return {}
@@ -57,7 +57,7 @@ def part(
     """Return the object found by going down these keys.
 
     :param where: what ``whole`` is.
-    :raises Fault: 400 where there is none.
+    :raises HttpError: 400 where there is none.
     """
     at = whole
     for key in path:
@@ -68,9 +68,9 @@ def part(
     return at
 
 
-def expected(what: str, where: str) -> Fault:
+def expected(what: str, where: str) -> HttpError:
     """Return the answer to a request that lacks something."""
-    return Fault(
+    return HttpError(
         400,
         f"Expecting to find {what} in {where}. The server could not comply with the"
         " request since it is either malformed or otherwise incorrect. The client is"
@@ -92,19 +92,19 @@ class Api:
         """Return methods, paths, and what answers them."""
         raise NotImplementedError
 
-    def fault(self, fault: Fault) -> ResponseReturnValue:
+    def fault(self, fault: HttpError) -> ResponseReturnValue:
         """Write an error."""
         raise NotImplementedError
 
     def unrouted(self, error: HTTPException) -> ResponseReturnValue:
-        """Answer a path or method that is nobody's."""
-        return self.fault(Fault(error.code or 500, error.description or error.name))
+        """Answer a path or method that no route has."""
+        return self.fault(HttpError(error.code or 500, error.description or error.name))
 
-    def _refuse(self) -> Fault:
-        return Fault(401, "The request you have made requires authentication.")
+    def _refuse(self) -> HttpError:
+        return HttpError(401, "The request you have made requires authentication.")
 
     def _caller(self) -> Token:
-        """Return the token of whoever asks."""
+        """Return the token of the request."""
         token = self._directory.read(request.headers.get("X-Auth-Token"))
         if token is None:
             raise self._refuse()
@@ -113,11 +113,11 @@ class Api:
     def _token(self, text: object) -> Token:
         """Return the token this text stands for.
 
-        :raises Fault: 404 for a bad, revoked or expired one.
+        :raises HttpError: 404 for a bad, revoked or expired one.
         """
         token = self._directory.read(text if isinstance(text, str) else None)
         if token is None:
-            raise Fault(404, "Failed to validate token")
+            raise HttpError(404, "Failed to validate token")
         return token
 
     def _with_password(self, user: User | None, password: object) -> User:

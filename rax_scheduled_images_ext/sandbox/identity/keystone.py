@@ -14,7 +14,7 @@ from rax_scheduled_images_ext.sandbox.backend.directory import (
     Token,
     User,
 )
-from rax_scheduled_images_ext.sandbox.http.common import Fault, bare, microtime
+from rax_scheduled_images_ext.sandbox.http.common import HttpError, bare, microtime
 from rax_scheduled_images_ext.sandbox.identity.base import (
     Api,
     Json,
@@ -30,8 +30,8 @@ _METHODS = ("password", "token")
 _TITLES = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden"}
 
 
-class _UnsupportedMethod(Fault):
-    """A login in a way that is not known; tells the known ones."""
+class _UnsupportedMethod(HttpError):
+    """A login by an unknown method; the message names the known ones."""
 
     def __init__(self) -> None:
         super().__init__(401, "Attempted to authenticate with an unsupported method.")
@@ -62,7 +62,7 @@ class V3(Api):
             ("GET", "/projects/<project_id>", self.project),
         ]
 
-    def fault(self, fault: Fault) -> ResponseReturnValue:
+    def fault(self, fault: HttpError) -> ResponseReturnValue:
         """Write an error."""
         headers = dict(fault.headers)
         if fault.status == 401:
@@ -77,7 +77,7 @@ class V3(Api):
         return jsonify({"error": error}), fault.status, headers
 
     def unrouted(self, error: HTTPException) -> ResponseReturnValue:
-        """Answer a path or method that is nobody's, as Keystone's own parts do."""
+        """Answer a path or method that no route has, as Keystone's own parts do."""
         answer = error.get_response()
         if error.code != 405:
             return answer
@@ -193,7 +193,9 @@ class V3(Api):
     def catalog(self) -> ResponseReturnValue:
         """GET /auth/catalog"""
         if self._caller().project is None:
-            raise Fault(403, "You are not authorized to perform the requested action.")
+            raise HttpError(
+                403, "You are not authorized to perform the requested action."
+            )
         return {"catalog": self._catalog(), "links": _links()}
 
     def _catalog(self) -> list[Json]:
@@ -276,14 +278,14 @@ class V3(Api):
 
 def _check_text(field: str, value: object) -> None:
     if not isinstance(value, str):
-        raise Fault(
+        raise HttpError(
             400,
             f"Invalid input for field '{field}': {value!r} is not of type 'string'",
         )
 
 
-def _forbidden(action: str) -> Fault:
-    return Fault(
+def _forbidden(action: str) -> HttpError:
+    return HttpError(
         403,
         f"You are not authorized to perform the requested action: identity:{action}.",
     )

@@ -9,7 +9,7 @@ from flask import jsonify, request
 from flask.typing import ResponseReturnValue
 
 from rax_scheduled_images_ext.sandbox.backend.directory import Token, User
-from rax_scheduled_images_ext.sandbox.http.common import Fault, millitime
+from rax_scheduled_images_ext.sandbox.http.common import HttpError, millitime
 from rax_scheduled_images_ext.sandbox.identity.base import (
     Api,
     Json,
@@ -37,14 +37,14 @@ class V2(Api):
             ("GET", "/tenants", self.tenants),
         ]
 
-    def fault(self, fault: Fault) -> ResponseReturnValue:
+    def fault(self, fault: HttpError) -> ResponseReturnValue:
         """Write an error."""
         error = {"code": fault.status, "message": fault.message}
         whole = {_FAULTS.get(fault.status, "itemNotFound"): error}
         return jsonify(whole), fault.status, fault.headers
 
-    def _refuse(self) -> Fault:
-        return Fault(401, "Unable to authenticate user with credentials provided.")
+    def _refuse(self) -> HttpError:
+        return HttpError(401, "Unable to authenticate user with credentials provided.")
 
     def version(self) -> ResponseReturnValue:
         """GET /"""

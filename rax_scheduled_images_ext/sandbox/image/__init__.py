@@ -8,7 +8,7 @@ from werkzeug.exceptions import HTTPException
 
 from rax_scheduled_images_ext.sandbox.backend.models import CloudError
 from rax_scheduled_images_ext.sandbox.http.common import (
-    Fault,
+    HttpError,
     Route,
     Services,
     add_routes,
@@ -52,8 +52,8 @@ def make_app(services: Services) -> Flask:
     def begin() -> None:
         g.call = open_call(services)
 
-    @app.errorhandler(Fault)
-    def refuse(fault: Fault) -> ResponseReturnValue:
+    @app.errorhandler(HttpError)
+    def refuse(fault: HttpError) -> ResponseReturnValue:
         if fault.status == 401 and services.rackspace:
             return jsonify(unauthorized_body(services, fault)), 401, fault.headers
         if fault.status == 401:

@@ -1,4 +1,4 @@
-"""What the image API tells of itself: versions, schemas, and what it can do.
+"""The image API about itself: versions, schemas, and what it can do.
 
 There is one store of data, unnamed: openstacksdk cannot change the images of a Glance
 that names its stores.

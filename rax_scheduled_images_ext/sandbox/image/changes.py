@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rax_scheduled_images_ext.sandbox.backend.models import Image
-from rax_scheduled_images_ext.sandbox.http.common import Fault
+from rax_scheduled_images_ext.sandbox.http.common import HttpError
 from rax_scheduled_images_ext.sandbox.image import schemas
 
 # The content types, and whether operations are written ``{"add": path}`` (the
@@ -47,7 +47,7 @@ class Changed:
 def parse(content_type: str, body: object) -> list[Change]:
     """Read the operations of a request.
 
-    :raises Fault: 415 for another content type, 400 for what is no such list,
+    :raises HttpError: 415 for another content type, 400 for what is no such list,
         403 for attributes that no client may change.
     """
     if content_type not in CONTENT_TYPES:
@@ -58,27 +58,29 @@ def parse(content_type: str, body: object) -> list[Change]:
             {"Accept-Patch": allowed},
         )
     if not isinstance(body, list):
-        raise Fault(400, "Request body must be a JSON array of operation objects.")
+        raise HttpError(400, "Request body must be a JSON array of operation objects.")
     return [_change(raw, old=CONTENT_TYPES[content_type]) for raw in body]
 
 
 def _change(raw: object, *, old: bool) -> Change:
     if not isinstance(raw, dict):
-        raise Fault(400, "Operations must be JSON objects.")
+        raise HttpError(400, "Operations must be JSON objects.")
     operation, path = _old_target(raw) if old else _target(raw)
     parts = _parts(path)
     key = parts[0]
     if key == "locations":
         raise schemas.denied("Locations cannot be changed here.")
     if len(parts) != 1:
-        raise Fault(400, f"Invalid JSON pointer for this resource: '{path}'")
+        raise HttpError(400, f"Invalid JSON pointer for this resource: '{path}'")
     if key in schemas.READ_ONLY:
-        raise Fault(403, f"Attribute '{key}' is read-only.")
+        raise HttpError(403, f"Attribute '{key}' is read-only.")
     schemas.check_key(key)
     if operation == "remove":
         return Change(operation, key)
     if "value" not in raw:
-        raise Fault(400, f'Operation "{operation}" requires a member named "value".')
+        raise HttpError(
+            400, f'Operation "{operation}" requires a member named "value".'
+        )
     schemas.check(key, raw["value"])
     return Change(operation, key, raw["value"], strict_add=old)
 
@@ -87,26 +89,26 @@ def _target(raw: Mapping[str, Any]) -> tuple[str, str]:
     available = ", ".join(_OPERATIONS)
     operation = raw.get("op")
     if operation is None:
-        raise Fault(
+        raise HttpError(
             400,
             "Unable to find `op` in JSON Schema change. It must be one of the"
             f" following: {available}.",
         )
     if operation not in _OPERATIONS:
-        raise Fault(
+        raise HttpError(
             400,
             f"Invalid operation: `{operation}`. It must be one of the following:"
             f" {available}.",
         )
     if not isinstance(raw.get("path"), str):
-        raise Fault(400, "Unable to find 'path' in JSON Schema change")
+        raise HttpError(400, "Unable to find 'path' in JSON Schema change")
     return operation, raw["path"]
 
 
 def _old_target(raw: Mapping[str, Any]) -> tuple[str, str]:
     found = [name for name in _OPERATIONS if isinstance(raw.get(name), str)]
     if len(found) != 1:
-        raise Fault(
+        raise HttpError(
             400,
             "Operation objects must contain exactly one member named"
             ' "add", "remove", or "replace".',
@@ -115,7 +117,7 @@ def _old_target(raw: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _parts(pointer: str) -> list[str]:
-    """Return the keys on the way that a JSON pointer tells."""
+    """Return the keys of a JSON pointer."""
     why = ""
     if not pointer.startswith("/"):
         why = 'does not start with "/"'
@@ -126,7 +128,7 @@ def _parts(pointer: str) -> list[str]:
     elif re.search(r"~(?![01])", pointer):
         why = 'contains "~" not part of a recognized escape sequence'
     if why:
-        raise Fault(400, f"Pointer `{pointer}` {why}.")
+        raise HttpError(400, f"Pointer `{pointer}` {why}.")
     names = pointer[1:].split("/")
     return [name.replace("~1", "/").replace("~0", "~").strip() for name in names]
 
@@ -134,7 +136,7 @@ def _parts(pointer: str) -> list[str]:
 def apply(image: Image, changes: list[Change]) -> Changed:
     """Work out what the image becomes; the operations count in their order.
 
-    :raises Fault: 409 for a property that is (not) there, 403 for what may not
+    :raises HttpError: 409 for a property that is (not) there, 403 for what may not
         be changed.
     """
     changed = Changed(dict(image.properties))
@@ -155,9 +157,11 @@ def _change_attribute(image: Image, changed: Changed, change: Change) -> None:
     if key == "owner":
         raise schemas.denied("Owner can't be updated by non admin.")
     if key not in _SETTABLE:
-        raise Fault(403, f"Attribute '{key}' cannot be changed here.")
+        raise HttpError(403, f"Attribute '{key}' cannot be changed here.")
     if key.endswith("_format") and image.status != "queued":
-        raise Fault(403, f"Attribute {key} can be only replaced for a queued image.")
+        raise HttpError(
+            403, f"Attribute {key} can be only replaced for a queued image."
+        )
     value = "" if key == "name" and not change.value else change.value
     changed.attributes[_COLUMNS.get(key, key)] = value
 

@@ -14,7 +14,7 @@ from rax_scheduled_images_ext.sandbox.backend.models import (
     Invalid,
     NotFound,
 )
-from rax_scheduled_images_ext.sandbox.http.common import Call, Fault, bare
+from rax_scheduled_images_ext.sandbox.http.common import Call, HttpError, bare
 from rax_scheduled_images_ext.sandbox.image import changes, queries, schemas
 from rax_scheduled_images_ext.sandbox.image.views import Json, image_view
 
@@ -25,7 +25,7 @@ def list_images(call: Call) -> ResponseReturnValue:
     try:
         images = call.region.images(query) if query.limit else []
     except Invalid:
-        raise Fault(400, f"No image found with ID {query.marker}") from None
+        raise HttpError(400, f"No image found with ID {query.marker}") from None
     given = [(k, v) for k, v in request.args.items(multi=True) if k != "marker"]
     answer: Json = {
         "images": [image_view(image) for image in images],
@@ -51,19 +51,19 @@ def create(call: Call) -> ResponseReturnValue:
     wanted = _body(dict)
     for key in schemas.NOT_IN_NEW:
         if key in wanted:
-            raise Fault(403, f"Attribute '{key}' is read-only.")
+            raise HttpError(403, f"Attribute '{key}' is read-only.")
     for key, value in wanted.items():
         schemas.check(key, value)
     properties = {k: v for k, v in wanted.items() if k not in schemas.PROPERTIES}
     for key in properties:
         if len(key) > 255:
-            raise Fault(
+            raise HttpError(
                 400, "Custom property should not be greater than 255 characters."
             )
         schemas.check_key(key)
     for key in ("status", "checksum", "size", "created_at", "updated_at"):
         if key in wanted:
-            raise Fault(403, f"Attribute '{key}' is read-only.")
+            raise HttpError(403, f"Attribute '{key}' is read-only.")
     _allow(call, "add_image")
     _check_visibility(wanted.get("visibility"))
     owner = wanted.get("owner") or call.project_id
@@ -108,7 +108,7 @@ def delete(call: Call, image_id: str) -> ResponseReturnValue:
     try:
         _changeable(call, image_id, "delete_image")
     except NotFound:
-        raise Fault(404, f"Failed to find image {image_id} to delete") from None
+        raise HttpError(404, f"Failed to find image {image_id} to delete") from None
     call.region.delete_image(image_id)
     return "", 204
 
@@ -120,7 +120,7 @@ def upload(call: Call, image_id: str) -> ResponseReturnValue:
         raise schemas.unsupported(kind, f"Invalid content type {kind}")
     image = _changeable(call, image_id, "upload_image")
     if image.disk_format is None or image.container_format is None:
-        raise Fault(
+        raise HttpError(
             400,
             "Properties disk_format, container_format must be set prior to saving"
             " data.",
@@ -137,7 +137,7 @@ def download(call: Call, image_id: str) -> ResponseReturnValue:
     if data is None:
         return bare(204)
     if image.status == "deactivated":
-        raise Fault(
+        raise HttpError(
             403,
             "The requested image has been deactivated. Image data"
             " download is forbidden.",
@@ -159,7 +159,7 @@ def delete_tag(call: Call, image_id: str, tag: str) -> ResponseReturnValue:
     """DELETE /images/{id}/tags/{tag}"""
     image = _changeable(call, image_id, "modify_image")
     if tag not in image.tags:
-        raise Fault(404, "The resource could not be found.")
+        raise HttpError(404, "The resource could not be found.")
     tags = tuple(each for each in image.tags if each != tag)
     call.region.update_image(image_id, attributes={"tags": tags})
     return "", 204
@@ -178,7 +178,7 @@ def reactivate(call: Call, image_id: str) -> ResponseReturnValue:
 def _set_status(call: Call, image_id: str, old: str, new: str) -> ResponseReturnValue:
     image = _changeable(call, image_id, "deactivate")
     if image.status not in (old, new):
-        raise Fault(
+        raise HttpError(
             400,
             f"Image status transition from {image.status} to {new} is not allowed",
         )
@@ -188,10 +188,10 @@ def _set_status(call: Call, image_id: str, old: str, new: str) -> ResponseReturn
 
 
 def member_list(call: Call, image_id: str) -> ResponseReturnValue:
-    """GET /images/{id}/members; nobody can be made one."""
+    """GET /images/{id}/members; no member can be added."""
     image = _find(call, image_id)
     if image.visibility != "shared":
-        raise Fault(403, "Only shared images have members.")
+        raise HttpError(403, "Only shared images have members.")
     return {"members": [], "schema": "/v2/schemas/members"}
 
 
@@ -213,25 +213,29 @@ def _changeable(call: Call, image_id: str, action: str) -> Image:
     image = _find(call, image_id)
     _allow(call, action)
     if image.owner != call.project_id:
-        raise Fault(403, "You do not own this image")
+        raise HttpError(403, "You do not own this image")
     return image
 
 
 def _allow(call: Call, action: str) -> None:
     if MEMBER not in call.token.roles:
-        raise Fault(403, f"You are not authorized to complete {action} action.")
+        raise HttpError(403, f"You are not authorized to complete {action} action.")
 
 
 def _check_visibility(visibility: object) -> None:
     # For the operator alone, who is not among the users.
     if visibility == "public":
-        raise Fault(403, "You are not authorized to complete publicize_image action.")
+        raise HttpError(
+            403, "You are not authorized to complete publicize_image action."
+        )
 
 
 def _body(kind: type) -> Any:
     content = request.get_json(force=True, silent=True)
     if content is None:
-        raise Fault(400, "Malformed JSON in request body.")
+        raise HttpError(400, "Malformed JSON in request body.")
     if not isinstance(content, kind) and kind is dict:
-        raise Fault(400, f"Provided object does not match schema 'image': {content!r}")
+        raise HttpError(
+            400, f"Provided object does not match schema 'image': {content!r}"
+        )
     return content

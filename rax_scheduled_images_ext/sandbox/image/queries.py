@@ -13,7 +13,7 @@ from rax_scheduled_images_ext.sandbox.backend.models import (
     ImageQuery,
     Sort,
 )
-from rax_scheduled_images_ext.sandbox.http.common import Fault, parse_time
+from rax_scheduled_images_ext.sandbox.http.common import HttpError, parse_time
 from rax_scheduled_images_ext.sandbox.image.schemas import VISIBILITIES
 
 # A page's length where the client names none.
@@ -59,7 +59,7 @@ class _Filters:
 def parse(given: MultiDict[str, str], project_id: str, longest: int) -> ImageQuery:
     """Read a query.
 
-    :raises Fault: 400 for what cannot be understood.
+    :raises HttpError: 400 for what cannot be understood.
     """
     filters = _Filters()
     for name, text in given.items():
@@ -83,15 +83,15 @@ def _limit(given: Mapping[str, str]) -> int:
     try:
         limit = int(given.get("limit", DEFAULT_LIMIT))
     except ValueError:
-        raise Fault(400, "limit param must be an integer") from None
+        raise HttpError(400, "limit param must be an integer") from None
     if limit < 0:
-        raise Fault(400, "limit param must be positive")
+        raise HttpError(400, "limit param must be positive")
     return limit
 
 
 def _filter(filters: _Filters, name: str, text: str) -> None:
     if name == "changes-since":
-        raise Fault(400, 'The "changes-since" filter is no longer available on v2.')
+        raise HttpError(400, 'The "changes-since" filter is no longer available on v2.')
     if name == "visibility":
         _visibility(filters, text)
     elif name in _TRUTHS:
@@ -112,20 +112,20 @@ def _filter(filters: _Filters, name: str, text: str) -> None:
 
 def _visibility(filters: _Filters, text: str) -> None:
     if text not in (*VISIBILITIES, "all"):
-        raise Fault(400, f"Invalid visibility value: {text}")
+        raise HttpError(400, f"Invalid visibility value: {text}")
     if text != "all":
         filters.equals["visibility"] = text
 
 
 def _check_member_status(status: str) -> None:
     if status not in _MEMBER_STATUSES:
-        raise Fault(400, f"Invalid status: {status}")
+        raise HttpError(400, f"Invalid status: {status}")
 
 
 def _truth(name: str, text: str) -> bool:
     word = text.lower() if name == "os_hidden" else text
     if word not in ("true", "false"):
-        raise Fault(
+        raise HttpError(
             400,
             f"Invalid value '{text}' for '{name}' filter. Valid values are 'true' or"
             " 'false'.",
@@ -135,7 +135,7 @@ def _truth(name: str, text: str) -> bool:
 
 def _number(text: str) -> int:
     if not re.fullmatch(r"-?\d{1,18}", text, re.ASCII):
-        raise Fault(400, "Unable to filter on a range with a non-numeric value.")
+        raise HttpError(400, "Unable to filter on a range with a non-numeric value.")
     return int(text)
 
 
@@ -143,13 +143,13 @@ def _moment(name: str, text: str) -> Comparison:
     operator, colon, rest = text.partition(":")
     # The hour ends at a colon, too.
     if colon and operator.isalpha() and operator not in _OPERATORS:
-        raise Fault(400, "Unable to filter on a unknown operator.")
+        raise HttpError(400, "Unable to filter on a unknown operator.")
     if operator not in _OPERATORS:
         operator, rest = "eq", text
     try:
         return operator, parse_time(rest)
     except (ValueError, OverflowError):
-        raise Fault(
+        raise HttpError(
             400,
             f'Bad "{name}" query filter format. Use ISO 8601 DateTime notation.',
         ) from None
@@ -163,13 +163,13 @@ def _in_or_equal(filters: _Filters, name: str, text: str) -> None:
         found = _QUOTED.findall(rest)
         filters.within[name] = tuple(quoted or plain for quoted, plain in found)
     else:
-        raise Fault(400, f"Unable to filter by unknown operator '{operator}'.")
+        raise HttpError(400, f"Unable to filter by unknown operator '{operator}'.")
 
 
 def _sort(given: MultiDict[str, str]) -> Sort:
     if "sort" in given:
         if "sort_key" in given or "sort_dir" in given:
-            raise Fault(400, "Old and new sorting syntax cannot be combined")
+            raise HttpError(400, "Old and new sorting syntax cannot be combined")
         pairs = [part.partition(":") for part in given["sort"].strip().split(",")]
         keys = [key.strip() for key, _, _ in pairs]
         directions = [direction.strip() or "desc" for _, _, direction in pairs]
@@ -184,16 +184,18 @@ def _sort(given: MultiDict[str, str]) -> Sort:
 def _checked_sort(keys: list[str], directions: list[str]) -> Sort:
     for key in keys:
         if key not in _SORT_KEYS:
-            raise Fault(
+            raise HttpError(
                 400,
                 f"Invalid sort key: {key}. It must be one of the following:"
                 f" {', '.join(_SORT_KEYS)}.",
             )
     for direction in directions:
         if direction not in ("asc", "desc"):
-            raise Fault(400, f"Invalid sort direction: {direction}")
+            raise HttpError(400, f"Invalid sort direction: {direction}")
     if len(keys) != len(directions):
-        raise Fault(400, "Number of sort dirs does not match the number of sort keys")
+        raise HttpError(
+            400, "Number of sort dirs does not match the number of sort keys"
+        )
     order = {_SORT_KEYS[key]: way for key, way in zip(keys, directions, strict=True)}
     for key in ("created", "id"):
         order.setdefault(key, directions[0])

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rax_scheduled_images_ext.sandbox.http.common import Fault
+from rax_scheduled_images_ext.sandbox.http.common import HttpError
 
 Json = dict[str, Any]
 
@@ -186,7 +186,7 @@ _TYPES: Mapping[str, Callable[[object], bool]] = {
 def check(key: str, value: object, rule: Json | None = None) -> None:
     """See that an attribute or custom property may have this value.
 
-    :raises Fault: 400 saying what is wrong.
+    :raises HttpError: 400 saying what is wrong.
     """
     rule = rule or PROPERTIES.get(key) or {"type": "string"}
     kinds = rule["type"] if isinstance(rule["type"], list) else [rule["type"]]
@@ -200,7 +200,7 @@ def check(key: str, value: object, rule: Json | None = None) -> None:
         if key == "id" and not UUID.fullmatch(value):
             raise _mismatch(key, value, "is no UUID")
     if key in _NO_LESS_THAN_0 and isinstance(value, int) and value < 0:
-        raise Fault(
+        raise HttpError(
             400,
             f"Invalid value '{value}' for parameter '{key}': Cannot be a negative"
             " value",
@@ -210,22 +210,22 @@ def check(key: str, value: object, rule: Json | None = None) -> None:
             check(key, item, rule["items"])
 
 
-def denied(why: str) -> Fault:
+def denied(why: str) -> HttpError:
     """Return the answer to what only others may do."""
-    return Fault(403, "Access was denied to this resource.", detail=why)
+    return HttpError(403, "Access was denied to this resource.", detail=why)
 
 
-def conflict(why: str) -> Fault:
+def conflict(why: str) -> HttpError:
     """Return the answer to what the image's state forbids."""
     text = "There was a conflict when trying to complete your request."
-    return Fault(409, text, detail=why)
+    return HttpError(409, text, detail=why)
 
 
 def unsupported(
     content_type: str, why: str, headers: Mapping[str, str] | None = None
-) -> Fault:
+) -> HttpError:
     """Return the answer to a body of the wrong kind."""
-    return Fault(
+    return HttpError(
         415,
         f"The request media type {content_type} is not supported by this server.",
         headers,
@@ -234,15 +234,15 @@ def unsupported(
 
 
 def check_key(key: str) -> None:
-    """See that clients may have a say in the property.
+    """Check that clients may change the property.
 
-    :raises Fault: 403 where they may not.
+    :raises HttpError: 403 where they may not.
     """
     if key in RESERVED or key.startswith(RESERVED_PREFIX):
-        raise Fault(403, f"Attribute '{key}' is reserved.")
+        raise HttpError(403, f"Attribute '{key}' is reserved.")
 
 
-def _mismatch(key: str, value: object, why: str) -> Fault:
-    return Fault(
+def _mismatch(key: str, value: object, why: str) -> HttpError:
+    return HttpError(
         400, f"Provided object does not match schema 'image': {value!r} {why} ({key})"
     )

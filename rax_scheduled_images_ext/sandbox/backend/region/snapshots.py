@@ -82,7 +82,7 @@ class Snapshots(Servers):
     def step_snapshot(self, row: Row) -> str | None:
         """Take a snapshot that is due one step on: uploading, ACTIVE, released.
 
-        :returns: ``BECAME_ACTIVE``, ``WAS_LOST``, or None for what nobody waits for.
+        :returns: ``BECAME_ACTIVE``, ``WAS_LOST``, or None for anything else.
         """
         server_id, image_id = row["server_id"], row["image_id"]
         if row["fault"] == LOSE_IMAGE and row["due"] >= row["fault_at"]:
@@ -128,7 +128,7 @@ class Snapshots(Servers):
         """Clear the task state.
 
         :param discard: delete an image that is not done.
-        :param message: what the server's history tells, if the snapshot failed.
+        :param message: what the server's history says, if the snapshot failed.
         """
         row = self._running_of(server_id)
         if row is None:

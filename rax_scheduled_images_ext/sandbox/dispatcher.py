@@ -19,6 +19,8 @@ from rax_scheduled_images_ext.sandbox.http.injection import Injector
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+    Middleware = Callable[[WSGIApplication], WSGIApplication]
+
 _OWN = "/sandbox"
 
 
@@ -99,10 +101,14 @@ class Dispatcher:
         seen: Callable[[Seen], None],
     ) -> None:
         self._mounts = tuple(mounted)
-        self._injector = injector
+        self._application: WSGIApplication = partial(injector.answer, self._answer)
         self._now = now
         self._latency = latency
         self._seen = seen
+
+    def wrap(self, middleware: Middleware) -> None:
+        """Put a WSGI middleware around all APIs of the cloud."""
+        self._application = middleware(self._application)
 
     def __call__(
         self, environ: WSGIEnvironment, start_response: StartResponse
@@ -114,7 +120,7 @@ class Dispatcher:
         seen: list[int] = []
         # Dated first: the one who sees the request may move the clock.
         begin = self._dated(self._recorded(environ, start_response, seen))
-        content = self._injector.answer(self._answer, environ, begin)
+        content = self._application(environ, begin)
         if not seen:
             self._record(environ, 0)
         return content

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rax_scheduled_images_ext.model.durations import parse_duration
 from rax_scheduled_images_ext.sandbox.backend.clock import Clock
@@ -22,6 +23,9 @@ from rax_scheduled_images_ext.sandbox.faults.grammar import parse_fault
 from rax_scheduled_images_ext.sandbox.http.common import Services
 from rax_scheduled_images_ext.sandbox.http.injection import Injector
 from rax_scheduled_images_ext.sandbox.http.server import Server
+
+if TYPE_CHECKING:
+    from rax_scheduled_images_ext.sandbox.dispatcher import Middleware
 
 REGIONS: Mapping[CloudType, tuple[str, ...]] = {
     "openstack": ("RegionOne",),
@@ -128,7 +132,7 @@ class Sandbox:
         services = Services(
             self.cloud, self._directory, self.regions, like == "rackspace", max_limit
         )
-        self._front = Dispatcher(
+        self._dispatcher = Dispatcher(
             mounts(services, self.env),
             Injector(services, closing),
             latency=latency,
@@ -144,7 +148,7 @@ class Sandbox:
 
     def start(self) -> None:
         """Answer from now on."""
-        self._server.start(self._front)
+        self._server.start(self._dispatcher)
 
     def stop(self) -> None:
         """End all threads and connections, and close the file."""
@@ -188,6 +192,15 @@ class Sandbox:
     def faults(self) -> list[tuple[str, int]]:
         """Return what goes wrong, in order, and how often each has happened."""
         return self.cloud.faults.counts()
+
+    def wrap(self, middleware: Middleware) -> None:
+        """Put a WSGI middleware around the cloud's APIs, the latest one outermost.
+
+        It can do to requests and answers what faults cannot: invent, change or delay
+        them. It sees ``REQUEST_URI`` as it was sent, and may begin no answer at all,
+        which ends the connection. ``requests`` has what clients got.
+        """
+        self._dispatcher.wrap(middleware)
 
     def env(self, user: str = "admin", region: str | None = None) -> dict[str, str]:
         """Return the variables by which clients find this cloud, and nothing else.

@@ -15,8 +15,8 @@ from novaclient.v2 import shell
 
 from rax_scheduled_images_ext.sandbox import Sandbox
 
-from .faulty_proxy import FaultyProxy, cut, json_answer, page
 from .fleet import MYSERVER, NOBODY, add_image, boot, sent
+from .interceptor import DROPPED, Interceptor, cut, json_answer, page
 
 IMAGE = "11111111-2222-4333-8444-555555555555"
 SCHEDULE = f"/servers/{MYSERVER}/rax-si-image-schedule"
@@ -38,8 +38,8 @@ def cloud(cloud: Sandbox) -> Sandbox:
 
 
 @pytest.fixture
-def front(cloud: Sandbox) -> Iterator[FaultyProxy]:
-    with FaultyProxy(cloud) as front:
+def front(cloud: Sandbox) -> Iterator[Interceptor]:
+    with Interceptor(cloud) as front:
         yield front
 
 
@@ -257,12 +257,12 @@ def test_nobody_there(nova: Any, argv: list[str], env: dict[str, str]) -> None:
 @ours
 @pytest.mark.parametrize("argv", [["image-list"], *IMAGE_COMMANDS])
 def test_no_image_service_where_the_catalog_says(
-    nova: Any, front: FaultyProxy, argv: list[str]
+    nova: Any, cloud: Sandbox, front: Interceptor, argv: list[str]
 ) -> None:
     nowhere = b'"http://127.0.0.1:1/image'
-    there = f'"{front.url}/image'.encode()
+    there = f'"{cloud.url}/image'.encode()
     front.change("POST", "/tokens$", lambda content: content.replace(there, nowhere))
-    result = nova(*filled(argv, "my image"), env=front.env())
+    result = nova(*filled(argv, "my image"))
     assert (result.status, result.out) == (1, "")
     assert re.fullmatch(
         r".*Unable to establish connection to http://127\.0\.0\.1:1/image/v2/images.*\n",
@@ -307,12 +307,12 @@ NONSENSE = {
 @pytest.mark.parametrize("what", NONSENSE)
 @pytest.mark.parametrize(("verb", "method"), [(SHOW, "GET"), (ENABLE, "POST")])
 def test_a_schedule_that_is_none(
-    nova: Any, front: FaultyProxy, verb: str, method: str, what: str
+    nova: Any, front: Interceptor, verb: str, method: str, what: str
 ) -> None:
     answer, problem = NONSENSE[what]
     front.answer(method, "/rax-si-image-schedule$", answer)
     argv = [verb, "myserver", *(["7"] if verb == ENABLE else [])]
-    result = nova(*argv, env=front.env())
+    result = nova(*argv)
     assert (result.status, result.out, result.err) == (
         1,
         "",
@@ -321,10 +321,10 @@ def test_a_schedule_that_is_none(
 
 
 def test_a_page_is_no_sign_that_a_schedule_is_gone(
-    nova: Any, front: FaultyProxy
+    nova: Any, front: Interceptor
 ) -> None:
     front.answer("DELETE", "/rax-si-image-schedule$", page("200 OK"))
-    result = nova(DISABLE, "myserver", env=front.env())
+    result = nova(DISABLE, "myserver")
     assert (result.status, result.out, result.err) == (
         1,
         "",
@@ -335,13 +335,13 @@ def test_a_page_is_no_sign_that_a_schedule_is_gone(
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 @pytest.mark.parametrize("missing", [0, 30])
 def test_a_connection_that_breaks(
-    nova: Any, front: FaultyProxy, method: str, missing: int
+    nova: Any, front: Interceptor, method: str, missing: int
 ) -> None:
     whole = json_answer("200 OK", GOOD)
-    answer = cut(whole, missing) if missing else b""
+    answer = cut(whole, missing) if missing else DROPPED
     front.answer(method, "/rax-si-image-schedule$", answer)
     argv = {"GET": [SHOW, MYSERVER], "POST": [ENABLE, MYSERVER, "7"]}
-    result = nova(*argv.get(method, [DISABLE, MYSERVER]), env=front.env())
+    result = nova(*argv.get(method, [DISABLE, MYSERVER]))
     assert (result.status, result.out) == (1, "")
     assert re.fullmatch(rf"ERROR \(\w+\): .*{SCHEDULE}: .*\n", result.err)
 
@@ -368,11 +368,11 @@ LISTS = {
     [(COMMANDS[1], what) for what in LISTS] + [(c, "a page") for c in COMMANDS],
 )
 def test_a_list_of_servers_that_is_none(
-    nova: Any, front: FaultyProxy, argv: list[str], what: str
+    nova: Any, front: Interceptor, argv: list[str], what: str
 ) -> None:
     answer, problem = LISTS[what]
     front.answer("GET", r"/servers\?", answer)
-    result = nova(*filled(argv, "myserver"), env=front.env())
+    result = nova(*filled(argv, "myserver"))
     path = "/servers?name=%5Emyserver%24"
     assert (result.status, result.out, result.err) == (
         1,
@@ -382,13 +382,13 @@ def test_a_list_of_servers_that_is_none(
     assert not any(SCHEDULE in line for line in front.log)
 
 
-def test_an_id_in_an_answer_leads_nowhere_else(nova: Any, front: FaultyProxy) -> None:
+def test_an_id_in_an_answer_leads_nowhere_else(nova: Any, front: Interceptor) -> None:
     front.answer(
         "GET",
         r"/servers\?",
         json_answer("200 OK", '{"servers": [{"name": "myserver", "id": ".."}]}'),
     )
-    result = nova(DISABLE, "myserver", env=front.env())
+    result = nova(DISABLE, "myserver")
     assert (result.status, result.err) == (
         1,
         "ERROR (InvalidValue): '..' cannot be part of an address\n",
@@ -396,12 +396,12 @@ def test_an_id_in_an_answer_leads_nowhere_else(nova: Any, front: FaultyProxy) ->
     assert not any(line.startswith("DELETE") for line in front.log)
 
 
-def test_pages_without_end(nova: Any, front: FaultyProxy) -> None:
+def test_pages_without_end(nova: Any, front: Interceptor) -> None:
     links = '"servers_links": [{"rel": "next", "href": "http://example.org/?marker=1"}]'
     front.answer(
         "GET", r"/servers\?", json_answer("200 OK", f'{{"servers": [], {links}}}')
     )
-    result = nova(DISABLE, "myserver", env=front.env())
+    result = nova(DISABLE, "myserver")
     assert (result.status, result.err) == (
         1,
         SAID.format(
@@ -430,11 +430,11 @@ IMAGE_LISTS = {
     + [(argv, "a page") for argv in (["image-list"], *IMAGE_COMMANDS)],
 )
 def test_a_list_of_images_that_is_none(
-    nova: Any, front: FaultyProxy, argv: list[str], what: str
+    nova: Any, front: Interceptor, argv: list[str], what: str
 ) -> None:
     answer, problem = IMAGE_LISTS[what]
     front.answer("GET", r"/images\?", answer)
-    result = nova(*filled(argv, "my image"), env=front.env())
+    result = nova(*filled(argv, "my image"))
     assert (result.status, result.out) == (1, "")
     assert result.err.endswith(f" with 200, but {problem}\n")
     assert result.err.count("\n") == 1
@@ -443,12 +443,12 @@ def test_a_list_of_images_that_is_none(
 
 @ours
 def test_a_page_is_no_sign_that_an_image_has_changed(
-    nova: Any, front: FaultyProxy
+    nova: Any, front: Interceptor
 ) -> None:
     for method in ("PATCH", "DELETE"):
         front.answer(method, "/images/", page("200 OK"))
     for argv in (["meta", IMAGE, "set", "a=2"], ["meta", IMAGE, "delete", "a"]):
-        result = nova(f"image-{argv[0]}", *argv[1:], env=front.env())
+        result = nova(f"image-{argv[0]}", *argv[1:])
         assert (result.status, result.out, result.err) == (
             1,
             "",
@@ -456,7 +456,7 @@ def test_a_page_is_no_sign_that_an_image_has_changed(
             f" /images/{IMAGE} with 200, but the content is text/html, not a JSON"
             " object\n",
         )
-    result = nova("image-delete", IMAGE, env=front.env())
+    result = nova("image-delete", IMAGE)
     assert (result.status, result.out, result.err) == (
         1,
         "",
@@ -514,18 +514,19 @@ CLASSES = {"403": "Forbidden", "409": "Conflict", "no more tries": "RateLimit"}
     ],
 )
 def test_refusals(
-    nova: Any, front: FaultyProxy, method: str, argv: list[str], what: str
+    nova: Any, front: Interceptor, method: str, argv: list[str], what: str
 ) -> None:
     nova.ok(ENABLE, "myserver", "3")
     answer, text = REFUSALS[what]
     front.answer(method, "/rax-si-image-schedule$", answer)
-    result = nova(*filled(argv, "myserver"), env=front.env())
+    result = nova(*filled(argv, "myserver"))
     kind = CLASSES.get(what, "OverLimit" if what == "too long" else "ClientException")
     assert (result.status, result.out, result.err) == (
         1,
         "",
         f"ERROR ({kind}): {text.format(f'{method} {SCHEDULE}')}\n",
     )
+    front.rules.clear()
     assert nova.ok(SHOW, "myserver") == "Schedule type: Daily\nRetention: 3\n"
 
 
@@ -537,7 +538,7 @@ def test_refusals(
     ],
 )
 def test_a_busy_cloud_is_asked_again(
-    nova: Any, front: FaultyProxy, argv: list[str], status: str
+    nova: Any, front: Interceptor, argv: list[str], status: str
 ) -> None:
     if argv[0].startswith("image") and hasattr(shell, "do_image_list"):
         pytest.skip("this novaclient has image commands of its own")
@@ -548,11 +549,11 @@ def test_a_busy_cloud_is_asked_again(
             method, "/(rax-si-image-schedule$|images|servers[?])", busy, times=2
         )
     wanted = IMAGE if argv[0].startswith("image") else "myserver"
-    result = nova(*filled(argv, wanted), env=front.env())
+    result = nova(*filled(argv, wanted))
     assert (result.status, result.err) == (0, "")
 
 
-def test_a_busy_cloud_is_waited_for(nova: Any, front: FaultyProxy) -> None:
+def test_a_busy_cloud_is_waited_for(nova: Any, front: Interceptor) -> None:
     front.answer(
         "POST",
         "/rax-si-image-schedule$",
@@ -560,7 +561,7 @@ def test_a_busy_cloud_is_waited_for(nova: Any, front: FaultyProxy) -> None:
         times=1,
     )
     before = time.monotonic()
-    result = nova(ENABLE, "myserver", "7", env=front.env())
+    result = nova(ENABLE, "myserver", "7")
     assert (result.status, result.err) == (0, "")
     assert time.monotonic() - before > 1
     assert [line for line in front.log if "POST" in line and "servers" in line] == [

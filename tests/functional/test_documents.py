@@ -326,7 +326,7 @@ def requests() -> Iterator[str]:
     for like, path, title in APIS:
         sandbox = Sandbox(like, speed=0)  # type: ignore[arg-type]
         sandbox.stop()
-        app = next(m.app for m in sandbox._front._mounts if m.pattern.match(path))
+        app = next(m.app for m in sandbox._dispatcher._mounts if m.pattern.match(path))
         methods: dict[str, set[str]] = defaultdict(set)
         for rule in app().url_map.iter_rules():
             methods[rule.rule] |= rule.methods or set()

@@ -13,8 +13,8 @@ from novaclient.v2 import shell
 from rax_scheduled_images_ext.model.image import MARKER_KEY, MARKER_VALUE
 from rax_scheduled_images_ext.sandbox import Sandbox
 
-from .faulty_proxy import FaultyProxy
 from .fleet import MYSERVER, NOBODY, add_image
+from .interceptor import Interceptor
 from .raw import START
 
 NOVACLIENT_HAS_THEM = hasattr(shell, "do_image_list")
@@ -44,19 +44,19 @@ def cloud(face: tuple[Any, str]) -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def front(cloud: Sandbox) -> Iterator[FaultyProxy]:
-    with FaultyProxy(cloud) as front:
+def front(cloud: Sandbox) -> Iterator[Interceptor]:
+    with Interceptor(cloud) as front:
         yield front
 
 
 @pytest.fixture
-def run(face: tuple[str, str], nova: Any, front: FaultyProxy) -> Run:
+def run(face: tuple[str, str], nova: Any, front: Interceptor) -> Run:
     """``nova`` on a cloud whose catalog has, or has not, an image service."""
     if face[1] == "compute's proxy":
         front.without_image_service()
 
     def run_nova(*argv: str, **options: Any) -> Any:
-        return nova(*argv, env=front.env(), **options)
+        return nova(*argv, **options)
 
     return run_nova
 
@@ -106,12 +106,12 @@ def test_novaclients_own_commands_are_used(nova: Any, cloud: Sandbox) -> None:
 @both_faces
 @ours
 def test_the_catalog_decides_which_api_is_asked(
-    nova: Any, cloud: Sandbox, front: FaultyProxy
+    nova: Any, cloud: Sandbox, front: Interceptor
 ) -> None:
-    out(nova("image-list", env=front.env()))
+    out(nova("image-list"))
     assert not proxied(cloud)
     front.without_image_service()
-    out(nova("image-list", env=front.env()))
+    out(nova("image-list"))
     assert proxied(cloud)
 
 
@@ -151,15 +151,15 @@ def test_list_no_more_than_asked_for(
 def test_list_reads_every_page(nova: Any, proxy: bool) -> None:
     with (
         Sandbox(speed=0, start=START, max_limit=2) as cloud,
-        FaultyProxy(cloud) as front,
+        Interceptor(cloud) as front,
     ):
         if proxy:
             front.without_image_service()
         names = {add_image(cloud, f"image {number}") for number in range(6)}
-        listed = out(nova("image-list", cloud=cloud, env=front.env()))
+        listed = out(nova("image-list", cloud=cloud))
         assert names < set(re.findall("[0-9a-f-]{36}", listed))
         assert listed.count("ACTIVE") == 7
-        some = out(nova("image-list", "--limit", "5", cloud=cloud, env=front.env()))
+        some = out(nova("image-list", "--limit", "5", cloud=cloud))
         assert some.count("ACTIVE") == 5
         assert proxied(cloud) is proxy
 
@@ -196,14 +196,14 @@ def test_show_every_row(run: Run, nova: Any, cloud: Sandbox) -> None:
 @ours
 @pytest.mark.parametrize("elapsed", ["1s", "2m", "1h"])
 def test_both_apis_show_the_same(
-    nova: Any, cloud: Sandbox, front: FaultyProxy, elapsed: str
+    nova: Any, cloud: Sandbox, front: Interceptor, elapsed: str
 ) -> None:
     nova.ok("image-create", "myserver", "half done")
     cloud.advance(elapsed)
-    one = rows(nova("image-show", "half done", env=front.env()))
+    one = rows(nova("image-show", "half done"))
     assert not proxied(cloud)
     front.without_image_service()
-    assert rows(nova("image-show", "half done", env=front.env())) == one
+    assert rows(nova("image-show", "half done")) == one
     assert proxied(cloud)
 
 
@@ -275,7 +275,7 @@ def test_keys_that_mean_something_in_an_address(
 @one_face
 @ours
 def test_a_race_for_the_same_removal_is_won_by_both(
-    nova: Any, cloud: Sandbox, front: FaultyProxy
+    nova: Any, cloud: Sandbox, front: Interceptor
 ) -> None:
     image = add_image(cloud, "mine", a="1", b="2")
     nova.ok("image-meta", image, "delete", "a")
@@ -286,7 +286,7 @@ def test_a_race_for_the_same_removal_is_won_by_both(
 
     front.change("GET", f"/images/{image}$", as_it_was)
     cloud.requests.clear()
-    result = nova("image-meta", image, "delete", "a", "b", env=front.env())
+    result = nova("image-meta", image, "delete", "a", "b")
     assert (result.status, result.out, result.err) == (0, "", "")
     assert properties(cloud, image) == {}
     seen = [(m, s) for m, path, s in cloud.requests if image in path]
@@ -296,13 +296,13 @@ def test_a_race_for_the_same_removal_is_won_by_both(
 @both_faces
 @ours
 def test_a_race_for_the_same_key_of_the_proxy(
-    nova: Any, cloud: Sandbox, front: FaultyProxy
+    nova: Any, cloud: Sandbox, front: Interceptor
 ) -> None:
     image = add_image(cloud, "mine", b="2")
     front.without_image_service()
     front.change("GET", "/images/", lambda c: c.replace(b'"b": ', b'"a": "1", "b": '))
     front.change("GET", "/images/", lambda c: c.replace(b'"b":', b'"a":"1","b":'))
-    result = nova("image-meta", image, "delete", "a", "b", env=front.env())
+    result = nova("image-meta", image, "delete", "a", "b")
     assert (result.status, result.out, result.err) == (0, "", "")
     assert properties(cloud, image) == {}
     assert ("DELETE", 404) in [(m, s) for m, path, s in cloud.requests if image in path]

@@ -15,8 +15,8 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.directory import CloudType
 
 from ..novashell import Nova
-from .faulty_proxy import FaultyProxy, json_answer, page
 from .fleet import MARKED, MYSERVER, add_image, boot, id_of, sent
+from .interceptor import Interceptor, json_answer, page
 
 SNAPSHOTS = "GET /images?limit=1000&image_type=snapshot 200"
 # 2026-01-01T00:00:00Z, a Thursday.
@@ -39,8 +39,8 @@ both_faces = pytest.mark.parametrize("cloud", ["openstack", "rackspace"], indire
 
 
 @pytest.fixture
-def front(cloud: Sandbox) -> Iterator[FaultyProxy]:
-    with FaultyProxy(cloud) as front:
+def front(cloud: Sandbox) -> Iterator[Interceptor]:
+    with Interceptor(cloud) as front:
         yield front
 
 
@@ -72,7 +72,7 @@ def hold(cloud: Sandbox, name: str) -> None:
         cloud.cloud.region(cloud.regions[0]).hold(server_id, True)
 
 
-def hide(front: FaultyProxy, pattern: bytes) -> None:
+def hide(front: Interceptor, pattern: bytes) -> None:
     """Take something out of what lists of servers say of each."""
     front.change("GET", "/servers/detail", lambda c: re.sub(pattern, b"", c))
 
@@ -225,7 +225,7 @@ def test_nothing_to_list_is_no_error(nova: Any) -> None:
 def test_where_the_list_lacks_the_attribute_each_server_is_asked(
     nova: Any,
     cloud: Sandbox,
-    front: FaultyProxy,
+    front: Interceptor,
     options: tuple[str, ...],
     filters: bool,
 ) -> None:
@@ -238,7 +238,7 @@ def test_where_the_list_lacks_the_attribute_each_server_is_asked(
     if not filters:
         front.rewrite = lambda path: re.sub("RAX-SI[^&]*", "x=y", path)
     front.log.clear()
-    assert listed(nova, *options, env=front.env()) == expected
+    assert listed(nova, *options) == expected
     # All of them, or those that the filter has left; none if it left those without.
     number = 0 if filters and options == ("--disabled",) else 4
     assert len(asked(front)) == (2 if filters and options == ("--enabled",) else number)
@@ -246,13 +246,13 @@ def test_where_the_list_lacks_the_attribute_each_server_is_asked(
 
 @pytest.mark.parametrize("option", ["--enabled", "--disabled"])
 def test_a_cloud_may_refuse_the_filter(
-    nova: Any, cloud: Sandbox, front: FaultyProxy, option: str
+    nova: Any, cloud: Sandbox, front: Interceptor, option: str
 ) -> None:
     enable(cloud, "myserver", 3)
     expected = listed(nova, option)
     message = '{"badRequest": {"message": "Additional properties", "code": 400}}'
     front.answer("GET", "RAX-SI", json_answer("400 Bad Request", message))
-    assert listed(nova, option, env=front.env()) == expected
+    assert listed(nova, option) == expected
 
 
 def test_nobody_is_asked_where_nobody_has_a_schedule(nova: Any, cloud: Sandbox) -> None:
@@ -266,7 +266,7 @@ def test_nobody_is_asked_where_nobody_has_a_schedule(nova: Any, cloud: Sandbox) 
 
 
 def test_a_cloud_without_scheduled_images_says_so(
-    nova: Any, front: FaultyProxy, cloud: Sandbox
+    nova: Any, front: Interceptor, cloud: Sandbox
 ) -> None:
     unknown = json_answer(
         "400 Bad Request", '{"badRequest": {"message": "?", "code": 400}}'
@@ -274,19 +274,19 @@ def test_a_cloud_without_scheduled_images_says_so(
     front.answer("GET", "RAX-SI", unknown)
     front.answer("GET", "/extensions/rax-si", page("404 Not Found"))
     for command in ("list", "check"):
-        result = nova(f"scheduled-images-{command}", env=front.env())
+        result = nova(f"scheduled-images-{command}")
         assert (result.status, result.out, result.err) == (1, "", NOT_OFFERED)
 
 
 def test_an_unreadable_attribute_is_asked_for(
-    nova: Any, cloud: Sandbox, front: FaultyProxy
+    nova: Any, cloud: Sandbox, front: Interceptor
 ) -> None:
     enable(cloud, "myserver", 3)
     enable(cloud, "web1", 2)
     front.change(
         "GET", "/servers/detail", lambda c: re.sub(rb'\{"retention":\s*3\}', b'"3"', c)
     )
-    rows = listed(nova, "--enabled", env=front.env())
+    rows = listed(nova, "--enabled")
     assert {name: row["retention"] for name, row in rows.items()} == {
         "myserver": 3,
         "web1": 2,
@@ -294,13 +294,13 @@ def test_an_unreadable_attribute_is_asked_for(
 
 
 def test_without_an_image_service_compute_is_asked(
-    nova: Any, cloud: Sandbox, front: FaultyProxy
+    nova: Any, cloud: Sandbox, front: Interceptor
 ) -> None:
     enable(cloud, "myserver", 3)
     cloud.advance("5d")
     expected = listed(nova)
     front.without_image_service()
-    assert listed(nova, env=front.env()) == expected
+    assert listed(nova) == expected
     assert any("/images/detail?type=snapshot" in line for line in front.log)
 
 
@@ -316,12 +316,11 @@ def test_all_regions(nova: Any, rackspace: Sandbox) -> None:
 def test_a_region_that_fails_is_told_and_the_others_listed(
     nova: Any, rackspace: Sandbox
 ) -> None:
-    with FaultyProxy(rackspace) as front:
+    with Interceptor(rackspace) as front:
         front.answer("GET", "^/ORD/", page("500 Internal Server Error"))
         result = nova(
             *("scheduled-images-list", "--all-regions", "--format", "json"),
             cloud=rackspace,
-            env=front.env(),
         )
     assert {row["region"] for row in json.loads(result.out)} == {"DFW"}
     assert result.status == 1
@@ -389,28 +388,28 @@ def test_weekly_ones_are_judged_by_the_week(nova: Any, cloud: Sandbox) -> None:
 
 
 def test_a_day_that_the_list_does_not_show_makes_nobody_late(
-    nova: Any, cloud: Sandbox, front: FaultyProxy
+    nova: Any, cloud: Sandbox, front: Interceptor
 ) -> None:
     hide(front, WITHOUT_DAY)
     weekly = enable(cloud, "myserver", 3, "SATURDAY")
     enable(cloud, "web1", 3)
     cloud.advance("13d")
     front.log.clear()
-    nova.ok("scheduled-images-check", env=front.env())
+    nova.ok("scheduled-images-check")
     # Its images' names tell that it is weekly, the other's are fresh.
     assert asked(front) == [weekly]
-    row = listed(nova, env=front.env())["myserver"]
+    row = listed(nova)["myserver"]
     assert (row["schedule"], row["day_of_week"]) == ("weekly", "SATURDAY")
     # Images of a daily schedule that has become weekly tell nothing, so that the
     # server is asked before it would be called late.
     enable(cloud, "web1", 3, "FRIDAY")
     cloud.advance("3d")
     front.log.clear()
-    nova.ok("scheduled-images-check", env=front.env())
+    nova.ok("scheduled-images-check")
     assert sorted(asked(front)) == sorted([weekly, id_of(cloud, "web1")])
 
 
-def asked(front: FaultyProxy) -> list[str]:
+def asked(front: Interceptor) -> list[str]:
     """The servers whose schedules were asked for."""
     found = [re.search("/servers/([^/]+)/rax-si", line) for line in front.log]
     return [each[1] for each in found if each]
@@ -434,7 +433,7 @@ def test_no_image_at_all(nova: Any, cloud: Sandbox) -> None:
 
 
 def test_a_server_that_cannot_be_read_is_unknown(
-    nova: Any, cloud: Sandbox, front: FaultyProxy
+    nova: Any, cloud: Sandbox, front: Interceptor
 ) -> None:
     hide(front, WITHOUT_DAY)
     for name in ("myserver", "web1", "db1"):
@@ -446,8 +445,7 @@ def test_a_server_that_cannot_be_read_is_unknown(
         "403 Forbidden", '{"forbidden": {"message": "Not you", "code": 403}}'
     )
     front.answer("GET", f"/servers/{db1}/rax-si", forbidden)
-    where = {"env": front.env()}
-    result = nova("scheduled-images-check", **where)
+    result = nova("scheduled-images-check")
     # Who is late is certain, so that is what the status says.
     assert result.status == 3
     lines = result.out.splitlines()
@@ -457,9 +455,9 @@ def test_a_server_that_cannot_be_read_is_unknown(
         "never: web1",
     ]
     assert result.err == "ERROR (Forbidden): db1: Not you (HTTP 403)\n"
-    alone = nova("scheduled-images-check", "--name", "db1", **where)
+    alone = nova("scheduled-images-check", "--name", "db1")
     assert (alone.status, alone.out) == (1, lines[0] + "\n")
-    row = nova("scheduled-images-check", "--name", "db1", "--format", "json", **where)
+    row = nova("scheduled-images-check", "--name", "db1", "--format", "json")
     assert json.loads(row.out)[0]["state"] == "unknown"
     assert row.status == 1
     # One that is gone by then is not there.
@@ -467,18 +465,18 @@ def test_a_server_that_cannot_be_read_is_unknown(
         "404 Not Found", '{"itemNotFound": {"message": "Instance", "code": 404}}'
     )
     front.answer("GET", f"/servers/{web1}(/rax-si.*)?$", gone)
-    assert "web1" not in nova("scheduled-images-check", **where).out
+    assert "web1" not in nova("scheduled-images-check").out
 
 
 @pytest.mark.parametrize("path", ["/servers/detail", "/image/v2/images"])
 def test_without_lists_nobody_is_called_anything(
-    nova: Any, cloud: Sandbox, front: FaultyProxy, path: str
+    nova: Any, cloud: Sandbox, front: Interceptor, path: str
 ) -> None:
     enable(cloud, "myserver", 3)
     cloud.advance("3d")
     front.answer("GET", path, page("500 Internal Server Error"))
     for command in ("check", "list"):
-        result = nova(f"scheduled-images-{command}", env=front.env())
+        result = nova(f"scheduled-images-{command}")
         assert (result.status, result.out) == (1, "")
         assert result.err.startswith("ERROR (ClientException): ")
 
@@ -489,11 +487,11 @@ def test_a_list_that_breaks_off_is_no_list(nova: Any, path: str) -> None:
         Sandbox(
             speed=0, start=START, servers=26, images_per_server=3, max_limit=10
         ) as cloud,
-        FaultyProxy(cloud) as front,
+        Interceptor(cloud) as front,
     ):
         front.answer("GET", rf"{path}\?.*marker=", page("502 Bad Gateway"), passed=1)
         for command in ("check", "list"):
-            result = nova(f"scheduled-images-{command}", cloud=cloud, env=front.env())
+            result = nova(f"scheduled-images-{command}", cloud=cloud)
             assert (result.status, result.out) == (1, "")
             assert "(HTTP 502)" in result.err
             front.rules[0].passed = 1

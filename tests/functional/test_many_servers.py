@@ -20,11 +20,10 @@ import pytest
 
 from rax_scheduled_images_ext.client.pool import WORKERS
 from rax_scheduled_images_ext.sandbox import Sandbox
-from rax_scheduled_images_ext.sandbox.environment import client_environment
 
 from ..novashell import DEPRECATION, Nova
-from .faulty_proxy import FaultyProxy, Rule, json_answer
 from .fleet import MYSERVER, NOBODY, boot, id_of, sent
+from .interceptor import Interceptor, Rule, json_answer
 from .raw import START
 
 NAMES = ["check-my-task-state", "db1", "myserver", "web1"]
@@ -39,8 +38,8 @@ both_faces = pytest.mark.parametrize("cloud", ["openstack", "rackspace"], indire
 
 
 @pytest.fixture
-def front(cloud: Sandbox) -> Iterator[FaultyProxy]:
-    with FaultyProxy(cloud) as front:
+def front(cloud: Sandbox) -> Iterator[Interceptor]:
+    with Interceptor(cloud) as front:
         yield front
 
 
@@ -112,11 +111,11 @@ def test_disable_all_asks_only_those_with_a_schedule(nova: Any, cloud: Sandbox) 
 
 
 def test_where_the_filter_is_not_known_those_without_are_passed_over(
-    nova: Any, cloud: Sandbox, front: FaultyProxy
+    nova: Any, cloud: Sandbox, front: Interceptor
 ) -> None:
     nova.ok("scheduled-images-enable", "myserver", "7")
     front.rewrite = lambda path: re.sub("RAX-SI[^&]*", "x=y", path)
-    nova.ok("scheduled-images-disable", "--name", ".", env=front.env())
+    nova.ok("scheduled-images-disable", "--name", ".")
     assert schedules(nova) == {}
 
 
@@ -249,12 +248,12 @@ def test_failures_come_in_the_order_given(nova: Any, cloud: Sandbox) -> None:
 
 
 def test_a_failure_says_whose_it_is(
-    nova: Any, cloud: Sandbox, front: FaultyProxy
+    nova: Any, cloud: Sandbox, front: Interceptor
 ) -> None:
     web1 = id_of(cloud, "web1")
     answer = json_answer("403 Forbidden", '{"forbidden": {"message": "Not you"}}')
     front.answer("POST", web1, answer)
-    result = nova("scheduled-images-enable", "--all", "3", env=front.env())
+    result = nova("scheduled-images-enable", "--all", "3")
     assert (result.status, result.out) == (1, "")
     assert result.err == "ERROR (Forbidden): web1: Not you (HTTP 403)\n"
     assert len(schedules(nova)) == 3
@@ -294,12 +293,12 @@ def test_many_at_a_time_over_few_connections_and_one_token(nova: Any) -> None:
 
 @pytest.mark.slow
 def test_a_busy_cloud_slows_all_down_and_loses_none(
-    nova: Any, cloud: Sandbox, front: FaultyProxy
+    nova: Any, cloud: Sandbox, front: Interceptor
 ) -> None:
     ids = [boot(cloud, f"s{number:02d}") for number in range(40)]
     front.answer("POST", "/rax-si-image-schedule", BUSY, times=8, passed=10)
     began = time.monotonic()
-    nova.ok("scheduled-images-enable", *ids, "3", env=front.env())
+    nova.ok("scheduled-images-enable", *ids, "3")
     took = time.monotonic() - began
     assert len(schedules(nova)) == 40
     posts = [line for line in front.log if line.startswith("POST /compute")]
@@ -310,7 +309,7 @@ def test_a_busy_cloud_slows_all_down_and_loses_none(
 
 @pytest.mark.slow
 def test_a_cloud_that_lets_few_through_gets_no_more_than_it_takes(
-    nova: Any, cloud: Sandbox, front: FaultyProxy
+    nova: Any, cloud: Sandbox, front: Interceptor
 ) -> None:
     ids = [boot(cloud, f"s{number:02d}") for number in range(40)]
     lock = threading.Lock()
@@ -329,18 +328,18 @@ def test_a_cloud_that_lets_few_through_gets_no_more_than_it_takes(
             return Rule(method, re.compile(""), BUSY, 1)
 
     front.wrong_answer = limit  # type: ignore[method-assign]
-    nova.ok("scheduled-images-enable", *ids, "3", env=front.env())
+    nova.ok("scheduled-images-enable", *ids, "3")
     assert len(schedules(nova)) == 40
     # At first all workers run into it, later a few each time.
     assert refused < 2 * WORKERS
 
 
 def test_a_cloud_that_stays_busy_is_an_error(
-    nova: Any, cloud: Sandbox, front: FaultyProxy
+    nova: Any, cloud: Sandbox, front: Interceptor
 ) -> None:
     long = json_answer("413 Too Large", '{"overLimit": {}}', Retry_After="3600")
     front.answer("POST", "/rax-si-image-schedule", long)
-    result = nova("scheduled-images-enable", "myserver", "web1", "3", env=front.env())
+    result = nova("scheduled-images-enable", "myserver", "web1", "3")
     assert (result.status, result.out) == (1, "")
     lines = result.err.splitlines()
     assert len(lines) == 2
@@ -351,11 +350,10 @@ def test_a_cloud_that_stays_busy_is_an_error(
 # -- interrupted, and on a terminal
 
 
-def start(front: FaultyProxy | None, cloud: Sandbox, *argv: str, **options: Any) -> Any:
-    env = {**cloud.env(), **(front.env() if front else {})}
+def start(cloud: Sandbox, *argv: str, **options: Any) -> Any:
     return subprocess.Popen(
         [Path(sys.executable).with_name("nova"), *argv],
-        env=client_environment({k: v for k, v in env.items() if v is not None}),
+        env=cloud.environ(),
         text=True,
         **options,
     )
@@ -363,13 +361,12 @@ def start(front: FaultyProxy | None, cloud: Sandbox, *argv: str, **options: Any)
 
 @pytest.mark.slow
 def test_ctrl_c_ends_it_at_once_and_says_what_was_done(
-    nova: Any, cloud: Sandbox, front: FaultyProxy
+    nova: Any, cloud: Sandbox, front: Interceptor
 ) -> None:
     ids = [boot(cloud, f"s{number:02d}") for number in range(50)]
     # Of the first twenty requests all are answered, the others hang.
     front.answer("POST", "/rax-si-image-schedule", None, times=99, passed=20)
     process = start(
-        front,
         cloud,
         *("scheduled-images-enable", *ids, "3"),
         stdout=subprocess.PIPE,
@@ -406,10 +403,10 @@ def test_ctrl_c_ends_it_at_once_and_says_what_was_done(
 @pytest.mark.slow
 def test_a_terminal_is_shown_the_progress(cloud: Sandbox) -> None:
     ids = [boot(cloud, f"s{number:02d}") for number in range(40)]
-    cloud._front._latency = 0.1
+    cloud._dispatcher._latency = 0.1
     master, slave = pty.openpty()
     arguments = ("scheduled-images-enable", *ids, NOBODY, "3")
-    process = start(None, cloud, *arguments, stdout=subprocess.PIPE, stderr=slave)
+    process = start(cloud, *arguments, stdout=subprocess.PIPE, stderr=slave)
     os.close(slave)
     shown = b""
     while select.select([master], [], [], 30)[0]:

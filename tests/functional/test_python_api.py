@@ -22,8 +22,8 @@ from rax_scheduled_images_ext.cli.nova.manager import ScheduledImagesManager
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.sandbox import Sandbox
 
-from .faulty_proxy import FaultyProxy, json_answer
 from .fleet import MARKED, MYSERVER, NOBODY, add_image, boot, id_of
+from .interceptor import Interceptor, json_answer
 
 OLD = "rax_scheduled_images_python_novaclient_ext"
 # novaclient 7 finds extensions by what setuptools has deprecated since.
@@ -52,8 +52,8 @@ def cs(cloud: Sandbox) -> Any:
 
 
 @pytest.fixture
-def front(cloud: Sandbox) -> Iterator[FaultyProxy]:
-    with FaultyProxy(cloud) as front:
+def front(cloud: Sandbox) -> Iterator[Interceptor]:
+    with Interceptor(cloud) as front:
         yield front
 
 
@@ -118,7 +118,7 @@ def test_what_cannot_be_an_id_is_not_sent(cs: Any, cloud: Sandbox, server: str) 
     ],
 )
 def test_the_meanings_of_404_are_three_errors(
-    cs: Any, cloud: Sandbox, front: FaultyProxy, call: Any
+    cs: Any, cloud: Sandbox, front: Interceptor, call: Any
 ) -> None:
     manager = cs.scheduled_images
     with pytest.raises(errors.NoSuchServer) as told:
@@ -130,8 +130,7 @@ def test_the_meanings_of_404_are_three_errors(
     front.without_extension()
     missing = '{"itemNotFound": {"code": 404, "message": ""}}'
     front.answer("GET", "/extensions/", json_answer("404 Not Found", missing))
-    auth_url = str(front.env()["OS_AUTH_URL"])
-    elsewhere = make_client(cloud, OS_AUTH_URL=auth_url).scheduled_images
+    elsewhere = make_client(cloud).scheduled_images
     with pytest.raises(errors.NotOffered) as other:
         call(elsewhere, MYSERVER)
     assert isinstance(other.value, exceptions.NotFound)
@@ -190,15 +189,12 @@ def test_the_old_calls_are_one_request_each(cs: Any, cloud: Sandbox) -> None:
 
 
 @pytest.fixture(params=["2.1", "2.35", "2.36", "2.79"])
-def proxy(request: pytest.FixtureRequest, cloud: Sandbox, front: FaultyProxy) -> Any:
+def proxy(request: pytest.FixtureRequest, cloud: Sandbox, front: Interceptor) -> Any:
     """The image store of a cloud without an image service, at some microversion."""
     if APIVersion(request.param) > novaclient.API_MAX_VERSION:
         pytest.skip(f"this novaclient does not know microversion {request.param}")
     front.without_image_service()
-    auth_url = str(front.env()["OS_AUTH_URL"])
-    return from_novaclient(
-        make_client(cloud, request.param, OS_AUTH_URL=auth_url)
-    ).images
+    return from_novaclient(make_client(cloud, request.param)).images
 
 
 def test_the_proxy_is_asked_at_a_microversion_that_has_it(
@@ -213,11 +209,10 @@ def test_the_proxy_is_asked_at_a_microversion_that_has_it(
 
 
 @pytest.fixture(params=["image service", "proxy"])
-def store(request: pytest.FixtureRequest, cloud: Sandbox, front: FaultyProxy) -> Any:
+def store(request: pytest.FixtureRequest, cloud: Sandbox, front: Interceptor) -> Any:
     if request.param == "proxy":
         front.without_image_service()
-    auth_url = str(front.env()["OS_AUTH_URL"])
-    return from_novaclient(make_client(cloud, OS_AUTH_URL=auth_url)).images
+    return from_novaclient(make_client(cloud)).images
 
 
 def test_images_are_filtered(store: Any, cloud: Sandbox) -> None:
@@ -288,15 +283,14 @@ def test_no_such_image(store: Any) -> None:
     "suffix", ["", "/", "/v2", "/v2/", "/v2.9", "/v1"], ids=lambda s: s or "bare"
 )
 def test_a_catalog_may_say_the_version_of_the_image_api(
-    cloud: Sandbox, front: FaultyProxy, suffix: str
+    cloud: Sandbox, front: Interceptor, suffix: str
 ) -> None:
     def moved(content: bytes) -> bytes:
-        there = f'"{front.url}/image'.encode()
+        there = f'"{cloud.url}/image'.encode()
         return content.replace(there + b'"', there + suffix.encode() + b'"')
 
     front.change("POST", "/tokens$", moved)
-    auth_url = str(front.env()["OS_AUTH_URL"])
-    store = from_novaclient(make_client(cloud, OS_AUTH_URL=auth_url)).images
+    store = from_novaclient(make_client(cloud)).images
     front.log.clear()
     if suffix == "/v2.9":
         with pytest.raises(errors.ApiError):

@@ -10,8 +10,8 @@ from novaclient.v2 import shell
 
 from rax_scheduled_images_ext.sandbox import Sandbox
 
-from .faulty_proxy import FaultyProxy, json_answer
 from .fleet import MYSERVER, NOBODY, add_image, boot, sent
+from .interceptor import Interceptor, json_answer
 
 BY_NAME = "GET /servers?name=%5Emyserver%24 200"
 SCHEDULE = f"/servers/{MYSERVER}/rax-si-image-schedule"
@@ -118,10 +118,10 @@ def test_a_cloud_without_the_extension(nova: Any, cloud: Sandbox, server: str) -
         old_schedule_command(cs(cloud), "GET", server)
     old_requests = sent(cloud)
     missing = '{"itemNotFound": {"code": 404, "message": "Not there"}}'
-    with FaultyProxy(cloud) as front:
+    with Interceptor(cloud) as front:
         front.without_extension()
         front.answer("GET", "/extensions/", json_answer("404 Not Found", missing))
-        assert nova("scheduled-images-show", server, env=front.env()).status == 1
+        assert nova("scheduled-images-show", server).status == 1
         ours = [line for line in front.log if "/servers" in line or "/ext" in line]
     assert len(ours) == len(old_requests)
     assert ours[-2:] == [

@@ -30,8 +30,8 @@ from rax_scheduled_images_ext.sandbox.backend.models import ImageQuery
 from rax_scheduled_images_ext.sandbox.backend.service import as_server_image
 from rax_scheduled_images_ext.sandbox.fixture import Requests
 
-from .faulty_proxy import FaultyProxy, json_answer, page
 from .fleet import MARKED, MYSERVER, NOBODY, add_image, id_of, project_of, sent
+from .interceptor import Interceptor, json_answer, page
 
 Run = Callable[..., Any]
 # What is said before any image is looked at needs no second face.
@@ -54,19 +54,19 @@ def proxied(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture
-def front(cloud: Sandbox, proxied: bool) -> Iterator[FaultyProxy]:
-    with FaultyProxy(cloud) as front:
+def front(cloud: Sandbox, proxied: bool) -> Iterator[Interceptor]:
+    with Interceptor(cloud) as front:
         if proxied:
             front.without_image_service()
         yield front
 
 
 @pytest.fixture
-def run(nova: Any, front: FaultyProxy) -> Run:
+def run(nova: Any, front: Interceptor) -> Run:
     """``nova``, whose schedules and images are of the cloud of the test."""
 
     def run_nova(*argv: str, **options: Any) -> Any:
-        return nova(*argv, env=front.env(), **options)
+        return nova(*argv, **options)
 
     return run_nova
 
@@ -273,7 +273,7 @@ class TestImageList:
         assert ids(cloud) == week
 
     def test_a_cloud_without_scheduled_images(
-        self, run: Run, cloud: Sandbox, front: FaultyProxy
+        self, run: Run, cloud: Sandbox, front: Interceptor
     ) -> None:
         front.without_extension()
         front.answer("GET", "/extensions/rax-si", page("404 Not Found"))
@@ -470,7 +470,7 @@ class TestProtect:
 
     @one_face
     def test_not_to_know_what_goes_next_is_no_failure(
-        self, run: Run, cloud: Sandbox, front: FaultyProxy, week: list[str]
+        self, run: Run, cloud: Sandbox, front: Interceptor, week: list[str]
     ) -> None:
         front.answer("GET", "/rax-si-image-schedule$", page("500 Sorry"))
         result = run("scheduled-images-unprotect", week[0])
@@ -706,7 +706,7 @@ class TestPrune:
         assert len(changes(cloud)) == (3 if proxied else 2)
 
     def test_what_is_refused_or_unreadable_stops_nothing(
-        self, run: Run, cloud: Sandbox, front: FaultyProxy, week: list[str]
+        self, run: Run, cloud: Sandbox, front: Interceptor, week: list[str]
     ) -> None:
         refusals = ["403 Forbidden", "409 Conflict", "500 Oops"]
         for image_id, status in zip(week, refusals, strict=False):
@@ -1009,7 +1009,7 @@ class TestImagesOfOthers:
         assert (week[0] in there, len(there)) == (False, 7 + 3)
 
     def test_published_while_pruning_they_change_nothing(
-        self, run: Run, cloud: Sandbox, front: FaultyProxy, week: list[str]
+        self, run: Run, cloud: Sandbox, front: Interceptor, week: list[str]
     ) -> None:
         marks = {"instance_uuid": MYSERVER, "image_type": "snapshot", **MARKED}
 
@@ -1024,7 +1024,7 @@ class TestImagesOfOthers:
 
     @pytest.mark.parametrize("cloud", ["compute's proxy"], indirect=True)
     def test_a_proxy_that_cannot_tell_counts_none(
-        self, run: Run, cloud: Sandbox, front: FaultyProxy, week: list[str]
+        self, run: Run, cloud: Sandbox, front: Interceptor, week: list[str]
     ) -> None:
         front.rewrite = lambda path: re.sub("property-visibility=[a-z]+&?", "", path)
         result = run("scheduled-images-prune", "--yes", "--keep", "1", "myserver")
@@ -1037,7 +1037,7 @@ class TestImagesOfOthers:
 
 @pytest.mark.parametrize("number", [2, 5])
 def test_what_is_protected_meanwhile_is_made_up_for(
-    run: Run, cloud: Sandbox, front: FaultyProxy, week: list[str], number: int
+    run: Run, cloud: Sandbox, front: Interceptor, week: list[str], number: int
 ) -> None:
     """Of seven, all but three are to go; two of those three are protected."""
     left = iter(range(99))

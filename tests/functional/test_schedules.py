@@ -10,8 +10,8 @@ import pytest
 
 from rax_scheduled_images_ext.sandbox import Sandbox
 
-from .faulty_proxy import FaultyProxy, json_answer
 from .fleet import MYSERVER, NOBODY, boot, id_of
+from .interceptor import Interceptor, json_answer
 from .raw import START
 
 DAILY = "Schedule type: Daily\nRetention: {}\n"
@@ -28,8 +28,8 @@ pytestmark = pytest.mark.parametrize(
 
 
 @pytest.fixture
-def front(cloud: Sandbox) -> Iterator[FaultyProxy]:
-    with FaultyProxy(cloud) as front:
+def front(cloud: Sandbox) -> Iterator[Interceptor]:
+    with Interceptor(cloud) as front:
         yield front
 
 
@@ -243,9 +243,9 @@ def test_names_are_found_on_every_page(nova: Any) -> None:
         )
 
 
-def test_a_cloud_that_takes_names_literally(nova: Any, front: FaultyProxy) -> None:
+def test_a_cloud_that_takes_names_literally(nova: Any, front: Interceptor) -> None:
     front.answer("GET", r"name=%5E", json_answer("200 OK", '{"servers": []}'))
-    nova.ok("scheduled-images-enable", "myserver", "7", env=front.env())
+    nova.ok("scheduled-images-enable", "myserver", "7")
 
 
 def test_a_deleted_server(nova: Any) -> None:
@@ -270,7 +270,7 @@ def test_a_deleted_server(nova: Any) -> None:
     ],
 )
 def test_a_cloud_without_the_extension(
-    nova: Any, front: FaultyProxy, argv: list[str], server: str
+    nova: Any, front: Interceptor, argv: list[str], server: str
 ) -> None:
     front.without_extension()
     front.answer(
@@ -278,7 +278,7 @@ def test_a_cloud_without_the_extension(
         "/extensions/",
         json_answer("404 Not Found", '{"itemNotFound": {"code": 404, "message": ""}}'),
     )
-    result = nova(*[word.format(server) for word in argv], env=front.env())
+    result = nova(*[word.format(server) for word in argv])
     assert (result.status, result.out, result.err) == (
         1,
         "",
@@ -287,11 +287,11 @@ def test_a_cloud_without_the_extension(
     )
 
 
-def test_a_404_that_nothing_explains(nova: Any, front: FaultyProxy) -> None:
+def test_a_404_that_nothing_explains(nova: Any, front: Interceptor) -> None:
     front.without_extension()
-    shown = nova("scheduled-images-show", MYSERVER, env=front.env())
+    shown = nova("scheduled-images-show", MYSERVER)
     assert (shown.status, shown.err) == (1, OFF.format(MYSERVER))
-    enabled = nova("scheduled-images-enable", MYSERVER, "7", env=front.env())
+    enabled = nova("scheduled-images-enable", MYSERVER, "7")
     assert (enabled.status, enabled.err) == (
         1,
         "ERROR (NotFound): The compute service refused POST"

@@ -22,8 +22,8 @@ from novaclient.api_versions import APIVersion
 from rax_scheduled_images_ext.model.image import MARKER_KEY, MARKER_VALUE
 from rax_scheduled_images_ext.sandbox import Sandbox
 
-from .faulty_proxy import FaultyProxy, cut, json_answer, page
 from .fleet import MYSERVER
+from .interceptor import DROPPED, Answer, Interceptor, cut, json_answer, page
 from .snapshots import Log, create, following, images, started, task_state, until
 
 LOOK = f"/servers/{MYSERVER}$"
@@ -168,9 +168,9 @@ def test_a_cloud_like_rackspace(nova: Any, rackspace: Sandbox, log: Log) -> None
 def test_other_clouds_are_held_until_the_upload(
     nova: Any, quick: Sandbox, log: Log, options: list[str], state: str
 ) -> None:
-    with FaultyProxy(quick) as front:
+    with Interceptor(quick) as front:
         front.answer("GET", "/extensions/", page("404 Not Found"))
-        result = nova(*create("db1", "x", *options, *log.hooks()), env=front.env())
+        result = nova(*create("db1", "x", *options, *log.hooks()))
     assert (result.status, log.words()) == (0, ["before", "after"]), result
     told(result.err, f"task_state: {state}", "--after: sh -c")
     assert "image_uploading" in result.err or state != "image_uploading"
@@ -352,10 +352,10 @@ HISTORY = (
 def test_the_history_of_the_server_tells_why_an_image_was_lost(
     nova: Any, quick: Sandbox
 ) -> None:
-    with FaultyProxy(quick) as front:
+    with Interceptor(quick) as front:
         front.answer("GET", *HISTORY)
         front.answer("GET", "/image/v2/images/", page("404 Not Found"), passed=1)
-        result = nova(*create("db1", "x", "--wait"), env=front.env())
+        result = nova(*create("db1", "x", "--wait"))
         assert front.log[-1].rpartition("/")[2].startswith("req-")
         assert not front.log[-1].endswith("/req-2")
     assert result.status == 4
@@ -367,10 +367,10 @@ def test_the_history_of_the_server_tells_of_a_snapshot_that_failed(
     nova: Any, quick: Sandbox
 ) -> None:
     nova.ok("image-create", "db1", "x")
-    with FaultyProxy(quick) as front:
+    with Interceptor(quick) as front:
         front.answer("GET", *HISTORY)
         options = ("--interval", "0.1", "--changes-only")
-        result = nova("snapshot-watch", *options, "db1", env=front.env())
+        result = nova("snapshot-watch", *options, "db1")
         assert front.log[-1].endswith("/req-2")
     assert result.status == 4
     line = "The snapshot of server db1 has failed (No space left on device)"
@@ -410,7 +410,7 @@ ANSWERS = {
     "gone": (json_answer("404 Not Found", '{"itemNotFound": {"message": "no"}}'), 5),
     "error": (page("500 Internal Server Error"), 1),
     "a page": (page("200 OK"), 1),
-    "nothing": (b"", 1),
+    "nothing": (DROPPED, 1),
     "truncated": (cut(json_answer("202 Accepted", '{"image_id": "x"}'), 5), 1),
     "busy": (json_answer("503 Unavailable", "{}", Retry_After="3600"), 1),
 }
@@ -421,9 +421,9 @@ def test_an_image_create_that_fails_resumes_the_server(
     nova: Any, cloud: Sandbox, log: Log, case: str, short_quiet: None
 ) -> None:
     answer, status = ANSWERS[case]
-    with FaultyProxy(cloud) as front:
+    with Interceptor(cloud) as front:
         front.answer("POST", "/action$", answer)
-        result = nova(*create("db1", "x", *log.hooks()), env=front.env())
+        result = nova(*create("db1", "x", *log.hooks()))
     assert (result.status, log.words()) == (status, ["before", "after"]), result
     assert "ERROR (" in result.err.splitlines()[-1]
 
@@ -438,13 +438,13 @@ def short_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-@pytest.mark.parametrize("lost", [b"", page("502 Bad Gateway"), page("200 OK")])
+@pytest.mark.parametrize("lost", [DROPPED, page("502 Bad Gateway"), page("200 OK")])
 def test_an_image_create_whose_answer_is_lost_is_watched_all_the_same(
-    nova: Any, quick: Sandbox, log: Log, lost: bytes
+    nova: Any, quick: Sandbox, log: Log, lost: Answer
 ) -> None:
-    with FaultyProxy(quick) as front:
+    with Interceptor(quick) as front:
         front.answer("POST", "/action$", lost, done=True)
-        result = nova(*create("db1", "x", "--wait", *log.hooks()), env=front.env())
+        result = nova(*create("db1", "x", "--wait", *log.hooks()))
     assert (result.status, log.words()) == (0, ["before", "after"]), result
     told(
         result.err,
@@ -458,7 +458,7 @@ def test_an_image_create_whose_answer_is_lost_is_watched_all_the_same(
 
 LOOKS = {
     "errors": page("500 Internal Server Error"),
-    "nothing": b"",
+    "nothing": DROPPED,
     "truncated": cut(json_answer("200 OK", '{"server": {"id": "x"}}'), 5),
     "expired": json_answer("401 Unauthorized", '{"error": {"message": "expired"}}'),
     "not found by a proxy": page("404 Not Found"),
@@ -471,10 +471,10 @@ LOOKS = {
 def test_trouble_while_looking_does_not_end_the_hold(
     nova: Any, quick: Sandbox, log: Log, case: str
 ) -> None:
-    with FaultyProxy(quick) as front:
+    with Interceptor(quick) as front:
         # The first look is the one before anything is stopped.
         looks = front.answer("GET", LOOK, LOOKS[case], times=3, passed=1)
-        result = nova(*create(MYSERVER, "x", *log.hooks()), env=front.env())
+        result = nova(*create(MYSERVER, "x", *log.hooks()))
     assert (result.status, log.words()) == (0, ["before", "after"]), result
     assert looks.times == 0
     if case != "busy":
@@ -485,11 +485,9 @@ def test_trouble_while_looking_does_not_end_the_hold(
 def test_trouble_that_lasts_ends_with_the_hold(
     nova: Any, cloud: Sandbox, log: Log
 ) -> None:
-    with FaultyProxy(cloud) as front:
+    with Interceptor(cloud) as front:
         front.answer("GET", LOOK, page("500 Error"), times=999, passed=1)
-        result = nova(
-            *create(MYSERVER, "x", "--max-hold", "1s", *log.hooks()), env=front.env()
-        )
+        result = nova(*create(MYSERVER, "x", "--max-hold", "1s", *log.hooks()))
     assert (result.status, log.words()) == (7, ["before", "after"])
 
 
@@ -497,12 +495,10 @@ def test_trouble_that_lasts_ends_with_the_hold(
 def test_a_cloud_that_no_longer_answers_cannot_keep_the_server_stopped(
     nova: Any, cloud: Sandbox, log: Log
 ) -> None:
-    with FaultyProxy(cloud) as front:
+    with Interceptor(cloud) as front:
         front.answer("GET", LOOK, None, passed=1)
         begun = time.monotonic()
-        result = nova(
-            *create(MYSERVER, "x", "--max-hold", "2s", *log.hooks()), env=front.env()
-        )
+        result = nova(*create(MYSERVER, "x", "--max-hold", "2s", *log.hooks()))
         took = time.monotonic() - begun
     assert (result.status, log.words()) == (7, ["before", "after"]), result
     assert took < 10
@@ -801,11 +797,10 @@ def test_a_server_that_disappears_from_a_watch(nova: Any, cloud: Sandbox) -> Non
 
 def test_trouble_does_not_end_a_watch(nova: Any, quick: Sandbox) -> None:
     nova.ok("image-create", "myserver", "x")
-    with FaultyProxy(quick) as front:
+    with Interceptor(quick) as front:
         front.answer("GET", LOOK, page("500 Error"), times=3, passed=1)
         result = nova(
             *("snapshot-watch", "--interval", "0.1", MYSERVER),
-            env=front.env(),
         )
     assert result.status == 0
     assert states(result.out)[-1] == "none"
@@ -817,11 +812,10 @@ def test_a_list_that_leaves_a_server_out_proves_nothing(
 ) -> None:
     for name in ("db1", "myserver"):
         nova.ok("image-create", name, "x")
-    with FaultyProxy(quick) as front:
+    with Interceptor(quick) as front:
         front.answer("GET", "/servers/detail", json_answer("200 OK", '{"servers": []}'))
         result = nova(
             *("snapshot-watch", "--interval", "0.3", "db1", "myserver"),
-            env=front.env(),
         )
     assert (result.status, result.err) == (0, "")
 

@@ -13,7 +13,7 @@ import pytest
 from rax_scheduled_images_ext.operations.snapshot.polling import Timeouts
 from rax_scheduled_images_ext.sandbox import Sandbox
 
-from .faulty_proxy import FaultyProxy, json_answer, page
+from .interceptor import Answer, Interceptor, json_answer, page
 from .snapshots import following, images, started, until
 
 SERVERS = ("db1", "myserver", "web1")
@@ -33,9 +33,9 @@ def success(content: bytes) -> bytes:
 
 
 @pytest.fixture
-def front(cloud: Sandbox) -> Iterator[FaultyProxy]:
+def front(cloud: Sandbox) -> Iterator[Interceptor]:
     """The cloud, whose history tells of no failure, and whose time passes."""
-    with following(cloud), FaultyProxy(cloud) as front:
+    with following(cloud), Interceptor(cloud) as front:
         front.change("GET", "/os-instance-actions/", success)
         yield front
 
@@ -47,7 +47,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Timeouts.__init__, "__defaults__", (*defaults[:-1], 1))
 
 
-def requests(front: FaultyProxy, expression: str) -> int:
+def requests(front: Interceptor, expression: str) -> int:
     return sum(bool(re.search(f"GET .*{expression}", line)) for line in front.log)
 
 
@@ -61,7 +61,7 @@ def lost(name: str, image_id: str, how: str = "gone") -> str:
 @pytest.mark.parametrize("state", ["image_snapshot", "image_uploading"])
 @pytest.mark.parametrize("proxy", [False, True])
 def test_an_image_that_vanishes(
-    nova: Any, cloud: Sandbox, front: FaultyProxy, state: str, proxy: bool
+    nova: Any, cloud: Sandbox, front: Interceptor, state: str, proxy: bool
 ) -> None:
     if proxy:
         front.without_image_service()
@@ -69,7 +69,7 @@ def test_an_image_that_vanishes(
     nova.ok("image-create", "db1", "x")
     image_id = images(cloud)["x"].id
     front.log.clear()
-    result = nova(*WATCH, "db1", env=front.env())
+    result = nova(*WATCH, "db1")
     assert (result.status, result.err) == (4, lost("db1", image_id)), result
     assert requests(front, LISTING) == 1
     # A single 404 could be anybody's.
@@ -77,13 +77,13 @@ def test_an_image_that_vanishes(
 
 
 def test_the_reason_is_told_where_there_is_one(
-    nova: Any, cloud: Sandbox, front: FaultyProxy
+    nova: Any, cloud: Sandbox, front: Interceptor
 ) -> None:
     front.edits.clear()
     cloud.fault("lose-image")
     nova.ok("image-create", "db1", "x")
     image_id = images(cloud)["x"].id
-    result = nova(*WATCH, "db1", env=front.env())
+    result = nova(*WATCH, "db1")
     assert result.status == 4
     assert result.err == (
         "ERROR (ImageLost): The snapshot of server db1 has failed (Image"
@@ -93,26 +93,26 @@ def test_the_reason_is_told_where_there_is_one(
 
 @pytest.mark.parametrize("status", ["killed", "deleted"])
 def test_an_image_that_breaks(
-    nova: Any, cloud: Sandbox, front: FaultyProxy, status: str
+    nova: Any, cloud: Sandbox, front: Interceptor, status: str
 ) -> None:
     nova.ok("image-create", "db1", "x")
     image_id = images(cloud)["x"].id
     word = json.dumps(status).encode()
     front.change("GET", IMAGE, lambda c: c.replace(b'"active"', word))
-    result = nova(*WATCH, "db1", env=front.env())
+    result = nova(*WATCH, "db1")
     how = {"killed": "ERROR", "deleted": "DELETED"}[status]
     assert (result.status, result.err) == (4, lost("db1", image_id, how))
 
 
 def test_one_image_of_many_vanishes(
-    nova: Any, cloud: Sandbox, front: FaultyProxy
+    nova: Any, cloud: Sandbox, front: Interceptor
 ) -> None:
     cloud.fault("lose-image of myserver")
     for name in SERVERS:
         nova.ok("image-create", name, f"{name}-image")
     image_id = images(cloud)["myserver-image"].id
     front.log.clear()
-    result = nova(*WATCH, *SERVERS, env=front.env())
+    result = nova(*WATCH, *SERVERS)
     assert (result.status, result.err) == (4, lost("myserver", image_id)), result
     assert requests(front, LISTING) == 1
     assert requests(front, IMAGE) == 4
@@ -122,7 +122,7 @@ def test_one_image_of_many_vanishes(
 
 @pytest.mark.slow
 def test_each_that_begins_costs_a_listing(
-    nova: Any, cloud: Sandbox, front: FaultyProxy
+    nova: Any, cloud: Sandbox, front: Interceptor
 ) -> None:
     cloud.fault("freeze of db1", "lose-image of web1")
     nova.ok("image-create", "db1", "db1-image")
@@ -141,7 +141,7 @@ def test_each_that_begins_costs_a_listing(
 
 
 def test_an_image_of_an_earlier_accident_is_not_this_one(
-    nova: Any, cloud: Sandbox, front: FaultyProxy
+    nova: Any, cloud: Sandbox, front: Interceptor
 ) -> None:
     """A stale image stays in the making for ever; only the newest one counts."""
     nova.ok("image-create", "db1", "x")
@@ -156,14 +156,14 @@ def test_an_image_of_an_earlier_accident_is_not_this_one(
 
     front.change("GET", r"/images\?", with_stale)
     front.log.clear()
-    result = nova(*WATCH, "db1", env=front.env())
+    result = nova(*WATCH, "db1")
     assert (result.status, result.err) == (0, "")
     assert requests(front, IMAGE) == 1
     assert requests(front, f"/images/{stale}") == 0
 
 
 def test_an_image_that_is_slow_to_be_active(
-    nova: Any, cloud: Sandbox, front: FaultyProxy
+    nova: Any, cloud: Sandbox, front: Interceptor
 ) -> None:
     nova.ok("image-create", "db1", "x")
     slow = iter([b'"saving"', b'"queued"'])
@@ -171,19 +171,19 @@ def test_an_image_that_is_slow_to_be_active(
         "GET", IMAGE, lambda c: c.replace(b'"active"', next(slow, b'"active"'))
     )
     front.log.clear()
-    result = nova(*WATCH, "db1", env=front.env())
+    result = nova(*WATCH, "db1")
     assert (result.status, result.err) == (0, "")
     assert requests(front, IMAGE) == 3
 
 
 @pytest.mark.slow
 def test_an_image_that_never_is_active(
-    nova: Any, cloud: Sandbox, front: FaultyProxy, hasty: None
+    nova: Any, cloud: Sandbox, front: Interceptor, hasty: None
 ) -> None:
     nova.ok("image-create", "db1", "x")
     image_id = images(cloud)["x"].id
     front.change("GET", IMAGE, lambda c: c.replace(b'"active"', b'"saving"'))
-    result = nova(*WATCH, "db1", env=front.env())
+    result = nova(*WATCH, "db1")
     assert result.status == 6
     assert result.err == (
         "ERROR (TimeLimitReached): The snapshot of server db1 is over, but image"
@@ -193,12 +193,12 @@ def test_an_image_that_never_is_active(
 
 @pytest.mark.slow
 def test_a_time_limit_holds_for_images_too(
-    nova: Any, cloud: Sandbox, front: FaultyProxy
+    nova: Any, cloud: Sandbox, front: Interceptor
 ) -> None:
     nova.ok("image-create", "db1", "x")
     front.change("GET", IMAGE, lambda c: c.replace(b'"active"', b'"saving"'))
     begun = time.monotonic()
-    result = nova(*WATCH, "--time-limit", "3s", "db1", env=front.env())
+    result = nova(*WATCH, "--time-limit", "3s", "db1")
     assert result.status == 6
     assert time.monotonic() - begun < 10
 
@@ -211,15 +211,15 @@ def test_a_time_limit_holds_for_images_too(
 def test_images_that_cannot_be_listed_are_not_lost(
     nova: Any,
     cloud: Sandbox,
-    front: FaultyProxy,
+    front: Interceptor,
     servers: tuple[str, ...],
-    answer: bytes,
+    answer: Answer,
 ) -> None:
     for name in servers:
         nova.ok("image-create", name, "x")
     front.answer("GET", LISTING, answer)
     front.log.clear()
-    result = nova(*WATCH, *servers, env=front.env())
+    result = nova(*WATCH, *servers)
     assert result.status == 0, result
     assert result.err.startswith("The images being made cannot be read: ")
     assert len(result.err.splitlines()) == 1
@@ -228,24 +228,24 @@ def test_images_that_cannot_be_listed_are_not_lost(
 
 
 def test_a_listing_that_fails_once_is_sent_again(
-    nova: Any, cloud: Sandbox, front: FaultyProxy
+    nova: Any, cloud: Sandbox, front: Interceptor
 ) -> None:
     cloud.fault("lose-image")
     nova.ok("image-create", "db1", "x")
     front.answer("GET", LISTING, BROKEN, times=1)
-    result = nova(*WATCH, "db1", env=front.env())
+    result = nova(*WATCH, "db1")
     assert result.status == 4
     assert "has failed: image" in result.err
 
 
 @pytest.mark.slow
 def test_an_image_that_cannot_be_looked_at_is_not_lost(
-    nova: Any, cloud: Sandbox, front: FaultyProxy, hasty: None
+    nova: Any, cloud: Sandbox, front: Interceptor, hasty: None
 ) -> None:
     nova.ok("image-create", "db1", "x")
     image_id = images(cloud)["x"].id
     front.answer("GET", IMAGE, BROKEN)
-    result = nova(*WATCH, "db1", env=front.env())
+    result = nova(*WATCH, "db1")
     assert result.status == 0
     told = f"What became of image {image_id} of server db1 is not known: "
     assert result.err.startswith(told)
@@ -254,31 +254,31 @@ def test_an_image_that_cannot_be_looked_at_is_not_lost(
 
 @pytest.mark.parametrize("answer", [BROKEN, page("404 Not Found")])
 def test_a_moment_of_trouble_at_the_end_is_not_told(
-    nova: Any, cloud: Sandbox, front: FaultyProxy, answer: bytes
+    nova: Any, cloud: Sandbox, front: Interceptor, answer: Answer
 ) -> None:
     nova.ok("image-create", "db1", "x")
     front.answer("GET", IMAGE, answer, times=1)
-    result = nova(*WATCH, "db1", env=front.env())
+    result = nova(*WATCH, "db1")
     assert (result.status, result.err) == (0, "")
 
 
 def test_a_watch_that_begins_too_late_knows_no_image(
-    nova: Any, cloud: Sandbox, front: FaultyProxy
+    nova: Any, cloud: Sandbox, front: Interceptor
 ) -> None:
     nova.ok("image-create", "db1", "x")
     front.change("GET", r"/images\?", lambda c: c.replace(b'"queued"', b'"active"'))
     front.log.clear()
-    result = nova(*WATCH, "db1", env=front.env())
+    result = nova(*WATCH, "db1")
     assert (result.status, result.err) == (0, "")
     assert requests(front, LISTING) == 1
     assert requests(front, IMAGE) == 0
 
 
 def test_a_copied_disk_needs_no_look_at_the_image(
-    nova: Any, cloud: Sandbox, front: FaultyProxy
+    nova: Any, cloud: Sandbox, front: Interceptor
 ) -> None:
     nova.ok("image-create", "db1", "x")
     front.log.clear()
-    result = nova(*WATCH, "--until", "disk-copied", "db1", env=front.env())
+    result = nova(*WATCH, "--until", "disk-copied", "db1")
     assert (result.status, result.err) == (0, "")
     assert requests(front, IMAGE) == 0

@@ -5,16 +5,24 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rax_scheduled_images_ext.model.durations import parse_duration
+from rax_scheduled_images_ext.model.image import SERVER_KEY
 from rax_scheduled_images_ext.sandbox.backend.clock import Clock
 from rax_scheduled_images_ext.sandbox.backend.cloud import Cloud
 from rax_scheduled_images_ext.sandbox.backend.directory import CloudType, Directory
-from rax_scheduled_images_ext.sandbox.backend.seed_data import seed_cloud
+from rax_scheduled_images_ext.sandbox.backend.models import (
+    Image,
+    ImageQuery,
+    Server,
+    ServerQuery,
+)
+from rax_scheduled_images_ext.sandbox.backend.region import Region
+from rax_scheduled_images_ext.sandbox.backend.seed_data import MYSERVER, seed_cloud
 from rax_scheduled_images_ext.sandbox.backend.state import Timings
 from rax_scheduled_images_ext.sandbox.backend.store import Store
 from rax_scheduled_images_ext.sandbox.dispatcher import Dispatcher, Seen, mounts
@@ -22,7 +30,7 @@ from rax_scheduled_images_ext.sandbox.environment import client_environment
 from rax_scheduled_images_ext.sandbox.faults.grammar import parse_fault
 from rax_scheduled_images_ext.sandbox.http.common import Services
 from rax_scheduled_images_ext.sandbox.http.injection import Injector
-from rax_scheduled_images_ext.sandbox.http.server import Server
+from rax_scheduled_images_ext.sandbox.http.server import Server as HttpServer
 
 if TYPE_CHECKING:
     from rax_scheduled_images_ext.sandbox.dispatcher import Middleware
@@ -113,7 +121,7 @@ class Sandbox:
         with ExitStack() as opened:
             store = Store(None if state is None else os.fspath(state))
             opened.callback(store.close)
-            self._server = Server(host, port)
+            self._server = HttpServer(host, port)
             opened.callback(self._server.stop)
             self.cloud = Cloud(
                 store,
@@ -192,6 +200,45 @@ class Sandbox:
     def faults(self) -> list[tuple[str, int]]:
         """Return what goes wrong, in order, and how often each has happened."""
         return self.cloud.faults.counts()
+
+    @contextmanager
+    def region(self, name: str | None = None) -> Iterator[Region]:
+        """Read and change a region behind the APIs, in one transaction.
+
+        :param name: the first region by default.
+        """
+        with self.cloud.transaction():
+            yield self.cloud.region(name or self.regions[0])
+
+    def servers(self) -> list[Server]:
+        """Return the servers of the first region, newest first."""
+        with self.region() as region:
+            return region.servers(ServerQuery())
+
+    def images(self, server_id: str | None = None) -> list[Image]:
+        """Return the images of the first region, or of one server, newest first."""
+        of_server = {} if server_id is None else {SERVER_KEY: server_id}
+        with self.region() as region:
+            return region.images(ImageQuery(properties=of_server))
+
+    def boot(
+        self, name: str, *, server_id: str | None = None, image_id: str | None = None
+    ) -> Server:
+        """Boot a server for the usual project in the first region.
+
+        :param server_id: a new ID by default.
+        :param image_id: by default the image of ``myserver``.
+        """
+        with self.region() as region:
+            model = region.server(MYSERVER)
+            return region.boot(
+                project_id=model.project_id,
+                user_id=model.user_id,
+                name=name,
+                image_id=image_id or model.image_id,
+                flavor_id=model.flavor_id,
+                server_id=server_id,
+            )
 
     def wrap(self, middleware: Middleware) -> None:
         """Put a WSGI middleware around the cloud's APIs, the latest one outermost.

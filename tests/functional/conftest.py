@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+import requests
 
 from rax_scheduled_images_ext.sandbox import Sandbox
-from rax_scheduled_images_ext.sandbox.backend.directory import CloudType
 
 from ..novashell import Nova
-from .raw import START, Box, Caller, box
+from .interceptor import Interceptor
+from .raw import START, Box, Caller
 from .snapshots import following
 
 
@@ -18,18 +19,20 @@ from .snapshots import following
 def cloud(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     """A fresh cloud, whose time moves by ``advance`` alone.
 
-    It has OpenStack's face, or the one that a test is parametrized with.
+    It is like OpenStack, or has the cloud type or the options of a Sandbox that a test
+    is parametrized with.
     """
-    like: CloudType = getattr(request, "param", "openstack")
-    with Sandbox(like=like, speed=0, start=START) as sandbox:
+    wanted = getattr(request, "param", "openstack")
+    options = {"like": wanted} if isinstance(wanted, str) else wanted
+    with Sandbox(**{"speed": 0, "start": START, **options}) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
-def rackspace() -> Iterator[Sandbox]:
-    """A fresh cloud with Rackspace's face, whose time moves by ``advance`` alone."""
-    with Sandbox(like="rackspace", speed=0, start=START) as sandbox:
-        yield sandbox
+def front(cloud: Sandbox) -> Iterator[Interceptor]:
+    """What answers in the place of the test's cloud, where a test says so."""
+    with Interceptor(cloud) as front:
+        yield front
 
 
 @pytest.fixture
@@ -45,10 +48,10 @@ def nova(cloud: Sandbox) -> Nova:
 
 
 @pytest.fixture
-def cloud_box() -> Iterator[Box]:
-    """A cloud with OpenStack's face, for requests as they go over the wire."""
-    with box("openstack") as made:
-        yield made
+def cloud_box(cloud: Sandbox) -> Iterator[Box]:
+    """The test's cloud, for requests as they go over the wire."""
+    with requests.Session() as session:
+        yield Box(cloud, session)
 
 
 @pytest.fixture

@@ -16,25 +16,10 @@ NOBODY = "00000000-dead-4bad-8bad-000000000000"
 MARKED: dict[str, Any] = {MARKER_KEY: MARKER_VALUE}
 
 
-def boot(cloud: Sandbox, name: str, server_id: str | None = None) -> str:
-    """Boot a server beside ``myserver``; its ID."""
-    with cloud.cloud.transaction():
-        region = cloud.cloud.region(cloud.regions[0])
-        model = region.server(MYSERVER)
-        return region.boot(
-            project_id=model.project_id,
-            user_id=model.user_id,
-            name=name,
-            image_id=model.image_id,
-            flavor_id=model.flavor_id,
-            server_id=server_id,
-        ).id
-
-
 def project_of(cloud: Sandbox) -> str:
     """The ID of the project of ``myserver``."""
-    with cloud.cloud.transaction():
-        return cloud.cloud.region(cloud.regions[0]).server(MYSERVER).project_id
+    with cloud.region() as region:
+        return region.server(MYSERVER).project_id
 
 
 def add_image(
@@ -48,8 +33,7 @@ def add_image(
     **properties: str,
 ) -> str:
     """Add an image of the same project, or of another one; its ID."""
-    with cloud.cloud.transaction():
-        region = cloud.cloud.region(cloud.regions[0])
+    with cloud.region() as region:
         image = region.add_image(
             owner=owner or region.server(MYSERVER).project_id,
             visibility=visibility,
@@ -65,8 +49,7 @@ def add_image(
 
 def id_of(cloud: Sandbox, name: str) -> str:
     """The ID of the server of this name."""
-    with cloud.cloud.transaction():
-        region = cloud.cloud.region(cloud.regions[0])
+    with cloud.region() as region:
         (server,) = region.servers(ServerQuery(name=f"^{name}$"))
         return server.id
 

@@ -14,8 +14,6 @@ from typing import Any
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.models import (
     Image,
-    ImageQuery,
-    ServerQuery,
 )
 from rax_scheduled_images_ext.sandbox.dispatcher import Seen
 from rax_scheduled_images_ext.sandbox.fixture import Requests
@@ -111,14 +109,9 @@ def started(cloud: Sandbox, *argv: str, **options: Any) -> subprocess.Popen[str]
 
 
 def task_state(cloud: Sandbox, name: str) -> str | None:
-    region = cloud.cloud.region(cloud.regions[0])
-    with cloud.cloud.transaction():
-        servers = region.servers(ServerQuery())
-        return next(each for each in servers if each.name == name).task_state
+    return next(each for each in cloud.servers() if each.name == name).task_state
 
 
 def images(cloud: Sandbox) -> dict[str, Image]:
     """Return the images that there are, by their names."""
-    region = cloud.cloud.region(cloud.regions[0])
-    with cloud.cloud.transaction():
-        return {image.name: image for image in region.images(ImageQuery())}
+    return {image.name: image for image in cloud.images()}

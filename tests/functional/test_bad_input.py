@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ from novaclient.v2 import shell
 
 from rax_scheduled_images_ext.sandbox import Sandbox
 
-from .fleet import MYSERVER, NOBODY, add_image, boot, sent
+from .fleet import MYSERVER, NOBODY, add_image, sent
 from .interceptor import DROPPED, Interceptor, cut, json_answer, page
 
 IMAGE = "11111111-2222-4333-8444-555555555555"
@@ -35,12 +34,6 @@ NAME = "argument <{}>: '{}' is not a name or ID: one has 1 to 255 characters"
 def cloud(cloud: Sandbox) -> Sandbox:
     add_image(cloud, "my image", image_id=IMAGE, a="1")
     return cloud
-
-
-@pytest.fixture
-def front(cloud: Sandbox) -> Iterator[Interceptor]:
-    with Interceptor(cloud) as front:
-        yield front
 
 
 # -- arguments that are wrong in themselves
@@ -213,7 +206,7 @@ def test_unknown_images_to_delete(nova: Any) -> None:
 
 @pytest.mark.parametrize("argv", COMMANDS)
 def test_two_servers_of_one_name(nova: Any, cloud: Sandbox, argv: list[str]) -> None:
-    twins = sorted(boot(cloud, "twin") for _ in range(2))
+    twins = sorted(cloud.boot("twin").id for _ in range(2))
     result = nova(*filled(argv, "twin"))
     assert (result.status, result.out) == (1, "")
     begin = (

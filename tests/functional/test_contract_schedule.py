@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,10 +15,12 @@ DAYS = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUN
 STRANGE_ID = "24e62789-c4aa-469f-90f2-89af4f62fc14"
 
 
-@pytest.fixture(params=["openstack", pytest.param("rackspace", marks=pytest.mark.slow)])
-def cloud_box(request: pytest.FixtureRequest) -> Iterator[Box]:
-    with box(request.param) as made:
-        yield made
+TYPES = ["openstack", pytest.param("rackspace", marks=pytest.mark.slow)]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "cloud" in metafunc.fixturenames:
+        metafunc.parametrize("cloud", TYPES, indirect=True)
 
 
 @pytest.fixture

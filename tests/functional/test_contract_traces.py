@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,12 @@ MARKER = "org.openstack__1__created_by"
 SERVICE = "scheduled_images_service"
 
 
-@pytest.fixture(params=["openstack", "rackspace"])
-def cloud_box(request: pytest.FixtureRequest) -> Iterator[Box]:
-    with box(request.param) as made:
-        yield made
+TYPES = ["openstack", "rackspace"]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "cloud" in metafunc.fixturenames:
+        metafunc.parametrize("cloud", TYPES, indirect=True)
 
 
 def enable(

@@ -72,8 +72,7 @@ def early() -> Iterator[Sandbox]:
 def fleet() -> Iterator[Sandbox]:
     """Forty servers with a week of images; of two none was made since."""
     with Sandbox(speed=0, start=FLEET_START, servers=40, images_per_server=7) as cloud:
-        with cloud.cloud.transaction():
-            region = cloud.cloud.region(cloud.regions[0])
+        with cloud.region() as region:
             for server in region.servers(ServerQuery(name="^server-000(02|17)$")):
                 region.hold(server.id, True)
         cloud.advance("2d")

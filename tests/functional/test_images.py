@@ -44,12 +44,6 @@ def cloud(face: tuple[Any, str]) -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def front(cloud: Sandbox) -> Iterator[Interceptor]:
-    with Interceptor(cloud) as front:
-        yield front
-
-
-@pytest.fixture
 def run(face: tuple[str, str], nova: Any, front: Interceptor) -> Run:
     """``nova`` on a cloud whose catalog has, or has not, an image service."""
     if face[1] == "compute's proxy":
@@ -89,8 +83,8 @@ def proxied(cloud: Sandbox) -> bool:
 
 
 def properties(cloud: Sandbox, image_id: str) -> dict[str, str]:
-    with cloud.cloud.transaction():
-        return dict(cloud.cloud.region(cloud.regions[0]).image(image_id).properties)
+    with cloud.region() as region:
+        return dict(region.image(image_id).properties)
 
 
 @both_faces

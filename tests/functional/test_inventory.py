@@ -6,16 +6,14 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from rax_scheduled_images_ext.sandbox import Sandbox
-from rax_scheduled_images_ext.sandbox.backend.directory import CloudType
 
 from ..novashell import Nova
-from .fleet import MARKED, MYSERVER, add_image, boot, id_of, sent
+from .fleet import MARKED, MYSERVER, add_image, id_of, sent
 from .interceptor import Interceptor, json_answer, page
 
 SNAPSHOTS = "GET /images?limit=1000&image_type=snapshot 200"
@@ -28,20 +26,12 @@ NOT_OFFERED = (
 )
 
 
-@pytest.fixture
-def cloud(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    like: CloudType = getattr(request, "param", "openstack")
-    with Sandbox(like=like, speed=0, start=START) as sandbox:
-        yield sandbox
-
-
-both_faces = pytest.mark.parametrize("cloud", ["openstack", "rackspace"], indirect=True)
-
-
-@pytest.fixture
-def front(cloud: Sandbox) -> Iterator[Interceptor]:
-    with Interceptor(cloud) as front:
-        yield front
+both_types = pytest.mark.parametrize(
+    "cloud",
+    [{"start": START}, {"like": "rackspace", "start": START}],
+    ids=["openstack", "rackspace"],
+    indirect=True,
+)
 
 
 def listed(nova: Any, *options: str, **where: Any) -> dict[str, dict[str, Any]]:
@@ -59,8 +49,7 @@ def states(nova: Any, *options: str, **where: Any) -> dict[str, str]:
 
 def enable(cloud: Sandbox, name: str, retention: int, day: str | None = None) -> str:
     server_id = id_of(cloud, name)
-    with cloud.cloud.transaction():
-        region = cloud.cloud.region(cloud.regions[0])
+    with cloud.region() as region:
         region.set_schedule(server_id, retention, day)
     return server_id
 
@@ -68,8 +57,8 @@ def enable(cloud: Sandbox, name: str, retention: int, day: str | None = None) ->
 def hold(cloud: Sandbox, name: str) -> None:
     """Shut a server down, so that no image can be made of it."""
     server_id = id_of(cloud, name)
-    with cloud.cloud.transaction():
-        cloud.cloud.region(cloud.regions[0]).hold(server_id, True)
+    with cloud.region() as region:
+        region.hold(server_id, True)
 
 
 def hide(front: Interceptor, pattern: bytes) -> None:
@@ -84,7 +73,7 @@ WITHOUT_DAY = rb'"day_of_week":\s*"[A-Z]+",\s*'
 # -- list
 
 
-@both_faces
+@both_types
 def test_what_there_is_to_tell(nova: Any, cloud: Sandbox) -> None:
     enable(cloud, "myserver", 3)
     enable(cloud, "web1", 2, "SATURDAY")
@@ -111,7 +100,7 @@ def test_what_there_is_to_tell(nova: Any, cloud: Sandbox) -> None:
     assert (off["newest"], off["next_due"], off["expires_next"]) == (None, None, None)
 
 
-@both_faces
+@both_types
 def test_the_table_is_for_people(nova: Any, cloud: Sandbox) -> None:
     enable(cloud, "myserver", 7)
     cloud.advance("3d")
@@ -126,7 +115,7 @@ def test_the_table_is_for_people(nova: Any, cloud: Sandbox) -> None:
     assert (row["Counted"], row["Expires next"], row["State"]) == ("3", "-", "ok")
 
 
-@both_faces
+@both_types
 def test_the_formats_say_the_same(nova: Any, cloud: Sandbox) -> None:
     enable(cloud, "myserver", 1)
     cloud.advance("3d")
@@ -143,7 +132,7 @@ def test_the_formats_say_the_same(nova: Any, cloud: Sandbox) -> None:
     assert values == ["\t".join(row.values()) for row in as_text]
 
 
-@both_faces
+@both_types
 def test_what_is_kept_for_good_is_counted_apart(nova: Any, cloud: Sandbox) -> None:
     enable(cloud, "myserver", 3)
     cloud.advance("5d")
@@ -153,7 +142,7 @@ def test_what_is_kept_for_good_is_counted_apart(nova: Any, cloud: Sandbox) -> No
     assert (row["counted"], row["kept"], row["expires_next"]) == (2, 1, None)
 
 
-@both_faces
+@both_types
 def test_more_than_one_may_go_next(nova: Any, cloud: Sandbox) -> None:
     enable(cloud, "myserver", 4)
     cloud.advance("6d")
@@ -219,7 +208,7 @@ def test_nothing_to_list_is_no_error(nova: Any) -> None:
     assert nova.ok("scheduled-images-list", "--name", "x", "--format", "json") == "[]\n"
 
 
-@both_faces
+@both_types
 @pytest.mark.parametrize("options", [(), ("--enabled",), ("--disabled",)])
 @pytest.mark.parametrize("filters", [True, False])
 def test_where_the_list_lacks_the_attribute_each_server_is_asked(
@@ -304,24 +293,19 @@ def test_without_an_image_service_compute_is_asked(
     assert any("/images/detail?type=snapshot" in line for line in front.log)
 
 
-def test_all_regions(nova: Any, rackspace: Sandbox) -> None:
-    out = nova.ok(
-        *("scheduled-images-list", "--all-regions", "--format", "json"),
-        cloud=rackspace,
-    )
+@pytest.mark.parametrize("cloud", ["rackspace"], indirect=True)
+def test_all_regions(nova: Any) -> None:
+    out = nova.ok("scheduled-images-list", "--all-regions", "--format", "json")
     rows = [(row["region"], row["server"]) for row in json.loads(out)]
     assert rows == [*(("DFW", name) for name in NAMES), ("ORD", "backup1")]
 
 
+@pytest.mark.parametrize("cloud", ["rackspace"], indirect=True)
 def test_a_region_that_fails_is_told_and_the_others_listed(
-    nova: Any, rackspace: Sandbox
+    nova: Any, front: Interceptor
 ) -> None:
-    with Interceptor(rackspace) as front:
-        front.answer("GET", "^/ORD/", page("500 Internal Server Error"))
-        result = nova(
-            *("scheduled-images-list", "--all-regions", "--format", "json"),
-            cloud=rackspace,
-        )
+    front.answer("GET", "^/ORD/", page("500 Internal Server Error"))
+    result = nova("scheduled-images-list", "--all-regions", "--format", "json")
     assert {row["region"] for row in json.loads(result.out)} == {"DFW"}
     assert result.status == 1
     assert result.err.startswith("ERROR (ClientException): ")
@@ -331,7 +315,7 @@ def test_a_region_that_fails_is_told_and_the_others_listed(
 # -- check
 
 
-@both_faces
+@both_types
 def test_all_is_well(nova: Any, cloud: Sandbox) -> None:
     ok = "ok: {} scheduled images, none is late{}\n"
     assert nova.ok("scheduled-images-check") == "ok: no server has scheduled images\n"
@@ -345,7 +329,7 @@ def test_all_is_well(nova: Any, cloud: Sandbox) -> None:
     assert nova.ok("scheduled-images-check", "--format", "table") == ""
 
 
-@both_faces
+@both_types
 def test_who_is_late(nova: Any, cloud: Sandbox) -> None:
     for name in ("myserver", "web1", "db1"):
         enable(cloud, name, 3)
@@ -371,7 +355,7 @@ def test_who_is_late(nova: Any, cloud: Sandbox) -> None:
     nova.ok("scheduled-images-check", "--name", "myserver|db")
 
 
-@both_faces
+@both_types
 def test_weekly_ones_are_judged_by_the_week(nova: Any, cloud: Sandbox) -> None:
     enable(cloud, "myserver", 3, "SATURDAY")
     cloud.advance("13d")
@@ -415,7 +399,7 @@ def asked(front: Interceptor) -> list[str]:
     return [each[1] for each in found if each]
 
 
-@both_faces
+@both_types
 def test_no_image_at_all(nova: Any, cloud: Sandbox) -> None:
     hold(cloud, "web1")
     enable(cloud, "web1", 3)
@@ -514,7 +498,7 @@ def test_a_monitor_of_a_server_that_has_lost_its_schedule_is_told(nova: Any) -> 
     )
 
 
-@both_faces
+@both_types
 def test_a_manual_snapshot_is_kept_for_good_and_no_sign_of_life(
     nova: Any, cloud: Sandbox
 ) -> None:
@@ -556,10 +540,10 @@ def test_bad_usage(nova: Nova, cloud: Sandbox, command: list[str], text: str) ->
     assert sent(cloud) == []
 
 
-@both_faces
+@both_types
 def test_a_long_list_of_strangers(nova: Any, cloud: Sandbox) -> None:
     """Servers of other names are not asked for their schedules."""
     for number in range(3):
-        boot(cloud, f"other {number}")
+        cloud.boot(f"other {number}")
     enable(cloud, "myserver", 3)
     assert list(listed(nova, "--name", "other")) == [f"other {n}" for n in range(3)]

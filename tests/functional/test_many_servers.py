@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from rax_scheduled_images_ext.client.pool import WORKERS
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from ..novashell import DEPRECATION, Nova
-from .fleet import MYSERVER, NOBODY, boot, id_of, sent
+from .fleet import MYSERVER, NOBODY, id_of, sent
 from .interceptor import Interceptor, Rule, json_answer
 from .raw import START
 
@@ -34,13 +33,7 @@ WAYS = (
 BUSY = json_answer("429 Too Many Requests", '{"overLimit": {}}', Retry_After="1")
 
 
-both_faces = pytest.mark.parametrize("cloud", ["openstack", "rackspace"], indirect=True)
-
-
-@pytest.fixture
-def front(cloud: Sandbox) -> Iterator[Interceptor]:
-    with Interceptor(cloud) as front:
-        yield front
+both_types = pytest.mark.parametrize("cloud", ["openstack", "rackspace"], indirect=True)
 
 
 def schedules(nova: Any) -> dict[str, str]:
@@ -55,7 +48,7 @@ def schedules(nova: Any) -> dict[str, str]:
 # -- choosing
 
 
-@both_faces
+@both_types
 @pytest.mark.parametrize(
     ("arguments", "names"),
     [
@@ -185,7 +178,7 @@ def test_bad_usage(
 # -- update
 
 
-@both_faces
+@both_types
 @pytest.mark.parametrize(
     ("options", "after"),
     [
@@ -261,7 +254,7 @@ def test_a_failure_says_whose_it_is(
 
 def test_rows_come_in_the_order_given(nova: Any, cloud: Sandbox) -> None:
     names = [f"s{number:02d}" for number in range(30)]
-    ids = [boot(cloud, name) for name in names]
+    ids = [cloud.boot(name).id for name in names]
     nova.ok("scheduled-images-enable", *ids, "3")
     mixed = [*names[10:], *names[:10]]
     shown = nova.ok("scheduled-images-show", *mixed, "--format", "value")
@@ -295,7 +288,7 @@ def test_many_at_a_time_over_few_connections_and_one_token(nova: Any) -> None:
 def test_a_busy_cloud_slows_all_down_and_loses_none(
     nova: Any, cloud: Sandbox, front: Interceptor
 ) -> None:
-    ids = [boot(cloud, f"s{number:02d}") for number in range(40)]
+    ids = [cloud.boot(f"s{number:02d}").id for number in range(40)]
     front.answer("POST", "/rax-si-image-schedule", BUSY, times=8, passed=10)
     began = time.monotonic()
     nova.ok("scheduled-images-enable", *ids, "3")
@@ -311,7 +304,7 @@ def test_a_busy_cloud_slows_all_down_and_loses_none(
 def test_a_cloud_that_lets_few_through_gets_no_more_than_it_takes(
     nova: Any, cloud: Sandbox, front: Interceptor
 ) -> None:
-    ids = [boot(cloud, f"s{number:02d}") for number in range(40)]
+    ids = [cloud.boot(f"s{number:02d}").id for number in range(40)]
     lock = threading.Lock()
     opened, left, refused = 0.0, 0, 0
 
@@ -363,7 +356,7 @@ def start(cloud: Sandbox, *argv: str, **options: Any) -> Any:
 def test_ctrl_c_ends_it_at_once_and_says_what_was_done(
     nova: Any, cloud: Sandbox, front: Interceptor
 ) -> None:
-    ids = [boot(cloud, f"s{number:02d}") for number in range(50)]
+    ids = [cloud.boot(f"s{number:02d}").id for number in range(50)]
     # Of the first twenty requests all are answered, the others hang.
     front.answer("POST", "/rax-si-image-schedule", None, times=99, passed=20)
     process = start(
@@ -393,8 +386,7 @@ def test_ctrl_c_ends_it_at_once_and_says_what_was_done(
     unknown = told[1].split(", ")
     assert len(unknown) == WORKERS
     assert set(unknown) <= set(ids)
-    with cloud.cloud.transaction():
-        region = cloud.cloud.region(cloud.regions[0])
+    with cloud.region() as region:
         done = [each for each in ids if region.server(each).schedule]
     assert len(done) == 20
     assert not set(done) & set(unknown)
@@ -402,7 +394,7 @@ def test_ctrl_c_ends_it_at_once_and_says_what_was_done(
 
 @pytest.mark.slow
 def test_a_terminal_is_shown_the_progress(cloud: Sandbox) -> None:
-    ids = [boot(cloud, f"s{number:02d}") for number in range(40)]
+    ids = [cloud.boot(f"s{number:02d}").id for number in range(40)]
     cloud._dispatcher._latency = 0.1
     master, slave = pty.openpty()
     arguments = ("scheduled-images-enable", *ids, NOBODY, "3")

@@ -13,10 +13,9 @@ from typing import Any
 import pytest
 
 from rax_scheduled_images_ext.sandbox import Sandbox
-from rax_scheduled_images_ext.sandbox.backend.models import ImageQuery
 
 from ..novashell import DEPRECATION
-from .fleet import MYSERVER, boot, id_of
+from .fleet import MYSERVER, id_of
 
 NOVA = Path(sys.executable).with_name("nova")
 ASCII = {"PYTHONIOENCODING": "ascii:strict", "PYTHONUTF8": "0"}
@@ -56,10 +55,7 @@ def old(cloud: Sandbox) -> list[str]:
 
 def named(cloud: Sandbox, server_id: str = MYSERVER) -> dict[str, str]:
     """The names of a server's images by their IDs, the oldest first."""
-    with cloud.cloud.transaction():
-        query = ImageQuery(properties={"instance_uuid": server_id})
-        found = cloud.cloud.region(cloud.regions[0]).images(query)
-    return {image.id: image.name for image in reversed(found)}
+    return {image.id: image.name for image in reversed(cloud.images(server_id))}
 
 
 def ids(cloud: Sandbox, server_id: str = MYSERVER) -> list[str]:
@@ -72,7 +68,7 @@ class TestCharacters:
 
     @pytest.fixture
     def server(self, cloud: Sandbox) -> str:
-        return boot(cloud, "bücher-服务器-🖥")
+        return cloud.boot("bücher-服务器-🖥").id
 
     @pytest.fixture
     def images(self, cloud: Sandbox, server: str) -> list[str]:

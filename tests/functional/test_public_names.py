@@ -14,7 +14,7 @@ import rax_scheduled_images_ext as scheduled_images
 from rax_scheduled_images_ext import errors
 from rax_scheduled_images_ext.sandbox import Sandbox
 
-from .fleet import MYSERVER, NOBODY, boot
+from .fleet import MYSERVER, NOBODY
 from .test_python_api import make_client
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -148,7 +148,6 @@ def test_retention_is_foreseen_and_applied(
 def test_a_server_is_quiesced_over_a_cloud(
     reached: scheduled_images.Cloud, cloud: Sandbox
 ) -> None:
-    boot(cloud, "fresh")
     calls: list[str] = []
     with scheduled_images.quiesced_snapshot(
         reached,

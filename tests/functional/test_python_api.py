@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import version
 from typing import Any
@@ -22,7 +22,7 @@ from rax_scheduled_images_ext.cli.nova.manager import ScheduledImagesManager
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.sandbox import Sandbox
 
-from .fleet import MARKED, MYSERVER, NOBODY, add_image, boot, id_of
+from .fleet import MARKED, MYSERVER, NOBODY, add_image, id_of
 from .interceptor import Interceptor, json_answer
 
 OLD = "rax_scheduled_images_python_novaclient_ext"
@@ -49,12 +49,6 @@ def make_client(cloud: Sandbox, api_version: str = "2.1", **env: str) -> Any:
 @pytest.fixture
 def cs(cloud: Sandbox) -> Any:
     return make_client(cloud)
-
-
-@pytest.fixture
-def front(cloud: Sandbox) -> Iterator[Interceptor]:
-    with Interceptor(cloud) as front:
-        yield front
 
 
 def test_the_manager_is_what_is_documented(cs: Any) -> None:
@@ -216,7 +210,7 @@ def store(request: pytest.FixtureRequest, cloud: Sandbox, front: Interceptor) ->
 
 
 def test_images_are_filtered(store: Any, cloud: Sandbox) -> None:
-    other = boot(cloud, "other")
+    other = cloud.boot("other").id
     scheduled = add_image(cloud, "a", instance_uuid=MYSERVER, **MARKED)
     by_hand = add_image(cloud, "b", instance_uuid=MYSERVER)
     foreign = add_image(cloud, "a", instance_uuid=other, **MARKED)

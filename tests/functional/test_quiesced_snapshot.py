@@ -141,8 +141,8 @@ def test_a_lost_image_is_told_to_who_waits(cs: Any, quick: Sandbox) -> None:
     hooks = Hooks()
     with hooks.around(cs) as snapshot:
         pass
-    with quick.cloud.transaction():
-        quick.cloud.region("RegionOne").delete_image(snapshot.image_id)
+    with quick.region() as region:
+        region.delete_image(snapshot.image_id)
     with pytest.raises(ImageLost, match="is lost: it is gone"):
         snapshot.wait()
 

@@ -118,6 +118,7 @@ assert len(list(cloud.image.images(**marked))) == 7  # the one by hand came alon
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("cloud", ["rackspace"], indirect=True)
 @pytest.mark.skipif(
     NOVACLIENT_7, reason="the shell of novaclient 7 wants a plugin with a user ID"
 )
@@ -129,10 +130,10 @@ class TestRackspaceApiKey:
         return {"OS_AUTH_TYPE": "rackspace_apikey", "OS_PASSWORD": None}
 
     def test_a_schedule_comes_and_goes(
-        self, nova: Any, rackspace: Sandbox, login: dict[str, str | None]
+        self, nova: Any, cloud: Sandbox, login: dict[str, str | None]
     ) -> None:
         def run(*argv: str) -> str:
-            return str(nova.ok(*argv, cloud=rackspace, env=login))
+            return str(nova.ok(*argv, env=login))
 
         assert (
             run("scheduled-images-enable", "--day-of-week", "sat", "myserver", "4")
@@ -141,15 +142,15 @@ class TestRackspaceApiKey:
         assert run("scheduled-images-show", "myserver") == (
             "Schedule type: Weekly on: SATURDAY\nRetention: 4\n"
         )
-        rackspace.advance("30d")
+        cloud.advance("30d")
         assert run("image-list").count("Weekly-myserver-") == 4
         assert run("scheduled-images-disable", "myserver") == ""
 
     def test_a_wrong_key_is_refused(
-        self, nova: Any, rackspace: Sandbox, login: dict[str, str | None]
+        self, nova: Any, cloud: Sandbox, login: dict[str, str | None]
     ) -> None:
         wrong = {**login, "OS_API_KEY": "wrong"}
-        result = nova("scheduled-images-show", "myserver", cloud=rackspace, env=wrong)
+        result = nova("scheduled-images-show", "myserver", env=wrong)
         assert result.status == 1
         assert result.err.startswith("ERROR (Unauthorized): ")
         assert "wrong" not in result.err.removeprefix("ERROR")

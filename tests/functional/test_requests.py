@@ -10,7 +10,7 @@ from novaclient.v2 import shell
 
 from rax_scheduled_images_ext.sandbox import Sandbox
 
-from .fleet import MYSERVER, NOBODY, add_image, boot, sent
+from .fleet import MYSERVER, NOBODY, add_image, sent
 from .interceptor import Interceptor, json_answer
 
 BY_NAME = "GET /servers?name=%5Emyserver%24 200"
@@ -131,7 +131,7 @@ def test_a_cloud_without_the_extension(nova: Any, cloud: Sandbox, server: str) -
 
 
 def test_several_servers_are_as_many_times_one(nova: Any, cloud: Sandbox) -> None:
-    ids = [boot(cloud, f"server {number}") for number in range(5)]
+    ids = [cloud.boot(f"server {number}").id for number in range(5)]
     nova.ok("scheduled-images-enable", *ids, "7")
     assert sorted(sent(cloud)) == sorted(
         f"POST /servers/{server}/rax-si-image-schedule 200" for server in ids

@@ -26,7 +26,6 @@ from rax_scheduled_images_ext.model.image import (
 from rax_scheduled_images_ext.model.retention import apply_policy, surplus
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.directory import CloudType
-from rax_scheduled_images_ext.sandbox.backend.models import ImageQuery
 from rax_scheduled_images_ext.sandbox.backend.service import as_server_image
 from rax_scheduled_images_ext.sandbox.fixture import Requests
 
@@ -34,15 +33,15 @@ from .fleet import MARKED, MYSERVER, NOBODY, add_image, id_of, project_of, sent
 from .interceptor import Interceptor, json_answer, page
 
 Run = Callable[..., Any]
-# What is said before any image is looked at needs no second face.
-one_face = pytest.mark.parametrize("cloud", ["openstack"], indirect=True)
+# What is said before any image is looked at needs no second type of cloud.
+one_type = pytest.mark.parametrize("cloud", ["openstack"], indirect=True)
 
 
 @pytest.fixture(
     params=["openstack", pytest.param("compute's proxy", marks=pytest.mark.slow)]
 )
 def cloud(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    """OpenStack's face, and Rackspace's with a catalog without an image service."""
+    """A cloud like OpenStack, and one like Rackspace without an image service."""
     like: CloudType = "openstack" if request.param == "openstack" else "rackspace"
     with Sandbox(like=like, speed=0, start=1767225600.0) as sandbox:
         yield sandbox
@@ -54,11 +53,11 @@ def proxied(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture
-def front(cloud: Sandbox, proxied: bool) -> Iterator[Interceptor]:
-    with Interceptor(cloud) as front:
-        if proxied:
-            front.without_image_service()
-        yield front
+def front(front: Interceptor, proxied: bool) -> Interceptor:
+    """With ``proxied`` the catalog has no image service."""
+    if proxied:
+        front.without_image_service()
+    return front
 
 
 @pytest.fixture
@@ -86,10 +85,7 @@ def out(result: Any, err: str = "") -> str:
 
 def images(cloud: Sandbox, server_id: str = MYSERVER) -> list[ServerImage]:
     """What the cloud itself has of a server, newest first."""
-    with cloud.cloud.transaction():
-        query = ImageQuery(properties={"instance_uuid": server_id})
-        found = cloud.cloud.region(cloud.regions[0]).images(query)
-    return [as_server_image(image) for image in found]
+    return [as_server_image(image) for image in cloud.images(server_id)]
 
 
 def ids(cloud: Sandbox) -> list[str]:
@@ -99,15 +95,13 @@ def ids(cloud: Sandbox) -> list[str]:
 
 def change(cloud: Sandbox, image_id: str, **attributes: object) -> None:
     """Change an image behind everybody's back; a property of None goes."""
-    with cloud.cloud.transaction():
-        region = cloud.cloud.region(cloud.regions[0])
+    with cloud.region() as region:
         region.update_image(image_id, attributes=attributes)
 
 
 def mark(cloud: Sandbox, image_id: str, **marks: str | None) -> None:
     """Change an image's metadata behind everybody's back; None takes it away."""
-    with cloud.cloud.transaction():
-        region = cloud.cloud.region(cloud.regions[0])
+    with cloud.region() as region:
         whole = {**region.image(image_id).properties, **marks}
         region.update_image(
             image_id, properties={k: v for k, v in whole.items() if v is not None}
@@ -115,8 +109,8 @@ def mark(cloud: Sandbox, image_id: str, **marks: str | None) -> None:
 
 
 def metadata(cloud: Sandbox, image_id: str) -> dict[str, str]:
-    with cloud.cloud.transaction():
-        return dict(cloud.cloud.region(cloud.regions[0]).image(image_id).properties)
+    with cloud.region() as region:
+        return dict(region.image(image_id).properties)
 
 
 def data(result: Any) -> list[dict[str, Any]]:
@@ -147,7 +141,7 @@ class TestImageList:
         assert (rows[0][4], rows[0][6]) == ("ACTIVE", "number 1 of the newest 7")
         assert rows[-1][6] == "last of the newest 7"
 
-    @one_face
+    @one_type
     def test_what_is_said_comes_true(
         self, run: Run, cloud: Sandbox, week: list[str]
     ) -> None:
@@ -215,7 +209,7 @@ class TestImageList:
         base = ["--image", week[-1], "--flavor", "2", "--nic", "none"]
         boot_argv = ["boot", *base, "clone"] if cloud.like == "openstack" else None
         if boot_argv is None:
-            boot_clone(cloud, week[-1])
+            cloud.boot("clone", image_id=week[-1])
         else:
             out(nova(*boot_argv))
         out(nova("image-create", "clone", "my own"))
@@ -239,14 +233,14 @@ class TestImageList:
         left = images(cloud, id_of(cloud, "clone"))
         assert [image.name[:12] for image in left] == ["Daily-clone-"]
 
-    @one_face
+    @one_type
     def test_a_server_without_images(self, run: Run) -> None:
         argv = ("scheduled-images-image-list", "web1")
         assert data(run(*argv, "--format", "json")) == []
         table = out(run(*argv))
         assert table.splitlines()[1].startswith("| ID ")
 
-    @one_face
+    @one_type
     @pytest.mark.parametrize("server", [NOBODY, "nobody"])
     def test_no_such_server(self, run: Run, server: str) -> None:
         result = run("scheduled-images-image-list", server)
@@ -257,12 +251,12 @@ class TestImageList:
             " exists.\n",
         )
 
-    @one_face
+    @one_type
     def test_the_images_of_a_server_that_is_gone(
         self, run: Run, cloud: Sandbox, week: list[str]
     ) -> None:
-        with cloud.cloud.transaction():
-            cloud.cloud.region(cloud.regions[0]).delete_server(MYSERVER)
+        with cloud.region() as region:
+            region.delete_server(MYSERVER)
         argv = ("scheduled-images-image-list", MYSERVER, "--format", "json")
         rows = data(run(*argv))
         assert [row["id"] for row in rows] == week[::-1]
@@ -305,26 +299,12 @@ class TestImageList:
         assert out(result, err=line) == ""
 
 
-def boot_clone(cloud: Sandbox, image_id: str) -> None:
-    with cloud.cloud.transaction():
-        region = cloud.cloud.region(cloud.regions[0])
-        model = region.server(MYSERVER)
-        region.boot(
-            project_id=model.project_id,
-            user_id=model.user_id,
-            name="clone",
-            image_id=image_id,
-            flavor_id=model.flavor_id,
-        )
-
-
 NEXT = "with the next scheduled image"
 
 
 def next_line(cloud: Sandbox, *image_ids: str, when: str = NEXT) -> str:
     """What unprotect says, where these images of a server are the next to go."""
-    with cloud.cloud.transaction():
-        region = cloud.cloud.region(cloud.regions[0])
+    with cloud.region() as region:
         found = [region.image(image_id) for image_id in image_ids]
     server_id = found[0].properties["instance_uuid"]
     named = ", ".join(f"{image.name} ({image.id})" for image in found)
@@ -350,7 +330,7 @@ class TestProtect:
         cloud.advance("1d")
         assert kept not in ids(cloud)
 
-    @one_face
+    @one_type
     def test_by_name(self, run: Run, cloud: Sandbox, week: list[str]) -> None:
         name = images(cloud)[-1].name
         out(run("scheduled-images-protect", name))
@@ -402,7 +382,7 @@ class TestProtect:
             protected = command == "scheduled-images-protect"
             assert (PROTECTED_KEY in metadata(cloud, week[0])) is protected
 
-    @one_face
+    @one_type
     def test_a_marker_that_was_taken_away_by_hand_is_put_back(
         self, run: Run, cloud: Sandbox, week: list[str]
     ) -> None:
@@ -427,7 +407,7 @@ class TestProtect:
         )
         assert metadata(cloud, own.id) == own.metadata
 
-    @one_face
+    @one_type
     def test_another_marker_is_left_alone(
         self, run: Run, cloud: Sandbox, week: list[str]
     ) -> None:
@@ -446,7 +426,7 @@ class TestProtect:
     ) -> None:
         """Snapshots inherit the note as well; it is about another image."""
         out(run("scheduled-images-protect", week[-1]))
-        boot_clone(cloud, week[-1])
+        cloud.boot("clone", image_id=week[-1])
         out(nova("image-create", "clone", "my own"))
         cloud.advance("1h")
         (own,) = images(cloud, id_of(cloud, "clone"))
@@ -463,12 +443,12 @@ class TestProtect:
         out(run("scheduled-images-disable", "myserver"))
         line = f"No image of server {MYSERVER} expires: it has no schedule\n"
         assert out(run("scheduled-images-unprotect", week[0]), err=line) == ""
-        with cloud.cloud.transaction():
-            cloud.cloud.region(cloud.regions[0]).delete_server(MYSERVER)
+        with cloud.region() as region:
+            region.delete_server(MYSERVER)
         line = f"No image of server {MYSERVER} expires: it no longer exists\n"
         assert out(run("scheduled-images-unprotect", week[0]), err=line) == ""
 
-    @one_face
+    @one_type
     def test_not_to_know_what_goes_next_is_no_failure(
         self, run: Run, cloud: Sandbox, front: Interceptor, week: list[str]
     ) -> None:
@@ -479,7 +459,7 @@ class TestProtect:
             f"Which image of server {MYSERVER} expires next is not known: "
         )
 
-    @one_face
+    @one_type
     def test_who_may_not(self, run: Run, cloud: Sandbox, week: list[str]) -> None:
         before = metadata(cloud, week[0])
         result = run("scheduled-images-protect", week[0], user="observer")
@@ -568,7 +548,7 @@ class TestPrune:
         assert table.count("| deleted | older than the newest 3 |") == 4
         assert ids(cloud) == week[4:]
 
-    @one_face
+    @one_type
     def test_a_number_of_its_own(
         self, run: Run, cloud: Sandbox, week: list[str]
     ) -> None:
@@ -576,7 +556,7 @@ class TestPrune:
         out(run("scheduled-images-prune", "--yes", "--keep", "5", "myserver"))
         assert ids(cloud) == week[2:]
 
-    @one_face
+    @one_type
     def test_a_dry_run_changes_nothing(
         self, run: Run, cloud: Sandbox, week: list[str]
     ) -> None:
@@ -592,7 +572,7 @@ class TestPrune:
         assert not changes(cloud)
         assert ids(cloud) == week
 
-    @one_face
+    @one_type
     def test_the_plan_is_what_is_done(
         self, run: Run, cloud: Sandbox, week: list[str]
     ) -> None:
@@ -601,7 +581,7 @@ class TestPrune:
         done = data(run(*argv, "--yes"))
         assert [row | {"action": "deleted"} for row in plan] == done
 
-    @one_face
+    @one_type
     def test_without_a_terminal_it_needs_a_yes(
         self, run: Run, cloud: Sandbox, week: list[str]
     ) -> None:
@@ -618,7 +598,7 @@ class TestPrune:
         assert not changes(cloud)
         assert ids(cloud) == week
 
-    @one_face
+    @one_type
     def test_what_cannot_be_kept(
         self, run: Run, cloud: Sandbox, week: list[str]
     ) -> None:
@@ -632,7 +612,7 @@ class TestPrune:
             )
         assert ids(cloud) == week
 
-    @one_face
+    @one_type
     def test_without_a_schedule_a_number_is_needed(
         self, run: Run, cloud: Sandbox
     ) -> None:
@@ -644,7 +624,7 @@ class TestPrune:
             " and no other number of images to keep was given\n",
         )
 
-    @one_face
+    @one_type
     def test_nothing_is_to_go(self, run: Run, week: list[str]) -> None:
         for flag in ("--yes", "--dry-run"):
             result = run("scheduled-images-prune", flag, "myserver")
@@ -663,7 +643,7 @@ class TestPrune:
         assert set(ids(cloud)) == {week[0], week[1], week[2], week[6]}
         assert [image.id for image in images(cloud, id_of(cloud, "web1"))] == [week[3]]
 
-    @one_face
+    @one_type
     def test_several_servers_and_failures(
         self, run: Run, cloud: Sandbox, week: list[str]
     ) -> None:
@@ -735,8 +715,8 @@ class TestPrune:
             mark(cloud, week[1], **{MARKER_KEY: "me"})
             mark(cloud, week[2], instance_uuid=NOBODY)
             change(cloud, week[3], status="saving")
-            with cloud.cloud.transaction():
-                cloud.cloud.region(cloud.regions[0]).delete_image(week[4])
+            with cloud.region() as region:
+                region.delete_image(week[4])
 
         argv = ("scheduled-images-prune", "--yes", "--keep", "1", "--format", "json")
         with after_the_list(meanwhile):
@@ -790,7 +770,7 @@ class TestPrune:
         assert set(ids(cloud)) == stays | {goes[1]}
 
     @pytest.mark.slow
-    @one_face
+    @one_type
     def test_killed_at_many_servers_none_has_lost_what_stays(
         self, cloud: Sandbox, nova: Any, week: list[str]
     ) -> None:
@@ -905,7 +885,7 @@ class TestAsking:
             os.close(ours)
         return process.returncode, printed, said.decode().replace("\r", "")
 
-    @one_face
+    @one_type
     def test_yes(self, cloud: Sandbox, week: list[str]) -> None:
         status, printed, said = self.ask(cloud, "Yes\n", "--keep", "5", "myserver")
         assert status == 0
@@ -916,7 +896,7 @@ class TestAsking:
         assert ids(cloud) == week[2:]
 
     @pytest.mark.slow
-    @one_face
+    @one_type
     @pytest.mark.parametrize("answer", ["yep\n", "\x04"])
     def test_no(self, cloud: Sandbox, week: list[str], answer: str) -> None:
         status, printed, said = self.ask(cloud, answer, "--keep", "5", "myserver")
@@ -925,7 +905,7 @@ class TestAsking:
         assert ids(cloud) == week
 
     @pytest.mark.slow
-    @one_face
+    @one_type
     def test_what_is_not_to_go_any_more_when_the_answer_comes(
         self, cloud: Sandbox, week: list[str]
     ) -> None:
@@ -942,7 +922,7 @@ class TestAsking:
         assert ids(cloud) == week[1:]
 
     @pytest.mark.slow
-    @one_face
+    @one_type
     def test_what_was_not_shown_does_not_go(
         self, cloud: Sandbox, week: list[str]
     ) -> None:
@@ -1063,7 +1043,7 @@ def test_what_is_protected_meanwhile_is_made_up_for(
     }
 
 
-@one_face
+@one_type
 def test_the_requests_of_each_command(
     run: Run, cloud: Sandbox, week: list[str]
 ) -> None:
@@ -1108,7 +1088,7 @@ class TestForecast:
         cloud.advance("1d")
         assert ids(cloud)[:-1] == week[3:]
 
-    @one_face
+    @one_type
     def test_a_weekly_schedule_that_would_be_daily(self, run: Run) -> None:
         out(run("scheduled-images-enable", "--day-of-week", "sat", "myserver", "4"))
         argv = ("scheduled-images-enable", "--dry-run")
@@ -1121,7 +1101,7 @@ class TestForecast:
             "myserver: weekly on SATURDAY, retention 4 (no change)\n"
         )
 
-    @one_face
+    @one_type
     def test_several_servers(self, run: Run, cloud: Sandbox) -> None:
         argv = ("scheduled-images-enable", "--dry-run", "web1", "nobody", "db1", "7")
         result = run(*argv)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from rax_scheduled_images_ext.sandbox import Sandbox
 
-from .fleet import MYSERVER, NOBODY, boot, id_of
+from .fleet import MYSERVER, NOBODY, id_of
 from .interceptor import Interceptor, json_answer
 from .raw import START
 
@@ -25,12 +24,6 @@ pytestmark = pytest.mark.parametrize(
     ["openstack", pytest.param("rackspace", marks=pytest.mark.slow)],
     indirect=True,
 )
-
-
-@pytest.fixture
-def front(cloud: Sandbox) -> Iterator[Interceptor]:
-    with Interceptor(cloud) as front:
-        yield front
 
 
 @pytest.mark.parametrize("server", ["myserver", MYSERVER])
@@ -199,7 +192,7 @@ def test_names_are_what_they_are(nova: Any, cloud: Sandbox) -> None:
         "two words",
         "%41&b=c#d",
     ]
-    servers = [boot(cloud, name) for name in (*names, "web")]
+    servers = [cloud.boot(name).id for name in (*names, "web")]
     nova.ok("scheduled-images-enable", *names, "web", "7")
     shown = nova.ok("scheduled-images-show", "--format", "json", *servers)
     assert [row["retention"] for row in json.loads(shown)] == [7] * len(servers)
@@ -207,7 +200,7 @@ def test_names_are_what_they_are(nova: Any, cloud: Sandbox) -> None:
 
 
 def test_two_servers_of_one_name(nova: Any, cloud: Sandbox) -> None:
-    twins = [boot(cloud, "twin"), boot(cloud, "twin")]
+    twins = [cloud.boot("twin").id, cloud.boot("twin").id]
     result = nova("scheduled-images-enable", "twin", "7")
     assert (result.status, result.out) == (1, "")
     assert result.err in [
@@ -220,14 +213,14 @@ def test_two_servers_of_one_name(nova: Any, cloud: Sandbox) -> None:
 
 
 def test_an_id_wins_over_a_name(nova: Any, cloud: Sandbox) -> None:
-    impostor = boot(cloud, MYSERVER)
+    impostor = cloud.boot(MYSERVER).id
     nova.ok("scheduled-images-enable", MYSERVER, "7")
     assert nova.ok("scheduled-images-show", "myserver") == DAILY.format(7)
     assert nova("scheduled-images-show", impostor).err == OFF.format(impostor)
 
 
 def test_a_name_may_look_like_an_id(nova: Any, cloud: Sandbox) -> None:
-    server_id = boot(cloud, NOBODY)
+    server_id = cloud.boot(NOBODY).id
     nova.ok("scheduled-images-enable", NOBODY, "7")
     assert nova.ok("scheduled-images-show", server_id) == DAILY.format(7)
     nova.ok("scheduled-images-disable", NOBODY)
@@ -235,7 +228,7 @@ def test_a_name_may_look_like_an_id(nova: Any, cloud: Sandbox) -> None:
 
 def test_names_are_found_on_every_page(nova: Any) -> None:
     with Sandbox(speed=0, start=START, max_limit=1) as cloud:
-        twins = [boot(cloud, "twin") for _ in range(3)]
+        twins = [cloud.boot("twin").id for _ in range(3)]
         result = nova("scheduled-images-show", "twin", cloud=cloud)
         assert all(server in result.err for server in twins)
         assert nova("scheduled-images-show", "web1", cloud=cloud).err.startswith(

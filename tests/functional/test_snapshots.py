@@ -147,11 +147,12 @@ def test_the_image_is_told_at_every_microversion(
 
 
 @pytest.mark.slow
-def test_a_cloud_like_rackspace(nova: Any, rackspace: Sandbox, log: Log) -> None:
-    with following(rackspace):
-        result = nova(*create("db1", "x", "--wait", *log.hooks()), cloud=rackspace)
-        nova("image-create", "db1", "y", cloud=rackspace)
-        watched = nova("snapshot-watch", "--interval", "0.1", "db1", cloud=rackspace)
+@pytest.mark.parametrize("cloud", ["rackspace"], indirect=True)
+def test_a_cloud_like_rackspace(nova: Any, cloud: Sandbox, log: Log) -> None:
+    with following(cloud):
+        result = nova(*create("db1", "x", "--wait", *log.hooks()))
+        nova("image-create", "db1", "y")
+        watched = nova("snapshot-watch", "--interval", "0.1", "db1")
     assert (result.status, log.words()) == (0, ["before", "after"]), result
     assert f"Image {result.out.strip()} is ACTIVE" in result.err
     assert states(watched.out)[-1] == "none"
@@ -303,8 +304,8 @@ def test_an_image_that_vanishes_is_told(nova: Any, cloud: Sandbox, log: Log) -> 
     cloud.advance(43)
     log.until("after", running)
     image_id = images(cloud)["x"].id
-    with cloud.cloud.transaction():
-        cloud.cloud.region("RegionOne").delete_image(image_id)
+    with cloud.region() as region:
+        region.delete_image(image_id)
     _, err = running.communicate(timeout=30)
     assert running.returncode == 4, err
     told(err, "ERROR (ImageLost): image ", " of server db1 is lost: it is gone")

@@ -92,6 +92,7 @@ def test_the_front_page_is_short(readme: Document) -> None:
     assert len(readme.text.splitlines()) <= 120
 
 
+@pytest.mark.slow
 def test_the_quick_start_prints_what_is_shown(
     readme: Document, early: Sandbox, tmp_path: Path
 ) -> None:
@@ -128,6 +129,7 @@ def steps(printed: str) -> list[str]:
     return [part for part in parts if not part.startswith(its_own)]
 
 
+@pytest.mark.slow
 def test_schedules_are_set_as_it_is_shown(
     page: Any, cloud: Sandbox, tmp_path: Path
 ) -> None:
@@ -143,6 +145,7 @@ def test_many_servers_are_shown_as_they_print(
     page("user/schedules").replay("Many servers", fleet, tmp_path, 2)
 
 
+@pytest.mark.slow
 def test_retention_is_shown_as_it_is(
     page: Any, nova: Any, early: Sandbox, tmp_path: Path
 ) -> None:

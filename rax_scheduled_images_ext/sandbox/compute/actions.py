@@ -9,17 +9,13 @@ from flask.typing import ResponseReturnValue
 
 from rax_scheduled_images_ext.sandbox.backend.directory import ADMIN
 from rax_scheduled_images_ext.sandbox.backend.models import Image, Server
-from rax_scheduled_images_ext.sandbox.compute import inputs
+from rax_scheduled_images_ext.sandbox.compute import inputs, schemas
 from rax_scheduled_images_ext.sandbox.compute.inputs import (
-    bad_field,
     find_server,
     may,
-    required,
 )
 from rax_scheduled_images_ext.sandbox.compute.views import image_root
 from rax_scheduled_images_ext.sandbox.http.common import Call, HttpError
-
-_REBOOTS = ["HARD", "Hard", "hard", "SOFT", "Soft", "soft"]
 
 
 def act(call: Call, server_id: str) -> ResponseReturnValue:
@@ -36,31 +32,29 @@ def act(call: Call, server_id: str) -> ResponseReturnValue:
 def _create_image(
     call: Call, server_id: str, whole: Mapping[str, Any]
 ) -> ResponseReturnValue:
-    wanted = inputs.part(whole, "createImage")
-    inputs.only(wanted, {"name", "metadata"}, "createImage")
-    name = inputs.checked_name(required(wanted, "name", "createImage"))
-    metadata = inputs.checked_metadata(wanted.get("metadata", {}))
+    wanted = schemas.validate(whole, schemas.CREATE_IMAGE)["createImage"]
     find_server(call, server_id)
     may(call, "servers:create_image")
-    image = call.region.create_image(server_id, name, metadata, user_id=call.user_id)
+    image = call.region.create_image(
+        server_id, wanted["name"], wanted.get("metadata", {}), user_id=call.user_id
+    )
     return _image_made(call, image, f"{image_root(call)}/images/{image.id}")
 
 
 def _create_backup(
     call: Call, server_id: str, whole: Mapping[str, Any]
 ) -> ResponseReturnValue:
-    wanted = inputs.part(whole, "createBackup")
-    known = {"name", "backup_type", "rotation", "metadata"}
-    inputs.only(wanted, known, "createBackup")
-    name = inputs.checked_name(required(wanted, "name", "createBackup"))
-    kind = inputs.text(required(wanted, "backup_type", "createBackup"), "backup_type")
-    rotation = required(wanted, "rotation", "createBackup")
-    rotation = inputs.whole_number(rotation, "rotation", 0)
-    metadata = inputs.checked_metadata(wanted.get("metadata", {}))
+    wanted = schemas.validate(whole, schemas.CREATE_BACKUP)["createBackup"]
+    rotation = int(wanted["rotation"])
     find_server(call, server_id)
     may(call, "os-create-backup")
     image = call.region.create_backup(
-        server_id, name, kind, rotation, metadata, user_id=call.user_id
+        server_id,
+        wanted["name"],
+        wanted["backup_type"],
+        rotation,
+        wanted.get("metadata", {}),
+        user_id=call.user_id,
     )
     location = f"{call.root}/images/{image.id}" if rotation else None
     return _image_made(call, image, location)
@@ -107,12 +101,10 @@ def _unlock(call: Call, server: Server) -> None:
 def _reset_state(
     call: Call, server_id: str, whole: Mapping[str, Any]
 ) -> ResponseReturnValue:
-    state = required(inputs.part(whole, "os-resetState"), "state", "os-resetState")
-    if state not in ("active", "error"):
-        raise bad_field("state", state, f"{state!r} is not one of ['active', 'error']")
+    wanted = schemas.validate(whole, schemas.RESET_STATE)["os-resetState"]
     find_server(call, server_id)
     may(call, "os-admin-actions:reset_state", ADMIN)
-    call.region.reset_state(server_id, state)
+    call.region.reset_state(server_id, wanted["state"])
     return inputs.nothing(202)
 
 
@@ -120,9 +112,7 @@ def _reboot(
     call: Call, server_id: str, whole: Mapping[str, Any]
 ) -> ResponseReturnValue:
     """Reboot; over in no time, so that nothing is seen of it but its refusal."""
-    kind = required(inputs.part(whole, "reboot"), "type", "reboot")
-    if kind not in _REBOOTS:
-        raise bad_field("type", kind, f"{kind!r} is not one of {_REBOOTS}")
+    kind = schemas.validate(whole, schemas.REBOOT)["reboot"]["type"]
     server = find_server(call, server_id)
     may(call, "servers:reboot")
     inputs.unlocked(call, server)

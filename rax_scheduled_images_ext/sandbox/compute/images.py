@@ -16,8 +16,7 @@ from rax_scheduled_images_ext.sandbox.backend.models import (
     Invalid,
     NotFound,
 )
-from rax_scheduled_images_ext.sandbox.compute import inputs
-from rax_scheduled_images_ext.sandbox.compute.inputs import required
+from rax_scheduled_images_ext.sandbox.compute import inputs, schemas
 from rax_scheduled_images_ext.sandbox.compute.views import image_view
 from rax_scheduled_images_ext.sandbox.http.common import Call, HttpError
 from rax_scheduled_images_ext.sandbox.image.schemas import VISIBILITIES
@@ -126,14 +125,14 @@ def metadata_list(call: Call, image_id: str) -> ResponseReturnValue:
 
 def metadata_add(call: Call, image_id: str) -> ResponseReturnValue:
     """POST /images/{id}/metadata"""
-    added = inputs.checked_metadata(required(inputs.body(), "metadata"))
+    added = inputs.body(schemas.SET_METADATA)["metadata"]
     image = _changeable(call, image_id)
     return {"metadata": _replace(call, image, {**image.properties, **added})}
 
 
 def metadata_replace(call: Call, image_id: str) -> ResponseReturnValue:
     """PUT /images/{id}/metadata"""
-    whole = inputs.checked_metadata(required(inputs.body(), "metadata"))
+    whole = inputs.body(schemas.SET_METADATA)["metadata"]
     return {"metadata": _replace(call, _changeable(call, image_id), whole)}
 
 
@@ -147,7 +146,7 @@ def metadata_show(call: Call, image_id: str, key: str) -> ResponseReturnValue:
 
 def metadata_set(call: Call, image_id: str, key: str) -> ResponseReturnValue:
     """PUT /images/{id}/metadata/{key}"""
-    item = inputs.checked_item(required(inputs.body(), "meta"), key)
+    item = inputs.checked_item(key)
     image = _changeable(call, image_id)
     _replace(call, image, {**image.properties, **item})
     return {"meta": item}

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlencode
 
 from flask import request
 from flask.typing import ResponseReturnValue
+from oslo_utils import strutils
 
 from rax_scheduled_images_ext.sandbox.backend.directory import ADMIN, MEMBER
 from rax_scheduled_images_ext.sandbox.backend.models import Server
+from rax_scheduled_images_ext.sandbox.compute.schemas import SET_ITEM, Json, validate
 from rax_scheduled_images_ext.sandbox.http.common import Call, HttpError, parse_time
-
-_KEY = re.compile(r"[a-zA-Z0-9_:. -]{1,255}")
-# As Nova writes it; it is not meant to be compiled.
-_KEYS = "^[a-zA-Z0-9-_:. ]{1,255}$"
-_TRUE = frozenset({"1", "t", "true", "on", "y", "yes"})
-_FALSE = frozenset({"0", "f", "false", "off", "n", "no"})
 
 
 def may(call: Call, policy: str, role: str = MEMBER) -> None:
@@ -74,70 +70,12 @@ def content() -> Any:
     return found
 
 
-def body() -> Mapping[str, Any]:
-    """Return the request's JSON object.
+def body(schema: Json) -> Any:
+    """Return the request's JSON, as the schema allows it.
 
     :raises HttpError: 400 for anything else.
     """
-    found = content()
-    if not isinstance(found, dict):
-        raise HttpError(400, f"{found!r} is not of type 'object'")
-    return found
-
-
-def part(whole: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """Return the object under the key.
-
-    :raises HttpError: 400 where there is none.
-    """
-    value = required(whole, key)
-    if not isinstance(value, dict):
-        raise bad_field(key, value, f"{value!r} is not of type 'object'")
-    return value
-
-
-def required(whole: Mapping[str, Any], key: str, of: str = "") -> Any:
-    """Return what is under the key, whatever it is.
-
-    :param of: the field that ``whole`` is the value of.
-    :raises HttpError: 400 where there is nothing.
-    """
-    if key not in whole:
-        why = f"'{key}' is a required property"
-        raise bad_field(of, whole, why) if of else HttpError(400, why)
-    return whole[key]
-
-
-def only(whole: Mapping[str, Any], allowed: Collection[str], of: str) -> None:
-    """Refuse keys that mean nothing in the field ``of``.
-
-    :raises HttpError: 400 naming the first of them.
-    """
-    for key in whole:
-        if key not in allowed:
-            why = f"Additional properties are not allowed ('{key}' was unexpected)"
-            raise bad_field(of, whole, why)
-
-
-def text(value: object, field: str, *, least: int = 0) -> str:
-    """Return a text of at most 255 characters.
-
-    :raises HttpError: 400 for anything else.
-    """
-    if not isinstance(value, str):
-        raise bad_field(field, value, f"{value!r} is not of type 'string'")
-    if len(value) < least:
-        raise bad_field(field, value, f"{value!r} should be non-empty")
-    if len(value) > 255:
-        raise bad_field(field, value, f"{value!r} is too long")
-    return value
-
-
-def bad_field(field: str, value: object, why: str) -> HttpError:
-    """Return the answer to a wrong value in a body."""
-    return HttpError(
-        400, f"Invalid input for field/attribute {field}. Value: {value}. {why}"
-    )
+    return validate(content(), schema)
 
 
 def bad_parameter(name: str, value: object, why: str) -> HttpError:
@@ -147,60 +85,15 @@ def bad_parameter(name: str, value: object, why: str) -> HttpError:
     )
 
 
-def checked_name(value: object, field: str = "name") -> str:
-    """Return a name of 1 to 255 characters without spaces around it.
+def checked_item(key: str) -> dict[str, str]:
+    """Return the one metadata item of the request, which must have this key.
 
     :raises HttpError: 400 for anything else.
     """
-    name = text(value, field, least=1)
-    if name != name.strip() or not name.isprintable():
-        raise HttpError(
-            400,
-            f"An invalid '{field}' value was provided. The name must be: printable"
-            " characters. Can not start or end with whitespace.",
-        )
-    return name
-
-
-def checked_metadata(value: object, field: str = "metadata") -> dict[str, str]:
-    """Return metadata whose keys and values the compute API allows.
-
-    :raises HttpError: 400 for anything else.
-    """
-    if not isinstance(value, dict):
-        raise bad_field(field, value, f"{value!r} is not of type 'object'")
-    for key, item in value.items():
-        if not _KEY.fullmatch(key):
-            why = f"{key!r} does not match any of the regexes: '{_KEYS}'"
-            raise bad_field(field, value, why)
-        text(item, key)
-    return value
-
-
-def checked_item(value: object, key: str) -> dict[str, str]:
-    """Return the one metadata item of this key.
-
-    :raises HttpError: 400 for anything else.
-    """
-    item = checked_metadata(value, "meta")
-    if not item:
-        raise bad_field("meta", item, "{} should be non-empty")
+    item: dict[str, str] = validate(content(), SET_ITEM)["meta"]
     if set(item) != {key}:
         raise HttpError(400, "Request body and URI mismatch")
     return item
-
-
-def whole_number(value: object, field: str, least: int) -> int:
-    """Return a number that may be written as text.
-
-    :raises HttpError: 400 for anything else.
-    """
-    number = str(value)
-    if isinstance(value, bool) or not re.fullmatch(r"-?\d{1,9}", number, re.ASCII):
-        raise bad_field(field, value, "It must be a whole number")
-    if int(number) < least:
-        raise bad_field(field, value, f"{number} is less than the minimum of {least}")
-    return int(number)
 
 
 def given(name: str) -> str | None:
@@ -285,10 +178,7 @@ def truth(word: str) -> bool:
 
     :raises HttpError: 400 for a word that means neither.
     """
-    meant = word.strip().lower()
-    if meant not in _TRUE | _FALSE:
-        known = ", ".join(repr(each) for each in sorted(_TRUE | _FALSE))
-        raise HttpError(
-            400, f"Unrecognized value '{word}', acceptable values are: {known}"
-        )
-    return meant in _TRUE
+    try:
+        return bool(strutils.bool_from_string(word, strict=True))
+    except ValueError as error:
+        raise HttpError(400, str(error)) from None

@@ -8,7 +8,7 @@ from typing import Any
 from flask.typing import ResponseReturnValue
 
 from rax_scheduled_images_ext.sandbox.backend.directory import ADMIN, MEMBER
-from rax_scheduled_images_ext.sandbox.compute import inputs
+from rax_scheduled_images_ext.sandbox.compute import inputs, schemas
 from rax_scheduled_images_ext.sandbox.compute.inputs import find_server
 from rax_scheduled_images_ext.sandbox.compute.views import schedule_view
 from rax_scheduled_images_ext.sandbox.http.common import Call, HttpError
@@ -28,8 +28,8 @@ def enable(call: Call, server_id: str) -> ResponseReturnValue:
     """POST /servers/{id}/rax-si-image-schedule"""
     find_server(call, server_id)
     inputs.may(call, f"{ALIAS}:create", MEMBER)
-    wanted = inputs.part(inputs.body(), "image_schedule")
-    retention = checked_retention(inputs.required(wanted, "retention"))
+    wanted = inputs.body(schemas.SET_SCHEDULE)["image_schedule"]
+    retention = checked_retention(wanted["retention"])
     day = checked_day(wanted["day_of_week"]) if "day_of_week" in wanted else None
     schedule = call.region.set_schedule(server_id, retention, day)
     return {"image_schedule": schedule_view(schedule)}

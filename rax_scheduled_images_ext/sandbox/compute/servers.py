@@ -15,14 +15,12 @@ from rax_scheduled_images_ext.sandbox.backend.models import (
     Server,
     ServerQuery,
 )
-from rax_scheduled_images_ext.sandbox.compute import inputs, sorting, tags
+from rax_scheduled_images_ext.sandbox.compute import inputs, schemas, sorting
 from rax_scheduled_images_ext.sandbox.compute.inputs import (
-    bad_field,
     bad_parameter,
     find_server,
     given,
     may,
-    required,
 )
 from rax_scheduled_images_ext.sandbox.compute.queries import FILTER
 from rax_scheduled_images_ext.sandbox.compute.views import (
@@ -46,14 +44,7 @@ _TAG_FILTERS = {
     "not-tags": "not_tags",
     "not-tags-any": "not_tags_any",
 }
-_BOOT_KEYS = frozenset(
-    "name imageRef flavorRef adminPass metadata networks OS-DCF:diskConfig accessIPv4"
-    " accessIPv6 personality availability_zone block_device_mapping"
-    " block_device_mapping_v2 config_drive key_name min_count max_count"
-    " return_reservation_id security_groups user_data".split()
-)
 _ZONE = "pinned_availability_zone"
-_UPDATE_KEYS = frozenset({"name", "OS-DCF:diskConfig", "accessIPv4", "accessIPv6"})
 
 
 def list_brief(call: Call) -> ResponseReturnValue:
@@ -189,35 +180,27 @@ def show(call: Call, server_id: str) -> ResponseReturnValue:
 
 def boot(call: Call) -> ResponseReturnValue:
     """POST /servers"""
-    wanted = inputs.part(inputs.body(), "server")
-    newer = {"description": (2, 19), "tags": (2, 52)}
-    extra = {key for key, first in newer.items() if call.version >= first}
-    inputs.only(wanted, _BOOT_KEYS | extra, "server")
-    name = inputs.checked_name(required(wanted, "name", "server"))
-    metadata = inputs.checked_metadata(wanted.get("metadata", {}))
-    tags.checked(wanted.get("tags", []))
-    _check_networks(call, wanted)
-    least = inputs.whole_number(wanted.get("min_count", 1), "min_count", 1)
-    most = inputs.whole_number(wanted.get("max_count", least), "max_count", 1)
+    wanted = inputs.body(schemas.boot(call.version))["server"]
+    name = wanted["name"]
+    least = int(wanted.get("min_count", 1))
+    most = int(wanted.get("max_count", least))
     if least > most:
         raise HttpError(400, "min_count must be <= max_count")
     may(call, "servers:create")
     if wanted.get("key_name") is not None:
         raise HttpError(400, "Invalid key_name provided.")
     names = [f"{name}-{n}" for n in range(1, most + 1)] if most > 1 else [name]
-    servers = [_boot_one(call, wanted, each, metadata) for each in names]
+    servers = [_boot_one(call, wanted, each) for each in names]
     if wanted.get("return_reservation_id"):
         return {"reservation_id": f"r-{servers[0].id[:8]}"}, 202
     return _booted(call, wanted, servers[0])
 
 
-def _boot_one(
-    call: Call, wanted: Mapping[str, Any], name: str, metadata: Mapping[str, str]
-) -> Server:
+def _boot_one(call: Call, wanted: Mapping[str, Any], name: str) -> Server:
     if not wanted.get("imageRef"):
         raise HttpError(400, "Missing imageRef attribute")
     image_id = str(wanted["imageRef"]).rsplit("/", 1)[-1]
-    flavor_id = str(required(wanted, "flavorRef", "server")).rsplit("/", 1)[-1]
+    flavor_id = str(wanted["flavorRef"]).rsplit("/", 1)[-1]
     try:
         image = call.region.image(image_id)
     except NotFound:
@@ -231,31 +214,17 @@ def _boot_one(
     except NotFound as error:
         raise HttpError(400, str(error)) from None
     default = name if call.version < (2, 19) else None
-    zone = wanted.get("availability_zone")
-    if zone is not None:
-        inputs.text(zone, "availability_zone", least=1)
     return call.region.boot(
         project_id=call.project_id,
         user_id=call.user_id,
         name=name,
         image_id=image_id,
         flavor_id=flavor_id,
-        metadata=metadata,
+        metadata=wanted.get("metadata", {}),
         description=wanted.get("description", default),
-        zone=zone,
+        zone=wanted.get("availability_zone"),
         tags=wanted.get("tags", []),
     )
-
-
-def _check_networks(call: Call, wanted: Mapping[str, Any]) -> None:
-    if call.version < (2, 37):
-        allowed = isinstance(wanted.get("networks", []), list)
-    else:
-        networks = required(wanted, "networks", "server")
-        allowed = isinstance(networks, list) or networks in ("none", "auto")
-    if not allowed:
-        value = wanted["networks"]
-        raise bad_field("networks", value, f"{value!r} is not of type 'array'")
 
 
 def _booted(
@@ -275,25 +244,15 @@ def _booted(
 
 def update(call: Call, server_id: str) -> ResponseReturnValue:
     """PUT /servers/{id}"""
-    wanted = inputs.part(inputs.body(), "server")
-    extra = {"description"} if call.version >= (2, 19) else set()
-    if call.version >= (2, 104):
-        extra.add(_ZONE)
-    inputs.only(wanted, _UPDATE_KEYS | extra, "server")
-    name = inputs.checked_name(wanted["name"]) if "name" in wanted else None
-    description = wanted.get("description")
-    if description is not None:
-        inputs.text(description, "description")
-    if wanted.get(_ZONE) is not None:
-        inputs.checked_name(wanted[_ZONE], _ZONE)
+    wanted = inputs.body(schemas.update(call.version))["server"]
     find_server(call, server_id)
     may(call, "servers:update")
     if _ZONE in wanted:
         call.region.pin_server(server_id, wanted[_ZONE])
     server = call.region.update_server(
         server_id,
-        name=name,
-        description=description,
+        name=wanted.get("name"),
+        description=wanted.get("description"),
         clear_description="description" in wanted,
     )
     return {"server": ServerViews(call).updated(server)}
@@ -327,7 +286,7 @@ def metadata_replace(call: Call, server_id: str) -> ResponseReturnValue:
 
 
 def _set_metadata(call: Call, server_id: str, *, replace: bool) -> ResponseReturnValue:
-    metadata = inputs.checked_metadata(required(inputs.body(), "metadata"))
+    metadata = inputs.body(schemas.SET_METADATA)["metadata"]
     server = find_server(call, server_id)
     may(call, f"server-metadata:{'update_all' if replace else 'create'}")
     inputs.unlocked(call, server)
@@ -345,7 +304,7 @@ def metadata_show(call: Call, server_id: str, key: str) -> ResponseReturnValue:
 
 def metadata_set(call: Call, server_id: str, key: str) -> ResponseReturnValue:
     """PUT /servers/{id}/metadata/{key}"""
-    item = inputs.checked_item(required(inputs.body(), "meta"), key)
+    item = inputs.checked_item(key)
     server = find_server(call, server_id)
     may(call, "server-metadata:update")
     inputs.unlocked(call, server)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any
-
 from flask import request
 from flask.typing import ResponseReturnValue
 
 from rax_scheduled_images_ext.sandbox.backend.models import NotFound, Server
-from rax_scheduled_images_ext.sandbox.compute import inputs
+from rax_scheduled_images_ext.sandbox.compute import inputs, schemas
 from rax_scheduled_images_ext.sandbox.compute.inputs import (
-    bad_field,
     may,
     refused,
 )
@@ -20,8 +16,6 @@ from rax_scheduled_images_ext.sandbox.http.common import Call, HttpError
 
 #: How many tags a server may have.
 MOST = 50
-_LONGEST = 60
-_PATTERN = "^[^,/]*$"
 # In other states the server's tags cannot be changed.
 _CHANGEABLE = frozenset({"active", "paused", "suspended", "stopped"})
 
@@ -43,7 +37,7 @@ def add(call: Call, server_id: str, tag: str) -> ResponseReturnValue:
     if (body := inputs.content() if request.get_data() else None) is not None:
         raise HttpError(400, f"{body!r} is not of type 'null'")
     server = _changed(call, server_id, "update tag", "update")
-    problem = _problem(tag)
+    problem = schemas.problem(tag, schemas.TAG)
     if problem:
         raise HttpError(
             400,
@@ -61,12 +55,7 @@ def add(call: Call, server_id: str, tag: str) -> ResponseReturnValue:
 
 def replace(call: Call, server_id: str) -> ResponseReturnValue:
     """PUT /servers/{id}/tags"""
-    body = inputs.body()
-    for key in body.keys() - {"tags"}:
-        raise HttpError(
-            400, f"Additional properties are not allowed ({key!r} was unexpected)"
-        )
-    tags = checked(inputs.required(body, "tags"))
+    tags = inputs.body(schemas.SET_TAGS)["tags"]
     _changed(call, server_id, "update tags", "update_all")
     call.region.set_tags(server_id, tags)
     return {"tags": list(call.region.server(server_id).tags)}
@@ -86,35 +75,6 @@ def delete_all(call: Call, server_id: str) -> ResponseReturnValue:
     _changed(call, server_id, "delete tags", "delete_all")
     call.region.set_tags(server_id, ())
     return inputs.nothing(204)
-
-
-def checked(tags: Any) -> list[str]:
-    """Return a list of tags, which may name one more than once.
-
-    :raises HttpError: 400 for what is none.
-    """
-    if not isinstance(tags, list):
-        raise bad_field("tags", tags, f"{tags!r} is not of type 'array'")
-    if len(tags) > MOST:
-        raise bad_field("tags", tags, f"{tags!r} is too long")
-    for place, tag in enumerate(tags):
-        problem = _problem(tag)
-        if problem:
-            raise bad_field(str(place), tag, problem)
-    return tags
-
-
-def _problem(tag: object) -> str | None:
-    """Return what is wrong with a tag, None where nothing is."""
-    if not isinstance(tag, str):
-        return f"{tag!r} is not of type 'string'"
-    if not tag:
-        return "'' should be non-empty"
-    if len(tag) > _LONGEST:
-        return f"{tag!r} is too long"
-    if not re.fullmatch("[^,/]*", tag):
-        return f"{tag!r} does not match {_PATTERN!r}"
-    return None
 
 
 def _changed(call: Call, server_id: str, verb: str, policy: str) -> Server:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
+
+from jsonschema import Draft4Validator, ValidationError
 
 from rax_scheduled_images_ext.sandbox.http.common import HttpError
 
@@ -173,41 +175,22 @@ def images_schema() -> Json:
     }
 
 
-_TYPES: Mapping[str, Callable[[object], bool]] = {
-    "null": lambda value: value is None,
-    "string": lambda value: isinstance(value, str),
-    "boolean": lambda value: isinstance(value, bool),
-    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
-    "array": lambda value: isinstance(value, list),
-    "object": lambda value: isinstance(value, dict),
-}
+def check(key: str, value: object) -> None:
+    """Check that an attribute or custom property may have this value.
 
-
-def check(key: str, value: object, rule: Json | None = None) -> None:
-    """See that an attribute or custom property may have this value.
-
-    :raises HttpError: 400 saying what is wrong.
+    :raises HttpError: 400 saying what is wrong, in Glance's form.
     """
-    rule = rule or PROPERTIES.get(key) or {"type": "string"}
-    kinds = rule["type"] if isinstance(rule["type"], list) else [rule["type"]]
-    if not any(_TYPES[kind](value) for kind in kinds):
-        raise _mismatch(key, value, f"is not of type {', '.join(map(repr, kinds))}")
-    if "enum" in rule and value not in rule["enum"]:
-        raise _mismatch(key, value, f"is not one of {rule['enum']}")
-    if isinstance(value, str):
-        if len(value) > rule.get("maxLength", len(value)):
-            raise _mismatch(key, value, "is too long")
-        if key == "id" and not UUID.fullmatch(value):
-            raise _mismatch(key, value, "is no UUID")
+    try:
+        Draft4Validator(image_schema()).validate({key: value})
+    except ValidationError as error:
+        text = f"Provided object does not match schema 'image': {error}"
+        raise HttpError(400, text) from None
     if key in _NO_LESS_THAN_0 and isinstance(value, int) and value < 0:
         raise HttpError(
             400,
             f"Invalid value '{value}' for parameter '{key}': Cannot be a negative"
             " value",
         )
-    if isinstance(value, list):
-        for item in value:
-            check(key, item, rule["items"])
 
 
 def denied(why: str) -> HttpError:
@@ -240,9 +223,3 @@ def check_key(key: str) -> None:
     """
     if key in RESERVED or key.startswith(RESERVED_PREFIX):
         raise HttpError(403, f"Attribute '{key}' is reserved.")
-
-
-def _mismatch(key: str, value: object, why: str) -> HttpError:
-    return HttpError(
-        400, f"Provided object does not match schema 'image': {value!r} {why} ({key})"
-    )

@@ -1,0 +1,205 @@
+"""JSON schemas of the compute API's request bodies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from jsonschema import Draft4Validator, FormatChecker, ValidationError, validators
+
+from rax_scheduled_images_ext.sandbox.http.common import HttpError, Microversion
+
+Json = dict[str, Any]
+
+_FORMATS = FormatChecker(formats=())
+
+
+class _BadName(ValueError):
+    """A text that is no name of a server or an image."""
+
+
+@_FORMATS.checks("name", raises=_BadName)
+def _is_name(value: object) -> bool:
+    if isinstance(value, str) and (value != value.strip() or not value.isprintable()):
+        raise _BadName(
+            "The name must be: printable characters. Can not start or end with"
+            " whitespace."
+        )
+    return True
+
+
+def _minimum(
+    validator: Any, least: int, instance: Any, schema: Json
+) -> Iterator[ValidationError]:
+    """Compare numbers that are written as text as well."""
+    if isinstance(instance, str) and instance.isdecimal():
+        instance = int(instance)
+    yield from Draft4Validator.VALIDATORS["minimum"](validator, least, instance, schema)
+
+
+_Validator: Any = validators.extend(  # type: ignore[no-untyped-call]
+    Draft4Validator, {"minimum": _minimum}
+)
+
+NAME: Json = {"type": "string", "minLength": 1, "maxLength": 255, "format": "name"}
+METADATA: Json = {
+    "type": "object",
+    "patternProperties": {
+        "^[a-zA-Z0-9-_:. ]{1,255}$": {"type": "string", "maxLength": 255}
+    },
+    "additionalProperties": False,
+}
+TAG: Json = {"type": "string", "minLength": 1, "maxLength": 60, "pattern": "^[^,/]*$"}
+TAGS: Json = {"type": "array", "items": TAG, "maxItems": 50}
+_TEXT: Json = {"type": ["string", "null"], "maxLength": 255}
+
+
+def _number(least: int) -> Json:
+    """A whole number, which may be written as text."""
+    return {
+        "type": ["integer", "string"],
+        "pattern": "^[0-9]*$",
+        "minimum": least,
+        "minLength": 1,
+    }
+
+
+def body_of(key: str, **properties: Json) -> Json:
+    """Return the schema of a body with one object under a key.
+
+    :param properties: all that the object may have; see :func:`needing`.
+    """
+    return {
+        "type": "object",
+        "properties": {
+            key: {
+                "type": "object",
+                "properties": properties,
+                "additionalProperties": False,
+            }
+        },
+        "required": [key],
+    }
+
+
+def needing(schema: Json, *required: str) -> Json:
+    """Return a schema of :func:`body_of` whose object must have these keys."""
+    ((key, inner),) = schema["properties"].items()
+    return {**schema, "properties": {key: {**inner, "required": list(required)}}}
+
+
+CREATE_IMAGE = needing(body_of("createImage", name=NAME, metadata=METADATA), "name")
+CREATE_BACKUP = needing(
+    body_of(
+        "createBackup",
+        name=NAME,
+        backup_type={"type": "string", "maxLength": 255},
+        rotation=_number(0),
+        metadata=METADATA,
+    ),
+    *("name", "backup_type", "rotation"),
+)
+RESET_STATE = needing(
+    body_of("os-resetState", state={"enum": ["active", "error"]}), "state"
+)
+REBOOT = needing(
+    body_of("reboot", type={"enum": ["HARD", "Hard", "hard", "SOFT", "Soft", "soft"]}),
+    "type",
+)
+SET_METADATA: Json = {
+    "type": "object",
+    "properties": {"metadata": METADATA},
+    "required": ["metadata"],
+}
+SET_ITEM: Json = {
+    "type": "object",
+    "properties": {"meta": {**METADATA, "minProperties": 1}},
+    "required": ["meta"],
+}
+SET_TAGS: Json = {
+    "type": "object",
+    "properties": {"tags": TAGS},
+    "required": ["tags"],
+    "additionalProperties": False,
+}
+SET_SCHEDULE: Json = {
+    "type": "object",
+    "properties": {"image_schedule": {"type": "object", "required": ["retention"]}},
+    "required": ["image_schedule"],
+}
+_UNCHECKED = (
+    "imageRef adminPass OS-DCF:diskConfig accessIPv4 accessIPv6 personality"
+    " block_device_mapping block_device_mapping_v2 config_drive key_name"
+    " return_reservation_id security_groups user_data".split()
+)
+
+
+@cache
+def boot(version: Microversion) -> Json:
+    """Return the schema of the body of a boot."""
+    properties: Json = {
+        "name": NAME,
+        "metadata": METADATA,
+        "flavorRef": {"type": ["string", "integer"], "minLength": 1},
+        "networks": {"type": "array"},
+        "min_count": _number(1),
+        "max_count": _number(1),
+        "availability_zone": {"type": "string", "minLength": 1, "maxLength": 255},
+        **{key: {} for key in _UNCHECKED},
+    }
+    required = ["name", "flavorRef"]
+    if version >= (2, 19):
+        properties["description"] = _TEXT
+    if version >= (2, 37):
+        properties["networks"] = {
+            "oneOf": [{"type": "array"}, {"enum": ["none", "auto"]}]
+        }
+        required.append("networks")
+    if version >= (2, 52):
+        properties["tags"] = TAGS
+    return needing(body_of("server", **properties), *required)
+
+
+@cache
+def update(version: Microversion) -> Json:
+    """Return the schema of the body of a change of a server."""
+    properties: Json = {
+        "name": NAME,
+        **{key: {} for key in ("OS-DCF:diskConfig", "accessIPv4", "accessIPv6")},
+    }
+    if version >= (2, 19):
+        properties["description"] = _TEXT
+    if version >= (2, 104):
+        properties["pinned_availability_zone"] = {**NAME, "type": ["string", "null"]}
+    return body_of("server", **properties)
+
+
+def validate(value: object, schema: Json) -> Any:
+    """Return a value that a schema allows.
+
+    :raises HttpError: 400 in Nova's form for any other.
+    """
+    try:
+        _Validator(schema, format_checker=_FORMATS).validate(value)
+    except ValidationError as error:
+        raise HttpError(400, _message(error)) from None
+    return value
+
+
+def problem(value: object, schema: Json) -> str | None:
+    """Return what is wrong with a value, None if nothing is."""
+    validator = _Validator(schema, format_checker=_FORMATS)
+    return next((error.message for error in validator.iter_errors(value)), None)
+
+
+def _message(error: ValidationError) -> str:
+    if not error.path:
+        return str(error.message)
+    field = error.path[-1]
+    if isinstance(error.cause, _BadName):
+        return f"An invalid '{field}' value was provided. {error.cause}"
+    return (
+        f"Invalid input for field/attribute {field}. Value: {error.instance}."
+        f" {error.message}"
+    )

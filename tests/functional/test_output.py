@@ -24,6 +24,7 @@ FULL = "ERROR (OSError): Cannot write to stdout: No space left on device\n"
 full_disk = pytest.mark.skipif(
     not os.path.exists("/dev/full"), reason="there is no /dev/full"
 )
+SLOW = pytest.mark.slow
 
 
 def nova(
@@ -126,7 +127,10 @@ class TestCharacters:
 class TestFullDisk:
     """What is done is told on stderr if stdout is full."""
 
-    @pytest.mark.parametrize("form", ["table", "json", "csv", "value"])
+    @pytest.mark.parametrize(
+        "form",
+        ["json", *(pytest.param(f, marks=SLOW) for f in ("table", "csv", "value"))],
+    )
     def test_a_prune_tells_what_it_deleted(
         self, cloud: Sandbox, old: list[str], form: str
     ) -> None:
@@ -156,11 +160,11 @@ class TestFullDisk:
         "command",
         [
             "scheduled-images-list",
-            "scheduled-images-check",
+            pytest.param("scheduled-images-check", marks=SLOW),
             "scheduled-images-show myserver",
-            "scheduled-images-show --format json myserver",
-            "scheduled-images-image-list myserver",
-            "scheduled-images-enable --dry-run myserver 3",
+            pytest.param("scheduled-images-show --format json myserver", marks=SLOW),
+            pytest.param("scheduled-images-image-list myserver", marks=SLOW),
+            pytest.param("scheduled-images-enable --dry-run myserver 3", marks=SLOW),
             "snapshot-watch myserver --wait-start 1s",
         ],
     )

@@ -69,7 +69,7 @@ MEANT: tuple[Deviation, ...] = (
         r"image: (POST|PATCH) .* \((bad|long|number|null|protect with) .*"
         r"|identity: POST .* \((no identity|password is a number)\)",
         "message",
-        "the JSON schema that Glance quotes has descriptions of its own; Keystone quotes"
+        "Glance quotes a JSON schema with descriptions of its own; Keystone quotes"
         " one as well, and the sandbox says what is wrong",
         count=11,
     ),

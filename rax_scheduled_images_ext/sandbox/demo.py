@@ -26,7 +26,7 @@ SETTINGS: dict[str, Any] = {
     "seed": 1,
 }
 
-# What releases of novaclient put in front of whatever they say: that nova, or in
+# What releases of novaclient print before anything else: that nova, or in
 # release 7 that an image command, is on its way out.
 _DEPRECATION = re.compile(
     r"(nova CLI|WARNING: Command image-\w+) is deprecated and will be removed .*\n"

@@ -203,11 +203,11 @@ def tagged() -> Iterator[tuple[Caller, dict[str, set[str]]]]:
     with box("openstack") as made:
         sets = {}
         for number in range(16):
-            targets = {name for bit, name in enumerate(NAMES) if number >> bit & 1}
+            chosen = {name for bit, name in enumerate(NAMES) if number >> bit & 1}
             server_id = made.admin.boot(f"s{number:02}")
             url = f"/servers/{server_id}/tags"
-            made.admin.put(url, {"tags": sorted(targets)}, version=V)
-            sets[f"s{number:02}"] = targets
+            made.admin.put(url, {"tags": sorted(chosen)}, version=V)
+            sets[f"s{number:02}"] = chosen
         yield made.admin, sets
 
 

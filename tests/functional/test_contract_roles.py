@@ -1,4 +1,4 @@
-"""Who may see, set and remove a schedule, on both faces."""
+"""Who may see, set and remove a schedule, on both types of cloud."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The image schedule of a server over plain HTTP, on both faces."""
+"""The image schedule of a server over plain HTTP, on both types of cloud."""
 
 from __future__ import annotations
 

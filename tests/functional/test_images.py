@@ -24,29 +24,29 @@ ours = pytest.mark.skipif(
 Run = Callable[..., Any]
 
 
-FACES = [
+SERVED = [
     ("openstack", "image service"),
     ("openstack", "compute's proxy"),
     ("rackspace", "compute's proxy"),
 ]
 
 
-@pytest.fixture(params=FACES, ids=" ".join)
-def face(request: pytest.FixtureRequest) -> Any:
+@pytest.fixture(params=SERVED, ids=" ".join)
+def served(request: pytest.FixtureRequest) -> Any:
     """Whom the cloud is like, and what has its images."""
     return request.param
 
 
 @pytest.fixture
-def cloud(face: tuple[Any, str]) -> Iterator[Sandbox]:
-    with Sandbox(like=face[0], speed=0, start=START) as sandbox:
+def cloud(served: tuple[Any, str]) -> Iterator[Sandbox]:
+    with Sandbox(like=served[0], speed=0, start=START) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
-def run(face: tuple[str, str], nova: Any, front: Interceptor) -> Run:
+def run(served: tuple[str, str], nova: Any, front: Interceptor) -> Run:
     """``nova`` on a cloud whose catalog has, or has not, an image service."""
-    if face[1] == "compute's proxy":
+    if served[1] == "compute's proxy":
         front.without_image_service()
 
     def run_nova(*argv: str, **options: Any) -> Any:
@@ -55,10 +55,10 @@ def run(face: tuple[str, str], nova: Any, front: Interceptor) -> Run:
     return run_nova
 
 
-both_faces = pytest.mark.parametrize(
-    "face", [("openstack", ""), ("rackspace", "")], ids=["openstack", "rackspace"]
+both_types = pytest.mark.parametrize(
+    "served", [("openstack", ""), ("rackspace", "")], ids=["openstack", "rackspace"]
 )
-one_face = pytest.mark.parametrize("face", [("openstack", "")], ids=["openstack"])
+one_type = pytest.mark.parametrize("served", [("openstack", "")], ids=["openstack"])
 
 
 def out(result: Any) -> str:
@@ -87,7 +87,7 @@ def properties(cloud: Sandbox, image_id: str) -> dict[str, str]:
         return dict(region.image(image_id).properties)
 
 
-@both_faces
+@both_types
 @pytest.mark.skipif(not NOVACLIENT_HAS_THEM, reason="this novaclient has none")
 @pytest.mark.filterwarnings("ignore:The novaclient.v2.images module:DeprecationWarning")
 def test_novaclients_own_commands_are_used(nova: Any, cloud: Sandbox) -> None:
@@ -97,7 +97,7 @@ def test_novaclients_own_commands_are_used(nova: Any, cloud: Sandbox) -> None:
     assert proxied(cloud)
 
 
-@both_faces
+@both_types
 @ours
 def test_the_catalog_decides_which_api_is_asked(
     nova: Any, cloud: Sandbox, front: Interceptor
@@ -139,7 +139,7 @@ def test_list_no_more_than_asked_for(
     assert len(asked) == 1
 
 
-@one_face
+@one_type
 @ours
 @pytest.mark.parametrize("proxy", [False, True])
 def test_list_reads_every_page(nova: Any, proxy: bool) -> None:
@@ -186,7 +186,7 @@ def test_show_every_row(run: Run, nova: Any, cloud: Sandbox) -> None:
     assert rows(run("image-show", image_id)) == rows(run("image-show", "by hand"))
 
 
-@both_faces
+@both_types
 @ours
 @pytest.mark.parametrize("elapsed", ["1s", "2m", "1h"])
 def test_both_apis_show_the_same(
@@ -253,7 +253,7 @@ def test_keep_a_scheduled_image_for_good(run: Run, nova: Any, cloud: Sandbox) ->
     assert any(kept in line for line in listed)
 
 
-@one_face
+@one_type
 @ours
 @pytest.mark.parametrize("key", ["a/b~c", "~1", "per cent %41"])
 def test_keys_that_mean_something_in_an_address(
@@ -266,7 +266,7 @@ def test_keys_that_mean_something_in_an_address(
     assert properties(cloud, image) == {}
 
 
-@one_face
+@one_type
 @ours
 def test_a_race_for_the_same_removal_is_won_by_both(
     nova: Any, cloud: Sandbox, front: Interceptor
@@ -287,7 +287,7 @@ def test_a_race_for_the_same_removal_is_won_by_both(
     assert seen == [("GET", 200), ("PATCH", 409), ("GET", 200), ("PATCH", 200)]
 
 
-@both_faces
+@both_types
 @ours
 def test_a_race_for_the_same_key_of_the_proxy(
     nova: Any, cloud: Sandbox, front: Interceptor

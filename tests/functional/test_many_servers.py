@@ -1,4 +1,4 @@
-"""Many servers at once: targets by name, --all or --name; done side by side."""
+"""Many servers at once: chosen by name, --all or --name; done side by side."""
 
 from __future__ import annotations
 

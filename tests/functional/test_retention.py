@@ -118,7 +118,7 @@ def data(result: Any) -> list[dict[str, Any]]:
 
 
 class TestImageList:
-    def fates(self, run: Run) -> list[tuple[str, str]]:
+    def statuses(self, run: Run) -> list[tuple[str, str]]:
         rows = data(run("scheduled-images-image-list", "--format", "json", "myserver"))
         return [(row["retention_status"], row["reason"]) for row in rows]
 
@@ -188,7 +188,7 @@ class TestImageList:
         if not proxied:
             why = "; cannot be deleted while protected in the image service"
             keeps = ("kept", "last of the newest 1" + why)
-        assert self.fates(run) == [
+        assert self.statuses(run) == [
             ("not counted", "SAVING, not ACTIVE"),
             ("kept (exempt)", "not a scheduled image"),
             ("kept (exempt)", "marked 'somebody'"),
@@ -198,7 +198,7 @@ class TestImageList:
             ("expires next", "older than the newest 1"),
         ]
         out(run("scheduled-images-disable", "myserver"))
-        assert self.fates(run)[-1] == (
+        assert self.statuses(run)[-1] == (
             *("kept", "without a schedule nothing is deleted"),
         )
 

@@ -1,4 +1,4 @@
-"""scheduled-images-enable, -disable and -show, by the real nova, on both faces."""
+"""scheduled-images-enable, -disable and -show, by the real nova, on both clouds."""
 
 from __future__ import annotations
 

@@ -158,7 +158,7 @@ def test_it_works_on_both_kinds_of_sandbox(like: Any) -> None:
             admin.snapshot(server_id, "x")
             first = "image_snapshot" if like == "rackspace" else f"{COPYING}_pending"
             assert states(script, first)[-1] == first
-            # On Rackspace's face nothing comes before the copy.
+            # On a cloud like Rackspace's nothing comes before the copy.
             cloud.advance(0 if like == "rackspace" else 2)
             for state, seconds in PHASES:
                 cloud.advance(seconds)

@@ -93,8 +93,11 @@ def test_protect_and_unprotect(
         assert kept is not None
         assert MARKER_KEY not in kept
         assert kept[PROTECTED_KEY] == f"{image_id}:{MARKER_VALUE}"
-    (fate,) = objects(nova.ok("scheduled-images-image-list", name, "--format", "json"))
-    assert (fate["retention_status"], fate["reason"]) == ("kept (exempt)", "protected")
+    (image,) = objects(nova.ok("scheduled-images-image-list", name, "--format", "json"))
+    assert (image["retention_status"], image["reason"]) == (
+        "kept (exempt)",
+        "protected",
+    )
     for _ in range(2):
         result = nova("scheduled-images-unprotect", image_id)
         assert (result.status, result.out) == (0, "")

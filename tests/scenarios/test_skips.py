@@ -25,13 +25,13 @@ def test_the_list_of_skipped_scenarios_is_exact(
     scenarios: list[pytest.Item], pytestconfig: pytest.Config
 ) -> None:
     files = {item.path.name for item in scenarios}
-    targets = {name(item) for item in scenarios}
+    run_here = {name(item) for item in scenarios}
     some = pytestconfig.getoption("keyword") or pytestconfig.getoption("markexpr")
     for what, listed in SKIPPED.items():
         skipped = {name(item) for item in scenarios if what in needed(item)}
         # Of what was not asked for nothing is known.
         known = {s for s in listed if s.partition("::")[0] in files}
-        assert skipped == (known & targets if some else known), what
+        assert skipped == (known & run_here if some else known), what
     assert {what for item in scenarios for what in needed(item)} <= SKIPPED.keys()
 
 

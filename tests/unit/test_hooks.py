@@ -209,33 +209,33 @@ class Broken(io.StringIO):
 
 @pytest.mark.parametrize("stream", [None, Broken()])
 def test_what_cannot_be_told_is_lost(stream: io.StringIO | None) -> None:
-    narrator = BackgroundWriter(stream)
-    narrator.say("one")
-    narrator.say("two")
-    narrator.close()
+    writer = BackgroundWriter(stream)
+    writer.say("one")
+    writer.say("two")
+    writer.close()
 
 
 def test_what_is_told_arrives_in_order() -> None:
     stream = io.StringIO()
-    narrator = BackgroundWriter(stream)
+    writer = BackgroundWriter(stream)
     for number in range(100):
-        narrator.say(str(number))
-    narrator.write(b"\xff")
-    narrator.close()
+        writer.say(str(number))
+    writer.write(b"\xff")
+    writer.close()
     assert stream.getvalue() == "".join(f"{n}\n" for n in range(100)) + "\ufffd"
 
 
 @pytest.mark.parametrize("fill", [True, False])
 def test_a_pipe_that_nobody_reads_delays_nothing(fill: bool) -> None:
-    reader, writer = os.pipe()
+    reader, end = os.pipe()
     if not fill:
         os.close(reader)
-    with os.fdopen(writer, "w") as stream:
-        narrator = BackgroundWriter(stream)
+    with os.fdopen(end, "w") as stream:
+        writer = BackgroundWriter(stream)
         begun = time.monotonic()
         for _ in range(40 if fill else 2):
-            narrator.write(b"x" * 10000)
-        narrator.close(0.2)
+            writer.write(b"x" * 10000)
+        writer.close(0.2)
         assert time.monotonic() - begun < 10
         # Whoever reads at last gets it all.
         if fill:

@@ -106,7 +106,7 @@ class OneServer(ImageRetention):
         return "ours"
 
 
-def keeper(store: Memory, retention: int | None = None) -> ImageRetention:
+def retention_of(store: Memory, retention: int | None = None) -> ImageRetention:
     return OneServer(cast("Any", None), store, retention)
 
 
@@ -148,7 +148,7 @@ def test_pruning_does_what_the_service_would(
     images: tuple[ServerImage, ...], keep: int
 ) -> None:
     store = Memory(images)
-    prune(keeper(store), surplus_of(keeper(store), "mine", keep))
+    prune(retention_of(store), surplus_of(retention_of(store), "mine", keep))
     would = [i.id for i in surplus(images, "mine", keep, "ours") if not i.protected]
     assert store.deleted == would
 
@@ -158,15 +158,15 @@ def test_interrupted_it_has_deleted_the_oldest_that_would_go_anyway(
     images: tuple[ServerImage, ...], keep: int, calls: int
 ) -> None:
     store = Memory(images)
-    plan = surplus_of(keeper(store), "mine", keep)
+    plan = surplus_of(retention_of(store), "mine", keep)
     store.calls = calls
     with suppress(Interrupted):
-        prune(keeper(store), plan)
+        prune(retention_of(store), plan)
     store.calls = 1_000_000
     would = [i.id for i in surplus(images, "mine", keep, "ours") if not i.protected]
     assert store.deleted == would[: len(store.deleted)]
     # SnapshotRequest again, it ends as if it had never been stopped.
-    prune(keeper(store), surplus_of(keeper(store), "mine", keep))
+    prune(retention_of(store), surplus_of(retention_of(store), "mine", keep))
     assert store.deleted == would
 
 
@@ -175,11 +175,11 @@ def test_whatever_happens_to_them_meanwhile_only_the_services_own_go(
     images: tuple[ServerImage, ...], keep: int, data: st.DataObject
 ) -> None:
     store = Memory(images)
-    plan = surplus_of(keeper(store), "mine", keep)
+    plan = surplus_of(retention_of(store), "mine", keep)
     now = {image.id: data.draw(pictures(number)) for number, image in enumerate(images)}
     gone = data.draw(st.sets(st.sampled_from(sorted(now) or ["none"])))
     store.images = {key: image for key, image in now.items() if key not in gone}
-    prune(keeper(store), plan)
+    prune(retention_of(store), plan)
     for image_id in store.deleted:
         image = now[image_id]
         assert image.scheduled
@@ -193,7 +193,7 @@ def test_protecting_meanwhile_leaves_as_many_as_are_to_stay(
     images: tuple[ServerImage, ...], keep: int, data: st.DataObject
 ) -> None:
     store = Memory(images)
-    kept = keeper(store)
+    kept = retention_of(store)
     for decision in surplus_of(kept, "mine", keep):
         for image in list(store.images.values()):
             if data.draw(st.booleans()):
@@ -210,18 +210,18 @@ def test_the_words_say_what_is_decided(
 ) -> None:
     decisions = apply_policy(images, "mine", retention, "ours")
     for decision in decisions:
-        fate, left = (
+        status, left = (
             retention_status(decision),
             expires_in_runs(decision),
         )
         assert reason(decision)
-        assert (fate == "expires next") == (left == 1)
-        assert (fate == f"expires in {left} runs") == (left is not None and left > 1)
+        assert (status == "expires next") == (left == 1)
+        assert (status == f"expires in {left} runs") == (left is not None and left > 1)
         if decision.counted:
             assert left is None or not decision.image.protected
         else:
-            assert fate in ("kept (exempt)", "not counted")
-            assert (fate == "kept (exempt)") == (
+            assert status in ("kept (exempt)", "not counted")
+            assert (status == "kept (exempt)") == (
                 decision.reason in (Reason.UNMARKED, Reason.OTHER_MARKER)
             )
 
@@ -241,7 +241,7 @@ def test_what_goes_next_goes_before_all_else(
 def test_the_forecast_is_what_the_next_image_makes_go(
     images: tuple[ServerImage, ...], retention: int
 ) -> None:
-    going = keeper(Memory(images)).forecast("mine", retention)
+    going = retention_of(Memory(images)).forecast("mine", retention)
     new = ServerImage(
         id="new",
         name="Daily-web-1799999999",
@@ -267,7 +267,7 @@ def snapshot(name: str = "Daily-web-1767225600", **metadata: str) -> ServerImage
 def test_protected_and_handed_back_it_is_as_it_was(name: str, kind: str) -> None:
     before = snapshot(name, image_type=kind, **MARKED)
     store = Memory([before])
-    kept = keeper(store)
+    kept = retention_of(store)
     for _ in range(2):
         kept.protect(store.get("i"))
         assert not store.get("i").scheduled
@@ -283,15 +283,17 @@ def test_interrupted_no_marker_is_forgotten(protect: bool, calls: int) -> None:
     before = snapshot("my own", **MARKED)
     store = Memory([before])
     if not protect:
-        keeper(store).protect(store.get("i"))
+        retention_of(store).protect(store.get("i"))
     image = store.get("i")
     store.calls = calls
     with suppress(Interrupted):
-        (keeper(store).protect if protect else keeper(store).unprotect)(image)
+        (retention_of(store).protect if protect else retention_of(store).unprotect)(
+            image
+        )
     store.calls = 1_000_000
     now = store.get("i")
     assert now.scheduled or removed_marker(now) == MARKER_VALUE
-    keeper(store).unprotect(now)
+    retention_of(store).unprotect(now)
     assert store.get("i") == before
 
 
@@ -300,7 +302,7 @@ def test_a_note_about_another_image_is_no_note() -> None:
     image = snapshot("my own", **{PROTECTED_KEY: f"other:{MARKER_VALUE}"})
     assert removed_marker(image) is None
     with pytest.raises(NeverScheduled, match="'my own' and has never been protected"):
-        keeper(Memory([image])).unprotect(image)
+        retention_of(Memory([image])).unprotect(image)
 
 
 @pytest.mark.parametrize("note", ["", "i", "i:", ":", "x:y"])
@@ -320,20 +322,20 @@ def test_a_broken_note_is_no_note(note: str) -> None:
 def test_what_is_no_snapshot(changes: dict[str, Any], why: str, verb: str) -> None:
     image = replace(snapshot(**MARKED), **changes)
     with pytest.raises(NotASnapshot) as told:
-        getattr(keeper(Memory([image])), verb)(image)
+        getattr(retention_of(Memory([image])), verb)(image)
     assert str(told.value) == f"Image i is not a snapshot of a server: {why}"
 
 
 def test_what_is_only_the_memory_of_an_image() -> None:
     image = replace(snapshot(**MARKED), status="DELETED")
     with pytest.raises(NoSuchImage):
-        keeper(Memory([image])).protect(image)
+        retention_of(Memory([image])).protect(image)
 
 
 def test_nothing_says_how_many_stay() -> None:
     with pytest.raises(NoRetention):
-        surplus_of(keeper(Memory([])), "mine")
-    assert surplus_of(keeper(Memory([]), 3), "mine") == []
+        surplus_of(retention_of(Memory([])), "mine")
+    assert surplus_of(retention_of(Memory([]), 3), "mine") == []
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ _CONTENT = (
 
 
 def make_app(services: Services, *, legacy: bool = False) -> Flask:
-    """Return the application; its front has taken the URL's first part away.
+    """Return the application; the dispatcher has removed the first part of the URL.
 
     :param legacy: whether this is the API as it was before microversions, which
         Rackspace's is in any case.

@@ -200,7 +200,7 @@ def open_call(services: Services) -> Call:
     """Find out who asks for what, before anything else is checked.
 
     :raises HttpError: 401 without a good token, or with one for another tenant
-        than the URL's where that is how a tenant is targets.
+        than the URL's where a tenant is chosen that way.
     """
     token = services.directory.read(request.headers.get("X-Auth-Token"))
     mount: Mapping[str, str] = request.environ[MOUNT]

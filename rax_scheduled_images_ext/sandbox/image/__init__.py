@@ -44,7 +44,7 @@ ROUTES = (
 
 
 def make_app(services: Services) -> Flask:
-    """Return the application; its front has taken the URL's first part away."""
+    """Return the application; the dispatcher has removed the first part of the URL."""
     app = new_app("image")
     name_requests(app, "x-openstack-request-id")
 

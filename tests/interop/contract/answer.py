@@ -99,8 +99,8 @@ def find(value: Any, path: str) -> Iterator[Any]:
     if not path:
         yield value
     elif isinstance(value, list):
-        targets = value if first == "*" else value[int(first) :][:1]
-        for item in targets:
+        chosen = value if first == "*" else value[int(first) :][:1]
+        for item in chosen:
             yield from find(item, rest)
     elif isinstance(value, dict):
         for key in value if first == "*" else value.keys() & {first}:

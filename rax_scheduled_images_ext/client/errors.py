@@ -87,11 +87,11 @@ class NotOffered(NotFound):
 
 
 class UsageError(ScheduledImagesError):
-    """The cloud is as it should be, but what was asked for cannot be done to it."""
+    """The request does not fit what the cloud has, such as a name that nothing has."""
 
 
 class NoMatch(UsageError):
-    """Nothing has what the user wrote as its name or ID."""
+    """Nothing has this name or ID."""
 
     def __init__(self, kind: str, wanted: str) -> None:
         super().__init__(f"No {kind} with a name or ID of '{wanted}' exists.")
@@ -100,7 +100,7 @@ class NoMatch(UsageError):
 
 
 class SeveralMatches(UsageError):
-    """What the user wrote is the name of several; ``ids`` are theirs."""
+    """Several have this name; ``ids`` are their IDs."""
 
     def __init__(self, kind: str, wanted: str, ids: Sequence[str]) -> None:
         super().__init__(
@@ -113,7 +113,7 @@ class SeveralMatches(UsageError):
 
 
 class NoServers(UsageError):
-    """There is no server of the kind that a command was to be done to."""
+    """No server matches a choice of servers."""
 
 
 class NoRetention(UsageError):
@@ -136,7 +136,7 @@ class NotASnapshot(UsageError):
 
 
 class NeverScheduled(UsageError):
-    """Nothing shows that the image ever was the scheduled images service's."""
+    """Nothing shows that the scheduled images service made the image."""
 
     def __init__(self, image_id: str, why: str) -> None:
         super().__init__(f"Image {image_id} was not made by a schedule: {why}")
@@ -192,7 +192,7 @@ class ImageLost(ScheduledImagesError):
 
 
 class TimeLimitReached(ScheduledImagesError):
-    """What was waited for has not come in time."""
+    """A time limit was reached."""
 
     exit_status = 6
 
@@ -219,7 +219,7 @@ class ServerBusy(ScheduledImagesError):
 
 
 class CommandFailed(ScheduledImagesError):
-    """A command that was to be run did not do its work."""
+    """A hook command failed."""
 
 
 class ResumeFailed(ScheduledImagesError):

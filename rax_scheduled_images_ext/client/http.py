@@ -172,7 +172,7 @@ class ApiResponse:
         )
 
     def _kind(self) -> str:
-        """Name the content, for a person."""
+        """Describe the kind of content."""
         if not self.response.content:
             return "empty"
         if self.body is not None:

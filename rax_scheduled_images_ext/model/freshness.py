@@ -58,7 +58,7 @@ class ScheduleStatus:
 
     ``counted`` is how many images the retention counts, ``kept`` how many are
     kept for good, ``newest`` the latest image that the service has made,
-    ``expires_next`` what goes when the next one is made, the oldest first.
+    ``expires_next`` what the next one replaces, the oldest first.
     ``limit`` is the age at which an image is no longer fresh. ``stale`` is
     whether an image is missing that should be there.
     """

@@ -1,4 +1,4 @@
-"""Which images of a server stay, which go, and why.
+"""Which images of a server are kept, which are removed, and why.
 
 The rules are those of the scheduled images service: of a server's images that
 carry the marker, are ACTIVE and belong to the server's project the newest N stay,
@@ -23,11 +23,11 @@ _INHERITED = "; marker likely inherited from its base image"
 
 
 class Reason(Enum):
-    """Why an image stays or goes."""
+    """Why an image is kept or removed."""
 
     #: Among the newest N, N being the retention.
     NEWEST = "newest"
-    #: Older than the newest N: the next time the retention is applied, it goes.
+    #: Older than the newest N: removed the next time the retention is applied.
     SURPLUS = "surplus"
     #: There is no schedule, so nothing is deleted.
     NO_SCHEDULE = "no_schedule"
@@ -52,7 +52,7 @@ class Decision:
 
     ``rank`` is its place among the counted images, 1 being the newest, and
     None where it is not counted. ``expires_in_runs`` is how many more scheduled
-    images make it go (1: it goes next), None where it never goes.
+    images delete it (1: it expires next), None where none does.
     """
 
     image: ServerImage
@@ -68,7 +68,7 @@ class Decision:
 
     @property
     def surplus(self) -> bool:
-        """Whether the image goes when the retention is applied as things are."""
+        """Whether applying the retention now removes the image."""
         return self.reason is Reason.SURPLUS
 
 
@@ -84,7 +84,7 @@ def apply_policy(
         foreign.
     :param server_id: the server whose retention it is.
     :param retention: how many images stay, 1 or more; None where there is no
-        schedule (or none that could be read), and then nothing goes.
+        schedule (or none that could be read), and then nothing is removed.
     :param project_id: the server's project; None where it is not known, and then
         no image counts.
     :returns: a decision for each image, newest image first; equal times are
@@ -167,7 +167,7 @@ def expires_in_runs(decision: Decision) -> int | None:
 
 
 def next_to_expire(decisions: Iterable[Decision]) -> list[Decision]:
-    """Return what goes before all else that goes, in the order given."""
+    """Return what expires before all else, in the order given."""
     decisions = list(decisions)
     soonest = min(filter(None, map(expires_in_runs, decisions)), default=None)
     return [
@@ -192,7 +192,7 @@ def retention_status(decision: Decision) -> str:
 
 
 def reason(decision: Decision) -> str:
-    """Return why that becomes of it."""
+    """Return why, in words."""
     if not decision.counted:
         return _excuse(decision)
     place = _place(decision)
@@ -202,7 +202,7 @@ def reason(decision: Decision) -> str:
 
 
 def _place(decision: Decision) -> str:
-    """Return where a counted image stands."""
+    """Return the place of a counted image."""
     if decision.reason is Reason.NO_SCHEDULE:
         return "without a schedule nothing is deleted"
     if decision.surplus:

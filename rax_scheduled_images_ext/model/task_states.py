@@ -127,7 +127,7 @@ class SnapshotProgress:
     _last: str | None = None
 
     def see(self, time: float, word: str | None) -> None:
-        """Take note of the task state that was seen at ``time`` (in seconds)."""
+        """Note the task state that was seen at ``time`` (in seconds)."""
         state = task_state(word)
         if self.over:
             return

@@ -106,7 +106,7 @@ def newest(row: Row) -> str | None:
 
 
 def expires_next(row: Row) -> str | None:
-    """Return the names of what goes when the next image is made, the oldest first."""
+    """Return the names of what the next image replaces, the oldest first."""
     names = [image.name or image.id for image in row.status.expires_next]
     return ", ".join(names) or None
 

@@ -60,31 +60,29 @@ class Demo:
         self._prints("", "nova", "scheduled-images-enable", "myserver", "7")
         self._shows(7)
 
-        self._title("Ten days pass: seven images are there.")
+        self._title("Ten days later there are seven images.")
         self._advance("10d")
         first = self._scheduled_images(7)
         oldest = first[0]
         self._described(oldest)
 
-        self._title(
-            "Keep the oldest for good: take its mark as a scheduled image away."
-        )
+        self._title("Keep the oldest for good: remove its marker of a scheduled image.")
         self._prints("", "nova", "image-meta", oldest, "delete", MARKER_KEY)
 
-        self._title("Thirty days later it is still there, beside the newest seven.")
+        self._title("Thirty days later it is still there, with the newest seven.")
         self._advance("30d")
         later = self._scheduled_images(8)
         self._check(later[0] == oldest, f"{oldest} is gone")
         self._check(not set(later[1:]) & set(first), "an image outlived its retention")
 
-        self._title("Keep three from now on: the next image makes the others go.")
+        self._title("Keep three from now on: the next image replaces the others.")
         self._prints("", "nova", "scheduled-images-enable", "myserver", "3")
         self._shows(3)
         self._advance("1d")
         last = self._scheduled_images(4)
         self._check(last[0] == oldest, f"{oldest} is gone")
 
-        self._title("No more images; those that are there stay.")
+        self._title("Disable the schedule: no more images are made, and these stay.")
         self._prints("", "nova", "scheduled-images-disable", "myserver")
         self._refused(
             "Scheduled images not enabled", "scheduled-images-show", "myserver"

@@ -278,7 +278,7 @@ def test_a_hold_that_lasts_too_long_is_cut_short(
     image_id = result.out.strip()
     told(
         result.err,
-        "ERROR (HoldCutShort): The hold of server db1 was cut short",
+        "ERROR (HoldCutShort): The time limit of server db1 was reached before its",
         f"image {image_id} of server db1 may be inconsistent; it is left alone",
     )
     assert images(cloud)["x"].id == image_id

@@ -213,9 +213,9 @@ class Snapshot:
                 break
         else:
             raise HoldCutShort(
-                f"The hold of server {self.server_name} was cut short by its time limit"
-                f" (last seen: {self._last_state}): {self._image} may be inconsistent;"
-                " it is left alone",
+                f"The time limit of server {self.server_name} was reached before its"
+                f" disk was copied (last seen: {self._last_state}): {self._image} may"
+                " be inconsistent; it is left alone",
                 self.image_id,
             )
         self.copied = True
@@ -254,7 +254,7 @@ class _Quiet:
         self._since: float | None = None
 
     def over(self) -> bool:
-        """Return whether there is nothing to hold the server for."""
+        """Return whether nothing keeps the server from being resumed."""
         now = self._poller.clock()
         self._since = now if self._since is None else self._since
         if now - self._since >= self._poller.limits.quiet:

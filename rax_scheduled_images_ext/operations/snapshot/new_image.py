@@ -1,4 +1,4 @@
-"""The image that a snapshot makes: found, rid of an inherited mark, awaited."""
+"""The image of a snapshot: finding it, removing an inherited marker, waiting for it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class NewImage:
         self._older = {image.id for image in self._poller.call(self._namesakes)}
 
     def begun(self, begun: SnapshotRequest) -> None:
-        """Take note of what was answered to the image-create."""
+        """Note the answer to the image-create."""
         self._begun, self.id = begun, begun.image_id
         note = self._poller.listener.note
         if self.id is None:

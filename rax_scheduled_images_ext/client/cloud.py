@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from keystoneauth1.adapter import Adapter
 
     from rax_scheduled_images_ext.client.images.base import ImageStore
+    from rax_scheduled_images_ext.client.schedules.cloud import CloudSchedules
 
 # Of many that a cloud lets through few at a time, some are refused more than once.
 _TRIES, _SECONDS = 10, 600.0
@@ -33,11 +34,30 @@ class Cloud:
     open_adapter: Callable[..., Adapter]
     region: str | None = None
     throttle: Throttle | None = None
+    # The regions found to have no scheduled images extension.
+    _lacking: set[str | None] = field(default_factory=set, repr=False, compare=False)
 
     @cached_property
     def compute(self) -> Transport:
         """The compute service."""
         return self.transport("compute")
+
+    @cached_property
+    def schedules(self) -> CloudSchedules:
+        """The schedules of servers: the extension's, or tags where there is none."""
+        # Late, because not every command needs schedules.
+        from rax_scheduled_images_ext.client.schedules.cloud import CloudSchedules
+        from rax_scheduled_images_ext.client.schedules.extension import (
+            ExtensionSchedules,
+        )
+        from rax_scheduled_images_ext.client.schedules.tags import (
+            TAGS_VERSION,
+            TagSchedules,
+        )
+
+        tagged = self.transport("compute", default_microversion=TAGS_VERSION)
+        extension, tags = ExtensionSchedules(self.compute), TagSchedules(tagged)
+        return CloudSchedules(extension, tags, self._lacking, self.region)
 
     @cached_property
     def images(self) -> ImageStore:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rax_scheduled_images_ext.model.errors import ScheduledImagesError
+from rax_scheduled_images_ext.model.schedule import LEAST_RETENTION, MOST_RETENTION
+from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG, PREFIX
 
 NOT_ENABLED = "Scheduled images not enabled for server {}"
 
@@ -77,13 +79,27 @@ class NoSuchImage(NotFound):
 
 
 class NotOffered(NotFound):
-    """The cloud does not have the scheduled images extension at all."""
+    """The cloud has neither the extension nor server tags: it can keep no schedule."""
 
     def __init__(self, alias: str) -> None:
         super().__init__(
-            f"This cloud has no scheduled images: it lacks the extension {alias}"
+            f"This cloud has no scheduled images: it lacks the extension {alias}, and"
+            " the server tags of compute API 2.26 that do without it"
         )
         self.alias = alias
+
+
+class InvalidSchedule(ScheduledImagesError):
+    """A server has a tag that should be its schedule, and is none."""
+
+    def __init__(self, server_id: str, tag: str) -> None:
+        super().__init__(
+            f"Server {server_id} has the tag '{tag}', which is not a schedule: that"
+            f" takes {MARKER_TAG} and either {PREFIX}daily:N or {PREFIX}weekly-DAY:N,"
+            f" N being {LEAST_RETENTION} to {MOST_RETENTION}"
+        )
+        self.server_id = server_id
+        self.tag = tag
 
 
 class UsageError(ScheduledImagesError):

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from rax_scheduled_images_ext.client.errors import (
-    ApiError,
     NoMatch,
     NoSuchServer,
     SeveralMatches,
@@ -90,24 +89,3 @@ def read_project(server: Mapping[str, Any]) -> str | None:
 def next_page(answer: ApiResponse) -> str | None:
     """Return the address of the next page of a list of servers."""
     return answer.next_link("servers_links")
-
-
-#: The attribute of a server that has its schedule, and the filter by it.
-ATTRIBUTE = "RAX-SI:image_schedule"
-
-
-def server_pages(
-    compute: Transport, url: str, enabled: bool | None = None
-) -> Iterator[ApiResponse]:
-    """Yield the pages of a list of servers.
-
-    :param enabled: only servers with a schedule, or only those without, where
-        the cloud knows that filter; where it does not, all.
-    """
-    query = {} if enabled is None else {ATTRIBUTE: enabled}
-    try:
-        yield from compute.pages(url, query, next_page, ahead=True)
-    except ApiError as error:
-        if enabled is None or error.status != 400:
-            raise
-        yield from compute.pages(url, {}, next_page, ahead=True)

@@ -36,13 +36,18 @@ class State(Enum):
     NEVER = "never"
     #: There is no schedule.
     OFF = "off"
+    #: The server's tags are no schedule, so nothing is done for it.
+    INVALID = "invalid"
     #: The schedule could not be read.
     UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
 class InventoryServer:
-    """A server and its schedule, or the ``problem`` that kept it from being read."""
+    """A server and its schedule, or the ``problem`` that kept it from being read.
+
+    ``invalid_tag`` is a tag that should be its schedule, and is none.
+    """
 
     id: str
     name: str
@@ -50,6 +55,7 @@ class InventoryServer:
     schedule: ImageSchedule | None = None
     problem: Exception | None = None
     project_id: str | None = None
+    invalid_tag: str | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,8 @@ class ScheduleStatus:
     kept for good, ``newest`` the latest image that the service has made,
     ``expires_next`` what the next one replaces, the oldest first.
     ``limit`` is the age at which an image is no longer fresh. ``stale`` is
-    whether an image is missing that should be there.
+    whether an image is missing that should be there, or will be: for tags that are no
+    schedule none is made.
     """
 
     server: InventoryServer
@@ -106,7 +113,7 @@ def schedule_status(
             v.image for v in reversed(decisions) if expires_in_runs(v) == 1
         ),
         limit=limit,
-        stale=state is State.LATE
+        stale=state in (State.LATE, State.INVALID)
         or (state is State.NEVER and limit is not None and _older(began, now, limit)),
     )
 
@@ -154,6 +161,8 @@ def _state(
 ) -> State:
     if server.problem is not None:
         return State.UNKNOWN
+    if server.invalid_tag is not None:
+        return State.INVALID
     if limit is None:
         return State.OFF
     if newest is None:

@@ -16,8 +16,8 @@ from rax_scheduled_images_ext.operations.targets import no_servers
 class CheckResult:
     """The servers with a schedule at a moment of the cloud's clock.
 
-    ``problems`` are those whose images are stale, or whose schedule could not be
-    read, ordered by name.
+    ``problems`` are those whose images are stale, or whose schedule is invalid or could
+    not be read, ordered by name.
     """
 
     now: datetime

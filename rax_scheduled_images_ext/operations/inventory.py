@@ -11,22 +11,12 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.errors import (
-    NoSchedule,
-    NoSuchServer,
-    NotOffered,
-)
-from rax_scheduled_images_ext.client.http import ApiResponse, Transport, path
+from rax_scheduled_images_ext.client.errors import NoSchedule, NoSuchServer
+from rax_scheduled_images_ext.client.http import ApiResponse
 from rax_scheduled_images_ext.client.images.base import ImageStore
-from rax_scheduled_images_ext.client.schedules.extension import (
-    ALIAS,
-    ExtensionSchedules,
-)
-from rax_scheduled_images_ext.client.servers import (
-    ATTRIBUTE,
-    read_project,
-    server_pages,
-)
+from rax_scheduled_images_ext.client.schedules.cloud import CloudSchedules
+from rax_scheduled_images_ext.client.schedules.extension import ATTRIBUTE
+from rax_scheduled_images_ext.client.servers import read_project
 from rax_scheduled_images_ext.model.freshness import (
     MAX_AGE,
     InventoryServer,
@@ -36,6 +26,10 @@ from rax_scheduled_images_ext.model.freshness import (
 )
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.model.schedule_tags import (
+    MalformedTag,
+    read_schedule_tags,
+)
 from rax_scheduled_images_ext.model.times import read_time
 from rax_scheduled_images_ext.operations.work_queue import (
     Outcome,
@@ -75,7 +69,7 @@ def read_inventory(
     """
     shared = cloud.shared()
     pattern = None if name is None else re.compile(name)
-    reader = _Reader(shared.compute, shared.images, pattern, clock)
+    reader = _Reader(shared.schedules, shared.images, pattern, clock)
     return reader.read(max_age, enabled)
 
 
@@ -107,13 +101,18 @@ def read_regions(
 
 @dataclass(frozen=True)
 class _Listed:
-    """A server as a list has it; ``shown`` is the attribute, None without one."""
+    """A server as a list has it.
+
+    ``shown`` is the extension's attribute, None without one, and ``tags`` are the
+    server's, None if they are not shown.
+    """
 
     id: str
     name: str
     created: datetime | None
     project_id: str | None
     shown: Any
+    tags: list[str] | None
 
 
 @dataclass
@@ -126,6 +125,7 @@ class _Listing:
     ids: set[str] = field(default_factory=set)
     shows_schedules: bool = False
     shows_days: bool = False
+    shows_tags: bool = False
 
     def add(
         self,
@@ -139,13 +139,16 @@ class _Listing:
         shown = server.get(ATTRIBUTE)
         self.shows_schedules |= shown is not None
         self.shows_days |= isinstance(shown, dict) and "day_of_week" in shown
+        tags = server.get("tags")
+        self.shows_tags |= isinstance(tags, list)
         new = server_id not in self.ids
         self.ids.add(server_id)
         if new and (pattern is None or pattern.search(str(name or ""))):
             created = read_time(server.get("created"))
             project_id = read_project(server)
+            tags = list(map(str, tags)) if isinstance(tags, list) else None
             self.servers.append(
-                _Listed(server_id, str(name or ""), created, project_id, shown)
+                _Listed(server_id, str(name or ""), created, project_id, shown, tags)
             )
 
 
@@ -153,7 +156,7 @@ class _Listing:
 class _Reader:
     """Reads the inventory of one region."""
 
-    compute: Transport
+    schedules: CloudSchedules
     images: ImageStore
     pattern: re.Pattern[str] | None
     clock: Callable[[], float]
@@ -161,7 +164,14 @@ class _Reader:
     def read(self, max_age: timedelta, enabled: bool | None) -> Inventory:
         """Read all servers, or those with or without a schedule."""
         listing = self._list(enabled)
-        servers = self._servers(listing, enabled)
+        silent = self._is_silent(listing, enabled)
+        if self.schedules.kept_as_tags:
+            if listing.ids and not listing.shows_tags:
+                # They came from an API that is too old for tags.
+                listing = self._list(enabled)
+            servers = list(map(_tagged, listing.servers))
+        else:
+            servers = self._servers(listing, silent)
         images = self._images(servers)
 
         def status(server: InventoryServer) -> ScheduleStatus:
@@ -184,22 +194,20 @@ class _Reader:
 
     def _list(self, enabled: bool | None) -> _Listing:
         listing = _Listing(datetime.fromtimestamp(self.clock(), timezone.utc))
-        for answer in server_pages(self.compute, "/servers/detail", enabled):
+        for answer in self.schedules.server_pages("/servers/detail", enabled):
             listing.now = _date(answer) or listing.now
             for server in answer.objects("servers"):
                 listing.add(server, answer, self.pattern)
         return listing
 
-    def _servers(
-        self, listing: _Listing, enabled: bool | None
-    ) -> list[InventoryServer]:
-        """Return the servers with their schedules, asking for those not shown."""
-        silent = not listing.shows_schedules and self._is_silent(listing, enabled)
+    def _servers(self, listing: _Listing, silent: bool) -> list[InventoryServer]:
+        """Return the servers with their schedules, asking for those not shown.
+
+        :param silent: whether the list shows no schedule of any server.
+        """
         servers, open_ = [], []
         for listed in listing.servers:
-            server = InventoryServer(
-                listed.id, listed.name, listed.created, project_id=listed.project_id
-            )
+            server = _server(listed)
             try:
                 if listed.shown is not None:
                     schedule = ImageSchedule.from_object(listed.shown)
@@ -212,25 +220,23 @@ class _Reader:
         return self._ask(servers, open_)
 
     def _is_silent(self, listing: _Listing, enabled: bool | None) -> bool:
-        """Whether the cloud's list shows no schedules even where there are some.
+        """Whether the extension's list shows no schedules even where there are some.
 
-        :raises NotOffered: if there can be none.
+        If it shows none, this finds out whether there is an extension.
         """
-        if not listing.ids:
+        known = listing.shows_schedules or self.schedules.kept_as_tags
+        if known or not listing.ids:
             return False
         if not enabled:
             # The filter knows better: are there servers with a schedule?
             query = {ATTRIBUTE: True, "limit": 1}
-            answer = self.compute.get("/servers", query)
+            answer = self.schedules.extension.compute.get("/servers", query)
             if answer.status != 400:
                 found = [server.get("id") for server in answer.objects("servers")]
                 if not found or (enabled is False and found[0] not in listing.ids):
                     return False
-        answer = self.compute.get(path("extensions", ALIAS))
-        if answer.status == 404:
-            raise NotOffered(ALIAS)
-        answer.document()
-        return True
+        self.schedules.find_out()
+        return not self.schedules.kept_as_tags
 
     def _ask(
         self, servers: list[InventoryServer], open_: Iterable[InventoryServer]
@@ -249,7 +255,7 @@ class _Reader:
             else:
                 known[server.id] = replace(server, problem=outcome.error)
 
-        run(open_, ExtensionSchedules(self.compute).get, learn)
+        run(open_, self.schedules.extension.get, learn)
         return [server for server in known.values() if server is not None]
 
     # -- images
@@ -270,6 +276,21 @@ class _Reader:
         return images
 
 
+def _server(listed: _Listed) -> InventoryServer:
+    return InventoryServer(
+        listed.id, listed.name, listed.created, project_id=listed.project_id
+    )
+
+
+def _tagged(listed: _Listed) -> InventoryServer:
+    """Return a server with the schedule that its tags stand for."""
+    server = _server(listed)
+    try:
+        return replace(server, schedule=read_schedule_tags(listed.tags or ()))
+    except MalformedTag as error:
+        return replace(server, invalid_tag=error.tag)
+
+
 def _may_be_weekly(found: ScheduleStatus) -> bool:
     """Whether the day that a list does not show could make a difference.
 
@@ -285,7 +306,10 @@ def _may_be_weekly(found: ScheduleStatus) -> bool:
 def _is(found: ScheduleStatus, enabled: bool) -> bool:
     """Whether the server is, or may be, one that has a schedule, or has none."""
     server = found.server
-    return server.problem is not None or (server.schedule is not None) == enabled
+    if server.problem is not None:
+        return True
+    tagged = server.schedule is not None or server.invalid_tag is not None
+    return tagged == enabled
 
 
 def _date(answer: ApiResponse) -> datetime | None:

@@ -10,6 +10,7 @@ from functools import partial
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.errors import (
+    InvalidSchedule,
     NeverScheduled,
     NoSchedule,
     NoSuchImage,
@@ -19,7 +20,7 @@ from rax_scheduled_images_ext.client.errors import (
 )
 from rax_scheduled_images_ext.client.http import Transport, path
 from rax_scheduled_images_ext.client.images.base import ImageStore
-from rax_scheduled_images_ext.client.schedules.extension import ExtensionSchedules
+from rax_scheduled_images_ext.client.schedules.base import ScheduleStore
 from rax_scheduled_images_ext.client.servers import read_project, with_server
 from rax_scheduled_images_ext.model.image import (
     MARKER_KEY,
@@ -87,7 +88,11 @@ def forecast(
 
     def action(cloud: Cloud, server_id: str) -> Forecast:
         kept = ImageRetention.of(cloud)
-        current = kept.schedule(server_id)
+        try:
+            current = kept.schedule(server_id)
+        except InvalidSchedule:
+            # It does nothing, and is about to be replaced.
+            current = None
         return Forecast(current, schedule, kept.forecast(server_id, schedule.retention))
 
     return for_each(cloud, servers, action, report, progress)
@@ -135,36 +140,40 @@ def next_expiry(cloud: Cloud, server_id: str) -> list[Decision] | None:
 class ImageRetention:
     """The retention of servers' images over one cloud.
 
-    Every call raises what the calls of :class:`.ExtensionSchedules` and
+    Every call raises what the calls of :class:`.ScheduleStore` and
     :class:`.ImageStore` raise, besides the errors named below.
     """
 
     compute: Transport
     images: ImageStore
+    schedules: ScheduleStore
 
     @classmethod
     def of(cls, cloud: Cloud) -> ImageRetention:
         """Return the retention of a cloud."""
-        return cls(cloud.compute, cloud.images)
+        return cls(cloud.compute, cloud.images, cloud.schedules)
 
     def schedule(self, server_id: str) -> ImageSchedule | None:
         """Return the schedule of a server, None where there is none.
 
+        :raises InvalidSchedule: if its tags are no schedule.
         :raises NoSuchServer: if there is no such server.
         :raises NotOffered: if the cloud has no scheduled images.
         """
         try:
-            return ExtensionSchedules(self.compute).get(server_id)
+            return self.schedules.get(server_id)
         except NoSchedule:
             return None
 
     def retention(self, server_id: str) -> int | None:
-        """Return how many images of a server stay, None without a schedule.
+        """Return how many images of a server stay, None without a valid schedule.
 
         :raises NoSuchServer: if there is no such server.
         """
         try:
             schedule = self.schedule(server_id)
+        except InvalidSchedule:
+            return None
         except NotOffered:
             # The server itself has not been asked for.
             self.project(server_id)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.errors import NoSchedule
-from rax_scheduled_images_ext.client.schedules.extension import ExtensionSchedules
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.operations.targets import Servers, Target, for_each
 from rax_scheduled_images_ext.operations.work_queue import Outcome, Progress, Report
@@ -48,7 +47,7 @@ def enable(
     schedule = ImageSchedule.checked(schedule.retention, schedule.day_of_week)
 
     def action(cloud: Cloud, server_id: str) -> ImageSchedule:
-        return ExtensionSchedules(cloud.compute).enable(server_id, schedule)
+        return cloud.schedules.enable(server_id, schedule)
 
     return for_each(cloud, servers, action, report, progress)
 
@@ -66,7 +65,7 @@ def update(
     """Change what is given of servers' schedules, and nothing else.
 
     A schedule that is right already is not sent again. Errors: NoSchedule for a
-    server that was named, and those of :func:`enable`.
+    server that was named, InvalidSchedule, and those of :func:`enable`.
 
     :param day_of_week: an English day name in any letter case, or the beginning of
         just one, for a weekly schedule.
@@ -76,12 +75,11 @@ def update(
     given = ImageSchedule.checked(1 if retention is None else retention, day_of_week)
 
     def action(cloud: Cloud, server_id: str) -> ScheduleChange:
-        schedules = ExtensionSchedules(cloud.compute)
-        before = schedules.get(server_id)
+        before = cloud.schedules.get(server_id)
         day = given.day_of_week or (None if daily else before.day_of_week)
         after = ImageSchedule(retention or before.retention, day)
         if after != before:
-            after = schedules.enable(server_id, after)
+            after = cloud.schedules.enable(server_id, after)
         return ScheduleChange(before, after)
 
     return for_each(cloud, servers, action, report, progress, skip=NoSchedule)
@@ -95,11 +93,11 @@ def disable(
 ) -> list[Outcome[Target, None]]:
     """Take the schedules of servers away; their images stay.
 
-    Errors: as for :func:`update`.
+    Errors: NoSchedule for a server that was named, and those of :func:`enable`.
     """
 
     def action(cloud: Cloud, server_id: str) -> None:
-        ExtensionSchedules(cloud.compute).disable(server_id)
+        cloud.schedules.disable(server_id)
 
     return for_each(cloud, servers, action, report, progress, skip=NoSchedule)
 
@@ -112,11 +110,12 @@ def show(
 ) -> list[Outcome[Target, ServerSchedule]]:
     """Read the schedules of servers.
 
-    Errors: NoSchedule for a server without one, and those of :func:`enable`.
+    Errors: NoSchedule for a server without one, InvalidSchedule for one whose tags are
+    no schedule, and those of :func:`enable`.
     """
 
     def action(cloud: Cloud, server_id: str) -> ServerSchedule:
-        found = ExtensionSchedules(cloud.compute).get(server_id)
+        found = cloud.schedules.get(server_id)
         return ServerSchedule(server_id, found)
 
     return for_each(cloud, servers, action, report, progress)

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.errors import NoServers
-from rax_scheduled_images_ext.client.servers import server_pages, with_server
+from rax_scheduled_images_ext.client.servers import with_server
 from rax_scheduled_images_ext.operations.work_queue import (
     Outcome,
     Progress,
@@ -53,7 +53,8 @@ def find_targets(
     """
     pattern = re.compile(name) if name is not None else None
     found = {}
-    for page in server_pages(cloud.compute, "/servers", True if scheduled else None):
+    enabled = True if scheduled else None
+    for page in cloud.schedules.server_pages("/servers", enabled):
         for server in page.objects("servers"):
             server_id, called = server.get("id"), str(server.get("name") or "")
             if not isinstance(server_id, str) or not server_id:

@@ -72,7 +72,7 @@ def columns(now: datetime, *, regions: bool = False) -> list[Column[Row]]:
         *found,
         Column("server", "Server", lambda row: row.server.name),
         Column("id", "ID", lambda row: row.server.id),
-        _of_schedule("kind", "schedule", "Schedule"),
+        Column("schedule", "Schedule", schedule),
         _of_schedule("day_of_week", "day_of_week", "Day"),
         _of_schedule("retention", "retention", "Retention"),
         Column("counted", "Counted", lambda row: row.status.counted),
@@ -97,6 +97,12 @@ def limit_column() -> Column[Row]:
         lambda row: row.status.limit and int(row.status.limit.total_seconds()),
         lambda seconds: for_people(seconds and format_duration(seconds)),
     )
+
+
+def schedule(row: Row) -> str | None:
+    """Return the kind of the schedule, or the tag that is none."""
+    server = row.server
+    return server.schedule.kind if server.schedule else server.invalid_tag
 
 
 def newest(row: Row) -> str | None:
@@ -140,6 +146,8 @@ def problem_line(row: Row, now: datetime) -> str:
     line = f"{found.state.value}: {server.name} ({server.id}): "
     if found.state is State.UNKNOWN:
         return line + "its schedule could not be read"
+    if found.state is State.INVALID:
+        return line + f"the tag '{server.invalid_tag}' is not a schedule"
     limit = _age(found.limit or timedelta())
     if found.newest is None or found.newest.created is None:
         if server.created is None:

@@ -98,7 +98,7 @@ def cloud_options() -> Parser:
         "--without-extension",
         action="store_false",
         dest="extension",
-        help="have no scheduled images, like a plain OpenStack",
+        help="make no scheduled images, like a plain OpenStack",
     )
     add(
         "-v",

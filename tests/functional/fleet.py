@@ -12,6 +12,12 @@ from rax_scheduled_images_ext.sandbox.backend.models import ServerQuery
 MYSERVER = "24ade2fe-60d9-4d3e-a02c-c9a6a1b588a6"
 NOBODY = "00000000-dead-4bad-8bad-000000000000"
 
+NOT_OFFERED = (
+    "ERROR (NotFound): This cloud has no scheduled images: it lacks the extension"
+    " rax-si-image-schedule, and the server tags of compute API 2.26 that do without"
+    " it (HTTP 404)\n"
+)
+
 # What makes an image one of the service's.
 MARKED: dict[str, Any] = {MARKER_KEY: MARKER_VALUE}
 

@@ -83,6 +83,8 @@ class Interceptor:
         self.edits: list[Edit] = []
         self.log: list[str] = []
         self.hanging = Event()
+        #: Headers that the sandbox never sees, as WSGI names them.
+        self.unheard: set[str] = set()
         #: What becomes of a query before the sandbox sees it.
         self.rewrite: Callable[[str], str] = str
         sandbox.wrap(lambda application: self._around(application))
@@ -120,11 +122,19 @@ class Interceptor:
         self.change("POST", "/tokens$", lambda c: c.replace(b'"image"', b'"picture"'))
 
     def without_extension(self) -> None:
-        """Be a cloud that has no scheduled images: unknown paths are a page."""
+        """Be a cloud without the extension's resource: unknown paths are a page."""
         for method in ("GET", "POST", "DELETE"):
             self.answer(
                 method, "/servers/.*/rax-si-image-schedule$", page("404 Not Found")
             )
+
+    def without_schedules(self) -> None:
+        """Be a cloud without the extension, and too old for tags."""
+        self.without_extension()
+        missing = '{"itemNotFound": {"code": 404, "message": "Not there"}}'
+        self.answer("GET", "/extensions/", json_answer("404 Not Found", missing))
+        names = ("X_OPENSTACK_NOVA_API_VERSION", "OPENSTACK_API_VERSION")
+        self.unheard |= {f"HTTP_{name}" for name in names}
 
     def wrong_answer(self, method: str, path: str) -> Rule | None:
         """Take the wrong answer that is due, if any."""
@@ -144,6 +154,8 @@ class Interceptor:
             method, path = environ["REQUEST_METHOD"], environ["REQUEST_URI"]
             self.log.append(f"{method} {path}")
             wrong = self.wrong_answer(method, path)
+            for name in self.unheard:
+                environ.pop(name, None)
             environ["QUERY_STRING"] = self.rewrite(environ["QUERY_STRING"])
             if wrong is None:
                 return self._edited(application, environ, start_response)

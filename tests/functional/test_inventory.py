@@ -13,17 +13,13 @@ import pytest
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from ..novashell import Nova
-from .fleet import MARKED, MYSERVER, add_image, id_of, sent
+from .fleet import MARKED, MYSERVER, NOT_OFFERED, add_image, id_of, sent
 from .interceptor import Interceptor, json_answer, page
 
 SNAPSHOTS = "GET /images?limit=1000&image_type=snapshot 200"
 # 2026-01-01T00:00:00Z, a Thursday.
 START = 1_767_225_600
 NAMES = ["check-my-task-state", "db1", "myserver", "web1"]
-NOT_OFFERED = (
-    "ERROR (NotFound): This cloud has no scheduled images: it lacks the extension"
-    " rax-si-image-schedule (HTTP 404)\n"
-)
 
 
 both_types = pytest.mark.parametrize(
@@ -260,8 +256,8 @@ def test_a_cloud_without_scheduled_images_says_so(
     unknown = json_answer(
         "400 Bad Request", '{"badRequest": {"message": "?", "code": 400}}'
     )
+    front.without_schedules()
     front.answer("GET", "RAX-SI", unknown)
-    front.answer("GET", "/extensions/rax-si", page("404 Not Found"))
     for command in ("list", "check"):
         result = nova(f"scheduled-images-{command}")
         assert (result.status, result.out, result.err) == (1, "", NOT_OFFERED)

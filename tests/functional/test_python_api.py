@@ -23,7 +23,7 @@ from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from .fleet import MARKED, MYSERVER, NOBODY, add_image, id_of
-from .interceptor import Interceptor, json_answer
+from .interceptor import Interceptor
 
 OLD = "rax_scheduled_images_python_novaclient_ext"
 # novaclient 7 finds extensions by what setuptools has deprecated since.
@@ -121,9 +121,7 @@ def test_the_meanings_of_404_are_three_errors(
     assert str(told.value) == f"No server with the ID '{NOBODY}' exists (HTTP 404)"
     assert told.value.server_id == NOBODY
 
-    front.without_extension()
-    missing = '{"itemNotFound": {"code": 404, "message": ""}}'
-    front.answer("GET", "/extensions/", json_answer("404 Not Found", missing))
+    front.without_schedules()
     elsewhere = make_client(cloud).scheduled_images
     with pytest.raises(errors.NotOffered) as other:
         call(elsewhere, MYSERVER)

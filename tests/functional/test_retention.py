@@ -29,7 +29,16 @@ from rax_scheduled_images_ext.sandbox.backend.directory import CloudType
 from rax_scheduled_images_ext.sandbox.backend.service import as_server_image
 from rax_scheduled_images_ext.sandbox.fixture import Requests
 
-from .fleet import MARKED, MYSERVER, NOBODY, add_image, id_of, project_of, sent
+from .fleet import (
+    MARKED,
+    MYSERVER,
+    NOBODY,
+    NOT_OFFERED,
+    add_image,
+    id_of,
+    project_of,
+    sent,
+)
 from .interceptor import Interceptor, json_answer, page
 
 Run = Callable[..., Any]
@@ -269,8 +278,7 @@ class TestImageList:
     def test_a_cloud_without_scheduled_images(
         self, run: Run, cloud: Sandbox, front: Interceptor
     ) -> None:
-        front.without_extension()
-        front.answer("GET", "/extensions/rax-si", page("404 Not Found"))
+        front.without_schedules()
         add_image(
             cloud,
             "Daily-myserver-1767225600",
@@ -291,8 +299,7 @@ class TestImageList:
             assert (result.status, result.out, result.err) == (
                 1,
                 "",
-                "ERROR (NotFound): This cloud has no scheduled images: it lacks the"
-                " extension rax-si-image-schedule (HTTP 404)\n",
+                NOT_OFFERED,
             )
         line = "There is nothing to delete.\n"
         result = run("scheduled-images-prune", "--yes", "--keep", "1", "myserver")

@@ -9,7 +9,7 @@ import pytest
 
 from rax_scheduled_images_ext.sandbox import Sandbox
 
-from .fleet import MYSERVER, NOBODY, id_of
+from .fleet import MYSERVER, NOBODY, NOT_OFFERED, id_of
 from .interceptor import Interceptor, json_answer
 from .raw import START
 
@@ -265,19 +265,9 @@ def test_a_deleted_server(nova: Any) -> None:
 def test_a_cloud_without_the_extension(
     nova: Any, front: Interceptor, argv: list[str], server: str
 ) -> None:
-    front.without_extension()
-    front.answer(
-        "GET",
-        "/extensions/",
-        json_answer("404 Not Found", '{"itemNotFound": {"code": 404, "message": ""}}'),
-    )
+    front.without_schedules()
     result = nova(*[word.format(server) for word in argv])
-    assert (result.status, result.out, result.err) == (
-        1,
-        "",
-        "ERROR (NotFound): This cloud has no scheduled images: it lacks the extension"
-        " rax-si-image-schedule (HTTP 404)\n",
-    )
+    assert (result.status, result.out, result.err) == (1, "", NOT_OFFERED)
 
 
 def test_a_404_that_nothing_explains(nova: Any, front: Interceptor) -> None:

@@ -88,7 +88,7 @@ class RealCloud(CloudUnderTest):
             "observer": layout.environ("observer"),
             "stranger": layout.environ("stranger"),
         }
-        super().__init__("real", users, {"the extension"})
+        super().__init__("real", users)
         self._knobs = layout.knobs
 
     @contextmanager
@@ -119,7 +119,8 @@ class NamedCloud(CloudUnderTest):
 
     def __init__(self, environ: Mapping[str, str], *, extension: bool) -> None:
         lacks = {"other users", "slow snapshots", "failing uploads"}
-        lacks.add(WITHOUT if extension else "the extension")
+        if extension:
+            lacks.add(WITHOUT)
         super().__init__("named", {"admin": dict(environ)}, lacks)
 
     @contextmanager

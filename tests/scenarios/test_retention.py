@@ -16,6 +16,7 @@ from .clouds import pause
 from .conftest import Run
 from .resources import Workshop
 from .tables import objects
+from .test_schedules import enable
 
 INHERITED = "; marker likely inherited from its base image"
 
@@ -63,13 +64,12 @@ def test_the_fate_of_thirty_snapshots(
     assert len(resources.images_of(server_id)) == 31
 
 
-@pytest.mark.needs("the extension")
 def test_the_schedule_decides_what_expires(
     nova: Run, resources: Workshop, own: tuple[str, str]
 ) -> None:
     name, server_id = own
     made = snapshots(resources, server_id, 12)
-    nova.ok("scheduled-images-enable", name, "10")
+    enable(nova, name, "10")
     command = ("scheduled-images-image-list", name, "--format", "json")
     listed = objects(nova.ok(*command))
     assert {image["id"] for image in listed} >= set(made)

@@ -1,69 +1,70 @@
-"""Every command of the extension on a cloud that has none: one line says so."""
+"""Schedules on a cloud without the extension: tags of servers, as anybody sets them."""
 
 from __future__ import annotations
 
 import pytest
 
 from .conftest import Run
-from .resources import Workshop
+from .tables import objects
+
+# The same as on any cloud, on this one.
+from .test_schedules import scheduled as scheduled
+from .test_schedules import (
+    test_a_dry_run_changes_nothing as test_a_dry_run_changes_nothing,
+)
+from .test_schedules import (
+    test_a_schedule_comes_and_goes as test_a_schedule_comes_and_goes,
+)
+from .test_schedules import (
+    test_a_server_that_is_not_there as test_a_server_that_is_not_there,
+)
+from .test_schedules import (
+    test_the_fleet_knows_its_schedules as test_the_fleet_knows_its_schedules,
+)
 
 pytestmark = pytest.mark.needs("a cloud without the extension")
 
-LINE = (
-    "ERROR (NotFound): This cloud has no scheduled images: it lacks the extension"
-    " rax-si-image-schedule (HTTP 404)"
-)
-NOBODY = "00000000-dead-4bad-8bad-000000000000"
-COMMANDS = (
-    "enable SERVER 7",
-    "enable --day-of-week sat SERVER 7",
-    "enable --dry-run SERVER 7",
-    "enable --all 7",
-    "enable --name NAME 7",
-    "update --retention 7 SERVER",
-    "update --daily SERVER",
-    "update --all --daily",
-    "disable SERVER",
-    "disable --all",
-    "show SERVER",
-    "show --format json SERVER",
-    "list",
-    "list --enabled",
-    "list --disabled",
-    "list --all-regions",
-    "list --format json",
-    "check",
-    "check --format json",
-    "prune --dry-run SERVER",
-    "prune --yes SERVER",
-)
+
+def tags(nova: Run, server: str) -> set[str]:
+    """The tags of a server, by nova's own command."""
+    lines = nova.ok("server-tag-list", server).splitlines()
+    return {line.strip("| ") for line in lines[3:-1]}
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_one_line_says_so(nova: Run, server: tuple[str, str], command: str) -> None:
-    where = " (in region RegionOne)" if "--all-regions" in command else ""
-    for called in server if "SERVER" in command else server[:1]:
-        line = command.replace("SERVER", called).replace("NAME", f"^{server[0]}$")
-        verb, *arguments = line.split()
-        result = nova(f"scheduled-images-{verb}", *arguments)
-        assert (result.status, result.err) == (1, f"{LINE}{where}\n"), result
-        assert result.out in ("", "[]\n"), result
+def test_schedules_are_tags(nova: Run, scheduled: tuple[str, str]) -> None:
+    name, _ = scheduled
+    nova.ok("server-tag-add", name, "tier:gold")
+    nova("scheduled-images-enable", "--day-of-week", "sat", name, "4")
+    weekly = {"scheduled-images", "scheduled-images:weekly-saturday:4"}
+    assert tags(nova, name) == {*weekly, "tier:gold"}
+    nova.ok("scheduled-images-disable", name)
+    assert tags(nova, name) == {"tier:gold"}
+
+    for tag in ("scheduled-images:daily:9", "scheduled-images"):
+        nova.ok("server-tag-add", name, tag)
+    shown = nova.ok("scheduled-images-show", name)
+    assert shown == "Schedule type: Daily\nRetention: 9\n"
 
 
-@pytest.mark.parametrize("verb", ["enable", "disable", "show", "update --daily"])
-def test_it_is_not_put_down_to_the_server(nova: Run, verb: str) -> None:
-    retention = ["7"] if verb == "enable" else []
-    verb, *options = verb.split()
-    result = nova(f"scheduled-images-{verb}", *options, NOBODY, *retention)
-    assert (result.status, result.out, result.err) == (1, "", f"{LINE}\n")
+def test_a_malformed_tag_is_named(nova: Run, scheduled: tuple[str, str]) -> None:
+    name, server_id = scheduled
+    tag = "scheduled-images:hourly:3"
+    nova.ok("server-tag-add", name, tag)
+    shown = nova("scheduled-images-show", name)
+    assert (shown.status, shown.out) == (1, "")
+    assert f"Server {server_id} has the tag '{tag}', which is not" in shown.err
+    argv = ("--name", f"^{name}$", "--format", "json")
+    (row,) = objects(nova.ok("scheduled-images-list", "--enabled", *argv))
+    assert (row["state"], row["schedule"], row["retention"]) == ("invalid", tag, None)
+    check = nova("scheduled-images-check", "--name", f"^{name}$")
+    line = f"invalid: {name} ({server_id}): the tag '{tag}' is not a schedule\n"
+    assert (check.status, check.out, check.err) == (3, line, "")
 
 
-def test_what_needs_no_schedule_works(
-    nova: Run, resources: Workshop, server: tuple[str, str]
-) -> None:
-    image_id = resources.add_snapshot(server[1])
-    assert image_id in nova.ok("scheduled-images-image-list", server[0])
-    assert nova.ok("scheduled-images-protect", image_id) == ""
-    assert nova("scheduled-images-unprotect", image_id).status == 0
-    argv = ("--keep", "1", "--dry-run", "--format", "json", server[0])
-    assert nova("scheduled-images-prune", *argv).status == 0
+def test_a_server_that_has_too_many_tags(nova: Run, own: tuple[str, str]) -> None:
+    name, _ = own
+    nova.ok("server-tag-set", name, *(f"tag-{number}" for number in range(50)))
+    result = nova("scheduled-images-enable", name, "7")
+    assert (result.status, result.out) == (1, "")
+    assert result.err.startswith("ERROR (BadRequest): The number of tags exceeded")
+    assert len(tags(nova, name)) == 50

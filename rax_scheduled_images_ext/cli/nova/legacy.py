@@ -28,7 +28,7 @@ class ScheduledImage(base.Resource):
 
 
 class ScheduledImageManager(ScheduledImagesManager):
-    """The old calls: one request each, and novaclient's exceptions."""
+    """The old calls: one request to the extension each, and novaclient's exceptions."""
 
     resource_class = ScheduledImage
 
@@ -40,7 +40,7 @@ class ScheduledImageManager(ScheduledImagesManager):
         from rax_scheduled_images_ext.client.errors import NOT_ENABLED
         from rax_scheduled_images_ext.client.http import resource_id
 
-        response = self._schedules().send("GET", server_id)
+        response = self._cloud.schedules.extension.send("GET", server_id)
         # The old client did not ask further what a 404 means.
         if response.status == 404:
             text = NOT_ENABLED.format(resource_id(server_id))
@@ -71,7 +71,9 @@ class ScheduledImageManager(ScheduledImagesManager):
         except InvalidValue as error:
             raise exceptions.BadRequest(400, str(error)) from None
         return self._resource(
-            self._schedules().send("POST", server_id, schedule_body(schedule))
+            self._cloud.schedules.extension.send(
+                "POST", server_id, schedule_body(schedule)
+            )
         )
 
     def disable(self, server_id: object) -> None:
@@ -79,7 +81,7 @@ class ScheduledImageManager(ScheduledImagesManager):
         from rax_scheduled_images_ext.cli.nova.errors import novaclient_errors
 
         with novaclient_errors():
-            self._schedules().send("DELETE", server_id).empty()
+            self._cloud.schedules.extension.send("DELETE", server_id).empty()
 
     def _resource(self, response: ApiResponse) -> ScheduledImage:
         from rax_scheduled_images_ext.cli.nova.errors import novaclient_errors

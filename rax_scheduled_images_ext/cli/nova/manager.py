@@ -5,12 +5,13 @@ Every ``nova`` imports this module; few go on to send a request. So it imports l
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from novaclient import base
 
 if TYPE_CHECKING:
-    from rax_scheduled_images_ext.client.schedules.extension import ExtensionSchedules
+    from rax_scheduled_images_ext.client.cloud import Cloud
     from rax_scheduled_images_ext.model.schedule import ImageSchedule
 
 
@@ -18,24 +19,26 @@ class ScheduledImagesManager(base.Manager):
     """Schedules of servers; novaclient's clients have it as ``scheduled_images``.
 
     A server is a novaclient ``Server``, anything else with an ``id``, or an ID.
-    Each call is one request; only where a cloud answers 404 does it ask further
-    to find out what that means. The errors named below are novaclient's ``NotFound`` as
-    well. Besides them every call raises novaclient's exceptions for a refusal,
-    :class:`.UnexpectedAnswer` for a response that makes no sense, and keystoneauth's
-    errors if none came.
+    Each call is one request to the scheduled images extension; only where a cloud
+    answers 404 does it ask further to find out what that means. On a cloud without the
+    extension schedules are tags of servers. The errors named below, InvalidSchedule
+    apart, are novaclient's ``NotFound`` as well. Besides them every call raises
+    novaclient's exceptions for a refusal, :class:`.UnexpectedAnswer` for a response
+    that makes no sense, and keystoneauth's errors if none came.
     """
 
     def get(self, server: object) -> ImageSchedule:
         """Return the schedule of a server.
 
         :raises NoSchedule: if it has none.
+        :raises InvalidSchedule: if its tags are no schedule.
         :raises NoSuchServer: if there is no such server.
         :raises NotOffered: if the cloud has no scheduled images.
         """
         from rax_scheduled_images_ext.cli.nova.errors import novaclient_errors
 
         with novaclient_errors():
-            return self._schedules().get(server)
+            return self._cloud.schedules.get(server)
 
     def enable(
         self, server: object, retention: int, day_of_week: str | None = None
@@ -58,7 +61,7 @@ class ScheduledImagesManager(base.Manager):
         day = None if day_of_week is None else as_text(day_of_week)
         schedule = ImageSchedule.checked(retention, day)
         with novaclient_errors():
-            return self._schedules().enable(server, schedule)
+            return self._cloud.schedules.enable(server, schedule)
 
     def disable(self, server: object) -> None:
         """Take a server's schedule away; the images that it made stay.
@@ -70,12 +73,10 @@ class ScheduledImagesManager(base.Manager):
         from rax_scheduled_images_ext.cli.nova.errors import novaclient_errors
 
         with novaclient_errors():
-            self._schedules().disable(server)
+            self._cloud.schedules.disable(server)
 
-    def _schedules(self) -> ExtensionSchedules:
+    @cached_property
+    def _cloud(self) -> Cloud:
         from rax_scheduled_images_ext.cli.nova.cloud import from_novaclient
-        from rax_scheduled_images_ext.client.schedules.extension import (
-            ExtensionSchedules,
-        )
 
-        return ExtensionSchedules(from_novaclient(self).compute)
+        return from_novaclient(self)

@@ -32,6 +32,13 @@ if TYPE_CHECKING:
     from rax_scheduled_images_ext.operations.targets import Target
 
 
+#: What is said where the cloud itself makes no scheduled images.
+NEEDS_SERVICE = (
+    "This cloud makes no scheduled images itself: they are made only while a"
+    " scheduled-images-service works for the project."
+)
+
+
 @argument(
     "--day-of-week",
     metavar="<day>",
@@ -77,7 +84,9 @@ def do_scheduled_images_enable(cs: Any, args: Any) -> None:
     from rax_scheduled_images_ext.operations.schedules import enable
 
     with ServerReport(len(targets)) as report:
-        enable(cloud, targets, schedule, report, report.progress)
+        outcomes = enable(cloud, targets, schedule, report, report.progress)
+        if cloud.schedules.kept_as_tags and any(each.value for each in outcomes):
+            say(NEEDS_SERVICE)
 
 
 def misplaced_retention(args: Any) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from rax_scheduled_images_ext.client.errors import (
+    ApiError,
     NoSchedule,
     NoSuchServer,
     NotOffered,
@@ -16,49 +18,55 @@ from rax_scheduled_images_ext.client.http import (
     path,
     resource_id,
 )
+from rax_scheduled_images_ext.client.schedules.base import ScheduleStore
+from rax_scheduled_images_ext.client.servers import next_page
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 
 ALIAS = "rax-si-image-schedule"
 KEY = "image_schedule"
+#: The attribute of a server that has its schedule, and the filter by it.
+ATTRIBUTE = "RAX-SI:image_schedule"
 
 
 @dataclass(frozen=True)
-class ExtensionSchedules:
+class ExtensionSchedules(ScheduleStore):
     """Reads and changes schedules through the extension, one request each.
 
-    A server is anything with an ``id``, or an ID. Only where a cloud answers 404 is
-    it asked further, to find out what that means. Besides the errors named below every
-    call raises :class:`.ApiError` for a refusal, :class:`.UnexpectedAnswer` for a
-    response that makes no sense, and keystoneauth's errors if none came.
+    Only where a cloud answers 404 is it asked further, to find out what that means.
     """
 
     compute: Transport
 
     def get(self, server: object) -> ImageSchedule:
-        """Return the schedule of a server.
-
-        :raises NoSchedule: if it has none.
-        :raises NoSuchServer: if there is no such server.
-        :raises NotOffered: if the cloud has no scheduled images.
-        """
         return read_schedule(self._found("GET", server))
 
     def enable(self, server: object, schedule: ImageSchedule) -> ImageSchedule:
-        """Give a server a schedule in place of any it has; return the new one.
-
-        :raises NoSuchServer: if there is no such server.
-        :raises NotOffered: if the cloud has no scheduled images.
-        """
         return read_schedule(self._found("POST", server, schedule_body(schedule)))
 
     def disable(self, server: object) -> None:
-        """Take a server's schedule away; the images that it made stay.
-
-        :raises NoSchedule: if it has none.
-        :raises NoSuchServer: if there is no such server.
-        :raises NotOffered: if the cloud has no scheduled images.
-        """
         self._found("DELETE", server).empty()
+
+    def server_pages(
+        self, url: str, enabled: bool | None = None
+    ) -> Iterator[ApiResponse]:
+        query = {} if enabled is None else {ATTRIBUTE: enabled}
+        try:
+            yield from self.compute.pages(url, query, next_page, ahead=True)
+        except ApiError as error:
+            if enabled is None or error.status != 400:
+                raise
+            self.check_offered()
+            yield from self.compute.pages(url, {}, next_page, ahead=True)
+
+    def check_offered(self) -> None:
+        """Ask whether the cloud has the extension.
+
+        :raises NotOffered: if it has not.
+        """
+        answer = self.compute.get(path("extensions", ALIAS))
+        if answer.status == 404:
+            raise NotOffered(ALIAS)
+        answer.document()
 
     def send(self, method: str, server: object, body: Any = None) -> ApiResponse:
         """Send one request about a server's schedule, and return the response."""

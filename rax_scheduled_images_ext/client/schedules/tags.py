@@ -1,0 +1,127 @@
+"""Schedules as tags of servers: :mod:`.model.schedule_tags` says which.
+
+Why tags, and not metadata: concurrent changes of different tags are all kept, a locked
+server can be changed, rebuilding keeps them, and lists can be filtered by them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from rax_scheduled_images_ext.client.errors import (
+    InvalidSchedule,
+    NoSchedule,
+    NoSuchServer,
+    NotOffered,
+)
+from rax_scheduled_images_ext.client.http import (
+    ApiResponse,
+    Transport,
+    path,
+    resource_id,
+)
+from rax_scheduled_images_ext.client.schedules.base import ScheduleStore
+from rax_scheduled_images_ext.client.schedules.extension import ALIAS
+from rax_scheduled_images_ext.client.servers import next_page
+from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.model.schedule_tags import (
+    MARKER_TAG,
+    MalformedTag,
+    is_schedule_tag,
+    read_schedule_tags,
+    schedule_tag,
+)
+
+#: The first microversion with server tags.
+TAGS_VERSION = "2.26"
+_VERSION_HEADER = "x-openstack-nova-api-version"
+
+
+@dataclass(frozen=True)
+class TagSchedules(ScheduleStore):
+    """Reads and changes schedules as tags; ``compute`` speaks ``TAGS_VERSION``."""
+
+    compute: Transport
+
+    def get(self, server: object) -> ImageSchedule:
+        server_id = resource_id(server)
+        try:
+            found = read_schedule_tags(self._tags(server_id))
+        except MalformedTag as error:
+            raise InvalidSchedule(server_id, error.tag) from None
+        if found is None:
+            raise NoSchedule(server_id)
+        return found
+
+    def enable(self, server: object, schedule: ImageSchedule) -> ImageSchedule:
+        server_id = resource_id(server)
+        before = self._tags(server_id)
+        wanted = schedule_tag(schedule)
+        # At no moment does the server have no schedule, or one that nobody wanted.
+        for tag in (wanted, MARKER_TAG):
+            if tag not in before:
+                self._change("PUT", server_id, tag).checked()
+        self._remove(server_id, (tag for tag in _values(before) if tag != wanted))
+        return schedule
+
+    def disable(self, server: object) -> None:
+        server_id = resource_id(server)
+        before = self._tags(server_id)
+        if MARKER_TAG not in before:
+            raise NoSchedule(server_id)
+        self._remove(server_id, [MARKER_TAG])
+        self._remove(server_id, _values(before))
+
+    def server_pages(
+        self, url: str, enabled: bool | None = None
+    ) -> Iterator[ApiResponse]:
+        query = {}
+        if enabled is not None:
+            query["tags" if enabled else "not-tags"] = MARKER_TAG
+        for page in self.compute.pages(url, query, next_page, ahead=True):
+            # An older API ignores the filter.
+            _check_version(page)
+            yield page
+
+    def _tags(self, server_id: str) -> list[str]:
+        answer = self._send("GET", server_id, path("servers", server_id, "tags"))
+        tags = answer.document().get("tags")
+        if not isinstance(tags, list) or not all(isinstance(t, str) for t in tags):
+            raise answer.unexpected("without a list of texts 'tags'")
+        return tags
+
+    def _remove(self, server_id: str, tags: Iterable[str]) -> None:
+        for tag in tags:
+            answer = self._change("DELETE", server_id, tag)
+            # Somebody else was faster.
+            if answer.status != 404:
+                answer.checked()
+
+    def _change(self, method: str, server_id: str, tag: str) -> ApiResponse:
+        return self._send(method, server_id, path("servers", server_id, "tags", tag))
+
+    def _send(self, method: str, server_id: str, url: str) -> ApiResponse:
+        answer = self.compute.send(method, url)
+        _check_version(answer)
+        if method != "DELETE" and answer.status == 404:
+            if answer.error_message("itemNotFound"):
+                raise NoSuchServer(server_id)
+            answer.checked()
+        return answer
+
+
+def _values(tags: Iterable[str]) -> list[str]:
+    """Return those of the tags that say which schedule it is."""
+    return [tag for tag in tags if is_schedule_tag(tag)]
+
+
+def _check_version(answer: ApiResponse) -> None:
+    """See that the service has spoken the version asked for.
+
+    :raises NotOffered: if it knows no tags.
+    """
+    spoken = answer.headers.get(_VERSION_HEADER)
+    telling = answer.status < 300 or answer.status == 404
+    if answer.status == 406 or (telling and spoken != TAGS_VERSION):
+        raise NotOffered(ALIAS)

@@ -46,7 +46,9 @@ class State(Enum):
 class InventoryServer:
     """A server and its schedule, or the ``problem`` that kept it from being read.
 
-    ``invalid_tag`` is a tag that should be its schedule, and is none.
+    ``invalid_tag`` is a tag that should be its schedule, and is none. ``status`` and
+    ``task_state`` are the compute API's words, None if they are not known or there is
+    no task.
     """
 
     id: str
@@ -56,6 +58,8 @@ class InventoryServer:
     problem: Exception | None = None
     project_id: str | None = None
     invalid_tag: str | None = None
+    status: str | None = None
+    task_state: str | None = None
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,16 @@ SERVER_KEY = "instance_uuid"
 TYPE_KEY, SNAPSHOT = "image_type", "snapshot"
 
 
+# What each image of a schedule carries besides. All are ordinary metadata, so a server
+# booted from the image hands them on to its own snapshots.
+#: The day that the image was made for, such as ``2026-01-05``.
+SLOT_KEY = "scheduled_images_slot"
+#: The request that made it: the server's ID, a colon, and what no other request has.
+RUN_KEY = "scheduled_images_run"
+#: There as long as the retention has not been applied since the image was made.
+PENDING_KEY = "scheduled_images_retention"
+
+
 #: The metadata by which a snapshot is judged.
 TELLING = (MARKER_KEY, SERVER_KEY)
 
@@ -39,7 +49,8 @@ class ServerImage:
     DELETED, UNKNOWN), ``created`` and ``updated`` are aware UTC times,
     ``size`` is in bytes, ``min_disk`` in GiB, ``min_ram`` in MiB, ``progress``
     in per cent; ``protected`` is None if the API does not show it. ``owner`` is the
-    ID of the project that the image belongs to, None if it is unknown.
+    ID of the project that the image belongs to, None if it is unknown. ``is_queued`` is
+    whether an image that is SAVING is known to have no data so far.
     """
 
     id: str
@@ -55,6 +66,7 @@ class ServerImage:
     owner: str | None = None
     protected: bool | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    is_queued: bool = False
 
     @property
     def scheduled(self) -> bool:
@@ -87,3 +99,40 @@ def named_by_service(image: ServerImage) -> bool:
     The server in it is not compared: it may have been called so once.
     """
     return _SERVICE_NAME.fullmatch(image.name) is not None
+
+
+_LONGEST_NAME = 255
+
+
+def scheduled_image_name(server_name: str, *, weekly: bool, now: float) -> str:
+    """Return the name of a scheduled image; only the server's part is ever cut.
+
+    :param now: when it is made, in unix seconds.
+    """
+    prefix, suffix = ("Weekly-" if weekly else "Daily-"), f"-{int(now)}"
+    return prefix + server_name[: _LONGEST_NAME - len(prefix + suffix)] + suffix
+
+
+def run_metadata(server_id: str, slot: str, nonce: str) -> dict[str, str]:
+    """Return the metadata of a new scheduled image.
+
+    All of it is given, so that nothing is left of what the server's base image had.
+
+    :param slot: the day that it is made for.
+    :param nonce: what no other request has.
+    """
+    return {
+        MARKER_KEY: MARKER_VALUE,
+        SLOT_KEY: slot,
+        RUN_KEY: f"{server_id}:{nonce}",
+        PENDING_KEY: "pending",
+    }
+
+
+def made_by_run(image: ServerImage, server_id: str) -> bool:
+    """Whether a run has made the image of this server.
+
+    A snapshot of a server that was booted from such an image names another server.
+    """
+    run_server = image.metadata.get(RUN_KEY, "").partition(":")[0]
+    return image.server_id == server_id == run_server

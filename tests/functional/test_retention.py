@@ -972,7 +972,7 @@ class TestImagesOfOthers:
             for row in data(run("scheduled-images-list", "--format", "json"))
             if row["id"] == MYSERVER
         )
-        assert (row["counted"], row["expires_next"]) == (7, "Daily-myserver-1767541140")
+        assert (row["counted"], row["expires_next"]) == (7, "Daily-myserver-1767548760")
 
     def test_the_forecast_and_pruning_leave_them_out(
         self, run: Run, cloud: Sandbox, week: list[str], published: list[str]

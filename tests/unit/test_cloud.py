@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rax_scheduled_images_ext.model import timetable
 from rax_scheduled_images_ext.model.image import MARKER_KEY, MARKER_VALUE
 from rax_scheduled_images_ext.sandbox.backend.clock import Clock
 from rax_scheduled_images_ext.sandbox.backend.cloud import Cloud
@@ -134,20 +133,11 @@ def test_a_weekly_schedule_keeps_to_its_utc_day(cloud: Cloud) -> None:
         assert datetime.fromtimestamp(image.created, timezone.utc).weekday() == 5
 
 
-@pytest.mark.parametrize("trouble", ["snapshot", "held", "error"])
-def test_a_server_that_cannot_be_imaged_is_tried_three_times(
-    cloud: Cloud, region: Region, trouble: str
-) -> None:
-    cloud.timings = Timings(upload=4 * HOUR if trouble == "snapshot" else 75)
+def test_a_refused_image_is_tried_three_times(cloud: Cloud, region: Region) -> None:
     due = enable(cloud, 7).next_run
     cloud.advance(due - MONDAY - 60)
     with cloud.transaction():
-        if trouble == "snapshot":
-            region.create_image(MYSERVER, "mine", {}, user_id="admin")
-        elif trouble == "held":
-            region.hold(MYSERVER, True)
-        else:
-            region.reset_state(MYSERVER, "error")
+        region.hold(MYSERVER, True)
     cloud.advance(60 + 2 * HOUR)
     with cloud.transaction():
         tries = [a for a in region.actions(MYSERVER) if a.message]
@@ -155,6 +145,36 @@ def test_a_server_that_cannot_be_imaged_is_tried_three_times(
     assert [a.started for a in reversed(tries)] == [due, due + HOUR, due + 2 * HOUR]
     assert schedule.next_run == due + DAY
     assert schedule.retention == 7
+
+
+def test_a_busy_server_is_imaged_as_soon_as_its_task_ends(
+    cloud: Cloud, region: Region
+) -> None:
+    cloud.timings = Timings(upload=4 * HOUR)
+    due = enable(cloud, 7).next_run
+    cloud.advance(due - MONDAY - 60)
+    with cloud.transaction():
+        mine = region.create_image(MYSERVER, "mine", {}, user_id="admin")
+    cloud.advance(60 + 5 * HOUR)
+    (made,) = (image for image in images(cloud) if image.id != mine.id)
+    assert 4 * HOUR <= made.created - due < 4 * HOUR + 600
+
+
+def test_a_server_in_error_is_not_imaged_and_not_tried(
+    cloud: Cloud, region: Region
+) -> None:
+    due = enable(cloud, 7).next_run
+    cloud.advance(due - MONDAY - 60)
+    with cloud.transaction():
+        region.reset_state(MYSERVER, "error")
+    cloud.advance(60 + 13 * HOUR)
+    with cloud.transaction():
+        assert not [a for a in region.actions(MYSERVER) if a.message]
+        assert region.schedule(MYSERVER).next_run == due + DAY
+        region.reset_state(MYSERVER, "active")
+    # It is late by more than half a day: the next one is due tomorrow.
+    cloud.advance(due + DAY - cloud.clock.now())
+    assert [image.created for image in images(cloud)] == [due + DAY]
 
 
 def test_a_retry_makes_the_image_as_soon_as_it_can(
@@ -361,23 +381,6 @@ def test_steps_of_time_do_not_matter(steps: list[float]) -> None:
 
     parts = [min(step, DAY) for step in steps]
     assert history(parts) == history([])
-
-
-@given(
-    st.floats(0, 4e9),
-    st.integers(0, 1439).map(lambda minute: minute * 60),
-    st.sampled_from([None, *timetable.DAYS]),
-)
-def test_the_next_run_is_the_first_on_its_day(
-    now: float, second: int, day: str | None
-) -> None:
-    due = timetable.next_run(now, second, day)
-    period = DAY if day is None else 7 * DAY
-    assert now < due <= now + period
-    moment = datetime.fromtimestamp(due, timezone.utc)
-    midnight = moment.replace(hour=0, minute=0, second=0)
-    assert moment - midnight == timedelta(seconds=second)
-    assert day in (None, moment.strftime("%A").upper())
 
 
 def test_a_clock_never_goes_back() -> None:

@@ -190,4 +190,5 @@ def _image(
         owner=owner if isinstance(owner, str) and owner else None,
         protected=protected if isinstance(protected, bool) else None,
         metadata=metadata,
+        is_queued=status == "queued",
     )

@@ -52,8 +52,9 @@ class Flavor:
 class Schedule:
     """When a server is imaged and how many of the images are kept.
 
-    ``day_of_week`` is None for a daily schedule, ``attempt`` counts the failed
-    tries of the present run.
+    ``day_of_week`` is None for a daily schedule, ``enabled_at`` is since when images
+    are due on such days, ``next_run`` when the service looks at it next; ``attempt``
+    counts the tries for ``slot``, the day that an image was made for last.
     """
 
     retention: int
@@ -61,6 +62,7 @@ class Schedule:
     enabled_at: float
     next_run: float
     attempt: int
+    slot: str | None
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import datetime, timezone
 
-from rax_scheduled_images_ext.model import timetable
-from rax_scheduled_images_ext.model.image import MARKER_KEY, MARKER_VALUE
-from rax_scheduled_images_ext.sandbox.backend import service
+from rax_scheduled_images_ext.model.image import (
+    PENDING_KEY,
+    run_metadata,
+    scheduled_image_name,
+)
+from rax_scheduled_images_ext.model.plan import Window, next_slot
+from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.sandbox.backend.cloud import Cloud
 from rax_scheduled_images_ext.sandbox.backend.models import (
     Image,
@@ -23,6 +28,7 @@ SERVERS = ("myserver", "check-my-task-state", "web1", "db1")
 # In the second region, where there is one.
 ELSEWHERE = ("backup1",)
 _OPERATOR = "operator"
+_DAY = 24 * 3600
 
 
 def seed_cloud(
@@ -87,7 +93,7 @@ def _fleet(
     """Write the rows at once: booting ten thousand servers would take a while."""
     rows: list[dict[str, object]] = []
     for number, server_id in enumerate(cloud.new_ids(servers), 1):
-        born = cloud.now - (images + 1) * timetable.DAY
+        born = cloud.now - (images + 1) * _DAY
         row: dict[str, object] = {
             "region": region.name,
             "id": server_id,
@@ -106,14 +112,10 @@ def _fleet(
             "base_properties": json.dumps(dict(base.properties)),
         }
         if images:
-            second = timetable.second_of_day(
-                cloud.now, cloud.chance("second of day", server_id)
-            )
             row |= {
                 "retention": images,
                 "enabled_at": born,
-                "second_of_day": second,
-                "next_run": timetable.next_run(cloud.now, second, None),
+                "next_run": _next_due(server_id, cloud.now),
                 "attempt": 0,
             }
         rows.append(row)
@@ -131,7 +133,7 @@ def _past_images(
         server = servers[str(row["id"])]
         assert server.schedule is not None
         for days in range(images, 0, -1):
-            made = server.schedule.next_run - days * timetable.DAY
+            made = server.schedule.next_run - days * _DAY
             yield image_row(_past_image(cloud, server, next(ids), made))
 
 
@@ -139,7 +141,7 @@ def _past_image(cloud: Cloud, server: Server, image_id: str, made: float) -> Ima
     chance = cloud.chance("size", image_id)
     return Image(
         id=image_id,
-        name=service.image_name(server, None, made),
+        name=scheduled_image_name(server.name, weekly=False, now=made),
         region=server.region,
         owner=server.project_id,
         status="active",
@@ -166,6 +168,20 @@ def _past_image(cloud: Cloud, server: Server, image_id: str, made: float) -> Ima
             "owner_user_name": "demo",
             "owner_project_name": "demo",
             "image_type": "snapshot",
-            MARKER_KEY: MARKER_VALUE,
+            **_run_metadata(server.id, image_id, made),
         },
     )
+
+
+def _run_metadata(server_id: str, image_id: str, made: float) -> dict[str, str]:
+    """Return what a run leaves on an image once the retention has been applied."""
+    slot = datetime.fromtimestamp(made, timezone.utc).date().isoformat()
+    metadata = run_metadata(server_id, slot, image_id)
+    del metadata[PENDING_KEY]
+    return metadata
+
+
+def _next_due(server_id: str, now: float) -> float:
+    """Return when the next daily image of a server is due."""
+    moment = datetime.fromtimestamp(now, timezone.utc)
+    return next_slot(server_id, ImageSchedule(1), moment, Window()).due.timestamp()

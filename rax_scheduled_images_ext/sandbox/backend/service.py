@@ -1,22 +1,26 @@
 """The scheduled images service: what happens as time passes.
 
-Snapshots come to their end, schedules fall due, retention is applied; each at
-its own moment, in order, however far the clock has moved.
+Snapshots come to their end, images fall due, retention is applied; each at its own
+moment, in order, however far the clock has moved. What is to be done :mod:`.model.plan`
+decides.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 from rax_scheduled_images_ext.model import retention
+from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.image import (
-    MARKER_KEY,
-    MARKER_VALUE,
+    PENDING_KEY,
     SERVER_KEY,
     ServerImage,
+    run_metadata,
+    scheduled_image_name,
 )
-from rax_scheduled_images_ext.model.timetable import next_run
+from rax_scheduled_images_ext.model.plan import Action, Cause, Policy, Step, plan
+from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.sandbox.backend.models import (
     Conflict,
     Image,
@@ -24,17 +28,13 @@ from rax_scheduled_images_ext.sandbox.backend.models import (
     Server,
 )
 from rax_scheduled_images_ext.sandbox.backend.region import Region
-from rax_scheduled_images_ext.sandbox.backend.region.snapshots import (
-    BECAME_ACTIVE,
-    WAS_LOST,
-)
+from rax_scheduled_images_ext.sandbox.backend.region.snapshots import WAS_LOST
 from rax_scheduled_images_ext.sandbox.backend.state import CloudState
 from rax_scheduled_images_ext.sandbox.backend.store import Row
 
-# What the service promises its users: three tries, about an hour apart.
-TRIES = 3
-RETRY_AFTER = 3600
-NAME_LENGTH = 255
+POLICY = Policy()
+# How long the service waits before it looks again at a server that cannot be imaged.
+_LOOK_AGAIN = timedelta(minutes=5)
 
 
 def settle(
@@ -59,81 +59,123 @@ def settle(
             _snapshot_due(cloud, region(snapshot["region"]), snapshot)
         elif run:
             cloud.now = run["due"]
-            _run_due(cloud, region(run["region"]), run["id"])
+            _look(cloud, region(run["region"]), run["id"])
         else:
             return
 
 
-def image_name(server: Server, day_of_week: str | None, now: float) -> str:
-    """Return a scheduled image's name; only the server's part is ever cut."""
-    prefix, suffix = ("Weekly-" if day_of_week else "Daily-"), f"-{int(now)}"
-    return prefix + server.name[: NAME_LENGTH - len(prefix + suffix)] + suffix
-
-
 def as_server_image(image: Image) -> ServerImage:
-    """Return the image in the shape that the retention rules take."""
+    """Return the image in the shape that the rules take."""
     return ServerImage(
         id=image.id,
         name=image.name,
         status=image.compute_status,
-        created=datetime.fromtimestamp(image.created, timezone.utc),
+        created=_time(image.created),
         server_id=image.properties.get(SERVER_KEY),
         owner=image.owner,
         protected=image.protected,
         metadata=image.properties,
+        is_queued=image.status == "queued",
     )
 
 
 def _snapshot_due(cloud: CloudState, region: Region, snapshot: Row) -> None:
     came_to = region.step_snapshot(snapshot)
-    server_id, attempt = snapshot["server_id"], snapshot["scheduled"]
-    if not attempt:
+    server_id, scheduled = snapshot["server_id"], snapshot["scheduled"]
+    if not scheduled or region.server(server_id).schedule is None:
         return
-    if came_to == BECAME_ACTIVE:
-        _cull(region, server_id)
-    elif came_to == WAS_LOST and attempt < TRIES and region.server(server_id).schedule:
-        _plan(cloud, region, server_id, cloud.now + RETRY_AFTER, attempt)
+    if came_to == WAS_LOST:
+        _look_later(cloud, region, server_id, POLICY.interval)
+    elif came_to is not None:
+        _look(cloud, region, server_id)
 
 
-def _run_due(cloud: CloudState, region: Region, server_id: str) -> None:
-    server = region.server(server_id)
-    schedule = region.schedule(server_id)
-    name = image_name(server, schedule.day_of_week, cloud.now)
-    marker = {MARKER_KEY: MARKER_VALUE}
-    attempt = schedule.attempt + 1
+def _look(cloud: CloudState, region: Region, server_id: str) -> None:
+    """Do for a server what is to be done now, and plan the next look at it."""
+    server, schedule = region.server(server_id), region.schedule(server_id)
+    images = _images(region, server_id)
+    since = _time(schedule.enabled_at)
+    step = plan(_inventory_server(server), images, _time(cloud.now), POLICY, since)
+    assert step.slot is not None
+    assert step.next_slot is not None
+    # Which tries there have been is known here; others find out by their claims.
+    tried = schedule.attempt if schedule.slot == step.slot.name else 0
+    if step.action is Action.RETAIN:
+        _retain(region, server, step, images)
+    elif step.action is Action.MAKE and tried < POLICY.tries:
+        tried += 1
+        made = _make(cloud, region, server, step)
+        cloud.store.update(
+            "servers", region.name, server_id, slot=step.slot.name, attempt=tried
+        )
+        if not made and tried < POLICY.tries:
+            _look_later(cloud, region, server_id, POLICY.interval)
+            return
+    elif step.cause in (Cause.BUSY, Cause.STATUS):
+        _look_later(cloud, region, server_id, _LOOK_AGAIN)
+        return
+    due = step.next_slot.due.timestamp()
+    cloud.store.update("servers", region.name, server_id, next_run=due)
+
+
+def _make(cloud: CloudState, region: Region, server: Server, step: Step) -> bool:
+    """Begin the image of a slot; return whether it was begun."""
+    assert step.slot is not None
+    schedule = region.schedule(server.id)
+    name = scheduled_image_name(
+        server.name, weekly=schedule.day_of_week is not None, now=cloud.now
+    )
+    metadata = run_metadata(server.id, step.slot.name, cloud.new_id())
     try:
         region.create_image(
-            server_id, name, marker, user_id=server.user_id, scheduled=attempt
+            server.id, name, metadata, user_id=server.user_id, scheduled=True
         )
     except Conflict as conflict:
         region.record(server, "createImage", message=str(conflict))
-        if attempt < TRIES:
-            _plan(cloud, region, server_id, cloud.now + RETRY_AFTER, attempt)
-            return
-    row = cloud.store.first(
-        "SELECT second_of_day, day_of_week FROM servers WHERE region = ? AND id = ?",
-        region.name,
-        server_id,
-    )
-    assert row is not None
-    again = next_run(cloud.now, row["second_of_day"], row["day_of_week"])
-    _plan(cloud, region, server_id, again, 0)
+        return False
+    return True
 
 
-def _plan(
-    cloud: CloudState, region: Region, server_id: str, due: float, attempt: int
+def _retain(
+    region: Region, server: Server, step: Step, images: list[ServerImage]
 ) -> None:
-    cloud.store.update("servers", region.name, server_id, next_run=due, attempt=attempt)
-
-
-def _cull(region: Region, server_id: str) -> None:
-    server = region.server(server_id)
-    if server.schedule is None:
-        return
-    found = region.images(ImageQuery(properties={SERVER_KEY: server_id}))
-    images = [as_server_image(image) for image in found]
+    assert server.schedule is not None
+    assert step.image is not None
     for image in retention.surplus(
-        images, server_id, server.schedule.retention, server.project_id
+        images, server.id, server.schedule.retention, server.project_id
     ):
         if not image.protected:
             region.delete_image(image.id)
+    properties = dict(step.image.metadata)
+    del properties[PENDING_KEY]
+    region.update_image(step.image.id, properties=properties)
+
+
+def _look_later(
+    cloud: CloudState, region: Region, server_id: str, wait: timedelta
+) -> None:
+    due = cloud.now + wait.total_seconds()
+    cloud.store.update("servers", region.name, server_id, next_run=due)
+
+
+def _images(region: Region, server_id: str) -> list[ServerImage]:
+    found = region.images(ImageQuery(properties={SERVER_KEY: server_id}))
+    return [as_server_image(image) for image in found]
+
+
+def _inventory_server(server: Server) -> InventoryServer:
+    """Return the server in the shape that the rules take."""
+    assert server.schedule is not None
+    return InventoryServer(
+        server.id,
+        server.name,
+        _time(server.created),
+        ImageSchedule(server.schedule.retention, server.schedule.day_of_week),
+        project_id=server.project_id,
+        status=server.status,
+        task_state=server.task_state,
+    )
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, timezone.utc)

@@ -34,7 +34,7 @@ CREATE TABLE IF NOT EXISTS servers (
   locked INTEGER NOT NULL DEFAULT 0, held INTEGER NOT NULL DEFAULT 0,
   base_properties TEXT NOT NULL, pinned_zone TEXT,
   retention INTEGER, day_of_week TEXT, enabled_at REAL,
-  second_of_day INTEGER, next_run REAL, attempt INTEGER,
+  next_run REAL, attempt INTEGER, slot TEXT,
   PRIMARY KEY (region, id)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS servers_newest ON servers (region, created, id);
 CREATE TABLE IF NOT EXISTS tags (
@@ -339,6 +339,7 @@ def schedule_of(row: Row) -> Schedule | None:
         enabled_at=row["enabled_at"],
         next_run=row["next_run"],
         attempt=row["attempt"],
+        slot=row["slot"],
     )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from rax_scheduled_images_ext.model import timetable
+from datetime import datetime, timezone
+
+from rax_scheduled_images_ext.model.plan import Window, next_slot
+from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.sandbox.backend.models import NoSchedule, Schedule
 from rax_scheduled_images_ext.sandbox.backend.region.servers import Servers
 from rax_scheduled_images_ext.sandbox.backend.store import schedule_of
@@ -27,27 +30,22 @@ class Schedules(Servers):
     ) -> Schedule:
         """Enable scheduled images, or change the schedule there is.
 
-        The time of day is not the user's to choose: the first run is between
-        one and twenty-three hours after the schedule was first enabled.
+        The time of day is not the user's to choose: it follows from the server's ID.
 
         :raises NotFound: where there is no such server.
         """
         row = self._row(server_id)
-        second = row["second_of_day"]
-        if row["retention"] is None:
-            second = timetable.second_of_day(
-                self._cloud.now,
-                self._cloud.chance("second of day", server_id, self._cloud.now),
-            )
-        changes: dict[str, object] = {"retention": retention, "second_of_day": second}
+        changes: dict[str, object] = {"retention": retention}
         if row["retention"] is None or row["day_of_week"] != day_of_week:
+            schedule = ImageSchedule(retention, day_of_week)
+            now = datetime.fromtimestamp(self._cloud.now, timezone.utc)
+            due = next_slot(server_id, schedule, now, Window()).due
             changes |= {
                 "day_of_week": day_of_week,
-                "next_run": timetable.next_run(self._cloud.now, second, day_of_week),
+                "enabled_at": self._cloud.now,
+                "next_run": due.timestamp(),
                 "attempt": 0,
             }
-        if row["retention"] is None:
-            changes["enabled_at"] = self._cloud.now
         self._store.update("servers", self.name, server_id, **changes)
         return self.schedule(server_id)
 
@@ -60,9 +58,7 @@ class Schedules(Servers):
         self._clear_schedule(server_id)
 
     def _clear_schedule(self, server_id: str) -> None:
-        columns = (
-            "retention day_of_week enabled_at second_of_day next_run attempt".split()
-        )
+        columns = "retention day_of_week enabled_at next_run attempt slot".split()
         self._store.update(
             "servers", self.name, server_id, **dict.fromkeys(columns, None)
         )

@@ -42,11 +42,11 @@ class Snapshots(Servers):
         metadata: Mapping[str, str],
         *,
         user_id: str,
-        scheduled: int = 0,
+        scheduled: bool = False,
     ) -> Image:
         """Begin a snapshot; its image is queued.
 
-        :param scheduled: which try of the service's this is; 0 for a user's own.
+        :param scheduled: whether it is the service's, and not a user's own.
         :raises Conflict: while another snapshot is under way, or the server's
             state forbids one.
         :raises Forbidden: for too much metadata.
@@ -169,7 +169,7 @@ class Snapshots(Servers):
         properties: Mapping[str, str],
         user_id: str,
         *,
-        scheduled: int = 0,
+        scheduled: bool = False,
     ) -> Image:
         row = self._row(server_id)
         server = self._server(row)

@@ -1,0 +1,286 @@
+"""What is to be done for a server now, and why.
+
+Everything follows from the server, its schedule, its images and the time, so whoever
+asks, and however many ask, the answer is the same. Times are aware and UTC.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
+from enum import Enum
+
+from rax_scheduled_images_ext.model.errors import InvalidValue
+from rax_scheduled_images_ext.model.freshness import InventoryServer
+from rax_scheduled_images_ext.model.image import (
+    PENDING_KEY,
+    SLOT_KEY,
+    ServerImage,
+    made_by_run,
+)
+from rax_scheduled_images_ext.model.schedule import DAYS, ImageSchedule
+
+_DAY = 24 * 3600
+#: The server statuses in which Nova takes a snapshot.
+IMAGEABLE = frozenset({"ACTIVE", "SHUTOFF", "PAUSED", "SUSPENDED"})
+#: After this time an image that is still queued, of a server without a task, was lost
+#: on its way: Nova sets the task within a second.
+ABANDONED_AFTER = timedelta(minutes=10)
+#: How far the clocks of two runners may be apart.
+CLOCK_DIFFERENCE = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Window:
+    """The part of each UTC day in which images are begun; it may pass midnight.
+
+    ``start`` is in seconds after midnight, ``length`` in seconds.
+    """
+
+    start: int = 0
+    length: int = _DAY
+
+    def second_of_day(self, server_id: str) -> int:
+        """Return a server's time of day, in seconds after midnight.
+
+        It is spread evenly over the window and follows from the ID alone.
+        """
+        digest = hashlib.sha256(server_id.lower().encode()).digest()
+        share = int.from_bytes(digest[:8], "big") / 2**64
+        return (self.start + int(share * self.length)) % _DAY
+
+
+def parse_window(text: str) -> Window:
+    """Return the window that ``22:00-06:00`` stands for.
+
+    :raises InvalidValue: for anything else.
+    """
+    found = re.fullmatch(r"(\d\d):(\d\d)-(\d\d):(\d\d)", text, re.ASCII)
+    if found:
+        hour, minute, last_hour, last_minute = map(int, found.groups())
+        start, end = hour * 60 + minute, last_hour * 60 + last_minute
+        right = hour < 24 and last_hour < 24 and minute < 60 and last_minute < 60
+        if right and start != end:
+            return Window(start * 60, (end - start) * 60 % _DAY)
+    raise InvalidValue(
+        f"'{text}' is not a window: two different UTC times of day such as 22:00-06:00"
+    )
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A day on which one image of a server is due, and from when on."""
+
+    day: date
+    due: datetime
+
+    @property
+    def name(self) -> str:
+        """The day as images carry it, such as ``2026-01-05``."""
+        return self.day.isoformat()
+
+
+@dataclass(frozen=True)
+class Policy:
+    """When images are made.
+
+    :param window: the part of the day in which they are due.
+    :param max_delay: how long after it was due an image is still made.
+    :param tries: how often a slot's image is tried at most.
+    :param interval: the time between two tries.
+    """
+
+    window: Window = Window()
+    max_delay: timedelta = timedelta(hours=12)
+    tries: int = 3
+    interval: timedelta = timedelta(hours=1)
+
+
+class Action(Enum):
+    """What to do."""
+
+    NOTHING = "nothing"
+    #: Make the image of the slot.
+    MAKE = "make image"
+    #: Delete an image that its snapshot has left behind.
+    DISCARD = "discard image"
+    #: Delete the images for which the retention has no place.
+    RETAIN = "apply retention"
+
+
+class Cause(Enum):
+    """Why."""
+
+    NO_SCHEDULE = "no schedule"
+    INVALID = "invalid schedule"
+    UNKNOWN = "schedule unknown"
+    #: The server is younger than the slot.
+    NOT_DUE = "not due"
+    DUE = "due"
+    BUSY = "server busy"
+    STATUS = "server status"
+    MISSED = "missed"
+    UNDER_WAY = "under way"
+    ABANDONED = "abandoned"
+    UNKNOWN_IMAGE = "image status unknown"
+    ACTIVE = "image active"
+    DONE = "done"
+
+
+@dataclass(frozen=True)
+class Step:
+    """What to do for a server now.
+
+    ``slot`` is the latest one, ``image`` the one that the step is about. ``attempt`` is
+    the number of the interval since the slot was due, from 0 on, and ``next_slot``
+    when the next image is due.
+    """
+
+    server: InventoryServer
+    action: Action
+    cause: Cause
+    slot: Slot | None = None
+    image: ServerImage | None = None
+    attempt: int = 0
+    next_slot: Slot | None = None
+
+
+def latest_slot(
+    server_id: str, schedule: ImageSchedule, now: datetime, window: Window
+) -> Slot:
+    """Return the slot whose image was due last."""
+    slot = _slot(server_id, now.date(), window)
+    while slot.due > now or not _falls_on(schedule, slot.day):
+        slot = _slot(server_id, slot.day - timedelta(days=1), window)
+    return slot
+
+
+def next_slot(
+    server_id: str, schedule: ImageSchedule, now: datetime, window: Window
+) -> Slot:
+    """Return the slot whose image is due next, after ``now``."""
+    slot = _slot(server_id, now.date(), window)
+    while slot.due <= now or not _falls_on(schedule, slot.day):
+        slot = _slot(server_id, slot.day + timedelta(days=1), window)
+    return slot
+
+
+def _slot(server_id: str, day: date, window: Window) -> Slot:
+    midnight = datetime(day.year, day.month, day.day, tzinfo=timezone.utc)
+    return Slot(day, midnight + timedelta(seconds=window.second_of_day(server_id)))
+
+
+def _falls_on(schedule: ImageSchedule, day: date) -> bool:
+    wanted = schedule.day_of_week
+    return wanted is None or DAYS[day.isoweekday() % 7] == wanted
+
+
+def plan(
+    server: InventoryServer,
+    images: Iterable[ServerImage],
+    now: datetime,
+    policy: Policy = Policy(),
+    since: datetime | None = None,
+) -> Step:
+    """Decide what to do for a server now.
+
+    :param images: at least all marked images of the server.
+    :param since: when the schedule was enabled, None where nobody knows: what was due
+        before is not made up for.
+    """
+    schedule = server.schedule
+    if server.problem is not None:
+        return Step(server, Action.NOTHING, Cause.UNKNOWN)
+    if server.invalid_tag is not None:
+        return Step(server, Action.NOTHING, Cause.INVALID)
+    if schedule is None:
+        return Step(server, Action.NOTHING, Cause.NO_SCHEDULE)
+    slot = latest_slot(server.id, schedule, now, policy.window)
+    following = next_slot(server.id, schedule, now, policy.window)
+
+    def step(action: Action, cause: Cause, image: ServerImage | None = None) -> Step:
+        attempt = (now - slot.due) // policy.interval
+        return Step(server, action, cause, slot, image, attempt, following)
+
+    action, cause, image = _of_images(server, _of_slot(server, images, slot), now)
+    if cause is not None:
+        return step(action, cause, image)
+    cause = _obstacle(server, slot, now, policy, since)
+    if cause is not None:
+        return step(Action.NOTHING, cause)
+    return step(Action.MAKE, Cause.DUE)
+
+
+def _of_slot(
+    server: InventoryServer, images: Iterable[ServerImage], slot: Slot
+) -> list[ServerImage]:
+    """Return the images that runs have made of the server for the slot, oldest first.
+
+    A snapshot hands its properties on to servers booted from it and to their
+    snapshots, so the server that the run's nonce names counts as well.
+    """
+    found = [
+        image
+        for image in images
+        if image.metadata.get(SLOT_KEY) == slot.name
+        and image.owner == server.project_id
+        and made_by_run(image, server.id)
+    ]
+    return sorted(found, key=lambda image: (str(image.created), image.id))
+
+
+def _of_images(
+    server: InventoryServer, images: list[ServerImage], now: datetime
+) -> tuple[Action, Cause | None, ServerImage | None]:
+    """Decide by the images of the slot; without a cause they decide nothing."""
+    for image in images:
+        if image.status == "ACTIVE":
+            if PENDING_KEY in image.metadata:
+                return Action.RETAIN, Cause.ACTIVE, image
+            return Action.NOTHING, Cause.DONE, image
+    for image in images:
+        if image.status == "SAVING" and not is_abandoned(image, server, now):
+            return Action.NOTHING, Cause.UNDER_WAY, image
+    for image in images:
+        if image.status == "SAVING":
+            return Action.DISCARD, Cause.ABANDONED, image
+        # Somebody has deactivated it, or the word is new: it is not ours to replace.
+        if image.status not in ("ERROR", "DELETED"):
+            return Action.NOTHING, Cause.UNKNOWN_IMAGE, image
+    return Action.NOTHING, None, None
+
+
+def is_abandoned(image: ServerImage, server: InventoryServer, now: datetime) -> bool:
+    """Whether no snapshot will ever fill the image.
+
+    Of two simultaneous requests Nova refuses one, and leaves its image behind.
+    """
+    return (
+        image.is_queued
+        and server.task_state is None
+        and image.created is not None
+        and now - image.created > ABANDONED_AFTER
+    )
+
+
+def _obstacle(
+    server: InventoryServer,
+    slot: Slot,
+    now: datetime,
+    policy: Policy,
+    since: datetime | None,
+) -> Cause | None:
+    """Return why no image can be made now, None if one can."""
+    began = max(filter(None, (server.created, since)), default=None)
+    if began is not None and slot.due < began:
+        return Cause.NOT_DUE
+    if now - slot.due > policy.max_delay:
+        return Cause.MISSED
+    if server.task_state is not None:
+        return Cause.BUSY
+    if server.status not in IMAGEABLE:
+        return Cause.STATUS
+    return None

@@ -1,0 +1,284 @@
+"""What is to be done for a server: slots, and the decision for each state of things."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rax_scheduled_images_ext.model.errors import InvalidValue
+from rax_scheduled_images_ext.model.freshness import InventoryServer
+from rax_scheduled_images_ext.model.image import (
+    PENDING_KEY,
+    ServerImage,
+    run_metadata,
+)
+from rax_scheduled_images_ext.model.plan import (
+    Action,
+    Cause,
+    Policy,
+    Slot,
+    Step,
+    Window,
+    latest_slot,
+    next_slot,
+    parse_window,
+    plan,
+)
+from rax_scheduled_images_ext.model.schedule import DAYS, ImageSchedule
+
+DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+NOW = datetime(2026, 1, 5, 12, tzinfo=timezone.utc)
+SERVER = InventoryServer(
+    "24ade2fe-60d9-4d3e-a02c-c9a6a1b588a6",
+    "web1",
+    NOW - 30 * DAY,
+    ImageSchedule(7),
+    project_id="ours",
+    status="ACTIVE",
+)
+# When the server's image of the day is due.
+DUE = latest_slot(SERVER.id, ImageSchedule(7), NOW, Window()).due
+
+SCHEDULES = st.builds(
+    ImageSchedule, st.integers(1, 65535), st.one_of(st.none(), st.sampled_from(DAYS))
+)
+WINDOWS = st.builds(Window, st.integers(0, 86399), st.integers(1, 86400))
+IDS = st.uuids().map(str)
+TIMES = st.datetimes(
+    datetime(2020, 1, 1), datetime(2040, 1, 1), timezones=st.just(timezone.utc)
+)
+
+
+def image(slot: Slot, **changes: Any) -> ServerImage:
+    """An image that a run has made for a slot, without what is changed."""
+    values = {
+        "id": str(uuid.uuid4()),
+        "name": "Daily-web1-1767225600",
+        "status": "ACTIVE",
+        "created": slot.due,
+        "server_id": SERVER.id,
+        "owner": "ours",
+        "metadata": run_metadata(SERVER.id, slot.name, "nonce"),
+    }
+    return ServerImage(**{**values, **changes})
+
+
+def decided(
+    now: datetime, *images: ServerImage, server: InventoryServer = SERVER, **more: Any
+) -> Step:
+    return plan(server, images, now, **more)
+
+
+def slot_of(now: datetime) -> Slot:
+    return latest_slot(SERVER.id, ImageSchedule(7), now, Window())
+
+
+# -- slots
+
+
+@given(IDS, SCHEDULES, TIMES, WINDOWS)
+def test_the_slots_are_those_before_and_after_now(
+    server_id: str, schedule: ImageSchedule, now: datetime, window: Window
+) -> None:
+    latest = latest_slot(server_id, schedule, now, window)
+    following = next_slot(server_id, schedule, now, window)
+    assert latest.due <= now < following.due
+    period = DAY if schedule.day_of_week is None else 7 * DAY
+    assert following.due - latest.due == period
+    for slot in (latest, following):
+        assert slot.due.date() == slot.day
+        if schedule.day_of_week:
+            assert DAYS[slot.day.isoweekday() % 7] == schedule.day_of_week
+        midnight = slot.due.replace(hour=0, minute=0, second=0)
+        passed = (slot.due - midnight).total_seconds() - window.start
+        assert passed % 86400 < window.length
+
+
+def test_servers_are_spread_evenly_over_the_window() -> None:
+    window = parse_window("22:00-06:00")
+    ids = [str(uuid.UUID(int=number)) for number in range(8000)]
+    hours = Counter(window.second_of_day(server_id) // 3600 for server_id in ids)
+    assert sorted(hours) == [0, 1, 2, 3, 4, 5, 22, 23]
+    assert all(850 < number < 1150 for number in hours.values())
+
+
+def test_the_letter_case_of_an_id_does_not_matter() -> None:
+    assert Window().second_of_day(SERVER.id.upper()) == Window().second_of_day(
+        SERVER.id
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "length"),
+    [("22:00-06:00", 79200, 28800), ("00:00-00:01", 0, 60), ("23:59-00:00", 86340, 60)],
+)
+def test_a_window(text: str, start: int, length: int) -> None:
+    assert parse_window(text) == Window(start, length)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "22-6",
+        "22:00",
+        "24:00-06:00",
+        "22:60-23:00",
+        "06:00-06:00",
+        "\u0662\u0662:00-23:00",
+    ],
+)
+def test_what_is_no_window(text: str) -> None:
+    with pytest.raises(InvalidValue, match="two different UTC times of day"):
+        parse_window(text)
+
+
+# -- decisions
+
+
+@pytest.mark.parametrize(
+    ("changes", "cause"),
+    [
+        ({"schedule": None}, Cause.NO_SCHEDULE),
+        ({"schedule": None, "invalid_tag": "x"}, Cause.INVALID),
+        ({"schedule": None, "problem": OSError()}, Cause.UNKNOWN),
+        ({"task_state": "rebuilding"}, Cause.BUSY),
+        ({"status": "ERROR"}, Cause.STATUS),
+        ({"status": "SHELVED_OFFLOADED"}, Cause.STATUS),
+        ({"status": "VERIFY_RESIZE"}, Cause.STATUS),
+        ({"status": "BUILD"}, Cause.STATUS),
+        ({"created": DUE + MINUTE}, Cause.NOT_DUE),
+    ],
+)
+def test_servers_that_are_not_imaged(changes: dict[str, Any], cause: Cause) -> None:
+    step = decided(DUE + HOUR, server=replace(SERVER, **changes))
+    assert (step.action, step.cause) == (Action.NOTHING, cause)
+
+
+@pytest.mark.parametrize("status", ["ACTIVE", "SHUTOFF", "PAUSED", "SUSPENDED"])
+def test_a_server_that_is_imaged(status: str) -> None:
+    step = decided(DUE, server=replace(SERVER, status=status))
+    assert (step.action, step.cause, step.attempt) == (Action.MAKE, Cause.DUE, 0)
+    assert step.slot == slot_of(DUE)
+    assert step.next_slot
+    assert step.next_slot.due == DUE + DAY
+
+
+@pytest.mark.parametrize(
+    ("late", "cause", "attempt"),
+    [
+        (59 * MINUTE, Cause.DUE, 0),
+        (HOUR, Cause.DUE, 1),
+        (12 * HOUR, Cause.DUE, 12),
+        (12 * HOUR + MINUTE, Cause.MISSED, 12),
+    ],
+)
+def test_a_missed_image_is_made_for_half_a_day(
+    late: timedelta, cause: Cause, attempt: int
+) -> None:
+    step = decided(DUE + late)
+    assert (step.cause, step.attempt) == (cause, attempt)
+
+
+def test_what_was_due_before_the_schedule_is_not_made_up_for() -> None:
+    step = decided(DUE + HOUR, since=DUE + MINUTE)
+    assert (step.action, step.cause) == (Action.NOTHING, Cause.NOT_DUE)
+
+
+def test_an_image_of_the_slot_is_enough() -> None:
+    slot = slot_of(DUE)
+    active = image(slot)
+    step = decided(DUE + HOUR, active)
+    assert (step.action, step.cause, step.image) == (
+        Action.RETAIN,
+        Cause.ACTIVE,
+        active,
+    )
+    metadata = dict(active.metadata)
+    del metadata[PENDING_KEY]
+    done = replace(active, metadata=metadata)
+    making = image(slot, status="SAVING")
+    assert decided(DUE + HOUR, making, done).cause is Cause.DONE
+    assert decided(DUE + HOUR, making).cause is Cause.UNDER_WAY
+    # Somebody has taken the marker away to keep the image: the slot has had its own.
+    kept = replace(done, metadata={k: v for k, v in metadata.items() if "org" not in k})
+    assert decided(DUE + HOUR, kept).cause is Cause.DONE
+
+
+@pytest.mark.parametrize("status", ["ERROR", "DELETED"])
+def test_a_failed_image_is_made_again(status: str) -> None:
+    step = decided(DUE + HOUR, image(slot_of(DUE), status=status))
+    assert (step.action, step.attempt) == (Action.MAKE, 1)
+
+
+@pytest.mark.parametrize("status", ["UNKNOWN", "DEACTIVATED"])
+def test_what_is_not_understood_is_left_alone(status: str) -> None:
+    step = decided(DUE + HOUR, image(slot_of(DUE), status=status))
+    assert (step.action, step.cause) == (Action.NOTHING, Cause.UNKNOWN_IMAGE)
+
+
+def test_an_image_of_a_lost_race_is_discarded() -> None:
+    queued = image(slot_of(DUE), status="SAVING", is_queued=True)
+    soon, later = DUE + 9 * MINUTE, DUE + 11 * MINUTE
+    assert decided(soon, queued).cause is Cause.UNDER_WAY
+    step = decided(later, queued)
+    assert (step.action, step.image) == (Action.DISCARD, queued)
+    busy = replace(SERVER, task_state="image_snapshot")
+    assert decided(later, queued, server=busy).cause is Cause.UNDER_WAY
+    saving = replace(queued, is_queued=False)
+    assert decided(later, saving).cause is Cause.UNDER_WAY
+
+
+OTHER = "11111111-1111-4111-8111-111111111111"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        # An older slot's.
+        {"metadata": run_metadata(SERVER.id, "2026-01-01", "nonce")},
+        # A snapshot by hand of a server that was booted from another's image.
+        {"metadata": run_metadata(OTHER, slot_of(DUE).name, "nonce")},
+        # Another server's.
+        {"server_id": OTHER},
+        # Anybody can publish an image that looks so.
+        {"owner": "theirs"},
+        {"owner": None},
+        {"metadata": {}},
+    ],
+)
+def test_images_that_are_not_the_slots(changes: dict[str, Any]) -> None:
+    other = image(slot_of(DUE), **changes)
+    assert decided(DUE, other).action is Action.MAKE
+
+
+@given(st.lists(st.integers(0, 48 * 60), max_size=20), SCHEDULES)
+def test_missed_images_collapse_into_one(
+    minutes: list[int], schedule: ImageSchedule
+) -> None:
+    """However seldom one looks, no slot gets two images, and none is made too late."""
+    server = replace(SERVER, schedule=schedule)
+    images: list[ServerImage] = []
+    now = DUE
+    for pause in minutes:
+        now += pause * MINUTE
+        step = plan(server, images, now, Policy())
+        assert step.slot
+        if step.action is Action.MAKE:
+            assert step.slot.due <= now <= step.slot.due + 12 * HOUR
+            images.append(image(step.slot))
+        elif step.action is Action.RETAIN:
+            assert step.image in images
+        else:
+            assert step.cause is Cause.MISSED
+    slots = [image.metadata["scheduled_images_slot"] for image in images]
+    assert len(slots) == len(set(slots))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from rax_scheduled_images_ext.client.errors import (
@@ -11,7 +13,9 @@ from rax_scheduled_images_ext.client.errors import (
     NoSuchServer,
     SeveralMatches,
 )
-from rax_scheduled_images_ext.client.http import ApiResponse, Transport
+from rax_scheduled_images_ext.client.http import ApiResponse, Transport, path
+from rax_scheduled_images_ext.model.freshness import InventoryServer
+from rax_scheduled_images_ext.model.times import read_time
 
 Result = TypeVar("Result")
 
@@ -78,6 +82,45 @@ def _named(transport: Transport, name: str, pattern: str) -> Iterator[str]:
             if not isinstance(server.get("id"), str):
                 raise answer.unexpected("with a server that has no ID")
             yield server["id"]
+
+
+def read_server(answer: ApiResponse, item: Mapping[str, Any]) -> InventoryServer:
+    """Return a server of an answer, without its schedule.
+
+    :raises UnexpectedAnswer: for one without an ID.
+    """
+    server_id, status = item.get("id"), item.get("status")
+    if not isinstance(server_id, str) or not server_id:
+        raise answer.unexpected("with a server that has no ID")
+    task = item.get("OS-EXT-STS:task_state")
+    return InventoryServer(
+        server_id,
+        str(item.get("name") or ""),
+        read_time(item.get("created")),
+        project_id=read_project(item),
+        status=status if isinstance(status, str) else None,
+        task_state=task if isinstance(task, str) else None,
+    )
+
+
+def find_server(transport: Transport, server_id: str) -> ApiResponse:
+    """Return the answer with a server.
+
+    :raises NoSuchServer: if the service itself answers that there is none.
+    """
+    answer = transport.get(path("servers", server_id))
+    if answer.status == 404 and answer.error_message("itemNotFound"):
+        raise NoSuchServer(server_id)
+    return answer.checked()
+
+
+def read_date(answer: ApiResponse) -> datetime | None:
+    """Return when the cloud answered, by its own clock."""
+    try:
+        date = parsedate_to_datetime(answer.headers["date"])
+    except (KeyError, ValueError):
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=timezone.utc)
 
 
 def read_project(server: Mapping[str, Any]) -> str | None:

@@ -35,10 +35,12 @@ SLOT_KEY = "scheduled_images_slot"
 RUN_KEY = "scheduled_images_run"
 #: There as long as the retention has not been applied since the image was made.
 PENDING_KEY = "scheduled_images_retention"
+#: On an empty image that exists for a moment, to claim that an image is being made.
+CLAIM_KEY = "scheduled_images_claim"
 
 
 #: The metadata by which a snapshot is judged.
-TELLING = (MARKER_KEY, SERVER_KEY)
+TELLING = (MARKER_KEY, SERVER_KEY, SLOT_KEY, RUN_KEY, PENDING_KEY, CLAIM_KEY)
 
 
 @dataclass(frozen=True)
@@ -122,10 +124,23 @@ def run_metadata(server_id: str, slot: str, nonce: str) -> dict[str, str]:
     :param nonce: what no other request has.
     """
     return {
+        # Nova adds these two itself, but for servers that boot from a volume.
+        SERVER_KEY: server_id,
+        TYPE_KEY: SNAPSHOT,
         MARKER_KEY: MARKER_VALUE,
         SLOT_KEY: slot,
         RUN_KEY: f"{server_id}:{nonce}",
         PENDING_KEY: "pending",
+    }
+
+
+def claim_metadata(server_id: str, claim: str) -> dict[str, str]:
+    """Return the metadata of an empty image, by which it is found if it is left."""
+    return {
+        SERVER_KEY: server_id,
+        TYPE_KEY: SNAPSHOT,
+        MARKER_KEY: MARKER_VALUE,
+        CLAIM_KEY: claim,
     }
 
 

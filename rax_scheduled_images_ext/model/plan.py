@@ -22,6 +22,7 @@ from rax_scheduled_images_ext.model.image import (
     made_by_run,
 )
 from rax_scheduled_images_ext.model.schedule import DAYS, ImageSchedule
+from rax_scheduled_images_ext.model.times import write_time
 
 _DAY = 24 * 3600
 #: The server statuses in which Nova takes a snapshot.
@@ -284,3 +285,31 @@ def _obstacle(
     if server.status not in IMAGEABLE:
         return Cause.STATUS
     return None
+
+
+def explain(step: Step) -> str:
+    """Return why a step is what it is, in words that follow a server's name."""
+    server, slot, image = step.server, step.slot, step.image
+    due = _shown(slot)
+    after = f"; the next is due {_shown(step.next_slot)}"
+    image_id = image.id if image else ""
+    return {
+        Cause.NO_SCHEDULE: "it has no schedule",
+        Cause.INVALID: f"its tag '{server.invalid_tag}' is not a schedule",
+        Cause.UNKNOWN: f"its schedule could not be read: {server.problem}",
+        Cause.NOT_DUE: f"its first image is due {_shown(step.next_slot)}",
+        Cause.DUE: f"its image has been due since {due}",
+        Cause.BUSY: f"its task state is {server.task_state}",
+        Cause.STATUS: f"its status is {server.status}, and images are made of servers"
+        f" that are {', '.join(sorted(IMAGEABLE))}",
+        Cause.MISSED: f"its image was due {due}, which is too long ago{after}",
+        Cause.UNDER_WAY: f"image {image_id} is being made",
+        Cause.ABANDONED: f"image {image_id} never got any data",
+        Cause.UNKNOWN_IMAGE: f"image {image_id} is {image.status if image else ''}",
+        Cause.ACTIVE: f"image {image_id} is ACTIVE",
+        Cause.DONE: f"image {image_id} was made{after}",
+    }[step.cause]
+
+
+def _shown(slot: Slot | None) -> str:
+    return str(write_time(slot.due if slot else None))

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from rax_scheduled_images_ext.client.cloud import Cloud
@@ -16,7 +15,7 @@ from rax_scheduled_images_ext.client.http import ApiResponse
 from rax_scheduled_images_ext.client.images.base import ImageStore
 from rax_scheduled_images_ext.client.schedules.cloud import CloudSchedules
 from rax_scheduled_images_ext.client.schedules.extension import ATTRIBUTE
-from rax_scheduled_images_ext.client.servers import read_project
+from rax_scheduled_images_ext.client.servers import read_date, read_server
 from rax_scheduled_images_ext.model.freshness import (
     MAX_AGE,
     InventoryServer,
@@ -30,7 +29,6 @@ from rax_scheduled_images_ext.model.schedule_tags import (
     MalformedTag,
     read_schedule_tags,
 )
-from rax_scheduled_images_ext.model.times import read_time
 from rax_scheduled_images_ext.operations.work_queue import (
     Outcome,
     Progress,
@@ -107,10 +105,7 @@ class _Listed:
     server's, None if they are not shown.
     """
 
-    id: str
-    name: str
-    created: datetime | None
-    project_id: str | None
+    server: InventoryServer
     shown: Any
     tags: list[str] | None
 
@@ -133,23 +128,17 @@ class _Listing:
         answer: ApiResponse,
         pattern: re.Pattern[str] | None,
     ) -> None:
-        server_id, name = server.get("id"), server.get("name")
-        if not isinstance(server_id, str) or not server_id:
-            raise answer.unexpected("with a server that has no ID")
+        listed = read_server(answer, server)
         shown = server.get(ATTRIBUTE)
         self.shows_schedules |= shown is not None
         self.shows_days |= isinstance(shown, dict) and "day_of_week" in shown
         tags = server.get("tags")
         self.shows_tags |= isinstance(tags, list)
-        new = server_id not in self.ids
-        self.ids.add(server_id)
-        if new and (pattern is None or pattern.search(str(name or ""))):
-            created = read_time(server.get("created"))
-            project_id = read_project(server)
+        new = listed.id not in self.ids
+        self.ids.add(listed.id)
+        if new and (pattern is None or pattern.search(listed.name)):
             tags = list(map(str, tags)) if isinstance(tags, list) else None
-            self.servers.append(
-                _Listed(server_id, str(name or ""), created, project_id, shown, tags)
-            )
+            self.servers.append(_Listed(listed, shown, tags))
 
 
 @dataclass(frozen=True)
@@ -195,7 +184,7 @@ class _Reader:
     def _list(self, enabled: bool | None) -> _Listing:
         listing = _Listing(datetime.fromtimestamp(self.clock(), timezone.utc))
         for answer in self.schedules.server_pages("/servers/detail", enabled):
-            listing.now = _date(answer) or listing.now
+            listing.now = read_date(answer) or listing.now
             for server in answer.objects("servers"):
                 listing.add(server, answer, self.pattern)
         return listing
@@ -207,7 +196,7 @@ class _Reader:
         """
         servers, open_ = [], []
         for listed in listing.servers:
-            server = _server(listed)
+            server = listed.server
             try:
                 if listed.shown is not None:
                     schedule = ImageSchedule.from_object(listed.shown)
@@ -276,19 +265,13 @@ class _Reader:
         return images
 
 
-def _server(listed: _Listed) -> InventoryServer:
-    return InventoryServer(
-        listed.id, listed.name, listed.created, project_id=listed.project_id
-    )
-
-
 def _tagged(listed: _Listed) -> InventoryServer:
     """Return a server with the schedule that its tags stand for."""
-    server = _server(listed)
     try:
-        return replace(server, schedule=read_schedule_tags(listed.tags or ()))
+        found = read_schedule_tags(listed.tags or ())
     except MalformedTag as error:
-        return replace(server, invalid_tag=error.tag)
+        return replace(listed.server, invalid_tag=error.tag)
+    return replace(listed.server, schedule=found)
 
 
 def _may_be_weekly(found: ScheduleStatus) -> bool:
@@ -310,12 +293,3 @@ def _is(found: ScheduleStatus, enabled: bool) -> bool:
         return True
     tagged = server.schedule is not None or server.invalid_tag is not None
     return tagged == enabled
-
-
-def _date(answer: ApiResponse) -> datetime | None:
-    """Return when the cloud answered, by its own clock."""
-    try:
-        date = parsedate_to_datetime(answer.response.headers["date"])
-    except (KeyError, ValueError):
-        return None
-    return date if date.tzinfo else date.replace(tzinfo=timezone.utc)

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from rax_scheduled_images_ext.arguments import Parser, between, checked
 from rax_scheduled_images_ext.model.durations import parse_duration
 from rax_scheduled_images_ext.sandbox.backend.models import Unusable
 from rax_scheduled_images_ext.sandbox.demo import SETTINGS, Demo, DemoFailed
@@ -23,9 +24,6 @@ from rax_scheduled_images_ext.sandbox.faults.grammar import GRAMMAR
 from rax_scheduled_images_ext.sandbox.options import (
     DEFAULT_PORT,
     LOOPBACK,
-    Parser,
-    between,
-    checked,
     cloud_options,
     fault,
     running_options,

@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable
-from datetime import datetime, timezone
 from pathlib import Path
-from typing import NoReturn, TypeVar
 
+from rax_scheduled_images_ext.arguments import Parser, between, checked, parse_moment
 from rax_scheduled_images_ext.sandbox.faults.grammar import parse_fault
 
 LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 8740
-
-_Number = TypeVar("_Number", int, float)
-_Value = TypeVar("_Value")
-
-
-class Parser(argparse.ArgumentParser):
-    """Reports an error in one line, without the usage."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print the line and exit with status 2."""
-        self.exit(2, f"{self.prog}: error: {message}\n")
 
 
 def running_options() -> Parser:
@@ -109,53 +95,9 @@ def cloud_options() -> Parser:
     return options
 
 
-def between(
-    number: Callable[[str], _Number], least: _Number, most: _Number
-) -> Callable[[str], _Number]:
-    """Return an argument type: a number from ``least`` to ``most``."""
-    kind = "a whole number" if number is int else "a number"
-
-    def convert(text: str) -> _Number:
-        try:
-            value = number(text)
-        except ValueError:
-            value = None
-        if value is None or not least <= value <= most:
-            raise argparse.ArgumentTypeError(
-                f"'{text}' is not allowed: {kind} from {least} to {most}"
-            )
-        return value
-
-    return convert
-
-
-def checked(parse: Callable[[str], _Value]) -> Callable[[str], _Value]:
-    """Let argparse print what ``parse`` finds wrong."""
-
-    def convert(text: str) -> _Value:
-        try:
-            return parse(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
-
-    return convert
-
-
 def fault(text: str) -> str:
     """Return what describes a fault, as it is.
 
     :raises ValueError: for what describes none.
     """
     return parse_fault(text).text
-
-
-def parse_moment(text: str) -> float:
-    """Return the unix seconds of an ISO 8601 time; without an offset it is UTC."""
-    try:
-        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-        aware = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
-        return aware.timestamp()
-    except (ValueError, OverflowError):
-        raise ValueError(
-            f"'{text}' is not a time: write it as 2026-01-01T00:00:00Z"
-        ) from None

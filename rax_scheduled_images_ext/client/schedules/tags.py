@@ -6,8 +6,9 @@ server can be changed, rebuilding keeps them, and lists can be filtered by them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from rax_scheduled_images_ext.client.errors import (
     InvalidSchedule,
@@ -23,7 +24,8 @@ from rax_scheduled_images_ext.client.http import (
 )
 from rax_scheduled_images_ext.client.schedules.base import ScheduleStore
 from rax_scheduled_images_ext.client.schedules.extension import ALIAS
-from rax_scheduled_images_ext.client.servers import next_page
+from rax_scheduled_images_ext.client.servers import next_page, read_server
+from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.schedule_tags import (
     MARKER_TAG,
@@ -74,9 +76,12 @@ class TagSchedules(ScheduleStore):
         self._remove(server_id, _values(before))
 
     def server_pages(
-        self, url: str, enabled: bool | None = None
+        self,
+        url: str,
+        enabled: bool | None = None,
+        query: Mapping[str, str] | None = None,
     ) -> Iterator[ApiResponse]:
-        query = {}
+        query = dict(query or {})
         if enabled is not None:
             query["tags" if enabled else "not-tags"] = MARKER_TAG
         for page in self.compute.pages(url, query, next_page, ahead=True):
@@ -109,6 +114,18 @@ class TagSchedules(ScheduleStore):
                 raise NoSuchServer(server_id)
             answer.checked()
         return answer
+
+
+def read_tagged_server(answer: ApiResponse, item: Mapping[str, Any]) -> InventoryServer:
+    """Return a server of an answer with the schedule that its tags stand for."""
+    server = read_server(answer, item)
+    tags = item.get("tags")
+    if not isinstance(tags, list):
+        raise answer.unexpected("with a server that has no tags")
+    try:
+        return replace(server, schedule=read_schedule_tags(map(str, tags)))
+    except MalformedTag as error:
+        return replace(server, invalid_tag=error.tag)
 
 
 def _values(tags: Iterable[str]) -> list[str]:

@@ -1,0 +1,53 @@
+"""What a region holds at one moment: its schedules, and the images of all runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.client.schedules.tags import read_tagged_server
+from rax_scheduled_images_ext.client.servers import read_date
+from rax_scheduled_images_ext.model.freshness import InventoryServer
+from rax_scheduled_images_ext.model.image import ServerImage
+
+
+@dataclass(frozen=True)
+class Look:
+    """The servers that have schedules, and all snapshots, by the cloud's clock.
+
+    ``images`` are those of each server, by its ID. They are not only the marked ones:
+    an image from which its marker was taken, to keep it, was made for its slot as well.
+    """
+
+    now: datetime
+    servers: list[InventoryServer]
+    images: Mapping[str, list[ServerImage]]
+
+    @property
+    def snapshots(self) -> Iterator[ServerImage]:
+        """The images of all servers."""
+        for images in self.images.values():
+            yield from images
+
+
+def look(cloud: Cloud, *, all_projects: bool = False) -> Look:
+    """Read the schedules and the images of a project: a request for each page.
+
+    :param all_projects: of all projects, which takes an administrator.
+    :raises NotOffered: if the cloud knows no server tags.
+    """
+    servers: dict[str, InventoryServer] = {}
+    now = None
+    more = {"all_tenants": "1"} if all_projects else {}
+    for page in cloud.schedules.tags.server_pages("/servers/detail", True, more):
+        now = now or read_date(page)
+        for item in page.objects("servers"):
+            server = read_tagged_server(page, item)
+            servers[server.id] = server
+    assert now is not None
+    images: dict[str, list[ServerImage]] = {}
+    for image in cloud.images.list(snapshots=True) if servers else ():
+        images.setdefault(str(image.server_id), []).append(image)
+    return Look(now, list(servers.values()), images)

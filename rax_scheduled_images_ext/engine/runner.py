@@ -1,0 +1,407 @@
+"""One look at everything, and the next step of whatever is due.
+
+A runner remembers nothing that matters: any number may run side by side, and one that
+dies is replaced by starting another.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Protocol
+
+from requests import codes
+
+from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.client.errors import (
+    ApiError,
+    NoSuchImage,
+    NoSuchServer,
+    NotOffered,
+)
+from rax_scheduled_images_ext.client.http import RetryPolicy
+from rax_scheduled_images_ext.client.images.glance import GlanceImages
+from rax_scheduled_images_ext.client.snapshots import SnapshotRequest, Snapshots
+from rax_scheduled_images_ext.engine.claims import Claim, Claims
+from rax_scheduled_images_ext.engine.limits import Admission, Limits
+from rax_scheduled_images_ext.engine.look import Look, look
+from rax_scheduled_images_ext.engine.retention import apply_retention
+from rax_scheduled_images_ext.model.image import (
+    CLAIM_KEY,
+    RUN_KEY,
+    SLOT_KEY,
+    ServerImage,
+    made_by_run,
+    run_metadata,
+    scheduled_image_name,
+)
+from rax_scheduled_images_ext.model.plan import (
+    ABANDONED_AFTER,
+    Action,
+    Policy,
+    Step,
+    is_abandoned,
+    plan,
+)
+from rax_scheduled_images_ext.operations.prune import PrunedImage
+from rax_scheduled_images_ext.operations.work_queue import Outcome, run
+
+#: A claim is good for so many seconds: who was held up for longer may not act on it.
+_CLAIM_SECONDS = 120.0
+_ONCE = RetryPolicy(tries=1)
+#: How old an image that never got any data is when it is swept.
+_ORPHAN_AGE = timedelta(days=1)
+
+
+class Projects(Protocol):
+    """The clouds of the projects that a runner works for, each shared by threads."""
+
+    @property
+    def all_projects(self) -> bool:
+        """Whether there may be servers of several projects."""
+
+    @property
+    def listing(self) -> Cloud:
+        """The cloud in which all servers and images are listed."""
+
+    def of(self, project_id: str) -> Cloud:
+        """Return the cloud as it is for a user of a project."""
+
+
+@dataclass(frozen=True)
+class OneProject:
+    """The project of one cloud's own user."""
+
+    listing: Cloud
+    all_projects: bool = False
+
+    def of(self, project_id: str) -> Cloud:
+        """Return the cloud itself."""
+        return self.listing
+
+
+class Result(Enum):
+    """What has come of a step."""
+
+    #: There was nothing to do.
+    NOTHING = "nothing"
+    #: The cloud is making the image.
+    BEGUN = "image begun"
+    #: Another runner makes, or has made, the image.
+    LEFT = "left to another runner"
+    #: The limits on snapshots under way allow no more.
+    LIMITED = "limit reached"
+    #: The server is busy: it is tried again at the next look.
+    BUSY = "server busy"
+    #: All tries have been used.
+    GIVEN_UP = "given up"
+    #: The project may have no more images: it is tried again at the next slot.
+    QUOTA = "quota exceeded"
+    #: It is not known whether the image is being made.
+    UNKNOWN = "unknown whether begun"
+    #: An error has kept it from being done.
+    FAILED = "failed"
+    #: An image without data was deleted.
+    DISCARDED = "empty image deleted"
+    #: The retention was applied.
+    RETAINED = "retention applied"
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """A step, and what has come of it.
+
+    ``pruned`` is what the retention has done, ``reason`` why a step failed, and
+    ``request_id`` what the cloud calls the request that made the image.
+    """
+
+    step: Step
+    result: Result
+    image_id: str | None = None
+    request_id: str | None = None
+    reason: str | None = None
+    pruned: tuple[PrunedImage, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """Whether somebody should know that the step failed."""
+        return self.result in (Result.FAILED, Result.QUOTA, Result.GIVEN_UP) or any(
+            each.action == "failed" for each in self.pruned
+        )
+
+
+@dataclass(frozen=True)
+class Tick:
+    """What was found at a moment, and what was done.
+
+    ``now`` is the time that was decided by. ``swept`` are images that were left behind,
+    each with whether it was deleted.
+    """
+
+    now: datetime
+    look: Look
+    results: list[StepResult]
+    swept: list[Outcome[ServerImage, bool]] = field(default_factory=list)
+
+    @property
+    def failures(self) -> list[StepResult]:
+        """The steps that failed."""
+        return [result for result in self.results if result.failed]
+
+
+def plan_all(found: Look, policy: Policy, at: datetime | None = None) -> list[Step]:
+    """Decide for every server, those first whose images were due first.
+
+    :param at: the time to decide by, None for the cloud's own.
+    """
+    steps = [
+        plan(server, found.images.get(server.id, ()), at or found.now, policy)
+        for server in found.servers
+    ]
+    return sorted(
+        steps, key=lambda step: (str(step.slot and step.slot.due), step.server.id)
+    )
+
+
+@dataclass
+class Runner:
+    """Does what is due for the servers of some projects.
+
+    :param key: as for :class:`.Claims`.
+    :param clock: seconds that never go back, to see how long something takes.
+    """
+
+    projects: Projects
+    policy: Policy = field(default_factory=Policy)
+    limits: Limits = field(default_factory=Limits)
+    key: str = ""
+    clock: Callable[[], float] = time.monotonic
+    # What saves requests: tries that this runner has claimed while the server was busy,
+    # and those of which it knows that they are used.
+    _held: set[Try] = field(default_factory=set)
+    _used: set[Try] = field(default_factory=set)
+
+    def tick(
+        self,
+        at: datetime | None = None,
+        report: Callable[[StepResult], object] | None = None,
+    ) -> Tick:
+        """Look at everything, and do the next step of whatever is due.
+
+        :param at: the time to decide by, None for the cloud's own.
+        :param report: is called with each result as it comes.
+        :raises NotOffered: if the cloud knows no server tags.
+        """
+        found = look(self.projects.listing, all_projects=self.projects.all_projects)
+        steps = plan_all(found, self.policy, at)
+        admission = Admission(self.limits, found.snapshots)
+        work = _Work(self, found, at or found.now, self.clock(), admission)
+        results: list[StepResult] = []
+
+        def add(outcome: Outcome[Step, StepResult]) -> None:
+            done = outcome.value or StepResult(
+                outcome.item, Result.FAILED, reason=str(outcome.error)
+            )
+            results.append(done)
+            if report is not None:
+                report(done)
+
+        idle = [step for step in steps if step.action is Action.NOTHING]
+        for step in idle:
+            add(Outcome(step, StepResult(step, Result.NOTHING)))
+        busy = [step for step in steps if step.action is not Action.NOTHING]
+        tries = {_try_of(step) for step in busy}
+        self._held &= tries
+        self._used &= tries
+        run(busy, work.do, add, workers=self.limits.requests)
+        left = list(filter(work.is_left_behind, found.snapshots))
+        swept = run(left, work.sweep, workers=self.limits.requests)
+        return Tick(at or found.now, found, results, swept)
+
+
+#: A server's ID, a slot, and the number of the interval since that was due.
+Try = tuple[str, str, int]
+
+
+def _try_of(step: Step) -> Try:
+    return (step.server.id, step.slot.name if step.slot else "", step.attempt)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """The steps of one look, at ``time``; the runner's clock showed ``started``."""
+
+    runner: Runner
+    found: Look
+    time: datetime
+    started: float
+    admission: Admission
+
+    @property
+    def now(self) -> datetime:
+        """The present time."""
+        return self.time + timedelta(seconds=self.runner.clock() - self.started)
+
+    def do(self, step: Step) -> StepResult:
+        """Do one step."""
+        cloud = self._cloud(step.server.project_id)
+        try:
+            if step.action is Action.MAKE:
+                return self._make(cloud, step)
+            if step.action is Action.DISCARD:
+                return self._discard(cloud, step)
+            return self._retain(cloud, step)
+        except NoSuchServer as error:
+            # It was deleted a moment ago; its images stay, and so do all schedules.
+            return StepResult(step, Result.NOTHING, reason=str(error))
+
+    def is_left_behind(self, image: ServerImage) -> bool:
+        """Whether a runner has made the image, and it will never get any data."""
+        if not image.is_queued or image.created is None or image.owner is None:
+            return False
+        age = self.found.now - image.created
+        if CLAIM_KEY in image.metadata:
+            return age > ABANDONED_AFTER
+        return made_by_run(image, str(image.server_id)) and age > _ORPHAN_AGE
+
+    def sweep(self, image: ServerImage) -> bool:
+        """Delete an image that was left behind, unless it has got data since."""
+        images = self._cloud(image.owner).images
+        try:
+            if images.get(image).is_queued:
+                images.delete(image)
+                return True
+        except NoSuchImage:
+            pass
+        return False
+
+    def _cloud(self, project_id: str | None) -> Cloud:
+        return self.runner.projects.of(str(project_id))
+
+    # -- making
+
+    def _make(self, cloud: Cloud, step: Step) -> StepResult:
+        if _try_of(step) in self.runner._used:
+            return StepResult(step, Result.LEFT)
+        project_id = str(step.server.project_id)
+        if not self.admission.enter(project_id):
+            return StepResult(step, Result.LIMITED)
+        done = self._make_admitted(cloud, step, project_id)
+        if done.result not in (Result.BEGUN, Result.UNKNOWN):
+            self.admission.leave(project_id)
+        if done.result not in (Result.LIMITED, Result.BUSY):
+            self.runner._used.add(_try_of(step))
+        return done
+
+    def _make_admitted(self, cloud: Cloud, step: Step, project_id: str) -> StepResult:
+        server, slot = step.server, step.slot
+        assert slot is not None
+        began = self.runner.clock()
+        making = list(cloud.images.list(scheduled=True, making=True))
+        if any(
+            made_by_run(image, server.id) and image.metadata.get(SLOT_KEY) == slot.name
+            for image in making
+        ):
+            return StepResult(step, Result.LEFT)
+        if self.admission.is_crowded(project_id, making):
+            return StepResult(step, Result.LIMITED)
+        images = cloud.images
+        if not isinstance(images, GlanceImages):
+            raise NotOffered("image")
+        claims = Claims(images, self.runner.policy, self.runner.key)
+        if _try_of(step) not in self.runner._held:
+            claim = claims.take(server.id, slot, self.now)
+            if claim is Claim.LOST:
+                return StepResult(step, Result.LEFT)
+            if claim is Claim.USED_UP:
+                tries = f"all {self.runner.policy.tries} tries have failed"
+                return StepResult(step, Result.GIVEN_UP, reason=tries)
+        if self.runner.clock() - began > _CLAIM_SECONDS:
+            reason = "the claim came too late: it took more than two minutes"
+            return StepResult(step, Result.FAILED, reason=reason)
+        return self._create(cloud, step, claims)
+
+    def _create(
+        self,
+        cloud: Cloud,
+        step: Step,
+        claims: Claims,
+    ) -> StepResult:
+        """Request the image of a slot that has been claimed."""
+        server, slot = step.server, step.slot
+        assert slot is not None
+        assert server.schedule is not None
+        weekly = server.schedule.day_of_week is not None
+        name = scheduled_image_name(
+            server.name, weekly=weekly, now=self.now.timestamp()
+        )
+        metadata = run_metadata(server.id, slot.name, uuid.uuid4().hex)
+        # At once and only once: whoever waits may come when the claim is not good.
+        snapshots = Snapshots(replace(cloud.compute, throttle=None))
+        try:
+            request = snapshots.create_image(server.id, name, metadata, _ONCE)
+        except ApiError as error:
+            if isinstance(error, NoSuchServer):
+                raise
+            if error.status < 500:
+                return self._refused(step, error, claims)
+            request = SnapshotRequest(None, error.request_id, str(error))
+        if request.problem is None:
+            return StepResult(step, Result.BEGUN, request.image_id, request.request_id)
+        # It may have been begun all the same: what there is of it shows.
+        image_id = self._image_of(cloud, step, metadata[RUN_KEY])
+        return StepResult(
+            step, Result.UNKNOWN, image_id, request.request_id, request.problem
+        )
+
+    def _refused(
+        self,
+        step: Step,
+        error: ApiError,
+        claims: Claims,
+    ) -> StepResult:
+        """Return what a refusal means: nothing has been begun."""
+        assert step.slot is not None
+        if error.status in (codes.conflict, codes.too_many_requests):
+            # The try is still this runner's.
+            self.runner._held.add(_try_of(step))
+            return StepResult(step, Result.BUSY, reason=str(error))
+        quota = error.status == codes.forbidden and "quota" in str(error).lower()
+        if quota or error.status == codes.request_entity_too_large:
+            claims.close(step.server.id, step.slot)
+            return StepResult(step, Result.QUOTA, reason=str(error))
+        return StepResult(step, Result.FAILED, reason=str(error))
+
+    def _image_of(self, cloud: Cloud, step: Step, run_id: str) -> str | None:
+        """Return the image that a request has left, None if there is none so far."""
+        for image in cloud.images.list(server_id=step.server.id, scheduled=True):
+            if image.metadata.get(RUN_KEY) == run_id:
+                return image.id
+        return None
+
+    # -- afterwards
+
+    def _discard(self, cloud: Cloud, step: Step) -> StepResult:
+        """Delete an image that a snapshot has left behind, if it still is one."""
+        assert step.image is not None
+        state = Snapshots(cloud.compute).server(step.server.id)
+        server = step.server
+        try:
+            image = cloud.images.get(step.image)
+            # By the cloud's clock, whatever the time that is rehearsed.
+            if state.task_state is None and is_abandoned(image, server, self.found.now):
+                cloud.images.delete(image)
+                return StepResult(step, Result.DISCARDED, image.id)
+        except NoSuchImage:
+            pass
+        return StepResult(step, Result.NOTHING, step.image.id)
+
+    def _retain(self, cloud: Cloud, step: Step) -> StepResult:
+        assert step.image is not None
+        images = self.found.images[step.server.id]
+        pruned = apply_retention(cloud, step.server.id, images, step.image)
+        return StepResult(step, Result.RETAINED, step.image.id, pruned=tuple(pruned))

@@ -1,0 +1,1 @@
+"""``scheduled-images-service``: the program that lets the engine run."""

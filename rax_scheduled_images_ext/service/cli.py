@@ -1,0 +1,353 @@
+"""``scheduled-images-service``: makes scheduled images where the cloud does not."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+
+from rax_scheduled_images_ext.arguments import Parser, between, checked, parse_moment
+from rax_scheduled_images_ext.model.durations import parse_duration
+from rax_scheduled_images_ext.model.errors import ScheduledImagesError
+from rax_scheduled_images_ext.model.freshness import MAX_AGE
+from rax_scheduled_images_ext.model.plan import Policy, Window, parse_window
+
+if TYPE_CHECKING:
+    from rax_scheduled_images_ext.engine.look import Look
+    from rax_scheduled_images_ext.engine.runner import Projects, Runner
+    from rax_scheduled_images_ext.service.loop import Service
+
+PROG = "scheduled-images-service"
+#: The variable with what makes claims unforeseeable.
+KEY = "SCHEDULED_IMAGES_CLAIM_KEY"
+_STALE = 3
+_FORMATS = ("table", "json", "csv", "value")
+
+
+class _Failed(Exception):
+    """A command that could not be done; the text is the one line to print."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    :returns: the exit status: 0 done, 1 failed, 3 of ``status`` for images that are
+        late, 130 interrupted.
+    :raises SystemExit: with status 2 for bad usage.
+    """
+    parser = make_parser()
+    args = parser.parse_args(argv)
+    rehearsed = [f"--{name}" for name in ("at", "speed") if getattr(args, name, None)]
+    if rehearsed and args.func is not _plan and not args.rehearsal:
+        parser.error(f"{rehearsed[0]} is for test clouds: it takes --rehearsal as well")
+    try:
+        status: int = args.func(args)
+        sys.stdout.flush()
+    except (_Failed, ScheduledImagesError) as error:
+        print(f"{PROG}: error: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        print(
+            f"{PROG}: error: the service needs {error.name}: pip install"
+            " 'rax-scheduled-images-ext[service]'",
+            file=sys.stderr,
+        )
+        return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+# The commands
+
+
+def _run(args: argparse.Namespace) -> int:
+    service = _service(args)
+    if args.speed:
+        from rax_scheduled_images_ext.service.loop import sped_up
+
+        service.time = sped_up(datetime.now(timezone.utc), args.speed)
+    service.run(args.every)
+    if service.server is not None:
+        service.server.close()
+    return 0
+
+
+def _tick(args: argparse.Namespace) -> int:
+    service = _service(args)
+    if args.at:
+        service.time = lambda: args.at
+    return 0 if service.tick() else 1
+
+
+def _plan(args: argparse.Namespace) -> int:
+    from rax_scheduled_images_ext.engine.runner import plan_all
+    from rax_scheduled_images_ext.service.tables import print_plan
+
+    found = _look(args)
+    steps = plan_all(found, _policy(args), args.at)
+    print_plan(steps, args.format, everything=args.all)
+    return 0
+
+
+def _status(args: argparse.Namespace) -> int:
+    from rax_scheduled_images_ext.engine.runner import plan_all
+    from rax_scheduled_images_ext.service.tables import print_status, rows_of
+
+    found = _look(args)
+    rows = rows_of(found, plan_all(found, _policy(args)), args.max_age)
+    print_status(rows, args.format)
+    return _STALE if any(row.status.stale for row in rows) else 0
+
+
+def _policy(args: argparse.Namespace) -> Policy:
+    return Policy(window=args.window, max_delay=args.max_delay)
+
+
+def _look(args: argparse.Namespace) -> Look:
+    from keystoneauth1.exceptions import ClientException
+
+    from rax_scheduled_images_ext.engine.look import look
+
+    try:
+        projects = _projects(args)
+        return look(projects.listing, all_projects=projects.all_projects)
+    except (ClientException, OSError) as error:
+        raise _Failed(str(error)) from error
+
+
+def _projects(args: argparse.Namespace) -> Projects:
+    from rax_scheduled_images_ext.engine.runner import OneProject
+    from rax_scheduled_images_ext.service.clouds import (
+        AllProjects,
+        configuration,
+        connect,
+    )
+
+    config = configuration()
+    cloud = connect(config, args.requests)
+    return AllProjects(config, cloud) if args.all_projects else OneProject(cloud)
+
+
+def _service(args: argparse.Namespace) -> Service:
+    from rax_scheduled_images_ext.engine.limits import Limits
+    from rax_scheduled_images_ext.engine.runner import Runner
+    from rax_scheduled_images_ext.service import events
+    from rax_scheduled_images_ext.service.clouds import configuration
+    from rax_scheduled_images_ext.service.loop import Service
+    from rax_scheduled_images_ext.service.notify import Notifier
+
+    events.configure(args.log_format, logging.DEBUG if args.verbose else logging.INFO)
+    # Told at once: that there is nothing to log in to will not pass.
+    configuration()
+
+    def open_runner() -> Runner:
+        limits = Limits(args.limit_region, args.limit_project, args.requests)
+        key = os.environ.get(KEY, "")
+        return Runner(_projects(args), _policy(args), limits, key)
+
+    service = Service(open_runner, Notifier(args.on_failure, args.ping))
+    if getattr(args, "metrics_port", None) is not None:
+        from rax_scheduled_images_ext.service.metrics import Metrics, MetricsServer
+
+        service.metrics = Metrics(args.metrics_servers)
+        try:
+            service.server = MetricsServer(
+                service.metrics, args.metrics_host, args.metrics_port
+            )
+        except OSError as error:
+            raise _Failed(
+                f"cannot listen on {args.metrics_host} port {args.metrics_port}:"
+                f" {error.strerror}"
+            ) from error
+    return service
+
+
+# What may be written on the command line
+
+
+def make_parser() -> Parser:
+    """Return the parser of the program."""
+    parser = Parser(prog=PROG, description=__doc__, allow_abbrev=False)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(
+        name: str,
+        func: Callable[[argparse.Namespace], int],
+        summary: str,
+        *parents: Parser,
+    ) -> Parser:
+        added = commands.add_parser(
+            name,
+            help=summary,
+            description=summary,
+            parents=list(parents),
+            allow_abbrev=False,
+        )
+        added.set_defaults(func=func)
+        return added
+
+    reading, working, printing = _reading(), _working(), _printing()
+    run = command("run", _run, "keep going until SIGTERM", reading, working)
+    run.add_argument(
+        "--every",
+        type=checked(_seconds),
+        default=60.0,
+        metavar="DURATION",
+        help="how often to look (default: 1m)",
+    )
+    run.add_argument(
+        "--speed",
+        type=between(float, 1, 1_000_000),
+        metavar="X",
+        help="let time pass so many times faster; takes --rehearsal",
+    )
+    run.add_argument(
+        "--metrics-port",
+        type=between(int, 0, 65535),
+        metavar="N",
+        help="serve /metrics for Prometheus and /healthz on this port",
+    )
+    run.add_argument(
+        "--metrics-host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="address for the metrics (default: %(default)s, for this machine alone)",
+    )
+    run.add_argument(
+        "--metrics-servers",
+        type=between(int, 0, 1_000_000),
+        default=1000,
+        metavar="N",
+        help="with more servers the last success is told by project"
+        " (default: %(default)s)",
+    )
+    tick = command(
+        "tick", _tick, "do once what is due, for cron and timers", reading, working
+    )
+    tick.add_argument(
+        "--at",
+        type=checked(_moment),
+        metavar="TIME",
+        help="decide as if it were this time; takes --rehearsal",
+    )
+    plan = command(
+        "plan", _plan, "print what a tick would do now, and why", reading, printing
+    )
+    plan.add_argument(
+        "--at",
+        type=checked(_moment),
+        metavar="TIME",
+        help="what it would do at this time, such as 2026-01-01T00:00:00Z",
+    )
+    plan.add_argument(
+        "--all", action="store_true", help="print the servers with nothing to do too"
+    )
+    status = command(
+        "status",
+        _status,
+        "print all schedules; exit status 3 if an image is late or cannot be made",
+        reading,
+        printing,
+    )
+    status.add_argument(
+        "--max-age",
+        type=checked(_duration),
+        default=MAX_AGE,
+        metavar="DURATION",
+        help="how old the newest image of a daily schedule may be (default: 26h)",
+    )
+    return parser
+
+
+def _reading() -> Parser:
+    """Return the options of every command."""
+    options = Parser(add_help=False)
+    add = options.add_argument
+    add(
+        "--all-projects",
+        action="store_true",
+        help="work for all projects, as an administrator",
+    )
+    add(
+        "--window",
+        type=checked(parse_window),
+        default=Window(),
+        metavar="HH:MM-HH:MM",
+        help="begin images in this part of the UTC day (default: at any time)",
+    )
+    add(
+        "--max-delay",
+        type=checked(_duration),
+        default=Policy().max_delay,
+        metavar="DURATION",
+        help="how late an image is still made (default: 12h)",
+    )
+    add(
+        "--requests",
+        type=between(int, 1, 100),
+        default=24,
+        metavar="N",
+        help="requests at once at most (default: %(default)s)",
+    )
+    return options
+
+
+def _working() -> Parser:
+    """Return the options of the commands that make images."""
+    options = Parser(add_help=False)
+    add = options.add_argument
+    for scope, default in (("region", 20), ("project", 5)):
+        add(
+            f"--limit-{scope}",
+            type=between(int, 1, 100_000),
+            default=default,
+            metavar="N",
+            help=f"snapshots under way at once in a {scope} (default: %(default)s)",
+        )
+    add("--log-format", choices=("text", "json"), default="text")
+    add(
+        "--on-failure",
+        metavar="CMD",
+        help="run this for each failure, with the facts as JSON on its input",
+    )
+    add(
+        "--ping",
+        metavar="URL",
+        help="get this address after each good tick, and URL/fail after a bad one",
+    )
+    add(
+        "--rehearsal",
+        action="store_true",
+        help="allow --at and --speed, on a test cloud",
+    )
+    add("-v", "--verbose", action="store_true", help="log what is left to others, too")
+    return options
+
+
+def _printing() -> Parser:
+    options = Parser(add_help=False)
+    options.add_argument("--format", choices=_FORMATS, default="table")
+    return options
+
+
+def _seconds(text: str) -> float:
+    seconds = parse_duration(text)
+    if seconds <= 0:
+        raise ValueError(f"'{text}' is not allowed: more than 0 seconds")
+    return seconds
+
+
+def _duration(text: str) -> timedelta:
+    return timedelta(seconds=parse_duration(text))
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromtimestamp(parse_moment(text), timezone.utc)

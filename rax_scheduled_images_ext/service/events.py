@@ -1,0 +1,145 @@
+"""What the service tells: one log line for each event, as text or as JSON."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from typing import Any
+
+from rax_scheduled_images_ext.engine.runner import Result, StepResult, Tick
+from rax_scheduled_images_ext.model.image import ServerImage
+from rax_scheduled_images_ext.model.plan import Cause, explain
+from rax_scheduled_images_ext.operations.work_queue import Outcome
+
+LOG = logging.getLogger("scheduled_images_service")
+
+#: Why a server is not imaged, where somebody should know.
+TOLD = frozenset({Cause.INVALID, Cause.STATUS, Cause.MISSED, Cause.UNKNOWN_IMAGE})
+_LEVELS = {
+    Result.BEGUN: logging.INFO,
+    Result.DISCARDED: logging.INFO,
+    Result.RETAINED: logging.INFO,
+    Result.UNKNOWN: logging.WARNING,
+    Result.QUOTA: logging.ERROR,
+    Result.GIVEN_UP: logging.ERROR,
+    Result.FAILED: logging.ERROR,
+}
+
+
+# What an event may say of itself, in the order in which it is written.
+_FACTS = (
+    "server",
+    "server_name",
+    "project",
+    "slot",
+    "image",
+    "request_id",
+    "every_seconds",
+    "port",
+    "reason",
+)
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def configure(form: str, level: int) -> None:
+    """Let events be written to stderr.
+
+    :param form: ``text`` or ``json``.
+    """
+    formatter: logging.Formatter = _TextFormatter(
+        "%(asctime)s %(levelname)s %(message)s", _TIME
+    )
+    if form == "json":
+        from pythonjsonlogger.json import JsonFormatter
+
+        formatter = JsonFormatter(
+            "%(asctime)s %(levelname)s %(message)s",
+            _TIME,
+            rename_fields={
+                "asctime": "time",
+                "levelname": "level",
+                "message": "event",
+            },
+        )
+    formatter.converter = time.gmtime
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    LOG.handlers[:] = [handler]
+    LOG.setLevel(level)
+    LOG.propagate = False
+
+
+class _TextFormatter(logging.Formatter):
+    """The event, and after it what it says of itself as ``key=value``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        facts = (f"{key}={vars(record)[key]}" for key in _FACTS if key in vars(record))
+        return " ".join([super().format(record), *facts])
+
+
+def log(level: int, event: str, facts: dict[str, Any] | None = None) -> None:
+    """Write one event; facts that are None are left out."""
+    known = {key: value for key, value in (facts or {}).items() if value is not None}
+    LOG.log(level, event, extra=known)
+
+
+def facts_of(result: StepResult) -> dict[str, Any]:
+    """Return what identifies an event: server, slot, image and request."""
+    step = result.step
+    return {
+        "server": step.server.id,
+        "server_name": step.server.name,
+        "project": step.server.project_id,
+        "slot": step.slot.name if step.slot else None,
+        "image": result.image_id or (step.image.id if step.image else None),
+        "request_id": result.request_id,
+        "reason": result.reason,
+    }
+
+
+class EventLog:
+    """Writes the results of ticks; what lasts is written when it begins, once."""
+
+    def __init__(self) -> None:
+        self._lasting: dict[str, tuple[Any, ...]] = {}
+
+    def add(self, result: StepResult) -> None:
+        """Write what has come of a step, as soon as it is known."""
+        step = result.step
+        if result.result is Result.NOTHING:
+            self._add_lasting(result)
+            return
+        self._lasting.pop(step.server.id, None)
+        level = _LEVELS.get(result.result, logging.DEBUG)
+        log(level, result.result.value, facts_of(result))
+        for each in result.pruned:
+            level = logging.ERROR if each.action == "failed" else logging.INFO
+            facts = facts_of(result) | {"image": each.image.id, "reason": each.reason}
+            log(level, f"image {each.action}", facts)
+
+    def _add_lasting(self, result: StepResult) -> None:
+        step = result.step
+        state = (step.cause, step.slot and step.slot.name, step.server.status)
+        before = self._lasting.get(step.server.id)
+        self._lasting[step.server.id] = state
+        if step.cause in TOLD and before != state:
+            facts = facts_of(result) | {"reason": explain(step)}
+            log(logging.WARNING, "no image", facts)
+
+    def end(self, tick: Tick) -> None:
+        """Write what a tick has swept, and forget servers that are gone."""
+        for outcome in tick.swept:
+            self._add_swept(outcome)
+        known = {server.id for server in tick.look.servers}
+        for server_id in set(self._lasting) - known:
+            del self._lasting[server_id]
+
+    def _add_swept(self, outcome: Outcome[ServerImage, bool]) -> None:
+        image = outcome.item
+        facts = {"image": image.id, "server": image.server_id, "project": image.owner}
+        if outcome.error is not None:
+            facts["reason"] = str(outcome.error)
+            log(logging.WARNING, "empty image not deleted", facts)
+        elif outcome.value:
+            log(logging.INFO, Result.DISCARDED.value, facts)

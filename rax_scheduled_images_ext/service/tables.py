@@ -1,0 +1,97 @@
+"""The rows that ``plan`` and ``status`` print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from rax_scheduled_images_ext.engine.look import Look
+from rax_scheduled_images_ext.model.freshness import (
+    ScheduleStatus,
+    schedule_status,
+)
+from rax_scheduled_images_ext.model.plan import Action, Slot, Step, explain
+from rax_scheduled_images_ext.model.times import write_time
+from rax_scheduled_images_ext.output.formats import Column, print_rows
+
+
+def _server(key: str, title: str) -> Column[Step]:
+    return Column(key, title, lambda step: getattr(step.server, key))
+
+
+PLAN: tuple[Column[Step], ...] = (
+    _server("name", "Server"),
+    _server("id", "ID"),
+    Column("project", "Project", lambda step: step.server.project_id),
+    Column("slot", "Slot", lambda step: step.slot and step.slot.name),
+    Column("due", "Due", lambda step: due(step.slot)),
+    Column("action", "Action", lambda step: step.action.value),
+    Column("reason", "Reason", explain),
+    Column("next_due", "Next due", lambda step: due(step.next_slot)),
+)
+
+
+def newest(status: ScheduleStatus) -> str | None:
+    """Return when the newest image was made."""
+    return write_time(status.newest.created) if status.newest else None
+
+
+def due(slot: Slot | None) -> str | None:
+    """Return when the image of a slot is due."""
+    return write_time(slot.due) if slot else None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A server as it is: its images, and the step that is next."""
+
+    status: ScheduleStatus
+    step: Step
+
+
+def rows_of(found: Look, steps: Iterable[Step], max_age: timedelta) -> list[Row]:
+    """Return the rows of all servers, ordered by name."""
+    rows = [
+        Row(
+            schedule_status(
+                step.server, found.images.get(step.server.id, ()), found.now, max_age
+            ),
+            step,
+        )
+        for step in steps
+    ]
+    return sorted(rows, key=lambda row: (row.step.server.name, row.step.server.id))
+
+
+STATUS: tuple[Column[Row], ...] = (
+    Column("server", "Server", lambda row: row.step.server.name),
+    Column("id", "ID", lambda row: row.step.server.id),
+    Column("project", "Project", lambda row: row.step.server.project_id),
+    Column(
+        "schedule",
+        "Schedule",
+        lambda row: row.step.server.schedule and row.step.server.schedule.kind,
+    ),
+    Column(
+        "retention",
+        "Retention",
+        lambda row: row.step.server.schedule and row.step.server.schedule.retention,
+    ),
+    Column("counted", "Counted", lambda row: row.status.counted),
+    Column("newest", "Newest", lambda row: newest(row.status)),
+    Column("next_due", "Next due", lambda row: due(row.step.next_slot)),
+    Column("state", "State", lambda row: row.status.state.value),
+    Column("reason", "Reason", lambda row: explain(row.step)),
+)
+
+
+def print_plan(steps: list[Step], form: str, *, everything: bool) -> None:
+    """Print what would be done, or for every server why nothing would."""
+    wanted = [s for s in steps if everything or s.action is not Action.NOTHING]
+    print_rows(PLAN, wanted, form)
+
+
+def print_status(rows: list[Row], form: str) -> None:
+    """Print all servers."""
+    print_rows(STATUS, rows, form)

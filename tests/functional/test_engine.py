@@ -1,0 +1,533 @@
+"""Runners on a plain OpenStack: each image once, whatever fails, and nothing lost."""
+
+from __future__ import annotations
+
+import threading
+from datetime import date, timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from rax_scheduled_images_ext.client import errors
+from rax_scheduled_images_ext.engine.limits import Limits
+from rax_scheduled_images_ext.engine.runner import Result, Runner
+from rax_scheduled_images_ext.model.image import (
+    CLAIM_KEY,
+    PENDING_KEY,
+    RUN_KEY,
+    SERVER_KEY,
+    SLOT_KEY,
+    SNAPSHOT,
+    TYPE_KEY,
+    claim_metadata,
+    run_metadata,
+)
+from rax_scheduled_images_ext.model.plan import Policy
+from rax_scheduled_images_ext.sandbox import Sandbox
+
+from .fleet import MARKED, MYSERVER, id_of, project_of, sent
+from .interceptor import DROPPED, Interceptor, json_answer, page
+from .runners import (
+    advance_to_slot,
+    connected,
+    made,
+    results,
+    runner_of,
+    schedule,
+    slots,
+)
+
+pytestmark = pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
+
+ACTION = f"/servers/{MYSERVER}/action"
+
+
+@pytest.fixture
+def runner(cloud: Sandbox) -> Runner:
+    """A runner for the project of ``myserver``, which keeps three daily images."""
+    schedule(cloud, 3)
+    return runner_of(cloud)
+
+
+def refusal(status: str, message: str, **headers: str) -> Any:
+    """A refusal of the compute service."""
+    body = '{"forbidden": {"code": 403, "message": "%s"}}'
+    return json_answer(status, body % message, **headers)
+
+
+def test_a_day(cloud: Sandbox, runner: Runner) -> None:
+    assert results(runner.tick()) == ["NOTHING"]
+    slot = advance_to_slot(cloud)
+    sent(cloud)
+    tick = runner.tick()
+    assert results(tick) == ["BEGUN"]
+    (image,) = made(cloud)
+    assert tick.results[0].image_id == image.id
+    assert tick.results[0].request_id
+    assert image.name == f"Daily-myserver-{int(image.created)}"
+    assert image.properties[SLOT_KEY] == slot
+    assert image.properties[RUN_KEY].startswith(f"{MYSERVER}:")
+    lines = [line.split("?")[0] for line in sent(cloud)]
+    claimed = lines[4].split("/")[-1].removesuffix(" 204")
+    assert lines == [
+        "GET /servers/detail",
+        "GET /images",
+        # What is under way, the claim, and the image itself.
+        "GET /images",
+        "POST /images 201",
+        f"DELETE /images/{claimed} 204",
+        f"POST {ACTION} 202",
+    ]
+    assert results(runner.tick()) == ["NOTHING"]
+    cloud.advance("5m")
+    sent(cloud)
+    assert results(runner.tick()) == ["RETAINED"]
+    assert len(sent(cloud)) == 4
+    (image,) = made(cloud)
+    assert PENDING_KEY not in image.properties
+    assert results(runner.tick()) == ["NOTHING"]
+
+
+def test_the_requests_of_an_image_and_its_retention(
+    cloud: Sandbox, runner: Runner
+) -> None:
+    for _ in range(3):
+        advance_to_slot(cloud)
+        runner.tick()
+        cloud.advance("5m")
+        runner.tick()
+    advance_to_slot(cloud)
+    sent(cloud)
+    runner.tick()
+    making = len(sent(cloud)) - 2
+    cloud.advance("5m")
+    sent(cloud)
+    (result,) = runner.tick().results
+    retaining = len(sent(cloud)) - 2
+    assert [each.action for each in result.pruned] == ["deleted"]
+    assert (making, retaining) == (4, 4)
+
+
+def test_ten_days(cloud: Sandbox, runner: Runner) -> None:
+    expected = []
+    for _ in range(10):
+        expected.append(advance_to_slot(cloud))
+        runner.tick()
+        cloud.advance("10m")
+        runner.tick()
+    assert slots(cloud) == expected[-3:]
+
+
+def test_a_weekly_schedule(cloud: Sandbox) -> None:
+    schedule(cloud, 2, "SATURDAY")
+    runner = runner_of(cloud)
+    for _ in range(15):
+        advance_to_slot(cloud)
+        runner.tick()
+        cloud.advance("10m")
+        runner.tick()
+    days = [date.fromisoformat(slot) for slot in slots(cloud)]
+    assert [day.strftime("%A") for day in days] == ["Saturday"] * 2
+    assert days[1] - days[0] == timedelta(days=7)
+    assert all(image.name.startswith("Weekly-") for image in made(cloud))
+
+
+# -- two runners
+
+
+def test_runners_at_the_same_moment_make_one_image(cloud: Sandbox) -> None:
+    schedule(cloud)
+    others = [cloud.boot(f"server {number}").id for number in range(8)]
+    for server_id in others:
+        schedule(cloud, server_id=server_id)
+    cloud.advance("1d")
+    runners = [runner_of(cloud, limits=Limits(100, 100, 4)) for _ in range(4)]
+    ticks: list[Any] = []
+    threads = [
+        threading.Thread(target=lambda each=runner: ticks.append(each.tick()))
+        for runner in runners
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    begun = [name for tick in ticks for name in results(tick) if name == "BEGUN"]
+    servers = [image.properties[SERVER_KEY] for image in made(cloud)]
+    assert len(begun) == len(servers) == len(set(servers)) > 4
+    assert not [tick for tick in ticks if tick.failures]
+
+
+def test_who_was_held_up_after_looking_makes_no_second_image(cloud: Sandbox) -> None:
+    schedule(cloud)
+    advance_to_slot(cloud)
+    first, second = runner_of(cloud), runner_of(cloud)
+    listing = second.projects.listing.images
+    seen: list[str] = []
+    look = listing.list
+
+    def held_up(**wanted: Any) -> Any:
+        found = list(look(**wanted))
+        if wanted.get("making"):
+            # Meanwhile the other one makes the image, and it is done.
+            seen.extend(results(first.tick()))
+            cloud.advance("5m")
+            first.tick()
+        return iter(found)
+
+    object.__setattr__(listing, "list", held_up)
+    assert results(second.tick()) == ["LEFT"]
+    assert seen == ["BEGUN"]
+    assert len(made(cloud, deleted=True)) == 0
+    assert len(made(cloud)) == 1
+
+
+def test_whose_claim_is_too_old_makes_no_image(cloud: Sandbox) -> None:
+    schedule(cloud)
+    advance_to_slot(cloud)
+    passed = iter([0.0, 0.0, 0.0, 121.0, 121.0])
+    runner = runner_of(cloud, clock=lambda: next(passed, 121.0))
+    (result,) = runner.tick().results
+    assert result.result is Result.FAILED
+    assert "too late" in str(result.reason)
+    assert made(cloud) == []
+
+
+@pytest.mark.parametrize("minutes", [-4, 4])
+def test_clocks_that_differ_by_minutes(cloud: Sandbox, minutes: int) -> None:
+    """Close to the end of an interval a claim is good for the next one as well."""
+    schedule(cloud)
+    advance_to_slot(cloud, 58 * 60)
+    first, second = runner_of(cloud), runner_of(cloud)
+    now = first.tick().now
+    difference = timedelta(minutes=minutes)
+    second._used.clear()
+    assert results(second.tick(now + difference)) in (["NOTHING"], ["LEFT"])
+    assert len(made(cloud)) == 1
+
+
+# -- failures
+
+
+def lose(cloud: Sandbox) -> None:
+    """Let the image that is being made be lost."""
+    cloud.fault("lose-image")
+    cloud.advance("5m")
+    cloud.clear_faults()
+
+
+def test_a_lost_image_is_tried_three_times(cloud: Sandbox, runner: Runner) -> None:
+    advance_to_slot(cloud)
+    cloud.fault("lose-image")
+    moments = []
+    for _ in range(14 * 12):
+        if "BEGUN" in results(runner.tick()):
+            moments.append(cloud.advance(0))
+        cloud.advance("5m")
+    assert len(moments) == 3
+    assert [round((b - a) / 3600) for a, b in pairwise(moments)] == [1, 1]
+    cloud.clear_faults()
+    advance_to_slot(cloud)
+    assert results(runner.tick()) == ["BEGUN"]
+
+
+def test_other_runners_know_how_often_it_was_tried(cloud: Sandbox) -> None:
+    schedule(cloud)
+    advance_to_slot(cloud)
+    cloud.fault("lose-image")
+    came: list[str] = []
+    for _ in range(14 * 12):
+        came += results(runner_of(cloud).tick())
+        cloud.advance("5m")
+    assert came.count("BEGUN") == 3
+    # Once for each of the nine hours that are left.
+    assert came.count("GIVEN_UP") in (9, 10)
+    assert made(cloud) == []
+
+
+def test_a_runner_that_comes_late_has_three_tries_too(cloud: Sandbox) -> None:
+    schedule(cloud)
+    advance_to_slot(cloud, 5 * 3600)
+    cloud.fault("lose-image")
+    came: list[str] = []
+    for _ in range(8 * 6):
+        came += results(runner_of(cloud).tick())
+        cloud.advance("10m")
+    assert came.count("BEGUN") == 3
+
+
+def test_what_is_too_late_is_not_made(cloud: Sandbox, runner: Runner) -> None:
+    advance_to_slot(cloud, 12 * 3600 + 1)
+    (result,) = runner.tick().results
+    assert result.step.cause.name == "MISSED"
+    assert made(cloud) == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [page("500 Internal Server Error"), page("504 Gateway Timeout"), DROPPED],
+)
+@pytest.mark.parametrize("done", [True, False])
+def test_an_unclear_answer(
+    cloud: Sandbox, runner: Runner, front: Interceptor, answer: Any, done: bool
+) -> None:
+    advance_to_slot(cloud)
+    front.answer("POST", "/action$", answer, times=1, done=done)
+    (result,) = runner.tick().results
+    assert result.result is Result.UNKNOWN
+    images = made(cloud)
+    assert (result.image_id is not None) == done == bool(images)
+    for _ in range(12 * 12):
+        cloud.advance("5m")
+        runner.tick()
+    # Done or not, one image was made in the end.
+    assert len(made(cloud)) == 1
+    assert len(made(cloud, deleted=True)) == 0
+
+
+@pytest.mark.parametrize("path", ["GET /servers", "GET /images", "POST /images"])
+def test_an_error_before_the_image_makes_none(
+    cloud: Sandbox, runner: Runner, path: str
+) -> None:
+    advance_to_slot(cloud)
+    cloud.fault(f"{path} 500 x1")
+    if path == "POST /images":
+        tick = runner.tick()
+        assert results(tick) == ["FAILED"]
+        assert "500" in str(tick.failures[0].reason)
+    else:
+        with pytest.raises(errors.ApiError, match="HTTP 500"):
+            runner.tick()
+    assert made(cloud) == []
+    cloud.advance("1h")
+    assert results(runner.tick()) == ["BEGUN"]
+
+
+@pytest.mark.parametrize("status", ["409 Conflict", "429 Too Many Requests"])
+def test_a_busy_server_is_tried_again_within_its_try(
+    cloud: Sandbox, runner: Runner, front: Interceptor, status: str
+) -> None:
+    advance_to_slot(cloud)
+    answer = refusal(status, "Cannot 'createImage'", Retry_After="1")
+    front.answer("POST", "/action$", answer, times=2)
+    assert results(runner.tick()) == ["BUSY"]
+    cloud.advance("1m")
+    assert results(runner.tick()) == ["BUSY"]
+    cloud.advance("1m")
+    assert results(runner.tick()) == ["BEGUN"]
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [("403 Forbidden", "Image quota exceeded"), ("413 Too Large", "Over the limit")],
+)
+def test_an_exceeded_quota_ends_the_slot_and_not_the_schedule(
+    cloud: Sandbox, runner: Runner, front: Interceptor, status: str, message: str
+) -> None:
+    advance_to_slot(cloud)
+    rule = front.answer("POST", "/action$", refusal(status, message), times=1)
+    tick = runner.tick()
+    assert results(tick) == ["QUOTA"]
+    assert message in str(tick.failures[0].reason)
+    assert not rule.times
+    for _ in range(12):
+        cloud.advance("1h")
+        assert "BEGUN" not in results(runner_of(cloud).tick())
+    advance_to_slot(cloud)
+    assert results(runner.tick()) == ["BEGUN"]
+
+
+def test_a_server_that_is_deleted_meanwhile(
+    cloud: Sandbox, runner: Runner, front: Interceptor
+) -> None:
+    schedule(cloud, server_id=id_of(cloud, "web1"))
+    advance_to_slot(cloud)
+    missing = '{"itemNotFound": {"code": 404, "message": "could not be found"}}'
+    front.answer("POST", "/action$", json_answer("404 Not Found", missing), times=1)
+    tick = runner.tick()
+    assert not tick.failures
+    web1 = id_of(cloud, "web1")
+    with cloud.region() as region:
+        assert len(region.server(web1).tags) == 2
+
+
+def test_an_image_that_the_loser_of_a_race_leaves_behind(
+    cloud: Sandbox, runner: Runner
+) -> None:
+    """As Nova answers two simultaneous requests: 500, and an image without data."""
+    slot, project_id = advance_to_slot(cloud), project_of(cloud)
+    with cloud.region() as region:
+        orphan = region.add_image(
+            owner=project_id,
+            name="orphan",
+            properties=run_metadata(MYSERVER, slot, "nonce"),
+        )
+    assert results(runner.tick()) == ["NOTHING"]
+    cloud.advance("9m")
+    assert results(runner.tick()) == ["NOTHING"]
+    cloud.advance("2m")
+    tick = runner.tick()
+    assert (results(tick), tick.results[0].image_id) == (["DISCARDED"], orphan.id)
+    assert results(runner.tick()) == ["BEGUN"]
+
+
+def test_what_is_left_behind_is_swept(cloud: Sandbox, runner: Runner) -> None:
+    day = "2025-12-30"
+    kinds: dict[str, dict[str, str]] = {
+        "claim": claim_metadata(MYSERVER, "x"),
+        "orphan": run_metadata(MYSERVER, day, "x"),
+        "foreign": run_metadata("other", day, "x") | {SERVER_KEY: MYSERVER},
+        "own": {**MARKED, SERVER_KEY: MYSERVER, TYPE_KEY: SNAPSHOT},
+    }
+    project_id = project_of(cloud)
+    with cloud.region() as region:
+        for name, properties in kinds.items():
+            region.add_image(owner=project_id, name=name, properties=properties)
+
+    def left() -> list[str]:
+        return sorted(image.name for image in cloud.images() if image.name in kinds)
+
+    runner.tick()
+    assert left() == ["claim", "foreign", "orphan", "own"]
+    cloud.advance("11m")
+    runner.tick()
+    assert left() == ["foreign", "orphan", "own"]
+    cloud.advance("1d")
+    runner.tick()
+    assert left() == ["foreign", "own"]
+
+
+def test_a_claim_that_could_not_be_deleted_is_swept(
+    cloud: Sandbox, runner: Runner
+) -> None:
+    advance_to_slot(cloud)
+    cloud.fault("DELETE /images/ 500 x1")
+    assert results(runner.tick()) == ["FAILED"]
+    assert [CLAIM_KEY in image.properties for image in cloud.images()].count(True) == 1
+    cloud.advance("1h")
+    assert results(runner.tick()) == ["BEGUN"]
+    assert [CLAIM_KEY in image.properties for image in cloud.images()].count(True) == 0
+
+
+# -- what users do
+
+
+def test_a_protected_image_is_neither_counted_nor_deleted(
+    cloud: Sandbox, runner: Runner, nova: Any
+) -> None:
+    schedule(cloud, 1)
+    first = advance_to_slot(cloud)
+    runner.tick()
+    cloud.advance("5m")
+    runner.tick()
+    (image,) = made(cloud)
+    nova.ok("scheduled-images-protect", image.id)
+    assert results(runner.tick()) == ["NOTHING"]
+    for _ in range(2):
+        last = advance_to_slot(cloud)
+        runner.tick()
+        cloud.advance("5m")
+        runner.tick()
+    assert [image.properties[SLOT_KEY] for image in made(cloud)] == [first, last]
+
+
+def test_a_lower_retention_waits_for_the_next_image(
+    cloud: Sandbox, runner: Runner
+) -> None:
+    for _ in range(3):
+        advance_to_slot(cloud)
+        runner.tick()
+        cloud.advance("5m")
+        runner.tick()
+    schedule(cloud, 1)
+    runner.tick()
+    assert len(made(cloud)) == 3
+    last = advance_to_slot(cloud)
+    runner.tick()
+    cloud.advance("5m")
+    assert len(made(cloud)) == 4
+    runner.tick()
+    assert slots(cloud) == [last]
+
+
+def test_a_schedule_that_is_ended_while_its_image_is_made(
+    cloud: Sandbox, runner: Runner
+) -> None:
+    schedule(cloud, 1)
+    advance_to_slot(cloud)
+    runner.tick()
+    cloud.advance("5m")
+    runner.tick()
+    advance_to_slot(cloud)
+    runner.tick()
+    cloud.advance("5m")
+    tags = runner.projects.listing.schedules.tags
+    original = tags.server_pages
+
+    def pages(*args: Any, **options: Any) -> Any:
+        found = list(original(*args, **options))
+        # Between the look and the deletion.
+        with cloud.region() as region:
+            region.set_tags(MYSERVER, ())
+        return iter(found)
+
+    object.__setattr__(tags, "server_pages", pages)
+    assert results(runner.tick()) == ["RETAINED"]
+    assert len(made(cloud)) == 2
+
+
+def test_an_image_that_its_user_deletes(cloud: Sandbox, runner: Runner) -> None:
+    advance_to_slot(cloud)
+    runner.tick()
+    cloud.advance("5m")
+    (image,) = made(cloud)
+    with cloud.region() as region:
+        region.delete_image(image.id)
+    # Within the hour nobody knows whether it was ever there.
+    assert results(runner.tick()) == ["LEFT"]
+
+
+def test_a_malformed_schedule_is_not_acted_upon(cloud: Sandbox, runner: Runner) -> None:
+    with cloud.region() as region:
+        region.set_tags(MYSERVER, ("scheduled-images", "scheduled-images:daily:x"))
+    advance_to_slot(cloud)
+    (result,) = runner.tick().results
+    assert result.step.cause.name == "INVALID"
+    assert made(cloud) == []
+
+
+def test_who_may_only_look_is_told(cloud: Sandbox) -> None:
+    schedule(cloud)
+    advance_to_slot(cloud)
+    tick = runner_of(cloud, "observer").tick()
+    assert results(tick) == ["FAILED"]
+    assert "403" in str(tick.failures[0].reason)
+
+
+# -- limits
+
+
+@pytest.mark.parametrize("limits", [Limits(3, 9, 4), Limits(9, 3, 4)])
+def test_limits_hold_for_all_runners(cloud: Sandbox, limits: Limits) -> None:
+    for number in range(8):
+        schedule(cloud, server_id=cloud.boot(f"server {number}").id)
+    # All are due at the same time, a day after they were booted.
+    cloud.advance("23h59m")
+    policy = Policy(max_delay=Policy().max_delay * 2)
+    first, second = (runner_of(cloud, policy=policy, limits=limits) for _ in range(2))
+    assert results(first.tick()).count("BEGUN") == 3
+    assert results(second.tick()).count("LIMITED") == 5
+    cloud.advance("5m")
+    assert results(second.tick()).count("BEGUN") == 3
+    assert len(made(cloud)) == 6
+
+
+def test_a_cloud_without_tags(cloud: Sandbox, front: Interceptor) -> None:
+    runner = runner_of(cloud)
+    front.without_schedules()
+    with pytest.raises(errors.NotOffered):
+        runner.tick()
+
+
+def test_connecting_logs_in(cloud: Sandbox) -> None:
+    assert connected(cloud).compute.get("/servers").status == 200

@@ -1,0 +1,427 @@
+"""scheduled-images-service, as it is called, against a plain OpenStack over HTTP."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from unittest import mock
+
+import pytest
+import requests
+
+from rax_scheduled_images_ext.sandbox import Sandbox
+from rax_scheduled_images_ext.sandbox.environment import client_environment
+from rax_scheduled_images_ext.service.cli import main
+
+from ..novashell import Result
+from .fleet import MYSERVER, id_of, sent
+from .interceptor import Interceptor, page
+from .runners import advance_to_slot, made, schedule
+
+pytestmark = pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
+
+PROGRAM = Path(sys.executable).with_name("scheduled-images-service")
+
+
+class Program:
+    """``service(*argv)``: the program's ``main``, as a fresh process would run it."""
+
+    def __init__(self, cloud: Sandbox) -> None:
+        self.cloud = cloud
+
+    def __call__(self, *argv: str, env: dict[str, str] | None = None) -> Result:
+        out, err = io.StringIO(), io.StringIO()
+        environ = self.cloud.env() if env is None else env
+        with (
+            mock.patch.dict(os.environ, environ),
+            redirect_stdout(out),
+            redirect_stderr(err),
+        ):
+            try:
+                status = main(argv)
+            except SystemExit as exit_:
+                status = int(str(exit_.code))
+        return Result(status, out.getvalue(), err.getvalue())
+
+    def ok(self, *argv: str) -> str:
+        """Run a command that must succeed and stay silent on stderr; its output."""
+        result = self(*argv)
+        assert (result.status, result.err) == (0, ""), result
+        return result.out
+
+
+@pytest.fixture
+def service(cloud: Sandbox) -> Program:
+    schedule(cloud, 3)
+    return Program(cloud)
+
+
+def events(result: Result) -> list[dict[str, Any]]:
+    """The events of a command that logs them as JSON."""
+    return [json.loads(line) for line in result.err.splitlines()]
+
+
+# -- tick
+
+
+def test_a_tick_makes_what_is_due_and_a_later_one_applies_the_retention(
+    cloud: Sandbox, service: Program
+) -> None:
+    assert service.ok("tick") == ""
+    slot = advance_to_slot(cloud)
+    tick = service("tick", "--log-format", "json")
+    (event,) = events(tick)
+    (image,) = made(cloud)
+    assert (tick.status, tick.out) == (0, "")
+    assert re.fullmatch(r"\d{4}(-\d\d){2}T(\d\d:){2}\d\dZ", event.pop("time"))
+    assert re.fullmatch("req-.*", event.pop("request_id"))
+    assert event == {
+        "level": "INFO",
+        "event": "image begun",
+        "server": MYSERVER,
+        "server_name": "myserver",
+        "project": image.owner,
+        "slot": slot,
+        "image": image.id,
+    }
+    cloud.advance("5m")
+    tick = service("tick")
+    told = f" INFO retention applied server={MYSERVER} server_name=myserver"
+    assert told in tick.err
+    assert tick.err.count("\n") == 1
+
+
+def test_a_server_that_cannot_be_imaged_is_told_with_the_reason(
+    cloud: Sandbox, service: Program
+) -> None:
+    advance_to_slot(cloud)
+    with cloud.region() as region:
+        region.reset_state(MYSERVER, "error")
+        region.set_tags(id_of_web(region), ("scheduled-images",))
+    tick = service("tick")
+    assert tick.status == 0
+    assert " WARNING no image " in tick.err
+    assert "reason=its status is ERROR, and images are made of servers that" in tick.err
+    assert "reason=its tag 'scheduled-images' is not a schedule" in tick.err
+
+
+def id_of_web(region: Any) -> str:
+    """The ID of the server ``web1``."""
+    from rax_scheduled_images_ext.sandbox.backend.models import ServerQuery
+
+    (server,) = region.servers(ServerQuery(name="^web1$"))
+    return str(server.id)
+
+
+def test_a_failure_is_told_and_the_exit_status_is_1(
+    cloud: Sandbox, service: Program
+) -> None:
+    advance_to_slot(cloud)
+    cloud.fault("POST /images 500")
+    tick = service("tick")
+    assert (tick.status, tick.out) == (1, "")
+    assert " ERROR failed " in tick.err
+    assert f"server={MYSERVER}" in tick.err
+
+
+@pytest.mark.parametrize("path", ["GET /servers", "POST /auth/tokens"])
+def test_a_cloud_that_cannot_be_read_is_told(
+    cloud: Sandbox, service: Program, path: str
+) -> None:
+    cloud.fault(f"{path} 500")
+    tick = service("tick")
+    assert (tick.status, tick.out) == (1, "")
+    assert re.search(r" ERROR tick failed reason=\w+: .*500", tick.err)
+    assert "Traceback" not in tick.err
+
+
+def test_a_wrong_password_is_told_and_not_shown(
+    cloud: Sandbox, service: Program
+) -> None:
+    env = {**cloud.env(), "OS_PASSWORD": "wrong-secret"}
+    tick = service("tick", env=env)
+    assert tick.status == 1
+    assert " ERROR tick failed reason=Unauthorized: " in tick.err
+    assert "wrong-secret" not in tick.err
+
+
+def test_no_cloud_is_configured(cloud: Sandbox, service: Program) -> None:
+    for command in ("tick", "plan", "status", "run"):
+        result = service(command, env={"OS_CLOUD": "nosuch"})
+        assert (result.status, result.out) == (1, "")
+        line = "scheduled-images-service: error: no cloud is configured: "
+        assert result.err.startswith(line)
+        assert result.err.count("\n") == 1
+
+
+# -- plan and status
+
+
+def test_plan_changes_nothing(cloud: Sandbox, service: Program) -> None:
+    assert json.loads(service.ok("plan", "--format", "json")) == []
+    slot = advance_to_slot(cloud)
+    sent(cloud)
+    (row,) = json.loads(service.ok("plan", "--format", "json"))
+    assert all(line.startswith("GET ") for line in sent(cloud))
+    assert (row["id"], row["slot"], row["action"]) == (MYSERVER, slot, "make image")
+    assert row["reason"] == f"its image has been due since {row['due']}"
+    assert made(cloud) == []
+
+
+def test_plan_at_another_time(cloud: Sandbox, service: Program) -> None:
+    (row,) = json.loads(service.ok("plan", "--all", "--format", "json"))
+    assert row["action"] == "nothing"
+    at = ("plan", "--at", row["next_due"], "--format", "json")
+    (later,) = json.loads(service.ok(*at))
+    assert (later["due"], later["action"]) == (row["next_due"], "make image")
+
+
+def test_a_window(cloud: Sandbox, service: Program) -> None:
+    for number in range(20):
+        schedule(cloud, server_id=cloud.boot(f"server {number}").id)
+    argv = ("plan", "--all", "--window", "22:00-02:00", "--format", "json")
+    hours = {row["next_due"][11:13] for row in json.loads(service.ok(*argv))}
+    assert hours <= {"22", "23", "00", "01"}
+    assert len(hours) == 4
+
+
+def test_status(cloud: Sandbox, service: Program) -> None:
+    schedule(cloud, 2, "SUNDAY", server_id=id_of(cloud, "db1"))
+    advance_to_slot(cloud)
+    service("tick")
+    status = service("status", "--format", "json")
+    db1, mine = json.loads(status.out)
+    assert (status.status, status.err) == (0, "")
+    assert (db1["server"], db1["schedule"], db1["retention"]) == ("db1", "weekly", 2)
+    assert (mine["server"], mine["state"]) == ("myserver", "never")
+    assert mine["reason"] == f"image {made(cloud)[0].id} is being made"
+    cloud.advance("5m")
+    (mine,) = (
+        r for r in json.loads(service.ok("status", "--format=json")) if r["counted"]
+    )
+    assert (mine["id"], mine["state"]) == (MYSERVER, "ok")
+    cloud.advance("30h")
+    status = service("status", "--format", "value")
+    assert (status.status, status.err) == (3, "")
+    assert "\tlate\t" in status.out
+
+
+# -- rehearsals, and bad input
+
+
+def test_a_rehearsed_day(cloud: Sandbox, service: Program) -> None:
+    (row,) = json.loads(service.ok("plan", "--all", "--format", "json"))
+    tick = service("tick", "--rehearsal", "--at", row["next_due"])
+    assert (tick.status, " INFO image begun " in tick.err) == (0, True)
+    (image,) = made(cloud)
+    assert image.properties["scheduled_images_slot"] == row["next_due"][:10]
+
+
+@pytest.mark.parametrize(
+    ("argv", "problem"),
+    [
+        ("tick --at 2026-01-01T00:00:00Z", "--at is for test clouds: it takes"),
+        ("run --speed 60", "--speed is for test clouds: it takes --rehearsal as well"),
+        ("tick --rehearsal --at soon", "'soon' is not a time: write it as 2026-01"),
+        ("tick --window 22-6", "'22-6' is not a window: two different UTC times"),
+        ("tick --max-delay x", "'x' is not a duration"),
+        ("tick --requests 0", "'0' is not allowed: a whole number from 1 to 100"),
+        ("tick --limit-region 0", "'0' is not allowed: a whole number from 1"),
+        ("run --every 0s", "'0s' is not allowed: more than 0 seconds"),
+        ("run --metrics-port x", "'x' is not allowed: a whole number from 0"),
+        ("status --format xml", "invalid choice: 'xml'"),
+        ("", "the following arguments are required: COMMAND"),
+    ],
+)
+def test_bad_input(cloud: Sandbox, service: Program, argv: str, problem: str) -> None:
+    sent(cloud)
+    result = service(*argv.split())
+    assert (result.status, result.out) == (2, "")
+    assert problem in result.err
+    assert result.err.count("\n") == 1
+    assert sent(cloud) == []
+
+
+# -- those who are told
+
+
+@pytest.fixture
+def listener() -> Iterator[tuple[str, list[str]]]:
+    """The address of a server that remembers what is asked for."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Write nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/abc", asked
+        server.shutdown()
+        thread.join()
+
+
+def test_pings(
+    cloud: Sandbox, service: Program, listener: tuple[str, list[str]]
+) -> None:
+    url, asked = listener
+    service("tick", "--ping", url)
+    cloud.fault("GET /servers 500")
+    service("tick", "--ping", url)
+    assert asked == ["/abc", "/abc/fail"]
+
+
+def test_a_ping_that_fails_is_told_without_its_address(
+    cloud: Sandbox, service: Program
+) -> None:
+    tick = service("tick", "--ping", "http://127.0.0.1:9/secret")
+    assert tick.status == 0
+    assert tick.err.endswith(" ERROR ping failed reason=ConnectionError\n")
+    assert "secret" not in tick.err
+
+
+def test_a_command_is_told_of_failures(
+    cloud: Sandbox, service: Program, tmp_path: Path
+) -> None:
+    slot = advance_to_slot(cloud)
+    cloud.fault("POST /images 500")
+    file = tmp_path / "facts"
+    code = f"import sys; open('{file}', 'w').write(sys.stdin.read())"
+    command = shlex.join([sys.executable, "-c", code])
+    service("tick", "--on-failure", command)
+    facts = json.loads(file.read_text())
+    assert (facts["server"], facts["slot"]) == (MYSERVER, slot)
+    assert (facts["event"], "500" in facts["reason"]) == ("failed", True)
+    cloud.advance("1h")
+    tick = service("tick", "--on-failure", "false")
+    assert " ERROR on-failure command failed reason=CalledProcessError" in tick.err
+
+
+# -- run
+
+
+@pytest.fixture
+def running(cloud: Sandbox) -> Iterator[Any]:
+    """Start the program as a process: ``running(*argv)``; it is ended at last."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start(*argv: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [PROGRAM, *argv],
+            env=client_environment(cloud.env()),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def until(condition: Any) -> Any:
+    """Wait until something is so."""
+    limit = time.monotonic() + 30
+    while not (found := condition()):
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+    return found
+
+
+def test_it_runs_until_it_is_told_to_end(
+    cloud: Sandbox, service: Program, running: Any
+) -> None:
+    process = running("run", "--every", "1s")
+    advance_to_slot(cloud)
+    until(lambda: made(cloud))
+    cloud.advance("5m")
+    until(lambda: "scheduled_images_retention" not in made(cloud)[0].properties)
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=10)
+    assert time.monotonic() - began < 5
+    assert (process.returncode, out) == (0, "")
+    lines = [line.split(" ", 1)[1] for line in err.splitlines()]
+    assert lines[0] == "INFO service started every_seconds=1.0"
+    assert [line.split(" server=")[0] for line in lines[1:]] == [
+        "INFO image begun",
+        "INFO retention applied",
+        "INFO service ended",
+    ]
+
+
+def test_it_goes_on_after_failures_and_shows_that_it_is_ill(
+    cloud: Sandbox, service: Program, running: Any
+) -> None:
+    process = running(
+        "run", "--every", "1s", "--metrics-port", "0", "--log-format=json"
+    )
+    port = None
+    while port is None:
+        port = json.loads(process.stderr.readline()).get("port")
+    root = f"http://127.0.0.1:{port}"
+
+    def health() -> int:
+        return requests.get(f"{root}/healthz", timeout=5).status_code
+
+    until(lambda: health() == 200)
+    cloud.fault("GET /servers 500")
+    until(lambda: health() == 503)
+    cloud.clear_faults()
+    until(lambda: health() == 200)
+    advance_to_slot(cloud)
+    until(lambda: made(cloud))
+    metrics = until(
+        lambda: (
+            (text := requests.get(f"{root}/metrics", timeout=5).text)
+            and 'scheduled_images_steps_total{result="image begun"} 1.0' in text
+            and text
+        )
+    )
+    assert "scheduled_images_under_way" in metrics
+    assert re.search(r'scheduled_images_ticks_total\{outcome="failed"\} [1-9]', metrics)
+    assert f'server="{MYSERVER}"}} 86400.0' in metrics
+
+
+def test_a_request_that_hangs_does_not_keep_it(
+    cloud: Sandbox, service: Program, running: Any, front: Interceptor
+) -> None:
+    rule = front.answer("GET", "/servers", None)
+    process = running("run")
+    until(lambda: rule.times < 99)
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=10)
+    assert time.monotonic() - began < 6
+    assert process.returncode == 0
+
+
+def test_a_gateway_that_answers_for_the_cloud(
+    cloud: Sandbox, service: Program, front: Interceptor
+) -> None:
+    front.answer("GET", "/servers", page("502 Bad Gateway"))
+    tick = service("tick")
+    assert tick.status == 1
+    assert " ERROR tick failed reason=" in tick.err

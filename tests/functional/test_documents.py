@@ -112,6 +112,12 @@ def test_the_front_page_names_every_command(readme: Document, nova: Any) -> None
 
 
 @pytest.mark.slow
+def test_the_service_can_be_tried(page: Any, tmp_path: Path) -> None:
+    with Sandbox(**{**SETTINGS, "extension": False}) as cloud:
+        page("service/index").replay("In its shell", cloud, tmp_path)
+
+
+@pytest.mark.slow
 def test_the_tour_is_what_the_demo_prints(page: Any) -> None:
     tour = page("user/tour")
     done = run(BIN / "scheduled-images-sandbox", "demo")

@@ -24,6 +24,7 @@ from rax_scheduled_images_ext.model.plan import Policy, Window, latest_slot
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.models import Image
+from rax_scheduled_images_ext.sandbox.backend.state import Timings
 
 from .actors import Actor, Command
 from .fleet import MARKED, MYSERVER, add_image
@@ -42,11 +43,11 @@ LIMITS = Limits(requests=1)
 TICKS = (5, 7, 49, 5, 55, 5, 55, 5)
 
 commands = st.one_of(st.just(Command.GO), st.just(Command.GO), st.sampled_from(Command))
-#: A runner's next request, what becomes of it, and how many minutes pass afterwards.
+#: A runner's next request, what becomes of it, and how many seconds pass afterwards.
 moves = st.tuples(
     st.integers(0, RUNNERS - 1),
     commands,
-    st.sampled_from([0, 0, 0, 0, 1, 3, 20, 50]),
+    st.sampled_from([0, 0, 0, 0, 20, 60, 180, 1200, 3000]),
 )
 histories = st.lists(moves, min_size=5, max_size=120)
 
@@ -56,6 +57,8 @@ class Play:
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
+        # A snapshot is over sooner than a claim is too old to be acted upon.
+        sandbox.cloud.timings = Timings(1, 5, 1, 10, 1)
         self.cloud = connected(sandbox, workers=1)
         schedule(sandbox, KEPT)
         advance_to_slot(sandbox, -60)
@@ -74,13 +77,13 @@ class Play:
     def now(self) -> datetime:
         return datetime.fromtimestamp(self.sandbox.advance(0), timezone.utc)
 
-    def move(self, number: int, command: Command, minutes: int) -> None:
+    def move(self, number: int, command: Command, seconds: int) -> None:
         """Let one runner come to its next request, and then let time pass."""
         actor = self.actors[number]
         if actor is None or actor.done:
             actor = self.actors[number] = self._start(number)
         actor.step(command)
-        self.sandbox.advance(minutes * 60)
+        self.sandbox.advance(seconds)
 
     def settle(self, days: int) -> None:
         """Let all runners end, and a new one go on alone."""
@@ -118,8 +121,8 @@ def held(history: list[tuple[int, Command, int]]) -> None:
     """See that the laws hold after a history."""
     with Sandbox(speed=0, start=START, extension=False) as sandbox:
         play = Play(sandbox)
-        for number, command, minutes in history:
-            play.move(number, command, minutes)
+        for number, command, seconds in history:
+            play.move(number, command, seconds)
             check_always(play)
         play.settle(2)
         check_always(play)
@@ -171,32 +174,43 @@ def test_the_laws_hold(history: list[tuple[int, Command, int]]) -> None:
     held(history)
 
 
-def undisturbed(number: int) -> list[tuple[int, Command, int]]:
-    return [(number, Command.GO, 0)] * 12
+def moves_of(number: int, requests: int, seconds: int = 0) -> list[Any]:
+    """Let a runner come through so many requests."""
+    return [(number, Command.GO, seconds)] * (requests + 1)
 
 
-CLAIM_TO_CREATE = 6
+WHOLE = 8
+# What a runner has sent before it claims, and before it requests the image.
+LOOKED, CLAIMED = 3, 5
+DUE = (0, Command.GO, 60)
 HISTORIES: dict[str, list[Any]] = {
-    "one runner": [(0, Command.GO, 1), *undisturbed(0)],
-    "three in step": [(0, Command.GO, 1), *undisturbed(0), *undisturbed(1)],
+    "one runner": [DUE, *moves_of(0, WHOLE)],
+    "one after the other": [DUE, *moves_of(0, WHOLE), *moves_of(1, WHOLE)],
     "killed after its claim": [
-        (0, Command.GO, 1),
-        *[(0, Command.GO, 0)] * CLAIM_TO_CREATE,
+        (2, Command.GO, 60),
+        *moves_of(0, CLAIMED),
         (0, Command.KILL, 0),
-        *undisturbed(1),
+        *moves_of(1, WHOLE),
+    ],
+    "held up before its claim": [
+        (2, Command.GO, 60),
+        *moves_of(0, LOOKED),
+        *moves_of(1, WHOLE, seconds=5),
+        (2, Command.GO, 20),
+        *moves_of(0, WHOLE),
     ],
     "held up after its claim": [
-        (0, Command.GO, 1),
-        *[(0, Command.GO, 0)] * CLAIM_TO_CREATE,
-        (1, Command.GO, 50),
-        *undisturbed(1),
-        *undisturbed(0),
+        (2, Command.GO, 60),
+        *moves_of(0, CLAIMED),
+        *moves_of(1, WHOLE, seconds=5),
+        (2, Command.GO, 20),
+        *moves_of(0, WHOLE),
     ],
     "its answer is lost": [
-        (0, Command.GO, 1),
-        *[(0, Command.GO, 0)] * CLAIM_TO_CREATE,
+        (2, Command.GO, 60),
+        *moves_of(0, CLAIMED),
         (0, Command.LOSE, 0),
-        *undisturbed(1),
+        *moves_of(1, WHOLE),
     ],
 }
 

@@ -91,11 +91,17 @@ def test_nova_lists_the_commands() -> None:
         assert f"\n    {command} " in listed or f"\n    {command}\n" in listed, command
 
 
-def test_the_sandbox_without_its_extra_says_what_it_needs() -> None:
-    sandbox = Path(sys.executable).with_name("scheduled-images-sandbox")
-    done = subprocess.run([sandbox, "demo"], capture_output=True, text=True)
-    assert done.returncode == 1
+@pytest.mark.parametrize(
+    ("extra", "command", "needed"),
+    [("sandbox", "demo", "flask"), ("service", "plan", "openstack")],
+)
+def test_a_program_without_its_extra_says_what_it_needs(
+    extra: str, command: str, needed: str
+) -> None:
+    program = Path(sys.executable).with_name(f"scheduled-images-{extra}")
+    done = subprocess.run([program, command], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "scheduled-images-sandbox: error: the sandbox needs flask:"
-        " pip install 'rax-scheduled-images-ext[sandbox]'\n"
+        f"scheduled-images-{extra}: error: the {extra} needs {needed}:"
+        f" pip install 'rax-scheduled-images-ext[{extra}]'\n"
     )

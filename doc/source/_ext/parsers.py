@@ -28,3 +28,10 @@ def sandbox() -> argparse.ArgumentParser:
     from rax_scheduled_images_ext.sandbox import cli
 
     return cli._parser()
+
+
+def service() -> argparse.ArgumentParser:
+    """Return the parser of ``scheduled-images-service``."""
+    from rax_scheduled_images_ext.service import cli
+
+    return cli.make_parser()

@@ -6,20 +6,18 @@ application credentials, or whatever else keystoneauth can log in with.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from keystoneauth1 import loading
-from keystoneauth1.adapter import Adapter
 from keystoneauth1.exceptions import ClientException
 from keystoneauth1.plugin import BaseAuthPlugin
-from keystoneauth1.session import Session
 from openstack.config import OpenStackConfig
 from openstack.config.cloud_region import CloudRegion
 from openstack.exceptions import ConfigException
 
 from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.client.connection import from_region
 from rax_scheduled_images_ext.model.errors import ScheduledImagesError
 
 # Seconds for an answer, unless the configuration has others.
@@ -59,7 +57,7 @@ def connect(config: CloudRegion, workers: int) -> Cloud:
     except (ConfigException, ClientException) as error:
         raise Misconfigured(f"the configured cloud cannot be used: {error}") from None
     session.timeout = session.timeout or _TIMEOUT
-    return Cloud(partial(_open_adapter, config, session, None)).shared(workers)
+    return from_region(config, session).shared(workers)
 
 
 @dataclass
@@ -83,25 +81,12 @@ class AllProjects:
         if project_id not in self._clouds:
             session = self.listing.compute.adapter.session
             auth = _auth(self.config, project_id)
-            opener = partial(_open_adapter, self.config, session, auth)
-            cloud = Cloud(opener, throttle=self.listing.throttle)
+            cloud = replace(
+                from_region(self.config, session, auth), throttle=self.listing.throttle
+            )
             # Several threads may have come here: one cloud for all.
             self._clouds.setdefault(project_id, cloud)
         return self._clouds[project_id]
-
-
-def _open_adapter(
-    config: CloudRegion,
-    session: Session,
-    auth: BaseAuthPlugin | None,
-    service_type: str,
-    **options: Any,
-) -> Adapter:
-    options.setdefault("region_name", config.get_region_name(service_type))
-    options.setdefault("interface", config.get_interface(service_type))
-    options.setdefault("service_name", config.get_service_name(service_type))
-    options.setdefault("endpoint_override", config.get_endpoint(service_type))
-    return Adapter(session, auth=auth, service_type=service_type, **options)
 
 
 def _auth(config: CloudRegion, project_id: str) -> BaseAuthPlugin:

@@ -1,0 +1,46 @@
+"""The cloud that openstacksdk speaks to."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from rax_scheduled_images_ext.client.cloud import Cloud
+
+if TYPE_CHECKING:
+    from keystoneauth1.adapter import Adapter
+    from keystoneauth1.plugin import BaseAuthPlugin
+    from keystoneauth1.session import Session
+    from openstack.config.cloud_region import CloudRegion
+    from openstack.connection import Connection
+
+
+def from_connection(connection: Connection) -> Cloud:
+    """Return the cloud of an openstacksdk connection, in the connection's region."""
+    return from_region(connection.config, connection.session)
+
+
+def from_region(
+    config: CloudRegion, session: Session, auth: BaseAuthPlugin | None = None
+) -> Cloud:
+    """Return the cloud that a configuration describes.
+
+    :param auth: who the user is, None for the session's own.
+    """
+    return Cloud(partial(_open_adapter, config, session, auth))
+
+
+def _open_adapter(
+    config: CloudRegion,
+    session: Session,
+    auth: BaseAuthPlugin | None,
+    service_type: str,
+    **options: Any,
+) -> Adapter:
+    from keystoneauth1.adapter import Adapter
+
+    options.setdefault("region_name", config.get_region_name(service_type))
+    options.setdefault("interface", config.get_interface(service_type))
+    options.setdefault("service_name", config.get_service_name(service_type))
+    options.setdefault("endpoint_override", config.get_endpoint(service_type))
+    return Adapter(session, auth=auth, service_type=service_type, **options)

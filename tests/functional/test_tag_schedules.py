@@ -7,7 +7,9 @@ import threading
 from typing import Any
 from urllib.parse import quote
 
+import novaclient
 import pytest
+from novaclient.api_versions import APIVersion
 
 from rax_scheduled_images_ext import ImageSchedule, from_novaclient
 from rax_scheduled_images_ext.cli.nova.schedules import NEEDS_SERVICE
@@ -27,8 +29,14 @@ UNKNOWN = "ERROR (CommandError): No server with a name or ID of '{}' exists.\n"
 OFF = "ERROR (NotFound): Scheduled images not enabled for server {} (HTTP 404)\n"
 # What it takes to find out that there is no extension.
 ASKED = "GET /extensions/rax-si-image-schedule 404"
+# Nova refuses filters that it does not know from microversion 2.75 on.
+FILTER_REFUSED = APIVersion("2.75") <= novaclient.API_MAX_VERSION
+VERSIONS = ["2.1", "2.25", *(["2.74", "2.75"] if FILTER_REFUSED else ["2.41"])]
 
 pytestmark = pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
+needs_refusal = pytest.mark.skipif(
+    not FILTER_REFUSED, reason="this novaclient speaks no version that refuses filters"
+)
 
 
 def tags(cloud: Sandbox, server: str = MYSERVER) -> list[str]:
@@ -69,6 +77,7 @@ def test_the_requests_of_one_server(nova: Any, cloud: Sandbox) -> None:
     assert tags(cloud) == []
 
 
+@needs_refusal
 def test_of_many_servers_not_each_asks_for_the_extension(
     nova: Any, cloud: Sandbox
 ) -> None:
@@ -142,6 +151,7 @@ def test_two_schedules_are_the_one_that_deletes_less(nova: Any, cloud: Sandbox) 
     assert (row["schedule"], row["retention"]) == ("daily", 10)
 
 
+@needs_refusal
 def test_the_list(nova: Any, cloud: Sandbox) -> None:
     enable(nova, "myserver", "7")
     enable(nova, "--day-of-week", "sun", "web1", "2")
@@ -172,7 +182,7 @@ def test_the_list(nova: Any, cloud: Sandbox) -> None:
         ]
 
 
-@pytest.mark.parametrize("version", ["2.1", "2.25", "2.74", "2.75"])
+@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("option", ["--enabled", "--disabled", None])
 def test_the_list_of_any_microversion(
     nova: Any, cloud: Sandbox, version: str, option: str | None

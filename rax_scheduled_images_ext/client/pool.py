@@ -62,10 +62,15 @@ class Throttle:
     def pause(self, seconds: float) -> None:
         """Let nobody through for a while; this thread's next request goes first."""
         with self._change:
-            self._opens = max(self._opens, self._clock() + seconds)
-            self._allowed = 1.0
+            self.slow_down(seconds)
             self._refused += 1
             self._thread.refused = True
+
+    def slow_down(self, seconds: float) -> None:
+        """Let nobody through for a while; whoever was refused does not come again."""
+        with self._change:
+            self._opens = max(self._opens, self._clock() + seconds)
+            self._allowed = 1.0
 
     def _obstacle(self, again: bool) -> float | None:
         """Return for how long to wait: 0 until something changes, None not at all."""

@@ -13,19 +13,23 @@ from rax_scheduled_images_ext.model.image import RUN_KEY, ServerImage
 
 @dataclass(frozen=True)
 class Limits:
-    """Snapshots under way in a region and in a project of it, and requests."""
+    """Snapshots under way in a region and in a project of it, and requests.
+
+    ``pause`` is for how many seconds all requests wait after a 429 or 503 that names no
+    time.
+    """
 
     region: int = 20
     project: int = 5
     requests: int = WORKERS
+    pause: float = 10.0
 
 
 class Admission:
     """Lets as many snapshots begin as the limits allow.
 
     What is under way is counted in the images, whoever has begun it, so the limits hold
-    for all runners together; those that begin at the same moment may exceed them by one
-    each.
+    for all runners together; requests that are sent at the same moment may exceed them.
     """
 
     def __init__(self, limits: Limits, snapshots: Iterable[ServerImage]) -> None:
@@ -50,12 +54,15 @@ class Admission:
             self._projects[project_id] -= 1
 
     def is_crowded(self, project_id: str, making: Iterable[ServerImage]) -> bool:
-        """Whether others have taken the project's last place since.
+        """Whether others have taken the last place since.
 
         :param making: the images that are being made now.
         """
         others = Counter(_under_way(making))
-        return others[project_id] >= self._limits.project
+        return (
+            others.total() >= self._limits.region
+            or others[project_id] >= self._limits.project
+        )
 
 
 def _under_way(images: Iterable[ServerImage]) -> Iterable[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.schedules.tags import read_tagged_server
@@ -42,12 +42,13 @@ def look(cloud: Cloud, *, all_projects: bool = False) -> Look:
     now = None
     more = {"all_tenants": "1"} if all_projects else {}
     for page in cloud.schedules.tags.server_pages("/servers/detail", True, more):
-        now = now or read_date(page)
+        # A cloud that names no time is taken to have this machine's.
+        now = now or read_date(page) or datetime.now(timezone.utc)
         for item in page.objects("servers"):
             server = read_tagged_server(page, item)
             servers[server.id] = server
     assert now is not None
     images: dict[str, list[ServerImage]] = {}
-    for image in cloud.images.list(snapshots=True) if servers else ():
+    for image in cloud.images.list(snapshots=True):
         images.setdefault(str(image.server_id), []).append(image)
     return Look(now, list(servers.values()), images)

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from requests import codes
+
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.errors import ImageProtected, NoSuchImage
+from rax_scheduled_images_ext.client.errors import (
+    ApiError,
+    ImageProtected,
+    NoSuchImage,
+)
 from rax_scheduled_images_ext.client.schedules.tags import read_tagged_server
 from rax_scheduled_images_ext.client.servers import find_server
+from rax_scheduled_images_ext.client.snapshots import PASSING
 from rax_scheduled_images_ext.model.image import PENDING_KEY, ServerImage
 from rax_scheduled_images_ext.model.retention import apply_policy
 from rax_scheduled_images_ext.operations.prune import PrunedImage, delete_surplus
@@ -21,7 +28,8 @@ def apply_retention(
 
     The schedule is read anew, and so are the images before each deletion: whatever has
     changed since ``images`` were read counts. Without a valid schedule nothing is
-    deleted.
+    deleted. An image that cannot be deleted keeps no other from it; where that may
+    pass, the retention is applied again at the next look.
 
     :param images: the marked images of the server, as far as they are known.
     :param newest: the image that takes the place of those that go.
@@ -44,7 +52,20 @@ def apply_retention(
         except ImageProtected as error:
             image = decision.image
             pruned.append(PrunedImage(server_id, image, "skipped", str(error)))
+        except PASSING as error:
+            image = decision.image
+            pruned.append(PrunedImage(server_id, image, "failed", str(error), error))
+    if any(each.error and not _is_refusal(each.error) for each in pruned):
+        return pruned
     # If somebody has deleted it, there is nothing left to note.
     with suppress(NoSuchImage):
         cloud.images.delete_metadata(newest, [PENDING_KEY])
     return pruned
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether the same request would be refused again."""
+    return isinstance(error, ApiError) and error.status in (
+        codes.forbidden,
+        codes.conflict,
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
@@ -21,19 +22,23 @@ from rax_scheduled_images_ext.client.errors import (
     ApiError,
     NoSuchImage,
     NoSuchServer,
-    NotOffered,
+    UsageError,
 )
 from rax_scheduled_images_ext.client.http import RetryPolicy
 from rax_scheduled_images_ext.client.images.glance import GlanceImages
 from rax_scheduled_images_ext.client.snapshots import SnapshotRequest, Snapshots
-from rax_scheduled_images_ext.engine.claims import Claim, Claims
+from rax_scheduled_images_ext.engine.claims import (
+    CLAIM_VALIDITY,
+    Claim,
+    Claims,
+    NoClaim,
+)
 from rax_scheduled_images_ext.engine.limits import Admission, Limits
 from rax_scheduled_images_ext.engine.look import Look, look
 from rax_scheduled_images_ext.engine.retention import apply_retention
 from rax_scheduled_images_ext.model.image import (
     CLAIM_KEY,
     RUN_KEY,
-    SLOT_KEY,
     ServerImage,
     made_by_run,
     run_metadata,
@@ -42,17 +47,20 @@ from rax_scheduled_images_ext.model.image import (
 from rax_scheduled_images_ext.model.plan import (
     ABANDONED_AFTER,
     Action,
+    Cause,
     Policy,
     Step,
+    duplicates,
     is_abandoned,
+    is_of_slot,
     plan,
 )
 from rax_scheduled_images_ext.operations.prune import PrunedImage
 from rax_scheduled_images_ext.operations.work_queue import Outcome, run
 
-#: A claim is good for so many seconds: who was held up for longer may not act on it.
-_CLAIM_SECONDS = 120.0
 _ONCE = RetryPolicy(tries=1)
+#: Seconds that all requests wait at most, whatever time the cloud names.
+_LONGEST_PAUSE = 600.0
 #: How old an image that never got any data is when it is swept.
 _ORPHAN_AGE = timedelta(days=1)
 
@@ -107,6 +115,8 @@ class Result(Enum):
     FAILED = "failed"
     #: An image without data was deleted.
     DISCARDED = "empty image deleted"
+    #: An image was deleted whose slot has an older one.
+    DEDUPLICATED = "duplicate image deleted"
     #: The retention was applied.
     RETAINED = "retention applied"
 
@@ -180,9 +190,11 @@ class Runner:
     limits: Limits = field(default_factory=Limits)
     key: str = ""
     clock: Callable[[], float] = time.monotonic
+    #: Whether no more steps are to be begun.
+    stopping: Callable[[], bool] = lambda: False
     # What saves requests: tries that this runner has claimed while the server was busy,
     # and those of which it knows that they are used.
-    _held: set[Try] = field(default_factory=set)
+    _held: dict[Try, Claim] = field(default_factory=dict)
     _used: set[Try] = field(default_factory=set)
 
     def tick(
@@ -215,20 +227,25 @@ class Runner:
             add(Outcome(step, StepResult(step, Result.NOTHING)))
         busy = [step for step in steps if step.action is not Action.NOTHING]
         tries = {_try_of(step) for step in busy}
-        self._held &= tries
-        self._used &= tries
+        self._held = {key: self._held[key] for key in tries & set(self._held)}
+        self._used &= tries | {_all_tries_of(step) for step in busy}
         run(busy, work.do, add, workers=self.limits.requests)
         left = list(filter(work.is_left_behind, found.snapshots))
         swept = run(left, work.sweep, workers=self.limits.requests)
         return Tick(at or found.now, found, results, swept)
 
 
-#: A server's ID, a slot, and the number of the interval since that was due.
-Try = tuple[str, str, int]
+#: A server's ID, a slot, and the number of the interval since that was due; None for
+#: all of them.
+Try = tuple[str, str, int | None]
 
 
 def _try_of(step: Step) -> Try:
     return (step.server.id, step.slot.name if step.slot else "", step.attempt)
+
+
+def _all_tries_of(step: Step) -> Try:
+    return (step.server.id, step.slot.name if step.slot else "", None)
 
 
 @dataclass(frozen=True)
@@ -248,6 +265,8 @@ class _Work:
 
     def do(self, step: Step) -> StepResult:
         """Do one step."""
+        if self.runner.stopping():
+            return StepResult(step, Result.LEFT)
         cloud = self._cloud(step.server.project_id)
         try:
             if step.action is Action.MAKE:
@@ -258,6 +277,9 @@ class _Work:
         except NoSuchServer as error:
             # It was deleted a moment ago; its images stay, and so do all schedules.
             return StepResult(step, Result.NOTHING, reason=str(error))
+        except ApiError as error:
+            self._heed(cloud, error)
+            raise
 
     def is_left_behind(self, image: ServerImage) -> bool:
         """Whether a runner has made the image, and it will never get any data."""
@@ -270,6 +292,8 @@ class _Work:
 
     def sweep(self, image: ServerImage) -> bool:
         """Delete an image that was left behind, unless it has got data since."""
+        if self.runner.stopping():
+            return False
         images = self._cloud(image.owner).images
         try:
             if images.get(image).is_queued:
@@ -279,57 +303,72 @@ class _Work:
             pass
         return False
 
+    def _heed(self, cloud: Cloud, error: ApiError) -> None:
+        """Let all requests wait if the cloud is busy."""
+        busy = error.status in (codes.too_many_requests, codes.service_unavailable)
+        if busy and cloud.throttle is not None:
+            named = (error.retry_after or "").strip()
+            seconds = float(named) if named.isdecimal() else self.runner.limits.pause
+            cloud.throttle.slow_down(min(seconds, _LONGEST_PAUSE))
+
     def _cloud(self, project_id: str | None) -> Cloud:
         return self.runner.projects.of(str(project_id))
 
     # -- making
 
     def _make(self, cloud: Cloud, step: Step) -> StepResult:
-        if _try_of(step) in self.runner._used:
+        if {_try_of(step), _all_tries_of(step)} & self.runner._used:
             return StepResult(step, Result.LEFT)
         project_id = str(step.server.project_id)
         if not self.admission.enter(project_id):
             return StepResult(step, Result.LIMITED)
-        done = self._make_admitted(cloud, step, project_id)
-        if done.result not in (Result.BEGUN, Result.UNKNOWN):
-            self.admission.leave(project_id)
-        if done.result not in (Result.LIMITED, Result.BUSY):
+        begun = False
+        try:
+            done = self._make_admitted(cloud, step, project_id)
+            begun = done.result in (Result.BEGUN, Result.UNKNOWN)
+        finally:
+            if not begun:
+                self.admission.leave(project_id)
+        if done.result in (Result.QUOTA, Result.GIVEN_UP):
+            self.runner._used.add(_all_tries_of(step))
+        elif done.result not in (Result.LIMITED, Result.BUSY):
             self.runner._used.add(_try_of(step))
         return done
 
     def _make_admitted(self, cloud: Cloud, step: Step, project_id: str) -> StepResult:
         server, slot = step.server, step.slot
         assert slot is not None
-        began = self.runner.clock()
-        making = list(cloud.images.list(scheduled=True, making=True))
-        if any(
-            made_by_run(image, server.id) and image.metadata.get(SLOT_KEY) == slot.name
-            for image in making
-        ):
+        began = self.now
+        # Where the limits hold: for all projects, that is more than this one.
+        listing = self.runner.projects.listing.images
+        making = list(listing.list(scheduled=True, making=True))
+        if any(is_of_slot(image, server, slot) for image in making):
             return StepResult(step, Result.LEFT)
         if self.admission.is_crowded(project_id, making):
             return StepResult(step, Result.LIMITED)
         images = cloud.images
         if not isinstance(images, GlanceImages):
-            raise NotOffered("image")
+            raise UsageError("the catalog lists no image service, which claims take")
         claims = Claims(images, self.runner.policy, self.runner.key)
-        if _try_of(step) not in self.runner._held:
-            claim = claims.take(server.id, slot, self.now)
-            if claim is Claim.LOST:
-                return StepResult(step, Result.LEFT)
-            if claim is Claim.USED_UP:
-                tries = f"all {self.runner.policy.tries} tries have failed"
-                return StepResult(step, Result.GIVEN_UP, reason=tries)
-        if self.runner.clock() - began > _CLAIM_SECONDS:
+        held = self.runner._held.pop(_try_of(step), None)
+        try:
+            claim = claims.take(server.id, slot, self.time, self.now, held)
+        except ApiError as error:
+            if not _is_quota(error):
+                raise
+            return StepResult(step, Result.QUOTA, reason=str(error))
+        if claim is NoClaim.LOST:
+            return StepResult(step, Result.LEFT)
+        if not isinstance(claim, Claim):
+            tries = f"all {self.runner.policy.tries} tries have failed"
+            return StepResult(step, Result.GIVEN_UP, reason=tries)
+        if self.now - began > CLAIM_VALIDITY:
             reason = "the claim came too late: it took more than two minutes"
             return StepResult(step, Result.FAILED, reason=reason)
-        return self._create(cloud, step, claims)
+        return self._create(cloud, step, claims, claim)
 
     def _create(
-        self,
-        cloud: Cloud,
-        step: Step,
-        claims: Claims,
+        self, cloud: Cloud, step: Step, claims: Claims, claim: Claim
     ) -> StepResult:
         """Request the image of a slot that has been claimed."""
         server, slot = step.server, step.slot
@@ -339,7 +378,8 @@ class _Work:
         name = scheduled_image_name(
             server.name, weekly=weekly, now=self.now.timestamp()
         )
-        metadata = run_metadata(server.id, slot.name, uuid.uuid4().hex)
+        nonce = f"{claim.number}-{uuid.uuid4().hex}"
+        metadata = run_metadata(server.id, slot.name, nonce)
         # At once and only once: whoever waits may come when the claim is not good.
         snapshots = Snapshots(replace(cloud.compute, throttle=None))
         try:
@@ -347,8 +387,9 @@ class _Work:
         except ApiError as error:
             if isinstance(error, NoSuchServer):
                 raise
+            self._heed(cloud, error)
             if error.status < 500:
-                return self._refused(step, error, claims)
+                return self._refused(step, error, claims, claim)
             request = SnapshotRequest(None, error.request_id, str(error))
         if request.problem is None:
             return StepResult(step, Result.BEGUN, request.image_id, request.request_id)
@@ -359,20 +400,17 @@ class _Work:
         )
 
     def _refused(
-        self,
-        step: Step,
-        error: ApiError,
-        claims: Claims,
+        self, step: Step, error: ApiError, claims: Claims, claim: Claim
     ) -> StepResult:
         """Return what a refusal means: nothing has been begun."""
         assert step.slot is not None
         if error.status in (codes.conflict, codes.too_many_requests):
             # The try is still this runner's.
-            self.runner._held.add(_try_of(step))
+            self.runner._held[_try_of(step)] = claim
             return StepResult(step, Result.BUSY, reason=str(error))
-        quota = error.status == codes.forbidden and "quota" in str(error).lower()
-        if quota or error.status == codes.request_entity_too_large:
-            claims.close(step.server.id, step.slot)
+        if _is_quota(error):
+            with suppress(ApiError):
+                claims.close(step.server.id, step.slot)
             return StepResult(step, Result.QUOTA, reason=str(error))
         return StepResult(step, Result.FAILED, reason=str(error))
 
@@ -386,22 +424,35 @@ class _Work:
     # -- afterwards
 
     def _discard(self, cloud: Cloud, step: Step) -> StepResult:
-        """Delete an image that a snapshot has left behind, if it still is one."""
+        """Delete an image that no slot needs, if it still is one."""
         assert step.image is not None
-        state = Snapshots(cloud.compute).server(step.server.id)
-        server = step.server
-        try:
-            image = cloud.images.get(step.image)
-            # By the cloud's clock, whatever the time that is rehearsed.
-            if state.task_state is None and is_abandoned(image, server, self.found.now):
-                cloud.images.delete(image)
-                return StepResult(step, Result.DISCARDED, image.id)
-        except NoSuchImage:
-            pass
+        with suppress(NoSuchImage):
+            if self._is_discardable(cloud, step, step.image):
+                cloud.images.delete(step.image)
+                duplicate = step.cause is Cause.DUPLICATE
+                result = Result.DEDUPLICATED if duplicate else Result.DISCARDED
+                return StepResult(step, result, step.image.id)
         return StepResult(step, Result.NOTHING, step.image.id)
+
+    def _is_discardable(self, cloud: Cloud, step: Step, image: ServerImage) -> bool:
+        server = step.server
+        if step.cause is Cause.DUPLICATE:
+            images = cloud.images.list(server_id=server.id)
+            return image.id in (each.id for each in duplicates(server, images))
+        state = Snapshots(cloud.compute).server(server.id)
+        # By the cloud's clock, whatever the time that is rehearsed.
+        return state.task_state is None and is_abandoned(
+            cloud.images.get(image), server, self.found.now
+        )
 
     def _retain(self, cloud: Cloud, step: Step) -> StepResult:
         assert step.image is not None
         images = self.found.images[step.server.id]
         pruned = apply_retention(cloud, step.server.id, images, step.image)
         return StepResult(step, Result.RETAINED, step.image.id, pruned=tuple(pruned))
+
+
+def _is_quota(error: ApiError) -> bool:
+    """Whether a refusal means that the project may have no more of something."""
+    told = error.status == codes.forbidden and "quota" in str(error).lower()
+    return told or error.status == codes.request_entity_too_large

@@ -17,9 +17,11 @@ from rax_scheduled_images_ext.model.errors import InvalidValue
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.image import (
     PENDING_KEY,
+    RUN_KEY,
     SLOT_KEY,
     ServerImage,
     made_by_run,
+    named_by_service,
 )
 from rax_scheduled_images_ext.model.schedule import DAYS, ImageSchedule
 from rax_scheduled_images_ext.model.times import write_time
@@ -106,7 +108,7 @@ class Action(Enum):
     NOTHING = "nothing"
     #: Make the image of the slot.
     MAKE = "make image"
-    #: Delete an image that its snapshot has left behind.
+    #: Delete an image that its snapshot has left behind, or of which there are two.
     DISCARD = "discard image"
     #: Delete the images for which the retention has no place.
     RETAIN = "apply retention"
@@ -126,6 +128,8 @@ class Cause(Enum):
     MISSED = "missed"
     UNDER_WAY = "under way"
     ABANDONED = "abandoned"
+    #: The slot has an older image.
+    DUPLICATE = "duplicate"
     UNKNOWN_IMAGE = "image status unknown"
     ACTIVE = "image active"
     DONE = "done"
@@ -206,9 +210,12 @@ def plan(
         attempt = (now - slot.due) // policy.interval
         return Step(server, action, cause, slot, image, attempt, following)
 
-    action, cause, image = _of_images(server, _of_slot(server, images, slot), now)
+    images = list(images)
+    for image in duplicates(server, images):
+        return step(Action.DISCARD, Cause.DUPLICATE, image)
+    action, cause, found = _of_images(server, _of_slot(server, images, slot), now)
     if cause is not None:
-        return step(action, cause, image)
+        return step(action, cause, found)
     cause = _obstacle(server, slot, now, policy, since)
     if cause is not None:
         return step(Action.NOTHING, cause)
@@ -223,14 +230,52 @@ def _of_slot(
     A snapshot hands its properties on to servers booted from it and to their
     snapshots, so the server that the run's nonce names counts as well.
     """
-    found = [
-        image
-        for image in images
-        if image.metadata.get(SLOT_KEY) == slot.name
+    found = [image for image in images if is_of_slot(image, server, slot)]
+    return sorted(found, key=lambda image: (str(image.created), image.id))
+
+
+def is_of_slot(image: ServerImage, server: InventoryServer, slot: Slot) -> bool:
+    """Whether a run has made the image of this server for the slot."""
+    return (
+        image.metadata.get(SLOT_KEY) == slot.name
         and image.owner == server.project_id
         and made_by_run(image, server.id)
-    ]
-    return sorted(found, key=lambda image: (str(image.created), image.id))
+    )
+
+
+def duplicates(
+    server: InventoryServer, images: Iterable[ServerImage]
+) -> list[ServerImage]:
+    """Return the images of slots that have an older one.
+
+    A request that was held up on its way may arrive after another try has made the
+    image. The younger image goes as long as nothing builds on it: the retention has not
+    been applied since it was made, nobody has renamed or protected it, and it is no
+    snapshot of a server that was rebuilt from the other one.
+    """
+    images = list(images)
+    found: list[ServerImage] = []
+    if not any(PENDING_KEY in image.metadata for image in images):
+        return found
+    first: dict[str, ServerImage] = {}
+    for image in sorted(images, key=lambda image: (str(image.created), image.id)):
+        if (
+            image.status != "ACTIVE"
+            or not image.scheduled
+            or SLOT_KEY not in image.metadata
+            or image.owner != server.project_id
+            or not made_by_run(image, server.id)
+        ):
+            continue
+        older = first.setdefault(image.metadata[SLOT_KEY], image)
+        if (
+            image.metadata[RUN_KEY] != older.metadata[RUN_KEY]
+            and PENDING_KEY in image.metadata
+            and named_by_service(image)
+            and not image.protected
+        ):
+            found.append(image)
+    return found
 
 
 def _of_images(
@@ -305,6 +350,7 @@ def explain(step: Step) -> str:
         Cause.MISSED: f"its image was due {due}, which is too long ago{after}",
         Cause.UNDER_WAY: f"image {image_id} is being made",
         Cause.ABANDONED: f"image {image_id} never got any data",
+        Cause.DUPLICATE: f"image {image_id} was made for a slot that has an older one",
         Cause.UNKNOWN_IMAGE: f"image {image_id} is {image.status if image else ''}",
         Cause.ACTIVE: f"image {image_id} is ACTIVE",
         Cause.DONE: f"image {image_id} was made{after}",

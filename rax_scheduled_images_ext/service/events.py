@@ -19,6 +19,7 @@ TOLD = frozenset({Cause.INVALID, Cause.STATUS, Cause.MISSED, Cause.UNKNOWN_IMAGE
 _LEVELS = {
     Result.BEGUN: logging.INFO,
     Result.DISCARDED: logging.INFO,
+    Result.DEDUPLICATED: logging.WARNING,
     Result.RETAINED: logging.INFO,
     Result.UNKNOWN: logging.WARNING,
     Result.QUOTA: logging.ERROR,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
 from itertools import pairwise
 from typing import Any
 
@@ -185,7 +186,7 @@ def test_who_was_held_up_after_looking_makes_no_second_image(cloud: Sandbox) -> 
 def test_whose_claim_is_too_old_makes_no_image(cloud: Sandbox) -> None:
     schedule(cloud)
     advance_to_slot(cloud)
-    passed = iter([0.0, 0.0, 0.0, 121.0, 121.0])
+    passed = iter([0.0, 0.0, 0.0])
     runner = runner_of(cloud, clock=lambda: next(passed, 121.0))
     (result,) = runner.tick().results
     assert result.result is Result.FAILED
@@ -206,14 +207,96 @@ def test_clocks_that_differ_by_minutes(cloud: Sandbox, minutes: int) -> None:
     assert len(made(cloud)) == 1
 
 
-# -- failures
+def test_a_claim_that_is_held_is_not_used_in_the_next_interval(
+    cloud: Sandbox, front: Interceptor
+) -> None:
+    """Near the end of its interval it takes a claim of the next one as well."""
+    schedule(cloud)
+    advance_to_slot(cloud)
+    first, second = runner_of(cloud), runner_of(cloud)
+    front.answer("POST", "/action$", refusal("409 Conflict", "Cannot"), times=1)
+    assert results(first.tick()) == ["BUSY"]
+    cloud.advance("58m")
+    # By its clock the hour is over; it has the next one's try, and is held up.
+    assert results(make_nothing(second, front, timedelta(minutes=3))) == ["UNKNOWN"]
+    assert results(first.tick()) == ["LEFT"]
 
 
-def lose(cloud: Sandbox) -> None:
-    """Let the image that is being made be lost."""
-    cloud.fault("lose-image")
+def make_nothing(runner: Runner, front: Interceptor, ahead: timedelta) -> Any:
+    """Let a runner, whose clock is ahead, come as far as the request for the image."""
+    now = runner.projects.listing.compute.get("/servers").headers["date"]
+    front.answer("POST", "/action$", DROPPED, times=1)
+    return runner.tick(parsedate_to_datetime(now) + ahead)
+
+
+def test_who_looked_an_interval_ago_makes_no_image(cloud: Sandbox) -> None:
+    schedule(cloud)
+    advance_to_slot(cloud, 50 * 60)
+    first = runner_of(cloud)
+    late = runner_of(cloud, clock=lambda: cloud.advance(0))
+    listing = late.projects.listing.images
+    look = listing.list
+
+    def held_up(**wanted: Any) -> Any:
+        found = list(look(**wanted))
+        if not wanted.get("making"):
+            # Meanwhile the other one makes the image; then the next interval begins.
+            assert results(first.tick()) == ["BEGUN"]
+            cloud.advance("12m")
+        return iter(found)
+
+    object.__setattr__(listing, "list", held_up)
+    assert results(late.tick()) == ["LEFT"]
+    assert len(made(cloud)) == 1
+
+
+def test_a_request_that_was_held_up_on_its_way_leaves_no_second_image(
+    cloud: Sandbox, runner: Runner
+) -> None:
+    """The younger image of a slot goes, and the retention counts the older one."""
+    schedule(cloud, 1)
+    slot = advance_to_slot(cloud)
+    assert results(runner.tick()) == ["BEGUN"]
     cloud.advance("5m")
-    cloud.clear_faults()
+    assert results(runner.tick()) == ["RETAINED"]
+    late_request(cloud, slot, "0-late")
+    cloud.advance("5m")
+    (result,) = runner.tick().results
+    assert result.result is Result.DEDUPLICATED
+    assert slots(cloud) == [slot]
+    assert results(runner.tick()) == ["NOTHING"]
+
+
+def late_request(cloud: Sandbox, slot: str, nonce: str, name: str | None = None) -> str:
+    """Let a request for an image arrive; the image's ID."""
+    with cloud.region() as region:
+        return region.create_image(
+            MYSERVER,
+            name or "Daily-myserver-1767225600",
+            run_metadata(MYSERVER, slot, nonce),
+            user_id="someone",
+        ).id
+
+
+def test_a_snapshot_of_a_server_rebuilt_from_its_own_image_is_no_duplicate(
+    cloud: Sandbox, runner: Runner
+) -> None:
+    slot = advance_to_slot(cloud)
+    assert results(runner.tick()) == ["BEGUN"]
+    cloud.advance("5m")
+    (image,) = made(cloud)
+    _, _, nonce = image.properties[RUN_KEY].partition(":")
+    # It has what its base image had, the run included; or a name of its own.
+    late_request(cloud, slot, nonce)
+    cloud.advance("5m")
+    late_request(cloud, slot, "another", name="by hand")
+    cloud.advance("5m")
+    assert results(runner.tick()) == ["RETAINED"]
+    assert results(runner.tick()) == ["NOTHING"]
+    assert len(made(cloud)) == 3
+
+
+# -- failures
 
 
 def test_a_lost_image_is_tried_three_times(cloud: Sandbox, runner: Runner) -> None:
@@ -337,6 +420,59 @@ def test_an_exceeded_quota_ends_the_slot_and_not_the_schedule(
     assert results(runner.tick()) == ["BEGUN"]
 
 
+def test_a_quota_that_forbids_even_the_claim(
+    cloud: Sandbox, runner: Runner, front: Interceptor
+) -> None:
+    advance_to_slot(cloud)
+    answer = json_answer("413 Too Large", '{"message": "Image quota is used up"}')
+    rule = front.answer("POST", "/images$", answer)
+    tick = runner.tick()
+    assert results(tick) == ["QUOTA"]
+    assert "Image quota is used up" in str(tick.failures[0].reason)
+    for _ in range(11):
+        cloud.advance("1h")
+        assert results(runner.tick()) == ["LEFT"]
+    assert rule.times == 98
+    rule.times = 0
+    advance_to_slot(cloud)
+    assert results(runner.tick()) == ["BEGUN"]
+
+
+@pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Unavailable"])
+@pytest.mark.parametrize("header", [True, False])
+def test_all_requests_wait_when_the_cloud_is_busy(
+    cloud: Sandbox, front: Interceptor, status: str, header: bool
+) -> None:
+    schedule(cloud)
+    advance_to_slot(cloud)
+    runner = runner_of(cloud, limits=Limits(pause=77))
+    throttle = runner.projects.listing.throttle
+    assert throttle is not None
+    asked: list[float] = []
+    object.__setattr__(throttle, "slow_down", asked.append)
+    headers = {"Retry_After": "42"} if header else {}
+    path = "/action$" if header else "/images$"
+    answer = json_answer(status, "{}", **headers)
+    front.answer("POST", path, answer, times=1)
+    runner.tick()
+    assert asked == [42.0 if header else 77.0]
+
+
+def test_a_cloud_that_names_no_time(cloud: Sandbox, runner: Runner) -> None:
+    """Its time is this machine's then."""
+    compute = runner.projects.listing.schedules.tags.compute
+    send = compute.send
+
+    def without_date(*args: Any, **options: Any) -> Any:
+        answer = send(*args, **options)
+        answer.response.headers.pop("date", None)
+        return answer
+
+    object.__setattr__(compute, "send", without_date)
+    before = datetime.now(timezone.utc)
+    assert before <= runner.tick().now <= datetime.now(timezone.utc)
+
+
 def test_a_server_that_is_deleted_meanwhile(
     cloud: Sandbox, runner: Runner, front: Interceptor
 ) -> None:
@@ -395,6 +531,19 @@ def test_what_is_left_behind_is_swept(cloud: Sandbox, runner: Runner) -> None:
     cloud.advance("1d")
     runner.tick()
     assert left() == ["foreign", "own"]
+
+
+def test_what_is_left_behind_is_swept_without_any_schedule(
+    cloud: Sandbox, runner: Runner
+) -> None:
+    project_id = project_of(cloud)
+    with cloud.region() as region:
+        properties = claim_metadata(MYSERVER, "x")
+        region.add_image(owner=project_id, name="claim", properties=properties)
+        region.set_tags(MYSERVER, ())
+    cloud.advance("11m")
+    assert [outcome.value for outcome in runner.tick().swept] == [True]
+    assert "claim" not in {image.name for image in cloud.images()}
 
 
 def test_a_claim_that_could_not_be_deleted_is_swept(
@@ -485,6 +634,41 @@ def test_an_image_that_its_user_deletes(cloud: Sandbox, runner: Runner) -> None:
         region.delete_image(image.id)
     # Within the hour nobody knows whether it was ever there.
     assert results(runner.tick()) == ["LEFT"]
+
+
+@pytest.mark.parametrize(
+    ("status", "again"), [("409 Conflict", False), ("500 Error", True)]
+)
+def test_an_image_that_cannot_be_deleted_does_not_keep_the_others(
+    cloud: Sandbox, runner: Runner, front: Interceptor, status: str, again: bool
+) -> None:
+    for _ in range(4):
+        advance_to_slot(cloud)
+        runner.tick()
+        cloud.advance("5m")
+        runner.tick()
+    schedule(cloud, 1)
+    advance_to_slot(cloud)
+    runner.tick()
+    cloud.advance("5m")
+    oldest = made(cloud)[0]
+    front.answer("DELETE", f"/images/{oldest.id}", page(status))
+    (result,) = runner.tick().results
+    actions = [each.action for each in result.pruned]
+    assert (result.failed, actions) == (True, ["failed", "deleted", "deleted"])
+    # What is refused would be refused again; what failed is tried again.
+    assert results(runner.tick()) == (["RETAINED"] if again else ["NOTHING"])
+    assert len(made(cloud)) == 2
+
+
+def test_who_is_to_stop_begins_nothing(cloud: Sandbox, runner: Runner) -> None:
+    advance_to_slot(cloud)
+    runner.stopping = lambda: True
+    sent(cloud)
+    assert results(runner.tick()) == ["LEFT"]
+    assert {line.split()[0] for line in sent(cloud)} == {"GET"}
+    runner.stopping = lambda: False
+    assert results(runner.tick()) == ["BEGUN"]
 
 
 def test_a_malformed_schedule_is_not_acted_upon(cloud: Sandbox, runner: Runner) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from enum import Enum
-from typing import Any
+from typing import Any, Protocol
 
 from keystoneauth1.adapter import Adapter
 from keystoneauth1.exceptions import ConnectFailure
@@ -29,6 +29,25 @@ class Command(Enum):
     CUT = "cut"
     #: The service fails, and does nothing.
     REFUSE = "refuse"
+    #: The service fails, and leaves an image without data: what Nova answers to one of
+    #: two simultaneous requests for a snapshot. Any other request is answered.
+    LEAVE = "leave"
+
+
+class Witness(Protocol):
+    """Who sees the requests of a runner."""
+
+    def waits(self) -> None:
+        """Hear that the runner has a request, which waits."""
+
+    def sends(self, method: str, path: str) -> None:
+        """Hear that a request is sent now."""
+
+    def answered(self, method: str, path: str, response: Response) -> None:
+        """Hear what the answer was."""
+
+    def leave(self, path: str, body: Any) -> bool:
+        """Leave an image behind, if the request is one for a snapshot."""
 
 
 class Killed(BaseException):
@@ -42,12 +61,15 @@ class Actor:
     :param act: what to do with the cloud.
     """
 
-    def __init__(self, cloud: Cloud, act: Callable[[Cloud], object]) -> None:
+    def __init__(
+        self, cloud: Cloud, act: Callable[[Cloud], object], witness: Witness
+    ) -> None:
         self.done = False
+        self.error: Exception | None = None
+        self.witness = witness
         self._command = Command.GO
         self._go = threading.Semaphore(0)
         self._waits = threading.Semaphore(0)
-        self.error: BaseException | None = None
         opener = cloud.open_adapter
 
         def open_adapter(service_type: str, **options: Any) -> Adapter:
@@ -60,13 +82,13 @@ class Actor:
             try:
                 act(watched)
             except Killed:
-                pass
+                return
             except Exception as error:
                 self.error = error
-            self.done = True
-            self._waits.release()
+            self._end()
 
-        threading.Thread(target=work, daemon=True).start()
+        self._thread = threading.Thread(target=work, daemon=True)
+        self._thread.start()
         self._waits.acquire()
 
     def step(self, command: Command = Command.GO) -> None:
@@ -86,24 +108,47 @@ class Actor:
         self._go.acquire()
         return self._command
 
-    def request(self, send: Callable[[], Response]) -> Response:
+    def _end(self) -> None:
+        self.done = True
+        self._waits.release()
+
+    def _kill(self) -> None:
+        self._end()
+        if threading.current_thread() is self._thread:
+            raise Killed
+        # A thread that works for the runner: it never comes back.
+        threading.Event().wait()
+
+    def request(
+        self, method: str, path: str, body: Any, send: Callable[[], Response]
+    ) -> Response:
         """Do with a request what the test says."""
+        self.witness.waits()
         command = self._wait()
         if command is Command.KILL:
-            raise Killed
+            self._kill()
         if command is Command.CUT:
             raise ConnectFailure("cut")
         if command is Command.REFUSE:
-            response = Response()
-            response.status_code = 503
-            response._content = b""
-            return response
+            return _failure(503)
+        if command is Command.LEAVE and self.witness.leave(path, body):
+            return _failure(500)
+        self.witness.sends(method, path)
         response = send()
         if command is Command.KILL_AFTER:
-            raise Killed
+            self._kill()
         if command is Command.LOSE:
             raise ConnectFailure("lost")
+        self.witness.answered(method, path, response)
         return response
+
+
+def _failure(status: int) -> Response:
+    """An error of a service, without a reason."""
+    response = Response()
+    response.status_code = status
+    response._content = b""
+    return response
 
 
 class _Watched:
@@ -119,5 +164,8 @@ class _Watched:
     def request(self, url: str, method: str, **options: Any) -> Response:
         """Send a request when the test says so."""
         return self._actor.request(
-            lambda: self._adapter.request(url, method, **options)
+            method,
+            url,
+            options.get("json"),
+            lambda: self._adapter.request(url, method, **options),
         )

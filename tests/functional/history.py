@@ -1,0 +1,384 @@
+"""Histories of several runners on one cloud, and the laws that hold throughout."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from enum import Enum
+from typing import Any
+
+from keystoneauth1.exceptions import ClientException
+from requests import Response
+
+from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.engine.limits import Limits
+from rax_scheduled_images_ext.engine.runner import OneProject, Runner
+from rax_scheduled_images_ext.model.errors import ScheduledImagesError
+from rax_scheduled_images_ext.model.image import (
+    CLAIM_KEY,
+    MARKER_KEY,
+    RUN_KEY,
+    SERVER_KEY,
+    SLOT_KEY,
+    run_metadata,
+)
+from rax_scheduled_images_ext.model.plan import Policy, Window, latest_slot
+from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.model.schedule_tags import read_schedule_tags
+from rax_scheduled_images_ext.sandbox import Sandbox
+from rax_scheduled_images_ext.sandbox.backend.models import Image, ImageQuery
+from rax_scheduled_images_ext.sandbox.backend.state import Timings
+
+from .actors import Actor, Command
+from .fleet import MARKED, MYSERVER, add_image, project_of
+from .raw import START
+from .runners import advance_to_slot, connected, runner_of, schedule
+
+KEPT = 2
+TRIES = Policy().tries
+# How far a runner's clock is ahead of the cloud's.
+CLOCKS = [timedelta(), timedelta(minutes=2), timedelta(minutes=-2)]
+RUNNERS = len(CLOCKS)
+LIMITS = Limits(requests=1, pause=0.0)
+#: Snapshots that are over sooner than a claim is too old, and those that take an hour.
+QUICK, SLOW = Timings(1, 5, 1, 10, 1), Timings(60, 1200, 60, 2400, 60)
+# Minutes between the ticks of a runner that is left alone for a day.
+TICKS = (5, 7, 49, 5, 55, 5, 55, 5)
+# A request that waits for so many seconds is held up on its way.
+_HELD_UP = 60
+_IMAGE = re.compile(r"/images/([^/?]+)$")
+_SERVER = re.compile(r"/servers/([^/?]+)$")
+
+
+class User(Enum):
+    """What a user, or the cloud itself, does meanwhile."""
+
+    #: Keep the newest image for good.
+    PROTECT = "protect"
+    KEEP_1 = "keep 1"
+    KEEP_2 = "keep 2"
+    KEEP_4 = "keep 4"
+    DISABLE = "disable"
+    #: The image that is being made is lost.
+    LOSE_IMAGE = "lose image"
+
+
+@dataclass(frozen=True)
+class Move:
+    """A runner comes through some requests, then the next one meets a command.
+
+    In place of a runner it may be the user who acts. ``seconds`` pass afterwards.
+    """
+
+    runner: int = 0
+    requests: int = 0
+    command: Command = Command.GO
+    seconds: int = 0
+    user: User | None = None
+
+
+class Broken(AssertionError):
+    """A law was broken; ``law`` says which."""
+
+    def __init__(self, law: str, facts: object) -> None:
+        super().__init__(f"{law}: {facts}")
+        self.law = law
+
+
+@dataclass
+class _Eyes:
+    """Sees the requests of one runner, and whether each deletion is right.
+
+    What may be deleted was true when the runner has read it last; what changes while a
+    request is on its way nobody can heed.
+    """
+
+    play: Play
+    retention: int | None = None
+    surplus: set[str] = field(default_factory=set)
+    since: datetime | None = None
+
+    def waits(self) -> None:
+        """Remember since when the request waits."""
+        self.since = self.play.now()
+
+    def sends(self, method: str, path: str) -> None:
+        """See whether a deletion is right."""
+        assert self.since is not None
+        waited = (self.play.now() - self.since).total_seconds()
+        if method == "POST" and path.endswith("/action") and waited > _HELD_UP:
+            self.play.held_up = True
+        found = _IMAGE.search(path)
+        if method == "DELETE" and found:
+            self._deletes(found[1])
+
+    def answered(self, method: str, path: str, response: Response) -> None:
+        """Take note of what the runner knows by now."""
+        if method != "GET" or response.status_code != 200:
+            return
+        if _SERVER.search(path):
+            found = read_schedule_tags(response.json()["server"]["tags"] or ())
+            self.retention = found.retention if found else None
+        elif f"{SERVER_KEY}={MYSERVER}" in path:
+            self.surplus = self.play.surplus(self.retention)
+
+    def leave(self, path: str, body: Any) -> bool:
+        """Leave an image without data behind."""
+        if not path.endswith("/action"):
+            return False
+        metadata = {SERVER_KEY: MYSERVER, **body["createImage"]["metadata"]}
+        with self.play.sandbox.region() as region:
+            owner = region.server(MYSERVER).project_id
+            left = region.add_image(owner=owner, name="left", properties=metadata)
+        self.play.left.add(left.id)
+        return True
+
+    def _deletes(self, image_id: str) -> None:
+        images = {image.id: image for image in self.play.images()}
+        image = images.get(image_id)
+        if image is None or CLAIM_KEY in image.properties:
+            return
+        empty = image_id in self.play.left
+        if image_id in self.play.bystanders or not (empty or image_id in self.surplus):
+            self.play.wrong.append(f"{image.status} {image.name} {image.properties}")
+
+
+class Play:
+    """A sandbox, three runners, and images that are none of their business."""
+
+    def __init__(self, sandbox: Sandbox, timings: Timings = QUICK) -> None:
+        self.sandbox = sandbox
+        sandbox.cloud.timings = timings
+        self.cloud = connected(sandbox, workers=1)
+        schedule(sandbox, KEPT)
+        advance_to_slot(sandbox, -60)
+        inherited: dict[str, Any] = run_metadata("other", "2026-01-01", "x")
+        inherited[SERVER_KEY] = "another"
+        self.bystanders = {
+            add_image(sandbox, "mine", instance_uuid=MYSERVER),
+            add_image(sandbox, "foreign", **{SERVER_KEY: "other", **MARKED}),
+            add_image(sandbox, "inherited", **inherited),
+            add_image(
+                sandbox, "protected", protected=True, instance_uuid=MYSERVER, **MARKED
+            ),
+            self._unfinished(),
+        }
+        self.actors: list[Actor | None] = [None] * RUNNERS
+        #: Images that were left without data.
+        self.left: set[str] = set()
+        #: Deletions that were wrong.
+        self.wrong: list[str] = []
+        #: Whether a request for an image was held up on its way.
+        self.held_up = False
+        self.least = KEPT
+        self.errors: list[Exception] = []
+
+    def _unfinished(self) -> str:
+        """Add an image that somebody is about to upload."""
+        with self.sandbox.region() as region:
+            properties = {SERVER_KEY: MYSERVER, **MARKED}
+            owner = region.server(MYSERVER).project_id
+            name = "unfinished"
+            return region.add_image(owner=owner, name=name, properties=properties).id
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.sandbox.advance(0), timezone.utc)
+
+    # -- what happens
+
+    def move(self, move: Move) -> None:
+        """Let somebody act, and then let time pass."""
+        if move.user is not None:
+            self._user(move.user)
+        else:
+            for _ in range(move.requests):
+                self._actor(move.runner).step()
+            self._actor(move.runner).step(move.command)
+        self.sandbox.advance(move.seconds)
+
+    def _user(self, action: User) -> None:
+        if action is User.LOSE_IMAGE:
+            self.sandbox.fault("lose-image x1")
+        elif action is User.DISABLE:
+            with self.sandbox.region() as region:
+                region.set_tags(MYSERVER, ())
+        elif action is User.PROTECT:
+            self._protect()
+        else:
+            retention = int(action.value.split()[1])
+            self.least = min(self.least, retention)
+            schedule(self.sandbox, retention)
+
+    def _protect(self) -> None:
+        images = [image for image in self.made() if image.status == "active"]
+        for image in images[-1:]:
+            properties = dict(image.properties)
+            properties.pop(MARKER_KEY, None)
+            with self.sandbox.region() as region:
+                region.update_image(image.id, properties=properties)
+
+    def settle(self, days: int) -> None:
+        """Let all runners end, and a new one go on alone."""
+        for actor in filter(None, self.actors):
+            actor.finish()
+            self._note(actor)
+        self.sandbox.clear_faults()
+        schedule(self.sandbox, KEPT)
+        runner = runner_of(self.sandbox)
+        for _ in range(days):
+            advance_to_slot(self.sandbox)
+            for minutes in TICKS:
+                runner.tick()
+                self.sandbox.advance(minutes * 60)
+
+    def _actor(self, number: int) -> Actor:
+        actor = self.actors[number]
+        if actor is None or actor.done:
+            if actor is not None:
+                self._note(actor)
+            actor = self.actors[number] = self._start(number)
+        return actor
+
+    def _note(self, actor: Actor) -> None:
+        if actor.error is not None:
+            self.errors.append(actor.error)
+
+    def _start(self, number: int) -> Actor:
+        began = self.now()
+        at = began + CLOCKS[number]
+
+        def seconds() -> float:
+            """The runner's clock, which sees how long its requests are held up."""
+            return (self.now() - began).total_seconds()
+
+        def act(cloud: Cloud) -> object:
+            runner = Runner(OneProject(cloud), Policy(), LIMITS, clock=seconds)
+            return runner.tick(at)
+
+        return Actor(self.cloud, act, _Eyes(self))
+
+    # -- what there is
+
+    def images(self, *, deleted: bool = False) -> list[Image]:
+        """The images that are there, or those that were deleted."""
+        with self.sandbox.region() as region:
+            found = region.images(ImageQuery(deleted=deleted))
+        return sorted(found, key=lambda image: (image.created, image.id))
+
+    def made(self, *, deleted: bool = False) -> list[Image]:
+        """The images that runs have made, oldest first."""
+        return [
+            image
+            for image in self.images(deleted=deleted)
+            if SLOT_KEY in image.properties and image.id not in self.bystanders
+        ]
+
+    def ever_made(self) -> list[Image]:
+        """The images that runs have ever made, also those that are gone."""
+        return self.made() + self.made(deleted=True)
+
+    def surplus(self, retention: int | None) -> set[str]:
+        """The images for which there is no place, or that are a slot's second one."""
+        owner = project_of(self.sandbox)
+        counted = [
+            image
+            for image in self.images()
+            if image.status == "active"
+            and image.properties.get(SERVER_KEY) == MYSERVER
+            and MARKER_KEY in image.properties
+            and image.owner == owner
+            and not image.protected
+        ]
+        first: dict[str, Image] = {}
+        found = {image.id for image in counted[:-retention]} if retention else set()
+        for image in counted:
+            slot = image.properties.get(SLOT_KEY, image.id)
+            if first.setdefault(slot, image) is not image:
+                found.add(image.id)
+        return found
+
+
+# -- the laws
+
+
+def check(broken: bool, law: str, facts: object) -> None:
+    """See that a law is not broken."""
+    if broken:
+        raise Broken(law, facts)
+
+
+def check_always(play: Play) -> None:
+    """See that the laws hold that hold at any moment."""
+    images = play.ever_made()
+    tries = Counter((slot_of(image), try_of(image)) for image in images)
+    twice = [key for key, number in tries.items() if number > 1]
+    check(bool(twice), "one image a slot and try", twice)
+    late = [key for key in tries if key[1] not in range(TRIES)]
+    check(bool(late), "three tries a slot", late)
+    with_data = Counter(slot_of(image) for image in images if image.size)
+    if not play.held_up:
+        twice_made = [slot for slot, number in with_data.items() if number > 1]
+        check(bool(twice_made), "no image is made for nothing", twice_made)
+    there = {image.id for image in play.images()}
+    check(not play.bystanders <= there, "nothing of others is deleted", play.wrong)
+    check(bool(play.wrong), "only what is surplus is deleted", play.wrong)
+    newest = sorted(with_data)[-play.least :]
+    left = slots_of(play.made())
+    gone = [slot for slot in newest if slot not in left]
+    check(bool(gone), "as many as are kept stay", gone)
+
+
+def check_settled(play: Play) -> None:
+    """See that the laws hold that hold once a runner was left alone for two days."""
+    unfinished = [image.status for image in play.made() if image.status != "active"]
+    claims = [image.name for image in play.images() if CLAIM_KEY in image.properties]
+    check(bool(unfinished or claims), "no orphan stays", (unfinished, claims))
+    slots = Counter(slots_of(play.made()))
+    twice = [slot for slot, number in slots.items() if number > 1]
+    check(bool(twice), "one image a slot in the end", twice)
+    today = latest_slot(MYSERVER, ImageSchedule(1), play.now(), Window()).day
+    missing = [
+        str(day) for day in (today - timedelta(days=1), today) if str(day) not in slots
+    ]
+    check(bool(missing), "a fresh runner goes on", missing)
+    marked = [image for image in play.made() if MARKER_KEY in image.properties]
+    check(len(marked) != KEPT, "the retention is applied", len(marked))
+    unexpected = [
+        repr(error)
+        for error in play.errors
+        if not isinstance(error, (ScheduledImagesError, ClientException, OSError))
+    ]
+    check(bool(unexpected), "a runner ends with an error of the cloud", unexpected)
+
+
+def slot_of(image: Image) -> str:
+    """The slot that an image was made for."""
+    return image.properties[SLOT_KEY]
+
+
+def try_of(image: Image) -> int:
+    """The number of the try that made an image."""
+    return int(image.properties[RUN_KEY].partition(":")[2].partition("-")[0])
+
+
+def slots_of(images: Iterable[Image]) -> list[str]:
+    """The slots of the images that are ACTIVE."""
+    return [slot_of(image) for image in images if image.status == "active"]
+
+
+def held(history: Iterable[Move], timings: Timings = QUICK) -> None:
+    """See that the laws hold after a history.
+
+    :raises Broken: if one does not.
+    """
+    with Sandbox(speed=0, start=START, extension=False) as sandbox:
+        play = Play(sandbox, timings)
+        for move in history:
+            play.move(move)
+            check_always(play)
+        play.settle(2)
+        check_always(play)
+        check_settled(play)

@@ -32,6 +32,8 @@ class Command(Enum):
     #: The service fails, and leaves an image without data: what Nova answers to one of
     #: two simultaneous requests for a snapshot. Any other request is answered.
     LEAVE = "leave"
+    #: The server is busy: a snapshot is refused. Any other request is answered.
+    BUSY = "busy"
 
 
 class Witness(Protocol):
@@ -65,6 +67,7 @@ class Actor:
         self, cloud: Cloud, act: Callable[[Cloud], object], witness: Witness
     ) -> None:
         self.done = False
+        self.killed = False
         self.error: Exception | None = None
         self.witness = witness
         self._command = Command.GO
@@ -113,6 +116,7 @@ class Actor:
         self._waits.release()
 
     def _kill(self) -> None:
+        self.killed = True
         self._end()
         if threading.current_thread() is self._thread:
             raise Killed
@@ -133,6 +137,8 @@ class Actor:
             return _failure(503)
         if command is Command.LEAVE and self.witness.leave(path, body):
             return _failure(500)
+        if command is Command.BUSY and path.endswith("/action"):
+            return _failure(409)
         self.witness.sends(method, path)
         response = send()
         if command is Command.KILL_AFTER:

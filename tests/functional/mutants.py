@@ -1,0 +1,275 @@
+"""Ways to break the engine, each with a history that shows it and the law it breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from rax_scheduled_images_ext.client.schedules.tags import read_tagged_server
+from rax_scheduled_images_ext.client.snapshots import Snapshots
+from rax_scheduled_images_ext.engine import claims, retention, runner
+from rax_scheduled_images_ext.model import plan
+from rax_scheduled_images_ext.model import retention as rule
+from rax_scheduled_images_ext.model.image import MARKER_KEY
+from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.operations.prune import PrunedImage
+from rax_scheduled_images_ext.sandbox.backend.state import Timings
+
+from .actors import Command
+from .history import KEPT, QUICK, SLOW, Move, User
+
+# What a runner has sent when it has looked, before it looks again and claims, before it
+# deletes its claim, and before it requests the image; and more than it ever sends.
+LOOKED, CLAIMED, READY, WHOLE = 2, 4, 5, 12
+HOUR = 3600
+
+
+def wait(seconds: int) -> Move:
+    """Let time pass; a history begins a minute before the image is due."""
+    return Move(seconds=seconds, user=User.WAIT)
+
+
+#: A runner makes an image, applies the retention, and waits for the next day.
+DAY = [
+    Move(1, WHOLE, seconds=300),
+    Move(1, WHOLE),
+    wait(24 * HOUR - 300),
+]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A way to break the engine.
+
+    :param patch: breaks it, until the patch is undone.
+    :param law: the law that it breaks, in this history.
+    """
+
+    patch: Callable[[pytest.MonkeyPatch], None]
+    law: str
+    history: list[Move]
+    timings: Timings = QUICK
+
+
+def _set(owner: object, name: str, value: object) -> Callable[..., None]:
+    return lambda patch: patch.setattr(owner, name, value)
+
+
+def _without_margin(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(claims, "CLOCK_DIFFERENCE", timedelta())
+    patch.setattr(claims, "CLAIM_VALIDITY", timedelta())
+
+
+def _holding_on(patch: pytest.MonkeyPatch) -> None:
+    take = claims.Claims.take
+
+    def mutant(self: Any, *arguments: Any) -> Any:
+        return arguments[-1] or take(self, *arguments)
+
+    patch.setattr(claims.Claims, "take", mutant)
+
+
+def _with_one_try(patch: pytest.MonkeyPatch) -> None:
+    use = claims.Claims._use
+
+    def mutant(self: Any, server_id: str, slot: Any, number: int) -> bool:
+        return use(self, server_id, slot, 0)
+
+    patch.setattr(claims.Claims, "_use", mutant)
+
+
+def _asking_again(patch: pytest.MonkeyPatch) -> None:
+    create_image = Snapshots.create_image
+
+    def mutant(self: Any, *arguments: Any) -> Any:
+        request = create_image(self, *arguments)
+        return create_image(self, *arguments) if request.problem else request
+
+    patch.setattr(Snapshots, "create_image", mutant)
+
+
+def _without_reading_images(patch: pytest.MonkeyPatch) -> None:
+    def mutant(kept: Any, decision: rule.Decision) -> PrunedImage:
+        kept.images.delete(decision.image)
+        return PrunedImage(str(decision.image.server_id), decision.image, "deleted", "")
+
+    patch.setattr(retention, "delete_surplus", mutant)
+
+
+def _without_reading_the_schedule(patch: pytest.MonkeyPatch) -> None:
+    def mutant(*arguments: Any) -> Any:
+        found = read_tagged_server(*arguments)
+        return replace(found, schedule=found.schedule or ImageSchedule(KEPT))
+
+    patch.setattr(retention, "read_tagged_server", mutant)
+
+
+def _counting_all(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(rule, "_uncounted", lambda *arguments: None)
+
+
+def _keeping_one_less(patch: pytest.MonkeyPatch) -> None:
+    ranked = rule._ranked
+    patch.setattr(rule, "_ranked", lambda image, rank, n: ranked(image, rank + 1, n))
+
+
+def _ignoring_tasks(patch: pytest.MonkeyPatch) -> None:
+    judge = plan.is_abandoned
+
+    def mutant(image: Any, server: Any, now: Any) -> bool:
+        return judge(image, replace(server, task_state=None), now)
+
+    server = Snapshots.server
+
+    def idle(self: Any, server_id: str) -> Any:
+        return replace(server(self, server_id), task_state=None)
+
+    patch.setattr(plan, "is_abandoned", mutant)
+    patch.setattr(runner, "is_abandoned", mutant)
+    patch.setattr(Snapshots, "server", idle)
+
+
+def _never_abandoning(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(plan, "is_abandoned", lambda *arguments: False)
+
+
+def _leaving(self: Any, cloud: Any, step: Any) -> runner.StepResult:
+    return runner.StepResult(step, runner.Result.LEFT)
+
+
+def _sweeping_all(patch: pytest.MonkeyPatch) -> None:
+    def mutant(self: Any, image: Any) -> bool:
+        return image.is_queued and MARKER_KEY in image.metadata
+
+    patch.setattr(runner._Work, "is_left_behind", mutant)
+
+
+MUTANTS = {
+    "it takes no claim": Mutant(
+        _set(claims.Claims, "_use", lambda *arguments: True),
+        "one image a slot and try",
+        [wait(120), Move(0, 3), Move(1, 3), Move(0, 1, seconds=30), Move(1, 1)],
+    ),
+    "it asks again after an unclear answer": Mutant(
+        _asking_again,
+        "one image a slot and try",
+        [wait(120), Move(0, READY, Command.LOSE, seconds=30), Move(0, 1)],
+    ),
+    "it does not see the images of the slot": Mutant(
+        _set(plan, "_of_slot", lambda *arguments: []),
+        "no image is made for nothing",
+        [wait(120), Move(0, WHOLE, seconds=HOUR), Move(1, WHOLE, seconds=30)],
+    ),
+    "its claim is not for what other clocks show": Mutant(
+        _without_margin,
+        "no image is made for nothing",
+        [
+            wait(60 + 60 * 60),
+            Move(2, READY),
+            Move(1, WHOLE, seconds=30),
+            Move(2, WHOLE, seconds=30),
+        ],
+    ),
+    "it acts on a claim that is too old": Mutant(
+        _set(runner, "CLAIM_VALIDITY", timedelta(days=1)),
+        "no image is made for nothing",
+        [
+            wait(60 + 50 * 60),
+            Move(0, CLAIMED, seconds=12 * 60),
+            Move(1, WHOLE, seconds=30),
+            Move(0, WHOLE, seconds=30),
+        ],
+    ),
+    "it keeps a claim for the next interval": Mutant(
+        _holding_on,
+        "no image is made for nothing",
+        [
+            wait(120),
+            Move(0, READY, Command.BUSY),
+            wait(58 * 60),
+            Move(1, READY),
+            Move(0, WHOLE, seconds=30),
+            Move(1, 1, seconds=30),
+        ],
+    ),
+    "it has one try": Mutant(
+        _with_one_try,
+        "each slot that could have an image has one",
+        [wait(120), Move(0, READY, Command.KILL)],
+    ),
+    "two images of a slot stay": Mutant(
+        _set(plan, "duplicates", lambda *arguments: []),
+        "one image a slot in the end",
+        [
+            wait(120),
+            Move(0, READY, seconds=HOUR),
+            Move(1, WHOLE, seconds=30),
+            Move(0, 1, seconds=30),
+        ],
+    ),
+    "it deletes without reading the images again": Mutant(
+        _without_reading_images,
+        "only what is surplus is deleted",
+        [
+            *DAY,
+            *DAY,
+            wait(120),
+            Move(1, WHOLE, seconds=300),
+            Move(0, LOOKED),
+            Move(user=User.PROTECT),
+            Move(0, WHOLE),
+        ],
+    ),
+    "it deletes without a schedule": Mutant(
+        _without_reading_the_schedule,
+        "only what is surplus is deleted",
+        [
+            *DAY,
+            *DAY,
+            wait(120),
+            Move(1, WHOLE, seconds=300),
+            Move(0, LOOKED),
+            Move(user=User.DISABLE),
+            Move(0, WHOLE),
+        ],
+    ),
+    "it counts all images": Mutant(
+        _counting_all, "nothing of others is deleted", [wait(120), *DAY]
+    ),
+    "it keeps one image less": Mutant(
+        _keeping_one_less, "only what is surplus is deleted", [wait(120), *DAY, *DAY]
+    ),
+    "it applies no retention": Mutant(
+        _set(runner, "apply_retention", lambda *arguments: []),
+        "the retention is applied",
+        [wait(120), *DAY],
+    ),
+    "it takes an image that is being made for abandoned": Mutant(
+        _ignoring_tasks,
+        "only what is surplus is deleted",
+        [wait(120), Move(0, WHOLE, seconds=12 * 60), Move(1, WHOLE)],
+        SLOW,
+    ),
+    "it waits for an image that was abandoned": Mutant(
+        _never_abandoning,
+        "each slot that could have an image has one",
+        [wait(120), Move(0, READY, Command.LEAVE)],
+    ),
+    "it sweeps whatever has no data": Mutant(
+        _sweeping_all, "nothing of others is deleted", [wait(120), Move(0, WHOLE)]
+    ),
+    "it sweeps nothing": Mutant(
+        _set(runner._Work, "is_left_behind", lambda *arguments: False),
+        "no orphan stays",
+        [wait(120), Move(0, CLAIMED - 1, Command.KILL_AFTER), wait(30 * HOUR)],
+    ),
+    "it leaves what is due to others": Mutant(
+        _set(runner._Work, "_make", _leaving),
+        "a fresh runner goes on",
+        [wait(13 * HOUR)],
+    ),
+}

@@ -32,18 +32,19 @@ class Admission:
     for all runners together; requests that are sent at the same moment may exceed them.
     """
 
-    def __init__(self, limits: Limits, snapshots: Iterable[ServerImage]) -> None:
+    def __init__(
+        self, limits: Limits, snapshots: Iterable[ServerImage], due: Iterable[str] = ()
+    ) -> None:
+        """Take note of all snapshots, and of the projects of the servers due."""
         self._limits = limits
         self._lock = threading.Lock()
         self._projects = Counter(_under_way(snapshots))
+        self._in_the_end = self._projects + Counter(due)
 
     def enter(self, project_id: str) -> bool:
         """Take a place for one more snapshot of a project; False if there is none."""
         with self._lock:
-            if (
-                self._projects.total() >= self._limits.region
-                or self._projects[project_id] >= self._limits.project
-            ):
+            if self._exceeds(self._projects, project_id):
                 return False
             self._projects[project_id] += 1
             return True
@@ -53,15 +54,25 @@ class Admission:
         with self._lock:
             self._projects[project_id] -= 1
 
+    def may_be_crowded(self, project_id: str) -> bool:
+        """Whether others may take the last place meanwhile.
+
+        They work on the same servers: where all find a place, nobody has to count anew.
+        """
+        return self._exceeds(self._in_the_end, project_id, by=1)
+
     def is_crowded(self, project_id: str, making: Iterable[ServerImage]) -> bool:
         """Whether others have taken the last place since.
 
         :param making: the images that are being made now.
         """
-        others = Counter(_under_way(making))
+        return self._exceeds(Counter(_under_way(making)), project_id)
+
+    def _exceeds(self, numbers: Counter[str], project_id: str, by: int = 0) -> bool:
+        """Whether the limits are reached, or exceeded by so many."""
         return (
-            others.total() >= self._limits.region
-            or others[project_id] >= self._limits.project
+            numbers.total() >= self._limits.region + by
+            or numbers[project_id] >= self._limits.project + by
         )
 
 

@@ -12,9 +12,8 @@ from rax_scheduled_images_ext.client.errors import (
     ImageProtected,
     NoSuchImage,
 )
-from rax_scheduled_images_ext.client.schedules.tags import read_tagged_server
-from rax_scheduled_images_ext.client.servers import find_server
 from rax_scheduled_images_ext.client.snapshots import PASSING
+from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.image import PENDING_KEY, ServerImage
 from rax_scheduled_images_ext.model.retention import apply_policy
 from rax_scheduled_images_ext.operations.prune import PrunedImage, delete_surplus
@@ -22,26 +21,27 @@ from rax_scheduled_images_ext.operations.retention import ImageRetention
 
 
 def apply_retention(
-    cloud: Cloud, server_id: str, images: list[ServerImage], newest: ServerImage
+    cloud: Cloud,
+    server: InventoryServer,
+    images: list[ServerImage],
+    newest: ServerImage,
 ) -> list[PrunedImage]:
     """Delete what the server's retention has no place for, and note that on an image.
 
-    The schedule is read anew, and so are the images before each deletion: whatever has
-    changed since ``images`` were read counts. Without a valid schedule nothing is
-    deleted. An image that cannot be deleted keeps no other from it; where that may
-    pass, the retention is applied again at the next look.
+    The images are read anew before each deletion: whatever has changed since ``images``
+    were read counts. Without a valid schedule nothing is deleted. An image that cannot
+    be deleted keeps no other from it; where that may pass, the retention is applied
+    again at the next look.
 
+    :param server: as it was read a moment ago.
     :param images: the marked images of the server, as far as they are known.
     :param newest: the image that takes the place of those that go.
     :returns: what was done with each image, the oldest first.
-    :raises NoSuchServer: if the server is gone; nothing has been deleted.
     """
-    answer = find_server(cloud.schedules.tags.compute, server_id)
-    server = read_tagged_server(answer, answer.object("server"))
     if server.schedule is None:
         return []
     kept = ImageRetention.of(cloud)
-    retention = server.schedule.retention
+    server_id, retention = server.id, server.schedule.retention
     decisions = apply_policy(images, server_id, retention, server.project_id)
     pruned = []
     for decision in reversed(decisions):

@@ -26,6 +26,8 @@ from rax_scheduled_images_ext.client.errors import (
 )
 from rax_scheduled_images_ext.client.http import RetryPolicy
 from rax_scheduled_images_ext.client.images.glance import GlanceImages
+from rax_scheduled_images_ext.client.schedules.tags import read_tagged_server
+from rax_scheduled_images_ext.client.servers import find_server
 from rax_scheduled_images_ext.client.snapshots import SnapshotRequest, Snapshots
 from rax_scheduled_images_ext.engine.claims import (
     CLAIM_VALIDITY,
@@ -59,6 +61,8 @@ from rax_scheduled_images_ext.operations.prune import PrunedImage
 from rax_scheduled_images_ext.operations.work_queue import Outcome, run
 
 _ONCE = RetryPolicy(tries=1)
+#: For how long what was looked at need not be read again.
+FRESH = timedelta(seconds=5)
 #: Seconds that all requests wait at most, whatever time the cloud names.
 _LONGEST_PAUSE = 600.0
 #: How old an image that never got any data is when it is swept.
@@ -208,10 +212,14 @@ class Runner:
         :param report: is called with each result as it comes.
         :raises NotOffered: if the cloud knows no server tags.
         """
+        started = self.clock()
         found = look(self.projects.listing, all_projects=self.projects.all_projects)
         steps = plan_all(found, self.policy, at)
-        admission = Admission(self.limits, found.snapshots)
-        work = _Work(self, found, at or found.now, self.clock(), admission)
+        due = (
+            str(step.server.project_id) for step in steps if step.action is Action.MAKE
+        )
+        admission = Admission(self.limits, found.snapshots, due)
+        work = _Work(self, found, at or found.now, started, admission)
         results: list[StepResult] = []
 
         def add(outcome: Outcome[Step, StepResult]) -> None:
@@ -250,7 +258,7 @@ def _all_tries_of(step: Step) -> Try:
 
 @dataclass(frozen=True)
 class _Work:
-    """The steps of one look, at ``time``; the runner's clock showed ``started``."""
+    """The steps of one look, at ``time``; the runner's clock showed ``started`` then."""
 
     runner: Runner
     found: Look
@@ -262,6 +270,11 @@ class _Work:
     def now(self) -> datetime:
         """The present time."""
         return self.time + timedelta(seconds=self.runner.clock() - self.started)
+
+    @property
+    def _is_fresh(self) -> bool:
+        """Whether the look was a moment ago: then nothing is read again."""
+        return self.now - self.time <= FRESH
 
     def do(self, step: Step) -> StepResult:
         """Do one step."""
@@ -339,13 +352,14 @@ class _Work:
         server, slot = step.server, step.slot
         assert slot is not None
         began = self.now
-        # Where the limits hold: for all projects, that is more than this one.
-        listing = self.runner.projects.listing.images
-        making = list(listing.list(scheduled=True, making=True))
-        if any(is_of_slot(image, server, slot) for image in making):
-            return StepResult(step, Result.LEFT)
-        if self.admission.is_crowded(project_id, making):
-            return StepResult(step, Result.LIMITED)
+        if not self._is_fresh or self.admission.may_be_crowded(project_id):
+            # Where the limits hold: for all projects, that is more than this one.
+            listing = self.runner.projects.listing.images
+            making = list(listing.list(scheduled=True, making=True))
+            if any(is_of_slot(image, server, slot) for image in making):
+                return StepResult(step, Result.LEFT)
+            if self.admission.is_crowded(project_id, making):
+                return StepResult(step, Result.LIMITED)
         images = cloud.images
         if not isinstance(images, GlanceImages):
             raise UsageError("the catalog lists no image service, which claims take")
@@ -448,7 +462,11 @@ class _Work:
     def _retain(self, cloud: Cloud, step: Step) -> StepResult:
         assert step.image is not None
         images = self.found.images[step.server.id]
-        pruned = apply_retention(cloud, step.server.id, images, step.image)
+        server = step.server
+        if not self._is_fresh:
+            answer = find_server(cloud.schedules.tags.compute, server.id)
+            server = read_tagged_server(answer, answer.object("server"))
+        pruned = apply_retention(cloud, server, images, step.image)
         return StepResult(step, Result.RETAINED, step.image.id, pruned=tuple(pruned))
 
 

@@ -39,7 +39,7 @@ class Command(Enum):
 class Witness(Protocol):
     """Who sees the requests of a runner."""
 
-    def waits(self) -> None:
+    def waits(self, method: str, path: str) -> None:
         """Hear that the runner has a request, which waits."""
 
     def sends(self, method: str, path: str) -> None:
@@ -127,7 +127,7 @@ class Actor:
         self, method: str, path: str, body: Any, send: Callable[[], Response]
     ) -> Response:
         """Do with a request what the test says."""
-        self.witness.waits()
+        self.witness.waits(method, path)
         command = self._wait()
         if command is Command.KILL:
             self._kill()

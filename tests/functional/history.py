@@ -110,10 +110,19 @@ class _Eyes:
     retention: int | None = None
     surplus: set[str] = field(default_factory=set)
     since: datetime | None = None
+    #: When the schedule was read in a list, None if it was read by itself.
+    listed: datetime | None = None
 
-    def waits(self) -> None:
-        """Remember since when the request waits."""
+    def waits(self, method: str, path: str) -> None:
+        """Remember since when the request waits.
+
+        Before the retention is applied the schedule must have been read a moment ago.
+        """
         self.since = self.play.now()
+        if f"{SERVER_KEY}={MYSERVER}" in path and self.listed is not None:
+            if self.since - self.listed > timedelta(seconds=5):
+                self.retention = None
+            self.listed = None
 
     def sends(self, method: str, path: str) -> None:
         """See whether a deletion is right."""
@@ -130,10 +139,13 @@ class _Eyes:
         if method != "GET" or response.status_code != 200:
             return
         if _SERVER.search(path):
-            tags = response.json()["server"].get("tags")
-            if tags is not None:
-                found = read_schedule_tags(tags)
-                self.retention = found.retention if found else None
+            self._reads(response.json()["server"])
+            self.listed = None
+        elif "/servers/detail" in path:
+            for server in response.json()["servers"]:
+                if server["id"] == MYSERVER:
+                    self._reads(server)
+            self.listed = self.play.now()
         elif f"{SERVER_KEY}={MYSERVER}" in path:
             self.surplus = self.play.surplus(self.retention)
 
@@ -147,6 +159,12 @@ class _Eyes:
             left = region.add_image(owner=owner, name="left", properties=metadata)
         self.play.left.add(left.id)
         return True
+
+    def _reads(self, server: dict[str, Any]) -> None:
+        # An older API shows no tags.
+        if "tags" in server:
+            found = read_schedule_tags(server["tags"])
+            self.retention = found.retention if found else None
 
     def _deletes(self, image_id: str) -> None:
         images = {image.id: image for image in self.play.images()}

@@ -9,22 +9,20 @@ from typing import Any
 
 import pytest
 
-from rax_scheduled_images_ext.client.schedules.tags import read_tagged_server
 from rax_scheduled_images_ext.client.snapshots import Snapshots
 from rax_scheduled_images_ext.engine import claims, retention, runner
 from rax_scheduled_images_ext.model import plan
 from rax_scheduled_images_ext.model import retention as rule
 from rax_scheduled_images_ext.model.image import MARKER_KEY
-from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.operations.prune import PrunedImage
 from rax_scheduled_images_ext.sandbox.backend.state import Timings
 
 from .actors import Command
-from .history import KEPT, QUICK, SLOW, Move, User
+from .history import QUICK, SLOW, Move, User
 
 # What a runner has sent when it has looked, before it looks again and claims, before it
 # deletes its claim, and before it requests the image; and more than it ever sends.
-LOOKED, CLAIMED, READY, WHOLE = 2, 4, 5, 12
+LOOKED, CLAIMED, READY, WHOLE = 2, 3, 4, 12
 HOUR = 3600
 
 
@@ -101,11 +99,7 @@ def _without_reading_images(patch: pytest.MonkeyPatch) -> None:
 
 
 def _without_reading_the_schedule(patch: pytest.MonkeyPatch) -> None:
-    def mutant(*arguments: Any) -> Any:
-        found = read_tagged_server(*arguments)
-        return replace(found, schedule=found.schedule or ImageSchedule(KEPT))
-
-    patch.setattr(retention, "read_tagged_server", mutant)
+    patch.setattr(runner, "FRESH", timedelta(days=1))
 
 
 def _counting_all(patch: pytest.MonkeyPatch) -> None:
@@ -152,7 +146,13 @@ MUTANTS = {
     "it takes no claim": Mutant(
         _set(claims.Claims, "_use", lambda *arguments: True),
         "one image a slot and try",
-        [wait(120), Move(0, 3), Move(1, 3), Move(0, 1, seconds=30), Move(1, 1)],
+        [
+            wait(120),
+            Move(0, LOOKED),
+            Move(1, LOOKED),
+            Move(0, 1, seconds=30),
+            Move(1, 1),
+        ],
     ),
     "it asks again after an unclear answer": Mutant(
         _asking_again,
@@ -224,7 +224,7 @@ MUTANTS = {
             Move(0, WHOLE),
         ],
     ),
-    "it deletes without a schedule": Mutant(
+    "it deletes without reading the schedule again": Mutant(
         _without_reading_the_schedule,
         "only what is surplus is deleted",
         [
@@ -232,7 +232,7 @@ MUTANTS = {
             *DAY,
             wait(120),
             Move(1, WHOLE, seconds=300),
-            Move(0, LOOKED),
+            Move(0, LOOKED - 1, seconds=10),
             Move(user=User.DISABLE),
             Move(0, WHOLE),
         ],

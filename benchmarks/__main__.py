@@ -7,7 +7,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-from . import enabling, holding, listing, startup
+from . import enabling, holding, listing, startup, ticking
 from .environments import ROOT, Environments
 from .results import Report
 from .setting import Setting
@@ -17,6 +17,7 @@ _PARTS = {
     "list": listing.measure,
     "enable": enabling.measure,
     "hold": holding.measure,
+    "tick": ticking.measure,
 }
 
 

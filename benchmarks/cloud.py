@@ -86,7 +86,9 @@ def sandbox(folder: Path, **options: object) -> Iterator[Cloud]:
     """Run a sandbox with these options for as long as the block runs."""
     argv = [sys.executable, "-c", _MAIN, "run", "-v"]
     for name, value in {"port": 0, **options}.items():
-        argv += [f"--{name.replace('_', '-')}", str(value)]
+        argv.append(f"--{name.replace('_', '-')}")
+        # An option without a value is True.
+        argv += [] if value is True else [str(value)]
     marks = json.dumps(options, default=str)
     log = folder / f"requests-{abs(hash(marks))}.log"
     with (

@@ -56,7 +56,7 @@ class Environments:
         novaclient = f"python-novaclient=={version('python-novaclient')}"
         ours = _made(folder / "ours", novaclient)
         _pip(ours, "--force-reinstall", "--no-deps", str(ROOT))
-        _pip(ours, str(ROOT))
+        _pip(ours, f"{ROOT}[service]")
         old = _made(folder / "old", novaclient, "six")
         _pip(old, "--no-deps", OLD_CLIENT)
         return cls(ours, old, _made(folder / "bare", novaclient, "six"))

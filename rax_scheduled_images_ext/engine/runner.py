@@ -258,7 +258,7 @@ def _all_tries_of(step: Step) -> Try:
 
 @dataclass(frozen=True)
 class _Work:
-    """The steps of one look, at ``time``; the runner's clock showed ``started`` then."""
+    """The steps of one look, at ``time``: the runner's clock showed ``started``."""
 
     runner: Runner
     found: Look

@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta, timezone
 from enum import Enum
 
 from rax_scheduled_images_ext.model.errors import InvalidValue
-from rax_scheduled_images_ext.model.freshness import InventoryServer
+from rax_scheduled_images_ext.model.freshness import InventoryServer, named_weekly
 from rax_scheduled_images_ext.model.image import (
     PENDING_KEY,
     RUN_KEY,
@@ -141,7 +141,8 @@ class Step:
 
     ``slot`` is the latest one, ``image`` the one that the step is about. ``attempt`` is
     the number of the interval since the slot was due, from 0 on, and ``next_slot``
-    when the next image is due.
+    when the next image is due. ``missed`` is how many slots before this one have no
+    image, back to the last one that has.
     """
 
     server: InventoryServer
@@ -151,6 +152,7 @@ class Step:
     image: ServerImage | None = None
     attempt: int = 0
     next_slot: Slot | None = None
+    missed: int = 0
 
 
 def latest_slot(
@@ -219,7 +221,33 @@ def plan(
     cause = _obstacle(server, slot, now, policy, since)
     if cause is not None:
         return step(Action.NOTHING, cause)
-    return step(Action.MAKE, Cause.DUE)
+    missed = _missed(server, schedule, images, slot)
+    return replace(step(Action.MAKE, Cause.DUE), missed=missed)
+
+
+def _missed(
+    server: InventoryServer,
+    schedule: ImageSchedule,
+    images: Iterable[ServerImage],
+    slot: Slot,
+) -> int:
+    """Return for how many slots since the last image there is none.
+
+    What was missed before the schedule was changed from weekly to daily is unknown.
+    """
+    weekly = schedule.day_of_week is not None
+    slots = [
+        image.metadata.get(SLOT_KEY, "")
+        for image in images
+        if image.owner == server.project_id
+        and made_by_run(image, server.id)
+        and named_weekly(image) == weekly
+    ]
+    try:
+        last = date.fromisoformat(max(slots, default=""))
+    except ValueError:
+        return 0
+    return max(0, (slot.day - last).days // (7 if weekly else 1) - 1)
 
 
 def _of_slot(
@@ -343,7 +371,7 @@ def explain(step: Step) -> str:
         Cause.INVALID: f"its tag '{server.invalid_tag}' is not a schedule",
         Cause.UNKNOWN: f"its schedule could not be read: {server.problem}",
         Cause.NOT_DUE: f"its first image is due {_shown(step.next_slot)}",
-        Cause.DUE: f"its image has been due since {due}",
+        Cause.DUE: f"its image has been due since {due}" + _shown_missed(step.missed),
         Cause.BUSY: f"its task state is {server.task_state}",
         Cause.STATUS: f"its status is {server.status}, and images are made of servers"
         f" that are {', '.join(sorted(IMAGEABLE))}",
@@ -355,6 +383,12 @@ def explain(step: Step) -> str:
         Cause.ACTIVE: f"image {image_id} is ACTIVE",
         Cause.DONE: f"image {image_id} was made{after}",
     }[step.cause]
+
+
+def _shown_missed(number: int) -> str:
+    if not number:
+        return ""
+    return f"; {number} before it {'was' if number == 1 else 'were'} missed"
 
 
 def _shown(slot: Slot | None) -> str:

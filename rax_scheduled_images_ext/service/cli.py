@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from rax_scheduled_images_ext.arguments import Parser, between, checked, parse_moment
 from rax_scheduled_images_ext.model.durations import parse_duration
@@ -36,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     :returns: the exit status: 0 done, 1 failed, 3 of ``status`` for images that are
-        late, 130 interrupted.
+        late, 130 interrupted, 143 of ``tick`` after SIGTERM.
     :raises SystemExit: with status 2 for bad usage.
     """
     parser = make_parser()
@@ -84,7 +86,7 @@ def _tick(args: argparse.Namespace) -> int:
     service = _service(args)
     if args.at:
         service.time = lambda: args.at
-    return 0 if service.tick() else 1
+    return service.once()
 
 
 def _plan(args: argparse.Namespace) -> int:
@@ -315,11 +317,14 @@ def _working() -> Parser:
     add("--log-format", choices=("text", "json"), default="text")
     add(
         "--on-failure",
+        type=checked(_command),
         metavar="CMD",
-        help="run this for each failure, with the facts as JSON on its input",
+        help="run this when something begins to fail, with the facts as JSON on its"
+        " input",
     )
     add(
         "--ping",
+        type=checked(_url),
         metavar="URL",
         help="get this address after each good tick, and URL/fail after a bad one",
     )
@@ -343,6 +348,24 @@ def _seconds(text: str) -> float:
     if seconds <= 0:
         raise ValueError(f"'{text}' is not allowed: more than 0 seconds")
     return seconds
+
+
+def _command(text: str) -> list[str]:
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise ValueError(f"'{text}' is not a command: {error}") from None
+    if not words:
+        raise ValueError(f"'{text}' is not a command: it has no words")
+    return words
+
+
+def _url(text: str) -> str:
+    url = urlsplit(text)
+    if url.scheme not in ("http", "https") or not url.hostname:
+        # Its end may be a secret.
+        raise ValueError("the address is not allowed: one of http:// or https://")
+    return text
 
 
 def _duration(text: str) -> timedelta:

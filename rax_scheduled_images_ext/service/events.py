@@ -36,6 +36,7 @@ _FACTS = (
     "slot",
     "image",
     "request_id",
+    "missed",
     "every_seconds",
     "port",
     "reason",
@@ -76,7 +77,8 @@ class _TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         facts = (f"{key}={vars(record)[key]}" for key in _FACTS if key in vars(record))
-        return " ".join([super().format(record), *facts])
+        # One line an event, whatever the texts are that others have written.
+        return " ".join(" ".join([super().format(record), *facts]).split())
 
 
 def log(level: int, event: str, facts: dict[str, Any] | None = None) -> None:
@@ -95,6 +97,7 @@ def facts_of(result: StepResult) -> dict[str, Any]:
         "slot": step.slot.name if step.slot else None,
         "image": result.image_id or (step.image.id if step.image else None),
         "request_id": result.request_id,
+        "missed": step.missed or None,
         "reason": result.reason,
     }
 
@@ -104,6 +107,9 @@ class EventLog:
 
     def __init__(self) -> None:
         self._lasting: dict[str, tuple[Any, ...]] = {}
+        # The last failure of each server, and those of this tick that are new.
+        self._failed: dict[str, tuple[Any, ...]] = {}
+        self._news: list[StepResult] = []
 
     def add(self, result: StepResult) -> None:
         """Write what has come of a step, as soon as it is known."""
@@ -113,11 +119,23 @@ class EventLog:
             return
         self._lasting.pop(step.server.id, None)
         level = _LEVELS.get(result.result, logging.DEBUG)
+        if result.failed and not self._is_news(result):
+            level = logging.DEBUG
         log(level, result.result.value, facts_of(result))
         for each in result.pruned:
             level = logging.ERROR if each.action == "failed" else logging.INFO
             facts = facts_of(result) | {"image": each.image.id, "reason": each.reason}
             log(level, f"image {each.action}", facts)
+
+    def _is_news(self, result: StepResult) -> bool:
+        """Whether a failure is another one than before: the same try fails again."""
+        step = result.step
+        failure = (result.result, step.slot and step.slot.name, step.attempt)
+        if self._failed.get(step.server.id) == failure:
+            return False
+        self._failed[step.server.id] = failure
+        self._news.append(result)
+        return True
 
     def _add_lasting(self, result: StepResult) -> None:
         step = result.step
@@ -128,13 +146,19 @@ class EventLog:
             facts = facts_of(result) | {"reason": explain(step)}
             log(logging.WARNING, "no image", facts)
 
-    def end(self, tick: Tick) -> None:
-        """Write what a tick has swept, and forget servers that are gone."""
+    def end(self, tick: Tick) -> list[StepResult]:
+        """Write what a tick has swept, and forget servers that are gone.
+
+        :returns: the failures that are new.
+        """
         for outcome in tick.swept:
             self._add_swept(outcome)
         known = {server.id for server in tick.look.servers}
-        for server_id in set(self._lasting) - known:
-            del self._lasting[server_id]
+        for lasting in (self._lasting, self._failed):
+            for server_id in set(lasting) - known:
+                del lasting[server_id]
+        news, self._news = self._news, []
+        return news
 
     def _add_swept(self, outcome: Outcome[ServerImage, bool]) -> None:
         image = outcome.item

@@ -6,7 +6,8 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import FrameType
@@ -15,14 +16,14 @@ from keystoneauth1.exceptions import ClientException
 
 from rax_scheduled_images_ext.engine.runner import Runner, Tick
 from rax_scheduled_images_ext.model.errors import ScheduledImagesError
-from rax_scheduled_images_ext.service.events import EventLog, log
+from rax_scheduled_images_ext.service.events import LOG, EventLog, log
 from rax_scheduled_images_ext.service.metrics import Metrics, MetricsServer
 from rax_scheduled_images_ext.service.notify import Notifier
 
-#: What ends a tick, and not the service: whether it lasts is known by trying again.
+#: What a cloud may do to a tick; anything else is an error of the program.
 FAILURES = (ScheduledImagesError, ClientException, OSError)
-# A runner that does not end within this many seconds is left behind: it has claimed
-# what it was about to make, and another one goes on.
+# Seconds for what was begun when the service is told to end: it begins nothing more.
+# What hangs for longer is left, and whoever goes on sweeps it.
 _GRACE = 4.0
 
 
@@ -40,21 +41,22 @@ class Service:
     time: Callable[[], datetime | None] = lambda: None
     _events: EventLog = field(default_factory=EventLog)
     _runner: Runner | None = None
+    _well: bool = True
+    _ended: threading.Event = field(default_factory=threading.Event)
 
     def tick(self) -> bool:
         """Do what is due, once; return whether nothing has failed."""
         began = time.monotonic()
         try:
             tick = self._tick()
-        except FAILURES as error:
-            log(logging.ERROR, "tick failed", {"reason": f"{label(error)}: {error}"})
-            if self.metrics is not None:
-                self.metrics.add_failed()
+        except Exception as error:
+            self._tell(error)
             good = False
         else:
+            self._well = True
             if self.metrics is not None:
                 self.metrics.add(tick, time.monotonic() - began)
-            self.notifier.failed(tick.failures)
+            self.notifier.failed(self._events.end(tick))
             good = not tick.failures
         if self.server is not None:
             (self.server.healthy.set if good else self.server.healthy.clear)()
@@ -63,36 +65,67 @@ class Service:
 
     def run(self, every: float) -> None:
         """Tick every so many seconds until SIGTERM or SIGINT."""
-        ended = threading.Event()
+        with self._heeding_signals():
+            port = self.server.port if self.server else None
+            log(logging.INFO, "service started", {"every_seconds": every, "port": port})
+            while not self._ended.is_set():
+                due = time.monotonic() + every
+                self._tick_aside()
+                self._ended.wait(max(0.0, due - time.monotonic()))
+            log(logging.INFO, "service ended")
+
+    def once(self) -> int:
+        """Tick once; return the exit status, as a shell has it of a signal."""
+        with self._heeding_signals() as heard:
+            good = self._tick_aside()
+        return 128 + heard[0] if heard else 0 if good else 1
+
+    @contextmanager
+    def _heeding_signals(self) -> Iterator[list[int]]:
+        """Begin nothing more after SIGTERM or SIGINT; yields those that have come."""
+        heard: list[int] = []
 
         def end(number: int, frame: FrameType | None) -> None:
-            ended.set()
+            heard.append(number)
+            self._ended.set()
 
         before = {n: signal.signal(n, end) for n in (signal.SIGTERM, signal.SIGINT)}
         try:
-            port = self.server.port if self.server else None
-            log(logging.INFO, "service started", {"every_seconds": every, "port": port})
-            while not ended.is_set():
-                due = time.monotonic() + every
-                # A thread, so that this one hears of signals.
-                worker = threading.Thread(target=self.tick, daemon=True)
-                worker.start()
-                while worker.is_alive() and not ended.is_set():
-                    worker.join(0.1)
-                if ended.is_set():
-                    worker.join(_GRACE)
-                ended.wait(max(0.0, due - time.monotonic()))
-            log(logging.INFO, "service ended")
+            yield heard
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    def _tick_aside(self) -> bool:
+        """Tick in a thread, so that this one hears of signals."""
+        good: list[bool] = []
+        worker = threading.Thread(target=lambda: good.append(self.tick()), daemon=True)
+        worker.start()
+        while worker.is_alive() and not self._ended.is_set():
+            worker.join(0.1)
+        worker.join(_GRACE)
+        return good == [True]
+
     def _tick(self) -> Tick:
         if self._runner is None:
             self._runner = self.open_runner()
-        tick = self._runner.tick(self.time(), self._events.add)
-        self._events.end(tick)
-        return tick
+            self._runner.stopping = self._ended.is_set
+        return self._runner.tick(self.time(), self._events.add)
+
+    def _tell(self, error: Exception) -> None:
+        """Tell that a tick has failed, the command only when that begins."""
+        facts = {"reason": f"{label(error)}: {error}"}
+        log(logging.ERROR, "tick failed", facts)
+        if not isinstance(error, FAILURES):
+            LOG.debug("tick failed", exc_info=error)
+        if isinstance(error, ClientException):
+            # The password may have been changed: log in as it is written down now.
+            self._runner = None
+        if self.metrics is not None:
+            self.metrics.add_failed()
+        if self._well:
+            self.notifier.tell({"event": "tick failed", **facts})
+        self._well = False
 
 
 def label(error: Exception) -> str:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import threading
 from collections import Counter as Count
 from collections.abc import Iterable
+from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, make_wsgi_app
 
 from rax_scheduled_images_ext.engine.runner import Result, Tick
-from rax_scheduled_images_ext.model.image import RUN_KEY, ServerImage
+from rax_scheduled_images_ext.model.freshness import InventoryServer
+from rax_scheduled_images_ext.model.image import RUN_KEY, ServerImage, made_by_run
 from rax_scheduled_images_ext.model.plan import Step
+from rax_scheduled_images_ext.service.events import TOLD
 
 _DAY = 24 * 3600
 _PREFIX = "scheduled_images"
@@ -28,6 +31,7 @@ class Metrics:
     def __init__(self, most_servers: int = 1000) -> None:
         self.registry = CollectorRegistry()
         self._most_servers = most_servers
+        self._told: set[tuple[str, str]] = set()
 
         def gauge(name: str, text: str, *labels: str) -> Gauge:
             return Gauge(f"{_PREFIX}_{name}", text, labels, registry=self.registry)
@@ -37,8 +41,8 @@ class Metrics:
 
         self._success = gauge(
             "last_success_timestamp_seconds",
-            "When the newest ACTIVE scheduled image was made; of a project the oldest"
-            " of these times.",
+            "When the newest ACTIVE scheduled image was made, 0 if there is none; of a"
+            " project the oldest of these times.",
             "project",
             "server",
         )
@@ -49,7 +53,10 @@ class Metrics:
             "server",
         )
         self._steps = counter("steps", "Steps by what came of them.", "result")
-        self._failures = counter("failures", "Failed steps by result.", "result")
+        self._failures = counter("failures", "Failed steps by reason.", "reason")
+        self._not_imaged = gauge(
+            "not_imaged", "Servers of which no image can be made now.", "reason"
+        )
         self._under_way = gauge("under_way", "Images that are being made.")
         self._deleted = counter("deleted", "Images deleted by the retention.")
         self._seconds = gauge("tick_seconds", "How long the last tick took.")
@@ -72,6 +79,9 @@ class Metrics:
             )
         )
         self._seconds.set(seconds)
+        causes = Count(result.step.cause for result in results)
+        for cause in TOLD:
+            self._not_imaged.labels(cause.value).set(causes[cause])
         self._ticks.labels("good" if not tick.failures else "bad").inc()
         self._tell_success([each.step for each in results], tick.look.images)
 
@@ -80,29 +90,34 @@ class Metrics:
         self._ticks.labels("failed").inc()
 
     def _tell_success(self, steps: list[Step], images: Any) -> None:
-        self._success.clear()
-        self._interval.clear()
         scheduled = [step.server for step in steps if step.server.schedule]
         each = len(scheduled) <= self._most_servers
         oldest: dict[tuple[str, str], float] = {}
         longest: dict[tuple[str, str], float] = {}
         for server in scheduled:
             labels = (str(server.project_id), server.id if each else "")
-            newest = _newest(images.get(server.id, ()))
+            newest = _newest(server, images.get(server.id, ()))
             oldest[labels] = min(oldest.get(labels, newest), newest)
             days = 7 if server.schedule and server.schedule.day_of_week else 1
             longest[labels] = max(longest.get(labels, 0), days * _DAY)
+        for gone in self._told - set(oldest):
+            self._success.remove(*gone)
+            self._interval.remove(*gone)
+        self._told = set(oldest)
         for labels, moment in oldest.items():
             self._success.labels(*labels).set(moment)
             self._interval.labels(*labels).set(longest[labels])
 
 
-def _newest(images: Iterable[ServerImage]) -> float:
-    """Return when the newest ACTIVE image was made, 0 if there is none."""
+def _newest(server: InventoryServer, images: Iterable[ServerImage]) -> float:
+    """Return when the newest ACTIVE scheduled image was made, 0 if there is none."""
     made = (
         image.created.timestamp()
         for image in images
-        if image.status == "ACTIVE" and image.created
+        if image.status == "ACTIVE"
+        and image.created
+        and image.owner == server.project_id
+        and made_by_run(image, server.id)
     )
     return max(made, default=0.0)
 
@@ -112,6 +127,12 @@ class _Quiet(WSGIRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Write nothing."""
+
+
+class _Threaded(ThreadingMixIn, WSGIServer):
+    """Answers several at once: one that hangs keeps nobody else."""
+
+    daemon_threads = True
 
 
 class MetricsServer:
@@ -133,7 +154,7 @@ class MetricsServer:
             start_response(status, [("Content-Type", "text/plain")])
             return [b"ok\n" if good else b"the last tick failed\n"]
 
-        self._server: WSGIServer = make_server(host, port, app, handler_class=_Quiet)
+        self._server = make_server(host, port, app, _Threaded, _Quiet)
         self.port = self._server.server_port
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-import shlex
 import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import requests
@@ -26,26 +26,29 @@ class Notifier:
         that watch for silence expect it.
     """
 
-    command: str | None = None
+    command: Sequence[str] | None = None
     url: str | None = None
 
     def failed(self, results: list[StepResult]) -> None:
         """Run the command for each of these; its own failure is only logged."""
+        for result in results:
+            self.tell(facts_of(result) | {"event": result.result.value})
+
+    def tell(self, facts: Mapping[str, object]) -> None:
+        """Run the command with these facts; its own failure is only logged."""
         if self.command is None:
             return
-        for result in results:
-            facts = facts_of(result) | {"event": result.result.value}
-            try:
-                subprocess.run(
-                    shlex.split(self.command),
-                    input=json.dumps(facts).encode(),
-                    stdout=subprocess.DEVNULL,
-                    timeout=_TIMEOUT,
-                    check=True,
-                )
-            except (OSError, subprocess.SubprocessError) as error:
-                reason = type(error).__name__
-                log(logging.ERROR, "on-failure command failed", {"reason": reason})
+        try:
+            subprocess.run(
+                self.command,
+                input=json.dumps(facts).encode(),
+                stdout=subprocess.DEVNULL,
+                timeout=_TIMEOUT,
+                check=True,
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            reason = type(error).__name__
+            log(logging.ERROR, "on-failure command failed", {"reason": reason})
 
     def ping(self, *, good: bool) -> None:
         """Get the address; that it cannot be reached is only logged."""

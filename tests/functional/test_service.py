@@ -22,7 +22,9 @@ from unittest import mock
 import pytest
 import requests
 
+from rax_scheduled_images_ext.model.image import CLAIM_KEY, SERVER_KEY
 from rax_scheduled_images_ext.sandbox import Sandbox
+from rax_scheduled_images_ext.sandbox.backend.models import ImageQuery
 from rax_scheduled_images_ext.sandbox.environment import client_environment
 from rax_scheduled_images_ext.service.cli import main
 
@@ -242,6 +244,9 @@ def test_a_rehearsed_day(cloud: Sandbox, service: Program) -> None:
         ("tick --limit-region 0", "'0' is not allowed: a whole number from 1"),
         ("run --every 0s", "'0s' is not allowed: more than 0 seconds"),
         ("run --metrics-port x", "'x' is not allowed: a whole number from 0"),
+        ("tick --on-failure 'x", "''x' is not a command: No closing quotation"),
+        ("tick --on-failure=", "'' is not a command: it has no words"),
+        ("tick --ping ftp://host/secret", "is not allowed: one of http:// or https://"),
         ("status --format xml", "invalid choice: 'xml'"),
         ("", "the following arguments are required: COMMAND"),
     ],
@@ -299,6 +304,44 @@ def test_a_ping_that_fails_is_told_without_its_address(
     assert "secret" not in tick.err
 
 
+def test_missed_images_are_told(cloud: Sandbox, service: Program) -> None:
+    advance_to_slot(cloud)
+    service("tick")
+    cloud.advance("5m")
+    service("tick")
+    for _ in range(3):
+        advance_to_slot(cloud)
+    (row,) = json.loads(service.ok("plan", "--format", "json"))
+    assert row["reason"].endswith("; 2 before it were missed")
+    (event,) = events(service("tick", "--log-format", "json"))
+    assert (event["event"], event["missed"]) == ("image begun", 2)
+
+
+def test_an_event_is_one_line(cloud: Sandbox, service: Program) -> None:
+    """Whatever the texts are that users give: this is a server's name."""
+    advance_to_slot(cloud)
+    with cloud.region() as region:
+        region.update_server(MYSERVER, name="my\nserver  x")
+    tick = service("tick")
+    assert tick.err.count("\n") == 1
+    assert " server_name=my server x project=" in tick.err
+
+
+def test_the_command_is_told_of_a_tick_that_fails(
+    cloud: Sandbox, service: Program, tmp_path: Path
+) -> None:
+    file = tmp_path / "facts"
+    code = f"import sys; open('{file}', 'a').write(sys.stdin.read() + '\\n')"
+    command = shlex.join([sys.executable, "-c", code])
+    env = {**cloud.env(), "OS_PASSWORD": "wrong-secret"}
+    tick = service("tick", "--on-failure", command, env=env)
+    assert tick.status == 1
+    facts = json.loads(file.read_text())
+    assert facts["event"] == "tick failed"
+    assert facts["reason"].startswith("Unauthorized: ")
+    assert "wrong-secret" not in file.read_text()
+
+
 def test_a_command_is_told_of_failures(
     cloud: Sandbox, service: Program, tmp_path: Path
 ) -> None:
@@ -324,10 +367,10 @@ def running(cloud: Sandbox) -> Iterator[Any]:
     """Start the program as a process: ``running(*argv)``; it is ended at last."""
     processes: list[subprocess.Popen[str]] = []
 
-    def start(*argv: str) -> subprocess.Popen[str]:
+    def start(*argv: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [PROGRAM, *argv],
-            env=client_environment(cloud.env()),
+            env=client_environment(cloud.env() if env is None else env),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -403,6 +446,96 @@ def test_it_goes_on_after_failures_and_shows_that_it_is_ill(
     assert "scheduled_images_under_way" in metrics
     assert re.search(r'scheduled_images_ticks_total\{outcome="failed"\} [1-9]', metrics)
     assert f'server="{MYSERVER}"}} 86400.0' in metrics
+    # A snapshot that somebody takes is no success, and a server in error none at all.
+    assert re.search(f'last_success.*server="{MYSERVER}"}} 0.0', metrics)
+    assert 'scheduled_images_not_imaged{reason="server status"} 0.0' in metrics
+
+
+def test_what_lasts_is_told_once_and_a_new_password_is_taken(
+    cloud: Sandbox, service: Program, running: Any, tmp_path: Path
+) -> None:
+    """It logs in anew with what clouds.yaml says by then."""
+    file, env = tmp_path / "clouds.yaml", cloud.env()
+
+    def write(password: str) -> None:
+        auth = {
+            name.removeprefix("OS_").lower(): value
+            for name, value in env.items()
+            if name.startswith("OS_") and name.endswith(("_NAME", "USERNAME", "URL"))
+        }
+        auth.pop("region_name", None)
+        region = {"region_name": env["OS_REGION_NAME"]}
+        entry = {"auth": {**auth, "password": password}, **region}
+        file.write_text(json.dumps({"clouds": {"mine": entry}}))
+
+    write("wrong-secret")
+    facts = tmp_path / "facts"
+    code = f"import sys; open('{facts}', 'a').write(sys.stdin.read() + '\\n')"
+    command = shlex.join([sys.executable, "-c", code])
+    process = running(
+        "run",
+        "--every=1s",
+        f"--on-failure={command}",
+        env={"OS_CLOUD": "mine", "OS_CLIENT_CONFIG_FILE": str(file)},
+    )
+    failed = "ERROR tick failed reason=Unauthorized: "
+    lines = [process.stderr.readline() for _ in range(4)]
+    assert [failed in line for line in lines] == [False, True, True, True]
+    write(env["OS_PASSWORD"])
+    advance_to_slot(cloud)
+    until(lambda: made(cloud))
+    assert facts.read_text().count("\n") == 1
+
+
+def test_a_failure_that_lasts_is_told_once_for_each_try(
+    cloud: Sandbox, service: Program, running: Any
+) -> None:
+    process = running("run", "--every=1s", "--metrics-port=0", "--log-format=json")
+    port = json.loads(process.stderr.readline())["port"]
+    cloud.fault("POST /images 500")
+    advance_to_slot(cloud)
+
+    def failures() -> float:
+        text = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=9).text
+        found = re.search(r'failures_total\{reason="failed"\} ([0-9.]+)', text)
+        return float(found[1]) if found else 0.0
+
+    until(lambda: failures() >= 3)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=30)
+    told = [json.loads(line)["event"] for line in err.splitlines()]
+    assert told == ["failed", "service ended"]
+
+
+@pytest.mark.parametrize("command", ["run", "tick"])
+def test_nothing_is_half_claimed_when_it_is_told_to_end(
+    cloud: Sandbox, service: Program, running: Any, command: str
+) -> None:
+    """Its claim is deleted and the image requested; no other one is begun."""
+    for number in range(5):
+        schedule(cloud, server_id=cloud.boot(f"server {number}").id)
+    cloud.advance("23h")
+    cloud.fault("POST /images delay 1s")
+    process = running(command, "--requests=1", "--max-delay=24h")
+    until(lambda: any(path.endswith("/images") for _, path, _ in posted(cloud)))
+    process.send_signal(signal.SIGTERM)
+    began = time.monotonic()
+    _, err = process.communicate(timeout=30)
+    assert time.monotonic() - began < 5
+    assert process.returncode == (0 if command == "run" else 128 + signal.SIGTERM)
+    names = [image.name for image in cloud.images()]
+    assert not [name for name in names if name.startswith("claim")]
+    with cloud.region() as region:
+        claims = region.images(ImageQuery(deleted=True))
+    claimed = {claim.properties[CLAIM_KEY].partition(":")[0] for claim in claims}
+    begun = {image.properties[SERVER_KEY] for image in made(cloud)}
+    assert claimed == begun
+    assert err.count("image begun") == len(begun) < 6
+
+
+def posted(cloud: Sandbox) -> list[tuple[str, str, Any]]:
+    """The POST requests so far."""
+    return [request for request in list(cloud.requests) if request[0] == "POST"]
 
 
 def test_a_request_that_hangs_does_not_keep_it(

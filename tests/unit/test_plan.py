@@ -261,6 +261,34 @@ def test_images_that_are_not_the_slots(changes: dict[str, Any]) -> None:
     assert decided(DUE, other).action is Action.MAKE
 
 
+@pytest.mark.parametrize(
+    ("days", "schedule", "missed"),
+    [
+        ([], ImageSchedule(7), 0),
+        ([1], ImageSchedule(7), 0),
+        ([9, 4], ImageSchedule(7), 3),
+        ([14], ImageSchedule(7, "MONDAY"), 1),
+        ([3, 2], ImageSchedule(7, "MONDAY"), 0),
+    ],
+)
+def test_what_was_missed_is_counted(
+    days: list[int], schedule: ImageSchedule, missed: int
+) -> None:
+    server = replace(SERVER, schedule=schedule)
+    name = "Weekly-web1-1767225600" if schedule.day_of_week else "Daily-web1-1767225600"
+    due = latest_slot(SERVER.id, schedule, NOW, Window()).due
+    images = [
+        image(Slot((due - n * DAY).date(), due - n * DAY), name=name) for n in days
+    ]
+    step = decided(due, *images, server=server)
+    assert (step.action, step.missed) == (Action.MAKE, missed)
+
+
+def test_what_was_missed_before_a_schedule_turned_daily_is_unknown() -> None:
+    old = image(slot_of(DUE - 5 * DAY), name="Weekly-web1-1767225600")
+    assert decided(DUE, old).missed == 0
+
+
 @given(st.lists(st.integers(0, 48 * 60), max_size=20), SCHEDULES)
 def test_missed_images_collapse_into_one(
     minutes: list[int], schedule: ImageSchedule

@@ -1,0 +1,162 @@
+"""``scheduled-images-service tick`` beside bare requests, and what one image takes."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from collections.abc import Iterable
+from datetime import datetime, timezone
+from pathlib import Path
+
+import requests
+
+from rax_scheduled_images_ext.model.plan import Window, next_slot
+from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG, schedule_tag
+from rax_scheduled_images_ext.sandbox import Sandbox
+from rax_scheduled_images_ext.sandbox.backend.models import ServerQuery
+
+from .cloud import Cloud, sandbox
+from .measure import Failed, Run, cpu, ratios, run, wall
+from .results import Result, Target
+from .setting import Setting
+
+_PART = "e: tick"
+_FLOOR = Path(__file__).with_name("floor.py")
+_IMAGES = 7
+_DUE = 7
+_SERVERS = 10_000
+# Virtual seconds in which a snapshot is over.
+_SNAPSHOT = 300.0
+
+
+def measure(setting: Setting) -> None:
+    """Measure the requests of one image, and a tick over a fleet at each latency."""
+    _requests(setting)
+    servers = setting.times(_SERVERS, 40)
+    state = setting.folder / "scheduled.db"
+    _prepare(state, servers, _DUE)
+    for latency in setting.latencies:
+        _compare(setting, state, servers, latency)
+
+
+def _prepare(state: Path, servers: int, due: int) -> None:
+    """Make a cloud in which so many of the servers are due, and all others done."""
+    options = {"servers": servers, "images_per_server": _IMAGES, "speed": 0}
+    schedule = ImageSchedule(_IMAGES)
+    tags = (MARKER_TAG, schedule_tag(schedule))
+    with Sandbox(state=state, extension=False, **options) as made:  # type: ignore[arg-type]
+        now = datetime.fromtimestamp(made.advance(0), timezone.utc)
+        with made.region() as region:
+            ids = [
+                server.id
+                for server in region.servers(ServerQuery())
+                if server.name.startswith("server-")
+            ]
+            for server_id in ids:
+                region.set_tags(server_id, tags)
+        moments = sorted(next_slot(each, schedule, now, Window()).due for each in ids)
+        between = (moments[due] - moments[due - 1]) / 2
+        made.advance((moments[due - 1] + between - now).total_seconds())
+
+
+def _requests(setting: Setting) -> None:
+    """Count what one image takes, from the first look to the retention."""
+    state = setting.folder / "one.db"
+    _prepare(state, 2, 1)
+    with sandbox(setting.folder, **_options(state)) as cloud:
+        environment = setting.variables(cloud)
+        program = str(setting.environments.ours.programs / "scheduled-images-service")
+        cloud.requests()
+        run([program, "tick"], environment)
+        _advance(cloud, _SNAPSHOT)
+        run([program, "tick"], environment)
+        sent = _of_image(_logged(cloud))
+    setting.report.add(
+        Result(
+            _PART,
+            "of one image, from the first look to the retention",
+            "requests",
+            [sent],
+            target=Target(8),
+            note="the listings of a look serve all images, and count once",
+        )
+    )
+
+
+def _logged(cloud: Cloud) -> list[str]:
+    """Return the requests so far; the log has them a moment after the answer."""
+    time.sleep(1)
+    return cloud.requests()
+
+
+def _of_image(lines: Iterable[str]) -> int:
+    """Count requests, those for tokens and versions aside, and each listing once."""
+    asked = [line.split(maxsplit=1)[1] for line in lines]
+    asked = [line for line in asked if re.search("/(servers|images)", line)]
+    listings = {line for line in asked if _is_shared(line)}
+    return len(listings) + sum(not _is_shared(line) for line in asked)
+
+
+def _is_shared(line: str) -> bool:
+    return "/servers/detail" in line or line.endswith("image_type=snapshot")
+
+
+def _options(state: Path) -> dict[str, object]:
+    return {"state": state, "speed": 0, "without_extension": True}
+
+
+def _advance(cloud: Cloud, seconds: float) -> None:
+    url = f"{cloud.variables['SANDBOX_URL']}/sandbox/advance"
+    requests.post(url, json={"seconds": seconds}).raise_for_status()
+
+
+def _compare(setting: Setting, state: Path, servers: int, latency: float) -> None:
+    """Measure ticks and their floor in turn, each pair on a fresh copy of the cloud."""
+    ours = setting.environments.ours
+    runs: dict[str, list[Run]] = {"tick": [], "floor": []}
+    for round_ in range(setting.times(5, 1)):
+        copy = setting.folder / f"round-{latency:g}-{round_}.db"
+        shutil.copy(state, copy)
+        with sandbox(setting.folder, latency=latency, **_options(copy)) as cloud:
+            environment = setting.variables(cloud)
+            program = str(ours.programs / "scheduled-images-service")
+            sides = {
+                "tick": [program, "tick", "--limit-project", "20"],
+                "floor": [ours.python, str(_FLOOR), "service"],
+            }
+            # The caches of a cloud that has just started are empty.
+            run(sides["floor"], environment)
+            cloud.requests()
+            for name in sorted(sides, reverse=bool(round_ % 2)):
+                runs[name].append(run(sides[name], environment))
+            begun = sum("/action" in line for line in _logged(cloud))
+        if begun != _DUE:
+            raise Failed(f"{begun} images were begun, not {_DUE}")
+        copy.unlink()
+    took, least = wall(runs["tick"]), wall(runs["floor"])
+    of = f"of {servers} servers, {_DUE} due"
+    whole = servers == _SERVERS
+    setting.report.add(
+        Result(_PART, f"tick {of}", "s wall", took, latency),
+        Result(_PART, f"tick {of}", "s cpu", cpu(runs["tick"]), latency),
+        Result(_PART, f"floor {of}", "s wall", least, latency),
+        Result(_PART, f"floor {of}", "s cpu", cpu(runs["floor"]), latency),
+        Result(
+            _PART,
+            f"tick / floor {of}",
+            "x wall",
+            ratios(took, least),
+            latency,
+            Target(1.5) if whole else None,
+        ),
+        Result(
+            "d: memory",
+            f"peak of tick {of}",
+            "MiB",
+            [each.peak for each in runs["tick"]],
+            latency,
+            Target(250) if whole else None,
+        ),
+    )

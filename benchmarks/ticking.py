@@ -6,7 +6,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterable
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import requests
@@ -27,6 +27,7 @@ _FLOOR = Path(__file__).with_name("floor.py")
 _IMAGES = 7
 _DUE = 7
 _SERVERS = 10_000
+_MOMENT = timedelta(seconds=2)
 # Virtual seconds in which a snapshot is over.
 _SNAPSHOT = 300.0
 
@@ -49,16 +50,17 @@ def _prepare(state: Path, servers: int, due: int) -> None:
     with Sandbox(state=state, extension=False, **options) as made:  # type: ignore[arg-type]
         now = datetime.fromtimestamp(made.advance(0), timezone.utc)
         with made.region() as region:
-            ids = [
-                server.id
-                for server in region.servers(ServerQuery())
-                if server.name.startswith("server-")
-            ]
-            for server_id in ids:
-                region.set_tags(server_id, tags)
-        moments = sorted(next_slot(each, schedule, now, Window()).due for each in ids)
-        between = (moments[due] - moments[due - 1]) / 2
-        made.advance((moments[due - 1] + between - now).total_seconds())
+            fleet = region.servers(ServerQuery(name="^server-"))
+            moments = {
+                server.id: next_slot(server.id, schedule, now, Window()).due
+                for server in fleet
+            }
+            last = sorted(moments.values())[due - 1]
+            # Who tells the time in whole seconds cannot tell these from the last one.
+            for server_id, moment in moments.items():
+                if not last < moment <= last + 2 * _MOMENT:
+                    region.set_tags(server_id, tags)
+        made.advance((last + _MOMENT - now).total_seconds())
 
 
 def _requests(setting: Setting) -> None:

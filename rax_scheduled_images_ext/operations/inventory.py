@@ -15,7 +15,11 @@ from rax_scheduled_images_ext.client.http import ApiResponse
 from rax_scheduled_images_ext.client.images.base import ImageStore
 from rax_scheduled_images_ext.client.schedules.cloud import CloudSchedules
 from rax_scheduled_images_ext.client.schedules.extension import ATTRIBUTE
-from rax_scheduled_images_ext.client.servers import read_date, read_server
+from rax_scheduled_images_ext.client.servers import (
+    next_page,
+    read_date,
+    read_server,
+)
 from rax_scheduled_images_ext.model.freshness import (
     MAX_AGE,
     InventoryServer,
@@ -184,10 +188,21 @@ class _Reader:
     def _list(self, enabled: bool | None) -> _Listing:
         listing = _Listing(datetime.fromtimestamp(self.clock(), timezone.utc))
         for answer in self.schedules.server_pages("/servers/detail", enabled):
+            first = not listing.ids
             listing.now = read_date(answer) or listing.now
             for server in answer.objects("servers"):
                 listing.add(server, answer, self.pattern)
+            if first and next_page(answer) and not self._shows_anything(listing):
+                self.schedules.find_out()
+                if self.schedules.kept_as_tags:
+                    # From an API that shows them, before all others are read in vain.
+                    return self._list(enabled)
         return listing
+
+    def _shows_anything(self, listing: _Listing) -> bool:
+        """Whether a list shows schedules, or is the one that shows them as tags."""
+        shown = listing.shows_schedules or listing.shows_tags
+        return shown or self.schedules.kept_as_tags
 
     def _servers(self, listing: _Listing, silent: bool) -> list[InventoryServer]:
         """Return the servers with their schedules, asking for those not shown.

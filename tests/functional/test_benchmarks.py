@@ -25,7 +25,7 @@ def benchmarks(*argv: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 def test_fleets_are_measured_and_the_results_written(tmp_path: Path) -> None:
     results = tmp_path / "results.json"
-    done = benchmarks("--quick", "--json", str(results), "list", "enable")
+    done = benchmarks("--quick", "--json", str(results), "list", "enable", "tick")
     assert (done.returncode, done.stderr) == (0, "")
     found = {
         (each["what"], each["unit"]): each["median"]
@@ -36,6 +36,9 @@ def test_fleets_are_measured_and_the_results_written(tmp_path: Path) -> None:
     assert found["list / floor of 6 servers", "x wall"] > 0
     assert found["peak of list of 6 servers", "MiB"] > 1
     assert found["one at a time / enable of 10 servers", "x wall"] > 0
+    one = "of one image, from the first look to the retention"
+    assert found[one, "requests"] == 8
+    assert found["tick / floor of 40 servers, 7 due", "x wall"] > 0
     for what, _unit in found:
         assert what in done.stdout
 
@@ -43,4 +46,4 @@ def test_fleets_are_measured_and_the_results_written(tmp_path: Path) -> None:
 def test_a_part_that_is_none_is_refused() -> None:
     done = benchmarks("all")
     assert done.returncode == 2
-    assert "'all' is no part: use startup, list, enable, hold" in done.stderr
+    assert "'all' is no part: use startup, list, enable, hold, tick" in done.stderr

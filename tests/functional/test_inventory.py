@@ -15,6 +15,7 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 from ..novashell import Nova
 from .fleet import MARKED, MYSERVER, NOT_OFFERED, add_image, id_of, sent
 from .interceptor import Interceptor, json_answer, page
+from .runners import schedule
 
 SNAPSHOTS = "GET /images?limit=1000&image_type=snapshot 200"
 # 2026-01-01T00:00:00Z, a Thursday.
@@ -543,3 +544,22 @@ def test_a_long_list_of_strangers(nova: Any, cloud: Sandbox) -> None:
         cloud.boot(f"other {number}")
     enable(cloud, "myserver", 3)
     assert list(listed(nova, "--name", "other")) == [f"other {n}" for n in range(3)]
+
+
+@pytest.mark.parametrize(
+    "cloud", [{"extension": False, "max_limit": 10}], indirect=True
+)
+@pytest.mark.parametrize(("version", "more"), [("2.1", 2), ("2.90", 0)])
+def test_on_a_cloud_with_tags_each_page_is_asked_for_once(
+    nova: Any, cloud: Sandbox, version: str, more: int
+) -> None:
+    """An old API shows no tags: that is found out on the first page."""
+    for number in range(55):
+        cloud.boot(f"server {number}")
+    schedule(cloud)
+    sent(cloud)
+    argv = ("--os-compute-api-version", version, "scheduled-images-list")
+    assert len(nova.ok(*argv, "--format", "value").splitlines()) == 59
+    pages = [line for line in sent(cloud) if line.startswith("GET /servers/detail")]
+    # The next page is asked for while one is read.
+    assert len(pages) <= 6 + more

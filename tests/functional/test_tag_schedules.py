@@ -204,7 +204,6 @@ def test_pages(nova: Any, cloud: Sandbox) -> None:
         server = cloud.boot(f"server {number}")
         if number % 2:
             tag(cloud, MARKER, DAILY.format(number), server=server.id)
-    cloud.cloud.region("RegionOne")
     shown = json.loads(nova.ok("scheduled-images-list", "--enabled", "--format=json"))
     assert sorted(row["retention"] for row in shown) == list(range(1, 60, 2))
 
@@ -216,6 +215,15 @@ def test_check(nova: Any, cloud: Sandbox) -> None:
     result = nova("scheduled-images-check", "--format", "value")
     assert (result.status, result.err) == (3, "")
     assert result.out.split("\t")[0] == "myserver"
+
+
+def test_check_names_a_tag_that_is_no_schedule(nova: Any, cloud: Sandbox) -> None:
+    tag(cloud, MARKER, DAILY.format("x"))
+    result = nova("scheduled-images-check")
+    assert (result.status, result.err) == (3, "")
+    assert DAILY.format("x") in result.out
+    (row,) = json.loads(nova("scheduled-images-check", "--format", "json").out)
+    assert row["state"] == "invalid"
 
 
 def test_a_locked_server_can_be_changed(nova: Any, cloud: Sandbox) -> None:

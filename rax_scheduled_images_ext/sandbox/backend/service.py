@@ -100,6 +100,11 @@ def _look(cloud: CloudState, region: Region, server_id: str) -> None:
     assert step.next_slot is not None
     # Which tries there have been is known here; others find out by their claims.
     tried = schedule.attempt if schedule.slot == step.slot.name else 0
+    if step.action is Action.DISCARD:
+        assert step.image is not None
+        region.delete_image(step.image.id)
+        _look_later(cloud, region, server_id, _LOOK_AGAIN)
+        return
     if step.action is Action.RETAIN:
         _retain(region, server, step, images)
     elif step.action is Action.MAKE and tried < POLICY.tries:

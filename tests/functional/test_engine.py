@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
+import uuid
 from datetime import date, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from rax_scheduled_images_ext.model.image import (
     claim_metadata,
     run_metadata,
 )
-from rax_scheduled_images_ext.model.plan import Policy
+from rax_scheduled_images_ext.model.plan import Policy, Window
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from .fleet import MARKED, MYSERVER, id_of, project_of, sent
@@ -312,7 +313,7 @@ def test_a_lost_image_is_tried_three_times(cloud: Sandbox, runner: Runner) -> No
             moments.append(cloud.advance(0))
         cloud.advance("5m")
     assert len(moments) == 3
-    assert [round((b - a) / 3600) for a, b in pairwise(moments)] == [1, 1]
+    assert [round((b - a) / 3600) for a, b in itertools.pairwise(moments)] == [1, 1]
     cloud.clear_faults()
     advance_to_slot(cloud)
     assert results(runner.tick()) == ["BEGUN"]
@@ -684,6 +685,34 @@ def test_who_is_to_stop_begins_nothing(cloud: Sandbox, runner: Runner) -> None:
     assert {line.split()[0] for line in sent(cloud)} == {"GET"}
     runner.stopping = lambda: False
     assert results(runner.tick()) == ["BEGUN"]
+
+
+def test_a_server_booted_from_a_scheduled_image(cloud: Sandbox, runner: Runner) -> None:
+    """What its image was made for is handed on to snapshots that people make of it."""
+    slot = advance_to_slot(cloud)
+    for _ in range(2):
+        runner.tick()
+        cloud.advance("5m")
+    (image,) = made(cloud)
+    # Its own image is due later on the same day.
+    later = range(20 * 3600, 23 * 3600)
+    ids = (str(uuid.UUID(int=number)) for number in itertools.count())
+    server_id = next(each for each in ids if Window().second_of_day(each) in later)
+    child = cloud.boot("child", server_id=server_id, image_id=image.id)
+    schedule(cloud, server_id=child.id)
+    with cloud.region() as region:
+        by_hand = region.create_image(child.id, "by hand", {}, user_id="someone")
+    assert by_hand.properties[SLOT_KEY] == slot
+    assert by_hand.properties[RUN_KEY].startswith(f"{MYSERVER}:")
+    cloud.advance("6h")
+    assert sorted(results(runner.tick())) == ["BEGUN", "NOTHING"]
+    cloud.advance("5m")
+    assert sorted(results(runner.tick())) == ["NOTHING", "RETAINED"]
+    own = made(cloud)[-1]
+    assert own.properties[SERVER_KEY] == child.id
+    assert own.properties[RUN_KEY].startswith(f"{child.id}:")
+    assert own.properties[SLOT_KEY] == slot
+    assert {image.id, by_hand.id} < {each.id for each in made(cloud)}
 
 
 def test_a_malformed_schedule_is_not_acted_upon(cloud: Sandbox, runner: Runner) -> None:

@@ -6,6 +6,7 @@ dies is replaced by starting another.
 
 from __future__ import annotations
 
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -219,7 +220,8 @@ class Runner:
             str(step.server.project_id) for step in steps if step.action is Action.MAKE
         )
         admission = Admission(self.limits, found.snapshots, due)
-        work = _Work(self, found, at or found.now, started, admission)
+        now = at or found.now
+        work = _Work(self, found, now, started, admission, _Recent(now))
         results: list[StepResult] = []
 
         def add(outcome: Outcome[Step, StepResult]) -> None:
@@ -240,7 +242,7 @@ class Runner:
         run(busy, work.do, add, workers=self.limits.requests)
         left = list(filter(work.is_left_behind, found.snapshots))
         swept = run(left, work.sweep, workers=self.limits.requests)
-        return Tick(at or found.now, found, results, swept)
+        return Tick(now, found, results, swept)
 
 
 #: A server's ID, a slot, and the number of the interval since that was due; None for
@@ -256,6 +258,15 @@ def _all_tries_of(step: Step) -> Try:
     return (step.server.id, step.slot.name if step.slot else "", None)
 
 
+@dataclass
+class _Recent:
+    """The images that were being made when that was ``read``, for all steps."""
+
+    read: datetime
+    images: list[ServerImage] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
 @dataclass(frozen=True)
 class _Work:
     """The steps of one look, at ``time``: the runner's clock showed ``started``."""
@@ -265,6 +276,7 @@ class _Work:
     time: datetime
     started: float
     admission: Admission
+    recent: _Recent
 
     @property
     def now(self) -> datetime:
@@ -352,14 +364,11 @@ class _Work:
         server, slot = step.server, step.slot
         assert slot is not None
         began = self.now
-        if not self._is_fresh or self.admission.may_be_crowded(project_id):
-            # Where the limits hold: for all projects, that is more than this one.
-            listing = self.runner.projects.listing.images
-            making = list(listing.list(scheduled=True, making=True))
-            if any(is_of_slot(image, server, slot) for image in making):
-                return StepResult(step, Result.LEFT)
-            if self.admission.is_crowded(project_id, making):
-                return StepResult(step, Result.LIMITED)
+        making = self._making(project_id)
+        if any(is_of_slot(image, server, slot) for image in making):
+            return StepResult(step, Result.LEFT)
+        if self.admission.is_crowded(project_id, making):
+            return StepResult(step, Result.LIMITED)
         images = cloud.images
         if not isinstance(images, GlanceImages):
             raise UsageError("the catalog lists no image service, which claims take")
@@ -380,6 +389,18 @@ class _Work:
             reason = "the claim came too late: it took more than two minutes"
             return StepResult(step, Result.FAILED, reason=reason)
         return self._create(cloud, step, claims, claim)
+
+    def _making(self, project_id: str) -> list[ServerImage]:
+        """Return the images that are being made, as far as the look does not tell."""
+        # Where the limits hold: for all projects, that is more than this one.
+        listing = self.runner.projects.listing.images
+        if self.admission.may_be_crowded(project_id):
+            return list(listing.list(scheduled=True, making=True))
+        with self.recent.lock:
+            if self.now - self.recent.read > FRESH:
+                self.recent.images = list(listing.list(scheduled=True, making=True))
+                self.recent.read = self.now
+            return self.recent.images
 
     def _create(
         self, cloud: Cloud, step: Step, claims: Claims, claim: Claim

@@ -22,9 +22,9 @@ from rax_scheduled_images_ext.client.http import (
     path,
     printable,
 )
-from rax_scheduled_images_ext.client.schedules.extension import ALIAS
 from rax_scheduled_images_ext.client.servers import looks_like_id
 from rax_scheduled_images_ext.model.errors import ScheduledImagesError
+from rax_scheduled_images_ext.model.extension import ALIAS
 from rax_scheduled_images_ext.model.task_states import (
     COPIED,
     UPLOADING,

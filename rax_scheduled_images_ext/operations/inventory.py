@@ -14,12 +14,12 @@ from rax_scheduled_images_ext.client.errors import NoSchedule, NoSuchServer
 from rax_scheduled_images_ext.client.http import ApiResponse
 from rax_scheduled_images_ext.client.images.base import ImageStore
 from rax_scheduled_images_ext.client.schedules.cloud import CloudSchedules
-from rax_scheduled_images_ext.client.schedules.extension import ATTRIBUTE
 from rax_scheduled_images_ext.client.servers import (
     next_page,
     read_date,
     read_server,
 )
+from rax_scheduled_images_ext.model.extension import ATTRIBUTE
 from rax_scheduled_images_ext.model.freshness import (
     MAX_AGE,
     InventoryServer,

@@ -11,7 +11,7 @@ from typing import Any
 import requests
 from keystoneauth1 import loading, session
 
-from rax_scheduled_images_ext.client.schedules.extension import ALIAS
+from rax_scheduled_images_ext.model.extension import ALIAS
 from rax_scheduled_images_ext.model.image import MARKER_KEY, MARKER_VALUE
 
 # What a slow cloud may take for a server or a snapshot.

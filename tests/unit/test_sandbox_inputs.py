@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from werkzeug.datastructures import Headers, MultiDict
 
 from rax_scheduled_images_ext.sandbox.backend.models import Image
-from rax_scheduled_images_ext.sandbox.compute import schedules, versions
+from rax_scheduled_images_ext.sandbox.compute import versions
 from rax_scheduled_images_ext.sandbox.http.common import (
     HttpError,
     isotime,
@@ -85,29 +85,6 @@ def test_any_header_is_a_version_or_a_fault(text: str) -> None:
             assert versions.MINIMUM <= version <= versions.MAXIMUM
         else:
             assert status in (400, 406)
-
-
-@given(st.integers(1, 65535))
-def test_retentions(number: int) -> None:
-    assert schedules.checked_retention(number) == number
-    assert schedules.checked_retention(str(number)) == number
-
-
-@given(
-    st.one_of(
-        st.integers(max_value=0),
-        st.integers(min_value=65536),
-        st.floats(),
-        st.booleans(),
-        st.none(),
-        st.lists(st.integers()),
-        st.text().filter(lambda t: not (t.isascii() and t.isdigit())),
-    )
-)
-def test_what_is_no_retention(value: Any) -> None:
-    with pytest.raises(HttpError) as caught:
-        schedules.checked_retention(value)
-    assert caught.value.status == 400
 
 
 NAMES = st.sampled_from(

@@ -10,11 +10,9 @@ import requests
 
 from rax_scheduled_images_ext.client.errors import UnexpectedAnswer
 from rax_scheduled_images_ext.client.http import ApiResponse
-from rax_scheduled_images_ext.client.schedules.extension import (
-    read_schedule,
-    schedule_body,
-)
+from rax_scheduled_images_ext.client.schedules.extension import read_schedule
 from rax_scheduled_images_ext.model.errors import InvalidValue
+from rax_scheduled_images_ext.model.extension import schedule_body
 from rax_scheduled_images_ext.model.schedule import (
     DAYS,
     ImageSchedule,

@@ -55,8 +55,8 @@ class ScheduledImageManager(ScheduledImagesManager):
         :raises novaclient.exceptions.BadRequest: for a wrong retention or day.
         """
         from rax_scheduled_images_ext.client.http import as_text
-        from rax_scheduled_images_ext.client.schedules.extension import schedule_body
         from rax_scheduled_images_ext.model.errors import InvalidValue
+        from rax_scheduled_images_ext.model.extension import schedule_body
         from rax_scheduled_images_ext.model.schedule import ImageSchedule
 
         try:
@@ -85,11 +85,8 @@ class ScheduledImageManager(ScheduledImagesManager):
 
     def _resource(self, response: ApiResponse) -> ScheduledImage:
         from rax_scheduled_images_ext.cli.nova.errors import novaclient_errors
-        from rax_scheduled_images_ext.client.schedules.extension import (
-            KEY,
-            read_schedule,
-            schedule_body,
-        )
+        from rax_scheduled_images_ext.client.schedules.extension import read_schedule
+        from rax_scheduled_images_ext.model.extension import KEY, schedule_body
 
         with novaclient_errors():
             info = schedule_body(read_schedule(response))[KEY]

@@ -20,12 +20,13 @@ from rax_scheduled_images_ext.client.http import (
 )
 from rax_scheduled_images_ext.client.schedules.base import ScheduleStore
 from rax_scheduled_images_ext.client.servers import next_page
+from rax_scheduled_images_ext.model.extension import (
+    ALIAS,
+    ATTRIBUTE,
+    KEY,
+    schedule_body,
+)
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
-
-ALIAS = "rax-si-image-schedule"
-KEY = "image_schedule"
-#: The attribute of a server that has its schedule, and the filter by it.
-ATTRIBUTE = "RAX-SI:image_schedule"
 
 
 @dataclass(frozen=True)
@@ -99,14 +100,6 @@ class ExtensionSchedules(ScheduleStore):
                 return error
             check.document()
         return response.error() if response.method == "POST" else NoSchedule(server_id)
-
-
-def schedule_body(schedule: ImageSchedule) -> dict[str, Any]:
-    """Return a schedule as the extension takes it."""
-    body: dict[str, Any] = {"retention": schedule.retention}
-    if schedule.day_of_week is not None:
-        body["day_of_week"] = schedule.day_of_week
-    return {KEY: body}
 
 
 def read_schedule(response: ApiResponse) -> ImageSchedule:

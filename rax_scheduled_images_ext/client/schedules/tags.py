@@ -23,8 +23,8 @@ from rax_scheduled_images_ext.client.http import (
     resource_id,
 )
 from rax_scheduled_images_ext.client.schedules.base import ScheduleStore
-from rax_scheduled_images_ext.client.schedules.extension import ALIAS
 from rax_scheduled_images_ext.client.servers import next_page, read_server
+from rax_scheduled_images_ext.model.extension import ALIAS
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.schedule_tags import (

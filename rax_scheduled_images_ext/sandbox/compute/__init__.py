@@ -8,6 +8,7 @@ from flask import Flask, Response, g, jsonify, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
+from rax_scheduled_images_ext.model.extension import ALIAS
 from rax_scheduled_images_ext.sandbox.backend.models import CloudError
 from rax_scheduled_images_ext.sandbox.compute import (
     about,
@@ -37,7 +38,7 @@ from rax_scheduled_images_ext.sandbox.http.common import (
 )
 
 _SERVER = "/servers/<server_id>"
-_SCHEDULE = f"{_SERVER}/{schedules.ALIAS}"
+_SCHEDULE = f"{_SERVER}/{ALIAS}"
 _IMAGE = "/images/<image_id>"
 # The last versions with a view of the images, and of their metadata.
 _PROXY = (2, 35)

@@ -9,13 +9,12 @@ from collections.abc import Mapping
 
 from flask import request
 
+from rax_scheduled_images_ext.model.extension import ATTRIBUTE
 from rax_scheduled_images_ext.sandbox.http.common import (
     Call,
     HttpError,
     Microversion,
 )
-
-FILTER = "RAX-SI:image_schedule"
 
 # From here on all of the API is strict.
 _ALL_STRICT: Microversion = (2, 102)
@@ -59,7 +58,7 @@ def check(call: Call, path: str) -> None:
         known = known | {"name"}
     free = known is _SERVERS
     if free and call.services.cloud.extension:
-        known = known | {FILTER}
+        known = known | {ATTRIBUTE}
     for word in request.args:
         # Those of servers are not attributes, and do nothing.
         if word not in known and not (free and word.startswith("_")):

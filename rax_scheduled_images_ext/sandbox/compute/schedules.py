@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from flask.typing import ResponseReturnValue
 
+from rax_scheduled_images_ext.model.errors import InvalidValue
+from rax_scheduled_images_ext.model.extension import (
+    ALIAS,
+    EXTENSION,
+    read_schedule_request,
+)
 from rax_scheduled_images_ext.sandbox.backend.directory import ADMIN, MEMBER
-from rax_scheduled_images_ext.sandbox.compute import inputs, schemas
+from rax_scheduled_images_ext.sandbox.compute import inputs
 from rax_scheduled_images_ext.sandbox.compute.inputs import find_server
 from rax_scheduled_images_ext.sandbox.compute.views import schedule_view
 from rax_scheduled_images_ext.sandbox.http.common import Call, HttpError
-
-ALIAS = "rax-si-image-schedule"
-DAYS = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY")
-LEAST, MOST = 1, 65535
 
 
 def show(call: Call, server_id: str) -> ResponseReturnValue:
@@ -28,10 +29,11 @@ def enable(call: Call, server_id: str) -> ResponseReturnValue:
     """POST /servers/{id}/rax-si-image-schedule"""
     find_server(call, server_id)
     inputs.may(call, f"{ALIAS}:create", MEMBER)
-    wanted = inputs.body(schemas.SET_SCHEDULE)["image_schedule"]
-    retention = checked_retention(wanted["retention"])
-    day = checked_day(wanted["day_of_week"]) if "day_of_week" in wanted else None
-    schedule = call.region.set_schedule(server_id, retention, day)
+    try:
+        wanted = read_schedule_request(inputs.content())
+    except InvalidValue as error:
+        raise HttpError(400, str(error)) from None
+    schedule = call.region.set_schedule(server_id, wanted.retention, wanted.day_of_week)
     return {"image_schedule": schedule_view(schedule)}
 
 
@@ -44,35 +46,10 @@ def disable(call: Call, server_id: str) -> ResponseReturnValue:
     return "", 202
 
 
-def checked_retention(value: object) -> int:
-    """Return a retention of 1 to 65535; digits in a text will do.
-
-    :raises HttpError: 400 for anything else.
-    """
-    digits = isinstance(value, str) and re.fullmatch(r"\d{1,9}", value, re.ASCII)
-    if digits or (isinstance(value, int) and not isinstance(value, bool)):
-        number = int(str(value))
-        if LEAST <= number <= MOST:
-            return number
-    raise HttpError(
-        400, f"Retention must be a whole number from {LEAST} to {MOST}, not {value!r}"
-    )
-
-
-def checked_day(value: object) -> str:
-    """Return a day of the week in capitals.
-
-    :raises HttpError: 400 for what is none.
-    """
-    if isinstance(value, str) and value.upper() in DAYS:
-        return value.upper()
-    raise HttpError(400, f"day_of_week must be one of {', '.join(DAYS)}, not {value!r}")
-
-
 # -- the list of extensions
 
 
-def _extension(alias: str, name: str, description: str, **more: str) -> dict[str, Any]:
+def _extension(alias: str, name: str, description: str) -> dict[str, Any]:
     return {
         "alias": alias,
         "name": name,
@@ -80,7 +57,6 @@ def _extension(alias: str, name: str, description: str, **more: str) -> dict[str
         "description": description,
         "links": [],
         "updated": "2014-12-03T00:00:00Z",
-        **more,
     }
 
 
@@ -95,13 +71,7 @@ EXTENSIONS = (
     _extension("os-instance-actions", "InstanceActions", "A server's history."),
     _extension("os-lock-server", "LockServer", "Locks on servers."),
     _extension("os-server-start-stop", "ServerStartStop", "Power on, power off."),
-    _extension(
-        ALIAS,
-        "ScheduledImages",
-        "Enables automatic scheduled images to be taken of a server.",
-        namespace="http://docs.openstack.org/servers/api/ext/scheduled_images/v1.0",
-        updated="2013-03-20T00:00:00Z",
-    ),
+    EXTENSION,
 )
 
 

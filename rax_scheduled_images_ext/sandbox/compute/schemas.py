@@ -123,11 +123,6 @@ SET_TAGS: Json = {
     "required": ["tags"],
     "additionalProperties": False,
 }
-SET_SCHEDULE: Json = {
-    "type": "object",
-    "properties": {"image_schedule": {"type": "object", "required": ["retention"]}},
-    "required": ["image_schedule"],
-}
 _UNCHECKED = (
     "imageRef adminPass OS-DCF:diskConfig accessIPv4 accessIPv6 personality"
     " block_device_mapping block_device_mapping_v2 config_drive key_name"

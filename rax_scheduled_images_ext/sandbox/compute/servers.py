@@ -8,6 +8,8 @@ from typing import Any
 from flask import request
 from flask.typing import ResponseReturnValue
 
+from rax_scheduled_images_ext.model.errors import InvalidValue
+from rax_scheduled_images_ext.model.extension import ATTRIBUTE, parse_filter
 from rax_scheduled_images_ext.sandbox.backend.models import (
     Action,
     Invalid,
@@ -22,7 +24,6 @@ from rax_scheduled_images_ext.sandbox.compute.inputs import (
     given,
     may,
 )
-from rax_scheduled_images_ext.sandbox.compute.queries import FILTER
 from rax_scheduled_images_ext.sandbox.compute.views import (
     ServerViews,
     action_view,
@@ -164,13 +165,13 @@ def _locked(call: Call) -> bool | None:
 
 def _scheduled(call: Call) -> bool | None:
     """Read the extension's own filter; any letter case, and 1 and 0, will do."""
-    value = given(FILTER)
+    value = given(ATTRIBUTE)
     if value is None or not call.services.cloud.extension:
         return None
-    meaning = {"true": True, "1": True, "false": False, "0": False}.get(value.lower())
-    if meaning is None:
-        raise bad_parameter(FILTER, value, "It must be True or False")
-    return meaning
+    try:
+        return parse_filter(value)
+    except InvalidValue as error:
+        raise HttpError(400, str(error)) from None
 
 
 def show(call: Call, server_id: str) -> ResponseReturnValue:

@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from rax_scheduled_images_ext.model.extension import ATTRIBUTE, schedule_object
+from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.sandbox.backend.models import (
     Action,
     Flavor,
@@ -71,9 +73,7 @@ class Links:
 
 def schedule_view(schedule: Schedule) -> Json:
     """Return a schedule; one that is daily has no day."""
-    if schedule.day_of_week is None:
-        return {"retention": schedule.retention}
-    return {"day_of_week": schedule.day_of_week, "retention": schedule.retention}
+    return schedule_object(ImageSchedule(schedule.retention, schedule.day_of_week))
 
 
 class ServerViews:
@@ -129,7 +129,7 @@ class ServerViews:
         if server.status == "ACTIVE":
             view["progress"] = 100 if self._rackspace else 0
         if server.schedule is not None and self._extension:
-            view["RAX-SI:image_schedule"] = schedule_view(server.schedule)
+            view[ATTRIBUTE] = schedule_view(server.schedule)
         return view | self._newer(server)
 
     def _newer(self, server: Server) -> Json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
+from rax_scheduled_images_ext.model.extension import no_schedule
 from rax_scheduled_images_ext.model.plan import Window, next_slot
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.sandbox.backend.models import NoSchedule, Schedule
@@ -65,4 +66,4 @@ class Schedules(Servers):
 
 
 def _no_schedule(server_id: str) -> NoSchedule:
-    return NoSchedule(f"Image schedule does not exist for server {server_id}")
+    return NoSchedule(no_schedule(server_id))

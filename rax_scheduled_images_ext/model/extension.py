@@ -1,0 +1,99 @@
+"""The scheduled images extension of the compute API: its names, bodies and filter.
+
+Clients, the sandbox and the service's API all go by what is said here.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from rax_scheduled_images_ext.model.errors import InvalidValue
+from rax_scheduled_images_ext.model.schedule import (
+    DAYS,
+    LEAST_RETENTION,
+    MOST_RETENTION,
+    ImageSchedule,
+)
+
+#: What the extension is called, and its resource below a server.
+ALIAS = "rax-si-image-schedule"
+#: The one key of the resource's bodies.
+KEY = "image_schedule"
+#: The attribute of a server that has its schedule, and the filter by it.
+ATTRIBUTE = "RAX-SI:image_schedule"
+#: How the extension is listed.
+EXTENSION: dict[str, Any] = {
+    "alias": ALIAS,
+    "name": "ScheduledImages",
+    "namespace": "http://docs.openstack.org/servers/api/ext/scheduled_images/v1.0",
+    "description": "Enables automatic scheduled images to be taken of a server.",
+    "links": [],
+    "updated": "2013-03-20T00:00:00Z",
+}
+_FILTER = {"true": True, "1": True, "false": False, "0": False}
+
+
+def schedule_object(schedule: ImageSchedule) -> dict[str, Any]:
+    """Return a schedule as JSON; a daily one has no day."""
+    if schedule.day_of_week is None:
+        return {"retention": schedule.retention}
+    return {"day_of_week": schedule.day_of_week, "retention": schedule.retention}
+
+
+def schedule_body(schedule: ImageSchedule) -> dict[str, Any]:
+    """Return the body that has a schedule, in requests and in answers."""
+    return {KEY: schedule_object(schedule)}
+
+
+def read_schedule_request(body: object) -> ImageSchedule:
+    """Return the schedule that a request asks for.
+
+    A retention may be a text of digits, and a day has any letter case.
+
+    :param body: the JSON of the request.
+    :raises InvalidValue: for anything else; the text says what is allowed.
+    """
+    wanted = body.get(KEY) if isinstance(body, dict) else None
+    if not isinstance(wanted, dict):
+        raise InvalidValue(f"The body must be a JSON object with an object '{KEY}'")
+    retention = _retention(wanted.get("retention"))
+    day = _day(wanted["day_of_week"]) if "day_of_week" in wanted else None
+    return ImageSchedule(retention, day)
+
+
+def parse_filter(text: str) -> bool:
+    """Return whether a list's filter asks for servers with a schedule, or for those
+    without.
+
+    :raises InvalidValue: for anything but True and False, in any letter case, 1 and 0.
+    """
+    if text.lower() not in _FILTER:
+        raise InvalidValue(
+            f"Invalid input for query parameters {ATTRIBUTE}. Value: {text}. It must be"
+            " True or False"
+        )
+    return _FILTER[text.lower()]
+
+
+def no_schedule(server_id: str) -> str:
+    """Return the message about a server that has no schedule."""
+    return f"Image schedule does not exist for server {server_id}"
+
+
+def _retention(value: object) -> int:
+    digits = isinstance(value, str) and re.fullmatch("[0-9]{1,9}", value)
+    if digits or (isinstance(value, int) and not isinstance(value, bool)):
+        number = int(str(value))
+        if LEAST_RETENTION <= number <= MOST_RETENTION:
+            return number
+    raise InvalidValue(
+        f"Retention must be a whole number from {LEAST_RETENTION} to {MOST_RETENTION},"
+        f" not {value!r}"
+    )
+
+
+def _day(value: object) -> str:
+    if isinstance(value, str) and value.upper() in DAYS:
+        return value.upper()
+    raise InvalidValue(f"day_of_week must be one of {', '.join(DAYS)}, not {value!r}")

@@ -40,6 +40,11 @@ def schedule_tag(schedule: ImageSchedule) -> str:
     return f"{PREFIX}{kind}:{schedule.retention}"
 
 
+def is_own_tag(tag: str) -> bool:
+    """Whether a tag is the marker, or one of those that say which schedule it is."""
+    return tag == MARKER_TAG or is_schedule_tag(tag)
+
+
 def is_schedule_tag(tag: str) -> bool:
     """Whether a tag is one of those that say which schedule a server has."""
     return tag.startswith(PREFIX)

@@ -24,7 +24,7 @@ from rax_scheduled_images_ext.client.http import (
 )
 from rax_scheduled_images_ext.client.schedules.base import ScheduleStore
 from rax_scheduled_images_ext.client.servers import next_page, read_server
-from rax_scheduled_images_ext.model.extension import ALIAS
+from rax_scheduled_images_ext.model.extension import ALIAS, ATTRIBUTE
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.schedule_tags import (
@@ -37,12 +37,16 @@ from rax_scheduled_images_ext.model.schedule_tags import (
 
 #: The first microversion with server tags.
 TAGS_VERSION = "2.26"
+_TAGS_MINOR = 26
 _VERSION_HEADER = "x-openstack-nova-api-version"
 
 
 @dataclass(frozen=True)
 class TagSchedules(ScheduleStore):
-    """Reads and changes schedules as tags; ``compute`` speaks ``TAGS_VERSION``."""
+    """Reads and changes schedules as tags.
+
+    ``compute`` speaks ``TAGS_VERSION`` or newer.
+    """
 
     compute: Transport
 
@@ -60,10 +64,11 @@ class TagSchedules(ScheduleStore):
         server_id = resource_id(server)
         before = self._tags(server_id)
         wanted = schedule_tag(schedule)
-        # At no moment does the server have no schedule, or one that nobody wanted.
-        for tag in (wanted, MARKER_TAG):
-            if tag not in before:
-                self._change("PUT", server_id, tag).checked()
+        # At no moment does the server have no schedule, or one that nobody wanted. A
+        # tag that is there is set again, so that who may not change it is refused.
+        self._change("PUT", server_id, wanted).checked()
+        if MARKER_TAG not in before:
+            self._change("PUT", server_id, MARKER_TAG).checked()
         self._remove(server_id, (tag for tag in _values(before) if tag != wanted))
         return schedule
 
@@ -117,8 +122,14 @@ class TagSchedules(ScheduleStore):
 
 
 def read_tagged_server(answer: ApiResponse, item: Mapping[str, Any]) -> InventoryServer:
-    """Return a server of an answer with the schedule that its tags stand for."""
+    """Return a server of an answer with the schedule that its tags stand for.
+
+    Where the extension's API stands before the tags, its attribute takes their place.
+    """
     server = read_server(answer, item)
+    shown = item.get(ATTRIBUTE)
+    if shown is not None:
+        return replace(server, schedule=_read_attribute(answer, shown))
     tags = item.get("tags")
     if not isinstance(tags, list):
         raise answer.unexpected("with a server that has no tags")
@@ -128,17 +139,26 @@ def read_tagged_server(answer: ApiResponse, item: Mapping[str, Any]) -> Inventor
         return replace(server, invalid_tag=error.tag)
 
 
+def _read_attribute(answer: ApiResponse, shown: object) -> ImageSchedule:
+    try:
+        return ImageSchedule.from_object(shown if isinstance(shown, dict) else {})
+    except ValueError as error:
+        raise answer.unexpected(f"with a server's '{ATTRIBUTE}' {error}") from None
+
+
 def _values(tags: Iterable[str]) -> list[str]:
     """Return those of the tags that say which schedule it is."""
     return [tag for tag in tags if is_schedule_tag(tag)]
 
 
 def _check_version(answer: ApiResponse) -> None:
-    """See that the service has spoken the version asked for.
+    """See that the service has spoken a version with tags.
 
     :raises NotOffered: if it knows no tags.
     """
-    spoken = answer.headers.get(_VERSION_HEADER)
+    spoken = answer.headers.get(_VERSION_HEADER, "")
+    major, _, minor = spoken.partition(".")
+    known = major == "2" and minor.isdecimal() and int(minor) >= _TAGS_MINOR
     telling = answer.status < 300 or answer.status == 404
-    if answer.status == 406 or (telling and spoken != TAGS_VERSION):
+    if answer.status == 406 or (telling and not known):
         raise NotOffered(ALIAS)

@@ -27,6 +27,7 @@ PROG = "scheduled-images-service"
 #: The variable with what makes claims unforeseeable.
 KEY = "SCHEDULED_IMAGES_CLAIM_KEY"
 _STALE = 3
+_API_SUMMARY = "give a compute service the API of scheduled images, as a reverse proxy"
 _FORMATS = ("table", "json", "csv", "value")
 
 
@@ -46,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     rehearsed = [f"--{name}" for name in ("at", "speed") if getattr(args, name, None)]
     if rehearsed and args.func is not _plan and not args.rehearsal:
         parser.error(f"{rehearsed[0]} is for test clouds: it takes --rehearsal as well")
+    if getattr(args, "roles", None) and not args.auth_url:
+        parser.error("--roles takes --auth-url or $OS_AUTH_URL as well")
     try:
         status: int = args.func(args)
         sys.stdout.flush()
@@ -107,6 +110,31 @@ def _status(args: argparse.Namespace) -> int:
     rows = rows_of(found, plan_all(found, _policy(args)), args.max_age)
     print_status(rows, args.format)
     return _STALE if any(row.status.stale for row in rows) else 0
+
+
+def _api(args: argparse.Namespace) -> int:
+    from rax_scheduled_images_ext.service import events
+    from rax_scheduled_images_ext.service.api.keystone import TokenRoles
+    from rax_scheduled_images_ext.service.api.proxy import Proxy
+    from rax_scheduled_images_ext.service.api.rights import Rights
+
+    events.configure(args.log_format, logging.INFO)
+    roles = TokenRoles(args.auth_url, args.cacert) if args.roles else None
+    try:
+        proxy = Proxy(
+            args.compute,
+            args.host,
+            args.port,
+            rights=Rights(roles),
+            threads=args.requests,
+            cacert=args.cacert,
+        )
+    except OSError as error:
+        raise _Failed(
+            f"cannot listen on {args.host} port {args.port}: {error.strerror}"
+        ) from error
+    proxy.run()
+    return 0
 
 
 def _policy(args: argparse.Namespace) -> Policy:
@@ -266,7 +294,61 @@ def make_parser() -> Parser:
         metavar="DURATION",
         help="how old the newest image of a daily schedule may be (default: 26h)",
     )
+    _add_api(command("api", _api, _API_SUMMARY))
     return parser
+
+
+def _add_api(api: Parser) -> None:
+    """Declare the options of ``api``."""
+    add = api.add_argument
+    add(
+        "--compute",
+        type=checked(_address),
+        required=True,
+        metavar="URL",
+        help="the compute service's address, as the catalog has it",
+    )
+    add(
+        "--port",
+        type=between(int, 0, 65535),
+        default=8741,
+        metavar="N",
+        help="where to listen; 0 takes any free port (default: %(default)s)",
+    )
+    add(
+        "--host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="address to listen on (default: %(default)s, for this machine alone)",
+    )
+    add(
+        "--roles",
+        choices=("rackspace",),
+        help="let only admins remove schedules, and only members and creators set"
+        " them; by default whoever may change a server's tags may do both",
+    )
+    add(
+        "--auth-url",
+        type=checked(_address),
+        default=os.environ.get("OS_AUTH_URL"),
+        metavar="URL",
+        help="the identity service's address, which --roles asks (default:"
+        " $OS_AUTH_URL)",
+    )
+    add(
+        "--cacert",
+        default=os.environ.get("OS_CACERT"),
+        metavar="FILE",
+        help="certificates to trust (default: $OS_CACERT, else the system's)",
+    )
+    add(
+        "--requests",
+        type=between(int, 1, 1000),
+        default=24,
+        metavar="N",
+        help="requests at once at most (default: %(default)s)",
+    )
+    add("--log-format", choices=("text", "json"), default="text")
 
 
 def _reading() -> Parser:
@@ -370,6 +452,15 @@ def _url(text: str) -> str:
 
 def _duration(text: str) -> timedelta:
     return timedelta(seconds=parse_duration(text))
+
+
+def _address(text: str) -> str:
+    address = urlsplit(text)
+    if address.scheme not in ("http", "https") or not address.hostname:
+        raise ValueError(
+            f"'{text}' is not an address: write it as http://HOST:PORT/PATH"
+        )
+    return text
 
 
 def _moment(text: str) -> datetime:

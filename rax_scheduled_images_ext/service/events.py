@@ -39,6 +39,7 @@ _FACTS = (
     "missed",
     "every_seconds",
     "port",
+    "url",
     "reason",
 )
 _TIME = "%Y-%m-%dT%H:%M:%SZ"

@@ -10,6 +10,7 @@ import requests
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from ..novashell import Nova
+from .clouds import open_cloud
 from .interceptor import Interceptor
 from .raw import START, Box, Caller
 from .snapshots import following
@@ -19,12 +20,11 @@ from .snapshots import following
 def cloud(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     """A fresh cloud, whose time moves by ``advance`` alone.
 
-    It is like OpenStack, or has the cloud type or the options of a Sandbox that a test
-    is parametrized with.
+    It is like OpenStack, or what a test is parametrized with: a cloud type, the options
+    of a Sandbox, or a cloud behind the service's API.
     """
     wanted = getattr(request, "param", "openstack")
-    options = {"like": wanted} if isinstance(wanted, str) else wanted
-    with Sandbox(**{"speed": 0, "start": START, **options}) as sandbox:
+    with open_cloud(wanted, speed=0, start=START) as sandbox:
         yield sandbox
 
 

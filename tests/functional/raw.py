@@ -10,6 +10,8 @@ import requests
 
 from rax_scheduled_images_ext.sandbox import Sandbox
 
+from .clouds import open_cloud
+
 # A Monday, 12:00 UTC: what a test sees does not hang on when it is run.
 START = 1767614400.0
 
@@ -23,12 +25,12 @@ class Caller:
         self.sandbox = sandbox
         self._session = session
         self.env = sandbox.env(user)
-        self.token, self.project_id = self._authenticate()
+        self.token, self.project_id, compute = self._authenticate()
         if sandbox.like == "rackspace":
             self.root = f"{sandbox.url}/DFW/compute/v2/{self.project_id}"
             self.image_root = f"{sandbox.url}/DFW/image"
         else:
-            self.root = f"{sandbox.url}/compute/v2.1"
+            self.root = compute
             self.image_root = f"{sandbox.url}/image"
 
     def __call__(
@@ -97,7 +99,8 @@ class Caller:
         assert answer.status_code == 202, answer.text
         return answer.headers["Location"].rpartition("/")[2]
 
-    def _authenticate(self) -> tuple[str, str]:
+    def _authenticate(self) -> tuple[str, str, str]:
+        """Return a token, the ID of its project, and where the compute API is."""
         env = self.env
         if self.sandbox.like == "rackspace":
             given = {"username": env["OS_USERNAME"], "password": env["OS_PASSWORD"]}
@@ -105,12 +108,18 @@ class Caller:
                 f"{env['OS_AUTH_URL']}tokens",
                 json={"auth": {"passwordCredentials": given}},
             ).json()["access"]
-            return access["token"]["id"], access["token"]["tenant"]["id"]
+            return access["token"]["id"], access["token"]["tenant"]["id"], ""
         answer = self._session.post(
             f"{env['OS_AUTH_URL']}/auth/tokens", json=password_login(env)
         )
         token = answer.json()["token"]
-        return answer.headers["X-Subject-Token"], token["project"]["id"]
+        (compute,) = (
+            endpoint["url"]
+            for service in token["catalog"]
+            for endpoint in service["endpoints"]
+            if (service["type"], endpoint["interface"]) == ("compute", "public")
+        )
+        return answer.headers["X-Subject-Token"], token["project"]["id"], compute
 
 
 def password_login(env: dict[str, str], scope: Any = "own") -> dict[str, Any]:
@@ -153,7 +162,7 @@ class Box:
 def box(like: Any, **options: Any) -> Iterator[Box]:
     """A fresh sandbox whose clock stands still."""
     with (
-        Sandbox(like, **{"speed": 0, "start": START, **options}) as sandbox,
+        open_cloud(like, **{"speed": 0, "start": START, **options}) as sandbox,
         requests.Session() as session,
     ):
         yield Box(sandbox, session)

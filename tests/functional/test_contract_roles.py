@@ -1,4 +1,4 @@
-"""Who may see, set and remove a schedule, on both types of cloud."""
+"""Who may see, set and remove a schedule, on all types of cloud."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from .clouds import PROXIED_ROLES
 from .raw import Box, Caller, box
 
 ADMINS = ("admin", "admin2", "global-admin")
@@ -20,7 +21,7 @@ RIGHTS = {
 }
 
 
-@pytest.fixture(params=["openstack", "rackspace"], scope="module")
+@pytest.fixture(params=["openstack", "rackspace", PROXIED_ROLES], scope="module")
 def shared_box(request: pytest.FixtureRequest) -> Iterator[Box]:
     with box(request.param) as made:
         yield made

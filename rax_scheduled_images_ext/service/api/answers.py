@@ -1,0 +1,71 @@
+"""Answers in the form of the compute API's own."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from webob import Response
+
+_FAULTS = {
+    400: "badRequest",
+    403: "forbidden",
+    404: "itemNotFound",
+    409: "conflictingRequest",
+    503: "serviceUnavailable",
+}
+# What of Nova's answer belongs to the request, and not to its content.
+_ABOUT = re.compile("date|vary|.*-api-version|.*-request-id", re.IGNORECASE)
+
+
+class Refused(Exception):
+    """A request is answered otherwise than it was meant."""
+
+    def __init__(self, answer: Response) -> None:
+        super().__init__(answer.status)
+        self.answer = answer
+
+
+def json_answer(
+    body: Any = None, status: int = 200, *, about: Response | None = None
+) -> Response:
+    """Return an answer.
+
+    :param body: its JSON, None for an empty one.
+    :param about: the answer of Nova's that has led to it: its time, version and request
+        ID are those of this one.
+    """
+    if body is None:
+        answer = Response(status=status)
+        del answer.content_type
+    else:
+        answer = Response(status=status, json=body)
+    for name, value in about.headers.items() if about is not None else ():
+        if _ABOUT.fullmatch(name):
+            answer.headers[name] = value
+    return answer
+
+
+def fault(status: int, message: str, *, about: Response | None = None) -> Response:
+    """Return the answer to a request that is refused or failed."""
+    name = _FAULTS.get(status, "computeFault")
+    return json_answer(
+        {name: {"code": status, "message": message}}, status, about=about
+    )
+
+
+def json_object(answer: Response, key: str) -> dict[str, Any] | None:
+    """Return the JSON object under ``key`` of a successful answer, None without one."""
+    part = (json_body(answer) or {}).get(key)
+    return part if isinstance(part, dict) else None
+
+
+def json_body(answer: Response) -> dict[str, Any] | None:
+    """Return the JSON object that a successful answer is, None for any other."""
+    if answer.status_int >= 300 or answer.content_type != "application/json":
+        return None
+    try:
+        body = answer.json
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None

@@ -1,0 +1,108 @@
+"""The extension's API as a WSGI application around Nova's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from webob import Response
+
+from rax_scheduled_images_ext.model.extension import ALIAS
+from rax_scheduled_images_ext.service.api import extensions, servers, tags
+from rax_scheduled_images_ext.service.api.answers import Refused
+from rax_scheduled_images_ext.service.api.nova import Nova
+from rax_scheduled_images_ext.service.api.rights import Rights
+from rax_scheduled_images_ext.service.api.schedules import ScheduleResource
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+    # Returns None for what is Nova's alone to answer.
+    Handler = Callable[[Nova, Rights, re.Match[str]], Response | None]
+
+_SERVER = "/servers/(?P<server>[^/]+)"
+
+
+def _resource(nova: Nova, rights: Rights, found: re.Match[str]) -> Response:
+    return ScheduleResource(nova, rights, found["server"]).answer()
+
+
+def _one_tag(nova: Nova, rights: Rights, found: re.Match[str]) -> None:
+    tags.may_change_tag(nova, rights, found["tag"])
+
+
+# The first that matches answers.
+_ROUTES: tuple[tuple[str, re.Pattern[str], Handler], ...] = tuple(
+    (methods, re.compile(path), handler)
+    for methods, path, handler in (
+        ("GET POST DELETE", f"{_SERVER}/{ALIAS}", _resource),
+        (
+            "GET",
+            "/servers/?",
+            lambda nova, *_: servers.server_list(nova, detail=False),
+        ),
+        (
+            "GET",
+            "/servers/detail/?",
+            lambda nova, *_: servers.server_list(nova, detail=True),
+        ),
+        (
+            "GET PUT",
+            f"{_SERVER}/?",
+            lambda nova, _, found: servers.one_server(nova, found["server"]),
+        ),
+        (
+            "POST",
+            f"{_SERVER}/action/?",
+            lambda nova, _, found: servers.one_server(nova, found["server"]),
+        ),
+        (
+            "GET PUT DELETE",
+            f"{_SERVER}/tags/?",
+            lambda nova, rights, _: tags.all_tags(nova, rights),
+        ),
+        ("PUT DELETE", f"{_SERVER}/tags/(?P<tag>[^/]+)/?", _one_tag),
+        ("GET", "/extensions/?", lambda nova, *_: extensions.extension_list(nova)),
+        (
+            "GET",
+            f"/extensions/{ALIAS}/?",
+            lambda nova, *_: extensions.our_extension(nova),
+        ),
+    )
+)
+
+
+class ScheduledImagesApi:
+    """Nova's API with the scheduled images extension; schedules are server tags.
+
+    :param application: Nova's, or one that hands requests on to Nova's.
+    :param rights: who may change schedules; None for whoever may change tags.
+    """
+
+    def __init__(
+        self, application: WSGIApplication, rights: Rights | None = None
+    ) -> None:
+        self._application = application
+        self._rights = rights or Rights()
+
+    def __call__(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        try:
+            answer = self._answer(environ)
+        except Refused as refused:
+            answer = refused.answer
+        application = self._application if answer is None else answer
+        content: Iterable[bytes] = application(environ, start_response)
+        return content
+
+    def _answer(self, environ: WSGIEnvironment) -> Response | None:
+        nova = Nova.of(self._application, environ)
+        if nova is None:
+            return None
+        for methods, path, handler in _ROUTES:
+            found = path.fullmatch(nova.tail)
+            if found and environ["REQUEST_METHOD"] in methods.split():
+                return handler(nova, self._rights, found)
+        return None

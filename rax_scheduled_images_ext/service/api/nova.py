@@ -1,0 +1,144 @@
+"""The Nova below: the caller's own request, and further ones in the caller's name."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json as json_format
+import re
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import unquote_to_bytes
+
+import requests
+from webob import Request, Response
+
+from rax_scheduled_images_ext.client.http import RetryPolicy, Transport
+from rax_scheduled_images_ext.client.schedules.tags import TagSchedules
+from rax_scheduled_images_ext.service.api import versions
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
+    from keystoneauth1.adapter import Adapter
+
+# Up to the version, or to the project that may stand behind it, and what follows.
+_PATH = re.compile(
+    r".*/(?P<version>v2(\.1)?)(/[0-9a-f-]+)?(?P<tail>/(servers|extensions)(/.*)?)"
+)
+# What one request leaves in its environment is not for the next one.
+_SPENT = re.compile(r"wsgiorg\.routing_args|routes\.|webob\.|REQUEST_URI")
+# What is of the caller's own request alone.
+_OWN = ("HTTP_ACCEPT_ENCODING", "CONTENT_TYPE", "CONTENT_LENGTH")
+_CONTEXT = "nova.context"
+
+
+class Nova:
+    """What one caller's requests get from the application below.
+
+    :ivar request: the caller's own.
+    :ivar tail: its path behind the version and the project.
+    :ivar older: its version if that is one without tags, else None.
+    """
+
+    def __init__(
+        self, application: WSGIApplication, environ: WSGIEnvironment, tail: str
+    ) -> None:
+        self.request = Request(environ)
+        self.tail = tail
+        self._application = application
+        self._environ = environ.copy()
+        self._root = environ["PATH_INFO"].removesuffix(tail)
+        # Without versions there are no tags: what needs them is asked for at /v2.1,
+        # unless this is the pipeline of /v2 itself, which leaves it to us.
+        self._newer_root = re.sub("/v2(?=/|$)", "/v2.1", self._root)
+        legacy = environ.get("SCRIPT_NAME", "").endswith("/v2")
+        self._unversioned = legacy or self._newer_root != self._root
+        self.older = versions.older_version(self.request)
+        if self._unversioned:
+            self.older = versions.FIRST
+
+    @classmethod
+    def of(cls, application: WSGIApplication, environ: WSGIEnvironment) -> Nova | None:
+        """Return the Nova of a request about servers or extensions, else None."""
+        found = _PATH.fullmatch(environ.get("SCRIPT_NAME", "") + environ["PATH_INFO"])
+        if found is None or not environ["PATH_INFO"].endswith(found["tail"]):
+            return None
+        return cls(application, environ, found["tail"])
+
+    def pass_on(self) -> Response:
+        """Send the caller's own request."""
+        # The answer is read here.
+        self.request.environ.pop("HTTP_ACCEPT_ENCODING", None)
+        return self.request.get_response(self._application)
+
+    def send(
+        self,
+        method: str,
+        tail: str,
+        *,
+        query: str = "",
+        body: Any = None,
+        with_tags: bool = True,
+    ) -> Response:
+        """Send another request in the caller's name; the answer is of its version.
+
+        :param tail: where to, behind the version and the project; not quoted.
+        :param body: what becomes the JSON of the request, None for none.
+        :param with_tags: raise a version without tags to the first one that has them.
+        """
+        environ = {k: v for k, v in self._environ.items() if not _SPENT.match(k)}
+        for name in _OWN:
+            environ.pop(name, None)
+        if _CONTEXT in environ:
+            environ[_CONTEXT] = copy.copy(environ[_CONTEXT])
+        raised = with_tags and self.older is not None
+        root = self._newer_root if raised else self._root
+        environ |= {"PATH_INFO": root + tail, "QUERY_STRING": query}
+        request = Request(environ)
+        request.method = method
+        request.body = b"" if body is None else json_format.dumps(body).encode()
+        if body is not None:
+            request.content_type = "application/json"
+        if raised:
+            versions.ask_for_tags(request)
+        return request.get_response(self._application)
+
+    def in_own_form(self, answer: Response) -> Response:
+        """Let an answer say that it is of the caller's version."""
+        if self._unversioned:
+            versions.answer_without(answer)
+        elif self.older is not None:
+            versions.answer_as(answer, self.older)
+        return answer
+
+    def own_link(self, href: str) -> str:
+        """Return a link of an answer as it is at the caller's address."""
+        if self._newer_root == self._root:
+            return href
+        return href.replace("/v2.1/", "/v2/", 1)
+
+
+class NovaAdapter:
+    """Lets :class:`.TagSchedules` send its requests to the Nova below.
+
+    :ivar last: the last answer.
+    """
+
+    def __init__(self, nova: Nova) -> None:
+        self.last: Response | None = None
+        self._nova = nova
+
+    def request(self, url: str, method: str, **options: Any) -> requests.Response:
+        """Send a request; of the options of a keystoneauth adapter ``json`` counts."""
+        tail = unquote_to_bytes(url).decode("latin-1")
+        self.last = self._nova.send(method, tail, body=options.get("json"))
+        response = requests.Response()
+        response.status_code = self.last.status_int
+        response.headers.update(self.last.headers)
+        response.raw = io.BytesIO(self.last.body)
+        return response
+
+    def schedules(self) -> TagSchedules:
+        """Return the schedules of the servers."""
+        # Whoever calls is told at once that Nova is busy, and when to come again.
+        once = RetryPolicy(tries=1)
+        return TagSchedules(Transport(cast("Adapter", self), retry=once))

@@ -1,0 +1,101 @@
+"""The resource ``/servers/{id}/rax-si-image-schedule``."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+
+from webob import Response
+
+from rax_scheduled_images_ext.client.errors import InvalidSchedule, NoSchedule
+from rax_scheduled_images_ext.model.errors import InvalidValue, ScheduledImagesError
+from rax_scheduled_images_ext.model.extension import (
+    ALIAS,
+    no_schedule,
+    read_schedule_request,
+    schedule_body,
+)
+from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.service.api.answers import Refused, fault, json_answer
+from rax_scheduled_images_ext.service.api.nova import Nova, NovaAdapter
+from rax_scheduled_images_ext.service.api.rights import Rights
+
+
+@dataclass(frozen=True)
+class ScheduleResource:
+    """The schedule of one server, kept as its tags."""
+
+    nova: Nova
+    rights: Rights
+    server_id: str
+
+    def answer(self) -> Response:
+        """Answer the caller's request."""
+        adapter = NovaAdapter(self.nova)
+        handle = {"GET": self._show, "POST": self._enable, "DELETE": self._disable}
+        try:
+            answer = handle[self.nova.request.method](adapter)
+        except Refused as refused:
+            answer = refused.answer
+        except InvalidValue as error:
+            answer = fault(400, str(error), about=adapter.last)
+        except NoSchedule:
+            answer = fault(404, no_schedule(self.server_id), about=adapter.last)
+        except InvalidSchedule as error:
+            answer = fault(409, str(error), about=adapter.last)
+        except ScheduledImagesError as error:
+            answer = self._failed(adapter.last, error)
+        return self.nova.in_own_form(answer)
+
+    def _show(self, adapter: NovaAdapter) -> Response:
+        return _shown(adapter.schedules().get(self.server_id), adapter)
+
+    def _enable(self, adapter: NovaAdapter) -> Response:
+        self._check(adapter, "create", self.rights.may_set(self.nova.request.environ))
+        try:
+            wanted = read_schedule_request(self.nova.request.json)
+        except InvalidValue:
+            self._find(adapter)
+            raise
+        except ValueError:
+            self._find(adapter)
+            raise InvalidValue("Malformed request body") from None
+        return _shown(adapter.schedules().enable(self.server_id, wanted), adapter)
+
+    def _disable(self, adapter: NovaAdapter) -> Response:
+        allowed = self.rights.may_remove(self.nova.request.environ)
+        self._check(adapter, "delete", allowed)
+        adapter.schedules().disable(self.server_id)
+        return json_answer(status=202, about=adapter.last)
+
+    def _check(self, adapter: NovaAdapter, action: str, allowed: bool) -> None:
+        """See that the caller's roles allow an action, whether there is a schedule or
+        not.
+        """
+        if not allowed:
+            self._find(adapter)
+            message = (
+                f"Policy doesn't allow os_compute_api:{ALIAS}:{action} to be performed."
+            )
+            raise Refused(fault(403, message, about=adapter.last))
+
+    def _find(self, adapter: NovaAdapter) -> None:
+        """See that there is such a server, as far as the caller can see."""
+        with contextlib.suppress(NoSchedule, InvalidSchedule):
+            adapter.schedules().get(self.server_id)
+
+    def _failed(self, last: Response | None, error: Exception) -> Response:
+        """Return what Nova said when the tags could not be read or changed."""
+        if last is None or last.status_int < 400:
+            return fault(502, str(error), about=last)
+        if last.status_int == 403:
+            # Nova has tags of a server of another project refused, and the server
+            # itself not found.
+            server = self.nova.send("GET", f"/servers/{self.server_id}")
+            if server.status_int == 404:
+                return server
+        return last
+
+
+def _shown(schedule: ImageSchedule, adapter: NovaAdapter) -> Response:
+    return json_answer(schedule_body(schedule), about=adapter.last)

@@ -1,0 +1,128 @@
+"""A service on another machine as a WSGI application."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import urllib3
+from urllib3.exceptions import HTTPError
+
+from rax_scheduled_images_ext.service.api.answers import fault
+from rax_scheduled_images_ext.service.events import log
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+# Seconds to connect, and to wait for an answer: Nova itself waits for its services.
+_TIMEOUT = urllib3.Timeout(connect=10, read=300)
+# A connection that was kept open may be closed just now. What only reads is sent again.
+_RETRIES = urllib3.Retry(
+    1, connect=0, read=1, redirect=0, status=0, other=0, allowed_methods=["GET", "HEAD"]
+)
+_CHUNK = 64 * 1024
+# What is said of one connection (RFC 9110, 7.6.1), not of what goes through it.
+_HOP_BY_HOP = {
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+}
+
+
+class Upstream:
+    """Hands requests on to a service, and its answers back as they come.
+
+    Path, query, body and headers stay as they are, ``Host`` among them, so that links
+    in answers lead back here.
+
+    :param url: where the service is; of its path nothing counts.
+    :param connections: how many are kept open.
+    :param cacert: a file with the certificates to trust; None for the system's.
+    """
+
+    def __init__(self, url: str, connections: int, cacert: str | None = None) -> None:
+        options = {"ca_certs": cacert} if cacert and url.startswith("https:") else {}
+        self._pool = urllib3.connection_from_url(
+            url, maxsize=connections, timeout=_TIMEOUT, retries=_RETRIES, **options
+        )
+
+    def __call__(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        try:
+            answer = self._pool.urlopen(
+                environ["REQUEST_METHOD"],
+                _target(environ),
+                body=_body(environ),
+                headers=_headers(environ),
+                redirect=False,
+                assert_same_host=False,
+                preload_content=False,
+                decode_content=False,
+            )
+        except HTTPError as error:
+            log(logging.ERROR, "compute service failed", {"reason": str(error)})
+            message = "The compute service cannot be reached."
+            failed: Iterable[bytes] = fault(502, message)(environ, start_response)
+            return failed
+        headers = [
+            (name, value)
+            for name, value in answer.headers.items()
+            if name.lower() not in _HOP_BY_HOP
+        ]
+        start_response(f"{answer.status} {answer.reason or ''}", headers)
+        return _Content(answer)
+
+
+class _Content:
+    """The content of an answer, piece by piece."""
+
+    def __init__(self, answer: urllib3.BaseHTTPResponse) -> None:
+        self._answer = answer
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._answer.stream(_CHUNK, decode_content=False)
+
+    def close(self) -> None:
+        """End the connection, unless all was read: then it has been given back."""
+        self._answer.close()
+
+
+def _target(environ: WSGIEnvironment) -> str:
+    path = environ.get("SCRIPT_NAME", "") + environ["PATH_INFO"]
+    target = quote(path, safe="/:@!$&'()*+,;=~", encoding="latin-1")
+    query = environ.get("QUERY_STRING", "")
+    return f"{target}?{query}" if query else target
+
+
+def _body(environ: WSGIEnvironment) -> Any:
+    """Return what the body is read from, None for no body."""
+    length = environ.get("CONTENT_LENGTH")
+    return environ["wsgi.input"] if length not in (None, "", "0") else None
+
+
+def _headers(environ: WSGIEnvironment) -> dict[str, str]:
+    headers = {
+        key[5:].replace("_", "-").title(): value
+        for key, value in environ.items()
+        if key.startswith("HTTP_")
+    }
+    for key, name in (
+        ("CONTENT_TYPE", "Content-Type"),
+        ("CONTENT_LENGTH", "Content-Length"),
+    ):
+        if environ.get(key):
+            headers[name] = environ[key]
+    caller = environ.get("REMOTE_ADDR")
+    before = headers.get("X-Forwarded-For")
+    if caller:
+        headers["X-Forwarded-For"] = f"{before}, {caller}" if before else caller
+    return {k: v for k, v in headers.items() if k.lower() not in _HOP_BY_HOP}

@@ -51,7 +51,7 @@ def _replace(nova: Nova, rights: Rights) -> Response | None:
     if any(map(is_own_tag, wanted)):
         if not rights.may_remove(nova.request.environ):
             raise Refused(_forbidden(nova))
-        return None
+        return _without_schedule(nova.pass_on())
     kept = _schedule_tags(nova.send("GET", nova.tail))
     if not kept:
         return None

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 _TIMEOUT = urllib3.Timeout(connect=10, read=300)
 # A connection that was kept open may be closed just now. What only reads is sent again.
 _RETRIES = urllib3.Retry(
-    1, connect=0, read=1, redirect=0, status=0, other=0, allowed_methods=["GET", "HEAD"]
+    1,
+    connect=0,
+    status=0,
+    other=0,
+    allowed_methods=["GET", "HEAD"],
+    respect_retry_after_header=False,
 )
 _CHUNK = 64 * 1024
 # What is said of one connection (RFC 9110, 7.6.1), not of what goes through it.

@@ -21,6 +21,7 @@ USERS = {
     "admin": ("admin", "admin"),
     "demo": ("demo", "member"),
     "observer": ("demo", "reader"),
+    "owner": ("demo", "admin"),
     "stranger": ("other", "member"),
 }
 

@@ -337,6 +337,7 @@ def _add_api(api: Parser) -> None:
     )
     add(
         "--cacert",
+        type=checked(_file),
         default=os.environ.get("OS_CACERT"),
         metavar="FILE",
         help="certificates to trust (default: $OS_CACERT, else the system's)",
@@ -454,9 +455,21 @@ def _duration(text: str) -> timedelta:
     return timedelta(seconds=parse_duration(text))
 
 
+def _file(text: str) -> str:
+    try:
+        with open(text, "rb"):
+            return text
+    except OSError as error:
+        raise ValueError(f"cannot read {text}: {error.strerror}") from None
+
+
 def _address(text: str) -> str:
-    address = urlsplit(text)
-    if address.scheme not in ("http", "https") or not address.hostname:
+    try:
+        address = urlsplit(text)
+        good = address.scheme in ("http", "https") and address.port != 0
+    except ValueError:
+        good = False
+    if not (good and address.hostname):
         raise ValueError(
             f"'{text}' is not an address: write it as http://HOST:PORT/PATH"
         )

@@ -198,8 +198,14 @@ def body(answer: requests.Response, caller: Caller) -> Any:
 
 def about(answer: requests.Response) -> dict[str, str]:
     """The headers that say what an answer is, by small names."""
-    names = ("content-type", "vary", "openstack-api-version")
-    names += ("x-openstack-nova-api-version", "location", "www-authenticate")
+    names = (
+        "content-type",
+        "vary",
+        "openstack-api-version",
+        "x-openstack-nova-api-version",
+        "location",
+        "www-authenticate",
+    )
     found = {k.lower(): v for k, v in answer.headers.items()}
     return {k: v for k, v in found.items() if k in names}
 

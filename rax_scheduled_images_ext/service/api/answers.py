@@ -35,23 +35,23 @@ def json_answer(
     :param about: the answer of Nova's that has led to it: its time, version and request
         ID are those of this one.
     """
-    if body is None:
-        answer = Response(status=status)
-        del answer.content_type
-    else:
+    answer = Response(status=status)
+    if body is not None:
         answer = Response(status=status, json=body)
     for name, value in about.headers.items() if about is not None else ():
         if _ABOUT.fullmatch(name):
-            answer.headers[name] = value
+            answer.headers.add(name, value)
     return answer
 
 
 def fault(status: int, message: str, *, about: Response | None = None) -> Response:
     """Return the answer to a request that is refused or failed."""
     name = _FAULTS.get(status, "computeFault")
-    return json_answer(
-        {name: {"code": status, "message": message}}, status, about=about
-    )
+    body = {name: {"code": status, "message": message}}
+    answer = json_answer(body, status, about=about)
+    # As Nova has it.
+    answer.headers["Content-Type"] = "application/json; charset=UTF-8"
+    return answer
 
 
 def json_object(answer: Response, key: str) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import signal
+import socket
 import threading
 from collections.abc import Iterable
 from types import FrameType
@@ -53,8 +54,7 @@ class Proxy:
         api = ScheduledImagesApi(upstream, rights)
         self._server: Any = create_server(
             _below(root, api),
-            host=host,
-            port=port,
+            sockets=[_bound(host, port)],
             threads=threads,
             ident=None,
             # Whom Nova believes is Nova's to say.
@@ -92,6 +92,21 @@ class Proxy:
         """Let requests under way end, for a while, and stop serving."""
         self._server.task_dispatcher.shutdown(timeout=_GRACE)
         self._server.close()
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """Return a socket for an address; waitress would lose one that cannot be had.
+
+    :raises OSError: if the port cannot be had.
+    """
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+    except OSError:
+        bound.close()
+        raise
+    return bound
 
 
 def _below(root: str, application: WSGIApplication) -> WSGIApplication:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 Service = Literal[
     "identity", "compute", "image", "identity root", "compute root", "image root"
 ]
-Who = Literal["user", "reader", "stranger", "nobody", "liar"]
+Who = Literal["user", "member", "reader", "stranger", "nobody", "liar"]
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,8 @@ class Case:
     Words in braces, anywhere in it, are replaced by what the stage calls so.
 
     :param who: ``nobody`` sends no token, ``liar`` a wrong one; ``reader`` may only
-        look, ``stranger`` is of another project.
+        look, ``stranger`` is of another project; ``member`` is one where ``user`` is
+        an administrator.
     :param version: the compute microversion to ask for.
     :param body: bytes are sent as they are, anything else as JSON.
     :param show: paths to values that must be the same, such as ``images.*.name``.

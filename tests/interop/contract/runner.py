@@ -22,15 +22,18 @@ def run(
     table: Iterable[Case] = TABLE,
     *,
     sleep: Callable[[float], None] = time.sleep,
+    compute: str | None = None,
 ) -> dict[str, Summary]:
     """Send the table's requests one after the other; return the answers by case.
 
     :param people: OS_* variables of ``user``, and of ``reader`` and ``stranger`` where
         the cloud has such; cases of people who are not there are left out.
     :param sleep: lets seconds pass; on a cloud whose time stands still, moves it.
+    :param compute: where the compute API is, None for where the catalog says.
     :raises StageError: where the servers and images for it cannot be made or removed.
     """
-    stage = Stage({who: Person(environ) for who, environ in people.items()}, sleep)
+    everyone = {who: Person(environ) for who, environ in people.items()}
+    stage = Stage(everyone, sleep, compute)
     known = {*people, "nobody", "liar"}
     with stage.set_up():
         return {case.name: answer(stage, case) for case in table if case.who in known}

@@ -59,10 +59,9 @@ def started(cloud: Sandbox) -> Iterator[Callable[..., Started]]:
 
 def ended(process: subprocess.Popen[str]) -> str:
     """End a process as it is to be ended; what it has logged."""
-    began = time.monotonic()
     process.send_signal(signal.SIGTERM)
+    # Long before a request that hangs would be over.
     out, err = process.communicate(timeout=30)
-    assert time.monotonic() - began < 5
     assert (process.returncode, out) == (0, "")
     return err
 
@@ -91,7 +90,7 @@ def test_a_request_that_hangs_does_not_keep_it(
     cloud: Sandbox, cloud_box: Box, started: Callable[..., Started]
 ) -> None:
     process, url = started(cloud_box.admin.root)
-    cloud.fault("GET /flavors delay 8s")
+    cloud.fault("GET /flavors delay 60s")
 
     def ask() -> None:
         with pytest.raises(requests.ConnectionError):

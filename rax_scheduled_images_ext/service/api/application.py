@@ -89,6 +89,8 @@ class ScheduledImagesApi:
     def __call__(
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
+        # As Nova reads it, so that it cannot mean something else there.
+        environ["PATH_INFO"] = re.sub("//+", "/", environ["PATH_INFO"])
         try:
             answer = self._answer(environ)
         except Refused as refused:

@@ -116,7 +116,9 @@ def _below(root: str, application: WSGIApplication) -> WSGIApplication:
         environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
-        if path == root or path.startswith(f"{root}/"):
+        # What resolves dots on the way to Nova must not change what a path means.
+        plain = {".", ".."}.isdisjoint(path.split("/"))
+        if plain and (path == root or path.startswith(f"{root}/")):
             return application(environ, start_response)
         text = "There is nothing here.\n"
         missing = Response(status=404, text=text, content_type="text/plain")

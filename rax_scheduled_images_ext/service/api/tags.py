@@ -6,6 +6,7 @@ whatever sets schedules as tags can do so.
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any
 
 from webob import Response
@@ -36,11 +37,14 @@ def all_tags(nova: Nova, rights: Rights) -> Response | None:
 def may_change_tag(nova: Nova, rights: Rights, tag: str) -> None:
     """See that the caller may change a tag, if it is one of a schedule.
 
+    :param tag: as it is in the path of a WSGI environment.
     :raises Refused: if not.
     """
     environ = nova.request.environ
     may = rights.may_set if nova.request.method == "PUT" else rights.may_remove
-    if is_own_tag(tag) and not may(environ):
+    if _is_like_own(tag.encode("latin-1").decode(errors="replace")) and not may(
+        environ
+    ):
         raise Refused(_forbidden(nova))
 
 
@@ -48,7 +52,7 @@ def _replace(nova: Nova, rights: Rights) -> Response | None:
     wanted = _wanted_tags(nova)
     if wanted is None:
         return None
-    if any(map(is_own_tag, wanted)):
+    if any(map(_is_like_own, wanted)):
         if not rights.may_remove(nova.request.environ):
             raise Refused(_forbidden(nova))
         return _without_schedule(nova.pass_on())
@@ -90,6 +94,16 @@ def _schedule_tags(answer: Response) -> list[str]:
     if read_schedule(tags) is None:
         return []
     return [tag for tag in tags if is_own_tag(str(tag))]
+
+
+def _is_like_own(tag: str) -> bool:
+    """Whether a tag may be one of a schedule to Nova's database.
+
+    Some take letters for the same that differ in case or accents, and pass over spaces.
+    """
+    letters = unicodedata.normalize("NFKD", tag.strip())
+    plain = "".join(each for each in letters if not unicodedata.combining(each))
+    return is_own_tag(plain.casefold())
 
 
 def _without_schedule(answer: Response) -> Response:

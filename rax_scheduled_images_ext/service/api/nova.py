@@ -29,6 +29,8 @@ _SPENT = re.compile(r"wsgiorg\.routing_args|routes\.|webob\.|REQUEST_URI")
 # What is of the caller's own request alone.
 _OWN = ("HTTP_ACCEPT_ENCODING", "CONTENT_TYPE", "CONTENT_LENGTH")
 _CONTEXT = "nova.context"
+# Where this is set, Nova does nothing that a version has brought.
+_LEGACY = "openstack.legacy_v2"
 
 
 class Nova:
@@ -92,6 +94,8 @@ class Nova:
             environ[_CONTEXT] = copy.copy(environ[_CONTEXT])
         raised = with_tags and self.older is not None
         root = self._newer_root if raised else self._root
+        if raised:
+            environ.pop(_LEGACY, None)
         environ |= {"PATH_INFO": root + tail, "QUERY_STRING": query}
         request = Request(environ)
         request.method = method

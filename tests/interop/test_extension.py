@@ -80,19 +80,26 @@ def test_it_differs_only_where_nova_forces_it(
 # -- what the table cannot say
 
 
-@pytest.fixture(params=["filter", "proxy"])
-def api(request: pytest.FixtureRequest, addresses: dict[str, str]) -> str:
-    """The address of the API with Nova's own rights."""
-    return addresses[request.param]
+@pytest.fixture(scope="module", params=["filter", "proxy"])
+def shared(
+    request: pytest.FixtureRequest, addresses: dict[str, str]
+) -> Iterator[Stage]:
+    """A server of the user's behind the API, and the administrator."""
+    everyone = {
+        who: Person(LAYOUT.environ(name))
+        for who, name in (("user", "demo"), ("reader", "admin"))
+    }
+    with Stage(everyone, compute=addresses[request.param]).set_up() as made:
+        yield made
 
 
 @pytest.fixture
-def stage(api: str) -> Iterator[Stage]:
-    """A server of the user's, and the administrator."""
-    names = {"user": "demo", "reader": "admin"}
-    everyone = {who: Person(LAYOUT.environ(name)) for who, name in names.items()}
-    with Stage(everyone, compute=api).set_up() as made:
-        yield made
+def stage(shared: Stage) -> Stage:
+    """The server without a schedule and without tags."""
+    ask(shared, "DELETE", SCHEDULE)
+    tags = f"{SERVER}/tags"
+    assert ask(shared, "DELETE", tags, version="2.26").status_code == 204
+    return shared
 
 
 def ask(stage: Stage, method: str, path: str, body: Any = None, **more: Any) -> Any:

@@ -51,14 +51,15 @@ class Cloud:
                 found += [server["id"] for server in page]
         return found[:number]
 
-    def making(self) -> int:
-        """Return how many snapshots are under way that have no data so far."""
+    def making(self) -> list[str]:
+        """Return the names of the snapshots that have no data so far."""
         with requests.Session() as session:
             session.trust_env = False
             session.headers["X-Auth-Token"] = token(session, self.variables)
             url = f"{self.variables['SANDBOX_URL']}/image/v2/images"
             query = {"status": "queued", "image_type": "snapshot"}
-            return len(session.get(url, params=query).json()["images"])
+            found = session.get(url, params=query).json()["images"]
+        return [image["name"] for image in found]
 
     def snapshot(self, server_id: str, name: str) -> None:
         """Begin a snapshot."""

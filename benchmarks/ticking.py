@@ -133,8 +133,8 @@ def _compare(setting: Setting, state: Path, servers: int, latency: float) -> Non
             for name in sorted(sides, reverse=bool(round_ % 2)):
                 runs[name].append(run(sides[name], environment))
             begun = cloud.making()
-        if begun != _DUE:
-            raise Failed(f"{begun} images were begun, not {_DUE}")
+        if len(begun) != _DUE:
+            raise Failed(f"not {_DUE} images were begun: {', '.join(begun)}")
         copy.unlink()
     took, least = wall(runs["tick"]), wall(runs["floor"])
     of = f"of {servers} servers, {_DUE} due"

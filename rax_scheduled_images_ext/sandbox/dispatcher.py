@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from flask import Flask
 
-from rax_scheduled_images_ext.sandbox import compute, identity, image
+from rax_scheduled_images_ext.sandbox import compute, identity, image, volume
 from rax_scheduled_images_ext.sandbox.http import admin
 from rax_scheduled_images_ext.sandbox.http.common import MOUNT, Services
 from rax_scheduled_images_ext.sandbox.http.injection import Injector
@@ -65,6 +65,8 @@ def _openstack(services: Services) -> dict[str, Callable[[], Flask]]:
         "/compute": partial(compute.make_root, services),
         "/image/v2": partial(image.make_app, services),
         "/image": image.make_root,
+        "/volume/v3(?:/(?P<tenant>[0-9a-f]{32}))?": partial(volume.make_app, services),
+        "/volume": volume.make_root,
     }
 
 

@@ -16,6 +16,7 @@ from rax_scheduled_images_ext.sandbox.backend.clock import Clock
 from rax_scheduled_images_ext.sandbox.backend.cloud import Cloud
 from rax_scheduled_images_ext.sandbox.backend.directory import CloudType, Directory
 from rax_scheduled_images_ext.sandbox.backend.models import (
+    BlockDevice,
     Image,
     ImageQuery,
     Server,
@@ -222,22 +223,31 @@ class Sandbox:
             return region.images(ImageQuery(properties=of_server))
 
     def boot(
-        self, name: str, *, server_id: str | None = None, image_id: str | None = None
+        self,
+        name: str,
+        *,
+        server_id: str | None = None,
+        image_id: str | None = None,
+        volume_size: int | None = None,
     ) -> Server:
         """Boot a server for the usual project in the first region.
 
         :param server_id: a new ID by default.
         :param image_id: by default the image of ``myserver``.
+        :param volume_size: of a new volume to boot from, in GiB; none by default.
         """
         with self.region() as region:
             model = region.server(MYSERVER)
+            source = image_id or model.image_id
+            root = BlockDevice("image", source, volume_size, boot_index=0)
             return region.boot(
                 project_id=model.project_id,
                 user_id=model.user_id,
                 name=name,
-                image_id=image_id or model.image_id,
+                image_id=source if volume_size is None else "",
                 flavor_id=model.flavor_id,
                 server_id=server_id,
+                devices=() if volume_size is None else (root,),
             )
 
     def wrap(self, middleware: Middleware) -> None:

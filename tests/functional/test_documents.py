@@ -37,6 +37,7 @@ APIS = (
     ("rackspace", "/identity/v2.0", "Keystone v2.0 (--like rackspace)"),
     ("openstack", "/compute/v2.1", "Nova"),
     ("openstack", "/image/v2", "Glance"),
+    ("openstack", "/volume/v3", "Cinder"),
     ("openstack", "/sandbox", "the sandbox itself"),
 )
 TIME = re.compile(r"^\d\d:\d\d:\d\d", re.MULTILINE)

@@ -80,6 +80,27 @@ class TestOpenStackClient:
         left = openstack("image", "list", "-f", "json")
         assert image not in {i["ID"] for i in left}
 
+    @pytest.mark.slow
+    def test_volumes(self, cloud: Sandbox, openstack: OpenStack) -> None:
+        image = ("--image", "Debian 12 (Bookworm)", "--boot-from-volume", "2")
+        more = ("--flavor", "1", "--nic", "none", "-f", "json")
+        server = openstack("server", "create", *image, *more, "bfv")
+        assert server["image"] == "N/A (booted from volume)"
+        (volume,) = openstack("volume", "list", "-f", "json")
+        assert (volume["Status"], volume["Size"]) == ("in-use", 2)
+        assert volume["Attached to"][0]["server_id"] == server["id"]
+        shown = openstack("volume", "show", volume["ID"], "-f", "json")
+        assert shown["volume_image_metadata"]["os_distro"] == "debian"
+
+        openstack("server", "image", "create", "--name", "mine", "bfv")
+        (snapshot,) = openstack("volume", "snapshot", "list", "-f", "json")
+        assert snapshot["Name"] == "snapshot for mine"
+        name = ("snapshot for mine", "-f", "json")
+        assert openstack("volume", "snapshot", "show", *name)["id"] == snapshot["ID"]
+        openstack("server", "create", "--image", "mine", *more, "from-image")
+        openstack("volume", "snapshot", "delete", snapshot["ID"])
+        assert openstack("volume", "snapshot", "list", "-f", "json") == []
+
 
 @not_beside_novaclient_7
 def test_openstacksdk(scheduled: Sandbox) -> None:

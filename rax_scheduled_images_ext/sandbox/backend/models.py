@@ -66,11 +66,82 @@ class Schedule:
 
 
 @dataclass(frozen=True)
+class BlockDevice:
+    """A disk that a new server is to have on a volume.
+
+    ``source`` is what the volume is made from: image, snapshot or blank; or volume, for
+    one that is there. ``id`` is the source's, None for a blank one. ``size`` is in GiB,
+    None for that of the source. The server boots from ``boot_index`` 0.
+    """
+
+    source: str
+    id: str | None = None
+    size: int | None = None
+    boot_index: int | None = None
+    delete_on_termination: bool = False
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A volume; ``size`` is in GiB.
+
+    ``image_properties`` are those of the image that it was made from, ``server_id`` is
+    the server that it is attached to, if any, and ``device``, ``boot_index`` and
+    ``delete_on_termination`` are how.
+    """
+
+    id: str
+    name: str
+    description: str | None
+    region: str
+    project_id: str
+    user_id: str
+    size: int
+    created: float
+    updated: float
+    bootable: bool
+    snapshot_id: str | None
+    image_properties: Mapping[str, str]
+    metadata: Mapping[str, str]
+    server_id: str | None = None
+    device: str | None = None
+    boot_index: int | None = None
+    delete_on_termination: bool = False
+    attached: float | None = None
+
+    @property
+    def status(self) -> str:
+        """The block storage API's word."""
+        return "available" if self.server_id is None else "in-use"
+
+
+@dataclass(frozen=True)
+class VolumeSnapshot:
+    """A snapshot of a volume; ``size`` is the volume's, in GiB."""
+
+    id: str
+    name: str | None
+    description: str | None
+    region: str
+    project_id: str
+    user_id: str
+    volume_id: str
+    size: int
+    status: str
+    created: float
+    updated: float
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Server:
     """A server as of the moment it was read; ``task_state`` follows the clock.
 
-    ``pinned_zone`` is the availability zone it must stay in, if any, and
-    ``base_properties`` are those that its image had when it was booted.
+    ``image_id`` is empty for one that was booted from a volume. ``volumes`` are the IDs
+    of those attached to it, each with whether it is deleted with the server, and
+    ``boots_from_volume`` is whether its root disk is one. ``pinned_zone`` is the
+    availability zone it must stay in, if any, and ``base_properties`` are those that
+    its image had when it was booted.
     """
 
     id: str
@@ -97,6 +168,8 @@ class Server:
     pinned_zone: str | None = None
     tags: tuple[str, ...] = ()
     base_properties: Mapping[str, str] = field(default_factory=dict)
+    volumes: Mapping[str, bool] = field(default_factory=dict)
+    boots_from_volume: bool = False
 
 
 _COMPUTE_STATUS = {

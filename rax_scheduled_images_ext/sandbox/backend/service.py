@@ -21,10 +21,17 @@ from rax_scheduled_images_ext.model.image import (
 )
 from rax_scheduled_images_ext.model.plan import Action, Cause, Policy, Step, plan
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.model.volume_snapshots import (
+    MAPPING_KEY,
+    SnapshotsInDoubt,
+    VolumeSnapshot,
+    own_snapshots,
+)
 from rax_scheduled_images_ext.sandbox.backend.models import (
     Conflict,
     Image,
     ImageQuery,
+    NotFound,
     Server,
 )
 from rax_scheduled_images_ext.sandbox.backend.region import Region
@@ -116,6 +123,10 @@ def _look(cloud: CloudState, region: Region, server_id: str) -> None:
         if not made and tried < POLICY.tries:
             _look_later(cloud, region, server_id, POLICY.interval)
             return
+        if made and server.boots_from_volume:
+            # The image is ACTIVE already, and nothing else will say so.
+            _look_later(cloud, region, server_id, timedelta())
+            return
     elif step.cause in (Cause.BUSY, Cause.STATUS):
         _look_later(cloud, region, server_id, _LOOK_AGAIN)
         return
@@ -150,10 +161,32 @@ def _retain(
         images, server.id, server.schedule.retention, server.project_id
     ):
         if not image.protected:
-            region.delete_image(image.id)
+            _delete(region, image)
     properties = dict(step.image.metadata)
     del properties[PENDING_KEY]
     region.update_image(step.image.id, properties=properties)
+
+
+def _delete(region: Region, image: ServerImage) -> None:
+    """Delete an image and its own volume snapshots; if in doubt, it stays."""
+    own: list[str] = []
+    if MAPPING_KEY in image.metadata:
+        every = map(as_server_image, region.images(ImageQuery()))
+        try:
+            own = own_snapshots(image, every, lambda wanted: _find(region, wanted))
+        except SnapshotsInDoubt:
+            return
+    region.delete_image(image.id)
+    for snapshot_id in own:
+        region.delete_volume_snapshot(snapshot_id)
+
+
+def _find(region: Region, snapshot_id: str) -> VolumeSnapshot | None:
+    try:
+        found = region.volume_snapshot(snapshot_id)
+    except NotFound:
+        return None
+    return VolumeSnapshot(found.id, found.name, found.status, found.project_id)
 
 
 def _look_later(

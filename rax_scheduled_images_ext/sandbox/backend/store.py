@@ -19,6 +19,8 @@ from rax_scheduled_images_ext.sandbox.backend.models import (
     ServerQuery,
     Sort,
     Unusable,
+    Volume,
+    VolumeSnapshot,
 )
 from rax_scheduled_images_ext.sandbox.backend.sql_filter import Where, order
 
@@ -62,6 +64,21 @@ CREATE TABLE IF NOT EXISTS snapshots (
   fault TEXT, fault_at REAL,
   PRIMARY KEY (region, server_id)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS snapshots_due ON snapshots (due);
+CREATE TABLE IF NOT EXISTS volumes (
+  region TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL, description TEXT,
+  project_id TEXT NOT NULL, user_id TEXT NOT NULL, size INTEGER NOT NULL,
+  created REAL NOT NULL, updated REAL NOT NULL, bootable INTEGER NOT NULL,
+  snapshot_id TEXT, image_properties TEXT NOT NULL, metadata TEXT NOT NULL,
+  server_id TEXT, device TEXT, boot_index INTEGER,
+  delete_on_termination INTEGER NOT NULL, attached REAL,
+  PRIMARY KEY (region, id)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS volumes_of_server ON volumes (region, server_id);
+CREATE TABLE IF NOT EXISTS volume_snapshots (
+  region TEXT NOT NULL, id TEXT NOT NULL, name TEXT, description TEXT,
+  project_id TEXT NOT NULL, user_id TEXT NOT NULL, volume_id TEXT NOT NULL,
+  size INTEGER NOT NULL, status TEXT NOT NULL,
+  created REAL NOT NULL, updated REAL NOT NULL, metadata TEXT NOT NULL,
+  PRIMARY KEY (region, id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS actions (
   serial INTEGER PRIMARY KEY, region TEXT NOT NULL, server_id TEXT NOT NULL,
   request_id TEXT NOT NULL, action TEXT NOT NULL, started REAL NOT NULL,
@@ -83,6 +100,9 @@ SERVERS = (
     "SELECT r.*, s.started AS snapshot_started, s.backup AS snapshot_backup,"
     " (SELECT json_group_array(t.tag) FROM tags t"
     " WHERE t.region = r.region AND t.server_id = r.id) AS tags,"
+    " (SELECT json_group_array(json_array("
+    "v.id, v.delete_on_termination, v.boot_index, v.device)) FROM volumes v"
+    " WHERE v.region = r.region AND v.server_id = r.id) AS volumes,"
     " CASE s.fault WHEN 'freeze' THEN s.fault_at END AS snapshot_frozen"
     " FROM servers r LEFT JOIN snapshots s"
     " ON s.region = r.region AND s.server_id = r.id"
@@ -92,7 +112,7 @@ Row = sqlite3.Row
 
 
 class Store:
-    """Rows of servers, images, running snapshots and actions.
+    """Rows of servers, images, volumes, running snapshots and actions.
 
     :param path: an SQLite file, made where there is none; None keeps all in
         memory.
@@ -301,6 +321,7 @@ _IMAGE_COLUMNS = ", ".join(f"r.{name}" for name in Image.__dataclass_fields__)
 
 def server_of(row: Row, task_state: str | None) -> Server:
     """Return the server that a row describes."""
+    attached = sorted(json.loads(row["volumes"]), key=lambda each: str(each[3]))
     return Server(
         id=row["id"],
         name=row["name"],
@@ -326,6 +347,8 @@ def server_of(row: Row, task_state: str | None) -> Server:
         pinned_zone=row["pinned_zone"],
         base_properties=_object(row["base_properties"]),
         tags=tuple(sorted(json.loads(row["tags"]))),
+        volumes={volume_id: bool(goes) for volume_id, goes, _, _ in attached},
+        boots_from_volume=any(index == 0 for _, _, index, _ in attached),
     )
 
 
@@ -351,6 +374,23 @@ def image_of(row: Row) -> Image:
     values["tags"] = tuple(json.loads(values["tags"]))
     values["properties"] = _object(values["properties"])
     return Image(**values)
+
+
+def volume_of(row: Row) -> Volume:
+    """Return the volume that a row describes."""
+    values = dict(zip(row.keys(), row, strict=True))
+    for flag in ("bootable", "delete_on_termination"):
+        values[flag] = bool(values[flag])
+    for mapping in ("image_properties", "metadata"):
+        values[mapping] = _object(values[mapping])
+    return Volume(**values)
+
+
+def volume_snapshot_of(row: Row) -> VolumeSnapshot:
+    """Return the volume snapshot that a row describes."""
+    values = dict(zip(row.keys(), row, strict=True))
+    values["metadata"] = _object(values["metadata"])
+    return VolumeSnapshot(**values)
 
 
 def action_of(row: Row) -> Action:

@@ -125,9 +125,60 @@ SET_TAGS: Json = {
 }
 _UNCHECKED = (
     "imageRef adminPass OS-DCF:diskConfig accessIPv4 accessIPv6 personality"
-    " block_device_mapping block_device_mapping_v2 config_drive key_name"
+    " block_device_mapping config_drive key_name"
     " return_reservation_id security_groups user_data".split()
 )
+
+
+_DEVICE: Json = {
+    "type": "object",
+    "properties": {
+        "source_type": {
+            "type": "string",
+            "enum": "volume image snapshot blank".split(),
+        },
+        "destination_type": {"type": "string", "enum": ["local", "volume"]},
+        **{
+            key: {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 255,
+                "pattern": "^[a-zA-Z0-9._-]*$",
+            }
+            for key in ("uuid", "image_id", "snapshot_id", "volume_id")
+        },
+        **{
+            key: {"type": "string", "maxLength": 255}
+            for key in (
+                "device_name",
+                "device_type",
+                "disk_bus",
+                "guest_format",
+                "virtual_name",
+            )
+        },
+        "boot_index": {
+            "type": ["integer", "string", "null"],
+            "pattern": "^-?[0-9]+$",
+        },
+        "volume_size": {**_number(1), "maxLength": 9},
+        **{
+            key: {"enum": [True, False, "True", "False", "true", "false", "1", "0"]}
+            for key in ("delete_on_termination", "no_device")
+        },
+    },
+    "additionalProperties": False,
+}
+
+
+def _device(version: Microversion) -> Json:
+    """Return the schema of a disk of a new server."""
+    more: Json = {}
+    if version >= (2, 42):
+        more["tag"] = TAG
+    if version >= (2, 67):
+        more["volume_type"] = {"type": ["string", "null"], "maxLength": 255}
+    return {**_DEVICE, "properties": {**_DEVICE["properties"], **more}}
 
 
 @cache
@@ -141,6 +192,7 @@ def boot(version: Microversion) -> Json:
         "min_count": _number(1),
         "max_count": _number(1),
         "availability_zone": {"type": "string", "minLength": 1, "maxLength": 255},
+        "block_device_mapping_v2": {"type": "array", "items": _device(version)},
         **{key: {} for key in _UNCHECKED},
     }
     required = ["name", "flavorRef"]

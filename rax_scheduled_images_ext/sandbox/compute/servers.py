@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import request
@@ -12,12 +12,15 @@ from rax_scheduled_images_ext.model.errors import InvalidValue
 from rax_scheduled_images_ext.model.extension import ATTRIBUTE, parse_filter
 from rax_scheduled_images_ext.sandbox.backend.models import (
     Action,
+    BlockDevice,
+    Image,
     Invalid,
     NotFound,
     Server,
     ServerQuery,
 )
 from rax_scheduled_images_ext.sandbox.compute import inputs, schemas, sorting
+from rax_scheduled_images_ext.sandbox.compute.devices import devices_of
 from rax_scheduled_images_ext.sandbox.compute.inputs import (
     bad_parameter,
     find_server,
@@ -191,25 +194,22 @@ def boot(call: Call) -> ResponseReturnValue:
     if wanted.get("key_name") is not None:
         raise HttpError(400, "Invalid key_name provided.")
     names = [f"{name}-{n}" for n in range(1, most + 1)] if most > 1 else [name]
-    servers = [_boot_one(call, wanted, each) for each in names]
+    image = _image_to_boot(call, wanted)
+    devices = devices_of(wanted, image)
+    servers = [_boot_one(call, wanted, each, image, devices) for each in names]
     if wanted.get("return_reservation_id"):
         return {"reservation_id": f"r-{servers[0].id[:8]}"}, 202
     return _booted(call, wanted, servers[0])
 
 
-def _boot_one(call: Call, wanted: Mapping[str, Any], name: str) -> Server:
-    if not wanted.get("imageRef"):
-        raise HttpError(400, "Missing imageRef attribute")
-    image_id = str(wanted["imageRef"]).rsplit("/", 1)[-1]
+def _boot_one(
+    call: Call,
+    wanted: Mapping[str, Any],
+    name: str,
+    image: Image | None,
+    devices: Sequence[BlockDevice],
+) -> Server:
     flavor_id = str(wanted["flavorRef"]).rsplit("/", 1)[-1]
-    try:
-        image = call.region.image(image_id)
-    except NotFound:
-        image = None
-    if image is None or not image.visible_to(call.project_id):
-        raise HttpError(400, "Can not find requested image")
-    if image.status != "active":
-        raise HttpError(400, f"Image {image_id} is not active.")
     try:
         call.region.flavor(flavor_id)
     except NotFound as error:
@@ -219,13 +219,32 @@ def _boot_one(call: Call, wanted: Mapping[str, Any], name: str) -> Server:
         project_id=call.project_id,
         user_id=call.user_id,
         name=name,
-        image_id=image_id,
+        image_id=image.id if image else "",
         flavor_id=flavor_id,
         metadata=wanted.get("metadata", {}),
         description=wanted.get("description", default),
         zone=wanted.get("availability_zone"),
         tags=wanted.get("tags", []),
+        devices=devices,
     )
+
+
+def _image_to_boot(call: Call, wanted: Mapping[str, Any]) -> Image | None:
+    """Return the image that a new server is to have, None for one of volumes alone."""
+    if not wanted.get("imageRef"):
+        if not wanted.get("block_device_mapping_v2"):
+            raise HttpError(400, "Missing imageRef attribute")
+        return None
+    image_id = str(wanted["imageRef"]).rsplit("/", 1)[-1]
+    try:
+        image = call.region.image(image_id)
+    except NotFound:
+        image = None
+    if image is None or not image.visible_to(call.project_id):
+        raise HttpError(400, "Can not find requested image")
+    if image.status != "active":
+        raise HttpError(400, f"Image {image_id} is not active.")
+    return image
 
 
 def _booted(

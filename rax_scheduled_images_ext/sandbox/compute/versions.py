@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from werkzeug.datastructures import Headers
 
-from rax_scheduled_images_ext.sandbox.http.common import HttpError, Microversion
+from rax_scheduled_images_ext.sandbox.http import microversions
+from rax_scheduled_images_ext.sandbox.http.common import Microversion
+from rax_scheduled_images_ext.sandbox.http.microversions import (
+    HEADER,
+    of_service,
+    read,
+    text_of,
+)
 
 MINIMUM: Microversion = (2, 1)
 MAXIMUM: Microversion = (2, 104)
@@ -28,15 +34,7 @@ _CURRENT = {
     "updated": "2013-07-23T11:33:21Z",
 }
 
-HEADER = "OpenStack-API-Version"
 OLD_HEADER = "X-OpenStack-Nova-API-Version"
-
-_NUMBER = re.compile(r"([1-9]\d*)\.([1-9]\d*|0)", re.ASCII)
-
-
-def text_of(version: Microversion) -> str:
-    """Write a version as ``2.45``."""
-    return f"{version[0]}.{version[1]}"
 
 
 def asked_for(headers: Headers) -> Microversion:
@@ -46,19 +44,9 @@ def asked_for(headers: Headers) -> Microversion:
 
     :raises HttpError: 400 for what is no version.
     """
-    asked = _of_compute(headers.get(HEADER, "")) or headers.get(OLD_HEADER)
-    if asked is None:
-        return MINIMUM
-    if asked.lower() == "latest":
-        return MAXIMUM
-    found = _NUMBER.fullmatch(asked)
-    if found is None:
-        raise HttpError(
-            400,
-            f"API Version String {asked} is of invalid format. Must be of format"
-            " MajorNum.MinorNum.",
-        )
-    return int(found[1]), int(found[2])
+    named = of_service(headers.get(HEADER, ""), "compute")
+    asked = named or headers.get(OLD_HEADER)
+    return MINIMUM if asked is None else read(asked, MAXIMUM)
 
 
 def check(version: Microversion) -> None:
@@ -66,21 +54,7 @@ def check(version: Microversion) -> None:
 
     :raises HttpError: 406 where we have not.
     """
-    if not MINIMUM <= version <= MAXIMUM:
-        raise HttpError(
-            406,
-            f"Version {text_of(version)} is not supported by the API. Minimum is"
-            f" {text_of(MINIMUM)} and maximum is {text_of(MAXIMUM)}.",
-        )
-
-
-def _of_compute(header: str) -> str | None:
-    """Return the compute API's version of ``service version, service version``."""
-    for part in header.split(","):
-        service, _, version = part.strip().partition(" ")
-        if service.lower() == "compute":
-            return version.strip()
-    return None
+    microversions.check(version, MINIMUM, MAXIMUM)
 
 
 def answer_headers(version: Microversion) -> dict[str, str]:

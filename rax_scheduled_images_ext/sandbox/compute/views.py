@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from rax_scheduled_images_ext.model.extension import ATTRIBUTE, schedule_object
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.model.volume_snapshots import MAPPING_KEY
 from rax_scheduled_images_ext.sandbox.backend.models import (
     Action,
     Flavor,
@@ -124,7 +127,7 @@ class ServerViews:
             "OS-EXT-STS:task_state": server.task_state,
             "OS-EXT-STS:vm_state": server.vm_state,
             "OS-EXT-STS:power_state": server.power_state,
-            "os-extended-volumes:volumes_attached": [],
+            "os-extended-volumes:volumes_attached": self._volumes(server),
         }
         if server.status == "ACTIVE":
             view["progress"] = 100 if self._rackspace else 0
@@ -161,7 +164,17 @@ class ServerViews:
                 del view[key]
         return view
 
-    def _image(self, server: Server) -> Json:
+    def _volumes(self, server: Server) -> list[Json]:
+        if self._version < (2, 3):
+            return [{"id": volume_id} for volume_id in server.volumes]
+        return [
+            {"id": volume_id, "delete_on_termination": goes}
+            for volume_id, goes in server.volumes.items()
+        ]
+
+    def _image(self, server: Server) -> Json | str:
+        if not server.image_id:
+            return ""
         bookmark = self._links.bookmark("images", server.image_id)
         view: Json = {"id": server.image_id, "links": [bookmark]}
         if self._version >= (2, 98):
@@ -223,7 +236,7 @@ def image_view(call: Call, image: Image, *, full: bool) -> Json:
             "updated": isotime(image.updated),
             "minDisk": image.min_disk,
             "minRam": image.min_ram,
-            "metadata": dict(image.properties),
+            "metadata": _with_mapping(image.properties),
             "OS-EXT-IMG-SIZE:size": image.size or 0,
         }
         view |= _server_of(image.properties, links)
@@ -233,6 +246,14 @@ def image_view(call: Call, image: Image, *, full: bool) -> Json:
         "href": f"{image_root(call)}/images/{image.id}",
     }
     view["links"] = [*links.both("images", image.id), alternate]
+    return view
+
+
+def _with_mapping(properties: Mapping[str, str]) -> Json:
+    """Return the properties of an image; Nova reads the JSON of some of them."""
+    view: Json = dict(properties)
+    with suppress(KeyError, ValueError):
+        view[MAPPING_KEY] = json.loads(view[MAPPING_KEY])
     return view
 
 

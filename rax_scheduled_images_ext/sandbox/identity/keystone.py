@@ -204,6 +204,7 @@ class V3(Api):
             ("identity", "keystone", f"{root}/identity"),
             ("compute", "nova", f"{root}/compute/v2.1"),
             ("image", "glance", f"{root}/image"),
+            ("block-storage", "cinder", f"{root}/volume/v3"),
         )
         return [
             {

@@ -25,7 +25,7 @@ def image_view(image: Image) -> Json:
         "container_format": image.container_format,
         "visibility": image.visibility,
         "size": image.size,
-        "virtual_size": image.size if plain else None,
+        "virtual_size": (image.size or None) if plain else None,
         "status": image.status,
         "checksum": image.checksum,
         "protected": image.protected,

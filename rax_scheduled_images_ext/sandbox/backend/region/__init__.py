@@ -1,4 +1,4 @@
-"""One region's servers, images and schedules."""
+"""One region's servers, images, volumes and schedules."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ class Region(Snapshots, Schedules):
         self.record(server, "delete")
         self._clear_schedule(server_id)
         self.set_tags(server_id, ())
+        self.detach_devices(server_id)
         self._touch(
             server_id,
             status="DELETED",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from rax_scheduled_images_ext.sandbox.backend.models import (
     Action,
+    BlockDevice,
     Conflict,
     Flavor,
     Invalid,
@@ -14,7 +15,7 @@ from rax_scheduled_images_ext.sandbox.backend.models import (
     Server,
     ServerQuery,
 )
-from rax_scheduled_images_ext.sandbox.backend.region.images import Images
+from rax_scheduled_images_ext.sandbox.backend.region.volumes import OF_IMAGE, Volumes
 from rax_scheduled_images_ext.sandbox.backend.store import (
     SERVERS,
     Row,
@@ -33,7 +34,7 @@ FLAVORS = (
 ZONE = "nova"
 
 
-class Servers(Images):
+class Servers(Volumes):
     """Listing, booting and changing servers, and their history."""
 
     def servers(self, query: ServerQuery) -> list[Server]:
@@ -64,19 +65,22 @@ class Servers(Images):
         server_id: str | None = None,
         zone: str | None = None,
         tags: Iterable[str] = (),
+        devices: Sequence[BlockDevice] = (),
     ) -> Server:
         """Make a server, which is ACTIVE at once.
 
+        :param image_id: empty for a server whose root disk is one of ``devices``.
         :param zone: the availability zone that it must stay in.
         :param tags: may name one more than once.
+        :param devices: its disks that are volumes.
         :raises NotFound: for an unknown image or flavor.
-        :raises Invalid: for an unknown zone.
+        :raises Invalid: for an unknown zone, or a device that cannot be had.
         :raises Forbidden: for too much metadata.
         """
         if zone not in (None, ZONE):
             raise Invalid("The requested availability zone is not available")
         self.check_metadata(metadata or {})
-        image = self.image(image_id)
+        base = dict(self.image(image_id).properties) if image_id else {}
         self.flavor(flavor_id)
         now = self._cloud.now
         row: dict[str, object] = {
@@ -96,11 +100,19 @@ class Servers(Images):
             "metadata": json.dumps(dict(metadata or {})),
             "description": description,
             "key_name": key_name,
-            "base_properties": json.dumps(dict(image.properties)),
+            "base_properties": json.dumps(base),
             "pinned_zone": zone,
         }
         self._store.insert("servers", [row])
         self.set_tags(str(row["id"]), tags)
+        self.attach_devices(
+            str(row["id"]), devices, project_id=project_id, user_id=user_id
+        )
+        if devices and not image_id:
+            root = self.volumes_of(str(row["id"]))[0]
+            known = root.image_properties.items()
+            base = {key: text for key, text in known if key not in OF_IMAGE}
+            self._touch(str(row["id"]), base_properties=json.dumps(base))
         server = self.server(str(row["id"]))
         self.record(server, "create")
         return server

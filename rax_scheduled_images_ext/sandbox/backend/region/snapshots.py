@@ -7,11 +7,15 @@ import math
 from collections.abc import Mapping
 
 from rax_scheduled_images_ext.model.task_states import UPLOADING
+from rax_scheduled_images_ext.model.volume_snapshots import MAPPING_KEY, NAME_PREFIX
 from rax_scheduled_images_ext.sandbox.backend.models import (
     Conflict,
     Image,
     ImageQuery,
+    Invalid,
     Server,
+    Volume,
+    VolumeSnapshot,
 )
 from rax_scheduled_images_ext.sandbox.backend.region.servers import Servers
 from rax_scheduled_images_ext.sandbox.backend.store import Row
@@ -22,7 +26,15 @@ from rax_scheduled_images_ext.sandbox.faults.grammar import (
 )
 
 # Nova hands these properties of a snapshot's base image on to no snapshot.
-_NOT_INHERITED = frozenset({"cache_in_nova", "instance_uuid", "user_id", "image_type"})
+_NOT_INHERITED = frozenset(
+    {"cache_in_nova", "instance_uuid", "user_id", "image_type", MAPPING_KEY}
+)
+# What else it writes into the block device mapping of an image.
+_EMPTY_FIELDS = (
+    "device_type disk_bus encrypted encryption_format encryption_options"
+    " encryption_secret_uuid guest_format"
+    " image_id no_device tag volume_id volume_type".split()
+)
 # The steps that a running snapshot has still to take.
 _UPLOADING, _ACTIVE, _RELEASED = range(3)
 #: What a step of a snapshot may come to.
@@ -46,12 +58,18 @@ class Snapshots(Servers):
     ) -> Image:
         """Begin a snapshot; its image is queued.
 
+        That of a server that boots from a volume is over at once, without a task state:
+        its image has no data, but names a snapshot of each volume.
+
         :param scheduled: whether it is the service's, and not a user's own.
         :raises Conflict: while another snapshot is under way, or the server's
             state forbids one.
         :raises Forbidden: for too much metadata.
         """
         self.check_metadata(metadata)
+        server = self.server(server_id)
+        if server.boots_from_volume:
+            return self._snapshot_volumes(server, name, metadata, user_id)
         properties = {"image_type": "snapshot", **metadata}
         return self._snapshot(
             "createImage", server_id, name, properties, user_id, scheduled=scheduled
@@ -71,7 +89,10 @@ class Snapshots(Servers):
 
         :returns: the queued image, which a rotation of 0 has deleted again.
         :raises Conflict: as for ``create_image``.
+        :raises Invalid: for a server that boots from a volume.
         """
+        if self.server(server_id).boots_from_volume:
+            raise Invalid("Backup is not supported for volume-backed instances.")
         properties = {"image_type": "backup", "backup_type": backup_type, **metadata}
         image = self._snapshot("createBackup", server_id, name, properties, user_id)
         mine = {"instance_uuid": server_id, "backup_type": backup_type}
@@ -175,18 +196,10 @@ class Snapshots(Servers):
         server = self._server(row)
         _check_snapshot(server, verb)
         now = self._cloud.now
-        inherited = {
-            key: value
-            for key, value in json.loads(row["base_properties"]).items()
-            if key not in _NOT_INHERITED
-        }
-        whole = inherited | {
+        whole = {
+            **_inherited(server),
             "instance_uuid": server_id,
             "user_id": user_id,
-            "base_image_ref": server.image_id,
-            "boot_roles": "member,reader",
-            "owner_user_name": "demo",
-            "owner_project_name": "demo",
             **properties,
         }
         image = self.add_image(
@@ -216,6 +229,39 @@ class Snapshots(Servers):
         self._touch(server_id)
         self._apply_faults(self._running_of(server_id), server)
         return image
+
+    def _snapshot_volumes(
+        self, server: Server, name: str, metadata: Mapping[str, str], user_id: str
+    ) -> Image:
+        """Make the image of a server that boots from a volume."""
+        _check_snapshot(server, "createImage")
+        volumes = self.volumes_of(server.id)
+        mapping = []
+        for volume in volumes:
+            snapshot = self.add_volume_snapshot(
+                volume.id,
+                user_id=user_id,
+                name=NAME_PREFIX + name,
+                description=volume.description,
+                in_use=True,
+            )
+            mapping.append(_snapshot_device(volume, snapshot))
+        image = self.add_image(
+            owner=server.project_id,
+            name=name,
+            properties={
+                **_inherited(server),
+                **metadata,
+                "root_device_name": str(volumes[0].device),
+                MAPPING_KEY: json.dumps(mapping),
+                "bdm_v2": "True",
+            },
+            disk_format="raw",
+            container_format="bare",
+            min_disk=self.flavor(server.flavor_id).disk,
+        )
+        self.record(server, "createImage")
+        return self.upload(image.id, b"")
 
     def _running(self) -> list[Row]:
         """Return the rows of the snapshots that are under way."""
@@ -265,6 +311,31 @@ class Snapshots(Servers):
             self.name,
             row["server_id"],
         )
+
+
+def _inherited(server: Server) -> dict[str, str]:
+    """Return what a snapshot has from the server and from the image it began with."""
+    base = server.base_properties.items()
+    return {key: value for key, value in base if key not in _NOT_INHERITED} | {
+        "base_image_ref": server.image_id,
+        "boot_roles": "member,reader",
+        "owner_user_name": "demo",
+        "owner_project_name": "demo",
+    }
+
+
+def _snapshot_device(volume: Volume, snapshot: VolumeSnapshot) -> dict[str, object]:
+    """Return a volume's snapshot as the device of a block device mapping."""
+    return {
+        **dict.fromkeys(_EMPTY_FIELDS),
+        "source_type": "snapshot",
+        "destination_type": "volume",
+        "snapshot_id": snapshot.id,
+        "volume_size": volume.size,
+        "boot_index": volume.boot_index,
+        "device_name": volume.device,
+        "delete_on_termination": volume.delete_on_termination,
+    }
 
 
 def _check_snapshot(server: Server, verb: str) -> None:

@@ -1,0 +1,64 @@
+"""The block storage API's versions: the document, and what a request asks for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from werkzeug.datastructures import Headers
+
+from rax_scheduled_images_ext.sandbox.http import microversions
+from rax_scheduled_images_ext.sandbox.http.common import Microversion
+from rax_scheduled_images_ext.sandbox.http.microversions import (
+    HEADER,
+    of_service,
+    read,
+    text_of,
+)
+
+MINIMUM: Microversion = (3, 0)
+MAXIMUM: Microversion = (3, 71)
+
+
+def asked_for(headers: Headers) -> Microversion:
+    """Return the version that a request is to be treated by, be it one of ours or not.
+
+    :raises HttpError: 400 for what is no version.
+    """
+    asked = of_service(headers.get(HEADER, ""), "volume")
+    return MINIMUM if asked is None else read(asked, MAXIMUM)
+
+
+def check(version: Microversion) -> None:
+    """See that we have this version.
+
+    :raises HttpError: 406 where we have not.
+    """
+    microversions.check(version, MINIMUM, MAXIMUM)
+
+
+def answer_headers(version: Microversion) -> dict[str, str]:
+    """Return the headers for the version of an answer."""
+    return {HEADER: f"volume {text_of(version)}", "Vary": HEADER}
+
+
+def version_list(root: str) -> dict[str, Any]:
+    """Return the document of the one version; ``root`` is the service's own URL."""
+    described = {
+        "rel": "describedby",
+        "type": "text/html",
+        "href": "https://docs.openstack.org/",
+    }
+    media = {
+        "base": "application/json",
+        "type": "application/vnd.openstack.volume+json;version=3",
+    }
+    version = {
+        "id": "v3.0",
+        "status": "CURRENT",
+        "version": text_of(MAXIMUM),
+        "min_version": text_of(MINIMUM),
+        "updated": "2023-08-31T00:00:00Z",
+        "links": [described, {"rel": "self", "href": f"{root}/v3/"}],
+        "media-types": [media],
+    }
+    return {"versions": [version]}

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from rax_scheduled_images_ext.client.images.base import ImageStore
     from rax_scheduled_images_ext.client.schedules.cloud import CloudSchedules
+    from rax_scheduled_images_ext.client.volumes import Volumes
 
 # Of many that a cloud lets through few at a time, some are refused more than once.
 _TRIES, _SECONDS = 10, 600.0
@@ -89,6 +90,21 @@ class Cloud:
 
         version = proxy_version(self.compute.adapter.default_microversion)
         return ComputeImages(self.transport("compute", default_microversion=version))
+
+    @cached_property
+    def volumes(self) -> Volumes | None:
+        """The volume snapshots; None where there is no block storage service."""
+        # Late, because only images of volume-backed servers need them.
+        from keystoneauth1.exceptions import EndpointNotFound
+
+        from rax_scheduled_images_ext.client.volumes import Volumes
+
+        transport = self.transport("block-storage")
+        try:
+            endpoint = transport.adapter.get_endpoint()
+        except EndpointNotFound:
+            endpoint = None
+        return Volumes(transport) if endpoint else None
 
     def transport(self, service_type: str, **options: Any) -> Transport:
         """Return a way to send requests to a service.

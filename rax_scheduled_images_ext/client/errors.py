@@ -7,7 +7,7 @@ novaclient's as well.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rax_scheduled_images_ext.model.errors import ScheduledImagesError
 from rax_scheduled_images_ext.model.schedule import LEAST_RETENTION, MOST_RETENTION
@@ -76,6 +76,14 @@ class NoSuchImage(NotFound):
     def __init__(self, image_id: str) -> None:
         super().__init__(f"No image with the ID '{image_id}' exists")
         self.image_id = image_id
+
+
+class NoSuchVolumeSnapshot(NotFound):
+    """No volume snapshot with this ID, as far as this user can see."""
+
+    def __init__(self, snapshot_id: str) -> None:
+        super().__init__(f"No volume snapshot with the ID '{snapshot_id}' exists")
+        self.snapshot_id = snapshot_id
 
 
 class NotOffered(NotFound):
@@ -165,6 +173,22 @@ class ImageProtected(UsageError):
     def __init__(self, image_id: str) -> None:
         super().__init__(f"Image {image_id} is protected in the image service")
         self.image_id = image_id
+
+
+class SnapshotsLeft(ScheduledImagesError):
+    """An image was deleted, and not all of its volume snapshots.
+
+    ``snapshots`` has by their IDs why not.
+    """
+
+    def __init__(self, image_id: str, snapshots: Mapping[str, str]) -> None:
+        left = "; ".join(f"{each}: {why}" for each, why in snapshots.items())
+        super().__init__(
+            f"Image {image_id} is deleted, but these volume snapshots of it are not:"
+            f" {left}"
+        )
+        self.image_id = image_id
+        self.snapshots = dict(snapshots)
 
 
 class UnexpectedAnswer(ScheduledImagesError):

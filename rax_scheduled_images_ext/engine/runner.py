@@ -145,7 +145,7 @@ class StepResult:
     def failed(self) -> bool:
         """Whether somebody should know that the step failed."""
         return self.result in (Result.FAILED, Result.QUOTA, Result.GIVEN_UP) or any(
-            each.action == "failed" for each in self.pruned
+            each.error is not None for each in self.pruned
         )
 
 

@@ -103,7 +103,9 @@ def named_by_service(image: ServerImage) -> bool:
     return _SERVICE_NAME.fullmatch(image.name) is not None
 
 
-_LONGEST_NAME = 255
+# Nova names a volume snapshot after the image, with NAME_PREFIX of volume_snapshots
+# before it, and that must not exceed 255 characters either.
+_LONGEST_NAME = 242
 
 
 def scheduled_image_name(server_name: str, *, weekly: bool, now: float) -> str:

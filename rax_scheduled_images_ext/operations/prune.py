@@ -10,12 +10,15 @@ from rax_scheduled_images_ext.client.errors import (
     ImageProtected,
     NoRetention,
     NoSuchImage,
+    SnapshotsLeft,
 )
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.retention import Decision, apply_policy, reason
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.model.volume_snapshots import SnapshotsInDoubt
 from rax_scheduled_images_ext.operations.retention import ImageRetention
 from rax_scheduled_images_ext.operations.targets import Servers, Target, for_each
+from rax_scheduled_images_ext.operations.volume_snapshots import delete_with_snapshots
 from rax_scheduled_images_ext.operations.work_queue import (
     Outcome,
     Progress,
@@ -29,7 +32,8 @@ class PrunedImage:
     """An image that a plan names, and what was or would be done with it.
 
     ``action`` is ``delete`` or ``skip`` in a plan, and ``deleted``, ``skipped`` or
-    ``failed`` afterwards; with ``failed`` comes the ``error``.
+    ``failed`` afterwards; with ``failed`` comes the ``error``, and with ``deleted``
+    if volume snapshots of the image are left.
     """
 
     server_id: str
@@ -149,7 +153,8 @@ def delete_surplus(kept: ImageRetention, decision: Decision) -> PrunedImage:
     The server's images are read and counted again right before, and the image
     stays if the retention leaves a place for it by now. Whoever stops between
     two images of a plan, or in the midst of one, has deleted only what the same
-    plan made afresh would delete: the oldest.
+    plan made afresh would delete: the oldest. The volume snapshots of a volume-backed
+    server's image go after it; if not all of them can, the image stays.
 
     :raises ImageProtected: for an image that the image service protects.
     """
@@ -160,9 +165,13 @@ def delete_surplus(kept: ImageRetention, decision: Decision) -> PrunedImage:
             return PrunedImage(server_id, now.image, "skipped", reason(now))
         if now.image.protected:
             raise ImageProtected(now.image.id)
-        kept.images.delete(now.image)
+        delete_with_snapshots(kept.images, kept.open_volumes, now.image)
     except NoSuchImage:
         return PrunedImage(server_id, decision.image, "skipped", "already gone")
+    except SnapshotsInDoubt as error:
+        return PrunedImage(server_id, now.image, "skipped", str(error))
+    except SnapshotsLeft as error:
+        return PrunedImage(server_id, now.image, "deleted", str(error), error)
     return PrunedImage(server_id, now.image, "deleted", reason(decision))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.errors import (
@@ -42,6 +43,9 @@ from rax_scheduled_images_ext.model.retention import (
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.operations.targets import Servers, Target, for_each
 from rax_scheduled_images_ext.operations.work_queue import Outcome, Progress, Report
+
+if TYPE_CHECKING:
+    from rax_scheduled_images_ext.operations.volume_snapshots import OpenVolumes
 
 # Nova's words for what it makes of a server; `nova backup` makes the second.
 _SNAPSHOTS = (SNAPSHOT, "backup")
@@ -147,11 +151,12 @@ class ImageRetention:
     compute: Transport
     images: ImageStore
     schedules: ScheduleStore
+    open_volumes: OpenVolumes = lambda: None
 
     @classmethod
     def of(cls, cloud: Cloud) -> ImageRetention:
         """Return the retention of a cloud."""
-        return cls(cloud.compute, cloud.images, cloud.schedules)
+        return cls(cloud.compute, cloud.images, cloud.schedules, lambda: cloud.volumes)
 
     def schedule(self, server_id: str) -> ImageSchedule | None:
         """Return the schedule of a server, None where there is none.

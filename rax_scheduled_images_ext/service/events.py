@@ -124,7 +124,7 @@ class EventLog:
             level = logging.DEBUG
         log(level, result.result.value, facts_of(result))
         for each in result.pruned:
-            level = logging.ERROR if each.action == "failed" else logging.INFO
+            level = logging.INFO if each.error is None else logging.ERROR
             facts = facts_of(result) | {"image": each.image.id, "reason": each.reason}
             log(level, f"image {each.action}", facts)
 

@@ -28,6 +28,7 @@ from rax_scheduled_images_ext.sandbox.demo import SETTINGS
 from rax_scheduled_images_ext.sandbox.faults.grammar import GRAMMAR, parse_fault
 
 from .documents import ROOT, Document
+from .test_real_clients import not_beside_novaclient_7
 from .test_retention import ids
 
 BIN = Path(sys.executable).parent
@@ -165,6 +166,17 @@ def test_retention_is_shown_as_it_is(
     nova.ok("image-create", "clone", "my-own", cloud=early)
     early.advance("1h")
     page("user/retention").replay("What will be deleted tonight?", early, tmp_path, 6)
+
+
+@pytest.mark.slow
+@not_beside_novaclient_7
+def test_volume_snapshots_go_as_is_shown(
+    page: Any, nova: Any, early: Sandbox, tmp_path: Path
+) -> None:
+    early.boot("database", volume_size=8)
+    nova.ok("scheduled-images-enable", "database", "7", cloud=early)
+    early.advance("2d")
+    page("user/retention").replay("Servers that boot from", early, tmp_path)
 
 
 @pytest.mark.slow

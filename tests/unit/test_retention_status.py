@@ -107,7 +107,7 @@ class OneServer(ImageRetention):
 
 
 def retention_of(store: Memory, retention: int | None = None) -> ImageRetention:
-    return OneServer(cast("Any", None), store, cast("Any", None), retention)
+    return OneServer(cast("Any", None), store, cast("Any", None), keep=retention)
 
 
 @st.composite

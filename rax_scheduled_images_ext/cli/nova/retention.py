@@ -205,7 +205,8 @@ def _prune(
         rows[row.server_id].append(row)
         if row.error is not None:
             LOG.debug("%s", row.error, exc_info=row.error)
-            say(failed_delete(row.image.id, row.error))
+            deleted = row.action == "deleted"
+            say(row.reason if deleted else failed_delete(row.image.id, row.error))
             done = False
 
     try:

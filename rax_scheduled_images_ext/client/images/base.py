@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ class ImageFilter:
     snapshots: bool = False
     making: bool = False
     limit: int | None = None
+    hidden: bool = False
 
     def takes(self, image: ServerImage) -> bool:
         """Whether an image is one of those, apart from how many there may be."""
@@ -115,6 +117,7 @@ class ImageStore(ABC):
         snapshots: bool = False,
         making: bool = False,
         limit: int | None = None,
+        hidden: bool = False,
     ) -> Iterator[ServerImage]:
         """Yield the images this user can use, page after page, as they are needed.
 
@@ -125,8 +128,11 @@ class ImageStore(ABC):
             metadata only what :data:`TELLING` names: there may be very many.
         :param making: only those that are being made.
         :param limit: no more than this many; also the size of a page.
+        :param hidden: those that lists leave out, where the service has such.
         """
-        wanted = ImageFilter(name, server_id, scheduled, snapshots, making, limit)
+        wanted = ImageFilter(
+            name, server_id, scheduled, snapshots, making, limit, hidden
+        )
         return islice(filter(wanted.takes, self._list(wanted)), limit)
 
     @abstractmethod
@@ -185,10 +191,14 @@ def read_metadata(answer: ApiResponse, metadata: Any) -> dict[str, str]:
     """Return metadata with every value as text."""
     if not isinstance(metadata, dict):
         raise answer.unexpected("with an image whose metadata is not a JSON object")
-    return {
-        key: value if isinstance(value, str) else "" if value is None else str(value)
-        for key, value in metadata.items()
-    }
+    return {key: _as_text(value) for key, value in metadata.items()}
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, (dict, list)):
+        # Compute's proxy of an image service reads what is JSON there.
+        return json.dumps(value)
+    return "" if value is None else str(value)
 
 
 def read_id(answer: ApiResponse, image: Mapping[str, Any]) -> str:

@@ -145,6 +145,8 @@ class GlanceImages(ImageStore):
         # The images of one server are few, and old services know no such list.
         if wanted.making and wanted.server_id is None:
             query["status"] = f"in:{','.join(_MAKING)}"
+        if wanted.hidden:
+            query["os_hidden"] = "true"
         keys = TELLING if wanted.snapshots else None
         pages = self.transport.pages(
             "/images", query, _next_page, ahead=wanted.snapshots

@@ -118,7 +118,7 @@ class NamedCloud(CloudUnderTest):
     """
 
     def __init__(self, environ: Mapping[str, str], *, extension: bool) -> None:
-        lacks = {"other users", "slow snapshots", "failing uploads"}
+        lacks = {"other users", "slow snapshots", "failing uploads", "rehearsals"}
         if extension:
             lacks.add(WITHOUT)
         super().__init__("named", {"admin": dict(environ)}, lacks)

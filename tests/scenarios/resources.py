@@ -23,7 +23,7 @@ _MISSING = requests.codes.not_found
 
 
 class Api:
-    """The compute and image services as one user, without any client."""
+    """The services of a cloud as one user, without any client."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         """Log in as the OS_* variables say, by any plugin that keystoneauth has."""
@@ -41,9 +41,12 @@ class Api:
         }
         compute = self._session.get_endpoint(service_type="compute", **region)
         image = self._session.get_endpoint(service_type="image", **region)
+        volume = self._session.get_endpoint(service_type="block-storage", **region)
         self._urls = {
             "compute": str(compute).rstrip("/"),
             "image": str(image).rstrip("/").removesuffix("/v2") + "/v2",
+            # Not every cloud has it.
+            "block-storage": str(volume).rstrip("/"),
         }
         self.has_microversions = "/v2/" not in self._urls["compute"]
         self.project_id = str(self._session.get_project_id())
@@ -108,20 +111,78 @@ class Workshop:
         self._count += 1
         return f"{self.prefix}-{self._count}-{what}"
 
-    def boot(self, image: str | None = None) -> tuple[str, str]:
-        """Boot a server, and return its name and ID once it is ACTIVE."""
+    def boot(
+        self, image: str | None = None, volume_id: str | None = None
+    ) -> tuple[str, str]:
+        """Boot a server, and return its name and ID once it is ACTIVE.
+
+        :param volume_id: a volume to boot from, in place of an image.
+        """
         name = self.name("server")
-        form = {
+        form: dict[str, Any] = {
             "name": name,
             "imageRef": image or self._smallest_image(),
             "flavorRef": self._smallest_flavor(),
         }
+        if volume_id is not None:
+            form["imageRef"] = ""
+            root = {"source_type": "volume", "uuid": volume_id, "boot_index": 0}
+            form["block_device_mapping_v2"] = [{**root, "destination_type": "volume"}]
         if self.api.has_microversions:
             form["networks"] = os.environ.get("SCENARIOS_NETWORKS", "none")
         body = {"server": form}
         server_id = self.api.do("compute", "POST", "/servers", body)["server"]["id"]
         self.until(f"{name} is ACTIVE", lambda: self._is_active(server_id))
         return name, server_id
+
+    def make_volume(self) -> str:
+        """Make a volume that can be booted from; its ID once it is available."""
+        form = {
+            "name": self.name("volume"),
+            "imageRef": self._smallest_image(),
+            "size": 1,
+        }
+        body = {"volume": form}
+        volume_id: str = self._volumes("POST", "/volumes", body)["volume"]["id"]
+        path = f"/volumes/{volume_id}"
+        self.until(
+            "the volume is available",
+            lambda: self._volumes("GET", path)["volume"]["status"] == "available",
+        )
+        return volume_id
+
+    def delete_volume(self, volume_id: str) -> None:
+        """Delete a volume that is no longer attached, and its snapshots before it."""
+        path = f"/snapshots/detail?volume_id={volume_id}"
+
+        def snapshots() -> list[dict[str, Any]]:
+            return list(self._volumes("GET", path)["snapshots"])
+
+        for snapshot in snapshots():
+            if snapshot["status"] != "deleting":
+                self._volumes("DELETE", f"/snapshots/{snapshot['id']}")
+        self.until("the snapshots are gone", lambda: not snapshots())
+        self._volumes("DELETE", f"/volumes/{volume_id}")
+
+    def volume_snapshot(self, snapshot_id: str) -> dict[str, Any] | None:
+        """Return a volume snapshot, None where there is none."""
+        path = f"/snapshots/{snapshot_id}"
+        answer = self.api.ask("block-storage", "GET", path)
+        if answer.status_code == _MISSING:
+            return None
+        assert answer.status_code == requests.codes.ok, answer.text
+        found: dict[str, Any] = answer.json()["snapshot"]
+        return found
+
+    def wait_for_no_snapshot(self, snapshot_id: str) -> None:
+        """Wait until a volume snapshot is gone."""
+        self.until(
+            "the volume snapshot is gone",
+            lambda: self.volume_snapshot(snapshot_id) is None,
+        )
+
+    def _volumes(self, method: str, path: str, body: Any = None) -> Any:
+        return self.api.do("block-storage", method, path, body)
 
     def add_snapshot(
         self, server_id: str, name: str = "", *, marked: bool = True, **form: Any

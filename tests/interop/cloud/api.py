@@ -8,12 +8,13 @@ import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
-from .layout import GLANCE, KEYSTONE, NOVA, CloudError, url
+from .layout import CINDER, GLANCE, KEYSTONE, NOVA, CloudError, url
 
 BASES = {
     "identity": url(KEYSTONE, "/v3"),
     "compute": url(NOVA, "/v2.1"),
     "image": url(GLANCE, "/v2"),
+    "block-storage": url(CINDER, "/v3"),
 }
 
 

@@ -9,12 +9,18 @@ from .layout import GLANCE, HOST, KEYSTONE, RABBIT, REGION, Layout, url
 
 Ini = Mapping[str, Mapping[str, object]]
 
+_MESSAGING: dict[str, object] = {
+    "heartbeat_in_pthread": False,
+    "rabbit_quorum_queue": False,
+}
+
 
 def configure(layout: Layout) -> None:
     """Write every configuration file anew."""
     _write(layout.etc / "keystone/keystone.conf", _keystone(layout))
     _write(layout.etc / "glance/glance-api.conf", _glance(layout))
     _write(layout.etc / "placement/placement.conf", _placement(layout))
+    _write(layout.etc / "cinder/cinder.conf", _cinder(layout))
     _write(layout.etc / "nova/nova.conf", _nova(layout) | _nova_databases(layout))
     # The compute service refuses to start where it could reach a database.
     _write(layout.etc / "nova-compute/nova.conf", _nova(layout))
@@ -103,6 +109,39 @@ def _placement(layout: Layout) -> dict[str, dict[str, object]]:
     }
 
 
+def _cinder(layout: Layout) -> dict[str, dict[str, object]]:
+    user = _service_user(layout, "cinder")
+    return {
+        "DEFAULT": {
+            "host": "loopback",
+            "my_ip": HOST,
+            "state_path": layout.var / "cinder",
+            "api_paste_config": layout.venv / "etc/cinder/api-paste.ini",
+            "resource_query_filters_file": layout.venv
+            / "etc/cinder/resource_filters.json",
+            "auth_strategy": "keystone",
+            "transport_url": f"rabbit://guest:guest@{HOST}:{RABBIT}/",
+            "enabled_backends": "loopback",
+            "default_volume_type": "__DEFAULT__",
+            "glance_api_servers": url(GLANCE),
+            # Heard of often, so that a start is noticed soon.
+            "report_interval": 2,
+            "service_down_time": 20,
+        },
+        "loopback": {
+            "volume_driver": "cinder.volume.drivers.loopback.Driver",
+            "volume_backend_name": "loopback",
+        },
+        "database": _database(layout, "cinder"),
+        "oslo_concurrency": {"lock_path": layout.var / "cinder/lock"},
+        "oslo_messaging_rabbit": _MESSAGING,
+        "oslo_messaging_notifications": {"driver": "noop"},
+        "nova": user | {"region_name": REGION, "interface": "public"},
+        "service_user": user | {"send_service_user_token": True},
+        "keystone_authtoken": _token_check(layout, "cinder"),
+    }
+
+
 def _nova_databases(layout: Layout) -> dict[str, dict[str, object]]:
     return {
         "api_database": _database(layout, "nova_api"),
@@ -132,13 +171,11 @@ def _nova(layout: Layout) -> dict[str, dict[str, object]]:
         "scheduler": {"workers": 1, "discover_hosts_in_cells_interval": -1},
         "filter_scheduler": {"track_instance_changes": False},
         "oslo_concurrency": {"lock_path": layout.nova / "lock"},
-        "oslo_messaging_rabbit": {
-            "heartbeat_in_pthread": False,
-            "rabbit_quorum_queue": False,
-        },
+        "oslo_messaging_rabbit": _MESSAGING,
         "oslo_messaging_notifications": {"driver": "noop"},
         "vnc": {"enabled": False},
-        "cinder": {"catalog_info": "volumev3::publicURL"},
+        "cinder": user
+        | {"catalog_info": "block-storage::publicURL", "os_region_name": REGION},
         "glance": {"region_name": REGION, "valid_interfaces": "public"},
         "placement": peer,
         "neutron": peer,

@@ -118,7 +118,7 @@ def _install_python_packages(layout: Layout) -> None:
 
 
 def _adapt(layout: Layout) -> None:
-    """Do what cannot be configured: SQLite for several writers, our hypervisor."""
+    """Do what cannot be configured: SQLite for several writers, our drivers."""
     packages = layout.venv / "lib" / f"python{PYTHON}" / "site-packages"
     # A transaction that begins by reading and then writes fails at once with "database
     # is locked", whatever the timeout; one that begins as a writer waits for its turn.
@@ -126,6 +126,9 @@ def _adapt(layout: Layout) -> None:
     _replace(engines, 'text("BEGIN")', 'text("BEGIN IMMEDIATE")')
     # Nova looks for drivers in its own package only.
     shutil.copy(FILES / "hypervisor.py", packages / "nova" / "virt" / "loopback.py")
+    # So does Cinder, by the documents of its drivers.
+    drivers = packages / "cinder" / "volume" / "drivers"
+    shutil.copy(FILES / "volumes.py", drivers / "loopback.py")
 
 
 def _replace(path: Path, old: str, new: str) -> None:

@@ -14,6 +14,7 @@ DEFAULT_STATE = HERE.parent / ".cloud"
 HOST = "127.0.0.1"
 REGION = "RegionOne"
 KEYSTONE, GLANCE, PLACEMENT, NOVA, NEUTRON = 5000, 9292, 8778, 8774, 9696
+CINDER = 8776
 RABBIT, RABBIT_DISTRIBUTION, EPMD = 5672, 25672, 14369
 
 # Who can log in: project and role. The administrator is Keystone's bootstrap user.

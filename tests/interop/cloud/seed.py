@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timezone
 from typing import Any
 
 from .api import Administrator
-from .layout import GLANCE, NEUTRON, NOVA, PLACEMENT, REGION, USERS, Layout, url
+from .layout import CINDER, GLANCE, NEUTRON, NOVA, PLACEMENT, REGION, USERS, Layout, url
 
 SERVICES = {
     "nova": ("compute", url(NOVA, "/v2.1")),
     "glance": ("image", url(GLANCE)),
     "placement": ("placement", url(PLACEMENT)),
     "neutron": ("network", url(NEUTRON)),
+    "cinder": ("block-storage", url(CINDER, "/v3")),
 }
 FLAVOR = {"id": "1", "name": "m1.tiny", "ram": 64, "vcpus": 1, "disk": 1}
 IMAGE = {
@@ -97,12 +99,14 @@ def seed_resources(admin: Administrator) -> None:
         admin.put("image", f"/images/{image['id']}/file", IMAGE_DATA)
 
 
-def all_heard_of(admin: Administrator, since: datetime) -> bool:
-    """Whether every Nova service has reported after ``since``.
+def all_heard_of(
+    admin: Administrator, kind: str, names: Collection[str], since: datetime
+) -> bool:
+    """Whether these processes of a service have all reported after ``since``.
 
     "up" alone is not enough: for a while it is also said of a service that has ended.
     """
-    services = admin.get("compute", "/os-services")["services"]
+    services = admin.get(kind, "/os-services")["services"]
     heard = {
         service["binary"]
         for service in services
@@ -110,7 +114,7 @@ def all_heard_of(admin: Administrator, since: datetime) -> bool:
         and datetime.fromisoformat(service["updated_at"]).replace(tzinfo=timezone.utc)
         > since
     }
-    return heard >= {"nova-conductor", "nova-scheduler", "nova-compute"}
+    return heard >= set(names)
 
 
 def host_is_mapped(admin: Administrator) -> bool:

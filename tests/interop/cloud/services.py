@@ -19,6 +19,7 @@ from .api import Administrator, answers
 from .configure import configure, database
 from .install import install, rabbitmq_server, run
 from .layout import (
+    CINDER,
     EPMD,
     FILES,
     GLANCE,
@@ -38,6 +39,7 @@ from .processes import Process, listens, stop, wait_until
 # In the order in which they are stopped: nobody is left calling someone who is gone.
 GROUPS = (
     ("nova-api", "nova-compute", "nova-scheduler", "nova-conductor"),
+    ("cinder-api", "cinder-volume", "cinder-scheduler"),
     ("placement", "glance", "neutron", "keystone"),
     ("rabbitmq",),
     ("epmd",),
@@ -46,6 +48,7 @@ PORTS = {
     "keystone": KEYSTONE,
     "glance": GLANCE,
     "placement": PLACEMENT,
+    "cinder-api": CINDER,
     "nova-api": NOVA,
     "neutron": NEUTRON,
     "rabbitmq": RABBIT,
@@ -86,11 +89,14 @@ class Services:
                 self._up_keystone,
                 self._up_glance,
                 self._up_placement,
+                self._prepare_cinder,
                 self._prepare_nova,
             )
             for step in [pool.submit(step) for step in steps]:
                 step.result()
-        self._up_nova(Administrator(self.layout.environ("admin")), began)
+        admin = Administrator(self.layout.environ("admin"))
+        self._up_cinder(admin, began)
+        self._up_nova(admin, began)
 
     def down(self) -> None:
         for group in GROUPS:
@@ -122,6 +128,27 @@ class Services:
         self._start_web("placement", "placement.wsgi.api:application")
         self._wait_for_answer("placement", "/")
 
+    def _prepare_cinder(self) -> None:
+        self._once("cinder", lambda: self._manage("cinder", "db", "sync"))
+
+    def _up_cinder(self, admin: Administrator, began: datetime) -> None:
+        config = str(self.layout.etc / "cinder/cinder.conf")
+        self._start_web(
+            "cinder-api",
+            "cinder.wsgi.api:application",
+            CLOUD_ARGUMENTS=f"--config-file {config}",
+        )
+        names = ("cinder-scheduler", "cinder-volume")
+        for name in names:
+            self._start(name, [self.layout.bin(name), "--config-file", config])
+        self._wait_for_answer("cinder-api", "/v3/")
+        wait_until(
+            "Cinder's services",
+            lambda: seed.all_heard_of(admin, "block-storage", names, began),
+            90,
+            [self.process(name) for name in names],
+        )
+
     def _prepare_nova(self) -> None:
         self._once("nova", self._make_nova)
         self._wait_for_port("rabbitmq")
@@ -141,12 +168,12 @@ class Services:
             self._wait_for_words("nova-conductor", "Starting conductor node", seen)
         self._start_nova("compute")
         self._wait_for_answer("nova-api", "/v2.1/")
-        daemons = [
-            self.process(f"nova-{name}")
-            for name in ("conductor", "scheduler", "compute")
-        ]
+        names = ("nova-conductor", "nova-scheduler", "nova-compute")
         wait_until(
-            "Nova's services", lambda: seed.all_heard_of(admin, began), 90, daemons
+            "Nova's services",
+            lambda: seed.all_heard_of(admin, "compute", names, began),
+            90,
+            [self.process(name) for name in names],
         )
         if not seed.host_is_mapped(admin):
             self._manage("nova", "cell_v2", "discover_hosts")

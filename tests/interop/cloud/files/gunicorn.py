@@ -4,7 +4,10 @@ Handed over in GUNICORN_CMD_ARGS: Nova's application reads sys.argv itself.
 """
 
 import os
+import sys
 
+# Cinder's application does not look for its configuration anywhere else.
+sys.argv[1:] = os.environ.get("CLOUD_ARGUMENTS", "").split()
 wsgi_app = os.environ["CLOUD_APPLICATION"]
 bind = "127.0.0.1:" + os.environ["CLOUD_PORT"]
 workers = 1

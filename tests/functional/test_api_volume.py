@@ -122,7 +122,7 @@ class TestBooting:
         assert attached(server) == [volume["id"]]
         taken = message(boot(admin, root("volume", volume["id"])))
         assert taken[0] == 400
-        assert f"volume {volume['id']} is already attached" in taken[1]
+        assert f"Volume {volume['id']} status must be available" in taken[1]
 
     def test_from_a_snapshot_and_from_an_image_that_names_one(
         self, admin: Caller, backed: dict[str, Any], volumes: Volumes
@@ -170,7 +170,7 @@ class TestBooting:
         ("device", "why"),
         [
             (
-                {"source_type": "volume", "uuid": NOBODY, "boot_index": 1},
+                root("blank", NOBODY, volume_size=1, boot_index=None),
                 "Block Device Mapping is Invalid: Boot sequence for the instance and"
                 " image/block device mapping combination is not valid.",
             ),
@@ -180,7 +180,7 @@ class TestBooting:
             ),
             (
                 root("snapshot", NOBODY),
-                f"Block Device Mapping is Invalid: failed to get snapshot {NOBODY}.",
+                f"Snapshot {NOBODY} could not be found.",
             ),
             (
                 root("image", NOBODY, volume_size=1),
@@ -219,6 +219,10 @@ class TestBooting:
     def test_one_volume_for_several_servers(
         self, admin: Caller, volumes: Volumes
     ) -> None:
+        blank = volumes.make()
+        refused = boot(admin, root("volume", blank["id"]))
+        why = f"Block Device {blank['id']} is not bootable."
+        assert message(refused) == (400, why)
         volume = volumes.make(imageRef=admin.base_image())
         answer = boot(admin, root("volume", volume["id"]), max_count=2)
         why = "Cannot attach one or more volumes to multiple instances"

@@ -32,7 +32,7 @@ def test_what_is_said_to_differ_differs(found: Differences) -> None:
 @pytest.mark.slow
 def test_the_table_is_large_and_covers_every_service() -> None:
     assert recorded_answers().keys() == {case.name for case in TABLE}
-    for service in ("identity", "compute", "image"):
+    for service in ("identity", "compute", "image", "volume"):
         cases = [case for case in TABLE if case.service == service]
         assert len(cases) > 40
         assert {_kind(case) for case in cases} == {2, 4}

@@ -19,6 +19,7 @@ from rax_scheduled_images_ext.sandbox.http.common import (
     microtime,
     parse_time,
 )
+from rax_scheduled_images_ext.sandbox.http.microversions import HEADER
 from rax_scheduled_images_ext.sandbox.image import changes, queries
 
 
@@ -79,7 +80,7 @@ def test_a_version_reads_back(minor: int) -> None:
 
 @given(st.text(st.characters(codec="latin-1", exclude_characters="\r\n\0")))
 def test_any_header_is_a_version_or_a_fault(text: str) -> None:
-    for name in (versions.HEADER, versions.OLD_HEADER):
+    for name in (HEADER, versions.OLD_HEADER):
         version, status = attempt(versions.asked_for, Headers({name: text}))
         if status is None:
             assert versions.MINIMUM <= version <= versions.MAXIMUM

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rax_scheduled_images_ext.model.volume_snapshots import MAPPING_KEY
-from rax_scheduled_images_ext.sandbox.backend.models import BlockDevice, Image
-from rax_scheduled_images_ext.sandbox.http.common import HttpError
+from rax_scheduled_images_ext.sandbox.backend.models import (
+    BlockDevice,
+    Image,
+    NotFound,
+    Volume,
+)
+from rax_scheduled_images_ext.sandbox.http.common import Call, HttpError
 
 _INVALID = "Block Device Mapping is Invalid"
 _NO_SEQUENCE = (
@@ -17,12 +22,14 @@ _NO_SEQUENCE = (
 )
 
 
-def devices_of(wanted: Mapping[str, Any], image: Image | None) -> list[BlockDevice]:
+def devices_of(
+    call: Call, wanted: Mapping[str, Any], image: Image | None
+) -> list[BlockDevice]:
     """Return the volumes that a new server is to have.
 
     :param wanted: the server of the request, as its schema allows it.
     :param image: the image that it names, which may bring volumes of its own.
-    :raises HttpError: 400 where it is not clear what to boot from.
+    :raises HttpError: 400 where it is not clear what to boot from, or not there.
     """
     brought = _mapping_of(image) if image else []
     given = wanted.get("block_device_mapping_v2", [])
@@ -30,9 +37,13 @@ def devices_of(wanted: Mapping[str, Any], image: Image | None) -> list[BlockDevi
         # Clients add the image itself, which is not booted from then.
         given = [each for each in given if not _is_image_to_boot(each)]
     entries = [*brought, *given]
-    _check_boot_sequence(entries, image, booted_by_itself=not brought)
     devices = [_device(entry) for entry in entries if _is_volume(entry)]
-    _check_sources(devices, wanted)
+    for device in devices:
+        _check_source(call, device)
+    several = int(wanted.get("max_count", wanted.get("min_count", 1))) > 1
+    if several and any(device.source == "volume" for device in devices):
+        raise HttpError(400, "Cannot attach one or more volumes to multiple instances")
+    _check_boot_sequence(entries, image, booted_by_itself=not brought)
     return devices
 
 
@@ -61,23 +72,47 @@ def _check_boot_sequence(
         raise HttpError(400, _NO_SEQUENCE)
 
 
-def _check_sources(devices: Sequence[BlockDevice], wanted: Mapping[str, Any]) -> None:
-    for device in devices:
-        if device.source == "image" and not device.size:
-            raise HttpError(
-                400,
-                "Images with destination_type 'volume' need to have a non-zero size"
-                " specified",
-            )
-        if device.source == "blank" and not device.size:
-            raise HttpError(
-                400,
-                "Blank volumes (source: 'blank', dest: 'volume') need to have non-zero"
-                " size",
-            )
-    several = int(wanted.get("max_count", wanted.get("min_count", 1))) > 1
-    if several and any(device.source == "volume" for device in devices):
-        raise HttpError(400, "Cannot attach one or more volumes to multiple instances")
+def _check_source(call: Call, device: BlockDevice) -> None:
+    """See that a device can be had, as far as that is seen before all else."""
+    if device.source == "volume":
+        _check_volume(call, device)
+    elif device.source == "snapshot" and device.boot_index == 0:
+        snapshot_id = str(device.id)
+        try:
+            found = call.region.volume_snapshot(snapshot_id)
+        except NotFound as error:
+            raise HttpError(400, str(error)) from None
+        if found.project_id != call.project_id:
+            raise HttpError(400, f"Snapshot {snapshot_id} could not be found.")
+    elif device.source == "image" and not device.size:
+        raise HttpError(
+            400,
+            "Images with destination_type 'volume' need to have a non-zero size"
+            " specified",
+        )
+    elif device.source == "blank" and not device.size:
+        raise HttpError(
+            400,
+            "Blank volumes (source: 'blank', dest: 'volume') need to have non-zero"
+            " size",
+        )
+
+
+def _check_volume(call: Call, device: BlockDevice) -> None:
+    try:
+        volume: Volume | None = call.region.volume(str(device.id))
+    except NotFound:
+        volume = None
+    boots = device.boot_index == 0
+    if volume is None or volume.project_id != call.project_id:
+        raise HttpError(
+            400,
+            f"{_INVALID}: failed to get volume {device.id}."
+            if boots
+            else f"Volume {device.id} could not be found.",
+        )
+    if boots and not volume.bootable:
+        raise HttpError(400, f"Block Device {device.id} is not bootable.")
 
 
 def _is_volume(entry: Mapping[str, Any]) -> bool:

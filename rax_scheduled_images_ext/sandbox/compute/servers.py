@@ -195,7 +195,7 @@ def boot(call: Call) -> ResponseReturnValue:
         raise HttpError(400, "Invalid key_name provided.")
     names = [f"{name}-{n}" for n in range(1, most + 1)] if most > 1 else [name]
     image = _image_to_boot(call, wanted)
-    devices = devices_of(wanted, image)
+    devices = devices_of(call, wanted, image)
     servers = [_boot_one(call, wanted, each, image, devices) for each in names]
     if wanted.get("return_reservation_id"):
         return {"reservation_id": f"r-{servers[0].id[:8]}"}, 202

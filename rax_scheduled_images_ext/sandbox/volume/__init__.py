@@ -56,24 +56,26 @@ _FAULTS = {
 def make_app(services: Services) -> Flask:
     """Return the application; the dispatcher has removed the first part of the URL."""
     app = new_app("volume")
-    name_requests(app, "x-compute-request-id", "x-openstack-request-id")
+    name_requests(app, "x-openstack-request-id")
 
     @app.before_request
     def begin() -> ResponseReturnValue | None:
         g.call = open_call(services)
-        if request.path in ("", "/"):
-            return versions.version_list(_root())
-        if request.routing_exception is None:
+        at_root = request.path in ("", "/")
+        if at_root or request.routing_exception is None:
+            g.routed = True
             version = g.version = versions.asked_for(request.headers)
             versions.check(version)
             g.call = replace(g.call, version=version)
             _check_project(g.call.project_id)
-        return None
+        return versions.version_list(_root()) if at_root else None
 
     @app.after_request
     def tell_version(response: Response) -> Response:
         if "version" in g:
             response.headers.update(versions.answer_headers(g.version))
+        if "routed" in g and response.content_length:
+            response.headers["x-compute-request-id"] = g.request_id
         return response
 
     _handle_errors(app, services)
@@ -112,10 +114,12 @@ def _handle_errors(app: Flask, services: Services) -> None:
 def make_root() -> Flask:
     """Return what is at the service's own URL: the list of its one version."""
     app = new_app("volume_versions")
+    name_requests(app, "x-compute-request-id", "x-openstack-request-id")
 
     @app.get("/")
     def index() -> ResponseReturnValue:
-        return versions.version_list(request.root_url.rstrip("/")), 300
+        answer = versions.version_list(request.root_url.rstrip("/"))
+        return answer, 300, versions.answer_headers(versions.MINIMUM)
 
     @app.errorhandler(HTTPException)
     def not_routed(error: HTTPException) -> ResponseReturnValue:

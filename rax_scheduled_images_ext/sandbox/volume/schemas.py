@@ -8,8 +8,13 @@ Json = dict[str, Any]
 
 _TEXT: Json = {"type": ["string", "null"], "maxLength": 255}
 _UUID: Json = {
-    "type": ["string", "null"],
-    "pattern": "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$",
+    "anyOf": [
+        {
+            "type": "string",
+            "pattern": "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$",
+        },
+        {"type": "null"},
+    ]
 }
 _METADATA: Json = {
     "type": ["object", "null"],

@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Service = Literal[
-    "identity", "compute", "image", "identity root", "compute root", "image root"
+    "identity",
+    "compute",
+    "image",
+    "volume",
+    "identity root",
+    "compute root",
+    "image root",
+    "volume root",
 ]
 Who = Literal["user", "member", "reader", "stranger", "nobody", "liar"]
 
@@ -21,7 +28,7 @@ class Case:
     :param who: ``nobody`` sends no token, ``liar`` a wrong one; ``reader`` may only
         look, ``stranger`` is of another project; ``member`` is one where ``user`` is
         an administrator.
-    :param version: the compute microversion to ask for.
+    :param version: the microversion to ask for.
     :param body: bytes are sent as they are, anything else as JSON.
     :param show: paths to values that must be the same, such as ``images.*.name``.
     :param keep: a new word for the value at a path, for the cases that follow.

@@ -70,6 +70,7 @@ class Stage:
         address = self.compute or user.address("compute")
         compute = re.sub(r"(/v2\.1).*$", r"\1", address)
         image = re.sub(r"/v2$", "", user.address("image"))
+        volume = re.sub(r"(/v3).*$", r"\1", user.address("block-storage"))
         identity = environ["OS_AUTH_URL"].rstrip("/")
         self.addresses = {
             "identity": identity,
@@ -78,6 +79,8 @@ class Stage:
             "compute root": compute.removesuffix("/v2.1"),
             "image": f"{image}/v2",
             "image root": image,
+            "volume": volume,
+            "volume root": volume.removesuffix("/v3"),
         }
         self.words |= {
             "run": f"contract-{uuid.uuid4().hex[:8]}",
@@ -201,13 +204,42 @@ class Stage:
         )
         self.wait_until_idle()
 
-    def boot(self, word: str) -> None:
+    def make_volumes(self) -> None:
+        """Make volumes, a snapshot and a server that boots from a volume, once."""
+        if "spare" in self.words:
+            return
+        form: dict[str, Any] = {"name": "{run}-spare", "size": 1}
+        made = self._do("volume", "POST", "/volumes", {"volume": form})
+        self.words["spare"] = made["volume"]["id"]
+        self._wait_for_volume("volume", "/volumes/{spare}")
+        form = {"name": "{run}-kept", "volume_id": "{spare}"}
+        made = self._do("volume", "POST", "/snapshots", {"snapshot": form})
+        self.words["vsnapshot"] = made["snapshot"]["id"]
+        self._wait_for_volume("snapshot", "/snapshots/{vsnapshot}")
+        root = {"source_type": "image", "uuid": "{base}", "boot_index": 0}
+        root |= {"destination_type": "volume", "volume_size": 1}
+        self.boot("backed", imageRef="", block_device_mapping_v2=[root])
+        (attached,) = self._server("backed")["os-extended-volumes:volumes_attached"]
+        self.words["attached"] = attached["id"]
+        form = {"name": "{run}-backed", "metadata": {"color": "blue"}}
+        path = "/servers/{backed}/action"
+        made = self._do("compute", "POST", path, {"createImage": form})
+        self.words["backed_image"] = made["image_id"]
+
+    def _wait_for_volume(self, kind: str, path: str) -> None:
+        def ready() -> bool:
+            return bool(self._do("volume", "GET", path)[kind]["status"] == "available")
+
+        self._wait(f"the {kind}", ready)
+
+    def boot(self, word: str, **more: Any) -> None:
         """Boot a server, and wait until it runs; its ID is the word's."""
         server = {
             "name": f"{{run}}-{word}",
             "imageRef": "{base}",
             "flavorRef": "{flavor}",
             "networks": "none",
+            **more,
         }
         made = self._do("compute", "POST", "/servers", {"server": server})
         self.words[word] = made["server"]["id"]
@@ -232,11 +264,25 @@ class Stage:
         self._wait(
             "servers to go", lambda: not self._do("compute", "GET", query)["servers"]
         )
+        self._clear_volumes()
         for image in list(self._our_images()):
             if image["protected"]:
                 change = [{"op": "replace", "path": "/protected", "value": False}]
                 self._do("image", "PATCH", f"/images/{image['id']}", change)
             self._do("image", "DELETE", f"/images/{image['id']}")
+
+    def _clear_volumes(self) -> None:
+        for word in self.words.keys() & {"spare", "attached"}:
+            path = f"/snapshots?volume_id={{{word}}}"
+
+            def snapshots(path: str = path) -> list[dict[str, Any]]:
+                return list(self._do("volume", "GET", path)["snapshots"])
+
+            for snapshot in snapshots():
+                if snapshot["status"] == "available":
+                    self._do("volume", "DELETE", f"/snapshots/{snapshot['id']}")
+            self._wait("snapshots to go", lambda: not snapshots())
+            self._do("volume", "DELETE", f"/volumes/{{{word}}}")
 
     def _our_images(self) -> Iterator[dict[str, Any]]:
         path = "/images?owner={project}"
@@ -258,7 +304,7 @@ class Stage:
     def _ask(
         self, service: str, method: str, path: str, body: Any = None
     ) -> requests.Response:
-        headers = {"OpenStack-API-Version": "compute 2.90"}
+        headers = {"OpenStack-API-Version": "compute 2.90, volume 3.0"}
         if isinstance(body, bytes):
             headers["Content-Type"] = "application/octet-stream"
         elif method == "PATCH":

@@ -143,8 +143,10 @@ class Volumes(Images):
             volume = self._volume_for(device, project_id, user_id)
             if volume.server_id is not None:
                 raise Invalid(
-                    f"Invalid volume: volume {volume.id} is already attached to"
-                    f" instances: {volume.server_id}"
+                    "Invalid volume: Invalid input received: Invalid volume: Volume"
+                    f" {volume.id} status must be available or downloading to reserve,"
+                    f" but the current status is {volume.status}. (HTTP 400)"
+                    f" (Request-ID: {self._cloud.request_id})"
                 )
             self._store.update(
                 "volumes",

@@ -5,9 +5,8 @@ Handed over in GUNICORN_CMD_ARGS: Nova's application reads sys.argv itself.
 
 import os
 import sys
+from typing import Any
 
-# Cinder's application does not look for its configuration anywhere else.
-sys.argv[1:] = os.environ.get("CLOUD_ARGUMENTS", "").split()
 wsgi_app = os.environ["CLOUD_APPLICATION"]
 bind = "127.0.0.1:" + os.environ["CLOUD_PORT"]
 workers = 1
@@ -16,3 +15,8 @@ threads = int(os.environ["CLOUD_THREADS"])
 timeout = 300
 keepalive = 5
 control_socket_disable = True
+
+
+def post_fork(_server: Any, _worker: Any) -> None:
+    """Tell an application what it looks for in its own command line alone."""
+    sys.argv[1:] = os.environ.get("CLOUD_ARGUMENTS", "").split()

@@ -55,7 +55,8 @@ def apply_retention(
         except PASSING as error:
             image = decision.image
             pruned.append(PrunedImage(server_id, image, "failed", str(error), error))
-    if any(each.error and not _is_refusal(each.error) for each in pruned):
+    failed = (each.error for each in pruned if each.action == "failed")
+    if any(error and not _is_refusal(error) for error in failed):
         return pruned
     # If somebody has deleted it, there is nothing left to note.
     with suppress(NoSuchImage):

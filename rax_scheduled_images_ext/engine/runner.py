@@ -59,6 +59,7 @@ from rax_scheduled_images_ext.model.plan import (
     plan,
 )
 from rax_scheduled_images_ext.operations.prune import PrunedImage
+from rax_scheduled_images_ext.operations.volume_snapshots import delete_with_snapshots
 from rax_scheduled_images_ext.operations.work_queue import Outcome, run
 
 _ONCE = RetryPolicy(tries=1)
@@ -319,10 +320,11 @@ class _Work:
         """Delete an image that was left behind, unless it has got data since."""
         if self.runner.stopping():
             return False
-        images = self._cloud(image.owner).images
+        cloud = self._cloud(image.owner)
         try:
-            if images.get(image).is_queued:
-                images.delete(image)
+            image = cloud.images.get(image)
+            if image.is_queued:
+                delete_with_snapshots(cloud.images, lambda: cloud.volumes, image)
                 return True
         except NoSuchImage:
             pass
@@ -463,7 +465,8 @@ class _Work:
         assert step.image is not None
         with suppress(NoSuchImage):
             if self._is_discardable(cloud, step, step.image):
-                cloud.images.delete(step.image)
+                image = cloud.images.get(step.image)
+                delete_with_snapshots(cloud.images, lambda: cloud.volumes, image)
                 duplicate = step.cause is Cause.DUPLICATE
                 result = Result.DEDUPLICATED if duplicate else Result.DISCARDED
                 return StepResult(step, result, step.image.id)
@@ -488,7 +491,14 @@ class _Work:
             answer = find_server(cloud.schedules.tags.compute, server.id)
             server = read_tagged_server(answer, answer.object("server"))
         pruned = apply_retention(cloud, server, images, step.image)
-        return StepResult(step, Result.RETAINED, step.image.id, pruned=tuple(pruned))
+        why = "; ".join(each.reason for each in pruned if each.error is not None)
+        return StepResult(
+            step,
+            Result.RETAINED,
+            step.image.id,
+            reason=why or None,
+            pruned=tuple(pruned),
+        )
 
 
 def _is_quota(error: ApiError) -> bool:

@@ -56,7 +56,7 @@ def named_snapshots(image: ServerImage) -> list[str]:
         return []
     try:
         devices = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise SnapshotsInDoubt(f"its {MAPPING_KEY} is not JSON") from None
     if not isinstance(devices, list):
         raise SnapshotsInDoubt(f"its {MAPPING_KEY} is not a JSON list")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from rax_scheduled_images_ext.sandbox.backend.models import Image
 from .fleet import NOBODY, add_image, id_of, project_of, sent
 from .interceptor import DROPPED, Interceptor, json_answer, page
 from .runners import results, runner_of, schedule
+from .test_service import Program, events
 
 plain = pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
 SERVER = "5e2f0f3c-6c55-4a5b-8c67-8d8f0cf2a0d1"
@@ -140,14 +143,29 @@ class TestTheEngine:
         assert own.id in snapshots(cloud)
         assert not [each for each in sent(cloud) if own.id in each]
 
+    def test_one_without_data_is_discarded_with_its_snapshots(
+        self, cloud: Sandbox, runner: Runner
+    ) -> None:
+        """Nova has died before the image was ACTIVE."""
+        cloud.advance("1d")
+        runner.tick()
+        (image,) = images(cloud)
+        with cloud.region() as region:
+            attributes = {"status": "queued", "size": None}
+            region.update_image(image.id, attributes=attributes)
+        cloud.advance("11m")
+        assert results(runner.tick()) == ["DISCARDED"]
+        assert images(cloud) == []
+        assert snapshots(cloud) == []
+
     def test_an_unreachable_service_is_tried_again(
         self, cloud: Sandbox, runner: Runner
     ) -> None:
         older, _ = two_images(cloud, runner)
         cloud.fault("GET /snapshots/ 503 x1")
-        tick = runner.tick()
-        assert results(tick) == ["FAILED"]
-        assert "HTTP 503" in str(tick.failures[0].reason)
+        (result,) = runner.tick().failures
+        assert [each.action for each in result.pruned] == ["failed"]
+        assert "HTTP 503" in str(result.reason)
         assert len(images(cloud)) == len(snapshots(cloud)) == 2
         assert results(runner.tick()) == ["RETAINED"]
         assert older.id not in [each.id for each in images(cloud)]
@@ -165,6 +183,7 @@ class TestTheEngine:
         (left,) = named(older)
         assert pruned.action == "deleted"
         assert f"not: {left}: Service Unavailable" in pruned.reason
+        assert result.reason == pruned.reason
         assert left in snapshots(cloud)
         # It is not told for ever: the image is gone, and the retention was applied.
         assert PENDING_KEY not in images(cloud)[0].properties
@@ -183,7 +202,8 @@ class TestTheEngine:
     ) -> None:
         older, _ = two_images(cloud, runner)
         cloud.fault(f"DELETE /images/{older.id} drop x1")
-        assert results(runner.tick()) == ["FAILED"]
+        (result,) = runner.tick().failures
+        assert [each.action for each in result.pruned] == ["failed"]
         assert len(images(cloud)) == len(snapshots(cloud)) == 2
 
 
@@ -192,6 +212,40 @@ def surplus(cloud: Sandbox, runner: Runner) -> Image:
     """An image that is to go."""
     older, _ = two_images(cloud, runner)
     return older
+
+
+@plain
+class TestTheService:
+    @pytest.fixture(autouse=True)
+    def due(self, surplus: Image) -> None:
+        """A retention that a tick is to apply."""
+
+    def test_a_snapshot_that_is_left_is_told(
+        self, cloud: Sandbox, surplus: Image, tmp_path: Path
+    ) -> None:
+        cloud.fault("DELETE /snapshots/ 503")
+        told = tmp_path / "told.json"
+        hook = f"sh -c {shlex.quote(f'cat > {told}')}"
+        argv = ("--on-failure", hook, "--log-format", "json")
+        tick = Program(cloud)("tick", *argv)
+        assert tick.status == 1
+        _, deleted = events(tick)
+        (left,) = named(surplus)
+        why = f"Image {surplus.id} is deleted, but these volume snapshots of it are not"
+        assert (deleted["event"], deleted["level"]) == ("image deleted", "ERROR")
+        assert deleted["reason"].startswith(f"{why}: {left}: Service Unavailable")
+        assert json.loads(told.read_text())["reason"] == deleted["reason"]
+
+    def test_an_image_that_stays_is_told(self, cloud: Sandbox, surplus: Image) -> None:
+        change(cloud, surplus, **{MAPPING_KEY: "{}"})
+        tick = Program(cloud)("tick", "--log-format", "json")
+        assert tick.status == 0
+        _, skipped = events(tick)
+        assert (skipped["event"], skipped["image"], skipped["reason"]) == (
+            "image skipped",
+            surplus.id,
+            f"its {MAPPING_KEY} is not a JSON list",
+        )
 
 
 @plain

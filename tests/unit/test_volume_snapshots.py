@@ -84,6 +84,7 @@ def test_an_old_mapping_names_snapshots_without_a_source() -> None:
         "null",
         "[1]",
         "[{",
+        pytest.param("[" * 100_000, id="deep"),
         "[{'source_type': 'snapshot'}]",
         '[{"source_type": "snapshot"}]',
         '[{"source_type": "snapshot", "snapshot_id": "../volumes/x"}]',

@@ -58,6 +58,7 @@ from rax_scheduled_images_ext.model.plan import (
     is_of_slot,
     plan,
 )
+from rax_scheduled_images_ext.model.volume_snapshots import LONGEST_IMAGE_NAME
 from rax_scheduled_images_ext.operations.prune import PrunedImage
 from rax_scheduled_images_ext.operations.volume_snapshots import delete_with_snapshots
 from rax_scheduled_images_ext.operations.work_queue import Outcome, run
@@ -413,7 +414,10 @@ class _Work:
         assert server.schedule is not None
         weekly = server.schedule.day_of_week is not None
         name = scheduled_image_name(
-            server.name, weekly=weekly, now=self.now.timestamp()
+            server.name,
+            weekly=weekly,
+            now=self.now.timestamp(),
+            longest=LONGEST_IMAGE_NAME,
         )
         nonce = f"{claim.number}-{uuid.uuid4().hex}"
         metadata = run_metadata(server.id, slot.name, nonce)

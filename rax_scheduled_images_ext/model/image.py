@@ -103,18 +103,20 @@ def named_by_service(image: ServerImage) -> bool:
     return _SERVICE_NAME.fullmatch(image.name) is not None
 
 
-# Nova names a volume snapshot after the image, with NAME_PREFIX of volume_snapshots
-# before it, and that must not exceed 255 characters either.
-_LONGEST_NAME = 242
+#: How long the name of an image may be.
+LONGEST_NAME = 255
 
 
-def scheduled_image_name(server_name: str, *, weekly: bool, now: float) -> str:
+def scheduled_image_name(
+    server_name: str, *, weekly: bool, now: float, longest: int = LONGEST_NAME
+) -> str:
     """Return the name of a scheduled image; only the server's part is ever cut.
 
     :param now: when it is made, in unix seconds.
+    :param longest: how many characters it may have.
     """
     prefix, suffix = ("Weekly-" if weekly else "Daily-"), f"-{int(now)}"
-    return prefix + server_name[: _LONGEST_NAME - len(prefix + suffix)] + suffix
+    return prefix + server_name[: longest - len(prefix + suffix)] + suffix
 
 
 def run_metadata(server_id: str, slot: str, nonce: str) -> dict[str, str]:

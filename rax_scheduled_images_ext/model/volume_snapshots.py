@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from rax_scheduled_images_ext.model.errors import ScheduledImagesError
-from rax_scheduled_images_ext.model.image import ServerImage
+from rax_scheduled_images_ext.model.image import LONGEST_NAME, ServerImage
 
 #: The metadata of an image that holds the mapping, as JSON.
 MAPPING_KEY = "block_device_mapping"
 #: What Nova puts before an image's name to name a volume snapshot of it.
 NAME_PREFIX = "snapshot for "
+#: How long the name of an image may be, so that its snapshots can be named after it.
+LONGEST_IMAGE_NAME = LONGEST_NAME - len(NAME_PREFIX)
 
 _UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _SOURCES = (None, "blank", "image", "snapshot", "volume")

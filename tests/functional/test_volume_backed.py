@@ -88,6 +88,15 @@ class TestTheEngine:
         assert results(runner.tick()) == ["RETAINED"]
         assert results(runner.tick()) == ["NOTHING"]
 
+    def test_a_server_with_a_very_long_name(self, cloud: Sandbox) -> None:
+        """Nova puts "snapshot for " before the name: 255 characters are allowed."""
+        cloud.boot("n" * 255, server_id=SERVER, volume_size=1)
+        schedule(cloud, 1, server_id=SERVER)
+        cloud.advance("1d")
+        assert results(runner_of(cloud).tick()) == ["BEGUN"]
+        (image,) = images(cloud)
+        assert len(image.name) == 255 - len("snapshot for ")
+
     def test_the_snapshots_go_after_the_image(
         self, cloud: Sandbox, runner: Runner
     ) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from rax_scheduled_images_ext.model.image import ServerImage, scheduled_image_name
 from rax_scheduled_images_ext.model.volume_snapshots import (
+    LONGEST_IMAGE_NAME,
     MAPPING_KEY,
     NAME_PREFIX,
     SnapshotsInDoubt,
@@ -165,5 +166,7 @@ def test_no_snapshot_of_another_image_is_ever_taken(
 def test_nova_can_name_the_snapshots_of_a_scheduled_image(
     server: str, weekly: bool
 ) -> None:
-    name = scheduled_image_name(server, weekly=weekly, now=1767225600.0)
+    name = scheduled_image_name(
+        server, weekly=weekly, now=1767225600.0, longest=LONGEST_IMAGE_NAME
+    )
     assert len(NAME_PREFIX + name) <= 255

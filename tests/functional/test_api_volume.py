@@ -289,6 +289,17 @@ class TestImages:
         ]
         assert proxied["metadata"]["block_device_mapping"] == [device]
 
+    def test_a_name_that_leaves_no_room_for_that_of_a_snapshot(
+        self, admin: Caller, backed: dict[str, Any], volumes: Volumes
+    ) -> None:
+        path = f"/servers/{backed['id']}/action"
+        answer = admin.post(path, {"createImage": {"name": "n" * 243}})
+        status, why = message(answer)
+        assert status == 400
+        assert f"'snapshot for {'n' * 243}' is too long (HTTP 400)" in why
+        assert volumes.get("/snapshots")["snapshots"] == []
+        admin.snapshot(backed["id"], "n" * 242)
+
     def test_no_backup(self, admin: Caller, backed: dict[str, Any]) -> None:
         wanted = {"name": "b", "backup_type": "daily", "rotation": 1}
         path = f"/servers/{backed['id']}/action"

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta, timezone
 from rax_scheduled_images_ext.model import retention
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.image import (
+    LONGEST_NAME,
     PENDING_KEY,
     SERVER_KEY,
     ServerImage,
@@ -22,6 +23,7 @@ from rax_scheduled_images_ext.model.image import (
 from rax_scheduled_images_ext.model.plan import Action, Cause, Policy, Step, plan
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.volume_snapshots import (
+    LONGEST_IMAGE_NAME,
     MAPPING_KEY,
     SnapshotsInDoubt,
     VolumeSnapshot,
@@ -138,8 +140,12 @@ def _make(cloud: CloudState, region: Region, server: Server, step: Step) -> bool
     """Begin the image of a slot; return whether it was begun."""
     assert step.slot is not None
     schedule = region.schedule(server.id)
+    longest = LONGEST_IMAGE_NAME if server.boots_from_volume else LONGEST_NAME
     name = scheduled_image_name(
-        server.name, weekly=schedule.day_of_week is not None, now=cloud.now
+        server.name,
+        weekly=schedule.day_of_week is not None,
+        now=cloud.now,
+        longest=longest,
     )
     metadata = run_metadata(server.id, step.slot.name, cloud.new_id())
     try:

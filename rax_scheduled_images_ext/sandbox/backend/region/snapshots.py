@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 
+from rax_scheduled_images_ext.model.image import LONGEST_NAME
 from rax_scheduled_images_ext.model.task_states import UPLOADING
 from rax_scheduled_images_ext.model.volume_snapshots import MAPPING_KEY, NAME_PREFIX
 from rax_scheduled_images_ext.sandbox.backend.models import (
@@ -65,6 +66,7 @@ class Snapshots(Servers):
         :raises Conflict: while another snapshot is under way, or the server's
             state forbids one.
         :raises Forbidden: for too much metadata.
+        :raises Invalid: for a name too long to name volume snapshots after it.
         """
         self.check_metadata(metadata)
         server = self.server(server_id)
@@ -235,13 +237,20 @@ class Snapshots(Servers):
     ) -> Image:
         """Make the image of a server that boots from a volume."""
         _check_snapshot(server, "createImage")
+        own_name = NAME_PREFIX + name
+        if len(own_name) > LONGEST_NAME:
+            raise Invalid(
+                "Invalid input received: Invalid input for field/attribute name. Value:"
+                f" {own_name}. '{own_name}' is too long (HTTP 400) (Request-ID:"
+                f" {self._cloud.request_id})"
+            )
         volumes = self.volumes_of(server.id)
         mapping = []
         for volume in volumes:
             snapshot = self.add_volume_snapshot(
                 volume.id,
                 user_id=user_id,
-                name=NAME_PREFIX + name,
+                name=own_name,
                 description=volume.description,
                 in_use=True,
             )

@@ -49,6 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"{rehearsed[0]} is for test clouds: it takes --rehearsal as well")
     if getattr(args, "roles", None) and not args.auth_url:
         parser.error("--roles takes --auth-url or $OS_AUTH_URL as well")
+    if getattr(args, "since", None) and not args.speed:
+        parser.error("--since says from when on time passes faster: it takes --speed")
     try:
         status: int = args.func(args)
         sys.stdout.flush()
@@ -78,7 +80,8 @@ def _run(args: argparse.Namespace) -> int:
     if args.speed:
         from rax_scheduled_images_ext.service.loop import sped_up
 
-        service.time = sped_up(datetime.now(timezone.utc), args.speed)
+        since = args.since or datetime.now(timezone.utc)
+        service.time = sped_up(since, args.speed)
     service.run(args.every)
     if service.server is not None:
         service.server.close()
@@ -181,7 +184,8 @@ def _service(args: argparse.Namespace) -> Service:
     def open_runner() -> Runner:
         limits = Limits(args.limit_region, args.limit_project, args.requests)
         key = os.environ.get(KEY, "")
-        return Runner(_projects(args), _policy(args), limits, key)
+        speed = getattr(args, "speed", None) or 1.0
+        return Runner(_projects(args), _policy(args), limits, key, speed=speed)
 
     service = Service(open_runner, Notifier(args.on_failure, args.ping))
     if getattr(args, "metrics_port", None) is not None:
@@ -238,6 +242,13 @@ def make_parser() -> Parser:
         type=between(float, 1, 1_000_000),
         metavar="X",
         help="let time pass so many times faster; takes --rehearsal",
+    )
+    run.add_argument(
+        "--since",
+        type=checked(_moment),
+        metavar="TIME",
+        help="from when on, the same for services side by side (default: now); takes"
+        " --speed",
     )
     run.add_argument(
         "--metrics-port",

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
+from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -237,6 +238,7 @@ def test_a_rehearsed_day(cloud: Sandbox, service: Program) -> None:
     [
         ("tick --at 2026-01-01T00:00:00Z", "--at is for test clouds: it takes"),
         ("run --speed 60", "--speed is for test clouds: it takes --rehearsal as well"),
+        ("run --since 2026-01-01T00:00:00Z", "--since says from when on time passes"),
         ("tick --rehearsal --at soon", "'soon' is not a time: write it as 2026-01"),
         ("tick --window 22-6", "'22-6' is not a window: two different UTC times"),
         ("tick --max-delay x", "'x' is not a duration"),
@@ -258,6 +260,18 @@ def test_bad_input(cloud: Sandbox, service: Program, argv: str, problem: str) ->
     assert problem in result.err
     assert result.err.count("\n") == 1
     assert sent(cloud) == []
+
+
+def test_days_that_pass_faster(cloud: Sandbox, service: Program, running: Any) -> None:
+    (row,) = json.loads(service.ok("plan", "--all", "--format", "json"))
+    due = datetime.fromisoformat(row["next_due"].replace("Z", "+00:00"))
+    now = datetime.now(timezone.utc)
+    # At a speed of 360 the image has been due for half an hour now.
+    since = now - (due + timedelta(minutes=30) - now) / 359
+    argv = ("--speed", "360", "--since", since.isoformat(timespec="seconds"))
+    running("run", "--rehearsal", "--every", "1s", *argv)
+    (image,) = until(lambda: made(cloud))
+    assert image.properties["scheduled_images_slot"] == row["next_due"][:10]
 
 
 # -- those who are told

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .layout import GLANCE, HOST, KEYSTONE, RABBIT, REGION, Layout, url
+from .seed import SERVICES
 
 Ini = Mapping[str, Mapping[str, object]]
 
@@ -60,8 +61,11 @@ def _service_user(layout: Layout, name: str) -> dict[str, object]:
 
 
 def _token_check(layout: Layout, name: str) -> dict[str, object]:
+    service_type, _ = SERVICES[name]
     return _service_user(layout, name) | {
         "www_authenticate_uri": url(KEYSTONE, "/v3"),
+        # Without it whoever's access is restricted by rules is refused everything.
+        "service_type": service_type,
         "service_token_roles": "service",
         "service_token_roles_required": True,
     }
@@ -169,6 +173,7 @@ def _nova(layout: Layout) -> dict[str, dict[str, object]]:
         },
         "conductor": {"workers": 1},
         "scheduler": {"workers": 1, "discover_hosts_in_cells_interval": -1},
+        "quota": {"instances": 100, "cores": 100},
         "filter_scheduler": {"track_instance_changes": False},
         "oslo_concurrency": {"lock_path": layout.nova / "lock"},
         "oslo_messaging_rabbit": _MESSAGING,

@@ -39,6 +39,7 @@ from rax_scheduled_images_ext.engine.claims import (
 from rax_scheduled_images_ext.engine.limits import Admission, Limits
 from rax_scheduled_images_ext.engine.look import Look, look
 from rax_scheduled_images_ext.engine.retention import apply_retention
+from rax_scheduled_images_ext.model.errors import ScheduledImagesError
 from rax_scheduled_images_ext.model.image import (
     CLAIM_KEY,
     RUN_KEY,
@@ -84,7 +85,17 @@ class Projects(Protocol):
         """The cloud in which all servers and images are listed."""
 
     def of(self, project_id: str) -> Cloud:
-        """Return the cloud as it is for a user of a project."""
+        """Return the cloud as it is for a user of a project.
+
+        :raises NoAccess: if the user cannot log in to the project.
+        """
+
+
+class NoAccess(ScheduledImagesError):
+    """The service's user cannot work in a project: it has no role, or is disabled."""
+
+    def __init__(self, project_id: str, reason: object) -> None:
+        super().__init__(f"the user has no access to project {project_id}: {reason}")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from keystoneauth1 import loading
-from keystoneauth1.exceptions import ClientException
+from keystoneauth1.exceptions import ClientException, Forbidden, Unauthorized
 from keystoneauth1.plugin import BaseAuthPlugin
 from openstack.config import OpenStackConfig
 from openstack.config.cloud_region import CloudRegion
@@ -18,6 +18,7 @@ from openstack.exceptions import ConfigException
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.connection import from_region
+from rax_scheduled_images_ext.engine.runner import NoAccess
 from rax_scheduled_images_ext.model.errors import ScheduledImagesError
 
 # Seconds for an answer, unless the configuration has others.
@@ -73,14 +74,30 @@ class AllProjects:
     all_projects: bool = True
     _clouds: dict[str, Cloud] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """See that the user can log in to more than one project.
+
+        :raises Misconfigured: for credentials that are good for one project only.
+        """
+        kind = self.config.config["auth_type"]
+        if "application" in kind or "token" in kind:
+            raise Misconfigured(
+                f"auth_type '{kind}' is good for one project only: all projects take a"
+                " password"
+            )
+
     def of(self, project_id: str) -> Cloud:
         """Return the cloud as it is for the user in a project; it keeps its token.
 
-        :raises Misconfigured: for credentials that are good for one project only.
+        :raises NoAccess: if the user cannot log in to the project.
         """
         if project_id not in self._clouds:
             session = self.listing.compute.adapter.session
             auth = _auth(self.config, project_id)
+            try:
+                session.get_token(auth)
+            except (Forbidden, Unauthorized) as error:
+                raise NoAccess(project_id, error) from None
             cloud = replace(
                 from_region(self.config, session, auth), throttle=self.listing.throttle
             )
@@ -91,13 +108,7 @@ class AllProjects:
 
 def _auth(config: CloudRegion, project_id: str) -> BaseAuthPlugin:
     """Return what logs the configured user in to a project."""
-    kind = config.config["auth_type"]
-    if "application" in kind or "token" in kind:
-        raise Misconfigured(
-            f"auth_type '{kind}' is good for one project only: all projects take a"
-            " password"
-        )
-    loader: Any = loading.get_plugin_loader(kind)
+    loader: Any = loading.get_plugin_loader(config.config["auth_type"])
     known = {option.dest for option in loader.get_options()} - set(_SCOPE)
     auth = {k: v for k, v in config.config["auth"].items() if k in known}
     plugin: BaseAuthPlugin = loader.load_from_options(**auth, project_id=project_id)

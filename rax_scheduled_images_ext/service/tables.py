@@ -15,14 +15,9 @@ from rax_scheduled_images_ext.model.plan import Action, Slot, Step, explain
 from rax_scheduled_images_ext.model.times import write_time
 from rax_scheduled_images_ext.output.formats import Column, print_rows
 
-
-def _server(key: str, title: str) -> Column[Step]:
-    return Column(key, title, lambda step: getattr(step.server, key))
-
-
 PLAN: tuple[Column[Step], ...] = (
-    _server("name", "Server"),
-    _server("id", "ID"),
+    Column("server", "Server", lambda step: step.server.name),
+    Column("id", "ID", lambda step: step.server.id),
     Column("project", "Project", lambda step: step.server.project_id),
     Column("slot", "Slot", lambda step: step.slot and step.slot.name),
     Column("due", "Due", lambda step: due(step.slot)),

@@ -24,7 +24,7 @@ from rax_scheduled_images_ext.service.notify import Notifier
 FAILURES = (ScheduledImagesError, ClientException, OSError)
 # Seconds for what was begun when the service is told to end: it begins nothing more.
 # What hangs for longer is left, and whoever goes on sweeps it.
-_GRACE = 4.0
+_GRACE = 3.0
 
 
 @dataclass

@@ -32,7 +32,7 @@ from rax_scheduled_images_ext.service.cli import main
 from ..novashell import Result
 from .fleet import MYSERVER, id_of, sent
 from .interceptor import Interceptor, page
-from .runners import advance_to_slot, made, schedule
+from .runners import advance_to_slot, connected, made, schedule
 
 pytestmark = pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
 
@@ -168,6 +168,26 @@ def test_no_cloud_is_configured(cloud: Sandbox, service: Program) -> None:
         line = "scheduled-images-service: error: no cloud is configured: "
         assert result.err.startswith(line)
         assert result.err.count("\n") == 1
+
+
+def test_credentials_of_one_project_cannot_work_for_all(
+    cloud: Sandbox, service: Program
+) -> None:
+    env = {
+        "OS_AUTH_TYPE": "token",
+        "OS_AUTH_URL": cloud.env()["OS_AUTH_URL"],
+        "OS_TOKEN": str(connected(cloud).compute.adapter.get_token()),
+        "OS_PROJECT_NAME": "demo",
+        "OS_PROJECT_DOMAIN_NAME": "Default",
+    }
+    line = (
+        "auth_type 'token' is good for one project only: all projects take a password"
+    )
+    plan = service("plan", "--all-projects", env=env)
+    assert (plan.status, plan.out) == (1, "")
+    assert plan.err == f"scheduled-images-service: error: {line}\n"
+    tick = service("tick", "--all-projects", env=env)
+    assert (tick.status, line in tick.err) == (1, True)
 
 
 # -- plan and status

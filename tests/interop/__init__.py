@@ -1,1 +1,0 @@
-"""The same scenarios against services that nobody here wrote."""

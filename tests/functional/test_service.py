@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import os
 import re
 import shlex
 import signal
@@ -12,13 +10,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
 from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
-from unittest import mock
 
 import pytest
 import requests
@@ -27,9 +23,9 @@ from rax_scheduled_images_ext.model.image import CLAIM_KEY, SERVER_KEY
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.models import ImageQuery
 from rax_scheduled_images_ext.sandbox.environment import client_environment
-from rax_scheduled_images_ext.service.cli import main
 
 from ..novashell import Result
+from ..serviceshell import Service
 from .fleet import MYSERVER, id_of, sent
 from .interceptor import Interceptor, page
 from .runners import advance_to_slot, connected, made, schedule
@@ -39,37 +35,10 @@ pytestmark = pytest.mark.parametrize("cloud", [{"extension": False}], indirect=T
 PROGRAM = Path(sys.executable).with_name("scheduled-images-service")
 
 
-class Program:
-    """``service(*argv)``: the program's ``main``, as a fresh process would run it."""
-
-    def __init__(self, cloud: Sandbox) -> None:
-        self.cloud = cloud
-
-    def __call__(self, *argv: str, env: dict[str, str] | None = None) -> Result:
-        out, err = io.StringIO(), io.StringIO()
-        environ = self.cloud.env() if env is None else env
-        with (
-            mock.patch.dict(os.environ, environ),
-            redirect_stdout(out),
-            redirect_stderr(err),
-        ):
-            try:
-                status = main(argv)
-            except SystemExit as exit_:
-                status = int(str(exit_.code))
-        return Result(status, out.getvalue(), err.getvalue())
-
-    def ok(self, *argv: str) -> str:
-        """Run a command that must succeed and stay silent on stderr; its output."""
-        result = self(*argv)
-        assert (result.status, result.err) == (0, ""), result
-        return result.out
-
-
 @pytest.fixture
-def service(cloud: Sandbox) -> Program:
+def service(cloud: Sandbox) -> Service:
     schedule(cloud, 3)
-    return Program(cloud)
+    return Service(cloud)
 
 
 def events(result: Result) -> list[dict[str, Any]]:
@@ -81,7 +50,7 @@ def events(result: Result) -> list[dict[str, Any]]:
 
 
 def test_a_tick_makes_what_is_due_and_a_later_one_applies_the_retention(
-    cloud: Sandbox, service: Program
+    cloud: Sandbox, service: Service
 ) -> None:
     assert service.ok("tick") == ""
     slot = advance_to_slot(cloud)
@@ -108,7 +77,7 @@ def test_a_tick_makes_what_is_due_and_a_later_one_applies_the_retention(
 
 
 def test_a_server_that_cannot_be_imaged_is_told_with_the_reason(
-    cloud: Sandbox, service: Program
+    cloud: Sandbox, service: Service
 ) -> None:
     advance_to_slot(cloud)
     with cloud.region() as region:
@@ -130,7 +99,7 @@ def id_of_web(region: Any) -> str:
 
 
 def test_a_failure_is_told_and_the_exit_status_is_1(
-    cloud: Sandbox, service: Program
+    cloud: Sandbox, service: Service
 ) -> None:
     advance_to_slot(cloud)
     cloud.fault("POST /images 500")
@@ -142,7 +111,7 @@ def test_a_failure_is_told_and_the_exit_status_is_1(
 
 @pytest.mark.parametrize("path", ["GET /servers", "POST /auth/tokens"])
 def test_a_cloud_that_cannot_be_read_is_told(
-    cloud: Sandbox, service: Program, path: str
+    cloud: Sandbox, service: Service, path: str
 ) -> None:
     cloud.fault(f"{path} 500")
     tick = service("tick")
@@ -152,7 +121,7 @@ def test_a_cloud_that_cannot_be_read_is_told(
 
 
 def test_a_wrong_password_is_told_and_not_shown(
-    cloud: Sandbox, service: Program
+    cloud: Sandbox, service: Service
 ) -> None:
     env = {**cloud.env(), "OS_PASSWORD": "wrong-secret"}
     tick = service("tick", env=env)
@@ -161,7 +130,7 @@ def test_a_wrong_password_is_told_and_not_shown(
     assert "wrong-secret" not in tick.err
 
 
-def test_no_cloud_is_configured(cloud: Sandbox, service: Program) -> None:
+def test_no_cloud_is_configured(cloud: Sandbox, service: Service) -> None:
     for command in ("tick", "plan", "status", "run"):
         result = service(command, env={"OS_CLOUD": "nosuch"})
         assert (result.status, result.out) == (1, "")
@@ -171,7 +140,7 @@ def test_no_cloud_is_configured(cloud: Sandbox, service: Program) -> None:
 
 
 def test_credentials_of_one_project_cannot_work_for_all(
-    cloud: Sandbox, service: Program
+    cloud: Sandbox, service: Service
 ) -> None:
     env = {
         "OS_AUTH_TYPE": "token",
@@ -193,7 +162,7 @@ def test_credentials_of_one_project_cannot_work_for_all(
 # -- plan and status
 
 
-def test_plan_changes_nothing(cloud: Sandbox, service: Program) -> None:
+def test_plan_changes_nothing(cloud: Sandbox, service: Service) -> None:
     assert json.loads(service.ok("plan", "--format", "json")) == []
     slot = advance_to_slot(cloud)
     sent(cloud)
@@ -204,7 +173,7 @@ def test_plan_changes_nothing(cloud: Sandbox, service: Program) -> None:
     assert made(cloud) == []
 
 
-def test_plan_at_another_time(cloud: Sandbox, service: Program) -> None:
+def test_plan_at_another_time(cloud: Sandbox, service: Service) -> None:
     (row,) = json.loads(service.ok("plan", "--all", "--format", "json"))
     assert row["action"] == "nothing"
     at = ("plan", "--at", row["next_due"], "--format", "json")
@@ -212,7 +181,7 @@ def test_plan_at_another_time(cloud: Sandbox, service: Program) -> None:
     assert (later["due"], later["action"]) == (row["next_due"], "make image")
 
 
-def test_a_window(cloud: Sandbox, service: Program) -> None:
+def test_a_window(cloud: Sandbox, service: Service) -> None:
     for number in range(20):
         schedule(cloud, server_id=cloud.boot(f"server {number}").id)
     argv = ("plan", "--all", "--window", "22:00-02:00", "--format", "json")
@@ -221,7 +190,7 @@ def test_a_window(cloud: Sandbox, service: Program) -> None:
     assert len(hours) == 4
 
 
-def test_status(cloud: Sandbox, service: Program) -> None:
+def test_status(cloud: Sandbox, service: Service) -> None:
     schedule(cloud, 2, "SUNDAY", server_id=id_of(cloud, "db1"))
     advance_to_slot(cloud)
     service("tick")
@@ -245,7 +214,7 @@ def test_status(cloud: Sandbox, service: Program) -> None:
 # -- rehearsals, and bad input
 
 
-def test_a_rehearsed_day(cloud: Sandbox, service: Program) -> None:
+def test_a_rehearsed_day(cloud: Sandbox, service: Service) -> None:
     (row,) = json.loads(service.ok("plan", "--all", "--format", "json"))
     tick = service("tick", "--rehearsal", "--at", row["next_due"])
     assert (tick.status, " INFO image begun " in tick.err) == (0, True)
@@ -273,7 +242,7 @@ def test_a_rehearsed_day(cloud: Sandbox, service: Program) -> None:
         ("", "the following arguments are required: COMMAND"),
     ],
 )
-def test_bad_input(cloud: Sandbox, service: Program, argv: str, problem: str) -> None:
+def test_bad_input(cloud: Sandbox, service: Service, argv: str, problem: str) -> None:
     sent(cloud)
     result = service(*argv.split())
     assert (result.status, result.out) == (2, "")
@@ -282,7 +251,7 @@ def test_bad_input(cloud: Sandbox, service: Program, argv: str, problem: str) ->
     assert sent(cloud) == []
 
 
-def test_days_that_pass_faster(cloud: Sandbox, service: Program, running: Any) -> None:
+def test_days_that_pass_faster(cloud: Sandbox, service: Service, running: Any) -> None:
     (row,) = json.loads(service.ok("plan", "--all", "--format", "json"))
     due = datetime.fromisoformat(row["next_due"].replace("Z", "+00:00"))
     now = datetime.now(timezone.utc)
@@ -320,7 +289,7 @@ def listener() -> Iterator[tuple[str, list[str]]]:
 
 
 def test_pings(
-    cloud: Sandbox, service: Program, listener: tuple[str, list[str]]
+    cloud: Sandbox, service: Service, listener: tuple[str, list[str]]
 ) -> None:
     url, asked = listener
     service("tick", "--ping", url)
@@ -330,7 +299,7 @@ def test_pings(
 
 
 def test_a_ping_that_fails_is_told_without_its_address(
-    cloud: Sandbox, service: Program
+    cloud: Sandbox, service: Service
 ) -> None:
     tick = service("tick", "--ping", "http://127.0.0.1:9/secret")
     assert tick.status == 0
@@ -377,7 +346,7 @@ def test_the_command_is_told_of_a_tick_that_fails(
 
 
 def test_a_command_is_told_of_failures(
-    cloud: Sandbox, service: Program, tmp_path: Path
+    cloud: Sandbox, service: Service, tmp_path: Path
 ) -> None:
     slot = advance_to_slot(cloud)
     cloud.fault("POST /images 500")
@@ -428,7 +397,7 @@ def until(condition: Any) -> Any:
 
 
 def test_it_runs_until_it_is_told_to_end(
-    cloud: Sandbox, service: Program, running: Any
+    cloud: Sandbox, service: Service, running: Any
 ) -> None:
     process = running("run", "--every", "1s")
     advance_to_slot(cloud)
@@ -450,7 +419,7 @@ def test_it_runs_until_it_is_told_to_end(
 
 
 def test_it_goes_on_after_failures_and_shows_that_it_is_ill(
-    cloud: Sandbox, service: Program, running: Any
+    cloud: Sandbox, service: Service, running: Any
 ) -> None:
     process = running(
         "run", "--every", "1s", "--metrics-port", "0", "--log-format=json"
@@ -573,7 +542,7 @@ def posted(cloud: Sandbox) -> list[tuple[str, str, Any]]:
 
 
 def test_a_request_that_hangs_does_not_keep_it(
-    cloud: Sandbox, service: Program, running: Any, front: Interceptor
+    cloud: Sandbox, service: Service, running: Any, front: Interceptor
 ) -> None:
     rule = front.answer("GET", "/servers", None)
     process = running("run")
@@ -586,7 +555,7 @@ def test_a_request_that_hangs_does_not_keep_it(
 
 
 def test_a_gateway_that_answers_for_the_cloud(
-    cloud: Sandbox, service: Program, front: Interceptor
+    cloud: Sandbox, service: Service, front: Interceptor
 ) -> None:
     front.answer("GET", "/servers", page("502 Bad Gateway"))
     tick = service("tick")

@@ -19,6 +19,8 @@ KINDS = ("sandbox", "real", "named")
 NOVACLIENT_7 = novaclient.__version__.startswith("7.")
 #: What scenarios of a plain OpenStack need; the sandbox can be one as well.
 WITHOUT = "a cloud without the extension"
+#: What scenarios need in which something works on all servers of the project.
+WHOLE = "a project of its own"
 # What cannot be asked of this interpreter, whatever the cloud.
 CLIENT_LACKS = {"image commands of ours", "openstack"} if NOVACLIENT_7 else set()
 
@@ -118,7 +120,8 @@ class NamedCloud(CloudUnderTest):
     """
 
     def __init__(self, environ: Mapping[str, str], *, extension: bool) -> None:
-        lacks = {"other users", "slow snapshots", "failing uploads", "rehearsals"}
+        lacks = {"other users", "slow snapshots", "failing uploads"}
+        lacks |= {"rehearsals", WHOLE}
         if extension:
             lacks.add(WITHOUT)
         super().__init__("named", {"admin": dict(environ)}, lacks)

@@ -1,0 +1,157 @@
+"""``scheduled-images-service``, once and as processes that are killed."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+from rax_scheduled_images_ext.model.times import write_time
+from rax_scheduled_images_ext.sandbox.environment import client_environment
+from rax_scheduled_images_ext.service.cli import KEY
+
+from ...serviceshell import Service
+
+PROGRAM = Path(sys.executable).with_name("scheduled-images-service")
+# More than the fleet has: limits are another test's.
+_LIMITS = ("--limit-region", "1000", "--limit-project", "1000")
+
+
+def now() -> datetime:
+    """Return this machine's time."""
+    return datetime.now(timezone.utc)
+
+
+class Program:
+    """The program as one user calls it.
+
+    :param key: what makes claims unforeseeable; with another one the same days can be
+        rehearsed again.
+    """
+
+    def __init__(self, env: Mapping[str, str], key: str) -> None:
+        self._variables = {**env, KEY: key}
+
+    def env(self, user: str = "") -> dict[str, str]:
+        """Return the variables of the user, and the key."""
+        return dict(self._variables)
+
+    def __call__(self, *argv: str) -> str:
+        """Run a command in this process; return what it prints."""
+        result = Service(self)(*argv)
+        assert result.status == 0, result
+        return result.out
+
+    def settle(self, at: datetime, seconds: float) -> bool:
+        """Tick at a time until nothing is left to do; return whether that came."""
+        deadline = time.monotonic() + seconds
+        when = ("--at", str(write_time(at)))
+        while not self._is_settled(when):
+            if time.monotonic() > deadline:
+                return False
+            self("tick", "--rehearsal", *when, *_LIMITS)
+        return True
+
+    def due(self, at: datetime) -> list[datetime]:
+        """Return when the images were due that are the latest at a time."""
+        rows = self._plan(("--at", str(write_time(at))))
+        return [
+            datetime.fromisoformat(row["due"].replace("Z", "+00:00")) for row in rows
+        ]
+
+    def _is_settled(self, when: Sequence[str]) -> bool:
+        return all(
+            row["action"] == "nothing" and "is being made" not in row["reason"]
+            for row in self._plan(when)
+        )
+
+    def _plan(self, when: Sequence[str]) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = json.loads(
+            self("plan", "--all", "--format", "json", *when)
+        )
+        return rows
+
+
+class Crew:
+    """Runners side by side on days that pass faster.
+
+    :param folder: where each writes its log.
+    """
+
+    def __init__(
+        self, program: Program, folder: Path, number: int, since: datetime, speed: float
+    ) -> None:
+        self.since, self.speed = since, speed
+        self.logs = [folder / f"runner-{each}.log" for each in range(number)]
+        self._argv = (
+            *(str(PROGRAM), "run", "--every", "1s", "--rehearsal", *_LIMITS),
+            *("--speed", str(speed), "--since", str(write_time(since))),
+        )
+        self._env = client_environment(program.env())
+        self._processes = [self._start(log) for log in self.logs]
+
+    def kill(self, number: int) -> None:
+        """Kill a runner, and start another one."""
+        self._processes[number].kill()
+        self._processes[number].wait()
+        self._processes[number] = self._start(self.logs[number])
+
+    def end(self) -> float:
+        """Tell all to end; return how many seconds the slowest took."""
+        began = time.monotonic()
+        for process in self._processes:
+            process.send_signal(signal.SIGTERM)
+        statuses = [process.wait(timeout=60) for process in self._processes]
+        assert statuses == [0] * len(statuses), self.logs
+        return time.monotonic() - began
+
+    def moment(self, rehearsed: datetime) -> datetime:
+        """Return when it is a rehearsed time."""
+        return self.since + (rehearsed - self.since) / self.speed
+
+    def close(self) -> None:
+        """End those that are left."""
+        for process in self._processes:
+            process.kill()
+            process.wait()
+
+    def _start(self, log: Path) -> subprocess.Popen[bytes]:
+        with log.open("ab") as file:
+            return subprocess.Popen(
+                self._argv, env=self._env, stdout=subprocess.DEVNULL, stderr=file
+            )
+
+
+def kills(
+    number: int,
+    dues: Sequence[datetime],
+    end: datetime,
+    moment: Callable[[datetime], datetime],
+    seed: int,
+) -> list[datetime]:
+    """Return when to kill: half of the times at random, half while images are made.
+
+    :param dues: when images are due, in rehearsed time.
+    :param end: the end of the rehearsed days.
+    :param moment: the moment of a rehearsed time.
+    """
+    chance = random.Random(seed)
+    first, last = now().timestamp(), moment(end).timestamp()
+    times = [chance.uniform(first, last) for _ in range(number - number // 2)]
+    times += [
+        moment(chance.choice(dues)).timestamp() + chance.uniform(0, 1.5)
+        for _ in range(number // 2)
+    ]
+    return [datetime.fromtimestamp(each, timezone.utc) for each in sorted(times)]
+
+
+def wait_until(moment: datetime) -> None:
+    """Wait until it is that time."""
+    time.sleep(max(0.0, (moment - now()) / timedelta(seconds=1)))

@@ -1,0 +1,21 @@
+"""A short rehearsal on the real cloud, which must be up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .cloud.layout import DEFAULT_STATE, Layout
+from .rehearsal.days import Options, rehearse
+from .rehearsal.fleet import Fleet
+
+
+@pytest.mark.slow
+def test_killed_runners_leave_what_an_undisturbed_one_leaves(tmp_path: Path) -> None:
+    layout = Layout(DEFAULT_STATE)
+    fleet = Fleet(layout.environ("demo"), layout)
+    options = Options(servers=4, retention=1, days=2.0, kills=8, speed=720.0)
+    report = rehearse(options, fleet, tmp_path)
+    assert report.undisturbed.filled.total() >= 8
+    assert report.same, f"\n{report}"

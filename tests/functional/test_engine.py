@@ -272,6 +272,24 @@ def test_a_request_that_was_held_up_on_its_way_leaves_no_second_image(
     assert results(runner.tick()) == ["NOTHING"]
 
 
+def test_an_image_that_two_delete_at_once(
+    cloud: Sandbox, runner: Runner, front: Interceptor
+) -> None:
+    schedule(cloud, 1)
+    for _ in range(2):
+        advance_to_slot(cloud)
+        runner.tick()
+        cloud.advance("5m")
+        deleted = "Image status transition from deleted to deleted is not allowed"
+        answer = refusal("400 Bad Request", deleted)
+        front.answer("DELETE", "/images/", answer, times=1, done=True)
+        (result,) = runner.tick().results
+    (pruned,) = result.pruned
+    assert (pruned.action, pruned.reason) == ("skipped", "already gone")
+    assert not result.failed
+    assert len(made(cloud)) == 1
+
+
 def late_request(cloud: Sandbox, slot: str, nonce: str, name: str | None = None) -> str:
     """Let a request for an image arrive; the image's ID."""
     with cloud.region() as region:

@@ -403,7 +403,7 @@ class _Work:
         if not isinstance(claim, Claim):
             tries = f"all {self.runner.policy.tries} tries have failed"
             return StepResult(step, Result.GIVEN_UP, reason=tries)
-        if self.now - began > CLAIM_VALIDITY:
+        if self.now - began > CLAIM_VALIDITY * self.runner.policy.stretch:
             reason = "the claim came too late: it took more than two minutes"
             return StepResult(step, Result.FAILED, reason=reason)
         return self._create(cloud, step, claims, claim)

@@ -101,6 +101,14 @@ class Policy:
     tries: int = 3
     interval: timedelta = timedelta(hours=1)
 
+    @property
+    def stretch(self) -> float:
+        """How many times longer than usual the interval is.
+
+        What has to fit into it is as many times longer.
+        """
+        return self.interval / Policy.interval
+
 
 class Action(Enum):
     """What to do."""

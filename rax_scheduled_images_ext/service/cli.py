@@ -28,6 +28,8 @@ PROG = "scheduled-images-service"
 KEY = "SCHEDULED_IMAGES_CLAIM_KEY"
 _STALE = 3
 _API_SUMMARY = "give a compute service the API of scheduled images, as a reverse proxy"
+# How long a try lasts at least, by this machine's time.
+_SHORTEST_TRY = timedelta(minutes=2)
 _FORMATS = ("table", "json", "csv", "value")
 
 
@@ -141,7 +143,9 @@ def _api(args: argparse.Namespace) -> int:
 
 
 def _policy(args: argparse.Namespace) -> Policy:
-    return Policy(window=args.window, max_delay=args.max_delay)
+    # The cloud is no faster in a rehearsal, so a try must not be over at once.
+    interval = max(Policy.interval, (getattr(args, "speed", None) or 1) * _SHORTEST_TRY)
+    return Policy(args.window, args.max_delay, interval=interval)
 
 
 def _look(args: argparse.Namespace) -> Look:

@@ -307,7 +307,7 @@ def test_a_ping_that_fails_is_told_without_its_address(
     assert "secret" not in tick.err
 
 
-def test_missed_images_are_told(cloud: Sandbox, service: Program) -> None:
+def test_missed_images_are_told(cloud: Sandbox, service: Service) -> None:
     advance_to_slot(cloud)
     service("tick")
     cloud.advance("5m")
@@ -320,7 +320,7 @@ def test_missed_images_are_told(cloud: Sandbox, service: Program) -> None:
     assert (event["event"], event["missed"]) == ("image begun", 2)
 
 
-def test_an_event_is_one_line(cloud: Sandbox, service: Program) -> None:
+def test_an_event_is_one_line(cloud: Sandbox, service: Service) -> None:
     """Whatever the texts are that users give: this is a server's name."""
     advance_to_slot(cloud)
     with cloud.region() as region:
@@ -331,7 +331,7 @@ def test_an_event_is_one_line(cloud: Sandbox, service: Program) -> None:
 
 
 def test_the_command_is_told_of_a_tick_that_fails(
-    cloud: Sandbox, service: Program, tmp_path: Path
+    cloud: Sandbox, service: Service, tmp_path: Path
 ) -> None:
     file = tmp_path / "facts"
     code = f"import sys; open('{file}', 'a').write(sys.stdin.read() + '\\n')"
@@ -455,7 +455,7 @@ def test_it_goes_on_after_failures_and_shows_that_it_is_ill(
 
 
 def test_what_lasts_is_told_once_and_a_new_password_is_taken(
-    cloud: Sandbox, service: Program, running: Any, tmp_path: Path
+    cloud: Sandbox, service: Service, running: Any, tmp_path: Path
 ) -> None:
     """It logs in anew with what clouds.yaml says by then."""
     file, env = tmp_path / "clouds.yaml", cloud.env()
@@ -491,7 +491,7 @@ def test_what_lasts_is_told_once_and_a_new_password_is_taken(
 
 
 def test_a_failure_that_lasts_is_told_once_for_each_try(
-    cloud: Sandbox, service: Program, running: Any
+    cloud: Sandbox, service: Service, running: Any
 ) -> None:
     process = running("run", "--every=1s", "--metrics-port=0", "--log-format=json")
     port = json.loads(process.stderr.readline())["port"]
@@ -512,7 +512,7 @@ def test_a_failure_that_lasts_is_told_once_for_each_try(
 
 @pytest.mark.parametrize("command", ["run", "tick"])
 def test_nothing_is_half_claimed_when_it_is_told_to_end(
-    cloud: Sandbox, service: Program, running: Any, command: str
+    cloud: Sandbox, service: Service, running: Any, command: str
 ) -> None:
     """Its claim is deleted and the image requested; no other one is begun."""
     for number in range(5):

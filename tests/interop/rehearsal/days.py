@@ -118,7 +118,7 @@ def _undisturbed(fleet: Fleet, begun: datetime, end: datetime) -> None:
     program = Program(fleet.env, uuid.uuid4().hex)
     at = begun
     while at < end:
-        at = min(at + 2 * _HOUR, end)
+        at = min(at + 6 * _HOUR, end)
         assert program.settle(at, _PATIENCE), at
     _finish(program, end)
 

@@ -92,6 +92,8 @@ class Crew:
         self.logs = [folder / f"runner-{each}.log" for each in range(number)]
         self._argv = (
             *(str(PROGRAM), "run", "--every", "1s", "--rehearsal", *_LIMITS),
+            # Two tries: the second one comes two minutes later.
+            *("--max-delay", "24h"),
             *("--speed", str(speed), "--since", str(write_time(since))),
         )
         self._env = client_environment(program.env())
@@ -146,7 +148,7 @@ def kills(
     first, last = now().timestamp(), moment(end).timestamp()
     times = [chance.uniform(first, last) for _ in range(number - number // 2)]
     times += [
-        moment(chance.choice(dues)).timestamp() + chance.uniform(0, 1.5)
+        moment(chance.choice(dues)).timestamp() + chance.uniform(0, 4)
         for _ in range(number // 2)
     ]
     return [datetime.fromtimestamp(each, timezone.utc) for each in sorted(times)]

@@ -11,11 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from rax_scheduled_images_ext.sandbox.environment import client_environment
 
 from ..functional.documents import ROOT, Document
+from ..scenarios.clouds import NOVACLIENT_7
 
 _EXAMPLE = "https://cloud.example.com/identity/v3"
+NEEDS_OPENSTACK = pytest.mark.skipif(
+    NOVACLIENT_7, reason="python-openstackclient does not install beside novaclient 7"
+)
 PERMISSIONS = Document(ROOT / "doc" / "source" / "service" / "permissions.rst")
 
 

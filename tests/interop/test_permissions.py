@@ -16,9 +16,9 @@ from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG, schedule_ta
 
 from ..scenarios.resources import Workshop
 from .cloud.layout import DEFAULT_STATE, Layout
-from .terminal import PERMISSIONS, Terminal, commands, table
+from .terminal import NEEDS_OPENSTACK, PERMISSIONS, Terminal, commands, table
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, NEEDS_OPENSTACK]
 
 NAME = "scheduled-images"
 # The further paths that the page names, for who sets schedules.

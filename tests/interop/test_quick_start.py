@@ -12,12 +12,13 @@ import pytest
 from ..functional.documents import ROOT, Document
 from ..scenarios.resources import Workshop
 from .cloud.layout import DEFAULT_STATE, Layout
-from .terminal import PERMISSIONS, Terminal, commands, table
+from .terminal import NEEDS_OPENSTACK, PERMISSIONS, Terminal, commands, table
 
 REQUIREMENT = "'rax-scheduled-images-ext[service]'"
 
 
 @pytest.mark.slow
+@NEEDS_OPENSTACK
 def test_the_quick_start_makes_an_image(tmp_path: Path) -> None:
     session = Document(ROOT / "README.rst").block("On any other cloud")
     install, enable, create, tick = commands(session)

@@ -1,14 +1,28 @@
-"""How this package's own programs read their command lines."""
+"""What may stand on the command lines of this package's programs and commands.
+
+``nova`` imports this at every start, so what reading a value needs is imported then.
+"""
 
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
-from datetime import datetime, timezone
-from typing import NoReturn, TypeVar
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+if TYPE_CHECKING:
+    from rax_scheduled_images_ext.model.errors import InvalidValue
 
 _Number = TypeVar("_Number", int, float)
 _Value = TypeVar("_Value")
+
+#: The age of an image that is no longer fresh, as model.freshness has it.
+MAX_AGE = "26h"
+#: The task states from which on a disk can count as copied.
+COPIED_STATES = ("image_pending_upload", "image_uploading")
+# Neither servers nor images can have a longer name.
+_LONGEST_NAME = 255
 
 
 class Parser(argparse.ArgumentParser):
@@ -40,7 +54,7 @@ def between(
 
 
 def checked(parse: Callable[[str], _Value]) -> Callable[[str], _Value]:
-    """Let argparse print what ``parse`` finds wrong."""
+    """Return an argument type: let argparse print what ``parse`` finds wrong."""
 
     def convert(text: str) -> _Value:
         try:
@@ -49,6 +63,24 @@ def checked(parse: Callable[[str], _Value]) -> Callable[[str], _Value]:
             raise argparse.ArgumentTypeError(str(error)) from error
 
     return convert
+
+
+def one_of(*words: str) -> Any:
+    """Return an argument type: one of these words; the complaint names them all."""
+
+    def parse(text: str) -> str:
+        if text not in words:
+            raise invalid(f"'{text}' is none of {', '.join(words)}")
+        return text
+
+    return checked(parse)
+
+
+def invalid(text: str) -> InvalidValue:
+    """Return the error of a value that is wrong."""
+    from rax_scheduled_images_ext.model.errors import InvalidValue
+
+    return InvalidValue(text)
 
 
 def parse_moment(text: str) -> float:
@@ -61,3 +93,80 @@ def parse_moment(text: str) -> float:
         raise ValueError(
             f"'{text}' is not a time: write it as 2026-01-01T00:00:00Z"
         ) from None
+
+
+# The functions below raise InvalidValue for what they do not accept.
+
+
+def name_or_id(text: str) -> str:
+    """Return what may be the name or the ID of something."""
+    if not 0 < len(text) <= _LONGEST_NAME:
+        raise invalid(
+            f"'{text}' is not a name or ID: one has 1 to {_LONGEST_NAME} characters"
+        )
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise invalid(f"{text!a} is not a name or ID: it is no text") from None
+    return text
+
+
+def regular_expression(text: str) -> re.Pattern[str]:
+    """Return the regular expression that is to be found in a name."""
+    if not text:
+        raise invalid("'' is not a name: it would be found in every one")
+    try:
+        return re.compile(text)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise invalid(f"'{text}' is not a regular expression: {error}") from None
+
+
+def number_to_keep(text: str) -> int:
+    """Return a number of images to keep."""
+    from rax_scheduled_images_ext.model.schedule import parse_retention
+
+    return parse_retention(text)
+
+
+def day_name(text: str) -> str:
+    """Return a day of the week."""
+    from rax_scheduled_images_ext.model.schedule import parse_day
+
+    return parse_day(text)
+
+
+def max_age(text: str) -> timedelta:
+    """Return the age from which on an image is not fresh."""
+    from rax_scheduled_images_ext.model.durations import parse_duration
+
+    try:
+        age = timedelta(seconds=parse_duration(text))
+    except ValueError as error:
+        raise invalid(str(error)) from None
+    except OverflowError:
+        raise invalid(f"'{text}' is longer than any image is old") from None
+    if not age:
+        raise invalid(f"'{text}' is not an age: no image is that young")
+    return age
+
+
+def duration(text: str) -> float:
+    """Return the seconds of a duration that is longer than nothing."""
+    from rax_scheduled_images_ext.model.durations import parse_duration
+
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise invalid(str(error)) from None
+    if not seconds:
+        raise invalid(f"'{text}' is not a duration: it must be more than nothing")
+    return seconds
+
+
+def interval(text: str) -> float:
+    """Return the seconds between two polls of a server, from 0.1 to 3600."""
+    if re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?s?", text, re.ASCII):
+        seconds = float(text.removesuffix("s"))
+        if 0.1 <= seconds <= 3600:
+            return seconds
+    raise invalid(f"'{text}' is not an interval: seconds, from 0.1 to 3600")

@@ -11,6 +11,9 @@ from rax_scheduled_images_ext.model.freshness import MAX_AGE, ScheduleStatus, St
 from rax_scheduled_images_ext.operations.inventory import read_inventory
 from rax_scheduled_images_ext.operations.targets import no_servers
 
+#: The exit status of a check that finds a stale server.
+STALE = 3
+
 
 @dataclass(frozen=True)
 class CheckResult:

@@ -24,6 +24,23 @@ def clock_time() -> str:
     return time.strftime("%H:%M:%S")
 
 
+def say(line: str) -> None:
+    """Print one line on stderr; a closed stderr is no error."""
+    with suppress(OSError):
+        print(" ".join(line.splitlines()), file=sys.stderr, flush=True)
+
+
+def agreed(question: str) -> bool:
+    """Ask on the terminal, and return whether the answer is yes."""
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def can_ask() -> bool:
+    """Whether there is a terminal on which a person can be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
 class OutputFailed(SystemExit):
     """Standard output did not take what was to be printed; ends the command."""
 

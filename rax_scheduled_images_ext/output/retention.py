@@ -5,9 +5,11 @@ Imported by commands only once there is something to print.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.client.errors import NoSuchServer
 from rax_scheduled_images_ext.model.retention import (
     Decision,
     expires_in_runs,
@@ -17,14 +19,20 @@ from rax_scheduled_images_ext.model.retention import (
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.times import write_time
 from rax_scheduled_images_ext.operations.prune import PrunedImage
-from rax_scheduled_images_ext.operations.retention import Forecast
-from rax_scheduled_images_ext.output.console import put
+from rax_scheduled_images_ext.operations.retention import (
+    Forecast,
+    next_expiry,
+    protect,
+    unprotect,
+)
+from rax_scheduled_images_ext.output.console import put, say
 from rax_scheduled_images_ext.output.formats import (
     Column,
     as_table,
     attribute,
     print_rows,
 )
+from rax_scheduled_images_ext.output.report import ErrorLine, attempt, failure
 
 
 def size_for_people(size: int | None) -> str:
@@ -129,3 +137,50 @@ def next_expiry_line(server_id: str, expiring: Sequence[Decision] | None) -> str
     left = expires_in_runs(expiring[0])
     when = "with the next scheduled image" if left == 1 else f"in {left} runs"
     return f"Expires next on server {server_id}: {images}, {when}"
+
+
+def protect_each(cloud: Cloud, images: Sequence[str], error_line: ErrorLine) -> bool:
+    """Keep images for good, whatever becomes of the others; return whether all are.
+
+    :param images: names or IDs.
+    :param error_line: returns the line about an error.
+    """
+    return attempt(
+        images, lambda image: protect(cloud, image), _naming(images, error_line)
+    )
+
+
+def unprotect_each(cloud: Cloud, images: Sequence[str], error_line: ErrorLine) -> bool:
+    """Hand images back to their schedules, and report on stderr what expires next.
+
+    The parameters and the result are those of :func:`protect_each`.
+    """
+    # In the order given, each once.
+    servers: dict[str, None] = {}
+
+    def hand_back(wanted: str) -> None:
+        image = unprotect(cloud, wanted)
+        servers[str(image.server_id)] = None
+
+    done = attempt(images, hand_back, _naming(images, error_line))
+    for server_id in servers:
+        say(_next_expiry(cloud, server_id))
+    return done
+
+
+def _naming(
+    images: Sequence[str], error_line: ErrorLine
+) -> Callable[[str, Exception], str]:
+    """Return what makes the lines of failures; among several they name the image."""
+    return lambda image, error: failure(image, error, len(images), error_line)
+
+
+def _next_expiry(cloud: Cloud, server_id: str) -> str:
+    """Return what expires next; the images are handed back even if that is unknown."""
+    try:
+        return next_expiry_line(server_id, next_expiry(cloud, server_id))
+    except NoSuchServer:
+        return f"No image of server {server_id} expires: it no longer exists"
+    except Exception as error:
+        why = " ".join(str(error).split())
+        return f"Which image of server {server_id} expires next is not known: {why}"

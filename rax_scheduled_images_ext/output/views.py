@@ -16,6 +16,11 @@ from rax_scheduled_images_ext.model.times import write_time
 from rax_scheduled_images_ext.output.console import put
 from rax_scheduled_images_ext.output.formats import Column, attribute, print_rows
 
+#: What is said where the cloud itself makes no scheduled images.
+NEEDS_SERVICE = (
+    "This cloud makes no scheduled images itself: they are made only while a"
+    " scheduled-images-service works for the project."
+)
 SCHEDULES: tuple[Column[ShownSchedule], ...] = (
     attribute("server", "Server"),
     attribute("id", "ID"),

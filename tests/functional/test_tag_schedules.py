@@ -12,8 +12,8 @@ import pytest
 from novaclient.api_versions import APIVersion
 
 from rax_scheduled_images_ext import ImageSchedule, from_novaclient
-from rax_scheduled_images_ext.cli.nova.schedules import NEEDS_SERVICE
 from rax_scheduled_images_ext.operations import schedules as schedules_of
+from rax_scheduled_images_ext.output.views import NEEDS_SERVICE
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from .fleet import MYSERVER, NOBODY, NOT_OFFERED, id_of, sent

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rax_scheduled_images_ext.cli.nova.schedules import NEEDS_SERVICE
+from rax_scheduled_images_ext.output.views import NEEDS_SERVICE
 
 from .conftest import Run
 from .resources import Workshop

@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import argparse
 import logging
-import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from novaclient import utils
+
+from rax_scheduled_images_ext.arguments import checked, invalid, regular_expression
+from rax_scheduled_images_ext.cli import arguments
 
 # Every `nova` imports this module and those that declare commands; few run one.
 # So all that only a running command needs is imported then.
 if TYPE_CHECKING:
     from rax_scheduled_images_ext.client.cloud import Cloud
-    from rax_scheduled_images_ext.model.errors import InvalidValue
     from rax_scheduled_images_ext.operations.targets import Target
 
 LOG = logging.getLogger(__name__)
 
 Command = Callable[..., None]
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 _NOVACLIENT = "novaclient.exceptions"
-# Neither servers nor images can have a longer name.
-_LONGEST_NAME = 255
 
 
 def argument(*flags: str, **options: Any) -> Callable[[Command], Command]:
@@ -41,41 +37,15 @@ def argument(*flags: str, **options: Any) -> Callable[[Command], Command]:
     return declare
 
 
-def checked(parse: Callable[[str], Item]) -> Callable[[str], Item]:
-    """Turn a parser's complaint into a usage error of the command line."""
+def declared(*given: arguments.Argument) -> Callable[[Command], Command]:
+    """Declare arguments of a command in this order."""
 
-    def parsed(text: str) -> Item:
-        from rax_scheduled_images_ext.model.errors import InvalidValue
+    def declare(command: Command) -> Command:
+        for each in reversed(given):
+            utils.add_arg(command, *each.flags, **each.options)
+        return command
 
-        try:
-            return parse(text)
-        except InvalidValue as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return parsed
-
-
-def invalid(text: str) -> InvalidValue:
-    """Return the error of a value that is wrong."""
-    from rax_scheduled_images_ext.model.errors import InvalidValue
-
-    return InvalidValue(text)
-
-
-def name_or_id(text: str) -> str:
-    """Return what may be the name or the ID of something.
-
-    :raises InvalidValue: for what cannot be.
-    """
-    if not 0 < len(text) <= _LONGEST_NAME:
-        raise invalid(
-            f"'{text}' is not a name or ID: one has 1 to {_LONGEST_NAME} characters"
-        )
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise invalid(f"{text!a} is not a name or ID: it is no text") from None
-    return text
+    return declare
 
 
 def format_name(text: str) -> str:
@@ -92,26 +62,6 @@ def format_name(text: str) -> str:
     return text
 
 
-def number_to_keep(text: str) -> int:
-    """Return a number of images to keep.
-
-    :raises InvalidValue: for what is none.
-    """
-    from rax_scheduled_images_ext.model.schedule import parse_retention
-
-    return parse_retention(text)
-
-
-def day_name(text: str) -> str:
-    """Return a day of the week.
-
-    :raises InvalidValue: for what is none.
-    """
-    from rax_scheduled_images_ext.model.schedule import parse_day
-
-    return parse_day(text)
-
-
 def label(error: BaseException) -> str:
     """Return the class name that users see: novaclient's own where there is one."""
     from rax_scheduled_images_ext.cli.nova.errors import for_novaclient
@@ -121,35 +71,10 @@ def label(error: BaseException) -> str:
     return names[0] if names else type(error).__name__
 
 
-def say(line: str) -> None:
-    """Print one line on stderr; a closed stderr is no error."""
-    with suppress(OSError):
-        print(" ".join(line.splitlines()), file=sys.stderr, flush=True)
-
-
-def error_line(_item: object, error: BaseException) -> str:
+def error_line(error: BaseException, about: str = "") -> str:
     """Return what novaclient's shell prints of an error."""
-    return f"ERROR ({label(error)}): {error}"
-
-
-def attempt(
-    items: Iterable[Item],
-    action: Callable[[Item], object],
-    line: Callable[[Item, Exception], str] = error_line,
-) -> bool:
-    """Do ``action`` to every item, whatever becomes of the others.
-
-    Each failure is one line on stderr. Returns whether there was none.
-    """
-    done = True
-    for item in items:
-        try:
-            action(item)
-        except Exception as error:
-            LOG.debug("%s", error, exc_info=True)
-            say(line(item, error))
-            done = False
-    return done
+    text = f"{about}: {error}" if about else str(error)
+    return f"ERROR ({label(error)}): {text}"
 
 
 @contextmanager
@@ -158,8 +83,10 @@ def failing_as_one() -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        from rax_scheduled_images_ext.output.console import say
+
         LOG.debug("%s", error, exc_info=True)
-        say(error_line(None, error))
+        say(error_line(error))
         raise SystemExit(1) from None
 
 
@@ -176,13 +103,6 @@ def open_cloud(cs: Any) -> Cloud:
     return from_novaclient(cs)
 
 
-def on_server(cloud: Cloud, action: Callable[[str], Result]) -> Callable[[str], Result]:
-    """Return ``action`` as it is done to what a user calls a server."""
-    from rax_scheduled_images_ext.client.servers import with_server
-
-    return partial(with_server, cloud.compute, action=action)
-
-
 def usage_error(command: str, text: str) -> NoReturn:
     """End the command as novaclient's parser does for a wrong argument."""
     print(
@@ -192,58 +112,23 @@ def usage_error(command: str, text: str) -> NoReturn:
     raise SystemExit(2)
 
 
-def regular_expression(text: str) -> re.Pattern[str]:
-    """Return the regular expression that is to be found in a name.
-
-    :raises InvalidValue: for what is none, or would be found in every name.
-    """
-    if not text:
-        raise invalid("'' is not a name: it would be found in every one")
-    try:
-        return re.compile(text)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise invalid(f"'{text}' is not a regular expression: {error}") from None
-
-
-def named_servers(command: Command) -> Command:
-    """Declare the servers of a command, which must be named."""
-    return argument(
-        "server",
-        metavar="<server>",
-        nargs="+",
-        type=checked(name_or_id),
-        help="Name or ID of server(s).",
-    )(command)
-
-
-def by_name(command: Command) -> Command:
-    """Declare the choice of servers by name."""
-    return argument(
-        "--name",
-        metavar="<regex>",
-        type=checked(regular_expression),
-        help="Only servers in whose names this regular expression is found.",
-    )(command)
-
-
 def target_servers(command: Command) -> Command:
     """Declare the servers of a command: named ones, all, or those of a name."""
     for declare in (
-        named_servers,
+        declared(arguments.SERVERS),
         argument(
             "--all",
             nargs=0,
             default=False,
             action=InsteadOfServers,
-            help="All servers of the project in place of named ones.",
+            help=arguments.ALL_SERVERS,
         ),
         argument(
             "--name",
             metavar="<regex>",
             type=checked(regular_expression),
             action=InsteadOfServers,
-            help="All servers in whose names this regular expression is found, in"
-            " place of named ones.",
+            help=arguments.NAMED_SERVERS,
         ),
     ):
         declare(command)
@@ -261,9 +146,7 @@ def targets_of(
 
     named: list[str] = args.server or []
     if (bool(named) + args.all + (args.name is not None)) != 1:
-        usage_error(
-            command, "choose servers in one way: by <server>..., by --all or by --name"
-        )
+        usage_error(command, arguments.ONE_WAY)
     if named:
         return as_targets(named)
     with failing_as_one():

@@ -9,14 +9,13 @@ import re
 from functools import partial
 from typing import Any
 
+from rax_scheduled_images_ext.arguments import checked, invalid
+from rax_scheduled_images_ext.cli import arguments
 from rax_scheduled_images_ext.cli.nova.commands import (
     argument,
-    attempt,
-    checked,
+    declared,
     failing_as_one,
     finish,
-    invalid,
-    name_or_id,
     open_cloud,
     usage_error,
 )
@@ -73,9 +72,7 @@ def do_image_list(cs: Any, args: Any) -> None:
     print_images(open_cloud(cs).images.list(limit=args.limit))
 
 
-@argument(
-    "image", metavar="<image>", type=checked(name_or_id), help="Name or ID of image."
-)
+@declared(arguments.IMAGE)
 def do_image_show(cs: Any, args: Any) -> None:
     """Show details about the given image."""
     from rax_scheduled_images_ext.output.views import print_image
@@ -84,9 +81,7 @@ def do_image_show(cs: Any, args: Any) -> None:
         print_image(open_cloud(cs).images.find(args.image))
 
 
-@argument(
-    "image", metavar="<image>", type=checked(name_or_id), help="Name or ID of image."
-)
+@declared(arguments.IMAGE)
 @argument(
     "action",
     metavar="<action>",
@@ -117,15 +112,11 @@ def do_image_meta(cs: Any, args: Any) -> None:
         images.with_image(args.image, change)
 
 
-@argument(
-    "image",
-    metavar="<image>",
-    nargs="+",
-    type=checked(name_or_id),
-    help="Name or ID of image(s).",
-)
+@declared(arguments.IMAGES)
 def do_image_delete(cs: Any, args: Any) -> None:
     """Delete specified image(s)."""
+    from rax_scheduled_images_ext.output.report import attempt
+
     images = open_cloud(cs).images
     delete = partial(images.with_image, action=images.delete)
     finish(attempt(args.image, delete, failed_delete))

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rax_scheduled_images_ext.arguments import checked, day_name, number_to_keep
+from rax_scheduled_images_ext.cli import arguments
 from rax_scheduled_images_ext.cli.nova.commands import (
     argument,
-    checked,
-    day_name,
+    declared,
+    error_line,
+    finish,
     format_name,
-    named_servers,
-    number_to_keep,
     open_cloud,
-    say,
     target_servers,
     targets_of,
     usage_error,
@@ -32,13 +32,6 @@ if TYPE_CHECKING:
     from rax_scheduled_images_ext.operations.targets import Target
 
 
-#: What is said where the cloud itself makes no scheduled images.
-NEEDS_SERVICE = (
-    "This cloud makes no scheduled images itself: they are made only while a"
-    " scheduled-images-service works for the project."
-)
-
-
 @argument(
     "--day-of-week",
     metavar="<day>",
@@ -47,13 +40,7 @@ NEEDS_SERVICE = (
     " case, or the beginning of just one. Without it the schedule is daily, even if"
     " it was weekly before.",
 )
-@argument(
-    "--dry-run",
-    action="store_true",
-    default=False,
-    help="Change nothing: print what would change, and which images the next"
-    " scheduled image would then make go.",
-)
+@declared(arguments.FORECAST)
 @target_servers
 @argument(
     "retention",
@@ -63,8 +50,8 @@ NEEDS_SERVICE = (
 )
 def do_scheduled_images_enable(cs: Any, args: Any) -> None:
     """Enable scheduled images for servers."""
-    from rax_scheduled_images_ext.cli.nova.report import ServerReport
     from rax_scheduled_images_ext.model.schedule import ImageSchedule
+    from rax_scheduled_images_ext.output.report import ServerReport
 
     schedule = ImageSchedule(
         args.retention or misplaced_retention(args), args.day_of_week
@@ -78,15 +65,19 @@ def do_scheduled_images_enable(cs: Any, args: Any) -> None:
         def show(server: Target, found: Forecast) -> None:
             print_forecast(server.label, found)
 
-        with ServerReport(len(targets), show) as report:
+        with ServerReport(len(targets), error_line, show) as report:
             forecast(cloud, targets, schedule, report, report.progress)
+        finish(report.ok)
         return
     from rax_scheduled_images_ext.operations.schedules import enable
+    from rax_scheduled_images_ext.output.console import say
+    from rax_scheduled_images_ext.output.views import NEEDS_SERVICE
 
-    with ServerReport(len(targets)) as report:
+    with ServerReport(len(targets), error_line) as report:
         outcomes = enable(cloud, targets, schedule, report, report.progress)
-        if cloud.schedules.kept_as_tags and any(each.value for each in outcomes):
-            say(NEEDS_SERVICE)
+    if cloud.schedules.kept_as_tags and any(each.value for each in outcomes):
+        say(NEEDS_SERVICE)
+    finish(report.ok)
 
 
 def misplaced_retention(args: Any) -> int:
@@ -102,22 +93,7 @@ def misplaced_retention(args: Any) -> int:
         usage_error(command, f"argument <retention>: {error}")
 
 
-@argument(
-    "--retention",
-    metavar="<number>",
-    type=checked(number_to_keep),
-    help="Number of scheduled images to keep, 1 to 65535.",
-)
-@argument(
-    "--day-of-week",
-    metavar="<day>",
-    type=checked(day_name),
-    help="Make one image a week, on this UTC day: a day's English name in any letter"
-    " case, or the beginning of just one.",
-)
-@argument(
-    "--daily", action="store_true", default=False, help="Make an image every day."
-)
+@declared(arguments.RETENTION, arguments.weekly("--day-of-week"), arguments.DAILY)
 @target_servers
 def do_scheduled_images_update(cs: Any, args: Any) -> None:
     """Change parts of the schedules of servers; the rest stays as it is."""
@@ -128,8 +104,9 @@ def do_scheduled_images_update(cs: Any, args: Any) -> None:
         usage_error(
             command, "nothing to change: use --retention, --day-of-week or --daily"
         )
-    from rax_scheduled_images_ext.cli.nova.report import ServerReport
     from rax_scheduled_images_ext.operations.schedules import update
+    from rax_scheduled_images_ext.output.console import say
+    from rax_scheduled_images_ext.output.report import ServerReport
     from rax_scheduled_images_ext.output.retention import described
 
     def show(server: Target, change: ScheduleChange) -> None:
@@ -139,7 +116,7 @@ def do_scheduled_images_update(cs: Any, args: Any) -> None:
 
     cloud = open_cloud(cs)
     targets = targets_of(cloud, command, args, scheduled=True)
-    with ServerReport(len(targets), show) as report:
+    with ServerReport(len(targets), error_line, show) as report:
         update(
             cloud,
             targets,
@@ -149,18 +126,20 @@ def do_scheduled_images_update(cs: Any, args: Any) -> None:
             report=report,
             progress=report.progress,
         )
+    finish(report.ok)
 
 
 @target_servers
 def do_scheduled_images_disable(cs: Any, args: Any) -> None:
     """Disable scheduled images for servers; the images stay."""
-    from rax_scheduled_images_ext.cli.nova.report import ServerReport
     from rax_scheduled_images_ext.operations.schedules import disable
+    from rax_scheduled_images_ext.output.report import ServerReport
 
     cloud = open_cloud(cs)
     targets = targets_of(cloud, "scheduled-images-disable", args, scheduled=True)
-    with ServerReport(len(targets)) as report:
+    with ServerReport(len(targets), error_line) as report:
         disable(cloud, targets, report, report.progress)
+    finish(report.ok)
 
 
 @argument(
@@ -171,13 +150,13 @@ def do_scheduled_images_disable(cs: Any, args: Any) -> None:
     " without it, and one server is two lines of text. In json, csv and value a server"
     " without a schedule is a row with an empty one.",
 )
-@named_servers
+@declared(arguments.SERVERS)
 def do_scheduled_images_show(cs: Any, args: Any) -> None:
     """Show the scheduled image settings of servers."""
-    from rax_scheduled_images_ext.cli.nova.report import ServerReport
     from rax_scheduled_images_ext.client.errors import NoSchedule
     from rax_scheduled_images_ext.operations import schedules
     from rax_scheduled_images_ext.output import views
+    from rax_scheduled_images_ext.output.report import ServerReport
 
     rows: list[views.ShownSchedule] = []
     form = args.format or ("table" if len(args.server) > 1 else None)
@@ -191,9 +170,10 @@ def do_scheduled_images_show(cs: Any, args: Any) -> None:
         if form not in (None, "table") and isinstance(error, NoSchedule):
             rows.append(views.ShownSchedule(server.label, error.server_id))
 
-    with ServerReport(len(args.server), add, add_without) as report:
+    with ServerReport(len(args.server), error_line, add, add_without) as report:
         schedules.show(open_cloud(cs), args.server, report, report.progress)
         if form is not None:
             views.print_schedules(rows, form)
         elif rows:
             views.print_schedule(rows[0])
+    finish(report.ok)

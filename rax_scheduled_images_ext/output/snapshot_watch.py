@@ -1,4 +1,4 @@
-"""What ``nova snapshot-watch`` does and prints."""
+"""Watching the snapshots of servers, and what is printed of them."""
 
 from __future__ import annotations
 
@@ -10,18 +10,13 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from rax_scheduled_images_ext.cli.nova.cloud import from_novaclient
-from rax_scheduled_images_ext.cli.nova.commands import (
-    attempt,
-    error_line,
-    on_server,
-    say,
-)
+from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.errors import (
     ImageLost,
     ServerDisappeared,
     TimeLimitReached,
 )
+from rax_scheduled_images_ext.client.servers import with_server
 from rax_scheduled_images_ext.client.snapshots import Snapshots, Watched
 from rax_scheduled_images_ext.model.task_states import (
     COPIED,
@@ -40,7 +35,8 @@ from rax_scheduled_images_ext.operations.snapshot.watch import (
     Watch,
     watch,
 )
-from rax_scheduled_images_ext.output.console import clock_time, put
+from rax_scheduled_images_ext.output.console import clock_time, put, say
+from rax_scheduled_images_ext.output.report import ErrorLine, attempt
 
 # Seconds between two polls of images whose snapshots are all over.
 _SETTLING_INTERVAL = 1.5
@@ -48,18 +44,23 @@ _SETTLING_INTERVAL = 1.5
 _ANSWER = 30.0
 
 
-def watch_servers(cs: Any, args: Any) -> None:
-    """Watch the snapshots of servers, as the command's arguments say."""
-    cloud = from_novaclient(cs)
+def watch_servers(cloud: Cloud, args: Any, error_line: ErrorLine) -> int:
+    """Watch the snapshots of servers until they are over; return the exit status.
+
+    :param args: what :data:`.cli.arguments.WATCH` declares, ``time_limit``, ``format``
+        and ``server``, a list.
+    :param error_line: returns the line about an error.
+    """
     snapshots = Snapshots(cloud.compute)
     states: dict[str, ServerState] = {}
 
     def find(server: str) -> None:
-        state = on_server(cloud, snapshots.server)(server)
+        state = with_server(cloud.compute, server, snapshots.server)
         states[state.id] = state
 
     # Otherwise all that a server has in the way of trouble has a status of its own.
-    status = 0 if attempt(args.server, find) else 1
+    done = attempt(args.server, find, lambda _, error: error_line(error))
+    status = 0 if done else 1
     if states:
         copied = args.until == "disk-copied"
         safe_from = snapshots.safe_from() if copied else COPIED
@@ -71,11 +72,12 @@ def watch_servers(cs: Any, args: Any) -> None:
         show = _json if args.format == "json" else _text(len(args.server) > 1)
         poller = Poller(limits=Timeouts(answer=_ANSWER), listener=_Listener())
         images = ImageTracker(cloud.images, poller)
-        watcher = _Watcher(snapshots, images, wanted, poller, show, args.changes_only)
+        watcher = _Watcher(
+            snapshots, images, wanted, poller, show, error_line, args.changes_only
+        )
         watcher.run(Watched(snapshots, names), watches)
         status = watcher.status or status
-    if status:
-        raise SystemExit(status)
+    return status
 
 
 class _Listener(Listener):
@@ -95,12 +97,14 @@ class _Watcher:
         wanted: Wanted,
         poller: Poller,
         show: Callable[[Watch, bool], str],
+        error_line: ErrorLine,
         changes_only: bool,
     ) -> None:
         self._snapshots = snapshots
         self._images = images
         self._wanted = wanted
         self._show = show
+        self._error_line = error_line
         self._changes_only = changes_only
         self._poller = poller
         self.status = 0
@@ -171,7 +175,7 @@ class _Watcher:
         )
 
     def _trouble(self, error: ImageLost | ServerDisappeared | TimeLimitReached) -> None:
-        say(error_line(None, error))
+        say(self._error_line(error))
         order = (0, 6, 4, 5)
         self.status = max(self.status, error.exit_status, key=order.index)
 

@@ -1,15 +1,18 @@
-"""What ``nova snapshot-create`` does and prints."""
+"""Taking a snapshot of a server, and what is printed meanwhile."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from rax_scheduled_images_ext.cli.nova.cloud import from_novaclient
-from rax_scheduled_images_ext.cli.nova.commands import error_line, on_server
+from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.errors import ResumeFailed
+from rax_scheduled_images_ext.client.servers import with_server
 from rax_scheduled_images_ext.client.snapshots import Snapshots
+from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.operations.snapshot.create import Snapshot
 from rax_scheduled_images_ext.operations.snapshot.hooks import HookCommand
 from rax_scheduled_images_ext.operations.snapshot.polling import (
@@ -22,6 +25,7 @@ from rax_scheduled_images_ext.operations.snapshot.signals import (
     SignalCatcher,
 )
 from rax_scheduled_images_ext.output.console import BackgroundWriter, clock_time
+from rax_scheduled_images_ext.output.report import ErrorLine
 
 _CLEAR = "\r\x1b[K"
 
@@ -62,35 +66,88 @@ class ConsoleListener(Listener):
         self._writer.write(text)
 
 
-def create_snapshot(cs: Any, args: Any) -> None:
-    """Create an image of a server, as the command's arguments say."""
-    errors, out = BackgroundWriter(sys.stderr), BackgroundWriter(sys.stdout)
+@dataclass
+class Taken:
+    """What came of a snapshot: ``status`` is the exit status.
+
+    ``snapshot`` is None if none was possible, ``image`` as it was when it was ACTIVE,
+    None if that was not awaited.
+    """
+
+    status: int = 0
+    snapshot: Snapshot | None = None
+    image: ServerImage | None = None
+
+
+@contextmanager
+def console_listener() -> Iterator[ConsoleListener]:
+    """Open the console for a snapshot; at the end all has been written."""
+    errors = BackgroundWriter(sys.stderr)
     console = ConsoleListener(errors)
-    status = 0
     try:
-        _create(cs, args, console, out)
-    except (Exception, Interrupted) as error:
-        for each in _errors_of(error):
-            console.say(" ".join(error_line(None, each).splitlines()))
-        status = getattr(error, "exit_status", 1)
+        yield console
     finally:
         console.clear()
+        errors.close()
+
+
+def print_snapshot(cloud: Cloud, args: Any, error_line: ErrorLine) -> int:
+    """Take a snapshot, and print the ID of its image as soon as the server runs.
+
+    The parameters are those of :func:`take_snapshot`.
+
+    :returns: the exit status.
+    """
+    out = BackgroundWriter(sys.stdout)
+    with console_listener() as console:
+
+        def show(snapshot: Snapshot) -> None:
+            console.flush()
+            out.say(str(snapshot.image_id))
+
+        status = take_snapshot(cloud, args, error_line, console, show).status
         out.close()
         # Whoever closes the pipe does not want the image's ID.
-        lost = None if isinstance(out.problem, BrokenPipeError) else out.problem
-        if lost is not None:
-            console.say(f"ERROR (OSError): Cannot write to stdout: {lost}")
-        errors.close()
-    if status or lost is not None:
-        raise SystemExit(status or 1)
+        if out.problem is None or isinstance(out.problem, BrokenPipeError):
+            return status
+        console.clear()
+        console.say(f"ERROR (OSError): Cannot write to stdout: {out.problem}")
+        return status or 1
 
 
-def _create(
-    cs: Any, args: Any, console: ConsoleListener, out: BackgroundWriter
+def take_snapshot(
+    cloud: Cloud,
+    args: Any,
+    error_line: ErrorLine,
+    console: ConsoleListener,
+    show: Callable[[Snapshot], object] | None = None,
+) -> Taken:
+    """Take a snapshot of a server, and report on the console how that goes.
+
+    :param args: what :data:`.cli.arguments.CREATE` declares, ``metadata``,
+        ``time_limit``, ``server`` and ``name``.
+    :param error_line: returns the line about an error.
+    :param show: is called when the server runs again, if there is an image.
+    """
+    taken = Taken()
+    try:
+        _take(cloud, args, console, taken, show)
+    except (Exception, Interrupted) as error:
+        for each in _errors_of(error):
+            console.say(" ".join(error_line(each).splitlines()))
+        taken.status = getattr(error, "exit_status", 1)
+    return taken
+
+
+def _take(
+    cloud: Cloud,
+    args: Any,
+    console: ConsoleListener,
+    taken: Taken,
+    show: Callable[[Snapshot], object] | None,
 ) -> None:
-    cloud = from_novaclient(cs)
     snapshots = Snapshots(cloud.compute)
-    server = on_server(cloud, snapshots.server)(args.server)
+    server = with_server(cloud.compute, args.server, snapshots.server)
     limits = Timeouts(
         hold=args.max_hold,
         total=args.time_limit,
@@ -108,30 +165,22 @@ def _create(
             poller=Poller(signals, limits, console),
         )
         snapshot.prepare(server)
+        taken.snapshot = snapshot
         before = _hook(args.before, "--before", args, signals, console)
         after = _hook(args.after, "--after", args, signals, console)
         try:
             with snapshot.taken(before, after):
                 pass
         finally:
-            _print_end(snapshot, console, out)
+            if snapshot.held is not None:
+                held = f"{snapshot.held:.1f} s"
+                console.note(f"Server {snapshot.server_name} was quiesced for {held}")
+            if snapshot.image_id and show is not None:
+                show(snapshot)
     signals.check()
     if args.wait:
-        image = snapshot.wait()
-        console.note(f"Image {image.id} is {image.status}")
-
-
-def _print_end(
-    snapshot: Snapshot, console: ConsoleListener, out: BackgroundWriter
-) -> None:
-    """Note how long the server was held, and print the image if there is one."""
-    if snapshot.held is not None:
-        console.note(
-            f"Server {snapshot.server_name} was quiesced for {snapshot.held:.1f} s"
-        )
-    if snapshot.image_id:
-        console.flush()
-        out.say(snapshot.image_id)
+        taken.image = snapshot.wait()
+        console.note(f"Image {taken.image.id} is {taken.image.status}")
 
 
 def _hook(

@@ -1,47 +1,75 @@
-"""What happened to each of many servers, on stderr.
-
-Imported by commands only once they run.
-"""
+"""What happened to each of several servers or images, on stderr."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from rax_scheduled_images_ext.cli.nova.commands import LOG, error_line, label, say
 from rax_scheduled_images_ext.client.errors import NotOffered
+from rax_scheduled_images_ext.model.freshness import ScheduleStatus
 from rax_scheduled_images_ext.operations.targets import Target
 from rax_scheduled_images_ext.operations.work_queue import Outcome, RunInterrupted
-from rax_scheduled_images_ext.output.console import ProgressLine
+from rax_scheduled_images_ext.output.console import ProgressLine, say
 
-Result = TypeVar("Result")
+LOG = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+
+
+class ErrorLine(Protocol):
+    """Returns the line about an error, as a shell writes its own.
+
+    ``about`` names what it happened to, where the error does not.
+    """
+
+    def __call__(self, error: BaseException, about: str = "") -> str: ...
+
+
+def attempt(
+    items: Iterable[Item],
+    action: Callable[[Item], object],
+    line: Callable[[Item, Exception], str],
+) -> bool:
+    """Do ``action`` to every item, whatever becomes of the others.
+
+    Each failure is one line on stderr. Returns whether there was none.
+    """
+    done = True
+    for item in items:
+        try:
+            action(item)
+        except Exception as error:
+            LOG.debug("%s", error, exc_info=True)
+            say(line(item, error))
+            done = False
+    return done
 
 
 class ServerReport:
-    """Prints each failure as one line; afterwards the command ends with status 1.
+    """Prints each failure as one line.
 
     It is the ``report`` of an operation on ``total`` servers, and the context of it.
 
+    :param error_line: returns the line about an error.
     :param succeeded: is called with each server and its result.
     :param failed: is called with each server and its error.
-    :param ends: False leaves it to the caller to look at ``ok``.
     """
 
     def __init__(
         self,
         total: int,
+        error_line: ErrorLine,
         succeeded: Callable[[Target, Any], object] | None = None,
         failed: Callable[[Target, Exception], object] | None = None,
-        *,
-        ends: bool = True,
     ) -> None:
         #: Whether nothing has failed so far.
         self.ok = True
         self._total = total
+        self._error_line = error_line
         self._succeeded = succeeded
         self._failed = failed
-        self._ends = ends
         self._offered = True
         self._line = ProgressLine()
         self.progress = self._line.show
@@ -58,8 +86,6 @@ class ServerReport:
         self._line.clear()
         if isinstance(error, RunInterrupted):
             say(_summary(error, self._total))
-        elif error is None and self._ends and not self.ok:
-            raise SystemExit(1)
 
     def __call__(self, outcome: Outcome[Target, Any]) -> None:
         self._line.clear()
@@ -72,7 +98,7 @@ class ServerReport:
         LOG.debug("%s", error, exc_info=error)
         # That a cloud has no scheduled images is said once, not for every server.
         if self._offered or not isinstance(error, NotOffered):
-            say(failure(server.label, error, self._total))
+            say(failure(server.label, error, self._total, self._error_line))
         if isinstance(error, NotOffered):
             self._offered = False
         if self._failed is not None:
@@ -80,16 +106,24 @@ class ServerReport:
         self.ok = False
 
 
-def failure(name: str, error: Exception, of: int) -> str:
+def failure(name: str, error: Exception, of: int, error_line: ErrorLine) -> str:
     """Return the line for a failure; one of several names what it happened to."""
     named = (
         hasattr(error, "server_id")
         or isinstance(error, NotOffered)
         or name in str(error)
     )
-    if of == 1 or named:
-        return error_line(name, error)
-    return f"ERROR ({label(error)}): {name}: {error}"
+    return error_line(error) if of == 1 or named else error_line(error, name)
+
+
+def report_unreadable(servers: list[ScheduleStatus], error_line: ErrorLine) -> bool:
+    """Report on stderr which servers could not be read; return whether all could."""
+    problems = [(each.server, each.server.problem) for each in servers]
+    unreadable = [(server, problem) for server, problem in problems if problem]
+    unreadable.sort(key=lambda each: (each[0].name, each[0].id))
+    for server, problem in unreadable:
+        say(failure(server.name, problem, 2, error_line))
+    return not unreadable
 
 
 def _summary(interrupted: RunInterrupted, of: int) -> str:

@@ -48,6 +48,24 @@ class Argument:
         parser.add_argument(*self.flags, **self.options)
 
 
+@dataclass(frozen=True)
+class Exclusive:
+    """Options of which a command takes one at most."""
+
+    options: tuple[Argument, ...]
+
+    def add_to(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the options in a parser."""
+        group = parser.add_mutually_exclusive_group()
+        for option in self.options:
+            option.add_to(group)
+
+
+def exclusive(*options: Argument) -> Exclusive:
+    """Return options of which a command takes one at most."""
+    return Exclusive(options)
+
+
 def argument(*flags: str, **options: Any) -> Argument:
     """Return an argument as ``add_argument`` would take it."""
     return Argument(flags, options)
@@ -89,12 +107,17 @@ BY_NAME = argument(
 
 # -- schedules
 
-RETENTION = argument(
-    "--retention",
-    metavar="<number>",
-    type=checked(number_to_keep),
-    help="Number of scheduled images to keep, 1 to 65535.",
-)
+
+def retention(more: str = "") -> Argument:
+    """Return the option of how many images a schedule keeps."""
+    return argument(
+        "--retention",
+        metavar="<number>",
+        type=checked(number_to_keep),
+        help=f"Number of scheduled images to keep, 1 to 65535.{more}",
+    )
+
+
 DAILY = switch("--daily", "Make an image every day.")
 
 

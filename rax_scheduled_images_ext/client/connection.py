@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -39,8 +40,21 @@ def _open_adapter(
 ) -> Adapter:
     from keystoneauth1.adapter import Adapter
 
+    if "region_name" not in options:
+        # Whoever names a region means that one, and not the address of another.
+        options.setdefault("endpoint_override", config.get_endpoint(service_type))
     options.setdefault("region_name", config.get_region_name(service_type))
     options.setdefault("interface", config.get_interface(service_type))
     options.setdefault("service_name", config.get_service_name(service_type))
-    options.setdefault("endpoint_override", config.get_endpoint(service_type))
+    options.setdefault("default_microversion", _microversion(config, service_type))
     return Adapter(session, auth=auth, service_type=service_type, **options)
+
+
+def _microversion(config: CloudRegion, service_type: str) -> str | None:
+    """Return the microversion that is configured, None for the service's own.
+
+    As openstacksdk has it, an API version such as 2.90 is one as well.
+    """
+    version = config.get_api_version(service_type) or ""
+    implied = version if re.fullmatch(r"[0-9]+\.[0-9]+", version, re.ASCII) else None
+    return config.get_default_microversion(service_type) or implied

@@ -82,6 +82,57 @@ class ImageSchedule:
         return cls(int(str(retention)), day.upper() if day else None)
 
 
+@dataclass(frozen=True)
+class ScheduleSettings:
+    """What is wanted of a schedule; what is not given stays as it is.
+
+    ``day_of_week`` asks for a weekly schedule, ``daily`` for a daily one.
+    """
+
+    retention: int | None = None
+    day_of_week: str | None = None
+    daily: bool = False
+
+    @classmethod
+    def of(cls, schedule: ImageSchedule) -> ScheduleSettings:
+        """Return the settings that replace any schedule by this one."""
+        day = schedule.day_of_week
+        return cls(schedule.retention, day, daily=day is None)
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left of a schedule that there is."""
+        return self.retention is not None and bool(self.daily or self.day_of_week)
+
+    def checked(self) -> ScheduleSettings:
+        """Return the same with the day as schedules have it.
+
+        :raises InvalidValue: for a retention or a day that no schedule can have, for
+            both a day and ``daily``, and for nothing at all.
+        """
+        if self.daily and self.day_of_week is not None:
+            raise InvalidValue("a schedule cannot be both daily and weekly")
+        if self == ScheduleSettings():
+            raise InvalidValue("nothing of the schedule is to be changed")
+        retention = 1 if self.retention is None else self.retention
+        day = ImageSchedule.checked(retention, self.day_of_week).day_of_week
+        return ScheduleSettings(self.retention, day, self.daily)
+
+    def applied_to(self, current: ImageSchedule | None) -> ImageSchedule | None:
+        """Return the schedule that is wanted in place of one.
+
+        None if there is no retention: neither is one given, nor is there a schedule
+        that has one.
+        """
+        if current is None:
+            wanted = self.retention, self.day_of_week
+        else:
+            day = None if self.daily else current.day_of_week
+            wanted = self.retention or current.retention, self.day_of_week or day
+        retention, day_of_week = wanted
+        return None if retention is None else ImageSchedule(retention, day_of_week)
+
+
 def parse_retention(text: str) -> int:
     """Return the number of images to keep that ``text`` stands for.
 

@@ -13,6 +13,7 @@ from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.errors import (
     InvalidSchedule,
     NeverScheduled,
+    NoRetention,
     NoSchedule,
     NoSuchImage,
     NoSuchServer,
@@ -40,7 +41,11 @@ from rax_scheduled_images_ext.model.retention import (
     expires_in_runs,
     next_to_expire,
 )
-from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.model.schedule import ImageSchedule, ScheduleSettings
+from rax_scheduled_images_ext.operations.schedules import (
+    current_schedule,
+    wanted_schedule,
+)
 from rax_scheduled_images_ext.operations.targets import Servers, Target, for_each
 from rax_scheduled_images_ext.operations.work_queue import Outcome, Progress, Report
 
@@ -80,26 +85,28 @@ def list_images(cloud: Cloud, server: str) -> list[Decision]:
 def forecast(
     cloud: Cloud,
     servers: Servers,
-    schedule: ImageSchedule,
+    schedule: ImageSchedule | ScheduleSettings,
     report: Report[Target, Forecast] | None = None,
     progress: Progress | None = None,
 ) -> list[Outcome[Target, Forecast]]:
     """Return what a new schedule would change of servers; it changes nothing.
 
+    Errors: those of :func:`.schedules.change`.
+
+    :param schedule: what replaces the schedules, or what is to be changed of them.
     :raises InvalidValue: for a schedule that cannot be; nothing has been sent.
     """
-    schedule = ImageSchedule.checked(schedule.retention, schedule.day_of_week)
+    if isinstance(schedule, ImageSchedule):
+        schedule = ScheduleSettings.of(schedule)
+    wanted = schedule.checked()
 
     def action(cloud: Cloud, server_id: str) -> Forecast:
         kept = ImageRetention.of(cloud)
-        try:
-            current = kept.schedule(server_id)
-        except InvalidSchedule:
-            # It does nothing, and is about to be replaced.
-            current = None
-        return Forecast(current, schedule, kept.forecast(server_id, schedule.retention))
+        current = current_schedule(kept.schedules, server_id, wanted)
+        new = wanted_schedule(server_id, current, wanted)
+        return Forecast(current, new, kept.forecast(server_id, new.retention))
 
-    return for_each(cloud, servers, action, report, progress)
+    return for_each(cloud, servers, action, report, progress, skip=NoRetention)
 
 
 def protect(cloud: Cloud, image: str) -> ServerImage:

@@ -1,4 +1,4 @@
-"""Enabling, changing, disabling and reading the schedules of servers.
+"""Enabling, updating, disabling and reading the schedules of servers.
 
 Each function takes servers as names, IDs or targets, does many at a time, and returns
 an outcome for each: a value, or the error that was raised for it.
@@ -9,8 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.errors import NoSchedule
-from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.client.errors import (
+    InvalidSchedule,
+    NoRetention,
+    NoSchedule,
+)
+from rax_scheduled_images_ext.client.schedules.base import ScheduleStore
+from rax_scheduled_images_ext.model.schedule import ImageSchedule, ScheduleSettings
 from rax_scheduled_images_ext.operations.targets import Servers, Target, for_each
 from rax_scheduled_images_ext.operations.work_queue import Outcome, Progress, Report
 
@@ -25,9 +30,12 @@ class ServerSchedule:
 
 @dataclass(frozen=True)
 class ScheduleChange:
-    """A schedule as it was ``before`` and as it is ``after``; they may be equal."""
+    """A schedule as it was ``before`` and as it is ``after``; they may be equal.
 
-    before: ImageSchedule
+    ``before`` is None where there was none.
+    """
+
+    before: ImageSchedule | None
     after: ImageSchedule
 
 
@@ -72,17 +80,77 @@ def update(
     :param daily: make the schedule daily.
     :raises InvalidValue: for a retention or day that cannot be; nothing has been sent.
     """
-    given = ImageSchedule.checked(1 if retention is None else retention, day_of_week)
+    wanted = ScheduleSettings(retention, day_of_week, daily).checked()
 
     def action(cloud: Cloud, server_id: str) -> ScheduleChange:
         before = cloud.schedules.get(server_id)
-        day = given.day_of_week or (None if daily else before.day_of_week)
-        after = ImageSchedule(retention or before.retention, day)
-        if after != before:
-            after = cloud.schedules.enable(server_id, after)
-        return ScheduleChange(before, after)
+        return _changed(cloud, server_id, before, wanted)
 
     return for_each(cloud, servers, action, report, progress, skip=NoSchedule)
+
+
+def change(
+    cloud: Cloud,
+    servers: Servers,
+    settings: ScheduleSettings,
+    report: Report[Target, ScheduleChange] | None = None,
+    progress: Progress | None = None,
+) -> list[Outcome[Target, ScheduleChange]]:
+    """Enable or update schedules: change what is given, and nothing else.
+
+    A server without a schedule gets one if the settings have a retention; without a
+    day it is daily. A schedule that is right already is not sent again. Errors:
+    NoRetention for a server that was named, InvalidSchedule unless the settings leave
+    nothing of the schedule, and those of :func:`enable`.
+
+    :raises InvalidValue: for settings that cannot be; nothing has been sent.
+    """
+    wanted = settings.checked()
+
+    def action(cloud: Cloud, server_id: str) -> ScheduleChange:
+        before = current_schedule(cloud.schedules, server_id, wanted)
+        return _changed(cloud, server_id, before, wanted)
+
+    return for_each(cloud, servers, action, report, progress, skip=NoRetention)
+
+
+def current_schedule(
+    schedules: ScheduleStore, server_id: str, wanted: ScheduleSettings
+) -> ImageSchedule | None:
+    """Return the schedule that settings are to change, None where there is none.
+
+    :raises InvalidSchedule: if its tags are no schedule, and something would be left.
+    """
+    try:
+        return schedules.get(server_id)
+    except NoSchedule:
+        return None
+    except InvalidSchedule:
+        if wanted.complete:
+            return None
+        raise
+
+
+def wanted_schedule(
+    server_id: str, current: ImageSchedule | None, wanted: ScheduleSettings
+) -> ImageSchedule:
+    """Return the schedule that settings make of one.
+
+    :raises NoRetention: if nothing says how many images stay.
+    """
+    schedule = wanted.applied_to(current)
+    if schedule is None:
+        raise NoRetention(server_id)
+    return schedule
+
+
+def _changed(
+    cloud: Cloud, server_id: str, before: ImageSchedule | None, wanted: ScheduleSettings
+) -> ScheduleChange:
+    after = wanted_schedule(server_id, before, wanted)
+    if after != before:
+        after = cloud.schedules.enable(server_id, after)
+    return ScheduleChange(before, after)
 
 
 def disable(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gc
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -118,8 +118,14 @@ def print_inventory(
     :param now: the time as of which ages are shown.
     :param regions: whether to show the region of each.
     """
-    rows.sort(key=lambda row: (row.region or "", row.server.name, row.server.id))
-    print_rows(columns(now, regions=regions), rows, form)
+    print_rows(columns(now, regions=regions), ordered(rows), form)
+
+
+def ordered(rows: Iterable[Row]) -> list[Row]:
+    """Return rows ordered by region, name and ID."""
+    return sorted(
+        rows, key=lambda row: (row.region or "", row.server.name, row.server.id)
+    )
 
 
 def print_check(result: CheckResult, form: str | None) -> None:
@@ -159,6 +165,14 @@ def columns(now: datetime, *, regions: bool = False) -> list[Column[Row]]:
     ]
 
 
+def newest_columns() -> list[Column[Row]]:
+    """Return the columns of the newest image itself."""
+    return [
+        Column("newest_image", "Newest image", lambda row: _newest(row, "name")),
+        Column("newest_image_id", "Newest image ID", lambda row: _newest(row, "id")),
+    ]
+
+
 def limit_column() -> Column[Row]:
     """Return the column of the age at which images are no longer fresh, in seconds."""
     return Column(
@@ -185,6 +199,10 @@ def expires_next(row: Row) -> str | None:
     """Return the names of what the next image replaces, the oldest first."""
     names = [image.name or image.id for image in row.status.expires_next]
     return ", ".join(names) or None
+
+
+def _newest(row: Row, name: str) -> str | None:
+    return getattr(row.status.newest, name, None)
 
 
 def _of_schedule(name: str, key: str, title: str) -> Column[Row]:

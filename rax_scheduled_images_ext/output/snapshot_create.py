@@ -25,6 +25,7 @@ from rax_scheduled_images_ext.operations.snapshot.signals import (
     SignalCatcher,
 )
 from rax_scheduled_images_ext.output.console import BackgroundWriter, clock_time
+from rax_scheduled_images_ext.output.formats import Column
 from rax_scheduled_images_ext.output.report import ErrorLine
 
 _CLEAR = "\r\x1b[K"
@@ -77,6 +78,20 @@ class Taken:
     status: int = 0
     snapshot: Snapshot | None = None
     image: ServerImage | None = None
+
+
+def quiesced(snapshot: Snapshot) -> float | None:
+    """Return for how many seconds the server was quiesced."""
+    return None if snapshot.held is None else round(snapshot.held, 3)
+
+
+TAKEN: tuple[Column[Snapshot], ...] = (
+    Column("id", "ID", lambda snapshot: snapshot.image_id),
+    Column("name", "Name", lambda snapshot: snapshot.name),
+    Column("server", "Server", lambda snapshot: snapshot.server_name),
+    Column("server_id", "Server ID", lambda snapshot: snapshot.server_id),
+    Column("quiesced_seconds", "Quiesced seconds", quiesced),
+)
 
 
 @contextmanager

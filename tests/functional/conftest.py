@@ -1,4 +1,4 @@
-"""The real nova shell against a cloud of the test's own."""
+"""The real shells against a cloud of the test's own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import requests
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from ..novashell import Nova
+from ..openstackshell import OpenStack
 from .clouds import open_cloud
 from .interceptor import Interceptor
 from .raw import START, Box, Caller
@@ -45,6 +46,11 @@ def quick(cloud: Sandbox) -> Iterator[Sandbox]:
 @pytest.fixture
 def nova(cloud: Sandbox) -> Nova:
     return Nova(cloud)
+
+
+@pytest.fixture
+def openstack(cloud: Sandbox) -> OpenStack:
+    return OpenStack(cloud)
 
 
 @pytest.fixture

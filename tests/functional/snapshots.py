@@ -56,9 +56,9 @@ def following(cloud: Sandbox) -> Iterator[Sandbox]:
         cloud.requests = Requests(cloud.requests)
 
 
-def until(ready: Callable[[], bool]) -> None:
-    """Wait for what takes its time, and fail where it takes half a minute."""
-    end = time.monotonic() + 30
+def until(ready: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait for what takes its time, and fail where it takes too long."""
+    end = time.monotonic() + seconds
     while not ready():
         assert time.monotonic() < end
         time.sleep(0.01)

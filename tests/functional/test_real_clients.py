@@ -15,13 +15,9 @@ import pytest
 from rax_scheduled_images_ext.model.image import MARKER_KEY, MARKER_VALUE
 from rax_scheduled_images_ext.sandbox import Sandbox
 
-NOVACLIENT_7 = novaclient.__version__.startswith("7.")
-# Neither installs beside novaclient 7, which wants a table library of its time.
-not_beside_novaclient_7 = pytest.mark.skipif(
-    NOVACLIENT_7,
-    reason="python-openstackclient and openstacksdk do not install with novaclient 7",
-)
+from ..openstackshell import not_beside_novaclient_7
 
+NOVACLIENT_7 = novaclient.__version__.startswith("7.")
 OpenStack = Callable[..., Any]
 
 

@@ -93,7 +93,7 @@ def misplaced_retention(args: Any) -> int:
         usage_error(command, f"argument <retention>: {error}")
 
 
-@declared(arguments.RETENTION, arguments.weekly("--day-of-week"), arguments.DAILY)
+@declared(arguments.retention(), arguments.weekly("--day-of-week"), arguments.DAILY)
 @target_servers
 def do_scheduled_images_update(cs: Any, args: Any) -> None:
     """Change parts of the schedules of servers; the rest stays as it is."""

@@ -72,6 +72,11 @@ class Snapshot:
         self._last_state = "nothing"
 
     @property
+    def name(self) -> str:
+        """The name of the image."""
+        return self._image.name
+
+    @property
     def image_id(self) -> str | None:
         """The ID of the image, None until the cloud has returned it."""
         return self._image.id

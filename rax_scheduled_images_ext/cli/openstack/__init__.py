@@ -1,0 +1,1 @@
+"""The commands of ``openstack``, one module for each resource."""

@@ -1,0 +1,50 @@
+"""This package's columns as cliff prints them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from cliff.columns import FormattableColumn
+
+from rax_scheduled_images_ext.output.formats import Column, for_people
+
+
+class Cell(FormattableColumn[Any]):
+    """A value that a table shows in another form than other formats."""
+
+    def __init__(self, value: Any, human: Callable[[Any], str]) -> None:
+        super().__init__(value)
+        self._human = human
+
+    def human_readable(self) -> str:
+        """Return the value as a table shows it."""
+        return self._human(self._value)
+
+
+def listed(
+    columns: Sequence[Column[Any]], rows: Iterable[Any]
+) -> tuple[list[str], list[list[Any]]]:
+    """Return rows as a Lister wants them; their names are headings."""
+    names = [_heading(column.title) for column in columns]
+    return names, [[_cell(column, row) for column in columns] for row in rows]
+
+
+def shown(columns: Sequence[Column[Any]], row: Any) -> tuple[list[str], list[Any]]:
+    """Return one row as a ShowOne wants it; its names are keys."""
+    return [column.key for column in columns], [
+        _cell(column, row) for column in columns
+    ]
+
+
+def _cell(column: Column[Any], row: Any) -> Any:
+    """Return a value; None is printed as cliff prints it."""
+    value = column.value(row)
+    if value is None or column.human is for_people:
+        return value
+    return Cell(value, column.human)
+
+
+def _heading(title: str) -> str:
+    """Return a title as openstackclient writes the headings of columns."""
+    return " ".join(word[:1].upper() + word[1:] for word in title.split())

@@ -1,8 +1,9 @@
 """Scheduled images of servers: their schedules, their retention, and snapshots.
 
 The public names are those of ``__all__`` and the errors in :mod:`.errors`. A program
-makes a :class:`Cloud` of its novaclient client with :func:`from_novaclient`, and hands
-it to the functions here.
+makes a :class:`Cloud` of its openstacksdk connection with :func:`from_connection`, or
+of its novaclient client with :func:`from_novaclient`, and hands it to the functions
+here.
 """
 
 from __future__ import annotations

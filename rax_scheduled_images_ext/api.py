@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rax_scheduled_images_ext.cli.nova.cloud import from_novaclient
 from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.client.connection import from_connection
 from rax_scheduled_images_ext.model.freshness import (
     InventoryServer,
     ScheduleStatus,
@@ -11,7 +12,7 @@ from rax_scheduled_images_ext.model.freshness import (
 )
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.retention import Decision, Reason
-from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.model.schedule import ImageSchedule, ScheduleSettings
 from rax_scheduled_images_ext.operations.check import CheckResult, check
 from rax_scheduled_images_ext.operations.inventory import (
     Inventory,
@@ -35,6 +36,7 @@ from rax_scheduled_images_ext.operations.retention import (
 from rax_scheduled_images_ext.operations.schedules import (
     ScheduleChange,
     ServerSchedule,
+    change,
     disable,
     enable,
     show,
@@ -42,6 +44,7 @@ from rax_scheduled_images_ext.operations.schedules import (
 )
 from rax_scheduled_images_ext.operations.snapshot.create import Snapshot
 from rax_scheduled_images_ext.operations.snapshot.polling import Listener, Timeouts
+from rax_scheduled_images_ext.operations.status import read_status
 from rax_scheduled_images_ext.operations.targets import Target, find_targets
 from rax_scheduled_images_ext.operations.work_queue import Outcome, RunInterrupted
 from rax_scheduled_images_ext.quiesce import quiesced_snapshot
@@ -61,6 +64,7 @@ __all__ = [
     "Reason",
     "RunInterrupted",
     "ScheduleChange",
+    "ScheduleSettings",
     "ScheduleStatus",
     "ServerImage",
     "ServerSchedule",
@@ -68,11 +72,13 @@ __all__ = [
     "State",
     "Target",
     "Timeouts",
+    "change",
     "check",
     "disable",
     "enable",
     "find_targets",
     "forecast",
+    "from_connection",
     "from_novaclient",
     "list_images",
     "next_expiry",
@@ -82,6 +88,7 @@ __all__ = [
     "quiesced_snapshot",
     "read_inventory",
     "read_regions",
+    "read_status",
     "show",
     "unprotect",
     "update",

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from keystoneauth1.adapter import Adapter
-from novaclient import utils
-from novaclient.client import osprofiler_web
 from requests import Response
 
 from rax_scheduled_images_ext.client.cloud import Cloud
@@ -29,6 +27,10 @@ class NovaAdapter(Adapter):
 
     def request(self, url: str, method: str, **options: Any) -> Response:
         """Send a request as novaclient does."""
+        # Late: the public API is for programs without novaclient as well.
+        from novaclient import utils
+        from novaclient.client import osprofiler_web
+
         if osprofiler_web:
             headers = {**options.get("headers", {})}
             options["headers"] = {**headers, **osprofiler_web.get_trace_id_headers()}

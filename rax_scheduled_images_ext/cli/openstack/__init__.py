@@ -1,1 +1,41 @@
-"""The commands of ``openstack``, one module for each resource."""
+"""The commands of ``openstack``, one module for each resource.
+
+Every ``openstack`` loads all commands of all plugins, and few run one of these. So
+what it loads here is a stand-in, which imports its command when that is called.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, ClassVar
+
+
+class _StandIn:
+    """Calling it makes the command of the same name in ``module``."""
+
+    module: ClassVar[str]
+
+    def __new__(cls, *args: Any, **options: Any) -> Any:
+        command = getattr(import_module(f"{__name__}.{cls.module}"), cls.__name__)
+        return command(*args, **options)
+
+    # It is only looked at: cliff passes what is named here.
+    def __init__(self, app: Any, app_args: Any, cmd_name: str | None = None) -> None:
+        raise AssertionError("the command is of another class")
+
+
+def _stand_in(module: str, name: str) -> type[_StandIn]:
+    return type(name, (_StandIn,), {"module": module})
+
+
+CheckSchedule = _stand_in("schedule", "CheckSchedule")
+ListSchedule = _stand_in("schedule", "ListSchedule")
+SetSchedule = _stand_in("schedule", "SetSchedule")
+ShowSchedule = _stand_in("schedule", "ShowSchedule")
+UnsetSchedule = _stand_in("schedule", "UnsetSchedule")
+CreateSnapshot = _stand_in("snapshot", "CreateSnapshot")
+ListSnapshot = _stand_in("snapshot", "ListSnapshot")
+ProtectSnapshot = _stand_in("snapshot", "ProtectSnapshot")
+PruneSnapshot = _stand_in("snapshot", "PruneSnapshot")
+UnprotectSnapshot = _stand_in("snapshot", "UnprotectSnapshot")
+WatchSnapshot = _stand_in("snapshot", "WatchSnapshot")

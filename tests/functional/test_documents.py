@@ -13,6 +13,7 @@ import sys
 import textwrap
 from collections import defaultdict
 from collections.abc import Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from rax_scheduled_images_ext.sandbox.backend.models import ServerQuery
 from rax_scheduled_images_ext.sandbox.demo import SETTINGS
 from rax_scheduled_images_ext.sandbox.faults.grammar import GRAMMAR, parse_fault
 
+from ..openstackshell import not_beside_novaclient_7
 from .documents import ROOT, Document
 from .test_real_clients import not_beside_novaclient_7
 from .test_retention import ids
@@ -142,6 +144,33 @@ def test_schedules_are_set_as_it_is_shown(
     page: Any, cloud: Sandbox, tmp_path: Path
 ) -> None:
     page("user/schedules").replay("One server", cloud, tmp_path)
+
+
+@pytest.mark.slow
+@not_beside_novaclient_7
+def test_openstack_does_what_is_shown(
+    page: Any, early: Sandbox, tmp_path: Path
+) -> None:
+    page("user/openstack").replay("``set`` changes what you name", early, tmp_path)
+
+
+@pytest.mark.slow
+@not_beside_novaclient_7
+def test_images_are_kept_as_it_is_shown(
+    page: Any, nova: Any, early: Sandbox, tmp_path: Path
+) -> None:
+    nova.ok("scheduled-images-enable", "myserver", "3", cloud=early)
+    early.advance("5d")
+    page("user/images").replay("openstackclient has image commands", early, tmp_path)
+
+
+@not_beside_novaclient_7
+def test_the_page_about_openstack_names_every_command(page: Any) -> None:
+    found = entry_points(group="openstack.compute.v2")
+    names = [each.name for each in found if each.value.startswith("rax_")]
+    assert len(names) == 11
+    for name in names:
+        assert f"\n``{name.replace('_', ' ')}`` " in page("user/openstack").text
 
 
 @pytest.mark.slow
@@ -276,6 +305,7 @@ def test_the_exit_statuses_are_the_ones_in_use(page: Any) -> None:
     [
         ("reference/index", "From a novaclient client"),
         ("reference/index", "Many servers, images, and data"),
+        ("reference/index", "or of an openstacksdk connection"),
         ("user/snapshots", "From Python"),
     ],
 )

@@ -23,6 +23,23 @@ def nova() -> argparse.ArgumentParser:
     return parser
 
 
+def openstack() -> argparse.ArgumentParser:
+    """Return an ``openstack`` that has the commands of this package, and no others.
+
+    The options that all its commands have are left out.
+    """
+    parser = argparse.ArgumentParser(prog="openstack")
+    subparsers = parser.add_subparsers()
+    for each in entry_points(group="openstack.compute.v2"):
+        if each.value.startswith(PACKAGE):
+            command = each.load()(None, None)
+            name = each.name.replace("_", " ")
+            made = subparsers.add_parser(name, description=command.get_description())
+            for argument in command.arguments:
+                argument.add_to(made)
+    return parser
+
+
 def sandbox() -> argparse.ArgumentParser:
     """Return the parser of ``scheduled-images-sandbox``."""
     from rax_scheduled_images_ext.sandbox import cli

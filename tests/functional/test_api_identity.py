@@ -128,6 +128,52 @@ def test_v3_by_id_and_by_token(v3: Box) -> None:
     assert again["methods"] == ["password", "token"]
 
 
+def test_v3_application_credentials(v3: Box) -> None:
+    root, admin = f"{v3.sandbox.url}/identity/v3", v3.admin
+    user_id = login(v3).json()["token"]["user"]["id"]
+    path = f"{root}/users/{user_id}/application_credentials"
+    wanted = {"application_credential": {"name": "for-cron"}}
+    answer = admin.post(path, wanted)
+    assert answer.status_code == 201
+    made = answer.json()["application_credential"]
+    assert admin.post(path, wanted).status_code == 409
+    shown = {key: value for key, value in made.items() if key != "secret"}
+    listed = admin.get(path).json()["application_credentials"]
+    assert [each["id"] for each in listed] == [made["id"]]
+    one = admin.get(f"{path}/{made['id']}").json()["application_credential"]
+    assert one.keys() == shown.keys()
+
+    def log_in(credential: dict[str, Any], **auth: Any) -> Any:
+        method = "application_credential"
+        identity = {"methods": [method], method: credential}
+        body = {"auth": {"identity": identity, **auth}}
+        return v3.session.post(f"{root}/auth/tokens", json=body)
+
+    by_id = {"id": made["id"], "secret": made["secret"]}
+    user = {"name": "admin", "domain": {"id": "default"}}
+    by_name = {"name": "for-cron", "user": user, "secret": made["secret"]}
+    for login_ in (by_id, by_name):
+        answer = log_in(login_)
+        token = answer.json()["token"]
+        assert (answer.status_code, token["project"]["name"]) == (201, "demo")
+        assert token["methods"] == ["application_credential"]
+    # A program with it makes no more of them.
+    headers = {"X-Auth-Token": answer.headers["X-Subject-Token"]}
+    other = {"application_credential": {"name": "another"}}
+    assert v3.session.post(path, json=other, headers=headers).status_code == 403
+    one_path = f"{path}/{made['id']}"
+    assert v3.session.delete(one_path, headers=headers).status_code == 403
+    assert log_in({**by_id, "secret": "wrong"}).status_code == 401
+    assert log_in(by_id, scope={"project": {"id": "x"}}).status_code == 401
+    for body in ({"name": ""}, {"name": 1}, {"name": "x", "secret": 1}):
+        refused = admin.post(path, {"application_credential": body})
+        assert refused.status_code == 400
+    assert admin.get(f"{path}/nothing").status_code == 404
+    assert admin.get(path.replace(user_id, "other")).status_code == 403
+    assert admin.delete(one_path).status_code == 204
+    assert log_in(by_id).status_code == 401
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -188,7 +234,8 @@ def test_v3_ways_to_log_in(v3: Box) -> None:
     body: Any = {"auth": {"identity": {"methods": ["magic"], "magic": {}}}}
     answer = v3.session.post(url, json=body)
     assert answer.status_code == 401
-    assert answer.json()["error"]["identity"] == {"methods": ["password", "token"]}
+    known = ["password", "token", "application_credential"]
+    assert answer.json()["error"]["identity"] == {"methods": known}
     body = {"auth": {"identity": {"methods": ["token"], "token": {"id": "wrong"}}}}
     assert v3.session.post(url, json=body).status_code == 404
     body = password_login(v3.sandbox.env())

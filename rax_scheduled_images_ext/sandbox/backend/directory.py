@@ -59,6 +59,16 @@ class User:
 
 
 @dataclass(frozen=True)
+class ApplicationCredential:
+    """A login that a user has made for a program; ``name`` is unique for the user."""
+
+    id: str
+    name: str
+    secret: str
+    user: User
+
+
+@dataclass(frozen=True)
 class Token:
     """Proof of who is asking. Times are of the real clock, in unix seconds.
 
@@ -102,6 +112,7 @@ class Directory:
         self._lifetime = lifetime
         self._wall = wall
         self._revoked: set[str] = set()
+        self._credentials: dict[str, ApplicationCredential] = {}
         # Tokens of this moment and before are good for nothing.
         self._void = 0.0
         self._newest = 0.0
@@ -133,6 +144,33 @@ class Directory:
     def has_api_key(self, api_key: object) -> bool:
         """Whether this is the API key of every user."""
         return _same(api_key, self.api_key)
+
+    def application_credentials(self, user: User) -> list[ApplicationCredential]:
+        """Return the application credentials of a user."""
+        return [each for each in self._credentials.values() if each.user == user]
+
+    def with_application_credential(
+        self, key: object, secret: object
+    ) -> ApplicationCredential | None:
+        """Return the application credential of this id, if that is its secret."""
+        found = self._credentials.get(key) if isinstance(key, str) else None
+        return found if found and _same(secret, found.secret) else None
+
+    def add_application_credential(
+        self, user: User, name: str, secret: str | None = None
+    ) -> ApplicationCredential | None:
+        """Make an application credential; None where the user has one of this name."""
+        if any(each.name == name for each in self.application_credentials(user)):
+            return None
+        made = ApplicationCredential(
+            uuid.uuid4().hex, name, secret or secrets.token_urlsafe(32), user
+        )
+        self._credentials[made.id] = made
+        return made
+
+    def remove_application_credential(self, credential: ApplicationCredential) -> None:
+        """Forget an application credential."""
+        self._credentials.pop(credential.id, None)
 
     def issue(
         self, user: User, project: Project | None, methods: Sequence[str]

@@ -15,6 +15,9 @@ from rax_scheduled_images_ext.sandbox.backend.directory import (
     User,
 )
 from rax_scheduled_images_ext.sandbox.http.common import HttpError, bare, microtime
+from rax_scheduled_images_ext.sandbox.identity.application_credentials import (
+    ApplicationCredentials,
+)
 from rax_scheduled_images_ext.sandbox.identity.base import (
     Api,
     Json,
@@ -25,8 +28,9 @@ from rax_scheduled_images_ext.sandbox.identity.base import (
     version_view,
 )
 
+_CREDENTIAL = "application_credential"
+_METHODS = ("password", "token", _CREDENTIAL)
 _DOMAIN = {"id": "default", "name": "Default"}
-_METHODS = ("password", "token")
 _TITLES = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden"}
 
 
@@ -60,6 +64,7 @@ class V3(Api):
             ("GET", "/users/<user_id>", self.user),
             ("GET", "/projects", self.all_projects),
             ("GET", "/projects/<project_id>", self.project),
+            *ApplicationCredentials(self._services).routes(),
         ]
 
     def fault(self, fault: HttpError) -> ResponseReturnValue:
@@ -94,7 +99,12 @@ class V3(Api):
         """POST /auth/tokens"""
         auth = part(body(), "auth")
         user, methods = self._identify(part(auth, "identity", where="auth"))
-        project = self._scope(auth.get("scope"), user)
+        if methods == (_CREDENTIAL,):
+            if auth.get("scope") is not None:
+                raise HttpError(401, "Application credentials cannot request a scope.")
+            project: Project | None = user.project
+        else:
+            project = self._scope(auth.get("scope"), user)
         token = self._directory.issue(user, project, methods)
         return {"token": self._view(token)}, 201, {"X-Subject-Token": token.text}
 
@@ -106,12 +116,28 @@ class V3(Api):
                 _check_text(f"identity/password/user/{key}", given.get(key, ""))
             user = self._with_password(self._named(given), given.get("password"))
             return user, ("password",)
+        if methods == [_CREDENTIAL]:
+            return self._with_credential(identity), (_CREDENTIAL,)
         if methods == ["token"]:
             token = self._token(part(identity, "token", where="identity").get("id"))
             return token.user, tuple(dict.fromkeys((*token.methods, "token")))
         if methods:
             raise _UnsupportedMethod
         raise self._refuse()
+
+    def _with_credential(self, identity: Mapping[str, Any]) -> User:
+        """Return the user of an application credential, by its id, or user and name."""
+        given = part(identity, _CREDENTIAL, where="identity")
+        key, secret = given.get("id"), given.get("secret")
+        if key is None:
+            user = self._named(part(given, "user", where=_CREDENTIAL))
+            own = self._directory.application_credentials(user) if user else []
+            ids = (each.id for each in own if each.name == given.get("name"))
+            key = next(ids, None)
+        found = self._directory.with_application_credential(key, secret)
+        if found is None:
+            raise self._refuse()
+        return found.user
 
     def _named(self, given: Mapping[str, Any]) -> User | None:
         if "id" in given:

@@ -15,6 +15,7 @@ from rax_scheduled_images_ext.sandbox.environment import client_environment
 
 from ..novashell import Nova
 from .clouds import KINDS, WITHOUT, CloudUnderTest, opened, person
+from .drivers import DRIVERS, Driver
 from .resources import Workshop
 
 # Taken before any fixture hides it.
@@ -125,3 +126,11 @@ class Run(Nova):
 @pytest.fixture
 def nova(under_test: CloudUnderTest) -> Run:
     return Run(under_test)
+
+
+@pytest.fixture(
+    params=["nova", pytest.param("openstack", marks=pytest.mark.needs("openstack"))]
+)
+def driver(request: pytest.FixtureRequest, under_test: CloudUnderTest) -> Driver:
+    """Each shell in turn."""
+    return DRIVERS[request.param](under_test)

@@ -13,9 +13,8 @@ from requests.adapters import HTTPAdapter
 from rax_scheduled_images_ext.model.image import MARKER_KEY, MARKER_VALUE, PROTECTED_KEY
 
 from .clouds import pause
-from .conftest import Run
+from .drivers import Driver
 from .resources import Workshop
-from .tables import objects
 from .test_schedules import enable
 
 INHERITED = "; marker likely inherited from its base image"
@@ -39,13 +38,12 @@ def by_age(images: list[dict[str, Any]]) -> list[str]:
 
 @pytest.mark.slow
 def test_the_fate_of_thirty_snapshots(
-    nova: Run, resources: Workshop, own: tuple[str, str]
+    driver: Driver, resources: Workshop, own: tuple[str, str]
 ) -> None:
     name, server_id = own
     made = snapshots(resources, server_id, 30)
     by_hand = resources.add_snapshot(server_id, marked=False)
-    command = ("scheduled-images-image-list", name, "--format", "json")
-    listed = objects(nova.ok(*command))
+    listed = driver.listed("images", name)
     ids = [image["id"] for image in listed]
     assert set(ids) == {*made, by_hand}
     times = [image["created"] for image in listed]
@@ -58,48 +56,47 @@ def test_the_fate_of_thirty_snapshots(
     idle = ("kept", f"without a schedule nothing is deleted{INHERITED}")
     assert set(statuses.values()) == {idle}
 
-    planned = nova.ok("scheduled-images-prune", "--keep", "7", "--dry-run", name)
+    planned = driver.ok("prune", "--keep", "7", "--dry-run", name)
     marked = [image for image in ids if image != by_hand]
     assert [image for image in marked if image in planned] == marked[7:]
     assert len(resources.images_of(server_id)) == 31
 
 
 def test_the_schedule_decides_what_expires(
-    nova: Run, resources: Workshop, own: tuple[str, str]
+    driver: Driver, resources: Workshop, own: tuple[str, str]
 ) -> None:
     name, server_id = own
     made = snapshots(resources, server_id, 12)
-    enable(nova, name, "10")
-    command = ("scheduled-images-image-list", name, "--format", "json")
-    listed = objects(nova.ok(*command))
+    enable(driver, name, 10)
+    listed = driver.listed("images", name)
     assert {image["id"] for image in listed} >= set(made)
     ours = [image for image in listed if image["id"] in made]
     assert [image["expires_in_runs"] for image in ours[-3:]] == [1, 1, 1]
     assert ours[-4]["expires_in_runs"] == 2
     assert ours[-1]["retention_status"] == "expires next"
-    nova.ok("scheduled-images-disable", name)
+    driver.ok("disable", name)
 
 
 def test_protect_and_unprotect(
-    nova: Run, resources: Workshop, own: tuple[str, str]
+    driver: Driver, resources: Workshop, own: tuple[str, str]
 ) -> None:
     name, server_id = own
     image_id = resources.add_snapshot(server_id)
     before = resources.image(image_id)
     assert before is not None
     for _ in range(2):
-        assert nova.ok("scheduled-images-protect", image_id) == ""
+        assert driver.ok("protect", image_id) == ""
         kept = resources.image(image_id)
         assert kept is not None
         assert MARKER_KEY not in kept
         assert kept[PROTECTED_KEY] == f"{image_id}:{MARKER_VALUE}"
-    (image,) = objects(nova.ok("scheduled-images-image-list", name, "--format", "json"))
+    (image,) = driver.listed("images", name)
     assert (image["retention_status"], image["reason"]) == (
         "kept (exempt)",
         "protected",
     )
     for _ in range(2):
-        result = nova("scheduled-images-unprotect", image_id)
+        result = driver.run("unprotect", image_id)
         assert (result.status, result.out) == (0, "")
         assert (
             result.err
@@ -110,18 +107,18 @@ def test_protect_and_unprotect(
         assert after == before | {"updated_at": after["updated_at"]}
 
 
-def test_only_snapshots_are_protected(nova: Run, resources: Workshop) -> None:
+def test_only_snapshots_are_protected(driver: Driver, resources: Workshop) -> None:
     image_id = resources.add_image(resources.name("image"))
     before = resources.image(image_id)
     for verb in ("protect", "unprotect"):
-        result = nova(f"scheduled-images-{verb}", image_id)
+        result = driver.run(verb, image_id)
         assert (result.status, result.out) == (1, "")
         assert f"Image {image_id} is not a snapshot of a server" in result.err
     assert resources.image(image_id) == before
 
 
 def test_prune_passes_over_what_is_protected(
-    nova: Run, resources: Workshop, own: tuple[str, str]
+    driver: Driver, resources: Workshop, own: tuple[str, str]
 ) -> None:
     name, server_id = own
     made = snapshots(resources, server_id, 12)
@@ -129,24 +126,21 @@ def test_prune_passes_over_what_is_protected(
     assert set(ordered) == set(made)
     locked, kept = ordered[-1], ordered[-2]
     resources.protect(locked)
-    nova.ok("scheduled-images-protect", kept)
-    argv = ("scheduled-images-prune", "--keep", "4", "--yes", "--format", "json", name)
-    result = nova(*argv)
+    driver.ok("protect", kept)
+    result, rows = driver.rows("prune", "--keep", "4", "--yes", name)
     assert result.status == 1
-    assert result.err.splitlines() == [
-        f"Delete for image {locked} failed: Image {locked} is protected in the image"
-        " service"
-    ]
-    actions = {row["id"]: row["action"] for row in objects(result.out)}
+    told = f"Image {locked} is protected in the image service"
+    assert result.err.splitlines() == [driver.failed_delete(locked, told)]
+    actions = {row["id"]: row["action"] for row in rows}
     counted = [image for image in ordered if image != kept]
     assert actions.pop(locked) == "failed"
     assert actions == dict.fromkeys(counted[4:-1], "deleted")
     left = {image["id"] for image in resources.images_of(server_id)}
     assert left == {*counted[:4], locked, kept}
     resources.protect(locked, False)
-    assert nova("scheduled-images-prune", "--keep", "4", "--yes", name).status == 0
+    assert driver.run("prune", "--keep", "4", "--yes", name).status == 0
     assert resources.image(locked) is None
-    assert nova.ok("scheduled-images-image-list", name).count(INHERITED) == 4
+    assert driver.ok("images", name).count(INHERITED) == 4
 
 
 @contextmanager
@@ -166,18 +160,17 @@ def before_deleting(image_id: str, act: Callable[[], None]) -> Iterator[list[str
 
 
 def test_an_image_goes_under_the_hands_of_prune(
-    nova: Run, resources: Workshop, own: tuple[str, str]
+    driver: Driver, resources: Workshop, own: tuple[str, str]
 ) -> None:
     name, server_id = own
     snapshots(resources, server_id, 5)
     ordered = by_age(resources.images_of(server_id))
     lost = ordered[3]
-    argv = ("scheduled-images-prune", "--keep", "2", "--yes", "--format", "json", name)
     with before_deleting(lost, lambda: resources.delete_image(lost)) as met:
-        result = nova(*argv)
+        result, listed = driver.rows("prune", "--keep", "2", "--yes", name)
     assert met == [lost]
     assert (result.status, result.err) == (0, "")
-    rows = {row["id"]: (row["action"], row["reason"]) for row in objects(result.out)}
+    rows = {row["id"]: (row["action"], row["reason"]) for row in listed}
     assert rows.pop(lost) == ("skipped", "already gone")
     assert {action for action, _ in rows.values()} == {"deleted"}
     assert rows.keys() == {ordered[2], ordered[4]}
@@ -187,34 +180,30 @@ def test_an_image_goes_under_the_hands_of_prune(
 
 @pytest.mark.slow
 def test_an_inherited_marker(
-    nova: Run, resources: Workshop, server: tuple[str, str]
+    driver: Driver, resources: Workshop, server: tuple[str, str]
 ) -> None:
     scheduled = resources.add_snapshot(server[1])
     name, server_id = resources.boot(image=scheduled)
     by_hand = []
-    for number in range(2):
-        image = resources.name(f"by-hand-{number}")
-        nova.ok("image-create", name, image)
+    for _ in range(2):
+        by_hand.append(resources.snapshot(server_id))
         resources.until("it is over", lambda: resources.task_state(server_id) is None)
-        by_hand.append(image)
         pause(1.1)
     # The image service made them heirs: nobody has marked them.
     marks = {image[MARKER_KEY] for image in resources.images_of(server_id)}
     assert marks == {MARKER_VALUE}
-    argv = ("scheduled-images-prune", "--keep", "1", "--dry-run", "--format", "json")
-    (going,) = objects(nova.ok(*argv, name))
-    assert (going["name"], going["action"]) == (by_hand[0], "delete")
+    (going,) = driver.listed("prune", "--keep", "1", "--dry-run", name)
+    assert (going["id"], going["action"]) == (by_hand[0], "delete")
     assert going["reason"] == f"older than the newest 1{INHERITED}"
 
     ours = resources.name("by-snapshot-create")
-    argv = ("snapshot-create", "--interval", "0.2", "--wait", name, ours)
-    result = nova(*argv)
+    result = driver.create(name, ours, "--interval", "0.2", "--wait")
     assert result.status == 0, result
     assert "Removed the scheduled images marker that image" in result.err
     made = resources.image(result.out.strip())
     assert made is not None
     assert MARKER_KEY not in made
-    listed = objects(nova.ok("scheduled-images-image-list", name, "--format", "json"))
-    statuses = {image["name"]: image["retention_status"] for image in listed}
-    assert statuses.pop(ours) == "kept (exempt)"
+    listed = driver.listed("images", name)
+    statuses = {image["id"]: image["retention_status"] for image in listed}
+    assert statuses.pop(made["id"]) == "kept (exempt)"
     assert statuses == dict.fromkeys(by_hand, "kept")

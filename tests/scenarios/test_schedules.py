@@ -8,70 +8,68 @@ import pytest
 
 from rax_scheduled_images_ext.output.views import NEEDS_SERVICE
 
-from .conftest import Run
+from .drivers import Driver
 from .resources import Workshop
-from .tables import objects
 
 
-def enable(nova: Run, *argv: str) -> None:
+def enable(driver: Driver, server: str, retention: int, day: str | None = None) -> None:
     """Enable scheduled images; a cloud that makes none itself says what does."""
-    result = nova("scheduled-images-enable", *argv)
+    result = driver.enable(server, retention, day)
     assert (result.status, result.out) == (0, ""), result
     assert result.err in ("", f"{NEEDS_SERVICE}\n")
 
 
 @pytest.fixture
-def scheduled(nova: Run, own: tuple[str, str]) -> Iterator[tuple[str, str]]:
+def scheduled(driver: Driver, own: tuple[str, str]) -> Iterator[tuple[str, str]]:
     """The same with a daily schedule."""
-    enable(nova, own[0], "7")
+    enable(driver, own[0], 7)
     yield own
-    nova("scheduled-images-disable", own[1])
+    driver.run("disable", own[1])
 
 
-def test_a_schedule_comes_and_goes(nova: Run, scheduled: tuple[str, str]) -> None:
+def test_a_schedule_comes_and_goes(driver: Driver, scheduled: tuple[str, str]) -> None:
     name, server_id = scheduled
-    daily = "Schedule type: Daily\nRetention: 7\n"
-    assert nova.ok("scheduled-images-show", name) == daily
-    assert nova.ok("scheduled-images-show", server_id) == daily
-    weekly = ("--day-of-week", "sat", server_id, "4")
-    enable(nova, *weekly)
-    shown = nova.ok("scheduled-images-show", name)
-    assert shown == "Schedule type: Weekly on: SATURDAY\nRetention: 4\n"
-    result = nova("scheduled-images-update", "--retention", "5", name)
+    assert driver.schedule(name) == ("daily", None, 7)
+    assert driver.schedule(server_id) == ("daily", None, 7)
+    enable(driver, server_id, 4, "sat")
+    assert driver.schedule(name) == ("weekly", "SATURDAY", 4)
+    result = driver.run("update", "--retention", "5", name)
     assert (result.status, result.out) == (0, "")
-    shown = nova.ok("scheduled-images-show", name)
-    assert shown == "Schedule type: Weekly on: SATURDAY\nRetention: 5\n"
-    assert nova.ok("scheduled-images-disable", name) == ""
+    assert driver.schedule(name) == ("weekly", "SATURDAY", 5)
+    result = driver.run("update", "--daily", name)
+    assert (result.status, result.out) == (0, "")
+    assert driver.schedule(name) == ("daily", None, 5)
+    assert driver.ok("disable", name) == ""
     for verb in ("show", "disable"):
-        result = nova(f"scheduled-images-{verb}", name)
+        result = driver.run(verb, name)
         assert (result.status, result.out) == (1, "")
         told = f"Scheduled images not enabled for server {server_id} (HTTP 404)"
-        assert result.err == f"ERROR (NotFound): {told}\n"
+        assert result.err == driver.error("NotFound", told) + "\n"
 
 
-def test_a_dry_run_changes_nothing(nova: Run, scheduled: tuple[str, str]) -> None:
+def test_a_dry_run_changes_nothing(driver: Driver, scheduled: tuple[str, str]) -> None:
     name, _ = scheduled
-    out = nova.ok("scheduled-images-enable", "--dry-run", name, "3")
+    out = driver.forecast(name, 3)
     assert "retention 3" in out
     assert "No image expires with the next scheduled image." in out
-    shown = nova.ok("scheduled-images-show", name)
-    assert shown == "Schedule type: Daily\nRetention: 7\n"
+    assert driver.schedule(name) == ("daily", None, 7)
 
 
-def test_the_fleet_knows_its_schedules(nova: Run, scheduled: tuple[str, str]) -> None:
+def test_the_fleet_knows_its_schedules(
+    driver: Driver, scheduled: tuple[str, str]
+) -> None:
     name, server_id = scheduled
-    argv = ("--name", f"^{name}$", "--format", "json")
-    (row,) = objects(nova.ok("scheduled-images-list", *argv))
+    (row,) = driver.listed("list", "--name", f"^{name}$")
     assert (row["id"], row["schedule"], row["retention"]) == (server_id, "daily", 7)
-    assert objects(nova.ok("scheduled-images-list", "--disabled", *argv)) == []
+    assert driver.listed("list", "--disabled", "--name", f"^{name}$") == []
     # So young a schedule may be without an image, or its first is made at once.
-    assert nova("scheduled-images-check", "--name", f"^{name}$").status in (0, 3)
+    assert driver.run("check", "--name", f"^{name}$").status in (0, 3)
 
 
-def test_a_server_that_is_not_there(nova: Run, resources: Workshop) -> None:
+def test_a_server_that_is_not_there(driver: Driver, resources: Workshop) -> None:
     nobody = resources.name("nobody")
-    for argv in (("show", nobody), ("disable", nobody), ("enable", nobody, "7")):
-        result = nova(f"scheduled-images-{argv[0]}", *argv[1:])
+    results = [driver.run(verb, nobody) for verb in ("show", "disable")]
+    for result in (*results, driver.enable(nobody, 7)):
         assert (result.status, result.out) == (1, "")
         told = f"No server with a name or ID of '{nobody}' exists."
-        assert result.err == f"ERROR (CommandError): {told}\n"
+        assert result.err == driver.error("CommandError", told) + "\n"

@@ -104,10 +104,10 @@ class Pruning:
         if row.error is not None:
             LOG.debug("%s", row.error, exc_info=row.error)
             # What was deleted may have left something behind, which the reason names.
-            deleted = row.action == "deleted"
-            reason = str(row.reason)
-            failed = self._failed_delete
-            say(reason if deleted else failed(row.image.id, row.error))
+            if row.action == "deleted":
+                say(str(row.reason))
+            else:
+                say(self._failed_delete(row.image.id, row.error))
             self.ok = False
 
 

@@ -30,7 +30,6 @@ from rax_scheduled_images_ext.sandbox.faults.grammar import GRAMMAR, parse_fault
 
 from ..openstackshell import not_beside_novaclient_7
 from .documents import ROOT, Document
-from .test_real_clients import not_beside_novaclient_7
 from .test_retention import ids
 
 BIN = Path(sys.executable).parent

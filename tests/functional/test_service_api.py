@@ -17,11 +17,11 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 
 from .. import novashell
 from ..novashell import Nova
+from ..serviceshell import Service
 from .clouds import PROXIED, PROXIED_ROLES
 from .fleet import MYSERVER, NOBODY, id_of
 from .raw import Box, Caller
 from .runners import advance_to_slot, made
-from .test_service import Program
 
 OLD = "rax_scheduled_images_python_novaclient_ext"
 OLD_CLIENT = Path(os.environ.get("OLD_CLIENT_PATH", "/nonexistent"))
@@ -131,7 +131,7 @@ def test_the_old_client(old_nova: Nova, cloud: Sandbox) -> None:
 
 def test_the_service_makes_what_the_api_was_told(admin: Caller, cloud: Sandbox) -> None:
     enable(admin, 1)
-    service = Program(cloud)
+    service = Service(cloud)
     (row,) = json.loads(service.ok("plan", "--all", "--format", "json"))
     assert (row["id"], row["action"]) == (MYSERVER, "nothing")
     advance_to_slot(cloud)
@@ -143,7 +143,7 @@ def test_the_service_makes_what_the_api_was_told(admin: Caller, cloud: Sandbox) 
 
 def test_the_service_tells_of_what_is_no_schedule(cloud: Sandbox) -> None:
     set_tags(cloud, MARKER, f"{MARKER}:daily:0")
-    status = Program(cloud)("status", "--format", "json")
+    status = Service(cloud)("status", "--format", "json")
     (row,) = json.loads(status.out)
     assert (status.status, row["state"]) == (3, "invalid")
 

@@ -20,9 +20,9 @@ import requests
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.environment import client_environment
 
+from ..serviceshell import Service
 from .fleet import MYSERVER
 from .raw import Box
-from .test_service import Program
 
 PROGRAM = Path(sys.executable).with_name("scheduled-images-service")
 SCHEDULE = f"/servers/{MYSERVER}/rax-si-image-schedule"
@@ -198,7 +198,7 @@ def test_a_service_that_breaks_off(
 
 def test_a_port_that_is_taken(cloud: Sandbox) -> None:
     port = cloud.url.rpartition(":")[2]
-    result = Program(cloud)("api", "--compute", "http://127.0.0.1:1", "--port", port)
+    result = Service(cloud)("api", "--compute", "http://127.0.0.1:1", "--port", port)
     assert (result.status, result.out) == (1, "")
     assert result.err == (
         f"scheduled-images-service: error: cannot listen on 127.0.0.1 port {port}:"
@@ -220,7 +220,7 @@ def test_a_port_that_is_taken(cloud: Sandbox) -> None:
     ],
 )
 def test_bad_input(cloud: Sandbox, argv: str, problem: str) -> None:
-    result = Program(cloud)("api", *argv.split(), env={})
+    result = Service(cloud)("api", *argv.split(), env={})
     assert (result.status, result.out) == (2, "")
     assert problem in result.err
     assert result.err.count("\n") == 1

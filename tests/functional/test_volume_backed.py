@@ -15,10 +15,11 @@ from rax_scheduled_images_ext.model.volume_snapshots import MAPPING_KEY
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.models import Image
 
+from ..serviceshell import Service
 from .fleet import NOBODY, add_image, id_of, project_of, sent
 from .interceptor import DROPPED, Interceptor, json_answer, page
 from .runners import results, runner_of, schedule
-from .test_service import Program, events
+from .test_service import events
 
 plain = pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
 SERVER = "5e2f0f3c-6c55-4a5b-8c67-8d8f0cf2a0d1"
@@ -236,7 +237,7 @@ class TestTheService:
         told = tmp_path / "told.json"
         hook = f"sh -c {shlex.quote(f'cat > {told}')}"
         argv = ("--on-failure", hook, "--log-format", "json")
-        tick = Program(cloud)("tick", *argv)
+        tick = Service(cloud)("tick", *argv)
         assert tick.status == 1
         _, deleted = events(tick)
         (left,) = named(surplus)
@@ -247,7 +248,7 @@ class TestTheService:
 
     def test_an_image_that_stays_is_told(self, cloud: Sandbox, surplus: Image) -> None:
         change(cloud, surplus, **{MAPPING_KEY: "{}"})
-        tick = Program(cloud)("tick", "--log-format", "json")
+        tick = Service(cloud)("tick", "--log-format", "json")
         assert tick.status == 0
         _, skipped = events(tick)
         assert (skipped["event"], skipped["image"], skipped["reason"]) == (

@@ -89,6 +89,11 @@ def make_room(session: Session, auth: BaseAuthPlugin | None, workers: int) -> No
     for one.
     """
     session.get_token(auth)
+    widen(session, workers)
+
+
+def widen(session: Session, workers: int) -> None:
+    """Give a session room for this many connections to each service."""
     adapters: set[Any] = set(session.session.adapters.values())
     for adapter in adapters:
         adapter.close()

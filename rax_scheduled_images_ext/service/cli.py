@@ -161,29 +161,26 @@ def _look(args: argparse.Namespace) -> Look:
 
 
 def _projects(args: argparse.Namespace) -> Projects:
+    from rax_scheduled_images_ext.client.configuration import configuration
     from rax_scheduled_images_ext.engine.runner import OneProject
-    from rax_scheduled_images_ext.service.clouds import (
-        AllProjects,
-        configuration,
-        connect,
-    )
+    from rax_scheduled_images_ext.service.clouds import AllProjects, connect
 
-    config = configuration()
+    config = configuration(PROG)
     cloud = connect(config, args.requests)
     return AllProjects(config, cloud) if args.all_projects else OneProject(cloud)
 
 
 def _service(args: argparse.Namespace) -> Service:
+    from rax_scheduled_images_ext.client.configuration import configuration
     from rax_scheduled_images_ext.engine.limits import Limits
     from rax_scheduled_images_ext.engine.runner import Runner
     from rax_scheduled_images_ext.service import events
-    from rax_scheduled_images_ext.service.clouds import configuration
     from rax_scheduled_images_ext.service.loop import Service
     from rax_scheduled_images_ext.service.notify import Notifier
 
     events.configure(args.log_format, logging.DEBUG if args.verbose else logging.INFO)
     # Told at once: that there is nothing to log in to will not pass.
-    configuration()
+    configuration(PROG)
 
     def open_runner() -> Runner:
         limits = Limits(args.limit_region, args.limit_project, args.requests)

@@ -1,8 +1,4 @@
-"""The clouds that the service works on, by openstacksdk's configuration.
-
-That is ``OS_CLOUD`` and ``clouds.yaml``, or the ``OS_*`` variables, with passwords,
-application credentials, or whatever else keystoneauth can log in with.
-"""
+"""The clouds that the service works on: the configured one, project by project."""
 
 from __future__ import annotations
 
@@ -10,19 +6,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from keystoneauth1 import loading
-from keystoneauth1.exceptions import ClientException, Forbidden, Unauthorized
+from keystoneauth1.exceptions import Forbidden, Unauthorized
 from keystoneauth1.plugin import BaseAuthPlugin
-from openstack.config import OpenStackConfig
 from openstack.config.cloud_region import CloudRegion
-from openstack.exceptions import ConfigException
 
 from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.client.configuration import Misconfigured, open_session
 from rax_scheduled_images_ext.client.connection import from_region
 from rax_scheduled_images_ext.engine.runner import NoAccess
-from rax_scheduled_images_ext.model.errors import ScheduledImagesError
 
-# Seconds for an answer, unless the configuration has others.
-_TIMEOUT = 60
 # What the scope of a configuration's own project consists of.
 _SCOPE = (
     "project_id",
@@ -33,32 +25,12 @@ _SCOPE = (
 )
 
 
-class Misconfigured(ScheduledImagesError):
-    """There is no cloud to work on, or not enough to log in to it."""
-
-
-def configuration() -> CloudRegion:
-    """Return the cloud that the environment and clouds.yaml describe.
-
-    :raises Misconfigured: if there is none.
-    """
-    try:
-        return OpenStackConfig(app_name="scheduled-images-service").get_one()
-    except (ConfigException, ClientException) as error:
-        raise Misconfigured(f"no cloud is configured: {error}") from None
-
-
 def connect(config: CloudRegion, workers: int) -> Cloud:
     """Return a cloud that this many threads may share; it has logged in.
 
     :raises Misconfigured: if the configuration lacks what it takes to log in.
     """
-    try:
-        session = config.get_session()
-    except (ConfigException, ClientException) as error:
-        raise Misconfigured(f"the configured cloud cannot be used: {error}") from None
-    session.timeout = session.timeout or _TIMEOUT
-    return from_region(config, session).shared(workers)
+    return from_region(config, open_session(config)).shared(workers)
 
 
 @dataclass

@@ -15,7 +15,8 @@ from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG, schedule_tag
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.models import Image, ImageQuery
-from rax_scheduled_images_ext.service.clouds import configuration, connect
+from rax_scheduled_images_ext.client.configuration import configuration
+from rax_scheduled_images_ext.service.clouds import connect
 
 from .fleet import MYSERVER
 
@@ -23,7 +24,7 @@ from .fleet import MYSERVER
 def connected(sandbox: Sandbox, user: str = "admin", workers: int = 4) -> Cloud:
     """Return the sandbox as the service connects to it."""
     with mock.patch.dict(os.environ, sandbox.env(user)):
-        return connect(configuration(), workers)
+        return connect(configuration("tests"), workers)
 
 
 def runner_of(sandbox: Sandbox, user: str = "admin", **options: Any) -> Runner:

@@ -1,0 +1,148 @@
+"""Logging people in with Keystone, choosing a project, and revoking tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from keystoneauth1 import identity
+from keystoneauth1.access import AccessInfo
+from keystoneauth1.identity.access import AccessInfoPlugin
+from keystoneauth1.plugin import AUTH_INTERFACE
+from keystoneauth1.session import Session
+
+from rax_scheduled_images_ext.client.errors import UnexpectedAnswer
+
+_IDENTITY = {"interface": AUTH_INTERFACE}
+_V3 = "v3"
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project that a user may work in."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Scope:
+    """A user in one project: what signs the requests, and what the token says.
+
+    ``regions`` are those of the catalog that have a compute service.
+    """
+
+    auth: identity.BaseIdentityPlugin = field(repr=False)
+    user_name: str
+    project: Project
+    roles: tuple[str, ...]
+    regions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Login:
+    """A user who has logged in, as a token; the password is not kept."""
+
+    session: Session = field(repr=False)
+    auth_url: str
+    access: AccessInfo = field(repr=False)
+
+    @property
+    def auth(self) -> AccessInfoPlugin:
+        """What signs requests with the token."""
+        return AccessInfoPlugin(self.access, self.auth_url)
+
+    @property
+    def user_name(self) -> str:
+        """The name that the user has logged in with."""
+        return str(self.access.username)
+
+    def projects(self) -> list[Project]:
+        """Return the enabled projects that the user has a role in, by name.
+
+        :raises keystoneauth1.exceptions.ClientException: if they cannot be read.
+        :raises UnexpectedAnswer: for an answer that is no list of projects.
+        """
+        key = "projects" if self.access.version == _V3 else "tenants"
+        path = f"/auth/{key}" if self.access.version == _V3 else f"/{key}"
+        answer = self.session.get(path, endpoint_filter=_IDENTITY, auth=self.auth)
+        try:
+            projects = [
+                Project(str(each["id"]), str(each["name"]))
+                for each in answer.json()[key]
+                if each.get("enabled", True)
+            ]
+        except (ValueError, LookupError, TypeError, AttributeError):
+            raise UnexpectedAnswer(
+                "identity", "GET", path, answer.status_code, f"without a list '{key}'"
+            ) from None
+        return sorted(projects, key=lambda project: (project.name, project.id))
+
+    def scope(self, project_id: str) -> Scope:
+        """Return the user in a project, with a token for it.
+
+        :raises keystoneauth1.exceptions.ClientException: if the user has no role
+            there, or Keystone does not answer.
+        """
+        asked = identity.Token(
+            self.auth_url, self.access.auth_token, project_id=project_id
+        )
+        access = asked.get_access(self.session)
+        return scope_of(self.session, AccessInfoPlugin(access, self.auth_url))
+
+
+def log_in(
+    session: Session, auth_url: str, user: str, password: str, domain: str
+) -> Login:
+    """Log a user in without a project.
+
+    :param domain: the name of the user's domain, empty where the identity API knows
+        no domains.
+    :raises keystoneauth1.exceptions.ClientException: for a refusal, or no answer.
+    """
+    asked: identity.BaseIdentityPlugin = identity.Password(
+        auth_url, user, password=password, user_domain_name=domain or None
+    )
+    newest = asked.get_discovery(session, auth_url, authenticated=False).url_for(_V3)
+    if newest and domain:
+        # Also for a user who has a project to fall back on.
+        asked = identity.V3Password(
+            newest,
+            username=user,
+            password=password,
+            user_domain_name=domain,
+            unscoped=True,
+        )
+    return Login(session, auth_url, asked.get_access(session))
+
+
+def scope_of(session: Session, auth: identity.BaseIdentityPlugin) -> Scope:
+    """Return the project, roles and regions of a token that is for a project."""
+    access = auth.get_access(session)
+    points = access.service_catalog.get_endpoints_data(service_type="compute")
+    regions = {point.region_name for each in points.values() for point in each}
+    return Scope(
+        auth,
+        str(access.username),
+        Project(str(access.project_id), str(access.project_name)),
+        tuple(sorted(access.role_names)),
+        tuple(sorted(name for name in regions if name)),
+    )
+
+
+def revoke(session: Session, auth: identity.BaseIdentityPlugin) -> None:
+    """Revoke the present token, so that it is good for nothing any more.
+
+    :raises keystoneauth1.exceptions.ClientException: if that fails.
+    """
+    access = auth.get_access(session)
+    token = access.auth_token
+    # The older API has the token in the address.
+    path = "/auth/tokens" if access.version == _V3 else f"/tokens/{token}"
+    session.delete(
+        path,
+        endpoint_filter=_IDENTITY,
+        auth=auth,
+        headers={"X-Subject-Token": token},
+        log=False,
+    )
+    auth.invalidate()

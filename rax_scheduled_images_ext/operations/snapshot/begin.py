@@ -1,0 +1,41 @@
+"""Beginning a snapshot of a server that goes on running."""
+
+from __future__ import annotations
+
+from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.client.errors import ServerBusy
+from rax_scheduled_images_ext.client.snapshots import Snapshots
+from rax_scheduled_images_ext.operations.snapshot.new_image import NewImage
+from rax_scheduled_images_ext.operations.snapshot.polling import Poller
+
+
+def begin_snapshot(cloud: Cloud, server_id: str, name: str) -> str:
+    """Begin a snapshot, and return the ID of its image, which is still being made.
+
+    Nothing is stopped. The image is the user's own: a schedule neither counts nor
+    deletes it, for a marker that it has from the server's base image is taken off.
+
+    :raises NoSuchServer: if there is no such server.
+    :raises ServerBusy: if something is under way on it.
+    :raises SnapshotUnknown: if it is unknown whether a snapshot was begun.
+    :raises ImageLost: if it is gone already.
+    """
+    snapshots = Snapshots(cloud.compute)
+    state = snapshots.server(server_id)
+    if state.task_state is not None:
+        raise ServerBusy(
+            f"Server {state.name} is busy (task_state: {state.task_state}): no"
+            " snapshot can be begun until that is over"
+        )
+    image = NewImage(snapshots, cloud.images, Poller(), server_id, name, {})
+    image.server_name = state.name
+    image.prepare()
+    image.begun(snapshots.create_image(server_id, name, {}))
+    image_id = image.locate()
+    image.unmark()
+    return image_id
+
+
+def disk_safe_from(cloud: Cloud) -> str:
+    """Return the task state from which on a server's disk is copied on this cloud."""
+    return Snapshots(cloud.compute).safe_from()

@@ -1,0 +1,113 @@
+"""The panel as a WSGI application."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from flask import Flask, Response, current_app, g, request
+from flask import session as cookie
+from flask.typing import ResponseReturnValue
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException, SecurityError
+
+from rax_scheduled_images_ext.client.pool import Throttle
+from rax_scheduled_images_ext.model.image import removed_marker
+from rax_scheduled_images_ext.output.retention import size_for_people
+from rax_scheduled_images_ext.panel import login, words
+from rax_scheduled_images_ext.panel.pages import jobs, server, servers
+from rax_scheduled_images_ext.panel.pages.common import page_for_error
+from rax_scheduled_images_ext.panel.places import Readings
+from rax_scheduled_images_ext.panel.security import is_refresh, protect
+from rax_scheduled_images_ext.panel.sessions import Visitor, Visitors
+from rax_scheduled_images_ext.panel.settings import Settings
+
+_OPEN = ("static", "entry.enter", "entry.log_in", "entry.health")
+
+
+def create_app(settings: Settings) -> Flask:
+    """Return the panel over one cloud."""
+    app = Flask(__name__)
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.filters.update(
+        duration=words.duration,
+        moment=words.moment,
+        schedule=words.schedule_words,
+        size=size_for_people,
+        state_words=words.state_words,
+        task=words.task_words,
+        was_scheduled=lambda each: bool(removed_marker(each.image)),
+        words=words.in_words,
+    )
+    app.extensions["panel"] = settings
+    app.extensions["visitors"] = Visitors(settings.idle)
+    app.extensions["readings"] = Readings()
+    app.extensions["throttle"] = Throttle()
+    protect(app, settings)
+    app.before_request(_know_visitor)
+    app.context_processor(_common)
+    app.register_error_handler(CSRFError, _bad_form)
+    app.register_error_handler(HTTPException, _error_page)
+    app.register_error_handler(Exception, _unforeseen)
+    for blueprint in (login.pages, servers.pages, server.pages, jobs.pages):
+        app.register_blueprint(blueprint)
+    return app
+
+
+def _know_visitor() -> ResponseReturnValue | None:
+    """Find the visitor's session; without one only the way in is open."""
+    g.visitor = None
+    visitors: Visitors = _extension("visitors")
+    if "visitor" in cookie:
+        found = visitors.find(cookie["visitor"], active=not is_refresh())
+        if found is not None and found.expired.is_set():
+            visitors.end(found)
+            found = None
+        g.visitor = found
+    if g.visitor is not None or request.endpoint in _OPEN:
+        return None
+    return login.to_the_door()
+
+
+def _common() -> dict[str, Any]:
+    """Return what all templates know."""
+    visitor: Visitor | None = g.get("visitor")
+    messages = []
+    if visitor is not None and not is_refresh():
+        messages, visitor.messages = visitor.messages, []
+    return {
+        "visitor": visitor,
+        "place": g.get("place"),
+        "messages": messages,
+        "once": lambda: secrets.token_urlsafe(9),
+        "own": _extension("panel").entry is not None,
+    }
+
+
+def _bad_form(error: CSRFError) -> ResponseReturnValue:
+    text = (
+        "This form is not from a page of your session, so nothing was done. Load the"
+        " page again and send it from there."
+    )
+    return page_for_error(400, "Nothing was done", text)
+
+
+def _error_page(error: HTTPException) -> ResponseReturnValue:
+    if isinstance(error, SecurityError):
+        # No template: it would name addresses by the very name that is not known.
+        text = "This panel is not known by that name. See --allow-host.\n"
+        return Response(text, 400, content_type="text/plain; charset=utf-8")
+    if error.response is not None or error.code is None or error.code < 400:
+        return error.get_response()
+    return page_for_error(error.code, error.name, error.description or "")
+
+
+def _unforeseen(error: Exception) -> ResponseReturnValue:
+    text = words.in_words(error)
+    if words.signed_out(error):
+        return login.leave()
+    return page_for_error(502, "That did not work", text)
+
+
+def _extension(name: str) -> Any:
+    return current_app.extensions[name]

@@ -1,0 +1,76 @@
+"""Changes that somebody asked for: each is done once, in a thread of its own."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from rax_scheduled_images_ext.panel.words import in_words
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What could not be done: for what, and why, in words."""
+
+    label: str
+    text: str
+
+
+@dataclass
+class Job:
+    """A change under way, or done.
+
+    ``title`` says what is done, such as "Daily schedule, keep 7"; ``then`` is the
+    address of the page to go to; ``ended`` counts what is over, well or not, of
+    ``total``. ``notes`` are sentences about what was done.
+    """
+
+    title: str
+    then: str
+    total: int = 1
+    id: str = field(default_factory=lambda: secrets.token_urlsafe(9))
+    ended: int = 0
+    notes: list[str] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    announced: bool = False
+    _over: threading.Event = field(default_factory=threading.Event, repr=False)
+
+    @property
+    def over(self) -> bool:
+        """Whether all of it is done, or has failed."""
+        return self._over.is_set()
+
+    @property
+    def done(self) -> int:
+        """How many of the total are done."""
+        return self.ended - len(self.failures)
+
+    def progress(self, ended: int, total: int) -> None:
+        """Note how many are over."""
+        self.ended, self.total = ended, total
+
+    def fail(self, label: str, error: Exception) -> None:
+        """Note what could not be done."""
+        self.failures.append(Failure(label, in_words(error)))
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until it is over; return whether it is."""
+        return self._over.wait(seconds)
+
+    def start(self, work: Callable[[Job], object]) -> None:
+        """Do the work; what it raises is a failure of the whole."""
+        threading.Thread(target=self._run, args=(work,), daemon=True).start()
+
+    def _run(self, work: Callable[[Job], object]) -> None:
+        try:
+            work(self)
+        except Exception as error:
+            LOG.debug("%s failed", self.title, exc_info=True)
+            self.fail(self.title, error)
+        self.ended = self.total
+        self._over.set()

@@ -1,0 +1,152 @@
+"""What was read of a cloud, kept for all who look, with its age."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from cachetools import TTLCache
+
+from rax_scheduled_images_ext.panel.words import signed_out
+
+Value = TypeVar("Value")
+
+# Seconds for which a failure is shown to all before the cloud is asked again.
+_PATIENCE = 5.0
+# A reading that took long is kept for so many times as long.
+_SHARE = 5.0
+# Seconds to wait for something new where something is known.
+_SHORT = 2.0
+
+
+@dataclass(frozen=True)
+class View(Generic[Value]):
+    """What is known at a moment.
+
+    ``value`` is None as long as nothing has been read; ``age`` is in seconds.
+    ``error`` is why the latest reading failed, None if it did not. ``reading`` is
+    for how many seconds the cloud has been asked by now, None if it is not.
+    """
+
+    value: Value | None
+    age: float
+    error: Exception | None
+    reading: float | None
+
+
+class Known(Generic[Value]):
+    """One thing that is read of a cloud, by one reader at a time."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._value: Value | None = None
+        self._read_at = float("-inf")
+        self._took = 0.0
+        self._error: Exception | None = None
+        self._failed_at = float("-inf")
+        self._reading: Future[None] | None = None
+        self._begun = 0.0
+        self._changed = 0
+
+    def view(
+        self,
+        read: Callable[[Value | None], Value],
+        fresh: Callable[[Value], float],
+        patience: float,
+    ) -> View[Value]:
+        """Return what is known, reading it again if it is not fresh.
+
+        :param read: is given what was known before.
+        :param fresh: returns for how many seconds a value is good.
+        :param patience: how many seconds to wait for a reading; where something is
+            known, and nobody has changed it, the wait is short.
+        """
+        end = self._clock() + patience
+        # The second is for a reading that had begun before a change.
+        for _ in range(2):
+            reading = self._begin(read, fresh)
+            if reading is None:
+                break
+            known = self._value is not None and not self._changed
+            left = max(0.0, end - self._clock())
+            wait([reading], min(left, _SHORT) if known else left)
+        with self._lock:
+            now = self._clock()
+            return View(
+                self._value,
+                now - self._read_at,
+                self._error,
+                now - self._begun if self._reading is not None else None,
+            )
+
+    def changed(self) -> None:
+        """Note that what is known is no longer so; whoever looks next waits."""
+        with self._lock:
+            self._changed += 1
+            self._failed_at = float("-inf")
+
+    def _begin(
+        self,
+        read: Callable[[Value | None], Value],
+        fresh: Callable[[Value], float],
+    ) -> Future[None] | None:
+        """Return the reading under way, begun if there must be one."""
+        with self._lock:
+            now = self._clock()
+            if self._reading is not None:
+                return self._reading
+            if self._value is not None and not self._changed:
+                good_for = max(fresh(self._value), self._took * _SHARE)
+                if now - self._read_at < good_for:
+                    return None
+            if now - self._failed_at < _PATIENCE:
+                return None
+            self._reading, self._begun = Future(), now
+            arguments = (read, self._reading, self._changed)
+        threading.Thread(target=self._work, args=arguments, daemon=True).start()
+        return arguments[1]
+
+    def _work(
+        self,
+        read: Callable[[Value | None], Value],
+        reading: Future[None],
+        changed: int,
+    ) -> None:
+        value, error = None, None
+        try:
+            value = read(self._value)
+        except Exception as problem:
+            error = problem
+        with self._lock:
+            now = self._clock()
+            self._reading, self._error = None, error
+            if error is None:
+                self._value, self._read_at = value, now
+                self._took = now - self._begun
+                # What changed meanwhile has not been seen for certain.
+                self._changed -= changed
+            elif not signed_out(error):
+                # Of one user's token another one's look says nothing.
+                self._failed_at = now
+        reading.set_result(None)
+
+
+class Shelf(Generic[Value]):
+    """Many known things by their keys; what nobody looks at any more is forgotten."""
+
+    def __init__(self, size: int, seconds: float) -> None:
+        self._lock = threading.Lock()
+        self._all: TTLCache[object, Known[Value]] = TTLCache(size, seconds)
+
+    def of(self, key: object) -> Known[Value]:
+        """Return what is known by this key."""
+        with self._lock:
+            known = self._all.get(key) or Known()
+            # Set anew, its time begins anew.
+            self._all[key] = known
+            return known

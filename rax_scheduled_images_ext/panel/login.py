@@ -1,0 +1,197 @@
+"""The way in and out: the one-time token, or a login with Keystone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import (
+    Blueprint,
+    current_app,
+    g,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
+from flask import session as cookie
+from flask.typing import ResponseReturnValue
+from keystoneauth1 import exceptions as keystone
+
+from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.client.connection import from_region
+from rax_scheduled_images_ext.client.identity import Scope, log_in as check, scope_of
+from rax_scheduled_images_ext.client.pool import Throttle
+from rax_scheduled_images_ext.panel.security import is_refresh
+from rax_scheduled_images_ext.panel.sessions import Visitor, Visitors
+from rax_scheduled_images_ext.panel.settings import Settings
+from rax_scheduled_images_ext.panel.words import in_words
+
+pages = Blueprint("entry", __name__)
+
+
+def settings() -> Settings:
+    found: Settings = current_app.extensions["panel"]
+    return found
+
+
+def visitors() -> Visitors:
+    found: Visitors = current_app.extensions["visitors"]
+    return found
+
+
+def to_the_door() -> ResponseReturnValue:
+    """Send whoever has no session to where one begins."""
+    if settings().entry is not None:
+        return render_template("enter.html"), 403
+    back = request.full_path.rstrip("?") if request.method == "GET" else None
+    door = url_for("entry.log_in", next=None if back == "/" else back)
+    if is_refresh():
+        return "", 204, {"HX-Redirect": url_for("entry.log_in")}
+    return redirect(door)
+
+
+def leave() -> ResponseReturnValue:
+    """End the session of the request, and send its user to the door."""
+    if g.visitor is not None:
+        visitors().end(g.visitor)
+    cookie.clear()
+    return to_the_door()
+
+
+@pages.get("/health")
+def health() -> ResponseReturnValue:
+    """Whether the panel answers; it says nothing of a cloud."""
+    return "ok\n", {"Content-Type": "text/plain; charset=utf-8"}
+
+
+@pages.get("/")
+def home() -> ResponseReturnValue:
+    """Go to the servers of the visitor's project."""
+    scope: Scope | None = g.visitor.scope
+    if scope is None:
+        return redirect(url_for("entry.choose"))
+    return redirect(_servers(scope, settings().config.get_region_name()))
+
+
+@pages.get("/enter")
+def enter() -> ResponseReturnValue:
+    """Begin the session of whoever started the panel."""
+    entry = settings().entry
+    if entry is None:
+        return redirect(url_for("entry.log_in"))
+    if g.visitor is None:
+        if not entry.use(request.args.get("token", "")):
+            return render_template("enter.html"), 403
+        session = settings().session
+        scope = scope_of(session, session.auth)  # type: ignore[arg-type]
+        visitor = Visitor(session)
+        visitor.enter(scope, _cloud(scope))
+        _begin(visitor)
+    return redirect(url_for("entry.home"))
+
+
+@pages.route("/login", methods=["GET", "POST"])
+def log_in() -> ResponseReturnValue:
+    """Log in with a user, a password and a domain."""
+    if settings().entry is not None:
+        return redirect(url_for("entry.home"))
+    form = request.form
+    answer = {"next": _local(request.values.get("next")), "error": None, "form": form}
+    if request.method == "GET":
+        return render_template("login.html", **answer)
+    user, password = form.get("user", "").strip(), form.get("password", "")
+    if not user or not password:
+        answer["error"] = "Give a user name and a password."
+        return render_template("login.html", **answer), 400
+    try:
+        url = settings().config.config["auth"]["auth_url"]
+        domain = form.get("domain", "").strip()
+        found = check(settings().session, url, user, password, domain)
+    except keystone.Unauthorized:
+        answer["error"] = "Keystone knows no such user with that password and domain."
+        return render_template("login.html", **answer), 403
+    except (keystone.ClientException, OSError) as error:
+        answer["error"] = in_words(error)
+        return render_template("login.html", **answer), 502
+    _begin(Visitor(settings().session, login=found))
+    return redirect(url_for("entry.choose", next=answer["next"]))
+
+
+@pages.route("/project", methods=["GET", "POST"])
+def choose() -> ResponseReturnValue:
+    """Choose the project and the region."""
+    visitor: Visitor = g.visitor
+    if visitor.login is None:
+        return redirect(url_for("entry.home"))
+    back = _local(request.values.get("next"))
+    projects = visitor.login.projects()
+    wanted = request.form.get("project")
+    if request.method == "GET" and visitor.scope is None:
+        # An address that was sent names its project.
+        wanted = _named(back) or (projects[0].id if len(projects) == 1 else None)
+    error = None
+    if wanted in [project.id for project in projects]:
+        scope = visitor.login.scope(str(wanted))
+        if scope.regions:
+            visitor.enter(scope, _cloud(scope))
+            return _entered(scope, back)
+        error = f"The catalog of project {scope.project.name} has no compute service."
+    elif wanted is not None:
+        error = f"You have no role in the project {wanted}."
+    page = render_template("choose.html", projects=projects, next=back, error=error)
+    return page, 200 if error is None else 403
+
+
+def _entered(scope: Scope, back: str | None) -> ResponseReturnValue:
+    """Go where the user was going, or to the servers of a region."""
+    if back is not None and _named(back) == scope.project.id:
+        return redirect(back)
+    if len(scope.regions) == 1:
+        return redirect(_servers(scope, None))
+    return render_template("regions.html", scope=scope)
+
+
+@pages.post("/logout")
+def log_out() -> ResponseReturnValue:
+    """End the session, and revoke its tokens."""
+    visitors().end(g.visitor)
+    cookie.clear()
+    g.visitor = None
+    return render_template("bye.html")
+
+
+def _begin(visitor: Visitor) -> None:
+    # Nothing of a cookie that somebody else may have planted stays.
+    cookie.clear()
+    cookie["visitor"] = visitor.id
+    visitors().add(visitor)
+    g.visitor = visitor
+
+
+def _cloud(scope: Scope) -> Cloud:
+    found = from_region(settings().config, settings().session, scope.auth)
+    throttle: Throttle = current_app.extensions["throttle"]
+    return replace(found, throttle=throttle)
+
+
+def _servers(scope: Scope, region: str | None) -> str:
+    known = region if region in scope.regions else scope.regions[0]
+    return url_for("servers.listed", project_id=scope.project.id, region=known)
+
+
+def _local(address: str | None) -> str | None:
+    """Return an address of this panel's own, None for any other."""
+    if not address or not address.startswith("/") or "\\" in address:
+        return None
+    parts: Any = urlsplit(address)
+    if address.startswith("//") or parts.scheme or parts.netloc:
+        return None
+    return address
+
+
+def _named(address: str | None) -> str | None:
+    """Return the project that an address names."""
+    parts = (address or "").removeprefix(request.root_path).split("/")
+    return parts[2] if len(parts) > 3 and parts[1] == "p" else None

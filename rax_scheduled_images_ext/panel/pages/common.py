@@ -1,0 +1,95 @@
+"""What the pages of a project have in common: their address, errors and changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Blueprint, current_app, g, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from rax_scheduled_images_ext.panel.jobs import Job
+from rax_scheduled_images_ext.panel.places import Place
+from rax_scheduled_images_ext.panel.sessions import Message, Visitor
+
+# Seconds that a page waits for a change before it shows its progress.
+_PATIENCE = 10.0
+
+
+def project_pages(name: str) -> Blueprint:
+    """Return a blueprint of pages under ``/p/PROJECT/REGION``."""
+    pages = Blueprint(name, name, url_prefix="/p/<project_id>/<region>")
+    pages.url_value_preprocessor(_note_place)
+    pages.before_request(_find_place)
+    pages.app_url_defaults(_add_place)
+    return pages
+
+
+def place() -> Place:
+    """Return the project and region of the request."""
+    found: Place = g.place
+    return found
+
+
+def _note_place(_endpoint: str | None, values: dict[str, Any] | None) -> None:
+    values = {} if values is None else values
+    g.project_id, g.region = values.pop("project_id"), values.pop("region")
+
+
+def _add_place(endpoint: str, values: dict[str, Any]) -> None:
+    wanted = current_app.url_map.is_endpoint_expecting(endpoint, "project_id")
+    if wanted and g.get("place") is not None:
+        values.setdefault("project_id", g.place.scope.project.id)
+        values.setdefault("region", g.place.region)
+
+
+def _find_place() -> ResponseReturnValue | None:
+    """Find the project and region of the address, if they are the visitor's."""
+    visitor: Visitor = g.visitor
+    if visitor.scope is None:
+        return redirect(url_for("entry.choose", next=request.full_path.rstrip("?")))
+    if visitor.scope.project.id != g.project_id:
+        page = render_template(
+            "other_project.html", project_id=g.project_id, next=request.full_path
+        )
+        return page, 403
+    g.place = visitor.place(g.region, current_app.extensions["readings"])
+    if g.place is None:
+        regions = ", ".join(visitor.scope.regions)
+        text = f"There is no region '{g.region}' in this project: {regions}."
+        return page_for_error(404, "No such region", text)
+    return None
+
+
+def page_for_error(status: int, title: str, text: str) -> ResponseReturnValue:
+    """Return a page about what went wrong."""
+    return render_template("error.html", title=title, text=text), status
+
+
+def submit(
+    job: Job, work: Callable[[Job], object], *, show: bool = False
+) -> ResponseReturnValue:
+    """Do what a form asks for, once, and go on to the page that shows it.
+
+    :param show: go to the page with the progress in any case.
+    """
+    visitor: Visitor = g.visitor
+    form = [request.path, *(f"{k}={v}" for k, v in _fields())]
+    job, again = visitor.start(form, job, work)
+    if show or not job.wait(_PATIENCE):
+        return redirect(url_for("jobs.shown", job_id=job.id), 303)
+    if not job.announced:
+        job.announced = True
+        visitor.messages += [Message("done", note) for note in job.notes]
+        visitor.messages += [
+            Message("failed", f"{each.label}: {each.text}") for each in job.failures
+        ]
+    elif again:
+        text = "The same form came twice: it was acted on once."
+        visitor.messages.append(Message("done", text))
+    return redirect(job.then, 303)
+
+
+def _fields() -> list[tuple[str, str]]:
+    fields = request.form.items(multi=True)
+    return sorted((k, v) for k, v in fields if k != "csrf_token")

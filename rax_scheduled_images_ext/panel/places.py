@@ -1,0 +1,138 @@
+"""One project in one region, as one user sees it, and what is known of it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
+
+from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.client.identity import Scope
+from rax_scheduled_images_ext.model.task_states import (
+    UPLOADING,
+    SnapshotProgress,
+    task_state,
+)
+from rax_scheduled_images_ext.operations.inventory import Inventory, read_inventory
+from rax_scheduled_images_ext.operations.server import (
+    ServerDetails,
+    read_server_details,
+)
+from rax_scheduled_images_ext.operations.snapshot.begin import disk_safe_from
+from rax_scheduled_images_ext.panel.known import Shelf, View
+from rax_scheduled_images_ext.panel.rights import Rights, rights_of
+from rax_scheduled_images_ext.panel.words import signed_out
+
+Value = TypeVar("Value")
+
+# Seconds for which things are good, and how long a page waits for them.
+_FRESH = 8.0
+_FRESH_DURING_SNAPSHOT = 1.5
+_PATIENCE = 12.0
+_FORGET = 3600.0
+
+
+@dataclass(frozen=True)
+class Followed:
+    """A server's details, and how far its snapshot has come as far as was seen."""
+
+    details: ServerDetails
+    progress: SnapshotProgress
+
+
+@dataclass
+class Readings:
+    """What is known of all projects; shared by all who look."""
+
+    inventories: Shelf[Inventory] = field(default_factory=lambda: Shelf(500, _FORGET))
+    servers: Shelf[Followed] = field(default_factory=lambda: Shelf(5000, _FORGET))
+    safe_from: Shelf[str] = field(default_factory=lambda: Shelf(500, _FORGET))
+
+
+@dataclass(frozen=True)
+class Place:
+    """A project and a region, as a user with certain roles sees them.
+
+    ``expired`` is set once the cloud no longer accepts the user's token.
+    """
+
+    scope: Scope
+    region: str
+    cloud: Cloud
+    readings: Readings
+    expired: threading.Event
+
+    @property
+    def rights(self) -> Rights:
+        """What the user may do here."""
+        tags = self.cloud.schedules.kept_as_tags
+        return rights_of(self.scope.roles, kept_as_tags=tags)
+
+    @property
+    def _key(self) -> tuple[object, ...]:
+        # Who has other roles may be shown other things.
+        return (self.scope.project.id, self.region, self.scope.roles)
+
+    def inventory(self) -> View[Inventory]:
+        """Return what is known of all servers."""
+        known = self.readings.inventories.of(self._key)
+        return known.view(
+            lambda _: self._read(partial(read_inventory, self.cloud)),
+            _inventory_is_good,
+            _PATIENCE,
+        )
+
+    def server(self, server_id: str) -> View[Followed]:
+        """Return what is known of one server."""
+        known = self.readings.servers.of((*self._key, server_id))
+        read = partial(self._follow, server_id)
+        return known.view(
+            lambda before: self._read(partial(read, before)), _server_is_good, _PATIENCE
+        )
+
+    def changed(self, *server_ids: str) -> None:
+        """Note that servers were changed: what was known of them is no longer so."""
+        self.readings.inventories.of(self._key).changed()
+        for server_id in server_ids:
+            self.readings.servers.of((*self._key, server_id)).changed()
+
+    def _read(self, read: Callable[[], Value]) -> Value:
+        try:
+            return read()
+        except Exception as error:
+            if signed_out(error):
+                self.expired.set()
+            raise
+
+    def _follow(self, server_id: str, before: Followed | None) -> Followed:
+        details = read_server_details(self.cloud, server_id)
+        word = details.server.task_state
+        progress = before.progress if before else None
+        begins = task_state(word).snapshot and (progress is None or progress.over)
+        if progress is None or begins:
+            progress = SnapshotProgress(self._safe_from() if begins else UPLOADING)
+        progress.see(time.monotonic(), word)
+        return Followed(details, progress)
+
+    def _safe_from(self) -> str:
+        known = self.readings.safe_from.of(self.region)
+        view = known.view(
+            lambda _: self._read(partial(disk_safe_from, self.cloud)),
+            lambda _: _FORGET,
+            _PATIENCE,
+        )
+        # The later state is the safer one.
+        return view.value or UPLOADING
+
+
+def _inventory_is_good(inventory: Inventory) -> float:
+    busy = any(task_state(e.server.task_state).snapshot for e in inventory.servers)
+    return _FRESH_DURING_SNAPSHOT if busy else _FRESH
+
+
+def _server_is_good(followed: Followed) -> float:
+    word = followed.details.server.task_state
+    return _FRESH_DURING_SNAPSHOT if task_state(word).snapshot else _FRESH

@@ -1,0 +1,93 @@
+"""What protects every page: headers, cookies, CSRF tokens, and forms sent once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask, Response, g, request
+from flask.sessions import SecureCookieSessionInterface
+from flask_wtf import CSRFProtect
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from rax_scheduled_images_ext.panel.settings import Settings
+
+_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+    )
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+_YEAR = 365 * 24 * 3600
+
+
+class _Cookies(SecureCookieSessionInterface):
+    """Flask's signed cookie; behind TLS it is for TLS alone."""
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        return request.is_secure
+
+    def get_cookie_path(self, app: Flask) -> str:
+        return f"{request.root_path}/"
+
+
+def protect(app: Flask, settings: Settings) -> None:
+    """Protect all pages of an application."""
+    app.config.update(
+        SECRET_KEY=settings.secret,
+        SESSION_COOKIE_NAME=f"panel-{settings.port}" if settings.port else "panel",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        # Whoever calls the panel by another name may be a page of somebody else's
+        # whose name leads here.
+        TRUSTED_HOSTS=list(settings.hosts),
+        WTF_CSRF_TIME_LIMIT=None,
+        MAX_CONTENT_LENGTH=1024 * 1024,
+    )
+    app.session_interface = _Cookies()
+    CSRFProtect(app)
+    app.after_request(_add_headers)
+    count = settings.proxies
+    if count:
+        fixed: Any = ProxyFix(
+            app.wsgi_app, x_for=count, x_proto=count, x_host=count, x_prefix=count
+        )
+        app.wsgi_app = fixed  # type: ignore[method-assign]
+
+
+def _add_headers(response: Response) -> Response:
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    if request.endpoint == "static":
+        response.cache_control.max_age = _YEAR
+        response.cache_control.public = True
+    else:
+        # No page stays on a machine that others use, once the session is over.
+        response.headers["Cache-Control"] = "no-store"
+    if request.is_secure:
+        response.headers["Strict-Transport-Security"] = f"max-age={_YEAR}"
+    return response
+
+
+def is_refresh() -> bool:
+    """Whether a page refreshes itself: nobody has done anything."""
+    return request.method == "GET" and "X-Panel-Refresh" in request.headers
+
+
+def place() -> Any:
+    """Return the project and region of the request."""
+    return g.place

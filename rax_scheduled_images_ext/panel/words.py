@@ -1,0 +1,104 @@
+"""What the panel says: errors in one line, and filters for the templates."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+
+from keystoneauth1 import exceptions as keystone
+
+from rax_scheduled_images_ext.client.errors import ApiError
+from rax_scheduled_images_ext.client.http import printable
+from rax_scheduled_images_ext.model.durations import format_duration
+from rax_scheduled_images_ext.model.errors import ScheduledImagesError
+from rax_scheduled_images_ext.model.freshness import ScheduleStatus, State
+from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.model.task_states import (
+    BACKUP,
+    COPIED,
+    COPYING,
+    PENDING,
+    UPLOADING,
+)
+
+LOG = logging.getLogger(__name__)
+
+_TASKS = {
+    PENDING: "snapshot queued",
+    COPYING: "snapshot: disk being copied",
+    BACKUP: "backup: disk being copied",
+    COPIED: "snapshot: waiting for upload",
+    UPLOADING: "snapshot: uploading",
+}
+_STATES = {
+    State.OK: "its newest image is fresh",
+    State.LATE: "its newest image is older than it should be",
+    State.NEVER: "it has a schedule, and no image yet",
+    State.OFF: "it has no schedule",
+    State.INVALID: "its tags are no schedule, so no image is made",
+    State.UNKNOWN: "its schedule could not be read",
+}
+
+
+def in_words(error: Exception) -> str:
+    """Return one line about what went wrong.
+
+    What nobody foresaw is logged with its traceback, and not shown.
+    """
+    if isinstance(error, ApiError):
+        refused = "Your role does not permit this: " if error.status == 403 else ""
+        return f"{refused}{error}"
+    if isinstance(error, (keystone.ConnectTimeout, TimeoutError)):
+        return "The cloud did not answer in time"
+    if isinstance(error, (keystone.ConnectionError, OSError)):
+        return "No connection to the cloud could be made, or it broke"
+    if isinstance(error, (keystone.Unauthorized, keystone.NotFound)):
+        return f"The cloud does not accept the login: {printable(str(error))}"
+    if isinstance(error, (ScheduledImagesError, keystone.ClientException)):
+        return printable(str(error))
+    LOG.error("an error that was not foreseen", exc_info=error)
+    return "Something in the panel went wrong; its log tells more"
+
+
+def signed_out(error: Exception | None) -> bool:
+    """Whether an error means that the cloud no longer accepts the token.
+
+    Requests to services raise no HTTP errors of keystoneauth: those come from
+    logging in alone.
+    """
+    if isinstance(error, ApiError):
+        return error.status == 401
+    return isinstance(error, keystone.HTTPClientError)
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time in words, such as ``1d2h``."""
+    return format_duration(seconds)
+
+
+def moment(time: datetime | None) -> str:
+    """Return a UTC time for people."""
+    return "-" if time is None else time.strftime("%Y-%m-%d %H:%M")
+
+
+def schedule_words(schedule: ImageSchedule | None) -> str:
+    """Return the kind of a schedule, such as ``weekly on Saturday``."""
+    if schedule is None:
+        return "none"
+    day = schedule.day_of_week
+    return f"weekly on {day.title()}" if day else "daily"
+
+
+def described(schedule: ImageSchedule) -> str:
+    """Return a schedule and its retention."""
+    return f"{schedule_words(schedule)}, keep {schedule.retention}"
+
+
+def task_words(task_state: str | None) -> str:
+    """Return what a server is doing, empty for nothing."""
+    return "" if task_state is None else _TASKS.get(task_state, task_state)
+
+
+def state_words(status: ScheduleStatus) -> str:
+    """Return what a status means."""
+    return _STATES[status.state]

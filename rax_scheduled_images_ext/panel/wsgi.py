@@ -1,0 +1,11 @@
+"""The panel for WSGI servers: ``gunicorn rax_scheduled_images_ext.panel.wsgi:app``.
+
+People log in. The cloud is that of ``OS_CLOUD`` or ``OS_AUTH_URL``; what the program
+has as options are variables here, see the documents.
+"""
+
+from __future__ import annotations
+
+from rax_scheduled_images_ext.panel.cli import app_from_environment
+
+app = app_from_environment()

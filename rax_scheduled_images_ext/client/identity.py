@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from keystoneauth1 import identity
-from keystoneauth1.access import AccessInfo
+from keystoneauth1.access import AccessInfo, AccessInfoV3
 from keystoneauth1.identity.access import AccessInfoPlugin
 from keystoneauth1.plugin import AUTH_INTERFACE
 from keystoneauth1.session import Session
@@ -13,7 +13,6 @@ from keystoneauth1.session import Session
 from rax_scheduled_images_ext.client.errors import UnexpectedAnswer
 
 _IDENTITY = {"interface": AUTH_INTERFACE}
-_V3 = "v3"
 
 
 @dataclass(frozen=True)
@@ -62,8 +61,9 @@ class Login:
         :raises keystoneauth1.exceptions.ClientException: if they cannot be read.
         :raises UnexpectedAnswer: for an answer that is no list of projects.
         """
-        key = "projects" if self.access.version == _V3 else "tenants"
-        path = f"/auth/{key}" if self.access.version == _V3 else f"/{key}"
+        newest = isinstance(self.access, AccessInfoV3)
+        path = "/auth/projects" if newest else "/tenants"
+        key = path.rpartition("/")[2]
         answer = self.session.get(path, endpoint_filter=_IDENTITY, auth=self.auth)
         try:
             projects = [
@@ -83,9 +83,8 @@ class Login:
         :raises keystoneauth1.exceptions.ClientException: if the user has no role
             there, or Keystone does not answer.
         """
-        asked = identity.Token(
-            self.auth_url, self.access.auth_token, project_id=project_id
-        )
+        token = str(self.access.auth_token)
+        asked = identity.Token(self.auth_url, token, project_id=project_id)
         access = asked.get_access(self.session)
         return scope_of(self.session, AccessInfoPlugin(access, self.auth_url))
 
@@ -102,7 +101,7 @@ def log_in(
     asked: identity.BaseIdentityPlugin = identity.Password(
         auth_url, user, password=password, user_domain_name=domain or None
     )
-    newest = asked.get_discovery(session, auth_url, authenticated=False).url_for(_V3)
+    newest = asked.get_discovery(session, auth_url, authenticated=False).url_for("v3")
     if newest and domain:
         # Also for a user who has a project to fall back on.
         asked = identity.V3Password(
@@ -124,7 +123,7 @@ def scope_of(session: Session, auth: identity.BaseIdentityPlugin) -> Scope:
         auth,
         str(access.username),
         Project(str(access.project_id), str(access.project_name)),
-        tuple(sorted(access.role_names)),
+        tuple(sorted(access.role_names or ())),
         tuple(sorted(name for name in regions if name)),
     )
 
@@ -137,7 +136,7 @@ def revoke(session: Session, auth: identity.BaseIdentityPlugin) -> None:
     access = auth.get_access(session)
     token = access.auth_token
     # The older API has the token in the address.
-    path = "/auth/tokens" if access.version == _V3 else f"/tokens/{token}"
+    path = "/auth/tokens" if isinstance(access, AccessInfoV3) else f"/tokens/{token}"
     session.delete(
         path,
         endpoint_filter=_IDENTITY,

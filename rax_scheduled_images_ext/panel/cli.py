@@ -137,13 +137,20 @@ def _environment(args: argparse.Namespace) -> Iterator[None]:
     if not args.sandbox:
         yield
         return
-    from rax_scheduled_images_ext.panel.first_look import sandbox_with_history
+    from rax_scheduled_images_ext.client.connection import from_region
+    from rax_scheduled_images_ext.panel.first_look import (
+        live_through,
+        sandbox_since_two_weeks,
+    )
+    from rax_scheduled_images_ext.panel.settings import cloud_for
 
     before = dict(os.environ)
-    with sandbox_with_history(args.like, args.servers) as sandbox:
-        os.environ.clear()
-        os.environ.update(sandbox.environ())
+    with sandbox_since_two_weeks(args.like, args.servers) as sandbox:
         try:
+            os.environ.clear()
+            os.environ.update(sandbox.environ())
+            config, session = cloud_for(PROG, with_login=True)
+            live_through(sandbox, from_region(config, session))
             if args.login:
                 _tell_users(sandbox)
             yield
@@ -215,8 +222,8 @@ def make_parser() -> Parser:
     add(
         "--host",
         metavar="ADDRESS",
-        help=f"address to listen on (default: {LOOPBACK}); other than this machine's own"
-        " only behind a proxy with TLS",
+        help=f"address to listen on (default: {LOOPBACK}); another than this machine's"
+        " own only behind a proxy with TLS",
     )
     add(
         "--allow-host",

@@ -21,7 +21,8 @@ from keystoneauth1 import exceptions as keystone
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.connection import from_region
-from rax_scheduled_images_ext.client.identity import Scope, log_in as check, scope_of
+from rax_scheduled_images_ext.client.identity import Scope, scope_of
+from rax_scheduled_images_ext.client.identity import log_in as check
 from rax_scheduled_images_ext.client.pool import Throttle
 from rax_scheduled_images_ext.panel.security import is_refresh
 from rax_scheduled_images_ext.panel.sessions import Visitor, Visitors

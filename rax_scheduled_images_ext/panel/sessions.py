@@ -116,7 +116,9 @@ class Visitor:
 class Visitors:
     """All sessions; one that idles for too long ends, and its tokens are revoked."""
 
-    def __init__(self, idle: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, idle: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._lock = threading.Lock()
         self._all: TTLCache[str, Visitor] = TTLCache(_MOST, idle, clock)
 

@@ -11,7 +11,6 @@ from http.cookiejar import DefaultCookiePolicy
 from keystoneauth1.session import Session
 from openstack.config.cloud_region import CloudRegion
 
-
 from rax_scheduled_images_ext.client.configuration import (
     Misconfigured,
     configuration,

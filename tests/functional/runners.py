@@ -8,6 +8,7 @@ from typing import Any
 from unittest import mock
 
 from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.client.configuration import configuration
 from rax_scheduled_images_ext.engine.runner import OneProject, Runner, Tick
 from rax_scheduled_images_ext.model.image import MARKER_KEY, SLOT_KEY
 from rax_scheduled_images_ext.model.plan import Window, next_slot
@@ -15,7 +16,6 @@ from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG, schedule_tag
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.models import Image, ImageQuery
-from rax_scheduled_images_ext.client.configuration import configuration
 from rax_scheduled_images_ext.service.clouds import connect
 
 from .fleet import MYSERVER

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from typing import TypeVar
 
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -22,6 +22,7 @@ from rax_scheduled_images_ext.operations.retention import (
 )
 from rax_scheduled_images_ext.operations.snapshot.begin import begin_snapshot
 from rax_scheduled_images_ext.operations.targets import Target
+from rax_scheduled_images_ext.operations.work_queue import Outcome
 from rax_scheduled_images_ext.panel.forms import read_name, read_schedule
 from rax_scheduled_images_ext.panel.jobs import Job
 from rax_scheduled_images_ext.panel.pages.common import (
@@ -31,10 +32,11 @@ from rax_scheduled_images_ext.panel.pages.common import (
     submit,
 )
 from rax_scheduled_images_ext.panel.places import Place
-from rax_scheduled_images_ext.panel.timeline import timeline
+from rax_scheduled_images_ext.panel.timeline import kind_of, timeline
 from rax_scheduled_images_ext.panel.words import described, in_words
 
 pages = project_pages("server")
+Result = TypeVar("Result")
 
 
 @pages.get("/servers/<server_id>")
@@ -61,6 +63,7 @@ def shown(server_id: str) -> ResponseReturnValue:
         progress=view.value.progress,
         rights=place().rights,
         line=timeline(details),
+        kind_of=kind_of,
         retention_status=retention_status,
         reason=reason,
         name=_new_name(details.server.name),
@@ -73,6 +76,15 @@ def _new_name(server_name: str) -> str:
 
 def _page(server_id: str) -> str:
     return url_for("server.shown", server_id=server_id)
+
+
+def _target(server_id: str) -> Target:
+    return Target(server_id, server_id)
+
+
+def _only(outcomes: list[Outcome[Target, Result]]) -> Result:
+    (outcome,) = outcomes
+    return outcome.result()
 
 
 # -- the schedule
@@ -105,7 +117,9 @@ def save(server_id: str) -> ResponseReturnValue:
 
     def work(job: Job) -> None:
         try:
-            result = schedules.enable(here.cloud, Target(server_id, server_id), schedule)
+            result = schedules.enable(
+                here.cloud, Target(server_id, server_id), schedule
+            )
             result[0].result()
         finally:
             here.changed(server_id)
@@ -121,7 +135,7 @@ def disable(server_id: str) -> ResponseReturnValue:
 
     def work(job: Job) -> None:
         try:
-            for outcome in schedules.disable(here.cloud, Target(server_id, server_id)):
+            for outcome in schedules.disable(here.cloud, _target(server_id)):
                 outcome.result()
         finally:
             here.changed(server_id)
@@ -131,7 +145,7 @@ def disable(server_id: str) -> ResponseReturnValue:
 
 
 def _forecast(server_id: str, schedule: ImageSchedule) -> Forecast:
-    return forecast(place().cloud, Target(server_id, server_id), schedule)[0].result()
+    return _only(forecast(place().cloud, _target(server_id), schedule))
 
 
 def _told(found: Forecast) -> dict[str, object]:
@@ -140,7 +154,6 @@ def _told(found: Forecast) -> dict[str, object]:
         "forecast": found,
         "new": found.new,
         "described": described(found.new),
-        "retention_status": retention_status,
         "reason": reason,
         "reviewed": ",".join(
             [str(found.new.retention), *(each.image.id for each in found.expiring)]
@@ -245,7 +258,7 @@ def prune_now(server_id: str) -> ResponseReturnValue:
 
 
 def _plan(here: Place, server_id: str) -> PrunePlan:
-    return plan_prune(here.cloud, Target(server_id, server_id))[0].result()
+    return _only(plan_prune(here.cloud, _target(server_id)))
 
 
 # -- snapshots

@@ -27,6 +27,7 @@ from rax_scheduled_images_ext.panel.pages.common import (
     project_pages,
     submit,
 )
+from rax_scheduled_images_ext.panel.places import Place
 from rax_scheduled_images_ext.panel.words import described, in_words, schedule_words
 
 pages = project_pages("servers")
@@ -78,7 +79,9 @@ def listing(
         each
         for each in inventory.servers
         if (part in each.server.name.lower() or part == each.server.id)
-        and (not state or each.state.value == state or (state == "stale" and each.stale))
+        and (
+            not state or each.state.value == state or (state == "stale" and each.stale)
+        )
     ]
     key = SORTS.get(sort.removeprefix("-"), SORTS["status"])
     found.sort(key=lambda each: (each.server.name.lower(), each.server.id))
@@ -158,9 +161,7 @@ class Row:
     problem: str = ""
 
 
-def _rows(
-    targets: list[Target], change: ImageSchedule | int | None
-) -> list[Row]:
+def _rows(targets: list[Target], change: ImageSchedule | int | None) -> list[Row]:
     """Look at what a change would do to each server, as it is now."""
     if change is None:
         return [Row(target, _before(target)) for target in targets]
@@ -180,7 +181,11 @@ def _rows(
 
 def _before(target: Target) -> str:
     view = place().inventory()
-    found = [e for e in view.value.servers if e.server.id == target.id] if view.value else []
+    found = (
+        [e for e in view.value.servers if e.server.id == target.id]
+        if view.value
+        else []
+    )
     schedule = found[0].server.schedule if found else None
     return described(schedule) if schedule else "no schedule"
 
@@ -200,7 +205,12 @@ def change() -> ResponseReturnValue:
     return submit(job, partial(_apply, here, targets, wanted), show=True)
 
 
-def _apply(here: Any, targets: list[Target], wanted: Any, job: Job) -> None:
+def _apply(
+    here: Place,
+    targets: list[Target],
+    wanted: ImageSchedule | int | None,
+    job: Job,
+) -> None:
     def note(outcome: Outcome[Target, Any]) -> None:
         if outcome.error is not None:
             job.fail(outcome.item.label, outcome.error)
@@ -212,7 +222,11 @@ def _apply(here: Any, targets: list[Target], wanted: Any, job: Job) -> None:
             schedules.disable(here.cloud, targets, note, job.progress)
         else:
             schedules.update(
-                here.cloud, targets, retention=wanted, report=note, progress=job.progress
+                here.cloud,
+                targets,
+                retention=wanted,
+                report=note,
+                progress=job.progress,
             )
     finally:
         here.changed(*(str(target.id) for target in targets))

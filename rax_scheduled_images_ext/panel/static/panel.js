@@ -4,14 +4,14 @@
 
   // The reader's own time beside each UTC time.
   const zone = new Intl.DateTimeFormat(undefined, {
-    month: "short", day: "numeric", hour: "2-digit", minute: "2-digit",
+    month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hour12: false,
   });
   const addLocalTimes = () => {
     for (const time of document.querySelectorAll("time[datetime]")) {
       const local = time.nextElementSibling;
       const moment = new Date(time.dateTime);
       if (local?.classList.contains("local") && !Number.isNaN(moment.getTime()) && moment.getTimezoneOffset() !== 0) {
-        const text = ` (${zone.format(moment)} local)`;
+        const text = ` ${zone.format(moment)} local`;
         if (local.textContent !== text) local.textContent = text;
       }
     }

@@ -16,7 +16,7 @@ from rax_scheduled_images_ext.model.image import removed_marker
 from rax_scheduled_images_ext.output.retention import size_for_people
 from rax_scheduled_images_ext.panel import login, words
 from rax_scheduled_images_ext.panel.pages import jobs, server, servers
-from rax_scheduled_images_ext.panel.pages.common import page_for_error
+from rax_scheduled_images_ext.panel.pages.common import SignedOut, page_for_error
 from rax_scheduled_images_ext.panel.places import Readings
 from rax_scheduled_images_ext.panel.security import is_refresh, protect
 from rax_scheduled_images_ext.panel.sessions import Visitor, Visitors
@@ -48,6 +48,7 @@ def create_app(settings: Settings) -> Flask:
     app.context_processor(_common)
     app.register_error_handler(CSRFError, _bad_form)
     app.register_error_handler(HTTPException, _error_page)
+    app.register_error_handler(SignedOut, lambda _: login.leave())
     app.register_error_handler(Exception, _unforeseen)
     for blueprint in (login.pages, servers.pages, server.pages, jobs.pages):
         app.register_blueprint(blueprint)
@@ -73,7 +74,7 @@ def _common() -> dict[str, Any]:
     """Return what all templates know."""
     visitor: Visitor | None = g.get("visitor")
     messages = []
-    if visitor is not None and not is_refresh():
+    if visitor is not None and "HX-Request" not in request.headers:
         messages, visitor.messages = visitor.messages, []
     return {
         "visitor": visitor,

@@ -6,11 +6,36 @@ import logging
 import secrets
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from rax_scheduled_images_ext.panel.words import in_words
 
+Result = TypeVar("Result")
+
 LOG = logging.getLogger(__name__)
+
+
+def within(seconds: float, function: Callable[[], Result]) -> Result:
+    """Return what a function returns, if it does so in time.
+
+    :raises TimeoutError: if it takes longer; it is left alone then.
+    """
+    future: Future[Result] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(function())
+        except Exception as error:
+            future.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        return future.result(seconds)
+    except FutureTimeout:
+        raise TimeoutError(f"no answer within {seconds:.0f} seconds") from None
 
 
 @dataclass(frozen=True)
@@ -65,6 +90,11 @@ class Job:
     def start(self, work: Callable[[Job], object]) -> None:
         """Do the work; what it raises is a failure of the whole."""
         threading.Thread(target=self._run, args=(work,), daemon=True).start()
+
+    def results(self) -> list[tuple[str, str]]:
+        """Return what was done and what failed: a kind and a sentence each."""
+        done = [("done", note) for note in self.notes]
+        return done + [("failed", f"{f.label}: {f.text}") for f in self.failures]
 
     def _run(self, work: Callable[[Job], object]) -> None:
         try:

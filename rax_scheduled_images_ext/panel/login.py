@@ -18,18 +18,21 @@ from flask import (
 from flask import session as cookie
 from flask.typing import ResponseReturnValue
 from keystoneauth1 import exceptions as keystone
+from openstack.config.cloud_region import CloudRegion
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.connection import from_region
 from rax_scheduled_images_ext.client.identity import Scope, scope_of
 from rax_scheduled_images_ext.client.identity import log_in as check
 from rax_scheduled_images_ext.client.pool import Throttle
-from rax_scheduled_images_ext.panel.security import is_refresh
+from rax_scheduled_images_ext.panel.jobs import within
 from rax_scheduled_images_ext.panel.sessions import Visitor, Visitors
-from rax_scheduled_images_ext.panel.settings import Settings
+from rax_scheduled_images_ext.panel.settings import Settings, auth_option
 from rax_scheduled_images_ext.panel.words import in_words
 
 pages = Blueprint("entry", __name__)
+# Seconds that a login may take.
+_PATIENCE = 20.0
 
 
 def settings() -> Settings:
@@ -46,11 +49,18 @@ def to_the_door() -> ResponseReturnValue:
     """Send whoever has no session to where one begins."""
     if settings().entry is not None:
         return render_template("enter.html"), 403
-    back = request.full_path.rstrip("?") if request.method == "GET" else None
-    door = url_for("entry.log_in", next=None if back == "/" else back)
-    if is_refresh():
-        return "", 204, {"HX-Redirect": url_for("entry.log_in")}
-    return redirect(door)
+    back: str | None = request.root_path + request.full_path.rstrip("?")
+    if request.method != "GET":
+        back = None
+    home = request.root_path + "/"
+    door = url_for(
+        "entry.log_in",
+        next=None if back in (None, home) else back,
+        ended=None if back == home else "yes",
+    )
+    if "HX-Request" in request.headers:
+        return "", 204, {"HX-Redirect": door}
+    return redirect(door, 303)
 
 
 def leave() -> ResponseReturnValue:
@@ -99,7 +109,13 @@ def log_in() -> ResponseReturnValue:
     if settings().entry is not None:
         return redirect(url_for("entry.home"))
     form = request.form
-    answer = {"next": _local(request.values.get("next")), "error": None, "form": form}
+    config = settings().config
+    answer = {
+        "next": _local(request.values.get("next")),
+        "error": None,
+        "form": form,
+        "domain": form.get("domain", _usual_domain(config)),
+    }
     if request.method == "GET":
         return render_template("login.html", **answer)
     user, password = form.get("user", "").strip(), form.get("password", "")
@@ -107,9 +123,11 @@ def log_in() -> ResponseReturnValue:
         answer["error"] = "Give a user name and a password."
         return render_template("login.html", **answer), 400
     try:
-        url = settings().config.config["auth"]["auth_url"]
-        domain = form.get("domain", "").strip()
-        found = check(settings().session, url, user, password, domain)
+        url, domain = auth_option(config, "auth_url"), form.get("domain", "").strip()
+        session = settings().session
+        found = within(
+            _PATIENCE, lambda: check(session, str(url), user, password, domain)
+        )
     except keystone.Unauthorized:
         answer["error"] = "Keystone knows no such user with that password and domain."
         return render_template("login.html", **answer), 403
@@ -161,6 +179,13 @@ def log_out() -> ResponseReturnValue:
     cookie.clear()
     g.visitor = None
     return render_template("bye.html")
+
+
+def _usual_domain(config: CloudRegion) -> str:
+    """Return the domain that most users are of, empty for an API without domains."""
+    known = auth_option(config, "user_domain_name")
+    version = str(config.config.get("identity_api_version") or "3")
+    return str(known or ("" if version.startswith("2") else "Default"))
 
 
 def _begin(visitor: Visitor) -> None:

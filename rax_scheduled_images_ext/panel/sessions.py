@@ -102,6 +102,16 @@ class Visitor:
         job.start(work)
         return job, False
 
+    def announce(self, job: Job, *, again: bool) -> None:
+        """Tell on the next page what a job has done, once."""
+        with self._lock:
+            told, job.announced = job.announced, True
+            if not told:
+                self.messages += [Message(*result) for result in job.results()]
+            elif again:
+                text = "The same form came twice: it was acted on once."
+                self.messages.append(Message("done", text))
+
     def revoke(self) -> None:
         """Revoke all tokens of the session, as far as the cloud lets us."""
         for part in (self.scope, self.login):

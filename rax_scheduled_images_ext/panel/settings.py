@@ -68,6 +68,15 @@ class Settings:
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
 
+def auth_option(config: CloudRegion, name: str) -> str | None:
+    """Return what a configuration says about logging in, None if it does not.
+
+    Variables of the environment stand beside ``auth`` until they are checked.
+    """
+    found = config.config.get("auth", {}).get(name) or config.config.get(name)
+    return str(found) if found else None
+
+
 def cloud_for(app_name: str, *, with_login: bool) -> tuple[CloudRegion, Session]:
     """Return the configured cloud, and what sends requests to it for all.
 
@@ -78,7 +87,7 @@ def cloud_for(app_name: str, *, with_login: bool) -> tuple[CloudRegion, Session]
     if with_login:
         session = open_session(config)
     else:
-        if not config.config.get("auth", {}).get("auth_url"):
+        if not auth_option(config, "auth_url"):
             raise Misconfigured("no cloud is configured: set OS_CLOUD or OS_AUTH_URL")
         verify, cert = config.get_requests_verify_args()
         session = Session(verify=verify, cert=cert, app_name=app_name)

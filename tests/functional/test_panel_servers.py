@@ -9,7 +9,7 @@ import pytest
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from ..novashell import Nova
-from .fleet import MYSERVER, id_of
+from .fleet import id_of
 from .panels import Panel, panel_over
 
 FACES = [{}, {"like": "rackspace"}, {"extension": False}]

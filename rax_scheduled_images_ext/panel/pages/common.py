@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from rax_scheduled_images_ext.panel.jobs import Job
 from rax_scheduled_images_ext.panel.places import Place
-from rax_scheduled_images_ext.panel.sessions import Message, Visitor
+from rax_scheduled_images_ext.panel.sessions import Visitor
 
 # Seconds that a page waits for a change before it shows its progress.
 _PATIENCE = 10.0
@@ -61,6 +61,19 @@ def _find_place() -> ResponseReturnValue | None:
     return None
 
 
+class SignedOut(Exception):
+    """The cloud no longer accepts the visitor's token."""
+
+
+def check_token() -> None:
+    """See that the cloud still accepts the visitor's token.
+
+    :raises SignedOut: if it does not.
+    """
+    if place().expired.is_set():
+        raise SignedOut
+
+
 def page_for_error(status: int, title: str, text: str) -> ResponseReturnValue:
     """Return a page about what went wrong."""
     return render_template("error.html", title=title, text=text), status
@@ -78,15 +91,7 @@ def submit(
     job, again = visitor.start(form, job, work)
     if show or not job.wait(_PATIENCE):
         return redirect(url_for("jobs.shown", job_id=job.id), 303)
-    if not job.announced:
-        job.announced = True
-        visitor.messages += [Message("done", note) for note in job.notes]
-        visitor.messages += [
-            Message("failed", f"{each.label}: {each.text}") for each in job.failures
-        ]
-    elif again:
-        text = "The same form came twice: it was acted on once."
-        visitor.messages.append(Message("done", text))
+    visitor.announce(job, again=again)
     return redirect(job.then, 303)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from flask import redirect, render_template, request, url_for
+from flask import render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from rax_scheduled_images_ext.client.errors import NoSuchServer
@@ -24,8 +24,9 @@ from rax_scheduled_images_ext.operations.snapshot.begin import begin_snapshot
 from rax_scheduled_images_ext.operations.targets import Target
 from rax_scheduled_images_ext.operations.work_queue import Outcome
 from rax_scheduled_images_ext.panel.forms import read_name, read_schedule
-from rax_scheduled_images_ext.panel.jobs import Job
+from rax_scheduled_images_ext.panel.jobs import Job, within
 from rax_scheduled_images_ext.panel.pages.common import (
+    check_token,
     page_for_error,
     place,
     project_pages,
@@ -37,14 +38,15 @@ from rax_scheduled_images_ext.panel.words import described, in_words
 
 pages = project_pages("server")
 Result = TypeVar("Result")
+# Seconds that a look at the cloud may take.
+_PATIENCE = 20.0
 
 
 @pages.get("/servers/<server_id>")
 def shown(server_id: str) -> ResponseReturnValue:
     """Show one server."""
     view = place().server(server_id)
-    if place().expired.is_set():
-        return redirect(url_for("entry.home"))
+    check_token()
     if view.value is None:
         if isinstance(view.error, NoSuchServer):
             text = (
@@ -94,7 +96,8 @@ def _only(outcomes: list[Outcome[Target, Result]]) -> Result:
 def forecasted(server_id: str) -> ResponseReturnValue:
     """Show what the schedule in the form would delete; nothing is changed."""
     try:
-        told = _told(_forecast(server_id, read_schedule(request.form)))
+        schedule = read_schedule(request.form)
+        told = _told(_forecast(server_id, schedule))
     except InvalidValue as error:
         told = {"error": str(error)}
     except Exception as error:
@@ -145,7 +148,12 @@ def disable(server_id: str) -> ResponseReturnValue:
 
 
 def _forecast(server_id: str, schedule: ImageSchedule) -> Forecast:
-    return _only(forecast(place().cloud, _target(server_id), schedule))
+    here = place()
+
+    def look() -> Forecast:
+        return _only(forecast(here.cloud, _target(server_id), schedule))
+
+    return within(_PATIENCE, look)
 
 
 def _told(found: Forecast) -> dict[str, object]:
@@ -227,7 +235,8 @@ def delete(server_id: str, image_id: str) -> ResponseReturnValue:
 @pages.get("/servers/<server_id>/prune")
 def ask_prune(server_id: str) -> ResponseReturnValue:
     """Show what pruning would delete, and ask whether to."""
-    plan = _plan(place(), server_id)
+    here = place()
+    plan = within(_PATIENCE, lambda: _plan(here, server_id))
     return render_template("prune.html", server_id=server_id, images=plan.images())
 
 

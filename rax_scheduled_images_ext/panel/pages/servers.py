@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
-from flask import redirect, render_template, request, url_for
+from flask import render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from rax_scheduled_images_ext.model.errors import InvalidValue
@@ -16,12 +16,13 @@ from rax_scheduled_images_ext.model.freshness import ScheduleStatus, State
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.operations import schedules
 from rax_scheduled_images_ext.operations.inventory import Inventory
-from rax_scheduled_images_ext.operations.retention import forecast
+from rax_scheduled_images_ext.operations.retention import Forecast, forecast
 from rax_scheduled_images_ext.operations.targets import Target
 from rax_scheduled_images_ext.operations.work_queue import Outcome
 from rax_scheduled_images_ext.panel.forms import read_schedule
-from rax_scheduled_images_ext.panel.jobs import Job
+from rax_scheduled_images_ext.panel.jobs import Job, within
 from rax_scheduled_images_ext.panel.pages.common import (
+    check_token,
     page_for_error,
     place,
     project_pages,
@@ -33,6 +34,8 @@ from rax_scheduled_images_ext.panel.words import described, in_words, schedule_w
 pages = project_pages("servers")
 
 _PAGE = 100
+# Seconds that a look at the cloud may take.
+_PATIENCE = 20.0
 _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 _URGENCY = (
     State.LATE,
@@ -101,8 +104,7 @@ def listed() -> ResponseReturnValue:
         "sort": args.get("sort", "status"),
     }
     view = place().inventory()
-    if place().expired.is_set():
-        return redirect(url_for("entry.home"))
+    check_token()
     if view.value is None:
         return render_template("waiting.html", view=view, what="the servers"), 503
     shown = listing(
@@ -167,16 +169,20 @@ def _rows(targets: list[Target], change: ImageSchedule | int | None) -> list[Row
         return [Row(target, _before(target)) for target in targets]
     # The day makes no difference to what expires.
     schedule = ImageSchedule(change) if isinstance(change, int) else change
-    rows = []
-    for outcome in forecast(place().cloud, targets, schedule):
-        target, found = outcome.item, outcome.value
-        if found is None or outcome.error is not None:
-            problem = in_words(outcome.error) if outcome.error else ""
-            rows.append(Row(target, "-", None, problem))
-            continue
-        now = described(found.current) if found.current else "no schedule"
-        rows.append(Row(target, now, len(found.expiring)))
-    return rows
+    here = place()
+    found = within(_PATIENCE, lambda: forecast(here.cloud, targets, schedule))
+    return [_row(outcome, change) for outcome in found]
+
+
+def _row(outcome: Outcome[Target, Forecast], change: ImageSchedule | int | None) -> Row:
+    target, found = outcome.item, outcome.value
+    if found is None or outcome.error is not None:
+        problem = in_words(outcome.error) if outcome.error else ""
+        return Row(target, "unknown", None, problem)
+    if found.current is None and isinstance(change, int):
+        return Row(target, "no schedule", None, "stays without a schedule")
+    now = described(found.current) if found.current else "no schedule"
+    return Row(target, now, len(found.expiring))
 
 
 def _before(target: Target) -> str:

@@ -41,7 +41,7 @@ def create_app(settings: Settings) -> Flask:
     )
     app.extensions["panel"] = settings
     app.extensions["visitors"] = Visitors(settings.idle)
-    app.extensions["readings"] = Readings()
+    app.extensions["readings"] = Readings(settings.refresh)
     app.extensions["throttle"] = Throttle()
     protect(app, settings)
     app.before_request(_know_visitor)
@@ -82,6 +82,7 @@ def _common() -> dict[str, Any]:
         "messages": messages,
         "once": lambda: secrets.token_urlsafe(9),
         "own": _extension("panel").entry is not None,
+        "refresh": f"{_extension('panel').refresh:g}s",
     }
 
 

@@ -27,7 +27,7 @@ PROG = "scheduled-images-panel"
 LOOPBACK = "127.0.0.1"
 LOCAL_HOSTS = ("localhost", LOOPBACK, "[::1]")
 _PORT = 8750
-_IDLE = 1800.0
+_IDLE, _REFRESH = 1800.0, 10.0
 _THREADS = 32
 
 
@@ -117,6 +117,7 @@ def _settings(args: argparse.Namespace, host: str, port: int) -> Settings:
         entry=None if args.login else EntryTokens(renewed),
         hosts=(*LOCAL_HOSTS, *args.allow_host) if args.login else LOCAL_HOSTS,
         idle=args.idle,
+        refresh=args.refresh,
         proxies=args.proxies or 0,
         port=port,
     )
@@ -184,7 +185,8 @@ def app_from_environment() -> Flask:
             config,
             session,
             hosts=(*LOCAL_HOSTS, *hosts),
-            idle=parse_duration(variable("IDLE", format_duration(_IDLE))),
+            idle=_seconds(variable("IDLE", format_duration(_IDLE))),
+            refresh=_seconds(variable("REFRESH", format_duration(_REFRESH))),
             proxies=int(variable("PROXIES", "0")),
         )
     )
@@ -203,10 +205,17 @@ def make_parser() -> Parser:
     )
     add(
         "--idle",
-        type=checked(_idle),
+        type=checked(_seconds),
         default=_IDLE,
         metavar="DURATION",
         help="end a session that nobody has used for so long (default: 30m)",
+    )
+    add(
+        "--refresh",
+        type=checked(_seconds),
+        default=_REFRESH,
+        metavar="DURATION",
+        help="how often an open page looks at the cloud again (default: 10s)",
     )
     several = parser.add_argument_group(
         "for several people",
@@ -255,7 +264,7 @@ def make_parser() -> Parser:
     return parser
 
 
-def _idle(text: str) -> float:
+def _seconds(text: str) -> float:
     seconds = parse_duration(text)
     if seconds < 1:
         raise ValueError(f"'{text}' is not allowed: a second is the least")

@@ -17,7 +17,8 @@ Value = TypeVar("Value")
 
 # Seconds for which a failure is shown to all before the cloud is asked again.
 _PATIENCE = 5.0
-# A reading that took long is kept for so many times as long.
+# A reading that took longer than so many seconds is kept for so many times as long.
+_LONG = 1.0
 _SHARE = 5.0
 # Seconds to wait for something new where something is known.
 _SHORT = 2.0
@@ -101,7 +102,9 @@ class Known(Generic[Value]):
             if self._reading is not None:
                 return self._reading
             if self._value is not None and not self._changed:
-                good_for = max(fresh(self._value), self._took * _SHARE)
+                good_for = fresh(self._value)
+                if self._took > _LONG:
+                    good_for = max(good_for, self._took * _SHARE)
                 if now - self._read_at < good_for:
                     return None
             if now - self._failed_at < _PATIENCE:

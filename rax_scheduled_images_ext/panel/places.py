@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.identity import Scope
+from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.task_states import (
     UPLOADING,
     SnapshotProgress,
@@ -28,9 +29,11 @@ from rax_scheduled_images_ext.panel.words import signed_out
 
 Value = TypeVar("Value")
 
-# Seconds for which things are good, and how long a page waits for them.
-_FRESH = 8.0
-_FRESH_DURING_SNAPSHOT = 1.5
+# What was read is good for so much of the time between two looks of a page.
+_SHARE = 0.8
+# Seconds between two looks while a snapshot is under way.
+_SNAPSHOT = 2.0
+# Seconds that a page waits for the cloud, and after which things are forgotten.
 _PATIENCE = 12.0
 _FORGET = 3600.0
 
@@ -45,8 +48,12 @@ class Followed:
 
 @dataclass
 class Readings:
-    """What is known of all projects; shared by all who look."""
+    """What is known of all projects; shared by all who look.
 
+    ``refresh`` is after how many seconds an open page looks again.
+    """
+
+    refresh: float
     inventories: Shelf[Inventory] = field(default_factory=lambda: Shelf(500, _FORGET))
     servers: Shelf[Followed] = field(default_factory=lambda: Shelf(5000, _FORGET))
     safe_from: Shelf[str] = field(default_factory=lambda: Shelf(500, _FORGET))
@@ -81,7 +88,7 @@ class Place:
         known = self.readings.inventories.of(self._key)
         return known.view(
             lambda _: self._read(partial(read_inventory, self.cloud)),
-            _inventory_is_good,
+            self._inventory_is_good,
             _PATIENCE,
         )
 
@@ -90,7 +97,9 @@ class Place:
         known = self.readings.servers.of((*self._key, server_id))
         read = partial(self._follow, server_id)
         return known.view(
-            lambda before: self._read(partial(read, before)), _server_is_good, _PATIENCE
+            lambda before: self._read(partial(read, before)),
+            self._server_is_good,
+            _PATIENCE,
         )
 
     def changed(self, *server_ids: str) -> None:
@@ -127,12 +136,14 @@ class Place:
         # The later state is the safer one.
         return view.value or UPLOADING
 
+    def _inventory_is_good(self, inventory: Inventory) -> float:
+        return self._good_for(*(each.server for each in inventory.servers))
 
-def _inventory_is_good(inventory: Inventory) -> float:
-    busy = any(task_state(e.server.task_state).snapshot for e in inventory.servers)
-    return _FRESH_DURING_SNAPSHOT if busy else _FRESH
+    def _server_is_good(self, followed: Followed) -> float:
+        return self._good_for(followed.details.server)
 
-
-def _server_is_good(followed: Followed) -> float:
-    word = followed.details.server.task_state
-    return _FRESH_DURING_SNAPSHOT if task_state(word).snapshot else _FRESH
+    def _good_for(self, *servers: InventoryServer) -> float:
+        """Return for how many seconds what was read of servers is good."""
+        busy = any(task_state(each.task_state).snapshot for each in servers)
+        refresh = self.readings.refresh
+        return _SHARE * (min(refresh, _SNAPSHOT) if busy else refresh)

@@ -23,6 +23,8 @@ _CONNECTIONS = 32
 _TIMEOUT = 30
 #: Seconds without a request of the user's own after which a session ends.
 IDLE = 1800.0
+#: Seconds after which an open page looks again.
+REFRESH = 10.0
 
 
 class EntryTokens:
@@ -55,7 +57,7 @@ class Settings:
     the panel is for whoever started it, as the user of ``config``; without it people
     log in. ``hosts`` are the names it may be called by, ``proxies`` how many reverse
     proxies are in front of it, and ``port`` keeps the cookies of several panels on
-    one machine apart.
+    one machine apart. ``refresh`` is after how many seconds an open page looks again.
     """
 
     config: CloudRegion
@@ -63,6 +65,7 @@ class Settings:
     entry: EntryTokens | None = None
     hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
     idle: float = IDLE
+    refresh: float = REFRESH
     proxies: int = 0
     port: int | None = None
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)

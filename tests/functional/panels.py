@@ -158,7 +158,11 @@ class Panel:
 def panel_over(
     cloud: Sandbox, user: str = "admin", *, login: bool = False, **options: Any
 ) -> Iterator[Panel]:
-    """Run a panel over a cloud, for one of its users or for whoever logs in."""
+    """Run a panel over a cloud, for one of its users or for whoever logs in.
+
+    It looks at the cloud anew for each page, unless a ``refresh`` is given.
+    """
+    options.setdefault("refresh", 0.0)
     with mock.patch.dict(os.environ, cloud.env(user)):
         config, session = cloud_for("tests", with_login=not login)
     entry = None if login else EntryTokens()

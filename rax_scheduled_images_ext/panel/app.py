@@ -41,7 +41,7 @@ def create_app(settings: Settings) -> Flask:
     )
     app.extensions["panel"] = settings
     app.extensions["visitors"] = Visitors(settings.idle)
-    app.extensions["readings"] = Readings(settings.refresh)
+    app.extensions["readings"] = Readings(settings.refresh, settings.patience)
     app.extensions["throttle"] = Throttle()
     protect(app, settings)
     app.before_request(_know_visitor)

@@ -20,8 +20,15 @@ _PATIENCE = 5.0
 # A reading that took longer than so many seconds is kept for so many times as long.
 _LONG = 1.0
 _SHARE = 5.0
-# Seconds to wait for something new where something is known.
-_SHORT = 2.0
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How many seconds to wait: for anything at all, and for what is newer than what
+    is known, if nobody has changed that."""
+
+    for_any: float = 12.0
+    for_newer: float = 2.0
 
 
 @dataclass(frozen=True)
@@ -58,24 +65,25 @@ class Known(Generic[Value]):
         self,
         read: Callable[[Value | None], Value],
         fresh: Callable[[Value], float],
-        patience: float,
+        patience: Patience,
     ) -> View[Value]:
         """Return what is known, reading it again if it is not fresh.
 
         :param read: is given what was known before.
         :param fresh: returns for how many seconds a value is good.
-        :param patience: how many seconds to wait for a reading; where something is
-            known, and nobody has changed it, the wait is short.
+        :param patience: for how long to wait for a reading.
         """
-        end = self._clock() + patience
+        begun = self._clock()
         # The second is for a reading that had begun before a change.
-        for _ in range(2):
+        for again in (False, True):
+            if again and not self._changed:
+                break
             reading = self._begin(read, fresh)
             if reading is None:
                 break
             known = self._value is not None and not self._changed
-            left = max(0.0, end - self._clock())
-            wait([reading], min(left, _SHORT) if known else left)
+            longest = patience.for_newer if known else patience.for_any
+            wait([reading], max(0.0, begun + longest - self._clock()))
         with self._lock:
             now = self._clock()
             return View(

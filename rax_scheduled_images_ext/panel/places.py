@@ -23,7 +23,7 @@ from rax_scheduled_images_ext.operations.server import (
     read_server_details,
 )
 from rax_scheduled_images_ext.operations.snapshot.begin import disk_safe_from
-from rax_scheduled_images_ext.panel.known import Shelf, View
+from rax_scheduled_images_ext.panel.known import Patience, Shelf, View
 from rax_scheduled_images_ext.panel.rights import Rights, rights_of
 from rax_scheduled_images_ext.panel.words import signed_out
 
@@ -34,7 +34,6 @@ _SHARE = 0.8
 # Seconds between two looks while a snapshot is under way.
 _SNAPSHOT = 2.0
 # Seconds that a page waits for the cloud, and after which things are forgotten.
-_PATIENCE = 12.0
 _FORGET = 3600.0
 
 
@@ -54,6 +53,7 @@ class Readings:
     """
 
     refresh: float
+    patience: Patience
     inventories: Shelf[Inventory] = field(default_factory=lambda: Shelf(500, _FORGET))
     servers: Shelf[Followed] = field(default_factory=lambda: Shelf(5000, _FORGET))
     safe_from: Shelf[str] = field(default_factory=lambda: Shelf(500, _FORGET))
@@ -89,7 +89,7 @@ class Place:
         return known.view(
             lambda _: self._read(partial(read_inventory, self.cloud)),
             self._inventory_is_good,
-            _PATIENCE,
+            self.readings.patience,
         )
 
     def server(self, server_id: str) -> View[Followed]:
@@ -99,7 +99,7 @@ class Place:
         return known.view(
             lambda before: self._read(partial(read, before)),
             self._server_is_good,
-            _PATIENCE,
+            self.readings.patience,
         )
 
     def changed(self, *server_ids: str) -> None:
@@ -131,7 +131,7 @@ class Place:
         view = known.view(
             lambda _: self._read(partial(disk_safe_from, self.cloud)),
             lambda _: _FORGET,
-            _PATIENCE,
+            self.readings.patience,
         )
         # The later state is the safer one.
         return view.value or UPLOADING

@@ -17,6 +17,7 @@ from rax_scheduled_images_ext.client.configuration import (
     open_session,
 )
 from rax_scheduled_images_ext.client.pool import widen
+from rax_scheduled_images_ext.panel.known import Patience
 
 # How many requests to the cloud are under way at most, and seconds for an answer.
 _CONNECTIONS = 32
@@ -57,7 +58,8 @@ class Settings:
     the panel is for whoever started it, as the user of ``config``; without it people
     log in. ``hosts`` are the names it may be called by, ``proxies`` how many reverse
     proxies are in front of it, and ``port`` keeps the cookies of several panels on
-    one machine apart. ``refresh`` is after how many seconds an open page looks again.
+    one machine apart. ``refresh`` is after how many seconds an open page looks again,
+    ``patience`` how long a page waits for the cloud.
     """
 
     config: CloudRegion
@@ -66,6 +68,7 @@ class Settings:
     hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
     idle: float = IDLE
     refresh: float = REFRESH
+    patience: Patience = field(default_factory=Patience)
     proxies: int = 0
     port: int | None = None
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)

@@ -14,8 +14,10 @@ from urllib.parse import urljoin, urlsplit
 import requests
 from bs4 import BeautifulSoup, Tag
 from waitress.server import create_server
+from waitress.wasyncore import close_all
 
 from rax_scheduled_images_ext.panel.app import create_app
+from rax_scheduled_images_ext.panel.known import Patience
 from rax_scheduled_images_ext.panel.settings import EntryTokens, Settings, cloud_for
 from rax_scheduled_images_ext.sandbox import Sandbox
 
@@ -163,12 +165,14 @@ def panel_over(
     It looks at the cloud anew for each page, unless a ``refresh`` is given.
     """
     options.setdefault("refresh", 0.0)
+    options.setdefault("patience", Patience(60, 60))
     with mock.patch.dict(os.environ, cloud.env(user)):
         config, session = cloud_for("tests", with_login=not login)
     entry = None if login else EntryTokens()
     settings = Settings(config, session, entry=entry, **options)
+    connections: dict[int, Any] = {}
     server: Any = create_server(
-        create_app(settings), host="127.0.0.1", port=0, threads=16
+        create_app(settings), map=connections, host="127.0.0.1", port=0, threads=16
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -176,5 +180,7 @@ def panel_over(
         yield Panel(f"http://127.0.0.1:{server.effective_port}", settings, cloud)
     finally:
         server.close()
+        # Also those that are kept alive.
+        close_all(connections)
         thread.join(10)
         session.session.close()

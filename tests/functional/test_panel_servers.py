@@ -9,11 +9,15 @@ import pytest
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from ..novashell import Nova
-from .fleet import id_of
-from .panels import Panel, panel_over
+from .fleet import MYSERVER, id_of, sent
+from .panels import Page, Panel, Reader, panel_over
+from .snapshots import until
 
 FACES = [{}, {"like": "rackspace"}, {"extension": False}]
 on_all_faces = pytest.mark.parametrize("cloud", FACES, indirect=True)
+many = pytest.mark.parametrize(
+    "cloud", [{"servers": 246, "images_per_server": 2}], indirect=True
+)
 
 
 @pytest.fixture
@@ -22,14 +26,231 @@ def panel(cloud: Sandbox) -> Iterator[Panel]:
         yield panel
 
 
+@pytest.fixture
+def reader(panel: Panel) -> Reader:
+    return panel.reader()
+
+
+def names(page: Page) -> list[str]:
+    return page.all("#servers tbody th")
+
+
+def enable(nova: Nova, *argv: str) -> None:
+    """Enable; where tags are the schedules, that says so on stderr."""
+    result = nova("scheduled-images-enable", *argv)
+    assert result.status == 0, result
+
+
 @on_all_faces
-def test_the_servers_with_their_schedules(panel: Panel, nova: Nova) -> None:
-    nova.ok("scheduled-images-enable", "--day-of-week", "sat", "web1", "4")
-    page = panel.reader().page
+def test_the_servers_with_their_schedules(
+    reader: Reader, nova: Nova, cloud: Sandbox
+) -> None:
+    enable(nova, "--day-of-week", "sat", "web1", "4")
+    page = reader.get(reader.page.path)
 
     assert page.status == 200
     assert page.title.startswith("Servers of ")
-    rows = {row[:3]: row for row in page.all("#servers tbody tr")}
-    assert len(rows) == 4
-    web1 = page.all(f"#server-{id_of(panel.cloud, 'web1')} td")
-    assert web1[1:4] == ["never", "weekly on Saturday", "4"]
+    # Whatever has a schedule stands before what has none.
+    assert names(page)[0] == "web1"
+    web1 = page.all(f"#server-{id_of(cloud, 'web1')} td")
+    assert web1[1:] == ["never", "weekly on Saturday", "4", "-", "-", "-"]
+    myserver = page.all(f"#server-{MYSERVER} td")
+    assert myserver[1:] == ["off", "none", "-", "-", "-", "-"]
+
+
+def test_what_is_late_stands_first_and_in_the_title(
+    reader: Reader, nova: Nova, cloud: Sandbox
+) -> None:
+    enable(nova, "web1", "db1", "myserver", "3")
+    cloud.advance("2d")
+    cloud.fault("lose-image of web1")
+    cloud.advance("2d")
+    page = reader.get(reader.page.path)
+
+    assert page.title.startswith("(1 late) Servers of demo, RegionOne")
+    assert page.all("#count") == ["1 late , 4 servers"]
+    assert names(page) == ["web1", "db1", "myserver", "check-my-task-state"]
+    web1 = page.all(f"#server-{id_of(cloud, 'web1')} td")
+    assert web1[1] == "late"
+    assert web1[4].split()[0] in nova.ok("scheduled-images-list", "--name", "web1")
+    assert names(reader.get(f"{page.path}?status=stale")) == ["web1"]
+    assert names(reader.get(f"{page.path}?status=off")) == ["check-my-task-state"]
+
+
+@pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
+def test_a_tag_that_is_no_schedule(reader: Reader, cloud: Sandbox) -> None:
+    with cloud.region() as region:
+        region.set_tags(MYSERVER, ("scheduled-images", "scheduled-images:hourly:7"))
+    page = reader.get(reader.page.path)
+
+    assert page.title.startswith("(1 late)")
+    row = page.all(f"#server-{MYSERVER} td")
+    assert row[1:3] == ["invalid", "scheduled-images:hourly:7"]
+
+
+def test_the_task_state_of_a_running_snapshot(
+    reader: Reader, nova: Nova, cloud: Sandbox
+) -> None:
+    nova.ok("image-create", "myserver", "mine")
+    cloud.advance(2)
+    page = reader.get(reader.page.path)
+    assert page.all(f"#server-{MYSERVER} .task")[0].startswith("snapshot")
+
+    cloud.advance("1h")
+    assert reader.get(page.path).all(f"#server-{MYSERVER} .task") == ["-"]
+
+
+@many
+def test_pages_of_a_hundred_filtered_and_sorted(reader: Reader) -> None:
+    path = reader.page.path
+    page = reader.get(f"{path}?sort=name")
+    assert page.all("#count") == ["250 servers"]
+    assert len(names(page)) == 100
+    assert names(page)[:3] == ["check-my-task-state", "db1", "myserver"]
+
+    page = reader.link("Next")
+    page = reader.link("Next")
+    assert len(names(page)) == 50
+    assert page.all(".pager") == ["Previous Page 3 of 3"]
+    assert names(page)[-2:] == ["server-00246", "web1"]
+    assert names(reader.get(f"{path}?sort=name&page=99")) == names(page)
+
+    page = reader.get(f"{path}?sort=-name&name=ERVER-0001")
+    assert page.all("#count") == ["10 of 250 servers"]
+    assert names(page) == [f"server-0001{n}" for n in reversed(range(10))]
+    assert names(reader.link("Server ▼")) == [f"server-0001{n}" for n in range(10)]
+    assert reader.get(f"{path}?name=nothing").all(".empty") == [
+        "No server matches the filter."
+    ]
+
+
+@pytest.mark.parametrize("sort", ["name", "newest", "due"])
+@many
+def test_a_column_sorts_both_ways(reader: Reader, sort: str) -> None:
+    path = f"{reader.page.path}?name=server-000"
+    up = names(reader.get(f"{path}&sort={sort}"))
+    down = names(reader.get(f"{path}&sort=-{sort}"))
+    assert len(up) == 99
+    assert sorted(up) == sorted(down)
+    # Equal ones stay in the order of their names.
+    assert up != down
+    assert (up == down[::-1]) == (sort == "name")
+
+
+@many
+def test_a_page_costs_what_the_list_costs(
+    panel: Panel, nova: Nova, cloud: Sandbox
+) -> None:
+    sent(cloud)
+    nova.ok("scheduled-images-list")
+    listed = sent(cloud)
+    panel.reader()
+    assert sorted(sent(cloud)) == sorted(listed)
+
+
+# -- several at once
+
+
+@on_all_faces
+def test_several_are_switched_on_changed_and_off(
+    reader: Reader, nova: Nova, cloud: Sandbox
+) -> None:
+    ids = [id_of(cloud, name) for name in ("db1", "web1")]
+    home = reader.page.path
+    page = reader.submit("#bulk", server=ids, kind="weekly", day="sunday", retention=4)
+    assert page.all("#forecast") == ["No image expires by this."]
+    assert page.all("#reviewed tbody tr") == ["db1 no schedule 0", "web1 no schedule 0"]
+    shows(nova, "no schedule")
+    page = done(reader.submit("#change"), reader)
+    assert page.all("#outcome") == ["All done."]
+    shows(nova, "Weekly on: SUNDAY\nRetention: 4")
+
+    reader.get(home)
+    reader.submit("#bulk", server=ids, action="update", retention=2)
+    done(reader.submit("#change"), reader)
+    shows(nova, "Weekly on: SUNDAY\nRetention: 2")
+
+    reader.get(home)
+    page = reader.submit("#bulk", server=ids, action="disable")
+    assert page.all("#reviewed tbody th") == ["db1", "web1"]
+    done(reader.submit("#change"), reader)
+    shows(nova, "no schedule")
+    assert reader.link("Go on").path == home
+
+
+def shows(nova: Nova, expected: str) -> None:
+    for name in ("db1", "web1"):
+        result = nova("scheduled-images-show", name)
+        shown = result.out.strip().removeprefix("Schedule type: ")
+        assert (shown if result.status == 0 else "no schedule") == expected
+
+
+def done(page: Page, reader: Reader) -> Page:
+    """Look at the page of a change until it is over."""
+    path = page.path
+    assert "/jobs/" in path
+    until(lambda: "Under way." not in reader.get(path).all("#outcome"))
+    return reader.page
+
+
+def test_the_review_counts_what_expires(
+    reader: Reader, nova: Nova, cloud: Sandbox
+) -> None:
+    enable(nova, "db1", "web1", "5")
+    cloud.advance("6d")
+    ids = [id_of(cloud, name) for name in ("db1", "web1", "myserver")]
+    home = reader.page.path
+    reader.get(home)
+    page = reader.submit("#bulk", server=ids, action="update", retention=2)
+    assert page.all("#forecast") == [
+        "8 images will be deleted when the next scheduled images are made."
+    ]
+    assert page.all("#reviewed tbody tr") == [
+        "db1 daily, keep 5 4",
+        "web1 daily, keep 5 4",
+        "myserver no schedule stays without a schedule",
+    ]
+
+
+def test_each_failure_is_named_and_the_others_are_done(
+    reader: Reader, nova: Nova, cloud: Sandbox
+) -> None:
+    ids = [id_of(cloud, name) for name in ("db1", "web1")]
+    reader.submit("#bulk", server=ids, retention=4)
+    cloud.fault(f"POST /{ids[1]}/ 403")
+    page = done(reader.submit("#change"), reader)
+
+    assert page.all("#outcome") == ["1 failed , 1 done."]
+    (failure,) = page.all("#failures li")
+    assert failure.startswith("web1 : Your role does not permit this: ")
+    assert nova.ok("scheduled-images-show", "db1").endswith("Retention: 4\n")
+
+
+def test_no_choice_and_a_wrong_schedule_send_nothing(
+    reader: Reader, cloud: Sandbox
+) -> None:
+    home = reader.page.path
+    sent(cloud)
+    page = reader.submit("#bulk")
+    assert (page.status, page.all("h1")) == (400, ["No server is chosen"])
+    reader.get(home)
+    sent(cloud)
+    page = reader.submit("#bulk", server=MYSERVER, retention="70000")
+    assert page.status == 400
+    assert page.all("#problem") == [
+        "'70000' is not a retention: a whole number from 1 to 65535"
+    ]
+    assert sent(cloud) == []
+
+
+def test_open_pages_share_what_was_read(cloud: Sandbox) -> None:
+    with panel_over(cloud, login=True, refresh=600.0) as panel:
+        first = panel.logged_in()
+        sent(cloud)
+        for _ in range(3):
+            first.get(first.page.path)
+            panel.logged_in("admin2")
+        assert sent(cloud) == []
+        # Who has another role may be shown other things.
+        panel.logged_in("observer")
+        assert len(sent(cloud)) > 1

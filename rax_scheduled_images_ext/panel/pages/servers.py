@@ -48,7 +48,7 @@ _URGENCY = (
 #: What servers can be sorted by; each ends with the name.
 SORTS: dict[str, Callable[[ScheduleStatus], Any]] = {
     "status": lambda each: (not each.stale, _URGENCY.index(each.state)),
-    "name": lambda each: (),
+    "name": lambda each: each.server.name.lower(),
     "schedule": lambda each: schedule_words(each.server.schedule),
     "retention": lambda each: getattr(each.server.schedule, "retention", 0),
     "newest": lambda each: (each.newest and each.newest.created) or _LONG_AGO,

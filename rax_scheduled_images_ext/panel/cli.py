@@ -25,10 +25,9 @@ if TYPE_CHECKING:
 
 PROG = "scheduled-images-panel"
 LOOPBACK = "127.0.0.1"
-LOCAL_HOSTS = ("localhost", LOOPBACK, "[::1]")
+LOCAL_HOSTS = ("localhost", LOOPBACK, "::1")
 _PORT = 8750
 _IDLE, _REFRESH = 1800.0, 10.0
-_THREADS = 32
 
 
 class _Failed(Exception):
@@ -64,9 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _serve(args: argparse.Namespace) -> int:
-    from waitress.server import create_server
-
     from rax_scheduled_images_ext.panel.app import create_app
+    from rax_scheduled_images_ext.panel.http import Server
 
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     host = args.host or LOOPBACK
@@ -79,16 +77,10 @@ def _serve(args: argparse.Namespace) -> int:
         ) from error
     port = listening.getsockname()[1]
     settings = _settings(args, host, port)
-    server = create_server(
-        create_app(settings),
-        sockets=[listening],
-        threads=_THREADS,
-        ident=None,
-        clear_untrusted_proxy_headers=False,
-    )
+    server = Server(create_app(settings), listening)
     signal.signal(signal.SIGTERM, _end)
     _announce(settings, host, port)
-    # It closes its sockets, and returns, on SystemExit and on Ctrl-C.
+    # It returns on SystemExit and on Ctrl-C.
     server.run()
     return 0
 

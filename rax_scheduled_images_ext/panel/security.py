@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Flask, Response, g, request
 from flask.sessions import SecureCookieSessionInterface
 from flask_wtf import CSRFProtect
+from werkzeug.exceptions import SecurityError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from rax_scheduled_images_ext.panel.settings import Settings
@@ -52,13 +56,11 @@ def protect(app: Flask, settings: Settings) -> None:
         SESSION_COOKIE_NAME=f"panel-{settings.port}" if settings.port else "panel",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
-        # Whoever calls the panel by another name may be a page of somebody else's
-        # whose name leads here.
-        TRUSTED_HOSTS=list(settings.hosts),
         WTF_CSRF_TIME_LIMIT=None,
         MAX_CONTENT_LENGTH=1024 * 1024,
     )
     app.session_interface = _Cookies()
+    app.before_request(partial(_check_host, settings.hosts))
     CSRFProtect(app)
     app.after_request(_add_headers)
     count = settings.proxies
@@ -67,6 +69,17 @@ def protect(app: Flask, settings: Settings) -> None:
             app.wsgi_app, x_for=count, x_proto=count, x_host=count, x_prefix=count
         )
         app.wsgi_app = fixed  # type: ignore[method-assign]
+
+
+def _check_host(known: Collection[str]) -> None:
+    """Refuse who calls the panel by a name that is not its own.
+
+    It may be a page of somebody else's, whose name leads here.
+
+    :raises SecurityError: then.
+    """
+    if urlsplit(f"//{request.host}").hostname not in known:
+        raise SecurityError
 
 
 def _add_headers(response: Response) -> Response:

@@ -65,7 +65,7 @@ class Settings:
     config: CloudRegion
     session: Session
     entry: EntryTokens | None = None
-    hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
+    hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "::1")
     idle: float = IDLE
     refresh: float = REFRESH
     patience: Patience = field(default_factory=Patience)

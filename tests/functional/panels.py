@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +14,9 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 from bs4 import BeautifulSoup, Tag
-from waitress.server import create_server
-from waitress.wasyncore import close_all
 
 from rax_scheduled_images_ext.panel.app import create_app
+from rax_scheduled_images_ext.panel.http import Server
 from rax_scheduled_images_ext.panel.known import Patience
 from rax_scheduled_images_ext.panel.settings import EntryTokens, Settings, cloud_for
 from rax_scheduled_images_ext.sandbox import Sandbox
@@ -170,17 +170,14 @@ def panel_over(
         config, session = cloud_for("tests", with_login=not login)
     entry = None if login else EntryTokens()
     settings = Settings(config, session, entry=entry, **options)
-    connections: dict[int, Any] = {}
-    server: Any = create_server(
-        create_app(settings), map=connections, host="127.0.0.1", port=0, threads=16
-    )
+    listening = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    server = Server(create_app(settings), listening)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
-        yield Panel(f"http://127.0.0.1:{server.effective_port}", settings, cloud)
+        yield Panel(url, settings, cloud)
     finally:
         server.close()
-        # Also those that are kept alive.
-        close_all(connections)
         thread.join(10)
         session.session.close()

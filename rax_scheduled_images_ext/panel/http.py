@@ -1,0 +1,38 @@
+"""The HTTP server of the program."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from flask import Flask
+from waitress import wasyncore
+from waitress.server import create_server
+
+# A page waits for the cloud, and others shall not wait for it.
+_THREADS = 32
+
+
+class Server:
+    """Serves the panel on a socket that listens."""
+
+    def __init__(self, app: Flask, listening: socket.socket) -> None:
+        self._connections: dict[int, Any] = {}
+        self._server: Any = create_server(
+            app,
+            map=self._connections,
+            sockets=[listening],
+            threads=_THREADS,
+            ident=None,
+            # The application knows which proxies to believe.
+            clear_untrusted_proxy_headers=False,
+        )
+
+    def run(self) -> None:
+        """Serve until SystemExit or Ctrl-C, or until it is closed."""
+        self._server.run()
+
+    def close(self) -> None:
+        """End all connections, also those that are kept alive."""
+        self._server.close()
+        wasyncore.close_all(self._connections)

@@ -1,0 +1,365 @@
+"""The panel's page of one server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from rax_scheduled_images_ext.model.image import MARKER_KEY
+from rax_scheduled_images_ext.sandbox import Sandbox
+
+from ..novashell import Nova
+from .fleet import MARKED, MYSERVER, NOBODY, add_image, id_of, sent
+from .panels import Page, Panel, Reader, panel_over
+
+FACES = [{}, {"like": "rackspace"}]
+on_both_faces = pytest.mark.parametrize("cloud", FACES, indirect=True)
+on_all_faces = pytest.mark.parametrize(
+    "cloud", [*FACES, {"extension": False}], indirect=True
+)
+
+
+@pytest.fixture
+def panel(cloud: Sandbox) -> Iterator[Panel]:
+    with panel_over(cloud) as panel:
+        yield panel
+
+
+@pytest.fixture
+def reader(panel: Panel) -> Reader:
+    """Somebody who looks at myserver."""
+    reader = panel.reader()
+    reader.link("myserver")
+    return reader
+
+
+def ten_days(nova: Nova, cloud: Sandbox, retention: int = 7) -> None:
+    nova.ok("scheduled-images-enable", "myserver", str(retention))
+    cloud.advance("10d")
+
+
+def rows(page: Page, *columns: str) -> list[list[str]]:
+    """These columns of the table of images, newest image first."""
+    found = []
+    for row in page.soup.select("#image-table tbody tr"):
+        cells = {"Image": row.select_one("th")}
+        cells |= {str(td.get("data-label")): td for td in row.select("td")}
+        found.append([" ".join(cells[c].get_text(" ").split()) for c in columns])  # type: ignore[union-attr]
+    return found
+
+
+# -- the schedule
+
+
+@on_all_faces
+def test_a_schedule_is_saved_changed_and_taken_away(
+    reader: Reader, nova: Nova, cloud: Sandbox
+) -> None:
+    path = reader.page.path
+    page = reader.submit("#schedule-form", kind="weekly", day="friday", retention=4)
+    assert (page.path, page.messages) == (path, ["Saved: weekly on Friday, keep 4."])
+    assert page.all("#schedule") == ["weekly on Friday, keep 4"]
+    assert "Weekly on: FRIDAY" in nova("scheduled-images-show", "myserver").out
+    # The form shows what is.
+    page = reader.submit("#schedule-form", retention=5)
+    assert page.all("#schedule") == ["weekly on Friday, keep 5"]
+
+    page = reader.submit("form[action$=disable]")
+    assert page.messages == ["The schedule is off. The images stay."]
+    assert page.all("#schedule") == ["none"]
+    assert not page.has("form[action$=disable]")
+    assert nova("scheduled-images-show", "myserver").status == 1
+
+
+@on_both_faces
+def test_nothing_is_saved_before_it_is_shown_what_expires(
+    reader: Reader, nova: Nova, cloud: Sandbox
+) -> None:
+    ten_days(nova, cloud)
+    path = reader.page.path
+    dry = nova.ok("scheduled-images-enable", "--dry-run", "myserver", "3")
+    reader.get(path)
+    page = reader.submit("#schedule-form", retention=3)
+
+    assert page.all("#forecast strong") == ["5 images will be deleted"]
+    names = page.all("#forecast tbody th")
+    assert len(names) == 5
+    assert all(name in dry for name in names)
+    assert page.all("#forecast tbody td:last-child") == [
+        *(["older than the newest 3"] * 4),
+        "last of the newest 3",
+    ]
+    assert "Retention: 7" in nova.ok("scheduled-images-show", "myserver")
+    page = reader.submit("main form")
+    assert page.messages == ["Saved: daily, keep 3."]
+    assert "Retention: 3" in nova.ok("scheduled-images-show", "myserver")
+
+
+def test_what_was_shown_for_another_schedule_does_not_count(
+    reader: Reader, nova: Nova, cloud: Sandbox
+) -> None:
+    ten_days(nova, cloud)
+    reader.get(reader.page.path)
+    reader.submit("#schedule-form", retention=5)
+    page = reader.submit("main form", retention=1)
+    assert page.all("#forecast strong") == ["7 images will be deleted"]
+    assert "Retention: 7" in nova.ok("scheduled-images-show", "myserver")
+
+
+def test_the_preview_changes_nothing(
+    reader: Reader, nova: Nova, cloud: Sandbox
+) -> None:
+    ten_days(nova, cloud)
+    reader.get(reader.page.path)
+    _, fields = reader.fill("#schedule-form", retention=2)
+    address = str(reader.page.at("#preview")["formaction"])
+    assert reader.page.at("#schedule-form")["hx-post"] == address
+    sent(cloud)
+    page = reader.post(address, fields)
+    assert page.all("#forecast strong") == ["6 images will be deleted"]
+    page = reader.post(address, [(k, v) for k, v in fields if k != "retention"])
+    assert page.all("#forecast") == [
+        "'' is not a retention: a whole number from 1 to 65535"
+    ]
+    assert not [line for line in sent(cloud) if not line.startswith("GET")]
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"retention": "0"}, "'0' is not a retention: a whole number from 1 to 65535"),
+        ({"kind": "hourly"}, "'hourly' is not a kind of schedule: use daily or weekly"),
+        (
+            {"kind": "weekly", "day": "noday"},
+            "'noday' is not a day of the week: use one of sunday, monday, tuesday,"
+            " wednesday, thursday, friday, saturday",
+        ),
+    ],
+)
+def test_a_schedule_that_cannot_be_sends_nothing(
+    reader: Reader, cloud: Sandbox, fields: dict[str, str], problem: str
+) -> None:
+    sent(cloud)
+    page = reader.submit("#schedule-form", **fields)
+    assert (page.status, page.all("#problem")) == (400, [problem])
+    assert sent(cloud) == []
+
+
+@pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
+def test_where_the_cloud_makes_no_images_the_page_says_so(reader: Reader) -> None:
+    assert "scheduled-images-service" in reader.page.all("#needs-service")[0]
+
+
+# -- images
+
+
+@on_both_faces
+def test_the_images_as_the_command_lists_them(
+    reader: Reader, nova: Nova, cloud: Sandbox
+) -> None:
+    ten_days(nova, cloud, 3)
+    nova.ok("image-create", "myserver", "mine")
+    cloud.advance("1h")
+    page = reader.get(reader.page.path)
+
+    listed = nova.ok("scheduled-images-image-list", "--format", "value", "myserver")
+    expected = [line.split("\t") for line in listed.splitlines()]
+    found = rows(page, "Image", "Status", "Retention", "Reason")
+    assert found == [[row[1], row[4], row[5], row[6]] for row in expected]
+    assert page.all("#images-title") == ["4 images"]
+    assert len(page.soup.select(".timeline circle")) == 4
+    assert len(page.soup.select(".timeline circle.expires")) == 1
+    assert len(page.soup.select(".timeline circle.exempt")) == 1
+
+
+@on_both_faces
+def test_protect_and_unprotect(reader: Reader, nova: Nova, cloud: Sandbox) -> None:
+    ten_days(nova, cloud, 3)
+    page = reader.get(reader.page.path)
+    name, _ = rows(page, "Image", "Retention")[-1]
+    page = reader.submit("#image-table tbody tr:last-child form")
+    assert page.messages == [f"{name} is protected: no schedule deletes it."]
+    assert rows(page, "Image", "Retention")[-1] == [name, "kept (exempt)"]
+    assert MARKER_KEY not in nova.ok("image-show", name)
+    cloud.advance("5d")
+    page = reader.get(page.path)
+    assert rows(page, "Image")[-1] == [name]
+
+    page = reader.submit("#image-table tbody tr:last-child form")
+    assert page.messages == [f"{name} is the schedule's again."]
+    assert rows(page, "Image", "Retention")[-1] == [name, "expires next"]
+
+
+@on_both_faces
+def test_delete_asks_first(reader: Reader, nova: Nova, cloud: Sandbox) -> None:
+    ten_days(nova, cloud, 3)
+    page = reader.get(reader.page.path)
+    names = [name for (name,) in rows(page, "Image")]
+    link = page.soup.select("a[href$=delete]")[1]
+    page = reader.get(str(link["href"]))
+    assert page.all("#confirm") == ["Delete 1 image"]
+    assert names[1] in page.text
+    assert names[1] in nova.ok("image-list")
+    page = reader.submit("main form")
+    assert page.messages == [f"{names[1]} is deleted."]
+    assert [name for (name,) in rows(page, "Image")] == [names[0], names[2]]
+    assert names[1] not in nova.ok("image-list")
+
+
+def test_no_image_of_another_server_is_deleted(
+    reader: Reader, nova: Nova, cloud: Sandbox
+) -> None:
+    ten_days(nova, cloud, 3)
+    page = reader.get(reader.page.path)
+    address, fields = reader.fill("#image-table tbody tr:last-child form")
+    web1 = id_of(cloud, "web1")
+    address = address.replace(MYSERVER, web1).replace("/protect", "/delete")
+    page = reader.post(address, fields)
+    assert "is not one of server" in page.messages[0]
+    assert len(cloud.images(MYSERVER)) == 3
+
+
+def test_an_image_that_the_image_service_protects(
+    reader: Reader, nova: Nova, cloud: Sandbox
+) -> None:
+    image_id = add_image(
+        cloud, "locked", protected=True, instance_uuid=MYSERVER, image_type="snapshot"
+    )
+    page = reader.get(f"{reader.page.path}/images/{image_id}/delete")
+    page = reader.submit("main form")
+    assert page.messages == [
+        f"Delete the image: Image {image_id} is protected in the image service"
+    ]
+
+
+# -- pruning
+
+
+@on_both_faces
+def test_prune_shows_its_plan_and_names_the_number(
+    reader: Reader, nova: Nova, cloud: Sandbox
+) -> None:
+    ten_days(nova, cloud)
+    nova.ok("scheduled-images-enable", "myserver", "3")
+    reader.get(reader.page.path)
+    page = reader.link("Prune: apply the retention now…")
+    dry = nova.ok("scheduled-images-prune", "--dry-run", "myserver")
+    names = page.all("#plan tbody th")
+    assert len(names) == 4
+    assert all(name in dry for name in names)
+    assert page.all("#confirm") == ["Delete 4 images"]
+    assert len(cloud.images(MYSERVER)) == 7
+    page = reader.submit("main form")
+    assert page.messages == ["4 images were deleted."]
+    assert len(rows(page, "Image")) == 3
+
+    page = reader.link("Prune: apply the retention now…")
+    assert "there is nothing to delete" in page.all("#nothing")[0]
+
+
+def test_prune_deletes_nothing_that_was_not_shown(
+    reader: Reader, nova: Nova, cloud: Sandbox
+) -> None:
+    ten_days(nova, cloud)
+    nova.ok("scheduled-images-enable", "myserver", "6")
+    reader.get(reader.page.path)
+    page = reader.link("Prune: apply the retention now…")
+    (shown,) = page.all("#plan tbody th")
+    nova.ok("scheduled-images-enable", "myserver", "2")
+    page = reader.submit("main form")
+    assert page.messages == ["1 image was deleted."]
+    assert len(rows(page, "Image")) == 6
+    assert shown not in nova.ok("image-list")
+
+
+# -- snapshots
+
+
+@on_all_faces
+def test_a_snapshot_and_its_phases(reader: Reader, cloud: Sandbox) -> None:
+    page = reader.submit("#snapshot-form", name="before-the-upgrade")
+    assert page.messages == ["The snapshot before-the-upgrade has begun."]
+    seen: dict[str, None] = {}
+    writable = []
+    for _ in range(200):
+        page = reader.get(page.path)
+        seen |= dict.fromkeys(page.all(".phases li span"))
+        writable.append("may write again" in page.all("#disk")[0])
+        if page.all("#disk") == ["The snapshot is over."]:
+            break
+        assert page.at("#summary")["hx-trigger"] == "every 2s"
+        cloud.advance(1)
+    assert page.all("#task") == ["none"]
+    assert list(seen)[-2:] == [
+        "snapshot: waiting for upload",
+        "snapshot: uploading",
+    ]
+    assert not writable[0]
+    assert any(writable)
+    assert rows(page, "Image", "Status", "Retention") == [
+        ["before-the-upgrade", "ACTIVE", "kept (exempt)"]
+    ]
+
+
+def test_a_snapshot_does_not_inherit_the_marker(cloud: Sandbox) -> None:
+    base = add_image(cloud, "base", **MARKED)
+    server_id = cloud.boot("again", image_id=base).id
+    with panel_over(cloud) as panel:
+        reader = panel.reader()
+        reader.link("again")
+        reader.submit("#snapshot-form", name="mine")
+    (image,) = cloud.images(server_id)
+    assert MARKER_KEY not in image.properties
+
+
+def test_a_busy_server_is_named(reader: Reader, cloud: Sandbox) -> None:
+    reader.submit("#snapshot-form", name="one")
+    page = reader.submit("#snapshot-form", name="two")
+    (message,) = page.messages
+    assert message.startswith("The snapshot: Server myserver is busy (task_state: ")
+    assert len(cloud.images(MYSERVER)) == 1
+
+
+def test_a_snapshot_needs_a_name(reader: Reader, cloud: Sandbox) -> None:
+    sent(cloud)
+    page = reader.submit("#snapshot-form", name=" ")
+    assert page.status == 400
+    assert page.all("#problem")[0].startswith("'' is not a name for an image")
+    assert sent(cloud) == []
+
+
+# -- servers that are not there
+
+
+def test_a_server_that_is_not_there(reader: Reader) -> None:
+    page = reader.get(reader.page.path.replace(MYSERVER, NOBODY))
+    assert page.status == 404
+    assert f"No server with the ID '{NOBODY}' exists" in page.all("#problem")[0]
+
+
+def test_the_images_of_a_deleted_server(
+    reader: Reader, nova: Nova, cloud: Sandbox
+) -> None:
+    ten_days(nova, cloud, 2)
+    nova.ok("delete", "myserver")
+    page = reader.get(reader.page.path)
+    assert "This server is deleted. Its images are left." in page.text
+    assert len(rows(page, "Image")) == 2
+    assert not page.has("#schedule-form")
+
+
+def test_names_are_text(nova: Nova, cloud: Sandbox) -> None:
+    name = "<script>alert(1)</script>\"'&"
+    server_id = cloud.boot(name).id
+    with panel_over(cloud) as panel:
+        reader = panel.reader()
+        page = reader.page
+        assert page.all(f"#server-{server_id} th") == [name]
+        assert "<script>alert" not in page.response.text
+        page = reader.link(name)
+        assert page.all("h1") == [name]
+        assert page.title.startswith(name)
+        page = reader.submit("#snapshot-form", name=name)
+        assert page.messages == [f"The snapshot {name} has begun."]
+        assert "<script>alert" not in page.response.text

@@ -1,0 +1,446 @@
+"""Who may enter the panel, what a session shows, and what protects it."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+import requests
+
+from rax_scheduled_images_ext.sandbox import Sandbox
+
+from ..novashell import Nova
+from .fleet import MYSERVER, project_of, sent
+from .panels import Panel, Reader, panel_over
+from .snapshots import until
+
+FACES = [{}, {"like": "rackspace"}]
+on_both_faces = pytest.mark.parametrize("cloud", FACES, indirect=True)
+
+
+@pytest.fixture
+def own(cloud: Sandbox) -> Iterator[Panel]:
+    """A panel for whoever started it."""
+    with panel_over(cloud) as panel:
+        yield panel
+
+
+@pytest.fixture
+def shared(cloud: Sandbox) -> Iterator[Panel]:
+    """A panel for several people."""
+    with panel_over(cloud, login=True) as panel:
+        yield panel
+
+
+def revoked(cloud: Sandbox) -> int:
+    """How many tokens were revoked."""
+    return sum(
+        (seen.method, seen.status) == ("DELETE", 204) and "/tokens" in seen.path
+        for seen in cloud.requests
+    )
+
+
+# -- for oneself
+
+
+def test_the_address_to_enter_by_works_once(own: Panel) -> None:
+    assert own.settings.entry is not None
+    address = f"/enter?token={own.settings.entry.token}"
+    reader = Reader(own.url)
+    page = reader.get(address)
+    assert page.path.endswith("/servers")
+    # Nothing of it stays in the address, and it is good for nothing any more.
+    assert "token" not in page.response.url
+    other = Reader(own.url)
+    for wrong in (address, "/enter", "/enter?token=ä", "/", page.path):
+        page = other.get(wrong)
+        assert page.status == 403
+        assert page.all("h1") == ["This panel is for whoever started it"]
+    assert reader.get("/").status == 200
+
+
+def test_whoever_has_no_session_changes_nothing(own: Panel, cloud: Sandbox) -> None:
+    reader = own.reader()
+    reader.link("myserver")
+    address, fields = reader.fill("#schedule-form", retention=3)
+    sent(cloud)
+    page = Reader(own.url).post(address, fields)
+    assert page.status == 400
+    assert page.all("h1") == ["Nothing was done"]
+    assert sent(cloud) == []
+
+
+# -- several people
+
+
+@on_both_faces
+def test_log_in_choose_a_region_and_log_out(shared: Panel, cloud: Sandbox) -> None:
+    reader = shared.logged_in("creator")
+    if cloud.like == "rackspace":
+        assert reader.page.all("#regions a") == ["DFW", "ORD"]
+        page = reader.link("ORD")
+        assert page.all("#servers tbody th") == ["backup1"]
+        reader.link("DFW")
+    assert len(reader.page.all("#servers tbody th")) == 4
+    assert reader.page.all("#user") == ["creator"]
+    address = reader.page.path
+    page = reader.submit("form.who")
+    assert page.all("h1") == ["You are logged out"]
+    # The one of the project, and the one that logged in.
+    assert revoked(cloud) == 2
+    page = reader.get(address)
+    assert page.path == "/login"
+    assert page.all("#ended")
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "problem"),
+    [
+        ({"password": "wrong"}, 403, "Keystone knows no such user"),
+        ({"user": "nobody"}, 403, "Keystone knows no such user"),
+        ({"domain": "elsewhere"}, 403, "Keystone knows no such user"),
+        ({"password": ""}, 400, "Give a user name and a password."),
+    ],
+)
+def test_a_wrong_login(
+    shared: Panel, cloud: Sandbox, fields: dict[str, str], status: int, problem: str
+) -> None:
+    good = {"user": "admin", "password": cloud.env()["OS_PASSWORD"]}
+    reader = shared.reader()
+    reader.get("/login")
+    page = reader.submit("#login", **{**good, **fields})
+    assert page.status == status
+    assert page.all("#problem")[0].startswith(problem)
+    assert cloud.env()["OS_PASSWORD"] not in page.response.text
+    assert reader.get("/").path == "/login"
+
+
+def test_an_address_that_was_sent_leads_there_after_the_login(
+    shared: Panel, cloud: Sandbox
+) -> None:
+    path = f"/p/{project_of(cloud)}/RegionOne/servers/{MYSERVER}"
+    reader = shared.reader()
+    assert reader.get(f"{path}?from=mail").path == "/login"
+    env = cloud.env("observer")
+    page = reader.submit("#login", user="observer", password=env["OS_PASSWORD"])
+    assert page.path == path
+    assert page.all("h1") == ["myserver"]
+
+
+@pytest.mark.parametrize(
+    "elsewhere", ["//evil.example/", "https://evil.example/", "/\\evil.example", "evil"]
+)
+def test_a_login_leads_to_no_other_site(
+    shared: Panel, cloud: Sandbox, elsewhere: str
+) -> None:
+    reader = shared.reader()
+    reader.get("/login", params={"next": elsewhere})
+    page = reader.submit("#login", user="admin", password=cloud.env()["OS_PASSWORD"])
+    assert page.response.url.startswith(shared.url)
+    assert page.path.endswith("/servers")
+
+
+def test_a_session_of_one_project_shows_nothing_of_another(
+    shared: Panel, cloud: Sandbox
+) -> None:
+    path = f"/p/{project_of(cloud)}/RegionOne/servers"
+    shared.logged_in("admin")
+    reader = shared.logged_in("stranger")
+    assert reader.page.all("#servers tbody th") == []
+    for address in (path, f"{path}/{MYSERVER}"):
+        page = reader.get(address)
+        assert page.status == 403
+        assert "shows nothing of others" in page.all("#problem")[0]
+        assert "myserver" not in page.text
+    page = reader.submit("main form")
+    assert page.status == 403
+    assert page.all("#problem")[0].startswith("You have no role in the project")
+    # Neither by way of the own project's address.
+    own = str(reader.session.get(f"{shared.url}/").url)
+    page = reader.get(f"{own}/{MYSERVER}")
+    assert page.status == 404
+
+
+def test_a_session_that_idles_ends_and_a_page_that_refreshes_itself_idles(
+    cloud: Sandbox,
+) -> None:
+    with panel_over(cloud, login=True, idle=3.0) as panel:
+        reader = panel.logged_in()
+        path = reader.page.path
+        begun = time.monotonic()
+        headers = {"X-Panel-Refresh": "1", "HX-Request": "true"}
+
+        def ended() -> bool:
+            page = reader.get(path, headers=headers)
+            return page.status == 204
+
+        until(ended)
+        assert time.monotonic() - begun > 2.0
+        assert reader.page.response.headers["HX-Redirect"].startswith("/login")
+        until(lambda: revoked(cloud) == 2)
+
+
+def test_a_token_that_the_cloud_takes_back_ends_the_session(
+    shared: Panel, cloud: Sandbox
+) -> None:
+    reader = shared.logged_in()
+    path = reader.page.path
+    cloud.fault("expire x1")
+    reader.get(path)
+    page = reader.get(path)
+    assert page.path == "/login"
+
+
+@pytest.mark.parametrize("cloud", FACES, indirect=True)
+def test_no_token_and_no_password_leaves_the_panel(
+    shared: Panel, cloud: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    reader = shared.logged_in()
+    texts = [reader.page.response.text, str(reader.session.cookies)]
+    if cloud.like == "rackspace":
+        reader.link("DFW")
+    texts.append(reader.link("myserver").response.text)
+    reader.submit("form.who")
+    texts += [reader.page.response.text, caplog.text]
+    secret = cloud.env()["OS_PASSWORD"]
+    for text in texts:
+        assert secret not in text
+        assert not re.search(r"gAAAA|WyI5|[\w-]{30,}\.[0-9a-f]{64}", text)
+
+
+# -- what protects the pages
+
+
+def test_the_headers_of_every_page(own: Panel) -> None:
+    reader = own.reader()
+    for path in ("/", "/nothing", "/static/panel.css", "/login"):
+        headers = reader.get(path).response.headers
+        policy = headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert "frame-ancestors 'none'" in policy
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "same-origin"
+        assert "Server" not in headers
+    assert reader.get("/").response.headers["Cache-Control"] == "no-store"
+
+
+def test_the_pages_need_no_inline_script_and_no_other_host(own: Panel) -> None:
+    reader = own.reader()
+    for page in (reader.page, reader.link("myserver")):
+        for script in page.soup.select("script"):
+            assert script.get_text() == ""
+            assert str(script["src"]).startswith("/static/")
+        assert not page.has("[style], style")
+        for tag in page.soup.select("*"):
+            assert not [name for name in tag.attrs if name.startswith("on")]
+            for name in ("href", "src", "action", "hx-get", "hx-post", "formaction"):
+                assert str(tag.get(name, "/")).startswith(("/", "#"))
+
+
+def test_cookies(own: Panel) -> None:
+    entry = own.settings.entry
+    assert entry is not None
+    answer = requests.get(
+        f"{own.url}/enter?token={entry.token}", allow_redirects=False, timeout=60
+    )
+    cookie = answer.headers["Set-Cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Lax" in cookie
+    assert "Secure" not in cookie
+
+
+def test_behind_a_proxy_with_tls(cloud: Sandbox) -> None:
+    with panel_over(cloud, proxies=1, hosts=("panel.example.com",)) as panel:
+        assert panel.settings.entry is not None
+        headers = {
+            "X-Forwarded-For": "192.0.2.1",
+            "X-Forwarded-Proto": "https",
+            "X-Forwarded-Host": "panel.example.com",
+            "X-Forwarded-Prefix": "/images",
+        }
+        session = requests.Session()
+        session.headers.update(headers)
+        answer = session.get(
+            f"{panel.url}/enter?token={panel.settings.entry.token}",
+            allow_redirects=False,
+            timeout=60,
+        )
+        assert "Secure" in answer.headers["Set-Cookie"]
+        assert "Path=/images/" in answer.headers["Set-Cookie"]
+        assert "Strict-Transport-Security" in answer.headers
+        assert answer.headers["Location"] == "/images/"
+        cookie = answer.headers["Set-Cookie"].split(";")[0]
+        page = session.get(
+            f"{panel.url}/p/{project_of(cloud)}/RegionOne/servers",
+            headers={"Cookie": cookie},
+            timeout=60,
+        )
+        addresses = re.findall(r'(?:href|src|action|hx-get)="(/[^"]*)"', page.text)
+        assert len(addresses) > 10
+        assert all(address.startswith("/images/") for address in addresses)
+
+
+def test_headers_of_a_proxy_are_believed_only_if_there_is_one(own: Panel) -> None:
+    reader = own.reader()
+    headers = {"X-Forwarded-Prefix": "/x", "X-Forwarded-Host": "evil.example"}
+    page = reader.get("/", headers=headers)
+    assert "/x/" not in page.response.text
+    assert page.response.url.startswith(own.url)
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost:80", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:8750", 200),
+        ("evil.example", 400),
+        ("127.0.0.1.evil.example", 400),
+    ],
+)
+def test_the_name_that_the_panel_is_called_by(
+    own: Panel, host: str, status: int
+) -> None:
+    reader = own.reader()
+    page = reader.get("/health", headers={"Host": host})
+    assert page.status == status
+    page = reader.get("/enter?token=x", headers={"Host": host})
+    assert (page.status == 400) == (status == 400)
+
+
+def test_a_form_from_elsewhere_does_nothing(own: Panel, cloud: Sandbox) -> None:
+    reader = own.reader()
+    reader.link("myserver")
+    for form in ("#schedule-form", "#snapshot-form", "form.who"):
+        address, fields = reader.fill(form)
+        sent(cloud)
+        for token in ([], [("csrf_token", "made-up")]):
+            rest = [(k, v) for k, v in fields if k != "csrf_token"]
+            reader_page = reader.page
+            page = reader.post(address, rest + token)
+            assert page.status == 400
+            assert page.all("h1") == ["Nothing was done"]
+            reader.page = reader_page
+        assert sent(cloud) == []
+
+
+def test_every_form_that_changes_something_has_a_token(own: Panel) -> None:
+    reader = own.reader()
+    for page in (reader.page, reader.link("myserver")):
+        forms = page.soup.select("form[method=post]")
+        assert forms
+        for form in forms:
+            assert form.select("input[name=csrf_token]")
+
+
+def test_a_form_sent_twice_acts_once(own: Panel, cloud: Sandbox) -> None:
+    reader = own.reader()
+    reader.link("myserver")
+    address, fields = reader.fill("#snapshot-form", name="once")
+    threads = [
+        threading.Thread(
+            target=requests.post,
+            args=(address,),
+            kwargs={"data": fields, "cookies": reader.session.cookies, "timeout": 60},
+        )
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(cloud.images(MYSERVER)) == 1
+    page = reader.post(address, fields)
+    assert page.messages[-1] == "The same form came twice: it was acted on once."
+    assert len(cloud.images(MYSERVER)) == 1
+    # Another name is another form.
+    cloud.advance("1h")
+    reader.post(address, [(k, "more" if k == "name" else v) for k, v in fields])
+    assert len(cloud.images(MYSERVER)) == 2
+
+
+# -- roles
+
+
+@pytest.mark.parametrize("user", ["observer", "global-observer", "observer2"])
+@on_both_faces
+def test_who_may_only_look_is_offered_nothing_else(
+    shared: Panel, cloud: Sandbox, user: str, nova: Nova
+) -> None:
+    nova.ok("scheduled-images-enable", "myserver", "2")
+    cloud.advance("3d")
+    admin, reader = shared.logged_in(), shared.logged_in(user)
+    for each in (admin, reader):
+        if cloud.like == "rackspace":
+            each.link("DFW")
+    assert reader.page.has("#read-only")
+    assert not reader.page.has("#servers input, #bulk button")
+    page = reader.link("myserver")
+    assert page.has("#read-only")
+    assert page.all("main button, main form, #images a") == []
+
+    # Refused when asked for all the same, in words.
+    admin.link("myserver")
+    token = str(page.at("form.who input[name=csrf_token]")["value"])
+    for form, fields in (
+        ("#schedule-form", {"retention": "9"}),
+        ("form[action$=disable]", {}),
+        ("#snapshot-form", {"name": "x"}),
+        ("#image-table form", {}),
+    ):
+        action = admin.page.soup.select(form)[0]["action"]
+        body = [("csrf_token", token), *fields.items()]
+        page = reader.post(str(action), body)
+        assert page.status == 200
+        assert "Your role does not permit this" in page.text
+    assert len(cloud.images(MYSERVER)) == 2
+    assert "Retention: 2" in nova.ok("scheduled-images-show", "myserver")
+
+
+def test_a_creator_sets_schedules_and_does_not_remove_them(
+    shared: Panel, nova: Nova
+) -> None:
+    reader = shared.logged_in("creator")
+    assert not reader.page.has("[name=action][value=disable]")
+    reader.link("myserver")
+    page = reader.submit("#schedule-form", retention=3)
+    assert page.messages == ["Saved: daily, keep 3."]
+    assert not page.has("form[action$=disable]")
+    token = str(page.at("form.who input[name=csrf_token]")["value"])
+    page = reader.post(f"{page.path}/disable", [("csrf_token", token)])
+    assert "Your role does not permit this" in page.messages[0]
+    assert "Retention: 3" in nova.ok("scheduled-images-show", "myserver")
+
+
+@pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
+def test_a_member_removes_schedules_that_are_tags(shared: Panel) -> None:
+    reader = shared.logged_in("creator")
+    assert reader.page.has("[name=action][value=disable]")
+    reader.link("myserver")
+    page = reader.submit("#schedule-form", retention=3)
+    page = reader.submit("form[action$=disable]")
+    assert page.messages == ["The schedule is off. The images stay."]
+
+
+def test_times_are_written_for_people_and_for_programs(
+    own: Panel, nova: Nova, cloud: Sandbox
+) -> None:
+    nova.ok("scheduled-images-enable", "myserver", "2")
+    cloud.advance("3d")
+    reader = own.reader()
+    page = reader.link("myserver")
+    times = page.soup.select("time")
+    assert len(times) >= 4
+    for each in times:
+        moment = datetime.fromisoformat(str(each["datetime"]).replace("Z", "+00:00"))
+        assert each.get_text() == moment.strftime("%Y-%m-%d %H:%M UTC")
+        beside = each.find_next_sibling()
+        assert beside is not None
+        assert beside["class"] == ["local"]

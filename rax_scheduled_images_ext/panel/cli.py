@@ -73,7 +73,7 @@ def _serve(args: argparse.Namespace) -> int:
         listening = socket.create_server((host, args.port), family=family)
     except OSError as error:
         raise _Failed(
-            f"cannot listen on {host} port {args.port}: {error.strerror}"
+            f"cannot listen on {host} port {args.port}: {_why(error)}"
         ) from error
     port = listening.getsockname()[1]
     settings = _settings(args, host, port)
@@ -83,6 +83,11 @@ def _serve(args: argparse.Namespace) -> int:
     # It returns on SystemExit and on Ctrl-C.
     server.run()
     return 0
+
+
+def _why(error: OSError) -> str:
+    # Python adds the address to the system's words.
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:

@@ -54,9 +54,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{PROG}: error: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
+        extras = "panel,sandbox" if args.sandbox else "panel"
         print(
             f"{PROG}: error: the panel needs {error.name}: pip install"
-            " 'rax-scheduled-images-ext[panel]'",
+            f" 'rax-scheduled-images-ext[{extras}]'",
             file=sys.stderr,
         )
         return 1

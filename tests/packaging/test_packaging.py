@@ -50,6 +50,17 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: Path) -> None:
     assert "rax_scheduled_images_ext/py.typed" in names
     assert "rax_scheduled_images_ext/cli/nova/schedules.py" in names
     assert any(name.endswith("/LICENSE") for name in names)
+    panel = ROOT / "rax_scheduled_images_ext" / "panel"
+    files = [*(panel / "static").iterdir(), *(panel / "templates").iterdir()]
+    assert len(files) > 10
+    assert {str(file.relative_to(ROOT)) for file in files} <= set(names)
+
+
+def test_what_is_vendored_is_whole_and_has_its_licence() -> None:
+    static = ROOT / "rax_scheduled_images_ext" / "panel" / "static"
+    (script,) = static.glob("htmx-*.min.js")
+    assert f'version="{script.name[5:-7]}"' in script.read_text().replace("'", '"')
+    assert "Zero-Clause BSD" in (static / "htmx-LICENSE").read_text()
 
 
 def test_the_sdist_holds_what_the_tests_need(built: Path) -> None:
@@ -94,7 +105,11 @@ def test_nova_lists_the_commands() -> None:
 
 @pytest.mark.parametrize(
     ("extra", "command", "needed"),
-    [("sandbox", "demo", "flask"), ("service", "plan", "openstack")],
+    [
+        ("panel", "--login", "flask"),
+        ("sandbox", "demo", "flask"),
+        ("service", "plan", "openstack"),
+    ],
 )
 def test_a_program_without_its_extra_says_what_it_needs(
     extra: str, command: str, needed: str

@@ -5,7 +5,8 @@
     .. commands:: module:function
 
 ``function`` returns the parser. Each of its subcommands becomes a section with
-its usage, description, arguments, options and epilog. Help texts are plain text,
+its usage, description, arguments, options and epilog; a program without subcommands is
+described as a whole. Help texts are plain text,
 not reStructuredText, so they are escaped.
 """
 
@@ -35,26 +36,33 @@ class Commands(SphinxDirective):
         """Return a section for each subcommand, by name."""
         module, _, function = self.arguments[0].partition(":")
         parser = getattr(import_module(module), function)()
+        commands = subparsers(parser)
         text = "\n".join(
-            line for each in subparsers(parser) for line in described(each)
+            line
+            for each in commands or [parser]
+            for line in (*(heading(each) if commands else ()), *described(each))
         )
         return self.parse_text_to_nodes(text, allow_section_headings=True)
 
 
 def subparsers(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
     """Return the parsers of the subcommands, by name."""
-    (action,) = (
-        each for each in parser._actions if isinstance(each, argparse._SubParsersAction)
-    )
-    return [action.choices[name] for name in sorted(action.choices)]
+    for each in parser._actions:
+        if isinstance(each, argparse._SubParsersAction):
+            return [each.choices[name] for name in sorted(each.choices)]
+    return []
+
+
+def heading(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """Yield the heading of a section."""
+    yield from (parser.prog, "=" * len(parser.prog), "")
 
 
 def described(parser: argparse.ArgumentParser) -> Iterator[str]:
-    """Yield the reStructuredText of one subcommand."""
+    """Yield the reStructuredText of one command."""
     # The width does not follow the terminal, nor the colour.
     formatter: Any = partial(parser.formatter_class, width=_WIDTH)
     parser.formatter_class = formatter
-    yield from (parser.prog, "=" * len(parser.prog), "")
     yield from (f".. program:: {parser.prog}", "")
     yield from literal("console", parser.format_usage())
     yield from (escaped(parser.description or ""), "")

@@ -40,6 +40,13 @@ def openstack() -> argparse.ArgumentParser:
     return parser
 
 
+def panel() -> argparse.ArgumentParser:
+    """Return the parser of ``scheduled-images-panel``."""
+    from rax_scheduled_images_ext.panel import cli
+
+    return cli.make_parser()
+
+
 def sandbox() -> argparse.ArgumentParser:
     """Return the parser of ``scheduled-images-sandbox``."""
     from rax_scheduled_images_ext.sandbox import cli

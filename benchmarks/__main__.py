@@ -7,7 +7,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-from . import enabling, holding, listing, startup, ticking
+from . import enabling, holding, listing, panel, startup, ticking
 from .environments import ROOT, Environments
 from .results import Report
 from .setting import Setting
@@ -18,6 +18,7 @@ _PARTS = {
     "enable": enabling.measure,
     "hold": holding.measure,
     "tick": ticking.measure,
+    "panel": panel.measure,
 }
 
 

@@ -43,6 +43,20 @@ def test_fleets_are_measured_and_the_results_written(tmp_path: Path) -> None:
         assert what in done.stdout
 
 
+@pytest.mark.slow
+def test_the_panel_is_measured(tmp_path: Path) -> None:
+    results = tmp_path / "results.json"
+    done = benchmarks("--quick", "--json", str(results), "panel")
+    assert (done.returncode, done.stderr) == (0, "")
+    found = {
+        (each["what"], each["unit"]): each["median"]
+        for each in json.loads(results.read_text())["results"]
+    }
+    assert found["first byte / list of 6 servers", "x wall"] > 0
+    assert found["memory with 50 sessions, 6 servers", "MiB"] > 1
+    assert found["requests a minute with 50 open pages", "requests"] >= 0
+
+
 def test_a_part_that_is_none_is_refused() -> None:
     done = benchmarks("all")
     assert done.returncode == 2

@@ -144,12 +144,12 @@ def _environment(args: argparse.Namespace) -> Iterator[None]:
     from rax_scheduled_images_ext.panel.settings import cloud_for
 
     before = dict(os.environ)
-    with sandbox_since_two_weeks(args.like, args.servers) as sandbox:
+    with sandbox_since_two_weeks(args.like) as sandbox:
         try:
             os.environ.clear()
             os.environ.update(sandbox.environ())
             config, session = cloud_for(PROG, with_login=True)
-            live_through(sandbox, from_region(config, session))
+            live_through(sandbox, from_region(config, session), args.servers)
             if args.login:
                 _tell_users(sandbox)
             yield

@@ -29,26 +29,21 @@ _SCHEDULES = {
 
 
 @contextmanager
-def sandbox_since_two_weeks(like: CloudType, servers: int) -> Iterator[Sandbox]:
+def sandbox_since_two_weeks(like: CloudType) -> Iterator[Sandbox]:
     """Run a cloud whose clock is two weeks behind."""
     from rax_scheduled_images_ext.sandbox import Sandbox
 
-    images = 7 if servers else 0
-    with Sandbox(
-        like,
-        servers=servers,
-        images_per_server=images,
-        start=time.time() - _PAST,
-        seed=2,
-    ) as sandbox:
+    with Sandbox(like, start=time.time() - _PAST, seed=2) as sandbox:
         yield sandbox
 
 
-def live_through(sandbox: Sandbox, cloud: Cloud) -> None:
+def live_through(sandbox: Sandbox, cloud: Cloud, servers: int) -> None:
     """Let schedules work until now.
 
     In the last two days the images of one server fail; one image is protected, one
     server has its schedule since now, and a snapshot is under way.
+
+    :param servers: how many further servers there are in the end.
     """
     for name in ("mail1", "wiki1", "build1"):
         sandbox.boot(name)
@@ -58,6 +53,7 @@ def live_through(sandbox: Sandbox, cloud: Cloud) -> None:
     sandbox.fault("lose-image of web1")
     sandbox.advance(max(0.0, time.time() - sandbox.cloud.now))
     sandbox.clear_faults()
+    sandbox.add_fleet(servers, 7)
     oldest = list_images(cloud, "myserver")[-1]
     protect(cloud, oldest.image.id)
     sandbox.boot("new1")

@@ -120,7 +120,8 @@ class Place:
         details = read_server_details(self.cloud, server_id)
         word = details.server.task_state
         progress = before.progress if before else None
-        begins = task_state(word).snapshot and (progress is None or progress.over)
+        under_way = progress is not None and progress.begun and not progress.over
+        begins = task_state(word).snapshot and not under_way
         if progress is None or begins:
             progress = SnapshotProgress(self._safe_from() if begins else UPLOADING)
         progress.see(time.monotonic(), word)

@@ -23,7 +23,11 @@ from rax_scheduled_images_ext.sandbox.backend.models import (
     ServerQuery,
 )
 from rax_scheduled_images_ext.sandbox.backend.region import Region
-from rax_scheduled_images_ext.sandbox.backend.seed_data import MYSERVER, seed_cloud
+from rax_scheduled_images_ext.sandbox.backend.seed_data import (
+    MYSERVER,
+    add_fleet,
+    seed_cloud,
+)
 from rax_scheduled_images_ext.sandbox.backend.state import Timings
 from rax_scheduled_images_ext.sandbox.backend.store import Store
 from rax_scheduled_images_ext.sandbox.dispatcher import Dispatcher, Seen, mounts
@@ -249,6 +253,17 @@ class Sandbox:
                 server_id=server_id,
                 devices=() if volume_size is None else (root,),
             )
+
+    def add_fleet(self, servers: int, images_per_server: int = 0) -> None:
+        """Add servers with their images, as the parameters of that name do."""
+        user = self._directory.users[0]
+        add_fleet(
+            self.cloud,
+            project_id=user.project.id,
+            user_id=user.id,
+            servers=servers,
+            images_per_server=images_per_server,
+        )
 
     def wrap(self, middleware: Middleware) -> None:
         """Put a WSGI middleware around the cloud's APIs, the latest one outermost.

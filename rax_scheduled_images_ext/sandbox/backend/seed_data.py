@@ -68,6 +68,20 @@ def seed_cloud(
         cloud.store.note("seeded", 1)
 
 
+def add_fleet(
+    cloud: Cloud, *, project_id: str, user_id: str, servers: int, images_per_server: int
+) -> None:
+    """Give the first region further servers, as if they had always been there.
+
+    :param servers: as for :func:`seed_cloud`, which names them.
+    :param images_per_server: as for :func:`seed_cloud`.
+    """
+    with cloud.transaction():
+        region = cloud.region(cloud.regions[0])
+        base = region.image(region.servers(ServerQuery())[-1].image_id)
+        _fleet(cloud, region, base, project_id, user_id, servers, images_per_server)
+
+
 def _base_image(region: Region) -> Image:
     image = region.add_image(
         owner=_OPERATOR,

@@ -252,7 +252,7 @@ def _title(wanted: ImageSchedule | int | None, number: int) -> str:
         return f"Switch the schedules of {servers} off"
     if isinstance(wanted, int):
         return f"Keep {wanted} images of {servers}"
-    return f"Images {schedule_words(wanted)}, keep {wanted.retention}, of {servers}"
+    return f"Set {servers} to {described(wanted)}"
 
 
 def _targets(ids: list[str]) -> list[Target]:

@@ -1,0 +1,338 @@
+"""The parts of the panel that need neither a cloud nor a browser."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from keystoneauth1 import exceptions as keystone
+
+from rax_scheduled_images_ext.client.errors import ApiError
+from rax_scheduled_images_ext.model.errors import InvalidValue
+from rax_scheduled_images_ext.model.freshness import (
+    MAX_AGE,
+    InventoryServer,
+    schedule_status,
+)
+from rax_scheduled_images_ext.model.image import ServerImage
+from rax_scheduled_images_ext.model.retention import apply_policy
+from rax_scheduled_images_ext.model.schedule import DAYS, ImageSchedule
+from rax_scheduled_images_ext.operations.inventory import Inventory
+from rax_scheduled_images_ext.operations.server import ServerDetails
+from rax_scheduled_images_ext.panel.forms import read_name, read_schedule
+from rax_scheduled_images_ext.panel.jobs import Job, within
+from rax_scheduled_images_ext.panel.known import Known, Patience, Shelf
+from rax_scheduled_images_ext.panel.pages.servers import SORTS, listing
+from rax_scheduled_images_ext.panel.rights import Rights, rights_of
+from rax_scheduled_images_ext.panel.settings import EntryTokens
+from rax_scheduled_images_ext.panel.timeline import MARGIN, WIDTH, timeline
+from rax_scheduled_images_ext.panel.words import in_words, signed_out
+
+NOW = datetime(2026, 1, 15, 12, tzinfo=timezone.utc)
+PATIENT = Patience(60, 60)
+
+
+# -- what is known of a cloud
+
+
+@dataclass
+class Source:
+    """What is read: a number that grows, or an error; each reading waits to go on."""
+
+    now: float = 0.0
+    readings: int = 0
+    error: Exception | None = None
+    gate: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+        self.known: Known[int] = Known(lambda: self.now)
+
+    def read(self, _before: int | None) -> int:
+        self.readings += 1
+        number = self.readings
+        assert self.gate.wait(60)
+        if self.error is not None:
+            raise self.error
+        return number
+
+    def look(self, fresh: float = 8.0, patience: Patience = PATIENT) -> int | None:
+        return self.view(fresh, patience)[0]
+
+    def view(
+        self, fresh: float = 8.0, patience: Patience = PATIENT
+    ) -> tuple[int | None, float, Exception | None]:
+        found = self.known.view(self.read, lambda _: fresh, patience)
+        return found.value, found.age, found.error
+
+
+def test_what_is_fresh_is_not_read_again() -> None:
+    source = Source()
+    assert [source.look(), source.look()] == [1, 1]
+    source.now = 7.9
+    assert source.view() == (1, 7.9, None)
+    source.now = 8.0
+    assert source.look() == 2
+
+
+def test_many_who_look_at_once_share_one_reading() -> None:
+    source = Source()
+    source.gate.clear()
+    seen: list[int | None] = []
+    threads = [
+        threading.Thread(target=lambda: seen.append(source.look())) for _ in range(20)
+    ]
+    for thread in threads:
+        thread.start()
+    source.gate.set()
+    for thread in threads:
+        thread.join()
+    assert seen == [1] * 20
+    assert source.readings == 1
+
+
+def test_what_was_known_stays_when_a_reading_fails() -> None:
+    source = Source()
+    source.look()
+    source.now, source.error = 20.0, ApiError(503, "busy")
+    assert source.view() == (1, 20.0, source.error)
+    # Nobody asks again at once.
+    source.now, failed, source.error = 24.0, source.error, None
+    assert source.view() == (1, 24.0, failed)
+    source.now = 25.0
+    assert source.view() == (3, 0.0, None)
+
+
+def test_that_one_users_token_is_gone_keeps_nobody_else_from_reading() -> None:
+    source = Source(error=ApiError(401, "no"))
+    assert source.look() is None
+    source.error = None
+    assert source.look() == 2
+
+
+def test_what_was_changed_is_read_anew_however_fresh() -> None:
+    source = Source()
+    source.look()
+    source.known.changed()
+    assert [source.look(), source.look()] == [2, 2]
+
+
+def test_a_reading_that_began_before_a_change_does_not_count() -> None:
+    source = Source()
+    source.gate.clear()
+    assert source.look(patience=Patience(0, 0)) is None
+    source.known.changed()
+    source.gate.set()
+    assert source.look() == 2
+
+
+def test_what_takes_long_is_not_waited_for_where_something_is_known() -> None:
+    source = Source()
+    source.look()
+    source.gate.clear()
+    source.now = 9.0
+    assert source.look(patience=Patience(60, 0)) == 1
+    source.gate.set()
+    assert source.look() == 2
+
+
+def test_a_shelf_forgets_what_nobody_looks_at() -> None:
+    shelf: Shelf[int] = Shelf(2, 60)
+    first = shelf.of("a")
+    assert shelf.of("a") is first
+    shelf.of("b")
+    shelf.of("c")
+    assert shelf.of("a") is not first
+
+
+# -- jobs
+
+
+def test_a_job_says_what_was_done_and_what_failed() -> None:
+    job = Job("Work", "/then", total=3)
+
+    def work(job: Job) -> None:
+        job.progress(2, 3)
+        job.notes.append("One was done.")
+        job.fail("two", ApiError(403, "no"))
+
+    job.start(work)
+    assert job.wait(60)
+    assert (job.ended, job.done) == (3, 2)
+    assert job.results() == [
+        ("done", "One was done."),
+        ("failed", "two: Your role does not permit this: no (HTTP 403)"),
+    ]
+
+
+def test_within_a_time() -> None:
+    assert within(60, lambda: 1) == 1
+    with pytest.raises(ZeroDivisionError):
+        within(60, lambda: 1 // 0)
+    gate = threading.Event()
+    with pytest.raises(TimeoutError, match="no answer within 0 seconds"):
+        within(0, gate.wait)
+    gate.set()
+
+
+# -- rights, words, tokens and forms
+
+
+@pytest.mark.parametrize(
+    ("roles", "tags", "rights"),
+    [
+        (("reader",), False, Rights(change=False, disable=False)),
+        (("observer", "identity:default"), True, Rights(change=False, disable=False)),
+        (("nova:creator",), False, Rights(change=True, disable=False)),
+        (("member", "reader"), True, Rights(change=True, disable=True)),
+        (("Admin", "member"), False, Rights(change=True, disable=True)),
+        (("operator-of-things",), False, Rights(change=True, disable=True)),
+        ((), False, Rights(change=True, disable=True)),
+    ],
+)
+def test_rights(roles: tuple[str, ...], tags: bool, rights: Rights) -> None:
+    assert rights_of(roles, kept_as_tags=tags) == rights
+
+
+@pytest.mark.parametrize(
+    ("error", "words", "out"),
+    [
+        (ApiError(409, "busy"), "busy (HTTP 409)", False),
+        (ApiError(401, "no"), "no (HTTP 401)", True),
+        (keystone.ConnectTimeout("x"), "The cloud did not answer in time", False),
+        (
+            keystone.ConnectFailure("http://secret"),
+            "No connection to the cloud could be made, or it broke",
+            False,
+        ),
+        (
+            keystone.Unauthorized("bad"),
+            "The cloud does not accept the login: bad (HTTP 401)",
+            True,
+        ),
+        (
+            RuntimeError("secret"),
+            "Something in the panel went wrong; its log tells more",
+            False,
+        ),
+    ],
+)
+def test_errors_in_words(error: Exception, words: str, out: bool) -> None:
+    assert in_words(error) == words
+    assert signed_out(error) == out
+
+
+def test_the_token_to_enter_by() -> None:
+    renewed: list[str] = []
+    tokens = EntryTokens(renewed.append)
+    first = tokens.token
+    assert not tokens.use("")
+    assert not tokens.use("\N{SNOWMAN}")
+    assert tokens.use(first)
+    assert not tokens.use(first)
+    assert renewed == [tokens.token]
+
+
+@given(st.integers(1, 65535), st.sampled_from([None, *DAYS]))
+def test_a_schedule_comes_back_from_a_form(retention: int, day: str | None) -> None:
+    form = {"retention": f" {retention} ", "kind": "weekly" if day else "daily"}
+    form["day"] = (day or "MONDAY").lower()
+    assert read_schedule(form) == ImageSchedule(retention, day)
+
+
+@given(st.text())
+def test_a_name_is_one_that_an_image_can_have(text: str) -> None:
+    try:
+        name = read_name({"name": text})
+    except InvalidValue:
+        return
+    assert name == text.strip()
+    assert 1 <= len(name) <= 255
+
+
+# -- the list and the time line
+
+
+def server(number: int, ages: list[int], retention: int | None) -> Inventory:
+    schedule = ImageSchedule(retention) if retention else None
+    item = InventoryServer(
+        f"id-{number}", f"Server{number}", NOW - timedelta(days=9), schedule
+    )
+    status = schedule_status(item, images_of(item.id, ages), NOW, MAX_AGE)
+    return Inventory(NOW, [status])
+
+
+def images_of(server_id: str, ages: list[int]) -> list[ServerImage]:
+    return [
+        ServerImage(
+            f"{server_id}-{place}",
+            f"Daily-x-{1700000000 + place}",
+            "ACTIVE",
+            created=NOW - timedelta(hours=age),
+            server_id=server_id,
+            owner="p",
+        )
+        for place, age in enumerate(ages)
+    ]
+
+
+fleets = st.lists(
+    st.tuples(st.lists(st.integers(0, 500), max_size=3), st.none() | st.integers(1, 9)),
+    max_size=230,
+)
+
+
+@given(fleets, st.sampled_from(list(SORTS)), st.booleans(), st.integers(1, 4))
+def test_the_pages_have_each_server_once_and_what_is_late_first(
+    fleet: list[tuple[list[int], int | None]], sort: str, down: bool, state: int
+) -> None:
+    found = [
+        status
+        for number, (ages, retention) in enumerate(fleet)
+        for status in server(number, ages, retention).servers
+    ]
+    inventory = Inventory(NOW, found)
+    order = f"-{sort}" if down else sort
+    first = listing(inventory, "", "", order, 1)
+    rows = [
+        row
+        for page in range(1, first.pages + 1)
+        for row in listing(inventory, "", "", order, page).rows
+    ]
+    assert sorted(row.server.id for row in rows) == sorted(
+        status.server.id for status in found
+    )
+    assert all(len(listing(inventory, "", "", order, n).rows) <= 100 for n in (1, 2))
+    if order == "status":
+        stale = [row.stale for row in rows]
+        assert stale == sorted(stale, reverse=True)
+
+
+@given(st.lists(st.integers(0, 5000), min_size=1, max_size=40))
+def test_the_time_line_is_in_order_and_within_its_picture(ages: list[int]) -> None:
+    item = InventoryServer("s", "s", project_id="p", schedule=ImageSchedule(3))
+    images = images_of("s", ages)
+    details = ServerDetails(
+        NOW,
+        schedule_status(item, images, NOW, MAX_AGE),
+        apply_policy(images, "s", 3, "p"),
+    )
+    line = timeline(details)
+    assert line is not None
+    places = [point.x for point in line.points]
+    assert places == sorted(places)
+    assert len(places) == len(ages)
+    marks: Callable[[float], bool] = lambda x: MARGIN <= x <= WIDTH - MARGIN  # noqa: E731
+    assert all(map(marks, [*places, line.now, *(tick.x for tick in line.ticks)]))
+    assert len(line.ticks) <= 10
+
+
+def test_no_time_line_without_images() -> None:
+    item = InventoryServer("s", "s")
+    details = ServerDetails(NOW, schedule_status(item, [], NOW, MAX_AGE), [])
+    assert timeline(details) is None

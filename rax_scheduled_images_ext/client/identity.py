@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from keystoneauth1 import identity
+from keystoneauth1 import exceptions, identity
 from keystoneauth1.access import AccessInfo, AccessInfoV3
 from keystoneauth1.identity.access import AccessInfoPlugin
 from keystoneauth1.plugin import AUTH_INTERFACE
@@ -126,6 +126,31 @@ def scope_of(session: Session, auth: identity.BaseIdentityPlugin) -> Scope:
         tuple(sorted(access.role_names or ())),
         tuple(sorted(name for name in regions if name)),
     )
+
+
+def is_accepted(session: Session, auth: identity.BaseIdentityPlugin) -> bool:
+    """Whether Keystone still accepts a token; True if it does not say.
+
+    That a user has nothing to do with the cloud for a while must not keep a token in
+    use that was revoked, or whose time is over.
+    """
+    access = auth.get_access(session)
+    if access.will_expire_soon(0):
+        return False
+    newest = isinstance(access, AccessInfoV3)
+    try:
+        session.get(
+            "/auth/tokens" if newest else "/tenants",
+            endpoint_filter=_IDENTITY,
+            auth=auth,
+            headers={"X-Subject-Token": str(access.auth_token)} if newest else {},
+            log=False,
+        )
+    except (exceptions.Unauthorized, exceptions.NotFound):
+        return False
+    except (exceptions.ClientException, OSError):
+        return True
+    return True
 
 
 def revoke(session: Session, auth: identity.BaseIdentityPlugin) -> None:

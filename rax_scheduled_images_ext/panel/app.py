@@ -15,7 +15,7 @@ from rax_scheduled_images_ext.client.pool import Throttle
 from rax_scheduled_images_ext.model.image import removed_marker
 from rax_scheduled_images_ext.output.retention import size_for_people
 from rax_scheduled_images_ext.panel import login, words
-from rax_scheduled_images_ext.panel.pages import jobs, server, servers
+from rax_scheduled_images_ext.panel.pages import images, jobs, server, servers
 from rax_scheduled_images_ext.panel.pages.common import SignedOut, page_for_error
 from rax_scheduled_images_ext.panel.places import Readings
 from rax_scheduled_images_ext.panel.security import is_refresh, protect
@@ -50,8 +50,8 @@ def create_app(settings: Settings) -> Flask:
     app.register_error_handler(HTTPException, _error_page)
     app.register_error_handler(SignedOut, lambda _: login.leave())
     app.register_error_handler(Exception, _unforeseen)
-    for blueprint in (login.pages, servers.pages, server.pages, jobs.pages):
-        app.register_blueprint(blueprint)
+    for module in (login, servers, server, images, jobs):
+        app.register_blueprint(module.pages)
     return app
 
 
@@ -61,7 +61,7 @@ def _know_visitor() -> ResponseReturnValue | None:
     visitors: Visitors = _extension("visitors")
     if "visitor" in cookie:
         found = visitors.find(cookie["visitor"], active=not is_refresh())
-        if found is not None and found.expired.is_set():
+        if found is not None and not found.is_accepted():
             visitors.end(found)
             found = None
         g.visitor = found

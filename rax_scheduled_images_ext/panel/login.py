@@ -36,11 +36,13 @@ _PATIENCE = 20.0
 
 
 def settings() -> Settings:
+    """Return how the panel is set up."""
     found: Settings = current_app.extensions["panel"]
     return found
 
 
 def visitors() -> Visitors:
+    """Return all sessions."""
     found: Visitors = current_app.extensions["visitors"]
     return found
 

@@ -33,7 +33,7 @@ Value = TypeVar("Value")
 _SHARE = 0.8
 # Seconds between two looks while a snapshot is under way.
 _SNAPSHOT = 2.0
-# Seconds that a page waits for the cloud, and after which things are forgotten.
+# Seconds after which things that nobody looks at are forgotten.
 _FORGET = 3600.0
 
 

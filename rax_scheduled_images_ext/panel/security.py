@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, request
 from flask.sessions import SecureCookieSessionInterface
 from flask_wtf import CSRFProtect
 from werkzeug.exceptions import SecurityError
@@ -99,8 +99,3 @@ def _add_headers(response: Response) -> Response:
 def is_refresh() -> bool:
     """Whether a page refreshes itself: nobody has done anything."""
     return request.method == "GET" and "X-Panel-Refresh" in request.headers
-
-
-def place() -> Any:
-    """Return the project and region of the request."""
-    return g.place

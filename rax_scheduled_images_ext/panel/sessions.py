@@ -15,12 +15,19 @@ from keystoneauth1.exceptions import ClientException
 from keystoneauth1.session import Session
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.identity import Login, Scope, revoke
+from rax_scheduled_images_ext.client.identity import (
+    Login,
+    Scope,
+    is_accepted,
+    revoke,
+)
 from rax_scheduled_images_ext.panel.jobs import Job
 from rax_scheduled_images_ext.panel.places import Place, Readings
 
 LOG = logging.getLogger(__name__)
 _MOST = 10_000
+# Seconds between two checks of a token.
+_CHECK = 300.0
 _MOST_JOBS = 500
 
 
@@ -47,6 +54,7 @@ class Visitor:
     id: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
     messages: list[Message] = field(default_factory=list)
     expired: threading.Event = field(default_factory=threading.Event)
+    _checked: float = field(default_factory=time.monotonic, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _places: dict[str, Place] = field(default_factory=dict, repr=False)
     _jobs: TTLCache[str, Job] = field(
@@ -79,6 +87,19 @@ class Visitor:
                     self.scope, region, cloud, readings, self.expired
                 )
             return self._places[region]
+
+    def is_accepted(self) -> bool:
+        """Whether the cloud still accepts the user's token, as far as is known.
+
+        Others may read what this user sees; so the token is checked now and then.
+        """
+        now = time.monotonic()
+        if self.login is not None and now - self._checked > _CHECK:
+            self._checked = now
+            auth = self.scope.auth if self.scope else self.login.auth
+            if not is_accepted(self.session, auth):
+                self.expired.set()
+        return not self.expired.is_set()
 
     def job(self, job_id: str) -> Job | None:
         """Return a job of this session."""

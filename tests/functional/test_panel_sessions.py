@@ -196,6 +196,23 @@ def test_a_token_that_the_cloud_takes_back_ends_the_session(
     assert page.path == "/login"
 
 
+@on_both_faces
+def test_a_revoked_token_ends_the_session_though_others_read(
+    cloud: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with panel_over(cloud, login=True, refresh=600.0) as panel:
+        reader = panel.logged_in()
+        path = f"/p/{project_of(cloud)}/{cloud.regions[0]}/servers"
+        reader.get(path)
+        cloud.fault("expire x1")
+        # What is shown has been read before; nobody asks the cloud.
+        assert reader.get(path).path == path
+        monkeypatch.setattr("rax_scheduled_images_ext.panel.sessions._CHECK", 0.0)
+        cloud.fault("GET /identity 503 x1")
+        assert reader.get(path).path == path
+        assert reader.get(path).path == "/login"
+
+
 @pytest.mark.parametrize("cloud", FACES, indirect=True)
 def test_no_token_and_no_password_leaves_the_panel(
     shared: Panel, cloud: Sandbox, caplog: pytest.LogCaptureFixture

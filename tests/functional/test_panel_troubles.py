@@ -167,7 +167,7 @@ def test_prune_names_what_it_could_not_delete(
 def test_a_change_that_takes_long_shows_its_progress(
     reader: Reader, cloud: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rax_scheduled_images_ext.panel.pages.common._PATIENCE", 0.2)
+    monkeypatch.setattr("rax_scheduled_images_ext.panel.pages.common._CHANGE", 0.2)
     reader.link("myserver")
     cloud.fault("POST /rax-si-image-schedule delay 2s")
     page = reader.submit("#schedule-form", retention=3)

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import Blueprint, current_app, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from rax_scheduled_images_ext.operations.targets import Target
+from rax_scheduled_images_ext.operations.work_queue import Outcome
 from rax_scheduled_images_ext.panel.jobs import Job
 from rax_scheduled_images_ext.panel.places import Place
 from rax_scheduled_images_ext.panel.sessions import Visitor
 
+Result = TypeVar("Result")
+
+#: Seconds that a look at the cloud for a page may take.
+PATIENCE = 20.0
 # Seconds that a page waits for a change before it shows its progress.
-_PATIENCE = 10.0
+_CHANGE = 10.0
 
 
 def project_pages(name: str) -> Blueprint:
@@ -61,6 +67,22 @@ def _find_place() -> ResponseReturnValue | None:
     return None
 
 
+def page_of(server_id: str) -> str:
+    """Return the address of a server's page."""
+    return url_for("server.shown", server_id=server_id)
+
+
+def target_of(server_id: str) -> Target:
+    """Return a server as operations take it."""
+    return Target(server_id, server_id)
+
+
+def only(outcomes: list[Outcome[Target, Result]]) -> Result:
+    """Return the result of an operation on one server, or raise its error."""
+    (outcome,) = outcomes
+    return outcome.result()
+
+
 class SignedOut(Exception):
     """The cloud no longer accepts the visitor's token."""
 
@@ -89,7 +111,7 @@ def submit(
     visitor: Visitor = g.visitor
     form = [request.path, *(f"{k}={v}" for k, v in _fields())]
     job, again = visitor.start(form, job, work)
-    if show or not job.wait(_PATIENCE):
+    if show or not job.wait(_CHANGE):
         return redirect(url_for("jobs.shown", job_id=job.id), 303)
     visitor.announce(job, again=again)
     return redirect(job.then, 303)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
-from flask import render_template, request, url_for
+from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
 from rax_scheduled_images_ext.client.errors import NoSuchServer
@@ -12,34 +10,25 @@ from rax_scheduled_images_ext.model.errors import InvalidValue
 from rax_scheduled_images_ext.model.retention import reason, retention_status
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.operations import schedules
-from rax_scheduled_images_ext.operations.images import delete_image
-from rax_scheduled_images_ext.operations.prune import PrunePlan, plan_prune, prune
-from rax_scheduled_images_ext.operations.retention import (
-    Forecast,
-    forecast,
-    protect,
-    unprotect,
-)
+from rax_scheduled_images_ext.operations.retention import Forecast, forecast
 from rax_scheduled_images_ext.operations.snapshot.begin import begin_snapshot
-from rax_scheduled_images_ext.operations.targets import Target
-from rax_scheduled_images_ext.operations.work_queue import Outcome
 from rax_scheduled_images_ext.panel.forms import read_name, read_schedule
 from rax_scheduled_images_ext.panel.jobs import Job, within
 from rax_scheduled_images_ext.panel.pages.common import (
+    PATIENCE,
     check_token,
+    only,
     page_for_error,
+    page_of,
     place,
     project_pages,
     submit,
+    target_of,
 )
-from rax_scheduled_images_ext.panel.places import Place
 from rax_scheduled_images_ext.panel.timeline import kind_of, timeline
 from rax_scheduled_images_ext.panel.words import described, in_words
 
 pages = project_pages("server")
-Result = TypeVar("Result")
-# Seconds that a look at the cloud may take.
-_PATIENCE = 20.0
 
 
 @pages.get("/servers/<server_id>")
@@ -76,19 +65,6 @@ def _new_name(server_name: str) -> str:
     return f"{server_name}-snapshot"
 
 
-def _page(server_id: str) -> str:
-    return url_for("server.shown", server_id=server_id)
-
-
-def _target(server_id: str) -> Target:
-    return Target(server_id, server_id)
-
-
-def _only(outcomes: list[Outcome[Target, Result]]) -> Result:
-    (outcome,) = outcomes
-    return outcome.result()
-
-
 # -- the schedule
 
 
@@ -120,15 +96,12 @@ def save(server_id: str) -> ResponseReturnValue:
 
     def work(job: Job) -> None:
         try:
-            result = schedules.enable(
-                here.cloud, Target(server_id, server_id), schedule
-            )
-            result[0].result()
+            only(schedules.enable(here.cloud, target_of(server_id), schedule))
         finally:
             here.changed(server_id)
         job.notes.append(f"Saved: {described(schedule)}.")
 
-    return submit(Job("The schedule", _page(server_id)), work)
+    return submit(Job("The schedule", page_of(server_id)), work)
 
 
 @pages.post("/servers/<server_id>/disable")
@@ -138,22 +111,22 @@ def disable(server_id: str) -> ResponseReturnValue:
 
     def work(job: Job) -> None:
         try:
-            for outcome in schedules.disable(here.cloud, _target(server_id)):
+            for outcome in schedules.disable(here.cloud, target_of(server_id)):
                 outcome.result()
         finally:
             here.changed(server_id)
         job.notes.append("The schedule is off. The images stay.")
 
-    return submit(Job("The schedule", _page(server_id)), work)
+    return submit(Job("The schedule", page_of(server_id)), work)
 
 
 def _forecast(server_id: str, schedule: ImageSchedule) -> Forecast:
     here = place()
 
     def look() -> Forecast:
-        return _only(forecast(here.cloud, _target(server_id), schedule))
+        return only(forecast(here.cloud, target_of(server_id), schedule))
 
-    return within(_PATIENCE, look)
+    return within(PATIENCE, look)
 
 
 def _told(found: Forecast) -> dict[str, object]:
@@ -167,107 +140,6 @@ def _told(found: Forecast) -> dict[str, object]:
             [str(found.new.retention), *(each.image.id for each in found.expiring)]
         ),
     }
-
-
-# -- images
-
-
-@pages.post("/servers/<server_id>/images/<image_id>/protect")
-def protect_image(server_id: str, image_id: str) -> ResponseReturnValue:
-    """Keep an image for good."""
-    here = place()
-
-    def work(job: Job) -> None:
-        try:
-            image = protect(here.cloud, image_id)
-        finally:
-            here.changed(server_id)
-        job.notes.append(f"{image.name} is protected: no schedule deletes it.")
-
-    return submit(Job("Protect the image", _page(server_id)), work)
-
-
-@pages.post("/servers/<server_id>/images/<image_id>/unprotect")
-def unprotect_image(server_id: str, image_id: str) -> ResponseReturnValue:
-    """Hand an image back to its schedule."""
-    here = place()
-
-    def work(job: Job) -> None:
-        try:
-            image = unprotect(here.cloud, image_id)
-        finally:
-            here.changed(server_id)
-        job.notes.append(f"{image.name} is the schedule's again.")
-
-    return submit(Job("Unprotect the image", _page(server_id)), work)
-
-
-@pages.get("/servers/<server_id>/images/<image_id>/delete")
-def ask_delete(server_id: str, image_id: str) -> ResponseReturnValue:
-    """Ask whether to delete an image."""
-    view = place().server(server_id)
-    images = view.value.details.images if view.value else []
-    found = next((each for each in images if each.image.id == image_id), None)
-    if found is None:
-        text = f"No image {image_id} of this server is known; it may be gone already."
-        return page_for_error(404, "No such image", text)
-    return render_template("delete.html", server_id=server_id, image=found.image)
-
-
-@pages.post("/servers/<server_id>/images/<image_id>/delete")
-def delete(server_id: str, image_id: str) -> ResponseReturnValue:
-    """Delete an image."""
-    here = place()
-
-    def work(job: Job) -> None:
-        try:
-            image = delete_image(here.cloud, server_id, image_id)
-        finally:
-            here.changed(server_id)
-        job.notes.append(f"{image.name} is deleted.")
-
-    return submit(Job("Delete the image", _page(server_id)), work)
-
-
-# -- pruning
-
-
-@pages.get("/servers/<server_id>/prune")
-def ask_prune(server_id: str) -> ResponseReturnValue:
-    """Show what pruning would delete, and ask whether to."""
-    here = place()
-    plan = within(_PATIENCE, lambda: _plan(here, server_id))
-    return render_template("prune.html", server_id=server_id, images=plan.images())
-
-
-@pages.post("/servers/<server_id>/prune")
-def prune_now(server_id: str) -> ResponseReturnValue:
-    """Delete the images that were shown, as far as that is still right."""
-    here = place()
-    wanted = set(request.form.getlist("image"))
-    job = Job("Prune the images", _page(server_id), len(wanted))
-
-    def work(job: Job) -> None:
-        plan = _plan(here, server_id)
-        kept = [each for each in plan.decisions if each.image.id in wanted]
-        try:
-            done = prune(here.cloud, [PrunePlan(server_id, kept)])
-        finally:
-            here.changed(server_id)
-        deleted = sum(each.action == "deleted" for each in done)
-        images = "1 image was" if deleted == 1 else f"{deleted} images were"
-        job.notes.append(f"{images} deleted.")
-        for each in done:
-            if each.action == "skipped":
-                job.notes.append(f"{each.image.name} stays: {each.reason}.")
-            elif each.error is not None:
-                job.fail(each.image.name, each.error)
-
-    return submit(job, work)
-
-
-def _plan(here: Place, server_id: str) -> PrunePlan:
-    return _only(plan_prune(here.cloud, _target(server_id)))
 
 
 # -- snapshots
@@ -289,4 +161,4 @@ def snapshot(server_id: str) -> ResponseReturnValue:
             here.changed(server_id)
         job.notes.append(f"The snapshot {name} has begun.")
 
-    return submit(Job("The snapshot", _page(server_id)), work)
+    return submit(Job("The snapshot", page_of(server_id)), work)

@@ -22,6 +22,7 @@ from rax_scheduled_images_ext.operations.work_queue import Outcome
 from rax_scheduled_images_ext.panel.forms import read_schedule
 from rax_scheduled_images_ext.panel.jobs import Job, within
 from rax_scheduled_images_ext.panel.pages.common import (
+    PATIENCE,
     check_token,
     page_for_error,
     place,
@@ -34,8 +35,6 @@ from rax_scheduled_images_ext.panel.words import described, in_words, schedule_w
 pages = project_pages("servers")
 
 _PAGE = 100
-# Seconds that a look at the cloud may take.
-_PATIENCE = 20.0
 _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 _URGENCY = (
     State.LATE,
@@ -170,7 +169,7 @@ def _rows(targets: list[Target], change: ImageSchedule | int | None) -> list[Row
     # The day makes no difference to what expires.
     schedule = ImageSchedule(change) if isinstance(change, int) else change
     here = place()
-    found = within(_PATIENCE, lambda: forecast(here.cloud, targets, schedule))
+    found = within(PATIENCE, lambda: forecast(here.cloud, targets, schedule))
     return [_row(outcome, change) for outcome in found]
 
 

@@ -24,7 +24,7 @@ from .measure import Failed, Run, ratios, run, wall
 from .results import Result, Target
 from .setting import Setting
 
-_PART = "e: panel"
+_PART = "f: panel"
 _SIZE, _QUICK_SIZE = 10_000, 6
 _IMAGES = 7
 _SESSIONS = 50

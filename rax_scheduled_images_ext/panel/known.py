@@ -70,7 +70,8 @@ class Known(Generic[Value]):
         """Return what is known, reading it again if it is not fresh.
 
         :param read: is given what was known before.
-        :param fresh: returns for how many seconds a value is good.
+        :param fresh: returns for how many seconds a value is good; longer, if it took
+            long to read, but for 0, which is never.
         :param patience: for how long to wait for a reading.
         """
         begun = self._clock()
@@ -111,7 +112,7 @@ class Known(Generic[Value]):
                 return self._reading
             if self._value is not None and not self._changed:
                 good_for = fresh(self._value)
-                if self._took > _LONG:
+                if good_for and self._took > _LONG:
                     good_for = max(good_for, self._took * _SHARE)
                 if now - self._read_at < good_for:
                     return None

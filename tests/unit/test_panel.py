@@ -141,6 +141,22 @@ def test_what_takes_long_is_not_waited_for_where_something_is_known() -> None:
     assert source.look() == 2
 
 
+def test_what_took_long_to_read_is_kept_for_longer() -> None:
+    source = Source()
+
+    def slow(_before: int | None) -> int:
+        source.now += 3.0
+        return source.read(None)
+
+    view = source.known.view
+    assert view(slow, lambda _: 8.0, PATIENT).value == 1
+    source.now = 3.0 + 14.0
+    assert view(slow, lambda _: 8.0, PATIENT).value == 1
+    source.now = 3.0 + 15.0
+    assert view(slow, lambda _: 8.0, PATIENT).value == 2
+    assert view(slow, lambda _: 0.0, PATIENT).value == 3
+
+
 def test_a_shelf_forgets_what_nobody_looks_at() -> None:
     shelf: Shelf[int] = Shelf(2, 60)
     first = shelf.of("a")

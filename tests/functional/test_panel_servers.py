@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from rax_scheduled_images_ext.panel.known import Patience
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from ..novashell import Nova
@@ -254,3 +255,22 @@ def test_open_pages_share_what_was_read(cloud: Sandbox) -> None:
         # Who has another role may be shown other things.
         panel.logged_in("observer")
         assert len(sent(cloud)) > 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "cloud", [{"servers": 9996, "images_per_server": 1}], indirect=True
+)
+def test_ten_thousand_servers(cloud: Sandbox) -> None:
+    with panel_over(cloud, refresh=600.0, patience=Patience(300, 300)) as panel:
+        reader = panel.reader()
+        path = reader.page.path
+        assert reader.page.all("#count") == ["10000 servers"]
+        assert reader.page.all(".pager span") == ["Page 1 of 100"]
+        sent(cloud)
+        page = reader.get(f"{path}?sort=-name&page=100")
+        assert len(names(page)) == 100
+        page = reader.get(f"{path}?name=server-0999")
+        assert names(page) == [f"server-0999{n}" for n in range(7)]
+        assert len(page.response.content) < 200_000
+        assert sent(cloud) == []

@@ -191,6 +191,8 @@ def _usual_domain(config: CloudRegion) -> str:
 
 
 def _begin(visitor: Visitor) -> None:
+    if g.visitor is not None:
+        visitors().end(g.visitor)
     # Nothing of a cookie that somebody else may have planted stays.
     cookie.clear()
     cookie["visitor"] = visitor.id

@@ -56,6 +56,7 @@ class Visitor:
     expired: threading.Event = field(default_factory=threading.Event)
     _checked: float = field(default_factory=time.monotonic, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _left: list[Scope] = field(default_factory=list, repr=False)
     _places: dict[str, Place] = field(default_factory=dict, repr=False)
     _jobs: TTLCache[str, Job] = field(
         default_factory=lambda: TTLCache(_MOST_JOBS, 24 * 3600), repr=False
@@ -71,6 +72,9 @@ class Visitor:
     def enter(self, scope: Scope, cloud: Cloud) -> None:
         """Choose a project; what was chosen before is left."""
         with self._lock:
+            if self.scope is not None:
+                # What was begun there may still need its token.
+                self._left.append(self.scope)
             self.scope, self.cloud = scope, cloud
             self._places.clear()
 
@@ -135,7 +139,7 @@ class Visitor:
 
     def revoke(self) -> None:
         """Revoke all tokens of the session, as far as the cloud lets us."""
-        for part in (self.scope, self.login):
+        for part in (*self._left, self.scope, self.login):
             if part is None:
                 continue
             try:

@@ -98,6 +98,23 @@ def test_log_in_choose_a_region_and_log_out(shared: Panel, cloud: Sandbox) -> No
     assert page.all("#ended")
 
 
+def test_to_log_in_anew_or_to_choose_anew_leaves_no_token_behind(
+    shared: Panel, cloud: Sandbox
+) -> None:
+    reader = shared.logged_in("admin")
+    reader.link("Other project")
+    reader.submit("#choose")
+    assert reader.page.path.endswith("/servers")
+    assert revoked(cloud) == 0
+    reader.get("/login")
+    password = cloud.env()["OS_PASSWORD"]
+    page = reader.submit("#login", user="observer", password=password)
+    assert page.all("#user") == ["observer"]
+    assert revoked(cloud) == 3
+    reader.submit("form.who")
+    assert revoked(cloud) == 5
+
+
 @pytest.mark.parametrize(
     ("fields", "status", "problem"),
     [

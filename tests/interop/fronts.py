@@ -6,6 +6,7 @@ import configparser
 import io
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -37,7 +38,9 @@ def filtered(layout: Layout) -> Iterator[str]:
         Rackspace's roles.
     """
     folder = layout.var / "filtered"
-    folder.mkdir(exist_ok=True)
+    # What was linked before may be of another version.
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
     _link_package(folder)
     paste = folder / "api-paste.ini"
     paste.write_text(_paste_config(layout.venv / "etc/nova/api-paste.ini"))
@@ -108,9 +111,7 @@ def _link_package(folder: Path) -> None:
     package = Path(str(rax_scheduled_images_ext.__file__)).parent
     (info,) = Path(str(metadata)).glob("rax_scheduled_images_ext-*.dist-info")
     for path in (package, info):
-        link = folder / path.name
-        link.unlink(missing_ok=True)
-        link.symlink_to(path)
+        (folder / path.name).symlink_to(path)
 
 
 def _paste_config(path: Path) -> str:

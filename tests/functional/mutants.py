@@ -80,6 +80,13 @@ def _with_one_try(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(claims.Claims, "_use", mutant)
 
 
+def _trying_on(patch: pytest.MonkeyPatch) -> None:
+    def mutant(self: Any, server_id: str, slot: Any, numbers: Any) -> int:
+        return next(each for each in range(9) if self._use(server_id, slot, each))
+
+    patch.setattr(claims.Claims, "_first_free", mutant)
+
+
 def _asking_again(patch: pytest.MonkeyPatch) -> None:
     create_image = Snapshots.create_image
 
@@ -210,6 +217,23 @@ MUTANTS = {
             Move(1, WHOLE, seconds=30),
             Move(0, 1, seconds=30),
         ],
+    ),
+    "two images of a slot count": Mutant(
+        _set(plan, "duplicates", lambda *arguments: []),
+        "as many as are kept stay",
+        [
+            wait(120),
+            *DAY,
+            Move(0, READY, seconds=HOUR),
+            Move(1, WHOLE, seconds=30),
+            Move(0, 1, seconds=30),
+            Move(1, WHOLE),
+        ],
+    ),
+    "it tries more than three times": Mutant(
+        _trying_on,
+        "three tries a slot",
+        [wait(120), *[Move(user=User.LOSE_IMAGE), Move(0, WHOLE, seconds=HOUR)] * 4],
     ),
     "it deletes without reading the images again": Mutant(
         _without_reading_images,

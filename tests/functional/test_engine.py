@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import threading
 import uuid
 from datetime import date, datetime, timedelta, timezone
@@ -288,6 +289,25 @@ def test_an_image_that_two_delete_at_once(
     assert (pruned.action, pruned.reason) == ("skipped", "already gone")
     assert not result.failed
     assert len(made(cloud)) == 1
+
+
+def test_an_image_that_is_still_shown_as_deleted(
+    cloud: Sandbox, runner: Runner, front: Interceptor
+) -> None:
+    schedule(cloud, 1)
+    for _ in range(2):
+        advance_to_slot(cloud)
+        runner.tick()
+        cloud.advance("5m")
+        first = made(cloud)[0].id
+        deleted = "Image status transition from deleted to deleted is not allowed"
+        front.answer("DELETE", first, refusal("400 Bad Request", deleted), times=1)
+        shown = json.dumps({"id": first, "status": "deleted"})
+        front.answer("GET", f"/images/{first}$", json_answer("200 OK", shown), times=1)
+        (result,) = runner.tick().results
+    (pruned,) = result.pruned
+    assert (pruned.action, pruned.reason) == ("skipped", "already gone")
+    assert not result.failed
 
 
 def late_request(cloud: Sandbox, slot: str, nonce: str, name: str | None = None) -> str:

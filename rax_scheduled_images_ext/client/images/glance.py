@@ -115,10 +115,10 @@ class GlanceImages(ImageStore):
     def delete(self, image: object) -> None:
         image_id = resource_id(image)
         answer = self._of(image_id, "DELETE")
-        if answer.status == 400:
-            # Of two that delete an image at once the service tells one that it cannot
-            # be deleted any more.
-            self.get(image_id)
+        # Of two that delete an image at once the service tells one that it cannot be
+        # deleted any more; for a moment it still shows it, as deleted.
+        if answer.status == 400 and self.get(image_id).status == "DELETED":
+            raise NoSuchImage(image_id)
         answer.empty()
 
     def use_up(self, image_id: str, name: str, properties: Mapping[str, str]) -> bool:

@@ -159,8 +159,7 @@ class NovaDriver(Driver):
         return {line.strip("| ") for line in lines[3:-1]}
 
     def add_tags(self, server: str, *tags: str) -> None:
-        for tag in tags:
-            self.shell.ok("server-tag-add", server, tag)
+        self.shell.ok("server-tag-add", server, *tags)
 
 
 class OpenStackDriver(Driver):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
+from urllib.parse import parse_qs, urlsplit
 
 from rax_scheduled_images_ext.client.errors import (
     NoMatch,
@@ -132,3 +133,14 @@ def read_project(server: Mapping[str, Any]) -> str | None:
 def next_page(answer: ApiResponse) -> str | None:
     """Return the address of the next page of a list of servers."""
     return answer.next_link("servers_links")
+
+
+def next_marker(answer: ApiResponse) -> str | None:
+    """Return the ID of the server after which the next page begins."""
+    link = next_page(answer)
+    if link is None:
+        return None
+    found = parse_qs(urlsplit(link).query).get("marker")
+    if not found:
+        raise answer.unexpected("its next page has no marker")
+    return found[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from rax_scheduled_images_ext.client.pool import WORKERS
@@ -38,7 +38,7 @@ class Admission:
         """Take note of all snapshots, and of the projects of the servers due."""
         self._limits = limits
         self._lock = threading.Lock()
-        self._projects = Counter(_under_way(snapshots))
+        self._projects = Counter(under_way(snapshots))
         self._in_the_end = self._projects + Counter(due)
 
     def enter(self, project_id: str) -> bool:
@@ -66,7 +66,7 @@ class Admission:
 
         :param making: the images that are being made now.
         """
-        return self._exceeds(Counter(_under_way(making)), project_id)
+        return self._exceeds(Counter(under_way(making)), project_id)
 
     def _exceeds(self, numbers: Counter[str], project_id: str, by: int = 0) -> bool:
         """Whether the limits are reached, or exceeded by so many."""
@@ -76,7 +76,8 @@ class Admission:
         )
 
 
-def _under_way(images: Iterable[ServerImage]) -> Iterable[str]:
+def under_way(images: Iterable[ServerImage]) -> Iterator[str]:
+    """Yield the project of each image that a run has begun and that is being made."""
     for image in images:
         if image.status == "SAVING" and RUN_KEY in image.metadata and image.owner:
             yield image.owner

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.schedules.tags import read_tagged_server
-from rax_scheduled_images_ext.client.servers import read_date
+from rax_scheduled_images_ext.client.servers import find_server, read_date
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.image import ServerImage
 
@@ -52,3 +52,15 @@ def look(cloud: Cloud, *, all_projects: bool = False) -> Look:
     for image in cloud.images.list(snapshots=True):
         images.setdefault(str(image.server_id), []).append(image)
     return Look(now, list(servers.values()), images)
+
+
+def look_at(cloud: Cloud, server_id: str) -> Look:
+    """Read one server and its images.
+
+    :raises NoSuchServer: if it is gone.
+    """
+    answer = find_server(cloud.schedules.tags.compute, server_id)
+    server = read_tagged_server(answer, answer.object("server"))
+    now = read_date(answer) or datetime.now(timezone.utc)
+    images = list(cloud.images.list(server_id=server_id, snapshots=True))
+    return Look(now, [server], {server_id: images})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -37,7 +37,8 @@ from rax_scheduled_images_ext.engine.claims import (
     NoClaim,
 )
 from rax_scheduled_images_ext.engine.limits import Admission, Limits
-from rax_scheduled_images_ext.engine.look import Look, look
+from rax_scheduled_images_ext.engine.look import Look, look, look_at
+from rax_scheduled_images_ext.engine.places import Places
 from rax_scheduled_images_ext.engine.retention import apply_retention
 from rax_scheduled_images_ext.model.errors import ScheduledImagesError
 from rax_scheduled_images_ext.model.image import (
@@ -62,13 +63,15 @@ from rax_scheduled_images_ext.model.plan import (
 from rax_scheduled_images_ext.model.volume_snapshots import LONGEST_IMAGE_NAME
 from rax_scheduled_images_ext.operations.prune import PrunedImage
 from rax_scheduled_images_ext.operations.volume_snapshots import delete_with_snapshots
-from rax_scheduled_images_ext.operations.work_queue import Outcome, run
+from rax_scheduled_images_ext.operations.work_queue import Outcome, attempted, run
 
 _ONCE = RetryPolicy(tries=1)
 #: For how long what was looked at need not be read again.
 FRESH = timedelta(seconds=5)
 #: Seconds that all requests wait at most, whatever time the cloud names.
 _LONGEST_PAUSE = 600.0
+# How many tries are remembered of single steps.
+_REMEMBERED = 10_000
 #: How old an image that never got any data is when it is swept.
 _ORPHAN_AGE = timedelta(days=1)
 
@@ -241,9 +244,7 @@ class Runner:
         results: list[StepResult] = []
 
         def add(outcome: Outcome[Step, StepResult]) -> None:
-            done = outcome.value or StepResult(
-                outcome.item, Result.FAILED, reason=str(outcome.error)
-            )
+            done = _result_of(outcome)
             results.append(done)
             if report is not None:
                 report(done)
@@ -256,9 +257,79 @@ class Runner:
         self._held = {key: self._held[key] for key in tries & set(self._held)}
         self._used &= tries | {_all_tries_of(step) for step in busy}
         run(busy, work.do, add, workers=self.limits.requests)
-        left = list(filter(work.is_left_behind, found.snapshots))
-        swept = run(left, work.sweep, workers=self.limits.requests)
+        swept = self.sweep(found.snapshots, found.now)
         return Tick(now, found, results, swept)
+
+    def step(
+        self, server_id: str, project_id: str, at: datetime | None = None
+    ) -> StepResult:
+        """Look at one server of a project, and do its next step.
+
+        The limits hold for all processes that use this.
+
+        :param at: the time to decide by, None for the cloud's own.
+        :raises NoSuchServer: if the server is gone.
+        :raises UsageError: if the cloud has no image service.
+        """
+        cloud, started = self.projects.of(project_id), self.clock()
+        found = look_at(cloud, server_id)
+        images = cloud.images
+        if not isinstance(images, GlanceImages):
+            raise UsageError("the catalog lists no image service, which claims take")
+        (step,) = plan_all(found, self.policy, at)
+        if step.action is Action.NOTHING:
+            return StepResult(step, Result.NOTHING)
+        if len(self._used) + len(self._held) > _REMEMBERED:
+            self._used.clear()
+            self._held.clear()
+        listing = self.projects.listing.images
+        with Places(self.limits, images, listing, server_id, found.now) as places:
+            now = at or found.now
+            work = _Work(self, found, now, started, places, _Recent(now))
+            done = _result_of(attempted(step, work.do))
+            if done.result is Result.UNKNOWN:
+                places.keep()
+        return done
+
+    def sweep(
+        self, images: Iterable[ServerImage], now: datetime
+    ) -> list[Outcome[ServerImage, bool]]:
+        """Delete the images that were left behind and will never get any data.
+
+        :returns: these images, each with whether it was deleted.
+        """
+        left = [image for image in images if _is_left_behind(image, now)]
+        return run(left, self._sweep, workers=self.limits.requests)
+
+    def _sweep(self, image: ServerImage) -> bool:
+        """Delete an image that was left behind, unless it has got data since."""
+        if self.stopping():
+            return False
+        cloud = self.projects.of(str(image.owner))
+        try:
+            image = cloud.images.get(image)
+            if image.is_queued:
+                delete_with_snapshots(cloud.images, lambda: cloud.volumes, image)
+                return True
+        except NoSuchImage:
+            pass
+        return False
+
+
+def _is_left_behind(image: ServerImage, now: datetime) -> bool:
+    """Whether a runner has made the image, and it will never get any data."""
+    if not image.is_queued or image.created is None or image.owner is None:
+        return False
+    age = now - image.created
+    if CLAIM_KEY in image.metadata:
+        return age > ABANDONED_AFTER
+    return made_by_run(image, str(image.server_id)) and age > _ORPHAN_AGE
+
+
+def _result_of(outcome: Outcome[Step, StepResult]) -> StepResult:
+    return outcome.value or StepResult(
+        outcome.item, Result.FAILED, reason=str(outcome.error)
+    )
 
 
 #: A server's ID, a slot, and the number of the interval since that was due; None for
@@ -291,7 +362,7 @@ class _Work:
     found: Look
     time: datetime
     started: float
-    admission: Admission
+    admission: Admission | Places
     recent: _Recent
 
     @property
@@ -322,29 +393,6 @@ class _Work:
         except ApiError as error:
             self._heed(cloud, error)
             raise
-
-    def is_left_behind(self, image: ServerImage) -> bool:
-        """Whether a runner has made the image, and it will never get any data."""
-        if not image.is_queued or image.created is None or image.owner is None:
-            return False
-        age = self.found.now - image.created
-        if CLAIM_KEY in image.metadata:
-            return age > ABANDONED_AFTER
-        return made_by_run(image, str(image.server_id)) and age > _ORPHAN_AGE
-
-    def sweep(self, image: ServerImage) -> bool:
-        """Delete an image that was left behind, unless it has got data since."""
-        if self.runner.stopping():
-            return False
-        cloud = self._cloud(image.owner)
-        try:
-            image = cloud.images.get(image)
-            if image.is_queued:
-                delete_with_snapshots(cloud.images, lambda: cloud.volumes, image)
-                return True
-        except NoSuchImage:
-            pass
-        return False
 
     def _heed(self, cloud: Cloud, error: ApiError) -> None:
         """Let all requests wait if the cloud is busy."""

@@ -34,9 +34,11 @@ SLOT_KEY = "scheduled_images_slot"
 #: The request that made it: the server's ID, a colon, and what no other request has.
 RUN_KEY = "scheduled_images_run"
 #: There as long as the retention has not been applied since the image was made.
-PENDING_KEY = "scheduled_images_retention"
+PENDING_KEY, PENDING = "scheduled_images_retention", "pending"
 #: On an empty image that exists for a moment, to claim that an image is being made.
 CLAIM_KEY = "scheduled_images_claim"
+#: Its value where the image claims a place among the snapshots under way.
+PLACE = "place"
 
 
 #: The metadata by which a snapshot is judged.
@@ -134,7 +136,7 @@ def run_metadata(server_id: str, slot: str, nonce: str) -> dict[str, str]:
         MARKER_KEY: MARKER_VALUE,
         SLOT_KEY: slot,
         RUN_KEY: f"{server_id}:{nonce}",
-        PENDING_KEY: "pending",
+        PENDING_KEY: PENDING,
     }
 
 

@@ -6,6 +6,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -17,7 +18,7 @@ from rax_scheduled_images_ext.client.errors import (
 from rax_scheduled_images_ext.client.http import ApiResponse
 from rax_scheduled_images_ext.client.servers import looks_like_id
 from rax_scheduled_images_ext.model.errors import InvalidValue
-from rax_scheduled_images_ext.model.image import ServerImage
+from rax_scheduled_images_ext.model.image import PENDING_KEY, ServerImage
 
 Result = TypeVar("Result")
 
@@ -41,6 +42,8 @@ class ImageFilter:
     scheduled: bool = False
     snapshots: bool = False
     making: bool = False
+    pending: bool = False
+    changed_since: datetime | None = None
     limit: int | None = None
     hidden: bool = False
 
@@ -52,7 +55,13 @@ class ImageFilter:
             and (image.scheduled or not self.scheduled)
             and (image.server_id is not None or not self.snapshots)
             and (image.status == "SAVING" or not self.making)
+            and (PENDING_KEY in image.metadata or not self.pending)
+            and (self.changed_since is None or _changed(image, self.changed_since))
         )
+
+
+def _changed(image: ServerImage, since: datetime) -> bool:
+    return image.updated is None or image.updated >= since
 
 
 class ImageStore(ABC):
@@ -116,6 +125,8 @@ class ImageStore(ABC):
         scheduled: bool = False,
         snapshots: bool = False,
         making: bool = False,
+        pending: bool = False,
+        changed_since: datetime | None = None,
         limit: int | None = None,
         hidden: bool = False,
     ) -> Iterator[ServerImage]:
@@ -127,11 +138,21 @@ class ImageStore(ABC):
         :param snapshots: only those made of servers, scheduled or not, and of their
             metadata only what :data:`TELLING` names: there may be very many.
         :param making: only those that are being made.
+        :param pending: only those of schedules whose retention has not been applied.
+        :param changed_since: only those that have changed since, to the second.
         :param limit: no more than this many; also the size of a page.
         :param hidden: those that lists leave out, where the service has such.
         """
         wanted = ImageFilter(
-            name, server_id, scheduled, snapshots, making, limit, hidden
+            name,
+            server_id,
+            scheduled,
+            snapshots,
+            making,
+            pending,
+            changed_since,
+            limit,
+            hidden,
         )
         return islice(filter(wanted.takes, self._list(wanted)), limit)
 

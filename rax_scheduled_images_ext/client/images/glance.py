@@ -28,13 +28,15 @@ from rax_scheduled_images_ext.client.images.base import (
 from rax_scheduled_images_ext.model.image import (
     MARKER_KEY,
     MARKER_VALUE,
+    PENDING,
+    PENDING_KEY,
     SERVER_KEY,
     SNAPSHOT,
     TELLING,
     TYPE_KEY,
     ServerImage,
 )
-from rax_scheduled_images_ext.model.times import read_time
+from rax_scheduled_images_ext.model.times import read_time, write_time
 
 # What compute makes of the image service's words.
 _STATUS = {
@@ -127,14 +129,24 @@ class GlanceImages(ImageStore):
         :returns: False if the ID had been used before.
         :raises ApiError: if the service takes no image; the ID is still free then.
         """
+        if not self.reserve(image_id, name, properties):
+            return False
+        # Somebody who sweeps what is left behind may be faster.
+        with suppress(NoSuchImage):
+            self.delete(image_id)
+        return True
+
+    def reserve(self, image_id: str, name: str, properties: Mapping[str, str]) -> bool:
+        """Make an empty image of this ID.
+
+        :returns: False if the ID had been used before.
+        :raises ApiError: if the service takes no image; the ID is still free then.
+        """
         body = {"id": image_id, "name": name, **properties}
         answer = self.transport.send("POST", "/images", body=body)
         if answer.status == 409:
             return False
         answer.document()
-        # Somebody who sweeps what is left behind may be faster.
-        with suppress(NoSuchImage):
-            self.delete(image_id)
         return True
 
     def _list(self, wanted: ImageFilter) -> Iterator[ServerImage]:
@@ -148,6 +160,10 @@ class GlanceImages(ImageStore):
             query[MARKER_KEY] = MARKER_VALUE
         if wanted.snapshots:
             query[TYPE_KEY] = SNAPSHOT
+        if wanted.pending:
+            query[PENDING_KEY] = PENDING
+        if wanted.changed_since is not None:
+            query["updated_at"] = f"gte:{write_time(wanted.changed_since)}"
         # The images of one server are few, and old services know no such list.
         if wanted.making and wanted.server_id is None:
             query["status"] = f"in:{','.join(_MAKING)}"

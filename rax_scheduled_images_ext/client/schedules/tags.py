@@ -94,6 +94,15 @@ class TagSchedules(ScheduleStore):
             _check_version(page)
             yield page
 
+    def server_page(self, url: str, query: Mapping[str, str]) -> ApiResponse:
+        """Return one page of the servers that have schedules.
+
+        :raises NotOffered: if the cloud knows no server tags.
+        """
+        page = self.compute.get(url, {**query, "tags": MARKER_TAG}).checked()
+        _check_version(page)
+        return page
+
     def _tags(self, server_id: str) -> list[str]:
         answer = self._send("GET", server_id, path("servers", server_id, "tags"))
         tags = answer.document().get("tags")

@@ -13,6 +13,7 @@ from rax_scheduled_images_ext.model.image import (
 )
 from rax_scheduled_images_ext.model.plan import Window, next_slot
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG, schedule_tag
 from rax_scheduled_images_ext.sandbox.backend.cloud import Cloud
 from rax_scheduled_images_ext.sandbox.backend.models import (
     Image,
@@ -44,7 +45,8 @@ def seed_cloud(
     :param servers: how many further servers the first region gets
         (``server-00001`` and so on).
     :param images_per_server: how many daily images each of those has; with one
-        or more their schedules are enabled, with that retention.
+        or more their schedules are enabled, with that retention: as tags where the
+        cloud has no extension.
     """
     with cloud.transaction():
         if cloud.store.noted("seeded"):
@@ -134,8 +136,19 @@ def _fleet(
             }
         rows.append(row)
     cloud.store.insert("servers", rows)
+    if images and not cloud.extension:
+        cloud.store.insert("tags", _schedule_tags(rows, images))
     if images:
         cloud.store.insert("images", _past_images(cloud, region, rows, images))
+
+
+def _schedule_tags(
+    rows: list[dict[str, object]], images: int
+) -> Iterator[dict[str, object]]:
+    """Yield the tags that are schedules where the cloud has none of its own."""
+    for row in rows:
+        for tag in (MARKER_TAG, schedule_tag(ImageSchedule(images))):
+            yield {"region": row["region"], "server_id": row["id"], "tag": tag}
 
 
 def _past_images(

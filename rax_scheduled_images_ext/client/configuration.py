@@ -22,15 +22,19 @@ class Misconfigured(ScheduledImagesError):
     """There is no cloud to work on, or not enough to log in to it."""
 
 
-def configuration(app_name: str, *, with_login: bool = True) -> CloudRegion:
+def configuration(
+    app_name: str, region: str | None = None, *, with_login: bool = True
+) -> CloudRegion:
     """Return the cloud that the environment and clouds.yaml describe.
 
     :param app_name: the program's name, for the user agent of its requests.
+    :param region: the name of one of its regions, None for the configured one.
     :param with_login: whether the configuration must say how to log in.
     :raises Misconfigured: if there is none.
     """
+    named = {} if region is None else {"region_name": region}
     try:
-        return OpenStackConfig(app_name=app_name).get_one(validate=with_login)
+        return OpenStackConfig(app_name=app_name).get_one(validate=with_login, **named)
     except (ConfigException, ClientException) as error:
         raise Misconfigured(f"no cloud is configured: {error}") from None
 

@@ -9,6 +9,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -26,10 +27,17 @@ if TYPE_CHECKING:
 PROG = "scheduled-images-service"
 #: The variable with what makes claims unforeseeable.
 KEY = "SCHEDULED_IMAGES_CLAIM_KEY"
+#: The variable with the options of workers and beat, which Celery starts.
+OPTIONS = "SCHEDULED_IMAGES_OPTIONS"
+#: The variable in which Celery looks for RabbitMQ.
+BROKER = "CELERY_BROKER_URL"
+_APP = "rax_scheduled_images_ext.service.workers"
 _STALE = 3
 _API_SUMMARY = "give a compute service the API of scheduled images, as a reverse proxy"
 # How long a try lasts at least, by this machine's time.
 _SHORTEST_TRY = timedelta(minutes=2)
+# Which extra of this package has it, where that is not the service's.
+_EXTRAS = {"celery": "celery", "kombu": "celery", "amqp": "celery"}
 _FORMATS = ("table", "json", "csv", "value")
 
 
@@ -44,15 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         late, 130 interrupted, 143 of ``tick`` after SIGTERM.
     :raises SystemExit: with status 2 for bad usage.
     """
-    parser = make_parser()
-    args = parser.parse_args(argv)
-    rehearsed = [f"--{name}" for name in ("at", "speed") if getattr(args, name, None)]
-    if rehearsed and args.func is not _plan and not args.rehearsal:
-        parser.error(f"{rehearsed[0]} is for test clouds: it takes --rehearsal as well")
-    if getattr(args, "roles", None) and not args.auth_url:
-        parser.error("--roles takes --auth-url or $OS_AUTH_URL as well")
-    if getattr(args, "since", None) and not args.speed:
-        parser.error("--since says from when on time passes faster: it takes --speed")
+    args = parse(argv)
     try:
         status: int = args.func(args)
         sys.stdout.flush()
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         print(
             f"{PROG}: error: the service needs {error.name}: pip install"
-            " 'rax-scheduled-images-ext[service]'",
+            f" 'rax-scheduled-images-ext[{_EXTRAS.get(str(error.name), 'service')}]'",
             file=sys.stderr,
         )
         return 1
@@ -72,6 +72,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return status
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Return the command and its options.
+
+    :raises SystemExit: with status 2, for bad usage.
+    """
+    parser = make_parser()
+    argv = list(sys.argv[1:] if argv is None else argv)
+    args = parser.parse_args(argv)
+    args.options = argv[1 : argv.index("--") if "--" in argv else None]
+    rehearsed = [f"--{name}" for name in ("at", "speed") if getattr(args, name, None)]
+    if rehearsed and args.func is not _plan and not args.rehearsal:
+        parser.error(f"{rehearsed[0]} is for test clouds: it takes --rehearsal as well")
+    if getattr(args, "since", None) and not args.speed:
+        parser.error("--since says from when on time passes faster: it takes --speed")
+    if getattr(args, "roles", None) and not args.auth_url:
+        parser.error("--roles takes --auth-url or $OS_AUTH_URL as well")
+    return args
 
 
 # The commands
@@ -97,6 +116,23 @@ def _tick(args: argparse.Namespace) -> int:
     return service.once()
 
 
+def _celery(args: argparse.Namespace) -> int:
+    """Run one of Celery's own commands with our application."""
+    from celery.bin.celery import celery
+
+    if not os.environ.get(BROKER):
+        raise _Failed(
+            f"{BROKER} is not set: it is RabbitMQ's address, such as"
+            " amqp://user:password@localhost:5672/scheduled-images"
+        )
+    given = [os.environ.get(OPTIONS, ""), shlex.join(args.options)]
+    os.environ[OPTIONS] = " ".join(filter(None, given))
+    argv = ["-A", _APP, args.celery, *args.celery_options]
+    # A click command: it ends by SystemExit.
+    celery(args=argv, prog_name="celery", auto_envvar_prefix="CELERY")
+    return 0
+
+
 def _plan(args: argparse.Namespace) -> int:
     from rax_scheduled_images_ext.engine.runner import plan_all
     from rax_scheduled_images_ext.service.tables import print_plan
@@ -114,7 +150,33 @@ def _status(args: argparse.Namespace) -> int:
     found = _look(args)
     rows = rows_of(found, plan_all(found, _policy(args)), args.max_age)
     print_status(rows, args.format)
-    return _STALE if any(row.status.stale for row in rows) else 0
+    stale = any(row.status.stale for row in rows)
+    return _STALE if stale or _has_dead_letters() else 0
+
+
+def _has_dead_letters() -> bool:
+    """Whether there are messages that no worker could do; they are told on stderr.
+
+    Without workers there is no broker to ask.
+    """
+    url = os.environ.get(BROKER)
+    if not url:
+        return False
+    from kombu.exceptions import OperationalError
+
+    from rax_scheduled_images_ext.service import queues
+
+    try:
+        number = queues.lengths(url, []).get(queues.DEAD, 0)
+    except OperationalError as error:
+        raise _Failed(f"RabbitMQ cannot be reached: {error}") from None
+    if number:
+        print(
+            f"{PROG}: warning: {number} message{'s' * (number > 1)} that no worker"
+            f" could do: see the queue {queues.DEAD}",
+            file=sys.stderr,
+        )
+    return number > 0
 
 
 def _api(args: argparse.Namespace) -> int:
@@ -160,20 +222,32 @@ def _look(args: argparse.Namespace) -> Look:
         raise _Failed(str(error)) from error
 
 
-def _projects(args: argparse.Namespace) -> Projects:
+def open_runner(args: argparse.Namespace, region: str | None = None) -> Runner:
+    """Return a runner for what the options say; it has logged in.
+
+    :param region: None for the configured one.
+    """
+    from rax_scheduled_images_ext.engine.limits import Limits
+    from rax_scheduled_images_ext.engine.runner import Runner
+
+    limits = Limits(args.limit_region, args.limit_project, args.requests)
+    key = os.environ.get(KEY, "")
+    speed = getattr(args, "speed", None) or 1.0
+    return Runner(_projects(args, region), _policy(args), limits, key, speed=speed)
+
+
+def _projects(args: argparse.Namespace, region: str | None = None) -> Projects:
     from rax_scheduled_images_ext.client.configuration import configuration
     from rax_scheduled_images_ext.engine.runner import OneProject
     from rax_scheduled_images_ext.service.clouds import AllProjects, connect
 
-    config = configuration(PROG)
+    config = configuration(PROG, region)
     cloud = connect(config, args.requests)
     return AllProjects(config, cloud) if args.all_projects else OneProject(cloud)
 
 
 def _service(args: argparse.Namespace) -> Service:
     from rax_scheduled_images_ext.client.configuration import configuration
-    from rax_scheduled_images_ext.engine.limits import Limits
-    from rax_scheduled_images_ext.engine.runner import Runner
     from rax_scheduled_images_ext.service import events
     from rax_scheduled_images_ext.service.loop import Service
     from rax_scheduled_images_ext.service.notify import Notifier
@@ -182,20 +256,14 @@ def _service(args: argparse.Namespace) -> Service:
     # Told at once: that there is nothing to log in to will not pass.
     configuration(PROG)
 
-    def open_runner() -> Runner:
-        limits = Limits(args.limit_region, args.limit_project, args.requests)
-        key = os.environ.get(KEY, "")
-        speed = getattr(args, "speed", None) or 1.0
-        return Runner(_projects(args), _policy(args), limits, key, speed=speed)
-
-    service = Service(open_runner, Notifier(args.on_failure, args.ping))
+    service = Service(partial(open_runner, args), Notifier(args.on_failure, args.ping))
     if getattr(args, "metrics_port", None) is not None:
         from rax_scheduled_images_ext.service.metrics import Metrics, MetricsServer
 
         service.metrics = Metrics(args.metrics_servers)
         try:
             service.server = MetricsServer(
-                service.metrics, args.metrics_host, args.metrics_port
+                service.metrics.registry, args.metrics_host, args.metrics_port
             )
         except OSError as error:
             raise _Failed(
@@ -230,47 +298,26 @@ def make_parser() -> Parser:
         return added
 
     reading, working, printing = _reading(), _working(), _printing()
-    run = command("run", _run, "keep going until SIGTERM", reading, working)
-    run.add_argument(
-        "--every",
-        type=checked(_seconds),
-        default=60.0,
-        metavar="DURATION",
-        help="how often to look (default: 1m)",
-    )
-    run.add_argument(
-        "--speed",
-        type=between(float, 1, 1_000_000),
-        metavar="X",
-        help="let time pass so many times faster; takes --rehearsal",
-    )
-    run.add_argument(
-        "--since",
-        type=checked(_moment),
-        metavar="TIME",
-        help="from when on, the same for services side by side (default: now); takes"
-        " --speed",
-    )
-    run.add_argument(
-        "--metrics-port",
-        type=between(int, 0, 65535),
-        metavar="N",
-        help="serve /metrics for Prometheus and /healthz on this port",
-    )
-    run.add_argument(
-        "--metrics-host",
-        default="127.0.0.1",
-        metavar="ADDRESS",
-        help="address for the metrics (default: %(default)s, for this machine alone)",
-    )
-    run.add_argument(
-        "--metrics-servers",
-        type=between(int, 0, 1_000_000),
-        default=1000,
-        metavar="N",
-        help="with more servers the last success is told by project"
-        " (default: %(default)s)",
-    )
+    lasting = _lasting()
+    command("run", _run, "keep going until SIGTERM", reading, working, lasting)
+    for name, summary in (
+        ("worker", "do what workers are sent by RabbitMQ, as `celery worker` does"),
+        ("beat", "send for a scan again and again, as `celery beat` does"),
+    ):
+        celery = command(name, _celery, summary, reading, working, lasting)
+        celery.set_defaults(celery=name)
+        celery.add_argument(
+            "--region",
+            action="append",
+            metavar="NAME",
+            help="a region to work for (default: the configured one; may be repeated)",
+        )
+        celery.add_argument(
+            "celery_options",
+            nargs="*",
+            metavar="CELERY_OPTION",
+            help=f"after --: options of `celery {name}`",
+        )
     tick = command(
         "tick", _tick, "do once what is due, for cron and timers", reading, working
     )
@@ -429,6 +476,53 @@ def _working() -> Parser:
         help="allow --at and --speed, on a test cloud",
     )
     add("-v", "--verbose", action="store_true", help="log what is left to others, too")
+    return options
+
+
+def _lasting() -> Parser:
+    """Return the options of the commands that keep going."""
+    options = Parser(add_help=False)
+    add = options.add_argument
+    add(
+        "--every",
+        type=checked(_seconds),
+        default=60.0,
+        metavar="DURATION",
+        help="how often to look (default: 1m)",
+    )
+    add(
+        "--speed",
+        type=between(float, 1, 1_000_000),
+        metavar="X",
+        help="let time pass so many times faster; takes --rehearsal",
+    )
+    add(
+        "--since",
+        type=checked(_moment),
+        metavar="TIME",
+        help="from when on, the same for services side by side (default: now); takes"
+        " --speed",
+    )
+    add(
+        "--metrics-port",
+        type=between(int, 0, 65535),
+        metavar="N",
+        help="serve /metrics for Prometheus and /healthz on this port",
+    )
+    add(
+        "--metrics-host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="address for the metrics (default: %(default)s, for this machine alone)",
+    )
+    add(
+        "--metrics-servers",
+        type=between(int, 0, 1_000_000),
+        default=1000,
+        metavar="N",
+        help="with more servers the last success is told by project"
+        " (default: %(default)s)",
+    )
     return options
 
 

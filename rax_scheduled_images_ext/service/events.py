@@ -33,6 +33,7 @@ _FACTS = (
     "server",
     "server_name",
     "project",
+    "region",
     "slot",
     "image",
     "request_id",
@@ -153,7 +154,7 @@ class EventLog:
         :returns: the failures that are new.
         """
         for outcome in tick.swept:
-            self._add_swept(outcome)
+            self.add_swept(outcome)
         known = {server.id for server in tick.look.servers}
         for lasting in (self._lasting, self._failed):
             for server_id in set(lasting) - known:
@@ -161,7 +162,8 @@ class EventLog:
         news, self._news = self._news, []
         return news
 
-    def _add_swept(self, outcome: Outcome[ServerImage, bool]) -> None:
+    def add_swept(self, outcome: Outcome[ServerImage, bool]) -> None:
+        """Write what has come of an image that was left behind."""
         image = outcome.item
         facts = {"image": image.id, "server": image.server_id, "project": image.owner}
         if outcome.error is not None:

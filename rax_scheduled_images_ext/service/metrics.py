@@ -142,9 +142,9 @@ class MetricsServer:
     :raises OSError: if the port cannot be had.
     """
 
-    def __init__(self, metrics: Metrics, host: str, port: int) -> None:
+    def __init__(self, registry: CollectorRegistry, host: str, port: int) -> None:
         self.healthy = threading.Event()
-        metrics_app = make_wsgi_app(metrics.registry)
+        metrics_app = make_wsgi_app(registry)
 
         def app(environ: Any, start_response: Any) -> Any:
             if environ["PATH_INFO"] != "/healthz":

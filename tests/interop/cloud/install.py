@@ -45,7 +45,7 @@ def run(
 
 def install(layout: Layout) -> None:
     """Bring the software to what the pins say; does nothing if it is there already."""
-    _install_rabbitmq(layout)
+    install_rabbitmq(layout)
     _install_python_packages(layout)
     _adapt(layout)
 
@@ -151,7 +151,8 @@ def rabbitmq_server(layout: Layout) -> Path | None:
     return next(found, None)
 
 
-def _install_rabbitmq(layout: Layout) -> None:
+def install_rabbitmq(layout: Layout) -> None:
+    """Unpack RabbitMQ into the state folder; does nothing if it is there already."""
     if rabbitmq_server(layout):
         return
     fresh = layout.state / "debian.new"

@@ -1,0 +1,92 @@
+"""The queues of the workers in RabbitMQ: their names, how they are kept, their lengths.
+
+All are quorum queues. Each region has one for the work, and two that hold at most one
+message: the scan that is wanted next, and a note that a scan is under way.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amqp.exceptions import NotFound
+from kombu import Connection, Exchange, Queue
+
+EXCHANGE = Exchange("scheduled-images", "direct", durable=True)
+#: Where messages end that no worker could do.
+DEAD = "scheduled-images.dead"
+#: How often a message is delivered before it is dead: each time it took its worker
+#: with it.
+DELIVERIES = 10
+# The dead letters that are kept.
+_MOST_DEAD = 10_000
+#: Seconds after which a scan is taken for dead that says nothing of itself.
+SILENCE = 300
+# Seconds that a connection may take to be made.
+_CONNECT = 5
+
+
+def work(region: str) -> str:
+    """Return the name of the queue with a region's work."""
+    return f"scheduled-images.{region}"
+
+
+def wanted(region: str) -> str:
+    """Return the name of the queue with the scan of a region that is wanted next."""
+    return f"{work(region)}.scan"
+
+
+def scanning(region: str) -> str:
+    """Return the name of the queue with a note while a region is being scanned."""
+    return f"{work(region)}.scanning"
+
+
+def consumed(region: str) -> list[Queue]:
+    """Return the queues that workers of a region consume."""
+    limits = {
+        "x-delivery-limit": DELIVERIES,
+        "x-dead-letter-exchange": EXCHANGE.name,
+        "x-dead-letter-routing-key": DEAD,
+    }
+    return [_queue(work(region), **limits), _queue(wanted(region), **_single())]
+
+
+def note(region: str) -> Queue:
+    """Return the queue that holds a note while a region is being scanned."""
+    return _queue(scanning(region), **_single())
+
+
+def dead() -> Queue:
+    """Return the queue of the messages that no worker could do."""
+    return _queue(DEAD, **{"x-max-length": _MOST_DEAD, "x-overflow": "drop-head"})
+
+
+def length(connection: Connection, name: str) -> int | None:
+    """Return how many messages wait in a queue, None if there is no such queue."""
+    with connection.channel() as channel:
+        try:
+            return int(channel.queue_declare(name, passive=True).message_count)
+        except NotFound:
+            return None
+
+
+def lengths(url: str, regions: list[str]) -> dict[str, int]:
+    """Return how many messages wait in each queue that workers have made.
+
+    :raises OperationalError: if the broker cannot be reached.
+    """
+    names = [queue.name for region in regions for queue in consumed(region)]
+    with Connection(url, connect_timeout=_CONNECT) as connection:
+        connection.ensure_connection(max_retries=1)
+        found = {name: length(connection, name) for name in [*names, DEAD]}
+    return {name: number for name, number in found.items() if number is not None}
+
+
+def _single() -> dict[str, Any]:
+    return {"x-max-length": 1, "x-overflow": "drop-head"}
+
+
+def _queue(name: str, **arguments: Any) -> Queue:
+    arguments = {"x-queue-type": "quorum", **arguments}
+    return Queue(
+        name, EXCHANGE, routing_key=name, queue_arguments=arguments, durable=True
+    )

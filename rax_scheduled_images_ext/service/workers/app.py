@@ -1,0 +1,57 @@
+"""The Celery application: how it connects, and what it sends where."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import Celery
+
+from rax_scheduled_images_ext.service import queues
+from rax_scheduled_images_ext.service.workers.settings import settings
+
+SCAN, LOOK = "scheduled_images.scan", "scheduled_images.look"
+# Seconds after which a task is ended by force: less than the half hour after which
+# RabbitMQ closes the channel of whoever has not acknowledged a message.
+_LONGEST = 900
+
+
+def make_app() -> Celery:
+    """Return the application for the regions of the settings."""
+    regions = settings().regions
+    app = Celery("scheduled_images", set_as_current=False)
+    app.conf.update(
+        # A lost broker is waited for, however long it takes.
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options={"confirm_publish": True},
+        accept_content=["json"],
+        task_queues=[queue for region in regions for queue in queues.consumed(region)],
+        task_default_exchange=queues.EXCHANGE.name,
+        task_default_queue=queues.work(regions[0]),
+        task_default_queue_type="quorum",
+        task_create_missing_queues=False,
+        task_create_missing_queue_type="quorum",
+        task_ignore_result=True,
+        # What a worker was at when it died is done by another one.
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        task_time_limit=_LONGEST,
+        worker_consumer="rax_scheduled_images_ext.service.workers.consumer:Consumer",
+        worker_prefetch_multiplier=1,
+        worker_redirect_stdouts=False,
+        worker_send_task_events=True,
+        # Without a file of its own: when it sent last does not matter.
+        beat_scheduler="celery.beat:Scheduler",
+        beat_schedule={f"scan {region}": _entry(region) for region in regions},
+    )
+    return app
+
+
+def _entry(region: str) -> dict[str, Any]:
+    every = settings().every
+    return {
+        "task": SCAN,
+        "schedule": every,
+        "args": [region],
+        "options": {"queue": queues.wanted(region), "expires": every},
+    }

@@ -1,0 +1,99 @@
+"""What a scan sends, and how it keeps the queue short."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from celery import Celery
+from kombu import Connection, Producer
+
+from rax_scheduled_images_ext.engine.limits import Limits
+from rax_scheduled_images_ext.engine.scan import Page
+from rax_scheduled_images_ext.model.plan import Step
+from rax_scheduled_images_ext.service import queues
+from rax_scheduled_images_ext.service.workers.app import LOOK, SCAN
+from rax_scheduled_images_ext.service.workers.tally import Tally
+
+# How many images may wait to be begun, as a multiple of the places that are free.
+_AHEAD = 2
+
+
+@dataclass(frozen=True)
+class Sender:
+    """Sends a region's messages.
+
+    What is sent is bounded: a scan begins only when nothing waits of the one before,
+    and images to be begun are announced only as far as there are places for them.
+    """
+
+    app: Celery
+    region: str
+    connection: Connection
+    producer: Producer
+
+    @classmethod
+    @contextmanager
+    def open(cls, app: Celery, region: str) -> Iterator[Sender]:
+        """Connect to the broker for as long as a block runs.
+
+        Each time anew: a process keeps a connection beyond the end of the broker.
+
+        :raises OperationalError: if the broker cannot be reached.
+        """
+        with app.connection_for_write() as connection:
+            connection.ensure_connection(max_retries=3)
+            yield cls(app, region, connection, app.amqp.Producer(connection))
+
+    def is_busy(self) -> bool:
+        """Whether messages wait, or a scan is under way."""
+        names = (queues.work(self.region), queues.scanning(self.region))
+        return any(self._length(name) for name in names)
+
+    def note_scan(self) -> None:
+        """Note that a scan is under way; the note is gone after some minutes."""
+        queue = queues.note(self.region)
+        self.producer.publish(
+            {},
+            serializer="json",
+            exchange=queue.exchange,
+            routing_key=queue.routing_key,
+            expiration=queues.SILENCE,
+            declare=[queue, queues.dead()],
+        )
+
+    def end_scan(self) -> None:
+        """Take the note away."""
+        with self.connection.channel() as channel:
+            channel.queue_purge(queues.scanning(self.region))
+
+    def send_scan(self, marker: str, tally: Tally) -> None:
+        """Send for the next page."""
+        self._send(SCAN, [self.region, marker, tally])
+
+    def send_looks(self, page: Page, limits: Limits) -> None:
+        """Send for what a page has shown.
+
+        Images that have been begun come first: they are as few as were begun.
+        """
+        self._send_looks(page.look_after)
+        waiting = self._length(queues.work(self.region)) or 0
+        room = _AHEAD * (limits.region - page.under_way) - waiting
+        self._send_looks(page.make[: max(0, room)])
+
+    def _send_looks(self, steps: Iterable[Step]) -> None:
+        for step in steps:
+            server, slot = step.server, step.slot
+            what = [server.project_id, server.id, slot.name if slot else ""]
+            self._send(LOOK, [self.region, *what, time.time()])
+
+    def _send(self, task: str, args: list[Any]) -> None:
+        self.app.send_task(
+            task, args, queue=queues.work(self.region), producer=self.producer
+        )
+
+    def _length(self, name: str) -> int | None:
+        return queues.length(self.connection, name)

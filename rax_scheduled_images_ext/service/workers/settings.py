@@ -1,0 +1,88 @@
+"""The options of workers and beat, from the environment.
+
+Celery's own commands load the application by its name, so what it is to do cannot come
+from their command line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import shlex
+import tempfile
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import cache
+
+from rax_scheduled_images_ext.client.configuration import configuration
+from rax_scheduled_images_ext.engine.runner import Runner
+from rax_scheduled_images_ext.engine.scan import Scanner
+from rax_scheduled_images_ext.service import cli, events
+from rax_scheduled_images_ext.service.loop import sped_up
+from rax_scheduled_images_ext.service.notify import Notifier
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What was asked for by options."""
+
+    args: argparse.Namespace
+    regions: list[str]
+    _began: datetime
+
+    @property
+    def every(self) -> float:
+        """Seconds between two scans."""
+        return float(self.args.every)
+
+    @property
+    def notifier(self) -> Notifier:
+        """Who is told of failures."""
+        return Notifier(self.args.on_failure, self.args.ping)
+
+    def time(self) -> datetime | None:
+        """Return the time to decide by, None for the cloud's own."""
+        if not self.args.speed:
+            return None
+        return sped_up(self.args.since or self._began, self.args.speed)()
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What does the work in one region."""
+
+    runner: Runner
+    scanner: Scanner
+
+
+@cache
+def settings() -> Settings:
+    """Return the settings of this process.
+
+    :raises SystemExit: with status 2, for options that are wrong.
+    :raises Misconfigured: if no cloud is configured.
+    """
+    options = shlex.split(os.environ.get(cli.OPTIONS, ""))
+    args = cli.parse(["worker", *options])
+    events.configure(args.log_format, logging.DEBUG if args.verbose else logging.INFO)
+    if args.metrics_port is not None:
+        # prometheus_client reads it when it is imported.
+        os.environ.setdefault(
+            "PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="scheduled-images-")
+        )
+    configured = [configuration(cli.PROG, region) for region in args.region or [None]]
+    regions = [str(each.region_name) for each in configured]
+    return Settings(args, regions, datetime.now(timezone.utc))
+
+
+@cache
+def engine_of(region: str) -> Engine:
+    """Return what does the work in a region; it has logged in.
+
+    Each process has its own.
+
+    :raises Misconfigured: if the configuration lacks what it takes to log in.
+    """
+    runner = cli.open_runner(settings().args, region)
+    return Engine(runner, Scanner(runner.projects, runner.policy))

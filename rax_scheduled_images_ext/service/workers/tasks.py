@@ -1,0 +1,117 @@
+"""The tasks: scan a page of servers, and look at one server."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from amqp.exceptions import AMQPError
+from kombu.exceptions import KombuError
+
+from rax_scheduled_images_ext.client.errors import NoSuchServer
+from rax_scheduled_images_ext.engine.runner import Result, StepResult
+from rax_scheduled_images_ext.engine.scan import Page
+from rax_scheduled_images_ext.model.plan import Cause
+from rax_scheduled_images_ext.service.events import TOLD, EventLog, log
+from rax_scheduled_images_ext.service.loop import FAILURES, label
+from rax_scheduled_images_ext.service.workers.app import LOOK, SCAN, make_app
+from rax_scheduled_images_ext.service.workers.metrics import METRICS
+from rax_scheduled_images_ext.service.workers.sender import Sender
+from rax_scheduled_images_ext.service.workers.settings import engine_of, settings
+from rax_scheduled_images_ext.service.workers.tally import Tally, add_page, new_tally
+
+app = make_app()
+_EVENTS = EventLog()
+_BROKER_FAILURES = (KombuError, AMQPError, OSError)
+
+
+@app.task(name=SCAN)
+def scan(region: str, marker: str | None = None, tally: Tally | None = None) -> None:
+    """Scan a page of servers, and send what is to be looked at and the next page.
+
+    :param marker: where the page begins, None for a new scan. That one is left out
+        while anything waits of the one before, or while that is under way.
+    :param tally: what the pages before have found.
+    """
+    # Whoever had it before may have been killed at it: then the note is its own.
+    again = scan.request.delivery_info.get("redelivered")
+    try:
+        with Sender.open(app, region) as sender:
+            if marker is None and not again and sender.is_busy():
+                METRICS.scans.labels(region, "skipped").inc()
+                log(logging.DEBUG, "scan skipped", {"region": region})
+                return
+            _scan(sender, marker, tally or new_tally())
+    except _BROKER_FAILURES as error:
+        _fail(region, error)
+
+
+def _scan(sender: Sender, marker: str | None, tally: Tally) -> None:
+    region = sender.region
+    sender.note_scan()
+    try:
+        page = _read_page(region, marker)
+    except FAILURES as error:
+        sender.end_scan()
+        _fail(region, error)
+        return
+    tally = add_page(tally, page)
+    if page.marker is not None:
+        sender.send_scan(page.marker, tally)
+    sender.send_looks(page, engine_of(region).runner.limits)
+    _tell(page)
+    if page.marker is None:
+        sender.end_scan()
+        METRICS.end_scan(region, tally)
+        settings().notifier.ping(good=True)
+
+
+def _fail(region: str, error: Exception) -> None:
+    facts = {"region": region, "reason": f"{label(error)}: {error}"}
+    log(logging.ERROR, "scan failed", facts)
+    METRICS.scans.labels(region, "failed").inc()
+    settings().notifier.ping(good=False)
+
+
+def _read_page(region: str, marker: str | None) -> Page:
+    engine = engine_of(region)
+    page = engine.scanner.page(marker, settings().time())
+    if marker is None:
+        for outcome in engine.runner.sweep(engine.scanner.making(), page.now):
+            _EVENTS.add_swept(outcome)
+    return page
+
+
+def _tell(page: Page) -> None:
+    """Log why servers are not imaged: once in each process, while it lasts."""
+    for step in page.steps:
+        # Whether an older one was made is not known here.
+        if step.cause in TOLD and step.cause is not Cause.MISSED:
+            _EVENTS.add(StepResult(step, Result.NOTHING))
+
+
+@app.task(name=LOOK)
+def look(region: str, project_id: str, server_id: str, slot: str, sent: float) -> None:
+    """Look at a server, and do its next step.
+
+    :param slot: the slot for which it seemed to be needed; what is done depends on
+        what the cloud shows now.
+    :param sent: when this was sent, in unix seconds.
+    """
+    METRICS.wait.labels(region).observe(max(0.0, time.time() - sent))
+    try:
+        runner = engine_of(region).runner
+        result = runner.step(server_id, project_id, settings().time())
+    except NoSuchServer:
+        # It was deleted a moment ago; its images stay, and so do all schedules.
+        return
+    except FAILURES as error:
+        facts = {"server": server_id, "project": project_id, "slot": slot}
+        reason = f"{label(error)}: {error}"
+        log(logging.ERROR, "look failed", facts | {"reason": reason})
+        METRICS.steps.labels(region, Result.FAILED.value).inc()
+        return
+    _EVENTS.add(result)
+    METRICS.add(region, result)
+    if result.failed:
+        settings().notifier.failed([result])

@@ -12,6 +12,14 @@ from .environments import ROOT, Environments
 from .results import Report
 from .setting import Setting
 
+
+def _measure_workers(setting: Setting) -> None:
+    # Late, because the other parts do without Celery.
+    from . import workers
+
+    workers.measure(setting)
+
+
 _PARTS = {
     "startup": startup.measure,
     "list": listing.measure,
@@ -19,6 +27,7 @@ _PARTS = {
     "hold": holding.measure,
     "tick": ticking.measure,
     "panel": panel.measure,
+    "workers": _measure_workers,
 }
 
 

@@ -61,6 +61,13 @@ class Cloud:
             found = session.get(url, params=query).json()["images"]
         return [image["name"] for image in found]
 
+    def advance(self, duration: str) -> None:
+        """Let virtual time pass."""
+        with requests.Session() as session:
+            session.trust_env = False
+            url = f"{self.variables['SANDBOX_URL']}/sandbox/advance"
+            session.post(url, json={"duration": duration}).raise_for_status()
+
     def snapshot(self, server_id: str, name: str) -> None:
         """Begin a snapshot."""
         with requests.Session() as session:

@@ -19,8 +19,9 @@ DEAD = "scheduled-images.dead"
 DELIVERIES = 10
 # The dead letters that are kept.
 _MOST_DEAD = 10_000
-#: Seconds after which a scan is taken for dead that says nothing of itself.
-SILENCE = 300
+# Seconds after which a scan is taken for dead that says nothing of itself: as many as
+# scans are apart, but not fewer and not more than these.
+_SILENCE = (10, 300)
 # Seconds that a connection may take to be made.
 _CONNECT = 5
 
@@ -53,6 +54,15 @@ def consumed(region: str) -> list[Queue]:
 def note(region: str) -> Queue:
     """Return the queue that holds a note while a region is being scanned."""
     return _queue(scanning(region), **_single())
+
+
+def silence(every: float) -> float:
+    """Return after how many seconds a scan is taken for dead.
+
+    :param every: seconds between two scans.
+    """
+    least, most = _SILENCE
+    return min(max(every, least), most)
 
 
 def dead() -> Queue:

@@ -16,6 +16,7 @@ from rax_scheduled_images_ext.engine.scan import Page
 from rax_scheduled_images_ext.model.plan import Step
 from rax_scheduled_images_ext.service import queues
 from rax_scheduled_images_ext.service.workers.app import LOOK, SCAN
+from rax_scheduled_images_ext.service.workers.settings import settings
 from rax_scheduled_images_ext.service.workers.tally import Tally
 
 # How many images may wait to be begun, as a multiple of the places that are free.
@@ -61,7 +62,7 @@ class Sender:
             serializer="json",
             exchange=queue.exchange,
             routing_key=queue.routing_key,
-            expiration=queues.SILENCE,
+            expiration=queues.silence(settings().every),
             declare=[queue, queues.dead()],
         )
 

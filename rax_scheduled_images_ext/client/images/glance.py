@@ -150,28 +150,9 @@ class GlanceImages(ImageStore):
         return True
 
     def _list(self, wanted: ImageFilter) -> Iterator[ServerImage]:
-        query: dict[str, Any] = {"limit": wanted.limit or _PAGE}
-        # A name that begins so would be read as a list of names.
-        if wanted.name is not None and not wanted.name.startswith("in:"):
-            query["name"] = wanted.name
-        if wanted.server_id is not None:
-            query[SERVER_KEY] = wanted.server_id
-        if wanted.scheduled:
-            query[MARKER_KEY] = MARKER_VALUE
-        if wanted.snapshots:
-            query[TYPE_KEY] = SNAPSHOT
-        if wanted.pending:
-            query[PENDING_KEY] = PENDING
-        if wanted.changed_since is not None:
-            query["updated_at"] = f"gte:{write_time(wanted.changed_since)}"
-        # The images of one server are few, and old services know no such list.
-        if wanted.making and wanted.server_id is None:
-            query["status"] = f"in:{','.join(_MAKING)}"
-        if wanted.hidden:
-            query["os_hidden"] = "true"
         keys = TELLING if wanted.snapshots else None
         pages = self.transport.pages(
-            "/images", query, _next_page, ahead=wanted.snapshots
+            "/images", _query(wanted), _next_page, ahead=wanted.snapshots
         )
         for answer in pages:
             for image in answer.objects("images"):
@@ -185,6 +166,28 @@ class GlanceImages(ImageStore):
         if answer.status == 404:
             raise NoSuchImage(image_id)
         return answer
+
+
+def _query(wanted: ImageFilter) -> dict[str, Any]:
+    """Return what to ask for: as much of a filter as the service understands."""
+    query: dict[str, Any] = {"limit": wanted.limit or _PAGE}
+    # A name that begins so would be read as a list of names.
+    if wanted.name is not None and not wanted.name.startswith("in:"):
+        query["name"] = wanted.name
+    if wanted.server_id is not None:
+        query[SERVER_KEY] = wanted.server_id
+    if wanted.changed_since is not None:
+        query["updated_at"] = f"gte:{write_time(wanted.changed_since)}"
+    # The images of one server are few, and old services know no such list.
+    if wanted.making and wanted.server_id is None:
+        query["status"] = f"in:{','.join(_MAKING)}"
+    asked = (
+        (wanted.scheduled, MARKER_KEY, MARKER_VALUE),
+        (wanted.snapshots, TYPE_KEY, SNAPSHOT),
+        (wanted.pending, PENDING_KEY, PENDING),
+        (wanted.hidden, "os_hidden", "true"),
+    )
+    return query | {key: value for wished, key, value in asked if wished}
 
 
 def _additions(metadata: Mapping[str, str]) -> list[dict[str, str]]:

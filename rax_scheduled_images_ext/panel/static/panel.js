@@ -32,6 +32,10 @@
     if (line) line.hidden = hidden;
   };
 
+  // A page without what it is about is loaded again.
+  const waiting = document.querySelector("[data-reload]");
+  if (waiting) setTimeout(() => location.reload(), 1000 * waiting.dataset.reload);
+
   const dress = () => { addLocalTimes(); wireAll(); };
   document.addEventListener("DOMContentLoaded", dress);
   if (document.readyState !== "loading") dress();

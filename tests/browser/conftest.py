@@ -1,0 +1,84 @@
+"""A real browser at a panel over a cloud of the test's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from rax_scheduled_images_ext.panel.known import Patience
+from rax_scheduled_images_ext.sandbox import Sandbox
+
+from ..functional.panels import Panel, panel_over
+from ..functional.raw import START
+from .visits import ARGUMENTS, TIME_LIMIT, Visit, browser_path
+
+NO_BROWSER = "no browser is installed; Debian's is the package chromium"
+Visits = Callable[..., Visit]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--rewrite-pictures",
+        action="store_true",
+        help="let the pictures in the documents show the panel as it looks now",
+    )
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The browser of all tests of this process."""
+    expect.set_options(timeout=TIME_LIMIT)
+    with sync_playwright() as playwright:
+        path = browser_path(Path(playwright.chromium.executable_path))
+        if path is None:
+            pytest.skip(NO_BROWSER)
+        browser = playwright.chromium.launch(
+            executable_path=path, args=ARGUMENTS, timeout=TIME_LIMIT
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visits(browser: Browser, request: pytest.FixtureRequest) -> Visits:
+    """Begin visits to a panel, each with a window and cookies of its own.
+
+    They end before the panel does. None may have asked another host for anything, or
+    have written an error to the console that the test has not announced.
+    """
+
+    def visit(panel: Panel | str, **options: Any) -> Visit:
+        begun = Visit(browser, panel, **options)
+        request.node.addfinalizer(begun.end)
+        return begun
+
+    return visit
+
+
+@pytest.fixture
+def cloud(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    """A fresh cloud, whose time moves by ``advance`` alone.
+
+    A test may be parametrized with options of a Sandbox.
+    """
+    options = getattr(request, "param", {})
+    with Sandbox(**{"speed": 0, "start": START, **options}) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def panel(cloud: Sandbox) -> Iterator[Panel]:
+    """A panel for whoever started it; its open pages look again every second."""
+    with panel_over(cloud, refresh=1.0, patience=Patience(60, 2)) as panel:
+        yield panel
+
+
+@pytest.fixture
+def shared(cloud: Sandbox) -> Iterator[Panel]:
+    """A panel for several people."""
+    with panel_over(cloud, login=True, refresh=1.0, patience=Patience(60, 2)) as panel:
+        yield panel

@@ -1,0 +1,249 @@
+"""Light and dark, a phone's width, the keyboard alone."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from rax_scheduled_images_ext.panel.known import Patience
+from rax_scheduled_images_ext.sandbox import Sandbox
+
+from ..functional.fleet import MYSERVER, NOBODY, project_of
+from ..functional.panels import Panel, panel_over
+from ..functional.snapshots import until
+from .axe import outside, violations
+from .conftest import Visits
+from .visits import Visit
+
+WIDTHS = (1280, 320)
+
+
+def check(page: Page, *, narrow: bool = True) -> None:
+    """Find nothing wrong with a page, whichever way it is looked at."""
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 800})
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            assert violations(page) == [], (page.url, width, scheme)
+        if narrow or width > min(WIDTHS):
+            assert outside(page) == [], (page.url, width)
+
+
+def test_the_checks_find_what_is_wrong(visits: Visits, panel: Panel) -> None:
+    page = visits(panel).enter().page
+    check(page)
+    page.evaluate(
+        "document.querySelector('h1').innerHTML ="
+        " '<input><span>' + 'x'.repeat(2000) + '</span>'"
+    )
+    assert [each for each in violations(page) if each.startswith("label: ")]
+    page.evaluate("document.querySelector('h1').style.overflowWrap = 'normal'")
+    assert outside(page)[0] == "the page"
+
+
+def test_what_is_forbidden_is_noticed(visits: Visits, panel: Panel) -> None:
+    visit = visits(panel).enter()
+    visit.page.evaluate(
+        "document.body.append(Object.assign(document.createElement('script'),"
+        " {textContent: 'window.ran = true'}),"
+        " Object.assign(new Image(), {src: 'http://192.0.2.1/x.png'}))"
+    )
+    until(lambda: len(visit.problems) >= 2 or (bool(visit.page.title()) and False))
+    assert visit.page.evaluate("window.ran") is None
+    text = " ".join(visit.problems)
+    assert "Content Security Policy" in text
+    visit.problems.clear()
+
+
+@pytest.mark.parametrize("cloud", [{"like": "rackspace"}, {}], indirect=True)
+def test_the_pages_of_the_way_in_and_out(
+    visits: Visits, shared: Panel, cloud: Sandbox
+) -> None:
+    visit = visits(shared, failures=(403, 404))
+    page = visit.enter().page
+    check(page)
+    page.get_by_label("User").fill("admin")
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("alert")).to_contain_text("Keystone knows no such user")
+    check(page)
+    visit.log_in()
+    check(page)
+    page.get_by_role("link", name="Other project").click()
+    expect(page.locator("h1")).to_have_text("Choose a project")
+    check(page)
+    page.get_by_role("button", name="Go on").click()
+    if cloud.like == "rackspace":
+        expect(page.locator("h1")).to_have_text("Choose a region")
+        check(page)
+    visit.open("/p/of-somebody-else/RegionOne/servers")
+    expect(page.locator("h1")).to_have_text("This page is of another project")
+    check(page)
+    visit.open("/nothing")
+    check(page)
+    page.get_by_role("button", name="Log out").click()
+    expect(page.locator("h1")).to_have_text("You are logged out")
+    check(page)
+
+
+def test_the_pages_of_whoever_has_no_session(visits: Visits, panel: Panel) -> None:
+    visit = visits(panel, failures=(403,))
+    visit.open("/")
+    expect(visit.page.locator("h1")).to_contain_text("whoever started it")
+    check(visit.page)
+
+
+def test_the_pages_of_servers(visits: Visits, cloud: Sandbox) -> None:
+    long = "a-name-" + "without-an-end-" * 8
+    cloud.boot(long)
+    # No page changes while it is looked at.
+    with panel_over(cloud, refresh=30.0) as panel:
+        visit = visits(panel, failures=(400, 404)).enter()
+        page = visit.page
+        servers = page.url
+        for name in ("myserver", long):
+            visit.open(servers)
+            visit.server(name)
+            page.get_by_label("Retention: images to keep").fill("5")
+            page.get_by_role("button", name="Save").click()
+            expect(page.locator("#messages")).to_contain_text("Saved")
+            check(page)
+        cloud.advance("6d")
+        cloud.fault("lose-image of web1")
+        visit.open(f"{servers}/{MYSERVER}")
+        # What is protected, expires, is not counted, and is under way.
+        first = page.locator("#image-table tbody tr").first
+        visit.reload_until(page.locator("#image-table tbody tr"), 5)
+        first.get_by_role("button", name="Protect").click()
+        expect(page.locator("#messages")).to_contain_text("is protected")
+        page.get_by_role("button", name="Take a snapshot").click()
+        expect(page.locator("#messages")).to_contain_text("has begun")
+        check(page)
+        page.get_by_label("Retention: images to keep").fill("2")
+        expect(page.locator("#forecast tbody tr")).to_have_count(3)
+        check(page)
+        page.get_by_role("button", name="Show what expires").click()
+        expect(page.locator("h1")).to_contain_text("review the schedule")
+        check(page)
+        page.get_by_role("button", name="Save").click()
+        expect(page.locator("#messages")).to_contain_text("Saved")
+        page.get_by_role("link", name="Delete").first.click()
+        expect(page.locator("h1")).to_have_text("Delete this image?")
+        check(page)
+        page.get_by_role("link", name="Cancel").click()
+        page.get_by_role("link", name="Prune").click()
+        expect(page.locator("h1")).to_have_text("Apply the retention now")
+        check(page)
+
+        # The servers, with some that are late.
+        visit.open(servers)
+        check(page)
+        page.get_by_label("Choose all servers").check()
+        page.get_by_role("button", name="Review the change").click()
+        expect(page.locator("#reviewed tbody tr")).to_have_count(5)
+        check(page)
+        cloud.fault(f"POST /{MYSERVER}/ 403")
+        page.locator("#confirm").click()
+        expect(page.locator("#outcome")).to_contain_text("1 failed")
+        check(page)
+        visit.open(f"{servers}?name=nothing")
+        expect(page.locator(".empty")).to_be_visible()
+        check(page)
+        visit.open(f"{servers}/{NOBODY}")
+        expect(page.locator("h1")).to_have_text("No such server")
+        check(page)
+        visit.end()
+
+
+def test_the_pages_of_a_failing_cloud(visits: Visits, cloud: Sandbox) -> None:
+    with panel_over(cloud, refresh=1.0, patience=Patience(1, 1)) as panel:
+        visit = visits(panel, failures=(503,)).enter()
+        cloud.fault("GET 503")
+        visit.open(f"/p/{project_of(cloud)}/RegionOne/servers/{MYSERVER}")
+        expect(visit.page.locator("h1")).to_have_text("The cloud cannot be read")
+        check(visit.page)
+        visit.page.get_by_role("link", name="Servers").click()
+        expect(visit.page.locator("#freshness")).to_contain_text("could not be read")
+        check(visit.page)
+        visit.end()
+
+
+# -- the keyboard
+
+
+def test_the_keyboard_alone(visits: Visits, shared: Panel, cloud: Sandbox) -> None:
+    visit = visits(shared).enter()
+    page, keys = visit.page, visit.page.keyboard
+    visit.tab_to(page.get_by_label("User"))
+    keys.type("admin")
+    visit.tab_to(page.get_by_label("Password"))
+    keys.type(cloud.env()["OS_PASSWORD"])
+    keys.press("Enter")
+    expect(page.locator("h1")).to_have_text("Servers")
+
+    # The first stop leads past what all pages have in common.
+    keys.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    keys.press("Enter")
+    visit.tab_to(page.get_by_label("Name contains"))
+    keys.type("mys")
+    expect(page.locator("#servers tbody tr")).to_have_count(1)
+    # The focus stays where it is while the page looks again.
+    visit.refreshed()
+    expect(page.get_by_label("Name contains")).to_be_focused()
+    visit.tab_to(page.get_by_role("link", name="myserver"))
+    visit.refreshed()
+    expect(page.get_by_role("link", name="myserver")).to_be_focused()
+    keys.press("Enter")
+    expect(page.locator("h1")).to_have_text("myserver")
+
+    visit.tab_to(page.get_by_label("daily"))
+    keys.press("ArrowDown")
+    expect(page.get_by_label("weekly, on")).to_be_checked()
+    visit.tab_to(page.get_by_label("Day of the week (UTC)"))
+    keys.type("Sat")
+    visit.tab_to(page.get_by_label("Retention: images to keep"))
+    keys.press("Control+A")
+    keys.type("4")
+    visit.tab_to(page.get_by_role("button", name="Save"))
+    keys.press("Space")
+    expect(page.locator("#messages")).to_have_text("Saved: weekly on Saturday, keep 4.")
+
+    visit.tab_to(page.get_by_role("button", name="Take a snapshot"))
+    keys.press("Enter")
+    expect(page.locator("#messages")).to_contain_text("has begun")
+    cloud.advance("1h")
+    expect(page.locator("#disk")).to_have_text("The snapshot is over.")
+    visit.tab_to(page.get_by_role("link", name="Delete"))
+    keys.press("Enter")
+    visit.tab_to(page.get_by_role("button", name="Delete 1 image"))
+    keys.press("Enter")
+    expect(page.locator("#messages")).to_contain_text("is deleted.")
+    assert cloud.images(MYSERVER) == []
+
+    visit.tab_to(page.get_by_role("button", name="Log out"))
+    keys.press("Enter")
+    expect(page.locator("h1")).to_have_text("You are logged out")
+
+
+# -- times
+
+
+def test_times_are_in_utc_with_the_local_one_beside(
+    visits: Visits, panel: Panel, cloud: Sandbox
+) -> None:
+    visit: Visit = visits(panel, timezone_id="America/New_York").enter()
+    visit.server("myserver").page.get_by_role("button", name="Save").click()
+    cloud.advance("3d")
+    page = visit.page
+    made = page.locator("#image-table td[data-label=Made]").first
+    expect(made).to_be_visible()
+    utc = str(made.locator("time").get_attribute("datetime"))
+    expect(made.locator("time")).to_have_text(utc.replace("T", " ")[:16] + " UTC")
+    local = (int(utc[11:13]) - 5) % 24
+    expect(made.locator(".local")).to_contain_text(f"{local:02}:{utc[14:16]} local")
+    # It stays when the page looks again.
+    visit.refreshed()
+    expect(made.locator(".local")).to_contain_text("local")
+    page.get_by_role("link", name="Servers").first.click()
+    expect(page.locator(f"#server-{MYSERVER} .local").first).to_contain_text("local")

@@ -1,0 +1,229 @@
+"""From the first schedule to the one image that is kept, as the documents tell it."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from rax_scheduled_images_ext.sandbox import Sandbox
+
+from ..functional.fleet import MYSERVER
+from ..functional.panels import Panel
+from .conftest import Visits
+from .faces import let_days_pass, on_all_faces
+from .visits import Visit
+
+
+def images(visit: Visit) -> Locator:
+    return visit.page.locator("#image-table tbody tr")
+
+
+def names(cloud: Sandbox) -> set[str]:
+    return {image.name for image in cloud.images(MYSERVER)}
+
+
+def says(visit: Visit, text: str) -> None:
+    expect(visit.page.locator("#messages")).to_have_text(text)
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
+@on_all_faces
+def test_from_enabling_to_keeping_one_image(
+    visits: Visits, panel: Panel, cloud: Sandbox, script: bool
+) -> None:
+    visit = visits(panel, java_script_enabled=script).enter()
+    page = visit.page
+    row = page.locator(f"#server-{MYSERVER}")
+    expect(row.locator(".state")).to_have_text("off")
+
+    # A schedule: what it deletes is shown first, and it is nothing yet.
+    visit.server("myserver")
+    retention = page.get_by_label("Retention: images to keep")
+    retention.fill("3")
+    if script:
+        forecast = page.locator("#forecast")
+        expect(forecast).to_contain_text("With daily, keep 3 no image expires")
+    page.get_by_role("button", name="Save").click()
+    says(visit, "Saved: daily, keep 3.")
+    expect(page.locator("#schedule")).to_have_text("daily, keep 3")
+
+    # Days pass, and the retention shows.
+    let_days_pass(cloud, 5)
+    visit.reload_until(images(visit), 3)
+    expect(images(visit).locator(".retention")).to_have_text(
+        ["expires in 3 runs", "expires in 2 runs", "expires next"]
+    )
+    expect(page.locator(".timeline circle.expires")).to_have_count(1)
+    before = names(cloud)
+
+    # One image is kept for good; the others go as days pass.
+    kept = images(visit).last.locator("th").inner_text()
+    images(visit).last.get_by_role("button", name=f"Protect {kept}").click()
+    says(visit, f"{kept} is protected: no schedule deletes it.")
+    expect(images(visit).last.locator(".retention")).to_have_text("kept (exempt)")
+    let_days_pass(cloud, 5)
+    visit.reload_until(images(visit), 4)
+    expect(images(visit).last.locator("th")).to_have_text(kept)
+    assert before & names(cloud) == {kept}
+
+    # A smaller retention: what would go, and only then the change.
+    retention.fill("1")
+    if not script:
+        page.get_by_role("button", name="Save").click()
+    expect(page.locator("#forecast strong")).to_have_text("3 images will be deleted")
+    expect(page.locator("#forecast tbody tr")).to_have_count(3)
+    assert kept not in page.locator("#forecast").inner_text()
+    save = "Save" if script else "Save: daily, keep 1"
+    page.get_by_role("button", name=save, exact=True).click()
+    says(visit, "Saved: daily, keep 1.")
+    assert len(names(cloud)) == 4
+
+    # No schedule any more; the images stay.
+    page.get_by_role("button", name="Switch the schedule off").click()
+    says(visit, "The schedule is off. The images stay.")
+    expect(page.locator("#schedule")).to_have_text("none")
+    assert len(names(cloud)) == 4
+
+    # All but one are deleted, each after a question.
+    for _ in range(3):
+        images(visit).first.get_by_role("link", name="Delete").click()
+        page.get_by_role("button", name="Delete 1 image").click()
+        expect(page.locator("#messages")).to_contain_text("is deleted.")
+    expect(images(visit).locator("th")).to_have_text([kept])
+    assert names(cloud) == {kept}
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
+def test_several_servers_at_once(
+    visits: Visits, panel: Panel, cloud: Sandbox, script: bool
+) -> None:
+    visit = visits(panel, java_script_enabled=script).enter()
+    page = visit.page
+    for name in ("db1", "web1"):
+        page.get_by_label(f"Choose {name}").check()
+    if script:
+        # What was chosen stays so while the page looks again.
+        visit.refreshed()
+    page.get_by_label("weekly, on").check()
+    page.get_by_label("Day of the week (UTC)").select_option("Sunday")
+    page.get_by_label("Retention: images to keep").fill("4")
+    if script:
+        visit.refreshed()
+    page.get_by_role("button", name="Review the change").click()
+    expect(page.locator("#reviewed tbody th")).to_have_text(["db1", "web1"])
+    page.locator("#confirm").click()
+    expect(page.locator("#outcome")).to_have_text("All done.")
+    page.get_by_role("link", name="Go on").click()
+    for name in ("db1", "web1"):
+        row = page.get_by_role("row").filter(has_text=name)
+        expect(row.get_by_role("cell", name="weekly on Sunday")).to_be_visible()
+    expect(page.locator(".state.never")).to_have_count(2)
+
+
+def test_prune(visits: Visits, panel: Panel, cloud: Sandbox) -> None:
+    visit = visits(panel).enter().server("myserver")
+    page = visit.page
+    retention = page.get_by_label("Retention: images to keep")
+    retention.fill("5")
+    page.get_by_role("button", name="Save").click()
+    says(visit, "Saved: daily, keep 5.")
+    let_days_pass(cloud, 6)
+    visit.reload_until(images(visit), 5)
+    retention.fill("2")
+    expect(page.locator("#forecast strong")).to_have_text("4 images will be deleted")
+    page.get_by_role("button", name="Save").click()
+    says(visit, "Saved: daily, keep 2.")
+    page.get_by_role("link", name="Prune").click()
+    expect(page.locator("#plan tbody tr")).to_have_count(3)
+    page.get_by_role("button", name="Delete 3 images").click()
+    says(visit, "3 images were deleted.")
+    expect(images(visit)).to_have_count(2)
+    assert len(cloud.images(MYSERVER)) == 2
+
+
+def test_a_double_click_sends_once(
+    visits: Visits, panel: Panel, cloud: Sandbox
+) -> None:
+    visit = visits(panel).enter().server("myserver")
+    # Long enough for any number of clicks.
+    cloud.fault("POST /action delay 1s")
+    visit.page.get_by_role("button", name="Take a snapshot").dblclick()
+    says(visit, "The snapshot myserver-snapshot has begun.")
+    assert visit.sent("/snapshot") == 1
+    assert len(cloud.images(MYSERVER)) == 1
+
+
+def test_the_states_of_a_snapshot_show_as_they_pass(
+    visits: Visits, panel: Panel, cloud: Sandbox
+) -> None:
+    visit = visits(panel).enter()
+    row = visit.page.locator(f"#server-{MYSERVER}")
+    expect(row.locator(".task")).to_have_text("-")
+    visit.page.evaluate("window.untouched = true")
+    other = visits(panel).enter().server("myserver")
+    other.page.get_by_role("button", name="Take a snapshot").click()
+    says(other, "The snapshot myserver-snapshot has begun.")
+    other.page.evaluate("window.untouched = true")
+
+    task, disk = other.page.locator("#task"), other.page.locator("#disk")
+    expect(disk).to_contain_text("the disk is not copied yet")
+    expect(row.locator(".task")).to_contain_text("snapshot")
+    passes = ("disk being copied", "waiting for upload", "uploading")
+    for words in passes:
+        while True:
+            seen = cloud.servers()
+            (state,) = [each.task_state for each in seen if each.id == MYSERVER]
+            if state and STATES[state] == words:
+                break
+            cloud.advance(1)
+        expect(task).to_have_text(f"snapshot: {words}")
+        expect(row.locator(".task")).to_have_text(f"snapshot: {words}")
+    expect(disk).to_have_text("The disk is copied: your database may write again.")
+    phases = other.page.locator(".phases li span")
+    expect(phases.last).to_have_text("snapshot: uploading")
+    cloud.advance("1h")
+    expect(disk).to_have_text("The snapshot is over.")
+    expect(task).to_have_text("none")
+    expect(row.locator(".task")).to_have_text("-")
+    expect(images(other).locator("th")).to_have_text(["myserver-snapshot"])
+    # None of it took another load of the page.
+    for each in (visit, other):
+        assert each.page.evaluate("window.untouched") is True
+
+
+STATES = {
+    "image_snapshot_pending": "queued",
+    "image_snapshot": "disk being copied",
+    "image_pending_upload": "waiting for upload",
+    "image_uploading": "uploading",
+}
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
+@on_all_faces
+def test_names_are_text_and_nothing_else(
+    visits: Visits, panel: Panel, cloud: Sandbox, script: bool
+) -> None:
+    evil = "<script>alert(1)</script><img src=x onerror=alert(2)>'\"&amp;"
+    server_id = cloud.boot(evil).id
+    visit = visits(panel, java_script_enabled=script).enter()
+    page = visit.page
+    page.get_by_label("Choose <script>").check()
+    page.get_by_role("button", name="Review the change").click()
+    expect(page.locator("#reviewed tbody th")).to_have_text(evil)
+    page.locator("#confirm").click()
+    expect(page.locator("#outcome")).to_have_text("All done.")
+    page.get_by_role("link", name="Go on").click()
+    visit.server(evil)
+    assert evil in page.title()
+    page.get_by_label("Name of the image").fill(evil)
+    page.get_by_role("button", name="Take a snapshot").click()
+    says(visit, f"The snapshot {evil} has begun.")
+    cloud.advance("1h")
+    visit.reload_until(images(visit).get_by_text("ACTIVE"), 1)
+    expect(images(visit).locator("th").last).to_have_text(evil)
+    images(visit).last.get_by_role("link", name="Delete").click()
+    expect(page.locator("main strong")).to_have_text(evil)
+    page.get_by_role("button", name="Delete 1 image").click()
+    says(visit, f"{evil} is deleted.")
+    assert evil not in {image.name for image in cloud.images(server_id)}

@@ -6,6 +6,8 @@ application credentials, or whatever else keystoneauth can log in with.
 
 from __future__ import annotations
 
+from typing import Any
+
 from keystoneauth1.exceptions import ClientException
 from keystoneauth1.session import Session
 from openstack.config import OpenStackConfig
@@ -32,7 +34,7 @@ def configuration(
     :param with_login: whether the configuration must say how to log in.
     :raises Misconfigured: if there is none.
     """
-    named = {} if region is None else {"region_name": region}
+    named: dict[str, Any] = {} if region is None else {"region_name": region}
     try:
         return OpenStackConfig(app_name=app_name).get_one(validate=with_login, **named)
     except (ConfigException, ClientException) as error:

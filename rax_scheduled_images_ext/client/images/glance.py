@@ -170,24 +170,21 @@ class GlanceImages(ImageStore):
 
 def _query(wanted: ImageFilter) -> dict[str, Any]:
     """Return what to ask for: as much of a filter as the service understands."""
-    query: dict[str, Any] = {"limit": wanted.limit or _PAGE}
-    # A name that begins so would be read as a list of names.
-    if wanted.name is not None and not wanted.name.startswith("in:"):
-        query["name"] = wanted.name
-    if wanted.server_id is not None:
-        query[SERVER_KEY] = wanted.server_id
-    if wanted.changed_since is not None:
-        query["updated_at"] = f"gte:{write_time(wanted.changed_since)}"
-    # The images of one server are few, and old services know no such list.
-    if wanted.making and wanted.server_id is None:
-        query["status"] = f"in:{','.join(_MAKING)}"
+    name, server_id, since = wanted.name, wanted.server_id, wanted.changed_since
     asked = (
+        (True, "limit", wanted.limit or _PAGE),
+        # A name that begins so would be read as a list of names.
+        (name is not None and not name.startswith("in:"), "name", name),
+        (server_id is not None, SERVER_KEY, server_id),
         (wanted.scheduled, MARKER_KEY, MARKER_VALUE),
         (wanted.snapshots, TYPE_KEY, SNAPSHOT),
         (wanted.pending, PENDING_KEY, PENDING),
+        (since is not None, "updated_at", f"gte:{write_time(since)}"),
+        # The images of one server are few, and old services know no such list.
+        (wanted.making and server_id is None, "status", f"in:{','.join(_MAKING)}"),
         (wanted.hidden, "os_hidden", "true"),
     )
-    return query | {key: value for wished, key, value in asked if wished}
+    return {key: value for wished, key, value in asked if wished}
 
 
 def _additions(metadata: Mapping[str, str]) -> list[dict[str, str]]:

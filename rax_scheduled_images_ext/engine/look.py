@@ -11,6 +11,7 @@ from rax_scheduled_images_ext.client.schedules.tags import read_tagged_server
 from rax_scheduled_images_ext.client.servers import find_server, read_date
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.image import ServerImage
+from rax_scheduled_images_ext.model.plan import Policy, Step, plan
 
 
 @dataclass(frozen=True)
@@ -64,3 +65,17 @@ def look_at(cloud: Cloud, server_id: str) -> Look:
     now = read_date(answer) or datetime.now(timezone.utc)
     images = list(cloud.images.list(server_id=server_id, snapshots=True))
     return Look(now, [server], {server_id: images})
+
+
+def plan_all(found: Look, policy: Policy, at: datetime | None = None) -> list[Step]:
+    """Decide for every server, those first whose images were due first.
+
+    :param at: the time to decide by, None for the cloud's own.
+    """
+    steps = [
+        plan(server, found.images.get(server.id, ()), at or found.now, policy)
+        for server in found.servers
+    ]
+    return sorted(
+        steps, key=lambda step: (str(step.slot and step.slot.due), step.server.id)
+    )

@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from enum import Enum
-from typing import Protocol
 
 from requests import codes
 
@@ -37,10 +35,11 @@ from rax_scheduled_images_ext.engine.claims import (
     NoClaim,
 )
 from rax_scheduled_images_ext.engine.limits import Admission, Limits
-from rax_scheduled_images_ext.engine.look import Look, look, look_at
+from rax_scheduled_images_ext.engine.look import Look, look, look_at, plan_all
 from rax_scheduled_images_ext.engine.places import Places
+from rax_scheduled_images_ext.engine.projects import Projects
+from rax_scheduled_images_ext.engine.results import Result, StepResult, Tick
 from rax_scheduled_images_ext.engine.retention import apply_retention
-from rax_scheduled_images_ext.model.errors import ScheduledImagesError
 from rax_scheduled_images_ext.model.image import (
     CLAIM_KEY,
     RUN_KEY,
@@ -58,10 +57,8 @@ from rax_scheduled_images_ext.model.plan import (
     duplicates,
     is_abandoned,
     is_of_slot,
-    plan,
 )
 from rax_scheduled_images_ext.model.volume_snapshots import LONGEST_IMAGE_NAME
-from rax_scheduled_images_ext.operations.prune import PrunedImage
 from rax_scheduled_images_ext.operations.volume_snapshots import delete_with_snapshots
 from rax_scheduled_images_ext.operations.work_queue import Outcome, attempted, run
 
@@ -74,128 +71,6 @@ _LONGEST_PAUSE = 600.0
 _REMEMBERED = 10_000
 #: How old an image that never got any data is when it is swept.
 _ORPHAN_AGE = timedelta(days=1)
-
-
-class Projects(Protocol):
-    """The clouds of the projects that a runner works for, each shared by threads."""
-
-    @property
-    def all_projects(self) -> bool:
-        """Whether there may be servers of several projects."""
-
-    @property
-    def listing(self) -> Cloud:
-        """The cloud in which all servers and images are listed."""
-
-    def of(self, project_id: str) -> Cloud:
-        """Return the cloud as it is for a user of a project.
-
-        :raises NoAccess: if the user cannot log in to the project.
-        """
-
-
-class NoAccess(ScheduledImagesError):
-    """The service's user cannot work in a project: it has no role, or is disabled."""
-
-    def __init__(self, project_id: str, reason: object) -> None:
-        super().__init__(f"the user has no access to project {project_id}: {reason}")
-
-
-@dataclass(frozen=True)
-class OneProject:
-    """The project of one cloud's own user."""
-
-    listing: Cloud
-    all_projects: bool = False
-
-    def of(self, project_id: str) -> Cloud:
-        """Return the cloud itself."""
-        return self.listing
-
-
-class Result(Enum):
-    """What has come of a step."""
-
-    #: There was nothing to do.
-    NOTHING = "nothing"
-    #: The cloud is making the image.
-    BEGUN = "image begun"
-    #: Another runner makes, or has made, the image.
-    LEFT = "left to another runner"
-    #: The limits on snapshots under way allow no more.
-    LIMITED = "limit reached"
-    #: The server is busy: it is tried again at the next look.
-    BUSY = "server busy"
-    #: All tries have been used.
-    GIVEN_UP = "given up"
-    #: The project may have no more images: it is tried again at the next slot.
-    QUOTA = "quota exceeded"
-    #: It is not known whether the image is being made.
-    UNKNOWN = "unknown whether begun"
-    #: An error has kept it from being done.
-    FAILED = "failed"
-    #: An image without data was deleted.
-    DISCARDED = "empty image deleted"
-    #: An image was deleted whose slot has an older one.
-    DEDUPLICATED = "duplicate image deleted"
-    #: The retention was applied.
-    RETAINED = "retention applied"
-
-
-@dataclass(frozen=True)
-class StepResult:
-    """A step, and what has come of it.
-
-    ``pruned`` is what the retention has done, ``reason`` why a step failed, and
-    ``request_id`` what the cloud calls the request that made the image.
-    """
-
-    step: Step
-    result: Result
-    image_id: str | None = None
-    request_id: str | None = None
-    reason: str | None = None
-    pruned: tuple[PrunedImage, ...] = ()
-
-    @property
-    def failed(self) -> bool:
-        """Whether somebody should know that the step failed."""
-        return self.result in (Result.FAILED, Result.QUOTA, Result.GIVEN_UP) or any(
-            each.error is not None for each in self.pruned
-        )
-
-
-@dataclass(frozen=True)
-class Tick:
-    """What was found at a moment, and what was done.
-
-    ``now`` is the time that was decided by. ``swept`` are images that were left behind,
-    each with whether it was deleted.
-    """
-
-    now: datetime
-    look: Look
-    results: list[StepResult]
-    swept: list[Outcome[ServerImage, bool]] = field(default_factory=list)
-
-    @property
-    def failures(self) -> list[StepResult]:
-        """The steps that failed."""
-        return [result for result in self.results if result.failed]
-
-
-def plan_all(found: Look, policy: Policy, at: datetime | None = None) -> list[Step]:
-    """Decide for every server, those first whose images were due first.
-
-    :param at: the time to decide by, None for the cloud's own.
-    """
-    steps = [
-        plan(server, found.images.get(server.id, ()), at or found.now, policy)
-        for server in found.servers
-    ]
-    return sorted(
-        steps, key=lambda step: (str(step.slot and step.slot.due), step.server.id)
-    )
 
 
 @dataclass

@@ -18,7 +18,7 @@ from rax_scheduled_images_ext.client.images.glance import GlanceImages
 from rax_scheduled_images_ext.client.schedules.tags import read_tagged_server
 from rax_scheduled_images_ext.client.servers import next_marker, read_date
 from rax_scheduled_images_ext.engine.limits import under_way
-from rax_scheduled_images_ext.engine.runner import Projects
+from rax_scheduled_images_ext.engine.projects import Projects
 from rax_scheduled_images_ext.model.image import SLOT_KEY, ServerImage, made_by_run
 from rax_scheduled_images_ext.model.plan import (
     Action,

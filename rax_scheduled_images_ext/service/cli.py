@@ -11,17 +11,17 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from rax_scheduled_images_ext.arguments import Parser, between, checked, parse_moment
-from rax_scheduled_images_ext.model.durations import parse_duration
+from rax_scheduled_images_ext.arguments import Parser, checked
 from rax_scheduled_images_ext.model.errors import ScheduledImagesError
 from rax_scheduled_images_ext.model.freshness import MAX_AGE
-from rax_scheduled_images_ext.model.plan import Policy, Window, parse_window
+from rax_scheduled_images_ext.model.plan import Policy
+from rax_scheduled_images_ext.service import options
 
 if TYPE_CHECKING:
     from rax_scheduled_images_ext.engine.look import Look
-    from rax_scheduled_images_ext.engine.runner import Projects, Runner
+    from rax_scheduled_images_ext.engine.projects import Projects
+    from rax_scheduled_images_ext.engine.runner import Runner
     from rax_scheduled_images_ext.service.loop import Service
 
 PROG = "scheduled-images-service"
@@ -38,7 +38,6 @@ _API_SUMMARY = "give a compute service the API of scheduled images, as a reverse
 _SHORTEST_TRY = timedelta(minutes=2)
 # Which extra of this package has it, where that is not the service's.
 _EXTRAS = {"celery": "celery", "kombu": "celery", "amqp": "celery"}
-_FORMATS = ("table", "json", "csv", "value")
 
 
 class _Failed(Exception):
@@ -134,7 +133,7 @@ def _celery(args: argparse.Namespace) -> int:
 
 
 def _plan(args: argparse.Namespace) -> int:
-    from rax_scheduled_images_ext.engine.runner import plan_all
+    from rax_scheduled_images_ext.engine.look import plan_all
     from rax_scheduled_images_ext.service.tables import print_plan
 
     found = _look(args)
@@ -144,7 +143,7 @@ def _plan(args: argparse.Namespace) -> int:
 
 
 def _status(args: argparse.Namespace) -> int:
-    from rax_scheduled_images_ext.engine.runner import plan_all
+    from rax_scheduled_images_ext.engine.look import plan_all
     from rax_scheduled_images_ext.service.tables import print_status, rows_of
 
     found = _look(args)
@@ -238,7 +237,7 @@ def open_runner(args: argparse.Namespace, region: str | None = None) -> Runner:
 
 def _projects(args: argparse.Namespace, region: str | None = None) -> Projects:
     from rax_scheduled_images_ext.client.configuration import configuration
-    from rax_scheduled_images_ext.engine.runner import OneProject
+    from rax_scheduled_images_ext.engine.projects import OneProject
     from rax_scheduled_images_ext.service.clouds import AllProjects, connect
 
     config = configuration(PROG, region)
@@ -297,8 +296,8 @@ def make_parser() -> Parser:
         added.set_defaults(func=func)
         return added
 
-    reading, working, printing = _reading(), _working(), _printing()
-    lasting = _lasting()
+    reading, working = options.reading(), options.working()
+    printing, lasting = options.printing(), options.lasting()
     command("run", _run, "keep going until SIGTERM", reading, working, lasting)
     for name, summary in (
         ("worker", "do what workers are sent by RabbitMQ, as `celery worker` does"),
@@ -323,7 +322,7 @@ def make_parser() -> Parser:
     )
     tick.add_argument(
         "--at",
-        type=checked(_moment),
+        type=checked(options.moment),
         metavar="TIME",
         help="decide as if it were this time; takes --rehearsal",
     )
@@ -332,7 +331,7 @@ def make_parser() -> Parser:
     )
     plan.add_argument(
         "--at",
-        type=checked(_moment),
+        type=checked(options.moment),
         metavar="TIME",
         help="what it would do at this time, such as 2026-01-01T00:00:00Z",
     )
@@ -348,239 +347,10 @@ def make_parser() -> Parser:
     )
     status.add_argument(
         "--max-age",
-        type=checked(_duration),
+        type=checked(options.duration),
         default=MAX_AGE,
         metavar="DURATION",
         help="how old the newest image of a daily schedule may be (default: 26h)",
     )
-    _add_api(command("api", _api, _API_SUMMARY))
+    options.add_api(command("api", _api, _API_SUMMARY))
     return parser
-
-
-def _add_api(api: Parser) -> None:
-    """Declare the options of ``api``."""
-    add = api.add_argument
-    add(
-        "--compute",
-        type=checked(_address),
-        required=True,
-        metavar="URL",
-        help="the compute service's address, as the catalog has it",
-    )
-    add(
-        "--port",
-        type=between(int, 0, 65535),
-        default=8741,
-        metavar="N",
-        help="where to listen; 0 takes any free port (default: %(default)s)",
-    )
-    add(
-        "--host",
-        default="127.0.0.1",
-        metavar="ADDRESS",
-        help="address to listen on (default: %(default)s, for this machine alone)",
-    )
-    add(
-        "--roles",
-        choices=("rackspace",),
-        help="let only admins remove schedules, and only members and creators set"
-        " them; by default whoever may change a server's tags may do both",
-    )
-    add(
-        "--auth-url",
-        type=checked(_address),
-        default=os.environ.get("OS_AUTH_URL"),
-        metavar="URL",
-        help="the identity service's address, which --roles asks (default:"
-        " $OS_AUTH_URL)",
-    )
-    add(
-        "--cacert",
-        type=checked(_file),
-        default=os.environ.get("OS_CACERT"),
-        metavar="FILE",
-        help="certificates to trust (default: $OS_CACERT, else the system's)",
-    )
-    add(
-        "--requests",
-        type=between(int, 1, 1000),
-        default=24,
-        metavar="N",
-        help="requests at once at most (default: %(default)s)",
-    )
-    add("--log-format", choices=("text", "json"), default="text")
-
-
-def _reading() -> Parser:
-    """Return the options of every command."""
-    options = Parser(add_help=False)
-    add = options.add_argument
-    add(
-        "--all-projects",
-        action="store_true",
-        help="work for all projects, as an administrator",
-    )
-    add(
-        "--window",
-        type=checked(parse_window),
-        default=Window(),
-        metavar="HH:MM-HH:MM",
-        help="begin images in this part of the UTC day (default: at any time)",
-    )
-    add(
-        "--max-delay",
-        type=checked(_duration),
-        default=Policy().max_delay,
-        metavar="DURATION",
-        help="how late an image is still made (default: 12h)",
-    )
-    add(
-        "--requests",
-        type=between(int, 1, 100),
-        default=24,
-        metavar="N",
-        help="requests at once at most (default: %(default)s)",
-    )
-    return options
-
-
-def _working() -> Parser:
-    """Return the options of the commands that make images."""
-    options = Parser(add_help=False)
-    add = options.add_argument
-    for scope, default in (("region", 20), ("project", 5)):
-        add(
-            f"--limit-{scope}",
-            type=between(int, 1, 100_000),
-            default=default,
-            metavar="N",
-            help=f"snapshots under way at once in a {scope} (default: %(default)s)",
-        )
-    add("--log-format", choices=("text", "json"), default="text")
-    add(
-        "--on-failure",
-        type=checked(_command),
-        metavar="CMD",
-        help="run this when something begins to fail, with the facts as JSON on its"
-        " input",
-    )
-    add(
-        "--ping",
-        type=checked(_url),
-        metavar="URL",
-        help="get this address after each good tick, and URL/fail after a bad one",
-    )
-    add(
-        "--rehearsal",
-        action="store_true",
-        help="allow --at and --speed, on a test cloud",
-    )
-    add("-v", "--verbose", action="store_true", help="log what is left to others, too")
-    return options
-
-
-def _lasting() -> Parser:
-    """Return the options of the commands that keep going."""
-    options = Parser(add_help=False)
-    add = options.add_argument
-    add(
-        "--every",
-        type=checked(_seconds),
-        default=60.0,
-        metavar="DURATION",
-        help="how often to look (default: 1m)",
-    )
-    add(
-        "--speed",
-        type=between(float, 1, 1_000_000),
-        metavar="X",
-        help="let time pass so many times faster; takes --rehearsal",
-    )
-    add(
-        "--since",
-        type=checked(_moment),
-        metavar="TIME",
-        help="from when on, the same for services side by side (default: now); takes"
-        " --speed",
-    )
-    add(
-        "--metrics-port",
-        type=between(int, 0, 65535),
-        metavar="N",
-        help="serve /metrics for Prometheus and /healthz on this port",
-    )
-    add(
-        "--metrics-host",
-        default="127.0.0.1",
-        metavar="ADDRESS",
-        help="address for the metrics (default: %(default)s, for this machine alone)",
-    )
-    add(
-        "--metrics-servers",
-        type=between(int, 0, 1_000_000),
-        default=1000,
-        metavar="N",
-        help="with more servers the last success is told by project"
-        " (default: %(default)s)",
-    )
-    return options
-
-
-def _printing() -> Parser:
-    options = Parser(add_help=False)
-    options.add_argument("--format", choices=_FORMATS, default="table")
-    return options
-
-
-def _seconds(text: str) -> float:
-    seconds = parse_duration(text)
-    if seconds <= 0:
-        raise ValueError(f"'{text}' is not allowed: more than 0 seconds")
-    return seconds
-
-
-def _command(text: str) -> list[str]:
-    try:
-        words = shlex.split(text)
-    except ValueError as error:
-        raise ValueError(f"'{text}' is not a command: {error}") from None
-    if not words:
-        raise ValueError(f"'{text}' is not a command: it has no words")
-    return words
-
-
-def _url(text: str) -> str:
-    url = urlsplit(text)
-    if url.scheme not in ("http", "https") or not url.hostname:
-        # Its end may be a secret.
-        raise ValueError("the address is not allowed: one of http:// or https://")
-    return text
-
-
-def _duration(text: str) -> timedelta:
-    return timedelta(seconds=parse_duration(text))
-
-
-def _file(text: str) -> str:
-    try:
-        with open(text, "rb"):
-            return text
-    except OSError as error:
-        raise ValueError(f"cannot read {text}: {error.strerror}") from None
-
-
-def _address(text: str) -> str:
-    try:
-        address = urlsplit(text)
-        good = address.scheme in ("http", "https") and address.port != 0
-    except ValueError:
-        good = False
-    if not (good and address.hostname):
-        raise ValueError(
-            f"'{text}' is not an address: write it as http://HOST:PORT/PATH"
-        )
-    return text
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromtimestamp(parse_moment(text), timezone.utc)

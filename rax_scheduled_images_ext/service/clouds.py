@@ -13,7 +13,7 @@ from openstack.config.cloud_region import CloudRegion
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.configuration import Misconfigured, open_session
 from rax_scheduled_images_ext.client.connection import from_region
-from rax_scheduled_images_ext.engine.runner import NoAccess
+from rax_scheduled_images_ext.engine.projects import NoAccess
 
 # What the scope of a configuration's own project consists of.
 _SCOPE = (

@@ -7,7 +7,7 @@ import sys
 import time
 from typing import Any
 
-from rax_scheduled_images_ext.engine.runner import Result, StepResult, Tick
+from rax_scheduled_images_ext.engine.results import Result, StepResult, Tick
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.plan import Cause, explain
 from rax_scheduled_images_ext.operations.work_queue import Outcome

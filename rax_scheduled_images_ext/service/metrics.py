@@ -11,7 +11,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, make_wsgi_app
 
-from rax_scheduled_images_ext.engine.runner import Result, Tick
+from rax_scheduled_images_ext.engine.results import Result, Tick
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.image import RUN_KEY, ServerImage, made_by_run
 from rax_scheduled_images_ext.model.plan import Step

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import requests
 
-from rax_scheduled_images_ext.engine.runner import StepResult
+from rax_scheduled_images_ext.engine.results import StepResult
 from rax_scheduled_images_ext.service.events import facts_of, log
 
 # Seconds that a command, or the answer to a ping, may take.

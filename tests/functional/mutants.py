@@ -11,6 +11,7 @@ import pytest
 
 from rax_scheduled_images_ext.client.snapshots import Snapshots
 from rax_scheduled_images_ext.engine import claims, retention, runner
+from rax_scheduled_images_ext.engine.results import Result, StepResult
 from rax_scheduled_images_ext.model import plan
 from rax_scheduled_images_ext.model import retention as rule
 from rax_scheduled_images_ext.model.image import MARKER_KEY
@@ -138,15 +139,15 @@ def _never_abandoning(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(plan, "is_abandoned", lambda *arguments: False)
 
 
-def _leaving(self: Any, cloud: Any, step: Any) -> runner.StepResult:
-    return runner.StepResult(step, runner.Result.LEFT)
+def _leaving(self: Any, cloud: Any, step: Any) -> StepResult:
+    return StepResult(step, Result.LEFT)
 
 
 def _sweeping_all(patch: pytest.MonkeyPatch) -> None:
-    def mutant(self: Any, image: Any) -> bool:
+    def mutant(image: Any, now: Any) -> bool:
         return image.is_queued and MARKER_KEY in image.metadata
 
-    patch.setattr(runner._Work, "is_left_behind", mutant)
+    patch.setattr(runner, "_is_left_behind", mutant)
 
 
 MUTANTS = {
@@ -287,7 +288,7 @@ MUTANTS = {
         _sweeping_all, "nothing of others is deleted", [wait(120), Move(0, WHOLE)]
     ),
     "it sweeps nothing": Mutant(
-        _set(runner._Work, "is_left_behind", lambda *arguments: False),
+        _set(runner, "_is_left_behind", lambda *arguments: False),
         "no orphan stays",
         [wait(120), Move(0, CLAIMED - 1, Command.KILL_AFTER), wait(30 * HOUR)],
     ),

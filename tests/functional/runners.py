@@ -9,7 +9,9 @@ from unittest import mock
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.configuration import configuration
-from rax_scheduled_images_ext.engine.runner import OneProject, Runner, Tick
+from rax_scheduled_images_ext.engine.projects import OneProject
+from rax_scheduled_images_ext.engine.results import Tick
+from rax_scheduled_images_ext.engine.runner import Runner
 from rax_scheduled_images_ext.model.image import MARKER_KEY, SLOT_KEY
 from rax_scheduled_images_ext.model.plan import Window, next_slot
 from rax_scheduled_images_ext.model.schedule import ImageSchedule

@@ -15,7 +15,8 @@ import pytest
 from rax_scheduled_images_ext.client import errors
 from rax_scheduled_images_ext.engine import runner as engine
 from rax_scheduled_images_ext.engine.limits import Limits
-from rax_scheduled_images_ext.engine.runner import Result, Runner
+from rax_scheduled_images_ext.engine.results import Result
+from rax_scheduled_images_ext.engine.runner import Runner
 from rax_scheduled_images_ext.model.image import (
     CLAIM_KEY,
     PENDING_KEY,

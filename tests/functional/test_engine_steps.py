@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from rax_scheduled_images_ext.client.errors import ApiError, NoSuchServer
 from rax_scheduled_images_ext.engine import places
 from rax_scheduled_images_ext.engine.limits import Limits
-from rax_scheduled_images_ext.engine.runner import OneProject, Result, Runner
+from rax_scheduled_images_ext.engine.projects import OneProject
+from rax_scheduled_images_ext.engine.results import Result
+from rax_scheduled_images_ext.engine.runner import Runner
 from rax_scheduled_images_ext.engine.scan import Page, Scanner
 from rax_scheduled_images_ext.model.image import (
     CLAIM_KEY,

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from rax_scheduled_images_ext.engine.runner import Result, Runner, Tick
+from rax_scheduled_images_ext.engine.results import Result, Tick
+from rax_scheduled_images_ext.engine.runner import Runner
 from rax_scheduled_images_ext.model.image import PENDING_KEY
 from rax_scheduled_images_ext.model.volume_snapshots import MAPPING_KEY
 from rax_scheduled_images_ext.sandbox import Sandbox

@@ -13,7 +13,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from rax_scheduled_images_ext.engine.runner import Result, StepResult
+from rax_scheduled_images_ext.engine.results import Result, StepResult
 from rax_scheduled_images_ext.service import queues
 from rax_scheduled_images_ext.service.workers.tally import Tally
 

@@ -9,7 +9,7 @@ from amqp.exceptions import AMQPError
 from kombu.exceptions import KombuError
 
 from rax_scheduled_images_ext.client.errors import NoSuchServer
-from rax_scheduled_images_ext.engine.runner import Result, StepResult
+from rax_scheduled_images_ext.engine.results import Result, StepResult
 from rax_scheduled_images_ext.engine.scan import Page
 from rax_scheduled_images_ext.model.plan import Cause
 from rax_scheduled_images_ext.service.events import TOLD, EventLog, log

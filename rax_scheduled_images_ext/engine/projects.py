@@ -1,0 +1,46 @@
+"""The projects that the engine works for, each by its own cloud."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.model.errors import ScheduledImagesError
+
+
+class Projects(Protocol):
+    """The clouds of the projects that a runner works for, each shared by threads."""
+
+    @property
+    def all_projects(self) -> bool:
+        """Whether there may be servers of several projects."""
+
+    @property
+    def listing(self) -> Cloud:
+        """The cloud in which all servers and images are listed."""
+
+    def of(self, project_id: str) -> Cloud:
+        """Return the cloud as it is for a user of a project.
+
+        :raises NoAccess: if the user cannot log in to the project.
+        """
+
+
+class NoAccess(ScheduledImagesError):
+    """The service's user cannot work in a project: it has no role, or is disabled."""
+
+    def __init__(self, project_id: str, reason: object) -> None:
+        super().__init__(f"the user has no access to project {project_id}: {reason}")
+
+
+@dataclass(frozen=True)
+class OneProject:
+    """The project of one cloud's own user."""
+
+    listing: Cloud
+    all_projects: bool = False
+
+    def of(self, project_id: str) -> Cloud:
+        """Return the cloud itself."""
+        return self.listing

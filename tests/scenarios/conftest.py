@@ -39,7 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
-def from_novaclient(node: pytest.Item | pytest.Module) -> CloudUnderTest:
+def cloud_of(node: pytest.Item | pytest.Module) -> CloudUnderTest:
     """Return the cloud that a scenario runs on, opened when first asked for."""
     config = node.config
     kind = config.getoption("--cloud", "sandbox")
@@ -60,7 +60,7 @@ def needed(node: pytest.Item | pytest.Module) -> set[str]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    cloud = from_novaclient(item)
+    cloud = cloud_of(item)
     lacking = needed(item) & cloud.lacks
     if lacking:
         pytest.skip(f"{cloud.kind} lacks {', '.join(sorted(lacking))}")
@@ -72,7 +72,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Let no scenario be skipped but for what it was marked to need."""
     report = yield
-    if report.skipped and not needed(item) & from_novaclient(item).lacks:
+    if report.skipped and not needed(item) & cloud_of(item).lacks:
         report.outcome = "failed"
         report.longrepr = "skipped itself, and is not marked to need anything"
     return report
@@ -81,7 +81,7 @@ def pytest_runtest_makereport(
 @pytest.fixture(scope="module")
 def under_test(request: pytest.FixtureRequest) -> CloudUnderTest:
     """The cloud that the scenarios of a file run on."""
-    return from_novaclient(request.node)
+    return cloud_of(request.node)
 
 
 @pytest.fixture(scope="module")

@@ -34,5 +34,7 @@ class Server:
 
     def close(self) -> None:
         """End all connections, also those that are kept alive."""
+        # A thread that is about to end wakes the loop up, which must be there then.
+        self._server.task_dispatcher.shutdown()
         self._server.close()
         wasyncore.close_all(self._connections)

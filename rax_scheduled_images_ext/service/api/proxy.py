@@ -9,10 +9,10 @@ import socket
 import threading
 from collections.abc import Iterable
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
-from waitress import create_server
+from waitress.server import create_server
 from webob import Response
 
 from rax_scheduled_images_ext.service.api.application import ScheduledImagesApi
@@ -52,7 +52,7 @@ class Proxy:
         # Clients also ask for the document with the versions, above the version.
         root = re.sub(r"/v2(\.1)?(/.*)?$", "", path)
         api = ScheduledImagesApi(upstream, rights)
-        self._server: Any = create_server(
+        server = create_server(
             _below(root, api),
             sockets=[_bound(host, port)],
             threads=threads,
@@ -60,6 +60,8 @@ class Proxy:
             # Whom Nova believes is Nova's to say.
             clear_untrusted_proxy_headers=False,
         )
+        # The types of one of its servers lack the port.
+        self._server = cast("Any", server)
         shown = f"[{host}]" if ":" in host else host
         self.url = f"http://{shown}:{self._server.effective_port}{path}"
 

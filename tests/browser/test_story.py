@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator, Route, expect
 
 from rax_scheduled_images_ext.sandbox import Sandbox
 
@@ -118,6 +118,19 @@ def test_several_servers_at_once(
         row = page.get_by_role("row").filter(has_text=name)
         expect(row.get_by_role("cell", name="weekly on Sunday")).to_be_visible()
     expect(page.locator(".state.never")).to_have_count(2)
+
+
+def test_what_is_typed_before_the_scripts_are_there_counts(
+    visits: Visits, panel: Panel
+) -> None:
+    page = visits(panel).enter().page
+    held: list[Route] = []
+    page.route("**/htmx-*.js", lambda route: held.append(route))
+    page.goto(page.url, wait_until="commit")
+    page.get_by_label("Name contains").press_sequentially("mys")
+    expect(page.locator("#servers tbody tr")).to_have_count(4)
+    held[0].continue_()
+    expect(page.locator("#servers tbody tr")).to_have_count(1)
 
 
 def test_prune(visits: Visits, panel: Panel, cloud: Sandbox) -> None:

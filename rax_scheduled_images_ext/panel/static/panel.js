@@ -41,6 +41,12 @@
   if (document.readyState !== "loading") dress();
   document.addEventListener("htmx:after:swap", dress);
   document.addEventListener("htmx:after:settle", dress);
+  // What was typed before the scripts were there counts as well.
+  document.addEventListener("htmx:after:init", (event) => {
+    for (const field of event.target?.querySelectorAll?.("input[type=search]") ?? []) {
+      if (field.value !== field.defaultValue) field.dispatchEvent(new Event("input", { bubbles: true }));
+    }
+  });
   document.addEventListener("htmx:error", () => offline(false));
   document.addEventListener("htmx:before:response", () => offline(true));
   // A page that nobody sees asks for nothing.

@@ -36,6 +36,15 @@ def untouched_logging() -> Iterator[None]:
         root.handlers[:] = before[1]
 
 
+def _forget_clients() -> None:
+    """Let the shell make its clients anew: it keeps them as long as its process."""
+    from osc_lib.clientmanager import ClientCache, ClientManager
+
+    for value in vars(ClientManager).values():
+        if isinstance(value, ClientCache):
+            value._handle = None
+
+
 @dataclass(frozen=True)
 class OpenStack:
     """``openstack(*argv)``: the real shell's ``main``, as a fresh process would run it.
@@ -70,6 +79,7 @@ class OpenStack:
             from cliff.app import App
             from openstackclient import shell
 
+            _forget_clients()
             try:
                 # It is called as the program of this process.
                 with mock.patch.object(App, "NAME", "openstack"):

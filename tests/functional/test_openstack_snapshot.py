@@ -232,7 +232,7 @@ def test_what_cannot_be_begun(openstack: OpenStack, cloud: Sandbox, log: Log) ->
     result = openstack(*CREATE, *log.hooks(), "nobody", "x")
     assert (result.status, result.out) == (1, "")
     assert result.err == UNKNOWN.format("nobody")
-    openstack("server", "image", "create", "--name", "first", "web1")
+    openstack.ok("server", "image", "create", "--name", "first", "web1")
     result = openstack(*CREATE, *log.hooks(), "web1", "second")
     assert (result.status, result.out) == (1, "")
     assert result.err.startswith("Server web1 is busy (task_state: ")
@@ -260,7 +260,7 @@ def test_an_interrupted_snapshot_resumes_the_server(cloud: Sandbox, log: Log) ->
 
 
 def test_watch(openstack: OpenStack, cloud: Sandbox) -> None:
-    openstack("server", "image", "create", "--name", "watched", "web1")
+    openstack.ok("server", "image", "create", "--name", "watched", "web1")
     argv = ("watch", "--interval", "0.1", "--changes-only", "-f", "json", "web1")
     with following(cloud):
         out = openstack.ok(*SNAPSHOT, *argv)
@@ -281,7 +281,7 @@ def test_watch(openstack: OpenStack, cloud: Sandbox) -> None:
 
 def test_a_failed_snapshot_is_watched(openstack: OpenStack, cloud: Sandbox) -> None:
     cloud.fault("lose-image")
-    openstack("server", "image", "create", "--name", "lost", "web1")
+    openstack.ok("server", "image", "create", "--name", "lost", "web1")
     with following(cloud):
         result = openstack(*SNAPSHOT, "watch", "--interval", "0.1", "web1")
     assert result.status == 4

@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,7 @@ def test_this_packages_commands(nova: Nova, cloud: Sandbox) -> None:
 
 
 @pytest.fixture
-def old_nova(nova: Nova, monkeypatch: pytest.MonkeyPatch) -> Nova:
+def old_nova(nova: Nova, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nova]:
     """A ``nova`` that has the old client for its only extension."""
     if not (OLD_CLIENT / OLD).is_dir():
         pytest.skip("OLD_CLIENT_PATH names no directory with the old client")
@@ -106,7 +107,10 @@ def old_nova(nova: Nova, monkeypatch: pytest.MonkeyPatch) -> Nova:
         ("_discover_via_entry_points", found),
     ):
         monkeypatch.setitem(novashell.FINDING, name, lambda each=extensions: each)
-    return nova
+    yield nova
+    # Ours would tell every later `nova` of this process that it is there.
+    for name in [each for each in sys.modules if each.partition(".")[0] == OLD]:
+        del sys.modules[name]
 
 
 def test_the_old_client(old_nova: Nova, cloud: Sandbox) -> None:

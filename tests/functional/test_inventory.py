@@ -8,7 +8,9 @@ import json
 import re
 from typing import Any
 
+import novaclient
 import pytest
+from novaclient.api_versions import APIVersion
 
 from rax_scheduled_images_ext.sandbox import Sandbox
 
@@ -554,6 +556,8 @@ def test_on_a_cloud_with_tags_each_page_is_asked_for_once(
     nova: Any, cloud: Sandbox, version: str, more: int
 ) -> None:
     """An old API shows no tags: that is found out on the first page."""
+    if APIVersion(version) > novaclient.API_MAX_VERSION:
+        pytest.skip("this novaclient does not speak it")
     for number in range(55):
         cloud.boot(f"server {number}")
     schedule(cloud)

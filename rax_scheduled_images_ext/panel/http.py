@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from typing import Any
 
 from flask import Flask
@@ -17,6 +18,7 @@ class Server:
     """Serves the panel on a socket that listens."""
 
     def __init__(self, app: Flask, listening: socket.socket) -> None:
+        self._closed = threading.Event()
         self._connections: dict[int, Any] = {}
         self._server: Any = create_server(
             app,
@@ -30,11 +32,17 @@ class Server:
 
     def run(self) -> None:
         """Serve until SystemExit or Ctrl-C, or until it is closed."""
-        self._server.run()
+        try:
+            self._server.run()
+        except OSError:
+            # The loop may look at a socket that was closed a moment ago.
+            if not self._closed.is_set():
+                raise
 
     def close(self) -> None:
         """End all connections, also those that are kept alive."""
         # A thread that is about to end wakes the loop up, which must be there then.
         self._server.task_dispatcher.shutdown()
+        self._closed.set()
         self._server.close()
         wasyncore.close_all(self._connections)

@@ -62,6 +62,7 @@ class Proxy:
         )
         # The types of one of its servers lack the port.
         self._server = cast("Any", server)
+        self._stopped = threading.Event()
         shown = f"[{host}]" if ":" in host else host
         self.url = f"http://{shown}:{self._server.effective_port}{path}"
 
@@ -88,12 +89,21 @@ class Proxy:
     def start(self) -> None:
         """Serve from now on, in threads of this process."""
         # A daemon: its answers may have no one who reads them.
-        threading.Thread(target=self._server.run, daemon=True).start()
+        threading.Thread(target=self._serve, daemon=True).start()
 
     def stop(self) -> None:
         """Let requests under way end, for a while, and stop serving."""
         self._server.task_dispatcher.shutdown(timeout=_GRACE)
+        self._stopped.set()
         self._server.close()
+
+    def _serve(self) -> None:
+        try:
+            self._server.run()
+        except OSError:
+            # The loop may look at a socket that was closed a moment ago.
+            if not self._stopped.is_set():
+                raise
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
+from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.operations.images import delete_image
 from rax_scheduled_images_ext.operations.prune import PrunePlan, plan_prune, prune
 from rax_scheduled_images_ext.operations.retention import protect, unprotect
@@ -27,31 +31,35 @@ pages = project_pages("images")
 @pages.post("/servers/<server_id>/images/<image_id>/protect")
 def protect_one(server_id: str, image_id: str) -> ResponseReturnValue:
     """Keep an image for good."""
-    here = place()
-
-    def work(job: Job) -> None:
-        try:
-            image = protect(here.cloud, image_id)
-        finally:
-            here.changed(server_id)
-        job.notes.append(f"{image.name} is protected: no schedule deletes it.")
-
-    return submit(Job("Protect the image", page_of(server_id)), work)
+    done = "is protected: no schedule deletes it."
+    return _change(server_id, image_id, protect, "Protect the image", done)
 
 
 @pages.post("/servers/<server_id>/images/<image_id>/unprotect")
 def unprotect_one(server_id: str, image_id: str) -> ResponseReturnValue:
     """Hand an image back to its schedule."""
+    done = "is the schedule's again."
+    return _change(server_id, image_id, unprotect, "Unprotect the image", done)
+
+
+def _change(
+    server_id: str,
+    image_id: str,
+    change: Callable[[Cloud, str], ServerImage],
+    title: str,
+    done: str,
+) -> ResponseReturnValue:
+    """Change an image by a job; ``done`` is what follows its name afterwards."""
     here = place()
 
     def work(job: Job) -> None:
         try:
-            image = unprotect(here.cloud, image_id)
+            image = change(here.cloud, image_id)
         finally:
             here.changed(server_id)
-        job.notes.append(f"{image.name} is the schedule's again.")
+        job.notes.append(f"{image.name} {done}")
 
-    return submit(Job("Unprotect the image", page_of(server_id)), work)
+    return submit(Job(title, page_of(server_id)), work)
 
 
 @pages.get("/servers/<server_id>/images/<image_id>/delete")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 from typing import Any
@@ -32,6 +33,8 @@ class Server:
 
     def run(self) -> None:
         """Serve until SystemExit or Ctrl-C, or until it is closed."""
+        # Its warnings are of requests that wait for a thread, as they may.
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         try:
             self._server.run()
         except OSError:

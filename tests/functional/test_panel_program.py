@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import requests
 
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.environment import client_environment
@@ -86,6 +88,22 @@ def test_for_several_people(cloud: Sandbox) -> None:
         reader.get("/")
         page = reader.submit("#login", user="creator", password=password)
         assert page.all("#user") == ["creator"]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
+def test_more_requests_than_threads(cloud: Sandbox) -> None:
+    """They wait for one another, and no one is warned of it."""
+    with running(cloud.environ(), "--login") as (process, (line,)):
+        address = line.removeprefix("The panel is at ")
+
+        def status(number: int) -> int:
+            return requests.get(address, timeout=60).status_code
+
+        with ThreadPoolExecutor(80) as readers:
+            assert set(readers.map(status, range(320))) == {200}
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
         assert process.stderr is not None

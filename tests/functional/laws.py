@@ -14,6 +14,7 @@ from rax_scheduled_images_ext.sandbox.backend.models import Image
 from .history import slot_of, try_of
 
 TRIES = 3
+WHOLE_DAY = Window()
 
 
 def check_tries(server_id: str, images: Iterable[Image]) -> None:
@@ -44,6 +45,7 @@ def check_settled(
     images: Iterable[Image],
     now: datetime,
     begun: datetime,
+    window: Window = WHOLE_DAY,
 ) -> None:
     """See that exactly the images are there that should be, all ACTIVE and marked.
 
@@ -56,17 +58,22 @@ def check_settled(
     assert [i.status for i in images] == ["active"] * len(images), images
     assert all(MARKER_KEY in image.properties for image in images)
     found = list(map(slot_of, images))
-    assert found == last_slots(server_id, schedule, now, begun), (server_id, found)
+    wanted = last_slots(server_id, schedule, now, begun, window)
+    assert found == wanted, (server_id, found)
 
 
 def last_slots(
-    server_id: str, schedule: ImageSchedule, now: datetime, begun: datetime
+    server_id: str,
+    schedule: ImageSchedule,
+    now: datetime,
+    begun: datetime,
+    window: Window = WHOLE_DAY,
 ) -> list[str]:
     """Return the slots whose images the retention keeps, oldest first."""
     found: list[str] = []
     moment = now
     while len(found) < schedule.retention:
-        slot = latest_slot(server_id, schedule, moment, Window())
+        slot = latest_slot(server_id, schedule, moment, window)
         if slot.due < begun:
             break
         found.append(slot.name)

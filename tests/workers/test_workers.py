@@ -155,7 +155,7 @@ def test_a_lost_cloud_leaves_the_queue_short(
         assert longest <= 2 * 20 + 2
         # Where only the images cannot be made, a scan goes on as far as places allow.
         cloud.clear_faults()
-        cloud.fault("POST /images 503")
+        cloud.fault("POST /images 500")
         until(lambda: cluster.log("worker0").count(" ERROR failed ") > 20)
         for _ in range(30):
             longest = max(longest, rehearsal.waiting() or 0)

@@ -104,20 +104,22 @@ def test_nova_lists_the_commands() -> None:
 
 
 @pytest.mark.parametrize(
-    ("extra", "command", "needed"),
+    ("name", "command", "needed", "extra"),
     [
-        ("panel", "--login", "flask"),
-        ("sandbox", "demo", "flask"),
-        ("service", "plan", "openstack"),
+        ("panel", "--login", "flask", "panel"),
+        ("sandbox", "demo", "flask", "sandbox"),
+        ("service", "beat", "celery", "celery"),
+        ("service", "plan", "openstack", "service"),
+        ("service", "worker", "celery", "celery"),
     ],
 )
 def test_a_program_without_its_extra_says_what_it_needs(
-    extra: str, command: str, needed: str
+    name: str, command: str, needed: str, extra: str
 ) -> None:
-    program = Path(sys.executable).with_name(f"scheduled-images-{extra}")
+    program = Path(sys.executable).with_name(f"scheduled-images-{name}")
     done = subprocess.run([program, command], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        f"scheduled-images-{extra}: error: the {extra} needs {needed}:"
+        f"scheduled-images-{name}: error: the {name} needs {needed}:"
         f" pip install 'rax-scheduled-images-ext[{extra}]'\n"
     )

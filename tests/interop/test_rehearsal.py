@@ -12,10 +12,21 @@ from .rehearsal.fleet import Fleet
 
 
 @pytest.mark.slow
-def test_killed_runners_leave_what_an_undisturbed_one_leaves(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("crew", "number"), [("runners", 3), ("workers", 4)])
+def test_the_killed_leave_what_an_undisturbed_runner_leaves(
+    crew: str, number: int, tmp_path: Path
+) -> None:
     layout = Layout(DEFAULT_STATE)
     fleet = Fleet(layout.environ("demo"), layout)
-    options = Options(servers=4, retention=1, days=2.0, kills=8, speed=720.0)
+    options = Options(
+        servers=4,
+        retention=1,
+        days=2.0,
+        crew=crew,
+        number=number,
+        kills=8,
+        speed=720.0,
+    )
     report = rehearse(options, fleet, tmp_path)
     assert report.undisturbed.filled.total() >= 8
     assert report.same, f"\n{report}"

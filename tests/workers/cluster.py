@@ -98,8 +98,6 @@ class Cluster:
         argv = [str(PROGRAM), kind, *self.options, "--"]
         if kind == "worker":
             argv += ["--concurrency", str(self.children), "-n", f"{name}@%h"]
-        else:
-            argv += ["--pidfile", ""]
         with (self.folder / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
                 argv,

@@ -22,6 +22,7 @@ from ..functional.fleet import MARKED, add_image
 from ..functional.raw import START
 from .broker import Broker
 from .cluster import Cluster
+from .killer import Killer
 from .rehearsal import Rehearsal
 
 WORKERS, BEATS = 4, 2
@@ -34,8 +35,6 @@ WINDOW = "16:00-08:00"
 QUIET = 3 * 3600
 # Of every two servers one has a daily schedule, and one a weekly one.
 SCHEDULES = (ImageSchedule(KEPT), ImageSchedule(KEPT, "SATURDAY"))
-# What is killed, again and again: children mostly, RabbitMQ rarely.
-VICTIMS = "child broker worker beat child worker child beat child worker".split()
 
 
 class Chaos:
@@ -45,10 +44,9 @@ class Chaos:
         self, rehearsal: Rehearsal, cluster: Cluster, chance: random.Random, limit: int
     ) -> None:
         self.rehearsal = rehearsal
-        self.cluster = cluster
+        self.killer = Killer(cluster, rehearsal.broker, chance)
         self.chance = chance
         self.limit = limit
-        self.kills: Counter[str] = Counter()
         self.longest_queue = 0
         self.most_under_way = 0
         sandbox = rehearsal.sandbox
@@ -77,34 +75,12 @@ class Chaos:
         self.rehearsal.sandbox.advance(STEP)
         if kill:
             time.sleep(self.chance.uniform(0, 3))
-            self.kill()
+            self.killer.kill()
         self.rehearsal.wait_for_scan()
         self.longest_queue = max(self.longest_queue, self.rehearsal.waiting() or 0)
         running = [i for i in self.images() if is_running(i)]
         self.most_under_way = max(self.most_under_way, len(running))
         assert len(running) <= self.limit
-
-    def kill(self) -> None:
-        """Kill one of them, and bring it back."""
-        victim = VICTIMS[self.kills.total() % len(VICTIMS)]
-        if victim == "broker":
-            self.rehearsal.broker.kill()
-            time.sleep(self.chance.uniform(0, 3))
-            self.rehearsal.broker.start()
-        elif victim == "child":
-            self.kill_child()
-        else:
-            number = self.chance.randrange(WORKERS if victim == "worker" else BEATS)
-            self.cluster.kill(f"{victim}{number}")
-        self.kills[victim] += 1
-        # As whatever supervises them would do.
-        self.cluster.start()
-
-    def kill_child(self) -> None:
-        """Kill a child of some worker; one that has just started has none so far."""
-        name = f"worker{self.chance.randrange(WORKERS)}"
-        while not self.cluster.kill_child(name, self.chance):
-            time.sleep(0.1)
 
     def images(self, *, deleted: bool = False) -> list[Image]:
         """All images that there are, or all that there were."""
@@ -165,7 +141,7 @@ def test_the_laws_hold_whoever_is_killed(
             assert rehearsal.wait_for_scan(180)
             for number in range(steps):
                 for _ in range(max(0, when[number] - 1)):
-                    chaos.kill()
+                    chaos.killer.kill()
                 chaos.step(kill=when[number] > 0)
                 if number % 24 == 0:
                     chaos.check()
@@ -179,7 +155,7 @@ def test_the_laws_hold_whoever_is_killed(
         chaos.check()
         chaos.check_settled(rehearsal.now())
         assert chaos.longest_queue <= 3 * limit
-        assert chaos.kills.total() == kills
+        assert chaos.killer.kills.total() == kills
     shutil.rmtree(tmp_path, ignore_errors=True)
 
 
@@ -189,7 +165,7 @@ def report(chaos: Chaos, step: int, steps: int, began: float) -> None:
     print(
         f"step {step} of {steps} after {time.monotonic() - began:.0f} s:"
         f" {made} images, {chaos.rehearsal.requests} requests,"
-        f" {chaos.rehearsal.scans} scans, killed {dict(chaos.kills)},"
+        f" {chaos.rehearsal.scans} scans, killed {dict(chaos.killer.kills)},"
         f" longest queue {chaos.longest_queue}, most under way {chaos.most_under_way}",
         flush=True,
     )

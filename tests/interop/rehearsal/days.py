@@ -12,22 +12,30 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from .fleet import Fleet, History
-from .runners import Crew, Program, kills, now, wait_until
+from .runners import Crew, Program, Runners, kills, now, wait_until
+from .workers import Workers
 
 _HOUR = timedelta(hours=1)
 #: How long nothing happens to a claim whose runner was killed, and a reserve.
 _SWEEP_SECONDS = 15 * 60
 _PATIENCE = 300
+#: Who can be killed.
+CREWS: dict[str, type[Crew]] = {"runners": Runners, "workers": Workers}
 
 
 @dataclass(frozen=True)
 class Options:
-    """What is rehearsed; ``speed`` is how many times faster time passes."""
+    """What is rehearsed.
+
+    ``speed`` is how many times faster time passes, ``crew`` who is killed: a name of
+    `CREWS`, and ``number`` how many of them there are.
+    """
 
     servers: int = 20
     retention: int = 3
     days: float = 10.0
-    runners: int = 3
+    crew: str = "runners"
+    number: int = 3
     kills: int = 30
     speed: float = 480.0
     seed: int = 1
@@ -102,7 +110,7 @@ def rehearse(options: Options, fleet: Fleet, folder: Path) -> Report:
         say(f"the same days, with {options.kills} kills")
         seconds = _killed(options, fleet, folder, again, end)
         killed = fleet.history(again)
-        logs = "".join(path.read_text() for path in folder.glob("runner-*.log"))
+        logs = "".join(path.read_text() for path in folder.glob("*.log"))
         return Report(
             expected,
             fleet.holding(),
@@ -129,16 +137,16 @@ def _killed(
     program = Program(fleet.env, uuid.uuid4().hex)
     days = range(1, int(options.days) + 1)
     dues = [due for day in days for due in program.due(since + day * timedelta(days=1))]
-    crew = Crew(program, folder, options.runners, since, options.speed)
+    chance = random.Random(options.seed)
+    begin = CREWS[options.crew]
+    crew = begin(options.number, program, folder, since, options.speed, chance)
     try:
-        chance = random.Random(options.seed)
         times = kills(options.kills, dues, end, crew.moment, options.seed)
         for number, moment in enumerate(times, 1):
             wait_until(moment)
-            victim = chance.randrange(options.runners)
-            crew.kill(victim)
+            victim = crew.kill()
             rehearsed = since + (now() - since) * options.speed
-            say(f"kill {number}: runner {victim}, {rehearsed:%Y-%m-%d %H:%M}")
+            say(f"kill {number}: {victim}, {rehearsed:%Y-%m-%d %H:%M}")
         wait_until(crew.moment(end))
         seconds = crew.end()
     finally:

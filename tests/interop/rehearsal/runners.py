@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -79,55 +80,80 @@ class Program:
         return rows
 
 
-class Crew:
-    """Runners side by side on days that pass faster.
+class Crew(ABC):
+    """Processes side by side on days that pass faster.
 
-    :param folder: where each writes its log.
+    :param folder: where each writes its log, ``*.log``.
     """
 
     def __init__(
-        self, program: Program, folder: Path, number: int, since: datetime, speed: float
+        self,
+        number: int,
+        program: Program,
+        folder: Path,
+        since: datetime,
+        speed: float,
+        chance: random.Random,
     ) -> None:
-        self.since, self.speed = since, speed
-        self.logs = [folder / f"runner-{each}.log" for each in range(number)]
-        self._argv = (
-            *(str(PROGRAM), "run", "--every", "1s", "--rehearsal", *_LIMITS),
+        self.folder, self.since, self.speed = folder, since, speed
+        self.chance = chance
+        self.env = client_environment(program.env())
+        self.options = (
             # Two tries: the second one comes two minutes later.
-            *("--max-delay", "24h"),
+            *("--rehearsal", *_LIMITS, "--max-delay", "24h"),
             *("--speed", str(speed), "--since", str(write_time(since))),
         )
-        self._env = client_environment(program.env())
-        self._processes = [self._start(log) for log in self.logs]
-
-    def kill(self, number: int) -> None:
-        """Kill a runner, and start another one."""
-        self._processes[number].kill()
-        self._processes[number].wait()
-        self._processes[number] = self._start(self.logs[number])
-
-    def end(self) -> float:
-        """Tell all to end; return how many seconds the slowest took."""
-        began = time.monotonic()
-        for process in self._processes:
-            process.send_signal(signal.SIGTERM)
-        statuses = [process.wait(timeout=60) for process in self._processes]
-        assert statuses == [0] * len(statuses), self.logs
-        return time.monotonic() - began
 
     def moment(self, rehearsed: datetime) -> datetime:
         """Return when it is a rehearsed time."""
         return self.since + (rehearsed - self.since) / self.speed
 
+    @abstractmethod
+    def kill(self) -> str:
+        """Kill one of them, and start another one; return which."""
+
+    @abstractmethod
+    def end(self) -> float:
+        """Tell all to end; return how many seconds the slowest took."""
+
+    @abstractmethod
     def close(self) -> None:
         """End those that are left."""
+
+
+class Runners(Crew):
+    """Runners, each of which does everything."""
+
+    def __init__(self, number: int, *args: Any) -> None:
+        super().__init__(number, *args)
+        self._logs = [self.folder / f"runner-{each}.log" for each in range(number)]
+        self._processes = [self._start(log) for log in self._logs]
+
+    def kill(self) -> str:
+        number = self.chance.randrange(len(self._processes))
+        self._processes[number].kill()
+        self._processes[number].wait()
+        self._processes[number] = self._start(self._logs[number])
+        return f"runner {number}"
+
+    def end(self) -> float:
+        began = time.monotonic()
+        for process in self._processes:
+            process.send_signal(signal.SIGTERM)
+        statuses = [process.wait(timeout=60) for process in self._processes]
+        assert statuses == [0] * len(statuses), self._logs
+        return time.monotonic() - began
+
+    def close(self) -> None:
         for process in self._processes:
             process.kill()
             process.wait()
 
     def _start(self, log: Path) -> subprocess.Popen[bytes]:
+        argv = [str(PROGRAM), "run", "--every", "1s", *self.options]
         with log.open("ab") as file:
             return subprocess.Popen(
-                self._argv, env=self._env, stdout=subprocess.DEVNULL, stderr=file
+                argv, env=self.env, stdout=subprocess.DEVNULL, stderr=file
             )
 
 

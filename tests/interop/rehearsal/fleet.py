@@ -14,6 +14,7 @@ from typing import Any
 
 from rax_scheduled_images_ext.model.image import (
     CLAIM_KEY,
+    PLACE,
     RUN_KEY,
     SERVER_KEY,
     SLOT_KEY,
@@ -105,7 +106,8 @@ class Fleet:
         found = History(Counter(), Counter(), Counter())
         for image_id, known in properties.items():
             server_id = known.get(SERVER_KEY, "")
-            if server_id not in self.servers:
+            # A place says that there is room for a snapshot, not whose it is.
+            if server_id not in self.servers or known.get(CLAIM_KEY) == PLACE:
                 continue
             if CLAIM_KEY in known:
                 found.claims[server_id, known[CLAIM_KEY].split(":")[1]] += 1

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flask import Flask, Response, g, jsonify, request
+from flask import Flask, Response, g, request
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import HTTPException
 
 from rax_scheduled_images_ext.model.extension import ALIAS
-from rax_scheduled_images_ext.sandbox.backend.models import CloudError
 from rax_scheduled_images_ext.sandbox.compute import (
     about,
     actions,
@@ -20,6 +18,13 @@ from rax_scheduled_images_ext.sandbox.compute import (
     tags,
     versions,
 )
+from rax_scheduled_images_ext.sandbox.http.application import (
+    FAULTS,
+    add_routes,
+    name_requests,
+    new_app,
+    write_faults,
+)
 from rax_scheduled_images_ext.sandbox.http.common import (
     MOUNT,
     Call,
@@ -27,14 +32,8 @@ from rax_scheduled_images_ext.sandbox.http.common import (
     Microversion,
     Route,
     Services,
-    add_routes,
-    name_requests,
-    new_app,
     open_call,
-    status_of,
     unauthorized,
-    unauthorized_body,
-    unmatched,
 )
 
 _SERVER = "/servers/<server_id>"
@@ -95,19 +94,6 @@ ROUTES = (
     Route("DELETE", f"{_IMAGE}/metadata/<key>", images.metadata_delete, last=_METADATA),
 )
 
-_FAULTS = {
-    400: "badRequest",
-    401: "unauthorized",
-    403: "forbidden",
-    404: "itemNotFound",
-    405: "badMethod",
-    409: "conflictingRequest",
-    413: "overLimit",
-    415: "badMediaType",
-    429: "overLimit",
-    501: "notImplemented",
-    503: "serviceUnavailable",
-}
 _REQUEST_IDS = ("X-Compute-Request-Id", "x-openstack-request-id")
 _CONTENT = (
     None,
@@ -126,7 +112,13 @@ def make_app(services: Services, *, legacy: bool = False) -> Flask:
     """
     app = new_app("compute")
     name_requests(app, *_REQUEST_IDS)
-    _handle_errors(app, services)
+    write_faults(
+        app,
+        services,
+        "Unexpected API Error.\n{}",
+        {**FAULTS, 429: "overLimit"},
+        "application/json; charset=utf-8",
+    )
     microversions = not (legacy or services.rackspace)
 
     @app.before_request
@@ -192,30 +184,6 @@ def _checked(route: Route) -> Route:
     return replace(route, handler=handler)
 
 
-def _handle_errors(app: Flask, services: Services) -> None:
-    @app.errorhandler(HttpError)
-    def refuse(fault: HttpError) -> ResponseReturnValue:
-        if fault.status == 401:
-            return jsonify(unauthorized_body(services, fault)), 401, fault.headers
-        return _fault(fault.status, fault.message)
-
-    @app.errorhandler(CloudError)
-    def refused_by_cloud(error: CloudError) -> ResponseReturnValue:
-        return _fault(status_of(error), str(error))
-
-    @app.errorhandler(HTTPException)
-    def not_routed(error: HTTPException) -> ResponseReturnValue:
-        # Nova knows no "method not allowed" but only paths with their methods.
-        if error.code == 405:
-            error.code = 404
-        return unmatched(error)
-
-    @app.errorhandler(Exception)
-    def broken(error: Exception) -> ResponseReturnValue:
-        app.logger.error("%s %s", request.method, request.path, exc_info=error)
-        return _fault(500, f"Unexpected API Error.\n{type(error)}")
-
-
 def make_root(services: Services) -> Flask:
     """Return what is at the service's own URL: the list of its versions."""
     app = new_app("compute_versions")
@@ -223,10 +191,6 @@ def make_root(services: Services) -> Flask:
     @app.get("/")
     def index() -> ResponseReturnValue:
         return versions.version_list(request.root_url.rstrip("/"))
-
-    @app.errorhandler(HTTPException)
-    def not_routed(error: HTTPException) -> ResponseReturnValue:
-        return unmatched(error)
 
     return app
 
@@ -237,10 +201,3 @@ def _version_root(services: Services, *, legacy: bool) -> ResponseReturnValue:
     if services.rackspace:
         raise unauthorized(services)
     return versions.version_document(request.root_url.rstrip("/"), legacy=legacy)
-
-
-def _fault(status: int, message: str) -> ResponseReturnValue:
-    name = _FAULTS.get(status, "computeFault")
-    answer = jsonify({name: {"code": status, "message": message}})
-    answer.headers["Content-Type"] = "application/json; charset=utf-8"
-    return answer, status

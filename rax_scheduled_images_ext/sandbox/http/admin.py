@@ -23,11 +23,11 @@ from rax_scheduled_images_ext.sandbox.backend.models import (
 )
 from rax_scheduled_images_ext.sandbox.backend.region import Region
 from rax_scheduled_images_ext.sandbox.faults.grammar import parse_fault
+from rax_scheduled_images_ext.sandbox.http.application import new_app
 from rax_scheduled_images_ext.sandbox.http.common import (
     HttpError,
     Services,
     isotime,
-    new_app,
     status_of,
 )
 

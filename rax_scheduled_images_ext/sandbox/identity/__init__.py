@@ -6,12 +6,8 @@ from flask import Flask, Response, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
-from rax_scheduled_images_ext.sandbox.http.common import (
-    HttpError,
-    Services,
-    name_requests,
-    new_app,
-)
+from rax_scheduled_images_ext.sandbox.http.application import name_requests, new_app
+from rax_scheduled_images_ext.sandbox.http.common import HttpError, Services
 from rax_scheduled_images_ext.sandbox.identity.base import Api, version_view
 from rax_scheduled_images_ext.sandbox.identity.keystone import V3
 from rax_scheduled_images_ext.sandbox.identity.rackspace import V2

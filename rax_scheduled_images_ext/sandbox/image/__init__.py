@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from flask import Flask, g, jsonify, request
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import HTTPException
 
 from rax_scheduled_images_ext.sandbox.backend.models import CloudError
+from rax_scheduled_images_ext.sandbox.http.application import (
+    add_routes,
+    name_requests,
+    new_app,
+    page,
+)
 from rax_scheduled_images_ext.sandbox.http.common import (
     HttpError,
     Route,
     Services,
-    add_routes,
-    name_requests,
-    new_app,
     open_call,
-    page,
     status_of,
     unauthorized_body,
-    unmatched,
 )
 from rax_scheduled_images_ext.sandbox.image import about, images
 
@@ -65,10 +65,6 @@ def make_app(services: Services) -> Flask:
     def refused_by_cloud(error: CloudError) -> ResponseReturnValue:
         return page(status_of(error), str(error))
 
-    @app.errorhandler(HTTPException)
-    def not_routed(error: HTTPException) -> ResponseReturnValue:
-        return unmatched(error)
-
     @app.errorhandler(Exception)
     def broken(error: Exception) -> ResponseReturnValue:
         app.logger.error("%s %s", request.method, request.path, exc_info=error)
@@ -93,9 +89,5 @@ def make_root() -> Flask:
     @app.get("/versions")
     def versions() -> ResponseReturnValue:
         return about.version_list(request.root_url)
-
-    @app.errorhandler(HTTPException)
-    def not_routed(error: HTTPException) -> ResponseReturnValue:
-        return unmatched(error)
 
     return app

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flask import Flask, Response, g, jsonify, request
+from flask import Flask, Response, g, request
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import HTTPException
 
-from rax_scheduled_images_ext.sandbox.backend.models import CloudError
+from rax_scheduled_images_ext.sandbox.http.application import (
+    add_routes,
+    name_requests,
+    new_app,
+    write_faults,
+)
 from rax_scheduled_images_ext.sandbox.http.common import (
     MOUNT,
     HttpError,
     Route,
     Services,
-    add_routes,
-    name_requests,
-    new_app,
     open_call,
-    status_of,
-    unauthorized_body,
-    unmatched,
 )
 from rax_scheduled_images_ext.sandbox.volume import snapshots, versions, volumes
 
@@ -39,18 +37,6 @@ ROUTES = (
     Route("GET", _SNAPSHOT, snapshots.show),
     Route("DELETE", _SNAPSHOT, snapshots.delete),
 )
-_FAULTS = {
-    400: "badRequest",
-    401: "unauthorized",
-    403: "forbidden",
-    404: "itemNotFound",
-    405: "badMethod",
-    409: "conflictingRequest",
-    413: "overLimit",
-    415: "badMediaType",
-    501: "notImplemented",
-    503: "serviceUnavailable",
-}
 
 
 def make_app(services: Services) -> Flask:
@@ -78,37 +64,14 @@ def make_app(services: Services) -> Flask:
             response.headers["x-compute-request-id"] = g.request_id
         return response
 
-    _handle_errors(app, services)
+    write_faults(
+        app,
+        services,
+        "The server has either erred or is incapable of performing"
+        " the requested operation.",
+    )
     add_routes(app, ROUTES, services.cloud)
     return app
-
-
-def _handle_errors(app: Flask, services: Services) -> None:
-    @app.errorhandler(HttpError)
-    def refuse(fault: HttpError) -> ResponseReturnValue:
-        if fault.status == 401:
-            return jsonify(unauthorized_body(services, fault)), 401, fault.headers
-        return _fault(fault.status, fault.message)
-
-    @app.errorhandler(CloudError)
-    def refused_by_cloud(error: CloudError) -> ResponseReturnValue:
-        return _fault(status_of(error), str(error))
-
-    @app.errorhandler(HTTPException)
-    def not_routed(error: HTTPException) -> ResponseReturnValue:
-        # Cinder knows no "method not allowed" but only paths with their methods.
-        if error.code == 405:
-            error.code = 404
-        return unmatched(error)
-
-    @app.errorhandler(Exception)
-    def broken(error: Exception) -> ResponseReturnValue:
-        app.logger.error("%s %s", request.method, request.path, exc_info=error)
-        return _fault(
-            500,
-            "The server has either erred or is incapable of performing"
-            " the requested operation.",
-        )
 
 
 def make_root() -> Flask:
@@ -120,10 +83,6 @@ def make_root() -> Flask:
     def index() -> ResponseReturnValue:
         answer = versions.version_list(request.root_url.rstrip("/"))
         return answer, 300, versions.answer_headers(versions.MINIMUM)
-
-    @app.errorhandler(HTTPException)
-    def not_routed(error: HTTPException) -> ResponseReturnValue:
-        return unmatched(error)
 
     return app
 
@@ -141,8 +100,3 @@ def _check_project(project_id: str) -> None:
             f"Malformed request URL: URL's project_id '{tenant}' doesn't match"
             f" Context's project_id '{project_id}'",
         )
-
-
-def _fault(status: int, message: str) -> ResponseReturnValue:
-    name = _FAULTS.get(status, "computeFault")
-    return jsonify({name: {"code": status, "message": message}}), status

@@ -24,8 +24,8 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.models import ImageQuery
 from rax_scheduled_images_ext.sandbox.environment import client_environment
 
-from ..novashell import Result
 from ..serviceshell import Service
+from ..shell import Result
 from .fleet import MYSERVER, id_of, sent
 from .interceptor import Interceptor, page
 from .runners import advance_to_slot, connected, made, schedule
@@ -123,16 +123,16 @@ def test_a_cloud_that_cannot_be_read_is_told(
 def test_a_wrong_password_is_told_and_not_shown(
     cloud: Sandbox, service: Service
 ) -> None:
-    env = {**cloud.env(), "OS_PASSWORD": "wrong-secret"}
-    tick = service("tick", env=env)
+    tick = service("tick", env={"OS_PASSWORD": "wrong-secret"})
     assert tick.status == 1
     assert " ERROR tick failed reason=Unauthorized: " in tick.err
     assert "wrong-secret" not in tick.err
 
 
 def test_no_cloud_is_configured(cloud: Sandbox, service: Service) -> None:
+    env = {**dict.fromkeys(cloud.env()), "OS_CLOUD": "nosuch"}
     for command in ("tick", "plan", "status", "run"):
-        result = service(command, env={"OS_CLOUD": "nosuch"})
+        result = service(command, env=env)
         assert (result.status, result.out) == (1, "")
         line = "scheduled-images-service: error: no cloud is configured: "
         assert result.err.startswith(line)
@@ -143,6 +143,7 @@ def test_credentials_of_one_project_cannot_work_for_all(
     cloud: Sandbox, service: Service
 ) -> None:
     env = {
+        **dict.fromkeys(cloud.env()),
         "OS_AUTH_TYPE": "token",
         "OS_AUTH_URL": cloud.env()["OS_AUTH_URL"],
         "OS_TOKEN": str(connected(cloud).compute.adapter.get_token()),
@@ -336,7 +337,7 @@ def test_the_command_is_told_of_a_tick_that_fails(
     file = tmp_path / "facts"
     code = f"import sys; open('{file}', 'a').write(sys.stdin.read() + '\\n')"
     command = shlex.join([sys.executable, "-c", code])
-    env = {**cloud.env(), "OS_PASSWORD": "wrong-secret"}
+    env = {"OS_PASSWORD": "wrong-secret"}
     tick = service("tick", "--on-failure", command, env=env)
     assert tick.status == 1
     facts = json.loads(file.read_text())

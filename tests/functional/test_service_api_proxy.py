@@ -220,7 +220,7 @@ def test_a_port_that_is_taken(cloud: Sandbox) -> None:
     ],
 )
 def test_bad_input(cloud: Sandbox, argv: str, problem: str) -> None:
-    result = Service(cloud)("api", *argv.split(), env={})
+    result = Service(cloud)("api", *argv.split(), env=dict.fromkeys(cloud.env()))
     assert (result.status, result.out) == (2, "")
     assert problem in result.err
     assert result.err.count("\n") == 1

@@ -17,8 +17,9 @@ from rax_scheduled_images_ext.output.inventory import columns, limit_column
 from rax_scheduled_images_ext.output.retention import IMAGES_AS_DATA, pruned_columns
 from rax_scheduled_images_ext.sandbox.environment import client_environment
 
-from ..novashell import Cloud, Nova, Result
+from ..novashell import Nova
 from ..openstackshell import OpenStack
+from ..shell import Cloud, Result
 
 Rows = list[dict[str, Any]]
 

@@ -14,8 +14,8 @@ from rax_scheduled_images_ext.model.image import PENDING_KEY, SLOT_KEY
 from rax_scheduled_images_ext.model.times import write_time
 from rax_scheduled_images_ext.sandbox.environment import client_environment
 
-from ..novashell import Result
 from ..serviceshell import Service
+from ..shell import Result
 from .clouds import WHOLE, WITHOUT, CloudUnderTest
 from .conftest import Run
 from .resources import Workshop

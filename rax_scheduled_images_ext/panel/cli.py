@@ -28,6 +28,8 @@ LOOPBACK = "127.0.0.1"
 LOCAL_HOSTS = ("localhost", LOOPBACK, "::1")
 _PORT = 8750
 _IDLE, _REFRESH = 1800.0, 10.0
+# A page waits for the cloud, and others shall not wait for it.
+_THREADS = 32
 
 
 class _Failed(Exception):
@@ -65,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _serve(args: argparse.Namespace) -> int:
     from rax_scheduled_images_ext.panel.app import create_app
-    from rax_scheduled_images_ext.panel.http import Server
+    from rax_scheduled_images_ext.wsgi import Server
 
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     host = args.host or LOOPBACK
@@ -78,7 +80,7 @@ def _serve(args: argparse.Namespace) -> int:
         ) from error
     port = listening.getsockname()[1]
     settings = _settings(args, host, port)
-    server = Server(create_app(settings), listening)
+    server = Server(create_app(settings), listening, _THREADS)
     signal.signal(signal.SIGTERM, _end)
     _announce(settings, host, port)
     # It returns on SystemExit and on Ctrl-C.

@@ -16,10 +16,10 @@ import requests
 from bs4 import BeautifulSoup, Tag
 
 from rax_scheduled_images_ext.panel.app import create_app
-from rax_scheduled_images_ext.panel.http import Server
 from rax_scheduled_images_ext.panel.known import Patience
 from rax_scheduled_images_ext.panel.settings import EntryTokens, Settings, cloud_for
 from rax_scheduled_images_ext.sandbox import Sandbox
+from rax_scheduled_images_ext.wsgi import Server
 
 
 @dataclass
@@ -172,12 +172,12 @@ def panel_over(
     settings = Settings(config, session, entry=entry, **options)
     listening = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    server = Server(create_app(settings), listening)
+    server = Server(create_app(settings), listening, threads=32)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
         yield Panel(url, settings, cloud)
     finally:
-        server.close()
-        thread.join(10)
+        server.stop()
+        thread.join()
         session.session.close()

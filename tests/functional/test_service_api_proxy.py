@@ -7,8 +7,8 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread
@@ -23,6 +23,7 @@ from rax_scheduled_images_ext.sandbox.environment import client_environment
 from ..serviceshell import Service
 from .fleet import MYSERVER
 from .raw import Box
+from .snapshots import until
 
 PROGRAM = Path(sys.executable).with_name("scheduled-images-service")
 SCHEDULE = f"/servers/{MYSERVER}/rax-si-image-schedule"
@@ -98,13 +99,22 @@ def test_a_request_that_hangs_does_not_keep_it(
 
     asking = Thread(target=ask)
     asking.start()
-    deadline = time.monotonic() + 30
-    while not cloud.faults()[0][1]:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: cloud.faults()[0][1] > 0)
     ended(process)
     asking.join(30)
     assert not asking.is_alive()
+
+
+def test_a_request_under_way_is_answered(
+    cloud: Sandbox, cloud_box: Box, started: Callable[..., Started]
+) -> None:
+    process, url = started(cloud_box.admin.root)
+    cloud.fault("GET /flavors delay 0.5s")
+    with ThreadPoolExecutor() as pool:
+        asking = pool.submit(cloud_box.admin.get, f"{url}/flavors")
+        until(lambda: cloud.faults()[0][1] > 0)
+        ended(process)
+        assert asking.result().json()["flavors"]
 
 
 @pytest.fixture

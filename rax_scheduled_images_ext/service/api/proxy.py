@@ -9,16 +9,16 @@ import socket
 import threading
 from collections.abc import Iterable
 from types import FrameType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from waitress.server import create_server
 from webob import Response
 
 from rax_scheduled_images_ext.service.api.application import ScheduledImagesApi
 from rax_scheduled_images_ext.service.api.rights import Rights
 from rax_scheduled_images_ext.service.api.upstream import Upstream
 from rax_scheduled_images_ext.service.events import log
+from rax_scheduled_images_ext.wsgi import Server
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -52,19 +52,12 @@ class Proxy:
         # Clients also ask for the document with the versions, above the version.
         root = re.sub(r"/v2(\.1)?(/.*)?$", "", path)
         api = ScheduledImagesApi(upstream, rights)
-        server = create_server(
-            _below(root, api),
-            sockets=[_bound(host, port)],
-            threads=threads,
-            ident=None,
-            # Whom Nova believes is Nova's to say.
-            clear_untrusted_proxy_headers=False,
-        )
-        # The types of one of its servers lack the port.
-        self._server = cast("Any", server)
-        self._stopped = threading.Event()
+        listening = _bound(host, port)
+        self._server = Server(_below(root, api), listening, threads)
+        # A daemon: its answers may have no one who reads them.
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
         shown = f"[{host}]" if ":" in host else host
-        self.url = f"http://{shown}:{self._server.effective_port}{path}"
+        self.url = f"http://{shown}:{listening.getsockname()[1]}{path}"
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
@@ -76,8 +69,6 @@ class Proxy:
         before = {n: signal.signal(n, end) for n in (signal.SIGTERM, signal.SIGINT)}
         try:
             self.start()
-            # Its warnings are of queues, which are there to be used.
-            logging.getLogger("waitress.queue").setLevel(logging.ERROR)
             log(logging.INFO, "service started", {"url": self.url})
             ended.wait()
             self.stop()
@@ -88,22 +79,12 @@ class Proxy:
 
     def start(self) -> None:
         """Serve from now on, in threads of this process."""
-        # A daemon: its answers may have no one who reads them.
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._thread.start()
 
     def stop(self) -> None:
         """Let requests under way end, for a while, and stop serving."""
-        self._server.task_dispatcher.shutdown(timeout=_GRACE)
-        self._stopped.set()
-        self._server.close()
-
-    def _serve(self) -> None:
-        try:
-            self._server.run()
-        except OSError:
-            # The loop may look at a socket that was closed a moment ago.
-            if not self._stopped.is_set():
-                raise
+        self._server.stop(_GRACE)
+        self._thread.join()
 
 
 def _bound(host: str, port: int) -> socket.socket:

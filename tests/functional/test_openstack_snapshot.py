@@ -228,6 +228,18 @@ def test_a_lost_image_is_told_with_its_id(
     assert log.words() == ["before", "after"]
 
 
+def test_a_hold_that_lasts_too_long_is_cut_short(
+    openstack: OpenStack, cloud: Sandbox, log: Log
+) -> None:
+    argv = ("--max-hold", "1s", *log.hooks(), "--wait", "-f", "value", "-c", "id")
+    result = openstack(*CREATE, *argv, "web1", "held")
+    assert result.status == 7, result
+    image_id = result.out.strip()
+    assert images(cloud)["held"].id == image_id
+    assert f"image {image_id} of server web1 may be inconsistent" in result.err
+    assert log.words() == ["before", "after"]
+
+
 def test_what_cannot_be_begun(openstack: OpenStack, cloud: Sandbox, log: Log) -> None:
     result = openstack(*CREATE, *log.hooks(), "nobody", "x")
     assert (result.status, result.out) == (1, "")

@@ -114,7 +114,7 @@ def test_bad_input_is_named_before_any_request(play: Play, cloud: Sandbox) -> No
         ({"retention": "seven"}, "argument 'retention' is of type"),
         ({"retention": 7, "weekly": "funday"}, f"'funday' {not_a_day}"),
         ({"weekly": "t"}, "'t' may be tuesday or thursday: write more of one of"),
-        ({"weekly": "sat", "daily": True}, "daily and weekly exclude each other"),
+        ({"weekly": "sat", "daily": True}, "cannot be both daily and weekly"),
         ({"state": "absent", "retention": 0}, "'0' is not a retention"),
         ({"state": "off"}, "value of state must be one of: present, absent, got: off"),
     ]

@@ -15,7 +15,7 @@ MISSING: str | None = None
 try:
     from keystoneauth1.exceptions import ClientException
 
-    from rax_scheduled_images_ext.client.connection import from_connection
+    from rax_scheduled_images_ext import from_connection
     from rax_scheduled_images_ext.errors import ScheduledImagesError
 except ImportError:
     MISSING = traceback.format_exc()

@@ -127,6 +127,7 @@ with suppress(ImportError):
     from rax_scheduled_images_ext import (
         Cloud,
         ImageSchedule,
+        ScheduleSettings,
         Target,
         disable,
         enable,
@@ -134,7 +135,6 @@ with suppress(ImportError):
     )
     from rax_scheduled_images_ext.errors import (
         InvalidSchedule,
-        InvalidValue,
         NoSchedule,
         ScheduledImagesError,
     )
@@ -176,11 +176,11 @@ class ServerImageScheduleModule(ScheduledImagesModule):
 
     def perform(self, cloud: Cloud) -> dict[str, Any]:
         """Change what differs, or in check mode return what would be changed."""
-        given = self._given()
+        settings = self._settings()
         found = self._read(cloud)
         wanted = None
         if self.params["state"] == "present":
-            wanted = self._wanted(given, found)
+            wanted = self._wanted(settings, found)
         changed = found.invalid is not None or wanted != found.schedule
         if changed and not self.check_mode:
             wanted = self._change(cloud, found.server_id, wanted)
@@ -191,15 +191,15 @@ class ServerImageScheduleModule(ScheduledImagesModule):
             results["diff"] = {"before": found.described(), "after": after}
         return results
 
-    def _given(self) -> ImageSchedule:
-        """Return what the task names; its retention counts only if it is named.
+    def _settings(self) -> ScheduleSettings:
+        """Return what the task names of a schedule.
 
         :raises InvalidValue: for what cannot be.
         """
-        retention, weekly = self.params["retention"], self.params["weekly"]
-        if self.params["daily"] and weekly is not None:
-            raise InvalidValue("daily and weekly exclude each other")
-        return ImageSchedule.checked(1 if retention is None else retention, weekly)
+        given = self.params
+        settings = ScheduleSettings(given["retention"], given["weekly"], given["daily"])
+        # A task may name nothing, if there is a schedule or none is wanted.
+        return settings if settings == ScheduleSettings() else settings.checked()
 
     def _read(self, cloud: Cloud) -> Found:
         (outcome,) = show(cloud, self.params["name"])
@@ -210,26 +210,22 @@ class ServerImageScheduleModule(ScheduledImagesModule):
         shown = outcome.result()
         return Found(shown.server_id, shown.schedule)
 
-    def _wanted(self, given: ImageSchedule, found: Found) -> ImageSchedule:
+    def _wanted(self, settings: ScheduleSettings, found: Found) -> ImageSchedule:
         """Return the present schedule with what is named in place of its parts.
 
         :raises ScheduledImagesError: if what is not named is not there either.
         """
-        named, daily = self.params["retention"] is not None, self.params["daily"]
-        if found.invalid and not (named and (given.day_of_week or daily)):
+        if found.invalid and not settings.complete:
             raise ScheduledImagesError(
                 f"{found.invalid}. To replace it, give retention, and weekly or daily"
             )
-        before = found.schedule
-        if before is None:
-            if not named:
-                raise ScheduledImagesError(
-                    f"Server '{self.params['name']}' has no schedule: to give it one,"
-                    " give retention"
-                )
-            return given
-        day = None if daily else given.day_of_week or before.day_of_week
-        return ImageSchedule(given.retention if named else before.retention, day)
+        wanted = settings.applied_to(found.schedule)
+        if wanted is None:
+            raise ScheduledImagesError(
+                f"Server '{self.params['name']}' has no schedule: to give it one,"
+                " give retention"
+            )
+        return wanted
 
     def _change(
         self, cloud: Cloud, server_id: str, wanted: ImageSchedule | None

@@ -7,8 +7,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from requests import codes
+
+from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.client.errors import ApiError
 from rax_scheduled_images_ext.client.pool import WORKERS
 from rax_scheduled_images_ext.model.image import RUN_KEY, ServerImage
+
+# Seconds that all requests wait at most, whatever time the cloud names.
+_LONGEST_PAUSE = 600.0
 
 
 @dataclass(frozen=True)
@@ -23,6 +30,14 @@ class Limits:
     project: int = 5
     requests: int = WORKERS
     pause: float = 10.0
+
+    def heed(self, cloud: Cloud, error: ApiError) -> None:
+        """Let all requests to a cloud wait, if the error is that it is busy."""
+        busy = error.status in (codes.too_many_requests, codes.service_unavailable)
+        if busy and cloud.throttle is not None:
+            named = (error.retry_after or "").strip()
+            seconds = float(named) if named.isdecimal() else self.pause
+            cloud.throttle.slow_down(min(seconds, _LONGEST_PAUSE))
 
 
 class Admission:

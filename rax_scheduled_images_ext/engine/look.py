@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.schedules.tags import read_tagged_server
@@ -12,6 +12,9 @@ from rax_scheduled_images_ext.client.servers import find_server, read_date
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.plan import Policy, Step, plan
+
+#: For how long what was looked at need not be read again.
+FRESH = timedelta(seconds=5)
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,31 @@ class Look:
         """The images of all servers."""
         for images in self.images.values():
             yield from images
+
+
+@dataclass(frozen=True)
+class LookTime:
+    """The time by which a look decides, and how it goes on while steps are done.
+
+    :param looked: the time that was when the clock showed ``started``.
+    :param clock: seconds that never go back.
+    :param speed: how many times faster time passes.
+    """
+
+    looked: datetime
+    started: float
+    clock: Callable[[], float]
+    speed: float
+
+    @property
+    def now(self) -> datetime:
+        """The present time."""
+        passed = (self.clock() - self.started) * self.speed
+        return self.looked + timedelta(seconds=passed)
+
+    def is_fresh(self, read: datetime) -> bool:
+        """Whether what was read at a time need not be read again."""
+        return self.now - read <= FRESH
 
 
 def look(cloud: Cloud, *, all_projects: bool = False) -> Look:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rax_scheduled_images_ext.client.snapshots import Snapshots
-from rax_scheduled_images_ext.engine import claims, retention, runner
+from rax_scheduled_images_ext.engine import claims, look, making, retention, runner
 from rax_scheduled_images_ext.engine.results import Result, StepResult
 from rax_scheduled_images_ext.model import plan
 from rax_scheduled_images_ext.model import retention as rule
@@ -107,7 +107,7 @@ def _without_reading_images(patch: pytest.MonkeyPatch) -> None:
 
 
 def _without_reading_the_schedule(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(runner, "FRESH", timedelta(days=1))
+    patch.setattr(look, "FRESH", timedelta(days=1))
 
 
 def _counting_all(patch: pytest.MonkeyPatch) -> None:
@@ -147,7 +147,7 @@ def _sweeping_all(patch: pytest.MonkeyPatch) -> None:
     def mutant(image: Any, now: Any) -> bool:
         return image.is_queued and MARKER_KEY in image.metadata
 
-    patch.setattr(runner, "_is_left_behind", mutant)
+    patch.setattr(runner, "is_left_behind", mutant)
 
 
 MUTANTS = {
@@ -183,7 +183,7 @@ MUTANTS = {
         ],
     ),
     "it acts on a claim that is too old": Mutant(
-        _set(runner, "CLAIM_VALIDITY", timedelta(days=1)),
+        _set(making, "CLAIM_VALIDITY", timedelta(days=1)),
         "no image is made for nothing",
         [
             wait(60 + 50 * 60),
@@ -288,12 +288,12 @@ MUTANTS = {
         _sweeping_all, "nothing of others is deleted", [wait(120), Move(0, WHOLE)]
     ),
     "it sweeps nothing": Mutant(
-        _set(runner, "_is_left_behind", lambda *arguments: False),
+        _set(runner, "is_left_behind", lambda *arguments: False),
         "no orphan stays",
         [wait(120), Move(0, CLAIMED - 1, Command.KILL_AFTER), wait(30 * HOUR)],
     ),
     "it leaves what is due to others": Mutant(
-        _set(runner._Work, "_make", _leaving),
+        _set(making.Making, "make", _leaving),
         "a fresh runner goes on",
         [wait(13 * HOUR)],
     ),

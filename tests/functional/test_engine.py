@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from rax_scheduled_images_ext.client import errors
-from rax_scheduled_images_ext.engine import runner as engine
+from rax_scheduled_images_ext.engine import look
 from rax_scheduled_images_ext.engine.limits import Limits
 from rax_scheduled_images_ext.engine.results import Result
 from rax_scheduled_images_ext.engine.runner import Runner
@@ -166,16 +166,16 @@ def test_runners_at_the_same_moment_make_one_image(cloud: Sandbox) -> None:
 def test_who_was_held_up_after_looking_makes_no_second_image(
     cloud: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "FRESH", timedelta(days=-1))
+    monkeypatch.setattr(look, "FRESH", timedelta(days=-1))
     schedule(cloud)
     advance_to_slot(cloud)
     first, second = runner_of(cloud), runner_of(cloud)
     listing = second.projects.listing.images
     seen: list[str] = []
-    look = listing.list
+    read = listing.list
 
     def held_up(**wanted: Any) -> Any:
-        found = list(look(**wanted))
+        found = list(read(**wanted))
         if wanted.get("making"):
             # Meanwhile the other one makes the image, and it is done.
             seen.extend(results(first.tick()))
@@ -209,7 +209,6 @@ def test_clocks_that_differ_by_minutes(cloud: Sandbox, minutes: int) -> None:
     first, second = runner_of(cloud), runner_of(cloud)
     now = first.tick().now
     difference = timedelta(minutes=minutes)
-    second._used.clear()
     assert results(second.tick(now + difference)) in (["NOTHING"], ["LEFT"])
     assert len(made(cloud)) == 1
 
@@ -242,10 +241,10 @@ def test_who_looked_an_interval_ago_makes_no_image(cloud: Sandbox) -> None:
     first = runner_of(cloud)
     late = runner_of(cloud, clock=lambda: cloud.advance(0))
     listing = late.projects.listing.images
-    look = listing.list
+    read = listing.list
 
     def held_up(**wanted: Any) -> Any:
-        found = list(look(**wanted))
+        found = list(read(**wanted))
         if not wanted.get("making"):
             # Meanwhile the other one makes the image; then the next interval begins.
             assert results(first.tick()) == ["BEGUN"]

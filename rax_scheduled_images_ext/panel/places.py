@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -102,11 +103,18 @@ class Place:
             self.readings.patience,
         )
 
-    def changed(self, *server_ids: str) -> None:
-        """Note that servers were changed: what was known of them is no longer so."""
-        self.readings.inventories.of(self._key).changed()
-        for server_id in server_ids:
-            self.readings.servers.of((*self._key, server_id)).changed()
+    @contextmanager
+    def changing(self, *server_ids: str) -> Iterator[None]:
+        """Note after a change of servers that what was known of them is no longer so.
+
+        A change that failed may have been made all the same.
+        """
+        try:
+            yield
+        finally:
+            self.readings.inventories.of(self._key).changed()
+            for server_id in server_ids:
+                self.readings.servers.of((*self._key, server_id)).changed()
 
     def _read(self, read: Callable[[], Value]) -> Value:
         try:

@@ -53,10 +53,8 @@ def _change(
     here = place()
 
     def work(job: Job) -> None:
-        try:
+        with here.changing(server_id):
             image = change(here.cloud, image_id)
-        finally:
-            here.changed(server_id)
         job.notes.append(f"{image.name} {done}")
 
     return submit(Job(title, page_of(server_id)), work)
@@ -80,10 +78,8 @@ def delete(server_id: str, image_id: str) -> ResponseReturnValue:
     here = place()
 
     def work(job: Job) -> None:
-        try:
+        with here.changing(server_id):
             image = delete_image(here.cloud, server_id, image_id)
-        finally:
-            here.changed(server_id)
         job.notes.append(f"{image.name} is deleted.")
 
     return submit(Job("Delete the image", page_of(server_id)), work)
@@ -107,10 +103,8 @@ def prune_now(server_id: str) -> ResponseReturnValue:
     def work(job: Job) -> None:
         plan = _plan(here, server_id)
         kept = [each for each in plan.decisions if each.image.id in wanted]
-        try:
+        with here.changing(server_id):
             done = prune(here.cloud, [PrunePlan(server_id, kept)])
-        finally:
-            here.changed(server_id)
         deleted = sum(each.action == "deleted" for each in done)
         images = "1 image was" if deleted == 1 else f"{deleted} images were"
         job.notes.append(f"{images} deleted.")

@@ -95,10 +95,8 @@ def save(server_id: str) -> ResponseReturnValue:
     here = place()
 
     def work(job: Job) -> None:
-        try:
+        with here.changing(server_id):
             only(schedules.enable(here.cloud, target_of(server_id), schedule))
-        finally:
-            here.changed(server_id)
         job.notes.append(f"Saved: {described(schedule)}.")
 
     return submit(Job("The schedule", page_of(server_id)), work)
@@ -110,11 +108,9 @@ def disable(server_id: str) -> ResponseReturnValue:
     here = place()
 
     def work(job: Job) -> None:
-        try:
+        with here.changing(server_id):
             for outcome in schedules.disable(here.cloud, target_of(server_id)):
                 outcome.result()
-        finally:
-            here.changed(server_id)
         job.notes.append("The schedule is off. The images stay.")
 
     return submit(Job("The schedule", page_of(server_id)), work)
@@ -155,10 +151,8 @@ def snapshot(server_id: str) -> ResponseReturnValue:
     here = place()
 
     def work(job: Job) -> None:
-        try:
+        with here.changing(server_id):
             begin_snapshot(here.cloud, server_id, name)
-        finally:
-            here.changed(server_id)
         job.notes.append(f"The snapshot {name} has begun.")
 
     return submit(Job("The snapshot", page_of(server_id)), work)

@@ -220,7 +220,7 @@ def _apply(
         if outcome.error is not None:
             job.fail(outcome.item.label, outcome.error)
 
-    try:
+    with here.changing(*(str(target.id) for target in targets)):
         if isinstance(wanted, ImageSchedule):
             schedules.enable(here.cloud, targets, wanted, note, job.progress)
         elif wanted is None:
@@ -233,8 +233,6 @@ def _apply(
                 report=note,
                 progress=job.progress,
             )
-    finally:
-        here.changed(*(str(target.id) for target in targets))
 
 
 def _change(action: str) -> ImageSchedule | int | None:

@@ -10,7 +10,7 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 
 from ..functional.fleet import MYSERVER, NOBODY, project_of
 from ..functional.panels import Panel, panel_over
-from ..functional.snapshots import until
+from ..waiting import until
 from .axe import outside, violations
 from .conftest import Visits
 from .visits import Visit

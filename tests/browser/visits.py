@@ -11,7 +11,7 @@ from urllib.parse import urljoin, urlsplit
 from playwright.sync_api import Browser, Locator, Response, expect
 
 from ..functional.panels import Panel
-from ..functional.snapshots import until
+from ..waiting import until
 
 #: Milliseconds that anything may take on a busy machine.
 TIME_LIMIT = 60_000

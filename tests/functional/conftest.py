@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 import requests
@@ -13,8 +16,11 @@ from ..novashell import Nova
 from ..openstackshell import OpenStack
 from .clouds import open_cloud
 from .interceptor import Interceptor
+from .panels import Panel, Reader, panel_over
 from .raw import START, Box, Caller
 from .snapshots import following
+
+Start = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture
@@ -51,6 +57,41 @@ def nova(cloud: Sandbox) -> Nova:
 @pytest.fixture
 def openstack(cloud: Sandbox) -> OpenStack:
     return OpenStack(cloud)
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start a program, with ``env``; it is ended with the test."""
+    with ExitStack() as ending:
+
+        def start(
+            *argv: str | Path, env: Mapping[str, str] | None = None
+        ) -> subprocess.Popen[str]:
+            process = subprocess.Popen(
+                argv,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=env,
+            )
+            ending.callback(process.communicate)
+            ending.callback(process.kill)
+            return process
+
+        yield start
+
+
+@pytest.fixture
+def panel(cloud: Sandbox) -> Iterator[Panel]:
+    """A panel for whoever started it, over the test's cloud."""
+    with panel_over(cloud) as panel:
+        yield panel
+
+
+@pytest.fixture
+def reader(panel: Panel) -> Reader:
+    """Somebody who has entered the panel."""
+    return panel.reader()
 
 
 @pytest.fixture

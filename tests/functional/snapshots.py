@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,8 @@ from rax_scheduled_images_ext.sandbox.backend.models import (
 )
 from rax_scheduled_images_ext.sandbox.dispatcher import Seen
 from rax_scheduled_images_ext.sandbox.fixture import Requests
+
+from ..waiting import until
 
 NOVA = Path(sys.executable).with_name("nova")
 LOOKED_AT = re.compile(r"/(servers|images)/([-0-9a-f]{36}$|detail)")
@@ -54,14 +55,6 @@ def following(cloud: Sandbox) -> Iterator[Sandbox]:
         yield cloud
     finally:
         cloud.requests = Requests(cloud.requests)
-
-
-def until(ready: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait for what takes its time, and fail where it takes too long."""
-    end = time.monotonic() + seconds
-    while not ready():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 class Log:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -17,6 +17,8 @@ import pytest
 import requests
 
 from rax_scheduled_images_ext.sandbox import Sandbox, cli
+
+from .conftest import Start
 
 PROGRAM = Path(sys.executable).with_name("scheduled-images-sandbox")
 NOVA = str(PROGRAM.with_name("nova"))
@@ -39,24 +41,9 @@ def sandbox(*argv: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def run() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+def run(start: Start) -> Start:
     """Start ``run`` with these options; it is ended with the test."""
-    started: list[subprocess.Popen[str]] = []
-
-    def start(*options: str | Path) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [PROGRAM, "run", "--port", "0", *options],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
+    return partial(start, PROGRAM, "run", "--port", "0")
 
 
 def exports(process: subprocess.Popen[str]) -> dict[str, str]:
@@ -152,9 +139,7 @@ class TestExec:
 
 class TestRun:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-    def test_it_stays_until_it_is_told_to_end(
-        self, run: Callable[..., subprocess.Popen[str]], number: int
-    ) -> None:
+    def test_it_stays_until_it_is_told_to_end(self, run: Start, number: int) -> None:
         process = run()
         url = exports(process)["SANDBOX_URL"]
         assert requests.get(f"{url}/sandbox/state", timeout=20).ok
@@ -163,7 +148,7 @@ class TestRun:
         assert process.communicate() == ("", "")
 
     def test_it_ends_where_it_was_told_to_while_it_was_stopped(
-        self, run: Callable[..., subprocess.Popen[str]]
+        self, run: Start
     ) -> None:
         process = run()
         exports(process)
@@ -174,9 +159,7 @@ class TestRun:
         assert process.communicate() == ("", "")
 
     @pytest.mark.slow
-    def test_verbose_tells_each_request_on_stderr(
-        self, run: Callable[..., subprocess.Popen[str]]
-    ) -> None:
+    def test_verbose_tells_each_request_on_stderr(self, run: Start) -> None:
         process = run("-v")
         url = exports(process)["SANDBOX_URL"]
         requests.get(f"{url}/identity/v3", timeout=20)
@@ -193,7 +176,7 @@ class TestRun:
             f" {port}: Address already in use\n"
         )
 
-    def test_another_address(self, run: Callable[..., subprocess.Popen[str]]) -> None:
+    def test_another_address(self, run: Start) -> None:
         url = exports(run("--host", "127.0.0.2"))["SANDBOX_URL"]
         assert url.startswith("http://127.0.0.2:")
         assert requests.get(f"{url}/sandbox/state", timeout=20).ok

@@ -17,9 +17,9 @@ from rax_scheduled_images_ext.output.views import NEEDS_SERVICE
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from ..openstackshell import OpenStack, not_beside_novaclient_7
+from ..waiting import until
 from .fleet import MYSERVER, NOBODY, NOT_OFFERED, id_of
 from .interceptor import Interceptor, page
-from .snapshots import until
 
 pytestmark = not_beside_novaclient_7
 

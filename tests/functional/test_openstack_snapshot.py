@@ -22,8 +22,9 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.models import Image, ImageQuery
 
 from ..openstackshell import OpenStack, not_beside_novaclient_7
+from ..waiting import until
 from .fleet import MYSERVER, NOBODY
-from .snapshots import Log, following, images, task_state, until
+from .snapshots import Log, following, images, task_state
 
 pytestmark = not_beside_novaclient_7
 

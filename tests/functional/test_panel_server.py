@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from rax_scheduled_images_ext.model.image import MARKER_KEY
@@ -18,12 +16,6 @@ on_both_faces = pytest.mark.parametrize("cloud", FACES, indirect=True)
 on_all_faces = pytest.mark.parametrize(
     "cloud", [*FACES, {"extension": False}], indirect=True
 )
-
-
-@pytest.fixture
-def panel(cloud: Sandbox) -> Iterator[Panel]:
-    with panel_over(cloud) as panel:
-        yield panel
 
 
 @pytest.fixture

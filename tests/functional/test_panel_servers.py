@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from rax_scheduled_images_ext.panel.known import Patience
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from ..novashell import Nova
+from ..waiting import until
 from .fleet import MYSERVER, id_of, sent
 from .panels import Page, Panel, Reader, panel_over
-from .snapshots import until
 
 FACES = [{}, {"like": "rackspace"}, {"extension": False}]
 on_all_faces = pytest.mark.parametrize("cloud", FACES, indirect=True)
 many = pytest.mark.parametrize(
     "cloud", [{"servers": 246, "images_per_server": 2}], indirect=True
 )
-
-
-@pytest.fixture
-def panel(cloud: Sandbox) -> Iterator[Panel]:
-    with panel_over(cloud) as panel:
-        yield panel
-
-
-@pytest.fixture
-def reader(panel: Panel) -> Reader:
-    return panel.reader()
 
 
 def names(page: Page) -> list[str]:

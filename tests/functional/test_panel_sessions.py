@@ -15,19 +15,12 @@ import requests
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from ..novashell import Nova
+from ..waiting import until
 from .fleet import MYSERVER, project_of, sent
 from .panels import Panel, Reader, panel_over
-from .snapshots import until
 
 FACES = [{}, {"like": "rackspace"}]
 on_both_faces = pytest.mark.parametrize("cloud", FACES, indirect=True)
-
-
-@pytest.fixture
-def own(cloud: Sandbox) -> Iterator[Panel]:
-    """A panel for whoever started it."""
-    with panel_over(cloud) as panel:
-        yield panel
 
 
 @pytest.fixture
@@ -48,15 +41,15 @@ def revoked(cloud: Sandbox) -> int:
 # -- for oneself
 
 
-def test_the_address_to_enter_by_works_once(own: Panel) -> None:
-    assert own.settings.entry is not None
-    address = f"/enter?token={own.settings.entry.token}"
-    reader = Reader(own.url)
+def test_the_address_to_enter_by_works_once(panel: Panel) -> None:
+    assert panel.settings.entry is not None
+    address = f"/enter?token={panel.settings.entry.token}"
+    reader = Reader(panel.url)
     page = reader.get(address)
     assert page.path.endswith("/servers")
     # Nothing of it stays in the address, and it is good for nothing any more.
     assert "token" not in page.response.url
-    other = Reader(own.url)
+    other = Reader(panel.url)
     for wrong in (address, "/enter", "/enter?token=ä", "/", page.path):
         page = other.get(wrong)
         assert page.status == 403
@@ -64,12 +57,12 @@ def test_the_address_to_enter_by_works_once(own: Panel) -> None:
     assert reader.get("/").status == 200
 
 
-def test_whoever_has_no_session_changes_nothing(own: Panel, cloud: Sandbox) -> None:
-    reader = own.reader()
+def test_whoever_has_no_session_changes_nothing(panel: Panel, cloud: Sandbox) -> None:
+    reader = panel.reader()
     reader.link("myserver")
     address, fields = reader.fill("#schedule-form", retention=3)
     sent(cloud)
-    page = Reader(own.url).post(address, fields)
+    page = Reader(panel.url).post(address, fields)
     assert page.status == 400
     assert page.all("h1") == ["Nothing was done"]
     assert sent(cloud) == []
@@ -251,8 +244,8 @@ def test_no_token_and_no_password_leaves_the_panel(
 # -- what protects the pages
 
 
-def test_the_headers_of_every_page(own: Panel) -> None:
-    reader = own.reader()
+def test_the_headers_of_every_page(panel: Panel) -> None:
+    reader = panel.reader()
     for path in ("/", "/nothing", "/static/panel.css", "/login"):
         headers = reader.get(path).response.headers
         policy = headers["Content-Security-Policy"]
@@ -265,8 +258,8 @@ def test_the_headers_of_every_page(own: Panel) -> None:
     assert reader.get("/").response.headers["Cache-Control"] == "no-store"
 
 
-def test_the_pages_need_no_inline_script_and_no_other_host(own: Panel) -> None:
-    reader = own.reader()
+def test_the_pages_need_no_inline_script_and_no_other_host(panel: Panel) -> None:
+    reader = panel.reader()
     for page in (reader.page, reader.link("myserver")):
         for script in page.soup.select("script"):
             assert script.get_text() == ""
@@ -278,11 +271,11 @@ def test_the_pages_need_no_inline_script_and_no_other_host(own: Panel) -> None:
                 assert str(tag.get(name, "/")).startswith(("/", "#"))
 
 
-def test_cookies(own: Panel) -> None:
-    entry = own.settings.entry
+def test_cookies(panel: Panel) -> None:
+    entry = panel.settings.entry
     assert entry is not None
     answer = requests.get(
-        f"{own.url}/enter?token={entry.token}", allow_redirects=False, timeout=60
+        f"{panel.url}/enter?token={entry.token}", allow_redirects=False, timeout=60
     )
     cookie = answer.headers["Set-Cookie"]
     assert "HttpOnly" in cookie
@@ -321,12 +314,12 @@ def test_behind_a_proxy_with_tls(cloud: Sandbox) -> None:
         assert all(address.startswith("/images/") for address in addresses)
 
 
-def test_headers_of_a_proxy_are_believed_only_if_there_is_one(own: Panel) -> None:
-    reader = own.reader()
+def test_headers_of_a_proxy_are_believed_only_if_there_is_one(panel: Panel) -> None:
+    reader = panel.reader()
     headers = {"X-Forwarded-Prefix": "/x", "X-Forwarded-Host": "evil.example"}
     page = reader.get("/", headers=headers)
     assert "/x/" not in page.response.text
-    assert page.response.url.startswith(own.url)
+    assert page.response.url.startswith(panel.url)
 
 
 @pytest.mark.parametrize(
@@ -340,17 +333,17 @@ def test_headers_of_a_proxy_are_believed_only_if_there_is_one(own: Panel) -> Non
     ],
 )
 def test_the_name_that_the_panel_is_called_by(
-    own: Panel, host: str, status: int
+    panel: Panel, host: str, status: int
 ) -> None:
-    reader = own.reader()
+    reader = panel.reader()
     page = reader.get("/health", headers={"Host": host})
     assert page.status == status
     page = reader.get("/enter?token=x", headers={"Host": host})
     assert (page.status == 400) == (status == 400)
 
 
-def test_a_form_from_elsewhere_does_nothing(own: Panel, cloud: Sandbox) -> None:
-    reader = own.reader()
+def test_a_form_from_elsewhere_does_nothing(panel: Panel, cloud: Sandbox) -> None:
+    reader = panel.reader()
     reader.link("myserver")
     for form in ("#schedule-form", "#snapshot-form", "form.who"):
         address, fields = reader.fill(form)
@@ -365,8 +358,8 @@ def test_a_form_from_elsewhere_does_nothing(own: Panel, cloud: Sandbox) -> None:
         assert sent(cloud) == []
 
 
-def test_every_form_that_changes_something_has_a_token(own: Panel) -> None:
-    reader = own.reader()
+def test_every_form_that_changes_something_has_a_token(panel: Panel) -> None:
+    reader = panel.reader()
     for page in (reader.page, reader.link("myserver")):
         forms = page.soup.select("form[method=post]")
         assert forms
@@ -374,8 +367,8 @@ def test_every_form_that_changes_something_has_a_token(own: Panel) -> None:
             assert form.select("input[name=csrf_token]")
 
 
-def test_a_form_sent_twice_acts_once(own: Panel, cloud: Sandbox) -> None:
-    reader = own.reader()
+def test_a_form_sent_twice_acts_once(panel: Panel, cloud: Sandbox) -> None:
+    reader = panel.reader()
     reader.link("myserver")
     address, fields = reader.fill("#snapshot-form", name="once")
     threads = [
@@ -464,11 +457,11 @@ def test_a_member_removes_schedules_that_are_tags(shared: Panel) -> None:
 
 
 def test_times_are_written_for_people_and_for_programs(
-    own: Panel, nova: Nova, cloud: Sandbox
+    panel: Panel, nova: Nova, cloud: Sandbox
 ) -> None:
     nova.ok("scheduled-images-enable", "myserver", "2")
     cloud.advance("3d")
-    reader = own.reader()
+    reader = panel.reader()
     page = reader.link("myserver")
     times = page.soup.select("time")
     assert len(times) >= 4

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from rax_scheduled_images_ext.panel.known import Patience
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from ..novashell import Nova
+from ..waiting import until
 from .fleet import MYSERVER, sent
 from .panels import Page, Panel, Reader, panel_over
-from .snapshots import until
 
 FAILURES = {
     "503": "(HTTP 503)",
@@ -21,17 +19,6 @@ FAILURES = {
     "truncate": "",
 }
 failing = pytest.mark.parametrize("fault", FAILURES)
-
-
-@pytest.fixture
-def panel(cloud: Sandbox) -> Iterator[Panel]:
-    with panel_over(cloud) as panel:
-        yield panel
-
-
-@pytest.fixture
-def reader(panel: Panel) -> Reader:
-    return panel.reader()
 
 
 def no_traceback(page: Page) -> None:

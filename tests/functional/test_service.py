@@ -26,6 +26,8 @@ from rax_scheduled_images_ext.sandbox.environment import client_environment
 
 from ..serviceshell import Service
 from ..shell import Result
+from ..waiting import until
+from .conftest import Start
 from .fleet import MYSERVER, id_of, sent
 from .interceptor import Interceptor, page
 from .runners import advance_to_slot, connected, made, schedule
@@ -367,34 +369,14 @@ def test_a_command_is_told_of_failures(
 
 
 @pytest.fixture
-def running(cloud: Sandbox) -> Iterator[Any]:
+def running(cloud: Sandbox, start: Start) -> Any:
     """Start the program as a process: ``running(*argv)``; it is ended at last."""
-    processes: list[subprocess.Popen[str]] = []
 
-    def start(*argv: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [PROGRAM, *argv],
-            env=client_environment(cloud.env() if env is None else env),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        processes.append(process)
-        return process
+    def run(*argv: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+        variables = cloud.env() if env is None else env
+        return start(PROGRAM, *argv, env=client_environment(variables))
 
-    yield start
-    for process in processes:
-        process.kill()
-        process.communicate()
-
-
-def until(condition: Any) -> Any:
-    """Wait until something is so."""
-    limit = time.monotonic() + 30
-    while not (found := condition()):
-        assert time.monotonic() < limit
-        time.sleep(0.05)
-    return found
+    return run
 
 
 def test_it_runs_until_it_is_told_to_end(
@@ -440,13 +422,12 @@ def test_it_goes_on_after_failures_and_shows_that_it_is_ill(
     until(lambda: health() == 200)
     advance_to_slot(cloud)
     until(lambda: made(cloud))
-    metrics = until(
-        lambda: (
-            (text := requests.get(f"{root}/metrics", timeout=5).text)
-            and 'scheduled_images_steps_total{result="image begun"} 1.0' in text
-            and text
-        )
-    )
+
+    def read() -> str:
+        return requests.get(f"{root}/metrics", timeout=5).text
+
+    until(lambda: 'scheduled_images_steps_total{result="image begun"} 1.0' in read())
+    metrics = read()
     assert "scheduled_images_under_way" in metrics
     assert re.search(r'scheduled_images_ticks_total\{outcome="failed"\} [1-9]', metrics)
     assert f'server="{MYSERVER}"}} 86400.0' in metrics

@@ -18,12 +18,12 @@ import pytest
 import requests
 
 from rax_scheduled_images_ext.sandbox import Sandbox
-from rax_scheduled_images_ext.sandbox.environment import client_environment
 
 from ..serviceshell import Service
+from ..waiting import until
+from .conftest import Start
 from .fleet import MYSERVER
 from .raw import Box
-from .snapshots import until
 
 PROGRAM = Path(sys.executable).with_name("scheduled-images-service")
 SCHEDULE = f"/servers/{MYSERVER}/rax-si-image-schedule"
@@ -33,29 +33,19 @@ Started = tuple[subprocess.Popen[str], str]
 
 
 @pytest.fixture
-def started(cloud: Sandbox) -> Iterator[Callable[..., Started]]:
+def started(cloud: Sandbox, start: Start) -> Callable[..., Started]:
     """Start the program: it, and the address that it logs; it is ended at last."""
-    processes: list[subprocess.Popen[str]] = []
 
-    def start(compute: str, *options: str) -> Started:
-        process = subprocess.Popen(
-            [PROGRAM, "api", "--compute", compute, "--port", "0", *options],
-            env=client_environment(cloud.env()),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        processes.append(process)
+    def run(compute: str, *options: str) -> Started:
+        argv = ("api", "--compute", compute, "--port", "0", *options)
+        process = start(PROGRAM, *argv, env=cloud.environ())
         assert process.stderr is not None
         line = process.stderr.readline()
         found = re.fullmatch(r"\S+ INFO service started url=(\S+)\n", line)
         assert found is not None, line
         return process, found[1]
 
-    yield start
-    for process in processes:
-        process.kill()
-        process.communicate()
+    return run
 
 
 def ended(process: subprocess.Popen[str]) -> str:

@@ -22,9 +22,10 @@ from novaclient.api_versions import APIVersion
 from rax_scheduled_images_ext.model.image import MARKER_KEY, MARKER_VALUE
 from rax_scheduled_images_ext.sandbox import Sandbox
 
+from ..waiting import until
 from .fleet import MYSERVER
 from .interceptor import DROPPED, Answer, Interceptor, cut, json_answer, page
-from .snapshots import Log, create, following, images, started, task_state, until
+from .snapshots import Log, create, following, images, started, task_state
 
 LOOK = f"/servers/{MYSERVER}$"
 LINE = re.compile(

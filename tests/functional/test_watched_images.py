@@ -13,8 +13,9 @@ import pytest
 from rax_scheduled_images_ext.operations.snapshot.polling import Timeouts
 from rax_scheduled_images_ext.sandbox import Sandbox
 
+from ..waiting import until
 from .interceptor import Answer, Interceptor, json_answer, page
-from .snapshots import following, images, started, until
+from .snapshots import following, images, started
 
 SERVERS = ("db1", "myserver", "web1")
 WATCH = ("snapshot-watch", "--interval", "0.1")

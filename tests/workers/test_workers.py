@@ -10,10 +10,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
@@ -24,6 +23,7 @@ from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.service import queues
 
+from .. import waiting
 from ..functional.fleet import MYSERVER
 from ..functional.raw import START
 from ..functional.runners import advance_to_slot, made, slots
@@ -62,13 +62,7 @@ def environ(rehearsal: Rehearsal) -> dict[str, str]:
     }
 
 
-def until(what: Callable[[], Any], seconds: float = _LONG) -> Any:
-    """Wait until something is true."""
-    deadline = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < deadline, "it did not come"
-        time.sleep(0.1)
-    return found
+until = partial(waiting.until, seconds=_LONG)
 
 
 def test_two_days(

@@ -31,6 +31,7 @@ class Rehearsal:
         self.broker = broker
         self.scans = 0
         self.requests = 0
+        self.longest_queue = 0
         self._running = 0
         self._last = time.monotonic()
         self._lock = threading.Lock()
@@ -52,11 +53,14 @@ class Rehearsal:
         :returns: False if that did not come in time.
         """
         wanted, deadline = self.scans + scans, time.monotonic() + seconds
-        while self.scans < wanted or not self._quiet():
+        while True:
+            waiting = self.waiting()
+            self.longest_queue = max(self.longest_queue, waiting or 0)
+            if self.scans >= wanted and waiting == 0 and self._is_quiet():
+                return True
             if time.monotonic() > deadline:
                 return False
-            time.sleep(0.05)
-        return True
+            time.sleep(0.1)
 
     def waiting(self) -> int | None:
         """How many messages wait for workers, None while the broker is away."""
@@ -65,10 +69,9 @@ class Rehearsal:
         except Exception:
             return None
 
-    def _quiet(self) -> bool:
+    def _is_quiet(self) -> bool:
         with self._lock:
-            busy = self._running or time.monotonic() - self._last < _SILENCE
-        return not busy and self.waiting() == 0
+            return not self._running and time.monotonic() - self._last >= _SILENCE
 
     def _watch(self, app: WSGIApplication) -> WSGIApplication:
         def watched(

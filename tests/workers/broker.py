@@ -5,10 +5,12 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,12 +47,17 @@ def installed() -> Layout:
 
 
 def free_ports(number: int) -> list[int]:
-    """Return so many ports that nobody listens on."""
-    sockets = [socket.create_server((HOST, 0)) for _ in range(number)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
+    """Return so many ports that nobody listens on.
+
+    They are below those that a system gives to clients: one of these could be gone
+    before RabbitMQ has started.
+    """
+    found: set[int] = set()
+    while len(found) < number:
+        port = random.SystemRandom().randrange(15000, 32000)
+        with suppress(OSError), socket.create_server((HOST, port)):
+            found.add(port)
+    return list(found)
 
 
 @dataclass

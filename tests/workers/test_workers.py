@@ -203,6 +203,8 @@ def test_a_lost_broker_is_waited_for(
 ) -> None:
     cloud = rehearsal.sandbox
     rehearsal.schedule({MYSERVER: ImageSchedule(1)})
+    # A queue that was made less than half a second before would be lost for good.
+    time.sleep(2)
     rehearsal.broker.kill()
     with Cluster(tmp_path, environ, EVERY) as cluster:
         until(

@@ -280,7 +280,6 @@ def test_metrics_of_all_processes(
     rehearsal.schedule({MYSERVER: ImageSchedule(1)})
     (port,) = free_ports(1)
     options = (*EVERY, "--metrics-port", str(port))
-    environ["PROMETHEUS_MULTIPROC_DIR"] = str(tmp_path)
     with Cluster(tmp_path, environ, options, children=3) as cluster:
         assert rehearsal.wait_for_scan(_LONG)
         advance_to_slot(rehearsal.sandbox)

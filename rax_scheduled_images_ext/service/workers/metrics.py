@@ -6,15 +6,18 @@ share (``PROMETHEUS_MULTIPROC_DIR``), so what a killed process has counted stays
 
 from __future__ import annotations
 
+import os
+import tempfile
 import time
 from collections.abc import Iterator
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram, values
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from rax_scheduled_images_ext.engine.results import Result, StepResult
 from rax_scheduled_images_ext.service import queues
+from rax_scheduled_images_ext.service.workers.settings import settings
 from rax_scheduled_images_ext.service.workers.tally import Tally
 
 _PREFIX = "scheduled_images"
@@ -99,4 +102,15 @@ class QueueCollector(Collector):
         yield family
 
 
+def _share() -> None:
+    """Let all processes of this worker keep their numbers in one folder."""
+    if settings().args.metrics_port is not None:
+        os.environ.setdefault(
+            "PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="scheduled-images-")
+        )
+    # It chose when it was imported, which Celery's own commands may have done before.
+    values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]
+
+
+_share()
 METRICS = WorkerMetrics()

@@ -10,7 +10,6 @@ import argparse
 import logging
 import os
 import shlex
-import tempfile
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cache
@@ -66,11 +65,6 @@ def settings() -> Settings:
     options = shlex.split(os.environ.get(cli.OPTIONS, ""))
     args = cli.parse(["worker", *options])
     events.configure(args.log_format, logging.DEBUG if args.verbose else logging.INFO)
-    if args.metrics_port is not None:
-        # prometheus_client reads it when it is imported.
-        os.environ.setdefault(
-            "PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="scheduled-images-")
-        )
     configured = [configuration(cli.PROG, region) for region in args.region or [None]]
     regions = [str(each.region_name) for each in configured]
     return Settings(args, regions, datetime.now(timezone.utc))

@@ -64,7 +64,7 @@ class _Worker:
         """What it serves for Prometheus."""
         self._session.trust_env = False
         text = self._session.get(f"http://127.0.0.1:{self.port}/metrics").text
-        found = re.findall(r"^scheduled_images_(\S+) (\S+)$", text, re.MULTILINE)
+        found = re.findall(r"^scheduled_images_(\S.*) (\S+)$", text, re.MULTILINE)
         return {name: float(number) for name, number in found}
 
     def memory(self) -> float:

@@ -43,6 +43,14 @@ def running(
         process.communicate()
 
 
+def check_it_ends(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    """See that a signal ends the program, which has written nothing to stderr."""
+    process.send_signal(number)
+    assert process.wait(30) == 0
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+
+
 def ended(*argv: str, env: Mapping[str, str] | None = None) -> tuple[int, str, str]:
     """Run the program to its end: its status and what it wrote."""
     done = subprocess.run(
@@ -71,10 +79,7 @@ def test_for_oneself_until_it_is_terminated(cloud: Sandbox) -> None:
         # There is always one good address.
         again = process.stdout.readline().strip()
         assert entered(again.removeprefix("Entered. Another browser enters by ")).page
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
-        assert process.stderr is not None
-        assert process.stderr.read() == ""
+        check_it_ends(process, signal.SIGTERM)
 
 
 def test_for_several_people(cloud: Sandbox) -> None:
@@ -88,10 +93,7 @@ def test_for_several_people(cloud: Sandbox) -> None:
         reader.get("/")
         page = reader.submit("#login", user="creator", password=password)
         assert page.all("#user") == ["creator"]
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
-        assert process.stderr is not None
-        assert process.stderr.read() == ""
+        check_it_ends(process, signal.SIGINT)
 
 
 def test_more_requests_than_threads(cloud: Sandbox) -> None:
@@ -104,10 +106,7 @@ def test_more_requests_than_threads(cloud: Sandbox) -> None:
 
         with ThreadPoolExecutor(80) as readers:
             assert set(readers.map(status, range(320))) == {200}
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
-        assert process.stderr is not None
-        assert process.stderr.read() == ""
+        check_it_ends(process, signal.SIGINT)
 
 
 def test_clouds_yaml(cloud: Sandbox, bare_environment: Path) -> None:

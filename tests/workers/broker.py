@@ -83,8 +83,7 @@ class Broker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.kill()
-        self._end("epmd")
+        self.stop()
 
     def start(self) -> None:
         """Start it, and wait until it takes connections."""
@@ -119,6 +118,11 @@ class Broker:
     def kill(self) -> None:
         """Kill it, with no chance to write anything more."""
         self._end("rabbitmq")
+
+    def stop(self) -> None:
+        """End it, and what tells nodes of each other."""
+        self.kill()
+        self._end("epmd")
 
     def _configure(self) -> None:
         definitions = {

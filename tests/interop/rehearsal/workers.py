@@ -34,4 +34,4 @@ class Workers(Crew):
 
     def close(self) -> None:
         self._cluster.stop()
-        self._broker.__exit__()
+        self._broker.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
+from rax_scheduled_images_ext.model.image import PENDING_KEY, SERVER_KEY
 from rax_scheduled_images_ext.sandbox.backend.models import (
     Comparison,
     ServerQuery,
@@ -12,8 +13,9 @@ from rax_scheduled_images_ext.sandbox.backend.models import (
 )
 
 _OPERATORS = {"eq": "=", "neq": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
-# The property that has a column of its own.
-_PROPERTY = "instance_uuid"
+# The properties that have a column of their own, with an index: without one each list
+# would read all images.
+_COLUMNS = {SERVER_KEY: "server_id", PENDING_KEY: "pending"}
 _TAGGED = (
     "SELECT 1 FROM tags t WHERE t.region = r.region AND t.server_id = r.id AND t.tag"
 )
@@ -53,8 +55,8 @@ class Where:
 
     def has_property(self, key: str, value: str) -> None:
         """Only images with this property."""
-        if key == _PROPERTY:
-            self.add("r.server_id = ?", value)
+        if key in _COLUMNS:
+            self.add(f"r.{_COLUMNS[key]} = ?", value)
         else:
             self.add(
                 "EXISTS (SELECT 1 FROM json_each(r.properties) p"
@@ -82,20 +84,29 @@ class Where:
 
     def after(self, sort: Sort, row: sqlite3.Row) -> None:
         """Only rows that come after this one in the order."""
-        alternatives = []
-        values: list[object] = []
-        for place, (column, direction) in enumerate(sort):
-            same = [f"{_plain(c)} = ?" for c, _ in sort[:place]]
-            beyond = f"{_plain(column)} {'<' if direction == 'desc' else '>'} ?"
-            alternatives.append(" AND ".join([*same, beyond]))
-            values += [_or_empty(row[c]) for c, _ in sort[: place + 1]]
-        first, direction = sort[0]
-        # Said first and alone, so that the index on it is used.
-        self.add(
-            f"{_plain(first)} {'<=' if direction == 'desc' else '>='} ?",
-            _or_empty(row[first]),
-        )
-        self.add(f"({' OR '.join(f'({a})' for a in alternatives)})", *values)
+        if len({direction for _, direction in sort}) == 1:
+            # One comparison of all columns, for which an index need not be read from
+            # the beginning.
+            sql, values = _after((), sort, row)
+        else:
+            each = [_after(sort[:n], sort[n : n + 1], row) for n in range(len(sort))]
+            sql = f"({' OR '.join(part for part, _ in each)})"
+            values = [value for _, values in each for value in values]
+        self.add(sql, *values)
+
+
+def _after(equal: Sort, beyond: Sort, row: sqlite3.Row) -> tuple[str, list[object]]:
+    """Return the condition, and its values, for rows that come after this one.
+
+    :param equal: the columns that are the same as the row's.
+    :param beyond: those by which they come after it, all in the same direction.
+    """
+    names = ", ".join(_plain(column) for column, _ in beyond)
+    holes = ", ".join("?" * len(beyond))
+    operator = "<" if beyond[0][1] == "desc" else ">"
+    parts = [f"{_plain(column)} = ?" for column, _ in equal]
+    sql = " AND ".join([*parts, f"({names}) {operator} ({holes})"])
+    return sql, [_or_empty(row[column]) for column, _ in (*equal, *beyond)]
 
 
 def _plain(column: str) -> str:

@@ -51,12 +51,16 @@ CREATE TABLE IF NOT EXISTS images (
   min_disk INTEGER NOT NULL, min_ram INTEGER NOT NULL,
   disk_format TEXT, container_format TEXT,
   created REAL NOT NULL, updated REAL NOT NULL, deleted_at REAL,
-  tags TEXT NOT NULL, properties TEXT NOT NULL, server_id TEXT, data BLOB,
+  tags TEXT NOT NULL, properties TEXT NOT NULL, data BLOB,
   hidden INTEGER NOT NULL DEFAULT 0, sha512 TEXT,
+  server_id TEXT AS (json_extract(properties, '$.instance_uuid')),
+  pending TEXT AS (json_extract(properties, '$.scheduled_images_retention')),
   PRIMARY KEY (region, id)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS images_newest ON images (region, created, id);
 CREATE INDEX IF NOT EXISTS images_of_server
   ON images (region, server_id, created, id);
+CREATE INDEX IF NOT EXISTS images_pending ON images (region, pending, created, id);
+CREATE INDEX IF NOT EXISTS images_changed ON images (region, updated);
 CREATE TABLE IF NOT EXISTS snapshots (
   region TEXT NOT NULL, server_id TEXT NOT NULL, image_id TEXT NOT NULL,
   started REAL NOT NULL, backup INTEGER NOT NULL, scheduled INTEGER NOT NULL,

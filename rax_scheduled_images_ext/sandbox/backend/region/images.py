@@ -136,7 +136,6 @@ class Images(Base):
             columns["tags"] = json.dumps(list(dict.fromkeys(tags)))
         if properties is not None:
             columns["properties"] = json.dumps(dict(properties))
-            columns["server_id"] = properties.get("instance_uuid")
         self._store.update(
             "images", self.name, image_id, updated=self._cloud.now, **columns
         )
@@ -176,5 +175,4 @@ def image_row(image: Image) -> dict[str, object]:
     row = dict(vars(image))
     row["tags"] = json.dumps(image.tags)
     row["properties"] = json.dumps(dict(image.properties))
-    row["server_id"] = image.properties.get("instance_uuid")
     return row

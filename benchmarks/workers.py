@@ -119,12 +119,13 @@ def _scan(broker: Broker) -> None:
     app.send_task("scheduled_images.scan", [_REGION], queue=queue)
 
 
-def _until(what: Callable[[], bool]) -> None:
+def _until(what: Callable[[], bool], pause: float = 0.02) -> None:
+    """Wait for something, looking each ``pause`` seconds."""
     deadline = time.monotonic() + _LONG
     while not what():
         if time.monotonic() > deadline:
             raise Failed("the workers did not do it in time")
-        time.sleep(0.02)
+        time.sleep(pause)
 
 
 def _measure_begun(setting: Setting, broker: Broker) -> None:
@@ -258,7 +259,8 @@ def _one_scan(worker: _Worker, broker: Broker) -> float:
     name = f'scans_total{{outcome="done",region="{_REGION}"}}'
     before = worker.numbers().get(name, 0)
     _scan(broker)
-    _until(lambda: worker.numbers().get(name, 0) > before)
+    # Seldom: the worker's numbers cost it, and the broker, some time.
+    _until(lambda: worker.numbers().get(name, 0) > before, pause=0.5)
     return worker.numbers()[f'scan_seconds{{region="{_REGION}"}}']
 
 

@@ -16,6 +16,7 @@ from rax_scheduled_images_ext.client.errors import (
 )
 from rax_scheduled_images_ext.client.http import ApiResponse, Transport, path
 from rax_scheduled_images_ext.model.freshness import InventoryServer
+from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.times import read_time
 
 Result = TypeVar("Result")
@@ -85,8 +86,14 @@ def _named(transport: Transport, name: str, pattern: str) -> Iterator[str]:
             yield server["id"]
 
 
-def read_server(answer: ApiResponse, item: Mapping[str, Any]) -> InventoryServer:
-    """Return a server of an answer, without its schedule.
+def read_server(
+    answer: ApiResponse,
+    item: Mapping[str, Any],
+    *,
+    schedule: ImageSchedule | None = None,
+    invalid_tag: str | None = None,
+) -> InventoryServer:
+    """Return a server of an answer, with the schedule that it has been found to have.
 
     :raises UnexpectedAnswer: for one without an ID.
     """
@@ -98,7 +105,9 @@ def read_server(answer: ApiResponse, item: Mapping[str, Any]) -> InventoryServer
         server_id,
         str(item.get("name") or ""),
         read_time(item.get("created")),
+        schedule,
         project_id=read_project(item),
+        invalid_tag=invalid_tag,
         status=status if isinstance(status, str) else None,
         task_state=task if isinstance(task, str) else None,
     )

@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, timedelta
 from enum import Enum
 
 from rax_scheduled_images_ext.model.errors import InvalidValue
@@ -27,6 +27,7 @@ from rax_scheduled_images_ext.model.schedule import DAYS, ImageSchedule
 from rax_scheduled_images_ext.model.times import write_time
 
 _DAY = 24 * 3600
+_ONE_DAY = timedelta(days=1)
 #: The server statuses in which Nova takes a snapshot.
 IMAGEABLE = frozenset({"ACTIVE", "SHUTOFF", "PAUSED", "SUSPENDED"})
 #: After this time an image that is still queued, of a server without a task, was lost
@@ -167,25 +168,29 @@ def latest_slot(
     server_id: str, schedule: ImageSchedule, now: datetime, window: Window
 ) -> Slot:
     """Return the slot whose image was due last."""
-    slot = _slot(server_id, now.date(), window)
-    while slot.due > now or not _falls_on(schedule, slot.day):
-        slot = _slot(server_id, slot.day - timedelta(days=1), window)
-    return slot
+    return slots_around(server_id, schedule, now, window)[0]
 
 
 def next_slot(
     server_id: str, schedule: ImageSchedule, now: datetime, window: Window
 ) -> Slot:
     """Return the slot whose image is due next, after ``now``."""
-    slot = _slot(server_id, now.date(), window)
-    while slot.due <= now or not _falls_on(schedule, slot.day):
-        slot = _slot(server_id, slot.day + timedelta(days=1), window)
-    return slot
+    return slots_around(server_id, schedule, now, window)[1]
 
 
-def _slot(server_id: str, day: date, window: Window) -> Slot:
-    midnight = datetime(day.year, day.month, day.day, tzinfo=timezone.utc)
-    return Slot(day, midnight + timedelta(seconds=window.second_of_day(server_id)))
+def slots_around(
+    server_id: str, schedule: ImageSchedule, now: datetime, window: Window
+) -> tuple[Slot, Slot]:
+    """Return the slot whose image was due last, and the one that is due next."""
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    today = midnight + timedelta(seconds=window.second_of_day(server_id))
+    latest = today if today <= now else today - _ONE_DAY
+    following = latest + _ONE_DAY
+    while not _falls_on(schedule, latest):
+        latest -= _ONE_DAY
+    while not _falls_on(schedule, following):
+        following += _ONE_DAY
+    return Slot(latest.date(), latest), Slot(following.date(), following)
 
 
 def _falls_on(schedule: ImageSchedule, day: date) -> bool:
@@ -213,8 +218,7 @@ def plan(
         return Step(server, Action.NOTHING, Cause.INVALID)
     if schedule is None:
         return Step(server, Action.NOTHING, Cause.NO_SCHEDULE)
-    slot = latest_slot(server.id, schedule, now, policy.window)
-    following = next_slot(server.id, schedule, now, policy.window)
+    slot, following = slots_around(server.id, schedule, now, policy.window)
 
     def step(action: Action, cause: Cause, image: ServerImage | None = None) -> Step:
         attempt = (now - slot.due) // policy.interval

@@ -7,7 +7,7 @@ server can be changed, rebuilding keeps them, and lists can be filtered by them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from rax_scheduled_images_ext.client.errors import (
@@ -135,17 +135,17 @@ def read_tagged_server(answer: ApiResponse, item: Mapping[str, Any]) -> Inventor
 
     Where the extension's API stands before the tags, its attribute takes their place.
     """
-    server = read_server(answer, item)
     shown = item.get(ATTRIBUTE)
     if shown is not None:
-        return replace(server, schedule=_read_attribute(answer, shown))
+        return read_server(answer, item, schedule=_read_attribute(answer, shown))
     tags = item.get("tags")
     if not isinstance(tags, list):
         raise answer.unexpected("with a server that has no tags")
     try:
-        return replace(server, schedule=read_schedule_tags(map(str, tags)))
+        schedule = read_schedule_tags(map(str, tags))
     except MalformedTag as error:
-        return replace(server, invalid_tag=error.tag)
+        return read_server(answer, item, invalid_tag=error.tag)
+    return read_server(answer, item, schedule=schedule)
 
 
 def _read_attribute(answer: ApiResponse, shown: object) -> ImageSchedule:

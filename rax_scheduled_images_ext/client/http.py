@@ -293,7 +293,7 @@ class Transport:
                 yield response
                 raise response.unexpected("its next page is one that was read before")
             page: Callable[[], ApiResponse] = partial(self._page, path, text)
-            page = _begun(page) if ahead else page
+            page = begun(page) if ahead else page
             yield response
             response = page()
 
@@ -324,7 +324,7 @@ class Transport:
         return ApiResponse(self.service, method, url, response, content)
 
 
-def _begun(call: Callable[[], ApiResponse]) -> Callable[[], ApiResponse]:
+def begun(call: Callable[[], ApiResponse]) -> Callable[[], ApiResponse]:
     """Begin a call in another thread; return how to wait for its result."""
     result: Future[ApiResponse] = Future()
 

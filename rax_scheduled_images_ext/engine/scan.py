@@ -1,18 +1,22 @@
 """Finding, page by page, the servers for which something is to be done.
 
-A page of servers takes three requests, however many images there are: the servers, the
-images of schedules whose retention is still to be applied, and what has changed since
-the last page. What is found is a hint: whoever acts on it looks at the server anew.
+However many images there are, two requests tell what of them matters to some pages:
+the images of schedules whose retention is still to be applied, and what has changed
+since the last time. What is found is a hint: whoever acts on it looks at the server
+anew.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta, timezone
+from functools import partial
 
 from rax_scheduled_images_ext.client.errors import UsageError
+from rax_scheduled_images_ext.client.http import ApiResponse, begun
 from rax_scheduled_images_ext.client.images.base import ImageStore
 from rax_scheduled_images_ext.client.images.glance import GlanceImages
 from rax_scheduled_images_ext.client.schedules.tags import read_tagged_server
@@ -123,40 +127,72 @@ class Scanner:
     def __post_init__(self) -> None:
         self.made = Made(self.policy)
 
-    def page(self, marker: str | None = None, at: datetime | None = None) -> Page:
-        """Read one page of servers, and decide for each as far as it shows.
+    def pages(
+        self,
+        marker: str | None = None,
+        at: datetime | None = None,
+        *,
+        seconds: float = 0.0,
+    ) -> Iterator[Page]:
+        """Read pages of servers, one at least, and decide for each as far as it shows.
+
+        The next page is asked for while the caller is busy with one.
 
         :param marker: the last server of the page before, None for the first page.
         :param at: the time to decide by, None for the cloud's own.
+        :param seconds: after which no further page is asked for.
         :raises NotOffered: if the cloud knows no server tags.
         :raises UsageError: if it has no image service.
         :raises ApiError: if the server of the marker is gone.
         """
+        deadline = time.monotonic() + seconds
         cloud = self.projects.listing
         if not isinstance(cloud.images, GlanceImages):
             raise UsageError("the catalog lists no image service, which claims take")
-        query = {"all_tenants": "1"} if self.projects.all_projects else {}
-        if marker is not None:
-            query["marker"] = marker
-        answer = cloud.schedules.tags.server_page("/servers/detail", query)
-        now = read_date(answer) or datetime.now(timezone.utc)
+        answer = self._servers(marker)
         pending = list(cloud.images.list(snapshots=True, pending=True))
-        self.made.read(cloud.images, now)
+        self.made.read(cloud.images, _date(answer))
         images = _by_server(pending)
-        servers = (read_tagged_server(answer, i) for i in answer.objects("servers"))
-        steps = [
-            self.made.applied(
-                plan(server, images.get(server.id, ()), at or now, self.policy)
-            )
-            for server in servers
-        ]
         crowd = sum(1 for _ in under_way(pending))
-        return Page(now, steps, next_marker(answer), crowd)
+        while True:
+            following = next_marker(answer)
+            goes_on = following is not None and time.monotonic() < deadline
+            # Nothing is asked for in vain: services need seconds for a page.
+            coming = begun(partial(self._servers, following)) if goes_on else None
+            yield Page(_date(answer), self._steps(answer, images, at), following, crowd)
+            if coming is None:
+                return
+            answer = coming()
 
     def making(self) -> list[ServerImage]:
         """Return the images of schedules that are being made, or were left behind."""
         images = self.projects.listing.images
         return list(images.list(scheduled=True, making=True))
+
+    def _servers(self, marker: str | None) -> ApiResponse:
+        """Return the page of servers with a schedule that begins after a marker."""
+        query = {"all_tenants": "1"} if self.projects.all_projects else {}
+        if marker is not None:
+            query["marker"] = marker
+        tags = self.projects.listing.schedules.tags
+        return tags.server_page("/servers/detail", query)
+
+    def _steps(
+        self,
+        answer: ApiResponse,
+        images: Mapping[str, list[ServerImage]],
+        at: datetime | None,
+    ) -> list[Step]:
+        now = at or _date(answer)
+        servers = (read_tagged_server(answer, i) for i in answer.objects("servers"))
+        return [
+            self.made.applied(plan(each, images.get(each.id, ()), now, self.policy))
+            for each in servers
+        ]
+
+
+def _date(answer: ApiResponse) -> datetime:
+    return read_date(answer) or datetime.now(timezone.utc)
 
 
 def _by_server(images: Iterable[ServerImage]) -> dict[str, list[ServerImage]]:

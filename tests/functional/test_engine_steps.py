@@ -100,7 +100,7 @@ def test_a_place_stays_while_it_is_unknown_whether_the_image_is_made(
     cloud.clear_faults()
     cloud.advance("11m")
     scanner = Scanner(runner.projects, Policy())
-    page = scanner.page()
+    page = next(scanner.pages())
     (swept,) = runner.sweep(scanner.making(), page.now)
     assert (swept.item.id, swept.value) == (left.id, True)
 
@@ -145,28 +145,28 @@ def test_a_page_shows_who_needs_a_step(cloud: Sandbox) -> None:
     schedule(cloud)
     runner = runner_of(cloud)
     scanner = Scanner(runner.projects, Policy())
-    assert actions(scanner.page()) == {}
+    assert actions(next(scanner.pages())) == {}
     advance_to_slot(cloud)
     sent(cloud)
-    page = scanner.page()
+    page = next(scanner.pages())
     assert len(sent(cloud)) == 3
     assert actions(page) == {"myserver": Action.MAKE}
     assert [each.server.id for each in page.make] == [MYSERVER]
     assert step(cloud, runner) is Result.BEGUN
-    page = scanner.page()
+    page = next(scanner.pages())
     assert (actions(page), page.under_way) == ({}, 1)
     cloud.advance("5m")
-    page = scanner.page()
+    page = next(scanner.pages())
     assert (actions(page), page.under_way) == ({"myserver": Action.RETAIN}, 0)
     assert [each.server.id for each in page.look_after] == [MYSERVER]
     assert step(cloud, runner) is Result.RETAINED
     # Both who has seen it all and who begins only now know that it is done.
     for each in (scanner, Scanner(runner.projects, Policy())):
-        page = each.page()
+        page = next(each.pages())
         assert actions(page) == {}
         assert [step.cause for step in page.steps] == [Cause.DONE]
     advance_to_slot(cloud)
-    assert actions(scanner.page()) == {"myserver": Action.MAKE}
+    assert actions(next(scanner.pages())) == {"myserver": Action.MAKE}
 
 
 @plain
@@ -177,32 +177,56 @@ def test_an_image_that_failed_is_made_again(cloud: Sandbox) -> None:
     scanner = Scanner(runner.projects, Policy())
     cloud.fault("lose-image x1")
     assert step(cloud, runner) is Result.BEGUN
-    scanner.page()
+    next(scanner.pages())
     cloud.advance("5m")
-    assert actions(scanner.page()) == {"myserver": Action.MAKE}
+    assert actions(next(scanner.pages())) == {"myserver": Action.MAKE}
 
 
-@pytest.mark.parametrize("cloud", [{"extension": False, "max_limit": 2}], indirect=True)
-def test_pages_follow_each_other(cloud: Sandbox) -> None:
-    names = [f"server {number}" for number in range(5)]
-    for name in names:
+LISTED = [f"server {number}" for number in range(5)]
+
+
+@pytest.fixture
+def three_pages(cloud: Sandbox) -> Scanner:
+    """A scanner of five servers with schedules, of which a page has two."""
+    for name in LISTED:
         schedule(cloud, server_id=cloud.boot(name).id)
-    scanner = Scanner(OneProject(connected(cloud)), Policy())
+    return Scanner(OneProject(connected(cloud)), Policy())
+
+
+paged = pytest.mark.parametrize(
+    "cloud", [{"extension": False, "max_limit": 2}], indirect=True
+)
+
+
+@paged
+def test_pages_follow_each_other(three_pages: Scanner) -> None:
     found: list[str] = []
     marker = None
     for _ in range(3):
-        page = scanner.page(marker)
+        (page,) = three_pages.pages(marker)
         found += [each.server.name for each in page.steps]
         marker = page.marker
     assert marker is None
-    assert sorted(found) == names
+    assert sorted(found) == LISTED
+
+
+@paged
+def test_pages_are_read_in_one_go(cloud: Sandbox, three_pages: Scanner) -> None:
+    sent(cloud)
+    pages = list(three_pages.pages(seconds=60))
+    found = [each.server.name for page in pages for each in page.steps]
+    assert sorted(found) == LISTED
+    assert [page.marker is None for page in pages] == [False, False, True]
+    lines = sent(cloud)
+    assert len(lines) == 5
+    assert sum("/images?" in line for line in lines) == 2
 
 
 @plain
 def test_the_server_of_a_marker_is_gone(cloud: Sandbox) -> None:
     scanner = Scanner(OneProject(connected(cloud)), Policy())
     with pytest.raises(ApiError, match="400"):
-        scanner.page(NOBODY)
+        next(scanner.pages(NOBODY))
 
 
 @plain
@@ -219,7 +243,7 @@ def test_an_image_of_another_project_does_not_count(cloud: Sandbox) -> None:
         image_type="snapshot",
         **forged,
     )
-    page = Scanner(runner.projects, Policy()).page()
+    page = next(Scanner(runner.projects, Policy()).pages())
     assert actions(page) == {"myserver": Action.MAKE}
 
 

@@ -72,7 +72,7 @@ class Sender:
             channel.queue_purge(queues.scanning(self.region))
 
     def send_scan(self, marker: str, tally: Tally) -> None:
-        """Send for the next page."""
+        """Send for the next pages."""
         self._send(SCAN, [self.region, marker, tally])
 
     def send_looks(self, page: Page, limits: Limits) -> None:
@@ -81,9 +81,10 @@ class Sender:
         Images that have been begun come first: they are as few as were begun.
         """
         self._send_looks(page.look_after)
-        waiting = self._length(queues.work(self.region)) or 0
-        room = _AHEAD * (limits.region - page.under_way) - waiting
-        self._send_looks(page.make[: max(0, room)])
+        if due := page.make:
+            waiting = self._length(queues.work(self.region)) or 0
+            room = _AHEAD * (limits.region - page.under_way) - waiting
+            self._send_looks(due[: max(0, room)])
 
     def _send_looks(self, steps: Iterable[Step]) -> None:
         for step in steps:

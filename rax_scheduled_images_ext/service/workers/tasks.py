@@ -1,9 +1,10 @@
-"""The tasks: scan a page of servers, and look at one server."""
+"""The tasks: scan some pages of servers, and look at one server."""
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
 
 from amqp.exceptions import AMQPError
 from kombu.exceptions import KombuError
@@ -22,15 +23,17 @@ from rax_scheduled_images_ext.service.workers.tally import Tally, add_page, new_
 
 app = make_app()
 _EVENTS = EventLog()
+# Seconds for which a task asks for further pages.
+_READING = 5.0
 _BROKER_FAILURES = (KombuError, AMQPError, OSError)
 
 
 @app.task(name=SCAN)
 def scan(region: str, marker: str | None = None, tally: Tally | None = None) -> None:
-    """Scan a page of servers, and send what is to be looked at and the next page.
+    """Scan pages of servers, and send what is to be looked at and the next pages.
 
-    :param marker: where the page begins, None for a new scan. That one is left out
-        while anything waits of the one before, or while that is under way.
+    :param marker: where the first page begins, None for a new scan. That one is left
+        out while anything waits of the one before, or while that is under way.
     :param tally: what the pages before have found.
     """
     # Whoever had it before may have been killed at it: then the note is its own.
@@ -50,20 +53,21 @@ def _scan(sender: Sender, marker: str | None, tally: Tally) -> None:
     region = sender.region
     sender.note_scan()
     try:
-        page = _read_page(region, marker)
+        for page in _read_pages(region, marker):
+            tally = add_page(tally, page)
+            sender.send_looks(page, engine_of(region).runner.limits)
+            _tell(page)
+            marker = page.marker
     except FAILURES as error:
         sender.end_scan()
         _fail(region, error)
         return
-    tally = add_page(tally, page)
-    if page.marker is not None:
-        sender.send_scan(page.marker, tally)
-    sender.send_looks(page, engine_of(region).runner.limits)
-    _tell(page)
-    if page.marker is None:
-        sender.end_scan()
-        METRICS.end_scan(region, tally)
-        settings().notifier.ping(good=True)
+    if marker is not None:
+        sender.send_scan(marker, tally)
+        return
+    sender.end_scan()
+    METRICS.end_scan(region, tally)
+    settings().notifier.ping(good=True)
 
 
 def _fail(region: str, error: Exception) -> None:
@@ -73,13 +77,15 @@ def _fail(region: str, error: Exception) -> None:
     settings().notifier.ping(good=False)
 
 
-def _read_page(region: str, marker: str | None) -> Page:
+def _read_pages(region: str, marker: str | None) -> Iterator[Page]:
     engine = engine_of(region)
-    page = engine.scanner.page(marker, settings().time())
-    if marker is None:
-        for outcome in engine.runner.sweep(engine.scanner.making(), page.now):
-            _EVENTS.add_swept(outcome)
-    return page
+    is_first = marker is None
+    for page in engine.scanner.pages(marker, settings().time(), seconds=_READING):
+        if is_first:
+            for outcome in engine.runner.sweep(engine.scanner.making(), page.now):
+                _EVENTS.add_swept(outcome)
+        is_first = False
+        yield page
 
 
 def _tell(page: Page) -> None:

@@ -11,6 +11,7 @@ from requests import codes
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.errors import ApiError
+from rax_scheduled_images_ext.client.images.base import ImageStore
 from rax_scheduled_images_ext.client.pool import WORKERS
 from rax_scheduled_images_ext.model.image import RUN_KEY, ServerImage
 
@@ -89,6 +90,11 @@ class Admission:
             numbers.total() >= self._limits.region + by
             or numbers[project_id] >= self._limits.project + by
         )
+
+
+def being_made(images: ImageStore) -> list[ServerImage]:
+    """Return the images of schedules that are being made, or were left behind."""
+    return list(images.list(scheduled=True, making=True))
 
 
 def under_way(images: Iterable[ServerImage]) -> Iterator[str]:

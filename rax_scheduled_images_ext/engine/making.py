@@ -21,7 +21,7 @@ from rax_scheduled_images_ext.engine.claims import (
     Claims,
     NoClaim,
 )
-from rax_scheduled_images_ext.engine.limits import Admission, Limits
+from rax_scheduled_images_ext.engine.limits import Admission, Limits, being_made
 from rax_scheduled_images_ext.engine.look import LookTime
 from rax_scheduled_images_ext.engine.places import Places
 from rax_scheduled_images_ext.engine.results import Result, StepResult
@@ -114,15 +114,12 @@ class Making:
     def _being_made(self, project_id: str) -> list[ServerImage]:
         """Return the images that are being made, as far as the look does not tell."""
         if self.admission.may_be_crowded(project_id):
-            return self._read()
+            return being_made(self.listing)
         with self._lock:
             if not self.time.is_fresh(self._read_at):
-                self._images = self._read()
+                self._images = being_made(self.listing)
                 self._read_at = self.time.now
             return self._images
-
-    def _read(self) -> list[ServerImage]:
-        return list(self.listing.list(scheduled=True, making=True))
 
     def _create(
         self, cloud: Cloud, step: Step, claims: Claims, claim: Claim

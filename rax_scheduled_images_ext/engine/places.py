@@ -21,7 +21,7 @@ from keystoneauth1.exceptions import ClientException
 
 from rax_scheduled_images_ext.client.images.base import ImageStore
 from rax_scheduled_images_ext.client.images.glance import GlanceImages
-from rax_scheduled_images_ext.engine.limits import Limits, under_way
+from rax_scheduled_images_ext.engine.limits import Limits, being_made, under_way
 from rax_scheduled_images_ext.model.errors import ScheduledImagesError
 from rax_scheduled_images_ext.model.image import (
     CLAIM_KEY,
@@ -74,7 +74,7 @@ class Places:
         properties = claim_metadata(self.server_id, PLACE)
         self.images.reserve(self._id, f"place for {self.server_id}", properties)
         for _ in range(_LOOKS):
-            self.making = list(self.listing.list(scheduled=True, making=True))
+            self.making = being_made(self.listing)
             answer = self._judge(project_id)
             if answer is not None:
                 return answer

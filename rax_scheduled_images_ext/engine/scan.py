@@ -21,7 +21,7 @@ from rax_scheduled_images_ext.client.images.base import ImageStore
 from rax_scheduled_images_ext.client.images.glance import GlanceImages
 from rax_scheduled_images_ext.client.schedules.tags import read_tagged_server
 from rax_scheduled_images_ext.client.servers import next_marker, read_date
-from rax_scheduled_images_ext.engine.limits import under_way
+from rax_scheduled_images_ext.engine.limits import being_made, under_way
 from rax_scheduled_images_ext.engine.projects import Projects
 from rax_scheduled_images_ext.model.image import SLOT_KEY, ServerImage, made_by_run
 from rax_scheduled_images_ext.model.plan import (
@@ -166,8 +166,7 @@ class Scanner:
 
     def making(self) -> list[ServerImage]:
         """Return the images of schedules that are being made, or were left behind."""
-        images = self.projects.listing.images
-        return list(images.list(scheduled=True, making=True))
+        return being_made(self.projects.listing.images)
 
     def _servers(self, marker: str | None) -> ApiResponse:
         """Return the page of servers with a schedule that begins after a marker."""

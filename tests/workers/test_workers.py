@@ -280,14 +280,18 @@ def test_metrics_of_all_processes(
     rehearsal.schedule({MYSERVER: ImageSchedule(1)})
     (port,) = free_ports(1)
     options = (*EVERY, "--metrics-port", str(port))
+    (shared := tmp_path / "shared").mkdir()
+    environ = {**environ, "TMPDIR": str(shared)}
     with Cluster(tmp_path, environ, options, children=3) as cluster:
         assert rehearsal.wait_for_scan(_LONG)
+        assert list(shared.glob("*/*.db"))
         advance_to_slot(rehearsal.sandbox)
         begun = 'steps_total{region="RegionOne",result="image begun"} 1.0'
         until(lambda: begun in metrics(port))
         cluster.kill_child("worker0", random.Random(1))
         assert rehearsal.wait_for_scan(_LONG, scans=3)
         text = metrics(port)
+    assert not list(shared.iterdir())
     found = dict(re.findall(r"^(\S.*) (\S+)$", text, re.MULTILINE))
     of = f'region="{REGION}"'
     expected = {

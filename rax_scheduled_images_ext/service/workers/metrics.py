@@ -6,7 +6,9 @@ share (``PROMETHEUS_MULTIPROC_DIR``), so what a killed process has counted stays
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -102,12 +104,15 @@ class QueueCollector(Collector):
         yield family
 
 
+_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+
+
 def _share() -> None:
     """Let all processes of this worker keep their numbers in one folder."""
-    if settings().args.metrics_port is not None:
-        os.environ.setdefault(
-            "PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="scheduled-images-")
-        )
+    if settings().args.metrics_port is not None and _FOLDER not in os.environ:
+        os.environ[_FOLDER] = tempfile.mkdtemp(prefix="scheduled-images-")
+        # The others end before this one does, and without this.
+        atexit.register(shutil.rmtree, os.environ[_FOLDER], ignore_errors=True)
     # It chose when it was imported, which Celery's own commands may have done before.
     values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]
 

@@ -233,9 +233,11 @@ def test_times_are_in_utc_with_the_local_one_beside(
     visits: Visits, panel: Panel, cloud: Sandbox
 ) -> None:
     visit: Visit = visits(panel, timezone_id="America/New_York").enter()
-    visit.server("myserver").page.get_by_role("button", name="Save").click()
+    page = visit.server("myserver").page
+    page.get_by_role("button", name="Save").click()
+    # A click does not wait for what it brings about.
+    expect(page.locator("#messages")).to_contain_text("Saved")
     cloud.advance("3d")
-    page = visit.page
     made = page.locator("#image-table td[data-label=Made]").first
     expect(made).to_be_visible()
     utc = str(made.locator("time").get_attribute("datetime"))

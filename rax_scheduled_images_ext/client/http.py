@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from requests import Response, codes
+from requests import PreparedRequest, Response, codes
 
 from rax_scheduled_images_ext.client.errors import ApiError, UnexpectedAnswer
 from rax_scheduled_images_ext.model.errors import InvalidValue
@@ -309,7 +309,8 @@ class Transport:
         headers: Mapping[str, str] | None,
     ) -> ApiResponse:
         url = f"{path}?{urlencode(query)}" if query else path
-        response = self.adapter.request(
+        send = partial(
+            self.adapter.request,
             url,
             method,
             headers={"Accept": "application/json", **(headers or {})},
@@ -317,11 +318,27 @@ class Transport:
             raise_exc=False,
             rate_semaphore=self.throttle,
         )
+        response = send()
+        if self._came_too_late(response):
+            response = send()
         try:
             content = response.json()
         except ValueError:
             content = None
         return ApiResponse(self.service, method, url, response, content)
+
+    def _came_too_late(self, response: Response) -> bool:
+        """Whether a token was refused that another thread has replaced by now.
+
+        Of threads whose token is refused at once keystoneauth sends only the first
+        one's request again.
+        """
+        # Inside a service of the cloud no request is sent, and no token taken.
+        request: PreparedRequest | None = response.request
+        if response.status_code != codes.unauthorized or request is None:
+            return False
+        refused = request.headers.get("X-Auth-Token")
+        return refused is not None and self.adapter.get_token() not in (None, refused)
 
 
 def begun(call: Callable[[], ApiResponse]) -> Callable[[], ApiResponse]:

@@ -164,13 +164,6 @@ class Step:
     missed: int = 0
 
 
-def latest_slot(
-    server_id: str, schedule: ImageSchedule, now: datetime, window: Window
-) -> Slot:
-    """Return the slot whose image was due last."""
-    return slots_around(server_id, schedule, now, window)[0]
-
-
 def next_slot(
     server_id: str, schedule: ImageSchedule, now: datetime, window: Window
 ) -> Slot:

@@ -28,7 +28,7 @@ from rax_scheduled_images_ext.model.image import (
     TYPE_KEY,
     run_metadata,
 )
-from rax_scheduled_images_ext.model.plan import Policy, Slot, Window, latest_slot
+from rax_scheduled_images_ext.model.plan import Policy, Slot, Window, slots_around
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.schedule_tags import read_schedule_tags
 from rax_scheduled_images_ext.sandbox import Sandbox
@@ -310,7 +310,7 @@ class Play:
 
     def latest_slot(self) -> Slot:
         """The slot whose image was due last."""
-        return latest_slot(MYSERVER, ImageSchedule(1), self.now(), Window())
+        return slots_around(MYSERVER, ImageSchedule(1), self.now(), Window())[0]
 
     def is_possible(self, slot: Slot) -> bool:
         """Whether a runner that goes on now still has the time and a try for a slot."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from rax_scheduled_images_ext.model.image import CLAIM_KEY, MARKER_KEY
-from rax_scheduled_images_ext.model.plan import Window, latest_slot
+from rax_scheduled_images_ext.model.plan import Window, slots_around
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.sandbox.backend.models import Image
 
@@ -73,7 +73,7 @@ def last_slots(
     found: list[str] = []
     moment = now
     while len(found) < schedule.retention:
-        slot = latest_slot(server_id, schedule, moment, window)
+        slot = slots_around(server_id, schedule, moment, window)[0]
         if slot.due < begun:
             break
         found.append(slot.name)

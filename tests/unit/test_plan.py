@@ -26,10 +26,10 @@ from rax_scheduled_images_ext.model.plan import (
     Slot,
     Step,
     Window,
-    latest_slot,
     next_slot,
     parse_window,
     plan,
+    slots_around,
 )
 from rax_scheduled_images_ext.model.schedule import DAYS, ImageSchedule
 
@@ -46,7 +46,7 @@ SERVER = InventoryServer(
     status="ACTIVE",
 )
 # When the server's image of the day is due.
-DUE = latest_slot(SERVER.id, ImageSchedule(7), NOW, Window()).due
+DUE = slots_around(SERVER.id, ImageSchedule(7), NOW, Window())[0].due
 
 SCHEDULES = st.builds(
     ImageSchedule, st.integers(1, 65535), st.one_of(st.none(), st.sampled_from(DAYS))
@@ -79,7 +79,7 @@ def decided(
 
 
 def slot_of(now: datetime) -> Slot:
-    return latest_slot(SERVER.id, ImageSchedule(7), now, Window())
+    return slots_around(SERVER.id, ImageSchedule(7), now, Window())[0]
 
 
 # -- slots
@@ -89,7 +89,7 @@ def slot_of(now: datetime) -> Slot:
 def test_the_slots_are_those_before_and_after_now(
     server_id: str, schedule: ImageSchedule, now: datetime, window: Window
 ) -> None:
-    latest = latest_slot(server_id, schedule, now, window)
+    latest = slots_around(server_id, schedule, now, window)[0]
     following = next_slot(server_id, schedule, now, window)
     assert latest.due <= now < following.due
     period = DAY if schedule.day_of_week is None else 7 * DAY
@@ -276,7 +276,7 @@ def test_what_was_missed_is_counted(
 ) -> None:
     server = replace(SERVER, schedule=schedule)
     name = "Weekly-web1-1767225600" if schedule.day_of_week else "Daily-web1-1767225600"
-    due = latest_slot(SERVER.id, schedule, NOW, Window()).due
+    due = slots_around(SERVER.id, schedule, NOW, Window())[0].due
     images = [
         image(Slot((due - n * DAY).date(), due - n * DAY), name=name) for n in days
     ]

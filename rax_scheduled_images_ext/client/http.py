@@ -270,6 +270,7 @@ class Transport:
         link: Callable[[ApiResponse], str | None],
         *,
         ahead: bool = False,
+        enough: Callable[[], bool] = lambda: False,
     ) -> Iterator[ApiResponse]:
         """Yield page after page; ``link`` finds the address of the next one in one.
 
@@ -278,13 +279,14 @@ class Transport:
 
         :param ahead: ask for the next page while the caller is busy with one; for
             those who read to the end.
+        :param enough: whether no further page is to be asked for.
         """
         text = urlencode(query)
         seen = set()
         response = self._page(path, text)
         while True:
             following = link(response)
-            if following is None:
+            if following is None or enough():
                 yield response
                 return
             seen.add(text)
@@ -293,7 +295,7 @@ class Transport:
                 yield response
                 raise response.unexpected("its next page is one that was read before")
             page: Callable[[], ApiResponse] = partial(self._page, path, text)
-            page = begun(page) if ahead else page
+            page = _begun(page) if ahead else page
             yield response
             response = page()
 
@@ -341,7 +343,7 @@ class Transport:
         return refused is not None and self.adapter.get_token() not in (None, refused)
 
 
-def begun(call: Callable[[], ApiResponse]) -> Callable[[], ApiResponse]:
+def _begun(call: Callable[[], ApiResponse]) -> Callable[[], ApiResponse]:
     """Begin a call in another thread; return how to wait for its result."""
     result: Future[ApiResponse] = Future()
 

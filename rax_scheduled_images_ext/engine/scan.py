@@ -13,10 +13,9 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta, timezone
-from functools import partial
 
 from rax_scheduled_images_ext.client.errors import UsageError
-from rax_scheduled_images_ext.client.http import ApiResponse, begun
+from rax_scheduled_images_ext.client.http import ApiResponse
 from rax_scheduled_images_ext.client.images.base import ImageStore
 from rax_scheduled_images_ext.client.images.glance import GlanceImages
 from rax_scheduled_images_ext.client.schedules.tags import read_tagged_server
@@ -149,32 +148,26 @@ class Scanner:
         cloud = self.projects.listing
         if not isinstance(cloud.images, GlanceImages):
             raise UsageError("the catalog lists no image service, which claims take")
-        answer = self._servers(marker)
-        pending = list(cloud.images.list(snapshots=True, pending=True))
-        self.made.read(cloud.images, _date(answer))
-        images = _by_server(pending)
-        crowd = sum(1 for _ in under_way(pending))
-        while True:
-            following = next_marker(answer)
-            goes_on = following is not None and time.monotonic() < deadline
-            # Nothing is asked for in vain: services need seconds for a page.
-            coming = begun(partial(self._servers, following)) if goes_on else None
-            yield Page(_date(answer), self._steps(answer, images, at), following, crowd)
-            if coming is None:
-                return
-            answer = coming()
+        query = {"all_tenants": "1"} if self.projects.all_projects else {}
+        if marker is not None:
+            query["marker"] = marker
+        # Nothing is asked for in vain: services need seconds for a page.
+        answers = cloud.schedules.tags.server_pages(
+            "/servers/detail", True, query, enough=lambda: time.monotonic() >= deadline
+        )
+        pending: list[ServerImage] | None = None
+        for answer in answers:
+            if pending is None:
+                pending = list(cloud.images.list(snapshots=True, pending=True))
+                self.made.read(cloud.images, _date(answer))
+                images = _by_server(pending)
+                crowd = sum(1 for _ in under_way(pending))
+            steps = self._steps(answer, images, at)
+            yield Page(_date(answer), steps, next_marker(answer), crowd)
 
     def making(self) -> list[ServerImage]:
         """Return the images of schedules that are being made, or were left behind."""
         return being_made(self.projects.listing.images)
-
-    def _servers(self, marker: str | None) -> ApiResponse:
-        """Return the page of servers with a schedule that begins after a marker."""
-        query = {"all_tenants": "1"} if self.projects.all_projects else {}
-        if marker is not None:
-            query["marker"] = marker
-        tags = self.projects.listing.schedules.tags
-        return tags.server_page("/servers/detail", query)
 
     def _steps(
         self,

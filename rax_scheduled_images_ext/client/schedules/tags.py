@@ -6,7 +6,7 @@ server can be changed, rebuilding keeps them, and lists can be filtered by them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,23 +85,17 @@ class TagSchedules(ScheduleStore):
         url: str,
         enabled: bool | None = None,
         query: Mapping[str, str] | None = None,
+        *,
+        enough: Callable[[], bool] = lambda: False,
     ) -> Iterator[ApiResponse]:
         query = dict(query or {})
         if enabled is not None:
             query["tags" if enabled else "not-tags"] = MARKER_TAG
-        for page in self.compute.pages(url, query, next_page, ahead=True):
+        pages = self.compute.pages(url, query, next_page, ahead=True, enough=enough)
+        for page in pages:
             # An older API ignores the filter.
             _check_version(page)
             yield page
-
-    def server_page(self, url: str, query: Mapping[str, str]) -> ApiResponse:
-        """Return one page of the servers that have schedules.
-
-        :raises NotOffered: if the cloud knows no server tags.
-        """
-        page = self.compute.get(url, {**query, "tags": MARKER_TAG}).checked()
-        _check_version(page)
-        return page
 
     def _tags(self, server_id: str) -> list[str]:
         answer = self._send("GET", server_id, path("servers", server_id, "tags"))

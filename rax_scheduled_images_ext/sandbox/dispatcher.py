@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable, Iterable
 from email.utils import formatdate
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     Middleware = Callable[[WSGIApplication], WSGIApplication]
 
 _OWN = "/sandbox"
+
+# Of the whole process: routes are parsed as Python, which 3.11 may refuse to do
+# in two threads at once (python/cpython#106905).
+_MAKING = threading.Lock()
 
 
 class Seen(NamedTuple):
@@ -50,8 +55,18 @@ def mounts(services: Services, environment: admin.Environment) -> list[Mount]:
     apis = _rackspace(services) if services.rackspace else _openstack(services)
     apis[_OWN] = partial(admin.make_app, services, environment)
     return [
-        Mount(re.compile(f"{path}(?=/|$)"), cache(make)) for path, make in apis.items()
+        Mount(re.compile(f"{path}(?=/|$)"), _once(make)) for path, make in apis.items()
     ]
+
+
+def _once(make: Callable[[], Flask]) -> Callable[[], Flask]:
+    kept = cache(make)
+
+    def made() -> Flask:
+        with _MAKING:
+            return kept()
+
+    return made
 
 
 def _openstack(services: Services) -> dict[str, Callable[[], Flask]]:

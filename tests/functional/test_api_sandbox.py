@@ -11,14 +11,16 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+from flask import Flask
 
-from rax_scheduled_images_ext.sandbox import Sandbox
+from rax_scheduled_images_ext.sandbox import Sandbox, identity, volume
 
 from .raw import Box, Caller, box
 
@@ -172,6 +174,34 @@ def test_many_at_once(cloud_box: Box) -> None:
     with ThreadPoolExecutor(16) as pool:
         assert set(pool.map(boot, range(64))) == {202}
     assert len(admin.get("/servers").json()["servers"]) == 68
+
+
+def test_each_api_is_made_once_and_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many ask at first, and for however many APIs and sandboxes."""
+    made: list[str] = []
+    being_made = threading.Lock()
+
+    def slowed(name: str, make: Callable[..., Flask]) -> Callable[..., Flask]:
+        def slow(*arguments: Any, **options: Any) -> Flask:
+            assert being_made.acquire(blocking=False)
+            time.sleep(0.05)
+            being_made.release()
+            made.append(name)
+            return make(*arguments, **options)
+
+        return slow
+
+    for api in (identity, volume):
+        name = api.__name__.rpartition(".")[2]
+        monkeypatch.setattr(api, "make_root", slowed(name, api.make_root))
+    with Sandbox(speed=0) as one, Sandbox(speed=0) as other:
+        urls = [
+            f"{box.url}/{api}" for box in (one, other) for api in ("identity", "volume")
+        ]
+        with ThreadPoolExecutor(8) as pool:
+            answers = pool.map(lambda url: requests.get(url, timeout=30), urls * 2)
+        assert {answer.status_code for answer in answers} == {300}
+    assert sorted(made) == ["identity", "identity", "volume", "volume"]
 
 
 def test_a_client_that_goes_away_leaves_nothing_open(

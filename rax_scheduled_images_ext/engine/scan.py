@@ -8,11 +8,15 @@ anew.
 
 from __future__ import annotations
 
+import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta, timezone
+from functools import cached_property
+from itertools import chain
 
 from rax_scheduled_images_ext.client.errors import UsageError
 from rax_scheduled_images_ext.client.http import ApiResponse
@@ -20,7 +24,7 @@ from rax_scheduled_images_ext.client.images.base import ImageStore
 from rax_scheduled_images_ext.client.images.glance import GlanceImages
 from rax_scheduled_images_ext.client.schedules.tags import read_tagged_server
 from rax_scheduled_images_ext.client.servers import next_marker, read_date
-from rax_scheduled_images_ext.engine.limits import being_made, under_way
+from rax_scheduled_images_ext.engine.limits import Limits, being_made, under_way
 from rax_scheduled_images_ext.engine.projects import Projects
 from rax_scheduled_images_ext.model.image import SLOT_KEY, ServerImage, made_by_run
 from rax_scheduled_images_ext.model.plan import (
@@ -42,19 +46,41 @@ class Page:
     """What one page of servers has shown, by the cloud's clock.
 
     ``steps`` are those of all servers of the page, ``marker`` is where the next page
-    begins, None for the last one, and ``under_way`` how many snapshots are, anywhere.
+    begins, None for the last one, and ``under_way`` how many snapshots are, by project.
     """
 
     now: datetime
     steps: list[Step]
     marker: str | None
-    under_way: int
+    under_way: Counter[str]
 
-    @property
+    @cached_property
     def make(self) -> list[Step]:
         """The servers whose images are to be made, those first that were due first."""
         due = [step for step in self.steps if step.action is Action.MAKE]
         return sorted(due, key=lambda step: str(step.slot and step.slot.due))
+
+    def make_next(self, limits: Limits, waiting: int = 0) -> list[Step]:
+        """Return those whose images are to be made as far as places may be found.
+
+        For each free place that is the one that was due first, and one at random: an
+        image that cannot be made stays due, and is not to keep others back for ever.
+
+        :param waiting: how many are to be looked at already.
+        """
+        due = self.make
+        places = limits.region - self.under_way.total()
+        chosen: dict[str, Step] = {}
+        projects: Counter[str] = Counter()
+        for turn, steps in enumerate((due, random.sample(due, len(due))), 1):
+            for step in steps:
+                project = str(step.server.project_id)
+                own = turn * (limits.project - self.under_way[project])
+                room = waiting + len(chosen) < turn * places
+                if room and projects[project] < own and step.server.id not in chosen:
+                    chosen[step.server.id] = step
+                    projects[project] += 1
+        return list(chosen.values())
 
     @property
     def look_after(self) -> list[Step]:
@@ -155,13 +181,11 @@ class Scanner:
         answers = cloud.schedules.tags.server_pages(
             "/servers/detail", True, query, enough=lambda: time.monotonic() >= deadline
         )
-        pending: list[ServerImage] | None = None
-        for answer in answers:
-            if pending is None:
-                pending = list(cloud.images.list(snapshots=True, pending=True))
-                self.made.read(cloud.images, _date(answer))
-                images = _by_server(pending)
-                crowd = sum(1 for _ in under_way(pending))
+        first = next(answers)
+        pending = list(cloud.images.list(snapshots=True, pending=True))
+        self.made.read(cloud.images, _date(first))
+        images, crowd = _by_server(pending), Counter(under_way(pending))
+        for answer in chain([first], answers):
             steps = self._steps(answer, images, at)
             yield Page(_date(answer), steps, next_marker(answer), crowd)
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -19,8 +20,11 @@ import requests
 from celery import Celery
 from kombu import Connection
 
+from rax_scheduled_images_ext.model.image import SERVER_KEY
+from rax_scheduled_images_ext.model.plan import Window, slots_around
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.sandbox import Sandbox
+from rax_scheduled_images_ext.sandbox.backend.models import Image
 from rax_scheduled_images_ext.service import queues
 
 from .. import waiting
@@ -128,6 +132,36 @@ def test_the_limits_hold_for_all_workers_together(
             assert len([i for i in cloud.images() if is_running(i)]) == 3
             cloud.advance("5m")
     assert len(made(cloud)) == 9
+
+
+def test_images_that_cannot_be_made_keep_no_others_back(
+    rehearsal: Rehearsal, environ: dict[str, str], tmp_path: Path
+) -> None:
+    cloud = rehearsal.sandbox
+    ids = [server.id for server in cloud.servers()]
+    rehearsal.schedule(dict.fromkeys(ids, ImageSchedule(1)))
+    cloud.advance("23h")
+    ids.sort(key=partial(due, now=rehearsal.now()))
+    # More than a scan ever sends for, and all of them due before the others.
+    refused, others = ids[:12], ids[12:]
+    cloud.fault(f"POST /servers/({'|'.join(refused)})/action 403")
+    limits = ("--max-delay", "24h", "--limit-region", "2", "--limit-project", "2")
+    with Cluster(tmp_path, environ, (*EVERY, *limits), children=4):
+        while len(found := made(cloud)) < len(others):
+            until(partial(is_more_made, cloud, found))
+            cloud.advance("5m")
+    found = made(cloud)
+    assert sorted(image.properties[SERVER_KEY] for image in found) == sorted(others)
+
+
+def due(server_id: str, now: datetime) -> datetime:
+    """When the latest image of a server was due."""
+    return slots_around(server_id, ImageSchedule(1), now, Window())[0].due
+
+
+def is_more_made(cloud: Sandbox, before: list[Image]) -> bool:
+    """Whether more images were made than before."""
+    return len(made(cloud)) > len(before)
 
 
 def test_a_lost_cloud_leaves_the_queue_short(

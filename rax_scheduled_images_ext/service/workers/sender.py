@@ -19,9 +19,6 @@ from rax_scheduled_images_ext.service.workers.app import LOOK, SCAN
 from rax_scheduled_images_ext.service.workers.settings import settings
 from rax_scheduled_images_ext.service.workers.tally import Tally
 
-# How many images may wait to be begun, as a multiple of the places that are free.
-_AHEAD = 2
-
 
 @dataclass(frozen=True)
 class Sender:
@@ -81,10 +78,9 @@ class Sender:
         Images that have been begun come first: they are as few as were begun.
         """
         self._send_looks(page.look_after)
-        if due := page.make:
+        if page.make:
             waiting = self._length(queues.work(self.region)) or 0
-            room = _AHEAD * (limits.region - page.under_way) - waiting
-            self._send_looks(due[: max(0, room)])
+            self._send_looks(page.make_next(limits, waiting))
 
     def _send_looks(self, steps: Iterable[Step]) -> None:
         for step in steps:

@@ -40,5 +40,5 @@ def add_page(tally: Tally, page: Page) -> Tally:
         due=tally["due"] + len(due),
         oldest=max(tally["oldest"], *due, 0.0),
         invalid=tally["invalid"] + sum(s.cause is Cause.INVALID for s in page.steps),
-        under_way=page.under_way,
+        under_way=page.under_way.total(),
     )

@@ -55,18 +55,8 @@ def mounts(services: Services, environment: admin.Environment) -> list[Mount]:
     apis = _rackspace(services) if services.rackspace else _openstack(services)
     apis[_OWN] = partial(admin.make_app, services, environment)
     return [
-        Mount(re.compile(f"{path}(?=/|$)"), _once(make)) for path, make in apis.items()
+        Mount(re.compile(f"{path}(?=/|$)"), cache(make)) for path, make in apis.items()
     ]
-
-
-def _once(make: Callable[[], Flask]) -> Callable[[], Flask]:
-    kept = cache(make)
-
-    def made() -> Flask:
-        with _MAKING:
-            return kept()
-
-    return made
 
 
 def _openstack(services: Services) -> dict[str, Callable[[], Flask]]:
@@ -175,7 +165,8 @@ class Dispatcher:
                 environ["SCRIPT_NAME"] = found.group()
                 environ["PATH_INFO"] = path[found.end() :] or "/"
                 environ[MOUNT] = found.groupdict()
-                inner: WSGIApplication = app()
+                with _MAKING:
+                    inner: WSGIApplication = app()
                 return inner(environ, start_response)
         text = b"there is nothing here\n"
         headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(text)))]

@@ -60,7 +60,7 @@ class Page:
         due = [step for step in self.steps if step.action is Action.MAKE]
         return sorted(due, key=lambda step: str(step.slot and step.slot.due))
 
-    def make_next(self, limits: Limits, waiting: int = 0) -> list[Step]:
+    def make_next(self, limits: Limits, waiting: int) -> list[Step]:
         """Return those whose images are to be made as far as places may be found.
 
         For each free place that is the one that was due first, and one at random: an

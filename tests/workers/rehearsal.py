@@ -47,6 +47,12 @@ class Rehearsal:
             for server_id, schedule in servers.items():
                 region.set_tags(server_id, (MARKER_TAG, schedule_tag(schedule)))
 
+    def schedule_all(self) -> list[str]:
+        """Give all servers a daily schedule that keeps one image; return their IDs."""
+        ids = [server.id for server in self.sandbox.servers()]
+        self.schedule(dict.fromkeys(ids, ImageSchedule(1)))
+        return ids
+
     def wait_for_scan(self, seconds: float = 60, scans: int = 1) -> bool:
         """Wait until a new scan was made, and all that it has sent is done.
 

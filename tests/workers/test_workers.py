@@ -122,8 +122,7 @@ def test_the_limits_hold_for_all_workers_together(
     rehearsal: Rehearsal, environ: dict[str, str], tmp_path: Path
 ) -> None:
     cloud = rehearsal.sandbox
-    ids = [server.id for server in cloud.servers()]
-    rehearsal.schedule(dict.fromkeys(ids, ImageSchedule(1)))
+    rehearsal.schedule_all()
     cloud.advance("23h")
     limits = ("--max-delay", "24h", "--limit-region", "5", "--limit-project", "3")
     with Cluster(tmp_path, environ, (*EVERY, *limits), workers=2, children=4):
@@ -138,8 +137,7 @@ def test_images_that_cannot_be_made_keep_no_others_back(
     rehearsal: Rehearsal, environ: dict[str, str], tmp_path: Path
 ) -> None:
     cloud = rehearsal.sandbox
-    ids = [server.id for server in cloud.servers()]
-    rehearsal.schedule(dict.fromkeys(ids, ImageSchedule(1)))
+    ids = rehearsal.schedule_all()
     cloud.advance("23h")
     ids.sort(key=partial(due, now=rehearsal.now()))
     # More than a scan ever sends for, and all of them due before the others.
@@ -168,8 +166,7 @@ def test_a_lost_cloud_leaves_the_queue_short(
     rehearsal: Rehearsal, environ: dict[str, str], tmp_path: Path
 ) -> None:
     cloud = rehearsal.sandbox
-    ids = [server.id for server in cloud.servers()]
-    rehearsal.schedule(dict.fromkeys(ids, ImageSchedule(1)))
+    rehearsal.schedule_all()
     with Cluster(tmp_path, environ, EVERY, beats=2) as cluster:
         assert rehearsal.wait_for_scan(_LONG, scans=2)
         before = len(made(cloud))

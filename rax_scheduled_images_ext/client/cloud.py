@@ -97,14 +97,17 @@ class Cloud:
         # Late, because only images of volume-backed servers need them.
         from keystoneauth1.exceptions import EndpointNotFound
 
-        from rax_scheduled_images_ext.client.volumes import Volumes
+        from rax_scheduled_images_ext.client.volumes import FILTER_VERSION, Volumes
 
         transport = self.transport("block-storage")
         try:
             endpoint = transport.adapter.get_endpoint()
         except EndpointNotFound:
             endpoint = None
-        return Volumes(transport) if endpoint else None
+        if not endpoint:
+            return None
+        lists = self.transport("block-storage", default_microversion=FILTER_VERSION)
+        return Volumes(transport, lists)
 
     def transport(self, service_type: str, **options: Any) -> Transport:
         """Return a way to send requests to a service.

@@ -165,7 +165,7 @@ def delete_surplus(kept: ImageRetention, decision: Decision) -> PrunedImage:
             return PrunedImage(server_id, now.image, "skipped", reason(now))
         if now.image.protected:
             raise ImageProtected(now.image.id)
-        delete_with_snapshots(kept.images, kept.open_volumes, now.image)
+        delete_with_snapshots(kept.images, kept.open_volumes, now.image, kept.naming)
     except NoSuchImage:
         return PrunedImage(server_id, decision.image, "skipped", "already gone")
     except SnapshotsInDoubt as error:

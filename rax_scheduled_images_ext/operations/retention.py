@@ -47,6 +47,7 @@ from rax_scheduled_images_ext.operations.schedules import (
     wanted_schedule,
 )
 from rax_scheduled_images_ext.operations.targets import Servers, Target, for_each
+from rax_scheduled_images_ext.operations.volume_snapshots import NamingImages
 from rax_scheduled_images_ext.operations.work_queue import Outcome, Progress, Report
 
 if TYPE_CHECKING:
@@ -159,11 +160,19 @@ class ImageRetention:
     images: ImageStore
     schedules: ScheduleStore
     open_volumes: OpenVolumes = lambda: None
+    #: The images that may name volume snapshots, None to list them at each deletion.
+    naming: NamingImages | None = None
 
     @classmethod
-    def of(cls, cloud: Cloud) -> ImageRetention:
+    def of(cls, cloud: Cloud, naming: NamingImages | None = None) -> ImageRetention:
         """Return the retention of a cloud."""
-        return cls(cloud.compute, cloud.images, cloud.schedules, lambda: cloud.volumes)
+        return cls(
+            cloud.compute,
+            cloud.images,
+            cloud.schedules,
+            lambda: cloud.volumes,
+            naming or NamingImages(cloud.images),
+        )
 
     def schedule(self, server_id: str) -> ImageSchedule | None:
         """Return the schedule of a server, None where there is none.

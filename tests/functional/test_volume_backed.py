@@ -108,8 +108,9 @@ class TestTheEngine:
         (pruned,) = result.pruned
         assert (pruned.action, pruned.image.id) == ("deleted", older.id)
         (gone,), kept = named(older), named(newer)
-        deletions = [line for line in sent(cloud) if line.startswith("DELETE")]
-        assert deletions == [
+        changes = [line for line in sent(cloud) if line.startswith(("DELETE", "POST"))]
+        assert changes == [
+            f"POST /volume/v3/snapshots/{gone}/metadata 200",
             f"DELETE /images/{older.id} 204",
             f"DELETE /volume/v3/snapshots/{gone} 202",
         ]

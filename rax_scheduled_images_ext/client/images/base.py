@@ -81,6 +81,13 @@ class ImageStore(ABC):
         """
 
     @abstractmethod
+    def is_gone(self, image_id: str) -> bool:
+        """Whether the service itself says that there is no such image.
+
+        A proxy in between that answers 404 knows nothing of images.
+        """
+
+    @abstractmethod
     def set_metadata(self, image: object, metadata: Mapping[str, str]) -> None:
         """Add these pieces of metadata, or change those that are there.
 

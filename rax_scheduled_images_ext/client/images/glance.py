@@ -59,6 +59,7 @@ _PROGRESS = {
     "active": 100,
 }
 _PATCH = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
+_NOT_FOUND = "No image found with ID"
 _PAGE = 1000
 _RACES = 5
 
@@ -81,6 +82,13 @@ class GlanceImages(ImageStore):
         image_id = resource_id(image)
         answer = self._of(image_id, "GET")
         return _image(answer, answer.document())
+
+    def is_gone(self, image_id: str) -> bool:
+        answer = self.transport.get(path("images", image_id))
+        # Its errors have no form of their own; this is what it says of an image.
+        if answer.status == 404 and f"{_NOT_FOUND} {image_id}" in answer.response.text:
+            return True
+        return _image(answer, answer.document()).status == "DELETED"
 
     def set_metadata(self, image: object, metadata: Mapping[str, str]) -> None:
         changes = _additions(metadata)

@@ -175,7 +175,7 @@ def _retain(
 
 def _delete(region: Region, image: ServerImage) -> None:
     """Delete an image and its own volume snapshots; if in doubt, it stays."""
-    own: list[str] = []
+    own: list[VolumeSnapshot] = []
     if MAPPING_KEY in image.metadata:
         every = map(as_server_image, region.images(ImageQuery()))
         try:
@@ -183,8 +183,8 @@ def _delete(region: Region, image: ServerImage) -> None:
         except SnapshotsInDoubt:
             return
     region.delete_image(image.id)
-    for snapshot_id in own:
-        region.delete_volume_snapshot(snapshot_id)
+    for snapshot in own:
+        region.delete_volume_snapshot(snapshot.id)
 
 
 def _find(region: Region, snapshot_id: str) -> VolumeSnapshot | None:

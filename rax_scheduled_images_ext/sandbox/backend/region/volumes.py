@@ -246,7 +246,24 @@ class Volumes(Images):
         :raises NotFound: where there is no such snapshot.
         """
         self.volume_snapshot(snapshot_id)
-        self._store.update("volume_snapshots", self.name, snapshot_id, status=status)
+        self._store.update(
+            *("volume_snapshots", self.name, snapshot_id),
+            status=status,
+            updated=self._cloud.now,
+        )
+
+    def set_volume_snapshot_metadata(
+        self, snapshot_id: str, metadata: Mapping[str, str]
+    ) -> None:
+        """Replace the metadata.
+
+        :raises NotFound: where there is no such snapshot.
+        """
+        self.volume_snapshot(snapshot_id)
+        self._store.update(
+            *("volume_snapshots", self.name, snapshot_id),
+            metadata=json.dumps(dict(metadata)),
+        )
 
     def delete_volume_snapshot(self, snapshot_id: str) -> None:
         """Delete a volume snapshot.

@@ -25,10 +25,10 @@ from rax_scheduled_images_ext.client.errors import (
 )
 from rax_scheduled_images_ext.client.snapshots import PASSING
 from rax_scheduled_images_ext.model import volume_snapshots as model
+from rax_scheduled_images_ext.model.image import MAPPING_KEY
 from rax_scheduled_images_ext.model.volume_snapshots import (
     FATE_KEY,
     GOES,
-    MAPPING_KEY,
     STAYS,
     Proof,
     SnapshotsInDoubt,

@@ -35,8 +35,10 @@ class Cloud:
     open_adapter: Callable[..., Adapter]
     region: str | None = None
     throttle: Throttle | None = None
-    # The regions found to have no scheduled images extension.
-    _lacking: set[str | None] = field(default_factory=set, repr=False, compare=False)
+    # The regions found to have the scheduled images extension, or to have none.
+    _offered: dict[str | None, bool] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @cached_property
     def compute(self) -> Transport:
@@ -58,7 +60,7 @@ class Cloud:
 
         tagged = self.transport("compute", default_microversion=TAGS_VERSION)
         extension, tags = ExtensionSchedules(self.compute), TagSchedules(tagged)
-        return CloudSchedules(extension, tags, self._lacking, self.region)
+        return CloudSchedules(extension, tags, self._offered, self.region)
 
     @cached_property
     def images(self) -> ImageStore:

@@ -42,13 +42,16 @@ def apply_retention(
         return []
     kept = ImageRetention.of(cloud)
     server_id, retention = server.id, server.schedule.retention
-    decisions = apply_policy(images, server_id, retention, server.project_id)
+    proven = {newest.id}
+    decisions = apply_policy(
+        images, server_id, retention, server.project_id, proven=proven
+    )
     pruned = []
     for decision in reversed(decisions):
         if not decision.surplus:
             continue
         try:
-            pruned.append(delete_surplus(kept, decision))
+            pruned.append(delete_surplus(kept, decision, proven))
         except ImageProtected as error:
             image = decision.image
             pruned.append(PrunedImage(server_id, image, "skipped", str(error)))

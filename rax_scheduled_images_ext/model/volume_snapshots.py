@@ -14,10 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from rax_scheduled_images_ext.model.errors import ScheduledImagesError
-from rax_scheduled_images_ext.model.image import LONGEST_NAME, ServerImage
+from rax_scheduled_images_ext.model.image import LONGEST_NAME, MAPPING_KEY, ServerImage
 
-#: The metadata of an image that holds the mapping, as JSON.
-MAPPING_KEY = "block_device_mapping"
 #: What Nova puts before an image's name to name a volume snapshot of it.
 NAME_PREFIX = "snapshot for "
 #: How long the name of an image may be, so that its snapshots can be named after it.
@@ -64,6 +62,19 @@ def named_snapshots(image: ServerImage) -> list[str]:
         raise SnapshotsInDoubt(f"its {MAPPING_KEY} is not a JSON list")
     found = (_named_by(device) for device in devices)
     return list(dict.fromkeys(name for name in found if name is not None))
+
+
+def is_empty(image: ServerImage) -> bool:
+    """Whether an image holds nothing, neither data of its own nor volume snapshots.
+
+    An image of unknown size may hold some.
+    """
+    if image.size != 0:
+        return False
+    try:
+        return not named_snapshots(image)
+    except SnapshotsInDoubt:
+        return True
 
 
 def own_snapshots(

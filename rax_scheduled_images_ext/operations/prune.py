@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from rax_scheduled_images_ext.client.cloud import Cloud
@@ -143,11 +143,13 @@ def surplus_of(
         if schedule is None:
             raise NoRetention(server_id)
         keep = schedule.retention
-    counted = kept.counted(server_id, keep)
-    return [decision for decision in reversed(counted) if decision.surplus]
+    decisions = kept.judged(server_id, keep)
+    return [decision for decision in reversed(decisions) if decision.surplus]
 
 
-def delete_surplus(kept: ImageRetention, decision: Decision) -> PrunedImage:
+def delete_surplus(
+    kept: ImageRetention, decision: Decision, proven: Container[str] = ()
+) -> PrunedImage:
     """Delete an image that is surplus, if it still is.
 
     The server's images are read and counted again right before, and the image
@@ -156,11 +158,12 @@ def delete_surplus(kept: ImageRetention, decision: Decision) -> PrunedImage:
     plan made afresh would delete: the oldest. The volume snapshots of a volume-backed
     server's image go after it; if not all of them can, the image stays.
 
+    :param proven: as for :func:`.retention.apply_policy`.
     :raises ImageProtected: for an image that the image service protects.
     """
     server_id = str(decision.image.server_id)
     try:
-        now = _decide_again(kept, decision)
+        now = _decide_again(kept, decision, proven)
         if not now.surplus:
             return PrunedImage(server_id, now.image, "skipped", reason(now))
         if now.image.protected:
@@ -175,18 +178,27 @@ def delete_surplus(kept: ImageRetention, decision: Decision) -> PrunedImage:
     return PrunedImage(server_id, now.image, "deleted", reason(decision))
 
 
-def _decide_again(kept: ImageRetention, decision: Decision) -> Decision:
+def _decide_again(
+    kept: ImageRetention, decision: Decision, proven: Container[str]
+) -> Decision:
     """Decide on an image among all of its server's as they are now.
 
     :raises NoSuchImage: if it is gone.
     """
     server_id, project_id = str(decision.image.server_id), decision.image.owner
-    images = {image.id: image for image in kept.images.list(server_id=server_id)}
+    images = {image.id: image for image in kept.images_of(server_id)}
     if decision.image.id not in images:
         # Gone, or no longer an image of this server: alone it is never surplus.
         image = kept.images.get(decision.image)
         images = {image.id: replace(image, owner=project_id)}
-    decisions = apply_policy(images.values(), server_id, decision.retention, project_id)
+    decisions = apply_policy(
+        images.values(),
+        server_id,
+        decision.retention,
+        project_id,
+        rules=decision.rules,
+        proven=proven,
+    )
     return next(each for each in decisions if each.image.id == decision.image.id)
 
 

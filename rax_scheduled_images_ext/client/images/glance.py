@@ -232,4 +232,5 @@ def _image(
         protected=protected if isinstance(protected, bool) else None,
         metadata=metadata,
         is_queued=status == "queued",
+        hidden=image.get("os_hidden") is True,
     )

@@ -14,6 +14,7 @@ from rax_scheduled_images_ext.model import retention
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.image import (
     LONGEST_NAME,
+    MAPPING_KEY,
     PENDING_KEY,
     SERVER_KEY,
     ServerImage,
@@ -24,7 +25,6 @@ from rax_scheduled_images_ext.model.plan import Action, Cause, Policy, Step, pla
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.volume_snapshots import (
     LONGEST_IMAGE_NAME,
-    MAPPING_KEY,
     SnapshotsInDoubt,
     VolumeSnapshot,
     own_snapshots,
@@ -80,11 +80,13 @@ def as_server_image(image: Image) -> ServerImage:
         name=image.name,
         status=image.compute_status,
         created=_time(image.created),
+        size=image.size,
         server_id=image.properties.get(SERVER_KEY),
         owner=image.owner,
         protected=image.protected,
         metadata=image.properties,
         is_queued=image.status == "queued",
+        hidden=image.hidden,
     )
 
 
@@ -164,7 +166,12 @@ def _retain(
     assert server.schedule is not None
     assert step.image is not None
     for image in retention.surplus(
-        images, server.id, server.schedule.retention, server.project_id
+        images,
+        server.id,
+        server.schedule.retention,
+        server.project_id,
+        # What it emulates is Rackspace's own.
+        rules=retention.Rules.RACKSPACE,
     ):
         if not image.protected:
             _delete(region, image)

@@ -6,9 +6,9 @@ import json
 import math
 from collections.abc import Mapping
 
-from rax_scheduled_images_ext.model.image import LONGEST_NAME
+from rax_scheduled_images_ext.model.image import LONGEST_NAME, MAPPING_KEY
 from rax_scheduled_images_ext.model.task_states import UPLOADING
-from rax_scheduled_images_ext.model.volume_snapshots import MAPPING_KEY, NAME_PREFIX
+from rax_scheduled_images_ext.model.volume_snapshots import NAME_PREFIX
 from rax_scheduled_images_ext.sandbox.backend.models import (
     Conflict,
     Image,

@@ -132,12 +132,9 @@ def apply_policy(
     decisions = []
     rank = 0
     for image in images:
-        excuse = _foreign(image, server_id, project_id)
-        if excuse is None and rules is Rules.RACKSPACE:
-            excuse = _not_active(image)
-        elif excuse is None:
-            excuse = _not_ours(image, copies) or _not_active(image)
-            excuse = excuse or _not_whole(image, proven)
+        excuse = _foreign(image, server_id, project_id) or _uncounted(
+            image, rules, copies, proven
+        )
         if excuse is not None:
             decisions.append(Decision(image, excuse, retention, rules=rules))
             continue
@@ -176,6 +173,15 @@ def _foreign(
         marked = MARKER_KEY in image.metadata
         return Reason.OTHER_MARKER if marked else Reason.UNMARKED
     return None
+
+
+def _uncounted(
+    image: ServerImage, rules: Rules, copies: Container[str], proven: Container[str]
+) -> Reason | None:
+    """Return why a marked image of the server does not count."""
+    if rules is Rules.RACKSPACE:
+        return _not_active(image)
+    return _not_ours(image, copies) or _not_active(image) or _not_whole(image, proven)
 
 
 def _not_ours(image: ServerImage, copies: Container[str]) -> Reason | None:

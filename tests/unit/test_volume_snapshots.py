@@ -12,10 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rax_scheduled_images_ext.model.image import ServerImage, scheduled_image_name
+from rax_scheduled_images_ext.model.image import (
+    MAPPING_KEY,
+    ServerImage,
+    scheduled_image_name,
+)
 from rax_scheduled_images_ext.model.volume_snapshots import (
     LONGEST_IMAGE_NAME,
-    MAPPING_KEY,
     NAME_PREFIX,
     SnapshotsInDoubt,
     VolumeSnapshot,

@@ -188,8 +188,8 @@ def _is_settled(image: ServerImage) -> bool:
 class Page:
     """What some servers have shown, by the cloud's clock.
 
-    ``steps`` are hints for all of the servers, ``marker`` is where the next page starts,
-    None for the last one, and ``under_way`` how many snapshots are, by project.
+    ``steps`` are hints for all servers, ``marker`` is where the next page starts, None
+    for the last one, and ``under_way`` how many snapshots are, by project.
     """
 
     now: datetime

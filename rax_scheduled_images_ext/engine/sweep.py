@@ -75,7 +75,7 @@ def sweep_volumes(
         return []
     done: list[Leftover] = []
     for project_id, group in groupby(sorted(found, key=_project), key=_project):
-        done += _delete(projects, project_id, list(group), naming)
+        done += _delete(projects, project_id, list(group), naming, now)
     return done
 
 
@@ -88,12 +88,13 @@ def _delete(
     project_id: str,
     left: list[VolumeSnapshot],
     naming: NamingImages,
+    now: datetime,
 ) -> list[Leftover]:
     try:
         cloud = projects.of(project_id) if projects.all_projects else projects.listing
         volumes = cloud.volumes
         if volumes is None:
             return []
-        return delete_leftovers(cloud.images, volumes, left, naming)
+        return delete_leftovers(cloud.images, volumes, left, naming, now)
     except (*PASSING, ScheduledImagesError) as error:
         return [Leftover(snapshot, reason=str(error)) for snapshot in left]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
@@ -30,7 +30,8 @@ IMAGE_KEY = "scheduled_images_image"
 #: How long a deletion may take, and how long until it is tried again.
 TIME_TO_DELETE = timedelta(hours=1)
 
-_UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+_UUID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+_ANY_UUID = re.compile(f"(?=({_UUID.pattern}))", re.ASCII)
 _SOURCES = (None, "blank", "image", "snapshot", "volume")
 # In which the block storage service deletes a snapshot.
 _DELETABLE = ("available", "error")
@@ -159,24 +160,26 @@ def _proof_of(snapshot_id: str, find: Callable[[str], VolumeSnapshot | None]) ->
 
 
 def is_left(snapshot: VolumeSnapshot, now: datetime) -> bool:
-    """Whether a snapshot was to be deleted with its image, and has been left behind.
-
-    One that was changed a short while ago is not: whoever deletes it may be at work.
-    """
+    """Whether a snapshot was to be deleted with its image, and is not being deleted."""
     if snapshot.image_id is None:
         return False
+    return not snapshot.is_going or may_be_deleted_again(snapshot, now)
+
+
+def may_be_deleted_again(snapshot: VolumeSnapshot, now: datetime) -> bool:
+    """Whether nobody has tried to delete a snapshot for as long as that may take."""
     if snapshot.changed is None:
         return not snapshot.is_going
     return now - snapshot.changed >= TIME_TO_DELETE
 
 
-def is_named(snapshot_id: str, images: Iterable[ServerImage]) -> bool:
-    """Whether one of the images names a snapshot."""
-    # Searched as text: even a mapping that is not understood may need it.
-    return any(
-        snapshot_id.lower() in image.metadata.get(MAPPING_KEY, "").lower()
-        for image in images
-    )
+def ids_in_mapping(image: ServerImage) -> set[str]:
+    """Return all IDs in an image's mapping: at least those of the snapshots it names.
+
+    Even a mapping that is not understood may need them.
+    """
+    text = image.metadata.get(MAPPING_KEY, "").lower()
+    return set(_ANY_UUID.findall(text))
 
 
 def named_snapshots(image: ServerImage) -> list[str]:
@@ -212,28 +215,31 @@ def is_empty(image: ServerImage) -> bool:
 
 def own_snapshots(
     image: ServerImage,
-    images: Iterable[ServerImage],
+    is_needed: Callable[[str], bool],
     find: Callable[[str], VolumeSnapshot | None],
 ) -> list[VolumeSnapshot]:
     """Return the volume snapshots that are to be deleted with an image.
 
     Those that another image names as well are not, nor those that are gone already.
+    Those that are being deleted are: that may fail.
 
-    :param images: all images that may name a snapshot of the image's project.
+    :param is_needed: whether another image names the snapshot of an ID.
     :param find: returns a snapshot by its ID, None if there is none.
     :raises SnapshotsInDoubt: if one is not known to have been made for the image, or
         cannot be deleted.
     """
-    others = [other for other in images if other.id != image.id]
     own = []
     for snapshot_id in named_snapshots(image):
-        if is_named(snapshot_id, others):
+        if is_needed(snapshot_id):
             continue
         snapshot = find(snapshot_id)
-        if snapshot is None or snapshot.is_going:
+        if snapshot is None:
             continue
-        _check(image, snapshot)
-        own.append(snapshot)
+        why = _doubt(image, snapshot)
+        if why is None:
+            own.append(snapshot)
+        elif not snapshot.is_going:
+            raise SnapshotsInDoubt(f"its volume snapshot {snapshot.id} {why}")
     return own
 
 
@@ -249,14 +255,13 @@ def _named_by(device: Any) -> str | None:
     return snapshot_id
 
 
-def _check(image: ServerImage, snapshot: VolumeSnapshot) -> None:
+def _doubt(image: ServerImage, snapshot: VolumeSnapshot) -> str | None:
+    """Return why a snapshot is not known to be an image's own, or cannot be deleted."""
     name = NAME_PREFIX + image.name
-    why = None
     if image.owner is None or snapshot.project_id != image.owner:
-        why = "is not known to belong to the project of the image"
-    elif snapshot.name != name:
-        why = f"is called '{snapshot.name}', not '{name}'"
-    elif not snapshot.is_deletable:
-        why = f"is {snapshot.status}, not available"
-    if why is not None:
-        raise SnapshotsInDoubt(f"its volume snapshot {snapshot.id} {why}")
+        return "is not known to belong to the project of the image"
+    if snapshot.name != name:
+        return f"is called '{snapshot.name}', not '{name}'"
+    if not snapshot.is_deletable and not snapshot.is_going:
+        return f"is {snapshot.status}, not available"
+    return None

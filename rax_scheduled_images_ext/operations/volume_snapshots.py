@@ -9,9 +9,9 @@ found that are left behind.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,6 @@ from rax_scheduled_images_ext.client.errors import (
 )
 from rax_scheduled_images_ext.client.snapshots import PASSING
 from rax_scheduled_images_ext.model import volume_snapshots as model
-from rax_scheduled_images_ext.model.image import MAPPING_KEY
 from rax_scheduled_images_ext.model.volume_snapshots import (
     FATE_KEY,
     GOES,
@@ -34,8 +33,9 @@ from rax_scheduled_images_ext.model.volume_snapshots import (
     SnapshotsInDoubt,
     VolumeSnapshot,
     deletion_metadata,
+    ids_in_mapping,
     is_left,
-    is_named,
+    may_be_deleted_again,
     named_snapshots,
     own_snapshots,
 )
@@ -53,34 +53,33 @@ _REFUSALS = (codes.unauthorized, codes.forbidden)
 
 @dataclass
 class NamingImages:
-    """All images that may name a volume snapshot, listed when they are first needed.
+    """Which images name which volume snapshots, as one listing says.
 
-    One is for one look: all threads share it.
+    It is read when it is first needed, and serves all deletions of one look.
     """
 
     images: ImageStore
-    _found: dict[str, ServerImage] | None = None
+    #: The IDs of the images that name a snapshot, by the snapshot's.
+    _names: dict[str, list[str]] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def __call__(self) -> Sequence[ServerImage]:
-        """Return the images; of their metadata only the mapping is there."""
+    def is_named(self, snapshot_id: str, image_id: str) -> bool:
+        """Whether an image besides this one names a snapshot, and is still there."""
         with self._lock:
-            if self._found is None:
-                self._found = {image.id: image for image in self._list()}
-            return list(self._found.values())
+            if self._names is None:
+                self._names = self._read()
+            others = self._names.get(snapshot_id, ())
+        return any(
+            not self.images.is_gone(other) for other in others if other != image_id
+        )
 
-    def forget(self, image: ServerImage) -> None:
-        """Leave an image out that is gone."""
-        with self._lock:
-            if self._found is not None:
-                self._found.pop(image.id, None)
-
-    def _list(self) -> Iterator[ServerImage]:
+    def _read(self) -> dict[str, list[str]]:
+        names: dict[str, list[str]] = {}
         for hidden in (False, True):
             for image in self.images.list(hidden=hidden):
-                mapping = image.metadata.get(MAPPING_KEY)
-                if mapping is not None:
-                    yield replace(image, metadata={MAPPING_KEY: mapping})
+                for snapshot_id in ids_in_mapping(image):
+                    names.setdefault(snapshot_id, []).append(image.id)
+        return names
 
 
 def prove(open_volumes: OpenVolumes, image: ServerImage) -> Proof:
@@ -108,7 +107,7 @@ def delete_with_snapshots(
     That the snapshots are to go is noted on them before: whoever looks later deletes
     what is left (see :func:`leftovers`).
 
-    :param naming: the images that may name the same snapshots, None to list them anew.
+    :param naming: which images may need the same snapshots, None to find out anew.
     :raises NoSuchImage: if there is no such image; nothing was deleted.
     :raises SnapshotsInDoubt: if not all of its snapshots are known to be its own and
         can be deleted; nothing was deleted.
@@ -123,11 +122,15 @@ def delete_with_snapshots(
         raise SnapshotsInDoubt(
             "there is no block storage service to delete its volume snapshots by"
         )
-    own = own_snapshots(image, naming(), lambda wanted: _find(volumes, wanted))
+    own = own_snapshots(
+        image,
+        lambda wanted: naming.is_named(wanted, image.id),
+        lambda wanted: _find(volumes, wanted),
+    )
     marked = [each for each in own if _mark(volumes, each, image)]
     _delete_for_certain(images, image)
-    naming.forget(image)
-    left = {each.id: why for each in marked if (why := _delete(volumes, each.id))}
+    here = [each.id for each in marked if not each.is_going]
+    left = {each: why for each in here if (why := _delete(volumes, each))}
     if left:
         raise SnapshotsLeft(image.id, left)
 
@@ -152,7 +155,8 @@ class Leftover:
     """A snapshot that should be gone, and what came of deleting it once more.
 
     ``deleted`` is whether the service has accepted that, or the snapshot is gone;
-    ``reason`` says why not. ``orphaned`` is whether the image is known to be gone.
+    ``reason`` says why not. ``orphaned`` is whether the image is known to be gone: only
+    then is the snapshot in nobody's hands.
     """
 
     snapshot: VolumeSnapshot
@@ -166,38 +170,54 @@ def delete_leftovers(
     volumes: Volumes,
     left: Iterable[VolumeSnapshot],
     naming: NamingImages,
+    now: datetime,
 ) -> list[Leftover]:
     """Delete the snapshots of one project that were left behind, one after another.
 
-    Only what no image names any more is deleted.
+    Only what no image names any more is deleted. One whose deletion was accepted a
+    short while ago is not deleted again so soon.
 
     :param images: the images of the project, as its members see them.
     :param volumes: the volume snapshots, likewise.
+    :param left: what :func:`leftovers` has found of the project.
+    :param now: the cloud's time.
     """
-    return [_delete_leftover(images, volumes, each, naming) for each in left]
+    done = []
+    for snapshot in left:
+        try:
+            leftover = _delete_leftover(images, volumes, snapshot, naming, now)
+        except NoSuchVolumeSnapshot:
+            leftover = Leftover(snapshot, deleted=True, orphaned=True)
+        except PASSING as error:
+            leftover = Leftover(snapshot, reason=str(error))
+        done.append(leftover)
+    return done
 
 
 def _delete_leftover(
-    images: ImageStore, volumes: Volumes, snapshot: VolumeSnapshot, naming: NamingImages
+    images: ImageStore,
+    volumes: Volumes,
+    snapshot: VolumeSnapshot,
+    naming: NamingImages,
+    now: datetime,
 ) -> Leftover:
     image_id = snapshot.image_id
     if image_id is None:
         return Leftover(snapshot, reason="it is not marked as to be deleted")
-    try:
-        if snapshot.project_id != volumes.project_id:
-            return Leftover(snapshot, reason="it may belong to another project")
-        if not images.is_gone(image_id):
-            return Leftover(snapshot, reason=f"its image {image_id} is still there")
-        if is_named(snapshot.id, naming()):
-            # It is not listed again; with that image it may go.
-            volumes.set_metadata(snapshot.id, {FATE_KEY: STAYS})
-            return Leftover(snapshot, reason="another image names it")
-    except NoSuchVolumeSnapshot:
-        return Leftover(snapshot, deleted=True)
-    except PASSING as error:
-        return Leftover(snapshot, reason=str(error))
-    why: str | None = f"it is {snapshot.status}, not available"
-    if snapshot.is_deletable:
+    if snapshot.project_id != volumes.project_id:
+        return Leftover(snapshot, reason="it may belong to another project")
+    if not images.is_gone(image_id):
+        return Leftover(snapshot, reason=f"its image {image_id} is still there")
+    why: str | None = None
+    if not may_be_deleted_again(snapshot, now):
+        why = f"it is {snapshot.status}, and not deleted again within an hour"
+    elif not snapshot.is_deletable:
+        why = f"it is {snapshot.status}, not available"
+    elif naming.is_named(snapshot.id, image_id):
+        # It is not listed again; with that image it may go.
+        volumes.set_metadata(snapshot.id, {FATE_KEY: STAYS})
+        return Leftover(snapshot, reason="another image names it")
+    else:
         why = _delete(volumes, snapshot.id)
     return Leftover(snapshot, deleted=why is None, orphaned=True, reason=why or "")
 

@@ -27,6 +27,7 @@ from rax_scheduled_images_ext.model.volume_snapshots import (
     LONGEST_IMAGE_NAME,
     SnapshotsInDoubt,
     VolumeSnapshot,
+    ids_in_mapping,
     own_snapshots,
 )
 from rax_scheduled_images_ext.sandbox.backend.models import (
@@ -184,13 +185,20 @@ def _delete(region: Region, image: ServerImage) -> None:
     """Delete an image and its own volume snapshots; if in doubt, it stays."""
     own: list[VolumeSnapshot] = []
     if MAPPING_KEY in image.metadata:
-        every = map(as_server_image, region.images(ImageQuery()))
+        needed: set[str] = set()
+        for other in map(as_server_image, region.images(ImageQuery())):
+            if other.id != image.id:
+                needed |= ids_in_mapping(other)
         try:
-            own = own_snapshots(image, every, lambda wanted: _find(region, wanted))
+            own = own_snapshots(
+                image, needed.__contains__, lambda wanted: _find(region, wanted)
+            )
         except SnapshotsInDoubt:
             return
     region.delete_image(image.id)
     for snapshot in own:
+        if snapshot.is_going:
+            continue
         region.delete_volume_snapshot(snapshot.id)
 
 

@@ -122,7 +122,7 @@ class Settling:
             if not fresh:
                 # What was lowered by mistake and raised again keeps the rest.
                 try:
-                    self.found = self.looking.look()
+                    self._look_again()
                 except NoSuchServer:
                     return False
                 fresh = True
@@ -131,9 +131,13 @@ class Settling:
             pruned = self._delete(decision)
             self._pruned.append(pruned)
             self.report(pruned)
-            fresh = False
+            # For one that is protected nothing is sent.
+            fresh = bool(decision.image.protected)
         failed = (each.error for each in self._pruned if each.action == "failed")
         return not any(error and not _is_refusal(error) for error in failed)
+
+    def _look_again(self) -> None:
+        self.found = self.looking.look()
 
     def _next(self, proven: set[str], done: set[str]) -> Decision | None:
         """Return the oldest image that has no place."""

@@ -111,19 +111,17 @@ class _Eyes:
     retention: int | None = None
     surplus: set[str] = field(default_factory=set)
     since: datetime | None = None
-    #: When the schedule was read in a list, None if it was read by itself.
-    listed: datetime | None = None
+    #: When the schedule was read last.
+    read: datetime | None = None
 
     def waits(self, method: str, path: str) -> None:
         """Remember since when the request waits.
 
-        Before the retention is applied the schedule must have been read a moment ago.
+        Before each deletion the schedule must have been read a moment ago.
         """
         self.since = self.play.now()
-        if f"{SERVER_KEY}={MYSERVER}" in path and self.listed is not None:
-            if self.since - self.listed > timedelta(seconds=5):
-                self.retention = None
-            self.listed = None
+        if self.read is None or self.since - self.read > timedelta(seconds=5):
+            self.surplus = self.surplus if method != "DELETE" else set()
 
     def sends(self, method: str, path: str) -> None:
         """See whether a deletion is right."""
@@ -141,12 +139,6 @@ class _Eyes:
             return
         if _SERVER.search(path):
             self._reads(response.json()["server"])
-            self.listed = None
-        elif "/servers/detail" in path:
-            for server in response.json()["servers"]:
-                if server["id"] == MYSERVER:
-                    self._reads(server)
-            self.listed = self.play.now()
         elif f"{SERVER_KEY}={MYSERVER}" in path:
             self.surplus = self.play.surplus(self.retention)
 
@@ -166,6 +158,7 @@ class _Eyes:
         if "tags" in server:
             found = read_schedule_tags(server["tags"])
             self.retention = found.retention if found else None
+            self.read = self.play.now()
 
     def _deletes(self, image_id: str) -> None:
         images = {image.id: image for image in self.play.images()}
@@ -175,6 +168,8 @@ class _Eyes:
         empty = image_id in self.play.left
         if image_id in self.play.bystanders or not (empty or image_id in self.surplus):
             self.play.wrong.append(f"{image.status} {image.name} {image.properties}")
+        # Both are read again before the next one.
+        self.surplus = set()
 
 
 class Play:

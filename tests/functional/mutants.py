@@ -10,20 +10,26 @@ from typing import Any
 import pytest
 
 from rax_scheduled_images_ext.client.snapshots import Snapshots
-from rax_scheduled_images_ext.engine import claims, look, making, retention, runner
+from rax_scheduled_images_ext.engine import (
+    claims,
+    limits,
+    making,
+    runner,
+    settling,
+    times,
+)
 from rax_scheduled_images_ext.engine.results import Result, StepResult
 from rax_scheduled_images_ext.model import plan
 from rax_scheduled_images_ext.model import retention as rule
 from rax_scheduled_images_ext.model.image import MARKER_KEY
-from rax_scheduled_images_ext.operations.prune import PrunedImage
 from rax_scheduled_images_ext.sandbox.backend.state import Timings
 
 from .actors import Command
 from .history import QUICK, SLOW, Move, User
 
-# What a runner has sent when it has looked, before it looks again and claims, before it
-# deletes its claim, and before it requests the image; and more than it ever sends.
-LOOKED, CLAIMED, READY, WHOLE = 2, 3, 4, 12
+# What a runner has sent when it has looked at everything and then at the server, and
+# when it has claimed the try, before it requests the image; more than it ever sends.
+LOOKED, READY, WHOLE = 7, 8, 20
 HOUR = 3600
 
 
@@ -63,29 +69,39 @@ def _without_margin(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(claims, "CLAIM_VALIDITY", timedelta())
 
 
-def _holding_on(patch: pytest.MonkeyPatch) -> None:
-    take = claims.Claims.take
+def _going_on(patch: pytest.MonkeyPatch) -> None:
+    use = claims.Claims._use
 
-    def mutant(self: Any, *arguments: Any) -> Any:
-        return arguments[-1] or take(self, *arguments)
+    def mutant(self: Any, server_id: str, slot: Any, what: str, taken: Any) -> bool:
+        return ":" in what or use(self, server_id, slot, what, taken)
 
-    patch.setattr(claims.Claims, "take", mutant)
+    patch.setattr(claims.Claims, "_use", mutant)
+    # Whoever has no claim has no place.
+    patch.setattr(limits.Admission, "confirm", lambda *arguments: True)
 
 
 def _with_one_try(patch: pytest.MonkeyPatch) -> None:
     use = claims.Claims._use
 
-    def mutant(self: Any, server_id: str, slot: Any, number: int) -> bool:
-        return use(self, server_id, slot, 0)
+    def mutant(self: Any, server_id: str, slot: Any, what: str, taken: Any) -> bool:
+        return use(self, server_id, slot, "0", taken)
 
     patch.setattr(claims.Claims, "_use", mutant)
 
 
 def _trying_on(patch: pytest.MonkeyPatch) -> None:
-    def mutant(self: Any, server_id: str, slot: Any, numbers: Any) -> int:
-        return next(each for each in range(9) if self._use(server_id, slot, each))
+    take = claims.Claims._take
 
-    patch.setattr(claims.Claims, "_first_free", mutant)
+    def mutant(
+        self: Any, server_id: str, slot: Any, intervals: Any, note: Any, taken: Any
+    ) -> Any:
+        found = take(self, server_id, slot, intervals, note, taken)
+        if found is not claims.NoClaim.USED_UP:
+            return found
+        free = (n for n in range(9) if self._use(server_id, slot, str(n), taken))
+        return next(free), frozenset(intervals), 1
+
+    patch.setattr(claims.Claims, "_take", mutant)
 
 
 def _asking_again(patch: pytest.MonkeyPatch) -> None:
@@ -98,16 +114,8 @@ def _asking_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Snapshots, "create_image", mutant)
 
 
-def _without_reading_images(patch: pytest.MonkeyPatch) -> None:
-    def mutant(kept: Any, decision: rule.Decision, *_: Any) -> PrunedImage:
-        kept.images.delete(decision.image)
-        return PrunedImage(str(decision.image.server_id), decision.image, "deleted", "")
-
-    patch.setattr(retention, "delete_surplus", mutant)
-
-
 def _without_reading_the_schedule(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(look, "FRESH", timedelta(days=1))
+    patch.setattr(times, "FRESH", timedelta(days=1))
 
 
 def _counting_all(patch: pytest.MonkeyPatch) -> None:
@@ -140,8 +148,8 @@ def _never_abandoning(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(plan, "is_abandoned", lambda *arguments: False)
 
 
-def _leaving(self: Any, cloud: Any, step: Any) -> StepResult:
-    return StepResult(step, Result.LEFT)
+def _leaving(self: Any) -> StepResult:
+    return StepResult(self.step, Result.LEFT)
 
 
 def _sweeping_all(patch: pytest.MonkeyPatch) -> None:
@@ -161,6 +169,20 @@ MUTANTS = {
             Move(1, LOOKED),
             Move(0, 1, seconds=30),
             Move(1, 1),
+        ],
+    ),
+    "it goes on with a try that was refused without a claim": Mutant(
+        _going_on,
+        "one image a slot and try",
+        [
+            wait(120),
+            Move(0, READY, Command.BUSY),
+            # It leaves a note, deletes its claim, and has come to its end.
+            Move(0, 3, seconds=120),
+            Move(0, LOOKED),
+            Move(1, LOOKED),
+            Move(0, 2),
+            Move(1, 2, seconds=30),
         ],
     ),
     "it asks again after an unclear answer": Mutant(
@@ -188,21 +210,9 @@ MUTANTS = {
         "no image is made for nothing",
         [
             wait(60 + 50 * 60),
-            Move(0, CLAIMED, seconds=12 * 60),
+            Move(0, LOOKED, seconds=12 * 60),
             Move(1, WHOLE, seconds=30),
             Move(0, WHOLE, seconds=30),
-        ],
-    ),
-    "it keeps a claim for the next interval": Mutant(
-        _holding_on,
-        "no image is made for nothing",
-        [
-            wait(120),
-            Move(0, READY, Command.BUSY),
-            wait(58 * 60),
-            Move(1, READY),
-            Move(0, WHOLE, seconds=30),
-            Move(1, 1, seconds=30),
         ],
     ),
     "it has one try": Mutant(
@@ -220,21 +230,36 @@ MUTANTS = {
             Move(0, 1, seconds=30),
         ],
     ),
+    "two images of a slot count": Mutant(
+        _set(plan, "duplicates", lambda *arguments: []),
+        "as many as are kept stay",
+        [
+            wait(120),
+            *DAY,
+            Move(0, READY, seconds=HOUR),
+            Move(1, WHOLE, seconds=30),
+            Move(0, 1, seconds=30),
+            Move(1, WHOLE),
+        ],
+    ),
     "it tries more than three times": Mutant(
         _trying_on,
         "three tries a slot",
         [wait(120), *[Move(user=User.LOSE_IMAGE), Move(0, WHOLE, seconds=HOUR)] * 4],
     ),
-    "it deletes without reading the images again": Mutant(
-        _without_reading_images,
+    "it deletes without looking again": Mutant(
+        _set(settling.Settling, "_look_again", lambda self: None),
         "only what is surplus is deleted",
         [
+            Move(user=User.KEEP_4),
             *DAY,
             *DAY,
+            *DAY,
+            Move(user=User.KEEP_1),
             wait(120),
             Move(1, WHOLE, seconds=300),
-            Move(0, LOOKED),
-            Move(user=User.PROTECT),
+            Move(0, LOOKED + 1),
+            Move(user=User.KEEP_4),
             Move(0, WHOLE),
         ],
     ),
@@ -258,7 +283,7 @@ MUTANTS = {
         _keeping_one_less, "only what is surplus is deleted", [wait(120), *DAY, *DAY]
     ),
     "it applies no retention": Mutant(
-        _set(runner, "apply_retention", lambda *arguments: []),
+        _set(settling.Settling, "_apply_retention", lambda *arguments: True),
         "the retention is applied",
         [wait(120), *DAY],
     ),
@@ -274,12 +299,14 @@ MUTANTS = {
         [wait(120), Move(0, READY, Command.LEAVE)],
     ),
     "it sweeps whatever has no data": Mutant(
-        _sweeping_all, "nothing of others is deleted", [wait(120), Move(0, WHOLE)]
+        _sweeping_all,
+        "nothing of others is deleted",
+        [wait(120), Move(0, WHOLE, seconds=300), Move(0, WHOLE)],
     ),
     "it sweeps nothing": Mutant(
         _set(runner, "is_left_behind", lambda *arguments: False),
         "no orphan stays",
-        [wait(120), Move(0, CLAIMED - 1, Command.KILL_AFTER), wait(30 * HOUR)],
+        [wait(120), Move(0, LOOKED, Command.KILL_AFTER), wait(30 * HOUR)],
     ),
     "it leaves what is due to others": Mutant(
         _set(making.Making, "make", _leaving),

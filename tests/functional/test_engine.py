@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import threading
 import uuid
+from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -13,12 +15,12 @@ from typing import Any
 import pytest
 
 from rax_scheduled_images_ext.client import errors
-from rax_scheduled_images_ext.engine import times as look
 from rax_scheduled_images_ext.engine.limits import Limits
 from rax_scheduled_images_ext.engine.results import Result
 from rax_scheduled_images_ext.engine.runner import Runner
 from rax_scheduled_images_ext.model.image import (
     CLAIM_KEY,
+    OWN_KEY,
     PENDING_KEY,
     RUN_KEY,
     SERVER_KEY,
@@ -28,10 +30,14 @@ from rax_scheduled_images_ext.model.image import (
     claim_metadata,
     run_metadata,
 )
-from rax_scheduled_images_ext.model.plan import Policy, Window
+from rax_scheduled_images_ext.model.note import NOTE, NOTE_KEY
+from rax_scheduled_images_ext.model.plan import Cause, Policy, Window, explain
+from rax_scheduled_images_ext.operations.prune import PrunedImage
 from rax_scheduled_images_ext.sandbox import Sandbox
+from rax_scheduled_images_ext.sandbox.backend.models import Image, ImageQuery
 
 from .fleet import MARKED, MYSERVER, id_of, project_of, sent
+from .history import try_of
 from .interceptor import DROPPED, Interceptor, json_answer, page
 from .runners import (
     advance_to_slot,
@@ -74,23 +80,37 @@ def test_a_day(cloud: Sandbox, runner: Runner) -> None:
     assert image.properties[SLOT_KEY] == slot
     assert image.properties[RUN_KEY].startswith(f"{MYSERVER}:")
     lines = [line.split("?")[0] for line in sent(cloud)]
-    claimed = lines[3].split("/")[-1].removesuffix(" 204")
+    claimed = lines[-2].split("/")[-1].removesuffix(" 204")
     assert lines == [
         "GET /servers/detail",
+        # Changed, hidden, being made, not settled.
+        *["GET /images"] * 4,
+        # The server as it is now, and its images.
+        f"GET /servers/{MYSERVER} 200",
         "GET /images",
         # The claim, and the image itself.
         "POST /images 201",
-        f"DELETE /images/{claimed} 204",
         f"POST {ACTION} 202",
+        f"DELETE /images/{claimed} 204",
+        # Volume snapshots that were left behind.
+        "GET /volume/v3/snapshots/detail",
     ]
     assert results(runner.tick()) == ["NOTHING"]
     cloud.advance("5m")
     sent(cloud)
     assert results(runner.tick()) == ["RETAINED"]
-    assert len(sent(cloud)) == 3
+    assert len(own_requests(cloud)) == 3
     (image,) = made(cloud)
     assert PENDING_KEY not in image.properties
+    _, _, nonce = image.properties[RUN_KEY].partition(":")
+    assert image.properties[OWN_KEY] == f"{image.id}:{nonce}"
     assert results(runner.tick()) == ["NOTHING"]
+
+
+def own_requests(cloud: Sandbox) -> list[str]:
+    """The requests of single servers, without the listings of a look."""
+    listings = re.compile(r"/detail|GET /images\?(?!.*instance)")
+    return [line for line in sent(cloud) if not listings.search(line)]
 
 
 def test_the_requests_of_an_image_and_its_retention(
@@ -104,14 +124,12 @@ def test_the_requests_of_an_image_and_its_retention(
     advance_to_slot(cloud)
     sent(cloud)
     runner.tick()
-    making = len(sent(cloud))
+    making = len(own_requests(cloud))
     cloud.advance("5m")
-    sent(cloud)
     (result,) = runner.tick().results
-    retaining = len(sent(cloud)) - 2
+    settling = len(own_requests(cloud))
     assert [each.action for each in result.pruned] == ["deleted"]
-    # The two listings serve all images of a look, and count once.
-    assert making + retaining == 8
+    assert making + settling == 9
 
 
 def test_ten_days(cloud: Sandbox, runner: Runner) -> None:
@@ -163,31 +181,37 @@ def test_runners_at_the_same_moment_make_one_image(cloud: Sandbox) -> None:
     assert not [tick for tick in ticks if tick.failures]
 
 
-def test_who_was_held_up_after_looking_makes_no_second_image(
-    cloud: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(look, "FRESH", timedelta(days=-1))
+def test_who_was_held_up_after_looking_makes_no_second_image(cloud: Sandbox) -> None:
     schedule(cloud)
     advance_to_slot(cloud)
     first, second = runner_of(cloud), runner_of(cloud)
-    listing = second.projects.listing.images
     seen: list[str] = []
-    read = listing.list
 
-    def held_up(**wanted: Any) -> Any:
-        found = list(read(**wanted))
-        if wanted.get("making"):
-            # Meanwhile the other one makes the image, and it is done.
-            seen.extend(results(first.tick()))
-            cloud.advance("5m")
-            first.tick()
-        return iter(found)
+    def meanwhile() -> None:
+        # The other one makes the image, and it is done.
+        seen.extend(results(first.tick()))
+        cloud.advance("5m")
+        first.tick()
 
-    object.__setattr__(listing, "list", held_up)
+    hold_up(second, meanwhile)
     assert results(second.tick()) == ["LEFT"]
     assert seen == ["BEGUN"]
     assert len(made(cloud, deleted=True)) == 0
     assert len(made(cloud)) == 1
+
+
+def hold_up(runner: Runner, meanwhile: Callable[[], object]) -> None:
+    """Let something happen when a runner has looked at a server."""
+    images = runner.projects.listing.images
+    read = images.list
+
+    def held_up(**wanted: Any) -> Any:
+        found = list(read(**wanted))
+        if wanted.get("server_id"):
+            meanwhile()
+        return iter(found)
+
+    object.__setattr__(images, "list", held_up)
 
 
 def test_whose_claim_is_too_old_makes_no_image(cloud: Sandbox) -> None:
@@ -240,18 +264,13 @@ def test_who_looked_an_interval_ago_makes_no_image(cloud: Sandbox) -> None:
     advance_to_slot(cloud, 50 * 60)
     first = runner_of(cloud)
     late = runner_of(cloud, clock=lambda: cloud.advance(0))
-    listing = late.projects.listing.images
-    read = listing.list
 
-    def held_up(**wanted: Any) -> Any:
-        found = list(read(**wanted))
-        if not wanted.get("making"):
-            # Meanwhile the other one makes the image; then the next interval begins.
-            assert results(first.tick()) == ["BEGUN"]
-            cloud.advance("12m")
-        return iter(found)
+    def meanwhile() -> None:
+        # The other one makes the image; then the next interval begins.
+        assert results(first.tick()) == ["BEGUN"]
+        cloud.advance("12m")
 
-    object.__setattr__(listing, "list", held_up)
+    hold_up(late, meanwhile)
     assert results(late.tick()) == ["LEFT"]
     assert len(made(cloud)) == 1
 
@@ -366,9 +385,10 @@ def test_other_runners_know_how_often_it_was_tried(cloud: Sandbox) -> None:
         came += results(runner_of(cloud).tick())
         cloud.advance("5m")
     assert came.count("BEGUN") == 3
-    # Once for each of the nine hours that are left.
-    assert came.count("GIVEN_UP") in (9, 10)
+    # A note says so to all others.
+    assert came.count("GIVEN_UP") == 1
     assert made(cloud) == []
+    assert [note.properties[SERVER_KEY] for note in notes(cloud)] == [MYSERVER]
 
 
 def test_a_runner_that_comes_late_has_three_tries_too(cloud: Sandbox) -> None:
@@ -383,10 +403,17 @@ def test_a_runner_that_comes_late_has_three_tries_too(cloud: Sandbox) -> None:
 
 
 def test_what_is_too_late_is_not_made(cloud: Sandbox, runner: Runner) -> None:
-    advance_to_slot(cloud, 12 * 3600 + 1)
-    (result,) = runner.tick().results
-    assert result.step.cause.name == "MISSED"
-    assert made(cloud) == []
+    schedule(cloud)
+    first = advance_to_slot(cloud)
+    runner.tick()
+    cloud.advance("5m")
+    runner.tick()
+    cloud.advance("2d12h")
+    tick = runner_of(cloud).tick()
+    (result,) = tick.results
+    assert result.step.cause is Cause.MISSED
+    assert tick.left == tick.overdue(owners=True) == [result]
+    assert slots(cloud) == [first]
 
 
 @pytest.mark.parametrize(
@@ -430,37 +457,115 @@ def test_an_error_before_the_image_makes_none(
 
 
 @pytest.mark.parametrize("status", ["409 Conflict", "429 Too Many Requests"])
-def test_a_busy_server_is_tried_again_within_its_try(
+def test_a_refusal_that_passes_costs_minutes(
     cloud: Sandbox, runner: Runner, front: Interceptor, status: str
 ) -> None:
+    """Whoever looks next goes on with the try: every tick is another process."""
     advance_to_slot(cloud)
     answer = refusal(status, "Cannot 'createImage'", Retry_After="1")
-    front.answer("POST", "/action$", answer, times=2)
-    assert results(runner.tick()) == ["BUSY"]
-    cloud.advance("1m")
-    assert results(runner.tick()) == ["BUSY"]
-    cloud.advance("1m")
-    assert results(runner.tick()) == ["BEGUN"]
+    rule = front.answer("POST", "/action$", answer, times=3)
+    came = []
+    for _ in range(20):
+        came += results(runner_of(cloud).tick())
+        cloud.advance("1m")
+        if "BEGUN" in came:
+            break
+    # After one minute, two more, and four more.
+    assert came == ["BUSY", "BUSY", "NOTHING", "BUSY", *["NOTHING"] * 3, "BEGUN"]
+    assert not rule.times
+    assert [try_of(image) for image in made(cloud)] == [0]
+    assert notes(cloud) == []
+
+
+def notes(cloud: Sandbox) -> list[Image]:
+    """The notes that are there."""
+    with cloud.region() as region:
+        images = region.images(ImageQuery())
+    return [image for image in images if NOTE_KEY in image.properties]
+
+
+def test_a_server_that_refuses_for_hours_loses_no_try(
+    cloud: Sandbox, front: Interceptor
+) -> None:
+    schedule(cloud)
+    advance_to_slot(cloud)
+    rule = front.answer("POST", "/action$", refusal("409 Conflict", "Cannot"))
+    asked = 0
+    for _ in range(5 * 12):
+        asked += results(runner_of(cloud).tick()).count("BUSY")
+        cloud.advance("5m")
+        assert len(notes(cloud)) == 1
+    assert 20 < asked < 40
+    rule.times = 0
+    cloud.advance("10m")
+    assert results(runner_of(cloud).tick()) == ["BEGUN"]
+    assert [try_of(image) for image in made(cloud)] == [0]
+
+
+def test_of_two_that_read_a_note_one_goes_on(cloud: Sandbox) -> None:
+    schedule(cloud)
+    advance_to_slot(cloud)
+    cloud.fault(f"POST {ACTION} 409 x1")
+    assert results(runner_of(cloud).tick()) == ["BUSY"]
+    cloud.advance("2m")
+    first, second = runner_of(cloud), runner_of(cloud)
+    hold_up(second, lambda: first.tick())
+    assert results(second.tick()) == ["LEFT"]
+    assert len(made(cloud)) == 1
+
+
+def test_a_note_whose_turn_was_used_costs_an_interval(
+    cloud: Sandbox, front: Interceptor
+) -> None:
+    """Somebody was killed before it could take the note away."""
+    schedule(cloud)
+    advance_to_slot(cloud)
+    cloud.fault(f"POST {ACTION} 409 x1")
+    runner_of(cloud).tick()
+    (note,) = notes(cloud)
+    cloud.advance("2m")
+    front.answer("DELETE", note.id, page("500 Internal Server Error"), times=1)
+    front.answer("POST", "/action$", DROPPED, times=1)
+    assert results(runner_of(cloud).tick()) == ["UNKNOWN"]
+    assert results(runner_of(cloud).tick()) == ["LEFT"]
+    cloud.advance("1h")
+    assert results(runner_of(cloud).tick()) == ["BEGUN"]
+    assert [try_of(image) for image in made(cloud)] == [1]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"slot": 1}', "x" * 300])
+def test_a_note_that_cannot_be_read_is_none(cloud: Sandbox, text: str) -> None:
+    schedule(cloud)
+    advance_to_slot(cloud)
+    properties: Any = {**claim_metadata(MYSERVER, NOTE), NOTE_KEY: text}
+    owner = project_of(cloud)
+    with cloud.region() as region:
+        region.add_image(owner=owner, name="note", properties=properties, hidden=True)
+    assert results(runner_of(cloud).tick()) == ["BEGUN"]
 
 
 @pytest.mark.parametrize(
     ("status", "message"),
     [("403 Forbidden", "Image quota exceeded"), ("413 Too Large", "Over the limit")],
 )
-def test_an_exceeded_quota_ends_the_slot_and_not_the_schedule(
+def test_an_exceeded_quota_is_tried_less_and_less_often(
     cloud: Sandbox, runner: Runner, front: Interceptor, status: str, message: str
 ) -> None:
     advance_to_slot(cloud)
-    rule = front.answer("POST", "/action$", refusal(status, message), times=1)
+    rule = front.answer("POST", "/action$", refusal(status, message))
     tick = runner.tick()
     assert results(tick) == ["QUOTA"]
     assert message in str(tick.failures[0].reason)
-    assert not rule.times
-    for _ in range(12):
-        cloud.advance("1h")
-        assert "BEGUN" not in results(runner_of(cloud).tick())
-    advance_to_slot(cloud)
-    assert results(runner.tick()) == ["BEGUN"]
+    asked = []
+    for minute in range(5, 11 * 60, 5):
+        cloud.advance("5m")
+        tick = runner_of(cloud).tick()
+        asked += [minute] * len(tick.failures)
+        assert tick.failures or message in explain(tick.results[0].step)
+    assert asked[:5] == [5, 15, 35, 75, 135]
+    rule.times = 0
+    cloud.advance("1h")
+    assert results(runner_of(cloud).tick()) == ["BEGUN"]
 
 
 def test_a_quota_that_forbids_even_the_claim(
@@ -469,16 +574,33 @@ def test_a_quota_that_forbids_even_the_claim(
     advance_to_slot(cloud)
     answer = json_answer("413 Too Large", '{"message": "Image quota is used up"}')
     rule = front.answer("POST", "/images$", answer)
-    tick = runner.tick()
-    assert results(tick) == ["QUOTA"]
-    assert "Image quota is used up" in str(tick.failures[0].reason)
     for _ in range(11):
+        tick = runner.tick()
+        assert results(tick) == ["QUOTA"]
+        assert "Image quota is used up" in str(tick.failures[0].reason)
         cloud.advance("1h")
-        assert results(runner.tick()) == ["LEFT"]
-    assert rule.times == 98
+    # Once a look.
+    assert rule.times == 99 - 11
     rule.times = 0
-    advance_to_slot(cloud)
     assert results(runner.tick()) == ["BEGUN"]
+
+
+@pytest.mark.parametrize("noted", [False, True])
+def test_the_last_free_place_of_a_quota_is_enough(
+    cloud: Sandbox, runner: Runner, noted: bool
+) -> None:
+    """Neither a claim nor a note keeps it from the image."""
+    advance_to_slot(cloud)
+    own = project_of(cloud)
+    with cloud.region() as region:
+        images = [i for i in region.images(ImageQuery()) if i.owner == own]
+    cloud.set_image_quota(len(images) + 1)
+    if noted:
+        cloud.fault(f"POST {ACTION} 409 x1")
+        assert results(runner.tick()) == ["BUSY"]
+        assert len(notes(cloud)) == 1
+        cloud.advance("2m")
+    assert results(runner_of(cloud).tick()) == ["BEGUN"]
 
 
 @pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Unavailable"])
@@ -572,6 +694,10 @@ def test_what_is_left_behind_is_swept(cloud: Sandbox, runner: Runner) -> None:
     runner.tick()
     assert left() == ["foreign", "orphan", "own"]
     cloud.advance("1d")
+    # While the server has a task, nobody knows whose image that is.
+    assert results(runner.tick()) == ["BEGUN"]
+    assert left() == ["foreign", "orphan", "own"]
+    cloud.advance("5m")
     runner.tick()
     assert left() == ["foreign", "own"]
 
@@ -594,10 +720,10 @@ def test_a_claim_that_could_not_be_deleted_is_swept(
 ) -> None:
     advance_to_slot(cloud)
     cloud.fault("DELETE /images/ 500 x1")
-    assert results(runner.tick()) == ["FAILED"]
-    assert [CLAIM_KEY in image.properties for image in cloud.images()].count(True) == 1
-    cloud.advance("1h")
     assert results(runner.tick()) == ["BEGUN"]
+    assert [CLAIM_KEY in image.properties for image in cloud.images()].count(True) == 1
+    cloud.advance("11m")
+    assert [each.value for each in runner.tick().swept] == [True]
     assert [CLAIM_KEY in image.properties for image in cloud.images()].count(True) == 0
 
 
@@ -642,41 +768,73 @@ def test_a_lower_retention_waits_for_the_next_image(
     assert slots(cloud) == [last]
 
 
-def test_a_schedule_that_is_ended_while_its_image_is_made(cloud: Sandbox) -> None:
-    """What was read a while ago is read again before anything is deleted."""
+@pytest.mark.parametrize("end", [True, False])
+def test_what_changes_between_two_deletions_keeps_the_rest(
+    cloud: Sandbox, runner: Runner, end: bool
+) -> None:
+    """Who corrects a mistaken retention, or ends the schedule, loses no more."""
+    schedule(cloud, 5)
+    for _ in range(5):
+        advance_to_slot(cloud)
+        runner.tick()
+        cloud.advance("5m")
+        runner.tick()
+    schedule(cloud, 1)
+    advance_to_slot(cloud)
+    runner.tick()
+    cloud.advance("5m")
+
+    def correct(pruned: PrunedImage) -> None:
+        with cloud.region() as region:
+            tags = () if end else ("scheduled-images", "scheduled-images:daily:5")
+            region.set_tags(MYSERVER, tags)
+
+    runner.deleted = correct
+    (result,) = runner.tick().results
+    assert [each.action for each in result.pruned] == ["deleted"]
+    assert len(made(cloud)) == 5
+
+
+def test_a_schedule_that_was_read_a_while_ago_is_read_again(cloud: Sandbox) -> None:
     schedule(cloud, 1)
     runner = runner_of(cloud, clock=lambda: cloud.advance(0))
-    advance_to_slot(cloud)
-    runner.tick()
-    cloud.advance("5m")
-    runner.tick()
-    advance_to_slot(cloud)
-    runner.tick()
-    cloud.advance("5m")
-    tags = runner.projects.listing.schedules.tags
-    original = tags.server_pages
+    for _ in range(2):
+        advance_to_slot(cloud)
+        runner.tick()
+        cloud.advance("5m")
+        if len(made(cloud)) == 1:
+            runner.tick()
 
-    def pages(*args: Any, **options: Any) -> Any:
-        found = list(original(*args, **options))
-        # Between the look and the deletion.
+    def meanwhile() -> None:
         with cloud.region() as region:
             region.set_tags(MYSERVER, ())
-        looked.append(cloud)
-        return iter(found)
+        cloud.advance(10)
 
-    looked: list[Sandbox] = []
-    images = runner.projects.listing.images
-    listing = images.list
-
-    def listed(**wanted: Any) -> Any:
-        if looked:
-            looked.pop().advance(10)
-        return listing(**wanted)
-
-    object.__setattr__(tags, "server_pages", pages)
-    object.__setattr__(images, "list", listed)
+    hold_up(runner, meanwhile)
     assert results(runner.tick()) == ["RETAINED"]
     assert len(made(cloud)) == 2
+
+
+def test_who_is_to_stop_deletes_nothing_more(cloud: Sandbox, runner: Runner) -> None:
+    schedule(cloud, 5)
+    for _ in range(5):
+        advance_to_slot(cloud)
+        runner.tick()
+        cloud.advance("5m")
+        runner.tick()
+    schedule(cloud, 1)
+    advance_to_slot(cloud)
+    runner.tick()
+    cloud.advance("5m")
+    deleted: list[PrunedImage] = []
+    runner.deleted = deleted.append
+    runner.stopping = lambda: bool(deleted)
+    assert results(runner.tick()) == ["RETAINED"]
+    assert len(deleted) == 1
+    runner.stopping = lambda: False
+    # The next one goes on where it ended.
+    assert results(runner.tick()) == ["RETAINED"]
+    assert len(made(cloud)) == 1
 
 
 def test_an_image_that_its_user_deletes(cloud: Sandbox, runner: Runner) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rax_scheduled_images_ext.engine.scan import Page, Scanner
 
 from rax_scheduled_images_ext.client.errors import ApiError, NoSuchServer
 from rax_scheduled_images_ext.engine import places
@@ -15,7 +16,6 @@ from rax_scheduled_images_ext.engine.limits import Limits
 from rax_scheduled_images_ext.engine.projects import OneProject
 from rax_scheduled_images_ext.engine.results import Result
 from rax_scheduled_images_ext.engine.runner import Runner
-from rax_scheduled_images_ext.engine.scan import Page, Scanner
 from rax_scheduled_images_ext.model.image import (
     CLAIM_KEY,
     PLACE,

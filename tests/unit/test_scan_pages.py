@@ -7,9 +7,9 @@ from datetime import datetime, timedelta, timezone
 
 from hypothesis import given
 from hypothesis import strategies as st
+from rax_scheduled_images_ext.engine.scan import Page
 
 from rax_scheduled_images_ext.engine.limits import Limits
-from rax_scheduled_images_ext.engine.scan import Page
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.plan import Action, Cause, Slot, Step
 

@@ -26,10 +26,10 @@ from rax_scheduled_images_ext.sandbox.faults.grammar import (
     STATES,
 )
 
-# Nova hands these properties of a snapshot's base image on to no snapshot.
-_NOT_INHERITED = frozenset(
-    {"cache_in_nova", "instance_uuid", "user_id", "image_type", MAPPING_KEY}
-)
+# Nova hands these properties of a snapshot's base image on to no snapshot, and of the
+# others as much as its database holds.
+_NOT_INHERITED = frozenset({"cache_in_nova", MAPPING_KEY})
+_LONGEST = 255
 # What else it writes into the block device mapping of an image.
 _EMPTY_FIELDS = (
     "device_type disk_bus encrypted encryption_format encryption_options"
@@ -66,6 +66,8 @@ class Snapshots(Servers):
         :raises Conflict: while another snapshot is under way, or the server's
             state forbids one.
         :raises Forbidden: for too much metadata.
+        :raises OverQuota: where the project has as many images as it may; volume
+            snapshots are made nevertheless.
         :raises Invalid: for a name too long to name volume snapshots after it.
         """
         self.check_metadata(metadata)
@@ -325,7 +327,8 @@ class Snapshots(Servers):
 def _inherited(server: Server) -> dict[str, str]:
     """Return what a snapshot has from the server and from the image it began with."""
     base = server.base_properties.items()
-    return {key: value for key, value in base if key not in _NOT_INHERITED} | {
+    kept = {key: text[:_LONGEST] for key, text in base if key not in _NOT_INHERITED}
+    return kept | {
         "base_image_ref": server.image_id,
         "boot_roles": "member,reader",
         "owner_user_name": "demo",

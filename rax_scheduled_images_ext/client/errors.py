@@ -167,6 +167,17 @@ class NeverScheduled(UsageError):
         self.image_id = image_id
 
 
+class ChangeUndone(UsageError):
+    """An image was changed, and does not show it."""
+
+    def __init__(self, image_id: str, tries: int) -> None:
+        super().__init__(
+            f"Image {image_id} does not keep the change of its metadata: something else"
+            f" changes it at the same time ({tries} tries)"
+        )
+        self.image_id = image_id
+
+
 class ImageProtected(UsageError):
     """The image service deletes no image that is protected there."""
 

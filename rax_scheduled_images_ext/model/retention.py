@@ -128,7 +128,8 @@ def apply_policy(
     if retention is not None and retention < 1:
         raise ValueError(f"retention {retention} would keep nothing: 1 is the least")
     images = sorted(images, key=age_order, reverse=True)
-    copies = inherited_copies(images)
+    # Of the others some are in one list and not in another.
+    copies = inherited_copies(each for each in images if _is_listed(each))
     decisions = []
     rank = 0
     for image in images:
@@ -191,6 +192,11 @@ def _not_ours(image: ServerImage, copies: Container[str]) -> Reason | None:
     if image.hidden:
         return Reason.HIDDEN
     return Reason.INHERITED if image.id in copies else None
+
+
+def _is_listed(image: ServerImage) -> bool:
+    """Whether an image is in the list of all snapshots."""
+    return image.metadata.get(TYPE_KEY) == SNAPSHOT and not image.hidden
 
 
 def _not_active(image: ServerImage) -> Reason | None:

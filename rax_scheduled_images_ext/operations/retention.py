@@ -256,12 +256,13 @@ class ImageRetention:
     def protect(self, image: ServerImage) -> None:
         """Keep an image for good, remembering on it how it was marked.
 
+        :raises ChangeUndone: if something else puts the marker back.
         :raises NotASnapshot: for an image that was not made of a server.
         """
         _check_snapshot(image)
         if image.scheduled:
             remembered = f"{image.id}:{MARKER_VALUE}"
-            self.images.change_metadata(
+            self.images.ensure_metadata(
                 image, {PROTECTED_KEY: remembered}, [MARKER_KEY]
             )
 
@@ -280,7 +281,8 @@ class ImageRetention:
         if not image.scheduled:
             marker[MARKER_KEY] = remembered or _first_marker(image)
         forgotten = [PROTECTED_KEY] if remembered else []
-        self.images.change_metadata(image, marker, forgotten)
+        if marker or forgotten:
+            self.images.ensure_metadata(image, marker, forgotten)
 
 
 def _check_snapshot(image: ServerImage) -> None:

@@ -184,6 +184,7 @@ def _sandbox(args: argparse.Namespace, host: str, port: int) -> Sandbox:
         seed=args.seed,
         latency=args.latency,
         max_limit=args.max_limit,
+        image_quota=args.image_quota,
         faults=args.faults,
         extension=args.extension,
         host=host,

@@ -85,6 +85,7 @@ class Sandbox:
     :param start: what a new cloud's clock shows, in unix seconds; now by default.
     :param seed: ids, secrets and times of day follow from it.
     :param max_limit: the longest page of a list.
+    :param image_quota: how many images a project may have; None for any number.
     :param port: where to listen; 0 takes any free port.
     :param host: the address to listen on.
     :param latency: seconds that every answer takes at least.
@@ -107,6 +108,7 @@ class Sandbox:
         start: float | None = None,
         seed: int = 1,
         max_limit: int = 1000,
+        image_quota: int | None = None,
         port: int = 0,
         host: str = "127.0.0.1",
         latency: float = 0.0,
@@ -136,6 +138,7 @@ class Sandbox:
                 extension=extension,
                 # Rackspace's documents know no state before image_snapshot.
                 timings=Timings(queue=0) if like == "rackspace" else Timings(),
+                image_quota=image_quota,
             )
             self._seed(servers, images_per_server)
             self.cloud.inject(wrong)

@@ -71,6 +71,12 @@ def cloud_options() -> Parser:
         help="most entries on a page (default: %(default)s)",
     )
     add(
+        "--image-quota",
+        type=between(int, 0, 1_000_000),
+        metavar="N",
+        help="most images that a project may have (default: any number)",
+    )
+    add(
         "--fault",
         type=checked(fault),
         action="append",

@@ -387,6 +387,7 @@ class TestRunning:
         (["run", "--speed", "-1"], "'-1' is not allowed: a number from 0 to"),
         (["run", "--speed", "nan"], "'nan' is not allowed: a number from 0 to"),
         (["run", "--max-limit", "0"], "'0' is not allowed: a whole number from 1 to"),
+        (["run", "--image-quota", "-1"], "'-1' is not allowed: a whole number from 0"),
         (["run", "--latency", "1h"], "'1h' is not allowed: a number from 0 to 60"),
         (["run", "--seed", "x"], "'x' is not allowed: a whole number from 0"),
         (["run", "--like", "aws"], "invalid choice: 'aws' (choose from"),

@@ -40,6 +40,7 @@ from .fleet import (
     sent,
 )
 from .interceptor import Interceptor, json_answer, page
+from .stale import StaleWriter
 
 Run = Callable[..., Any]
 # What is said before any image is looked at needs no second type of cloud.
@@ -337,6 +338,27 @@ class TestProtect:
         assert metadata(cloud, kept) == before
         cloud.advance("1d")
         assert kept not in ids(cloud)
+
+    @pytest.mark.parametrize("times", [1, 3, 99])
+    def test_somebody_elses_change_that_puts_the_marker_back(
+        self, run: Run, cloud: Sandbox, week: list[str], times: int
+    ) -> None:
+        """The image service writes an image as it read it before this change."""
+        kept = week[0]
+        before = metadata(cloud, kept)
+        stale = StaleWriter(cloud, kept, times)
+        result = run("scheduled-images-protect", kept)
+        if times < 5:
+            assert out(result) == ""
+            assert MARKER_KEY not in metadata(cloud, kept)
+            assert stale.left == 0
+        else:
+            assert (result.status, result.out) == (1, "")
+            assert result.err.endswith(
+                f"Image {kept} does not keep the change of its metadata: something else"
+                " changes it at the same time (5 tries)\n"
+            )
+            assert metadata(cloud, kept) == before
 
     @one_type
     def test_by_name(self, run: Run, cloud: Sandbox, week: list[str]) -> None:
@@ -1061,9 +1083,11 @@ def test_the_requests_of_each_command(
     one = f"/images/{week[0]}"
     for argv, requests in {
         ("image-list", MYSERVER): [schedule, server, f"{listed} 200"],
-        ("protect", week[0]): [f"GET {one} 200", f"PATCH {one} 200"],
+        ("protect", week[0]): [
+            *(f"GET {one} 200", f"PATCH {one} 200", f"GET {one} 200"),
+        ],
         ("unprotect", week[0]): [
-            *(f"GET {one} 200", f"PATCH {one} 200"),
+            *(f"GET {one} 200", f"PATCH {one} 200", f"GET {one} 200"),
             *(schedule, server, f"{listed} 200"),
         ],
         ("prune", "--yes", "--keep", "6", "myserver"): [

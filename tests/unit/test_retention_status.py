@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rax_scheduled_images_ext.client.errors import (
@@ -19,11 +19,20 @@ from rax_scheduled_images_ext.client.errors import (
     NoSuchImage,
     NotASnapshot,
 )
-from rax_scheduled_images_ext.client.images.base import ImageStore
+from rax_scheduled_images_ext.client.images.base import ImageFilter, ImageStore
+from rax_scheduled_images_ext.model.freshness import (
+    InventoryServer,
+    schedule_status,
+)
 from rax_scheduled_images_ext.model.image import (
+    MAPPING_KEY,
     MARKER_KEY,
     MARKER_VALUE,
+    OWN_KEY,
+    PENDING,
+    PENDING_KEY,
     PROTECTED_KEY,
+    RUN_KEY,
     SNAPSHOT,
     TYPE_KEY,
     ServerImage,
@@ -45,6 +54,10 @@ from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.operations.prune import delete_surplus, surplus_of
 from rax_scheduled_images_ext.operations.retention import ImageRetention
 
+MAPPING = (
+    '[{"source_type": "snapshot",'
+    ' "snapshot_id": "5e2f0f3c-6c55-4a5b-8c67-8d8f0cf2a0d1"}]'
+)
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 MARKED = {MARKER_KEY: MARKER_VALUE, TYPE_KEY: SNAPSHOT}
 STATUSES = ["ACTIVE"] * 5 + ["SAVING", "ERROR", "DELETED"]
@@ -92,8 +105,13 @@ class Memory(ImageStore):
         del self.images[image.id]
         self.deleted.append(image.id)
 
-    def _list(self, *_filters: object) -> Iterator[ServerImage]:
-        yield from list(self.images.values())
+    def _list(self, wanted: ImageFilter) -> Iterator[ServerImage]:
+        for image in list(self.images.values()):
+            kind = image.metadata.get(TYPE_KEY)
+            if image.hidden == wanted.hidden and (
+                kind == SNAPSHOT or not wanted.snapshots
+            ):
+                yield image
 
 
 @dataclass(frozen=True)
@@ -101,16 +119,40 @@ class OneServer(ImageRetention):
     """The retention of a server of our project, with or without a schedule."""
 
     keep: int | None = None
+    rules: Rules = Rules.OURS
 
     def schedule(self, server_id: str) -> ImageSchedule | None:
         return None if self.keep is None else ImageSchedule(self.keep)
 
     def server(self, server_id: str) -> tuple[str | None, Rules]:
-        return "ours", Rules.OURS
+        return "ours", self.rules
 
 
-def retention_of(store: Memory, retention: int | None = None) -> ImageRetention:
-    return OneServer(cast("Any", None), store, cast("Any", None), keep=retention)
+def retention_of(
+    store: Memory, retention: int | None = None, rules: Rules = Rules.OURS
+) -> ImageRetention:
+    nothing = cast("Any", None)
+    return OneServer(nothing, store, nothing, keep=retention, rules=rules)
+
+
+marks = st.sampled_from([MARKED] * 6 + [{}, {**MARKED, MARKER_KEY: "x"}])
+# Few different runs, so that copies are common.
+runs = st.sampled_from(
+    [
+        *([{}] * 4),
+        *({RUN_KEY: f"{server}:{n}"} for server in ("mine", "other") for n in "12"),
+        *({RUN_KEY: f"mine:{n}", OWN_KEY: f"image-{n * 3}:{n}"} for n in "012"),
+        {RUN_KEY: "mine:3", OWN_KEY: "image-001:1"},
+    ]
+)
+extras = st.sampled_from(
+    [
+        *([{}] * 5),
+        {PENDING_KEY: PENDING},
+        {TYPE_KEY: "backup"},
+    ]
+)
+mappings = st.sampled_from([{}, {}, {MAPPING_KEY: "broken"}, {MAPPING_KEY: MAPPING}])
 
 
 @st.composite
@@ -125,7 +167,9 @@ def pictures(draw: st.DrawFn, number: int) -> ServerImage:
         server_id=draw(st.sampled_from(["mine", "mine", "mine", "other", None])),
         owner=draw(st.sampled_from(["ours"] * 5 + ["theirs", None])),
         protected=draw(st.sampled_from([False, False, False, True, None])),
-        metadata=draw(st.sampled_from([MARKED, MARKED, MARKED, {}, {MARKER_KEY: "x"}])),
+        metadata=draw(marks) | draw(runs) | draw(extras),
+        size=draw(st.sampled_from([4096, 4096, 4096, None, 0])),
+        hidden=draw(st.sampled_from([False] * 5 + [True])),
     )
 
 
@@ -144,6 +188,76 @@ def prune(kept: ImageRetention, plan: Iterable[Decision]) -> list[str]:
         except ImageProtected:
             actions.append("protected")
     return actions
+
+
+def _run_of_two(*, hidden: bool = False, **older: str) -> tuple[ServerImage, ...]:
+    """Two images of one run, of which only the younger is in all lists."""
+    metadata = {**MARKED, RUN_KEY: "mine:1"}
+    first = ServerImage(
+        id="older",
+        name="Daily-web-1767225600",
+        status="ACTIVE",
+        created=START,
+        server_id="mine",
+        owner="ours",
+        metadata={**metadata, **older},
+        hidden=hidden,
+    )
+    second = replace(first, id="younger", metadata=metadata, hidden=False)
+    return first, replace(second, created=START + timedelta(days=1))
+
+
+both_rules = pytest.mark.parametrize("rules", Rules)
+
+
+@both_rules
+@example(_run_of_two(**{TYPE_KEY: "backup"}), 1, [{}] * 9)
+@example(_run_of_two(hidden=True), 1, [{}] * 9)
+@given(image_sets, retentions, st.lists(mappings, min_size=9, max_size=9))
+def test_all_that_count_images_agree(
+    rules: Rules,
+    images: tuple[ServerImage, ...],
+    keep: int,
+    of_volumes: list[dict[str, str]],
+) -> None:
+    """The list of one server's images, prune, forecasts and the lists of all."""
+    store = Memory(
+        replace(image, metadata={**image.metadata, **mapping})
+        for image, mapping in zip(images, of_volumes, strict=False)
+    )
+    kept = retention_of(store, keep, rules)
+    decisions = kept.decisions("mine")
+    counted = [v.image.id for v in decisions if v.counted]
+    surplus = [v.image.id for v in decisions if v.surplus]
+    next_to_go = [v.image for v in decisions if expires_in_runs(v) == 1]
+    assert kept.judged("mine", keep) == decisions
+    assert [v.image.id for v in surplus_of(kept, "mine")] == surplus[::-1]
+    assert [v.image for v in kept.forecast("mine", keep)] == next_to_go[::-1]
+    # What all of a project's images are read by leaves out what never counts.
+    if rules is Rules.OURS:
+        listed = list(store.list(snapshots=True))
+        server = InventoryServer(
+            "mine", "web", START, ImageSchedule(keep), project_id="ours", rules=rules
+        )
+        status = schedule_status(server, listed, START, timedelta(days=1))
+        assert status.counted == len(counted)
+        assert list(status.expires_next) == next_to_go[::-1]
+        whole = [*listed, *store.list(hidden=True)]
+        for each in (listed, whole):
+            again = apply_policy(each, "mine", keep, "ours")
+            assert [v.image.id for v in again if v.counted] == counted
+    prune(kept, surplus_of(kept, "mine"))
+    assert set(store.deleted) <= set(surplus)
+
+
+@given(image_sets, retentions)
+def test_the_services_rules_delete_nothing_that_rackspaces_keep(
+    images: tuple[ServerImage, ...], keep: int
+) -> None:
+    """So where it is not known which hold, they are taken."""
+    ours = surplus(images, "mine", keep, "ours")
+    theirs = surplus(images, "mine", keep, "ours", rules=Rules.RACKSPACE)
+    assert {each.id for each in ours} <= {each.id for each in theirs}
 
 
 @given(image_sets, retentions)

@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from rax_scheduled_images_ext.client.errors import (
+    ChangeUndone,
     NoMatch,
     NoSuchImage,
     SeveralMatches,
@@ -31,6 +32,8 @@ ATTRIBUTES = frozenset(
     " virtual_size visibility".split()
 )
 _LONGEST_KEY = 255
+# How often a change is made that something else undoes.
+_TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,29 @@ class ImageStore(ABC):
         """
         self.set_metadata(image, additions)
         self.delete_metadata(image, removals)
+
+    def ensure_metadata(
+        self, image: object, additions: Mapping[str, str], removals: Iterable[str]
+    ) -> ServerImage:
+        """Add metadata and take some away until that is seen on the image; return it.
+
+        The image service reads an image, changes it, and writes all of it, so one of
+        two simultaneous changes may undo the other: after its answer, and even after
+        this has seen it, if the other was begun before.
+
+        :raises ChangeUndone: if others undo it again and again.
+        :raises InvalidValue: for a key that no metadata can have.
+        :raises NoSuchImage: if there is no such image.
+        """
+        removals = tuple(removals)
+        known = self._known(image)
+        for _ in range(_TRIES):
+            self.change_metadata(known, additions, removals)
+            known = self.get(known.id)
+            added = additions.items() <= known.metadata.items()
+            if added and known.metadata.keys().isdisjoint(removals):
+                return known
+        raise ChangeUndone(known.id, _TRIES)
 
     @abstractmethod
     def delete(self, image: object) -> None:

@@ -159,7 +159,7 @@ class NewImage:
     def _take_off(self) -> bool:
         image = self._images.get(self.id)
         if image.scheduled:
-            self._images.delete_metadata(image, [MARKER_KEY])
+            self._images.ensure_metadata(image, {}, [MARKER_KEY])
         return image.scheduled
 
     def _new_ones(self) -> list[ServerImage]:

@@ -27,6 +27,7 @@ class Cloud(CloudState):
     :param seed: ids and times of day are derived from it.
     :param extension: whether it has scheduled images, as Rackspace's has and a plain
         OpenStack has not; without them there is neither the API nor the service.
+    :param image_quota: how many images a project may have; None for any number.
     """
 
     def __init__(
@@ -38,8 +39,10 @@ class Cloud(CloudState):
         seed: int = 1,
         timings: Timings | None = None,
         extension: bool = True,
+        image_quota: int | None = None,
     ) -> None:
         super().__init__(store, seed=seed, timings=timings or Timings())
+        self.image_quota = image_quota
         self.clock = clock
         self.extension = extension
         self._lock = threading.RLock()

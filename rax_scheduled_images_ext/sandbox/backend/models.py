@@ -37,6 +37,10 @@ class Forbidden(CloudError):
     """Not allowed for any user."""
 
 
+class OverQuota(CloudError):
+    """The project may have no more images."""
+
+
 @dataclass(frozen=True)
 class Flavor:
     """A size of server: ``ram`` in MiB, ``disk`` in GiB."""

@@ -35,6 +35,7 @@ from rax_scheduled_images_ext.sandbox.backend.models import (
     Image,
     ImageQuery,
     NotFound,
+    OverQuota,
     Server,
 )
 from rax_scheduled_images_ext.sandbox.backend.region import Region
@@ -155,8 +156,8 @@ def _make(cloud: CloudState, region: Region, server: Server, step: Step) -> bool
         region.create_image(
             server.id, name, metadata, user_id=server.user_id, scheduled=True
         )
-    except Conflict as conflict:
-        region.record(server, "createImage", message=str(conflict))
+    except (Conflict, OverQuota) as refusal:
+        region.record(server, "createImage", message=str(refusal))
         return False
     return True
 

@@ -67,6 +67,7 @@ class CloudState:
         self.store = store
         self.timings = timings
         self.faults = Faults()
+        self.image_quota: int | None = None
         self.now = 0.0
         self.request_id: str | None = None
         self._seed = seed

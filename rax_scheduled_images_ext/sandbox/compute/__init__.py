@@ -26,6 +26,7 @@ from rax_scheduled_images_ext.sandbox.http.application import (
     write_faults,
 )
 from rax_scheduled_images_ext.sandbox.http.common import (
+    BROKEN,
     MOUNT,
     Call,
     HttpError,
@@ -115,7 +116,7 @@ def make_app(services: Services, *, legacy: bool = False) -> Flask:
     write_faults(
         app,
         services,
-        "Unexpected API Error.\n{}",
+        BROKEN,
         {**FAULTS, 429: "overLimit"},
         "application/json; charset=utf-8",
     )

@@ -8,14 +8,18 @@ from typing import Any
 from flask.typing import ResponseReturnValue
 
 from rax_scheduled_images_ext.sandbox.backend.directory import ADMIN
-from rax_scheduled_images_ext.sandbox.backend.models import Image, Server
+from rax_scheduled_images_ext.sandbox.backend.models import (
+    Image,
+    OverQuota,
+    Server,
+)
 from rax_scheduled_images_ext.sandbox.compute import inputs, schemas
 from rax_scheduled_images_ext.sandbox.compute.inputs import (
     find_server,
     may,
 )
 from rax_scheduled_images_ext.sandbox.compute.views import image_root
-from rax_scheduled_images_ext.sandbox.http.common import Call, HttpError
+from rax_scheduled_images_ext.sandbox.http.common import BROKEN, Call, HttpError
 
 
 def act(call: Call, server_id: str) -> ResponseReturnValue:
@@ -35,9 +39,12 @@ def _create_image(
     wanted = schemas.validate(whole, schemas.CREATE_IMAGE)["createImage"]
     find_server(call, server_id)
     may(call, "servers:create_image")
-    image = call.region.create_image(
-        server_id, wanted["name"], wanted.get("metadata", {}), user_id=call.user_id
-    )
+    try:
+        image = call.region.create_image(
+            server_id, wanted["name"], wanted.get("metadata", {}), user_id=call.user_id
+        )
+    except OverQuota:
+        return _over_quota()
     return _image_made(call, image, f"{image_root(call)}/images/{image.id}")
 
 
@@ -48,16 +55,28 @@ def _create_backup(
     rotation = int(wanted["rotation"])
     find_server(call, server_id)
     may(call, "os-create-backup")
-    image = call.region.create_backup(
-        server_id,
-        wanted["name"],
-        wanted["backup_type"],
-        rotation,
-        wanted.get("metadata", {}),
-        user_id=call.user_id,
-    )
+    try:
+        image = call.region.create_backup(
+            server_id,
+            wanted["name"],
+            wanted["backup_type"],
+            rotation,
+            wanted.get("metadata", {}),
+            user_id=call.user_id,
+        )
+    except OverQuota:
+        return _over_quota()
     location = f"{call.root}/images/{image.id}" if rotation else None
     return _image_made(call, image, location)
+
+
+def _over_quota() -> ResponseReturnValue:
+    """Answer as Nova does, which knows nothing of the image service's quotas.
+
+    Returned, not raised, so that what it has done before stays done.
+    """
+    message = BROKEN.format("<class 'glanceclient.exc.HTTPOverLimit'>")
+    return {"computeFault": {"code": 500, "message": message}}, 500
 
 
 def _image_made(call: Call, image: Image, location: str | None) -> ResponseReturnValue:

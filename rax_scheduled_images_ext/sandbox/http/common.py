@@ -21,6 +21,7 @@ from rax_scheduled_images_ext.sandbox.backend.models import (
     Forbidden,
     Invalid,
     NotFound,
+    OverQuota,
 )
 from rax_scheduled_images_ext.sandbox.backend.region import Region
 
@@ -31,12 +32,18 @@ Handler = Callable[..., ResponseReturnValue]
 MOUNT = "sandbox.mount"
 # Where an error is that a request is to be answered with, whatever it asks for.
 INJECTED = "sandbox.injected"
+# What Nova says where it fails itself.
+BROKEN = (
+    "Unexpected API Error. Please report this at http://bugs.launchpad.net/nova/ and"
+    " attach the Nova API log if possible.\n{}"
+)
 
 _STATUS: Mapping[type[CloudError], int] = {
     NotFound: 404,
     Conflict: 409,
     Invalid: 400,
     Forbidden: 403,
+    OverQuota: 413,
 }
 
 

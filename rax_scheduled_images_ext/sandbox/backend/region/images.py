@@ -12,6 +12,7 @@ from rax_scheduled_images_ext.sandbox.backend.models import (
     Image,
     ImageQuery,
     NotFound,
+    OverQuota,
 )
 from rax_scheduled_images_ext.sandbox.backend.region.base import Base
 from rax_scheduled_images_ext.sandbox.backend.store import Row, image_of
@@ -53,8 +54,10 @@ class Images(Base):
     ) -> Image:
         """Make an image without data: it is queued.
 
+        :raises OverQuota: where the project has as many as it may.
         :raises Conflict: where the id given is taken.
         """
+        self._check_quota(owner)
         now = self._cloud.now
         image_id = image_id or self._cloud.new_id()
         if self._store.first(
@@ -150,6 +153,30 @@ class Images(Base):
         if self.image(image_id).protected:
             raise Forbidden(f"Image {image_id} is protected and cannot be deleted.")
         self._delete_row(image_id)
+
+    def _check_quota(self, owner: str) -> None:
+        """See that a project may have one more image.
+
+        Hidden ones and those without data count as well.
+        """
+        quota = self._cloud.image_quota
+        if quota is None:
+            return
+        row = self._store.first(
+            "SELECT count(*) AS used FROM images WHERE region = ? AND owner = ?"
+            " AND deleted_at IS NULL AND status != 'killed'",
+            self.name,
+            owner,
+        )
+        assert row is not None
+        if row["used"] >= quota:
+            raise OverQuota(
+                "The request returned a 413 Request Entity Too Large. This generally"
+                " means that rate limiting or a quota threshold was breached.\n\nThe"
+                f" response body:\nProject {owner} is over a limit for [Resource"
+                f" image_count_total is over limit of {quota} due to current usage"
+                f" {row['used']} and delta 1]"
+            )
 
     def _image_row(self, image_id: str, *, deleted: bool = False) -> Row:
         row = self._store.image_row(self.name, image_id)

@@ -289,6 +289,41 @@ class TestImages:
         ]
         assert proxied["metadata"]["block_device_mapping"] == [device]
 
+    def test_what_a_server_hands_on_to_its_images(
+        self, admin: Caller, cloud: Sandbox
+    ) -> None:
+        """Nova says of no image of theirs of which server it is.
+
+        So those of a server that was booted from a server's image to a volume say what
+        that image says, but for what createImage is given.
+        """
+        first = admin.server_id()
+        marks = {"org.openstack__1__created_by": "scheduled_images_service"}
+        image_id = admin.snapshot(first, "first", **marks)
+        cloud.advance("1h")
+        backed = booted(admin, root("image", image_id, volume_size=3))
+        assert backed["id"] != first
+        copy = admin.snapshot(backed["id"], "mine")
+        image = admin.image("GET", f"/images/{copy}").json()
+        assert image["instance_uuid"] == first
+        assert image["image_type"] == "snapshot"
+        assert marks.items() <= image.items()
+        own = {"instance_uuid": backed["id"], "image_type": "mine"}
+        copy = admin.snapshot(backed["id"], "mine", **own)
+        image = admin.image("GET", f"/images/{copy}").json()
+        assert own.items() <= image.items()
+        # Nova keeps the beginning of what is long.
+        long = {"op": "add", "path": "/long", "value": "x" * 300}
+        assert admin.patch(image_id, long).status_code == 200
+        backed = booted(admin, root("image", image_id, volume_size=3))
+        copy = admin.snapshot(backed["id"], "mine")
+        assert admin.image("GET", f"/images/{copy}").json()["long"] == "x" * 255
+        # An image with data has its own server's ID.
+        local = booted(admin, imageRef=image_id)
+        copy = admin.snapshot(local["id"], "mine")
+        image = admin.image("GET", f"/images/{copy}").json()
+        assert image["instance_uuid"] == local["id"]
+
     def test_a_name_that_leaves_no_room_for_that_of_a_snapshot(
         self, admin: Caller, backed: dict[str, Any], volumes: Volumes
     ) -> None:
@@ -430,6 +465,159 @@ class TestSnapshots:
             "Invalid input for field/attribute snapshot. Value: {}. 'volume_id' is a"
             " required property",
         )
+
+
+class TestMetadata:
+    @pytest.fixture
+    def path(self, volumes: Volumes) -> str:
+        """The path of the metadata of a snapshot that has none."""
+        return f"/snapshots/{volumes.snapshot(volumes.make()['id'])['id']}/metadata"
+
+    def test_it_is_added_replaced_and_taken_away(
+        self, volumes: Volumes, path: str
+    ) -> None:
+        for method, given, whole in (
+            ("POST", {"a": "1"}, {"a": "1"}),
+            ("POST", {"b": "2"}, {"a": "1", "b": "2"}),
+            ("PUT", {"b": "3"}, {"b": "3"}),
+            ("POST", {}, {"b": "3"}),
+        ):
+            answer = volumes(method, path, json={"metadata": given})
+            assert (answer.status_code, answer.json()) == (200, {"metadata": whole})
+            assert volumes.get(path) == {"metadata": whole}
+        item = {"meta": {"c": "4"}}
+        assert volumes("PUT", f"{path}/c", json=item).json() == item
+        assert volumes.get(f"{path}/c") == item
+        assert volumes("DELETE", f"{path}/b").status_code == 200
+        assert volumes.get(path) == {"metadata": {"c": "4"}}
+        snapshot = volumes.get(path.removesuffix("/metadata"))["snapshot"]
+        assert snapshot["metadata"] == {"c": "4"}
+
+    @pytest.mark.parametrize(
+        ("method", "more", "body", "answer"),
+        [
+            ("GET", "/x", None, (404, "has no metadata with key x.")),
+            ("DELETE", "/x", None, (404, "has no metadata with key x.")),
+            ("PUT", "/x", {"meta": {"y": "1"}}, (400, "body and URI mismatch")),
+            ("PUT", "/x", {"meta": {"x": "1", "y": "1"}}, (400, "has too many")),
+            ("PUT", "/x", {"meta": {}}, (400, "Value: {}.")),
+            ("PUT", "/x", {}, (400, "'meta' is a required property")),
+            ("POST", "", {}, (400, "'metadata' is a required property")),
+            ("POST", "", {"metadata": None}, (400, "None is not of type 'object'")),
+            ("POST", "", {"metadata": {"": "x"}}, (400, "'' does not match")),
+            ("POST", "", {"metadata": {"a/b": "x"}}, (400, "'a/b' does not match")),
+            ("POST", "", {"metadata": {"a": 7}}, (400, "7 is not of type 'string'")),
+            ("POST", "", {"metadata": {"a": "x" * 256}}, (400, "attribute a. Value")),
+        ],
+    )
+    def test_what_cannot_be(
+        self,
+        volumes: Volumes,
+        path: str,
+        method: str,
+        more: str,
+        body: Any,
+        answer: tuple[int, str],
+    ) -> None:
+        status, why = message(volumes(method, path + more, json=body))
+        assert status == answer[0]
+        assert answer[1] in why
+        assert volumes.get(path) == {"metadata": {}}
+
+    def test_of_what_is_not_there(self, volumes: Volumes) -> None:
+        body = {"metadata": {"a": "1"}}
+        why = f"Snapshot {NOBODY} could not be found."
+        path = f"/snapshots/{NOBODY}/metadata"
+        assert message(volumes("POST", path, json=body)) == (404, why)
+        assert message(volumes("GET", path)) == (404, why)
+
+    def test_lists_are_filtered_by_it(self, volumes: Volumes, path: str) -> None:
+        """From 3.22 on; older versions take no notice."""
+        volumes("POST", path, json={"metadata": {"fate": "goes", "a": "1"}})
+        own = path.split("/")[2]
+        volumes.snapshot(volumes.make()["id"])
+
+        def listed(wanted: str, version: str | None = "3.22") -> list[str]:
+            query = f"/snapshots/detail?metadata={wanted}"
+            found = volumes.get(query, version=version)["snapshots"]
+            return [each["id"] for each in found]
+
+        assert listed("{'fate': 'goes'}") == [own]
+        assert listed('{"fate": "goes", "a": "1"}', "3.71") == [own]
+        for other in ("{'fate': 'stays'}", "{'fate': 'goes', 'a': '2'}", "{'a': 1}"):
+            assert listed(other) == []
+        for odd in ("nonsense", "7", "[]", "{"):
+            assert listed(odd) == []
+        assert len(listed("{}")) == 2
+        for version in (None, "3.21"):
+            assert len(listed("{'fate': 'goes'}", version)) == 2
+
+    def test_readers_and_others_do_not_change_it(
+        self, cloud_box: Box, volumes: Volumes, path: str
+    ) -> None:
+        volumes("POST", path, json={"metadata": {"a": "1"}})
+        reader, stranger = (
+            Volumes(cloud_box.as_(name)) for name in ("observer", "stranger")
+        )
+        assert reader.get(path) == {"metadata": {"a": "1"}}
+        for method, more, policy in (
+            ("POST", "", "update_snapshot_metadata"),
+            ("PUT", "", "update_snapshot_metadata"),
+            ("DELETE", "/a", "delete_snapshot_metadata"),
+        ):
+            answer = reader(method, path + more, json={"metadata": {"b": "1"}})
+            why = f"Policy doesn't allow volume:{policy} to be performed."
+            assert message(answer) == (403, why)
+            answer = stranger(method, path + more, json={"metadata": {"b": "1"}})
+            assert message(answer)[0] == 404
+        assert volumes.get(path) == {"metadata": {"a": "1"}}
+
+
+class TestFaults:
+    @pytest.mark.parametrize(
+        ("fault", "status", "progress", "later"),
+        [
+            ("fail-volume", "error", "0%", "error"),
+            ("hang-volume of bfv", "creating", "0%", "available"),
+            ("fail-volume of another", "available", "100%", "available"),
+        ],
+    )
+    def test_what_becomes_of_a_snapshot(
+        self,
+        admin: Caller,
+        backed: dict[str, Any],
+        volumes: Volumes,
+        cloud: Sandbox,
+        fault: str,
+        status: str,
+        progress: str,
+        later: str,
+    ) -> None:
+        cloud.fault(fault)
+        image_id = admin.snapshot(backed["id"], "mine")
+        image = admin.image("GET", f"/images/{image_id}").json()
+        assert (image["status"], image["size"]) == ("active", 0)
+        (snapshot,) = volumes.get("/snapshots/detail")["snapshots"]
+        shown = snapshot["os-extended-snapshot-attributes:progress"]
+        assert (snapshot["status"], shown) == (status, progress)
+        cloud.clear_faults()
+        (snapshot,) = volumes.get("/snapshots/detail")["snapshots"]
+        assert snapshot["status"] == later
+
+    def test_a_deletion_that_is_accepted_and_not_done(
+        self, admin: Caller, backed: dict[str, Any], volumes: Volumes, cloud: Sandbox
+    ) -> None:
+        admin.snapshot(backed["id"], "mine")
+        (snapshot,) = volumes.get("/snapshots/detail")["snapshots"]
+        path = f"/snapshots/{snapshot['id']}"
+        cloud.fault("keep-volume x1")
+        cloud.advance("1h")
+        assert volumes("DELETE", path).status_code == 202
+        left = volumes.get(path)["snapshot"]
+        assert left["status"] == "available"
+        assert left["updated_at"] > snapshot["updated_at"]
+        assert volumes("DELETE", path).status_code == 202
+        assert volumes("GET", path).status_code == 404
 
 
 class TestWhoMay:

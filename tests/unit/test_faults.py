@@ -12,6 +12,7 @@ from rax_scheduled_images_ext.sandbox.faults.grammar import (
     GRAMMAR,
     METHODS,
     OF_SNAPSHOTS,
+    OF_VOLUMES,
     STATES,
     Fault,
     Faults,
@@ -53,6 +54,9 @@ def listed(*texts: str) -> Faults:
         ("freeze", {"kind": "freeze", "state": None, "times": None}),
         ("freeze image_uploading of db1 x1", {"state": "image_uploading", "times": 1}),
         ("lose-image of db1 after 1", {"server": "db1", "spared": 1}),
+        ("fail-volume", {"kind": "fail-volume", "server": None}),
+        ("hang-volume of db1 after 1", {"server": "db1", "spared": 1}),
+        ("keep-volume x2", {"kind": "keep-volume", "times": 2}),
         ("  500   x2 ", {"text": "500 x2"}),
     ],
 )
@@ -93,6 +97,8 @@ def test_a_fault_is_read(text: str, values: dict[str, Any]) -> None:
         ("freeze of", "no server is named after 'of'"),
         ("freeze solid", "'solid' is not understood there"),
         ("503 of db1", "'of' is not understood there"),
+        ("/x fail-volume", "fail-volume takes no method or path"),
+        ("hang-volume image_uploading", "'image_uploading' is not understood there"),
     ],
 )
 def test_what_is_no_fault_is_told_in_one_line(text: str, problem: str) -> None:
@@ -116,7 +122,8 @@ def test_any_other_text_is_refused_and_nothing_worse(text: str) -> None:
 
 
 def test_the_help_tells_all_of_them() -> None:
-    for word in ("drop", "lose-answer", "truncate", "delay", "expire", *OF_SNAPSHOTS):
+    requests = ("drop", "lose-answer", "truncate", "delay", "expire")
+    for word in (*requests, *OF_SNAPSHOTS, *OF_VOLUMES):
         assert f"\n  {word}" in GRAMMAR
 
 
@@ -183,6 +190,20 @@ def test_snapshots_have_their_own() -> None:
     faults.clear()
     assert faults.counts() == []
     assert faults.of_snapshot("db1") is None
+
+
+def test_volumes_have_their_own() -> None:
+    faults = listed("keep-volume x1", "freeze", "fail-volume of db1", "hang-volume")
+    assert faults.of_volume(("fail-volume", "hang-volume"), "id", "web1") == (
+        parse_fault("hang-volume")
+    )
+    assert faults.of_volume(("fail-volume", "hang-volume"), "id", "db1") == (
+        parse_fault("fail-volume of db1")
+    )
+    assert faults.of_snapshot("db1") == parse_fault("freeze")
+    kept = [faults.of_volume(("keep-volume",)) for _ in range(2)]
+    assert kept == [parse_fault("keep-volume x1"), None]
+    assert taken(faults, "GET", "/x") == []
 
 
 @given(

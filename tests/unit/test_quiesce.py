@@ -166,6 +166,9 @@ class Images(ImageStore):
         assert isinstance(found, ServerImage)
         return found
 
+    def is_gone(self, image_id: str) -> bool:
+        raise AssertionError("nothing asks whether an image is gone")
+
     def set_metadata(self, image: object, metadata: Any) -> None:
         raise AssertionError("nothing is to be set")
 

@@ -23,6 +23,8 @@ _METADATA: Json = {
     },
     "additionalProperties": False,
 }
+# Which metadata a snapshot may be given later.
+_LATER: Json = {**_METADATA, "type": "object"}
 _SIZE: Json = {
     "type": ["integer", "string", "null"],
     "pattern": "^[0-9]+$",
@@ -64,3 +66,13 @@ CREATE_SNAPSHOT = _body(
         "enum": [True, False, 0, 1, "True", "False", "true", "false", "0", "1", None]
     },
 )
+SET_METADATA: Json = {
+    "type": "object",
+    "properties": {"metadata": _LATER},
+    "required": ["metadata"],
+}
+SET_ITEM: Json = {
+    "type": "object",
+    "properties": {"meta": {**_LATER, "minProperties": 1, "maxProperties": 1}},
+    "required": ["meta"],
+}

@@ -271,6 +271,7 @@ class Volumes(Images):
         self._store.update(
             *("volume_snapshots", self.name, snapshot_id),
             metadata=json.dumps(dict(metadata)),
+            updated=self._cloud.now,
         )
 
     def delete_volume_snapshot(self, snapshot_id: str) -> None:

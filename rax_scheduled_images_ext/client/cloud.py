@@ -36,8 +36,10 @@ class Cloud:
     open_adapter: Callable[..., Adapter]
     region: str | None = None
     throttle: Throttle | None = None
-    # The regions found to have no scheduled images extension.
-    _lacking: set[str | None] = field(default_factory=set, repr=False, compare=False)
+    # The regions found to have the scheduled images extension, or to have none.
+    _offered: dict[str | None, bool] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @cached_property
     def compute(self) -> Transport:
@@ -59,7 +61,7 @@ class Cloud:
 
         tagged = self.transport("compute", default_microversion=TAGS_VERSION)
         extension, tags = ExtensionSchedules(self.compute), TagSchedules(tagged)
-        return CloudSchedules(extension, tags, self._lacking, self.region)
+        return CloudSchedules(extension, tags, self._offered, self.region)
 
     @cached_property
     def images(self) -> ImageStore:
@@ -98,14 +100,17 @@ class Cloud:
         # Late, because only images of volume-backed servers need them.
         from keystoneauth1.exceptions import EndpointNotFound
 
-        from rax_scheduled_images_ext.client.volumes import Volumes
+        from rax_scheduled_images_ext.client.volumes import FILTER_VERSION, Volumes
 
         transport = self.transport("block-storage")
         try:
             endpoint = transport.adapter.get_endpoint()
         except EndpointNotFound:
             endpoint = None
-        return Volumes(transport) if endpoint else None
+        if not endpoint:
+            return None
+        lists = self.transport("block-storage", default_microversion=FILTER_VERSION)
+        return Volumes(transport, lists)
 
     def transport(self, service_type: str, **options: Any) -> Transport:
         """Return a way to send requests to a service.

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from rax_scheduled_images_ext.client.errors import NoSuchVolumeSnapshot
 from rax_scheduled_images_ext.client.http import ApiResponse, Transport, path
+from rax_scheduled_images_ext.model.times import read_time
 from rax_scheduled_images_ext.model.volume_snapshots import VolumeSnapshot
 
+#: The first version that lists snapshots by their metadata; older ones list all.
+FILTER_VERSION = "3.22"
 _PROJECT = "os-extended-snapshot-attributes:project_id"
+_PAGE = 1000
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,13 @@ class Volumes:
     """
 
     transport: Transport
+    #: The same service at :data:`FILTER_VERSION`.
+    lists: Transport
+
+    @property
+    def project_id(self) -> str | None:
+        """The ID of the project that the calls are made for."""
+        return self.transport.adapter.get_project_id()
 
     def snapshot(self, snapshot_id: str) -> VolumeSnapshot:
         """Return a snapshot as it is now.
@@ -38,17 +49,54 @@ class Volumes:
         """
         self._of(snapshot_id, "DELETE").empty()
 
-    def _of(self, snapshot_id: str, method: str) -> ApiResponse:
-        answer = self.transport.send(method, path("snapshots", snapshot_id))
+    def set_metadata(self, snapshot_id: str, metadata: Mapping[str, str]) -> None:
+        """Add these pieces of metadata, or change those that are there.
+
+        :raises NoSuchVolumeSnapshot: if the service itself answers that there is none.
+        """
+        body = {"metadata": dict(metadata)}
+        answer = self._of(snapshot_id, "POST", "metadata", body=body)
+        if not metadata.items() <= answer.object("metadata").items():
+            raise answer.unexpected("without the metadata that was set")
+
+    def with_metadata(
+        self, key: str, value: str, *, all_projects: bool = False
+    ) -> Iterator[VolumeSnapshot]:
+        """Yield the snapshots that have a piece of metadata, page after page.
+
+        :param all_projects: of all projects, which takes an administrator.
+        """
+        # The service reads this as a literal of Python.
+        query = {"metadata": str({key: value}), "limit": _PAGE}
+        if all_projects:
+            query["all_tenants"] = 1
+        pages = self.lists.pages("/snapshots/detail", query, _next_page)
+        for answer in pages:
+            for item in answer.objects("snapshots"):
+                snapshot = _snapshot(answer, item)
+                if snapshot.metadata.get(key) == value:
+                    yield snapshot
+
+    def _of(
+        self, snapshot_id: str, method: str, *more: str, body: Any = None
+    ) -> ApiResponse:
+        url = path("snapshots", snapshot_id, *more)
+        answer = self.transport.send(method, url, body=body)
         # Whoever else answers 404, a proxy in between, knows nothing of snapshots.
         if answer.status == 404 and answer.error_message("itemNotFound"):
             raise NoSuchVolumeSnapshot(snapshot_id)
         return answer.checked()
 
 
+def _next_page(answer: ApiResponse) -> str | None:
+    return answer.next_link("snapshots_links")
+
+
 def _snapshot(answer: ApiResponse, snapshot: Mapping[str, Any]) -> VolumeSnapshot:
     snapshot_id, status = snapshot.get("id"), snapshot.get("status")
     name, project_id = snapshot.get("name"), snapshot.get(_PROJECT)
+    metadata = snapshot.get("metadata")
+    changed = snapshot.get("updated_at") or snapshot.get("created_at")
     if not isinstance(snapshot_id, str) or not isinstance(status, str):
         raise answer.unexpected("with a volume snapshot that has no ID or no status")
     return VolumeSnapshot(
@@ -56,4 +104,6 @@ def _snapshot(answer: ApiResponse, snapshot: Mapping[str, Any]) -> VolumeSnapsho
         name=name if isinstance(name, str) else None,
         status=status,
         project_id=project_id if isinstance(project_id, str) else None,
+        changed=read_time(changed),
+        metadata=metadata if isinstance(metadata, dict) else {},
     )

@@ -2,19 +2,24 @@
 
 The image service takes an image of a given ID once, and never again, even after it is
 deleted. So whoever makes an empty image of an ID that follows from the server, the slot
-and the number of the try has claimed that try, and deletes the empty image at once.
+and the number of the try has claimed that try. The empty image is deleted as soon as
+the claim was acted upon: until then it holds a place among the snapshots under way.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
+from rax_scheduled_images_ext.client.errors import NoSuchImage
 from rax_scheduled_images_ext.client.images.glance import GlanceImages
+from rax_scheduled_images_ext.client.snapshots import PASSING
 from rax_scheduled_images_ext.model.image import claim_metadata
+from rax_scheduled_images_ext.model.note import Note
 from rax_scheduled_images_ext.model.plan import CLOCK_DIFFERENCE, Policy, Slot
 
 #: How long a claim is good: whoever was held up for longer may not act on it.
@@ -35,11 +40,15 @@ class NoClaim(Enum):
 class Claim:
     """A try of a slot that is the caller's.
 
-    ``number`` is the try, from 0 on. ``used`` are all numbers that were used up for it.
+    ``number`` is the try, from 0 on. ``used`` are all intervals that were claimed for
+    it, ``turn`` the further claim that is free if nothing comes of this one. The empty
+    images ``image_ids`` are there until :meth:`Claims.release`.
     """
 
     number: int
     used: frozenset[int]
+    turn: int
+    image_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,7 @@ class Claims:
         slot: Slot,
         looked: datetime,
         now: datetime,
-        held: Claim | None = None,
+        note: Note | None = None,
     ) -> Claim | NoClaim:
         """Claim a try of a slot.
 
@@ -69,8 +78,8 @@ class Claims:
 
         :param looked: when no image of the slot was seen. Whoever has made one since
             has claimed that interval.
-        :param held: a claim of the same interval that was not acted upon.
-        :raises ApiError: if the image service takes no image; nothing is claimed then.
+        :param note: says which try was claimed and not acted upon: that one goes on.
+        :raises ApiError: if the image service takes no image.
         """
         if now - looked > self.policy.interval:
             return NoClaim.LOST
@@ -79,34 +88,61 @@ class Claims:
         intervals = {
             (each - slot.due) // self.policy.interval for each in (looked, now, last)
         }
-        used = held.used if held else frozenset()
+        taken: list[str] = []
+        try:
+            found = self._take(server_id, slot, intervals, note, taken)
+        except BaseException:
+            self._delete(taken)
+            raise
+        if isinstance(found, NoClaim):
+            self._delete(taken)
+            return found
+        number, used, turn = found
+        return Claim(number, used, turn, tuple(taken))
+
+    def _take(
+        self,
+        server_id: str,
+        slot: Slot,
+        intervals: set[int],
+        note: Note | None,
+        taken: list[str],
+    ) -> tuple[int, frozenset[int], int] | NoClaim:
+        used = note.used if note else frozenset()
         wanted = sorted(intervals - used)
-        if not all(self._use(server_id, slot, each) for each in wanted):
-            return NoClaim.LOST
-        used |= intervals
-        if held:
-            return Claim(held.number, used)
-        number, tries = min(intervals), range(self.policy.tries)
-        if number in tries:
-            return Claim(number, used)
-        free = self._first_free(server_id, slot, tries)
-        return NoClaim.USED_UP if free is None else Claim(free, used)
+        for each in wanted:
+            if not self._use(server_id, slot, str(each), taken):
+                return NoClaim.LOST
+        if note is not None:
+            further = f"{note.number}:{note.turn}"
+            if self._use(server_id, slot, further, taken):
+                return note.number, used | intervals, note.turn + 1
+            # Somebody goes on with it, or was killed at that; a new interval is ours.
+            if not wanted:
+                return NoClaim.LOST
+        used = frozenset(intervals)
+        number, tries = min(wanted), range(self.policy.tries)
+        if number not in tries:
+            free = (n for n in tries if self._use(server_id, slot, str(n), taken))
+            number = next(free, -1)
+        return NoClaim.USED_UP if number < 0 else (number, used, 1)
 
-    def close(self, server_id: str, slot: Slot) -> None:
-        """Use up all tries of a slot."""
-        for number in range(self.policy.tries):
-            self._use(server_id, slot, number)
+    def release(self, claim: Claim) -> None:
+        """Delete the empty images of a claim; their IDs never come back."""
+        self._delete(claim.image_ids)
 
-    def _first_free(
-        self, server_id: str, slot: Slot, numbers: Collection[int]
-    ) -> int | None:
-        """Use up the first of these numbers that is free, and return it."""
-        free = (each for each in numbers if self._use(server_id, slot, each))
-        return next(free, None)
-
-    def _use(self, server_id: str, slot: Slot, number: int) -> bool:
+    def _use(self, server_id: str, slot: Slot, what: str, taken: list[str]) -> bool:
         """Use a number of a slot up; return False if that had been done before."""
-        what = f"{server_id}:{slot.name}:{number}"
-        image_id = uuid.uuid5(_NAMESPACE, f"{self.key}:{what}")
+        what = f"{server_id}:{slot.name}:{what}"
+        image_id = str(uuid.uuid5(_NAMESPACE, f"{self.key}:{what}"))
         properties = claim_metadata(server_id, what)
-        return self.images.use_up(str(image_id), f"claim of {what}", properties)
+        if not self.images.reserve(image_id, f"claim of {what}", properties):
+            return False
+        taken.append(image_id)
+        return True
+
+    def _delete(self, image_ids: Iterable[str]) -> None:
+        for image_id in image_ids:
+            # What cannot be deleted is swept later.
+            with suppress(*PASSING, NoSuchImage):
+                self.images.delete(image_id)

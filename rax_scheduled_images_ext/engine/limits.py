@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import threading
+import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from requests import codes
 
@@ -13,10 +16,15 @@ from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.errors import ApiError
 from rax_scheduled_images_ext.client.images.base import ImageStore
 from rax_scheduled_images_ext.client.pool import WORKERS
-from rax_scheduled_images_ext.model.image import RUN_KEY, ServerImage
+from rax_scheduled_images_ext.model.image import CLAIM_KEY, RUN_KEY, ServerImage
+from rax_scheduled_images_ext.model.note import NOTE
+from rax_scheduled_images_ext.model.plan import CLOCK_DIFFERENCE, hangs
+from rax_scheduled_images_ext.model.times import write_time
 
 # Seconds that all requests wait at most, whatever time the cloud names.
 _LONGEST_PAUSE = 600.0
+# How often, and after how many seconds at most, a crowd is looked at again.
+_LOOKS, _PAUSE = 20, 0.3
 
 
 @dataclass(frozen=True)
@@ -32,7 +40,7 @@ class Limits:
     requests: int = WORKERS
     pause: float = 10.0
 
-    def heed(self, cloud: Cloud, error: ApiError) -> None:
+    def slow_down(self, cloud: Cloud, error: ApiError) -> None:
         """Let all requests to a cloud wait, if the error is that it is busy."""
         busy = error.status in (codes.too_many_requests, codes.service_unavailable)
         if busy and cloud.throttle is not None:
@@ -40,56 +48,18 @@ class Limits:
             seconds = float(named) if named.isdecimal() else self.pause
             cloud.throttle.slow_down(min(seconds, _LONGEST_PAUSE))
 
+    def free(self, under_way: Counter[str], project_id: str) -> int:
+        """Return how many more snapshots of a project may begin.
 
-class Admission:
-    """Lets as many snapshots begin as the limits allow.
-
-    What is under way is counted in the images, whoever has begun it, so the limits hold
-    for all runners together; requests that are sent at the same moment may exceed them.
-    """
-
-    def __init__(
-        self, limits: Limits, snapshots: Iterable[ServerImage], due: Iterable[str] = ()
-    ) -> None:
-        """Take note of all snapshots, and of the projects of the servers due."""
-        self._limits = limits
-        self._lock = threading.Lock()
-        self._projects = Counter(under_way(snapshots))
-        self._in_the_end = self._projects + Counter(due)
-
-    def enter(self, project_id: str) -> bool:
-        """Take a place for one more snapshot of a project; False if there is none."""
-        with self._lock:
-            if self._exceeds(self._projects, project_id):
-                return False
-            self._projects[project_id] += 1
-            return True
-
-    def leave(self, project_id: str) -> None:
-        """Give a place back: no snapshot has begun."""
-        with self._lock:
-            self._projects[project_id] -= 1
-
-    def may_be_crowded(self, project_id: str) -> bool:
-        """Whether others may take the last place meanwhile.
-
-        They work on the same servers: where all find a place, nobody has to count anew.
+        A project takes at most as many of the region's places as it may have.
         """
-        return self._exceeds(self._in_the_end, project_id, by=1)
+        own = self.project - under_way[project_id]
+        return min(self.free_in_region(under_way), own)
 
-    def is_crowded(self, project_id: str, making: Iterable[ServerImage]) -> bool:
-        """Whether others have taken the last place since.
-
-        :param making: the images that are being made now.
-        """
-        return self._exceeds(Counter(under_way(making)), project_id)
-
-    def _exceeds(self, numbers: Counter[str], project_id: str, by: int = 0) -> bool:
-        """Whether the limits are reached, or exceeded by so many."""
-        return (
-            numbers.total() >= self._limits.region + by
-            or numbers[project_id] >= self._limits.project + by
-        )
+    def free_in_region(self, under_way: Counter[str]) -> int:
+        """Return how many more snapshots of the region may begin."""
+        taken = sum(min(number, self.project) for number in under_way.values())
+        return self.region - taken
 
 
 def being_made(images: ImageStore) -> list[ServerImage]:
@@ -97,8 +67,147 @@ def being_made(images: ImageStore) -> list[ServerImage]:
     return list(images.list(scheduled=True, making=True))
 
 
-def under_way(images: Iterable[ServerImage]) -> Iterator[str]:
-    """Yield the project of each image that a run has begun and that is being made."""
+def under_way(
+    images: Iterable[ServerImage],
+    now: datetime,
+    servers: Collection[tuple[str | None, str | None]] | None = None,
+) -> Counter[str]:
+    """Count by project the images that runs have begun and that are being made.
+
+    One that hangs takes no place, nor does one that names no scheduled server of the
+    project that owns it: anybody can make an image that looks like one of ours.
+
+    :param servers: the servers that have schedules, each with its project; None where
+        they are not known.
+    """
+    found: Counter[str] = Counter()
     for image in images:
-        if image.status == "SAVING" and RUN_KEY in image.metadata and image.owner:
-            yield image.owner
+        if image.status != "SAVING" or image.owner is None or hangs(image, now):
+            continue
+        run_server = image.metadata.get(RUN_KEY, "").partition(":")[0]
+        known = servers is None or (run_server, image.owner) in servers
+        if run_server and known:
+            found[image.owner] += 1
+    return found
+
+
+class Admission:
+    """Lets as many snapshots begin as the limits allow, whoever else begins some.
+
+    What is under way is counted in the images. Whoever wants a place has made a claim,
+    an empty image, and only then counts: the images that are being made, and the claims
+    of others. So of any two that go on one has counted the other. Where too many have
+    claims at once, those that came last give way.
+
+    :param listing: the images of all projects that the limits are for.
+    :param known: the snapshots under way by project, None to count them each time.
+    :param due: how many more may be begun by project, by whoever reads the same cloud.
+    :param servers: as for :func:`under_way`.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        listing: ImageStore,
+        known: Counter[str] | None = None,
+        due: Iterable[str] = (),
+        servers: Collection[tuple[str | None, str | None]] | None = None,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self._limits = limits
+        self._listing = listing
+        self._servers = servers
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._known = None if known is None else known.copy()
+        self._in_the_end = None if known is None else known + Counter(due)
+
+    def has_room(self, project_id: str) -> bool:
+        """Whether there seems to be a place for one more snapshot of a project."""
+        with self._lock:
+            return self._known is None or self._limits.free(self._known, project_id) > 0
+
+    def enter(self, project_id: str) -> bool:
+        """Take a place for one more snapshot of a project, if there seems to be one."""
+        if self._known is None:
+            return True
+        with self._lock:
+            if self._limits.free(self._known, project_id) < 1:
+                return False
+            self._known[project_id] += 1
+            return True
+
+    def leave(self, project_id: str) -> None:
+        """Give the place back: no snapshot has begun."""
+        if self._known is not None:
+            with self._lock:
+                self._known[project_id] -= 1
+
+    def confirm(
+        self, project_id: str, claims: Collection[str], now: Callable[[], datetime]
+    ) -> bool:
+        """Whether the place is the caller's, who has these claims.
+
+        Where all that are due find a place nobody needs to count.
+        """
+        if self._in_the_end is not None:
+            in_the_end = self._in_the_end
+            if self._limits.free(in_the_end, project_id) >= 0:
+                return True
+        for _ in range(_LOOKS):
+            answer = self._judge(project_id, claims, now())
+            if answer is not None:
+                return answer
+            self._sleep(random.uniform(0, _PAUSE))
+        return False
+
+    def _judge(
+        self, project_id: str, claims: Collection[str], now: datetime
+    ) -> bool | None:
+        """Whether there is a place; None if that depends on who gives way."""
+        making = being_made(self._listing)
+        own = [image for image in making if image.id in claims]
+        if not own:
+            return False
+        counted = under_way(making, now, self._servers)
+        first, rivals = _in_order(own), _rivals(making, claims, now)
+        before = [each for each in rivals if _order(each) < _order(first)]
+        if self._limits.free(counted + _owners(before), project_id) < 1:
+            return False
+        # Those that came later may not have counted this one.
+        crowd = self._limits.free(counted + _owners(rivals), project_id) < 1
+        return None if crowd else True
+
+
+def _rivals(
+    making: Collection[ServerImage], claims: Collection[str], now: datetime
+) -> list[ServerImage]:
+    """Return the claims of others that want a place: the first one of each server."""
+    begun = {image.server_id for image in making if RUN_KEY in image.metadata}
+    found: dict[str | None, list[ServerImage]] = {}
+    for image in making:
+        if (
+            image.metadata.get(CLAIM_KEY, NOTE) != NOTE
+            and image.owner is not None
+            and image.id not in claims
+            and image.server_id not in begun
+            and image.created is not None
+            # Whoever died with one has no use for it.
+            and now - image.created < CLOCK_DIFFERENCE
+        ):
+            found.setdefault(image.server_id, []).append(image)
+    return [_in_order(images) for images in found.values()]
+
+
+def _in_order(images: Iterable[ServerImage]) -> ServerImage:
+    """Return the first one that was made."""
+    return min(images, key=_order)
+
+
+def _owners(images: Iterable[ServerImage]) -> Counter[str]:
+    return Counter(str(image.owner) for image in images)
+
+
+def _order(image: ServerImage) -> tuple[str, str]:
+    # A further claim of the same server must not change the order.
+    return (str(write_time(image.created)), str(image.server_id))

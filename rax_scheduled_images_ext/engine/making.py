@@ -2,131 +2,143 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from requests import codes
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.errors import ApiError, NoSuchServer, UsageError
 from rax_scheduled_images_ext.client.http import RetryPolicy
-from rax_scheduled_images_ext.client.images.base import ImageStore
 from rax_scheduled_images_ext.client.images.glance import GlanceImages
-from rax_scheduled_images_ext.client.snapshots import SnapshotRequest, Snapshots
+from rax_scheduled_images_ext.client.snapshots import (
+    PASSING,
+    SnapshotRequest,
+    Snapshots,
+)
 from rax_scheduled_images_ext.engine.claims import (
     CLAIM_VALIDITY,
     Claim,
     Claims,
     NoClaim,
 )
-from rax_scheduled_images_ext.engine.limits import Admission, Limits, being_made
-from rax_scheduled_images_ext.engine.look import LookTime
-from rax_scheduled_images_ext.engine.places import Places
+from rax_scheduled_images_ext.engine.limits import Admission, Limits
+from rax_scheduled_images_ext.engine.notes import Notes
 from rax_scheduled_images_ext.engine.results import Result, StepResult
-from rax_scheduled_images_ext.engine.tries import Tries
+from rax_scheduled_images_ext.engine.times import LookTime
 from rax_scheduled_images_ext.model.image import (
     RUN_KEY,
-    ServerImage,
     run_metadata,
     scheduled_image_name,
 )
-from rax_scheduled_images_ext.model.plan import Policy, Step, is_of_slot
+from rax_scheduled_images_ext.model.note import Refusal, new_note
+from rax_scheduled_images_ext.model.plan import Policy, Slot, Step
 from rax_scheduled_images_ext.model.volume_snapshots import LONGEST_IMAGE_NAME
 
 _ONCE = RetryPolicy(tries=1)
+_RESULTS = {
+    Refusal.BUSY: Result.BUSY,
+    Refusal.LIMIT: Result.LIMITED,
+    Refusal.QUOTA: Result.QUOTA,
+    Refusal.REFUSED: Result.FAILED,
+    Refusal.USED_UP: Result.GIVEN_UP,
+}
 
 
-@dataclass
+def image_service(cloud: Cloud) -> GlanceImages:
+    """Return the images of a cloud's image service.
+
+    :raises UsageError: if its catalog has none.
+    """
+    images = cloud.images
+    if not isinstance(images, GlanceImages):
+        raise UsageError("no image service in the catalog; the service needs Glance")
+    return images
+
+
+@dataclass(frozen=True)
 class Making:
-    """Makes the images that are due at one look.
+    """Makes the image of one step, unless there is no place for it.
 
     :param key: as for :class:`.Claims`.
-    :param listing: the images of all projects that the limits are for.
     """
 
+    cloud: Cloud
+    step: Step
     policy: Policy
     key: str
     limits: Limits
-    listing: ImageStore
-    tries: Tries
     time: LookTime
-    admission: Admission | Places
+    admission: Admission
 
-    # The images that are being made, once they have been read for all steps.
-    _images: list[ServerImage] = field(default_factory=list)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    def make(self) -> StepResult:
+        """Make the image.
 
-    def __post_init__(self) -> None:
-        self._read_at = self.time.looked
-
-    def make(self, cloud: Cloud, step: Step) -> StepResult:
-        """Make the image of a step, unless there is one or no place for it."""
-        if self.tries.is_used(step):
-            return StepResult(step, Result.LEFT)
-        project_id = str(step.server.project_id)
+        :raises ApiError: for a refusal after which nothing was begun.
+        """
+        project_id = str(self.step.server.project_id)
         if not self.admission.enter(project_id):
-            return StepResult(step, Result.LIMITED)
+            return self._result(Result.LIMITED)
         begun = False
         try:
-            done = self._make_admitted(cloud, step, project_id)
+            done = self._make_admitted(project_id)
             begun = done.result in (Result.BEGUN, Result.UNKNOWN)
         finally:
             if not begun:
                 self.admission.leave(project_id)
-        if done.result in (Result.QUOTA, Result.GIVEN_UP):
-            self.tries.use_all(step)
-        elif done.result not in (Result.LIMITED, Result.BUSY):
-            self.tries.use(step)
         return done
 
-    def _make_admitted(self, cloud: Cloud, step: Step, project_id: str) -> StepResult:
-        server, slot = step.server, step.slot
-        assert slot is not None
-        began = self.time.now
-        making = self._being_made(project_id)
-        if any(is_of_slot(image, server, slot) for image in making):
-            return StepResult(step, Result.LEFT)
-        if self.admission.is_crowded(project_id, making):
-            return StepResult(step, Result.LIMITED)
-        images = cloud.images
-        if not isinstance(images, GlanceImages):
-            raise UsageError("the catalog lists no image service, which claims take")
-        claims = Claims(images, self.policy, self.key)
-        held = self.tries.take(step)
+    def _make_admitted(self, project_id: str) -> StepResult:
+        note = self.step.note
+        claims = Claims(image_service(self.cloud), self.policy, self.key)
+        started = self.time.now
         try:
-            claim = claims.take(server.id, slot, self.time.looked, self.time.now, held)
+            claim = self._claim(claims)
         except ApiError as error:
             if not _is_quota(error):
                 raise
-            return StepResult(step, Result.QUOTA, reason=str(error))
+            # Without a claim there is nothing to leave word of.
+            return self._result(Result.QUOTA, reason=str(error))
         if claim is NoClaim.LOST:
-            return StepResult(step, Result.LEFT)
+            return self._result(Result.LEFT)
         if not isinstance(claim, Claim):
-            tries = f"all {self.policy.tries} tries have failed"
-            return StepResult(step, Result.GIVEN_UP, reason=tries)
-        if self.time.now - began > CLAIM_VALIDITY * self.policy.stretch:
-            reason = "the claim came too late: it took more than two minutes"
-            return StepResult(step, Result.FAILED, reason=reason)
-        return self._create(cloud, step, claims, claim)
+            reason = f"no image is there, and all {self.policy.tries} tries are used"
+            return self._refused(None, Refusal.USED_UP, reason)
+        keep = False
+        try:
+            if not self.admission.confirm(
+                project_id, claim.image_ids, lambda: self.time.now
+            ):
+                return self._refused(claim, Refusal.LIMIT, "limit reached")
+            if self.time.now - started > CLAIM_VALIDITY * self.policy.stretch:
+                reason = "the claim came too late: it took more than two minutes"
+                return self._refused(claim, Refusal.REFUSED, reason)
+            if note is not None:
+                self._notes.remove(note)
+            done = self._create(claims, claim)
+            # It may have begun: until that shows, the claim holds its place.
+            keep = done.result is Result.UNKNOWN and done.image_id is None
+            return done
+        finally:
+            if not keep:
+                claims.release(claim)
 
-    def _being_made(self, project_id: str) -> list[ServerImage]:
-        """Return the images that are being made, as far as the look does not tell."""
-        if self.admission.may_be_crowded(project_id):
-            return being_made(self.listing)
-        with self._lock:
-            if not self.time.is_fresh(self._read_at):
-                self._images = being_made(self.listing)
-                self._read_at = self.time.now
-            return self._images
+    def _claim(self, claims: Claims) -> Claim | NoClaim:
+        """Claim the try; a note of ours gives up its place in a full quota."""
+        server_id, slot, note = self.step.server.id, self._slot, self.step.note
+        looked = self.time.looked
+        try:
+            return claims.take(server_id, slot, looked, self.time.now, note)
+        except ApiError as error:
+            if note is None or not _is_quota(error):
+                raise
+        self._notes.remove(note)
+        return claims.take(server_id, slot, looked, self.time.now, note)
 
-    def _create(
-        self, cloud: Cloud, step: Step, claims: Claims, claim: Claim
-    ) -> StepResult:
+    def _create(self, claims: Claims, claim: Claim) -> StepResult:
         """Request the image of a slot that has been claimed."""
-        server, slot = step.server, step.slot
-        assert slot is not None
+        server = self.step.server
         assert server.schedule is not None
         weekly = server.schedule.day_of_week is not None
         name = scheduled_image_name(
@@ -136,48 +148,98 @@ class Making:
             longest=LONGEST_IMAGE_NAME,
         )
         nonce = f"{claim.number}-{uuid.uuid4().hex}"
-        metadata = run_metadata(server.id, slot.name, nonce)
-        # At once and only once: whoever waits may come when the claim is not good.
-        snapshots = Snapshots(replace(cloud.compute, throttle=None))
+        metadata = run_metadata(server.id, self._slot.name, nonce)
         try:
-            request = snapshots.create_image(server.id, name, metadata, _ONCE)
+            request = self._request(name, metadata)
+        except NoSuchServer:
+            raise
         except ApiError as error:
-            if isinstance(error, NoSuchServer):
+            if not _is_quota(error):
+                return self._failed(claim, error, metadata)
+            # The claim itself may have taken the last place.
+            claims.release(claim)
+            try:
+                request = self._request(name, metadata)
+            except NoSuchServer:
                 raise
-            self.limits.heed(cloud, error)
-            if error.status < 500:
-                return self._refused(step, error, claims, claim)
-            request = SnapshotRequest(None, error.request_id, str(error))
+            except ApiError as again:
+                return self._failed(claim, again, metadata)
         if request.problem is None:
-            return StepResult(step, Result.BEGUN, request.image_id, request.request_id)
-        # It may have been begun all the same: what there is of it shows.
-        image_id = _image_of(cloud, step, metadata[RUN_KEY])
-        return StepResult(
-            step, Result.UNKNOWN, image_id, request.request_id, request.problem
+            return self._result(Result.BEGUN, request.image_id, request.request_id)
+        return self._unclear(request, metadata)
+
+    def _request(self, name: str, metadata: dict[str, str]) -> SnapshotRequest:
+        # At once and only once: whoever waits may come when the claim is not good.
+        snapshots = Snapshots(replace(self.cloud.compute, throttle=None))
+        return snapshots.create_image(self.step.server.id, name, metadata, _ONCE)
+
+    def _failed(
+        self, claim: Claim, error: ApiError, metadata: dict[str, str]
+    ) -> StepResult:
+        """Return what a refusal means: nothing was begun, unless the service failed."""
+        self.limits.slow_down(self.cloud, error)
+        if error.status >= 500:
+            request = SnapshotRequest(None, error.request_id, str(error))
+            return self._unclear(request, metadata)
+        kind = Refusal.REFUSED
+        if error.status in (codes.conflict, codes.too_many_requests):
+            kind = Refusal.BUSY
+        elif _is_quota(error):
+            kind = Refusal.QUOTA
+        return self._refused(claim, kind, str(error))
+
+    def _unclear(
+        self, request: SnapshotRequest, metadata: dict[str, str]
+    ) -> StepResult:
+        """Return what there is of an image that may have been begun all the same."""
+        image_id = None
+        with suppress(*PASSING):
+            image_id = self._image_of(metadata[RUN_KEY])
+        return self._result(
+            Result.UNKNOWN, image_id, request.request_id, request.problem
         )
 
-    def _refused(
-        self, step: Step, error: ApiError, claims: Claims, claim: Claim
+    def _image_of(self, run_id: str) -> str | None:
+        images = self.cloud.images.list(server_id=self.step.server.id, scheduled=True)
+        found = (i.id for i in images if i.metadata.get(RUN_KEY) == run_id)
+        return next(found, None)
+
+    def _refused(self, claim: Claim | None, kind: Refusal, reason: str) -> StepResult:
+        """Leave word of a refusal, and return it; without a claim no try goes on."""
+        before = self.step.note
+        note = new_note(
+            before,
+            self._slot.name,
+            kind,
+            claim.number if claim else 0,
+            claim.used if claim else frozenset(),
+            claim.turn if claim else 0,
+            self.time.now,
+            reason,
+        )
+        self._notes.leave(self.step.server.id, note)
+        if before is not None:
+            self._notes.remove(before)
+        result = self._result(_RESULTS[kind], reason=reason)
+        return replace(result, step=replace(self.step, note=note))
+
+    @property
+    def _notes(self) -> Notes:
+        return Notes(image_service(self.cloud))
+
+    @property
+    def _slot(self) -> Slot:
+        assert self.step.slot is not None
+        return self.step.slot
+
+    def _result(
+        self,
+        result: Result,
+        image_id: str | None = None,
+        request_id: str | None = None,
+        reason: str | None = None,
     ) -> StepResult:
-        """Return what a refusal means: nothing has been begun."""
-        assert step.slot is not None
-        if error.status in (codes.conflict, codes.too_many_requests):
-            # The try is still this runner's.
-            self.tries.hold(step, claim)
-            return StepResult(step, Result.BUSY, reason=str(error))
-        if _is_quota(error):
-            with suppress(ApiError):
-                claims.close(step.server.id, step.slot)
-            return StepResult(step, Result.QUOTA, reason=str(error))
-        return StepResult(step, Result.FAILED, reason=str(error))
-
-
-def _image_of(cloud: Cloud, step: Step, run_id: str) -> str | None:
-    """Return the image that a request has left, None if there is none so far."""
-    for image in cloud.images.list(server_id=step.server.id, scheduled=True):
-        if image.metadata.get(RUN_KEY) == run_id:
-            return image.id
-    return None
+        return StepResult(self.step, result, image_id, request_id, reason)
 
 
 def _is_quota(error: ApiError) -> bool:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
+from typing import TYPE_CHECKING
 
-from rax_scheduled_images_ext.engine.look import Look
+from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.image import ServerImage
-from rax_scheduled_images_ext.model.plan import Step
+from rax_scheduled_images_ext.model.plan import Cause, Step
 from rax_scheduled_images_ext.operations.prune import PrunedImage
+from rax_scheduled_images_ext.operations.volume_snapshots import Leftover
 from rax_scheduled_images_ext.operations.work_queue import Outcome
+
+if TYPE_CHECKING:
+    from rax_scheduled_images_ext.engine.find import Page
+
+#: How long after it was due a missing image is nobody's fault: time for a second try.
+MARGIN = timedelta(hours=2)
 
 
 class Result(Enum):
@@ -24,11 +33,11 @@ class Result(Enum):
     LEFT = "left to another runner"
     #: The limits on snapshots under way allow no more.
     LIMITED = "limit reached"
-    #: The server is busy: it is tried again at the next look.
+    #: The server is busy: it is tried again soon.
     BUSY = "server busy"
     #: All tries have been used.
     GIVEN_UP = "given up"
-    #: The project may have no more images: it is tried again at the next slot.
+    #: The project may have no more images: it is tried again, less and less often.
     QUOTA = "quota exceeded"
     #: It is not known whether the image is being made.
     UNKNOWN = "unknown whether begun"
@@ -38,8 +47,40 @@ class Result(Enum):
     DISCARDED = "empty image deleted"
     #: An image was deleted whose slot has an older one.
     DEDUPLICATED = "duplicate image deleted"
+    #: An image whose volume snapshots failed was deleted.
+    BROKEN = "broken image deleted"
+    #: It is not known whether an image is whole: it counts for nothing so far.
+    UNPROVEN = "image not proven whole"
     #: The retention was applied.
     RETAINED = "retention applied"
+
+
+_FAILURES = (Result.FAILED, Result.QUOTA, Result.GIVEN_UP, Result.BROKEN)
+# What keeps a server from being imaged, besides what a runner has seen itself.
+_REASONS = frozenset(
+    {
+        Cause.BUSY,
+        Cause.STATUS,
+        Cause.MISSED,
+        Cause.REFUSED,
+        Cause.GIVEN_UP,
+        Cause.HANGS,
+        Cause.UNKNOWN_IMAGE,
+        Cause.INVALID,
+        Cause.UNKNOWN,
+    }
+)
+_NOT_MADE = (
+    Result.LEFT,
+    Result.LIMITED,
+    Result.BUSY,
+    Result.UNKNOWN,
+    Result.UNPROVEN,
+)
+# What does not pass by itself within minutes.
+_TOLD = frozenset({Cause.INVALID, Cause.REFUSED, Cause.GIVEN_UP, Cause.MISSED})
+# What only the owner of a server can change.
+_OWNERS = frozenset({Cause.STATUS, Cause.INVALID})
 
 
 @dataclass(frozen=True)
@@ -60,25 +101,69 @@ class StepResult:
     @property
     def failed(self) -> bool:
         """Whether somebody should know that the step failed."""
-        return self.result in (Result.FAILED, Result.QUOTA, Result.GIVEN_UP) or any(
+        return self.result in _FAILURES or any(
             each.error is not None for each in self.pruned
         )
+
+    @property
+    def left(self) -> bool:
+        """Whether something is due and was not done."""
+        return self.step.cause in _REASONS or self.result in _NOT_MADE
+
+    @property
+    def for_owner(self) -> bool:
+        """Whether only the owner of the server can do something about it."""
+        note = self.step.note
+        quota = note is not None and note.kind is note.kind.QUOTA
+        return (
+            self.result is Result.QUOTA
+            or self.step.cause in _OWNERS
+            or (self.step.cause is Cause.REFUSED and quota)
+        )
+
+    def is_overdue(self, now: datetime) -> bool:
+        """Whether an image is missing: refused, or longer than a second try takes."""
+        if self.failed or self.step.cause in _TOLD:
+            return True
+        slot = self.step.slot
+        return self.left and slot is not None and now - slot.due > MARGIN
 
 
 @dataclass(frozen=True)
 class Tick:
     """What was found at a moment, and what was done.
 
-    ``now`` is the time that was decided by. ``swept`` are images that were left behind,
-    each with whether it was deleted.
+    ``now`` is the time that was decided by, ``page`` what all ``servers`` that have a
+    schedule have shown, and ``newest`` when the newest whole image of each was made, as
+    far as that is known. ``swept`` are images that were left behind, each with whether
+    it was deleted, and ``leftovers`` volume snapshots that should be gone.
     """
 
     now: datetime
-    look: Look
     results: list[StepResult]
+    page: Page
+    servers: list[InventoryServer]
+    newest: Mapping[str, datetime] = field(default_factory=dict)
     swept: list[Outcome[ServerImage, bool]] = field(default_factory=list)
+    leftovers: list[Leftover] = field(default_factory=list)
 
     @property
     def failures(self) -> list[StepResult]:
         """The steps that failed."""
         return [result for result in self.results if result.failed]
+
+    @property
+    def left(self) -> list[StepResult]:
+        """The steps that were due and not done, and did not fail."""
+        return [each for each in self.results if each.left and not each.failed]
+
+    def overdue(self, *, owners: bool) -> list[StepResult]:
+        """Return the servers whose images are missing.
+
+        :param owners: also those for which only the owner can do something.
+        """
+        return [
+            each
+            for each in self.results
+            if each.is_overdue(self.now) and (owners or not each.for_owner)
+        ]

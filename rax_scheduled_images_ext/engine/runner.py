@@ -7,7 +7,7 @@ dies is replaced by starting another.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,28 +17,24 @@ from rax_scheduled_images_ext.client.errors import (
     ApiError,
     NoSuchImage,
     NoSuchServer,
-    UsageError,
 )
-from rax_scheduled_images_ext.client.images.glance import GlanceImages
-from rax_scheduled_images_ext.client.schedules.tags import read_tagged_server
-from rax_scheduled_images_ext.client.servers import find_server
+from rax_scheduled_images_ext.client.pool import WORKERS
 from rax_scheduled_images_ext.client.snapshots import Snapshots
+from rax_scheduled_images_ext.engine.find import Finder
 from rax_scheduled_images_ext.engine.limits import Admission, Limits
-from rax_scheduled_images_ext.engine.look import (
-    Look,
-    LookTime,
-    look,
-    look_at,
-    plan_all,
-)
+from rax_scheduled_images_ext.engine.look import Look, Looking
 from rax_scheduled_images_ext.engine.making import Making
-from rax_scheduled_images_ext.engine.places import Places
 from rax_scheduled_images_ext.engine.projects import Projects
 from rax_scheduled_images_ext.engine.results import Result, StepResult, Tick
-from rax_scheduled_images_ext.engine.retention import apply_retention
-from rax_scheduled_images_ext.engine.sweep import delete_left_behind, is_left_behind
-from rax_scheduled_images_ext.engine.tries import Tries
+from rax_scheduled_images_ext.engine.settling import Settling
+from rax_scheduled_images_ext.engine.sweep import (
+    delete_left_behind,
+    is_left_behind,
+    sweep_volumes,
+)
+from rax_scheduled_images_ext.engine.times import Clock
 from rax_scheduled_images_ext.model.image import ServerImage
+from rax_scheduled_images_ext.model.note import Note
 from rax_scheduled_images_ext.model.plan import (
     Action,
     Cause,
@@ -46,9 +42,22 @@ from rax_scheduled_images_ext.model.plan import (
     Step,
     duplicates,
     is_abandoned,
+    own_images,
+    plan,
 )
-from rax_scheduled_images_ext.operations.volume_snapshots import delete_with_snapshots
+from rax_scheduled_images_ext.operations.prune import PrunedImage
+from rax_scheduled_images_ext.operations.volume_snapshots import (
+    Leftover,
+    NamingImages,
+    delete_with_snapshots,
+)
 from rax_scheduled_images_ext.operations.work_queue import Outcome, attempted, run
+
+Report = Callable[[StepResult], object]
+
+
+def _ignore(image: PrunedImage) -> None:
+    """Report a deletion to nobody."""
 
 
 @dataclass
@@ -67,74 +76,92 @@ class Runner:
     key: str = ""
     clock: Callable[[], float] = time.monotonic
     speed: float = 1.0
-    #: Whether no more steps are to be begun.
+    #: Whether no more steps are to be begun, and nothing more is to be deleted.
     stopping: Callable[[], bool] = lambda: False
-    _tries: Tries = field(default_factory=Tries)
+    #: Is called with each image that the retention has deleted, or could not delete.
+    deleted: Callable[[PrunedImage], object] = _ignore
+    finder: Finder | None = None
 
-    def tick(
-        self,
-        at: datetime | None = None,
-        report: Callable[[StepResult], object] | None = None,
-    ) -> Tick:
+    def tick(self, at: datetime | None = None, report: Report | None = None) -> Tick:
         """Look at everything, and do the next step of whatever is due.
 
         :param at: the time to decide by, None for the cloud's own.
         :param report: is called with each result as it comes.
         :raises NotOffered: if the cloud knows no server tags.
         """
-        started = self.clock()
-        found = look(self.projects.listing, all_projects=self.projects.all_projects)
-        steps = plan_all(found, self.policy, at)
-        due = (
-            str(step.server.project_id) for step in steps if step.action is Action.MAKE
-        )
-        admission = Admission(self.limits, found.snapshots, due)
-        now = at or found.now
-        work = self._work(found, now, started, admission)
+        clock = Clock(self.clock, self.speed, at)
+        finder = self.finder or Finder(self.projects, self.policy)
+        page = finder.find(at)
+        now = at or page.now
         results: list[StepResult] = []
 
         def add(outcome: Outcome[Step, StepResult]) -> None:
             done = _result_of(outcome)
+            finder.remember(outcome.item, done, now)
             results.append(done)
             if report is not None:
                 report(done)
 
-        idle = [step for step in steps if step.action is Action.NOTHING]
-        for step in idle:
-            add(Outcome(step, StepResult(step, Result.NOTHING)))
-        busy = [step for step in steps if step.action is not Action.NOTHING]
-        self._tries.forget_others(busy)
-        run(busy, work.do, add, workers=self.limits.requests)
-        swept = self.sweep(found.snapshots, found.now)
-        return Tick(now, found, results, swept)
+        due: list[Step] = []
+        for step in _in_order(page.steps):
+            known = finder.recall(step, now)
+            if known is not None:
+                add(Outcome(step, known))
+            elif step.action is Action.NOTHING:
+                add(Outcome(step, StepResult(step, Result.NOTHING)))
+            else:
+                due.append(step)
+        make = (step for step in due if step.action is Action.MAKE)
+        admission = Admission(
+            self.limits,
+            self.projects.listing.images,
+            page.under_way,
+            (str(step.server.project_id) for step in make),
+            {(server.id, server.project_id) for server in finder.servers},
+        )
+        naming = NamingImages(self.projects.listing.images)
+        work = _Work(self, clock, admission, naming)
+
+        def do(hint: Step) -> StepResult:
+            hidden = page.open.hidden.get(hint.server.id, ())
+            done = work.do(hint, hidden)
+            if done is None:
+                finder.forget(hint.server.id)
+                return StepResult(hint, Result.NOTHING, reason="the server is gone")
+            finder.note_server(done.step.server)
+            return done
+
+        run(due, do, add, workers=self.limits.requests)
+        swept = self.sweep(page.open.empty, page.now)
+        left = self.sweep_volume_snapshots(page.now, naming)
+        newest = finder.memory.newest(finder.servers)
+        return Tick(now, results, page, finder.servers, newest, swept, left)
 
     def step(
-        self, server_id: str, project_id: str, at: datetime | None = None
+        self,
+        server_id: str,
+        project_id: str,
+        at: datetime | None = None,
+        note: Note | None = None,
     ) -> StepResult:
         """Look at one server of a project, and do its next step.
 
         The limits hold for all processes that use this.
 
         :param at: the time to decide by, None for the cloud's own.
+        :param note: what was left word of for the server.
         :raises NoSuchServer: if the server is gone.
         :raises UsageError: if the cloud has no image service.
         """
-        cloud, started = self.projects.of(project_id), self.clock()
-        found = look_at(cloud, server_id)
-        images = cloud.images
-        if not isinstance(images, GlanceImages):
-            raise UsageError("the catalog lists no image service, which claims take")
-        (step,) = plan_all(found, self.policy, at)
-        if step.action is Action.NOTHING:
-            return StepResult(step, Result.NOTHING)
-        self._tries.forget_many()
         listing = self.projects.listing.images
-        with Places(self.limits, images, listing, server_id, found.now) as places:
-            work = self._work(found, at or found.now, started, places)
-            done = _result_of(attempted(step, work.do))
-            if done.result is Result.UNKNOWN:
-                places.keep()
-        return done
+        admission = Admission(self.limits, listing)
+        clock = Clock(self.clock, self.speed, at)
+        work = _Work(self, clock, admission, NamingImages(listing))
+        cloud = self.projects.of(project_id)
+        looking = Looking(cloud, server_id, clock)
+        found = looking.look()
+        step = work.planned(found, note)
+        return _result_of(attempted(step, lambda s: work.act(looking, found, s)))
 
     def sweep(
         self, images: Iterable[ServerImage], now: datetime
@@ -151,24 +178,42 @@ class Runner:
             return False
         return delete_left_behind(self.projects.of(str(image.owner)), image)
 
-    def _work(
-        self,
-        found: Look,
-        looked: datetime,
-        started: float,
-        admission: Admission | Places,
-    ) -> _Work:
-        """Return what does the steps of a look.
+    def sweep_volume_snapshots(
+        self, now: datetime, naming: NamingImages
+    ) -> list[Leftover]:
+        """Delete volume snapshots that should have gone with their images."""
+        return [] if self.stopping() else sweep_volumes(self.projects, now, naming)
 
-        :param looked: the time to decide by.
-        :param started: what the clock showed then.
-        """
-        time = LookTime(looked, started, self.clock, self.speed)
-        listing = self.projects.listing.images
-        making = Making(
-            self.policy, self.key, self.limits, listing, self._tries, time, admission
-        )
-        return _Work(self, found, time, making)
+
+def planned(
+    projects: Projects,
+    policy: Policy,
+    at: datetime | None = None,
+    workers: int = WORKERS,
+) -> list[Step]:
+    """Return what a tick would do for each server now, those first that were due first.
+
+    :param at: the time to decide by, None for the cloud's own.
+    :raises NotOffered: if the cloud knows no server tags.
+    """
+    page = Finder(projects, policy).find(at)
+
+    def look(hint: Step) -> Step:
+        if hint.action is Action.NOTHING:
+            return hint
+        server = hint.server
+        hidden = tuple(page.open.hidden.get(server.id, ()))
+        cloud = projects.of(str(server.project_id))
+        found = Looking(cloud, server.id, Clock(at=at), hidden).look()
+        return _planned(found, hint.note, policy)
+
+    outcomes = run(_in_order(page.steps), look, workers=workers)
+    return [
+        each.result()
+        for each in outcomes
+        # It was deleted a moment ago.
+        if not isinstance(each.error, NoSuchServer)
+    ]
 
 
 def _result_of(outcome: Outcome[Step, StepResult]) -> StepResult:
@@ -177,69 +222,102 @@ def _result_of(outcome: Outcome[Step, StepResult]) -> StepResult:
     )
 
 
+def _in_order(steps: Iterable[Step]) -> list[Step]:
+    """Return those first whose images were due first."""
+    return sorted(
+        steps, key=lambda step: (str(step.slot and step.slot.due), step.server.id)
+    )
+
+
+def _planned(found: Look, note: Note | None, policy: Policy) -> Step:
+    """Decide by all that a look has shown."""
+    notes = [note] if note is not None else []
+    looked = found.time.looked
+    return plan(found.server, found.images, looked, policy, notes=notes)
+
+
 @dataclass(frozen=True)
 class _Work:
-    """The steps of one look."""
+    """What does steps, each after a look of its own."""
 
     runner: Runner
-    found: Look
-    time: LookTime
-    making: Making
+    clock: Clock
+    admission: Admission
+    naming: NamingImages
 
-    def do(self, step: Step) -> StepResult:
-        """Do one step."""
+    def do(self, hint: Step, hidden: Sequence[ServerImage]) -> StepResult | None:
+        """Look at a server, and do its next step; None if the server is gone."""
         if self.runner.stopping():
-            return StepResult(step, Result.LEFT)
-        cloud = self.runner.projects.of(str(step.server.project_id))
+            return StepResult(hint, Result.LEFT)
+        project_id = str(hint.server.project_id)
+        if hint.action is Action.MAKE and not self.admission.has_room(project_id):
+            return StepResult(hint, Result.LIMITED)
+        cloud = self.runner.projects.of(project_id)
+        looking = Looking(cloud, hint.server.id, self.clock, tuple(hidden))
         try:
-            if step.action is Action.MAKE:
-                return self.making.make(cloud, step)
-            if step.action is Action.DISCARD:
-                return self._discard(cloud, step)
-            return self._retain(cloud, step)
-        except NoSuchServer as error:
+            found = looking.look()
+            return self.act(looking, found, self.planned(found, hint.note))
+        except NoSuchServer:
             # It was deleted a moment ago; its images stay, and so do all schedules.
-            return StepResult(step, Result.NOTHING, reason=str(error))
+            return None
         except ApiError as error:
-            self.runner.limits.heed(cloud, error)
+            self.runner.limits.slow_down(cloud, error)
             raise
 
-    def _discard(self, cloud: Cloud, step: Step) -> StepResult:
+    def planned(self, found: Look, note: Note | None) -> Step:
+        """Decide by all that a look has shown."""
+        return _planned(found, note, self.runner.policy)
+
+    def act(self, looking: Looking, found: Look, step: Step) -> StepResult:
+        """Do a step that follows from a look.
+
+        :raises NoSuchServer: if the server is gone by now.
+        """
+        if step.action is Action.NOTHING or self.runner.stopping():
+            left = step.action is not Action.NOTHING
+            return StepResult(step, Result.LEFT if left else Result.NOTHING)
+        runner, cloud = self.runner, looking.cloud
+        if step.action is Action.MAKE:
+            making = Making(
+                cloud,
+                step,
+                runner.policy,
+                runner.key,
+                runner.limits,
+                found.time,
+                self.admission,
+            )
+            return making.make()
+        if step.action is Action.DISCARD:
+            return self._discard(cloud, found, step)
+        settling = Settling(
+            cloud, looking, found, self.naming, runner.stopping, runner.deleted
+        )
+        return settling.settle(step)
+
+    def _discard(self, cloud: Cloud, found: Look, step: Step) -> StepResult:
         """Delete an image that no slot needs, if it still is one."""
         assert step.image is not None
         with suppress(NoSuchImage):
-            if self._is_discardable(cloud, step, step.image):
+            if self._is_discardable(cloud, found, step, step.image):
                 image = cloud.images.get(step.image)
-                delete_with_snapshots(cloud.images, lambda: cloud.volumes, image)
+                delete_with_snapshots(
+                    cloud.images, lambda: cloud.volumes, image, self.naming
+                )
                 duplicate = step.cause is Cause.DUPLICATE
                 result = Result.DEDUPLICATED if duplicate else Result.DISCARDED
                 return StepResult(step, result, step.image.id)
         return StepResult(step, Result.NOTHING, step.image.id)
 
-    def _is_discardable(self, cloud: Cloud, step: Step, image: ServerImage) -> bool:
+    def _is_discardable(
+        self, cloud: Cloud, found: Look, step: Step, image: ServerImage
+    ) -> bool:
         server = step.server
         if step.cause is Cause.DUPLICATE:
-            images = cloud.images.list(server_id=server.id)
+            images = own_images(server, cloud.images.list(server_id=server.id))
             return image.id in (each.id for each in duplicates(server, images))
         state = Snapshots(cloud.compute).server(server.id)
         # By the cloud's clock, whatever the time that is rehearsed.
         return state.task_state is None and is_abandoned(
-            cloud.images.get(image), server, self.found.now
-        )
-
-    def _retain(self, cloud: Cloud, step: Step) -> StepResult:
-        assert step.image is not None
-        images = self.found.images[step.server.id]
-        server = step.server
-        if not self.time.is_fresh(self.time.looked):
-            answer = find_server(cloud.schedules.tags.compute, server.id)
-            server = read_tagged_server(answer, answer.object("server"))
-        pruned = apply_retention(cloud, server, images, step.image)
-        why = "; ".join(each.reason for each in pruned if each.error is not None)
-        return StepResult(
-            step,
-            Result.RETAINED,
-            step.image.id,
-            reason=why or None,
-            pruned=tuple(pruned),
+            cloud.images.get(image), server, found.now
         )

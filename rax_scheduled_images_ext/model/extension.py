@@ -22,6 +22,9 @@ ALIAS = "rax-si-image-schedule"
 KEY = "image_schedule"
 #: The attribute of a server that has its schedule, and the filter by it.
 ATTRIBUTE = "RAX-SI:image_schedule"
+#: The header by which this package's own API says that it keeps schedules as tags, so
+#: that it is this package's service that makes the images.
+KEPT_HEADER, KEPT_AS_TAGS = "X-Scheduled-Images-Kept", "as-tags"
 #: How the extension is listed.
 EXTENSION: dict[str, Any] = {
     "alias": ALIAS,

@@ -14,8 +14,11 @@ from rax_scheduled_images_ext.model.image import ServerImage, named_by_service
 from rax_scheduled_images_ext.model.retention import (
     Decision,
     Reason,
+    Rules,
     apply_policy,
     expires_in_runs,
+    kept_for_good,
+    shows_work,
 )
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 
@@ -48,7 +51,7 @@ class InventoryServer:
 
     ``invalid_tag`` is a tag that should be its schedule, and is none. ``status`` and
     ``task_state`` are the compute API's words, None if they are not known or there is
-    no task.
+    no task. ``rules`` are those of the service that makes its images.
     """
 
     id: str
@@ -60,6 +63,7 @@ class InventoryServer:
     invalid_tag: str | None = None
     status: str | None = None
     task_state: str | None = None
+    rules: Rules = Rules.OURS
 
 
 @dataclass(frozen=True)
@@ -101,8 +105,10 @@ def schedule_status(
     schedule = server.schedule
     # A retention of 0, which no schedule should have, deletes nothing.
     retention = (schedule.retention or None) if schedule else None
-    decisions = apply_policy(images, server.id, retention, server.project_id)
-    newest = next((v.image for v in decisions if _made_by_service(v)), None)
+    decisions = apply_policy(
+        images, server.id, retention, server.project_id, rules=server.rules
+    )
+    newest = next((v.image for v in decisions if shows_work(v)), None)
     limit = limit_of(schedule, newest, max_age) if schedule else None
     state = _state(server, newest, now, limit)
     began = _began(server, decisions)
@@ -110,7 +116,7 @@ def schedule_status(
         server,
         state,
         counted=sum(v.counted for v in decisions),
-        kept=sum(_kept(v) for v in decisions),
+        kept=sum(kept_for_good(v) for v in decisions),
         newest=newest,
         next_due=_next_due(schedule, newest, now),
         expires_next=tuple(
@@ -137,24 +143,6 @@ def limit_of(
 def named_weekly(image: ServerImage) -> bool:
     """Whether the name is one that the service gives images of weekly schedules."""
     return named_by_service(image) and image.name[:1] in "wW"
-
-
-def _made_by_service(decision: Decision) -> bool:
-    """Whether an image shows that the service was at work.
-
-    One that someone has taken the marker from, to keep it, still does.
-    """
-    image = decision.image
-    return decision.counted or (
-        _kept(decision)
-        and image.status == "ACTIVE"
-        and image.created is not None
-        and named_by_service(image)
-    )
-
-
-def _kept(decision: Decision) -> bool:
-    return decision.reason in (Reason.UNMARKED, Reason.OTHER_MARKER)
 
 
 def _state(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
@@ -33,16 +33,34 @@ TYPE_KEY, SNAPSHOT = "image_type", "snapshot"
 SLOT_KEY = "scheduled_images_slot"
 #: The request that made it: the server's ID, a colon, and what no other request has.
 RUN_KEY = "scheduled_images_run"
-#: There as long as the retention has not been applied since the image was made.
+#: There as long as the image is not known to be whole, so that it counts for nothing.
 PENDING_KEY, PENDING = "scheduled_images_retention", "pending"
+#: Written once the image is known to be whole: its ID, a colon, and the nonce of its
+#: run. On a copy of it, such as the snapshot of a server that was booted from it, the
+#: ID is another's; on an image of a later run the nonce is another's.
+OWN_KEY = "scheduled_images_id"
 #: On an empty image that exists for a moment, to claim that an image is being made.
 CLAIM_KEY = "scheduled_images_claim"
 #: Its value where the image claims a place among the snapshots under way.
 PLACE = "place"
 
 
+#: Where the data of a volume-backed server's image is, as JSON: the image has none.
+MAPPING_KEY = "block_device_mapping"
+
+
 #: The metadata by which a snapshot is judged.
-TELLING = (MARKER_KEY, SERVER_KEY, SLOT_KEY, RUN_KEY, PENDING_KEY, CLAIM_KEY)
+TELLING = (
+    MARKER_KEY,
+    SERVER_KEY,
+    TYPE_KEY,
+    SLOT_KEY,
+    RUN_KEY,
+    PENDING_KEY,
+    OWN_KEY,
+    CLAIM_KEY,
+    MAPPING_KEY,
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +72,8 @@ class ServerImage:
     ``size`` is in bytes, ``min_disk`` in GiB, ``min_ram`` in MiB, ``progress``
     in per cent; ``protected`` is None if the API does not show it. ``owner`` is the
     ID of the project that the image belongs to, None if it is unknown. ``is_queued`` is
-    whether an image that is SAVING is known to have no data so far.
+    whether an image that is SAVING is known to have no data so far, ``hidden`` whether
+    the image service leaves it out of its lists.
     """
 
     id: str
@@ -71,6 +90,7 @@ class ServerImage:
     protected: bool | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     is_queued: bool = False
+    hidden: bool = False
 
     @property
     def scheduled(self) -> bool:
@@ -124,7 +144,8 @@ def scheduled_image_name(
 def run_metadata(server_id: str, slot: str, nonce: str) -> dict[str, str]:
     """Return the metadata of a new scheduled image.
 
-    All of it is given, so that nothing is left of what the server's base image had.
+    All of it is given, so that nothing is left of what the server's base image had, but
+    for its OWN_KEY: with the nonce of another run it says nothing.
 
     :param slot: the day that it is made for.
     :param nonce: what no other request has.
@@ -150,10 +171,73 @@ def claim_metadata(server_id: str, claim: str) -> dict[str, str]:
     }
 
 
-def made_by_run(image: ServerImage, server_id: str) -> bool:
-    """Whether a run has made the image of this server.
+def nonce_of(image: ServerImage) -> str:
+    """Return what no other run than that of the image has, empty if no run made it."""
+    return image.metadata.get(RUN_KEY, "").partition(":")[2]
 
-    A snapshot of a server that was booted from such an image names another server.
+
+def own_metadata(image: ServerImage) -> dict[str, str]:
+    """Return the metadata by which copies of an image are told from it."""
+    return {OWN_KEY: f"{image.id}:{nonce_of(image)}"}
+
+
+def original_of(image: ServerImage) -> str | None:
+    """Return the ID of the image that a run has made, of which this may be a copy.
+
+    :returns: None if the image does not say.
     """
-    run_server = image.metadata.get(RUN_KEY, "").partition(":")[0]
-    return image.server_id == server_id == run_server
+    original, _, nonce = image.metadata.get(OWN_KEY, "").partition(":")
+    return original if original and nonce == nonce_of(image) else None
+
+
+def age_order(image: ServerImage) -> tuple[float, str]:
+    """Return what is greater the younger an image is; of unknown age it is old."""
+    return (image.created.timestamp() if image.created else 0.0, image.id)
+
+
+def inherited_copies(images: Iterable[ServerImage]) -> frozenset[str]:
+    """Return the IDs of the images that have another's properties.
+
+    A server that is booted from an image, or rebuilt to one, hands all properties on to
+    its own snapshots. Nova overrides the server's ID in them, but only where the server
+    does not boot from a volume. Where an image does not say what it is (one of those
+    made before OWN_KEY was written), the oldest of a run is the original.
+    """
+    copies = set()
+    runs: set[tuple[str | None, str]] = set()
+
+    def order(image: ServerImage) -> tuple[bool, tuple[float, str]]:
+        return original_of(image) != image.id, age_order(image)
+
+    for image in sorted(images, key=order):
+        run, original = image.metadata.get(RUN_KEY), original_of(image)
+        if original is not None:
+            is_copy = original != image.id
+        elif run is None:
+            continue
+        else:
+            # Anybody can publish an image that names a run.
+            is_copy = (image.owner, run) in runs or not _names(run, image.server_id)
+        if is_copy:
+            copies.add(image.id)
+        if run is not None:
+            runs.add((image.owner, run))
+    return frozenset(copies)
+
+
+def made_by_run(image: ServerImage, server_id: str) -> bool:
+    """Whether a run has made the image of this server, as far as it shows by itself.
+
+    A snapshot of a server that was booted from such an image names another server, or
+    the image that it is a copy of.
+    """
+    return (
+        image.server_id == server_id
+        and _names(image.metadata.get(RUN_KEY, ""), server_id)
+        and original_of(image) in (None, image.id)
+    )
+
+
+def _names(run: str, server_id: str | None) -> bool:
+    """Whether a run is one of this server."""
+    return run.partition(":")[0] == server_id

@@ -20,19 +20,25 @@ from rax_scheduled_images_ext.model.image import (
     RUN_KEY,
     SLOT_KEY,
     ServerImage,
+    inherited_copies,
     made_by_run,
     named_by_service,
 )
+from rax_scheduled_images_ext.model.note import Note, Refusal
 from rax_scheduled_images_ext.model.schedule import DAYS, ImageSchedule
 from rax_scheduled_images_ext.model.times import write_time
 
 _DAY = 24 * 3600
 _ONE_DAY = timedelta(days=1)
+# Statuses of images that never were any.
+_FAILED = ("ERROR", "DELETED")
 #: The server statuses in which Nova takes a snapshot.
 IMAGEABLE = frozenset({"ACTIVE", "SHUTOFF", "PAUSED", "SUSPENDED"})
 #: After this time an image that is still queued, of a server without a task, was lost
 #: on its way: Nova sets the task within a second.
 ABANDONED_AFTER = timedelta(minutes=10)
+#: After this time an image that is still SAVING hangs: it takes no place any more.
+HANGS_AFTER = timedelta(hours=6)
 #: How far the clocks of two runners may be apart.
 CLOCK_DIFFERENCE = timedelta(minutes=5)
 
@@ -55,6 +61,11 @@ class Window:
         digest = hashlib.sha256(server_id.lower().encode()).digest()
         share = int.from_bytes(digest[:8], "big") / 2**64
         return (self.start + int(share * self.length)) % _DAY
+
+    def contains(self, moment: datetime) -> bool:
+        """Whether a moment lies in the window."""
+        second = moment.hour * 3600 + moment.minute * 60 + moment.second
+        return (second - self.start) % _DAY < self.length
 
 
 def parse_window(text: str) -> Window:
@@ -111,6 +122,18 @@ class Policy:
         return self.interval / Policy.interval
 
 
+@dataclass(frozen=True)
+class Known:
+    """The newest image of a server that is known to be whole, and what it was made for.
+
+    That stays true whatever becomes of the image, so it need not be read again.
+    """
+
+    slot: str
+    created: datetime | None = None
+    image_id: str = ""
+
+
 class Action(Enum):
     """What to do."""
 
@@ -119,7 +142,8 @@ class Action(Enum):
     MAKE = "make image"
     #: Delete an image that its snapshot has left behind, or of which there are two.
     DISCARD = "discard image"
-    #: Delete the images for which the retention has no place.
+    #: See whether images are whole, and delete those for which the retention has no
+    #: place then.
     RETAIN = "apply retention"
 
 
@@ -135,7 +159,13 @@ class Cause(Enum):
     BUSY = "server busy"
     STATUS = "server status"
     MISSED = "missed"
+    #: The cloud has refused it, and is asked again later.
+    REFUSED = "refused"
+    #: All tries of the slot are used.
+    GIVEN_UP = "given up"
     UNDER_WAY = "under way"
+    #: The image of the slot has been SAVING for too long.
+    HANGS = "hangs"
     ABANDONED = "abandoned"
     #: The slot has an older image.
     DUPLICATE = "duplicate"
@@ -151,7 +181,9 @@ class Step:
     ``slot`` is the latest one, ``image`` the one that the step is about. ``attempt`` is
     the number of the interval since the slot was due, from 0 on, and ``next_slot``
     when the next image is due. ``missed`` is how many slots before this one have no
-    image, back to the last one that has.
+    image, back to the last one that has. ``unsettled`` are the ACTIVE images that are
+    not yet known to be whole, and ``hanging`` those that have been SAVING for too long.
+    ``note`` is what other runners have left word of.
     """
 
     server: InventoryServer
@@ -162,6 +194,9 @@ class Step:
     attempt: int = 0
     next_slot: Slot | None = None
     missed: int = 0
+    unsettled: tuple[ServerImage, ...] = ()
+    hanging: tuple[ServerImage, ...] = ()
+    note: Note | None = None
 
 
 def next_slot(
@@ -197,12 +232,16 @@ def plan(
     now: datetime,
     policy: Policy = Policy(),
     since: datetime | None = None,
+    notes: Iterable[Note] = (),
+    known: Known | None = None,
 ) -> Step:
     """Decide what to do for a server now.
 
     :param images: at least all marked images of the server.
     :param since: when the schedule was enabled, None where nobody knows: what was due
         before is not made up for.
+    :param notes: those that were left for the server.
+    :param known: the newest image that is known to be whole, besides ``images``.
     """
     schedule = server.schedule
     if server.problem is not None:
@@ -212,22 +251,75 @@ def plan(
     if schedule is None:
         return Step(server, Action.NOTHING, Cause.NO_SCHEDULE)
     slot, following = slots_around(server.id, schedule, now, policy.window)
+    own = own_images(server, images)
+    note = next((n for n in reversed(list(notes)) if n.slot == slot.name), None)
+    unsettled = tuple(
+        i for i in own if i.status == "ACTIVE" and PENDING_KEY in i.metadata
+    )
+    base = Step(
+        server,
+        Action.NOTHING,
+        Cause.DONE,
+        slot,
+        attempt=(now - slot.due) // policy.interval,
+        next_slot=following,
+        unsettled=unsettled,
+        hanging=tuple(image for image in own if hangs(image, now)),
+        note=note,
+    )
 
     def step(action: Action, cause: Cause, image: ServerImage | None = None) -> Step:
-        attempt = (now - slot.due) // policy.interval
-        return Step(server, action, cause, slot, image, attempt, following)
+        if action is Action.NOTHING and unsettled:
+            action, image = Action.RETAIN, image or unsettled[-1]
+            cause = Cause.ACTIVE if cause is Cause.DONE else cause
+        return replace(base, action=action, cause=cause, image=image)
 
-    images = list(images)
-    for image in duplicates(server, images):
+    for image in duplicates(server, own):
         return step(Action.DISCARD, Cause.DUPLICATE, image)
-    action, cause, found = _of_images(server, _of_slot(server, images, slot), now)
+    action, cause, found = _of_images(server, _of_slot(server, own, slot), now)
     if cause is not None:
         return step(action, cause, found)
-    cause = _obstacle(server, slot, now, policy, since)
+    if known is not None and known.slot == slot.name:
+        return step(Action.NOTHING, Cause.DONE)
+    made = [image.created for image in own if image.status not in _FAILED]
+    made.append(known.created if known else None)
+    last = max(filter(None, made), default=None)
+    cause = _obstacle(server, slot, now, policy, since, last) or _told_of(note, now)
     if cause is not None:
         return step(Action.NOTHING, cause)
-    missed = _missed(server, schedule, images, slot)
+    missed = _missed(server, schedule, own, slot)
     return replace(step(Action.MAKE, Cause.DUE), missed=missed)
+
+
+def own_images(
+    server: InventoryServer, images: Iterable[ServerImage]
+) -> list[ServerImage]:
+    """Return the images that runs have made of a server, oldest first.
+
+    A snapshot hands its properties on to servers booted from it and to their
+    snapshots: such copies are not among them.
+    """
+    images = list(images)
+    copies = inherited_copies(images)
+    return sorted(
+        (
+            image
+            for image in images
+            if image.owner == server.project_id
+            and made_by_run(image, server.id)
+            and image.id not in copies
+        ),
+        key=lambda image: (str(image.created), image.id),
+    )
+
+
+def hangs(image: ServerImage, now: datetime) -> bool:
+    """Whether an image has been SAVING for so long that it may never be ACTIVE."""
+    return (
+        image.status == "SAVING"
+        and image.created is not None
+        and now - image.created > HANGS_AFTER
+    )
 
 
 def _missed(
@@ -244,9 +336,7 @@ def _missed(
     slots = [
         image.metadata.get(SLOT_KEY, "")
         for image in images
-        if image.owner == server.project_id
-        and made_by_run(image, server.id)
-        and named_weekly(image) == weekly
+        if named_weekly(image) == weekly
     ]
     try:
         last = date.fromisoformat(max(slots, default=""))
@@ -258,13 +348,8 @@ def _missed(
 def _of_slot(
     server: InventoryServer, images: Iterable[ServerImage], slot: Slot
 ) -> list[ServerImage]:
-    """Return the images that runs have made of the server for the slot, oldest first.
-
-    A snapshot hands its properties on to servers booted from it and to their
-    snapshots, so the server that the run's nonce names counts as well.
-    """
-    found = [image for image in images if is_of_slot(image, server, slot)]
-    return sorted(found, key=lambda image: (str(image.created), image.id))
+    """Return the images of the slot among those of a server."""
+    return [image for image in images if is_of_slot(image, server, slot)]
 
 
 def is_of_slot(image: ServerImage, server: InventoryServer, slot: Slot) -> bool:
@@ -317,17 +402,16 @@ def _of_images(
     """Decide by the images of the slot; without a cause they decide nothing."""
     for image in images:
         if image.status == "ACTIVE":
-            if PENDING_KEY in image.metadata:
-                return Action.RETAIN, Cause.ACTIVE, image
             return Action.NOTHING, Cause.DONE, image
     for image in images:
         if image.status == "SAVING" and not is_abandoned(image, server, now):
-            return Action.NOTHING, Cause.UNDER_WAY, image
+            late = hangs(image, now)
+            return Action.NOTHING, Cause.HANGS if late else Cause.UNDER_WAY, image
     for image in images:
         if image.status == "SAVING":
             return Action.DISCARD, Cause.ABANDONED, image
         # Somebody has deactivated it, or the word is new: it is not ours to replace.
-        if image.status not in ("ERROR", "DELETED"):
+        if image.status not in _FAILED:
             return Action.NOTHING, Cause.UNKNOWN_IMAGE, image
     return Action.NOTHING, None, None
 
@@ -351,13 +435,25 @@ def _obstacle(
     now: datetime,
     policy: Policy,
     since: datetime | None,
+    last: datetime | None,
 ) -> Cause | None:
-    """Return why no image can be made now, None if one can."""
+    """Return why no image can be made now, None if one can.
+
+    :param last: when the newest image of the server was made, None if it has none.
+    """
     began = max(filter(None, (server.created, since)), default=None)
     if began is not None and slot.due < began:
         return Cause.NOT_DUE
-    if now - slot.due > policy.max_delay:
-        return Cause.MISSED
+    missing = slot.due
+    if last is not None and server.schedule is not None:
+        # Moving the window moves a slot to an earlier hour: it is not late for that.
+        period = _ONE_DAY * (7 if server.schedule.day_of_week else 1)
+        missing = max(missing, last + period)
+    if now - missing > policy.max_delay:
+        # Nobody knows since when a server has its schedule: the first image comes next.
+        return Cause.MISSED if last or since else Cause.NOT_DUE
+    if last is None and since is None and not policy.window.contains(now):
+        return Cause.NOT_DUE
     if server.task_state is not None:
         return Cause.BUSY
     if server.status not in IMAGEABLE:
@@ -365,12 +461,26 @@ def _obstacle(
     return None
 
 
+def _told_of(note: Note | None, now: datetime) -> Cause | None:
+    """Return why no image can be made by what was left word of."""
+    if note is None:
+        return None
+    if note.kind is Refusal.USED_UP:
+        return Cause.GIVEN_UP
+    return Cause.REFUSED if now < note.again else None
+
+
 def explain(step: Step) -> str:
     """Return why a step is what it is, in words that follow a server's name."""
-    server, slot, image = step.server, step.slot, step.image
+    server, slot, image, note = step.server, step.slot, step.image, step.note
     due = _shown(slot)
     after = f"; the next is due {_shown(step.next_slot)}"
     image_id = image.id if image else ""
+    hanging = "".join(
+        f"; image {each.id} has been SAVING since {write_time(each.created)}"
+        for each in step.hanging
+        if each is not image
+    )
     return {
         Cause.NO_SCHEDULE: "it has no schedule",
         Cause.INVALID: f"its tag '{server.invalid_tag}' is not a schedule",
@@ -381,13 +491,22 @@ def explain(step: Step) -> str:
         Cause.STATUS: f"its status is {server.status}, and images are made of servers"
         f" that are {', '.join(sorted(IMAGEABLE))}",
         Cause.MISSED: f"its image was due {due}, which is too long ago{after}",
+        Cause.REFUSED: f"refused since {write_time(note.since)}, asked again"
+        f" {write_time(note.again)}: {note.reason}"
+        if note
+        else "",
+        Cause.GIVEN_UP: f"no image is there, and all tries are used{after}",
         Cause.UNDER_WAY: f"image {image_id} is being made",
+        Cause.HANGS: f"image {image_id} has been SAVING since"
+        f" {write_time(image.created if image else None)}",
         Cause.ABANDONED: f"image {image_id} never got any data",
         Cause.DUPLICATE: f"image {image_id} was made for a slot that has an older one",
         Cause.UNKNOWN_IMAGE: f"image {image_id} is {image.status if image else ''}",
         Cause.ACTIVE: f"image {image_id} is ACTIVE",
-        Cause.DONE: f"image {image_id} was made{after}",
-    }[step.cause]
+        Cause.DONE: f"image {image_id} was made{after}"
+        if image
+        else f"its image was made{after}",
+    }[step.cause] + hanging
 
 
 def _shown_missed(number: int) -> str:

@@ -1,25 +1,40 @@
 """Which images of a server are kept, which are removed, and why.
 
-The rules are those of the scheduled images service: of a server's images that
-carry the marker, are ACTIVE and belong to the server's project the newest N stay,
-all older ones go, and no other image is ever touched. A clock is not needed: age
-never decides, order does.
+Of the images that count the newest N stay, all older ones go, and no other image is
+ever touched. Which count is a matter of the service that makes them. A clock is not
+needed: age never decides, order does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
 from rax_scheduled_images_ext.model.image import (
     MARKER_KEY,
+    PENDING_KEY,
+    SNAPSHOT,
+    TYPE_KEY,
     ServerImage,
+    age_order,
+    inherited_copies,
     named_by_service,
+    original_of,
     removed_marker,
 )
+from rax_scheduled_images_ext.model.volume_snapshots import is_empty
 
 _INHERITED = "; marker likely inherited from its base image"
+
+
+class Rules(Enum):
+    """Which images of a server count: the rules of the service that makes them."""
+
+    #: This package's: snapshots that it has made itself and that are known to be whole.
+    OURS = "ours"
+    #: Those of Rackspace's own cloud: whatever is ACTIVE and carries the marker.
+    RACKSPACE = "rackspace"
 
 
 class Reason(Enum):
@@ -35,10 +50,21 @@ class Reason(Enum):
     UNMARKED = "unmarked"
     #: The marker has another value: kept for good.
     OTHER_MARKER = "other_marker"
+    #: Of another kind than snapshots, such as those of ``nova backup``, which rotates
+    #: them itself.
+    NOT_A_SNAPSHOT = "not_a_snapshot"
+    #: The image service leaves it out of its lists.
+    HIDDEN = "hidden"
+    #: It has the properties of the image that its server was booted from.
+    INHERITED = "inherited"
     #: Not ACTIVE: neither counted nor deleted.
     NOT_ACTIVE = "not_active"
     #: It has no readable creation time, so its place in the order is not known.
     UNDATED = "undated"
+    #: It holds neither data nor volume snapshots.
+    EMPTY = "empty"
+    #: Not yet known to be whole: ACTIVE alone does not say so.
+    PENDING = "pending"
     #: An image of another server, or of none.
     FOREIGN = "foreign"
     #: Not known to belong to the server's project: anybody can publish an image that
@@ -52,7 +78,8 @@ class Decision:
 
     ``rank`` is its place among the counted images, 1 being the newest, and
     None where it is not counted. ``expires_in_runs`` is how many more scheduled
-    images delete it (1: it expires next), None where none does.
+    images delete it (1: it expires next), None where none does. ``rules`` are those by
+    which it was decided.
     """
 
     image: ServerImage
@@ -60,6 +87,7 @@ class Decision:
     retention: int | None
     rank: int | None = None
     expires_in_runs: int | None = None
+    rules: Rules = Rules.OURS
 
     @property
     def counted(self) -> bool:
@@ -77,6 +105,9 @@ def apply_policy(
     server_id: str,
     retention: int | None,
     project_id: str | None,
+    *,
+    rules: Rules = Rules.OURS,
+    proven: Container[str] = (),
 ) -> list[Decision]:
     """Decide on each image.
 
@@ -87,21 +118,28 @@ def apply_policy(
         schedule (or none that could be read), and then nothing is removed.
     :param project_id: the server's project; None where it is not known, and then
         no image counts.
+    :param rules: which images count.
+    :param proven: the IDs of images that are known to be whole though they do not yet
+        say so.
     :returns: a decision for each image, newest image first; equal times are
         settled by id.
     :raises ValueError: for a retention below 1.
     """
     if retention is not None and retention < 1:
         raise ValueError(f"retention {retention} would keep nothing: 1 is the least")
+    images = sorted(images, key=age_order, reverse=True)
+    copies = inherited_copies(images)
     decisions = []
     rank = 0
-    for image in sorted(images, key=_age_order, reverse=True):
-        excuse = _uncounted(image, server_id, project_id)
+    for image in images:
+        excuse = _foreign(image, server_id, project_id) or _uncounted(
+            image, rules, copies, proven
+        )
         if excuse is not None:
-            decisions.append(Decision(image, excuse, retention))
+            decisions.append(Decision(image, excuse, retention, rules=rules))
             continue
         rank += 1
-        decisions.append(_ranked(image, rank, retention))
+        decisions.append(_ranked(image, rank, retention, rules))
     return decisions
 
 
@@ -110,22 +148,23 @@ def surplus(
     server_id: str,
     retention: int | None,
     project_id: str | None,
+    *,
+    rules: Rules = Rules.OURS,
 ) -> list[ServerImage]:
     """Return the images that go when the retention is applied now, oldest first.
 
+    The parameters are those of :func:`apply_policy`.
+
     :raises ValueError: for a retention below 1.
     """
-    decisions = apply_policy(images, server_id, retention, project_id)
+    decisions = apply_policy(images, server_id, retention, project_id, rules=rules)
     return [decision.image for decision in reversed(decisions) if decision.surplus]
 
 
-def _age_order(image: ServerImage) -> tuple[float, str]:
-    return (image.created.timestamp() if image.created else 0.0, image.id)
-
-
-def _uncounted(
+def _foreign(
     image: ServerImage, server_id: str, project_id: str | None
 ) -> Reason | None:
+    """Return why an image is none of the server's schedule."""
     if image.server_id != server_id:
         return Reason.FOREIGN
     if image.owner is None or image.owner != project_id:
@@ -133,18 +172,70 @@ def _uncounted(
     if not image.scheduled:
         marked = MARKER_KEY in image.metadata
         return Reason.OTHER_MARKER if marked else Reason.UNMARKED
-    if image.status != "ACTIVE":
-        return Reason.NOT_ACTIVE
-    if image.created is None:
-        return Reason.UNDATED
     return None
 
 
-def _ranked(image: ServerImage, rank: int, retention: int | None) -> Decision:
+def _uncounted(
+    image: ServerImage, rules: Rules, copies: Container[str], proven: Container[str]
+) -> Reason | None:
+    """Return why a marked image of the server does not count."""
+    if rules is Rules.RACKSPACE:
+        return _not_active(image)
+    return _not_ours(image, copies) or _not_active(image) or _not_whole(image, proven)
+
+
+def _not_ours(image: ServerImage, copies: Container[str]) -> Reason | None:
+    """Return why a marked image is none that this package's service counts."""
+    if image.metadata.get(TYPE_KEY) != SNAPSHOT:
+        return Reason.NOT_A_SNAPSHOT
+    if image.hidden:
+        return Reason.HIDDEN
+    return Reason.INHERITED if image.id in copies else None
+
+
+def _not_active(image: ServerImage) -> Reason | None:
+    if image.status != "ACTIVE":
+        return Reason.NOT_ACTIVE
+    return Reason.UNDATED if image.created is None else None
+
+
+def _not_whole(image: ServerImage, proven: Container[str] = ()) -> Reason | None:
+    """Return why an ACTIVE image is not known to be whole."""
+    if is_empty(image):
+        return Reason.EMPTY
+    pending = PENDING_KEY in image.metadata and image.id not in proven
+    return Reason.PENDING if pending else None
+
+
+def shows_work(decision: Decision) -> bool:
+    """Whether an image shows that the service was at work.
+
+    One that someone has taken the marker from, to keep it, still does.
+    """
+    image = decision.image
+    if decision.counted:
+        return True
+    made = kept_for_good(decision) and named_by_service(image)
+    if not made or _not_active(image) is not None:
+        return False
+    if decision.rules is Rules.RACKSPACE:
+        return True
+    return original_of(image) in (None, image.id) and _not_whole(image) is None
+
+
+def kept_for_good(decision: Decision) -> bool:
+    """Whether no schedule ever deletes an image, as it has no marker."""
+    return decision.reason in (Reason.UNMARKED, Reason.OTHER_MARKER)
+
+
+def _ranked(
+    image: ServerImage, rank: int, retention: int | None, rules: Rules
+) -> Decision:
     if retention is None:
-        return Decision(image, Reason.NO_SCHEDULE, retention, rank)
+        return Decision(image, Reason.NO_SCHEDULE, retention, rank, rules=rules)
     reason = Reason.NEWEST if rank <= retention else Reason.SURPLUS
-    return Decision(image, reason, retention, rank, max(1, retention - rank + 1))
+    runs_left = max(1, retention - rank + 1)
+    return Decision(image, reason, retention, rank, runs_left, rules)
 
 
 def has_inherited_marker(decision: Decision) -> bool:
@@ -155,7 +246,9 @@ def has_inherited_marker(decision: Decision) -> bool:
     certain; why it is marked is not: someone may have set the marker, or
     renamed the image.
     """
-    return decision.counted and not named_by_service(decision.image)
+    image = decision.image
+    known = named_by_service(image) or original_of(image) == image.id
+    return decision.counted and not known
 
 
 def expires_in_runs(decision: Decision) -> int | None:
@@ -181,7 +274,7 @@ def retention_status(decision: Decision) -> str:
     One of: kept (exempt), not counted, kept, expires next, expires in N runs; a run
     is a scheduled image that turns ACTIVE.
     """
-    if decision.reason in (Reason.UNMARKED, Reason.OTHER_MARKER):
+    if kept_for_good(decision):
         return "kept (exempt)"
     if not decision.counted:
         return "not counted"
@@ -216,8 +309,17 @@ def _excuse(decision: Decision) -> str:
     image = decision.image
     if decision.reason is Reason.UNMARKED:
         return "protected" if removed_marker(image) else "not a scheduled image"
+    kind = image.metadata.get(TYPE_KEY)
     return {
         Reason.OTHER_MARKER: f"marked '{image.metadata.get(MARKER_KEY)}'",
+        Reason.NOT_A_SNAPSHOT: f"its {TYPE_KEY} is '{kind}', not '{SNAPSHOT}'"
+        if kind
+        else f"it has no {TYPE_KEY}",
+        Reason.HIDDEN: "hidden in the image service",
+        Reason.INHERITED: "not made by the schedule: it has the marker of"
+        f" {_original(image)}",
+        Reason.EMPTY: "empty: it has neither data nor volume snapshots",
+        Reason.PENDING: "not yet known to be complete",
         Reason.NOT_ACTIVE: f"{image.status}, not ACTIVE",
         Reason.UNDATED: "without a time of creation it has no place in the order",
         Reason.FOREIGN: "not an image of this server",
@@ -225,3 +327,9 @@ def _excuse(decision: Decision) -> str:
         if image.owner
         else "not known to be an image of the server's project",
     }[decision.reason]
+
+
+def _original(image: ServerImage) -> str:
+    """Return what an image has its properties from."""
+    original = original_of(image)
+    return "its base image" if original is None else f"image {original}"

@@ -9,21 +9,29 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum
 from typing import Any
 
 from rax_scheduled_images_ext.model.errors import ScheduledImagesError
-from rax_scheduled_images_ext.model.image import LONGEST_NAME, ServerImage
+from rax_scheduled_images_ext.model.image import LONGEST_NAME, MAPPING_KEY, ServerImage
 
-#: The metadata of an image that holds the mapping, as JSON.
-MAPPING_KEY = "block_device_mapping"
 #: What Nova puts before an image's name to name a volume snapshot of it.
 NAME_PREFIX = "snapshot for "
 #: How long the name of an image may be, so that its snapshots can be named after it.
 LONGEST_IMAGE_NAME = LONGEST_NAME - len(NAME_PREFIX)
 
-_UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+#: The metadata of a snapshot that is to be deleted together with its image: one value
+#: that all have in common, so that one listing finds them, and the ID of the image.
+FATE_KEY, GOES, STAYS = "scheduled_images_snapshot", "goes", "stays"
+IMAGE_KEY = "scheduled_images_image"
+#: How long a deletion may take, and how long until it is tried again.
+TIME_TO_DELETE = timedelta(hours=1)
+
+_UUID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+_ANY_UUID = re.compile(f"(?=({_UUID.pattern}))", re.ASCII)
 _SOURCES = (None, "blank", "image", "snapshot", "volume")
 # In which the block storage service deletes a snapshot.
 _DELETABLE = ("available", "error")
@@ -39,13 +47,139 @@ class VolumeSnapshot:
     """A snapshot of a volume, as the block storage service describes it.
 
     ``status`` is the service's word (available, creating, deleting, error and so on),
-    ``project_id`` is None if the service does not show it.
+    ``changed`` is when it was changed last. ``project_id`` and ``changed`` are None if
+    the service does not show them.
     """
 
     id: str
     name: str | None
     status: str
     project_id: str | None = None
+    changed: datetime | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def image_id(self) -> str | None:
+        """The ID of the image that it is to be deleted with, None if it is not."""
+        image_id = self.metadata.get(IMAGE_KEY)
+        # Anybody who may change the snapshot may write anything there.
+        if self.metadata.get(FATE_KEY) != GOES or not isinstance(image_id, str):
+            return None
+        return image_id if _UUID.fullmatch(image_id) else None
+
+    @property
+    def is_going(self) -> bool:
+        """Whether the service is deleting it."""
+        return self.status in _GOING
+
+    @property
+    def is_deletable(self) -> bool:
+        """Whether the service deletes it if it is asked to."""
+        return self.status in _DELETABLE
+
+
+def deletion_metadata(image: ServerImage) -> dict[str, str]:
+    """Return the metadata of a snapshot that is to be deleted with an image."""
+    return {FATE_KEY: GOES, IMAGE_KEY: image.id}
+
+
+class Wholeness(Enum):
+    """Whether an image that is ACTIVE holds a server's data."""
+
+    WHOLE = "whole"
+    #: It is not known yet: it may become whole, or broken.
+    WAITING = "waiting"
+    #: It will never be whole.
+    BROKEN = "broken"
+    #: It cannot be found out.
+    UNPROVABLE = "unprovable"
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Whether an image is whole; ``reason`` says why it is not, or is not known to."""
+
+    wholeness: Wholeness
+    reason: str = ""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the image is proven whole."""
+        return self.wholeness is Wholeness.WHOLE
+
+
+WHOLE = Proof(Wholeness.WHOLE)
+# What decides if the snapshots of an image differ.
+_PRECEDENCE = (Wholeness.BROKEN, Wholeness.UNPROVABLE, Wholeness.WAITING)
+
+
+def prove(image: ServerImage, find: Callable[[str], VolumeSnapshot | None]) -> Proof:
+    """Find out whether an image is whole.
+
+    The compute service makes the image of a volume-backed server ACTIVE as soon as the
+    block storage service has accepted its snapshots, whatever becomes of them.
+
+    :param find: returns a snapshot by its ID, None if there is none. It is called once
+        for each snapshot that the image names, and raises SnapshotsInDoubt for one
+        that cannot be read.
+    """
+    if image.status != "ACTIVE":
+        return Proof(Wholeness.WAITING, f"it is {image.status}, not ACTIVE")
+    try:
+        snapshot_ids = named_snapshots(image)
+    except SnapshotsInDoubt as error:
+        return Proof(Wholeness.UNPROVABLE, str(error))
+    if not snapshot_ids:
+        # An unknown size is not 0.
+        if image.size != 0:
+            return WHOLE
+        return Proof(
+            Wholeness.BROKEN, "it has no data, and names no volume snapshot that has"
+        )
+    proofs = [_proof_of(each, find) for each in snapshot_ids]
+    for wholeness in _PRECEDENCE:
+        for proof in proofs:
+            if proof.wholeness is wholeness:
+                return proof
+    return WHOLE
+
+
+def _proof_of(snapshot_id: str, find: Callable[[str], VolumeSnapshot | None]) -> Proof:
+    try:
+        snapshot = find(snapshot_id)
+    except SnapshotsInDoubt as error:
+        return Proof(Wholeness.UNPROVABLE, str(error))
+    named = f"its volume snapshot {snapshot_id}"
+    if snapshot is None:
+        return Proof(Wholeness.BROKEN, f"{named} is gone")
+    if snapshot.status == "available":
+        return WHOLE
+    broken = snapshot.status == "error"
+    why = f"{named} is {snapshot.status}, not available"
+    return Proof(Wholeness.BROKEN if broken else Wholeness.WAITING, why)
+
+
+def is_left(snapshot: VolumeSnapshot, now: datetime) -> bool:
+    """Whether a snapshot was to be deleted with its image, and is not being deleted."""
+    if snapshot.image_id is None:
+        return False
+    return not snapshot.is_going or may_be_deleted_again(snapshot, now)
+
+
+def may_be_deleted_again(snapshot: VolumeSnapshot, now: datetime) -> bool:
+    """Whether nobody has tried to delete a snapshot for as long as that may take."""
+    if snapshot.changed is None:
+        return not snapshot.is_going
+    return now - snapshot.changed >= TIME_TO_DELETE
+
+
+def ids_in_mapping(image: ServerImage) -> set[str]:
+    """Return all IDs in an image's mapping: at least those of the snapshots it names.
+
+    Even a mapping that is not understood may need them.
+    """
+    text = image.metadata.get(MAPPING_KEY, "").lower()
+    return set(_ANY_UUID.findall(text))
 
 
 def named_snapshots(image: ServerImage) -> list[str]:
@@ -66,35 +200,46 @@ def named_snapshots(image: ServerImage) -> list[str]:
     return list(dict.fromkeys(name for name in found if name is not None))
 
 
+def is_empty(image: ServerImage) -> bool:
+    """Whether an image holds nothing, neither data of its own nor volume snapshots.
+
+    An image of unknown size may hold some.
+    """
+    if image.size != 0:
+        return False
+    try:
+        return not named_snapshots(image)
+    except SnapshotsInDoubt:
+        return True
+
+
 def own_snapshots(
     image: ServerImage,
-    images: Iterable[ServerImage],
+    is_needed: Callable[[str], bool],
     find: Callable[[str], VolumeSnapshot | None],
-) -> list[str]:
-    """Return the IDs of the volume snapshots that are to be deleted with an image.
+) -> list[VolumeSnapshot]:
+    """Return the volume snapshots that are to be deleted with an image.
 
     Those that another image names as well are not, nor those that are gone already.
+    Those that are being deleted are: that may fail.
 
-    :param images: all images that may name a snapshot of the image's project.
+    :param is_needed: whether another image names the snapshot of an ID.
     :param find: returns a snapshot by its ID, None if there is none.
     :raises SnapshotsInDoubt: if one is not known to have been made for the image, or
         cannot be deleted.
     """
-    others = [
-        other.metadata[MAPPING_KEY].lower()
-        for other in images
-        if other.id != image.id and MAPPING_KEY in other.metadata
-    ]
     own = []
     for snapshot_id in named_snapshots(image):
-        # Searched as text: even a mapping that is not understood may need it.
-        if any(snapshot_id in mapping for mapping in others):
+        if is_needed(snapshot_id):
             continue
         snapshot = find(snapshot_id)
-        if snapshot is None or snapshot.status in _GOING:
+        if snapshot is None:
             continue
-        _check(image, snapshot)
-        own.append(snapshot_id)
+        why = _doubt(image, snapshot)
+        if why is None:
+            own.append(snapshot)
+        elif not snapshot.is_going:
+            raise SnapshotsInDoubt(f"its volume snapshot {snapshot.id} {why}")
     return own
 
 
@@ -110,14 +255,13 @@ def _named_by(device: Any) -> str | None:
     return snapshot_id
 
 
-def _check(image: ServerImage, snapshot: VolumeSnapshot) -> None:
+def _doubt(image: ServerImage, snapshot: VolumeSnapshot) -> str | None:
+    """Return why a snapshot is not known to be an image's own, or cannot be deleted."""
     name = NAME_PREFIX + image.name
-    why = None
     if image.owner is None or snapshot.project_id != image.owner:
-        why = "is not known to belong to the project of the image"
-    elif snapshot.name != name:
-        why = f"is called '{snapshot.name}', not '{name}'"
-    elif snapshot.status not in _DELETABLE:
-        why = f"is {snapshot.status}, not available"
-    if why is not None:
-        raise SnapshotsInDoubt(f"its volume snapshot {snapshot.id} {why}")
+        return "is not known to belong to the project of the image"
+    if snapshot.name != name:
+        return f"is called '{snapshot.name}', not '{name}'"
+    if not snapshot.is_deletable and not snapshot.is_going:
+        return f"is {snapshot.status}, not available"
+    return None

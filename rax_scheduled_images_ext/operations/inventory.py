@@ -28,6 +28,7 @@ from rax_scheduled_images_ext.model.freshness import (
     schedule_status,
 )
 from rax_scheduled_images_ext.model.image import ServerImage
+from rax_scheduled_images_ext.model.retention import Rules
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.schedule_tags import (
     MalformedTag,
@@ -131,8 +132,9 @@ class _Listing:
         server: dict[str, Any],
         answer: ApiResponse,
         pattern: re.Pattern[str] | None,
+        rules: Rules,
     ) -> None:
-        listed = read_server(answer, server)
+        listed = replace(read_server(answer, server), rules=rules)
         shown = server.get(ATTRIBUTE)
         self.shows_schedules |= shown is not None
         self.shows_days |= isinstance(shown, dict) and "day_of_week" in shown
@@ -190,8 +192,9 @@ class _Reader:
         for answer in self.schedules.server_pages("/servers/detail", enabled):
             first = not listing.ids
             listing.now = read_date(answer) or listing.now
+            rules = self.schedules.rules(answer, shown=True)
             for server in answer.objects("servers"):
-                listing.add(server, answer, self.pattern)
+                listing.add(server, answer, self.pattern, rules)
             if first and next_page(answer) and not self._shows_anything(listing):
                 self.schedules.find_out()
                 if self.schedules.kept_as_tags:

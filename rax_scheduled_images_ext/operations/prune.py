@@ -143,8 +143,8 @@ def surplus_of(
         if schedule is None:
             raise NoRetention(server_id)
         keep = schedule.retention
-    counted = kept.counted(server_id, keep)
-    return [decision for decision in reversed(counted) if decision.surplus]
+    decisions = kept.judged(server_id, keep)
+    return [decision for decision in reversed(decisions) if decision.surplus]
 
 
 def delete_surplus(kept: ImageRetention, decision: Decision) -> PrunedImage:
@@ -153,26 +153,41 @@ def delete_surplus(kept: ImageRetention, decision: Decision) -> PrunedImage:
     The server's images are read and counted again right before, and the image
     stays if the retention leaves a place for it by now. Whoever stops between
     two images of a plan, or in the midst of one, has deleted only what the same
-    plan made afresh would delete: the oldest. The volume snapshots of a volume-backed
-    server's image go after it; if not all of them can, the image stays.
+    plan made afresh would delete: the oldest.
 
     :raises ImageProtected: for an image that the image service protects.
     """
     server_id = str(decision.image.server_id)
     try:
         now = _decide_again(kept, decision)
-        if not now.surplus:
-            return PrunedImage(server_id, now.image, "skipped", reason(now))
-        if now.image.protected:
-            raise ImageProtected(now.image.id)
-        delete_with_snapshots(kept.images, kept.open_volumes, now.image)
     except NoSuchImage:
         return PrunedImage(server_id, decision.image, "skipped", "already gone")
+    if not now.surplus:
+        return PrunedImage(server_id, now.image, "skipped", reason(now))
+    return delete_decided(kept, now)
+
+
+def delete_decided(kept: ImageRetention, decision: Decision) -> PrunedImage:
+    """Delete an image that was found to be surplus a moment ago.
+
+    The volume snapshots of a volume-backed server's image go after it; if not all of
+    them can, the image stays.
+
+    :raises ImageProtected: for an image that the image service protects.
+    """
+    image = decision.image
+    server_id = str(image.server_id)
+    if image.protected:
+        raise ImageProtected(image.id)
+    try:
+        delete_with_snapshots(kept.images, kept.open_volumes, image, kept.naming)
+    except NoSuchImage:
+        return PrunedImage(server_id, image, "skipped", "already gone")
     except SnapshotsInDoubt as error:
-        return PrunedImage(server_id, now.image, "skipped", str(error))
+        return PrunedImage(server_id, image, "skipped", str(error))
     except SnapshotsLeft as error:
-        return PrunedImage(server_id, now.image, "deleted", str(error), error)
-    return PrunedImage(server_id, now.image, "deleted", reason(decision))
+        return PrunedImage(server_id, image, "deleted", str(error), error)
+    return PrunedImage(server_id, image, "deleted", reason(decision))
 
 
 def _decide_again(kept: ImageRetention, decision: Decision) -> Decision:
@@ -181,12 +196,18 @@ def _decide_again(kept: ImageRetention, decision: Decision) -> Decision:
     :raises NoSuchImage: if it is gone.
     """
     server_id, project_id = str(decision.image.server_id), decision.image.owner
-    images = {image.id: image for image in kept.images.list(server_id=server_id)}
+    images = {image.id: image for image in kept.images_of(server_id)}
     if decision.image.id not in images:
         # Gone, or no longer an image of this server: alone it is never surplus.
         image = kept.images.get(decision.image)
         images = {image.id: replace(image, owner=project_id)}
-    decisions = apply_policy(images.values(), server_id, decision.retention, project_id)
+    decisions = apply_policy(
+        images.values(),
+        server_id,
+        decision.retention,
+        project_id,
+        rules=decision.rules,
+    )
     return next(each for each in decisions if each.image.id == decision.image.id)
 
 

@@ -6,7 +6,6 @@ The rules are those of :mod:`.model.retention`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from rax_scheduled_images_ext.client.cloud import Cloud
@@ -22,8 +21,9 @@ from rax_scheduled_images_ext.client.errors import (
 )
 from rax_scheduled_images_ext.client.http import Transport, path
 from rax_scheduled_images_ext.client.images.base import ImageStore
-from rax_scheduled_images_ext.client.schedules.base import ScheduleStore
+from rax_scheduled_images_ext.client.schedules.cloud import CloudSchedules
 from rax_scheduled_images_ext.client.servers import read_project, with_server
+from rax_scheduled_images_ext.model.extension import ATTRIBUTE
 from rax_scheduled_images_ext.model.image import (
     MARKER_KEY,
     MARKER_VALUE,
@@ -37,6 +37,7 @@ from rax_scheduled_images_ext.model.image import (
 )
 from rax_scheduled_images_ext.model.retention import (
     Decision,
+    Rules,
     apply_policy,
     expires_in_runs,
     next_to_expire,
@@ -47,6 +48,7 @@ from rax_scheduled_images_ext.operations.schedules import (
     wanted_schedule,
 )
 from rax_scheduled_images_ext.operations.targets import Servers, Target, for_each
+from rax_scheduled_images_ext.operations.volume_snapshots import NamingImages
 from rax_scheduled_images_ext.operations.work_queue import Outcome, Progress, Report
 
 if TYPE_CHECKING:
@@ -144,7 +146,7 @@ def next_expiry(cloud: Cloud, server_id: str) -> list[Decision] | None:
     retention = kept.retention(server_id)
     if retention is None:
         return None
-    return next_to_expire(reversed(kept.counted(server_id, retention)))
+    return next_to_expire(reversed(kept.judged(server_id, retention)))
 
 
 @dataclass(frozen=True)
@@ -157,13 +159,21 @@ class ImageRetention:
 
     compute: Transport
     images: ImageStore
-    schedules: ScheduleStore
+    schedules: CloudSchedules
     open_volumes: OpenVolumes = lambda: None
+    #: The images that may name volume snapshots, None to list them at each deletion.
+    naming: NamingImages | None = None
 
     @classmethod
-    def of(cls, cloud: Cloud) -> ImageRetention:
+    def of(cls, cloud: Cloud, naming: NamingImages | None = None) -> ImageRetention:
         """Return the retention of a cloud."""
-        return cls(cloud.compute, cloud.images, cloud.schedules, lambda: cloud.volumes)
+        return cls(
+            cloud.compute,
+            cloud.images,
+            cloud.schedules,
+            lambda: cloud.volumes,
+            naming or NamingImages(cloud.images),
+        )
 
     def schedule(self, server_id: str) -> ImageSchedule | None:
         """Return the schedule of a server, None where there is none.
@@ -188,50 +198,58 @@ class ImageRetention:
             return None
         except NotOffered:
             # The server itself has not been asked for.
-            self.project(server_id)
+            self.server(server_id)
             return None
         return schedule.retention if schedule else None
 
-    def project(self, server_id: str) -> str | None:
-        """Return the ID of a server's project, None if the cloud does not show it.
+    def server(self, server_id: str) -> tuple[str | None, Rules]:
+        """Return the ID of a server's project, and the rules of what makes its images.
 
+        :returns: None for a project that the cloud does not show.
         :raises NoSuchServer: if there is no such server.
         """
         answer = self.compute.get(path("servers", server_id))
         if answer.status == 404:
             raise NoSuchServer(server_id)
-        return read_project(answer.object("server"))
+        server = answer.object("server")
+        rules = self.schedules.rules(answer, shown=ATTRIBUTE in server)
+        return read_project(server), rules
+
+    def images_of(self, server_id: str) -> list[ServerImage]:
+        """Return all images of a server.
+
+        Those that do not count are needed as well: copies are told by them.
+        """
+        return list(self.images.list(server_id=server_id))
 
     def decisions(self, server_id: str) -> list[Decision]:
         """Return what becomes of each image of a server, newest first.
 
         :raises NoSuchServer: if there is neither such a server nor an image of it.
         """
-        images = partial(self.images.list, server_id=server_id)
         try:
             retention = self.retention(server_id)
-            project_id = self.project(server_id)
+            return self.judged(server_id, retention)
         except NoSuchServer:
             own = self.compute.adapter.get_project_id()
-            left = apply_policy(images(), server_id, None, own)
+            left = apply_policy(self.images_of(server_id), server_id, None, own)
             if not left:
                 raise
             return left
-        return apply_policy(images(), server_id, retention, project_id)
 
-    def counted(self, server_id: str, retention: int) -> list[Decision]:
-        """Return what a retention decides on the marked images, newest first.
+    def judged(self, server_id: str, retention: int | None) -> list[Decision]:
+        """Return what a retention decides on the images of a server, newest first.
 
         :raises NoSuchServer: if there is no such server.
         """
-        project_id = self.project(server_id)
-        marked = self.images.list(server_id=server_id, scheduled=True)
-        return apply_policy(marked, server_id, retention, project_id)
+        project_id, rules = self.server(server_id)
+        images = self.images_of(server_id)
+        return apply_policy(images, server_id, retention, project_id, rules=rules)
 
     def forecast(self, server_id: str, retention: int) -> list[Decision]:
         """Return what the next scheduled image would delete, oldest first."""
         going = [
-            v for v in self.counted(server_id, retention) if expires_in_runs(v) == 1
+            v for v in self.judged(server_id, retention) if expires_in_runs(v) == 1
         ]
         return going[::-1]
 

@@ -18,6 +18,7 @@ from rax_scheduled_images_ext.client.servers import (
     read_date,
     read_server,
 )
+from rax_scheduled_images_ext.model.extension import ATTRIBUTE
 from rax_scheduled_images_ext.model.freshness import (
     MAX_AGE,
     InventoryServer,
@@ -25,6 +26,7 @@ from rax_scheduled_images_ext.model.freshness import (
     schedule_status,
 )
 from rax_scheduled_images_ext.model.retention import Decision, apply_policy
+from rax_scheduled_images_ext.operations.retention import ImageRetention
 
 
 @dataclass(frozen=True)
@@ -63,19 +65,23 @@ def read_server_details(
     now = datetime.fromtimestamp(clock(), timezone.utc)
     try:
         answer = find_server(cloud.compute, server_id)
-        server = read_server(answer, answer.object("server"))
+        item = answer.object("server")
+        server = _with_schedule(cloud, read_server(answer, item))
+        rules = cloud.schedules.rules(answer, shown=ATTRIBUTE in item)
+        server = replace(server, rules=rules)
         now = read_date(answer) or now
-        server = _with_schedule(cloud, server)
         gone = False
     except NoSuchServer:
         own = cloud.compute.adapter.get_project_id()
         server = InventoryServer(server_id, "", project_id=own)
         gone = True
-    images = list(cloud.images.list(server_id=server_id))
+    images = ImageRetention.of(cloud).images_of(server_id)
     if gone and not images:
         raise NoSuchServer(server_id)
     retention = (server.schedule.retention or None) if server.schedule else None
-    decisions = apply_policy(images, server_id, retention, server.project_id)
+    decisions = apply_policy(
+        images, server_id, retention, server.project_id, rules=server.rules
+    )
     status = schedule_status(server, images, now, max_age)
     return ServerDetails(now, status, decisions, gone)
 

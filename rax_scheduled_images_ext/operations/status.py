@@ -41,9 +41,10 @@ def read_status(
         schedule = cloud.schedules.get(server_id)
         answer = find_server(cloud.compute, server_id)
         found = read_server(answer, answer.object("server"))
+        rules = cloud.schedules.rules(answer)
         images = cloud.images.list(server_id=server_id, snapshots=True)
         now = read_date(answer) or datetime.fromtimestamp(clock(), timezone.utc)
-        scheduled = replace(found, schedule=schedule)
+        scheduled = replace(found, schedule=schedule, rules=rules)
         return Inventory(now, [schedule_status(scheduled, images, now, max_age)])
 
     return with_server(cloud.compute, server, read)

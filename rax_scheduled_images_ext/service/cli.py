@@ -7,7 +7,8 @@ import logging
 import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import TYPE_CHECKING
@@ -19,7 +20,6 @@ from rax_scheduled_images_ext.model.plan import Policy
 from rax_scheduled_images_ext.service import options
 
 if TYPE_CHECKING:
-    from rax_scheduled_images_ext.engine.look import Look
     from rax_scheduled_images_ext.engine.projects import Projects
     from rax_scheduled_images_ext.engine.runner import Runner
     from rax_scheduled_images_ext.service.loop import Service
@@ -133,24 +133,36 @@ def _celery(args: argparse.Namespace) -> int:
 
 
 def _plan(args: argparse.Namespace) -> int:
-    from rax_scheduled_images_ext.engine.look import plan_all
+    from rax_scheduled_images_ext.engine.runner import planned
     from rax_scheduled_images_ext.service.tables import print_plan
 
-    found = _look(args)
-    steps = plan_all(found, _policy(args), args.at)
+    with _one_line():
+        steps = planned(_projects(args), _policy(args), args.at, args.requests)
     print_plan(steps, args.format, everything=args.all)
     return 0
 
 
 def _status(args: argparse.Namespace) -> int:
-    from rax_scheduled_images_ext.engine.look import plan_all
+    from rax_scheduled_images_ext.engine.find import Finder
     from rax_scheduled_images_ext.service.tables import print_status, rows_of
 
-    found = _look(args)
-    rows = rows_of(found, plan_all(found, _policy(args)), args.max_age)
+    with _one_line():
+        page = Finder(_projects(args), _policy(args)).survey()
+    rows = rows_of(page, args.max_age)
     print_status(rows, args.format)
     stale = any(row.status.stale for row in rows)
     return _STALE if stale or _has_dead_letters() else 0
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """Let what a cloud does to a command end it with one line."""
+    from keystoneauth1.exceptions import ClientException
+
+    try:
+        yield
+    except (ClientException, OSError) as error:
+        raise _Failed(str(error)) from error
 
 
 def _has_dead_letters() -> bool:
@@ -209,30 +221,26 @@ def _policy(args: argparse.Namespace) -> Policy:
     return Policy(args.window, args.max_delay, interval=interval)
 
 
-def _look(args: argparse.Namespace) -> Look:
-    from keystoneauth1.exceptions import ClientException
-
-    from rax_scheduled_images_ext.engine.look import look
-
-    try:
-        projects = _projects(args)
-        return look(projects.listing, all_projects=projects.all_projects)
-    except (ClientException, OSError) as error:
-        raise _Failed(str(error)) from error
-
-
 def open_runner(args: argparse.Namespace, region: str | None = None) -> Runner:
     """Return a runner for what the options say; it has logged in.
 
     :param region: None for the configured one.
     """
+    from rax_scheduled_images_ext.engine.find import Finder
     from rax_scheduled_images_ext.engine.limits import Limits
     from rax_scheduled_images_ext.engine.runner import Runner
 
     limits = Limits(args.limit_region, args.limit_project, args.requests)
     key = os.environ.get(KEY, "")
     speed = getattr(args, "speed", None) or 1.0
-    return Runner(_projects(args, region), _policy(args), limits, key, speed=speed)
+    projects, policy = _projects(args, region), _policy(args)
+    runner = Runner(projects, policy, limits, key, speed=speed)
+    refresh = getattr(args, "refresh", None)
+    if refresh is not None:
+        # A rehearsal's hours are shorter.
+        newest = args.metrics_port is not None
+        runner.finder = Finder(projects, policy, refresh / speed, newest=newest)
+    return runner
 
 
 def _projects(args: argparse.Namespace, region: str | None = None) -> Projects:
@@ -298,7 +306,17 @@ def make_parser() -> Parser:
 
     reading, working = options.reading(), options.working()
     printing, lasting = options.printing(), options.lasting()
-    command("run", _run, "keep going until SIGTERM", reading, working, lasting)
+    running = command(
+        "run", _run, "keep going until SIGTERM", reading, working, lasting
+    )
+    running.add_argument(
+        "--refresh",
+        type=checked(options.duration),
+        default=options.REFRESH,
+        metavar="DURATION",
+        help="how often to read all servers again, and so to see schedules that were"
+        " changed (default: 30m)",
+    )
     for name, summary in (
         ("worker", "do what workers are sent by RabbitMQ, as `celery worker` does"),
         ("beat", "send for a scan again and again, as `celery beat` does"),

@@ -10,16 +10,30 @@ from typing import Any
 from rax_scheduled_images_ext.engine.results import Result, StepResult, Tick
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.plan import Cause, explain
+from rax_scheduled_images_ext.operations.prune import PrunedImage
+from rax_scheduled_images_ext.operations.volume_snapshots import Leftover
 from rax_scheduled_images_ext.operations.work_queue import Outcome
 
 LOG = logging.getLogger("scheduled_images_service")
 
 #: Why a server is not imaged, where somebody should know.
-TOLD = frozenset({Cause.INVALID, Cause.STATUS, Cause.MISSED, Cause.UNKNOWN_IMAGE})
+TOLD = frozenset(
+    {
+        Cause.INVALID,
+        Cause.STATUS,
+        Cause.MISSED,
+        Cause.UNKNOWN_IMAGE,
+        Cause.HANGS,
+        Cause.REFUSED,
+        Cause.GIVEN_UP,
+    }
+)
 _LEVELS = {
     Result.BEGUN: logging.INFO,
     Result.DISCARDED: logging.INFO,
     Result.DEDUPLICATED: logging.WARNING,
+    Result.BROKEN: logging.ERROR,
+    Result.UNPROVEN: logging.WARNING,
     Result.RETAINED: logging.INFO,
     Result.UNKNOWN: logging.WARNING,
     Result.QUOTA: logging.ERROR,
@@ -36,6 +50,7 @@ _FACTS = (
     "region",
     "slot",
     "image",
+    "snapshot",
     "request_id",
     "missed",
     "every_seconds",
@@ -124,10 +139,13 @@ class EventLog:
         if result.failed and not self._is_news(result):
             level = logging.DEBUG
         log(level, result.result.value, facts_of(result))
-        for each in result.pruned:
-            level = logging.INFO if each.error is None else logging.ERROR
-            facts = facts_of(result) | {"image": each.image.id, "reason": each.reason}
-            log(level, f"image {each.action}", facts)
+
+    def add_deleted(self, pruned: PrunedImage) -> None:
+        """Write what the retention has done with an image, as soon as it is done."""
+        image = pruned.image
+        level = logging.INFO if pruned.error is None else logging.ERROR
+        facts = {"server": pruned.server_id, "project": image.owner, "image": image.id}
+        log(level, f"image {pruned.action}", facts | {"reason": pruned.reason})
 
     def _is_news(self, result: StepResult) -> bool:
         """Whether a failure is another one than before: the same try fails again."""
@@ -155,12 +173,22 @@ class EventLog:
         """
         for outcome in tick.swept:
             self.add_swept(outcome)
-        known = {server.id for server in tick.look.servers}
+        for left in tick.leftovers:
+            self.add_leftover(left)
+        known = {server.id for server in tick.servers}
         for lasting in (self._lasting, self._failed):
             for server_id in set(lasting) - known:
                 del lasting[server_id]
         news, self._news = self._news, []
         return news
+
+    def add_leftover(self, left: Leftover) -> None:
+        """Write what has come of a volume snapshot that should be gone."""
+        snapshot = left.snapshot
+        facts = {"snapshot": snapshot.id, "image": snapshot.image_id}
+        facts |= {"project": snapshot.project_id, "reason": left.reason or None}
+        event = "volume snapshot deleted" if left.deleted else "volume snapshot left"
+        log(logging.INFO if left.deleted else logging.WARNING, event, facts)
 
     def add_swept(self, outcome: Outcome[ServerImage, bool]) -> None:
         """Write what has come of an image that was left behind."""

@@ -21,6 +21,9 @@ from rax_scheduled_images_ext.service.events import LOG, EventLog, log
 from rax_scheduled_images_ext.service.metrics import Metrics, MetricsServer
 from rax_scheduled_images_ext.service.notify import Notifier
 
+#: The exit statuses of ``tick``: all was made that was due, something failed, or
+#: something was due and could not be done yet.
+DONE, FAILED, LEFT = 0, 1, 4
 #: What a cloud may do to a tick; anything else is an error of the program.
 FAILURES = (ScheduledImagesError, ClientException, OSError)
 # Seconds for what was begun when the service is told to end: it begins nothing more.
@@ -45,24 +48,30 @@ class Service:
     _well: bool = True
     _ended: threading.Event = field(default_factory=threading.Event)
 
-    def tick(self) -> bool:
-        """Do what is due, once; return whether nothing has failed."""
+    def tick(self) -> int:
+        """Do what is due, once; return the exit status that says what came of it."""
         began = time.monotonic()
         try:
             tick = self._tick()
         except Exception as error:
             self._tell(error)
-            good = False
+            status, good = FAILED, False
         else:
             self._well = True
             if self.metrics is not None:
                 self.metrics.add(tick, time.monotonic() - began)
             self.notifier.failed(self._events.end(tick))
-            good = not tick.failures
+            status = FAILED if tick.failures else LEFT if tick.left else DONE
+            good = not tick.overdue(owners=not self._works_for_all)
         if self.server is not None:
             (self.server.healthy.set if good else self.server.healthy.clear)()
         self.notifier.ping(good=good)
-        return good
+        return status
+
+    @property
+    def _works_for_all(self) -> bool:
+        """Whether there are owners who have to see to their servers themselves."""
+        return self._runner is not None and self._runner.projects.all_projects
 
     def run(self, every: float) -> None:
         """Tick every so many seconds until SIGTERM or SIGINT."""
@@ -78,8 +87,8 @@ class Service:
     def once(self) -> int:
         """Tick once; return the exit status, as a shell has it of a signal."""
         with self._heeding_signals() as heard:
-            good = self._tick_aside()
-        return 128 + heard[0] if heard else 0 if good else 1
+            status = self._tick_aside()
+        return 128 + heard[0] if heard else status
 
     @contextmanager
     def _heeding_signals(self) -> Iterator[list[int]]:
@@ -97,20 +106,21 @@ class Service:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _tick_aside(self) -> bool:
+    def _tick_aside(self) -> int:
         """Tick in a thread, so that this one hears of signals."""
-        good: list[bool] = []
-        worker = threading.Thread(target=lambda: good.append(self.tick()), daemon=True)
+        ended: list[int] = []
+        worker = threading.Thread(target=lambda: ended.append(self.tick()), daemon=True)
         worker.start()
         while worker.is_alive() and not self._ended.is_set():
             worker.join(0.1)
         worker.join(_GRACE)
-        return good == [True]
+        return ended[0] if ended else FAILED
 
     def _tick(self) -> Tick:
         if self._runner is None:
             self._runner = self.open_runner()
             self._runner.stopping = self._ended.is_set
+            self._runner.deleted = self._events.add_deleted
         return self._runner.tick(self.time(), self._events.add)
 
     def _tell(self, error: Exception) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import Counter as Count
-from collections.abc import Iterable
+from collections.abc import Mapping
+from datetime import datetime
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -12,8 +13,6 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from prometheus_client import CollectorRegistry, Counter, Gauge, make_wsgi_app
 
 from rax_scheduled_images_ext.engine.results import Result, Tick
-from rax_scheduled_images_ext.model.freshness import InventoryServer
-from rax_scheduled_images_ext.model.image import RUN_KEY, ServerImage, made_by_run
 from rax_scheduled_images_ext.model.plan import Step
 from rax_scheduled_images_ext.service.events import TOLD
 
@@ -72,31 +71,29 @@ class Metrics:
             self._failures.labels(failure.result.value).inc()
         pruned = (each for result in results for each in result.pruned)
         self._deleted.inc(sum(each.action == "deleted" for each in pruned))
-        self._under_way.set(
-            sum(
-                image.status == "SAVING" and RUN_KEY in image.metadata
-                for image in tick.look.snapshots
-            )
-        )
+        self._under_way.set(tick.page.under_way.total())
         self._seconds.set(seconds)
         causes = Count(result.step.cause for result in results)
         for cause in TOLD:
             self._not_imaged.labels(cause.value).set(causes[cause])
         self._ticks.labels("good" if not tick.failures else "bad").inc()
-        self._tell_success([each.step for each in results], tick.look.images)
+        self._tell_success([each.step for each in results], tick.newest)
 
     def add_failed(self) -> None:
         """Count a tick that could not look."""
         self._ticks.labels("failed").inc()
 
-    def _tell_success(self, steps: list[Step], images: Any) -> None:
+    def _tell_success(
+        self, steps: list[Step], newest_images: Mapping[str, datetime]
+    ) -> None:
         scheduled = [step.server for step in steps if step.server.schedule]
         each = len(scheduled) <= self._most_servers
         oldest: dict[tuple[str, str], float] = {}
         longest: dict[tuple[str, str], float] = {}
         for server in scheduled:
             labels = (str(server.project_id), server.id if each else "")
-            newest = _newest(server, images.get(server.id, ()))
+            made = newest_images.get(server.id)
+            newest = made.timestamp() if made else 0.0
             oldest[labels] = min(oldest.get(labels, newest), newest)
             days = 7 if server.schedule and server.schedule.day_of_week else 1
             longest[labels] = max(longest.get(labels, 0), days * _DAY)
@@ -107,19 +104,6 @@ class Metrics:
         for labels, moment in oldest.items():
             self._success.labels(*labels).set(moment)
             self._interval.labels(*labels).set(longest[labels])
-
-
-def _newest(server: InventoryServer, images: Iterable[ServerImage]) -> float:
-    """Return when the newest ACTIVE scheduled image was made, 0 if there is none."""
-    made = (
-        image.created.timestamp()
-        for image in images
-        if image.status == "ACTIVE"
-        and image.created
-        and image.owner == server.project_id
-        and made_by_run(image, server.id)
-    )
-    return max(made, default=0.0)
 
 
 class _Quiet(WSGIRequestHandler):

@@ -11,6 +11,8 @@ from rax_scheduled_images_ext.arguments import Parser, between, checked, parse_m
 from rax_scheduled_images_ext.model.durations import parse_duration
 from rax_scheduled_images_ext.model.plan import Policy, Window, parse_window
 
+#: How often `run` reads all servers.
+REFRESH = timedelta(minutes=30)
 _FORMATS = ("table", "json", "csv", "value")
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from rax_scheduled_images_ext.engine.look import Look
+from rax_scheduled_images_ext.engine.find import Page
 from rax_scheduled_images_ext.model.freshness import (
     ScheduleStatus,
     schedule_status,
@@ -45,16 +44,17 @@ class Row:
     step: Step
 
 
-def rows_of(found: Look, steps: Iterable[Step], max_age: timedelta) -> list[Row]:
-    """Return the rows of all servers, ordered by name."""
+def rows_of(page: Page, max_age: timedelta) -> list[Row]:
+    """Return the rows of all servers of a survey, ordered by name."""
+    images = page.open.by_server
     rows = [
         Row(
             schedule_status(
-                step.server, found.images.get(step.server.id, ()), found.now, max_age
+                step.server, images.get(step.server.id, ()), page.now, max_age
             ),
             step,
         )
-        for step in steps
+        for step in page.steps
     ]
     return sorted(rows, key=lambda row: (row.step.server.name, row.step.server.id))
 

@@ -99,7 +99,7 @@ def _asking_again(patch: pytest.MonkeyPatch) -> None:
 
 
 def _without_reading_images(patch: pytest.MonkeyPatch) -> None:
-    def mutant(kept: Any, decision: rule.Decision) -> PrunedImage:
+    def mutant(kept: Any, decision: rule.Decision, *_: Any) -> PrunedImage:
         kept.images.delete(decision.image)
         return PrunedImage(str(decision.image.server_id), decision.image, "deleted", "")
 
@@ -111,12 +111,13 @@ def _without_reading_the_schedule(patch: pytest.MonkeyPatch) -> None:
 
 
 def _counting_all(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(rule, "_uncounted", lambda *arguments: None)
+    for name in ("_foreign", "_uncounted"):
+        patch.setattr(rule, name, lambda *arguments: None)
 
 
 def _keeping_one_less(patch: pytest.MonkeyPatch) -> None:
     ranked = rule._ranked
-    patch.setattr(rule, "_ranked", lambda image, rank, n: ranked(image, rank + 1, n))
+    patch.setattr(rule, "_ranked", lambda image, rank, *n: ranked(image, rank + 1, *n))
 
 
 def _ignoring_tasks(patch: pytest.MonkeyPatch) -> None:
@@ -217,18 +218,6 @@ MUTANTS = {
             Move(0, READY, seconds=HOUR),
             Move(1, WHOLE, seconds=30),
             Move(0, 1, seconds=30),
-        ],
-    ),
-    "two images of a slot count": Mutant(
-        _set(plan, "duplicates", lambda *arguments: []),
-        "as many as are kept stay",
-        [
-            wait(120),
-            *DAY,
-            Move(0, READY, seconds=HOUR),
-            Move(1, WHOLE, seconds=30),
-            Move(0, 1, seconds=30),
-            Move(1, WHOLE),
         ],
     ),
     "it tries more than three times": Mutant(

@@ -204,6 +204,7 @@ def test_status(cloud: Sandbox, service: Service) -> None:
     assert (mine["server"], mine["state"]) == ("myserver", "never")
     assert mine["reason"] == f"image {made(cloud)[0].id} is being made"
     cloud.advance("5m")
+    service("tick")
     (mine,) = (
         r for r in json.loads(service.ok("status", "--format=json")) if r["counted"]
     )

@@ -4,22 +4,47 @@ from __future__ import annotations
 
 import json
 import shlex
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
+from keystoneauth1.exceptions import ClientException
+from requests import Response
 
+from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.client.errors import SnapshotsLeft
 from rax_scheduled_images_ext.engine.results import Result, Tick
 from rax_scheduled_images_ext.engine.runner import Runner
-from rax_scheduled_images_ext.model.image import PENDING_KEY
-from rax_scheduled_images_ext.model.volume_snapshots import MAPPING_KEY
+from rax_scheduled_images_ext.model.errors import ScheduledImagesError
+from rax_scheduled_images_ext.model.image import MAPPING_KEY, PENDING_KEY, SERVER_KEY
+from rax_scheduled_images_ext.model.volume_snapshots import (
+    FATE_KEY,
+    GOES,
+    IMAGE_KEY,
+    STAYS,
+    Proof,
+    VolumeSnapshot,
+)
+from rax_scheduled_images_ext.operations.volume_snapshots import (
+    Leftover,
+    NamingImages,
+    delete_leftovers,
+    delete_with_snapshots,
+    leftovers,
+    prove,
+)
 from rax_scheduled_images_ext.sandbox import Sandbox
-from rax_scheduled_images_ext.sandbox.backend.models import Image
+from rax_scheduled_images_ext.sandbox.backend.models import Image, ImageQuery
 
 from ..serviceshell import Service
-from .fleet import NOBODY, add_image, id_of, project_of, sent
+from .actors import Actor, Command
+from .fleet import MARKED, NOBODY, add_image, id_of, project_of, sent
 from .interceptor import DROPPED, Interceptor, json_answer, page
-from .runners import results, runner_of, schedule
+from .raw import START
+from .runners import connected, results, runner_of, schedule
 from .test_service import events
 
 plain = pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
@@ -69,6 +94,20 @@ def two_images(cloud: Sandbox, runner: Runner) -> tuple[Image, Image]:
     return older, newer
 
 
+def now_of(cloud: Sandbox) -> datetime:
+    return datetime.fromtimestamp(cloud.advance(0), timezone.utc)
+
+
+def sweep(cloud: Sandbox, client: Cloud | None = None) -> list[Leftover]:
+    """Delete what is left behind, as a later look does."""
+    client = client or connected(cloud)
+    volumes, now = client.volumes, now_of(cloud)
+    assert volumes is not None
+    left = leftovers(volumes, now)
+    naming = NamingImages(client.images)
+    return delete_leftovers(client.images, volumes, left, naming, now)
+
+
 def change(cloud: Sandbox, image: Image, **properties: str) -> None:
     """Change an image's properties behind everybody's back."""
     with cloud.region() as region:
@@ -108,8 +147,9 @@ class TestTheEngine:
         (pruned,) = result.pruned
         assert (pruned.action, pruned.image.id) == ("deleted", older.id)
         (gone,), kept = named(older), named(newer)
-        deletions = [line for line in sent(cloud) if line.startswith("DELETE")]
-        assert deletions == [
+        changes = [line for line in sent(cloud) if line.startswith(("DELETE", "POST"))]
+        assert changes == [
+            f"POST /volume/v3/snapshots/{gone}/metadata 200",
             f"DELETE /images/{older.id} 204",
             f"DELETE /volume/v3/snapshots/{gone} 202",
         ]
@@ -248,25 +288,49 @@ class TestTheService:
         assert json.loads(told.read_text())["reason"] == deleted["reason"]
 
     def test_an_image_that_stays_is_told(self, cloud: Sandbox, surplus: Image) -> None:
-        change(cloud, surplus, **{MAPPING_KEY: "{}"})
+        with cloud.region() as region:
+            region.update_image(surplus.id, attributes={"name": "before"})
         tick = Service(cloud)("tick", "--log-format", "json")
         assert tick.status == 0
         _, skipped = events(tick)
-        assert (skipped["event"], skipped["image"], skipped["reason"]) == (
-            "image skipped",
-            surplus.id,
-            f"its {MAPPING_KEY} is not a JSON list",
-        )
+        assert (skipped["event"], skipped["image"]) == ("image skipped", surplus.id)
+        (own,) = named(surplus)
+        assert skipped["reason"].startswith(f"its volume snapshot {own} is called")
 
 
 @plain
 class TestPrune:
+    @pytest.fixture
+    def surplus(self, cloud: Sandbox, surplus: Image) -> Image:
+        """An image that is to go since a newer one is known to be whole."""
+        _, newer = images(cloud)
+        properties = dict(newer.properties)
+        del properties[PENDING_KEY]
+        with cloud.region() as region:
+            region.update_image(newer.id, properties=properties)
+        return surplus
+
     def prune(self, nova: Any, status: int = 0) -> tuple[list[dict[str, Any]], str]:
         """Prune; return the rows and what was written on stderr."""
         argv = ("scheduled-images-prune", "--yes", "database", "--format", "json")
         result = nova(*argv)
         assert result.status == status, result
         return json.loads(result.out), result.err
+
+    def test_the_images_are_listed_once(self, nova: Any, cloud: Sandbox) -> None:
+        cloud.boot("database", server_id=SERVER, volume_size=1)
+        other = cloud.boot("other", volume_size=1)
+        for server_id in (SERVER, other.id):
+            for _ in range(3):
+                image_of(cloud, server_id)
+        argv = ("scheduled-images-prune", "--yes", "--keep", "1", "database", "other")
+        sent(cloud)
+        nova.ok(*argv)
+        lines = sent(cloud)
+        assert len([line for line in lines if line.startswith("DELETE /images/")]) == 4
+        listed = [line for line in lines if line.startswith("GET /images?limit=1000 ")]
+        assert len(listed) == 1
+        assert len(snapshots(cloud)) == 2
 
     def test_the_snapshots_go_too(
         self, nova: Any, cloud: Sandbox, surplus: Image
@@ -302,17 +366,17 @@ class TestPrune:
         assert len(snapshots(cloud)) == 1
 
     @pytest.mark.parametrize(
-        ("mapping", "why"),
-        [
-            ("none", "is not JSON"),
-            ('[{"source_type": "tape"}]', "has an unknown kind of device"),
-        ],
+        "mapping", ["none", '[{"source_type": "tape"}]', "{}", "[]"]
     )
-    def test_a_mapping_that_is_not_understood(
-        self, nova: Any, cloud: Sandbox, surplus: Image, mapping: str, why: str
+    def test_an_image_of_nothing_does_not_count(
+        self, nova: Any, cloud: Sandbox, surplus: Image, mapping: str
     ) -> None:
-        change(cloud, surplus, **{MAPPING_KEY: mapping})
-        self.stays(nova, cloud, surplus, f"its {MAPPING_KEY} {why}")
+        change(cloud, images(cloud)[1], **{MAPPING_KEY: mapping})
+        assert self.prune(nova) == ([], "There is nothing to delete.\n")
+        argv = ("scheduled-images-image-list", "database", "--format", "json")
+        empty, whole = json.loads(nova.ok(*argv))
+        assert (empty["code"], empty["counted"]) == ("empty", False)
+        assert (whole["id"], whole["counted"]) == (surplus.id, True)
 
     def test_a_renamed_image(self, nova: Any, cloud: Sandbox, surplus: Image) -> None:
         with cloud.region() as region:
@@ -431,6 +495,410 @@ class TestPrune:
         )
         assert err.count("\n") == 1
         assert left in snapshots(cloud)
+
+    @pytest.mark.parametrize("status", [401, 403])
+    def test_a_user_who_may_not_change_snapshots(
+        self, nova: Any, cloud: Sandbox, surplus: Image, status: int
+    ) -> None:
+        """Nothing would find them again once the image is gone."""
+        cloud.fault(f"POST /snapshots/ {status}")
+        (own,) = named(surplus)
+        before = snapshots(cloud)
+        (row,), err = self.prune(nova)
+        assert row["action"] == "skipped"
+        assert row["reason"].startswith(f"its volume snapshot {own}: ")
+        assert f"(HTTP {status})" in row["reason"]
+        assert err == ""
+        assert surplus.id in [each.id for each in images(cloud)]
+        assert snapshots(cloud) == before
+
+    def test_a_mark_that_is_not_kept(
+        self, nova: Any, cloud: Sandbox, surplus: Image, front: Interceptor
+    ) -> None:
+        """No error is not success."""
+        front.answer("POST", "/metadata$", json_answer("200 OK", '{"metadata": {}}'))
+        rows, err = self.prune(nova, status=1)
+        assert [row["action"] for row in rows] == ["failed"]
+        assert "without the metadata that was set" in err
+        assert len(images(cloud)) == len(snapshots(cloud)) == 2
+
+    def test_a_404_of_a_proxy_is_no_proof_that_an_image_is_gone(
+        self, nova: Any, cloud: Sandbox, surplus: Image, front: Interceptor
+    ) -> None:
+        front.answer("DELETE", f"/images/{surplus.id}$", DROPPED)
+        front.answer("GET", f"/images/{surplus.id}$", page("404 Not Found"))
+        rows, _ = self.prune(nova, status=1)
+        assert [row["action"] for row in rows] == ["failed"]
+        assert len(images(cloud)) == len(snapshots(cloud)) == 2
+
+
+def image_of(cloud: Sandbox, server_id: str = SERVER) -> Image:
+    """Make an image of a server, as the service does."""
+    metadata = {SERVER_KEY: server_id, "image_type": "snapshot", **MARKED}
+    with cloud.region() as region:
+        number = len(region.images(ImageQuery()))
+        user_id = region.server(server_id).user_id
+        image = region.create_image(
+            server_id, f"image {number}", metadata, user_id=user_id
+        )
+    cloud.advance("1m")
+    return image
+
+
+@plain
+class TestProof:
+    @pytest.fixture(autouse=True)
+    def backed(self, cloud: Sandbox) -> None:
+        """A server that boots from a volume."""
+        cloud.boot("database", server_id=SERVER, volume_size=8)
+
+    def proof(self, cloud: Sandbox, image: Image, client: Cloud | None = None) -> Proof:
+        client = client or connected(cloud)
+        return prove(lambda: client.volumes, client.images.get(image.id))
+
+    def test_one_request_a_snapshot(self, cloud: Sandbox) -> None:
+        image = image_of(cloud)
+        client = connected(cloud)
+        found = client.images.get(image.id)
+        sent(cloud)
+        assert prove(lambda: client.volumes, found).is_whole
+        (own,) = named(image)
+        assert sent(cloud) == [f"GET /volume/v3/snapshots/{own} 200"]
+
+    def test_an_image_with_data_takes_none(self, cloud: Sandbox) -> None:
+        image_id = add_image(cloud, "data")
+        client = connected(cloud)
+        found = client.images.get(image_id)
+        sent(cloud)
+        assert prove(lambda: client.volumes, found).is_whole
+        assert sent(cloud) == []
+
+    @pytest.mark.parametrize(
+        ("fault", "wholeness", "status"),
+        [
+            ("fail-volume", "broken", "error"),
+            ("hang-volume of database x1", "waiting", "creating"),
+            ("fail-volume of another", "whole", None),
+        ],
+    )
+    def test_nova_makes_it_active_whatever_becomes_of_its_snapshots(
+        self, cloud: Sandbox, fault: str, wholeness: str, status: str | None
+    ) -> None:
+        cloud.fault(fault)
+        image = image_of(cloud)
+        assert (image.status, image.size) == ("active", 0)
+        proof = self.proof(cloud, image)
+        assert proof.wholeness.value == wholeness
+        why = f"its volume snapshot {named(image)[0]} is {status}, not available"
+        assert proof.reason == (why if status else "")
+        cloud.clear_faults()
+        # What hung goes on, what failed does not.
+        again = "whole" if wholeness == "waiting" else wholeness
+        assert self.proof(cloud, image).wholeness.value == again
+
+    def test_a_snapshot_that_is_gone(self, cloud: Sandbox) -> None:
+        image = image_of(cloud)
+        (own,) = named(image)
+        with cloud.region() as region:
+            region.delete_volume_snapshot(own)
+        proof = self.proof(cloud, image)
+        assert proof.wholeness.value == "broken"
+        assert proof.reason == f"its volume snapshot {own} is gone"
+
+    def test_an_image_without_data_and_without_a_mapping(self, cloud: Sandbox) -> None:
+        image = image_of(cloud)
+        with cloud.region() as region:
+            properties = dict(image.properties)
+            del properties[MAPPING_KEY]
+            region.update_image(image.id, properties=properties)
+        assert self.proof(cloud, image).wholeness.value == "broken"
+
+    @pytest.mark.parametrize(
+        "fault", ["refuse", "401", "404 html", "500", "502 html", "truncate", "drop"]
+    )
+    def test_what_cannot_be_read_proves_nothing(
+        self, cloud: Sandbox, fault: str
+    ) -> None:
+        image = image_of(cloud)
+        cloud.fault(f"GET /snapshots/ {fault}")
+        proof = self.proof(cloud, image)
+        assert proof.wholeness.value == "unprovable"
+        assert proof.reason.startswith(f"its volume snapshot {named(image)[0]}: ")
+
+    def test_no_block_storage_service(self, cloud: Sandbox, front: Interceptor) -> None:
+        image = image_of(cloud)
+        front.change("POST", "/tokens$", lambda c: c.replace(b'"block-', b'"no-'))
+        proof = self.proof(cloud, image)
+        assert proof.wholeness.value == "unprovable"
+        assert "no block storage service" in proof.reason
+
+    def test_an_image_of_another_project(self, cloud: Sandbox) -> None:
+        """Its snapshots are not shown there: that does not mean they are gone."""
+        image = image_of(cloud)
+        with cloud.region() as region:
+            region.update_image(image.id, attributes={"visibility": "public"})
+        proof = self.proof(cloud, image, connected(cloud, "stranger"))
+        assert proof.wholeness.value == "unprovable"
+        assert proof.reason.endswith("may be in another project")
+
+
+@plain
+class TestLeftovers:
+    @pytest.fixture
+    def kept(self, cloud: Sandbox, surplus: Image, nova: Any) -> str:
+        """A snapshot whose deletion was accepted and not done, and its image is gone.
+
+        So it is on RBD where a volume was cloned from it.
+        """
+        cloud.fault("keep-volume")
+        nova.ok("scheduled-images-prune", "--yes", "database")
+        (own,) = named(surplus)
+        assert surplus.id not in [each.id for each in images(cloud)]
+        assert own in snapshots(cloud)
+        return own
+
+    def test_one_listing_finds_it(
+        self, cloud: Sandbox, surplus: Image, kept: str
+    ) -> None:
+        client = connected(cloud)
+        assert client.volumes is not None
+        sent(cloud)
+        (left,) = leftovers(client.volumes, now_of(cloud))
+        (line,) = sent(cloud)
+        query = f"metadata=%7B%27{FATE_KEY}%27%3A+%27{GOES}%27%7D"
+        assert line.startswith(f"GET /volume/v3/snapshots/detail?{query}&")
+        assert (left.id, left.image_id, left.status) == (kept, surplus.id, "available")
+        assert left.project_id == project_of(cloud)
+        assert left.changed == now_of(cloud)
+
+    def test_a_service_that_cannot_filter(self, cloud: Sandbox, kept: str) -> None:
+        client = connected(cloud)
+        assert client.volumes is not None
+        old = replace(client.volumes, lists=client.volumes.transport)
+        sent(cloud)
+        assert [each.id for each in leftovers(old, now_of(cloud))] == [kept]
+
+    def test_it_is_tried_again_until_it_is_gone(
+        self, cloud: Sandbox, kept: str
+    ) -> None:
+        (left,) = sweep(cloud)
+        assert (left.deleted, left.orphaned) == (False, True)
+        assert left.reason == "it is available, and not deleted again within an hour"
+        cloud.advance("1h")
+        sent(cloud)
+        (left,) = sweep(cloud)
+        # Accepted is not done.
+        assert (left.deleted, left.orphaned) == (True, True)
+        assert f"DELETE /volume/v3/snapshots/{kept} 202" in sent(cloud)
+        assert kept in snapshots(cloud)
+        assert [each.deleted for each in sweep(cloud)] == [False]
+        cloud.clear_faults()
+        cloud.advance("1h")
+        assert [each.deleted for each in sweep(cloud)] == [True]
+        assert kept not in snapshots(cloud)
+        assert sweep(cloud) == []
+
+    @pytest.mark.parametrize("status", ["error_deleting", "deleting", "backing-up"])
+    def test_one_that_cannot_be_deleted_is_told(
+        self, cloud: Sandbox, kept: str, status: str
+    ) -> None:
+        with cloud.region() as region:
+            region.set_volume_snapshot_status(kept, status)
+        cloud.advance("1h")
+        sent(cloud)
+        (left,) = sweep(cloud)
+        assert left.reason == f"it is {status}, not available"
+        assert left.orphaned
+        assert not [line for line in sent(cloud) if line.startswith("DELETE")]
+
+    def test_one_that_another_image_names_stays(
+        self, cloud: Sandbox, surplus: Image, kept: str
+    ) -> None:
+        mapping: dict[str, Any] = {MAPPING_KEY: surplus.properties[MAPPING_KEY]}
+        copy = add_image(cloud, "copy", **mapping)
+        cloud.clear_faults()
+        cloud.advance("1h")
+        (left,) = sweep(cloud)
+        assert (left.deleted, left.reason) == (False, "another image names it")
+        with cloud.region() as region:
+            assert region.volume_snapshot(kept).metadata[FATE_KEY] == STAYS
+            region.delete_image(copy)
+        # It is that image's now, whatever becomes of it.
+        assert sweep(cloud) == []
+        assert kept in snapshots(cloud)
+
+    def test_its_image_is_gone_only_if_the_service_says_so(
+        self, cloud: Sandbox, surplus: Image, kept: str
+    ) -> None:
+        cloud.clear_faults()
+        cloud.advance("1h")
+        for fault in ("404 html", "500", "drop", "refuse"):
+            cloud.fault(f"GET /images/{surplus.id} {fault}")
+            (left,) = sweep(cloud)
+            assert not left.deleted
+            assert not left.orphaned
+            assert left.reason
+            cloud.clear_faults()
+        assert kept in snapshots(cloud)
+
+    def test_an_image_that_was_not_deleted_after_all(
+        self, cloud: Sandbox, surplus: Image, nova: Any
+    ) -> None:
+        cloud.fault(f"DELETE /images/{surplus.id} 409")
+        result = nova("scheduled-images-prune", "--yes", "database")
+        assert result.status == 1
+        cloud.clear_faults()
+        cloud.advance("1d")
+        (left,) = sweep(cloud)
+        assert left.reason == f"its image {surplus.id} is still there"
+        assert not left.orphaned
+        (own,) = named(surplus)
+        assert own in snapshots(cloud)
+        # The mark does no harm, and the next deletion goes on.
+        sent(cloud)
+        nova.ok("scheduled-images-prune", "--yes", "database")
+        assert not [line for line in sent(cloud) if line.startswith("POST /volume")]
+        assert own not in snapshots(cloud)
+
+    def test_marks_that_others_write(self, cloud: Sandbox, surplus: Image) -> None:
+        """A user's own mark goes no further than his own snapshots."""
+        (own,) = named(surplus)
+        for image_id in ("../images", "", surplus.id):
+            with cloud.region() as region:
+                mark = {FATE_KEY: GOES, IMAGE_KEY: image_id}
+                region.set_volume_snapshot_metadata(own, mark)
+            cloud.advance("1h")
+            assert not any(each.deleted for each in sweep(cloud))
+        assert own in snapshots(cloud)
+        client = connected(cloud, "stranger")
+        volumes = client.volumes
+        assert volumes is not None
+        assert leftovers(volumes, now_of(cloud)) == []
+        foreign = VolumeSnapshot(
+            *(own, None, "available", project_of(cloud)),
+            metadata={FATE_KEY: GOES, IMAGE_KEY: NOBODY},
+        )
+        (left,) = delete_leftovers(
+            *(client.images, volumes, [foreign]),
+            NamingImages(client.images),
+            now_of(cloud),
+        )
+        assert left.reason == "it may belong to another project"
+
+    def test_two_who_delete_the_same(
+        self, cloud: Sandbox, surplus: Image, front: Interceptor
+    ) -> None:
+        """That the other one has been faster is no failure."""
+        (own,) = named(surplus)
+        with cloud.region() as region:
+            region.set_volume_snapshot_status(own, "deleting")
+        client = connected(cloud)
+        image = client.images.get(surplus.id)
+        delete_with_snapshots(client.images, lambda: client.volumes, image)
+        with cloud.region() as region:
+            assert region.volume_snapshot(own).metadata[IMAGE_KEY] == surplus.id
+
+
+class Blind:
+    """Who sees nothing of a runner's requests."""
+
+    def waits(self, method: str, path: str) -> None: ...
+
+    def sends(self, method: str, path: str) -> None: ...
+
+    def answered(self, method: str, path: str, response: Response) -> None: ...
+
+    def leave(self, path: str, body: Any) -> bool:
+        return False
+
+
+COMMANDS = (Command.KILL, Command.KILL_AFTER, Command.LOSE, Command.CUT, Command.REFUSE)
+
+
+def cut_off(sandbox: Sandbox, act: Any, number: int, command: Command) -> bool:
+    """Let somebody act, and meet a command at a request; return whether there was one.
+
+    Whoever is not killed goes on.
+    """
+    actor = Actor(connected(sandbox, workers=1), act, Blind())
+    # The first step comes to the first request.
+    for _ in range(number + 1):
+        actor.step()
+    there = not actor.done
+    actor.step(command)
+    actor.finish()
+    expected = (ScheduledImagesError, ClientException, OSError)
+    if actor.error is not None and not isinstance(actor.error, expected):
+        raise actor.error
+    return there
+
+
+def check_names(sandbox: Sandbox) -> None:
+    """No image names what is gone."""
+    with sandbox.region() as region:
+        every = region.images(ImageQuery())
+    there = set(snapshots(sandbox))
+    for image in every:
+        if MAPPING_KEY in image.properties:
+            assert set(named(image)) <= there
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+@pytest.mark.parametrize("keeps", [False, True])
+def test_whatever_happens_to_a_deletion_nothing_is_left_in_the_end(
+    command: Command, keeps: bool
+) -> None:
+    """At each of its requests; and likewise when what is left is deleted."""
+    requests = 0
+    while deletion_is_cut_off(command, requests, keeps=keeps):
+        requests += 1
+    assert requests >= 6
+
+
+def deletion_is_cut_off(command: Command, number: int, *, keeps: bool) -> bool:
+    with Sandbox(speed=0, start=START, extension=False) as sandbox:
+        sandbox.boot("database", server_id=SERVER, volume_size=8)
+        older, copied, newer = (image_of(sandbox) for _ in range(3))
+        mapping: dict[str, Any] = {MAPPING_KEY: copied.properties[MAPPING_KEY]}
+        add_image(sandbox, "copy", **mapping)
+        with sandbox.region() as region:
+            (volume,) = region.volumes_of(SERVER)
+            mine = region.add_volume_snapshot(
+                volume.id, user_id=volume.user_id, name="by hand", in_use=True
+            ).id
+        if keeps:
+            sandbox.fault("keep-volume x1")
+
+        def delete(cloud: Cloud) -> None:
+            naming = NamingImages(cloud.images)
+            for image in (older, copied):
+                with suppress(SnapshotsLeft):
+                    delete_with_snapshots(
+                        cloud.images,
+                        lambda: cloud.volumes,
+                        cloud.images.get(image.id),
+                        naming,
+                    )
+
+        met = cut_off(sandbox, delete, number, command)
+        check_names(sandbox)
+        sandbox.advance("2h")
+        # So is whoever deletes what is left.
+        cut_off(sandbox, lambda cloud: sweep(sandbox, cloud), number % 5, command)
+        check_names(sandbox)
+        for _ in range(2):
+            sandbox.advance("2h")
+            assert all(each.deleted for each in sweep(sandbox) if each.orphaned)
+        check_names(sandbox)
+        assert not [each for each in sweep(sandbox) if each.orphaned]
+        with sandbox.region() as region:
+            left = region.images(ImageQuery())
+        needed = {
+            each for i in left if MAPPING_KEY in i.properties for each in named(i)
+        }
+        assert {*named(copied), *named(newer), mine} <= set(snapshots(sandbox))
+        assert set(snapshots(sandbox)) == {*needed, mine}
+        return met
 
 
 @pytest.mark.parametrize("cloud", ["rackspace"], indirect=True)

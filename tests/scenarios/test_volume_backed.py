@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from rax_scheduled_images_ext.model.image import MAPPING_KEY
 from rax_scheduled_images_ext.model.plan import Window, next_slot
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
-from rax_scheduled_images_ext.model.volume_snapshots import MAPPING_KEY
 from rax_scheduled_images_ext.sandbox.environment import client_environment
 
 from .clouds import CloudUnderTest

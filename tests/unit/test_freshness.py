@@ -19,6 +19,8 @@ from rax_scheduled_images_ext.model.freshness import (
 from rax_scheduled_images_ext.model.image import (
     MARKER_KEY,
     MARKER_VALUE,
+    SNAPSHOT,
+    TYPE_KEY,
     ServerImage,
 )
 from rax_scheduled_images_ext.model.retention import apply_policy
@@ -28,7 +30,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 MAX_AGE = timedelta(hours=26)
 OLD = NOW - timedelta(days=100)
 HOUR = timedelta(hours=1)
-MARKED = {MARKER_KEY: MARKER_VALUE}
+MARKED = {MARKER_KEY: MARKER_VALUE, TYPE_KEY: SNAPSHOT}
 DAILY, WEEKLY = ImageSchedule(3), ImageSchedule(3, "SATURDAY")
 
 

@@ -16,16 +16,20 @@ from rax_scheduled_images_ext.model.errors import InvalidValue
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.image import (
     PENDING_KEY,
+    SLOT_KEY,
     ServerImage,
     run_metadata,
 )
+from rax_scheduled_images_ext.model.note import Refusal, new_note
 from rax_scheduled_images_ext.model.plan import (
     Action,
     Cause,
+    Known,
     Policy,
     Slot,
     Step,
     Window,
+    explain,
     next_slot,
     parse_window,
     plan,
@@ -67,7 +71,7 @@ def image(slot: Slot, **changes: Any) -> ServerImage:
         "created": slot.due,
         "server_id": SERVER.id,
         "owner": "ours",
-        "metadata": run_metadata(SERVER.id, slot.name, "nonce"),
+        "metadata": run_metadata(SERVER.id, slot.name, uuid.uuid4().hex),
     }
     return ServerImage(**{**values, **changes})
 
@@ -185,8 +189,100 @@ def test_a_server_that_is_imaged(status: str) -> None:
 def test_a_missed_image_is_made_for_half_a_day(
     late: timedelta, cause: Cause, attempt: int
 ) -> None:
-    step = decided(DUE + late)
+    before = slot_of(DUE - 2 * DAY)
+    step = decided(DUE + late, known=Known(before.name, before.due))
     assert (step.cause, step.attempt) == (cause, attempt)
+
+
+def test_a_server_without_any_image_has_missed_none() -> None:
+    """Nobody knows since when it has its schedule."""
+    step = decided(DUE + 12 * HOUR + MINUTE)
+    assert (step.action, step.cause) == (Action.NOTHING, Cause.NOT_DUE)
+
+
+def test_a_window_holds_for_the_first_image() -> None:
+    """A server may have got its schedule after the window was over."""
+    window = Window(DUE.hour * 3600, 2 * 3600)
+    due = slots_around(SERVER.id, ImageSchedule(7), NOW, window)[0].due
+    policy = Policy(window)
+    later = due + 3 * HOUR
+    assert decided(later, policy=policy).cause is Cause.NOT_DUE
+    assert decided(due, policy=policy).action is Action.MAKE
+    # Who had an image before gets the next one as soon as a service is there again.
+    before = image(slot_of(due - DAY))
+    assert decided(later, before, policy=policy).action is Action.MAKE
+
+
+def test_moving_the_window_to_an_earlier_hour_skips_no_slot() -> None:
+    """The slot of the day was not due yet: it is not late for what the new one says."""
+    late, early = Window(22 * 3600, 3600), Window(3 * 3600, 3600)
+    last = slots_around(SERVER.id, ImageSchedule(7), NOW, late)[0]
+    now = last.due + 19 * HOUR
+    assert slots_around(SERVER.id, ImageSchedule(7), now, early)[0].due < now - 12 * HOUR
+    step = decided(now, image(last), policy=Policy(early))
+    assert (step.action, step.slot and step.slot.day) == (Action.MAKE, now.date())
+
+
+def test_what_is_known_to_be_made_is_not_made_again() -> None:
+    slot = slot_of(DUE)
+    assert decided(DUE, known=Known(slot.name, DUE)).cause is Cause.DONE
+    older = Known(slot_of(DUE - DAY).name, DUE - DAY)
+    assert decided(DUE, known=older).action is Action.MAKE
+    assert decided(DUE + 13 * HOUR, known=older).cause is Cause.MISSED
+
+
+REFUSED = new_note(
+    None, slot_of(DUE).name, Refusal.BUSY, 0, frozenset({0}), 1, DUE, "Cannot"
+)
+
+
+def test_a_refusal_is_waited_for() -> None:
+    step = decided(DUE, notes=[REFUSED])
+    assert (step.action, step.cause, step.note) == (
+        Action.NOTHING,
+        Cause.REFUSED,
+        REFUSED,
+    )
+    assert "Cannot" in explain(step)
+    again = decided(REFUSED.again, notes=[REFUSED])
+    assert (again.action, again.note) == (Action.MAKE, REFUSED)
+    # The next slot's image has nothing to do with it.
+    assert decided(DUE + DAY, notes=[REFUSED]).note is None
+
+
+def test_all_tries_that_are_used_end_a_slot() -> None:
+    used_up = replace(REFUSED, kind=Refusal.USED_UP)
+    step = decided(DUE + 9 * HOUR, notes=[used_up])
+    assert (step.action, step.cause) == (Action.NOTHING, Cause.GIVEN_UP)
+
+
+def test_an_image_that_hangs() -> None:
+    """It is not known to be lost, so its slot is not made again; the next one is."""
+    hanging = image(slot_of(DUE), status="SAVING")
+    step = decided(DUE + 7 * HOUR, hanging)
+    assert (step.action, step.cause) == (Action.NOTHING, Cause.HANGS)
+    following = decided(DUE + DAY, hanging)
+    assert (following.action, following.hanging) == (Action.MAKE, (hanging,))
+    assert hanging.id in explain(following)
+
+
+def test_all_images_that_are_not_proven_are_looked_at() -> None:
+    older, newer = image(slot_of(DUE - DAY)), image(slot_of(DUE))
+    step = decided(DUE + HOUR, newer, older)
+    assert (step.action, step.unsettled) == (Action.RETAIN, (older, newer))
+    # What is due comes first.
+    step = decided(DUE, older)
+    assert (step.action, step.unsettled) == (Action.MAKE, (older,))
+
+
+def test_a_copy_is_no_image_of_the_slot() -> None:
+    """A snapshot by hand of a server that was rebuilt to its own scheduled image."""
+    slot = slot_of(DUE)
+    original = image(slot, created=DUE - DAY)
+    original = replace(original, metadata={**original.metadata, SLOT_KEY: "2026-01-01"})
+    copy = replace(original, id=str(uuid.uuid4()), created=DUE)
+    step = decided(DUE + MINUTE, original, copy)
+    assert step.unsettled == (original,)
 
 
 def test_what_was_due_before_the_schedule_is_not_made_up_for() -> None:
@@ -296,17 +392,21 @@ def test_missed_images_collapse_into_one(
     """However seldom one looks, no slot gets two images, and none is made too late."""
     server = replace(SERVER, schedule=schedule)
     images: list[ServerImage] = []
+    made: list[Slot] = []
     now = DUE
     for pause in minutes:
         now += pause * MINUTE
         step = plan(server, images, now, Policy())
         assert step.slot
         if step.action is Action.MAKE:
-            assert step.slot.due <= now <= step.slot.due + 12 * HOUR
-            images.append(image(step.slot))
-        elif step.action is Action.RETAIN:
-            assert step.image in images
+            period = 7 * DAY if schedule.day_of_week else DAY
+            last = max((i.created + period for i in images if i.created), default=now)
+            assert step.slot.due <= now <= max(step.slot.due, last) + 12 * HOUR
+            images.append(image(step.slot, created=now))
+            made.append(step.slot)
+        elif step.slot not in made:
+            assert step.cause is (Cause.MISSED if images else Cause.NOT_DUE)
         else:
-            assert step.cause is Cause.MISSED
+            assert (step.action, step.cause) == (Action.RETAIN, Cause.ACTIVE)
     slots = [image.metadata["scheduled_images_slot"] for image in images]
     assert len(slots) == len(set(slots))

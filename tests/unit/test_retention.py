@@ -10,19 +10,42 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rax_scheduled_images_ext.model.image import (
+    MAPPING_KEY,
     MARKER_KEY,
     MARKER_VALUE,
+    OWN_KEY,
+    PENDING,
+    PENDING_KEY,
+    RUN_KEY,
+    SNAPSHOT,
+    TYPE_KEY,
     ServerImage,
 )
 from rax_scheduled_images_ext.model.retention import (
     Decision,
     Reason,
+    Rules,
     apply_policy,
     surplus,
 )
+from rax_scheduled_images_ext.model.retention import (
+    reason as in_words,
+)
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
-MARKED = {MARKER_KEY: MARKER_VALUE}
+MARKED = {MARKER_KEY: MARKER_VALUE, TYPE_KEY: SNAPSHOT}
+RUN = {RUN_KEY: "mine:1-a"}
+MAPPING = (
+    '[{"source_type": "snapshot",'
+    ' "snapshot_id": "5e2f0f3c-6c55-4a5b-8c67-8d8f0cf2a0d1"}]'
+)
+OF_OURS = {
+    Reason.NOT_A_SNAPSHOT,
+    Reason.HIDDEN,
+    Reason.INHERITED,
+    Reason.EMPTY,
+    Reason.PENDING,
+}
 
 
 def image(
@@ -33,6 +56,8 @@ def image(
     owner: str | None = "ours",
     metadata: dict[str, str] | None = None,
     days: int | None = None,
+    size: int | None = 4096,
+    hidden: bool = False,
 ) -> ServerImage:
     return ServerImage(
         id=f"image-{number:03d}",
@@ -42,6 +67,8 @@ def image(
         server_id=server,
         owner=owner,
         metadata=MARKED if metadata is None else metadata,
+        size=size,
+        hidden=hidden,
     )
 
 
@@ -158,12 +185,46 @@ def test_without_a_schedule_nothing_goes(images: list[ServerImage]) -> None:
         ({"owner": "theirs"}, Reason.OTHER_OWNER),
         ({"owner": None}, Reason.OTHER_OWNER),
         ({"server": None}, Reason.FOREIGN),
+        ({"metadata": {**MARKED, TYPE_KEY: "backup"}}, Reason.NOT_A_SNAPSHOT),
+        ({"metadata": {MARKER_KEY: MARKER_VALUE}}, Reason.NOT_A_SNAPSHOT),
+        ({"hidden": True}, Reason.HIDDEN),
+        ({"metadata": {**MARKED, RUN_KEY: "other:1"}}, Reason.INHERITED),
+        ({"metadata": {**MARKED, **RUN, OWN_KEY: "another:1-a"}}, Reason.INHERITED),
+        ({"metadata": {**MARKED, **RUN, OWN_KEY: "image-001:1-a"}}, Reason.NEWEST),
+        ({"metadata": {**MARKED, **RUN, OWN_KEY: "another:1-b"}}, Reason.NEWEST),
+        ({"metadata": {**MARKED, **RUN}}, Reason.NEWEST),
+        ({"metadata": {**MARKED, PENDING_KEY: PENDING}}, Reason.PENDING),
+        ({"size": 0}, Reason.EMPTY),
+        ({"size": 0, "metadata": {**MARKED, MAPPING_KEY: "[]"}}, Reason.EMPTY),
+        ({"size": 0, "metadata": {**MARKED, MAPPING_KEY: "broken"}}, Reason.EMPTY),
+        ({"size": 0, "metadata": {**MARKED, MAPPING_KEY: MAPPING}}, Reason.NEWEST),
+        ({"size": 4096, "metadata": {**MARKED, MAPPING_KEY: "[]"}}, Reason.NEWEST),
+        ({"size": None}, Reason.NEWEST),
     ],
 )
 def test_each_reason(changes: dict[str, Any], reason: Reason) -> None:
-    assert [
-        v.reason for v in apply_policy([image(1, **changes)], "mine", 1, "ours")
-    ] == [reason]
+    (decision,) = apply_policy([image(1, **changes)], "mine", 1, "ours")
+    assert decision.reason is reason
+    assert decision.counted == (reason is Reason.NEWEST)
+    assert in_words(decision)
+    # Of these the service of Rackspace's own cloud knows nothing.
+    (theirs,) = apply_policy(
+        [image(1, **changes)], "mine", 1, "ours", rules=Rules.RACKSPACE
+    )
+    assert theirs.reason is (Reason.NEWEST if reason in OF_OURS else reason)
+
+
+def test_what_has_just_been_proven_counts() -> None:
+    """A pending image takes no place, and one that is proven replaces the oldest."""
+    pending = image(2, metadata={**MARKED, PENDING_KEY: PENDING})
+    images = [image(1), pending]
+    assert surplus(images, "mine", 1, "ours") == []
+    decisions = apply_policy(images, "mine", 1, "ours", proven={pending.id})
+    assert [v.image.id for v in decisions if v.surplus] == ["image-001"]
+    # An empty one is not.
+    empty = replace(pending, size=0)
+    decisions = apply_policy([image(1), empty], "mine", 1, "ours", proven={empty.id})
+    assert not any(v.surplus for v in decisions)
 
 
 def test_an_image_without_a_date_is_neither_counted_nor_culled() -> None:

@@ -24,6 +24,8 @@ from rax_scheduled_images_ext.model.image import (
     MARKER_KEY,
     MARKER_VALUE,
     PROTECTED_KEY,
+    SNAPSHOT,
+    TYPE_KEY,
     ServerImage,
     named_by_service,
     removed_marker,
@@ -31,6 +33,7 @@ from rax_scheduled_images_ext.model.image import (
 from rax_scheduled_images_ext.model.retention import (
     Decision,
     Reason,
+    Rules,
     apply_policy,
     expires_in_runs,
     next_to_expire,
@@ -43,7 +46,7 @@ from rax_scheduled_images_ext.operations.prune import delete_surplus, surplus_of
 from rax_scheduled_images_ext.operations.retention import ImageRetention
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
-MARKED = {MARKER_KEY: MARKER_VALUE}
+MARKED = {MARKER_KEY: MARKER_VALUE, TYPE_KEY: SNAPSHOT}
 STATUSES = ["ACTIVE"] * 5 + ["SAVING", "ERROR", "DELETED"]
 
 
@@ -102,8 +105,8 @@ class OneServer(ImageRetention):
     def schedule(self, server_id: str) -> ImageSchedule | None:
         return None if self.keep is None else ImageSchedule(self.keep)
 
-    def project(self, server_id: str) -> str | None:
-        return "ours"
+    def server(self, server_id: str) -> tuple[str | None, Rules]:
+        return "ours", Rules.OURS
 
 
 def retention_of(store: Memory, retention: int | None = None) -> ImageRetention:
@@ -198,7 +201,7 @@ def test_protecting_meanwhile_leaves_as_many_as_are_to_stay(
         for image in list(store.images.values()):
             if data.draw(st.booleans()):
                 store.delete_metadata(image, [MARKER_KEY])
-        before = sum(v.counted for v in kept.counted("mine", keep))
+        before = sum(v.counted for v in kept.judged("mine", keep))
         with suppress(ImageProtected):
             done = delete_surplus(kept, decision)
             assert done.action == "skipped" or before > keep
@@ -256,7 +259,7 @@ def test_the_forecast_is_what_the_next_image_makes_go(
 
 
 def snapshot(name: str = "Daily-web-1767225600", **metadata: str) -> ServerImage:
-    whole = {"image_type": "snapshot", "instance_uuid": "mine", **metadata}
+    whole = {TYPE_KEY: SNAPSHOT, "instance_uuid": "mine", **metadata}
     return ServerImage(
         id="i", name=name, status="ACTIVE", server_id="mine", metadata=whole
     )
@@ -265,7 +268,7 @@ def snapshot(name: str = "Daily-web-1767225600", **metadata: str) -> ServerImage
 @pytest.mark.parametrize("name", ["Daily-web-1767225600", "Weekly-a-1", "my own"])
 @pytest.mark.parametrize("kind", ["snapshot", "backup"])
 def test_protected_and_handed_back_it_is_as_it_was(name: str, kind: str) -> None:
-    before = snapshot(name, image_type=kind, **MARKED)
+    before = snapshot(name, **{**MARKED, TYPE_KEY: kind})
     store = Memory([before])
     kept = retention_of(store)
     for _ in range(2):

@@ -47,6 +47,14 @@ class ImageFilter:
     limit: int | None = None
     hidden: bool = False
 
+    @property
+    def is_large(self) -> bool:
+        """Whether there may be very many, of any server."""
+        any_server = self.server_id is None and not self.hidden
+        return any_server and (
+            self.snapshots or self.pending or self.changed_since is not None
+        )
+
     def takes(self, image: ServerImage) -> bool:
         """Whether an image is one of those, apart from how many there may be."""
         return (
@@ -78,6 +86,13 @@ class ImageStore(ABC):
         """Return an image as it is now.
 
         :raises NoSuchImage: if there is none with this ID.
+        """
+
+    @abstractmethod
+    def is_gone(self, image_id: str) -> bool:
+        """Whether the service itself says that there is no such image.
+
+        A proxy in between that answers 404 knows nothing of images.
         """
 
     @abstractmethod
@@ -135,8 +150,9 @@ class ImageStore(ABC):
         :param name: only those with exactly this name.
         :param server_id: only those made of this server.
         :param scheduled: only those the scheduled images service counts as its own.
-        :param snapshots: only those made of servers, scheduled or not, and of their
-            metadata only what :data:`TELLING` names: there may be very many.
+        :param snapshots: only those made of servers, scheduled or not. Of the metadata
+            of these, and of those pending or changed, only what :data:`TELLING` names
+            is read: there may be very many.
         :param making: only those that are being made.
         :param pending: only those of schedules whose retention has not been applied.
         :param changed_since: only those that have changed since, to the second.

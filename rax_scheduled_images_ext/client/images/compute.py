@@ -57,6 +57,12 @@ class ComputeImages(ImageStore):
         answer = self._of(image_id, "GET", path("images", image_id))
         return _image(answer, answer.object("image"))
 
+    def is_gone(self, image_id: str) -> bool:
+        answer = self.transport.get(path("images", image_id))
+        if answer.status == 404 and answer.error_message("itemNotFound"):
+            return True
+        return _image(answer, answer.object("image")).status == "DELETED"
+
     def set_metadata(self, image: object, metadata: Mapping[str, str]) -> None:
         body = {"metadata": {check_key(key): value for key, value in metadata.items()}}
         if metadata:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -59,6 +58,7 @@ _PROGRESS = {
     "active": 100,
 }
 _PATCH = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
+_NOT_FOUND = "No image found with ID"
 _PAGE = 1000
 _RACES = 5
 
@@ -81,6 +81,13 @@ class GlanceImages(ImageStore):
         image_id = resource_id(image)
         answer = self._of(image_id, "GET")
         return _image(answer, answer.document())
+
+    def is_gone(self, image_id: str) -> bool:
+        answer = self.transport.get(path("images", image_id))
+        # Its errors have no form of their own; this is what it says of an image.
+        if answer.status == 404 and f"{_NOT_FOUND} {image_id}" in answer.response.text:
+            return True
+        return _image(answer, answer.document()).status == "DELETED"
 
     def set_metadata(self, image: object, metadata: Mapping[str, str]) -> None:
         changes = _additions(metadata)
@@ -123,26 +130,23 @@ class GlanceImages(ImageStore):
             raise NoSuchImage(image_id)
         answer.empty()
 
-    def use_up(self, image_id: str, name: str, properties: Mapping[str, str]) -> bool:
-        """Make an empty image of this ID and delete it: the ID will never come back.
-
-        :returns: False if the ID had been used before.
-        :raises ApiError: if the service takes no image; the ID is still free then.
-        """
-        if not self.reserve(image_id, name, properties):
-            return False
-        # Somebody who sweeps what is left behind may be faster.
-        with suppress(NoSuchImage):
-            self.delete(image_id)
-        return True
-
-    def reserve(self, image_id: str, name: str, properties: Mapping[str, str]) -> bool:
+    def reserve(
+        self,
+        image_id: str,
+        name: str,
+        properties: Mapping[str, str],
+        *,
+        hidden: bool = False,
+    ) -> bool:
         """Make an empty image of this ID.
 
+        :param hidden: whether lists leave it out.
         :returns: False if the ID had been used before.
         :raises ApiError: if the service takes no image; the ID is still free then.
         """
-        body = {"id": image_id, "name": name, **properties}
+        body: dict[str, Any] = {"id": image_id, "name": name, **properties}
+        if hidden:
+            body["os_hidden"] = True
         answer = self.transport.send("POST", "/images", body=body)
         if answer.status == 409:
             return False
@@ -150,7 +154,7 @@ class GlanceImages(ImageStore):
         return True
 
     def _list(self, wanted: ImageFilter) -> Iterator[ServerImage]:
-        keys = TELLING if wanted.snapshots else None
+        keys = TELLING if wanted.is_large else None
         pages = self.transport.pages(
             "/images", _query(wanted), _next_page, ahead=wanted.snapshots
         )
@@ -232,4 +236,5 @@ def _image(
         protected=protected if isinstance(protected, bool) else None,
         metadata=metadata,
         is_queued=status == "queued",
+        hidden=image.get("os_hidden") is True,
     )

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from rax_scheduled_images_ext.client.errors import NotOffered
+from rax_scheduled_images_ext.client.errors import NoSchedule, NotOffered
 from rax_scheduled_images_ext.client.http import ApiResponse
 from rax_scheduled_images_ext.client.schedules.base import ScheduleStore
 from rax_scheduled_images_ext.client.schedules.extension import ExtensionSchedules
 from rax_scheduled_images_ext.client.schedules.tags import TagSchedules
+from rax_scheduled_images_ext.model.extension import KEPT_AS_TAGS, KEPT_HEADER
+from rax_scheduled_images_ext.model.retention import Rules
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 
 Result = TypeVar("Result")
@@ -20,19 +22,32 @@ Result = TypeVar("Result")
 class CloudSchedules(ScheduleStore):
     """Asks the extension, and only where there is none the tags.
 
-    ``lacking`` are the regions known to have no extension; one cloud's stores share it,
-    so that each region is asked once. ``region`` is the store's own.
+    ``offered`` is whether regions have the extension, as far as that is known; one
+    cloud's stores share it, so that each region is asked once. ``region`` is the
+    store's own.
     """
 
     extension: ExtensionSchedules
     tags: TagSchedules
-    lacking: set[str | None]
+    offered: dict[str | None, bool]
     region: str | None
 
     @property
     def kept_as_tags(self) -> bool:
         """Whether the region is known to have no extension, so that tags are used."""
-        return self.region in self.lacking
+        return self.offered.get(self.region) is False
+
+    def rules(self, answer: ApiResponse, *, shown: bool = False) -> Rules:
+        """Return the rules of the service that makes the images of an answer's servers.
+
+        Where that is not known, those by which fewer images are deleted.
+
+        :param shown: whether the extension's schedules are shown in the answer.
+        """
+        if answer.headers.get(KEPT_HEADER) == KEPT_AS_TAGS:
+            return Rules.OURS
+        offered = self.offered.get(self.region, shown)
+        return Rules.RACKSPACE if offered else Rules.OURS
 
     def get(self, server: object) -> ImageSchedule:
         return self._first(lambda store: store.get(server))
@@ -51,7 +66,7 @@ class CloudSchedules(ScheduleStore):
                 yield from self.extension.server_pages(url, enabled)
                 return
             except NotOffered:
-                self.lacking.add(self.region)
+                self.offered[self.region] = False
         yield from self.tags.server_pages(url, enabled)
 
     def find_out(self) -> None:
@@ -59,14 +74,20 @@ class CloudSchedules(ScheduleStore):
         if not self.kept_as_tags:
             try:
                 self.extension.check_offered()
+                self.offered[self.region] = True
             except NotOffered:
-                self.lacking.add(self.region)
+                self.offered[self.region] = False
 
     def _first(self, call: Callable[[ScheduleStore], Result]) -> Result:
         """Return what the first store that the cloud has answers."""
         if not self.kept_as_tags:
             try:
-                return call(self.extension)
+                result = call(self.extension)
+                self.offered[self.region] = True
+                return result
+            except NoSchedule:
+                self.offered[self.region] = True
+                raise
             except NotOffered:
-                self.lacking.add(self.region)
+                self.offered[self.region] = False
         return call(self.tags)

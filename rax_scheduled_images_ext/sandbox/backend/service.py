@@ -14,6 +14,7 @@ from rax_scheduled_images_ext.model import retention
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.image import (
     LONGEST_NAME,
+    MAPPING_KEY,
     PENDING_KEY,
     SERVER_KEY,
     ServerImage,
@@ -24,9 +25,9 @@ from rax_scheduled_images_ext.model.plan import Action, Cause, Policy, Step, pla
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.volume_snapshots import (
     LONGEST_IMAGE_NAME,
-    MAPPING_KEY,
     SnapshotsInDoubt,
     VolumeSnapshot,
+    ids_in_mapping,
     own_snapshots,
 )
 from rax_scheduled_images_ext.sandbox.backend.models import (
@@ -80,11 +81,13 @@ def as_server_image(image: Image) -> ServerImage:
         name=image.name,
         status=image.compute_status,
         created=_time(image.created),
+        size=image.size,
         server_id=image.properties.get(SERVER_KEY),
         owner=image.owner,
         protected=image.protected,
         metadata=image.properties,
         is_queued=image.status == "queued",
+        hidden=image.hidden,
     )
 
 
@@ -164,7 +167,12 @@ def _retain(
     assert server.schedule is not None
     assert step.image is not None
     for image in retention.surplus(
-        images, server.id, server.schedule.retention, server.project_id
+        images,
+        server.id,
+        server.schedule.retention,
+        server.project_id,
+        # What it emulates is Rackspace's own.
+        rules=retention.Rules.RACKSPACE,
     ):
         if not image.protected:
             _delete(region, image)
@@ -175,16 +183,23 @@ def _retain(
 
 def _delete(region: Region, image: ServerImage) -> None:
     """Delete an image and its own volume snapshots; if in doubt, it stays."""
-    own: list[str] = []
+    own: list[VolumeSnapshot] = []
     if MAPPING_KEY in image.metadata:
-        every = map(as_server_image, region.images(ImageQuery()))
+        needed: set[str] = set()
+        for other in map(as_server_image, region.images(ImageQuery())):
+            if other.id != image.id:
+                needed |= ids_in_mapping(other)
         try:
-            own = own_snapshots(image, every, lambda wanted: _find(region, wanted))
+            own = own_snapshots(
+                image, needed.__contains__, lambda wanted: _find(region, wanted)
+            )
         except SnapshotsInDoubt:
             return
     region.delete_image(image.id)
-    for snapshot_id in own:
-        region.delete_volume_snapshot(snapshot_id)
+    for snapshot in own:
+        if snapshot.is_going:
+            continue
+        region.delete_volume_snapshot(snapshot.id)
 
 
 def _find(region: Region, snapshot_id: str) -> VolumeSnapshot | None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rax_scheduled_images_ext.model.volume_snapshots import MAPPING_KEY
+from rax_scheduled_images_ext.model.image import MAPPING_KEY
 from rax_scheduled_images_ext.sandbox.backend.models import (
     BlockDevice,
     Image,

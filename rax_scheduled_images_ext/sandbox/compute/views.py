@@ -10,8 +10,8 @@ from contextlib import suppress
 from typing import Any
 
 from rax_scheduled_images_ext.model.extension import ATTRIBUTE, schedule_object
+from rax_scheduled_images_ext.model.image import MAPPING_KEY
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
-from rax_scheduled_images_ext.model.volume_snapshots import MAPPING_KEY
 from rax_scheduled_images_ext.sandbox.backend.models import (
     Action,
     Flavor,

@@ -53,8 +53,17 @@ Faults of snapshots take no METHOD or /PATH:
   lose-image [STATE] the image is gone at the end of this task state, and the
                      snapshot over; by default, image_uploading
 
+Faults of volume snapshots take neither that nor a STATE:
+
+  WHAT [of SERVER] [after N] [xN]
+
+  fail-volume        the snapshot of a volume of the server ends in error
+  hang-volume        it stays creating
+  keep-volume        its deletion is accepted, and it is available again
+
 If a request meets several faults, the first one happens, and delay and expire as
-well. When faults are cleared, frozen snapshots continue.
+well. When faults are cleared, frozen snapshots continue, and those that are creating
+become available.
 """
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
@@ -64,9 +73,13 @@ STATES = (PENDING, COPYING, COPIED, UPLOADING)
 REFUSE, ANSWER, DROP, LOSE, CUT = "refuse", "answer", "drop", "lose-answer", "truncate"
 DELAY, EXPIRE = "delay", "expire"
 FREEZE, LOSE_IMAGE = "freeze", "lose-image"
+FAIL_VOLUME, HANG_VOLUME = "fail-volume", "hang-volume"
+KEEP_VOLUME = "keep-volume"
 #: What happens on top of something else.
 PASSING = (DELAY, EXPIRE)
 OF_SNAPSHOTS = (FREEZE, LOSE_IMAGE)
+OF_VOLUMES = (FAIL_VOLUME, HANG_VOLUME, KEEP_VOLUME)
+_OF_NO_REQUEST = (*OF_SNAPSHOTS, *OF_VOLUMES)
 _OF_REQUESTS = (REFUSE, DROP, LOSE, CUT, DELAY, EXPIRE)
 _ERRORS = tuple(status.value for status in HTTPStatus if status >= 400)
 
@@ -99,7 +112,7 @@ class Fault:
     def concerns(self, method: str, path: str, has_token: bool) -> bool:
         """Return whether it is a fault of such requests."""
         return (
-            self.kind not in OF_SNAPSHOTS
+            self.kind not in _OF_NO_REQUEST
             and self.method in (None, method)
             and (self.path is None or self.path.search(path) is not None)
             # Whoever is about to log in has nothing that could expire.
@@ -175,6 +188,15 @@ class Faults:
                         break
         return taken
 
+    def of_volume(self, kinds: Collection[str], *names: str) -> Fault | None:
+        """Take what happens to a volume snapshot of the server with these names.
+
+        :param kinds: what may happen to it now.
+        """
+        return self._take(
+            lambda fault: fault.kind in kinds and fault.server in (None, *names)
+        )
+
     def of_snapshot(
         self, *names: str, states: Collection[str] = STATES
     ) -> Fault | None:
@@ -182,16 +204,19 @@ class Faults:
 
         :param states: what it has not yet behind it.
         """
+        return self._take(
+            lambda fault: (
+                fault.kind in OF_SNAPSHOTS
+                and fault.server in (None, *names)
+                and (fault.state is None or fault.state in states)
+            )
+        )
+
+    def _take(self, meets: Callable[[Fault], bool]) -> Fault | None:
         with self._lock:
             for each in self._list:
-                fault = each.fault
-                if (
-                    fault.kind in OF_SNAPSHOTS
-                    and (fault.server is None or fault.server in names)
-                    and (fault.state is None or fault.state in states)
-                    and each.happens()
-                ):
-                    return fault
+                if meets(each.fault) and each.happens():
+                    return each.fault
         return None
 
 
@@ -206,10 +231,11 @@ def parse_fault(text: str) -> Fault:
     words = _Words(text)
     values = _subject(words)
     values |= _what(words)
-    of_snapshot = values["kind"] in OF_SNAPSHOTS
-    if of_snapshot and ("method" in values or "path" in values):
-        raise words.wrong(f"{values['kind']} takes no method or path")
-    values |= _of_snapshot(words) if of_snapshot else _while(words)
+    kind = values["kind"]
+    of_request = kind not in _OF_NO_REQUEST
+    if not of_request and ("method" in values or "path" in values):
+        raise words.wrong(f"{kind} takes no method or path")
+    values |= _while(words) if of_request else _of_server(words, kind)
     if words.take("after"):
         values["spared"] = words.number("after")
     if count := words.matching(r"x[0-9]{1,9}"):
@@ -293,11 +319,11 @@ def _what(words: _Words) -> _Values:
     if word == CUT:
         length = words.matching("[0-9]{1,9}")
         return {"kind": word, "length": None if length is None else int(length)}
-    if word in (*_OF_REQUESTS, *OF_SNAPSHOTS):
+    if word in (*_OF_REQUESTS, *_OF_NO_REQUEST):
         return {"kind": word}
     if re.fullmatch("[0-9]+", word, re.ASCII):
         return _answer(int(word), words)
-    kinds = ", ".join((*_OF_REQUESTS, *OF_SNAPSHOTS))
+    kinds = ", ".join((*_OF_REQUESTS, *_OF_NO_REQUEST))
     raise words.wrong(f"'{word}' is none of {kinds}, or an HTTP error such as 503")
 
 
@@ -316,9 +342,9 @@ def _while(words: _Words) -> _Values:
     return {"state": words.state()} if words.take("while") else {}
 
 
-def _of_snapshot(words: _Words) -> _Values:
+def _of_server(words: _Words, kind: str) -> _Values:
     values: _Values = {}
-    if words.left and words.left[0] in STATES:
+    if kind in OF_SNAPSHOTS and words.left and words.left[0] in STATES:
         values["state"] = words.next()
     if words.take("of"):
         values["server"] = words.next()

@@ -24,6 +24,8 @@ from rax_scheduled_images_ext.sandbox.volume import snapshots, versions, volumes
 
 _VOLUME = "/volumes/<volume_id>"
 _SNAPSHOT = "/snapshots/<snapshot_id>"
+_METADATA = f"{_SNAPSHOT}/metadata"
+_ITEM = f"{_METADATA}/<key>"
 
 ROUTES = (
     Route("GET", "/volumes", volumes.list_brief),
@@ -36,6 +38,12 @@ ROUTES = (
     Route("GET", "/snapshots/detail", snapshots.list_detail),
     Route("GET", _SNAPSHOT, snapshots.show),
     Route("DELETE", _SNAPSHOT, snapshots.delete),
+    Route("GET", _METADATA, snapshots.metadata),
+    Route("POST", _METADATA, snapshots.add_metadata),
+    Route("PUT", _METADATA, snapshots.replace_metadata),
+    Route("GET", _ITEM, snapshots.show_item),
+    Route("PUT", _ITEM, snapshots.set_item),
+    Route("DELETE", _ITEM, snapshots.delete_item),
 )
 
 

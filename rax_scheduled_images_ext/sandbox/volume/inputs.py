@@ -49,6 +49,18 @@ def body(schema: Json, key: str) -> Json:
     return found
 
 
+def part(key: str) -> Json:
+    """Return the object under a key of the request's JSON, whatever else is there.
+
+    :raises HttpError: 400 where there is none.
+    """
+    content = request.get_json(force=True, silent=True)
+    found = content.get(key) if isinstance(content, dict) else None
+    if not isinstance(found, dict):
+        raise HttpError(400, f"Missing required element '{key}' in request body.")
+    return found
+
+
 def _message(error: ValidationError) -> str:
     if not error.path:
         return str(error.message)

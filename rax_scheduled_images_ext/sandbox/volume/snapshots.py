@@ -1,20 +1,26 @@
-"""Volume snapshots of the block storage API: lists, show, create, delete."""
+"""Volume snapshots of the block storage API, and their metadata."""
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Mapping
 from typing import Any
 
+from flask import request
 from flask.typing import ResponseReturnValue
 from oslo_utils import strutils
 
 from rax_scheduled_images_ext.sandbox.backend.models import NotFound, VolumeSnapshot
-from rax_scheduled_images_ext.sandbox.http.common import Call
+from rax_scheduled_images_ext.sandbox.http.common import Call, HttpError
 from rax_scheduled_images_ext.sandbox.volume import inputs, schemas, volumes
 from rax_scheduled_images_ext.sandbox.volume.views import snapshot_view
 
 _FILTERS = ("name", "status", "volume_id")
+# The first version that lists snapshots by their metadata.
+_BY_METADATA = (3, 22)
 # The first version that makes snapshots of attached volumes without being forced.
 _IN_USE = (3, 66)
+_LONGEST = 255
 
 
 def list_brief(call: Call) -> ResponseReturnValue:
@@ -33,7 +39,25 @@ def list_detail(call: Call) -> ResponseReturnValue:
 
 def _page(call: Call, path: str) -> tuple[list[VolumeSnapshot], dict[str, Any]]:
     snapshots = call.region.volume_snapshots(call.project_id)
+    wanted = request.args.get("metadata")
+    if wanted is not None and call.version >= _BY_METADATA:
+        pairs = _literal(wanted).items()
+        snapshots = [each for each in snapshots if pairs <= each.metadata.items()]
     return inputs.page(call, path, snapshots, _FILTERS)
+
+
+def _literal(text: str) -> dict[str, str]:
+    """Return the metadata that a query asks for.
+
+    :raises HttpError: 400 for what is none.
+    """
+    try:
+        found = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        found = None
+    if not isinstance(found, dict):
+        raise HttpError(400, f"Invalid filters {text} are found in query options.")
+    return {str(key): str(value) for key, value in found.items()}
 
 
 def show(call: Call, snapshot_id: str) -> ResponseReturnValue:
@@ -64,6 +88,88 @@ def delete(call: Call, snapshot_id: str) -> ResponseReturnValue:
     inputs.may(call, "volume:delete_snapshot")
     call.region.delete_volume_snapshot(snapshot_id)
     return "", 202
+
+
+def metadata(call: Call, snapshot_id: str) -> ResponseReturnValue:
+    """GET /snapshots/{id}/metadata"""
+    return {"metadata": dict(_find(call, snapshot_id).metadata)}
+
+
+def add_metadata(call: Call, snapshot_id: str) -> ResponseReturnValue:
+    """POST /snapshots/{id}/metadata"""
+    wanted = inputs.part("metadata")
+    known = _find(call, snapshot_id).metadata
+    return {"metadata": _set(call, snapshot_id, {**known, **wanted})}
+
+
+def replace_metadata(call: Call, snapshot_id: str) -> ResponseReturnValue:
+    """PUT /snapshots/{id}/metadata"""
+    wanted = inputs.part("metadata")
+    _find(call, snapshot_id)
+    return {"metadata": _set(call, snapshot_id, wanted)}
+
+
+def show_item(call: Call, snapshot_id: str, key: str) -> ResponseReturnValue:
+    """GET /snapshots/{id}/metadata/{key}"""
+    known = _find(call, snapshot_id).metadata
+    if key not in known:
+        raise _no_item(snapshot_id, key)
+    return {"meta": {key: known[key]}}
+
+
+def set_item(call: Call, snapshot_id: str, key: str) -> ResponseReturnValue:
+    """PUT /snapshots/{id}/metadata/{key}"""
+    wanted = inputs.part("meta")
+    if key not in wanted:
+        raise HttpError(400, "Request body and URI mismatch")
+    if len(wanted) > 1:
+        raise HttpError(400, "Request body contains too many items")
+    known = _find(call, snapshot_id).metadata
+    _set(call, snapshot_id, {**known, **wanted})
+    return {"meta": wanted}
+
+
+def delete_item(call: Call, snapshot_id: str, key: str) -> ResponseReturnValue:
+    """DELETE /snapshots/{id}/metadata/{key}"""
+    known = dict(_find(call, snapshot_id).metadata)
+    if key not in known:
+        raise _no_item(snapshot_id, key)
+    inputs.may(call, "volume:delete_snapshot_metadata")
+    del known[key]
+    call.region.set_volume_snapshot_metadata(snapshot_id, known)
+    return "", 200
+
+
+def _set(call: Call, snapshot_id: str, wanted: Mapping[str, Any]) -> dict[str, str]:
+    """Replace all metadata of a snapshot; return it.
+
+    :raises HttpError: 400 and 413 for a key or a value that cannot be.
+    """
+    inputs.may(call, "volume:update_snapshot_metadata")
+    for key, value in wanted.items():
+        _check_item(key, value)
+    call.region.set_volume_snapshot_metadata(snapshot_id, wanted)
+    return dict(wanted)
+
+
+def _check_item(key: str, value: object) -> None:
+    wrong = "Invalid metadata: Invalid input received:"
+    if not key:
+        raise HttpError(400, f"{wrong} Metadata key:  has 0 characters, less than 1.")
+    if not isinstance(value, str):
+        why = f"Value for metadata key: {key} is not a string or unicode"
+        raise HttpError(400, f"{wrong} {why}")
+    for text, what in ((key, ""), (value, " value")):
+        if len(text) > _LONGEST:
+            raise HttpError(
+                413,
+                f"Invalid metadata size: Metadata property key {key}{what} greater than"
+                f" {_LONGEST} characters.",
+            )
+
+
+def _no_item(snapshot_id: str, key: str) -> NotFound:
+    return NotFound(f"Snapshot {snapshot_id} has no metadata with key {key}.")
 
 
 def _find(call: Call, snapshot_id: str) -> VolumeSnapshot:

@@ -100,7 +100,7 @@ def snapshot_view(call: Call, snapshot: VolumeSnapshot, *, full: bool) -> Json:
     return {
         **view,
         **_since(call.version, newer),
-        f"{_ATTRIBUTES}:progress": "100%",
+        f"{_ATTRIBUTES}:progress": f"{100 * (snapshot.status == 'available')}%",
         f"{_ATTRIBUTES}:project_id": snapshot.project_id,
     }
 

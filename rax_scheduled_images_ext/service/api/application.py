@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from webob import Response
 
-from rax_scheduled_images_ext.model.extension import ALIAS
+from rax_scheduled_images_ext.model.extension import ALIAS, KEPT_AS_TAGS, KEPT_HEADER
 from rax_scheduled_images_ext.service.api import extensions, servers, tags
 from rax_scheduled_images_ext.service.api.answers import Refused
 from rax_scheduled_images_ext.service.api.nova import Nova
@@ -95,6 +95,8 @@ class ScheduledImagesApi:
             answer = self._answer(environ)
         except Refused as refused:
             answer = refused.answer
+        if answer is not None:
+            answer.headers[KEPT_HEADER] = KEPT_AS_TAGS
         application = self._application if answer is None else answer
         content: Iterable[bytes] = application(environ, start_response)
         return content

@@ -11,8 +11,8 @@ from typing import Any
 from celery import Celery
 from kombu import Connection, Producer
 
+from rax_scheduled_images_ext.engine.find import Page
 from rax_scheduled_images_ext.engine.limits import Limits
-from rax_scheduled_images_ext.engine.scan import Page
 from rax_scheduled_images_ext.model.plan import Step
 from rax_scheduled_images_ext.service import queues
 from rax_scheduled_images_ext.service.workers.app import LOOK, SCAN
@@ -84,9 +84,10 @@ class Sender:
 
     def _send_looks(self, steps: Iterable[Step]) -> None:
         for step in steps:
-            server, slot = step.server, step.slot
+            server, slot, note = step.server, step.slot, step.note
             what = [server.project_id, server.id, slot.name if slot else ""]
-            self._send(LOOK, [self.region, *what, time.time()])
+            said = [note.image_id, note.text] if note else None
+            self._send(LOOK, [self.region, *what, time.time(), said])
 
     def _send(self, task: str, args: list[Any]) -> None:
         self.app.send_task(

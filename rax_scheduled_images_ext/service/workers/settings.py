@@ -15,8 +15,8 @@ from datetime import datetime, timezone
 from functools import cache
 
 from rax_scheduled_images_ext.client.configuration import configuration
+from rax_scheduled_images_ext.engine.find import Finder
 from rax_scheduled_images_ext.engine.runner import Runner
-from rax_scheduled_images_ext.engine.scan import Scanner
 from rax_scheduled_images_ext.service import cli, events
 from rax_scheduled_images_ext.service.loop import sped_up
 from rax_scheduled_images_ext.service.notify import Notifier
@@ -52,7 +52,7 @@ class Engine:
     """What does the work in one region."""
 
     runner: Runner
-    scanner: Scanner
+    finder: Finder
 
 
 @cache
@@ -79,4 +79,4 @@ def engine_of(region: str) -> Engine:
     :raises Misconfigured: if the configuration lacks what it takes to log in.
     """
     runner = cli.open_runner(settings().args, region)
-    return Engine(runner, Scanner(runner.projects, runner.policy))
+    return Engine(runner, Finder(runner.projects, runner.policy))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TypedDict
 
-from rax_scheduled_images_ext.engine.scan import Page
+from rax_scheduled_images_ext.engine.find import Page
 from rax_scheduled_images_ext.model.plan import Cause
 
 

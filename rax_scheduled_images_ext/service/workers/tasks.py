@@ -10,9 +10,12 @@ from amqp.exceptions import AMQPError
 from kombu.exceptions import KombuError
 
 from rax_scheduled_images_ext.client.errors import NoSuchServer
+from rax_scheduled_images_ext.engine.find import Page
 from rax_scheduled_images_ext.engine.results import Result, StepResult
-from rax_scheduled_images_ext.engine.scan import Page
+from rax_scheduled_images_ext.engine.runner import Runner
+from rax_scheduled_images_ext.model.note import parse_note
 from rax_scheduled_images_ext.model.plan import Cause
+from rax_scheduled_images_ext.operations.volume_snapshots import NamingImages
 from rax_scheduled_images_ext.service.events import TOLD, EventLog, log
 from rax_scheduled_images_ext.service.loop import FAILURES, label
 from rax_scheduled_images_ext.service.workers.app import LOOK, SCAN, make_app
@@ -80,12 +83,20 @@ def _fail(region: str, error: Exception) -> None:
 def _read_pages(region: str, marker: str | None) -> Iterator[Page]:
     engine = engine_of(region)
     is_first = marker is None
-    for page in engine.scanner.pages(marker, settings().time(), seconds=_READING):
+    for page in engine.finder.pages(marker, settings().time(), seconds=_READING):
         if is_first:
-            for outcome in engine.runner.sweep(engine.scanner.making(), page.now):
-                _EVENTS.add_swept(outcome)
+            _sweep(engine.runner, page)
         is_first = False
         yield page
+
+
+def _sweep(runner: Runner, page: Page) -> None:
+    """Delete what was left behind, and log it."""
+    for outcome in runner.sweep(page.open.empty, page.now):
+        _EVENTS.add_swept(outcome)
+    naming = NamingImages(runner.projects.listing.images)
+    for left in runner.sweep_volume_snapshots(page.now, naming):
+        _EVENTS.add_leftover(left)
 
 
 def _tell(page: Page) -> None:
@@ -97,17 +108,26 @@ def _tell(page: Page) -> None:
 
 
 @app.task(name=LOOK)
-def look(region: str, project_id: str, server_id: str, slot: str, sent: float) -> None:
+def look(
+    region: str,
+    project_id: str,
+    server_id: str,
+    slot: str,
+    sent: float,
+    said: tuple[str, str] | None = None,
+) -> None:
     """Look at a server, and do its next step.
 
     :param slot: the slot for which it seemed to be needed; what is done depends on
         what the cloud shows now.
     :param sent: when this was sent, in unix seconds.
+    :param said: a note that was left for the server: its image, and what it says.
     """
     METRICS.wait.labels(region).observe(max(0.0, time.time() - sent))
     try:
         runner = engine_of(region).runner
-        result = runner.step(server_id, project_id, settings().time())
+        note = parse_note(said[1], said[0]) if said else None
+        result = runner.step(server_id, project_id, settings().time(), note)
     except NoSuchServer:
         # It was deleted a moment ago; its images stay, and so do all schedules.
         return

@@ -6,9 +6,9 @@ import json
 import math
 from collections.abc import Mapping
 
-from rax_scheduled_images_ext.model.image import LONGEST_NAME
+from rax_scheduled_images_ext.model.image import LONGEST_NAME, MAPPING_KEY
 from rax_scheduled_images_ext.model.task_states import UPLOADING
-from rax_scheduled_images_ext.model.volume_snapshots import MAPPING_KEY, NAME_PREFIX
+from rax_scheduled_images_ext.model.volume_snapshots import NAME_PREFIX
 from rax_scheduled_images_ext.sandbox.backend.models import (
     Conflict,
     Image,
@@ -26,10 +26,11 @@ from rax_scheduled_images_ext.sandbox.faults.grammar import (
     STATES,
 )
 
-# Nova hands these properties of a snapshot's base image on to no snapshot.
-_NOT_INHERITED = frozenset(
-    {"cache_in_nova", "instance_uuid", "user_id", "image_type", MAPPING_KEY}
-)
+# Nova hands these properties of a snapshot's base image on to no snapshot, and of the
+# others so many characters. That of which server the base image was made is among them;
+# only a snapshot that is uploaded has its own in its place.
+_NOT_INHERITED = frozenset({"cache_in_nova", "bittorrent", MAPPING_KEY})
+_LONGEST_INHERITED = 255
 # What else it writes into the block device mapping of an image.
 _EMPTY_FIELDS = (
     "device_type disk_bus encrypted encryption_format encryption_options"
@@ -138,12 +139,13 @@ class Snapshots(Servers):
                 self._apply_faults(row, self.server(row["server_id"]))
 
     def clear_faults(self) -> None:
-        """Take the faults from the snapshots under way; frozen ones go on."""
+        """Take all faults away; snapshots that stand still go on."""
         for row in self._running():
             started = row["started"]
             if row["fault"] == FREEZE:
                 started += max(0.0, self._cloud.now - row["fault_at"])
             self._plan_snapshot(row, fault=None, fault_at=None, started=started)
+        self.finish_volume_snapshots()
 
     def end_snapshot(
         self, server_id: str, *, discard: bool = False, message: str | None = None
@@ -325,7 +327,12 @@ class Snapshots(Servers):
 def _inherited(server: Server) -> dict[str, str]:
     """Return what a snapshot has from the server and from the image it began with."""
     base = server.base_properties.items()
-    return {key: value for key, value in base if key not in _NOT_INHERITED} | {
+    inherited = {
+        key: value[:_LONGEST_INHERITED]
+        for key, value in base
+        if key not in _NOT_INHERITED
+    }
+    return inherited | {
         "base_image_ref": server.image_id,
         "boot_roles": "member,reader",
         "owner_user_name": "demo",

@@ -19,6 +19,11 @@ from rax_scheduled_images_ext.sandbox.backend.store import (
     volume_of,
     volume_snapshot_of,
 )
+from rax_scheduled_images_ext.sandbox.faults.grammar import (
+    FAIL_VOLUME,
+    HANG_VOLUME,
+    KEEP_VOLUME,
+)
 
 _OF_PROJECT = "WHERE region = ? AND project_id = ? ORDER BY created DESC, id DESC"
 #: What a volume remembers of its image, besides the image's own properties.
@@ -27,6 +32,8 @@ OF_IMAGE = (
     *("container_format", "disk_format", "min_disk", "min_ram"),
 )
 _DELETABLE = ("available", "error")
+# What the snapshot of a volume comes to by a fault.
+_FAULTY = {FAIL_VOLUME: "error", HANG_VOLUME: "creating"}
 
 
 class Volumes(Images):
@@ -210,7 +217,7 @@ class Volumes(Images):
         metadata: Mapping[str, str] | None = None,
         in_use: bool = False,
     ) -> VolumeSnapshot:
-        """Make a snapshot of a volume, which is available at once.
+        """Make a snapshot of a volume, which is available at once without a fault.
 
         :param in_use: whether the volume may be attached.
         :raises NotFound: where there is no such volume.
@@ -223,6 +230,7 @@ class Volumes(Images):
                 f" current status is: {volume.status}."
             )
         now = self._cloud.now
+        fault = self._cloud.faults.of_volume(_FAULTY, *self._names(volume))
         row: dict[str, object] = {
             "region": self.name,
             "id": self._cloud.new_id(),
@@ -232,7 +240,7 @@ class Volumes(Images):
             "user_id": user_id,
             "volume_id": volume_id,
             "size": volume.size,
-            "status": "available",
+            "status": _FAULTY[fault.kind] if fault else "available",
             "created": now,
             "updated": now,
             "metadata": json.dumps(dict(metadata or {})),
@@ -246,24 +254,64 @@ class Volumes(Images):
         :raises NotFound: where there is no such snapshot.
         """
         self.volume_snapshot(snapshot_id)
-        self._store.update("volume_snapshots", self.name, snapshot_id, status=status)
+        self._store.update(
+            *("volume_snapshots", self.name, snapshot_id),
+            status=status,
+            updated=self._cloud.now,
+        )
+
+    def set_volume_snapshot_metadata(
+        self, snapshot_id: str, metadata: Mapping[str, str]
+    ) -> None:
+        """Replace the metadata.
+
+        :raises NotFound: where there is no such snapshot.
+        """
+        self.volume_snapshot(snapshot_id)
+        self._store.update(
+            *("volume_snapshots", self.name, snapshot_id),
+            metadata=json.dumps(dict(metadata)),
+        )
 
     def delete_volume_snapshot(self, snapshot_id: str) -> None:
-        """Delete a volume snapshot.
+        """Delete a volume snapshot; by a fault it is available again.
 
         :raises NotFound: where there is none.
         :raises Invalid: where its status forbids that.
         """
-        if self.volume_snapshot(snapshot_id).status not in _DELETABLE:
+        snapshot = self.volume_snapshot(snapshot_id)
+        if snapshot.status not in _DELETABLE:
             raise Invalid(
                 "Invalid snapshot: Snapshot status must be available or error and must"
                 " not be part of a group."
             )
+        names = self._names(self.volume(snapshot.volume_id))
+        if self._cloud.faults.of_volume((KEEP_VOLUME,), *names):
+            self.set_volume_snapshot_status(snapshot_id, "available")
+            return
         self._store.run(
             "DELETE FROM volume_snapshots WHERE region = ? AND id = ?",
             self.name,
             snapshot_id,
         )
+
+    def finish_volume_snapshots(self) -> None:
+        """Let those become available that are still creating."""
+        self._store.run(
+            "UPDATE volume_snapshots SET status = 'available', updated = ?"
+            " WHERE region = ? AND status = 'creating'",
+            self._cloud.now,
+            self.name,
+        )
+
+    def _names(self, volume: Volume) -> tuple[str, ...]:
+        """Return what a fault may call the server that a volume is attached to."""
+        row = self._store.first(
+            "SELECT id, name FROM servers WHERE region = ? AND id = ?",
+            self.name,
+            volume.server_id,
+        )
+        return () if row is None else (row["id"], row["name"])
 
     def _snapshots_of(self, volume_id: str) -> bool:
         """Whether a volume has snapshots."""

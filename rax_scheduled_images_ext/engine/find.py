@@ -1,0 +1,481 @@
+"""Finding what is due: one way for ``tick``, ``run``, ``plan``, ``status`` and workers.
+
+A look reads the servers that have schedules, and of the images only what can change
+what is to be done: those that have changed, and those that are not settled. What it
+finds is a hint: whoever acts on it looks at the server anew.
+
+A service that keeps going reads all servers only now and then, and between that what
+has changed. What it remembers cannot become untrue, or only saves requests.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import cached_property
+from itertools import chain
+
+from rax_scheduled_images_ext.client.http import ApiResponse
+from rax_scheduled_images_ext.client.images.base import ImageStore
+from rax_scheduled_images_ext.client.schedules.tags import read_tagged_server
+from rax_scheduled_images_ext.client.servers import next_marker
+from rax_scheduled_images_ext.engine.limits import Limits, being_made, under_way
+from rax_scheduled_images_ext.engine.look import date_of
+from rax_scheduled_images_ext.engine.making import image_service
+from rax_scheduled_images_ext.engine.projects import Projects
+from rax_scheduled_images_ext.engine.results import Result, StepResult
+from rax_scheduled_images_ext.model.freshness import InventoryServer
+from rax_scheduled_images_ext.model.image import (
+    PENDING_KEY,
+    SLOT_KEY,
+    ServerImage,
+    made_by_run,
+)
+from rax_scheduled_images_ext.model.note import Note, notes_of
+from rax_scheduled_images_ext.model.plan import (
+    CLOCK_DIFFERENCE,
+    Action,
+    Cause,
+    Known,
+    Policy,
+    Step,
+    plan,
+)
+
+# For how long before the first look changed images are read: all that can be of the
+# latest slot of a daily schedule.
+_DAY = timedelta(hours=25)
+# Images in these states may still turn out not to be the slot's.
+_OPEN = frozenset({"SAVING", "ERROR", "DELETED"})
+# How many servers without any image are looked at to see if one was missed.
+_DOUBTS = 20
+# For how long an image that is not proven whole is not looked at again.
+_UNPROVEN = timedelta(minutes=5)
+
+_Key = tuple[str, str | None]
+
+
+@dataclass(frozen=True)
+class OpenImages:
+    """The images that can change what is to be done: read anew at every look.
+
+    ``by_server`` are those that are not settled, being made or hidden, ``hidden`` the
+    latter alone, and ``empty`` those without data so far: claims, notes, and images
+    that were left behind.
+    """
+
+    by_server: Mapping[str, list[ServerImage]]
+    hidden: Mapping[str, list[ServerImage]]
+    making: list[ServerImage]
+    empty: list[ServerImage]
+    notes: Mapping[_Key, list[Note]]
+
+    @classmethod
+    def read(cls, images: ImageStore) -> OpenImages:
+        """Read them: three requests, whatever there is."""
+        hidden = list(images.list(snapshots=True, hidden=True))
+        return cls.of(chain(being_made(images), images.list(pending=True)), hidden)
+
+    @classmethod
+    def of(
+        cls, images: Iterable[ServerImage], hidden: Iterable[ServerImage]
+    ) -> OpenImages:
+        """Return them, given these images."""
+        hidden = list(hidden)
+        found = {image.id: image for image in chain(images, hidden)}
+        return cls(
+            _by_server(found.values()),
+            _by_server(hidden),
+            [image for image in found.values() if image.status == "SAVING"],
+            [image for image in found.values() if image.is_queued],
+            notes_of(hidden),
+        )
+
+
+@dataclass
+class Memory:
+    """The newest image of each server that is known to be whole, for all threads."""
+
+    _known: dict[_Key, Known] = field(default_factory=dict)
+    # Since when changes are to be read, by the cloud's clock.
+    _since: datetime | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def read(self, images: ImageStore, now: datetime) -> None:
+        """Read the images that have changed since the last time.
+
+        The first time those of a day.
+        """
+        with self._lock:
+            since = self._since or now - _DAY
+            for image in images.list(changed_since=since):
+                self._add(image)
+            self._since = now - CLOCK_DIFFERENCE
+
+    def read_all(self, images: Iterable[ServerImage], now: datetime) -> None:
+        """Take note of all images that there are."""
+        with self._lock:
+            for image in images:
+                self._add(image)
+            self._since = now - CLOCK_DIFFERENCE
+
+    def of(self, server: InventoryServer) -> Known | None:
+        """Return what is known of a server, None for nothing."""
+        return self._known.get((server.id, server.project_id))
+
+    def newest(self, servers: Iterable[InventoryServer]) -> dict[str, datetime]:
+        """Return when the newest image of each server was made, where it is known."""
+        known = ((server.id, self.of(server)) for server in servers)
+        return {
+            server_id: each.created
+            for server_id, each in known
+            if each is not None and each.created is not None
+        }
+
+    def verify(self, images: ImageStore, servers: Iterable[InventoryServer]) -> None:
+        """See whether the newest images are still there, and find others if not.
+
+        Which slot had an image stays known.
+        """
+        servers = list(servers)
+        dates = [known.created for s in servers if (known := self.of(s)) is not None]
+        since = max(filter(None, dates), default=None)
+        if since is None:
+            return
+        there = {image.id for image in images.list(changed_since=since - _DAY)}
+        for server in servers:
+            known = self.of(server)
+            if known is None or known.created is None or known.created < since - _DAY:
+                continue
+            if known.image_id not in there:
+                self._find_newest(images, server, known)
+
+    def _find_newest(
+        self, images: ImageStore, server: InventoryServer, known: Known
+    ) -> None:
+        key = (server.id, server.project_id)
+        self._known[key] = Known(known.slot)
+        found = [i for i in images.list(server_id=server.id) if _is_settled(i)]
+        newest = max(found, key=lambda image: str(image.created), default=None)
+        if newest is not None and newest.owner == server.project_id:
+            self._known[key] = Known(known.slot, newest.created, newest.id)
+
+    def _add(self, image: ServerImage) -> None:
+        if not _is_settled(image):
+            return
+        key = (str(image.server_id), image.owner)
+        slot = image.metadata.get(SLOT_KEY, "")
+        before = self._known.get(key)
+        if before is None or before.slot <= slot:
+            self._known[key] = Known(slot, image.created, image.id)
+
+
+def _is_settled(image: ServerImage) -> bool:
+    """Whether a run has made the image, and nothing more is to be done for it."""
+    return (
+        image.status not in _OPEN
+        and PENDING_KEY not in image.metadata
+        and made_by_run(image, str(image.server_id))
+    )
+
+
+@dataclass(frozen=True)
+class Page:
+    """What some servers have shown, by the cloud's clock.
+
+    ``steps`` are hints for all servers, ``marker`` is where the next page starts, None
+    for the last one, and ``under_way`` how many snapshots are, by project.
+    """
+
+    now: datetime
+    steps: list[Step]
+    marker: str | None
+    under_way: Counter[str]
+    open: OpenImages
+
+    @cached_property
+    def make(self) -> list[Step]:
+        """The servers whose images are to be made, those first that were due first."""
+        due = [step for step in self.steps if step.action is Action.MAKE]
+        return sorted(due, key=lambda step: str(step.slot and step.slot.due))
+
+    def make_next(self, limits: Limits, waiting: int) -> list[Step]:
+        """Return those whose images are to be made as far as places may be found.
+
+        For each free place that is the one that was due first, and one at random: an
+        image that cannot be made stays due, and is not to keep others back for ever.
+
+        :param waiting: how many are to be looked at already.
+        """
+        due, places = self.make, limits.free_in_region(self.under_way)
+        chosen: dict[str, Step] = {}
+        projects: Counter[str] = Counter()
+        for turn, steps in enumerate((due, random.sample(due, len(due))), 1):
+            for step in steps:
+                project = str(step.server.project_id)
+                own = turn * (limits.project - self.under_way[project])
+                room = waiting + len(chosen) < turn * places
+                if room and projects[project] < own and step.server.id not in chosen:
+                    chosen[step.server.id] = step
+                    projects[project] += 1
+        return list(chosen.values())
+
+    @property
+    def look_after(self) -> list[Step]:
+        """The servers whose images are to be looked after."""
+        others = (Action.NOTHING, Action.MAKE)
+        return [step for step in self.steps if step.action not in others]
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What came of a hint, for a while."""
+
+    hint: Step
+    result: StepResult
+    until: datetime
+
+    def is_of(self, hint: Step) -> bool:
+        """Whether it is the answer to a hint."""
+        known, note = self.hint, hint.note
+        same = known.note == note and known.slot == hint.slot
+        images = [image.id for image in known.unsettled]
+        return (
+            same
+            and known.action is hint.action
+            and images == [image.id for image in hint.unsettled]
+        )
+
+
+@dataclass
+class Finder:
+    """Finds what is due for the servers of some projects.
+
+    :param refresh: how long all servers need not be read again.
+    :param newest: whether it is to be known of each server when its newest image was
+        made: all images are read once for that.
+    """
+
+    projects: Projects
+    policy: Policy = field(default_factory=Policy)
+    refresh: timedelta = timedelta()
+    newest: bool = False
+    memory: Memory = field(default_factory=Memory)
+    _servers: dict[str, InventoryServer] = field(default_factory=dict)
+    # By the cloud's clock.
+    _refreshed: datetime | None = None
+    _since: datetime | None = None
+    _answers: dict[str, _Answer] = field(default_factory=dict)
+
+    def pages(
+        self,
+        marker: str | None = None,
+        at: datetime | None = None,
+        *,
+        seconds: float | None = None,
+    ) -> Iterator[Page]:
+        """Read pages of servers, one at least, and decide for each as far as it shows.
+
+        The next page is asked for while the caller is busy with one.
+
+        :param marker: the last server of the page before, None for the first page.
+        :param at: the time to decide by, None for the cloud's own.
+        :param seconds: after which no further page is asked for, None to read all.
+        :raises NotOffered: if the cloud knows no server tags.
+        :raises UsageError: if it has no image service.
+        :raises ApiError: if the server of the marker is gone.
+        """
+        deadline = None if seconds is None else time.monotonic() + seconds
+        images = image_service(self.projects.listing)
+        answers = self._server_pages(
+            {} if marker is None else {"marker": marker}, deadline
+        )
+        first = next(answers)
+        self.memory.read(images, date_of(first))
+        found = OpenImages.read(images)
+        for answer in chain([first], answers):
+            servers = _read_servers(answer)
+            yield self._page(servers, found, answer, at, next_marker(answer))
+
+    def find(self, at: datetime | None = None) -> Page:
+        """Decide for all servers, as far as it shows.
+
+        :param at: the time to decide by, None for the cloud's own.
+        :raises NotOffered: if the cloud knows no server tags.
+        :raises UsageError: if it has no image service.
+        """
+        if self.newest and self._refreshed is None:
+            return self.survey(at)
+        images = image_service(self.projects.listing)
+        refreshed = self._refreshed
+        first = self._read_servers()
+        now = date_of(first)
+        if self.newest and refreshed != self._refreshed:
+            self.memory.verify(images, self.servers)
+        self.memory.read(images, now)
+        found = OpenImages.read(images)
+        page = self._page(self._servers.values(), found, first, at, None)
+        return self._with_doubts(self._counted(page), at or now)
+
+    @property
+    def servers(self) -> list[InventoryServer]:
+        """The servers that have schedules, as they were read last."""
+        return list(self._servers.values())
+
+    def survey(self, at: datetime | None = None) -> Page:
+        """Decide for all servers by all images: what is shown to people.
+
+        ``open`` of the page has all snapshots then.
+        """
+        images = image_service(self.projects.listing)
+        first = self._read_servers()
+        now = date_of(first)
+        every = list(images.list(snapshots=True))
+        hidden = list(images.list(snapshots=True, hidden=True))
+        self.memory.read_all(chain(every, hidden), now)
+        found = OpenImages.of(every, hidden)
+        page = self._page(self._servers.values(), found, first, at, None)
+        return self._counted(page)
+
+    def remember(self, hint: Step, result: StepResult, now: datetime) -> None:
+        """Remember what came of a hint, where asking again soon would be in vain."""
+        if hint.action is Action.NOTHING or hint.slot is None:
+            return
+        if result.result in (Result.NOTHING, Result.LEFT):
+            until = hint.slot.due + (hint.attempt + 1) * self.policy.interval
+        elif result.result is Result.UNPROVEN:
+            until = now + _UNPROVEN
+        else:
+            return
+        known = self._answers.get(hint.server.id)
+        if known is None or known.result is not result:
+            self._answers[hint.server.id] = _Answer(hint, result, until)
+
+    def recall(self, hint: Step, now: datetime) -> StepResult | None:
+        """Return what came of the same hint a while ago, None if it is to be done."""
+        known = self._answers.get(hint.server.id)
+        if known is None or hint.action is Action.NOTHING:
+            return None
+        return known.result if known.is_of(hint) and now < known.until else None
+
+    def note_server(self, server: InventoryServer) -> None:
+        """Take note of how a server was read by itself."""
+        if server.id in self._servers:
+            self._servers[server.id] = server
+
+    def forget(self, server_id: str) -> None:
+        """Forget a server that is gone."""
+        self._servers.pop(server_id, None)
+        self._answers.pop(server_id, None)
+
+    def _page(
+        self,
+        servers: Iterable[InventoryServer],
+        found: OpenImages,
+        answer: ApiResponse,
+        at: datetime | None,
+        marker: str | None,
+    ) -> Page:
+        now = date_of(answer)
+        steps = [self._hint(server, found, at or now) for server in servers]
+        return Page(now, steps, marker, under_way(found.making, now), found)
+
+    def _hint(self, server: InventoryServer, found: OpenImages, now: datetime) -> Step:
+        return plan(
+            server,
+            found.by_server.get(server.id, ()),
+            now,
+            self.policy,
+            notes=found.notes.get((server.id, server.project_id), ()),
+            known=self.memory.of(server),
+        )
+
+    def _counted(self, page: Page) -> Page:
+        """Count what is under way by the servers that are known."""
+        known = {(s.id, s.project_id) for s in self._servers.values()}
+        return replace(page, under_way=under_way(page.open.making, page.now, known))
+
+    def _with_doubts(self, page: Page, now: datetime) -> Page:
+        """Let some servers be looked at that seem to have no image at all.
+
+        For a daily schedule no image of a day is known: either there has never been
+        one, or one was missed, which somebody should know.
+        """
+        doubts = [
+            number
+            for number, step in enumerate(page.steps)
+            if step.cause is Cause.NOT_DUE
+            and step.action is Action.NOTHING
+            and step.slot is not None
+            and step.server.schedule is not None
+            and step.server.schedule.day_of_week is None
+            and (step.server.created is None or step.server.created < step.slot.due)
+        ]
+        steps = list(page.steps)
+        fresh = [n for n in doubts if self.recall(_doubt(steps[n]), now) is None]
+        chosen = set(random.sample(fresh, min(_DOUBTS, len(fresh))))
+        for number in doubts:
+            if number in chosen or number not in fresh:
+                steps[number] = _doubt(steps[number])
+        return replace(page, steps=steps)
+
+    def _read_servers(self) -> ApiResponse:
+        """Bring the servers up to date; return the first answer."""
+        since = self._since
+        if since is not None and self._refreshed is not None:
+            changes = self._server_pages({"changes-since": since.isoformat()}, None)
+            first = next(changes)
+            if date_of(first) - self._refreshed < self.refresh:
+                for answer in chain([first], changes):
+                    self._change(answer)
+                self._since = date_of(first) - CLOCK_DIFFERENCE
+                return first
+        answers = self._server_pages({}, None)
+        first = next(answers)
+        servers = {s.id: s for a in chain([first], answers) for s in _read_servers(a)}
+        self._servers = servers
+        self._answers = {k: v for k, v in self._answers.items() if k in servers}
+        self._refreshed = date_of(first)
+        self._since = date_of(first) - CLOCK_DIFFERENCE
+        return first
+
+    def _change(self, answer: ApiResponse) -> None:
+        for server in _read_servers(answer):
+            if server.status == "DELETED":
+                self.forget(server.id)
+            else:
+                self._servers[server.id] = server
+
+    def _server_pages(
+        self, query: dict[str, str], deadline: float | None
+    ) -> Iterator[ApiResponse]:
+        if self.projects.all_projects:
+            query = {**query, "all_tenants": "1"}
+        # Nothing is asked for in vain: services need seconds for a page.
+        return self.projects.listing.schedules.tags.server_pages(
+            "/servers/detail",
+            True,
+            query,
+            enough=lambda: deadline is not None and time.monotonic() >= deadline,
+        )
+
+
+def _doubt(step: Step) -> Step:
+    """Return a hint that lets a server be looked at."""
+    return replace(step, action=Action.MAKE)
+
+
+def _read_servers(answer: ApiResponse) -> list[InventoryServer]:
+    return [read_tagged_server(answer, item) for item in answer.objects("servers")]
+
+
+def _by_server(images: Iterable[ServerImage]) -> dict[str, list[ServerImage]]:
+    found: dict[str, list[ServerImage]] = {}
+    for image in images:
+        found.setdefault(str(image.server_id), []).append(image)
+    return found

@@ -1,0 +1,175 @@
+"""Settling images that are ACTIVE: each is proven whole, then it takes its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from requests import codes
+
+from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.client.errors import (
+    ApiError,
+    ImageProtected,
+    NoSuchImage,
+    NoSuchServer,
+    SnapshotsLeft,
+)
+from rax_scheduled_images_ext.client.snapshots import PASSING
+from rax_scheduled_images_ext.engine.look import Look, Looking
+from rax_scheduled_images_ext.engine.results import Result, StepResult
+from rax_scheduled_images_ext.model.image import (
+    PENDING_KEY,
+    ServerImage,
+    own_metadata,
+)
+from rax_scheduled_images_ext.model.plan import Step
+from rax_scheduled_images_ext.model.retention import Decision, apply_policy
+from rax_scheduled_images_ext.model.volume_snapshots import (
+    Proof,
+    SnapshotsInDoubt,
+    Wholeness,
+)
+from rax_scheduled_images_ext.operations.prune import PrunedImage, delete_decided
+from rax_scheduled_images_ext.operations.retention import ImageRetention
+from rax_scheduled_images_ext.operations.volume_snapshots import (
+    NamingImages,
+    delete_with_snapshots,
+    prove,
+)
+
+
+@dataclass
+class Settling:
+    """Settles the images of one server that are not yet known to be whole.
+
+    An image that is whole replaces older ones: those for which the retention has no
+    place are deleted, the oldest first. Server and images are read anew before each
+    deletion: whatever has changed counts, and without a valid schedule nothing is
+    deleted. Only then does the image say that it is whole, so that whoever goes on
+    after a kill applies the retention again.
+
+    :param stopping: whether nothing more is to be deleted.
+    :param report: is called with each deletion as it happens.
+    """
+
+    cloud: Cloud
+    looking: Looking
+    found: Look
+    naming: NamingImages
+    stopping: Callable[[], bool]
+    report: Callable[[PrunedImage], object]
+    _pruned: list[PrunedImage] = field(default_factory=list)
+
+    def settle(self, step: Step) -> StepResult:
+        """Settle the images of a step."""
+        proofs = {image.id: self._prove(image) for image in step.unsettled}
+        for image in step.unsettled:
+            if proofs[image.id].wholeness is Wholeness.BROKEN:
+                return self._discard(step, image, proofs[image.id])
+        whole = [image for image in step.unsettled if proofs[image.id].is_whole]
+        if not whole:
+            last = step.unsettled[-1]
+            reason = proofs[last.id].reason
+            return StepResult(step, Result.UNPROVEN, last.id, reason=reason)
+        if self._apply_retention({image.id for image in whole}):
+            for image in whole:
+                self._note_whole(image)
+        errors = [each.reason for each in self._pruned if each.error is not None]
+        return StepResult(
+            step,
+            Result.RETAINED,
+            whole[-1].id,
+            reason="; ".join(errors) or None,
+            pruned=tuple(self._pruned),
+        )
+
+    def _prove(self, image: ServerImage) -> Proof:
+        if not image.scheduled:
+            # Its owner keeps it as it is: it counts for nothing, and never goes.
+            return Proof(Wholeness.WHOLE)
+        return prove(lambda: self.cloud.volumes, image)
+
+    def _discard(self, step: Step, image: ServerImage, proof: Proof) -> StepResult:
+        """Delete an image that will never be whole: another try follows."""
+        reason = proof.reason
+        try:
+            found = self.cloud.images.get(image)
+            if PENDING_KEY in found.metadata and found.scheduled:
+                volumes = self.cloud.volumes
+                delete_with_snapshots(
+                    self.cloud.images, lambda: volumes, found, self.naming
+                )
+        except NoSuchImage:
+            pass
+        except SnapshotsInDoubt as error:
+            reason = f"{reason}; it stays: {error}"
+            return StepResult(step, Result.UNPROVEN, image.id, reason=reason)
+        except SnapshotsLeft as error:
+            reason = f"{reason}; {error}"
+        return StepResult(step, Result.BROKEN, image.id, reason=reason)
+
+    def _apply_retention(self, proven: set[str]) -> bool:
+        """Delete what has no place; return whether nothing of it is left to do."""
+        fresh, done = self.found.time.is_fresh, set[str]()
+        while True:
+            decision = self._next(proven, done)
+            if decision is None:
+                break
+            if self.stopping():
+                return False
+            if not fresh:
+                # What was lowered by mistake and raised again keeps the rest.
+                try:
+                    self.found = self.looking.look()
+                except NoSuchServer:
+                    return False
+                fresh = True
+                continue
+            done.add(decision.image.id)
+            pruned = self._delete(decision)
+            self._pruned.append(pruned)
+            self.report(pruned)
+            fresh = False
+        failed = (each.error for each in self._pruned if each.action == "failed")
+        return not any(error and not _is_refusal(error) for error in failed)
+
+    def _next(self, proven: set[str], done: set[str]) -> Decision | None:
+        """Return the oldest image that has no place."""
+        server = self.found.server
+        if server.schedule is None:
+            return None
+        decisions = apply_policy(
+            self.found.images,
+            server.id,
+            server.schedule.retention,
+            server.project_id,
+            proven=proven,
+        )
+        left = (d for d in reversed(decisions) if d.surplus and d.image.id not in done)
+        return next(left, None)
+
+    def _delete(self, decision: Decision) -> PrunedImage:
+        """Delete an image; one that cannot be deleted keeps no other from it."""
+        image, server_id = decision.image, self.found.server.id
+        try:
+            kept = ImageRetention.of(self.cloud, self.naming)
+            return delete_decided(kept, decision)
+        except ImageProtected as error:
+            return PrunedImage(server_id, image, "skipped", str(error))
+        except PASSING as error:
+            return PrunedImage(server_id, image, "failed", str(error), error)
+
+    def _note_whole(self, image: ServerImage) -> None:
+        # If somebody has deleted it, there is nothing left to note.
+        with suppress(NoSuchImage):
+            self.cloud.images.change_metadata(image, own_metadata(image), [PENDING_KEY])
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether the same request would be refused again."""
+    return isinstance(error, ApiError) and error.status in (
+        codes.forbidden,
+        codes.conflict,
+    )

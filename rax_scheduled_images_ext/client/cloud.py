@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rax_scheduled_images_ext.client.http import RetryPolicy, Transport
 from rax_scheduled_images_ext.client.pool import WORKERS, Throttle, make_room
+from rax_scheduled_images_ext.client.time_limits import limit_time
 
 if TYPE_CHECKING:
     from keystoneauth1.adapter import Adapter
@@ -119,6 +120,7 @@ class Cloud:
         if self.region is not None:
             options.setdefault("region_name", self.region)
         adapter = self.open_adapter(service_type, **options)
+        limit_time(adapter.session, total=None)
         if self.throttle is None:
             return Transport(adapter, service_type)
         retry = RetryPolicy(_TRIES, _SECONDS, sleep=self.throttle.pause)

@@ -14,10 +14,8 @@ from openstack.config import OpenStackConfig
 from openstack.config.cloud_region import CloudRegion
 from openstack.exceptions import ConfigException
 
+from rax_scheduled_images_ext.client.time_limits import SILENCE, limit_time
 from rax_scheduled_images_ext.model.errors import ScheduledImagesError
-
-# Seconds for an answer, unless the configuration has others.
-_TIMEOUT = 60
 
 
 class Misconfigured(ScheduledImagesError):
@@ -50,5 +48,6 @@ def open_session(config: CloudRegion) -> Session:
         session = config.get_session()
     except (ConfigException, ClientException) as error:
         raise Misconfigured(f"the configured cloud cannot be used: {error}") from None
-    session.timeout = session.timeout or _TIMEOUT
+    session.timeout = session.timeout or SILENCE
+    limit_time(session)
     return session

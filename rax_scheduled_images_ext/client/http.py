@@ -20,6 +20,13 @@ from urllib.parse import quote, urlencode, urlsplit
 from requests import PreparedRequest, Response, codes
 
 from rax_scheduled_images_ext.client.errors import ApiError, UnexpectedAnswer
+from rax_scheduled_images_ext.client.time_limits import (
+    SILENCE,
+    TOTAL,
+    TooSlow,
+    time_limit,
+    timed_out,
+)
 from rax_scheduled_images_ext.model.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -217,13 +224,15 @@ class Transport:
     """Requests to one service through a keystoneauth adapter.
 
     ``retry`` is how a busy service is asked again, ``throttle`` when a request
-    may go, None for at once.
+    may go, None for at once. ``total`` is for how many seconds a whole answer is
+    waited for at most; the session says for how long one that does not go on is.
     """
 
     adapter: Adapter
     service: str = "compute"
     retry: RetryPolicy = RetryPolicy()
     throttle: Throttle | None = None
+    total: float = TOTAL
 
     def send(
         self,
@@ -239,7 +248,8 @@ class Transport:
         :param path: below the service's endpoint, as :func:`path` makes it.
         :param body: what becomes the JSON of the request; None for none.
         :returns: the last response, whatever its status.
-        :raises keystoneauth1.exceptions.ClientException: if there is no response.
+        :raises keystoneauth1.exceptions.ClientException: if there is no response, or
+            not all of it in time; what the service did is not known then.
         :raises ApiError: if the service stays busy for longer than ``retry`` allows.
         """
         waited = 0.0
@@ -311,14 +321,17 @@ class Transport:
         headers: Mapping[str, str] | None,
     ) -> ApiResponse:
         url = f"{path}?{urlencode(query)}" if query else path
+        options: dict[str, Any] = {} if method == "GET" else {"connect_retries": 0}
         send = partial(
-            self.adapter.request,
+            self._answered,
             url,
             method,
             headers={"Accept": "application/json", **(headers or {})},
             json=body,
             raise_exc=False,
             rate_semaphore=self.throttle,
+            # What may have been done is not asked for again, whatever the session does.
+            **options,
         )
         response = send()
         if self._came_too_late(response):
@@ -328,6 +341,28 @@ class Transport:
         except ValueError:
             content = None
         return ApiResponse(self.service, method, url, response, content)
+
+    def _answered(self, url: str, method: str, **options: Any) -> Response:
+        """Return the answer to one request, if it is complete in time."""
+        from keystoneauth1.exceptions import ClientException, ConnectTimeout
+
+        # Inside a service of the cloud there is no session.
+        silence = getattr(getattr(self.adapter, "session", None), "timeout", None)
+        if not silence:
+            silence = options["timeout"] = SILENCE
+        try:
+            with time_limit(self.total):
+                return self.adapter.request(url, method, **options)
+        except ClientException as error:
+            late = timed_out(error)
+            if late is None:
+                raise
+            what = f"The {self.service} service did not answer {method} {url}"
+            if isinstance(late, TooSlow):
+                text = f"{what} completely within {late.seconds:g} s"
+            else:
+                text = f"{what} for {silence:g} s"
+            raise ConnectTimeout(text) from error
 
     def _came_too_late(self, response: Response) -> bool:
         """Whether a token was refused that another thread has replaced by now.

@@ -20,19 +20,25 @@ WORKERS = 24
 class Throttle:
     """A context for each request; when one meets a busy service, all slow down.
 
-    It is what keystoneauth calls a rate semaphore. After a pause one request goes,
-    those first that were refused before; with each answer one more request may
-    go side by side.
+    It is what keystoneauth calls a rate semaphore. After a pause one request goes, of
+    those that wait first one that was refused before; with each answer one more
+    request may go side by side. Who waits is kept back only by requests that are under
+    way, and by others that wait: never by a thread that has left.
+
+    ``last_answer`` is when the last request was answered, by the clock; None before
+    the first.
     """
 
     def __init__(
         self, most: int = WORKERS, clock: Callable[[], float] = time.monotonic
     ) -> None:
+        self.last_answer: float | None = None
         self._most = float(most)
         self._allowed = float(most)
         self._clock = clock
         self._change = threading.Condition()
         self._running = 0
+        # How many of those that wait now were refused before.
         self._refused = 0
         self._opens = 0.0
         self._thread = threading.local()
@@ -40,13 +46,16 @@ class Throttle:
     def __enter__(self) -> None:
         """Wait until one more request may go, and count it while it is under way."""
         again = getattr(self._thread, "refused", False)
+        self._thread.refused = False
         with self._change:
-            while (wait := self._obstacle(again)) is not None:
-                self._change.wait(wait or None)
-            self._running += 1
-            self._thread.refused = False
-            if again:
-                self._refused -= 1
+            self._refused += again
+            try:
+                while (wait := self._obstacle(again)) is not None:
+                    self._change.wait(wait or None)
+                self._running += 1
+            finally:
+                self._refused -= again
+                self._change.notify_all()
 
     def __exit__(
         self,
@@ -55,16 +64,19 @@ class Throttle:
         traceback: TracebackType | None,
     ) -> None:
         with self._change:
+            if error is None:
+                self.last_answer = self._clock()
             self._running -= 1
             self._allowed = min(self._most, self._allowed + 1 / self._allowed)
             self._change.notify_all()
 
     def pause(self, seconds: float) -> None:
-        """Let nobody through for a while; this thread's next request goes first."""
-        with self._change:
-            self.slow_down(seconds)
-            self._refused += 1
-            self._thread.refused = True
+        """Let nobody through for a while, and then this thread before the others.
+
+        It returns at once: the thread's next request waits.
+        """
+        self.slow_down(seconds)
+        self._thread.refused = True
 
     def slow_down(self, seconds: float) -> None:
         """Let nobody through for a while; whoever was refused does not come again."""
@@ -97,4 +109,7 @@ def widen(session: Session, workers: int) -> None:
     adapters: set[Any] = set(session.session.adapters.values())
     for adapter in adapters:
         adapter.close()
+        # These may be those with a time limit.
+        classes = adapter.poolmanager.pool_classes_by_scheme
         adapter.init_poolmanager(workers, workers)
+        adapter.poolmanager.pool_classes_by_scheme = classes

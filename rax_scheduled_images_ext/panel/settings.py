@@ -17,6 +17,7 @@ from rax_scheduled_images_ext.client.configuration import (
     open_session,
 )
 from rax_scheduled_images_ext.client.pool import widen
+from rax_scheduled_images_ext.client.time_limits import limit_time
 from rax_scheduled_images_ext.panel.known import Patience
 
 # How many requests to the cloud are under way at most, and seconds for an answer.
@@ -97,6 +98,7 @@ def cloud_for(app_name: str, *, with_login: bool) -> tuple[CloudRegion, Session]
             raise Misconfigured("no cloud is configured: set OS_CLOUD or OS_AUTH_URL")
         verify, cert = config.get_requests_verify_args()
         session = Session(verify=verify, cert=cert, app_name=app_name)
+        limit_time(session)
     session.timeout = min(session.timeout or _TIMEOUT, _TIMEOUT)
     widen(session, _CONNECTIONS)
     # A cookie that one user is given is nobody else's.

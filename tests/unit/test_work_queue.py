@@ -7,6 +7,7 @@ import io
 import signal
 import threading
 import time
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ from rax_scheduled_images_ext.operations.work_queue import (
     run,
 )
 from rax_scheduled_images_ext.output.console import ProgressLine
+
+from ..waiting import until
 
 
 class Terminal(io.StringIO):
@@ -135,26 +138,45 @@ def test_who_reports_may_be_interrupted_too() -> None:
     assert told == [0, 1]
 
 
-def test_all_wait_when_one_is_told_to() -> None:
-    throttle = Throttle(4)
-    throttle.pause(0.2)
-    entered: list[threading.Thread] = []
+def test_of_those_that_wait_one_that_was_refused_goes_first() -> None:
+    throttle = Throttle(1)
+    change: Any = throttle._change
+    entered: list[str] = []
+
+    def enter(name: str) -> None:
+        if name == "refused":
+            throttle.pause(0)
+        with throttle:
+            entered.append(name)
+
+    names = ["other", "other", "refused"]
+    threads = [threading.Thread(target=enter, args=(name,)) for name in names]
+    with throttle:
+        for number, thread in enumerate(threads):
+            thread.start()
+            until(partial(lambda number: len(change._waiters) > number, number))
+        assert entered == []
+    for thread in threads:
+        thread.join(60)
+    assert entered == ["refused", "other", "other"]
+
+
+def test_nobody_goes_before_the_pause_is_over() -> None:
+    now = [0.0]
+    throttle = Throttle(4, lambda: now[0])
+    throttle.pause(0.01)
+    entered = threading.Event()
 
     def enter() -> None:
         with throttle:
-            entered.append(threading.current_thread())
+            entered.set()
 
-    # The one that was told goes first, and only when the time is over.
-    others = [threading.Thread(target=enter) for _ in range(3)]
-    for thread in others:
-        thread.start()
-    time.sleep(0.3)
-    assert entered == []
-    enter()
-    for thread in others:
-        thread.join()
-    assert entered[0] is threading.current_thread()
-    assert {*entered[1:]} == {*others}
+    thread = threading.Thread(target=enter)
+    thread.start()
+    assert not entered.wait(0.1)
+    now[0] = 1.0
+    assert entered.wait(60)
+    thread.join(60)
 
 
 def test_after_a_pause_requests_go_one_by_one_and_then_more() -> None:

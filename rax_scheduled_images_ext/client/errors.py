@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from rax_scheduled_images_ext.model.errors import ScheduledImagesError
 from rax_scheduled_images_ext.model.schedule import LEAST_RETENTION, MOST_RETENTION
 from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG, PREFIX
+from rax_scheduled_images_ext.model.text import one_line
 
 NOT_ENABLED = "Scheduled images not enabled for server {}"
 
@@ -43,7 +44,7 @@ class ApiError(ScheduledImagesError):
         self.retry_after = retry_after
 
     def __str__(self) -> str:
-        text = f"{self.message} (HTTP {self.status})"
+        text = f"{one_line(self.message)} (HTTP {self.status})"
         return f"{text} (Request-ID: {self.request_id})" if self.request_id else text
 
 

@@ -28,6 +28,7 @@ from rax_scheduled_images_ext.client.time_limits import (
     timed_out,
 )
 from rax_scheduled_images_ext.model.errors import InvalidValue
+from rax_scheduled_images_ext.model.text import printable
 
 if TYPE_CHECKING:
     from keystoneauth1.adapter import Adapter
@@ -185,7 +186,7 @@ class ApiResponse:
         if self.body is not None:
             return f"JSON of type {type(self.body).__name__}"
         kind = (self.headers.get("content-type") or "").split(";")[0].strip()
-        return "unreadable" if kind in ("", "application/json") else printable(kind)
+        return "unreadable" if kind in ("", "application/json") else shortened(kind)
 
     def _reason(self) -> str:
         """Return why the service refused, or that it did not say."""
@@ -193,16 +194,16 @@ class ApiResponse:
         for error in (body, *body.values()):
             message = error.get("message") if isinstance(error, dict) else None
             if isinstance(message, str) and message.strip():
-                return printable(_MARKUP.sub(" ", message))
+                return shortened(_MARKUP.sub(" ", message))
         return (
             f"The {self.service} service refused {self.method} {self.path} without"
             f" a reason that can be read (the content is {self._kind()})"
         )
 
 
-def printable(text: str) -> str:
-    """Return foreign text as one line, of a length that can be read."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+def shortened(text: str) -> str:
+    """Return a service's text as one line, of a length that can be read."""
+    line = printable(" ".join(text.split()))
     return line if len(line) <= _LONGEST_REASON else line[:_LONGEST_REASON] + "..."
 
 

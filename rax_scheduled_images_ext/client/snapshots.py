@@ -20,7 +20,7 @@ from rax_scheduled_images_ext.client.http import (
     RetryPolicy,
     Transport,
     path,
-    printable,
+    shortened,
 )
 from rax_scheduled_images_ext.client.servers import looks_like_id
 from rax_scheduled_images_ext.model.errors import ScheduledImagesError
@@ -114,7 +114,7 @@ class Snapshots:
             answer = transport.send("POST", url, body=body)
         except (keystone.ConnectionError, OSError) as error:
             return SnapshotRequest(
-                None, problem=f"no answer came: {printable(str(error))}"
+                None, problem=f"no answer came: {shortened(str(error))}"
             )
         if answer.status == 404 and answer.error_message("itemNotFound"):
             raise NoSuchServer(server_id)
@@ -255,6 +255,6 @@ def _reason(action: Mapping[str, Any]) -> str | None:
         if isinstance(event, dict) and event.get("result") == "Error":
             trace = str(event.get("traceback") or "").strip().splitlines()[-1:]
             reason = event.get("details") or "".join(trace) or event.get("event")
-            return printable(str(reason))
+            return shortened(str(reason))
     message = action.get("message")
-    return printable(message) if isinstance(message, str) and message else None
+    return shortened(message) if isinstance(message, str) and message else None

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from rax_scheduled_images_ext.model.text import one_line
+
 
 class ScheduledImagesError(Exception):
     """The base of all errors of this package."""
 
     #: What a command that meets the error ends with.
     exit_status = 1
+
+    def __str__(self) -> str:
+        """Return what went wrong as one line, whatever names are in it."""
+        return one_line(super().__str__())
 
 
 class InvalidValue(ScheduledImagesError, ValueError):

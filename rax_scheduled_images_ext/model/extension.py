@@ -6,6 +6,7 @@ Clients, the sandbox and the service's API all go by what is said here.
 from __future__ import annotations
 
 import re
+import reprlib
 from typing import Any
 
 from rax_scheduled_images_ext.model.errors import InvalidValue
@@ -92,11 +93,13 @@ def _retention(value: object) -> int:
             return number
     raise InvalidValue(
         f"Retention must be a whole number from {LEAST_RETENTION} to {MOST_RETENTION},"
-        f" not {value!r}"
+        f" not {reprlib.repr(value)}"
     )
 
 
 def _day(value: object) -> str:
     if isinstance(value, str) and value.upper() in DAYS:
         return value.upper()
-    raise InvalidValue(f"day_of_week must be one of {', '.join(DAYS)}, not {value!r}")
+    raise InvalidValue(
+        f"day_of_week must be one of {', '.join(DAYS)}, not {reprlib.repr(value)}"
+    )

@@ -13,6 +13,8 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, TextIO
 
+from rax_scheduled_images_ext.model.text import one_line, printable, printable_json
+
 # How often a stream that does not wait itself is tried again, in seconds.
 _PAUSE = 0.05
 # The exit status in a shell of a program that a closed pipe has ended.
@@ -27,12 +29,12 @@ def clock_time() -> str:
 def say(line: str) -> None:
     """Print one line on stderr; a closed stderr is no error."""
     with suppress(OSError):
-        print(" ".join(line.splitlines()), file=sys.stderr, flush=True)
+        print(one_line(line), file=sys.stderr, flush=True)
 
 
 def agreed(question: str) -> bool:
     """Ask on the terminal, and return whether the answer is yes."""
-    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    print(f"{one_line(question)} [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
@@ -48,14 +50,15 @@ class OutputFailed(SystemExit):
 def put(text: str, *, as_json: bool = False) -> None:
     """Print text on standard output, and have it written out at once.
 
-    A character that the stream cannot encode is printed as a backslash escape; in
-    JSON, as an escape of JSON's.
+    A character that is not seen, or that the stream cannot encode, is printed as a
+    backslash escape; in JSON, as an escape of JSON's.
 
     :raises OutputFailed: if it cannot be written. A line on stderr reports a
         full disk, but not a closed pipe: who closes it wants no more output.
     """
+    shown = printable_json(text) if as_json else printable(text, layout="\n\t")
     try:
-        print(_encodable(text, as_json), flush=True)
+        print(_encodable(shown, as_json), flush=True)
     except BrokenPipeError:
         _discard_output()
         raise OutputFailed(_BROKEN_PIPE) from None
@@ -148,7 +151,7 @@ class BackgroundWriter:
 
     def say(self, line: str) -> None:
         """Queue a line."""
-        self.write(f"{line}\n".encode(self._encoding, "backslashreplace"))
+        self.write(f"{printable(line)}\n".encode(self._encoding, "backslashreplace"))
 
     def write(self, text: bytes) -> None:
         """Queue text."""

@@ -1,7 +1,9 @@
 """Rows of things as a table for people, or as JSON, CSV or plain values for programs.
 
 A column defines once how to take its value from a row. JSON prints the value as it is,
-CSV and plain values as text, and the table in the column's ``human`` form.
+CSV and plain values as text, and the table in the column's ``human`` form. JSON has an
+escape for every character; the others print those that are not seen as a backslash
+escape.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
+from rax_scheduled_images_ext.model.text import printable
 from rax_scheduled_images_ext.output.console import put
 
 Row = TypeVar("Row")
@@ -21,8 +24,7 @@ Row = TypeVar("Row")
 
 def for_people(value: Any) -> str:
     """Return a value as novaclient's tables show it."""
-    # A carriage return would break the table.
-    return "-" if value is None else str(value).replace("\r", "")
+    return "-" if value is None else str(value)
 
 
 def for_programs(value: Any) -> str:
@@ -52,7 +54,9 @@ def as_table(columns: Sequence[Column[Row]], rows: Iterable[Row]) -> str:
     table = PrettyTable([column.title for column in columns])
     table.align = "l"
     for row in rows:
-        table.add_row([column.human(column.value(row)) for column in columns])
+        table.add_row(
+            [printable(column.human(column.value(row))) for column in columns]
+        )
     return str(table.get_string())
 
 
@@ -68,7 +72,9 @@ def as_csv(columns: Sequence[Column[Row]], rows: Iterable[Row]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([column.key for column in columns])
     for row in rows:
-        writer.writerow([for_programs(column.value(row)) for column in columns])
+        writer.writerow(
+            [printable(for_programs(column.value(row))) for column in columns]
+        )
     return text.getvalue().removesuffix("\n")
 
 
@@ -79,7 +85,8 @@ def as_values(columns: Sequence[Column[Row]], rows: Iterable[Row]) -> str:
     """
     return "\n".join(
         "\t".join(
-            " ".join(for_programs(column.value(row)).split()) for column in columns
+            printable(" ".join(for_programs(column.value(row)).split()))
+            for column in columns
         )
         for row in rows
     )

@@ -13,6 +13,7 @@ from rax_scheduled_images_ext.client.errors import ResumeFailed
 from rax_scheduled_images_ext.client.servers import with_server
 from rax_scheduled_images_ext.client.snapshots import Snapshots
 from rax_scheduled_images_ext.model.image import ServerImage
+from rax_scheduled_images_ext.model.text import one_line, printable
 from rax_scheduled_images_ext.operations.snapshot.create import Snapshot
 from rax_scheduled_images_ext.operations.snapshot.hooks import HookCommand
 from rax_scheduled_images_ext.operations.snapshot.polling import (
@@ -48,7 +49,7 @@ class ConsoleListener(Listener):
 
     def progress(self, text: str) -> None:
         if self._writer.terminal:
-            self._writer.write(f"{_CLEAR}{clock_time()}   {text}".encode())
+            self._writer.write(f"{_CLEAR}{clock_time()}   {printable(text)}".encode())
             self._shown = True
 
     def clear(self) -> None:
@@ -149,7 +150,7 @@ def take_snapshot(
         _take(cloud, args, console, taken, show)
     except (Exception, Interrupted) as error:
         for each in _errors_of(error):
-            console.say(" ".join(error_line(each).splitlines()))
+            console.say(one_line(error_line(each)))
         taken.status = getattr(error, "exit_status", 1)
     return taken
 

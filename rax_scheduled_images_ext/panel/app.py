@@ -9,10 +9,12 @@ from flask import Flask, Response, current_app, g, request
 from flask import session as cookie
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
+from markupsafe import Markup
 from werkzeug.exceptions import HTTPException, SecurityError
 
 from rax_scheduled_images_ext.client.pool import Throttle
 from rax_scheduled_images_ext.model.image import removed_marker
+from rax_scheduled_images_ext.model.text import printable
 from rax_scheduled_images_ext.output.retention import size_for_people
 from rax_scheduled_images_ext.panel import login, words
 from rax_scheduled_images_ext.panel.pages import images, jobs, server, servers
@@ -29,6 +31,7 @@ def create_app(settings: Settings) -> Flask:
     """Return the panel over one cloud."""
     app = Flask(__name__)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.finalize = _shown
     app.jinja_env.filters.update(
         duration=words.duration,
         moment=words.moment,
@@ -53,6 +56,12 @@ def create_app(settings: Settings) -> Flask:
     for module in (login, servers, server, images, jobs):
         app.register_blueprint(module.pages)
     return app
+
+
+def _shown(value: Any) -> Any:
+    """Return what a template prints with what is not seen as escapes."""
+    is_text = isinstance(value, str) and not isinstance(value, Markup)
+    return printable(value) if is_text else value
 
 
 def _know_visitor() -> ResponseReturnValue | None:

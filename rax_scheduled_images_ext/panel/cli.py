@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from rax_scheduled_images_ext.arguments import Parser, between, checked
 from rax_scheduled_images_ext.model.durations import format_duration, parse_duration
 from rax_scheduled_images_ext.model.errors import ScheduledImagesError
+from rax_scheduled_images_ext.output.console import say
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -53,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with _environment(args):
             return _serve(args)
     except (_Failed, ScheduledImagesError) as error:
-        print(f"{PROG}: error: {error}", file=sys.stderr)
+        say(f"{PROG}: error: {error}")
         return 1
     except ModuleNotFoundError as error:
         extras = "panel,sandbox" if args.sandbox else "panel"

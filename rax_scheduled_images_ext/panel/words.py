@@ -8,7 +8,7 @@ from datetime import datetime
 from keystoneauth1 import exceptions as keystone
 
 from rax_scheduled_images_ext.client.errors import ApiError
-from rax_scheduled_images_ext.client.http import printable
+from rax_scheduled_images_ext.client.http import shortened
 from rax_scheduled_images_ext.model.durations import format_duration
 from rax_scheduled_images_ext.model.errors import ScheduledImagesError
 from rax_scheduled_images_ext.model.freshness import ScheduleStatus, State
@@ -53,9 +53,9 @@ def in_words(error: Exception) -> str:
     if isinstance(error, (keystone.ConnectionError, OSError)):
         return "No connection to the cloud could be made, or it broke"
     if isinstance(error, (keystone.Unauthorized, keystone.NotFound)):
-        return f"The cloud does not accept the login: {printable(str(error))}"
+        return f"The cloud does not accept the login: {shortened(str(error))}"
     if isinstance(error, (ScheduledImagesError, keystone.ClientException)):
-        return printable(str(error))
+        return shortened(str(error))
     LOG.error("an error that was not foreseen", exc_info=error)
     return "Something in the panel went wrong; its log tells more"
 

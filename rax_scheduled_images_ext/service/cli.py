@@ -17,6 +17,7 @@ from rax_scheduled_images_ext.arguments import Parser, checked
 from rax_scheduled_images_ext.model.errors import ScheduledImagesError
 from rax_scheduled_images_ext.model.freshness import MAX_AGE
 from rax_scheduled_images_ext.model.plan import Policy
+from rax_scheduled_images_ext.output.console import say
 from rax_scheduled_images_ext.service import options
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         status: int = args.func(args)
         sys.stdout.flush()
     except (_Failed, ScheduledImagesError) as error:
-        print(f"{PROG}: error: {error}", file=sys.stderr)
+        say(f"{PROG}: error: {error}")
         return 1
     except ModuleNotFoundError as error:
         print(

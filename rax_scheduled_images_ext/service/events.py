@@ -10,6 +10,7 @@ from typing import Any
 from rax_scheduled_images_ext.engine.results import Result, StepResult, Tick
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.plan import Cause, explain
+from rax_scheduled_images_ext.model.text import printable, quoted
 from rax_scheduled_images_ext.operations.prune import PrunedImage
 from rax_scheduled_images_ext.operations.volume_snapshots import Leftover
 from rax_scheduled_images_ext.operations.work_queue import Outcome
@@ -66,7 +67,7 @@ def configure(form: str, level: int) -> None:
 
     :param form: ``text`` or ``json``.
     """
-    formatter: logging.Formatter = _TextFormatter(
+    formatter: logging.Formatter = TextFormatter(
         "%(asctime)s %(levelname)s %(message)s", _TIME
     )
     if form == "json":
@@ -89,13 +90,18 @@ def configure(form: str, level: int) -> None:
     LOG.propagate = False
 
 
-class _TextFormatter(logging.Formatter):
-    """The event, and after it what it says of itself as ``key=value``."""
+class TextFormatter(logging.Formatter):
+    """The event, and after it what it says of itself as ``key=value``.
+
+    It is one line, from which each value can be read back, whatever others have
+    written into it.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
-        facts = (f"{key}={vars(record)[key]}" for key in _FACTS if key in vars(record))
-        # One line an event, whatever the texts are that others have written.
-        return " ".join(" ".join([super().format(record), *facts]).split())
+        known = vars(record)
+        facts = (f"{k}={quoted(str(known[k]))}" for k in _FACTS if k in known)
+        event = printable(" ".join(super().format(record).split()))
+        return " ".join([event, *facts])
 
 
 def log(level: int, event: str, facts: dict[str, Any] | None = None) -> None:

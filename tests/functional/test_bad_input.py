@@ -465,7 +465,7 @@ REFUSALS = {
     "500": (json_answer("500 Oops", FAULT), "Unexpected API Error. (HTTP 500)"),
     "500, several lines": (
         json_answer("500 Oops", FAULT.replace("API", r"\n\u001b[1mAPI<br />")),
-        "Unexpected [1mAPI Error. (HTTP 500)",
+        r"Unexpected \x1b[1mAPI Error. (HTTP 500)",
     ),
     "503": (
         page("503 Service Unavailable"),

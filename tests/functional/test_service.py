@@ -88,8 +88,10 @@ def test_a_server_that_cannot_be_imaged_is_told_with_the_reason(
     tick = service("tick")
     assert tick.status == 0
     assert " WARNING no image " in tick.err
-    assert "reason=its status is ERROR, and images are made of servers that" in tick.err
-    assert "reason=its tag 'scheduled-images' is not a schedule" in tick.err
+    assert (
+        'reason="its status is ERROR, and images are made of servers that' in tick.err
+    )
+    assert "reason=\"its tag 'scheduled-images' is not a schedule\"" in tick.err
 
 
 def id_of_web(region: Any) -> str:
@@ -118,7 +120,7 @@ def test_a_cloud_that_cannot_be_read_is_told(
     cloud.fault(f"{path} 500")
     tick = service("tick")
     assert (tick.status, tick.out) == (1, "")
-    assert re.search(r" ERROR tick failed reason=\w+: .*500", tick.err)
+    assert re.search(r' ERROR tick failed reason="\w+: .*500', tick.err)
     assert "Traceback" not in tick.err
 
 
@@ -127,7 +129,7 @@ def test_a_wrong_password_is_told_and_not_shown(
 ) -> None:
     tick = service("tick", env={"OS_PASSWORD": "wrong-secret"})
     assert tick.status == 1
-    assert " ERROR tick failed reason=Unauthorized: " in tick.err
+    assert ' ERROR tick failed reason="Unauthorized: ' in tick.err
     assert "wrong-secret" not in tick.err
 
 
@@ -331,7 +333,7 @@ def test_an_event_is_one_line(cloud: Sandbox, service: Service) -> None:
         region.update_server(MYSERVER, name="my\nserver  x")
     tick = service("tick")
     assert tick.err.count("\n") == 1
-    assert " server_name=my server x project=" in tick.err
+    assert ' server_name="my\\nserver  x" project=' in tick.err
 
 
 def test_the_command_is_told_of_a_tick_that_fails(
@@ -464,7 +466,7 @@ def test_what_lasts_is_told_once_and_a_new_password_is_taken(
         f"--on-failure={command}",
         env={"OS_CLOUD": "mine", "OS_CLIENT_CONFIG_FILE": str(file)},
     )
-    failed = "ERROR tick failed reason=Unauthorized: "
+    failed = 'ERROR tick failed reason="Unauthorized: '
     lines = [process.stderr.readline() for _ in range(4)]
     assert [failed in line for line in lines] == [False, True, True, True]
     write(env["OS_PASSWORD"])

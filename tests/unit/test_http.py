@@ -18,8 +18,8 @@ from rax_scheduled_images_ext.client.http import (
     RetryPolicy,
     Transport,
     path,
-    printable,
     resource_id,
+    shortened,
 )
 from rax_scheduled_images_ext.model.errors import InvalidValue
 
@@ -133,7 +133,7 @@ def test_patience_ends_where_the_waits_would_be_longer_than_a_minute(
             "No such thing.",
         ),
         ({"message": "Gone<br /><br />\n\n\n", "code": "404 Not Found"}, "Gone"),
-        ({"forbidden": {"message": "a\n\x1b[31mb"}}, "a [31mb"),
+        ({"forbidden": {"message": "a\n\x1b[31mb"}}, r"a \x1b[31mb"),
     ],
 )
 def test_a_refusal_is_told_in_the_services_words_on_one_line(
@@ -171,7 +171,7 @@ def test_a_refusal_names_the_request(header: str) -> None:
 
 
 def test_foreign_text_is_cut_to_what_can_be_read() -> None:
-    assert printable("x" * 1000) == "x" * 300 + "..."
+    assert shortened("x" * 1000) == "x" * 300 + "..."
 
 
 @pytest.mark.parametrize(

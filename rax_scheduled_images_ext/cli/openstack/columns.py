@@ -7,6 +7,7 @@ from typing import Any
 
 from cliff.columns import FormattableColumn
 
+from rax_scheduled_images_ext.model.text import printable
 from rax_scheduled_images_ext.output.formats import Column, for_people
 
 
@@ -20,6 +21,10 @@ class Cell(FormattableColumn[Any]):
     def human_readable(self) -> str:
         """Return the value as a table shows it."""
         return self._human(self._value)
+
+    def escaped(self) -> Cell:
+        """Return the same with what is not seen as escapes."""
+        return Cell(escaped(self._value), self._human)
 
 
 def listed(
@@ -35,6 +40,13 @@ def shown(columns: Sequence[Column[Any]], row: Any) -> tuple[list[str], list[Any
     return [column.key for column in columns], [
         _cell(column, row) for column in columns
     ]
+
+
+def escaped(value: Any) -> Any:
+    """Return a value as formats show it that have no escapes of their own."""
+    if isinstance(value, Cell):
+        return value.escaped()
+    return printable(value) if isinstance(value, str) else value
 
 
 def _cell(column: Column[Any], row: Any) -> Any:

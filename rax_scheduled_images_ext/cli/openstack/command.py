@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from osc_lib.command import command
 
 from rax_scheduled_images_ext.cli.arguments import ONE_WAY, Argument, Exclusive
+from rax_scheduled_images_ext.cli.openstack.columns import escaped
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.connection import from_connection
 from rax_scheduled_images_ext.model.errors import ScheduledImagesError
@@ -21,6 +22,9 @@ from rax_scheduled_images_ext.operations.targets import (
 from rax_scheduled_images_ext.output.console import say
 
 LOG = logging.getLogger(__name__)
+
+# The formats that have an escape for every character.
+_FAITHFUL = ("json", "yaml")
 
 #: The exit status of a command that was interrupted.
 INTERRUPTED = 130
@@ -82,9 +86,25 @@ class Command(command.Command):
 class Lister(Command, command.Lister):
     """A command that prints rows."""
 
+    def produce_output(
+        self, parsed_args: argparse.Namespace, column_names: Any, data: Any
+    ) -> int:
+        """Print the rows, and nothing in them that a terminal obeys."""
+        if parsed_args.formatter not in _FAITHFUL:
+            data = [[escaped(value) for value in row] for row in data]
+        return int(super().produce_output(parsed_args, column_names, data) or 0)
+
 
 class ShowOne(Command, command.ShowOne):
     """A command that prints one thing."""
+
+    def produce_output(
+        self, parsed_args: argparse.Namespace, column_names: Any, data: Any
+    ) -> int:
+        """Print the thing, and nothing in it that a terminal obeys."""
+        if parsed_args.formatter not in _FAITHFUL:
+            data = [escaped(value) for value in data]
+        return int(super().produce_output(parsed_args, column_names, data) or 0)
 
 
 def check_targets(args: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@ _FAULTS = {
     403: "forbidden",
     404: "itemNotFound",
     409: "conflictingRequest",
+    415: "badMediaType",
     503: "serviceUnavailable",
 }
 # What of Nova's answer belongs to the request, and not to its content.
@@ -19,7 +20,7 @@ _ABOUT = re.compile("date|vary|.*-api-version|.*-request-id", re.IGNORECASE)
 
 
 class Refused(Exception):
-    """A request is answered otherwise than it was meant."""
+    """A request is not carried out; ``answer`` says why."""
 
     def __init__(self, answer: Response) -> None:
         super().__init__(answer.status)

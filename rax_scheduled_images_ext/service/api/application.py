@@ -10,8 +10,9 @@ from webob import Response
 
 from rax_scheduled_images_ext.model.extension import ALIAS, KEPT_AS_TAGS, KEPT_HEADER
 from rax_scheduled_images_ext.service.api import extensions, servers, tags
-from rax_scheduled_images_ext.service.api.answers import Refused
+from rax_scheduled_images_ext.service.api.answers import Refused, fault
 from rax_scheduled_images_ext.service.api.nova import Nova
+from rax_scheduled_images_ext.service.api.reading import normalize
 from rax_scheduled_images_ext.service.api.rights import Rights
 from rax_scheduled_images_ext.service.api.schedules import ScheduleResource
 
@@ -63,6 +64,11 @@ _ROUTES: tuple[tuple[str, re.Pattern[str], Handler], ...] = tuple(
             lambda nova, rights, _: tags.all_tags(nova, rights),
         ),
         ("PUT DELETE", f"{_SERVER}/tags/(?P<tag>[^/]+)/?", _one_tag),
+        (
+            "POST",
+            "/(servers|os-volumes_boot)/?",
+            lambda nova, rights, _: tags.new_server(nova, rights),
+        ),
         ("GET", "/extensions/?", lambda nova, *_: extensions.extension_list(nova)),
         (
             "GET",
@@ -71,6 +77,10 @@ _ROUTES: tuple[tuple[str, re.Pattern[str], Handler], ...] = tuple(
         ),
     )
 )
+
+# Where tags may be changed by any reading of a path, older ones of Nova included.
+_TAGS = re.compile(r".*/servers/[^/]+/tags([./].*)?")
+_CREATION = re.compile(r".*/(servers|os-volumes_boot)(\.[^/]*)?/?")
 
 
 class ScheduledImagesApi:
@@ -89,9 +99,8 @@ class ScheduledImagesApi:
     def __call__(
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
-        # As Nova reads it, so that it cannot mean something else there.
-        environ["PATH_INFO"] = re.sub("//+", "/", environ["PATH_INFO"])
         try:
+            normalize(environ)
             answer = self._answer(environ)
         except Refused as refused:
             answer = refused.answer
@@ -102,11 +111,16 @@ class ScheduledImagesApi:
         return content
 
     def _answer(self, environ: WSGIEnvironment) -> Response | None:
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         nova = Nova.of(self._application, environ)
-        if nova is None:
-            return None
-        for methods, path, handler in _ROUTES:
-            found = path.fullmatch(nova.tail)
-            if found and environ["REQUEST_METHOD"] in methods.split():
-                return handler(nova, self._rights, found)
+        if nova is not None:
+            for methods, pattern, handler in _ROUTES:
+                found = pattern.fullmatch(nova.tail)
+                if found and method in methods.split():
+                    return handler(nova, self._rights, found)
+        # What cannot be judged is not passed on.
+        if (method in ("PUT", "DELETE") and _TAGS.fullmatch(path)) or (
+            method == "POST" and _CREATION.fullmatch(path)
+        ):
+            raise Refused(fault(404, "The resource could not be found."))
         return None

@@ -15,14 +15,17 @@ from webob import Request, Response
 from rax_scheduled_images_ext.client.http import RetryPolicy, Transport
 from rax_scheduled_images_ext.client.schedules.tags import TagSchedules
 from rax_scheduled_images_ext.service.api import versions
+from rax_scheduled_images_ext.service.api.reading import read_json
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
     from keystoneauth1.adapter import Adapter
 
 # Up to the version, or to the project that may stand behind it, and what follows.
+_COLLECTIONS = "servers|extensions|os-volumes_boot"
 _PATH = re.compile(
-    r".*/(?P<version>v2(\.1)?)(/[0-9a-f-]+)?(?P<tail>/(servers|extensions)(/.*)?)"
+    rf".*/(?P<version>v2(\.1)?)(/(?!({_COLLECTIONS})/)[^/]+)?"
+    rf"(?P<tail>/({_COLLECTIONS})(/.*)?)"
 )
 # What one request leaves in its environment is not for the next one.
 _SPENT = re.compile(r"wsgiorg\.routing_args|routes\.|webob\.|REQUEST_URI")
@@ -72,6 +75,21 @@ class Nova:
         self.request.environ.pop("HTTP_ACCEPT_ENCODING", None)
         return self.request.get_response(self._application)
 
+    def read_json(self) -> Any:
+        """Return the JSON of the caller's own request, which is sent on as read.
+
+        :raises Refused: for what Nova may read in another way.
+        """
+        found = read_json(self.request)
+        self.request.body = json_format.dumps(found).encode()
+        self.request.headers["Content-Type"] = "application/json"
+        return found
+
+    def pin_version(self) -> None:
+        """Let Nova read the version that was read here, if that is an older one."""
+        if self.older is not None:
+            versions.ask_for(self.request, self.older)
+
     def send(
         self,
         method: str,
@@ -103,7 +121,7 @@ class Nova:
         if body is not None:
             request.content_type = "application/json"
         if raised:
-            versions.ask_for_tags(request)
+            versions.ask_for(request, versions.TAGS)
         return request.get_response(self._application)
 
     def in_own_form(self, answer: Response) -> Response:

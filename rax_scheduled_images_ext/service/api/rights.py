@@ -28,6 +28,11 @@ class Rights:
 
     roles: Roles | None = None
 
+    @property
+    def limited(self) -> bool:
+        """Whether there are callers who may do less than Nova lets them do."""
+        return self.roles is not None
+
     def may_set(self, environ: WSGIEnvironment) -> bool:
         """Whether the caller may give a server a schedule, or another one."""
         return self._have(environ, _SETTING)

@@ -53,13 +53,10 @@ class ScheduleResource:
     def _enable(self, adapter: NovaAdapter) -> Response:
         self._check(adapter, "create", self.rights.may_set(self.nova.request.environ))
         try:
-            wanted = read_schedule_request(self.nova.request.json)
-        except InvalidValue:
+            wanted = read_schedule_request(self.nova.read_json())
+        except (InvalidValue, Refused):
             self._find(adapter)
             raise
-        except ValueError:
-            self._find(adapter)
-            raise InvalidValue("Malformed request body") from None
         return _shown(adapter.schedules().enable(self.server_id, wanted), adapter)
 
     def _disable(self, adapter: NovaAdapter) -> Response:

@@ -7,11 +7,16 @@ whatever sets schedules as tags can do so.
 from __future__ import annotations
 
 import unicodedata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from webob import Response
 
-from rax_scheduled_images_ext.model.schedule_tags import is_own_tag
+from rax_scheduled_images_ext.model.schedule_tags import (
+    MARKER_TAG,
+    MalformedTag,
+    is_own_tag,
+    read_schedule_tags,
+)
 from rax_scheduled_images_ext.service.api.answers import (
     Refused,
     fault,
@@ -22,16 +27,20 @@ from rax_scheduled_images_ext.service.api.nova import Nova
 from rax_scheduled_images_ext.service.api.rights import Rights
 from rax_scheduled_images_ext.service.api.servers import other_tags, read_schedule
 
+if TYPE_CHECKING:
+    from typing import TypeGuard
+
 
 def all_tags(nova: Nova, rights: Rights) -> Response | None:
     """Answer a request about all tags of a server; None if it is Nova's to answer."""
+    nova.pin_version()
     if nova.older is not None:
         return None
     if nova.request.method == "GET":
         return _without_schedule(nova.pass_on())
     if nova.request.method == "PUT":
         return _replace(nova, rights)
-    return _remove(nova)
+    return _remove(nova, rights)
 
 
 def may_change_tag(nova: Nova, rights: Rights, tag: str) -> None:
@@ -40,70 +49,147 @@ def may_change_tag(nova: Nova, rights: Rights, tag: str) -> None:
     :param tag: as it is in the path of a WSGI environment.
     :raises Refused: if not.
     """
+    nova.pin_version()
+    if nova.request.method == "PUT" and nova.request.is_body_readable:
+        nova.read_json()
+    name = tag.encode("latin-1").decode()
+    if not rights.limited or not _is_like_own(name):
+        return
+    if nova.request.method == "DELETE":
+        _may_remove(nova, rights)
+        return
+    beside: list[str] = []
+    if name == MARKER_TAG and nova.older is None:
+        # It makes a schedule of the tags that are there.
+        beside = _own_tags(
+            nova.send("GET", nova.tail.rpartition("/tags/")[0] + "/tags")
+        )
+    _may_set(nova, rights, [*beside, name])
+
+
+def new_server(nova: Nova, rights: Rights) -> None:
+    """See that the caller may give a new server the tags that it is to have.
+
+    :raises Refused: if not.
+    """
+    if not rights.limited:
+        return
+    body = nova.read_json()
+    server = body.get("server") if isinstance(body, dict) else None
+    tags = server.get("tags", []) if isinstance(server, dict) else []
+    if not _are_tags(tags):
+        raise Refused(fault(400, "The tags of a server must be a list of strings."))
+    own = list(filter(_is_like_own, tags))
+    if own:
+        _may_set(nova, rights, own)
+
+
+def _may_set(nova: Nova, rights: Rights, tags: list[str]) -> None:
+    """See that the caller may add tags like those of schedules.
+
+    Whoever may not remove a schedule may not make it invalid either.
+
+    :raises Refused: if not.
+    """
     environ = nova.request.environ
-    may = rights.may_set if nova.request.method == "PUT" else rights.may_remove
-    if _is_like_own(tag.encode("latin-1").decode(errors="replace")) and not may(
-        environ
-    ):
+    may = rights.may_set if _are_schedule(tags) else rights.may_remove
+    if not may(environ):
         raise Refused(_forbidden(nova))
 
 
-def _replace(nova: Nova, rights: Rights) -> Response | None:
+def _may_remove(nova: Nova, rights: Rights) -> None:
+    if not rights.may_remove(nova.request.environ):
+        raise Refused(_forbidden(nova))
+
+
+def _replace(nova: Nova, rights: Rights) -> Response:
     wanted = _wanted_tags(nova)
-    if wanted is None:
-        return None
     if any(map(_is_like_own, wanted)):
-        if not rights.may_remove(nova.request.environ):
-            raise Refused(_forbidden(nova))
+        _may_remove(nova, rights)
         return _without_schedule(nova.pass_on())
-    kept = _schedule_tags(nova.send("GET", nova.tail))
+    kept = _kept_tags(nova, rights)
     if not kept:
-        return None
+        return nova.pass_on()
     answer = nova.send("PUT", nova.tail, body={"tags": [*wanted, *kept]})
     return _without_schedule(answer)
 
 
-def _remove(nova: Nova) -> Response | None:
-    kept = _schedule_tags(nova.send("GET", nova.tail))
+def _remove(nova: Nova, rights: Rights) -> Response | None:
+    kept = _kept_tags(nova, rights)
     if not kept:
         return None
     answer = nova.send("PUT", nova.tail, body={"tags": kept})
     return json_answer(status=204, about=answer) if answer.status_int < 300 else answer
 
 
-def _wanted_tags(nova: Nova) -> list[str] | None:
-    """Return the tags that are to be a server's, None for what is no such request."""
-    try:
-        body = nova.request.json
-    except ValueError:
-        return None
+def _wanted_tags(nova: Nova) -> list[str]:
+    """Return the tags that are to be a server's.
+
+    :raises Refused: for what is no such request.
+    """
+    body = nova.read_json()
     tags = body.get("tags") if isinstance(body, dict) and len(body) == 1 else None
-    if isinstance(tags, list) and all(isinstance(tag, str) for tag in tags):
-        return tags
-    return None
+    if not _are_tags(tags):
+        message = "The body must be an object with a list of strings 'tags'."
+        raise Refused(fault(400, message))
+    return tags
 
 
-def _schedule_tags(answer: Response) -> list[str]:
-    """Return those of a server's tags that stand for its schedule.
+def _are_tags(value: object) -> TypeGuard[list[str]]:
+    return isinstance(value, list) and all(isinstance(tag, str) for tag in value)
+
+
+def _kept_tags(nova: Nova, rights: Rights) -> list[str]:
+    """Return those of a server's tags that stay when all are replaced or removed.
+
+    They are those of its schedule; for callers who may not remove it, also those that
+    should be a schedule and are none.
+
+    :raises Refused: if they are unknown.
+    """
+    tags = _tags_of(nova.send("GET", nova.tail))
+    if read_schedule(tags) is not None:
+        return list(filter(is_own_tag, tags))
+    kept = list(filter(_is_like_own, tags)) if rights.limited else []
+    return kept if kept and not rights.may_remove(nova.request.environ) else []
+
+
+def _tags_of(answer: Response) -> list[str]:
+    """Return the tags that an answer has.
 
     :raises Refused: if they are unknown.
     """
     tags = (json_body(answer) or {}).get("tags")
     if not isinstance(tags, list):
         raise Refused(answer)
-    if read_schedule(tags) is None:
-        return []
-    return [tag for tag in tags if is_own_tag(str(tag))]
+    return list(map(str, tags))
+
+
+def _own_tags(answer: Response) -> list[str]:
+    return list(filter(is_own_tag, _tags_of(answer)))
+
+
+def _are_schedule(tags: list[str]) -> bool:
+    """Whether tags, with the marker, are a schedule's, and none of them is invalid."""
+    try:
+        return all(map(is_own_tag, tags)) and bool(
+            read_schedule_tags([MARKER_TAG, *tags])
+        )
+    except MalformedTag:
+        return False
 
 
 def _is_like_own(tag: str) -> bool:
-    """Whether a tag may be one of a schedule to Nova's database.
+    """Whether a tag may be one of a schedule to some Nova or its database.
 
-    Some take letters for the same that differ in case or accents, and pass over spaces.
+    Some databases take letters for the same that differ in case or accents, and pass
+    over spaces and characters that are not seen; some Novas over a suffix.
     """
-    letters = unicodedata.normalize("NFKD", tag.strip())
-    plain = "".join(each for each in letters if not unicodedata.combining(each))
-    return is_own_tag(plain.casefold())
+    letters = unicodedata.normalize("NFKD", tag)
+    plain = "".join(
+        each for each in letters if unicodedata.category(each)[0] not in "CMZ"
+    )
+    return plain.casefold().startswith(MARKER_TAG)
 
 
 def _without_schedule(answer: Response) -> Response:

@@ -54,9 +54,9 @@ def older_version(request: Request) -> tuple[int, int] | None:
     return version if FIRST <= version < TAGS else None
 
 
-def ask_for_tags(request: Request) -> None:
-    """Let a request be one of the first version with tags."""
-    text = "{}.{}".format(*TAGS)
+def ask_for(request: Request, version: tuple[int, int]) -> None:
+    """Let a request be one of a version."""
+    text = "{}.{}".format(*version)
     request.headers[HEADER] = f"compute {text}"
     request.headers[OLD_HEADER] = text
 

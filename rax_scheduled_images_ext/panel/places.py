@@ -25,6 +25,7 @@ from rax_scheduled_images_ext.operations.server import (
 )
 from rax_scheduled_images_ext.operations.snapshot.begin import disk_safe_from
 from rax_scheduled_images_ext.panel.known import Patience, Shelf, View
+from rax_scheduled_images_ext.panel.labels import labels_of
 from rax_scheduled_images_ext.panel.rights import Rights, rights_of
 from rax_scheduled_images_ext.panel.words import signed_out
 
@@ -102,6 +103,19 @@ class Place:
             self._server_is_good,
             self.readings.patience,
         )
+
+    def labels(self) -> dict[str, str]:
+        """Return what the servers that are known are called, by their IDs."""
+        found = self.readings.inventories.of(self._key).peek()
+        return labels_of(each.server for each in found.servers) if found else {}
+
+    def label(self, server_id: str) -> str:
+        """Return what a server is called."""
+        known = self.labels().get(server_id)
+        if known is not None:
+            return known
+        seen = self.readings.servers.of((*self._key, server_id)).peek()
+        return (seen.details.server.name if seen else "") or server_id
 
     @contextmanager
     def changing(self, *server_ids: str) -> Iterator[None]:

@@ -104,8 +104,7 @@ def test_several_servers_at_once(
     if script:
         # What was chosen stays so while the page looks again.
         visit.refreshed()
-    page.get_by_label("weekly, on").check()
-    page.get_by_label("Day of the week (UTC)").select_option("Sunday")
+    page.get_by_label("Images are made").select_option("weekly on Sunday")
     page.get_by_label("Retention: images to keep").fill("4")
     if script:
         visit.refreshed()

@@ -54,7 +54,7 @@ def test_a_schedule_is_saved_changed_and_taken_away(
     reader: Reader, nova: Nova, cloud: Sandbox
 ) -> None:
     path = reader.page.path
-    page = reader.submit("#schedule-form", kind="weekly", day="friday", retention=4)
+    page = reader.submit("#schedule-form", when="friday", retention=4)
     assert (page.path, page.messages) == (path, ["Saved: weekly on Friday, keep 4."])
     assert page.all("#schedule") == ["weekly on Friday, keep 4"]
     assert "Weekly on: FRIDAY" in nova("scheduled-images-show", "myserver").out
@@ -126,10 +126,9 @@ def test_the_preview_changes_nothing(
     ("fields", "problem"),
     [
         ({"retention": "0"}, "'0' is not a retention: a whole number from 1 to 65535"),
-        ({"kind": "hourly"}, "'hourly' is not a kind of schedule: use daily or weekly"),
         (
-            {"kind": "weekly", "day": "noday"},
-            "'noday' is not a day of the week: use one of sunday, monday, tuesday,"
+            {"when": "hourly"},
+            "'hourly' is not a kind of schedule: use daily, sunday, monday, tuesday,"
             " wednesday, thursday, friday, saturday",
         ),
     ],
@@ -139,8 +138,83 @@ def test_a_schedule_that_cannot_be_sends_nothing(
 ) -> None:
     sent(cloud)
     page = reader.submit("#schedule-form", **fields)
-    assert (page.status, page.all("#problem")) == (400, [problem])
+    assert (page.status, page.all("#forecast")) == (400, [problem])
     assert sent(cloud) == []
+    # What was typed is still there.
+    page = reader.link("Back without saving")
+    for key, value in fields.items():
+        assert (key, value) in reader.fill("#schedule-form")[1] or key == "when"
+
+
+def test_a_form_made_from_another_schedule_shows_both(
+    reader: Reader, nova: Nova
+) -> None:
+    """Ann opens the page, Ben changes the schedule, and Ann saves."""
+    page = reader.submit("#schedule-form", retention=5)
+    path = page.path
+    nova.ok("scheduled-images-enable", "--day-of-week", "friday", "myserver", "9")
+    page = reader.submit("#schedule-form", retention=6)
+    assert page.status == 409
+    assert page.all("#conflict") == [
+        "The schedule was changed since this form was made. It was daily, keep 5 ; it"
+        " is weekly on Friday, keep 9 now."
+    ]
+    shown = nova.ok("scheduled-images-show", "myserver")
+    assert "FRIDAY" in shown
+    assert "Retention: 9" in shown
+    # To leave it is one choice, to replace it the other.
+    assert reader.link("Leave it: weekly on Friday, keep 9").path == path
+    reader.submit("#schedule-form", retention=9)
+    assert "FRIDAY" in nova.ok("scheduled-images-show", "myserver")
+    reader.get(path)
+    _, stale = reader.fill("#schedule-form", when="daily", retention=6)
+    nova.ok("scheduled-images-enable", "--day-of-week", "friday", "myserver", "8")
+    page = reader.post(f"{path}/schedule", stale)
+    assert page.all("#review button") == [
+        "Replace weekly on Friday, keep 8 by daily, keep 6"
+    ]
+    page = reader.submit("#review")
+    assert page.messages == ["Saved: daily, keep 6."]
+    assert "Retention: 6" in nova.ok("scheduled-images-show", "myserver")
+
+
+def test_the_choice_is_shown_again_if_the_schedule_changes_once_more(
+    reader: Reader, nova: Nova
+) -> None:
+    nova.ok("scheduled-images-enable", "myserver", "8")
+    assert reader.submit("#schedule-form", retention=6).status == 409
+    nova.ok("scheduled-images-enable", "myserver", "7")
+    page = reader.submit("#review")
+    assert page.status == 409
+    assert "it is daily, keep 7 now" in page.all("#conflict")[0]
+    assert "Retention: 7" in nova.ok("scheduled-images-show", "myserver")
+
+
+def test_a_schedule_that_was_not_shown_is_not_switched_off(
+    reader: Reader, nova: Nova
+) -> None:
+    nova.ok("scheduled-images-enable", "myserver", "8")
+    reader.get(reader.page.path)
+    nova.ok("scheduled-images-enable", "myserver", "7")
+    page = reader.submit("form[action$=disable]")
+    assert page.status == 409
+    assert "It was daily, keep 8 ; it is daily, keep 7 now." in page.text
+    assert "Retention: 7" in nova.ok("scheduled-images-show", "myserver")
+    page = reader.submit("#review")
+    assert page.messages == ["The schedule is off. The images stay."]
+    assert nova("scheduled-images-show", "myserver").status == 1
+
+
+def test_a_forecast_says_that_the_schedule_was_changed(
+    reader: Reader, nova: Nova
+) -> None:
+    """As htmx shows it within the page."""
+    nova.ok("scheduled-images-enable", "myserver", "8")
+    address = str(reader.page.at("#preview")["formaction"])
+    _, fields = reader.fill("#schedule-form", retention=6)
+    page = reader.post(address, fields, headers={"HX-Request": "true"})
+    assert page.status == 200
+    assert "it is daily, keep 8 now" in page.all("#forecast #conflict")[0]
 
 
 @pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
@@ -324,10 +398,12 @@ def test_a_busy_server_is_named(reader: Reader, cloud: Sandbox) -> None:
 
 def test_a_snapshot_needs_a_name(reader: Reader, cloud: Sandbox) -> None:
     sent(cloud)
-    page = reader.submit("#snapshot-form", name=" ")
-    assert page.status == 400
-    assert page.all("#problem")[0].startswith("'' is not a name for an image")
-    assert sent(cloud) == []
+    page = reader.submit("#snapshot-form", name="two\tparts")
+    assert page.messages[0].endswith(
+        " is not a name for an image: 1 to 255 characters that can be seen"
+    )
+    assert page.at("#image-name")["value"] == "two\tparts"
+    assert not [line for line in sent(cloud) if not line.startswith("GET")]
 
 
 # -- servers that are not there

@@ -55,7 +55,7 @@ def _change(
     def work(job: Job) -> None:
         with here.changing(server_id):
             image = change(here.cloud, image_id)
-        job.notes.append(f"{image.name} {done}")
+        job.did(f"{image.name} {done}")
 
     return submit(Job(title, page_of(server_id)), work)
 
@@ -80,7 +80,7 @@ def delete(server_id: str, image_id: str) -> ResponseReturnValue:
     def work(job: Job) -> None:
         with here.changing(server_id):
             image = delete_image(here.cloud, server_id, image_id)
-        job.notes.append(f"{image.name} is deleted.")
+        job.did(f"{image.name} is deleted.")
 
     return submit(Job("Delete the image", page_of(server_id)), work)
 
@@ -107,10 +107,11 @@ def prune_now(server_id: str) -> ResponseReturnValue:
             done = prune(here.cloud, [PrunePlan(server_id, kept)])
         deleted = sum(each.action == "deleted" for each in done)
         images = "1 image was" if deleted == 1 else f"{deleted} images were"
-        job.notes.append(f"{images} deleted.")
+        job.done = deleted
+        (job.notes if deleted else job.news).append(f"{images} deleted.")
         for each in done:
             if each.action == "skipped":
-                job.notes.append(f"{each.image.name} stays: {each.reason}.")
+                job.news.append(f"{each.image.name} stays: {each.reason}.")
             elif each.error is not None:
                 job.fail(each.image.name, each.error)
 

@@ -194,7 +194,9 @@ def test_the_states_of_a_snapshot_show_as_they_pass(
     phases = other.page.locator(".phases li span")
     expect(phases.last).to_have_text("snapshot: uploading")
     cloud.advance("1h")
-    expect(disk).to_have_text("The snapshot is over.")
+    expect(disk).to_have_text(
+        "The snapshot is over: the image myserver-snapshot is made."
+    )
     expect(task).to_have_text("none")
     expect(row.locator(".task")).to_have_text("-")
     expect(images(other).locator("th")).to_have_text(["myserver-snapshot"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rax_scheduled_images_ext.model.image import MARKER_KEY
+from rax_scheduled_images_ext.model.task_states import COPYING, UPLOADING
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from ..novashell import Nova
@@ -358,7 +359,9 @@ def test_a_snapshot_and_its_phases(reader: Reader, cloud: Sandbox) -> None:
         seen |= dict.fromkeys(page.all(".phases li span"))
         task = page.all("#task")[0]
         writable[task] = "may write again" in page.all("#disk")[0]
-        if page.all("#disk") == ["The snapshot is over."]:
+        if page.all("#disk.done") == [
+            "The snapshot is over: the image before-the-upgrade is made."
+        ]:
             break
         assert page.at("#summary")["hx-trigger"] == "every 2s"
         cloud.advance(1)
@@ -375,6 +378,72 @@ def test_a_snapshot_and_its_phases(reader: Reader, cloud: Sandbox) -> None:
     assert rows(page, "Image", "Status", "Retention") == [
         ["before-the-upgrade", "ACTIVE", "kept (exempt)"]
     ]
+
+
+@on_both_faces
+@pytest.mark.parametrize("state", [COPYING, UPLOADING])
+@pytest.mark.parametrize("watched", [True, False], ids=["watched", "looked-at-later"])
+def test_a_snapshot_that_failed_is_red_and_says_why(
+    reader: Reader, cloud: Sandbox, state: str, watched: bool
+) -> None:
+    cloud.fault(f"lose-image {state}")
+    page = reader.submit("#snapshot-form", name="mine")
+    # It has begun, which is no success yet.
+    assert page.all("#messages .done") == []
+    assert page.messages == ["The snapshot mine has begun."]
+    while watched and page.all("#task") != ["none"]:
+        cloud.advance(1)
+        page = reader.get(page.path)
+    cloud.advance("1h")
+    page = reader.get(page.path)
+    (why,) = page.all("#disk.failed")
+    assert why.startswith("The snapshot has failed: its image is gone; Image ")
+    assert why.endswith(" could not be found.")
+    assert not page.has("#disk.done")
+    # It is still so at the next look, and a new snapshot has a new end.
+    assert reader.get(page.path).has("#disk.failed")
+    cloud.clear_faults()
+    reader.submit("#snapshot-form", name="again")
+    assert not reader.page.has("#disk.failed")
+    cloud.advance("1h")
+    assert reader.get(page.path).all("#disk.done") == [
+        "The snapshot is over: the image again is made."
+    ]
+
+
+def test_a_snapshot_of_somebody_else_that_failed(
+    reader: Reader, nova: Nova, cloud: Sandbox
+) -> None:
+    nova.ok("image-create", "myserver", "theirs")
+    cloud.fault("lose-image")
+    while not reader.get(reader.page.path).all("#task")[0].startswith("snapshot: disk"):
+        cloud.advance(1)
+    cloud.advance("1h")
+    page = reader.get(reader.page.path)
+    assert page.all("#disk.failed")[0].startswith(
+        "The snapshot has failed: its image is gone"
+    )
+
+
+def test_the_end_of_a_snapshot_that_cannot_be_known_is_not_green(
+    reader: Reader, nova: Nova, cloud: Sandbox
+) -> None:
+    nova.ok("image-create", "myserver", "theirs")
+    page = reader.get(reader.page.path)
+    assert page.has("#disk.message")
+    image = cloud.images(MYSERVER)[0].id
+    cloud.advance("1h")
+    # Not 404: it says nothing of the image.
+    with cloud.region() as region:
+        region.delete_image(image)
+    cloud.fault(f"GET /images/{image} 503")
+    page = reader.get(page.path)
+    assert not page.has("#disk.done, #disk.failed")
+    assert page.all("#disk") == [
+        "The snapshot is over. What became of its image is not known."
+    ]
+    cloud.clear_faults()
+    assert reader.get(page.path).has("#disk.failed")
 
 
 def test_a_snapshot_does_not_inherit_the_marker(cloud: Sandbox) -> None:

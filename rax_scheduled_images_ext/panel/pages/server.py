@@ -60,6 +60,7 @@ def shown(server_id: str) -> ResponseReturnValue:
         server=details.server,
         status=details.status,
         progress=view.value.progress,
+        end=view.value.end,
         label=place().label(details.server.id),
         made_from=current_words(details.server.schedule, details.server.invalid_tag),
         typed={
@@ -217,7 +218,8 @@ def snapshot(server_id: str) -> ResponseReturnValue:
 
     def work(job: Job) -> None:
         with here.changing(server_id):
-            begin_snapshot(here.cloud, server_id, name)
+            image_id = begin_snapshot(here.cloud, server_id, name)
+            here.note_snapshot(server_id, image_id)
         job.did()
         # Begun is not made.
         job.news.append(f"The snapshot {name} has begun.")

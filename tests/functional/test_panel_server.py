@@ -7,12 +7,15 @@ import pytest
 from rax_scheduled_images_ext.model.image import MARKER_KEY
 from rax_scheduled_images_ext.model.task_states import COPYING, UPLOADING
 from rax_scheduled_images_ext.sandbox import Sandbox
+from rax_scheduled_images_ext.sandbox.backend.models import Image
 
 from ..novashell import Nova
-from .fleet import MARKED, MYSERVER, NOBODY, add_image, id_of, sent
+from .fleet import MARKED, MYSERVER, NOBODY, add_image, id_of, project_of, sent
 from .panels import Page, Panel, Reader, panel_over
+from .runners import runner_of, schedule
 
 FACES = [{}, {"like": "rackspace"}]
+BOOTED = "5e2f0f3c-6c55-4a5b-8c67-8d8f0cf2a0d1"
 on_both_faces = pytest.mark.parametrize("cloud", FACES, indirect=True)
 on_all_faces = pytest.mark.parametrize(
     "cloud", [*FACES, {"extension": False}], indirect=True
@@ -258,9 +261,49 @@ def test_protect_and_unprotect(reader: Reader, nova: Nova, cloud: Sandbox) -> No
     page = reader.get(page.path)
     assert rows(page, "Image")[-1] == [name]
 
-    page = reader.submit("#image-table tbody tr:last-child form")
+    # What becomes of it, and when, is said before it is done.
+    page = reader.link("Unprotect…")
+    assert name in page.text
+    (fate,) = page.all("#fate")
+    assert fate.startswith(
+        "It will be deleted when the next scheduled image is made: in "
+    )
+    assert "older than the newest 3" in fate
+    assert page.at("#fate time")
+    assert name in page.all("table tbody th")
+    assert page.all("#confirm") == ["Unprotect: let it be deleted next"]
+    assert "kept (exempt)" in reader.link("Keep it protected").all(".retention")
+    reader.link("Unprotect…")
+    page = reader.submit("#ask")
     assert page.messages == [f"{name} is the schedule's again."]
     assert rows(page, "Image", "Retention")[-1] == [name, "expires next"]
+
+
+def test_what_unprotecting_does_is_shown_again_if_it_has_changed(
+    reader: Reader, nova: Nova, cloud: Sandbox
+) -> None:
+    nova.ok("scheduled-images-enable", "myserver", "7")
+    cloud.advance("4d")
+    page = reader.get(reader.page.path)
+    name, _ = rows(page, "Image", "Retention")[0]
+    page = reader.submit("#image-table tbody tr:first-child form")
+    page = reader.link("Unprotect…")
+    assert page.all("#confirm") == ["Unprotect: let it be deleted in its turn"]
+    assert page.all("#fate")[0].startswith(
+        "It will be deleted when 7 more scheduled images are made: in "
+    )
+    nova.ok("scheduled-images-enable", "myserver", "1")
+    page = reader.submit("#ask")
+    assert page.messages == [
+        "This has changed since it was shown, and nothing was done."
+    ]
+    assert page.all("#confirm") == ["Unprotect: let it be deleted next"]
+    assert MARKER_KEY not in nova.ok("image-show", name)
+
+    nova.ok("scheduled-images-disable", "myserver")
+    page = reader.get(page.path)
+    assert page.all("#fate")[0].startswith("The server has no valid schedule")
+    assert reader.submit("#ask").messages == [f"{name} is the schedule's again."]
 
 
 @on_both_faces
@@ -279,6 +322,72 @@ def test_delete_asks_first(reader: Reader, nova: Nova, cloud: Sandbox) -> None:
     assert names[1] not in made(cloud)
 
 
+def test_an_image_that_somebody_protects_meanwhile_is_not_deleted(
+    reader: Reader, nova: Nova, cloud: Sandbox
+) -> None:
+    ten_days(nova, cloud, 3)
+    page = reader.get(reader.page.path)
+    name = rows(page, "Image")[0][0]
+    page = reader.get(str(page.soup.select("a[href$=delete]")[0]["href"]))
+    nova.ok("scheduled-images-protect", name)
+    page = reader.submit("#ask")
+    assert page.messages == [
+        "This has changed since it was shown, and nothing was done."
+    ]
+    assert "kept (exempt)" in page.text
+    assert name in made(cloud)
+    assert reader.submit("#ask").messages == [f"{name} is deleted."]
+
+
+@pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
+def test_the_volume_snapshots_of_an_image_go_with_it(cloud: Sandbox) -> None:
+    server_id = cloud.boot("database", server_id=BOOTED, volume_size=8).id
+    schedule(cloud, 3, server_id=server_id)
+    runner, project_id = runner_of(cloud), project_of(cloud)
+    for _ in range(3):
+        cloud.advance("1d")
+        runner.tick()
+        runner.tick()
+    cloud.advance("1h")
+    runner.tick()
+    first, second, third = cloud.images(server_id)[::-1]
+
+    def left() -> set[str]:
+        with cloud.region() as region:
+            return {str(s.name) for s in region.volume_snapshots(project_id)}
+
+    def named(*images: Image) -> set[str]:
+        return {f"snapshot for {image.name}" for image in images}
+
+    assert left() == named(first, second, third)
+    with panel_over(cloud) as panel:
+        reader = panel.reader()
+        home = reader.link("database").path
+
+        def ask(image: Image) -> Page:
+            return reader.get(f"{home}/images/{image.id}/delete")
+
+        assert "goes its volume snapshot" in ask(first).all("#snapshots")[0]
+        assert reader.submit("#ask").messages == [f"{first.name} is deleted."]
+        assert left() == named(second, third)
+
+        # In doubt the image stays.
+        cloud.fault("GET /snapshots 403")
+        ask(second)
+        (message,) = reader.submit("#ask").messages
+        assert message.startswith("Delete the image: its volume snapshot ")
+        assert cloud.images(server_id) == [third, second]
+        cloud.clear_faults()
+
+        # What is left is named.
+        cloud.fault("DELETE /snapshots 503")
+        ask(third)
+        messages = reader.submit("#ask").messages
+        assert messages[0] == f"{third.name} is deleted."
+        assert "but these volume snapshots of it are not" in messages[1]
+        assert left() == named(second, third)
+
+
 def test_no_image_of_another_server_is_deleted(
     reader: Reader, nova: Nova, cloud: Sandbox
 ) -> None:
@@ -288,7 +397,7 @@ def test_no_image_of_another_server_is_deleted(
     web1 = id_of(cloud, "web1")
     address = address.replace(MYSERVER, web1).replace("/protect", "/delete")
     page = reader.post(address, fields)
-    assert "is not one of server" in page.messages[0]
+    assert (page.status, page.all("h1")) == (404, ["No such image"])
     assert len(cloud.images(MYSERVER)) == 3
 
 

@@ -20,6 +20,7 @@ from rax_scheduled_images_ext.panel import login, words
 from rax_scheduled_images_ext.panel.pages import images, jobs, server, servers
 from rax_scheduled_images_ext.panel.pages.common import SignedOut, page_for_error
 from rax_scheduled_images_ext.panel.places import Readings
+from rax_scheduled_images_ext.panel.review import Reviews
 from rax_scheduled_images_ext.panel.security import is_refresh, protect
 from rax_scheduled_images_ext.panel.sessions import Visitor, Visitors
 from rax_scheduled_images_ext.panel.settings import Settings
@@ -45,6 +46,7 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["panel"] = settings
     app.extensions["visitors"] = Visitors(settings.idle)
     app.extensions["readings"] = Readings(settings.refresh, settings.patience)
+    app.extensions["reviews"] = Reviews()
     app.extensions["throttle"] = Throttle()
     protect(app, settings)
     app.before_request(_know_visitor)

@@ -6,10 +6,15 @@ from collections.abc import Mapping
 
 from rax_scheduled_images_ext.model.errors import InvalidValue
 from rax_scheduled_images_ext.model.schedule import (
+    DAYS,
     ImageSchedule,
-    parse_day,
+    ScheduleSettings,
     parse_retention,
 )
+
+#: The fields of a form that describe a schedule.
+SCHEDULE_FIELDS = ("when", "retention")
+_DAILY = "daily"
 
 
 def read_schedule(form: Mapping[str, str]) -> ImageSchedule:
@@ -17,13 +22,33 @@ def read_schedule(form: Mapping[str, str]) -> ImageSchedule:
 
     :raises InvalidValue: for one that cannot be.
     """
-    retention = parse_retention(form.get("retention", "").strip())
-    kind = form.get("kind", "daily")
-    if kind == "daily":
+    retention = _read_retention(form)
+    when = form.get("when", _DAILY)
+    if when == _DAILY:
         return ImageSchedule(retention)
-    if kind != "weekly":
-        raise InvalidValue(f"'{kind}' is not a kind of schedule: use daily or weekly")
-    return ImageSchedule(retention, parse_day(form.get("day", "")))
+    if when.upper() not in DAYS:
+        days = ", ".join(map(str.lower, DAYS))
+        raise InvalidValue(f"'{when}' is not a kind of schedule: use daily, {days}")
+    return ImageSchedule(retention, when.upper())
+
+
+def read_change(form: Mapping[str, str]) -> ScheduleSettings | None:
+    """Return what a form wants to change of schedules, None to switch them off.
+
+    :raises InvalidValue: for what cannot be.
+    """
+    action = form.get("action", "")
+    if action == "disable":
+        return None
+    if action == "update":
+        return ScheduleSettings(retention=_read_retention(form))
+    if action == "enable":
+        return ScheduleSettings.of(read_schedule(form))
+    raise InvalidValue(f"'{action}' is not an action: use enable, update or disable")
+
+
+def _read_retention(form: Mapping[str, str]) -> int:
+    return parse_retention(form.get("retention", "").strip())
 
 
 def read_name(form: Mapping[str, str]) -> str:

@@ -51,8 +51,9 @@ class Job:
     """A change under way, or done.
 
     ``title`` says what is done, such as "Daily schedule, keep 7"; ``then`` is the
-    address of the page to go to; ``ended`` counts what is over, well or not, of
-    ``total``. ``notes`` are sentences about what was done.
+    address of the page to go to; ``ended`` counts what is over of ``total``, ``done``
+    what of it was done. ``notes`` are sentences about what was done, ``news`` about
+    what has only begun, or was left as it was.
     """
 
     title: str
@@ -60,7 +61,9 @@ class Job:
     total: int = 1
     id: str = field(default_factory=lambda: secrets.token_urlsafe(9))
     ended: int = 0
+    done: int = 0
     notes: list[str] = field(default_factory=list)
+    news: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     announced: bool = False
     _over: threading.Event = field(default_factory=threading.Event, repr=False)
@@ -70,10 +73,11 @@ class Job:
         """Whether all of it is done, or has failed."""
         return self._over.is_set()
 
-    @property
-    def done(self) -> int:
-        """How many of the total are done."""
-        return self.ended - len(self.failures)
+    def did(self, note: str = "") -> None:
+        """Note one that is done, and a sentence about it."""
+        self.done += 1
+        if note:
+            self.notes.append(note)
 
     def progress(self, ended: int, total: int) -> None:
         """Note how many are over."""
@@ -94,7 +98,9 @@ class Job:
     def results(self) -> list[tuple[str, str]]:
         """Return what was done and what failed: a kind and a sentence each."""
         done = [("done", note) for note in self.notes]
-        return done + [("failed", f"{f.label}: {f.text}") for f in self.failures]
+        news = [("news", note) for note in self.news]
+        failed = [("failed", f"{f.label}: {f.text}") for f in self.failures]
+        return done + news + failed
 
     def _run(self, work: Callable[[Job], object]) -> None:
         try:

@@ -94,6 +94,11 @@ class Known(Generic[Value]):
                 now - self._begun if self._reading is not None else None,
             )
 
+    def peek(self) -> Value | None:
+        """Return what is known, however old; nothing is read."""
+        with self._lock:
+            return self._value
+
     def changed(self) -> None:
         """Note that what is known is no longer so; whoever looks next waits."""
         with self._lock:

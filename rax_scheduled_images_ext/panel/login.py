@@ -26,6 +26,7 @@ from rax_scheduled_images_ext.client.identity import Scope, scope_of
 from rax_scheduled_images_ext.client.identity import log_in as check
 from rax_scheduled_images_ext.client.pool import Throttle
 from rax_scheduled_images_ext.panel.jobs import within
+from rax_scheduled_images_ext.panel.pages.common import page_of_problem
 from rax_scheduled_images_ext.panel.sessions import Visitor, Visitors
 from rax_scheduled_images_ext.panel.settings import Settings, auth_option
 from rax_scheduled_images_ext.panel.words import in_words
@@ -172,6 +173,15 @@ def _entered(scope: Scope, back: str | None) -> ResponseReturnValue:
     if len(scope.regions) == 1:
         return redirect(_servers(scope, None))
     return render_template("regions.html", scope=scope)
+
+
+@pages.get("/problems/<number>")
+def problem(number: str) -> ResponseReturnValue:
+    """Show why a form was not acted on."""
+    found = g.visitor.problem(number)
+    if found is None:
+        return redirect(url_for("entry.home"))
+    return page_of_problem(found)
 
 
 @pages.post("/logout")

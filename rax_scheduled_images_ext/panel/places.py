@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
+from cachetools import TTLCache
+
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.identity import Scope
 from rax_scheduled_images_ext.model.freshness import InventoryServer
@@ -25,7 +27,13 @@ from rax_scheduled_images_ext.operations.server import (
 )
 from rax_scheduled_images_ext.operations.snapshot.begin import disk_safe_from
 from rax_scheduled_images_ext.panel.known import Patience, Shelf, View
+from rax_scheduled_images_ext.panel.labels import labels_of
 from rax_scheduled_images_ext.panel.rights import Rights, rights_of
+from rax_scheduled_images_ext.panel.snapshot_end import (
+    SnapshotEnd,
+    end_of_snapshot,
+    image_in_the_making,
+)
 from rax_scheduled_images_ext.panel.words import signed_out
 
 Value = TypeVar("Value")
@@ -40,10 +48,18 @@ _FORGET = 3600.0
 
 @dataclass(frozen=True)
 class Followed:
-    """A server's details, and how far its snapshot has come as far as was seen."""
+    """A server's details, and how far its snapshot has come as far as was seen.
+
+    ``image_id`` is the image of that snapshot, None if it is not known, ``begun`` that
+    of the latest one that was begun in the panel. ``end`` is how the snapshot ended,
+    None if none was seen, or it is under way.
+    """
 
     details: ServerDetails
     progress: SnapshotProgress
+    image_id: str | None = None
+    begun: str | None = None
+    end: SnapshotEnd | None = None
 
 
 @dataclass
@@ -58,6 +74,10 @@ class Readings:
     inventories: Shelf[Inventory] = field(default_factory=lambda: Shelf(500, _FORGET))
     servers: Shelf[Followed] = field(default_factory=lambda: Shelf(5000, _FORGET))
     safe_from: Shelf[str] = field(default_factory=lambda: Shelf(500, _FORGET))
+    #: The images of snapshots that were begun in the panel, by project and server.
+    begun: TTLCache[object, str] = field(
+        default_factory=lambda: TTLCache(5000, _FORGET)
+    )
 
 
 @dataclass(frozen=True)
@@ -103,6 +123,19 @@ class Place:
             self.readings.patience,
         )
 
+    def labels(self) -> dict[str, str]:
+        """Return what the servers that are known are called, by their IDs."""
+        found = self.readings.inventories.of(self._key).peek()
+        return labels_of(each.server for each in found.servers) if found else {}
+
+    def label(self, server_id: str) -> str:
+        """Return what a server is called."""
+        known = self.labels().get(server_id)
+        if known is not None:
+            return known
+        seen = self.readings.servers.of((*self._key, server_id)).peek()
+        return (seen.details.server.name if seen else "") or server_id
+
     @contextmanager
     def changing(self, *server_ids: str) -> Iterator[None]:
         """Note after a change of servers that what was known of them is no longer so.
@@ -115,6 +148,10 @@ class Place:
             self.readings.inventories.of(self._key).changed()
             for server_id in server_ids:
                 self.readings.servers.of((*self._key, server_id)).changed()
+
+    def note_snapshot(self, server_id: str, image_id: str) -> None:
+        """Note the image of a snapshot that was begun here."""
+        self.readings.begun[self.scope.project.id, self.region, server_id] = image_id
 
     def _read(self, read: Callable[[], Value]) -> Value:
         try:
@@ -133,7 +170,16 @@ class Place:
         if progress is None or begins:
             progress = SnapshotProgress(self._safe_from() if begins else UPLOADING)
         progress.see(time.monotonic(), word)
-        return Followed(details, progress)
+        key = (self.scope.project.id, self.region, server_id)
+        begun = self.readings.begun.get(key)
+        new = begins or (begun is not None and (not before or begun != before.begun))
+        image_id = before.image_id if before and not new else begun
+        end = before.end if before and not new else None
+        if progress.begun and not progress.over:
+            image_id = image_in_the_making(details) or image_id
+        elif (progress.over or image_id) and not (end and end.final):
+            end = end_of_snapshot(self.cloud, details, image_id)
+        return Followed(details, progress, image_id, begun, end)
 
     def _safe_from(self) -> str:
         known = self.readings.safe_from.of(self.region)

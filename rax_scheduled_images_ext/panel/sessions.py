@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from cachetools import TTLCache
+from cachetools import LRUCache, TTLCache
 from keystoneauth1.exceptions import ClientException
 from keystoneauth1.session import Session
 
@@ -29,14 +29,26 @@ _MOST = 10_000
 # Seconds between two checks of a token.
 _CHECK = 300.0
 _MOST_JOBS = 500
+_MOST_PROBLEMS = 50
 
 
 @dataclass(frozen=True)
 class Message:
-    """A sentence for the top of the next page; ``kind`` is ``done`` or ``failed``."""
+    """A sentence for the top of the next page; ``kind`` is ``done``, ``news`` or
+    ``failed``."""
 
     kind: str
     text: str
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a form was not acted on; ``back`` is where to go on."""
+
+    status: int
+    title: str
+    text: str
+    back: str
 
 
 @dataclass
@@ -58,6 +70,9 @@ class Visitor:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _left: list[Scope] = field(default_factory=list, repr=False)
     _places: dict[str, Place] = field(default_factory=dict, repr=False)
+    _problems: LRUCache[str, Problem] = field(
+        default_factory=lambda: LRUCache(_MOST_PROBLEMS), repr=False
+    )
     _jobs: TTLCache[str, Job] = field(
         default_factory=lambda: TTLCache(_MOST_JOBS, 24 * 3600), repr=False
     )
@@ -105,6 +120,23 @@ class Visitor:
                 self.expired.set()
         return not self.expired.is_set()
 
+    def keep_problem(self, problem: Problem) -> str:
+        """Keep a problem for the page that shows it; return its number."""
+        number = secrets.token_urlsafe(9)
+        with self._lock:
+            self._problems[number] = problem
+        return number
+
+    def problem(self, number: str) -> Problem | None:
+        """Return a problem of this session."""
+        with self._lock:
+            return self._problems.get(number)
+
+    def say(self, kind: str, text: str) -> None:
+        """Say something at the top of the next page."""
+        with self._lock:
+            self.messages.append(Message(kind, text))
+
     def job(self, job_id: str) -> Job | None:
         """Return a job of this session."""
         with self._lock:
@@ -135,7 +167,7 @@ class Visitor:
                 self.messages += [Message(*result) for result in job.results()]
             elif again:
                 text = "The same form came twice: it was acted on once."
-                self.messages.append(Message("done", text))
+                self.messages.append(Message("news", text))
 
     def revoke(self) -> None:
         """Revoke all tokens of the session, as far as the cloud lets us."""

@@ -197,11 +197,8 @@ def test_the_keyboard_alone(visits: Visits, shared: Panel, cloud: Sandbox) -> No
     keys.press("Enter")
     expect(page.locator("h1")).to_have_text("myserver")
 
-    visit.tab_to(page.get_by_label("daily"))
-    keys.press("ArrowDown")
-    expect(page.get_by_label("weekly, on")).to_be_checked()
-    visit.tab_to(page.get_by_label("Day of the week (UTC)"))
-    keys.type("Sat")
+    visit.tab_to(page.get_by_label("Images are made"))
+    keys.type("weekly on Sat")
     visit.tab_to(page.get_by_label("Retention: images to keep"))
     keys.press("Control+A")
     keys.type("4")

@@ -104,8 +104,7 @@ def test_several_servers_at_once(
     if script:
         # What was chosen stays so while the page looks again.
         visit.refreshed()
-    page.get_by_label("weekly, on").check()
-    page.get_by_label("Day of the week (UTC)").select_option("Sunday")
+    page.get_by_label("Images are made").select_option("weekly on Sunday")
     page.get_by_label("Retention: images to keep").fill("4")
     if script:
         visit.refreshed()
@@ -195,7 +194,9 @@ def test_the_states_of_a_snapshot_show_as_they_pass(
     phases = other.page.locator(".phases li span")
     expect(phases.last).to_have_text("snapshot: uploading")
     cloud.advance("1h")
-    expect(disk).to_have_text("The snapshot is over.")
+    expect(disk).to_have_text(
+        "The snapshot is over: the image myserver-snapshot is made."
+    )
     expect(task).to_have_text("none")
     expect(row.locator(".task")).to_have_text("-")
     expect(images(other).locator("th")).to_have_text(["myserver-snapshot"])

@@ -131,7 +131,7 @@ def test_each_server_that_failed_is_named(
     page.get_by_role("button", name="Review the change").click()
     page.locator("#confirm").click()
     expect(page.get_by_role("progressbar")).to_be_visible()
-    expect(page.locator("#outcome")).to_have_text("1 failed, 3 done.")
+    expect(page.locator("#outcome")).to_have_text("1 failed, 3 of 4 done.")
     expect(page.locator("#failures li")).to_have_count(1)
     expect(page.locator("#failures")).to_contain_text("myserver")
 

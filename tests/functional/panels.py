@@ -112,7 +112,8 @@ class Reader:
     def post(self, address: str, fields: list[tuple[str, str]], **options: Any) -> Page:
         """Send fields to an address."""
         url = urljoin(f"{self.url}/", address)
-        self.page = Page(self.session.post(url, data=fields, timeout=60, **options))
+        answer = self.session.post(url, data=fields, timeout=60, **options)
+        self.page = Page(answer)
         return self.page
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import pytest
 
 from rax_scheduled_images_ext.model.image import MARKER_KEY
+from rax_scheduled_images_ext.model.task_states import COPYING, UPLOADING
 from rax_scheduled_images_ext.sandbox import Sandbox
+from rax_scheduled_images_ext.sandbox.backend.models import Image
 
 from ..novashell import Nova
-from .fleet import MARKED, MYSERVER, NOBODY, add_image, id_of, sent
+from .fleet import MARKED, MYSERVER, NOBODY, add_image, id_of, project_of, sent
 from .panels import Page, Panel, Reader, panel_over
+from .runners import runner_of, schedule
 
 FACES = [{}, {"like": "rackspace"}]
+BOOTED = "5e2f0f3c-6c55-4a5b-8c67-8d8f0cf2a0d1"
 on_both_faces = pytest.mark.parametrize("cloud", FACES, indirect=True)
 on_all_faces = pytest.mark.parametrize(
     "cloud", [*FACES, {"extension": False}], indirect=True
@@ -54,7 +58,7 @@ def test_a_schedule_is_saved_changed_and_taken_away(
     reader: Reader, nova: Nova, cloud: Sandbox
 ) -> None:
     path = reader.page.path
-    page = reader.submit("#schedule-form", kind="weekly", day="friday", retention=4)
+    page = reader.submit("#schedule-form", when="friday", retention=4)
     assert (page.path, page.messages) == (path, ["Saved: weekly on Friday, keep 4."])
     assert page.all("#schedule") == ["weekly on Friday, keep 4"]
     assert "Weekly on: FRIDAY" in nova("scheduled-images-show", "myserver").out
@@ -126,10 +130,9 @@ def test_the_preview_changes_nothing(
     ("fields", "problem"),
     [
         ({"retention": "0"}, "'0' is not a retention: a whole number from 1 to 65535"),
-        ({"kind": "hourly"}, "'hourly' is not a kind of schedule: use daily or weekly"),
         (
-            {"kind": "weekly", "day": "noday"},
-            "'noday' is not a day of the week: use one of sunday, monday, tuesday,"
+            {"when": "hourly"},
+            "'hourly' is not a kind of schedule: use daily, sunday, monday, tuesday,"
             " wednesday, thursday, friday, saturday",
         ),
     ],
@@ -139,8 +142,83 @@ def test_a_schedule_that_cannot_be_sends_nothing(
 ) -> None:
     sent(cloud)
     page = reader.submit("#schedule-form", **fields)
-    assert (page.status, page.all("#problem")) == (400, [problem])
+    assert (page.status, page.all("#forecast")) == (400, [problem])
     assert sent(cloud) == []
+    # What was typed is still there.
+    page = reader.link("Back without saving")
+    for key, value in fields.items():
+        assert (key, value) in reader.fill("#schedule-form")[1] or key == "when"
+
+
+def test_a_form_made_from_another_schedule_shows_both(
+    reader: Reader, nova: Nova
+) -> None:
+    """Ann opens the page, Ben changes the schedule, and Ann saves."""
+    page = reader.submit("#schedule-form", retention=5)
+    path = page.path
+    nova.ok("scheduled-images-enable", "--day-of-week", "friday", "myserver", "9")
+    page = reader.submit("#schedule-form", retention=6)
+    assert page.status == 409
+    assert page.all("#conflict") == [
+        "The schedule was changed since this form was made. It was daily, keep 5 ; it"
+        " is weekly on Friday, keep 9 now."
+    ]
+    shown = nova.ok("scheduled-images-show", "myserver")
+    assert "FRIDAY" in shown
+    assert "Retention: 9" in shown
+    # To leave it is one choice, to replace it the other.
+    assert reader.link("Leave it: weekly on Friday, keep 9").path == path
+    reader.submit("#schedule-form", retention=9)
+    assert "FRIDAY" in nova.ok("scheduled-images-show", "myserver")
+    reader.get(path)
+    _, stale = reader.fill("#schedule-form", when="daily", retention=6)
+    nova.ok("scheduled-images-enable", "--day-of-week", "friday", "myserver", "8")
+    page = reader.post(f"{path}/schedule", stale)
+    assert page.all("#review button") == [
+        "Replace weekly on Friday, keep 8 by daily, keep 6"
+    ]
+    page = reader.submit("#review")
+    assert page.messages == ["Saved: daily, keep 6."]
+    assert "Retention: 6" in nova.ok("scheduled-images-show", "myserver")
+
+
+def test_the_choice_is_shown_again_if_the_schedule_changes_once_more(
+    reader: Reader, nova: Nova
+) -> None:
+    nova.ok("scheduled-images-enable", "myserver", "8")
+    assert reader.submit("#schedule-form", retention=6).status == 409
+    nova.ok("scheduled-images-enable", "myserver", "7")
+    page = reader.submit("#review")
+    assert page.status == 409
+    assert "it is daily, keep 7 now" in page.all("#conflict")[0]
+    assert "Retention: 7" in nova.ok("scheduled-images-show", "myserver")
+
+
+def test_a_schedule_that_was_not_shown_is_not_switched_off(
+    reader: Reader, nova: Nova
+) -> None:
+    nova.ok("scheduled-images-enable", "myserver", "8")
+    reader.get(reader.page.path)
+    nova.ok("scheduled-images-enable", "myserver", "7")
+    page = reader.submit("form[action$=disable]")
+    assert page.status == 409
+    assert "It was daily, keep 8 ; it is daily, keep 7 now." in page.text
+    assert "Retention: 7" in nova.ok("scheduled-images-show", "myserver")
+    page = reader.submit("#review")
+    assert page.messages == ["The schedule is off. The images stay."]
+    assert nova("scheduled-images-show", "myserver").status == 1
+
+
+def test_a_forecast_says_that_the_schedule_was_changed(
+    reader: Reader, nova: Nova
+) -> None:
+    """As htmx shows it within the page."""
+    nova.ok("scheduled-images-enable", "myserver", "8")
+    address = str(reader.page.at("#preview")["formaction"])
+    _, fields = reader.fill("#schedule-form", retention=6)
+    page = reader.post(address, fields, headers={"HX-Request": "true"})
+    assert page.status == 200
+    assert "it is daily, keep 8 now" in page.all("#forecast #conflict")[0]
 
 
 @pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
@@ -183,9 +261,49 @@ def test_protect_and_unprotect(reader: Reader, nova: Nova, cloud: Sandbox) -> No
     page = reader.get(page.path)
     assert rows(page, "Image")[-1] == [name]
 
-    page = reader.submit("#image-table tbody tr:last-child form")
+    # What becomes of it, and when, is said before it is done.
+    page = reader.link("Unprotect…")
+    assert name in page.text
+    (fate,) = page.all("#fate")
+    assert fate.startswith(
+        "It will be deleted when the next scheduled image is made: in "
+    )
+    assert "older than the newest 3" in fate
+    assert page.at("#fate time")
+    assert name in page.all("table tbody th")
+    assert page.all("#confirm") == ["Unprotect: let it be deleted next"]
+    assert "kept (exempt)" in reader.link("Keep it protected").all(".retention")
+    reader.link("Unprotect…")
+    page = reader.submit("#ask")
     assert page.messages == [f"{name} is the schedule's again."]
     assert rows(page, "Image", "Retention")[-1] == [name, "expires next"]
+
+
+def test_what_unprotecting_does_is_shown_again_if_it_has_changed(
+    reader: Reader, nova: Nova, cloud: Sandbox
+) -> None:
+    nova.ok("scheduled-images-enable", "myserver", "7")
+    cloud.advance("4d")
+    page = reader.get(reader.page.path)
+    name, _ = rows(page, "Image", "Retention")[0]
+    page = reader.submit("#image-table tbody tr:first-child form")
+    page = reader.link("Unprotect…")
+    assert page.all("#confirm") == ["Unprotect: let it be deleted in its turn"]
+    assert page.all("#fate")[0].startswith(
+        "It will be deleted when 7 more scheduled images are made: in "
+    )
+    nova.ok("scheduled-images-enable", "myserver", "1")
+    page = reader.submit("#ask")
+    assert page.messages == [
+        "This has changed since it was shown, and nothing was done."
+    ]
+    assert page.all("#confirm") == ["Unprotect: let it be deleted next"]
+    assert MARKER_KEY not in nova.ok("image-show", name)
+
+    nova.ok("scheduled-images-disable", "myserver")
+    page = reader.get(page.path)
+    assert page.all("#fate")[0].startswith("The server has no valid schedule")
+    assert reader.submit("#ask").messages == [f"{name} is the schedule's again."]
 
 
 @on_both_faces
@@ -204,6 +322,72 @@ def test_delete_asks_first(reader: Reader, nova: Nova, cloud: Sandbox) -> None:
     assert names[1] not in made(cloud)
 
 
+def test_an_image_that_somebody_protects_meanwhile_is_not_deleted(
+    reader: Reader, nova: Nova, cloud: Sandbox
+) -> None:
+    ten_days(nova, cloud, 3)
+    page = reader.get(reader.page.path)
+    name = rows(page, "Image")[0][0]
+    page = reader.get(str(page.soup.select("a[href$=delete]")[0]["href"]))
+    nova.ok("scheduled-images-protect", name)
+    page = reader.submit("#ask")
+    assert page.messages == [
+        "This has changed since it was shown, and nothing was done."
+    ]
+    assert "kept (exempt)" in page.text
+    assert name in made(cloud)
+    assert reader.submit("#ask").messages == [f"{name} is deleted."]
+
+
+@pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
+def test_the_volume_snapshots_of_an_image_go_with_it(cloud: Sandbox) -> None:
+    server_id = cloud.boot("database", server_id=BOOTED, volume_size=8).id
+    schedule(cloud, 3, server_id=server_id)
+    runner, project_id = runner_of(cloud), project_of(cloud)
+    for _ in range(3):
+        cloud.advance("1d")
+        runner.tick()
+        runner.tick()
+    cloud.advance("1h")
+    runner.tick()
+    first, second, third = cloud.images(server_id)[::-1]
+
+    def left() -> set[str]:
+        with cloud.region() as region:
+            return {str(s.name) for s in region.volume_snapshots(project_id)}
+
+    def named(*images: Image) -> set[str]:
+        return {f"snapshot for {image.name}" for image in images}
+
+    assert left() == named(first, second, third)
+    with panel_over(cloud) as panel:
+        reader = panel.reader()
+        home = reader.link("database").path
+
+        def ask(image: Image) -> Page:
+            return reader.get(f"{home}/images/{image.id}/delete")
+
+        assert "goes its volume snapshot" in ask(first).all("#snapshots")[0]
+        assert reader.submit("#ask").messages == [f"{first.name} is deleted."]
+        assert left() == named(second, third)
+
+        # In doubt the image stays.
+        cloud.fault("GET /snapshots 403")
+        ask(second)
+        (message,) = reader.submit("#ask").messages
+        assert message.startswith("Delete the image: its volume snapshot ")
+        assert cloud.images(server_id) == [third, second]
+        cloud.clear_faults()
+
+        # What is left is named.
+        cloud.fault("DELETE /snapshots 503")
+        ask(third)
+        messages = reader.submit("#ask").messages
+        assert messages[0] == f"{third.name} is deleted."
+        assert "but these volume snapshots of it are not" in messages[1]
+        assert left() == named(second, third)
+
+
 def test_no_image_of_another_server_is_deleted(
     reader: Reader, nova: Nova, cloud: Sandbox
 ) -> None:
@@ -213,7 +397,7 @@ def test_no_image_of_another_server_is_deleted(
     web1 = id_of(cloud, "web1")
     address = address.replace(MYSERVER, web1).replace("/protect", "/delete")
     page = reader.post(address, fields)
-    assert "is not one of server" in page.messages[0]
+    assert (page.status, page.all("h1")) == (404, ["No such image"])
     assert len(cloud.images(MYSERVER)) == 3
 
 
@@ -284,7 +468,9 @@ def test_a_snapshot_and_its_phases(reader: Reader, cloud: Sandbox) -> None:
         seen |= dict.fromkeys(page.all(".phases li span"))
         task = page.all("#task")[0]
         writable[task] = "may write again" in page.all("#disk")[0]
-        if page.all("#disk") == ["The snapshot is over."]:
+        if page.all("#disk.done") == [
+            "The snapshot is over: the image before-the-upgrade is made."
+        ]:
             break
         assert page.at("#summary")["hx-trigger"] == "every 2s"
         cloud.advance(1)
@@ -301,6 +487,72 @@ def test_a_snapshot_and_its_phases(reader: Reader, cloud: Sandbox) -> None:
     assert rows(page, "Image", "Status", "Retention") == [
         ["before-the-upgrade", "ACTIVE", "kept (exempt)"]
     ]
+
+
+@on_both_faces
+@pytest.mark.parametrize("state", [COPYING, UPLOADING])
+@pytest.mark.parametrize("watched", [True, False], ids=["watched", "looked-at-later"])
+def test_a_snapshot_that_failed_is_red_and_says_why(
+    reader: Reader, cloud: Sandbox, state: str, watched: bool
+) -> None:
+    cloud.fault(f"lose-image {state}")
+    page = reader.submit("#snapshot-form", name="mine")
+    # It has begun, which is no success yet.
+    assert page.all("#messages .done") == []
+    assert page.messages == ["The snapshot mine has begun."]
+    while watched and page.all("#task") != ["none"]:
+        cloud.advance(1)
+        page = reader.get(page.path)
+    cloud.advance("1h")
+    page = reader.get(page.path)
+    (why,) = page.all("#disk.failed")
+    assert why.startswith("The snapshot has failed: its image is gone; Image ")
+    assert why.endswith(" could not be found.")
+    assert not page.has("#disk.done")
+    # It is still so at the next look, and a new snapshot has a new end.
+    assert reader.get(page.path).has("#disk.failed")
+    cloud.clear_faults()
+    reader.submit("#snapshot-form", name="again")
+    assert not reader.page.has("#disk.failed")
+    cloud.advance("1h")
+    assert reader.get(page.path).all("#disk.done") == [
+        "The snapshot is over: the image again is made."
+    ]
+
+
+def test_a_snapshot_of_somebody_else_that_failed(
+    reader: Reader, nova: Nova, cloud: Sandbox
+) -> None:
+    nova.ok("image-create", "myserver", "theirs")
+    cloud.fault("lose-image")
+    while not reader.get(reader.page.path).all("#task")[0].startswith("snapshot: disk"):
+        cloud.advance(1)
+    cloud.advance("1h")
+    page = reader.get(reader.page.path)
+    assert page.all("#disk.failed")[0].startswith(
+        "The snapshot has failed: its image is gone"
+    )
+
+
+def test_the_end_of_a_snapshot_that_cannot_be_known_is_not_green(
+    reader: Reader, nova: Nova, cloud: Sandbox
+) -> None:
+    nova.ok("image-create", "myserver", "theirs")
+    page = reader.get(reader.page.path)
+    assert page.has("#disk.message")
+    image = cloud.images(MYSERVER)[0].id
+    cloud.advance("1h")
+    # Not 404: it says nothing of the image.
+    with cloud.region() as region:
+        region.delete_image(image)
+    cloud.fault(f"GET /images/{image} 503")
+    page = reader.get(page.path)
+    assert not page.has("#disk.done, #disk.failed")
+    assert page.all("#disk") == [
+        "The snapshot is over. What became of its image is not known."
+    ]
+    cloud.clear_faults()
+    assert reader.get(page.path).has("#disk.failed")
 
 
 def test_a_snapshot_does_not_inherit_the_marker(cloud: Sandbox) -> None:
@@ -324,10 +576,12 @@ def test_a_busy_server_is_named(reader: Reader, cloud: Sandbox) -> None:
 
 def test_a_snapshot_needs_a_name(reader: Reader, cloud: Sandbox) -> None:
     sent(cloud)
-    page = reader.submit("#snapshot-form", name=" ")
-    assert page.status == 400
-    assert page.all("#problem")[0].startswith("'' is not a name for an image")
-    assert sent(cloud) == []
+    page = reader.submit("#snapshot-form", name="two\tparts")
+    assert page.messages[0].endswith(
+        " is not a name for an image: 1 to 255 characters that can be seen"
+    )
+    assert page.at("#image-name")["value"] == "two\tparts"
+    assert not [line for line in sent(cloud) if not line.startswith("GET")]
 
 
 # -- servers that are not there

@@ -145,9 +145,11 @@ def test_several_are_switched_on_changed_and_off(
 ) -> None:
     ids = [id_of(cloud, name) for name in ("db1", "web1")]
     home = reader.page.path
-    page = reader.submit("#bulk", server=ids, kind="weekly", day="sunday", retention=4)
+    page = reader.submit("#bulk", server=ids, when="sunday", retention=4)
     assert page.all("#forecast") == ["No image expires by this."]
-    assert page.all("#reviewed tbody tr") == ["db1 no schedule 0", "web1 no schedule 0"]
+    assert page.all("#reviewed tbody tr") == [
+        f"{name} no schedule weekly on Sunday, keep 4 0" for name in ("db1", "web1")
+    ]
     shows(nova, "no schedule")
     page = done(reader.submit("#change"), reader)
     assert page.all("#outcome") == ["All done."]
@@ -194,10 +196,126 @@ def test_the_review_counts_what_expires(
         "8 images will be deleted when the next scheduled images are made."
     ]
     assert page.all("#reviewed tbody tr") == [
-        "db1 daily, keep 5 4",
-        "web1 daily, keep 5 4",
-        "myserver no schedule stays without a schedule",
+        "db1 daily, keep 5 daily, keep 2 4",
+        "web1 daily, keep 5 daily, keep 2 4",
     ]
+    assert page.all("#left-out li") == ["myserver : it has no schedule"]
+    assert page.all("#confirm") == ["Keep 2 images of 2 servers"]
+    page = done(reader.submit("#change"), reader)
+    assert page.all("#outcome") == ["All done."]
+    assert page.all("label") == ["2 of 2"]
+
+
+def test_what_is_not_known_is_left_out(
+    reader: Reader, nova: Nova, cloud: Sandbox
+) -> None:
+    """A forecast that failed is no forecast of nothing."""
+    enable(nova, "db1", "web1", "5")
+    cloud.advance("6d")
+    ids = [id_of(cloud, name) for name in ("db1", "web1")]
+    home = reader.page.path
+    reader.get(home)
+    cloud.fault(f"GET /images.*{ids[1]} 503")
+    page = reader.submit("#bulk", server=ids, action="update", retention=1)
+    assert page.all("#forecast strong") == ["5 images will be deleted"]
+    (left_out,) = page.all("#left-out li")
+    assert left_out.startswith("web1 : ")
+    assert "(HTTP 503)" in left_out
+    assert page.all("#confirm") == ["Keep 1 image of 1 server"]
+    cloud.clear_faults()
+    done(reader.submit("#change"), reader)
+    assert "Retention: 1" in nova.ok("scheduled-images-show", "db1")
+    assert "Retention: 5" in nova.ok("scheduled-images-show", "web1")
+
+    # Where nothing is known there is nothing to confirm.
+    cloud.fault("GET /images 503")
+    reader.get(home)
+    page = reader.submit("#bulk", server=ids, action="update", retention=1)
+    assert page.all("#forecast") == ["None of these servers would be changed."]
+    assert "No image expires" not in page.text
+    assert not page.has("#confirm")
+
+
+def test_what_is_not_known_any_more_is_not_done(
+    reader: Reader, nova: Nova, cloud: Sandbox
+) -> None:
+    enable(nova, "db1", "web1", "5")
+    cloud.advance("6d")
+    ids = [id_of(cloud, name) for name in ("db1", "web1")]
+    reader.get(reader.page.path)
+    reader.submit("#bulk", server=ids, action="update", retention=4)
+    cloud.fault(f"GET /images.*{ids[1]} 503")
+    page = done(reader.submit("#change"), reader)
+    assert page.all("#outcome") == ["1 failed , 1 of 2 done."]
+    assert "(HTTP 503)" in page.all("#failures li")[0]
+    assert "Retention: 4" in nova.ok("scheduled-images-show", "db1")
+    assert "Retention: 5" in nova.ok("scheduled-images-show", "web1")
+
+
+def test_what_is_not_as_it_was_shown_is_shown_again(
+    reader: Reader, nova: Nova, cloud: Sandbox
+) -> None:
+    """Three images were announced, and by now eight would go."""
+    enable(nova, "db1", "web1", "5")
+    cloud.advance("2d")
+    ids = [id_of(cloud, name) for name in ("db1", "web1", "myserver")]
+    reader.get(reader.page.path)
+    page = reader.submit("#bulk", server=ids, action="enable", retention=2)
+    before = len(cloud.images(ids[0]))
+    assert page.all("#forecast strong") == [
+        f"{2 * (before - 1)} images will be deleted"
+    ]
+    enable(nova, "web1", "7")
+    page = done(reader.submit("#change"), reader)
+    assert page.all("#outcome") == ["2 of 3 done."]
+    assert page.all(".note")[0].startswith("1 server was left as before: ")
+    assert "Retention: 7" in nova.ok("scheduled-images-show", "web1")
+    assert "Retention: 2" in nova.ok("scheduled-images-show", "myserver")
+
+    # It is about that server alone, as it is now.
+    page = reader.link("Go on")
+    assert page.has("#changed")
+    assert page.all("#reviewed tbody tr") == [
+        f"web1 daily, keep 7 daily, keep 2 {before - 1}"
+    ]
+    cloud.advance("3d")
+    page = done(reader.submit("#change"), reader)
+    assert page.all("#outcome") == ["0 of 1 done."]
+    assert "Retention: 7" in nova.ok("scheduled-images-show", "web1")
+    assert len(cloud.images(ids[1])) == before + 3
+    page = reader.link("Go on")
+    assert page.all("#forecast strong") == [f"{before + 2} images will be deleted"]
+    page = done(reader.submit("#change"), reader)
+    assert page.all("#outcome") == ["All done."]
+    assert "Retention: 2" in nova.ok("scheduled-images-show", "web1")
+
+
+def test_a_schedule_that_was_not_shown_is_not_switched_off(
+    reader: Reader, nova: Nova, cloud: Sandbox
+) -> None:
+    enable(nova, "db1", "web1", "5")
+    ids = [id_of(cloud, name) for name in ("db1", "web1", "myserver")]
+    reader.get(reader.page.path)
+    page = reader.submit("#bulk", server=ids, action="disable")
+    assert page.all("#left-out li") == ["myserver : it has no schedule"]
+    assert page.all("#confirm") == ["Switch the schedules of 2 servers off"]
+    enable(nova, "web1", "6")
+    page = done(reader.submit("#change"), reader)
+    assert page.all("#outcome") == ["1 of 2 done."]
+    assert "Retention: 6" in nova.ok("scheduled-images-show", "web1")
+    assert nova("scheduled-images-show", "db1").status == 1
+
+
+def test_a_review_is_its_owners_and_says_what_was_shown(
+    panel: Panel, reader: Reader, nova: Nova, cloud: Sandbox
+) -> None:
+    page = reader.submit("#bulk", server=MYSERVER, retention=4)
+    _, fields = reader.fill("#change")
+    page = reader.post(page.path, [(k, v) for k, v in fields if k != "reviewed"])
+    assert page.messages == ["This is not what you were shown. Nothing was changed."]
+    assert nova("scheduled-images-show", "myserver").status == 1
+    page = reader.get(f"{page.path}x")
+    assert (page.status, page.all("h1")) == (404, ["This review is not known"])
 
 
 def test_each_failure_is_named_and_the_others_are_done(
@@ -208,7 +326,7 @@ def test_each_failure_is_named_and_the_others_are_done(
     cloud.fault(f"POST /{ids[1]}/ 403")
     page = done(reader.submit("#change"), reader)
 
-    assert page.all("#outcome") == ["1 failed , 1 done."]
+    assert page.all("#outcome") == ["1 failed , 1 of 2 done."]
     (failure,) = page.all("#failures li")
     assert failure.startswith("web1 : Your role does not permit this: ")
     assert nova.ok("scheduled-images-show", "db1").endswith("Retention: 4\n")
@@ -219,16 +337,27 @@ def test_no_choice_and_a_wrong_schedule_send_nothing(
 ) -> None:
     home = reader.page.path
     sent(cloud)
-    page = reader.submit("#bulk")
-    assert (page.status, page.all("h1")) == (400, ["No server is chosen"])
-    reader.get(home)
+    page = reader.submit("#bulk", when="friday", retention=4)
+    assert page.path == home
+    assert page.messages == ["No server is chosen. Choose servers in the list."]
+    assert dict(reader.fill("#bulk")[1]).items() >= {
+        ("when", "friday"),
+        ("retention", "4"),
+    }
     sent(cloud)
-    page = reader.submit("#bulk", server=MYSERVER, retention="70000")
-    assert page.status == 400
-    assert page.all("#problem") == [
+    page = reader.submit("#bulk", server=MYSERVER, action="update", retention="70000")
+    assert page.messages == [
         "'70000' is not a retention: a whole number from 1 to 65535"
     ]
-    assert sent(cloud) == []
+    # What was chosen and typed is still there.
+    assert dict(reader.fill("#bulk")[1]).items() >= {
+        ("server", MYSERVER),
+        ("action", "update"),
+        ("retention", "70000"),
+    }
+    page = reader.submit("#bulk", server=MYSERVER, action="explode")
+    assert page.messages[0].startswith("'explode' is not an action: use ")
+    assert not [line for line in sent(cloud) if not line.startswith("GET")]
 
 
 def test_open_pages_share_what_was_read(cloud: Sandbox) -> None:

@@ -418,8 +418,8 @@ def test_who_may_only_look_is_offered_nothing_else(
     admin.link("myserver")
     token = str(page.at("form.who input[name=csrf_token]")["value"])
     for form, fields in (
-        ("#schedule-form", {"retention": "9"}),
-        ("form[action$=disable]", {}),
+        ("#schedule-form", {"retention": "9", "before": "daily, keep 2"}),
+        ("form[action$=disable]", {"before": "daily, keep 2"}),
         ("#snapshot-form", {"name": "x"}),
         ("#image-table form", {}),
     ):
@@ -442,7 +442,8 @@ def test_a_creator_sets_schedules_and_does_not_remove_them(
     assert page.messages == ["Saved: daily, keep 3."]
     assert not page.has("form[action$=disable]")
     token = str(page.at("form.who input[name=csrf_token]")["value"])
-    page = reader.post(f"{page.path}/disable", [("csrf_token", token)])
+    fields = [("csrf_token", token), ("before", "daily, keep 3")]
+    page = reader.post(f"{page.path}/disable", fields)
     assert "Your role does not permit this" in page.messages[0]
     assert "Retention: 3" in nova.ok("scheduled-images-show", "myserver")
 

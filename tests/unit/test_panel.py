@@ -174,14 +174,17 @@ def test_a_job_says_what_was_done_and_what_failed() -> None:
 
     def work(job: Job) -> None:
         job.progress(2, 3)
-        job.notes.append("One was done.")
+        job.did("One was done.")
+        job.news.append("Another has begun.")
         job.fail("two", ApiError(403, "no"))
 
     job.start(work)
     assert job.wait(60)
-    assert (job.ended, job.done) == (3, 2)
+    # Only what was done counts as done.
+    assert (job.ended, job.done) == (3, 1)
     assert job.results() == [
         ("done", "One was done."),
+        ("news", "Another has begun."),
         ("failed", "two: Your role does not permit this: no (HTTP 403)"),
     ]
 
@@ -256,8 +259,7 @@ def test_the_token_to_enter_by() -> None:
 
 @given(st.integers(1, 65535), st.sampled_from([None, *DAYS]))
 def test_a_schedule_comes_back_from_a_form(retention: int, day: str | None) -> None:
-    form = {"retention": f" {retention} ", "kind": "weekly" if day else "daily"}
-    form["day"] = (day or "MONDAY").lower()
+    form = {"retention": f" {retention} ", "when": (day or "daily").lower()}
     assert read_schedule(form) == ImageSchedule(retention, day)
 
 

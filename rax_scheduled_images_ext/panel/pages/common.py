@@ -12,7 +12,7 @@ from rax_scheduled_images_ext.operations.targets import Target
 from rax_scheduled_images_ext.operations.work_queue import Outcome
 from rax_scheduled_images_ext.panel.jobs import Job
 from rax_scheduled_images_ext.panel.places import Place
-from rax_scheduled_images_ext.panel.sessions import Visitor
+from rax_scheduled_images_ext.panel.sessions import Problem, Visitor
 
 Result = TypeVar("Result")
 
@@ -97,19 +97,46 @@ def check_token() -> None:
 
 
 def page_for_error(status: int, title: str, text: str) -> ResponseReturnValue:
-    """Return a page about what went wrong."""
-    return render_template("error.html", title=title, text=text), status
+    """Return a page about what went wrong.
+
+    After a form it is a page of its own: Back and Forward send no form again.
+    """
+    here = g.get("place")
+    back = url_for("servers.listed") if here else url_for("entry.home")
+    problem = Problem(status, title, text, back)
+    visitor: Visitor | None = g.get("visitor")
+    if request.method == "GET" or visitor is None:
+        return page_of_problem(problem)
+    number = visitor.keep_problem(problem)
+    return redirect(url_for("entry.problem", number=number), 303)
+
+
+def page_of_problem(problem: Problem) -> ResponseReturnValue:
+    """Return the page about a problem."""
+    return render_template("error.html", problem=problem), problem.status
+
+
+def say(kind: str, text: str) -> None:
+    """Say something at the top of the next page that the visitor sees."""
+    visitor: Visitor = g.visitor
+    visitor.say(kind, text)
 
 
 def submit(
-    job: Job, work: Callable[[Job], object], *, show: bool = False
+    job: Job,
+    work: Callable[[Job], object],
+    *,
+    show: bool = False,
+    repeatable: bool = False,
 ) -> ResponseReturnValue:
     """Do what a form asks for, once, and go on to the page that shows it.
 
     :param show: go to the page with the progress in any case.
+    :param repeatable: do it as often as the form comes: it changes nothing.
     """
     visitor: Visitor = g.visitor
-    form = [request.path, *(f"{k}={v}" for k, v in _fields())]
+    fields = [("job", job.id)] if repeatable else _fields()
+    form = [request.path, *(f"{k}={v}" for k, v in fields)]
     job, again = visitor.start(form, job, work)
     if show or not job.wait(_CHANGE):
         return redirect(url_for("jobs.shown", job_id=job.id), 303)

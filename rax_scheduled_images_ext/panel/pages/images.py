@@ -4,14 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from flask import render_template, request
+from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.model.image import ServerImage
+from rax_scheduled_images_ext.client.errors import SnapshotsLeft
+from rax_scheduled_images_ext.model.image import ServerImage, removed_marker
+from rax_scheduled_images_ext.model.retention import (
+    Decision,
+    reason,
+    retention_status,
+)
+from rax_scheduled_images_ext.model.volume_snapshots import (
+    SnapshotsInDoubt,
+    named_snapshots,
+)
 from rax_scheduled_images_ext.operations.images import delete_image
 from rax_scheduled_images_ext.operations.prune import PrunePlan, plan_prune, prune
 from rax_scheduled_images_ext.operations.retention import protect, unprotect
+from rax_scheduled_images_ext.operations.server import (
+    ServerDetails,
+    read_server_details,
+)
+from rax_scheduled_images_ext.panel.fate import fate_without_protection
 from rax_scheduled_images_ext.panel.jobs import Job, within
 from rax_scheduled_images_ext.panel.pages.common import (
     PATIENCE,
@@ -20,10 +35,12 @@ from rax_scheduled_images_ext.panel.pages.common import (
     page_of,
     place,
     project_pages,
+    say,
     submit,
     target_of,
 )
 from rax_scheduled_images_ext.panel.places import Place
+from rax_scheduled_images_ext.panel.review import digest_of
 
 pages = project_pages("images")
 
@@ -33,13 +50,6 @@ def protect_one(server_id: str, image_id: str) -> ResponseReturnValue:
     """Keep an image for good."""
     done = "is protected: no schedule deletes it."
     return _change(server_id, image_id, protect, "Protect the image", done)
-
-
-@pages.post("/servers/<server_id>/images/<image_id>/unprotect")
-def unprotect_one(server_id: str, image_id: str) -> ResponseReturnValue:
-    """Hand an image back to its schedule."""
-    done = "is the schedule's again."
-    return _change(server_id, image_id, unprotect, "Unprotect the image", done)
 
 
 def _change(
@@ -55,34 +65,113 @@ def _change(
     def work(job: Job) -> None:
         with here.changing(server_id):
             image = change(here.cloud, image_id)
-        job.notes.append(f"{image.name} {done}")
+        job.did(f"{image.name} {done}")
 
     return submit(Job(title, page_of(server_id)), work)
+
+
+@pages.get("/servers/<server_id>/images/<image_id>/unprotect")
+def ask_unprotect(server_id: str, image_id: str) -> ResponseReturnValue:
+    """Show what becomes of an image that is the schedule's again, and ask."""
+    details = _details(server_id)
+    found = _image(details, image_id)
+    if found is None:
+        return _no_image(image_id)
+    return render_template(
+        "unprotect.html",
+        server_id=server_id,
+        label=place().label(server_id),
+        details=details,
+        fate=fate_without_protection(details, found.image),
+        reason=reason,
+    )
+
+
+@pages.post("/servers/<server_id>/images/<image_id>/unprotect")
+def unprotect_one(server_id: str, image_id: str) -> ResponseReturnValue:
+    """Hand an image back to its schedule, if its fate is what was shown."""
+    details = _details(server_id)
+    found = _image(details, image_id)
+    if found is None:
+        return _no_image(image_id)
+    fate = fate_without_protection(details, found.image)
+    if request.form.get("shown") != fate.digest:
+        return _ask_again("images.ask_unprotect", server_id, image_id)
+    done = "is the schedule's again."
+    return _change(server_id, image_id, unprotect, "Unprotect the image", done)
 
 
 @pages.get("/servers/<server_id>/images/<image_id>/delete")
 def ask_delete(server_id: str, image_id: str) -> ResponseReturnValue:
     """Ask whether to delete an image."""
-    view = place().server(server_id)
-    images = view.value.details.images if view.value else []
-    found = next((each for each in images if each.image.id == image_id), None)
+    found = _image(_details(server_id), image_id)
     if found is None:
-        text = f"No image {image_id} of this server is known; it may be gone already."
-        return page_for_error(404, "No such image", text)
-    return render_template("delete.html", server_id=server_id, image=found.image)
+        return _no_image(image_id)
+    problem, snapshots = "", []
+    try:
+        snapshots = named_snapshots(found.image)
+    except SnapshotsInDoubt as error:
+        problem = str(error)
+    return render_template(
+        "delete.html",
+        server_id=server_id,
+        label=place().label(server_id),
+        image=found.image,
+        snapshots=snapshots,
+        problem=problem,
+        status=retention_status(found),
+        shown=_shown(found),
+    )
 
 
 @pages.post("/servers/<server_id>/images/<image_id>/delete")
 def delete(server_id: str, image_id: str) -> ResponseReturnValue:
-    """Delete an image."""
+    """Delete an image, if it is as it was shown."""
     here = place()
+    found = _image(_details(server_id), image_id)
+    if found is None:
+        return _no_image(image_id)
+    if request.form.get("shown") != _shown(found):
+        return _ask_again("images.ask_delete", server_id, image_id)
 
     def work(job: Job) -> None:
         with here.changing(server_id):
-            image = delete_image(here.cloud, server_id, image_id)
-        job.notes.append(f"{image.name} is deleted.")
+            try:
+                name = delete_image(here.cloud, server_id, image_id).name
+            except SnapshotsLeft as error:
+                name = found.image.name
+                job.fail(name, error)
+        job.did(f"{name} is deleted.")
 
     return submit(Job("Delete the image", page_of(server_id)), work)
+
+
+def _shown(decision: Decision) -> str:
+    """Return what is the same only for an image that is shown to be kept or not."""
+    image = decision.image
+    kept = removed_marker(image) or ""
+    return digest_of([image.id, image.name, kept, str(bool(image.protected))])
+
+
+def _details(server_id: str) -> ServerDetails:
+    here = place()
+    return within(PATIENCE, lambda: read_server_details(here.cloud, server_id))
+
+
+def _image(details: ServerDetails, image_id: str) -> Decision | None:
+    images = details.images
+    return next((each for each in images if each.image.id == image_id), None)
+
+
+def _no_image(image_id: str) -> ResponseReturnValue:
+    text = f"There is no image {image_id} of this server; it may be gone already."
+    return page_for_error(404, "No such image", text)
+
+
+def _ask_again(endpoint: str, server_id: str, image_id: str) -> ResponseReturnValue:
+    say("failed", "This has changed since it was shown, and nothing was done.")
+    url = url_for(endpoint, server_id=server_id, image_id=image_id)
+    return redirect(url, 303)
 
 
 @pages.get("/servers/<server_id>/prune")
@@ -90,7 +179,12 @@ def ask_prune(server_id: str) -> ResponseReturnValue:
     """Show what pruning would delete, and ask whether to."""
     here = place()
     plan = within(PATIENCE, lambda: _plan(here, server_id))
-    return render_template("prune.html", server_id=server_id, images=plan.images())
+    return render_template(
+        "prune.html",
+        server_id=server_id,
+        label=here.label(server_id),
+        images=plan.images(),
+    )
 
 
 @pages.post("/servers/<server_id>/prune")
@@ -107,10 +201,11 @@ def prune_now(server_id: str) -> ResponseReturnValue:
             done = prune(here.cloud, [PrunePlan(server_id, kept)])
         deleted = sum(each.action == "deleted" for each in done)
         images = "1 image was" if deleted == 1 else f"{deleted} images were"
-        job.notes.append(f"{images} deleted.")
+        job.done = deleted
+        (job.notes if deleted else job.news).append(f"{images} deleted.")
         for each in done:
             if each.action == "skipped":
-                job.notes.append(f"{each.image.name} stays: {each.reason}.")
+                job.news.append(f"{each.image.name} stays: {each.reason}.")
             elif each.error is not None:
                 job.fail(each.image.name, each.error)
 

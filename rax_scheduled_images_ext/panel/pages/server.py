@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-from flask import render_template, request
+from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from rax_scheduled_images_ext.client.errors import NoSuchServer
 from rax_scheduled_images_ext.model.errors import InvalidValue
 from rax_scheduled_images_ext.model.retention import reason, retention_status
-from rax_scheduled_images_ext.model.schedule import ImageSchedule
-from rax_scheduled_images_ext.operations import schedules
-from rax_scheduled_images_ext.operations.retention import Forecast, forecast
+from rax_scheduled_images_ext.model.schedule import ScheduleSettings
 from rax_scheduled_images_ext.operations.snapshot.begin import begin_snapshot
-from rax_scheduled_images_ext.panel.forms import read_name, read_schedule
+from rax_scheduled_images_ext.panel.forms import (
+    SCHEDULE_FIELDS,
+    read_name,
+    read_schedule,
+)
 from rax_scheduled_images_ext.panel.jobs import Job, within
 from rax_scheduled_images_ext.panel.pages.common import (
     PATIENCE,
     check_token,
-    only,
     page_for_error,
     page_of,
     place,
     project_pages,
+    say,
     submit,
-    target_of,
+)
+from rax_scheduled_images_ext.panel.review import (
+    NothingToDo,
+    Preview,
+    apply,
+    current_words,
+    preview,
 )
 from rax_scheduled_images_ext.panel.timeline import kind_of, timeline
-from rax_scheduled_images_ext.panel.words import described, in_words
+from rax_scheduled_images_ext.panel.words import in_words, signed_out
 
 pages = project_pages("server")
 
@@ -52,12 +60,18 @@ def shown(server_id: str) -> ResponseReturnValue:
         server=details.server,
         status=details.status,
         progress=view.value.progress,
+        end=view.value.end,
+        label=place().label(details.server.id),
+        made_from=current_words(details.server.schedule, details.server.invalid_tag),
+        typed={
+            key: request.args[key] for key in SCHEDULE_FIELDS if key in request.args
+        },
         rights=place().rights,
         line=timeline(details),
         kind_of=kind_of,
         retention_status=retention_status,
         reason=reason,
-        name=_new_name(details.server.name),
+        name=request.args.get("name", _new_name(details.server.name)),
     )
 
 
@@ -68,74 +82,123 @@ def _new_name(server_name: str) -> str:
 # -- the schedule
 
 
+@pages.get("/servers/<server_id>/schedule")
+def review(server_id: str) -> ResponseReturnValue:
+    """Show what a schedule would change, and ask whether to save it.
+
+    ``before`` is the schedule from which the form was made: if there is another by
+    now, both are shown.
+    """
+    problem, seen, status = "", None, 200
+    try:
+        schedule = read_schedule(request.args)
+        seen = _preview(server_id, ScheduleSettings.of(schedule))
+    except InvalidValue as error:
+        problem, status = str(error), 400
+    except NoSuchServer:
+        raise
+    except Exception as error:
+        if signed_out(error):
+            raise
+        problem, status = in_words(error), 502
+    if seen is not None and _made_from() not in (None, seen.before):
+        status = 409
+    page = render_template(
+        "schedule.html",
+        seen=seen,
+        problem=problem,
+        conflict=status == 409,
+        typed={key: request.args.get(key, "") for key in SCHEDULE_FIELDS},
+        made_from=_made_from(),
+        reason=reason,
+        server_id=server_id,
+        label=place().label(server_id),
+    )
+    # htmx shows no page of an error.
+    return page, 200 if "HX-Request" in request.headers else status
+
+
+def _made_from() -> str | None:
+    """Return the schedule from which the form was made, None if it does not say so."""
+    return request.values.get("before")
+
+
+def _typed(server_id: str) -> ResponseReturnValue:
+    """Go to the review of the schedule that was typed."""
+    fields = {key: request.form.get(key) for key in (*SCHEDULE_FIELDS, "before")}
+    return redirect(url_for("server.review", server_id=server_id, **fields), 303)
+
+
 @pages.post("/servers/<server_id>/forecast")
 def forecasted(server_id: str) -> ResponseReturnValue:
     """Show what the schedule in the form would delete; nothing is changed."""
-    try:
-        schedule = read_schedule(request.form)
-        told = _told(_forecast(server_id, schedule))
-    except InvalidValue as error:
-        told = {"error": str(error)}
-    except Exception as error:
-        told = {"error": in_words(error)}
-    return render_template("forecast.html", **told, server_id=server_id)
+    return _typed(server_id)
 
 
 @pages.post("/servers/<server_id>/schedule")
 def save(server_id: str) -> ResponseReturnValue:
     """Save the schedule; if images expire by it, only once that was shown."""
     try:
-        schedule = read_schedule(request.form)
-    except InvalidValue as error:
-        return page_for_error(400, "That is no schedule", str(error))
-    found = _forecast(server_id, schedule)
-    told = _told(found)
-    if found.expiring and request.form.get("reviewed") != told["reviewed"]:
-        return render_template("forecast.html", **told, server_id=server_id)
+        settings = ScheduleSettings.of(read_schedule(request.form))
+    except InvalidValue:
+        return _typed(server_id)
+    seen = _preview(server_id, settings)
+    shown = request.form.get("reviewed") == seen.digest
+    if _made_from() != seen.before or (seen.expiring and not shown):
+        return _typed(server_id)
     here = place()
 
     def work(job: Job) -> None:
         with here.changing(server_id):
-            only(schedules.enable(here.cloud, target_of(server_id), schedule))
-        job.notes.append(f"Saved: {described(schedule)}.")
+            apply(here.cloud, server_id, settings)
+        job.did(f"Saved: {seen.after}.")
 
     return submit(Job("The schedule", page_of(server_id)), work)
+
+
+@pages.get("/servers/<server_id>/disable")
+def ask_disable(server_id: str) -> ResponseReturnValue:
+    """Ask whether to switch off a schedule that is not the one that was shown."""
+    try:
+        seen = _preview(server_id, None)
+    except NothingToDo:
+        return redirect(page_of(server_id))
+    conflict = _made_from() not in (None, seen.before)
+    page = render_template(
+        "disable.html",
+        seen=seen,
+        conflict=conflict,
+        made_from=_made_from(),
+        server_id=server_id,
+        label=place().label(server_id),
+    )
+    return page, 409 if conflict else 200
 
 
 @pages.post("/servers/<server_id>/disable")
 def disable(server_id: str) -> ResponseReturnValue:
-    """Take the schedule away."""
+    """Take the schedule away, if it is the one that was shown."""
     here = place()
+    try:
+        seen = _preview(server_id, None)
+    except NothingToDo:
+        say("news", "The schedule was off already.")
+        return redirect(page_of(server_id), 303)
+    if _made_from() != seen.before:
+        url = url_for("server.ask_disable", server_id=server_id, before=_made_from())
+        return redirect(url, 303)
 
     def work(job: Job) -> None:
         with here.changing(server_id):
-            for outcome in schedules.disable(here.cloud, target_of(server_id)):
-                outcome.result()
-        job.notes.append("The schedule is off. The images stay.")
+            apply(here.cloud, server_id, None)
+        job.did("The schedule is off. The images stay.")
 
     return submit(Job("The schedule", page_of(server_id)), work)
 
 
-def _forecast(server_id: str, schedule: ImageSchedule) -> Forecast:
+def _preview(server_id: str, change: ScheduleSettings | None) -> Preview:
     here = place()
-
-    def look() -> Forecast:
-        return only(forecast(here.cloud, target_of(server_id), schedule))
-
-    return within(PATIENCE, look)
-
-
-def _told(found: Forecast) -> dict[str, object]:
-    """Return what the template of a forecast shows."""
-    return {
-        "forecast": found,
-        "new": found.new,
-        "described": described(found.new),
-        "reason": reason,
-        "reviewed": ",".join(
-            [str(found.new.retention), *(each.image.id for each in found.expiring)]
-        ),
-    }
+    return within(PATIENCE, lambda: preview(here.cloud, server_id, change))
 
 
 # -- snapshots
@@ -147,12 +210,18 @@ def snapshot(server_id: str) -> ResponseReturnValue:
     try:
         name = read_name(request.form)
     except InvalidValue as error:
-        return page_for_error(400, "That is no name", str(error))
+        say("failed", str(error))
+        typed = request.form.get("name", "")
+        url = url_for("server.shown", server_id=server_id, name=typed or None)
+        return redirect(url, 303)
     here = place()
 
     def work(job: Job) -> None:
         with here.changing(server_id):
-            begin_snapshot(here.cloud, server_id, name)
-        job.notes.append(f"The snapshot {name} has begun.")
+            image_id = begin_snapshot(here.cloud, server_id, name)
+            here.note_snapshot(server_id, image_id)
+        job.did()
+        # Begun is not made.
+        job.news.append(f"The snapshot {name} has begun.")
 
     return submit(Job("The snapshot", page_of(server_id)), work)

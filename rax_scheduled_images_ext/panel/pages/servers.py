@@ -5,32 +5,41 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from functools import partial
 from typing import Any
 
-from flask import render_template, request, url_for
+from flask import current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.datastructures import MultiDict
 
+from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.model.errors import InvalidValue
 from rax_scheduled_images_ext.model.freshness import ScheduleStatus, State
-from rax_scheduled_images_ext.model.schedule import ImageSchedule
-from rax_scheduled_images_ext.operations import schedules
+from rax_scheduled_images_ext.model.schedule import ScheduleSettings
 from rax_scheduled_images_ext.operations.inventory import Inventory
-from rax_scheduled_images_ext.operations.retention import Forecast, forecast
-from rax_scheduled_images_ext.operations.targets import Target
+from rax_scheduled_images_ext.operations.targets import Target, for_each
 from rax_scheduled_images_ext.operations.work_queue import Outcome
-from rax_scheduled_images_ext.panel.forms import read_schedule
-from rax_scheduled_images_ext.panel.jobs import Job, within
+from rax_scheduled_images_ext.panel.forms import SCHEDULE_FIELDS, read_change
+from rax_scheduled_images_ext.panel.jobs import Job
+from rax_scheduled_images_ext.panel.labels import labels_of
 from rax_scheduled_images_ext.panel.pages.common import (
-    PATIENCE,
     check_token,
     page_for_error,
     place,
     project_pages,
+    say,
     submit,
 )
 from rax_scheduled_images_ext.panel.places import Place
-from rax_scheduled_images_ext.panel.words import described, in_words, schedule_words
+from rax_scheduled_images_ext.panel.review import (
+    NothingToDo,
+    Preview,
+    Review,
+    Reviews,
+    Row,
+    apply,
+    preview,
+)
+from rax_scheduled_images_ext.panel.words import schedule_words
 
 pages = project_pages("servers")
 
@@ -121,140 +130,169 @@ def listed() -> ResponseReturnValue:
         listing=shown,
         asked=asked,
         states=[state.value for state in _URGENCY],
+        labels=labels_of(each.server for each in view.value.servers),
+        chosen=args.getlist("server"),
+        typed=args,
         rights=place().rights,
         query={k: v for k, v in asked.items() if v and (k, v) != ("sort", "status")},
     )
 
 
+# -- several at once
+
+
 @pages.post("/servers/review")
-def review() -> ResponseReturnValue:
-    """Show what a change of several servers would do, before it is done."""
+def look() -> ResponseReturnValue:
+    """Look at what a change of several servers would do, and go on to what was seen."""
     ids = request.form.getlist("server")
-    action = request.form.get("action", "")
-    if not ids:
-        return page_for_error(400, "No server is chosen", "Choose servers in the list.")
     try:
-        change = _change(action)
+        change = read_change(request.form)
     except InvalidValue as error:
-        return page_for_error(400, "That is no schedule", str(error))
-    rows = _rows(_targets(ids), change)
+        return _choose_again(str(error))
+    if not ids:
+        return _choose_again("No server is chosen. Choose servers in the list.")
+    return _look(change, _targets(ids))
+
+
+def _choose_again(problem: str) -> ResponseReturnValue:
+    """Go back to the list with what was chosen and typed, and say what is wrong."""
+    say("failed", problem)
+    return redirect(_list_with(request.form), 303)
+
+
+def _list_with(form: MultiDict[str, str]) -> str:
+    """Return the address of the list with what a form chooses and says."""
+    kept = ("server", "action", *SCHEDULE_FIELDS)
+    fields = {key: form.getlist(key) for key in kept if key in form}
+    return url_for("servers.listed", **fields)
+
+
+def _look(
+    change: ScheduleSettings | None, targets: list[Target]
+) -> ResponseReturnValue:
+    here, found = place(), _reviews()
+    review = Review(_owner(), change, targets)
+    found.keep(review)
+    then = url_for("servers.reviewed", review_id=review.id)
+    number = "1 server" if len(targets) == 1 else f"{len(targets):,} servers"
+    job = Job(f"Look at {number}", then, len(targets))
+    review.job_id = job.id
+
+    def work(job: Job) -> None:
+        review.rows = list(map(Row.of, _previews(here, change, targets, job)))
+        job.done = len(review.rows)
+
+    return submit(job, work, repeatable=True)
+
+
+def _previews(
+    here: Place, change: ScheduleSettings | None, targets: list[Target], job: Job
+) -> list[Outcome[Target, Preview]]:
+    def action(cloud: Cloud, server_id: str) -> Preview:
+        return preview(cloud, server_id, change)
+
+    return for_each(here.cloud, targets, action, progress=job.progress)
+
+
+def _reviews() -> Reviews:
+    found: Reviews = current_app.extensions["reviews"]
+    return found
+
+
+def _owner() -> tuple[object, ...]:
+    """Return who may see a review that is made here."""
+    here = place()
+    return (here.scope.project.id, here.region, here.scope.user_name)
+
+
+@pages.get("/servers/review/<review_id>")
+def reviewed(review_id: str) -> ResponseReturnValue:
+    """Show what a change of several servers would do, before it is done."""
+    review = _reviews().find(review_id, _owner())
+    if review is None:
+        return _forgotten()
+    if review.rows is None:
+        return redirect(url_for("jobs.shown", job_id=review.job_id))
+    # What is lost stands first.
+    rows = sorted(review.included, key=lambda row: -row.expiring)
     return render_template(
         "review.html",
-        title=_title(change, len(rows)),
-        rows=rows,
-        form=request.form,
-        disabling=change is None,
-        expiring=sum(row.expiring or 0 for row in rows),
+        review=review,
+        rows=rows[:_PAGE],
+        more=len(rows) - len(rows[:_PAGE]),
+        ids=[row.target.id for row in review.rows][:_PAGE],
     )
 
 
-@dataclass(frozen=True)
-class Row:
-    """What a change does to one server.
+def _forgotten() -> ResponseReturnValue:
+    text = (
+        "It belongs to another user, or was made more than a day ago, or the panel was"
+        " restarted since. Nothing was changed by it. Choose the servers again."
+    )
+    return page_for_error(404, "This review is not known", text)
 
-    ``expiring`` is how many images the next scheduled image deletes, None where that
-    is not known, and ``problem`` is why.
+
+@pages.post("/servers/review/<review_id>")
+def change(review_id: str) -> ResponseReturnValue:
+    """Change the servers that are still as they were shown."""
+    review = _reviews().find(review_id, _owner())
+    if review is None:
+        return _forgotten()
+    if request.form.get("reviewed") != review.digest:
+        say("failed", "This is not what you were shown. Nothing was changed.")
+        return redirect(url_for("servers.reviewed", review_id=review_id), 303)
+    here, store = place(), _reviews()
+    again = Review(review.owner, review.change, [], again=True, rows=[])
+    address = url_for("servers.reviewed", review_id=again.id)
+    job = Job(review.title, url_for("servers.listed"), len(review.included))
+
+    def work(job: Job) -> None:
+        again.rows = _change(here, review, job)
+        again.targets = [row.target for row in again.rows]
+        if again.rows:
+            store.keep(again)
+            number = len(again.rows)
+            servers = "1 server was" if number == 1 else f"{number:,} servers were"
+            job.news.append(
+                f"{servers} left as before: what this would do there has changed since"
+                " it was shown. Go on to see it as it is now."
+            )
+            job.then = address
+
+    return submit(job, work, show=True)
+
+
+def _change(here: Place, review: Review, job: Job) -> list[Row]:
+    """Change the servers that are as they were shown; return the others as they are.
+
+    Each is looked at right before it is changed.
     """
+    shown = {row.target.id: row for row in review.included}
 
-    target: Target
-    before: str
-    expiring: int | None = 0
-    problem: str = ""
+    def action(cloud: Cloud, server_id: str) -> Row | None:
+        row = shown[server_id]
+        try:
+            seen = preview(cloud, server_id, review.change)
+        except NothingToDo as error:
+            return Row(row.target, problem=str(error))
+        if row.preview is None or seen.digest != row.preview.digest:
+            return Row(row.target, seen)
+        apply(cloud, server_id, review.change)
+        return None
 
-
-def _rows(targets: list[Target], change: ImageSchedule | int | None) -> list[Row]:
-    """Look at what a change would do to each server, as it is now."""
-    if change is None:
-        return [Row(target, _before(target)) for target in targets]
-    # The day makes no difference to what expires.
-    schedule = ImageSchedule(change) if isinstance(change, int) else change
-    here = place()
-    found = within(PATIENCE, lambda: forecast(here.cloud, targets, schedule))
-    return [_row(outcome, change) for outcome in found]
-
-
-def _row(outcome: Outcome[Target, Forecast], change: ImageSchedule | int | None) -> Row:
-    target, found = outcome.item, outcome.value
-    if found is None or outcome.error is not None:
-        problem = in_words(outcome.error) if outcome.error else ""
-        return Row(target, "unknown", None, problem)
-    if found.current is None and isinstance(change, int):
-        return Row(target, "no schedule", None, "stays without a schedule")
-    now = described(found.current) if found.current else "no schedule"
-    return Row(target, now, len(found.expiring))
-
-
-def _before(target: Target) -> str:
-    view = place().inventory()
-    found = (
-        [e for e in view.value.servers if e.server.id == target.id]
-        if view.value
-        else []
-    )
-    schedule = found[0].server.schedule if found else None
-    return described(schedule) if schedule else "no schedule"
-
-
-@pages.post("/servers/change")
-def change() -> ResponseReturnValue:
-    """Change the schedules of several servers."""
-    ids = request.form.getlist("server")
-    if not ids:
-        return page_for_error(400, "No server is chosen", "Choose servers in the list.")
-    try:
-        wanted = _change(request.form.get("action", ""))
-    except InvalidValue as error:
-        return page_for_error(400, "That is no schedule", str(error))
-    here, targets = place(), _targets(ids)
-    job = Job(_title(wanted, len(ids)), url_for("servers.listed"), len(ids))
-    return submit(job, partial(_apply, here, targets, wanted), show=True)
-
-
-def _apply(
-    here: Place,
-    targets: list[Target],
-    wanted: ImageSchedule | int | None,
-    job: Job,
-) -> None:
-    def note(outcome: Outcome[Target, Any]) -> None:
+    def note(outcome: Outcome[Target, Row | None]) -> None:
         if outcome.error is not None:
             job.fail(outcome.item.label, outcome.error)
+        elif outcome.value is None:
+            job.did()
 
+    targets = [row.target for row in review.included]
     with here.changing(*(str(target.id) for target in targets)):
-        if isinstance(wanted, ImageSchedule):
-            schedules.enable(here.cloud, targets, wanted, note, job.progress)
-        elif wanted is None:
-            schedules.disable(here.cloud, targets, note, job.progress)
-        else:
-            schedules.update(
-                here.cloud,
-                targets,
-                retention=wanted,
-                report=note,
-                progress=job.progress,
-            )
-
-
-def _change(action: str) -> ImageSchedule | int | None:
-    """Return what a form asks for: a schedule, a retention alone, or none at all."""
-    if action == "disable":
-        return None
-    schedule = read_schedule(request.form)
-    return schedule.retention if action == "update" else schedule
-
-
-def _title(wanted: ImageSchedule | int | None, number: int) -> str:
-    servers = "1 server" if number == 1 else f"{number} servers"
-    if wanted is None:
-        return f"Switch the schedules of {servers} off"
-    if isinstance(wanted, int):
-        return f"Keep {wanted} images of {servers}"
-    return f"Set {servers} to {described(wanted)}"
+        done = for_each(here.cloud, targets, action, note, job.progress)
+    return [each.value for each in done if each.value is not None]
 
 
 def _targets(ids: list[str]) -> list[Target]:
-    """Return servers by their names, as far as those are known."""
-    view = place().inventory()
-    known = view.value.servers if view.value else []
-    names = {each.server.id: each.server.name for each in known}
-    return [Target(names.get(each) or each, each) for each in dict.fromkeys(ids)]
+    """Return servers by what they are called, as far as that is known."""
+    labels = place().labels()
+    return [Target(labels.get(each, each), each) for each in dict.fromkeys(ids)]

@@ -1,0 +1,72 @@
+"""What becomes of an image that nobody protects any more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from rax_scheduled_images_ext.model.image import (
+    MARKER_KEY,
+    MARKER_VALUE,
+    PROTECTED_KEY,
+    ServerImage,
+    removed_marker,
+)
+from rax_scheduled_images_ext.model.retention import (
+    Decision,
+    apply_policy,
+    expires_in_runs,
+)
+from rax_scheduled_images_ext.operations.server import ServerDetails
+from rax_scheduled_images_ext.panel.review import current_words, digest_of
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What becomes of an image that its schedule counts again.
+
+    ``runs`` is how many more scheduled images delete it, None where none does, and
+    ``when`` about when that is, None if it cannot be foreseen. ``expiring`` are the
+    images that the next scheduled image deletes then, oldest first.
+    """
+
+    decision: Decision
+    schedule: str
+    runs: int | None
+    when: datetime | None
+    expiring: Sequence[Decision]
+
+    @property
+    def digest(self) -> str:
+        """What is the same only for a fate that is shown the same."""
+        image = self.decision.image.id
+        going = [each.image.id for each in self.expiring]
+        return digest_of([image, self.schedule, str(self.runs), *going])
+
+
+def fate_without_protection(details: ServerDetails, image: ServerImage) -> Fate:
+    """Return what becomes of an image of a server once it is the schedule's again."""
+    metadata = {k: v for k, v in image.metadata.items() if k != PROTECTED_KEY}
+    marker = removed_marker(image) or MARKER_VALUE
+    counted = replace(image, metadata={**metadata, MARKER_KEY: marker})
+    images = [
+        counted if each.image.id == image.id else each.image for each in details.images
+    ]
+    server = details.server
+    schedule = server.schedule
+    retention = schedule.retention if schedule else None
+    decisions = apply_policy(images, server.id, retention, server.project_id)
+    decision = next(each for each in decisions if each.image.id == image.id)
+    runs = expires_in_runs(decision)
+    due = details.status.next_due
+    when = None
+    if runs is not None and due is not None and schedule is not None:
+        when = due + (runs - 1) * timedelta(days=7 if schedule.day_of_week else 1)
+    return Fate(
+        decision,
+        current_words(schedule, server.invalid_tag),
+        runs,
+        when,
+        [each for each in reversed(decisions) if expires_in_runs(each) == 1],
+    )

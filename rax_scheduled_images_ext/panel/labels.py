@@ -1,0 +1,34 @@
+"""What servers are called on the pages, so that no two are called the same."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from rax_scheduled_images_ext.model.freshness import InventoryServer
+
+_SHORT = 8
+
+
+def labels_of(servers: Iterable[InventoryServer]) -> dict[str, str]:
+    """Return for the ID of each server its name, with the beginning of the ID where
+    several have the name."""
+    named = defaultdict(list)
+    for server in servers:
+        named[server.name].append(server.id)
+    return {
+        server_id: _label(name, server_id, ids)
+        for name, ids in named.items()
+        for server_id in ids
+    }
+
+
+def _label(name: str, server_id: str, ids: list[str]) -> str:
+    if not name:
+        return server_id
+    if len(ids) == 1:
+        return name
+    for length in (_SHORT, 2 * _SHORT):
+        if len({each[:length] for each in ids}) == len(ids):
+            return f"{name} ({server_id[:length]})"
+    return f"{name} ({server_id})"

@@ -1,0 +1,200 @@
+"""What a change of schedules would do: shown before it is done, and looked at again.
+
+A form carries the digest of what was shown. Only what is still as it was shown is done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import threading
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from cachetools import TTLCache
+
+from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.client.errors import InvalidSchedule
+from rax_scheduled_images_ext.model.errors import ScheduledImagesError
+from rax_scheduled_images_ext.model.retention import Decision
+from rax_scheduled_images_ext.model.schedule import ImageSchedule, ScheduleSettings
+from rax_scheduled_images_ext.operations import schedules
+from rax_scheduled_images_ext.operations.retention import ImageRetention
+from rax_scheduled_images_ext.operations.targets import Target
+from rax_scheduled_images_ext.operations.work_queue import Outcome
+from rax_scheduled_images_ext.panel.words import described, in_words
+
+NO_SCHEDULE = "no schedule"
+
+
+class NothingToDo(ScheduledImagesError):
+    """A change has no meaning for a server; the text says why."""
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a change does to one server, as it is now.
+
+    ``before`` and ``after`` are its schedule in words, ``expiring`` the images that the
+    next scheduled image deletes after the change, oldest first.
+    """
+
+    server_id: str
+    before: str
+    after: str
+    expiring: Sequence[Decision] = ()
+
+    @property
+    def digest(self) -> str:
+        """What is the same only for a preview that shows the same."""
+        images = [each.image.id for each in self.expiring]
+        return digest_of([self.server_id, self.before, self.after, *images])
+
+
+def digest_of(texts: Iterable[str]) -> str:
+    """Return what two lists have in common only if they are equal."""
+    return hashlib.sha256(json.dumps(list(texts)).encode()).hexdigest()
+
+
+def current_words(schedule: ImageSchedule | None, invalid_tag: str | None) -> str:
+    """Return what is known of a server's schedule, in words."""
+    if invalid_tag is not None:
+        return f"invalid tag {invalid_tag}"
+    return described(schedule) if schedule else NO_SCHEDULE
+
+
+def preview(cloud: Cloud, server_id: str, change: ScheduleSettings | None) -> Preview:
+    """Look at what a change would do to a server; nothing is changed.
+
+    :param change: what is to be changed of the schedule; None to switch it off.
+    :raises NothingToDo: if there is no schedule that the change needs.
+    :raises InvalidSchedule: if the server's tags are no schedule, and something of it
+        would be left.
+    :raises NoSuchServer: if there is no such server.
+    """
+    kept = ImageRetention.of(cloud)
+    current, invalid_tag = None, None
+    try:
+        current = kept.schedule(server_id)
+    except InvalidSchedule as error:
+        if change is not None and not change.complete:
+            raise
+        invalid_tag = error.tag
+    before = current_words(current, invalid_tag)
+    if before == NO_SCHEDULE and (change is None or not change.complete):
+        raise NothingToDo("it has no schedule")
+    after = change.applied_to(current) if change else None
+    if after is None:
+        return Preview(server_id, before, NO_SCHEDULE)
+    expiring = kept.forecast(server_id, after.retention)
+    return Preview(server_id, before, described(after), expiring)
+
+
+def apply(cloud: Cloud, server_id: str, change: ScheduleSettings | None) -> None:
+    """Change the schedule of a server."""
+    outcomes: Sequence[Outcome[Target, object]]
+    target = Target(server_id, server_id)
+    if change is None:
+        outcomes = schedules.disable(cloud, target)
+    else:
+        outcomes = schedules.change(cloud, target, change)
+    for outcome in outcomes:
+        outcome.result()
+
+
+@dataclass(frozen=True)
+class Row:
+    """One server of a review: what a change does to it, or why it is left out."""
+
+    target: Target
+    preview: Preview | None = None
+    problem: str = ""
+
+    @classmethod
+    def of(cls, outcome: Outcome[Target, Preview]) -> Row:
+        """Return the row of a look at a server; what is not known is left out."""
+        if outcome.error is not None:
+            return cls(outcome.item, problem=in_words(outcome.error))
+        return cls(outcome.item, outcome.value)
+
+    @property
+    def expiring(self) -> int:
+        """How many images the next scheduled image deletes."""
+        return len(self.preview.expiring) if self.preview else 0
+
+
+@dataclass
+class Review:
+    """A change of several servers, as somebody is shown it.
+
+    ``owner`` is who may see it. ``again`` is whether it is about servers that have
+    changed since they were shown.
+    """
+
+    owner: tuple[object, ...]
+    change: ScheduleSettings | None
+    targets: list[Target]
+    again: bool = False
+    rows: list[Row] | None = None
+    job_id: str = ""
+    id: str = field(default_factory=lambda: secrets.token_urlsafe(12))
+
+    @property
+    def title(self) -> str:
+        """What is asked for."""
+        return title_of(self.change, len(self.included))
+
+    @property
+    def included(self) -> list[Row]:
+        """The servers that would be changed."""
+        return [row for row in self.rows or () if row.preview is not None]
+
+    @property
+    def left_out(self) -> list[Row]:
+        """The servers that would not be changed."""
+        return [row for row in self.rows or () if row.preview is None]
+
+    @property
+    def expiring(self) -> int:
+        """How many images are deleted when the next scheduled images are made."""
+        return sum(row.expiring for row in self.included)
+
+    @property
+    def digest(self) -> str:
+        """What is the same only for a review that shows the same."""
+        return digest_of(row.preview.digest for row in self.included if row.preview)
+
+
+def title_of(change: ScheduleSettings | None, number: int) -> str:
+    """Return what a change does to a number of servers, in words."""
+    servers = "1 server" if number == 1 else f"{number:,} servers"
+    if change is None:
+        return f"Switch the schedules of {servers} off"
+    schedule = change.applied_to(None)
+    if schedule is None or not change.complete:
+        images = "1 image" if change.retention == 1 else f"{change.retention} images"
+        return f"Keep {images} of {servers}"
+    return f"Set {servers} to {described(schedule)}"
+
+
+class Reviews:
+    """The reviews that people may come back to, the latest of them."""
+
+    def __init__(self, servers: int = 100_000, seconds: float = 24 * 3600.0) -> None:
+        self._lock = threading.Lock()
+        self._all: TTLCache[str, Review] = TTLCache(
+            servers, seconds, getsizeof=lambda review: 1 + len(review.targets)
+        )
+
+    def keep(self, review: Review) -> None:
+        """Keep a review."""
+        with self._lock, suppress(ValueError):
+            self._all[review.id] = review
+
+    def find(self, review_id: str, owner: tuple[object, ...]) -> Review | None:
+        """Return a review of somebody, None if it is forgotten or of another."""
+        with self._lock:
+            found = self._all.get(review_id)
+        return found if found is not None and found.owner == owner else None

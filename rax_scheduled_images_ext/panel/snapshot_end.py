@@ -1,0 +1,99 @@
+"""What became of a snapshot: its server does not say how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from enum import Enum
+
+from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.client.errors import NoSuchImage
+from rax_scheduled_images_ext.client.snapshots import PASSING, Snapshots
+from rax_scheduled_images_ext.model.image import ServerImage
+from rax_scheduled_images_ext.operations.server import ServerDetails
+
+_MADE = ("ACTIVE", "DEACTIVATED")
+_LOST = ("ERROR", "DELETED")
+_LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
+
+
+class End(Enum):
+    """How a snapshot ended."""
+
+    MADE = "made"
+    FAILED = "failed"
+    #: The server is done, and the image is not ready.
+    UNFINISHED = "unfinished"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class SnapshotEnd:
+    """The end of a snapshot, and what there is to say about it."""
+
+    end: End
+    text: str
+
+    @property
+    def final(self) -> bool:
+        """Whether another look would not change it."""
+        return self.end in (End.MADE, End.FAILED)
+
+
+_UNKNOWN = SnapshotEnd(
+    End.UNKNOWN, "The snapshot is over. What became of its image is not known."
+)
+
+
+def image_in_the_making(details: ServerDetails) -> str | None:
+    """Return the ID of the image that a server's snapshot is making, if it shows.
+
+    A server makes one at a time: older ones were left behind by accidents.
+    """
+    making = [each.image for each in details.images if each.image.status == "SAVING"]
+    newest = max(making, key=lambda image: image.created or _LONG_AGO, default=None)
+    return newest.id if newest else None
+
+
+def end_of_snapshot(
+    cloud: Cloud, details: ServerDetails, image_id: str | None
+) -> SnapshotEnd:
+    """Find out how a server's newest snapshot ended.
+
+    :param image_id: the snapshot's image, None if it is unknown.
+    """
+    image, gone = None, False
+    if image_id is not None:
+        try:
+            image = _find(cloud, details, image_id)
+        except NoSuchImage:
+            gone = True
+        except PASSING:
+            # Neither made nor failed, as far as is known.
+            return _UNKNOWN
+    if image is not None and image.status in _MADE:
+        return SnapshotEnd(
+            End.MADE, f"The snapshot is over: the image {image.name} is made."
+        )
+    reason = Snapshots(cloud.compute).failure(details.server.id)
+    lost = image is not None and image.status in _LOST
+    if reason or gone or lost:
+        what = f"its image is {image.status}" if lost and image else "its image is gone"
+        why = [*([what] if gone or lost else []), *([reason] if reason else [])]
+        return SnapshotEnd(End.FAILED, f"The snapshot has failed: {'; '.join(why)}")
+    if image is not None:
+        return SnapshotEnd(
+            End.UNFINISHED, "The snapshot is over, and its image is not ready yet."
+        )
+    return _UNKNOWN
+
+
+def _find(cloud: Cloud, details: ServerDetails, image_id: str) -> ServerImage:
+    """Return an image of a server.
+
+    :raises NoSuchImage: if it is neither listed nor found by its ID.
+    """
+    for each in details.images:
+        if each.image.id == image_id:
+            return each.image
+    return cloud.images.get(image_id)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
@@ -62,6 +62,7 @@ class Claims:
     images: GlanceImages
     policy: Policy
     key: str = ""
+    _deleted: set[str] = field(default_factory=set)
 
     def take(
         self,
@@ -127,9 +128,10 @@ class Claims:
             number = next(free, -1)
         return NoClaim.USED_UP if number < 0 else (number, used, 1)
 
-    def release(self, claim: Claim) -> None:
+    def release(self, claim: Claim) -> Claim:
         """Delete the empty images of a claim; their IDs never come back."""
         self._delete(claim.image_ids)
+        return replace(claim, image_ids=())
 
     def _use(self, server_id: str, slot: Slot, what: str, taken: list[str]) -> bool:
         """Use a number of a slot up; return False if that had been done before."""
@@ -142,7 +144,8 @@ class Claims:
         return True
 
     def _delete(self, image_ids: Iterable[str]) -> None:
-        for image_id in image_ids:
+        for image_id in set(image_ids) - self._deleted:
+            self._deleted.add(image_id)
             # What cannot be deleted is swept later.
             with suppress(*PASSING, NoSuchImage):
                 self.images.delete(image_id)

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 
 from requests import codes
 
@@ -91,6 +92,16 @@ def under_way(
     return found
 
 
+class Place(Enum):
+    """Whether a snapshot may begin."""
+
+    NONE = "none"
+    #: All that are due find a place.
+    FREE = "free"
+    #: As long as the claim is there, nobody else takes the place.
+    CLAIMED = "claimed"
+
+
 class Admission:
     """Lets as many snapshots begin as the limits allow, whoever else begins some.
 
@@ -145,21 +156,17 @@ class Admission:
 
     def confirm(
         self, project_id: str, claims: Collection[str], now: Callable[[], datetime]
-    ) -> bool:
-        """Whether the place is the caller's, who has these claims.
-
-        Where all that are due find a place nobody needs to count.
-        """
-        if self._in_the_end is not None:
-            in_the_end = self._in_the_end
-            if self._limits.free(in_the_end, project_id) >= 0:
-                return True
+    ) -> Place:
+        """Return whether there is a place for the caller, who has these claims."""
+        in_the_end = self._in_the_end
+        if in_the_end is not None and self._limits.free(in_the_end, project_id) >= 0:
+            return Place.FREE
         for _ in range(_LOOKS):
             answer = self._judge(project_id, claims, now())
             if answer is not None:
-                return answer
+                return Place.CLAIMED if answer else Place.NONE
             self._sleep(random.uniform(0, _PAUSE))
-        return False
+        return Place.NONE
 
     def _judge(
         self, project_id: str, claims: Collection[str], now: datetime

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from requests import codes
 
@@ -23,10 +24,11 @@ from rax_scheduled_images_ext.engine.claims import (
     Claims,
     NoClaim,
 )
-from rax_scheduled_images_ext.engine.limits import Admission, Limits
+from rax_scheduled_images_ext.engine.limits import Admission, Limits, Place
 from rax_scheduled_images_ext.engine.notes import Notes
 from rax_scheduled_images_ext.engine.results import Result, StepResult
 from rax_scheduled_images_ext.engine.times import LookTime
+from rax_scheduled_images_ext.model.errors import ScheduledImagesError
 from rax_scheduled_images_ext.model.image import (
     RUN_KEY,
     run_metadata,
@@ -37,6 +39,9 @@ from rax_scheduled_images_ext.model.plan import Policy, Slot, Step
 from rax_scheduled_images_ext.model.volume_snapshots import LONGEST_IMAGE_NAME
 
 _ONCE = RetryPolicy(tries=1)
+# Nova fails with this, its client's own word, where the image service has refused
+# another image of the project: that comes before anything else is done.
+_OVER_LIMIT = "HTTPOverLimit"
 _RESULTS = {
     Refusal.BUSY: Result.BUSY,
     Refusal.LIMIT: Result.LIMITED,
@@ -44,6 +49,10 @@ _RESULTS = {
     Refusal.REFUSED: Result.FAILED,
     Refusal.USED_UP: Result.GIVEN_UP,
 }
+
+
+class QuotaExceeded(ScheduledImagesError):
+    """The project may have no more images; nothing was begun."""
 
 
 def image_service(cloud: Cloud) -> GlanceImages:
@@ -91,10 +100,9 @@ class Making:
 
     def _make_admitted(self, project_id: str) -> StepResult:
         note = self.step.note
-        claims = Claims(image_service(self.cloud), self.policy, self.key)
-        started = self.time.now
+        claims, started = self._claims, self.time.now
         try:
-            claim = self._claim(claims)
+            claim = self._claim()
         except ApiError as error:
             if not _is_quota(error):
                 raise
@@ -107,16 +115,20 @@ class Making:
             return self._refused(None, Refusal.USED_UP, reason)
         keep = False
         try:
-            if not self.admission.confirm(
+            place = self.admission.confirm(
                 project_id, claim.image_ids, lambda: self.time.now
-            ):
+            )
+            if place is Place.NONE:
                 return self._refused(claim, Refusal.LIMIT, "limit reached")
             if self.time.now - started > CLAIM_VALIDITY * self.policy.stretch:
                 reason = "the claim came too late: it took more than two minutes"
                 return self._refused(claim, Refusal.REFUSED, reason)
+            # Neither of them is to take the last place of an image quota.
             if note is not None:
                 self._notes.remove(note)
-            done = self._create(claims, claim)
+            if place is Place.FREE:
+                claim = claims.release(claim)
+            done = self._create(claim)
             # It may have begun: until that shows, the claim holds its place.
             keep = done.result is Result.UNKNOWN and done.image_id is None
             return done
@@ -124,8 +136,9 @@ class Making:
             if not keep:
                 claims.release(claim)
 
-    def _claim(self, claims: Claims) -> Claim | NoClaim:
+    def _claim(self) -> Claim | NoClaim:
         """Claim the try; a note of ours gives up its place in a full quota."""
+        claims = self._claims
         server_id, slot, note = self.step.server.id, self._slot, self.step.note
         looked = self.time.looked
         try:
@@ -136,7 +149,7 @@ class Making:
         self._notes.remove(note)
         return claims.take(server_id, slot, looked, self.time.now, note)
 
-    def _create(self, claims: Claims, claim: Claim) -> StepResult:
+    def _create(self, claim: Claim) -> StepResult:
         """Request the image of a slot that has been claimed."""
         server = self.step.server
         assert server.schedule is not None
@@ -151,27 +164,35 @@ class Making:
         metadata = run_metadata(server.id, self._slot.name, nonce)
         try:
             request = self._request(name, metadata)
+        except QuotaExceeded as error:
+            if not claim.image_ids:
+                return self._refused(claim, Refusal.QUOTA, str(error))
+            # The claim itself may have taken the last place.
+            return self._create(self._claims.release(claim))
         except NoSuchServer:
             raise
         except ApiError as error:
-            if not _is_quota(error):
-                return self._failed(claim, error, metadata)
-            # The claim itself may have taken the last place.
-            claims.release(claim)
-            try:
-                request = self._request(name, metadata)
-            except NoSuchServer:
-                raise
-            except ApiError as again:
-                return self._failed(claim, again, metadata)
+            return self._failed(claim, error, metadata)
         if request.problem is None:
             return self._result(Result.BEGUN, request.image_id, request.request_id)
         return self._unclear(request, metadata)
 
     def _request(self, name: str, metadata: dict[str, str]) -> SnapshotRequest:
+        """Request the image, once.
+
+        :raises QuotaExceeded: if the project may have no more; nothing was begun then.
+        """
         # At once and only once: whoever waits may come when the claim is not good.
         snapshots = Snapshots(replace(self.cloud.compute, throttle=None))
-        return snapshots.create_image(self.step.server.id, name, metadata, _ONCE)
+        try:
+            request = snapshots.create_image(self.step.server.id, name, metadata, _ONCE)
+        except ApiError as error:
+            if _is_quota(error):
+                raise QuotaExceeded(str(error)) from error
+            raise
+        if request.problem is not None and _OVER_LIMIT in request.problem:
+            raise QuotaExceeded(request.problem)
+        return request
 
     def _failed(
         self, claim: Claim, error: ApiError, metadata: dict[str, str]
@@ -184,8 +205,6 @@ class Making:
         kind = Refusal.REFUSED
         if error.status in (codes.conflict, codes.too_many_requests):
             kind = Refusal.BUSY
-        elif _is_quota(error):
-            kind = Refusal.QUOTA
         return self._refused(claim, kind, str(error))
 
     def _unclear(
@@ -207,6 +226,9 @@ class Making:
     def _refused(self, claim: Claim | None, kind: Refusal, reason: str) -> StepResult:
         """Leave word of a refusal, and return it; without a claim no try goes on."""
         before = self.step.note
+        if claim is not None:
+            # In a full quota there is one place for the claim or for the note.
+            self._claims.release(claim)
         note = new_note(
             before,
             self._slot.name,
@@ -222,6 +244,10 @@ class Making:
             self._notes.remove(before)
         result = self._result(_RESULTS[kind], reason=reason)
         return replace(result, step=replace(self.step, note=note))
+
+    @cached_property
+    def _claims(self) -> Claims:
+        return Claims(image_service(self.cloud), self.policy, self.key)
 
     @property
     def _notes(self) -> Notes:

@@ -29,7 +29,7 @@ from .history import QUICK, SLOW, Move, User
 
 # What a runner has sent when it has looked at everything and then at the server, and
 # when it has claimed the try, before it requests the image; more than it ever sends.
-LOOKED, READY, WHOLE = 7, 8, 20
+LOOKED, READY, WHOLE = 7, 9, 20
 HOUR = 3600
 
 
@@ -177,8 +177,8 @@ MUTANTS = {
         [
             wait(120),
             Move(0, READY, Command.BUSY),
-            # It leaves a note, deletes its claim, and has come to its end.
-            Move(0, 3, seconds=120),
+            # It leaves a note, and has come to its end.
+            Move(0, 2, seconds=120),
             Move(0, LOOKED),
             Move(1, LOOKED),
             Move(0, 2),

@@ -80,7 +80,7 @@ def test_a_day(cloud: Sandbox, runner: Runner) -> None:
     assert image.properties[SLOT_KEY] == slot
     assert image.properties[RUN_KEY].startswith(f"{MYSERVER}:")
     lines = [line.split("?")[0] for line in sent(cloud)]
-    claimed = lines[-2].split("/")[-1].removesuffix(" 204")
+    claimed = lines[-3].split("/")[-1].removesuffix(" 204")
     assert lines == [
         "GET /servers/detail",
         # Changed, hidden, being made, not settled.
@@ -90,8 +90,8 @@ def test_a_day(cloud: Sandbox, runner: Runner) -> None:
         "GET /images",
         # The claim, and the image itself.
         "POST /images 201",
-        f"POST {ACTION} 202",
         f"DELETE /images/{claimed} 204",
+        f"POST {ACTION} 202",
         # Volume snapshots that were left behind.
         "GET /volume/v3/snapshots/detail",
     ]
@@ -594,7 +594,7 @@ def test_the_last_free_place_of_a_quota_is_enough(
     own = project_of(cloud)
     with cloud.region() as region:
         images = [i for i in region.images(ImageQuery()) if i.owner == own]
-    cloud.set_image_quota(len(images) + 1)
+    cloud.cloud.image_quota = len(images) + 1
     if noted:
         cloud.fault(f"POST {ACTION} 409 x1")
         assert results(runner.tick()) == ["BUSY"]

@@ -8,21 +8,21 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rax_scheduled_images_ext.engine.scan import Page, Scanner
 
 from rax_scheduled_images_ext.client.errors import ApiError, NoSuchServer
-from rax_scheduled_images_ext.engine import places
+from rax_scheduled_images_ext.engine import limits as places
+from rax_scheduled_images_ext.engine.find import Finder, Page
 from rax_scheduled_images_ext.engine.limits import Limits
 from rax_scheduled_images_ext.engine.projects import OneProject
 from rax_scheduled_images_ext.engine.results import Result
 from rax_scheduled_images_ext.engine.runner import Runner
 from rax_scheduled_images_ext.model.image import (
     CLAIM_KEY,
-    PLACE,
     RUN_KEY,
     SLOT_KEY,
     claim_metadata,
 )
+from rax_scheduled_images_ext.model.note import NOTE
 from rax_scheduled_images_ext.model.plan import Action, Cause, Policy
 from rax_scheduled_images_ext.sandbox import Sandbox
 
@@ -47,14 +47,12 @@ def test_one_server_from_its_first_look_to_its_retention(cloud: Sandbox) -> None
     first = advance_to_slot(cloud)
     sent(cloud)
     assert step(cloud, runner) is Result.BEGUN
-    # The server and its images, a place, what is under way, the claim, the image.
+    # The server and its images, the claim, what is under way, the image.
     assert [line.split("?")[0].split("/")[0] for line in sent(cloud)] == [
         "GET ",
         "GET ",
         "POST ",
         "GET ",
-        "POST ",
-        "DELETE ",
         "POST ",
         "DELETE ",
     ]
@@ -63,10 +61,13 @@ def test_one_server_from_its_first_look_to_its_retention(cloud: Sandbox) -> None
     assert step(cloud, runner) is Result.RETAINED
     assert slots(cloud) == [first]
     second = advance_to_slot(cloud)
+    sent(cloud)
     assert step(cloud, runner) is Result.BEGUN
     cloud.advance("5m")
     assert step(cloud, runner) is Result.RETAINED
     assert slots(cloud) == [second]
+    # All that one image takes, its retention included.
+    assert len(sent(cloud)) == 10
     assert not [i for i in cloud.images() if CLAIM_KEY in i.properties]
 
 
@@ -80,10 +81,18 @@ def test_a_server_that_is_gone(cloud: Sandbox) -> None:
 def test_a_failure_leaves_no_place_behind(cloud: Sandbox) -> None:
     schedule(cloud)
     advance_to_slot(cloud)
-    cloud.fault(f"POST /servers/{MYSERVER}/action 403")
-    result = runner_of(cloud).step(MYSERVER, project_of(cloud))
+    cloud.fault(f"POST /servers/{MYSERVER}/action 403 x1")
+    runner, project_id = runner_of(cloud), project_of(cloud)
+    result = runner.step(MYSERVER, project_id)
     assert (result.result, result.failed) == (Result.FAILED, True)
-    assert not [i for i in cloud.images() if CLAIM_KEY in i.properties]
+    # Only word of it is left, which goes with the message that is sent next.
+    (note,) = (i for i in cloud.images() if CLAIM_KEY in i.properties)
+    assert note.properties[CLAIM_KEY] == NOTE
+    assert runner.step(MYSERVER, project_id).result is Result.LEFT
+    cloud.advance("5m")
+    (hint,) = next(Finder(runner.projects).pages()).make
+    again = runner.step(MYSERVER, project_id, note=hint.note)
+    assert again.result is Result.BEGUN
 
 
 @plain
@@ -96,12 +105,10 @@ def test_a_place_stays_while_it_is_unknown_whether_the_image_is_made(
     runner = runner_of(cloud)
     assert step(cloud, runner) is Result.UNKNOWN
     (left,) = (i for i in cloud.images() if CLAIM_KEY in i.properties)
-    assert left.properties[CLAIM_KEY] == PLACE
     cloud.clear_faults()
     cloud.advance("11m")
-    scanner = Scanner(runner.projects, Policy())
-    page = next(scanner.pages())
-    (swept,) = runner.sweep(scanner.making(), page.now)
+    page = next(Finder(runner.projects).pages())
+    (swept,) = runner.sweep(page.open.empty, page.now)
     assert (swept.item.id, swept.value) == (left.id, True)
 
 
@@ -111,7 +118,7 @@ def test_the_places_of_the_dead_count_for_five_minutes(cloud: Sandbox) -> None:
     advance_to_slot(cloud)
     owner = project_of(cloud)
     with cloud.region() as region:
-        properties: Any = claim_metadata(MYSERVER, PLACE)
+        properties: Any = claim_metadata(NOBODY, "a claim")
         region.add_image(
             owner=owner,
             visibility="private",
@@ -125,7 +132,9 @@ def test_the_places_of_the_dead_count_for_five_minutes(cloud: Sandbox) -> None:
     runner = runner_of(cloud, limits=Limits(1, 1))
     assert step(cloud, runner) is Result.LIMITED
     cloud.advance("6m")
-    assert step(cloud, runner) is Result.BEGUN
+    (hint,) = next(Finder(runner.projects).pages()).make
+    again = runner.step(MYSERVER, owner, note=hint.note)
+    assert again.result is Result.BEGUN
 
 
 # -- pages
@@ -144,12 +153,12 @@ def actions(page: Page) -> dict[str, Action]:
 def test_a_page_shows_who_needs_a_step(cloud: Sandbox) -> None:
     schedule(cloud)
     runner = runner_of(cloud)
-    scanner = Scanner(runner.projects, Policy())
-    assert actions(next(scanner.pages())) == {}
+    scanner = Finder(runner.projects)
+    assert actions(next(scanner.pages(seconds=0))) == {}
     advance_to_slot(cloud)
     sent(cloud)
     page = next(scanner.pages())
-    assert len(sent(cloud)) == 3
+    assert len(sent(cloud)) == 5
     assert actions(page) == {"myserver": Action.MAKE}
     assert [each.server.id for each in page.make] == [MYSERVER]
     assert step(cloud, runner) is Result.BEGUN
@@ -162,7 +171,7 @@ def test_a_page_shows_who_needs_a_step(cloud: Sandbox) -> None:
     assert [each.server.id for each in page.look_after] == [MYSERVER]
     assert step(cloud, runner) is Result.RETAINED
     # Both who has seen it all and who begins only now know that it is done.
-    for each in (scanner, Scanner(runner.projects, Policy())):
+    for each in (scanner, Finder(runner.projects)):
         page = next(each.pages())
         assert actions(page) == {}
         assert [step.cause for step in page.steps] == [Cause.DONE]
@@ -175,7 +184,7 @@ def test_an_image_that_failed_is_made_again(cloud: Sandbox) -> None:
     schedule(cloud)
     advance_to_slot(cloud)
     runner = runner_of(cloud)
-    scanner = Scanner(runner.projects, Policy())
+    scanner = Finder(runner.projects)
     cloud.fault("lose-image x1")
     assert step(cloud, runner) is Result.BEGUN
     next(scanner.pages())
@@ -187,11 +196,11 @@ LISTED = [f"server {number}" for number in range(5)]
 
 
 @pytest.fixture
-def three_pages(cloud: Sandbox) -> Scanner:
-    """A scanner of five servers with schedules, of which a page has two."""
+def three_pages(cloud: Sandbox) -> Finder:
+    """A finder of five servers with schedules, of which a page has two."""
     for name in LISTED:
         schedule(cloud, server_id=cloud.boot(name).id)
-    return Scanner(OneProject(connected(cloud)), Policy())
+    return Finder(OneProject(connected(cloud)))
 
 
 paged = pytest.mark.parametrize(
@@ -200,11 +209,11 @@ paged = pytest.mark.parametrize(
 
 
 @paged
-def test_pages_follow_each_other(three_pages: Scanner) -> None:
+def test_pages_follow_each_other(three_pages: Finder) -> None:
     found: list[str] = []
     marker = None
     for _ in range(3):
-        (page,) = three_pages.pages(marker)
+        (page,) = three_pages.pages(marker, seconds=0)
         found += [each.server.name for each in page.steps]
         marker = page.marker
     assert marker is None
@@ -212,20 +221,20 @@ def test_pages_follow_each_other(three_pages: Scanner) -> None:
 
 
 @paged
-def test_pages_are_read_in_one_go(cloud: Sandbox, three_pages: Scanner) -> None:
+def test_pages_are_read_in_one_go(cloud: Sandbox, three_pages: Finder) -> None:
     sent(cloud)
     pages = list(three_pages.pages(seconds=60))
     found = [each.server.name for page in pages for each in page.steps]
     assert sorted(found) == LISTED
     assert [page.marker is None for page in pages] == [False, False, True]
     lines = sent(cloud)
-    assert len(lines) == 5
-    assert sum("/images?" in line for line in lines) == 2
+    assert len(lines) == 7
+    assert sum("/images?" in line for line in lines) == 4
 
 
 @plain
 def test_the_server_of_a_marker_is_gone(cloud: Sandbox) -> None:
-    scanner = Scanner(OneProject(connected(cloud)), Policy())
+    scanner = Finder(OneProject(connected(cloud)))
     with pytest.raises(ApiError, match="400"):
         next(scanner.pages(NOBODY))
 
@@ -244,7 +253,7 @@ def test_an_image_of_another_project_does_not_count(cloud: Sandbox) -> None:
         image_type="snapshot",
         **forged,
     )
-    page = next(Scanner(runner.projects, Policy()).pages())
+    page = next(Finder(runner.projects).pages())
     assert actions(page) == {"myserver": Action.MAKE}
 
 
@@ -304,4 +313,5 @@ def test_the_limits_hold_whoever_comes_first(turns: list[int]) -> None:
             assert len(made(sandbox)) <= LIMIT
         assert [actor.error for actor in actors] == [None] * len(actors)
         assert made(sandbox)
-        assert not [i for i in sandbox.images() if CLAIM_KEY in i.properties]
+        left = [i.properties.get(CLAIM_KEY, NOTE) for i in sandbox.images()]
+        assert set(left) == {NOTE}

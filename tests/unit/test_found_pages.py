@@ -7,8 +7,8 @@ from datetime import datetime, timedelta, timezone
 
 from hypothesis import given
 from hypothesis import strategies as st
-from rax_scheduled_images_ext.engine.scan import Page
 
+from rax_scheduled_images_ext.engine.find import OpenImages, Page
 from rax_scheduled_images_ext.engine.limits import Limits
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.plan import Action, Cause, Slot, Step
@@ -27,7 +27,7 @@ def due(number: int, project_id: str) -> Step:
 def page_of(projects: str, under_way: str = "") -> Page:
     """A page of servers of these projects; the last has been due for longest."""
     steps = [due(number, project) for number, project in enumerate(projects)]
-    return Page(NOW, steps, None, Counter(under_way))
+    return Page(NOW, steps, None, Counter(under_way), OpenImages.of([], []))
 
 
 def names(page: Page, limits: Limits, waiting: int = 0) -> list[str]:
@@ -46,7 +46,9 @@ def test_a_scan_sends_for_twice_as_many_as_there_are_places(
     page = page_of(servers, under_way)
     chosen = page.make_next(limits, waiting)
     assert len({step.server.id for step in chosen}) == len(chosen)
-    room = max(0, 2 * (limits.region - len(under_way)) - waiting)
+    # No project takes more of the region than it may have.
+    taken = sum(min(under_way.count(each), limits.project) for each in "abc")
+    room = max(0, 2 * (limits.region - taken) - waiting)
     assert len(chosen) <= room
     of = Counter(step.server.project_id for step in chosen)
     own = {

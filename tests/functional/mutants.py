@@ -181,8 +181,8 @@ MUTANTS = {
             Move(0, 2, seconds=120),
             Move(0, LOOKED),
             Move(1, LOOKED),
-            Move(0, 2),
-            Move(1, 2, seconds=30),
+            Move(0, 2, seconds=30),
+            Move(1, 2),
         ],
     ),
     "it asks again after an unclear answer": Mutant(

@@ -77,7 +77,8 @@ def _going_on(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(claims.Claims, "_use", mutant)
     # Whoever has no claim has no place.
-    patch.setattr(limits.Admission, "confirm", lambda *arguments: True)
+    free = limits.Place.FREE
+    patch.setattr(limits.Admission, "confirm", lambda *arguments: free)
 
 
 def _with_one_try(patch: pytest.MonkeyPatch) -> None:

@@ -125,8 +125,11 @@ class StepResult:
         """Whether an image is missing: refused, or longer than a second try takes."""
         if self.failed or self.step.cause in _TOLD:
             return True
-        slot = self.step.slot
-        return self.left and slot is not None and now - slot.due > MARGIN
+        slot, unsettled = self.step.slot, self.step.unsettled
+        since = slot.due if slot else None
+        if self.result is Result.UNPROVEN and unsettled:
+            since = unsettled[-1].created
+        return self.left and since is not None and now - since > MARGIN
 
 
 @dataclass(frozen=True)

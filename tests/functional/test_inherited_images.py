@@ -24,7 +24,9 @@ ours = pytest.mark.parametrize("cloud", [{"extension": False}, PROXIED], indirec
 
 def scheduled_image(cloud: Sandbox, number: int) -> str:
     """An image of myserver as the service leaves it; its ID."""
-    metadata = run_metadata(MYSERVER, f"2026-01-{number:02d}", f"1-{number:032x}")
+    metadata: dict[str, Any] = run_metadata(
+        MYSERVER, f"2026-01-{number:02d}", f"1-{number:032x}"
+    )
     del metadata[PENDING_KEY]
     name = f"Daily-myserver-{1767225600 + number * 86400}"
     image_id = add_image(cloud, name, **metadata)

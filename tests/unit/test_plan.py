@@ -218,7 +218,9 @@ def test_moving_the_window_to_an_earlier_hour_skips_no_slot() -> None:
     late, early = Window(22 * 3600, 3600), Window(3 * 3600, 3600)
     last = slots_around(SERVER.id, ImageSchedule(7), NOW, late)[0]
     now = last.due + 19 * HOUR
-    assert slots_around(SERVER.id, ImageSchedule(7), now, early)[0].due < now - 12 * HOUR
+    assert (
+        slots_around(SERVER.id, ImageSchedule(7), now, early)[0].due < now - 12 * HOUR
+    )
     step = decided(now, image(last), policy=Policy(early))
     assert (step.action, step.slot and step.slot.day) == (Action.MAKE, now.date())
 

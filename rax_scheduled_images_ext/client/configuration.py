@@ -49,5 +49,5 @@ def open_session(config: CloudRegion) -> Session:
     except (ConfigException, ClientException) as error:
         raise Misconfigured(f"the configured cloud cannot be used: {error}") from None
     session.timeout = session.timeout or SILENCE
-    limit_time(session)
+    limit_time(session.session)
     return session

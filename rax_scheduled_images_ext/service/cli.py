@@ -88,6 +88,10 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"{rehearsed[0]} is for test clouds: it takes --rehearsal as well")
     if getattr(args, "since", None) and not args.speed:
         parser.error("--since says from when on time passes faster: it takes --speed")
+    if getattr(args, "ping_fail", None) and not args.ping:
+        parser.error("--ping-fail takes --ping as well")
+    if getattr(args, "quiet", False) and args.verbose:
+        parser.error("--quiet and --verbose exclude each other")
     if getattr(args, "roles", None) and not args.auth_url:
         parser.error("--roles takes --auth-url or $OS_AUTH_URL as well")
     return args
@@ -257,21 +261,29 @@ def _projects(args: argparse.Namespace, region: str | None = None) -> Projects:
 def _service(args: argparse.Namespace) -> Service:
     from rax_scheduled_images_ext.client.configuration import configuration
     from rax_scheduled_images_ext.service import events
+    from rax_scheduled_images_ext.service.health import Health
     from rax_scheduled_images_ext.service.loop import Service
-    from rax_scheduled_images_ext.service.notify import Notifier
+    from rax_scheduled_images_ext.service.memory import Memory, default_path
+    from rax_scheduled_images_ext.service.notify import notifier
 
-    events.configure(args.log_format, logging.DEBUG if args.verbose else logging.INFO)
+    events.configure(args.log_format, _level(args))
     # Told at once: that there is nothing to log in to will not pass.
-    configuration(PROG)
+    config = configuration(PROG)
 
-    service = Service(partial(open_runner, args), Notifier(args.on_failure, args.ping))
+    service = Service(partial(open_runner, args), notifier(args))
+    state = args.state or default_path(config, all_projects=args.all_projects)
+    service.events = events.EventLog(Memory.load(state))
+    service.health = Health(getattr(args, "every", Health.EVERY))
     if getattr(args, "metrics_port", None) is not None:
         from rax_scheduled_images_ext.service.metrics import Metrics, MetricsServer
 
         service.metrics = Metrics(args.metrics_servers)
         try:
             service.server = MetricsServer(
-                service.metrics.registry, args.metrics_host, args.metrics_port
+                service.metrics.registry,
+                args.metrics_host,
+                args.metrics_port,
+                service.health,
             )
         except OSError as error:
             raise _Failed(
@@ -279,6 +291,11 @@ def _service(args: argparse.Namespace) -> Service:
                 f" {error.strerror}"
             ) from error
     return service
+
+
+def _level(args: argparse.Namespace) -> int:
+    quiet = logging.WARNING if args.quiet else logging.INFO
+    return logging.DEBUG if args.verbose else quiet
 
 
 # What may be written on the command line
@@ -307,8 +324,9 @@ def make_parser() -> Parser:
 
     reading, working = options.reading(), options.working()
     printing, lasting = options.printing(), options.lasting()
+    reporting = options.reporting()
     running = command(
-        "run", _run, "keep going until SIGTERM", reading, working, lasting
+        "run", _run, "keep going until SIGTERM", reading, working, reporting, lasting
     )
     running.add_argument(
         "--refresh",
@@ -337,7 +355,12 @@ def make_parser() -> Parser:
             help=f"after --: options of `celery {name}`",
         )
     tick = command(
-        "tick", _tick, "do once what is due, for cron and timers", reading, working
+        "tick",
+        _tick,
+        "do once what is due, for cron and timers",
+        reading,
+        working,
+        reporting,
     )
     tick.add_argument(
         "--at",

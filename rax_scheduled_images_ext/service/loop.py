@@ -18,6 +18,7 @@ from rax_scheduled_images_ext.engine.results import Tick
 from rax_scheduled_images_ext.engine.runner import Runner
 from rax_scheduled_images_ext.model.errors import ScheduledImagesError
 from rax_scheduled_images_ext.service.events import LOG, EventLog, log
+from rax_scheduled_images_ext.service.health import Health
 from rax_scheduled_images_ext.service.metrics import Metrics, MetricsServer
 from rax_scheduled_images_ext.service.notify import Notifier
 
@@ -42,10 +43,10 @@ class Service:
     notifier: Notifier = field(default_factory=Notifier)
     metrics: Metrics | None = None
     server: MetricsServer | None = None
+    events: EventLog = field(default_factory=EventLog)
+    health: Health = field(default_factory=Health)
     time: Callable[[], datetime | None] = lambda: None
-    _events: EventLog = field(default_factory=EventLog)
     _runner: Runner | None = None
-    _well: bool = True
     _ended: threading.Event = field(default_factory=threading.Event)
 
     def tick(self) -> int:
@@ -56,15 +57,14 @@ class Service:
         except Exception as error:
             self._tell(error)
             status, good = FAILED, False
+            self.health.looked(good=False)
         else:
-            self._well = True
+            self.health.looked(good=True)
             if self.metrics is not None:
                 self.metrics.add(tick, time.monotonic() - began)
-            self.notifier.failed(self._events.end(tick))
+            self.notifier.failed(self.events.end(tick))
             status = FAILED if tick.failures else LEFT if tick.left else DONE
             good = not tick.overdue(owners=not self._works_for_all)
-        if self.server is not None:
-            (self.server.healthy.set if good else self.server.healthy.clear)()
         self.notifier.ping(good=good)
         return status
 
@@ -82,12 +82,14 @@ class Service:
                 due = time.monotonic() + every
                 self._tick_aside()
                 self._ended.wait(max(0.0, due - time.monotonic()))
+            self.notifier.close(_GRACE)
             log(logging.INFO, "service ended")
 
     def once(self) -> int:
         """Tick once; return the exit status, as a shell has it of a signal."""
         with self._heeding_signals() as heard:
             status = self._tick_aside()
+            self.notifier.close(_GRACE if heard else None)
         return 128 + heard[0] if heard else status
 
     @contextmanager
@@ -119,14 +121,14 @@ class Service:
     def _tick(self) -> Tick:
         if self._runner is None:
             self._runner = self.open_runner()
+            self.health.throttle = self._runner.projects.listing.throttle
             self._runner.stopping = self._ended.is_set
-            self._runner.deleted = self._events.add_deleted
-        return self._runner.tick(self.time(), self._events.add)
+            self._runner.deleted = self.events.add_deleted
+        return self._runner.tick(self.time(), self.events.add)
 
     def _tell(self, error: Exception) -> None:
         """Tell that a tick has failed, the command only when that begins."""
-        facts = {"reason": f"{label(error)}: {error}"}
-        log(logging.ERROR, "tick failed", facts)
+        begins = self.events.add_failed(label(error), str(error))
         if not isinstance(error, FAILURES):
             LOG.debug("tick failed", exc_info=error)
         if isinstance(error, ClientException):
@@ -134,9 +136,9 @@ class Service:
             self._runner = None
         if self.metrics is not None:
             self.metrics.add_failed()
-        if self._well:
-            self.notifier.tell({"event": "tick failed", **facts})
-        self._well = False
+        if begins:
+            reason = f"{label(error)}: {error}"
+            self.notifier.tell({"event": "tick failed", "reason": reason})
 
 
 def label(error: Exception) -> str:

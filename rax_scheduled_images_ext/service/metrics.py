@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter as Count
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from socketserver import ThreadingMixIn
 from typing import Any
@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, make_wsgi_app
 from rax_scheduled_images_ext.engine.results import Result, Tick
 from rax_scheduled_images_ext.model.plan import Step
 from rax_scheduled_images_ext.service.events import TOLD
+from rax_scheduled_images_ext.service.health import Health
 
 _DAY = 24 * 3600
 _PREFIX = "scheduled_images"
@@ -120,23 +121,34 @@ class _Threaded(ThreadingMixIn, WSGIServer):
 
 
 class MetricsServer:
-    """Serves ``/metrics`` and ``/healthz`` on loopback until it is closed.
+    """Serves ``/metrics``, ``/healthz`` and ``/readyz`` until it is closed.
 
-    :param healthy: whether the service works; ``/healthz`` is 503 while it does not.
+    :param health: what ``/healthz`` (is it alive?) and ``/readyz`` (does it do its
+        work?) tell; without it they tell only that the process answers.
     :raises OSError: if the port cannot be had.
     """
 
-    def __init__(self, registry: CollectorRegistry, host: str, port: int) -> None:
-        self.healthy = threading.Event()
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        host: str,
+        port: int,
+        health: Health | None = None,
+    ) -> None:
         metrics_app = make_wsgi_app(registry)
+        problems: dict[str, Callable[[], str | None]] = {
+            "/healthz": health.lifeless if health else lambda: None,
+            "/readyz": health.unready if health else lambda: None,
+        }
 
         def app(environ: Any, start_response: Any) -> Any:
-            if environ["PATH_INFO"] != "/healthz":
+            find_problem = problems.get(environ["PATH_INFO"])
+            if find_problem is None:
                 return metrics_app(environ, start_response)
-            good = self.healthy.is_set()
-            status = "200 OK" if good else "503 Service Unavailable"
+            problem = find_problem()
+            status = "200 OK" if problem is None else "503 Service Unavailable"
             start_response(status, [("Content-Type", "text/plain")])
-            return [b"ok\n" if good else b"the last tick failed\n"]
+            return [f"{problem or 'ok'}\n".encode()]
 
         self._server = make_server(host, port, app, _Threaded, _Quiet)
         self.port = self._server.server_port

@@ -71,3 +71,23 @@ def test_the_cron_job_calls_the_program() -> None:
     (container,) = spec["template"]["spec"]["containers"]
     assert is_understood(container["args"])
     assert spec["template"]["spec"]["restartPolicy"] == "Never"
+
+
+def test_the_deployment_calls_the_program_and_asks_for_its_health() -> None:
+    yaml = pytest.importorskip("yaml")
+    text = (CONTRIB / "kubernetes" / "deployment.yaml").read_text()
+    deployment = yaml.safe_load(text)
+    assert (deployment["apiVersion"], deployment["kind"]) == ("apps/v1", "Deployment")
+    spec = deployment["spec"]
+    assert spec["selector"]["matchLabels"] == spec["template"]["metadata"]["labels"]
+    (container,) = spec["template"]["spec"]["containers"]
+    assert is_understood(container["args"])
+    (port,) = container["ports"]
+    assert f"--metrics-port={port['containerPort']}" in container["args"]
+    probes = [
+        container[f"{kind}Probe"]["httpGet"] for kind in ("liveness", "readiness")
+    ]
+    assert probes == [
+        {"path": "/healthz", "port": port["name"]},
+        {"path": "/readyz", "port": port["name"]},
+    ]

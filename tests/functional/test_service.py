@@ -243,6 +243,14 @@ def test_a_rehearsed_day(cloud: Sandbox, service: Service) -> None:
         ("run --metrics-port x", "'x' is not allowed: a whole number from 0"),
         ("tick --on-failure 'x", "''x' is not a command: No closing quotation"),
         ("tick --on-failure=", "'' is not a command: it has no words"),
+        (
+            "tick --on-failure /nowhere/notify",
+            "'/nowhere/notify' is not a program that can be run",
+        ),
+        ("tick --on-failure /etc/passwd", "'/etc/passwd' is not a program that can"),
+        ("tick --ping-fail http://x/", "--ping-fail takes --ping as well"),
+        ("tick --ping-cacert /nowhere", "cannot read /nowhere: No such file"),
+        ("tick -v --quiet", "--quiet and --verbose exclude each other"),
         ("tick --ping ftp://host/secret", "is not allowed: one of http:// or https://"),
         ("status --format xml", "invalid choice: 'xml'"),
         ("", "the following arguments are required: COMMAND"),
@@ -302,6 +310,57 @@ def test_pings(
     cloud.fault("GET /servers 500")
     service("tick", "--ping", url)
     assert asked == ["/abc", "/abc/fail"]
+
+
+def test_pings_elsewhere(
+    cloud: Sandbox,
+    service: Service,
+    listener: tuple[str, list[str]],
+    tmp_path: Path,
+) -> None:
+    """Whatever is set for the cloud's certificates says nothing about pings."""
+    url, asked = listener
+    env = {"REQUESTS_CA_BUNDLE": str(tmp_path / "missing")}
+    service("tick", "--ping", f"{url}/?token=1", env=env)
+    cloud.fault("GET /servers 500")
+    service("tick", "--ping", f"{url}/?token=1", env=env)
+    service("tick", "--ping", url, "--ping-fail", f"{url}/bad?x=1", env=env)
+    assert asked == ["/abc/?token=1", "/abc/fail?token=1", "/abc/bad?x=1"]
+
+
+def test_cron_reports_once_what_lasts(
+    cloud: Sandbox, service: Service, tmp_path: Path
+) -> None:
+    """Each tick is a process of its own, and knows what the one before has said."""
+    told = tmp_path / "told"
+    code = f"import sys; open('{told}', 'a').write(sys.stdin.read() + '\\n')"
+    argv = ("tick", "--quiet", "--on-failure", shlex.join([sys.executable, "-c", code]))
+    state = ("--state", str(tmp_path / "new" / "state.json"))
+    advance_to_slot(cloud)
+    cloud.fault("POST /images 500")
+    first, second = service(*argv, *state), service(*argv, *state)
+    assert first.err.count("\n") == 1
+    assert " ERROR failed " in first.err
+    assert (second.err, second.status) == ("", first.status)
+    assert told.read_text().count("\n") == 1
+    # Without the file it is told once more.
+    assert " ERROR failed " in service(*argv).err
+    cloud.fault("GET /servers 500")
+    assert " ERROR tick failed " in service(*argv, *state).err
+    assert service(*argv, *state).err == ""
+    assert told.read_text().count("tick failed") == 1
+    cloud.clear_faults()
+    service(*argv, *state)
+    cloud.fault("GET /servers 500")
+    assert " ERROR tick failed " in service(*argv, *state).err
+
+
+def test_a_quiet_tick_says_nothing_of_what_is_as_it_should_be(
+    cloud: Sandbox, service: Service
+) -> None:
+    advance_to_slot(cloud)
+    assert service("tick", "--quiet").err == ""
+    assert made(cloud)
 
 
 def test_a_ping_that_fails_is_told_without_its_address(
@@ -415,14 +474,17 @@ def test_it_goes_on_after_failures_and_shows_that_it_is_ill(
         port = json.loads(process.stderr.readline()).get("port")
     root = f"http://127.0.0.1:{port}"
 
-    def health() -> int:
-        return requests.get(f"{root}/healthz", timeout=5).status_code
+    def health(path: str = "readyz") -> tuple[int, str]:
+        answer = requests.get(f"{root}/{path}", timeout=5)
+        return answer.status_code, answer.text
 
-    until(lambda: health() == 200)
+    until(lambda: health() == (200, "ok\n"))
     cloud.fault("GET /servers 500")
-    until(lambda: health() == 503)
+    until(lambda: health() == (503, "the last look failed\n"))
+    # The cloud answers, so the service need not be started again.
+    assert health("healthz") == (200, "ok\n")
     cloud.clear_faults()
-    until(lambda: health() == 200)
+    until(lambda: health() == (200, "ok\n"))
     advance_to_slot(cloud)
     until(lambda: made(cloud))
 
@@ -463,12 +525,16 @@ def test_what_lasts_is_told_once_and_a_new_password_is_taken(
     process = running(
         "run",
         "--every=1s",
+        "--verbose",
         f"--on-failure={command}",
         env={"OS_CLOUD": "mine", "OS_CLIENT_CONFIG_FILE": str(file)},
     )
-    failed = 'ERROR tick failed reason="Unauthorized: '
-    lines = [process.stderr.readline() for _ in range(4)]
-    assert [failed in line for line in lines] == [False, True, True, True]
+    failed = 'tick failed reason="Unauthorized: '
+    lines: list[str] = []
+    while len(lines) < 3:
+        line = process.stderr.readline()
+        lines += [line.split()[1]] if failed in line else []
+    assert lines == ["ERROR", "DEBUG", "DEBUG"]
     write(env["OS_PASSWORD"])
     advance_to_slot(cloud)
     until(lambda: made(cloud))

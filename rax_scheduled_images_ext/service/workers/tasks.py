@@ -21,7 +21,11 @@ from rax_scheduled_images_ext.service.loop import FAILURES, label
 from rax_scheduled_images_ext.service.workers.app import LOOK, SCAN, make_app
 from rax_scheduled_images_ext.service.workers.metrics import METRICS
 from rax_scheduled_images_ext.service.workers.sender import Sender
-from rax_scheduled_images_ext.service.workers.settings import engine_of, settings
+from rax_scheduled_images_ext.service.workers.settings import (
+    engine_of,
+    leave_engine,
+    settings,
+)
 from rax_scheduled_images_ext.service.workers.tally import Tally, add_page, new_tally
 
 app = make_app()
@@ -63,6 +67,7 @@ def _scan(sender: Sender, marker: str | None, tally: Tally) -> None:
             marker = page.marker
     except FAILURES as error:
         sender.end_scan()
+        leave_engine(region, error)
         _fail(region, error)
         return
     if marker is not None:
@@ -132,6 +137,7 @@ def look(
         # It was deleted a moment ago; its images stay, and so do all schedules.
         return
     except FAILURES as error:
+        leave_engine(region, error)
         facts = {"server": server_id, "project": project_id, "slot": slot}
         reason = f"{label(error)}: {error}"
         log(logging.ERROR, "look failed", facts | {"reason": reason})
@@ -139,5 +145,4 @@ def look(
         return
     _EVENTS.add(result)
     METRICS.add(region, result)
-    if result.failed:
-        settings().notifier.failed([result])
+    settings().notifier.failed(_EVENTS.take_news())

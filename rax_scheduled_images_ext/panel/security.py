@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
 from flask.sessions import SecureCookieSessionInterface
-from flask_wtf import CSRFProtect
 from werkzeug.exceptions import SecurityError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -50,7 +49,7 @@ class _Cookies(SecureCookieSessionInterface):
 
 
 def protect(app: Flask, settings: Settings) -> None:
-    """Protect all pages of an application."""
+    """Protect all pages of an application; its forms need CSRFProtect besides."""
     app.config.update(
         SECRET_KEY=settings.secret,
         SESSION_COOKIE_NAME=f"panel-{settings.port}" if settings.port else "panel",
@@ -61,7 +60,6 @@ def protect(app: Flask, settings: Settings) -> None:
     )
     app.session_interface = _Cookies()
     app.before_request(partial(_check_host, settings.hosts))
-    CSRFProtect(app)
     app.after_request(_add_headers)
     count = settings.proxies
     if count:

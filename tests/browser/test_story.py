@@ -119,6 +119,61 @@ def test_several_servers_at_once(
     expect(page.locator(".state.never")).to_have_count(2)
 
 
+def test_what_is_chosen_stays_so_with_another_filter(
+    visits: Visits, panel: Panel
+) -> None:
+    visit = visits(panel).enter()
+    page = visit.page
+    page.get_by_label("Choose db1").check()
+    page.get_by_label("Name contains").fill("web")
+    expect(page.locator("#servers tbody tr")).to_have_count(1)
+    expect(page.locator("#chosen")).to_have_text("1 chosen, 1 of them not shown here.")
+    page.get_by_label("Choose web1").check()
+    visit.refreshed()
+    page.get_by_role("button", name="Review the change").click()
+    expect(page.locator("#reviewed tbody th")).to_have_text(["db1", "web1"])
+    # Neither back nor forward sends a form.
+    page.go_back()
+    expect(page.locator("h1")).to_have_text("Servers")
+    page.go_forward()
+    expect(page.locator("#reviewed tbody th")).to_have_text(["db1", "web1"])
+    page.locator("#confirm").click()
+    expect(page.locator("#outcome")).to_have_text("All done.")
+    page.go_back()
+    expect(page.locator("#reviewed")).to_be_visible()
+    page.go_back()
+    page.get_by_label("Name contains").fill("")
+    expect(page.locator("#servers tbody tr")).to_have_count(4)
+    assert visit.sent("/servers") == 1
+
+
+def test_a_forecast_of_something_else_disappears(
+    visits: Visits, panel: Panel, cloud: Sandbox
+) -> None:
+    visit = visits(panel).enter().server("myserver")
+    page = visit.page
+    retention = page.get_by_label("Retention: images to keep")
+    forecast = page.locator("#forecast")
+    retention.fill("3")
+    expect(forecast).to_contain_text("With daily, keep 3 no image expires")
+    # The next one never comes.
+    page.route("**/forecast", lambda route: None)
+    retention.fill("4")
+    expect(forecast).to_be_empty()
+    page.unroute("**/forecast")
+    page.get_by_label("Images are made").select_option("weekly on Friday")
+    expect(forecast).to_contain_text("With weekly on Friday, keep 4 no image expires")
+    # Somebody changes the schedule.
+    other = visits(panel).enter().server("myserver").page
+    other.get_by_role("button", name="Save").click()
+    expect(other.locator("#messages")).to_have_text("Saved: daily, keep 7.")
+    expect(page.locator("#schedule")).to_have_text("daily, keep 7")
+    expect(forecast).to_be_empty()
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#conflict")).to_contain_text("it is daily, keep 7 now")
+    visit.problems.clear()
+
+
 def test_what_is_typed_before_the_scripts_are_there_counts(
     visits: Visits, panel: Panel
 ) -> None:

@@ -63,8 +63,8 @@ def test_whoever_has_no_session_changes_nothing(panel: Panel, cloud: Sandbox) ->
     address, fields = reader.fill("#schedule-form", retention=3)
     sent(cloud)
     page = Reader(panel.url).post(address, fields)
-    assert page.status == 400
-    assert page.all("h1") == ["Nothing was done"]
+    assert page.status == 403
+    assert page.all("h1") == ["This panel is for whoever started it"]
     assert sent(cloud) == []
 
 
@@ -140,6 +140,45 @@ def test_an_address_that_was_sent_leads_there_after_the_login(
     page = reader.submit("#login", user="observer", password=env["OS_PASSWORD"])
     assert page.path == path
     assert page.all("h1") == ["myserver"]
+
+
+@pytest.mark.parametrize(
+    ("form", "typed", "shown"),
+    [
+        ("#schedule-form", {"when": "friday", "retention": "12"}, "#review"),
+        ("#snapshot-form", {"name": "before the upgrade"}, "#snapshot-form"),
+        ("#bulk", {"server": MYSERVER, "when": "friday", "retention": "12"}, "#bulk"),
+    ],
+)
+def test_what_was_typed_survives_a_session_that_ended(
+    shared: Panel, cloud: Sandbox, form: str, typed: dict[str, str], shown: str
+) -> None:
+    reader = shared.logged_in()
+    if form != "#bulk":
+        reader.link("myserver")
+    address, fields = reader.fill(form, **typed)
+    reader.session.cookies.clear()
+    sent(cloud)
+    page = reader.post(address, fields)
+    assert page.path == "/login"
+    assert page.all("#ended")
+    assert sent(cloud) == []
+    reader.submit("#login", user="admin", password=cloud.env()["OS_PASSWORD"])
+    assert dict(reader.fill(shown)[1]).items() >= typed.items()
+    assert not [line for line in sent(cloud) if not line.startswith("GET")]
+
+
+def test_a_login_page_that_is_too_old(shared: Panel, cloud: Sandbox) -> None:
+    reader = shared.reader()
+    reader.get("/login")
+    address, fields = reader.fill("#login", user="admin", password="x", domain="d")
+    reader.session.cookies.clear()
+    page = reader.post(address, fields)
+    assert (page.status, page.path) == (400, "/login")
+    assert "nothing was done" in page.all("#problem")[0]
+    assert page.at("#user-name")["value"] == "admin"
+    # Once told, it is gone.
+    assert reader.get("/login").all("#problem") == []
 
 
 @pytest.mark.parametrize(

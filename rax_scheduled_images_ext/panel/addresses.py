@@ -59,6 +59,9 @@ def local_address(address: str | None) -> str | None:
     """Return an address of this panel's own pages, None for any other."""
     if not address or not _LOCAL.fullmatch(address):
         return None
+    path = address.partition("?")[0].partition("#")[0]
+    if ".." in path.lower().replace("%2e", ".").split("/"):
+        return None
     return address if address.startswith(f"{request.root_path}/") else None
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from urllib.parse import urljoin
 
 import pytest
+from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
 from keystoneauth1 import exceptions as keystone
@@ -24,6 +27,7 @@ from rax_scheduled_images_ext.model.retention import apply_policy
 from rax_scheduled_images_ext.model.schedule import DAYS, ImageSchedule
 from rax_scheduled_images_ext.operations.inventory import Inventory
 from rax_scheduled_images_ext.operations.server import ServerDetails
+from rax_scheduled_images_ext.panel.addresses import local_address
 from rax_scheduled_images_ext.panel.forms import read_name, read_schedule
 from rax_scheduled_images_ext.panel.jobs import Job, within
 from rax_scheduled_images_ext.panel.known import Known, Patience, Shelf
@@ -255,6 +259,28 @@ def test_the_token_to_enter_by() -> None:
     assert tokens.use(first)
     assert not tokens.use(first)
     assert renewed == [tokens.token]
+
+
+@given(
+    st.lists(
+        st.sampled_from(["/", "\\", "\t", "\r\n", "//", "images", "..", "%2E", "?"])
+    )
+    | st.lists(st.characters())
+)
+def test_an_address_to_go_back_to_is_one_of_the_panels_own(parts: list[str]) -> None:
+    """As browsers read addresses: without tabs and line ends, a backslash a slash."""
+    base = "https://panel.example/images/"
+    for address in ("".join(parts), "/images/" + "".join(parts)):
+        with Flask("x").test_request_context("/", base_url=base):
+            local = local_address(address)
+        if local is None:
+            continue
+        assert local == address
+        assert local.isascii()
+        assert local.isprintable()
+        read = re.sub("[\t\r\n]", "", local).replace("\\", "/")
+        read = re.sub("%2e", ".", read, flags=re.IGNORECASE)
+        assert urljoin(base, read).startswith(base)
 
 
 @given(st.integers(1, 65535), st.sampled_from([None, *DAYS]))

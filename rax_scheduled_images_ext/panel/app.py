@@ -11,6 +11,11 @@ from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.exceptions import HTTPException, SecurityError
 
+from rax_scheduled_images_ext.client.errors import (
+    NoSuchImage,
+    NoSuchServer,
+    UsageError,
+)
 from rax_scheduled_images_ext.client.pool import Throttle
 from rax_scheduled_images_ext.model.image import removed_marker
 from rax_scheduled_images_ext.output.retention import size_for_people
@@ -38,6 +43,8 @@ def create_app(settings: Settings) -> Flask:
     app.jinja_env.filters.update(
         duration=words.duration,
         moment=words.moment,
+        is_overdue=words.is_overdue,
+        overdue_since=words.overdue_since,
         schedule=words.schedule_words,
         size=size_for_people,
         state_words=words.state_words,
@@ -118,6 +125,10 @@ def _unforeseen(error: Exception) -> ResponseReturnValue:
     text = words.in_words(error)
     if words.signed_out(error):
         return login.leave()
+    if isinstance(error, (NoSuchServer, NoSuchImage)):
+        return page_for_error(404, "It is not there", text)
+    if isinstance(error, UsageError):
+        return page_for_error(409, "That cannot be done", text)
     return page_for_error(502, "That did not work", text)
 
 

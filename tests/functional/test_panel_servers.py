@@ -61,7 +61,10 @@ def test_what_is_late_stands_first_and_in_the_title(
     web1 = page.all(f"#server-{id_of(cloud, 'web1')} td")
     assert web1[1] == "late"
     assert web1[4].split()[0] in nova.ok("scheduled-images-list", "--name", "web1")
-    assert names(reader.get(f"{page.path}?status=stale")) == ["web1"]
+    assert reader.link("1 late").path == page.path
+    assert names(reader.page) == ["web1"]
+    assert web1[5].startswith("overdue since ")
+    assert "in " not in web1[5]
     assert names(reader.get(f"{page.path}?status=off")) == ["check-my-task-state"]
 
 
@@ -74,6 +77,10 @@ def test_a_tag_that_is_no_schedule(reader: Reader, cloud: Sandbox) -> None:
     assert page.title.startswith("(1 late)")
     row = page.all(f"#server-{MYSERVER} td")
     assert row[1:3] == ["invalid", "scheduled-images:hourly:7"]
+    # The filter finds what the header counts.
+    page = reader.link("1 late")
+    assert names(page) == ["myserver"]
+    assert page.at("#status option[selected]").text == "late"
 
 
 def test_the_task_state_of_a_running_snapshot(

@@ -314,6 +314,30 @@ def test_the_headers_of_every_page(panel: Panel) -> None:
     assert reader.get("/").response.headers["Cache-Control"] == "no-store"
 
 
+def test_static_files_are_kept_by_browsers_until_they_change(panel: Panel) -> None:
+    reader = panel.reader()
+    addresses = [
+        *(str(each["src"]) for each in reader.page.soup.select("script")),
+        *(str(each["href"]) for each in reader.page.soup.select("link")),
+    ]
+    assert len(addresses) == 4
+    for address in addresses:
+        assert "?v=" in address
+        caching = reader.get(address).response.headers["Cache-Control"]
+        assert {*caching.split(", ")} == {"public", "max-age=31536000", "immutable"}
+        # Whoever asks for another version, or for none, asks again each time.
+        for other in (address.partition("?")[0], f"{address}x"):
+            answer = reader.get(other).response
+            assert {*answer.headers["Cache-Control"].split(", ")} == {
+                "public",
+                "no-cache",
+            }
+            etag = {"If-None-Match": answer.headers["ETag"]}
+            assert reader.get(other, headers=etag).status == 304
+    answer = reader.get("/static/nothing.css").response
+    assert (answer.status_code, answer.headers["Cache-Control"]) == (404, "no-store")
+
+
 def test_the_pages_need_no_inline_script_and_no_other_host(panel: Panel) -> None:
     reader = panel.reader()
     for page in (reader.page, reader.link("myserver")):

@@ -39,11 +39,12 @@ from rax_scheduled_images_ext.panel.review import (
     apply,
     preview,
 )
-from rax_scheduled_images_ext.panel.words import schedule_words
+from rax_scheduled_images_ext.panel.words import overdue_since, schedule_words
 
 pages = project_pages("servers")
 
 _PAGE = 100
+LATE = State.LATE.value
 _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 _URGENCY = (
     State.LATE,
@@ -60,7 +61,7 @@ SORTS: dict[str, Callable[[ScheduleStatus], Any]] = {
     "schedule": lambda each: schedule_words(each.server.schedule),
     "retention": lambda each: getattr(each.server.schedule, "retention", 0),
     "newest": lambda each: (each.newest and each.newest.created) or _LONG_AGO,
-    "due": lambda each: each.next_due or _LONG_AGO,
+    "due": lambda each: overdue_since(each) or each.next_due or _LONG_AGO,
     "task": lambda each: each.server.task_state or "",
 }
 
@@ -79,16 +80,15 @@ def matching(inventory: Inventory, name: str, state: str) -> list[ScheduleStatus
     """Return the servers of a filter.
 
     :param name: part of a name or ID, in any letter case; empty for all.
-    :param state: a status, or ``stale`` for what is late in any way; empty for all.
+    :param state: a status; ``late`` is what lacks an image for any reason, as the
+        header counts it; empty for all.
     """
     part = name.lower()
     return [
         each
         for each in inventory.servers
         if (part in each.server.name.lower() or part == each.server.id)
-        and (
-            not state or each.state.value == state or (state == "stale" and each.stale)
-        )
+        and (not state or each.state.value == state or (state == LATE and each.stale))
     ]
 
 

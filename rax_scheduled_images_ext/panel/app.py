@@ -21,6 +21,7 @@ from rax_scheduled_images_ext.model.image import removed_marker
 from rax_scheduled_images_ext.output.retention import size_for_people
 from rax_scheduled_images_ext.panel import login, words
 from rax_scheduled_images_ext.panel.addresses import this_address
+from rax_scheduled_images_ext.panel.guesses import GuessLimit
 from rax_scheduled_images_ext.panel.pages import images, jobs, server, servers
 from rax_scheduled_images_ext.panel.pages.common import SignedOut, page_for_error
 from rax_scheduled_images_ext.panel.places import Readings
@@ -55,6 +56,7 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["panel"] = settings
     app.extensions["visitors"] = Visitors(settings.idle)
     app.extensions["readings"] = Readings(settings.refresh, settings.patience)
+    app.extensions["guesses"] = GuessLimit()
     app.extensions["reviews"] = Reviews()
     app.extensions["throttle"] = Throttle()
     protect(app, settings)

@@ -23,12 +23,14 @@ from rax_scheduled_images_ext.client.connection import from_region
 from rax_scheduled_images_ext.client.identity import Scope, scope_of
 from rax_scheduled_images_ext.client.identity import log_in as check
 from rax_scheduled_images_ext.client.pool import Throttle
+from rax_scheduled_images_ext.model.durations import format_duration
 from rax_scheduled_images_ext.panel.addresses import (
     form_address,
     local_address,
     project_of,
     this_address,
 )
+from rax_scheduled_images_ext.panel.guesses import GuessLimit, network_of
 from rax_scheduled_images_ext.panel.jobs import within
 from rax_scheduled_images_ext.panel.pages.common import page_of_problem
 from rax_scheduled_images_ext.panel.sessions import Problem, Visitor, Visitors
@@ -136,6 +138,16 @@ def check_login() -> ResponseReturnValue:
     domain = form.get("domain", "").strip()
     if not user or not password:
         return refuse(400, "Give a user name and a password.")
+    guesses: GuessLimit = current_app.extensions["guesses"]
+    # Keystone takes a domain's and a user's name in any letter case.
+    who = (user.casefold(), domain.casefold(), network_of(request.remote_addr))
+    wait = guesses.begin(who)
+    if wait:
+        return refuse(
+            429,
+            "Too many wrong passwords for this user from your address. Try again in"
+            f" {format_duration(max(1.0, wait))}.",
+        )
     try:
         url, session = auth_option(config, "auth_url"), settings().session
         found = within(
@@ -144,7 +156,9 @@ def check_login() -> ResponseReturnValue:
     except keystone.Unauthorized:
         return refuse(403, "Keystone knows no such user with that password and domain.")
     except (keystone.ClientException, OSError) as error:
+        guesses.unknown(who)
         return refuse(502, in_words(error))
+    guesses.right(who)
     _begin(Visitor(settings().session, login=found))
     back = local_address(form.get("next"))
     return redirect(url_for("entry.choose", next=back), 303)

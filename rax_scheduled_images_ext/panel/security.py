@@ -16,6 +16,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.utils import safe_join
 
 from rax_scheduled_images_ext.panel.settings import Settings
+from rax_scheduled_images_ext.wsgi import LONGEST_BODY
 
 _POLICY = "; ".join(
     (
@@ -59,7 +60,7 @@ def protect(app: Flask, settings: Settings) -> None:
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         WTF_CSRF_TIME_LIMIT=None,
-        MAX_CONTENT_LENGTH=1024 * 1024,
+        MAX_CONTENT_LENGTH=LONGEST_BODY,
     )
     app.session_interface = _Cookies()
     app.before_request(partial(_check_host, settings.hosts))

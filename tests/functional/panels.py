@@ -124,11 +124,13 @@ class Proxy(requests.adapters.HTTPAdapter):
     """A reverse proxy with TLS, as the documents set one up, in front of a panel.
 
     :param outside: the address at which people reach the panel through it.
+    :param client: where they come from.
     """
 
-    def __init__(self, outside: str, panel: str) -> None:
+    def __init__(self, outside: str, panel: str, client: str = "192.0.2.1") -> None:
         super().__init__()
         self.outside = outside
+        self._client = client
         self._panel = panel
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> Any:  # type: ignore[override]
@@ -140,7 +142,7 @@ class Proxy(requests.adapters.HTTPAdapter):
         inner.headers.update(
             {
                 "Host": parts.netloc,
-                "X-Forwarded-For": "192.0.2.1",
+                "X-Forwarded-For": self._client,
                 "X-Forwarded-Host": parts.netloc,
                 "X-Forwarded-Proto": parts.scheme,
                 "X-Forwarded-Prefix": parts.path,

@@ -29,6 +29,7 @@ from rax_scheduled_images_ext.operations.inventory import Inventory
 from rax_scheduled_images_ext.operations.server import ServerDetails
 from rax_scheduled_images_ext.panel.addresses import local_address
 from rax_scheduled_images_ext.panel.forms import read_name, read_schedule
+from rax_scheduled_images_ext.panel.guesses import GuessLimit, network_of
 from rax_scheduled_images_ext.panel.jobs import Job, within
 from rax_scheduled_images_ext.panel.known import Known, Patience, Shelf
 from rax_scheduled_images_ext.panel.pages.servers import SORTS, listing
@@ -248,6 +249,49 @@ def test_rights(roles: tuple[str, ...], tags: bool, rights: Rights) -> None:
 def test_errors_in_words(error: Exception, words: str, out: bool) -> None:
     assert in_words(error) == words
     assert signed_out(error) == out
+
+
+@given(st.lists(st.tuples(st.floats(0, 5000), st.sampled_from("wru")), max_size=60))
+def test_each_wrong_password_is_waited_for_longer(
+    tries: list[tuple[float, str]],
+) -> None:
+    now, wrong = 0.0, 0
+    limit = GuessLimit(lambda: now)
+    waited_until = 0.0
+    for pause, outcome in tries:
+        now += pause
+        wait = limit.begin("who")
+        assert wait == pytest.approx(max(0.0, waited_until - now))
+        assert limit.begin(f"other-{now}") == 0.0
+        if wait:
+            continue
+        if outcome == "r":
+            limit.right("who")
+            wrong, waited_until = 0, 0.0
+        elif outcome == "w":
+            wrong += 1
+            delay = min(2.0 * 2 ** (wrong - 3), 900.0) if wrong > 2 else 0.0
+            waited_until = now + delay
+        else:
+            limit.unknown("who")
+            delay = min(2.0 * 2 ** (wrong - 2), 900.0) if wrong > 2 else 0.0
+            waited_until = now + delay
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8::1", "20010db800000000"),
+        ("2001:db8::2:3:4:5", "20010db800000000"),
+        ("2001:db8:0:1::1", "20010db800000001"),
+        ("unknown", "unknown"),
+        (None, ""),
+    ],
+)
+def test_who_has_many_addresses_is_one(address: str | None, network: str) -> None:
+    assert network_of(address) == network
 
 
 def test_the_token_to_enter_by() -> None:

@@ -106,17 +106,23 @@ def apply(cloud: Cloud, server_id: str, change: ScheduleSettings | None) -> None
 
 @dataclass(frozen=True)
 class Row:
-    """One server of a review: what a change does to it, or why it is left out."""
+    """One server of a review: what a change does to it, or why it is left out.
+
+    ``idle`` is whether it is left out because there is nothing to change, and not
+    because something is unknown.
+    """
 
     target: Target
     preview: Preview | None = None
     problem: str = ""
+    idle: bool = False
 
     @classmethod
     def of(cls, outcome: Outcome[Target, Preview]) -> Row:
         """Return the row of a look at a server; what is not known is left out."""
         if outcome.error is not None:
-            return cls(outcome.item, problem=in_words(outcome.error))
+            idle = isinstance(outcome.error, NothingToDo)
+            return cls(outcome.item, problem=in_words(outcome.error), idle=idle)
         return cls(outcome.item, outcome.value)
 
     @property

@@ -135,7 +135,8 @@ def _write_servers(
 def _named(row: Row, born: str) -> dict[str, object]:
     name = f"fleet-{str(row['uuid'])[:8]}"
     named = {"hostname": name, "display_name": name, "launched_at": born}
-    return {**row, **named}
+    # The hypervisor there is would look after them all.
+    return {**row, **named, "host": "fleet", "node": "fleet"}
 
 
 def _write_images(

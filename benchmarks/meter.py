@@ -8,11 +8,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .measure import Failed
+
 # The processor time of a process, as `clock_getcpuclockid` of Linux names its clock.
 _SCHEDULED = 2
 # Seconds after which services have noted what they have answered.
 _NOTED = 0.3
-_LINE = re.compile(r"\d+ [A-Z]+ \S+ (\d+)\n")
+_LINE = re.compile(r"(\d+ \S+ \S+) (\d+)\n")
+# Whoever finds nothing to do reads and logs in, no more.
+_HARMLESS = re.compile(r"\d+ (GET \S+|POST \S+/tokens)")
 
 
 @dataclass(frozen=True)
@@ -38,14 +42,16 @@ class Usage:
 
 
 class Meter:
-    """Measures some services.
+    """Measures some services of which nobody asks for anything but to read.
 
     :param pids: their processes, whose children count as well.
-    :param logs: files with a line for each answer, which ends with its bytes.
+    :param logs: files with a line for each answer: status, method, path and bytes.
     """
 
     def __init__(self, pids: Sequence[int], logs: Sequence[Path]) -> None:
-        self._pids, self._logs = pids, logs
+        self._pids = pids
+        # What is in the files already is somebody else's.
+        self._logs = {log: log.stat().st_size for log in logs}
         self._idle = 0.0
 
     def rest(self, seconds: float) -> None:
@@ -57,11 +63,16 @@ class Meter:
         self._idle = used / (time.monotonic() - begun)
 
     def read(self) -> Usage:
-        """Return what has been used so far: only the difference of two says much."""
+        """Return what has been used so far: only the difference of two says much.
+
+        :raises Failed: if anything has been changed.
+        """
         time.sleep(_NOTED)
-        sizes = [
-            int(size) for log in self._logs for size in _LINE.findall(log.read_text())
-        ]
+        lines = [line for log in self._logs for line in self._lines(log)]
+        for what, _ in lines:
+            if not _HARMLESS.fullmatch(what):
+                raise Failed(f"something was to be done: {what}")
+        sizes = [int(size) for _, size in lines]
         used = sum(_seconds(each) for pid in self._pids for each in _tree(pid))
         return Usage(used - self._idle * time.monotonic(), len(sizes), sum(sizes))
 
@@ -70,6 +81,11 @@ class Meter:
         before = self.read()
         action()
         return self.read() - before
+
+    def _lines(self, log: Path) -> list[tuple[str, str]]:
+        with log.open() as file:
+            file.seek(self._logs[log])
+            return _LINE.findall(file.read())
 
 
 def _seconds(pid: int) -> float:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from rax_scheduled_images_ext.model.durations import parse_duration
 from tests.interop.cloud.__main__ import alone, up
@@ -31,6 +32,7 @@ from .rows import Fleet, fleet
 from .setting import Setting
 
 _SANDBOX, _SERVICES = "f: cost, sandbox", "f: cost, Nova and Glance"
+_COUNTED_SANDBOX = Path(__file__).with_name("counted.py")
 _SIZES = (10_000, 100_000)
 _REAL = 1_000
 _IMAGES = 7
@@ -97,7 +99,7 @@ def _sandbox(setting: Setting, size: int) -> Iterator[_Place]:
         "speed": 0,
         "extension": False,
     }
-    argv = [sys.executable, "-m", "benchmarks.counted", json.dumps(options)]
+    argv = [sys.executable, str(_COUNTED_SANDBOX), json.dumps(options)]
     log = setting.folder / f"counted-{size}.log"
     with (
         log.open("w") as errors,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import TYPE_CHECKING
 
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.image import ServerImage
@@ -14,9 +14,6 @@ from rax_scheduled_images_ext.model.plan import Cause, Step
 from rax_scheduled_images_ext.operations.prune import PrunedImage
 from rax_scheduled_images_ext.operations.volume_snapshots import Leftover
 from rax_scheduled_images_ext.operations.work_queue import Outcome
-
-if TYPE_CHECKING:
-    from rax_scheduled_images_ext.engine.find import Page
 
 #: How long after it was due a missing image is nobody's fault: time for a second try.
 MARGIN = timedelta(hours=2)
@@ -136,16 +133,16 @@ class StepResult:
 class Tick:
     """What was found at a moment, and what was done.
 
-    ``now`` is the time that was decided by, ``page`` what all ``servers`` that have a
-    schedule have shown, and ``newest`` when the newest whole image of each was made, as
-    far as that is known. ``swept`` are images that were left behind, each with whether
+    ``now`` is the time that was decided by, ``servers`` are all that have a schedule,
+    ``under_way`` is how many snapshots are, by project, and ``newest`` when the newest
+    whole image of each server was made, as far as that is known. ``swept`` are images that were left behind, each with whether
     it was deleted, and ``leftovers`` volume snapshots that should be gone.
     """
 
     now: datetime
     results: list[StepResult]
-    page: Page
     servers: list[InventoryServer]
+    under_way: Counter[str]
     newest: Mapping[str, datetime] = field(default_factory=dict)
     swept: list[Outcome[ServerImage, bool]] = field(default_factory=list)
     leftovers: list[Leftover] = field(default_factory=list)

@@ -253,9 +253,7 @@ def plan(
     slot, following = slots_around(server.id, schedule, now, policy.window)
     own = own_images(server, images)
     note = next((n for n in reversed(list(notes)) if n.slot == slot.name), None)
-    unsettled = tuple(
-        i for i in own if i.status == "ACTIVE" and PENDING_KEY in i.metadata
-    )
+    unsettled = tuple(image for image in own if _is_unsettled(image))
     base = Step(
         server,
         Action.NOTHING,
@@ -311,6 +309,15 @@ def own_images(
         ),
         key=lambda image: (str(image.created), image.id),
     )
+
+
+def _is_unsettled(image: ServerImage) -> bool:
+    """Whether an image of a run is not yet known to be whole.
+
+    A copy whose original is gone can be told by its name alone.
+    """
+    pending = image.status == "ACTIVE" and PENDING_KEY in image.metadata
+    return pending and named_by_service(image)
 
 
 def hangs(image: ServerImage, now: datetime) -> bool:

@@ -72,7 +72,7 @@ class Metrics:
             self._failures.labels(failure.result.value).inc()
         pruned = (each for result in results for each in result.pruned)
         self._deleted.inc(sum(each.action == "deleted" for each in pruned))
-        self._under_way.set(tick.page.under_way.total())
+        self._under_way.set(tick.under_way.total())
         self._seconds.set(seconds)
         causes = Count(result.step.cause for result in results)
         for cause in TOLD:

@@ -135,8 +135,9 @@ class Tick:
 
     ``now`` is the time that was decided by, ``servers`` are all that have a schedule,
     ``under_way`` is how many snapshots are, by project, and ``newest`` when the newest
-    whole image of each server was made, as far as that is known. ``swept`` are images that were left behind, each with whether
-    it was deleted, and ``leftovers`` volume snapshots that should be gone.
+    whole image of each server was made, as far as that is known. ``swept`` are images
+    that were left behind, each with whether it was deleted, and ``leftovers`` volume
+    snapshots that should be gone.
     """
 
     now: datetime

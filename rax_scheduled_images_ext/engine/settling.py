@@ -97,6 +97,9 @@ class Settling:
         reason = proof.reason
         try:
             found = self.cloud.images.get(image)
+            if found.protected:
+                reason = f"{reason}; it stays: it is protected"
+                return StepResult(step, Result.UNPROVEN, image.id, reason=reason)
             if PENDING_KEY in found.metadata and found.scheduled:
                 volumes = self.cloud.volumes
                 delete_with_snapshots(

@@ -49,7 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     :returns: the exit status: 0 done, 1 failed, 3 of ``status`` for images that are
-        late, 130 interrupted, 143 of ``tick`` after SIGTERM.
+        late, 4 of ``tick`` for something due that could not be done yet, 130
+        interrupted, 143 of ``tick`` after SIGTERM.
     :raises SystemExit: with status 2 for bad usage.
     """
     args = parse(argv)

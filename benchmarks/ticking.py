@@ -94,7 +94,7 @@ def _logged(cloud: Cloud) -> list[str]:
 
 
 def _of_image(lines: Iterable[str]) -> int:
-    """Count requests, those for tokens and versions and the listings of a look aside."""
+    """Count requests, besides those for tokens and versions and the listings."""
     asked = [line.split(maxsplit=1)[1] for line in lines]
     asked = [line for line in asked if re.search("/(servers|images)", line)]
     return sum(not _is_shared(line) for line in asked)

@@ -48,7 +48,7 @@ def scan(region: str, marker: str | None = None, tally: Tally | None = None) -> 
     try:
         with Sender.open(app, region) as sender:
             if marker is None and not again and sender.is_busy():
-                METRICS.scans.labels(region, "skipped").inc()
+                METRICS.looks.labels(region, "skipped").inc()
                 log(logging.DEBUG, "scan skipped", {"region": region})
                 return
             _scan(sender, marker, tally or new_tally())
@@ -81,7 +81,7 @@ def _scan(sender: Sender, marker: str | None, tally: Tally) -> None:
 def _fail(region: str, error: Exception) -> None:
     facts = {"region": region, "reason": f"{label(error)}: {error}"}
     log(logging.ERROR, "scan failed", facts)
-    METRICS.scans.labels(region, "failed").inc()
+    METRICS.looks.labels(region, "failed").inc()
     settings().notifier.ping(good=False)
 
 

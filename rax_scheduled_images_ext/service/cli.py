@@ -150,12 +150,21 @@ def _plan(args: argparse.Namespace) -> int:
 
 def _status(args: argparse.Namespace) -> int:
     from rax_scheduled_images_ext.engine.find import Finder
+    from rax_scheduled_images_ext.engine.sweep import left_snapshots
     from rax_scheduled_images_ext.service.tables import print_status, rows_of
 
     with _one_line():
-        page = Finder(_projects(args), _policy(args)).survey()
+        projects = _projects(args)
+        page = Finder(projects, _policy(args)).survey()
+        left = left_snapshots(projects, page.now)
     rows = rows_of(page, args.max_age)
     print_status(rows, args.format)
+    for snapshot in left:
+        print(
+            f"{PROG}: warning: volume snapshot {snapshot.id} should have gone with image"
+            f" {snapshot.image_id}; it is {snapshot.status}",
+            file=sys.stderr,
+        )
     stale = any(row.status.stale for row in rows)
     return _STALE if stale or _has_dead_letters() else 0
 
@@ -278,7 +287,7 @@ def _service(args: argparse.Namespace) -> Service:
     if getattr(args, "metrics_port", None) is not None:
         from rax_scheduled_images_ext.service.metrics import Metrics, MetricsServer
 
-        service.metrics = Metrics(args.metrics_servers)
+        service.metrics = Metrics(str(config.region_name or ""), args.metrics_servers)
         try:
             service.server = MetricsServer(
                 service.metrics.registry,

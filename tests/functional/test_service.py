@@ -491,14 +491,19 @@ def test_it_goes_on_after_failures_and_shows_that_it_is_ill(
     def read() -> str:
         return requests.get(f"{root}/metrics", timeout=5).text
 
-    until(lambda: 'scheduled_images_steps_total{result="image begun"} 1.0' in read())
+    until(lambda: 'steps_total{region="RegionOne",result="image begun"} 1.0' in read())
     metrics = read()
     assert "scheduled_images_under_way" in metrics
-    assert re.search(r'scheduled_images_ticks_total\{outcome="failed"\} [1-9]', metrics)
-    assert f'server="{MYSERVER}"}} 86400.0' in metrics
+    assert re.search(
+        r'looks_total\{outcome="failed",region="RegionOne"\} [1-9]', metrics
+    )
+    assert 'looks_total{outcome="done",region="RegionOne"}' in metrics
+    assert 'scheduled_images_servers{region="RegionOne"} 1.0' in metrics
+    assert re.search(rf'interval.*server="{MYSERVER}"\}} 86400\.0', metrics)
     # A snapshot that somebody takes is no success, and a server in error none at all.
     assert re.search(f'last_success.*server="{MYSERVER}"}} 0.0', metrics)
-    assert 'scheduled_images_not_imaged{reason="server status"} 0.0' in metrics
+    of = 'reason="server status",region="RegionOne"'
+    assert f"scheduled_images_not_imaged{{{of}}} 0.0" in metrics
 
 
 def test_what_lasts_is_told_once_and_a_new_password_is_taken(
@@ -551,7 +556,7 @@ def test_a_failure_that_lasts_is_told_once_for_each_try(
 
     def failures() -> float:
         text = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=9).text
-        found = re.search(r'failures_total\{reason="failed"\} ([0-9.]+)', text)
+        found = re.search(r'failures_total\{.*result="failed"\} ([0-9.]+)', text)
         return float(found[1]) if found else 0.0
 
     until(lambda: failures() >= 3)

@@ -335,7 +335,7 @@ def test_metrics_of_all_processes(
     }
     assert {key: float(found[key]) for key in expected} == expected
     assert float(found[f"scheduled_images_wait_seconds_count{{{of}}}"]) >= 1
-    assert float(found[f'scheduled_images_scans_total{{outcome="done",{of}}}']) >= 3
+    assert float(found[f'scheduled_images_looks_total{{outcome="done",{of}}}']) >= 3
 
 
 def metrics(port: int) -> str:

@@ -48,7 +48,7 @@ def scan(region: str, marker: str | None = None, tally: Tally | None = None) -> 
     try:
         with Sender.open(app, region) as sender:
             if marker is None and not again and sender.is_busy():
-                METRICS.scans.labels(region, "skipped").inc()
+                METRICS.looks.labels(region, "skipped").inc()
                 log(logging.DEBUG, "scan skipped", {"region": region})
                 return
             _scan(sender, marker, tally or new_tally())
@@ -81,7 +81,7 @@ def _scan(sender: Sender, marker: str | None, tally: Tally) -> None:
 def _fail(region: str, error: Exception) -> None:
     facts = {"region": region, "reason": f"{label(error)}: {error}"}
     log(logging.ERROR, "scan failed", facts)
-    METRICS.scans.labels(region, "failed").inc()
+    METRICS.looks.labels(region, "failed").inc()
     settings().notifier.ping(good=False)
 
 
@@ -90,18 +90,20 @@ def _read_pages(region: str, marker: str | None) -> Iterator[Page]:
     is_first = marker is None
     for page in engine.finder.pages(marker, settings().time(), seconds=_READING):
         if is_first:
-            _sweep(engine.runner, page)
+            _sweep(region, engine.runner, page)
         is_first = False
         yield page
 
 
-def _sweep(runner: Runner, page: Page) -> None:
+def _sweep(region: str, runner: Runner, page: Page) -> None:
     """Delete what was left behind, and log it."""
     for outcome in runner.sweep(page.open.empty, page.now):
         _EVENTS.add_swept(outcome)
     naming = NamingImages(runner.projects.listing.images)
-    for left in runner.sweep_volume_snapshots(page.now, naming):
-        _EVENTS.add_leftover(left)
+    left = runner.sweep_volume_snapshots(page.now, naming)
+    for each in left:
+        _EVENTS.add_leftover(each)
+    METRICS.orphans.labels(region).set(sum(each.orphaned for each in left))
 
 
 def _tell(page: Page) -> None:

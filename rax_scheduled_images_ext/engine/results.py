@@ -75,7 +75,7 @@ _NOT_MADE = (
     Result.UNPROVEN,
 )
 # What does not pass by itself within minutes.
-_TOLD = frozenset({Cause.INVALID, Cause.REFUSED, Cause.GIVEN_UP, Cause.MISSED})
+_TOLD = frozenset({Cause.INVALID, Cause.GIVEN_UP, Cause.MISSED})
 # What only the owner of a server can change.
 _OWNERS = frozenset({Cause.STATUS, Cause.INVALID})
 
@@ -120,7 +120,9 @@ class StepResult:
 
     def is_overdue(self, now: datetime) -> bool:
         """Whether an image is missing: refused, or longer than a second try takes."""
-        if self.failed or self.step.cause in _TOLD:
+        note = self.step.note
+        refused = self.left and note is not None and note.lasts
+        if self.failed or refused or self.step.cause in _TOLD:
             return True
         slot, unsettled = self.step.slot, self.step.unsettled
         since = slot.due if slot else None

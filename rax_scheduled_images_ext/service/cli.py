@@ -161,8 +161,8 @@ def _status(args: argparse.Namespace) -> int:
     print_status(rows, args.format)
     for snapshot in left:
         print(
-            f"{PROG}: warning: volume snapshot {snapshot.id} should have gone with image"
-            f" {snapshot.image_id}; it is {snapshot.status}",
+            f"{PROG}: warning: volume snapshot {snapshot.id} is {snapshot.status}; it"
+            f" was to be deleted with image {snapshot.image_id}",
             file=sys.stderr,
         )
     stale = any(row.status.stale for row in rows)

@@ -11,6 +11,7 @@ from rax_scheduled_images_ext.engine.results import Result, StepResult, Tick
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.plan import Cause, explain
 from rax_scheduled_images_ext.model.text import printable, quoted
+from rax_scheduled_images_ext.model.times import write_time
 from rax_scheduled_images_ext.operations.prune import PrunedImage
 from rax_scheduled_images_ext.operations.volume_snapshots import Leftover
 from rax_scheduled_images_ext.operations.work_queue import Outcome
@@ -152,12 +153,12 @@ class EventLog:
         if result.result is Result.NOTHING:
             self._add_lasting(result)
             return
-        self._memory.forget(_LASTING, step.server.id)
         level = _LEVELS.get(result.result, logging.DEBUG)
         if result.failed or result.result in _REPEATED:
             if not self._is_news(result):
                 level = logging.DEBUG
         elif level == logging.INFO:
+            self._memory.forget(_LASTING, step.server.id)
             self._memory.forget(_FAILED, step.server.id)
         log(level, result.result.value, facts_of(result))
 
@@ -172,15 +173,17 @@ class EventLog:
         """Whether a failure is another one than before: the same try fails again."""
         step = result.step
         slot = step.slot.name if step.slot else None
-        failure = (result.result.value, slot, step.attempt)
+        # A refusal that is repeated is the same one, however often it is asked for.
+        which = str(write_time(step.note.since)) if step.note else step.attempt
+        failure = (result.result.value, slot, which)
         news = self._memory.is_news(_FAILED, step.server.id, failure)
         if news and result.failed:
             self._news.append(result)
         return news
 
     def _add_lasting(self, result: StepResult) -> None:
-        step = result.step
-        if step.cause not in TOLD:
+        step, note = result.step, result.step.note
+        if step.cause not in TOLD or (note is not None and not note.lasts):
             self._memory.forget(_LASTING, step.server.id)
             return
         slot = step.slot.name if step.slot else None

@@ -312,6 +312,83 @@ def test_pings(
     assert asked == ["/abc", "/abc/fail"]
 
 
+def test_a_server_that_refuses_for_minutes_is_no_reason_to_worry(
+    cloud: Sandbox, service: Service, listener: tuple[str, list[str]]
+) -> None:
+    """Each tick is a process of its own: the exit status and the pings do not flap."""
+    url, asked = listener
+    advance_to_slot(cloud)
+    cloud.fault(f"POST /servers/{MYSERVER}/action 409")
+    for _ in range(5):
+        tick = service("tick", "--ping", url)
+        assert (tick.status, tick.err) == (4, "")
+        cloud.advance("5m")
+    assert asked == ["/abc"] * 5
+    for _ in range(12):
+        tick = service("tick", "--ping", url)
+        assert tick.status == 4
+        cloud.advance("10m")
+    assert asked[-6:] == ["/abc/fail"] * 6
+    cloud.clear_faults()
+    cloud.advance("10m")
+    tick = service("tick", "--ping", url)
+    assert (tick.status, asked[-1]) == (0, "/abc")
+    assert "image begun" in tick.err
+
+
+def test_a_quota_is_told_once_and_makes_every_tick_bad(
+    cloud: Sandbox,
+    service: Service,
+    listener: tuple[str, list[str]],
+    front: Interceptor,
+    tmp_path: Path,
+) -> None:
+    url, asked = listener
+    told = tmp_path / "told"
+    command = f"sh -c {shlex.quote(f'cat >> {told}')}"
+    advance_to_slot(cloud)
+    front.answer("POST", "/action$", page("403 Image quota exceeded"))
+    logged = ""
+    for _ in range(12):
+        tick = service("tick", "--ping", url, "--on-failure", command)
+        assert tick.status in (1, 4)
+        logged += tick.err
+        cloud.advance("5m")
+    assert asked == ["/abc/fail"] * 12
+    assert logged.count(" ERROR ") == 1
+    assert logged.count("\n") <= 2
+    assert told.read_text().count("{") == 1
+
+
+def test_an_image_that_was_missed_is_not_well(
+    cloud: Sandbox, service: Service, listener: tuple[str, list[str]]
+) -> None:
+    url, asked = listener
+    advance_to_slot(cloud)
+    service("tick")
+    cloud.advance("5m")
+    service("tick")
+    cloud.advance("1d13h")
+    tick = service("tick", "--ping", url)
+    assert (tick.status, asked) == (4, ["/abc/fail"])
+    assert " WARNING no image " in tick.err
+
+
+def test_a_server_that_just_got_its_schedule_has_missed_nothing(
+    cloud: Sandbox, listener: tuple[str, list[str]]
+) -> None:
+    url, asked = listener
+    advance_to_slot(cloud, 13 * 3600)
+    schedule(cloud)
+    service = Service(cloud)
+    tick = service("tick", "--ping", url)
+    assert (tick.status, tick.err, asked) == (0, "", ["/abc"])
+    (row,) = json.loads(service.ok("plan", "--all", "--format", "json"))
+    assert row["reason"].startswith("its first image is due ")
+    (row,) = json.loads(service.ok("status", "--format", "json"))
+    assert row["reason"].startswith("its first image is due ")
+
+
 def test_pings_elsewhere(
     cloud: Sandbox,
     service: Service,

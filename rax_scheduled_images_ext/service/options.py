@@ -7,7 +7,13 @@ import shlex
 from datetime import datetime, timedelta, timezone
 from urllib.parse import urlsplit
 
-from rax_scheduled_images_ext.arguments import Parser, between, checked, parse_moment
+from rax_scheduled_images_ext.arguments import (
+    Parser,
+    between,
+    checked,
+    host_name,
+    parse_moment,
+)
 from rax_scheduled_images_ext.model.durations import parse_duration
 from rax_scheduled_images_ext.model.plan import Policy, Window, parse_window
 
@@ -33,6 +39,7 @@ def add_api(api: Parser) -> None:
     )
     add(
         "--host",
+        type=checked(host_name),
         default="127.0.0.1",
         metavar="ADDRESS",
         help="address to listen on (default: %(default)s, for this machine alone)",
@@ -168,6 +175,7 @@ def lasting() -> Parser:
     )
     add(
         "--metrics-host",
+        type=checked(host_name),
         default="127.0.0.1",
         metavar="ADDRESS",
         help="address for the metrics (default: %(default)s, for this machine alone)",

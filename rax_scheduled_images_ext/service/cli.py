@@ -56,15 +56,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
     try:
         status: int = args.func(args)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except (_Failed, ScheduledImagesError) as error:
         say(f"{PROG}: error: {error}")
         return 1
     except ModuleNotFoundError as error:
-        print(
+        say(
             f"{PROG}: error: the service needs {error.name}: pip install"
-            f" 'rax-scheduled-images-ext[{_EXTRAS.get(str(error.name), 'service')}]'",
-            file=sys.stderr,
+            f" 'rax-scheduled-images-ext[{_EXTRAS.get(str(error.name), 'service')}]'"
         )
         return 1
     except BrokenPipeError:
@@ -197,10 +197,9 @@ def _has_dead_letters() -> bool:
     except OperationalError as error:
         raise _Failed(f"RabbitMQ cannot be reached: {error}") from None
     if number:
-        print(
+        say(
             f"{PROG}: warning: {number} message{'s' * (number > 1)} that no worker"
-            f" could do: see the queue {queues.DEAD}",
-            file=sys.stderr,
+            f" could do: see the queue {queues.DEAD}"
         )
     return number > 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections import Counter as Count
 from collections.abc import Callable, Mapping
@@ -173,6 +174,12 @@ class _Threaded(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
 
+class _ThreadedV6(_Threaded):
+    """The same for addresses of IPv6."""
+
+    address_family = socket.AF_INET6
+
+
 class MetricsServer:
     """Serves ``/metrics``, ``/healthz`` and ``/readyz`` until it is closed.
 
@@ -203,7 +210,8 @@ class MetricsServer:
             start_response(status, [("Content-Type", "text/plain")])
             return [f"{problem or 'ok'}\n".encode()]
 
-        self._server = make_server(host, port, app, _Threaded, _Quiet)
+        kind = _ThreadedV6 if ":" in host else _Threaded
+        self._server = make_server(host, port, app, kind, _Quiet)
         self.port = self._server.server_port
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 

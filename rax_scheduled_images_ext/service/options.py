@@ -9,7 +9,13 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from rax_scheduled_images_ext.arguments import Parser, between, checked, parse_moment
+from rax_scheduled_images_ext.arguments import (
+    Parser,
+    between,
+    checked,
+    host_name,
+    parse_moment,
+)
 from rax_scheduled_images_ext.model.durations import parse_duration
 from rax_scheduled_images_ext.model.plan import Policy, Window, parse_window
 
@@ -37,6 +43,7 @@ def add_api(api: Parser) -> None:
     )
     add(
         "--host",
+        type=checked(host_name),
         default="127.0.0.1",
         metavar="ADDRESS",
         help="address to listen on (default: %(default)s, for this machine alone)",
@@ -204,6 +211,7 @@ def lasting() -> Parser:
     )
     add(
         "--metrics-host",
+        type=checked(host_name),
         default="127.0.0.1",
         metavar="ADDRESS",
         help="address for the metrics (default: %(default)s, for this machine alone)",

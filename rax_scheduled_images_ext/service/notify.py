@@ -176,8 +176,8 @@ class _Aside(Generic[Item]):
         with self._change:
             self._waiting += items
             if self._waiting and not self._running:
-                self._running = True
                 threading.Thread(target=self._work, daemon=True).start()
+                self._running = True
 
     def wait(self, seconds: float) -> bool:
         """Wait until nothing is left to do; return whether that is so."""
@@ -186,7 +186,12 @@ class _Aside(Generic[Item]):
 
     def _work(self) -> None:
         while items := self._next():
-            self.handle(items)
+            try:
+                self.handle(items)
+            except Exception as error:
+                # Nobody foresaw it; what comes later is handled all the same.
+                reason = f"{type(error).__name__}: {error}"
+                log(logging.ERROR, "notice failed", {"reason": reason})
 
     def _next(self) -> list[Item]:
         with self._change:

@@ -106,6 +106,18 @@ def test_who_ends_says_what_is_not_over_and_ends_it(tmp_path: Path, lines: Any) 
     ]
 
 
+def test_an_error_of_the_program_keeps_no_later_notice_back(
+    tmp_path: Path, lines: Any
+) -> None:
+    notifier = Notifier(writer(tmp_path / "told"), limit=120)
+    notifier.tell({"event": object()})
+    notifier.close()
+    assert [event for event, _ in lines()] == ["notice failed"]
+    notifier.tell({"event": "failed"})
+    notifier.close()
+    assert json.loads((tmp_path / "told").read_text()) == {"event": "failed"}
+
+
 def test_a_ping_whose_answer_drips_stalls_nothing(lines: Any) -> None:
     with dripping(BODY, b" ") as server:
         notifier = Notifier(url=f"{server.url}/secret", limit=0.5)

@@ -55,6 +55,8 @@ class Notifier:
     limit: float = LIMIT
 
     def __post_init__(self) -> None:
+        # The command, while it runs.
+        self._process: subprocess.Popen[bytes] | None = None
         self._failures = _Aside(self._run)
         # Only how things stand now is of interest.
         self._pings: _Aside[str] = _Aside(lambda urls: self._get(urls[-1]))
@@ -76,7 +78,8 @@ class Notifier:
     def close(self, seconds: float | None = None) -> None:
         """Wait for what is under way, by default for as long as one may take.
 
-        What has not ended by then is logged.
+        What has not ended by then is logged, and a command is killed: it may keep open
+        what the program writes to.
         """
         limit = self.limit + _SLACK if seconds is None else seconds
         end = time.monotonic() + limit
@@ -88,15 +91,43 @@ class Notifier:
             if not aside.wait(max(0.0, end - time.monotonic())):
                 facts = {"reason": f"it takes longer than {limit:g} s"}
                 log(logging.ERROR, f"{name} not ended", facts)
+        process = self._process
+        if process is not None and process.poll() is None:
+            _kill(process)
 
     def _run(self, failures: Sequence[Mapping[str, object]]) -> None:
         several = {"event": "failures", "failures": failures}
         facts = failures[0] if len(failures) == 1 else several
         try:
-            _run(self.command or (), json.dumps(facts).encode(), self.limit)
+            self._call(json.dumps(facts).encode())
         except (OSError, subprocess.SubprocessError) as error:
             reason = type(error).__name__
             log(logging.ERROR, "on-failure command failed", {"reason": reason})
+
+    def _call(self, text: bytes) -> None:
+        """Run the command, and end it and whatever it has started at the limit.
+
+        :raises OSError: if it cannot be started.
+        :raises subprocess.SubprocessError: if it fails, or is not over in time.
+        """
+        command = self.command or ()
+        process = self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            process.communicate(text, timeout=self.limit)
+        except subprocess.TimeoutExpired:
+            _kill(process)
+            with suppress(OSError, subprocess.TimeoutExpired):
+                process.communicate(timeout=_SLACK)
+            raise
+        finally:
+            self._process = None
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, command)
 
     def _get(self, url: str) -> None:
         try:
@@ -121,29 +152,11 @@ def fail_url(url: str) -> str:
     return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/fail"))
 
 
-def _run(command: Sequence[str], text: bytes, limit: float) -> None:
-    """Run a command, and end it and whatever it has started at the limit.
-
-    :raises OSError: if it cannot be started.
-    :raises subprocess.SubprocessError: if it fails, or is not over in time.
-    """
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        process.communicate(text, timeout=limit)
-    except subprocess.TimeoutExpired:
-        # It may be another user's by now.
-        with suppress(OSError):
-            os.killpg(process.pid, signal.SIGKILL)
-        with suppress(OSError, subprocess.TimeoutExpired):
-            process.communicate(timeout=_SLACK)
-        raise
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command)
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process and those that it has started."""
+    # It may have ended just now, or be another user's by now.
+    with suppress(OSError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 @dataclass
@@ -163,8 +176,8 @@ class _Aside(Generic[Item]):
         with self._change:
             self._waiting += items
             if self._waiting and not self._running:
-                self._running = True
                 threading.Thread(target=self._work, daemon=True).start()
+                self._running = True
 
     def wait(self, seconds: float) -> bool:
         """Wait until nothing is left to do; return whether that is so."""
@@ -173,7 +186,12 @@ class _Aside(Generic[Item]):
 
     def _work(self) -> None:
         while items := self._next():
-            self.handle(items)
+            try:
+                self.handle(items)
+            except Exception as error:
+                # Nobody foresaw it; what comes later is handled all the same.
+                reason = f"{type(error).__name__}: {error}"
+                log(logging.ERROR, "notice failed", {"reason": reason})
 
     def _next(self) -> list[Item]:
         with self._change:

@@ -583,6 +583,26 @@ def test_it_goes_on_after_failures_and_shows_that_it_is_ill(
     assert f"scheduled_images_not_imaged{{{of}}} 0.0" in metrics
 
 
+def test_a_command_that_hangs_keeps_nothing_back(
+    cloud: Sandbox, service: Service, running: Any, tmp_path: Path
+) -> None:
+    began = tmp_path / "began"
+    command = shlex.join(["sh", "-c", f"touch {began}; exec sleep 600"])
+    cloud.fault("POST /images 500")
+    process = running("run", "--every", "1s", "--on-failure", command)
+    advance_to_slot(cloud)
+    until(began.exists)
+    cloud.clear_faults()
+    cloud.advance("1h")
+    until(lambda: made(cloud))
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 0
+    # Unless the image took longer than the command may.
+    ended = ("on-failure command not ended", "on-failure command failed")
+    assert any(each in err for each in ended)
+
+
 def test_what_lasts_is_told_once_and_a_new_password_is_taken(
     cloud: Sandbox, service: Service, running: Any, tmp_path: Path
 ) -> None:

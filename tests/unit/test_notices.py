@@ -93,15 +93,29 @@ def test_a_command_that_hangs_is_ended_with_all_it_has_started(
     until(ended)
 
 
-def test_who_ends_says_what_is_not_over(tmp_path: Path, lines: Any) -> None:
+def test_who_ends_says_what_is_not_over_and_ends_it(tmp_path: Path, lines: Any) -> None:
     gate = tmp_path / "gate"
     notifier = Notifier(writer(tmp_path / "told", gate), limit=120)
     notifier.tell({"event": "failed"})
+    until((tmp_path / "gate.reached").exists)
     notifier.close(0.1)
-    assert lines() == [("on-failure command not ended", "it takes longer than 0.1 s")]
-    gate.touch()
     notifier.close()
-    assert (tmp_path / "told").exists()
+    assert lines() == [
+        ("on-failure command not ended", "it takes longer than 0.1 s"),
+        ("on-failure command failed", "CalledProcessError"),
+    ]
+
+
+def test_an_error_of_the_program_keeps_no_later_notice_back(
+    tmp_path: Path, lines: Any
+) -> None:
+    notifier = Notifier(writer(tmp_path / "told"), limit=120)
+    notifier.tell({"event": object()})
+    notifier.close()
+    assert [event for event, _ in lines()] == ["notice failed"]
+    notifier.tell({"event": "failed"})
+    notifier.close()
+    assert json.loads((tmp_path / "told").read_text()) == {"event": "failed"}
 
 
 def test_a_ping_whose_answer_drips_stalls_nothing(lines: Any) -> None:

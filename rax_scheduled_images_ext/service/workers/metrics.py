@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 
+from kombu.exceptions import OperationalError
 from prometheus_client import Histogram, values
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -65,7 +66,11 @@ class QueueCollector(Collector):
             "Messages that wait in a queue.",
             labels=["queue"],
         )
-        for name, number in queues.lengths(self._url, self._regions).items():
+        try:
+            lengths = queues.lengths(self._url, self._regions)
+        except OperationalError:
+            return
+        for name, number in lengths.items():
             family.add_metric([name], number)
         yield family
 

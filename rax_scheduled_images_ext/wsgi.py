@@ -75,7 +75,7 @@ class Server:
             # Never reached: before that, some are closed.
             connection_limit=2 * connections + 10,
         )
-        self._server.channel_class = _Channel
+        self._server.channel_class = _Channel  # type: ignore[union-attr]
 
     def run(self) -> None:
         """Serve until it is stopped, or until SystemExit or Ctrl-C."""

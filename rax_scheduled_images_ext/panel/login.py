@@ -40,6 +40,8 @@ from rax_scheduled_images_ext.panel.words import in_words
 pages = Blueprint("entry", __name__)
 # Seconds that a login may take.
 _PATIENCE = 20.0
+# Browsers keep cookies of 4096 characters.
+_LONGEST_IN_COOKIE = 2500
 
 
 def settings() -> Settings:
@@ -56,12 +58,17 @@ def visitors() -> Visitors:
 
 def to_the_door() -> ResponseReturnValue:
     """Send whoever has no session to where one begins; what was typed comes back."""
-    if settings().entry is not None:
-        if request.method != "GET":
-            return redirect(url_for("entry.home"), 303)
-        return render_template("enter.html"), 403
     home = f"{request.root_path}/"
     back = this_address() if request.method == "GET" else form_address()
+    if settings().entry is not None:
+        asked = local_address(request.args.get("next")) or back or home
+        if asked != home and len(asked) <= _LONGEST_IN_COOKIE:
+            cookie["back"] = asked
+        if "HX-Request" in request.headers:
+            return "", 204, {"HX-Redirect": home}
+        if request.method != "GET":
+            return redirect(home, 303)
+        return render_template("enter.html"), 403
     door = url_for(
         "entry.log_in",
         next=None if back in (None, home) else back,
@@ -108,7 +115,10 @@ def enter() -> ResponseReturnValue:
         scope = scope_of(session, session.auth)  # type: ignore[arg-type]
         visitor = Visitor(session)
         visitor.enter(scope, _cloud(scope))
+        back = local_address(cookie.get("back"))
         _begin(visitor)
+        if project_of(back) == scope.project.id:
+            return redirect(str(back))
     return redirect(url_for("entry.home"))
 
 

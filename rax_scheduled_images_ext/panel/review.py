@@ -94,14 +94,13 @@ def preview(cloud: Cloud, server_id: str, change: ScheduleSettings | None) -> Pr
 
 def apply(cloud: Cloud, server_id: str, change: ScheduleSettings | None) -> None:
     """Change the schedule of a server."""
-    outcomes: Sequence[Outcome[Target, object]]
     target = Target(server_id, server_id)
     if change is None:
-        outcomes = schedules.disable(cloud, target)
+        for off in schedules.disable(cloud, target):
+            off.result()
     else:
-        outcomes = schedules.change(cloud, target, change)
-    for outcome in outcomes:
-        outcome.result()
+        for changed in schedules.change(cloud, target, change):
+            changed.result()
 
 
 @dataclass(frozen=True)

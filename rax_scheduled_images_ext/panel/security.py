@@ -13,7 +13,7 @@ from flask import Flask, Response, current_app, request
 from flask.sessions import SecureCookieSessionInterface
 from werkzeug.exceptions import SecurityError
 from werkzeug.middleware.proxy_fix import ProxyFix
-from werkzeug.utils import safe_join
+from werkzeug.security import safe_join
 
 from rax_scheduled_images_ext.panel.settings import Settings
 from rax_scheduled_images_ext.wsgi import LONGEST_BODY
@@ -106,7 +106,9 @@ def _add_headers(response: Response) -> Response:
         response.headers.setdefault(name, value)
     if request.endpoint == "static" and response.status_code in (200, 304):
         response.cache_control.public = True
-        if request.args.get("v") == _version(str(request.view_args["filename"])):
+        if request.args.get("v") == _version(
+            str((request.view_args or {}).get("filename"))
+        ):
             response.cache_control.no_cache = None
             response.cache_control.max_age = _YEAR
             response.cache_control.immutable = True

@@ -112,7 +112,8 @@ class Reader:
     def post(self, address: str, fields: list[tuple[str, str]], **options: Any) -> Page:
         """Send fields to an address."""
         url = urljoin(f"{self.url}/", address)
-        headers = {"Referer": self.page.response.url, **options.pop("headers", {})}
+        shown = self.page.response.url if hasattr(self, "page") else url
+        headers = {"Referer": shown, **options.pop("headers", {})}
         answer = self.session.post(
             url, data=fields, timeout=60, headers=headers, **options
         )

@@ -70,6 +70,33 @@ def test_whoever_has_no_session_changes_nothing(panel: Panel, cloud: Sandbox) ->
     assert sent(cloud) == []
 
 
+def test_what_was_typed_survives_for_oneself_as_well(
+    panel: Panel, cloud: Sandbox
+) -> None:
+    reader = panel.reader()
+    reader.link("myserver")
+    home = reader.page.path
+    form = reader.fill("#schedule-form", when="friday", retention=12)
+    reader.session.cookies.clear()
+    sent(cloud)
+    assert reader.post(*form).status == 403
+    assert sent(cloud) == []
+    entry = panel.settings.entry
+    assert entry is not None
+    page = reader.get(f"/enter?token={entry.token}")
+    assert page.path == f"{home}/schedule"
+    assert {("when", "friday"), ("retention", "12")} <= {*reader.fill("#review")[1]}
+    # An open page that looks again leads to the same.
+    reader.session.cookies.clear()
+    headers = {"HX-Request": "true", "X-Panel-Refresh": "1"}
+    page = reader.get(home, headers=headers)
+    assert (page.status, page.response.headers["HX-Redirect"]) == (204, "/")
+    assert reader.get(f"/?next={quote(home + '?retention=9')}").status == 403
+    page = reader.get(f"/enter?token={entry.token}")
+    assert page.path == home
+    assert page.at("#retention")["value"] == "9"
+
+
 # -- several people
 
 

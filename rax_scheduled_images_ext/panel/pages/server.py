@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
@@ -126,7 +128,8 @@ def _made_from() -> str | None:
 
 def _typed(server_id: str) -> ResponseReturnValue:
     """Go to the review of the schedule that was typed."""
-    fields = {key: request.form.get(key) for key in (*SCHEDULE_FIELDS, "before")}
+    keys = (*SCHEDULE_FIELDS, "before")
+    fields: dict[str, Any] = {key: request.form.get(key) for key in keys}
     return redirect(url_for("server.review", server_id=server_id, **fields), 303)
 
 

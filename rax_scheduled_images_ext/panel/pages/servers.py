@@ -177,7 +177,7 @@ def _choose_again(problem: str) -> ResponseReturnValue:
 def _list_with(form: MultiDict[str, str]) -> str:
     """Return the address of the list with what a form chooses and says."""
     kept = ("server", "action", *SCHEDULE_FIELDS)
-    fields = {key: form.getlist(key) for key in kept if key in form}
+    fields: dict[str, Any] = {k: form.getlist(k) for k in kept if k in form}
     return url_for("servers.listed", **fields)
 
 

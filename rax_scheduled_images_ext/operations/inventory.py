@@ -285,11 +285,13 @@ class _Reader:
 
 def _tagged(listed: _Listed) -> InventoryServer:
     """Return a server with the schedule that its tags stand for."""
+    # When it was listed it may not have been known whose schedules these are.
+    server = replace(listed.server, rules=Rules.OURS)
     try:
         found = read_schedule_tags(listed.tags or ())
     except MalformedTag as error:
-        return replace(listed.server, invalid_tag=error.tag)
-    return replace(listed.server, schedule=found)
+        return replace(server, invalid_tag=error.tag)
+    return replace(server, schedule=found)
 
 
 def _may_be_weekly(found: ScheduleStatus) -> bool:

@@ -12,11 +12,12 @@ import pytest
 from novaclient.api_versions import APIVersion
 
 from rax_scheduled_images_ext import ImageSchedule, from_novaclient
+from rax_scheduled_images_ext.model.image import PENDING_KEY, run_metadata
 from rax_scheduled_images_ext.operations import schedules as schedules_of
 from rax_scheduled_images_ext.output.views import NEEDS_SERVICE
 from rax_scheduled_images_ext.sandbox import Sandbox
 
-from .fleet import MYSERVER, NOBODY, NOT_OFFERED, id_of, sent
+from .fleet import MYSERVER, NOBODY, NOT_OFFERED, add_image, id_of, sent
 from .interceptor import Interceptor, json_answer, page
 from .test_python_api import make_client
 
@@ -197,6 +198,29 @@ def test_the_list_of_any_microversion(
         assert sorted(having) == [False, False, False, True]
     else:
         assert having == expected[option]
+
+
+def test_an_image_that_is_not_known_to_be_whole_is_in_no_list(
+    nova: Any, cloud: Sandbox
+) -> None:
+    """All lists go by the rules of this service, though the first page came before."""
+    enable(nova, "myserver", "2")
+    properties = run_metadata(MYSERVER, "2026-01-05", "0-a")
+    properties.pop(PENDING_KEY)
+    add_image(cloud, "Daily-myserver-1767614400", **properties)
+    cloud.advance("1h")
+    properties = run_metadata(MYSERVER, "2026-01-06", "0-b")
+    add_image(cloud, "Daily-myserver-1767700800", **properties)
+    (row,) = (
+        row
+        for row in json.loads(nova.ok("scheduled-images-list", "--format=json"))
+        if row["schedule"]
+    )
+    rows = json.loads(
+        nova.ok("scheduled-images-image-list", "myserver", "--format=json")
+    )
+    counted = [each["counted"] for each in rows]
+    assert (row["counted"], counted) == (1, [False, True])
 
 
 def test_pages(nova: Any, cloud: Sandbox) -> None:

@@ -10,6 +10,7 @@ from enum import Enum
 
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.image import ServerImage
+from rax_scheduled_images_ext.model.note import Refusal
 from rax_scheduled_images_ext.model.plan import Cause, Step
 from rax_scheduled_images_ext.operations.prune import PrunedImage
 from rax_scheduled_images_ext.operations.volume_snapshots import Leftover
@@ -111,7 +112,7 @@ class StepResult:
     def for_owner(self) -> bool:
         """Whether only the owner of the server can do something about it."""
         note = self.step.note
-        quota = note is not None and note.kind is note.kind.QUOTA
+        quota = note is not None and note.kind is Refusal.QUOTA
         return (
             self.result is Result.QUOTA
             or self.step.cause in _OWNERS

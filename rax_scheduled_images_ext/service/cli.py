@@ -23,7 +23,10 @@ from rax_scheduled_images_ext.service import options
 if TYPE_CHECKING:
     from rax_scheduled_images_ext.engine.projects import Projects
     from rax_scheduled_images_ext.engine.runner import Runner
+    from rax_scheduled_images_ext.model.plan import Step
+    from rax_scheduled_images_ext.model.volume_snapshots import VolumeSnapshot
     from rax_scheduled_images_ext.service.loop import Service
+    from rax_scheduled_images_ext.service.tables import Row
 
 PROG = "scheduled-images-service"
 #: The variable with what makes claims unforeseeable.
@@ -142,8 +145,10 @@ def _plan(args: argparse.Namespace) -> int:
     from rax_scheduled_images_ext.engine.runner import planned
     from rax_scheduled_images_ext.service.tables import print_plan
 
+    steps: list[Step] = []
     with _one_line():
-        steps = planned(_projects(args), _policy(args), args.at, args.requests)
+        for projects in _each_region(args):
+            steps += planned(projects, _policy(args), args.at, args.requests)
     print_plan(steps, args.format, everything=args.all)
     return 0
 
@@ -153,11 +158,13 @@ def _status(args: argparse.Namespace) -> int:
     from rax_scheduled_images_ext.engine.sweep import left_snapshots
     from rax_scheduled_images_ext.service.tables import print_status, rows_of
 
+    rows: list[Row] = []
+    left: list[VolumeSnapshot] = []
     with _one_line():
-        projects = _projects(args)
-        page = Finder(projects, _policy(args)).survey()
-        left = left_snapshots(projects, page.now)
-    rows = rows_of(page, args.max_age)
+        for projects in _each_region(args):
+            page = Finder(projects, _policy(args)).survey()
+            rows += rows_of(page, args.max_age)
+            left += left_snapshots(projects, page.now)
     print_status(rows, args.format)
     for snapshot in left:
         print(
@@ -257,6 +264,14 @@ def open_runner(args: argparse.Namespace, region: str | None = None) -> Runner:
     return runner
 
 
+def _each_region(args: argparse.Namespace) -> Iterator[Projects]:
+    """Log in to the regions that are named, or to all that are configured."""
+    from rax_scheduled_images_ext.client.configuration import regions
+
+    for region in regions(PROG, args.region or ()):
+        yield _projects(args, region or None)
+
+
 def _projects(args: argparse.Namespace, region: str | None = None) -> Projects:
     from rax_scheduled_images_ext.client.configuration import configuration
     from rax_scheduled_images_ext.engine.projects import OneProject
@@ -268,25 +283,32 @@ def _projects(args: argparse.Namespace, region: str | None = None) -> Projects:
 
 
 def _service(args: argparse.Namespace) -> Service:
-    from rax_scheduled_images_ext.client.configuration import configuration
+    from rax_scheduled_images_ext.client.configuration import configuration, regions
     from rax_scheduled_images_ext.service import events
     from rax_scheduled_images_ext.service.health import Health
-    from rax_scheduled_images_ext.service.loop import Service
+    from rax_scheduled_images_ext.service.loop import Region, Service
     from rax_scheduled_images_ext.service.memory import Memory, default_path
     from rax_scheduled_images_ext.service.notify import notifier
 
     events.configure(args.log_format, _level(args))
-    # Told at once: that there is nothing to log in to will not pass.
-    config = configuration(PROG)
-
-    service = Service(partial(open_runner, args), notifier(args))
-    state = args.state or default_path(config, all_projects=args.all_projects)
-    service.events = events.EventLog(Memory.load(state))
+    # Reported at once: that there is nothing to log in to will not pass.
+    names = regions(PROG, args.region or ())
+    found: list[Region] = []
+    for name in names:
+        config = configuration(PROG, name or None)
+        state = default_path(config, all_projects=args.all_projects)
+        if args.state is not None:
+            # Each region has a file of its own.
+            state = args.state.with_name(args.state.name + (f".{name}" * bool(found)))
+        log = events.EventLog(Memory.load(state), name if len(names) > 1 else None)
+        name = name or str(config.region_name or "")
+        found.append(Region(name, partial(open_runner, args, name or None), log))
+    service = Service(found, notifier(args))
     service.health = Health(getattr(args, "every", Health.EVERY))
     if getattr(args, "metrics_port", None) is not None:
         from rax_scheduled_images_ext.service.metrics import Metrics, MetricsServer
 
-        service.metrics = Metrics(str(config.region_name or ""), args.metrics_servers)
+        service.metrics = Metrics(args.metrics_servers)
         try:
             service.server = MetricsServer(
                 service.metrics.registry,
@@ -351,12 +373,6 @@ def make_parser() -> Parser:
     ):
         celery = command(name, _celery, summary, reading, working, lasting)
         celery.set_defaults(celery=name)
-        celery.add_argument(
-            "--region",
-            action="append",
-            metavar="NAME",
-            help="a region to work for (default: the configured one; may be repeated)",
-        )
         celery.add_argument(
             "celery_options",
             nargs="*",

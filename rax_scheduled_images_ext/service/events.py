@@ -138,10 +138,12 @@ class EventLog:
     """Writes the results of ticks; what lasts is written when it begins, once.
 
     :param memory: what was written before, by this process or another one.
+    :param region: is named in all events, None where there is only one.
     """
 
-    def __init__(self, memory: Memory | None = None) -> None:
+    def __init__(self, memory: Memory | None = None, region: str | None = None) -> None:
         self._memory = memory or Memory()
+        self._region = region
         # The failures that are new and that nobody has been notified of.
         self._news: list[StepResult] = []
         # What is left behind as of this tick.
@@ -160,14 +162,14 @@ class EventLog:
         elif level == logging.INFO:
             self._memory.forget(_LASTING, step.server.id)
             self._memory.forget(_FAILED, step.server.id)
-        log(level, result.result.value, facts_of(result))
+        self._log(level, result.result.value, facts_of(result))
 
     def add_deleted(self, pruned: PrunedImage) -> None:
         """Write what the retention has done with an image, as soon as it is done."""
         image = pruned.image
         level = logging.INFO if pruned.error is None else logging.ERROR
         facts = {"server": pruned.server_id, "project": image.owner, "image": image.id}
-        log(level, f"image {pruned.action}", facts | {"reason": pruned.reason})
+        self._log(level, f"image {pruned.action}", facts | {"reason": pruned.reason})
 
     def _is_news(self, result: StepResult) -> bool:
         """Whether a failure is another one than before: the same try fails again."""
@@ -190,7 +192,7 @@ class EventLog:
         state = (step.cause.value, slot, step.server.status)
         if self._memory.is_news(_LASTING, step.server.id, state):
             facts = facts_of(result) | {"reason": explain(step)}
-            log(logging.WARNING, "no image", facts)
+            self._log(logging.WARNING, "no image", facts)
 
     def take_news(self) -> list[StepResult]:
         """Return the failures that are new since the last time."""
@@ -205,7 +207,7 @@ class EventLog:
         news = self._memory.is_news(_ERROR, "kind", [kind])
         first = self._memory.is_news(_ERROR, "any", [])
         level = logging.ERROR if news else logging.DEBUG
-        log(level, "tick failed", {"reason": f"{kind}: {reason}"})
+        self._log(level, "tick failed", {"reason": f"{kind}: {reason}"})
         self._memory.save()
         return first
 
@@ -234,7 +236,7 @@ class EventLog:
         level = logging.INFO
         if not left.deleted:
             level = self._level_left(snapshot.id, left.reason)
-        log(level, event, facts)
+        self._log(level, event, facts)
 
     def _level_left(self, about: str, reason: str) -> int:
         """Return the level for what could not be deleted: it is reported once."""
@@ -249,6 +251,9 @@ class EventLog:
         if outcome.error is not None:
             facts["reason"] = str(outcome.error)
             level = self._level_left(image.id, str(outcome.error))
-            log(level, "empty image not deleted", facts)
+            self._log(level, "empty image not deleted", facts)
         elif outcome.value:
-            log(logging.INFO, Result.DISCARDED.value, facts)
+            self._log(logging.INFO, Result.DISCARDED.value, facts)
+
+    def _log(self, level: int, event: str, facts: dict[str, Any]) -> None:
+        log(level, event, {"region": self._region, **facts})

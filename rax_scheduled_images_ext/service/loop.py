@@ -6,7 +6,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -33,45 +33,74 @@ _GRACE = 3.0
 
 
 @dataclass
+class Region:
+    """A region that the service works for, and what it has reported of it.
+
+    :param name: empty where the cloud has only one.
+    """
+
+    name: str
+    open_runner: Callable[[], Runner]
+    events: EventLog = field(default_factory=EventLog)
+    runner: Runner | None = None
+
+    def tick(self, at: datetime | None, stopping: Callable[[], bool]) -> Tick:
+        """Do what is due, once, with a new login if the last one failed."""
+        if self.runner is None:
+            self.runner = self.open_runner()
+            self.runner.stopping = stopping
+            self.runner.deleted = self.events.add_deleted
+        return self.runner.tick(at, self.events.add)
+
+    @property
+    def has_owners(self) -> bool:
+        """Whether there are owners who have to see to their servers themselves."""
+        return self.runner is not None and self.runner.projects.all_projects
+
+
+@dataclass
 class Service:
-    """A runner, and those who are told what it does.
+    """The work in some regions, and those who are notified of it.
 
     :param time: returns the time to decide by, None for the cloud's own.
     """
 
-    open_runner: Callable[[], Runner]
+    regions: Sequence[Region]
     notifier: Notifier = field(default_factory=Notifier)
     metrics: Metrics | None = None
     server: MetricsServer | None = None
-    events: EventLog = field(default_factory=EventLog)
     health: Health = field(default_factory=Health)
     time: Callable[[], datetime | None] = lambda: None
-    _runner: Runner | None = None
     _ended: threading.Event = field(default_factory=threading.Event)
 
     def tick(self) -> int:
-        """Do what is due, once; return the exit status that says what came of it."""
+        """Do what is due, once; return the exit status that says what came of it.
+
+        A region that fails keeps no other from its images.
+        """
+        done = [self._tick(region) for region in self.regions]
+        self.notifier.ping(good=all(good for _, good in done))
+        statuses = {status for status, _ in done}
+        return next(each for each in (FAILED, LEFT, DONE) if each in statuses)
+
+    def _tick(self, region: Region) -> tuple[int, bool]:
+        """Return the exit status of one region, and whether all is well there."""
         began = time.monotonic()
         try:
-            tick = self._tick()
+            tick = region.tick(self.time(), self._ended.is_set)
         except Exception as error:
-            self._tell(error)
-            status, good = FAILED, False
+            self._tell(region, error)
             self.health.looked(good=False)
-        else:
-            self.health.looked(good=True)
-            if self.metrics is not None:
-                self.metrics.add(tick, time.monotonic() - began)
-            self.notifier.failed(self.events.end(tick))
-            status = FAILED if tick.failures else LEFT if tick.left else DONE
-            good = not tick.overdue(owners=not self._works_for_all)
-        self.notifier.ping(good=good)
-        return status
-
-    @property
-    def _works_for_all(self) -> bool:
-        """Whether there are owners who have to see to their servers themselves."""
-        return self._runner is not None and self._runner.projects.all_projects
+            return FAILED, False
+        finally:
+            if region.runner is not None:
+                self.health.throttle = region.runner.projects.listing.throttle
+        self.health.looked(good=True)
+        if self.metrics is not None:
+            self.metrics.add(region.name, tick, time.monotonic() - began)
+        self.notifier.failed(region.events.end(tick))
+        status = FAILED if tick.failures else LEFT if tick.left else DONE
+        return status, not tick.overdue(owners=not region.has_owners)
 
     def run(self, every: float) -> None:
         """Tick every so many seconds until SIGTERM or SIGINT."""
@@ -118,27 +147,20 @@ class Service:
         worker.join(_GRACE)
         return ended[0] if ended else FAILED
 
-    def _tick(self) -> Tick:
-        if self._runner is None:
-            self._runner = self.open_runner()
-            self.health.throttle = self._runner.projects.listing.throttle
-            self._runner.stopping = self._ended.is_set
-            self._runner.deleted = self.events.add_deleted
-        return self._runner.tick(self.time(), self.events.add)
-
-    def _tell(self, error: Exception) -> None:
-        """Tell that a tick has failed, the command only when that begins."""
-        begins = self.events.add_failed(label(error), str(error))
+    def _tell(self, region: Region, error: Exception) -> None:
+        """Report that a tick has failed, to the command only when that begins."""
+        begins = region.events.add_failed(label(error), str(error))
         if not isinstance(error, FAILURES):
             LOG.debug("tick failed", exc_info=error)
         if isinstance(error, ClientException):
             # The password may have been changed: log in as it is written down now.
-            self._runner = None
+            region.runner = None
         if self.metrics is not None:
-            self.metrics.add_failed()
+            self.metrics.add_failed(region.name)
         if begins:
             reason = f"{label(error)}: {error}"
-            self.notifier.tell({"event": "tick failed", "reason": reason})
+            facts = {"region": region.name} if len(self.regions) > 1 else {}
+            self.notifier.tell({"event": "tick failed", **facts, "reason": reason})
 
 
 def label(error: Exception) -> str:

@@ -85,17 +85,16 @@ class Numbers:
 class Metrics:
     """What the ticks have done so far.
 
-    :param region: the name of the region.
     :param most_servers: with more servers than this, the time of the last success is
         told for each project, not for each server.
     """
 
-    def __init__(self, region: str = "", most_servers: int = 1000) -> None:
+    def __init__(self, most_servers: int = 1000) -> None:
         self.registry = CollectorRegistry()
-        self._region = region
         self._most_servers = most_servers
         self._numbers = Numbers(self.registry)
-        self._told: set[tuple[str, str]] = set()
+        # The labels that each region has by now.
+        self._told: dict[str, set[tuple[str, str]]] = {}
 
         def gauge(name: str, text: str) -> Gauge:
             labels = ("region", "project", "server")
@@ -110,9 +109,9 @@ class Metrics:
             "expected_interval_seconds", "The time between two images by the schedule."
         )
 
-    def add(self, tick: Tick, seconds: float) -> None:
-        """Count a tick that took so long."""
-        region, numbers = self._region, self._numbers
+    def add(self, region: str, tick: Tick, seconds: float) -> None:
+        """Count a tick in a region that took so long."""
+        numbers = self._numbers
         for result in tick.results:
             numbers.add(region, result)
         numbers.end_look(region, seconds)
@@ -132,14 +131,15 @@ class Metrics:
         causes = Count(result.step.cause for result in tick.results)
         for cause in TOLD:
             numbers.not_imaged.labels(region, cause.value).set(causes[cause])
-        self._tell_success([each.step for each in tick.results], tick.newest)
+        steps = [each.step for each in tick.results]
+        self._tell_success(region, steps, tick.newest)
 
-    def add_failed(self) -> None:
+    def add_failed(self, region: str) -> None:
         """Count a tick that could not look."""
-        self._numbers.looks.labels(self._region, "failed").inc()
+        self._numbers.looks.labels(region, "failed").inc()
 
     def _tell_success(
-        self, steps: list[Step], newest_images: Mapping[str, datetime]
+        self, region: str, steps: list[Step], newest_images: Mapping[str, datetime]
     ) -> None:
         scheduled = [step.server for step in steps if step.server.schedule]
         each = len(scheduled) <= self._most_servers
@@ -152,13 +152,13 @@ class Metrics:
             oldest[labels] = min(oldest.get(labels, newest), newest)
             days = 7 if server.schedule and server.schedule.day_of_week else 1
             longest[labels] = max(longest.get(labels, 0), days * _DAY)
-        for gone in self._told - set(oldest):
-            self._success.remove(self._region, *gone)
-            self._interval.remove(self._region, *gone)
-        self._told = set(oldest)
+        for gone in self._told.get(region, set()) - set(oldest):
+            self._success.remove(region, *gone)
+            self._interval.remove(region, *gone)
+        self._told[region] = set(oldest)
         for labels, moment in oldest.items():
-            self._success.labels(self._region, *labels).set(moment)
-            self._interval.labels(self._region, *labels).set(longest[labels])
+            self._success.labels(region, *labels).set(moment)
+            self._interval.labels(region, *labels).set(longest[labels])
 
 
 class _Quiet(WSGIRequestHandler):

@@ -84,6 +84,13 @@ def reading() -> Parser:
     options = Parser(add_help=False)
     add = options.add_argument
     add(
+        "--region",
+        action="append",
+        metavar="NAME",
+        help="a region to work for, may be repeated (default: $OS_REGION_NAME, or all"
+        " that clouds.yaml has for the cloud)",
+    )
+    add(
         "--all-projects",
         action="store_true",
         help="work for all projects, as an administrator",

@@ -164,6 +164,51 @@ def test_credentials_of_one_project_cannot_work_for_all(
     assert (tick.status, line in tick.err) == (1, True)
 
 
+@pytest.fixture
+def two_regions(cloud: Sandbox, tmp_path: Path) -> dict[str, str | None]:
+    """The variables of a cloud with two regions, of which one is not there."""
+    env = cloud.env()
+    auth = {key: env[f"OS_{key.upper()}"] for key in ("auth_url", "username")}
+    auth |= {"password": env["OS_PASSWORD"], "project_name": env["OS_PROJECT_NAME"]}
+    auth |= {"user_domain_name": "Default", "project_domain_name": "Default"}
+    mine = {"auth": auth, "regions": ["RegionOne", "Nowhere"]}
+    file = tmp_path / "clouds.yaml"
+    file.write_text(json.dumps({"clouds": {"mine": mine}}))
+    hidden: dict[str, str | None] = dict.fromkeys(env)
+    return {**hidden, "OS_CLOUD": "mine", "OS_CLIENT_CONFIG_FILE": str(file)}
+
+
+def test_a_tick_works_for_all_regions_and_says_which(
+    cloud: Sandbox, service: Service, two_regions: dict[str, str | None]
+) -> None:
+    advance_to_slot(cloud)
+    tick = service("tick", env=two_regions)
+    assert tick.status == 1
+    begun, failed = tick.err.splitlines()
+    assert "image begun" in begun
+    assert " region=RegionOne " in begun
+    assert "tick failed region=Nowhere " in failed
+    assert len(made(cloud)) == 1
+    # What has failed is reported once, for each region by itself.
+    assert service("tick", env=two_regions).err == ""
+
+
+def test_a_region_that_is_named_is_the_only_one(
+    cloud: Sandbox, service: Service, two_regions: dict[str, str | None]
+) -> None:
+    advance_to_slot(cloud)
+    plan = service.ok(
+        "plan", "--region", "RegionOne", "--format", "value", env=two_regions
+    )
+    assert "make image" in plan
+    tick = service("tick", "--region", "RegionOne", env=two_regions)
+    assert tick.status == 0
+    assert "region=" not in tick.err
+    wrong = service("tick", "--region", "Elsewhere", env=two_regions)
+    assert (wrong.status, wrong.out, wrong.err.count("\n")) == (1, "", 1)
+    assert "Elsewhere" in wrong.err
+
+
 # -- plan and status
 
 

@@ -17,7 +17,7 @@ from functools import cache, cached_property
 from celery.signals import worker_process_shutdown
 from keystoneauth1.exceptions import ClientException
 
-from rax_scheduled_images_ext.client.configuration import configuration
+from rax_scheduled_images_ext.client.configuration import configuration, regions
 from rax_scheduled_images_ext.engine.find import Finder
 from rax_scheduled_images_ext.engine.runner import Runner
 from rax_scheduled_images_ext.service import cli, events
@@ -68,9 +68,10 @@ def settings() -> Settings:
     options = shlex.split(os.environ.get(cli.OPTIONS, ""))
     args = cli.parse(["worker", *options])
     events.configure(args.log_format, logging.DEBUG if args.verbose else logging.INFO)
-    configured = [configuration(cli.PROG, region) for region in args.region or [None]]
-    regions = [str(each.region_name) for each in configured]
-    return Settings(args, regions, datetime.now(timezone.utc))
+    names = regions(cli.PROG, args.region or ())
+    configured = [configuration(cli.PROG, name or None) for name in names]
+    found = [str(each.region_name) for each in configured]
+    return Settings(args, found, datetime.now(timezone.utc))
 
 
 _ENGINES: dict[str, Engine] = {}

@@ -94,6 +94,8 @@ def _arguments() -> argparse.Namespace:
     wrong = [part for part in args.part if part not in _PARTS]
     if wrong:
         parser.error(f"'{wrong[0]}' is no part: use {', '.join(_PARTS)}")
+    if args.before and not Path(Environment(args.before).service).exists():
+        parser.error(f"'{args.before}' has no program scheduled-images-service")
     return args
 
 

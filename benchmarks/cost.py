@@ -151,7 +151,6 @@ def _real(setting: Setting, layout: Layout, user: str, number: int) -> _Place:
     meter = Meter(
         [pid for pid in pids if pid], [layout.requests(name) for name in _ASKED]
     )
-    meter.rest(setting.times(20, 1))
     variables = {**bare_environment(setting.folder), **layout.environ(user)}
     return _Place(_SERVICES, number, meter, variables)
 

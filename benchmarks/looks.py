@@ -65,6 +65,7 @@ def looks(
     environment: Environment, variables: Mapping[str, str], meter: Meter, every: str
 ) -> Iterator[Looks]:
     """Let the service of an environment look every so often."""
+    meter.wait()
     ended: Queue[str] = Queue()
     with _listening(ended.put) as address:
         argv = [environment.service, "run", "--every", every, "--ping", address]

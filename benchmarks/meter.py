@@ -14,6 +14,9 @@ from .measure import Failed
 _SCHEDULED = 2
 # Seconds after which services have noted what they have answered.
 _NOTED = 0.3
+# Of each second what services use at most that do nothing, and how long they may take.
+_QUIET = 0.1
+_PATIENCE = 600
 _LINE = re.compile(r"(\d+ \S+ \S+) (\d+)\n")
 # Whoever finds nothing to do reads and logs in, no more.
 _HARMLESS = re.compile(r"\d+ (GET \S+|POST \S+/tokens)")
@@ -52,15 +55,18 @@ class Meter:
         self._pids = pids
         # What is in the files already is somebody else's.
         self._logs = {log: log.stat().st_size for log in logs}
-        self._idle = 0.0
 
-    def rest(self, seconds: float) -> None:
-        """See what the services use without being asked: that does not count."""
-        self._idle = 0.0
-        begun, before = time.monotonic(), self.read()
-        time.sleep(seconds)
-        used = (self.read() - before).seconds
-        self._idle = used / (time.monotonic() - begun)
+    def wait(self) -> None:
+        """Wait until the services do nothing: a client that has ended had asked them.
+
+        :raises Failed: if they go on for long.
+        """
+        for _ in range(_PATIENCE):
+            before = self._used()
+            time.sleep(1)
+            if self._used() - before < _QUIET:
+                return
+        raise Failed("the services are busy with something else")
 
     def read(self) -> Usage:
         """Return what has been used so far: only the difference of two says much.
@@ -73,14 +79,17 @@ class Meter:
             if not _HARMLESS.fullmatch(what):
                 raise Failed(f"something was to be done: {what}")
         sizes = [int(size) for _, size in lines]
-        used = sum(_seconds(each) for pid in self._pids for each in _tree(pid))
-        return Usage(used - self._idle * time.monotonic(), len(sizes), sum(sizes))
+        return Usage(self._used(), len(sizes), sum(sizes))
 
     def of(self, action: Callable[[], object]) -> Usage:
         """Return what an action has used."""
+        self.wait()
         before = self.read()
         action()
         return self.read() - before
+
+    def _used(self) -> float:
+        return sum(_seconds(each) for pid in self._pids for each in _tree(pid))
 
     def _lines(self, log: Path) -> list[tuple[str, str]]:
         with log.open() as file:

@@ -79,3 +79,10 @@ def test_a_part_that_is_none_is_refused() -> None:
     done = benchmarks("all")
     assert done.returncode == 2
     assert "'all' is no part: use startup, list, enable, hold, tick" in done.stderr
+
+
+def test_a_folder_without_the_program_is_refused(tmp_path: Path) -> None:
+    done = benchmarks("--before", str(tmp_path), "cost")
+    assert done.returncode == 2
+    told = f"'{tmp_path}' has no program scheduled-images-service"
+    assert told in done.stderr

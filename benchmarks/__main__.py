@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
-from . import enabling, holding, listing, panel, startup, ticking
-from .environments import ROOT, Environments
+from tests.interop.cloud.layout import DEFAULT_STATE
+
+from . import cost, enabling, holding, listing, panel, startup, ticking
+from .environments import ROOT, Environment, Environments
 from .results import Report
 from .setting import Setting
 
@@ -28,6 +31,8 @@ _PARTS = {
     "tick": ticking.measure,
     "panel": panel.measure,
     "workers": _measure_workers,
+    "cost": cost.measure_sandbox,
+    "services": cost.measure_services,
 }
 
 
@@ -36,8 +41,10 @@ def main() -> None:
     args = _arguments()
     report = Report({"novaclient": version("python-novaclient")})
     made = Environments.here() if args.here else Environments.within(args.environments)
+    if args.before:
+        made = replace(made, before=Environment(args.before.absolute()))
     with tempfile.TemporaryDirectory() as folder:
-        setting = Setting(made, Path(folder), report, args.quick)
+        setting = Setting(made, Path(folder), args.cloud.absolute(), report, args.quick)
         for part in args.part or _PARTS:
             _PARTS[part](setting)
             report.write(args.json)
@@ -68,12 +75,27 @@ def _arguments() -> argparse.Namespace:
         help="measure what is installed here, and compare it with no other client",
     )
     parser.add_argument(
+        "--before",
+        type=Path,
+        metavar="FOLDER",
+        help="where other programs of this package are, to compare what they cost",
+    )
+    parser.add_argument(
+        "--cloud",
+        type=Path,
+        default=DEFAULT_STATE,
+        metavar="FOLDER",
+        help="the state of the real cloud, which is started if it does not run",
+    )
+    parser.add_argument(
         "--quick", action="store_true", help="tiny sizes: only to see that it works"
     )
     args = parser.parse_args()
     wrong = [part for part in args.part if part not in _PARTS]
     if wrong:
         parser.error(f"'{wrong[0]}' is no part: use {', '.join(_PARTS)}")
+    if args.before and not Path(Environment(args.before).service).exists():
+        parser.error(f"'{args.before}' has no program scheduled-images-service")
     return args
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 OLD_CLIENT = "rax_scheduled_images_python_novaclient_ext==0.3.1"
+# The last commit whose service reads all images at each look.
+_BEFORE = "8dbfde1dff19f0b9df1ac383ef2b8947ba02a77e"
 # Beside novaclient on a later Python the old client ends every `nova`.
 _LAST_PYTHON = (3, 11)
 
@@ -27,6 +29,11 @@ class Environment:
         return str(self.programs / "nova")
 
     @property
+    def service(self) -> str:
+        """Its ``scheduled-images-service``."""
+        return str(self.programs / "scheduled-images-service")
+
+    @property
     def python(self) -> str:
         """Its Python."""
         return str(self.programs / "python")
@@ -36,12 +43,14 @@ class Environment:
 class Environments:
     """What is compared: this package, the old client, and novaclient alone.
 
-    The latter two are None where only this package is measured.
+    ``before`` has this package as it was when its service read all images at each look.
+    Only ``ours`` is there where this package alone is measured.
     """
 
     ours: Environment
     old: Environment | None = None
     bare: Environment | None = None
+    before: Environment | None = None
 
     @classmethod
     def here(cls) -> Environments:
@@ -50,7 +59,7 @@ class Environments:
 
     @classmethod
     def within(cls, folder: Path) -> Environments:
-        """Make the three in a folder; what is there already is used again."""
+        """Make the four in a folder; what is there already is used again."""
         if sys.version_info[:2] > _LAST_PYTHON:
             raise SystemExit("The old client needs Python 3.10 or 3.11; or say --here")
         novaclient = f"python-novaclient=={version('python-novaclient')}"
@@ -59,7 +68,10 @@ class Environments:
         _pip(ours, f"{ROOT}[service]")
         old = _made(folder / "old", novaclient, "six")
         _pip(old, "--no-deps", OLD_CLIENT)
-        return cls(ours, old, _made(folder / "bare", novaclient, "six"))
+        bare = _made(folder / "bare", novaclient, "six")
+        source = _checked_out(folder / "before-source", _BEFORE)
+        before = _made(folder / "before", novaclient, f"{source}[service]")
+        return cls(ours, old, bare, before)
 
 
 def bare_environment(home: Path) -> dict[str, str]:
@@ -78,6 +90,14 @@ def _made(folder: Path, *requirements: str) -> Environment:
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         _pip(made, *requirements)
     return made
+
+
+def _checked_out(folder: Path, commit: str) -> Path:
+    """Check a commit of this repository out into a folder, unless it is there."""
+    if not folder.exists():
+        subprocess.run(["git", "clone", "-qn", str(ROOT), str(folder)], check=True)
+        subprocess.run(["git", "-C", str(folder), "checkout", "-q", commit], check=True)
+    return folder.absolute()
 
 
 def _pip(environment: Environment, *arguments: str) -> None:

@@ -9,6 +9,8 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urljoin
 
@@ -16,9 +18,10 @@ import requests
 
 
 def main() -> None:
-    """Fetch all pages of servers and of snapshots.
+    """Fetch all pages of servers and of snapshots, as the list command does.
 
-    That is what the list command does; the service asks for the servers with a tag.
+    The service asks for the servers with a tag, and for the images that have changed
+    within a day.
     """
     root = os.environ["SANDBOX_URL"]
     servers_url = f"{root}/compute/v2.1/servers/detail"
@@ -30,8 +33,12 @@ def main() -> None:
             session.headers["X-OpenStack-Nova-API-Version"] = "2.26"
             servers_url += "?tags=scheduled-images"
         servers = _all(session, servers_url, "servers", _next_servers)
-        snapshots = f"{root}/image/v2/images?limit=1000&image_type=snapshot"
-        images = _all(session, snapshots, "images", _next_images)
+        images_url = f"{root}/image/v2/images?limit=1000&"
+        if sys.argv[1:] == ["service"]:
+            images_url += f"updated_at=gte:{_a_day_ago(session, root)}"
+        else:
+            images_url += "image_type=snapshot"
+        images = _all(session, images_url, "images", _next_images)
     print(servers, images)
 
 
@@ -51,6 +58,12 @@ def _all(
         link = following(page)
         following_url = urljoin(url, link) if link else None
     return number
+
+
+def _a_day_ago(session: requests.Session, root: str) -> str:
+    """Return what time it was for the cloud 25 hours ago."""
+    now = parsedate_to_datetime(session.get(f"{root}/compute/v2.1").headers["date"])
+    return (now - timedelta(hours=25)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _next_servers(page: dict[str, Any]) -> str | None:

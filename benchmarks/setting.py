@@ -16,10 +16,14 @@ LATENCIES = (0.0, 0.05)
 
 @dataclass(frozen=True)
 class Setting:
-    """Where and how to measure; ``quick`` is only to see that all works."""
+    """Where and how to measure; ``quick`` is only to see that all works.
+
+    ``cloud`` is the folder of the real cloud.
+    """
 
     environments: Environments
     folder: Path
+    cloud: Path
     report: Report
     quick: bool = False
 

@@ -180,7 +180,7 @@ def _begin(
         cloud.advance("5m")
         _scan(broker)
         _until(lambda: _total(workers, "steps_total", "retention applied") >= due)
-        scans = _total(workers, "scans_total", "done")
+        scans = _total(workers, "looks_total", "done")
         return rate, (_looks(workers) + scans) / due
 
 
@@ -270,12 +270,12 @@ def _measure_scan(setting: Setting, broker: Broker, size: int) -> float:
 
 def _one_scan(worker: _Worker, broker: Broker) -> float:
     """Scan once; return the seconds that it took."""
-    name = f'scans_total{{outcome="done",region="{_REGION}"}}'
+    name = f'looks_total{{outcome="done",region="{_REGION}"}}'
     before = worker.numbers().get(name, 0)
     _scan(broker)
     # Seldom: the worker's numbers cost it, and the broker, some time.
     _until(lambda: worker.numbers().get(name, 0) > before, pause=0.5)
-    return worker.numbers()[f'scan_seconds{{region="{_REGION}"}}']
+    return worker.numbers()[f'look_seconds{{region="{_REGION}"}}']
 
 
 def _memory(pid: str) -> float:

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from rax_scheduled_images_ext.model.text import one_line
+from rax_scheduled_images_ext.model.times import END, FIRST
 
 if TYPE_CHECKING:
     from rax_scheduled_images_ext.model.errors import InvalidValue
@@ -32,7 +35,11 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the line and exit with status 2."""
-        self.exit(2, f"{self.prog}: error: {one_line(message)}\n")
+        # Without a stderr print would take stdout.
+        if sys.stderr is not None:
+            with suppress(OSError):
+                print(one_line(f"{self.prog}: error: {message}"), file=sys.stderr)
+        self.exit(2)
 
 
 def between(
@@ -90,11 +97,26 @@ def parse_moment(text: str) -> float:
     try:
         moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
         aware = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
-        return aware.timestamp()
+        utc: datetime | None = aware.astimezone(timezone.utc)
     except (ValueError, OverflowError):
+        utc = None
+    if utc is None or not FIRST <= utc < END:
         raise ValueError(
-            f"'{text}' is not a time: write it as 2026-01-01T00:00:00Z"
-        ) from None
+            f"'{text}' is not a time: write it as 2026-01-01T00:00:00Z, from"
+            f" {FIRST.year} to {END.year - 1}"
+        )
+    return utc.timestamp()
+
+
+def host_name(text: str) -> str:
+    """Return the name or the address of a host, IPv4 or IPv6."""
+    try:
+        text.encode("idna")
+    except UnicodeError:
+        text = ""
+    if not text:
+        raise ValueError("that is no host: write a name or an address, such as ::1")
+    return text
 
 
 # The functions below raise InvalidValue for what they do not accept.
@@ -145,8 +167,6 @@ def max_age(text: str) -> timedelta:
         age = timedelta(seconds=parse_duration(text))
     except ValueError as error:
         raise invalid(str(error)) from None
-    except OverflowError:
-        raise invalid(f"'{text}' is longer than any image is old") from None
     if not age:
         raise invalid(f"'{text}' is not an age: no image is that young")
     return age

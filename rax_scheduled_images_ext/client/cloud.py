@@ -120,7 +120,7 @@ class Cloud:
         if self.region is not None:
             options.setdefault("region_name", self.region)
         adapter = self.open_adapter(service_type, **options)
-        limit_time(adapter.session, total=None)
+        limit_time(adapter.session.session, total=None)
         if self.throttle is None:
             return Transport(adapter, service_type)
         retry = RetryPolicy(_TRIES, _SECONDS, sleep=self.throttle.pause)

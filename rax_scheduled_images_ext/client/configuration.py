@@ -6,16 +6,25 @@ application credentials, or whatever else keystoneauth can log in with.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
+import yaml
+from keystoneauth1 import loading
 from keystoneauth1.exceptions import ClientException
 from keystoneauth1.session import Session
 from openstack.config import OpenStackConfig
+from openstack.config import loader as openstack_files
 from openstack.config.cloud_region import CloudRegion
 from openstack.exceptions import ConfigException
 
 from rax_scheduled_images_ext.client.time_limits import SILENCE, limit_time
 from rax_scheduled_images_ext.model.errors import ScheduledImagesError
+
+# What must not be a number in a file: those lose zeros, or are no text to Keystone.
+_TEXTS = ("password", "secret", "token", "auth_url")
 
 
 class Misconfigured(ScheduledImagesError):
@@ -34,9 +43,45 @@ def configuration(
     """
     named: dict[str, Any] = {} if region is None else {"region_name": region}
     try:
-        return OpenStackConfig(app_name=app_name).get_one(validate=with_login, **named)
+        _check_files()
+        config = OpenStackConfig(app_name=app_name)
+        found = config.get_one(validate=False, **named)
+        if not with_login:
+            return found
+        try:
+            complete = config.get_one(validate=True, **named)
+        except TypeError as error:
+            raise _odd_login(found, error) from None
+        _check_address(complete)
+        return complete
+    except Misconfigured:
+        raise
     except (ConfigException, ClientException) as error:
         raise Misconfigured(f"no cloud is configured: {error}") from None
+    except Exception as error:
+        # Little of what is written in the files is checked where it is read.
+        kind = type(error).__name__
+        raise Misconfigured(f"no cloud is configured: {kind}: {error}") from error
+
+
+def regions(app_name: str, named: Sequence[str] = ()) -> list[str]:
+    """Return the regions to work in, each once.
+
+    They are those named, else the one of ``OS_REGION_NAME``, else all of the configured
+    cloud's. A cloud whose regions are not configured has one, without a name: the only
+    one of its catalog.
+
+    :raises Misconfigured: if there is no cloud, or it has no such region.
+    """
+    wanted = list(named) or list(filter(None, [os.environ.get("OS_REGION_NAME")]))
+    if not wanted:
+        config = configuration(app_name)
+        # Nothing public returns the regions of one cloud.
+        known = OpenStackConfig(app_name=app_name)._get_regions(str(config.name))
+        wanted = [str(each["name"]) for each in known]
+    for region in wanted:
+        configuration(app_name, region or None)
+    return list(dict.fromkeys(wanted))
 
 
 def open_session(config: CloudRegion) -> Session:
@@ -46,8 +91,85 @@ def open_session(config: CloudRegion) -> Session:
     """
     try:
         session = config.get_session()
-    except (ConfigException, ClientException) as error:
+    except (ConfigException, ClientException, TypeError, ValueError) as error:
         raise Misconfigured(f"the configured cloud cannot be used: {error}") from None
     session.timeout = session.timeout or SILENCE
-    limit_time(session)
+    limit_time(session.session)
     return session
+
+
+def _check_address(config: CloudRegion) -> None:
+    address = (config.config.get("auth") or {}).get("auth_url")
+    try:
+        good = address is None or bool(urlsplit(address).hostname)
+    except ValueError:
+        good = False
+    if not good:
+        raise Misconfigured(f"auth_url '{address}' is not an address of http or https")
+
+
+def _odd_login(config: CloudRegion, error: TypeError) -> Misconfigured:
+    """Return the error of a way to log in that does not take all that is given."""
+    kind = config.config["auth_type"]
+    plugin: Any = loading.get_plugin_loader(kind)
+    known = {option.dest for option in plugin.get_options()}
+    others = sorted(set(config.config["auth"]) - known)
+    names = ", ".join(f"{key} (OS_{key.upper()})" for key in others)
+    return Misconfigured(
+        f"auth_type '{kind}' does not take {names}: unset what belongs to another way"
+        " to log in"
+        if names
+        else f"no cloud is configured: {error}"
+    )
+
+
+def _check_files() -> None:
+    """See that the files are what openstacksdk takes them for without a look.
+
+    :raises Misconfigured: if not; the text has no value of the files.
+    """
+    for variable, usual in (
+        ("OS_CLIENT_CONFIG_FILE", openstack_files.CONFIG_FILES),
+        ("OS_CLIENT_SECURE_FILE", openstack_files.SECURE_FILES),
+    ):
+        named = os.environ.get(variable)
+        found = [named] if named else [each for each in usual if os.path.exists(each)]
+        # Without a cloud's name the variables may be all that is meant.
+        if found and (named or "OS_CLOUD" in os.environ):
+            _check_file(found[0])
+
+
+def _check_file(path: str) -> None:
+    try:
+        with open(path, encoding="utf-8") as file:
+            clouds = yaml.safe_load(file)
+    except OSError as error:
+        raise Misconfigured(f"cannot read {path}: {error.strerror}") from None
+    except (ValueError, yaml.YAMLError) as error:
+        # Its own text may quote a password.
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}" if mark else "all of it"
+        raise Misconfigured(f"{path} is not YAML in UTF-8: see {where}") from None
+    for key, name in (("clouds", os.environ.get("OS_CLOUD")), ("auth", None)):
+        clouds = _mapping(clouds, path)
+        if key not in clouds:
+            return
+        path = f"{path}, {key}"
+        clouds = _mapping(clouds[key], path)
+        if name in clouds:
+            path = f"{path}, {name}"
+            clouds = _mapping(clouds[name], path)
+            if not isinstance(clouds.get("auth_type", ""), str):
+                raise Misconfigured(f"{path}, auth_type must be text")
+            if not isinstance(clouds.get("regions", []), list):
+                raise Misconfigured(f"{path}, regions must be a list")
+    for key, value in clouds.items():
+        text = any(word in str(key) for word in _TEXTS)
+        if isinstance(value, (dict, list)) or (text and not isinstance(value, str)):
+            raise Misconfigured(f"{path}, {key} must be text: put it into quotes")
+
+
+def _mapping(value: object, path: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise Misconfigured(f"{path} must be a mapping, of names to values")
+    return value

@@ -21,7 +21,7 @@ from urllib3.poolmanager import pool_classes_by_scheme as _USUAL  # noqa: N812
 if TYPE_CHECKING:
     import socket
 
-    from keystoneauth1.session import Session
+    from requests import Session
 
 #: Seconds without a byte of the answer, unless the session has a limit of its own.
 SILENCE = 60.0
@@ -39,12 +39,12 @@ class TooSlow(TimeoutError):
 
 
 def limit_time(session: Session, total: float | None = TOTAL) -> None:
-    """Let the answers to a keystoneauth session have a time limit.
+    """Let the answers to a session have a time limit.
 
     :param total: seconds for any answer; None for those only that :func:`time_limit`
         is about, in a session that others use as well.
     """
-    for adapter in set(session.session.adapters.values()):
+    for adapter in set(session.adapters.values()):
         if isinstance(adapter, HTTPAdapter):
             _limit(adapter, _pools(total))
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import TYPE_CHECKING
 
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.image import ServerImage
+from rax_scheduled_images_ext.model.note import Refusal
 from rax_scheduled_images_ext.model.plan import Cause, Step
 from rax_scheduled_images_ext.operations.prune import PrunedImage
 from rax_scheduled_images_ext.operations.volume_snapshots import Leftover
 from rax_scheduled_images_ext.operations.work_queue import Outcome
-
-if TYPE_CHECKING:
-    from rax_scheduled_images_ext.engine.find import Page
 
 #: How long after it was due a missing image is nobody's fault: time for a second try.
 MARGIN = timedelta(hours=2)
@@ -78,7 +76,7 @@ _NOT_MADE = (
     Result.UNPROVEN,
 )
 # What does not pass by itself within minutes.
-_TOLD = frozenset({Cause.INVALID, Cause.REFUSED, Cause.GIVEN_UP, Cause.MISSED})
+_TOLD = frozenset({Cause.INVALID, Cause.GIVEN_UP, Cause.MISSED})
 # What only the owner of a server can change.
 _OWNERS = frozenset({Cause.STATUS, Cause.INVALID})
 
@@ -114,7 +112,7 @@ class StepResult:
     def for_owner(self) -> bool:
         """Whether only the owner of the server can do something about it."""
         note = self.step.note
-        quota = note is not None and note.kind is note.kind.QUOTA
+        quota = note is not None and note.kind is Refusal.QUOTA
         return (
             self.result is Result.QUOTA
             or self.step.cause in _OWNERS
@@ -123,26 +121,32 @@ class StepResult:
 
     def is_overdue(self, now: datetime) -> bool:
         """Whether an image is missing: refused, or longer than a second try takes."""
-        if self.failed or self.step.cause in _TOLD:
+        note = self.step.note
+        refused = self.left and note is not None and note.lasts
+        if self.failed or refused or self.step.cause in _TOLD:
             return True
-        slot = self.step.slot
-        return self.left and slot is not None and now - slot.due > MARGIN
+        slot, unsettled = self.step.slot, self.step.unsettled
+        since = slot.due if slot else None
+        if self.result is Result.UNPROVEN and unsettled:
+            since = unsettled[-1].created
+        return self.left and since is not None and now - since > MARGIN
 
 
 @dataclass(frozen=True)
 class Tick:
     """What was found at a moment, and what was done.
 
-    ``now`` is the time that was decided by, ``page`` what all ``servers`` that have a
-    schedule have shown, and ``newest`` when the newest whole image of each was made, as
-    far as that is known. ``swept`` are images that were left behind, each with whether
-    it was deleted, and ``leftovers`` volume snapshots that should be gone.
+    ``now`` is the time that was decided by, ``servers`` are all that have a schedule,
+    ``under_way`` is how many snapshots are, by project, and ``newest`` when the newest
+    whole image of each server was made, as far as that is known. ``swept`` are images
+    that were left behind, each with whether it was deleted, and ``leftovers`` volume
+    snapshots that should be gone.
     """
 
     now: datetime
     results: list[StepResult]
-    page: Page
     servers: list[InventoryServer]
+    under_way: Counter[str]
     newest: Mapping[str, datetime] = field(default_factory=dict)
     swept: list[Outcome[ServerImage, bool]] = field(default_factory=list)
     leftovers: list[Leftover] = field(default_factory=list)

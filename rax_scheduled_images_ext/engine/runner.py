@@ -135,7 +135,7 @@ class Runner:
         swept = self.sweep(page.open.empty, page.now)
         left = self.sweep_volume_snapshots(page.now, naming)
         newest = finder.memory.newest(finder.servers)
-        return Tick(now, results, page, finder.servers, newest, swept, left)
+        return Tick(now, results, finder.servers, page.under_way, newest, swept, left)
 
     def step(
         self,

@@ -20,6 +20,7 @@ from rax_scheduled_images_ext.client.snapshots import PASSING
 from rax_scheduled_images_ext.engine.look import Look, Looking
 from rax_scheduled_images_ext.engine.results import Result, StepResult
 from rax_scheduled_images_ext.model.image import (
+    MARKER_KEY,
     PENDING_KEY,
     ServerImage,
     own_metadata,
@@ -96,6 +97,9 @@ class Settling:
         reason = proof.reason
         try:
             found = self.cloud.images.get(image)
+            if found.protected:
+                reason = f"{reason}; it stays: it is protected"
+                return StepResult(step, Result.UNPROVEN, image.id, reason=reason)
             if PENDING_KEY in found.metadata and found.scheduled:
                 volumes = self.cloud.volumes
                 delete_with_snapshots(
@@ -166,9 +170,14 @@ class Settling:
             return PrunedImage(server_id, image, "failed", str(error), error)
 
     def _note_whole(self, image: ServerImage) -> None:
+        images, own = self.cloud.images, own_metadata(image)
         # If somebody has deleted it, there is nothing left to note.
         with suppress(NoSuchImage):
-            self.cloud.images.change_metadata(image, own_metadata(image), [PENDING_KEY])
+            if image.scheduled:
+                images.change_metadata(image, own, [PENDING_KEY])
+            else:
+                # The service writes all anew: the marker may come back by this.
+                images.ensure_metadata(image, own, [PENDING_KEY, MARKER_KEY])
 
 
 def _is_refusal(error: Exception) -> bool:

@@ -62,7 +62,16 @@ def delete_left_behind(cloud: Cloud, image: ServerImage) -> bool:
 def sweep_volumes(
     projects: Projects, now: datetime, naming: NamingImages
 ) -> list[Leftover]:
-    """Delete the volume snapshots that should have gone with their images.
+    """Delete the volume snapshots that should have gone with their images."""
+    found = left_snapshots(projects, now)
+    done: list[Leftover] = []
+    for project_id, group in groupby(sorted(found, key=_project), key=_project):
+        done += _delete(projects, project_id, list(group), naming, now)
+    return done
+
+
+def left_snapshots(projects: Projects, now: datetime) -> list[VolumeSnapshot]:
+    """Return the volume snapshots that should have gone with their images.
 
     What cannot be listed is left: whoever may not do that cannot mark them either.
     """
@@ -70,13 +79,9 @@ def sweep_volumes(
     if volumes is None:
         return []
     try:
-        found = leftovers(volumes, now, all_projects=projects.all_projects)
+        return leftovers(volumes, now, all_projects=projects.all_projects)
     except PASSING:
         return []
-    done: list[Leftover] = []
-    for project_id, group in groupby(sorted(found, key=_project), key=_project):
-        done += _delete(projects, project_id, list(group), naming, now)
-    return done
 
 
 def _project(snapshot: VolumeSnapshot) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 _SECONDS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
+# A hundred years: no clock, time limit or sum of times overflows.
+_LONGEST_DAYS = 36500
 _PART = re.compile(r"(\d+(?:\.\d+)?)([wdhms])", re.ASCII)
 _WHOLE = re.compile(rf"(?:{_PART.pattern})+", re.ASCII)
 
@@ -21,7 +23,12 @@ def parse_duration(text: str) -> float:
             f"'{text}' is not a duration: write a number and w, d, h, m or s,"
             " such as 26h or 1d12h"
         )
-    return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
+    seconds = sum(
+        float(number) * _SECONDS[unit] for number, unit in _PART.findall(text)
+    )
+    if seconds > _LONGEST_DAYS * _SECONDS["d"]:
+        raise ValueError(f"'{text}' is not allowed: {_LONGEST_DAYS}d at most")
+    return seconds
 
 
 def format_duration(seconds: float) -> str:

@@ -173,11 +173,16 @@ def _began(server: InventoryServer, decisions: Iterable[Decision]) -> datetime |
     server, and if its first image is being made, then it was not due before.
     """
     making = [
-        decision.image.created
-        for decision in decisions
-        if decision.reason is Reason.NOT_ACTIVE and decision.image.status == "SAVING"
+        decision.image.created for decision in decisions if _is_being_made(decision)
     ]
     return max((time for time in (server.created, *making) if time), default=None)
+
+
+def _is_being_made(decision: Decision) -> bool:
+    saving = decision.image.status == "SAVING"
+    return decision.reason is Reason.PENDING or (
+        decision.reason is Reason.NOT_ACTIVE and saving
+    )
 
 
 def _next_due(

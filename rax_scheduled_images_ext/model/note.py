@@ -23,6 +23,8 @@ NOTE = "note"
 #: The metadata with what the note says, as JSON.
 NOTE_KEY = "scheduled_images_note"
 _LONGEST_REASON = 200
+# How often a busy server may refuse, in about half an hour.
+_PASSING = 5
 
 
 class Refusal(Enum):
@@ -70,6 +72,12 @@ class Note:
     again: datetime
     reason: str
     image_id: str = ""
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it is no refusal that passes by itself within minutes."""
+        passes = self.kind in (Refusal.BUSY, Refusal.LIMIT)
+        return not passes or self.count > _PASSING
 
     @property
     def metadata(self) -> dict[str, str]:

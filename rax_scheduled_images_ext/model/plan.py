@@ -250,45 +250,74 @@ def plan(
         return Step(server, Action.NOTHING, Cause.INVALID)
     if schedule is None:
         return Step(server, Action.NOTHING, Cause.NO_SCHEDULE)
-    slot, following = slots_around(server.id, schedule, now, policy.window)
     own = own_images(server, images)
+    base = _seen(server, schedule, own, now, policy, notes)
+    action, cause, image = _decide(base, own, now, policy, since, known)
+    if action is Action.NOTHING and base.unsettled:
+        action, image = Action.RETAIN, image or base.unsettled[-1]
+        cause = Cause.ACTIVE if cause is Cause.DONE else cause
+    missed = 0
+    if action is Action.MAKE and base.slot is not None:
+        missed = _missed(server, schedule, own, base.slot)
+    return replace(base, action=action, cause=cause, image=image, missed=missed)
+
+
+def _seen(
+    server: InventoryServer,
+    schedule: ImageSchedule,
+    own: list[ServerImage],
+    now: datetime,
+    policy: Policy,
+    notes: Iterable[Note],
+) -> Step:
+    """Return what a step has to do with, before anything is decided."""
+    slot, following = slots_around(server.id, schedule, now, policy.window)
     note = next((n for n in reversed(list(notes)) if n.slot == slot.name), None)
-    unsettled = tuple(
-        i for i in own if i.status == "ACTIVE" and PENDING_KEY in i.metadata
-    )
-    base = Step(
+    return Step(
         server,
         Action.NOTHING,
         Cause.DONE,
         slot,
         attempt=(now - slot.due) // policy.interval,
         next_slot=following,
-        unsettled=unsettled,
+        unsettled=tuple(image for image in own if _is_unsettled(image)),
         hanging=tuple(image for image in own if hangs(image, now)),
         note=note,
     )
 
-    def step(action: Action, cause: Cause, image: ServerImage | None = None) -> Step:
-        if action is Action.NOTHING and unsettled:
-            action, image = Action.RETAIN, image or unsettled[-1]
-            cause = Cause.ACTIVE if cause is Cause.DONE else cause
-        return replace(base, action=action, cause=cause, image=image)
 
+def _decide(
+    seen: Step,
+    own: list[ServerImage],
+    now: datetime,
+    policy: Policy,
+    since: datetime | None,
+    known: Known | None,
+) -> tuple[Action, Cause, ServerImage | None]:
+    """Return what to do for the latest slot, why, and with which image."""
+    server, slot, following = seen.server, seen.slot, seen.next_slot
+    assert slot is not None
+    assert following is not None
     for image in duplicates(server, own):
-        return step(Action.DISCARD, Cause.DUPLICATE, image)
+        return Action.DISCARD, Cause.DUPLICATE, image
     action, cause, found = _of_images(server, _of_slot(server, own, slot), now)
     if cause is not None:
-        return step(action, cause, found)
-    if known is not None and known.slot == slot.name:
-        return step(Action.NOTHING, Cause.DONE)
-    made = [image.created for image in own if image.status not in _FAILED]
-    made.append(known.created if known else None)
-    last = max(filter(None, made), default=None)
-    cause = _obstacle(server, slot, now, policy, since, last) or _told_of(note, now)
-    if cause is not None:
-        return step(Action.NOTHING, cause)
-    missed = _missed(server, schedule, own, slot)
-    return replace(step(Action.MAKE, Cause.DUE), missed=missed)
+        return action, cause, found
+    # Moving the window to a later hour makes an older slot the latest one again.
+    made = [image for image in own if image.status not in _FAILED]
+    for image in reversed(made):
+        if slot.name < image.metadata.get(SLOT_KEY, "") <= following.name:
+            return Action.NOTHING, Cause.DONE, image
+    if known is not None and slot.name <= known.slot <= following.name:
+        return Action.NOTHING, Cause.DONE, None
+    dates = [image.created for image in made]
+    dates.append(known.created if known else None)
+    last = max(filter(None, dates), default=None)
+    obstacle = _obstacle(server, slot, now, policy, since, last)
+    obstacle = obstacle or _told_of(seen.note, now)
+    if obstacle is not None:
+        return Action.NOTHING, obstacle, None
+    return Action.MAKE, Cause.DUE, None
 
 
 def own_images(
@@ -311,6 +340,15 @@ def own_images(
         ),
         key=lambda image: (str(image.created), image.id),
     )
+
+
+def _is_unsettled(image: ServerImage) -> bool:
+    """Whether an image of a run is not yet known to be whole.
+
+    A copy whose original is gone can be told by its name alone.
+    """
+    pending = image.status == "ACTIVE" and PENDING_KEY in image.metadata
+    return pending and named_by_service(image)
 
 
 def hangs(image: ServerImage, now: datetime) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import datetime, timezone
 
+#: From when to when there are times: sums of others with durations may overflow.
+FIRST, END = (datetime(year, 1, 1, tzinfo=timezone.utc) for year in (1970, 9000))
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|\+00:?00)?", re.ASCII)
 
 
@@ -14,9 +16,10 @@ def read_time(text: object) -> datetime | None:
     if not found:
         return None
     try:
-        return datetime.fromisoformat(f"{found[1]}+00:00")
+        time = datetime.fromisoformat(f"{found[1]}+00:00")
     except ValueError:
         return None
+    return time if FIRST <= time < END else None
 
 
 def write_time(time: datetime | None) -> str | None:

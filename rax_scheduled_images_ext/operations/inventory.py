@@ -285,7 +285,7 @@ class _Reader:
 
 def _tagged(listed: _Listed) -> InventoryServer:
     """Return a server with the schedule that its tags stand for."""
-    # When it was listed it may not have been known whose schedules these are.
+    # That the cloud has no extension may have been found out after the list was read.
     server = replace(listed.server, rules=Rules.OURS)
     try:
         found = read_schedule_tags(listed.tags or ())

@@ -16,6 +16,7 @@ from rax_scheduled_images_ext.client.servers import (
 )
 from rax_scheduled_images_ext.model.freshness import MAX_AGE, schedule_status
 from rax_scheduled_images_ext.operations.inventory import Inventory
+from rax_scheduled_images_ext.operations.retention import ImageRetention
 
 
 def read_status(
@@ -42,7 +43,7 @@ def read_status(
         answer = find_server(cloud.compute, server_id)
         found = read_server(answer, answer.object("server"))
         rules = cloud.schedules.rules(answer)
-        images = cloud.images.list(server_id=server_id, snapshots=True)
+        images = ImageRetention.of(cloud).images_of(server_id)
         now = read_date(answer) or datetime.fromtimestamp(clock(), timezone.utc)
         scheduled = replace(found, schedule=schedule, rules=rules)
         return Inventory(now, [schedule_status(scheduled, images, now, max_age)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -28,8 +29,10 @@ def clock_time() -> str:
 
 def say(line: str) -> None:
     """Print one line on stderr; a closed stderr is no error."""
-    with suppress(OSError):
-        print(one_line(line), file=sys.stderr, flush=True)
+    # Without one from the start, print would take stdout.
+    if sys.stderr is not None:
+        with suppress(OSError, ValueError):
+            print(one_line(line), file=sys.stderr, flush=True)
 
 
 def agreed(question: str) -> bool:
@@ -40,7 +43,7 @@ def agreed(question: str) -> bool:
 
 def can_ask() -> bool:
     """Whether there is a terminal on which a person can be asked."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
+    return all(each is not None and each.isatty() for each in (sys.stdin, sys.stderr))
 
 
 class OutputFailed(SystemExit):
@@ -53,20 +56,21 @@ def put(text: str, *, as_json: bool = False) -> None:
     A character that is not seen, or that the stream cannot encode, is printed as a
     backslash escape; in JSON, as an escape of JSON's.
 
-    :raises OutputFailed: if it cannot be written. A line on stderr reports a
-        full disk, but not a closed pipe: who closes it wants no more output.
+    :raises OutputFailed: if it cannot be written. A line on stderr reports a full disk
+        and a stdout that is not there, but not a closed pipe: who closes it wants no
+        more output.
     """
     shown = printable_json(text) if as_json else printable(text, layout="\n\t")
     try:
+        if sys.stdout is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         print(_encodable(shown, as_json), flush=True)
     except BrokenPipeError:
         _discard_output()
         raise OutputFailed(_BROKEN_PIPE) from None
     except OSError as error:
         _discard_output()
-        with suppress(OSError):
-            line = f"ERROR (OSError): Cannot write to stdout: {error.strerror}"
-            print(line, file=sys.stderr)
+        say(f"ERROR (OSError): Cannot write to stdout: {error.strerror}")
         raise OutputFailed(1) from None
 
 
@@ -96,7 +100,7 @@ class ProgressLine:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
-        self._visible = self._stream.isatty()
+        self._visible = self._stream is not None and self._stream.isatty()
         self._drawn = False
 
     def __enter__(self) -> ProgressLine:
@@ -144,6 +148,8 @@ class BackgroundWriter:
         self._descriptor = _descriptor(stream)
         self._encoding = getattr(stream, "encoding", None) or "utf-8"
         self.problem: Exception | None = None
+        if stream is None:
+            self.problem = OSError(errno.EBADF, os.strerror(errno.EBADF))
         self._texts: SimpleQueue[bytes | threading.Event | None] = SimpleQueue()
         #: Whether a person may be looking.
         self.terminal = self._descriptor is not None and os.isatty(self._descriptor)

@@ -5,18 +5,25 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, current_app, g, redirect, request, url_for
 from flask import session as cookie
 from flask.typing import ResponseReturnValue
-from flask_wtf.csrf import CSRFError
+from flask_wtf.csrf import CSRFError, CSRFProtect
 from markupsafe import Markup
 from werkzeug.exceptions import HTTPException, SecurityError
 
+from rax_scheduled_images_ext.client.errors import (
+    NoSuchImage,
+    NoSuchServer,
+    UsageError,
+)
 from rax_scheduled_images_ext.client.pool import Throttle
 from rax_scheduled_images_ext.model.image import removed_marker
 from rax_scheduled_images_ext.model.text import printable
 from rax_scheduled_images_ext.output.retention import size_for_people
 from rax_scheduled_images_ext.panel import login, words
+from rax_scheduled_images_ext.panel.addresses import this_address
+from rax_scheduled_images_ext.panel.guesses import GuessLimit
 from rax_scheduled_images_ext.panel.pages import images, jobs, server, servers
 from rax_scheduled_images_ext.panel.pages.common import SignedOut, page_for_error
 from rax_scheduled_images_ext.panel.places import Readings
@@ -25,7 +32,11 @@ from rax_scheduled_images_ext.panel.security import is_refresh, protect
 from rax_scheduled_images_ext.panel.sessions import Visitor, Visitors
 from rax_scheduled_images_ext.panel.settings import Settings
 
-_OPEN = ("static", "entry.enter", "entry.log_in", "entry.health")
+_OPEN = {
+    "static",
+    *(f"entry.{name}" for name in ("bye", "check_login", "enter", "health")),
+    *(f"entry.{name}" for name in ("log_in", "nothing_done")),
+}
 
 
 def create_app(settings: Settings) -> Flask:
@@ -36,6 +47,8 @@ def create_app(settings: Settings) -> Flask:
     app.jinja_env.filters.update(
         duration=words.duration,
         moment=words.moment,
+        is_overdue=words.is_overdue,
+        overdue_since=words.overdue_since,
         schedule=words.schedule_words,
         size=size_for_people,
         state_words=words.state_words,
@@ -46,11 +59,15 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["panel"] = settings
     app.extensions["visitors"] = Visitors(settings.idle)
     app.extensions["readings"] = Readings(settings.refresh, settings.patience)
+    app.extensions["guesses"] = GuessLimit()
     app.extensions["reviews"] = Reviews()
     app.extensions["throttle"] = Throttle()
     protect(app, settings)
     app.before_request(_know_visitor)
+    # After that: whoever has no session is sent to the door with what was typed.
+    CSRFProtect(app)
     app.context_processor(_common)
+    app.jinja_env.globals["this_address"] = this_address
     app.register_error_handler(CSRFError, _bad_form)
     app.register_error_handler(HTTPException, _error_page)
     app.register_error_handler(SignedOut, lambda _: login.leave())
@@ -97,12 +114,12 @@ def _common() -> dict[str, Any]:
     }
 
 
-def _bad_form(error: CSRFError) -> ResponseReturnValue:
-    text = (
-        "This form is not from a page of your session, so nothing was done. Load the"
-        " page again and send it from there."
-    )
-    return page_for_error(400, "Nothing was done", text)
+def _bad_form(_error: CSRFError) -> ResponseReturnValue:
+    if request.endpoint == "entry.check_login":
+        return login.refuse(
+            400, "This page was too old, so nothing was done. Try again."
+        )
+    return redirect(url_for("entry.nothing_done"), 303)
 
 
 def _error_page(error: HTTPException) -> ResponseReturnValue:
@@ -119,6 +136,10 @@ def _unforeseen(error: Exception) -> ResponseReturnValue:
     text = words.in_words(error)
     if words.signed_out(error):
         return login.leave()
+    if isinstance(error, (NoSuchServer, NoSuchImage)):
+        return page_for_error(404, "It is not there", text)
+    if isinstance(error, UsageError):
+        return page_for_error(409, "That cannot be done", text)
     return page_for_error(502, "That did not work", text)
 
 

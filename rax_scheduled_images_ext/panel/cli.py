@@ -7,16 +7,15 @@ import logging
 import os
 import signal
 import socket
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from rax_scheduled_images_ext.arguments import Parser, between, checked
+from rax_scheduled_images_ext.arguments import Parser, between, checked, host_name
 from rax_scheduled_images_ext.model.durations import format_duration, parse_duration
 from rax_scheduled_images_ext.model.errors import ScheduledImagesError
-from rax_scheduled_images_ext.output.console import say
+from rax_scheduled_images_ext.output.console import OutputFailed, put, say
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -58,10 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except ModuleNotFoundError as error:
         extras = "panel,sandbox" if args.sandbox else "panel"
-        print(
+        say(
             f"{PROG}: error: the panel needs {error.name}: pip install"
-            f" 'rax-scheduled-images-ext[{extras}]'",
-            file=sys.stderr,
+            f" 'rax-scheduled-images-ext[{extras}]'"
         )
         return 1
 
@@ -108,8 +106,9 @@ def _settings(args: argparse.Namespace, host: str, port: int) -> Settings:
     base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
     def renewed(token: str) -> None:
-        print(f"Entered. Another browser enters by {base}/enter?token={token}")
-        sys.stdout.flush()
+        # The visitor has entered all the same.
+        with suppress(OutputFailed):
+            put(f"Entered. Another browser enters by {base}/enter?token={token}")
 
     config, session = cloud_for(PROG, with_login=not args.login)
     return Settings(
@@ -127,10 +126,9 @@ def _settings(args: argparse.Namespace, host: str, port: int) -> Settings:
 def _announce(settings: Settings, host: str, port: int) -> None:
     base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     if settings.entry is None:
-        print(f"The panel is at {base}/")
+        put(f"The panel is at {base}/")
     else:
-        print(f"Open {base}/enter?token={settings.entry.token}")
-    sys.stdout.flush()
+        put(f"Open {base}/enter?token={settings.entry.token}")
 
 
 @contextmanager
@@ -164,7 +162,7 @@ def _environment(args: argparse.Namespace) -> Iterator[None]:
 def _tell_users(sandbox: Sandbox) -> None:
     domain = "" if sandbox.like == "rackspace" else ", domain Default"
     password = sandbox.env()["OS_PASSWORD"]
-    print(f"Log in as admin, creator or observer, password {password}{domain}")
+    put(f"Log in as admin, creator or observer, password {password}{domain}")
 
 
 def app_from_environment() -> Flask:
@@ -231,6 +229,7 @@ def make_parser() -> Parser:
     )
     add(
         "--host",
+        type=checked(host_name),
         metavar="ADDRESS",
         help=f"address to listen on (default: {LOOPBACK}); another than this machine's"
         " own only behind a proxy with TLS",

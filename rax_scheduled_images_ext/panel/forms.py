@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import count
 
 from rax_scheduled_images_ext.model.errors import InvalidValue
 from rax_scheduled_images_ext.model.schedule import (
@@ -11,6 +12,8 @@ from rax_scheduled_images_ext.model.schedule import (
     ScheduleSettings,
     parse_retention,
 )
+from rax_scheduled_images_ext.model.volume_snapshots import LONGEST_IMAGE_NAME
+from rax_scheduled_images_ext.operations.server import ServerDetails
 
 #: The fields of a form that describe a schedule.
 SCHEDULE_FIELDS = ("when", "retention")
@@ -61,4 +64,18 @@ def read_name(form: Mapping[str, str]) -> str:
         raise InvalidValue(
             f"'{name}' is not a name for an image: 1 to 255 characters that can be seen"
         )
+    return name
+
+
+def new_image_name(details: ServerDetails) -> str:
+    """Return a name for a new image of a server, which no other image of it has."""
+    printable = "".join(c if c.isprintable() else "_" for c in details.server.name)
+    taken = {each.image.name for each in details.images}
+    suffix = f"-{details.now:%Y%m%d-%H%M%S}"
+    for number in count(2):
+        # Volume snapshots are named after the image, and have no longer names.
+        name = printable.strip()[: LONGEST_IMAGE_NAME - len(suffix)] + suffix
+        if name not in taken:
+            break
+        suffix = f"-{details.now:%Y%m%d-%H%M%S}-{number}"
     return name

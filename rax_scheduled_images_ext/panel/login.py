@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
-from urllib.parse import urlsplit
 
 from flask import (
     Blueprint,
@@ -25,15 +23,25 @@ from rax_scheduled_images_ext.client.connection import from_region
 from rax_scheduled_images_ext.client.identity import Scope, scope_of
 from rax_scheduled_images_ext.client.identity import log_in as check
 from rax_scheduled_images_ext.client.pool import Throttle
+from rax_scheduled_images_ext.model.durations import format_duration
+from rax_scheduled_images_ext.panel.addresses import (
+    form_address,
+    local_address,
+    project_of,
+    this_address,
+)
+from rax_scheduled_images_ext.panel.guesses import GuessLimit, network_of
 from rax_scheduled_images_ext.panel.jobs import within
 from rax_scheduled_images_ext.panel.pages.common import page_of_problem
-from rax_scheduled_images_ext.panel.sessions import Visitor, Visitors
+from rax_scheduled_images_ext.panel.sessions import Problem, Visitor, Visitors
 from rax_scheduled_images_ext.panel.settings import Settings, auth_option
 from rax_scheduled_images_ext.panel.words import in_words
 
 pages = Blueprint("entry", __name__)
 # Seconds that a login may take.
 _PATIENCE = 20.0
+# Browsers keep cookies of 4096 characters.
+_LONGEST_IN_COOKIE = 2500
 
 
 def settings() -> Settings:
@@ -49,13 +57,18 @@ def visitors() -> Visitors:
 
 
 def to_the_door() -> ResponseReturnValue:
-    """Send whoever has no session to where one begins."""
+    """Send whoever has no session to where one begins; what was typed comes back."""
+    home = f"{request.root_path}/"
+    back = this_address() if request.method == "GET" else form_address()
     if settings().entry is not None:
+        asked = local_address(request.args.get("next")) or back or home
+        if asked != home and len(asked) <= _LONGEST_IN_COOKIE:
+            cookie["back"] = asked
+        if "HX-Request" in request.headers:
+            return "", 204, {"HX-Redirect": home}
+        if request.method != "GET":
+            return redirect(home, 303)
         return render_template("enter.html"), 403
-    back: str | None = request.root_path + request.full_path.rstrip("?")
-    if request.method != "GET":
-        back = None
-    home = request.root_path + "/"
     door = url_for(
         "entry.log_in",
         next=None if back in (None, home) else back,
@@ -102,77 +115,131 @@ def enter() -> ResponseReturnValue:
         scope = scope_of(session, session.auth)  # type: ignore[arg-type]
         visitor = Visitor(session)
         visitor.enter(scope, _cloud(scope))
+        back = local_address(cookie.get("back"))
         _begin(visitor)
+        if project_of(back) == scope.project.id:
+            return redirect(str(back))
     return redirect(url_for("entry.home"))
 
 
-@pages.route("/login", methods=["GET", "POST"])
+@pages.get("/login")
 def log_in() -> ResponseReturnValue:
-    """Log in with a user, a password and a domain."""
+    """Show the form to log in by."""
     if settings().entry is not None:
         return redirect(url_for("entry.home"))
-    form = request.form
-    config = settings().config
-    answer = {
-        "next": _local(request.values.get("next")),
-        "error": None,
-        "form": form,
-        "domain": form.get("domain", _usual_domain(config)),
-    }
-    if request.method == "GET":
-        return render_template("login.html", **answer)
+    refused = cookie.pop("refused", {})
+    page = render_template(
+        "login.html",
+        next=local_address(request.args.get("next")),
+        error=refused.get("error"),
+        user=refused.get("user", ""),
+        domain=refused.get("domain", _usual_domain(settings().config)),
+    )
+    return page, refused.get("status", 200)
+
+
+@pages.post("/login")
+def check_login() -> ResponseReturnValue:
+    """Log in with a user, a password and a domain."""
+    if settings().entry is not None:
+        return redirect(url_for("entry.home"), 303)
+    form, config = request.form, settings().config
     user, password = form.get("user", "").strip(), form.get("password", "")
+    domain = form.get("domain", "").strip()
     if not user or not password:
-        answer["error"] = "Give a user name and a password."
-        return render_template("login.html", **answer), 400
+        return refuse(400, "Give a user name and a password.")
+    guesses: GuessLimit = current_app.extensions["guesses"]
+    # Keystone takes a domain's and a user's name in any letter case.
+    who = (user.casefold(), domain.casefold(), network_of(request.remote_addr))
+    wait = guesses.begin(who)
+    if wait:
+        return refuse(
+            429,
+            "Too many wrong passwords for this user from your address. Try again in"
+            f" {format_duration(max(1.0, wait))}.",
+        )
     try:
-        url, domain = auth_option(config, "auth_url"), form.get("domain", "").strip()
-        session = settings().session
+        url, session = auth_option(config, "auth_url"), settings().session
         found = within(
             _PATIENCE, lambda: check(session, str(url), user, password, domain)
         )
     except keystone.Unauthorized:
-        answer["error"] = "Keystone knows no such user with that password and domain."
-        return render_template("login.html", **answer), 403
+        return refuse(403, "Keystone knows no such user with that password and domain.")
     except (keystone.ClientException, OSError) as error:
-        answer["error"] = in_words(error)
-        return render_template("login.html", **answer), 502
+        guesses.unknown(who)
+        return refuse(502, in_words(error))
+    guesses.right(who)
     _begin(Visitor(settings().session, login=found))
-    return redirect(url_for("entry.choose", next=answer["next"]))
+    back = local_address(form.get("next"))
+    return redirect(url_for("entry.choose", next=back), 303)
 
 
-@pages.route("/project", methods=["GET", "POST"])
+def refuse(status: int, error: str) -> ResponseReturnValue:
+    """Show the form again, with what was typed but the password."""
+    typed = {key: request.form.get(key, "")[:255] for key in ("user", "domain")}
+    cookie["refused"] = {"status": status, "error": error[:1000], **typed}
+    back = local_address(request.form.get("next"))
+    return redirect(url_for("entry.log_in", next=back), 303)
+
+
+@pages.get("/project")
 def choose() -> ResponseReturnValue:
-    """Choose the project and the region."""
+    """Choose the project, unless an address that was sent names it."""
     visitor: Visitor = g.visitor
     if visitor.login is None:
         return redirect(url_for("entry.home"))
-    back = _local(request.values.get("next"))
+    back = local_address(request.args.get("next"))
     projects = visitor.login.projects()
-    wanted = request.form.get("project")
-    if request.method == "GET" and visitor.scope is None:
-        # An address that was sent names its project.
-        wanted = _named(back) or (projects[0].id if len(projects) == 1 else None)
-    error = None
-    if wanted in [project.id for project in projects]:
-        scope = visitor.login.scope(str(wanted))
-        if scope.regions:
-            visitor.enter(scope, _cloud(scope))
-            return _entered(scope, back)
-        error = f"The catalog of project {scope.project.name} has no compute service."
-    elif wanted is not None:
-        error = f"You have no role in the project {wanted}."
+    known = [project.id for project in projects]
+    error = request.args.get("refused")
+    if error is None and visitor.scope is None:
+        named = project_of(back)
+        if named in known or len(known) == 1:
+            return _enter(named if named in known else known[0], back)
+    if error is not None:
+        error = (
+            f"The catalog of project {error} has no compute service."
+            if error in known
+            else f"You have no role in the project {error}."
+        )
     page = render_template("choose.html", projects=projects, next=back, error=error)
     return page, 200 if error is None else 403
 
 
-def _entered(scope: Scope, back: str | None) -> ResponseReturnValue:
-    """Go where the user was going, or to the servers of a region."""
-    if back is not None and _named(back) == scope.project.id:
-        return redirect(back)
+@pages.post("/project")
+def enter_project() -> ResponseReturnValue:
+    """Enter a project."""
+    visitor: Visitor = g.visitor
+    if visitor.login is None:
+        return redirect(url_for("entry.home"), 303)
+    back = local_address(request.form.get("next"))
+    wanted = request.form.get("project", "")
+    if wanted in [project.id for project in visitor.login.projects()]:
+        return _enter(wanted, back)
+    return redirect(url_for("entry.choose", refused=wanted, next=back), 303)
+
+
+def _enter(project_id: str, back: str | None) -> ResponseReturnValue:
+    """Enter a project, and go where the user was going, or to its servers."""
+    visitor: Visitor = g.visitor
+    scope = visitor.login.scope(project_id)  # type: ignore[union-attr]
+    if not scope.regions:
+        url = url_for("entry.choose", refused=project_id, next=back)
+        return redirect(url, 303)
+    visitor.enter(scope, _cloud(scope))
+    if back is not None and project_of(back) == scope.project.id:
+        return redirect(back, 303)
     if len(scope.regions) == 1:
-        return redirect(_servers(scope, None))
-    return render_template("regions.html", scope=scope)
+        return redirect(_servers(scope, None), 303)
+    return redirect(url_for("entry.regions"), 303)
+
+
+@pages.get("/regions")
+def regions() -> ResponseReturnValue:
+    """Choose a region of the project."""
+    if g.visitor.scope is None:
+        return redirect(url_for("entry.choose"))
+    return render_template("regions.html", scope=g.visitor.scope)
 
 
 @pages.get("/problems/<number>")
@@ -184,12 +251,31 @@ def problem(number: str) -> ResponseReturnValue:
     return page_of_problem(found)
 
 
+@pages.get("/nothing-done")
+def nothing_done() -> ResponseReturnValue:
+    """Say that a form was not one of this session's."""
+    text = (
+        "This form is not from a page of your session, so nothing was done. Load the"
+        " page again and send it from there."
+    )
+    return page_of_problem(
+        Problem(400, "Nothing was done", text, url_for("entry.home"))
+    )
+
+
 @pages.post("/logout")
 def log_out() -> ResponseReturnValue:
     """End the session, and revoke its tokens."""
     visitors().end(g.visitor)
     cookie.clear()
-    g.visitor = None
+    return redirect(url_for("entry.bye"), 303)
+
+
+@pages.get("/bye")
+def bye() -> ResponseReturnValue:
+    """Say that the session has ended."""
+    if g.visitor is not None:
+        return redirect(url_for("entry.home"))
     return render_template("bye.html")
 
 
@@ -219,19 +305,3 @@ def _cloud(scope: Scope) -> Cloud:
 def _servers(scope: Scope, region: str | None) -> str:
     known = region if region in scope.regions else scope.regions[0]
     return url_for("servers.listed", project_id=scope.project.id, region=known)
-
-
-def _local(address: str | None) -> str | None:
-    """Return an address of this panel's own, None for any other."""
-    if not address or not address.startswith("/") or "\\" in address:
-        return None
-    parts: Any = urlsplit(address)
-    if address.startswith("//") or parts.scheme or parts.netloc:
-        return None
-    return address
-
-
-def _named(address: str | None) -> str | None:
-    """Return the project that an address names."""
-    parts = (address or "").removeprefix(request.root_path).split("/")
-    return parts[2] if len(parts) > 3 and parts[1] == "p" else None

@@ -94,29 +94,34 @@ def preview(cloud: Cloud, server_id: str, change: ScheduleSettings | None) -> Pr
 
 def apply(cloud: Cloud, server_id: str, change: ScheduleSettings | None) -> None:
     """Change the schedule of a server."""
-    outcomes: Sequence[Outcome[Target, object]]
     target = Target(server_id, server_id)
     if change is None:
-        outcomes = schedules.disable(cloud, target)
+        for off in schedules.disable(cloud, target):
+            off.result()
     else:
-        outcomes = schedules.change(cloud, target, change)
-    for outcome in outcomes:
-        outcome.result()
+        for changed in schedules.change(cloud, target, change):
+            changed.result()
 
 
 @dataclass(frozen=True)
 class Row:
-    """One server of a review: what a change does to it, or why it is left out."""
+    """One server of a review: what a change does to it, or why it is left out.
+
+    ``idle`` is whether it is left out because there is nothing to change, and not
+    because something is unknown.
+    """
 
     target: Target
     preview: Preview | None = None
     problem: str = ""
+    idle: bool = False
 
     @classmethod
     def of(cls, outcome: Outcome[Target, Preview]) -> Row:
         """Return the row of a look at a server; what is not known is left out."""
         if outcome.error is not None:
-            return cls(outcome.item, problem=in_words(outcome.error))
+            idle = isinstance(outcome.error, NothingToDo)
+            return cls(outcome.item, problem=in_words(outcome.error), idle=idle)
         return cls(outcome.item, outcome.value)
 
     @property

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, request
+from flask import Flask, Response, current_app, request
 from flask.sessions import SecureCookieSessionInterface
-from flask_wtf import CSRFProtect
 from werkzeug.exceptions import SecurityError
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.security import safe_join
 
 from rax_scheduled_images_ext.panel.settings import Settings
+from rax_scheduled_images_ext.wsgi import LONGEST_BODY
 
 _POLICY = "; ".join(
     (
@@ -50,19 +53,19 @@ class _Cookies(SecureCookieSessionInterface):
 
 
 def protect(app: Flask, settings: Settings) -> None:
-    """Protect all pages of an application."""
+    """Protect all pages of an application; its forms need CSRFProtect besides."""
     app.config.update(
         SECRET_KEY=settings.secret,
         SESSION_COOKIE_NAME=f"panel-{settings.port}" if settings.port else "panel",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         WTF_CSRF_TIME_LIMIT=None,
-        MAX_CONTENT_LENGTH=1024 * 1024,
+        MAX_CONTENT_LENGTH=LONGEST_BODY,
     )
     app.session_interface = _Cookies()
     app.before_request(partial(_check_host, settings.hosts))
-    CSRFProtect(app)
     app.after_request(_add_headers)
+    app.url_defaults(_add_version)
     count = settings.proxies
     if count:
         fixed: Any = ProxyFix(
@@ -82,12 +85,36 @@ def _check_host(known: Collection[str]) -> None:
         raise SecurityError
 
 
+def _add_version(endpoint: str, values: dict[str, Any]) -> None:
+    """Let the address of a static file change with its content."""
+    if endpoint == "static":
+        values["v"] = _version(values["filename"])
+
+
+@cache
+def _version(filename: str) -> str:
+    path = safe_join(str(current_app.static_folder), filename)
+    try:
+        content = Path(str(path)).read_bytes()
+    except OSError:
+        return ""
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
 def _add_headers(response: Response) -> Response:
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
-    if request.endpoint == "static":
-        response.cache_control.max_age = _YEAR
+    if request.endpoint == "static" and response.status_code in (200, 304):
         response.cache_control.public = True
+        if request.args.get("v") == _version(
+            str((request.view_args or {}).get("filename"))
+        ):
+            response.cache_control.no_cache = None
+            response.cache_control.max_age = _YEAR
+            response.cache_control.immutable = True
+        else:
+            # Good as long as the panel says so: it has an ETag.
+            response.cache_control.no_cache = True
     else:
         # No page stays on a machine that others use, once the session is over.
         response.headers["Cache-Control"] = "no-store"

@@ -98,7 +98,7 @@ def cloud_for(app_name: str, *, with_login: bool) -> tuple[CloudRegion, Session]
             raise Misconfigured("no cloud is configured: set OS_CLOUD or OS_AUTH_URL")
         verify, cert = config.get_requests_verify_args()
         session = Session(verify=verify, cert=cert, app_name=app_name)
-        limit_time(session)
+        limit_time(session.session)
     session.timeout = min(session.timeout or _TIMEOUT, _TIMEOUT)
     widen(session, _CONNECTIONS)
     # A cookie that one user is given is nobody else's.

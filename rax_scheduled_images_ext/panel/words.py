@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from keystoneauth1 import exceptions as keystone
 
@@ -11,7 +11,7 @@ from rax_scheduled_images_ext.client.errors import ApiError
 from rax_scheduled_images_ext.client.http import shortened
 from rax_scheduled_images_ext.model.durations import format_duration
 from rax_scheduled_images_ext.model.errors import ScheduledImagesError
-from rax_scheduled_images_ext.model.freshness import ScheduleStatus, State
+from rax_scheduled_images_ext.model.freshness import MAX_AGE, ScheduleStatus, State
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.task_states import (
     BACKUP,
@@ -97,6 +97,20 @@ def described(schedule: ImageSchedule) -> str:
 def task_words(task_state: str | None) -> str:
     """Return what a server is doing, empty for nothing."""
     return "" if task_state is None else _TASKS.get(task_state, task_state)
+
+
+def overdue_since(status: ScheduleStatus) -> datetime | None:
+    """Return when the image was due that a late server lacks, None if it is unknown."""
+    if status.state is not State.LATE or status.newest is None or not status.limit:
+        return None
+    # The limit is the time between two images, and what is allowed beyond it.
+    period = status.limit - MAX_AGE + timedelta(days=1)
+    return status.newest.created and status.newest.created + period
+
+
+def is_overdue(status: ScheduleStatus) -> bool:
+    """Whether an image is missing that was due."""
+    return status.stale and status.state is not State.INVALID
 
 
 def state_words(status: ScheduleStatus) -> str:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from rax_scheduled_images_ext.arguments import Parser, between, checked
+from rax_scheduled_images_ext.arguments import Parser, between, checked, host_name
 from rax_scheduled_images_ext.model.durations import parse_duration
 from rax_scheduled_images_ext.sandbox.backend.models import Unusable
 from rax_scheduled_images_ext.sandbox.demo import SETTINGS, Demo, DemoFailed
@@ -61,7 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args.command = command
     try:
         status: int = args.func(args)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except (_Failed, DemoFailed) as error:
         print(f"{PROG}: error: {error}", file=sys.stderr)
         return 1
@@ -279,6 +280,7 @@ def _parser() -> Parser:
     run = command("run", _run, "start a cloud and keep it until interrupted", cloud)
     run.add_argument(
         "--host",
+        type=checked(host_name),
         default=LOOPBACK,
         metavar="ADDRESS",
         help="address to listen on (default: %(default)s, for this machine alone)",

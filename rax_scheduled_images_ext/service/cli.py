@@ -23,7 +23,10 @@ from rax_scheduled_images_ext.service import options
 if TYPE_CHECKING:
     from rax_scheduled_images_ext.engine.projects import Projects
     from rax_scheduled_images_ext.engine.runner import Runner
+    from rax_scheduled_images_ext.model.plan import Step
+    from rax_scheduled_images_ext.model.volume_snapshots import VolumeSnapshot
     from rax_scheduled_images_ext.service.loop import Service
+    from rax_scheduled_images_ext.service.tables import Row
 
 PROG = "scheduled-images-service"
 #: The variable with what makes claims unforeseeable.
@@ -49,21 +52,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     :returns: the exit status: 0 done, 1 failed, 3 of ``status`` for images that are
-        late, 130 interrupted, 143 of ``tick`` after SIGTERM.
+        late, 4 of ``tick`` for something due that could not be done yet, 130
+        interrupted, 143 of ``tick`` after SIGTERM.
     :raises SystemExit: with status 2 for bad usage.
     """
     args = parse(argv)
     try:
         status: int = args.func(args)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except (_Failed, ScheduledImagesError) as error:
         say(f"{PROG}: error: {error}")
         return 1
     except ModuleNotFoundError as error:
-        print(
+        say(
             f"{PROG}: error: the service needs {error.name}: pip install"
-            f" 'rax-scheduled-images-ext[{_EXTRAS.get(str(error.name), 'service')}]'",
-            file=sys.stderr,
+            f" 'rax-scheduled-images-ext[{_EXTRAS.get(str(error.name), 'service')}]'"
         )
         return 1
     except BrokenPipeError:
@@ -88,6 +92,10 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"{rehearsed[0]} is for test clouds: it takes --rehearsal as well")
     if getattr(args, "since", None) and not args.speed:
         parser.error("--since says from when on time passes faster: it takes --speed")
+    if getattr(args, "ping_fail", None) and not args.ping:
+        parser.error("--ping-fail takes --ping as well")
+    if getattr(args, "quiet", False) and args.verbose:
+        parser.error("--quiet and --verbose exclude each other")
     if getattr(args, "roles", None) and not args.auth_url:
         parser.error("--roles takes --auth-url or $OS_AUTH_URL as well")
     return args
@@ -137,20 +145,33 @@ def _plan(args: argparse.Namespace) -> int:
     from rax_scheduled_images_ext.engine.runner import planned
     from rax_scheduled_images_ext.service.tables import print_plan
 
+    steps: list[Step] = []
     with _one_line():
-        steps = planned(_projects(args), _policy(args), args.at, args.requests)
+        for projects in _each_region(args):
+            steps += planned(projects, _policy(args), args.at, args.requests)
     print_plan(steps, args.format, everything=args.all)
     return 0
 
 
 def _status(args: argparse.Namespace) -> int:
     from rax_scheduled_images_ext.engine.find import Finder
+    from rax_scheduled_images_ext.engine.sweep import left_snapshots
     from rax_scheduled_images_ext.service.tables import print_status, rows_of
 
+    rows: list[Row] = []
+    left: list[VolumeSnapshot] = []
     with _one_line():
-        page = Finder(_projects(args), _policy(args)).survey()
-    rows = rows_of(page, args.max_age)
+        for projects in _each_region(args):
+            page = Finder(projects, _policy(args)).survey()
+            rows += rows_of(page, args.max_age)
+            left += left_snapshots(projects, page.now)
     print_status(rows, args.format)
+    for snapshot in left:
+        print(
+            f"{PROG}: warning: volume snapshot {snapshot.id} is {snapshot.status}; it"
+            f" was to be deleted with image {snapshot.image_id}",
+            file=sys.stderr,
+        )
     stale = any(row.status.stale for row in rows)
     return _STALE if stale or _has_dead_letters() else 0
 
@@ -183,10 +204,9 @@ def _has_dead_letters() -> bool:
     except OperationalError as error:
         raise _Failed(f"RabbitMQ cannot be reached: {error}") from None
     if number:
-        print(
+        say(
             f"{PROG}: warning: {number} message{'s' * (number > 1)} that no worker"
-            f" could do: see the queue {queues.DEAD}",
-            file=sys.stderr,
+            f" could do: see the queue {queues.DEAD}"
         )
     return number > 0
 
@@ -244,6 +264,14 @@ def open_runner(args: argparse.Namespace, region: str | None = None) -> Runner:
     return runner
 
 
+def _each_region(args: argparse.Namespace) -> Iterator[Projects]:
+    """Log in to the regions that are named, or to all that are configured."""
+    from rax_scheduled_images_ext.client.configuration import regions
+
+    for region in regions(PROG, args.region or ()):
+        yield _projects(args, region or None)
+
+
 def _projects(args: argparse.Namespace, region: str | None = None) -> Projects:
     from rax_scheduled_images_ext.client.configuration import configuration
     from rax_scheduled_images_ext.engine.projects import OneProject
@@ -255,23 +283,38 @@ def _projects(args: argparse.Namespace, region: str | None = None) -> Projects:
 
 
 def _service(args: argparse.Namespace) -> Service:
-    from rax_scheduled_images_ext.client.configuration import configuration
+    from rax_scheduled_images_ext.client.configuration import configuration, regions
     from rax_scheduled_images_ext.service import events
-    from rax_scheduled_images_ext.service.loop import Service
-    from rax_scheduled_images_ext.service.notify import Notifier
+    from rax_scheduled_images_ext.service.health import Health
+    from rax_scheduled_images_ext.service.loop import Region, Service
+    from rax_scheduled_images_ext.service.memory import Memory, default_path
+    from rax_scheduled_images_ext.service.notify import notifier
 
-    events.configure(args.log_format, logging.DEBUG if args.verbose else logging.INFO)
-    # Told at once: that there is nothing to log in to will not pass.
-    configuration(PROG)
-
-    service = Service(partial(open_runner, args), Notifier(args.on_failure, args.ping))
+    events.configure(args.log_format, _level(args))
+    # Reported at once: that there is nothing to log in to will not pass.
+    names = regions(PROG, args.region or ())
+    found: list[Region] = []
+    for name in names:
+        config = configuration(PROG, name or None)
+        state = default_path(config, all_projects=args.all_projects)
+        if args.state is not None:
+            # Each region has a file of its own.
+            state = args.state.with_name(args.state.name + (f".{name}" * bool(found)))
+        log = events.EventLog(Memory.load(state), name if len(names) > 1 else None)
+        name = name or str(config.region_name or "")
+        found.append(Region(name, partial(open_runner, args, name or None), log))
+    service = Service(found, notifier(args))
+    service.health = Health(getattr(args, "every", Health.EVERY))
     if getattr(args, "metrics_port", None) is not None:
         from rax_scheduled_images_ext.service.metrics import Metrics, MetricsServer
 
         service.metrics = Metrics(args.metrics_servers)
         try:
             service.server = MetricsServer(
-                service.metrics.registry, args.metrics_host, args.metrics_port
+                service.metrics.registry,
+                args.metrics_host,
+                args.metrics_port,
+                service.health,
             )
         except OSError as error:
             raise _Failed(
@@ -279,6 +322,11 @@ def _service(args: argparse.Namespace) -> Service:
                 f" {error.strerror}"
             ) from error
     return service
+
+
+def _level(args: argparse.Namespace) -> int:
+    quiet = logging.WARNING if args.quiet else logging.INFO
+    return logging.DEBUG if args.verbose else quiet
 
 
 # What may be written on the command line
@@ -307,8 +355,9 @@ def make_parser() -> Parser:
 
     reading, working = options.reading(), options.working()
     printing, lasting = options.printing(), options.lasting()
+    reporting = options.reporting()
     running = command(
-        "run", _run, "keep going until SIGTERM", reading, working, lasting
+        "run", _run, "keep going until SIGTERM", reading, working, reporting, lasting
     )
     running.add_argument(
         "--refresh",
@@ -325,19 +374,18 @@ def make_parser() -> Parser:
         celery = command(name, _celery, summary, reading, working, lasting)
         celery.set_defaults(celery=name)
         celery.add_argument(
-            "--region",
-            action="append",
-            metavar="NAME",
-            help="a region to work for (default: the configured one; may be repeated)",
-        )
-        celery.add_argument(
             "celery_options",
             nargs="*",
             metavar="CELERY_OPTION",
             help=f"after --: options of `celery {name}`",
         )
     tick = command(
-        "tick", _tick, "do once what is due, for cron and timers", reading, working
+        "tick",
+        _tick,
+        "do once what is due, for cron and timers",
+        reading,
+        working,
+        reporting,
     )
     tick.add_argument(
         "--at",

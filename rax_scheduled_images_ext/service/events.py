@@ -11,9 +11,11 @@ from rax_scheduled_images_ext.engine.results import Result, StepResult, Tick
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.plan import Cause, explain
 from rax_scheduled_images_ext.model.text import printable, quoted
+from rax_scheduled_images_ext.model.times import write_time
 from rax_scheduled_images_ext.operations.prune import PrunedImage
 from rax_scheduled_images_ext.operations.volume_snapshots import Leftover
 from rax_scheduled_images_ext.operations.work_queue import Outcome
+from rax_scheduled_images_ext.service.memory import Memory
 
 LOG = logging.getLogger("scheduled_images_service")
 
@@ -41,6 +43,13 @@ _LEVELS = {
     Result.GIVEN_UP: logging.ERROR,
     Result.FAILED: logging.ERROR,
 }
+
+
+# Results that later looks repeat while nothing changes, besides failures.
+_REPEATED = frozenset({Result.UNKNOWN, Result.UNPROVEN})
+# What is remembered: by server why it is not imaged and its last failure, what could
+# not be deleted, and how the last tick failed.
+_LASTING, _FAILED, _LEFT, _ERROR = "lasting", "failed", "left", "error"
 
 
 # What an event may say of itself, in the order in which it is written.
@@ -126,13 +135,19 @@ def facts_of(result: StepResult) -> dict[str, Any]:
 
 
 class EventLog:
-    """Writes the results of ticks; what lasts is written when it begins, once."""
+    """Writes the results of ticks; what lasts is written when it begins, once.
 
-    def __init__(self) -> None:
-        self._lasting: dict[str, tuple[Any, ...]] = {}
-        # The last failure of each server, and those of this tick that are new.
-        self._failed: dict[str, tuple[Any, ...]] = {}
+    :param memory: what was written before, by this process or another one.
+    :param region: is named in all events, None where there is only one.
+    """
+
+    def __init__(self, memory: Memory | None = None, region: str | None = None) -> None:
+        self._memory = memory or Memory()
+        self._region = region
+        # The failures that are new and that nobody has been notified of.
         self._news: list[StepResult] = []
+        # What is left behind as of this tick.
+        self._left: set[str] = set()
 
     def add(self, result: StepResult) -> None:
         """Write what has come of a step, as soon as it is known."""
@@ -140,37 +155,61 @@ class EventLog:
         if result.result is Result.NOTHING:
             self._add_lasting(result)
             return
-        self._lasting.pop(step.server.id, None)
         level = _LEVELS.get(result.result, logging.DEBUG)
-        if result.failed and not self._is_news(result):
-            level = logging.DEBUG
-        log(level, result.result.value, facts_of(result))
+        if result.failed or result.result in _REPEATED:
+            if not self._is_news(result):
+                level = logging.DEBUG
+        elif level == logging.INFO:
+            self._memory.forget(_LASTING, step.server.id)
+            self._memory.forget(_FAILED, step.server.id)
+        self._log(level, result.result.value, facts_of(result))
 
     def add_deleted(self, pruned: PrunedImage) -> None:
         """Write what the retention has done with an image, as soon as it is done."""
         image = pruned.image
         level = logging.INFO if pruned.error is None else logging.ERROR
         facts = {"server": pruned.server_id, "project": image.owner, "image": image.id}
-        log(level, f"image {pruned.action}", facts | {"reason": pruned.reason})
+        self._log(level, f"image {pruned.action}", facts | {"reason": pruned.reason})
 
     def _is_news(self, result: StepResult) -> bool:
         """Whether a failure is another one than before: the same try fails again."""
         step = result.step
-        failure = (result.result, step.slot and step.slot.name, step.attempt)
-        if self._failed.get(step.server.id) == failure:
-            return False
-        self._failed[step.server.id] = failure
-        self._news.append(result)
-        return True
+        slot = step.slot.name if step.slot else None
+        # A refusal that is repeated is the same one, however often it is asked for.
+        which = str(write_time(step.note.since)) if step.note else step.attempt
+        failure = (result.result.value, slot, which)
+        news = self._memory.is_news(_FAILED, step.server.id, failure)
+        if news and result.failed:
+            self._news.append(result)
+        return news
 
     def _add_lasting(self, result: StepResult) -> None:
-        step = result.step
-        state = (step.cause, step.slot and step.slot.name, step.server.status)
-        before = self._lasting.get(step.server.id)
-        self._lasting[step.server.id] = state
-        if step.cause in TOLD and before != state:
+        step, note = result.step, result.step.note
+        if step.cause not in TOLD or (note is not None and not note.lasts):
+            self._memory.forget(_LASTING, step.server.id)
+            return
+        slot = step.slot.name if step.slot else None
+        state = (step.cause.value, slot, step.server.status)
+        if self._memory.is_news(_LASTING, step.server.id, state):
             facts = facts_of(result) | {"reason": explain(step)}
-            log(logging.WARNING, "no image", facts)
+            self._log(logging.WARNING, "no image", facts)
+
+    def take_news(self) -> list[StepResult]:
+        """Return the failures that are new since the last time."""
+        news, self._news = self._news, []
+        return news
+
+    def add_failed(self, kind: str, reason: str) -> bool:
+        """Write that a tick has failed; return whether the one before did not.
+
+        :param kind: of the error. Another one is written, the same one is not repeated.
+        """
+        news = self._memory.is_news(_ERROR, "kind", [kind])
+        first = self._memory.is_news(_ERROR, "any", [])
+        level = logging.ERROR if news else logging.DEBUG
+        self._log(level, "tick failed", {"reason": f"{kind}: {reason}"})
+        self._memory.save()
+        return first
 
     def end(self, tick: Tick) -> list[StepResult]:
         """Write what a tick has swept, and forget servers that are gone.
@@ -181,12 +220,12 @@ class EventLog:
             self.add_swept(outcome)
         for left in tick.leftovers:
             self.add_leftover(left)
-        known = {server.id for server in tick.servers}
-        for lasting in (self._lasting, self._failed):
-            for server_id in set(lasting) - known:
-                del lasting[server_id]
-        news, self._news = self._news, []
-        return news
+        self._memory.keep([_LASTING, _FAILED], {server.id for server in tick.servers})
+        self._memory.keep([_LEFT], self._left)
+        self._memory.keep([_ERROR], set())
+        self._memory.save()
+        self._left = set()
+        return self.take_news()
 
     def add_leftover(self, left: Leftover) -> None:
         """Write what has come of a volume snapshot that should be gone."""
@@ -194,7 +233,16 @@ class EventLog:
         facts = {"snapshot": snapshot.id, "image": snapshot.image_id}
         facts |= {"project": snapshot.project_id, "reason": left.reason or None}
         event = "volume snapshot deleted" if left.deleted else "volume snapshot left"
-        log(logging.INFO if left.deleted else logging.WARNING, event, facts)
+        level = logging.INFO
+        if not left.deleted:
+            level = self._level_left(snapshot.id, left.reason)
+        self._log(level, event, facts)
+
+    def _level_left(self, about: str, reason: str) -> int:
+        """Return the level for what could not be deleted: it is reported once."""
+        self._left.add(about)
+        news = self._memory.is_news(_LEFT, about, [reason])
+        return logging.WARNING if news else logging.DEBUG
 
     def add_swept(self, outcome: Outcome[ServerImage, bool]) -> None:
         """Write what has come of an image that was left behind."""
@@ -202,6 +250,10 @@ class EventLog:
         facts = {"image": image.id, "server": image.server_id, "project": image.owner}
         if outcome.error is not None:
             facts["reason"] = str(outcome.error)
-            log(logging.WARNING, "empty image not deleted", facts)
+            level = self._level_left(image.id, str(outcome.error))
+            self._log(level, "empty image not deleted", facts)
         elif outcome.value:
-            log(logging.INFO, Result.DISCARDED.value, facts)
+            self._log(logging.INFO, Result.DISCARDED.value, facts)
+
+    def _log(self, level: int, event: str, facts: dict[str, Any]) -> None:
+        log(level, event, {"region": self._region, **facts})

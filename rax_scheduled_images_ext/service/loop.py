@@ -6,7 +6,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -18,6 +18,7 @@ from rax_scheduled_images_ext.engine.results import Tick
 from rax_scheduled_images_ext.engine.runner import Runner
 from rax_scheduled_images_ext.model.errors import ScheduledImagesError
 from rax_scheduled_images_ext.service.events import LOG, EventLog, log
+from rax_scheduled_images_ext.service.health import Health
 from rax_scheduled_images_ext.service.metrics import Metrics, MetricsServer
 from rax_scheduled_images_ext.service.notify import Notifier
 
@@ -32,46 +33,74 @@ _GRACE = 3.0
 
 
 @dataclass
+class Region:
+    """A region that the service works for, and what it has reported of it.
+
+    :param name: empty where the cloud has only one.
+    """
+
+    name: str
+    open_runner: Callable[[], Runner]
+    events: EventLog = field(default_factory=EventLog)
+    runner: Runner | None = None
+
+    def tick(self, at: datetime | None, stopping: Callable[[], bool]) -> Tick:
+        """Do what is due, once, with a new login if the last one failed."""
+        if self.runner is None:
+            self.runner = self.open_runner()
+            self.runner.stopping = stopping
+            self.runner.deleted = self.events.add_deleted
+        return self.runner.tick(at, self.events.add)
+
+    @property
+    def has_owners(self) -> bool:
+        """Whether there are owners who have to see to their servers themselves."""
+        return self.runner is not None and self.runner.projects.all_projects
+
+
+@dataclass
 class Service:
-    """A runner, and those who are told what it does.
+    """The work in some regions, and those who are notified of it.
 
     :param time: returns the time to decide by, None for the cloud's own.
     """
 
-    open_runner: Callable[[], Runner]
+    regions: Sequence[Region]
     notifier: Notifier = field(default_factory=Notifier)
     metrics: Metrics | None = None
     server: MetricsServer | None = None
+    health: Health = field(default_factory=Health)
     time: Callable[[], datetime | None] = lambda: None
-    _events: EventLog = field(default_factory=EventLog)
-    _runner: Runner | None = None
-    _well: bool = True
     _ended: threading.Event = field(default_factory=threading.Event)
 
     def tick(self) -> int:
-        """Do what is due, once; return the exit status that says what came of it."""
+        """Do what is due, once; return the exit status that says what came of it.
+
+        A region that fails keeps no other from its images.
+        """
+        done = [self._tick(region) for region in self.regions]
+        self.notifier.ping(good=all(good for _, good in done))
+        statuses = {status for status, _ in done}
+        return next(each for each in (FAILED, LEFT, DONE) if each in statuses)
+
+    def _tick(self, region: Region) -> tuple[int, bool]:
+        """Return the exit status of one region, and whether all is well there."""
         began = time.monotonic()
         try:
-            tick = self._tick()
+            tick = region.tick(self.time(), self._ended.is_set)
         except Exception as error:
-            self._tell(error)
-            status, good = FAILED, False
-        else:
-            self._well = True
-            if self.metrics is not None:
-                self.metrics.add(tick, time.monotonic() - began)
-            self.notifier.failed(self._events.end(tick))
-            status = FAILED if tick.failures else LEFT if tick.left else DONE
-            good = not tick.overdue(owners=not self._works_for_all)
-        if self.server is not None:
-            (self.server.healthy.set if good else self.server.healthy.clear)()
-        self.notifier.ping(good=good)
-        return status
-
-    @property
-    def _works_for_all(self) -> bool:
-        """Whether there are owners who have to see to their servers themselves."""
-        return self._runner is not None and self._runner.projects.all_projects
+            self._tell(region, error)
+            self.health.looked(good=False)
+            return FAILED, False
+        finally:
+            if region.runner is not None:
+                self.health.throttle = region.runner.projects.listing.throttle
+        self.health.looked(good=True)
+        if self.metrics is not None:
+            self.metrics.add(region.name, tick, time.monotonic() - began)
+        self.notifier.failed(region.events.end(tick))
+        status = FAILED if tick.failures else LEFT if tick.left else DONE
+        return status, not tick.overdue(owners=not region.has_owners)
 
     def run(self, every: float) -> None:
         """Tick every so many seconds until SIGTERM or SIGINT."""
@@ -82,12 +111,14 @@ class Service:
                 due = time.monotonic() + every
                 self._tick_aside()
                 self._ended.wait(max(0.0, due - time.monotonic()))
+            self.notifier.close(_GRACE)
             log(logging.INFO, "service ended")
 
     def once(self) -> int:
         """Tick once; return the exit status, as a shell has it of a signal."""
         with self._heeding_signals() as heard:
             status = self._tick_aside()
+            self.notifier.close(_GRACE if heard else None)
         return 128 + heard[0] if heard else status
 
     @contextmanager
@@ -116,27 +147,20 @@ class Service:
         worker.join(_GRACE)
         return ended[0] if ended else FAILED
 
-    def _tick(self) -> Tick:
-        if self._runner is None:
-            self._runner = self.open_runner()
-            self._runner.stopping = self._ended.is_set
-            self._runner.deleted = self._events.add_deleted
-        return self._runner.tick(self.time(), self._events.add)
-
-    def _tell(self, error: Exception) -> None:
-        """Tell that a tick has failed, the command only when that begins."""
-        facts = {"reason": f"{label(error)}: {error}"}
-        log(logging.ERROR, "tick failed", facts)
+    def _tell(self, region: Region, error: Exception) -> None:
+        """Report that a tick has failed, to the command only when that begins."""
+        begins = region.events.add_failed(label(error), str(error))
         if not isinstance(error, FAILURES):
             LOG.debug("tick failed", exc_info=error)
         if isinstance(error, ClientException):
             # The password may have been changed: log in as it is written down now.
-            self._runner = None
+            region.runner = None
         if self.metrics is not None:
-            self.metrics.add_failed()
-        if self._well:
-            self.notifier.tell({"event": "tick failed", **facts})
-        self._well = False
+            self.metrics.add_failed(region.name)
+        if begins:
+            reason = f"{label(error)}: {error}"
+            facts = {"region": region.name} if len(self.regions) > 1 else {}
+            self.notifier.tell({"event": "tick failed", **facts, "reason": reason})
 
 
 def label(error: Exception) -> str:

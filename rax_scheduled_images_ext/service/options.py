@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from urllib.parse import urlsplit
 
-from rax_scheduled_images_ext.arguments import Parser, between, checked, parse_moment
+from rax_scheduled_images_ext.arguments import (
+    Parser,
+    between,
+    checked,
+    host_name,
+    parse_moment,
+)
 from rax_scheduled_images_ext.model.durations import parse_duration
 from rax_scheduled_images_ext.model.plan import Policy, Window, parse_window
 
@@ -35,6 +43,7 @@ def add_api(api: Parser) -> None:
     )
     add(
         "--host",
+        type=checked(host_name),
         default="127.0.0.1",
         metavar="ADDRESS",
         help="address to listen on (default: %(default)s, for this machine alone)",
@@ -74,6 +83,13 @@ def reading() -> Parser:
     """Return the options of every command."""
     options = Parser(add_help=False)
     add = options.add_argument
+    add(
+        "--region",
+        action="append",
+        metavar="NAME",
+        help="a region to work for, may be repeated (default: $OS_REGION_NAME, or all"
+        " that clouds.yaml has for the cloud)",
+    )
     add(
         "--all-projects",
         action="store_true",
@@ -121,13 +137,27 @@ def working() -> Parser:
         type=checked(_command),
         metavar="CMD",
         help="run this when something begins to fail, with the facts as JSON on its"
-        " input",
+        " input; it has 30 seconds",
     )
     add(
         "--ping",
         type=checked(_url),
         metavar="URL",
-        help="get this address after each good tick, and URL/fail after a bad one",
+        help="request this address after each good tick, and after a bad one the same"
+        " with /fail after its path",
+    )
+    add(
+        "--ping-fail",
+        type=checked(_url),
+        metavar="URL",
+        help="request this address after a bad tick",
+    )
+    add(
+        "--ping-cacert",
+        type=checked(_file),
+        metavar="FILE",
+        help="certificates to trust for pings (default: the system's, whatever is set"
+        " for the cloud)",
     )
     add(
         "--rehearsal",
@@ -135,6 +165,24 @@ def working() -> Parser:
         help="allow --at and --speed, on a test cloud",
     )
     add("-v", "--verbose", action="store_true", help="log what is left to others, too")
+    return options
+
+
+def reporting() -> Parser:
+    """Return the options of the commands that remember what they have reported."""
+    options = Parser(add_help=False)
+    options.add_argument(
+        "--state",
+        type=Path,
+        metavar="FILE",
+        help="where to note what has been reported, so that it is reported once"
+        " (default: a file below $XDG_STATE_HOME or ~/.local/state)",
+    )
+    options.add_argument(
+        "--quiet",
+        action="store_true",
+        help="log warnings and errors only",
+    )
     return options
 
 
@@ -166,10 +214,11 @@ def lasting() -> Parser:
         "--metrics-port",
         type=between(int, 0, 65535),
         metavar="N",
-        help="serve /metrics for Prometheus and /healthz on this port",
+        help="serve /metrics for Prometheus, /healthz and /readyz on this port",
     )
     add(
         "--metrics-host",
+        type=checked(host_name),
         default="127.0.0.1",
         metavar="ADDRESS",
         help="address for the metrics (default: %(default)s, for this machine alone)",
@@ -206,6 +255,8 @@ def _command(text: str) -> list[str]:
         raise ValueError(f"'{text}' is not a command: {error}") from None
     if not words:
         raise ValueError(f"'{text}' is not a command: it has no words")
+    if shutil.which(words[0]) is None:
+        raise ValueError(f"'{words[0]}' is not a program that can be run")
     return words
 
 

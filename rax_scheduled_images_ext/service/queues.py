@@ -10,6 +10,7 @@ from typing import Any
 
 from amqp.exceptions import NotFound
 from kombu import Connection, Exchange, Queue
+from kombu.exceptions import OperationalError
 
 EXCHANGE = Exchange("scheduled-images", "direct", durable=True)
 #: Where messages end that no worker could do.
@@ -22,8 +23,8 @@ _MOST_DEAD = 10_000
 # Seconds after which a scan is taken for dead that says nothing of itself: as many as
 # scans are apart, but not fewer and not more than these.
 _SILENCE = (10, 300)
-# Seconds that a connection may take to be made.
-_CONNECT = 5
+# Seconds that a connection may take to be made, and each answer to come.
+_CONNECT, _ANSWER = 5, 10
 
 
 def work(region: str) -> str:
@@ -82,12 +83,18 @@ def length(connection: Connection, name: str) -> int | None:
 def lengths(url: str, regions: list[str]) -> dict[str, int]:
     """Return how many messages wait in each queue that workers have made.
 
-    :raises OperationalError: if the broker cannot be reached.
+    :raises OperationalError: if the broker cannot be reached, or does not answer.
     """
+    limits = {"read_timeout": _ANSWER, "write_timeout": _ANSWER}
     names = [queue.name for region in regions for queue in consumed(region)]
-    with Connection(url, connect_timeout=_CONNECT) as connection:
-        connection.ensure_connection(max_retries=1)
-        found = {name: length(connection, name) for name in [*names, DEAD]}
+    try:
+        with Connection(
+            url, connect_timeout=_CONNECT, transport_options=limits
+        ) as connection:
+            connection.ensure_connection(max_retries=1)
+            found = {name: length(connection, name) for name in [*names, DEAD]}
+    except OSError as error:
+        raise OperationalError(f"no answer within {_ANSWER} s") from error
     return {name: number for name, number in found.items() if number is not None}
 
 

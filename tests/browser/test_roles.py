@@ -127,3 +127,23 @@ def test_an_open_page_of_an_ended_session_leads_to_the_login(
     other.get_by_role("button", name="Log out").click()
     expect(other.locator("h1")).to_have_text("You are logged out")
     expect(visit.page.locator("h1")).to_have_text("Log in")
+
+
+def test_what_is_typed_survives_the_end_of_the_session(
+    visits: Visits, shared: Panel, cloud: Sandbox
+) -> None:
+    visit = visits(shared).log_in().server("myserver")
+    page = visit.page
+    page.get_by_label("Retention: images to keep").fill("12")
+    page.get_by_label("Images are made").select_option("weekly on Friday")
+    page.get_by_label("Name of the image").fill("before the upgrade")
+    # The open page looks again, and finds that its session has ended.
+    cloud.fault("expire x1")
+    expect(page.locator("#ended")).to_be_visible()
+    page.get_by_label("User").fill("admin")
+    page.get_by_label("Password").fill(cloud.env()["OS_PASSWORD"])
+    page.get_by_role("button", name="Log in").click()
+    expect(page.locator("h1")).to_have_text("myserver")
+    expect(page.get_by_label("Retention: images to keep")).to_have_value("12")
+    expect(page.get_by_label("Images are made")).to_have_value("friday")
+    expect(page.get_by_label("Name of the image")).to_have_value("before the upgrade")

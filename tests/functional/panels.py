@@ -112,9 +112,53 @@ class Reader:
     def post(self, address: str, fields: list[tuple[str, str]], **options: Any) -> Page:
         """Send fields to an address."""
         url = urljoin(f"{self.url}/", address)
-        answer = self.session.post(url, data=fields, timeout=60, **options)
+        shown = self.page.response.url if hasattr(self, "page") else url
+        headers = {"Referer": shown, **options.pop("headers", {})}
+        answer = self.session.post(
+            url, data=fields, timeout=60, headers=headers, **options
+        )
         self.page = Page(answer)
         return self.page
+
+
+class Proxy(requests.adapters.HTTPAdapter):
+    """A reverse proxy with TLS, as the documents set one up, in front of a panel.
+
+    :param outside: the address at which people reach the panel through it.
+    :param client: where they come from.
+    """
+
+    def __init__(self, outside: str, panel: str, client: str = "192.0.2.1") -> None:
+        super().__init__()
+        self.outside = outside
+        self._client = client
+        self._panel = panel
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> Any:  # type: ignore[override]
+        assert request.url is not None
+        assert f"{request.url}/".startswith(f"{self.outside}/"), request.url
+        parts = urlsplit(self.outside)
+        inner = request.copy()
+        inner.url = self._panel + request.url.removeprefix(self.outside)
+        inner.headers.update(
+            {
+                "Host": parts.netloc,
+                "X-Forwarded-For": self._client,
+                "X-Forwarded-Host": parts.netloc,
+                "X-Forwarded-Proto": parts.scheme,
+                "X-Forwarded-Prefix": parts.path,
+            }
+        )
+        answer = super().send(inner, **options)
+        answer.url, answer.request = request.url, request
+        return answer
+
+
+def through(proxy: Proxy) -> Reader:
+    """Somebody who reaches a panel through a proxy."""
+    reader = Reader(proxy.outside)
+    reader.session.mount("https://", proxy)
+    return reader
 
 
 def _fields(form: Tag) -> Iterator[tuple[str, str]]:

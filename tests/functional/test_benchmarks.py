@@ -57,7 +57,32 @@ def test_the_panel_is_measured(tmp_path: Path) -> None:
     assert found["requests a minute with 50 open pages", "requests"] >= 0
 
 
+@pytest.mark.slow
+def test_what_the_service_costs_is_measured(tmp_path: Path) -> None:
+    results = tmp_path / "results.json"
+    here = str(Path(sys.executable).parent)
+    done = benchmarks("--quick", "--json", str(results), "--before", here, "cost")
+    assert (done.returncode, done.stderr) == (0, "")
+    found = {
+        (each["what"], each["unit"]): each["median"]
+        for each in json.loads(results.read_text())["results"]
+    }
+    for what in ("tick", "tick (before)", "look of run", "look of run (before)"):
+        for unit in ("s cpu", "requests", "MB"):
+            assert found[f"{what}, 40 servers", unit] > 0
+    assert found["peak of run, 40 servers", "MiB"] > 1
+    assert found["tick / before, 40 servers", "x cpu"] > 0
+    assert found["look of run / before, 40 servers", "x cpu"] > 0
+
+
 def test_a_part_that_is_none_is_refused() -> None:
     done = benchmarks("all")
     assert done.returncode == 2
     assert "'all' is no part: use startup, list, enable, hold, tick" in done.stderr
+
+
+def test_a_folder_without_the_program_is_refused(tmp_path: Path) -> None:
+    done = benchmarks("--before", str(tmp_path), "cost")
+    assert done.returncode == 2
+    told = f"'{tmp_path}' has no program scheduled-images-service"
+    assert told in done.stderr

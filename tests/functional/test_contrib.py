@@ -69,5 +69,41 @@ def test_the_cron_job_calls_the_program() -> None:
     assert (job["apiVersion"], job["kind"]) == ("batch/v1", "CronJob")
     spec = job["spec"]["jobTemplate"]["spec"]
     (container,) = spec["template"]["spec"]["containers"]
-    assert is_understood(container["args"])
+    shell, option, line = container["command"]
+    assert (shell, option) == ("sh", "-c")
+    program, *argv = shlex.split(line.partition("||")[0])
+    assert program == "scheduled-images-service"
+    assert is_understood(argv)
+    # That something could not be done yet is no failure of the job.
+    for status, ended in ((0, 0), (4, 0), (1, 1)):
+        tried = line.replace(shlex.join([program, *argv]), f"(exit {status})")
+        assert (subprocess.run([shell, option, tried]).returncode != 0) == bool(ended)
     assert spec["template"]["spec"]["restartPolicy"] == "Never"
+
+
+def test_the_deployment_calls_the_program_and_asks_for_its_health() -> None:
+    yaml = pytest.importorskip("yaml")
+    text = (CONTRIB / "kubernetes" / "deployment.yaml").read_text()
+    deployment = yaml.safe_load(text)
+    assert (deployment["apiVersion"], deployment["kind"]) == ("apps/v1", "Deployment")
+    spec = deployment["spec"]
+    assert spec["selector"]["matchLabels"] == spec["template"]["metadata"]["labels"]
+    (container,) = spec["template"]["spec"]["containers"]
+    shell, option, line = container["command"]
+    assert (shell, option) == ("sh", "-c")
+    program, *argv = shlex.split(line.partition("||")[0])
+    assert program == "scheduled-images-service"
+    assert is_understood(argv)
+    # That something could not be done yet is no failure of the job.
+    for status, ended in ((0, 0), (4, 0), (1, 1)):
+        tried = line.replace(shlex.join([program, *argv]), f"(exit {status})")
+        assert (subprocess.run([shell, option, tried]).returncode != 0) == bool(ended)
+    (port,) = container["ports"]
+    assert f"--metrics-port={port['containerPort']}" in container["args"]
+    probes = [
+        container[f"{kind}Probe"]["httpGet"] for kind in ("liveness", "readiness")
+    ]
+    assert probes == [
+        {"path": "/healthz", "port": port["name"]},
+        {"path": "/readyz", "port": port["name"]},
+    ]

@@ -574,6 +574,26 @@ def test_a_busy_server_is_named(reader: Reader, cloud: Sandbox) -> None:
     assert len(cloud.images(MYSERVER)) == 1
 
 
+@pytest.mark.parametrize("name", ["n" * 255, "\N{SNOWMAN}" * 255, "db 1", "a"])
+def test_the_name_of_a_snapshot_fits_and_differs_each_time(
+    cloud: Sandbox, name: str
+) -> None:
+    server_id = cloud.boot(name).id
+    with panel_over(cloud) as panel:
+        reader = panel.reader()
+        reader.link(name)
+        for _ in range(3):
+            typed = str(reader.page.at("#image-name")["value"])
+            assert typed.startswith(name[:200])
+            # Volume snapshots are called "snapshot for" and this.
+            assert len(f"snapshot for {typed}") <= 255
+            page = reader.submit("#snapshot-form")
+            assert page.messages == [f"The snapshot {typed} has begun."]
+            cloud.advance("1h")
+            reader.get(page.path)
+    assert len({image.name for image in cloud.images(server_id)}) == 3
+
+
 def test_a_snapshot_needs_a_name(reader: Reader, cloud: Sandbox) -> None:
     sent(cloud)
     page = reader.submit("#snapshot-form", name="two\tparts")
@@ -591,6 +611,24 @@ def test_a_server_that_is_not_there(reader: Reader) -> None:
     page = reader.get(reader.page.path.replace(MYSERVER, NOBODY))
     assert page.status == 404
     assert f"No server with the ID '{NOBODY}' exists" in page.all("#problem")[0]
+
+
+def test_a_server_that_is_gone_is_not_shown_as_it_was(
+    reader: Reader, nova: Nova
+) -> None:
+    path = reader.page.path
+    form = reader.fill("#schedule-form", retention=3)
+    nova.ok("delete", "myserver")
+    headers = {"HX-Request": "true", "X-Panel-Refresh": "1"}
+    page = reader.get(path, headers=headers)
+    assert (page.status, page.response.headers["HX-Refresh"]) == (204, "true")
+    for address in (path, f"{path}/prune", f"{path}/disable"):
+        page = reader.get(address)
+        assert page.status == 404, address
+        assert f"No server with the ID '{MYSERVER}' exists" in page.all("#problem")[0]
+    page = reader.post(*form)
+    assert page.status == 404
+    assert "/problems/" in page.path
 
 
 def test_the_images_of_a_deleted_server(

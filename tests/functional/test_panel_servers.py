@@ -61,7 +61,10 @@ def test_what_is_late_stands_first_and_in_the_title(
     web1 = page.all(f"#server-{id_of(cloud, 'web1')} td")
     assert web1[1] == "late"
     assert web1[4].split()[0] in nova.ok("scheduled-images-list", "--name", "web1")
-    assert names(reader.get(f"{page.path}?status=stale")) == ["web1"]
+    assert reader.link("1 late").path == page.path
+    assert names(reader.page) == ["web1"]
+    assert web1[5].startswith("overdue since ")
+    assert "in " not in web1[5]
     assert names(reader.get(f"{page.path}?status=off")) == ["check-my-task-state"]
 
 
@@ -74,6 +77,10 @@ def test_a_tag_that_is_no_schedule(reader: Reader, cloud: Sandbox) -> None:
     assert page.title.startswith("(1 late)")
     row = page.all(f"#server-{MYSERVER} td")
     assert row[1:3] == ["invalid", "scheduled-images:hourly:7"]
+    # The filter finds what the header counts.
+    page = reader.link("1 late")
+    assert names(page) == ["myserver"]
+    assert page.at("#status option[selected]").text == "late"
 
 
 def test_the_task_state_of_a_running_snapshot(
@@ -358,6 +365,65 @@ def test_no_choice_and_a_wrong_schedule_send_nothing(
     page = reader.submit("#bulk", server=MYSERVER, action="explode")
     assert page.messages[0].startswith("'explode' is not an action: use ")
     assert not [line for line in sent(cloud) if not line.startswith("GET")]
+
+
+@many
+def test_all_can_mean_more_than_a_page(reader: Reader) -> None:
+    path = reader.page.path
+    page = reader.get(f"{path}?name=server-")
+    assert len(names(page)) == 100
+    (label,) = page.all("label:has([name=all])")
+    assert label == (
+        "Choose all 246 servers that match the filter, not only those of this page"
+    )
+    page = reader.submit("#bulk", all="yes", action="update", retention=1)
+    if "/jobs/" in page.path:
+        done(page, reader)
+        page = reader.link("Go on")
+    assert page.all("#confirm") == ["Keep 1 image of 246 servers"]
+    assert len(page.all("#reviewed tbody tr")) == 100
+    assert page.all("#forecast strong") == ["492 images will be deleted"]
+    assert page.all("#more")[0].startswith("And 146 more servers, ")
+
+
+def test_servers_of_one_name_are_told_apart(cloud: Sandbox) -> None:
+    ids = [cloud.boot("twin").id for _ in range(2)]
+    labels = {server_id: f"twin ({server_id[:8]})" for server_id in ids}
+    with panel_over(cloud) as panel:
+        reader = panel.reader()
+        home = reader.page.path
+        assert {*names(reader.page)} >= {*labels.values(), "myserver"}
+        choices = {
+            str(box["aria-label"]) for box in reader.page.soup.select("#bulk td input")
+        }
+        assert choices >= {f"Choose {label}" for label in labels.values()}
+        page = reader.submit("#bulk", server=ids, retention=3)
+        assert sorted(page.all("#reviewed tbody th")) == sorted(labels.values())
+        cloud.fault(f"POST /{ids[1]}/ 503")
+        page = done(reader.submit("#change"), reader)
+        assert page.all("#failures strong") == [labels[ids[1]]]
+        cloud.clear_faults()
+        reader.get(home)
+        page = reader.link(labels[ids[0]])
+        assert page.all("h1") == [labels[ids[0]]]
+        assert page.title.startswith(labels[ids[0]])
+        page = reader.submit("#schedule-form", when="friday", retention="0")
+        assert page.all("h1") == [f"{labels[ids[0]]}: review the schedule"]
+
+
+def test_what_was_chosen_is_still_chosen_after_a_cancel(
+    reader: Reader, cloud: Sandbox
+) -> None:
+    reader.submit("#bulk", server=MYSERVER, retention=3)
+    page = reader.link("Cancel")
+    assert [
+        str(box["value"]) for box in page.soup.select("#bulk [checked][name=server]")
+    ] == [MYSERVER]
+    # Also where the filter does not show it.
+    page = reader.get(f"{page.path}?name=web&server={MYSERVER}&server=nobody")
+    assert names(page) == ["web1"]
+    assert [v for k, v in reader.fill("#bulk")[1] if k == "server"] == [MYSERVER]
+    assert page.all("#chosen") == ["1 more chosen, not shown here."]
 
 
 def test_open_pages_share_what_was_read(cloud: Sandbox) -> None:

@@ -8,16 +8,18 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from urllib.parse import quote
 
 import pytest
 import requests
 
+from rax_scheduled_images_ext.panel.known import Patience
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from ..novashell import Nova
 from ..waiting import until
 from .fleet import MYSERVER, project_of, sent
-from .panels import Panel, Reader, panel_over
+from .panels import Page, Panel, Proxy, Reader, panel_over, through
 
 FACES = [{}, {"like": "rackspace"}]
 on_both_faces = pytest.mark.parametrize("cloud", FACES, indirect=True)
@@ -63,9 +65,36 @@ def test_whoever_has_no_session_changes_nothing(panel: Panel, cloud: Sandbox) ->
     address, fields = reader.fill("#schedule-form", retention=3)
     sent(cloud)
     page = Reader(panel.url).post(address, fields)
-    assert page.status == 400
-    assert page.all("h1") == ["Nothing was done"]
+    assert page.status == 403
+    assert page.all("h1") == ["This panel is for whoever started it"]
     assert sent(cloud) == []
+
+
+def test_what_was_typed_survives_for_oneself_as_well(
+    panel: Panel, cloud: Sandbox
+) -> None:
+    reader = panel.reader()
+    reader.link("myserver")
+    home = reader.page.path
+    form = reader.fill("#schedule-form", when="friday", retention=12)
+    reader.session.cookies.clear()
+    sent(cloud)
+    assert reader.post(*form).status == 403
+    assert sent(cloud) == []
+    entry = panel.settings.entry
+    assert entry is not None
+    page = reader.get(f"/enter?token={entry.token}")
+    assert page.path == f"{home}/schedule"
+    assert {("when", "friday"), ("retention", "12")} <= {*reader.fill("#review")[1]}
+    # An open page that looks again leads to the same.
+    reader.session.cookies.clear()
+    headers = {"HX-Request": "true", "X-Panel-Refresh": "1"}
+    page = reader.get(home, headers=headers)
+    assert (page.status, page.response.headers["HX-Redirect"]) == (204, "/")
+    assert reader.get(f"/?next={quote(home + '?retention=9')}").status == 403
+    page = reader.get(f"/enter?token={entry.token}")
+    assert page.path == home
+    assert page.at("#retention")["value"] == "9"
 
 
 # -- several people
@@ -143,13 +172,66 @@ def test_an_address_that_was_sent_leads_there_after_the_login(
 
 
 @pytest.mark.parametrize(
-    "elsewhere", ["//evil.example/", "https://evil.example/", "/\\evil.example", "evil"]
+    ("form", "typed", "shown"),
+    [
+        ("#schedule-form", {"when": "friday", "retention": "12"}, "#review"),
+        ("#snapshot-form", {"name": "before the upgrade"}, "#snapshot-form"),
+        ("#bulk", {"server": MYSERVER, "when": "friday", "retention": "12"}, "#bulk"),
+    ],
+)
+def test_what_was_typed_survives_a_session_that_ended(
+    shared: Panel, cloud: Sandbox, form: str, typed: dict[str, str], shown: str
+) -> None:
+    reader = shared.logged_in()
+    if form != "#bulk":
+        reader.link("myserver")
+    address, fields = reader.fill(form, **typed)
+    reader.session.cookies.clear()
+    sent(cloud)
+    page = reader.post(address, fields)
+    assert page.path == "/login"
+    assert page.all("#ended")
+    assert sent(cloud) == []
+    reader.submit("#login", user="admin", password=cloud.env()["OS_PASSWORD"])
+    assert dict(reader.fill(shown)[1]).items() >= typed.items()
+    assert not [line for line in sent(cloud) if not line.startswith("GET")]
+
+
+def test_a_login_page_that_is_too_old(shared: Panel, cloud: Sandbox) -> None:
+    reader = shared.reader()
+    reader.get("/login")
+    address, fields = reader.fill("#login", user="admin", password="x", domain="d")
+    reader.session.cookies.clear()
+    page = reader.post(address, fields)
+    assert (page.status, page.path) == (400, "/login")
+    assert "nothing was done" in page.all("#problem")[0]
+    assert page.at("#user-name")["value"] == "admin"
+    # Once told, it is gone.
+    assert reader.get("/login").all("#problem") == []
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        "//evil.example/",
+        "https://evil.example/",
+        "/\\evil.example",
+        "evil",
+        "/\t/evil.example",
+        "/\n/evil.example",
+        "/\r\nSet-Cookie: x=y",
+        "/\0",
+        "/\x7f",
+        "/p/\u2028",
+    ],
 )
 def test_a_login_leads_to_no_other_site(
     shared: Panel, cloud: Sandbox, elsewhere: str
 ) -> None:
     reader = shared.reader()
-    reader.get("/login", params={"next": elsewhere})
+    code = quote(elsewhere)
+    assert reader.get(f"/login?next={code}").status == 200
+    assert not reader.page.has("input[name=next]")
     page = reader.submit("#login", user="admin", password=cloud.env()["OS_PASSWORD"])
     assert page.response.url.startswith(shared.url)
     assert page.path.endswith("/servers")
@@ -259,6 +341,30 @@ def test_the_headers_of_every_page(panel: Panel) -> None:
     assert reader.get("/").response.headers["Cache-Control"] == "no-store"
 
 
+def test_static_files_are_kept_by_browsers_until_they_change(panel: Panel) -> None:
+    reader = panel.reader()
+    addresses = [
+        *(str(each["src"]) for each in reader.page.soup.select("script")),
+        *(str(each["href"]) for each in reader.page.soup.select("link")),
+    ]
+    assert len(addresses) == 4
+    for address in addresses:
+        assert "?v=" in address
+        caching = reader.get(address).response.headers["Cache-Control"]
+        assert {*caching.split(", ")} == {"public", "max-age=31536000", "immutable"}
+        # Whoever asks for another version, or for none, asks again each time.
+        for other in (address.partition("?")[0], f"{address}x"):
+            answer = reader.get(other).response
+            assert {*answer.headers["Cache-Control"].split(", ")} == {
+                "public",
+                "no-cache",
+            }
+            etag = {"If-None-Match": answer.headers["ETag"]}
+            assert reader.get(other, headers=etag).status == 304
+    answer = reader.get("/static/nothing.css").response
+    assert (answer.status_code, answer.headers["Cache-Control"]) == (404, "no-store")
+
+
 def test_the_pages_need_no_inline_script_and_no_other_host(panel: Panel) -> None:
     reader = panel.reader()
     for page in (reader.page, reader.link("myserver")):
@@ -313,6 +419,78 @@ def test_behind_a_proxy_with_tls(cloud: Sandbox) -> None:
         addresses = re.findall(r'(?:href|src|action|hx-get)="(/[^"]*)"', page.text)
         assert len(addresses) > 10
         assert all(address.startswith("/images/") for address in addresses)
+
+
+@pytest.mark.parametrize("prefix", ["", "/images"])
+@pytest.mark.parametrize("port", ["", ":8443"])
+def test_behind_a_proxy_on_any_port_and_under_any_prefix(
+    cloud: Sandbox, prefix: str, port: str
+) -> None:
+    """Every address of every page leads through the proxy; the proxy sees to that."""
+    outside = f"https://panel.example.com{port}{prefix}"
+    patience = Patience(0.0, 0.0)
+    with panel_over(
+        cloud,
+        login=True,
+        proxies=1,
+        hosts=("panel.example.com",),
+        refresh=600.0,
+        patience=patience,
+    ) as panel:
+        reader = through(Proxy(outside, panel.url))
+        walked: set[str] = set()
+
+        def walk(path: str) -> Page:
+            """Open an address once there is something to show; see where it leads."""
+            until(lambda: reader.get(path).status != 503)
+            for each in reader.page.soup.select("*"):
+                for name in (
+                    "href",
+                    "src",
+                    "action",
+                    "hx-get",
+                    "hx-post",
+                    "formaction",
+                ):
+                    address = str(each.get(name, f"{prefix}/"))
+                    assert address.startswith((f"{prefix}/", "#")), each
+                    walked.add(address)
+            return reader.page
+
+        home = f"{prefix}/p/{project_of(cloud)}/RegionOne/servers"
+        # An address that was sent, before the login and the choice of a project.
+        page = walk(f"{home}/{MYSERVER}?from=mail")
+        assert page.path == f"{prefix}/login"
+        reader.submit("#login", user="admin", password="wrong")
+        assert reader.page.status == 403
+        assert reader.page.path == f"{prefix}/login"
+        reader.submit("#login", user="admin", password=cloud.env()["OS_PASSWORD"])
+        # Nothing is known yet: the page that waits keeps the address as well.
+        assert reader.page.path == f"{home}/{MYSERVER}"
+        if reader.page.status == 503:
+            assert reader.page.at("main a")["href"] == f"{home}/{MYSERVER}?from=mail"
+        walk(f"{home}/{MYSERVER}")
+        # Forms, and the pages that follow them.
+        reader.submit("#schedule-form", when="friday", retention=3)
+        assert reader.page.messages == ["Saved: weekly on Friday, keep 3."]
+        reader.submit("#snapshot-form", name="mine")
+        walk(home)
+        reader.submit("#bulk", server=MYSERVER, retention=4)
+        walk(reader.page.path)
+        reader.submit("#change")
+        walk(reader.page.path)
+        for address in sorted(walked):
+            if not address.startswith("#") and "/static/" not in address:
+                walk(address)
+        # A change of project, and back to where one was going.
+        elsewhere = f"{prefix}/p/0123456789abcdef/RegionOne/servers"
+        page = walk(elsewhere)
+        assert page.status == 403
+        assert page.at("main input[name=next]")["value"] == elsewhere
+        assert reader.submit("main form").path == f"{prefix}/project"
+        reader.submit("#choose")
+        assert reader.page.path == home
+        assert reader.submit("form.who").path == f"{prefix}/bye"
 
 
 def test_headers_of_a_proxy_are_believed_only_if_there_is_one(panel: Panel) -> None:

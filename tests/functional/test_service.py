@@ -86,7 +86,7 @@ def test_a_server_that_cannot_be_imaged_is_told_with_the_reason(
         region.reset_state(MYSERVER, "error")
         region.set_tags(id_of_web(region), ("scheduled-images",))
     tick = service("tick")
-    assert tick.status == 0
+    assert tick.status == 4
     assert " WARNING no image " in tick.err
     assert (
         'reason="its status is ERROR, and images are made of servers that' in tick.err
@@ -162,6 +162,51 @@ def test_credentials_of_one_project_cannot_work_for_all(
     assert plan.err == f"scheduled-images-service: error: {line}\n"
     tick = service("tick", "--all-projects", env=env)
     assert (tick.status, line in tick.err) == (1, True)
+
+
+@pytest.fixture
+def two_regions(cloud: Sandbox, tmp_path: Path) -> dict[str, str | None]:
+    """The variables of a cloud with two regions, of which one is not there."""
+    env = cloud.env()
+    auth = {key: env[f"OS_{key.upper()}"] for key in ("auth_url", "username")}
+    auth |= {"password": env["OS_PASSWORD"], "project_name": env["OS_PROJECT_NAME"]}
+    auth |= {"user_domain_name": "Default", "project_domain_name": "Default"}
+    mine = {"auth": auth, "regions": ["RegionOne", "Nowhere"]}
+    file = tmp_path / "clouds.yaml"
+    file.write_text(json.dumps({"clouds": {"mine": mine}}))
+    hidden: dict[str, str | None] = dict.fromkeys(env)
+    return {**hidden, "OS_CLOUD": "mine", "OS_CLIENT_CONFIG_FILE": str(file)}
+
+
+def test_a_tick_works_for_all_regions_and_says_which(
+    cloud: Sandbox, service: Service, two_regions: dict[str, str | None]
+) -> None:
+    advance_to_slot(cloud)
+    tick = service("tick", env=two_regions)
+    assert tick.status == 1
+    begun, failed = tick.err.splitlines()
+    assert "image begun" in begun
+    assert " region=RegionOne " in begun
+    assert "tick failed region=Nowhere " in failed
+    assert len(made(cloud)) == 1
+    # What has failed is reported once, for each region by itself.
+    assert service("tick", env=two_regions).err == ""
+
+
+def test_a_region_that_is_named_is_the_only_one(
+    cloud: Sandbox, service: Service, two_regions: dict[str, str | None]
+) -> None:
+    advance_to_slot(cloud)
+    plan = service.ok(
+        "plan", "--region", "RegionOne", "--format", "value", env=two_regions
+    )
+    assert "make image" in plan
+    tick = service("tick", "--region", "RegionOne", env=two_regions)
+    assert tick.status == 0
+    assert "region=" not in tick.err
+    wrong = service("tick", "--region", "Elsewhere", env=two_regions)
+    assert (wrong.status, wrong.out, wrong.err.count("\n")) == (1, "", 1)
+    assert "Elsewhere" in wrong.err
 
 
 # -- plan and status
@@ -243,6 +288,14 @@ def test_a_rehearsed_day(cloud: Sandbox, service: Service) -> None:
         ("run --metrics-port x", "'x' is not allowed: a whole number from 0"),
         ("tick --on-failure 'x", "''x' is not a command: No closing quotation"),
         ("tick --on-failure=", "'' is not a command: it has no words"),
+        (
+            "tick --on-failure /nowhere/notify",
+            "'/nowhere/notify' is not a program that can be run",
+        ),
+        ("tick --on-failure /etc/passwd", "'/etc/passwd' is not a program that can"),
+        ("tick --ping-fail http://x/", "--ping-fail takes --ping as well"),
+        ("tick --ping-cacert /nowhere", "cannot read /nowhere: No such file"),
+        ("tick -v --quiet", "--quiet and --verbose exclude each other"),
         ("tick --ping ftp://host/secret", "is not allowed: one of http:// or https://"),
         ("status --format xml", "invalid choice: 'xml'"),
         ("", "the following arguments are required: COMMAND"),
@@ -302,6 +355,134 @@ def test_pings(
     cloud.fault("GET /servers 500")
     service("tick", "--ping", url)
     assert asked == ["/abc", "/abc/fail"]
+
+
+def test_a_server_that_refuses_for_minutes_is_no_reason_to_worry(
+    cloud: Sandbox, service: Service, listener: tuple[str, list[str]]
+) -> None:
+    """Each tick is a process of its own: the exit status and the pings do not flap."""
+    url, asked = listener
+    advance_to_slot(cloud)
+    cloud.fault(f"POST /servers/{MYSERVER}/action 409")
+    for _ in range(5):
+        tick = service("tick", "--ping", url)
+        assert (tick.status, tick.err) == (4, "")
+        cloud.advance("5m")
+    assert asked == ["/abc"] * 5
+    for _ in range(12):
+        tick = service("tick", "--ping", url)
+        assert tick.status == 4
+        cloud.advance("10m")
+    assert asked[-6:] == ["/abc/fail"] * 6
+    cloud.clear_faults()
+    cloud.advance("10m")
+    tick = service("tick", "--ping", url)
+    assert (tick.status, asked[-1]) == (0, "/abc")
+    assert "image begun" in tick.err
+
+
+def test_a_quota_is_told_once_and_makes_every_tick_bad(
+    cloud: Sandbox,
+    service: Service,
+    listener: tuple[str, list[str]],
+    front: Interceptor,
+    tmp_path: Path,
+) -> None:
+    url, asked = listener
+    told = tmp_path / "told"
+    command = f"sh -c {shlex.quote(f'cat >> {told}')}"
+    advance_to_slot(cloud)
+    front.answer("POST", "/action$", page("403 Image quota exceeded"))
+    logged = ""
+    for _ in range(12):
+        tick = service("tick", "--ping", url, "--on-failure", command)
+        assert tick.status in (1, 4)
+        logged += tick.err
+        cloud.advance("5m")
+    assert asked == ["/abc/fail"] * 12
+    assert logged.count(" ERROR ") == 1
+    assert logged.count("\n") <= 2
+    assert told.read_text().count("{") == 1
+
+
+def test_an_image_that_was_missed_is_not_well(
+    cloud: Sandbox, service: Service, listener: tuple[str, list[str]]
+) -> None:
+    url, asked = listener
+    advance_to_slot(cloud)
+    service("tick")
+    cloud.advance("5m")
+    service("tick")
+    cloud.advance("1d13h")
+    tick = service("tick", "--ping", url)
+    assert (tick.status, asked) == (4, ["/abc/fail"])
+    assert " WARNING no image " in tick.err
+
+
+def test_a_server_that_just_got_its_schedule_has_missed_nothing(
+    cloud: Sandbox, listener: tuple[str, list[str]]
+) -> None:
+    url, asked = listener
+    advance_to_slot(cloud, 13 * 3600)
+    schedule(cloud)
+    service = Service(cloud)
+    tick = service("tick", "--ping", url)
+    assert (tick.status, tick.err, asked) == (0, "", ["/abc"])
+    (row,) = json.loads(service.ok("plan", "--all", "--format", "json"))
+    assert row["reason"].startswith("its first image is due ")
+    (row,) = json.loads(service.ok("status", "--format", "json"))
+    assert row["reason"].startswith("its first image is due ")
+
+
+def test_pings_elsewhere(
+    cloud: Sandbox,
+    service: Service,
+    listener: tuple[str, list[str]],
+    tmp_path: Path,
+) -> None:
+    """Whatever is set for the cloud's certificates says nothing about pings."""
+    url, asked = listener
+    env = {"REQUESTS_CA_BUNDLE": str(tmp_path / "missing")}
+    service("tick", "--ping", f"{url}/?token=1", env=env)
+    cloud.fault("GET /servers 500")
+    service("tick", "--ping", f"{url}/?token=1", env=env)
+    service("tick", "--ping", url, "--ping-fail", f"{url}/bad?x=1", env=env)
+    assert asked == ["/abc/?token=1", "/abc/fail?token=1", "/abc/bad?x=1"]
+
+
+def test_cron_reports_once_what_lasts(
+    cloud: Sandbox, service: Service, tmp_path: Path
+) -> None:
+    """Each tick is a process of its own, and knows what the one before has said."""
+    told = tmp_path / "told"
+    code = f"import sys; open('{told}', 'a').write(sys.stdin.read() + '\\n')"
+    argv = ("tick", "--quiet", "--on-failure", shlex.join([sys.executable, "-c", code]))
+    state = ("--state", str(tmp_path / "new" / "state.json"))
+    advance_to_slot(cloud)
+    cloud.fault("POST /images 500")
+    first, second = service(*argv, *state), service(*argv, *state)
+    assert first.err.count("\n") == 1
+    assert " ERROR failed " in first.err
+    assert (second.err, second.status) == ("", first.status)
+    assert told.read_text().count("\n") == 1
+    # Without the file it is told once more.
+    assert " ERROR failed " in service(*argv).err
+    cloud.fault("GET /servers 500")
+    assert " ERROR tick failed " in service(*argv, *state).err
+    assert service(*argv, *state).err == ""
+    assert told.read_text().count("tick failed") == 1
+    cloud.clear_faults()
+    service(*argv, *state)
+    cloud.fault("GET /servers 500")
+    assert " ERROR tick failed " in service(*argv, *state).err
+
+
+def test_a_quiet_tick_says_nothing_of_what_is_as_it_should_be(
+    cloud: Sandbox, service: Service
+) -> None:
+    advance_to_slot(cloud)
+    assert service("tick", "--quiet").err == ""
+    assert made(cloud)
 
 
 def test_a_ping_that_fails_is_told_without_its_address(
@@ -415,28 +596,56 @@ def test_it_goes_on_after_failures_and_shows_that_it_is_ill(
         port = json.loads(process.stderr.readline()).get("port")
     root = f"http://127.0.0.1:{port}"
 
-    def health() -> int:
-        return requests.get(f"{root}/healthz", timeout=5).status_code
+    def health(path: str = "readyz") -> tuple[int, str]:
+        answer = requests.get(f"{root}/{path}", timeout=5)
+        return answer.status_code, answer.text
 
-    until(lambda: health() == 200)
+    until(lambda: health() == (200, "ok\n"))
     cloud.fault("GET /servers 500")
-    until(lambda: health() == 503)
+    until(lambda: health() == (503, "the last look failed\n"))
+    # The cloud answers, so the service need not be started again.
+    assert health("healthz") == (200, "ok\n")
     cloud.clear_faults()
-    until(lambda: health() == 200)
+    until(lambda: health() == (200, "ok\n"))
     advance_to_slot(cloud)
     until(lambda: made(cloud))
 
     def read() -> str:
         return requests.get(f"{root}/metrics", timeout=5).text
 
-    until(lambda: 'scheduled_images_steps_total{result="image begun"} 1.0' in read())
+    until(lambda: 'steps_total{region="RegionOne",result="image begun"} 1.0' in read())
     metrics = read()
     assert "scheduled_images_under_way" in metrics
-    assert re.search(r'scheduled_images_ticks_total\{outcome="failed"\} [1-9]', metrics)
-    assert f'server="{MYSERVER}"}} 86400.0' in metrics
+    assert re.search(
+        r'looks_total\{outcome="failed",region="RegionOne"\} [1-9]', metrics
+    )
+    assert 'looks_total{outcome="done",region="RegionOne"}' in metrics
+    assert 'scheduled_images_servers{region="RegionOne"} 1.0' in metrics
+    assert re.search(rf'interval.*server="{MYSERVER}"\}} 86400\.0', metrics)
     # A snapshot that somebody takes is no success, and a server in error none at all.
     assert re.search(f'last_success.*server="{MYSERVER}"}} 0.0', metrics)
-    assert 'scheduled_images_not_imaged{reason="server status"} 0.0' in metrics
+    of = 'reason="server status",region="RegionOne"'
+    assert f"scheduled_images_not_imaged{{{of}}} 0.0" in metrics
+
+
+def test_a_command_that_hangs_keeps_nothing_back(
+    cloud: Sandbox, service: Service, running: Any, tmp_path: Path
+) -> None:
+    began = tmp_path / "began"
+    command = shlex.join(["sh", "-c", f"touch {began}; exec sleep 600"])
+    cloud.fault("POST /images 500")
+    process = running("run", "--every", "1s", "--on-failure", command)
+    advance_to_slot(cloud)
+    until(began.exists)
+    cloud.clear_faults()
+    cloud.advance("1h")
+    until(lambda: made(cloud))
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 0
+    # Unless the image took longer than the command may.
+    ended = ("on-failure command not ended", "on-failure command failed")
+    assert any(each in err for each in ended)
 
 
 def test_what_lasts_is_told_once_and_a_new_password_is_taken(
@@ -463,12 +672,16 @@ def test_what_lasts_is_told_once_and_a_new_password_is_taken(
     process = running(
         "run",
         "--every=1s",
+        "--verbose",
         f"--on-failure={command}",
         env={"OS_CLOUD": "mine", "OS_CLIENT_CONFIG_FILE": str(file)},
     )
-    failed = 'ERROR tick failed reason="Unauthorized: '
-    lines = [process.stderr.readline() for _ in range(4)]
-    assert [failed in line for line in lines] == [False, True, True, True]
+    failed = 'tick failed reason="Unauthorized: '
+    lines: list[str] = []
+    while len(lines) < 3:
+        line = process.stderr.readline()
+        lines += [line.split()[1]] if failed in line else []
+    assert lines == ["ERROR", "DEBUG", "DEBUG"]
     write(env["OS_PASSWORD"])
     advance_to_slot(cloud)
     until(lambda: made(cloud))
@@ -485,7 +698,7 @@ def test_a_failure_that_lasts_is_told_once_for_each_try(
 
     def failures() -> float:
         text = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=9).text
-        found = re.search(r'failures_total\{reason="failed"\} ([0-9.]+)', text)
+        found = re.search(r'failures_total\{.*result="failed"\} ([0-9.]+)', text)
         return float(found[1]) if found else 0.0
 
     until(lambda: failures() >= 3)

@@ -19,7 +19,13 @@ from rax_scheduled_images_ext.client.errors import SnapshotsLeft
 from rax_scheduled_images_ext.engine.results import Result, Tick
 from rax_scheduled_images_ext.engine.runner import Runner
 from rax_scheduled_images_ext.model.errors import ScheduledImagesError
-from rax_scheduled_images_ext.model.image import MAPPING_KEY, PENDING_KEY, SERVER_KEY
+from rax_scheduled_images_ext.model.image import (
+    MAPPING_KEY,
+    MARKER_KEY,
+    OWN_KEY,
+    PENDING_KEY,
+    SERVER_KEY,
+)
 from rax_scheduled_images_ext.model.volume_snapshots import (
     FATE_KEY,
     GOES,
@@ -209,13 +215,131 @@ class TestTheEngine:
         assert images(cloud) == []
         assert snapshots(cloud) == []
 
+    def test_an_image_whose_snapshots_failed_is_made_again(
+        self, cloud: Sandbox, runner: Runner
+    ) -> None:
+        """Nova calls it ACTIVE: it replaces none, and goes with its snapshots."""
+        a_day(cloud, runner)
+        (older,) = images(cloud)
+        cloud.fault("fail-volume x1")
+        cloud.advance("1d")
+        assert results(runner.tick()) == ["BEGUN"]
+        tick = runner.tick()
+        assert results(tick) == ["BROKEN"]
+        assert "error, not available" in str(tick.failures[0].reason)
+        assert [each.id for each in images(cloud)] == [older.id]
+        assert snapshots(cloud) == named(older)
+        # The next try is that of the next hour.
+        assert results(runner.tick()) == ["LEFT"]
+        cloud.advance("1h")
+        assert results(runner.tick()) == ["BEGUN"]
+        assert results(runner.tick()) == ["RETAINED"]
+        assert len(images(cloud)) == len(snapshots(cloud)) == 1
+
+    def test_broken_images_push_no_good_one_out(
+        self, cloud: Sandbox, runner: Runner
+    ) -> None:
+        a_day(cloud, runner)
+        (good,) = images(cloud)
+        cloud.fault("fail-volume")
+        told = 0
+        for _ in range(3 * 24 - 9):
+            cloud.advance("1h")
+            tick = runner_of(cloud).tick()
+            told += len(tick.failures)
+            assert good.id in [each.id for each in images(cloud)]
+        # Three tries a day for two days, and that all are used.
+        assert told == 8
+        # And the schedule goes on.
+        cloud.clear_faults()
+        for _ in range(25):
+            cloud.advance("1h")
+            runner_of(cloud).tick()
+        (newest,) = images(cloud)
+        assert newest.id != good.id
+        assert snapshots(cloud) == named(newest)
+
+    def test_snapshots_that_are_being_made_are_waited_for(
+        self, cloud: Sandbox, runner: Runner
+    ) -> None:
+        a_day(cloud, runner)
+        cloud.fault("hang-volume x1")
+        cloud.advance("1d")
+        assert results(runner.tick()) == ["BEGUN"]
+        tick = runner.tick()
+        assert results(tick) == ["UNPROVEN"]
+        assert not tick.failures
+        assert tick.overdue(owners=True) == []
+        cloud.advance("3h")
+        tick = runner.tick()
+        assert tick.overdue(owners=True) == tick.left == tick.results
+        assert "creating" in str(tick.left[0].reason)
+        assert len(images(cloud)) == 2
+        # It keeps no later one back, and is settled at last.
+        cloud.advance("21h")
+        assert results(runner.tick()) == ["BEGUN"]
+        _, hung, _ = images(cloud)
+        (snapshot,) = named(hung)
+        with cloud.region() as region:
+            region.set_volume_snapshot_status(snapshot, "available")
+        assert results(runner.tick()) == ["RETAINED"]
+        assert len(images(cloud)) == len(snapshots(cloud)) == 1
+
+    def test_an_image_without_data_or_mapping_never_counts(
+        self, cloud: Sandbox, runner: Runner
+    ) -> None:
+        older, newer = two_images(cloud, runner)
+        properties = dict(newer.properties)
+        del properties[MAPPING_KEY]
+        with cloud.region() as region:
+            region.update_image(newer.id, properties=properties)
+        assert results(runner.tick()) == ["BROKEN"]
+        assert [each.id for each in images(cloud)] == [older.id]
+
+    def test_a_mapping_that_cannot_be_read_proves_nothing(
+        self, cloud: Sandbox, runner: Runner
+    ) -> None:
+        older, newer = two_images(cloud, runner)
+        change(cloud, newer, **{MAPPING_KEY: "?"})
+        assert results(runner.tick()) == ["UNPROVEN"]
+        assert {older.id, newer.id} == {each.id for each in images(cloud)}
+
+    def test_a_broken_image_that_its_owner_keeps_stays(
+        self, cloud: Sandbox, runner: Runner, nova: Any
+    ) -> None:
+        cloud.fault("fail-volume x1")
+        cloud.advance("1d")
+        assert results(runner.tick()) == ["BEGUN"]
+        (image,) = images(cloud)
+        nova.ok("scheduled-images-protect", image.id)
+        assert results(runner.tick()) == ["RETAINED"]
+        assert [each.id for each in images(cloud)] == [image.id]
+
+    def test_snapshots_of_a_server_booted_from_an_image_push_none_out(
+        self, cloud: Sandbox, runner: Runner
+    ) -> None:
+        """Nova lets them name the old server, with all that its image carries."""
+        a_day(cloud, runner)
+        (own,) = images(cloud)
+        child = cloud.boot("child", image_id=own.id, volume_size=1)
+        copies = [by_hand(cloud, child.id) for _ in range(2)]
+        for copy in copies:
+            assert copy.properties[SERVER_KEY] == SERVER
+            assert copy.properties[MARKER_KEY]
+        for _ in range(3):
+            a_day(cloud, runner)
+        *left, own = images(cloud)
+        assert [each.id for each in left] == [copy.id for copy in copies]
+        assert own.properties[OWN_KEY].startswith(own.id)
+
     def test_an_unreachable_service_is_tried_again(
         self, cloud: Sandbox, runner: Runner
     ) -> None:
         older, _ = two_images(cloud, runner)
         cloud.fault("GET /snapshots/ 503 x1")
-        (result,) = runner.tick().failures
-        assert [each.action for each in result.pruned] == ["failed"]
+        (result,) = runner.tick().left
+        # Nobody knows whether the newer one is whole, so it replaces none.
+        assert result.result is Result.UNPROVEN
         assert "HTTP 503" in str(result.reason)
         assert len(images(cloud)) == len(snapshots(cloud)) == 2
         assert results(runner.tick()) == ["RETAINED"]
@@ -280,8 +404,9 @@ class TestTheService:
         argv = ("--on-failure", hook, "--log-format", "json")
         tick = Service(cloud)("tick", *argv)
         assert tick.status == 1
-        _, deleted = events(tick)
+        deleted, _, swept = events(tick)
         (left,) = named(surplus)
+        assert (swept["event"], swept["snapshot"]) == ("volume snapshot left", left)
         why = f"Image {surplus.id} is deleted, but these volume snapshots of it are not"
         assert (deleted["event"], deleted["level"]) == ("image deleted", "ERROR")
         assert deleted["reason"].startswith(f"{why}: {left}: Service Unavailable")
@@ -292,23 +417,29 @@ class TestTheService:
             region.update_image(surplus.id, attributes={"name": "before"})
         tick = Service(cloud)("tick", "--log-format", "json")
         assert tick.status == 0
-        _, skipped = events(tick)
+        skipped, _ = events(tick)
         assert (skipped["event"], skipped["image"]) == ("image skipped", surplus.id)
         (own,) = named(surplus)
         assert skipped["reason"].startswith(f"its volume snapshot {own} is called")
 
 
+@pytest.fixture
+def replaced(cloud: Sandbox, surplus: Image) -> Image:
+    """An image that is to go since a newer one is known to be whole."""
+    _, newer = images(cloud)
+    properties = dict(newer.properties)
+    del properties[PENDING_KEY]
+    with cloud.region() as region:
+        region.update_image(newer.id, properties=properties)
+    return surplus
+
+
 @plain
 class TestPrune:
     @pytest.fixture
-    def surplus(self, cloud: Sandbox, surplus: Image) -> Image:
-        """An image that is to go since a newer one is known to be whole."""
-        _, newer = images(cloud)
-        properties = dict(newer.properties)
-        del properties[PENDING_KEY]
-        with cloud.region() as region:
-            region.update_image(newer.id, properties=properties)
-        return surplus
+    def surplus(self, replaced: Image) -> Image:
+        """An image that is to go."""
+        return replaced
 
     def prune(self, nova: Any, status: int = 0) -> tuple[list[dict[str, Any]], str]:
         """Prune; return the rows and what was written on stderr."""
@@ -535,11 +666,18 @@ class TestPrune:
 def image_of(cloud: Sandbox, server_id: str = SERVER) -> Image:
     """Make an image of a server, as the service does."""
     metadata = {SERVER_KEY: server_id, "image_type": "snapshot", **MARKED}
+    return by_hand(cloud, server_id, metadata)
+
+
+def by_hand(
+    cloud: Sandbox, server_id: str, metadata: dict[str, str] | None = None
+) -> Image:
+    """Make an image of a server, as anybody can."""
     with cloud.region() as region:
         number = len(region.images(ImageQuery()))
         user_id = region.server(server_id).user_id
         image = region.create_image(
-            server_id, f"image {number}", metadata, user_id=user_id
+            server_id, f"image {number}", metadata or {}, user_id=user_id
         )
     cloud.advance("1m")
     return image
@@ -644,6 +782,11 @@ class TestProof:
 
 @plain
 class TestLeftovers:
+    @pytest.fixture
+    def surplus(self, replaced: Image) -> Image:
+        """An image that is to go."""
+        return replaced
+
     @pytest.fixture
     def kept(self, cloud: Sandbox, surplus: Image, nova: Any) -> str:
         """A snapshot whose deletion was accepted and not done, and its image is gone.

@@ -94,3 +94,11 @@ def test_every_server_has_its_turn(servers: int, places: int) -> None:
         if len(seen) == servers:
             return
     assert len(seen) == servers
+
+
+def test_a_project_takes_no_more_of_a_region_than_it_may_have() -> None:
+    """Whatever it has made that looks like an image under way."""
+    limits = Limits(region=20, project=5)
+    forged = Counter({"theirs": 300})
+    assert limits.free(forged, "ours") == 5
+    assert limits.free(forged, "theirs") < 0

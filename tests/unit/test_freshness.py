@@ -19,11 +19,15 @@ from rax_scheduled_images_ext.model.freshness import (
 from rax_scheduled_images_ext.model.image import (
     MARKER_KEY,
     MARKER_VALUE,
+    OWN_KEY,
+    PENDING,
+    PENDING_KEY,
+    RUN_KEY,
     SNAPSHOT,
     TYPE_KEY,
     ServerImage,
 )
-from rax_scheduled_images_ext.model.retention import apply_policy
+from rax_scheduled_images_ext.model.retention import Rules, apply_policy
 from rax_scheduled_images_ext.model.schedule import DAYS, ImageSchedule
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
@@ -186,6 +190,35 @@ def test_a_first_image_that_is_being_made_is_not_late() -> None:
     assert (told.state, told.stale, told.newest) == (State.NEVER, False, None)
     stuck = image(50 * HOUR, status="SAVING")
     assert schedule_status(server(), [stuck], NOW, MAX_AGE).stale
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"metadata": {**MARKED, PENDING_KEY: PENDING}},
+        {"size": 0},
+        {"hidden": True},
+        {"metadata": {**MARKED, TYPE_KEY: "backup"}},
+        {"metadata": {**MARKED, RUN_KEY: "mine:1", OWN_KEY: "another:1"}},
+        # Somebody has taken the marker away.
+        {"metadata": {TYPE_KEY: SNAPSHOT, PENDING_KEY: PENDING}},
+        {"metadata": {TYPE_KEY: SNAPSHOT}, "size": 0},
+        {"metadata": {RUN_KEY: "mine:1", OWN_KEY: "another:1"}},
+    ],
+)
+def test_what_does_not_count_is_no_fresh_image(fields: dict[str, Any]) -> None:
+    young, old = image(HOUR, **fields), image(30 * HOUR)
+    told = schedule_status(server(), [young, old], NOW, MAX_AGE)
+    assert (told.state, told.newest, told.counted) == (State.LATE, old, 1)
+    rackspaces = server(rules=Rules.RACKSPACE)
+    assert schedule_status(rackspaces, [young, old], NOW, MAX_AGE).newest == young
+
+
+def test_a_first_image_that_is_not_yet_known_to_be_whole_is_not_late() -> None:
+    pending = {"metadata": {**MARKED, PENDING_KEY: PENDING}}
+    told = schedule_status(server(), [image(HOUR, **pending)], NOW, MAX_AGE)
+    assert (told.state, told.stale, told.newest) == (State.NEVER, False, None)
+    assert schedule_status(server(), [image(50 * HOUR, **pending)], NOW, MAX_AGE).stale
 
 
 @given(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from urllib.parse import urljoin
 
 import pytest
+from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
 from keystoneauth1 import exceptions as keystone
@@ -24,7 +27,9 @@ from rax_scheduled_images_ext.model.retention import apply_policy
 from rax_scheduled_images_ext.model.schedule import DAYS, ImageSchedule
 from rax_scheduled_images_ext.operations.inventory import Inventory
 from rax_scheduled_images_ext.operations.server import ServerDetails
+from rax_scheduled_images_ext.panel.addresses import local_address
 from rax_scheduled_images_ext.panel.forms import read_name, read_schedule
+from rax_scheduled_images_ext.panel.guesses import GuessLimit, network_of
 from rax_scheduled_images_ext.panel.jobs import Job, within
 from rax_scheduled_images_ext.panel.known import Known, Patience, Shelf
 from rax_scheduled_images_ext.panel.pages.servers import SORTS, listing
@@ -246,6 +251,49 @@ def test_errors_in_words(error: Exception, words: str, out: bool) -> None:
     assert signed_out(error) == out
 
 
+@given(st.lists(st.tuples(st.floats(0, 5000), st.sampled_from("wru")), max_size=60))
+def test_each_wrong_password_is_waited_for_longer(
+    tries: list[tuple[float, str]],
+) -> None:
+    now, wrong = 0.0, 0
+    limit = GuessLimit(lambda: now)
+    waited_until = 0.0
+    for pause, outcome in tries:
+        now += pause
+        wait = limit.begin("who")
+        assert wait == pytest.approx(max(0.0, waited_until - now))
+        assert limit.begin(f"other-{now}") == 0.0
+        if wait:
+            continue
+        if outcome == "r":
+            limit.right("who")
+            wrong, waited_until = 0, 0.0
+        elif outcome == "w":
+            wrong += 1
+            delay = min(2.0 * 2 ** (wrong - 3), 900.0) if wrong > 2 else 0.0
+            waited_until = now + delay
+        else:
+            limit.unknown("who")
+            delay = min(2.0 * 2 ** (wrong - 2), 900.0) if wrong > 2 else 0.0
+            waited_until = now + delay
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8::1", "20010db800000000"),
+        ("2001:db8::2:3:4:5", "20010db800000000"),
+        ("2001:db8:0:1::1", "20010db800000001"),
+        ("unknown", "unknown"),
+        (None, ""),
+    ],
+)
+def test_who_has_many_addresses_is_one(address: str | None, network: str) -> None:
+    assert network_of(address) == network
+
+
 def test_the_token_to_enter_by() -> None:
     renewed: list[str] = []
     tokens = EntryTokens(renewed.append)
@@ -255,6 +303,28 @@ def test_the_token_to_enter_by() -> None:
     assert tokens.use(first)
     assert not tokens.use(first)
     assert renewed == [tokens.token]
+
+
+@given(
+    st.lists(
+        st.sampled_from(["/", "\\", "\t", "\r\n", "//", "images", "..", "%2E", "?"])
+    )
+    | st.lists(st.characters())
+)
+def test_an_address_to_go_back_to_is_one_of_the_panels_own(parts: list[str]) -> None:
+    """As browsers read addresses: without tabs and line ends, a backslash a slash."""
+    base = "https://panel.example/images/"
+    for address in ("".join(parts), "/images/" + "".join(parts)):
+        with Flask("x").test_request_context("/", base_url=base):
+            local = local_address(address)
+        if local is None:
+            continue
+        assert local == address
+        assert local.isascii()
+        assert local.isprintable()
+        read = re.sub("[\t\r\n]", "", local).replace("\\", "/")
+        read = re.sub("%2e", ".", read, flags=re.IGNORECASE)
+        assert urljoin(base, read).startswith(base)
 
 
 @given(st.integers(1, 65535), st.sampled_from([None, *DAYS]))

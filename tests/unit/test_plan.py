@@ -225,6 +225,18 @@ def test_moving_the_window_to_an_earlier_hour_skips_no_slot() -> None:
     assert (step.action, step.slot and step.slot.day) == (Action.MAKE, now.date())
 
 
+def test_moving_the_window_to_a_later_hour_makes_no_second_image() -> None:
+    """The slot of the day before is the latest one again, and its image is gone."""
+    late, early = Window(22 * 3600, 3600), Window(3 * 3600, 3600)
+    slot = slots_around(SERVER.id, ImageSchedule(1), NOW, early)[0]
+    before = slots_around(SERVER.id, ImageSchedule(1), NOW, late)[0]
+    assert before.day < slot.day
+    step = decided(NOW, image(slot), policy=Policy(late))
+    assert step.cause is Cause.ACTIVE
+    known = Known(slot.name, slot.due)
+    assert decided(NOW, policy=Policy(late), known=known).cause is Cause.DONE
+
+
 def test_what_is_known_to_be_made_is_not_made_again() -> None:
     slot = slot_of(DUE)
     assert decided(DUE, known=Known(slot.name, DUE)).cause is Cause.DONE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -160,19 +160,22 @@ class Images(ImageStore):
     """An image store; deleting from it is never right."""
 
     outside: Outside
+    removed: set[str] = field(default_factory=set)
 
     def get(self, image: object) -> ServerImage:
         found = played(self.outside.images)
         assert isinstance(found, ServerImage)
-        return found
+        left = found.metadata.keys() - self.removed
+        return replace(found, metadata={key: found.metadata[key] for key in left})
 
     def is_gone(self, image_id: str) -> bool:
         raise AssertionError("nothing asks whether an image is gone")
 
     def set_metadata(self, image: object, metadata: Any) -> None:
-        raise AssertionError("nothing is to be set")
+        assert not metadata, "nothing is to be set"
 
     def delete_metadata(self, image: object, keys: Iterable[str]) -> None:
+        self.removed |= set(keys)
         self.outside.done.append(f"unmark {list(keys)}")
 
     def delete(self, image: object) -> None:

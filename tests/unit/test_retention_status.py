@@ -193,7 +193,9 @@ def prune(kept: ImageRetention, plan: Iterable[Decision]) -> list[str]:
     return actions
 
 
-def _run_of_two(*, hidden: bool = False, **older: str) -> tuple[ServerImage, ...]:
+def _run_of_two(
+    kind: str = SNAPSHOT, *, hidden: bool = False
+) -> tuple[ServerImage, ...]:
     """Two images of one run, of which only the younger is in all lists."""
     metadata = {**MARKED, RUN_KEY: "mine:1"}
     first = ServerImage(
@@ -203,7 +205,7 @@ def _run_of_two(*, hidden: bool = False, **older: str) -> tuple[ServerImage, ...
         created=START,
         server_id="mine",
         owner="ours",
-        metadata={**metadata, **older},
+        metadata={**metadata, TYPE_KEY: kind},
         hidden=hidden,
     )
     second = replace(first, id="younger", metadata=metadata, hidden=False)
@@ -214,7 +216,7 @@ both_rules = pytest.mark.parametrize("rules", Rules)
 
 
 @both_rules
-@example(_run_of_two(**{TYPE_KEY: "backup"}), 1, [{}] * 9)
+@example(_run_of_two("backup"), 1, [{}] * 9)
 @example(_run_of_two(hidden=True), 1, [{}] * 9)
 @given(image_sets, retentions, st.lists(mappings, min_size=9, max_size=9))
 def test_all_that_count_images_agree(

@@ -30,7 +30,7 @@ from rax_scheduled_images_ext.output.formats import (
 )
 from rax_scheduled_images_ext.service.events import TextFormatter
 
-HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
+HIDDEN: tuple[Any, ...] = ("Cc", "Cf", "Cs", "Zl", "Zp")
 # Many a text has what a terminal obeys, and what a line is split by.
 TEXTS = st.one_of(
     st.text(),

@@ -73,7 +73,7 @@ def transport(
     url: str, *, silence: float | None = 0.5, total: float = 0.5, **options: Any
 ) -> Transport:
     session = Session(auth=NoAuth(), timeout=silence, **options)
-    limit_time(session, total=None)
+    limit_time(session.session, total=None)
     adapter = Adapter(session, endpoint_override=url)
     return Transport(adapter, total=total, retry=RetryPolicy(tries=1))
 
@@ -163,8 +163,8 @@ def test_who_shares_the_session_keeps_their_own_limits() -> None:
 def test_a_session_of_ones_own_has_the_limit_for_all() -> None:
     with dripping(BODY, b" ") as server:
         session = Session(auth=NoAuth(), timeout=0.3)
-        limit_time(session, total=0.3)
-        limit_time(session, total=None)
+        limit_time(session.session, total=0.3)
+        limit_time(session.session, total=None)
         with pytest.raises(Exception, match=r"imed out|no complete answer"):
             session.get(f"{server.url}/v3/auth/tokens")
 

@@ -7,10 +7,13 @@ import os
 import random
 import re
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -19,6 +22,7 @@ import pytest
 import requests
 from celery import Celery
 from kombu import Connection
+from kombu.exceptions import OperationalError
 
 from rax_scheduled_images_ext.model.image import SERVER_KEY
 from rax_scheduled_images_ext.model.plan import Window, slots_around
@@ -211,6 +215,39 @@ def lengths(rehearsal: Rehearsal) -> dict[str, int]:
     return queues.lengths(rehearsal.broker.url, [REGION])
 
 
+def test_a_broker_that_falls_silent_is_not_waited_for(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everything is forwarded but the broker's last answers."""
+    monkeypatch.setattr(queues, "_ANSWER", 1)
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def forward(source: socket.socket, target: socket.socket, chunks: int) -> None:
+        with suppress(OSError), source:
+            while content := source.recv(65536):
+                # The start, what is tuned, and that the virtual host is open.
+                if chunks > 0:
+                    target.sendall(content)
+                chunks -= 1
+            # So that the other direction ends as well.
+            target.shutdown(socket.SHUT_RDWR)
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listening.accept()
+                server = socket.create_connection(("127.0.0.1", broker.port))
+                for ends in ((client, server, 10**6), (server, client, 3)):
+                    threading.Thread(target=forward, args=ends, daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    url = broker.url.replace(str(broker.port), str(listening.getsockname()[1]))
+    with pytest.raises(OperationalError, match="no answer within 1 s"):
+        queues.lengths(url, [REGION])
+    listening.shutdown(socket.SHUT_RDWR)
+    listening.close()
+
+
 def test_a_scan_that_is_under_way_is_not_begun_again(
     rehearsal: Rehearsal, environ: dict[str, str], tmp_path: Path
 ) -> None:
@@ -335,7 +372,7 @@ def test_metrics_of_all_processes(
     }
     assert {key: float(found[key]) for key in expected} == expected
     assert float(found[f"scheduled_images_wait_seconds_count{{{of}}}"]) >= 1
-    assert float(found[f'scheduled_images_scans_total{{outcome="done",{of}}}']) >= 3
+    assert float(found[f'scheduled_images_looks_total{{outcome="done",{of}}}']) >= 3
 
 
 def metrics(port: int) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -105,10 +104,10 @@ def open_cloud(cs: Any) -> Cloud:
 
 def usage_error(command: str, text: str) -> NoReturn:
     """End the command as novaclient's parser does for a wrong argument."""
-    print(
-        f"error: {text}\nTry 'nova help {command}' for more information.",
-        file=sys.stderr,
-    )
+    from rax_scheduled_images_ext.output.console import say
+
+    say(f"error: {text}")
+    say(f"Try 'nova help {command}' for more information.")
     raise SystemExit(2)
 
 

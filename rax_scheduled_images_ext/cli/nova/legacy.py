@@ -104,8 +104,9 @@ def __pre_parse_args__() -> None:  # noqa: N807 (novaclient's name)
     for name in commands:
         delattr(module, name)
     if commands:
-        print(
+        from rax_scheduled_images_ext.output.console import say
+
+        say(
             f"The package {OLD} is out of use, rax-scheduled-images-ext does its work."
-            f" Remove it with: pip uninstall {OLD}",
-            file=sys.stderr,
+            f" Remove it with: pip uninstall {OLD}"
         )

@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from rax_scheduled_images_ext.operations.targets import Target
 from rax_scheduled_images_ext.operations.work_queue import Outcome
+from rax_scheduled_images_ext.panel.addresses import form_address, this_address
 from rax_scheduled_images_ext.panel.jobs import Job
 from rax_scheduled_images_ext.panel.places import Place
 from rax_scheduled_images_ext.panel.sessions import Problem, Visitor
@@ -53,10 +54,13 @@ def _find_place() -> ResponseReturnValue | None:
     """Find the project and region of the address, if they are the visitor's."""
     visitor: Visitor = g.visitor
     if visitor.scope is None:
-        return redirect(url_for("entry.choose", next=request.full_path.rstrip("?")))
+        back = this_address() if request.method == "GET" else form_address()
+        return redirect(url_for("entry.choose", next=back), 303)
     if visitor.scope.project.id != g.project_id:
+        if request.method != "GET":
+            return redirect(form_address() or url_for("entry.home"), 303)
         page = render_template(
-            "other_project.html", project_id=g.project_id, next=request.full_path
+            "other_project.html", project_id=g.project_id, next=this_address()
         )
         return page, 403
     g.place = visitor.place(g.region, current_app.extensions["readings"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
@@ -12,6 +14,7 @@ from rax_scheduled_images_ext.model.schedule import ScheduleSettings
 from rax_scheduled_images_ext.operations.snapshot.begin import begin_snapshot
 from rax_scheduled_images_ext.panel.forms import (
     SCHEDULE_FIELDS,
+    new_image_name,
     read_name,
     read_schedule,
 )
@@ -33,6 +36,7 @@ from rax_scheduled_images_ext.panel.review import (
     current_words,
     preview,
 )
+from rax_scheduled_images_ext.panel.security import is_refresh
 from rax_scheduled_images_ext.panel.timeline import kind_of, timeline
 from rax_scheduled_images_ext.panel.words import in_words, signed_out
 
@@ -44,13 +48,16 @@ def shown(server_id: str) -> ResponseReturnValue:
     """Show one server."""
     view = place().server(server_id)
     check_token()
+    if isinstance(view.error, NoSuchServer):
+        if is_refresh():
+            # The open page is loaded anew, and tells.
+            return "", 204, {"HX-Refresh": "true"}
+        text = (
+            f"{view.error} in project {place().scope.project.name}, region"
+            f" {place().region}, and no image of one."
+        )
+        return page_for_error(404, "No such server", text)
     if view.value is None:
-        if isinstance(view.error, NoSuchServer):
-            text = (
-                f"{view.error} in project {place().scope.project.name}, region"
-                f" {place().region}, and no image of one."
-            )
-            return page_for_error(404, "No such server", text)
         return render_template("waiting.html", view=view, what="the server"), 503
     details = view.value.details
     return render_template(
@@ -71,12 +78,8 @@ def shown(server_id: str) -> ResponseReturnValue:
         kind_of=kind_of,
         retention_status=retention_status,
         reason=reason,
-        name=request.args.get("name", _new_name(details.server.name)),
+        name=request.args.get("name", new_image_name(details)),
     )
-
-
-def _new_name(server_name: str) -> str:
-    return f"{server_name}-snapshot"
 
 
 # -- the schedule
@@ -125,7 +128,8 @@ def _made_from() -> str | None:
 
 def _typed(server_id: str) -> ResponseReturnValue:
     """Go to the review of the schedule that was typed."""
-    fields = {key: request.form.get(key) for key in (*SCHEDULE_FIELDS, "before")}
+    keys = (*SCHEDULE_FIELDS, "before")
+    fields: dict[str, Any] = {key: request.form.get(key) for key in keys}
     return redirect(url_for("server.review", server_id=server_id, **fields), 303)
 
 

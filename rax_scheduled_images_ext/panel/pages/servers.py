@@ -39,11 +39,12 @@ from rax_scheduled_images_ext.panel.review import (
     apply,
     preview,
 )
-from rax_scheduled_images_ext.panel.words import schedule_words
+from rax_scheduled_images_ext.panel.words import overdue_since, schedule_words
 
 pages = project_pages("servers")
 
 _PAGE = 100
+LATE = State.LATE.value
 _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 _URGENCY = (
     State.LATE,
@@ -60,7 +61,7 @@ SORTS: dict[str, Callable[[ScheduleStatus], Any]] = {
     "schedule": lambda each: schedule_words(each.server.schedule),
     "retention": lambda each: getattr(each.server.schedule, "retention", 0),
     "newest": lambda each: (each.newest and each.newest.created) or _LONG_AGO,
-    "due": lambda each: each.next_due or _LONG_AGO,
+    "due": lambda each: overdue_since(each) or each.next_due or _LONG_AGO,
     "task": lambda each: each.server.task_state or "",
 }
 
@@ -75,25 +76,32 @@ class Listing:
     pages: int
 
 
+def matching(inventory: Inventory, name: str, state: str) -> list[ScheduleStatus]:
+    """Return the servers of a filter.
+
+    :param name: part of a name or ID, in any letter case; empty for all.
+    :param state: a status; ``late`` is what lacks an image for any reason, as the
+        header counts it; empty for all.
+    """
+    part = name.lower()
+    return [
+        each
+        for each in inventory.servers
+        if (part in each.server.name.lower() or part == each.server.id)
+        and (not state or each.state.value == state or (state == LATE and each.stale))
+    ]
+
+
 def listing(
     inventory: Inventory, name: str, state: str, sort: str, page: int
 ) -> Listing:
     """Filter, sort and cut the servers.
 
-    :param name: part of a name or ID, in any letter case; empty for all.
-    :param state: a status, or ``stale`` for what is late in any way; empty for all.
+    :param name: as for :func:`matching`, like ``state``.
     :param sort: a key of ``SORTS``, with a minus for the other way round.
     :param page: from 1 on; a number that is too large is the last page.
     """
-    part = name.lower()
-    found = [
-        each
-        for each in inventory.servers
-        if (part in each.server.name.lower() or part == each.server.id)
-        and (
-            not state or each.state.value == state or (state == "stale" and each.stale)
-        )
-    ]
+    found = matching(inventory, name, state)
     key = SORTS.get(sort.removeprefix("-"), SORTS["status"])
     found.sort(key=lambda each: (each.server.name.lower(), each.server.id))
     found.sort(key=key, reverse=sort.startswith("-"))
@@ -141,14 +149,20 @@ def listed() -> ResponseReturnValue:
 # -- several at once
 
 
-@pages.post("/servers/review")
+@pages.post("/servers")
 def look() -> ResponseReturnValue:
     """Look at what a change of several servers would do, and go on to what was seen."""
-    ids = request.form.getlist("server")
     try:
         change = read_change(request.form)
     except InvalidValue as error:
         return _choose_again(str(error))
+    ids = request.form.getlist("server")
+    if request.form.get("all") == "yes":
+        view = place().inventory()
+        if view.value is None:
+            return _choose_again("The servers cannot be read now. Nothing was done.")
+        name, status = (request.form.get(f"filter-{k}", "") for k in ("name", "status"))
+        ids = [each.server.id for each in matching(view.value, name, status)]
     if not ids:
         return _choose_again("No server is chosen. Choose servers in the list.")
     return _look(change, _targets(ids))
@@ -163,7 +177,7 @@ def _choose_again(problem: str) -> ResponseReturnValue:
 def _list_with(form: MultiDict[str, str]) -> str:
     """Return the address of the list with what a form chooses and says."""
     kept = ("server", "action", *SCHEDULE_FIELDS)
-    fields = {key: form.getlist(key) for key in kept if key in form}
+    fields: dict[str, Any] = {k: form.getlist(k) for k in kept if k in form}
     return url_for("servers.listed", **fields)
 
 
@@ -214,12 +228,15 @@ def reviewed(review_id: str) -> ResponseReturnValue:
     if review.rows is None:
         return redirect(url_for("jobs.shown", job_id=review.job_id))
     # What is lost stands first.
-    rows = sorted(review.included, key=lambda row: -row.expiring)
+    rows = sorted(review.included, key=lambda row: (-row.expiring, row.target.label))
+    left_out = sorted(review.left_out, key=lambda row: row.idle)
     return render_template(
         "review.html",
         review=review,
         rows=rows[:_PAGE],
         more=len(rows) - len(rows[:_PAGE]),
+        left_out=left_out[:_PAGE],
+        unknown=not all(row.idle for row in left_out),
         ids=[row.target.id for row in review.rows][:_PAGE],
     )
 
@@ -274,7 +291,7 @@ def _change(here: Place, review: Review, job: Job) -> list[Row]:
         try:
             seen = preview(cloud, server_id, review.change)
         except NothingToDo as error:
-            return Row(row.target, problem=str(error))
+            return Row(row.target, problem=str(error), idle=True)
         if row.preview is None or seen.digest != row.preview.digest:
             return Row(row.target, seen)
         apply(cloud, server_id, review.change)

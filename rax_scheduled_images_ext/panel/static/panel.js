@@ -17,14 +17,59 @@
     }
   };
 
+  // What is chosen stays so on other pages of the list, and with another filter.
+  const boxes = () => [...document.querySelectorAll("input[name=server][type=checkbox]")];
+  const chosen = new Set();
+  const noteChosen = () => {
+    for (const box of boxes()) box.checked ? chosen.add(box.value) : chosen.delete(box.value);
+    showChosen();
+  };
+  const showChosen = () => {
+    const kept = document.getElementById("kept");
+    if (!kept) return;
+    const shown = new Set();
+    for (const box of boxes()) { box.checked = chosen.has(box.value); shown.add(box.value); }
+    const others = [...chosen].filter((id) => !shown.has(id));
+    kept.replaceChildren(...others.map((id) => Object.assign(document.createElement("input"), { type: "hidden", name: "server", value: id })));
+    document.getElementById("chosen").textContent = others.length ? `${chosen.size} chosen, ${others.length} of them not shown here.` : "";
+  };
   // One box that chooses all servers of the page.
   const wireAll = () => {
     const all = document.getElementById("all");
     if (!all) return;
     all.hidden = false;
-    all.onchange = () => {
-      for (const box of document.querySelectorAll("input[name=server][type=checkbox]")) box.checked = all.checked;
-    };
+    all.onchange = () => { for (const box of boxes()) box.checked = all.checked; noteChosen(); };
+  };
+  document.addEventListener("change", (event) => { if (event.target.name === "server") noteChosen(); });
+  const firstChosen = () => {
+    for (const field of document.querySelectorAll("#kept input")) chosen.add(field.value);
+    noteChosen();
+  };
+
+  // A forecast of what is no longer in the form, or of images that have changed, goes.
+  const clearForecast = () => document.querySelector("#schedule-form #forecast")?.replaceChildren();
+  document.addEventListener("input", (event) => { if (event.target.form?.id === "schedule-form") clearForecast(); });
+  let state = document.getElementById("summary")?.dataset.state;
+  const checkState = () => {
+    const now = document.getElementById("summary")?.dataset.state;
+    if (now !== state) clearForecast();
+    state = now;
+  };
+
+  // What was typed comes back after a session has ended.
+  const touched = (field) => field.name && field.type !== "hidden" && (
+    ["checkbox", "radio"].includes(field.type) ? field.checked && !field.defaultChecked
+      : field.options ? !field.selectedOptions[0]?.defaultSelected
+        : field.value !== field.defaultValue);
+  const withTyped = (door) => {
+    const url = new URL(door, location.href);
+    const next = new URL(location.href);
+    for (const form of document.querySelectorAll("#schedule-form, #snapshot-form, #bulk")) {
+      for (const field of form.elements) if (touched(field)) next.searchParams.append(field.name, field.value);
+    }
+    for (const field of document.querySelectorAll("#kept input")) next.searchParams.append("server", field.value);
+    url.searchParams.set("next", next.pathname + next.search);
+    return url.href;
   };
 
   const offline = (hidden) => {
@@ -36,9 +81,10 @@
   const waiting = document.querySelector("[data-reload]");
   if (waiting) setTimeout(() => location.reload(), 1000 * waiting.dataset.reload);
 
-  const dress = () => { addLocalTimes(); wireAll(); };
-  document.addEventListener("DOMContentLoaded", dress);
-  if (document.readyState !== "loading") dress();
+  const dress = () => { addLocalTimes(); wireAll(); showChosen(); checkState(); };
+  const begin = () => { firstChosen(); dress(); };
+  if (document.readyState !== "loading") begin();
+  else document.addEventListener("DOMContentLoaded", begin);
   document.addEventListener("htmx:after:swap", dress);
   document.addEventListener("htmx:after:settle", dress);
   // What was typed before the scripts were there counts as well.
@@ -48,7 +94,11 @@
     }
   });
   document.addEventListener("htmx:error", () => offline(false));
-  document.addEventListener("htmx:before:response", () => offline(true));
+  document.addEventListener("htmx:before:response", (event) => {
+    offline(true);
+    const { hx } = event.detail?.ctx ?? {};
+    if (hx?.redirect) hx.redirect = withTyped(hx.redirect);
+  });
   // A page that nobody sees asks for nothing.
   document.addEventListener("htmx:config:request", (event) => {
     if (document.hidden && event.target?.hasAttribute?.("data-refresh")) event.preventDefault();

@@ -49,9 +49,6 @@ def make_app() -> Celery:
 
 def _entry(region: str) -> dict[str, Any]:
     every = settings().every
-    return {
-        "task": SCAN,
-        "schedule": every,
-        "args": [region],
-        "options": {"queue": queues.wanted(region), "expires": every},
-    }
+    # The broker's own time limit: that of Celery compares the clocks of two machines.
+    options = {"queue": queues.wanted(region), "expiration": every}
+    return {"task": SCAN, "schedule": every, "args": [region], "options": options}

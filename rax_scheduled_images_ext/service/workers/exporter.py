@@ -30,5 +30,4 @@ def serve(sender: Any, **_: object) -> None:
         reason = f"{args.metrics_host} port {args.metrics_port}: {error.strerror}"
         log(logging.ERROR, "metrics cannot be served", {"reason": reason})
         return
-    server.healthy.set()
     log(logging.INFO, "metrics served", {"port": server.port})

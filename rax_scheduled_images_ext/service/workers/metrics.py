@@ -13,76 +13,43 @@ import tempfile
 import time
 from collections.abc import Iterator
 
-from prometheus_client import Counter, Gauge, Histogram, values
+from kombu.exceptions import OperationalError
+from prometheus_client import Histogram, values
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from rax_scheduled_images_ext.engine.results import Result, StepResult
+from rax_scheduled_images_ext.model.plan import Cause
 from rax_scheduled_images_ext.service import queues
+from rax_scheduled_images_ext.service.metrics import PREFIX, Numbers
 from rax_scheduled_images_ext.service.workers.settings import settings
 from rax_scheduled_images_ext.service.workers.tally import Tally
 
-_PREFIX = "scheduled_images"
 # Seconds: from at once to the longest that an image is still made after it was due.
 _WAITS = (0.1, 1, 10, 60, 300, 900, 3600, 12 * 3600)
 
 
-class WorkerMetrics:
+class WorkerMetrics(Numbers):
     """What the tasks have done so far, by region."""
 
     def __init__(self) -> None:
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            names = ("region", *labels)
-            return Counter(f"{_PREFIX}_{name}", text, names, registry=None)
-
-        def gauge(name: str, text: str) -> Gauge:
-            return Gauge(
-                f"{_PREFIX}_{name}",
-                text,
-                ("region",),
-                registry=None,
-                multiprocess_mode="mostrecent",
-            )
-
-        self.steps = counter("steps", "Steps by what came of them.", "result")
-        self._failures = counter("failures", "Failed steps by result.", "result")
-        self._deleted = counter("deleted", "Images deleted by the retention.")
-        self.scans = counter("scans", "Scans by how they ended.", "outcome")
+        super().__init__()
         self.wait = Histogram(
-            f"{_PREFIX}_wait_seconds",
-            "How long a look has waited in the queue.",
+            f"{PREFIX}_wait_seconds",
+            "How long a look at one server has waited in the queue.",
             ("region",),
             registry=None,
             buckets=_WAITS,
         )
-        self._gauges = {
-            "servers": gauge("servers", "Servers with a schedule, by the last scan."),
-            "due": gauge("due", "Images that were due and not begun at the last scan."),
-            "oldest": gauge(
-                "overdue_seconds", "How long the image most overdue has been due."
-            ),
-            "invalid": gauge("invalid", "Servers whose schedule is invalid."),
-            "under_way": gauge("under_way", "Images that are being made."),
-        }
-        self._seconds = gauge("scan_seconds", "How long the last scan took.")
-        self._ended = gauge("last_scan_timestamp_seconds", "When the last scan ended.")
-
-    def add(self, region: str, result: StepResult) -> None:
-        """Count what a look has come to."""
-        if result.result is not Result.NOTHING:
-            self.steps.labels(region, result.result.value).inc()
-        if result.failed:
-            self._failures.labels(region, result.result.value).inc()
-        deleted = sum(each.action == "deleted" for each in result.pruned)
-        self._deleted.labels(region).inc(deleted)
 
     def end_scan(self, region: str, tally: Tally) -> None:
         """Note what a scan has found."""
-        self.scans.labels(region, "done").inc()
-        for name, gauge in self._gauges.items():
-            gauge.labels(region).set(tally[name])  # type: ignore[literal-required]
-        self._seconds.labels(region).set(time.time() - tally["began"])
-        self._ended.labels(region).set_to_current_time()
+        self.end_look(region, time.time() - tally["began"])
+        self.servers.labels(region).set(tally["servers"])
+        self.due.labels(region).set(tally["due"])
+        self.overdue.labels(region).set(tally["oldest"])
+        self.under_way.labels(region).set(tally["under_way"])
+        self.hanging.labels(region).set(tally["hanging"])
+        self.not_imaged.labels(region, Cause.INVALID.value).set(tally["invalid"])
 
 
 class QueueCollector(Collector):
@@ -95,11 +62,15 @@ class QueueCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield the lengths, or nothing while the broker cannot be reached."""
         family = GaugeMetricFamily(
-            f"{_PREFIX}_queue_messages",
+            f"{PREFIX}_queue_messages",
             "Messages that wait in a queue.",
             labels=["queue"],
         )
-        for name, number in queues.lengths(self._url, self._regions).items():
+        try:
+            lengths = queues.lengths(self._url, self._regions)
+        except OperationalError:
+            return
+        for name, number in lengths.items():
             family.add_metric([name], number)
         yield family
 

@@ -12,14 +12,17 @@ import os
 import shlex
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from functools import cache
+from functools import cache, cached_property
 
-from rax_scheduled_images_ext.client.configuration import configuration
+from celery.signals import worker_process_shutdown
+from keystoneauth1.exceptions import ClientException
+
+from rax_scheduled_images_ext.client.configuration import configuration, regions
 from rax_scheduled_images_ext.engine.find import Finder
 from rax_scheduled_images_ext.engine.runner import Runner
 from rax_scheduled_images_ext.service import cli, events
 from rax_scheduled_images_ext.service.loop import sped_up
-from rax_scheduled_images_ext.service.notify import Notifier
+from rax_scheduled_images_ext.service.notify import Notifier, notifier
 
 
 @dataclass(frozen=True)
@@ -35,10 +38,10 @@ class Settings:
         """Seconds between two scans."""
         return float(self.args.every)
 
-    @property
+    @cached_property
     def notifier(self) -> Notifier:
-        """Who is told of failures."""
-        return Notifier(self.args.on_failure, self.args.ping)
+        """Who is notified of failures."""
+        return notifier(self.args)
 
     def time(self) -> datetime | None:
         """Return the time to decide by, None for the cloud's own."""
@@ -65,12 +68,15 @@ def settings() -> Settings:
     options = shlex.split(os.environ.get(cli.OPTIONS, ""))
     args = cli.parse(["worker", *options])
     events.configure(args.log_format, logging.DEBUG if args.verbose else logging.INFO)
-    configured = [configuration(cli.PROG, region) for region in args.region or [None]]
-    regions = [str(each.region_name) for each in configured]
-    return Settings(args, regions, datetime.now(timezone.utc))
+    names = regions(cli.PROG, args.region or ())
+    configured = [configuration(cli.PROG, name or None) for name in names]
+    found = [str(each.region_name) for each in configured]
+    return Settings(args, found, datetime.now(timezone.utc))
 
 
-@cache
+_ENGINES: dict[str, Engine] = {}
+
+
 def engine_of(region: str) -> Engine:
     """Return what does the work in a region; it has logged in.
 
@@ -78,5 +84,22 @@ def engine_of(region: str) -> Engine:
 
     :raises Misconfigured: if the configuration lacks what it takes to log in.
     """
-    runner = cli.open_runner(settings().args, region)
-    return Engine(runner, Finder(runner.projects, runner.policy))
+    if region not in _ENGINES:
+        runner = cli.open_runner(settings().args, region)
+        _ENGINES[region] = Engine(runner, Finder(runner.projects, runner.policy))
+    return _ENGINES[region]
+
+
+def leave_engine(region: str, error: Exception) -> None:
+    """Log in anew the next time, if an error may come from the login.
+
+    The password may have been changed: it is read again then.
+    """
+    if isinstance(error, ClientException):
+        _ENGINES.pop(region, None)
+
+
+@worker_process_shutdown.connect
+def end_notices(**_: object) -> None:
+    """Wait for the notices of a process that ends."""
+    settings().notifier.close()

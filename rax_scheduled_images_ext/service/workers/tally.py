@@ -22,12 +22,19 @@ class Tally(TypedDict):
     oldest: float
     invalid: int
     under_way: int
+    hanging: int
 
 
 def new_tally() -> Tally:
     """Return the tally of a scan that begins now."""
     return Tally(
-        began=time.time(), servers=0, due=0, oldest=0.0, invalid=0, under_way=0
+        began=time.time(),
+        servers=0,
+        due=0,
+        oldest=0.0,
+        invalid=0,
+        under_way=0,
+        hanging=0,
     )
 
 
@@ -41,4 +48,5 @@ def add_page(tally: Tally, page: Page) -> Tally:
         oldest=max(tally["oldest"], *due, 0.0),
         invalid=tally["invalid"] + sum(s.cause is Cause.INVALID for s in page.steps),
         under_way=page.under_way.total(),
+        hanging=tally["hanging"] + sum(len(step.hanging) for step in page.steps),
     )

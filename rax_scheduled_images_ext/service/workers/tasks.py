@@ -21,7 +21,11 @@ from rax_scheduled_images_ext.service.loop import FAILURES, label
 from rax_scheduled_images_ext.service.workers.app import LOOK, SCAN, make_app
 from rax_scheduled_images_ext.service.workers.metrics import METRICS
 from rax_scheduled_images_ext.service.workers.sender import Sender
-from rax_scheduled_images_ext.service.workers.settings import engine_of, settings
+from rax_scheduled_images_ext.service.workers.settings import (
+    engine_of,
+    leave_engine,
+    settings,
+)
 from rax_scheduled_images_ext.service.workers.tally import Tally, add_page, new_tally
 
 app = make_app()
@@ -44,7 +48,7 @@ def scan(region: str, marker: str | None = None, tally: Tally | None = None) -> 
     try:
         with Sender.open(app, region) as sender:
             if marker is None and not again and sender.is_busy():
-                METRICS.scans.labels(region, "skipped").inc()
+                METRICS.looks.labels(region, "skipped").inc()
                 log(logging.DEBUG, "scan skipped", {"region": region})
                 return
             _scan(sender, marker, tally or new_tally())
@@ -63,6 +67,7 @@ def _scan(sender: Sender, marker: str | None, tally: Tally) -> None:
             marker = page.marker
     except FAILURES as error:
         sender.end_scan()
+        leave_engine(region, error)
         _fail(region, error)
         return
     if marker is not None:
@@ -76,7 +81,7 @@ def _scan(sender: Sender, marker: str | None, tally: Tally) -> None:
 def _fail(region: str, error: Exception) -> None:
     facts = {"region": region, "reason": f"{label(error)}: {error}"}
     log(logging.ERROR, "scan failed", facts)
-    METRICS.scans.labels(region, "failed").inc()
+    METRICS.looks.labels(region, "failed").inc()
     settings().notifier.ping(good=False)
 
 
@@ -85,18 +90,20 @@ def _read_pages(region: str, marker: str | None) -> Iterator[Page]:
     is_first = marker is None
     for page in engine.finder.pages(marker, settings().time(), seconds=_READING):
         if is_first:
-            _sweep(engine.runner, page)
+            _sweep(region, engine.runner, page)
         is_first = False
         yield page
 
 
-def _sweep(runner: Runner, page: Page) -> None:
+def _sweep(region: str, runner: Runner, page: Page) -> None:
     """Delete what was left behind, and log it."""
     for outcome in runner.sweep(page.open.empty, page.now):
         _EVENTS.add_swept(outcome)
     naming = NamingImages(runner.projects.listing.images)
-    for left in runner.sweep_volume_snapshots(page.now, naming):
-        _EVENTS.add_leftover(left)
+    left = runner.sweep_volume_snapshots(page.now, naming)
+    for each in left:
+        _EVENTS.add_leftover(each)
+    METRICS.orphans.labels(region).set(sum(each.orphaned for each in left))
 
 
 def _tell(page: Page) -> None:
@@ -132,6 +139,7 @@ def look(
         # It was deleted a moment ago; its images stay, and so do all schedules.
         return
     except FAILURES as error:
+        leave_engine(region, error)
         facts = {"server": server_id, "project": project_id, "slot": slot}
         reason = f"{label(error)}: {error}"
         log(logging.ERROR, "look failed", facts | {"reason": reason})
@@ -139,5 +147,4 @@ def look(
         return
     _EVENTS.add(result)
     METRICS.add(region, result)
-    if result.failed:
-        settings().notifier.failed([result])
+    settings().notifier.failed(_EVENTS.take_news())

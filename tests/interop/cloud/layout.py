@@ -87,6 +87,10 @@ class Layout:
     def log(self, name: str) -> Path:
         return self.logs / f"{name}.log"
 
+    def requests(self, name: str) -> Path:
+        """The file with a line for each request that a web service has answered."""
+        return self.logs / f"{name}.requests"
+
     def make(self) -> None:
         for folder in (
             self.logs,

@@ -198,6 +198,7 @@ class Services:
             {
                 "CLOUD_APPLICATION": application,
                 "CLOUD_PORT": str(PORTS[name]),
+                "CLOUD_REQUESTS": str(self.layout.requests(name)),
                 # Two claims at once make Placement wait for its own lock on SQLite.
                 "CLOUD_THREADS": "1" if name == "placement" else "8",
                 "GUNICORN_CMD_ARGS": f"--config {FILES / 'gunicorn.py'}",

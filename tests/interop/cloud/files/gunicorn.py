@@ -15,6 +15,9 @@ threads = int(os.environ["CLOUD_THREADS"])
 timeout = 300
 keepalive = 5
 control_socket_disable = True
+# Status, method, path and bytes of each answer.
+accesslog = os.environ.get("CLOUD_REQUESTS")
+access_log_format = "%(s)s %(m)s %({raw_uri}e)s %(B)s"
 
 
 def post_fork(_server: Any, _worker: Any) -> None:

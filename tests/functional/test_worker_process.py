@@ -1,0 +1,71 @@
+"""What one process of a worker does, without a broker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from rax_scheduled_images_ext.sandbox import Sandbox
+
+from .fleet import MYSERVER
+from .runners import schedule
+
+pytestmark = pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
+REGION = "RegionOne"
+
+
+@pytest.fixture
+def worker(cloud: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The settings of a process that works for the test's cloud."""
+    for name, value in cloud.env().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SCHEDULED_IMAGES_OPTIONS", "--every 90s --log-format json")
+    # The application is made when it is imported.
+    from rax_scheduled_images_ext.service.workers import settings
+
+    settings.settings.cache_clear()
+    monkeypatch.setattr(settings, "_ENGINES", {})
+    yield settings
+    settings.settings.cache_clear()
+
+
+@pytest.mark.parametrize("fault", ["GET /servers 401", "GET /servers 500"])
+def test_a_login_that_is_refused_is_not_kept(
+    cloud: Sandbox, worker: Any, fault: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The password may have been changed, as `run` knows."""
+    from rax_scheduled_images_ext.service.workers import tasks
+
+    schedule(cloud, 3)
+    engine = worker.engine_of(REGION)
+    project = str(engine.runner.projects.listing.compute.adapter.get_project_id())
+    tasks.look(REGION, project, MYSERVER, "", 0.0)
+    assert worker.engine_of(REGION) is engine
+    cloud.fault(fault)
+    if fault.endswith("401"):
+        cloud.fault("POST /auth/tokens 401")
+    tasks.look(REGION, project, MYSERVER, "", 0.0)
+    cloud.clear_faults()
+    assert (worker.engine_of(REGION) is engine) is fault.endswith("500")
+
+
+def test_a_scan_is_dropped_by_the_broker_and_not_by_clocks(
+    cloud: Sandbox, worker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message says for how long it is good, not until when by beat's clock."""
+    from rax_scheduled_images_ext.service.workers.app import make_app
+
+    app = make_app()
+    app.conf.update(broker_url="memory://", task_queues=None)
+    app.conf.task_create_missing_queues = True
+    (entry,) = app.conf.beat_schedule.values()
+    with app.connection_for_write() as connection:
+        sent = app.send_task(
+            entry["task"], entry["args"], connection=connection, **entry["options"]
+        )
+        message = connection.SimpleQueue(entry["options"]["queue"]).get(timeout=30)
+    assert message.headers["id"] == sent.id
+    assert message.headers["expires"] is None
+    assert int(message.properties["expiration"]) == 90_000

@@ -249,7 +249,7 @@ def test_what_hangs_is_not_deleted(cloud: Sandbox) -> None:
     """Whether it has got data the image service does not show."""
     schedule(cloud)
     slot = advance_to_slot(cloud)
-    add = run_metadata(MYSERVER, slot, "x")
+    add: Any = run_metadata(MYSERVER, slot, "x")
     image_id = add_image(cloud, "hangs", **add)
     with cloud.region() as region:
         region.update_image(image_id, attributes={"status": "saving"})

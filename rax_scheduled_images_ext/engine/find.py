@@ -52,6 +52,10 @@ from rax_scheduled_images_ext.model.plan import (
 _DAY = timedelta(hours=25)
 # Images in these states may still turn out not to be the slot's.
 _OPEN = frozenset({"SAVING", "ERROR", "DELETED"})
+# For how long the images that are pending need not be listed by what they carry.
+_LISTED = timedelta(minutes=30)
+# How many IDs are asked for in one request.
+_IDS = 100
 # How many servers without any image are looked at to see if one was missed.
 _DOUBTS = 20
 # For how long an image that is not proven whole is not looked at again.
@@ -76,10 +80,10 @@ class OpenImages:
     notes: Mapping[_Key, list[Note]]
 
     @classmethod
-    def read(cls, images: ImageStore) -> OpenImages:
-        """Read them: three requests, whatever there is."""
+    def read(cls, images: ImageStore, pending: Iterable[ServerImage]) -> OpenImages:
+        """Read them, besides those that are pending: two requests."""
         hidden = list(images.list(snapshots=True, hidden=True))
-        return cls.of(chain(being_made(images), images.list(pending=True)), hidden)
+        return cls.of(chain(being_made(images), pending), hidden)
 
     @classmethod
     def of(
@@ -102,6 +106,9 @@ class Memory:
     """The newest image of each server that is known to be whole, for all threads."""
 
     _known: dict[_Key, Known] = field(default_factory=dict)
+    # The images that are not settled, as far as changes show, and when all were listed.
+    _pending: set[str] = field(default_factory=set)
+    _listed: datetime | None = None
     # Since when changes are to be read, by the cloud's clock.
     _since: datetime | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -120,9 +127,30 @@ class Memory:
     def read_all(self, images: Iterable[ServerImage], now: datetime) -> None:
         """Take note of all images that there are."""
         with self._lock:
+            self._pending.clear()
             for image in images:
                 self._add(image)
             self._since = now - CLOCK_DIFFERENCE
+            self._listed = now
+
+    def pending(self, images: ImageStore, now: datetime) -> list[ServerImage]:
+        """Read the images that are pending, as they are now.
+
+        To find them by what they carry costs an image service the more the more images
+        it has, and to read them by their IDs next to nothing.
+        """
+        with self._lock:
+            if self._listed is None or now - self._listed >= _LISTED:
+                found = list(images.list(pending=True))
+                self._listed = now
+            else:
+                found = [
+                    image
+                    for some in _portions(sorted(self._pending))
+                    for image in images.list(ids=some, pending=True)
+                ]
+            self._pending = {image.id for image in found}
+            return found
 
     def of(self, server: InventoryServer) -> Known | None:
         """Return what is known of a server, None for nothing."""
@@ -166,6 +194,8 @@ class Memory:
             self._known[key] = Known(known.slot, newest.created, newest.id)
 
     def _add(self, image: ServerImage) -> None:
+        if PENDING_KEY in image.metadata:
+            self._pending.add(image.id)
         if not _is_settled(image):
             return
         key = (str(image.server_id), image.owner)
@@ -173,6 +203,12 @@ class Memory:
         before = self._known.get(key)
         if before is None or before.slot <= slot:
             self._known[key] = Known(slot, image.created, image.id)
+
+
+def _portions(ids: list[str]) -> Iterator[list[str]]:
+    """Yield as many IDs at once as an address has room for."""
+    for first in range(0, len(ids), _IDS):
+        yield ids[first : first + _IDS]
 
 
 def _is_settled(image: ServerImage) -> bool:
@@ -296,8 +332,7 @@ class Finder:
             {} if marker is None else {"marker": marker}, deadline
         )
         first = next(answers)
-        self.memory.read(images, date_of(first))
-        found = OpenImages.read(images)
+        found = self._open(images, date_of(first))
         for answer in chain([first], answers):
             servers = _read_servers(answer)
             yield self._page(servers, found, answer, at, next_marker(answer))
@@ -317,8 +352,7 @@ class Finder:
         now = date_of(first)
         if self.newest and refreshed != self._refreshed:
             self.memory.verify(images, self.servers)
-        self.memory.read(images, now)
-        found = OpenImages.read(images)
+        found = self._open(images, now)
         page = self._page(self._servers.values(), found, first, at, None)
         return self._with_doubts(self._counted(page), at or now)
 
@@ -384,6 +418,10 @@ class Finder:
         now = date_of(answer)
         steps = [self._hint(server, found, at or now) for server in servers]
         return Page(now, steps, marker, under_way(found.making, now), found)
+
+    def _open(self, images: ImageStore, now: datetime) -> OpenImages:
+        self.memory.read(images, now)
+        return OpenImages.read(images, self.memory.pending(images, now))
 
     def _hint(self, server: InventoryServer, found: OpenImages, now: datetime) -> Step:
         return plan(

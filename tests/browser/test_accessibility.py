@@ -98,7 +98,7 @@ def test_the_pages_of_servers(visits: Visits, cloud: Sandbox) -> None:
     cloud.boot(long)
     # No page changes while it is looked at.
     with panel_over(cloud, refresh=30.0) as panel:
-        visit = visits(panel, failures=(400, 404)).enter()
+        visit = visits(panel, failures=(400, 404, 409)).enter()
         page = visit.page
         servers = page.url
         for name in ("myserver", long):
@@ -128,12 +128,21 @@ def test_the_pages_of_servers(visits: Visits, cloud: Sandbox) -> None:
         page.get_by_role("button", name="Save").click()
         expect(page.locator("#messages")).to_contain_text("Saved")
         page.get_by_role("link", name="Delete").first.click()
-        expect(page.locator("h1")).to_have_text("Delete this image?")
+        expect(page.locator("h1")).to_have_text("Delete this image of myserver?")
         check(page)
         page.get_by_role("link", name="Cancel").click()
         page.get_by_role("link", name="Prune").click()
-        expect(page.locator("h1")).to_have_text("Apply the retention now")
+        expect(page.locator("h1")).to_contain_text("apply the retention now")
         check(page)
+        visit.open(f"{servers}/{MYSERVER}")
+        page.get_by_role("link", name="Unprotect").click()
+        expect(page.locator("#fate")).to_contain_text("It will be deleted when ")
+        check(page)
+        # Forms that were made from another schedule.
+        for asked in ("schedule?when=friday&retention=1&before=x", "disable?before=x"):
+            visit.open(f"{servers}/{MYSERVER}/{asked}")
+            expect(page.locator("#conflict")).to_be_visible()
+            check(page)
 
         # The servers, with some that are late.
         visit.open(servers)
@@ -142,6 +151,14 @@ def test_the_pages_of_servers(visits: Visits, cloud: Sandbox) -> None:
         page.get_by_role("button", name="Review the change").click()
         expect(page.locator("#reviewed tbody tr")).to_have_count(5)
         check(page)
+        page.get_by_role("link", name="Cancel").click()
+        page.get_by_label("Change the retention alone").check()
+        page.get_by_role("button", name="Review the change").click()
+        expect(page.locator("#left-out li")).to_have_count(3)
+        check(page)
+        page.go_back()
+        page.go_back()
+        page.locator("#confirm").wait_for()
         cloud.fault(f"POST /{MYSERVER}/ 403")
         page.locator("#confirm").click()
         expect(page.locator("#outcome")).to_contain_text("1 failed")
@@ -210,7 +227,7 @@ def test_the_keyboard_alone(visits: Visits, shared: Panel, cloud: Sandbox) -> No
     keys.press("Enter")
     expect(page.locator("#messages")).to_contain_text("has begun")
     cloud.advance("1h")
-    expect(page.locator("#disk")).to_have_text("The snapshot is over.")
+    expect(page.locator("#disk")).to_contain_text("The snapshot is over: ")
     visit.tab_to(page.get_by_role("link", name="Delete"))
     keys.press("Enter")
     visit.tab_to(page.get_by_role("button", name="Delete 1 image"))

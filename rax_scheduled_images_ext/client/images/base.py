@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -49,6 +49,7 @@ class ImageFilter:
     changed_since: datetime | None = None
     limit: int | None = None
     hidden: bool = False
+    ids: frozenset[str] | None = None
 
     @property
     def is_large(self) -> bool:
@@ -62,6 +63,7 @@ class ImageFilter:
         """Whether an image is one of those, apart from how many there may be."""
         return (
             self.name in (None, image.name)
+            and (self.ids is None or image.id in self.ids)
             and self.server_id in (None, image.server_id)
             and (image.scheduled or not self.scheduled)
             and (image.server_id is not None or not self.snapshots)
@@ -170,6 +172,7 @@ class ImageStore(ABC):
         changed_since: datetime | None = None,
         limit: int | None = None,
         hidden: bool = False,
+        ids: Collection[str] | None = None,
     ) -> Iterator[ServerImage]:
         """Yield the images this user can use, page after page, as they are needed.
 
@@ -184,6 +187,7 @@ class ImageStore(ABC):
         :param changed_since: only those that have changed since, to the second.
         :param limit: no more than this many; also the size of a page.
         :param hidden: those that lists leave out, where the service has such.
+        :param ids: only those of these IDs, which are few.
         """
         wanted = ImageFilter(
             name,
@@ -195,6 +199,7 @@ class ImageStore(ABC):
             changed_since,
             limit,
             hidden,
+            None if ids is None else frozenset(ids),
         )
         return islice(filter(wanted.takes, self._list(wanted)), limit)
 

@@ -182,11 +182,12 @@ def _query(wanted: ImageFilter) -> dict[str, Any]:
         (server_id is not None, SERVER_KEY, server_id),
         (wanted.scheduled, MARKER_KEY, MARKER_VALUE),
         (wanted.snapshots, TYPE_KEY, SNAPSHOT),
-        (wanted.pending, PENDING_KEY, PENDING),
+        (wanted.pending and wanted.ids is None, PENDING_KEY, PENDING),
         (since is not None, "updated_at", f"gte:{write_time(since)}"),
         # The images of one server are few, and old services know no such list.
         (wanted.making and server_id is None, "status", f"in:{','.join(_MAKING)}"),
         (wanted.hidden, "os_hidden", "true"),
+        (wanted.ids is not None, "id", f"in:{','.join(sorted(wanted.ids or ()))}"),
     )
     return {key: value for wished, key, value in asked if wished}
 

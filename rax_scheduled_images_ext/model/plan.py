@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import Enum
@@ -280,7 +280,7 @@ def _seen(
         slot,
         attempt=(now - slot.due) // policy.interval,
         next_slot=following,
-        unsettled=tuple(image for image in own if _is_unsettled(image)),
+        unsettled=tuple(_unsettled(own)),
         hanging=tuple(image for image in own if hangs(image, now)),
         note=note,
     )
@@ -340,6 +340,19 @@ def own_images(
         ),
         key=lambda image: (str(image.created), image.id),
     )
+
+
+def _unsettled(own: Iterable[ServerImage]) -> Iterator[ServerImage]:
+    """Yield the images that are to be settled, oldest first.
+
+    The second one of a slot waits for the first: then one of the two goes.
+    """
+    slots = set()
+    for image in own:
+        slot = image.metadata.get(SLOT_KEY)
+        if _is_unsettled(image) and slot not in slots:
+            slots.add(slot)
+            yield image
 
 
 def _is_unsettled(image: ServerImage) -> bool:
@@ -402,7 +415,7 @@ def is_of_slot(image: ServerImage, server: InventoryServer, slot: Slot) -> bool:
 def duplicates(
     server: InventoryServer, images: Iterable[ServerImage]
 ) -> list[ServerImage]:
-    """Return the images of slots that have an older one.
+    """Return the images of slots that have an older one which is known to be whole.
 
     A request that was held up on its way may arrive after another try has made the
     image. The younger image goes as long as nothing builds on it: the retention has not
@@ -426,6 +439,7 @@ def duplicates(
         older = first.setdefault(image.metadata[SLOT_KEY], image)
         if (
             image.metadata[RUN_KEY] != older.metadata[RUN_KEY]
+            and PENDING_KEY not in older.metadata
             and PENDING_KEY in image.metadata
             and named_by_service(image)
             and not image.protected

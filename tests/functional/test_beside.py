@@ -15,14 +15,23 @@ from typing import Any
 
 import pytest
 
-from rax_scheduled_images_ext.model.image import CLAIM_KEY, PENDING_KEY
+from rax_scheduled_images_ext.engine.find import Finder
+from rax_scheduled_images_ext.engine.limits import Limits
+from rax_scheduled_images_ext.engine.results import Result
+from rax_scheduled_images_ext.model.image import (
+    CLAIM_KEY,
+    PENDING_KEY,
+    PLACE,
+    claim_metadata,
+    run_metadata,
+)
 from rax_scheduled_images_ext.model.note import NOTE
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from ..beside.processes import Process
 from ..beside.versions import TREE, unpacked
 from ..beside.week import week_beside
-from .fleet import MYSERVER
+from .fleet import MYSERVER, NOBODY, project_of
 from .runners import advance_to_slot, made, results, runner_of, schedule, slots
 
 plain = pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
@@ -115,6 +124,35 @@ def test_a_look_of_one_that_the_other_is_faster_than(
         assert slots(cloud) == [slot], held
     assert len(made(cloud, deleted=True)) == requests - 1
     assert not [image for image in cloud.images() if CLAIM_KEY in image.properties]
+
+
+def add_empty(cloud: Sandbox, properties: Any) -> str:
+    """Add an image without data; its ID."""
+    owner = project_of(cloud)
+    with cloud.region() as region:
+        return region.add_image(owner=owner, name="empty", properties=properties).id
+
+
+@plain
+def test_the_places_of_earlier_workers(cloud: Sandbox) -> None:
+    """They count as claims do: once with the image that is made, and not for long."""
+    schedule(cloud)
+    advance_to_slot(cloud)
+    place = add_empty(cloud, claim_metadata(NOBODY, PLACE))
+    image = add_empty(cloud, run_metadata(NOBODY, "2026-01-05", "0-a"))
+    project_id = project_of(cloud)
+    one, two = (runner_of(cloud, limits=Limits(each, each)) for each in (1, 2))
+    assert one.step(MYSERVER, project_id).result is Result.LIMITED
+    with cloud.region() as region:
+        region.delete_image(image)
+    (hint,) = next(Finder(one.projects).pages()).make
+    assert one.step(MYSERVER, project_id, note=hint.note).result is Result.LIMITED
+    add_empty(cloud, run_metadata(NOBODY, "2026-01-05", "0-b"))
+    (hint,) = next(Finder(two.projects).pages()).make
+    assert two.step(MYSERVER, project_id, note=hint.note).result is Result.BEGUN
+    cloud.advance("11m")
+    two.tick()
+    assert place not in {each.id for each in cloud.images()}
 
 
 # -- the client

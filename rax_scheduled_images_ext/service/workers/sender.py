@@ -84,10 +84,7 @@ class Sender:
 
     def _send_looks(self, steps: Iterable[Step]) -> None:
         for step in steps:
-            server, slot, note = step.server, step.slot, step.note
-            what = [server.project_id, server.id, slot.name if slot else ""]
-            said = [note.image_id, note.text] if note else None
-            self._send(LOOK, [self.region, *what, time.time(), said])
+            self._send(LOOK, look_arguments(self.region, step, time.time()))
 
     def _send(self, task: str, args: list[Any]) -> None:
         self.app.send_task(
@@ -96,3 +93,16 @@ class Sender:
 
     def _length(self, name: str) -> int | None:
         return queues.length(self.connection, name)
+
+
+def look_arguments(region: str, step: Step, now: float) -> list[Any]:
+    """Return what a look is sent with.
+
+    Workers of earlier releases, which take part during an upgrade, know of no notes:
+    without one all is as they expect it.
+
+    :param now: when it is sent, in unix seconds.
+    """
+    server, slot, note = step.server, step.slot, step.note
+    what = [region, server.project_id, server.id, slot.name if slot else "", now]
+    return [*what, [note.image_id, note.text]] if note else what

@@ -39,7 +39,11 @@ def new_tally() -> Tally:
 
 
 def add_page(tally: Tally, page: Page) -> Tally:
-    """Return a tally with one page more."""
+    """Return a tally with one page more.
+
+    One that workers of earlier releases pass on lacks what they do not count.
+    """
+    tally = Tally(**{**new_tally(), **tally})
     due = [(page.now - s.slot.due).total_seconds() for s in page.make if s.slot]
     return Tally(
         began=tally["began"],

@@ -40,10 +40,10 @@ from rax_scheduled_images_ext.model.note import Note, notes_of
 from rax_scheduled_images_ext.model.plan import (
     CLOCK_DIFFERENCE,
     Action,
-    Cause,
     Known,
     Policy,
     Step,
+    is_over,
     plan,
 )
 
@@ -447,12 +447,10 @@ class Finder:
         doubts = [
             number
             for number, step in enumerate(page.steps)
-            if step.cause is Cause.NOT_DUE
-            and step.action is Action.NOTHING
-            and step.slot is not None
+            if step.action is Action.NOTHING
+            and is_over(step, now, self.policy)
             and step.server.schedule is not None
             and step.server.schedule.day_of_week is None
-            and (step.server.created is None or step.server.created < step.slot.due)
         ]
         steps = list(page.steps)
         fresh = [n for n in doubts if self.recall(_doubt(steps[n]), now) is None]

@@ -42,6 +42,7 @@ from rax_scheduled_images_ext.model.plan import (
     Step,
     duplicates,
     is_abandoned,
+    is_over,
     own_images,
     plan,
 )
@@ -273,20 +274,24 @@ class _Work:
 
         :raises NoSuchServer: if the server is gone by now.
         """
-        if step.action is Action.NOTHING or self.runner.stopping():
-            left = step.action is not Action.NOTHING
-            return StepResult(step, Result.LEFT if left else Result.NOTHING)
+        if self.runner.stopping():
+            return StepResult(step, Result.LEFT)
         runner, cloud = self.runner, looking.cloud
+        making = Making(
+            cloud,
+            step,
+            runner.policy,
+            runner.key,
+            runner.limits,
+            found.time,
+            self.admission,
+        )
+        if step.action is Action.NOTHING:
+            over = is_over(step, found.time.looked, runner.policy)
+            if over and runner.policy.ends_before_tries:
+                return making.find_failure()
+            return StepResult(step, Result.NOTHING)
         if step.action is Action.MAKE:
-            making = Making(
-                cloud,
-                step,
-                runner.policy,
-                runner.key,
-                runner.limits,
-                found.time,
-                self.admission,
-            )
             return making.make()
         if step.action is Action.DISCARD:
             return self._discard(cloud, found, step)

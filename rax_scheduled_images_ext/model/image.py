@@ -41,7 +41,7 @@ PENDING_KEY, PENDING = "scheduled_images_retention", "pending"
 OWN_KEY = "scheduled_images_id"
 #: On an empty image that exists for a moment, to claim that an image is being made.
 CLAIM_KEY = "scheduled_images_claim"
-#: Its value where the image claims a place among the snapshots under way.
+#: Its value on those that workers of earlier versions make to claim a place.
 PLACE = "place"
 
 

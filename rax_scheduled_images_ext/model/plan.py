@@ -114,6 +114,11 @@ class Policy:
     interval: timedelta = timedelta(hours=1)
 
     @property
+    def ends_before_tries(self) -> bool:
+        """Whether a slot may be over before all tries are used."""
+        return self.max_delay <= self.tries * self.interval
+
+    @property
     def stretch(self) -> float:
         """How many times longer than usual the interval is.
 
@@ -313,11 +318,26 @@ def _decide(
     dates = [image.created for image in made]
     dates.append(known.created if known else None)
     last = max(filter(None, dates), default=None)
+    note = seen.note
+    if note is not None and note.kind is Refusal.USED_UP:
+        return Action.NOTHING, Cause.GIVEN_UP, None
     obstacle = _obstacle(server, slot, now, policy, since, last)
-    obstacle = obstacle or _told_of(seen.note, now)
+    if obstacle is None and note is not None and now < note.again:
+        obstacle = Cause.REFUSED
     if obstacle is not None:
         return Action.NOTHING, obstacle, None
     return Action.MAKE, Cause.DUE, None
+
+
+def is_over(step: Step, now: datetime, policy: Policy) -> bool:
+    """Whether a server has no image, and none is made any more for the latest slot."""
+    slot, created = step.slot, step.server.created
+    return (
+        step.cause is Cause.NOT_DUE
+        and slot is not None
+        and now - slot.due > policy.max_delay
+        and (created is None or created < slot.due)
+    )
 
 
 def own_images(
@@ -511,15 +531,6 @@ def _obstacle(
     if server.status not in IMAGEABLE:
         return Cause.STATUS
     return None
-
-
-def _told_of(note: Note | None, now: datetime) -> Cause | None:
-    """Return why no image can be made by what was left word of."""
-    if note is None:
-        return None
-    if note.kind is Refusal.USED_UP:
-        return Cause.GIVEN_UP
-    return Cause.REFUSED if now < note.again else None
 
 
 def explain(step: Step) -> str:

@@ -16,8 +16,10 @@ from requests import Response
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.errors import SnapshotsLeft
+from rax_scheduled_images_ext.engine import settling
 from rax_scheduled_images_ext.engine.results import Result, Tick
 from rax_scheduled_images_ext.engine.runner import Runner
+from rax_scheduled_images_ext.model import plan, retention
 from rax_scheduled_images_ext.model.errors import ScheduledImagesError
 from rax_scheduled_images_ext.model.image import (
     MAPPING_KEY,
@@ -32,6 +34,7 @@ from rax_scheduled_images_ext.model.volume_snapshots import (
     GOES,
     IMAGE_KEY,
     STAYS,
+    WHOLE,
     Proof,
     VolumeSnapshot,
 )
@@ -282,6 +285,16 @@ class TestTheEngine:
         assert newest.id != good.id
         assert snapshots(cloud) == named(newest)
 
+    def test_without_a_proof_a_broken_image_would_push_a_good_one_out(
+        self, cloud: Sandbox, runner: Runner, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(settling, "prove", lambda *arguments: WHOLE)
+        a_day(cloud, runner)
+        (good,) = images(cloud)
+        cloud.fault("fail-volume x1")
+        a_day(cloud, runner)
+        assert good.id not in [each.id for each in images(cloud)]
+
     def test_snapshots_that_are_being_made_are_waited_for(
         self, cloud: Sandbox, runner: Runner
     ) -> None:
@@ -354,6 +367,18 @@ class TestTheEngine:
         *left, own = images(cloud)
         assert [each.id for each in left] == [copy.id for copy in copies]
         assert own.properties[OWN_KEY].startswith(own.id)
+
+    def test_without_a_look_for_copies_they_would_push_it_out(
+        self, cloud: Sandbox, runner: Runner, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        a_day(cloud, runner)
+        (own,) = images(cloud)
+        child = cloud.boot("child", image_id=own.id, volume_size=1)
+        copy = by_hand(cloud, child.id)
+        for module in (plan, retention):
+            monkeypatch.setattr(module, "inherited_copies", lambda images: frozenset())
+        a_day(cloud, runner)
+        assert copy.id not in [each.id for each in images(cloud)]
 
     def test_an_unreachable_service_is_tried_again(
         self, cloud: Sandbox, runner: Runner

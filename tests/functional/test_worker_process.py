@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,8 +10,8 @@ import pytest
 
 from rax_scheduled_images_ext.sandbox import Sandbox
 
-from .fleet import MYSERVER
-from .runners import schedule
+from .fleet import MYSERVER, project_of
+from .runners import advance_to_slot, made, schedule
 
 pytestmark = pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
 REGION = "RegionOne"
@@ -69,3 +70,20 @@ def test_a_scan_is_dropped_by_the_broker_and_not_by_clocks(
     assert message.headers["id"] == sent.id
     assert message.headers["expires"] is None
     assert int(message.properties["expiration"]) == 90_000
+
+
+def test_a_worker_logs_each_deletion(
+    cloud: Sandbox, worker: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from rax_scheduled_images_ext.service.workers import tasks
+
+    schedule(cloud, 1)
+    project = project_of(cloud)
+    for _ in range(2):
+        advance_to_slot(cloud)
+        for _ in range(2):
+            tasks.look(REGION, project, MYSERVER, "", 0.0)
+            cloud.advance("5m")
+    logged = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    (deleted,) = [each for each in logged if each["event"] == "image deleted"]
+    assert deleted["image"] in {image.id for image in made(cloud, deleted=True)}

@@ -133,6 +133,7 @@ def look(
     METRICS.wait.labels(region).observe(max(0.0, time.time() - sent))
     try:
         runner = engine_of(region).runner
+        runner.deleted = _EVENTS.add_deleted
         note = parse_note(said[1], said[0]) if said else None
         result = runner.step(server_id, project_id, settings().time(), note)
     except NoSuchServer:

@@ -600,7 +600,7 @@ def test_a_snapshot_needs_a_name(reader: Reader, cloud: Sandbox) -> None:
     assert page.messages[0].endswith(
         " is not a name for an image: 1 to 255 characters that can be seen"
     )
-    assert page.at("#image-name")["value"] == "two\tparts"
+    assert page.at("#image-name")["value"] == r"two\tparts"
     assert not [line for line in sent(cloud) if not line.startswith("GET")]
 
 

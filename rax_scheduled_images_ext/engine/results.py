@@ -43,7 +43,7 @@ class Result(Enum):
     FAILED = "failed"
     #: An image without data was deleted.
     DISCARDED = "empty image deleted"
-    #: An image was deleted whose slot has an older one.
+    #: An image was deleted whose slot has another one.
     DEDUPLICATED = "duplicate image deleted"
     #: An image whose volume snapshots failed was deleted.
     BROKEN = "broken image deleted"

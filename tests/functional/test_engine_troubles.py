@@ -1,0 +1,196 @@
+"""Troubles of one image, or of one server, that are to keep nothing else back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rax_scheduled_images_ext.engine.runner import Runner
+from rax_scheduled_images_ext.model.image import (
+    run_metadata,
+)
+from rax_scheduled_images_ext.sandbox import Sandbox
+
+from .fleet import MYSERVER
+from .runners import advance_to_slot, made, results, runner_of, schedule, slots
+
+plain = pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
+SERVER = "5e2f0f3c-6c55-4a5b-8c67-8d8f0cf2a0d1"
+
+
+@pytest.fixture
+def runner(cloud: Sandbox) -> Runner:
+    """A runner for a server that boots from a volume and keeps one daily image."""
+    cloud.boot("database", server_id=SERVER, volume_size=8)
+    schedule(cloud, 1, server_id=SERVER)
+    return runner_of(cloud)
+
+
+# -- images that are not whole
+
+
+@plain
+def test_a_broken_image_that_stays_keeps_no_other_from_its_place(
+    cloud: Sandbox, runner: Runner
+) -> None:
+    cloud.fault("fail-volume x1")
+    cloud.advance("1d")
+    assert results(runner.tick()) == ["BEGUN"]
+    (broken,) = made(cloud)
+    with cloud.region() as region:
+        region.update_image(broken.id, attributes={"protected": True})
+    assert results(runner.tick()) == ["UNPROVEN"]
+    for _ in range(3):
+        cloud.advance("1d")
+        assert results(runner.tick()) == ["BEGUN"]
+        assert results(runner.tick()) == ["RETAINED"]
+        # It is reported all the same.
+        assert results(runner.tick()) == ["UNPROVEN"]
+    first, _ = made(cloud)
+    assert first.id == broken.id
+
+
+@plain
+def test_a_broken_image_that_cannot_be_deleted_keeps_no_other_from_its_place(
+    cloud: Sandbox, runner: Runner
+) -> None:
+    cloud.fault("fail-volume x1")
+    cloud.advance("1d")
+    assert results(runner.tick()) == ["BEGUN"]
+    (broken,) = made(cloud)
+    cloud.fault(f"DELETE /images/{broken.id} 403")
+    for _ in range(3):
+        cloud.advance("1d")
+        assert results(runner.tick()) == ["BEGUN"]
+        assert results(runner.tick()) == ["RETAINED"]
+        assert results(runner.tick()) == ["FAILED"]
+    assert len(made(cloud)) == 2
+
+
+@plain
+def test_what_its_owner_has_kept_for_a_while_is_proven_all_the_same(
+    cloud: Sandbox, runner: Runner, nova: Any
+) -> None:
+    """Handed back, it pushes no good image out."""
+    cloud.advance("1d")
+    assert results(runner.tick()) == ["BEGUN"]
+    assert results(runner.tick()) == ["RETAINED"]
+    (good,) = made(cloud)
+    cloud.fault("fail-volume x1")
+    cloud.advance("1d")
+    assert results(runner.tick()) == ["BEGUN"]
+    _, broken = made(cloud)
+    nova.ok("scheduled-images-protect", broken.id)
+    assert results(runner.tick()) == ["NOTHING"]
+    nova("scheduled-images-unprotect", broken.id)
+    assert results(runner.tick()) == ["BROKEN"]
+    assert [image.id for image in made(cloud)] == [good.id]
+
+
+# -- two images of one slot
+
+
+@plain
+def test_a_whole_image_is_no_duplicate_of_a_broken_one(
+    cloud: Sandbox, runner: Runner
+) -> None:
+    """The request of an earlier try was held up on its way."""
+    cloud.fault("fail-volume x1")
+    cloud.advance("1d")
+    assert results(runner.tick()) == ["BEGUN"]
+    (broken,) = made(cloud)
+    slot = broken.properties["scheduled_images_slot"]
+    cloud.advance("1m")
+    with cloud.region() as region:
+        late = region.create_image(
+            SERVER,
+            "Daily-database-1767225600",
+            run_metadata(SERVER, slot, "0-late"),
+            user_id="someone",
+        )
+    assert results(runner.tick()) == ["BROKEN"]
+    assert results(runner.tick()) == ["RETAINED"]
+    assert [image.id for image in made(cloud)] == [late.id]
+
+
+@plain
+def test_two_whole_images_of_a_slot_take_one_place(cloud: Sandbox) -> None:
+    schedule(cloud, 2)
+    runner = runner_of(cloud)
+    first = advance_to_slot(cloud)
+    assert results(runner.tick()) == ["BEGUN"]
+    cloud.advance("5m")
+    assert results(runner.tick()) == ["RETAINED"]
+    second = advance_to_slot(cloud)
+    assert results(runner.tick()) == ["BEGUN"]
+    cloud.advance("5m")
+    late_request(cloud, second)
+    cloud.advance("5m")
+    assert results(runner.tick()) == ["RETAINED"]
+    assert slots(cloud) == [first, second, second]
+    assert results(runner.tick()) == ["DEDUPLICATED"]
+    assert slots(cloud) == [first, second]
+    assert results(runner.tick()) == ["NOTHING"]
+
+
+@plain
+def test_a_duplicate_that_cannot_be_deleted_keeps_no_later_image_back(
+    cloud: Sandbox,
+) -> None:
+    schedule(cloud, 1)
+    runner = runner_of(cloud)
+    slot = advance_to_slot(cloud)
+    assert results(runner.tick()) == ["BEGUN"]
+    cloud.advance("5m")
+    assert results(runner.tick()) == ["RETAINED"]
+    late = late_request(cloud, slot)
+    cloud.advance("5m")
+    cloud.fault(f"DELETE /images/{late} 403")
+    assert results(runner.tick()) == ["FAILED"]
+    following = advance_to_slot(cloud)
+    assert results(runner.tick()) == ["BEGUN"]
+    cloud.advance("5m")
+    assert results(runner.tick()) == ["RETAINED"]
+    assert slots(cloud) == [slot, following]
+
+
+def late_request(cloud: Sandbox, slot: str) -> str:
+    """Let a request for an image arrive that was held up; the image's ID."""
+    with cloud.region() as region:
+        return region.create_image(
+            MYSERVER,
+            "Daily-myserver-1767225600",
+            run_metadata(MYSERVER, slot, "0-late"),
+            user_id="someone",
+        ).id
+
+
+# -- a full quota
+
+
+# -- what is remembered
+
+
+def busy_at_the_look(cloud: Sandbox, runner: Runner) -> None:
+    """Let a server have a task that was not there when all servers were read."""
+    images = runner.projects.listing.images
+    read = images.list
+
+    def begin(**wanted: object) -> object:
+        if wanted.get("pending"):
+            object.__setattr__(images, "list", read)
+            with cloud.region() as region:
+                region.create_image(MYSERVER, "by hand", {}, user_id="someone")
+        return read(**wanted)  # type: ignore[arg-type]
+
+    object.__setattr__(images, "list", begin)
+
+
+# -- forged images
+
+
+# -- what only the owner can mend
+
+
+# -- clocks

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from rax_scheduled_images_ext.client.cloud import Cloud
@@ -277,6 +277,9 @@ class _Work:
             left = step.action is not Action.NOTHING
             return StepResult(step, Result.LEFT if left else Result.NOTHING)
         runner, cloud = self.runner, looking.cloud
+        settling = Settling(
+            cloud, looking, found, self.naming, runner.stopping, runner.deleted
+        )
         if step.action is Action.MAKE:
             making = Making(
                 cloud,
@@ -287,12 +290,13 @@ class _Work:
                 found.time,
                 self.admission,
             )
-            return making.make()
+            done = making.make()
+            if done.result is Result.QUOTA and step.unsettled:
+                # What these replace may hold the place that is missing.
+                return replace(done, pruned=settling.settle(step).pruned)
+            return done
         if step.action is Action.DISCARD:
             return self._discard(cloud, found, step)
-        settling = Settling(
-            cloud, looking, found, self.naming, runner.stopping, runner.deleted
-        )
         return settling.settle(step)
 
     def _discard(self, cloud: Cloud, found: Look, step: Step) -> StepResult:

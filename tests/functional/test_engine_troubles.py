@@ -12,6 +12,7 @@ from rax_scheduled_images_ext.model.image import (
 )
 from rax_scheduled_images_ext.sandbox import Sandbox
 
+from .clouds import open_cloud
 from .fleet import MYSERVER
 from .runners import advance_to_slot, made, results, runner_of, schedule, slots
 
@@ -167,6 +168,27 @@ def late_request(cloud: Sandbox, slot: str) -> str:
 
 
 # -- a full quota
+
+
+def test_a_full_quota_keeps_no_retention_from_being_applied() -> None:
+    """What the retention deletes makes room for the image that is due."""
+    with open_cloud({"extension": False, "image_quota": 2}) as cloud:
+        schedule(cloud, 1)
+        runner = runner_of(cloud)
+        advance_to_slot(cloud)
+        assert results(runner.tick()) == ["BEGUN"]
+        cloud.advance("5m")
+        assert results(runner.tick()) == ["RETAINED"]
+        second = advance_to_slot(cloud)
+        assert results(runner.tick()) == ["BEGUN"]
+        # No service is there until the next one is due.
+        third = advance_to_slot(cloud)
+        assert results(runner.tick()) == ["QUOTA"]
+        assert slots(cloud) == [second]
+        assert results(runner.tick()) == ["BEGUN"]
+        cloud.advance("5m")
+        assert results(runner.tick()) == ["RETAINED"]
+        assert slots(cloud) == [third]
 
 
 # -- what is remembered

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from rax_scheduled_images_ext.engine.find import Finder
+from rax_scheduled_images_ext.engine.results import Result
 from rax_scheduled_images_ext.engine.runner import Runner
 from rax_scheduled_images_ext.model.image import (
     run_metadata,
 )
+from rax_scheduled_images_ext.model.plan import Cause
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from .clouds import open_cloud
@@ -209,6 +213,33 @@ def busy_at_the_look(cloud: Sandbox, runner: Runner) -> None:
     object.__setattr__(images, "list", begin)
 
 
+@plain
+def test_a_server_that_was_busy_is_tried_at_each_look(cloud: Sandbox) -> None:
+    schedule(cloud)
+    runner = runner_of(cloud)
+    runner.finder = Finder(runner.projects, runner.policy, timedelta(minutes=30))
+    advance_to_slot(cloud)
+    busy_at_the_look(cloud, runner)
+    (result,) = runner.tick().results
+    assert (result.result, result.step.cause) == (Result.NOTHING, Cause.BUSY)
+    cloud.advance("5m")
+    assert results(runner.tick()) == ["BEGUN"]
+
+
+@plain
+def test_a_weekly_image_that_was_missed_is_told(cloud: Sandbox) -> None:
+    """A first look knows no image that is older than a day."""
+    schedule(cloud, 7, "MONDAY")
+    runner = runner_of(cloud)
+    while not made(cloud):
+        runner.tick()
+        cloud.advance("1h")
+    runner.tick()
+    cloud.advance("7d12h")
+    (result,) = runner_of(cloud).tick().results
+    assert result.step.cause is Cause.MISSED
+
+
 # -- forged images
 
 
@@ -216,3 +247,18 @@ def busy_at_the_look(cloud: Sandbox, runner: Runner) -> None:
 
 
 # -- clocks
+
+
+@plain
+def test_an_answer_from_the_future_puts_no_refresh_off(cloud: Sandbox) -> None:
+    """One of several compute services had a wrong clock when all servers were read."""
+    runner = runner_of(cloud)
+    finder = Finder(runner.projects, runner.policy, timedelta(minutes=30))
+    cloud.advance("1d")
+    finder.find()
+    assert finder._refreshed is not None
+    finder._refreshed += timedelta(days=7)
+    schedule(cloud)
+    cloud.advance("10m")
+    finder.find()
+    assert [server.id for server in finder.servers] == [MYSERVER]

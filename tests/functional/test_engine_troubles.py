@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from rax_scheduled_images_ext.engine.find import Finder
+from rax_scheduled_images_ext.engine.limits import Limits
 from rax_scheduled_images_ext.engine.results import Result
 from rax_scheduled_images_ext.engine.runner import Runner
 from rax_scheduled_images_ext.model.image import (
+    claim_metadata,
     run_metadata,
 )
 from rax_scheduled_images_ext.model.plan import Cause
@@ -241,6 +243,29 @@ def test_a_weekly_image_that_was_missed_is_told(cloud: Sandbox) -> None:
 
 
 # -- forged images
+
+
+@plain
+def test_claims_of_servers_without_a_schedule_take_no_place(cloud: Sandbox) -> None:
+    schedule(cloud)
+    schedule(cloud, server_id=cloud.boot("other").id)
+    runner = runner_of(cloud, limits=Limits(1, 1))
+    while len(Finder(runner.projects).find().make) < 2:
+        cloud.advance("1h")
+    for number in range(5):
+        server_id = f"00000000-0000-4000-8000-{number:012}"
+        with cloud.region() as region:
+            region.add_image(
+                owner=f"{number:032}",
+                visibility="public",
+                name="claim",
+                image_id=None,
+                protected=False,
+                disk_format=None,
+                container_format=None,
+                properties=claim_metadata(server_id, f"{server_id}:2026-01-01:0"),
+            )
+    assert sorted(results(runner.tick())) == ["BEGUN", "LIMITED"]
 
 
 # -- what only the owner can mend

@@ -271,6 +271,26 @@ def test_claims_of_servers_without_a_schedule_take_no_place(cloud: Sandbox) -> N
 # -- what only the owner can mend
 
 
+@plain
+def test_what_its_owner_has_missed_is_the_owners_all_day(cloud: Sandbox) -> None:
+    """A server in ERROR is first refused, and half a day later missed."""
+    schedule(cloud)
+    runner = runner_of(cloud)
+    advance_to_slot(cloud)
+    runner.tick()
+    cloud.advance("5m")
+    runner.tick()
+    with cloud.region() as region:
+        region._store.update("servers", region.name, MYSERVER, status="ERROR")
+    causes = set()
+    for _ in range(40):
+        cloud.advance("1h")
+        tick = runner.tick()
+        causes |= {result.step.cause for result in tick.overdue(owners=True)}
+        assert tick.overdue(owners=False) == []
+    assert causes == {Cause.STATUS, Cause.MISSED}
+
+
 # -- clocks
 
 

@@ -492,7 +492,9 @@ def _obstacle(
     if now - missing > policy.max_delay:
         # Nobody knows since when a server has its schedule: the first image comes next.
         return Cause.MISSED if last or since else Cause.NOT_DUE
-    if last is None and since is None and not policy.window.contains(now):
+    # Nobody looks at the last second of the window.
+    in_time = policy.window.contains(now) or now - slot.due < policy.interval
+    if last is None and since is None and not in_time:
         return Cause.NOT_DUE
     if server.task_state is not None:
         return Cause.BUSY

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from rax_scheduled_images_ext.client.cloud import Cloud
@@ -286,18 +286,22 @@ class _Work:
             found.time,
             self.admission,
         )
+        settling = Settling(
+            cloud, looking, found, self.naming, runner.stopping, runner.deleted
+        )
         if step.action is Action.NOTHING:
             over = is_over(step, found.time.looked, runner.policy)
             if over and runner.policy.ends_before_tries:
                 return making.find_failure()
             return StepResult(step, Result.NOTHING)
         if step.action is Action.MAKE:
-            return making.make()
+            done = making.make()
+            if done.result is Result.QUOTA and step.unsettled:
+                # What these replace may hold the place that is missing.
+                return replace(done, pruned=settling.settle(step).pruned)
+            return done
         if step.action is Action.DISCARD:
             return self._discard(cloud, found, step)
-        settling = Settling(
-            cloud, looking, found, self.naming, runner.stopping, runner.deleted
-        )
         return settling.settle(step)
 
     def _discard(self, cloud: Cloud, found: Look, step: Step) -> StepResult:

@@ -348,7 +348,7 @@ class TestTheEngine:
         assert results(runner.tick()) == ["BEGUN"]
         (image,) = images(cloud)
         nova.ok("scheduled-images-protect", image.id)
-        assert results(runner.tick()) == ["RETAINED"]
+        assert results(runner.tick()) == ["NOTHING"]
         assert [each.id for each in images(cloud)] == [image.id]
 
     def test_snapshots_of_a_server_booted_from_an_image_push_none_out(

@@ -40,6 +40,7 @@ from rax_scheduled_images_ext.model.note import Note, notes_of
 from rax_scheduled_images_ext.model.plan import (
     CLOCK_DIFFERENCE,
     Action,
+    Cause,
     Known,
     Policy,
     Step,

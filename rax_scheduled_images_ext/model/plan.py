@@ -533,7 +533,7 @@ def explain(step: Step) -> str:
         f" {write_time(note.again)}: {note.reason}"
         if note
         else "",
-        Cause.GIVEN_UP: f"no image is there, and all tries are used{after}",
+        Cause.GIVEN_UP: f"there is no image, and all attempts have been used{after}",
         Cause.UNDER_WAY: f"image {image_id} is being made",
         Cause.HANGS: f"image {image_id} has been SAVING since"
         f" {write_time(image.created if image else None)}",

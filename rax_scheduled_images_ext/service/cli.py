@@ -408,7 +408,7 @@ def make_parser() -> Parser:
     status = command(
         "status",
         _status,
-        "print all schedules; exit status 3 if an image is late or cannot be made",
+        "print all schedules; exit status 3 if an image is late or a schedule is invalid",
         reading,
         printing,
     )

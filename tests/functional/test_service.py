@@ -64,7 +64,7 @@ def test_a_tick_makes_what_is_due_and_a_later_one_applies_the_retention(
     assert re.fullmatch("req-.*", event.pop("request_id"))
     assert event == {
         "level": "INFO",
-        "event": "image begun",
+        "event": "image started",
         "server": MYSERVER,
         "server_name": "myserver",
         "project": image.owner,
@@ -185,7 +185,7 @@ def test_a_tick_works_for_all_regions_and_says_which(
     tick = service("tick", env=two_regions)
     assert tick.status == 1
     begun, failed = tick.err.splitlines()
-    assert "image begun" in begun
+    assert "image started" in begun
     assert " region=RegionOne " in begun
     assert "tick failed region=Nowhere " in failed
     assert len(made(cloud)) == 1
@@ -268,7 +268,7 @@ def test_status(cloud: Sandbox, service: Service) -> None:
 def test_a_rehearsed_day(cloud: Sandbox, service: Service) -> None:
     (row,) = json.loads(service.ok("plan", "--all", "--format", "json"))
     tick = service("tick", "--rehearsal", "--at", row["next_due"])
-    assert (tick.status, " INFO image begun " in tick.err) == (0, True)
+    assert (tick.status, " INFO image started " in tick.err) == (0, True)
     (image,) = made(cloud)
     assert image.properties["scheduled_images_slot"] == row["next_due"][:10]
 
@@ -378,7 +378,7 @@ def test_a_server_that_refuses_for_minutes_is_no_reason_to_worry(
     cloud.advance("10m")
     tick = service("tick", "--ping", url)
     assert (tick.status, asked[-1]) == (0, "/abc")
-    assert "image begun" in tick.err
+    assert "image started" in tick.err
 
 
 def test_a_quota_is_told_once_and_makes_every_tick_bad(
@@ -504,7 +504,7 @@ def test_missed_images_are_told(cloud: Sandbox, service: Service) -> None:
     (row,) = json.loads(service.ok("plan", "--format", "json"))
     assert row["reason"].endswith("; 2 before it were missed")
     (event,) = events(service("tick", "--log-format", "json"))
-    assert (event["event"], event["missed"]) == ("image begun", 2)
+    assert (event["event"], event["missed"]) == ("image started", 2)
 
 
 def test_an_event_is_one_line(cloud: Sandbox, service: Service) -> None:
@@ -579,7 +579,7 @@ def test_it_runs_until_it_is_told_to_end(
     lines = [line.split(" ", 1)[1] for line in err.splitlines()]
     assert lines[0] == "INFO service started every_seconds=1.0"
     assert [line.split(" server=")[0] for line in lines[1:]] == [
-        "INFO image begun",
+        "INFO image started",
         "INFO retention applied",
         "INFO service ended",
     ]
@@ -613,7 +613,7 @@ def test_it_goes_on_after_failures_and_shows_that_it_is_ill(
     def read() -> str:
         return requests.get(f"{root}/metrics", timeout=5).text
 
-    until(lambda: 'steps_total{region="RegionOne",result="image begun"} 1.0' in read())
+    until(lambda: 'steps_total{region="RegionOne",result="image started"} 1.0' in read())
     metrics = read()
     assert "scheduled_images_under_way" in metrics
     assert re.search(
@@ -731,7 +731,7 @@ def test_nothing_is_half_claimed_when_it_is_told_to_end(
     claimed = {claim.properties[CLAIM_KEY].partition(":")[0] for claim in claims}
     begun = {image.properties[SERVER_KEY] for image in made(cloud)}
     assert claimed == begun
-    assert err.count("image begun") == len(begun) < 6
+    assert err.count("image started") == len(begun) < 6
 
 
 def posted(cloud: Sandbox) -> list[tuple[str, str, Any]]:

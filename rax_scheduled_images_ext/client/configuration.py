@@ -105,7 +105,7 @@ def _check_address(config: CloudRegion) -> None:
     except ValueError:
         good = False
     if not good:
-        raise Misconfigured(f"auth_url '{address}' is not an address of http or https")
+        raise Misconfigured(f"auth_url '{address}' is not an http or https address")
 
 
 def _odd_login(config: CloudRegion, error: TypeError) -> Misconfigured:

@@ -529,7 +529,7 @@ def explain(step: Step) -> str:
         Cause.STATUS: f"its status is {server.status}, and images are made of servers"
         f" that are {', '.join(sorted(IMAGEABLE))}",
         Cause.MISSED: f"its image was due {due}, which is too long ago{after}",
-        Cause.REFUSED: f"refused since {write_time(note.since)}, asked again"
+        Cause.REFUSED: f"refused since {write_time(note.since)}, next request at"
         f" {write_time(note.again)}: {note.reason}"
         if note
         else "",
@@ -540,7 +540,7 @@ def explain(step: Step) -> str:
         Cause.ABANDONED: f"image {image_id} never got any data",
         Cause.DUPLICATE: f"image {image_id} was made for a slot that has an older one",
         Cause.UNKNOWN_IMAGE: f"image {image_id} is {image.status if image else ''}",
-        Cause.ACTIVE: f"image {image_id} is ACTIVE",
+        Cause.ACTIVE: f"image {image_id} is ACTIVE, and not known yet to be complete",
         Cause.DONE: f"image {image_id} was made{after}"
         if image
         else f"its image was made{after}",

@@ -26,7 +26,7 @@ class Result(Enum):
     #: There was nothing to do.
     NOTHING = "nothing"
     #: The cloud is making the image.
-    BEGUN = "image begun"
+    BEGUN = "image started"
     #: Another runner makes, or has made, the image.
     LEFT = "left to another runner"
     #: The limits on snapshots under way allow no more.
@@ -38,7 +38,7 @@ class Result(Enum):
     #: The project may have no more images: it is tried again, less and less often.
     QUOTA = "quota exceeded"
     #: It is not known whether the image is being made.
-    UNKNOWN = "unknown whether begun"
+    UNKNOWN = "unknown whether started"
     #: An error has kept it from being done.
     FAILED = "failed"
     #: An image without data was deleted.
@@ -48,7 +48,7 @@ class Result(Enum):
     #: An image whose volume snapshots failed was deleted.
     BROKEN = "broken image deleted"
     #: It is not known whether an image is whole: it counts for nothing so far.
-    UNPROVEN = "image not proven whole"
+    UNPROVEN = "image not known to be complete"
     #: The retention was applied.
     RETAINED = "retention applied"
 

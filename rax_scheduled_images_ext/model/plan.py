@@ -544,18 +544,18 @@ def explain(step: Step) -> str:
         Cause.STATUS: f"its status is {server.status}, and images are made of servers"
         f" that are {', '.join(sorted(IMAGEABLE))}",
         Cause.MISSED: f"its image was due {due}, which is too long ago{after}",
-        Cause.REFUSED: f"refused since {write_time(note.since)}, asked again"
+        Cause.REFUSED: f"refused since {write_time(note.since)}, next request at"
         f" {write_time(note.again)}: {note.reason}"
         if note
         else "",
-        Cause.GIVEN_UP: f"no image is there, and all tries are used{after}",
+        Cause.GIVEN_UP: f"there is no image, and all attempts have been used{after}",
         Cause.UNDER_WAY: f"image {image_id} is being made",
         Cause.HANGS: f"image {image_id} has been SAVING since"
         f" {write_time(image.created if image else None)}",
         Cause.ABANDONED: f"image {image_id} never got any data",
         Cause.DUPLICATE: f"image {image_id} was made for a slot that has another one",
         Cause.UNKNOWN_IMAGE: f"image {image_id} is {image.status if image else ''}",
-        Cause.ACTIVE: f"image {image_id} is ACTIVE",
+        Cause.ACTIVE: f"image {image_id} is ACTIVE, and not known yet to be complete",
         Cause.DONE: f"image {image_id} was made{after}"
         if image
         else f"its image was made{after}",

@@ -77,17 +77,18 @@ class Sender:
 
         Images that have been begun come first: they are as few as were begun.
         """
-        self._send_looks(page.look_after)
+        self._send_looks(page, page.look_after)
         if page.make:
             waiting = self._length(queues.work(self.region)) or 0
-            self._send_looks(page.make_next(limits, waiting))
+            self._send_looks(page, page.make_next(limits, waiting))
 
-    def _send_looks(self, steps: Iterable[Step]) -> None:
+    def _send_looks(self, page: Page, steps: Iterable[Step]) -> None:
         for step in steps:
             server, slot, note = step.server, step.slot, step.note
             what = [server.project_id, server.id, slot.name if slot else ""]
             said = [note.image_id, note.text] if note else None
-            self._send(LOOK, [self.region, *what, time.time(), said])
+            hidden = server.id in page.open.hidden
+            self._send(LOOK, [self.region, *what, time.time(), said, hidden])
 
     def _send(self, task: str, args: list[Any]) -> None:
         self.app.send_task(

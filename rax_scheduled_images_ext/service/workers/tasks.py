@@ -122,6 +122,7 @@ def look(
     slot: str,
     sent: float,
     said: tuple[str, str] | None = None,
+    hidden: bool = False,
 ) -> None:
     """Look at a server, and do its next step.
 
@@ -129,12 +130,15 @@ def look(
         what the cloud shows now.
     :param sent: when this was sent, in unix seconds.
     :param said: a note that was left for the server: its image, and what it says.
+    :param hidden: whether the server has hidden images.
     """
     METRICS.wait.labels(region).observe(max(0.0, time.time() - sent))
     try:
         runner = engine_of(region).runner
         note = parse_note(said[1], said[0]) if said else None
-        result = runner.step(server_id, project_id, settings().time(), note)
+        runner.deleted = _EVENTS.add_deleted
+        at = settings().time()
+        result = runner.step(server_id, project_id, at, note, hidden=hidden)
     except NoSuchServer:
         # It was deleted a moment ago; its images stay, and so do all schedules.
         return

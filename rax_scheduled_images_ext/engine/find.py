@@ -409,15 +409,16 @@ class Finder:
         """Let some servers be looked at that seem to have no image at all.
 
         No image of the last day is known, in which one was due: either there has never
-        been one, or one was missed, which somebody should know.
+        been one, or one was missed, which somebody should know. Or one that seems to
+        have been missed is older, and an image before it has been changed since.
         """
         doubts = [
             number
             for number, step in enumerate(page.steps)
-            if step.cause is Cause.NOT_DUE
-            and step.action is Action.NOTHING
+            if step.action is Action.NOTHING
             and step.slot is not None
-            and now - step.slot.due < _DAY
+            and step.cause
+            is (Cause.NOT_DUE if now - step.slot.due < _DAY else Cause.MISSED)
             and (step.server.created is None or step.server.created < step.slot.due)
         ]
         steps = list(page.steps)

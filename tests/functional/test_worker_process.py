@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from rax_scheduled_images_ext.engine.find import Finder
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from .fleet import MYSERVER, project_of
-from .runners import advance_to_slot, made, schedule
+from .runners import advance_to_slot, made, runner_of, schedule
 
 pytestmark = pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
 REGION = "RegionOne"
@@ -114,3 +115,34 @@ def test_the_slot_of_a_hidden_image_counts_as_made(cloud: Sandbox, worker: Any) 
         tasks.look(*args)
     assert len(sent) == 1
     assert [each.id for each in made(cloud)] == [image.id]
+
+
+def test_a_ping_is_good_only_if_no_image_is_missing(cloud: Sandbox) -> None:
+    """A scan that has ended says nothing of the images."""
+    from rax_scheduled_images_ext.service.workers.tally import count_missing
+
+    runner = runner_of(cloud)
+    finder = Finder(runner.projects)
+
+    def missing(*, owners: bool = True) -> int:
+        (page,) = finder.pages()
+        return count_missing(page, finder.memory, page.now, owners=owners)
+
+    schedule(cloud, 1)
+    advance_to_slot(cloud)
+    cloud.advance("3h")
+    # It may have been scheduled just now.
+    assert missing() == 0
+    runner.tick()
+    assert missing() == 0
+    cloud.advance("10m")
+    runner.tick()
+    advance_to_slot(cloud)
+    assert missing() == 0
+    cloud.advance("3h")
+    assert missing() == 1
+    with cloud.region() as region:
+        region._store.update("servers", region.name, MYSERVER, status="ERROR")
+    assert (missing(), missing(owners=False)) == (1, 0)
+    cloud.advance("10h")
+    assert (missing(), missing(owners=False)) == (1, 0)

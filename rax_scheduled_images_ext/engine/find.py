@@ -448,15 +448,13 @@ class Finder:
         """Let some servers be looked at that seem to have no image at all.
 
         No image of the last day is known, in which one was due: either there has never
-        been one, or one was missed, which somebody should know.
+        been one, or one was missed, which somebody should know. Or one that seems to
+        have been missed is older, and an image before it has been changed since.
         """
         doubts = [
             number
             for number, step in enumerate(page.steps)
-            if step.action is Action.NOTHING
-            and is_over(step, now, self.policy)
-            and step.slot is not None
-            and now - step.slot.due < _DAY
+            if step.action is Action.NOTHING and _is_doubtful(step, now, self.policy)
         ]
         steps = list(page.steps)
         fresh = [n for n in doubts if self.recall(_doubt(steps[n]), now) is None]
@@ -506,6 +504,19 @@ class Finder:
             query,
             enough=lambda: deadline is not None and time.monotonic() >= deadline,
         )
+
+
+def _is_doubtful(step: Step, now: datetime, policy: Policy) -> bool:
+    """Whether an image may have been missed, or may be there unseen.
+
+    The first look knows the images that were changed within a day.
+    """
+    slot, created = step.slot, step.server.created
+    if slot is None or (created is not None and created >= slot.due):
+        return False
+    if now - slot.due < _DAY:
+        return is_over(step, now, policy)
+    return step.cause is Cause.MISSED
 
 
 def _doubt(step: Step) -> Step:

@@ -144,6 +144,8 @@ class Runner:
         project_id: str,
         at: datetime | None = None,
         note: Note | None = None,
+        *,
+        hidden: bool = False,
     ) -> StepResult:
         """Look at one server of a project, and do its next step.
 
@@ -151,6 +153,7 @@ class Runner:
 
         :param at: the time to decide by, None for the cloud's own.
         :param note: what was left word of for the server.
+        :param hidden: whether it has hidden images: their slots count as made.
         :raises NoSuchServer: if the server is gone.
         :raises UsageError: if the cloud has no image service.
         """
@@ -159,7 +162,8 @@ class Runner:
         clock = Clock(self.clock, self.speed, at)
         work = _Work(self, clock, admission, NamingImages(listing))
         cloud = self.projects.of(project_id)
-        looking = Looking(cloud, server_id, clock)
+        more = cloud.images.list(server_id=server_id, hidden=True) if hidden else ()
+        looking = Looking(cloud, server_id, clock, tuple(more))
         found = looking.look()
         step = work.planned(found, note)
         return _result_of(attempted(step, lambda s: work.act(looking, found, s)))

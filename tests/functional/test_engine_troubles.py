@@ -242,6 +242,25 @@ def test_a_weekly_image_that_was_missed_is_told(cloud: Sandbox) -> None:
     assert result.step.cause is Cause.MISSED
 
 
+@plain
+def test_a_weekly_image_is_not_missed_because_an_older_one_was_changed(
+    cloud: Sandbox,
+) -> None:
+    schedule(cloud, 7, "MONDAY")
+    runner = runner_of(cloud)
+    while len(made(cloud)) < 2:
+        advance_to_slot(cloud)
+        runner.tick()
+        cloud.advance("5m")
+        runner.tick()
+    older, _ = made(cloud)
+    cloud.advance("2d")
+    with cloud.region() as region:
+        region.update_image(older.id, attributes={"min_ram": 1})
+    (result,) = runner_of(cloud).tick().results
+    assert result.step.cause is Cause.DONE
+
+
 # -- forged images
 
 

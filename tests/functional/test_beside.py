@@ -21,7 +21,6 @@ from rax_scheduled_images_ext.engine.results import Result
 from rax_scheduled_images_ext.model.image import (
     CLAIM_KEY,
     PENDING_KEY,
-    PLACE,
     claim_metadata,
     run_metadata,
 )
@@ -140,7 +139,7 @@ def test_the_places_of_earlier_workers(cloud: Sandbox) -> None:
     """They count as claims do: once with the image that is made, and not for long."""
     schedule(cloud)
     advance_to_slot(cloud)
-    place = add_empty(cloud, claim_metadata(NOBODY, PLACE))
+    place = add_empty(cloud, claim_metadata(NOBODY, "place"))
     image = add_empty(cloud, run_metadata(NOBODY, "2026-01-05", "0-a"))
     project_id = project_of(cloud)
     one, two = (runner_of(cloud, limits=Limits(each, each)) for each in (1, 2))

@@ -112,11 +112,12 @@ class Settling:
             if found.protected:
                 reason = f"{reason}; it stays: it is protected"
                 return StepResult(step, Result.UNPROVEN, image.id, reason=reason)
-            if PENDING_KEY in found.metadata and found.scheduled:
-                volumes = self.cloud.volumes
-                delete_with_snapshots(
-                    self.cloud.images, lambda: volumes, found, self.naming
-                )
+            if PENDING_KEY not in found.metadata or not found.scheduled:
+                return StepResult(step, Result.NOTHING, image.id)
+            volumes = self.cloud.volumes
+            delete_with_snapshots(
+                self.cloud.images, lambda: volumes, found, self.naming
+            )
         except NoSuchImage:
             pass
         except SnapshotsInDoubt as error:

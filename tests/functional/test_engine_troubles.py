@@ -95,6 +95,26 @@ def test_what_its_owner_has_kept_for_a_while_is_proven_all_the_same(
     assert [image.id for image in made(cloud)] == [good.id]
 
 
+@plain
+def test_a_broken_image_that_its_owner_has_just_protected_is_not_told_deleted(
+    cloud: Sandbox, runner: Runner, nova: Any
+) -> None:
+    cloud.fault("fail-volume x1")
+    cloud.advance("1d")
+    assert results(runner.tick()) == ["BEGUN"]
+    (broken,) = made(cloud)
+    images = runner.projects.listing.images
+    read = images.get
+
+    def get(image: object) -> object:
+        nova.ok("scheduled-images-protect", broken.id)
+        return read(image)
+
+    object.__setattr__(images, "get", get)
+    assert results(runner.tick()) == ["NOTHING"]
+    assert [image.id for image in made(cloud)] == [broken.id]
+
+
 # -- two images of one slot
 
 

@@ -128,6 +128,15 @@ class Claims:
             number = next(free, -1)
         return NoClaim.USED_UP if number < 0 else (number, used, 1)
 
+    def were_used(self, server_id: str, slot: Slot) -> bool:
+        """Whether somebody has claimed a try of a slot that is over."""
+        taken: list[str] = []
+        free = [
+            self._use(server_id, slot, str(n), taken) for n in range(self.policy.tries)
+        ]
+        self._delete(taken)
+        return not all(free)
+
     def release(self, claim: Claim) -> Claim:
         """Delete the empty images of a claim; their IDs never come back."""
         self._delete(claim.image_ids)

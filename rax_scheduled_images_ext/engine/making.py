@@ -98,6 +98,16 @@ class Making:
                 self.admission.leave(project_id)
         return done
 
+    def find_failure(self) -> StepResult:
+        """Find out if tries of a slot have failed that is over before all are used.
+
+        A server without any image may have had none due, or tries may have failed.
+        """
+        if self._claims.were_used(self.step.server.id, self._slot):
+            reason = "no image is there, and its time is over"
+            return self._refused(None, Refusal.USED_UP, reason)
+        return self._result(Result.NOTHING)
+
     def _make_admitted(self, project_id: str) -> StepResult:
         note = self.step.note
         claims, started = self._claims, self.time.now
@@ -111,7 +121,10 @@ class Making:
         if claim is NoClaim.LOST:
             return self._result(Result.LEFT)
         if not isinstance(claim, Claim):
-            reason = f"no image is there, and all {self.policy.tries} tries are used"
+            reason = (
+                f"there is no image, and all {self.policy.tries} attempts have been"
+                " used"
+            )
             return self._refused(None, Refusal.USED_UP, reason)
         keep = False
         try:

@@ -50,7 +50,7 @@ class Numbers:
         self.seconds = gauge("look_seconds", "How long the last look took.")
         self.ended = gauge("last_look_timestamp_seconds", "When the last look ended.")
         self.servers = gauge("servers", "Servers with a schedule.")
-        self.due = gauge("due", "Images that are due and not begun.")
+        self.due = gauge("due", "Images that are due and not started.")
         self.overdue = gauge(
             "overdue_seconds", "How long the image most overdue has been due."
         )

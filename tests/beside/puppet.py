@@ -82,7 +82,7 @@ def main(folder: str) -> None:
     strings = Strings()
     # Before the package is imported, which takes them as they are then.
     time.monotonic = strings.seconds
-    time.sleep = lambda seconds: _sleep(min(seconds, 0.01))
+    time.sleep = lambda seconds: _sleep(min(float(seconds), 0.01))
     requests.Session.send = lambda self, prepared, **options: strings.request(  # type: ignore[method-assign]
         self, prepared, **options
     )

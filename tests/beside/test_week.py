@@ -15,9 +15,9 @@ def test_the_laws_hold(
     tmp_path: Path, request: pytest.FixtureRequest, breaks: bool
 ) -> None:
     before = unpacked(tmp_path / "before")
-    days = request.config.getoption("--days")
-    first = request.config.getoption("--seed")
-    for seed in range(first, first + request.config.getoption("--weeks")):
+    days = request.config.getoption("--beside-days")
+    first = request.config.getoption("--beside-first-seed")
+    for seed in range(first, first + request.config.getoption("--beside-weeks")):
         logs = tmp_path / f"logs-{seed}"
         logs.mkdir()
         with week_beside(before, logs, seed, breaks=breaks) as week:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 from rax_scheduled_images_ext.model.image import (
     CLAIM_KEY,
@@ -40,13 +41,13 @@ SCHEDULES = (
 #: How many of the servers boot from a volume.
 VOLUMES = 3
 # Minutes between two ticks of one runner.
-_GAPS = (1, 2, 5, 15, 30, 45, 58, 62, 90)
+_GAPS = (1, 5, 15, 30, 58, 62, 90, 120)
 # The same where no fault is to come.
-_CALM = (20, 50, 70)
+_CALM = (50, 70, 120)
 # The same in hours in which nothing is due.
-_QUIET = (120, 300, 600)
-# When images are due, and the hours in which runners are busy with them.
-WINDOW, _BUSY = Window(12 * HOUR, 4 * HOUR), Window(12 * HOUR, 9 * HOUR)
+_QUIET = (120, 300)
+# When images are due, and the hours in which they are made if all goes wrong at first.
+WINDOW, _BUSY = Window(12 * HOUR, 4 * HOUR), Window(12 * HOUR, 15 * HOUR)
 _PAUSES = (0, 0, 0, 0, 0, 5, 20, 40)
 _LOST, _BROKEN = ("lose-image",), ("fail-volume", "hang-volume", "keep-volume")
 _FAULTS = ("kill", "kill after", "lose", "cut", 503)
@@ -87,10 +88,11 @@ class Week:
             self.runners.append(self._stack.enter_context(process))
         self.schedules = self._schedule(servers)
         ids = sorted(self.schedules)
+        mine: Any = {SERVER_KEY: ids[0]}
         self.bystanders = [
-            add_image(sandbox, "mine", **{SERVER_KEY: ids[0]}),
+            add_image(sandbox, "mine", **mine),
             add_image(sandbox, "foreign", **{SERVER_KEY: "other", **MARKED}),
-            add_image(sandbox, "protected", protected=True, **{SERVER_KEY: ids[0]}),
+            add_image(sandbox, "protected", protected=True, **mine),
         ]
         self.begun = self.now()
         self.left: set[str] = set()
@@ -134,7 +136,7 @@ class Week:
             while queue and queue[0][0] < moment + 300 and self.chance.random() < 0.8:
                 together.append(heapq.heappop(queue)[1])
             self.sandbox.advance(max(0.0, moment - self.seconds()))
-            if not calm and self.chance.random() < 0.1:
+            if not calm and self.chance.random() < 0.06:
                 self.sandbox.fault(f"{self.chance.choice(self._losses)} x1")
             self._tick_together(together, calm)
             for each in together:
@@ -161,8 +163,9 @@ class Week:
                 self.sandbox.advance(self.chance.choice(_PAUSES))
 
     def _step(self, runner: Process, calm: bool) -> None:
-        request, command = runner.request, "go"
+        request = runner.request
         assert request is not None
+        command: str | int = "go"
         chance = self.chance.random()
         if calm:
             pass

@@ -15,14 +15,22 @@ from typing import Any
 
 import pytest
 
-from rax_scheduled_images_ext.model.image import CLAIM_KEY, PENDING_KEY
+from rax_scheduled_images_ext.engine.find import Finder
+from rax_scheduled_images_ext.engine.limits import Limits
+from rax_scheduled_images_ext.engine.results import Result
+from rax_scheduled_images_ext.model.image import (
+    CLAIM_KEY,
+    PENDING_KEY,
+    claim_metadata,
+    run_metadata,
+)
 from rax_scheduled_images_ext.model.note import NOTE
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from ..beside.processes import Process
 from ..beside.versions import TREE, unpacked
 from ..beside.week import week_beside
-from .fleet import MYSERVER
+from .fleet import MYSERVER, NOBODY, project_of
 from .runners import advance_to_slot, made, results, runner_of, schedule, slots
 
 plain = pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
@@ -56,6 +64,7 @@ def notes(cloud: Sandbox) -> list[str]:
     return [image.id for image in images if image.properties.get(CLAIM_KEY) == NOTE]
 
 
+@pytest.mark.slow
 def test_a_day_of_both(before: Path, tmp_path: Path) -> None:
     with week_beside(before, tmp_path, seed=1, servers=4, runners=2) as week:
         week.pass_days(0.4)
@@ -90,6 +99,7 @@ def test_a_try_that_was_refused_goes_on_beside_an_earlier_runner(
 
 
 @plain
+@pytest.mark.slow
 @pytest.mark.parametrize(("first", "requests"), [(0, 12), (1, 7)])
 def test_a_look_of_one_that_the_other_is_faster_than(
     cloud: Sandbox, runners: tuple[Process, Process], first: int, requests: int
@@ -115,6 +125,35 @@ def test_a_look_of_one_that_the_other_is_faster_than(
         assert slots(cloud) == [slot], held
     assert len(made(cloud, deleted=True)) == requests - 1
     assert not [image for image in cloud.images() if CLAIM_KEY in image.properties]
+
+
+def add_empty(cloud: Sandbox, properties: Any) -> str:
+    """Add an image without data; its ID."""
+    owner = project_of(cloud)
+    with cloud.region() as region:
+        return region.add_image(owner=owner, name="empty", properties=properties).id
+
+
+@plain
+def test_the_places_of_earlier_workers(cloud: Sandbox) -> None:
+    """They count as claims do: once with the image that is made, and not for long."""
+    schedule(cloud)
+    advance_to_slot(cloud)
+    place = add_empty(cloud, claim_metadata(NOBODY, "place"))
+    image = add_empty(cloud, run_metadata(NOBODY, "2026-01-05", "0-a"))
+    project_id = project_of(cloud)
+    one, two = (runner_of(cloud, limits=Limits(each, each)) for each in (1, 2))
+    assert one.step(MYSERVER, project_id).result is Result.LIMITED
+    with cloud.region() as region:
+        region.delete_image(image)
+    (hint,) = next(Finder(one.projects).pages()).make
+    assert one.step(MYSERVER, project_id, note=hint.note).result is Result.LIMITED
+    add_empty(cloud, run_metadata(NOBODY, "2026-01-05", "0-b"))
+    (hint,) = next(Finder(two.projects).pages()).make
+    assert two.step(MYSERVER, project_id, note=hint.note).result is Result.BEGUN
+    cloud.advance("11m")
+    two.tick()
+    assert place not in {each.id for each in cloud.images()}
 
 
 # -- the client

@@ -416,6 +416,34 @@ def test_what_is_too_late_is_not_made(cloud: Sandbox, runner: Runner) -> None:
     assert slots(cloud) == [first]
 
 
+def test_tries_that_outlast_the_longest_delay_end_in_a_failure(cloud: Sandbox) -> None:
+    """Also of a server that never had an image."""
+    schedule(cloud)
+    policy = Policy(max_delay=timedelta(hours=1))
+    advance_to_slot(cloud)
+    cloud.fault("lose-image")
+    came: list[str] = []
+    for _ in range(8):
+        tick = runner_of(cloud, policy=policy).tick()
+        came += results(tick)
+        cloud.advance("30m")
+    assert came.count("BEGUN") in (1, 2)
+    assert came.count("GIVEN_UP") == 1
+    assert tick.results[0].step.cause is Cause.GIVEN_UP
+    assert tick.overdue(owners=True) == tick.results
+
+
+def test_a_short_delay_is_no_failure_of_a_server_that_just_got_its_schedule(
+    cloud: Sandbox,
+) -> None:
+    policy = Policy(max_delay=timedelta(hours=1))
+    advance_to_slot(cloud, 2 * 3600)
+    schedule(cloud)
+    tick = runner_of(cloud, policy=policy).tick()
+    assert (results(tick), tick.left) == (["NOTHING"], [])
+    assert notes(cloud) == []
+
+
 @pytest.mark.parametrize(
     "answer",
     [page("500 Internal Server Error"), page("504 Gateway Timeout"), DROPPED],

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from rax_scheduled_images_ext.engine import find, limits
 from rax_scheduled_images_ext.engine.find import Finder
 from rax_scheduled_images_ext.engine.limits import Limits
 from rax_scheduled_images_ext.engine.results import Result
@@ -234,15 +235,30 @@ def test_images_that_hang_take_no_place_and_are_told(cloud: Sandbox) -> None:
     cloud.advance("8h")
     advance_to_slot(cloud, -7 * 3600)
     forge(cloud, 5, project_of(cloud), web1)
-    limits = Limits(region=5, project=5)
+    few = Limits(region=5, project=5)
     cloud.advance("5h")
-    before = runner_of(cloud, limits=limits).tick()
+    before = runner_of(cloud, limits=few).tick()
     assert before.under_way.total() == 5
     cloud.advance("2h")
-    tick = runner_of(cloud, limits=limits).tick()
+    tick = runner_of(cloud, limits=few).tick()
     by_id = {result.step.server.id: result for result in tick.results}
     assert by_id[MYSERVER].result is Result.BEGUN
     assert len(by_id[web1].step.hanging) == 5
+
+
+def test_whoever_counts_all_images_could_be_silenced(
+    cloud: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = limits.under_way
+    for module in (limits, find):
+        monkeypatch.setattr(
+            module, "under_way", lambda images, now, servers=None: count(images, now)
+        )
+    schedule(cloud)
+    cloud.advance("8h")
+    advance_to_slot(cloud)
+    forge(cloud, 30, project_of(cloud), id_of(cloud, "web1"))
+    assert results(runner_of(cloud).tick()) == ["LIMITED"]
 
 
 def test_what_hangs_is_not_deleted(cloud: Sandbox) -> None:

@@ -205,7 +205,7 @@ def test_an_image_that_is_not_known_to_be_whole_is_in_no_list(
 ) -> None:
     """All lists go by the rules of this service, though the first page came before."""
     enable(nova, "myserver", "2")
-    properties = run_metadata(MYSERVER, "2026-01-05", "0-a")
+    properties: Any = run_metadata(MYSERVER, "2026-01-05", "0-a")
     properties.pop(PENDING_KEY)
     add_image(cloud, "Daily-myserver-1767614400", **properties)
     cloud.advance("1h")

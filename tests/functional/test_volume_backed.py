@@ -16,8 +16,10 @@ from requests import Response
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.errors import SnapshotsLeft
+from rax_scheduled_images_ext.engine import settling
 from rax_scheduled_images_ext.engine.results import Result, Tick
 from rax_scheduled_images_ext.engine.runner import Runner
+from rax_scheduled_images_ext.model import plan, retention
 from rax_scheduled_images_ext.model.errors import ScheduledImagesError
 from rax_scheduled_images_ext.model.image import (
     MAPPING_KEY,
@@ -25,12 +27,14 @@ from rax_scheduled_images_ext.model.image import (
     OWN_KEY,
     PENDING_KEY,
     SERVER_KEY,
+    run_metadata,
 )
 from rax_scheduled_images_ext.model.volume_snapshots import (
     FATE_KEY,
     GOES,
     IMAGE_KEY,
     STAYS,
+    WHOLE,
     Proof,
     VolumeSnapshot,
 )
@@ -236,6 +240,28 @@ class TestTheEngine:
         assert results(runner.tick()) == ["RETAINED"]
         assert len(images(cloud)) == len(snapshots(cloud)) == 1
 
+    @pytest.mark.parametrize("fails", [True, False])
+    def test_of_two_images_of_a_slot_one_that_is_whole_stays(
+        self, cloud: Sandbox, runner: Runner, fails: bool
+    ) -> None:
+        """The younger one goes only once the older one is known to be whole."""
+        if fails:
+            cloud.fault("fail-volume x1")
+        cloud.advance("1d")
+        (result,) = runner.tick().results
+        assert result.step.slot is not None
+        # A request that was held up on its way arrives.
+        late = run_metadata(SERVER, result.step.slot.name, "1-late")
+        cloud.advance(60)
+        with cloud.region() as region:
+            name = "Daily-database-1767225600"
+            region.create_image(SERVER, name, late, user_id="someone")
+        older, younger = images(cloud)
+        expected = ["BROKEN", "RETAINED"] if fails else ["RETAINED", "DEDUPLICATED"]
+        came = [results(runner.tick()) for _ in range(3)]
+        assert came == [[expected[0]], [expected[1]], ["NOTHING"]]
+        assert [each.id for each in images(cloud)] == [(older, younger)[fails].id]
+
     def test_broken_images_push_no_good_one_out(
         self, cloud: Sandbox, runner: Runner
     ) -> None:
@@ -258,6 +284,16 @@ class TestTheEngine:
         (newest,) = images(cloud)
         assert newest.id != good.id
         assert snapshots(cloud) == named(newest)
+
+    def test_without_a_proof_a_broken_image_would_push_a_good_one_out(
+        self, cloud: Sandbox, runner: Runner, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(settling, "prove", lambda *arguments: WHOLE)
+        a_day(cloud, runner)
+        (good,) = images(cloud)
+        cloud.fault("fail-volume x1")
+        a_day(cloud, runner)
+        assert good.id not in [each.id for each in images(cloud)]
 
     def test_snapshots_that_are_being_made_are_waited_for(
         self, cloud: Sandbox, runner: Runner
@@ -312,7 +348,7 @@ class TestTheEngine:
         assert results(runner.tick()) == ["BEGUN"]
         (image,) = images(cloud)
         nova.ok("scheduled-images-protect", image.id)
-        assert results(runner.tick()) == ["RETAINED"]
+        assert results(runner.tick()) == ["NOTHING"]
         assert [each.id for each in images(cloud)] == [image.id]
 
     def test_snapshots_of_a_server_booted_from_an_image_push_none_out(
@@ -331,6 +367,18 @@ class TestTheEngine:
         *left, own = images(cloud)
         assert [each.id for each in left] == [copy.id for copy in copies]
         assert own.properties[OWN_KEY].startswith(own.id)
+
+    def test_without_a_look_for_copies_they_would_push_it_out(
+        self, cloud: Sandbox, runner: Runner, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        a_day(cloud, runner)
+        (own,) = images(cloud)
+        child = cloud.boot("child", image_id=own.id, volume_size=1)
+        copy = by_hand(cloud, child.id)
+        for module in (plan, retention):
+            monkeypatch.setattr(module, "inherited_copies", lambda images: frozenset())
+        a_day(cloud, runner)
+        assert copy.id not in [each.id for each in images(cloud)]
 
     def test_an_unreachable_service_is_tried_again(
         self, cloud: Sandbox, runner: Runner

@@ -317,6 +317,18 @@ def test_the_api_without_versions(admin: Caller) -> None:
 # -- tags
 
 
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"{}"])
+def test_what_is_refused_shows_its_version_as_the_rest_does(
+    admin: Caller, body: bytes
+) -> None:
+    shown = admin.get(SERVER).headers
+    kind = {"Content-Type": "application/json"}
+    refused = admin("POST", SCHEDULE, data=body, headers=kind)
+    assert refused.status_code == 400
+    for name in ("Vary", "OpenStack-API-Version", "X-OpenStack-Nova-API-Version"):
+        assert refused.headers[name] == shown[name]
+
+
 def test_tags_are_those_of_others(admin: Caller, cloud: Sandbox) -> None:
     set_tags(cloud, "web")
     enable(admin)

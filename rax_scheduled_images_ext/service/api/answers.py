@@ -39,10 +39,15 @@ def json_answer(
     answer = Response(status=status)
     if body is not None:
         answer = Response(status=status, json=body)
+    tell_about(answer, about)
+    return answer
+
+
+def tell_about(answer: Response, about: Response | None) -> None:
+    """Give an answer the time, version and request ID of another one."""
     for name, value in about.headers.items() if about is not None else ():
         if _ABOUT.fullmatch(name):
             answer.headers.add(name, value)
-    return answer
 
 
 def fault(status: int, message: str, *, about: Response | None = None) -> Response:

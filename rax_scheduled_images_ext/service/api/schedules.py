@@ -16,7 +16,12 @@ from rax_scheduled_images_ext.model.extension import (
     schedule_body,
 )
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
-from rax_scheduled_images_ext.service.api.answers import Refused, fault, json_answer
+from rax_scheduled_images_ext.service.api.answers import (
+    Refused,
+    fault,
+    json_answer,
+    tell_about,
+)
 from rax_scheduled_images_ext.service.api.nova import Nova, NovaAdapter
 from rax_scheduled_images_ext.service.api.rights import Rights
 
@@ -37,6 +42,7 @@ class ScheduleResource:
             answer = handle[self.nova.request.method](adapter)
         except Refused as refused:
             answer = refused.answer
+            tell_about(answer, adapter.last)
         except InvalidValue as error:
             answer = fault(400, str(error), about=adapter.last)
         except NoSchedule:
@@ -74,7 +80,7 @@ class ScheduleResource:
             message = (
                 f"Policy doesn't allow os_compute_api:{ALIAS}:{action} to be performed."
             )
-            raise Refused(fault(403, message, about=adapter.last))
+            raise Refused(fault(403, message))
 
     def _find(self, adapter: NovaAdapter) -> None:
         """See that there is such a server, as far as the caller can see."""

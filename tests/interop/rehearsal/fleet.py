@@ -14,6 +14,7 @@ from typing import Any
 
 from rax_scheduled_images_ext.model.image import (
     CLAIM_KEY,
+    OWN_KEY,
     RUN_KEY,
     SERVER_KEY,
     SLOT_KEY,
@@ -134,4 +135,6 @@ def _constant(image: Mapping[str, Any]) -> dict[str, Any]:
     kept["name"] = re.sub(r"\d{9,11}$", "N", str(image["name"]))
     if RUN_KEY in kept:
         kept[RUN_KEY] = kept[RUN_KEY].partition(":")[0]
+    if OWN_KEY in kept:
+        kept[OWN_KEY] = kept[OWN_KEY].startswith(f"{image['id']}:")
     return kept

@@ -199,7 +199,7 @@ def _until_all_begun(workers: list[_Worker]) -> float:
     """Wait until all images are begun that the scan has found to be due; how many."""
     _until(lambda: _total(workers, "due", "") > 0)
     due = _total(workers, "due", "")
-    _until(lambda: _total(workers, "steps_total", "image begun") >= due)
+    _until(lambda: _total(workers, "steps_total", "image started") >= due)
     return due
 
 

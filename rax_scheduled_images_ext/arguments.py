@@ -115,7 +115,7 @@ def host_name(text: str) -> str:
     except UnicodeError:
         text = ""
     if not text:
-        raise ValueError("that is no host: write a name or an address, such as ::1")
+        raise ValueError("that is not a host: write a name or an address, such as ::1")
     return text
 
 

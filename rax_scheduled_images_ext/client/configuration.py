@@ -105,7 +105,10 @@ def _check_address(config: CloudRegion) -> None:
     except ValueError:
         good = False
     if not good:
-        raise Misconfigured(f"auth_url '{address}' is not an address of http or https")
+        raise Misconfigured(
+            f"auth_url '{address}' is not an address that starts with http:// or"
+            " https://"
+        )
 
 
 def _odd_login(config: CloudRegion, error: TypeError) -> Misconfigured:

@@ -40,6 +40,7 @@ from rax_scheduled_images_ext.model.note import Note, notes_of
 from rax_scheduled_images_ext.model.plan import (
     CLOCK_DIFFERENCE,
     Action,
+    Cause,
     Known,
     Policy,
     Step,
@@ -60,6 +61,9 @@ _IDS = 100
 _DOUBTS = 20
 # For how long an image that is not proven whole is not looked at again.
 _UNPROVEN = timedelta(minutes=5)
+
+# What may be over at any moment, without a change of what a hint shows.
+_PASSING = frozenset({Cause.BUSY, Cause.STATUS, Cause.INVALID, Cause.UNKNOWN})
 
 _Key = tuple[str, str | None]
 
@@ -380,6 +384,8 @@ class Finder:
         """Remember what came of a hint, where asking again soon would be in vain."""
         if hint.action is Action.NOTHING or hint.slot is None:
             return
+        if result.step.cause in _PASSING:
+            return
         if result.result in (Result.NOTHING, Result.LEFT):
             until = hint.slot.due + (hint.attempt + 1) * self.policy.interval
         elif result.result is Result.UNPROVEN:
@@ -441,16 +447,14 @@ class Finder:
     def _with_doubts(self, page: Page, now: datetime) -> Page:
         """Let some servers be looked at that seem to have no image at all.
 
-        For a daily schedule no image of a day is known: either there has never been
-        one, or one was missed, which somebody should know.
+        No image of the last day is known, in which one was due: either there has never
+        been one, or one was missed, which somebody should know. Or one that seems to
+        have been missed is older, and an image before it has been changed since.
         """
         doubts = [
             number
             for number, step in enumerate(page.steps)
-            if step.action is Action.NOTHING
-            and is_over(step, now, self.policy)
-            and step.server.schedule is not None
-            and step.server.schedule.day_of_week is None
+            if step.action is Action.NOTHING and _is_doubtful(step, now, self.policy)
         ]
         steps = list(page.steps)
         fresh = [n for n in doubts if self.recall(_doubt(steps[n]), now) is None]
@@ -466,7 +470,8 @@ class Finder:
         if since is not None and self._refreshed is not None:
             changes = self._server_pages({"changes-since": since.isoformat()}, None)
             first = next(changes)
-            if date_of(first) - self._refreshed < self.refresh:
+            # A service whose clock is wrong may have answered before.
+            if abs(date_of(first) - self._refreshed) < self.refresh:
                 for answer in chain([first], changes):
                     self._change(answer)
                 self._since = date_of(first) - CLOCK_DIFFERENCE
@@ -499,6 +504,19 @@ class Finder:
             query,
             enough=lambda: deadline is not None and time.monotonic() >= deadline,
         )
+
+
+def _is_doubtful(step: Step, now: datetime, policy: Policy) -> bool:
+    """Whether an image may have been missed, or may be there unseen.
+
+    The first look knows the images that were changed within a day.
+    """
+    slot, created = step.slot, step.server.created
+    if slot is None or (created is not None and created >= slot.due):
+        return False
+    if now - slot.due < _DAY:
+        return is_over(step, now, policy)
+    return step.cause is Cause.MISSED
 
 
 def _doubt(step: Step) -> Step:

@@ -177,7 +177,8 @@ class Admission:
         if not own:
             return False
         counted = under_way(making, now, self._servers)
-        first, rivals = _in_order(own), _rivals(making, claims, now)
+        first = _in_order(own)
+        rivals = _rivals(making, claims, now, self._servers)
         before = [each for each in rivals if _order(each) < _order(first)]
         if self._limits.free(counted + _owners(before), project_id) < 1:
             return False
@@ -187,9 +188,15 @@ class Admission:
 
 
 def _rivals(
-    making: Collection[ServerImage], claims: Collection[str], now: datetime
+    making: Collection[ServerImage],
+    claims: Collection[str],
+    now: datetime,
+    servers: Collection[tuple[str | None, str | None]] | None,
 ) -> list[ServerImage]:
-    """Return the claims of others that want a place: the first one of each server."""
+    """Return the claims of others that want a place: the first one of each server.
+
+    :param servers: as for :func:`under_way`.
+    """
     begun = {image.server_id for image in making if RUN_KEY in image.metadata}
     found: dict[str | None, list[ServerImage]] = {}
     for image in making:
@@ -198,6 +205,7 @@ def _rivals(
             and image.owner is not None
             and image.id not in claims
             and image.server_id not in begun
+            and (servers is None or (image.server_id, image.owner) in servers)
             and image.created is not None
             # Whoever died with one has no use for it.
             and now - image.created < CLOCK_DIFFERENCE

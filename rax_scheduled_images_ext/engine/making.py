@@ -121,7 +121,10 @@ class Making:
         if claim is NoClaim.LOST:
             return self._result(Result.LEFT)
         if not isinstance(claim, Claim):
-            reason = f"no image is there, and all {self.policy.tries} tries are used"
+            reason = (
+                f"there is no image, and all {self.policy.tries} attempts have been"
+                " used"
+            )
             return self._refused(None, Refusal.USED_UP, reason)
         keep = False
         try:

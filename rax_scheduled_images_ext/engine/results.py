@@ -11,7 +11,7 @@ from enum import Enum
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.note import Refusal
-from rax_scheduled_images_ext.model.plan import Cause, Step
+from rax_scheduled_images_ext.model.plan import IMAGEABLE, Cause, Step
 from rax_scheduled_images_ext.operations.prune import PrunedImage
 from rax_scheduled_images_ext.operations.volume_snapshots import Leftover
 from rax_scheduled_images_ext.operations.work_queue import Outcome
@@ -26,7 +26,7 @@ class Result(Enum):
     #: There was nothing to do.
     NOTHING = "nothing"
     #: The cloud is making the image.
-    BEGUN = "image begun"
+    BEGUN = "image started"
     #: Another runner makes, or has made, the image.
     LEFT = "left to another runner"
     #: The limits on snapshots under way allow no more.
@@ -38,17 +38,17 @@ class Result(Enum):
     #: The project may have no more images: it is tried again, less and less often.
     QUOTA = "quota exceeded"
     #: It is not known whether the image is being made.
-    UNKNOWN = "unknown whether begun"
+    UNKNOWN = "unknown whether started"
     #: An error has kept it from being done.
     FAILED = "failed"
     #: An image without data was deleted.
     DISCARDED = "empty image deleted"
-    #: An image was deleted whose slot has an older one.
+    #: An image was deleted whose slot has another one.
     DEDUPLICATED = "duplicate image deleted"
     #: An image whose volume snapshots failed was deleted.
     BROKEN = "broken image deleted"
     #: It is not known whether an image is whole: it counts for nothing so far.
-    UNPROVEN = "image not proven whole"
+    UNPROVEN = "image not known to be complete"
     #: The retention was applied.
     RETAINED = "retention applied"
 
@@ -113,10 +113,14 @@ class StepResult:
         """Whether only the owner of the server can do something about it."""
         note = self.step.note
         quota = note is not None and note.kind is Refusal.QUOTA
+        status = self.step.server.status not in IMAGEABLE
+        cause = self.step.cause
         return (
             self.result is Result.QUOTA
-            or self.step.cause in _OWNERS
-            or (self.step.cause is Cause.REFUSED and quota)
+            or cause in _OWNERS
+            or (cause is Cause.REFUSED and quota)
+            # For such a reason it was missed, and will be again.
+            or (cause is Cause.MISSED and (quota or status))
         )
 
     def is_overdue(self, now: datetime) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from rax_scheduled_images_ext.client.cloud import Cloud
@@ -144,6 +144,8 @@ class Runner:
         project_id: str,
         at: datetime | None = None,
         note: Note | None = None,
+        *,
+        hidden: bool = False,
     ) -> StepResult:
         """Look at one server of a project, and do its next step.
 
@@ -151,6 +153,7 @@ class Runner:
 
         :param at: the time to decide by, None for the cloud's own.
         :param note: what was left word of for the server.
+        :param hidden: whether it has hidden images: their slots count as made.
         :raises NoSuchServer: if the server is gone.
         :raises UsageError: if the cloud has no image service.
         """
@@ -159,7 +162,8 @@ class Runner:
         clock = Clock(self.clock, self.speed, at)
         work = _Work(self, clock, admission, NamingImages(listing))
         cloud = self.projects.of(project_id)
-        looking = Looking(cloud, server_id, clock)
+        more = cloud.images.list(server_id=server_id, hidden=True) if hidden else ()
+        looking = Looking(cloud, server_id, clock, tuple(more))
         found = looking.look()
         step = work.planned(found, note)
         return _result_of(attempted(step, lambda s: work.act(looking, found, s)))
@@ -286,18 +290,22 @@ class _Work:
             found.time,
             self.admission,
         )
+        settling = Settling(
+            cloud, looking, found, self.naming, runner.stopping, runner.deleted
+        )
         if step.action is Action.NOTHING:
             over = is_over(step, found.time.looked, runner.policy)
             if over and runner.policy.ends_before_tries:
                 return making.find_failure()
             return StepResult(step, Result.NOTHING)
         if step.action is Action.MAKE:
-            return making.make()
+            done = making.make()
+            if done.result is Result.QUOTA and step.unsettled:
+                # What these replace may hold the place that is missing.
+                return replace(done, pruned=settling.settle(step).pruned)
+            return done
         if step.action is Action.DISCARD:
             return self._discard(cloud, found, step)
-        settling = Settling(
-            cloud, looking, found, self.naming, runner.stopping, runner.deleted
-        )
         return settling.settle(step)
 
     def _discard(self, cloud: Cloud, found: Look, step: Step) -> StepResult:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -22,6 +22,7 @@ from rax_scheduled_images_ext.engine.results import Result, StepResult
 from rax_scheduled_images_ext.model.image import (
     MARKER_KEY,
     PENDING_KEY,
+    SLOT_KEY,
     ServerImage,
     own_metadata,
 )
@@ -65,15 +66,29 @@ class Settling:
 
     def settle(self, step: Step) -> StepResult:
         """Settle the images of a step."""
-        proofs = {image.id: self._prove(image) for image in step.unsettled}
-        for image in step.unsettled:
-            if proofs[image.id].wholeness is Wholeness.BROKEN:
-                return self._discard(step, image, proofs[image.id])
-        whole = [image for image in step.unsettled if proofs[image.id].is_whole]
+        proofs = [
+            (image, proof)
+            for image in step.unsettled
+            # What its owner keeps for good stays as it is, even if it is broken.
+            if (proof := self._prove(image)).is_whole or image.scheduled
+        ]
+        whole = [image for image, proof in proofs if proof.is_whole]
+        result = StepResult(step, Result.NOTHING)
+        for image, proof in proofs:
+            result = StepResult(step, Result.UNPROVEN, image.id, reason=proof.reason)
+            if proof.wholeness is Wholeness.BROKEN:
+                try:
+                    result = self._discard(step, image, proof)
+                except PASSING:
+                    # It is reported at the next look, when the others have their place.
+                    if not whole:
+                        raise
+            if result.result is Result.BROKEN:
+                return result
+        # One that stays keeps no other from its place.
         if not whole:
-            last = step.unsettled[-1]
-            reason = proofs[last.id].reason
-            return StepResult(step, Result.UNPROVEN, last.id, reason=reason)
+            return result
+        whole = _first_of_slots(whole)
         if self._apply_retention({image.id for image in whole}):
             for image in whole:
                 self._note_whole(image)
@@ -87,9 +102,6 @@ class Settling:
         )
 
     def _prove(self, image: ServerImage) -> Proof:
-        if not image.scheduled:
-            # Its owner keeps it as it is: it counts for nothing, and never goes.
-            return Proof(Wholeness.WHOLE)
         return prove(lambda: self.cloud.volumes, image)
 
     def _discard(self, step: Step, image: ServerImage, proof: Proof) -> StepResult:
@@ -178,6 +190,14 @@ class Settling:
             else:
                 # The service writes all anew: the marker may come back by this.
                 images.ensure_metadata(image, own, [PENDING_KEY, MARKER_KEY])
+
+
+def _first_of_slots(images: Iterable[ServerImage]) -> list[ServerImage]:
+    """Return the first image of each slot: it makes the others duplicates."""
+    found: dict[str | None, ServerImage] = {}
+    for image in images:
+        found.setdefault(image.metadata.get(SLOT_KEY), image)
+    return list(found.values())
 
 
 def _is_refusal(error: Exception) -> bool:

@@ -41,9 +41,6 @@ PENDING_KEY, PENDING = "scheduled_images_retention", "pending"
 OWN_KEY = "scheduled_images_id"
 #: On an empty image that exists for a moment, to claim that an image is being made.
 CLAIM_KEY = "scheduled_images_claim"
-#: Its value where the image claims a place among the snapshots under way.
-PLACE = "place"
-
 
 #: Where the data of a volume-backed server's image is, as JSON: the image has none.
 MAPPING_KEY = "block_device_mapping"

@@ -172,7 +172,7 @@ class Cause(Enum):
     #: The image of the slot has been SAVING for too long.
     HANGS = "hangs"
     ABANDONED = "abandoned"
-    #: The slot has an older image.
+    #: The slot has another image, which is whole.
     DUPLICATE = "duplicate"
     UNKNOWN_IMAGE = "image status unknown"
     ACTIVE = "image active"
@@ -258,9 +258,13 @@ def plan(
     own = own_images(server, images)
     base = _seen(server, schedule, own, now, policy, notes)
     action, cause, image = _decide(base, own, now, policy, since, known)
+    more = duplicates(server, own)
+    # What cannot be settled or deleted keeps no image from being made.
     if action is Action.NOTHING and base.unsettled:
         action, image = Action.RETAIN, image or base.unsettled[-1]
         cause = Cause.ACTIVE if cause is Cause.DONE else cause
+    elif action is Action.NOTHING and more:
+        action, cause, image = Action.DISCARD, Cause.DUPLICATE, more[0]
     missed = 0
     if action is Action.MAKE and base.slot is not None:
         missed = _missed(server, schedule, own, base.slot)
@@ -278,6 +282,7 @@ def _seen(
     """Return what a step has to do with, before anything is decided."""
     slot, following = slots_around(server.id, schedule, now, policy.window)
     note = next((n for n in reversed(list(notes)) if n.slot == slot.name), None)
+    more = duplicates(server, own)
     return Step(
         server,
         Action.NOTHING,
@@ -285,7 +290,7 @@ def _seen(
         slot,
         attempt=(now - slot.due) // policy.interval,
         next_slot=following,
-        unsettled=tuple(image for image in own if _is_unsettled(image)),
+        unsettled=tuple(i for i in own if _is_unsettled(i) and i not in more),
         hanging=tuple(image for image in own if hangs(image, now)),
         note=note,
     )
@@ -303,8 +308,6 @@ def _decide(
     server, slot, following = seen.server, seen.slot, seen.next_slot
     assert slot is not None
     assert following is not None
-    for image in duplicates(server, own):
-        return Action.DISCARD, Cause.DUPLICATE, image
     action, cause, found = _of_images(server, _of_slot(server, own, slot), now)
     if cause is not None:
         return action, cause, found
@@ -422,36 +425,35 @@ def is_of_slot(image: ServerImage, server: InventoryServer, slot: Slot) -> bool:
 def duplicates(
     server: InventoryServer, images: Iterable[ServerImage]
 ) -> list[ServerImage]:
-    """Return the images of slots that have an older one.
+    """Return the images of slots that have another one, which is known to be whole.
 
     A request that was held up on its way may arrive after another try has made the
-    image. The younger image goes as long as nothing builds on it: the retention has not
-    been applied since it was made, nobody has renamed or protected it, and it is no
-    snapshot of a server that was rebuilt from the other one.
+    image. An image goes as long as nothing builds on it: it is not known to be whole,
+    nobody has renamed or protected it, and it is no snapshot of a server that was
+    rebuilt from the other one.
     """
-    images = list(images)
-    found: list[ServerImage] = []
-    if not any(PENDING_KEY in image.metadata for image in images):
-        return found
-    first: dict[str, ServerImage] = {}
-    for image in sorted(images, key=lambda image: (str(image.created), image.id)):
-        if (
-            image.status != "ACTIVE"
-            or not image.scheduled
-            or SLOT_KEY not in image.metadata
-            or image.owner != server.project_id
-            or not made_by_run(image, server.id)
-        ):
-            continue
-        older = first.setdefault(image.metadata[SLOT_KEY], image)
-        if (
-            image.metadata[RUN_KEY] != older.metadata[RUN_KEY]
-            and PENDING_KEY in image.metadata
-            and named_by_service(image)
-            and not image.protected
-        ):
-            found.append(image)
-    return found
+    found = [
+        image
+        for image in images
+        if image.status == "ACTIVE"
+        and image.scheduled
+        and not image.hidden
+        and SLOT_KEY in image.metadata
+        and image.owner == server.project_id
+        and made_by_run(image, server.id)
+    ]
+    whole: dict[str, set[str]] = {}
+    for image in found:
+        if PENDING_KEY not in image.metadata:
+            runs = whole.setdefault(image.metadata[SLOT_KEY], set())
+            runs.add(image.metadata[RUN_KEY])
+    return [
+        image
+        for image in found
+        if _is_unsettled(image)
+        and not image.protected
+        and whole.get(image.metadata[SLOT_KEY], set()) - {image.metadata[RUN_KEY]}
+    ]
 
 
 def _of_images(
@@ -510,7 +512,9 @@ def _obstacle(
     if now - missing > policy.max_delay:
         # Nobody knows since when a server has its schedule: the first image comes next.
         return Cause.MISSED if last or since else Cause.NOT_DUE
-    if last is None and since is None and not policy.window.contains(now):
+    # Nobody looks at the last second of the window.
+    in_time = policy.window.contains(now) or now - slot.due < policy.interval
+    if last is None and since is None and not in_time:
         return Cause.NOT_DUE
     if server.task_state is not None:
         return Cause.BUSY
@@ -540,18 +544,18 @@ def explain(step: Step) -> str:
         Cause.STATUS: f"its status is {server.status}, and images are made of servers"
         f" that are {', '.join(sorted(IMAGEABLE))}",
         Cause.MISSED: f"its image was due {due}, which is too long ago{after}",
-        Cause.REFUSED: f"refused since {write_time(note.since)}, asked again"
+        Cause.REFUSED: f"refused since {write_time(note.since)}, next request at"
         f" {write_time(note.again)}: {note.reason}"
         if note
         else "",
-        Cause.GIVEN_UP: f"no image is there, and all tries are used{after}",
+        Cause.GIVEN_UP: f"there is no image, and all attempts have been used{after}",
         Cause.UNDER_WAY: f"image {image_id} is being made",
         Cause.HANGS: f"image {image_id} has been SAVING since"
         f" {write_time(image.created if image else None)}",
         Cause.ABANDONED: f"image {image_id} never got any data",
-        Cause.DUPLICATE: f"image {image_id} was made for a slot that has an older one",
+        Cause.DUPLICATE: f"image {image_id} was made for a slot that has another one",
         Cause.UNKNOWN_IMAGE: f"image {image_id} is {image.status if image else ''}",
-        Cause.ACTIVE: f"image {image_id} is ACTIVE",
+        Cause.ACTIVE: f"image {image_id} is ACTIVE, and not known yet to be complete",
         Cause.DONE: f"image {image_id} was made{after}"
         if image
         else f"its image was made{after}",

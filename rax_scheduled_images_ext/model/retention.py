@@ -14,6 +14,7 @@ from enum import Enum
 from rax_scheduled_images_ext.model.image import (
     MARKER_KEY,
     PENDING_KEY,
+    RUN_KEY,
     SNAPSHOT,
     TYPE_KEY,
     ServerImage,
@@ -191,7 +192,16 @@ def _not_ours(image: ServerImage, copies: Container[str]) -> Reason | None:
         return Reason.NOT_A_SNAPSHOT
     if image.hidden:
         return Reason.HIDDEN
-    return Reason.INHERITED if image.id in copies else None
+    return Reason.INHERITED if image.id in copies or _may_be_copy(image) else None
+
+
+def _may_be_copy(image: ServerImage) -> bool:
+    """Whether an image names a run, and neither it nor its name shows that it is its.
+
+    The image that it is a copy of may be gone.
+    """
+    unsure = RUN_KEY in image.metadata and original_of(image) is None
+    return unsure and not named_by_service(image)
 
 
 def _is_listed(image: ServerImage) -> bool:

@@ -59,7 +59,7 @@ STATES = {
         ),
         TaskState(PENDING, Disk.UNTOUCHED, "the snapshot is queued on the host"),
         TaskState(COPYING, Disk.COPYING, "the disk is being copied"),
-        TaskState(BACKUP, Disk.COPYING, "as image_snapshot, begun by nova backup"),
+        TaskState(BACKUP, Disk.COPYING, "as image_snapshot, started by nova backup"),
         TaskState(COPIED, Disk.SAFE, "the copy waits to be uploaded"),
         TaskState(UPLOADING, Disk.SAFE, "the copy is being uploaded"),
     )

@@ -133,5 +133,5 @@ def _summary(interrupted: RunInterrupted, of: int) -> str:
         names = ", ".join(server.label for server in interrupted.unknown)
         parts.append(f"not known whether done: {names}")
     if interrupted.untouched:
-        parts.append(f"{len(interrupted.untouched)} not begun")
+        parts.append(f"{len(interrupted.untouched)} not started")
     return "; ".join(parts)

@@ -48,7 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name in ("host", "allow_host", "proxies"):
             if getattr(args, name):
                 option = name.replace("_", "-")
-                parser.error(f"--{option} takes --login: others would be you")
+                parser.error(
+                    f"--{option} requires --login: without it, everyone who connects"
+                    " acts as you"
+                )
     try:
         with _environment(args):
             return _serve(args)

@@ -89,15 +89,17 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     args.options = argv[1 : argv.index("--") if "--" in argv else None]
     rehearsed = [f"--{name}" for name in ("at", "speed") if getattr(args, name, None)]
     if rehearsed and args.func is not _plan and not args.rehearsal:
-        parser.error(f"{rehearsed[0]} is for test clouds: it takes --rehearsal as well")
+        parser.error(f"{rehearsed[0]} is for test clouds: it requires --rehearsal")
     if getattr(args, "since", None) and not args.speed:
-        parser.error("--since says from when on time passes faster: it takes --speed")
+        parser.error(
+            "--since says from when on time passes faster: it requires --speed"
+        )
     if getattr(args, "ping_fail", None) and not args.ping:
-        parser.error("--ping-fail takes --ping as well")
+        parser.error("--ping-fail requires --ping")
     if getattr(args, "quiet", False) and args.verbose:
         parser.error("--quiet and --verbose exclude each other")
     if getattr(args, "roles", None) and not args.auth_url:
-        parser.error("--roles takes --auth-url or $OS_AUTH_URL as well")
+        parser.error("--roles requires --auth-url or $OS_AUTH_URL")
     return args
 
 
@@ -391,7 +393,7 @@ def make_parser() -> Parser:
         "--at",
         type=checked(options.moment),
         metavar="TIME",
-        help="decide as if it were this time; takes --rehearsal",
+        help="decide as if it were this time; requires --rehearsal",
     )
     plan = command(
         "plan", _plan, "print what a tick would do now, and why", reading, printing
@@ -408,7 +410,8 @@ def make_parser() -> Parser:
     status = command(
         "status",
         _status,
-        "print all schedules; exit status 3 if an image is late or cannot be made",
+        "print all schedules; exit status 3 if an image is late or a schedule is"
+        " invalid",
         reading,
         printing,
     )

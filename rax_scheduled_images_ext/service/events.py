@@ -232,7 +232,11 @@ class EventLog:
         snapshot = left.snapshot
         facts = {"snapshot": snapshot.id, "image": snapshot.image_id}
         facts |= {"project": snapshot.project_id, "reason": left.reason or None}
-        event = "volume snapshot deleted" if left.deleted else "volume snapshot left"
+        event = (
+            "volume snapshot deletion requested"
+            if left.deleted
+            else "volume snapshot left"
+        )
         level = logging.INFO
         if not left.deleted:
             level = self._level_left(snapshot.id, left.reason)

@@ -7,18 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from rax_scheduled_images_ext.engine.results import StepResult
-from rax_scheduled_images_ext.model.plan import IMAGEABLE, Cause, Step
+from rax_scheduled_images_ext.model.plan import Cause, Step
 
 # Causes for which no image of the latest slot is to come.
 _NOT_TO_COME = frozenset({Cause.DONE, Cause.NOT_DUE, Cause.MISSED})
-
-
-def is_for_owner(result: StepResult) -> bool:
-    """Whether only the owner of the server can let it have images.
-
-    Its status tells that also when its slot is over.
-    """
-    return result.for_owner or result.step.server.status not in IMAGEABLE
 
 
 @dataclass
@@ -51,7 +43,7 @@ class Expectations:
         expected: dict[str, datetime] = {}
         for result in results:
             step, server = result.step, result.step.server
-            if server.schedule is None or step.slot is None or is_for_owner(result):
+            if server.schedule is None or step.slot is None or result.for_owner:
                 continue
             day, made = server.schedule.day_of_week, newest.get(server.id)
             unseen = now if self._has_looked or made is None else made

@@ -21,7 +21,7 @@ from prometheus_client import (
 
 from rax_scheduled_images_ext.engine.results import Result, StepResult, Tick
 from rax_scheduled_images_ext.service.events import TOLD
-from rax_scheduled_images_ext.service.expected import Expectations, is_for_owner
+from rax_scheduled_images_ext.service.expected import Expectations
 from rax_scheduled_images_ext.service.health import Health
 
 # When each counter was made is of no use to anybody.
@@ -66,7 +66,7 @@ class Numbers:
         self.seconds = gauge("look_seconds", "How long the last look took.")
         self.ended = gauge("last_look_timestamp_seconds", "When the last look ended.")
         self.servers = gauge("servers", "Servers with a schedule.")
-        self.due = gauge("due", "Images that are due and not begun.")
+        self.due = gauge("due", "Images that are due and not started.")
         self.overdue = gauge(
             "overdue_seconds", "How long the image most overdue has been due."
         )
@@ -150,7 +150,7 @@ class Metrics:
         waits = [
             (tick.now - each.step.slot.due).total_seconds()
             for each in tick.results
-            if each.step.slot and (each.left or each.failed) and not is_for_owner(each)
+            if each.step.slot and (each.left or each.failed) and not each.for_owner
         ]
         numbers.due.labels(region).set(len(waits))
         numbers.overdue.labels(region).set(max([0.0, *waits]))

@@ -100,7 +100,7 @@ def reading() -> Parser:
         type=checked(parse_window),
         default=Window(),
         metavar="HH:MM-HH:MM",
-        help="begin images in this part of the UTC day (default: at any time)",
+        help="start images in this part of the UTC day (default: at any time)",
     )
     add(
         "--max-delay",
@@ -136,7 +136,7 @@ def working() -> Parser:
         "--on-failure",
         type=checked(_command),
         metavar="CMD",
-        help="run this when something begins to fail, with the facts as JSON on its"
+        help="run this when something starts to fail, with the facts as JSON on its"
         " input; it has 30 seconds",
     )
     add(
@@ -201,13 +201,13 @@ def lasting() -> Parser:
         "--speed",
         type=between(float, 1, 1_000_000),
         metavar="X",
-        help="let time pass so many times faster; takes --rehearsal",
+        help="let time pass this many times faster; requires --rehearsal",
     )
     add(
         "--since",
         type=checked(moment),
         metavar="TIME",
-        help="from when on, the same for services side by side (default: now); takes"
+        help="from when on, the same for services side by side (default: now); requires"
         " --speed",
     )
     add(
@@ -264,7 +264,7 @@ def _url(text: str) -> str:
     url = urlsplit(text)
     if url.scheme not in ("http", "https") or not url.hostname:
         # Its end may be a secret.
-        raise ValueError("the address is not allowed: one of http:// or https://")
+        raise ValueError("the address must start with http:// or https://")
     return text
 
 

@@ -318,7 +318,7 @@ def test_names_are_text_and_nothing_else(
     assert evil in page.title()
     page.get_by_label("Name of the image").fill(evil)
     page.get_by_role("button", name="Take a snapshot").click()
-    says(visit, f"The snapshot {evil} has begun.")
+    says(visit, f"The snapshot {evil} has started.")
     cloud.advance("1h")
     visit.reload_until(images(visit).get_by_text("ACTIVE"), 1)
     expect(images(visit).locator("th").last).to_have_text(evil)

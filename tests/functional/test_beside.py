@@ -21,7 +21,6 @@ from rax_scheduled_images_ext.engine.results import Result
 from rax_scheduled_images_ext.model.image import (
     CLAIM_KEY,
     PENDING_KEY,
-    PLACE,
     claim_metadata,
     run_metadata,
 )
@@ -65,6 +64,7 @@ def notes(cloud: Sandbox) -> list[str]:
     return [image.id for image in images if image.properties.get(CLAIM_KEY) == NOTE]
 
 
+@pytest.mark.slow
 def test_a_day_of_both(before: Path, tmp_path: Path) -> None:
     with week_beside(before, tmp_path, seed=1, servers=4, runners=2) as week:
         week.pass_days(0.4)
@@ -99,6 +99,7 @@ def test_a_try_that_was_refused_goes_on_beside_an_earlier_runner(
 
 
 @plain
+@pytest.mark.slow
 @pytest.mark.parametrize(("first", "requests"), [(0, 12), (1, 7)])
 def test_a_look_of_one_that_the_other_is_faster_than(
     cloud: Sandbox, runners: tuple[Process, Process], first: int, requests: int
@@ -138,7 +139,7 @@ def test_the_places_of_earlier_workers(cloud: Sandbox) -> None:
     """They count as claims do: once with the image that is made, and not for long."""
     schedule(cloud)
     advance_to_slot(cloud)
-    place = add_empty(cloud, claim_metadata(NOBODY, PLACE))
+    place = add_empty(cloud, claim_metadata(NOBODY, "place"))
     image = add_empty(cloud, run_metadata(NOBODY, "2026-01-05", "0-a"))
     project_id = project_of(cloud)
     one, two = (runner_of(cloud, limits=Limits(each, each)) for each in (1, 2))

@@ -89,15 +89,7 @@ def test_the_deployment_calls_the_program_and_asks_for_its_health() -> None:
     spec = deployment["spec"]
     assert spec["selector"]["matchLabels"] == spec["template"]["metadata"]["labels"]
     (container,) = spec["template"]["spec"]["containers"]
-    shell, option, line = container["command"]
-    assert (shell, option) == ("sh", "-c")
-    program, *argv = shlex.split(line.partition("||")[0])
-    assert program == "scheduled-images-service"
-    assert is_understood(argv)
-    # That something could not be done yet is no failure of the job.
-    for status, ended in ((0, 0), (4, 0), (1, 1)):
-        tried = line.replace(shlex.join([program, *argv]), f"(exit {status})")
-        assert (subprocess.run([shell, option, tried]).returncode != 0) == bool(ended)
+    assert is_understood(container["args"])
     (port,) = container["ports"]
     assert f"--metrics-port={port['containerPort']}" in container["args"]
     probes = [

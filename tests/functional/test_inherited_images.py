@@ -90,6 +90,26 @@ def test_the_only_image_is_not_lost_to_the_snapshot_of_its_heir(
 
 
 @ours
+def test_a_snapshot_outlives_an_image_that_does_not_say_what_it_is(
+    nova: Any, cloud: Sandbox
+) -> None:
+    """The image that a server was rebuilt to was made before images said so."""
+    enable(nova, "myserver", 1)
+    metadata: dict[str, Any] = run_metadata(MYSERVER, "2026-01-01", "1-before")
+    del metadata[PENDING_KEY]
+    add_image(cloud, "Daily-myserver-1767225600", **metadata)
+    cloud.advance("1h")
+    add_image(cloud, "mine", **metadata)
+    cloud.advance("1d")
+    for number in (2, 3):
+        scheduled_image(cloud, number)
+        assert len(pruned(nova, "myserver")) == 1
+    listed = image_list(nova, "myserver")
+    assert listed.pop("mine") == ("inherited", False)
+    assert list(listed.values()) == [("newest", True)]
+
+
+@ours
 def test_the_snapshots_of_an_heir_are_its_owners(nova: Any, cloud: Sandbox) -> None:
     base = scheduled_image(cloud, 1)
     cloud.boot("heir", image_id=base)

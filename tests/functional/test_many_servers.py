@@ -379,7 +379,7 @@ def test_ctrl_c_ends_it_at_once_and_says_what_was_done(
     assert end == "... terminating nova client"
     told = re.fullmatch(
         "Interrupted: 20 of 50 servers done; not known whether done: (.*);"
-        f" {30 - WORKERS} not begun",
+        f" {30 - WORKERS} not started",
         line,
     )
     assert told

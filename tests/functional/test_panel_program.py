@@ -150,9 +150,18 @@ def test_a_first_look(like: str) -> None:
 @pytest.mark.parametrize(
     ("argv", "problem"),
     [
-        (("--host", "0.0.0.0"), "--host takes --login: others would be you"),
-        (("--proxies", "1"), "--proxies takes --login: others would be you"),
-        (("--allow-host", "x"), "--allow-host takes --login: others would be you"),
+        (
+            ("--host", "0.0.0.0"),
+            "--host requires --login: without it, everyone who connects",
+        ),
+        (
+            ("--proxies", "1"),
+            "--proxies requires --login: without it, everyone who connects",
+        ),
+        (
+            ("--allow-host", "x"),
+            "--allow-host requires --login: without it, everyone who connects",
+        ),
         (("--idle", "soon"), "argument --idle: 'soon' is not a duration"),
         (("--idle", "0s"), "argument --idle: '0s' is not allowed: a second is the"),
         (("--port", "x"), "argument --port: 'x' is not allowed: a whole number from 0"),

@@ -175,7 +175,7 @@ def test_a_form_made_from_another_schedule_shows_both(
     nova.ok("scheduled-images-enable", "--day-of-week", "friday", "myserver", "8")
     page = reader.post(f"{path}/schedule", stale)
     assert page.all("#review button") == [
-        "Replace weekly on Friday, keep 8 by daily, keep 6"
+        "Replace weekly on Friday, keep 8 with daily, keep 6"
     ]
     page = reader.submit("#review")
     assert page.messages == ["Saved: daily, keep 6."]
@@ -460,7 +460,7 @@ def test_prune_deletes_nothing_that_was_not_shown(
 @on_all_faces
 def test_a_snapshot_and_its_phases(reader: Reader, cloud: Sandbox) -> None:
     page = reader.submit("#snapshot-form", name="before-the-upgrade")
-    assert page.messages == ["The snapshot before-the-upgrade has begun."]
+    assert page.messages == ["The snapshot before-the-upgrade has started."]
     seen: dict[str, None] = {}
     writable: dict[str, bool] = {}
     for _ in range(200):
@@ -499,7 +499,7 @@ def test_a_snapshot_that_failed_is_red_and_says_why(
     page = reader.submit("#snapshot-form", name="mine")
     # It has begun, which is no success yet.
     assert page.all("#messages .done") == []
-    assert page.messages == ["The snapshot mine has begun."]
+    assert page.messages == ["The snapshot mine has started."]
     while watched and page.all("#task") != ["none"]:
         cloud.advance(1)
         page = reader.get(page.path)
@@ -588,7 +588,7 @@ def test_the_name_of_a_snapshot_fits_and_differs_each_time(
             # Volume snapshots are called "snapshot for" and this.
             assert len(f"snapshot for {typed}") <= 255
             page = reader.submit("#snapshot-form")
-            assert page.messages == [f"The snapshot {typed} has begun."]
+            assert page.messages == [f"The snapshot {typed} has started."]
             cloud.advance("1h")
             reader.get(page.path)
     assert len({image.name for image in cloud.images(server_id)}) == 3
@@ -600,7 +600,7 @@ def test_a_snapshot_needs_a_name(reader: Reader, cloud: Sandbox) -> None:
     assert page.messages[0].endswith(
         " is not a name for an image: 1 to 255 characters that can be seen"
     )
-    assert page.at("#image-name")["value"] == "two\tparts"
+    assert page.at("#image-name")["value"] == r"two\tparts"
     assert not [line for line in sent(cloud) if not line.startswith("GET")]
 
 
@@ -654,5 +654,5 @@ def test_names_are_text(nova: Nova, cloud: Sandbox) -> None:
         assert page.all("h1") == [name]
         assert page.title.startswith(name)
         page = reader.submit("#snapshot-form", name=name)
-        assert page.messages == [f"The snapshot {name} has begun."]
+        assert page.messages == [f"The snapshot {name} has started."]
         assert "<script>alert" not in page.response.text

@@ -153,7 +153,7 @@ def test_several_are_switched_on_changed_and_off(
     ids = [id_of(cloud, name) for name in ("db1", "web1")]
     home = reader.page.path
     page = reader.submit("#bulk", server=ids, when="sunday", retention=4)
-    assert page.all("#forecast") == ["No image expires by this."]
+    assert page.all("#forecast") == ["No image expires because of this."]
     assert page.all("#reviewed tbody tr") == [
         f"{name} no schedule weekly on Sunday, keep 4 0" for name in ("db1", "web1")
     ]

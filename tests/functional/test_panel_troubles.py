@@ -130,7 +130,7 @@ def test_a_snapshot_whose_answer_is_lost_is_found(
     reader.link("myserver")
     cloud.fault("POST /action lose-answer x1")
     page = reader.submit("#snapshot-form", name="mine")
-    assert page.messages == ["The snapshot mine has begun."]
+    assert page.messages == ["The snapshot mine has started."]
     assert len(cloud.images(MYSERVER)) == 1
 
 

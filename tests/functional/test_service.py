@@ -64,7 +64,7 @@ def test_a_tick_makes_what_is_due_and_a_later_one_applies_the_retention(
     assert re.fullmatch("req-.*", event.pop("request_id"))
     assert event == {
         "level": "INFO",
-        "event": "image begun",
+        "event": "image started",
         "server": MYSERVER,
         "server_name": "myserver",
         "project": image.owner,
@@ -185,7 +185,7 @@ def test_a_tick_works_for_all_regions_and_says_which(
     tick = service("tick", env=two_regions)
     assert tick.status == 1
     begun, failed = tick.err.splitlines()
-    assert "image begun" in begun
+    assert "image started" in begun
     assert " region=RegionOne " in begun
     assert "tick failed region=Nowhere " in failed
     assert len(made(cloud)) == 1
@@ -268,7 +268,7 @@ def test_status(cloud: Sandbox, service: Service) -> None:
 def test_a_rehearsed_day(cloud: Sandbox, service: Service) -> None:
     (row,) = json.loads(service.ok("plan", "--all", "--format", "json"))
     tick = service("tick", "--rehearsal", "--at", row["next_due"])
-    assert (tick.status, " INFO image begun " in tick.err) == (0, True)
+    assert (tick.status, " INFO image started " in tick.err) == (0, True)
     (image,) = made(cloud)
     assert image.properties["scheduled_images_slot"] == row["next_due"][:10]
 
@@ -276,8 +276,8 @@ def test_a_rehearsed_day(cloud: Sandbox, service: Service) -> None:
 @pytest.mark.parametrize(
     ("argv", "problem"),
     [
-        ("tick --at 2026-01-01T00:00:00Z", "--at is for test clouds: it takes"),
-        ("run --speed 60", "--speed is for test clouds: it takes --rehearsal as well"),
+        ("tick --at 2026-01-01T00:00:00Z", "--at is for test clouds: it requires"),
+        ("run --speed 60", "--speed is for test clouds: it requires --rehearsal"),
         ("run --since 2026-01-01T00:00:00Z", "--since says from when on time passes"),
         ("tick --rehearsal --at soon", "'soon' is not a time: write it as 2026-01"),
         ("tick --window 22-6", "'22-6' is not a window: two different UTC times"),
@@ -293,10 +293,10 @@ def test_a_rehearsed_day(cloud: Sandbox, service: Service) -> None:
             "'/nowhere/notify' is not a program that can be run",
         ),
         ("tick --on-failure /etc/passwd", "'/etc/passwd' is not a program that can"),
-        ("tick --ping-fail http://x/", "--ping-fail takes --ping as well"),
+        ("tick --ping-fail http://x/", "--ping-fail requires --ping"),
         ("tick --ping-cacert /nowhere", "cannot read /nowhere: No such file"),
         ("tick -v --quiet", "--quiet and --verbose exclude each other"),
-        ("tick --ping ftp://host/secret", "is not allowed: one of http:// or https://"),
+        ("tick --ping ftp://host/secret", "must start with http:// or https://"),
         ("status --format xml", "invalid choice: 'xml'"),
         ("", "the following arguments are required: COMMAND"),
     ],
@@ -378,7 +378,7 @@ def test_a_server_that_refuses_for_minutes_is_no_reason_to_worry(
     cloud.advance("10m")
     tick = service("tick", "--ping", url)
     assert (tick.status, asked[-1]) == (0, "/abc")
-    assert "image begun" in tick.err
+    assert "image started" in tick.err
 
 
 def test_a_quota_is_told_once_and_makes_every_tick_bad(
@@ -504,7 +504,7 @@ def test_missed_images_are_told(cloud: Sandbox, service: Service) -> None:
     (row,) = json.loads(service.ok("plan", "--format", "json"))
     assert row["reason"].endswith("; 2 before it were missed")
     (event,) = events(service("tick", "--log-format", "json"))
-    assert (event["event"], event["missed"]) == ("image begun", 2)
+    assert (event["event"], event["missed"]) == ("image started", 2)
 
 
 def test_an_event_is_one_line(cloud: Sandbox, service: Service) -> None:
@@ -579,7 +579,7 @@ def test_it_runs_until_it_is_told_to_end(
     lines = [line.split(" ", 1)[1] for line in err.splitlines()]
     assert lines[0] == "INFO service started every_seconds=1.0"
     assert [line.split(" server=")[0] for line in lines[1:]] == [
-        "INFO image begun",
+        "INFO image started",
         "INFO retention applied",
         "INFO service ended",
     ]
@@ -613,7 +613,9 @@ def test_it_goes_on_after_failures_and_shows_that_it_is_ill(
     def read() -> str:
         return requests.get(f"{root}/metrics", timeout=5).text
 
-    until(lambda: 'steps_total{region="RegionOne",result="image begun"} 1.0' in read())
+    until(
+        lambda: 'steps_total{region="RegionOne",result="image started"} 1.0' in read()
+    )
     metrics = read()
     assert "scheduled_images_under_way" in metrics
     assert re.search(
@@ -731,7 +733,7 @@ def test_nothing_is_half_claimed_when_it_is_told_to_end(
     claimed = {claim.properties[CLAIM_KEY].partition(":")[0] for claim in claims}
     begun = {image.properties[SERVER_KEY] for image in made(cloud)}
     assert claimed == begun
-    assert err.count("image begun") == len(begun) < 6
+    assert err.count("image started") == len(begun) < 6
 
 
 def posted(cloud: Sandbox) -> list[tuple[str, str, Any]]:

@@ -139,7 +139,7 @@ def test_the_service_makes_what_the_api_was_told(admin: Caller, cloud: Sandbox) 
     (row,) = json.loads(service.ok("plan", "--all", "--format", "json"))
     assert (row["id"], row["action"]) == (MYSERVER, "nothing")
     advance_to_slot(cloud)
-    assert " INFO image begun " in service("tick").err
+    assert " INFO image started " in service("tick").err
     cloud.advance("5m")
     assert " INFO retention applied " in service("tick").err
     assert len(made(cloud)) == 1

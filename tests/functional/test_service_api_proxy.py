@@ -215,7 +215,7 @@ def test_a_port_that_is_taken(cloud: Sandbox) -> None:
         ("--compute http://nova:x", "'http://nova:x' is not an address"),
         ("--compute http://nova --port x", "'x' is not allowed: a whole number from"),
         ("--compute http://nova --roles some", "invalid choice: 'some'"),
-        ("--compute http://nova --roles rackspace", "--roles takes --auth-url or"),
+        ("--compute http://nova --roles rackspace", "--roles requires --auth-url or"),
         ("--compute https://nova --cacert /none", "cannot read /none"),
     ],
 )

@@ -450,7 +450,7 @@ def test_an_image_create_whose_answer_is_lost_is_watched_all_the_same(
     assert (result.status, log.words()) == (0, ["before", "after"]), result
     told(
         result.err,
-        "It is not known yet whether the image was begun",
+        "It is not known yet whether the image was started",
         "task_state: image_snapshot",
         "--after",
         f"Image {result.out.strip()} is the one that is being created",

@@ -27,6 +27,7 @@ from rax_scheduled_images_ext.model.image import (
     OWN_KEY,
     PENDING_KEY,
     SERVER_KEY,
+    run_metadata,
 )
 from rax_scheduled_images_ext.model.volume_snapshots import (
     FATE_KEY,
@@ -239,6 +240,28 @@ class TestTheEngine:
         assert results(runner.tick()) == ["RETAINED"]
         assert len(images(cloud)) == len(snapshots(cloud)) == 1
 
+    @pytest.mark.parametrize("fails", [True, False])
+    def test_of_two_images_of_a_slot_one_that_is_whole_stays(
+        self, cloud: Sandbox, runner: Runner, fails: bool
+    ) -> None:
+        """The younger one goes only once the older one is known to be whole."""
+        if fails:
+            cloud.fault("fail-volume x1")
+        cloud.advance("1d")
+        (result,) = runner.tick().results
+        assert result.step.slot is not None
+        # A request that was held up on its way arrives.
+        late = run_metadata(SERVER, result.step.slot.name, "1-late")
+        cloud.advance(60)
+        with cloud.region() as region:
+            name = "Daily-database-1767225600"
+            region.create_image(SERVER, name, late, user_id="someone")
+        older, younger = images(cloud)
+        expected = ["BROKEN", "RETAINED"] if fails else ["RETAINED", "DEDUPLICATED"]
+        came = [results(runner.tick()) for _ in range(3)]
+        assert came == [[expected[0]], [expected[1]], ["NOTHING"]]
+        assert [each.id for each in images(cloud)] == [(older, younger)[fails].id]
+
     def test_broken_images_push_no_good_one_out(
         self, cloud: Sandbox, runner: Runner
     ) -> None:
@@ -325,7 +348,7 @@ class TestTheEngine:
         assert results(runner.tick()) == ["BEGUN"]
         (image,) = images(cloud)
         nova.ok("scheduled-images-protect", image.id)
-        assert results(runner.tick()) == ["RETAINED"]
+        assert results(runner.tick()) == ["NOTHING"]
         assert [each.id for each in images(cloud)] == [image.id]
 
     def test_snapshots_of_a_server_booted_from_an_image_push_none_out(

@@ -61,7 +61,7 @@ def test_a_tally_of_earlier_workers_goes_on(cloud: Sandbox) -> None:
     """They pass on only what they count themselves."""
     names = ("began", "servers", "due", "oldest", "invalid", "under_way")
     before = dict.fromkeys(names, 2)
-    assert answer(cloud, f"add_page({before}, page)") == {
+    assert answer(cloud, f"add_page({before}, page, 0)") == {
         "began": 2,
         "servers": 3,
         "due": 3,
@@ -69,4 +69,5 @@ def test_a_tally_of_earlier_workers_goes_on(cloud: Sandbox) -> None:
         "invalid": 2,
         "under_way": 1,
         "hanging": 0,
+        "missing": 0,
     }

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from rax_scheduled_images_ext.engine.find import Finder
 from rax_scheduled_images_ext.sandbox import Sandbox
 
-from .fleet import MYSERVER
-from .runners import schedule
+from .fleet import MYSERVER, project_of
+from .runners import advance_to_slot, made, runner_of, schedule
 
 pytestmark = pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
 REGION = "RegionOne"
@@ -69,3 +71,78 @@ def test_a_scan_is_dropped_by_the_broker_and_not_by_clocks(
     assert message.headers["id"] == sent.id
     assert message.headers["expires"] is None
     assert int(message.properties["expiration"]) == 90_000
+
+
+def test_each_deletion_is_logged_when_it_happens(
+    cloud: Sandbox, worker: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from rax_scheduled_images_ext.service.workers import tasks
+
+    schedule(cloud, 1)
+    project = project_of(cloud)
+    for _ in range(2):
+        slot = advance_to_slot(cloud)
+        tasks.look(REGION, project, MYSERVER, slot, 0.0)
+        first = made(cloud)[0].id
+        cloud.advance("5m")
+        tasks.look(REGION, project, MYSERVER, slot, 0.0)
+    assert first not in [image.id for image in made(cloud)]
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    deleted = [line["image"] for line in lines if line["event"] == "image deleted"]
+    assert deleted == [first]
+
+
+def test_the_slot_of_a_hidden_image_counts_as_made(cloud: Sandbox, worker: Any) -> None:
+    """The image was hidden before it was settled: so its server is looked at."""
+    from rax_scheduled_images_ext.service.workers import tasks
+    from rax_scheduled_images_ext.service.workers.sender import Sender
+
+    schedule(cloud, 1)
+    slot = advance_to_slot(cloud)
+    tasks.look(REGION, project_of(cloud), MYSERVER, slot, 0.0)
+    (image,) = made(cloud)
+    cloud.advance("2h")
+    with cloud.region() as region:
+        region.update_image(image.id, attributes={"hidden": True})
+    engine = worker.engine_of(REGION)
+    sent: list[Any] = []
+    sender = Sender.__new__(Sender)
+    object.__setattr__(sender, "region", REGION)
+    object.__setattr__(sender, "_send", lambda task, args: sent.append(args))
+    for page in engine.finder.pages():
+        sender.send_looks(page, engine.runner.limits)
+    for args in sent:
+        tasks.look(*args)
+    assert len(sent) == 1
+    assert [each.id for each in made(cloud)] == [image.id]
+
+
+def test_a_ping_is_good_only_if_no_image_is_missing(cloud: Sandbox) -> None:
+    """A scan that has ended says nothing of the images."""
+    from rax_scheduled_images_ext.service.workers.tally import count_missing
+
+    runner = runner_of(cloud)
+    finder = Finder(runner.projects)
+
+    def missing(*, owners: bool = True) -> int:
+        (page,) = finder.pages()
+        return count_missing(page, finder.memory, page.now, owners=owners)
+
+    schedule(cloud, 1)
+    advance_to_slot(cloud)
+    cloud.advance("3h")
+    # It may have been scheduled just now.
+    assert missing() == 0
+    runner.tick()
+    assert missing() == 0
+    cloud.advance("10m")
+    runner.tick()
+    advance_to_slot(cloud)
+    assert missing() == 0
+    cloud.advance("3h")
+    assert missing() == 1
+    with cloud.region() as region:
+        region._store.update("servers", region.name, MYSERVER, status="ERROR")
+    assert (missing(), missing(owners=False)) == (1, 0)
+    cloud.advance("10h")
+    assert (missing(), missing(owners=False)) == (1, 0)

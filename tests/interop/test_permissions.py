@@ -95,7 +95,7 @@ def make_two_images(
         day, following = planned["slot"], planned["next_due"]
         logged = tick(terminal, cloud, at, *options)
         assert logged.startswith("0 ")
-        assert f" INFO image begun server={server_id}" in logged
+        assert f" INFO image started server={server_id}" in logged
         resources.until(
             "the image is ACTIVE",
             lambda: resources.images_of(server_id)[0]["status"] == "active",

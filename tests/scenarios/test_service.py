@@ -77,7 +77,7 @@ def test_an_image_takes_the_place_of_the_one_before(
     for _ in range(2):
         begun = rehearse(service, at)
         assert (begun.status, begun.out) == (0, "")
-        assert f" INFO image begun server={scheduled}" in begun.err
+        assert f" INFO image started server={scheduled}" in begun.err
         image = wait_for_image(resources, scheduled)
         assert image[SLOT_KEY] == at[:10]
         assert PENDING_KEY in image
@@ -109,7 +109,7 @@ def test_those_that_come_at_once_make_one_image(
     ]
     logs = [process.communicate()[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0]
-    assert "".join(logs).count(" image begun ") == 1
+    assert "".join(logs).count(" image started ") == 1
     image = wait_for_image(resources, scheduled)
     assert [each["id"] for each in resources.images_of(scheduled)] == [image["id"]]
 
@@ -138,14 +138,14 @@ def test_a_snapshot_that_fails_is_tried_again_an_hour_later(
 ) -> None:
     at = planned(service, scheduled)["next_due"]
     with under_test.failing_uploads():
-        assert " image begun " in rehearse(service, at).err
+        assert " image started " in rehearse(service, at).err
         resources.until("it fails", lambda: not resources.images_of(scheduled))
         resources.until("it ends", lambda: not resources.task_state(scheduled))
     soon = later(at, minutes=30)
     assert planned(service, scheduled, "--at", soon)["action"] == "make image"
     assert rehearse(service, soon) == Result(0, "", "")
     assert not resources.images_of(scheduled)
-    assert " image begun " in rehearse(service, later(at, hours=1)).err
+    assert " image started " in rehearse(service, later(at, hours=1)).err
     assert wait_for_image(resources, scheduled)[SLOT_KEY] == at[:10]
 
 
@@ -163,7 +163,7 @@ def test_a_server_that_is_busy_with_a_snapshot_of_its_owner(
     assert (row["action"], row["reason"][:18]) == ("nothing", "its task state is ")
     assert rehearse(service, at) == Result(0, "", "")
     resources.done(scheduled, by_hand)
-    assert " image begun " in rehearse(service, at).err
+    assert " image started " in rehearse(service, at).err
     assert wait_for_image(resources, scheduled)["id"] != by_hand
 
 
@@ -177,5 +177,5 @@ def test_a_user_who_may_only_read(
     assert f" ERROR failed server={scheduled}" in tick.err
     assert "(HTTP 403)" in tick.err
     assert not resources.images_of(scheduled)
-    assert " image begun " in rehearse(service, at).err
+    assert " image started " in rehearse(service, at).err
     wait_for_image(resources, scheduled)

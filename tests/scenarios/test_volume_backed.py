@@ -70,7 +70,7 @@ def test_the_retention_takes_the_volume_snapshots_along(
     made = []
     for _ in range(3):
         moment += timedelta(days=1)
-        assert [event["event"] for event in tick(moment)] == ["image begun"]
+        assert [event["event"] for event in tick(moment)] == ["image started"]
         assert resources.task_state(server_id) is None
         made.append(resources.images_of(server_id)[0])
         assert (made[-1]["status"], made[-1]["size"]) == ("active", 0)

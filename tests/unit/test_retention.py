@@ -58,10 +58,11 @@ def image(
     days: int | None = None,
     size: int | None = 4096,
     hidden: bool = False,
+    name: str | None = None,
 ) -> ServerImage:
     return ServerImage(
         id=f"image-{number:03d}",
-        name=f"Daily-web-{number}",
+        name=name or f"Daily-web-{number}",
         status=status,
         created=START + timedelta(days=number if days is None else days),
         server_id=server,
@@ -173,6 +174,9 @@ def test_without_a_schedule_nothing_goes(images: list[ServerImage]) -> None:
     )
 
 
+NAMED = "Daily-web-1767225600"
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
@@ -191,8 +195,10 @@ def test_without_a_schedule_nothing_goes(images: list[ServerImage]) -> None:
         ({"metadata": {**MARKED, RUN_KEY: "other:1"}}, Reason.INHERITED),
         ({"metadata": {**MARKED, **RUN, OWN_KEY: "another:1-a"}}, Reason.INHERITED),
         ({"metadata": {**MARKED, **RUN, OWN_KEY: "image-001:1-a"}}, Reason.NEWEST),
-        ({"metadata": {**MARKED, **RUN, OWN_KEY: "another:1-b"}}, Reason.NEWEST),
-        ({"metadata": {**MARKED, **RUN}}, Reason.NEWEST),
+        # What the image says is another run's; its name alone tells it from a copy.
+        ({"metadata": {**MARKED, **RUN, OWN_KEY: "another:1-b"}}, Reason.INHERITED),
+        ({"metadata": {**MARKED, **RUN}}, Reason.INHERITED),
+        ({"name": NAMED, "metadata": {**MARKED, **RUN}}, Reason.NEWEST),
         ({"metadata": {**MARKED, PENDING_KEY: PENDING}}, Reason.PENDING),
         ({"size": 0}, Reason.EMPTY),
         ({"size": 0, "metadata": {**MARKED, MAPPING_KEY: "[]"}}, Reason.EMPTY),

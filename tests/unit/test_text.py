@@ -104,8 +104,8 @@ def test_the_facts_of_a_line_of_the_log_can_be_read_back(facts: dict[str, str]) 
     """Whatever the values are: no name forges a fact, or a line."""
     line = written(facts)
     assert is_seen(line)
-    assert line.startswith("INFO image begun")
-    rest = line.removeprefix("INFO image begun")
+    assert line.startswith("INFO image started")
+    rest = line.removeprefix("INFO image started")
     assert FACT.sub("", rest) == ""
     found = {key: json.loads(v) if v[0] == '"' else v for key, v in FACT.findall(rest)}
     assert found == facts
@@ -113,18 +113,18 @@ def test_the_facts_of_a_line_of_the_log_can_be_read_back(facts: dict[str, str]) 
 
 @pytest.mark.parametrize("value", ["web1", "2026-01-05", "http://h:1/v2.1", "a'b", "ä"])
 def test_plain_values_are_not_quoted(value: str) -> None:
-    assert written({"server": value}) == f"INFO image begun server={value}"
+    assert written({"server": value}) == f"INFO image started server={value}"
 
 
 def test_a_name_forges_no_fact() -> None:
     name = 'x reason=ok\n2026 ERROR "y"'
     assert written({"server_name": name}) == (
-        'INFO image begun server_name="x reason=ok\\n2026 ERROR \\"y\\""'
+        'INFO image started server_name="x reason=ok\\n2026 ERROR \\"y\\""'
     )
 
 
 def written(facts: dict[str, Any]) -> str:
     record = logging.makeLogRecord(
-        {"msg": "image begun", "levelname": "INFO", "levelno": logging.INFO, **facts}
+        {"msg": "image started", "levelname": "INFO", "levelno": logging.INFO, **facts}
     )
     return TextFormatter("%(levelname)s %(message)s").format(record)

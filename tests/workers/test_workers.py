@@ -91,7 +91,7 @@ def test_two_days(
     lines = [line for line in cluster.log("worker0").splitlines() if line[:1] == "{"]
     events = [json.loads(line) for line in lines]
     assert [each["event"] for each in events if each.get("slot") == second] == [
-        "image begun",
+        "image started",
         "retention applied",
         "image deleted",
     ]
@@ -355,7 +355,7 @@ def test_metrics_of_all_processes(
         assert rehearsal.wait_for_scan(_LONG)
         assert list(shared.glob("*/*.db"))
         advance_to_slot(rehearsal.sandbox)
-        begun = 'steps_total{region="RegionOne",result="image begun"} 1.0'
+        begun = 'steps_total{region="RegionOne",result="image started"} 1.0'
         until(lambda: begun in metrics(port))
         cluster.kill_child("worker0", random.Random(1))
         assert rehearsal.wait_for_scan(_LONG, scans=3)
@@ -364,7 +364,7 @@ def test_metrics_of_all_processes(
     found = dict(re.findall(r"^(\S.*) (\S+)$", text, re.MULTILINE))
     of = f'region="{REGION}"'
     expected = {
-        f'scheduled_images_steps_total{{{of},result="image begun"}}': 1,
+        f'scheduled_images_steps_total{{{of},result="image started"}}': 1,
         f"scheduled_images_servers{{{of}}}": 1,
         f"scheduled_images_due{{{of}}}": 0,
         f"scheduled_images_under_way{{{of}}}": 1,
@@ -437,7 +437,7 @@ def test_flower_sees_the_workers(
     ("argv", "problem"),
     [
         ("worker --every 0s", "'0s' is not allowed: more than 0 seconds"),
-        ("beat --speed 2", "--speed is for test clouds: it takes --rehearsal as well"),
+        ("beat --speed 2", "--speed is for test clouds: it requires --rehearsal"),
         ("worker", "CELERY_BROKER_URL is not set: it is RabbitMQ's address, such as"),
     ],
 )

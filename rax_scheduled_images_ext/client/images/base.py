@@ -53,11 +53,9 @@ class ImageFilter:
 
     @property
     def is_large(self) -> bool:
-        """Whether there may be very many, of any server."""
-        any_server = self.server_id is None and not self.hidden
-        return any_server and (
-            self.snapshots or self.pending or self.changed_since is not None
-        )
+        """Whether there may be very many."""
+        wide = self.snapshots or self.pending or self.changed_since is not None
+        return wide and not self.hidden
 
     def takes(self, image: ServerImage) -> bool:
         """Whether an image is one of those, apart from how many there may be."""

@@ -17,7 +17,7 @@ def begin_snapshot(cloud: Cloud, server_id: str, name: str) -> str:
 
     :raises NoSuchServer: if there is no such server.
     :raises ServerBusy: if something is under way on it.
-    :raises SnapshotUnknown: if it is unknown whether a snapshot was begun.
+    :raises SnapshotUnknown: if it is unknown whether a snapshot was started.
     :raises ImageLost: if it is gone already.
     """
     snapshots = Snapshots(cloud.compute)
@@ -25,7 +25,7 @@ def begin_snapshot(cloud: Cloud, server_id: str, name: str) -> str:
     if state.task_state is not None:
         raise ServerBusy(
             f"Server {state.name} is busy (task_state: {state.task_state}): no"
-            " snapshot can be begun until that is over"
+            " snapshot can be started until that is over"
         )
     image = NewImage(snapshots, cloud.images, Poller(), server_id, name, {})
     image.server_name = state.name

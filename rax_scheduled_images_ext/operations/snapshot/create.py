@@ -94,7 +94,7 @@ class Snapshot:
         if state.task_state is not None:
             raise ServerBusy(
                 f"Server {state.name} is busy (task_state: {state.task_state}): no"
-                " snapshot can be begun until that is over"
+                " snapshot can be started until that is over"
             )
         if self._safe_from is None:
             self._safe_from = call(self._snapshots.safe_from)
@@ -315,7 +315,7 @@ def quiesced_snapshot(
     :raises HoldCutShort: if it had to be resumed before the disk was copied.
     :raises ImageLost: if the snapshot fails at once.
     :raises TimeLimitReached: if its snapshot ends and the image stays unfinished.
-    :raises SnapshotUnknown: if it is unknown whether a snapshot was begun.
+    :raises SnapshotUnknown: if it is unknown whether a snapshot was started.
     :raises ResumeFailed: if ``after`` fails; its ``original`` is what went wrong
         before that.
     """

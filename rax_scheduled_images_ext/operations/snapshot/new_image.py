@@ -65,7 +65,7 @@ class NewImage:
         self._begun, self.id = begun, begun.image_id
         note = self._poller.listener.note
         if self.id is None:
-            note(f"It is not known yet whether the image was begun: {begun.problem}")
+            note(f"It is not known yet whether the image was started: {begun.problem}")
         else:
             note(f"Image {self.id} is being created")
 
@@ -79,7 +79,7 @@ class NewImage:
             if len(new) != 1:
                 raise SnapshotUnknown(
                     f"It is not known whether an image of server {self.server_name}"
-                    f" was begun ({self._begun.problem}): {len(new)} new images of it"
+                    f" was started ({self._begun.problem}): {len(new)} new images of it"
                     f" are named '{self.name}'"
                 )
             self.id = new[0].id

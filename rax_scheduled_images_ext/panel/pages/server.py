@@ -226,6 +226,6 @@ def snapshot(server_id: str) -> ResponseReturnValue:
             here.note_snapshot(server_id, image_id)
         job.did()
         # Begun is not made.
-        job.news.append(f"The snapshot {name} has begun.")
+        job.news.append(f"The snapshot {name} has started.")
 
     return submit(Job("The snapshot", page_of(server_id)), work)

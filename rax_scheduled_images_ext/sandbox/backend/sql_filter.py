@@ -16,6 +16,8 @@ _OPERATORS = {"eq": "=", "neq": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": 
 # The properties that have a column of their own, with an index: without one each list
 # would read all images.
 _COLUMNS = {SERVER_KEY: "server_id", PENDING_KEY: "pending"}
+#: The status of nearly all images.
+ACTIVE = "active"
 _TAGGED = (
     "SELECT 1 FROM tags t WHERE t.region = r.region AND t.server_id = r.id AND t.tag"
 )
@@ -41,12 +43,18 @@ class Where:
 
     def equal(self, column: str, value: object) -> None:
         """Only rows with this value; any where it is None."""
-        if value is not None:
+        if isinstance(value, bool):
+            # Written out: an index of some rows alone is used then.
+            self.add(f"r.{column} = {int(value)}")
+        elif value is not None:
             self.add(f"r.{column} = ?", value)
 
     def within(self, column: str, allowed: Sequence[str]) -> None:
         """Only rows with one of these values."""
         self.add(f"r.{column} IN ({', '.join('?' * len(allowed))})", *allowed)
+        if column == "status" and ACTIVE not in allowed:
+            # Follows from it, and names the index of the few that are not.
+            self.add(f"r.status <> '{ACTIVE}'")
 
     def compare(self, column: str, comparison: Comparison) -> None:
         """Only rows whose value compares like this."""

@@ -61,6 +61,10 @@ CREATE INDEX IF NOT EXISTS images_of_server
   ON images (region, server_id, created, id);
 CREATE INDEX IF NOT EXISTS images_pending ON images (region, pending, created, id);
 CREATE INDEX IF NOT EXISTS images_changed ON images (region, updated);
+CREATE INDEX IF NOT EXISTS images_not_active ON images (region, created, id)
+  WHERE status <> 'active';
+CREATE INDEX IF NOT EXISTS images_hidden ON images (region, created, id)
+  WHERE hidden = 1;
 CREATE TABLE IF NOT EXISTS snapshots (
   region TEXT NOT NULL, server_id TEXT NOT NULL, image_id TEXT NOT NULL,
   started REAL NOT NULL, backup INTEGER NOT NULL, scheduled INTEGER NOT NULL,

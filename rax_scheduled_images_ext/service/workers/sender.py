@@ -77,14 +77,16 @@ class Sender:
 
         Images that have been begun come first: they are as few as were begun.
         """
-        self._send_looks(page.look_after)
+        self._send_looks(page, page.look_after)
         if page.make:
             waiting = self._length(queues.work(self.region)) or 0
-            self._send_looks(page.make_next(limits, waiting))
+            self._send_looks(page, page.make_next(limits, waiting))
 
-    def _send_looks(self, steps: Iterable[Step]) -> None:
+    def _send_looks(self, page: Page, steps: Iterable[Step]) -> None:
         for step in steps:
-            self._send(LOOK, look_arguments(self.region, step, time.time()))
+            hidden = step.server.id in page.open.hidden
+            arguments = look_arguments(self.region, step, time.time(), hidden=hidden)
+            self._send(LOOK, arguments)
 
     def _send(self, task: str, args: list[Any]) -> None:
         self.app.send_task(
@@ -95,14 +97,20 @@ class Sender:
         return queues.length(self.connection, name)
 
 
-def look_arguments(region: str, step: Step, now: float) -> list[Any]:
+def look_arguments(
+    region: str, step: Step, now: float, *, hidden: bool = False
+) -> list[Any]:
     """Return what a look is sent with.
 
     Workers of earlier releases, which take part during an upgrade, know of no notes:
     without one all is as they expect it.
 
     :param now: when it is sent, in unix seconds.
+    :param hidden: whether the server has hidden images.
     """
     server, slot, note = step.server, step.slot, step.note
     what = [region, server.project_id, server.id, slot.name if slot else "", now]
-    return [*what, [note.image_id, note.text]] if note else what
+    said = [note.image_id, note.text] if note else None
+    if hidden:
+        return [*what, said, hidden]
+    return [*what, said] if said else what

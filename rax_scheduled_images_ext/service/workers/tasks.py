@@ -26,7 +26,12 @@ from rax_scheduled_images_ext.service.workers.settings import (
     leave_engine,
     settings,
 )
-from rax_scheduled_images_ext.service.workers.tally import Tally, add_page, new_tally
+from rax_scheduled_images_ext.service.workers.tally import (
+    Tally,
+    add_page,
+    count_missing,
+    new_tally,
+)
 
 app = make_app()
 _EVENTS = EventLog()
@@ -61,8 +66,15 @@ def _scan(sender: Sender, marker: str | None, tally: Tally) -> None:
     sender.note_scan()
     try:
         for page in _read_pages(region, marker):
-            tally = add_page(tally, page)
-            sender.send_looks(page, engine_of(region).runner.limits)
+            engine = engine_of(region)
+            missing = count_missing(
+                page,
+                engine.finder.memory,
+                settings().time() or page.now,
+                owners=not engine.runner.projects.all_projects,
+            )
+            tally = add_page(tally, page, missing)
+            sender.send_looks(page, engine.runner.limits)
             _tell(page)
             marker = page.marker
     except FAILURES as error:
@@ -75,7 +87,7 @@ def _scan(sender: Sender, marker: str | None, tally: Tally) -> None:
         return
     sender.end_scan()
     METRICS.end_scan(region, tally)
-    settings().notifier.ping(good=True)
+    settings().notifier.ping(good=not tally["missing"])
 
 
 def _fail(region: str, error: Exception) -> None:
@@ -122,6 +134,7 @@ def look(
     slot: str,
     sent: float,
     said: tuple[str, str] | None = None,
+    hidden: bool = False,
 ) -> None:
     """Look at a server, and do its next step.
 
@@ -129,12 +142,16 @@ def look(
         what the cloud shows now.
     :param sent: when this was sent, in unix seconds.
     :param said: a note that was left for the server: its image, and what it says.
+    :param hidden: whether the server has hidden images.
     """
     METRICS.wait.labels(region).observe(max(0.0, time.time() - sent))
     try:
         runner = engine_of(region).runner
+        runner.deleted = _EVENTS.add_deleted
         note = parse_note(said[1], said[0]) if said else None
-        result = runner.step(server_id, project_id, settings().time(), note)
+        runner.deleted = _EVENTS.add_deleted
+        at = settings().time()
+        result = runner.step(server_id, project_id, at, note, hidden=hidden)
     except NoSuchServer:
         # It was deleted a moment ago; its images stay, and so do all schedules.
         return

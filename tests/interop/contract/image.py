@@ -205,6 +205,55 @@ CREATES = (
     ),
 )
 
+# What the service asks for to find what is due, and how it settles an image.
+_MAKING = "status=in:queued,saving,uploading,importing"
+_PENDING = "scheduled_images_retention"
+LOOKS = (
+    _send(
+        "POST",
+        "/images",
+        {
+            "name": "{run}-hidden",
+            "os_hidden": True,
+            "scheduled_images_claim": "note",
+            "image_type": "snapshot",
+        },
+        "hidden",
+        keep={"hidden": "body.id"},
+        show=("os_hidden", "status", "scheduled_images_claim"),
+    ),
+    _get("/images/{hidden}", show=("os_hidden", "status")),
+    _list("name={run}-hidden", "hidden", show=("images",)),
+    _list("name={run}-hidden&os_hidden=false", show=("images",)),
+    _list("name={run}-hidden&os_hidden=true", show=_NAMES),
+    _list("name={run}-hidden&os_hidden=true&image_type=snapshot", show=_NAMES),
+    _list("name={run}-hidden&os_hidden=true", "reading", who="reader", show=_NAMES),
+    _list("name={run}-hidden&os_hidden=true", "foreign", who="stranger", show=_NAMES),
+    _list("id=in:{hidden},{plain}", "one is hidden", show=_NAMES),
+    _list("id=in:{plain},{missing},{dead}", "two are not there", show=_NAMES),
+    _list(f"id=in:{{plain}}&{_PENDING}=pending", "not pending", show=("images",)),
+    _list(f"{_OURS}&{_MAKING}", show=_NAMES),
+    _list(f"name={{run}}-hidden&{_MAKING}&os_hidden=true", show=_NAMES),
+    _list(f"name={{run}}-plain&{_MAKING}", show=("images",)),
+    _list("updated_at=gte:2000-01-01T00:00:00Z&name={run}-plain", show=_NAMES),
+    _list("updated_at=gte:2100-01-01T00:00:00Z", show=("images",)),
+    _patch("pending", _op("add", f"/{_PENDING}", "pending"), show=(_PENDING,)),
+    _list(f"{_PENDING}=pending&name={{run}}-plain", show=_NAMES),
+    _list(f"id=in:{{plain}}&{_PENDING}=pending", show=_NAMES),
+    _patch(
+        "settled",
+        _op("remove", f"/{_PENDING}"),
+        _op("add", "/scheduled_images_id", "{plain}:0"),
+        show=("scheduled_images_id",),
+    ),
+    _patch("settled again", _op("remove", f"/{_PENDING}")),
+    _list(f"id=in:{{plain}}&{_PENDING}=pending", "settled", show=("images",)),
+    _patch("as it was", _op("remove", "/scheduled_images_id")),
+    _send("DELETE", "/images/{hidden}", None),
+    _list("name={run}-hidden&os_hidden=true", "deleted", show=("images",)),
+    _send("POST", "/images", {"id": "{hidden}"}, "a deleted one's id"),
+)
+
 CHANGES = (
     _patch("add a property", _op("add", "/fresh", "1"), show=("fresh",)),
     _patch("add it again", _op("add", "/fresh", "2"), show=("fresh",)),
@@ -289,4 +338,4 @@ DELETES = (
     _send("POST", "/images/{plain}", {}, "unknown method"),
 )
 
-CASES = (*ABOUT, *SHOWS, *LISTS, *CREATES, *CHANGES, *DELETES)
+CASES = (*ABOUT, *SHOWS, *LISTS, *CREATES, *LOOKS, *CHANGES, *DELETES)

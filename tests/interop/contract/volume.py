@@ -36,6 +36,18 @@ def _boot(note: str, *devices: Any, image: str = "", **more: Any) -> Case:
     return Case("compute", "POST", "/servers", note, body={"server": server})
 
 
+# What the service marks snapshots with before it deletes their image.
+_METADATA = "/snapshots/{vsnapshot}/metadata"
+_FATE = {"metadata": {"scheduled_images_snapshot": "goes"}}
+
+
+def _marked(fate: str, **more: Any) -> Case:
+    wanted = f"%7B%27scheduled_images_snapshot%27:+%27{fate}%27%7D"
+    query = f"metadata={wanted}&name={{run}}-kept"
+    more.setdefault("version", "3.22")
+    return _get(f"/snapshots/detail?{query}", show=("snapshots.*.name",), **more)
+
+
 def _root(source: str, uuid: str = "{missing}", **more: Any) -> dict[str, Any]:
     return {
         "source_type": source,
@@ -121,6 +133,15 @@ SNAPSHOTS = (
     _send("DELETE", "/snapshots/{missing}", None),
     _send("DELETE", "/snapshots/{vsnapshot}", None, who="reader"),
     _send("DELETE", "/snapshots/{vsnapshot}", None, who="stranger"),
+    _send("POST", _METADATA, _FATE, "mark", show=("metadata",)),
+    _send("POST", _METADATA, _FATE, "mark again", show=("metadata",)),
+    _send("POST", _METADATA, _FATE, who="reader"),
+    _send("POST", _METADATA, _FATE, who="stranger"),
+    _send("POST", "/snapshots/{missing}/metadata", _FATE),
+    _marked("goes"),
+    _marked("stays"),
+    _marked("stays", version="3.21"),
+    _marked("goes", who="stranger"),
     _send("DELETE", "/snapshots/{vsnapshot}", None),
 )
 

@@ -14,11 +14,11 @@ from typing import Any
 
 from rax_scheduled_images_ext.model.image import (
     CLAIM_KEY,
-    PLACE,
     RUN_KEY,
     SERVER_KEY,
     SLOT_KEY,
 )
+from rax_scheduled_images_ext.model.note import NOTE
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG, schedule_tag
 
@@ -69,7 +69,7 @@ class Fleet:
 
     def delete_images(self) -> None:
         """Delete all images of the servers."""
-        for image in self._images():
+        for image in (*self._images(), *self._images("&os_hidden=true")):
             if image.get(SERVER_KEY) in self.servers:
                 self._workshop.delete_image(image["id"])
 
@@ -106,8 +106,8 @@ class Fleet:
         found = History(Counter(), Counter(), Counter())
         for image_id, known in properties.items():
             server_id = known.get(SERVER_KEY, "")
-            # A place says that there is room for a snapshot, not whose it is.
-            if server_id not in self.servers or known.get(CLAIM_KEY) == PLACE:
+            # A note is of no try, and says nothing of what was made.
+            if server_id not in self.servers or known.get(CLAIM_KEY) == NOTE:
                 continue
             if CLAIM_KEY in known:
                 found.claims[server_id, known[CLAIM_KEY].split(":")[1]] += 1
@@ -116,9 +116,10 @@ class Fleet:
                 counter[server_id, known[SLOT_KEY]] += 1
         return found
 
-    def _images(self) -> list[dict[str, Any]]:
+    def _images(self, only: str = "") -> list[dict[str, Any]]:
+        """Return the project's images, without the hidden ones unless only those."""
         api = self._workshop.api
-        return list(api.pages(f"/images?owner={api.project_id}"))
+        return list(api.pages(f"/images?owner={api.project_id}{only}"))
 
     def _servers(self) -> list[dict[str, Any]]:
         answer = self._workshop.api.ask("compute", "GET", "/servers/detail?limit=1000")

@@ -313,7 +313,7 @@ def _service(args: argparse.Namespace) -> Service:
     if getattr(args, "metrics_port", None) is not None:
         from rax_scheduled_images_ext.service.metrics import Metrics, MetricsServer
 
-        service.metrics = Metrics(args.metrics_servers)
+        service.metrics = Metrics(args.metrics_servers, [each.name for each in found])
         try:
             service.server = MetricsServer(
                 service.metrics.registry,

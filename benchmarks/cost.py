@@ -39,11 +39,12 @@ _IMAGES = 7
 # The day that is computed: of so many daily servers, with a look each minute.
 _DAILY, _LOOKS_A_DAY = 10_000, 24 * 60
 _CHANGED = round(_DAILY / _LOOKS_A_DAY)
-# Looks until an image that has changed is no longer read, and then those that count.
+# Looks until an image that has changed is no longer read, and then those that count. A
+# program that reads all images at each look has nothing to settle.
 _SETTLING, _COUNTED = 8, 4
 _CALLED = {"ours": "", "before": " (before)"}
 # The API services that the programs ask. What else runs there, they do not ask.
-_ASKED = ("keystone", "glance", "nova-api")
+_ASKED = ("keystone", "glance", "nova-api", "cinder-api")
 
 
 @dataclass(frozen=True)
@@ -227,8 +228,9 @@ def _measure_day(
     """
     environment = _compared(setting)[name]
     base = _look(without, environment, setting.times(60, 2)).each
-    busy = _look_at_changes(setting, place, environment, made)
     refreshes = _refreshes(environment)
+    settling = setting.times(_SETTLING, 1) if refreshes else 1
+    busy = _look_at_changes(setting, place, environment, made, settling)
     scale = _DAILY / place.servers
     changes = busy - found.each
     look = base + (found.each - base) * scale
@@ -269,14 +271,18 @@ def _measure_day(
 
 
 def _look_at_changes(
-    setting: Setting, place: _Place, environment: Environment, made: Fleet
+    setting: Setting,
+    place: _Place,
+    environment: Environment,
+    made: Fleet,
+    settling: int,
 ) -> Usage:
     """Return what a look costs where images have changed as on a day with many servers.
 
     An image that is made changes before one look and again before the next one.
     """
     every = "2s" if setting.quick else "1m"
-    settling, counted = setting.times(_SETTLING, 1), setting.times(_COUNTED, 1)
+    counted = setting.times(_COUNTED, 1)
     chance = random.Random(1)
     changed: list[str] = []
     with looks(environment, place.variables, place.meter, every) as looking:

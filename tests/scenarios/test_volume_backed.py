@@ -12,7 +12,13 @@ from typing import Any
 
 import pytest
 
-from rax_scheduled_images_ext.model.image import MAPPING_KEY
+from rax_scheduled_images_ext.model.image import (
+    MAPPING_KEY,
+    MARKER_KEY,
+    MARKER_VALUE,
+    SNAPSHOT,
+    TYPE_KEY,
+)
 from rax_scheduled_images_ext.model.plan import Window, next_slot
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.sandbox.environment import client_environment
@@ -77,7 +83,7 @@ def test_the_retention_takes_the_volume_snapshots_along(
         (own,) = named(made[-1])
         assert resources.volume_snapshot(own) is not None
         events = [event["event"] for event in tick(moment)]
-        assert events == ["retention applied", *["image deleted"] * (len(made) > 1)]
+        assert events == [*["image deleted"] * (len(made) > 1), "retention applied"]
     assert [image["id"] for image in resources.images_of(server_id)] == [made[-1]["id"]]
     for image in made[:-1]:
         (gone,) = named(image)
@@ -92,7 +98,7 @@ def test_a_snapshot_that_another_image_names_stays(
     nova: Run, resources: Workshop, backed: tuple[str, str]
 ) -> None:
     name, server_id = backed
-    marked = {"org.openstack__1__created_by": "scheduled_images_service"}
+    marked = {MARKER_KEY: MARKER_VALUE, TYPE_KEY: SNAPSHOT}
     for _ in range(2):
         resources.snapshot(server_id, instance_uuid=server_id, **marked)
     argv = ("scheduled-images-prune", "--keep", "1", name, "--format", "json")

@@ -243,7 +243,10 @@ class EventLog:
             else "volume snapshot left"
         )
         level = logging.INFO
-        if not left.deleted:
+        if left.deleted:
+            # Until it is gone, what was reported of it stays known.
+            self._left.add(snapshot.id)
+        else:
             level = self._level_left(snapshot.id, left.reason)
         self._log(level, event, facts)
 

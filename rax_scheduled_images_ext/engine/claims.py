@@ -144,6 +144,8 @@ class Claims:
 
     def _use(self, server_id: str, slot: Slot, what: str, taken: list[str]) -> bool:
         """Use a number of a slot up; return False if that had been done before."""
+        # One at a time is there: a full image quota may have one place left.
+        self._delete(taken)
         what = f"{server_id}:{slot.name}:{what}"
         image_id = str(uuid.uuid5(_NAMESPACE, f"{self.key}:{what}"))
         properties = claim_metadata(server_id, what)

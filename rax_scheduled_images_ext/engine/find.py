@@ -55,7 +55,7 @@ _DAY = timedelta(hours=25)
 _OPEN = frozenset({"SAVING", "ERROR", "DELETED"})
 # For how long the images that are pending need not be listed by what they carry.
 _LISTED = timedelta(minutes=30)
-# How many IDs are asked for in one request: with the token it is to stay below 4 kB.
+# How many IDs are asked for in one request: some servers take 4 kB, with the token.
 _IDS = 50
 # How many servers without any image are looked at to see if one was missed.
 _DOUBTS = 20

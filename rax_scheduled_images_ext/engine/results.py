@@ -106,7 +106,8 @@ class StepResult:
     @property
     def left(self) -> bool:
         """Whether something is due and was not done."""
-        return self.step.cause in _REASONS or self.result in _NOT_MADE
+        in_doubt = any(each.in_doubt for each in self.pruned)
+        return in_doubt or self.step.cause in _REASONS or self.result in _NOT_MADE
 
     @property
     def for_owner(self) -> bool:
@@ -144,7 +145,7 @@ class Tick:
     ``under_way`` is how many snapshots are, by project, and ``newest`` when the newest
     whole image of each server was made, as far as that is known. ``swept`` are images
     that were left behind, each with whether it was deleted, and ``leftovers`` volume
-    snapshots that should be gone.
+    snapshots that should be gone; ``problem`` is why these could not be listed.
     """
 
     now: datetime
@@ -154,6 +155,7 @@ class Tick:
     newest: Mapping[str, datetime] = field(default_factory=dict)
     swept: list[Outcome[ServerImage, bool]] = field(default_factory=list)
     leftovers: list[Leftover] = field(default_factory=list)
+    problem: str | None = None
 
     @property
     def failures(self) -> list[StepResult]:

@@ -19,7 +19,7 @@ from rax_scheduled_images_ext.client.errors import (
     NoSuchServer,
 )
 from rax_scheduled_images_ext.client.pool import WORKERS
-from rax_scheduled_images_ext.client.snapshots import Snapshots
+from rax_scheduled_images_ext.client.snapshots import PASSING, Snapshots
 from rax_scheduled_images_ext.engine.find import Finder
 from rax_scheduled_images_ext.engine.limits import Admission, Limits
 from rax_scheduled_images_ext.engine.look import Look, Looking
@@ -134,9 +134,11 @@ class Runner:
 
         run(due, do, add, workers=self.limits.requests)
         swept = self.sweep(page.open.empty, page.now)
-        left = self.sweep_volume_snapshots(page.now, naming)
+        left, problem = self.sweep_volume_snapshots(page.now, naming)
         newest = finder.memory.newest(finder.servers)
-        return Tick(now, results, finder.servers, page.under_way, newest, swept, left)
+        return Tick(
+            now, results, finder.servers, page.under_way, newest, swept, left, problem
+        )
 
     def step(
         self,
@@ -185,9 +187,17 @@ class Runner:
 
     def sweep_volume_snapshots(
         self, now: datetime, naming: NamingImages
-    ) -> list[Leftover]:
-        """Delete volume snapshots that should have gone with their images."""
-        return [] if self.stopping() else sweep_volumes(self.projects, now, naming)
+    ) -> tuple[list[Leftover], str | None]:
+        """Delete volume snapshots that should have gone with their images.
+
+        :returns: what has come of each, and why they could not be listed.
+        """
+        if self.stopping():
+            return [], None
+        try:
+            return sweep_volumes(self.projects, now, naming), None
+        except PASSING as error:
+            return [], str(error)
 
 
 def planned(

@@ -62,7 +62,10 @@ def delete_left_behind(cloud: Cloud, image: ServerImage) -> bool:
 def sweep_volumes(
     projects: Projects, now: datetime, naming: NamingImages
 ) -> list[Leftover]:
-    """Delete the volume snapshots that should have gone with their images."""
+    """Delete the volume snapshots that should have gone with their images.
+
+    :raises ApiError: as :func:`left_snapshots`.
+    """
     found = left_snapshots(projects, now)
     done: list[Leftover] = []
     for project_id, group in groupby(sorted(found, key=_project), key=_project):
@@ -73,15 +76,12 @@ def sweep_volumes(
 def left_snapshots(projects: Projects, now: datetime) -> list[VolumeSnapshot]:
     """Return the volume snapshots that should have gone with their images.
 
-    What cannot be listed is left: whoever may not do that cannot mark them either.
+    :raises ApiError: if they cannot be listed, or whatever else ``PASSING`` names.
     """
     volumes = projects.listing.volumes
     if volumes is None:
         return []
-    try:
-        return leftovers(volumes, now, all_projects=projects.all_projects)
-    except PASSING:
-        return []
+    return leftovers(volumes, now, all_projects=projects.all_projects)
 
 
 def _project(snapshot: VolumeSnapshot) -> str:

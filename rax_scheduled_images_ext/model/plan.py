@@ -30,6 +30,7 @@ from rax_scheduled_images_ext.model.times import write_time
 
 _DAY = 24 * 3600
 _ONE_DAY = timedelta(days=1)
+_UNPROVEN = "is ACTIVE, and not known yet to be complete"
 # Statuses of images that never were any.
 _FAILED = ("ERROR", "DELETED")
 #: The server statuses in which Nova takes a snapshot.
@@ -529,11 +530,13 @@ def explain(step: Step) -> str:
     due = _shown(slot)
     after = f"; the next is due {_shown(step.next_slot)}"
     image_id = image.id if image else ""
-    hanging = "".join(
+    others = [
         f"; image {each.id} has been SAVING since {write_time(each.created)}"
         for each in step.hanging
         if each is not image
-    )
+    ]
+    if step.action is Action.RETAIN and step.cause is not Cause.ACTIVE:
+        others += [f"; image {each.id} {_UNPROVEN}" for each in step.unsettled]
     return {
         Cause.NO_SCHEDULE: "it has no schedule",
         Cause.INVALID: f"its tag '{server.invalid_tag}' is not a schedule",
@@ -555,11 +558,11 @@ def explain(step: Step) -> str:
         Cause.ABANDONED: f"image {image_id} never got any data",
         Cause.DUPLICATE: f"image {image_id} was made for a slot that has another one",
         Cause.UNKNOWN_IMAGE: f"image {image_id} is {image.status if image else ''}",
-        Cause.ACTIVE: f"image {image_id} is ACTIVE, and not known yet to be complete",
+        Cause.ACTIVE: f"image {image_id} {_UNPROVEN}",
         Cause.DONE: f"image {image_id} was made{after}"
         if image
         else f"its image was made{after}",
-    }[step.cause] + hanging
+    }[step.cause] + "".join(others)
 
 
 def _shown_missed(number: int) -> str:

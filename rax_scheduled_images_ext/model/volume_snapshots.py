@@ -97,10 +97,14 @@ class Wholeness(Enum):
 
 @dataclass(frozen=True)
 class Proof:
-    """Whether an image is whole; ``reason`` says why it is not, or is not known to."""
+    """Whether an image is whole; ``reason`` says why it is not, or is not known to.
+
+    ``is_missing`` is whether a snapshot could not be found.
+    """
 
     wholeness: Wholeness
     reason: str = ""
+    is_missing: bool = False
 
     @property
     def is_whole(self) -> bool:
@@ -137,6 +141,10 @@ def prove(image: ServerImage, find: Callable[[str], VolumeSnapshot | None]) -> P
             Wholeness.BROKEN, "it has no data, and names no volume snapshot that has"
         )
     proofs = [_proof_of(each, find) for each in snapshot_ids]
+    missing = [proof for proof in proofs if proof.is_missing]
+    if missing and len(missing) == len(proofs):
+        # Another service than the one that made them would know none of them either.
+        return Proof(Wholeness.UNPROVABLE, missing[0].reason)
     for wholeness in _PRECEDENCE:
         for proof in proofs:
             if proof.wholeness is wholeness:
@@ -151,7 +159,7 @@ def _proof_of(snapshot_id: str, find: Callable[[str], VolumeSnapshot | None]) ->
         return Proof(Wholeness.UNPROVABLE, str(error))
     named = f"its volume snapshot {snapshot_id}"
     if snapshot is None:
-        return Proof(Wholeness.BROKEN, f"{named} is gone")
+        return Proof(Wholeness.BROKEN, f"{named} is gone", is_missing=True)
     if snapshot.status == "available":
         return WHOLE
     broken = snapshot.status == "error"

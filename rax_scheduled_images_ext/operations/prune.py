@@ -33,7 +33,8 @@ class PrunedImage:
 
     ``action`` is ``delete`` or ``skip`` in a plan, and ``deleted``, ``skipped`` or
     ``failed`` afterwards; with ``failed`` comes the ``error``, and with ``deleted``
-    if volume snapshots of the image are left.
+    if volume snapshots of the image are left. ``in_doubt`` is whether an image stays
+    since its volume snapshots are not known to be its own, or cannot be deleted.
     """
 
     server_id: str
@@ -41,6 +42,7 @@ class PrunedImage:
     action: str
     reason: str
     error: Exception | None = None
+    in_doubt: bool = False
 
 
 @dataclass(frozen=True)
@@ -184,7 +186,7 @@ def delete_decided(kept: ImageRetention, decision: Decision) -> PrunedImage:
     except NoSuchImage:
         return PrunedImage(server_id, image, "skipped", "already gone")
     except SnapshotsInDoubt as error:
-        return PrunedImage(server_id, image, "skipped", str(error))
+        return PrunedImage(server_id, image, "skipped", str(error), in_doubt=True)
     except SnapshotsLeft as error:
         return PrunedImage(server_id, image, "deleted", str(error), error)
     return PrunedImage(server_id, image, "deleted", reason(decision))

@@ -156,6 +156,7 @@ def _plan(args: argparse.Namespace) -> int:
 
 
 def _status(args: argparse.Namespace) -> int:
+    from rax_scheduled_images_ext.client.snapshots import PASSING
     from rax_scheduled_images_ext.engine.find import Finder
     from rax_scheduled_images_ext.engine.sweep import left_snapshots
     from rax_scheduled_images_ext.service.tables import print_status, rows_of
@@ -166,13 +167,15 @@ def _status(args: argparse.Namespace) -> int:
         for projects in _each_region(args):
             page = Finder(projects, _policy(args)).survey()
             rows += rows_of(page, args.max_age)
-            left += left_snapshots(projects, page.now)
+            try:
+                left += left_snapshots(projects, page.now)
+            except PASSING as error:
+                say(f"{PROG}: warning: volume snapshots cannot be listed: {error}")
     print_status(rows, args.format)
     for snapshot in left:
-        print(
+        say(
             f"{PROG}: warning: volume snapshot {snapshot.id} is {snapshot.status}; it"
-            f" was to be deleted with image {snapshot.image_id}",
-            file=sys.stderr,
+            f" was to be deleted with image {snapshot.image_id}"
         )
     stale = any(row.status.stale for row in rows)
     return _STALE if stale or _has_dead_letters() else 0
@@ -310,7 +313,7 @@ def _service(args: argparse.Namespace) -> Service:
     if getattr(args, "metrics_port", None) is not None:
         from rax_scheduled_images_ext.service.metrics import Metrics, MetricsServer
 
-        service.metrics = Metrics(args.metrics_servers)
+        service.metrics = Metrics(args.metrics_servers, [each.name for each in found])
         try:
             service.server = MetricsServer(
                 service.metrics.registry,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import time
 from typing import Any
@@ -49,6 +50,7 @@ _LEVELS = {
 _REPEATED = frozenset({Result.UNKNOWN, Result.UNPROVEN})
 # What is remembered: by server why it is not imaged and its last failure, what could
 # not be deleted, and how the last tick failed.
+_REQUEST_ID = re.compile(r" \(Request-ID: [^)]*\)")
 _LASTING, _FAILED, _LEFT, _ERROR = "lasting", "failed", "left", "error"
 
 
@@ -168,6 +170,8 @@ class EventLog:
         """Write what the retention has done with an image, as soon as it is done."""
         image = pruned.image
         level = logging.INFO if pruned.error is None else logging.ERROR
+        if pruned.in_doubt:
+            level = logging.WARNING
         facts = {"server": pruned.server_id, "project": image.owner, "image": image.id}
         self._log(level, f"image {pruned.action}", facts | {"reason": pruned.reason})
 
@@ -220,6 +224,7 @@ class EventLog:
             self.add_swept(outcome)
         for left in tick.leftovers:
             self.add_leftover(left)
+        self.add_problem(tick.problem)
         self._memory.keep([_LASTING, _FAILED], {server.id for server in tick.servers})
         self._memory.keep([_LEFT], self._left)
         self._memory.keep([_ERROR], set())
@@ -238,14 +243,25 @@ class EventLog:
             else "volume snapshot left"
         )
         level = logging.INFO
-        if not left.deleted:
+        if left.deleted:
+            # Until it is gone, what was reported of it stays known.
+            self._left.add(snapshot.id)
+        else:
             level = self._level_left(snapshot.id, left.reason)
         self._log(level, event, facts)
+
+    def add_problem(self, problem: str | None) -> None:
+        """Write why volume snapshots that were left behind could not be listed."""
+        if problem is not None:
+            level = self._level_left("volume snapshots", problem)
+            self._log(level, "volume snapshots not listed", {"reason": problem})
 
     def _level_left(self, about: str, reason: str) -> int:
         """Return the level for what could not be deleted: it is reported once."""
         self._left.add(about)
-        news = self._memory.is_news(_LEFT, about, [reason])
+        # The same error has another request ID each time.
+        same = _REQUEST_ID.sub("", reason)
+        news = self._memory.is_news(_LEFT, about, [same])
         return logging.WARNING if news else logging.DEBUG
 
     def add_swept(self, outcome: Outcome[ServerImage, bool]) -> None:

@@ -5,22 +5,38 @@ from __future__ import annotations
 import socket
 import threading
 from collections import Counter as Count
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, make_wsgi_app
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    disable_created_metrics,
+    make_wsgi_app,
+)
 
 from rax_scheduled_images_ext.engine.results import Result, StepResult, Tick
-from rax_scheduled_images_ext.model.plan import Step
 from rax_scheduled_images_ext.service.events import TOLD
+from rax_scheduled_images_ext.service.expected import Expectations
 from rax_scheduled_images_ext.service.health import Health
 
-_DAY = 24 * 3600
+# When each counter was made is of no use to anybody.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 #: What the names of all metrics begin with.
 PREFIX = "scheduled_images"
+# What the failures are counted by: a retention that was applied may have failed for one
+# of the images.
+_FAILURES = (
+    Result.FAILED,
+    Result.QUOTA,
+    Result.GIVEN_UP,
+    Result.BROKEN,
+    Result.RETAINED,
+)
 
 
 class Numbers:
@@ -66,6 +82,20 @@ class Numbers:
             "Volume snapshots that are still there although their images are gone.",
         )
 
+    def begin(self, region: str, *outcomes: str) -> None:
+        """Count from 0 on: of a counter that appears with 1 no increase is seen.
+
+        :param outcomes: how looks may end.
+        """
+        for result in Result:
+            if result is not Result.NOTHING:
+                self.steps.labels(region, result.value)
+        for result in _FAILURES:
+            self.failures.labels(region, result.value)
+        for outcome in outcomes:
+            self.looks.labels(region, outcome)
+        self.deleted.labels(region)
+
     def add(self, region: str, result: StepResult) -> None:
         """Count what has come of a step."""
         if result.result is not Result.NOTHING:
@@ -85,28 +115,29 @@ class Numbers:
 class Metrics:
     """What the ticks have done so far.
 
-    :param most_servers: with more servers than this, the time of the last success is
-        told for each project, not for each server.
+    :param most_servers: with more servers than this, times are exported for each
+        project, not for each server.
+    :param regions: those in which there will be ticks.
     """
 
-    def __init__(self, most_servers: int = 1000) -> None:
+    def __init__(self, most_servers: int = 1000, regions: Iterable[str] = ()) -> None:
         self.registry = CollectorRegistry()
         self._most_servers = most_servers
         self._numbers = Numbers(self.registry)
-        # The labels that each region has by now.
-        self._told: dict[str, set[tuple[str, str]]] = {}
-
-        def gauge(name: str, text: str) -> Gauge:
-            labels = ("region", "project", "server")
-            return Gauge(f"{PREFIX}_{name}", text, labels, registry=self.registry)
-
-        self._success = gauge(
+        for region in regions:
+            self._numbers.begin(region, "done", "failed")
+        self._expectations: dict[str, Expectations] = defaultdict(Expectations)
+        self._success = _Times(
             "last_success_timestamp_seconds",
-            "When the newest ACTIVE scheduled image was made, 0 if there is none; of a"
-            " project the oldest of these times.",
+            "When the newest whole scheduled image was made; of a project the earliest"
+            " of these times.",
+            self.registry,
         )
-        self._interval = gauge(
-            "expected_interval_seconds", "The time between two images by the schedule."
+        self._expected = _Times(
+            "expected_timestamp_seconds",
+            "When the image is due that is needed next; of a project the earliest of"
+            " these times.",
+            self.registry,
         )
 
     def add(self, region: str, tick: Tick, seconds: float) -> None:
@@ -119,7 +150,7 @@ class Metrics:
         waits = [
             (tick.now - each.step.slot.due).total_seconds()
             for each in tick.results
-            if each.step.slot and (each.left or each.failed)
+            if each.step.slot and (each.left or each.failed) and not each.for_owner
         ]
         numbers.due.labels(region).set(len(waits))
         numbers.overdue.labels(region).set(max([0.0, *waits]))
@@ -131,34 +162,46 @@ class Metrics:
         causes = Count(result.step.cause for result in tick.results)
         for cause in TOLD:
             numbers.not_imaged.labels(region, cause.value).set(causes[cause])
-        steps = [each.step for each in tick.results]
-        self._tell_success(region, steps, tick.newest)
+        self._set_times(region, tick)
 
     def add_failed(self, region: str) -> None:
         """Count a tick that could not look."""
         self._numbers.looks.labels(region, "failed").inc()
 
-    def _tell_success(
-        self, region: str, steps: list[Step], newest_images: Mapping[str, datetime]
-    ) -> None:
-        scheduled = [step.server for step in steps if step.server.schedule]
-        each = len(scheduled) <= self._most_servers
-        oldest: dict[tuple[str, str], float] = {}
-        longest: dict[tuple[str, str], float] = {}
-        for server in scheduled:
-            labels = (str(server.project_id), server.id if each else "")
-            made = newest_images.get(server.id)
-            newest = made.timestamp() if made else 0.0
-            oldest[labels] = min(oldest.get(labels, newest), newest)
-            days = 7 if server.schedule and server.schedule.day_of_week else 1
-            longest[labels] = max(longest.get(labels, 0), days * _DAY)
-        for gone in self._told.get(region, set()) - set(oldest):
-            self._success.remove(region, *gone)
-            self._interval.remove(region, *gone)
-        self._told[region] = set(oldest)
-        for labels, moment in oldest.items():
-            self._success.labels(region, *labels).set(moment)
-            self._interval.labels(region, *labels).set(longest[labels])
+    def _set_times(self, region: str, tick: Tick) -> None:
+        """Export by when images were made and are due, where that is known."""
+        servers = [
+            each.step.server for each in tick.results if each.step.server.schedule
+        ]
+        is_each = len(servers) <= self._most_servers
+        expected = self._expectations[region].update(
+            tick.results, tick.newest, tick.now
+        )
+        for gauge, moments in (self._success, tick.newest), (self._expected, expected):
+            times: dict[tuple[str, str], float] = {}
+            for server in servers:
+                if server.id in moments:
+                    labels = (str(server.project_id), server.id if is_each else "")
+                    moment = moments[server.id].timestamp()
+                    times[labels] = min(times.get(labels, moment), moment)
+            gauge.set(region, times)
+
+
+class _Times:
+    """A time for each server, or for each project with an empty ``server``."""
+
+    def __init__(self, name: str, text: str, registry: CollectorRegistry) -> None:
+        labels = ("region", "project", "server")
+        self._gauge = Gauge(f"{PREFIX}_{name}", text, labels, registry=registry)
+        self._labels: dict[str, set[tuple[str, str]]] = defaultdict(set)
+
+    def set(self, region: str, times: dict[tuple[str, str], float]) -> None:
+        """Export these times of a region, and no others."""
+        for gone in self._labels[region] - set(times):
+            self._gauge.remove(region, *gone)
+        self._labels[region] = set(times)
+        for labels, moment in times.items():
+            self._gauge.labels(region, *labels).set(moment)
 
 
 class _Quiet(WSGIRequestHandler):

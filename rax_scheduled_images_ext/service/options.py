@@ -228,7 +228,7 @@ def lasting() -> Parser:
         type=between(int, 0, 1_000_000),
         default=1000,
         metavar="N",
-        help="with more servers the last success is reported by project"
+        help="with more servers times are reported by project, not by server"
         " (default: %(default)s)",
     )
     return options

@@ -66,7 +66,9 @@ def test_the_ids_of_claims_stay(
     assert isinstance(claim, Claim)
     assert (claim.number, set(claim.used), list(claim.image_ids)) == (number, used, ids)
     with cloud.region() as region:
-        images = {image.id: image for image in region.images(ImageQuery())}
+        there = region.images(ImageQuery())
+        gone = region.images(ImageQuery(deleted=True))
+    images = {image.id: image for image in (*there, *gone)}
     for each, image_id in zip(claimed, ids, strict=True):
         what = f"{MYSERVER}:2026-01-05:{each}"
         assert images[image_id].name == f"claim of {what}"

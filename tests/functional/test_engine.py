@@ -613,12 +613,13 @@ def test_a_quota_that_forbids_even_the_claim(
     assert results(runner.tick()) == ["BEGUN"]
 
 
+@pytest.mark.parametrize("late", [0, 58 * 60, 5 * 3600])
 @pytest.mark.parametrize("noted", [False, True])
 def test_the_last_free_place_of_a_quota_is_enough(
-    cloud: Sandbox, runner: Runner, noted: bool
+    cloud: Sandbox, runner: Runner, noted: bool, late: int
 ) -> None:
-    """Neither a claim nor a note keeps it from the image."""
-    advance_to_slot(cloud)
+    """Neither claims nor a note keep it from the image."""
+    advance_to_slot(cloud, late)
     own = project_of(cloud)
     with cloud.region() as region:
         images = [i for i in region.images(ImageQuery()) if i.owner == own]

@@ -623,9 +623,9 @@ def test_it_goes_on_after_failures_and_shows_that_it_is_ill(
     )
     assert 'looks_total{outcome="done",region="RegionOne"}' in metrics
     assert 'scheduled_images_servers{region="RegionOne"} 1.0' in metrics
-    assert re.search(rf'interval.*server="{MYSERVER}"\}} 86400\.0', metrics)
-    # A snapshot that somebody takes is no success, and a server in error none at all.
-    assert re.search(f'last_success.*server="{MYSERVER}"}} 0.0', metrics)
+    assert re.search(rf'expected_timestamp.*server="{MYSERVER}"\}}', metrics)
+    # An image that is being made is no success.
+    assert "scheduled_images_last_success_timestamp_seconds{" not in metrics
     of = 'reason="server status",region="RegionOne"'
     assert f"scheduled_images_not_imaged{{{of}}} 0.0" in metrics
 

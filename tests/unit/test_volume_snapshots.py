@@ -241,7 +241,10 @@ class TestProof:
             (["available"], "whole", None),
             (["creating"], "waiting", 0),
             (["error"], "broken", 0),
-            ([None], "broken", 0),
+            # A service that has none of them may not be the one that made them.
+            ([None], "unprovable", 0),
+            ([None, None], "unprovable", 0),
+            ([None, "available"], "broken", 0),
             (["doubt"], "unprovable", 0),
             (["a word of tomorrow's"], "waiting", 0),
             (["deleting"], "waiting", 0),

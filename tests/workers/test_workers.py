@@ -35,6 +35,7 @@ from .. import waiting
 from ..functional.fleet import MYSERVER
 from ..functional.raw import START
 from ..functional.runners import advance_to_slot, made, slots
+from ..metrics_table import WORKER, documented, exported
 from .broker import Broker, free_ports
 from .cluster import PROGRAM, Cluster
 from .rehearsal import REGION, Rehearsal
@@ -373,6 +374,9 @@ def test_metrics_of_all_processes(
     assert {key: float(found[key]) for key in expected} == expected
     assert float(found[f"scheduled_images_wait_seconds_count{{{of}}}"]) >= 1
     assert float(found[f'scheduled_images_looks_total{{outcome="done",{of}}}']) >= 3
+    assert exported(text) == documented(WORKER)
+    # A counter begins at 0, so that its first increase is seen.
+    assert float(found[f'scheduled_images_failures_total{{{of},result="failed"}}']) == 0
 
 
 def metrics(port: int) -> str:

@@ -90,3 +90,5 @@ def _share() -> None:
 
 _share()
 METRICS = WorkerMetrics()
+for _region in settings().regions:
+    METRICS.begin(_region, "done", "failed", "skipped")

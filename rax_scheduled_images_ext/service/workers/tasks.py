@@ -112,7 +112,8 @@ def _sweep(region: str, runner: Runner, page: Page) -> None:
     for outcome in runner.sweep(page.open.empty, page.now):
         _EVENTS.add_swept(outcome)
     naming = NamingImages(runner.projects.listing.images)
-    left = runner.sweep_volume_snapshots(page.now, naming)
+    left, problem = runner.sweep_volume_snapshots(page.now, naming)
+    _EVENTS.add_problem(problem)
     for each in left:
         _EVENTS.add_leftover(each)
     METRICS.orphans.labels(region).set(sum(each.orphaned for each in left))

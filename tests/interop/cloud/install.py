@@ -171,16 +171,16 @@ def install_rabbitmq(layout: Layout) -> None:
 
 
 def _download_rabbitmq(layout: Layout, fresh: Path) -> None:
-    run(layout, "apt", *_apt(fresh, "apt-get", "update"))
+    run(layout, "apt", *apt(fresh, "apt-get", "update"))
     needs = run(
         layout,
         "apt",
-        *_apt(fresh, "apt-cache", "depends", "--recurse", "--important"),
+        *apt(fresh, "apt-cache", "depends", "--recurse", "--important"),
         "rabbitmq-server",
     )
     # Of all that RabbitMQ needs, only Erlang is not on every machine.
     erlang = {line for line in needs.splitlines() if line.startswith("erlang-")}
-    command = _apt(fresh, "apt-get", "download", "rabbitmq-server", *sorted(erlang))
+    command = apt(fresh, "apt-get", "download", "rabbitmq-server", *sorted(erlang))
     done = subprocess.run(
         command, cwd=fresh / "packages", capture_output=True, text=True
     )
@@ -190,7 +190,7 @@ def _download_rabbitmq(layout: Layout, fresh: Path) -> None:
         )
 
 
-def _apt(fresh: Path, command: str, *arguments: str) -> tuple[str, ...]:
+def apt(fresh: Path, command: str, *arguments: str) -> tuple[str, ...]:
     """An apt command with lists and cache of its own; the machine's stay untouched."""
     options = {
         "Dir::State::Lists": fresh / "apt/lists",

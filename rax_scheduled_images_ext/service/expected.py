@@ -1,0 +1,79 @@
+"""By when the image of each server is expected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from rax_scheduled_images_ext.engine.results import StepResult
+from rax_scheduled_images_ext.model.plan import Cause, Step
+
+# Causes for which no image of the latest slot is to come.
+_NOT_TO_COME = frozenset({Cause.DONE, Cause.NOT_DUE, Cause.MISSED})
+
+
+@dataclass
+class Expectations:
+    """Since when the next image of each server of a region has been awaited.
+
+    When a schedule was enabled is written nowhere. What the first look finds may be
+    old, so the newest image tells; what a later look finds for the first time is new,
+    and so is a schedule with another day, and one whose owner has made images possible
+    again.
+    """
+
+    # By server: the day of its schedule, and since when.
+    _awaited: dict[str, tuple[str | None, datetime]] = field(default_factory=dict)
+    _has_looked: bool = False
+
+    def update(
+        self,
+        results: Iterable[StepResult],
+        newest: Mapping[str, datetime],
+        now: datetime,
+    ) -> dict[str, datetime]:
+        """Return when the image of each server was, or will be, due that it needs next.
+
+        Servers that can have none until their owners act are left out.
+
+        :param newest: when the newest whole image of each server was made.
+        """
+        awaited: dict[str, tuple[str | None, datetime]] = {}
+        expected: dict[str, datetime] = {}
+        for result in results:
+            step, server = result.step, result.step.server
+            if server.schedule is None or step.slot is None or result.for_owner:
+                continue
+            day, made = server.schedule.day_of_week, newest.get(server.id)
+            unseen = now if self._has_looked or made is None else made
+            known_day, since = self._awaited.get(server.id, (day, unseen))
+            if known_day != day:
+                since = now
+            if step.cause is Cause.DONE:
+                since = max(since, step.slot.due)
+            if made is not None:
+                since = max(since, made)
+            awaited[server.id] = day, since
+            expected[server.id] = _first_due(step, since, made)
+        self._awaited = awaited
+        self._has_looked = True
+        return expected
+
+
+def _first_due(step: Step, since: datetime, made: datetime | None) -> datetime:
+    """Return when the first image after a moment is due.
+
+    :param made: when the newest image was made, None if there is none.
+    """
+    server, slot, following = step.server, step.slot, step.next_slot
+    assert server.schedule is not None
+    assert slot is not None
+    assert following is not None
+    if since < slot.due:
+        period = timedelta(days=7 if server.schedule.day_of_week else 1)
+        between = -((since - slot.due) // period) - 1
+        return slot.due - between * period
+    has_image = made is not None and made >= slot.due
+    # A schedule that was enabled after the slot was due may still get its image.
+    return following.due if has_image or step.cause in _NOT_TO_COME else since

@@ -117,7 +117,7 @@ def test_the_pages_of_servers(visits: Visits, cloud: Sandbox) -> None:
         first.get_by_role("button", name="Protect").click()
         expect(page.locator("#messages")).to_contain_text("is protected")
         page.get_by_role("button", name="Take a snapshot").click()
-        expect(page.locator("#messages")).to_contain_text("has begun")
+        expect(page.locator("#messages")).to_contain_text("has started")
         check(page)
         page.get_by_label("Retention: images to keep").fill("2")
         expect(page.locator("#forecast tbody tr")).to_have_count(3)
@@ -225,7 +225,7 @@ def test_the_keyboard_alone(visits: Visits, shared: Panel, cloud: Sandbox) -> No
 
     visit.tab_to(page.get_by_role("button", name="Take a snapshot"))
     keys.press("Enter")
-    expect(page.locator("#messages")).to_contain_text("has begun")
+    expect(page.locator("#messages")).to_contain_text("has started")
     cloud.advance("1h")
     expect(page.locator("#disk")).to_contain_text("The snapshot is over: ")
     visit.tab_to(page.get_by_role("link", name="Delete"))

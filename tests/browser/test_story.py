@@ -25,7 +25,7 @@ def names(cloud: Sandbox) -> set[str]:
     return {image.name for image in cloud.images(MYSERVER)}
 
 
-SNAPSHOT = re.compile(r"The snapshot myserver-\d+-\d+ has begun\.")
+SNAPSHOT = re.compile(r"The snapshot myserver-\d+-\d+ has started\.")
 
 
 def says(visit: Visit, text: str | re.Pattern[str]) -> None:

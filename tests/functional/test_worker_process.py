@@ -14,6 +14,8 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 from .fleet import MYSERVER, project_of
 from .runners import advance_to_slot, made, runner_of, schedule
 
+pytest.importorskip("celery")
+
 pytestmark = pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
 REGION = "RegionOne"
 

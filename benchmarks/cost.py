@@ -203,9 +203,15 @@ def _measure_looks(setting: Setting, place: _Place) -> dict[str, _Looks]:
     return found
 
 
-def _look(place: _Place, environment: Environment, seconds: float) -> _Looks:
+def _look(
+    place: _Place,
+    environment: Environment,
+    seconds: float,
+    every: str = "2s",
+    *options: str,
+) -> _Looks:
     """Let a program look for so long, and three times at least."""
-    with looks(environment, place.variables, place.meter, "2s") as looking:
+    with looks(environment, place.variables, place.meter, every, *options) as looking:
         first = looking.next()
         later: list[Usage] = []
         end = time.monotonic() + seconds
@@ -233,18 +239,27 @@ def _measure_day(
     busy = _look_at_changes(setting, place, environment, made, settling)
     scale = _DAILY / place.servers
     changes = busy - found.each
-    look = base + (found.each - base) * scale
-    refresh = (found.first - base) * scale
+    again = found.each
+    if refreshes:
+        # Longer than such a look takes: none is to begin before the last was measured.
+        every = "2s" if setting.quick else "20s"
+        seconds = setting.times(60, 2)
+        again = _look(place, environment, seconds, every, "--refresh", "1s").each
+    more = found.each - base
+    # What is less by chance is not ten times less.
+    look = base + more * (scale if more.seconds > 0 else 1)
+    refresh = (again - base) * scale
     day = (look + changes) * _LOOKS_A_DAY + refresh * refreshes
     what = f"of run{_CALLED[name]}"
     _add_usage(setting, without, f"look {what}", [base])
     _add_usage(setting, place, f"look {what}, {_CHANGED} more images changed", [busy])
+    _add_usage(setting, place, f"look {what} that reads all servers again", [again])
     note = (
         f"{_LOOKS_A_DAY} looks of {look.seconds:.3g} s"
         f" = {base.seconds:.3g} + {scale:g} x ({found.each.seconds:.3g} -"
         f" {base.seconds:.3g}), {changes.seconds:.3g} s more in each for {_CHANGED}"
-        f" images that have changed, and {refreshes:g} refreshes of at most"
-        f" {refresh.seconds:.3g} s"
+        f" images that have changed, and {refreshes:g} times {refresh.seconds:.3g} s"
+        " to read all servers again"
     )
     setting.report.add(
         Result(

@@ -62,13 +62,18 @@ class Looks:
 
 @contextmanager
 def looks(
-    environment: Environment, variables: Mapping[str, str], meter: Meter, every: str
+    environment: Environment,
+    variables: Mapping[str, str],
+    meter: Meter,
+    every: str,
+    *options: str,
 ) -> Iterator[Looks]:
     """Let the service of an environment look every so often."""
     meter.wait()
     ended: Queue[str] = Queue()
     with _listening(ended.put) as address:
         argv = [environment.service, "run", "--every", every, "--ping", address]
+        argv += options
         with subprocess.Popen(
             argv, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         ) as process:

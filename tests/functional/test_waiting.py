@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from ..novashell import Nova
@@ -27,6 +29,7 @@ def test_nova_waits_as_long_as_its_option_says(
 def test_openstack_waits_as_long_as_clouds_yaml_says(
     cloud: Sandbox, openstack: OpenStack, front: Interceptor, tmp_path: Path
 ) -> None:
+    pytest.importorskip("openstackclient")
     front.answer("GET", "/rax-si-image-schedule$", None)
     file, env = tmp_path / "clouds.yaml", cloud.env()
     auth = {

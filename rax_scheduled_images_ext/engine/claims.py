@@ -129,13 +129,18 @@ class Claims:
         return NoClaim.USED_UP if number < 0 else (number, used, 1)
 
     def were_used(self, server_id: str, slot: Slot) -> bool:
-        """Whether somebody has claimed a try of a slot that is over."""
+        """Whether somebody has claimed a try of a slot that is over.
+
+        To see that uses the tries up. So it is only seen once, by whoever asks first.
+        """
         taken: list[str] = []
-        free = [
-            self._use(server_id, slot, str(n), taken) for n in range(self.policy.tries)
-        ]
-        self._delete(taken)
-        return not all(free)
+        try:
+            if not self._use(server_id, slot, "over", taken):
+                return False
+            tries = map(str, range(self.policy.tries))
+            return not all(self._use(server_id, slot, n, taken) for n in tries)
+        finally:
+            self._delete(taken)
 
     def release(self, claim: Claim) -> Claim:
         """Delete the empty images of a claim; their IDs never come back."""

@@ -439,9 +439,11 @@ def test_a_short_delay_is_no_failure_of_a_server_that_just_got_its_schedule(
     policy = Policy(max_delay=timedelta(hours=1))
     advance_to_slot(cloud, 2 * 3600)
     schedule(cloud)
-    tick = runner_of(cloud, policy=policy).tick()
-    assert (results(tick), tick.left) == (["NOTHING"], [])
-    assert notes(cloud) == []
+    # To find out if there were any tries is not to look like one to who comes next.
+    for _ in range(3):
+        tick = runner_of(cloud, policy=policy).tick()
+        assert (results(tick), tick.left) == (["NOTHING"], [])
+        assert notes(cloud) == []
 
 
 @pytest.mark.parametrize(

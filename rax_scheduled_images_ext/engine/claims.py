@@ -131,7 +131,7 @@ class Claims:
     def were_used(self, server_id: str, slot: Slot) -> bool:
         """Whether somebody has claimed a try of a slot that is over.
 
-        To see that uses the tries up. So it is only seen once, by whoever asks first.
+        Asking uses the tries up, so only whoever asks first is told.
         """
         taken: list[str] = []
         try:

@@ -799,11 +799,8 @@ def test_a_lower_retention_waits_for_the_next_image(
     assert slots(cloud) == [last]
 
 
-@pytest.mark.parametrize("end", [True, False])
-def test_what_changes_between_two_deletions_keeps_the_rest(
-    cloud: Sandbox, runner: Runner, end: bool
-) -> None:
-    """Who corrects a mistaken retention, or ends the schedule, loses no more."""
+def make_surplus(cloud: Sandbox, runner: Runner) -> None:
+    """Have six images, of which the next look deletes five."""
     schedule(cloud, 5)
     for _ in range(5):
         advance_to_slot(cloud)
@@ -814,6 +811,14 @@ def test_what_changes_between_two_deletions_keeps_the_rest(
     advance_to_slot(cloud)
     runner.tick()
     cloud.advance("5m")
+
+
+@pytest.mark.parametrize("end", [True, False])
+def test_what_changes_between_two_deletions_keeps_the_rest(
+    cloud: Sandbox, runner: Runner, end: bool
+) -> None:
+    """Who corrects a mistaken retention, or ends the schedule, loses no more."""
+    make_surplus(cloud, runner)
 
     def correct(pruned: PrunedImage) -> None:
         with cloud.region() as region:
@@ -847,16 +852,7 @@ def test_a_schedule_that_was_read_a_while_ago_is_read_again(cloud: Sandbox) -> N
 
 
 def test_who_is_to_stop_deletes_nothing_more(cloud: Sandbox, runner: Runner) -> None:
-    schedule(cloud, 5)
-    for _ in range(5):
-        advance_to_slot(cloud)
-        runner.tick()
-        cloud.advance("5m")
-        runner.tick()
-    schedule(cloud, 1)
-    advance_to_slot(cloud)
-    runner.tick()
-    cloud.advance("5m")
+    make_surplus(cloud, runner)
     deleted: list[PrunedImage] = []
     runner.deleted = deleted.append
     runner.stopping = lambda: bool(deleted)

@@ -17,6 +17,7 @@ from rax_scheduled_images_ext.model.image import (
 )
 from rax_scheduled_images_ext.model.plan import Cause
 from rax_scheduled_images_ext.sandbox import Sandbox
+from rax_scheduled_images_ext.sandbox.backend.models import Image
 
 from .clouds import open_cloud
 from .fleet import MYSERVER
@@ -37,14 +38,20 @@ def runner(cloud: Sandbox) -> Runner:
 # -- images that are not whole
 
 
-@plain
-def test_a_broken_image_that_stays_keeps_no_other_from_its_place(
-    cloud: Sandbox, runner: Runner
-) -> None:
+def make_broken(cloud: Sandbox, runner: Runner) -> Image:
+    """Have the first image without a good volume snapshot."""
     cloud.fault("fail-volume x1")
     cloud.advance("1d")
     assert results(runner.tick()) == ["BEGUN"]
     (broken,) = made(cloud)
+    return broken
+
+
+@plain
+def test_a_broken_image_that_stays_keeps_no_other_from_its_place(
+    cloud: Sandbox, runner: Runner
+) -> None:
+    broken = make_broken(cloud, runner)
     with cloud.region() as region:
         region.update_image(broken.id, attributes={"protected": True})
     assert results(runner.tick()) == ["UNPROVEN"]
@@ -62,10 +69,7 @@ def test_a_broken_image_that_stays_keeps_no_other_from_its_place(
 def test_a_broken_image_that_cannot_be_deleted_keeps_no_other_from_its_place(
     cloud: Sandbox, runner: Runner
 ) -> None:
-    cloud.fault("fail-volume x1")
-    cloud.advance("1d")
-    assert results(runner.tick()) == ["BEGUN"]
-    (broken,) = made(cloud)
+    broken = make_broken(cloud, runner)
     cloud.fault(f"DELETE /images/{broken.id} 403")
     for _ in range(3):
         cloud.advance("1d")
@@ -99,10 +103,7 @@ def test_what_its_owner_has_kept_for_a_while_is_proven_all_the_same(
 def test_a_broken_image_that_its_owner_has_just_protected_is_not_told_deleted(
     cloud: Sandbox, runner: Runner, nova: Any
 ) -> None:
-    cloud.fault("fail-volume x1")
-    cloud.advance("1d")
-    assert results(runner.tick()) == ["BEGUN"]
-    (broken,) = made(cloud)
+    broken = make_broken(cloud, runner)
     images = runner.projects.listing.images
     read = images.get
 
@@ -123,10 +124,7 @@ def test_a_whole_image_is_no_duplicate_of_a_broken_one(
     cloud: Sandbox, runner: Runner
 ) -> None:
     """The request of an earlier try was held up on its way."""
-    cloud.fault("fail-volume x1")
-    cloud.advance("1d")
-    assert results(runner.tick()) == ["BEGUN"]
-    (broken,) = made(cloud)
+    broken = make_broken(cloud, runner)
     slot = broken.properties["scheduled_images_slot"]
     cloud.advance("1m")
     with cloud.region() as region:

@@ -109,8 +109,8 @@ def test_a_snapshot_outlives_an_image_that_does_not_say_what_it_is(
     assert list(listed.values()) == [("newest", True)]
 
 
-@ours
-def test_the_snapshots_of_an_heir_are_its_owners(nova: Any, cloud: Sandbox) -> None:
+def snapshot_an_heir(nova: Any, cloud: Sandbox) -> None:
+    """Boot a server from a scheduled image, and make images of it by hand."""
     base = scheduled_image(cloud, 1)
     cloud.boot("heir", image_id=base)
     enable(nova, "heir", 1)
@@ -119,6 +119,11 @@ def test_the_snapshots_of_an_heir_are_its_owners(nova: Any, cloud: Sandbox) -> N
         cloud.advance("10m")
     nova.ok("backup", "heir", "third", "daily", "1")
     cloud.advance("10m")
+
+
+@ours
+def test_the_snapshots_of_an_heir_are_its_owners(nova: Any, cloud: Sandbox) -> None:
+    snapshot_an_heir(nova, cloud)
     assert image_list(nova, "heir") == {
         "third": ("not_a_snapshot", False),
         "second": ("inherited", False),
@@ -131,14 +136,7 @@ def test_the_snapshots_of_an_heir_are_its_owners(nova: Any, cloud: Sandbox) -> N
 def test_on_rackspaces_cloud_its_own_service_counts_them(
     nova: Any, cloud: Sandbox
 ) -> None:
-    base = scheduled_image(cloud, 1)
-    cloud.boot("heir", image_id=base)
-    enable(nova, "heir", 1)
-    for name in ("first", "second"):
-        nova.ok("image-create", "heir", name)
-        cloud.advance("10m")
-    nova.ok("backup", "heir", "third", "daily", "1")
-    cloud.advance("10m")
+    snapshot_an_heir(nova, cloud)
     assert image_list(nova, "heir") == {
         "third": ("newest", True),
         "second": ("surplus", True),

@@ -282,13 +282,12 @@ class _Answer:
 
     def is_of(self, hint: Step) -> bool:
         """Whether it is the answer to a hint."""
-        known, note = self.hint, hint.note
-        same = known.note == note and known.slot == hint.slot
-        images = [image.id for image in known.unsettled]
+        known = self.hint
         return (
-            same
-            and known.action is hint.action
-            and images == [image.id for image in hint.unsettled]
+            known.action is hint.action
+            and known.slot == hint.slot
+            and known.note == hint.note
+            and [i.id for i in known.unsettled] == [i.id for i in hint.unsettled]
         )
 
 

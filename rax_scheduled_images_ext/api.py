@@ -40,7 +40,6 @@ from rax_scheduled_images_ext.operations.schedules import (
     disable,
     enable,
     show,
-    update,
 )
 from rax_scheduled_images_ext.operations.snapshot.create import Snapshot
 from rax_scheduled_images_ext.operations.snapshot.polling import Listener, Timeouts
@@ -91,5 +90,4 @@ __all__ = [
     "read_status",
     "show",
     "unprotect",
-    "update",
 ]

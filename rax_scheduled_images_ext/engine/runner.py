@@ -53,6 +53,7 @@ from rax_scheduled_images_ext.operations.volume_snapshots import (
     delete_with_snapshots,
 )
 from rax_scheduled_images_ext.operations.work_queue import Outcome, attempted, run
+from rax_scheduled_images_ext.operations.work_queue import Report as RunReport
 
 Report = Callable[[StepResult], object]
 
@@ -132,7 +133,7 @@ class Runner:
             finder.note_server(done.step.server)
             return done
 
-        run(due, do, add, workers=self.limits.requests)
+        run(due, do, RunReport(add), workers=self.limits.requests)
         swept = self.sweep(page.open.empty, page.now)
         left, problem = self.sweep_volume_snapshots(page.now, naming)
         newest = finder.memory.newest(finder.servers)

@@ -49,7 +49,7 @@ from rax_scheduled_images_ext.operations.schedules import (
 )
 from rax_scheduled_images_ext.operations.targets import Servers, Target, for_each
 from rax_scheduled_images_ext.operations.volume_snapshots import NamingImages
-from rax_scheduled_images_ext.operations.work_queue import Outcome, Progress, Report
+from rax_scheduled_images_ext.operations.work_queue import Outcome, Report
 
 if TYPE_CHECKING:
     from rax_scheduled_images_ext.operations.volume_snapshots import OpenVolumes
@@ -62,13 +62,15 @@ _SNAPSHOTS = (SNAPSHOT, "backup")
 class Forecast:
     """What a new schedule changes of a server.
 
-    ``current`` is its schedule now, None without one; ``expiring`` are the images that
-    the next scheduled image would delete, oldest first.
+    ``current`` is its schedule now, ``new`` the one that it would have, each None for
+    none; ``expiring`` are the images that the next scheduled image would delete, oldest
+    first. ``invalid_tag`` is the tag that should be the schedule now, and is none.
     """
 
     current: ImageSchedule | None
-    new: ImageSchedule
+    new: ImageSchedule | None
     expiring: list[Decision]
+    invalid_tag: str | None = None
 
 
 def list_images(cloud: Cloud, server: str) -> list[Decision]:
@@ -87,28 +89,31 @@ def list_images(cloud: Cloud, server: str) -> list[Decision]:
 def forecast(
     cloud: Cloud,
     servers: Servers,
-    schedule: ImageSchedule | ScheduleSettings,
+    schedule: ImageSchedule | ScheduleSettings | None,
     report: Report[Target, Forecast] | None = None,
-    progress: Progress | None = None,
 ) -> list[Outcome[Target, Forecast]]:
     """Return what a new schedule would change of servers; it changes nothing.
 
     Errors: those of :func:`.schedules.change`.
 
-    :param schedule: what replaces the schedules, or what is to be changed of them.
+    :param schedule: what replaces the schedules, or what is to be changed of them;
+        None to take them away.
     :raises InvalidValue: for a schedule that cannot be; nothing has been sent.
     """
     if isinstance(schedule, ImageSchedule):
         schedule = ScheduleSettings.of(schedule)
-    wanted = schedule.checked()
+    wanted = None if schedule is None else schedule.checked()
 
     def action(cloud: Cloud, server_id: str) -> Forecast:
         kept = ImageRetention.of(cloud)
-        current = current_schedule(kept.schedules, server_id, wanted)
+        current, tag = current_schedule(kept.schedules, server_id, wanted)
+        if wanted is None:
+            return Forecast(current, None, [], tag)
         new = wanted_schedule(server_id, current, wanted)
-        return Forecast(current, new, kept.forecast(server_id, new.retention))
+        return Forecast(current, new, kept.forecast(server_id, new.retention), tag)
 
-    return for_each(cloud, servers, action, report, progress, skip=NoRetention)
+    skip = NoSchedule if wanted is None else NoRetention
+    return for_each(cloud, servers, action, report, skip=skip)
 
 
 def protect(cloud: Cloud, image: str) -> ServerImage:

@@ -1,4 +1,4 @@
-"""Enabling, updating, disabling and reading the schedules of servers.
+"""Enabling, changing, disabling and reading the schedules of servers.
 
 Each function takes servers as names, IDs or targets, does many at a time, and returns
 an outcome for each: a value, or the error that was raised for it.
@@ -17,7 +17,7 @@ from rax_scheduled_images_ext.errors import (
 )
 from rax_scheduled_images_ext.model.schedule import ImageSchedule, ScheduleSettings
 from rax_scheduled_images_ext.operations.targets import Servers, Target, for_each
-from rax_scheduled_images_ext.operations.work_queue import Outcome, Progress, Report
+from rax_scheduled_images_ext.operations.work_queue import Outcome, Report
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,12 @@ class ServerSchedule:
 class ScheduleChange:
     """A schedule as it was ``before`` and as it is ``after``; they may be equal.
 
-    ``before`` is None where there was none.
+    Each is None where there is none; ``invalid_tag`` is what was there in place of one.
     """
 
     before: ImageSchedule | None
-    after: ImageSchedule
+    after: ImageSchedule | None
+    invalid_tag: str | None = None
 
 
 def enable(
@@ -44,7 +45,6 @@ def enable(
     servers: Servers,
     schedule: ImageSchedule,
     report: Report[Target, ImageSchedule] | None = None,
-    progress: Progress | None = None,
 ) -> list[Outcome[Target, ImageSchedule]]:
     """Give servers a schedule in place of any they have.
 
@@ -57,77 +57,69 @@ def enable(
     def action(cloud: Cloud, server_id: str) -> ImageSchedule:
         return cloud.schedules.enable(server_id, schedule)
 
-    return for_each(cloud, servers, action, report, progress)
-
-
-def update(
-    cloud: Cloud,
-    servers: Servers,
-    *,
-    retention: int | None = None,
-    day_of_week: str | None = None,
-    daily: bool = False,
-    report: Report[Target, ScheduleChange] | None = None,
-    progress: Progress | None = None,
-) -> list[Outcome[Target, ScheduleChange]]:
-    """Change what is given of servers' schedules, and nothing else.
-
-    A schedule that is right already is not sent again. Errors: NoSchedule for a
-    server that was named, InvalidSchedule, and those of :func:`enable`.
-
-    :param day_of_week: an English day name in any letter case, or the beginning of
-        just one, for a weekly schedule.
-    :param daily: make the schedule daily.
-    :raises InvalidValue: for a retention or day that cannot be; nothing has been sent.
-    """
-    wanted = ScheduleSettings(retention, day_of_week, daily).checked()
-
-    def action(cloud: Cloud, server_id: str) -> ScheduleChange:
-        before = cloud.schedules.get(server_id)
-        return _changed(cloud, server_id, before, wanted)
-
-    return for_each(cloud, servers, action, report, progress, skip=NoSchedule)
+    return for_each(cloud, servers, action, report)
 
 
 def change(
     cloud: Cloud,
     servers: Servers,
-    settings: ScheduleSettings,
+    settings: ScheduleSettings | None,
     report: Report[Target, ScheduleChange] | None = None,
-    progress: Progress | None = None,
+    *,
+    enabled: bool = False,
 ) -> list[Outcome[Target, ScheduleChange]]:
-    """Enable or update schedules: change what is given, and nothing else.
+    """Change what the settings name of servers' schedules, and nothing else.
 
     A server without a schedule gets one if the settings have a retention; without a
     day it is daily. A schedule that is right already is not sent again. Errors:
     NoRetention for a server that was named, InvalidSchedule unless the settings leave
     nothing of the schedule, and those of :func:`enable`.
 
+    :param settings: None to take the schedules away; what :func:`disable` raises then.
+    :param enabled: only schedules that there are: NoSchedule for a server that was
+        named and has none, InvalidSchedule for one whose tags are no schedule.
     :raises InvalidValue: for settings that cannot be; nothing has been sent.
     """
-    wanted = settings.checked()
+    wanted = None if settings is None else settings.checked()
 
     def action(cloud: Cloud, server_id: str) -> ScheduleChange:
-        before = current_schedule(cloud.schedules, server_id, wanted)
-        return _changed(cloud, server_id, before, wanted)
+        tag: str | None = None
+        before: ImageSchedule | None
+        if enabled:
+            before = cloud.schedules.get(server_id)
+        else:
+            before, tag = current_schedule(cloud.schedules, server_id, wanted)
+        if wanted is None:
+            cloud.schedules.disable(server_id)
+            return ScheduleChange(before, None, tag)
+        after = wanted_schedule(server_id, before, wanted)
+        if after != before:
+            after = cloud.schedules.enable(server_id, after)
+        return ScheduleChange(before, after, tag)
 
-    return for_each(cloud, servers, action, report, progress, skip=NoRetention)
+    skip = NoSchedule if enabled or wanted is None else NoRetention
+    return for_each(cloud, servers, action, report, skip=skip)
 
 
 def current_schedule(
-    schedules: ScheduleStore, server_id: str, wanted: ScheduleSettings
-) -> ImageSchedule | None:
+    schedules: ScheduleStore, server_id: str, wanted: ScheduleSettings | None
+) -> tuple[ImageSchedule | None, str | None]:
     """Return the schedule that settings are to change, None where there is none.
 
-    :raises InvalidSchedule: if its tags are no schedule, and something would be left.
+    With it comes the tag that should be one and is none, if all of it is replaced.
+
+    :raises InvalidSchedule: for such a tag, if something of it would be left.
+    :raises NoSchedule: if there is none to be taken away.
     """
     try:
-        return schedules.get(server_id)
+        return schedules.get(server_id), None
     except NoSchedule:
-        return None
-    except InvalidSchedule:
-        if wanted.complete:
-            return None
+        if wanted is None:
+            raise
+        return None, None
+    except InvalidSchedule as error:
+        if wanted is None or wanted.complete:
+            return None, error.tag
         raise
 
 
@@ -144,20 +136,10 @@ def wanted_schedule(
     return schedule
 
 
-def _changed(
-    cloud: Cloud, server_id: str, before: ImageSchedule | None, wanted: ScheduleSettings
-) -> ScheduleChange:
-    after = wanted_schedule(server_id, before, wanted)
-    if after != before:
-        after = cloud.schedules.enable(server_id, after)
-    return ScheduleChange(before, after)
-
-
 def disable(
     cloud: Cloud,
     servers: Servers,
     report: Report[Target, None] | None = None,
-    progress: Progress | None = None,
 ) -> list[Outcome[Target, None]]:
     """Take the schedules of servers away; their images stay.
 
@@ -167,14 +149,13 @@ def disable(
     def action(cloud: Cloud, server_id: str) -> None:
         cloud.schedules.disable(server_id)
 
-    return for_each(cloud, servers, action, report, progress, skip=NoSchedule)
+    return for_each(cloud, servers, action, report, skip=NoSchedule)
 
 
 def show(
     cloud: Cloud,
     servers: Servers,
     report: Report[Target, ServerSchedule] | None = None,
-    progress: Progress | None = None,
 ) -> list[Outcome[Target, ServerSchedule]]:
     """Read the schedules of servers.
 
@@ -186,4 +167,4 @@ def show(
         found = cloud.schedules.get(server_id)
         return ServerSchedule(server_id, found)
 
-    return for_each(cloud, servers, action, report, progress)
+    return for_each(cloud, servers, action, report)

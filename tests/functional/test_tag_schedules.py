@@ -12,7 +12,7 @@ import pytest
 from novaclient.api_versions import APIVersion
 
 from rax_scheduled_images_ext import ImageSchedule, from_novaclient
-from rax_scheduled_images_ext.console.views import NEEDS_SERVICE
+from rax_scheduled_images_ext.console.schedules import NEEDS_SERVICE
 from rax_scheduled_images_ext.model.image import PENDING_KEY, run_metadata
 from rax_scheduled_images_ext.operations import schedules as schedules_of
 from rax_scheduled_images_ext.sandbox import Sandbox

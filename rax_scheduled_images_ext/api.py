@@ -45,7 +45,11 @@ from rax_scheduled_images_ext.operations.snapshot.create import Snapshot
 from rax_scheduled_images_ext.operations.snapshot.polling import Listener, Timeouts
 from rax_scheduled_images_ext.operations.status import read_status
 from rax_scheduled_images_ext.operations.targets import Target, find_targets
-from rax_scheduled_images_ext.operations.work_queue import Outcome, RunInterrupted
+from rax_scheduled_images_ext.operations.work_queue import (
+    Outcome,
+    Report,
+    RunInterrupted,
+)
 from rax_scheduled_images_ext.quiesce import quiesced_snapshot
 
 __all__ = [
@@ -61,6 +65,7 @@ __all__ = [
     "PrunePlan",
     "PrunedImage",
     "Reason",
+    "Report",
     "RunInterrupted",
     "ScheduleChange",
     "ScheduleSettings",

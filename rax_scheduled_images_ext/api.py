@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from rax_scheduled_images_ext.cli.nova.cloud import from_novaclient
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.connection import from_connection
+from rax_scheduled_images_ext.client.connect import connect
 from rax_scheduled_images_ext.model.freshness import (
     InventoryServer,
     ScheduleStatus,
@@ -40,14 +39,15 @@ from rax_scheduled_images_ext.operations.schedules import (
     disable,
     enable,
     show,
-    update,
 )
-from rax_scheduled_images_ext.operations.snapshot.create import Snapshot
+from rax_scheduled_images_ext.operations.snapshot.create import (
+    Snapshot,
+    quiesced_snapshot,
+)
 from rax_scheduled_images_ext.operations.snapshot.polling import Listener, Timeouts
 from rax_scheduled_images_ext.operations.status import read_status
 from rax_scheduled_images_ext.operations.targets import Target, find_targets
 from rax_scheduled_images_ext.operations.work_queue import Outcome, RunInterrupted
-from rax_scheduled_images_ext.quiesce import quiesced_snapshot
 
 __all__ = [
     "CheckResult",
@@ -74,12 +74,11 @@ __all__ = [
     "Timeouts",
     "change",
     "check",
+    "connect",
     "disable",
     "enable",
     "find_targets",
     "forecast",
-    "from_connection",
-    "from_novaclient",
     "list_images",
     "next_expiry",
     "plan_prune",
@@ -91,5 +90,4 @@ __all__ = [
     "read_status",
     "show",
     "unprotect",
-    "update",
 ]

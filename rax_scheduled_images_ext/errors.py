@@ -1,7 +1,7 @@
 """What can go wrong, as classes that carry the data of the case.
 
-None of them needs novaclient: :mod:`rax_scheduled_images_ext.cli.nova.errors` turns
-them into errors that are novaclient's as well.
+None of them needs novaclient: :mod:`.client.novaclient` turns them into errors that are
+novaclient's as well.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from rax_scheduled_images_ext.errors import (
     ImageProtected,
     NoSuchImage,
     NoSuchServer,
+    SnapshotsInDoubt,
     SnapshotsLeft,
 )
 from rax_scheduled_images_ext.model.image import (
@@ -30,7 +31,6 @@ from rax_scheduled_images_ext.model.plan import Step
 from rax_scheduled_images_ext.model.retention import Decision, apply_policy
 from rax_scheduled_images_ext.model.volume_snapshots import (
     Proof,
-    SnapshotsInDoubt,
     Wholeness,
 )
 from rax_scheduled_images_ext.operations.prune import PrunedImage, delete_decided

@@ -18,7 +18,7 @@ from rax_scheduled_images_ext.client.servers import (
     read_date,
     read_server,
 )
-from rax_scheduled_images_ext.errors import NoSchedule, NoSuchServer
+from rax_scheduled_images_ext.errors import MalformedTag, NoSchedule, NoSuchServer
 from rax_scheduled_images_ext.model.extension import ATTRIBUTE
 from rax_scheduled_images_ext.model.freshness import (
     MAX_AGE,
@@ -31,7 +31,6 @@ from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.retention import Rules
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.schedule_tags import (
-    MalformedTag,
     read_schedule_tags,
 )
 from rax_scheduled_images_ext.operations.work_queue import (

@@ -10,12 +10,12 @@ from rax_scheduled_images_ext.errors import (
     ImageProtected,
     NoRetention,
     NoSuchImage,
+    SnapshotsInDoubt,
     SnapshotsLeft,
 )
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.retention import Decision, apply_policy, reason
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
-from rax_scheduled_images_ext.model.volume_snapshots import SnapshotsInDoubt
 from rax_scheduled_images_ext.operations.retention import ImageRetention
 from rax_scheduled_images_ext.operations.targets import Servers, Target, for_each
 from rax_scheduled_images_ext.operations.volume_snapshots import delete_with_snapshots

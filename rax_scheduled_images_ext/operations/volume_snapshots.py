@@ -22,6 +22,7 @@ from rax_scheduled_images_ext.errors import (
     ApiError,
     NoSuchImage,
     NoSuchVolumeSnapshot,
+    SnapshotsInDoubt,
     SnapshotsLeft,
 )
 from rax_scheduled_images_ext.model import volume_snapshots as model
@@ -30,7 +31,6 @@ from rax_scheduled_images_ext.model.volume_snapshots import (
     GOES,
     STAYS,
     Proof,
-    SnapshotsInDoubt,
     VolumeSnapshot,
     deletion_metadata,
     ids_in_mapping,

@@ -11,9 +11,9 @@ from keystoneauth1.plugin import BaseAuthPlugin
 from openstack.config.cloud_region import CloudRegion
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.configuration import Misconfigured, open_session
+from rax_scheduled_images_ext.client.configuration import open_session
 from rax_scheduled_images_ext.client.openstacksdk import configured_cloud
-from rax_scheduled_images_ext.engine.projects import NoAccess
+from rax_scheduled_images_ext.errors import Misconfigured, NoAccess
 
 # What the scope of a configuration's own project consists of.
 _SCOPE = (

@@ -20,6 +20,7 @@ from rax_scheduled_images_ext.client.schedules.base import ScheduleStore
 from rax_scheduled_images_ext.client.servers import next_page, read_server
 from rax_scheduled_images_ext.errors import (
     InvalidSchedule,
+    MalformedTag,
     NoSchedule,
     NoSuchServer,
     NotOffered,
@@ -30,7 +31,6 @@ from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.schedule_tags import (
     ALLOWED,
     MARKER_TAG,
-    MalformedTag,
     is_schedule_tag,
     read_schedule_tags,
     schedule_tag,

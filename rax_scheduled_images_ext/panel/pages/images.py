@@ -8,7 +8,7 @@ from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.errors import SnapshotsLeft
+from rax_scheduled_images_ext.errors import SnapshotsInDoubt, SnapshotsLeft
 from rax_scheduled_images_ext.model.image import ServerImage, removed_marker
 from rax_scheduled_images_ext.model.retention import (
     Decision,
@@ -16,7 +16,6 @@ from rax_scheduled_images_ext.model.retention import (
     retention_status,
 )
 from rax_scheduled_images_ext.model.volume_snapshots import (
-    SnapshotsInDoubt,
     named_snapshots,
 )
 from rax_scheduled_images_ext.operations.images import delete_image

@@ -13,24 +13,22 @@ from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.retention import Decision, Reason
 from rax_scheduled_images_ext.model.schedule import ImageSchedule, ScheduleSettings
 from rax_scheduled_images_ext.operations.check import CheckResult, check
+from rax_scheduled_images_ext.operations.forecast import (
+    Forecast,
+    forecast,
+    next_expiry,
+)
 from rax_scheduled_images_ext.operations.inventory import (
     Inventory,
     read_inventory,
     read_regions,
 )
+from rax_scheduled_images_ext.operations.protect import protect, unprotect
 from rax_scheduled_images_ext.operations.prune import (
     PrunedImage,
     PrunePlan,
     plan_prune,
     prune,
-)
-from rax_scheduled_images_ext.operations.retention import (
-    Forecast,
-    forecast,
-    list_images,
-    next_expiry,
-    protect,
-    unprotect,
 )
 from rax_scheduled_images_ext.operations.schedules import (
     ScheduleChange,
@@ -40,12 +38,12 @@ from rax_scheduled_images_ext.operations.schedules import (
     enable,
     show,
 )
+from rax_scheduled_images_ext.operations.server import list_images, read_status
 from rax_scheduled_images_ext.operations.snapshot.create import (
     Snapshot,
     quiesced_snapshot,
 )
 from rax_scheduled_images_ext.operations.snapshot.polling import Listener, Timeouts
-from rax_scheduled_images_ext.operations.status import read_status
 from rax_scheduled_images_ext.operations.targets import Target, find_targets
 from rax_scheduled_images_ext.operations.work_queue import Outcome, RunInterrupted
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.schedules.base import ScheduleStore
 from rax_scheduled_images_ext.errors import (
     InvalidSchedule,
     NoRetention,
@@ -86,7 +85,7 @@ def change(
         if enabled:
             before: ImageSchedule | None = cloud.schedules.get(server_id)
         else:
-            before = current_schedule(cloud.schedules, server_id, wanted)
+            before = current_schedule(cloud, server_id, wanted)
         after = wanted_schedule(server_id, before, wanted)
         if after != before:
             after = cloud.schedules.enable(server_id, after)
@@ -96,17 +95,28 @@ def change(
     return for_each(cloud, servers, action, report, progress, skip=skip)
 
 
+def find_schedule(cloud: Cloud, server_id: str) -> ImageSchedule | None:
+    """Return the schedule of a server, None where there is none.
+
+    :raises InvalidSchedule: if its tags are no schedule.
+    :raises NoSuchServer: if there is no such server.
+    :raises NotOffered: if the cloud has no scheduled images.
+    """
+    try:
+        return cloud.schedules.get(server_id)
+    except NoSchedule:
+        return None
+
+
 def current_schedule(
-    schedules: ScheduleStore, server_id: str, wanted: ScheduleSettings
+    cloud: Cloud, server_id: str, wanted: ScheduleSettings
 ) -> ImageSchedule | None:
     """Return the schedule that settings are to change, None where there is none.
 
     :raises InvalidSchedule: if its tags are no schedule, and something would be left.
     """
     try:
-        return schedules.get(server_id)
-    except NoSchedule:
-        return None
+        return find_schedule(cloud, server_id)
     except InvalidSchedule:
         if wanted.complete:
             return None

@@ -28,7 +28,7 @@ from rax_scheduled_images_ext.programs.arguments import (
 )
 
 if TYPE_CHECKING:
-    from rax_scheduled_images_ext.operations.retention import Forecast
+    from rax_scheduled_images_ext.operations.forecast import Forecast
     from rax_scheduled_images_ext.operations.schedules import (
         ScheduleChange,
         ServerSchedule,
@@ -64,7 +64,7 @@ def do_scheduled_images_enable(cs: Any, args: Any) -> None:
     targets = targets_of(cloud, "scheduled-images-enable", args)
     if args.dry_run:
         from rax_scheduled_images_ext.console.retention import print_forecast
-        from rax_scheduled_images_ext.operations.retention import forecast
+        from rax_scheduled_images_ext.operations.forecast import forecast
 
         def show(server: Target, found: Forecast) -> None:
             print_forecast(server.label, found)

@@ -212,9 +212,9 @@ def test_faults_do_what_is_shown(
     page: Any, nova: Any, cloud: Sandbox, tmp_path: Path
 ) -> None:
     nova.ok("scheduled-images-enable", "myserver", "7")
-    session = page("sandbox/faults").block("Let it fail")
+    session = page("sandbox/faults").block("Inject faults")
     assert session.count("$ nova") == 2
-    page("sandbox/faults").replay("Let it fail", cloud, tmp_path)
+    page("sandbox/faults").replay("Inject faults", cloud, tmp_path)
 
 
 # -- snapshots
@@ -304,7 +304,7 @@ def test_the_exit_statuses_are_the_ones_in_use(page: Any) -> None:
     [
         ("reference/index", "From a novaclient client"),
         ("reference/index", "Many servers, images, and data"),
-        ("reference/index", "or of an openstacksdk connection"),
+        ("reference/index", "or from an openstacksdk connection"),
         ("user/snapshots", "From Python"),
     ],
 )

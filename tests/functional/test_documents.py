@@ -21,7 +21,7 @@ import novaclient
 import pytest
 
 import rax_scheduled_images_ext
-from rax_scheduled_images_ext.client import errors
+from rax_scheduled_images_ext import errors
 from rax_scheduled_images_ext.model.task_states import STATES, task_state
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.models import ServerQuery
@@ -304,7 +304,7 @@ def test_the_exit_statuses_are_the_ones_in_use(page: Any) -> None:
     [
         ("reference/index", "From a novaclient client"),
         ("reference/index", "Many servers, images, and data"),
-        ("reference/index", "or from an openstacksdk connection"),
+        ("reference/index", "or for an openstacksdk connection"),
         ("user/snapshots", "From Python"),
     ],
 )

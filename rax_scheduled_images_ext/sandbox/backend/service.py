@@ -120,13 +120,13 @@ def _look(cloud: CloudState, region: Region, server_id: str) -> None:
         return
     if step.action is Action.RETAIN:
         _retain(region, server, step, images)
-    elif step.action is Action.MAKE and tried < POLICY.tries:
+    elif step.action is Action.MAKE and tried < POLICY.attempts:
         tried += 1
         made = _make(cloud, region, server, step)
         cloud.store.update(
             "servers", region.name, server_id, slot=step.slot.name, attempt=tried
         )
-        if not made and tried < POLICY.tries:
+        if not made and tried < POLICY.attempts:
             _look_later(cloud, region, server_id, POLICY.interval)
             return
         if made and server.boots_from_volume:

@@ -9,12 +9,12 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
-from rax_scheduled_images_ext.client.errors import (
+from rax_scheduled_images_ext.client.http import ApiResponse, Transport, path
+from rax_scheduled_images_ext.errors import (
     NoMatch,
     NoSuchServer,
     SeveralMatches,
 )
-from rax_scheduled_images_ext.client.http import ApiResponse, Transport, path
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.times import read_time

@@ -10,11 +10,6 @@ from urllib.parse import urlsplit
 
 from keystoneauth1 import exceptions as keystone
 
-from rax_scheduled_images_ext.client.errors import (
-    ApiError,
-    NoSuchServer,
-    UnexpectedAnswer,
-)
 from rax_scheduled_images_ext.client.http import (
     ApiResponse,
     RetryPolicy,
@@ -23,7 +18,12 @@ from rax_scheduled_images_ext.client.http import (
     shortened,
 )
 from rax_scheduled_images_ext.client.servers import looks_like_id
-from rax_scheduled_images_ext.model.errors import ScheduledImagesError
+from rax_scheduled_images_ext.errors import (
+    ApiError,
+    NoSuchServer,
+    ScheduledImagesError,
+    UnexpectedAnswer,
+)
 from rax_scheduled_images_ext.model.extension import ALIAS
 from rax_scheduled_images_ext.model.task_states import (
     COPIED,

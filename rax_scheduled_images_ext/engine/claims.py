@@ -15,9 +15,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
-from rax_scheduled_images_ext.client.errors import NoSuchImage
 from rax_scheduled_images_ext.client.images.glance import GlanceImages
 from rax_scheduled_images_ext.client.snapshots import PASSING
+from rax_scheduled_images_ext.errors import NoSuchImage
 from rax_scheduled_images_ext.model.image import claim_metadata
 from rax_scheduled_images_ext.model.note import Note
 from rax_scheduled_images_ext.model.plan import CLOCK_DIFFERENCE, Policy, Slot

@@ -14,9 +14,9 @@ from enum import Enum
 from requests import codes
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.errors import ApiError
 from rax_scheduled_images_ext.client.images.base import ImageStore
 from rax_scheduled_images_ext.client.pool import WORKERS
+from rax_scheduled_images_ext.errors import ApiError
 from rax_scheduled_images_ext.model.image import CLAIM_KEY, RUN_KEY, ServerImage
 from rax_scheduled_images_ext.model.note import NOTE
 from rax_scheduled_images_ext.model.plan import CLOCK_DIFFERENCE, hangs

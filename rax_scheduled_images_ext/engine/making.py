@@ -10,7 +10,6 @@ from functools import cached_property
 from requests import codes
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.errors import ApiError, NoSuchServer, UsageError
 from rax_scheduled_images_ext.client.http import RetryPolicy
 from rax_scheduled_images_ext.client.images.glance import GlanceImages
 from rax_scheduled_images_ext.client.snapshots import (
@@ -28,7 +27,12 @@ from rax_scheduled_images_ext.engine.limits import Admission, Limits, Place
 from rax_scheduled_images_ext.engine.notes import Notes
 from rax_scheduled_images_ext.engine.results import Result, StepResult
 from rax_scheduled_images_ext.engine.times import LookTime
-from rax_scheduled_images_ext.model.errors import ScheduledImagesError
+from rax_scheduled_images_ext.errors import (
+    ApiError,
+    NoSuchServer,
+    ScheduledImagesError,
+    UsageError,
+)
 from rax_scheduled_images_ext.model.image import (
     RUN_KEY,
     run_metadata,

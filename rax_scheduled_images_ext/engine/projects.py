@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.model.errors import ScheduledImagesError
+from rax_scheduled_images_ext.errors import ScheduledImagesError
 
 
 class Projects(Protocol):

@@ -13,11 +13,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.errors import (
-    ApiError,
-    NoSuchImage,
-    NoSuchServer,
-)
 from rax_scheduled_images_ext.client.pool import WORKERS
 from rax_scheduled_images_ext.client.snapshots import PASSING, Snapshots
 from rax_scheduled_images_ext.engine.find import Finder
@@ -33,6 +28,11 @@ from rax_scheduled_images_ext.engine.sweep import (
     sweep_volumes,
 )
 from rax_scheduled_images_ext.engine.times import Clock
+from rax_scheduled_images_ext.errors import (
+    ApiError,
+    NoSuchImage,
+    NoSuchServer,
+)
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.note import Note
 from rax_scheduled_images_ext.model.plan import (

@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from requests import codes
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.errors import (
+from rax_scheduled_images_ext.client.snapshots import PASSING
+from rax_scheduled_images_ext.engine.look import Look, Looking
+from rax_scheduled_images_ext.engine.results import Result, StepResult
+from rax_scheduled_images_ext.errors import (
     ApiError,
     ImageProtected,
     NoSuchImage,
     NoSuchServer,
     SnapshotsLeft,
 )
-from rax_scheduled_images_ext.client.snapshots import PASSING
-from rax_scheduled_images_ext.engine.look import Look, Looking
-from rax_scheduled_images_ext.engine.results import Result, StepResult
 from rax_scheduled_images_ext.model.image import (
     MARKER_KEY,
     PENDING_KEY,

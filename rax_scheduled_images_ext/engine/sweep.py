@@ -7,10 +7,13 @@ from datetime import datetime, timedelta
 from itertools import groupby
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.errors import NoSuchImage, NoSuchServer
 from rax_scheduled_images_ext.client.snapshots import PASSING, Snapshots
 from rax_scheduled_images_ext.engine.projects import Projects
-from rax_scheduled_images_ext.model.errors import ScheduledImagesError
+from rax_scheduled_images_ext.errors import (
+    NoSuchImage,
+    NoSuchServer,
+    ScheduledImagesError,
+)
 from rax_scheduled_images_ext.model.image import CLAIM_KEY, ServerImage, made_by_run
 from rax_scheduled_images_ext.model.note import NOTE
 from rax_scheduled_images_ext.model.plan import ABANDONED_AFTER

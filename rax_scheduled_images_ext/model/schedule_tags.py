@@ -20,6 +20,11 @@ from rax_scheduled_images_ext.model.schedule import (
 #: The tag of every server with a schedule, by which lists are filtered.
 MARKER_TAG = "scheduled-images"
 PREFIX = f"{MARKER_TAG}:"
+#: What a server's tags may be, for people.
+ALLOWED = (
+    f"a schedule requires the tag {MARKER_TAG} and one of {PREFIX}daily:N and"
+    f" {PREFIX}weekly-DAY:N, N being {LEAST_RETENTION} to {MOST_RETENTION}"
+)
 _DAYS = "|".join(day.lower() for day in DAYS)
 _VALUE = re.compile(f"{PREFIX}(?:daily|weekly-({_DAYS})):([1-9][0-9]{{0,4}})")
 

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
-from rax_scheduled_images_ext.model.errors import ScheduledImagesError
+from rax_scheduled_images_ext.errors import ScheduledImagesError
 from rax_scheduled_images_ext.model.image import LONGEST_NAME, MAPPING_KEY, ServerImage
 
 #: What Nova puts before an image's name to name a volume snapshot of it.

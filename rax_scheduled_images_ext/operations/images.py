@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.errors import (
+from rax_scheduled_images_ext.errors import (
     ImageProtected,
     NoSuchImage,
     NotASnapshot,

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.errors import NoSchedule, NoSuchServer
 from rax_scheduled_images_ext.client.http import ApiResponse
 from rax_scheduled_images_ext.client.images.base import ImageStore
 from rax_scheduled_images_ext.client.schedules.cloud import CloudSchedules
@@ -19,6 +18,7 @@ from rax_scheduled_images_ext.client.servers import (
     read_date,
     read_server,
 )
+from rax_scheduled_images_ext.errors import NoSchedule, NoSuchServer
 from rax_scheduled_images_ext.model.extension import ATTRIBUTE
 from rax_scheduled_images_ext.model.freshness import (
     MAX_AGE,

@@ -9,7 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.errors import (
+from rax_scheduled_images_ext.client.http import Transport, path
+from rax_scheduled_images_ext.client.images.base import ImageStore
+from rax_scheduled_images_ext.client.schedules.cloud import CloudSchedules
+from rax_scheduled_images_ext.client.servers import read_project, with_server
+from rax_scheduled_images_ext.errors import (
     InvalidSchedule,
     NeverScheduled,
     NoRetention,
@@ -19,10 +23,6 @@ from rax_scheduled_images_ext.client.errors import (
     NotASnapshot,
     NotOffered,
 )
-from rax_scheduled_images_ext.client.http import Transport, path
-from rax_scheduled_images_ext.client.images.base import ImageStore
-from rax_scheduled_images_ext.client.schedules.cloud import CloudSchedules
-from rax_scheduled_images_ext.client.servers import read_project, with_server
 from rax_scheduled_images_ext.model.extension import ATTRIBUTE
 from rax_scheduled_images_ext.model.image import (
     MARKER_KEY,

@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.errors import (
+from rax_scheduled_images_ext.client.schedules.base import ScheduleStore
+from rax_scheduled_images_ext.errors import (
     InvalidSchedule,
     NoRetention,
     NoSchedule,
 )
-from rax_scheduled_images_ext.client.schedules.base import ScheduleStore
 from rax_scheduled_images_ext.model.schedule import ImageSchedule, ScheduleSettings
 from rax_scheduled_images_ext.operations.targets import Servers, Target, for_each
 from rax_scheduled_images_ext.operations.work_queue import Outcome, Progress, Report

@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.errors import (
-    InvalidSchedule,
-    NoSchedule,
-    NoSuchServer,
-)
 from rax_scheduled_images_ext.client.servers import (
     find_server,
     read_date,
     read_server,
+)
+from rax_scheduled_images_ext.errors import (
+    InvalidSchedule,
+    NoSchedule,
+    NoSuchServer,
 )
 from rax_scheduled_images_ext.model.extension import ATTRIBUTE
 from rax_scheduled_images_ext.model.freshness import (

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 
 from requests import codes
 
-from rax_scheduled_images_ext.client.errors import (
+from rax_scheduled_images_ext.client.snapshots import PASSING
+from rax_scheduled_images_ext.errors import (
     ApiError,
     NoSuchImage,
     NoSuchVolumeSnapshot,
     SnapshotsLeft,
 )
-from rax_scheduled_images_ext.client.snapshots import PASSING
 from rax_scheduled_images_ext.model import volume_snapshots as model
 from rax_scheduled_images_ext.model.volume_snapshots import (
     FATE_KEY,

@@ -12,10 +12,15 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from rax_scheduled_images_ext.arguments import Parser, between, checked, host_name
+from rax_scheduled_images_ext.console.terminal import OutputFailed, put, say
+from rax_scheduled_images_ext.errors import ScheduledImagesError
 from rax_scheduled_images_ext.model.durations import format_duration, parse_duration
-from rax_scheduled_images_ext.model.errors import ScheduledImagesError
-from rax_scheduled_images_ext.output.console import OutputFailed, put, say
+from rax_scheduled_images_ext.programs.arguments import (
+    Parser,
+    between,
+    checked,
+    host_name,
+)
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -69,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _serve(args: argparse.Namespace) -> int:
     from rax_scheduled_images_ext.panel.app import create_app
-    from rax_scheduled_images_ext.wsgi import Server
+    from rax_scheduled_images_ext.programs.http_server import Server
 
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     host = args.host or LOOPBACK

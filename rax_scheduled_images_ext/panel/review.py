@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 from cachetools import TTLCache
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.errors import InvalidSchedule
-from rax_scheduled_images_ext.model.errors import ScheduledImagesError
+from rax_scheduled_images_ext.errors import InvalidSchedule, ScheduledImagesError
 from rax_scheduled_images_ext.model.retention import Decision
 from rax_scheduled_images_ext.model.schedule import ImageSchedule, ScheduleSettings
 from rax_scheduled_images_ext.operations import schedules

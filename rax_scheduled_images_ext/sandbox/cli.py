@@ -15,8 +15,13 @@ from urllib.parse import urlsplit
 
 import requests
 
-from rax_scheduled_images_ext.arguments import Parser, between, checked, host_name
 from rax_scheduled_images_ext.model.durations import parse_duration
+from rax_scheduled_images_ext.programs.arguments import (
+    Parser,
+    between,
+    checked,
+    host_name,
+)
 from rax_scheduled_images_ext.sandbox.backend.models import Unusable
 from rax_scheduled_images_ext.sandbox.demo import SETTINGS, Demo, DemoFailed
 from rax_scheduled_images_ext.sandbox.environment import shell_exports

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rax_scheduled_images_ext.arguments import Parser, between, checked, parse_moment
+from rax_scheduled_images_ext.programs.arguments import (
+    Parser,
+    between,
+    checked,
+    parse_moment,
+)
 from rax_scheduled_images_ext.sandbox.faults.grammar import parse_fault
 
 LOOPBACK = "127.0.0.1"

@@ -13,11 +13,11 @@ from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rax_scheduled_images_ext.arguments import Parser, checked
-from rax_scheduled_images_ext.model.errors import ScheduledImagesError
+from rax_scheduled_images_ext.console.terminal import say
+from rax_scheduled_images_ext.errors import ScheduledImagesError
 from rax_scheduled_images_ext.model.freshness import MAX_AGE
 from rax_scheduled_images_ext.model.plan import Policy
-from rax_scheduled_images_ext.output.console import say
+from rax_scheduled_images_ext.programs.arguments import Parser, checked
 from rax_scheduled_images_ext.service import options
 
 if TYPE_CHECKING:

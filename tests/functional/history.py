@@ -17,7 +17,7 @@ from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.engine.limits import Limits
 from rax_scheduled_images_ext.engine.projects import OneProject
 from rax_scheduled_images_ext.engine.runner import Runner
-from rax_scheduled_images_ext.model.errors import ScheduledImagesError
+from rax_scheduled_images_ext.errors import ScheduledImagesError
 from rax_scheduled_images_ext.model.image import (
     CLAIM_KEY,
     MARKER_KEY,

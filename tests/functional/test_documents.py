@@ -21,7 +21,7 @@ import novaclient
 import pytest
 
 import rax_scheduled_images_ext
-from rax_scheduled_images_ext.client import errors
+from rax_scheduled_images_ext import errors
 from rax_scheduled_images_ext.model.task_states import STATES, task_state
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.models import ServerQuery

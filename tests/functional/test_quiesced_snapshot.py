@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from novaclient import client
 
-from rax_scheduled_images_ext.client.errors import (
+from rax_scheduled_images_ext.errors import (
     HoldCutShort,
     ImageLost,
     NoSuchServer,

@@ -15,12 +15,11 @@ from keystoneauth1.exceptions import ClientException
 from requests import Response
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.errors import SnapshotsLeft
 from rax_scheduled_images_ext.engine import settling
 from rax_scheduled_images_ext.engine.results import Result, Tick
 from rax_scheduled_images_ext.engine.runner import Runner
+from rax_scheduled_images_ext.errors import ScheduledImagesError, SnapshotsLeft
 from rax_scheduled_images_ext.model import plan, retention
-from rax_scheduled_images_ext.model.errors import ScheduledImagesError
 from rax_scheduled_images_ext.model.image import (
     MAPPING_KEY,
     MARKER_KEY,

@@ -15,8 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keystoneauth1 import exceptions as keystone
 
-from rax_scheduled_images_ext.client.errors import ApiError
-from rax_scheduled_images_ext.model.errors import InvalidValue
+from rax_scheduled_images_ext.errors import ApiError, InvalidValue
 from rax_scheduled_images_ext.model.freshness import (
     MAX_AGE,
     InventoryServer,

@@ -12,14 +12,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rax_scheduled_images_ext.client.errors import (
+from rax_scheduled_images_ext.client.images.base import ImageFilter, ImageStore
+from rax_scheduled_images_ext.errors import (
     ImageProtected,
     NeverScheduled,
     NoRetention,
     NoSuchImage,
     NotASnapshot,
 )
-from rax_scheduled_images_ext.client.images.base import ImageFilter, ImageStore
 from rax_scheduled_images_ext.model.freshness import (
     InventoryServer,
     schedule_status,

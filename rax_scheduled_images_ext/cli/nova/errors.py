@@ -9,8 +9,7 @@ from typing import Any
 
 from novaclient import exceptions
 
-from rax_scheduled_images_ext.client.errors import ApiError, UsageError
-from rax_scheduled_images_ext.model.errors import ScheduledImagesError
+from rax_scheduled_images_ext.errors import ApiError, ScheduledImagesError, UsageError
 
 
 def for_novaclient(error: Exception) -> Exception:

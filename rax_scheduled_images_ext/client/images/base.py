@@ -10,15 +10,15 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
 
-from rax_scheduled_images_ext.client.errors import (
+from rax_scheduled_images_ext.client.http import ApiResponse
+from rax_scheduled_images_ext.client.servers import looks_like_id
+from rax_scheduled_images_ext.errors import (
     ChangeUndone,
+    InvalidValue,
     NoMatch,
     NoSuchImage,
     SeveralMatches,
 )
-from rax_scheduled_images_ext.client.http import ApiResponse
-from rax_scheduled_images_ext.client.servers import looks_like_id
-from rax_scheduled_images_ext.model.errors import InvalidValue
 from rax_scheduled_images_ext.model.image import PENDING_KEY, ServerImage
 
 Result = TypeVar("Result")

@@ -10,12 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rax_scheduled_images_ext.client.errors import (
-    InvalidSchedule,
-    NoSchedule,
-    NoSuchServer,
-    NotOffered,
-)
 from rax_scheduled_images_ext.client.http import (
     ApiResponse,
     Transport,
@@ -24,10 +18,17 @@ from rax_scheduled_images_ext.client.http import (
 )
 from rax_scheduled_images_ext.client.schedules.base import ScheduleStore
 from rax_scheduled_images_ext.client.servers import next_page, read_server
+from rax_scheduled_images_ext.errors import (
+    InvalidSchedule,
+    NoSchedule,
+    NoSuchServer,
+    NotOffered,
+)
 from rax_scheduled_images_ext.model.extension import ALIAS, ATTRIBUTE
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.schedule_tags import (
+    ALLOWED,
     MARKER_TAG,
     MalformedTag,
     is_schedule_tag,
@@ -55,7 +56,7 @@ class TagSchedules(ScheduleStore):
         try:
             found = read_schedule_tags(self._tags(server_id))
         except MalformedTag as error:
-            raise InvalidSchedule(server_id, error.tag) from None
+            raise InvalidSchedule(server_id, error.tag, ALLOWED) from None
         if found is None:
             raise NoSchedule(server_id)
         return found

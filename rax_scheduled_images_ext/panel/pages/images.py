@@ -8,7 +8,7 @@ from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.errors import SnapshotsLeft
+from rax_scheduled_images_ext.errors import SnapshotsLeft
 from rax_scheduled_images_ext.model.image import ServerImage, removed_marker
 from rax_scheduled_images_ext.model.retention import (
     Decision,

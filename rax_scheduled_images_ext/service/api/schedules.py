@@ -7,8 +7,12 @@ from dataclasses import dataclass
 
 from webob import Response
 
-from rax_scheduled_images_ext.client.errors import InvalidSchedule, NoSchedule
-from rax_scheduled_images_ext.model.errors import InvalidValue, ScheduledImagesError
+from rax_scheduled_images_ext.errors import (
+    InvalidSchedule,
+    InvalidValue,
+    NoSchedule,
+    ScheduledImagesError,
+)
 from rax_scheduled_images_ext.model.extension import (
     ALIAS,
     no_schedule,

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from amqp.exceptions import AMQPError
 from kombu.exceptions import KombuError
 
-from rax_scheduled_images_ext.client.errors import NoSuchServer
 from rax_scheduled_images_ext.engine.find import Page
 from rax_scheduled_images_ext.engine.results import Result, StepResult
 from rax_scheduled_images_ext.engine.runner import Runner
+from rax_scheduled_images_ext.errors import NoSuchServer
 from rax_scheduled_images_ext.model.note import parse_note
 from rax_scheduled_images_ext.model.plan import Cause
 from rax_scheduled_images_ext.operations.volume_snapshots import NamingImages

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
+from rax_scheduled_images_ext.console.formats import Column, attribute, print_rows
+from rax_scheduled_images_ext.console.terminal import put
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.times import write_time
-from rax_scheduled_images_ext.output.console import put
-from rax_scheduled_images_ext.output.formats import Column, attribute, print_rows
 
 #: What is said where the cloud itself makes no scheduled images.
 NEEDS_SERVICE = (

@@ -9,7 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.errors import NoSuchServer
+from rax_scheduled_images_ext.console.formats import (
+    Column,
+    as_table,
+    attribute,
+    print_rows,
+)
+from rax_scheduled_images_ext.console.report import ErrorLine, attempt, failure
+from rax_scheduled_images_ext.console.terminal import put, say
+from rax_scheduled_images_ext.errors import NoSuchServer
 from rax_scheduled_images_ext.model.retention import (
     Decision,
     expires_in_runs,
@@ -25,14 +33,6 @@ from rax_scheduled_images_ext.operations.retention import (
     protect,
     unprotect,
 )
-from rax_scheduled_images_ext.output.console import put, say
-from rax_scheduled_images_ext.output.formats import (
-    Column,
-    as_table,
-    attribute,
-    print_rows,
-)
-from rax_scheduled_images_ext.output.report import ErrorLine, attempt, failure
 
 
 def size_for_people(size: int | None) -> str:

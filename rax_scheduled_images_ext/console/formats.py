@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
-from rax_scheduled_images_ext.model.text import printable
-from rax_scheduled_images_ext.output.console import put
+from rax_scheduled_images_ext.console.terminal import put
+from rax_scheduled_images_ext.text import printable
 
 Row = TypeVar("Row")
 

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.errors import ResumeFailed
 from rax_scheduled_images_ext.client.servers import with_server
 from rax_scheduled_images_ext.client.snapshots import Snapshots
+from rax_scheduled_images_ext.console.formats import Column
+from rax_scheduled_images_ext.console.report import ErrorLine
+from rax_scheduled_images_ext.console.terminal import BackgroundWriter, clock_time
+from rax_scheduled_images_ext.errors import ResumeFailed
 from rax_scheduled_images_ext.model.image import ServerImage
-from rax_scheduled_images_ext.model.text import one_line, printable
 from rax_scheduled_images_ext.operations.snapshot.create import Snapshot
 from rax_scheduled_images_ext.operations.snapshot.hooks import HookCommand
 from rax_scheduled_images_ext.operations.snapshot.polling import (
@@ -25,9 +27,7 @@ from rax_scheduled_images_ext.operations.snapshot.signals import (
     Interrupted,
     SignalCatcher,
 )
-from rax_scheduled_images_ext.output.console import BackgroundWriter, clock_time
-from rax_scheduled_images_ext.output.formats import Column
-from rax_scheduled_images_ext.output.report import ErrorLine
+from rax_scheduled_images_ext.text import one_line, printable
 
 _CLEAR = "\r\x1b[K"
 

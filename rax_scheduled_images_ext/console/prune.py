@@ -7,6 +7,9 @@ import sys
 from collections.abc import Callable, Sequence
 
 from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.console.report import ErrorLine, ServerReport
+from rax_scheduled_images_ext.console.retention import pruned_table
+from rax_scheduled_images_ext.console.terminal import agreed, say
 from rax_scheduled_images_ext.operations.prune import (
     PrunedImage,
     PrunePlan,
@@ -14,9 +17,6 @@ from rax_scheduled_images_ext.operations.prune import (
     prune,
 )
 from rax_scheduled_images_ext.operations.work_queue import RunInterrupted
-from rax_scheduled_images_ext.output.console import agreed, say
-from rax_scheduled_images_ext.output.report import ErrorLine, ServerReport
-from rax_scheduled_images_ext.output.retention import pruned_table
 
 LOG = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, TextIO
 
-from rax_scheduled_images_ext.model.text import one_line, printable, printable_json
+from rax_scheduled_images_ext.text import one_line, printable, printable_json
 
 # How often a stream that does not wait itself is tried again, in seconds.
 _PAUSE = 0.05

@@ -14,6 +14,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.console.formats import (
+    Column,
+    attribute,
+    for_people,
+    print_rows,
+)
+from rax_scheduled_images_ext.console.report import ErrorLine, report_unreadable
+from rax_scheduled_images_ext.console.terminal import ProgressLine, put, say
 from rax_scheduled_images_ext.model.durations import format_duration
 from rax_scheduled_images_ext.model.freshness import (
     InventoryServer,
@@ -23,14 +31,6 @@ from rax_scheduled_images_ext.model.freshness import (
 from rax_scheduled_images_ext.model.times import read_time, write_time
 from rax_scheduled_images_ext.operations.check import CheckResult
 from rax_scheduled_images_ext.operations.inventory import read_inventory, read_regions
-from rax_scheduled_images_ext.output.console import ProgressLine, put, say
-from rax_scheduled_images_ext.output.formats import (
-    Column,
-    attribute,
-    for_people,
-    print_rows,
-)
-from rax_scheduled_images_ext.output.report import ErrorLine, report_unreadable
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from rax_scheduled_images_ext.model.text import one_line
 from rax_scheduled_images_ext.model.times import END, FIRST
+from rax_scheduled_images_ext.text import one_line
 
 if TYPE_CHECKING:
-    from rax_scheduled_images_ext.model.errors import InvalidValue
+    from rax_scheduled_images_ext.errors import InvalidValue
 
 _Number = TypeVar("_Number", int, float)
 _Value = TypeVar("_Value")
@@ -87,7 +87,7 @@ def one_of(*words: str) -> Any:
 
 def invalid(text: str) -> InvalidValue:
     """Return the error of a value that is wrong."""
-    from rax_scheduled_images_ext.model.errors import InvalidValue
+    from rax_scheduled_images_ext.errors import InvalidValue
 
     return InvalidValue(text)
 

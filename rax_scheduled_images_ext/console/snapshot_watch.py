@@ -11,13 +11,15 @@ from functools import partial
 from typing import Any
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.errors import (
+from rax_scheduled_images_ext.client.servers import with_server
+from rax_scheduled_images_ext.client.snapshots import Snapshots, Watched
+from rax_scheduled_images_ext.console.report import ErrorLine, attempt
+from rax_scheduled_images_ext.console.terminal import clock_time, put, say
+from rax_scheduled_images_ext.errors import (
     ImageLost,
     ServerDisappeared,
     TimeLimitReached,
 )
-from rax_scheduled_images_ext.client.servers import with_server
-from rax_scheduled_images_ext.client.snapshots import Snapshots, Watched
 from rax_scheduled_images_ext.model.task_states import (
     COPIED,
     ServerState,
@@ -35,8 +37,6 @@ from rax_scheduled_images_ext.operations.snapshot.watch import (
     Watch,
     watch,
 )
-from rax_scheduled_images_ext.output.console import clock_time, put, say
-from rax_scheduled_images_ext.output.report import ErrorLine, attempt
 
 # Seconds between two polls of images whose snapshots are all over.
 _SETTLING_INTERVAL = 1.5

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
-from rax_scheduled_images_ext.client.errors import NotOffered
+from rax_scheduled_images_ext.console.terminal import ProgressLine, say
+from rax_scheduled_images_ext.errors import NotOffered
 from rax_scheduled_images_ext.model.freshness import ScheduleStatus
 from rax_scheduled_images_ext.operations.targets import Target
 from rax_scheduled_images_ext.operations.work_queue import Outcome, RunInterrupted
-from rax_scheduled_images_ext.output.console import ProgressLine, say
 
 LOG = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import argparse
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rax_scheduled_images_ext.arguments import (
+from rax_scheduled_images_ext.programs.arguments import (
     COPIED_STATES,
     MAX_AGE,
     checked,

@@ -179,7 +179,8 @@ class _Handler(WSGIRequestHandler):
     def log(self, type: str, message: str, *args: Any) -> None:
         """Print nothing: the dispatcher records requests."""
 
-    log_request = log
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """As above; werkzeug's fails at an address that is none."""
 
 
 def _no_answer(_environ: WSGIEnvironment, _start: object) -> list[bytes]:

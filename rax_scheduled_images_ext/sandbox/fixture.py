@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from rax_scheduled_images_ext.console.terminal import say
 from rax_scheduled_images_ext.model.durations import parse_duration
 from rax_scheduled_images_ext.model.image import SERVER_KEY
 from rax_scheduled_images_ext.sandbox.backend.clock import Clock
@@ -342,4 +342,4 @@ class Sandbox:
     def _saw(self, seen: Seen) -> None:
         self.requests.append(seen)
         if self._verbose:
-            print(f"{seen.status} {seen.method} {seen.path}", file=sys.stderr)
+            say(f"{seen.status} {seen.method} {seen.path}")

@@ -149,7 +149,8 @@ def _wait(process: subprocess.Popen[bytes]) -> int:
 
 
 def _env(args: argparse.Namespace) -> int:
-    variables = _ask(args.url, "GET", "env", params={"user": args.user})
+    asked = {"user": args.user, "region": args.region}
+    variables = _ask(args.url, "GET", "env", params=asked)
     try:
         _print_exports(variables)
     except ValueError:
@@ -188,6 +189,7 @@ def _sandbox(args: argparse.Namespace, host: str, port: int) -> Sandbox:
     """Start the cloud that the options describe."""
     return _start(
         like=args.like,
+        regions=args.regions,
         servers=args.servers,
         images_per_server=args.images_per_server,
         state=args.state,
@@ -329,6 +331,9 @@ def _parser() -> Parser:
     )
     env = command("env", _env, "print the export lines of a running cloud", running)
     env.add_argument("--user", default="admin", help="the user (default: %(default)s)")
+    env.add_argument(
+        "--region", metavar="NAME", help="the region (default: the cloud's first one)"
+    )
     advance = command("advance", _advance, "let time pass in a running cloud", running)
     advance.add_argument(
         "duration", type=checked(parse_duration), metavar="DURATION", help="such as 10d"

@@ -8,7 +8,7 @@ from rax_scheduled_images_ext.console.formats import Column, attribute, print_ro
 from rax_scheduled_images_ext.console.images import IMAGES
 from rax_scheduled_images_ext.console.terminal import put, say
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
-from rax_scheduled_images_ext.operations.retention import Forecast
+from rax_scheduled_images_ext.operations.forecast import Forecast
 from rax_scheduled_images_ext.operations.schedules import ScheduleChange
 from rax_scheduled_images_ext.operations.targets import Target
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.schedules.base import ScheduleStore
 from rax_scheduled_images_ext.errors import (
     InvalidSchedule,
     NoRetention,
@@ -75,7 +74,8 @@ def change(
     NoRetention for a server that was named, InvalidSchedule unless the settings leave
     nothing of the schedule, and those of :func:`enable`.
 
-    :param settings: None to take the schedules away; what :func:`disable` raises then.
+    :param settings: None to take the schedules away, with the errors of
+        :func:`disable`.
     :param enabled: only schedules that there are: NoSchedule for a server that was
         named and has none, InvalidSchedule for one whose tags are no schedule.
     :raises InvalidValue: for settings that cannot be; nothing has been sent.
@@ -88,7 +88,7 @@ def change(
         if enabled:
             before = cloud.schedules.get(server_id)
         else:
-            before, tag = current_schedule(cloud.schedules, server_id, wanted)
+            before, tag = current_schedule(cloud, server_id, wanted)
         if wanted is None:
             cloud.schedules.disable(server_id)
             return ScheduleChange(before, None, tag)
@@ -101,22 +101,34 @@ def change(
     return for_each(cloud, servers, action, report, skip=skip)
 
 
+def find_schedule(cloud: Cloud, server_id: str) -> ImageSchedule | None:
+    """Return the schedule of a server, None where there is none.
+
+    :raises InvalidSchedule: if its tags are no schedule.
+    :raises NoSuchServer: if there is no such server.
+    :raises NotOffered: if the cloud has no scheduled images.
+    """
+    try:
+        return cloud.schedules.get(server_id)
+    except NoSchedule:
+        return None
+
+
 def current_schedule(
-    schedules: ScheduleStore, server_id: str, wanted: ScheduleSettings | None
+    cloud: Cloud, server_id: str, wanted: ScheduleSettings | None
 ) -> tuple[ImageSchedule | None, str | None]:
     """Return the schedule that settings are to change, None where there is none.
 
     With it comes the tag that should be one and is none, if all of it is replaced.
 
+    :param wanted: None to take the schedule away.
     :raises InvalidSchedule: for such a tag, if something of it would be left.
     :raises NoSchedule: if there is none to be taken away.
     """
     try:
-        return schedules.get(server_id), None
-    except NoSchedule:
         if wanted is None:
-            raise
-        return None, None
+            return cloud.schedules.get(server_id), None
+        return find_schedule(cloud, server_id), None
     except InvalidSchedule as error:
         if wanted is None or wanted.complete:
             return None, error.tag

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from rax_scheduled_images_ext.cli.nova.cloud import from_novaclient as open_cloud
-from rax_scheduled_images_ext.cli.nova.errors import for_novaclient
 from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.client.novaclient import for_novaclient
 from rax_scheduled_images_ext.console.arguments import ONE_WAY
 from rax_scheduled_images_ext.console.report import Console
 from rax_scheduled_images_ext.console.targets import confirmed
@@ -18,8 +17,6 @@ from rax_scheduled_images_ext.operations.targets import (
     as_targets,
     find_targets,
 )
-
-__all__ = ["CONSOLE", "failing_as_one", "finish", "open_cloud", "targets_of"]
 
 _NOVACLIENT = "novaclient.exceptions"
 

@@ -9,7 +9,7 @@ from rax_scheduled_images_ext.cli.openstack.columns import listed
 from rax_scheduled_images_ext.cli.openstack.command import Lister
 from rax_scheduled_images_ext.console import arguments
 from rax_scheduled_images_ext.console.images import IMAGES, IMAGES_AS_DATA
-from rax_scheduled_images_ext.operations.retention import list_images
+from rax_scheduled_images_ext.operations.server import list_images
 
 
 class ListSnapshot(Lister):

@@ -7,8 +7,8 @@ import argparse
 from rax_scheduled_images_ext.cli.openstack.command import CONSOLE, Command
 from rax_scheduled_images_ext.console import arguments
 from rax_scheduled_images_ext.console.images import say_next_expiries
+from rax_scheduled_images_ext.operations.forecast import next_expiries
 from rax_scheduled_images_ext.operations.protect import (
-    next_expiries,
     protect_images,
     unprotect_images,
 )

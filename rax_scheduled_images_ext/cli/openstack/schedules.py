@@ -28,10 +28,10 @@ from rax_scheduled_images_ext.console.servers import (
 )
 from rax_scheduled_images_ext.console.terminal import say
 from rax_scheduled_images_ext.model.schedule import ScheduleSettings
+from rax_scheduled_images_ext.operations.forecast import forecast
 from rax_scheduled_images_ext.operations.listing import Row
-from rax_scheduled_images_ext.operations.retention import forecast
 from rax_scheduled_images_ext.operations.schedules import change, disable
-from rax_scheduled_images_ext.operations.status import read_status
+from rax_scheduled_images_ext.operations.server import read_status
 
 _TARGETS = (
     arguments.YES_TO_MANY,

@@ -9,7 +9,7 @@ from functools import partial
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.servers import with_server
-from rax_scheduled_images_ext.client.snapshots import Snapshots, Watched
+from rax_scheduled_images_ext.client.snapshots import ServerStates, Snapshots
 from rax_scheduled_images_ext.errors import (
     ImageLost,
     ServerDisappeared,
@@ -105,8 +105,8 @@ class _Watcher:
         limit = self._wanted.time_limit
         end = None if limit is None else self._poller.clock() + limit
         names = {each.state.id: each.state.name for each in watches}
-        watched = Watched(self._snapshots, names)
-        for seen in watch(watched, watches, self._wanted, self._poller):
+        servers = ServerStates(self._snapshots, names)
+        for seen in watch(servers, watches, self._wanted, self._poller):
             for each in seen:
                 self._seen(each, end)
             self._images.note(seen)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
+import time
 from collections.abc import Callable, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -29,16 +31,39 @@ class ErrorLine(Protocol):
     def __call__(self, error: BaseException, about: str = "") -> str: ...
 
 
+class Waits:
+    """Reports that a busy service is asked again later, once for all who wait.
+
+    :param report: is called with the line, from any thread.
+    """
+
+    def __init__(self, report: Callable[[str], object]) -> None:
+        self._report = report
+        self._lock = threading.Lock()
+        self._until = 0.0
+
+    def __call__(self, service: str, seconds: float) -> None:
+        with self._lock:
+            now = time.monotonic()
+            new = now >= self._until
+            self._until = max(self._until, now + seconds)
+        if new and seconds >= 1:
+            self._report(
+                f"The {service} service is busy: asking again in {seconds:.0f} s"
+            )
+
+
 @dataclass(frozen=True)
 class Console:
-    """A shell's way to report what went wrong.
+    """A shell's way to report what goes wrong.
 
     ``error_line`` returns the line about an error, ``failed_delete`` the one about an
-    image that could not be deleted.
+    image that could not be deleted. ``waits`` is for :class:`.Cloud`.
     """
 
     error_line: ErrorLine
     failed_delete: Callable[[str, Exception], str]
+    waits: Waits = field(default_factory=lambda: Waits(say))
 
     def error(self, error: BaseException, about: str = "") -> None:
         """Report an error."""

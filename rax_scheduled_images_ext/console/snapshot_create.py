@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rax_scheduled_images_ext.console.formats import Column
-from rax_scheduled_images_ext.console.report import Console
+from rax_scheduled_images_ext.console.report import Console, Waits
 from rax_scheduled_images_ext.console.terminal import BackgroundWriter, clock_time
 from rax_scheduled_images_ext.errors import ResumeFailed
 from rax_scheduled_images_ext.operations.snapshot.create import Snapshot
@@ -35,12 +35,14 @@ TAKEN: tuple[Column[Snapshot], ...] = (
 class SnapshotReport(SnapshotListener):
     """Prints what happens on stderr; on a terminal the present state in one line.
 
-    ``status`` is the exit status, ``snapshot`` the one that was taken, if any.
+    ``status`` is the exit status, ``snapshot`` the one that was taken, if any;
+    ``waits`` is for :class:`.Cloud`.
     """
 
     def __init__(self, console: Console) -> None:
         self.status = 0
         self.snapshot: Snapshot | None = None
+        self.waits = Waits(self.note)
         self._console = console
         self._writer = BackgroundWriter(sys.stderr)
         self._shown = False

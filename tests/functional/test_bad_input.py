@@ -554,7 +554,8 @@ def test_a_busy_cloud_is_waited_for(nova: Any, front: Interceptor) -> None:
     )
     before = time.monotonic()
     result = nova(ENABLE, "myserver", "7")
-    assert (result.status, result.err) == (0, "")
+    line = "The compute service is busy: asking again in 1 s\n"
+    assert (result.status, result.err) == (0, line)
     assert time.monotonic() - before > 1
     assert [line for line in front.log if "POST" in line and "servers" in line] == [
         f"POST /compute/v2.1{SCHEDULE}"

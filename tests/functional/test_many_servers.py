@@ -313,6 +313,17 @@ def test_a_busy_cloud_slows_all_down_and_loses_none(
     assert took > 1
 
 
+@pytest.mark.parametrize("names", [["web1"], ["myserver", "web1", "db1"]])
+def test_waiting_for_a_busy_cloud_is_reported_once(
+    nova: Any, front: Interceptor, names: list[str]
+) -> None:
+    front.answer("POST", "/rax-si-image-schedule", BUSY, times=len(names))
+    err = nova.recorded("scheduled-images-enable", *names, "3")
+    line = "The compute service is busy: asking again in 1 s"
+    assert err.splitlines().count(line) == 1
+    assert schedules(nova) == dict.fromkeys(names, "daily 3")
+
+
 @pytest.mark.slow
 def test_a_cloud_that_lets_few_through_gets_no_more_than_it_takes(
     nova: Any, cloud: Sandbox, front: Interceptor

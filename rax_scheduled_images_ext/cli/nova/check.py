@@ -8,8 +8,8 @@ from rax_scheduled_images_ext.cli.nova.command import (
     CONSOLE,
     failing_as_one,
     finish,
+    open_cloud,
 )
-from rax_scheduled_images_ext.client.novaclient import cloud_of
 from rax_scheduled_images_ext.console.servers import (
     print_check,
     say_unreadable,
@@ -22,7 +22,7 @@ def check_servers(cs: Any, args: Any) -> None:
     """Print servers whose newest scheduled image is too old."""
     with uncollected():
         with failing_as_one():
-            result = check(cloud_of(cs), name=args.name, max_age=args.max_age)
+            result = check(open_cloud(cs), name=args.name, max_age=args.max_age)
         print_check(result, args.format)
         readable = say_unreadable(CONSOLE, result.problems)
     if result.stale:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.novaclient import for_novaclient
+from rax_scheduled_images_ext.client.novaclient import cloud_of, for_novaclient
 from rax_scheduled_images_ext.console.arguments import ONE_WAY
 from rax_scheduled_images_ext.console.report import Console
 from rax_scheduled_images_ext.console.targets import confirmed
@@ -61,6 +62,11 @@ def end(status: int) -> None:
     """End the command with a status, if it is not that of success."""
     if status:
         raise SystemExit(status)
+
+
+def open_cloud(cs: Any) -> Cloud:
+    """Return the cloud of a novaclient client; waiting for it is reported."""
+    return replace(cloud_of(cs), waits=CONSOLE.waits)
 
 
 def usage_error(command: str, text: str) -> NoReturn:

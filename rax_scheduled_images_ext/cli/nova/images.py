@@ -14,10 +14,10 @@ from rax_scheduled_images_ext.cli.nova.command import (
     CONSOLE,
     failing_as_one,
     finish,
+    open_cloud,
     usage_error,
 )
 from rax_scheduled_images_ext.client.images.base import ImageStore
-from rax_scheduled_images_ext.client.novaclient import cloud_of
 from rax_scheduled_images_ext.console.formats import Column, attribute, print_rows
 from rax_scheduled_images_ext.console.report import ConsoleReport
 from rax_scheduled_images_ext.console.terminal import say
@@ -41,7 +41,7 @@ _TRUE = ("1", "t", "true", "on", "y", "yes")
 
 def list_images(cs: Any, args: Any) -> None:
     """Print images by name."""
-    images = cloud_of(cs).images.list(limit=args.limit)
+    images = open_cloud(cs).images.list(limit=args.limit)
     rows = sorted(images, key=lambda image: (image.name, image.id))
     print_rows(IMAGES, rows, "table")
 
@@ -49,7 +49,7 @@ def list_images(cs: Any, args: Any) -> None:
 def show(cs: Any, args: Any) -> None:
     """Print all there is of an image."""
     with failing_as_one():
-        image = cloud_of(cs).images.find(args.image)
+        image = open_cloud(cs).images.find(args.image)
         rows = sorted(properties(image), key=itemgetter(0))
         print_rows(PROPERTIES, rows, "table")
 
@@ -58,12 +58,12 @@ def change_metadata(cs: Any, args: Any) -> None:
     """Set metadata of an image, or take some away."""
     metadata = dict(args.metadata)
     if args.action == "delete":
-        finish(delete_metadata(cloud_of(cs).images, args.image, list(metadata)))
+        finish(delete_metadata(open_cloud(cs).images, args.image, list(metadata)))
         return
     for key in (key for key, value in metadata.items() if value is None):
         usage_error("image-meta", f"'{key}' is not in the format of 'key=value'")
     with failing_as_one():
-        images = cloud_of(cs).images
+        images = open_cloud(cs).images
         images.with_image(args.image, partial(images.set_metadata, metadata=metadata))
 
 
@@ -88,7 +88,7 @@ def delete_metadata(images: ImageStore, wanted: str, keys: list[str]) -> bool:
 
 def delete(cs: Any, args: Any) -> None:
     """Delete images, whatever becomes of the others."""
-    images = cloud_of(cs).images
+    images = open_cloud(cs).images
     with Deletions(CONSOLE, len(args.image), noun="images") as report:
         delete_one = partial(images.with_image, action=images.delete)
         run(args.image, delete_one, report, workers=1)

@@ -8,9 +8,9 @@ from rax_scheduled_images_ext.cli.nova.command import (
     CONSOLE,
     failing_as_one,
     finish,
+    open_cloud,
     usage_error,
 )
-from rax_scheduled_images_ext.client.novaclient import cloud_of
 from rax_scheduled_images_ext.console.servers import (
     print_inventory,
     say_failures,
@@ -29,7 +29,7 @@ def list_servers(cs: Any, args: Any) -> None:
     with uncollected():
         with failing_as_one():
             found = listing.list_servers(
-                cloud_of(cs),
+                open_cloud(cs),
                 enabled=args.enabled or (False if args.disabled else None),
                 name=args.name,
                 all_regions=args.all_regions,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rax_scheduled_images_ext.cli.nova.command import CONSOLE, finish
-from rax_scheduled_images_ext.client.novaclient import cloud_of
+from rax_scheduled_images_ext.cli.nova.command import CONSOLE, finish, open_cloud
 from rax_scheduled_images_ext.console.images import say_next_expiries
 from rax_scheduled_images_ext.operations.forecast import next_expiries
 from rax_scheduled_images_ext.operations.protect import (
@@ -17,13 +16,13 @@ from rax_scheduled_images_ext.operations.protect import (
 def protect(cs: Any, args: Any) -> None:
     """Keep images for good."""
     with CONSOLE.report(args.image, noun="images") as report:
-        protect_images(cloud_of(cs), args.image, report)
+        protect_images(open_cloud(cs), args.image, report)
     finish(report.ok)
 
 
 def unprotect(cs: Any, args: Any) -> None:
     """Hand images back to their schedules, and report what expires next."""
-    cloud = cloud_of(cs)
+    cloud = open_cloud(cs)
     with CONSOLE.report(args.image, noun="images") as report:
         done = unprotect_images(cloud, args.image, report)
     say_next_expiries(next_expiries(cloud, done))

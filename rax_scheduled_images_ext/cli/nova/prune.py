@@ -7,9 +7,9 @@ from typing import Any
 from rax_scheduled_images_ext.cli.nova.command import (
     CONSOLE,
     finish,
+    open_cloud,
     usage_error,
 )
-from rax_scheduled_images_ext.client.novaclient import cloud_of
 from rax_scheduled_images_ext.console.arguments import NO_TERMINAL
 from rax_scheduled_images_ext.console.prune import PruneReport
 from rax_scheduled_images_ext.console.terminal import can_ask
@@ -25,7 +25,7 @@ def prune(cs: Any, args: Any) -> None:
     try:
         with report:
             rows = prune_servers(
-                cloud_of(cs), args.server, args.keep, report, dry_run=args.dry_run
+                open_cloud(cs), args.server, args.keep, report, dry_run=args.dry_run
             )
     except KeyboardInterrupt:
         report.print(report.done, args.format)

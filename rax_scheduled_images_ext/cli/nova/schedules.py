@@ -8,11 +8,11 @@ from typing import Any
 from rax_scheduled_images_ext.cli.nova.command import (
     CONSOLE,
     finish,
+    open_cloud,
     targets_of,
     usage_error,
 )
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.novaclient import cloud_of
 from rax_scheduled_images_ext.console.schedules import (
     NEEDS_SERVICE,
     ShownSchedule,
@@ -38,7 +38,7 @@ def enable(cs: Any, args: Any) -> None:
     """Give servers a schedule, or print what that would change."""
     retention = args.retention or misplaced_retention(args)
     schedule = ImageSchedule(retention, args.day_of_week)
-    cloud = cloud_of(cs)
+    cloud = open_cloud(cs)
     command = "scheduled-images-enable"
     targets = targets_of(cloud, command, args, dry_run=args.dry_run)
     wanted = ScheduleSettings.of(schedule)
@@ -79,7 +79,7 @@ def update(cs: Any, args: Any) -> None:
         usage_error(
             command, "nothing to change: use --retention, --day-of-week or --daily"
         )
-    cloud = cloud_of(cs)
+    cloud = open_cloud(cs)
     targets = targets_of(cloud, command, args, scheduled=True)
     with CONSOLE.report(targets, say_change) as report:
         schedules.change(cloud, targets, wanted, report, enabled=True)
@@ -88,7 +88,7 @@ def update(cs: Any, args: Any) -> None:
 
 def disable(cs: Any, args: Any) -> None:
     """Take the schedules of servers away, or print what that would change."""
-    cloud = cloud_of(cs)
+    cloud = open_cloud(cs)
     command = "scheduled-images-disable"
     targets = targets_of(cloud, command, args, scheduled=True, dry_run=args.dry_run)
     if args.dry_run:
@@ -126,7 +126,7 @@ def show(cs: Any, args: Any) -> None:
             rows.append(ShownSchedule(server.label, error.server_id))
 
     with CONSOLE.report(args.server, add, add_without) as report:
-        schedules.show(cloud_of(cs), args.server, report)
+        schedules.show(open_cloud(cs), args.server, report)
         if form is not None:
             print_schedules(rows, form)
         elif rows:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from rax_scheduled_images_ext.cli.nova.command import CONSOLE, end
+from rax_scheduled_images_ext.cli.nova.command import CONSOLE, end, open_cloud
 from rax_scheduled_images_ext.cli.options import chosen
-from rax_scheduled_images_ext.client.novaclient import cloud_of
 from rax_scheduled_images_ext.console.snapshot_create import IdReport
 from rax_scheduled_images_ext.operations.snapshot.take import (
     SnapshotOptions,
@@ -19,5 +19,6 @@ def create(cs: Any, args: Any) -> None:
     report = IdReport(CONSOLE)
     with report.failing():
         options = chosen(SnapshotOptions, args)
-        take_snapshot(cloud_of(cs), args.server, args.name, options, report)
+        cloud = replace(open_cloud(cs), waits=report.waits)
+        take_snapshot(cloud, args.server, args.name, options, report)
     end(report.status)

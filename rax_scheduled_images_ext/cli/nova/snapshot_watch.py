@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rax_scheduled_images_ext.cli.nova.command import CONSOLE, end
+from rax_scheduled_images_ext.cli.nova.command import CONSOLE, end, open_cloud
 from rax_scheduled_images_ext.cli.options import chosen
-from rax_scheduled_images_ext.client.novaclient import cloud_of
 from rax_scheduled_images_ext.console.snapshot_watch import WatchReport
 from rax_scheduled_images_ext.operations.snapshot.watch import Wanted
 from rax_scheduled_images_ext.operations.snapshot.watch_servers import watch_servers
@@ -20,5 +19,5 @@ def watch(cs: Any, args: Any) -> None:
         changes_only=args.changes_only,
         as_json=args.format == "json",
     )
-    watch_servers(cloud_of(cs), args.server, chosen(Wanted, args), report)
+    watch_servers(open_cloud(cs), args.server, chosen(Wanted, args), report)
     end(report.status)

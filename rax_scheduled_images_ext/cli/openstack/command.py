@@ -8,6 +8,7 @@ import logging
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from osc_lib.command import command
@@ -105,10 +106,10 @@ class Command(command.Command):
 
     @property
     def cloud(self) -> Cloud:
-        """The cloud that the shell is connected to."""
+        """The cloud that the shell is connected to; waiting for it is reported."""
         # Without osc-lib's own subclass, to which this belongs.
         manager: Any = self.app.client_manager
-        return cloud_of(manager.sdk_connection)
+        return replace(cloud_of(manager.sdk_connection), waits=CONSOLE.waits)
 
     def end(self, *, ok: bool) -> None:
         """End the command with status 1 unless all was done."""

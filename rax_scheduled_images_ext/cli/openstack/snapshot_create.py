@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import Any
 
 from rax_scheduled_images_ext.cli.openstack.columns import shown
@@ -44,7 +45,8 @@ class CreateSnapshot(ShowOne):
         options = chosen(SnapshotOptions, parsed_args)
         try:
             with report.failing():
-                take_snapshot(self.cloud, server, name, options, report)
+                cloud = replace(self.cloud, waits=report.waits)
+                take_snapshot(cloud, server, name, options, report)
             self.status = report.status
         except KeyboardInterrupt:
             self.status = INTERRUPTED

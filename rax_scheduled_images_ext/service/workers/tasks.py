@@ -69,7 +69,7 @@ def _scan(sender: Sender, marker: str | None, tally: Tally) -> None:
             engine = engine_of(region)
             missing = count_missing(
                 page,
-                engine.finder.memory,
+                engine.finder.known,
                 settings().time() or page.now,
                 owners=not engine.runner.projects.all_projects,
             )

@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import signal
-import socket
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from rax_scheduled_images_ext.console.terminal import OutputFailed, put, say
@@ -21,11 +19,13 @@ from rax_scheduled_images_ext.programs.arguments import (
     checked,
     host_name,
 )
+from rax_scheduled_images_ext.programs.signals import ended_by_signals
 
 if TYPE_CHECKING:
     from flask import Flask
 
     from rax_scheduled_images_ext.panel.settings import Settings
+    from rax_scheduled_images_ext.programs.http_server import Server
     from rax_scheduled_images_ext.sandbox import Sandbox
 
 PROG = "scheduled-images-panel"
@@ -77,46 +77,28 @@ def _serve(args: argparse.Namespace) -> int:
     from rax_scheduled_images_ext.programs.http_server import Server
 
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
-    host = args.host or LOOPBACK
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listening = socket.create_server((host, args.port), family=family)
-    except OSError as error:
-        raise _Failed(
-            f"cannot listen on {host} port {args.port}: {_why(error)}"
-        ) from error
-    port = listening.getsockname()[1]
-    settings = _settings(args, host, port)
-    server = Server(create_app(settings), listening, _THREADS)
-    signal.signal(signal.SIGTERM, _end)
-    _announce(settings, host, port)
-    # It returns on SystemExit and on Ctrl-C.
-    server.run()
+    server = Server(args.host or LOOPBACK, args.port, _THREADS)
+    settings = _settings(args, server)
+    ended = threading.Event()
+    with ended_by_signals(ended):
+        server.start(create_app(settings))
+        _announce(settings, server.url)
+        ended.wait()
+        server.stop()
     return 0
 
 
-def _why(error: OSError) -> str:
-    # Python adds the address to the system's words.
-    return os.strerror(error.errno) if error.errno else str(error)
-
-
-def _end(_number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(0)
-
-
-def _settings(args: argparse.Namespace, host: str, port: int) -> Settings:
+def _settings(args: argparse.Namespace, server: Server) -> Settings:
     from rax_scheduled_images_ext.panel.settings import (
         EntryTokens,
         Settings,
         cloud_for,
     )
 
-    base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-
     def renewed(token: str) -> None:
         # The visitor has entered all the same.
         with suppress(OutputFailed):
-            put(f"Entered. Another browser enters by {base}/enter?token={token}")
+            put(f"Entered. Another browser enters by {server.url}/enter?token={token}")
 
     config, session = cloud_for(PROG, with_login=not args.login)
     return Settings(
@@ -127,16 +109,15 @@ def _settings(args: argparse.Namespace, host: str, port: int) -> Settings:
         idle=args.idle,
         refresh=args.refresh,
         proxies=args.proxies or 0,
-        port=port,
+        port=server.port,
     )
 
 
-def _announce(settings: Settings, host: str, port: int) -> None:
-    base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+def _announce(settings: Settings, url: str) -> None:
     if settings.entry is None:
-        put(f"The panel is at {base}/")
+        put(f"The panel is at {url}/")
     else:
-        put(f"Open {base}/enter?token={settings.entry.token}")
+        put(f"Open {url}/enter?token={settings.entry.token}")
 
 
 @contextmanager

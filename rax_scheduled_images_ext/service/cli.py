@@ -115,7 +115,7 @@ def _run(args: argparse.Namespace) -> int:
         service.time = sped_up(since, args.speed)
     service.run(args.every)
     if service.server is not None:
-        service.server.close()
+        service.server.stop()
     return 0
 
 
@@ -224,19 +224,14 @@ def _api(args: argparse.Namespace) -> int:
 
     events.configure(args.log_format, logging.INFO)
     roles = TokenRoles(args.auth_url, args.cacert) if args.roles else None
-    try:
-        proxy = Proxy(
-            args.compute,
-            args.host,
-            args.port,
-            rights=Rights(roles),
-            threads=args.requests,
-            cacert=args.cacert,
-        )
-    except OSError as error:
-        raise _Failed(
-            f"cannot listen on {args.host} port {args.port}: {error.strerror}"
-        ) from error
+    proxy = Proxy(
+        args.compute,
+        args.host,
+        args.port,
+        rights=Rights(roles),
+        threads=args.requests,
+        cacert=args.cacert,
+    )
     proxy.run()
     return 0
 
@@ -311,21 +306,15 @@ def _service(args: argparse.Namespace) -> Service:
     service = Service(found, notifier(args))
     service.health = Health(getattr(args, "every", Health.EVERY))
     if getattr(args, "metrics_port", None) is not None:
-        from rax_scheduled_images_ext.service.metrics import Metrics, MetricsServer
+        from rax_scheduled_images_ext.programs.http_server import Server
+        from rax_scheduled_images_ext.service import metrics
 
-        service.metrics = Metrics(args.metrics_servers, [each.name for each in found])
-        try:
-            service.server = MetricsServer(
-                service.metrics.registry,
-                args.metrics_host,
-                args.metrics_port,
-                service.health,
-            )
-        except OSError as error:
-            raise _Failed(
-                f"cannot listen on {args.metrics_host} port {args.metrics_port}:"
-                f" {error.strerror}"
-            ) from error
+        in_regions = [each.name for each in found]
+        service.metrics = metrics.Metrics(args.metrics_servers, in_regions)
+        service.server = Server(args.metrics_host, args.metrics_port, metrics.THREADS)
+        service.server.start(
+            metrics.metrics_app(service.metrics.registry, service.health)
+        )
     return service
 
 

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import logging
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from types import FrameType
 
 from keystoneauth1.exceptions import ClientException
 
 from rax_scheduled_images_ext.engine.results import Tick
 from rax_scheduled_images_ext.engine.runner import Runner
 from rax_scheduled_images_ext.errors import ScheduledImagesError
+from rax_scheduled_images_ext.programs.http_server import Server
+from rax_scheduled_images_ext.programs.signals import ended_by_signals
 from rax_scheduled_images_ext.service.events import LOG, EventLog, log
 from rax_scheduled_images_ext.service.health import Health
-from rax_scheduled_images_ext.service.metrics import Metrics, MetricsServer
+from rax_scheduled_images_ext.service.metrics import Metrics
 from rax_scheduled_images_ext.service.notify import Notifier
 
 #: The exit statuses of ``tick``: all was made that was due, something failed, or
@@ -68,7 +67,7 @@ class Service:
     regions: Sequence[Region]
     notifier: Notifier = field(default_factory=Notifier)
     metrics: Metrics | None = None
-    server: MetricsServer | None = None
+    server: Server | None = None
     health: Health = field(default_factory=Health)
     time: Callable[[], datetime | None] = lambda: None
     _ended: threading.Event = field(default_factory=threading.Event)
@@ -104,7 +103,7 @@ class Service:
 
     def run(self, every: float) -> None:
         """Tick every so many seconds until SIGTERM or SIGINT."""
-        with self._heeding_signals():
+        with ended_by_signals(self._ended):
             port = self.server.port if self.server else None
             log(logging.INFO, "service started", {"every_seconds": every, "port": port})
             while not self._ended.is_set():
@@ -116,26 +115,10 @@ class Service:
 
     def once(self) -> int:
         """Tick once; return the exit status, as a shell has it of a signal."""
-        with self._heeding_signals() as heard:
+        with ended_by_signals(self._ended) as came:
             status = self._tick_aside()
-            self.notifier.close(_GRACE if heard else None)
-        return 128 + heard[0] if heard else status
-
-    @contextmanager
-    def _heeding_signals(self) -> Iterator[list[int]]:
-        """Begin nothing more after SIGTERM or SIGINT; yields those that have come."""
-        heard: list[int] = []
-
-        def end(number: int, frame: FrameType | None) -> None:
-            heard.append(number)
-            self._ended.set()
-
-        before = {n: signal.signal(n, end) for n in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield heard
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            self.notifier.close(_GRACE if came else None)
+        return 128 + came[0] if came else status
 
     def _tick_aside(self) -> int:
         """Tick in a thread, so that this one hears of signals."""

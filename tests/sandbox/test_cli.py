@@ -18,7 +18,7 @@ import requests
 
 from rax_scheduled_images_ext.sandbox import Sandbox, cli
 
-from .conftest import Start
+from ..functional.conftest import Start
 
 PROGRAM = Path(sys.executable).with_name("scheduled-images-sandbox")
 NOVA = str(PROGRAM.with_name("nova"))

@@ -1,0 +1,5 @@
+"""The clouds and callers of the functional tests."""
+
+from ..functional.conftest import admin, cloud, cloud_box, nova, server, start
+
+__all__ = ["admin", "cloud", "cloud_box", "nova", "server", "start"]

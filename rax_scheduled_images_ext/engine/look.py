@@ -9,7 +9,7 @@ from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.http import ApiResponse
 from rax_scheduled_images_ext.client.schedules.tags import read_tagged_server
 from rax_scheduled_images_ext.client.servers import find_server, read_date
-from rax_scheduled_images_ext.engine.times import Clock, LookTime
+from rax_scheduled_images_ext.engine.clock import Clock, LookTime
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.image import ServerImage
 
@@ -52,7 +52,8 @@ class Looking:
         for image in self.cloud.images.list(server_id=self.server_id):
             images[image.id] = image
         now = date_of(answer)
-        return Look(server, list(images.values()), self.clock.looked(started, now), now)
+        looked = LookTime(self.clock.time(now), started, self.clock)
+        return Look(server, list(images.values()), looked, now)
 
 
 def date_of(answer: ApiResponse) -> datetime:

@@ -9,7 +9,6 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -38,8 +37,6 @@ BROKER = "CELERY_BROKER_URL"
 _APP = "rax_scheduled_images_ext.service.workers"
 _STALE = 3
 _API_SUMMARY = "give a compute service the API of scheduled images, as a reverse proxy"
-# How long a try lasts at least, by this machine's time.
-_SHORTEST_TRY = timedelta(minutes=2)
 # Which extra of this package has it, where that is not the service's.
 _EXTRAS = {"celery": "celery", "kombu": "celery", "amqp": "celery"}
 
@@ -87,13 +84,6 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     argv = list(sys.argv[1:] if argv is None else argv)
     args = parser.parse_args(argv)
     args.options = argv[1 : argv.index("--") if "--" in argv else None]
-    rehearsed = [f"--{name}" for name in ("at", "speed") if getattr(args, name, None)]
-    if rehearsed and args.func is not _plan and not args.rehearsal:
-        parser.error(f"{rehearsed[0]} is for test clouds: it requires --rehearsal")
-    if getattr(args, "since", None) and not args.speed:
-        parser.error(
-            "--since says from when on time passes faster: it requires --speed"
-        )
     if getattr(args, "ping_fail", None) and not args.ping:
         parser.error("--ping-fail requires --ping")
     if getattr(args, "quiet", False) and args.verbose:
@@ -108,11 +98,6 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _run(args: argparse.Namespace) -> int:
     service = _service(args)
-    if args.speed:
-        from rax_scheduled_images_ext.service.loop import sped_up
-
-        since = args.since or datetime.now(timezone.utc)
-        service.time = sped_up(since, args.speed)
     service.run(args.every)
     if service.server is not None:
         service.server.stop()
@@ -120,10 +105,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _tick(args: argparse.Namespace) -> int:
-    service = _service(args)
-    if args.at:
-        service.time = lambda: args.at
-    return service.once()
+    return _service(args).once()
 
 
 def _celery(args: argparse.Namespace) -> int:
@@ -144,13 +126,14 @@ def _celery(args: argparse.Namespace) -> int:
 
 
 def _plan(args: argparse.Namespace) -> int:
+    from rax_scheduled_images_ext.engine.clock import Clock
     from rax_scheduled_images_ext.engine.runner import planned
     from rax_scheduled_images_ext.service.tables import print_plan
 
     steps: list[Step] = []
     with _one_line():
         for projects in _each_region(args):
-            steps += planned(projects, _policy(args), args.at, args.requests)
+            steps += planned(projects, _policy(args), Clock(at=args.at), args.requests)
     print_plan(steps, args.format, everything=args.all)
     return 0
 
@@ -237,9 +220,7 @@ def _api(args: argparse.Namespace) -> int:
 
 
 def _policy(args: argparse.Namespace) -> Policy:
-    # The cloud is no faster in a rehearsal, so a try must not be over at once.
-    interval = max(Policy.interval, (getattr(args, "speed", None) or 1) * _SHORTEST_TRY)
-    return Policy(args.window, args.max_delay, interval=interval)
+    return Policy(args.window, args.max_delay)
 
 
 def open_runner(args: argparse.Namespace, region: str | None = None) -> Runner:
@@ -253,14 +234,12 @@ def open_runner(args: argparse.Namespace, region: str | None = None) -> Runner:
 
     limits = Limits(args.limit_region, args.limit_project, args.requests)
     key = os.environ.get(KEY, "")
-    speed = getattr(args, "speed", None) or 1.0
     projects, policy = _projects(args, region), _policy(args)
-    runner = Runner(projects, policy, limits, key, speed=speed)
+    runner = Runner(projects, policy, limits, key)
     refresh = getattr(args, "refresh", None)
     if refresh is not None:
-        # A rehearsal's hours are shorter.
         newest = args.metrics_port is not None
-        runner.finder = Finder(projects, policy, refresh / speed, newest=newest)
+        runner.finder = Finder(projects, policy, refresh, newest=newest)
     return runner
 
 
@@ -373,19 +352,13 @@ def make_parser() -> Parser:
             metavar="CELERY_OPTION",
             help=f"after --: options of `celery {name}`",
         )
-    tick = command(
+    command(
         "tick",
         _tick,
         "do once what is due, for cron and timers",
         reading,
         working,
         reporting,
-    )
-    tick.add_argument(
-        "--at",
-        type=checked(options.moment),
-        metavar="TIME",
-        help="decide as if it were this time; requires --rehearsal",
     )
     plan = command(
         "plan", _plan, "print what a tick would do now, and why", reading, printing

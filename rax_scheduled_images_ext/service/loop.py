@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 
 from keystoneauth1.exceptions import ClientException
 
@@ -43,13 +42,13 @@ class Region:
     events: EventLog = field(default_factory=EventLog)
     runner: Runner | None = None
 
-    def tick(self, at: datetime | None, stopping: Callable[[], bool]) -> Tick:
+    def tick(self, stopping: Callable[[], bool]) -> Tick:
         """Do what is due, once, with a new login if the last one failed."""
         if self.runner is None:
             self.runner = self.open_runner()
             self.runner.stopping = stopping
             self.runner.deleted = self.events.add_deleted
-        return self.runner.tick(at, self.events.add)
+        return self.runner.tick(self.events.add)
 
     @property
     def has_owners(self) -> bool:
@@ -59,17 +58,13 @@ class Region:
 
 @dataclass
 class Service:
-    """The work in some regions, and those who are notified of it.
-
-    :param time: returns the time to decide by, None for the cloud's own.
-    """
+    """The work in some regions, and those who are notified of it."""
 
     regions: Sequence[Region]
     notifier: Notifier = field(default_factory=Notifier)
     metrics: Metrics | None = None
     server: Server | None = None
     health: Health = field(default_factory=Health)
-    time: Callable[[], datetime | None] = lambda: None
     _ended: threading.Event = field(default_factory=threading.Event)
 
     def tick(self) -> int:
@@ -86,7 +81,7 @@ class Service:
         """Return the exit status of one region, and whether all is well there."""
         began = time.monotonic()
         try:
-            tick = region.tick(self.time(), self._ended.is_set)
+            tick = region.tick(self._ended.is_set)
         except Exception as error:
             self._tell(region, error)
             self.health.looked(good=False)
@@ -149,15 +144,3 @@ class Service:
 def label(error: Exception) -> str:
     """Return the kind of an error."""
     return type(error).__name__
-
-
-def sped_up(since: datetime, speed: float) -> Callable[[], datetime]:
-    """Return a clock that goes so many times faster than this machine's.
-
-    :param since: when both show the same.
-    """
-
-    def now() -> datetime:
-        return since + (datetime.now(timezone.utc) - since) * speed
-
-    return now

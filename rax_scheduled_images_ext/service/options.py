@@ -159,11 +159,6 @@ def working() -> Parser:
         help="certificates to trust for pings (default: the system's, whatever is set"
         " for the cloud)",
     )
-    add(
-        "--rehearsal",
-        action="store_true",
-        help="allow --at and --speed, on a test cloud",
-    )
     add("-v", "--verbose", action="store_true", help="log what is left to others, too")
     return options
 
@@ -196,19 +191,6 @@ def lasting() -> Parser:
         default=60.0,
         metavar="DURATION",
         help="how often to look (default: 1m)",
-    )
-    add(
-        "--speed",
-        type=between(float, 1, 1_000_000),
-        metavar="X",
-        help="let time pass this many times faster; requires --rehearsal",
-    )
-    add(
-        "--since",
-        type=checked(moment),
-        metavar="TIME",
-        help="from when on, the same for services side by side (default: now); requires"
-        " --speed",
     )
     add(
         "--metrics-port",

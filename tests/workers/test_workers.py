@@ -437,7 +437,6 @@ def test_flower_sees_the_workers(
     ("argv", "problem"),
     [
         ("worker --every 0s", "'0s' is not allowed: more than 0 seconds"),
-        ("beat --speed 2", "--speed is for test clouds: it requires --rehearsal"),
         ("worker", "CELERY_BROKER_URL is not set: it is RabbitMQ's address, such as"),
     ],
 )

@@ -11,7 +11,6 @@ import logging
 import os
 import shlex
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from functools import cache, cached_property
 
 from celery.signals import worker_process_shutdown
@@ -21,7 +20,6 @@ from rax_scheduled_images_ext.client.configuration import configuration, regions
 from rax_scheduled_images_ext.engine.find import Finder
 from rax_scheduled_images_ext.engine.runner import Runner
 from rax_scheduled_images_ext.service import cli, events
-from rax_scheduled_images_ext.service.loop import sped_up
 from rax_scheduled_images_ext.service.notify import Notifier, notifier
 
 
@@ -31,7 +29,6 @@ class Settings:
 
     args: argparse.Namespace
     regions: list[str]
-    _began: datetime
 
     @property
     def every(self) -> float:
@@ -42,12 +39,6 @@ class Settings:
     def notifier(self) -> Notifier:
         """Who is notified of failures."""
         return notifier(self.args)
-
-    def time(self) -> datetime | None:
-        """Return the time to decide by, None for the cloud's own."""
-        if not self.args.speed:
-            return None
-        return sped_up(self.args.since or self._began, self.args.speed)()
 
 
 @dataclass(frozen=True)
@@ -71,7 +62,7 @@ def settings() -> Settings:
     names = regions(cli.PROG, args.region or ())
     configured = [configuration(cli.PROG, name or None) for name in names]
     found = [str(each.region_name) for each in configured]
-    return Settings(args, found, datetime.now(timezone.utc))
+    return Settings(args, found)
 
 
 _ENGINES: dict[str, Engine] = {}
@@ -86,7 +77,8 @@ def engine_of(region: str) -> Engine:
     """
     if region not in _ENGINES:
         runner = cli.open_runner(settings().args, region)
-        _ENGINES[region] = Engine(runner, Finder(runner.projects, runner.policy))
+        finder = Finder(runner.projects, runner.policy, clock=runner.clock)
+        _ENGINES[region] = Engine(runner, finder)
     return _ENGINES[region]
 
 

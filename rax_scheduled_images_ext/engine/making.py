@@ -24,7 +24,7 @@ from rax_scheduled_images_ext.engine.claims import (
     NoClaim,
 )
 from rax_scheduled_images_ext.engine.clock import LookTime
-from rax_scheduled_images_ext.engine.limits import Admission, Limits, Place
+from rax_scheduled_images_ext.engine.limits import Admission, Limits, Room
 from rax_scheduled_images_ext.engine.notes import Notes
 from rax_scheduled_images_ext.engine.results import Result, StepResult
 from rax_scheduled_images_ext.errors import (
@@ -132,10 +132,10 @@ class Making:
             return self._refused(None, Refusal.USED_UP, reason)
         keep = False
         try:
-            place = self.admission.confirm(
+            room = self.admission.confirm(
                 project_id, claim.image_ids, lambda: self.time.now
             )
-            if place is Place.NONE:
+            if room is Room.NONE:
                 return self._refused(claim, Refusal.LIMIT, "limit reached")
             if self.time.now - started > CLAIM_VALIDITY:
                 reason = "the claim came too late: it took more than two minutes"
@@ -143,7 +143,7 @@ class Making:
             # Neither of them is to take the last place of an image quota.
             if note is not None:
                 self._notes.remove(note)
-            if place is Place.FREE:
+            if room is Room.FREE:
                 claim = claims.release(claim)
             done = self._create(claim)
             # It may have begun: until that shows, the claim holds its place.

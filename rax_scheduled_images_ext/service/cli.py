@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rax_scheduled_images_ext.model.plan import Step
     from rax_scheduled_images_ext.model.volume_snapshots import VolumeSnapshot
     from rax_scheduled_images_ext.service.loop import Service
-    from rax_scheduled_images_ext.service.tables import Row
+    from rax_scheduled_images_ext.service.tables import StatusRow
 
 PROG = "scheduled-images-service"
 #: The variable with what makes claims unforeseeable.
@@ -144,7 +144,7 @@ def _status(args: argparse.Namespace) -> int:
     from rax_scheduled_images_ext.engine.sweep import left_snapshots
     from rax_scheduled_images_ext.service.tables import print_status, rows_of
 
-    rows: list[Row] = []
+    rows: list[StatusRow] = []
     left: list[VolumeSnapshot] = []
     with _one_line():
         for projects in _each_region(args):
@@ -201,9 +201,9 @@ def _has_dead_letters() -> bool:
 
 def _api(args: argparse.Namespace) -> int:
     from rax_scheduled_images_ext.service import events
+    from rax_scheduled_images_ext.service.api.callers import Callers
     from rax_scheduled_images_ext.service.api.keystone import TokenRoles
     from rax_scheduled_images_ext.service.api.proxy import Proxy
-    from rax_scheduled_images_ext.service.api.rights import Rights
 
     events.configure(args.log_format, logging.INFO)
     roles = TokenRoles(args.auth_url, args.cacert) if args.roles else None
@@ -211,7 +211,7 @@ def _api(args: argparse.Namespace) -> int:
         args.compute,
         args.host,
         args.port,
-        rights=Rights(roles),
+        callers=Callers(roles),
         threads=args.requests,
         cacert=args.cacert,
     )
@@ -265,23 +265,23 @@ def _service(args: argparse.Namespace) -> Service:
     from rax_scheduled_images_ext.client.configuration import configuration, regions
     from rax_scheduled_images_ext.service import events
     from rax_scheduled_images_ext.service.health import Health
-    from rax_scheduled_images_ext.service.loop import Region, Service
-    from rax_scheduled_images_ext.service.memory import Memory, default_path
+    from rax_scheduled_images_ext.service.loop import RegionWork, Service
     from rax_scheduled_images_ext.service.notify import notifier
+    from rax_scheduled_images_ext.service.reported import Reported, default_path
 
     events.configure(args.log_format, _level(args))
     # Reported at once: that there is nothing to log in to will not pass.
     names = regions(PROG, args.region or ())
-    found: list[Region] = []
+    found: list[RegionWork] = []
     for name in names:
         config = configuration(PROG, name or None)
         state = default_path(config, all_projects=args.all_projects)
         if args.state is not None:
             # Each region has a file of its own.
             state = args.state.with_name(args.state.name + (f".{name}" * bool(found)))
-        log = events.EventLog(Memory.load(state), name if len(names) > 1 else None)
+        log = events.EventLog(Reported.load(state), name if len(names) > 1 else None)
         name = name or str(config.region_name or "")
-        found.append(Region(name, partial(open_runner, args, name or None), log))
+        found.append(RegionWork(name, partial(open_runner, args, name or None), log))
     service = Service(found, notifier(args))
     service.health = Health(getattr(args, "every", Health.EVERY))
     if getattr(args, "metrics_port", None) is not None:

@@ -31,7 +31,7 @@ _GRACE = 3.0
 
 
 @dataclass
-class Region:
+class RegionWork:
     """A region that the service works for, and what it has reported of it.
 
     :param name: empty where the cloud has only one.
@@ -60,7 +60,7 @@ class Region:
 class Service:
     """The work in some regions, and those who are notified of it."""
 
-    regions: Sequence[Region]
+    regions: Sequence[RegionWork]
     notifier: Notifier = field(default_factory=Notifier)
     metrics: Metrics | None = None
     server: Server | None = None
@@ -77,7 +77,7 @@ class Service:
         statuses = {status for status, _ in done}
         return next(each for each in (FAILED, LEFT, DONE) if each in statuses)
 
-    def _tick(self, region: Region) -> tuple[int, bool]:
+    def _tick(self, region: RegionWork) -> tuple[int, bool]:
         """Return the exit status of one region, and whether all is well there."""
         began = time.monotonic()
         try:
@@ -125,7 +125,7 @@ class Service:
         worker.join(_GRACE)
         return ended[0] if ended else FAILED
 
-    def _tell(self, region: Region, error: Exception) -> None:
+    def _tell(self, region: RegionWork, error: Exception) -> None:
         """Report that a tick has failed, to the command only when that begins."""
         begins = region.events.add_failed(label(error), str(error))
         if not isinstance(error, FAILURES):

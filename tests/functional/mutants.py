@@ -77,7 +77,7 @@ def _going_on(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(claims.Claims, "_use", mutant)
     # Whoever has no claim has no place.
-    free = limits.Place.FREE
+    free = limits.Room.FREE
     patch.setattr(limits.Admission, "confirm", lambda *arguments: free)
 
 

@@ -24,7 +24,7 @@ from rax_scheduled_images_ext.service.notify import Notifier, notifier
 
 
 @dataclass(frozen=True)
-class Settings:
+class WorkerSettings:
     """What was asked for by options."""
 
     args: argparse.Namespace
@@ -50,7 +50,7 @@ class Engine:
 
 
 @cache
-def settings() -> Settings:
+def settings() -> WorkerSettings:
     """Return the settings of this process.
 
     :raises SystemExit: with status 2, for options that are wrong.
@@ -62,7 +62,7 @@ def settings() -> Settings:
     names = regions(cli.PROG, args.region or ())
     configured = [configuration(cli.PROG, name or None) for name in names]
     found = [str(each.region_name) for each in configured]
-    return Settings(args, found)
+    return WorkerSettings(args, found)
 
 
 _ENGINES: dict[str, Engine] = {}

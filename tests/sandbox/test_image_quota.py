@@ -9,9 +9,9 @@ import pytest
 
 from rax_scheduled_images_ext.sandbox import Sandbox
 
-from .clouds import open_cloud
-from .fleet import MYSERVER, add_image, id_of, project_of
-from .raw import Box, Caller, box
+from ..functional.clouds import open_cloud
+from ..functional.fleet import MYSERVER, add_image, id_of, project_of
+from ..functional.raw import Box, Caller, box
 
 TWO = {"speed": 0, "image_quota": 2}
 

@@ -22,8 +22,8 @@ from rax_scheduled_images_ext.sandbox import Sandbox, cli
 from rax_scheduled_images_ext.sandbox.backend import cloud as backend
 from rax_scheduled_images_ext.sandbox.backend.clock import Clock
 
+from ..functional.conftest import Start
 from ..novashell import Nova
-from .conftest import Start
 
 PROGRAM = Path(sys.executable).with_name("scheduled-images-sandbox")
 NOVA = str(PROGRAM.with_name("nova"))
@@ -225,6 +225,30 @@ class TestRun:
         assert file.read_bytes() == before
 
     @pytest.mark.slow
+    @pytest.mark.parametrize(
+        ("first", "then"),
+        [
+            (("--regions", "2"), ()),
+            (("--like", "rackspace"), ()),
+            ((), ("--like", "rackspace")),
+        ],
+    )
+    def test_a_state_file_of_other_regions(
+        self, tmp_path: Path, first: tuple[str, ...], then: tuple[str, ...]
+    ) -> None:
+        file = tmp_path / "cloud.db"
+        assert sandbox("exec", *first, "--state", file, "--", "true").returncode == 0
+        done = sandbox("exec", *then, "--state", file, "--", "true")
+        assert done.returncode == 1
+        assert done.stderr.startswith(
+            "scheduled-images-sandbox: error: the state file is of a cloud with the"
+            " regions "
+        )
+        assert done.stderr.endswith(": start it with the same --like and --regions\n")
+        assert done.stderr.count("\n") == 1
+        # One more region is one more, and what was there is there.
+        assert sandbox("exec", *first, "--state", file, "--", "true").returncode == 0
+
     def test_a_state_file_in_no_folder(self, tmp_path: Path) -> None:
         done = sandbox("run", "--port", "0", "--state", tmp_path / "none" / "state")
         assert done.returncode == 1
@@ -348,6 +372,17 @@ class TestRunning:
         printed = subprocess.check_output(["sh", "-c", script], text=True)
         assert printed == answer["OS_USERNAME"] + "\n"
         assert not (tmp_path / "pwned").exists()
+
+    @pytest.mark.parametrize("cloud", [{"regions": 2}], indirect=True)
+    def test_env_of_a_region(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert cli.main(["env", "--region", "RegionTwo"]) == 0
+        assert "export OS_REGION_NAME=RegionTwo\n" in capsys.readouterr().out
+        assert cli.main(["env", "--region", "RegionThree"]) == 1
+        assert capsys.readouterr() == (
+            "",
+            "scheduled-images-sandbox: error: there is no region RegionThree:"
+            " RegionOne, RegionTwo\n",
+        )
 
     def test_env_of_nobody(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert cli.main(["env", "--user", "nobody"]) == 1

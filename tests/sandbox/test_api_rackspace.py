@@ -9,8 +9,8 @@ import pytest
 
 from rax_scheduled_images_ext.sandbox.backend.seed_data import BASE_IMAGE
 
-from .fleet import MYSERVER
-from .raw import Box
+from ..functional.fleet import MYSERVER
+from ..functional.raw import Box
 
 pytestmark = pytest.mark.parametrize("cloud", ["rackspace"], indirect=True)
 

@@ -22,7 +22,7 @@ from flask import Flask
 
 from rax_scheduled_images_ext.sandbox import Sandbox, identity, volume
 
-from .raw import Box, Caller, box
+from ..functional.raw import Box, Caller, box
 
 
 @pytest.mark.parametrize("like", ["openstack", "rackspace"])

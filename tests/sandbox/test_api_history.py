@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from .raw import START, Box, Caller
+from ..functional.raw import START, Box, Caller
 
 V = "2.66"
 

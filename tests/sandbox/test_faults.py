@@ -20,7 +20,7 @@ import requests
 from rax_scheduled_images_ext.sandbox import Sandbox, cli
 from rax_scheduled_images_ext.sandbox.faults.grammar import STATES
 
-from .raw import Box, Caller, box
+from ..functional.raw import Box, Caller, box
 
 PROGRAM = Path(sys.executable).with_name("scheduled-images-sandbox")
 BROKEN = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)

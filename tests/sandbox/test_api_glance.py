@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from .raw import Box, Caller, box
+from ..functional.raw import Box, Caller, box
 
 BARE = {"disk_format": "raw", "container_format": "bare"}
 HASHES = {"os_hash_algo", "os_hash_value"}

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from .raw import Box, Caller, box
+from ..functional.raw import Box, Caller, box
 
 # 2026-01-01T00:00:00Z
 NEW_YEAR = 1767225600.0

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 
-from .raw import Box, Caller, box, password_login
+from ..functional.raw import Box, Caller, box, password_login
 
 ROLES = {
     "admin": {"admin", "member", "reader"},

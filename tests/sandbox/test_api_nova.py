@@ -9,7 +9,7 @@ import requests
 
 from rax_scheduled_images_ext.sandbox.http.common import isotime
 
-from .raw import Box, Caller
+from ..functional.raw import Box, Caller
 
 
 def names(answer: requests.Response) -> set[str]:

@@ -12,7 +12,7 @@ import requests
 
 from rax_scheduled_images_ext.sandbox import Sandbox
 
-from .raw import Box, Caller
+from ..functional.raw import Box, Caller
 
 NOBODY = "00000000-dead-4bad-8bad-000000000000"
 TENANT = "os-extended-snapshot-attributes:project_id"

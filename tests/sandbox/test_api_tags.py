@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from rax_scheduled_images_ext.sandbox import Sandbox
 
-from .raw import Box, Caller, box
+from ..functional.raw import Box, Caller, box
 
 OPENSTACK = Path(sys.executable).with_name("openstack")
 V = "2.52"

@@ -20,8 +20,8 @@ from rax_scheduled_images_ext.engine import claims, making
 from rax_scheduled_images_ext.engine.clock import Clock
 from rax_scheduled_images_ext.engine.runner import Runner
 from rax_scheduled_images_ext.model.plan import CLOCK_DIFFERENCE, Policy
+from rax_scheduled_images_ext.programs.arguments import moment
 from rax_scheduled_images_ext.service import cli
-from rax_scheduled_images_ext.service.options import moment
 
 #: This program, to be called with its options.
 PROGRAM = (sys.executable, __file__)

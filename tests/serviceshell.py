@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from rax_scheduled_images_ext.engine.clock import Clock
+from rax_scheduled_images_ext.programs.arguments import moment
 from rax_scheduled_images_ext.service.cli import main
-from rax_scheduled_images_ext.service.options import moment
 
 from .rehearsed import by_clock
 from .shell import Result, Shell

@@ -8,16 +8,26 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rax_scheduled_images_ext.console.terminal import OutputFailed, put, say
 from rax_scheduled_images_ext.errors import ScheduledImagesError
-from rax_scheduled_images_ext.model.durations import format_duration, parse_duration
+from rax_scheduled_images_ext.model.durations import format_duration
 from rax_scheduled_images_ext.programs.arguments import (
     Parser,
     between,
     checked,
+    duration,
     host_name,
+)
+from rax_scheduled_images_ext.programs.completion import complete
+from rax_scheduled_images_ext.programs.options import (
+    LOOPBACK,
+    STATUSES,
+    add_like,
+    add_port,
+    new_parser,
 )
 from rax_scheduled_images_ext.programs.signals import ended_by_signals
 
@@ -29,25 +39,23 @@ if TYPE_CHECKING:
     from rax_scheduled_images_ext.sandbox import Sandbox
 
 PROG = "scheduled-images-panel"
-LOOPBACK = "127.0.0.1"
+_DESCRIPTION = "A control panel for scheduled images, in a browser."
 LOCAL_HOSTS = ("localhost", LOOPBACK, "::1")
 _PORT = 8750
 _IDLE, _REFRESH = 1800.0, 10.0
+_seconds = partial(duration, least=1.0)
 # A page waits for the cloud, and others shall not wait for it.
 _THREADS = 32
-
-
-class _Failed(Exception):
-    """The panel cannot be started; the text is the one line to print."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve the panel until it is interrupted.
 
-    :returns: the exit status: 0 ended by a signal, 1 failed.
+    :returns: the exit status, as ``--help`` lists them.
     :raises SystemExit: with status 2 for bad usage.
     """
     parser = make_parser()
+    complete(parser)
     args = parser.parse_args(argv)
     if not args.login:
         for name in ("host", "allow_host", "proxies"):
@@ -60,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with _environment(args):
             return _serve(args)
-    except (_Failed, ScheduledImagesError) as error:
+    except ScheduledImagesError as error:
         say(f"{PROG}: error: {error}")
         return 1
     except ModuleNotFoundError as error:
@@ -182,15 +190,9 @@ def app_from_environment() -> Flask:
 
 def make_parser() -> Parser:
     """Return the parser of the program."""
-    parser = Parser(prog=PROG, description=__doc__, allow_abbrev=False)
+    parser = new_parser(PROG, _DESCRIPTION, {**STATUSES, "0": "ended by a signal"})
     add = parser.add_argument
-    add(
-        "--port",
-        type=between(int, 0, 65535),
-        default=_PORT,
-        metavar="N",
-        help="port to listen on, 0 for any free one (default: %(default)s)",
-    )
+    add_port(parser, _PORT)
     add(
         "--idle",
         type=checked(_seconds),
@@ -242,7 +244,7 @@ def make_parser() -> Parser:
         action="store_true",
         help="show a sandbox cloud with two weeks of history",
     )
-    look.add_argument("--like", choices=("openstack", "rackspace"), default="openstack")
+    add_like(look)
     look.add_argument(
         "--servers",
         type=between(int, 0, 100_000),
@@ -251,10 +253,3 @@ def make_parser() -> Parser:
         help="how many servers the sandbox has besides the usual ones",
     )
     return parser
-
-
-def _seconds(text: str) -> float:
-    seconds = parse_duration(text)
-    if seconds < 1:
-        raise ValueError(f"'{text}' is not allowed: a second is the least")
-    return seconds

@@ -7,7 +7,7 @@ import logging
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,7 +16,19 @@ from rax_scheduled_images_ext.console.terminal import say
 from rax_scheduled_images_ext.errors import ScheduledImagesError
 from rax_scheduled_images_ext.model.freshness import MAX_AGE
 from rax_scheduled_images_ext.model.plan import Policy
-from rax_scheduled_images_ext.programs.arguments import Parser, checked
+from rax_scheduled_images_ext.programs.arguments import (
+    Parser,
+    checked,
+    max_age,
+    moment,
+    span,
+)
+from rax_scheduled_images_ext.programs.completion import complete
+from rax_scheduled_images_ext.programs.options import (
+    STATUSES,
+    add_command,
+    new_parser,
+)
 from rax_scheduled_images_ext.service import options
 
 if TYPE_CHECKING:
@@ -36,29 +48,29 @@ OPTIONS = "SCHEDULED_IMAGES_OPTIONS"
 BROKER = "CELERY_BROKER_URL"
 _APP = "rax_scheduled_images_ext.service.workers"
 _STALE = 3
+_DESCRIPTION = "Makes scheduled images where the cloud does not."
+_STATUSES = {
+    **STATUSES,
+    "3": "status: an image is late, or a schedule is invalid",
+    "4": "tick: something is due and could not be done yet",
+    "130": "interrupted",
+    "143": "tick: ended by SIGTERM",
+}
 _API_SUMMARY = "give a compute service the API of scheduled images, as a reverse proxy"
 # Which extra of this package has it, where that is not the service's.
 _EXTRAS = {"celery": "celery", "kombu": "celery", "amqp": "celery"}
 
 
-class _Failed(Exception):
-    """A command that could not be done; the text is the one line to print."""
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
-    :returns: the exit status: 0 done, 1 failed, 3 of ``status`` for images that are
-        late, 4 of ``tick`` for something due that could not be done yet, 130
-        interrupted, 143 of ``tick`` after SIGTERM.
+    :returns: the exit status, as ``--help`` lists them.
     :raises SystemExit: with status 2 for bad usage.
     """
     args = parse(argv)
     try:
         status: int = args.func(args)
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except (_Failed, ScheduledImagesError) as error:
+    except ScheduledImagesError as error:
         say(f"{PROG}: error: {error}")
         return 1
     except ModuleNotFoundError as error:
@@ -66,9 +78,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"{PROG}: error: the service needs {error.name}: pip install"
             f" 'rax-scheduled-images-ext[{_EXTRAS.get(str(error.name), 'service')}]'"
         )
-        return 1
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         return 130
@@ -81,6 +90,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     :raises SystemExit: with status 2, for bad usage.
     """
     parser = make_parser()
+    complete(parser)
     argv = list(sys.argv[1:] if argv is None else argv)
     args = parser.parse_args(argv)
     args.options = argv[1 : argv.index("--") if "--" in argv else None]
@@ -113,7 +123,7 @@ def _celery(args: argparse.Namespace) -> int:
     from celery.bin.celery import celery
 
     if not os.environ.get(BROKER):
-        raise _Failed(
+        raise ScheduledImagesError(
             f"{BROKER} is not set: it is RabbitMQ's address, such as"
             " amqp://user:password@localhost:5672/scheduled-images"
         )
@@ -172,7 +182,7 @@ def _one_line() -> Iterator[None]:
     try:
         yield
     except (ClientException, OSError) as error:
-        raise _Failed(str(error)) from error
+        raise ScheduledImagesError(str(error)) from error
 
 
 def _has_dead_letters() -> bool:
@@ -190,7 +200,7 @@ def _has_dead_letters() -> bool:
     try:
         number = queues.lengths(url, []).get(queues.DEAD, 0)
     except OperationalError as error:
-        raise _Failed(f"RabbitMQ cannot be reached: {error}") from None
+        raise ScheduledImagesError(f"RabbitMQ cannot be reached: {error}") from None
     if number:
         say(
             f"{PROG}: warning: {number} message{'s' * (number > 1)} that no worker"
@@ -307,25 +317,10 @@ def _level(args: argparse.Namespace) -> int:
 
 def make_parser() -> Parser:
     """Return the parser of the program."""
-    parser = Parser(prog=PROG, description=__doc__, allow_abbrev=False)
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-
-    def command(
-        name: str,
-        func: Callable[[argparse.Namespace], int],
-        summary: str,
-        *parents: Parser,
-    ) -> Parser:
-        added = commands.add_parser(
-            name,
-            help=summary,
-            description=summary,
-            parents=list(parents),
-            allow_abbrev=False,
-        )
-        added.set_defaults(func=func)
-        return added
-
+    parser = new_parser(PROG, _DESCRIPTION, _STATUSES)
+    command = partial(
+        add_command, parser.add_subparsers(metavar="COMMAND", required=True)
+    )
     reading, working = options.reading(), options.working()
     printing, lasting = options.printing(), options.lasting()
     reporting = options.reporting()
@@ -334,15 +329,15 @@ def make_parser() -> Parser:
     )
     running.add_argument(
         "--refresh",
-        type=checked(options.duration),
+        type=checked(span),
         default=options.REFRESH,
         metavar="DURATION",
         help="how often to read all servers again, and so to see schedules that were"
         " changed (default: 30m)",
     )
     for name, summary in (
-        ("worker", "do what workers are sent by RabbitMQ, as `celery worker` does"),
-        ("beat", "send for a scan again and again, as `celery beat` does"),
+        ("worker", "do what workers are sent by RabbitMQ, as celery worker does"),
+        ("beat", "send for a scan again and again, as celery beat does"),
     ):
         celery = command(name, _celery, summary, reading, working, lasting)
         celery.set_defaults(celery=name)
@@ -350,7 +345,7 @@ def make_parser() -> Parser:
             "celery_options",
             nargs="*",
             metavar="CELERY_OPTION",
-            help=f"after --: options of `celery {name}`",
+            help=f"after --: options of celery {name}",
         )
     command(
         "tick",
@@ -365,7 +360,7 @@ def make_parser() -> Parser:
     )
     plan.add_argument(
         "--at",
-        type=checked(options.moment),
+        type=checked(moment),
         metavar="TIME",
         help="what it would do at this time, such as 2026-01-01T00:00:00Z",
     )
@@ -382,7 +377,7 @@ def make_parser() -> Parser:
     )
     status.add_argument(
         "--max-age",
-        type=checked(options.duration),
+        type=checked(max_age),
         default=MAX_AGE,
         metavar="DURATION",
         help="how old the newest image of a daily schedule may be (default: 26h)",

@@ -7,8 +7,7 @@ import logging
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -141,9 +140,10 @@ def _plan(args: argparse.Namespace) -> int:
     from rax_scheduled_images_ext.service.tables import print_plan
 
     steps: list[Step] = []
-    with _one_line():
-        for projects in _each_region(args):
-            steps += planned(projects, _policy(args), Clock(at=args.at), args.requests)
+    policy, clock = _policy(args), Clock(at=args.at)
+    _read_regions(
+        args, lambda each: steps.extend(planned(each, policy, clock, args.requests))
+    )
     print_plan(steps, args.format, everything=args.all)
     return 0
 
@@ -156,14 +156,16 @@ def _status(args: argparse.Namespace) -> int:
 
     rows: list[StatusRow] = []
     left: list[VolumeSnapshot] = []
-    with _one_line():
-        for projects in _each_region(args):
-            page = Finder(projects, _policy(args)).survey()
-            rows += rows_of(page, args.max_age)
-            try:
-                left += left_snapshots(projects, page.now)
-            except PASSING as error:
-                say(f"{PROG}: warning: volume snapshots cannot be listed: {error}")
+
+    def read(projects: Projects) -> None:
+        page = Finder(projects, _policy(args)).survey()
+        rows.extend(rows_of(page, args.max_age))
+        try:
+            left.extend(left_snapshots(projects, page.now))
+        except PASSING as error:
+            say(f"{PROG}: warning: volume snapshots cannot be listed: {error}")
+
+    _read_regions(args, read)
     print_status(rows, args.format)
     for snapshot in left:
         say(
@@ -174,15 +176,22 @@ def _status(args: argparse.Namespace) -> int:
     return _STALE if stale or _has_dead_letters() else 0
 
 
-@contextmanager
-def _one_line() -> Iterator[None]:
-    """Let what a cloud does to a command end it with one line."""
+def _read_regions(args: argparse.Namespace, read: Callable[[Projects], None]) -> None:
+    """Log in to the regions that are named, or to all that are configured, and read.
+
+    :raises ScheduledImagesError: for whatever a cloud does; it names one of several.
+    """
     from keystoneauth1.exceptions import ClientException
 
-    try:
-        yield
-    except (ClientException, OSError) as error:
-        raise ScheduledImagesError(str(error)) from error
+    from rax_scheduled_images_ext.client.configuration import regions
+
+    names = regions(PROG, args.region or ())
+    for name in names:
+        try:
+            read(_projects(args, name or None))
+        except (ScheduledImagesError, ClientException, OSError) as error:
+            where = f"region {name}: " if len(names) > 1 else ""
+            raise ScheduledImagesError(f"{where}{error}") from error
 
 
 def _has_dead_letters() -> bool:
@@ -251,14 +260,6 @@ def open_runner(args: argparse.Namespace, region: str | None = None) -> Runner:
         newest = args.metrics_port is not None
         runner.finder = Finder(projects, policy, refresh, newest=newest)
     return runner
-
-
-def _each_region(args: argparse.Namespace) -> Iterator[Projects]:
-    """Log in to the regions that are named, or to all that are configured."""
-    from rax_scheduled_images_ext.client.configuration import regions
-
-    for region in regions(PROG, args.region or ()):
-        yield _projects(args, region or None)
 
 
 def _projects(args: argparse.Namespace, region: str | None = None) -> Projects:

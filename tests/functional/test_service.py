@@ -213,6 +213,17 @@ def test_a_region_that_is_named_is_the_only_one(
 # -- plan and status
 
 
+@pytest.mark.parametrize("command", ["plan", "status"])
+def test_which_region_fails(
+    service: Service, two_regions: dict[str, str | None], command: str
+) -> None:
+    result = service(command, env=two_regions)
+    assert (result.status, result.out, result.err.count("\n")) == (1, "", 1)
+    assert result.err.startswith("scheduled-images-service: error: region Nowhere: ")
+    alone = service(command, "--region", "Nowhere", env=two_regions)
+    assert alone.err == result.err.replace("region Nowhere: ", "")
+
+
 def test_plan_changes_nothing(cloud: Sandbox, service: Service) -> None:
     assert json.loads(service.ok("plan", "--format", "json")) == []
     slot = advance_to_slot(cloud)

@@ -93,12 +93,12 @@ def _may_set(nova: Nova, callers: Callers, tags: list[str]) -> None:
     """
     rights = callers.rights(nova.request.environ)
     if not (rights.change if _are_schedule(tags) else rights.disable):
-        raise Refused(_forbidden(nova))
+        raise Refused(_forbidden())
 
 
 def _may_remove(nova: Nova, callers: Callers) -> None:
     if not callers.rights(nova.request.environ).disable:
-        raise Refused(_forbidden(nova))
+        raise Refused(_forbidden())
 
 
 def _replace(nova: Nova, callers: Callers) -> Response:
@@ -160,7 +160,7 @@ def _tags_of(answer: Response) -> list[str]:
     """
     tags = (json_body(answer) or {}).get("tags")
     if not isinstance(tags, list):
-        raise Refused(answer)
+        raise Refused(answer, own=False)
     return list(map(str, tags))
 
 
@@ -199,6 +199,6 @@ def _without_schedule(answer: Response) -> Response:
     return answer
 
 
-def _forbidden(nova: Nova) -> Response:
+def _forbidden() -> Response:
     message = "Policy doesn't allow the tags of a schedule to be changed."
-    return nova.in_own_form(fault(403, message))
+    return fault(403, message)

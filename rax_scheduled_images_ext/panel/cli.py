@@ -22,6 +22,7 @@ from rax_scheduled_images_ext.programs.arguments import (
     host_name,
 )
 from rax_scheduled_images_ext.programs.completion import complete
+from rax_scheduled_images_ext.programs.log import start_log
 from rax_scheduled_images_ext.programs.options import (
     LOOPBACK,
     STATUSES,
@@ -84,7 +85,7 @@ def _serve(args: argparse.Namespace) -> int:
     from rax_scheduled_images_ext.panel.app import create_app
     from rax_scheduled_images_ext.programs.http_server import Server
 
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
+    start_log(logging.getLogger(), logging.WARNING)
     server = Server(args.host or LOOPBACK, args.port, _THREADS)
     settings = _settings(args, server)
     ended = threading.Event()

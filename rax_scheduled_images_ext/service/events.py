@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import sys
-import time
 from typing import Any
 
 from rax_scheduled_images_ext.engine.results import Result, StepResult, Tick
@@ -15,6 +13,7 @@ from rax_scheduled_images_ext.model.times import write_time
 from rax_scheduled_images_ext.operations.prune import PrunedImage
 from rax_scheduled_images_ext.operations.volume_snapshots import Leftover
 from rax_scheduled_images_ext.operations.work_queue import Outcome
+from rax_scheduled_images_ext.programs.log import LINE, TIME, start_log
 from rax_scheduled_images_ext.service.reported import Reported
 from rax_scheduled_images_ext.text import printable, quoted
 
@@ -70,7 +69,6 @@ _FACTS = (
     "url",
     "reason",
 )
-_TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def configure(form: str, level: int) -> None:
@@ -78,27 +76,20 @@ def configure(form: str, level: int) -> None:
 
     :param form: ``text`` or ``json``.
     """
-    formatter: logging.Formatter = TextFormatter(
-        "%(asctime)s %(levelname)s %(message)s", _TIME
-    )
+    formatter: logging.Formatter = TextFormatter(LINE, TIME)
     if form == "json":
         from pythonjsonlogger.json import JsonFormatter
 
         formatter = JsonFormatter(
-            "%(asctime)s %(levelname)s %(message)s",
-            _TIME,
+            LINE,
+            TIME,
             rename_fields={
                 "asctime": "time",
                 "levelname": "level",
                 "message": "event",
             },
         )
-    formatter.converter = time.gmtime
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter)
-    LOG.handlers[:] = [handler]
-    LOG.setLevel(level)
-    LOG.propagate = False
+    start_log(LOG, level, formatter)
 
 
 class TextFormatter(logging.Formatter):

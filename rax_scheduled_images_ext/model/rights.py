@@ -1,17 +1,14 @@
-"""What somebody may do to schedules, images and snapshots, by the roles of a token."""
+"""What somebody may do: by the extension's own rule, or as far as roles tell."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-# The extension's own rule: admins may do all, creators, who are Keystone's members, may
-# set schedules but not remove them.
-_ADMINS = {"admin"}
-_CREATORS = {"creator", "member"}
-# Further roles that the cloud gives something to do, or nothing.
-_OTHER_ADMINS = {"user-admin"}
 _READING = {"reader", "observer", "auditor", "global", "default"}
+_ADMINS = {"admin", "user-admin"}
+# May set schedules, but not remove them. Keystone calls them members.
+_CREATORS = {"creator", "member"}
 
 
 @dataclass(frozen=True)
@@ -19,20 +16,24 @@ class Rights:
     """``change`` is about schedules, images and snapshots; ``disable`` about taking
     schedules away."""
 
-    change: bool = True
-    disable: bool = True
+    change: bool
+    disable: bool
 
 
-def rackspace_rights(roles: Iterable[str]) -> Rights:
-    """Return what the extension's own rule allows; it knows no other roles."""
+ALL = Rights(change=True, disable=True)
+
+
+def rights_of(roles: Iterable[str]) -> Rights:
+    """Return what the extension's own rule allows to somebody of these roles."""
     found = {role.lower() for role in roles}
-    return Rights(bool(found & (_ADMINS | _CREATORS)), bool(found & _ADMINS))
+    admin = "admin" in found
+    return Rights(change=admin or not found.isdisjoint(_CREATORS), disable=admin)
 
 
 def likely_rights(roles: Iterable[str], *, kept_as_tags: bool) -> Rights:
-    """Return what is not to be offered, because the cloud would refuse it.
+    """Return what a cloud likely allows, so that nothing is offered in vain.
 
-    The cloud decides: where the roles are not known ones, all is offered.
+    The cloud decides. Where the roles are not known ones, all is offered.
 
     :param kept_as_tags: whether schedules are server tags, which have no rule of
         their own.
@@ -40,5 +41,5 @@ def likely_rights(roles: Iterable[str], *, kept_as_tags: bool) -> Rights:
     found = {role.lower().rpartition(":")[2] for role in roles}
     if found and found <= _READING:
         return Rights(change=False, disable=False)
-    limited = bool(found & _CREATORS) and not found & (_ADMINS | _OTHER_ADMINS)
-    return Rights(disable=kept_as_tags or not limited)
+    limited = bool(found & _CREATORS) and not found & _ADMINS
+    return Rights(change=True, disable=kept_as_tags or not limited)

@@ -7,11 +7,11 @@ import re
 from typing import Any
 
 from rax_scheduled_images_ext.engine.results import Result, StepResult, Tick
+from rax_scheduled_images_ext.engine.sweep import Leftover
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.plan import Cause, explain
 from rax_scheduled_images_ext.model.times import write_time
 from rax_scheduled_images_ext.operations.prune import PrunedImage
-from rax_scheduled_images_ext.operations.volume_snapshots import Leftover
 from rax_scheduled_images_ext.operations.work_queue import Outcome
 from rax_scheduled_images_ext.programs.log import LINE, TIME, start_log
 from rax_scheduled_images_ext.service.reported import Reported

@@ -18,6 +18,7 @@ from rax_scheduled_images_ext.engine import (
     runner,
     settling,
 )
+from rax_scheduled_images_ext.engine.look import Look
 from rax_scheduled_images_ext.engine.results import Result, StepResult
 from rax_scheduled_images_ext.model import plan
 from rax_scheduled_images_ext.model import retention as rule
@@ -249,7 +250,7 @@ MUTANTS = {
         [wait(120), *[Move(user=User.LOSE_IMAGE), Move(0, WHOLE, seconds=HOUR)] * 4],
     ),
     "it deletes without looking again": Mutant(
-        _set(settling.Settling, "_look_again", lambda self: None),
+        _set(Look, "again", lambda self: self),
         "only what is surplus is deleted",
         [
             Move(user=User.KEEP_4),

@@ -157,7 +157,7 @@ def test_the_operator_has_tokens_of_no_project(
     with pytest.raises(Forbidden):
         asked.get("/servers", endpoint_filter={"service_type": "compute"})
     # Whoever has it may go on to a project.
-    text = asked.get_token()
+    text = str(asked.get_token())
     further = v3.Token(
         cloud.env()["OS_AUTH_URL"],
         token=text,
@@ -229,8 +229,11 @@ def test_a_credential_keeps_its_roles(
     said = {"id": made["ID"], "name": "cron", "restricted": True}
     assert token["application_credential"] == said
     # And so do tokens that are got for its token.
+    project: Any
     for project in ({}, {"project_name": "demo", "project_domain_name": "Default"}):
-        again = v3.Token(cloud.env()["OS_AUTH_URL"], token=asked.get_token(), **project)
+        again = v3.Token(
+            cloud.env()["OS_AUTH_URL"], token=str(asked.get_token()), **project
+        )
         assert roles(token_of(session.Session(again), cloud)) == has
     compute = {"service_type": "compute", "region_name": "RegionOne"}
     assert asked.get("/servers", endpoint_filter=compute).json()["servers"]

@@ -249,12 +249,10 @@ class Directory:
 
         :param credential: gives its own roles in the place of the user's.
         """
-        roles = user.roles if scope else ()
-        if credential:
-            roles = _with_implied(credential.roles)
-        return self._signed(
-            user, scope, roles, methods, credential and (credential.id, credential.name)
-        )
+        if credential is None:
+            return self._signed(user, scope, user.roles if scope else (), methods)
+        made_by, roles = (credential.id, credential.name), credential.roles
+        return self._signed(user, scope, _with_implied(roles), methods, made_by)
 
     def reissue(self, token: Token, scope: Scope, methods: Sequence[str]) -> Token:
         """Make a token for the bearer of another one.
@@ -273,7 +271,7 @@ class Directory:
         scope: Scope,
         roles: Sequence[str],
         methods: Sequence[str],
-        credential: tuple[str, str] | None,
+        credential: tuple[str, str] | None = None,
     ) -> Token:
         now = max(self._wall(), math.nextafter(self._void, math.inf))
         self._newest = max(self._newest, now)

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
+from rax_scheduled_images_ext.errors import SnapshotsInDoubt
 from rax_scheduled_images_ext.model import retention
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.image import (
@@ -26,7 +27,6 @@ from rax_scheduled_images_ext.model.plan import Action, Cause, Policy, Step, pla
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.volume_snapshots import (
     LONGEST_IMAGE_NAME,
-    SnapshotsInDoubt,
     VolumeSnapshot,
     ids_in_mapping,
     own_snapshots,
@@ -130,13 +130,13 @@ def _look(cloud: CloudState, region: Region, server_id: str) -> None:
         return
     if step.action is Action.RETAIN:
         _retain(region, server, step, images)
-    elif step.action is Action.MAKE and tried < POLICY.tries:
+    elif step.action is Action.MAKE and tried < POLICY.attempts:
         tried += 1
         made = _make(cloud, region, server, step)
         cloud.store.update(
             "servers", region.name, server_id, slot=step.slot.name, attempt=tried
         )
-        if not made and tried < POLICY.tries:
+        if not made and tried < POLICY.attempts:
             _look_later(cloud, region, server_id, POLICY.interval)
             return
         if made and server.boots_from_volume:

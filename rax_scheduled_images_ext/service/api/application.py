@@ -11,26 +11,26 @@ from webob import Response
 from rax_scheduled_images_ext.model.extension import ALIAS, KEPT_AS_TAGS, KEPT_HEADER
 from rax_scheduled_images_ext.service.api import extensions, servers, tags
 from rax_scheduled_images_ext.service.api.answers import Refused, fault, tell_about
-from rax_scheduled_images_ext.service.api.callers import Callers
 from rax_scheduled_images_ext.service.api.nova import Nova
 from rax_scheduled_images_ext.service.api.reading import normalize
+from rax_scheduled_images_ext.service.api.rights import CallerRights
 from rax_scheduled_images_ext.service.api.schedules import ScheduleResource
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
     # Returns None for what is Nova's alone to answer.
-    Handler = Callable[[Nova, Callers, re.Match[str]], Response | None]
+    Handler = Callable[[Nova, CallerRights, re.Match[str]], Response | None]
 
 _SERVER = "/servers/(?P<server>[^/]+)"
 
 
-def _resource(nova: Nova, callers: Callers, found: re.Match[str]) -> Response:
-    return ScheduleResource(nova, callers, found["server"]).answer()
+def _resource(nova: Nova, rights: CallerRights, found: re.Match[str]) -> Response:
+    return ScheduleResource(nova, rights, found["server"]).answer()
 
 
-def _one_tag(nova: Nova, callers: Callers, found: re.Match[str]) -> None:
-    tags.may_change_tag(nova, callers, found["tag"])
+def _one_tag(nova: Nova, rights: CallerRights, found: re.Match[str]) -> None:
+    tags.may_change_tag(nova, rights, found["tag"])
 
 
 # The first that matches answers.
@@ -61,13 +61,13 @@ _ROUTES: tuple[tuple[str, re.Pattern[str], Handler], ...] = tuple(
         (
             "GET PUT DELETE",
             f"{_SERVER}/tags/?",
-            lambda nova, callers, _: tags.all_tags(nova, callers),
+            lambda nova, rights, _: tags.all_tags(nova, rights),
         ),
         ("PUT DELETE", f"{_SERVER}/tags/(?P<tag>[^/]+)/?", _one_tag),
         (
             "POST",
             "/(servers|os-volumes_boot)/?",
-            lambda nova, callers, _: tags.new_server(nova, callers),
+            lambda nova, rights, _: tags.new_server(nova, rights),
         ),
         ("GET", "/extensions/?", lambda nova, *_: extensions.extension_list(nova)),
         (
@@ -101,14 +101,14 @@ class ScheduledImagesApi:
     """Nova's API with the scheduled images extension; schedules are server tags.
 
     :param application: Nova's, or one that hands requests on to Nova's.
-    :param callers: who may change schedules; None for whoever may change tags.
+    :param rights: who may change schedules; None for whoever may change tags.
     """
 
     def __init__(
-        self, application: WSGIApplication, callers: Callers | None = None
+        self, application: WSGIApplication, rights: CallerRights | None = None
     ) -> None:
         self._application = application
-        self._callers = callers or Callers()
+        self._rights = rights or CallerRights()
 
     def __call__(
         self, environ: WSGIEnvironment, start_response: StartResponse
@@ -132,7 +132,7 @@ class ScheduledImagesApi:
                 found = pattern.fullmatch(nova.tail)
                 if found and method in methods.split():
                     try:
-                        return handler(nova, self._callers, found)
+                        return handler(nova, self._rights, found)
                     except Refused as refused:
                         return _refusal(nova, refused)
         # What cannot be judged is not passed on.

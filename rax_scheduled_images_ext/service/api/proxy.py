@@ -14,7 +14,7 @@ from webob import Response
 from rax_scheduled_images_ext.programs.http_server import Server
 from rax_scheduled_images_ext.programs.signals import ended_by_signals
 from rax_scheduled_images_ext.service.api.application import ScheduledImagesApi
-from rax_scheduled_images_ext.service.api.callers import Callers
+from rax_scheduled_images_ext.service.api.rights import CallerRights
 from rax_scheduled_images_ext.service.api.upstream import Upstream
 from rax_scheduled_images_ext.service.events import log
 
@@ -38,7 +38,7 @@ class Proxy:
         host: str,
         port: int,
         *,
-        callers: Callers | None = None,
+        rights: CallerRights | None = None,
         threads: int = 24,
         cacert: str | None = None,
     ) -> None:
@@ -46,7 +46,7 @@ class Proxy:
         path = urlsplit(compute).path.rstrip("/")
         # Clients also ask for the document with the versions, above the version.
         root = re.sub(r"/v2(\.1)?(/.*)?$", "", path)
-        self._application = _below(root, ScheduledImagesApi(upstream, callers))
+        self._application = _below(root, ScheduledImagesApi(upstream, rights))
         self._server = Server(host, port, threads)
         self.url = self._server.url + path
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from webob import Response
 
+from rax_scheduled_images_ext.errors import MalformedTag
 from rax_scheduled_images_ext.model.schedule_tags import (
     MARKER_TAG,
-    MalformedTag,
     is_own_tag,
     read_schedule_tags,
 )
@@ -23,15 +23,15 @@ from rax_scheduled_images_ext.service.api.answers import (
     json_answer,
     json_body,
 )
-from rax_scheduled_images_ext.service.api.callers import Callers
 from rax_scheduled_images_ext.service.api.nova import Nova
+from rax_scheduled_images_ext.service.api.rights import CallerRights
 from rax_scheduled_images_ext.service.api.servers import other_tags, read_schedule
 
 if TYPE_CHECKING:
     from typing import TypeGuard
 
 
-def all_tags(nova: Nova, callers: Callers) -> Response | None:
+def all_tags(nova: Nova, rights: CallerRights) -> Response | None:
     """Answer a request about all tags of a server; None if it is Nova's to answer."""
     nova.pin_version()
     if nova.older is not None:
@@ -39,11 +39,11 @@ def all_tags(nova: Nova, callers: Callers) -> Response | None:
     if nova.request.method == "GET":
         return _without_schedule(nova.pass_on())
     if nova.request.method == "PUT":
-        return _replace(nova, callers)
-    return _remove(nova, callers)
+        return _replace(nova, rights)
+    return _remove(nova, rights)
 
 
-def may_change_tag(nova: Nova, callers: Callers, tag: str) -> None:
+def may_change_tag(nova: Nova, rights: CallerRights, tag: str) -> None:
     """See that the caller may change a tag, if it is one of a schedule.
 
     :param tag: as it is in the path of a WSGI environment.
@@ -53,10 +53,10 @@ def may_change_tag(nova: Nova, callers: Callers, tag: str) -> None:
     if nova.request.method == "PUT" and nova.request.is_body_readable:
         nova.read_json()
     name = tag.encode("latin-1").decode()
-    if not callers.limited or not _is_like_own(name):
+    if not rights.limited or not _is_like_own(name):
         return
     if nova.request.method == "DELETE":
-        _may_remove(nova, callers)
+        _may_remove(nova, rights)
         return
     beside: list[str] = []
     if name == MARKER_TAG and nova.older is None:
@@ -64,15 +64,15 @@ def may_change_tag(nova: Nova, callers: Callers, tag: str) -> None:
         beside = _own_tags(
             nova.send("GET", nova.tail.rpartition("/tags/")[0] + "/tags")
         )
-    _may_set(nova, callers, [*beside, name])
+    _may_set(nova, rights, [*beside, name])
 
 
-def new_server(nova: Nova, callers: Callers) -> None:
+def new_server(nova: Nova, rights: CallerRights) -> None:
     """See that the caller may give a new server the tags that it is to have.
 
     :raises Refused: if not.
     """
-    if not callers.limited:
+    if not rights.limited:
         return
     body = nova.read_json()
     server = body.get("server") if isinstance(body, dict) else None
@@ -81,40 +81,40 @@ def new_server(nova: Nova, callers: Callers) -> None:
         raise Refused(fault(400, "The tags of a server must be a list of strings."))
     own = list(filter(_is_like_own, tags))
     if own:
-        _may_set(nova, callers, own)
+        _may_set(nova, rights, own)
 
 
-def _may_set(nova: Nova, callers: Callers, tags: list[str]) -> None:
+def _may_set(nova: Nova, rights: CallerRights, tags: list[str]) -> None:
     """See that the caller may add tags like those of schedules.
 
     Whoever may not remove a schedule may not make it invalid either.
 
     :raises Refused: if not.
     """
-    rights = callers.rights(nova.request.environ)
-    if not (rights.change if _are_schedule(tags) else rights.disable):
+    found = rights.of(nova.request.environ)
+    if not (found.change if _are_schedule(tags) else found.disable):
         raise Refused(_forbidden())
 
 
-def _may_remove(nova: Nova, callers: Callers) -> None:
-    if not callers.rights(nova.request.environ).disable:
+def _may_remove(nova: Nova, rights: CallerRights) -> None:
+    if not rights.of(nova.request.environ).disable:
         raise Refused(_forbidden())
 
 
-def _replace(nova: Nova, callers: Callers) -> Response:
+def _replace(nova: Nova, rights: CallerRights) -> Response:
     wanted = _wanted_tags(nova)
     if any(map(_is_like_own, wanted)):
-        _may_remove(nova, callers)
+        _may_remove(nova, rights)
         return _without_schedule(nova.pass_on())
-    kept = _kept_tags(nova, callers)
+    kept = _kept_tags(nova, rights)
     if not kept:
         return nova.pass_on()
     answer = nova.send("PUT", nova.tail, body={"tags": [*wanted, *kept]})
     return _without_schedule(answer)
 
 
-def _remove(nova: Nova, callers: Callers) -> Response | None:
-    kept = _kept_tags(nova, callers)
+def _remove(nova: Nova, rights: CallerRights) -> Response | None:
+    kept = _kept_tags(nova, rights)
     if not kept:
         return None
     answer = nova.send("PUT", nova.tail, body={"tags": kept})
@@ -138,7 +138,7 @@ def _are_tags(value: object) -> TypeGuard[list[str]]:
     return isinstance(value, list) and all(isinstance(tag, str) for tag in value)
 
 
-def _kept_tags(nova: Nova, callers: Callers) -> list[str]:
+def _kept_tags(nova: Nova, rights: CallerRights) -> list[str]:
     """Return those of a server's tags that stay when all are replaced or removed.
 
     They are those of its schedule; for callers who may not remove it, also those that
@@ -149,8 +149,8 @@ def _kept_tags(nova: Nova, callers: Callers) -> list[str]:
     tags = _tags_of(nova.send("GET", nova.tail))
     if read_schedule(tags) is not None:
         return list(filter(is_own_tag, tags))
-    kept = list(filter(_is_like_own, tags)) if callers.limited else []
-    return kept if kept and not callers.rights(nova.request.environ).disable else []
+    kept = list(filter(_is_like_own, tags)) if rights.limited else []
+    return kept if kept and not rights.of(nova.request.environ).disable else []
 
 
 def _tags_of(answer: Response) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rax_scheduled_images_ext.model.rights import Rights, rackspace_rights
+from rax_scheduled_images_ext.model.rights import ALL, Rights, rights_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -19,7 +19,7 @@ RULES = ("rackspace",)
 
 
 @dataclass(frozen=True)
-class Callers:
+class CallerRights:
     """What callers may do to schedules, besides what Nova lets them do to tags.
 
     :param roles: None where Nova alone decides.
@@ -32,11 +32,9 @@ class Callers:
         """Whether there are callers who may do less than Nova lets them do."""
         return self.roles is not None
 
-    def rights(self, environ: WSGIEnvironment) -> Rights:
-        """Return the rights of the caller."""
-        if self.roles is None:
-            return Rights()
-        return rackspace_rights(self.roles(environ))
+    def of(self, environ: WSGIEnvironment) -> Rights:
+        """Return what the caller of a request may do."""
+        return ALL if self.roles is None else rights_of(self.roles(environ))
 
 
 def validated_roles(environ: WSGIEnvironment) -> list[str]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from ..functional.conftest import cloud, nova
 from ..workers.conftest import broker
 
-__all__ = ["broker"]
+__all__ = ["broker", "cloud", "nova"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

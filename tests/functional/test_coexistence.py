@@ -21,6 +21,7 @@ HINT = (
 DEPRECATION = "nova CLI is deprecated and will be removed in a future release"
 
 pytestmark = [
+    pytest.mark.novaclient,
     pytest.mark.skipif(
         not (OLD_CLIENT / OLD).is_dir(),
         reason="OLD_CLIENT_PATH names no directory with the old client",

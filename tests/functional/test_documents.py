@@ -86,7 +86,7 @@ def fleet() -> Iterator[Sandbox]:
 
 
 def test_the_tests_are_run_by_the_command_that_is_given(readme: Document) -> None:
-    command = readme.block("Run all the tests")
+    command = readme.block("Run the tests")
     assert command.startswith("python3 -m venv ")
     assert command in (ROOT / ".ci" / "run").read_text()
 

@@ -17,6 +17,8 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 from ..novashell import DEPRECATION
 from .fleet import MYSERVER, id_of
 
+pytestmark = pytest.mark.novaclient
+
 NOVA = Path(sys.executable).with_name("nova")
 ASCII = {"PYTHONIOENCODING": "ascii:strict", "PYTHONUTF8": "0"}
 FULL = "ERROR (OSError): Cannot write to stdout: No space left on device\n"

@@ -28,6 +28,8 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 from .fleet import MYSERVER
 from .snapshots import images, task_state
 
+pytestmark = pytest.mark.novaclient
+
 QUICK = Timeouts(interval=0.1, slow_interval=0.1)
 
 

@@ -17,6 +17,8 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 
 from ..openstackshell import not_beside_novaclient_7
 
+pytestmark = pytest.mark.novaclient
+
 NOVACLIENT_7 = novaclient.__version__.startswith("7.")
 OpenStack = Callable[..., Any]
 

@@ -27,6 +27,8 @@ from .fleet import MYSERVER
 from .interceptor import DROPPED, Answer, Interceptor, cut, json_answer, page
 from .snapshots import Log, create, following, images, started, task_state
 
+pytestmark = pytest.mark.novaclient
+
 LOOK = f"/servers/{MYSERVER}$"
 LINE = re.compile(
     r"(\S+   )?\d\d:\d\d:\d\d   status: ACTIVE   vm_state: active   task_state: (\S+)"

@@ -15,10 +15,10 @@ from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG, schedule_ta
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.models import Image, Server
 
+from ..functional.fleet import MARKED, add_image
+from ..functional.raw import START
 from ..openstackshell import not_beside_novaclient_7
 from ..scenarios.drivers import DRIVERS
-from .fleet import MARKED, add_image
-from .raw import START
 
 pytestmark = [pytest.mark.slow, not_beside_novaclient_7]
 

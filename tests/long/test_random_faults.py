@@ -15,8 +15,8 @@ from rax_scheduled_images_ext.operations.snapshot.polling import Timeouts
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.faults.grammar import STATES
 
-from .raw import START
-from .snapshots import Log, create, following, images
+from ..functional.raw import START
+from ..functional.snapshots import Log, create, following, images
 
 # The statuses that doc/snapshots.rst tells.
 DOCUMENTED = (0, 1, 4, 5, 6, 7)

@@ -11,10 +11,8 @@ import pytest
 from rax_scheduled_images_ext.engine.find import Finder
 from rax_scheduled_images_ext.sandbox import Sandbox
 
-from .fleet import MYSERVER, project_of
-from .runners import advance_to_slot, made, runner_of, schedule
-
-pytest.importorskip("celery")
+from ..functional.fleet import MYSERVER, project_of
+from ..functional.runners import advance_to_slot, made, runner_of, schedule
 
 pytestmark = pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
 REGION = "RegionOne"

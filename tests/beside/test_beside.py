@@ -27,11 +27,18 @@ from rax_scheduled_images_ext.model.image import (
 from rax_scheduled_images_ext.model.note import NOTE
 from rax_scheduled_images_ext.sandbox import Sandbox
 
-from ..beside.processes import Process
-from ..beside.versions import TREE, unpacked
-from ..beside.week import week_beside
-from .fleet import MYSERVER, NOBODY, project_of
-from .runners import advance_to_slot, made, results, runner_of, schedule, slots
+from ..functional.fleet import MYSERVER, NOBODY, project_of
+from ..functional.runners import (
+    advance_to_slot,
+    made,
+    results,
+    runner_of,
+    schedule,
+    slots,
+)
+from .processes import Process
+from .versions import TREE, unpacked
+from .week import week_beside
 
 plain = pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
 SERVER = "5e2f0f3c-6c55-4a5b-8c67-8d8f0cf2a0d1"

@@ -23,9 +23,8 @@ from itertools import chain
 from rax_scheduled_images_ext.client.http import ApiResponse
 from rax_scheduled_images_ext.client.images.base import ImageStore
 from rax_scheduled_images_ext.client.schedules.tags import read_tagged_server
-from rax_scheduled_images_ext.client.servers import next_marker
+from rax_scheduled_images_ext.client.servers import date_of, next_marker
 from rax_scheduled_images_ext.engine.limits import Limits, being_made, under_way
-from rax_scheduled_images_ext.engine.look import date_of
 from rax_scheduled_images_ext.engine.making import image_service
 from rax_scheduled_images_ext.engine.projects import Projects
 from rax_scheduled_images_ext.engine.results import Result, StepResult

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.http import ApiResponse
 from rax_scheduled_images_ext.client.schedules.tags import read_tagged_server
-from rax_scheduled_images_ext.client.servers import find_server, read_date
+from rax_scheduled_images_ext.client.servers import date_of, find_server
 from rax_scheduled_images_ext.engine.times import Clock, LookTime
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.image import ServerImage
@@ -53,8 +52,3 @@ class Looking:
             images[image.id] = image
         now = date_of(answer)
         return Look(server, list(images.values()), self.clock.looked(started, now), now)
-
-
-def date_of(answer: ApiResponse) -> datetime:
-    """Return the cloud's time; one that names none is taken to have this machine's."""
-    return read_date(answer) or datetime.now(timezone.utc)

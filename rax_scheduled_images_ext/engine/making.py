@@ -30,7 +30,6 @@ from rax_scheduled_images_ext.engine.times import LookTime
 from rax_scheduled_images_ext.errors import (
     ApiError,
     NoSuchServer,
-    ScheduledImagesError,
     UsageError,
 )
 from rax_scheduled_images_ext.model.image import (
@@ -55,7 +54,7 @@ _RESULTS = {
 }
 
 
-class QuotaExceeded(ScheduledImagesError):
+class _QuotaExceeded(Exception):
     """The project may have no more images; nothing was begun."""
 
 
@@ -181,7 +180,7 @@ class Making:
         metadata = run_metadata(server.id, self._slot.name, nonce)
         try:
             request = self._request(name, metadata)
-        except QuotaExceeded as error:
+        except _QuotaExceeded as error:
             if not claim.image_ids:
                 return self._refused(claim, Refusal.QUOTA, str(error))
             # The claim itself may have taken the last place.
@@ -197,7 +196,7 @@ class Making:
     def _request(self, name: str, metadata: dict[str, str]) -> SnapshotRequest:
         """Request the image, once.
 
-        :raises QuotaExceeded: if the project may have no more; nothing was begun then.
+        :raises _QuotaExceeded: if the project may have no more; nothing was begun then.
         """
         # At once and only once: whoever waits may come when the claim is not good.
         snapshots = Snapshots(replace(self.cloud.compute, throttle=None))
@@ -205,10 +204,10 @@ class Making:
             request = snapshots.create_image(self.step.server.id, name, metadata, _ONCE)
         except ApiError as error:
             if _is_quota(error):
-                raise QuotaExceeded(str(error)) from error
+                raise _QuotaExceeded(str(error)) from error
             raise
         if request.problem is not None and _OVER_LIMIT in request.problem:
-            raise QuotaExceeded(request.problem)
+            raise _QuotaExceeded(request.problem)
         return request
 
     def _failed(

@@ -23,6 +23,7 @@ from rax_scheduled_images_ext.engine.projects import Projects
 from rax_scheduled_images_ext.engine.results import Result, StepResult, Tick
 from rax_scheduled_images_ext.engine.settling import Settling
 from rax_scheduled_images_ext.engine.sweep import (
+    Leftover,
     delete_left_behind,
     is_left_behind,
     sweep_volumes,
@@ -46,12 +47,8 @@ from rax_scheduled_images_ext.model.plan import (
     own_images,
     plan,
 )
+from rax_scheduled_images_ext.operations.delete import NamingImages, delete_image
 from rax_scheduled_images_ext.operations.prune import PrunedImage
-from rax_scheduled_images_ext.operations.volume_snapshots import (
-    Leftover,
-    NamingImages,
-    delete_with_snapshots,
-)
 from rax_scheduled_images_ext.operations.work_queue import Outcome, attempted, run
 
 Report = Callable[[StepResult], object]
@@ -324,9 +321,7 @@ class _Work:
         with suppress(NoSuchImage):
             if self._is_discardable(cloud, found, step, step.image):
                 image = cloud.images.get(step.image)
-                delete_with_snapshots(
-                    cloud.images, lambda: cloud.volumes, image, self.naming
-                )
+                delete_image(cloud, image, self.naming)
                 duplicate = step.cause is Cause.DUPLICATE
                 result = Result.DEDUPLICATED if duplicate else Result.DISCARDED
                 return StepResult(step, result, step.image.id)

@@ -17,6 +17,7 @@ from rax_scheduled_images_ext.errors import (
     ImageProtected,
     NoSuchImage,
     NoSuchServer,
+    SnapshotsInDoubt,
     SnapshotsLeft,
 )
 from rax_scheduled_images_ext.model.image import (
@@ -30,16 +31,11 @@ from rax_scheduled_images_ext.model.plan import Step
 from rax_scheduled_images_ext.model.retention import Decision, apply_policy
 from rax_scheduled_images_ext.model.volume_snapshots import (
     Proof,
-    SnapshotsInDoubt,
     Wholeness,
 )
+from rax_scheduled_images_ext.operations.delete import NamingImages, delete_image
+from rax_scheduled_images_ext.operations.proof import prove
 from rax_scheduled_images_ext.operations.prune import PrunedImage, delete_decided
-from rax_scheduled_images_ext.operations.retention import ImageRetention
-from rax_scheduled_images_ext.operations.volume_snapshots import (
-    NamingImages,
-    delete_with_snapshots,
-    prove,
-)
 
 
 @dataclass
@@ -70,7 +66,7 @@ class Settling:
             (image, proof)
             for image in step.unsettled
             # What its owner keeps for good stays as it is, even if it is broken.
-            if (proof := self._prove(image)).is_whole or image.scheduled
+            if (proof := prove(self.cloud, image)).is_whole or image.scheduled
         ]
         whole = [image for image, proof in proofs if proof.is_whole]
         result = StepResult(step, Result.NOTHING)
@@ -101,9 +97,6 @@ class Settling:
             pruned=tuple(self._pruned),
         )
 
-    def _prove(self, image: ServerImage) -> Proof:
-        return prove(lambda: self.cloud.volumes, image)
-
     def _discard(self, step: Step, image: ServerImage, proof: Proof) -> StepResult:
         """Delete an image that will never be whole: another try follows."""
         reason = proof.reason
@@ -114,10 +107,7 @@ class Settling:
                 return StepResult(step, Result.UNPROVEN, image.id, reason=reason)
             if PENDING_KEY not in found.metadata or not found.scheduled:
                 return StepResult(step, Result.NOTHING, image.id)
-            volumes = self.cloud.volumes
-            delete_with_snapshots(
-                self.cloud.images, lambda: volumes, found, self.naming
-            )
+            delete_image(self.cloud, found, self.naming)
         except NoSuchImage:
             pass
         except SnapshotsInDoubt as error:
@@ -175,8 +165,7 @@ class Settling:
         """Delete an image; one that cannot be deleted keeps no other from it."""
         image, server_id = decision.image, self.found.server.id
         try:
-            kept = ImageRetention.of(self.cloud, self.naming)
-            return delete_decided(kept, decision)
+            return delete_decided(self.cloud, decision, self.naming)
         except ImageProtected as error:
             return PrunedImage(server_id, image, "skipped", str(error))
         except PASSING as error:

@@ -304,7 +304,7 @@ def test_the_exit_statuses_are_the_ones_in_use(page: Any) -> None:
     [
         ("reference/index", "From a novaclient client"),
         ("reference/index", "Many servers, images, and data"),
-        ("reference/index", "or of an openstacksdk connection"),
+        ("reference/index", "or for an openstacksdk connection"),
         ("user/snapshots", "From Python"),
     ],
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 import openstack
 import pytest
 
-from rax_scheduled_images_ext.client.connection import from_connection
+from rax_scheduled_images_ext import connect as reached
 from rax_scheduled_images_ext.model.image import PENDING_KEY, SLOT_KEY
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG, schedule_tag
@@ -167,7 +167,7 @@ def test_access_rules_for_schedules(
         application_credential_id=made["ID"],
         application_credential_secret=made["Secret"],
     ) as connection:
-        schedules = from_connection(connection).schedules
+        schedules = reached(connection).schedules
         weekly = ImageSchedule(4, "SATURDAY")
         assert schedules.enable(mine[1], weekly) == weekly
         assert schedules.get(mine[1]) == weekly

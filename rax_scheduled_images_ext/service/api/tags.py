@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from webob import Response
 
+from rax_scheduled_images_ext.errors import MalformedTag
 from rax_scheduled_images_ext.model.schedule_tags import (
     MARKER_TAG,
-    MalformedTag,
     is_own_tag,
     read_schedule_tags,
 )

@@ -286,7 +286,7 @@ def test_run_exports_what_the_documents_say(cloud: Sandbox, start: Start) -> Non
         port = json.loads(process.stderr.readline()).get("port")
 
     def read() -> str:
-        return requests.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text
+        return requests.get(f"http://127.0.0.1:{port}/metrics", timeout=60).text
 
     advance_to_slot(cloud)
     until(lambda: made(cloud))

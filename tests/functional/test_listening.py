@@ -34,7 +34,7 @@ PLAIN = pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
 def test_metrics() -> None:
     server = MetricsServer(Metrics().registry, "::1", 0)
     try:
-        answer = requests.get(f"http://[::1]:{server.port}/metrics", timeout=10)
+        answer = requests.get(f"http://[::1]:{server.port}/metrics", timeout=60)
         assert "scheduled_images_under_way" in answer.text
     finally:
         server.close()

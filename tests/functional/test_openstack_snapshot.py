@@ -232,7 +232,7 @@ def test_a_lost_image_is_told_with_its_id(
 def test_a_hold_that_lasts_too_long_is_cut_short(
     openstack: OpenStack, cloud: Sandbox, log: Log
 ) -> None:
-    argv = ("--max-hold", "1s", *log.hooks(), "--wait", "-f", "value", "-c", "id")
+    argv = ("--max-hold", "5s", *log.hooks(), "--wait", "-f", "value", "-c", "id")
     result = openstack(*CREATE, *argv, "web1", "held")
     assert result.status == 7, result
     image_id = result.out.strip()

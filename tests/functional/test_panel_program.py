@@ -46,7 +46,7 @@ def running(
 def check_it_ends(process: subprocess.Popen[str], number: signal.Signals) -> None:
     """See that a signal ends the program, which has written nothing to stderr."""
     process.send_signal(number)
-    assert process.wait(30) == 0
+    assert process.wait(60) == 0
     assert process.stderr is not None
     assert process.stderr.read() == ""
 

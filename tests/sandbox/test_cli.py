@@ -142,9 +142,9 @@ class TestRun:
     def test_it_stays_until_it_is_told_to_end(self, run: Start, number: int) -> None:
         process = run()
         url = exports(process)["SANDBOX_URL"]
-        assert requests.get(f"{url}/sandbox/state", timeout=20).ok
+        assert requests.get(f"{url}/sandbox/state", timeout=60).ok
         process.send_signal(number)
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
         assert process.communicate() == ("", "")
 
     def test_it_ends_where_it_was_told_to_while_it_was_stopped(
@@ -155,14 +155,14 @@ class TestRun:
         # What it then goes on with is any thread that the system likes.
         for number in (signal.SIGSTOP, signal.SIGTERM, signal.SIGCONT):
             process.send_signal(number)
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
         assert process.communicate() == ("", "")
 
     @pytest.mark.slow
     def test_verbose_tells_each_request_on_stderr(self, run: Start) -> None:
         process = run("-v")
         url = exports(process)["SANDBOX_URL"]
-        requests.get(f"{url}/identity/v3", timeout=20)
+        requests.get(f"{url}/identity/v3", timeout=60)
         process.terminate()
         assert process.communicate() == ("", "200 GET /identity/v3\n")
 
@@ -179,7 +179,7 @@ class TestRun:
     def test_another_address(self, run: Start) -> None:
         url = exports(run("--host", "127.0.0.2"))["SANDBOX_URL"]
         assert url.startswith("http://127.0.0.2:")
-        assert requests.get(f"{url}/sandbox/state", timeout=20).ok
+        assert requests.get(f"{url}/sandbox/state", timeout=60).ok
 
     @pytest.mark.slow
     def test_an_address_of_another_machine(self) -> None:

@@ -172,7 +172,7 @@ def address(printed: Path) -> str:
 
 def log_in(url: str) -> Ask:
     """Return how to send the sandbox a request."""
-    variables = requests.get(f"{url}/sandbox/env", timeout=20).json()
+    variables = requests.get(f"{url}/sandbox/env", timeout=60).json()
     password = {
         "user": {
             "name": variables["OS_USERNAME"],
@@ -190,13 +190,13 @@ def log_in(url: str) -> Ask:
     answer = requests.post(
         f"{url}/identity/v3/auth/tokens",
         json={"auth": {"identity": login, "scope": scope}},
-        timeout=20,
+        timeout=60,
     )
     token = {"X-Auth-Token": answer.headers["X-Subject-Token"]}
 
     def ask(method: str, path: str, body: Any = None) -> Any:
         answer = requests.request(
-            method, f"{url}{path}", json=body, headers=token, timeout=20
+            method, f"{url}{path}", json=body, headers=token, timeout=60
         )
         answer.raise_for_status()
         return answer.json()

@@ -67,7 +67,7 @@ def test_a_scan_is_dropped_by_the_broker_and_not_by_clocks(
         sent = app.send_task(
             entry["task"], entry["args"], connection=connection, **entry["options"]
         )
-        message = connection.SimpleQueue(entry["options"]["queue"]).get(timeout=30)
+        message = connection.SimpleQueue(entry["options"]["queue"]).get(timeout=60)
     assert message.headers["id"] == sent.id
     assert message.headers["expires"] is None
     assert int(message.properties["expiration"]) == 90_000

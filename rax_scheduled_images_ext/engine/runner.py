@@ -6,18 +6,17 @@ dies is replaced by starting another.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.pool import WORKERS
 from rax_scheduled_images_ext.client.snapshots import PASSING, Snapshots
+from rax_scheduled_images_ext.engine.clock import Clock
 from rax_scheduled_images_ext.engine.find import Finder
 from rax_scheduled_images_ext.engine.limits import Admission, Limits
-from rax_scheduled_images_ext.engine.look import Look, Looking
+from rax_scheduled_images_ext.engine.look import Look, look
 from rax_scheduled_images_ext.engine.making import Making
 from rax_scheduled_images_ext.engine.projects import Projects
 from rax_scheduled_images_ext.engine.results import Result, StepResult, Tick
@@ -28,7 +27,6 @@ from rax_scheduled_images_ext.engine.sweep import (
     is_left_behind,
     sweep_volumes,
 )
-from rax_scheduled_images_ext.engine.times import Clock
 from rax_scheduled_images_ext.errors import (
     ApiError,
     NoSuchImage,
@@ -63,34 +61,28 @@ class Runner:
     """Does what is due for the servers of some projects.
 
     :param key: as for :class:`.Claims`.
-    :param clock: seconds that never go back, to see how long something takes.
-    :param speed: how many times faster time passes while ``tick`` is at work, for
-        rehearsals.
     """
 
     projects: Projects
     policy: Policy = field(default_factory=Policy)
     limits: Limits = field(default_factory=Limits)
     key: str = ""
-    clock: Callable[[], float] = time.monotonic
-    speed: float = 1.0
+    clock: Clock = field(default_factory=Clock)
     #: Whether no more steps are to be begun, and nothing more is to be deleted.
     stopping: Callable[[], bool] = lambda: False
     #: Is called with each image that the retention has deleted, or could not delete.
     deleted: Callable[[PrunedImage], object] = _ignore
     finder: Finder | None = None
 
-    def tick(self, at: datetime | None = None, report: Report | None = None) -> Tick:
+    def tick(self, report: Report | None = None) -> Tick:
         """Look at everything, and do the next step of whatever is due.
 
-        :param at: the time to decide by, None for the cloud's own.
         :param report: is called with each result as it comes.
         :raises NotOffered: if the cloud knows no server tags.
         """
-        clock = Clock(self.clock, self.speed, at)
-        finder = self.finder or Finder(self.projects, self.policy)
-        page = finder.find(at)
-        now = at or page.now
+        finder = self.finder or Finder(self.projects, self.policy, clock=self.clock)
+        page = finder.find()
+        now = self.clock.time(page.now)
         results: list[StepResult] = []
 
         def add(outcome: Outcome[Step, StepResult]) -> None:
@@ -118,7 +110,7 @@ class Runner:
             {(server.id, server.project_id) for server in finder.servers},
         )
         naming = NamingImages(self.projects.listing.images)
-        work = _Work(self, clock, admission, naming)
+        work = _Work(self, admission, naming)
 
         def do(hint: Step) -> StepResult:
             hidden = page.open.hidden.get(hint.server.id, ())
@@ -132,7 +124,7 @@ class Runner:
         run(due, do, add, workers=self.limits.requests)
         swept = self.sweep(page.open.empty, page.now)
         left, problem = self.sweep_volume_snapshots(page.now, naming)
-        newest = finder.memory.newest(finder.servers)
+        newest = finder.known.newest(finder.servers)
         return Tick(
             now, results, finder.servers, page.under_way, newest, swept, left, problem
         )
@@ -141,7 +133,6 @@ class Runner:
         self,
         server_id: str,
         project_id: str,
-        at: datetime | None = None,
         note: Note | None = None,
         *,
         hidden: bool = False,
@@ -150,7 +141,6 @@ class Runner:
 
         The limits hold for all processes that use this.
 
-        :param at: the time to decide by, None for the cloud's own.
         :param note: what was left word of for the server.
         :param hidden: whether it has hidden images: their slots count as made.
         :raises NoSuchServer: if the server is gone.
@@ -158,14 +148,12 @@ class Runner:
         """
         listing = self.projects.listing.images
         admission = Admission(self.limits, listing)
-        clock = Clock(self.clock, self.speed, at)
-        work = _Work(self, clock, admission, NamingImages(listing))
+        work = _Work(self, admission, NamingImages(listing))
         cloud = self.projects.of(project_id)
         more = cloud.images.list(server_id=server_id, hidden=True) if hidden else ()
-        looking = Looking(cloud, server_id, clock, tuple(more))
-        found = looking.look()
+        found = look(cloud, server_id, self.clock, more)
         step = work.planned(found, note)
-        return _result_of(attempted(step, lambda s: work.act(looking, found, s)))
+        return _result_of(attempted(step, lambda s: work.act(found, s)))
 
     def sweep(
         self, images: Iterable[ServerImage], now: datetime
@@ -200,26 +188,25 @@ class Runner:
 def planned(
     projects: Projects,
     policy: Policy,
-    at: datetime | None = None,
+    clock: Clock,
     workers: int = WORKERS,
 ) -> list[Step]:
     """Return what a tick would do for each server now, those first that were due first.
 
-    :param at: the time to decide by, None for the cloud's own.
     :raises NotOffered: if the cloud knows no server tags.
     """
-    page = Finder(projects, policy).find(at)
+    page = Finder(projects, policy, clock=clock).find()
 
-    def look(hint: Step) -> Step:
+    def planned_now(hint: Step) -> Step:
         if hint.action is Action.NOTHING:
             return hint
         server = hint.server
-        hidden = tuple(page.open.hidden.get(server.id, ()))
+        hidden = page.open.hidden.get(server.id, ())
         cloud = projects.of(str(server.project_id))
-        found = Looking(cloud, server.id, Clock(at=at), hidden).look()
+        found = look(cloud, server.id, clock, hidden)
         return _planned(found, hint.note, policy)
 
-    outcomes = run(_in_order(page.steps), look, workers=workers)
+    outcomes = run(_in_order(page.steps), planned_now, workers=workers)
     return [
         each.result()
         for each in outcomes
@@ -253,7 +240,6 @@ class _Work:
     """What does steps, each after a look of its own."""
 
     runner: Runner
-    clock: Clock
     admission: Admission
     naming: NamingImages
 
@@ -265,10 +251,9 @@ class _Work:
         if hint.action is Action.MAKE and not self.admission.has_room(project_id):
             return StepResult(hint, Result.LIMITED)
         cloud = self.runner.projects.of(project_id)
-        looking = Looking(cloud, hint.server.id, self.clock, tuple(hidden))
         try:
-            found = looking.look()
-            return self.act(looking, found, self.planned(found, hint.note))
+            found = look(cloud, hint.server.id, self.runner.clock, hidden)
+            return self.act(found, self.planned(found, hint.note))
         except NoSuchServer:
             # It was deleted a moment ago; its images stay, and so do all schedules.
             return None
@@ -280,16 +265,16 @@ class _Work:
         """Decide by all that a look has shown."""
         return _planned(found, note, self.runner.policy)
 
-    def act(self, looking: Looking, found: Look, step: Step) -> StepResult:
+    def act(self, found: Look, step: Step) -> StepResult:
         """Do a step that follows from a look.
 
         :raises NoSuchServer: if the server is gone by now.
         """
         if self.runner.stopping():
             return StepResult(step, Result.LEFT)
-        runner, cloud = self.runner, looking.cloud
+        runner = self.runner
         making = Making(
-            cloud,
+            found.cloud,
             step,
             runner.policy,
             runner.key,
@@ -297,12 +282,10 @@ class _Work:
             found.time,
             self.admission,
         )
-        settling = Settling(
-            cloud, looking, found, self.naming, runner.stopping, runner.deleted
-        )
+        settling = Settling(found, self.naming, runner.stopping, runner.deleted)
         if step.action is Action.NOTHING:
             over = is_over(step, found.time.looked, runner.policy)
-            if over and runner.policy.ends_before_tries:
+            if over and runner.policy.ends_before_attempts:
                 return making.find_failure()
             return StepResult(step, Result.NOTHING)
         if step.action is Action.MAKE:
@@ -312,30 +295,29 @@ class _Work:
                 return replace(done, pruned=settling.settle(step).pruned)
             return done
         if step.action is Action.DISCARD:
-            return self._discard(cloud, found, step)
+            return self._discard(found, step)
         return settling.settle(step)
 
-    def _discard(self, cloud: Cloud, found: Look, step: Step) -> StepResult:
+    def _discard(self, found: Look, step: Step) -> StepResult:
         """Delete an image that no slot needs, if it still is one."""
         assert step.image is not None
         with suppress(NoSuchImage):
-            if self._is_discardable(cloud, found, step, step.image):
-                image = cloud.images.get(step.image)
-                delete_image(cloud, image, self.naming)
+            if _is_discardable(found, step, step.image):
+                image = found.cloud.images.get(step.image)
+                delete_image(found.cloud, image, self.naming)
                 duplicate = step.cause is Cause.DUPLICATE
                 result = Result.DEDUPLICATED if duplicate else Result.DISCARDED
                 return StepResult(step, result, step.image.id)
         return StepResult(step, Result.NOTHING, step.image.id)
 
-    def _is_discardable(
-        self, cloud: Cloud, found: Look, step: Step, image: ServerImage
-    ) -> bool:
-        server = step.server
-        if step.cause is Cause.DUPLICATE:
-            images = own_images(server, cloud.images.list(server_id=server.id))
-            return image.id in (each.id for each in duplicates(server, images))
-        state = Snapshots(cloud.compute).server(server.id)
-        # By the cloud's clock, whatever the time that is rehearsed.
-        return state.task_state is None and is_abandoned(
-            cloud.images.get(image), server, found.now
-        )
+
+def _is_discardable(found: Look, step: Step, image: ServerImage) -> bool:
+    cloud, server = found.cloud, step.server
+    if step.cause is Cause.DUPLICATE:
+        images = own_images(server, cloud.images.list(server_id=server.id))
+        return image.id in (each.id for each in duplicates(server, images))
+    state = Snapshots(cloud.compute).server(server.id)
+    # By the cloud's own time: that is when the image was made.
+    return state.task_state is None and is_abandoned(
+        cloud.images.get(image), server, found.now
+    )

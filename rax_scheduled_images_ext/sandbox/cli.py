@@ -1,4 +1,4 @@
-"""``scheduled-images-sandbox``: a cloud to try things on, from the command line."""
+"""``scheduled-images-sandbox``: the command line of the sandbox."""
 
 from __future__ import annotations
 
@@ -8,19 +8,25 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import requests
 
+from rax_scheduled_images_ext.console.terminal import put, say
 from rax_scheduled_images_ext.model.durations import parse_duration
-from rax_scheduled_images_ext.programs.arguments import (
-    Parser,
-    between,
-    checked,
-    host_name,
+from rax_scheduled_images_ext.programs.arguments import Parser, checked
+from rax_scheduled_images_ext.programs.completion import complete
+from rax_scheduled_images_ext.programs.options import (
+    LOOPBACK,
+    STATUSES,
+    add_command,
+    add_host,
+    add_port,
+    new_parser,
 )
 from rax_scheduled_images_ext.sandbox.backend.models import Unusable
 from rax_scheduled_images_ext.sandbox.demo import SETTINGS, Demo, DemoFailed
@@ -28,7 +34,6 @@ from rax_scheduled_images_ext.sandbox.environment import shell_exports
 from rax_scheduled_images_ext.sandbox.faults.grammar import GRAMMAR
 from rax_scheduled_images_ext.sandbox.options import (
     DEFAULT_PORT,
-    LOOPBACK,
     cloud_options,
     fault,
     running_options,
@@ -38,6 +43,11 @@ if TYPE_CHECKING:
     from rax_scheduled_images_ext.sandbox import Sandbox
 
 PROG = "scheduled-images-sandbox"
+
+_DESCRIPTION = "A cloud on this machine to try things on, and to test with."
+_STATUSES = """\
+  exec ends with the status of its command: 128 + N where signal N ended it, 127 where
+  there is no such command, 126 where it cannot be started"""
 
 _LISTED = """\
 Without arguments the faults are listed: how often each has happened, and what it is."""
@@ -53,27 +63,20 @@ class _Failed(Exception):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
-    :returns: the exit status: 0 done, 1 failed, 130 interrupted; of ``exec``, the
-        command's own, 126 or 127 where it cannot be started and 128 + n where
-        signal n ended it.
-    :raises SystemExit: with status 2 for bad usage.
+    :returns: the exit status, as ``--help`` lists them.
+    :raises SystemExit: with status 2 for bad usage, and where stdout takes no output.
     """
     options, command = _split(sys.argv[1:] if argv is None else argv)
     parser = _parser()
+    complete(parser)
     args = parser.parse_args(options)
     if (command is not None) != (args.func is _exec) or command == []:
         parser.error("exec, and only exec, takes a command: exec -- CMD [ARG...]")
     args.command = command
     try:
         status: int = args.func(args)
-        if sys.stdout is not None:
-            sys.stdout.flush()
     except (_Failed, DemoFailed) as error:
-        print(f"{PROG}: error: {error}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:
-        # Nobody reads on: leave nothing that the interpreter would flush at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        say(f"{PROG}: error: {error}")
         return 1
     except KeyboardInterrupt:
         return 130
@@ -126,7 +129,7 @@ def _execute(command: Sequence[str], environment: Mapping[str, str]) -> int:
             process.send_signal(number)
         return _wait(process)
     except OSError as error:
-        print(f"{PROG}: cannot start '{command[0]}': {error.strerror}", file=sys.stderr)
+        say(f"{PROG}: cannot start '{command[0]}': {error.strerror}")
         return 127 if isinstance(error, FileNotFoundError) else 126
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -143,7 +146,8 @@ def _wait(process: subprocess.Popen[bytes]) -> int:
 
 
 def _env(args: argparse.Namespace) -> int:
-    variables = _ask(args.url, "GET", "env", params={"user": args.user})
+    asked = {"user": args.user, "region": args.region}
+    variables = _ask(args.url, "GET", "env", params=asked)
     try:
         _print_exports(variables)
     except ValueError:
@@ -152,12 +156,12 @@ def _env(args: argparse.Namespace) -> int:
 
 
 def _advance(args: argparse.Namespace) -> int:
-    print(_ask(args.url, "POST", "advance", json={"seconds": args.duration})["now"])
+    put(_ask(args.url, "POST", "advance", json={"seconds": args.duration})["now"])
     return 0
 
 
 def _state(args: argparse.Namespace) -> int:
-    print(json.dumps(_ask(args.url, "GET", "state"), indent=2))
+    put(json.dumps(_ask(args.url, "GET", "state"), indent=2), as_json=True)
     return 0
 
 
@@ -168,13 +172,13 @@ def _fault(args: argparse.Namespace) -> int:
         _ask(args.url, "POST", "faults", json={"faults": args.faults})
     else:
         for each in _ask(args.url, "GET", "faults")["faults"]:
-            print(f"{each['happened']}  {each['fault']}")
+            put(f"{each['happened']}  {each['fault']}")
     return 0
 
 
 def _demo(_args: argparse.Namespace) -> int:
     with _start(**SETTINGS) as sandbox:
-        Demo(sandbox, print).run()
+        Demo(sandbox, put).run()
     return 0
 
 
@@ -182,10 +186,11 @@ def _sandbox(args: argparse.Namespace, host: str, port: int) -> Sandbox:
     """Start the cloud that the options describe."""
     return _start(
         like=args.like,
+        regions=args.regions,
         servers=args.servers,
         images_per_server=args.images_per_server,
         state=args.state,
-        start=args.start,
+        start=args.start and args.start.timestamp(),
         speed=args.speed,
         seed=args.seed,
         latency=args.latency,
@@ -214,12 +219,17 @@ def _start(**settings: Any) -> Sandbox:
     except OSError as error:
         raise _Failed(
             f"cannot listen on {settings.get('host', LOOPBACK)}"
-            f" port {settings.get('port', 0)}: {error.strerror}"
+            f" port {settings.get('port', 0)}: {_reason(error)}"
         ) from error
 
 
+def _reason(error: OSError) -> str:
+    # Python adds the address to the system's words.
+    return str(error.strerror).partition(" (while ")[0]
+
+
 def _print_exports(variables: Mapping[str, str]) -> None:
-    print("\n".join(shell_exports(variables)), flush=True)
+    put("\n".join(shell_exports(variables)))
 
 
 def _ask(url: str | None, method: str, path: str, **arguments: Any) -> Any:
@@ -234,6 +244,11 @@ def _ask(url: str | None, method: str, path: str, **arguments: Any) -> Any:
             body = answer.json()
         except requests.JSONDecodeError as error:
             raise _Failed(f"what answers at {root} is no sandbox") from error
+        except requests.ReadTimeout as error:
+            raise _Failed(
+                f"the sandbox at {root} has not answered for {_TIMEOUT[1]} seconds, and"
+                " may still be busy with it"
+            ) from error
         except requests.RequestException as error:
             raise _Failed(
                 f"no sandbox answers at {root}: start one with run, or give its --url"
@@ -260,43 +275,15 @@ def _root(url: str | None) -> str:
 
 
 def _parser() -> Parser:
-    parser = Parser(prog=PROG, description=__doc__, allow_abbrev=False)
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-
-    def command(
-        name: str,
-        func: Callable[[argparse.Namespace], int],
-        summary: str,
-        *parents: Parser,
-        usage: str | None = None,
-    ) -> Parser:
-        added = commands.add_parser(
-            name,
-            help=summary,
-            description=summary,
-            usage=usage,
-            parents=list(parents),
-            allow_abbrev=False,
-        )
-        added.set_defaults(func=func)
-        return added
-
+    statuses = {**STATUSES, "130": "interrupted"}
+    parser = new_parser(PROG, _DESCRIPTION, statuses, _STATUSES)
+    command = partial(
+        add_command, parser.add_subparsers(metavar="COMMAND", required=True)
+    )
     cloud, running = cloud_options(), running_options()
     run = command("run", _run, "start a cloud and keep it until interrupted", cloud)
-    run.add_argument(
-        "--host",
-        type=checked(host_name),
-        default=LOOPBACK,
-        metavar="ADDRESS",
-        help="address to listen on (default: %(default)s, for this machine alone)",
-    )
-    run.add_argument(
-        "--port",
-        type=between(int, 0, 65535),
-        default=DEFAULT_PORT,
-        metavar="N",
-        help="port to listen on, 0 for any free one (default: %(default)s)",
-    )
+    add_host(run)
+    add_port(run, DEFAULT_PORT)
     command(
         "exec",
         _exec,
@@ -306,6 +293,9 @@ def _parser() -> Parser:
     )
     env = command("env", _env, "print the export lines of a running cloud", running)
     env.add_argument("--user", default="admin", help="the user (default: %(default)s)")
+    env.add_argument(
+        "--region", metavar="NAME", help="the region (default: the cloud's first one)"
+    )
     advance = command("advance", _advance, "let time pass in a running cloud", running)
     advance.add_argument(
         "duration", type=checked(parse_duration), metavar="DURATION", help="such as 10d"

@@ -14,6 +14,7 @@ from rax_scheduled_images_ext.model.image import PENDING_KEY, SLOT_KEY
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG, schedule_tag
 
+from .. import rehearsed
 from ..scenarios.resources import Workshop
 from .cloud.layout import DEFAULT_STATE, Layout
 from .terminal import NEEDS_OPENSTACK, PERMISSIONS, Terminal, commands, table
@@ -83,8 +84,8 @@ def theirs(layout: Layout) -> Iterator[tuple[Workshop, str]]:
 
 def tick(terminal: Terminal, cloud: str, at: str, *options: str) -> str:
     """Run a tick at a time that is rehearsed; return what it logs."""
-    argv = " ".join(("tick --rehearsal --at", at, *options))
-    done = terminal.try_to(f"OS_CLOUD={cloud} scheduled-images-service {argv}")
+    argv = " ".join((*rehearsed.PROGRAM, "--at", at, "tick", *options))
+    done = terminal.try_to(f"OS_CLOUD={cloud} {argv}")
     return f"{done.returncode} {done.stderr}"
 
 
@@ -132,7 +133,7 @@ def test_an_application_credential(
 
 
 def test_access_rules(tenant: Terminal, mine: tuple[Workshop, str]) -> None:
-    heading = "Only what is needed"
+    heading = "Minimal access rules"
     rules = PERMISSIONS.block(heading)
     (tenant.folder / "access-rules.json").write_text(rules)
     (create,) = commands(PERMISSIONS.block(heading, 1))
@@ -149,7 +150,7 @@ def test_access_rules(tenant: Terminal, mine: tuple[Workshop, str]) -> None:
 def test_access_rules_for_schedules(
     tenant: Terminal, mine: tuple[Workshop, str]
 ) -> None:
-    rules = json.loads(PERMISSIONS.block("Only what is needed"))
+    rules = json.loads(PERMISSIONS.block("Minimal access rules"))
     for path in SCHEDULING:
         assert f"``{path}``" in PERMISSIONS.text
         rules += [
@@ -157,7 +158,7 @@ def test_access_rules_for_schedules(
             for method in ("GET", "POST", "PUT", "DELETE")
         ]
     (tenant.folder / "access-rules.json").write_text(json.dumps(rules))
-    (create,) = commands(PERMISSIONS.block("Only what is needed", 1))
+    (create,) = commands(PERMISSIONS.block("Minimal access rules", 1))
     made = table(tenant.run(create))
     with openstack.connect(
         load_yaml_config=False,

@@ -7,6 +7,7 @@ decides.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
@@ -49,14 +50,22 @@ _LOOK_AGAIN = timedelta(minutes=5)
 
 
 def settle(
-    cloud: CloudState, region: Callable[[str], Region], now: float, *, scheduled: bool
+    cloud: CloudState,
+    region: Callable[[str], Region],
+    now: float,
+    *,
+    scheduled: bool,
+    steps: float = math.inf,
 ) -> None:
     """Make happen, in order, whatever is due up to ``now``.
 
     :param region: returns a region by its name.
     :param scheduled: whether the cloud has scheduled images.
+    :param steps: how many things may happen.
+    :raises ValueError: where more would happen.
     """
-    while True:
+    while steps > 0:
+        steps -= 1
         snapshot = cloud.store.first(
             "SELECT * FROM snapshots WHERE due <= ? ORDER BY due LIMIT 1", now
         )
@@ -73,6 +82,7 @@ def settle(
             _look(cloud, region(run["region"]), run["id"])
         else:
             return
+    raise ValueError("cannot advance that far at once: too much happens in that time")
 
 
 def as_server_image(image: Image) -> ServerImage:
@@ -120,13 +130,13 @@ def _look(cloud: CloudState, region: Region, server_id: str) -> None:
         return
     if step.action is Action.RETAIN:
         _retain(region, server, step, images)
-    elif step.action is Action.MAKE and tried < POLICY.tries:
+    elif step.action is Action.MAKE and tried < POLICY.attempts:
         tried += 1
         made = _make(cloud, region, server, step)
         cloud.store.update(
             "servers", region.name, server_id, slot=step.slot.name, attempt=tried
         )
-        if not made and tried < POLICY.tries:
+        if not made and tried < POLICY.attempts:
             _look_later(cloud, region, server_id, POLICY.interval)
             return
         if made and server.boots_from_volume:

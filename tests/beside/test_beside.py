@@ -71,7 +71,6 @@ def notes(cloud: Sandbox) -> list[str]:
     return [image.id for image in images if image.properties.get(CLAIM_KEY) == NOTE]
 
 
-@pytest.mark.slow
 def test_a_day_of_both(before: Path, tmp_path: Path) -> None:
     with week_beside(before, tmp_path, seed=1, servers=4, runners=2) as week:
         week.pass_days(0.4)
@@ -106,7 +105,6 @@ def test_a_try_that_was_refused_goes_on_beside_an_earlier_runner(
 
 
 @plain
-@pytest.mark.slow
 @pytest.mark.parametrize(("first", "requests"), [(0, 12), (1, 7)])
 def test_a_look_of_one_that_the_other_is_faster_than(
     cloud: Sandbox, runners: tuple[Process, Process], first: int, requests: int

@@ -52,7 +52,6 @@ def old_nova(cloud: Sandbox) -> Nova:
     return run
 
 
-@pytest.mark.slow
 def test_the_three_commands_work_and_say_once_what_to_remove(old_nova: Nova) -> None:
     assert old_nova("scheduled-images-enable", "myserver", "7") == (0, "", [HINT])
     status, out, err = old_nova("scheduled-images-show", "myserver")
@@ -66,7 +65,6 @@ def test_the_commands_are_ours(old_nova: Nova) -> None:
     assert err[1].startswith("ERROR (NotFound): Scheduled images not enabled for")
 
 
-@pytest.mark.slow
 def test_nova_itself_works(old_nova: Nova) -> None:
     status, out, err = old_nova("list")
     assert (status, err) == (0, [HINT])

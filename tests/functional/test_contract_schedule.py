@@ -17,7 +17,7 @@ STRANGE_ID = "24e62789-c4aa-469f-90f2-89af4f62fc14"
 
 
 # Those that make scheduled images themselves, and all.
-MAKERS = ["openstack", pytest.param("rackspace", marks=pytest.mark.slow)]
+MAKERS = ["openstack", "rackspace"]
 TYPES = [*MAKERS, PROXIED]
 
 

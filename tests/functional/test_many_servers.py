@@ -286,7 +286,6 @@ def test_many_at_a_time_over_few_connections_and_one_token(nova: Any) -> None:
     assert 10 <= most <= WORKERS + 3
 
 
-@pytest.mark.slow
 def test_a_busy_cloud_slows_all_down_and_loses_none(
     nova: Any, cloud: Sandbox, front: Interceptor
 ) -> None:
@@ -302,7 +301,6 @@ def test_a_busy_cloud_slows_all_down_and_loses_none(
     assert took > 1
 
 
-@pytest.mark.slow
 def test_a_cloud_that_lets_few_through_gets_no_more_than_it_takes(
     nova: Any, cloud: Sandbox, front: Interceptor
 ) -> None:
@@ -354,7 +352,6 @@ def start(cloud: Sandbox, *argv: str, **options: Any) -> Any:
     )
 
 
-@pytest.mark.slow
 def test_ctrl_c_ends_it_at_once_and_says_what_was_done(
     nova: Any, cloud: Sandbox, front: Interceptor
 ) -> None:
@@ -390,7 +387,6 @@ def test_ctrl_c_ends_it_at_once_and_says_what_was_done(
     assert not set(done) & set(unknown)
 
 
-@pytest.mark.slow
 def test_a_terminal_is_shown_the_progress(cloud: Sandbox) -> None:
     ids = [cloud.boot(f"s{number:02d}").id for number in range(40)]
     cloud._dispatcher._latency = 0.1

@@ -236,7 +236,6 @@ def test_a_cloud_without_schedules(openstack: OpenStack, front: Interceptor) -> 
         assert f"ERROR (NotFound): {result.err}" == NOT_OFFERED
 
 
-@pytest.mark.slow
 def test_an_interrupted_command_says_how_far_it_came(
     cloud: Sandbox, front: Interceptor
 ) -> None:

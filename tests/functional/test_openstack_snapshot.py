@@ -174,7 +174,6 @@ def terminal(answer: str) -> Iterator[None]:
         yield
 
 
-@pytest.mark.slow
 def test_what_was_deleted_is_told_where_the_disk_is_full(
     cloud: Sandbox, scheduled: list[Image]
 ) -> None:
@@ -252,7 +251,6 @@ def test_what_cannot_be_begun(openstack: OpenStack, cloud: Sandbox, log: Log) ->
     assert log.words() == []
 
 
-@pytest.mark.slow
 def test_an_interrupted_snapshot_resumes_the_server(cloud: Sandbox, log: Log) -> None:
     process = subprocess.Popen(
         [

@@ -131,7 +131,6 @@ clouds:
         assert entered(line).page.all("#user") == ["observer"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("like", ["openstack", "rackspace"])
 def test_a_first_look(like: str) -> None:
     env = client_environment({})

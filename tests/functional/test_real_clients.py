@@ -58,7 +58,6 @@ class TestOpenStackClient:
         assert shown["status"] == "ACTIVE"
         assert shown["image"]
 
-    @pytest.mark.slow
     def test_images(self, scheduled: Sandbox, openstack: OpenStack) -> None:
         listed = openstack("image", "list", "-f", "json")
         daily = [i for i in listed if i["Name"].startswith("Daily-myserver-")]
@@ -78,7 +77,6 @@ class TestOpenStackClient:
         left = openstack("image", "list", "-f", "json")
         assert image not in {i["ID"] for i in left}
 
-    @pytest.mark.slow
     def test_volumes(self, cloud: Sandbox, openstack: OpenStack) -> None:
         image = ("--image", "Debian 12 (Bookworm)", "--boot-from-volume", "2")
         more = ("--flavor", "1", "--nic", "none", "-f", "json")

@@ -85,7 +85,6 @@ def test_a_database_is_stopped_only_while_its_disk_is_copied(
     assert not [seen for seen in quick.requests if seen.method == "DELETE"]
 
 
-@pytest.mark.slow
 def test_the_commands_see_the_server_in_the_right_state(
     cloud: Sandbox, log: Log
 ) -> None:
@@ -149,7 +148,6 @@ def test_the_image_is_told_at_every_microversion(
     assert (result.status, result.out) == (0, f"{images(quick)['x'].id}\n"), result
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("cloud", ["rackspace"], indirect=True)
 def test_a_cloud_like_rackspace(nova: Any, cloud: Sandbox, log: Log) -> None:
     with following(cloud):
@@ -299,7 +297,6 @@ def test_a_server_that_disappears_ends_the_hold(
     told(err, "ERROR (ServerDisappeared): server db1 has disappeared!")
 
 
-@pytest.mark.slow
 def test_an_image_that_vanishes_is_told(nova: Any, cloud: Sandbox, log: Log) -> None:
     running = started(cloud, *create("db1", "x", "--wait", *log.hooks()))
     log.until("before", running)
@@ -314,7 +311,6 @@ def test_an_image_that_vanishes_is_told(nova: Any, cloud: Sandbox, log: Log) -> 
     told(err, "ERROR (ImageLost): image ", " of server db1 is lost: it is gone")
 
 
-@pytest.mark.slow
 def test_an_image_that_is_never_done_ends_at_the_limit(
     nova: Any, cloud: Sandbox, log: Log
 ) -> None:
@@ -485,7 +481,6 @@ def test_trouble_while_looking_does_not_end_the_hold(
         assert "; trying again" in result.err
 
 
-@pytest.mark.slow
 def test_trouble_that_lasts_ends_with_the_hold(
     nova: Any, cloud: Sandbox, log: Log
 ) -> None:
@@ -495,7 +490,6 @@ def test_trouble_that_lasts_ends_with_the_hold(
     assert (result.status, log.words()) == (7, ["before", "after"])
 
 
-@pytest.mark.slow
 def test_a_cloud_that_no_longer_answers_cannot_keep_the_server_stopped(
     nova: Any, cloud: Sandbox, log: Log
 ) -> None:
@@ -512,7 +506,6 @@ def test_a_cloud_that_no_longer_answers_cannot_keep_the_server_stopped(
 # Signals
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("phase", ["before", "copy", "after", "twice"])
 def test_no_signal_keeps_a_server_stopped(
     cloud: Sandbox, tmp_path: Path, phase: str
@@ -553,7 +546,6 @@ def test_no_signal_keeps_a_server_stopped(
         assert f"(Interrupted): interrupted by {signals[name].name}" in err
 
 
-@pytest.mark.slow
 def test_the_keys_of_a_terminal_do_not_reach_the_commands(
     cloud: Sandbox, log: Log
 ) -> None:
@@ -583,7 +575,6 @@ def test_a_held_server_is_not_forgotten_in_a_stopped_job(
     assert (running.returncode, log.words()) == (0, ["before", "after"])
 
 
-@pytest.mark.slow
 def test_under_nohup_a_hangup_is_ignored(cloud: Sandbox, log: Log) -> None:
     running = started(
         cloud,
@@ -625,7 +616,6 @@ def full_pipe() -> int:
 unread: list[int] = []
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "streams"),
     [
@@ -716,7 +706,6 @@ def test_one_that_does_not_begin(nova: Any, cloud: Sandbox) -> None:
     assert result.err == line
 
 
-@pytest.mark.slow
 def test_one_that_begins_later(nova: Any, quick: Sandbox) -> None:
     def begin() -> None:
         # The first ones find the server.
@@ -733,7 +722,6 @@ def test_one_that_begins_later(nova: Any, quick: Sandbox) -> None:
     assert "image_snapshot" in seen
 
 
-@pytest.mark.slow
 def test_a_watch_has_a_time_limit(nova: Any, cloud: Sandbox) -> None:
     nova.ok("image-create", "db1", "x")
     result = nova("snapshot-watch", "--timeout", "2", "--interval", "0.6", "db1")
@@ -745,7 +733,6 @@ def test_a_watch_has_a_time_limit(nova: Any, cloud: Sandbox) -> None:
     )
 
 
-@pytest.mark.slow
 def test_several_servers_cost_one_request_a_look(nova: Any, quick: Sandbox) -> None:
     for name in ("db1", "web1", "myserver"):
         nova.ok("image-create", name, "x")
@@ -782,7 +769,6 @@ def test_json_is_an_object_a_line(nova: Any, quick: Sandbox) -> None:
     ]
 
 
-@pytest.mark.slow
 def test_a_server_that_disappears_from_a_watch(nova: Any, cloud: Sandbox) -> None:
     nova.ok("image-create", "db1", "x")
     nova.ok("image-create", "web1", "x")

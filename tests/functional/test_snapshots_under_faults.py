@@ -62,7 +62,6 @@ def snapshot(nova: Any, cloud: Sandbox, log: Log, *options: str) -> Any:
     return result
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_trouble_in_every_state_is_waited_out(
     nova: Any, cloud: Sandbox, log: Log, fault: str
@@ -75,7 +74,6 @@ def test_trouble_in_every_state_is_waited_out(
     assert all(count for _, count in cloud.faults())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("state", HELD)
 @pytest.mark.parametrize("fault", ENDLESS)
 def test_trouble_without_end_ends_with_the_hold(
@@ -121,7 +119,6 @@ def test_an_image_create_that_goes_wrong(
     assert len(posts) == {"x2": 3, "x3": 4, "expire": 2}.get(fault.split()[-1], 1)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("state", STATES)
 def test_a_snapshot_that_goes_no_further(
     nova: Any, cloud: Sandbox, log: Log, state: str

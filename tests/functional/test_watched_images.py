@@ -120,7 +120,6 @@ def test_one_image_of_many_vanishes(
     assert result.out.count("task_state: none") == len(SERVERS)
 
 
-@pytest.mark.slow
 def test_each_that_begins_costs_a_listing(
     nova: Any, cloud: Sandbox, front: Interceptor
 ) -> None:
@@ -176,7 +175,6 @@ def test_an_image_that_is_slow_to_be_active(
     assert requests(front, IMAGE) == 3
 
 
-@pytest.mark.slow
 def test_an_image_that_never_is_active(
     nova: Any, cloud: Sandbox, front: Interceptor, hasty: None
 ) -> None:
@@ -191,7 +189,6 @@ def test_an_image_that_never_is_active(
     )
 
 
-@pytest.mark.slow
 def test_a_time_limit_holds_for_images_too(
     nova: Any, cloud: Sandbox, front: Interceptor
 ) -> None:
@@ -201,7 +198,6 @@ def test_a_time_limit_holds_for_images_too(
     assert result.status == 6
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("servers", [SERVERS[:1], SERVERS[:2]])
 @pytest.mark.parametrize(
     "answer", [BROKEN, json_answer("403 Forbidden", "{}"), json_answer("200 OK", "[]")]
@@ -236,7 +232,6 @@ def test_a_listing_that_fails_once_is_sent_again(
     assert "has failed: image" in result.err
 
 
-@pytest.mark.slow
 def test_an_image_that_cannot_be_looked_at_is_not_lost(
     nova: Any, cloud: Sandbox, front: Interceptor, hasty: None
 ) -> None:

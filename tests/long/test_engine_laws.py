@@ -12,8 +12,6 @@ from ..functional.actors import Command
 from ..functional.history import QUICK, RUNNERS, SLOW, Broken, Move, User, held
 from .mutants import MUTANTS
 
-pytestmark = pytest.mark.slow
-
 pauses = st.sampled_from([0, 0, 0, 0, 20, 60, 180, 1200, 3000])
 moves = st.builds(
     Move,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +19,7 @@ from ..functional.raw import START
 from ..openstackshell import not_beside_novaclient_7
 from ..scenarios.drivers import DRIVERS
 
-pytestmark = [pytest.mark.slow, not_beside_novaclient_7]
+pytestmark = not_beside_novaclient_7
 
 schedules = st.builds(
     ImageSchedule, st.integers(1, 4), st.none() | st.sampled_from(DAYS)

@@ -22,7 +22,6 @@ TYPES = [
     pytest.param(
         {"like": "rackspace", "start": NEW_YEAR},
         id="rackspace",
-        marks=pytest.mark.slow,
     ),
 ]
 

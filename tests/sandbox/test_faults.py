@@ -417,7 +417,6 @@ def test_a_bad_one_is_one_line(
     assert "such as 'POST /action$ 503 x2'" in err
 
 
-@pytest.mark.slow
 def test_the_option_and_the_help() -> None:
     script = "nova list; scheduled-images-sandbox fault; nova list | grep -c ACTIVE"
     done = subprocess.run(

@@ -13,7 +13,6 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-import pytest
 import requests
 
 from rax_scheduled_images_ext.sandbox.backend.seed_data import MYSERVER
@@ -98,7 +97,6 @@ def count_images(ask: Ask) -> int:
     return len(images)
 
 
-@pytest.mark.slow
 def test_no_answered_change_is_lost_when_it_is_killed(tmp_path: Path) -> None:
     state = tmp_path / "cloud.db"
     writers = [

@@ -64,7 +64,6 @@ def states(script: subprocess.Popen[str], last: str) -> list[str]:
     return seen
 
 
-@pytest.mark.slow
 @pytest.mark.needs("slow snapshots")
 def test_it_prints_how_far_a_snapshot_is(
     under_test: CloudUnderTest, resources: Workshop

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from flask import Flask
 
-from rax_scheduled_images_ext.sandbox import compute, identity, image, volume
+from rax_scheduled_images_ext.sandbox import compute, identity, image, network, volume
 from rax_scheduled_images_ext.sandbox.http import admin
 from rax_scheduled_images_ext.sandbox.http.common import MOUNT, Services
 from rax_scheduled_images_ext.sandbox.http.injection import Injector
@@ -72,6 +72,8 @@ def _openstack(services: Services) -> dict[str, Callable[[], Flask]]:
         "/image": image.make_root,
         "/volume/v3(?:/(?P<tenant>[0-9a-f]{32}))?": partial(volume.make_app, services),
         "/volume": volume.make_root,
+        r"/network/v2\.0": partial(network.make_app, services),
+        "/network": network.make_root,
     }
 
 

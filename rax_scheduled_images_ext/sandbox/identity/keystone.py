@@ -231,6 +231,7 @@ class V3(Api):
             ("compute", "nova", f"{root}/compute/v2.1"),
             ("image", "glance", f"{root}/image"),
             ("block-storage", "cinder", f"{root}/volume/v3"),
+            ("network", "neutron", f"{root}/network"),
         )
         return [
             {

@@ -19,7 +19,6 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from requests import PreparedRequest, Response, codes
 
-from rax_scheduled_images_ext.client.errors import ApiError, UnexpectedAnswer
 from rax_scheduled_images_ext.client.time_limits import (
     SILENCE,
     TOTAL,
@@ -27,8 +26,8 @@ from rax_scheduled_images_ext.client.time_limits import (
     time_limit,
     timed_out,
 )
-from rax_scheduled_images_ext.model.errors import InvalidValue
-from rax_scheduled_images_ext.model.text import printable
+from rax_scheduled_images_ext.errors import ApiError, InvalidValue, UnexpectedAnswer
+from rax_scheduled_images_ext.text import printable
 
 if TYPE_CHECKING:
     from keystoneauth1.adapter import Adapter

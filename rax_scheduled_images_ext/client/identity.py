@@ -10,7 +10,7 @@ from keystoneauth1.identity.access import AccessInfoPlugin
 from keystoneauth1.plugin import AUTH_INTERFACE
 from keystoneauth1.session import Session
 
-from rax_scheduled_images_ext.client.errors import UnexpectedAnswer
+from rax_scheduled_images_ext.errors import UnexpectedAnswer
 
 _IDENTITY = {"interface": AUTH_INTERFACE}
 

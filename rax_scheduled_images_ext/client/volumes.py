@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rax_scheduled_images_ext.client.errors import NoSuchVolumeSnapshot
 from rax_scheduled_images_ext.client.http import ApiResponse, Transport, path
+from rax_scheduled_images_ext.errors import NoSuchVolumeSnapshot
 from rax_scheduled_images_ext.model.times import read_time
 from rax_scheduled_images_ext.model.volume_snapshots import VolumeSnapshot
 

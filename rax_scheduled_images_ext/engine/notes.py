@@ -6,9 +6,9 @@ import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 
-from rax_scheduled_images_ext.client.errors import NoSuchImage
 from rax_scheduled_images_ext.client.images.glance import GlanceImages
 from rax_scheduled_images_ext.client.snapshots import PASSING
+from rax_scheduled_images_ext.errors import NoSuchImage
 from rax_scheduled_images_ext.model.image import claim_metadata
 from rax_scheduled_images_ext.model.note import NOTE, Note
 

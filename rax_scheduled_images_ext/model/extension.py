@@ -9,7 +9,7 @@ import re
 import reprlib
 from typing import Any
 
-from rax_scheduled_images_ext.model.errors import InvalidValue
+from rax_scheduled_images_ext.errors import InvalidValue
 from rax_scheduled_images_ext.model.schedule import (
     DAYS,
     LEAST_RETENTION,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from rax_scheduled_images_ext.errors import MalformedTag
 from rax_scheduled_images_ext.model.schedule import (
     DAYS,
     LEAST_RETENTION,
@@ -20,16 +21,13 @@ from rax_scheduled_images_ext.model.schedule import (
 #: The tag of every server with a schedule, by which lists are filtered.
 MARKER_TAG = "scheduled-images"
 PREFIX = f"{MARKER_TAG}:"
+#: What a server's tags may be, for people.
+ALLOWED = (
+    f"a schedule requires the tag {MARKER_TAG} and one of {PREFIX}daily:N and"
+    f" {PREFIX}weekly-DAY:N, N being {LEAST_RETENTION} to {MOST_RETENTION}"
+)
 _DAYS = "|".join(day.lower() for day in DAYS)
 _VALUE = re.compile(f"{PREFIX}(?:daily|weekly-({_DAYS})):([1-9][0-9]{{0,4}})")
-
-
-class MalformedTag(ValueError):
-    """A tag that should be a schedule, and is none."""
-
-    def __init__(self, tag: str) -> None:
-        super().__init__(f"'{tag}' is not a schedule")
-        self.tag = tag
 
 
 def schedule_tag(schedule: ImageSchedule) -> str:

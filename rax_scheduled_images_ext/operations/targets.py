@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.errors import NoServers
 from rax_scheduled_images_ext.client.servers import with_server
+from rax_scheduled_images_ext.errors import NoServers
 from rax_scheduled_images_ext.operations.work_queue import (
     Outcome,
     Progress,

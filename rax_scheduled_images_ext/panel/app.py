@@ -12,15 +12,14 @@ from flask_wtf.csrf import CSRFError, CSRFProtect
 from markupsafe import Markup
 from werkzeug.exceptions import HTTPException, SecurityError
 
-from rax_scheduled_images_ext.client.errors import (
+from rax_scheduled_images_ext.client.pool import Throttle
+from rax_scheduled_images_ext.console.retention import size_for_people
+from rax_scheduled_images_ext.errors import (
     NoSuchImage,
     NoSuchServer,
     UsageError,
 )
-from rax_scheduled_images_ext.client.pool import Throttle
 from rax_scheduled_images_ext.model.image import removed_marker
-from rax_scheduled_images_ext.model.text import printable
-from rax_scheduled_images_ext.output.retention import size_for_people
 from rax_scheduled_images_ext.panel import login, words
 from rax_scheduled_images_ext.panel.addresses import this_address
 from rax_scheduled_images_ext.panel.guesses import GuessLimit
@@ -31,6 +30,7 @@ from rax_scheduled_images_ext.panel.review import Reviews
 from rax_scheduled_images_ext.panel.security import is_refresh, protect
 from rax_scheduled_images_ext.panel.sessions import Visitor, Visitors
 from rax_scheduled_images_ext.panel.settings import Settings
+from rax_scheduled_images_ext.text import printable
 
 _OPEN = {
     "static",

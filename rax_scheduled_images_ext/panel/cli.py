@@ -12,10 +12,15 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from rax_scheduled_images_ext.arguments import Parser, between, checked, host_name
+from rax_scheduled_images_ext.console.terminal import OutputFailed, put, say
+from rax_scheduled_images_ext.errors import ScheduledImagesError
 from rax_scheduled_images_ext.model.durations import format_duration, parse_duration
-from rax_scheduled_images_ext.model.errors import ScheduledImagesError
-from rax_scheduled_images_ext.output.console import OutputFailed, put, say
+from rax_scheduled_images_ext.programs.arguments import (
+    Parser,
+    between,
+    checked,
+    host_name,
+)
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -69,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _serve(args: argparse.Namespace) -> int:
     from rax_scheduled_images_ext.panel.app import create_app
-    from rax_scheduled_images_ext.wsgi import Server
+    from rax_scheduled_images_ext.programs.http_server import Server
 
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     host = args.host or LOOPBACK
@@ -140,7 +145,7 @@ def _environment(args: argparse.Namespace) -> Iterator[None]:
     if not args.sandbox:
         yield
         return
-    from rax_scheduled_images_ext.client.connection import from_region
+    from rax_scheduled_images_ext.client.openstacksdk import configured_cloud
     from rax_scheduled_images_ext.panel.first_look import (
         live_through,
         sandbox_since_two_weeks,
@@ -153,7 +158,7 @@ def _environment(args: argparse.Namespace) -> Iterator[None]:
             os.environ.clear()
             os.environ.update(sandbox.environ())
             config, session = cloud_for(PROG, with_login=True)
-            live_through(sandbox, from_region(config, session), args.servers)
+            live_through(sandbox, configured_cloud(config, session), args.servers)
             if args.login:
                 _tell_users(sandbox)
             yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import count
 
-from rax_scheduled_images_ext.model.errors import InvalidValue
+from rax_scheduled_images_ext.errors import InvalidValue
 from rax_scheduled_images_ext.model.schedule import (
     DAYS,
     ImageSchedule,

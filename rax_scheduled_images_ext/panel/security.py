@@ -16,7 +16,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.security import safe_join
 
 from rax_scheduled_images_ext.panel.settings import Settings
-from rax_scheduled_images_ext.wsgi import LONGEST_BODY
+from rax_scheduled_images_ext.programs.http_server import LONGEST_BODY
 
 _POLICY = "; ".join(
     (

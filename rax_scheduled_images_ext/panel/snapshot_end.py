@@ -7,8 +7,8 @@ from datetime import datetime, timezone
 from enum import Enum
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.errors import NoSuchImage
 from rax_scheduled_images_ext.client.snapshots import PASSING, Snapshots
+from rax_scheduled_images_ext.errors import NoSuchImage
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.operations.server import ServerDetails
 

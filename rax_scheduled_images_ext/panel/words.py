@@ -7,10 +7,9 @@ from datetime import datetime, timedelta
 
 from keystoneauth1 import exceptions as keystone
 
-from rax_scheduled_images_ext.client.errors import ApiError
 from rax_scheduled_images_ext.client.http import shortened
+from rax_scheduled_images_ext.errors import ApiError, ScheduledImagesError
 from rax_scheduled_images_ext.model.durations import format_duration
-from rax_scheduled_images_ext.model.errors import ScheduledImagesError
 from rax_scheduled_images_ext.model.freshness import MAX_AGE, ScheduleStatus, State
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.task_states import (

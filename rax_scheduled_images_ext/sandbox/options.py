@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rax_scheduled_images_ext.arguments import Parser, between, checked, parse_moment
+from rax_scheduled_images_ext.programs.arguments import (
+    Parser,
+    between,
+    checked,
+    parse_moment,
+)
 from rax_scheduled_images_ext.sandbox.faults.grammar import parse_fault
 
 LOOPBACK = "127.0.0.1"
@@ -27,6 +32,12 @@ def cloud_options() -> Parser:
     options = Parser(add_help=False)
     add = options.add_argument
     add("--like", choices=("openstack", "rackspace"), default="openstack")
+    add(
+        "--regions",
+        type=between(int, 1, 3),
+        metavar="N",
+        help="how many regions it has (default: 1, or 2 like rackspace)",
+    )
     add(
         "--servers",
         type=between(int, 0, 1_000_000),

@@ -13,11 +13,11 @@ from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rax_scheduled_images_ext.arguments import Parser, checked
-from rax_scheduled_images_ext.model.errors import ScheduledImagesError
+from rax_scheduled_images_ext.console.terminal import say
+from rax_scheduled_images_ext.errors import ScheduledImagesError
 from rax_scheduled_images_ext.model.freshness import MAX_AGE
 from rax_scheduled_images_ext.model.plan import Policy
-from rax_scheduled_images_ext.output.console import say
+from rax_scheduled_images_ext.programs.arguments import Parser, checked
 from rax_scheduled_images_ext.service import options
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ def _api(args: argparse.Namespace) -> int:
     from rax_scheduled_images_ext.service import events
     from rax_scheduled_images_ext.service.api.keystone import TokenRoles
     from rax_scheduled_images_ext.service.api.proxy import Proxy
-    from rax_scheduled_images_ext.service.api.rights import Rights
+    from rax_scheduled_images_ext.service.api.rights import CallerRights
 
     events.configure(args.log_format, logging.INFO)
     roles = TokenRoles(args.auth_url, args.cacert) if args.roles else None
@@ -229,7 +229,7 @@ def _api(args: argparse.Namespace) -> int:
             args.compute,
             args.host,
             args.port,
-            rights=Rights(roles),
+            rights=CallerRights(roles),
             threads=args.requests,
             cacert=args.cacert,
         )

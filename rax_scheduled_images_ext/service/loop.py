@@ -16,7 +16,7 @@ from keystoneauth1.exceptions import ClientException
 
 from rax_scheduled_images_ext.engine.results import Tick
 from rax_scheduled_images_ext.engine.runner import Runner
-from rax_scheduled_images_ext.model.errors import ScheduledImagesError
+from rax_scheduled_images_ext.errors import ScheduledImagesError
 from rax_scheduled_images_ext.service.events import LOG, EventLog, log
 from rax_scheduled_images_ext.service.health import Health
 from rax_scheduled_images_ext.service.metrics import Metrics, MetricsServer

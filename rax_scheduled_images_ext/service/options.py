@@ -9,15 +9,15 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from rax_scheduled_images_ext.arguments import (
+from rax_scheduled_images_ext.model.durations import parse_duration
+from rax_scheduled_images_ext.model.plan import Policy, Window, parse_window
+from rax_scheduled_images_ext.programs.arguments import (
     Parser,
     between,
     checked,
     host_name,
     parse_moment,
 )
-from rax_scheduled_images_ext.model.durations import parse_duration
-from rax_scheduled_images_ext.model.plan import Policy, Window, parse_window
 
 #: How often `run` reads all servers.
 REFRESH = timedelta(minutes=30)

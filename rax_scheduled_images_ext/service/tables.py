@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from rax_scheduled_images_ext.console.formats import Column, print_rows
 from rax_scheduled_images_ext.engine.find import Page
 from rax_scheduled_images_ext.model.freshness import (
     ScheduleStatus,
@@ -12,7 +13,6 @@ from rax_scheduled_images_ext.model.freshness import (
 )
 from rax_scheduled_images_ext.model.plan import Action, Slot, Step, explain
 from rax_scheduled_images_ext.model.times import write_time
-from rax_scheduled_images_ext.output.formats import Column, print_rows
 
 PLAN: tuple[Column[Step], ...] = (
     Column("server", "Server", lambda step: step.server.name),

@@ -17,7 +17,7 @@ from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.engine.limits import Limits
 from rax_scheduled_images_ext.engine.projects import OneProject
 from rax_scheduled_images_ext.engine.runner import Runner
-from rax_scheduled_images_ext.model.errors import ScheduledImagesError
+from rax_scheduled_images_ext.errors import ScheduledImagesError
 from rax_scheduled_images_ext.model.image import (
     CLAIM_KEY,
     MARKER_KEY,
@@ -41,7 +41,7 @@ from .raw import START
 from .runners import advance_to_slot, connected, runner_of, schedule
 
 KEPT = 2
-TRIES = Policy().tries
+TRIES = Policy().attempts
 # How far a runner's clock is ahead of the cloud's.
 CLOCKS = [timedelta(), timedelta(minutes=2), timedelta(minutes=-2)]
 RUNNERS = len(CLOCKS)

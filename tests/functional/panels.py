@@ -18,8 +18,8 @@ from bs4 import BeautifulSoup, Tag
 from rax_scheduled_images_ext.panel.app import create_app
 from rax_scheduled_images_ext.panel.known import Patience
 from rax_scheduled_images_ext.panel.settings import EntryTokens, Settings, cloud_for
+from rax_scheduled_images_ext.programs.http_server import Server
 from rax_scheduled_images_ext.sandbox import Sandbox
-from rax_scheduled_images_ext.wsgi import Server
 
 
 @dataclass

@@ -21,7 +21,7 @@ import novaclient
 import pytest
 
 import rax_scheduled_images_ext
-from rax_scheduled_images_ext.client import errors
+from rax_scheduled_images_ext import errors
 from rax_scheduled_images_ext.model.task_states import STATES, task_state
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.models import ServerQuery
@@ -40,6 +40,7 @@ APIS = (
     ("openstack", "/compute/v2.1", "Nova"),
     ("openstack", "/image/v2", "Glance"),
     ("openstack", "/volume/v3", "Cinder"),
+    ("openstack", "/network/v2.0", "Neutron"),
     ("openstack", "/sandbox", "the sandbox itself"),
 )
 TIME = re.compile(r"^\d\d:\d\d:\d\d", re.MULTILINE)
@@ -150,7 +151,7 @@ def test_schedules_are_set_as_it_is_shown(
 def test_openstack_does_what_is_shown(
     page: Any, early: Sandbox, tmp_path: Path
 ) -> None:
-    page("user/openstack").replay("``set`` changes what you name", early, tmp_path)
+    page("user/openstack").replay("``set`` changes only", early, tmp_path)
 
 
 @pytest.mark.slow
@@ -212,9 +213,9 @@ def test_faults_do_what_is_shown(
     page: Any, nova: Any, cloud: Sandbox, tmp_path: Path
 ) -> None:
     nova.ok("scheduled-images-enable", "myserver", "7")
-    session = page("sandbox/faults").block("Let it fail")
+    session = page("sandbox/faults").block("Inject faults")
     assert session.count("$ nova") == 2
-    page("sandbox/faults").replay("Let it fail", cloud, tmp_path)
+    page("sandbox/faults").replay("Inject faults", cloud, tmp_path)
 
 
 # -- snapshots
@@ -304,7 +305,7 @@ def test_the_exit_statuses_are_the_ones_in_use(page: Any) -> None:
     [
         ("reference/index", "From a novaclient client"),
         ("reference/index", "Many servers, images, and data"),
-        ("reference/index", "or of an openstacksdk connection"),
+        ("reference/index", "or for an openstacksdk connection"),
         ("user/snapshots", "From Python"),
     ],
 )
@@ -362,7 +363,7 @@ def test_the_old_client_is_recognised_by_what_is_quoted(page: Any) -> None:
     old = os.environ["OLD_CLIENT_PATH"]
     done = run(BIN / "nova", "help", env={**os.environ, "PYTHONPATH": old})
     assert done.returncode == 1
-    block = page("user/installation").block("Moving from the old client", 1)
+    block = page("user/migration").block("Remove the old packages", 1)
     command, line = block.splitlines()
     assert command == "$ nova help"
     assert done.stderr.splitlines()[-1] == line

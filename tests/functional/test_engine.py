@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from rax_scheduled_images_ext.client import errors
+from rax_scheduled_images_ext import errors
 from rax_scheduled_images_ext.engine.limits import Limits
 from rax_scheduled_images_ext.engine.results import Result
 from rax_scheduled_images_ext.engine.runner import Runner

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rax_scheduled_images_ext.client.errors import ApiError, NoSuchServer
 from rax_scheduled_images_ext.engine import limits as places
 from rax_scheduled_images_ext.engine.find import Finder, Page
 from rax_scheduled_images_ext.engine.limits import Limits
 from rax_scheduled_images_ext.engine.projects import OneProject
 from rax_scheduled_images_ext.engine.results import Result
 from rax_scheduled_images_ext.engine.runner import Runner
+from rax_scheduled_images_ext.errors import ApiError, NoSuchServer
 from rax_scheduled_images_ext.model.image import (
     CLAIM_KEY,
     RUN_KEY,

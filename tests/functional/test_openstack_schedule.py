@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from rax_scheduled_images_ext.output.views import NEEDS_SERVICE
+from rax_scheduled_images_ext.console.views import NEEDS_SERVICE
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from ..openstackshell import OpenStack, not_beside_novaclient_7

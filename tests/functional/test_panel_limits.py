@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
+from rax_scheduled_images_ext.programs.http_server import LONGEST_BODY, Server
 from rax_scheduled_images_ext.sandbox import Sandbox
-from rax_scheduled_images_ext.wsgi import LONGEST_BODY, Server
 
 from ..waiting import until
 from .panels import Page, Panel, Proxy, Reader, panel_over, through

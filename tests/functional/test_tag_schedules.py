@@ -11,10 +11,10 @@ import novaclient
 import pytest
 from novaclient.api_versions import APIVersion
 
-from rax_scheduled_images_ext import ImageSchedule, from_novaclient
+from rax_scheduled_images_ext import ImageSchedule, connect
+from rax_scheduled_images_ext.console.views import NEEDS_SERVICE
 from rax_scheduled_images_ext.model.image import PENDING_KEY, run_metadata
 from rax_scheduled_images_ext.operations import schedules as schedules_of
-from rax_scheduled_images_ext.output.views import NEEDS_SERVICE
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from .fleet import MYSERVER, NOBODY, NOT_OFFERED, add_image, id_of, sent
@@ -129,8 +129,8 @@ def test_a_malformed_schedule_is_told_and_can_be_replaced(
     wrong = broken[1] if len(broken) > 1 else MARKER
     line = (
         f"ERROR (InvalidSchedule): Server {MYSERVER} has the tag '{wrong}', which is"
-        " not a schedule: that takes scheduled-images and either"
-        " scheduled-images:daily:N or scheduled-images:weekly-DAY:N, N being 1 to"
+        " not a schedule: a schedule requires the tag scheduled-images and one of"
+        " scheduled-images:daily:N and scheduled-images:weekly-DAY:N, N being 1 to"
         " 65535\n"
     )
     for argv in (("show",), ("update", "--daily"), ("prune", "--yes")):
@@ -292,7 +292,7 @@ def test_whoever_is_faster_is_no_error(
 
 
 def test_changes_side_by_side_leave_a_schedule(nova: Any, cloud: Sandbox) -> None:
-    ours = from_novaclient(make_client(cloud))
+    ours = connect(make_client(cloud))
     schedules = [ImageSchedule(number) for number in range(3, 9)]
     threads = [
         threading.Thread(target=schedules_of.enable, args=(ours, MYSERVER, schedule))

@@ -12,9 +12,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, ClassVar
 
-from rax_scheduled_images_ext.output.formats import Column
-from rax_scheduled_images_ext.output.inventory import columns, limit_column
-from rax_scheduled_images_ext.output.retention import IMAGES_AS_DATA, pruned_columns
+from rax_scheduled_images_ext.console.formats import Column
+from rax_scheduled_images_ext.console.inventory import columns, limit_column
+from rax_scheduled_images_ext.console.retention import IMAGES_AS_DATA, pruned_columns
 from rax_scheduled_images_ext.sandbox.environment import client_environment
 
 from ..novashell import Nova

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rax_scheduled_images_ext.model.errors import InvalidValue
+from rax_scheduled_images_ext.errors import InvalidValue
 from rax_scheduled_images_ext.model.extension import (
     parse_filter,
     read_schedule_request,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from rax_scheduled_images_ext.output.formats import FORMATS, Column, attribute
+from rax_scheduled_images_ext.console.formats import FORMATS, Column, attribute
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from rax_scheduled_images_ext.client.errors import CommandFailed
-from rax_scheduled_images_ext.model.errors import InvalidValue
+from rax_scheduled_images_ext.console.terminal import BackgroundWriter
+from rax_scheduled_images_ext.errors import CommandFailed, InvalidValue
 from rax_scheduled_images_ext.operations.snapshot.hooks import HookCommand
 from rax_scheduled_images_ext.operations.snapshot.signals import (
     SIGNALS,
     Interrupted,
     SignalCatcher,
 )
-from rax_scheduled_images_ext.output.console import BackgroundWriter
 
 
 def run(text: str, seconds: float = 20, **options: object) -> str:

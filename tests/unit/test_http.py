@@ -12,7 +12,6 @@ from uuid import UUID
 import pytest
 import requests
 
-from rax_scheduled_images_ext.client.errors import ApiError, UnexpectedAnswer
 from rax_scheduled_images_ext.client.http import (
     ApiResponse,
     RetryPolicy,
@@ -21,7 +20,7 @@ from rax_scheduled_images_ext.client.http import (
     resource_id,
     shortened,
 )
-from rax_scheduled_images_ext.model.errors import InvalidValue
+from rax_scheduled_images_ext.errors import ApiError, InvalidValue, UnexpectedAnswer
 
 
 def response(

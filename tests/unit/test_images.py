@@ -10,7 +10,7 @@ from rax_scheduled_images_ext.client.images.base import (
     ATTRIBUTES,
     check_key,
 )
-from rax_scheduled_images_ext.model.errors import InvalidValue
+from rax_scheduled_images_ext.errors import InvalidValue
 from rax_scheduled_images_ext.model.image import (
     MARKER_KEY,
     MARKER_VALUE,

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from novaclient import exceptions
 
+from rax_scheduled_images_ext import errors
 from rax_scheduled_images_ext.cli.nova.commands import label
-from rax_scheduled_images_ext.cli.nova.errors import for_novaclient
-from rax_scheduled_images_ext.client import errors
-from rax_scheduled_images_ext.model.errors import InvalidValue
+from rax_scheduled_images_ext.client.novaclient import for_novaclient
+from rax_scheduled_images_ext.errors import InvalidValue
 
 
 @pytest.mark.parametrize(

@@ -13,20 +13,20 @@ from hypothesis import strategies as st
 from keystoneauth1.exceptions import ConnectFailure
 from novaclient import exceptions
 
-from rax_scheduled_images_ext.client.errors import (
+from rax_scheduled_images_ext.client.images.base import ImageStore
+from rax_scheduled_images_ext.client.snapshots import SnapshotRequest
+from rax_scheduled_images_ext.errors import (
     HoldCutShort,
     ImageLost,
     NoSuchImage,
     NoSuchServer,
     ResumeFailed,
+    ScheduledImagesError,
     ServerBusy,
     ServerDisappeared,
     SnapshotUnknown,
     TimeLimitReached,
 )
-from rax_scheduled_images_ext.client.images.base import ImageStore
-from rax_scheduled_images_ext.client.snapshots import SnapshotRequest
-from rax_scheduled_images_ext.model.errors import ScheduledImagesError
 from rax_scheduled_images_ext.model.image import (
     MARKER_KEY,
     MARKER_VALUE,

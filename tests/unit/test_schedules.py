@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 import requests
 
-from rax_scheduled_images_ext.client.errors import UnexpectedAnswer
 from rax_scheduled_images_ext.client.http import ApiResponse
 from rax_scheduled_images_ext.client.schedules.extension import read_schedule
-from rax_scheduled_images_ext.model.errors import InvalidValue
+from rax_scheduled_images_ext.errors import InvalidValue, UnexpectedAnswer
 from rax_scheduled_images_ext.model.extension import schedule_body
 from rax_scheduled_images_ext.model.schedule import (
     DAYS,

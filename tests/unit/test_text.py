@@ -14,21 +14,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rax_scheduled_images_ext.model.errors import ScheduledImagesError
-from rax_scheduled_images_ext.model.text import (
-    one_line,
-    printable,
-    printable_json,
-    quoted,
-)
-from rax_scheduled_images_ext.output.formats import (
+from rax_scheduled_images_ext.console.formats import (
     Column,
     as_csv,
     as_json,
     as_table,
     as_values,
 )
+from rax_scheduled_images_ext.errors import ScheduledImagesError
 from rax_scheduled_images_ext.service.events import TextFormatter
+from rax_scheduled_images_ext.text import (
+    one_line,
+    printable,
+    printable_json,
+    quoted,
+)
 
 HIDDEN: tuple[Any, ...] = ("Cc", "Cf", "Cs", "Zl", "Zp")
 # Many a text has what a terminal obeys, and what a line is split by.

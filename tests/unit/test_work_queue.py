@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from rax_scheduled_images_ext.client.pool import Throttle
+from rax_scheduled_images_ext.console.terminal import ProgressLine
 from rax_scheduled_images_ext.operations.work_queue import (
     Outcome,
     RunInterrupted,
     run,
 )
-from rax_scheduled_images_ext.output.console import ProgressLine
 
 from ..waiting import until
 

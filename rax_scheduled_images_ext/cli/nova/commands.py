@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from novaclient import utils
 
-from rax_scheduled_images_ext.arguments import checked, invalid, regular_expression
-from rax_scheduled_images_ext.cli import arguments
+from rax_scheduled_images_ext.console import arguments
+from rax_scheduled_images_ext.programs.arguments import (
+    checked,
+    invalid,
+    regular_expression,
+)
 
 # Every `nova` imports this module and those that declare commands; few run one.
 # So all that only a running command needs is imported then.
@@ -54,7 +58,7 @@ def format_name(text: str) -> str:
 
     :raises InvalidValue: for any other.
     """
-    from rax_scheduled_images_ext.output.formats import FORMATS
+    from rax_scheduled_images_ext.console.formats import FORMATS
 
     if text not in FORMATS:
         raise invalid(f"'{text}' is not a format: use one of {', '.join(FORMATS)}")
@@ -63,7 +67,7 @@ def format_name(text: str) -> str:
 
 def label(error: BaseException) -> str:
     """Return the class name that users see: novaclient's own where there is one."""
-    from rax_scheduled_images_ext.cli.nova.errors import for_novaclient
+    from rax_scheduled_images_ext.client.novaclient import for_novaclient
 
     kinds = type(for_novaclient(error)).__mro__ if isinstance(error, Exception) else ()
     names = [kind.__name__ for kind in kinds if kind.__module__ == _NOVACLIENT]
@@ -82,7 +86,7 @@ def failing_as_one() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        from rax_scheduled_images_ext.output.console import say
+        from rax_scheduled_images_ext.console.terminal import say
 
         LOG.debug("%s", error, exc_info=True)
         say(error_line(error))
@@ -97,14 +101,14 @@ def finish(done: bool) -> None:
 
 def open_cloud(cs: Any) -> Cloud:
     """Return the cloud of a novaclient client."""
-    from rax_scheduled_images_ext.cli.nova.cloud import from_novaclient
+    from rax_scheduled_images_ext.client.novaclient import cloud_of
 
-    return from_novaclient(cs)
+    return cloud_of(cs)
 
 
 def usage_error(command: str, text: str) -> NoReturn:
     """End the command as novaclient's parser does for a wrong argument."""
-    from rax_scheduled_images_ext.output.console import say
+    from rax_scheduled_images_ext.console.terminal import say
 
     say(f"error: {text}")
     say(f"Try 'nova help {command}' for more information.")

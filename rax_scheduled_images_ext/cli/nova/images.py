@@ -9,8 +9,6 @@ import re
 from functools import partial
 from typing import Any
 
-from rax_scheduled_images_ext.arguments import checked, invalid
-from rax_scheduled_images_ext.cli import arguments
 from rax_scheduled_images_ext.cli.nova.commands import (
     argument,
     declared,
@@ -19,6 +17,8 @@ from rax_scheduled_images_ext.cli.nova.commands import (
     open_cloud,
     usage_error,
 )
+from rax_scheduled_images_ext.console import arguments
+from rax_scheduled_images_ext.programs.arguments import checked, invalid
 
 
 def __dir__() -> list[str]:
@@ -67,7 +67,7 @@ def metadatum(text: str) -> tuple[str, str | None]:
 )
 def do_image_list(cs: Any, args: Any) -> None:
     """Print a list of available images to boot from."""
-    from rax_scheduled_images_ext.output.views import print_images
+    from rax_scheduled_images_ext.console.views import print_images
 
     print_images(open_cloud(cs).images.list(limit=args.limit))
 
@@ -75,7 +75,7 @@ def do_image_list(cs: Any, args: Any) -> None:
 @declared(arguments.IMAGE)
 def do_image_show(cs: Any, args: Any) -> None:
     """Show details about the given image."""
-    from rax_scheduled_images_ext.output.views import print_image
+    from rax_scheduled_images_ext.console.views import print_image
 
     with failing_as_one():
         print_image(open_cloud(cs).images.find(args.image))
@@ -115,7 +115,7 @@ def do_image_meta(cs: Any, args: Any) -> None:
 @declared(arguments.IMAGES)
 def do_image_delete(cs: Any, args: Any) -> None:
     """Delete specified image(s)."""
-    from rax_scheduled_images_ext.output.report import attempt
+    from rax_scheduled_images_ext.console.report import attempt
 
     images = open_cloud(cs).images
     delete = partial(images.with_image, action=images.delete)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from rax_scheduled_images_ext.arguments import checked
-from rax_scheduled_images_ext.cli import arguments
 from rax_scheduled_images_ext.cli.nova.commands import (
     argument,
     declared,
@@ -16,6 +14,8 @@ from rax_scheduled_images_ext.cli.nova.commands import (
     open_cloud,
     usage_error,
 )
+from rax_scheduled_images_ext.console import arguments
+from rax_scheduled_images_ext.programs.arguments import checked
 
 
 @declared(
@@ -30,7 +30,7 @@ from rax_scheduled_images_ext.cli.nova.commands import (
 )
 def do_scheduled_images_list(cs: Any, args: Any) -> None:
     """List servers with their schedules and the state of their images."""
-    from rax_scheduled_images_ext.output.inventory import (
+    from rax_scheduled_images_ext.console.inventory import (
         print_inventory,
         read_rows,
         uncollected,
@@ -66,9 +66,9 @@ def do_scheduled_images_list(cs: Any, args: Any) -> None:
 )
 def do_scheduled_images_check(cs: Any, args: Any) -> None:
     """Report servers whose newest scheduled image is too old, with exit status 3."""
+    from rax_scheduled_images_ext.console.inventory import print_check, uncollected
+    from rax_scheduled_images_ext.console.report import report_unreadable
     from rax_scheduled_images_ext.operations.check import STALE, check
-    from rax_scheduled_images_ext.output.inventory import print_check, uncollected
-    from rax_scheduled_images_ext.output.report import report_unreadable
 
     with uncollected():
         with failing_as_one():

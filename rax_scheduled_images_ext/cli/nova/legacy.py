@@ -37,8 +37,8 @@ class ScheduledImageManager(ScheduledImagesManager):
 
         :raises novaclient.exceptions.NotFound: if it has none, or is not there.
         """
-        from rax_scheduled_images_ext.client.errors import NOT_ENABLED
         from rax_scheduled_images_ext.client.http import resource_id
+        from rax_scheduled_images_ext.errors import NOT_ENABLED
 
         response = self._cloud.schedules.extension.send("GET", server_id)
         # The old client did not ask further what a 404 means.
@@ -55,7 +55,7 @@ class ScheduledImageManager(ScheduledImagesManager):
         :raises novaclient.exceptions.BadRequest: for a wrong retention or day.
         """
         from rax_scheduled_images_ext.client.http import as_text
-        from rax_scheduled_images_ext.model.errors import InvalidValue
+        from rax_scheduled_images_ext.errors import InvalidValue
         from rax_scheduled_images_ext.model.extension import schedule_body
         from rax_scheduled_images_ext.model.schedule import ImageSchedule
 
@@ -78,19 +78,16 @@ class ScheduledImageManager(ScheduledImagesManager):
 
     def disable(self, server_id: object) -> None:
         """Take a server's schedule away."""
-        from rax_scheduled_images_ext.cli.nova.errors import novaclient_errors
-
-        with novaclient_errors():
-            self._cloud.schedules.extension.send("DELETE", server_id).empty()
+        with self._schedules() as schedules:
+            schedules.extension.send("DELETE", server_id).empty()
 
     def _resource(self, response: ApiResponse) -> ScheduledImage:
-        from rax_scheduled_images_ext.cli.nova.errors import novaclient_errors
         from rax_scheduled_images_ext.client.schedules.extension import read_schedule
-        from rax_scheduled_images_ext.model.extension import KEY, schedule_body
+        from rax_scheduled_images_ext.model.extension import schedule_object
 
-        with novaclient_errors():
-            info = schedule_body(read_schedule(response))[KEY]
-        return ScheduledImage(self, info, loaded=True)
+        with self._schedules():
+            schedule = read_schedule(response)
+        return ScheduledImage(self, schedule_object(schedule), loaded=True)
 
 
 def __pre_parse_args__() -> None:  # noqa: N807 (novaclient's name)
@@ -104,7 +101,7 @@ def __pre_parse_args__() -> None:  # noqa: N807 (novaclient's name)
     for name in commands:
         delattr(module, name)
     if commands:
-        from rax_scheduled_images_ext.output.console import say
+        from rax_scheduled_images_ext.console.terminal import say
 
         say(
             f"The package {OLD} is out of use, rax-scheduled-images-ext does its work."

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rax_scheduled_images_ext.arguments import checked
-from rax_scheduled_images_ext.cli import arguments
 from rax_scheduled_images_ext.cli.nova.commands import (
     argument,
     declared,
@@ -17,9 +15,11 @@ from rax_scheduled_images_ext.cli.nova.commands import (
     usage_error,
 )
 from rax_scheduled_images_ext.cli.nova.images import failed_delete
+from rax_scheduled_images_ext.console import arguments
+from rax_scheduled_images_ext.programs.arguments import checked
 
 if TYPE_CHECKING:
-    from rax_scheduled_images_ext.output.prune import Pruning
+    from rax_scheduled_images_ext.console.prune import Pruning
 
 form = argument(
     "--format",
@@ -34,8 +34,8 @@ form = argument(
 @declared(arguments.SERVER)
 def do_scheduled_images_image_list(cs: Any, args: Any) -> None:
     """List a server's images, newest first, and what becomes of each and why."""
-    from rax_scheduled_images_ext.operations.retention import list_images
-    from rax_scheduled_images_ext.output.retention import print_images
+    from rax_scheduled_images_ext.console.retention import print_images
+    from rax_scheduled_images_ext.operations.server import list_images
 
     with failing_as_one():
         print_images(list_images(open_cloud(cs), args.server), args.format)
@@ -44,7 +44,7 @@ def do_scheduled_images_image_list(cs: Any, args: Any) -> None:
 @declared(arguments.IMAGES)
 def do_scheduled_images_protect(cs: Any, args: Any) -> None:
     """Keep images for good: they are neither counted nor deleted any more."""
-    from rax_scheduled_images_ext.output.retention import protect_each
+    from rax_scheduled_images_ext.console.retention import protect_each
 
     finish(protect_each(open_cloud(cs), args.image, error_line))
 
@@ -52,7 +52,7 @@ def do_scheduled_images_protect(cs: Any, args: Any) -> None:
 @declared(arguments.IMAGES)
 def do_scheduled_images_unprotect(cs: Any, args: Any) -> None:
     """Hand images back to their schedule, and report which one expires next."""
-    from rax_scheduled_images_ext.output.retention import unprotect_each
+    from rax_scheduled_images_ext.console.retention import unprotect_each
 
     finish(unprotect_each(open_cloud(cs), args.image, error_line))
 
@@ -62,9 +62,9 @@ def do_scheduled_images_unprotect(cs: Any, args: Any) -> None:
 @declared(arguments.SERVERS)
 def do_scheduled_images_prune(cs: Any, args: Any) -> None:
     """Delete the scheduled images beyond the retention now."""
-    from rax_scheduled_images_ext.output.console import can_ask, say
-    from rax_scheduled_images_ext.output.prune import Pruning, images_of
-    from rax_scheduled_images_ext.output.retention import print_pruned
+    from rax_scheduled_images_ext.console.prune import Pruning, images_of
+    from rax_scheduled_images_ext.console.retention import print_pruned
+    from rax_scheduled_images_ext.console.terminal import can_ask, say
 
     asks = not (args.yes or args.dry_run)
     if asks and not can_ask():
@@ -90,8 +90,8 @@ def do_scheduled_images_prune(cs: Any, args: Any) -> None:
 
 def _print_done(pruning: Pruning, form_name: str) -> None:
     """Print what was done; on stderr, if stdout fails, at least what was deleted."""
-    from rax_scheduled_images_ext.output.console import OutputFailed
-    from rax_scheduled_images_ext.output.retention import print_pruned
+    from rax_scheduled_images_ext.console.retention import print_pruned
+    from rax_scheduled_images_ext.console.terminal import OutputFailed
 
     try:
         print_pruned(pruning.done, pruning.labels, form_name)

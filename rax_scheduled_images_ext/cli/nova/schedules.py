@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rax_scheduled_images_ext.arguments import checked, day_name, number_to_keep
-from rax_scheduled_images_ext.cli import arguments
 from rax_scheduled_images_ext.cli.nova.commands import (
     argument,
     declared,
@@ -22,9 +20,15 @@ from rax_scheduled_images_ext.cli.nova.commands import (
 from rax_scheduled_images_ext.cli.nova.manager import (
     ScheduledImagesManager as ScheduledImagesManager,
 )
+from rax_scheduled_images_ext.console import arguments
+from rax_scheduled_images_ext.programs.arguments import (
+    checked,
+    day_name,
+    number_to_keep,
+)
 
 if TYPE_CHECKING:
-    from rax_scheduled_images_ext.operations.retention import Forecast
+    from rax_scheduled_images_ext.operations.forecast import Forecast
     from rax_scheduled_images_ext.operations.schedules import (
         ScheduleChange,
         ServerSchedule,
@@ -50,8 +54,8 @@ if TYPE_CHECKING:
 )
 def do_scheduled_images_enable(cs: Any, args: Any) -> None:
     """Enable scheduled images for servers."""
+    from rax_scheduled_images_ext.console.report import ServerReport
     from rax_scheduled_images_ext.model.schedule import ImageSchedule
-    from rax_scheduled_images_ext.output.report import ServerReport
 
     schedule = ImageSchedule(
         args.retention or misplaced_retention(args), args.day_of_week
@@ -59,8 +63,8 @@ def do_scheduled_images_enable(cs: Any, args: Any) -> None:
     cloud = open_cloud(cs)
     targets = targets_of(cloud, "scheduled-images-enable", args)
     if args.dry_run:
-        from rax_scheduled_images_ext.operations.retention import forecast
-        from rax_scheduled_images_ext.output.retention import print_forecast
+        from rax_scheduled_images_ext.console.retention import print_forecast
+        from rax_scheduled_images_ext.operations.forecast import forecast
 
         def show(server: Target, found: Forecast) -> None:
             print_forecast(server.label, found)
@@ -69,9 +73,9 @@ def do_scheduled_images_enable(cs: Any, args: Any) -> None:
             forecast(cloud, targets, schedule, report, report.progress)
         finish(report.ok)
         return
+    from rax_scheduled_images_ext.console.terminal import say
+    from rax_scheduled_images_ext.console.views import NEEDS_SERVICE
     from rax_scheduled_images_ext.operations.schedules import enable
-    from rax_scheduled_images_ext.output.console import say
-    from rax_scheduled_images_ext.output.views import NEEDS_SERVICE
 
     with ServerReport(len(targets), error_line) as report:
         outcomes = enable(cloud, targets, schedule, report, report.progress)
@@ -82,7 +86,7 @@ def do_scheduled_images_enable(cs: Any, args: Any) -> None:
 
 def misplaced_retention(args: Any) -> int:
     """Take the retention that was read as the last server: ``7 --all``."""
-    from rax_scheduled_images_ext.model.errors import InvalidValue
+    from rax_scheduled_images_ext.errors import InvalidValue
 
     command = "scheduled-images-enable"
     if not args.server:
@@ -104,36 +108,30 @@ def do_scheduled_images_update(cs: Any, args: Any) -> None:
         usage_error(
             command, "nothing to change: use --retention, --day-of-week or --daily"
         )
-    from rax_scheduled_images_ext.operations.schedules import update
-    from rax_scheduled_images_ext.output.console import say
-    from rax_scheduled_images_ext.output.report import ServerReport
-    from rax_scheduled_images_ext.output.retention import described
+    from rax_scheduled_images_ext.console.report import ServerReport
+    from rax_scheduled_images_ext.console.retention import described
+    from rax_scheduled_images_ext.console.terminal import say
+    from rax_scheduled_images_ext.model.schedule import ScheduleSettings
+    from rax_scheduled_images_ext.operations.schedules import change
 
-    def show(server: Target, change: ScheduleChange) -> None:
-        before, after = described(change.before), described(change.after)
+    def show(server: Target, done: ScheduleChange) -> None:
+        before, after = described(done.before), described(done.after)
         text = f"still {after}" if before == after else f"was {before}; is {after}"
         say(f"{server.label}: {text}")
 
+    wanted = ScheduleSettings(args.retention, args.day_of_week, args.daily)
     cloud = open_cloud(cs)
     targets = targets_of(cloud, command, args, scheduled=True)
     with ServerReport(len(targets), error_line, show) as report:
-        update(
-            cloud,
-            targets,
-            retention=args.retention,
-            day_of_week=args.day_of_week,
-            daily=args.daily,
-            report=report,
-            progress=report.progress,
-        )
+        change(cloud, targets, wanted, report, report.progress, enabled=True)
     finish(report.ok)
 
 
 @target_servers
 def do_scheduled_images_disable(cs: Any, args: Any) -> None:
     """Disable scheduled images for servers; the images stay."""
+    from rax_scheduled_images_ext.console.report import ServerReport
     from rax_scheduled_images_ext.operations.schedules import disable
-    from rax_scheduled_images_ext.output.report import ServerReport
 
     cloud = open_cloud(cs)
     targets = targets_of(cloud, "scheduled-images-disable", args, scheduled=True)
@@ -153,10 +151,10 @@ def do_scheduled_images_disable(cs: Any, args: Any) -> None:
 @declared(arguments.SERVERS)
 def do_scheduled_images_show(cs: Any, args: Any) -> None:
     """Show the scheduled image settings of servers."""
-    from rax_scheduled_images_ext.client.errors import NoSchedule
+    from rax_scheduled_images_ext.console import views
+    from rax_scheduled_images_ext.console.report import ServerReport
+    from rax_scheduled_images_ext.errors import NoSchedule
     from rax_scheduled_images_ext.operations import schedules
-    from rax_scheduled_images_ext.output import views
-    from rax_scheduled_images_ext.output.report import ServerReport
 
     rows: list[views.ShownSchedule] = []
     form = args.format or ("table" if len(args.server) > 1 else None)

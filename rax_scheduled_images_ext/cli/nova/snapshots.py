@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from rax_scheduled_images_ext.arguments import checked, duration
-from rax_scheduled_images_ext.cli import arguments
 from rax_scheduled_images_ext.cli.nova.commands import (
     argument,
     declared,
     error_line,
     open_cloud,
 )
+from rax_scheduled_images_ext.console import arguments
+from rax_scheduled_images_ext.programs.arguments import checked, duration
 
 # The shell has an option --timeout of its own.
 _SECONDS_ONLY = " As --timeout it takes seconds only."
@@ -42,7 +42,7 @@ def limit(text: str) -> float:
 @declared(arguments.watch_format("--format"), arguments.SERVERS)
 def do_snapshot_watch(cs: Any, args: Any) -> None:
     """Watch the snapshots of servers until they are over."""
-    from rax_scheduled_images_ext.output.snapshot_watch import watch_servers
+    from rax_scheduled_images_ext.console.snapshot_watch import watch_servers
 
     _end(watch_servers(open_cloud(cs), args, error_line))
 
@@ -60,7 +60,7 @@ def do_snapshot_watch(cs: Any, args: Any) -> None:
 @declared(arguments.SERVER, arguments.IMAGE_NAME)
 def do_snapshot_create(cs: Any, args: Any) -> None:
     """Create an image of a server, and quiesce it for no longer than needed."""
-    from rax_scheduled_images_ext.output.snapshot_create import print_snapshot
+    from rax_scheduled_images_ext.console.snapshot_create import print_snapshot
 
     _end(print_snapshot(open_cloud(cs), args, error_line))
 

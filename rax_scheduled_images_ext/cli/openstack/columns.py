@@ -7,8 +7,8 @@ from typing import Any
 
 from cliff.columns import FormattableColumn
 
-from rax_scheduled_images_ext.model.text import printable
-from rax_scheduled_images_ext.output.formats import Column, for_people
+from rax_scheduled_images_ext.console.formats import Column, for_people
+from rax_scheduled_images_ext.text import printable
 
 
 class Cell(FormattableColumn[Any]):

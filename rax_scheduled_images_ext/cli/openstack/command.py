@@ -9,17 +9,17 @@ from typing import Any, ClassVar
 
 from osc_lib.command import command
 
-from rax_scheduled_images_ext.cli.arguments import ONE_WAY, Argument, Exclusive
 from rax_scheduled_images_ext.cli.openstack.columns import escaped
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.connection import from_connection
-from rax_scheduled_images_ext.model.errors import ScheduledImagesError
+from rax_scheduled_images_ext.client.openstacksdk import cloud_of
+from rax_scheduled_images_ext.console.arguments import ONE_WAY, Argument, Exclusive
+from rax_scheduled_images_ext.console.terminal import say
+from rax_scheduled_images_ext.errors import ScheduledImagesError
 from rax_scheduled_images_ext.operations.targets import (
     Target,
     as_targets,
     find_targets,
 )
-from rax_scheduled_images_ext.output.console import say
 
 LOG = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class Command(command.Command):
         """The cloud that the shell is connected to."""
         # Without osc-lib's own subclass, to which this belongs.
         manager: Any = self.app.client_manager
-        return from_connection(manager.sdk_connection)
+        return cloud_of(manager.sdk_connection)
 
     def end(self, *, ok: bool) -> None:
         """End the command with status 1 unless all was done."""

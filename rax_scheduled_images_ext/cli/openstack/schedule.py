@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from rax_scheduled_images_ext.cli import arguments
-from rax_scheduled_images_ext.cli.arguments import argument, exclusive, switch
 from rax_scheduled_images_ext.cli.openstack.columns import listed, shown
 from rax_scheduled_images_ext.cli.openstack.command import (
     Command,
@@ -19,15 +17,10 @@ from rax_scheduled_images_ext.cli.openstack.command import (
     targets_of,
 )
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.model.schedule import ScheduleSettings
-from rax_scheduled_images_ext.operations.check import STALE, check
-from rax_scheduled_images_ext.operations.retention import Forecast, forecast
-from rax_scheduled_images_ext.operations.schedules import change, disable
-from rax_scheduled_images_ext.operations.status import read_status
-from rax_scheduled_images_ext.operations.targets import Target
-from rax_scheduled_images_ext.output.console import say
-from rax_scheduled_images_ext.output.formats import Column
-from rax_scheduled_images_ext.output.inventory import (
+from rax_scheduled_images_ext.console import arguments
+from rax_scheduled_images_ext.console.arguments import argument, exclusive, switch
+from rax_scheduled_images_ext.console.formats import Column
+from rax_scheduled_images_ext.console.inventory import (
     Row,
     all_fresh,
     columns,
@@ -37,9 +30,16 @@ from rax_scheduled_images_ext.output.inventory import (
     read_rows,
     uncollected,
 )
-from rax_scheduled_images_ext.output.report import ServerReport, report_unreadable
-from rax_scheduled_images_ext.output.retention import print_forecast
-from rax_scheduled_images_ext.output.views import NEEDS_SERVICE
+from rax_scheduled_images_ext.console.report import ServerReport, report_unreadable
+from rax_scheduled_images_ext.console.retention import print_forecast
+from rax_scheduled_images_ext.console.terminal import say
+from rax_scheduled_images_ext.console.views import NEEDS_SERVICE
+from rax_scheduled_images_ext.model.schedule import ScheduleSettings
+from rax_scheduled_images_ext.operations.check import STALE, check
+from rax_scheduled_images_ext.operations.forecast import Forecast, forecast
+from rax_scheduled_images_ext.operations.schedules import change, disable
+from rax_scheduled_images_ext.operations.server import read_status
+from rax_scheduled_images_ext.operations.targets import Target
 
 _TARGETS = (
     switch("--all", arguments.ALL_SERVERS),

@@ -5,9 +5,6 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from rax_scheduled_images_ext.arguments import checked, duration
-from rax_scheduled_images_ext.cli import arguments
-from rax_scheduled_images_ext.cli.arguments import argument, switch
 from rax_scheduled_images_ext.cli.openstack.columns import listed, shown
 from rax_scheduled_images_ext.cli.openstack.command import (
     INTERRUPTED,
@@ -18,24 +15,27 @@ from rax_scheduled_images_ext.cli.openstack.command import (
     WrongUsage,
     error_line,
 )
-from rax_scheduled_images_ext.operations.retention import list_images
-from rax_scheduled_images_ext.operations.snapshot.create import Snapshot
-from rax_scheduled_images_ext.operations.work_queue import RunInterrupted
-from rax_scheduled_images_ext.output.console import can_ask, say
-from rax_scheduled_images_ext.output.prune import Pruning, images_of
-from rax_scheduled_images_ext.output.retention import (
+from rax_scheduled_images_ext.console import arguments
+from rax_scheduled_images_ext.console.arguments import argument, switch
+from rax_scheduled_images_ext.console.prune import Pruning, images_of
+from rax_scheduled_images_ext.console.retention import (
     IMAGES,
     IMAGES_AS_DATA,
     protect_each,
     pruned_columns,
     unprotect_each,
 )
-from rax_scheduled_images_ext.output.snapshot_create import (
+from rax_scheduled_images_ext.console.snapshot_create import (
     TAKEN,
     console_listener,
     take_snapshot,
 )
-from rax_scheduled_images_ext.output.snapshot_watch import watch_servers
+from rax_scheduled_images_ext.console.snapshot_watch import watch_servers
+from rax_scheduled_images_ext.console.terminal import can_ask, say
+from rax_scheduled_images_ext.operations.server import list_images
+from rax_scheduled_images_ext.operations.snapshot.create import Snapshot
+from rax_scheduled_images_ext.operations.work_queue import RunInterrupted
+from rax_scheduled_images_ext.programs.arguments import checked, duration
 
 
 def _time_limit(text: str, **options: Any) -> arguments.Argument:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from rax_scheduled_images_ext.client.errors import NoSuchImage
 from rax_scheduled_images_ext.client.http import (
     ApiResponse,
     Transport,
@@ -27,6 +26,7 @@ from rax_scheduled_images_ext.client.images.base import (
     read_metadata,
     read_number,
 )
+from rax_scheduled_images_ext.errors import NoSuchImage
 from rax_scheduled_images_ext.model.image import (
     SERVER_KEY,
     SNAPSHOT,

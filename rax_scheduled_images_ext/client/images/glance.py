@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from rax_scheduled_images_ext.client.errors import NoSuchImage
 from rax_scheduled_images_ext.client.http import (
     ApiResponse,
     Transport,
@@ -24,6 +23,7 @@ from rax_scheduled_images_ext.client.images.base import (
     read_metadata,
     read_number,
 )
+from rax_scheduled_images_ext.errors import NoSuchImage
 from rax_scheduled_images_ext.model.image import (
     MARKER_KEY,
     MARKER_VALUE,

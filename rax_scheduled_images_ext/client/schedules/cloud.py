@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from rax_scheduled_images_ext.client.errors import NoSchedule, NotOffered
 from rax_scheduled_images_ext.client.http import ApiResponse
 from rax_scheduled_images_ext.client.schedules.base import ScheduleStore
 from rax_scheduled_images_ext.client.schedules.extension import ExtensionSchedules
 from rax_scheduled_images_ext.client.schedules.tags import TagSchedules
+from rax_scheduled_images_ext.errors import NoSchedule, NotOffered
 from rax_scheduled_images_ext.model.extension import KEPT_AS_TAGS, KEPT_HEADER
 from rax_scheduled_images_ext.model.retention import Rules
 from rax_scheduled_images_ext.model.schedule import ImageSchedule

@@ -6,12 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from rax_scheduled_images_ext.client.errors import (
-    ApiError,
-    NoSchedule,
-    NoSuchServer,
-    NotOffered,
-)
 from rax_scheduled_images_ext.client.http import (
     ApiResponse,
     Transport,
@@ -20,6 +14,12 @@ from rax_scheduled_images_ext.client.http import (
 )
 from rax_scheduled_images_ext.client.schedules.base import ScheduleStore
 from rax_scheduled_images_ext.client.servers import next_page
+from rax_scheduled_images_ext.errors import (
+    ApiError,
+    NoSchedule,
+    NoSuchServer,
+    NotOffered,
+)
 from rax_scheduled_images_ext.model.extension import (
     ALIAS,
     ATTRIBUTE,

@@ -7,15 +7,9 @@ server can be changed, rebuilding keeps them, and lists can be filtered by them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from rax_scheduled_images_ext.client.errors import (
-    InvalidSchedule,
-    NoSchedule,
-    NoSuchServer,
-    NotOffered,
-)
 from rax_scheduled_images_ext.client.http import (
     ApiResponse,
     Transport,
@@ -23,13 +17,20 @@ from rax_scheduled_images_ext.client.http import (
     resource_id,
 )
 from rax_scheduled_images_ext.client.schedules.base import ScheduleStore
-from rax_scheduled_images_ext.client.servers import next_page, read_server
+from rax_scheduled_images_ext.client.servers import next_page, read_server, with_tags
+from rax_scheduled_images_ext.errors import (
+    InvalidSchedule,
+    MalformedTag,
+    NoSchedule,
+    NoSuchServer,
+    NotOffered,
+)
 from rax_scheduled_images_ext.model.extension import ALIAS, ATTRIBUTE
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.schedule_tags import (
+    ALLOWED,
     MARKER_TAG,
-    MalformedTag,
     is_schedule_tag,
     read_schedule_tags,
     schedule_tag,
@@ -55,7 +56,7 @@ class TagSchedules(ScheduleStore):
         try:
             found = read_schedule_tags(self._tags(server_id))
         except MalformedTag as error:
-            raise InvalidSchedule(server_id, error.tag) from None
+            raise InvalidSchedule(server_id, error.tag, ALLOWED) from None
         if found is None:
             raise NoSchedule(server_id)
         return found
@@ -129,17 +130,13 @@ def read_tagged_server(answer: ApiResponse, item: Mapping[str, Any]) -> Inventor
 
     Where the extension's API stands before the tags, its attribute takes their place.
     """
-    shown = item.get(ATTRIBUTE)
+    server, shown = read_server(answer, item), item.get(ATTRIBUTE)
     if shown is not None:
-        return read_server(answer, item, schedule=_read_attribute(answer, shown))
+        return replace(server, schedule=_read_attribute(answer, shown))
     tags = item.get("tags")
     if not isinstance(tags, list):
         raise answer.unexpected("with a server that has no tags")
-    try:
-        schedule = read_schedule_tags(map(str, tags))
-    except MalformedTag as error:
-        return read_server(answer, item, invalid_tag=error.tag)
-    return read_server(answer, item, schedule=schedule)
+    return with_tags(server, map(str, tags))
 
 
 def _read_attribute(answer: ApiResponse, shown: object) -> ImageSchedule:

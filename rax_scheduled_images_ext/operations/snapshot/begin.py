@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.errors import ServerBusy
 from rax_scheduled_images_ext.client.snapshots import Snapshots
+from rax_scheduled_images_ext.errors import ServerBusy
 from rax_scheduled_images_ext.operations.snapshot.new_image import NewImage
 from rax_scheduled_images_ext.operations.snapshot.polling import Poller
 

@@ -14,16 +14,16 @@ from contextlib import contextmanager
 from functools import partial
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.errors import (
+from rax_scheduled_images_ext.client.http import RetryPolicy, resource_id
+from rax_scheduled_images_ext.client.images.base import ImageStore
+from rax_scheduled_images_ext.client.snapshots import SnapshotRequest, Snapshots
+from rax_scheduled_images_ext.errors import (
     HoldCutShort,
     NoSuchServer,
     ResumeFailed,
     ServerBusy,
     ServerDisappeared,
 )
-from rax_scheduled_images_ext.client.http import RetryPolicy, resource_id
-from rax_scheduled_images_ext.client.images.base import ImageStore
-from rax_scheduled_images_ext.client.snapshots import SnapshotRequest, Snapshots
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.task_states import ServerState, SnapshotProgress
 from rax_scheduled_images_ext.operations.snapshot.new_image import LOST, NewImage

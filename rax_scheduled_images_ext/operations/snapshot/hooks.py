@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import IO
 
-from rax_scheduled_images_ext.client.errors import CommandFailed
-from rax_scheduled_images_ext.model.errors import InvalidValue
+from rax_scheduled_images_ext.errors import CommandFailed, InvalidValue
 from rax_scheduled_images_ext.operations.snapshot.signals import (
     Interrupted,
     SignalCatcher,

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
 
-from rax_scheduled_images_ext.client.errors import (
-    ImageLost,
-    NoSuchImage,
-    TimeLimitReached,
-)
 from rax_scheduled_images_ext.client.images.base import ImageStore
 from rax_scheduled_images_ext.client.snapshots import PASSING
-from rax_scheduled_images_ext.model.errors import ScheduledImagesError
+from rax_scheduled_images_ext.errors import (
+    ImageLost,
+    NoSuchImage,
+    ScheduledImagesError,
+    TimeLimitReached,
+)
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.task_states import ServerState
 from rax_scheduled_images_ext.operations.snapshot.new_image import LOST

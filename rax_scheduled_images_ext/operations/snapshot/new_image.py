@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
-from rax_scheduled_images_ext.client.errors import (
-    ImageLost,
-    NoSuchImage,
-    SnapshotUnknown,
-    TimeLimitReached,
-)
 from rax_scheduled_images_ext.client.images.base import ImageStore
 from rax_scheduled_images_ext.client.snapshots import (
     PASSING,
     SnapshotRequest,
     Snapshots,
+)
+from rax_scheduled_images_ext.errors import (
+    ImageLost,
+    NoSuchImage,
+    SnapshotUnknown,
+    TimeLimitReached,
 )
 from rax_scheduled_images_ext.model.image import MARKER_KEY, ServerImage
 from rax_scheduled_images_ext.operations.snapshot.polling import Poller

@@ -7,8 +7,7 @@ from typing import Any
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from rax_scheduled_images_ext.client.errors import NoSuchServer
-from rax_scheduled_images_ext.model.errors import InvalidValue
+from rax_scheduled_images_ext.errors import InvalidValue, NoSuchServer
 from rax_scheduled_images_ext.model.retention import reason, retention_status
 from rax_scheduled_images_ext.model.schedule import ScheduleSettings
 from rax_scheduled_images_ext.operations.snapshot.begin import begin_snapshot

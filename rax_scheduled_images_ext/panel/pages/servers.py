@@ -12,7 +12,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.model.errors import InvalidValue
+from rax_scheduled_images_ext.errors import InvalidValue
 from rax_scheduled_images_ext.model.freshness import ScheduleStatus, State
 from rax_scheduled_images_ext.model.schedule import ScheduleSettings
 from rax_scheduled_images_ext.operations.inventory import Inventory

@@ -9,8 +9,9 @@ from flask import request
 from flask.typing import ResponseReturnValue
 from oslo_utils import strutils
 
-from rax_scheduled_images_ext.model.errors import InvalidValue
+from rax_scheduled_images_ext.errors import InvalidValue
 from rax_scheduled_images_ext.model.extension import ATTRIBUTE, parse_filter
+from rax_scheduled_images_ext.sandbox.backend.directory import OPERATOR
 from rax_scheduled_images_ext.sandbox.backend.models import (
     Action,
     BlockDevice,
@@ -88,15 +89,18 @@ def _query(call: Call, size: int) -> ServerQuery | None:
     all_tenants = given("all_tenants")
     # Nothing said means yes.
     if all_tenants is not None and inputs.truth(all_tenants or "yes"):
-        # An admin here is one of a project: the operator is not among the users.
+        # The admin of a project is no operator.
         detail = "detail" if request.path.endswith("/detail") else "index"
-        may(call, f"servers:{detail}:get_all_tenants", "operator")
+        may(call, f"servers:{detail}:get_all_tenants", OPERATOR)
+        project = given("project_id") or given("tenant_id")
+    else:
+        project = call.project_id
     statuses = _statuses(call)
     if statuses == () or _wants_what_none_has(call):
         return None
     since, before = _in_order(*_changes(call))
     return ServerQuery(
-        project_id=call.project_id,
+        project_id=project,
         name=inputs.pattern("name"),
         ip=inputs.pattern("ip"),
         status=statuses,
@@ -254,7 +258,7 @@ def _boots_volume(devices: Sequence[BlockDevice]) -> bool:
 def _hints(call: Call) -> dict[str, Any]:
     """Return what the request says to the scheduler, and the server group in it."""
     whole = inputs.content()
-    hints = next((whole[key] for key in _HINTS if key in whole), {})
+    hints: Any = next((whole[key] for key in _HINTS if key in whole), {})
     group_id = hints.get("group") if isinstance(hints, dict) else None
     if group_id is not None:
         try:

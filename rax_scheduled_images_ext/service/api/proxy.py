@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 
 from webob import Response
 
+from rax_scheduled_images_ext.programs.http_server import Server
 from rax_scheduled_images_ext.service.api.application import ScheduledImagesApi
-from rax_scheduled_images_ext.service.api.rights import Rights
+from rax_scheduled_images_ext.service.api.rights import CallerRights
 from rax_scheduled_images_ext.service.api.upstream import Upstream
 from rax_scheduled_images_ext.service.events import log
-from rax_scheduled_images_ext.wsgi import Server
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -43,7 +43,7 @@ class Proxy:
         host: str,
         port: int,
         *,
-        rights: Rights | None = None,
+        rights: CallerRights | None = None,
         threads: int = 24,
         cacert: str | None = None,
     ) -> None:

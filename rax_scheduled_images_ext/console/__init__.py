@@ -1,0 +1,1 @@
+"""What command lines share: arguments, columns and formats, progress and reports."""

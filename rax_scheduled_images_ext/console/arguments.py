@@ -1,0 +1,306 @@
+"""The arguments that commands of both shells have, each declared once.
+
+``nova`` imports this at every start.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rax_scheduled_images_ext.programs.arguments import (
+    COPIED_STATES,
+    MAX_AGE,
+    checked,
+    day_name,
+    duration,
+    interval,
+    invalid,
+    max_age,
+    name_or_id,
+    number_to_keep,
+    one_of,
+    regular_expression,
+)
+
+if TYPE_CHECKING:
+    from rax_scheduled_images_ext.operations.snapshot.hooks import HookCommand
+
+ALL_SERVERS = "All servers of the project in place of named ones."
+NAMED_SERVERS = (
+    "All servers in whose names this regular expression is found, in place of named"
+    " ones."
+)
+#: What is said of a choice of servers in no way, or in several.
+ONE_WAY = "choose servers in one way: by <server>..., by --all or by --name"
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An argument of a command; the options are argparse's."""
+
+    flags: tuple[str, ...]
+    options: dict[str, Any]
+
+    def add_to(self, parser: argparse._ActionsContainer) -> None:
+        """Declare the argument in a parser."""
+        parser.add_argument(*self.flags, **self.options)
+
+
+@dataclass(frozen=True)
+class Exclusive:
+    """Options of which a command takes one at most."""
+
+    options: tuple[Argument, ...]
+
+    def add_to(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the options in a parser."""
+        group = parser.add_mutually_exclusive_group()
+        for option in self.options:
+            option.add_to(group)
+
+
+def exclusive(*options: Argument) -> Exclusive:
+    """Return options of which a command takes one at most."""
+    return Exclusive(options)
+
+
+def argument(*flags: str, **options: Any) -> Argument:
+    """Return an argument as ``add_argument`` would take it."""
+    return Argument(flags, options)
+
+
+def switch(flag: str, text: str) -> Argument:
+    """Return an option without a value."""
+    return argument(flag, action="store_true", default=False, help=text)
+
+
+# -- servers and images
+
+SERVER = argument(
+    "server", metavar="<server>", type=checked(name_or_id), help="Name or ID of server."
+)
+SERVERS = argument(
+    "server",
+    metavar="<server>",
+    nargs="+",
+    type=checked(name_or_id),
+    help="Name or ID of server(s).",
+)
+IMAGE = argument(
+    "image", metavar="<image>", type=checked(name_or_id), help="Name or ID of image."
+)
+IMAGES = argument(
+    "image",
+    metavar="<image>",
+    nargs="+",
+    type=checked(name_or_id),
+    help="Name or ID of image(s).",
+)
+BY_NAME = argument(
+    "--name",
+    metavar="<regex>",
+    type=checked(regular_expression),
+    help="Only servers in whose names this regular expression is found.",
+)
+
+# -- schedules
+
+
+def retention(more: str = "") -> Argument:
+    """Return the option of how many images a schedule keeps."""
+    return argument(
+        "--retention",
+        metavar="<number>",
+        type=checked(number_to_keep),
+        help=f"Number of scheduled images to keep, 1 to 65535.{more}",
+    )
+
+
+DAILY = switch("--daily", "Make an image every day.")
+
+
+def weekly(flag: str) -> Argument:
+    """Return the option of a weekly schedule."""
+    return argument(
+        flag,
+        dest="day_of_week",
+        metavar="<day>",
+        type=checked(day_name),
+        help="Make one image a week, on this UTC day: a day's English name in any"
+        " letter case, or the beginning of just one.",
+    )
+
+
+FORECAST = switch(
+    "--dry-run",
+    "Change nothing: print what would change, and which images the next scheduled"
+    " image would then make go.",
+)
+ENABLED = switch("--enabled", "Only servers with a schedule.")
+DISABLED = switch("--disabled", "Only servers without a schedule.")
+ALL_REGIONS = switch(
+    "--all-regions", "The servers of all regions that the catalog lists."
+)
+MAXIMUM_AGE = argument(
+    "--max-age",
+    metavar="<duration>",
+    type=checked(max_age),
+    default=MAX_AGE,
+    help="How old the newest image of a daily schedule may be, such as 26h (the"
+    " default) or 1d12h; one of a weekly schedule may be six days older.",
+)
+
+# -- retention
+
+KEEP = argument(
+    "--keep",
+    metavar="<number>",
+    type=checked(number_to_keep),
+    help="How many scheduled images of each server stay, 1 to 65535; by default the"
+    " retention of its schedule.",
+)
+PLAN = switch("--dry-run", "Delete nothing: print what would be deleted, and why.")
+YES = switch("--yes", "Do not ask first. Needed without a terminal.")
+#: What is said where nobody can be asked.
+NO_TERMINAL = (
+    "there is no terminal to ask on: use --yes to delete, or --dry-run to see what"
+    " would be deleted"
+)
+NOTHING_TO_DELETE = "There is nothing to delete."
+
+# -- snapshots
+
+
+def hook_command(text: str) -> HookCommand:
+    """Return a command that can be run.
+
+    :raises InvalidValue: for what is none.
+    """
+    from rax_scheduled_images_ext.operations.snapshot.hooks import HookCommand
+
+    return HookCommand.parse(text)
+
+
+def key_and_value(text: str) -> tuple[str, str]:
+    """Return a key that metadata can have, and its value.
+
+    :raises InvalidValue: for anything else.
+    """
+    from rax_scheduled_images_ext.client.images.base import check_key
+
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise invalid(f"'{text}' is not in the format of 'key=value'")
+    return check_key(key), value
+
+
+WATCH = (
+    argument(
+        "--interval",
+        metavar="<seconds>",
+        type=checked(interval),
+        default=5.0,
+        help="Time between two polls, 5 by default.",
+    ),
+    argument(
+        "--changes-only",
+        action="store_true",
+        help="Print a line only when something has changed.",
+    ),
+    argument(
+        "--until",
+        metavar="<what>",
+        type=one_of("disk-copied", "done"),
+        default="done",
+        help="End when the disk is copied (disk-copied), or when the snapshot is over"
+        " (done, the default).",
+    ),
+    argument(
+        "--wait-start",
+        metavar="<duration>",
+        type=checked(duration),
+        help="Wait this long for a snapshot to begin, such as 10m.",
+    ),
+)
+WATCH_LIMIT = "Watch no longer than this, such as 2h; by default there is no limit."
+
+
+def watch_format(*flags: str) -> Argument:
+    """Return the option of how polls are printed."""
+    return argument(
+        *flags,
+        dest="format",
+        metavar="<format>",
+        type=one_of("text", "json"),
+        default="text",
+        help="Print text (the default), or json: one object a line.",
+    )
+
+
+def metadata(*flags: str) -> Argument:
+    """Return the option of what an image gets as metadata."""
+    return argument(
+        *flags,
+        dest="metadata",
+        metavar="<key=value>",
+        action="append",
+        default=[],
+        type=checked(key_and_value),
+        help="Metadata of the image; may be repeated.",
+    )
+
+
+CREATE = (
+    argument(
+        "--before",
+        metavar="<command>",
+        type=checked(hook_command),
+        help="Run this command before the snapshot, to stop what writes to the disk."
+        " It runs on this machine, without a shell; if it fails, there is no snapshot.",
+    ),
+    argument(
+        "--after",
+        metavar="<command>",
+        type=checked(hook_command),
+        help="Run this command as soon as the disk is copied. Once --before has begun,"
+        " it runs exactly once, whatever happens.",
+    ),
+    argument(
+        "--max-hold",
+        metavar="<duration>",
+        type=checked(duration),
+        default="10m",
+        help="Run --after at most this long after the end of --before, 10m by default;"
+        " the image may then be inconsistent.",
+    ),
+    argument(
+        "--command-timeout",
+        metavar="<duration>",
+        type=checked(duration),
+        default="5m",
+        help="End --before and --after when either takes longer, 5m by default.",
+    ),
+    argument(
+        "--hold-until",
+        metavar="<state>",
+        type=one_of(*COPIED_STATES),
+        help="Task state from which on the disk counts as copied:"
+        " image_pending_upload, as the clouds with scheduled images document it (their"
+        " default), or image_uploading, which is right for libvirt (the default"
+        " elsewhere).",
+    ),
+    argument(
+        "--interval",
+        metavar="<seconds>",
+        type=checked(interval),
+        help="Time between two polls; by default 0.5 rising to 1.8 while the server is"
+        " quiesced, then 5.",
+    ),
+    argument("--wait", action="store_true", help="Wait until the image is ACTIVE."),
+)
+CREATE_LIMIT = "Wait no longer than this in all, 6h by default."
+IMAGE_NAME = argument(
+    "name", metavar="<name>", type=checked(name_or_id), help="Name of the image."
+)

@@ -1,0 +1,108 @@
+"""Rows of things as a table for people, or as JSON, CSV or plain values for programs.
+
+A column defines once how to take its value from a row. JSON prints the value as it is,
+CSV and plain values as text, and the table in the column's ``human`` form. JSON has an
+escape for every character; the others print those that are not seen as a backslash
+escape.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any, Generic, TypeVar
+
+from rax_scheduled_images_ext.console.terminal import put
+from rax_scheduled_images_ext.text import printable
+
+Row = TypeVar("Row")
+
+
+def for_people(value: Any) -> str:
+    """Return a value as novaclient's tables show it."""
+    return "-" if value is None else str(value)
+
+
+def for_programs(value: Any) -> str:
+    """Return a value as text, nothing at all for None."""
+    return "" if value is None else str(value)
+
+
+@dataclass(frozen=True)
+class Column(Generic[Row]):
+    """A value of each row; ``key`` names it for programs, ``title`` for people."""
+
+    key: str
+    title: str
+    value: Callable[[Row], Any]
+    human: Callable[[Any], str] = for_people
+
+
+def attribute(key: str, title: str) -> Column[Any]:
+    """Return the column of a row's attribute ``key``."""
+    return Column(key, title, attrgetter(key))
+
+
+def as_table(columns: Sequence[Column[Row]], rows: Iterable[Row]) -> str:
+    """Return a box with a line per row."""
+    from prettytable import PrettyTable
+
+    table = PrettyTable([column.title for column in columns])
+    table.align = "l"
+    for row in rows:
+        table.add_row(
+            [printable(column.human(column.value(row))) for column in columns]
+        )
+    return str(table.get_string())
+
+
+def as_json(columns: Sequence[Column[Row]], rows: Iterable[Row]) -> str:
+    """Return a list of objects, however few rows there are."""
+    objects = [{column.key: column.value(row) for column in columns} for row in rows]
+    return json.dumps(objects, indent=2, ensure_ascii=False)
+
+
+def as_csv(columns: Sequence[Column[Row]], rows: Iterable[Row]) -> str:
+    """Return lines of quoted values under a line of the columns' keys."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([column.key for column in columns])
+    for row in rows:
+        writer.writerow(
+            [printable(for_programs(column.value(row))) for column in columns]
+        )
+    return text.getvalue().removesuffix("\n")
+
+
+def as_values(columns: Sequence[Column[Row]], rows: Iterable[Row]) -> str:
+    """Return a line per row, of values with a tab between them.
+
+    White space within a value becomes one blank, so that a line stays a row.
+    """
+    return "\n".join(
+        "\t".join(
+            printable(" ".join(for_programs(column.value(row)).split()))
+            for column in columns
+        )
+        for row in rows
+    )
+
+
+#: The forms by the names that ``--format`` takes.
+FORMATS: dict[str, Callable[[Sequence[Column[Any]], Iterable[Any]], str]] = {
+    "table": as_table,
+    "json": as_json,
+    "csv": as_csv,
+    "value": as_values,
+}
+
+
+def print_rows(columns: Sequence[Column[Any]], rows: Sequence[Any], name: str) -> None:
+    """Print rows in the format of this name; without any, CSV still has its keys."""
+    text = FORMATS[name](columns, rows)
+    if text:
+        put(text, as_json=name == "json")

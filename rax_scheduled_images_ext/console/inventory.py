@@ -1,0 +1,261 @@
+"""What the commands about all servers print: rows, columns and sentences.
+
+Imported by commands only once there is something to print.
+"""
+
+from __future__ import annotations
+
+import gc
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.console.formats import (
+    Column,
+    attribute,
+    for_people,
+    print_rows,
+)
+from rax_scheduled_images_ext.console.report import ErrorLine, report_unreadable
+from rax_scheduled_images_ext.console.terminal import ProgressLine, put, say
+from rax_scheduled_images_ext.model.durations import format_duration
+from rax_scheduled_images_ext.model.freshness import (
+    InventoryServer,
+    ScheduleStatus,
+    State,
+)
+from rax_scheduled_images_ext.model.times import read_time, write_time
+from rax_scheduled_images_ext.operations.check import CheckResult
+from rax_scheduled_images_ext.operations.inventory import read_inventory, read_regions
+
+
+@dataclass(frozen=True)
+class Row:
+    """The status of one server, in a region."""
+
+    region: str | None
+    status: ScheduleStatus
+
+    @property
+    def server(self) -> InventoryServer:
+        """The server itself."""
+        return self.status.server
+
+
+@dataclass
+class Listed:
+    """The servers of one region or of all, as of a moment.
+
+    ``now`` is None if no region could be read; ``complete`` is whether all could.
+    """
+
+    rows: list[Row]
+    now: datetime | None
+    complete: bool
+
+    def report(self, error_line: ErrorLine) -> bool:
+        """Report which servers could not be read; return whether all could."""
+        statuses = [row.status for row in self.rows]
+        return report_unreadable(statuses, error_line) and self.complete
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Leave the search for reference cycles out.
+
+    Nothing read here makes any, and to scan the answers of a large cloud
+    again and again takes a sixth of the processor time of a list.
+    """
+    on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()
+
+
+def read_rows(
+    cloud: Cloud,
+    *,
+    enabled: bool | None,
+    name: re.Pattern[str] | None,
+    all_regions: bool,
+    error_line: ErrorLine,
+) -> Listed:
+    """Read the servers of the cloud's region, or of all regions side by side.
+
+    A region that cannot be read is a line on stderr. ``enabled`` and ``name`` are
+    those of :func:`.operations.inventory.read_inventory`, whose errors this raises for
+    a single region.
+    """
+    if not all_regions:
+        inventory = read_inventory(cloud, enabled=enabled, name=name)
+        rows = [Row(None, status) for status in inventory.servers]
+        return Listed(rows, inventory.now, complete=True)
+    with ProgressLine() as line:
+        regions = read_regions(cloud, enabled=enabled, name=name, progress=line.show)
+    rows = []
+    for region in regions:
+        if region.error is not None:
+            say(f"{error_line(region.error)} (in region {region.item})")
+        elif region.value is not None:
+            rows += [Row(region.item, status) for status in region.value.servers]
+    times = [region.value.now for region in regions if region.value is not None]
+    complete = len(times) == len(regions)
+    return Listed(rows, max(times, default=None), complete)
+
+
+def print_inventory(
+    rows: list[Row], now: datetime, form: str, *, regions: bool
+) -> None:
+    """Print servers ordered by region, name and ID.
+
+    :param now: the time as of which ages are shown.
+    :param regions: whether to show the region of each.
+    """
+    print_rows(columns(now, regions=regions), ordered(rows), form)
+
+
+def ordered(rows: Iterable[Row]) -> list[Row]:
+    """Return rows ordered by region, name and ID."""
+    return sorted(
+        rows, key=lambda row: (row.region or "", row.server.name, row.server.id)
+    )
+
+
+def print_check(result: CheckResult, form: str | None) -> None:
+    """Print what is wrong as rows; without a format as a line for each server."""
+    rows = [Row(None, status) for status in result.problems]
+    if form is None:
+        lines = [problem_line(row, result.now) for row in rows]
+        put("\n".join(lines) or all_fresh(result.servers))
+    elif rows or form != "table":
+        print_rows([*columns(result.now), limit_column()], rows, form)
+
+
+def columns(now: datetime, *, regions: bool = False) -> list[Column[Row]]:
+    """Return the columns of servers.
+
+    :param now: the time as of which people are shown ages.
+    """
+    found: list[Column[Row]] = [attribute("region", "Region")] if regions else []
+    return [
+        *found,
+        Column("server", "Server", lambda row: row.server.name),
+        Column("id", "ID", lambda row: row.server.id),
+        Column("schedule", "Schedule", schedule),
+        _of_schedule("day_of_week", "day_of_week", "Day"),
+        _of_schedule("retention", "retention", "Retention"),
+        Column("counted", "Counted", lambda row: row.status.counted),
+        Column("kept", "Kept", lambda row: row.status.kept),
+        Column("newest", "Newest", newest, _as_of(now, "{} old", "{} ahead")),
+        Column(
+            "next_due",
+            "Next due",
+            lambda row: write_time(row.status.next_due),
+            _as_of(now, "{} ago", "in {}"),
+        ),
+        Column("state", "State", lambda row: row.status.state.value),
+        Column("expires_next", "Expires next", expires_next, _shortened),
+    ]
+
+
+def newest_columns() -> list[Column[Row]]:
+    """Return the columns of the newest image itself."""
+    return [
+        Column("newest_image", "Newest image", lambda row: _newest(row, "name")),
+        Column("newest_image_id", "Newest image ID", lambda row: _newest(row, "id")),
+    ]
+
+
+def limit_column() -> Column[Row]:
+    """Return the column of the age at which images are no longer fresh, in seconds."""
+    return Column(
+        "limit",
+        "Limit",
+        lambda row: row.status.limit and int(row.status.limit.total_seconds()),
+        lambda seconds: for_people(seconds and format_duration(seconds)),
+    )
+
+
+def schedule(row: Row) -> str | None:
+    """Return the kind of the schedule, or the tag that is none."""
+    server = row.server
+    return server.schedule.kind if server.schedule else server.invalid_tag
+
+
+def newest(row: Row) -> str | None:
+    """Return when the newest image was made."""
+    image = row.status.newest
+    return None if image is None else write_time(image.created)
+
+
+def expires_next(row: Row) -> str | None:
+    """Return the names of what the next image replaces, the oldest first."""
+    names = [image.name or image.id for image in row.status.expires_next]
+    return ", ".join(names) or None
+
+
+def _newest(row: Row, name: str) -> str | None:
+    return getattr(row.status.newest, name, None)
+
+
+def _of_schedule(name: str, key: str, title: str) -> Column[Row]:
+    return Column(key, title, lambda row: getattr(row.server.schedule, name, None))
+
+
+def _as_of(now: datetime, past: str, future: str) -> Callable[[Any], str]:
+    """Return what turns a written time into a distance from now."""
+
+    def shown(text: Any) -> str:
+        moment = read_time(text)
+        if moment is None:
+            return for_people(text)
+        form = past if moment <= now else future
+        return form.format(format_duration(abs((now - moment).total_seconds())))
+
+    return shown
+
+
+def _shortened(names: str | None) -> str:
+    """Return the first of some names, and how many more there are."""
+    first, *others = (names or "-").split(", ")
+    return f"{first} and {len(others)} more" if others else first
+
+
+def problem_line(row: Row, now: datetime) -> str:
+    """Return the line about what is wrong with a server's images."""
+    found, server = row.status, row.server
+    line = f"{found.state.value}: {server.name} ({server.id}): "
+    if found.state is State.UNKNOWN:
+        return line + "its schedule could not be read"
+    if found.state is State.INVALID:
+        return line + f"the tag '{server.invalid_tag}' is not a schedule"
+    limit = _age(found.limit or timedelta())
+    if found.newest is None or found.newest.created is None:
+        if server.created is None:
+            return line + "no image yet"
+        return (
+            line + f"no image yet, and the server is {_age(now - server.created)} old"
+        )
+    old = _age(now - found.newest.created)
+    return line + f"newest image {old} old, limit {limit}: {found.newest.name}"
+
+
+def all_fresh(found: list[ScheduleStatus]) -> str:
+    """Return the line for no problems."""
+    if not found:
+        return "ok: no server has scheduled images"
+    waiting = sum(each.state is State.NEVER for each in found)
+    servers = "1 server has" if len(found) == 1 else f"{len(found)} servers have"
+    first = f", {waiting} still without a first one" if waiting else ""
+    return f"ok: {servers} scheduled images, none is late{first}"
+
+
+def _age(length: timedelta) -> str:
+    return format_duration(length.total_seconds())

@@ -1,1 +1,0 @@
-"""Columns and formats: what front ends print."""

@@ -1,0 +1,211 @@
+"""What may stand on the command lines of this package's programs and commands.
+
+``nova`` imports this at every start, so what reading a value needs is imported then.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from rax_scheduled_images_ext.model.times import END, FIRST
+from rax_scheduled_images_ext.text import one_line
+
+if TYPE_CHECKING:
+    from rax_scheduled_images_ext.errors import InvalidValue
+
+_Number = TypeVar("_Number", int, float)
+_Value = TypeVar("_Value")
+
+#: The age of an image that is no longer fresh, as model.freshness has it.
+MAX_AGE = "26h"
+#: The task states from which on a disk can count as copied.
+COPIED_STATES = ("image_pending_upload", "image_uploading")
+# Neither servers nor images can have a longer name.
+_LONGEST_NAME = 255
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports an error in one line, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the line and exit with status 2."""
+        # Without a stderr print would take stdout.
+        if sys.stderr is not None:
+            with suppress(OSError):
+                print(one_line(f"{self.prog}: error: {message}"), file=sys.stderr)
+        self.exit(2)
+
+
+class _Version(argparse.Action):
+    """Prints the program's name and version, which nobody else has to look up."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from importlib.metadata import version
+
+        print(parser.prog, version("rax-scheduled-images-ext"))
+        parser.exit()
+
+
+def add_version(parser: argparse.ArgumentParser) -> None:
+    """Give a program the option ``--version``."""
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, help="print the version and exit"
+    )
+
+
+def between(
+    number: Callable[[str], _Number], least: _Number, most: _Number
+) -> Callable[[str], _Number]:
+    """Return an argument type: a number from ``least`` to ``most``."""
+    kind = "a whole number" if number is int else "a number"
+
+    def convert(text: str) -> _Number:
+        try:
+            value = number(text)
+        except ValueError:
+            value = None
+        if value is None or not least <= value <= most:
+            raise argparse.ArgumentTypeError(
+                f"'{text}' is not allowed: {kind} from {least} to {most}"
+            )
+        return value
+
+    return convert
+
+
+def checked(parse: Callable[[str], _Value]) -> Callable[[str], _Value]:
+    """Return an argument type: let argparse print what ``parse`` finds wrong."""
+
+    def convert(text: str) -> _Value:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return convert
+
+
+def one_of(*words: str) -> Any:
+    """Return an argument type: one of these words; the complaint names them all."""
+
+    def parse(text: str) -> str:
+        if text not in words:
+            raise invalid(f"'{text}' is none of {', '.join(words)}")
+        return text
+
+    return checked(parse)
+
+
+def invalid(text: str) -> InvalidValue:
+    """Return the error of a value that is wrong."""
+    from rax_scheduled_images_ext.errors import InvalidValue
+
+    return InvalidValue(text)
+
+
+def parse_moment(text: str) -> float:
+    """Return the unix seconds of an ISO 8601 time; without an offset it is UTC."""
+    try:
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+        utc: datetime | None = aware.astimezone(timezone.utc)
+    except (ValueError, OverflowError):
+        utc = None
+    if utc is None or not FIRST <= utc < END:
+        raise ValueError(
+            f"'{text}' is not a time: write it as 2026-01-01T00:00:00Z, from"
+            f" {FIRST.year} to {END.year - 1}"
+        )
+    return utc.timestamp()
+
+
+def host_name(text: str) -> str:
+    """Return the name or the address of a host, IPv4 or IPv6."""
+    try:
+        text.encode("idna")
+    except UnicodeError:
+        text = ""
+    if not text:
+        raise ValueError("that is not a host: write a name or an address, such as ::1")
+    return text
+
+
+# The functions below raise InvalidValue for what they do not accept.
+
+
+def name_or_id(text: str) -> str:
+    """Return what may be the name or the ID of something."""
+    if not 0 < len(text) <= _LONGEST_NAME:
+        raise invalid(
+            f"'{text}' is not a name or ID: one has 1 to {_LONGEST_NAME} characters"
+        )
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise invalid(f"{text!a} is not a name or ID: it is no text") from None
+    return text
+
+
+def regular_expression(text: str) -> re.Pattern[str]:
+    """Return the regular expression that is to be found in a name."""
+    if not text:
+        raise invalid("'' is not a name: it would be found in every one")
+    try:
+        return re.compile(text)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise invalid(f"'{text}' is not a regular expression: {error}") from None
+
+
+def number_to_keep(text: str) -> int:
+    """Return a number of images to keep."""
+    from rax_scheduled_images_ext.model.schedule import parse_retention
+
+    return parse_retention(text)
+
+
+def day_name(text: str) -> str:
+    """Return a day of the week."""
+    from rax_scheduled_images_ext.model.schedule import parse_day
+
+    return parse_day(text)
+
+
+def max_age(text: str) -> timedelta:
+    """Return the age from which on an image is not fresh."""
+    from rax_scheduled_images_ext.model.durations import parse_duration
+
+    try:
+        age = timedelta(seconds=parse_duration(text))
+    except ValueError as error:
+        raise invalid(str(error)) from None
+    if not age:
+        raise invalid(f"'{text}' is not an age: no image is that young")
+    return age
+
+
+def duration(text: str) -> float:
+    """Return the seconds of a duration that is longer than nothing."""
+    from rax_scheduled_images_ext.model.durations import parse_duration
+
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise invalid(str(error)) from None
+    if not seconds:
+        raise invalid(f"'{text}' is not a duration: it must be more than nothing")
+    return seconds
+
+
+def interval(text: str) -> float:
+    """Return the seconds between two polls of a server, from 0.1 to 3600."""
+    if re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?s?", text, re.ASCII):
+        seconds = float(text.removesuffix("s"))
+        if 0.1 <= seconds <= 3600:
+            return seconds
+    raise invalid(f"'{text}' is not an interval: seconds, from 0.1 to 3600")

@@ -9,7 +9,7 @@ from datetime import datetime
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.schedules.tags import read_tagged_server
 from rax_scheduled_images_ext.client.servers import date_of, find_server
-from rax_scheduled_images_ext.engine.times import Clock, LookTime
+from rax_scheduled_images_ext.engine.clock import Clock, LookTime
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.image import ServerImage
 
@@ -54,5 +54,5 @@ def look(
     for image in cloud.images.list(server_id=server_id):
         images[image.id] = image
     now = date_of(answer)
-    time = clock.looked(started, now)
+    time = LookTime(clock.time(now), started, clock)
     return Look(cloud, server, list(images.values()), hidden, clock, time, now)

@@ -136,7 +136,7 @@ def add_empty(cloud: Sandbox, properties: Any) -> str:
     """Add an image without data; its ID."""
     owner = project_of(cloud)
     with cloud.region() as region:
-        return region.add_image(owner=owner, name="empty", properties=properties).id
+        return region.images.add(owner=owner, name="empty", properties=properties).id
 
 
 @plain
@@ -150,7 +150,7 @@ def test_the_places_of_earlier_workers(cloud: Sandbox) -> None:
     one, two = (runner_of(cloud, limits=Limits(each, each)) for each in (1, 2))
     assert one.step(MYSERVER, project_id).result is Result.LIMITED
     with cloud.region() as region:
-        region.delete_image(image)
+        region.images.delete(image)
     (hint,) = next(Finder(one.projects).pages()).make
     assert one.step(MYSERVER, project_id, note=hint.note).result is Result.LIMITED
     add_empty(cloud, run_metadata(NOBODY, "2026-01-05", "0-b"))

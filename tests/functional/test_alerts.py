@@ -338,7 +338,7 @@ def test_what_only_its_owner_can_change_is_not_overdue(cloud: Sandbox) -> None:
     metrics = Metrics()
     advance_to_slot(cloud)
     with cloud.region() as region:
-        region.reset_state(MYSERVER, "error")
+        region.servers.reset_state(MYSERVER, "error")
     cloud.advance("3h")
     metrics.add("RegionOne", runner.tick(), 1.0)
     of = {"region": "RegionOne"}

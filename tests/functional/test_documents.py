@@ -40,6 +40,7 @@ APIS = (
     ("openstack", "/compute/v2.1", "Nova"),
     ("openstack", "/image/v2", "Glance"),
     ("openstack", "/volume/v3", "Cinder"),
+    ("openstack", "/network/v2.0", "Neutron"),
     ("openstack", "/sandbox", "the sandbox itself"),
 )
 TIME = re.compile(r"^\d\d:\d\d:\d\d", re.MULTILINE)
@@ -76,8 +77,10 @@ def fleet() -> Iterator[Sandbox]:
     """Forty servers with a week of images; of two none was made since."""
     with Sandbox(speed=0, start=FLEET_START, servers=40, images_per_server=7) as cloud:
         with cloud.region() as region:
-            for server in region.servers(ServerQuery(name="^server-000(02|17)$")):
-                region.hold(server.id, True)
+            for server in region.servers.select(
+                ServerQuery(name="^server-000(02|17)$")
+            ):
+                region.servers.hold(server.id, True)
         cloud.advance("2d")
         yield cloud
 

@@ -382,7 +382,7 @@ def test_ctrl_c_ends_it_at_once_and_says_what_was_done(
     assert len(unknown) == WORKERS
     assert set(unknown) <= set(ids)
     with cloud.region() as region:
-        done = [each for each in ids if region.server(each).schedule]
+        done = [each for each in ids if region.servers.get(each).schedule]
     assert len(done) == 20
     assert not set(done) & set(unknown)
 

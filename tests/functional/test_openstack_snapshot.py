@@ -114,7 +114,9 @@ def test_images_are_kept_with_openstackclients_own_commands(
     assert oldest.name not in images(cloud)
     openstack.ok("image", "delete", rows[0]["ID"])
     with cloud.region() as region:
-        assert all(each.id != rows[0]["ID"] for each in region.images(ImageQuery()))
+        assert all(
+            each.id != rows[0]["ID"] for each in region.images.select(ImageQuery())
+        )
 
 
 # -- prune
@@ -123,7 +125,7 @@ def test_images_are_kept_with_openstackclients_own_commands(
 def test_prune(openstack: OpenStack, cloud: Sandbox, scheduled: list[Image]) -> None:
     with cloud.region() as region:
         locked = scheduled[-1]
-        region.update_image(locked.id, attributes={"protected": True})
+        region.images.update(locked.id, attributes={"protected": True})
     plan = openstack.json(*SNAPSHOT, "prune", "--keep", "4", "--dry-run", "myserver")
     going = [image.id for image in reversed(scheduled[4:])]
     assert [row["ID"] for row in plan] == going

@@ -71,7 +71,9 @@ def test_what_is_late_stands_first_and_in_the_title(
 @pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
 def test_a_tag_that_is_no_schedule(reader: Reader, cloud: Sandbox) -> None:
     with cloud.region() as region:
-        region.set_tags(MYSERVER, ("scheduled-images", "scheduled-images:hourly:7"))
+        region.servers.set_tags(
+            MYSERVER, ("scheduled-images", "scheduled-images:hourly:7")
+        )
     page = reader.get(reader.page.path)
 
     assert page.title.startswith("(1 late)")

@@ -149,7 +149,7 @@ def test_a_lost_image_is_told_to_who_waits(cs: Any, quick: Sandbox) -> None:
     with hooks.around(cs) as snapshot:
         pass
     with quick.region() as region:
-        region.delete_image(snapshot.image_id)
+        region.images.delete(snapshot.image_id)
     with pytest.raises(ImageLost, match="is lost: it is gone"):
         snapshot.wait()
 

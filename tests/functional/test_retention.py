@@ -104,21 +104,21 @@ def ids(cloud: Sandbox) -> list[str]:
 def change(cloud: Sandbox, image_id: str, **attributes: object) -> None:
     """Change an image behind everybody's back; a property of None goes."""
     with cloud.region() as region:
-        region.update_image(image_id, attributes=attributes)
+        region.images.update(image_id, attributes=attributes)
 
 
 def mark(cloud: Sandbox, image_id: str, **marks: str | None) -> None:
     """Change an image's metadata behind everybody's back; None takes it away."""
     with cloud.region() as region:
-        whole = {**region.image(image_id).properties, **marks}
-        region.update_image(
+        whole = {**region.images.get(image_id).properties, **marks}
+        region.images.update(
             image_id, properties={k: v for k, v in whole.items() if v is not None}
         )
 
 
 def metadata(cloud: Sandbox, image_id: str) -> dict[str, str]:
     with cloud.region() as region:
-        return dict(region.image(image_id).properties)
+        return dict(region.images.get(image_id).properties)
 
 
 def data(result: Any) -> list[dict[str, Any]]:
@@ -264,7 +264,7 @@ class TestImageList:
         self, run: Run, cloud: Sandbox, week: list[str]
     ) -> None:
         with cloud.region() as region:
-            region.delete_server(MYSERVER)
+            region.servers.delete(MYSERVER)
         argv = ("scheduled-images-image-list", MYSERVER, "--format", "json")
         rows = data(run(*argv))
         assert [row["id"] for row in rows] == week[::-1]
@@ -312,7 +312,7 @@ NEXT = "with the next scheduled image"
 def next_line(cloud: Sandbox, *image_ids: str, when: str = NEXT) -> str:
     """What unprotect says, where these images of a server are the next to go."""
     with cloud.region() as region:
-        found = [region.image(image_id) for image_id in image_ids]
+        found = [region.images.get(image_id) for image_id in image_ids]
     server_id = found[0].properties["instance_uuid"]
     named = ", ".join(f"{image.name} ({image.id})" for image in found)
     return f"Expires next on server {server_id}: {named}, {when}\n"
@@ -472,7 +472,7 @@ class TestProtect:
         line = f"No image of server {MYSERVER} expires: it has no schedule\n"
         assert out(run("scheduled-images-unprotect", week[0]), err=line) == ""
         with cloud.region() as region:
-            region.delete_server(MYSERVER)
+            region.servers.delete(MYSERVER)
         line = f"No image of server {MYSERVER} expires: it no longer exists\n"
         assert out(run("scheduled-images-unprotect", week[0]), err=line) == ""
 
@@ -743,7 +743,7 @@ class TestPrune:
             mark(cloud, week[2], instance_uuid=NOBODY)
             change(cloud, week[3], status="saving")
             with cloud.region() as region:
-                region.delete_image(week[4])
+                region.images.delete(week[4])
 
         argv = ("scheduled-images-prune", "--yes", "--keep", "1", "--format", "json")
         with after_the_list(meanwhile):

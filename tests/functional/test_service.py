@@ -83,8 +83,8 @@ def test_a_server_that_cannot_be_imaged_is_told_with_the_reason(
 ) -> None:
     advance_to_slot(cloud)
     with cloud.region() as region:
-        region.reset_state(MYSERVER, "error")
-        region.set_tags(id_of_web(region), ("scheduled-images",))
+        region.servers.reset_state(MYSERVER, "error")
+        region.servers.set_tags(id_of_web(region), ("scheduled-images",))
     tick = service("tick")
     assert tick.status == 4
     assert " WARNING no image " in tick.err
@@ -98,7 +98,7 @@ def id_of_web(region: Any) -> str:
     """The ID of the server ``web1``."""
     from rax_scheduled_images_ext.sandbox.backend.models import ServerQuery
 
-    (server,) = region.servers(ServerQuery(name="^web1$"))
+    (server,) = region.servers.select(ServerQuery(name="^web1$"))
     return str(server.id)
 
 
@@ -522,7 +522,7 @@ def test_an_event_is_one_line(cloud: Sandbox, service: Service) -> None:
     """Whatever the texts are that users give: this is a server's name."""
     advance_to_slot(cloud)
     with cloud.region() as region:
-        region.update_server(MYSERVER, name="my\nserver  x")
+        region.servers.update(MYSERVER, name="my\nserver  x")
     tick = service("tick")
     assert tick.err.count("\n") == 1
     assert ' server_name="my\\nserver  x" project=' in tick.err
@@ -736,7 +736,7 @@ def test_nothing_is_half_claimed_when_it_is_told_to_end(
     names = [image.name for image in cloud.images()]
     assert not [name for name in names if name.startswith("claim")]
     with cloud.region() as region:
-        claims = region.images(ImageQuery(deleted=True))
+        claims = region.images.select(ImageQuery(deleted=True))
     claimed = {claim.properties[CLAIM_KEY].partition(":")[0] for claim in claims}
     begun = {image.properties[SERVER_KEY] for image in made(cloud)}
     assert claimed == begun

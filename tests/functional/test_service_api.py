@@ -62,12 +62,12 @@ def enable(
 def tags(cloud: Sandbox, server: str = MYSERVER) -> list[str]:
     """The tags that a server has."""
     with cloud.region() as region:
-        return sorted(region.server(server).tags)
+        return sorted(region.servers.get(server).tags)
 
 
 def set_tags(cloud: Sandbox, *names: str) -> None:
     with cloud.region() as region:
-        region.set_tags(MYSERVER, names)
+        region.servers.set_tags(MYSERVER, names)
 
 
 # -- clients
@@ -448,7 +448,7 @@ def test_nova_changes_no_tags_in_some_states(
     admin: Caller, cloud: Sandbox, state: str
 ) -> None:
     with cloud.region() as region:
-        region.reset_state(MYSERVER, state)
+        region.servers.reset_state(MYSERVER, state)
     answer = admin.post(SCHEDULE, {"image_schedule": {"retention": 5}})
     assert answer.status_code == 409
     assert f"vm_state {state}" in answer.json()["conflictingRequest"]["message"]

@@ -305,7 +305,7 @@ def test_an_image_that_vanishes_is_told(nova: Any, cloud: Sandbox, log: Log) -> 
     log.until("after", running)
     image_id = images(cloud)["x"].id
     with cloud.region() as region:
-        region.delete_image(image_id)
+        region.images.delete(image_id)
     _, err = running.communicate(timeout=60)
     assert running.returncode == 4, err
     told(err, "ERROR (ImageLost): image ", " of server db1 is lost: it is gone")

@@ -76,7 +76,8 @@ def test_v3_token(v3: Box) -> None:
     expires = datetime.fromisoformat(token["expires_at"].replace("Z", "+00:00"))
     assert timedelta(hours=23) < expires - datetime.now(timezone.utc)
     services = {service["type"]: service for service in token["catalog"]}
-    assert set(services) == {"identity", "compute", "image", "block-storage"}
+    wanted = {"identity", "compute", "image", "block-storage", "network"}
+    assert set(services) == wanted
     urls = {e["interface"]: e["url"] for e in services["compute"]["endpoints"]}
     assert urls["public"] == f"{v3.sandbox.url}/compute/v2.1"
     assert {e["region"] for e in services["image"]["endpoints"]} == {"RegionOne"}

@@ -103,7 +103,7 @@ def test_the_slot_of_a_hidden_image_counts_as_made(cloud: Sandbox, worker: Any) 
     (image,) = made(cloud)
     cloud.advance("2h")
     with cloud.region() as region:
-        region.update_image(image.id, attributes={"hidden": True})
+        region.images.update(image.id, attributes={"hidden": True})
     engine = worker.engine_of(REGION)
     sent: list[Any] = []
     sender = Sender.__new__(Sender)
@@ -142,7 +142,7 @@ def test_a_ping_is_good_only_if_no_image_is_missing(cloud: Sandbox) -> None:
     cloud.advance("3h")
     assert missing() == 1
     with cloud.region() as region:
-        region._store.update("servers", region.name, MYSERVER, status="ERROR")
+        region.cloud.store.update("servers", region.name, MYSERVER, status="ERROR")
     assert (missing(), missing(owners=False)) == (1, 0)
     cloud.advance("10h")
     assert (missing(), missing(owners=False)) == (1, 0)

@@ -159,8 +159,7 @@ WRONG = {
     ),
     "a day": (
         ["set", "--weekly", "t", "web1"],
-        "argument --weekly: 't' may be tuesday or thursday: write more of one of"
-        " sunday, monday, tuesday, wednesday, thursday, friday, saturday",
+        "argument --weekly: 't' is ambiguous: tuesday or thursday",
     ),
     "daily and weekly": (
         ["set", "--daily", "--weekly", "sat", "web1"],

@@ -32,7 +32,7 @@ TOLD = frozenset(
     }
 )
 _LEVELS = {
-    Result.BEGUN: logging.INFO,
+    Result.STARTED: logging.INFO,
     Result.DISCARDED: logging.INFO,
     Result.DEDUPLICATED: logging.WARNING,
     Result.BROKEN: logging.ERROR,

@@ -77,8 +77,8 @@ class Leftover:
     """A snapshot that should be gone, and the result of deleting it again.
 
     ``deleted`` is whether the service accepted that, or the snapshot is gone, and
-    ``reason`` why not. ``orphaned`` is whether the image is known to be gone: only then does
-    nothing refer to the snapshot.
+    ``reason`` why not. ``orphaned`` is whether the image is known to be gone: only then
+    does nothing refer to the snapshot.
     """
 
     snapshot: VolumeSnapshot

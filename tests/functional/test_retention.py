@@ -648,7 +648,7 @@ class TestPrune:
             1,
             "",
             f"ERROR (CommandError): Scheduled images not enabled for server {MYSERVER},"
-            " and no other number of images to keep was given\n",
+            " and no number of images to keep was given\n",
         )
 
     @one_type

@@ -292,7 +292,7 @@ def test_a_rehearsed_day(cloud: Sandbox, service: Service) -> None:
         ("tick --max-delay x", "'x' is not a duration"),
         ("tick --requests 0", "'0' is not allowed: a whole number from 1 to 100"),
         ("tick --limit-region 0", "'0' is not allowed: a whole number from 1"),
-        ("run --every 0s", "'0s' is too short: it must be more than nothing"),
+        ("run --every 0s", "'0s' is too short: it must be more than 0"),
         ("run --metrics-port x", "'x' is not allowed: a whole number from 0"),
         ("tick --on-failure 'x", "''x' is not a command: No closing quotation"),
         ("tick --on-failure=", "'' is not a command: it has no words"),

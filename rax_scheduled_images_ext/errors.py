@@ -101,7 +101,7 @@ class NoSuchVolumeSnapshot(NotFound):
 
 
 class NotOffered(NotFound):
-    """The cloud cannot store schedules: it lacks both the extension and server tags."""
+    """The cloud cannot store schedules: it has no extension and no server tags."""
 
     def __init__(self, alias: str) -> None:
         super().__init__(

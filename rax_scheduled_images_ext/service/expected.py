@@ -17,8 +17,8 @@ _NOT_TO_COME = frozenset({Cause.DONE, Cause.NOT_DUE, Cause.MISSED})
 class Expectations:
     """Since when each server's next image has been expected, in a region.
 
-    Nothing records when a schedule was enabled. A schedule that the first scan finds may
-    be old, so the newest image decides. One that a later scan finds for the first time
+    Nothing records when a schedule was enabled. One that the first scan finds may be
+    old, so the newest image decides. One that a later scan finds for the first time
     is new, and so is one with another day, or whose owner has made images possible
     again.
     """

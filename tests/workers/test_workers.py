@@ -317,8 +317,8 @@ def test_a_message_that_kills_its_workers_is_put_aside(
     code, err = status(environ)
     assert (code, err) == (
         3,
-        "scheduled-images-service: warning: 1 message that no worker could handle: see the"
-        " queue scheduled-images.dead\n",
+        "scheduled-images-service: warning: 1 message that no worker could handle: see"
+        " the queue scheduled-images.dead\n",
     )
 
 

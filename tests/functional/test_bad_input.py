@@ -107,7 +107,7 @@ WRONG_IMAGE_ARGUMENTS: list[tuple[list[str], str]] = [
     *[
         (
             ["image-meta", "my image", action, f"{key}=1"],
-            f"argument <key=value>: '{key}' is not a metadata key: one has 1 to 255"
+            f"argument <key=value>: '{key}' is not a metadata key of 1 to 255"
             " characters",
         )
         for action in ("set", "delete")
@@ -266,7 +266,7 @@ def test_no_image_service_where_the_catalog_says(
 GOOD = '{"image_schedule": {"retention": 3}}'
 SAID = "ERROR (UnexpectedAnswer): The compute service answered {} {} with {}, but {}\n"
 REFUSED = (
-    "ERROR ({}): The compute service refused {} {} without a reason that can be read"
+    "ERROR ({}): The compute service refused {} {} without a readable reason"
     " (the content is {}) (HTTP {})\n"
 )
 NONSENSE = {
@@ -382,7 +382,7 @@ def test_an_id_in_an_answer_leads_nowhere_else(nova: Any, front: Interceptor) ->
     result = nova(DISABLE, "myserver")
     assert (result.status, result.err) == (
         1,
-        "ERROR (InvalidValue): '..' cannot be part of an address\n",
+        "ERROR (InvalidValue): '..' cannot be part of a URL\n",
     )
     assert not any(line.startswith("DELETE") for line in front.log)
 
@@ -396,7 +396,7 @@ def test_pages_without_end(nova: Any, front: Interceptor) -> None:
     assert (result.status, result.err) == (
         1,
         SAID.format(
-            "GET", "/servers?marker=1", 200, "its next page is one that was read before"
+            "GET", "/servers?marker=1", 200, "its next page has been read before"
         ),
     )
 
@@ -467,7 +467,7 @@ REFUSALS = {
     ),
     "503": (
         page("503 Service Unavailable"),
-        "The compute service refused {} without a reason that can be read (the content"
+        "The compute service refused {} without a readable reason (the content"
         " is text/html) (HTTP 503)",
     ),
     "403": (
@@ -476,7 +476,7 @@ REFUSALS = {
     ),
     "409": (
         json_answer("409 Conflict", '["what?"]'),
-        "The compute service refused {} without a reason that can be read (the content"
+        "The compute service refused {} without a readable reason (the content"
         " is JSON of type list) (HTTP 409)",
     ),
     "no more tries": (
@@ -489,7 +489,7 @@ REFUSALS = {
         json_answer(
             "413 Later", '{"overLimit": {"message": "Slow."}}', Retry_After="3600"
         ),
-        "Slow.; it asks to come again in 3600 seconds, which is longer than this client"
+        "Slow.; it asks to retry in 3600 seconds, which is longer than this client"
         " waits (60 in all) (HTTP 413)",
     ),
 }

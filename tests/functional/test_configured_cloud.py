@@ -112,12 +112,12 @@ def test_a_file_that_is_not_asked_for_stops_nobody(
 
 def test_variables_of_two_ways_to_log_in(run: Run) -> None:
     is_one_line(
-        run(OS_TOKEN="sesame"), "auth_type 'password' does not take token (OS_TOKEN)"
+        run(OS_TOKEN="sesame"), "auth_type 'password' does not accept token (OS_TOKEN)"
     )
     for kind in ("token", "v3token"):
         is_one_line(
             run(OS_AUTH_TYPE=kind, OS_TOKEN="sesame"),
-            f"auth_type '{kind}' does not take ",
+            f"auth_type '{kind}' does not accept ",
             "user_domain_name (OS_USER_DOMAIN_NAME)",
         )
     is_one_line(run(OS_AUTH_TYPE="nope"), "The plugin nope could not be found")
@@ -126,7 +126,7 @@ def test_variables_of_two_ways_to_log_in(run: Run) -> None:
 
 def test_the_same_of_a_tick(cloud: Sandbox) -> None:
     result = Service(cloud)("tick", env={"OS_TOKEN": "sesame"})
-    is_one_line(result, "does not take token (OS_TOKEN)")
+    is_one_line(result, "does not accept token (OS_TOKEN)")
 
 
 # -- regions

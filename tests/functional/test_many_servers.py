@@ -360,7 +360,7 @@ def test_a_cloud_that_stays_busy_is_an_error(
     assert (result.status, result.out) == (1, "")
     lines = result.err.splitlines()
     assert len(lines) == 2
-    assert all("it asks to come again in 3600 seconds" in line for line in lines)
+    assert all("it asks to retry in 3600 seconds" in line for line in lines)
     assert [line.split(": ")[1] for line in lines] == ["myserver", "web1"]
 
 

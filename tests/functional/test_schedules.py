@@ -314,7 +314,7 @@ def test_a_404_that_nothing_explains(nova: Any, front: Interceptor) -> None:
     assert (enabled.status, enabled.err) == (
         1,
         "ERROR (NotFound): The compute service refused POST"
-        f" /servers/{MYSERVER}/rax-si-image-schedule without a reason that can be read"
+        f" /servers/{MYSERVER}/rax-si-image-schedule without a readable reason"
         " (the content is text/html) (HTTP 404)\n",
     )
 

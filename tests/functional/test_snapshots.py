@@ -845,7 +845,7 @@ def test_a_watch_whose_reader_leaves_ends(cloud: Sandbox, nova: Any) -> None:
         (["--interval", "0"], "'0' is not an interval: seconds, from 0.1 to 3600"),
         (["--interval", "-1"], "'-1' is not an interval: seconds, from 0.1 to 3600"),
         (["--metadata", "a"], "'a' is not in the format of 'key=value'"),
-        (["--metadata", "=a"], "'' is not a metadata key: one has 1 to 255"),
+        (["--metadata", "=a"], "'' is not a metadata key of 1 to 255"),
         (
             ["--hold-until", "x"],
             "'x' is not one of image_pending_upload, image_uploading",

@@ -101,7 +101,7 @@ def test_no_console(admin: Caller, cloud: Sandbox) -> None:
     image = image_of(admin, cloud, server)
     copy = admin.boot("copy", imageRef=image, flavorRef="2")
     for each in (server, copy):
-        action = {"os-getConsoleOutput": {}}
+        action: dict[str, object] = {"os-getConsoleOutput": {}}
         answer = admin.post(f"/servers/{each}/action", action)
         text = refused(answer, 404)
         assert text == "Guest does not have a console available."

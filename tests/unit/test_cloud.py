@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -45,7 +46,7 @@ def _close_all() -> Iterator[None]:
 
 
 def new_cloud(
-    path: str | None = None, *, start: float = MONDAY, seed: int = 1, **seeds: int
+    path: str | None = None, *, start: float = MONDAY, seed: int = 1, **seeds: Any
 ) -> Cloud:
     cloud = Cloud(Store(path), Clock(start=start, speed=0), seed=seed)
     _opened.append(cloud)

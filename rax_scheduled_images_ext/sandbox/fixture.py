@@ -98,7 +98,7 @@ class Sandbox:
     :param extension: whether it has scheduled images, which a plain OpenStack has
         not.
     :raises ValueError: for another ``like``, a negative ``speed`` or a bad fault.
-    :raises OSError: where the port cannot be had.
+    :raises CannotListen: where the port cannot be had.
     """
 
     def __init__(

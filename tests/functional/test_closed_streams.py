@@ -15,6 +15,8 @@ from ..openstackshell import not_beside_novaclient_7
 from .fleet import MYSERVER
 from .runners import schedule
 
+pytestmark = pytest.mark.novaclient
+
 BIN = Path(sys.executable).parent
 SERVICE, PANEL, SANDBOX = (
     f"scheduled-images-{name}" for name in ("service", "panel", "sandbox")

@@ -171,12 +171,11 @@ def test_prune_asks_first(
 def terminal(answer: str) -> Iterator[None]:
     """Let a person at a terminal answer so."""
     stdin = mock.Mock(readline=lambda: answer, isatty=lambda: True)
-    console = "rax_scheduled_images_ext.cli.openstack.snapshot.can_ask"
+    console = "rax_scheduled_images_ext.cli.openstack.prune.can_ask"
     with mock.patch("sys.stdin", stdin), mock.patch(console, return_value=True):
         yield
 
 
-@pytest.mark.slow
 def test_what_was_deleted_is_told_where_the_disk_is_full(
     cloud: Sandbox, scheduled: list[Image]
 ) -> None:
@@ -234,7 +233,7 @@ def test_a_lost_image_is_told_with_its_id(
 def test_a_hold_that_lasts_too_long_is_cut_short(
     openstack: OpenStack, cloud: Sandbox, log: Log
 ) -> None:
-    argv = ("--max-hold", "1s", *log.hooks(), "--wait", "-f", "value", "-c", "id")
+    argv = ("--max-hold", "5s", *log.hooks(), "--wait", "-f", "value", "-c", "id")
     result = openstack(*CREATE, *argv, "web1", "held")
     assert result.status == 7, result
     image_id = result.out.strip()
@@ -254,7 +253,6 @@ def test_what_cannot_be_begun(openstack: OpenStack, cloud: Sandbox, log: Log) ->
     assert log.words() == []
 
 
-@pytest.mark.slow
 def test_an_interrupted_snapshot_resumes_the_server(cloud: Sandbox, log: Log) -> None:
     process = subprocess.Popen(
         [

@@ -17,7 +17,10 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 from .fleet import MYSERVER, NOBODY
 from .test_python_api import make_client
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = [
+    pytest.mark.novaclient,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
 DAILY = scheduled_images.ImageSchedule(3)
 
 
@@ -71,7 +74,10 @@ def test_an_error_of_one_server_keeps_no_other_from_its_schedule(
 ) -> None:
     reported: list[Any] = []
     outcomes = scheduled_images.enable(
-        reached, ["myserver", NOBODY, "web1"], DAILY, reported.append
+        reached,
+        ["myserver", NOBODY, "web1"],
+        DAILY,
+        scheduled_images.Report(reported.append),
     )
     assert reported == outcomes
     assert [outcome.value for outcome in outcomes] == [DAILY, None, DAILY]

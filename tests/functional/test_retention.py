@@ -47,9 +47,7 @@ Run = Callable[..., Any]
 one_type = pytest.mark.parametrize("cloud", ["openstack"], indirect=True)
 
 
-@pytest.fixture(
-    params=["openstack", pytest.param("compute's proxy", marks=pytest.mark.slow)]
-)
+@pytest.fixture(params=["openstack", "compute's proxy"])
 def cloud(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     """A cloud like OpenStack, and one like Rackspace without an image service."""
     like: CloudType = "openstack" if request.param == "openstack" else "rackspace"
@@ -497,7 +495,6 @@ class TestProtect:
         assert result.err.startswith("ERROR (Forbidden): ")
         assert metadata(cloud, week[0]) == before
 
-    @pytest.mark.slow
     @pytest.mark.parametrize("command", ["protect", "unprotect"])
     def test_interrupted_at_any_request_nothing_is_lost(
         self, run: Run, cloud: Sandbox, week: list[str], command: str
@@ -764,7 +761,6 @@ class TestPrune:
         assert ids(cloud) == [week[0], week[1], week[3], week[6]]
         assert [image.id for image in images(cloud, NOBODY)] == [week[2]]
 
-    @pytest.mark.slow
     @pytest.mark.parametrize("answered", [False, True])
     def test_interrupted_at_any_request_it_has_deleted_nothing_that_stays(
         self, run: Run, cloud: Sandbox, week: list[str], answered: bool
@@ -799,7 +795,6 @@ class TestPrune:
         assert number > 4
         assert set(ids(cloud)) == stays | {goes[1]}
 
-    @pytest.mark.slow
     @one_type
     def test_killed_at_many_servers_none_has_lost_what_stays(
         self, cloud: Sandbox, nova: Any, week: list[str]
@@ -925,7 +920,6 @@ class TestAsking:
         assert printed.count("| deleted |") == 2
         assert ids(cloud) == week[2:]
 
-    @pytest.mark.slow
     @one_type
     @pytest.mark.parametrize("answer", ["yep\n", "\x04"])
     def test_no(self, cloud: Sandbox, week: list[str], answer: str) -> None:
@@ -934,7 +928,6 @@ class TestAsking:
         assert said.endswith("Nothing was deleted.\n")
         assert ids(cloud) == week
 
-    @pytest.mark.slow
     @one_type
     def test_what_is_not_to_go_any_more_when_the_answer_comes(
         self, cloud: Sandbox, week: list[str]
@@ -951,7 +944,6 @@ class TestAsking:
         assert re.findall(r" ([0-9a-f-]{36}) ", printed) == week[:1]
         assert ids(cloud) == week[1:]
 
-    @pytest.mark.slow
     @one_type
     def test_what_was_not_shown_does_not_go(
         self, cloud: Sandbox, week: list[str]

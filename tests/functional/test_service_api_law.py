@@ -92,7 +92,7 @@ def by_proxy(cloud_box: Box) -> Iterator[Callable[[str], Door]]:
     users = {"member": "creator", "reader": "observer"}
     address = urlsplit(cloud_box.admin.root)
     assert address.hostname is not None
-    connection = HTTPConnection(address.hostname, address.port, timeout=30)
+    connection = HTTPConnection(address.hostname, address.port, timeout=60)
 
     def door(role: str) -> Door:
         token = cloud_box.as_(users[role]).token

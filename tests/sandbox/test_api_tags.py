@@ -247,7 +247,6 @@ def test_filters(
 
 
 @pytest.mark.skipif(not OPENSTACK.exists(), reason="there is no openstack command")
-@pytest.mark.slow
 def test_openstack(cloud: Sandbox) -> None:
     def openstack(*argv: str) -> str:
         done = subprocess.run(

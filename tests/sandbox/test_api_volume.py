@@ -644,14 +644,14 @@ class TestWhoMay:
         assert stranger.get("/snapshots")["snapshots"] == []
 
     def test_no_token(self, cloud: Sandbox) -> None:
-        answer = requests.get(f"{cloud.url}/volume/v3/volumes", timeout=30)
+        answer = requests.get(f"{cloud.url}/volume/v3/volumes", timeout=60)
         assert answer.status_code == 401
         assert answer.json()["error"]["title"] == "Unauthorized"
 
 
 class TestVersions:
     def test_the_documents(self, cloud: Sandbox, volumes: Volumes) -> None:
-        answer = requests.get(f"{cloud.url}/volume/", timeout=30)
+        answer = requests.get(f"{cloud.url}/volume/", timeout=60)
         assert answer.status_code == 300
         (version,) = answer.json()["versions"]
         assert (version["min_version"], version["version"]) == ("3.0", "3.71")

@@ -8,9 +8,11 @@ import pytest
 from novaclient import exceptions
 
 from rax_scheduled_images_ext import errors
-from rax_scheduled_images_ext.cli.nova.commands import label
+from rax_scheduled_images_ext.cli.nova.command import label
 from rax_scheduled_images_ext.client.novaclient import for_novaclient
 from rax_scheduled_images_ext.errors import InvalidValue
+
+pytestmark = pytest.mark.novaclient
 
 
 @pytest.mark.parametrize(

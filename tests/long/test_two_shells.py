@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,12 +14,12 @@ from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG, schedule_ta
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.models import Image, Server
 
+from ..functional.fleet import MARKED, add_image
+from ..functional.raw import START
 from ..openstackshell import not_beside_novaclient_7
 from ..scenarios.drivers import DRIVERS
-from .fleet import MARKED, add_image
-from .raw import START
 
-pytestmark = [pytest.mark.slow, not_beside_novaclient_7]
+pytestmark = not_beside_novaclient_7
 
 schedules = st.builds(
     ImageSchedule, st.integers(1, 4), st.none() | st.sampled_from(DAYS)

@@ -334,8 +334,8 @@ def test_a_message_that_kills_its_workers_is_put_aside(
     code, err = status(environ)
     assert (code, err) == (
         3,
-        "scheduled-images-service: warning: 1 message that no worker could do: see the"
-        " queue scheduled-images.dead\n",
+        "scheduled-images-service: warning: 1 message that no worker could handle: see"
+        " the queue scheduled-images.dead\n",
     )
 
 
@@ -453,7 +453,7 @@ def test_flower_sees_the_workers(
 @pytest.mark.parametrize(
     ("argv", "problem"),
     [
-        ("worker --every 0s", "'0s' is too short: it must be more than nothing"),
+        ("worker --every 0s", "'0s' is too short: it must be more than 0"),
         ("worker", "CELERY_BROKER_URL is not set: it is RabbitMQ's address, such as"),
     ],
 )

@@ -238,7 +238,7 @@ def test_wrong_credentials(nova: Any, argv: list[str]) -> None:
     ],
 )
 @pytest.mark.parametrize("argv", COMMANDS)
-def test_nobody_there(nova: Any, argv: list[str], env: dict[str, str]) -> None:
+def test_no_server_there(nova: Any, argv: list[str], env: dict[str, str]) -> None:
     result = nova(*filled(argv, "myserver"), env=env)
     assert (result.status, result.out) == (1, "")
     assert re.fullmatch(r"ERROR \(\w+\): .*127\.0\.0\.1.*\n", result.err)
@@ -297,7 +297,7 @@ NONSENSE = {
 
 @pytest.mark.parametrize("what", NONSENSE)
 @pytest.mark.parametrize(("verb", "method"), [(SHOW, "GET"), (ENABLE, "POST")])
-def test_a_schedule_that_is_none(
+def test_a_malformed_schedule(
     nova: Any, front: Interceptor, verb: str, method: str, what: str
 ) -> None:
     answer, problem = NONSENSE[what]
@@ -311,7 +311,7 @@ def test_a_schedule_that_is_none(
     )
 
 
-def test_a_page_is_no_sign_that_a_schedule_is_gone(
+def test_a_page_does_not_mean_that_a_schedule_is_gone(
     nova: Any, front: Interceptor
 ) -> None:
     front.answer("DELETE", "/rax-si-image-schedule$", page("200 OK"))
@@ -358,7 +358,7 @@ LISTS = {
     ("argv", "what"),
     [(COMMANDS[1], what) for what in LISTS] + [(c, "a page") for c in COMMANDS],
 )
-def test_a_list_of_servers_that_is_none(
+def test_a_malformed_list_of_servers(
     nova: Any, front: Interceptor, argv: list[str], what: str
 ) -> None:
     answer, problem = LISTS[what]
@@ -420,7 +420,7 @@ IMAGE_LISTS = {
     [(["image-delete", "{}"], what) for what in IMAGE_LISTS]
     + [(argv, "a page") for argv in (["image-list"], *IMAGE_COMMANDS)],
 )
-def test_a_list_of_images_that_is_none(
+def test_a_malformed_list_of_images(
     nova: Any, front: Interceptor, argv: list[str], what: str
 ) -> None:
     answer, problem = IMAGE_LISTS[what]
@@ -433,7 +433,7 @@ def test_a_list_of_images_that_is_none(
 
 
 @ours
-def test_a_page_is_no_sign_that_an_image_has_changed(
+def test_a_page_does_not_mean_that_an_image_has_changed(
     nova: Any, front: Interceptor
 ) -> None:
     for method in ("PATCH", "DELETE"):

@@ -135,7 +135,7 @@ def test_patience_ends_where_the_waits_would_be_longer_than_a_minute(
         ({"forbidden": {"message": "a\n\x1b[31mb"}}, r"a \x1b[31mb"),
     ],
 )
-def test_a_refusal_is_told_in_the_services_words_on_one_line(
+def test_a_refusal_is_reported_in_the_services_words_on_one_line(
     body: Any, text: str
 ) -> None:
     assert str(answer(404, body).error()) == f"{text} (HTTP 404)"

@@ -127,7 +127,7 @@ def test_an_answer_is_read(part: dict[str, Any], schedule: ImageSchedule) -> Non
         {"image_schedule": {"retention": 7, "day_of_week": ""}},
     ],
 )
-def test_an_answer_that_is_no_schedule_is_refused(body: Any) -> None:
+def test_a_malformed_schedule_in_a_response_is_refused(body: Any) -> None:
     with pytest.raises(UnexpectedAnswer, match="service answered GET /x with 200"):
         read_schedule(answer(body))
 

@@ -17,6 +17,7 @@ from rax_scheduled_images_ext.errors import (
 )
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.model.server import ServerFacts
 from rax_scheduled_images_ext.model.times import read_time
 
 Result = TypeVar("Result")
@@ -71,8 +72,12 @@ def _patterns(name: str) -> list[str]:
     """What to ask for: the exact name first; some clouds take it only literally."""
     if looks_like_id(name):
         return [name]
-    escaped = _SPECIAL.sub(r"\\\g<0>", name)
-    return [f"^{escaped}$", name]
+    return [f"^{escaped(name)}$", name]
+
+
+def escaped(name: str) -> str:
+    """Return a name as a regular expression that finds nothing else."""
+    return _SPECIAL.sub(r"\\\g<0>", name)
 
 
 def _named(transport: Transport, name: str, pattern: str) -> Iterator[str]:
@@ -111,6 +116,52 @@ def read_server(
         status=status if isinstance(status, str) else None,
         task_state=task if isinstance(task, str) else None,
     )
+
+
+def read_facts(answer: ApiResponse, item: Mapping[str, Any]) -> ServerFacts:
+    """Return all that an answer shows of a server, but for what is secret.
+
+    :raises UnexpectedAnswer: for one without an ID, or that does not show what it does:
+        that it does nothing must not be taken from silence.
+    """
+    known = read_server(answer, item)
+    if "OS-EXT-STS:task_state" not in item or known.status is None:
+        raise answer.unexpected("with a server that has no status or no task state")
+    image, flavor, fault = (item.get(key) for key in ("image", "flavor", "fault"))
+    metadata, tags = item.get("metadata"), item.get("tags")
+    locked, zone = item.get("locked"), item.get("OS-EXT-AZ:availability_zone")
+    return ServerFacts(
+        known.id,
+        known.name,
+        known.project_id,
+        known.status,
+        known.task_state,
+        locked=locked if isinstance(locked, bool) else None,
+        image_id="" if image == "" else _key_of(image),
+        flavor_id=_key_of(flavor),
+        groups=_each(item.get("security_groups"), "name"),
+        key_name=item.get("key_name") or None,
+        zone=zone if isinstance(zone, str) and zone else None,
+        config_drive=str(item.get("config_drive")).lower() == "true",
+        volumes=_each(item.get("os-extended-volumes:volumes_attached"), "id") or (),
+        metadata=metadata if isinstance(metadata, dict) else {},
+        description=item.get("description") or None,
+        tags=tuple(map(str, tags)) if isinstance(tags, list) else None,
+        fault=str(fault.get("message")) if isinstance(fault, dict) else None,
+    )
+
+
+def _key_of(part: object) -> str | None:
+    key = part.get("id") if isinstance(part, dict) else None
+    return key if isinstance(key, str) and key else None
+
+
+def _each(parts: object, key: str) -> tuple[str, ...] | None:
+    """Return the values of a key in a list of objects, each once; None for no list."""
+    if not isinstance(parts, list):
+        return None
+    found = [part[key] for part in parts if isinstance(part, dict) and part.get(key)]
+    return tuple(dict.fromkeys(map(str, found)))
 
 
 def find_server(transport: Transport, server_id: str) -> ApiResponse:

@@ -41,15 +41,21 @@ class OverQuota(CloudError):
     """The project may have no more images."""
 
 
+#: The status of a server that is being rebuilt, whatever it was before.
+REBUILD = "REBUILD"
+
+
 @dataclass(frozen=True)
 class Flavor:
-    """A size of server: ``ram`` in MiB, ``disk`` in GiB."""
+    """A size of server: ``ram`` and ``swap`` in MiB, the other disks in GiB."""
 
     id: str
     name: str
     ram: int
     vcpus: int
     disk: int
+    ephemeral: int = 0
+    swap: int = 0
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,7 @@ class Volume:
 
     ``image_properties`` are those of the image that it was made from, ``server_id`` is
     the server that it is attached to, if any, and ``device``, ``boot_index`` and
-    ``delete_on_termination`` are how.
+    ``delete_on_termination`` are how. ``reserved`` is one that a rebuild has left so.
     """
 
     id: str
@@ -112,10 +118,13 @@ class Volume:
     boot_index: int | None = None
     delete_on_termination: bool = False
     attached: float | None = None
+    reserved: bool = False
 
     @property
     def status(self) -> str:
         """The block storage API's word."""
+        if self.reserved:
+            return "reserved"
         return "available" if self.server_id is None else "in-use"
 
 
@@ -143,9 +152,9 @@ class Server:
 
     ``image_id`` is empty for one that was booted from a volume. ``volumes`` are the IDs
     of those attached to it, each with whether it is deleted with the server, and
-    ``boots_from_volume`` is whether its root disk is one. ``pinned_zone`` is the
-    availability zone it must stay in, if any, and ``base_properties`` are those that
-    its image had when it was booted.
+    ``root_volume`` is the one of them that is its root disk, if any. ``pinned_zone`` is
+    the availability zone it must stay in, if any, and ``base_properties`` are those
+    that its image had when it was booted or rebuilt. ``fault`` is why it is in ERROR.
     """
 
     id: str
@@ -173,7 +182,16 @@ class Server:
     tags: tuple[str, ...] = ()
     base_properties: Mapping[str, str] = field(default_factory=dict)
     volumes: Mapping[str, bool] = field(default_factory=dict)
-    boots_from_volume: bool = False
+    root_volume: str | None = None
+    hostname: str = ""
+    config_drive: str = ""
+    user_data: str | None = None
+    fault: str | None = None
+
+    @property
+    def boots_from_volume(self) -> bool:
+        """Whether its root disk is a volume."""
+        return self.root_volume is not None
 
 
 _COMPUTE_STATUS = {

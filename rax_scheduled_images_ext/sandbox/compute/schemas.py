@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
 from jsonschema import Draft4Validator, FormatChecker, ValidationError, validators
+from oslo_utils.uuidutils import is_uuid_like
 
 from rax_scheduled_images_ext.sandbox.http.common import HttpError, Microversion
 
@@ -26,6 +28,18 @@ def _is_name(value: object) -> bool:
             "The name must be: printable characters. Can not start or end with"
             " whitespace."
         )
+    return True
+
+
+@_FORMATS.checks("uuid", raises=ValueError)
+def _is_uuid(value: object) -> bool:
+    return not isinstance(value, str) or is_uuid_like(value)
+
+
+@_FORMATS.checks("base64", raises=ValueError)
+def _is_base64(value: object) -> bool:
+    if isinstance(value, str):
+        base64.b64decode(value, validate=True)
     return True
 
 
@@ -107,6 +121,14 @@ REBOOT = needing(
     body_of("reboot", type={"enum": ["HARD", "Hard", "hard", "SOFT", "Soft", "soft"]}),
     "type",
 )
+CONSOLE: Json = body_of(
+    "os-getConsoleOutput",
+    length={
+        "type": ["integer", "string", "null"],
+        "pattern": "^-?[0-9]+$",
+        "minimum": -1,
+    },
+)
 SET_METADATA: Json = {
     "type": "object",
     "properties": {"metadata": METADATA},
@@ -130,6 +152,14 @@ _UNCHECKED = (
 )
 
 
+_TRUTH: Json = {"enum": [True, False, "True", "False", "true", "false", "1", "0"]}
+USER_DATA: Json = {"type": ["string", "null"], "format": "base64", "maxLength": 65535}
+HOSTNAME: Json = {
+    "type": "string",
+    "minLength": 2,
+    "maxLength": 63,
+    "pattern": "^[a-zA-Z0-9]+[a-zA-Z0-9-]*[a-zA-Z0-9]+$",
+}
 _DEVICE: Json = {
     "type": "object",
     "properties": {
@@ -162,10 +192,7 @@ _DEVICE: Json = {
             "pattern": "^-?[0-9]+$",
         },
         "volume_size": {**_number(1), "maxLength": 9},
-        **{
-            key: {"enum": [True, False, "True", "False", "true", "false", "1", "0"]}
-            for key in ("delete_on_termination", "no_device")
-        },
+        **dict.fromkeys(("delete_on_termination", "no_device"), _TRUTH),
     },
     "additionalProperties": False,
 }
@@ -206,6 +233,32 @@ def boot(version: Microversion) -> Json:
     if version >= (2, 52):
         properties["tags"] = TAGS
     return needing(body_of("server", **properties), *required)
+
+
+@cache
+def rebuild(version: Microversion) -> Json:
+    """Return the schema of the body of a rebuild."""
+    properties: Json = {
+        "name": NAME,
+        "imageRef": {"type": "string", "format": "uuid"},
+        "adminPass": {"type": "string"},
+        "metadata": METADATA,
+        "preserve_ephemeral": _TRUTH,
+        **{key: {} for key in ("OS-DCF:diskConfig", "accessIPv4", "accessIPv6")},
+    }
+    if version >= (2, 19):
+        properties["description"] = _TEXT
+    if version >= (2, 54):
+        properties["key_name"] = {**NAME, "type": ["string", "null"]}
+    if version < (2, 57):
+        properties["personality"] = {"type": "array"}
+    else:
+        properties["user_data"] = USER_DATA
+    if version >= (2, 63):
+        properties["trusted_image_certificates"] = {"type": "null"}
+    if version >= (2, 90):
+        properties["hostname"] = HOSTNAME
+    return needing(body_of("rebuild", **properties), "imageRef")
 
 
 @cache

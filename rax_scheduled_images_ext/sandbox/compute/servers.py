@@ -211,7 +211,7 @@ def _boot_one(
 ) -> Server:
     flavor_id = str(wanted["flavorRef"]).rsplit("/", 1)[-1]
     try:
-        call.region.flavor(flavor_id)
+        call.region.flavors.get(flavor_id)
     except NotFound as error:
         raise HttpError(400, str(error)) from None
     default = name if call.version < (2, 19) else None
@@ -236,11 +236,8 @@ def _image_to_boot(call: Call, wanted: Mapping[str, Any]) -> Image | None:
             raise HttpError(400, "Missing imageRef attribute")
         return None
     image_id = str(wanted["imageRef"]).rsplit("/", 1)[-1]
-    try:
-        image = call.region.image(image_id)
-    except NotFound:
-        image = None
-    if image is None or not image.visible_to(call.project_id):
+    image = inputs.visible_image(call, image_id)
+    if image is None:
         raise HttpError(400, "Can not find requested image")
     if image.status != "active":
         raise HttpError(400, f"Image {image_id} is not active.")

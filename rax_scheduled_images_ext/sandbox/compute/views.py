@@ -13,6 +13,7 @@ from rax_scheduled_images_ext.model.extension import ATTRIBUTE, schedule_object
 from rax_scheduled_images_ext.model.image import MAPPING_KEY
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.sandbox.backend.models import (
+    REBUILD,
     Action,
     Flavor,
     Image,
@@ -89,7 +90,8 @@ class ServerViews:
         self._links = Links(call.root)
         host = f"{call.project_id}{call.region.name}".encode()
         self._host = hashlib.sha224(host).hexdigest()
-        self._flavors = {f.id: self._flavor(f) for f in call.region.flavors()}
+        flavors = call.region.flavors.list(deleted=True)
+        self._flavors = {f.id: self._flavor(f) for f in flavors}
 
     def brief(self, server: Server) -> Json:
         """Return a server as short lists have it."""
@@ -129,8 +131,15 @@ class ServerViews:
             "OS-EXT-STS:power_state": server.power_state,
             "os-extended-volumes:volumes_attached": self._volumes(server),
         }
-        if server.status == "ACTIVE":
-            view["progress"] = 100 if self._rackspace else 0
+        if server.status in ("ACTIVE", REBUILD):
+            done = server.status == "ACTIVE" and self._rackspace
+            view["progress"] = 100 if done else 0
+        if server.status == "ERROR" and server.fault is not None:
+            view["fault"] = {
+                "code": 500,
+                "created": isotime(server.updated),
+                "message": server.fault,
+            }
         if server.schedule is not None and self._extension:
             view[ATTRIBUTE] = schedule_view(server.schedule)
         return view | self._newer(server)
@@ -143,7 +152,7 @@ class ServerViews:
             (2, 26): ("tags", list(server.tags)),
             (2, 63): ("trusted_image_certificates", None),
             (2, 73): ("locked_reason", None),
-            (2, 90): ("OS-EXT-SRV-ATTR:hostname", _hostname(server.name)),
+            (2, 90): ("OS-EXT-SRV-ATTR:hostname", server.hostname),
             (2, 96): ("pinned_availability_zone", server.pinned_zone),
             (2, 100): ("scheduler_hints", {}),
         }
@@ -162,6 +171,16 @@ class ServerViews:
         if self._version < _FULL_UPDATE:
             for key in _NOT_IN_UPDATE:
                 del view[key]
+        return view
+
+    def rebuilt(self, server: Server, password: str) -> Json:
+        """Return a server that is going to be rebuilt, with what nobody may log."""
+        view = self.updated(server)
+        if (2, 54) <= self._version < _FULL_UPDATE:
+            view["key_name"] = server.key_name
+        view["adminPass"] = password
+        if self._version >= (2, 57):
+            view["user_data"] = server.user_data
         return view
 
     def _volumes(self, server: Server) -> list[Json]:
@@ -190,16 +209,11 @@ class ServerViews:
             "vcpus": flavor.vcpus,
             "ram": flavor.ram,
             "disk": flavor.disk,
-            "ephemeral": 0,
-            "swap": 0,
+            "ephemeral": flavor.ephemeral,
+            "swap": flavor.swap,
             "original_name": flavor.name,
             "extra_specs": {},
         }
-
-
-def _hostname(name: str) -> str:
-    words = re.sub(r"[^a-z0-9.-]+", "", re.sub(r"[\s_]+", "-", name.lower()))
-    return words.strip(".-")[:63] or "server"
 
 
 def flavor_view(call: Call, flavor: Flavor, *, full: bool) -> Json:
@@ -209,9 +223,9 @@ def flavor_view(call: Call, flavor: Flavor, *, full: bool) -> Json:
         view |= {
             "ram": flavor.ram,
             "disk": flavor.disk,
-            "swap": 0 if call.version >= (2, 75) else "",
+            "swap": flavor.swap or (0 if call.version >= (2, 75) else ""),
             "vcpus": flavor.vcpus,
-            "OS-FLV-EXT-DATA:ephemeral": 0,
+            "OS-FLV-EXT-DATA:ephemeral": flavor.ephemeral,
             "os-flavor-access:is_public": True,
         }
     if full and call.version < (2, 102):

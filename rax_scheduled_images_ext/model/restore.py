@@ -32,7 +32,7 @@ from rax_scheduled_images_ext.model.image import (
     inherited_copies,
 )
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
-from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG
+from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG, is_own_tag
 from rax_scheduled_images_ext.model.server import ServerFacts, facts_of
 from rax_scheduled_images_ext.model.times import write_time
 
@@ -130,7 +130,7 @@ class RestoreOptions:
         return self
 
 
-def parse_moment(text: str) -> datetime:
+def parse_at(text: str) -> datetime:
     """Return the UTC time that ``text`` stands for; a day stands for its end.
 
     :raises InvalidValue: for anything else.
@@ -447,6 +447,7 @@ def described_differences(plan: RestorePlan) -> tuple[str, ...]:
     """Return what a new server will not have in common with the old one."""
     server, options, flavor = plan.server, plan.options, plan.flavor
     other = flavor is not None and server.flavor_id not in (None, flavor.id)
+    lost = bool(set(server.tags or ()) - set(plan.tags) - set(_own(server.tags)))
     told: tuple[tuple[bool, str], ...] = (
         (True, "its ID and its addresses are new"),
         (True, "user data is not taken over"),
@@ -467,13 +468,15 @@ def described_differences(plan: RestorePlan) -> tuple[str, ...]:
             f"the cloud chooses its availability zone (it was {server.zone})",
         ),
         (plan.gone, "metadata, description and tags of the old one are not known"),
-        (
-            not plan.gone and (server.tags is None or plan.networks is None),
-            "tags are not taken over",
-        ),
-        (not options.schedule, "it has no schedule of images without --schedule"),
+        (lost or (not plan.gone and server.tags is None), "tags are not taken over"),
+        (not options.schedule, "it has no schedule of images: see --schedule"),
     )
     return tuple(text for applies, text in told if applies)
+
+
+def _own(tags: Iterable[str] | None) -> list[str]:
+    """Return the tags that are a schedule."""
+    return [tag for tag in tags or () if is_own_tag(tag)]
 
 
 def described_losses(plan: RestorePlan) -> tuple[str, ...]:

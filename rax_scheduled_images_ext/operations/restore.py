@@ -69,6 +69,7 @@ from rax_scheduled_images_ext.model.schedule_tags import (
     read_schedule_tags,
 )
 from rax_scheduled_images_ext.model.server import ServerFacts, facts_of, gone_server
+from rax_scheduled_images_ext.model.task_states import task_state
 from rax_scheduled_images_ext.operations.snapshot.polling import (
     Listener,
     Poller,
@@ -343,9 +344,9 @@ class _Planning:
             check_in_place(server, replace(options, safety_image=False), flavor)
         elif can_serve(cut.safety, now):
             # The server is busy as long as the safety image is being made.
-            idle = replace(server, task_state=None)
-            making = cut.safety.status == "SAVING"
-            check_in_place(idle if making else server, options, flavor)
+            if task_state(server.task_state).snapshot:
+                server = replace(server, task_state=None)
+            check_in_place(server, options, flavor)
         else:
             return None
         plan = RestorePlan(server, options, image, flavor, cut=cut)
@@ -658,8 +659,7 @@ class Restoration:
 
         :raises RestoreRefused: if not.
         """
-        plan, call = self.plan, self._poller.retry
-        options = plan.options
+        plan, options = self.plan, self.plan.options
         if self.safety is not None:
             safety = self._get_image(self.safety.id)
             if safety.status != "ACTIVE" or not safety.size:
@@ -670,10 +670,7 @@ class Restoration:
                 )
             options = replace(options, safety_image=False)
         image = self._get_image(plan.image.id)
-        try:
-            server = call(partial(self._servers.get, plan.server.id))[0]
-        except NoSuchServer:
-            raise ServerDisappeared(plan.server.id, plan.server.name) from None
+        server = self._idle_server()
         check_image(image, server.project_id, plan.flavor, in_place=True)
         if server.flavor_id != plan.server.flavor_id:
             raise RestoreRefused(
@@ -686,6 +683,25 @@ class Restoration:
                 " nothing was changed: repeat this"
             )
         check_in_place(server, options, plan.flavor)
+
+    def _idle_server(self) -> ServerFacts:
+        """Return the server; its snapshot may end a moment after the image is there.
+
+        :raises ServerDisappeared: if it is gone.
+        """
+        server = self.plan.server
+        for server in self._poller.polls(self._get_server, _pace, self._left()):
+            if not task_state(server.task_state).snapshot:
+                break
+        return server
+
+    def _get_server(self) -> ServerFacts:
+        server_id, plan = str(self.server_id), self.plan
+        name = plan.server.name if plan.in_place else str(plan.options.new_name)
+        try:
+            return self._servers.get(server_id)[0]
+        except NoSuchServer:
+            raise ServerDisappeared(server_id, name) from None
 
     def _get_image(self, image_id: str) -> ServerImage:
         try:
@@ -832,13 +848,7 @@ class Restoration:
         plan = self.plan
         name = plan.server.name if plan.in_place else str(plan.options.new_name)
 
-        def look() -> ServerFacts:
-            try:
-                return self._servers.get(server_id)[0]
-            except NoSuchServer:
-                raise ServerDisappeared(server_id, name) from None
-
-        for server in self._poller.polls(look, _pace, self._left()):
+        for server in self._poller.polls(self._get_server, _pace, self._left()):
             last = f"{server.status}, task_state: {server.task_state or 'none'}"
             self._poller.listener.progress(f"server {name}: {last}")
             if server.status == "ERROR" and server.task_state is None:

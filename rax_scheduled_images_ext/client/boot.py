@@ -86,7 +86,7 @@ class Servers:
         :raises NoSuchServer: if the service itself answers that there is none.
         """
         answer = find_server(self.transport, server_id)
-        server = read_facts(answer, answer.object("server"))
+        server = _read(answer, answer.object("server"))
         if server.status in ("DELETED", "SOFT_DELETED"):
             raise NoSuchServer(server_id)
         return server, answer
@@ -109,7 +109,7 @@ class Servers:
                 for answer in self.transport.pages("/servers/detail", query, next_page):
                     for item in answer.objects("servers"):
                         if item.get("name") in wanted:
-                            server = read_facts(answer, item)
+                            server = _read(answer, item)
                             found[server.id] = server
             if found:
                 break
@@ -199,6 +199,18 @@ def networks_of(transport: Transport, server_id: str) -> tuple[str, ...] | None:
     if not all(isinstance(each, str) and each for each in ids):
         raise answer.unexpected("with a port that has no network")
     return tuple(map(str, ids))
+
+
+def _read(answer: ApiResponse, item: Mapping[str, Any]) -> ServerFacts:
+    """Read a server of an answer.
+
+    :raises UnexpectedAnswer: if the answer does not show what the server does: that it
+        does nothing must not be taken from silence.
+    """
+    server = read_facts(answer, item)
+    if "OS-EXT-STS:task_state" not in item or server.status is None:
+        raise answer.unexpected("with a server that has no status or no task state")
+    return server
 
 
 def _requested(transport: Transport, url: str, body: Any) -> BootRequest:

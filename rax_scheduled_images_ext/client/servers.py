@@ -115,18 +115,16 @@ def read_server(
         invalid_tag=invalid_tag,
         status=status if isinstance(status, str) else None,
         task_state=task if isinstance(task, str) else None,
+        image_id=_key_of(item.get("image")),
     )
 
 
 def read_facts(answer: ApiResponse, item: Mapping[str, Any]) -> ServerFacts:
     """Return all that an answer shows of a server, but for what is secret.
 
-    :raises UnexpectedAnswer: for one without an ID, or that does not show what it does:
-        that it does nothing must not be taken from silence.
+    :raises UnexpectedAnswer: for one without an ID.
     """
     known = read_server(answer, item)
-    if "OS-EXT-STS:task_state" not in item or known.status is None:
-        raise answer.unexpected("with a server that has no status or no task state")
     image, flavor, fault = (item.get(key) for key in ("image", "flavor", "fault"))
     metadata, tags = item.get("metadata"), item.get("tags")
     locked, zone = item.get("locked"), item.get("OS-EXT-AZ:availability_zone")

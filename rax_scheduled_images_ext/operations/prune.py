@@ -209,6 +209,7 @@ def _decide_again(kept: ImageRetention, decision: Decision) -> Decision:
         decision.retention,
         project_id,
         rules=decision.rules,
+        base_image=decision.base_image,
     )
     return next(each for each in decisions if each.image.id == decision.image.id)
 

@@ -5,14 +5,14 @@ The rules are those of :mod:`.model.retention`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.http import Transport, path
 from rax_scheduled_images_ext.client.images.base import ImageStore
 from rax_scheduled_images_ext.client.schedules.cloud import CloudSchedules
-from rax_scheduled_images_ext.client.servers import read_project, with_server
+from rax_scheduled_images_ext.client.servers import read_server, with_server
 from rax_scheduled_images_ext.errors import (
     InvalidSchedule,
     NeverScheduled,
@@ -24,6 +24,7 @@ from rax_scheduled_images_ext.errors import (
     NotOffered,
 )
 from rax_scheduled_images_ext.model.extension import ATTRIBUTE
+from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.image import (
     MARKER_KEY,
     MARKER_VALUE,
@@ -37,7 +38,6 @@ from rax_scheduled_images_ext.model.image import (
 )
 from rax_scheduled_images_ext.model.retention import (
     Decision,
-    Rules,
     apply_policy,
     expires_in_runs,
     next_to_expire,
@@ -202,18 +202,17 @@ class ImageRetention:
             return None
         return schedule.retention if schedule else None
 
-    def server(self, server_id: str) -> tuple[str | None, Rules]:
-        """Return the ID of a server's project, and the rules of what makes its images.
+    def server(self, server_id: str) -> InventoryServer:
+        """Return a server, with the rules of what makes its images.
 
-        :returns: None for a project that the cloud does not show.
         :raises NoSuchServer: if there is no such server.
         """
         answer = self.compute.get(path("servers", server_id))
         if answer.status == 404:
             raise NoSuchServer(server_id)
-        server = answer.object("server")
-        rules = self.schedules.rules(answer, shown=ATTRIBUTE in server)
-        return read_project(server), rules
+        item = answer.object("server")
+        rules = self.schedules.rules(answer, shown=ATTRIBUTE in item)
+        return replace(read_server(answer, item), rules=rules)
 
     def images_of(self, server_id: str) -> list[ServerImage]:
         """Return all images of a server.
@@ -242,9 +241,15 @@ class ImageRetention:
 
         :raises NoSuchServer: if there is no such server.
         """
-        project_id, rules = self.server(server_id)
-        images = self.images_of(server_id)
-        return apply_policy(images, server_id, retention, project_id, rules=rules)
+        server = self.server(server_id)
+        return apply_policy(
+            self.images_of(server_id),
+            server_id,
+            retention,
+            server.project_id,
+            rules=server.rules,
+            base_image=server.image_id,
+        )
 
     def forecast(self, server_id: str, retention: int) -> list[Decision]:
         """Return what the next scheduled image would delete, oldest first."""

@@ -80,7 +80,12 @@ def read_server_details(
         raise NoSuchServer(server_id)
     retention = (server.schedule.retention or None) if server.schedule else None
     decisions = apply_policy(
-        images, server_id, retention, server.project_id, rules=server.rules
+        images,
+        server_id,
+        retention,
+        server.project_id,
+        rules=server.rules,
+        base_image=server.image_id,
     )
     status = schedule_status(server, images, now, max_age)
     return ServerDetails(now, status, decisions, gone)

@@ -127,8 +127,8 @@ class OneServer(ImageRetention):
     def schedule(self, server_id: str) -> ImageSchedule | None:
         return None if self.keep is None else ImageSchedule(self.keep)
 
-    def server(self, server_id: str) -> tuple[str | None, Rules]:
-        return "ours", self.rules
+    def server(self, server_id: str) -> InventoryServer:
+        return InventoryServer(server_id, "web", project_id="ours", rules=self.rules)
 
 
 def retention_of(

@@ -1,9 +1,8 @@
 """Scheduled images of servers: their schedules, their retention, and snapshots.
 
 The public names are those of ``__all__`` and the errors in :mod:`.errors`. A program
-makes a :class:`Cloud` of its openstacksdk connection with :func:`from_connection`, or
-of its novaclient client with :func:`from_novaclient`, and hands it to the functions
-here.
+hands its novaclient client or its openstacksdk connection to :func:`connect`, and the
+:class:`Cloud` that this returns to the other functions.
 """
 
 from __future__ import annotations
@@ -24,14 +23,11 @@ def __getattr__(name: str) -> Any:
         from pbr.version import VersionInfo
 
         return str(VersionInfo("rax-scheduled-images-ext").release_string())
-    if name.startswith("_") and name != "__all__":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    api = import_module("rax_scheduled_images_ext.api")
-    try:
-        return getattr(api, name)
-    except AttributeError:
-        text = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(text) from None
+    if name == "__all__" or not name.startswith("_"):
+        api = vars(import_module("rax_scheduled_images_ext.api"))
+        if name in api:
+            return api[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

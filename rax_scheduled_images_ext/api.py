@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from rax_scheduled_images_ext.cli.nova.cloud import from_novaclient
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.connection import from_connection
+from rax_scheduled_images_ext.client.connect import connect
 from rax_scheduled_images_ext.model.freshness import (
     InventoryServer,
     ScheduleStatus,
@@ -14,24 +13,22 @@ from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.retention import Decision, Reason
 from rax_scheduled_images_ext.model.schedule import ImageSchedule, ScheduleSettings
 from rax_scheduled_images_ext.operations.check import CheckResult, check
+from rax_scheduled_images_ext.operations.forecast import (
+    Forecast,
+    forecast,
+    next_expiry,
+)
 from rax_scheduled_images_ext.operations.inventory import (
     Inventory,
     read_inventory,
     read_regions,
 )
+from rax_scheduled_images_ext.operations.protect import protect, unprotect
 from rax_scheduled_images_ext.operations.prune import (
     PrunedImage,
     PrunePlan,
     plan_prune,
     prune,
-)
-from rax_scheduled_images_ext.operations.retention import (
-    Forecast,
-    forecast,
-    list_images,
-    next_expiry,
-    protect,
-    unprotect,
 )
 from rax_scheduled_images_ext.operations.schedules import (
     ScheduleChange,
@@ -40,14 +37,15 @@ from rax_scheduled_images_ext.operations.schedules import (
     disable,
     enable,
     show,
-    update,
 )
-from rax_scheduled_images_ext.operations.snapshot.create import Snapshot
+from rax_scheduled_images_ext.operations.server import list_images, read_status
+from rax_scheduled_images_ext.operations.snapshot.create import (
+    Snapshot,
+    quiesced_snapshot,
+)
 from rax_scheduled_images_ext.operations.snapshot.polling import Listener, Timeouts
-from rax_scheduled_images_ext.operations.status import read_status
 from rax_scheduled_images_ext.operations.targets import Target, find_targets
 from rax_scheduled_images_ext.operations.work_queue import Outcome, RunInterrupted
-from rax_scheduled_images_ext.quiesce import quiesced_snapshot
 
 __all__ = [
     "CheckResult",
@@ -74,12 +72,11 @@ __all__ = [
     "Timeouts",
     "change",
     "check",
+    "connect",
     "disable",
     "enable",
     "find_targets",
     "forecast",
-    "from_connection",
-    "from_novaclient",
     "list_images",
     "next_expiry",
     "plan_prune",
@@ -91,5 +88,4 @@ __all__ = [
     "read_status",
     "show",
     "unprotect",
-    "update",
 ]

@@ -1,7 +1,7 @@
 """What can go wrong, as classes that carry the data of the case.
 
-None of them needs novaclient: :mod:`rax_scheduled_images_ext.cli.nova.errors` turns
-them into errors that are novaclient's as well.
+None of them needs novaclient: :mod:`.client.novaclient` turns them into errors that are
+novaclient's as well.
 """
 
 from __future__ import annotations
@@ -123,6 +123,26 @@ class InvalidSchedule(ScheduledImagesError):
         self.tag = tag
 
 
+class MalformedTag(ScheduledImagesError, ValueError):
+    """A tag that should be a schedule, and is none."""
+
+    def __init__(self, tag: str) -> None:
+        super().__init__(f"'{tag}' is not a schedule")
+        self.tag = tag
+
+
+class Misconfigured(ScheduledImagesError):
+    """There is no cloud to work on, or not enough to log in to it."""
+
+
+class NoAccess(ScheduledImagesError):
+    """The service's user cannot work in a project: it has no role, or is disabled."""
+
+    def __init__(self, project_id: str, reason: object) -> None:
+        super().__init__(f"the user has no access to project {project_id}: {reason}")
+        self.project_id = project_id
+
+
 class UsageError(ScheduledImagesError):
     """The request does not fit what the cloud has, such as a name that nothing has."""
 
@@ -197,6 +217,10 @@ class ImageProtected(UsageError):
     def __init__(self, image_id: str) -> None:
         super().__init__(f"Image {image_id} is protected in the image service")
         self.image_id = image_id
+
+
+class SnapshotsInDoubt(ScheduledImagesError):
+    """An image stays: not all it names is known to be its own. The text says why."""
 
 
 class SnapshotsLeft(ScheduledImagesError):

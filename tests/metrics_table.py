@@ -18,8 +18,8 @@ _PARTS = re.compile("_(bucket|count|sum)$")
 def documented(program: str) -> dict[str, frozenset[str]]:
     """Return the labels of each metric of a program, by the documents."""
     found: dict[str, frozenset[str]] = {}
-    for heading in ("``run`` and ``worker``", f"``{program}`` alone"):
-        for name, labels in _rows(f"\nOf {heading}:\n"):
+    for heading in ("both ``run`` and ``worker``", f"``{program}`` only"):
+        for name, labels in _rows(f"\nMetrics of {heading}:\n"):
             if "queue" not in labels:
                 labels |= {"region"}
             found[name] = frozenset(labels)

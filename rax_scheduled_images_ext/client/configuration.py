@@ -21,14 +21,10 @@ from openstack.config.cloud_region import CloudRegion
 from openstack.exceptions import ConfigException
 
 from rax_scheduled_images_ext.client.time_limits import SILENCE, limit_time
-from rax_scheduled_images_ext.errors import ScheduledImagesError
+from rax_scheduled_images_ext.errors import Misconfigured
 
 # What must not be a number in a file: those lose zeros, or are no text to Keystone.
 _TEXTS = ("password", "secret", "token", "auth_url")
-
-
-class Misconfigured(ScheduledImagesError):
-    """There is no cloud to work on, or not enough to log in to it."""
 
 
 def configuration(

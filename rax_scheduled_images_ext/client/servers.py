@@ -1,9 +1,10 @@
-"""Servers by what people call them: an ID, or a name that only one has."""
+"""Servers: found by an ID, or by a name that only one has, and read from answers."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -11,22 +12,26 @@ from urllib.parse import parse_qs, urlsplit
 
 from rax_scheduled_images_ext.client.http import ApiResponse, Transport, path
 from rax_scheduled_images_ext.errors import (
+    MalformedTag,
     NoMatch,
     NoSuchServer,
     SeveralMatches,
 )
 from rax_scheduled_images_ext.model.freshness import InventoryServer
-from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.model.schedule_tags import read_schedule_tags
 from rax_scheduled_images_ext.model.server import ServerFacts
+from rax_scheduled_images_ext.model.task_states import ServerState
 from rax_scheduled_images_ext.model.times import read_time
 
 Result = TypeVar("Result")
-
 
 _ID = re.compile("[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE)
 # Clouds search names by a regular expression of their database's own dialect;
 # these are the characters that mean something in all of them.
 _SPECIAL = re.compile(r"[\\^$.|?*+()\[\]{}]")
+_TASK_STATE = "OS-EXT-STS:task_state"
+# Nova still shows a server for a moment after its deletion.
+_GONE = ("DELETED", "SOFT_DELETED")
 
 
 def looks_like_id(text: str) -> bool:
@@ -76,7 +81,7 @@ def _patterns(name: str) -> list[str]:
 
 
 def escaped(name: str) -> str:
-    """Return a name as a regular expression that finds nothing else."""
+    """Return the regular expression that finds a name."""
     return _SPECIAL.sub(r"\\\g<0>", name)
 
 
@@ -86,33 +91,50 @@ def _named(transport: Transport, name: str, pattern: str) -> Iterator[str]:
         for server in answer.objects("servers"):
             if server.get("name") != name:
                 continue
-            if not isinstance(server.get("id"), str):
-                raise answer.unexpected("with a server that has no ID")
-            yield server["id"]
+            yield read_id(answer, server)
 
 
-def read_server(
-    answer: ApiResponse,
-    item: Mapping[str, Any],
-    *,
-    schedule: ImageSchedule | None = None,
-    invalid_tag: str | None = None,
-) -> InventoryServer:
-    """Return a server of an answer, with the schedule that it has been found to have.
+def find_server(transport: Transport, server_id: str) -> ApiResponse:
+    """Return the answer with a server.
+
+    :raises NoSuchServer: if the service itself answers that there is none.
+    """
+    answer = transport.get(path("servers", server_id))
+    # Whoever else answers 404, a proxy in between, knows nothing of servers.
+    if answer.status == 404 and answer.error_message("itemNotFound"):
+        raise NoSuchServer(server_id)
+    return answer.checked()
+
+
+def find_state(transport: Transport, server_id: str) -> ServerState:
+    """Return what a server is doing now.
+
+    :raises NoSuchServer: if there is none, or it is deleted.
+    """
+    answer = find_server(transport, server_id)
+    state = read_state(answer, answer.object("server"))
+    if is_gone(state):
+        raise NoSuchServer(server_id)
+    return state
+
+
+def is_gone(state: ServerState) -> bool:
+    """Whether a server that is still shown is deleted."""
+    return state.status in _GONE
+
+
+def read_server(answer: ApiResponse, item: Mapping[str, Any]) -> InventoryServer:
+    """Return a server of an answer, without its schedule.
 
     :raises UnexpectedAnswer: for one without an ID.
     """
-    server_id, status = item.get("id"), item.get("status")
-    if not isinstance(server_id, str) or not server_id:
-        raise answer.unexpected("with a server that has no ID")
-    task = item.get("OS-EXT-STS:task_state")
+    status, task = item.get("status"), item.get(_TASK_STATE)
+    project_id = item.get("tenant_id")
     return InventoryServer(
-        server_id,
+        read_id(answer, item),
         str(item.get("name") or ""),
         read_time(item.get("created")),
-        schedule,
-        project_id=read_project(item),
-        invalid_tag=invalid_tag,
+        project_id=project_id if isinstance(project_id, str) and project_id else None,
         status=status if isinstance(status, str) else None,
         task_state=task if isinstance(task, str) else None,
         image_id=_key_of(item.get("image")),
@@ -162,30 +184,52 @@ def _each(parts: object, key: str) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(map(str, found)))
 
 
-def find_server(transport: Transport, server_id: str) -> ApiResponse:
-    """Return the answer with a server.
+def with_tags(server: InventoryServer, tags: Iterable[str]) -> InventoryServer:
+    """Return a server with the schedule that its tags stand for."""
+    try:
+        return replace(server, schedule=read_schedule_tags(tags))
+    except MalformedTag as error:
+        return replace(server, invalid_tag=error.tag)
 
-    :raises NoSuchServer: if the service itself answers that there is none.
+
+def read_state(answer: ApiResponse, item: Mapping[str, Any]) -> ServerState:
+    """Return what a server of an answer is doing.
+
+    :raises UnexpectedAnswer: if the answer lacks what the server is doing: that it
+        does nothing must not be taken from silence.
     """
-    answer = transport.get(path("servers", server_id))
-    if answer.status == 404 and answer.error_message("itemNotFound"):
-        raise NoSuchServer(server_id)
-    return answer.checked()
+    server_id, task = read_id(answer, item), item.get(_TASK_STATE)
+    if _TASK_STATE not in item or not (task is None or isinstance(task, str)):
+        raise answer.unexpected("with a server that has no task state")
+    power = item.get("OS-EXT-STS:power_state")
+    return ServerState(
+        id=server_id,
+        name=str(item.get("name") or server_id),
+        status=str(item.get("status")),
+        vm_state=str(item.get("OS-EXT-STS:vm_state")),
+        task_state=task or None,
+        power_state=power if isinstance(power, int) else None,
+    )
 
 
-def read_date(answer: ApiResponse) -> datetime | None:
-    """Return when the cloud answered, by its own clock."""
+def read_id(answer: ApiResponse, item: Mapping[str, Any]) -> str:
+    """Return the ID of a server of an answer.
+
+    :raises UnexpectedAnswer: if it has none.
+    """
+    server_id = item.get("id")
+    if not isinstance(server_id, str) or not server_id:
+        raise answer.unexpected("with a server that has no ID")
+    return server_id
+
+
+def date_of(answer: ApiResponse) -> datetime:
+    """Return the cloud's time; one that names none is taken to have this machine's."""
     try:
         date = parsedate_to_datetime(answer.headers["date"])
     except (KeyError, ValueError):
-        return None
+        return datetime.now(timezone.utc)
     return date if date.tzinfo else date.replace(tzinfo=timezone.utc)
-
-
-def read_project(server: Mapping[str, Any]) -> str | None:
-    """Return the ID of the project of a server in an answer, None without one."""
-    project_id = server.get("tenant_id")
-    return project_id if isinstance(project_id, str) and project_id else None
 
 
 def next_page(answer: ApiResponse) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,7 +16,14 @@ from rax_scheduled_images_ext.client.http import (
     path,
     shortened,
 )
-from rax_scheduled_images_ext.client.servers import looks_like_id
+from rax_scheduled_images_ext.client.servers import (
+    escaped,
+    find_state,
+    is_gone,
+    looks_like_id,
+    next_page,
+    read_state,
+)
 from rax_scheduled_images_ext.errors import (
     ApiError,
     NoSuchServer,
@@ -38,11 +44,7 @@ PASSING = (
     UnexpectedAnswer,
     OSError,
 )
-_TASK_STATE = "OS-EXT-STS:task_state"
-# Nova still shows a server for a moment after its deletion.
-_GONE = ("DELETED", "SOFT_DELETED")
 _LONGEST_QUERY = 2000
-_SPECIAL = re.compile(r"[\\^$.|?*+()\[\]{}]")
 _ACTIONS = ("createImage", "createBackup")
 
 
@@ -72,16 +74,9 @@ class Snapshots:
     def server(self, server_id: str) -> ServerState:
         """Return a server as it is now.
 
-        :raises NoSuchServer: if the service itself answers that there is none.
+        :raises NoSuchServer: if there is none, or it is deleted.
         """
-        answer = self.transport.get(path("servers", server_id))
-        # Whoever else answers 404, a proxy in between, knows nothing of servers.
-        if answer.status == 404 and answer.error_message("itemNotFound"):
-            raise NoSuchServer(server_id)
-        state = read_server(answer, answer.object("server"))
-        if state.status in _GONE:
-            raise NoSuchServer(server_id)
-        return state
+        return find_state(self.transport, server_id)
 
     def safe_from(self) -> str:
         """Return the task state from which on a server's disk is copied here.
@@ -144,7 +139,7 @@ class Snapshots:
             return None
 
 
-class Watched:
+class ServerStates:
     """Several servers that are polled together, with one request.
 
     :param names: the servers' names by their IDs.
@@ -155,7 +150,7 @@ class Watched:
         self._names = dict(names)
         self._filter = True
 
-    def look(self, ids: Iterable[str]) -> dict[str, ServerState | None]:
+    def read(self, ids: Iterable[str]) -> dict[str, ServerState | None]:
         """Return servers as they are now; None for one that is gone."""
         wanted = list(ids)
         found = dict(self._list(wanted)) if len(wanted) > 1 else {}
@@ -178,50 +173,24 @@ class Watched:
     def _list(self, wanted: list[str]) -> Iterator[tuple[str, ServerState]]:
         missing = set(wanted)
         pages = self._snapshots.transport.pages(
-            "/servers/detail", self._query(wanted), _next_page
+            "/servers/detail", self._query(wanted), next_page
         )
         for answer in pages:
             for server in answer.objects("servers"):
                 if server.get("id") in missing:
-                    state = read_server(answer, server)
+                    state = read_state(answer, server)
                     missing.remove(state.id)
-                    if state.status not in _GONE:
+                    if not is_gone(state):
                         yield state.id, state
             if not missing:
                 return
 
     def _query(self, wanted: list[str]) -> dict[str, str]:
         """Ask for these servers only, by their names, if that is not too long."""
-        names = {_SPECIAL.sub(r"\\\g<0>", self._names[each]) for each in wanted}
+        names = {escaped(self._names[each]) for each in wanted}
         pattern = f"^({'|'.join(sorted(names))})$"
         short = len(pattern.encode()) <= _LONGEST_QUERY
         return {"name": pattern} if self._filter and short else {}
-
-
-def read_server(answer: ApiResponse, server: Mapping[str, Any]) -> ServerState:
-    """Read a server of an answer.
-
-    :raises UnexpectedAnswer: if the answer lacks what the server is doing: that it
-        does nothing must not be taken from silence.
-    """
-    server_id, state = server.get("id"), server.get(_TASK_STATE)
-    if not isinstance(server_id, str) or not server_id:
-        raise answer.unexpected("with a server that has no ID")
-    if _TASK_STATE not in server or not (state is None or isinstance(state, str)):
-        raise answer.unexpected("with a server that has no task state")
-    power = server.get("OS-EXT-STS:power_state")
-    return ServerState(
-        id=server_id,
-        name=str(server.get("name") or server_id),
-        status=str(server.get("status")),
-        vm_state=str(server.get("OS-EXT-STS:vm_state")),
-        task_state=state or None,
-        power_state=power if isinstance(power, int) else None,
-    )
-
-
-def _next_page(answer: ApiResponse) -> str | None:
-    return answer.next_link("servers_links")
 
 
 def _begun(answer: ApiResponse) -> SnapshotRequest:

@@ -26,13 +26,9 @@ from rax_scheduled_images_ext.model.retention import (
 )
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.times import write_time
+from rax_scheduled_images_ext.operations.forecast import Forecast, next_expiry
+from rax_scheduled_images_ext.operations.protect import protect, unprotect
 from rax_scheduled_images_ext.operations.prune import PrunedImage
-from rax_scheduled_images_ext.operations.retention import (
-    Forecast,
-    next_expiry,
-    protect,
-    unprotect,
-)
 
 
 def size_for_people(size: int | None) -> str:

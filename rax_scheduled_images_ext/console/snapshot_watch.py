@@ -12,7 +12,7 @@ from typing import Any
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.servers import with_server
-from rax_scheduled_images_ext.client.snapshots import Snapshots, Watched
+from rax_scheduled_images_ext.client.snapshots import ServerStates, Snapshots
 from rax_scheduled_images_ext.console.report import ErrorLine, attempt
 from rax_scheduled_images_ext.console.terminal import clock_time, put, say
 from rax_scheduled_images_ext.errors import (
@@ -75,7 +75,7 @@ def watch_servers(cloud: Cloud, args: Any, error_line: ErrorLine) -> int:
         watcher = _Watcher(
             snapshots, images, wanted, poller, show, error_line, args.changes_only
         )
-        watcher.run(Watched(snapshots, names), watches)
+        watcher.run(ServerStates(snapshots, names), watches)
         status = watcher.status or status
     return status
 
@@ -109,11 +109,11 @@ class _Watcher:
         self._poller = poller
         self.status = 0
 
-    def run(self, watched: Watched, watches: list[Watch]) -> None:
+    def run(self, servers: ServerStates, watches: list[Watch]) -> None:
         """Watch to the end."""
         limit = self._wanted.limit
         end = None if limit is None else self._poller.clock() + limit
-        for seen in watch(watched, watches, self._wanted, self._poller):
+        for seen in watch(servers, watches, self._wanted, self._poller):
             for each in seen:
                 self._seen(each, end)
             self._images.note(seen)

@@ -2,8 +2,9 @@
 
 The image service takes an image of a given ID once, and never again, even after it is
 deleted. So whoever makes an empty image of an ID that follows from the server, the slot
-and the number of the try has claimed that try. The empty image is deleted as soon as
-the claim was acted upon: until then it holds a place among the snapshots under way.
+and the number of the attempt has claimed that attempt. The empty image is deleted as
+soon as the claim was acted upon: until then it holds a place among the snapshots under
+way.
 """
 
 from __future__ import annotations
@@ -28,21 +29,21 @@ _NAMESPACE = uuid.UUID("5f0c5a0e-8a39-4c0c-9d7e-0d4b6f0e2b11")
 
 
 class NoClaim(Enum):
-    """Why a try is not the caller's."""
+    """Why an attempt is not the caller's."""
 
-    #: Somebody else has, or had, the try of this interval.
+    #: Somebody else has, or had, the attempt of this interval.
     LOST = "lost"
-    #: All tries of the slot have been used.
+    #: All attempts of the slot have been used.
     USED_UP = "used up"
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A try of a slot that is the caller's.
+    """An attempt of a slot that is the caller's.
 
-    ``number`` is the try, from 0 on. ``used`` are all intervals that were claimed for
-    it, ``turn`` the further claim that is free if nothing comes of this one. The empty
-    images ``image_ids`` are there until :meth:`Claims.release`.
+    ``number`` is the attempt, from 0 on. ``used`` are all intervals that were claimed
+    for it, ``turn`` the further claim that is free if nothing comes of this one. The
+    empty images ``image_ids`` are there until :meth:`Claims.release`.
     """
 
     number: int
@@ -53,7 +54,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Claims:
-    """Claims of tries in an image service.
+    """Claims of attempts in an image service.
 
     :param key: makes IDs unforeseeable for whoever knows the IDs of servers; the same
         for all runners of a project.
@@ -72,14 +73,14 @@ class Claims:
         now: datetime,
         note: Note | None = None,
     ) -> Claim | NoClaim:
-        """Claim a try of a slot.
+        """Claim an attempt of a slot.
 
-        The first tries are those of the first intervals after the slot was due. Whoever
-        is later claims the interval, and one of the tries that nobody has used.
+        The first attempts are those of the first intervals after the slot was due.
+        Whoever is later claims the interval, and an attempt that nobody has used.
 
         :param looked: when no image of the slot was seen. Whoever has made one since
             has claimed that interval.
-        :param note: says which try was claimed and not acted upon: that one goes on.
+        :param note: says which attempt was claimed and not acted upon: it goes on.
         :raises ApiError: if the image service takes no image.
         """
         if now - looked > self.policy.interval:
@@ -122,23 +123,23 @@ class Claims:
             if not wanted:
                 return NoClaim.LOST
         used = frozenset(intervals)
-        number, tries = min(wanted), range(self.policy.tries)
-        if number not in tries:
-            free = (n for n in tries if self._use(server_id, slot, str(n), taken))
+        number, attempts = min(wanted), range(self.policy.attempts)
+        if number not in attempts:
+            free = (n for n in attempts if self._use(server_id, slot, str(n), taken))
             number = next(free, -1)
         return NoClaim.USED_UP if number < 0 else (number, used, 1)
 
     def were_used(self, server_id: str, slot: Slot) -> bool:
-        """Whether somebody has claimed a try of a slot that is over.
+        """Whether somebody has claimed an attempt of a slot that is over.
 
-        Asking uses the tries up, so only whoever asks first is told.
+        Asking uses the attempts up, so only whoever asks first is told.
         """
         taken: list[str] = []
         try:
             if not self._use(server_id, slot, "over", taken):
                 return False
-            tries = map(str, range(self.policy.tries))
-            return not all(self._use(server_id, slot, n, taken) for n in tries)
+            attempts = map(str, range(self.policy.attempts))
+            return not all(self._use(server_id, slot, n, taken) for n in attempts)
         finally:
             self._delete(taken)
 

@@ -23,9 +23,8 @@ from itertools import chain
 from rax_scheduled_images_ext.client.http import ApiResponse
 from rax_scheduled_images_ext.client.images.base import ImageStore
 from rax_scheduled_images_ext.client.schedules.tags import read_tagged_server
-from rax_scheduled_images_ext.client.servers import next_marker
+from rax_scheduled_images_ext.client.servers import date_of, next_marker
 from rax_scheduled_images_ext.engine.limits import Limits, being_made, under_way
-from rax_scheduled_images_ext.engine.look import date_of
 from rax_scheduled_images_ext.engine.making import image_service
 from rax_scheduled_images_ext.engine.projects import Projects
 from rax_scheduled_images_ext.engine.results import Result, StepResult
@@ -106,7 +105,7 @@ class OpenImages:
 
 
 @dataclass
-class Memory:
+class KnownImages:
     """The newest image of each server that is known to be whole, for all threads."""
 
     _known: dict[_Key, Known] = field(default_factory=dict)
@@ -304,7 +303,7 @@ class Finder:
     policy: Policy = field(default_factory=Policy)
     refresh: timedelta = timedelta()
     newest: bool = False
-    memory: Memory = field(default_factory=Memory)
+    known: KnownImages = field(default_factory=KnownImages)
     _servers: dict[str, InventoryServer] = field(default_factory=dict)
     # By the cloud's clock.
     _refreshed: datetime | None = None
@@ -354,7 +353,7 @@ class Finder:
         first = self._read_servers()
         now = date_of(first)
         if self.newest and refreshed != self._refreshed:
-            self.memory.verify(images, self.servers)
+            self.known.verify(images, self.servers)
         found = self._open(images, now)
         page = self._page(self._servers.values(), found, first, at, None)
         return self._with_doubts(self._counted(page), at or now)
@@ -374,7 +373,7 @@ class Finder:
         now = date_of(first)
         every = list(images.list(snapshots=True))
         hidden = list(images.list(snapshots=True, hidden=True))
-        self.memory.read_all(chain(every, hidden), now)
+        self.known.read_all(chain(every, hidden), now)
         found = OpenImages.of(every, hidden)
         page = self._page(self._servers.values(), found, first, at, None)
         return self._counted(page)
@@ -425,8 +424,8 @@ class Finder:
         return Page(now, steps, marker, under_way(found.making, now), found)
 
     def _open(self, images: ImageStore, now: datetime) -> OpenImages:
-        self.memory.read(images, now)
-        return OpenImages.read(images, self.memory.pending(images, now))
+        self.known.read(images, now)
+        return OpenImages.read(images, self.known.pending(images, now))
 
     def _hint(self, server: InventoryServer, found: OpenImages, now: datetime) -> Step:
         return plan(
@@ -435,7 +434,7 @@ class Finder:
             now,
             self.policy,
             notes=found.notes.get((server.id, server.project_id), ()),
-            known=self.memory.of(server),
+            known=self.known.of(server),
         )
 
     def _counted(self, page: Page) -> Page:
@@ -450,17 +449,15 @@ class Finder:
         been one, or one was missed, which somebody should know. Or one that seems to
         have been missed is older, and an image before it has been changed since.
         """
-        doubts = [
-            number
-            for number, step in enumerate(page.steps)
+        doubts = {
+            step.server.id: replace(step, action=Action.MAKE)
+            for step in page.steps
             if step.action is Action.NOTHING and _is_doubtful(step, now, self.policy)
-        ]
-        steps = list(page.steps)
-        fresh = [n for n in doubts if self.recall(_doubt(steps[n]), now) is None]
-        chosen = set(random.sample(fresh, min(_DOUBTS, len(fresh))))
-        for number in doubts:
-            if number in chosen or number not in fresh:
-                steps[number] = _doubt(steps[number])
+        }
+        new = [k for k, hint in doubts.items() if self.recall(hint, now) is None]
+        for put_off in random.sample(new, max(0, len(new) - _DOUBTS)):
+            del doubts[put_off]
+        steps = [doubts.get(step.server.id, step) for step in page.steps]
         return replace(page, steps=steps)
 
     def _read_servers(self) -> ApiResponse:
@@ -516,11 +513,6 @@ def _is_doubtful(step: Step, now: datetime, policy: Policy) -> bool:
     if now - slot.due < _DAY:
         return is_over(step, now, policy)
     return step.cause is Cause.MISSED
-
-
-def _doubt(step: Step) -> Step:
-    """Return a hint that lets a server be looked at."""
-    return replace(step, action=Action.MAKE)
 
 
 def _read_servers(answer: ApiResponse) -> list[InventoryServer]:

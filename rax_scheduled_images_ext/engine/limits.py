@@ -92,7 +92,7 @@ def under_way(
     return found
 
 
-class Place(Enum):
+class Room(Enum):
     """Whether a snapshot may begin."""
 
     NONE = "none"
@@ -156,17 +156,17 @@ class Admission:
 
     def confirm(
         self, project_id: str, claims: Collection[str], now: Callable[[], datetime]
-    ) -> Place:
+    ) -> Room:
         """Return whether there is a place for the caller, who has these claims."""
         in_the_end = self._in_the_end
         if in_the_end is not None and self._limits.free(in_the_end, project_id) >= 0:
-            return Place.FREE
+            return Room.FREE
         for _ in range(_LOOKS):
             answer = self._judge(project_id, claims, now())
             if answer is not None:
-                return Place.CLAIMED if answer else Place.NONE
+                return Room.CLAIMED if answer else Room.NONE
             self._sleep(random.uniform(0, _PAUSE))
-        return Place.NONE
+        return Room.NONE
 
     def _judge(
         self, project_id: str, claims: Collection[str], now: datetime

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.http import ApiResponse
 from rax_scheduled_images_ext.client.schedules.tags import read_tagged_server
 from rax_scheduled_images_ext.client.servers import (
+    date_of,
     find_server,
-    read_date,
     read_facts,
 )
 from rax_scheduled_images_ext.engine.times import Clock, LookTime
@@ -21,49 +21,47 @@ from rax_scheduled_images_ext.model.server import ServerFacts
 
 @dataclass(frozen=True)
 class Look:
-    """A server and its images, hidden ones as far as they are known.
+    """A server and its images, as they were seen with a cloud.
 
     ``facts`` is all that is shown of the server. ``time`` is that by which is decided,
-    ``now`` the cloud's own.
-    """
-
-    server: InventoryServer
-    facts: ServerFacts
-    images: list[ServerImage]
-    time: LookTime
-    now: datetime
-
-
-@dataclass(frozen=True)
-class Looking:
-    """How one server is looked at, as often as is needed.
-
-    :param hidden: images that lists leave out.
+    ``now`` the cloud's own, ``hidden`` are images that lists leave out, as far as they
+    are known.
     """
 
     cloud: Cloud
-    server_id: str
+    server: InventoryServer
+    facts: ServerFacts
+    images: list[ServerImage]
+    hidden: tuple[ServerImage, ...]
     clock: Clock
-    hidden: tuple[ServerImage, ...] = ()
+    time: LookTime
+    now: datetime
 
-    def look(self) -> Look:
-        """Read the server and its images.
+    def again(self) -> Look:
+        """Look at the server anew.
 
         :raises NoSuchServer: if it is gone.
         """
-        started = self.clock.seconds()
-        answer = find_server(self.cloud.schedules.tags.compute, self.server_id)
-        item = answer.object("server")
-        server, facts = read_tagged_server(answer, item), read_facts(answer, item)
-        # Whatever their type: an image whose type was changed was made all the same.
-        images = {image.id: image for image in self.hidden}
-        for image in self.cloud.images.list(server_id=self.server_id):
-            images[image.id] = image
-        now = date_of(answer)
-        time = self.clock.looked(started, now)
-        return Look(server, facts, list(images.values()), time, now)
+        return look(self.cloud, self.server.id, self.clock, self.hidden)
 
 
-def date_of(answer: ApiResponse) -> datetime:
-    """Return the cloud's time; one that names none is taken to have this machine's."""
-    return read_date(answer) or datetime.now(timezone.utc)
+def look(
+    cloud: Cloud, server_id: str, clock: Clock, hidden: Iterable[ServerImage] = ()
+) -> Look:
+    """Read a server and its images.
+
+    :param hidden: images that lists leave out.
+    :raises NoSuchServer: if it is gone.
+    """
+    hidden, started = tuple(hidden), clock.seconds()
+    answer = find_server(cloud.schedules.tags.compute, server_id)
+    item = answer.object("server")
+    server, facts = read_tagged_server(answer, item), read_facts(answer, item)
+    # Whatever their type: an image whose type was changed was made all the same.
+    images = {image.id: image for image in hidden}
+    for image in cloud.images.list(server_id=server_id):
+        images[image.id] = image
+    now = date_of(answer)
+    time = clock.looked(started, now)
+    found = list(images.values())
+    return Look(cloud, server, facts, found, hidden, clock, time, now)

@@ -23,14 +23,13 @@ from rax_scheduled_images_ext.engine.claims import (
     Claims,
     NoClaim,
 )
-from rax_scheduled_images_ext.engine.limits import Admission, Limits, Place
+from rax_scheduled_images_ext.engine.limits import Admission, Limits, Room
 from rax_scheduled_images_ext.engine.notes import Notes
 from rax_scheduled_images_ext.engine.results import Result, StepResult
 from rax_scheduled_images_ext.engine.times import LookTime
 from rax_scheduled_images_ext.errors import (
     ApiError,
     NoSuchServer,
-    ScheduledImagesError,
     UsageError,
 )
 from rax_scheduled_images_ext.model.image import (
@@ -55,7 +54,7 @@ _RESULTS = {
 }
 
 
-class QuotaExceeded(ScheduledImagesError):
+class _QuotaExceeded(Exception):
     """The project may have no more images; nothing was begun."""
 
 
@@ -103,9 +102,9 @@ class Making:
         return done
 
     def find_failure(self) -> StepResult:
-        """Find out if tries of a slot have failed that is over before all are used.
+        """Find out if attempts of a slot have failed that is over before all are used.
 
-        A server without any image may have had none due, or tries may have failed.
+        A server without any image may have had none due, or attempts may have failed.
         """
         if self._claims.were_used(self.step.server.id, self._slot):
             reason = "no image is there, and its time is over"
@@ -126,16 +125,16 @@ class Making:
             return self._result(Result.LEFT)
         if not isinstance(claim, Claim):
             reason = (
-                f"there is no image, and all {self.policy.tries} attempts have been"
+                f"there is no image, and all {self.policy.attempts} attempts have been"
                 " used"
             )
             return self._refused(None, Refusal.USED_UP, reason)
         keep = False
         try:
-            place = self.admission.confirm(
+            room = self.admission.confirm(
                 project_id, claim.image_ids, lambda: self.time.now
             )
-            if place is Place.NONE:
+            if room is Room.NONE:
                 return self._refused(claim, Refusal.LIMIT, "limit reached")
             if self.time.now - started > CLAIM_VALIDITY * self.policy.stretch:
                 reason = "the claim came too late: it took more than two minutes"
@@ -143,7 +142,7 @@ class Making:
             # Neither of them is to take the last place of an image quota.
             if note is not None:
                 self._notes.remove(note)
-            if place is Place.FREE:
+            if room is Room.FREE:
                 claim = claims.release(claim)
             done = self._create(claim)
             # It may have begun: until that shows, the claim holds its place.
@@ -154,7 +153,7 @@ class Making:
                 claims.release(claim)
 
     def _claim(self) -> Claim | NoClaim:
-        """Claim the try; a note of ours gives up its place in a full quota."""
+        """Claim the attempt; a note of ours gives up its place in a full quota."""
         claims = self._claims
         server_id, slot, note = self.step.server.id, self._slot, self.step.note
         looked = self.time.looked
@@ -181,7 +180,7 @@ class Making:
         metadata = run_metadata(server.id, self._slot.name, nonce)
         try:
             request = self._request(name, metadata)
-        except QuotaExceeded as error:
+        except _QuotaExceeded as error:
             if not claim.image_ids:
                 return self._refused(claim, Refusal.QUOTA, str(error))
             # The claim itself may have taken the last place.
@@ -197,7 +196,7 @@ class Making:
     def _request(self, name: str, metadata: dict[str, str]) -> SnapshotRequest:
         """Request the image, once.
 
-        :raises QuotaExceeded: if the project may have no more; nothing was begun then.
+        :raises _QuotaExceeded: if the project may have no more; nothing was begun then.
         """
         # At once and only once: whoever waits may come when the claim is not good.
         snapshots = Snapshots(replace(self.cloud.compute, throttle=None))
@@ -205,10 +204,10 @@ class Making:
             request = snapshots.create_image(self.step.server.id, name, metadata, _ONCE)
         except ApiError as error:
             if _is_quota(error):
-                raise QuotaExceeded(str(error)) from error
+                raise _QuotaExceeded(str(error)) from error
             raise
         if request.problem is not None and _OVER_LIMIT in request.problem:
-            raise QuotaExceeded(request.problem)
+            raise _QuotaExceeded(request.problem)
         return request
 
     def _failed(
@@ -241,7 +240,7 @@ class Making:
         return next(found, None)
 
     def _refused(self, claim: Claim | None, kind: Refusal, reason: str) -> StepResult:
-        """Leave word of a refusal, and return it; without a claim no try goes on."""
+        """Leave word of a refusal; return it. Without a claim no attempt goes on."""
         before = self.step.note
         if claim is not None:
             # In a full quota there is one place for the claim or for the note.

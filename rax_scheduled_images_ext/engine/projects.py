@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.errors import ScheduledImagesError
 
 
 class Projects(Protocol):
@@ -25,13 +24,6 @@ class Projects(Protocol):
 
         :raises NoAccess: if the user cannot log in to the project.
         """
-
-
-class NoAccess(ScheduledImagesError):
-    """The service's user cannot work in a project: it has no role, or is disabled."""
-
-    def __init__(self, project_id: str, reason: object) -> None:
-        super().__init__(f"the user has no access to project {project_id}: {reason}")
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 
+from rax_scheduled_images_ext.engine.sweep import Leftover
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.note import Refusal
 from rax_scheduled_images_ext.model.plan import IMAGEABLE, Cause, Step
 from rax_scheduled_images_ext.operations.prune import PrunedImage
-from rax_scheduled_images_ext.operations.volume_snapshots import Leftover
 from rax_scheduled_images_ext.operations.work_queue import Outcome
 
-#: How long after it was due a missing image is nobody's fault: time for a second try.
+#: How long after it was due a missing image is nobody's fault: there is time for a
+#: second attempt.
 MARGIN = timedelta(hours=2)
 
 
@@ -33,7 +34,7 @@ class Result(Enum):
     LIMITED = "limit reached"
     #: The server is busy: it is tried again soon.
     BUSY = "server busy"
-    #: All tries have been used.
+    #: All attempts have been used.
     GIVEN_UP = "given up"
     #: The project may have no more images: it is tried again, less and less often.
     QUOTA = "quota exceeded"
@@ -125,7 +126,7 @@ class StepResult:
         )
 
     def is_overdue(self, now: datetime) -> bool:
-        """Whether an image is missing: refused, or longer than a second try takes."""
+        """Whether an image is refused, or missing though a second attempt had time."""
         note = self.step.note
         refused = self.left and note is not None and note.lasts
         if self.failed or refused or self.step.cause in _TOLD:

@@ -12,17 +12,17 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.pool import WORKERS
 from rax_scheduled_images_ext.client.snapshots import PASSING, Snapshots
 from rax_scheduled_images_ext.engine.find import Finder
 from rax_scheduled_images_ext.engine.limits import Admission, Limits
-from rax_scheduled_images_ext.engine.look import Look, Looking
+from rax_scheduled_images_ext.engine.look import Look, look
 from rax_scheduled_images_ext.engine.making import Making
 from rax_scheduled_images_ext.engine.projects import Projects
 from rax_scheduled_images_ext.engine.results import Result, StepResult, Tick
 from rax_scheduled_images_ext.engine.settling import Settling
 from rax_scheduled_images_ext.engine.sweep import (
+    Leftover,
     delete_left_behind,
     is_left_behind,
     sweep_volumes,
@@ -46,12 +46,8 @@ from rax_scheduled_images_ext.model.plan import (
     own_images,
     plan,
 )
+from rax_scheduled_images_ext.operations.delete import NamingImages, delete_image
 from rax_scheduled_images_ext.operations.prune import PrunedImage
-from rax_scheduled_images_ext.operations.volume_snapshots import (
-    Leftover,
-    NamingImages,
-    delete_with_snapshots,
-)
 from rax_scheduled_images_ext.operations.work_queue import Outcome, attempted, run
 
 Report = Callable[[StepResult], object]
@@ -135,7 +131,7 @@ class Runner:
         run(due, do, add, workers=self.limits.requests)
         swept = self.sweep(page.open.empty, page.now)
         left, problem = self.sweep_volume_snapshots(page.now, naming)
-        newest = finder.memory.newest(finder.servers)
+        newest = finder.known.newest(finder.servers)
         return Tick(
             now, results, finder.servers, page.under_way, newest, swept, left, problem
         )
@@ -165,10 +161,9 @@ class Runner:
         work = _Work(self, clock, admission, NamingImages(listing))
         cloud = self.projects.of(project_id)
         more = cloud.images.list(server_id=server_id, hidden=True) if hidden else ()
-        looking = Looking(cloud, server_id, clock, tuple(more))
-        found = looking.look()
+        found = look(cloud, server_id, clock, more)
         step = work.planned(found, note)
-        return _result_of(attempted(step, lambda s: work.act(looking, found, s)))
+        return _result_of(attempted(step, lambda s: work.act(found, s)))
 
     def sweep(
         self, images: Iterable[ServerImage], now: datetime
@@ -213,16 +208,16 @@ def planned(
     """
     page = Finder(projects, policy).find(at)
 
-    def look(hint: Step) -> Step:
+    def planned_now(hint: Step) -> Step:
         if hint.action is Action.NOTHING:
             return hint
         server = hint.server
-        hidden = tuple(page.open.hidden.get(server.id, ()))
+        hidden = page.open.hidden.get(server.id, ())
         cloud = projects.of(str(server.project_id))
-        found = Looking(cloud, server.id, Clock(at=at), hidden).look()
+        found = look(cloud, server.id, Clock(at=at), hidden)
         return _planned(found, hint.note, policy)
 
-    outcomes = run(_in_order(page.steps), look, workers=workers)
+    outcomes = run(_in_order(page.steps), planned_now, workers=workers)
     return [
         each.result()
         for each in outcomes
@@ -268,10 +263,9 @@ class _Work:
         if hint.action is Action.MAKE and not self.admission.has_room(project_id):
             return StepResult(hint, Result.LIMITED)
         cloud = self.runner.projects.of(project_id)
-        looking = Looking(cloud, hint.server.id, self.clock, tuple(hidden))
         try:
-            found = looking.look()
-            return self.act(looking, found, self.planned(found, hint.note))
+            found = look(cloud, hint.server.id, self.clock, hidden)
+            return self.act(found, self.planned(found, hint.note))
         except NoSuchServer:
             # It was deleted a moment ago; its images stay, and so do all schedules.
             return None
@@ -283,16 +277,16 @@ class _Work:
         """Decide by all that a look has shown."""
         return _planned(found, note, self.runner.policy)
 
-    def act(self, looking: Looking, found: Look, step: Step) -> StepResult:
+    def act(self, found: Look, step: Step) -> StepResult:
         """Do a step that follows from a look.
 
         :raises NoSuchServer: if the server is gone by now.
         """
         if self.runner.stopping():
             return StepResult(step, Result.LEFT)
-        runner, cloud = self.runner, looking.cloud
+        runner = self.runner
         making = Making(
-            cloud,
+            found.cloud,
             step,
             runner.policy,
             runner.key,
@@ -300,12 +294,10 @@ class _Work:
             found.time,
             self.admission,
         )
-        settling = Settling(
-            cloud, looking, found, self.naming, runner.stopping, runner.deleted
-        )
+        settling = Settling(found, self.naming, runner.stopping, runner.deleted)
         if step.action is Action.NOTHING:
             over = is_over(step, found.time.looked, runner.policy)
-            if over and runner.policy.ends_before_tries:
+            if over and runner.policy.ends_before_attempts:
                 return making.find_failure()
             return StepResult(step, Result.NOTHING)
         if step.action is Action.MAKE:
@@ -315,32 +307,29 @@ class _Work:
                 return replace(done, pruned=settling.settle(step).pruned)
             return done
         if step.action is Action.DISCARD:
-            return self._discard(cloud, found, step)
+            return self._discard(found, step)
         return settling.settle(step)
 
-    def _discard(self, cloud: Cloud, found: Look, step: Step) -> StepResult:
+    def _discard(self, found: Look, step: Step) -> StepResult:
         """Delete an image that no slot needs, if it still is one."""
         assert step.image is not None
         with suppress(NoSuchImage):
-            if self._is_discardable(cloud, found, step, step.image):
-                image = cloud.images.get(step.image)
-                delete_with_snapshots(
-                    cloud.images, lambda: cloud.volumes, image, self.naming
-                )
+            if _is_discardable(found, step, step.image):
+                image = found.cloud.images.get(step.image)
+                delete_image(found.cloud, image, self.naming)
                 duplicate = step.cause is Cause.DUPLICATE
                 result = Result.DEDUPLICATED if duplicate else Result.DISCARDED
                 return StepResult(step, result, step.image.id)
         return StepResult(step, Result.NOTHING, step.image.id)
 
-    def _is_discardable(
-        self, cloud: Cloud, found: Look, step: Step, image: ServerImage
-    ) -> bool:
-        server = step.server
-        if step.cause is Cause.DUPLICATE:
-            images = own_images(server, cloud.images.list(server_id=server.id))
-            return image.id in (each.id for each in duplicates(server, images))
-        state = Snapshots(cloud.compute).server(server.id)
-        # By the cloud's clock, whatever the time that is rehearsed.
-        return state.task_state is None and is_abandoned(
-            cloud.images.get(image), server, found.now
-        )
+
+def _is_discardable(found: Look, step: Step, image: ServerImage) -> bool:
+    cloud, server = found.cloud, step.server
+    if step.cause is Cause.DUPLICATE:
+        images = own_images(server, cloud.images.list(server_id=server.id))
+        return image.id in (each.id for each in duplicates(server, images))
+    state = Snapshots(cloud.compute).server(server.id)
+    # By the cloud's clock, whatever the time that is rehearsed.
+    return state.task_state is None and is_abandoned(
+        cloud.images.get(image), server, found.now
+    )

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field, replace
 from requests import codes
 
 from rax_scheduled_images_ext.client.boot import networks_of
-from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.snapshots import PASSING
-from rax_scheduled_images_ext.engine.look import Look, Looking
+from rax_scheduled_images_ext.engine.look import Look
 from rax_scheduled_images_ext.engine.results import Result, StepResult
 from rax_scheduled_images_ext.errors import (
     ApiError,
     ImageProtected,
     NoSuchImage,
     NoSuchServer,
+    SnapshotsInDoubt,
     SnapshotsLeft,
 )
 from rax_scheduled_images_ext.model.image import (
@@ -32,16 +32,11 @@ from rax_scheduled_images_ext.model.retention import Decision, apply_policy
 from rax_scheduled_images_ext.model.server import ServerFacts, facts_metadata
 from rax_scheduled_images_ext.model.volume_snapshots import (
     Proof,
-    SnapshotsInDoubt,
     Wholeness,
 )
+from rax_scheduled_images_ext.operations.delete import NamingImages, delete_image
+from rax_scheduled_images_ext.operations.proof import prove
 from rax_scheduled_images_ext.operations.prune import PrunedImage, delete_decided
-from rax_scheduled_images_ext.operations.retention import ImageRetention
-from rax_scheduled_images_ext.operations.volume_snapshots import (
-    NamingImages,
-    delete_with_snapshots,
-    prove,
-)
 
 
 @dataclass
@@ -58,8 +53,6 @@ class Settling:
     :param report: is called with each deletion as it happens.
     """
 
-    cloud: Cloud
-    looking: Looking
     found: Look
     naming: NamingImages
     stopping: Callable[[], bool]
@@ -72,7 +65,7 @@ class Settling:
             (image, proof)
             for image in step.unsettled
             # What its owner keeps for good stays as it is, even if it is broken.
-            if (proof := self._prove(image)).is_whole or image.scheduled
+            if (proof := prove(self.found.cloud, image)).is_whole or image.scheduled
         ]
         whole = [image for image, proof in proofs if proof.is_whole]
         result = StepResult(step, Result.NOTHING)
@@ -104,23 +97,17 @@ class Settling:
             pruned=tuple(self._pruned),
         )
 
-    def _prove(self, image: ServerImage) -> Proof:
-        return prove(lambda: self.cloud.volumes, image)
-
     def _discard(self, step: Step, image: ServerImage, proof: Proof) -> StepResult:
-        """Delete an image that will never be whole: another try follows."""
+        """Delete an image that will never be whole: another attempt follows."""
         reason = proof.reason
         try:
-            found = self.cloud.images.get(image)
+            found = self.found.cloud.images.get(image)
             if found.protected:
                 reason = f"{reason}; it stays: it is protected"
                 return StepResult(step, Result.UNPROVEN, image.id, reason=reason)
             if PENDING_KEY not in found.metadata or not found.scheduled:
                 return StepResult(step, Result.NOTHING, image.id)
-            volumes = self.cloud.volumes
-            delete_with_snapshots(
-                self.cloud.images, lambda: volumes, found, self.naming
-            )
+            delete_image(self.found.cloud, found, self.naming)
         except NoSuchImage:
             pass
         except SnapshotsInDoubt as error:
@@ -142,7 +129,7 @@ class Settling:
             if not fresh:
                 # What was lowered by mistake and raised again keeps the rest.
                 try:
-                    self._look_again()
+                    self.found = self.found.again()
                 except NoSuchServer:
                     return False
                 fresh = True
@@ -155,9 +142,6 @@ class Settling:
             fresh = bool(decision.image.protected)
         failed = (each.error for each in self._pruned if each.action == "failed")
         return not any(error and not _is_refusal(error) for error in failed)
-
-    def _look_again(self) -> None:
-        self.found = self.looking.look()
 
     def _next(self, proven: set[str], done: set[str]) -> Decision | None:
         """Return the oldest image that has no place."""
@@ -179,8 +163,7 @@ class Settling:
         """Delete an image; one that cannot be deleted keeps no other from it."""
         image, server_id = decision.image, self.found.server.id
         try:
-            kept = ImageRetention.of(self.cloud, self.naming)
-            return delete_decided(kept, decision)
+            return delete_decided(self.found.cloud, decision, self.naming)
         except ImageProtected as error:
             return PrunedImage(server_id, image, "skipped", str(error))
         except PASSING as error:
@@ -191,12 +174,13 @@ class Settling:
         facts = self.found.facts
         # Not every user may see them, and nothing is to fail for that.
         with suppress(*PASSING):
-            compute = self.cloud.schedules.tags.compute
+            compute = self.found.cloud.schedules.tags.compute
             facts = replace(facts, networks=networks_of(compute, facts.id))
         return facts
 
     def _note_whole(self, image: ServerImage, facts: ServerFacts) -> None:
-        images, region = self.cloud.images, self.cloud.compute.adapter.region_name
+        cloud = self.found.cloud
+        images, region = cloud.images, cloud.compute.adapter.region_name
         own = {**own_metadata(image), **facts_metadata(image, facts, region)}
         # If somebody has deleted it, there is nothing left to note.
         with suppress(NoSuchImage):

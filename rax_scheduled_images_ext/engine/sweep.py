@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 
 from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.client.images.base import ImageStore
 from rax_scheduled_images_ext.client.snapshots import PASSING, Snapshots
+from rax_scheduled_images_ext.client.volumes import Volumes
 from rax_scheduled_images_ext.engine.projects import Projects
 from rax_scheduled_images_ext.errors import (
     NoSuchImage,
     NoSuchServer,
+    NoSuchVolumeSnapshot,
     ScheduledImagesError,
 )
 from rax_scheduled_images_ext.model.image import CLAIM_KEY, ServerImage, made_by_run
 from rax_scheduled_images_ext.model.note import NOTE
 from rax_scheduled_images_ext.model.plan import ABANDONED_AFTER
-from rax_scheduled_images_ext.model.volume_snapshots import VolumeSnapshot
-from rax_scheduled_images_ext.operations.volume_snapshots import (
-    Leftover,
+from rax_scheduled_images_ext.model.volume_snapshots import (
+    FATE_KEY,
+    GOES,
+    STAYS,
+    VolumeSnapshot,
+    is_left,
+    may_be_deleted_again,
+)
+from rax_scheduled_images_ext.operations.delete import (
     NamingImages,
-    delete_leftovers,
-    delete_with_snapshots,
-    leftovers,
+    delete_image,
+    delete_snapshot,
 )
 
 # How old an image that never got any data is when it is swept, and a note, which is of
@@ -57,9 +67,24 @@ def delete_left_behind(cloud: Cloud, image: ServerImage) -> bool:
     with suppress(NoSuchImage):
         image = cloud.images.get(image)
         if image.is_queued:
-            delete_with_snapshots(cloud.images, lambda: cloud.volumes, image)
+            delete_image(cloud, image)
             return True
     return False
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """A snapshot that should be gone, and what came of deleting it once more.
+
+    ``deleted`` is whether the service has accepted that, or the snapshot is gone;
+    ``reason`` says why not. ``orphaned`` is whether the image is known to be gone: only
+    then is the snapshot in nobody's hands.
+    """
+
+    snapshot: VolumeSnapshot
+    deleted: bool = False
+    orphaned: bool = False
+    reason: str = ""
 
 
 def sweep_volumes(
@@ -72,37 +97,88 @@ def sweep_volumes(
     found = left_snapshots(projects, now)
     done: list[Leftover] = []
     for project_id, group in groupby(sorted(found, key=_project), key=_project):
-        done += _delete(projects, project_id, list(group), naming, now)
+        left, everywhere = list(group), projects.all_projects
+        try:
+            cloud = projects.of(project_id) if everywhere else projects.listing
+            done += delete_leftovers(cloud, left, naming, now)
+        except (*PASSING, ScheduledImagesError) as error:
+            done += [Leftover(snapshot, reason=str(error)) for snapshot in left]
     return done
 
 
 def left_snapshots(projects: Projects, now: datetime) -> list[VolumeSnapshot]:
-    """Return the volume snapshots that should have gone with their images.
+    """Return the volume snapshots that should have gone with their images: one listing.
 
+    Each names its image and its project. The image of one may still be there, if its
+    deletion has failed; :func:`delete_leftovers` finds out.
+
+    :param now: the cloud's time.
     :raises ApiError: if they cannot be listed, or whatever else ``PASSING`` names.
     """
-    volumes = projects.listing.volumes
+    volumes, everywhere = projects.listing.volumes, projects.all_projects
     if volumes is None:
         return []
-    return leftovers(volumes, now, all_projects=projects.all_projects)
+    marked = volumes.with_metadata(FATE_KEY, GOES, all_projects=everywhere)
+    return [snapshot for snapshot in marked if is_left(snapshot, now)]
 
 
 def _project(snapshot: VolumeSnapshot) -> str:
     return snapshot.project_id or ""
 
 
-def _delete(
-    projects: Projects,
-    project_id: str,
-    left: list[VolumeSnapshot],
+def delete_leftovers(
+    cloud: Cloud,
+    left: Iterable[VolumeSnapshot],
     naming: NamingImages,
     now: datetime,
 ) -> list[Leftover]:
-    try:
-        cloud = projects.of(project_id) if projects.all_projects else projects.listing
-        volumes = cloud.volumes
-        if volumes is None:
-            return []
-        return delete_leftovers(cloud.images, volumes, left, naming, now)
-    except (*PASSING, ScheduledImagesError) as error:
-        return [Leftover(snapshot, reason=str(error)) for snapshot in left]
+    """Delete the snapshots of one project that were left behind, one after another.
+
+    Only what no image names any more is deleted. One whose deletion was accepted a
+    short while ago is not deleted again so soon.
+
+    :param cloud: as the members of the project see it.
+    :param left: what :func:`left_snapshots` has found of the project.
+    :param now: the cloud's time.
+    """
+    done: list[Leftover] = []
+    volumes = cloud.volumes
+    if volumes is None:
+        return done
+    for snapshot in left:
+        try:
+            leftover = _delete_leftover(cloud.images, volumes, snapshot, naming, now)
+        except NoSuchVolumeSnapshot:
+            leftover = Leftover(snapshot, deleted=True, orphaned=True)
+        except PASSING as error:
+            leftover = Leftover(snapshot, reason=str(error))
+        done.append(leftover)
+    return done
+
+
+def _delete_leftover(
+    images: ImageStore,
+    volumes: Volumes,
+    snapshot: VolumeSnapshot,
+    naming: NamingImages,
+    now: datetime,
+) -> Leftover:
+    image_id = snapshot.image_id
+    if image_id is None:
+        return Leftover(snapshot, reason="it is not marked as to be deleted")
+    if snapshot.project_id != volumes.project_id:
+        return Leftover(snapshot, reason="it may belong to another project")
+    if not images.is_gone(image_id):
+        return Leftover(snapshot, reason=f"its image {image_id} is still there")
+    why: str | None = None
+    if not may_be_deleted_again(snapshot, now):
+        why = f"it is {snapshot.status}, and not deleted again within an hour"
+    elif not snapshot.is_deletable:
+        why = f"it is {snapshot.status}, not available"
+    elif naming.is_named(snapshot.id, image_id):
+        # It is not listed again; with that image it may go.
+        volumes.set_metadata(snapshot.id, {FATE_KEY: STAYS})
+        return Leftover(snapshot, reason="another image names it")
+    else:
+        why = delete_snapshot(volumes, snapshot.id)
+    return Leftover(snapshot, deleted=why is None, orphaned=True, reason=why or "")

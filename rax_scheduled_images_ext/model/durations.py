@@ -7,6 +7,8 @@ import re
 _SECONDS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
 # A hundred years: no clock, time limit or sum of times overflows.
 _LONGEST_DAYS = 36500
+#: The most seconds of a duration.
+LONGEST = _LONGEST_DAYS * _SECONDS["d"]
 _PART = re.compile(r"(\d+(?:\.\d+)?)([wdhms])", re.ASCII)
 _WHOLE = re.compile(rf"(?:{_PART.pattern})+", re.ASCII)
 
@@ -26,7 +28,7 @@ def parse_duration(text: str) -> float:
     seconds = sum(
         float(number) * _SECONDS[unit] for number, unit in _PART.findall(text)
     )
-    if seconds > _LONGEST_DAYS * _SECONDS["d"]:
+    if seconds > LONGEST:
         raise ValueError(f"'{text}' is not allowed: {_LONGEST_DAYS}d at most")
     return seconds
 

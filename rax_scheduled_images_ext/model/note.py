@@ -1,9 +1,9 @@
-"""Notes: what became of a try whose request was refused, where every runner reads it.
+"""Notes: what became of an attempt that was refused, where every runner reads it.
 
 A note is an empty, hidden image, at most one of a server and slot. It says what was
-refused, since when and how often, when to ask again, and which further claim of the try
-is free, which again only one runner can take. Losing a note costs one interval between
-tries, and never an image.
+refused, since when and how often, when to ask again, and which further claim of the
+attempt is free, which again only one runner can take. Losing a note costs one interval
+between attempts, and never an image.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Refusal(Enum):
     QUOTA = "quota"
     #: Anything else that was refused.
     REFUSED = "refused"
-    #: All tries of the slot are used.
+    #: All attempts of the slot are used.
     USED_UP = "used up"
 
 
@@ -56,9 +56,9 @@ _PAUSES = {
 class Note:
     """What a note says of a slot of a server.
 
-    ``number`` is the try that was not acted upon, ``used`` are the intervals that were
-    claimed for it, ``turn`` is the further claim of the try that is free. ``count`` is
-    how often it was refused since ``since``; nobody asks before ``again``.
+    ``number`` is the attempt that was not acted upon, ``used`` are the intervals that
+    were claimed for it, ``turn`` is the further claim of the attempt that is free.
+    ``count`` is how often it was refused since ``since``; nobody asks before ``again``.
     ``image_id`` is the note itself.
     """
 

@@ -105,19 +105,19 @@ class Policy:
 
     :param window: the part of the day in which they are due.
     :param max_delay: how long after it was due an image is still made.
-    :param tries: how often a slot's image is tried at most.
-    :param interval: the time between two tries.
+    :param attempts: how often a slot's image is tried at most.
+    :param interval: the time between two attempts.
     """
 
     window: Window = Window()
     max_delay: timedelta = timedelta(hours=12)
-    tries: int = 3
+    attempts: int = 3
     interval: timedelta = timedelta(hours=1)
 
     @property
-    def ends_before_tries(self) -> bool:
-        """Whether a slot may be over before all tries are used."""
-        return self.max_delay <= self.tries * self.interval
+    def ends_before_attempts(self) -> bool:
+        """Whether a slot may be over before all attempts are used."""
+        return self.max_delay <= self.attempts * self.interval
 
     @property
     def stretch(self) -> float:
@@ -167,7 +167,7 @@ class Cause(Enum):
     MISSED = "missed"
     #: The cloud has refused it, and is asked again later.
     REFUSED = "refused"
-    #: All tries of the slot are used.
+    #: All attempts of the slot are used.
     GIVEN_UP = "given up"
     UNDER_WAY = "under way"
     #: The image of the slot has been SAVING for too long.
@@ -428,7 +428,7 @@ def duplicates(
 ) -> list[ServerImage]:
     """Return the images of slots that have another one, which is known to be whole.
 
-    A request that was held up on its way may arrive after another try has made the
+    A request that was held up on its way may arrive after another attempt has made the
     image. An image goes as long as nothing builds on it: it is not known to be whole,
     nobody has renamed or protected it, and it is no snapshot of a server that was
     rebuilt from the other one.

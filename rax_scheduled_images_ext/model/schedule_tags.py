@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from rax_scheduled_images_ext.errors import MalformedTag
 from rax_scheduled_images_ext.model.schedule import (
     DAYS,
     LEAST_RETENTION,
@@ -27,14 +28,6 @@ ALLOWED = (
 )
 _DAYS = "|".join(day.lower() for day in DAYS)
 _VALUE = re.compile(f"{PREFIX}(?:daily|weekly-({_DAYS})):([1-9][0-9]{{0,4}})")
-
-
-class MalformedTag(ValueError):
-    """A tag that should be a schedule, and is none."""
-
-    def __init__(self, tag: str) -> None:
-        super().__init__(f"'{tag}' is not a schedule")
-        self.tag = tag
 
 
 def schedule_tag(schedule: ImageSchedule) -> str:

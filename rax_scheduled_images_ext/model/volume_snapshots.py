@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
-from rax_scheduled_images_ext.errors import ScheduledImagesError
+from rax_scheduled_images_ext.errors import SnapshotsInDoubt
 from rax_scheduled_images_ext.model.image import LONGEST_NAME, MAPPING_KEY, ServerImage
 
 #: What Nova puts before an image's name to name a volume snapshot of it.
@@ -36,10 +36,6 @@ _SOURCES = (None, "blank", "image", "snapshot", "volume")
 # In which the block storage service deletes a snapshot.
 _DELETABLE = ("available", "error")
 _GOING = ("deleting", "deleted")
-
-
-class SnapshotsInDoubt(ScheduledImagesError):
-    """An image stays: not all it names is known to be its own. The text says why."""
 
 
 @dataclass(frozen=True)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.http import ApiResponse
-from rax_scheduled_images_ext.client.images.base import ImageStore
-from rax_scheduled_images_ext.client.schedules.cloud import CloudSchedules
 from rax_scheduled_images_ext.client.servers import (
+    date_of,
     next_page,
-    read_date,
     read_server,
+    with_tags,
 )
 from rax_scheduled_images_ext.errors import NoSchedule, NoSuchServer
 from rax_scheduled_images_ext.model.extension import ATTRIBUTE
@@ -30,10 +28,6 @@ from rax_scheduled_images_ext.model.freshness import (
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.retention import Rules
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
-from rax_scheduled_images_ext.model.schedule_tags import (
-    MalformedTag,
-    read_schedule_tags,
-)
 from rax_scheduled_images_ext.operations.work_queue import (
     Outcome,
     Progress,
@@ -56,7 +50,6 @@ def read_inventory(
     enabled: bool | None = None,
     name: str | re.Pattern[str] | None = None,
     max_age: timedelta = MAX_AGE,
-    clock: Callable[[], float] = time.time,
 ) -> Inventory:
     """Read the servers of a project in one region, their schedules and images.
 
@@ -67,13 +60,11 @@ def read_inventory(
     :param enabled: only servers with a schedule, or only those without.
     :param name: only servers in whose names this regular expression is found.
     :param max_age: as for :func:`.freshness.schedule_status`.
-    :param clock: the time in seconds, for a cloud that does not send its own.
     :raises NotOffered: if the cloud has no scheduled images.
     """
     shared = cloud.shared()
     pattern = None if name is None else re.compile(name)
-    reader = _Reader(shared.schedules, shared.images, pattern, clock)
-    return reader.read(max_age, enabled)
+    return _Reader(shared, pattern).read(max_age, enabled)
 
 
 def read_regions(
@@ -119,7 +110,7 @@ class _Listed:
 class _Listing:
     """What a list of servers shows, of them and of the cloud itself."""
 
-    now: datetime
+    now: datetime = field(init=False)
     servers: list[_Listed] = field(default_factory=list)
     #: Of all servers, also those not asked for.
     ids: set[str] = field(default_factory=set)
@@ -151,16 +142,14 @@ class _Listing:
 class _Reader:
     """Reads the inventory of one region."""
 
-    schedules: CloudSchedules
-    images: ImageStore
+    cloud: Cloud
     pattern: re.Pattern[str] | None
-    clock: Callable[[], float]
 
     def read(self, max_age: timedelta, enabled: bool | None) -> Inventory:
         """Read all servers, or those with or without a schedule."""
         listing = self._list(enabled)
         silent = self._is_silent(listing, enabled)
-        if self.schedules.kept_as_tags:
+        if self.cloud.schedules.kept_as_tags:
             if listing.ids and not listing.shows_tags:
                 # They came from an API that is too old for tags.
                 listing = self._list(enabled)
@@ -188,16 +177,16 @@ class _Reader:
     # -- servers
 
     def _list(self, enabled: bool | None) -> _Listing:
-        listing = _Listing(datetime.fromtimestamp(self.clock(), timezone.utc))
-        for answer in self.schedules.server_pages("/servers/detail", enabled):
+        listing = _Listing()
+        for answer in self.cloud.schedules.server_pages("/servers/detail", enabled):
             first = not listing.ids
-            listing.now = read_date(answer) or listing.now
-            rules = self.schedules.rules(answer, shown=True)
+            listing.now = date_of(answer)
+            rules = self.cloud.schedules.rules(answer, shown=True)
             for server in answer.objects("servers"):
                 listing.add(server, answer, self.pattern, rules)
             if first and next_page(answer) and not self._shows_anything(listing):
-                self.schedules.find_out()
-                if self.schedules.kept_as_tags:
+                self.cloud.schedules.find_out()
+                if self.cloud.schedules.kept_as_tags:
                     # From an API that shows them, before all others are read in vain.
                     return self._list(enabled)
         return listing
@@ -205,7 +194,7 @@ class _Reader:
     def _shows_anything(self, listing: _Listing) -> bool:
         """Whether a list shows schedules, or is the one that shows them as tags."""
         shown = listing.shows_schedules or listing.shows_tags
-        return shown or self.schedules.kept_as_tags
+        return shown or self.cloud.schedules.kept_as_tags
 
     def _servers(self, listing: _Listing, silent: bool) -> list[InventoryServer]:
         """Return the servers with their schedules, asking for those not shown.
@@ -231,19 +220,19 @@ class _Reader:
 
         If it shows none, this finds out whether there is an extension.
         """
-        known = listing.shows_schedules or self.schedules.kept_as_tags
+        known = listing.shows_schedules or self.cloud.schedules.kept_as_tags
         if known or not listing.ids:
             return False
         if not enabled:
             # The filter knows better: are there servers with a schedule?
             query = {ATTRIBUTE: True, "limit": 1}
-            answer = self.schedules.extension.compute.get("/servers", query)
+            answer = self.cloud.schedules.extension.compute.get("/servers", query)
             if answer.status != 400:
                 found = [server.get("id") for server in answer.objects("servers")]
                 if not found or (enabled is False and found[0] not in listing.ids):
                     return False
-        self.schedules.find_out()
-        return not self.schedules.kept_as_tags
+        self.cloud.schedules.find_out()
+        return not self.cloud.schedules.kept_as_tags
 
     def _ask(
         self, servers: list[InventoryServer], open_: Iterable[InventoryServer]
@@ -262,7 +251,7 @@ class _Reader:
             else:
                 known[server.id] = replace(server, problem=outcome.error)
 
-        run(open_, self.schedules.extension.get, learn)
+        run(open_, self.cloud.schedules.extension.get, learn)
         return [server for server in known.values() if server is not None]
 
     # -- images
@@ -277,7 +266,7 @@ class _Reader:
         """
         images: dict[str, list[ServerImage]] = {server.id: [] for server in servers}
         if images:
-            for image in self.images.list(snapshots=True):
+            for image in self.cloud.images.list(snapshots=True):
                 if image.server_id in images:
                     images[image.server_id].append(image)
         return images
@@ -286,12 +275,7 @@ class _Reader:
 def _tagged(listed: _Listed) -> InventoryServer:
     """Return a server with the schedule that its tags stand for."""
     # That the cloud has no extension may have been found out after the list was read.
-    server = replace(listed.server, rules=Rules.OURS)
-    try:
-        found = read_schedule_tags(listed.tags or ())
-    except MalformedTag as error:
-        return replace(server, invalid_tag=error.tag)
-    return replace(server, schedule=found)
+    return with_tags(replace(listed.server, rules=Rules.OURS), listed.tags or ())
 
 
 def _may_be_weekly(found: ScheduleStatus) -> bool:

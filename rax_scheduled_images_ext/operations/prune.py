@@ -10,15 +10,16 @@ from rax_scheduled_images_ext.errors import (
     ImageProtected,
     NoRetention,
     NoSuchImage,
+    SnapshotsInDoubt,
     SnapshotsLeft,
 )
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.retention import Decision, apply_policy, reason
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
-from rax_scheduled_images_ext.model.volume_snapshots import SnapshotsInDoubt
-from rax_scheduled_images_ext.operations.retention import ImageRetention
+from rax_scheduled_images_ext.operations.delete import NamingImages, delete_image
+from rax_scheduled_images_ext.operations.schedules import find_schedule
+from rax_scheduled_images_ext.operations.server import decide, images_of
 from rax_scheduled_images_ext.operations.targets import Servers, Target, for_each
-from rax_scheduled_images_ext.operations.volume_snapshots import delete_with_snapshots
 from rax_scheduled_images_ext.operations.work_queue import (
     Outcome,
     Progress,
@@ -89,8 +90,7 @@ def plan_prune(
         keep = ImageSchedule.checked(keep).retention
 
     def action(cloud: Cloud, server_id: str) -> PrunePlan:
-        kept = ImageRetention.of(cloud)
-        return PrunePlan(server_id, surplus_of(kept, server_id, keep))
+        return PrunePlan(server_id, surplus_of(cloud, server_id, keep))
 
     return for_each(cloud, servers, action, report, progress)
 
@@ -110,11 +110,11 @@ def prune(
         or may not be deleted.
     """
     cloud = cloud.shared() if len(plans) > 1 else cloud
-    kept = ImageRetention.of(cloud)
+    naming = NamingImages(cloud.images)
     done: dict[str, list[PrunedImage]] = {plan.server_id: [] for plan in plans}
 
     def delete(decision: Decision) -> PrunedImage:
-        return delete_surplus(kept, decision)
+        return delete_surplus(cloud, decision, naming)
 
     def add(outcome: Outcome[Decision, PrunedImage]) -> None:
         image, error = outcome.item.image, outcome.error
@@ -130,9 +130,7 @@ def prune(
     return [pruned for images in done.values() for pruned in images]
 
 
-def surplus_of(
-    kept: ImageRetention, server_id: str, keep: int | None = None
-) -> list[Decision]:
+def surplus_of(cloud: Cloud, server_id: str, keep: int | None = None) -> list[Decision]:
     """Return what the retention of one server leaves no place for, oldest first.
 
     :param keep: how many images stay; None for the server's own retention.
@@ -141,15 +139,17 @@ def surplus_of(
     :raises NotOffered: if the cloud has no scheduled images.
     """
     if keep is None:
-        schedule = kept.schedule(server_id)
+        schedule = find_schedule(cloud, server_id)
         if schedule is None:
             raise NoRetention(server_id)
         keep = schedule.retention
-    decisions = kept.judged(server_id, keep)
+    decisions = decide(cloud, server_id, keep)
     return [decision for decision in reversed(decisions) if decision.surplus]
 
 
-def delete_surplus(kept: ImageRetention, decision: Decision) -> PrunedImage:
+def delete_surplus(
+    cloud: Cloud, decision: Decision, naming: NamingImages
+) -> PrunedImage:
     """Delete an image that is surplus, if it still is.
 
     The server's images are read and counted again right before, and the image
@@ -161,15 +161,17 @@ def delete_surplus(kept: ImageRetention, decision: Decision) -> PrunedImage:
     """
     server_id = str(decision.image.server_id)
     try:
-        now = _decide_again(kept, decision)
+        now = _decide_again(cloud, decision)
     except NoSuchImage:
         return PrunedImage(server_id, decision.image, "skipped", "already gone")
     if not now.surplus:
         return PrunedImage(server_id, now.image, "skipped", reason(now))
-    return delete_decided(kept, now)
+    return delete_decided(cloud, now, naming)
 
 
-def delete_decided(kept: ImageRetention, decision: Decision) -> PrunedImage:
+def delete_decided(
+    cloud: Cloud, decision: Decision, naming: NamingImages
+) -> PrunedImage:
     """Delete an image that was found to be surplus a moment ago.
 
     The volume snapshots of a volume-backed server's image go after it; if not all of
@@ -182,7 +184,7 @@ def delete_decided(kept: ImageRetention, decision: Decision) -> PrunedImage:
     if image.protected:
         raise ImageProtected(image.id)
     try:
-        delete_with_snapshots(kept.images, kept.open_volumes, image, kept.naming)
+        delete_image(cloud, image, naming)
     except NoSuchImage:
         return PrunedImage(server_id, image, "skipped", "already gone")
     except SnapshotsInDoubt as error:
@@ -192,16 +194,16 @@ def delete_decided(kept: ImageRetention, decision: Decision) -> PrunedImage:
     return PrunedImage(server_id, image, "deleted", reason(decision))
 
 
-def _decide_again(kept: ImageRetention, decision: Decision) -> Decision:
+def _decide_again(cloud: Cloud, decision: Decision) -> Decision:
     """Decide on an image among all of its server's as they are now.
 
     :raises NoSuchImage: if it is gone.
     """
     server_id, project_id = str(decision.image.server_id), decision.image.owner
-    images = {image.id: image for image in kept.images_of(server_id)}
+    images = {image.id: image for image in images_of(cloud, server_id)}
     if decision.image.id not in images:
         # Gone, or no longer an image of this server: alone it is never surplus.
-        image = kept.images.get(decision.image)
+        image = cloud.images.get(decision.image)
         images = {image.id: replace(image, owner=project_id)}
     decisions = apply_policy(
         images.values(),

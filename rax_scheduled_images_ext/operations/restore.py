@@ -18,7 +18,7 @@ from typing import Any
 from rax_scheduled_images_ext.client.boot import BootRequest, Servers
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.http import ApiResponse, RetryPolicy
-from rax_scheduled_images_ext.client.servers import looks_like_id, read_date
+from rax_scheduled_images_ext.client.servers import date_of, looks_like_id
 from rax_scheduled_images_ext.client.snapshots import (
     PASSING,
     SnapshotRequest,
@@ -28,6 +28,7 @@ from rax_scheduled_images_ext.errors import (
     ApiError,
     ImageLost,
     InvalidSchedule,
+    MalformedTag,
     NoMatch,
     NoSchedule,
     NoSuchImage,
@@ -64,18 +65,17 @@ from rax_scheduled_images_ext.model.restore import (
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.schedule_tags import (
     MARKER_TAG,
-    MalformedTag,
     is_own_tag,
     read_schedule_tags,
 )
 from rax_scheduled_images_ext.model.server import ServerFacts, facts_of, gone_server
 from rax_scheduled_images_ext.model.task_states import task_state
+from rax_scheduled_images_ext.operations.proof import prove
 from rax_scheduled_images_ext.operations.snapshot.polling import (
     Listener,
     Poller,
     Timeouts,
 )
-from rax_scheduled_images_ext.operations.volume_snapshots import prove
 
 #: How long a restore may take in all, in seconds.
 TIME_LIMIT = 21600.0
@@ -277,7 +277,7 @@ class _Planning:
 
     def _prove(self, image: ServerImage) -> str | None:
         """Return why an image is not known to be whole, None if it is."""
-        proof = prove(lambda: self.cloud.volumes, image)
+        proof = prove(self.cloud, image)
         return None if proof.is_whole else proof.reason
 
     def _check(self, image: ServerImage, plan: RestorePlan) -> None:
@@ -495,8 +495,7 @@ class _Planning:
 
 def _now(answer: ApiResponse | None) -> datetime:
     """Return the cloud's time, or this machine's if the cloud does not show it."""
-    date = read_date(answer) if answer is not None else None
-    return date or datetime.now(timezone.utc)
+    return datetime.now(timezone.utc) if answer is None else date_of(answer)
 
 
 # -- acting
@@ -635,7 +634,7 @@ class Restoration:
             gone = gone + 1 if image is None else 0
             last = "it is gone" if image is None else image.status
             if image is not None and image.status == "ACTIVE":
-                proof = prove(lambda: self._cloud.volumes, image)
+                proof = prove(self._cloud, image)
                 if proof.is_whole and image.size:
                     self._poller.listener.note(f"Safety image {image_id} is whole")
                     return image

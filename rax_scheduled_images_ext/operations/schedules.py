@@ -1,4 +1,4 @@
-"""Enabling, updating, disabling and reading the schedules of servers.
+"""Enabling, changing, disabling and reading the schedules of servers.
 
 Each function takes servers as names, IDs or targets, does many at a time, and returns
 an outcome for each: a value, or the error that was raised for it.
@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.schedules.base import ScheduleStore
 from rax_scheduled_images_ext.errors import (
     InvalidSchedule,
     NoRetention,
@@ -60,71 +59,64 @@ def enable(
     return for_each(cloud, servers, action, report, progress)
 
 
-def update(
-    cloud: Cloud,
-    servers: Servers,
-    *,
-    retention: int | None = None,
-    day_of_week: str | None = None,
-    daily: bool = False,
-    report: Report[Target, ScheduleChange] | None = None,
-    progress: Progress | None = None,
-) -> list[Outcome[Target, ScheduleChange]]:
-    """Change what is given of servers' schedules, and nothing else.
-
-    A schedule that is right already is not sent again. Errors: NoSchedule for a
-    server that was named, InvalidSchedule, and those of :func:`enable`.
-
-    :param day_of_week: an English day name in any letter case, or the beginning of
-        just one, for a weekly schedule.
-    :param daily: make the schedule daily.
-    :raises InvalidValue: for a retention or day that cannot be; nothing has been sent.
-    """
-    wanted = ScheduleSettings(retention, day_of_week, daily).checked()
-
-    def action(cloud: Cloud, server_id: str) -> ScheduleChange:
-        before = cloud.schedules.get(server_id)
-        return _changed(cloud, server_id, before, wanted)
-
-    return for_each(cloud, servers, action, report, progress, skip=NoSchedule)
-
-
 def change(
     cloud: Cloud,
     servers: Servers,
     settings: ScheduleSettings,
     report: Report[Target, ScheduleChange] | None = None,
     progress: Progress | None = None,
+    *,
+    enabled: bool = False,
 ) -> list[Outcome[Target, ScheduleChange]]:
-    """Enable or update schedules: change what is given, and nothing else.
+    """Change what the settings name of servers' schedules, and nothing else.
 
     A server without a schedule gets one if the settings have a retention; without a
     day it is daily. A schedule that is right already is not sent again. Errors:
     NoRetention for a server that was named, InvalidSchedule unless the settings leave
     nothing of the schedule, and those of :func:`enable`.
 
+    :param enabled: only schedules that there are: NoSchedule for a server that was
+        named and has none, InvalidSchedule for one whose tags are no schedule.
     :raises InvalidValue: for settings that cannot be; nothing has been sent.
     """
     wanted = settings.checked()
 
     def action(cloud: Cloud, server_id: str) -> ScheduleChange:
-        before = current_schedule(cloud.schedules, server_id, wanted)
-        return _changed(cloud, server_id, before, wanted)
+        if enabled:
+            before: ImageSchedule | None = cloud.schedules.get(server_id)
+        else:
+            before = current_schedule(cloud, server_id, wanted)
+        after = wanted_schedule(server_id, before, wanted)
+        if after != before:
+            after = cloud.schedules.enable(server_id, after)
+        return ScheduleChange(before, after)
 
-    return for_each(cloud, servers, action, report, progress, skip=NoRetention)
+    skip = NoSchedule if enabled else NoRetention
+    return for_each(cloud, servers, action, report, progress, skip=skip)
+
+
+def find_schedule(cloud: Cloud, server_id: str) -> ImageSchedule | None:
+    """Return the schedule of a server, None where there is none.
+
+    :raises InvalidSchedule: if its tags are no schedule.
+    :raises NoSuchServer: if there is no such server.
+    :raises NotOffered: if the cloud has no scheduled images.
+    """
+    try:
+        return cloud.schedules.get(server_id)
+    except NoSchedule:
+        return None
 
 
 def current_schedule(
-    schedules: ScheduleStore, server_id: str, wanted: ScheduleSettings
+    cloud: Cloud, server_id: str, wanted: ScheduleSettings
 ) -> ImageSchedule | None:
     """Return the schedule that settings are to change, None where there is none.
 
     :raises InvalidSchedule: if its tags are no schedule, and something would be left.
     """
     try:
-        return schedules.get(server_id)
-    except NoSchedule:
-        return None
+        return find_schedule(cloud, server_id)
     except InvalidSchedule:
         if wanted.complete:
             return None
@@ -142,15 +134,6 @@ def wanted_schedule(
     if schedule is None:
         raise NoRetention(server_id)
     return schedule
-
-
-def _changed(
-    cloud: Cloud, server_id: str, before: ImageSchedule | None, wanted: ScheduleSettings
-) -> ScheduleChange:
-    after = wanted_schedule(server_id, before, wanted)
-    if after != before:
-        after = cloud.schedules.enable(server_id, after)
-    return ScheduleChange(before, after)
 
 
 def disable(

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 
+from rax_scheduled_images_ext.client import servers
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.servers import (
-    find_server,
-    read_date,
-    read_server,
-)
 from rax_scheduled_images_ext.errors import (
     InvalidSchedule,
-    NoSchedule,
     NoSuchServer,
+    NotOffered,
 )
 from rax_scheduled_images_ext.model.extension import ATTRIBUTE
 from rax_scheduled_images_ext.model.freshness import (
@@ -25,8 +19,10 @@ from rax_scheduled_images_ext.model.freshness import (
     ScheduleStatus,
     schedule_status,
 )
+from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.retention import Decision, apply_policy
-from rax_scheduled_images_ext.operations.retention import ImageRetention
+from rax_scheduled_images_ext.operations.inventory import Inventory
+from rax_scheduled_images_ext.operations.schedules import find_schedule
 
 
 @dataclass(frozen=True)
@@ -48,53 +44,128 @@ class ServerDetails:
         return self.status.server
 
 
+def list_images(cloud: Cloud, server: str) -> list[Decision]:
+    """Return the images of a server, newest first, and what becomes of each and why.
+
+    The images of a server that is gone are still there, without a schedule; they
+    are judged as those of a server of the user's own project.
+
+    :param server: a name or an ID.
+    :raises NoMatch: if there is neither such a server nor an image of it.
+    :raises SeveralMatches: if several servers have the name.
+    """
+
+    def decisions(server_id: str) -> list[Decision]:
+        try:
+            try:
+                schedule = find_schedule(cloud, server_id)
+            except (InvalidSchedule, NotOffered):
+                schedule = None
+            return decide(cloud, server_id, schedule.retention if schedule else None)
+        except NoSuchServer:
+            left = images_of(cloud, server_id)
+            if not left:
+                raise
+            return _decide(_gone(cloud, server_id), left, None)
+
+    return servers.with_server(cloud.compute, server, decisions)
+
+
+def read_status(
+    cloud: Cloud, server: str, *, max_age: timedelta = MAX_AGE
+) -> Inventory:
+    """Read one server as :func:`.inventory.read_inventory` reads all.
+
+    :param server: a name or an ID.
+    :param max_age: as for :func:`.freshness.schedule_status`.
+    :raises NoSchedule: if it has no schedule.
+    :raises InvalidSchedule: if its tags are no schedule.
+    :raises NoMatch: if there is no such server.
+    :raises SeveralMatches: if several have the name.
+    :raises NotOffered: if the cloud has no scheduled images.
+    """
+
+    def read(server_id: str) -> Inventory:
+        schedule = cloud.schedules.get(server_id)
+        found, now = read_server(cloud, server_id)
+        scheduled = replace(found, schedule=schedule)
+        images = images_of(cloud, server_id)
+        return Inventory(now, [schedule_status(scheduled, images, now, max_age)])
+
+    return servers.with_server(cloud.compute, server, read)
+
+
 def read_server_details(
-    cloud: Cloud,
-    server_id: str,
-    *,
-    max_age: timedelta = MAX_AGE,
-    clock: Callable[[], float] = time.time,
+    cloud: Cloud, server_id: str, *, max_age: timedelta = MAX_AGE
 ) -> ServerDetails:
     """Read one server, its schedule and its images: one request each.
 
     :param max_age: as for :func:`.freshness.schedule_status`.
-    :param clock: the time in seconds, for a cloud that does not send its own.
     :raises NoSuchServer: if there is neither such a server nor an image of it.
     :raises NotOffered: if the cloud has no scheduled images.
     """
-    now = datetime.fromtimestamp(clock(), timezone.utc)
+    schedule, invalid_tag, gone = None, None, False
     try:
-        answer = find_server(cloud.compute, server_id)
-        item = answer.object("server")
-        server = _with_schedule(cloud, read_server(answer, item))
-        rules = cloud.schedules.rules(answer, shown=ATTRIBUTE in item)
-        server = replace(server, rules=rules)
-        now = read_date(answer) or now
-        gone = False
+        try:
+            schedule = find_schedule(cloud, server_id)
+        except InvalidSchedule as error:
+            invalid_tag = error.tag
+        found, now = read_server(cloud, server_id)
+        server = replace(found, schedule=schedule, invalid_tag=invalid_tag)
     except NoSuchServer:
-        own = cloud.compute.adapter.get_project_id()
-        server = InventoryServer(server_id, "", project_id=own)
-        gone = True
-    images = ImageRetention.of(cloud).images_of(server_id)
+        server, gone = _gone(cloud, server_id), True
+        now = datetime.now(timezone.utc)
+    images = images_of(cloud, server_id)
     if gone and not images:
         raise NoSuchServer(server_id)
     retention = (server.schedule.retention or None) if server.schedule else None
-    decisions = apply_policy(
+    status = schedule_status(server, images, now, max_age)
+    return ServerDetails(now, status, _decide(server, images, retention), gone)
+
+
+def read_server(cloud: Cloud, server_id: str) -> tuple[InventoryServer, datetime]:
+    """Return a server without its schedule, and the time by the cloud's clock.
+
+    :raises NoSuchServer: if there is no such server.
+    """
+    answer = servers.find_server(cloud.compute, server_id)
+    item = answer.object("server")
+    rules = cloud.schedules.rules(answer, shown=ATTRIBUTE in item)
+    server = replace(servers.read_server(answer, item), rules=rules)
+    return server, servers.date_of(answer)
+
+
+def images_of(cloud: Cloud, server_id: str) -> list[ServerImage]:
+    """Return all images of a server.
+
+    Those that do not count are needed as well: copies are told by them.
+    """
+    return list(cloud.images.list(server_id=server_id))
+
+
+def decide(cloud: Cloud, server_id: str, retention: int | None) -> list[Decision]:
+    """Return what a retention decides on the images of a server, newest first.
+
+    :raises NoSuchServer: if there is no such server.
+    """
+    server, _ = read_server(cloud, server_id)
+    return _decide(server, images_of(cloud, server_id), retention)
+
+
+def _decide(
+    server: InventoryServer, images: list[ServerImage], retention: int | None
+) -> list[Decision]:
+    return apply_policy(
         images,
-        server_id,
+        server.id,
         retention,
         server.project_id,
         rules=server.rules,
         base_image=server.image_id,
     )
-    status = schedule_status(server, images, now, max_age)
-    return ServerDetails(now, status, decisions, gone)
 
 
-def _with_schedule(cloud: Cloud, server: InventoryServer) -> InventoryServer:
-    try:
-        return replace(server, schedule=cloud.schedules.get(server.id))
-    except NoSchedule:
-        return server
-    except InvalidSchedule as error:
-        return replace(server, invalid_tag=error.tag)
+def _gone(cloud: Cloud, server_id: str) -> InventoryServer:
+    """Return a server of which only images are left."""
+    own = cloud.compute.adapter.get_project_id()
+    return InventoryServer(server_id, "", project_id=own)

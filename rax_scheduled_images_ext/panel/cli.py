@@ -145,7 +145,7 @@ def _environment(args: argparse.Namespace) -> Iterator[None]:
     if not args.sandbox:
         yield
         return
-    from rax_scheduled_images_ext.client.connection import from_region
+    from rax_scheduled_images_ext.client.openstacksdk import configured_cloud
     from rax_scheduled_images_ext.panel.first_look import (
         live_through,
         sandbox_since_two_weeks,
@@ -158,7 +158,7 @@ def _environment(args: argparse.Namespace) -> Iterator[None]:
             os.environ.clear()
             os.environ.update(sandbox.environ())
             config, session = cloud_for(PROG, with_login=True)
-            live_through(sandbox, from_region(config, session), args.servers)
+            live_through(sandbox, configured_cloud(config, session), args.servers)
             if args.login:
                 _tell_users(sandbox)
             yield

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
-from rax_scheduled_images_ext.operations.retention import list_images, protect
+from rax_scheduled_images_ext.operations.protect import protect
 from rax_scheduled_images_ext.operations.schedules import enable
+from rax_scheduled_images_ext.operations.server import list_images
 from rax_scheduled_images_ext.operations.snapshot.begin import begin_snapshot
 
 if TYPE_CHECKING:

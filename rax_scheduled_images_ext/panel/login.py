@@ -19,9 +19,9 @@ from keystoneauth1 import exceptions as keystone
 from openstack.config.cloud_region import CloudRegion
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.connection import from_region
 from rax_scheduled_images_ext.client.identity import Scope, scope_of
 from rax_scheduled_images_ext.client.identity import log_in as check
+from rax_scheduled_images_ext.client.openstacksdk import configured_cloud
 from rax_scheduled_images_ext.client.pool import Throttle
 from rax_scheduled_images_ext.model.durations import format_duration
 from rax_scheduled_images_ext.panel.addresses import (
@@ -297,7 +297,7 @@ def _begin(visitor: Visitor) -> None:
 
 
 def _cloud(scope: Scope) -> Cloud:
-    found = from_region(settings().config, settings().session, scope.auth)
+    found = configured_cloud(settings().config, settings().session, scope.auth)
     throttle: Throttle = current_app.extensions["throttle"]
     return replace(found, throttle=throttle)
 

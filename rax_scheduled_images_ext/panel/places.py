@@ -15,6 +15,7 @@ from cachetools import TTLCache
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.identity import Scope
 from rax_scheduled_images_ext.model.freshness import InventoryServer
+from rax_scheduled_images_ext.model.rights import Rights, likely_rights
 from rax_scheduled_images_ext.model.task_states import (
     UPLOADING,
     SnapshotProgress,
@@ -28,7 +29,6 @@ from rax_scheduled_images_ext.operations.server import (
 from rax_scheduled_images_ext.operations.snapshot.begin import disk_safe_from
 from rax_scheduled_images_ext.panel.known import Patience, Shelf, View
 from rax_scheduled_images_ext.panel.labels import labels_of
-from rax_scheduled_images_ext.panel.rights import Rights, rights_of
 from rax_scheduled_images_ext.panel.snapshot_end import (
     SnapshotEnd,
     end_of_snapshot,
@@ -97,7 +97,7 @@ class Place:
     def rights(self) -> Rights:
         """What the user may do here."""
         tags = self.cloud.schedules.kept_as_tags
-        return rights_of(self.scope.roles, kept_as_tags=tags)
+        return likely_rights(self.scope.roles, kept_as_tags=tags)
 
     @property
     def _key(self) -> tuple[object, ...]:

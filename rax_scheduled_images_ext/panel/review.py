@@ -20,7 +20,7 @@ from rax_scheduled_images_ext.errors import InvalidSchedule, ScheduledImagesErro
 from rax_scheduled_images_ext.model.retention import Decision
 from rax_scheduled_images_ext.model.schedule import ImageSchedule, ScheduleSettings
 from rax_scheduled_images_ext.operations import schedules
-from rax_scheduled_images_ext.operations.retention import ImageRetention
+from rax_scheduled_images_ext.operations.forecast import expiring
 from rax_scheduled_images_ext.operations.targets import Target
 from rax_scheduled_images_ext.operations.work_queue import Outcome
 from rax_scheduled_images_ext.panel.words import described, in_words
@@ -73,10 +73,9 @@ def preview(cloud: Cloud, server_id: str, change: ScheduleSettings | None) -> Pr
         would be left.
     :raises NoSuchServer: if there is no such server.
     """
-    kept = ImageRetention.of(cloud)
     current, invalid_tag = None, None
     try:
-        current = kept.schedule(server_id)
+        current = schedules.find_schedule(cloud, server_id)
     except InvalidSchedule as error:
         if change is not None and not change.complete:
             raise
@@ -87,8 +86,8 @@ def preview(cloud: Cloud, server_id: str, change: ScheduleSettings | None) -> Pr
     after = change.applied_to(current) if change else None
     if after is None:
         return Preview(server_id, before, NO_SCHEDULE)
-    expiring = kept.forecast(server_id, after.retention)
-    return Preview(server_id, before, described(after), expiring)
+    going = expiring(cloud, server_id, after.retention)
+    return Preview(server_id, before, described(after), going)
 
 
 def apply(cloud: Cloud, server_id: str, change: ScheduleSettings | None) -> None:

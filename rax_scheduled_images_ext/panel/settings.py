@@ -12,12 +12,12 @@ from keystoneauth1.session import Session
 from openstack.config.cloud_region import CloudRegion
 
 from rax_scheduled_images_ext.client.configuration import (
-    Misconfigured,
     configuration,
     open_session,
 )
 from rax_scheduled_images_ext.client.pool import widen
 from rax_scheduled_images_ext.client.time_limits import limit_time
+from rax_scheduled_images_ext.errors import Misconfigured
 from rax_scheduled_images_ext.panel.known import Patience
 
 # How many requests to the cloud are under way at most, and seconds for an answer.

@@ -42,6 +42,23 @@ class Parser(argparse.ArgumentParser):
         self.exit(2)
 
 
+class _Version(argparse.Action):
+    """Prints the program's name and version, which nobody else has to look up."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from importlib.metadata import version
+
+        print(parser.prog, version("rax-scheduled-images-ext"))
+        parser.exit()
+
+
+def add_version(parser: argparse.ArgumentParser) -> None:
+    """Give a program the option ``--version``."""
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, help="print the version and exit"
+    )
+
+
 def between(
     number: Callable[[str], _Number], least: _Number, most: _Number
 ) -> Callable[[str], _Number]:

@@ -1,4 +1,4 @@
-"""``scheduled-images-sandbox``: a cloud to try things on, from the command line."""
+"""``scheduled-images-sandbox``: the command line of the sandbox."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from urllib.parse import urlsplit
 
 import requests
 
+from rax_scheduled_images_ext.console.terminal import put, say
 from rax_scheduled_images_ext.model.durations import parse_duration
 from rax_scheduled_images_ext.programs.arguments import (
     Parser,
+    add_version,
     between,
     checked,
     host_name,
 )
+from rax_scheduled_images_ext.programs.completion import complete
 from rax_scheduled_images_ext.sandbox.backend.models import Unusable
 from rax_scheduled_images_ext.sandbox.demo import SETTINGS, Demo, DemoFailed
 from rax_scheduled_images_ext.sandbox.environment import shell_exports
@@ -39,6 +42,16 @@ if TYPE_CHECKING:
 
 PROG = "scheduled-images-sandbox"
 
+_DESCRIPTION = "A cloud on this machine to try things on, and to test with."
+_STATUSES = """\
+exit status:
+  0    done
+  1    failed
+  2    bad usage
+  130  interrupted
+  exec ends with the status of its command: 128 + N where signal N ended it, 127 where
+  there is no such command, 126 where it cannot be started"""
+
 _LISTED = """\
 Without arguments the faults are listed: how often each has happened, and what it is."""
 
@@ -53,27 +66,20 @@ class _Failed(Exception):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
-    :returns: the exit status: 0 done, 1 failed, 130 interrupted; of ``exec``, the
-        command's own, 126 or 127 where it cannot be started and 128 + n where
-        signal n ended it.
-    :raises SystemExit: with status 2 for bad usage.
+    :returns: the exit status, as ``--help`` lists them.
+    :raises SystemExit: with status 2 for bad usage, and where stdout takes no output.
     """
     options, command = _split(sys.argv[1:] if argv is None else argv)
     parser = _parser()
+    complete(parser)
     args = parser.parse_args(options)
     if (command is not None) != (args.func is _exec) or command == []:
         parser.error("exec, and only exec, takes a command: exec -- CMD [ARG...]")
     args.command = command
     try:
         status: int = args.func(args)
-        if sys.stdout is not None:
-            sys.stdout.flush()
     except (_Failed, DemoFailed) as error:
-        print(f"{PROG}: error: {error}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:
-        # Nobody reads on: leave nothing that the interpreter would flush at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        say(f"{PROG}: error: {error}")
         return 1
     except KeyboardInterrupt:
         return 130
@@ -126,7 +132,7 @@ def _execute(command: Sequence[str], environment: Mapping[str, str]) -> int:
             process.send_signal(number)
         return _wait(process)
     except OSError as error:
-        print(f"{PROG}: cannot start '{command[0]}': {error.strerror}", file=sys.stderr)
+        say(f"{PROG}: cannot start '{command[0]}': {error.strerror}")
         return 127 if isinstance(error, FileNotFoundError) else 126
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -143,7 +149,8 @@ def _wait(process: subprocess.Popen[bytes]) -> int:
 
 
 def _env(args: argparse.Namespace) -> int:
-    variables = _ask(args.url, "GET", "env", params={"user": args.user})
+    asked = {"user": args.user, "region": args.region}
+    variables = _ask(args.url, "GET", "env", params=asked)
     try:
         _print_exports(variables)
     except ValueError:
@@ -152,12 +159,12 @@ def _env(args: argparse.Namespace) -> int:
 
 
 def _advance(args: argparse.Namespace) -> int:
-    print(_ask(args.url, "POST", "advance", json={"seconds": args.duration})["now"])
+    put(_ask(args.url, "POST", "advance", json={"seconds": args.duration})["now"])
     return 0
 
 
 def _state(args: argparse.Namespace) -> int:
-    print(json.dumps(_ask(args.url, "GET", "state"), indent=2))
+    put(json.dumps(_ask(args.url, "GET", "state"), indent=2), as_json=True)
     return 0
 
 
@@ -168,13 +175,13 @@ def _fault(args: argparse.Namespace) -> int:
         _ask(args.url, "POST", "faults", json={"faults": args.faults})
     else:
         for each in _ask(args.url, "GET", "faults")["faults"]:
-            print(f"{each['happened']}  {each['fault']}")
+            put(f"{each['happened']}  {each['fault']}")
     return 0
 
 
 def _demo(_args: argparse.Namespace) -> int:
     with _start(**SETTINGS) as sandbox:
-        Demo(sandbox, print).run()
+        Demo(sandbox, put).run()
     return 0
 
 
@@ -182,6 +189,7 @@ def _sandbox(args: argparse.Namespace, host: str, port: int) -> Sandbox:
     """Start the cloud that the options describe."""
     return _start(
         like=args.like,
+        regions=args.regions,
         servers=args.servers,
         images_per_server=args.images_per_server,
         state=args.state,
@@ -214,12 +222,17 @@ def _start(**settings: Any) -> Sandbox:
     except OSError as error:
         raise _Failed(
             f"cannot listen on {settings.get('host', LOOPBACK)}"
-            f" port {settings.get('port', 0)}: {error.strerror}"
+            f" port {settings.get('port', 0)}: {_reason(error)}"
         ) from error
 
 
+def _reason(error: OSError) -> str:
+    # Python adds the address to the system's words.
+    return str(error.strerror).partition(" (while ")[0]
+
+
 def _print_exports(variables: Mapping[str, str]) -> None:
-    print("\n".join(shell_exports(variables)), flush=True)
+    put("\n".join(shell_exports(variables)))
 
 
 def _ask(url: str | None, method: str, path: str, **arguments: Any) -> Any:
@@ -234,6 +247,11 @@ def _ask(url: str | None, method: str, path: str, **arguments: Any) -> Any:
             body = answer.json()
         except requests.JSONDecodeError as error:
             raise _Failed(f"what answers at {root} is no sandbox") from error
+        except requests.ReadTimeout as error:
+            raise _Failed(
+                f"the sandbox at {root} has not answered for {_TIMEOUT[1]} seconds, and"
+                " may still be busy with it"
+            ) from error
         except requests.RequestException as error:
             raise _Failed(
                 f"no sandbox answers at {root}: start one with run, or give its --url"
@@ -260,7 +278,14 @@ def _root(url: str | None) -> str:
 
 
 def _parser() -> Parser:
-    parser = Parser(prog=PROG, description=__doc__, allow_abbrev=False)
+    parser = Parser(
+        prog=PROG,
+        description=_DESCRIPTION,
+        epilog=_STATUSES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add_version(parser)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def command(
@@ -306,6 +331,9 @@ def _parser() -> Parser:
     )
     env = command("env", _env, "print the export lines of a running cloud", running)
     env.add_argument("--user", default="admin", help="the user (default: %(default)s)")
+    env.add_argument(
+        "--region", metavar="NAME", help="the region (default: the cloud's first one)"
+    )
     advance = command("advance", _advance, "let time pass in a running cloud", running)
     advance.add_argument(
         "duration", type=checked(parse_duration), metavar="DURATION", help="such as 10d"

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rax_scheduled_images_ext.model.image import MARKER_KEY
@@ -129,10 +127,9 @@ class Demo:
         """Run and print one command; return what it wrote."""
         self._step = " ".join(command)
         self._say(f"$ {self._step}")
-        program = Path(sys.executable).with_name(command[0])
         try:
             done = subprocess.run(
-                [program, *command[1:]],
+                command,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
@@ -140,7 +137,7 @@ class Demo:
                 check=False,
             )
         except OSError as error:
-            raise DemoFailed(f"cannot start {program}: {error.strerror}") from error
+            raise DemoFailed(f"cannot start {command[0]}: {error.strerror}") from error
         output = done.stdout + _DEPRECATION.sub("", done.stderr, count=1)
         if output:
             self._say(output.removesuffix("\n"))

@@ -60,18 +60,25 @@ def mounts(services: Services, environment: admin.Environment) -> list[Mount]:
 
 
 def _openstack(services: Services) -> dict[str, Callable[[], Flask]]:
+    # The first region has no name in its URLs; Keystone is the same for all.
+    others = "|".join(services.regions[1:])
+    region = f"(?:/(?P<region>{others}))?" if others else ""
     # Nova takes whatever looks like an id for one of a project.
     project = "(?:/(?P<tenant>[0-9a-f-]+))?"
     return {
         "/identity/v3": partial(identity.make_app, services, "v3"),
         "/identity": partial(identity.make_root, services, "v3"),
-        rf"/compute/v2\.1{project}": partial(compute.make_app, services),
-        f"/compute/v2{project}": partial(compute.make_app, services, legacy=True),
-        "/compute": partial(compute.make_root, services),
-        "/image/v2": partial(image.make_app, services),
-        "/image": image.make_root,
-        "/volume/v3(?:/(?P<tenant>[0-9a-f]{32}))?": partial(volume.make_app, services),
-        "/volume": volume.make_root,
+        rf"{region}/compute/v2\.1{project}": partial(compute.make_app, services),
+        f"{region}/compute/v2{project}": partial(
+            compute.make_app, services, legacy=True
+        ),
+        f"{region}/compute": partial(compute.make_root, services),
+        f"{region}/image/v2": partial(image.make_app, services),
+        f"{region}/image": image.make_root,
+        f"{region}/volume/v3(?:/(?P<tenant>[0-9a-f]{{32}}))?": partial(
+            volume.make_app, services
+        ),
+        f"{region}/volume": volume.make_root,
     }
 
 

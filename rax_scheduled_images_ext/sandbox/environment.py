@@ -1,9 +1,14 @@
-"""The environment in which clients find the sandbox, and no other cloud."""
+"""The environment in which clients find the sandbox, and no other cloud.
+
+It has the scripts that are installed beside this package, whether or not its virtual
+environment is activated.
+"""
 
 from __future__ import annotations
 
 import os
 import shlex
+import sysconfig
 from collections.abc import Iterator, Mapping
 
 #: The variables that :meth:`.fixture.Sandbox.env` gives.
@@ -24,7 +29,14 @@ _NO_PROXY = {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost
 def client_environment(variables: Mapping[str, str]) -> dict[str, str]:
     """Return this process's environment with ``variables`` as its only cloud."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(_OTHER_CLOUDS)}
-    return {**kept, **_NO_PROXY, **variables}
+    return {**kept, "PATH": _path(), **_NO_PROXY, **variables}
+
+
+def _path() -> str:
+    """Return PATH, with this interpreter's scripts first where they are missing."""
+    scripts = sysconfig.get_path("scripts")
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return os.pathsep.join(folders if scripts in folders else [scripts, *folders])
 
 
 def shell_exports(variables: Mapping[str, str]) -> Iterator[str]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from rax_scheduled_images_ext.console.terminal import say
 from rax_scheduled_images_ext.model.durations import parse_duration
 from rax_scheduled_images_ext.model.image import SERVER_KEY
 from rax_scheduled_images_ext.sandbox.backend.clock import Clock
@@ -41,9 +41,10 @@ if TYPE_CHECKING:
     from rax_scheduled_images_ext.sandbox.dispatcher import Middleware
 
 REGIONS: Mapping[CloudType, tuple[str, ...]] = {
-    "openstack": ("RegionOne",),
-    "rackspace": ("DFW", "ORD"),
+    "openstack": ("RegionOne", "RegionTwo", "RegionThree"),
+    "rackspace": ("DFW", "ORD", "IAD"),
 }
+_USUAL_REGIONS: Mapping[CloudType, int] = {"openstack": 1, "rackspace": 2}
 # How many requests are remembered: a sandbox may be left running for weeks.
 _REMEMBERED = 100_000
 
@@ -75,8 +76,10 @@ class Sandbox:
     threads of this process, and leaves nothing behind.
 
     :param like: ``openstack`` (Keystone v3, Nova v2.1 with microversions, Glance
-        v2) or ``rackspace`` (Keystone v2.0 with API keys, two regions, Nova v2
-        with the tenant in its URLs, Glance v2).
+        v2) or ``rackspace`` (Keystone v2.0 with API keys, Nova v2 with the tenant in
+        its URLs, Glance v2).
+    :param regions: how many regions it has, up to 3; by default one, or two if it is
+        like Rackspace's.
     :param servers: further servers, named ``server-00001`` and so on.
     :param images_per_server: how many daily images each of those has.
     :param state: an SQLite file to keep the cloud in; None forgets it.
@@ -101,6 +104,7 @@ class Sandbox:
         self,
         like: CloudType = "openstack",
         *,
+        regions: int | None = None,
         servers: int = 0,
         images_per_server: int = 0,
         state: str | os.PathLike[str] | None = None,
@@ -121,13 +125,14 @@ class Sandbox:
         wrong = [parse_fault(text) for text in faults]
         clock = Clock(start=start, speed=speed)
         self.like = like
-        self.regions = REGIONS[like]
+        self.regions = REGIONS[like][: regions or _USUAL_REGIONS[like]]
         self.requests = Requests()
         self._verbose = verbose
         self._directory = Directory(like, seed)
         with ExitStack() as opened:
             store = Store(None if state is None else os.fspath(state))
             opened.callback(store.close)
+            store.check_regions(self.regions)
             self._server = HttpServer(host, port)
             opened.callback(self._server.stop)
             self.cloud = Cloud(
@@ -283,8 +288,9 @@ class Sandbox:
         A program needs a whole environment: see :meth:`environ`.
 
         :param user: one of the users: admin, creator, observer, global-admin,
-            global-observer, admin2, creator2, observer2; and stranger, who is of
-            another project.
+            global-observer, admin2, creator2, observer2; stranger, who is of another
+            project; and, unless the cloud is like Rackspace's, operator, who is of both
+            and may see what is of all.
         :param region: the first one by default.
         :raises ValueError: for an unknown user or region.
         """
@@ -342,4 +348,4 @@ class Sandbox:
     def _saw(self, seen: Seen) -> None:
         self.requests.append(seen)
         if self._verbose:
-            print(f"{seen.status} {seen.method} {seen.path}", file=sys.stderr)
+            say(f"{seen.status} {seen.method} {seen.path}")

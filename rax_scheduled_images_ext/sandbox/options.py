@@ -33,6 +33,12 @@ def cloud_options() -> Parser:
     add = options.add_argument
     add("--like", choices=("openstack", "rackspace"), default="openstack")
     add(
+        "--regions",
+        type=between(int, 1, 3),
+        metavar="N",
+        help="how many regions it has (default: 1, or 2 like rackspace)",
+    )
+    add(
         "--servers",
         type=between(int, 0, 1_000_000),
         default=0,

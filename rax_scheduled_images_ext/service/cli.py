@@ -220,7 +220,7 @@ def _api(args: argparse.Namespace) -> int:
     from rax_scheduled_images_ext.service import events
     from rax_scheduled_images_ext.service.api.keystone import TokenRoles
     from rax_scheduled_images_ext.service.api.proxy import Proxy
-    from rax_scheduled_images_ext.service.api.rights import Rights
+    from rax_scheduled_images_ext.service.api.rights import CallerRights
 
     events.configure(args.log_format, logging.INFO)
     roles = TokenRoles(args.auth_url, args.cacert) if args.roles else None
@@ -229,7 +229,7 @@ def _api(args: argparse.Namespace) -> int:
             args.compute,
             args.host,
             args.port,
-            rights=Rights(roles),
+            rights=CallerRights(roles),
             threads=args.requests,
             cacert=args.cacert,
         )

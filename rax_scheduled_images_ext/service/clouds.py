@@ -11,9 +11,9 @@ from keystoneauth1.plugin import BaseAuthPlugin
 from openstack.config.cloud_region import CloudRegion
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.configuration import Misconfigured, open_session
-from rax_scheduled_images_ext.client.connection import from_region
-from rax_scheduled_images_ext.engine.projects import NoAccess
+from rax_scheduled_images_ext.client.configuration import open_session
+from rax_scheduled_images_ext.client.openstacksdk import configured_cloud
+from rax_scheduled_images_ext.errors import Misconfigured, NoAccess
 
 # What the scope of a configuration's own project consists of.
 _SCOPE = (
@@ -30,7 +30,7 @@ def connect(config: CloudRegion, workers: int) -> Cloud:
 
     :raises Misconfigured: if the configuration lacks what it takes to log in.
     """
-    return from_region(config, open_session(config)).shared(workers)
+    return configured_cloud(config, open_session(config)).shared(workers)
 
 
 @dataclass
@@ -71,7 +71,8 @@ class AllProjects:
             except (Forbidden, Unauthorized) as error:
                 raise NoAccess(project_id, error) from None
             cloud = replace(
-                from_region(self.config, session, auth), throttle=self.listing.throttle
+                configured_cloud(self.config, session, auth),
+                throttle=self.listing.throttle,
             )
             # Several threads may have come here: one cloud for all.
             self._clouds.setdefault(project_id, cloud)

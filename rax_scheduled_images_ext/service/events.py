@@ -9,11 +9,11 @@ import time
 from typing import Any
 
 from rax_scheduled_images_ext.engine.results import Result, StepResult, Tick
+from rax_scheduled_images_ext.engine.sweep import Leftover
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.plan import Cause, explain
 from rax_scheduled_images_ext.model.times import write_time
 from rax_scheduled_images_ext.operations.prune import PrunedImage
-from rax_scheduled_images_ext.operations.volume_snapshots import Leftover
 from rax_scheduled_images_ext.operations.work_queue import Outcome
 from rax_scheduled_images_ext.service.memory import Memory
 from rax_scheduled_images_ext.text import printable, quoted

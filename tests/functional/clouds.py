@@ -9,7 +9,7 @@ from typing import Any
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.service.api.keystone import TokenRoles
 from rax_scheduled_images_ext.service.api.proxy import Proxy
-from rax_scheduled_images_ext.service.api.rights import Rights
+from rax_scheduled_images_ext.service.api.rights import CallerRights
 
 from .interceptor import Interceptor
 
@@ -38,7 +38,9 @@ def proxied(*, roles: bool = False, **options: Any) -> Iterator[Sandbox]:
     """Open a plain OpenStack behind a proxy, which its catalog names."""
     with Sandbox(**{**options, "extension": False}) as sandbox:
         address = f"{sandbox.url}/compute"
-        rights = Rights(TokenRoles(f"{sandbox.url}/identity/v3")) if roles else None
+        rights = (
+            CallerRights(TokenRoles(f"{sandbox.url}/identity/v3")) if roles else None
+        )
         proxy = Proxy(f"{address}/v2.1", "127.0.0.1", 0, rights=rights)
         before, after = address.encode(), proxy.url.removesuffix("/v2.1").encode()
         Interceptor(sandbox).change(

@@ -41,7 +41,7 @@ from .raw import START
 from .runners import advance_to_slot, connected, runner_of, schedule
 
 KEPT = 2
-TRIES = Policy().tries
+TRIES = Policy().attempts
 # How far a runner's clock is ahead of the cloud's.
 CLOCKS = [timedelta(), timedelta(minutes=2), timedelta(minutes=-2)]
 RUNNERS = len(CLOCKS)

@@ -50,6 +50,9 @@ def run(cloud: Sandbox, command: str, redirection: str) -> tuple[int, str, str]:
         *(f"{SERVICE} {name}" for name in ("plan --all", "status")),
         *(f"nova scheduled-images-{name}" for name in ("show myserver", "list")),
         "nova scheduled-images-check",
+        *(f"{SANDBOX} {name}" for name in ("state", "env", "advance 1s", "fault")),
+        f"{SANDBOX} demo",
+        f"{SANDBOX} run --port 0",
     ],
 )
 @pytest.mark.parametrize(
@@ -63,6 +66,7 @@ def test_data_that_is_lost_is_told(
     cloud: Sandbox, command: str, redirection: str, why: str
 ) -> None:
     schedule(cloud)
+    cloud.fault("GET /nowhere$ 503")
     status, out, err = run(cloud, command, redirection)
     assert (status, out) == (1, "")
     assert err.endswith(f"{LOST}{why}\n")
@@ -103,6 +107,9 @@ def test_errors_never_go_to_stdout(cloud: Sandbox, redirection: str) -> None:
         (f"{SERVICE} plan --at never", 2),
         (f"{PANEL} --bad", 2),
         (f"{SANDBOX} bad", 2),
+        (f"{SANDBOX} env --user nobody", 1),
+        (f"{SANDBOX} exec -- /nowhere", 127),
+        (f"{SANDBOX} exec -v -- curl -s -o /dev/null $OS_AUTH_URL/users", 0),
     ):
         found, out, _ = run(cloud, command, redirection)
         # One of novaclient's own may be there.

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from rax_scheduled_images_ext.client.configuration import Misconfigured, regions
+from rax_scheduled_images_ext.client.configuration import (
+    regions,
+)
+from rax_scheduled_images_ext.errors import Misconfigured
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from ..serviceshell import Service

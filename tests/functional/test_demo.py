@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +44,10 @@ def test_output_that_is_wrong_ends_it(early: Sandbox, nova: Any) -> None:
 def test_a_failure_is_one_line_and_status_1(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sysconfig, "get_path", lambda _name: str(tmp_path))
     assert cli.main(["demo"]) == 1
     assert capsys.readouterr().err == (
-        f"scheduled-images-sandbox: error: cannot start {tmp_path}/nova:"
-        " No such file or directory\n"
+        "scheduled-images-sandbox: error: cannot start nova: No such file or"
+        " directory\n"
     )

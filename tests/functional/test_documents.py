@@ -150,7 +150,7 @@ def test_schedules_are_set_as_it_is_shown(
 def test_openstack_does_what_is_shown(
     page: Any, early: Sandbox, tmp_path: Path
 ) -> None:
-    page("user/openstack").replay("``set`` changes what you name", early, tmp_path)
+    page("user/openstack").replay("``set`` changes only", early, tmp_path)
 
 
 @pytest.mark.slow
@@ -212,9 +212,9 @@ def test_faults_do_what_is_shown(
     page: Any, nova: Any, cloud: Sandbox, tmp_path: Path
 ) -> None:
     nova.ok("scheduled-images-enable", "myserver", "7")
-    session = page("sandbox/faults").block("Let it fail")
+    session = page("sandbox/faults").block("Inject faults")
     assert session.count("$ nova") == 2
-    page("sandbox/faults").replay("Let it fail", cloud, tmp_path)
+    page("sandbox/faults").replay("Inject faults", cloud, tmp_path)
 
 
 # -- snapshots
@@ -304,7 +304,7 @@ def test_the_exit_statuses_are_the_ones_in_use(page: Any) -> None:
     [
         ("reference/index", "From a novaclient client"),
         ("reference/index", "Many servers, images, and data"),
-        ("reference/index", "or of an openstacksdk connection"),
+        ("reference/index", "or for an openstacksdk connection"),
         ("user/snapshots", "From Python"),
     ],
 )
@@ -362,7 +362,7 @@ def test_the_old_client_is_recognised_by_what_is_quoted(page: Any) -> None:
     old = os.environ["OLD_CLIENT_PATH"]
     done = run(BIN / "nova", "help", env={**os.environ, "PYTHONPATH": old})
     assert done.returncode == 1
-    block = page("user/installation").block("Moving from the old client", 1)
+    block = page("user/migration").block("Remove the old packages", 1)
     command, line = block.splitlines()
     assert command == "$ nova help"
     assert done.stderr.splitlines()[-1] == line

@@ -23,7 +23,7 @@ DAILY = scheduled_images.ImageSchedule(3)
 
 @pytest.fixture
 def reached(cloud: Sandbox) -> scheduled_images.Cloud:
-    return scheduled_images.from_novaclient(make_client(cloud))
+    return scheduled_images.connect(make_client(cloud))
 
 
 def test_every_public_name_is_there_and_has_words() -> None:
@@ -32,6 +32,11 @@ def test_every_public_name_is_there_and_has_words() -> None:
     assert {*scheduled_images.__all__} < {*dir(scheduled_images)}
     with pytest.raises(AttributeError, match=r"^module .* has no attribute 'missing'$"):
         _ = scheduled_images.missing
+
+
+def test_what_is_no_client_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"^str is neither an openstacksdk Connection"):
+        scheduled_images.connect("myserver")
 
 
 def test_importing_the_package_imports_none_of_its_modules() -> None:
@@ -52,7 +57,8 @@ def test_a_schedule_is_enabled_shown_changed_and_disabled(
     assert enabled.result() == DAILY
     (shown,) = scheduled_images.show(reached, "myserver")
     assert shown.result() == scheduled_images.ServerSchedule(MYSERVER, DAILY)
-    (changed,) = scheduled_images.update(reached, "myserver", day_of_week="sat")
+    saturday = scheduled_images.ScheduleSettings(day_of_week="sat")
+    (changed,) = scheduled_images.change(reached, "myserver", saturday)
     weekly = scheduled_images.ImageSchedule(3, "SATURDAY")
     assert changed.result() == scheduled_images.ScheduleChange(DAILY, weekly)
     (disabled,) = scheduled_images.disable(reached, "myserver")
@@ -84,7 +90,9 @@ def test_a_retention_that_cannot_be_sends_nothing(
             reached, "myserver", scheduled_images.ImageSchedule(retention)
         )
     with pytest.raises(errors.InvalidValue, match=f"'{retention}'"):
-        scheduled_images.update(reached, "myserver", retention=retention)
+        scheduled_images.change(
+            reached, "myserver", scheduled_images.ScheduleSettings(retention)
+        )
     with pytest.raises(errors.InvalidValue, match=f"'{retention}'"):
         scheduled_images.plan_prune(reached, "myserver", retention)
     assert cloud.requests == []
@@ -148,7 +156,7 @@ def test_retention_is_foreseen_and_applied(
 def test_a_server_is_quiesced_over_a_cloud(
     reached: scheduled_images.Cloud, cloud: Sandbox
 ) -> None:
-    calls: list[str] = []
+    calls: list[object] = []
     with scheduled_images.quiesced_snapshot(
         reached,
         MYSERVER,

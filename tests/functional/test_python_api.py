@@ -16,8 +16,7 @@ from novaclient import client, exceptions
 from novaclient.api_versions import APIVersion
 
 import rax_scheduled_images_ext
-from rax_scheduled_images_ext import errors
-from rax_scheduled_images_ext.cli.nova.cloud import from_novaclient
+from rax_scheduled_images_ext import connect, errors
 from rax_scheduled_images_ext.cli.nova.manager import ScheduledImagesManager
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.sandbox import Sandbox
@@ -186,7 +185,7 @@ def proxy(request: pytest.FixtureRequest, cloud: Sandbox, front: Interceptor) ->
     if APIVersion(request.param) > novaclient.API_MAX_VERSION:
         pytest.skip(f"this novaclient does not know microversion {request.param}")
     front.without_image_service()
-    return from_novaclient(make_client(cloud, request.param)).images
+    return connect(make_client(cloud, request.param)).images
 
 
 def test_the_proxy_is_asked_at_a_microversion_that_has_it(
@@ -204,7 +203,7 @@ def test_the_proxy_is_asked_at_a_microversion_that_has_it(
 def store(request: pytest.FixtureRequest, cloud: Sandbox, front: Interceptor) -> Any:
     if request.param == "proxy":
         front.without_image_service()
-    return from_novaclient(make_client(cloud)).images
+    return connect(make_client(cloud)).images
 
 
 def test_images_are_filtered(store: Any, cloud: Sandbox) -> None:
@@ -282,7 +281,7 @@ def test_a_catalog_may_say_the_version_of_the_image_api(
         return content.replace(there + b'"', there + suffix.encode() + b'"')
 
     front.change("POST", "/tokens$", moved)
-    store = from_novaclient(make_client(cloud)).images
+    store = connect(make_client(cloud)).images
     front.log.clear()
     if suffix == "/v2.9":
         with pytest.raises(errors.ApiError):

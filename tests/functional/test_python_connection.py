@@ -35,7 +35,7 @@ def connection(cloud: Sandbox) -> Any:
 
 
 def test_schedules(connection: Any, cloud: Sandbox) -> None:
-    own = scheduled_images.from_connection(connection)
+    own = scheduled_images.connect(connection)
     weekly = ImageSchedule(4, "SATURDAY")
     (outcome,) = scheduled_images.enable(own, MYSERVER, weekly)
     assert outcome.result() == weekly
@@ -50,7 +50,7 @@ def test_schedules(connection: Any, cloud: Sandbox) -> None:
 
 
 def test_a_change_of_schedules(connection: Any) -> None:
-    own = scheduled_images.from_connection(connection)
+    own = scheduled_images.connect(connection)
     change = scheduled_images.change
     (refused,) = change(own, "myserver", ScheduleSettings(daily=True))
     assert isinstance(refused.error, errors.NoRetention)
@@ -74,7 +74,7 @@ def test_a_change_of_schedules(connection: Any) -> None:
 
 
 def test_the_status_of_one_server(connection: Any, cloud: Sandbox) -> None:
-    own = scheduled_images.from_connection(connection)
+    own = scheduled_images.connect(connection)
     for server, kind in (("myserver", errors.NoSchedule), ("nobody", errors.NoMatch)):
         with pytest.raises(kind):
             scheduled_images.read_status(own, server)
@@ -95,13 +95,13 @@ def test_the_status_of_one_server(connection: Any, cloud: Sandbox) -> None:
 
 
 def test_a_connections_region_and_version_count(cloud: Sandbox) -> None:
-    own = scheduled_images.from_connection(connect(cloud))
+    own = scheduled_images.connect(connect(cloud))
     assert own.compute.adapter.default_microversion is None
     for options in (
         {"compute_default_microversion": "2.60"},
         {"compute_api_version": "2.60"},
     ):
-        own = scheduled_images.from_connection(connect(cloud, **options))
+        own = scheduled_images.connect(connect(cloud, **options))
         assert own.compute.adapter.default_microversion == "2.60"
         assert own.transport("image").adapter.default_microversion is None
 
@@ -122,7 +122,7 @@ def test_a_region_named_is_not_the_connections(cloud: Sandbox) -> None:
         region_name="DFW",
         identity_api_version="2.0",
     )
-    own = scheduled_images.from_connection(connection)
+    own = scheduled_images.connect(connection)
     listed = scheduled_images.read_regions(own)
     assert [each.item for each in listed] == ["DFW", "ORD"]
     names = [each.server.name for each in listed[1].result().servers]
@@ -132,7 +132,7 @@ def test_a_region_named_is_not_the_connections(cloud: Sandbox) -> None:
 def test_a_snapshot(connection: Any, quick: Sandbox) -> None:
     done: list[str] = []
     with scheduled_images.quiesced_snapshot(
-        connection,
+        scheduled_images.connect(connection),
         MYSERVER,
         "monday",
         before=lambda _: done.append("before"),
@@ -153,7 +153,7 @@ import rax_scheduled_images_ext as scheduled_images
 
 for name in scheduled_images.__all__:
     getattr(scheduled_images, name)
-cloud = scheduled_images.from_connection(openstack.connect(load_envvars=True))
+cloud = scheduled_images.connect(openstack.connect(load_envvars=True))
 for outcome in scheduled_images.enable(
     cloud, "{MYSERVER}", scheduled_images.ImageSchedule(7)
 ):

@@ -14,6 +14,13 @@ from typing import Any
 import pytest
 from novaclient import client
 
+from rax_scheduled_images_ext import (
+    Listener,
+    Snapshot,
+    Timeouts,
+    connect,
+    quiesced_snapshot,
+)
 from rax_scheduled_images_ext.errors import (
     HoldCutShort,
     ImageLost,
@@ -21,8 +28,6 @@ from rax_scheduled_images_ext.errors import (
     ResumeFailed,
     ServerBusy,
 )
-from rax_scheduled_images_ext.operations.snapshot.polling import Listener, Timeouts
-from rax_scheduled_images_ext.quiesce import Snapshot, quiesced_snapshot
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from .fleet import MYSERVER
@@ -68,7 +73,7 @@ class Hooks:
     def around(self, cs: Any, server: object = MYSERVER, **options: Any) -> Any:
         hooks = {"before": self.before, "after": self.after}
         return quiesced_snapshot(
-            cs, server, "monday", **{"limits": QUICK, **hooks, **options}
+            connect(cs), server, "monday", **{"limits": QUICK, **hooks, **options}
         )
 
 
@@ -160,7 +165,7 @@ def test_nothing_is_stopped_in_vain(cs: Any, cloud: Sandbox) -> None:
 PROGRAM = """
     import os, signal, sys
     from novaclient import client
-    from rax_scheduled_images_ext.quiesce import quiesced_snapshot
+    from rax_scheduled_images_ext import connect, quiesced_snapshot
 
     cs = client.Client(
         "2.1",
@@ -178,7 +183,7 @@ PROGRAM = """
     HANDLER
     try:
         with quiesced_snapshot(
-            cs, sys.argv[1], "x", before=say("before"), after=say("after")
+            connect(cs), sys.argv[1], "x", before=say("before"), after=say("after")
         ):
             print("block", flush=True)
     except KeyboardInterrupt:

@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from webob import Request
 
+from rax_scheduled_images_ext.errors import MalformedTag
 from rax_scheduled_images_ext.model.schedule_tags import (
     MARKER_TAG,
-    MalformedTag,
     read_schedule_tags,
 )
 from rax_scheduled_images_ext.sandbox import Sandbox

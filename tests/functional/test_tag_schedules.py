@@ -11,7 +11,7 @@ import novaclient
 import pytest
 from novaclient.api_versions import APIVersion
 
-from rax_scheduled_images_ext import ImageSchedule, from_novaclient
+from rax_scheduled_images_ext import ImageSchedule, connect
 from rax_scheduled_images_ext.console.views import NEEDS_SERVICE
 from rax_scheduled_images_ext.model.image import PENDING_KEY, run_metadata
 from rax_scheduled_images_ext.operations import schedules as schedules_of
@@ -292,7 +292,7 @@ def test_whoever_is_faster_is_no_error(
 
 
 def test_changes_side_by_side_leave_a_schedule(nova: Any, cloud: Sandbox) -> None:
-    ours = from_novaclient(make_client(cloud))
+    ours = connect(make_client(cloud))
     schedules = [ImageSchedule(number) for number in range(3, 9)]
     threads = [
         threading.Thread(target=schedules_of.enable, args=(ours, MYSERVER, schedule))

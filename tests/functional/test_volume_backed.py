@@ -16,8 +16,15 @@ from requests import Response
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.engine import settling
+from rax_scheduled_images_ext.engine.projects import OneProject
 from rax_scheduled_images_ext.engine.results import Result, Tick
 from rax_scheduled_images_ext.engine.runner import Runner
+from rax_scheduled_images_ext.engine.sweep import (
+    Leftover,
+    delete_leftovers,
+    left_snapshots,
+    sweep_volumes,
+)
 from rax_scheduled_images_ext.errors import ScheduledImagesError, SnapshotsLeft
 from rax_scheduled_images_ext.model import plan, retention
 from rax_scheduled_images_ext.model.image import (
@@ -37,14 +44,8 @@ from rax_scheduled_images_ext.model.volume_snapshots import (
     Proof,
     VolumeSnapshot,
 )
-from rax_scheduled_images_ext.operations.volume_snapshots import (
-    Leftover,
-    NamingImages,
-    delete_leftovers,
-    delete_with_snapshots,
-    leftovers,
-    prove,
-)
+from rax_scheduled_images_ext.operations.delete import NamingImages, delete_image
+from rax_scheduled_images_ext.operations.proof import prove
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.models import Image, ImageQuery
 
@@ -110,11 +111,9 @@ def now_of(cloud: Sandbox) -> datetime:
 def sweep(cloud: Sandbox, client: Cloud | None = None) -> list[Leftover]:
     """Delete what is left behind, as a later look does."""
     client = client or connected(cloud)
-    volumes, now = client.volumes, now_of(cloud)
-    assert volumes is not None
-    left = leftovers(volumes, now)
+    assert client.volumes is not None
     naming = NamingImages(client.images)
-    return delete_leftovers(client.images, volumes, left, naming, now)
+    return sweep_volumes(OneProject(client), now_of(cloud), naming)
 
 
 def change(cloud: Sandbox, image: Image, **properties: str) -> None:
@@ -754,14 +753,14 @@ class TestProof:
 
     def proof(self, cloud: Sandbox, image: Image, client: Cloud | None = None) -> Proof:
         client = client or connected(cloud)
-        return prove(lambda: client.volumes, client.images.get(image.id))
+        return prove(client, client.images.get(image.id))
 
     def test_one_request_a_snapshot(self, cloud: Sandbox) -> None:
         image = image_of(cloud)
         client = connected(cloud)
         found = client.images.get(image.id)
         sent(cloud)
-        assert prove(lambda: client.volumes, found).is_whole
+        assert prove(client, found).is_whole
         (own,) = named(image)
         assert sent(cloud) == [f"GET /volume/v3/snapshots/{own} 200"]
 
@@ -770,7 +769,7 @@ class TestProof:
         client = connected(cloud)
         found = client.images.get(image_id)
         sent(cloud)
-        assert prove(lambda: client.volumes, found).is_whole
+        assert prove(client, found).is_whole
         assert sent(cloud) == []
 
     @pytest.mark.parametrize(
@@ -869,7 +868,7 @@ class TestLeftovers:
         client = connected(cloud)
         assert client.volumes is not None
         sent(cloud)
-        (left,) = leftovers(client.volumes, now_of(cloud))
+        (left,) = left_snapshots(OneProject(client), now_of(cloud))
         (line,) = sent(cloud)
         query = f"metadata=%7B%27{FATE_KEY}%27%3A+%27{GOES}%27%7D"
         assert line.startswith(f"GET /volume/v3/snapshots/detail?{query}&")
@@ -882,7 +881,7 @@ class TestLeftovers:
         assert client.volumes is not None
         old = replace(client.volumes, lists=client.volumes.transport)
         sent(cloud)
-        assert [each.id for each in leftovers(old, now_of(cloud))] == [kept]
+        assert [each.id for each in old.with_metadata(FATE_KEY, GOES)] == [kept]
 
     def test_it_is_tried_again_until_it_is_gone(
         self, cloud: Sandbox, kept: str
@@ -977,18 +976,14 @@ class TestLeftovers:
             assert not any(each.deleted for each in sweep(cloud))
         assert own in snapshots(cloud)
         client = connected(cloud, "stranger")
-        volumes = client.volumes
-        assert volumes is not None
-        assert leftovers(volumes, now_of(cloud)) == []
+        assert client.volumes is not None
+        assert left_snapshots(OneProject(client), now_of(cloud)) == []
         foreign = VolumeSnapshot(
             *(own, None, "available", project_of(cloud)),
             metadata={FATE_KEY: GOES, IMAGE_KEY: NOBODY},
         )
-        (left,) = delete_leftovers(
-            *(client.images, volumes, [foreign]),
-            NamingImages(client.images),
-            now_of(cloud),
-        )
+        naming = NamingImages(client.images)
+        (left,) = delete_leftovers(client, [foreign], naming, now_of(cloud))
         assert left.reason == "it may belong to another project"
 
     def test_two_who_delete_the_same(
@@ -1000,7 +995,7 @@ class TestLeftovers:
             region.set_volume_snapshot_status(own, "deleting")
         client = connected(cloud)
         image = client.images.get(surplus.id)
-        delete_with_snapshots(client.images, lambda: client.volumes, image)
+        delete_image(client, image)
         with cloud.region() as region:
             assert region.volume_snapshot(own).metadata[IMAGE_KEY] == surplus.id
 
@@ -1079,12 +1074,7 @@ def deletion_is_cut_off(command: Command, number: int, *, keeps: bool) -> bool:
             naming = NamingImages(cloud.images)
             for image in (older, copied):
                 with suppress(SnapshotsLeft):
-                    delete_with_snapshots(
-                        cloud.images,
-                        lambda: cloud.volumes,
-                        cloud.images.get(image.id),
-                        naming,
-                    )
+                    delete_image(cloud, cloud.images.get(image.id), naming)
 
         met = cut_off(sandbox, delete, number, command)
         check_names(sandbox)

@@ -128,7 +128,7 @@ def test_a_ping_is_good_only_if_no_image_is_missing(cloud: Sandbox) -> None:
 
     def missing(*, owners: bool = True) -> int:
         (page,) = finder.pages()
-        return count_missing(page, finder.memory, page.now, owners=owners)
+        return count_missing(page, finder.known, page.now, owners=owners)
 
     schedule(cloud, 1)
     advance_to_slot(cloud)

@@ -9,7 +9,7 @@ from pathlib import Path
 import openstack
 import pytest
 
-from rax_scheduled_images_ext.client.connection import from_connection
+from rax_scheduled_images_ext import connect as reached
 from rax_scheduled_images_ext.model.image import PENDING_KEY, SLOT_KEY
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG, schedule_tag
@@ -132,7 +132,7 @@ def test_an_application_credential(
 
 
 def test_access_rules(tenant: Terminal, mine: tuple[Workshop, str]) -> None:
-    heading = "Only what is needed"
+    heading = "Minimal access rules"
     rules = PERMISSIONS.block(heading)
     (tenant.folder / "access-rules.json").write_text(rules)
     (create,) = commands(PERMISSIONS.block(heading, 1))
@@ -149,7 +149,7 @@ def test_access_rules(tenant: Terminal, mine: tuple[Workshop, str]) -> None:
 def test_access_rules_for_schedules(
     tenant: Terminal, mine: tuple[Workshop, str]
 ) -> None:
-    rules = json.loads(PERMISSIONS.block("Only what is needed"))
+    rules = json.loads(PERMISSIONS.block("Minimal access rules"))
     for path in SCHEDULING:
         assert f"``{path}``" in PERMISSIONS.text
         rules += [
@@ -157,7 +157,7 @@ def test_access_rules_for_schedules(
             for method in ("GET", "POST", "PUT", "DELETE")
         ]
     (tenant.folder / "access-rules.json").write_text(json.dumps(rules))
-    (create,) = commands(PERMISSIONS.block("Only what is needed", 1))
+    (create,) = commands(PERMISSIONS.block("Minimal access rules", 1))
     made = table(tenant.run(create))
     with openstack.connect(
         load_yaml_config=False,
@@ -167,7 +167,7 @@ def test_access_rules_for_schedules(
         application_credential_id=made["ID"],
         application_credential_secret=made["Secret"],
     ) as connection:
-        schedules = from_connection(connection).schedules
+        schedules = reached(connection).schedules
         weekly = ImageSchedule(4, "SATURDAY")
         assert schedules.enable(mine[1], weekly) == weekly
         assert schedules.get(mine[1]) == weekly

@@ -1,5 +1,13 @@
 """The clouds and callers of the functional tests."""
 
-from ..functional.conftest import admin, cloud, cloud_box, nova, server, start
+from ..functional.conftest import (
+    admin,
+    cloud,
+    cloud_box,
+    nova,
+    openstack,
+    server,
+    start,
+)
 
-__all__ = ["admin", "cloud", "cloud_box", "nova", "server", "start"]
+__all__ = ["admin", "cloud", "cloud_box", "nova", "openstack", "server", "start"]

@@ -11,14 +11,19 @@ import sys
 import threading
 from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 import requests
 
+from rax_scheduled_images_ext.model.times import END
 from rax_scheduled_images_ext.sandbox import Sandbox, cli
+from rax_scheduled_images_ext.sandbox.backend import cloud as backend
+from rax_scheduled_images_ext.sandbox.backend.clock import Clock
 
 from ..functional.conftest import Start
+from ..novashell import Nova
 
 PROGRAM = Path(sys.executable).with_name("scheduled-images-sandbox")
 NOVA = str(PROGRAM.with_name("nova"))
@@ -96,6 +101,24 @@ class TestExec:
         done = sandbox("exec", "--", "nova", "list")
         assert "myserver" in done.stdout
         assert sandbox("exec", "--", "printenv", "OS_CLOUD").returncode == 1
+
+    def test_commands_beside_it_are_found_without_activation(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PATH", os.defpath)
+        done = sandbox("exec", "--", "nova", "list")
+        assert done.returncode == 0
+        assert "myserver" in done.stdout
+        monkeypatch.delenv("PATH")
+        found = sandbox("exec", "--", "sh", "-c", "command -v nova").stdout
+        assert found == f"{NOVA}\n"
+
+    def test_path_stays_where_it_has_them_already(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = f"/first{os.pathsep}{PROGRAM.parent}{os.pathsep}{os.defpath}"
+        monkeypatch.setenv("PATH", path)
+        assert sandbox("exec", "--", "printenv", "PATH").stdout == f"{path}\n"
 
     def test_the_secret_is_in_no_argument(self) -> None:
         script = "tr '\\0' ' ' < /proc/$PPID/cmdline; echo; printenv OS_PASSWORD"
@@ -202,6 +225,30 @@ class TestRun:
         assert file.read_bytes() == before
 
     @pytest.mark.slow
+    @pytest.mark.parametrize(
+        ("first", "then"),
+        [
+            (("--regions", "2"), ()),
+            (("--like", "rackspace"), ()),
+            ((), ("--like", "rackspace")),
+        ],
+    )
+    def test_a_state_file_of_other_regions(
+        self, tmp_path: Path, first: tuple[str, ...], then: tuple[str, ...]
+    ) -> None:
+        file = tmp_path / "cloud.db"
+        assert sandbox("exec", *first, "--state", file, "--", "true").returncode == 0
+        done = sandbox("exec", *then, "--state", file, "--", "true")
+        assert done.returncode == 1
+        assert done.stderr.startswith(
+            "scheduled-images-sandbox: error: the state file is of a cloud with the"
+            " regions "
+        )
+        assert done.stderr.endswith(": start it with the same --like and --regions\n")
+        assert done.stderr.count("\n") == 1
+        # One more region is one more, and what was there is there.
+        assert sandbox("exec", *first, "--state", file, "--", "true").returncode == 0
+
     def test_a_state_file_in_no_folder(self, tmp_path: Path) -> None:
         done = sandbox("run", "--port", "0", "--state", tmp_path / "none" / "state")
         assert done.returncode == 1
@@ -326,6 +373,17 @@ class TestRunning:
         assert printed == answer["OS_USERNAME"] + "\n"
         assert not (tmp_path / "pwned").exists()
 
+    @pytest.mark.parametrize("cloud", [{"regions": 2}], indirect=True)
+    def test_env_of_a_region(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert cli.main(["env", "--region", "RegionTwo"]) == 0
+        assert "export OS_REGION_NAME=RegionTwo\n" in capsys.readouterr().out
+        assert cli.main(["env", "--region", "RegionThree"]) == 1
+        assert capsys.readouterr() == (
+            "",
+            "scheduled-images-sandbox: error: there is no region RegionThree:"
+            " RegionOne, RegionTwo\n",
+        )
+
     def test_env_of_nobody(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert cli.main(["env", "--user", "nobody"]) == 1
         out, err = capsys.readouterr()
@@ -375,6 +433,158 @@ class TestRunning:
         assert capsys.readouterr().err == (
             f"scheduled-images-sandbox: error: what answers at {url} is no sandbox\n"
         )
+
+
+class TestAdvanceRefuses:
+    """What it refuses, or fails at, leaves the cloud and its time as they were."""
+
+    @pytest.fixture(autouse=True)
+    def _address(self, cloud: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SANDBOX_URL", cloud.url)
+
+    def refused(
+        self, cloud: Sandbox, nova: Nova, capsys: pytest.CaptureFixture[str], text: str
+    ) -> None:
+        before = cloud.cloud.clock.now(), cloud.images()
+        assert cli.main(["advance", text]) == 1
+        out, err = capsys.readouterr()
+        assert (out, err.count("\n")) == ("", 1)
+        self.told = err.removeprefix("scheduled-images-sandbox: error: ").strip()
+        assert (cloud.cloud.clock.now(), cloud.images()) == before
+        nova.ok("scheduled-images-show", "myserver")
+        assert cli.main(["advance", "1s"]) == 0
+        assert capsys.readouterr().err == ""
+
+    @pytest.fixture
+    def scheduled(self, nova: Nova) -> Nova:
+        nova.ok("scheduled-images-enable", "myserver", "1")
+        return nova
+
+    @pytest.mark.parametrize(
+        "cloud", [{"start": END.timestamp() - 3600}], indirect=True
+    )
+    def test_the_end_of_time(
+        self, cloud: Sandbox, scheduled: Nova, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self.refused(cloud, scheduled, capsys, "1h")
+        assert self.told == (
+            "cannot advance by 3600 seconds: the clock ends before the year 9000"
+        )
+        assert cli.main(["advance", "59m"]) == 0
+
+    def test_more_images_than_anybody_can_wait_for(
+        self,
+        cloud: Sandbox,
+        scheduled: Nova,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        monkeypatch.setattr(backend, "_MOST_IMAGES", 10)
+        self.refused(cloud, scheduled, capsys, "36500d")
+        assert self.told == (
+            "cannot advance by 36500d: that is 36500 scheduled images, and 10 are the"
+            " most at once; 10d is allowed"
+        )
+        assert cli.main(["advance", "10d"]) == 0
+
+    def test_a_fleet_of_the_documents_size(self, cloud: Sandbox) -> None:
+        """Refused at once, and ten days of ten thousand servers are not."""
+        cloud.add_fleet(10_000, images_per_server=1)
+        with cloud.cloud.transaction():
+            cloud.cloud._check_number(10 * 86400)
+        with pytest.raises(ValueError, match="200000 are the most at once; 20d is"):
+            cloud.advance("21d")
+
+    def test_more_looks_than_anybody_can_wait_for(
+        self,
+        cloud: Sandbox,
+        scheduled: Nova,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        """At a server that is busy for ever the service looks every five minutes."""
+        monkeypatch.setattr(backend, "_MOST_STEPS", 1000)
+        cloud.fault("freeze of myserver")
+        self.refused(cloud, scheduled, capsys, "36500d")
+        assert self.told == (
+            "cannot advance that far at once: too much happens in that time"
+        )
+        assert cli.main(["advance", "2d"]) == 0
+
+    @pytest.mark.parametrize("seconds", [1e300, 10**400, 3153600001])
+    def test_numbers_of_seconds(self, cloud: Sandbox, seconds: float) -> None:
+        url = f"{cloud.url}/sandbox/advance"
+        answer = requests.post(url, json={"seconds": seconds}, timeout=10)
+        assert answer.status_code == 400
+        assert answer.json()["error"].endswith("seconds: 0 to 3153600000 are allowed")
+        assert requests.post(url, json={"seconds": 1}, timeout=10).ok
+
+    def test_time_itself_stops_at_its_end(self) -> None:
+        wall = iter(range(0, 10**9, 10**6))
+        clock = Clock(start=0.0, speed=1e6, wall=lambda: float(next(wall)))
+        assert clock.now() == clock.now() == END.timestamp() - 1
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["--version"])
+    version = metadata.version("rax-scheduled-images-ext")
+    assert capsys.readouterr() == (f"scheduled-images-sandbox {version}\n", "")
+
+
+@pytest.mark.parametrize(
+    "command", ["", *"run exec env advance fault state demo".split()]
+)
+def test_help_has_no_markup(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        cli.main([*command.split(), "--help"])
+    text = capsys.readouterr().out
+    assert "``" not in text
+    assert ":option:" not in text
+    assert command or "\n  130  interrupted\n" in text
+
+
+class TestCompletion:
+    """As bash has it after ``eval "$(register-python-argcomplete PROGRAM)"``."""
+
+    def completed(self, line: str, **environment: str) -> tuple[int, list[str]]:
+        # argcomplete answers on descriptor 8.
+        done = subprocess.run(
+            ["bash", "-c", f"{PROGRAM} 8>&1 9>&2 1>/dev/null 2>/dev/null"],
+            env={
+                **os.environ,
+                "_ARGCOMPLETE": "1",
+                "_ARGCOMPLETE_IFS": " ",
+                "COMP_TYPE": "9",
+                "COMP_LINE": line,
+                "COMP_POINT": str(len(line)),
+                **environment,
+            },
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        return done.returncode, done.stdout.split()
+
+    @pytest.mark.parametrize(
+        ("line", "words"),
+        [
+            ("adv", ["advance"]),
+            ("run --like ", ["openstack", "rackspace"]),
+            ("exec --without", ["--without-extension"]),
+        ],
+    )
+    def test_words(self, line: str, words: list[str]) -> None:
+        pytest.importorskip("argcomplete")
+        status, found = self.completed(f"scheduled-images-sandbox {line}")
+        assert (status, found) == (0, words)
+
+    def test_nothing_runs_where_the_library_is_not_there(self, tmp_path: Path) -> None:
+        (tmp_path / "argcomplete.py").write_text("raise ModuleNotFoundError")
+        path = f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+        status, found = self.completed("scheduled-images-sandbox ", PYTHONPATH=path)
+        assert (status, found) == (1, [])
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ def test_no_other_password_will_do(given_: object) -> None:
 
 
 def test_names_and_ids(directory: Directory) -> None:
-    assert len({user.id for user in directory.users}) == len(directory.users) == 9
+    assert len({user.id for user in directory.users}) == len(directory.users) == 10
     for user in directory.users:
         assert directory.user(name=user.name) is user
         assert directory.user(key=user.id) is user

@@ -9,7 +9,7 @@ from novaclient import exceptions
 
 from rax_scheduled_images_ext import errors
 from rax_scheduled_images_ext.cli.nova.commands import label
-from rax_scheduled_images_ext.cli.nova.errors import for_novaclient
+from rax_scheduled_images_ext.client.novaclient import for_novaclient
 from rax_scheduled_images_ext.errors import InvalidValue
 
 

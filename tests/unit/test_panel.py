@@ -23,6 +23,7 @@ from rax_scheduled_images_ext.model.freshness import (
 )
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.retention import apply_policy
+from rax_scheduled_images_ext.model.rights import Rights, likely_rights
 from rax_scheduled_images_ext.model.schedule import DAYS, ImageSchedule
 from rax_scheduled_images_ext.operations.inventory import Inventory
 from rax_scheduled_images_ext.operations.server import ServerDetails
@@ -32,7 +33,6 @@ from rax_scheduled_images_ext.panel.guesses import GuessLimit, network_of
 from rax_scheduled_images_ext.panel.jobs import Job, within
 from rax_scheduled_images_ext.panel.known import Known, Patience, Shelf
 from rax_scheduled_images_ext.panel.pages.servers import SORTS, listing
-from rax_scheduled_images_ext.panel.rights import Rights, rights_of
 from rax_scheduled_images_ext.panel.settings import EntryTokens
 from rax_scheduled_images_ext.panel.timeline import MARGIN, WIDTH, timeline
 from rax_scheduled_images_ext.panel.words import in_words, signed_out
@@ -219,7 +219,7 @@ def test_within_a_time() -> None:
     ],
 )
 def test_rights(roles: tuple[str, ...], tags: bool, rights: Rights) -> None:
-    assert rights_of(roles, kept_as_tags=tags) == rights
+    assert likely_rights(roles, kept_as_tags=tags) == rights
 
 
 @pytest.mark.parametrize(

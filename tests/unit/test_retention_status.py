@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from requests import Response
 
+from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.client.http import ApiResponse
 from rax_scheduled_images_ext.client.images.base import ImageFilter, ImageStore
 from rax_scheduled_images_ext.errors import (
     ImageProtected,
     NeverScheduled,
     NoRetention,
+    NoSchedule,
     NoSuchImage,
     NotASnapshot,
 )
@@ -51,8 +56,11 @@ from rax_scheduled_images_ext.model.retention import (
     surplus,
 )
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.operations.delete import NamingImages
+from rax_scheduled_images_ext.operations.forecast import expiring
+from rax_scheduled_images_ext.operations.protect import protect_image, unprotect_image
 from rax_scheduled_images_ext.operations.prune import delete_surplus, surplus_of
-from rax_scheduled_images_ext.operations.retention import ImageRetention
+from rax_scheduled_images_ext.operations.server import decide, read_server_details
 
 MAPPING = (
     '[{"source_type": "snapshot",'
@@ -117,25 +125,28 @@ class Memory(ImageStore):
                 yield image
 
 
-@dataclass(frozen=True)
-class OneServer(ImageRetention):
-    """The retention of a server of our project, with or without a schedule."""
-
-    keep: int | None = None
-    rules: Rules = Rules.OURS
-
-    def schedule(self, server_id: str) -> ImageSchedule | None:
-        return None if self.keep is None else ImageSchedule(self.keep)
-
-    def server(self, server_id: str) -> InventoryServer:
-        return InventoryServer(server_id, "web", project_id="ours", rules=self.rules)
-
-
-def retention_of(
+def cloud_of(
     store: Memory, retention: int | None = None, rules: Rules = Rules.OURS
-) -> ImageRetention:
-    nothing = cast("Any", None)
-    return OneServer(nothing, store, nothing, keep=retention, rules=rules)
+) -> Cloud:
+    """The cloud of a server of our project, with or without a schedule."""
+
+    def schedule(server_id: str) -> ImageSchedule:
+        if retention is None:
+            raise NoSchedule(server_id)
+        return ImageSchedule(retention)
+
+    response = Response()
+    response.status_code = 200
+    body = {"server": {"id": "mine", "tenant_id": "ours"}}
+    answer = ApiResponse("compute", "GET", "/servers/mine", response, body)
+    compute = SimpleNamespace(get=lambda path: answer)
+    schedules = SimpleNamespace(get=schedule, rules=lambda answer, shown: rules)
+    return cast(
+        "Cloud",
+        SimpleNamespace(
+            compute=compute, images=store, schedules=schedules, volumes=None
+        ),
+    )
 
 
 marks = st.sampled_from([MARKED] * 6 + [{}, {**MARKED, MARKER_KEY: "x"}])
@@ -182,12 +193,13 @@ image_sets = st.integers(0, 9).flatmap(
 retentions = st.integers(1, 6)
 
 
-def prune(kept: ImageRetention, plan: Iterable[Decision]) -> list[str]:
+def prune(cloud: Cloud, plan: Iterable[Decision]) -> list[str]:
     """Carry a plan out as the command does; what was done."""
     actions = []
     for decision in plan:
         try:
-            actions.append(delete_surplus(kept, decision).action)
+            naming = NamingImages(cloud.images)
+            actions.append(delete_surplus(cloud, decision, naming).action)
         except ImageProtected:
             actions.append("protected")
     return actions
@@ -230,14 +242,14 @@ def test_all_that_count_images_agree(
         replace(image, metadata={**image.metadata, **mapping})
         for image, mapping in zip(images, of_volumes, strict=False)
     )
-    kept = retention_of(store, keep, rules)
-    decisions = kept.decisions("mine")
+    cloud = cloud_of(store, keep, rules)
+    decisions = read_server_details(cloud, "mine").images
     counted = [v.image.id for v in decisions if v.counted]
     surplus = [v.image.id for v in decisions if v.surplus]
     next_to_go = [v.image for v in decisions if expires_in_runs(v) == 1]
-    assert kept.judged("mine", keep) == decisions
-    assert [v.image.id for v in surplus_of(kept, "mine")] == surplus[::-1]
-    assert [v.image for v in kept.forecast("mine", keep)] == next_to_go[::-1]
+    assert decide(cloud, "mine", keep) == decisions
+    assert [v.image.id for v in surplus_of(cloud, "mine")] == surplus[::-1]
+    assert [v.image for v in expiring(cloud, "mine", keep)] == next_to_go[::-1]
     # What all of a project's images are read by leaves out what never counts.
     if rules is Rules.OURS:
         listed = list(store.list(snapshots=True))
@@ -251,7 +263,7 @@ def test_all_that_count_images_agree(
         for each in (listed, whole):
             again = apply_policy(each, "mine", keep, "ours")
             assert [v.image.id for v in again if v.counted] == counted
-    prune(kept, surplus_of(kept, "mine"))
+    prune(cloud, surplus_of(cloud, "mine"))
     assert set(store.deleted) <= set(surplus)
 
 
@@ -270,7 +282,7 @@ def test_pruning_does_what_the_service_would(
     images: tuple[ServerImage, ...], keep: int
 ) -> None:
     store = Memory(images)
-    prune(retention_of(store), surplus_of(retention_of(store), "mine", keep))
+    prune(cloud_of(store), surplus_of(cloud_of(store), "mine", keep))
     would = [i.id for i in surplus(images, "mine", keep, "ours") if not i.protected]
     assert store.deleted == would
 
@@ -280,15 +292,15 @@ def test_interrupted_it_has_deleted_the_oldest_that_would_go_anyway(
     images: tuple[ServerImage, ...], keep: int, calls: int
 ) -> None:
     store = Memory(images)
-    plan = surplus_of(retention_of(store), "mine", keep)
+    plan = surplus_of(cloud_of(store), "mine", keep)
     store.calls = calls
     with suppress(Interrupted):
-        prune(retention_of(store), plan)
+        prune(cloud_of(store), plan)
     store.calls = 1_000_000
     would = [i.id for i in surplus(images, "mine", keep, "ours") if not i.protected]
     assert store.deleted == would[: len(store.deleted)]
     # SnapshotRequest again, it ends as if it had never been stopped.
-    prune(retention_of(store), surplus_of(retention_of(store), "mine", keep))
+    prune(cloud_of(store), surplus_of(cloud_of(store), "mine", keep))
     assert store.deleted == would
 
 
@@ -297,11 +309,11 @@ def test_whatever_happens_to_them_meanwhile_only_the_services_own_go(
     images: tuple[ServerImage, ...], keep: int, data: st.DataObject
 ) -> None:
     store = Memory(images)
-    plan = surplus_of(retention_of(store), "mine", keep)
+    plan = surplus_of(cloud_of(store), "mine", keep)
     now = {image.id: data.draw(pictures(number)) for number, image in enumerate(images)}
     gone = data.draw(st.sets(st.sampled_from(sorted(now) or ["none"])))
     store.images = {key: image for key, image in now.items() if key not in gone}
-    prune(retention_of(store), plan)
+    prune(cloud_of(store), plan)
     for image_id in store.deleted:
         image = now[image_id]
         assert image.scheduled
@@ -315,14 +327,14 @@ def test_protecting_meanwhile_leaves_as_many_as_are_to_stay(
     images: tuple[ServerImage, ...], keep: int, data: st.DataObject
 ) -> None:
     store = Memory(images)
-    kept = retention_of(store)
-    for decision in surplus_of(kept, "mine", keep):
+    cloud, naming = cloud_of(store), NamingImages(store)
+    for decision in surplus_of(cloud, "mine", keep):
         for image in list(store.images.values()):
             if data.draw(st.booleans()):
                 store.delete_metadata(image, [MARKER_KEY])
-        before = sum(v.counted for v in kept.judged("mine", keep))
+        before = sum(v.counted for v in decide(cloud, "mine", keep))
         with suppress(ImageProtected):
-            done = delete_surplus(kept, decision)
+            done = delete_surplus(cloud, decision, naming)
             assert done.action == "skipped" or before > keep
 
 
@@ -363,7 +375,7 @@ def test_what_goes_next_goes_before_all_else(
 def test_the_forecast_is_what_the_next_image_makes_go(
     images: tuple[ServerImage, ...], retention: int
 ) -> None:
-    going = retention_of(Memory(images)).forecast("mine", retention)
+    going = expiring(cloud_of(Memory(images)), "mine", retention)
     new = ServerImage(
         id="new",
         name="Daily-web-1799999999",
@@ -389,13 +401,12 @@ def snapshot(name: str = "Daily-web-1767225600", **metadata: str) -> ServerImage
 def test_protected_and_handed_back_it_is_as_it_was(name: str, kind: str) -> None:
     before = snapshot(name, **{**MARKED, TYPE_KEY: kind})
     store = Memory([before])
-    kept = retention_of(store)
     for _ in range(2):
-        kept.protect(store.get("i"))
+        protect_image(store, store.get("i"))
         assert not store.get("i").scheduled
         assert removed_marker(store.get("i")) == MARKER_VALUE
     for _ in range(2):
-        kept.unprotect(store.get("i"))
+        unprotect_image(store, store.get("i"))
         assert store.get("i") == before
 
 
@@ -405,17 +416,15 @@ def test_interrupted_no_marker_is_forgotten(protect: bool, calls: int) -> None:
     before = snapshot("my own", **MARKED)
     store = Memory([before])
     if not protect:
-        retention_of(store).protect(store.get("i"))
+        protect_image(store, store.get("i"))
     image = store.get("i")
     store.calls = calls
     with suppress(Interrupted):
-        (retention_of(store).protect if protect else retention_of(store).unprotect)(
-            image
-        )
+        (protect_image if protect else unprotect_image)(store, image)
     store.calls = 1_000_000
     now = store.get("i")
     assert now.scheduled or removed_marker(now) == MARKER_VALUE
-    retention_of(store).unprotect(now)
+    unprotect_image(store, now)
     assert store.get("i") == before
 
 
@@ -424,7 +433,7 @@ def test_a_note_about_another_image_is_no_note() -> None:
     image = snapshot("my own", **{PROTECTED_KEY: f"other:{MARKER_VALUE}"})
     assert removed_marker(image) is None
     with pytest.raises(NeverScheduled, match="'my own' and has never been protected"):
-        retention_of(Memory([image])).unprotect(image)
+        unprotect_image(Memory([image]), image)
 
 
 @pytest.mark.parametrize("note", ["", "i", "i:", ":", "x:y"])
@@ -440,24 +449,24 @@ def test_a_broken_note_is_no_note(note: str) -> None:
         ({"metadata": {"image_type": "volume"}}, "its image_type is 'volume'"),
     ],
 )
-@pytest.mark.parametrize("verb", ["protect", "unprotect"])
-def test_what_is_no_snapshot(changes: dict[str, Any], why: str, verb: str) -> None:
+@pytest.mark.parametrize("action", [protect_image, unprotect_image])
+def test_what_is_no_snapshot(changes: dict[str, Any], why: str, action: Any) -> None:
     image = replace(snapshot(**MARKED), **changes)
     with pytest.raises(NotASnapshot) as told:
-        getattr(retention_of(Memory([image])), verb)(image)
+        action(Memory([image]), image)
     assert str(told.value) == f"Image i is not a snapshot of a server: {why}"
 
 
 def test_what_is_only_the_memory_of_an_image() -> None:
     image = replace(snapshot(**MARKED), status="DELETED")
     with pytest.raises(NoSuchImage):
-        retention_of(Memory([image])).protect(image)
+        protect_image(Memory([image]), image)
 
 
 def test_nothing_says_how_many_stay() -> None:
     with pytest.raises(NoRetention):
-        surplus_of(retention_of(Memory([])), "mine")
-    assert surplus_of(retention_of(Memory([]), 3), "mine") == []
+        surplus_of(cloud_of(Memory([])), "mine")
+    assert surplus_of(cloud_of(Memory([]), 3), "mine") == []
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rax_scheduled_images_ext.errors import MalformedTag
 from rax_scheduled_images_ext.model.schedule import DAYS, ImageSchedule
 from rax_scheduled_images_ext.model.schedule_tags import (
     MARKER_TAG,
-    MalformedTag,
     read_schedule_tags,
     schedule_tag,
 )

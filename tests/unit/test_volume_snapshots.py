@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rax_scheduled_images_ext.errors import SnapshotsInDoubt
 from rax_scheduled_images_ext.model.image import (
     MAPPING_KEY,
     ServerImage,
@@ -27,7 +28,6 @@ from rax_scheduled_images_ext.model.volume_snapshots import (
     NAME_PREFIX,
     STAYS,
     TIME_TO_DELETE,
-    SnapshotsInDoubt,
     VolumeSnapshot,
     Wholeness,
     deletion_metadata,

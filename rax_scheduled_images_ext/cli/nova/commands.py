@@ -67,7 +67,7 @@ def format_name(text: str) -> str:
 
 def label(error: BaseException) -> str:
     """Return the class name that users see: novaclient's own where there is one."""
-    from rax_scheduled_images_ext.cli.nova.errors import for_novaclient
+    from rax_scheduled_images_ext.client.novaclient import for_novaclient
 
     kinds = type(for_novaclient(error)).__mro__ if isinstance(error, Exception) else ()
     names = [kind.__name__ for kind in kinds if kind.__module__ == _NOVACLIENT]
@@ -101,9 +101,9 @@ def finish(done: bool) -> None:
 
 def open_cloud(cs: Any) -> Cloud:
     """Return the cloud of a novaclient client."""
-    from rax_scheduled_images_ext.cli.nova.cloud import from_novaclient
+    from rax_scheduled_images_ext.client.novaclient import cloud_of
 
-    return from_novaclient(cs)
+    return cloud_of(cs)
 
 
 def usage_error(command: str, text: str) -> NoReturn:

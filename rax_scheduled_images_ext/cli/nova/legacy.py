@@ -78,19 +78,16 @@ class ScheduledImageManager(ScheduledImagesManager):
 
     def disable(self, server_id: object) -> None:
         """Take a server's schedule away."""
-        from rax_scheduled_images_ext.cli.nova.errors import novaclient_errors
-
-        with novaclient_errors():
-            self._cloud.schedules.extension.send("DELETE", server_id).empty()
+        with self._schedules() as schedules:
+            schedules.extension.send("DELETE", server_id).empty()
 
     def _resource(self, response: ApiResponse) -> ScheduledImage:
-        from rax_scheduled_images_ext.cli.nova.errors import novaclient_errors
         from rax_scheduled_images_ext.client.schedules.extension import read_schedule
-        from rax_scheduled_images_ext.model.extension import KEY, schedule_body
+        from rax_scheduled_images_ext.model.extension import schedule_object
 
-        with novaclient_errors():
-            info = schedule_body(read_schedule(response))[KEY]
-        return ScheduledImage(self, info, loaded=True)
+        with self._schedules():
+            schedule = read_schedule(response)
+        return ScheduledImage(self, schedule_object(schedule), loaded=True)
 
 
 def __pre_parse_args__() -> None:  # noqa: N807 (novaclient's name)

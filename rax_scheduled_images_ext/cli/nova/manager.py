@@ -5,6 +5,8 @@ Every ``nova`` imports this module; few go on to send a request. So it imports l
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ from novaclient import base
 
 if TYPE_CHECKING:
     from rax_scheduled_images_ext.client.cloud import Cloud
+    from rax_scheduled_images_ext.client.schedules.cloud import CloudSchedules
     from rax_scheduled_images_ext.model.schedule import ImageSchedule
 
 
@@ -35,10 +38,8 @@ class ScheduledImagesManager(base.Manager):
         :raises NoSuchServer: if there is no such server.
         :raises NotOffered: if the cloud has no scheduled images.
         """
-        from rax_scheduled_images_ext.cli.nova.errors import novaclient_errors
-
-        with novaclient_errors():
-            return self._cloud.schedules.get(server)
+        with self._schedules() as schedules:
+            return schedules.get(server)
 
     def enable(
         self, server: object, retention: int, day_of_week: str | None = None
@@ -54,14 +55,13 @@ class ScheduledImagesManager(base.Manager):
         :raises NoSuchServer: if there is no such server.
         :raises NotOffered: if the cloud has no scheduled images.
         """
-        from rax_scheduled_images_ext.cli.nova.errors import novaclient_errors
         from rax_scheduled_images_ext.client.http import as_text
         from rax_scheduled_images_ext.model.schedule import ImageSchedule
 
         day = None if day_of_week is None else as_text(day_of_week)
         schedule = ImageSchedule.checked(retention, day)
-        with novaclient_errors():
-            return self._cloud.schedules.enable(server, schedule)
+        with self._schedules() as schedules:
+            return schedules.enable(server, schedule)
 
     def disable(self, server: object) -> None:
         """Take a server's schedule away; the images that it made stay.
@@ -70,13 +70,19 @@ class ScheduledImagesManager(base.Manager):
         :raises NoSuchServer: if there is no such server.
         :raises NotOffered: if the cloud has no scheduled images.
         """
-        from rax_scheduled_images_ext.cli.nova.errors import novaclient_errors
+        with self._schedules() as schedules:
+            schedules.disable(server)
+
+    @contextmanager
+    def _schedules(self) -> Iterator[CloudSchedules]:
+        """Use the schedules; what is raised then is novaclient's as well."""
+        from rax_scheduled_images_ext.client.novaclient import novaclient_errors
 
         with novaclient_errors():
-            self._cloud.schedules.disable(server)
+            yield self._cloud.schedules
 
     @cached_property
     def _cloud(self) -> Cloud:
-        from rax_scheduled_images_ext.cli.nova.cloud import from_novaclient
+        from rax_scheduled_images_ext.client.novaclient import cloud_of
 
-        return from_novaclient(self)
+        return cloud_of(self)

@@ -35,7 +35,7 @@ form = argument(
 def do_scheduled_images_image_list(cs: Any, args: Any) -> None:
     """List a server's images, newest first, and what becomes of each and why."""
     from rax_scheduled_images_ext.console.retention import print_images
-    from rax_scheduled_images_ext.operations.retention import list_images
+    from rax_scheduled_images_ext.operations.server import list_images
 
     with failing_as_one():
         print_images(list_images(open_cloud(cs), args.server), args.format)

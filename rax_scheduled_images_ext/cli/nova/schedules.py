@@ -28,7 +28,7 @@ from rax_scheduled_images_ext.programs.arguments import (
 )
 
 if TYPE_CHECKING:
-    from rax_scheduled_images_ext.operations.retention import Forecast
+    from rax_scheduled_images_ext.operations.forecast import Forecast
     from rax_scheduled_images_ext.operations.schedules import (
         ScheduleChange,
         ServerSchedule,
@@ -64,7 +64,7 @@ def do_scheduled_images_enable(cs: Any, args: Any) -> None:
     targets = targets_of(cloud, "scheduled-images-enable", args)
     if args.dry_run:
         from rax_scheduled_images_ext.console.retention import print_forecast
-        from rax_scheduled_images_ext.operations.retention import forecast
+        from rax_scheduled_images_ext.operations.forecast import forecast
 
         def show(server: Target, found: Forecast) -> None:
             print_forecast(server.label, found)
@@ -111,25 +111,19 @@ def do_scheduled_images_update(cs: Any, args: Any) -> None:
     from rax_scheduled_images_ext.console.report import ServerReport
     from rax_scheduled_images_ext.console.retention import described
     from rax_scheduled_images_ext.console.terminal import say
-    from rax_scheduled_images_ext.operations.schedules import update
+    from rax_scheduled_images_ext.model.schedule import ScheduleSettings
+    from rax_scheduled_images_ext.operations.schedules import change
 
-    def show(server: Target, change: ScheduleChange) -> None:
-        before, after = described(change.before), described(change.after)
+    def show(server: Target, done: ScheduleChange) -> None:
+        before, after = described(done.before), described(done.after)
         text = f"still {after}" if before == after else f"was {before}; is {after}"
         say(f"{server.label}: {text}")
 
+    wanted = ScheduleSettings(args.retention, args.day_of_week, args.daily)
     cloud = open_cloud(cs)
     targets = targets_of(cloud, command, args, scheduled=True)
     with ServerReport(len(targets), error_line, show) as report:
-        update(
-            cloud,
-            targets,
-            retention=args.retention,
-            day_of_week=args.day_of_week,
-            daily=args.daily,
-            report=report,
-            progress=report.progress,
-        )
+        change(cloud, targets, wanted, report, report.progress, enabled=True)
     finish(report.ok)
 
 

@@ -11,7 +11,7 @@ from osc_lib.command import command
 
 from rax_scheduled_images_ext.cli.openstack.columns import escaped
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.connection import from_connection
+from rax_scheduled_images_ext.client.openstacksdk import cloud_of
 from rax_scheduled_images_ext.console.arguments import ONE_WAY, Argument, Exclusive
 from rax_scheduled_images_ext.console.terminal import say
 from rax_scheduled_images_ext.errors import ScheduledImagesError
@@ -76,7 +76,7 @@ class Command(command.Command):
         """The cloud that the shell is connected to."""
         # Without osc-lib's own subclass, to which this belongs.
         manager: Any = self.app.client_manager
-        return from_connection(manager.sdk_connection)
+        return cloud_of(manager.sdk_connection)
 
     def end(self, *, ok: bool) -> None:
         """End the command with status 1 unless all was done."""

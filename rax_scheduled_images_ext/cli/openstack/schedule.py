@@ -36,9 +36,9 @@ from rax_scheduled_images_ext.console.terminal import say
 from rax_scheduled_images_ext.console.views import NEEDS_SERVICE
 from rax_scheduled_images_ext.model.schedule import ScheduleSettings
 from rax_scheduled_images_ext.operations.check import STALE, check
-from rax_scheduled_images_ext.operations.retention import Forecast, forecast
+from rax_scheduled_images_ext.operations.forecast import Forecast, forecast
 from rax_scheduled_images_ext.operations.schedules import change, disable
-from rax_scheduled_images_ext.operations.status import read_status
+from rax_scheduled_images_ext.operations.server import read_status
 from rax_scheduled_images_ext.operations.targets import Target
 
 _TARGETS = (

@@ -32,7 +32,7 @@ from rax_scheduled_images_ext.console.snapshot_create import (
 )
 from rax_scheduled_images_ext.console.snapshot_watch import watch_servers
 from rax_scheduled_images_ext.console.terminal import can_ask, say
-from rax_scheduled_images_ext.operations.retention import list_images
+from rax_scheduled_images_ext.operations.server import list_images
 from rax_scheduled_images_ext.operations.snapshot.create import Snapshot
 from rax_scheduled_images_ext.operations.work_queue import RunInterrupted
 from rax_scheduled_images_ext.programs.arguments import checked, duration

@@ -76,12 +76,12 @@ def _changed(image: ServerImage, since: datetime) -> bool:
 
 
 class ImageStore(ABC):
-    """Where a cloud keeps its images; :func:`image_store` opens the right one.
+    """Where a cloud keeps its images; :attr:`.Cloud.images` is the right one.
 
     An image is a :class:`ServerImage`, anything else with an ``id``, or an ID.
-    Besides the errors named below every call raises novaclient's exceptions for
-    a refusal, :class:`.errors.UnexpectedAnswer` for an answer that makes no
-    sense, and keystoneauth's if no answer came.
+    Besides the errors named below every call raises :class:`.ApiError` for a refusal,
+    :class:`.UnexpectedAnswer` for an answer that makes no sense, and keystoneauth's
+    errors if none came.
     """
 
     @abstractmethod

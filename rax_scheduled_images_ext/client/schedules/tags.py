@@ -7,7 +7,7 @@ server can be changed, rebuilding keeps them, and lists can be filtered by them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rax_scheduled_images_ext.client.http import (
@@ -17,9 +17,10 @@ from rax_scheduled_images_ext.client.http import (
     resource_id,
 )
 from rax_scheduled_images_ext.client.schedules.base import ScheduleStore
-from rax_scheduled_images_ext.client.servers import next_page, read_server
+from rax_scheduled_images_ext.client.servers import next_page, read_server, with_tags
 from rax_scheduled_images_ext.errors import (
     InvalidSchedule,
+    MalformedTag,
     NoSchedule,
     NoSuchServer,
     NotOffered,
@@ -30,7 +31,6 @@ from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.schedule_tags import (
     ALLOWED,
     MARKER_TAG,
-    MalformedTag,
     is_schedule_tag,
     read_schedule_tags,
     schedule_tag,
@@ -130,17 +130,13 @@ def read_tagged_server(answer: ApiResponse, item: Mapping[str, Any]) -> Inventor
 
     Where the extension's API stands before the tags, its attribute takes their place.
     """
-    shown = item.get(ATTRIBUTE)
+    server, shown = read_server(answer, item), item.get(ATTRIBUTE)
     if shown is not None:
-        return read_server(answer, item, schedule=_read_attribute(answer, shown))
+        return replace(server, schedule=_read_attribute(answer, shown))
     tags = item.get("tags")
     if not isinstance(tags, list):
         raise answer.unexpected("with a server that has no tags")
-    try:
-        schedule = read_schedule_tags(map(str, tags))
-    except MalformedTag as error:
-        return read_server(answer, item, invalid_tag=error.tag)
-    return read_server(answer, item, schedule=schedule)
+    return with_tags(server, map(str, tags))
 
 
 def _read_attribute(answer: ApiResponse, shown: object) -> ImageSchedule:

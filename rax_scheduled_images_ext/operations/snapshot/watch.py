@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
-from rax_scheduled_images_ext.client.snapshots import Watched
+from rax_scheduled_images_ext.client.snapshots import ServerStates
 from rax_scheduled_images_ext.model.task_states import ServerState, SnapshotProgress
 from rax_scheduled_images_ext.operations.snapshot.polling import Poller
 
@@ -73,7 +73,7 @@ class Wanted:
 
 
 def watch(
-    watched: Watched,
+    servers: ServerStates,
     watches: Iterable[Watch],
     wanted: Wanted,
     poller: Poller,
@@ -89,7 +89,7 @@ def watch(
     begun = poller.clock()
 
     def look() -> dict[str, ServerState | None]:
-        return watched.look(left)
+        return servers.read(left)
 
     def at_first() -> dict[str, ServerState | None]:
         return {server_id: each.state for server_id, each in left.items()}

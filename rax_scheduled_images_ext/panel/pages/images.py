@@ -8,7 +8,7 @@ from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.errors import SnapshotsLeft
+from rax_scheduled_images_ext.errors import SnapshotsInDoubt, SnapshotsLeft
 from rax_scheduled_images_ext.model.image import ServerImage, removed_marker
 from rax_scheduled_images_ext.model.retention import (
     Decision,
@@ -16,12 +16,11 @@ from rax_scheduled_images_ext.model.retention import (
     retention_status,
 )
 from rax_scheduled_images_ext.model.volume_snapshots import (
-    SnapshotsInDoubt,
     named_snapshots,
 )
-from rax_scheduled_images_ext.operations.images import delete_image
+from rax_scheduled_images_ext.operations.delete import delete_image_of
+from rax_scheduled_images_ext.operations.protect import protect, unprotect
 from rax_scheduled_images_ext.operations.prune import PrunePlan, plan_prune, prune
-from rax_scheduled_images_ext.operations.retention import protect, unprotect
 from rax_scheduled_images_ext.operations.server import (
     ServerDetails,
     read_server_details,
@@ -137,7 +136,7 @@ def delete(server_id: str, image_id: str) -> ResponseReturnValue:
     def work(job: Job) -> None:
         with here.changing(server_id):
             try:
-                name = delete_image(here.cloud, server_id, image_id).name
+                name = delete_image_of(here.cloud, server_id, image_id).name
             except SnapshotsLeft as error:
                 name = found.image.name
                 job.fail(name, error)

@@ -6,9 +6,14 @@ import threading
 import time
 from collections.abc import Callable
 
+from rax_scheduled_images_ext.model.times import END
+
+# Nothing that is due a while later overflows.
+_LAST = END.timestamp() - 1
+
 
 class Clock:
-    """A clock of unix seconds that never goes back.
+    """A clock of unix seconds that never goes back, and stops before the year 9000.
 
     :param start: what it shows now; the wall clock's time by default.
     :param speed: virtual seconds that pass in a second; 0 stands still.
@@ -39,14 +44,30 @@ class Clock:
     def advance(self, seconds: float) -> float:
         """Move the clock ahead and return the new time.
 
-        :raises ValueError: for a negative number.
+        :raises ValueError: for a negative number, or one beyond the last moment.
         """
+        with self._lock:
+            self._shown = self._moved(seconds)
+            return self._shown
+
+    def ahead(self, seconds: float) -> float:
+        """Return what the clock would show if it were moved ahead now.
+
+        :raises ValueError: as for :meth:`advance`.
+        """
+        with self._lock:
+            return self._moved(seconds)
+
+    def _moved(self, seconds: float) -> float:
         if seconds < 0:
             raise ValueError(f"cannot go back in time by {-seconds} seconds")
-        with self._lock:
-            self._read()
-            self._shown += seconds
-            return self._shown
+        moved = self._read() + seconds
+        if not moved <= _LAST:
+            raise ValueError(
+                f"cannot advance by {seconds:.0f} seconds: the clock ends before the"
+                f" year {END.year}"
+            )
+        return moved
 
     def resume(self, shown: float, since: float) -> None:
         """Go on from a clock that showed ``shown`` when the wall showed ``since``."""
@@ -56,6 +77,7 @@ class Clock:
     def _read(self) -> float:
         # Anchored anew at each reading, so that a wall clock set back is harmless.
         wall = self.wall()
-        self._shown += max(0.0, wall - self._since) * self._speed
+        passed = max(0.0, wall - self._since) * self._speed
+        self._shown = min(self._shown + passed, _LAST)
         self._since = wall
         return self._shown

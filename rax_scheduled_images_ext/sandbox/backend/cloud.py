@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+from rax_scheduled_images_ext.model.durations import format_duration
 from rax_scheduled_images_ext.sandbox.backend import service
 from rax_scheduled_images_ext.sandbox.backend.clock import Clock
 from rax_scheduled_images_ext.sandbox.backend.models import NotFound
@@ -17,6 +18,11 @@ from rax_scheduled_images_ext.sandbox.backend.region import Region
 from rax_scheduled_images_ext.sandbox.backend.state import CloudState, Timings
 from rax_scheduled_images_ext.sandbox.backend.store import Store
 from rax_scheduled_images_ext.sandbox.faults.grammar import Fault
+
+_WEEK = 7 * 24 * 3600
+# What ``advance`` does at once, in some minutes; a scheduled image takes five steps.
+_MOST_IMAGES = 200_000
+_MOST_STEPS = 5 * _MOST_IMAGES
 
 
 class Cloud(CloudState):
@@ -89,13 +95,38 @@ class Cloud(CloudState):
     def advance(self, seconds: float) -> float:
         """Let virtual time pass, with all that happens in it; return the new time.
 
-        :raises ValueError: for a negative number.
+        What cannot be done leaves the time and the cloud as they were.
+
+        :raises ValueError: for a negative number, one beyond the end of time, or where
+            so much would happen that nobody could wait for it.
         """
-        with self._lock:
-            self.clock.advance(seconds)
-            with self.transaction() as now:
-                self._keep_time()
-            return now
+        with self._lock, self.store.transaction():
+            now = self.clock.ahead(seconds)
+            if self.extension:
+                self._check_number(seconds)
+            self.request_id = None
+            service.settle(
+                self, self.region, now, scheduled=self.extension, steps=_MOST_STEPS
+            )
+            self.now = self.clock.advance(seconds)
+            self._keep_time()
+            return self.now
+
+    def _check_number(self, seconds: float) -> None:
+        """See that there are not too many scheduled images in that time."""
+        row = self.store.first(
+            "SELECT TOTAL(CASE WHEN day_of_week IS NULL THEN 7 ELSE 1 END) AS a_week"
+            " FROM servers WHERE next_run IS NOT NULL"
+        )
+        assert row is not None
+        number = row["a_week"] * seconds / _WEEK
+        if number > _MOST_IMAGES:
+            longest = _MOST_IMAGES * _WEEK / row["a_week"]
+            raise ValueError(
+                f"cannot advance by {format_duration(seconds)}: that is"
+                f" {number:.0f} scheduled images, and {_MOST_IMAGES} are the most at"
+                f" once; {format_duration(longest)} is allowed"
+            )
 
     def inject(self, faults: Iterable[Fault]) -> None:
         """Let things go wrong from now on, also with snapshots that are under way."""

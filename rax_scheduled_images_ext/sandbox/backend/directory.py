@@ -19,6 +19,9 @@ CloudType = Literal["openstack", "rackspace"]
 
 READER, MEMBER, ADMIN = "reader", "member", "admin"
 
+#: Marks whoever runs the cloud, and may see what is of all projects.
+OPERATOR = "operator"
+
 # What each user of the project ``demo`` is. Keystone's admin is also a member,
 # and a member a reader; ``global`` marks those whose role holds for all services.
 _ADMIN = (ADMIN, MEMBER, READER)
@@ -35,6 +38,8 @@ _DEMO_USERS = {
     "observer2": _OBSERVER,
 }
 _OTHER_USERS = {"stranger": _ADMIN}
+# What a role is besides, as Keystone has it from the start.
+_IMPLIED = {ADMIN: (MEMBER, READER), MEMBER: (READER,)}
 
 # An account of Rackspace's is a number, and its name is that number too.
 _ACCOUNTS = {"demo": "010101", "other": "020202"}
@@ -48,44 +53,85 @@ class Project:
     name: str
 
 
+#: What a token may be for besides projects: the one domain, and all of the cloud.
+DOMAIN: Literal["domain"] = "domain"
+SYSTEM: Literal["system"] = "system"
+Scope = Project | Literal["domain", "system"] | None
+
+
 @dataclass(frozen=True)
 class User:
-    """A person or program with the same roles wherever it may go."""
+    """A person or program with the same roles wherever it may go.
+
+    ``projects`` are those it may go to, its usual one first. An operator may also go
+    to the domain, and to the whole system.
+    """
 
     id: str
     name: str
-    project: Project
+    projects: tuple[Project, ...]
     roles: tuple[str, ...]
+
+    @property
+    def project(self) -> Project:
+        """The usual project."""
+        return self.projects[0]
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether the user runs the cloud."""
+        return OPERATOR in self.roles
+
+    def may_enter(self, scope: Scope) -> bool:
+        """Whether the user has roles there; for no scope at all none are needed."""
+        return scope is None or scope in self.projects or self._is_wide(scope)
+
+    def _is_wide(self, scope: Scope) -> bool:
+        return self.is_operator and scope in (DOMAIN, SYSTEM)
 
 
 @dataclass(frozen=True)
 class ApplicationCredential:
-    """A login that a user has made for a program; ``name`` is unique for the user."""
+    """A login that a user has made for a program; ``name`` is unique for the user.
+
+    It is for one project, with some of the user's roles or all of them.
+    """
 
     id: str
     name: str
     secret: str
     user: User
+    project: Project
+    roles: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Token:
     """Proof of who is asking. Times are of the real clock, in unix seconds.
 
-    ``project`` is None for an unscoped token.
+    ``scope`` is what it is for, None for an unscoped token, and ``roles`` are what it
+    gives there. ``credential`` has the ID and the name of the application credential
+    that it was issued for.
     """
 
     text: str
     user: User
-    project: Project | None
+    scope: Scope
+    roles: tuple[str, ...]
     methods: tuple[str, ...]
     issued: float
     expires: float
+    credential: tuple[str, str] | None = None
 
     @property
-    def roles(self) -> tuple[str, ...]:
-        """The roles the token gives; none without a project."""
-        return self.user.roles if self.project else ()
+    def project(self) -> Project | None:
+        """The project it is for, if it is for one."""
+        return self.scope if isinstance(self.scope, Project) else None
+
+    @property
+    def is_operators(self) -> bool:
+        """Whether it lets its bearer see what is of all projects."""
+        return OPERATOR in self.roles
 
 
 class Directory:
@@ -118,12 +164,22 @@ class Directory:
         self._newest = 0.0
         self.password = self._secret("password")[:24]
         self.api_key = self._secret("api-key")[:32]
-        self._key = self._secret("token").encode()
+        self._key = self._secret("scoped token").encode()
         self.projects = tuple(self._project(like, name) for name in _ACCOUNTS)
         demo, other = self.projects
+        #: All roles that there are.
+        self.roles = (*_ADMIN, "global", OPERATOR)
         self.users = tuple(
-            User(self.id_of("user", name), name, project, roles)
-            for project, users in ((demo, _DEMO_USERS), (other, _OTHER_USERS))
+            User(self.id_of("user", name), name, projects, roles)
+            for projects, users in (
+                ((demo,), _DEMO_USERS),
+                ((other,), _OTHER_USERS),
+                # Of Rackspace's cloud nobody is.
+                (
+                    (demo, other),
+                    {OPERATOR: (*_ADMIN, OPERATOR)} if like == "openstack" else {},
+                ),
+            )
             for name, roles in users.items()
         )
 
@@ -157,13 +213,23 @@ class Directory:
         return found if found and _same(secret, found.secret) else None
 
     def add_application_credential(
-        self, user: User, name: str, secret: str | None = None
+        self,
+        user: User,
+        project: Project,
+        name: str,
+        roles: Sequence[str],
+        secret: str | None = None,
     ) -> ApplicationCredential | None:
         """Make an application credential; None where the user has one of this name."""
         if any(each.name == name for each in self.application_credentials(user)):
             return None
         made = ApplicationCredential(
-            uuid.uuid4().hex, name, secret or secrets.token_urlsafe(32), user
+            uuid.uuid4().hex,
+            name,
+            secret or secrets.token_urlsafe(32),
+            user,
+            project,
+            tuple(roles),
         )
         self._credentials[made.id] = made
         return made
@@ -173,30 +239,77 @@ class Directory:
         self._credentials.pop(credential.id, None)
 
     def issue(
-        self, user: User, project: Project | None, methods: Sequence[str]
+        self,
+        user: User,
+        scope: Scope,
+        methods: Sequence[str],
+        credential: ApplicationCredential | None = None,
     ) -> Token:
-        """Make a token that holds from now on."""
+        """Make a token that holds from now on.
+
+        :param credential: gives its own roles in the place of the user's.
+        """
+        if credential is None:
+            return self._signed(user, scope, user.roles if scope else (), methods)
+        made_by, roles = (credential.id, credential.name), credential.roles
+        return self._signed(user, scope, _with_implied(roles), methods, made_by)
+
+    def reissue(self, token: Token, scope: Scope, methods: Sequence[str]) -> Token:
+        """Make a token for the bearer of another one.
+
+        One of an application credential is for the same project, with the same roles.
+        """
+        if token.credential is None:
+            return self.issue(token.user, scope, methods)
+        return self._signed(
+            token.user, token.scope, token.roles, methods, token.credential
+        )
+
+    def _signed(
+        self,
+        user: User,
+        scope: Scope,
+        roles: Sequence[str],
+        methods: Sequence[str],
+        credential: tuple[str, str] | None = None,
+    ) -> Token:
         now = max(self._wall(), math.nextafter(self._void, math.inf))
         self._newest = max(self._newest, now)
-        claims = [user.id, project and project.id, list(methods), now]
+        where = scope.id if isinstance(scope, Project) else scope
+        claims = [user.id, where, list(roles), list(methods), now, credential]
         packed = _pack(json.dumps([*claims, secrets.token_hex(8)]).encode())
         text = f"{packed}.{self._sign(packed)}"
-        return Token(text, user, project, tuple(methods), now, now + self._lifetime)
+        expires = now + self._lifetime
+        return Token(
+            text, user, scope, tuple(roles), tuple(methods), now, expires, credential
+        )
 
     def read(self, text: str | None) -> Token | None:
         """Return the token this text stands for; None for a bad or expired one."""
         packed, _, signature = (text or "").partition(".")
         if not hmac.compare_digest(_utf8(signature), _utf8(self._sign(packed))):
             return None
-        user_id, project_id, methods, issued, _ = json.loads(_unpack(packed))
+        user_id, where, roles, methods, issued, made_by, _ = json.loads(_unpack(packed))
         user = self.user(key=user_id)
         expires = issued + self._lifetime
         if user is None or text in self._revoked or expires <= self._wall():
             return None
         if issued <= self._void:
             return None
-        project = self.project(key=project_id) if project_id else None
-        return Token(str(text), user, project, tuple(methods), issued, expires)
+        scope: Scope = (
+            where if where in (None, DOMAIN, SYSTEM) else self.project(key=where)
+        )
+        credential = None if made_by is None else (made_by[0], made_by[1])
+        return Token(
+            str(text),
+            user,
+            scope,
+            tuple(roles),
+            tuple(methods),
+            issued,
+            expires,
+            credential,
+        )
 
     def revoke(self, token: Token) -> None:
         """Let the token be good for nothing."""
@@ -220,6 +333,11 @@ class Directory:
 
     def _sign(self, packed: str) -> str:
         return hmac.new(self._key, _utf8(packed), hashlib.sha256).hexdigest()
+
+
+def _with_implied(roles: Sequence[str]) -> tuple[str, ...]:
+    implied = (each for role in roles for each in _IMPLIED.get(role, ()))
+    return tuple(dict.fromkeys([*roles, *implied]))
 
 
 def _same(given: object, wanted: str) -> bool:

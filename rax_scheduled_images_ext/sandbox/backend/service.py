@@ -7,9 +7,11 @@ at its own moment, in order, however far the clock has moved. What is to be done
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
+from rax_scheduled_images_ext.errors import SnapshotsInDoubt
 from rax_scheduled_images_ext.model import retention
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.image import (
@@ -25,7 +27,6 @@ from rax_scheduled_images_ext.model.plan import Action, Cause, Policy, Step, pla
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.volume_snapshots import (
     LONGEST_IMAGE_NAME,
-    SnapshotsInDoubt,
     VolumeSnapshot,
     ids_in_mapping,
     own_snapshots,
@@ -49,14 +50,22 @@ _LOOK_AGAIN = timedelta(minutes=5)
 
 
 def settle(
-    cloud: CloudState, region: Callable[[str], Region], now: float, *, scheduled: bool
+    cloud: CloudState,
+    region: Callable[[str], Region],
+    now: float,
+    *,
+    scheduled: bool,
+    steps: float = math.inf,
 ) -> None:
     """Make happen, in order, whatever is due up to ``now``.
 
     :param region: returns a region by its name.
     :param scheduled: whether the cloud has scheduled images.
+    :param steps: how many things may happen.
+    :raises ValueError: where more would happen.
     """
-    while True:
+    while steps > 0:
+        steps -= 1
         snapshot = cloud.store.first(
             "SELECT * FROM snapshots WHERE due <= ? ORDER BY due LIMIT 1", now
         )
@@ -79,6 +88,7 @@ def settle(
             place.rebuilds.step(first)
         else:
             _look(cloud, place, first["id"])
+    raise ValueError("cannot advance that far at once: too much happens in that time")
 
 
 def as_server_image(image: Image) -> ServerImage:
@@ -126,13 +136,13 @@ def _look(cloud: CloudState, region: Region, server_id: str) -> None:
         return
     if step.action is Action.RETAIN:
         _retain(region, server, step, images)
-    elif step.action is Action.MAKE and tried < POLICY.tries:
+    elif step.action is Action.MAKE and tried < POLICY.attempts:
         tried += 1
         made = _make(cloud, region, server, step)
         cloud.store.update(
             "servers", region.name, server_id, slot=step.slot.name, attempt=tried
         )
-        if not made and tried < POLICY.tries:
+        if not made and tried < POLICY.attempts:
             _look_later(cloud, region, server_id, POLICY.interval)
             return
         if made and server.boots_from_volume:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -181,6 +181,19 @@ class Store:
         self._db.execute(f"PRAGMA application_id={_APPLICATION}")
         self._db.execute(f"PRAGMA user_version={_VERSION}")
         self._db.executescript(_SCHEMA)
+
+    def check_regions(self, regions: Collection[str]) -> None:
+        """See that nothing is kept of other regions than these.
+
+        :raises Unusable: where something is.
+        """
+        rows = self.all("SELECT region FROM servers UNION SELECT region FROM images")
+        found = [str(row["region"]) for row in rows]
+        if not set(found) <= set(regions):
+            raise Unusable(
+                f"the state file is of a cloud with the regions {', '.join(found)}:"
+                " start it with the same --like and --regions"
+            )
 
     def close(self) -> None:
         """Let go of the file."""

@@ -81,7 +81,7 @@ def _query(call: Call, limit: int | None) -> ImageQuery:
             (equals if key == "visibility" else properties)[key] = text
     changed = inputs.since("changes-since")
     return ImageQuery(
-        project_id=call.project_id,
+        project_id=call.only_project,
         equals=equals,
         compares=() if changed is None else (("updated", ("gte", changed)),),
         properties=properties,
@@ -176,7 +176,7 @@ def _find(call: Call, image_id: str, *, deleted: bool = False) -> Image:
         image = call.region.image(image_id, deleted=deleted)
     except NotFound:
         image = None
-    if image is None or not image.visible_to(call.project_id):
+    if image is None or not call.sees(image):
         raise HttpError(404, "Image not found.")
     return image
 
@@ -187,6 +187,6 @@ def _changeable(call: Call, image_id: str, refusal: str | None = None) -> Image:
     :raises HttpError: 403 with the refusal for one that he may only see.
     """
     image = _find(call, image_id)
-    if MEMBER not in call.token.roles or image.owner != call.project_id:
+    if MEMBER not in call.token.roles or not call.reaches(image.owner):
         raise HttpError(403, refusal or f"Not authorized for image {image_id}.")
     return image

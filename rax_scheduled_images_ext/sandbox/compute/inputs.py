@@ -34,12 +34,12 @@ def refused(policy: str) -> HttpError:
 
 
 def find_server(call: Call, server_id: str, *, deleted: bool = False) -> Server:
-    """Return a server of the caller's project.
+    """Return a server that the caller may work with.
 
     :raises HttpError: 404 for any other.
     """
     server = call.region.server(server_id, deleted=deleted)
-    if server.project_id != call.project_id:
+    if not call.reaches(server.project_id):
         raise HttpError(404, f"Instance {server_id} could not be found.")
     return server
 
@@ -50,7 +50,7 @@ def visible_image(call: Call, image_id: str) -> Image | None:
         image = call.region.image(image_id)
     except NotFound:
         return None
-    return image if image.visible_to(call.project_id) else None
+    return image if call.sees(image) else None
 
 
 def unlocked(call: Call, server: Server) -> Server:

@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from rax_scheduled_images_ext.errors import InvalidValue
 from rax_scheduled_images_ext.model.extension import ATTRIBUTE, parse_filter
+from rax_scheduled_images_ext.sandbox.backend.directory import OPERATOR
 from rax_scheduled_images_ext.sandbox.backend.models import (
     Action,
     BlockDevice,
@@ -85,15 +86,18 @@ def _query(call: Call, size: int) -> ServerQuery | None:
     all_tenants = given("all_tenants")
     # Nothing said means yes.
     if all_tenants is not None and inputs.truth(all_tenants or "yes"):
-        # An admin here is one of a project: the operator is not among the users.
+        # The admin of a project is no operator.
         detail = "detail" if request.path.endswith("/detail") else "index"
-        may(call, f"servers:{detail}:get_all_tenants", "operator")
+        may(call, f"servers:{detail}:get_all_tenants", OPERATOR)
+        project = given("project_id") or given("tenant_id")
+    else:
+        project = call.project_id
     statuses = _statuses(call)
     if statuses == () or _wants_what_none_has(call):
         return None
     since, before = _in_order(*_changes(call))
     return ServerQuery(
-        project_id=call.project_id,
+        project_id=project,
         name=inputs.pattern("name"),
         status=statuses,
         image_id=given("image"),

@@ -104,6 +104,6 @@ def _find(call: Call, server_id: str, policy: str) -> Server:
         raise HttpError(
             404, f"Instance {server_id} has no mapping to a cell."
         ) from None
-    if server.project_id != call.project_id:
+    if not call.reaches(server.project_id):
         raise refused(f"os-server-tags:{policy}")
     return server

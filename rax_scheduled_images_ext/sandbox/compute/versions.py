@@ -8,12 +8,7 @@ from werkzeug.datastructures import Headers
 
 from rax_scheduled_images_ext.sandbox.http import microversions
 from rax_scheduled_images_ext.sandbox.http.common import Microversion
-from rax_scheduled_images_ext.sandbox.http.microversions import (
-    HEADER,
-    of_service,
-    read,
-    text_of,
-)
+from rax_scheduled_images_ext.sandbox.http.microversions import HEADER, text_of
 
 MINIMUM: Microversion = (2, 1)
 MAXIMUM: Microversion = (2, 104)
@@ -44,9 +39,7 @@ def asked_for(headers: Headers) -> Microversion:
 
     :raises HttpError: 400 for what is no version.
     """
-    named = of_service(headers.get(HEADER, ""), "compute")
-    asked = named or headers.get(OLD_HEADER)
-    return MINIMUM if asked is None else read(asked, MAXIMUM)
+    return microversions.asked_for(headers, "compute", MINIMUM, MAXIMUM, [OLD_HEADER])
 
 
 def check(version: Microversion) -> None:

@@ -12,7 +12,7 @@ from flask import Flask, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
-from rax_scheduled_images_ext.model.durations import parse_duration
+from rax_scheduled_images_ext.model.durations import LONGEST, parse_duration
 from rax_scheduled_images_ext.sandbox.backend.cloud import Cloud
 from rax_scheduled_images_ext.sandbox.backend.models import (
     CloudError,
@@ -105,7 +105,11 @@ class _Admin:
 
     def advance(self) -> ResponseReturnValue:
         """Move the clock: {"duration": "10d"} or {"seconds": 864000}."""
-        now = self._cloud.advance(_seconds(_body()))
+        seconds = _seconds(_body())
+        try:
+            now = self._cloud.advance(seconds)
+        except ValueError as error:
+            raise HttpError(400, str(error)) from None
         return {"now": isotime(now), "seconds": now}
 
     def state(self) -> ResponseReturnValue:
@@ -183,9 +187,9 @@ def _seconds(body: Mapping[str, Any]) -> float:
     seconds = body.get("seconds")
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
         raise HttpError(400, "give a duration such as '10d', or a number of seconds")
-    if not 0 <= seconds < float("inf"):
+    if not 0 <= seconds <= LONGEST:
         raise HttpError(
-            400, f"cannot advance by {seconds} seconds: 0 or more is allowed"
+            400, f"cannot advance by {seconds} seconds: 0 to {LONGEST} are allowed"
         )
     return float(seconds)
 

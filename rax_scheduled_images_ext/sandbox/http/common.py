@@ -19,6 +19,7 @@ from rax_scheduled_images_ext.sandbox.backend.models import (
     CloudError,
     Conflict,
     Forbidden,
+    Image,
     Invalid,
     NotFound,
     OverQuota,
@@ -104,6 +105,19 @@ class Call:
         return self.token.project.id
 
     @property
+    def only_project(self) -> str | None:
+        """The one project whose things the caller sees; None for an operator."""
+        return None if self.token.is_operators else self.project_id
+
+    def reaches(self, project_id: str) -> bool:
+        """Whether the caller may work with what is of a project."""
+        return self.only_project in (None, project_id)
+
+    def sees(self, image: Image) -> bool:
+        """Whether the caller may see an image."""
+        return self.reaches(image.owner) or image.visible_to(self.project_id)
+
+    @property
     def user_id(self) -> str:
         """The user who asks."""
         return self.token.user.id
@@ -133,12 +147,14 @@ def open_call(services: Services) -> Call:
     """
     token = services.directory.read(request.headers.get("X-Auth-Token"))
     mount: Mapping[str, str] = request.environ[MOUNT]
-    if token is None or token.project is None:
+    if token is None or token.scope is None:
         raise unauthorized(services)
+    if token.project is None:
+        raise HttpError(403, "Policy doesn't allow this with a token of no project.")
     tenant = mount.get("tenant", token.project.id)
     if services.rackspace and tenant != token.project.id:
         raise unauthorized(services)
-    region = services.cloud.region(mount.get("region", services.regions[0]))
+    region = services.cloud.region(mount.get("region") or services.regions[0])
     root = request.root_url.rstrip("/")
     return Call(services, region, token, root)
 

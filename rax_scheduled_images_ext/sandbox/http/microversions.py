@@ -1,8 +1,16 @@
-"""Microversions: what a header asks for, and whether a service has it."""
+"""Microversions: what a header asks for, and whether a service has it.
+
+Which header counts is microversion_parse's part. How a version is written is checked
+here, because the library takes what Nova refuses, such as ``2.01``.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+
+from microversion_parse import get_version
+from werkzeug.datastructures import Headers
 
 from rax_scheduled_images_ext.sandbox.http.common import HttpError, Microversion
 
@@ -12,22 +20,25 @@ HEADER = "OpenStack-API-Version"
 _NUMBER = re.compile(r"([1-9]\d*)\.([1-9]\d*|0)", re.ASCII)
 
 
-def of_service(header: str, service: str) -> str | None:
-    """Return one service's version of ``service version, service version``."""
-    for part in header.split(","):
-        named, _, version = part.strip().partition(" ")
-        if named.lower() == service:
-            return version.strip()
-    return None
+def asked_for(
+    headers: Headers,
+    service: str,
+    least: Microversion,
+    most: Microversion,
+    older_headers: Sequence[str] = (),
+) -> Microversion:
+    """Return the version that a request asks for, be it one of ours or not.
 
-
-def read(text: str, latest: Microversion) -> Microversion:
-    """Return a version from its text, be it one of ours or not.
-
+    :param least: what it gets where it asks for none.
+    :param most: what ``latest`` is.
+    :param older_headers: those that name a version of this service alone.
     :raises HttpError: 400 for what is no version.
     """
+    text = get_version(headers, service, older_headers)
+    if text is None:
+        return least
     if text.lower() == "latest":
-        return latest
+        return most
     found = _NUMBER.fullmatch(text)
     if found is None:
         raise HttpError(

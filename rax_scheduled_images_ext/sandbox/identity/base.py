@@ -120,6 +120,9 @@ class Api:
             raise HttpError(404, "Failed to validate token")
         return token
 
+    def _role_view(self, role: str) -> Json:
+        return {"id": self._directory.id_of("role", role), "name": role}
+
     def _with_password(self, user: User | None, password: object) -> User:
         if user is None or not self._directory.has_password(password):
             raise self._refuse()

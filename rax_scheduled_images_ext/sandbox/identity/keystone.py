@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, TypeVar
 
 from flask import jsonify, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
 from rax_scheduled_images_ext.sandbox.backend.directory import (
+    DOMAIN,
+    SYSTEM,
+    ApplicationCredential,
     Project,
+    Scope,
     Token,
     User,
 )
@@ -28,6 +32,7 @@ from rax_scheduled_images_ext.sandbox.identity.base import (
     version_view,
 )
 
+_Named = TypeVar("_Named", User, Project)
 _CREDENTIAL = "application_credential"
 _METHODS = ("password", "token", _CREDENTIAL)
 _DOMAIN = {"id": "default", "name": "Default"}
@@ -45,7 +50,8 @@ class V3(Api):
     """What is under ``/v3``.
 
     No user has a project to fall back on: a login without a scope gives a token
-    for none. Nobody is the operator, who alone may list all users and projects.
+    for none. The operator alone may list all users and projects, and has roles in the
+    domain and in the system.
     """
 
     headers: ClassVar = {"Vary": "X-Auth-Token"}
@@ -98,35 +104,35 @@ class V3(Api):
     def issue(self) -> ResponseReturnValue:
         """POST /auth/tokens"""
         auth = part(body(), "auth")
-        user, methods = self._identify(part(auth, "identity", where="auth"))
-        if methods == (_CREDENTIAL,):
-            if auth.get("scope") is not None:
-                raise HttpError(401, "Application credentials cannot request a scope.")
-            project: Project | None = user.project
-        else:
-            project = self._scope(auth.get("scope"), user)
-        token = self._directory.issue(user, project, methods)
+        token = self._issued(part(auth, "identity", where="auth"), auth.get("scope"))
         return {"token": self._view(token)}, 201, {"X-Subject-Token": token.text}
 
-    def _identify(self, identity: Mapping[str, Any]) -> tuple[User, tuple[str, ...]]:
+    def _issued(self, identity: Mapping[str, Any], scope: object) -> Token:
         methods = identity.get("methods")
         if methods == ["password"]:
             given = part(identity, "password", "user", where="identity")
             for key in ("id", "name", "password"):
                 _check_text(f"identity/password/user/{key}", given.get(key, ""))
             user = self._with_password(self._named(given), given.get("password"))
-            return user, ("password",)
+            return self._directory.issue(user, self._scope(scope, user), methods)
         if methods == [_CREDENTIAL]:
-            return self._with_credential(identity), (_CREDENTIAL,)
+            found = self._with_credential(identity)
+            if scope is not None:
+                raise HttpError(401, "Application credentials cannot request a scope.")
+            return self._directory.issue(found.user, found.project, methods, found)
         if methods == ["token"]:
             token = self._token(part(identity, "token", where="identity").get("id"))
-            return token.user, tuple(dict.fromkeys((*token.methods, "token")))
+            wanted = self._scope(scope, token.user)
+            if token.credential is not None and wanted not in (None, token.scope):
+                raise self._refuse()
+            both = tuple(dict.fromkeys((*token.methods, "token")))
+            return self._directory.reissue(token, wanted, both)
         if methods:
             raise _UnsupportedMethod
         raise self._refuse()
 
-    def _with_credential(self, identity: Mapping[str, Any]) -> User:
-        """Return the user of an application credential, by its id, or user and name."""
+    def _with_credential(self, identity: Mapping[str, Any]) -> ApplicationCredential:
+        """Return an application credential, by its ID, or by user and name."""
         given = part(identity, _CREDENTIAL, where="identity")
         key, secret = given.get("id"), given.get("secret")
         if key is None:
@@ -137,7 +143,7 @@ class V3(Api):
         found = self._directory.with_application_credential(key, secret)
         if found is None:
             raise self._refuse()
-        return found.user
+        return found
 
     def _named(self, given: Mapping[str, Any]) -> User | None:
         if "id" in given:
@@ -153,21 +159,31 @@ class V3(Api):
             domain.get("id") == _DOMAIN["id"] or domain.get("name") == _DOMAIN["name"]
         )
 
-    def _scope(self, scope: object, user: User) -> Project | None:
-        """Return the project asked for, if one is."""
-        unscoped = isinstance(scope, dict) and "unscoped" in scope
-        if scope is None or scope == "unscoped" or unscoped:
+    def _scope(self, scope: object, user: User) -> Scope:
+        """Return what the token is asked for, if for anything.
+
+        :raises HttpError: 401 where there is no such, or the user has no role there.
+        """
+        asked = scope if isinstance(scope, dict) else {}
+        if scope is None or scope == "unscoped" or "unscoped" in asked:
             return None
-        wanted = part(scope if isinstance(scope, dict) else {}, "project")
-        if "id" in wanted:
-            project = self._directory.project(key=wanted["id"])
-        elif self._in_domain(wanted, "project"):
-            project = self._directory.project(name=wanted.get("name"))
+        wanted: Scope
+        if "system" in asked:
+            wanted = SYSTEM if asked["system"] == {"all": True} else None
+        elif "domain" in asked:
+            wanted = DOMAIN if self._in_domain(asked, "scope") else None
         else:
-            project = None
-        if project is None or project != user.project:
+            wanted = self._project(part(asked, "project"))
+        if wanted is None or not user.may_enter(wanted):
             raise self._refuse()
-        return project
+        return wanted
+
+    def _project(self, given: Mapping[str, Any]) -> Project | None:
+        if "id" in given:
+            return self._directory.project(key=given["id"])
+        if not self._in_domain(given, "project"):
+            return None
+        return self._directory.project(name=given.get("name"))
 
     def validate(self) -> ResponseReturnValue:
         """GET /auth/tokens"""
@@ -201,15 +217,20 @@ class V3(Api):
             "issued_at": f"{microtime(token.issued)}Z",
             "expires_at": f"{microtime(token.expires)}Z",
         }
-        if token.project is None:
+        if token.credential is not None:
+            key, name = token.credential
+            view[_CREDENTIAL] = {"id": key, "name": name, "restricted": True}
+        if token.scope is None:
             return view
-        project = {"id": token.project.id, "name": token.project.name}
-        view["project"] = {**project, "domain": _DOMAIN}
-        view["is_domain"] = False
-        view["roles"] = [
-            {"id": self._directory.id_of("role", role), "name": role}
-            for role in token.roles
-        ]
+        if token.scope == SYSTEM:
+            view["system"] = {"all": True}
+        elif token.scope == DOMAIN:
+            view["domain"] = _DOMAIN
+        elif token.project is not None:
+            project = {"id": token.project.id, "name": token.project.name}
+            view["project"] = {**project, "domain": _DOMAIN}
+            view["is_domain"] = False
+        view["roles"] = [self._role_view(role) for role in token.roles]
         if "nocatalog" not in request.args:
             view["catalog"] = self._catalog()
         return view
@@ -218,7 +239,7 @@ class V3(Api):
 
     def catalog(self) -> ResponseReturnValue:
         """GET /auth/catalog"""
-        if self._caller().project is None:
+        if self._caller().scope is None:
             raise HttpError(
                 403, "You are not authorized to perform the requested action."
             )
@@ -227,10 +248,10 @@ class V3(Api):
     def _catalog(self) -> list[Json]:
         root = service_root()
         services = (
-            ("identity", "keystone", f"{root}/identity"),
-            ("compute", "nova", f"{root}/compute/v2.1"),
-            ("image", "glance", f"{root}/image"),
-            ("block-storage", "cinder", f"{root}/volume/v3"),
+            ("identity", "keystone", "/identity"),
+            ("compute", "nova", "/compute/v2.1"),
+            ("image", "glance", "/image"),
+            ("block-storage", "cinder", "/volume/v3"),
         )
         return [
             {
@@ -238,69 +259,81 @@ class V3(Api):
                 "type": kind,
                 "name": name,
                 "endpoints": [
-                    self._endpoint(name, interface, url)
+                    self._endpoint(name, region, interface, f"{root}{below}{path}")
+                    for region, below in self._roots(kind)
                     for interface in ("public", "internal", "admin")
                 ],
             }
-            for kind, name, url in services
+            for kind, name, path in services
         ]
 
-    def _endpoint(self, service: str, interface: str, url: str) -> Json:
-        region = self._services.regions[0]
+    def _roots(self, kind: str) -> list[tuple[str, str]]:
+        """Return each region, and what is before a service's own path there.
+
+        Keystone is the same in all of them.
+        """
+        first, *others = self._services.regions
+        more = "" if kind == "identity" else "/{}"
+        return [(first, ""), *((name, more.format(name)) for name in others)]
+
+    def _endpoint(self, service: str, region: str, interface: str, url: str) -> Json:
+        first = region == self._services.regions[0]
+        key = f"{service}-{interface}" + ("" if first else f"-{region}")
         return {
-            "id": self._directory.id_of("endpoint", f"{service}-{interface}"),
+            "id": self._directory.id_of("endpoint", key),
             "interface": interface,
             "region": region,
             "region_id": region,
             "url": url,
         }
 
-    # -- users and projects: everyone sees himself and what is his
+    # -- users and projects: everyone sees himself and what is his, the operator all
 
     def all_users(self) -> ResponseReturnValue:
         """GET /users"""
-        self._caller()
-        raise _forbidden("list_users")
+        if not self._caller().is_operators:
+            raise _forbidden("list_users")
+        users = [_user_view(each) for each in _named(self._directory.users)]
+        return {"users": users, "links": _links()}
 
     def user(self, user_id: str) -> ResponseReturnValue:
         """GET /users/{id}"""
-        user = self._caller().user
-        _only_own(user_id, user.id, "get_user")
-        view = {
-            "id": user.id,
-            "name": user.name,
-            "domain_id": _DOMAIN["id"],
-            "enabled": True,
-            "password_expires_at": None,
-            "options": {},
-            "links": {"self": request.base_url},
-        }
-        return {"user": view}
+        return {"user": _user_view(self._visible_user(user_id, "get_user"))}
 
     def projects(self) -> ResponseReturnValue:
         """GET /auth/projects"""
-        return self._project_list(self._caller().user)
+        return _project_list(self._caller().user.projects)
 
     def projects_of(self, user_id: str) -> ResponseReturnValue:
         """GET /users/{id}/projects"""
-        user = self._caller().user
-        _only_own(user_id, user.id, "list_user_projects")
-        return self._project_list(user)
+        user = self._visible_user(user_id, "list_user_projects")
+        return _project_list(user.projects)
 
     def all_projects(self) -> ResponseReturnValue:
         """GET /projects"""
-        self._caller()
-        raise _forbidden("list_projects")
+        if not self._caller().is_operators:
+            raise _forbidden("list_projects")
+        return _project_list(_named(self._directory.projects))
 
     def project(self, project_id: str) -> ResponseReturnValue:
         """GET /projects/{id}"""
-        project = self._caller().user.project
-        _only_own(project_id, project.id, "get_project")
-        return {"project": _project_view(project)}
+        token = self._caller()
+        found = self._directory.project(key=project_id)
+        if found is not None and (token.is_operators or found in token.user.projects):
+            return {"project": _project_view(found)}
+        if token.is_operators:
+            raise HttpError(404, f"Could not find project: {project_id}.")
+        raise _forbidden("get_project")
 
-    @staticmethod
-    def _project_list(user: User) -> ResponseReturnValue:
-        return {"projects": [_project_view(user.project)], "links": _links()}
+    def _visible_user(self, user_id: str, action: str) -> User:
+        """Return a user that the caller may see."""
+        token = self._caller()
+        found = self._directory.user(key=user_id)
+        if found is not None and (token.is_operators or found == token.user):
+            return found
+        if token.is_operators:
+            raise HttpError(404, f"Could not find user: {user_id}.")
+        raise _forbidden(action)
 
 
 def _check_text(field: str, value: object) -> None:
@@ -318,9 +351,25 @@ def _forbidden(action: str) -> HttpError:
     )
 
 
-def _only_own(asked: str, own: str, action: str) -> None:
-    if asked != own:
-        raise _forbidden(action)
+def _named(all_: Iterable[_Named]) -> list[_Named]:
+    """Return those with the name that the request asks for, by default all."""
+    return [each for each in all_ if request.args.get("name", each.name) == each.name]
+
+
+def _user_view(user: User) -> Json:
+    return {
+        "id": user.id,
+        "name": user.name,
+        "domain_id": _DOMAIN["id"],
+        "enabled": True,
+        "password_expires_at": None,
+        "options": {},
+        "links": {"self": f"{service_root()}/identity/v3/users/{user.id}"},
+    }
+
+
+def _project_list(projects: Iterable[Project]) -> ResponseReturnValue:
+    return {"projects": [_project_view(each) for each in projects], "links": _links()}
 
 
 def _links() -> Json:

@@ -21,7 +21,7 @@ from rax_scheduled_images_ext.sandbox.image.views import Json, image_view
 
 def list_images(call: Call) -> ResponseReturnValue:
     """GET /images"""
-    query = queries.parse(request.args, call.project_id, call.services.max_limit)
+    query = queries.parse(request.args, call.only_project, call.services.max_limit)
     try:
         images = call.region.images(query) if query.limit else []
     except Invalid:
@@ -204,7 +204,7 @@ def _find(call: Call, image_id: str) -> Image:
         image = call.region.image(image_id)
     except NotFound:
         image = None
-    if image and image.visible_to(call.project_id):
+    if image and call.sees(image):
         return image
     raise NotFound(f"No image found with ID {image_id}")
 
@@ -212,7 +212,7 @@ def _find(call: Call, image_id: str) -> Image:
 def _changeable(call: Call, image_id: str, action: str) -> Image:
     image = _find(call, image_id)
     _allow(call, action)
-    if image.owner != call.project_id:
+    if not call.reaches(image.owner):
         raise HttpError(403, "You do not own this image")
     return image
 

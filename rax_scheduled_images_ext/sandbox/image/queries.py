@@ -56,9 +56,13 @@ class _Filters:
     properties: dict[str, str] = field(default_factory=dict)
 
 
-def parse(given: MultiDict[str, str], project_id: str, longest: int) -> ImageQuery:
+def parse(
+    given: MultiDict[str, str], project_id: str | None, longest: int
+) -> ImageQuery:
     """Read a query.
 
+    :param project_id: the one whose images and the public ones are listed; None
+        for all.
     :raises HttpError: 400 for what cannot be understood.
     """
     filters = _Filters()

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from flask import request
 from jsonschema import Draft4Validator, ValidationError
+from oslo_utils import strutils
 
 from rax_scheduled_images_ext.sandbox.backend.directory import MEMBER
 from rax_scheduled_images_ext.sandbox.backend.models import Volume, VolumeSnapshot
@@ -31,6 +32,12 @@ def may(call: Call, policy: str) -> None:
     """
     if MEMBER not in call.token.roles:
         raise HttpError(403, f"Policy doesn't allow {policy} to be performed.")
+
+
+def listed_project(call: Call) -> str | None:
+    """Return whose things are listed: None for all projects', if an operator asks."""
+    asked = strutils.bool_from_string(request.args.get("all_tenants", ""))
+    return call.only_project if asked else call.project_id
 
 
 def body(schema: Json, key: str) -> Json:

@@ -37,7 +37,7 @@ def list_detail(call: Call) -> ResponseReturnValue:
 
 
 def _page(call: Call, path: str) -> tuple[list[VolumeSnapshot], dict[str, Any]]:
-    snapshots = call.region.volume_snapshots(call.project_id)
+    snapshots = call.region.volume_snapshots(inputs.listed_project(call))
     wanted = request.args.get("metadata")
     if wanted is not None and call.version >= _BY_METADATA:
         pairs = _literal(wanted)
@@ -150,11 +150,11 @@ def _no_item(snapshot_id: str, key: str) -> NotFound:
 
 
 def _find(call: Call, snapshot_id: str) -> VolumeSnapshot:
-    """Return a snapshot of the caller's project.
+    """Return a snapshot that the caller may work with.
 
     :raises NotFound: where there is no such.
     """
     snapshot = call.region.volume_snapshot(snapshot_id)
-    if snapshot.project_id != call.project_id:
+    if not call.reaches(snapshot.project_id):
         raise NotFound(f"Snapshot {snapshot_id} could not be found.")
     return snapshot

@@ -8,12 +8,7 @@ from werkzeug.datastructures import Headers
 
 from rax_scheduled_images_ext.sandbox.http import microversions
 from rax_scheduled_images_ext.sandbox.http.common import Microversion
-from rax_scheduled_images_ext.sandbox.http.microversions import (
-    HEADER,
-    of_service,
-    read,
-    text_of,
-)
+from rax_scheduled_images_ext.sandbox.http.microversions import HEADER, text_of
 
 MINIMUM: Microversion = (3, 0)
 MAXIMUM: Microversion = (3, 71)
@@ -24,8 +19,7 @@ def asked_for(headers: Headers) -> Microversion:
 
     :raises HttpError: 400 for what is no version.
     """
-    asked = of_service(headers.get(HEADER, ""), "volume")
-    return MINIMUM if asked is None else read(asked, MAXIMUM)
+    return microversions.asked_for(headers, "volume", MINIMUM, MAXIMUM)
 
 
 def check(version: Microversion) -> None:

@@ -27,7 +27,7 @@ def list_detail(call: Call) -> ResponseReturnValue:
 
 
 def _page(call: Call, path: str) -> tuple[list[Volume], dict[str, Any]]:
-    volumes = call.region.volumes(call.project_id)
+    volumes = call.region.volumes(inputs.listed_project(call))
     return inputs.page(call, path, volumes, _FILTERS)
 
 
@@ -73,11 +73,11 @@ def delete(call: Call, volume_id: str) -> ResponseReturnValue:
 
 
 def find(call: Call, volume_id: str) -> Volume:
-    """Return a volume of the caller's project.
+    """Return a volume that the caller may work with.
 
     :raises NotFound: where there is no such.
     """
     volume = call.region.volume(volume_id)
-    if volume.project_id != call.project_id:
+    if not call.reaches(volume.project_id):
         raise NotFound(f"Volume {volume_id} could not be found.")
     return volume

@@ -13,23 +13,23 @@ from rax_scheduled_images_ext.service.api import extensions, servers, tags
 from rax_scheduled_images_ext.service.api.answers import Refused, fault
 from rax_scheduled_images_ext.service.api.nova import Nova
 from rax_scheduled_images_ext.service.api.reading import normalize
-from rax_scheduled_images_ext.service.api.rights import Rights
+from rax_scheduled_images_ext.service.api.rights import CallerRights
 from rax_scheduled_images_ext.service.api.schedules import ScheduleResource
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
     # Returns None for what is Nova's alone to answer.
-    Handler = Callable[[Nova, Rights, re.Match[str]], Response | None]
+    Handler = Callable[[Nova, CallerRights, re.Match[str]], Response | None]
 
 _SERVER = "/servers/(?P<server>[^/]+)"
 
 
-def _resource(nova: Nova, rights: Rights, found: re.Match[str]) -> Response:
+def _resource(nova: Nova, rights: CallerRights, found: re.Match[str]) -> Response:
     return ScheduleResource(nova, rights, found["server"]).answer()
 
 
-def _one_tag(nova: Nova, rights: Rights, found: re.Match[str]) -> None:
+def _one_tag(nova: Nova, rights: CallerRights, found: re.Match[str]) -> None:
     tags.may_change_tag(nova, rights, found["tag"])
 
 
@@ -91,10 +91,10 @@ class ScheduledImagesApi:
     """
 
     def __init__(
-        self, application: WSGIApplication, rights: Rights | None = None
+        self, application: WSGIApplication, rights: CallerRights | None = None
     ) -> None:
         self._application = application
-        self._rights = rights or Rights()
+        self._rights = rights or CallerRights()
 
     def __call__(
         self, environ: WSGIEnvironment, start_response: StartResponse

@@ -6,7 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from rax_scheduled_images_ext.service.api.application import ScheduledImagesApi
-from rax_scheduled_images_ext.service.api.rights import RULES, Rights, validated_roles
+from rax_scheduled_images_ext.service.api.rights import (
+    RULES,
+    CallerRights,
+    validated_roles,
+)
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -25,5 +29,5 @@ def filter_factory(
     """
     if roles not in (None, *RULES):
         raise ValueError(f"roles = {roles}: the allowed value is {', '.join(RULES)}")
-    rights = Rights(validated_roles if roles else None)
+    rights = CallerRights(validated_roles if roles else None)
     return lambda application: ScheduledImagesApi(application, rights)

@@ -16,7 +16,7 @@ from webob import Response
 
 from rax_scheduled_images_ext.programs.http_server import Server
 from rax_scheduled_images_ext.service.api.application import ScheduledImagesApi
-from rax_scheduled_images_ext.service.api.rights import Rights
+from rax_scheduled_images_ext.service.api.rights import CallerRights
 from rax_scheduled_images_ext.service.api.upstream import Upstream
 from rax_scheduled_images_ext.service.events import log
 
@@ -43,7 +43,7 @@ class Proxy:
         host: str,
         port: int,
         *,
-        rights: Rights | None = None,
+        rights: CallerRights | None = None,
         threads: int = 24,
         cacert: str | None = None,
     ) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rax_scheduled_images_ext.model.rights import ALL, Rights, rights_of
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
@@ -14,13 +16,10 @@ if TYPE_CHECKING:
 
 #: The rules that can be asked for by name.
 RULES = ("rackspace",)
-# Rackspace's admins may all; its creators, who are Keystone's members, may not remove.
-_REMOVING = {"admin"}
-_SETTING = {"admin", "creator", "member"}
 
 
 @dataclass(frozen=True)
-class Rights:
+class CallerRights:
     """What callers may do to schedules, besides what Nova lets them do to tags.
 
     :param roles: None where Nova alone decides.
@@ -33,18 +32,9 @@ class Rights:
         """Whether there are callers who may do less than Nova lets them do."""
         return self.roles is not None
 
-    def may_set(self, environ: WSGIEnvironment) -> bool:
-        """Whether the caller may give a server a schedule, or another one."""
-        return self._have(environ, _SETTING)
-
-    def may_remove(self, environ: WSGIEnvironment) -> bool:
-        """Whether the caller may take a schedule away."""
-        return self._have(environ, _REMOVING)
-
-    def _have(self, environ: WSGIEnvironment, allowed: set[str]) -> bool:
-        if self.roles is None:
-            return True
-        return not allowed.isdisjoint(role.lower() for role in self.roles(environ))
+    def of(self, environ: WSGIEnvironment) -> Rights:
+        """Return what the caller of a request may do."""
+        return ALL if self.roles is None else rights_of(self.roles(environ))
 
 
 def validated_roles(environ: WSGIEnvironment) -> list[str]:

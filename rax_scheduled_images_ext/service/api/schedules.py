@@ -27,7 +27,7 @@ from rax_scheduled_images_ext.service.api.answers import (
     tell_about,
 )
 from rax_scheduled_images_ext.service.api.nova import Nova, NovaAdapter
-from rax_scheduled_images_ext.service.api.rights import Rights
+from rax_scheduled_images_ext.service.api.rights import CallerRights
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class ScheduleResource:
     """The schedule of one server, kept as its tags."""
 
     nova: Nova
-    rights: Rights
+    rights: CallerRights
     server_id: str
 
     def answer(self) -> Response:
@@ -61,7 +61,7 @@ class ScheduleResource:
         return _shown(adapter.schedules().get(self.server_id), adapter)
 
     def _enable(self, adapter: NovaAdapter) -> Response:
-        self._check(adapter, "create", self.rights.may_set(self.nova.request.environ))
+        self._check(adapter, "create", self.rights.of(self.nova.request.environ).change)
         try:
             wanted = read_schedule_request(self.nova.read_json())
         except (InvalidValue, Refused):
@@ -70,7 +70,7 @@ class ScheduleResource:
         return _shown(adapter.schedules().enable(self.server_id, wanted), adapter)
 
     def _disable(self, adapter: NovaAdapter) -> Response:
-        allowed = self.rights.may_remove(self.nova.request.environ)
+        allowed = self.rights.of(self.nova.request.environ).disable
         self._check(adapter, "delete", allowed)
         adapter.schedules().disable(self.server_id)
         return json_answer(status=202, about=adapter.last)

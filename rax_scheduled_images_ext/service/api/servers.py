@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from webob import Response
 
-from rax_scheduled_images_ext.errors import InvalidValue
+from rax_scheduled_images_ext.errors import InvalidValue, MalformedTag
 from rax_scheduled_images_ext.model.extension import (
     ATTRIBUTE,
     parse_filter,
@@ -16,7 +16,6 @@ from rax_scheduled_images_ext.model.extension import (
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.schedule_tags import (
     MARKER_TAG,
-    MalformedTag,
     is_own_tag,
     read_schedule_tags,
 )

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from webob import Response
 
+from rax_scheduled_images_ext.errors import MalformedTag
 from rax_scheduled_images_ext.model.schedule_tags import (
     MARKER_TAG,
-    MalformedTag,
     is_own_tag,
     read_schedule_tags,
 )
@@ -24,14 +24,14 @@ from rax_scheduled_images_ext.service.api.answers import (
     json_body,
 )
 from rax_scheduled_images_ext.service.api.nova import Nova
-from rax_scheduled_images_ext.service.api.rights import Rights
+from rax_scheduled_images_ext.service.api.rights import CallerRights
 from rax_scheduled_images_ext.service.api.servers import other_tags, read_schedule
 
 if TYPE_CHECKING:
     from typing import TypeGuard
 
 
-def all_tags(nova: Nova, rights: Rights) -> Response | None:
+def all_tags(nova: Nova, rights: CallerRights) -> Response | None:
     """Answer a request about all tags of a server; None if it is Nova's to answer."""
     nova.pin_version()
     if nova.older is not None:
@@ -43,7 +43,7 @@ def all_tags(nova: Nova, rights: Rights) -> Response | None:
     return _remove(nova, rights)
 
 
-def may_change_tag(nova: Nova, rights: Rights, tag: str) -> None:
+def may_change_tag(nova: Nova, rights: CallerRights, tag: str) -> None:
     """See that the caller may change a tag, if it is one of a schedule.
 
     :param tag: as it is in the path of a WSGI environment.
@@ -67,7 +67,7 @@ def may_change_tag(nova: Nova, rights: Rights, tag: str) -> None:
     _may_set(nova, rights, [*beside, name])
 
 
-def new_server(nova: Nova, rights: Rights) -> None:
+def new_server(nova: Nova, rights: CallerRights) -> None:
     """See that the caller may give a new server the tags that it is to have.
 
     :raises Refused: if not.
@@ -84,25 +84,24 @@ def new_server(nova: Nova, rights: Rights) -> None:
         _may_set(nova, rights, own)
 
 
-def _may_set(nova: Nova, rights: Rights, tags: list[str]) -> None:
+def _may_set(nova: Nova, rights: CallerRights, tags: list[str]) -> None:
     """See that the caller may add tags like those of schedules.
 
     Whoever may not remove a schedule may not make it invalid either.
 
     :raises Refused: if not.
     """
-    environ = nova.request.environ
-    may = rights.may_set if _are_schedule(tags) else rights.may_remove
-    if not may(environ):
+    found = rights.of(nova.request.environ)
+    if not (found.change if _are_schedule(tags) else found.disable):
         raise Refused(_forbidden(nova))
 
 
-def _may_remove(nova: Nova, rights: Rights) -> None:
-    if not rights.may_remove(nova.request.environ):
+def _may_remove(nova: Nova, rights: CallerRights) -> None:
+    if not rights.of(nova.request.environ).disable:
         raise Refused(_forbidden(nova))
 
 
-def _replace(nova: Nova, rights: Rights) -> Response:
+def _replace(nova: Nova, rights: CallerRights) -> Response:
     wanted = _wanted_tags(nova)
     if any(map(_is_like_own, wanted)):
         _may_remove(nova, rights)
@@ -114,7 +113,7 @@ def _replace(nova: Nova, rights: Rights) -> Response:
     return _without_schedule(answer)
 
 
-def _remove(nova: Nova, rights: Rights) -> Response | None:
+def _remove(nova: Nova, rights: CallerRights) -> Response | None:
     kept = _kept_tags(nova, rights)
     if not kept:
         return None
@@ -139,7 +138,7 @@ def _are_tags(value: object) -> TypeGuard[list[str]]:
     return isinstance(value, list) and all(isinstance(tag, str) for tag in value)
 
 
-def _kept_tags(nova: Nova, rights: Rights) -> list[str]:
+def _kept_tags(nova: Nova, rights: CallerRights) -> list[str]:
     """Return those of a server's tags that stay when all are replaced or removed.
 
     They are those of its schedule; for callers who may not remove it, also those that
@@ -151,7 +150,7 @@ def _kept_tags(nova: Nova, rights: Rights) -> list[str]:
     if read_schedule(tags) is not None:
         return list(filter(is_own_tag, tags))
     kept = list(filter(_is_like_own, tags)) if rights.limited else []
-    return kept if kept and not rights.may_remove(nova.request.environ) else []
+    return kept if kept and not rights.of(nova.request.environ).disable else []
 
 
 def _tags_of(answer: Response) -> list[str]:

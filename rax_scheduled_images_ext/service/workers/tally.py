@@ -6,7 +6,7 @@ import time
 from datetime import datetime, timedelta
 from typing import TypedDict
 
-from rax_scheduled_images_ext.engine.find import Memory, Page
+from rax_scheduled_images_ext.engine.find import KnownImages, Page
 from rax_scheduled_images_ext.engine.results import Result, StepResult
 from rax_scheduled_images_ext.model.plan import Action, Cause
 
@@ -69,7 +69,9 @@ def add_page(tally: Tally, page: Page, missing: int) -> Tally:
     )
 
 
-def count_missing(page: Page, memory: Memory, now: datetime, *, owners: bool) -> int:
+def count_missing(
+    page: Page, known: KnownImages, now: datetime, *, owners: bool
+) -> int:
     """Return of how many servers of a page an image is missing, as ``tick`` has it.
 
     A first image may be due for hours when its schedule is set.
@@ -80,7 +82,7 @@ def count_missing(page: Page, memory: Memory, now: datetime, *, owners: bool) ->
     results = (
         StepResult(step, _HINTS.get(step.action, Result.NOTHING))
         for step in page.steps
-        if (step.action is not Action.MAKE or memory.of(step.server) is not None)
+        if (step.action is not Action.MAKE or known.of(step.server) is not None)
         # Of an older slot it is not known whether its image was made.
         and (step.slot is None or now - step.slot.due < _DAY)
     )

@@ -15,7 +15,7 @@ from rax_scheduled_images_ext.engine.runner import Runner
 from rax_scheduled_images_ext.errors import NoSuchServer
 from rax_scheduled_images_ext.model.note import parse_note
 from rax_scheduled_images_ext.model.plan import Cause
-from rax_scheduled_images_ext.operations.volume_snapshots import NamingImages
+from rax_scheduled_images_ext.operations.delete import NamingImages
 from rax_scheduled_images_ext.service.events import TOLD, EventLog, log
 from rax_scheduled_images_ext.service.loop import FAILURES, label
 from rax_scheduled_images_ext.service.workers.app import LOOK, SCAN, make_app
@@ -69,7 +69,7 @@ def _scan(sender: Sender, marker: str | None, tally: Tally) -> None:
             engine = engine_of(region)
             missing = count_missing(
                 page,
-                engine.finder.memory,
+                engine.finder.known,
                 settings().time() or page.now,
                 owners=not engine.runner.projects.all_projects,
             )

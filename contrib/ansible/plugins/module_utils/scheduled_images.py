@@ -15,7 +15,7 @@ MISSING: str | None = None
 try:
     from keystoneauth1.exceptions import ClientException
 
-    from rax_scheduled_images_ext import from_connection
+    from rax_scheduled_images_ext import connect
     from rax_scheduled_images_ext.errors import ScheduledImagesError
 except ImportError:
     MISSING = traceback.format_exc()
@@ -42,7 +42,7 @@ class ScheduledImagesModule(OpenStackModule):
             library = missing_required_lib("rax-scheduled-images-ext")
             self.fail_json(msg=library, exception=MISSING)
         try:
-            self.exit_json(**self.perform(from_connection(self.conn)))
+            self.exit_json(**self.perform(connect(self.conn)))
         except (ScheduledImagesError, ClientException) as error:
             self.fail_json(msg=str(error))
 

@@ -25,7 +25,10 @@ from rax_scheduled_images_ext.sandbox.faults.grammar import (
     KEEP_VOLUME,
 )
 
-_OF_PROJECT = "WHERE region = ? AND project_id = ? ORDER BY created DESC, id DESC"
+_OF_PROJECT = (
+    "WHERE region = ? AND project_id = ifnull(?, project_id)"
+    " ORDER BY created DESC, id DESC"
+)
 #: What a volume remembers of its image, besides the image's own properties.
 OF_IMAGE = (
     *("image_id", "image_name", "size", "checksum"),
@@ -39,8 +42,8 @@ _FAULTY = {FAIL_VOLUME: "error", HANG_VOLUME: "creating"}
 class Volumes(Images):
     """Listing, making, attaching and deleting volumes, and snapshots of them."""
 
-    def volumes(self, project_id: str) -> list[Volume]:
-        """Return the volumes of a project, newest first."""
+    def volumes(self, project_id: str | None) -> list[Volume]:
+        """Return the volumes of a project, or of all, newest first."""
         rows = self._store.all(
             f"SELECT * FROM volumes {_OF_PROJECT}",
             self.name,
@@ -207,8 +210,8 @@ class Volumes(Images):
             if volume.delete_on_termination and not self._snapshots_of(volume.id):
                 self.delete_volume(volume.id)
 
-    def volume_snapshots(self, project_id: str) -> list[VolumeSnapshot]:
-        """Return the volume snapshots of a project, newest first."""
+    def volume_snapshots(self, project_id: str | None) -> list[VolumeSnapshot]:
+        """Return the volume snapshots of a project, or of all, newest first."""
         rows = self._store.all(
             f"SELECT * FROM volume_snapshots {_OF_PROJECT}",
             self.name,

@@ -1,4 +1,4 @@
-"""The cloud that openstacksdk speaks to."""
+"""openstacksdk's side: the cloud that a connection or a configuration speaks to."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from openstack.connection import Connection
 
 
-def from_connection(connection: Connection) -> Cloud:
+def cloud_of(connection: Connection) -> Cloud:
     """Return the cloud of an openstacksdk connection, in the connection's region."""
-    return from_region(connection.config, connection.session)
+    return configured_cloud(connection.config, connection.session)
 
 
-def from_region(
+def configured_cloud(
     config: CloudRegion, session: Session, auth: BaseAuthPlugin | None = None
 ) -> Cloud:
     """Return the cloud that a configuration describes.

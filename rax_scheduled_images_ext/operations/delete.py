@@ -1,4 +1,4 @@
-"""The volume snapshots of images: whether they are whole, and deleting both together.
+"""Deleting an image, and the volume snapshots that were made for it.
 
 The snapshots go after the image, so that no image is left that names what is gone.
 Whether they are the image's own is looked at before: if in doubt, it stays as well.
@@ -9,10 +9,9 @@ found that are left behind.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from requests import codes
@@ -20,33 +19,26 @@ from requests import codes
 from rax_scheduled_images_ext.client.snapshots import PASSING
 from rax_scheduled_images_ext.errors import (
     ApiError,
+    ImageProtected,
     NoSuchImage,
     NoSuchVolumeSnapshot,
+    NotASnapshot,
+    SnapshotsInDoubt,
     SnapshotsLeft,
 )
-from rax_scheduled_images_ext.model import volume_snapshots as model
 from rax_scheduled_images_ext.model.volume_snapshots import (
-    FATE_KEY,
-    GOES,
-    STAYS,
-    Proof,
-    SnapshotsInDoubt,
     VolumeSnapshot,
     deletion_metadata,
     ids_in_mapping,
-    is_left,
-    may_be_deleted_again,
     named_snapshots,
     own_snapshots,
 )
 
 if TYPE_CHECKING:
+    from rax_scheduled_images_ext.client.cloud import Cloud
     from rax_scheduled_images_ext.client.images.base import ImageStore
     from rax_scheduled_images_ext.client.volumes import Volumes
     from rax_scheduled_images_ext.model.image import ServerImage
-
-    #: Opens the block storage service; None where a cloud has none.
-    OpenVolumes = Callable[[], Volumes | None]
 
 _REFUSALS = (codes.unauthorized, codes.forbidden)
 
@@ -82,30 +74,13 @@ class NamingImages:
         return names
 
 
-def prove(open_volumes: OpenVolumes, image: ServerImage) -> Proof:
-    """Find out whether an image is whole: a request for each snapshot that it names."""
-
-    def find(snapshot_id: str) -> VolumeSnapshot | None:
-        try:
-            return _read(open_volumes(), image, snapshot_id)
-        except PASSING as error:
-            raise SnapshotsInDoubt(
-                f"its volume snapshot {snapshot_id}: {error}"
-            ) from error
-
-    return model.prove(image, find)
-
-
-def delete_with_snapshots(
-    images: ImageStore,
-    open_volumes: OpenVolumes,
-    image: ServerImage,
-    naming: NamingImages | None = None,
+def delete_image(
+    cloud: Cloud, image: ServerImage, naming: NamingImages | None = None
 ) -> None:
     """Delete an image, and then its volume snapshots, if it has any.
 
     That the snapshots are to go is noted on them before: whoever looks later deletes
-    what is left (see :func:`leftovers`).
+    what is left (see :mod:`.engine.sweep`).
 
     :param naming: which images may need the same snapshots, None to find out anew.
     :raises NoSuchImage: if there is no such image; nothing was deleted.
@@ -114,10 +89,10 @@ def delete_with_snapshots(
     :raises SnapshotsLeft: if the image is gone, and some of its snapshots are not.
     """
     if not named_snapshots(image):
-        images.delete(image)
+        cloud.images.delete(image)
         return
-    naming = naming or NamingImages(images)
-    volumes = open_volumes()
+    naming = naming or NamingImages(cloud.images)
+    volumes = cloud.volumes
     if volumes is None:
         raise SnapshotsInDoubt(
             "there is no block storage service to delete its volume snapshots by"
@@ -128,119 +103,30 @@ def delete_with_snapshots(
         lambda wanted: _find(volumes, wanted),
     )
     marked = [each for each in own if _mark(volumes, each, image)]
-    _delete_for_certain(images, image)
+    _delete_for_certain(cloud.images, image)
     here = [each.id for each in marked if not each.is_going]
-    left = {each: why for each in here if (why := _delete(volumes, each))}
+    left = {each: why for each in here if (why := delete_snapshot(volumes, each))}
     if left:
         raise SnapshotsLeft(image.id, left)
 
 
-def leftovers(
-    volumes: Volumes, now: datetime, *, all_projects: bool = False
-) -> list[VolumeSnapshot]:
-    """Return the snapshots that should be gone by now, by one listing.
+def delete_image_of(cloud: Cloud, server_id: str, image_id: str) -> ServerImage:
+    """Delete an image of a server, read right before; return it as it was.
 
-    Each names its image and its project. The image of one may still be there, if its
-    deletion has failed; :func:`delete_leftovers` finds out.
+    The errors are those of :func:`delete_image`, and:
 
-    :param now: the cloud's time.
-    :param all_projects: of all projects, which takes an administrator.
+    :raises NotASnapshot: if it was not made of this server.
+    :raises ImageProtected: if the image service protects it.
     """
-    marked = volumes.with_metadata(FATE_KEY, GOES, all_projects=all_projects)
-    return [snapshot for snapshot in marked if is_left(snapshot, now)]
-
-
-@dataclass(frozen=True)
-class Leftover:
-    """A snapshot that should be gone, and what came of deleting it once more.
-
-    ``deleted`` is whether the service has accepted that, or the snapshot is gone;
-    ``reason`` says why not. ``orphaned`` is whether the image is known to be gone: only
-    then is the snapshot in nobody's hands.
-    """
-
-    snapshot: VolumeSnapshot
-    deleted: bool = False
-    orphaned: bool = False
-    reason: str = ""
-
-
-def delete_leftovers(
-    images: ImageStore,
-    volumes: Volumes,
-    left: Iterable[VolumeSnapshot],
-    naming: NamingImages,
-    now: datetime,
-) -> list[Leftover]:
-    """Delete the snapshots of one project that were left behind, one after another.
-
-    Only what no image names any more is deleted. One whose deletion was accepted a
-    short while ago is not deleted again so soon.
-
-    :param images: the images of the project, as its members see them.
-    :param volumes: the volume snapshots, likewise.
-    :param left: what :func:`leftovers` has found of the project.
-    :param now: the cloud's time.
-    """
-    done = []
-    for snapshot in left:
-        try:
-            leftover = _delete_leftover(images, volumes, snapshot, naming, now)
-        except NoSuchVolumeSnapshot:
-            leftover = Leftover(snapshot, deleted=True, orphaned=True)
-        except PASSING as error:
-            leftover = Leftover(snapshot, reason=str(error))
-        done.append(leftover)
-    return done
-
-
-def _delete_leftover(
-    images: ImageStore,
-    volumes: Volumes,
-    snapshot: VolumeSnapshot,
-    naming: NamingImages,
-    now: datetime,
-) -> Leftover:
-    image_id = snapshot.image_id
-    if image_id is None:
-        return Leftover(snapshot, reason="it is not marked as to be deleted")
-    if snapshot.project_id != volumes.project_id:
-        return Leftover(snapshot, reason="it may belong to another project")
-    if not images.is_gone(image_id):
-        return Leftover(snapshot, reason=f"its image {image_id} is still there")
-    why: str | None = None
-    if not may_be_deleted_again(snapshot, now):
-        why = f"it is {snapshot.status}, and not deleted again within an hour"
-    elif not snapshot.is_deletable:
-        why = f"it is {snapshot.status}, not available"
-    elif naming.is_named(snapshot.id, image_id):
-        # It is not listed again; with that image it may go.
-        volumes.set_metadata(snapshot.id, {FATE_KEY: STAYS})
-        return Leftover(snapshot, reason="another image names it")
-    else:
-        why = _delete(volumes, snapshot.id)
-    return Leftover(snapshot, deleted=why is None, orphaned=True, reason=why or "")
-
-
-def _read(
-    volumes: Volumes | None, image: ServerImage, snapshot_id: str
-) -> VolumeSnapshot | None:
-    """Return a snapshot of an image, None if it is gone.
-
-    :raises SnapshotsInDoubt: if that cannot be told.
-    """
-    if volumes is None:
-        raise SnapshotsInDoubt(
-            "there is no block storage service to read its volume snapshots from"
-        )
-    with suppress(NoSuchVolumeSnapshot):
-        return volumes.snapshot(snapshot_id)
-    # Those of other projects are not shown, whether they are there or not.
-    if image.owner is None or image.owner != volumes.project_id:
-        raise SnapshotsInDoubt(
-            f"its volume snapshot {snapshot_id} may be in another project"
-        )
-    return None
+    image = cloud.images.get(image_id)
+    if image.status == "DELETED":
+        raise NoSuchImage(image_id)
+    if image.server_id != server_id:
+        raise NotASnapshot(image_id, f"it is not one of server {server_id}")
+    if image.protected:
+        raise ImageProtected(image_id)
+    delete_image(cloud, image)
+    return image
 
 
 @contextmanager
@@ -290,7 +176,7 @@ def _delete_for_certain(images: ImageStore, image: ServerImage) -> None:
             raise
 
 
-def _delete(volumes: Volumes, snapshot_id: str) -> str | None:
+def delete_snapshot(volumes: Volumes, snapshot_id: str) -> str | None:
     """Delete a snapshot; return why it is left, None if it is not."""
     try:
         volumes.delete_snapshot(snapshot_id)

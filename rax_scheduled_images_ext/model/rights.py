@@ -1,8 +1,4 @@
-"""What a user may do, as far as the roles of the token tell.
-
-The cloud decides; this is for not offering what it would refuse. Where the roles are
-not known ones, all is offered.
-"""
+"""What somebody may do: by the extension's own rule, or as far as roles tell."""
 
 from __future__ import annotations
 
@@ -11,8 +7,8 @@ from dataclasses import dataclass
 
 _READING = {"reader", "observer", "auditor", "global", "default"}
 _ADMINS = {"admin", "user-admin"}
-# May set schedules, but not remove them: the extension's own rule.
-_CREATORS = {"member", "creator"}
+# May set schedules, but not remove them. Keystone calls them members.
+_CREATORS = {"creator", "member"}
 
 
 @dataclass(frozen=True)
@@ -24,8 +20,20 @@ class Rights:
     disable: bool
 
 
-def rights_of(roles: Iterable[str], *, kept_as_tags: bool) -> Rights:
-    """Return what the roles of a token allow.
+ALL = Rights(change=True, disable=True)
+
+
+def rights_of(roles: Iterable[str]) -> Rights:
+    """Return what the extension's own rule allows to somebody of these roles."""
+    found = {role.lower() for role in roles}
+    admin = "admin" in found
+    return Rights(change=admin or not found.isdisjoint(_CREATORS), disable=admin)
+
+
+def likely_rights(roles: Iterable[str], *, kept_as_tags: bool) -> Rights:
+    """Return what a cloud likely allows, so that nothing is offered in vain.
+
+    The cloud decides. Where the roles are not known ones, all is offered.
 
     :param kept_as_tags: whether schedules are server tags, which have no rule of
         their own.

@@ -1,0 +1,89 @@
+"""What the next scheduled images delete, now or after a change of schedules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.errors import InvalidSchedule, NoRetention, NotOffered
+from rax_scheduled_images_ext.model.retention import (
+    Decision,
+    expires_in_runs,
+    next_to_expire,
+)
+from rax_scheduled_images_ext.model.schedule import ImageSchedule, ScheduleSettings
+from rax_scheduled_images_ext.operations.schedules import (
+    current_schedule,
+    find_schedule,
+    wanted_schedule,
+)
+from rax_scheduled_images_ext.operations.server import decide, read_server
+from rax_scheduled_images_ext.operations.targets import Servers, Target, for_each
+from rax_scheduled_images_ext.operations.work_queue import Outcome, Progress, Report
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a new schedule changes of a server.
+
+    ``current`` is its schedule now, None without one; ``expiring`` are the images that
+    the next scheduled image would delete, oldest first.
+    """
+
+    current: ImageSchedule | None
+    new: ImageSchedule
+    expiring: list[Decision]
+
+
+def forecast(
+    cloud: Cloud,
+    servers: Servers,
+    schedule: ImageSchedule | ScheduleSettings,
+    report: Report[Target, Forecast] | None = None,
+    progress: Progress | None = None,
+) -> list[Outcome[Target, Forecast]]:
+    """Return what a new schedule would change of servers; it changes nothing.
+
+    Errors: those of :func:`.schedules.change`.
+
+    :param schedule: what replaces the schedules, or what is to be changed of them.
+    :raises InvalidValue: for a schedule that cannot be; nothing has been sent.
+    """
+    if isinstance(schedule, ImageSchedule):
+        schedule = ScheduleSettings.of(schedule)
+    wanted = schedule.checked()
+
+    def action(cloud: Cloud, server_id: str) -> Forecast:
+        current = current_schedule(cloud, server_id, wanted)
+        new = wanted_schedule(server_id, current, wanted)
+        return Forecast(current, new, expiring(cloud, server_id, new.retention))
+
+    return for_each(cloud, servers, action, report, progress, skip=NoRetention)
+
+
+def expiring(cloud: Cloud, server_id: str, retention: int) -> list[Decision]:
+    """Return what the next scheduled image of a server would delete, oldest first.
+
+    :raises NoSuchServer: if there is no such server.
+    """
+    decisions = reversed(decide(cloud, server_id, retention))
+    return [each for each in decisions if expires_in_runs(each) == 1]
+
+
+def next_expiry(cloud: Cloud, server_id: str) -> list[Decision] | None:
+    """Return the images of a server that expire before all others, oldest first.
+
+    :returns: None if the server has no schedule, so that none expires.
+    :raises NoSuchServer: if there is no such server.
+    """
+    try:
+        schedule = find_schedule(cloud, server_id)
+    except InvalidSchedule:
+        return None
+    except NotOffered:
+        # The server itself has not been asked for.
+        read_server(cloud, server_id)
+        return None
+    if schedule is None:
+        return None
+    return next_to_expire(reversed(decide(cloud, server_id, schedule.retention)))

@@ -176,7 +176,7 @@ def test_what_a_rebuild_keeps_and_changes(admin: Caller, cloud: Sandbox) -> None
 @pytest.mark.parametrize(
     ("version", "has"),
     [
-        ("2.1", ""),
+        ("2.1", "adminPass"),
         ("2.54", "key_name"),
         ("2.57", "user_data"),
         ("2.75", "config_drive"),

@@ -17,6 +17,7 @@ from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG, schedule_ta
 from rax_scheduled_images_ext.sandbox.backend.cloud import Cloud
 from rax_scheduled_images_ext.sandbox.backend.models import (
     Image,
+    Network,
     Server,
     ServerQuery,
 )
@@ -25,6 +26,7 @@ from rax_scheduled_images_ext.sandbox.backend.region.disks import Disk, disk_row
 from rax_scheduled_images_ext.sandbox.backend.region.images import image_row
 
 BASE_IMAGE = "Debian 12 (Bookworm)"
+NETWORK = "private"
 MYSERVER = "24ade2fe-60d9-4d3e-a02c-c9a6a1b588a6"
 SERVERS = ("myserver", "check-my-task-state", "web1", "db1")
 # In the second region, where there is one.
@@ -42,6 +44,7 @@ def seed_cloud(
     user_id: str,
     servers: int = 0,
     images_per_server: int = 0,
+    network: bool = False,
 ) -> None:
     """Fill an empty cloud; one that has been filled before is left as it is.
 
@@ -50,6 +53,7 @@ def seed_cloud(
     :param images_per_server: how many daily images each of those has; with one
         or more their schedules are enabled, with that retention: as tags where the
         cloud has no extension.
+    :param network: whether there is one, which the first servers are on.
     """
     with cloud.transaction():
         if cloud.store.noted("seeded"):
@@ -58,9 +62,10 @@ def seed_cloud(
             region = cloud.region(name)
             operator = _operator(cloud, project_id)
             base = _base_image(region, operator)
+            shared = _network(cloud, region, operator) if network else None
             images = {WITHOUT_CONSOLE: _appliance_image(region, operator)}
             for server_name in ELSEWHERE if place else SERVERS:
-                region.boot(
+                server = region.boot(
                     project_id=project_id,
                     user_id=user_id,
                     name=server_name,
@@ -68,6 +73,13 @@ def seed_cloud(
                     flavor_id="2",
                     server_id=MYSERVER if server_name == "myserver" else None,
                 )
+                if shared is not None:
+                    region.networks.add_port(
+                        shared,
+                        project_id,
+                        server_id=server.id,
+                        port_id=cloud.named_id("port", region.name, server_name),
+                    )
             if not place:
                 _fleet(
                     cloud, region, base, project_id, user_id, servers, images_per_server
@@ -93,6 +105,21 @@ def _operator(cloud: Cloud, project_id: str) -> str:
     """Return the ID of the operator's project, in the form of other projects' IDs."""
     digits = "0123456789" if project_id.isdecimal() else "0123456789abcdef"
     return "".join(cloud.chance("operator").choices(digits, k=len(project_id)))
+
+
+def _network(cloud: Cloud, region: Region, owner: str) -> Network:
+    """Make the network that all projects share."""
+    key = (region.name, NETWORK)
+    network = region.networks.add_network(
+        NETWORK, owner, shared=True, network_id=cloud.named_id("network", *key)
+    )
+    region.networks.add_subnet(
+        network,
+        f"{NETWORK}-subnet",
+        "10.0.0.0/16",
+        subnet_id=cloud.named_id("subnet", *key),
+    )
+    return region.networks.network(network.id, owner)
 
 
 def _base_image(region: Region, owner: str) -> Image:

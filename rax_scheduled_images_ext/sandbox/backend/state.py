@@ -73,6 +73,7 @@ class CloudState:
         self.timings = timings
         self.faults = Faults()
         self.image_quota: int | None = None
+        self.server_quota: int | None = None
         self.now = 0.0
         self.request_id: str | None = None
         self._seed = seed
@@ -89,6 +90,10 @@ class CloudState:
         serials = range(last + 1, last + number + 1)
         digests = (self._digest(f"id {serial}") for serial in serials)
         return [str(uuid.UUID(bytes=each[:16], version=4)) for each in digests]
+
+    def named_id(self, *what: object) -> str:
+        """Return the id of what is always there; it does not count among the next."""
+        return str(uuid.UUID(bytes=self._digest(repr(what))[:16], version=4))
 
     def chance(self, *what: object) -> random.Random:
         """Return a random generator that always does the same for ``what``."""

@@ -15,6 +15,7 @@ from rax_scheduled_images_ext.sandbox.backend.models import (
     Image,
     ImageQuery,
     Invalid,
+    Port,
     Schedule,
     Server,
     ServerQuery,
@@ -37,7 +38,7 @@ CREATE TABLE IF NOT EXISTS servers (
   locked INTEGER NOT NULL DEFAULT 0, held INTEGER NOT NULL DEFAULT 0,
   base_properties TEXT NOT NULL, pinned_zone TEXT,
   hostname TEXT NOT NULL, config_drive TEXT NOT NULL DEFAULT '', user_data TEXT,
-  fault TEXT,
+  fault TEXT, group_id TEXT, locked_reason TEXT, hints TEXT NOT NULL DEFAULT '{}',
   retention INTEGER, day_of_week TEXT, enabled_at REAL,
   next_run REAL, attempt INTEGER, slot TEXT,
   PRIMARY KEY (region, id)) WITHOUT ROWID;
@@ -100,6 +101,35 @@ CREATE TABLE IF NOT EXISTS volume_snapshots (
   project_id TEXT NOT NULL, user_id TEXT NOT NULL, volume_id TEXT NOT NULL,
   size INTEGER NOT NULL, status TEXT NOT NULL,
   created REAL NOT NULL, updated REAL NOT NULL, metadata TEXT NOT NULL,
+  PRIMARY KEY (region, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS networks (
+  region TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL,
+  project_id TEXT NOT NULL, shared INTEGER NOT NULL, created REAL NOT NULL,
+  PRIMARY KEY (region, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS subnets (
+  region TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL,
+  network_id TEXT NOT NULL, project_id TEXT NOT NULL, cidr TEXT NOT NULL,
+  gateway TEXT NOT NULL, created REAL NOT NULL,
+  PRIMARY KEY (region, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS ports (
+  region TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL,
+  description TEXT NOT NULL, network_id TEXT NOT NULL, project_id TEXT NOT NULL,
+  mac TEXT NOT NULL, subnet_id TEXT, address TEXT, groups TEXT NOT NULL,
+  device_id TEXT NOT NULL, place INTEGER NOT NULL, of_server INTEGER NOT NULL,
+  created REAL NOT NULL,
+  PRIMARY KEY (region, id)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS ports_of_device ON ports (region, device_id);
+CREATE TABLE IF NOT EXISTS security_groups (
+  region TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL,
+  description TEXT NOT NULL, project_id TEXT NOT NULL, created REAL NOT NULL,
+  PRIMARY KEY (region, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS keypairs (
+  serial INTEGER PRIMARY KEY, region TEXT NOT NULL, user_id TEXT NOT NULL,
+  name TEXT NOT NULL, public_key TEXT NOT NULL, fingerprint TEXT NOT NULL,
+  created REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS server_groups (
+  region TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL, policy TEXT NOT NULL,
+  project_id TEXT NOT NULL, user_id TEXT NOT NULL, created REAL NOT NULL,
   PRIMARY KEY (region, id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS actions (
   serial INTEGER PRIMARY KEY, region TEXT NOT NULL, server_id TEXT NOT NULL,
@@ -275,6 +305,12 @@ class Store:
             where.add("r.name REGEXP ?", query.name)
         if query.scheduled is not None:
             where.add(f"r.retention IS {'NOT ' if query.scheduled else ''}NULL")
+        if query.ip is not None:
+            where.add(
+                "EXISTS (SELECT 1 FROM ports p WHERE p.region = r.region"
+                " AND p.device_id = r.id AND p.address REGEXP ?)",
+                query.ip,
+            )
         where.tagged(query)
         where.equal("locked", query.locked)
         if query.changes_since is not None:
@@ -357,8 +393,8 @@ def _unusable(path: str | None, error: Exception) -> Unusable:
     return Unusable(f"cannot keep the cloud in '{path}': {error}")
 
 
-def _search(pattern: str, text: str) -> bool:
-    return re.search(pattern, text) is not None
+def _search(pattern: str, text: str | None) -> bool:
+    return text is not None and re.search(pattern, text) is not None
 
 
 _IMAGE_COLUMNS = ", ".join(f"r.{name}" for name in Image.__dataclass_fields__)
@@ -398,6 +434,9 @@ def server_of(row: Row, task_state: str | None) -> Server:
         config_drive=row["config_drive"],
         user_data=row["user_data"],
         fault=row["fault"],
+        group_id=row["group_id"],
+        locked_reason=row["locked_reason"],
+        hints=json.loads(row["hints"]),
     )
 
 
@@ -440,6 +479,14 @@ def volume_snapshot_of(row: Row) -> VolumeSnapshot:
     values = dict(zip(row.keys(), row, strict=True))
     values["metadata"] = _object(values["metadata"])
     return VolumeSnapshot(**values)
+
+
+def port_of(row: Row) -> Port:
+    """Return the port that a row describes."""
+    values = {name: row[name] for name in Port.__dataclass_fields__}
+    values["groups"] = tuple(json.loads(values["groups"]))
+    values["of_server"] = bool(values["of_server"])
+    return Port(**values)
 
 
 def action_of(row: Row) -> Action:

@@ -113,8 +113,14 @@ def _stop(call: Call, server: Server) -> None:
     call.region.stop(inputs.unlocked(call, server).id)
 
 
-def _lock(call: Call, server: Server) -> None:
-    call.region.lock(server.id, True)
+def _lock(call: Call, server_id: str, whole: Mapping[str, Any]) -> ResponseReturnValue:
+    wanted = {}
+    if call.version >= (2, 73):
+        wanted = schemas.validate(whole, schemas.LOCK)["lock"] or {}
+    find_server(call, server_id)
+    may(call, "os-lock-server:lock")
+    call.region.lock(server_id, True, wanted.get("locked_reason"))
+    return inputs.nothing(202)
 
 
 def _unlock(call: Call, server: Server) -> None:
@@ -158,6 +164,8 @@ def _rebuild(
     inputs.unlocked(call, server)
     call.region.rebuilds.check(server)
     changes = {key: wanted[key] for key in _REBUILT if key in wanted}
+    if changes.get("key_name") is not None:
+        inputs.known_key(call, changes["key_name"])
     if "metadata" in changes:
         call.region.check_metadata(changes["metadata"])
         changes["metadata"] = json.dumps(changes["metadata"])
@@ -167,9 +175,9 @@ def _rebuild(
     call.region.rebuilds.begin(
         server, image, reimage=call.version >= (2, 93), changes=changes
     )
-    views = ServerViews(call)
     password = wanted.get("adminPass", call.services.cloud.new_id()[:12])
-    view = views.rebuilt(call.region.server(server_id), password)
+    server = call.region.server(server_id)
+    view = ServerViews(call, [server]).rebuilt(server, password)
     return {"server": view}, 202, {"Location": view["links"][0]["href"]}
 
 
@@ -194,7 +202,7 @@ _ACTIONS: Mapping[str, Callable[..., ResponseReturnValue]] = {
     "os-start": _on_server("servers:start", _start),
     "os-stop": _on_server("servers:stop", _stop),
     "os-resetState": _reset_state,
-    "lock": _on_server("os-lock-server:lock", _lock),
+    "lock": _lock,
     "unlock": _on_server("os-lock-server:unlock", _unlock),
     "reboot": _reboot,
 }

@@ -53,6 +53,17 @@ def visible_image(call: Call, image_id: str) -> Image | None:
     return image if call.sees(image) else None
 
 
+def known_key(call: Call, name: str) -> None:
+    """See that the caller has a key pair of this name.
+
+    :raises HttpError: 400 where he has not.
+    """
+    try:
+        call.region.keypairs.get(call.user_id, name)
+    except NotFound:
+        raise HttpError(400, "Invalid key_name provided.") from None
+
+
 def unlocked(call: Call, server: Server) -> Server:
     """Return the server unless it is locked for the caller.
 

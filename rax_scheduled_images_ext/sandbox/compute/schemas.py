@@ -145,10 +145,65 @@ SET_TAGS: Json = {
     "required": ["tags"],
     "additionalProperties": False,
 }
+CREATE_KEYPAIR = needing(
+    body_of(
+        "keypair",
+        name=NAME,
+        public_key={"type": "string"},
+        type={"enum": ["ssh"]},
+        user_id={"type": "string"},
+    ),
+    *("name", "public_key"),
+)
+_POLICIES: Json = {
+    "enum": ["affinity", "anti-affinity", "soft-affinity", "soft-anti-affinity"]
+}
+
+
+@cache
+def create_server_group(version: Microversion) -> Json:
+    """Return the schema of the body that makes a server group."""
+    if version >= (2, 64):
+        schema = body_of(
+            "server_group", name=NAME, policy=_POLICIES, rules={"type": "object"}
+        )
+        return needing(schema, "name", "policy")
+    policies: Json = {"type": "array", "items": _POLICIES, "minItems": 1, "maxItems": 1}
+    return needing(
+        body_of("server_group", name=NAME, policies=policies), "name", "policies"
+    )
+
+
+LOCK: Json = {
+    "type": "object",
+    "properties": {
+        "lock": {
+            "type": ["object", "null"],
+            "properties": {
+                "locked_reason": {"type": "string", "minLength": 1, "maxLength": 255}
+            },
+            "additionalProperties": False,
+        }
+    },
+    "required": ["lock"],
+}
+_NETWORKS: Json = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "properties": {
+            "uuid": {"type": "string", "format": "uuid"},
+            "port": {"type": ["string", "null"], "format": "uuid"},
+            "fixed_ip": {"type": "string"},
+            "tag": {},
+        },
+        "anyOf": [{"required": ["uuid"]}, {"required": ["port"]}],
+        "additionalProperties": False,
+    },
+}
 _UNCHECKED = (
     "imageRef adminPass OS-DCF:diskConfig accessIPv4 accessIPv6 personality"
-    " block_device_mapping config_drive key_name"
-    " return_reservation_id security_groups user_data".split()
+    " block_device_mapping key_name return_reservation_id".split()
 )
 
 
@@ -215,7 +270,13 @@ def boot(version: Microversion) -> Json:
         "name": NAME,
         "metadata": METADATA,
         "flavorRef": {"type": ["string", "integer"], "minLength": 1},
-        "networks": {"type": "array"},
+        "networks": _NETWORKS,
+        "security_groups": {
+            "type": "array",
+            "items": {"type": "object", "properties": {"name": NAME}},
+        },
+        "config_drive": {"anyOf": [_TRUTH, {"enum": ["", None]}]},
+        "user_data": USER_DATA,
         "min_count": _number(1),
         "max_count": _number(1),
         "availability_zone": {"type": "string", "minLength": 1, "maxLength": 255},
@@ -226,12 +287,12 @@ def boot(version: Microversion) -> Json:
     if version >= (2, 19):
         properties["description"] = _TEXT
     if version >= (2, 37):
-        properties["networks"] = {
-            "oneOf": [{"type": "array"}, {"enum": ["none", "auto"]}]
-        }
+        properties["networks"] = {"oneOf": [_NETWORKS, {"enum": ["none", "auto"]}]}
         required.append("networks")
     if version >= (2, 52):
         properties["tags"] = TAGS
+    if version >= (2, 90):
+        properties["hostname"] = HOSTNAME
     return needing(body_of("server", **properties), *required)
 
 

@@ -30,6 +30,7 @@ class Region(Snapshots, Schedules):
         self.guests.switch_off(server)
         self.disks.discard(server_id)
         self.detach_devices(server_id)
+        self.networks.release(server_id)
         self.touch(
             server_id,
             status="DELETED",

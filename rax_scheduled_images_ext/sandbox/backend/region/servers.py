@@ -11,16 +11,23 @@ from rax_scheduled_images_ext.sandbox.backend.models import (
     BlockDevice,
     Conflict,
     Flavor,
+    Forbidden,
     Invalid,
+    Nic,
     NotFound,
+    SecurityGroup,
     Server,
     ServerQuery,
 )
 from rax_scheduled_images_ext.sandbox.backend.region.flavors import Flavors
 from rax_scheduled_images_ext.sandbox.backend.region.guests import Guests
+from rax_scheduled_images_ext.sandbox.backend.region.images import check_fits
+from rax_scheduled_images_ext.sandbox.backend.region.keypairs import KeyPairs
+from rax_scheduled_images_ext.sandbox.backend.region.networks import Networks
 from rax_scheduled_images_ext.sandbox.backend.region.rebuilds import (
     task_state as rebuild_state,
 )
+from rax_scheduled_images_ext.sandbox.backend.region.server_groups import ServerGroups
 from rax_scheduled_images_ext.sandbox.backend.region.volumes import OF_IMAGE, Volumes
 from rax_scheduled_images_ext.sandbox.backend.state import CloudState
 from rax_scheduled_images_ext.sandbox.backend.store import (
@@ -42,6 +49,9 @@ class Servers(Volumes):
     def __init__(self, cloud: CloudState, name: str) -> None:
         super().__init__(cloud, name)
         self.flavors = Flavors(cloud, name)
+        self.networks = Networks(cloud, name)
+        self.keypairs = KeyPairs(cloud, name)
+        self.groups = ServerGroups(cloud, name)
         self.guests = Guests(cloud, name, self.disks)
 
     def servers(self, query: ServerQuery) -> list[Server]:
@@ -73,6 +83,13 @@ class Servers(Volumes):
         zone: str | None = None,
         tags: Iterable[str] = (),
         devices: Sequence[BlockDevice] = (),
+        nics: Sequence[Nic] = (),
+        security_groups: Sequence[SecurityGroup] = (),
+        config_drive: str = "",
+        user_data: str | None = None,
+        hostname: str | None = None,
+        group_id: str | None = None,
+        hints: Mapping[str, object] | None = None,
     ) -> Server:
         """Make a server, which is ACTIVE at once.
 
@@ -80,6 +97,10 @@ class Servers(Volumes):
         :param zone: the availability zone that it must stay in.
         :param tags: may name one more than once.
         :param devices: its disks that are volumes.
+        :param nics: its places on networks.
+        :param security_groups: those of its new ports; ``default`` by default.
+        :param group_id: the server group that it is in.
+        :param hints: what was said to the scheduler, which only keeps it.
         :raises NotFound: for an unknown image or flavor.
         :raises Invalid: for an unknown zone, or a device that cannot be had.
         :raises Forbidden: for too much metadata.
@@ -87,8 +108,16 @@ class Servers(Volumes):
         if zone not in (None, ZONE):
             raise Invalid("The requested availability zone is not available")
         self.check_metadata(metadata or {})
-        base = dict(self.image(image_id).properties) if image_id else {}
-        self.flavors.get(flavor_id)
+        base: dict[str, str] = {}
+        if image_id:
+            image, flavor = self.image(image_id), self.flavors.get(flavor_id)
+            roots = [device for device in devices if device.boot_index == 0]
+            if roots:
+                check_fits(image, ram=flavor.ram, volume=roots[0].size)
+            else:
+                check_fits(image, ram=flavor.ram, disk=flavor.disk)
+            base = dict(image.properties)
+        self._check_quota_of_servers(project_id)
         now = self._cloud.now
         row: dict[str, object] = {
             "region": self.name,
@@ -109,7 +138,11 @@ class Servers(Volumes):
             "key_name": key_name,
             "base_properties": json.dumps(base),
             "pinned_zone": zone,
-            "hostname": hostname_of(name),
+            "hostname": hostname or hostname_of(name),
+            "config_drive": config_drive,
+            "user_data": user_data,
+            "group_id": group_id,
+            "hints": json.dumps(dict(hints or {})),
         }
         self._store.insert("servers", [row])
         self.set_tags(str(row["id"]), tags)
@@ -123,10 +156,42 @@ class Servers(Volumes):
             self.touch(str(row["id"]), base_properties=json.dumps(base))
         else:
             self.disks.copy(image_id, str(row["id"]))
+        self._connect(str(row["id"]), project_id, nics, security_groups)
         server = self.server(str(row["id"]))
         self.guests.switch_on(server)
         self.record(server, "create")
         return server
+
+    def _connect(
+        self,
+        server_id: str,
+        project_id: str,
+        nics: Sequence[Nic],
+        groups: Sequence[SecurityGroup],
+    ) -> None:
+        for place, nic in enumerate(nics):
+            if nic.port is not None:
+                self.networks.bind(nic.port, server_id, place)
+            elif nic.network is not None:
+                self.networks.add_port(
+                    nic.network,
+                    project_id,
+                    address=nic.address,
+                    groups=groups or None,
+                    server_id=server_id,
+                    place=place,
+                )
+
+    def _check_quota_of_servers(self, project_id: str) -> None:
+        quota = self._cloud.server_quota
+        if quota is None:
+            return
+        used = sum(number for _, number in self.usage(project_id))
+        if used >= quota:
+            raise Forbidden(
+                "Quota exceeded for instances: Requested 1, but already used"
+                f" {used} of {quota} instances"
+            )
 
     def update_server(
         self,
@@ -228,10 +293,10 @@ class Servers(Volumes):
         shut, given_back = ("SHUTOFF", "stopped", 4), ("ACTIVE", "active", 1)
         self._power(server_id, *(shut if held else given_back), held=held)
 
-    def lock(self, server_id: str, locked: bool) -> None:
+    def lock(self, server_id: str, locked: bool, reason: str | None = None) -> None:
         """Lock or unlock the server."""
         self._row(server_id)
-        self.touch(server_id, locked=locked)
+        self.touch(server_id, locked=locked, locked_reason=reason)
 
     def actions(self, server_id: str) -> list[Action]:
         """Return the server's history, newest first; a deleted server has one too."""

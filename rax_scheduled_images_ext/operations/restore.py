@@ -383,6 +383,9 @@ class _Planning:
         tags = server.tags or ()
         if schedule is None:
             tags = tuple(tag for tag in tags if not is_own_tag(tag))
+        if not networks and server.tags is None and options.networks is None:
+            # A cloud without tags knows no server without networks either.
+            networks = None
         if networks is None:
             # The version that takes tags takes no server without networks.
             tags = ()

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from keystoneauth1.exceptions import ClientException
@@ -17,6 +18,7 @@ from keystoneauth1.exceptions import ClientException
 from rax_scheduled_images_ext.errors import ScheduledImagesError
 from rax_scheduled_images_ext.model.image import MARKER_KEY, MARKER_VALUE, RUN_KEY
 from rax_scheduled_images_ext.model.restore import RestoreOptions
+from rax_scheduled_images_ext.operations import restore as operation
 from rax_scheduled_images_ext.operations.restore import Restoration, plan_restore
 
 from .restore_cloud import FLAVORS, FakeCloud, Killed, Seen, Server, lost, uuid_of
@@ -331,3 +333,64 @@ def test_whatever_is_refused_is_refused_before_anything_is_changed(
     assert image.size
     assert "block_device_mapping" not in image.properties
     event("planned")
+
+
+# -- the laws themselves
+
+
+def _skip(name: str) -> Callable[[pytest.MonkeyPatch], None]:
+    def patch(monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Restoration, name, lambda *_args, **_more: None)
+
+    return patch
+
+
+def _unmarked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operation, "safety_metadata", lambda _plan, _nonce: {})
+
+
+def _forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operation, "find_cut", lambda *_: None)
+
+
+def _forgetful_of_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operation, "restored_from", lambda *_: None)
+
+
+@pytest.mark.parametrize(
+    ("patch", "wrong", "meanwhile"),
+    [
+        (_skip("_make_safety_image"), {}, {}),
+        (_skip("_check_again"), {}, {}),
+        (_unmarked, {}, {}),
+        (_forgetful, {20: "killed after"}, {}),
+    ],
+)
+def test_the_laws_find_a_restore_that_is_broken(
+    monkeypatch: pytest.MonkeyPatch,
+    patch: Callable[[pytest.MonkeyPatch], None],
+    wrong: dict[int, str],
+    meanwhile: dict[int, Any],
+) -> None:
+    patch(monkeypatch)
+    story = Story(wrong, meanwhile)
+    found = []
+    for _ in range(3):
+        if story.run(IN_PLACE) == "done":
+            break
+        story.calm()
+    try:
+        check_rebuilds(story, IN_PLACE)
+        check_requests(story)
+        safety = [i for i in story.fake.images.values() if i.name.startswith("before-")]
+        assert [each.data for each in safety] == ["now"]
+    except (AssertionError, KeyError) as broken:
+        found.append(broken)
+    assert found
+
+
+def test_the_laws_find_a_second_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    _forgetful_of_servers(monkeypatch)
+    story = Story({5: "lost after"})
+    story.run(AS_NEW)
+    assert story.run(AS_NEW) != "done"

@@ -279,6 +279,13 @@ class ImageLost(ScheduledImagesError):
         self.image_id = image_id
 
 
+class CannotListen(ScheduledImagesError):
+    """An address at which a program was to listen cannot be had."""
+
+    def __init__(self, host: str, port: int, reason: str) -> None:
+        super().__init__(f"cannot listen on {host} port {port}: {reason}")
+
+
 class TimeLimitReached(ScheduledImagesError):
     """A time limit was reached."""
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from rax_scheduled_images_ext.engine.clock import Clock
+from rax_scheduled_images_ext.programs.arguments import moment
 from rax_scheduled_images_ext.service.cli import main
 
-from .shell import Shell
+from .rehearsed import by_clock
+from .shell import Result, Shell
 
 
 class Service(Shell):
@@ -12,3 +17,8 @@ class Service(Shell):
 
     def main(self, argv: list[str]) -> int:
         return main(argv)
+
+    def tick(self, at: str, *argv: str, **options: Any) -> Result:
+        """Tick as if it were that time."""
+        with by_clock(Clock(at=moment(at))):
+            return self("tick", *argv, **options)

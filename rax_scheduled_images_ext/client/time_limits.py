@@ -46,7 +46,7 @@ def limit_time(session: Session, total: float | None = TOTAL) -> None:
     """
     for adapter in set(session.adapters.values()):
         if isinstance(adapter, HTTPAdapter):
-            _limit(adapter, _pools(total))
+            _limit(adapter, limited_pools(total))
 
 
 @contextmanager
@@ -87,8 +87,8 @@ def _limit(adapter: Any, pools: dict[str, Any]) -> None:
 
 
 @cache
-def _pools(total: float | None) -> dict[str, Any]:
-    """Return the connection pools whose answers have a limit, by scheme."""
+def limited_pools(total: float | None = TOTAL) -> dict[str, Any]:
+    """Return the connection pools of urllib3 whose answers have a limit, by scheme."""
     read: Any = {"response_class": staticmethod(partial(_Answer, total))}
 
     def limited(pool: Any) -> Any:

@@ -86,7 +86,7 @@ class Claims:
         if now - looked > self.policy.interval:
             return NoClaim.LOST
         # Another runner's clock may be in the next interval by the time of the request.
-        last = now + (CLOCK_DIFFERENCE + CLAIM_VALIDITY) * self.policy.stretch
+        last = now + CLOCK_DIFFERENCE + CLAIM_VALIDITY
         intervals = {
             (each - slot.due) // self.policy.interval for each in (looked, now, last)
         }

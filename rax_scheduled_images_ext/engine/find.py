@@ -24,6 +24,7 @@ from rax_scheduled_images_ext.client.http import ApiResponse
 from rax_scheduled_images_ext.client.images.base import ImageStore
 from rax_scheduled_images_ext.client.schedules.tags import read_tagged_server
 from rax_scheduled_images_ext.client.servers import date_of, next_marker
+from rax_scheduled_images_ext.engine.clock import Clock
 from rax_scheduled_images_ext.engine.limits import Limits, being_made, under_way
 from rax_scheduled_images_ext.engine.making import image_service
 from rax_scheduled_images_ext.engine.projects import Projects
@@ -303,6 +304,7 @@ class Finder:
     policy: Policy = field(default_factory=Policy)
     refresh: timedelta = timedelta()
     newest: bool = False
+    clock: Clock = field(default_factory=Clock)
     known: KnownImages = field(default_factory=KnownImages)
     _servers: dict[str, InventoryServer] = field(default_factory=dict)
     # By the cloud's clock.
@@ -313,7 +315,6 @@ class Finder:
     def pages(
         self,
         marker: str | None = None,
-        at: datetime | None = None,
         *,
         seconds: float | None = None,
     ) -> Iterator[Page]:
@@ -322,7 +323,6 @@ class Finder:
         The next page is asked for while the caller is busy with one.
 
         :param marker: the last server of the page before, None for the first page.
-        :param at: the time to decide by, None for the cloud's own.
         :param seconds: after which no further page is asked for, None to read all.
         :raises NotOffered: if the cloud knows no server tags.
         :raises UsageError: if it has no image service.
@@ -337,17 +337,16 @@ class Finder:
         found = self._open(images, date_of(first))
         for answer in chain([first], answers):
             servers = _read_servers(answer)
-            yield self._page(servers, found, answer, at, next_marker(answer))
+            yield self._page(servers, found, answer, next_marker(answer))
 
-    def find(self, at: datetime | None = None) -> Page:
+    def find(self) -> Page:
         """Decide for all servers, as far as it shows.
 
-        :param at: the time to decide by, None for the cloud's own.
         :raises NotOffered: if the cloud knows no server tags.
         :raises UsageError: if it has no image service.
         """
         if self.newest and self._refreshed is None:
-            return self.survey(at)
+            return self.survey()
         images = image_service(self.projects.listing)
         refreshed = self._refreshed
         first = self._read_servers()
@@ -355,15 +354,15 @@ class Finder:
         if self.newest and refreshed != self._refreshed:
             self.known.verify(images, self.servers)
         found = self._open(images, now)
-        page = self._page(self._servers.values(), found, first, at, None)
-        return self._with_doubts(self._counted(page), at or now)
+        page = self._page(self._servers.values(), found, first, None)
+        return self._with_doubts(self._counted(page), self.clock.time(now))
 
     @property
     def servers(self) -> list[InventoryServer]:
         """The servers that have schedules, as they were read last."""
         return list(self._servers.values())
 
-    def survey(self, at: datetime | None = None) -> Page:
+    def survey(self) -> Page:
         """Decide for all servers by all images: what is shown to people.
 
         ``open`` of the page has all snapshots then.
@@ -375,7 +374,7 @@ class Finder:
         hidden = list(images.list(snapshots=True, hidden=True))
         self.known.read_all(chain(every, hidden), now)
         found = OpenImages.of(every, hidden)
-        page = self._page(self._servers.values(), found, first, at, None)
+        page = self._page(self._servers.values(), found, first, None)
         return self._counted(page)
 
     def remember(self, hint: Step, result: StepResult, now: datetime) -> None:
@@ -416,11 +415,11 @@ class Finder:
         servers: Iterable[InventoryServer],
         found: OpenImages,
         answer: ApiResponse,
-        at: datetime | None,
         marker: str | None,
     ) -> Page:
         now = date_of(answer)
-        steps = [self._hint(server, found, at or now) for server in servers]
+        at = self.clock.time(now)
+        steps = [self._hint(server, found, at) for server in servers]
         return Page(now, steps, marker, under_way(found.making, now), found)
 
     def _open(self, images: ImageStore, now: datetime) -> OpenImages:

@@ -13,7 +13,7 @@ from rax_scheduled_images_ext.client.servers import (
     find_server,
     read_facts,
 )
-from rax_scheduled_images_ext.engine.times import Clock, LookTime
+from rax_scheduled_images_ext.engine.clock import Clock, LookTime
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.server import ServerFacts
@@ -62,6 +62,6 @@ def look(
     for image in cloud.images.list(server_id=server_id):
         images[image.id] = image
     now = date_of(answer)
-    time = clock.looked(started, now)
+    time = LookTime(clock.time(now), started, clock)
     found = list(images.values())
     return Look(cloud, server, facts, found, hidden, clock, time, now)

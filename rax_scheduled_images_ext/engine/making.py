@@ -23,10 +23,10 @@ from rax_scheduled_images_ext.engine.claims import (
     Claims,
     NoClaim,
 )
+from rax_scheduled_images_ext.engine.clock import LookTime
 from rax_scheduled_images_ext.engine.limits import Admission, Limits, Room
 from rax_scheduled_images_ext.engine.notes import Notes
 from rax_scheduled_images_ext.engine.results import Result, StepResult
-from rax_scheduled_images_ext.engine.times import LookTime
 from rax_scheduled_images_ext.errors import (
     ApiError,
     NoSuchServer,
@@ -136,7 +136,7 @@ class Making:
             )
             if room is Room.NONE:
                 return self._refused(claim, Refusal.LIMIT, "limit reached")
-            if self.time.now - started > CLAIM_VALIDITY * self.policy.stretch:
+            if self.time.now - started > CLAIM_VALIDITY:
                 reason = "the claim came too late: it took more than two minutes"
                 return self._refused(claim, Refusal.REFUSED, reason)
             # Neither of them is to take the last place of an image quota.

@@ -6,7 +6,6 @@ dies is replaced by starting another.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,7 @@ from datetime import datetime
 
 from rax_scheduled_images_ext.client.pool import WORKERS
 from rax_scheduled_images_ext.client.snapshots import PASSING, Snapshots
+from rax_scheduled_images_ext.engine.clock import Clock
 from rax_scheduled_images_ext.engine.find import Finder
 from rax_scheduled_images_ext.engine.limits import Admission, Limits
 from rax_scheduled_images_ext.engine.look import Look, look
@@ -27,7 +27,6 @@ from rax_scheduled_images_ext.engine.sweep import (
     is_left_behind,
     sweep_volumes,
 )
-from rax_scheduled_images_ext.engine.times import Clock
 from rax_scheduled_images_ext.errors import (
     ApiError,
     NoSuchImage,
@@ -62,34 +61,28 @@ class Runner:
     """Does what is due for the servers of some projects.
 
     :param key: as for :class:`.Claims`.
-    :param clock: seconds that never go back, to see how long something takes.
-    :param speed: how many times faster time passes while ``tick`` is at work, for
-        rehearsals.
     """
 
     projects: Projects
     policy: Policy = field(default_factory=Policy)
     limits: Limits = field(default_factory=Limits)
     key: str = ""
-    clock: Callable[[], float] = time.monotonic
-    speed: float = 1.0
+    clock: Clock = field(default_factory=Clock)
     #: Whether no more steps are to be begun, and nothing more is to be deleted.
     stopping: Callable[[], bool] = lambda: False
     #: Is called with each image that the retention has deleted, or could not delete.
     deleted: Callable[[PrunedImage], object] = _ignore
     finder: Finder | None = None
 
-    def tick(self, at: datetime | None = None, report: Report | None = None) -> Tick:
+    def tick(self, report: Report | None = None) -> Tick:
         """Look at everything, and do the next step of whatever is due.
 
-        :param at: the time to decide by, None for the cloud's own.
         :param report: is called with each result as it comes.
         :raises NotOffered: if the cloud knows no server tags.
         """
-        clock = Clock(self.clock, self.speed, at)
-        finder = self.finder or Finder(self.projects, self.policy)
-        page = finder.find(at)
-        now = at or page.now
+        finder = self.finder or Finder(self.projects, self.policy, clock=self.clock)
+        page = finder.find()
+        now = self.clock.time(page.now)
         results: list[StepResult] = []
 
         def add(outcome: Outcome[Step, StepResult]) -> None:
@@ -117,7 +110,7 @@ class Runner:
             {(server.id, server.project_id) for server in finder.servers},
         )
         naming = NamingImages(self.projects.listing.images)
-        work = _Work(self, clock, admission, naming)
+        work = _Work(self, admission, naming)
 
         def do(hint: Step) -> StepResult:
             hidden = page.open.hidden.get(hint.server.id, ())
@@ -140,7 +133,6 @@ class Runner:
         self,
         server_id: str,
         project_id: str,
-        at: datetime | None = None,
         note: Note | None = None,
         *,
         hidden: bool = False,
@@ -149,7 +141,6 @@ class Runner:
 
         The limits hold for all processes that use this.
 
-        :param at: the time to decide by, None for the cloud's own.
         :param note: what was left word of for the server.
         :param hidden: whether it has hidden images: their slots count as made.
         :raises NoSuchServer: if the server is gone.
@@ -157,11 +148,10 @@ class Runner:
         """
         listing = self.projects.listing.images
         admission = Admission(self.limits, listing)
-        clock = Clock(self.clock, self.speed, at)
-        work = _Work(self, clock, admission, NamingImages(listing))
+        work = _Work(self, admission, NamingImages(listing))
         cloud = self.projects.of(project_id)
         more = cloud.images.list(server_id=server_id, hidden=True) if hidden else ()
-        found = look(cloud, server_id, clock, more)
+        found = look(cloud, server_id, self.clock, more)
         step = work.planned(found, note)
         return _result_of(attempted(step, lambda s: work.act(found, s)))
 
@@ -198,15 +188,14 @@ class Runner:
 def planned(
     projects: Projects,
     policy: Policy,
-    at: datetime | None = None,
+    clock: Clock,
     workers: int = WORKERS,
 ) -> list[Step]:
     """Return what a tick would do for each server now, those first that were due first.
 
-    :param at: the time to decide by, None for the cloud's own.
     :raises NotOffered: if the cloud knows no server tags.
     """
-    page = Finder(projects, policy).find(at)
+    page = Finder(projects, policy, clock=clock).find()
 
     def planned_now(hint: Step) -> Step:
         if hint.action is Action.NOTHING:
@@ -214,7 +203,7 @@ def planned(
         server = hint.server
         hidden = page.open.hidden.get(server.id, ())
         cloud = projects.of(str(server.project_id))
-        found = look(cloud, server.id, Clock(at=at), hidden)
+        found = look(cloud, server.id, clock, hidden)
         return _planned(found, hint.note, policy)
 
     outcomes = run(_in_order(page.steps), planned_now, workers=workers)
@@ -251,7 +240,6 @@ class _Work:
     """What does steps, each after a look of its own."""
 
     runner: Runner
-    clock: Clock
     admission: Admission
     naming: NamingImages
 
@@ -264,7 +252,7 @@ class _Work:
             return StepResult(hint, Result.LIMITED)
         cloud = self.runner.projects.of(project_id)
         try:
-            found = look(cloud, hint.server.id, self.clock, hidden)
+            found = look(cloud, hint.server.id, self.runner.clock, hidden)
             return self.act(found, self.planned(found, hint.note))
         except NoSuchServer:
             # It was deleted a moment ago; its images stay, and so do all schedules.
@@ -329,7 +317,7 @@ def _is_discardable(found: Look, step: Step, image: ServerImage) -> bool:
         images = own_images(server, cloud.images.list(server_id=server.id))
         return image.id in (each.id for each in duplicates(server, images))
     state = Snapshots(cloud.compute).server(server.id)
-    # By the cloud's clock, whatever the time that is rehearsed.
+    # By the cloud's own time: that is when the image was made.
     return state.task_state is None and is_abandoned(
         cloud.images.get(image), server, found.now
     )

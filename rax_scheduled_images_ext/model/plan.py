@@ -119,14 +119,6 @@ class Policy:
         """Whether a slot may be over before all attempts are used."""
         return self.max_delay <= self.attempts * self.interval
 
-    @property
-    def stretch(self) -> float:
-        """How many times longer than usual the interval is.
-
-        What has to fit into it is as many times longer.
-        """
-        return self.interval / Policy.interval
-
 
 @dataclass(frozen=True)
 class Known:

@@ -5,49 +5,58 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import signal
-import socket
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from types import FrameType
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rax_scheduled_images_ext.console.terminal import OutputFailed, put, say
 from rax_scheduled_images_ext.errors import ScheduledImagesError
-from rax_scheduled_images_ext.model.durations import format_duration, parse_duration
+from rax_scheduled_images_ext.model.durations import format_duration
 from rax_scheduled_images_ext.programs.arguments import (
     Parser,
     between,
     checked,
+    duration,
     host_name,
 )
+from rax_scheduled_images_ext.programs.completion import complete
+from rax_scheduled_images_ext.programs.log import start_log
+from rax_scheduled_images_ext.programs.options import (
+    LOOPBACK,
+    STATUSES,
+    add_like,
+    add_port,
+    new_parser,
+)
+from rax_scheduled_images_ext.programs.signals import ended_by_signals
 
 if TYPE_CHECKING:
     from flask import Flask
 
     from rax_scheduled_images_ext.panel.settings import Settings
+    from rax_scheduled_images_ext.programs.http_server import Server
     from rax_scheduled_images_ext.sandbox import Sandbox
 
 PROG = "scheduled-images-panel"
-LOOPBACK = "127.0.0.1"
+_DESCRIPTION = "A control panel for scheduled images, in a browser."
 LOCAL_HOSTS = ("localhost", LOOPBACK, "::1")
 _PORT = 8750
 _IDLE, _REFRESH = 1800.0, 10.0
+_seconds = partial(duration, least=1.0)
 # A page waits for the cloud, and others shall not wait for it.
 _THREADS = 32
-
-
-class _Failed(Exception):
-    """The panel cannot be started; the text is the one line to print."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve the panel until it is interrupted.
 
-    :returns: the exit status: 0 ended by a signal, 1 failed.
+    :returns: the exit status, as ``--help`` lists them.
     :raises SystemExit: with status 2 for bad usage.
     """
     parser = make_parser()
+    complete(parser)
     args = parser.parse_args(argv)
     if not args.login:
         for name in ("host", "allow_host", "proxies"):
@@ -60,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with _environment(args):
             return _serve(args)
-    except (_Failed, ScheduledImagesError) as error:
+    except ScheduledImagesError as error:
         say(f"{PROG}: error: {error}")
         return 1
     except ModuleNotFoundError as error:
@@ -76,47 +85,29 @@ def _serve(args: argparse.Namespace) -> int:
     from rax_scheduled_images_ext.panel.app import create_app
     from rax_scheduled_images_ext.programs.http_server import Server
 
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
-    host = args.host or LOOPBACK
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listening = socket.create_server((host, args.port), family=family)
-    except OSError as error:
-        raise _Failed(
-            f"cannot listen on {host} port {args.port}: {_why(error)}"
-        ) from error
-    port = listening.getsockname()[1]
-    settings = _settings(args, host, port)
-    server = Server(create_app(settings), listening, _THREADS)
-    signal.signal(signal.SIGTERM, _end)
-    _announce(settings, host, port)
-    # It returns on SystemExit and on Ctrl-C.
-    server.run()
+    start_log(logging.getLogger(), logging.WARNING)
+    server = Server(args.host or LOOPBACK, args.port, _THREADS)
+    settings = _settings(args, server)
+    ended = threading.Event()
+    with ended_by_signals(ended):
+        server.start(create_app(settings))
+        _announce(settings, server.url)
+        ended.wait()
+        server.stop()
     return 0
 
 
-def _why(error: OSError) -> str:
-    # Python adds the address to the system's words.
-    return os.strerror(error.errno) if error.errno else str(error)
-
-
-def _end(_number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(0)
-
-
-def _settings(args: argparse.Namespace, host: str, port: int) -> Settings:
+def _settings(args: argparse.Namespace, server: Server) -> Settings:
     from rax_scheduled_images_ext.panel.settings import (
         EntryTokens,
         Settings,
         cloud_for,
     )
 
-    base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-
     def renewed(token: str) -> None:
         # The visitor has entered all the same.
         with suppress(OutputFailed):
-            put(f"Entered. Another browser enters by {base}/enter?token={token}")
+            put(f"Entered. Another browser enters by {server.url}/enter?token={token}")
 
     config, session = cloud_for(PROG, with_login=not args.login)
     return Settings(
@@ -127,16 +118,15 @@ def _settings(args: argparse.Namespace, host: str, port: int) -> Settings:
         idle=args.idle,
         refresh=args.refresh,
         proxies=args.proxies or 0,
-        port=port,
+        port=server.port,
     )
 
 
-def _announce(settings: Settings, host: str, port: int) -> None:
-    base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+def _announce(settings: Settings, url: str) -> None:
     if settings.entry is None:
-        put(f"The panel is at {base}/")
+        put(f"The panel is at {url}/")
     else:
-        put(f"Open {base}/enter?token={settings.entry.token}")
+        put(f"Open {url}/enter?token={settings.entry.token}")
 
 
 @contextmanager
@@ -201,15 +191,9 @@ def app_from_environment() -> Flask:
 
 def make_parser() -> Parser:
     """Return the parser of the program."""
-    parser = Parser(prog=PROG, description=__doc__, allow_abbrev=False)
+    parser = new_parser(PROG, _DESCRIPTION, {**STATUSES, "0": "ended by a signal"})
     add = parser.add_argument
-    add(
-        "--port",
-        type=between(int, 0, 65535),
-        default=_PORT,
-        metavar="N",
-        help="port to listen on, 0 for any free one (default: %(default)s)",
-    )
+    add_port(parser, _PORT)
     add(
         "--idle",
         type=checked(_seconds),
@@ -261,7 +245,7 @@ def make_parser() -> Parser:
         action="store_true",
         help="show a sandbox cloud with two weeks of history",
     )
-    look.add_argument("--like", choices=("openstack", "rackspace"), default="openstack")
+    add_like(look)
     look.add_argument(
         "--servers",
         type=between(int, 0, 100_000),
@@ -270,10 +254,3 @@ def make_parser() -> Parser:
         help="how many servers the sandbox has besides the usual ones",
     )
     return parser
-
-
-def _seconds(text: str) -> float:
-    seconds = parse_duration(text)
-    if seconds < 1:
-        raise ValueError(f"'{text}' is not allowed: a second is the least")
-    return seconds

@@ -27,8 +27,8 @@ from rax_scheduled_images_ext.operations.server import (
     read_server_details,
 )
 from rax_scheduled_images_ext.operations.snapshot.begin import disk_safe_from
-from rax_scheduled_images_ext.panel.known import Patience, Shelf, View
 from rax_scheduled_images_ext.panel.labels import labels_of
+from rax_scheduled_images_ext.panel.readings import Patience, Shelf, View
 from rax_scheduled_images_ext.panel.snapshot_end import (
     SnapshotEnd,
     end_of_snapshot,

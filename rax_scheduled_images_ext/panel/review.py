@@ -102,7 +102,7 @@ def apply(cloud: Cloud, server_id: str, change: ScheduleSettings | None) -> None
 
 
 @dataclass(frozen=True)
-class Row:
+class ServerRow:
     """One server of a review: what a change does to it, or why it is left out.
 
     ``idle`` is whether it is left out because there is nothing to change, and not
@@ -115,7 +115,7 @@ class Row:
     idle: bool = False
 
     @classmethod
-    def of(cls, outcome: Outcome[Target, Preview]) -> Row:
+    def of(cls, outcome: Outcome[Target, Preview]) -> ServerRow:
         """Return the row of a look at a server; what is not known is left out."""
         if outcome.error is not None:
             idle = isinstance(outcome.error, NothingToDo)
@@ -140,7 +140,7 @@ class Review:
     change: ScheduleSettings | None
     targets: list[Target]
     again: bool = False
-    rows: list[Row] | None = None
+    rows: list[ServerRow] | None = None
     job_id: str = ""
     id: str = field(default_factory=lambda: secrets.token_urlsafe(12))
 
@@ -150,12 +150,12 @@ class Review:
         return title_of(self.change, len(self.included))
 
     @property
-    def included(self) -> list[Row]:
+    def included(self) -> list[ServerRow]:
         """The servers that would be changed."""
         return [row for row in self.rows or () if row.preview is not None]
 
     @property
-    def left_out(self) -> list[Row]:
+    def left_out(self) -> list[ServerRow]:
         """The servers that would not be changed."""
         return [row for row in self.rows or () if row.preview is None]
 

@@ -18,7 +18,7 @@ from rax_scheduled_images_ext.client.configuration import (
 from rax_scheduled_images_ext.client.pool import widen
 from rax_scheduled_images_ext.client.time_limits import limit_time
 from rax_scheduled_images_ext.errors import Misconfigured
-from rax_scheduled_images_ext.panel.known import Patience
+from rax_scheduled_images_ext.panel.readings import Patience
 
 # How many requests to the cloud are under way at most, and seconds for an answer.
 _CONNECTIONS = 32

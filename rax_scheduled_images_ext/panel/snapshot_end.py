@@ -17,7 +17,7 @@ _LOST = ("ERROR", "DELETED")
 _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 
 
-class End(Enum):
+class Ended(Enum):
     """How a snapshot ended."""
 
     MADE = "made"
@@ -31,17 +31,17 @@ class End(Enum):
 class SnapshotEnd:
     """The end of a snapshot, and what there is to say about it."""
 
-    end: End
+    end: Ended
     text: str
 
     @property
     def final(self) -> bool:
         """Whether another look would not change it."""
-        return self.end in (End.MADE, End.FAILED)
+        return self.end in (Ended.MADE, Ended.FAILED)
 
 
 _UNKNOWN = SnapshotEnd(
-    End.UNKNOWN, "The snapshot is over. What became of its image is not known."
+    Ended.UNKNOWN, "The snapshot is over. What became of its image is not known."
 )
 
 
@@ -73,17 +73,17 @@ def end_of_snapshot(
             return _UNKNOWN
     if image is not None and image.status in _MADE:
         return SnapshotEnd(
-            End.MADE, f"The snapshot is over: the image {image.name} is made."
+            Ended.MADE, f"The snapshot is over: the image {image.name} is made."
         )
     reason = Snapshots(cloud.compute).failure(details.server.id)
     lost = image is not None and image.status in _LOST
     if reason or gone or lost:
         what = f"its image is {image.status}" if lost and image else "its image is gone"
         why = [*([what] if gone or lost else []), *([reason] if reason else [])]
-        return SnapshotEnd(End.FAILED, f"The snapshot has failed: {'; '.join(why)}")
+        return SnapshotEnd(Ended.FAILED, f"The snapshot has failed: {'; '.join(why)}")
     if image is not None:
         return SnapshotEnd(
-            End.UNFINISHED, "The snapshot is over, and its image is not ready yet."
+            Ended.UNFINISHED, "The snapshot is over, and its image is not ready yet."
         )
     return _UNKNOWN
 

@@ -24,7 +24,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Tick:
+class DayMark:
     """A day that is named below the line."""
 
     x: float
@@ -36,7 +36,7 @@ class Timeline:
     """The points from the oldest on, the ticks, and where now is."""
 
     points: list[Point]
-    ticks: list[Tick]
+    ticks: list[DayMark]
     now: float
 
 
@@ -56,7 +56,7 @@ def timeline(details: ServerDetails) -> Timeline | None:
         Point(x(time), kind_of(each), each)
         for time, each in zip(times, dated, strict=True)
     ]
-    ticks = [Tick(x(day), day.strftime("%d %b")) for day in _days(begin, span)]
+    ticks = [DayMark(x(day), day.strftime("%d %b")) for day in _days(begin, span)]
     return Timeline(points, ticks, x(begin + span))
 
 

@@ -109,11 +109,11 @@ def invalid(text: str) -> InvalidValue:
     return InvalidValue(text)
 
 
-def parse_moment(text: str) -> float:
-    """Return the unix seconds of an ISO 8601 time; without an offset it is UTC."""
+def moment(text: str) -> datetime:
+    """Return an ISO 8601 time; without an offset it is UTC."""
     try:
-        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-        aware = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+        found = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        aware = found if found.tzinfo else found.replace(tzinfo=timezone.utc)
         utc: datetime | None = aware.astimezone(timezone.utc)
     except (ValueError, OverflowError):
         utc = None
@@ -122,7 +122,7 @@ def parse_moment(text: str) -> float:
             f"'{text}' is not a time: write it as 2026-01-01T00:00:00Z, from"
             f" {FIRST.year} to {END.year - 1}"
         )
-    return utc.timestamp()
+    return utc
 
 
 def host_name(text: str) -> str:
@@ -176,29 +176,33 @@ def day_name(text: str) -> str:
     return parse_day(text)
 
 
-def max_age(text: str) -> timedelta:
-    """Return the age from which on an image is not fresh."""
+def span(text: str) -> timedelta:
+    """Return a duration such as ``26h``, which may be nothing."""
     from rax_scheduled_images_ext.model.durations import parse_duration
 
     try:
-        age = timedelta(seconds=parse_duration(text))
+        return timedelta(seconds=parse_duration(text))
     except ValueError as error:
         raise invalid(str(error)) from None
+
+
+def max_age(text: str) -> timedelta:
+    """Return the age from which on an image is not fresh."""
+    age = span(text)
     if not age:
         raise invalid(f"'{text}' is not an age: no image is that young")
     return age
 
 
-def duration(text: str) -> float:
-    """Return the seconds of a duration that is longer than nothing."""
-    from rax_scheduled_images_ext.model.durations import parse_duration
+def duration(text: str, least: float = 0.0) -> float:
+    """Return the seconds of a duration that is longer than nothing.
 
-    try:
-        seconds = parse_duration(text)
-    except ValueError as error:
-        raise invalid(str(error)) from None
-    if not seconds:
-        raise invalid(f"'{text}' is not a duration: it must be more than nothing")
+    :param least: how many seconds it must have.
+    """
+    seconds = span(text).total_seconds()
+    if not seconds or seconds < least:
+        wanted = f"{least:g}s or more" if least else "more than nothing"
+        raise invalid(f"'{text}' is too short: it must be {wanted}")
     return seconds
 
 

@@ -8,7 +8,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -17,21 +18,22 @@ import requests
 
 from rax_scheduled_images_ext.console.terminal import put, say
 from rax_scheduled_images_ext.model.durations import parse_duration
-from rax_scheduled_images_ext.programs.arguments import (
-    Parser,
-    add_version,
-    between,
-    checked,
-    host_name,
-)
+from rax_scheduled_images_ext.programs.arguments import Parser, checked
 from rax_scheduled_images_ext.programs.completion import complete
+from rax_scheduled_images_ext.programs.options import (
+    LOOPBACK,
+    STATUSES,
+    add_command,
+    add_host,
+    add_port,
+    new_parser,
+)
 from rax_scheduled_images_ext.sandbox.backend.models import Unusable
 from rax_scheduled_images_ext.sandbox.demo import SETTINGS, Demo, DemoFailed
 from rax_scheduled_images_ext.sandbox.environment import shell_exports
 from rax_scheduled_images_ext.sandbox.faults.grammar import GRAMMAR
 from rax_scheduled_images_ext.sandbox.options import (
     DEFAULT_PORT,
-    LOOPBACK,
     cloud_options,
     fault,
     running_options,
@@ -44,11 +46,6 @@ PROG = "scheduled-images-sandbox"
 
 _DESCRIPTION = "A cloud on this machine to try things on, and to test with."
 _STATUSES = """\
-exit status:
-  0    done
-  1    failed
-  2    bad usage
-  130  interrupted
   exec ends with the status of its command: 128 + N where signal N ended it, 127 where
   there is no such command, 126 where it cannot be started"""
 
@@ -193,7 +190,7 @@ def _sandbox(args: argparse.Namespace, host: str, port: int) -> Sandbox:
         servers=args.servers,
         images_per_server=args.images_per_server,
         state=args.state,
-        start=args.start,
+        start=args.start and args.start.timestamp(),
         speed=args.speed,
         seed=args.seed,
         latency=args.latency,
@@ -278,50 +275,15 @@ def _root(url: str | None) -> str:
 
 
 def _parser() -> Parser:
-    parser = Parser(
-        prog=PROG,
-        description=_DESCRIPTION,
-        epilog=_STATUSES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+    statuses = {**STATUSES, "130": "interrupted"}
+    parser = new_parser(PROG, _DESCRIPTION, statuses, _STATUSES)
+    command = partial(
+        add_command, parser.add_subparsers(metavar="COMMAND", required=True)
     )
-    add_version(parser)
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-
-    def command(
-        name: str,
-        func: Callable[[argparse.Namespace], int],
-        summary: str,
-        *parents: Parser,
-        usage: str | None = None,
-    ) -> Parser:
-        added = commands.add_parser(
-            name,
-            help=summary,
-            description=summary,
-            usage=usage,
-            parents=list(parents),
-            allow_abbrev=False,
-        )
-        added.set_defaults(func=func)
-        return added
-
     cloud, running = cloud_options(), running_options()
     run = command("run", _run, "start a cloud and keep it until interrupted", cloud)
-    run.add_argument(
-        "--host",
-        type=checked(host_name),
-        default=LOOPBACK,
-        metavar="ADDRESS",
-        help="address to listen on (default: %(default)s, for this machine alone)",
-    )
-    run.add_argument(
-        "--port",
-        type=between(int, 0, 65535),
-        default=DEFAULT_PORT,
-        metavar="N",
-        help="port to listen on, 0 for any free one (default: %(default)s)",
-    )
+    add_host(run)
+    add_port(run, DEFAULT_PORT)
     command(
         "exec",
         _exec,

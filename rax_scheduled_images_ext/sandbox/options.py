@@ -8,11 +8,11 @@ from rax_scheduled_images_ext.programs.arguments import (
     Parser,
     between,
     checked,
-    parse_moment,
+    moment,
 )
+from rax_scheduled_images_ext.programs.options import add_like
 from rax_scheduled_images_ext.sandbox.faults.grammar import parse_fault
 
-LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 8740
 
 
@@ -31,7 +31,7 @@ def cloud_options() -> Parser:
     """Return the options of commands that start a cloud."""
     options = Parser(add_help=False)
     add = options.add_argument
-    add("--like", choices=("openstack", "rackspace"), default="openstack")
+    add_like(options)
     add(
         "--regions",
         type=between(int, 1, 3),
@@ -55,7 +55,7 @@ def cloud_options() -> Parser:
     add("--state", type=Path, metavar="FILE", help="keep the cloud in this file")
     add(
         "--start",
-        type=checked(parse_moment),
+        type=checked(moment),
         metavar="TIME",
         help="time of a new cloud, such as 2026-01-01T00:00:00Z (default: now)",
     )

@@ -7,9 +7,7 @@ import logging
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,7 +15,19 @@ from rax_scheduled_images_ext.console.terminal import say
 from rax_scheduled_images_ext.errors import ScheduledImagesError
 from rax_scheduled_images_ext.model.freshness import MAX_AGE
 from rax_scheduled_images_ext.model.plan import Policy
-from rax_scheduled_images_ext.programs.arguments import Parser, checked
+from rax_scheduled_images_ext.programs.arguments import (
+    Parser,
+    checked,
+    max_age,
+    moment,
+    span,
+)
+from rax_scheduled_images_ext.programs.completion import complete
+from rax_scheduled_images_ext.programs.options import (
+    STATUSES,
+    add_command,
+    new_parser,
+)
 from rax_scheduled_images_ext.service import options
 
 if TYPE_CHECKING:
@@ -26,7 +36,7 @@ if TYPE_CHECKING:
     from rax_scheduled_images_ext.model.plan import Step
     from rax_scheduled_images_ext.model.volume_snapshots import VolumeSnapshot
     from rax_scheduled_images_ext.service.loop import Service
-    from rax_scheduled_images_ext.service.tables import Row
+    from rax_scheduled_images_ext.service.tables import StatusRow
 
 PROG = "scheduled-images-service"
 #: The variable with what makes claims unforeseeable.
@@ -37,31 +47,29 @@ OPTIONS = "SCHEDULED_IMAGES_OPTIONS"
 BROKER = "CELERY_BROKER_URL"
 _APP = "rax_scheduled_images_ext.service.workers"
 _STALE = 3
+_DESCRIPTION = "Makes scheduled images where the cloud does not."
+_STATUSES = {
+    **STATUSES,
+    "3": "status: an image is late, or a schedule is invalid",
+    "4": "tick: something is due and could not be done yet",
+    "130": "interrupted",
+    "143": "tick: ended by SIGTERM",
+}
 _API_SUMMARY = "give a compute service the API of scheduled images, as a reverse proxy"
-# How long a try lasts at least, by this machine's time.
-_SHORTEST_TRY = timedelta(minutes=2)
 # Which extra of this package has it, where that is not the service's.
 _EXTRAS = {"celery": "celery", "kombu": "celery", "amqp": "celery"}
-
-
-class _Failed(Exception):
-    """A command that could not be done; the text is the one line to print."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
-    :returns: the exit status: 0 done, 1 failed, 3 of ``status`` for images that are
-        late, 4 of ``tick`` for something due that could not be done yet, 130
-        interrupted, 143 of ``tick`` after SIGTERM.
+    :returns: the exit status, as ``--help`` lists them.
     :raises SystemExit: with status 2 for bad usage.
     """
     args = parse(argv)
     try:
         status: int = args.func(args)
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except (_Failed, ScheduledImagesError) as error:
+    except ScheduledImagesError as error:
         say(f"{PROG}: error: {error}")
         return 1
     except ModuleNotFoundError as error:
@@ -69,9 +77,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"{PROG}: error: the service needs {error.name}: pip install"
             f" 'rax-scheduled-images-ext[{_EXTRAS.get(str(error.name), 'service')}]'"
         )
-        return 1
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         return 130
@@ -84,16 +89,10 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     :raises SystemExit: with status 2, for bad usage.
     """
     parser = make_parser()
+    complete(parser)
     argv = list(sys.argv[1:] if argv is None else argv)
     args = parser.parse_args(argv)
     args.options = argv[1 : argv.index("--") if "--" in argv else None]
-    rehearsed = [f"--{name}" for name in ("at", "speed") if getattr(args, name, None)]
-    if rehearsed and args.func is not _plan and not args.rehearsal:
-        parser.error(f"{rehearsed[0]} is for test clouds: it requires --rehearsal")
-    if getattr(args, "since", None) and not args.speed:
-        parser.error(
-            "--since says from when on time passes faster: it requires --speed"
-        )
     if getattr(args, "ping_fail", None) and not args.ping:
         parser.error("--ping-fail requires --ping")
     if getattr(args, "quiet", False) and args.verbose:
@@ -108,22 +107,14 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _run(args: argparse.Namespace) -> int:
     service = _service(args)
-    if args.speed:
-        from rax_scheduled_images_ext.service.loop import sped_up
-
-        since = args.since or datetime.now(timezone.utc)
-        service.time = sped_up(since, args.speed)
     service.run(args.every)
     if service.server is not None:
-        service.server.close()
+        service.server.stop()
     return 0
 
 
 def _tick(args: argparse.Namespace) -> int:
-    service = _service(args)
-    if args.at:
-        service.time = lambda: args.at
-    return service.once()
+    return _service(args).once()
 
 
 def _celery(args: argparse.Namespace) -> int:
@@ -131,7 +122,7 @@ def _celery(args: argparse.Namespace) -> int:
     from celery.bin.celery import celery
 
     if not os.environ.get(BROKER):
-        raise _Failed(
+        raise ScheduledImagesError(
             f"{BROKER} is not set: it is RabbitMQ's address, such as"
             " amqp://user:password@localhost:5672/scheduled-images"
         )
@@ -144,13 +135,15 @@ def _celery(args: argparse.Namespace) -> int:
 
 
 def _plan(args: argparse.Namespace) -> int:
+    from rax_scheduled_images_ext.engine.clock import Clock
     from rax_scheduled_images_ext.engine.runner import planned
     from rax_scheduled_images_ext.service.tables import print_plan
 
     steps: list[Step] = []
-    with _one_line():
-        for projects in _each_region(args):
-            steps += planned(projects, _policy(args), args.at, args.requests)
+    policy, clock = _policy(args), Clock(at=args.at)
+    _read_regions(
+        args, lambda each: steps.extend(planned(each, policy, clock, args.requests))
+    )
     print_plan(steps, args.format, everything=args.all)
     return 0
 
@@ -161,16 +154,18 @@ def _status(args: argparse.Namespace) -> int:
     from rax_scheduled_images_ext.engine.sweep import left_snapshots
     from rax_scheduled_images_ext.service.tables import print_status, rows_of
 
-    rows: list[Row] = []
+    rows: list[StatusRow] = []
     left: list[VolumeSnapshot] = []
-    with _one_line():
-        for projects in _each_region(args):
-            page = Finder(projects, _policy(args)).survey()
-            rows += rows_of(page, args.max_age)
-            try:
-                left += left_snapshots(projects, page.now)
-            except PASSING as error:
-                say(f"{PROG}: warning: volume snapshots cannot be listed: {error}")
+
+    def read(projects: Projects) -> None:
+        page = Finder(projects, _policy(args)).survey()
+        rows.extend(rows_of(page, args.max_age))
+        try:
+            left.extend(left_snapshots(projects, page.now))
+        except PASSING as error:
+            say(f"{PROG}: warning: volume snapshots cannot be listed: {error}")
+
+    _read_regions(args, read)
     print_status(rows, args.format)
     for snapshot in left:
         say(
@@ -181,15 +176,22 @@ def _status(args: argparse.Namespace) -> int:
     return _STALE if stale or _has_dead_letters() else 0
 
 
-@contextmanager
-def _one_line() -> Iterator[None]:
-    """Let what a cloud does to a command end it with one line."""
+def _read_regions(args: argparse.Namespace, read: Callable[[Projects], None]) -> None:
+    """Log in to the regions that are named, or to all that are configured, and read.
+
+    :raises ScheduledImagesError: for whatever a cloud does; it names one of several.
+    """
     from keystoneauth1.exceptions import ClientException
 
-    try:
-        yield
-    except (ClientException, OSError) as error:
-        raise _Failed(str(error)) from error
+    from rax_scheduled_images_ext.client.configuration import regions
+
+    names = regions(PROG, args.region or ())
+    for name in names:
+        try:
+            read(_projects(args, name or None))
+        except (ScheduledImagesError, ClientException, OSError) as error:
+            where = f"region {name}: " if len(names) > 1 else ""
+            raise ScheduledImagesError(f"{where}{error}") from error
 
 
 def _has_dead_letters() -> bool:
@@ -207,7 +209,7 @@ def _has_dead_letters() -> bool:
     try:
         number = queues.lengths(url, []).get(queues.DEAD, 0)
     except OperationalError as error:
-        raise _Failed(f"RabbitMQ cannot be reached: {error}") from None
+        raise ScheduledImagesError(f"RabbitMQ cannot be reached: {error}") from None
     if number:
         say(
             f"{PROG}: warning: {number} message{'s' * (number > 1)} that no worker"
@@ -224,27 +226,20 @@ def _api(args: argparse.Namespace) -> int:
 
     events.configure(args.log_format, logging.INFO)
     roles = TokenRoles(args.auth_url, args.cacert) if args.roles else None
-    try:
-        proxy = Proxy(
-            args.compute,
-            args.host,
-            args.port,
-            rights=CallerRights(roles),
-            threads=args.requests,
-            cacert=args.cacert,
-        )
-    except OSError as error:
-        raise _Failed(
-            f"cannot listen on {args.host} port {args.port}: {error.strerror}"
-        ) from error
+    proxy = Proxy(
+        args.compute,
+        args.host,
+        args.port,
+        rights=CallerRights(roles),
+        threads=args.requests,
+        cacert=args.cacert,
+    )
     proxy.run()
     return 0
 
 
 def _policy(args: argparse.Namespace) -> Policy:
-    # The cloud is no faster in a rehearsal, so a try must not be over at once.
-    interval = max(Policy.interval, (getattr(args, "speed", None) or 1) * _SHORTEST_TRY)
-    return Policy(args.window, args.max_delay, interval=interval)
+    return Policy(args.window, args.max_delay)
 
 
 def open_runner(args: argparse.Namespace, region: str | None = None) -> Runner:
@@ -258,23 +253,13 @@ def open_runner(args: argparse.Namespace, region: str | None = None) -> Runner:
 
     limits = Limits(args.limit_region, args.limit_project, args.requests)
     key = os.environ.get(KEY, "")
-    speed = getattr(args, "speed", None) or 1.0
     projects, policy = _projects(args, region), _policy(args)
-    runner = Runner(projects, policy, limits, key, speed=speed)
+    runner = Runner(projects, policy, limits, key)
     refresh = getattr(args, "refresh", None)
     if refresh is not None:
-        # A rehearsal's hours are shorter.
         newest = args.metrics_port is not None
-        runner.finder = Finder(projects, policy, refresh / speed, newest=newest)
+        runner.finder = Finder(projects, policy, refresh, newest=newest)
     return runner
-
-
-def _each_region(args: argparse.Namespace) -> Iterator[Projects]:
-    """Log in to the regions that are named, or to all that are configured."""
-    from rax_scheduled_images_ext.client.configuration import regions
-
-    for region in regions(PROG, args.region or ()):
-        yield _projects(args, region or None)
 
 
 def _projects(args: argparse.Namespace, region: str | None = None) -> Projects:
@@ -291,41 +276,35 @@ def _service(args: argparse.Namespace) -> Service:
     from rax_scheduled_images_ext.client.configuration import configuration, regions
     from rax_scheduled_images_ext.service import events
     from rax_scheduled_images_ext.service.health import Health
-    from rax_scheduled_images_ext.service.loop import Region, Service
-    from rax_scheduled_images_ext.service.memory import Memory, default_path
+    from rax_scheduled_images_ext.service.loop import RegionWork, Service
     from rax_scheduled_images_ext.service.notify import notifier
+    from rax_scheduled_images_ext.service.reported import Reported, default_path
 
     events.configure(args.log_format, _level(args))
     # Reported at once: that there is nothing to log in to will not pass.
     names = regions(PROG, args.region or ())
-    found: list[Region] = []
+    found: list[RegionWork] = []
     for name in names:
         config = configuration(PROG, name or None)
         state = default_path(config, all_projects=args.all_projects)
         if args.state is not None:
             # Each region has a file of its own.
             state = args.state.with_name(args.state.name + (f".{name}" * bool(found)))
-        log = events.EventLog(Memory.load(state), name if len(names) > 1 else None)
+        log = events.EventLog(Reported.load(state), name if len(names) > 1 else None)
         name = name or str(config.region_name or "")
-        found.append(Region(name, partial(open_runner, args, name or None), log))
+        found.append(RegionWork(name, partial(open_runner, args, name or None), log))
     service = Service(found, notifier(args))
     service.health = Health(getattr(args, "every", Health.EVERY))
     if getattr(args, "metrics_port", None) is not None:
-        from rax_scheduled_images_ext.service.metrics import Metrics, MetricsServer
+        from rax_scheduled_images_ext.programs.http_server import Server
+        from rax_scheduled_images_ext.service import metrics
 
-        service.metrics = Metrics(args.metrics_servers, [each.name for each in found])
-        try:
-            service.server = MetricsServer(
-                service.metrics.registry,
-                args.metrics_host,
-                args.metrics_port,
-                service.health,
-            )
-        except OSError as error:
-            raise _Failed(
-                f"cannot listen on {args.metrics_host} port {args.metrics_port}:"
-                f" {error.strerror}"
-            ) from error
+        in_regions = [each.name for each in found]
+        service.metrics = metrics.Metrics(args.metrics_servers, in_regions)
+        service.server = Server(args.metrics_host, args.metrics_port, metrics.THREADS)
+        service.server.start(
+            metrics.metrics_app(service.metrics.registry, service.health)
+        )
     return service
 
 
@@ -339,25 +318,10 @@ def _level(args: argparse.Namespace) -> int:
 
 def make_parser() -> Parser:
     """Return the parser of the program."""
-    parser = Parser(prog=PROG, description=__doc__, allow_abbrev=False)
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-
-    def command(
-        name: str,
-        func: Callable[[argparse.Namespace], int],
-        summary: str,
-        *parents: Parser,
-    ) -> Parser:
-        added = commands.add_parser(
-            name,
-            help=summary,
-            description=summary,
-            parents=list(parents),
-            allow_abbrev=False,
-        )
-        added.set_defaults(func=func)
-        return added
-
+    parser = new_parser(PROG, _DESCRIPTION, _STATUSES)
+    command = partial(
+        add_command, parser.add_subparsers(metavar="COMMAND", required=True)
+    )
     reading, working = options.reading(), options.working()
     printing, lasting = options.printing(), options.lasting()
     reporting = options.reporting()
@@ -366,15 +330,15 @@ def make_parser() -> Parser:
     )
     running.add_argument(
         "--refresh",
-        type=checked(options.duration),
+        type=checked(span),
         default=options.REFRESH,
         metavar="DURATION",
         help="how often to read all servers again, and so to see schedules that were"
         " changed (default: 30m)",
     )
     for name, summary in (
-        ("worker", "do what workers are sent by RabbitMQ, as `celery worker` does"),
-        ("beat", "send for a scan again and again, as `celery beat` does"),
+        ("worker", "do what workers are sent by RabbitMQ, as celery worker does"),
+        ("beat", "send for a scan again and again, as celery beat does"),
     ):
         celery = command(name, _celery, summary, reading, working, lasting)
         celery.set_defaults(celery=name)
@@ -382,9 +346,9 @@ def make_parser() -> Parser:
             "celery_options",
             nargs="*",
             metavar="CELERY_OPTION",
-            help=f"after --: options of `celery {name}`",
+            help=f"after --: options of celery {name}",
         )
-    tick = command(
+    command(
         "tick",
         _tick,
         "do once what is due, for cron and timers",
@@ -392,18 +356,12 @@ def make_parser() -> Parser:
         working,
         reporting,
     )
-    tick.add_argument(
-        "--at",
-        type=checked(options.moment),
-        metavar="TIME",
-        help="decide as if it were this time; requires --rehearsal",
-    )
     plan = command(
         "plan", _plan, "print what a tick would do now, and why", reading, printing
     )
     plan.add_argument(
         "--at",
-        type=checked(options.moment),
+        type=checked(moment),
         metavar="TIME",
         help="what it would do at this time, such as 2026-01-01T00:00:00Z",
     )
@@ -420,7 +378,7 @@ def make_parser() -> Parser:
     )
     status.add_argument(
         "--max-age",
-        type=checked(options.duration),
+        type=checked(max_age),
         default=MAX_AGE,
         metavar="DURATION",
         help="how old the newest image of a daily schedule may be (default: 26h)",

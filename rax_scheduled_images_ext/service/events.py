@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import sys
-import time
 from typing import Any
 
 from rax_scheduled_images_ext.engine.results import Result, StepResult, Tick
@@ -15,7 +13,8 @@ from rax_scheduled_images_ext.model.plan import Cause, explain
 from rax_scheduled_images_ext.model.times import write_time
 from rax_scheduled_images_ext.operations.prune import PrunedImage
 from rax_scheduled_images_ext.operations.work_queue import Outcome
-from rax_scheduled_images_ext.service.memory import Memory
+from rax_scheduled_images_ext.programs.log import LINE, TIME, start_log
+from rax_scheduled_images_ext.service.reported import Reported
 from rax_scheduled_images_ext.text import printable, quoted
 
 LOG = logging.getLogger("scheduled_images_service")
@@ -70,7 +69,6 @@ _FACTS = (
     "url",
     "reason",
 )
-_TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def configure(form: str, level: int) -> None:
@@ -78,27 +76,20 @@ def configure(form: str, level: int) -> None:
 
     :param form: ``text`` or ``json``.
     """
-    formatter: logging.Formatter = TextFormatter(
-        "%(asctime)s %(levelname)s %(message)s", _TIME
-    )
+    formatter: logging.Formatter = TextFormatter(LINE, TIME)
     if form == "json":
         from pythonjsonlogger.json import JsonFormatter
 
         formatter = JsonFormatter(
-            "%(asctime)s %(levelname)s %(message)s",
-            _TIME,
+            LINE,
+            TIME,
             rename_fields={
                 "asctime": "time",
                 "levelname": "level",
                 "message": "event",
             },
         )
-    formatter.converter = time.gmtime
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter)
-    LOG.handlers[:] = [handler]
-    LOG.setLevel(level)
-    LOG.propagate = False
+    start_log(LOG, level, formatter)
 
 
 class TextFormatter(logging.Formatter):
@@ -139,12 +130,14 @@ def facts_of(result: StepResult) -> dict[str, Any]:
 class EventLog:
     """Writes the results of ticks; what lasts is written when it begins, once.
 
-    :param memory: what was written before, by this process or another one.
+    :param reported: what was written before, by this process or another one.
     :param region: is named in all events, None where there is only one.
     """
 
-    def __init__(self, memory: Memory | None = None, region: str | None = None) -> None:
-        self._memory = memory or Memory()
+    def __init__(
+        self, reported: Reported | None = None, region: str | None = None
+    ) -> None:
+        self._reported = reported or Reported()
         self._region = region
         # The failures that are new and that nobody has been notified of.
         self._news: list[StepResult] = []
@@ -162,8 +155,8 @@ class EventLog:
             if not self._is_news(result):
                 level = logging.DEBUG
         elif level == logging.INFO:
-            self._memory.forget(_LASTING, step.server.id)
-            self._memory.forget(_FAILED, step.server.id)
+            self._reported.forget(_LASTING, step.server.id)
+            self._reported.forget(_FAILED, step.server.id)
         self._log(level, result.result.value, facts_of(result))
 
     def add_deleted(self, pruned: PrunedImage) -> None:
@@ -182,7 +175,7 @@ class EventLog:
         # A refusal that is repeated is the same one, however often it is asked for.
         which = str(write_time(step.note.since)) if step.note else step.attempt
         failure = (result.result.value, slot, which)
-        news = self._memory.is_news(_FAILED, step.server.id, failure)
+        news = self._reported.is_news(_FAILED, step.server.id, failure)
         if news and result.failed:
             self._news.append(result)
         return news
@@ -190,11 +183,11 @@ class EventLog:
     def _add_lasting(self, result: StepResult) -> None:
         step, note = result.step, result.step.note
         if step.cause not in TOLD or (note is not None and not note.lasts):
-            self._memory.forget(_LASTING, step.server.id)
+            self._reported.forget(_LASTING, step.server.id)
             return
         slot = step.slot.name if step.slot else None
         state = (step.cause.value, slot, step.server.status)
-        if self._memory.is_news(_LASTING, step.server.id, state):
+        if self._reported.is_news(_LASTING, step.server.id, state):
             facts = facts_of(result) | {"reason": explain(step)}
             self._log(logging.WARNING, "no image", facts)
 
@@ -208,11 +201,11 @@ class EventLog:
 
         :param kind: of the error. Another one is written, the same one is not repeated.
         """
-        news = self._memory.is_news(_ERROR, "kind", [kind])
-        first = self._memory.is_news(_ERROR, "any", [])
+        news = self._reported.is_news(_ERROR, "kind", [kind])
+        first = self._reported.is_news(_ERROR, "any", [])
         level = logging.ERROR if news else logging.DEBUG
         self._log(level, "tick failed", {"reason": f"{kind}: {reason}"})
-        self._memory.save()
+        self._reported.save()
         return first
 
     def end(self, tick: Tick) -> list[StepResult]:
@@ -225,10 +218,10 @@ class EventLog:
         for left in tick.leftovers:
             self.add_leftover(left)
         self.add_problem(tick.problem)
-        self._memory.keep([_LASTING, _FAILED], {server.id for server in tick.servers})
-        self._memory.keep([_LEFT], self._left)
-        self._memory.keep([_ERROR], set())
-        self._memory.save()
+        self._reported.keep([_LASTING, _FAILED], {server.id for server in tick.servers})
+        self._reported.keep([_LEFT], self._left)
+        self._reported.keep([_ERROR], set())
+        self._reported.save()
         self._left = set()
         return self.take_news()
 
@@ -261,7 +254,7 @@ class EventLog:
         self._left.add(about)
         # The same error has another request ID each time.
         same = _REQUEST_ID.sub("", reason)
-        news = self._memory.is_news(_LEFT, about, [same])
+        news = self._reported.is_news(_LEFT, about, [same])
         return logging.WARNING if news else logging.DEBUG
 
     def add_swept(self, outcome: Outcome[ServerImage, bool]) -> None:

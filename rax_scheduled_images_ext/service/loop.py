@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import logging
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
-from types import FrameType
 
 from keystoneauth1.exceptions import ClientException
 
 from rax_scheduled_images_ext.engine.results import Tick
 from rax_scheduled_images_ext.engine.runner import Runner
 from rax_scheduled_images_ext.errors import ScheduledImagesError
+from rax_scheduled_images_ext.programs.http_server import Server
+from rax_scheduled_images_ext.programs.signals import ended_by_signals
 from rax_scheduled_images_ext.service.events import LOG, EventLog, log
 from rax_scheduled_images_ext.service.health import Health
-from rax_scheduled_images_ext.service.metrics import Metrics, MetricsServer
+from rax_scheduled_images_ext.service.metrics import Metrics
 from rax_scheduled_images_ext.service.notify import Notifier
 
 #: The exit statuses of ``tick``: all was made that was due, something failed, or
@@ -33,7 +31,7 @@ _GRACE = 3.0
 
 
 @dataclass
-class Region:
+class RegionWork:
     """A region that the service works for, and what it has reported of it.
 
     :param name: empty where the cloud has only one.
@@ -44,13 +42,13 @@ class Region:
     events: EventLog = field(default_factory=EventLog)
     runner: Runner | None = None
 
-    def tick(self, at: datetime | None, stopping: Callable[[], bool]) -> Tick:
+    def tick(self, stopping: Callable[[], bool]) -> Tick:
         """Do what is due, once, with a new login if the last one failed."""
         if self.runner is None:
             self.runner = self.open_runner()
             self.runner.stopping = stopping
             self.runner.deleted = self.events.add_deleted
-        return self.runner.tick(at, self.events.add)
+        return self.runner.tick(self.events.add)
 
     @property
     def has_owners(self) -> bool:
@@ -60,17 +58,13 @@ class Region:
 
 @dataclass
 class Service:
-    """The work in some regions, and those who are notified of it.
+    """The work in some regions, and those who are notified of it."""
 
-    :param time: returns the time to decide by, None for the cloud's own.
-    """
-
-    regions: Sequence[Region]
+    regions: Sequence[RegionWork]
     notifier: Notifier = field(default_factory=Notifier)
     metrics: Metrics | None = None
-    server: MetricsServer | None = None
+    server: Server | None = None
     health: Health = field(default_factory=Health)
-    time: Callable[[], datetime | None] = lambda: None
     _ended: threading.Event = field(default_factory=threading.Event)
 
     def tick(self) -> int:
@@ -83,11 +77,11 @@ class Service:
         statuses = {status for status, _ in done}
         return next(each for each in (FAILED, LEFT, DONE) if each in statuses)
 
-    def _tick(self, region: Region) -> tuple[int, bool]:
+    def _tick(self, region: RegionWork) -> tuple[int, bool]:
         """Return the exit status of one region, and whether all is well there."""
         began = time.monotonic()
         try:
-            tick = region.tick(self.time(), self._ended.is_set)
+            tick = region.tick(self._ended.is_set)
         except Exception as error:
             self._tell(region, error)
             self.health.looked(good=False)
@@ -104,7 +98,7 @@ class Service:
 
     def run(self, every: float) -> None:
         """Tick every so many seconds until SIGTERM or SIGINT."""
-        with self._heeding_signals():
+        with ended_by_signals(self._ended):
             port = self.server.port if self.server else None
             log(logging.INFO, "service started", {"every_seconds": every, "port": port})
             while not self._ended.is_set():
@@ -116,26 +110,10 @@ class Service:
 
     def once(self) -> int:
         """Tick once; return the exit status, as a shell has it of a signal."""
-        with self._heeding_signals() as heard:
+        with ended_by_signals(self._ended) as came:
             status = self._tick_aside()
-            self.notifier.close(_GRACE if heard else None)
-        return 128 + heard[0] if heard else status
-
-    @contextmanager
-    def _heeding_signals(self) -> Iterator[list[int]]:
-        """Begin nothing more after SIGTERM or SIGINT; yields those that have come."""
-        heard: list[int] = []
-
-        def end(number: int, frame: FrameType | None) -> None:
-            heard.append(number)
-            self._ended.set()
-
-        before = {n: signal.signal(n, end) for n in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield heard
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            self.notifier.close(_GRACE if came else None)
+        return 128 + came[0] if came else status
 
     def _tick_aside(self) -> int:
         """Tick in a thread, so that this one hears of signals."""
@@ -147,7 +125,7 @@ class Service:
         worker.join(_GRACE)
         return ended[0] if ended else FAILED
 
-    def _tell(self, region: Region, error: Exception) -> None:
+    def _tell(self, region: RegionWork, error: Exception) -> None:
         """Report that a tick has failed, to the command only when that begins."""
         begins = region.events.add_failed(label(error), str(error))
         if not isinstance(error, FAILURES):
@@ -166,15 +144,3 @@ class Service:
 def label(error: Exception) -> str:
     """Return the kind of an error."""
     return type(error).__name__
-
-
-def sped_up(since: datetime, speed: float) -> Callable[[], datetime]:
-    """Return a clock that goes so many times faster than this machine's.
-
-    :param since: when both show the same.
-    """
-
-    def now() -> datetime:
-        return since + (datetime.now(timezone.utc) - since) * speed
-
-    return now

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 from collections import Counter as Count
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from socketserver import ThreadingMixIn
-from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from typing import TYPE_CHECKING
 
 from prometheus_client import (
     CollectorRegistry,
@@ -24,8 +20,13 @@ from rax_scheduled_images_ext.service.events import TOLD
 from rax_scheduled_images_ext.service.expected import Expectations
 from rax_scheduled_images_ext.service.health import Health
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
 # When each counter was made is of no use to anybody.
 disable_created_metrics()  # type: ignore[no-untyped-call]
+#: How many requests for numbers are answered at once.
+THREADS = 4
 #: What the names of all metrics begin with.
 PREFIX = "scheduled_images"
 # What the failures are counted by: a retention that was applied may have failed for one
@@ -204,61 +205,28 @@ class _Times:
             self._gauge.labels(region, *labels).set(moment)
 
 
-class _Quiet(WSGIRequestHandler):
-    """Logs no requests."""
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Write nothing."""
-
-
-class _Threaded(ThreadingMixIn, WSGIServer):
-    """Answers several at once: one that hangs keeps nobody else."""
-
-    daemon_threads = True
-
-
-class _ThreadedV6(_Threaded):
-    """The same for addresses of IPv6."""
-
-    address_family = socket.AF_INET6
-
-
-class MetricsServer:
-    """Serves ``/metrics``, ``/healthz`` and ``/readyz`` until it is closed.
+def metrics_app(
+    registry: CollectorRegistry, health: Health | None = None
+) -> WSGIApplication:
+    """Return what answers ``/metrics``, ``/healthz`` and ``/readyz``.
 
     :param health: what ``/healthz`` (is it alive?) and ``/readyz`` (does it do its
         work?) tell; without it they tell only that the process answers.
-    :raises OSError: if the port cannot be had.
     """
+    metrics = make_wsgi_app(registry)
+    problems: dict[str, Callable[[], str | None]] = {
+        "/healthz": health.lifeless if health else lambda: None,
+        "/readyz": health.unready if health else lambda: None,
+    }
 
-    def __init__(
-        self,
-        registry: CollectorRegistry,
-        host: str,
-        port: int,
-        health: Health | None = None,
-    ) -> None:
-        metrics_app = make_wsgi_app(registry)
-        problems: dict[str, Callable[[], str | None]] = {
-            "/healthz": health.lifeless if health else lambda: None,
-            "/readyz": health.unready if health else lambda: None,
-        }
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        find_problem = problems.get(environ["PATH_INFO"])
+        if find_problem is None:
+            content: Iterable[bytes] = metrics(environ, start_response)
+            return content
+        problem = find_problem()
+        status = "200 OK" if problem is None else "503 Service Unavailable"
+        start_response(status, [("Content-Type", "text/plain")])
+        return [f"{problem or 'ok'}\n".encode()]
 
-        def app(environ: Any, start_response: Any) -> Any:
-            find_problem = problems.get(environ["PATH_INFO"])
-            if find_problem is None:
-                return metrics_app(environ, start_response)
-            problem = find_problem()
-            status = "200 OK" if problem is None else "503 Service Unavailable"
-            start_response(status, [("Content-Type", "text/plain")])
-            return [f"{problem or 'ok'}\n".encode()]
-
-        kind = _ThreadedV6 if ":" in host else _Threaded
-        self._server = make_server(host, port, app, kind, _Quiet)
-        self.port = self._server.server_port
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        """Stop serving."""
-        self._server.shutdown()
-        self._server.server_close()
+    return app

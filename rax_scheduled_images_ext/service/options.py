@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from rax_scheduled_images_ext.model.durations import parse_duration
 from rax_scheduled_images_ext.model.plan import Policy, Window, parse_window
 from rax_scheduled_images_ext.programs.arguments import (
     Parser,
     between,
     checked,
-    host_name,
-    parse_moment,
+    duration,
+    span,
+)
+from rax_scheduled_images_ext.programs.options import (
+    add_host,
+    add_log_format,
+    add_port,
 )
 
 #: How often `run` reads all servers.
@@ -34,20 +38,8 @@ def add_api(api: Parser) -> None:
         metavar="URL",
         help="the compute service's address, as the catalog has it",
     )
-    add(
-        "--port",
-        type=between(int, 0, 65535),
-        default=8741,
-        metavar="N",
-        help="where to listen; 0 takes any free port (default: %(default)s)",
-    )
-    add(
-        "--host",
-        type=checked(host_name),
-        default="127.0.0.1",
-        metavar="ADDRESS",
-        help="address to listen on (default: %(default)s, for this machine alone)",
-    )
+    add_port(api, 8741)
+    add_host(api)
     add(
         "--roles",
         choices=("rackspace",),
@@ -76,7 +68,7 @@ def add_api(api: Parser) -> None:
         metavar="N",
         help="requests at once at most (default: %(default)s)",
     )
-    add("--log-format", choices=("text", "json"), default="text")
+    add_log_format(api)
 
 
 def reading() -> Parser:
@@ -104,7 +96,7 @@ def reading() -> Parser:
     )
     add(
         "--max-delay",
-        type=checked(duration),
+        type=checked(span),
         default=Policy().max_delay,
         metavar="DURATION",
         help="how late an image is still made (default: 12h)",
@@ -131,7 +123,7 @@ def working() -> Parser:
             metavar="N",
             help=f"snapshots under way at once in a {scope} (default: %(default)s)",
         )
-    add("--log-format", choices=("text", "json"), default="text")
+    add_log_format(options)
     add(
         "--on-failure",
         type=checked(_command),
@@ -158,11 +150,6 @@ def working() -> Parser:
         metavar="FILE",
         help="certificates to trust for pings (default: the system's, whatever is set"
         " for the cloud)",
-    )
-    add(
-        "--rehearsal",
-        action="store_true",
-        help="allow --at and --speed, on a test cloud",
     )
     add("-v", "--verbose", action="store_true", help="log what is left to others, too")
     return options
@@ -192,23 +179,10 @@ def lasting() -> Parser:
     add = options.add_argument
     add(
         "--every",
-        type=checked(_seconds),
+        type=checked(duration),
         default=60.0,
         metavar="DURATION",
         help="how often to look (default: 1m)",
-    )
-    add(
-        "--speed",
-        type=between(float, 1, 1_000_000),
-        metavar="X",
-        help="let time pass this many times faster; requires --rehearsal",
-    )
-    add(
-        "--since",
-        type=checked(moment),
-        metavar="TIME",
-        help="from when on, the same for services side by side (default: now); requires"
-        " --speed",
     )
     add(
         "--metrics-port",
@@ -216,13 +190,7 @@ def lasting() -> Parser:
         metavar="N",
         help="serve /metrics for Prometheus, /healthz and /readyz on this port",
     )
-    add(
-        "--metrics-host",
-        type=checked(host_name),
-        default="127.0.0.1",
-        metavar="ADDRESS",
-        help="address for the metrics (default: %(default)s, for this machine alone)",
-    )
+    add_host(options, "--metrics-host")
     add(
         "--metrics-servers",
         type=between(int, 0, 1_000_000),
@@ -239,13 +207,6 @@ def printing() -> Parser:
     options = Parser(add_help=False)
     options.add_argument("--format", choices=_FORMATS, default="table")
     return options
-
-
-def _seconds(text: str) -> float:
-    seconds = parse_duration(text)
-    if seconds <= 0:
-        raise ValueError(f"'{text}' is not allowed: more than 0 seconds")
-    return seconds
 
 
 def _command(text: str) -> list[str]:
@@ -268,11 +229,6 @@ def _url(text: str) -> str:
     return text
 
 
-def duration(text: str) -> timedelta:
-    """Return a duration such as ``26h``."""
-    return timedelta(seconds=parse_duration(text))
-
-
 def _file(text: str) -> str:
     try:
         with open(text, "rb"):
@@ -292,8 +248,3 @@ def _address(text: str) -> str:
             f"'{text}' is not an address: write it as http://HOST:PORT/PATH"
         )
     return text
-
-
-def moment(text: str) -> datetime:
-    """Return a time such as ``2026-01-01T00:00:00Z``."""
-    return datetime.fromtimestamp(parse_moment(text), timezone.utc)

@@ -37,18 +37,18 @@ def due(slot: Slot | None) -> str | None:
 
 
 @dataclass(frozen=True)
-class Row:
+class StatusRow:
     """A server as it is: its images, and the step that is next."""
 
     status: ScheduleStatus
     step: Step
 
 
-def rows_of(page: Page, max_age: timedelta) -> list[Row]:
+def rows_of(page: Page, max_age: timedelta) -> list[StatusRow]:
     """Return the rows of all servers of a survey, ordered by name."""
     images = page.open.by_server
     rows = [
-        Row(
+        StatusRow(
             schedule_status(
                 step.server, images.get(step.server.id, ()), page.now, max_age
             ),
@@ -59,7 +59,7 @@ def rows_of(page: Page, max_age: timedelta) -> list[Row]:
     return sorted(rows, key=lambda row: (row.step.server.name, row.step.server.id))
 
 
-STATUS: tuple[Column[Row], ...] = (
+STATUS: tuple[Column[StatusRow], ...] = (
     Column("server", "Server", lambda row: row.step.server.name),
     Column("id", "ID", lambda row: row.step.server.id),
     Column("project", "Project", lambda row: row.step.server.project_id),
@@ -87,6 +87,6 @@ def print_plan(steps: list[Step], form: str, *, everything: bool) -> None:
     print_rows(PLAN, wanted, form)
 
 
-def print_status(rows: list[Row], form: str) -> None:
+def print_status(rows: list[StatusRow], form: str) -> None:
     """Print all servers."""
     print_rows(STATUS, rows, form)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from rax_scheduled_images_ext.panel.known import Patience
+from rax_scheduled_images_ext.panel.readings import Patience
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from ..functional.panels import Panel, panel_over

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import expect
 
-from rax_scheduled_images_ext.panel.known import Patience
+from rax_scheduled_images_ext.panel.readings import Patience
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from ..functional.fleet import MYSERVER

@@ -14,6 +14,7 @@ from keystoneauth1.exceptions import ClientException
 from requests import Response
 
 from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.engine.clock import Clock
 from rax_scheduled_images_ext.engine.limits import Limits
 from rax_scheduled_images_ext.engine.projects import OneProject
 from rax_scheduled_images_ext.engine.runner import Runner
@@ -58,6 +59,18 @@ _HELD_UP = 60
 # How late a runner that goes on has time for an interval, a snapshot, and another try.
 _TIME_LEFT = Policy().max_delay - timedelta(hours=5)
 _IMAGE = re.compile(r"/images/([^/?]+)$")
+
+
+@dataclass(frozen=True)
+class Ahead(Clock):
+    """A clock that is ahead of the cloud's."""
+
+    ahead: timedelta = timedelta()
+
+    def time(self, cloud: datetime) -> datetime:
+        return cloud + self.ahead
+
+
 _SERVER = re.compile(r"/servers/([^/?]+)$")
 
 
@@ -284,20 +297,15 @@ class Play:
             self.runners.pop(number, None)
 
     def _start(self, number: int) -> Actor:
-        began = self.now()
-        at = began + CLOCKS[number]
-
-        def seconds() -> float:
-            """The runner's clock, which sees how long its requests are held up."""
-            return (self.now() - began).total_seconds()
-
         def act(cloud: Cloud) -> object:
             # One that was not killed remembers what it has seen.
             runner = self.runners.setdefault(
                 number, Runner(OneProject(cloud), Policy(), LIMITS)
             )
-            runner.projects, runner.clock = OneProject(cloud), seconds
-            return runner.tick(at)
+            runner.projects = OneProject(cloud)
+            # It sees how long its requests are held up.
+            runner.clock = Ahead(lambda: self.now().timestamp(), ahead=CLOCKS[number])
+            return runner.tick()
 
         return Actor(self.cloud, act, _Eyes(self))
 

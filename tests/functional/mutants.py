@@ -12,11 +12,11 @@ import pytest
 from rax_scheduled_images_ext.client.snapshots import Snapshots
 from rax_scheduled_images_ext.engine import (
     claims,
+    clock,
     limits,
     making,
     runner,
     settling,
-    times,
 )
 from rax_scheduled_images_ext.engine.look import Look
 from rax_scheduled_images_ext.engine.results import Result, StepResult
@@ -117,7 +117,7 @@ def _asking_again(patch: pytest.MonkeyPatch) -> None:
 
 
 def _without_reading_the_schedule(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(times, "FRESH", timedelta(days=1))
+    patch.setattr(clock, "FRESH", timedelta(days=1))
 
 
 def _counting_all(patch: pytest.MonkeyPatch) -> None:

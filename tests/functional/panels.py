@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +14,7 @@ import requests
 from bs4 import BeautifulSoup, Tag
 
 from rax_scheduled_images_ext.panel.app import create_app
-from rax_scheduled_images_ext.panel.known import Patience
+from rax_scheduled_images_ext.panel.readings import Patience
 from rax_scheduled_images_ext.panel.settings import EntryTokens, Settings, cloud_for
 from rax_scheduled_images_ext.programs.http_server import Server
 from rax_scheduled_images_ext.sandbox import Sandbox
@@ -215,14 +213,10 @@ def panel_over(
         config, session = cloud_for("tests", with_login=not login)
     entry = None if login else EntryTokens()
     settings = Settings(config, session, entry=entry, **options)
-    listening = socket.create_server(("127.0.0.1", 0))
-    url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    server = Server(create_app(settings), listening, threads=32)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
+    server = Server("127.0.0.1", 0, threads=32)
+    server.start(create_app(settings))
     try:
-        yield Panel(url, settings, cloud)
+        yield Panel(server.url, settings, cloud)
     finally:
         server.stop()
-        thread.join()
         session.session.close()

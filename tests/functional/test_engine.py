@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from rax_scheduled_images_ext import errors
+from rax_scheduled_images_ext.engine.clock import Clock
 from rax_scheduled_images_ext.engine.limits import Limits
 from rax_scheduled_images_ext.engine.results import Result
 from rax_scheduled_images_ext.engine.runner import Runner
@@ -217,8 +218,8 @@ def hold_up(runner: Runner, meanwhile: Callable[[], object]) -> None:
 def test_whose_claim_is_too_old_makes_no_image(cloud: Sandbox) -> None:
     schedule(cloud)
     advance_to_slot(cloud)
-    passed = iter([0.0, 0.0, 0.0])
-    runner = runner_of(cloud, clock=lambda: next(passed, 121.0))
+    passed = iter([0.0, 0.0])
+    runner = runner_of(cloud, clock=Clock(lambda: next(passed, 121.0)))
     (result,) = runner.tick().results
     assert result.result is Result.FAILED
     assert "too late" in str(result.reason)
@@ -232,8 +233,8 @@ def test_clocks_that_differ_by_minutes(cloud: Sandbox, minutes: int) -> None:
     advance_to_slot(cloud, 58 * 60)
     first, second = runner_of(cloud), runner_of(cloud)
     now = first.tick().now
-    difference = timedelta(minutes=minutes)
-    assert results(second.tick(now + difference)) in (["NOTHING"], ["LEFT"])
+    second.clock = Clock(at=now + timedelta(minutes=minutes))
+    assert results(second.tick()) in (["NOTHING"], ["LEFT"])
     assert len(made(cloud)) == 1
 
 
@@ -256,14 +257,15 @@ def make_nothing(runner: Runner, front: Interceptor, ahead: timedelta) -> Any:
     """Let a runner, whose clock is ahead, come as far as the request for the image."""
     now = runner.projects.listing.compute.get("/servers").headers["date"]
     front.answer("POST", "/action$", DROPPED, times=1)
-    return runner.tick(parsedate_to_datetime(now) + ahead)
+    runner.clock = Clock(at=parsedate_to_datetime(now) + ahead)
+    return runner.tick()
 
 
 def test_who_looked_an_interval_ago_makes_no_image(cloud: Sandbox) -> None:
     schedule(cloud)
     advance_to_slot(cloud, 50 * 60)
     first = runner_of(cloud)
-    late = runner_of(cloud, clock=lambda: cloud.advance(0))
+    late = runner_of(cloud, clock=Clock(lambda: cloud.advance(0)))
 
     def meanwhile() -> None:
         # The other one makes the image; then the next interval begins.
@@ -833,7 +835,7 @@ def test_what_changes_between_two_deletions_keeps_the_rest(
 
 def test_a_schedule_that_was_read_a_while_ago_is_read_again(cloud: Sandbox) -> None:
     schedule(cloud, 1)
-    runner = runner_of(cloud, clock=lambda: cloud.advance(0))
+    runner = runner_of(cloud, clock=Clock(lambda: cloud.advance(0)))
     for _ in range(2):
         advance_to_slot(cloud)
         runner.tick()

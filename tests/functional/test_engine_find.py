@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from rax_scheduled_images_ext.engine import find, limits
+from rax_scheduled_images_ext.engine.clock import Clock
 from rax_scheduled_images_ext.engine.find import Finder
 from rax_scheduled_images_ext.engine.limits import Limits
 from rax_scheduled_images_ext.engine.results import Result
@@ -159,13 +160,13 @@ def test_a_plan_is_what_a_tick_does(cloud: Sandbox) -> None:
     runner = runner_of(cloud)
 
     def actions() -> list[Action]:
-        return [step.action for step in planned(runner.projects, Policy())]
+        return [step.action for step in planned(runner.projects, Policy(), Clock())]
 
     assert actions() == [Action.NOTHING]
     advance_to_slot(cloud)
     assert actions() == [Action.MAKE]
     assert results(runner.tick()) == ["BEGUN"]
-    (step,) = planned(runner.projects, Policy())
+    (step,) = planned(runner.projects, Policy(), Clock())
     assert step.cause is Cause.UNDER_WAY
     cloud.advance("5m")
     assert actions() == [Action.RETAIN]

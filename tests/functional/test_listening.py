@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Callable
 
 import pytest
 import requests
 
+from rax_scheduled_images_ext.panel.cli import main as panel
+from rax_scheduled_images_ext.programs.http_server import Server
 from rax_scheduled_images_ext.sandbox import Sandbox
-from rax_scheduled_images_ext.service.metrics import Metrics, MetricsServer
+from rax_scheduled_images_ext.service.cli import main as service
+from rax_scheduled_images_ext.service.metrics import Metrics, metrics_app
 
 from ..serviceshell import Service
 from .raw import Box
@@ -32,12 +36,13 @@ PLAIN = pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
 
 @ipv6
 def test_metrics() -> None:
-    server = MetricsServer(Metrics().registry, "::1", 0)
+    server = Server("::1", 0, threads=1)
+    server.start(metrics_app(Metrics().registry))
     try:
-        answer = requests.get(f"http://[::1]:{server.port}/metrics", timeout=10)
+        answer = requests.get(f"{server.url}/metrics", timeout=10)
         assert "scheduled_images_under_way" in answer.text
     finally:
-        server.close()
+        server.stop()
 
 
 @ipv6
@@ -47,6 +52,39 @@ def test_the_api(cloud_box: Box, started: Callable[..., Started]) -> None:
     assert url.startswith("http://[::1]:")
     assert cloud_box.admin.get(f"{url}/servers").status_code == 200
     ended(process)
+
+
+UNKNOWN, TAKEN = "nowhere.invalid", "127.0.0.1"
+
+
+@pytest.mark.parametrize("host", [UNKNOWN, TAKEN])
+@pytest.mark.parametrize(
+    ("main", "argv"),
+    [
+        (service, ("run", "--metrics-host", "HOST", "--metrics-port", "PORT")),
+        (service, ("api", "--compute", "http://x", "--host", "HOST", "--port", "PORT")),
+        (panel, ("--login", "--host", "HOST", "--port", "PORT")),
+    ],
+)
+def test_where_none_can_listen(
+    cloud: Sandbox,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    main: Callable[[list[str]], int],
+    argv: tuple[str, ...],
+    host: str,
+) -> None:
+    """All programs say the same."""
+    for name, value in cloud.env().items():
+        monkeypatch.setenv(name, value)
+    port = cloud.url.rpartition(":")[2]
+    words = {"HOST": host, "PORT": port}
+    assert main([words.get(each, each) for each in argv]) == 1
+    out, err = capsys.readouterr()
+    # What a resolver says depends on the machine.
+    why = "Address already in use" if host == TAKEN else "(?!Unknown error).+"
+    line = rf"scheduled-images-\w+: error: cannot listen on {host} port {port}: {why}\n"
+    assert (out, bool(re.fullmatch(line, err))) == ("", True), err
 
 
 @pytest.mark.parametrize("host", ["", "..", "a..b", "x" * 64])

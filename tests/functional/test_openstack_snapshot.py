@@ -315,7 +315,7 @@ WRONG = {
         "argument --hold-until: 'x' is none of image_pending_upload, image_uploading"
     ),
     ("create", "--max-hold", "0s", "web1", "x"): (
-        "argument --max-hold: '0s' is not a duration: it must be more than nothing"
+        "argument --max-hold: '0s' is too short: it must be more than nothing"
     ),
     ("watch", "--interval", "0", "web1"): (
         "argument --interval: '0' is not an interval: seconds, from 0.1 to 3600"

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -53,23 +56,21 @@ def test_a_body_that_is_too_large_is_not_even_read(shared: Panel, path: str) -> 
 # -- slowness
 
 
+def hello(_environ: object, start: Any) -> list[bytes]:
+    """An application."""
+    start("200 OK", [("Content-Length", "5")])
+    return [b"hello"]
+
+
 @contextmanager
-def serving(**options: float) -> Iterator[str]:
-    """Run the HTTP server of the panel with an application that says hello."""
-    listening = socket.create_server(("127.0.0.1", 0), backlog=200)
-
-    def hello(_environ: object, start: object) -> list[bytes]:
-        start("200 OK", [("Content-Length", "5")])  # type: ignore[operator]
-        return [b"hello"]
-
-    server = Server(hello, listening, threads=2, **options)  # type: ignore[arg-type]
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
+def serving(app: Any = hello, **options: Any) -> Iterator[str]:
+    """Run the HTTP server of the panel with an application."""
+    server = Server("127.0.0.1", 0, threads=2, **options)
+    server.start(app)
     try:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        yield server.url
     finally:
         server.stop()
-        thread.join()
 
 
 def opened(url: str, ending: ExitStack) -> socket.socket:
@@ -105,6 +106,25 @@ def test_a_request_has_a_limit_however_it_drips() -> None:
                 return True
 
         until(closed)
+
+
+def test_who_waits_for_a_thread_is_not_slow() -> None:
+    free, busy = threading.Event(), threading.Semaphore(0)
+
+    def hold(environ: dict[str, str], start: object) -> list[bytes]:
+        if environ["PATH_INFO"] == "/held":
+            busy.release()
+            free.wait(60)
+        return hello(environ, start)
+
+    with serving(hold, patience=1) as url, ThreadPoolExecutor(5) as readers:
+        held = [readers.submit(requests.get, f"{url}/held", timeout=60) for _ in "12"]
+        assert all(busy.acquire(timeout=60) for _ in held)
+        rest = [readers.submit(requests.get, url, timeout=60) for _ in "123"]
+        time.sleep(3)
+        assert not any(each.done() for each in (*held, *rest))
+        free.set()
+        assert {each.result().text for each in (*held, *rest)} == {"hello"}
 
 
 def test_who_uses_a_connection_keeps_it() -> None:

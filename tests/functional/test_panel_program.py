@@ -163,7 +163,7 @@ def test_a_first_look(like: str) -> None:
             "--allow-host requires --login: without it, everyone who connects",
         ),
         (("--idle", "soon"), "argument --idle: 'soon' is not a duration"),
-        (("--idle", "0s"), "argument --idle: '0s' is not allowed: a second is the"),
+        (("--idle", "0s"), "argument --idle: '0s' is too short: it must be 1s or"),
         (("--port", "x"), "argument --port: 'x' is not allowed: a whole number from 0"),
     ],
 )

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from rax_scheduled_images_ext.panel.known import Patience
+from rax_scheduled_images_ext.panel.readings import Patience
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from ..novashell import Nova

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rax_scheduled_images_ext.panel.known import Patience
+from rax_scheduled_images_ext.panel.readings import Patience
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from ..novashell import Nova

@@ -24,6 +24,7 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.models import ImageQuery
 from rax_scheduled_images_ext.sandbox.environment import client_environment
 
+from .. import rehearsed
 from ..serviceshell import Service
 from ..shell import Result
 from ..waiting import until
@@ -212,6 +213,17 @@ def test_a_region_that_is_named_is_the_only_one(
 # -- plan and status
 
 
+@pytest.mark.parametrize("command", ["plan", "status"])
+def test_which_region_fails(
+    service: Service, two_regions: dict[str, str | None], command: str
+) -> None:
+    result = service(command, env=two_regions)
+    assert (result.status, result.out, result.err.count("\n")) == (1, "", 1)
+    assert result.err.startswith("scheduled-images-service: error: region Nowhere: ")
+    alone = service(command, "--region", "Nowhere", env=two_regions)
+    assert alone.err == result.err.replace("region Nowhere: ", "")
+
+
 def test_plan_changes_nothing(cloud: Sandbox, service: Service) -> None:
     assert json.loads(service.ok("plan", "--format", "json")) == []
     slot = advance_to_slot(cloud)
@@ -267,7 +279,7 @@ def test_status(cloud: Sandbox, service: Service) -> None:
 
 def test_a_rehearsed_day(cloud: Sandbox, service: Service) -> None:
     (row,) = json.loads(service.ok("plan", "--all", "--format", "json"))
-    tick = service("tick", "--rehearsal", "--at", row["next_due"])
+    tick = service.tick(row["next_due"])
     assert (tick.status, " INFO image started " in tick.err) == (0, True)
     (image,) = made(cloud)
     assert image.properties["scheduled_images_slot"] == row["next_due"][:10]
@@ -276,15 +288,12 @@ def test_a_rehearsed_day(cloud: Sandbox, service: Service) -> None:
 @pytest.mark.parametrize(
     ("argv", "problem"),
     [
-        ("tick --at 2026-01-01T00:00:00Z", "--at is for test clouds: it requires"),
-        ("run --speed 60", "--speed is for test clouds: it requires --rehearsal"),
-        ("run --since 2026-01-01T00:00:00Z", "--since says from when on time passes"),
-        ("tick --rehearsal --at soon", "'soon' is not a time: write it as 2026-01"),
+        ("plan --at soon", "'soon' is not a time: write it as 2026-01"),
         ("tick --window 22-6", "'22-6' is not a window: two different UTC times"),
         ("tick --max-delay x", "'x' is not a duration"),
         ("tick --requests 0", "'0' is not allowed: a whole number from 1 to 100"),
         ("tick --limit-region 0", "'0' is not allowed: a whole number from 1"),
-        ("run --every 0s", "'0s' is not allowed: more than 0 seconds"),
+        ("run --every 0s", "'0s' is too short: it must be more than nothing"),
         ("run --metrics-port x", "'x' is not allowed: a whole number from 0"),
         ("tick --on-failure 'x", "''x' is not a command: No closing quotation"),
         ("tick --on-failure=", "'' is not a command: it has no words"),
@@ -310,14 +319,17 @@ def test_bad_input(cloud: Sandbox, service: Service, argv: str, problem: str) ->
     assert sent(cloud) == []
 
 
-def test_days_that_pass_faster(cloud: Sandbox, service: Service, running: Any) -> None:
+def test_days_that_pass_faster(cloud: Sandbox, service: Service, start: Start) -> None:
     (row,) = json.loads(service.ok("plan", "--all", "--format", "json"))
     due = datetime.fromisoformat(row["next_due"].replace("Z", "+00:00"))
     now = datetime.now(timezone.utc)
     # At a speed of 360 the image has been due for half an hour now.
     since = now - (due + timedelta(minutes=30) - now) / 359
-    argv = ("--speed", "360", "--since", since.isoformat(timespec="seconds"))
-    running("run", "--rehearsal", "--every", "1s", *argv)
+    clock = ("--speed", "360", "--since", since.isoformat(timespec="seconds"))
+    start(
+        *(*rehearsed.PROGRAM, *clock, "run", "--every", "1s"),
+        env=client_environment(cloud.env()),
+    )
     (image,) = until(lambda: made(cloud))
     assert image.properties["scheduled_images_slot"] == row["next_due"][:10]
 

@@ -545,6 +545,38 @@ class TestRackspaceRoles:
         answer = cloud_box.as_("creator").delete(SCHEDULE, headers=claimed)
         assert answer.status_code == 403
 
+    def test_all_refusals_are_novas_in_form(self, cloud_box: Box) -> None:
+        """Of tags and new servers too: they show their version, and know nobody."""
+        admin, creator = cloud_box.admin, cloud_box.as_("creator")
+        own = {"tags": [MARKER]}
+        for caller, method, path, body in (
+            (admin, "PUT", f"{SERVER}/tags", {"tags": "no list"}),
+            (admin, "PUT", f"{SERVER}/tags", "no object"),
+            (creator, "PUT", f"{SERVER}/tags", own),
+            (creator, "PUT", f"{SERVER}/tags/{MARKER}", None),
+            (creator, "DELETE", f"{SERVER}/tags/{MARKER}", None),
+            (creator, "POST", "/servers", {"server": own}),
+            (admin, "POST", "/servers", {"server": {"tags": "no list"}}),
+        ):
+            for version in ("2.26", "2.60", "latest"):
+                if path == "/servers" and version == "2.26":
+                    continue
+                refused = caller(method, path, json=body, version=version)
+                assert refused.status_code in (400, 403), (method, path, version)
+                novas = caller.get("/servers", version=version)
+                names = (
+                    "Vary",
+                    "OpenStack-API-Version",
+                    "X-OpenStack-Nova-API-Version",
+                )
+                for name in names:
+                    assert refused.headers[name] == novas.headers[name]
+            nobody = {"X-Auth-Token": "nonsense"}
+            assert caller(method, path, json=body, headers=nobody).status_code in (
+                401,
+                503,
+            )
+
     def test_a_wrong_token(self, admin: Caller) -> None:
         answer = admin.delete(SCHEDULE, headers={"X-Auth-Token": "nonsense"})
         assert answer.status_code == 401

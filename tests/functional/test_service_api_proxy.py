@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread
@@ -16,8 +17,10 @@ from typing import Any
 
 import pytest
 import requests
+from webob import Request
 
 from rax_scheduled_images_ext.sandbox import Sandbox
+from rax_scheduled_images_ext.service.api.upstream import Upstream
 
 from ..serviceshell import Service
 from ..waiting import until
@@ -182,6 +185,29 @@ def test_a_service_that_is_not_there(started: Callable[..., Started]) -> None:
     assert len(lines) == 4
     for line in lines[:3]:
         assert " ERROR compute service failed reason=" in line
+
+
+@pytest.mark.usefixtures("cloud")
+def test_a_service_that_drips() -> None:
+    """Each byte ends its silence, and none comes to an end."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        gone = Event()
+
+        def drip() -> None:
+            connection = listening.accept()[0]
+            with connection, suppress(OSError):
+                connection.sendall(b"HTTP/1.1 200 OK\r\nX-Long: ")
+                while not gone.wait(0.1):
+                    connection.sendall(b"x")
+
+        dripping = Thread(target=drip)
+        dripping.start()
+        environ = Request.blank("/v2.1/servers", method="POST").environ
+        answer = Request(environ).get_response(Upstream(address, 1, limit=1.0))
+        gone.set()
+        dripping.join()
+    assert answer.status_int == 502
 
 
 def test_a_service_that_breaks_off(

@@ -851,7 +851,7 @@ def test_a_watch_whose_reader_leaves_ends(cloud: Sandbox, nova: Any) -> None:
             "there is no program '/no/such' (it is run without a",
         ),
         (["--max-hold", "10"], "'10' is not a duration: write a number and w, d, h"),
-        (["--max-hold", "0m"], "'0m' is not a duration: it must be more than nothing"),
+        (["--max-hold", "0m"], "'0m' is too short: it must be more than nothing"),
         (["--timeout", "soon"], "argument --timeout: soon must be a float"),
         (["--time-limit", "soon"], "'soon' is not a duration"),
         (["--command-timeout", ""], "'' is not a duration"),

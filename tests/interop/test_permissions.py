@@ -14,6 +14,7 @@ from rax_scheduled_images_ext.model.image import PENDING_KEY, SLOT_KEY
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG, schedule_tag
 
+from .. import rehearsed
 from ..scenarios.resources import Workshop
 from .cloud.layout import DEFAULT_STATE, Layout
 from .terminal import NEEDS_OPENSTACK, PERMISSIONS, Terminal, commands, table
@@ -83,8 +84,8 @@ def theirs(layout: Layout) -> Iterator[tuple[Workshop, str]]:
 
 def tick(terminal: Terminal, cloud: str, at: str, *options: str) -> str:
     """Run a tick at a time that is rehearsed; return what it logs."""
-    argv = " ".join(("tick --rehearsal --at", at, *options))
-    done = terminal.try_to(f"OS_CLOUD={cloud} scheduled-images-service {argv}")
+    argv = " ".join((*rehearsed.PROGRAM, "--at", at, "tick", *options))
+    done = terminal.try_to(f"OS_CLOUD={cloud} {argv}")
     return f"{done.returncode} {done.stderr}"
 
 

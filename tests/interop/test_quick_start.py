@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from .. import rehearsed
 from ..functional.documents import ROOT, Document
 from ..scenarios.resources import Workshop
 from .cloud.layout import DEFAULT_STATE, Layout
@@ -41,7 +42,10 @@ def test_the_quick_start_makes_an_image(tmp_path: Path) -> None:
         # Nothing is due so soon; a day later it is.
         assert terminal.run(tick) == ""
         at = terminal.plan("scheduled-images", server_id)["next_due"]
-        terminal.run(f"{tick} --rehearsal --at {at}")
+        where, program, command = tick.split()
+        assert (program, command) == ("scheduled-images-service", "tick")
+        python = venv / "bin" / "python"
+        terminal.run(f"{where} {python} {rehearsed.__file__} --at {at} tick")
         (image,) = resources.images_of(server_id)
         assert image["scheduled_images_slot"] == at[:10]
         assert image["name"].startswith(f"Daily-{name}-")

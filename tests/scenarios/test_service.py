@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +13,7 @@ from rax_scheduled_images_ext.model.times import write_time
 from rax_scheduled_images_ext.sandbox.environment import client_environment
 from rax_scheduled_images_ext.service.loop import DONE, LEFT
 
+from .. import rehearsed
 from ..serviceshell import Service
 from ..shell import Result
 from .clouds import WHOLE, WITHOUT, CloudUnderTest
@@ -23,8 +22,6 @@ from .resources import Workshop
 from .tables import objects
 
 pytestmark = [pytest.mark.needs(WITHOUT, WHOLE), pytest.mark.slow]
-
-PROGRAM = Path(sys.executable).with_name("scheduled-images-service")
 
 
 @pytest.fixture
@@ -50,7 +47,7 @@ def planned(service: Service, server_id: str, *options: str) -> dict[str, Any]:
 
 def rehearse(service: Service, at: str, user: str = "admin") -> Result:
     """A tick at a time."""
-    return service("tick", "--rehearsal", "--at", at, user=user)
+    return service.tick(at, user=user)
 
 
 def later(at: str, **time: float) -> str:
@@ -101,7 +98,7 @@ def test_those_that_come_at_once_make_one_image(
     at = planned(service, scheduled)["next_due"]
     processes = [
         subprocess.Popen(
-            [PROGRAM, "tick", "--verbose", "--rehearsal", "--at", at],
+            [*rehearsed.PROGRAM, "--at", at, "tick", "--verbose"],
             env=client_environment(under_test.env()),
             stderr=subprocess.PIPE,
             text=True,

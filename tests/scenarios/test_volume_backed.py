@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,8 +18,8 @@ from rax_scheduled_images_ext.model.image import (
 )
 from rax_scheduled_images_ext.model.plan import Window, next_slot
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
-from rax_scheduled_images_ext.sandbox.environment import client_environment
 
+from ..serviceshell import Service
 from .clouds import CloudUnderTest
 from .conftest import Run
 from .resources import Workshop
@@ -47,16 +44,10 @@ def tick(under_test: CloudUnderTest) -> Any:
     """``tick(moment)``: rehearse a tick of the service; what it has logged."""
 
     def run(moment: datetime) -> list[dict[str, Any]]:
-        program = Path(sys.executable).with_name("scheduled-images-service")
-        argv = ("tick", "--rehearsal", "--at", moment.isoformat())
-        done = subprocess.run(
-            [program, *argv, "--log-format", "json"],
-            env=client_environment(under_test.env()),
-            capture_output=True,
-            text=True,
-        )
-        assert (done.returncode, done.stdout) == (0, ""), done.stderr
-        return [json.loads(line) for line in done.stderr.splitlines()]
+        argv = (moment.isoformat(), "--log-format", "json")
+        done = Service(under_test).tick(*argv)
+        assert (done.status, done.out) == (0, ""), done.err
+        return [json.loads(line) for line in done.err.splitlines()]
 
     return run
 

@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rax_scheduled_images_ext.client.pool import Throttle
-from rax_scheduled_images_ext.service import memory as memories
+from rax_scheduled_images_ext.service import reported as files
 from rax_scheduled_images_ext.service.health import Health
-from rax_scheduled_images_ext.service.memory import Memory, default_path
 from rax_scheduled_images_ext.service.notify import Notifier, fail_url
+from rax_scheduled_images_ext.service.reported import Reported, default_path
 
 from ..waiting import until
 from .test_time_limits import BODY, dripping
@@ -153,15 +153,15 @@ def test_a_process_knows_what_the_one_before_has_said(
 ) -> None:
     """As many processes as there may be: news is what one process would report."""
     path = tmp_path_factory.mktemp("state") / "state.json"
-    one, memory = Memory(), Memory.load(path)
+    one, reported = Reported(), Reported.load(path)
     for number, (about, state) in enumerate(deeds):
         if number in restarts:
-            memory.save()
-            memory = Memory.load(path)
+            reported.save()
+            reported = Reported.load(path)
         if state is None:
-            assert memory.forget("x", about) == one.forget("x", about)
+            assert reported.forget("x", about) == one.forget("x", about)
         else:
-            found = memory.is_news("x", about, state), one.is_news("x", about, state)
+            found = reported.is_news("x", about, state), one.is_news("x", about, state)
             assert found[0] == found[1]
 
 
@@ -172,25 +172,25 @@ def test_a_process_knows_what_the_one_before_has_said(
 def test_a_damaged_file_is_as_good_as_none(tmp_path: Path, content: str) -> None:
     path = tmp_path / "state.json"
     path.write_text(content, encoding="latin-1")
-    memory = Memory.load(path)
-    assert memory.is_news("x", "server", ["broken"])
-    memory.save()
-    assert not Memory.load(path).is_news("x", "server", ["broken"])
+    reported = Reported.load(path)
+    assert reported.is_news("x", "server", ["broken"])
+    reported.save()
+    assert not Reported.load(path).is_news("x", "server", ["broken"])
 
 
 def test_the_file_is_its_owners_alone_and_written_whole(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "state.json"
-    memory = Memory(path)
-    memory.is_news("x", "server", [1])
+    reported = Reported(path)
+    reported.is_news("x", "server", [1])
     before = os.umask(0)
     try:
-        memory.save()
+        reported.save()
     finally:
         os.umask(before)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [each.name for each in path.parent.iterdir()] == ["state.json"]
     inode = path.stat().st_ino
-    memory.save()
+    reported.save()
     assert path.stat().st_ino == inode, "nothing was new"
 
 
@@ -200,10 +200,10 @@ def test_a_place_that_cannot_be_written_is_no_matter(
 ) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
-    memory = Memory.load(tmp_path / where)
-    assert memory.is_news("x", "server", [1])
-    memory.save()
-    assert not memory.is_news("x", "server", [1])
+    reported = Reported.load(tmp_path / where)
+    assert reported.is_news("x", "server", [1])
+    reported.save()
+    assert not reported.is_news("x", "server", [1])
     assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "folder"]
 
 
@@ -212,9 +212,9 @@ def test_two_at_once_do_no_harm(tmp_path: Path) -> None:
 
     def work(name: str) -> None:
         for number in range(50):
-            memory = Memory.load(path)
-            memory.is_news("x", name, [number])
-            memory.save()
+            reported = Reported.load(path)
+            reported.is_news("x", name, [number])
+            reported.save()
 
     threads = [threading.Thread(target=work, args=(name,)) for name in "ab"]
     for thread in threads:
@@ -226,14 +226,14 @@ def test_two_at_once_do_no_harm(tmp_path: Path) -> None:
 
 
 def test_it_does_not_grow_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memories, "_MOST", 3)
-    memory = Memory()
+    monkeypatch.setattr(files, "_MOST", 3)
+    reported = Reported()
     for name in "abcde":
-        assert memory.is_news("x", name, [1])
-    assert [memory.is_news("x", name, [1]) for name in "cdea"] == [False] * 3 + [True]
-    memory.keep(["x"], {"a"})
-    assert not memory.forget("x", "d")
-    assert memory.forget("x", "a")
+        assert reported.is_news("x", name, [1])
+    assert [reported.is_news("x", name, [1]) for name in "cdea"] == [False] * 3 + [True]
+    reported.keep(["x"], {"a"})
+    assert not reported.forget("x", "d")
+    assert reported.forget("x", "a")
 
 
 class Config:

@@ -31,8 +31,8 @@ from rax_scheduled_images_ext.panel.addresses import local_address
 from rax_scheduled_images_ext.panel.forms import read_name, read_schedule
 from rax_scheduled_images_ext.panel.guesses import GuessLimit, network_of
 from rax_scheduled_images_ext.panel.jobs import Job, within
-from rax_scheduled_images_ext.panel.known import Known, Patience, Shelf
 from rax_scheduled_images_ext.panel.pages.servers import SORTS, listing
+from rax_scheduled_images_ext.panel.readings import Patience, Reading, Shelf
 from rax_scheduled_images_ext.panel.settings import EntryTokens
 from rax_scheduled_images_ext.panel.timeline import MARGIN, WIDTH, timeline
 from rax_scheduled_images_ext.panel.words import in_words, signed_out
@@ -55,7 +55,7 @@ class Source:
 
     def __post_init__(self) -> None:
         self.gate.set()
-        self.known: Known[int] = Known(lambda: self.now)
+        self.known: Reading[int] = Reading(lambda: self.now)
 
     def read(self, _before: int | None) -> int:
         self.readings += 1

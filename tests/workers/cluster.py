@@ -21,6 +21,7 @@ class Cluster:
     :param environ: with the cloud and the broker.
     :param options: of all of them.
     :param children: processes of each worker.
+    :param program: what runs one of them.
     """
 
     folder: Path
@@ -29,6 +30,7 @@ class Cluster:
     workers: int = 1
     beats: int = 1
     children: int = 2
+    program: tuple[str, ...] = (str(PROGRAM),)
     _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     @property
@@ -95,7 +97,7 @@ class Cluster:
 
     def _start(self, name: str) -> None:
         kind = name.rstrip("0123456789")
-        argv = [str(PROGRAM), kind, *self.options, "--"]
+        argv = [*self.program, kind, *self.options, "--"]
         if kind == "worker":
             argv += ["--concurrency", str(self.children), "-n", f"{name}@%h"]
         with (self.folder / f"{name}.log").open("ab") as log:

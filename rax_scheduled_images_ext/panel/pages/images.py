@@ -8,7 +8,11 @@ from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.errors import SnapshotsInDoubt, SnapshotsLeft
+from rax_scheduled_images_ext.errors import (
+    NoSuchImage,
+    SnapshotsInDoubt,
+    SnapshotsLeft,
+)
 from rax_scheduled_images_ext.model.image import ServerImage, removed_marker
 from rax_scheduled_images_ext.model.retention import (
     Decision,
@@ -25,7 +29,7 @@ from rax_scheduled_images_ext.operations.server import (
     ServerDetails,
     read_server_details,
 )
-from rax_scheduled_images_ext.panel.fate import fate_without_protection
+from rax_scheduled_images_ext.panel.fate import Fate, fate_without_protection
 from rax_scheduled_images_ext.panel.jobs import Job, within
 from rax_scheduled_images_ext.panel.pages.common import (
     PATIENCE,
@@ -72,16 +76,13 @@ def _change(
 @pages.get("/servers/<server_id>/images/<image_id>/unprotect")
 def ask_unprotect(server_id: str, image_id: str) -> ResponseReturnValue:
     """Show what becomes of an image that is the schedule's again, and ask."""
-    details = _details(server_id)
-    found = _image(details, image_id)
-    if found is None:
-        return _no_image(image_id)
+    details, fate = _without_protection(server_id, image_id)
     return render_template(
         "unprotect.html",
         server_id=server_id,
         label=place().label(server_id),
         details=details,
-        fate=fate_without_protection(details, found.image),
+        fate=fate,
         reason=reason,
     )
 
@@ -89,11 +90,7 @@ def ask_unprotect(server_id: str, image_id: str) -> ResponseReturnValue:
 @pages.post("/servers/<server_id>/images/<image_id>/unprotect")
 def unprotect_one(server_id: str, image_id: str) -> ResponseReturnValue:
     """Hand an image back to its schedule, if its fate is what was shown."""
-    details = _details(server_id)
-    found = _image(details, image_id)
-    if found is None:
-        return _no_image(image_id)
-    fate = fate_without_protection(details, found.image)
+    _, fate = _without_protection(server_id, image_id)
     if request.form.get("shown") != fate.digest:
         return _ask_again("images.ask_unprotect", server_id, image_id)
     done = "is the schedule's again."
@@ -104,8 +101,6 @@ def unprotect_one(server_id: str, image_id: str) -> ResponseReturnValue:
 def ask_delete(server_id: str, image_id: str) -> ResponseReturnValue:
     """Ask whether to delete an image."""
     found = _image(_details(server_id), image_id)
-    if found is None:
-        return _no_image(image_id)
     problem, snapshots = "", []
     try:
         snapshots = named_snapshots(found.image)
@@ -128,8 +123,6 @@ def delete(server_id: str, image_id: str) -> ResponseReturnValue:
     """Delete an image, if it is as it was shown."""
     here = place()
     found = _image(_details(server_id), image_id)
-    if found is None:
-        return _no_image(image_id)
     if request.form.get("shown") != _shown(found):
         return _ask_again("images.ask_delete", server_id, image_id)
 
@@ -157,13 +150,25 @@ def _details(server_id: str) -> ServerDetails:
     return within(PATIENCE, lambda: read_server_details(here.cloud, server_id))
 
 
-def _image(details: ServerDetails, image_id: str) -> Decision | None:
-    images = details.images
-    return next((each for each in images if each.image.id == image_id), None)
+def _image(details: ServerDetails, image_id: str) -> Decision:
+    """Return an image of a server.
+
+    :raises NoSuchImage: if it is not one of its images.
+    """
+    for each in details.images:
+        if each.image.id == image_id:
+            return each
+    raise NoSuchImage(image_id)
 
 
-def _no_image(image_id: str) -> ResponseReturnValue:
-    text = f"There is no image {image_id} of this server; it may be gone already."
+def _without_protection(server_id: str, image_id: str) -> tuple[ServerDetails, Fate]:
+    details = _details(server_id)
+    return details, fate_without_protection(details, _image(details, image_id).image)
+
+
+@pages.errorhandler(NoSuchImage)
+def _no_image(error: NoSuchImage) -> ResponseReturnValue:
+    text = f"There is no image {error.image_id} of this server; it may be gone already."
     return page_for_error(404, "No such image", text)
 
 

@@ -35,7 +35,7 @@ from rax_scheduled_images_ext.panel.review import (
     Preview,
     Review,
     Reviews,
-    Row,
+    ServerRow,
     apply,
     preview,
 )
@@ -193,7 +193,7 @@ def _look(
     review.job_id = job.id
 
     def work(job: Job) -> None:
-        review.rows = list(map(Row.of, _previews(here, change, targets, job)))
+        review.rows = list(map(ServerRow.of, _previews(here, change, targets, job)))
         job.done = len(review.rows)
 
     return submit(job, work, repeatable=True)
@@ -279,25 +279,25 @@ def change(review_id: str) -> ResponseReturnValue:
     return submit(job, work, show=True)
 
 
-def _change(here: Place, review: Review, job: Job) -> list[Row]:
+def _change(here: Place, review: Review, job: Job) -> list[ServerRow]:
     """Change the servers that are as they were shown; return the others as they are.
 
     Each is looked at right before it is changed.
     """
     shown = {row.target.id: row for row in review.included}
 
-    def action(cloud: Cloud, server_id: str) -> Row | None:
+    def action(cloud: Cloud, server_id: str) -> ServerRow | None:
         row = shown[server_id]
         try:
             seen = preview(cloud, server_id, review.change)
         except NothingToDo as error:
-            return Row(row.target, problem=str(error), idle=True)
+            return ServerRow(row.target, problem=str(error), idle=True)
         if row.preview is None or seen.digest != row.preview.digest:
-            return Row(row.target, seen)
+            return ServerRow(row.target, seen)
         apply(cloud, server_id, review.change)
         return None
 
-    def note(outcome: Outcome[Target, Row | None]) -> None:
+    def note(outcome: Outcome[Target, ServerRow | None]) -> None:
         if outcome.error is not None:
             job.fail(outcome.item.label, outcome.error)
         elif outcome.value is None:

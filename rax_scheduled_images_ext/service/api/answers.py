@@ -20,11 +20,15 @@ _ABOUT = re.compile("date|vary|.*-api-version|.*-request-id", re.IGNORECASE)
 
 
 class Refused(Exception):
-    """A request is not carried out; ``answer`` says why."""
+    """A request is not carried out; ``answer`` says why.
 
-    def __init__(self, answer: Response) -> None:
+    ``own`` is whether that was decided here, and not by Nova.
+    """
+
+    def __init__(self, answer: Response, *, own: bool = True) -> None:
         super().__init__(answer.status)
         self.answer = answer
+        self.own = own
 
 
 def json_answer(

@@ -10,7 +10,7 @@ from webob import Response
 
 from rax_scheduled_images_ext.model.extension import ALIAS, KEPT_AS_TAGS, KEPT_HEADER
 from rax_scheduled_images_ext.service.api import extensions, servers, tags
-from rax_scheduled_images_ext.service.api.answers import Refused, fault
+from rax_scheduled_images_ext.service.api.answers import Refused, fault, tell_about
 from rax_scheduled_images_ext.service.api.nova import Nova
 from rax_scheduled_images_ext.service.api.reading import normalize
 from rax_scheduled_images_ext.service.api.rights import CallerRights
@@ -78,6 +78,20 @@ _ROUTES: tuple[tuple[str, re.Pattern[str], Handler], ...] = tuple(
     )
 )
 
+
+def _refusal(nova: Nova, refused: Refused) -> Response:
+    """Return a refusal as Nova's own are: of its time and the request's version."""
+    if not refused.own:
+        return refused.answer
+    # Nova sees to it that the caller is somebody.
+    about = nova.send("GET", "/servers", query="limit=0", with_tags=False)
+    if 400 <= about.status_int < 500:
+        return about
+    if about.status_int < 300:
+        tell_about(refused.answer, about)
+    return refused.answer
+
+
 # Where tags may be changed by any reading of a path, older ones of Nova included.
 _TAGS = re.compile(r".*/servers/[^/]+/tags([./].*)?")
 _CREATION = re.compile(r".*/(servers|os-volumes_boot)(\.[^/]*)?/?")
@@ -117,7 +131,10 @@ class ScheduledImagesApi:
             for methods, pattern, handler in _ROUTES:
                 found = pattern.fullmatch(nova.tail)
                 if found and method in methods.split():
-                    return handler(nova, self._rights, found)
+                    try:
+                        return handler(nova, self._rights, found)
+                    except Refused as refused:
+                        return _refusal(nova, refused)
         # What cannot be judged is not passed on.
         if (method in ("PUT", "DELETE") and _TAGS.fullmatch(path)) or (
             method == "POST" and _CREATION.fullmatch(path)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import urllib3
 from urllib3.exceptions import HTTPError
 
+from rax_scheduled_images_ext.client.time_limits import limited_pools
 from rax_scheduled_images_ext.service.api.answers import Refused, fault
 from rax_scheduled_images_ext.service.events import log
 
@@ -30,6 +31,7 @@ class TokenRoles:
         self._url = f"{root}/v3/auth/tokens?nocatalog"
         options: dict[str, Any] = {"ca_certs": cacert} if cacert else {}
         self._pool = urllib3.PoolManager(timeout=_TIMEOUT, retries=False, **options)
+        self._pool.pool_classes_by_scheme = limited_pools()
 
     def __call__(self, environ: WSGIEnvironment) -> list[str]:
         """Return the roles; none for a token that is not good, which Nova refuses.

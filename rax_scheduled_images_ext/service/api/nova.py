@@ -139,7 +139,7 @@ class Nova:
         return href.replace("/v2.1/", "/v2/", 1)
 
 
-class NovaAdapter:
+class TagsAdapter:
     """Lets :class:`.TagSchedules` send its requests to the Nova below.
 
     :ivar last: the last answer.

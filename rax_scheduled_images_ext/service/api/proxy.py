@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import logging
 import re
-import signal
-import socket
 import threading
 from collections.abc import Iterable
-from types import FrameType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from webob import Response
 
 from rax_scheduled_images_ext.programs.http_server import Server
+from rax_scheduled_images_ext.programs.signals import ended_by_signals
 from rax_scheduled_images_ext.service.api.application import ScheduledImagesApi
 from rax_scheduled_images_ext.service.api.rights import CallerRights
 from rax_scheduled_images_ext.service.api.upstream import Upstream
@@ -22,9 +20,6 @@ from rax_scheduled_images_ext.service.events import log
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
-
-# Seconds that requests under way are given when the proxy is to end.
-_GRACE = 3.0
 
 
 class Proxy:
@@ -34,7 +29,7 @@ class Proxy:
         the same here.
     :param port: 0 for any free one.
     :param threads: how many requests are answered at once.
-    :raises OSError: if the port cannot be had.
+    :raises CannotListen: if the address cannot be had.
     """
 
     def __init__(
@@ -51,55 +46,27 @@ class Proxy:
         path = urlsplit(compute).path.rstrip("/")
         # Clients also ask for the document with the versions, above the version.
         root = re.sub(r"/v2(\.1)?(/.*)?$", "", path)
-        api = ScheduledImagesApi(upstream, rights)
-        listening = _bound(host, port)
-        self._server = Server(_below(root, api), listening, threads)
-        # A daemon: its answers may have no one who reads them.
-        self._thread = threading.Thread(target=self._server.run, daemon=True)
-        shown = f"[{host}]" if ":" in host else host
-        self.url = f"http://{shown}:{listening.getsockname()[1]}{path}"
+        self._application = _below(root, ScheduledImagesApi(upstream, rights))
+        self._server = Server(host, port, threads)
+        self.url = self._server.url + path
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
         ended = threading.Event()
-
-        def end(number: int, frame: FrameType | None) -> None:
-            ended.set()
-
-        before = {n: signal.signal(n, end) for n in (signal.SIGTERM, signal.SIGINT)}
-        try:
+        with ended_by_signals(ended):
             self.start()
             log(logging.INFO, "service started", {"url": self.url})
             ended.wait()
             self.stop()
             log(logging.INFO, "service ended")
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def start(self) -> None:
         """Serve from now on, in threads of this process."""
-        self._thread.start()
+        self._server.start(self._application)
 
     def stop(self) -> None:
         """Let requests under way end, for a while, and stop serving."""
-        self._server.stop(_GRACE)
-        self._thread.join()
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    """Return a socket for an address; waitress would lose one that cannot be had.
-
-    :raises OSError: if the port cannot be had.
-    """
-    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((host, port))
-    except OSError:
-        bound.close()
-        raise
-    return bound
+        self._server.stop()
 
 
 def _below(root: str, application: WSGIApplication) -> WSGIApplication:

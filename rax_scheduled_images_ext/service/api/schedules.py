@@ -26,7 +26,7 @@ from rax_scheduled_images_ext.service.api.answers import (
     json_answer,
     tell_about,
 )
-from rax_scheduled_images_ext.service.api.nova import Nova, NovaAdapter
+from rax_scheduled_images_ext.service.api.nova import Nova, TagsAdapter
 from rax_scheduled_images_ext.service.api.rights import CallerRights
 
 
@@ -40,7 +40,7 @@ class ScheduleResource:
 
     def answer(self) -> Response:
         """Answer the caller's request."""
-        adapter = NovaAdapter(self.nova)
+        adapter = TagsAdapter(self.nova)
         handle = {"GET": self._show, "POST": self._enable, "DELETE": self._disable}
         try:
             answer = handle[self.nova.request.method](adapter)
@@ -57,10 +57,10 @@ class ScheduleResource:
             answer = self._failed(adapter.last, error)
         return self.nova.in_own_form(answer)
 
-    def _show(self, adapter: NovaAdapter) -> Response:
+    def _show(self, adapter: TagsAdapter) -> Response:
         return _shown(adapter.schedules().get(self.server_id), adapter)
 
-    def _enable(self, adapter: NovaAdapter) -> Response:
+    def _enable(self, adapter: TagsAdapter) -> Response:
         self._check(adapter, "create", self.rights.of(self.nova.request.environ).change)
         try:
             wanted = read_schedule_request(self.nova.read_json())
@@ -69,13 +69,13 @@ class ScheduleResource:
             raise
         return _shown(adapter.schedules().enable(self.server_id, wanted), adapter)
 
-    def _disable(self, adapter: NovaAdapter) -> Response:
+    def _disable(self, adapter: TagsAdapter) -> Response:
         allowed = self.rights.of(self.nova.request.environ).disable
         self._check(adapter, "delete", allowed)
         adapter.schedules().disable(self.server_id)
         return json_answer(status=202, about=adapter.last)
 
-    def _check(self, adapter: NovaAdapter, action: str, allowed: bool) -> None:
+    def _check(self, adapter: TagsAdapter, action: str, allowed: bool) -> None:
         """See that the caller's roles allow an action, whether there is a schedule or
         not.
         """
@@ -86,7 +86,7 @@ class ScheduleResource:
             )
             raise Refused(fault(403, message))
 
-    def _find(self, adapter: NovaAdapter) -> None:
+    def _find(self, adapter: TagsAdapter) -> None:
         """See that there is such a server, as far as the caller can see."""
         with contextlib.suppress(NoSchedule, InvalidSchedule):
             adapter.schedules().get(self.server_id)
@@ -104,5 +104,5 @@ class ScheduleResource:
         return last
 
 
-def _shown(schedule: ImageSchedule, adapter: NovaAdapter) -> Response:
+def _shown(schedule: ImageSchedule, adapter: TagsAdapter) -> Response:
     return json_answer(schedule_body(schedule), about=adapter.last)

@@ -93,12 +93,12 @@ def _may_set(nova: Nova, rights: CallerRights, tags: list[str]) -> None:
     """
     found = rights.of(nova.request.environ)
     if not (found.change if _are_schedule(tags) else found.disable):
-        raise Refused(_forbidden(nova))
+        raise Refused(_forbidden())
 
 
 def _may_remove(nova: Nova, rights: CallerRights) -> None:
     if not rights.of(nova.request.environ).disable:
-        raise Refused(_forbidden(nova))
+        raise Refused(_forbidden())
 
 
 def _replace(nova: Nova, rights: CallerRights) -> Response:
@@ -160,7 +160,7 @@ def _tags_of(answer: Response) -> list[str]:
     """
     tags = (json_body(answer) or {}).get("tags")
     if not isinstance(tags, list):
-        raise Refused(answer)
+        raise Refused(answer, own=False)
     return list(map(str, tags))
 
 
@@ -199,6 +199,6 @@ def _without_schedule(answer: Response) -> Response:
     return answer
 
 
-def _forbidden(nova: Nova) -> Response:
+def _forbidden() -> Response:
     message = "Policy doesn't allow the tags of a schedule to be changed."
-    return nova.in_own_form(fault(403, message))
+    return fault(403, message)

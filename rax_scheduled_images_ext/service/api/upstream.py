@@ -10,14 +10,15 @@ from urllib.parse import quote
 import urllib3
 from urllib3.exceptions import HTTPError
 
+from rax_scheduled_images_ext.client.time_limits import TOTAL, limited_pools
 from rax_scheduled_images_ext.service.api.answers import fault
 from rax_scheduled_images_ext.service.events import log
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-# Seconds to connect, and to wait for an answer: Nova itself waits for its services.
-_TIMEOUT = urllib3.Timeout(connect=10, read=300)
+# Seconds to connect, and without a byte of an answer: Nova itself waits for services.
+_CONNECT, _SILENCE = 10.0, 300.0
 # A connection that was kept open may be closed just now. What only reads is sent again.
 _RETRIES = urllib3.Retry(
     1,
@@ -51,13 +52,25 @@ class Upstream:
     :param url: where the service is; of its path nothing counts.
     :param connections: how many are kept open.
     :param cacert: a file with the certificates to trust; None for the system's.
+    :param limit: seconds that a whole answer may take.
     """
 
-    def __init__(self, url: str, connections: int, cacert: str | None = None) -> None:
-        options = {"ca_certs": cacert} if cacert and url.startswith("https:") else {}
-        self._pool = urllib3.connection_from_url(
-            url, maxsize=connections, timeout=_TIMEOUT, retries=_RETRIES, **options
+    def __init__(
+        self,
+        url: str,
+        connections: int,
+        cacert: str | None = None,
+        limit: float = TOTAL,
+    ) -> None:
+        options: dict[str, Any] = {"ca_certs": cacert} if cacert else {}
+        manager = urllib3.PoolManager(
+            maxsize=connections,
+            timeout=urllib3.Timeout(connect=_CONNECT, read=min(_SILENCE, limit)),
+            retries=_RETRIES,
+            **options,
         )
+        manager.pool_classes_by_scheme = limited_pools(limit)
+        self._pool = manager.connection_from_url(url)
 
     def __call__(
         self, environ: WSGIEnvironment, start_response: StartResponse

@@ -9,8 +9,10 @@ from celery.signals import worker_ready
 from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from rax_scheduled_images_ext.errors import CannotListen
+from rax_scheduled_images_ext.programs.http_server import Server
 from rax_scheduled_images_ext.service.events import log
-from rax_scheduled_images_ext.service.metrics import MetricsServer
+from rax_scheduled_images_ext.service.metrics import THREADS, metrics_app
 from rax_scheduled_images_ext.service.workers.metrics import QueueCollector
 from rax_scheduled_images_ext.service.workers.settings import settings
 
@@ -25,9 +27,9 @@ def serve(sender: Any, **_: object) -> None:
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     registry.register(QueueCollector(sender.app.conf.broker_url, settings().regions))
     try:
-        server = MetricsServer(registry, args.metrics_host, args.metrics_port)
-    except OSError as error:
-        reason = f"{args.metrics_host} port {args.metrics_port}: {error.strerror}"
-        log(logging.ERROR, "metrics cannot be served", {"reason": reason})
+        server = Server(args.metrics_host, args.metrics_port, THREADS)
+    except CannotListen as error:
+        log(logging.ERROR, "metrics cannot be served", {"reason": str(error)})
         return
+    server.start(metrics_app(registry))
     log(logging.INFO, "metrics served", {"port": server.port})

@@ -11,7 +11,6 @@ import logging
 import os
 import shlex
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from functools import cache, cached_property
 
 from celery.signals import worker_process_shutdown
@@ -21,17 +20,15 @@ from rax_scheduled_images_ext.client.configuration import configuration, regions
 from rax_scheduled_images_ext.engine.find import Finder
 from rax_scheduled_images_ext.engine.runner import Runner
 from rax_scheduled_images_ext.service import cli, events
-from rax_scheduled_images_ext.service.loop import sped_up
 from rax_scheduled_images_ext.service.notify import Notifier, notifier
 
 
 @dataclass(frozen=True)
-class Settings:
+class WorkerSettings:
     """What was asked for by options."""
 
     args: argparse.Namespace
     regions: list[str]
-    _began: datetime
 
     @property
     def every(self) -> float:
@@ -43,12 +40,6 @@ class Settings:
         """Who is notified of failures."""
         return notifier(self.args)
 
-    def time(self) -> datetime | None:
-        """Return the time to decide by, None for the cloud's own."""
-        if not self.args.speed:
-            return None
-        return sped_up(self.args.since or self._began, self.args.speed)()
-
 
 @dataclass(frozen=True)
 class Engine:
@@ -59,7 +50,7 @@ class Engine:
 
 
 @cache
-def settings() -> Settings:
+def settings() -> WorkerSettings:
     """Return the settings of this process.
 
     :raises SystemExit: with status 2, for options that are wrong.
@@ -71,7 +62,7 @@ def settings() -> Settings:
     names = regions(cli.PROG, args.region or ())
     configured = [configuration(cli.PROG, name or None) for name in names]
     found = [str(each.region_name) for each in configured]
-    return Settings(args, found, datetime.now(timezone.utc))
+    return WorkerSettings(args, found)
 
 
 _ENGINES: dict[str, Engine] = {}
@@ -86,7 +77,8 @@ def engine_of(region: str) -> Engine:
     """
     if region not in _ENGINES:
         runner = cli.open_runner(settings().args, region)
-        _ENGINES[region] = Engine(runner, Finder(runner.projects, runner.policy))
+        finder = Finder(runner.projects, runner.policy, clock=runner.clock)
+        _ENGINES[region] = Engine(runner, finder)
     return _ENGINES[region]
 
 

@@ -70,7 +70,7 @@ def _scan(sender: Sender, marker: str | None, tally: Tally) -> None:
             missing = count_missing(
                 page,
                 engine.finder.known,
-                settings().time() or page.now,
+                engine.runner.clock.time(page.now),
                 owners=not engine.runner.projects.all_projects,
             )
             tally = add_page(tally, page, missing)
@@ -100,7 +100,7 @@ def _fail(region: str, error: Exception) -> None:
 def _read_pages(region: str, marker: str | None) -> Iterator[Page]:
     engine = engine_of(region)
     is_first = marker is None
-    for page in engine.finder.pages(marker, settings().time(), seconds=_READING):
+    for page in engine.finder.pages(marker, seconds=_READING):
         if is_first:
             _sweep(region, engine.runner, page)
         is_first = False
@@ -150,9 +150,7 @@ def look(
         runner = engine_of(region).runner
         runner.deleted = _EVENTS.add_deleted
         note = parse_note(said[1], said[0]) if said else None
-        runner.deleted = _EVENTS.add_deleted
-        at = settings().time()
-        result = runner.step(server_id, project_id, at, note, hidden=hidden)
+        result = runner.step(server_id, project_id, note, hidden=hidden)
     except NoSuchServer:
         # It was deleted a moment ago; its images stay, and so do all schedules.
         return

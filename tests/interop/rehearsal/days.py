@@ -172,7 +172,7 @@ def _sweep(program: Program, fleet: Fleet, end: datetime) -> None:
     while fleet.unfinished() and time.monotonic() < deadline:
         say(f"{len(fleet.unfinished())} images without data are left")
         time.sleep(30)
-        program("tick", "--rehearsal", "--at", f"{end + 3 * _HOUR:%Y-%m-%dT%H:%M:%SZ}")
+        program.tick(end + 3 * _HOUR)
 
 
 def say(text: str) -> None:

@@ -6,7 +6,6 @@ import json
 import random
 import signal
 import subprocess
-import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -19,9 +18,9 @@ from rax_scheduled_images_ext.sandbox.environment import client_environment
 from rax_scheduled_images_ext.service.cli import KEY
 from rax_scheduled_images_ext.service.loop import DONE, LEFT
 
+from ... import rehearsed
 from ...serviceshell import Service
 
-PROGRAM = Path(sys.executable).with_name("scheduled-images-service")
 # More than the fleet has: limits are another test's.
 _LIMITS = ("--limit-region", "1000", "--limit-project", "1000")
 
@@ -45,40 +44,37 @@ class Program:
         """Return the variables of the user, and the key."""
         return dict(self._variables)
 
-    def __call__(self, *argv: str) -> str:
-        """Run a command in this process; return what it prints."""
-        result = Service(self)(*argv)
+    def tick(self, at: datetime) -> None:
+        """Do in this process what is due at a time."""
+        result = Service(self).tick(str(write_time(at)), *_LIMITS)
         # What is left for later shows in the plan.
         assert result.status in (DONE, LEFT), result
-        return result.out
 
     def settle(self, at: datetime, seconds: float) -> bool:
         """Tick at a time until nothing is left to do; return whether that came."""
         deadline = time.monotonic() + seconds
-        when = ("--at", str(write_time(at)))
-        while not self._is_settled(when):
+        while not self._is_settled(at):
             if time.monotonic() > deadline:
                 return False
-            self("tick", "--rehearsal", *when, *_LIMITS)
+            self.tick(at)
         return True
 
     def due(self, at: datetime) -> list[datetime]:
         """Return when the images were due that are the latest at a time."""
-        rows = self._plan(("--at", str(write_time(at))))
         return [
-            datetime.fromisoformat(row["due"].replace("Z", "+00:00")) for row in rows
+            datetime.fromisoformat(row["due"].replace("Z", "+00:00"))
+            for row in self._plan(at)
         ]
 
-    def _is_settled(self, when: Sequence[str]) -> bool:
+    def _is_settled(self, at: datetime) -> bool:
         return all(
             row["action"] == "nothing" and "is being made" not in row["reason"]
-            for row in self._plan(when)
+            for row in self._plan(at)
         )
 
-    def _plan(self, when: Sequence[str]) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = json.loads(
-            self("plan", "--all", "--format", "json", *when)
-        )
+    def _plan(self, at: datetime) -> list[dict[str, Any]]:
+        argv = ("plan", "--all", "--format", "json", "--at", str(write_time(at)))
+        rows: list[dict[str, Any]] = json.loads(Service(self).ok(*argv))
         return rows
 
 
@@ -100,11 +96,13 @@ class Crew(ABC):
         self.folder, self.since, self.speed = folder, since, speed
         self.chance = chance
         self.env = client_environment(program.env())
-        self.options = (
-            # Two tries: the second one comes two minutes later.
-            *("--rehearsal", *_LIMITS, "--max-delay", "24h"),
-            *("--speed", str(speed), "--since", str(write_time(since))),
+        #: The program, by a fast clock.
+        self.program = (
+            *rehearsed.PROGRAM,
+            *("--since", str(write_time(since)), "--speed", str(speed)),
         )
+        # Two tries: the second one comes two minutes later.
+        self.options = (*_LIMITS, "--max-delay", "24h")
 
     def moment(self, rehearsed: datetime) -> datetime:
         """Return when it is a rehearsed time."""
@@ -152,7 +150,7 @@ class Runners(Crew):
             process.wait()
 
     def _start(self, log: Path) -> subprocess.Popen[bytes]:
-        argv = [str(PROGRAM), "run", "--every", "1s", *self.options]
+        argv = [*self.program, "run", "--every", "1s", *self.options]
         with log.open("ab") as file:
             return subprocess.Popen(
                 argv, env=self.env, stdout=subprocess.DEVNULL, stderr=file

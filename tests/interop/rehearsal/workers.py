@@ -20,7 +20,9 @@ class Workers(Crew):
         self._broker.start()
         environ = {**self.env, "CELERY_BROKER_URL": self._broker.url}
         options = ("--every", "2s", *self.options)
-        self._cluster = Cluster(self.folder, environ, options, number, beats=2)
+        self._cluster = Cluster(
+            self.folder, environ, options, number, beats=2, program=self.program
+        )
         self._cluster.start()
         self._killer = Killer(self._cluster, self._broker, self.chance)
 

@@ -46,7 +46,7 @@ class View(Generic[Value]):
     reading: float | None
 
 
-class Known(Generic[Value]):
+class Reading(Generic[Value]):
     """One thing that is read of a cloud, by one reader at a time."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -158,12 +158,12 @@ class Shelf(Generic[Value]):
 
     def __init__(self, size: int, seconds: float) -> None:
         self._lock = threading.Lock()
-        self._all: TTLCache[object, Known[Value]] = TTLCache(size, seconds)
+        self._all: TTLCache[object, Reading[Value]] = TTLCache(size, seconds)
 
-    def of(self, key: object) -> Known[Value]:
+    def of(self, key: object) -> Reading[Value]:
         """Return what is known by this key."""
         with self._lock:
-            known = self._all.get(key) or Known()
+            known = self._all.get(key) or Reading()
             # Set anew, its time begins anew.
             self._all[key] = known
             return known

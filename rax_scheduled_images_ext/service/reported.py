@@ -36,7 +36,7 @@ _IDENTITY = (
 )
 
 
-class Memory:
+class Reported:
     """What was reported last, by kind and by what it is about.
 
     :param path: the file that :meth:`save` writes; None for none.
@@ -48,17 +48,17 @@ class Memory:
         self._saved = ""
 
     @classmethod
-    def load(cls, path: Path | None) -> Memory:
+    def load(cls, path: Path | None) -> Reported:
         """Return what a file remembers: nothing, if it cannot be read."""
-        memory = cls(path)
+        reported = cls(path)
         if path is None:
-            return memory
+            return reported
         with suppress(OSError, ValueError, RecursionError):
             with path.open(encoding="utf-8") as file:
                 text = file.read(_LONGEST)
-            memory._known = _checked(json.loads(text))
-            memory._saved = text
-        return memory
+            reported._known = _checked(json.loads(text))
+            reported._saved = text
+        return reported
 
     def is_news(self, kind: str, about: str, state: Iterable[Any]) -> bool:
         """Note the state that something is in; return whether it was in another one."""
@@ -116,7 +116,7 @@ def _checked(found: Any) -> dict[str, dict[str, list[Any]]]:
     for kind in kinds:
         states = kind.values() if isinstance(kind, dict) else [None]
         if not all(isinstance(state, list) for state in states):
-            raise ValueError("not a memory")
+            raise ValueError("not what is written")
     return dict(found)
 
 

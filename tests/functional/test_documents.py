@@ -40,6 +40,7 @@ APIS = (
     ("openstack", "/compute/v2.1", "Nova"),
     ("openstack", "/image/v2", "Glance"),
     ("openstack", "/volume/v3", "Cinder"),
+    ("openstack", "/network/v2.0", "Neutron"),
     ("openstack", "/sandbox", "the sandbox itself"),
 )
 TIME = re.compile(r"^\d\d:\d\d:\d\d", re.MULTILINE)

@@ -114,7 +114,7 @@ def _stop(call: Call, server: Server) -> None:
 
 
 def _lock(call: Call, server_id: str, whole: Mapping[str, Any]) -> ResponseReturnValue:
-    wanted = {}
+    wanted: Mapping[str, str] = {}
     if call.version >= (2, 73):
         wanted = schemas.validate(whole, schemas.LOCK)["lock"] or {}
     find_server(call, server_id)

@@ -28,7 +28,7 @@ def show(call: Call, server_id: str, port_id: str) -> ResponseReturnValue:
 
 def security_groups(call: Call, server_id: str) -> ResponseReturnValue:
     """GET /servers/{id}/os-security-groups"""
-    find_server(call, server_id)
+    server = find_server(call, server_id)
     ports = call.region.networks.ports_of(server_id)
     used = {group for port in ports for group in port.groups}
     views = [
@@ -39,7 +39,7 @@ def security_groups(call: Call, server_id: str) -> ResponseReturnValue:
             "tenant_id": group.project_id,
             "rules": [],
         }
-        for group in call.region.networks.groups(call.project_id)
+        for group in call.region.networks.groups(server.project_id)
         if group.id in used
     ]
     return {"security_groups": views}

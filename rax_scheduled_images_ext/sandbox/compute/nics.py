@@ -20,7 +20,7 @@ def nics_of(call: Call, wanted: Mapping[str, Any]) -> list[Nic]:
     :raises HttpError: 400 for what is not there, 409 for what is taken, or where it is
         not clear which network is meant.
     """
-    given = wanted.get("networks") or "auto"
+    given: Any = wanted.get("networks") or "auto"
     if given == "none" or call.services.rackspace:
         return []
     if given == "auto":

@@ -258,7 +258,7 @@ def _boots_volume(devices: Sequence[BlockDevice]) -> bool:
 def _hints(call: Call) -> dict[str, Any]:
     """Return what the request says to the scheduler, and the server group in it."""
     whole = inputs.content()
-    hints = next((whole[key] for key in _HINTS if key in whole), {})
+    hints: Any = next((whole[key] for key in _HINTS if key in whole), {})
     group_id = hints.get("group") if isinstance(hints, dict) else None
     if group_id is not None:
         try:

@@ -95,8 +95,7 @@ class ServerViews:
         self._flavors = {f.id: self._flavor(f) for f in flavors}
         networks = call.region.networks
         self._ports = networks.ports_of_all(server.id for server in servers)
-        groups = networks.groups(call.project_id) if self._ports else []
-        self._groups = {group.id: group.name for group in groups}
+        self._groups = networks.group_names() if self._ports else {}
 
     def brief(self, server: Server) -> Json:
         """Return a server as short lists have it."""

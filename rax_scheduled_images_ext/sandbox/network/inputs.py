@@ -34,7 +34,7 @@ def body(key: str, properties: Mapping[str, Json], *required: str) -> Json:
     :param properties: all that it may have.
     :raises HttpError: 400 for anything else.
     """
-    content = request.get_json(force=True, silent=True)
+    content: Any = request.get_json(force=True, silent=True)
     schema = {
         "type": "object",
         "properties": {

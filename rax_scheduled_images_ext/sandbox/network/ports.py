@@ -49,7 +49,7 @@ def create(call: Call) -> ResponseReturnValue:
     wanted = inputs.body("port", known, "network_id")
     may(call, "create_port")
     networks, project_id = call.region.networks, call.project_id
-    fixed = next(iter(wanted.get("fixed_ips", ())), {})
+    fixed: Json = next(iter(wanted.get("fixed_ips", ())), {})
     groups = wanted.get("security_groups")
     port = networks.add_port(
         networks.network(wanted["network_id"], project_id),

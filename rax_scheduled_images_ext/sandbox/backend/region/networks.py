@@ -243,6 +243,13 @@ class Networks(Base):
             found = self._groups(project_id)
         return found
 
+    def group_names(self) -> dict[str, str]:
+        """Return the name of each security group, by its ID."""
+        rows = self._store.all(
+            "SELECT id, name FROM security_groups WHERE region = ?", self.name
+        )
+        return {row["id"]: row["name"] for row in rows}
+
     def group(self, name_or_id: str, project_id: str) -> SecurityGroup:
         """Return one security group.
 
@@ -297,7 +304,11 @@ class Networks(Base):
             " FROM subnets WHERE region = ? AND network_id = ? ORDER BY name, id",
             *(self.name, row["id"]),
         )
-        return Network(*row, tuple(Subnet(*each) for each in subnets))
+        shared = bool(row["shared"])
+        return Network(
+            **{**dict(row), "shared": shared},
+            subnets=tuple(Subnet(*each) for each in subnets),
+        )
 
     def _ports(self, condition: str, value: str) -> list[Port]:
         rows = self._store.all(

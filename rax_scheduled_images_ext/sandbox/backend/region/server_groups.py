@@ -58,4 +58,5 @@ class ServerGroups(Base):
             " AND deleted_at IS NULL ORDER BY created, id",
             *(self.name, row["id"]),
         )
-        return ServerGroup(*row, tuple(member["id"] for member in members))
+        ids = tuple(member["id"] for member in members)
+        return ServerGroup(**dict(row), members=ids)

@@ -11,9 +11,9 @@ import requests
 from rax_scheduled_images_ext.model.image import MARKER_KEY, MARKER_VALUE
 from rax_scheduled_images_ext.sandbox import Sandbox
 
+from ..functional.raw import Box, Caller
 from ..novashell import Nova
 from ..openstackshell import OpenStack, not_beside_novaclient_7
-from .raw import Box, Caller
 from .test_api_compute import refused
 
 APPLIANCE = "5c0ffee0-0000-4000-8000-00000000d0b1"

@@ -17,9 +17,9 @@ def moment(text: str) -> datetime:
 
     :raises InvalidValue: for anything else.
     """
-    from rax_scheduled_images_ext.model.restore import parse_at
+    from rax_scheduled_images_ext.model.restore import parse_restore_time
 
-    return parse_at(text)
+    return parse_restore_time(text)
 
 
 def _named(flag: str, metavar: str, text: str, **more: Any) -> Argument:

@@ -130,7 +130,7 @@ class RestoreOptions:
         return self
 
 
-def parse_at(text: str) -> datetime:
+def parse_restore_time(text: str) -> datetime:
     """Return the UTC time that ``text`` stands for; a day stands for its end.
 
     :raises InvalidValue: for anything else.

@@ -23,7 +23,7 @@ from rax_scheduled_images_ext.model.restore import (
     RESTORE_KEY,
     SAFETY_KEY,
     RestoreOptions,
-    parse_at,
+    parse_restore_time,
 )
 from rax_scheduled_images_ext.operations.restore import (
     Restoration,
@@ -370,7 +370,7 @@ def test_a_lost_answer_is_looked_for(fake: FakeCloud, server: Server) -> None:
         RestoreOptions(in_place=True, schedule=True),
         RestoreOptions(new_name="x", lose_ephemeral=True),
         RestoreOptions(new_name="x", safety_image=False),
-        RestoreOptions(new_name="x", image="i", at=parse_at("2026-01-01")),
+        RestoreOptions(new_name="x", image="i", at=parse_restore_time("2026-01-01")),
     ],
 )
 def test_options_that_do_not_go_together_send_nothing(
@@ -382,14 +382,14 @@ def test_options_that_do_not_go_together_send_nothing(
 
 
 def test_moments() -> None:
-    assert str(parse_at("2026-01-05")) == "2026-01-05 23:59:59+00:00"
-    assert str(parse_at("2026-01-05T12:30")) == "2026-01-05 12:30:00+00:00"
-    assert str(parse_at("2026-01-05T12:30:01Z")) == "2026-01-05 12:30:01+00:00"
+    assert str(parse_restore_time("2026-01-05")) == "2026-01-05 23:59:59+00:00"
+    assert str(parse_restore_time("2026-01-05T12:30")) == "2026-01-05 12:30:00+00:00"
+    assert str(parse_restore_time("2026-01-05T12:30:01Z")) == "2026-01-05 12:30:01+00:00"
     for text in ("", "yesterday", "2026-02-30", "2026-01-05T25:00", "9999-12-31"):
         if text == "9999-12-31":
             continue
         with pytest.raises(errors.InvalidValue):
-            parse_at(text)
+            parse_restore_time(text)
 
 
 def test_it_belongs_to_the_project(fake: FakeCloud) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -221,5 +220,4 @@ class Restoring:
         """Return the command that undoes a restore in place."""
         if safety_id is None or self.plan is None:
             return None
-        server = shlex.quote(self.plan.server.name)
-        return f"{self.command} --in-place --image {safety_id} {server}"
+        return f"{self.command} --in-place --image {safety_id} {self.plan.server.id}"

@@ -302,6 +302,8 @@ class FakeCloud:
         }
         image = self.add_image(server.id, server.disk, 0, name=wanted["name"])
         image.properties, image.status, image.size = properties, "queued", None
+        if "orphan" in self.fails:
+            return 500, {"computeFault": {"message": "HTTPConflict"}}
         server.task = "image_snapshot"
 
         def copied() -> None:

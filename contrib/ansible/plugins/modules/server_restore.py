@@ -26,7 +26,7 @@ options:
     type: str
   in_place:
     description:
-      - Put the disk of the server itself back. This is done each time that the task runs.
+      - Put the disk of the server itself back, each time that the task runs.
     type: bool
     default: false
   image:
@@ -63,8 +63,8 @@ options:
     default: false
   safety_image:
     description:
-      - Whether an image of the server is made before it is restored in place. What is on
-        its disk is lost otherwise.
+      - Whether an image of the server is made before it is restored in place. Without
+        it, what is on the disk is lost.
     type: bool
     default: true
   lose_ephemeral:

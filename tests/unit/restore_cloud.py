@@ -307,16 +307,13 @@ class FakeCloud:
         server.task = "image_snapshot"
 
         def copied() -> None:
-            if image.id in self.images:
-                image.status = "saving"
+            image.status = "saving"
 
         def done() -> None:
-            if image.id in self.images:
-                bad = "snapshot" in self.fails
-                image.status, image.size = ("killed", 0) if bad else ("active", 1000)
-                if "empty" in self.fails:
-                    image.size = 0
-                image.updated = self.now
+            bad = "snapshot" in self.fails
+            image.status = "killed" if bad else "active"
+            image.size = 0 if bad or "empty" in self.fails else 1000
+            image.updated = self.now
 
         def released() -> None:
             if server.task == "image_snapshot":

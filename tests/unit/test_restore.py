@@ -425,14 +425,13 @@ def test_options_that_do_not_go_together_send_nothing(
 
 
 def test_moments() -> None:
-    assert str(parse_restore_time("2026-01-05")) == "2026-01-05 23:59:59+00:00"
-    assert str(parse_restore_time("2026-01-05T12:30")) == "2026-01-05 12:30:00+00:00"
-    assert (
-        str(parse_restore_time("2026-01-05T12:30:01Z")) == "2026-01-05 12:30:01+00:00"
-    )
-    for text in ("", "yesterday", "2026-02-30", "2026-01-05T25:00", "9999-12-31"):
-        if text == "9999-12-31":
-            continue
+    for text, moment in {
+        "2026-01-05": "2026-01-05 23:59:59+00:00",
+        "2026-01-05T12:30": "2026-01-05 12:30:00+00:00",
+        "2026-01-05T12:30:01Z": "2026-01-05 12:30:01+00:00",
+    }.items():
+        assert str(parse_restore_time(text)) == moment
+    for text in ("", "yesterday", "2026-02-30", "2026-01-05T25:00"):
         with pytest.raises(errors.InvalidValue):
             parse_restore_time(text)
 

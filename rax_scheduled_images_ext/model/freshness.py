@@ -52,7 +52,8 @@ class InventoryServer:
     ``invalid_tag`` is a tag that should be its schedule, and is none. ``status`` and
     ``task_state`` are the compute API's words, None if they are not known or there is
     no task. ``rules`` are those of the service that makes its images,
-    ``image_id`` is the image that it boots from, None for none.
+    ``image_id`` is the image that it boots from, None for none, ``volumes`` are the IDs
+    of the volumes that are attached to it.
     """
 
     id: str
@@ -66,6 +67,15 @@ class InventoryServer:
     task_state: str | None = None
     rules: Rules = Rules.OURS
     image_id: str | None = None
+    volumes: tuple[str, ...] = ()
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The IDs of the attached volumes that are not in its images.
+
+        The image of a server that boots from a volume holds them all.
+        """
+        return () if self.image_id is None else self.volumes
 
 
 @dataclass(frozen=True)

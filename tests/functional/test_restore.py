@@ -272,6 +272,29 @@ def test_a_server_on_a_volume_comes_back_as_a_new_one(
     assert last(nova, "vol2") > 0
 
 
+@not_beside_novaclient_7
+def test_attached_volumes_are_told(nova: Any, openstack: Any, cloud: Sandbox) -> None:
+    with cloud.region() as region:
+        model = region.server(MYSERVER)
+        server = region.boot(
+            project_id=model.project_id,
+            user_id=model.user_id,
+            name="data",
+            image_id=model.image_id,
+            flavor_id=model.flavor_id,
+            devices=(BlockDevice("blank", None, 5),),
+        )
+        (volume,) = region.server(server.id).volumes
+    nova.ok("image-create", "data", "of-data")
+    cloud.advance("1h")
+    plan = restore(nova, "data", "--as", "data2", "--dry-run")
+    told = f"the attached volumes {volume}: attach them yourself"
+    assert told in plan["missing"]
+    listing = ("server", "image", "schedule", "list", "--long", "--name", "^data$")
+    (row,) = openstack.json(*listing)
+    assert row["Volumes Not In Images"] == volume
+
+
 @pytest.mark.parametrize("cloud", ["rackspace"], indirect=True)
 @pytest.mark.parametrize("way", [("--in-place",), ("--as", "back")])
 def test_on_rackspaces_cloud(

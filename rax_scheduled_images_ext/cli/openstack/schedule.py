@@ -29,6 +29,7 @@ from rax_scheduled_images_ext.console.inventory import (
     ordered,
     read_rows,
     uncollected,
+    volumes_column,
 )
 from rax_scheduled_images_ext.console.report import ServerReport, report_unreadable
 from rax_scheduled_images_ext.console.retention import print_forecast
@@ -164,7 +165,8 @@ class ListSchedule(Lister):
             self.end(ok=found.report(error_line))
             if found.now is None:
                 raise NothingToShow
-            wanted = _columns(columns(found.now, regions=regions), parsed_args.long)
+            every = [*columns(found.now, regions=regions), volumes_column()]
+            wanted = _columns(every, parsed_args.long)
             return listed(wanted, ordered(found.rows))
 
 

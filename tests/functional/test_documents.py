@@ -148,6 +148,22 @@ def test_schedules_are_set_as_it_is_shown(
 
 @pytest.mark.slow
 @not_beside_novaclient_7
+def test_a_server_is_got_back_as_it_is_shown(
+    page: Any, nova: Any, early: Sandbox, tmp_path: Path
+) -> None:
+    nova.ok("scheduled-images-enable", "myserver", "7", cloud=early)
+    early.advance("5d")
+    document = page("user/restore")
+    document.replay("Put a server back", early, tmp_path)
+    program = tmp_path / "program.py"
+    program.write_text(document.block("From Python"))
+    done = run(sys.executable, program, env=early.environ())
+    assert (done.returncode, done.stderr) == (0, "")
+    document.shows(document.block("From Python", 1), done.stdout)
+
+
+@pytest.mark.slow
+@not_beside_novaclient_7
 def test_openstack_does_what_is_shown(
     page: Any, early: Sandbox, tmp_path: Path
 ) -> None:

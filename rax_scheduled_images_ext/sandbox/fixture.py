@@ -98,7 +98,7 @@ class Sandbox:
     :param extension: whether it has scheduled images, which a plain OpenStack has
         not.
     :raises ValueError: for another ``like``, a negative ``speed`` or a bad fault.
-    :raises OSError: where the port cannot be had.
+    :raises CannotListen: where the port cannot be had.
     """
 
     def __init__(
@@ -229,13 +229,13 @@ class Sandbox:
     def servers(self) -> list[Server]:
         """Return the servers of the first region, newest first."""
         with self.region() as region:
-            return region.servers(ServerQuery())
+            return region.servers.select(ServerQuery())
 
     def images(self, server_id: str | None = None) -> list[Image]:
         """Return the images of the first region, or of one server, newest first."""
         of_server = {} if server_id is None else {SERVER_KEY: server_id}
         with self.region() as region:
-            return region.images(ImageQuery(properties=of_server))
+            return region.images.select(ImageQuery(properties=of_server))
 
     def boot(
         self,
@@ -252,10 +252,10 @@ class Sandbox:
         :param volume_size: of a new volume to boot from, in GiB; none by default.
         """
         with self.region() as region:
-            model = region.server(MYSERVER)
+            model = region.servers.get(MYSERVER)
             source = image_id or model.image_id
             root = BlockDevice("image", source, volume_size, boot_index=0)
-            return region.boot(
+            return region.servers.boot(
                 project_id=model.project_id,
                 user_id=model.user_id,
                 name=name,

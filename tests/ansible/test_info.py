@@ -80,8 +80,8 @@ def test_servers_are_chosen_by_name_by_id_and_by_schedule(
 def test_the_newest_image_and_whether_it_is_late(play: Play, cloud: Sandbox) -> None:
     late = id_of(cloud, "server-00002")
     with cloud.region() as region:
-        (server,) = region.servers(ServerQuery(name="^server-00002$"))
-        region.hold(server.id, True)
+        (server,) = region.servers.select(ServerQuery(name="^server-00002$"))
+        region.servers.hold(server.id, True)
     cloud.advance("2d")
     usual, patient, alone = play(
         info(name="server-*"), info(name="server-*", max_age=100), info(name=late)
@@ -99,7 +99,9 @@ def test_the_newest_image_and_whether_it_is_late(play: Play, cloud: Sandbox) -> 
 @pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
 def test_a_tag_that_is_no_schedule_is_named(play: Play, cloud: Sandbox) -> None:
     with cloud.region() as region:
-        region.set_tags(MYSERVER, ["scheduled-images", "scheduled-images:hourly:3"])
+        region.servers.set_tags(
+            MYSERVER, ["scheduled-images", "scheduled-images:hourly:3"]
+        )
     (result,) = play(info(name="myserver"), options=("--check",))
     (row,) = result["schedules"]
     assert (row["state"], row["schedule"]) == ("invalid", None)

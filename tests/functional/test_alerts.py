@@ -286,7 +286,7 @@ def test_run_exports_what_the_documents_say(cloud: Sandbox, start: Start) -> Non
         port = json.loads(process.stderr.readline()).get("port")
 
     def read() -> str:
-        return requests.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text
+        return requests.get(f"http://127.0.0.1:{port}/metrics", timeout=60).text
 
     advance_to_slot(cloud)
     until(lambda: made(cloud))
@@ -338,7 +338,7 @@ def test_what_only_its_owner_can_change_is_not_overdue(cloud: Sandbox) -> None:
     metrics = Metrics()
     advance_to_slot(cloud)
     with cloud.region() as region:
-        region.reset_state(MYSERVER, "error")
+        region.servers.reset_state(MYSERVER, "error")
     cloud.advance("3h")
     metrics.add("RegionOne", runner.tick(), 1.0)
     of = {"region": "RegionOne"}

@@ -84,7 +84,7 @@ def proxied(cloud: Sandbox) -> bool:
 
 def properties(cloud: Sandbox, image_id: str) -> dict[str, str]:
     with cloud.region() as region:
-        return dict(region.image(image_id).properties)
+        return dict(region.images.get(image_id).properties)
 
 
 @both_types

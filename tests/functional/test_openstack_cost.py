@@ -53,7 +53,6 @@ def of(package: str, modules: set[str]) -> set[str]:
     return {name for name in modules if name.partition(".")[0] == package}
 
 
-@pytest.mark.slow
 def test_other_commands_import_nothing_of_ours(cloud: Sandbox) -> None:
     timed, all_ = imported(cloud, "server", "list")
     assert "openstackclient.compute.v2.server" in all_

@@ -65,7 +65,6 @@ def test_help(openstack: OpenStack) -> None:
         assert f"\n  {name} " in listed
 
 
-@pytest.mark.slow
 def test_completion_knows_the_commands(openstack: OpenStack) -> None:
     out = openstack.ok("complete")
     assert "server_image_schedule='check list set show unset'\n" in out
@@ -78,7 +77,6 @@ def test_completion_knows_the_commands(openstack: OpenStack) -> None:
             assert set(action.option_strings) <= set(lines[0].split()), name
 
 
-@pytest.mark.slow
 def test_the_program_itself(cloud: Sandbox) -> None:
     program = Path(sys.executable).with_name("openstack")
     argv = ("server", "image", "schedule", "list", "-f", "value", "-c", "Server")

@@ -65,7 +65,7 @@ def seed_cloud(
             shared = _network(cloud, region, operator) if network else None
             images = {WITHOUT_CONSOLE: _appliance_image(region, operator)}
             for server_name in ELSEWHERE if place else SERVERS:
-                server = region.boot(
+                server = region.servers.boot(
                     project_id=project_id,
                     user_id=user_id,
                     name=server_name,
@@ -97,7 +97,7 @@ def add_fleet(
     """
     with cloud.transaction():
         region = cloud.region(cloud.regions[0])
-        base = region.image(region.server(MYSERVER).image_id)
+        base = region.images.get(region.servers.get(MYSERVER).image_id)
         _fleet(cloud, region, base, project_id, user_id, servers, images_per_server)
 
 
@@ -123,7 +123,7 @@ def _network(cloud: Cloud, region: Region, owner: str) -> Network:
 
 
 def _base_image(region: Region, owner: str) -> Image:
-    image = region.add_image(
+    image = region.images.add(
         owner=owner,
         name=BASE_IMAGE,
         visibility="public",
@@ -132,12 +132,12 @@ def _base_image(region: Region, owner: str) -> Image:
         container_format="bare",
         properties={"os_distro": "debian", "os_version": "12"},
     )
-    return region.upload(image.id, b"\0" * 4096)
+    return region.images.upload(image.id, b"\0" * 4096)
 
 
 def _appliance_image(region: Region, owner: str) -> Image:
     """Make an image that no list shows, whose guests print nothing."""
-    image = region.add_image(
+    image = region.images.add(
         image_id=_APPLIANCE,
         owner=owner,
         name="Appliance without a console",
@@ -148,7 +148,7 @@ def _appliance_image(region: Region, owner: str) -> Image:
         container_format="bare",
         properties={"hw_serial_port_count": "0"},
     )
-    return region.upload(image.id, b"\0" * 4096)
+    return region.images.upload(image.id, b"\0" * 4096)
 
 
 def _fleet(
@@ -222,7 +222,7 @@ def _schedule_tags(
 def _past_images(
     cloud: Cloud, region: Region, rows: list[dict[str, object]], images: int
 ) -> Iterator[Image]:
-    servers = {server.id: server for server in region.servers(ServerQuery())}
+    servers = {server.id: server for server in region.servers.select(ServerQuery())}
     ids = iter(cloud.new_ids(len(rows) * images))
     for row in rows:
         server = servers[str(row["id"])]

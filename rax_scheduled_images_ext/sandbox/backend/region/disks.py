@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from rax_scheduled_images_ext.sandbox.backend.region.base import Base
+from rax_scheduled_images_ext.sandbox.backend.region.base import Part
 
 #: The disk with the system, of a server, an image, a volume or a volume snapshot.
 ROOT = "root"
@@ -42,7 +42,7 @@ class Disk:
         return Disk(disk.last, disk.last, disk.boots + 1, moment)
 
 
-class Disks(Base):
+class Disks(Part):
     """Reading, writing and copying disks, each named by the ID of what has it."""
 
     def read(self, owner: str, device: str = ROOT) -> Disk | None:

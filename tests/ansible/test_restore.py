@@ -21,7 +21,7 @@ def cloud(cloud: Sandbox) -> Sandbox:
     """The test's cloud, with an image of ``myserver``."""
     (server,) = [each for each in cloud.servers() if each.name == "myserver"]
     with cloud.region() as region:
-        region.create_image(server.id, "before", {}, user_id=server.user_id)
+        region.snapshots.create(server.id, "before", {}, user_id=server.user_id)
     cloud.advance("1h")
     return cloud
 

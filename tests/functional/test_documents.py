@@ -159,7 +159,6 @@ def test_a_server_is_got_back_as_it_is_shown(
     document.shows(document.block("From Python", 1), done.stdout)
 
 
-@pytest.mark.slow
 @not_beside_novaclient_7
 def test_openstack_does_what_is_shown(
     page: Any, early: Sandbox, tmp_path: Path

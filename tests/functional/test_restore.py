@@ -107,7 +107,7 @@ def test_as_a_new_server(
     assert result.status == 0, result
     done = json.loads(result.out)
     with cloud.region() as region:
-        old, new = region.server(MYSERVER), region.server(done["restored_id"])
+        old, new = region.servers.get(MYSERVER), region.servers.get(done["restored_id"])
     assert (new.name, new.image_id, new.status) == ("back", images[0], "ACTIVE")
     assert (new.flavor_id, new.key_name) == (old.flavor_id, old.key_name)
     assert new.metadata[RESTORE_KEY].startswith(f"{MYSERVER}:{images[0]}:")
@@ -188,13 +188,13 @@ def test_a_server_that_is_gone_comes_back_from_its_images(
     assert (facts["image"], facts["name"]) == (image.id, "myserver")
     assert len(image.properties[FACTS_KEY].encode()) <= 1024
     with cloud.region() as region:
-        old = region.server(MYSERVER)
+        old = region.servers.get(MYSERVER)
     nova.ok("delete", "myserver")
     cloud.requests = Hurried(cloud)
     done = restore(nova, "myserver", "--as", "myserver", *NOW)
     assert done["server_gone"]
     with cloud.region() as region:
-        new = region.server(done["restored_id"])
+        new = region.servers.get(done["restored_id"])
     assert (new.flavor_id, new.image_id) == (old.flavor_id, image.id)
     assert done["networks"] == facts.get("networks")
 
@@ -224,7 +224,7 @@ def test_what_is_refused_is_one_line(
     nova: Any, cloud: Sandbox, images: list[str]
 ) -> None:
     with cloud.region() as region:
-        region.lock(MYSERVER, True)
+        region.servers.lock(MYSERVER, True)
     foreign = add_image(cloud, "foreign", owner="0" * 32, visibility="public")
     for argv, told in (
         (("--in-place",), "is locked"),
@@ -245,8 +245,8 @@ def test_a_server_on_a_volume_comes_back_as_a_new_one(
     nova: Any, cloud: Sandbox
 ) -> None:
     with cloud.region() as region:
-        model = region.server(MYSERVER)
-        server = region.boot(
+        model = region.servers.get(MYSERVER)
+        server = region.servers.boot(
             project_id=model.project_id,
             user_id=model.user_id,
             name="vol",
@@ -275,8 +275,8 @@ def test_a_server_on_a_volume_comes_back_as_a_new_one(
 @not_beside_novaclient_7
 def test_attached_volumes_are_told(nova: Any, openstack: Any, cloud: Sandbox) -> None:
     with cloud.region() as region:
-        model = region.server(MYSERVER)
-        server = region.boot(
+        model = region.servers.get(MYSERVER)
+        server = region.servers.boot(
             project_id=model.project_id,
             user_id=model.user_id,
             name="data",
@@ -284,7 +284,7 @@ def test_attached_volumes_are_told(nova: Any, openstack: Any, cloud: Sandbox) ->
             flavor_id=model.flavor_id,
             devices=(BlockDevice("blank", None, 5),),
         )
-        (volume,) = region.server(server.id).volumes
+        (volume,) = region.servers.get(server.id).volumes
     nova.ok("image-create", "data", "of-data")
     cloud.advance("1h")
     plan = restore(nova, "data", "--as", "data2", "--dry-run")

@@ -9,7 +9,7 @@ before it acts.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
@@ -96,8 +96,8 @@ class RestoreOptions:
     at: datetime | None = None
     image: str | None = None
     flavor: str | None = None
-    networks: tuple[str, ...] | None = None
-    groups: tuple[str, ...] | None = None
+    networks: Sequence[str] | None = None
+    groups: Sequence[str] | None = None
     key: str | None = None
     schedule: bool = False
     safety_image: bool = True

@@ -401,7 +401,9 @@ class _Planning:
             flavor,
             gone,
             networks,
-            groups=server.groups or () if options.groups is None else options.groups,
+            groups=tuple(
+                (server.groups or ()) if options.groups is None else options.groups
+            ),
             key=server.key_name if options.key is None else options.key,
             tags=tags,
             schedule=schedule,

@@ -22,6 +22,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
 
+# Of reStructuredText, which help texts are not.
+MARKUP = re.compile(r"``|:\w+:`|\*\*|\|\w+\|")
 COMMANDS = {
     each.name.replace("_", " "): each
     for each in entry_points(group="openstack.compute.v2")
@@ -48,6 +50,14 @@ def test_every_command_and_argument_is_described(name: str) -> None:
         assert action.help.endswith("."), action.help
         if action.nargs != 0:
             assert str(action.metavar).startswith("<"), action
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_is_plain_text_and_names_exit_statuses(name: str) -> None:
+    parser = COMMANDS[name].load()(None, None).get_parser(name)
+    text = " ".join(parser.format_help().split())
+    assert "Exit status: 0 all was done, 1 something failed, 2 wrong usage," in text
+    assert not MARKUP.search(text)
 
 
 def test_help(openstack: OpenStack) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from rax_scheduled_images_ext.cli.nova import restore as command
+from rax_scheduled_images_ext.console import restore as console
 from rax_scheduled_images_ext.model.image import FACTS_KEY, MARKER_KEY
 from rax_scheduled_images_ext.model.restore import RESTORE_KEY, SAFETY_KEY
 from rax_scheduled_images_ext.sandbox import Sandbox
@@ -207,7 +209,6 @@ def test_a_server_that_is_gone_comes_back_from_its_images(
         (("--as", ""), "is not a name or ID"),
         (("--in-place", "--flavor", "1"), "--flavor goes with --as"),
         (("--in-place", "--at", "soon"), "'soon' is not a time"),
-        (("--as", "x", "--wait", "--no-wait"), "exclude each other"),
         (("--as", "x"), "there is no terminal to ask on"),
     ],
 )
@@ -319,10 +320,7 @@ def test_the_password_is_shown_only_if_asked_for(
 def test_nobody_agrees(
     nova: Any, cloud: Sandbox, images: list[str], monkeypatch: Any
 ) -> None:
-    from rax_scheduled_images_ext.console import restore as console
-    from rax_scheduled_images_ext.console import terminal
-
-    monkeypatch.setattr(terminal, "can_ask", lambda: True)
+    monkeypatch.setattr(command, "can_ask", lambda: True)
     monkeypatch.setattr(console, "agreed", lambda _question: False)
     result = nova("scheduled-images-restore", "myserver", "--in-place")
     assert result.status == 1

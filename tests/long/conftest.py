@@ -1,5 +1,5 @@
 """The clouds of the functional tests, and their shells."""
 
-from ..functional.conftest import cloud, nova
+from ..functional.conftest import cloud, nova, start
 
-__all__ = ["cloud", "nova"]
+__all__ = ["cloud", "nova", "start"]

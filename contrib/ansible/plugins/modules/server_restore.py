@@ -193,15 +193,14 @@ class ServerRestoreModule(ScheduledImagesModule):
 
     def _options(self) -> RestoreOptions:
         given = self.params
-        networks, groups = given["networks"], given["security_groups"]
         return RestoreOptions(
             new_name=given["new_name"],
             in_place=given["in_place"],
             at=None if given["at"] is None else parse_restore_time(given["at"]),
             image=given["image"],
             flavor=given["flavor"],
-            networks=None if networks is None else tuple(networks),
-            groups=None if groups is None else tuple(groups),
+            networks=given["networks"],
+            groups=given["security_groups"],
             key=given["key_name"],
             schedule=given["schedule"],
             safety_image=given["safety_image"],

@@ -21,15 +21,15 @@ from rax_scheduled_images_ext.engine.find import Finder
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.service.metrics import Metrics
 
+from ..functional.conftest import Start
+from ..functional.documents import ROOT
+from ..functional.fleet import MYSERVER
+from ..functional.runners import advance_to_slot, made, runner_of, schedule
+from ..functional.test_service import PROGRAM, id_of_web
 from ..interop.cloud.layout import CloudError
 from ..metrics_table import RUN, WORKER, documented, exported, label_values
 from ..promtool import promtool, try_rules
 from ..waiting import until
-from .conftest import Start
-from .documents import ROOT
-from .fleet import MYSERVER
-from .runners import advance_to_slot, made, runner_of, schedule
-from .test_service import PROGRAM, id_of_web
 
 ALERTS = ROOT / "contrib" / "prometheus" / "alerts.yml"
 plain = pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)

@@ -245,7 +245,7 @@ def test_an_image_has_one_shape(store: Any, nova: Any, cloud: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "visibility", "protected", "k" * 256])
-def test_what_is_no_metadata_is_not_sent(store: Any, cloud: Sandbox, key: str) -> None:
+def test_malformed_metadata_is_not_sent(store: Any, cloud: Sandbox, key: str) -> None:
     image = store.get(add_image(cloud, "mine"))
     cloud.requests.clear()
     calls: tuple[Callable[[], Any], ...] = (

@@ -195,8 +195,10 @@ def check(nova: Nova, cloud: Sandbox, change: Change, stream: str, kind: str) ->
             **{stream: descriptor, other: subprocess.PIPE},  # type: ignore[call-overload]
         )
         if reader is not None:
-            # It is done although nobody reads, and reported when somebody does.
-            until(lambda: change.done(cloud, *images))
+            # It is done although nobody reads, and reported when somebody does; but
+            # how many servers were found is reported before any of them is changed.
+            if stream == "stdout" or "--all" not in change.command:
+                until(lambda: change.done(cloud, *images))
             os.close(descriptor)
             read = threading.Thread(target=drained, args=(reader, late))
             read.start()

@@ -277,7 +277,7 @@ def test_what_is_not_as_it_was_shown_is_shown_again(
     enable(nova, "web1", "7")
     page = done(reader.submit("#change"), reader)
     assert page.all("#outcome") == ["2 of 3 done."]
-    assert page.all(".note")[0].startswith("1 server was left as before: ")
+    assert page.all(".note")[0].startswith("1 server was left unchanged: ")
     assert "Retention: 7" in nova.ok("scheduled-images-show", "web1")
     assert "Retention: 2" in nova.ok("scheduled-images-show", "myserver")
 

@@ -204,7 +204,7 @@ def test_a_login_page_that_is_too_old(shared: Panel, cloud: Sandbox) -> None:
     reader.session.cookies.clear()
     page = reader.post(address, fields)
     assert (page.status, page.path) == (400, "/login")
-    assert "nothing was done" in page.all("#problem")[0]
+    assert "Nothing was done" in page.all("#problem")[0]
     assert page.at("#user-name")["value"] == "admin"
     # Once shown, it is gone.
     assert reader.get("/login").all("#problem") == []
@@ -247,7 +247,7 @@ def test_a_session_of_one_project_shows_nothing_of_another(
     for address in (path, f"{path}/{MYSERVER}"):
         page = reader.get(address)
         assert page.status == 403
-        assert "shows nothing of others" in page.all("#problem")[0]
+        assert "shows no other project" in page.all("#problem")[0]
         assert "myserver" not in page.text
     page = reader.submit("main form")
     assert page.status == 403

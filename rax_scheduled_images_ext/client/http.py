@@ -219,6 +219,10 @@ class RetryPolicy:
     clock: Callable[[], float] = time.time
 
 
+def silent(service: str, seconds: float) -> None:
+    """Report nothing of a service that is busy for a while."""
+
+
 @dataclass(frozen=True)
 class Transport:
     """Requests to one service through a keystoneauth adapter.
@@ -226,6 +230,8 @@ class Transport:
     ``retry`` is how a busy service is asked again, ``throttle`` when a request
     may go, None for at once. ``total`` is for how many seconds a whole answer is
     waited for at most; the session says for how long one that does not go on is.
+    ``waits`` is called before a busy service is asked again, with its name and in how
+    many seconds that will be.
     """
 
     adapter: Adapter
@@ -233,6 +239,7 @@ class Transport:
     retry: RetryPolicy = RetryPolicy()
     throttle: Throttle | None = None
     total: float = TOTAL
+    waits: Callable[[str, float], object] = silent
 
     def send(
         self,
@@ -265,6 +272,7 @@ class Transport:
                     f"; it asks to come again in {wait:.0f} seconds, which is longer"
                     f" than this client waits ({self.retry.seconds:.0f} in all)"
                 )
+            self.waits(self.service, wait)
             self.retry.sleep(wait)
             waited += wait
         return response

@@ -85,9 +85,10 @@ class Snapshots:
         only ``image_uploading`` can be relied on.
         """
         answer = self.transport.get(path("extensions", ALIAS))
-        if answer.status != 404:
-            answer.checked()
-        return UPLOADING if answer.status == 404 else COPIED
+        if answer.not_found:
+            return UPLOADING
+        answer.document()
+        return COPIED
 
     def create_image(
         self,
@@ -111,9 +112,10 @@ class Snapshots:
             return SnapshotRequest(
                 None, problem=f"no answer came: {shortened(str(error))}"
             )
-        if answer.status == 404 and answer.error_message("itemNotFound"):
+        if answer.not_found:
             raise NoSuchServer(server_id)
-        if 400 <= answer.status < 500:
+        # A 404 that is not the service's own says nothing of what it has done.
+        if 400 <= answer.status < 500 and answer.status != 404:
             raise answer.error()
         return _begun(answer)
 

@@ -82,8 +82,7 @@ class Volumes:
     ) -> ApiResponse:
         url = path("snapshots", snapshot_id, *more)
         answer = self.transport.send(method, url, body=body)
-        # Whoever else answers 404, a proxy in between, knows nothing of snapshots.
-        if answer.status == 404 and answer.error_message("itemNotFound"):
+        if answer.not_found:
             raise NoSuchVolumeSnapshot(snapshot_id)
         return answer.checked()
 

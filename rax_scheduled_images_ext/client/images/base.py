@@ -79,6 +79,7 @@ class ImageStore(ABC):
     """Where a cloud keeps its images; :attr:`.Cloud.images` is the right one.
 
     An image is a :class:`ServerImage`, anything else with an ``id``, or an ID.
+    That there is none is believed of the service alone, not of a proxy in between.
     Besides the errors named below every call raises :class:`.ApiError` for a refusal,
     :class:`.UnexpectedAnswer` for an answer that makes no sense, and keystoneauth's
     errors if none came.
@@ -91,12 +92,12 @@ class ImageStore(ABC):
         :raises NoSuchImage: if there is none with this ID.
         """
 
-    @abstractmethod
     def is_gone(self, image_id: str) -> bool:
-        """Whether the service itself says that there is no such image.
-
-        A proxy in between that answers 404 knows nothing of images.
-        """
+        """Whether the service itself says that there is no such image."""
+        try:
+            return self.get(image_id).status == "DELETED"
+        except NoSuchImage:
+            return True
 
     @abstractmethod
     def set_metadata(self, image: object, metadata: Mapping[str, str]) -> None:

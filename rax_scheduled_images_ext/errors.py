@@ -279,7 +279,7 @@ class ImageLost(ScheduledImagesError):
         self.image_id = image_id
 
 
-class CannotListen(ScheduledImagesError):
+class CannotListen(ScheduledImagesError, OSError):
     """An address at which a program was to listen cannot be had."""
 
     def __init__(self, host: str, port: int, reason: str) -> None:

@@ -66,4 +66,4 @@ def _id_of(sandbox: Sandbox, name: str) -> str:
     from rax_scheduled_images_ext.sandbox.backend.models import ServerQuery
 
     with sandbox.region() as region:
-        return next(iter(region.servers(ServerQuery(name=f"^{name}$")))).id
+        return next(iter(region.servers.select(ServerQuery(name=f"^{name}$")))).id

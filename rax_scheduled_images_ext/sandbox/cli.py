@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import requests
 
 from rax_scheduled_images_ext.console.terminal import put, say
+from rax_scheduled_images_ext.errors import CannotListen
 from rax_scheduled_images_ext.model.durations import parse_duration
 from rax_scheduled_images_ext.programs.arguments import Parser, checked
 from rax_scheduled_images_ext.programs.completion import complete
@@ -214,18 +215,8 @@ def _start(**settings: Any) -> Sandbox:
         ) from error
     try:
         return Sandbox(**settings)
-    except Unusable as error:
+    except (Unusable, CannotListen) as error:
         raise _Failed(str(error)) from error
-    except OSError as error:
-        raise _Failed(
-            f"cannot listen on {settings.get('host', LOOPBACK)}"
-            f" port {settings.get('port', 0)}: {_reason(error)}"
-        ) from error
-
-
-def _reason(error: OSError) -> str:
-    # Python adds the address to the system's words.
-    return str(error.strerror).partition(" (while ")[0]
 
 
 def _print_exports(variables: Mapping[str, str]) -> None:

@@ -89,6 +89,7 @@ class Sandbox:
     :param seed: ids, secrets and times of day follow from it.
     :param max_limit: the longest page of a list.
     :param image_quota: how many images a project may have; None for any number.
+    :param server_quota: how many servers a project may have; None for any number.
     :param port: where to listen; 0 takes any free port.
     :param host: the address to listen on.
     :param latency: seconds that every answer takes at least.
@@ -97,7 +98,7 @@ class Sandbox:
     :param extension: whether it has scheduled images, which a plain OpenStack has
         not.
     :raises ValueError: for another ``like``, a negative ``speed`` or a bad fault.
-    :raises OSError: where the port cannot be had.
+    :raises CannotListen: where the port cannot be had.
     """
 
     def __init__(
@@ -113,6 +114,7 @@ class Sandbox:
         seed: int = 1,
         max_limit: int = 1000,
         image_quota: int | None = None,
+        server_quota: int | None = None,
         port: int = 0,
         host: str = "127.0.0.1",
         latency: float = 0.0,
@@ -144,6 +146,7 @@ class Sandbox:
                 # Rackspace's documents know no state before image_snapshot.
                 timings=Timings(queue=0) if like == "rackspace" else Timings(),
                 image_quota=image_quota,
+                server_quota=server_quota,
             )
             self._seed(servers, images_per_server)
             self.cloud.inject(wrong)
@@ -226,13 +229,13 @@ class Sandbox:
     def servers(self) -> list[Server]:
         """Return the servers of the first region, newest first."""
         with self.region() as region:
-            return region.servers(ServerQuery())
+            return region.servers.select(ServerQuery())
 
     def images(self, server_id: str | None = None) -> list[Image]:
         """Return the images of the first region, or of one server, newest first."""
         of_server = {} if server_id is None else {SERVER_KEY: server_id}
         with self.region() as region:
-            return region.images(ImageQuery(properties=of_server))
+            return region.images.select(ImageQuery(properties=of_server))
 
     def boot(
         self,
@@ -249,10 +252,10 @@ class Sandbox:
         :param volume_size: of a new volume to boot from, in GiB; none by default.
         """
         with self.region() as region:
-            model = region.server(MYSERVER)
+            model = region.servers.get(MYSERVER)
             source = image_id or model.image_id
             root = BlockDevice("image", source, volume_size, boot_index=0)
-            return region.boot(
+            return region.servers.boot(
                 project_id=model.project_id,
                 user_id=model.user_id,
                 name=name,
@@ -343,6 +346,7 @@ class Sandbox:
             user_id=user.id,
             servers=servers,
             images_per_server=images_per_server,
+            network=self.like == "openstack",
         )
 
     def _saw(self, seen: Seen) -> None:

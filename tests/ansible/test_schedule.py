@@ -161,12 +161,12 @@ def test_a_new_schedule_needs_a_retention(play: Play, cloud: Sandbox) -> None:
 
 def tags(cloud: Sandbox) -> list[str]:
     with cloud.region() as region:
-        return sorted(region.server(MYSERVER).tags)
+        return sorted(region.servers.get(MYSERVER).tags)
 
 
 def tag(cloud: Sandbox, *names: str) -> None:
     with cloud.region() as region:
-        region.set_tags(MYSERVER, names)
+        region.servers.set_tags(MYSERVER, names)
 
 
 @tagged

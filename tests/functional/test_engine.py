@@ -334,7 +334,7 @@ def test_an_image_that_is_still_shown_as_deleted(
 def late_request(cloud: Sandbox, slot: str, nonce: str, name: str | None = None) -> str:
     """Let a request for an image arrive; the image's ID."""
     with cloud.region() as region:
-        return region.create_image(
+        return region.snapshots.create(
             MYSERVER,
             name or "Daily-myserver-1767225600",
             run_metadata(MYSERVER, slot, nonce),
@@ -512,7 +512,7 @@ def test_a_refusal_that_passes_costs_minutes(
 def notes(cloud: Sandbox) -> list[Image]:
     """The notes that are there."""
     with cloud.region() as region:
-        images = region.images(ImageQuery())
+        images = region.images.select(ImageQuery())
     return [image for image in images if NOTE_KEY in image.properties]
 
 
@@ -572,7 +572,7 @@ def test_a_note_that_cannot_be_read_is_none(cloud: Sandbox, text: str) -> None:
     properties: Any = {**claim_metadata(MYSERVER, NOTE), NOTE_KEY: text}
     owner = project_of(cloud)
     with cloud.region() as region:
-        region.add_image(owner=owner, name="note", properties=properties, hidden=True)
+        region.images.add(owner=owner, name="note", properties=properties, hidden=True)
     assert results(runner_of(cloud).tick()) == ["BEGUN"]
 
 
@@ -626,7 +626,7 @@ def test_the_last_free_place_of_a_quota_is_enough(
     advance_to_slot(cloud, late)
     own = project_of(cloud)
     with cloud.region() as region:
-        images = [i for i in region.images(ImageQuery()) if i.owner == own]
+        images = [i for i in region.images.select(ImageQuery()) if i.owner == own]
     cloud.cloud.image_quota = len(images) + 1
     if noted:
         cloud.fault(f"POST {ACTION} 409 x1")
@@ -682,7 +682,7 @@ def test_a_server_that_is_deleted_meanwhile(
     assert not tick.failures
     web1 = id_of(cloud, "web1")
     with cloud.region() as region:
-        assert len(region.server(web1).tags) == 2
+        assert len(region.servers.get(web1).tags) == 2
 
 
 def test_an_image_that_the_loser_of_a_race_leaves_behind(
@@ -691,7 +691,7 @@ def test_an_image_that_the_loser_of_a_race_leaves_behind(
     """As Nova answers two simultaneous requests: 500, and an image without data."""
     slot, project_id = advance_to_slot(cloud), project_of(cloud)
     with cloud.region() as region:
-        orphan = region.add_image(
+        orphan = region.images.add(
             owner=project_id,
             name="orphan",
             properties=run_metadata(MYSERVER, slot, "nonce"),
@@ -716,7 +716,7 @@ def test_what_is_left_behind_is_swept(cloud: Sandbox, runner: Runner) -> None:
     project_id = project_of(cloud)
     with cloud.region() as region:
         for name, properties in kinds.items():
-            region.add_image(owner=project_id, name=name, properties=properties)
+            region.images.add(owner=project_id, name=name, properties=properties)
 
     def left() -> list[str]:
         return sorted(image.name for image in cloud.images() if image.name in kinds)
@@ -741,8 +741,8 @@ def test_what_is_left_behind_is_swept_without_any_schedule(
     project_id = project_of(cloud)
     with cloud.region() as region:
         properties = claim_metadata(MYSERVER, "x")
-        region.add_image(owner=project_id, name="claim", properties=properties)
-        region.set_tags(MYSERVER, ())
+        region.images.add(owner=project_id, name="claim", properties=properties)
+        region.servers.set_tags(MYSERVER, ())
     cloud.advance("11m")
     assert [outcome.value for outcome in runner.tick().swept] == [True]
     assert "claim" not in {image.name for image in cloud.images()}
@@ -825,7 +825,7 @@ def test_what_changes_between_two_deletions_keeps_the_rest(
     def correct(pruned: PrunedImage) -> None:
         with cloud.region() as region:
             tags = () if end else ("scheduled-images", "scheduled-images:daily:5")
-            region.set_tags(MYSERVER, tags)
+            region.servers.set_tags(MYSERVER, tags)
 
     runner.deleted = correct
     (result,) = runner.tick().results
@@ -845,7 +845,7 @@ def test_a_schedule_that_was_read_a_while_ago_is_read_again(cloud: Sandbox) -> N
 
     def meanwhile() -> None:
         with cloud.region() as region:
-            region.set_tags(MYSERVER, ())
+            region.servers.set_tags(MYSERVER, ())
         cloud.advance(10)
 
     hold_up(runner, meanwhile)
@@ -872,7 +872,7 @@ def test_an_image_that_its_user_deletes(cloud: Sandbox, runner: Runner) -> None:
     cloud.advance("5m")
     (image,) = made(cloud)
     with cloud.region() as region:
-        region.delete_image(image.id)
+        region.images.delete(image.id)
     # Within the hour nobody knows whether it was ever there.
     assert results(runner.tick()) == ["LEFT"]
 
@@ -926,7 +926,7 @@ def test_a_server_booted_from_a_scheduled_image(cloud: Sandbox, runner: Runner) 
     child = cloud.boot("child", server_id=server_id, image_id=image.id)
     schedule(cloud, server_id=child.id)
     with cloud.region() as region:
-        by_hand = region.create_image(child.id, "by hand", {}, user_id="someone")
+        by_hand = region.snapshots.create(child.id, "by hand", {}, user_id="someone")
     assert by_hand.properties[SLOT_KEY] == slot
     assert by_hand.properties[RUN_KEY].startswith(f"{MYSERVER}:")
     cloud.advance("6h")
@@ -942,7 +942,9 @@ def test_a_server_booted_from_a_scheduled_image(cloud: Sandbox, runner: Runner) 
 
 def test_a_malformed_schedule_is_not_acted_upon(cloud: Sandbox, runner: Runner) -> None:
     with cloud.region() as region:
-        region.set_tags(MYSERVER, ("scheduled-images", "scheduled-images:daily:x"))
+        region.servers.set_tags(
+            MYSERVER, ("scheduled-images", "scheduled-images:daily:x")
+        )
     advance_to_slot(cloud)
     (result,) = runner.tick().results
     assert result.step.cause.name == "INVALID"

@@ -119,7 +119,7 @@ def test_the_places_of_the_dead_count_for_five_minutes(cloud: Sandbox) -> None:
     owner = project_of(cloud)
     with cloud.region() as region:
         properties: Any = claim_metadata(NOBODY, "a claim")
-        region.add_image(
+        region.images.add(
             owner=owner,
             visibility="private",
             name="place",

@@ -53,7 +53,7 @@ def test_a_broken_image_that_stays_keeps_no_other_from_its_place(
 ) -> None:
     broken = make_broken(cloud, runner)
     with cloud.region() as region:
-        region.update_image(broken.id, attributes={"protected": True})
+        region.images.update(broken.id, attributes={"protected": True})
     assert results(runner.tick()) == ["UNPROVEN"]
     for _ in range(3):
         cloud.advance("1d")
@@ -128,7 +128,7 @@ def test_a_whole_image_is_no_duplicate_of_a_broken_one(
     slot = broken.properties["scheduled_images_slot"]
     cloud.advance("1m")
     with cloud.region() as region:
-        late = region.create_image(
+        late = region.snapshots.create(
             SERVER,
             "Daily-database-1767225600",
             run_metadata(SERVER, slot, "0-late"),
@@ -183,7 +183,7 @@ def test_a_duplicate_that_cannot_be_deleted_keeps_no_later_image_back(
 def late_request(cloud: Sandbox, slot: str) -> str:
     """Let a request for an image arrive that was held up; the image's ID."""
     with cloud.region() as region:
-        return region.create_image(
+        return region.snapshots.create(
             MYSERVER,
             "Daily-myserver-1767225600",
             run_metadata(MYSERVER, slot, "0-late"),
@@ -227,7 +227,7 @@ def busy_at_the_look(cloud: Sandbox, runner: Runner) -> None:
         if wanted.get("pending"):
             object.__setattr__(images, "list", read)
             with cloud.region() as region:
-                region.create_image(MYSERVER, "by hand", {}, user_id="someone")
+                region.snapshots.create(MYSERVER, "by hand", {}, user_id="someone")
         return read(**wanted)  # type: ignore[arg-type]
 
     object.__setattr__(images, "list", begin)
@@ -274,7 +274,7 @@ def test_a_weekly_image_is_not_missed_because_an_older_one_was_changed(
     older, _ = made(cloud)
     cloud.advance("2d")
     with cloud.region() as region:
-        region.update_image(older.id, attributes={"min_ram": 1})
+        region.images.update(older.id, attributes={"min_ram": 1})
     (result,) = runner_of(cloud).tick().results
     assert result.step.cause is Cause.DONE
 
@@ -292,7 +292,7 @@ def test_claims_of_servers_without_a_schedule_take_no_place(cloud: Sandbox) -> N
     for number in range(5):
         server_id = f"00000000-0000-4000-8000-{number:012}"
         with cloud.region() as region:
-            region.add_image(
+            region.images.add(
                 owner=f"{number:032}",
                 visibility="public",
                 name="claim",
@@ -318,7 +318,7 @@ def test_what_its_owner_has_missed_is_the_owners_all_day(cloud: Sandbox) -> None
     cloud.advance("5m")
     runner.tick()
     with cloud.region() as region:
-        region._store.update("servers", region.name, MYSERVER, status="ERROR")
+        region.cloud.store.update("servers", region.name, MYSERVER, status="ERROR")
     causes = set()
     for _ in range(40):
         cloud.advance("1h")

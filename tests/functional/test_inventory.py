@@ -49,7 +49,7 @@ def states(nova: Any, *options: str, **where: Any) -> dict[str, str]:
 def enable(cloud: Sandbox, name: str, retention: int, day: str | None = None) -> str:
     server_id = id_of(cloud, name)
     with cloud.region() as region:
-        region.set_schedule(server_id, retention, day)
+        region.schedules.set(server_id, retention, day)
     return server_id
 
 
@@ -57,7 +57,7 @@ def hold(cloud: Sandbox, name: str) -> None:
     """Shut a server down, so that no image can be made of it."""
     server_id = id_of(cloud, name)
     with cloud.region() as region:
-        region.hold(server_id, True)
+        region.servers.hold(server_id, True)
 
 
 def hide(front: Interceptor, pattern: bytes) -> None:

@@ -238,7 +238,7 @@ def test_tags_that_are_no_schedule_are_replaced_as_a_whole(
 ) -> None:
     tag = "scheduled-images:weekly-saturday:0"
     with cloud.region() as region:
-        region.set_tags(MYSERVER, ("scheduled-images", tag))
+        region.servers.set_tags(MYSERVER, ("scheduled-images", tag))
     for argv in (["set", "--retention", "4"], ["set", "--weekly", "sat"], ["show"]):
         result = openstack(*SCHEDULE, *argv, "myserver")
         assert (result.status, result.out) == (1, "")
@@ -258,7 +258,6 @@ def test_a_cloud_without_schedules(openstack: OpenStack, front: Interceptor) -> 
         assert f"ERROR (NotFound): {result.err}" == NOT_OFFERED
 
 
-@pytest.mark.slow
 def test_an_interrupted_command_says_how_far_it_came(
     cloud: Sandbox, front: Interceptor
 ) -> None:
@@ -387,7 +386,7 @@ def test_who_is_late(openstack: OpenStack, cloud: Sandbox) -> None:
     cloud.advance("3d")
     assert openstack.json(*SCHEDULE, "check") == []
     with cloud.region() as region:
-        region.hold(MYSERVER, True)
+        region.servers.hold(MYSERVER, True)
     cloud.advance("2d")
     late = openstack(*SCHEDULE, "check", "-f", "json")
     assert (late.status, late.err) == (3, "")

@@ -354,7 +354,7 @@ def test_the_volume_snapshots_of_an_image_go_with_it(cloud: Sandbox) -> None:
 
     def left() -> set[str]:
         with cloud.region() as region:
-            return {str(s.name) for s in region.volume_snapshots(project_id)}
+            return {str(s.name) for s in region.volumes.snapshots(project_id)}
 
     def named(*images: Image) -> set[str]:
         return {f"snapshot for {image.name}" for image in images}
@@ -544,7 +544,7 @@ def test_the_end_of_a_snapshot_that_cannot_be_known_is_not_green(
     cloud.advance("1h")
     # Not 404: it says nothing of the image.
     with cloud.region() as region:
-        region.delete_image(image)
+        region.images.delete(image)
     cloud.fault(f"GET /images/{image} 503")
     page = reader.get(page.path)
     assert not page.has("#disk.done, #disk.failed")

@@ -71,7 +71,9 @@ def test_what_is_late_stands_first_and_in_the_title(
 @pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
 def test_a_tag_that_is_no_schedule(reader: Reader, cloud: Sandbox) -> None:
     with cloud.region() as region:
-        region.set_tags(MYSERVER, ("scheduled-images", "scheduled-images:hourly:7"))
+        region.servers.set_tags(
+            MYSERVER, ("scheduled-images", "scheduled-images:hourly:7")
+        )
     page = reader.get(reader.page.path)
 
     assert page.title.startswith("(1 late)")
@@ -439,7 +441,6 @@ def test_open_pages_share_what_was_read(cloud: Sandbox) -> None:
         assert len(sent(cloud)) > 1
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "cloud", [{"servers": 9996, "images_per_server": 1}], indirect=True
 )

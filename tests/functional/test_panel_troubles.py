@@ -68,7 +68,7 @@ def test_where_nothing_is_known_one_line_says_what_failed(
 
 def test_a_slow_cloud_is_waited_for_and_then_shown(cloud: Sandbox) -> None:
     with panel_over(cloud, login=True, patience=Patience(0.3, 0.3)) as panel:
-        cloud.fault("GET /servers/detail delay 2s x1")
+        cloud.fault("GET /servers/detail delay 10s x1")
         reader = panel.logged_in()
         page = reader.page
         assert (page.status, page.all("h1")) == (503, ["Waiting for the cloud"])
@@ -79,7 +79,7 @@ def test_a_slow_cloud_is_waited_for_and_then_shown(cloud: Sandbox) -> None:
 def test_a_slow_cloud_does_not_take_away_what_is_known(cloud: Sandbox) -> None:
     with panel_over(cloud, patience=Patience(60, 0.3)) as panel:
         reader = panel.reader()
-        cloud.fault("GET /servers/detail delay 3s")
+        cloud.fault("GET /servers/detail delay 10s")
         page = reader.get(reader.page.path)
         assert page.status == 200
         assert "the cloud has been asked again for" in page.all("#freshness")[0]

@@ -417,7 +417,7 @@ def test_flower_sees_the_workers(
                 def workers() -> bool:
                     try:
                         url = f"http://127.0.0.1:{port}/api/workers?refresh=1"
-                        found = session.get(url, timeout=30).json()
+                        found = session.get(url, timeout=60).json()
                     except (requests.RequestException, ValueError):
                         return False
                     names = {name.split("@")[0] for name in found}

@@ -34,6 +34,7 @@ class Cloud(CloudState):
     :param extension: whether it has scheduled images, as Rackspace's has and a plain
         OpenStack has not; without them there is neither the API nor the service.
     :param image_quota: how many images a project may have; None for any number.
+    :param server_quota: how many servers a project may have; None for any number.
     """
 
     def __init__(
@@ -46,9 +47,11 @@ class Cloud(CloudState):
         timings: Timings | None = None,
         extension: bool = True,
         image_quota: int | None = None,
+        server_quota: int | None = None,
     ) -> None:
         super().__init__(store, seed=seed, timings=timings or Timings())
         self.image_quota = image_quota
+        self.server_quota = server_quota
         self.clock = clock
         self.extension = extension
         self._lock = threading.RLock()
@@ -133,19 +136,20 @@ class Cloud(CloudState):
         self.faults.add(faults)
         with self.transaction():
             for region in self._regions.values():
-                region.apply_faults()
+                region.snapshots.apply_faults()
 
     def clear_faults(self) -> None:
         """Take all faults away; frozen snapshots go on."""
         self.faults.clear()
         with self.transaction():
             for region in self._regions.values():
-                region.clear_faults()
+                region.snapshots.clear_faults()
 
     def task_states(self) -> set[str]:
         """Return the task states that servers have now, in all regions."""
         with self.transaction():
-            return {s for each in self._regions.values() for s in each.task_states()}
+            regions = self._regions.values()
+            return {s for each in regions for s in each.snapshots.task_states()}
 
     def _keep_time(self) -> None:
         self.store.note("clock shown", self.clock.now())

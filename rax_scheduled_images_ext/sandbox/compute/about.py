@@ -7,7 +7,7 @@ import re
 from flask.typing import ResponseReturnValue
 
 from rax_scheduled_images_ext.sandbox.backend.directory import OPERATOR
-from rax_scheduled_images_ext.sandbox.backend.region import MOST_METADATA
+from rax_scheduled_images_ext.sandbox.backend.region.base import MOST_METADATA
 from rax_scheduled_images_ext.sandbox.compute import inputs
 from rax_scheduled_images_ext.sandbox.compute.views import flavor_view
 from rax_scheduled_images_ext.sandbox.http.common import (
@@ -59,7 +59,7 @@ def flavor_detail(call: Call) -> ResponseReturnValue:
 
 
 def _flavors(call: Call, *, full: bool) -> ResponseReturnValue:
-    flavors = call.region.flavors()
+    flavors = call.region.flavors.list()
     name = inputs.pattern("name") if call.version >= (2, 102) else None
     if name is not None:
         flavors = [each for each in flavors if re.search(name, each.name)]
@@ -74,12 +74,12 @@ def _flavors(call: Call, *, full: bool) -> ResponseReturnValue:
 
 def flavor_show(call: Call, flavor_id: str) -> ResponseReturnValue:
     """GET /flavors/{id}"""
-    return {"flavor": flavor_view(call, call.region.flavor(flavor_id), full=True)}
+    return {"flavor": flavor_view(call, call.region.flavors.get(flavor_id), full=True)}
 
 
 def flavor_specs(call: Call, flavor_id: str) -> ResponseReturnValue:
     """GET /flavors/{id}/os-extra_specs"""
-    call.region.flavor(flavor_id)
+    call.region.flavors.get(flavor_id)
     return {"extra_specs": {}}
 
 
@@ -92,7 +92,7 @@ def services(call: Call) -> ResponseReturnValue:
 
 def limits(call: Call) -> ResponseReturnValue:
     """GET /limits"""
-    used = call.region.usage(call.project_id)
+    used = call.region.servers.usage(call.project_id)
     absolute = {
         "totalInstancesUsed": sum(number for _, number in used),
         "totalCoresUsed": sum(flavor.vcpus * number for flavor, number in used),

@@ -158,15 +158,15 @@ class _Admin:
         with self._cloud.transaction():
             region = self._region_of(server_id)
             if wanted in ("active", "error"):
-                region.reset_state(server_id, wanted)
+                region.servers.reset_state(server_id, wanted)
             else:
-                region.hold(server_id, wanted == "held")
-            return _server_view(region.server(server_id))
+                region.servers.hold(server_id, wanted == "held")
+            return _server_view(region.servers.get(server_id))
 
     def _region_of(self, server_id: str) -> Region:
         for name in self._cloud.regions:
             region = self._cloud.region(name)
-            if region.servers(ServerQuery(server_id=server_id)):
+            if region.servers.select(ServerQuery(server_id=server_id)):
                 return region
         raise NotFound(f"Instance {server_id} could not be found.")
 
@@ -196,7 +196,7 @@ def _seconds(body: Mapping[str, Any]) -> float:
 
 def _region_view(region: Region) -> Json:
     images: dict[str | None, list[Json]] = {}
-    for image in region.images(ImageQuery()):
+    for image in region.images.select(ImageQuery()):
         view = {
             "id": image.id,
             "name": image.name,
@@ -207,7 +207,7 @@ def _region_view(region: Region) -> Json:
         images.setdefault(image.properties.get("instance_uuid"), []).append(view)
     servers = [
         {**_server_view(server), "images": images.pop(server.id, [])}
-        for server in region.servers(ServerQuery())
+        for server in region.servers.select(ServerQuery())
     ]
     # Those of no server, or of one that is gone.
     left = [view for views in images.values() for view in views]

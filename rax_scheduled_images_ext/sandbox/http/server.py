@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
+from rax_scheduled_images_ext.programs.listening import listen
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 
 # Seconds after which a connection on which nothing is said is closed.
 _IDLE = 300
-_BACKLOG = 128
 _WITHOUT_CONTENT = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 
 
@@ -35,15 +36,14 @@ class Server(ThreadedWSGIServer):
     does after content that is shorter than its ``Content-Length``.
 
     :param port: 0 takes any free one.
-    :raises OSError: where the address cannot be had.
+    :raises CannotListen: where the address cannot be had.
     """
 
     host: str
 
     def __init__(self, host: str, port: int) -> None:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
         # Not bound by werkzeug, which ends the process where that fails.
-        with socket.create_server((host, port), family=family, backlog=_BACKLOG) as it:
+        with listen(host, port) as it:
             super().__init__(host, port, _no_answer, _Handler, fd=it.fileno())
         self.host = str(self.server_address[0])
         self._connections: dict[threading.Thread, socket.socket] = {}

@@ -11,17 +11,35 @@ from rax_scheduled_images_ext.sandbox.backend.models import (
     Forbidden,
     Image,
     ImageQuery,
+    Invalid,
     NotFound,
     OverQuota,
 )
-from rax_scheduled_images_ext.sandbox.backend.region.base import Base
+from rax_scheduled_images_ext.sandbox.backend.region.base import Part
+from rax_scheduled_images_ext.sandbox.backend.region.disks import Disk
 from rax_scheduled_images_ext.sandbox.backend.store import Row, image_of
 
+_GIB = 2**30
+# Values that Nova refuses, of the properties that it reads.
+_WRONG = {
+    "hw_architecture": "Architecture name '{}' is not recognised",
+    "img_config_drive": "Image's config drive option '{}' is invalid",
+}
+_RIGHT = {
+    "hw_architecture": frozenset(
+        "aarch64 alpha armv6 armv7l armv7b cris i686 ia64 lm32 m68k microblaze"
+        " microblazeel mips mipsel mips64 mips64el openrisc parisc parisc64 ppc ppcle"
+        " ppc64 ppc64le ppcemb s390 s390x sh4 sh4eb sparc sparc64 unicore32 x86_64"
+        " xtensa xtensaeb".split()
+    ),
+    "img_config_drive": frozenset({"optional", "mandatory"}),
+}
 
-class Images(Base):
+
+class Images(Part):
     """Listing, making, changing and deleting images."""
 
-    def images(self, query: ImageQuery) -> list[Image]:
+    def select(self, query: ImageQuery) -> list[Image]:
         """Return a page of images.
 
         :raises Invalid: for an unknown marker or sort key.
@@ -29,14 +47,14 @@ class Images(Base):
         rows = self._store.select_images(self.name, query)
         return [image_of(row) for row in rows]
 
-    def image(self, image_id: str, *, deleted: bool = False) -> Image:
+    def get(self, image_id: str, *, deleted: bool = False) -> Image:
         """Return one image; a deleted one only if asked for.
 
         :raises NotFound: where there is none.
         """
-        return image_of(self._image_row(image_id, deleted=deleted))
+        return image_of(self.row(image_id, deleted=deleted))
 
-    def add_image(
+    def add(
         self,
         *,
         owner: str,
@@ -93,7 +111,7 @@ class Images(Base):
 
         :raises Conflict: where it has data already.
         """
-        image = self.image(image_id)
+        image = self.get(image_id)
         if image.status != "queued":
             raise Conflict(
                 f"Image status transition from {image.status} to saving is not allowed"
@@ -109,17 +127,19 @@ class Images(Base):
             data=data,
             updated=self._cloud.now,
         )
-        return self.image(image_id)
+        # Whatever the data is, a guest boots from it.
+        self._region.disks.write(image_id, Disk() if data else None)
+        return self.get(image_id)
 
-    def image_data(self, image_id: str) -> bytes | None:
+    def data(self, image_id: str) -> bytes | None:
         """Return the data that was uploaded; a snapshot has none to give."""
-        self.image(image_id)
+        self.get(image_id)
         row = self._store.first(
             "SELECT data FROM images WHERE region = ? AND id = ?", self.name, image_id
         )
         return None if row is None else row["data"]
 
-    def update_image(
+    def update(
         self,
         image_id: str,
         *,
@@ -132,7 +152,7 @@ class Images(Base):
             min_ram, disk_format, container_format, status, owner, hidden and tags.
         :raises NotFound: where there is no such image.
         """
-        self._image_row(image_id)
+        self.row(image_id)
         columns = dict(attributes or {})
         tags = columns.get("tags")
         if isinstance(tags, Iterable):
@@ -142,17 +162,17 @@ class Images(Base):
         self._store.update(
             "images", self.name, image_id, updated=self._cloud.now, **columns
         )
-        return self.image(image_id)
+        return self.get(image_id)
 
-    def delete_image(self, image_id: str) -> None:
+    def delete(self, image_id: str) -> None:
         """Delete the image.
 
         :raises NotFound: where there is none.
         :raises Forbidden: where it is protected.
         """
-        if self.image(image_id).protected:
+        if self.get(image_id).protected:
             raise Forbidden(f"Image {image_id} is protected and cannot be deleted.")
-        self._delete_row(image_id)
+        self.drop(image_id)
 
     def _check_quota(self, owner: str) -> None:
         """See that a project may have one more image.
@@ -178,14 +198,15 @@ class Images(Base):
                 f" {row['used']} and delta 1]"
             )
 
-    def _image_row(self, image_id: str, *, deleted: bool = False) -> Row:
+    def row(self, image_id: str, *, deleted: bool = False) -> Row:
         row = self._store.image_row(self.name, image_id)
         if row is None or (row["deleted_at"] is not None and not deleted):
             raise NotFound(f"Failed to find image {image_id}")
         return row
 
-    def _delete_row(self, image_id: str) -> None:
+    def drop(self, image_id: str) -> None:
         now = self._cloud.now
+        self._region.disks.discard(image_id)
         self._store.update(
             "images",
             self.name,
@@ -194,6 +215,42 @@ class Images(Base):
             deleted_at=now,
             updated=now,
             data=None,
+        )
+
+
+def check_fits(
+    image: Image, *, ram: int, disk: int = 0, volume: int | None = None
+) -> None:
+    """See that an image is ready, and fits a flavor.
+
+    :param ram: of the flavor, in MiB.
+    :param disk: of the flavor, in GiB; 0 for one of any size.
+    :param volume: the size of the volume that is the root disk, in GiB, if one is.
+    :raises Invalid: where it is not, or does not.
+    """
+    for key, allowed in _RIGHT.items():
+        value = image.properties.get(key)
+        if value is not None and value not in allowed:
+            raise Invalid(_WRONG[key].format(value))
+    if image.status != "active":
+        raise Invalid(f"Image {image.id} is not active.")
+    if ram < image.min_ram:
+        raise Invalid("Flavor's memory is too small for requested image.")
+    least, size = image.min_disk * _GIB, disk * _GIB
+    if volume is not None and least > volume * _GIB:
+        raise Invalid(
+            "Volume is smaller than the minimum size specified in image metadata."
+            f" Volume size is {volume * _GIB} bytes, minimum size is {least} bytes."
+        )
+    if volume is None and size and (image.size or 0) > size:
+        raise Invalid(
+            "Flavor's disk is too small for requested image. Flavor disk is"
+            f" {size} bytes, image is {image.size} bytes."
+        )
+    if volume is None and size and least > size:
+        raise Invalid(
+            "Flavor's disk is smaller than the minimum size specified in image"
+            f" metadata. Flavor disk is {size} bytes, minimum size is {least} bytes."
         )
 
 

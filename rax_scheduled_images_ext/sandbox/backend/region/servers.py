@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from rax_scheduled_images_ext.sandbox.backend.models import (
@@ -10,12 +11,20 @@ from rax_scheduled_images_ext.sandbox.backend.models import (
     BlockDevice,
     Conflict,
     Flavor,
+    Forbidden,
     Invalid,
+    Nic,
     NotFound,
+    SecurityGroup,
     Server,
     ServerQuery,
 )
-from rax_scheduled_images_ext.sandbox.backend.region.volumes import OF_IMAGE, Volumes
+from rax_scheduled_images_ext.sandbox.backend.region.base import Part, check_metadata
+from rax_scheduled_images_ext.sandbox.backend.region.images import check_fits
+from rax_scheduled_images_ext.sandbox.backend.region.rebuilds import (
+    task_state as rebuild_state,
+)
+from rax_scheduled_images_ext.sandbox.backend.region.volumes import OF_IMAGE
 from rax_scheduled_images_ext.sandbox.backend.store import (
     SERVERS,
     Row,
@@ -23,33 +32,28 @@ from rax_scheduled_images_ext.sandbox.backend.store import (
     server_of,
 )
 
-FLAVORS = (
-    Flavor("1", "m1.tiny", 512, 1, 1),
-    Flavor("2", "m1.small", 2048, 1, 20),
-    Flavor("3", "m1.medium", 4096, 2, 40),
-)
-
-
 # The only availability zone there is.
 ZONE = "nova"
+# The power state of a server whose guest runs.
+_RUNNING = 1
 
 
-class Servers(Volumes):
+class Servers(Part):
     """Listing, booting and changing servers, and their history."""
 
-    def servers(self, query: ServerQuery) -> list[Server]:
+    def select(self, query: ServerQuery) -> list[Server]:
         """Return a page of servers.
 
         :raises Invalid: for an unknown marker or sort key.
         """
-        return [self._server(r) for r in self._store.select_servers(self.name, query)]
+        return [self.of_row(r) for r in self._store.select_servers(self.name, query)]
 
-    def server(self, server_id: str, *, deleted: bool = False) -> Server:
+    def get(self, server_id: str, *, deleted: bool = False) -> Server:
         """Return one server; a deleted one only if asked for.
 
         :raises NotFound: where there is none.
         """
-        return self._server(self._row(server_id, deleted=deleted))
+        return self.of_row(self.row(server_id, deleted=deleted))
 
     def boot(
         self,
@@ -66,6 +70,13 @@ class Servers(Volumes):
         zone: str | None = None,
         tags: Iterable[str] = (),
         devices: Sequence[BlockDevice] = (),
+        nics: Sequence[Nic] = (),
+        security_groups: Sequence[SecurityGroup] = (),
+        config_drive: str = "",
+        user_data: str | None = None,
+        hostname: str | None = None,
+        group_id: str | None = None,
+        hints: Mapping[str, object] | None = None,
     ) -> Server:
         """Make a server, which is ACTIVE at once.
 
@@ -73,15 +84,28 @@ class Servers(Volumes):
         :param zone: the availability zone that it must stay in.
         :param tags: may name one more than once.
         :param devices: its disks that are volumes.
+        :param nics: its places on networks.
+        :param security_groups: those of its new ports; ``default`` by default.
+        :param group_id: the server group that it is in.
+        :param hints: what was said to the scheduler, which only keeps it.
         :raises NotFound: for an unknown image or flavor.
         :raises Invalid: for an unknown zone, or a device that cannot be had.
         :raises Forbidden: for too much metadata.
         """
         if zone not in (None, ZONE):
             raise Invalid("The requested availability zone is not available")
-        self.check_metadata(metadata or {})
-        base = dict(self.image(image_id).properties) if image_id else {}
-        self.flavor(flavor_id)
+        check_metadata(metadata or {})
+        base: dict[str, str] = {}
+        if image_id:
+            image = self._region.images.get(image_id)
+            flavor = self._region.flavors.get(flavor_id)
+            roots = [device for device in devices if device.boot_index == 0]
+            if roots:
+                check_fits(image, ram=flavor.ram, volume=roots[0].size)
+            else:
+                check_fits(image, ram=flavor.ram, disk=flavor.disk)
+            base = dict(image.properties)
+        self._check_quota_of_servers(project_id)
         now = self._cloud.now
         row: dict[str, object] = {
             "region": self.name,
@@ -102,22 +126,62 @@ class Servers(Volumes):
             "key_name": key_name,
             "base_properties": json.dumps(base),
             "pinned_zone": zone,
+            "hostname": hostname or hostname_of(name),
+            "config_drive": config_drive,
+            "user_data": user_data,
+            "group_id": group_id,
+            "hints": json.dumps(dict(hints or {})),
         }
         self._store.insert("servers", [row])
         self.set_tags(str(row["id"]), tags)
-        self.attach_devices(
+        self._region.volumes.attach(
             str(row["id"]), devices, project_id=project_id, user_id=user_id
         )
         if devices and not image_id:
-            root = self.volumes_of(str(row["id"]))[0]
+            root = self._region.volumes.of_server(str(row["id"]))[0]
             known = root.image_properties.items()
             base = {key: text for key, text in known if key not in OF_IMAGE}
-            self._touch(str(row["id"]), base_properties=json.dumps(base))
-        server = self.server(str(row["id"]))
+            self.touch(str(row["id"]), base_properties=json.dumps(base))
+        else:
+            self._region.disks.copy(image_id, str(row["id"]))
+        self._connect(str(row["id"]), project_id, nics, security_groups)
+        server = self.get(str(row["id"]))
+        self._region.guests.switch_on(server)
         self.record(server, "create")
         return server
 
-    def update_server(
+    def _connect(
+        self,
+        server_id: str,
+        project_id: str,
+        nics: Sequence[Nic],
+        groups: Sequence[SecurityGroup],
+    ) -> None:
+        for place, nic in enumerate(nics):
+            if nic.port is not None:
+                self._region.networks.bind(nic.port, server_id, place)
+            elif nic.network is not None:
+                self._region.networks.add_port(
+                    nic.network,
+                    project_id,
+                    address=nic.address,
+                    groups=groups or None,
+                    server_id=server_id,
+                    place=place,
+                )
+
+    def _check_quota_of_servers(self, project_id: str) -> None:
+        quota = self._cloud.server_quota
+        if quota is None:
+            return
+        used = sum(number for _, number in self.usage(project_id))
+        if used >= quota:
+            raise Forbidden(
+                "Quota exceeded for instances: Requested 1, but already used"
+                f" {used} of {quota} instances"
+            )
+
+    def update(
         self,
         server_id: str,
         *,
@@ -129,18 +193,18 @@ class Servers(Volumes):
 
         :raises NotFound: where there is no such server.
         """
-        row = self._row(server_id)
+        row = self.row(server_id)
         if description is None and not clear_description:
             description = row["description"]
-        self._touch(server_id, name=name or row["name"], description=description)
-        return self.server(server_id)
+        self.touch(server_id, name=name or row["name"], description=description)
+        return self.get(server_id)
 
-    def pin_server(self, server_id: str, zone: str | None) -> None:
+    def pin(self, server_id: str, zone: str | None) -> None:
         """Bind the server to an availability zone, or to none.
 
         :raises Conflict: for another zone than the server's.
         """
-        pinned = self.server(server_id).pinned_zone
+        pinned = self.get(server_id).pinned_zone
         if zone is not None and pinned is not None and zone != pinned:
             raise Conflict(
                 "Cannot change pinned availability zone directly. Unpin first by"
@@ -151,9 +215,9 @@ class Servers(Volumes):
                 f"Server can only be pinned to its current availability zone '{ZONE}',"
                 f" but '{zone}' was requested."
             )
-        self._touch(server_id, pinned_zone=zone)
+        self.touch(server_id, pinned_zone=zone)
 
-    def set_server_metadata(
+    def set_metadata(
         self, server_id: str, metadata: Mapping[str, str], *, replace: bool
     ) -> dict[str, str]:
         """Add to the server's metadata, or replace all of it; return the whole.
@@ -161,22 +225,22 @@ class Servers(Volumes):
         :raises NotFound: where there is no such server.
         :raises Forbidden: for too much metadata.
         """
-        kept = dict(self.server(server_id).metadata)
+        kept = dict(self.get(server_id).metadata)
         whole = ({} if replace else kept) | dict(metadata)
-        self.check_metadata(whole)
-        self._touch(server_id, metadata=json.dumps(whole))
+        check_metadata(whole)
+        self.touch(server_id, metadata=json.dumps(whole))
         return whole
 
-    def delete_server_metadata(self, server_id: str, key: str) -> None:
+    def delete_metadata(self, server_id: str, key: str) -> None:
         """Take one key away.
 
         :raises NotFound: where it is not there.
         """
-        whole = dict(self.server(server_id).metadata)
+        whole = dict(self.get(server_id).metadata)
         if key not in whole:
             raise NotFound("Metadata item was not found")
         del whole[key]
-        self._touch(server_id, metadata=json.dumps(whole))
+        self.touch(server_id, metadata=json.dumps(whole))
 
     def set_tags(self, server_id: str, tags: Iterable[str]) -> None:
         """Give the server these tags, and no others; it does not count as changed."""
@@ -205,23 +269,26 @@ class Servers(Volumes):
         """
         self._switch(server_id, "stop", ("active", "error"), "SHUTOFF", "stopped", 4)
 
+    def reboot(self, server_id: str) -> None:
+        """Boot the guest anew, whether it runs or not."""
+        server = self.get(server_id)
+        self.record(server, "reboot")
+        self._region.guests.switch_on(server)
+        self.touch(server_id, status="ACTIVE", vm_state="active", power_state=_RUNNING)
+
     def hold(self, server_id: str, held: bool) -> None:
         """Shut the server down on the operator's behalf, or give it back."""
-        self._row(server_id)
         shut, given_back = ("SHUTOFF", "stopped", 4), ("ACTIVE", "active", 1)
-        status, vm_state, power = shut if held else given_back
-        self._touch(
-            server_id, held=held, status=status, vm_state=vm_state, power_state=power
-        )
+        self.power(server_id, *(shut if held else given_back), held=held)
 
-    def lock(self, server_id: str, locked: bool) -> None:
+    def lock(self, server_id: str, locked: bool, reason: str | None = None) -> None:
         """Lock or unlock the server."""
-        self._row(server_id)
-        self._touch(server_id, locked=locked)
+        self.row(server_id)
+        self.touch(server_id, locked=locked, locked_reason=reason)
 
     def actions(self, server_id: str) -> list[Action]:
         """Return the server's history, newest first; a deleted server has one too."""
-        self._row(server_id, deleted=True)
+        self.row(server_id, deleted=True)
         rows = self._store.all(
             "SELECT * FROM actions WHERE region = ? AND server_id = ?"
             " ORDER BY serial DESC",
@@ -257,6 +324,47 @@ class Servers(Volumes):
         assert newest is not None
         return int(newest["serial"])
 
+    def finish(self, server_id: str, action: int, message: str | None) -> None:
+        """End an entry of the server's history.
+
+        :param message: why it failed, if it did.
+        """
+        self._store.run(
+            "UPDATE actions SET finished = ?, message = ? WHERE serial = ?",
+            *(self._cloud.now, message, action),
+        )
+        self.touch(server_id)
+
+    def delete(self, server_id: str) -> None:
+        """Delete the server and its schedule; its finished images stay."""
+        server, region = self.get(server_id), self._region
+        region.snapshots.end(server_id, discard=True)
+        region.rebuilds.end(server_id)
+        self.record(server, "delete")
+        region.schedules.clear(server_id)
+        self.set_tags(server_id, ())
+        region.guests.switch_off(server)
+        region.disks.discard(server_id)
+        region.volumes.detach(server_id)
+        region.networks.release(server_id)
+        self.touch(
+            server_id,
+            status="DELETED",
+            vm_state="deleted",
+            power_state=0,
+            deleted_at=self._cloud.now,
+        )
+
+    def reset_state(self, server_id: str, state: str, fault: str | None = None) -> None:
+        """Force the state: 'active' or 'error'; ends whatever is under way.
+
+        :param fault: why it is in error.
+        """
+        self._region.snapshots.end(server_id)
+        self._region.rebuilds.end(server_id)
+        power = _RUNNING if state == "active" else 0
+        self.power(server_id, state.upper(), state, power, fault=fault)
+
     def usage(self, project_id: str) -> list[tuple[Flavor, int]]:
         """Return how many servers of each flavor a project has."""
         rows = self._store.all(
@@ -265,23 +373,10 @@ class Servers(Volumes):
             self.name,
             project_id,
         )
-        return [(self.flavor(row["flavor_id"]), row["number"]) for row in rows]
+        known = self._region.flavors.known
+        return [(known(row["flavor_id"]), row["number"]) for row in rows]
 
-    def flavors(self) -> list[Flavor]:
-        """Return all flavors, the smallest first."""
-        return list(FLAVORS)
-
-    def flavor(self, flavor_id: str) -> Flavor:
-        """Return one flavor.
-
-        :raises NotFound: where there is none.
-        """
-        for flavor in FLAVORS:
-            if flavor.id == flavor_id:
-                return flavor
-        raise NotFound(f"Flavor {flavor_id} could not be found.")
-
-    def _row(self, server_id: str, *, deleted: bool = False) -> Row:
+    def row(self, server_id: str, *, deleted: bool = False) -> Row:
         row = self._store.first(
             f"{SERVERS} WHERE r.region = ? AND r.id = ?",
             self.name,
@@ -291,7 +386,10 @@ class Servers(Volumes):
             raise NotFound(f"Instance {server_id} could not be found.")
         return row
 
-    def _server(self, row: Row) -> Server:
+    def of_row(self, row: Row) -> Server:
+        rebuilt = row["rebuild_started"]
+        if rebuilt is not None:
+            return server_of(row, rebuild_state(self._cloud.now - rebuilt))
         started = row["snapshot_started"]
         if started is None:
             return server_of(row, None)
@@ -300,7 +398,7 @@ class Servers(Volumes):
         timings = self._cloud.timings
         return server_of(row, timings.task_state(elapsed, bool(row["snapshot_backup"])))
 
-    def _touch(self, server_id: str, **columns: object) -> None:
+    def touch(self, server_id: str, **columns: object) -> None:
         self._store.update(
             "servers", self.name, server_id, updated=self._cloud.now, **columns
         )
@@ -314,13 +412,32 @@ class Servers(Volumes):
         vm_state: str,
         power: int,
     ) -> None:
-        server = self.server(server_id)
+        server = self.get(server_id)
         if server.vm_state not in wanted or server.held:
             raise _not_while(server, verb, f"vm_state {server.vm_state}")
         if server.task_state is not None:
             raise _not_while(server, verb, f"task_state {server.task_state}")
         self.record(server, verb)
-        self._touch(server_id, status=status, vm_state=vm_state, power_state=power)
+        self.power(server_id, status, vm_state, power)
+
+    def power(
+        self, server_id: str, status: str, vm_state: str, power: int, **more: object
+    ) -> None:
+        """Put the server into a state, and its guest with it."""
+        server, runs = self.get(server_id), power == _RUNNING
+        if runs and server.power_state != _RUNNING:
+            self._region.guests.switch_on(server)
+        elif not runs:
+            self._region.guests.switch_off(server)
+        self.touch(
+            server_id, status=status, vm_state=vm_state, power_state=power, **more
+        )
+
+
+def hostname_of(name: str) -> str:
+    """Return the host name that Nova makes of a server's name."""
+    words = re.sub(r"[^a-z0-9.-]+", "", re.sub(r"[\s_]+", "-", name.lower()))
+    return words.strip(".-")[:63] or "server"
 
 
 def _not_while(server: Server, verb: str, state: str) -> Conflict:

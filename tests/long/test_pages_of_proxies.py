@@ -12,15 +12,15 @@ import pytest
 from rax_scheduled_images_ext.model.image import SERVER_KEY, TYPE_KEY
 from rax_scheduled_images_ext.sandbox import Sandbox
 
+from ..functional.clouds import open_cloud
+from ..functional.fleet import MARKED, MYSERVER, add_image
+from ..functional.interceptor import Answer, Interceptor, Rule, json_answer, page
+from ..functional.raw import START
 from ..novashell import Nova
 from ..openstackshell import OpenStack, not_beside_novaclient_7
 from ..shell import Shell
-from .clouds import open_cloud
-from .fleet import MARKED, MYSERVER, add_image
-from .interceptor import Answer, Interceptor, Rule, json_answer, page
-from .raw import START
 
-OWN: dict[str, str] = {SERVER_KEY: MYSERVER, TYPE_KEY: "snapshot"}
+OWN: dict[str, Any] = {SERVER_KEY: MYSERVER, TYPE_KEY: "snapshot"}
 #: What gateways answer, whatever they are asked for.
 PAGES = (
     page("404 Not Found"),
@@ -127,15 +127,12 @@ class Gateway(Interceptor):
         return rule if self.hit == (method, path) else None
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "shell", "argv"), CASES)
 def test_a_404_of_a_proxy_is_believed_nowhere(
     kind: str, shell: Callable[[Sandbox], Shell], argv: tuple[str, ...]
 ) -> None:
-    with (
-        open_cloud(CLOUDS[kind], speed=0, start=START) as cloud,
-        Gateway(cloud) as gateway,
-    ):
+    with open_cloud(CLOUDS[kind], speed=0, start=START) as cloud:
+        gateway = Gateway(cloud)
         result = Nova(cloud)("scheduled-images-enable", MYSERVER, "2")
         assert result.status == 0, result
         for name in ("one", "two", "three"):

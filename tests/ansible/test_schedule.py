@@ -113,7 +113,7 @@ def test_bad_input_is_named_before_any_request(play: Play, cloud: Sandbox) -> No
         ({"retention": True}, "True is not a retention: it must be an int"),
         ({"retention": "seven"}, "argument 'retention' is of type"),
         ({"retention": 7, "weekly": "funday"}, f"'funday' {not_a_day}"),
-        ({"weekly": "t"}, "'t' may be tuesday or thursday: write more of one of"),
+        ({"weekly": "t"}, "'t' is ambiguous: tuesday or thursday"),
         ({"weekly": "sat", "daily": True}, "cannot be both daily and weekly"),
         ({"state": "absent", "retention": 0}, "'0' is not a retention"),
         ({"state": "off"}, "value of state must be one of: present, absent, got: off"),

@@ -13,7 +13,7 @@ from novaclient.v2 import shell
 from rax_scheduled_images_ext.model.image import MARKER_KEY, MARKER_VALUE
 from rax_scheduled_images_ext.sandbox import Sandbox
 
-from .fleet import MARKED, MYSERVER, NOBODY, add_image
+from .fleet import MYSERVER, NOBODY, add_image
 from .interceptor import Interceptor
 from .raw import START
 
@@ -247,7 +247,8 @@ def test_delete_metadata(run: Run, cloud: Sandbox) -> None:
 @ours
 def test_another_key_than_the_markers_keeps_nothing(run: Run, cloud: Sandbox) -> None:
     """The article's way to keep an image hangs on it that silence means: done."""
-    image = add_image(cloud, "mine", **MARKED)
+    marker: Any = {MARKER_KEY: MARKER_VALUE}
+    image = add_image(cloud, "mine", **marker)
     hyphens = MARKER_KEY.replace("created_by", "created-by")
     result = run("image-meta", "mine", "delete", hyphens)
     assert (result.status, result.out) == (1, "")

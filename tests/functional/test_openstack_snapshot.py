@@ -312,16 +312,16 @@ WRONG = {
         "argument --property/--metadata: 'x' is not in the format of 'key=value'"
     ),
     ("create", "--hold-until", "x", "web1", "x"): (
-        "argument --hold-until: 'x' is none of image_pending_upload, image_uploading"
+        "argument --hold-until: 'x' is not one of image_pending_upload, image_uploading"
     ),
     ("create", "--max-hold", "0s", "web1", "x"): (
-        "argument --max-hold: '0s' is too short: it must be more than nothing"
+        "argument --max-hold: '0s' is too short: it must be more than 0"
     ),
     ("watch", "--interval", "0", "web1"): (
         "argument --interval: '0' is not an interval: seconds, from 0.1 to 3600"
     ),
     ("watch", "--format", "xml", "web1"): (
-        "argument -f/--format: 'xml' is none of text, json"
+        "argument -f/--format: 'xml' is not one of text, json"
     ),
     ("prune", "--keep", "0", "--yes", "web1"): "argument --keep: '0' is not a ",
 }

@@ -207,7 +207,7 @@ class TestImageList:
         ]
         out(run("scheduled-images-disable", "myserver"))
         assert self.statuses(run)[-1] == (
-            *("kept", "without a schedule nothing is deleted"),
+            *("kept", "no schedule, so nothing is deleted"),
         )
 
     def test_an_inherited_marker_is_named_as_likely(
@@ -226,7 +226,7 @@ class TestImageList:
         likely = "; marker likely inherited from its base image"
         assert (row["retention_status"], row["reason"]) == (
             "kept",
-            f"without a schedule nothing is deleted{likely}",
+            f"no schedule, so nothing is deleted{likely}",
         )
         forecast = out(run("scheduled-images-enable", "--dry-run", "clone", "1"))
         assert f"last of the newest 1{likely}" in forecast
@@ -648,7 +648,7 @@ class TestPrune:
             1,
             "",
             f"ERROR (CommandError): Scheduled images not enabled for server {MYSERVER},"
-            " and no other number of images to keep was given\n",
+            " and no number of images to keep was given\n",
         )
 
     @one_type

@@ -155,7 +155,7 @@ def test_credentials_of_one_project_cannot_work_for_all(
         "OS_PROJECT_DOMAIN_NAME": "Default",
     }
     line = (
-        "auth_type 'token' is good for one project only: all projects take a password"
+        "auth_type 'token' is limited to one project: all projects require a password"
     )
     plan = service("plan", "--all-projects", env=env)
     assert (plan.status, plan.out) == (1, "")
@@ -292,18 +292,18 @@ def test_a_rehearsed_day(cloud: Sandbox, service: Service) -> None:
         ("tick --max-delay x", "'x' is not a duration"),
         ("tick --requests 0", "'0' is not allowed: a whole number from 1 to 100"),
         ("tick --limit-region 0", "'0' is not allowed: a whole number from 1"),
-        ("run --every 0s", "'0s' is too short: it must be more than nothing"),
+        ("run --every 0s", "'0s' is too short: it must be more than 0"),
         ("run --metrics-port x", "'x' is not allowed: a whole number from 0"),
         ("tick --on-failure 'x", "''x' is not a command: No closing quotation"),
-        ("tick --on-failure=", "'' is not a command: it has no words"),
+        ("tick --on-failure=", "'' is not a command: it is empty"),
         (
             "tick --on-failure /nowhere/notify",
-            "'/nowhere/notify' is not a program that can be run",
+            "'/nowhere/notify' is not an executable program",
         ),
         ("tick --on-failure /etc/passwd", "'/etc/passwd' is not a program that can"),
         ("tick --ping-fail http://x/", "--ping-fail requires --ping"),
         ("tick --ping-cacert /nowhere", "cannot read /nowhere: No such file"),
-        ("tick -v --quiet", "--quiet and --verbose exclude each other"),
+        ("tick -v --quiet", "--quiet and --verbose cannot be used together"),
         ("tick --ping ftp://host/secret", "must start with http:// or https://"),
         ("status --format xml", "invalid choice: 'xml'"),
         ("", "the following arguments are required: COMMAND"),
@@ -611,7 +611,7 @@ def test_it_goes_on_after_failures_and_shows_that_it_is_ill(
 
     until(lambda: health() == (200, "ok\n"))
     cloud.fault("GET /servers 500")
-    until(lambda: health() == (503, "the last look failed\n"))
+    until(lambda: health() == (503, "the last scan failed\n"))
     # The cloud answers, so the service need not be started again.
     assert health("healthz") == (200, "ok\n")
     cloud.clear_faults()

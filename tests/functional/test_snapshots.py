@@ -1037,7 +1037,7 @@ def test_a_token_that_is_no_longer_good_ends_a_watch(
             "there is no program '/no/such' (it is run without a",
         ),
         (["--max-hold", "10"], "'10' is not a duration: write a number and w, d, h"),
-        (["--max-hold", "0m"], "'0m' is too short: it must be more than nothing"),
+        (["--max-hold", "0m"], "'0m' is too short: it must be more than 0"),
         (["--timeout", "soon"], "argument --timeout: soon must be a float"),
         (["--time-limit", "soon"], "'soon' is not a duration"),
         (["--command-timeout", ""], "'' is not a duration"),
@@ -1045,7 +1045,10 @@ def test_a_token_that_is_no_longer_good_ends_a_watch(
         (["--interval", "-1"], "'-1' is not an interval: seconds, from 0.1 to 3600"),
         (["--metadata", "a"], "'a' is not in the format of 'key=value'"),
         (["--metadata", "=a"], "'' is not a metadata key: one has 1 to 255"),
-        (["--hold-until", "x"], "'x' is none of image_pending_upload, image_uploading"),
+        (
+            ["--hold-until", "x"],
+            "'x' is not one of image_pending_upload, image_uploading",
+        ),
     ],
 )
 def test_bad_input_of_create(
@@ -1062,8 +1065,8 @@ def test_bad_input_of_create(
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["--until", "x"], "argument --until: 'x' is none of disk-copied, done"),
-        (["--format", "csv"], "argument --format: 'csv' is none of text, json"),
+        (["--until", "x"], "argument --until: 'x' is not one of disk-copied, done"),
+        (["--format", "csv"], "argument --format: 'csv' is not one of text, json"),
         (["--wait-start", "1"], "'1' is not a duration"),
         (["--interval", "fast"], "'fast' is not an interval"),
     ],

@@ -91,7 +91,7 @@ def named(image: Image) -> list[str]:
 def a_day(cloud: Sandbox, runner: Runner) -> Tick:
     """Make the image of the next day; return the tick after that."""
     cloud.advance("1d")
-    assert results(runner.tick()) == ["BEGUN"]
+    assert results(runner.tick()) == ["STARTED"]
     return runner.tick()
 
 
@@ -127,7 +127,7 @@ def change(cloud: Sandbox, image: Image, **properties: str) -> None:
 class TestTheEngine:
     def test_a_day(self, cloud: Sandbox, runner: Runner) -> None:
         cloud.advance("1d")
-        assert results(runner.tick()) == ["BEGUN"]
+        assert results(runner.tick()) == ["STARTED"]
         with cloud.region() as region:
             assert region.servers.get(SERVER).task_state is None
         (image,) = images(cloud)
@@ -142,7 +142,7 @@ class TestTheEngine:
         cloud.boot("n" * 255, server_id=SERVER, volume_size=1)
         schedule(cloud, 1, server_id=SERVER)
         cloud.advance("1d")
-        assert results(runner_of(cloud).tick()) == ["BEGUN"]
+        assert results(runner_of(cloud).tick()) == ["STARTED"]
         (image,) = images(cloud)
         assert len(image.name) == 255 - len("snapshot for ")
 
@@ -225,7 +225,7 @@ class TestTheEngine:
         (older,) = images(cloud)
         cloud.fault("fail-volume x1")
         cloud.advance("1d")
-        assert results(runner.tick()) == ["BEGUN"]
+        assert results(runner.tick()) == ["STARTED"]
         tick = runner.tick()
         assert results(tick) == ["BROKEN"]
         assert "error, not available" in str(tick.failures[0].reason)
@@ -234,7 +234,7 @@ class TestTheEngine:
         # The next try is that of the next hour.
         assert results(runner.tick()) == ["LEFT"]
         cloud.advance("1h")
-        assert results(runner.tick()) == ["BEGUN"]
+        assert results(runner.tick()) == ["STARTED"]
         assert results(runner.tick()) == ["RETAINED"]
         assert len(images(cloud)) == len(snapshots(cloud)) == 1
 
@@ -299,7 +299,7 @@ class TestTheEngine:
         a_day(cloud, runner)
         cloud.fault("hang-volume x1")
         cloud.advance("1d")
-        assert results(runner.tick()) == ["BEGUN"]
+        assert results(runner.tick()) == ["STARTED"]
         tick = runner.tick()
         assert results(tick) == ["UNPROVEN"]
         assert not tick.failures
@@ -311,7 +311,7 @@ class TestTheEngine:
         assert len(images(cloud)) == 2
         # It keeps no later one back, and is settled at last.
         cloud.advance("21h")
-        assert results(runner.tick()) == ["BEGUN"]
+        assert results(runner.tick()) == ["STARTED"]
         _, hung, _ = images(cloud)
         (snapshot,) = named(hung)
         with cloud.region() as region:
@@ -343,7 +343,7 @@ class TestTheEngine:
     ) -> None:
         cloud.fault("fail-volume x1")
         cloud.advance("1d")
-        assert results(runner.tick()) == ["BEGUN"]
+        assert results(runner.tick()) == ["STARTED"]
         (image,) = images(cloud)
         nova.ok("scheduled-images-protect", image.id)
         assert results(runner.tick()) == ["NOTHING"]

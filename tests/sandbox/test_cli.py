@@ -342,7 +342,8 @@ class TestRunning:
             thread.join()
         assert capsys.readouterr() == (
             "",
-            f"scheduled-images-sandbox: error: what answers at {url} is no sandbox\n",
+            "scheduled-images-sandbox: error: what answers at"
+            f" {url} is not a sandbox\n",
         )
 
     def test_what_env_prints_is_quoted(
@@ -420,7 +421,7 @@ class TestRunning:
             assert cli.main(["state", "--url", url]) == 1
             thread.join()
         assert capsys.readouterr().err == (
-            f"scheduled-images-sandbox: error: what answers at {url} is no sandbox\n"
+            f"scheduled-images-sandbox: error: what answers at {url} is not a sandbox\n"
         )
 
 
@@ -592,9 +593,9 @@ class TestCompletion:
         (["run", "--like", "aws"], "invalid choice: 'aws' (choose from"),
         (["run", "--start", "noon"], "'noon' is not a time: write it as 2026-01-01T"),
         (["run", "--start", "9999-99-99"], "'9999-99-99' is not a time"),
-        (["run", "--", "nova"], "exec, and only exec, takes a command"),
-        (["exec"], "exec, and only exec, takes a command: exec -- CMD [ARG...]"),
-        (["exec", "--"], "exec, and only exec, takes a command"),
+        (["run", "--", "nova"], "exec, and only exec, requires a command"),
+        (["exec"], "exec, and only exec, requires a command: exec -- CMD [ARG...]"),
+        (["exec", "--"], "exec, and only exec, requires a command"),
         (["exec", "nova", "list"], "unrecognized arguments: nova list"),
         (["advance"], "the following arguments are required: DURATION"),
         (["advance", "10"], "'10' is not a duration: write a number and w, d, h, m or"),

@@ -22,7 +22,6 @@ from rax_scheduled_images_ext.sandbox.backend.models import (
     ServerQuery,
 )
 from rax_scheduled_images_ext.sandbox.backend.region import Region
-from rax_scheduled_images_ext.sandbox.backend.region.disks import Disk, disk_row
 from rax_scheduled_images_ext.sandbox.backend.region.images import image_row
 
 BASE_IMAGE = "Debian 12 (Bookworm)"
@@ -193,21 +192,12 @@ def _fleet(
     cloud.store.insert("servers", rows)
     if images and not cloud.extension:
         cloud.store.insert("tags", _schedule_tags(rows, images))
-    disk = Disk().booted(born)
-    cloud.store.insert(
-        "disks", [disk_row(region.name, str(row["id"]), disk) for row in rows]
-    )
     if images:
-        past = list(_past_images(cloud, region, rows, images))
+        past = _past_images(cloud, region, rows, images)
         cloud.store.insert("images", map(image_row, past))
-        copied = cloud.timings.until_copied
-        cloud.store.insert(
-            "disks",
-            (
-                disk_row(region.name, image.id, disk.at(image.created + copied))
-                for image in past
-            ),
-        )
+    region.disks.write_fleet(
+        [str(row["id"]) for row in rows], copied=cloud.timings.until_copied
+    )
 
 
 def _schedule_tags(

@@ -130,7 +130,7 @@ class Servers(Part):
             "config_drive": config_drive,
             "user_data": user_data,
             "group_id": group_id,
-            "hints": json.dumps(dict(hints or {})),
+            "hints": json.dumps(dict(hints)) if hints else None,
         }
         self._store.insert("servers", [row])
         self.set_tags(str(row["id"]), tags)

@@ -69,7 +69,7 @@ def test_what_is_late_stands_first_and_in_the_title(
 
 
 @pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
-def test_a_tag_that_is_no_schedule(reader: Reader, cloud: Sandbox) -> None:
+def test_a_malformed_tag(reader: Reader, cloud: Sandbox) -> None:
     with cloud.region() as region:
         region.servers.set_tags(
             MYSERVER, ("scheduled-images", "scheduled-images:hourly:7")

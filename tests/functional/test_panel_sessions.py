@@ -59,7 +59,7 @@ def test_the_address_to_enter_by_works_once(panel: Panel) -> None:
     assert reader.get("/").status == 200
 
 
-def test_whoever_has_no_session_changes_nothing(panel: Panel, cloud: Sandbox) -> None:
+def test_without_a_session_nothing_changes(panel: Panel, cloud: Sandbox) -> None:
     reader = panel.reader()
     reader.link("myserver")
     address, fields = reader.fill("#schedule-form", retention=3)
@@ -120,7 +120,7 @@ def test_log_in_choose_a_region_and_log_out(shared: Panel, cloud: Sandbox) -> No
     assert page.all("#ended")
 
 
-def test_to_log_in_anew_or_to_choose_anew_leaves_no_token_behind(
+def test_logging_in_or_choosing_again_leaves_no_token_behind(
     shared: Panel, cloud: Sandbox
 ) -> None:
     reader = shared.logged_in("admin")

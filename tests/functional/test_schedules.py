@@ -122,7 +122,7 @@ def test_of_several_all_are_tried(nova: Any, cloud: Sandbox) -> None:
     assert nova("scheduled-images-show", "myserver").err == OFF.format(MYSERVER)
 
 
-def test_nothing_to_show_is_no_table_but_a_list_without_rows(nova: Any) -> None:
+def test_nothing_to_show_is_an_empty_list(nova: Any) -> None:
     shown = nova("scheduled-images-show", "web1", "db1")
     assert (shown.status, shown.out) == (1, "")
     shown = nova("scheduled-images-show", "nosuch", "--format", "json")
@@ -322,7 +322,7 @@ def test_a_404_that_nothing_explains(
     assert (result.status, result.err) == (
         1,
         f"ERROR (NotFound): The compute service refused {method}"
-        f" /servers/{MYSERVER}/rax-si-image-schedule without a reason that can be read"
+        f" /servers/{MYSERVER}/rax-si-image-schedule without a readable reason"
         " (the content is text/html) (HTTP 404)\n",
     )
 

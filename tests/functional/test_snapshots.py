@@ -142,7 +142,7 @@ def test_metadata_is_given_and_an_inherited_mark_is_taken_off(
         if "latest" in each or APIVersion(each) <= novaclient.API_MAX_VERSION
     ],
 )
-def test_the_image_is_told_at_every_microversion(
+def test_the_image_is_reported_at_every_microversion(
     nova: Any, quick: Sandbox, version: str
 ) -> None:
     result = nova("--os-compute-api-version", version, *create("db1", "x"))
@@ -211,7 +211,7 @@ def test_a_before_that_takes_too_long_is_ended(nova: Any, log: Log) -> None:
         ("exit 7", "5m", "ended with status 7"),
     ],
 )
-def test_what_went_wrong_first_is_told_before_a_failing_after(
+def test_what_went_wrong_first_is_reported_before_a_failing_after(
     nova: Any, cloud: Sandbox, log: Log, then: str, limit: str, why: str
 ) -> None:
     cloud.fault("POST /servers/.*/action$ 403")
@@ -244,7 +244,9 @@ def test_an_after_that_cannot_be_started_hides_nothing(
     assert second.endswith("cannot be started: No such file or directory")
 
 
-def test_a_failing_after_is_told_loudly(nova: Any, quick: Sandbox, log: Log) -> None:
+def test_a_failing_after_is_reported_loudly(
+    nova: Any, quick: Sandbox, log: Log
+) -> None:
     after = log.command("after", "exit 7")
     result = nova(*create("db1", "x", "--after", after))
     assert result.status == 1
@@ -299,7 +301,9 @@ def test_a_server_that_disappears_ends_the_hold(
     told(err, "ERROR (ServerDisappeared): server db1 has disappeared!")
 
 
-def test_an_image_that_vanishes_is_told(nova: Any, cloud: Sandbox, log: Log) -> None:
+def test_an_image_that_vanishes_is_reported(
+    nova: Any, cloud: Sandbox, log: Log
+) -> None:
     running = started(cloud, *create("db1", "x", "--wait", *log.hooks()))
     log.until("before", running)
     until_copying(cloud, "db1")
@@ -626,7 +630,7 @@ unread: list[int] = []
         (full_pipe, ("stdout", "stderr")),
     ],
 )
-def test_output_that_nobody_takes_does_not_keep_the_server_stopped(
+def test_unread_output_does_not_keep_the_server_stopped(
     quick: Sandbox, log: Log, make: Callable[[], int], streams: tuple[str, ...]
 ) -> None:
     talk = "for i in 1 2 3 4 5 6 7 8 9; do echo $i; done"
@@ -1044,7 +1048,7 @@ def test_a_token_that_is_no_longer_good_ends_a_watch(
         (["--interval", "0"], "'0' is not an interval: seconds, from 0.1 to 3600"),
         (["--interval", "-1"], "'-1' is not an interval: seconds, from 0.1 to 3600"),
         (["--metadata", "a"], "'a' is not in the format of 'key=value'"),
-        (["--metadata", "=a"], "'' is not a metadata key: one has 1 to 255"),
+        (["--metadata", "=a"], "'' is not a metadata key of 1 to 255"),
         (
             ["--hold-until", "x"],
             "'x' is not one of image_pending_upload, image_uploading",

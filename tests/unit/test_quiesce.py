@@ -303,7 +303,7 @@ def test_after_runs_exactly_once_whatever_happens(
 
 
 @given(st.integers(1, 40), st.lists(STATE, min_size=1, max_size=12))
-def test_a_signal_ends_the_hold_and_is_told(moment: int, states: list[Any]) -> None:
+def test_a_signal_ends_the_hold_and_is_reported(moment: int, states: list[Any]) -> None:
     outside = Outside(states, [image("SAVING")])
     snapshot = outside.snapshot()
     outside.moments, outside.signal_at = 0, moment

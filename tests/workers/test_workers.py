@@ -266,7 +266,7 @@ def test_a_broker_that_falls_silent_is_not_waited_for(
     listening.close()
 
 
-def test_a_scan_that_is_under_way_is_not_begun_again(
+def test_a_scan_in_progress_is_not_started_again(
     rehearsal: Rehearsal, environ: dict[str, str], tmp_path: Path
 ) -> None:
     rehearsal.schedule({MYSERVER: ImageSchedule(1)})

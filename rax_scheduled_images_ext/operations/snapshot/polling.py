@@ -106,7 +106,7 @@ class Poller:
     def polls(
         self,
         get: Callable[[], Result],
-        interval: float | None,
+        interval: float | Callable[[float], float] | None,
         limit: float | None,
         *,
         holding: bool = False,
@@ -116,8 +116,9 @@ class Poller:
         Errors that may pass end nothing; they are noted. That a token is no longer
         accepted, and no new one can be had, does not pass.
 
+        :param interval: a number, or a pace such as :func:`pace`, which is that of a
+            quiesced server and the one for None.
         :param holding: whether a server is quiesced, so that the limit alone counts.
-        :param interval: None for the pace of a quiesced server, see :func:`pace`.
         :param limit: in seconds from now, None for none.
         """
         end = None if limit is None else self.clock() + limit
@@ -133,7 +134,7 @@ class Poller:
 
         return polls(
             look,
-            interval=pace if interval is None else lambda _elapsed: interval,
+            interval=_paced(interval),
             limit=limit,
             clock=self.clock,
             sleep=self.signals.sleep,
@@ -174,6 +175,14 @@ def pace(elapsed: float) -> float:
     :param elapsed: seconds since the first poll.
     """
     return min(0.5 + elapsed / 10, 1.8)
+
+
+def _paced(
+    interval: float | Callable[[float], float] | None,
+) -> Callable[[float], float]:
+    if interval is None:
+        return pace
+    return interval if callable(interval) else lambda _elapsed: interval
 
 
 def polls(

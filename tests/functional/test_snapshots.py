@@ -930,7 +930,10 @@ def test_another_snapshot_is_waited_for_within_the_limit(
         (["x", "--metadata", "tags=a"], "'tags' is an attribute of the image itself"),
         (["x", "--metadata", "a/b=1"], "'a/b' is not a key of a snapshot's metadata"),
         (["x", "--metadata", "käse=1"], "'käse' is not a key of a snapshot's metadata"),
-        (["x", "--metadata", "a" * 256 + "=1"], "one has 1 to 255 characters"),
+        (
+            ["x", "--metadata", "a" * 256 + "=1"],
+            "is not a metadata key of 1 to 255 characters",
+        ),
         (["x", "--metadata", "a=" + "b" * 256], "one has at most 255 characters"),
         (["x", "--metadata", "a=\U0001f4be"], "is not a value of 'a': one has no"),
         (["\U0001f4be"], "is not a name of an image: one has no characters beyond"),

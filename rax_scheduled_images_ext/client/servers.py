@@ -1,4 +1,4 @@
-"""Servers: found by an ID, or by a name that only one has, and read from answers."""
+"""Servers: found by ID or unique name, and read from responses."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from rax_scheduled_images_ext.errors import (
 )
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.schedule_tags import read_schedule_tags
+from rax_scheduled_images_ext.model.server import ServerFacts
 from rax_scheduled_images_ext.model.task_states import ServerState
 from rax_scheduled_images_ext.model.times import read_time
 
@@ -29,6 +30,7 @@ _ID = re.compile("[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE)
 # these are the characters that mean something in all of them.
 _SPECIAL = re.compile(r"[\\^$.|?*+()\[\]{}]")
 _TASK_STATE = "OS-EXT-STS:task_state"
+_VOLUMES = "os-extended-volumes:volumes_attached"
 # Nova still shows a server for a moment after its deletion.
 _GONE = ("DELETED", "SOFT_DELETED")
 
@@ -43,11 +45,11 @@ def with_server(
 ) -> Result:
     """Run ``action`` with the ID of the server whose ID or name is ``wanted``.
 
-    What looks like an ID is tried as one first, at the cost of no request of
-    its own; only if the cloud knows no such server is it a name.
+    What looks like an ID is tried as one first, without an extra request; only if the
+    cloud has no such server is it taken for a name.
 
     :raises NoMatch: if no server has that ID or name.
-    :raises SeveralMatches: if it is the name of several.
+    :raises SeveralMatches: if several have that name.
     """
     if looks_like_id(wanted):
         try:
@@ -73,19 +75,19 @@ def find_by_name(transport: Transport, name: str) -> str:
 
 
 def _patterns(name: str) -> list[str]:
-    """What to ask for: the exact name first; some clouds take it only literally."""
+    """Return the patterns to search for: some clouds only take the literal name."""
     if looks_like_id(name):
         return [name]
     return [f"^{escaped(name)}$", name]
 
 
 def escaped(name: str) -> str:
-    """Return the regular expression that finds a name."""
+    """Return a regular expression that matches a name."""
     return _SPECIAL.sub(r"\\\g<0>", name)
 
 
 def _named(transport: Transport, name: str, pattern: str) -> Iterator[str]:
-    """Yield the IDs of the servers called ``name`` among those of a pattern."""
+    """Yield the IDs of the servers called ``name`` among those matching a pattern."""
     for answer in transport.pages("/servers", {"name": pattern}, next_page):
         for server in answer.objects("servers"):
             if server.get("name") != name:
@@ -94,13 +96,12 @@ def _named(transport: Transport, name: str, pattern: str) -> Iterator[str]:
 
 
 def find_server(transport: Transport, server_id: str) -> ApiResponse:
-    """Return the answer with a server.
+    """Return the response with a server.
 
     :raises NoSuchServer: if the service itself answers that there is none.
     """
     answer = transport.get(path("servers", server_id))
-    # Whoever else answers 404, a proxy in between, knows nothing of servers.
-    if answer.status == 404 and answer.error_message("itemNotFound"):
+    if answer.not_found:
         raise NoSuchServer(server_id)
     return answer.checked()
 
@@ -123,7 +124,7 @@ def is_gone(state: ServerState) -> bool:
 
 
 def read_server(answer: ApiResponse, item: Mapping[str, Any]) -> InventoryServer:
-    """Return a server of an answer, without its schedule.
+    """Return a server of a response, without its schedule.
 
     :raises UnexpectedAnswer: for one without an ID.
     """
@@ -136,11 +137,56 @@ def read_server(answer: ApiResponse, item: Mapping[str, Any]) -> InventoryServer
         project_id=project_id if isinstance(project_id, str) and project_id else None,
         status=status if isinstance(status, str) else None,
         task_state=task if isinstance(task, str) else None,
+        image_id=_key_of(item.get("image")),
+        volumes=_each(item.get(_VOLUMES), "id") or (),
     )
 
 
+def read_facts(answer: ApiResponse, item: Mapping[str, Any]) -> ServerFacts:
+    """Return all that an answer shows of a server, but for what is secret.
+
+    :raises UnexpectedAnswer: for one without an ID.
+    """
+    known = read_server(answer, item)
+    image, flavor, fault = (item.get(key) for key in ("image", "flavor", "fault"))
+    metadata, tags = item.get("metadata"), item.get("tags")
+    locked, zone = item.get("locked"), item.get("OS-EXT-AZ:availability_zone")
+    return ServerFacts(
+        known.id,
+        known.name,
+        known.project_id,
+        known.status,
+        known.task_state,
+        locked=locked if isinstance(locked, bool) else None,
+        image_id="" if image == "" else _key_of(image),
+        flavor_id=_key_of(flavor),
+        groups=_each(item.get("security_groups"), "name"),
+        key_name=item.get("key_name") or None,
+        zone=zone if isinstance(zone, str) and zone else None,
+        config_drive=str(item.get("config_drive")).lower() == "true",
+        volumes=known.volumes,
+        metadata=metadata if isinstance(metadata, dict) else {},
+        description=item.get("description") or None,
+        tags=tuple(map(str, tags)) if isinstance(tags, list) else None,
+        fault=str(fault.get("message")) if isinstance(fault, dict) else None,
+    )
+
+
+def _key_of(part: object) -> str | None:
+    key = part.get("id") if isinstance(part, dict) else None
+    return key if isinstance(key, str) and key else None
+
+
+def _each(parts: object, key: str) -> tuple[str, ...] | None:
+    """Return the values of a key in a list of objects, each once; None for no list."""
+    if not isinstance(parts, list):
+        return None
+    found = [part[key] for part in parts if isinstance(part, dict) and part.get(key)]
+    return tuple(dict.fromkeys(map(str, found)))
+
+
 def with_tags(server: InventoryServer, tags: Iterable[str]) -> InventoryServer:
-    """Return a server with the schedule that its tags stand for."""
+    """Return a server with the schedule in its tags."""
     try:
         return replace(server, schedule=read_schedule_tags(tags))
     except MalformedTag as error:
@@ -148,10 +194,10 @@ def with_tags(server: InventoryServer, tags: Iterable[str]) -> InventoryServer:
 
 
 def read_state(answer: ApiResponse, item: Mapping[str, Any]) -> ServerState:
-    """Return what a server of an answer is doing.
+    """Return what a server of a response is doing.
 
-    :raises UnexpectedAnswer: if the answer lacks what the server is doing: that it
-        does nothing must not be taken from silence.
+    :raises UnexpectedAnswer: if the response does not say what the server is doing: it
+        may be doing something all the same.
     """
     server_id, task = read_id(answer, item), item.get(_TASK_STATE)
     if _TASK_STATE not in item or not (task is None or isinstance(task, str)):
@@ -168,7 +214,7 @@ def read_state(answer: ApiResponse, item: Mapping[str, Any]) -> ServerState:
 
 
 def read_id(answer: ApiResponse, item: Mapping[str, Any]) -> str:
-    """Return the ID of a server of an answer.
+    """Return the ID of a server of a response.
 
     :raises UnexpectedAnswer: if it has none.
     """
@@ -179,7 +225,7 @@ def read_id(answer: ApiResponse, item: Mapping[str, Any]) -> str:
 
 
 def date_of(answer: ApiResponse) -> datetime:
-    """Return the cloud's time; one that names none is taken to have this machine's."""
+    """Return the cloud's time, this machine's if the response has none."""
     try:
         date = parsedate_to_datetime(answer.headers["date"])
     except (KeyError, ValueError):
@@ -188,12 +234,12 @@ def date_of(answer: ApiResponse) -> datetime:
 
 
 def next_page(answer: ApiResponse) -> str | None:
-    """Return the address of the next page of a list of servers."""
+    """Return the URL of the next page of a list of servers."""
     return answer.next_link("servers_links")
 
 
 def next_marker(answer: ApiResponse) -> str | None:
-    """Return the ID of the server after which the next page begins."""
+    """Return the ID of the server after which the next page starts."""
     link = next_page(answer)
     if link is None:
         return None

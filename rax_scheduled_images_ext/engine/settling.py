@@ -1,13 +1,14 @@
-"""Settling images that are ACTIVE: each is proven whole, then it takes its place."""
+"""Settles ACTIVE images: each is proven complete, then counts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from requests import codes
 
+from rax_scheduled_images_ext.client.boot import networks_of
 from rax_scheduled_images_ext.client.snapshots import PASSING
 from rax_scheduled_images_ext.engine.look import Look
 from rax_scheduled_images_ext.engine.results import Result, StepResult
@@ -28,6 +29,7 @@ from rax_scheduled_images_ext.model.image import (
 )
 from rax_scheduled_images_ext.model.plan import Step
 from rax_scheduled_images_ext.model.retention import Decision, apply_policy
+from rax_scheduled_images_ext.model.server import ServerFacts, facts_metadata
 from rax_scheduled_images_ext.model.volume_snapshots import (
     Proof,
     Wholeness,
@@ -39,16 +41,15 @@ from rax_scheduled_images_ext.operations.prune import PrunedImage, delete_decide
 
 @dataclass
 class Settling:
-    """Settles the images of one server that are not yet known to be whole.
+    """Settles the images of one server that are not yet known to be complete.
 
-    An image that is whole replaces older ones: those for which the retention has no
-    place are deleted, the oldest first. Server and images are read anew before each
-    deletion: whatever has changed counts, and without a valid schedule nothing is
-    deleted. Only then does the image say that it is whole, so that whoever goes on
-    after a kill applies the retention again.
+    A complete image replaces older ones: those beyond the retention are deleted, oldest
+    first. Server and images are read again before each deletion, so that changes take
+    effect, and without a valid schedule nothing is deleted. Only then is the image
+    marked as complete, so that after a kill the next runner applies the retention.
 
-    :param stopping: whether nothing more is to be deleted.
-    :param report: is called with each deletion as it happens.
+    :param stopping: returns whether to delete nothing more.
+    :param report: called with each deletion as it happens.
     """
 
     found: Look
@@ -62,7 +63,7 @@ class Settling:
         proofs = [
             (image, proof)
             for image in step.unsettled
-            # What its owner keeps for good stays as it is, even if it is broken.
+            # What its owner keeps for good stays, even if it is broken.
             if (proof := prove(self.found.cloud, image)).is_whole or image.scheduled
         ]
         whole = [image for image, proof in proofs if proof.is_whole]
@@ -73,18 +74,19 @@ class Settling:
                 try:
                     result = self._discard(step, image, proof)
                 except PASSING:
-                    # It is reported at the next look, when the others have their place.
+                    # Reported by the next scan, when the others count.
                     if not whole:
                         raise
             if result.result is Result.BROKEN:
                 return result
-        # One that stays keeps no other from its place.
+        # An image that stays does not hold up the others.
         if not whole:
             return result
         whole = _first_of_slots(whole)
         if self._apply_retention({image.id for image in whole}):
+            facts = self._facts()
             for image in whole:
-                self._note_whole(image)
+                self._note_whole(image, facts)
         errors = [each.reason for each in self._pruned if each.error is not None]
         return StepResult(
             step,
@@ -95,7 +97,7 @@ class Settling:
         )
 
     def _discard(self, step: Step, image: ServerImage, proof: Proof) -> StepResult:
-        """Delete an image that will never be whole: another attempt follows."""
+        """Delete an image that will never be complete: another attempt follows."""
         reason = proof.reason
         try:
             found = self.found.cloud.images.get(image)
@@ -115,7 +117,7 @@ class Settling:
         return StepResult(step, Result.BROKEN, image.id, reason=reason)
 
     def _apply_retention(self, proven: set[str]) -> bool:
-        """Delete what has no place; return whether nothing of it is left to do."""
+        """Delete the images beyond the retention; return whether none is left."""
         fresh, done = self.found.time.is_fresh, set[str]()
         while True:
             decision = self._next(proven, done)
@@ -124,7 +126,7 @@ class Settling:
             if self.stopping():
                 return False
             if not fresh:
-                # What was lowered by mistake and raised again keeps the rest.
+                # Raising a retention that was lowered by mistake saves the rest.
                 try:
                     self.found = self.found.again()
                 except NoSuchServer:
@@ -135,13 +137,13 @@ class Settling:
             pruned = self._delete(decision)
             self._pruned.append(pruned)
             self.report(pruned)
-            # For one that is protected nothing is sent.
+            # For a protected image nothing is sent.
             fresh = bool(decision.image.protected)
         failed = (each.error for each in self._pruned if each.action == "failed")
         return not any(error and not _is_refusal(error) for error in failed)
 
     def _next(self, proven: set[str], done: set[str]) -> Decision | None:
-        """Return the oldest image that has no place."""
+        """Return the oldest image beyond the retention."""
         server = self.found.server
         if server.schedule is None:
             return None
@@ -151,12 +153,13 @@ class Settling:
             server.schedule.retention,
             server.project_id,
             proven=proven,
+            base_image=server.image_id,
         )
         left = (d for d in reversed(decisions) if d.surplus and d.image.id not in done)
         return next(left, None)
 
     def _delete(self, decision: Decision) -> PrunedImage:
-        """Delete an image; one that cannot be deleted keeps no other from it."""
+        """Delete an image; one that cannot be deleted does not hold up the others."""
         image, server_id = decision.image, self.found.server.id
         try:
             return delete_decided(self.found.cloud, decision, self.naming)
@@ -165,19 +168,30 @@ class Settling:
         except PASSING as error:
             return PrunedImage(server_id, image, "failed", str(error), error)
 
-    def _note_whole(self, image: ServerImage) -> None:
-        images, own = self.found.cloud.images, own_metadata(image)
-        # If somebody has deleted it, there is nothing left to note.
+    def _facts(self) -> ServerFacts:
+        """Return what images are to carry of the server, with its networks."""
+        facts = self.found.facts
+        # Not every user may see them, and nothing is to fail for that.
+        with suppress(*PASSING):
+            compute = self.found.cloud.schedules.tags.compute
+            facts = replace(facts, networks=networks_of(compute, facts.id))
+        return facts
+
+    def _note_whole(self, image: ServerImage, facts: ServerFacts) -> None:
+        cloud = self.found.cloud
+        images, region = cloud.images, cloud.compute.adapter.region_name
+        own = {**own_metadata(image), **facts_metadata(image, facts, region)}
+        # If the image was deleted, there is nothing to mark.
         with suppress(NoSuchImage):
             if image.scheduled:
                 images.change_metadata(image, own, [PENDING_KEY])
             else:
-                # The service writes all anew: the marker may come back by this.
+                # The service rewrites all metadata: this may bring the marker back.
                 images.ensure_metadata(image, own, [PENDING_KEY, MARKER_KEY])
 
 
 def _first_of_slots(images: Iterable[ServerImage]) -> list[ServerImage]:
-    """Return the first image of each slot: it makes the others duplicates."""
+    """Return the first image of each slot; the others are duplicates."""
     found: dict[str | None, ServerImage] = {}
     for image in images:
         found.setdefault(image.metadata.get(SLOT_KEY), image)

@@ -155,7 +155,7 @@ def test_the_places_of_earlier_workers(cloud: Sandbox) -> None:
     assert one.step(MYSERVER, project_id, note=hint.note).result is Result.LIMITED
     add_empty(cloud, run_metadata(NOBODY, "2026-01-05", "0-b"))
     (hint,) = next(Finder(two.projects).pages()).make
-    assert two.step(MYSERVER, project_id, note=hint.note).result is Result.BEGUN
+    assert two.step(MYSERVER, project_id, note=hint.note).result is Result.STARTED
     cloud.advance("11m")
     two.tick()
     assert place not in {each.id for each in cloud.images()}

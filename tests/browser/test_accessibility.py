@@ -65,19 +65,21 @@ def test_the_pages_of_the_way_in_and_out(
     page.get_by_label("User").fill("admin")
     page.get_by_label("Password").fill("wrong")
     page.get_by_role("button", name="Log in").click()
-    expect(page.get_by_role("alert")).to_contain_text("Keystone knows no such user")
+    expect(page.get_by_role("alert")).to_contain_text(
+        "Wrong user name, password or domain"
+    )
     check(page)
     visit.log_in()
     check(page)
     page.get_by_role("link", name="Other project").click()
     expect(page.locator("h1")).to_have_text("Choose a project")
     check(page)
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Continue").click()
     if cloud.like == "rackspace":
         expect(page.locator("h1")).to_have_text("Choose a region")
         check(page)
     visit.open("/p/of-somebody-else/RegionOne/servers")
-    expect(page.locator("h1")).to_have_text("This page is of another project")
+    expect(page.locator("h1")).to_have_text("This page belongs to another project")
     check(page)
     visit.open("/nothing")
     check(page)
@@ -86,7 +88,7 @@ def test_the_pages_of_the_way_in_and_out(
     check(page)
 
 
-def test_the_pages_of_whoever_has_no_session(visits: Visits, panel: Panel) -> None:
+def test_the_pages_without_a_session(visits: Visits, panel: Panel) -> None:
     visit = visits(panel, failures=(403,))
     visit.open("/")
     expect(visit.page.locator("h1")).to_contain_text("whoever started it")
@@ -152,7 +154,7 @@ def test_the_pages_of_servers(visits: Visits, cloud: Sandbox) -> None:
         expect(page.locator("#reviewed tbody tr")).to_have_count(5)
         check(page)
         page.get_by_role("link", name="Cancel").click()
-        page.get_by_label("Change the retention alone").check()
+        page.get_by_label("Change only the retention").check()
         page.get_by_role("button", name="Review the change").click()
         expect(page.locator("#left-out li")).to_have_count(3)
         check(page)

@@ -42,7 +42,7 @@ def both(visits: Visits, panel: Panel) -> list[Visit]:
     [
         ("GET 503", "The cloud could not be read: "),
         ("GET drop", "The cloud could not be read: No connection to the cloud"),
-        ("GET /servers delay 600s", "the cloud has been asked again for "),
+        ("GET /servers delay 600s", "reading again for "),
         ("expire", None),
     ],
 )
@@ -88,7 +88,7 @@ def test_a_cloud_that_is_gone(visits: Visits, panel: Panel, cloud: Sandbox) -> N
     for each in pages:
         line = each.page.locator("#freshness.failed")
         expect(line).to_contain_text("No connection to the cloud could be made")
-        expect(line).to_contain_text("Shown is what was known ")
+        expect(line).to_contain_text("This was read ")
     visit = pages[1]
     visit.page.get_by_role("button", name="Take a snapshot").click()
     expect(visit.page.locator("#messages .failed")).to_contain_text("No connection")
@@ -146,7 +146,9 @@ def test_a_panel_that_is_gone(visits: Visits, cloud: Sandbox) -> None:
         visit = visits(panel).enter()
         offline = visit.page.get_by_role("alert")
         expect(offline).to_have_count(0)
-    expect(offline).to_have_text("The panel does not answer. What is shown may be old.")
+    expect(offline).to_have_text(
+        "The panel does not respond. This page may be out of date."
+    )
     expect(visit.page.locator("#servers tbody tr")).to_have_count(4)
     # The browser and htmx write that nobody answers, and nothing else.
     assert visit.problems

@@ -59,7 +59,7 @@ def test_what_is_due_is_found_between_two_refreshes(cloud: Sandbox) -> None:
     for _ in range(2 * 24 * 4):
         found += [name for name in results(runner.tick()) if name != "NOTHING"]
         cloud.advance("15m")
-    assert found == ["BEGUN", "RETAINED"] * 2
+    assert found == ["STARTED", "RETAINED"] * 2
     assert len(slots(cloud)) == 1
 
 
@@ -144,7 +144,7 @@ def test_what_cannot_be_done_is_not_asked_for_at_every_look(cloud: Sandbox) -> N
     advance_to_slot(cloud)
     runner = lasting(cloud)
     cloud.fault("lose-image")
-    assert results(runner.tick()) == ["BEGUN"]
+    assert results(runner.tick()) == ["STARTED"]
     cloud.advance("5m")
     assert results(runner.tick()) == ["LEFT"]
     sent(cloud)
@@ -152,7 +152,7 @@ def test_what_cannot_be_done_is_not_asked_for_at_every_look(cloud: Sandbox) -> N
     assert results(runner.tick()) == ["LEFT"]
     assert not [line for line in sent(cloud) if MYSERVER in line]
     cloud.advance("1h")
-    assert results(runner.tick()) == ["BEGUN"]
+    assert results(runner.tick()) == ["STARTED"]
 
 
 def test_a_plan_is_what_a_tick_does(cloud: Sandbox) -> None:
@@ -165,7 +165,7 @@ def test_a_plan_is_what_a_tick_does(cloud: Sandbox) -> None:
     assert actions() == [Action.NOTHING]
     advance_to_slot(cloud)
     assert actions() == [Action.MAKE]
-    assert results(runner.tick()) == ["BEGUN"]
+    assert results(runner.tick()) == ["STARTED"]
     (step,) = planned(runner.projects, Policy(), Clock())
     assert step.cause is Cause.UNDER_WAY
     cloud.advance("5m")
@@ -200,7 +200,7 @@ def test_the_slot_of_an_image_that_was_changed_counts_as_made(
     for _ in range(11):
         if not lasts:
             runner = runner_of(cloud)
-        assert "BEGUN" not in results(runner.tick())
+        assert "STARTED" not in results(runner.tick())
         cloud.advance("1h")
     assert len(made(cloud)) == 1
 
@@ -226,10 +226,10 @@ def test_images_of_servers_without_a_schedule_take_no_place(
     advance_to_slot(cloud, -hours * 3600)
     forge(cloud, 30, project_of(cloud), id_of(cloud, "web1"))
     cloud.advance(hours * 3600)
-    assert results(runner_of(cloud).tick()) == ["BEGUN"]
+    assert results(runner_of(cloud).tick()) == ["STARTED"]
 
 
-def test_images_that_hang_take_no_place_and_are_told(cloud: Sandbox) -> None:
+def test_images_that_hang_take_no_place_and_are_reported(cloud: Sandbox) -> None:
     web1 = id_of(cloud, "web1")
     schedule(cloud)
     schedule(cloud, server_id=web1)
@@ -243,11 +243,11 @@ def test_images_that_hang_take_no_place_and_are_told(cloud: Sandbox) -> None:
     cloud.advance("2h")
     tick = runner_of(cloud, limits=few).tick()
     by_id = {result.step.server.id: result for result in tick.results}
-    assert by_id[MYSERVER].result is Result.BEGUN
+    assert by_id[MYSERVER].result is Result.STARTED
     assert len(by_id[web1].step.hanging) == 5
 
 
-def test_whoever_counts_all_images_could_be_silenced(
+def test_counting_all_images_could_be_exploited(
     cloud: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count = limits.under_way

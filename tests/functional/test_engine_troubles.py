@@ -42,7 +42,7 @@ def make_broken(cloud: Sandbox, runner: Runner) -> Image:
     """Have the first image without a good volume snapshot."""
     cloud.fault("fail-volume x1")
     cloud.advance("1d")
-    assert results(runner.tick()) == ["BEGUN"]
+    assert results(runner.tick()) == ["STARTED"]
     (broken,) = made(cloud)
     return broken
 
@@ -57,7 +57,7 @@ def test_a_broken_image_that_stays_keeps_no_other_from_its_place(
     assert results(runner.tick()) == ["UNPROVEN"]
     for _ in range(3):
         cloud.advance("1d")
-        assert results(runner.tick()) == ["BEGUN"]
+        assert results(runner.tick()) == ["STARTED"]
         assert results(runner.tick()) == ["RETAINED"]
         # It is reported all the same.
         assert results(runner.tick()) == ["UNPROVEN"]
@@ -73,7 +73,7 @@ def test_a_broken_image_that_cannot_be_deleted_keeps_no_other_from_its_place(
     cloud.fault(f"DELETE /images/{broken.id} 403")
     for _ in range(3):
         cloud.advance("1d")
-        assert results(runner.tick()) == ["BEGUN"]
+        assert results(runner.tick()) == ["STARTED"]
         assert results(runner.tick()) == ["RETAINED"]
         assert results(runner.tick()) == ["FAILED"]
     assert len(made(cloud)) == 2
@@ -85,12 +85,12 @@ def test_what_its_owner_has_kept_for_a_while_is_proven_all_the_same(
 ) -> None:
     """Handed back, it pushes no good image out."""
     cloud.advance("1d")
-    assert results(runner.tick()) == ["BEGUN"]
+    assert results(runner.tick()) == ["STARTED"]
     assert results(runner.tick()) == ["RETAINED"]
     (good,) = made(cloud)
     cloud.fault("fail-volume x1")
     cloud.advance("1d")
-    assert results(runner.tick()) == ["BEGUN"]
+    assert results(runner.tick()) == ["STARTED"]
     _, broken = made(cloud)
     nova.ok("scheduled-images-protect", broken.id)
     assert results(runner.tick()) == ["NOTHING"]
@@ -100,7 +100,7 @@ def test_what_its_owner_has_kept_for_a_while_is_proven_all_the_same(
 
 
 @plain
-def test_a_broken_image_that_its_owner_has_just_protected_is_not_told_deleted(
+def test_a_broken_image_that_its_owner_has_just_protected_is_not_reported_deleted(
     cloud: Sandbox, runner: Runner, nova: Any
 ) -> None:
     broken = make_broken(cloud, runner)
@@ -120,7 +120,7 @@ def test_a_broken_image_that_its_owner_has_just_protected_is_not_told_deleted(
 
 
 @plain
-def test_a_whole_image_is_no_duplicate_of_a_broken_one(
+def test_a_complete_image_is_not_a_duplicate_of_a_broken_one(
     cloud: Sandbox, runner: Runner
 ) -> None:
     """The request of an earlier try was held up on its way."""
@@ -144,11 +144,11 @@ def test_two_whole_images_of_a_slot_take_one_place(cloud: Sandbox) -> None:
     schedule(cloud, 2)
     runner = runner_of(cloud)
     first = advance_to_slot(cloud)
-    assert results(runner.tick()) == ["BEGUN"]
+    assert results(runner.tick()) == ["STARTED"]
     cloud.advance("5m")
     assert results(runner.tick()) == ["RETAINED"]
     second = advance_to_slot(cloud)
-    assert results(runner.tick()) == ["BEGUN"]
+    assert results(runner.tick()) == ["STARTED"]
     cloud.advance("5m")
     late_request(cloud, second)
     cloud.advance("5m")
@@ -166,7 +166,7 @@ def test_a_duplicate_that_cannot_be_deleted_keeps_no_later_image_back(
     schedule(cloud, 1)
     runner = runner_of(cloud)
     slot = advance_to_slot(cloud)
-    assert results(runner.tick()) == ["BEGUN"]
+    assert results(runner.tick()) == ["STARTED"]
     cloud.advance("5m")
     assert results(runner.tick()) == ["RETAINED"]
     late = late_request(cloud, slot)
@@ -174,7 +174,7 @@ def test_a_duplicate_that_cannot_be_deleted_keeps_no_later_image_back(
     cloud.fault(f"DELETE /images/{late} 403")
     assert results(runner.tick()) == ["FAILED"]
     following = advance_to_slot(cloud)
-    assert results(runner.tick()) == ["BEGUN"]
+    assert results(runner.tick()) == ["STARTED"]
     cloud.advance("5m")
     assert results(runner.tick()) == ["RETAINED"]
     assert slots(cloud) == [slot, following]
@@ -200,16 +200,16 @@ def test_a_full_quota_keeps_no_retention_from_being_applied() -> None:
         schedule(cloud, 1)
         runner = runner_of(cloud)
         advance_to_slot(cloud)
-        assert results(runner.tick()) == ["BEGUN"]
+        assert results(runner.tick()) == ["STARTED"]
         cloud.advance("5m")
         assert results(runner.tick()) == ["RETAINED"]
         second = advance_to_slot(cloud)
-        assert results(runner.tick()) == ["BEGUN"]
+        assert results(runner.tick()) == ["STARTED"]
         # No service is there until the next one is due.
         third = advance_to_slot(cloud)
         assert results(runner.tick()) == ["QUOTA"]
         assert slots(cloud) == [second]
-        assert results(runner.tick()) == ["BEGUN"]
+        assert results(runner.tick()) == ["STARTED"]
         cloud.advance("5m")
         assert results(runner.tick()) == ["RETAINED"]
         assert slots(cloud) == [third]
@@ -243,11 +243,11 @@ def test_a_server_that_was_busy_is_tried_at_each_look(cloud: Sandbox) -> None:
     (result,) = runner.tick().results
     assert (result.result, result.step.cause) == (Result.NOTHING, Cause.BUSY)
     cloud.advance("5m")
-    assert results(runner.tick()) == ["BEGUN"]
+    assert results(runner.tick()) == ["STARTED"]
 
 
 @plain
-def test_a_weekly_image_that_was_missed_is_told(cloud: Sandbox) -> None:
+def test_a_weekly_image_that_was_missed_is_reported(cloud: Sandbox) -> None:
     """A first look knows no image that is older than a day."""
     schedule(cloud, 7, "MONDAY")
     runner = runner_of(cloud)
@@ -302,7 +302,7 @@ def test_claims_of_servers_without_a_schedule_take_no_place(cloud: Sandbox) -> N
                 container_format=None,
                 properties=claim_metadata(server_id, f"{server_id}:2026-01-01:0"),
             )
-    assert sorted(results(runner.tick())) == ["BEGUN", "LIMITED"]
+    assert sorted(results(runner.tick())) == ["STARTED", "LIMITED"]
 
 
 # -- what only the owner can mend

@@ -90,7 +90,7 @@ def test_where_none_can_listen(
 
 
 @pytest.mark.parametrize("host", ["", "..", "a..b", "x" * 64])
-def test_what_is_no_host(cloud: Sandbox, host: str) -> None:
+def test_not_a_host(cloud: Sandbox, host: str) -> None:
     for argv in (
         ["run", "--metrics-port", "0", "--metrics-host", host],
         ["api", "--compute", "http://nova", "--host", host],
@@ -98,6 +98,6 @@ def test_what_is_no_host(cloud: Sandbox, host: str) -> None:
         result = Service(cloud)(*argv)
         assert (result.status, result.out) == (2, "")
         assert result.err.endswith(
-            "that is not a host: write a name or an address, such as ::1\n"
+            "not a host: write a name or an address, such as ::1\n"
         )
         assert result.err.count("\n") == 1

@@ -176,7 +176,7 @@ def terminal(answer: str) -> Iterator[None]:
         yield
 
 
-def test_what_was_deleted_is_told_where_the_disk_is_full(
+def test_what_was_deleted_is_reported_where_the_disk_is_full(
     cloud: Sandbox, scheduled: list[Image]
 ) -> None:
     argv = [*SNAPSHOT, "prune", "--keep", "6", "--yes", "-f", "value", "myserver"]
@@ -218,7 +218,7 @@ def test_create(openstack: OpenStack, cloud: Sandbox, quick: Sandbox, log: Log) 
     assert f"Image {made.id} is ACTIVE" in result.err
 
 
-def test_a_lost_image_is_told_with_its_id(
+def test_a_lost_image_is_reported_with_its_id(
     openstack: OpenStack, cloud: Sandbox, quick: Sandbox, log: Log
 ) -> None:
     cloud.fault("lose-image")
@@ -242,7 +242,9 @@ def test_a_hold_that_lasts_too_long_is_cut_short(
     assert log.words() == ["before", "after"]
 
 
-def test_what_cannot_be_begun(openstack: OpenStack, cloud: Sandbox, log: Log) -> None:
+def test_snapshots_that_cannot_be_started(
+    openstack: OpenStack, cloud: Sandbox, log: Log
+) -> None:
     result = openstack(*CREATE, *log.hooks(), "nobody", "x")
     assert (result.status, result.out) == (1, "")
     assert result.err == UNKNOWN.format("nobody")
@@ -312,16 +314,16 @@ WRONG = {
         "argument --property/--metadata: 'x' is not in the format of 'key=value'"
     ),
     ("create", "--hold-until", "x", "web1", "x"): (
-        "argument --hold-until: 'x' is none of image_pending_upload, image_uploading"
+        "argument --hold-until: 'x' is not one of image_pending_upload, image_uploading"
     ),
     ("create", "--max-hold", "0s", "web1", "x"): (
-        "argument --max-hold: '0s' is too short: it must be more than nothing"
+        "argument --max-hold: '0s' is too short: it must be more than 0"
     ),
     ("watch", "--interval", "0", "web1"): (
         "argument --interval: '0' is not an interval: seconds, from 0.1 to 3600"
     ),
     ("watch", "--format", "xml", "web1"): (
-        "argument -f/--format: 'xml' is none of text, json"
+        "argument -f/--format: 'xml' is not one of text, json"
     ),
     ("prune", "--keep", "0", "--yes", "web1"): "argument --keep: '0' is not a ",
 }

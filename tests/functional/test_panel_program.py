@@ -78,7 +78,7 @@ def test_for_oneself_until_it_is_terminated(cloud: Sandbox) -> None:
         assert process.stdout is not None
         # There is always one good address.
         again = process.stdout.readline().strip()
-        assert entered(again.removeprefix("Entered. Another browser enters by ")).page
+        assert entered(again.removeprefix("Opened. For another browser use ")).page
         check_it_ends(process, signal.SIGTERM)
 
 

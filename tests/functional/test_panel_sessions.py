@@ -55,18 +55,18 @@ def test_the_address_to_enter_by_works_once(panel: Panel) -> None:
     for wrong in (address, "/enter", "/enter?token=ä", "/", page.path):
         page = other.get(wrong)
         assert page.status == 403
-        assert page.all("h1") == ["This panel is for whoever started it"]
+        assert page.all("h1") == ["This panel is only for the user who started it"]
     assert reader.get("/").status == 200
 
 
-def test_whoever_has_no_session_changes_nothing(panel: Panel, cloud: Sandbox) -> None:
+def test_without_a_session_nothing_changes(panel: Panel, cloud: Sandbox) -> None:
     reader = panel.reader()
     reader.link("myserver")
     address, fields = reader.fill("#schedule-form", retention=3)
     sent(cloud)
     page = Reader(panel.url).post(address, fields)
     assert page.status == 403
-    assert page.all("h1") == ["This panel is for whoever started it"]
+    assert page.all("h1") == ["This panel is only for the user who started it"]
     assert sent(cloud) == []
 
 
@@ -120,7 +120,7 @@ def test_log_in_choose_a_region_and_log_out(shared: Panel, cloud: Sandbox) -> No
     assert page.all("#ended")
 
 
-def test_to_log_in_anew_or_to_choose_anew_leaves_no_token_behind(
+def test_logging_in_or_choosing_again_leaves_no_token_behind(
     shared: Panel, cloud: Sandbox
 ) -> None:
     reader = shared.logged_in("admin")
@@ -140,9 +140,9 @@ def test_to_log_in_anew_or_to_choose_anew_leaves_no_token_behind(
 @pytest.mark.parametrize(
     ("fields", "status", "problem"),
     [
-        ({"password": "wrong"}, 403, "Keystone knows no such user"),
-        ({"user": "nobody"}, 403, "Keystone knows no such user"),
-        ({"domain": "elsewhere"}, 403, "Keystone knows no such user"),
+        ({"password": "wrong"}, 403, "Wrong user name, password or domain"),
+        ({"user": "nobody"}, 403, "Wrong user name, password or domain"),
+        ({"domain": "elsewhere"}, 403, "Wrong user name, password or domain"),
         ({"password": ""}, 400, "Give a user name and a password."),
     ],
 )
@@ -564,7 +564,7 @@ def test_a_form_sent_twice_acts_once(panel: Panel, cloud: Sandbox) -> None:
         thread.join()
     assert len(cloud.images(MYSERVER)) == 1
     page = reader.post(address, fields)
-    assert page.messages[-1] == "The same form came twice: it was acted on once."
+    assert page.messages[-1] == "The same form was sent twice. It was carried out once."
     assert len(cloud.images(MYSERVER)) == 1
     # Another name is another form.
     cloud.advance("1h")

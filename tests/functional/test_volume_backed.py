@@ -91,7 +91,7 @@ def named(image: Image) -> list[str]:
 def a_day(cloud: Sandbox, runner: Runner) -> Tick:
     """Make the image of the next day; return the tick after that."""
     cloud.advance("1d")
-    assert results(runner.tick()) == ["BEGUN"]
+    assert results(runner.tick()) == ["STARTED"]
     return runner.tick()
 
 
@@ -127,7 +127,7 @@ def change(cloud: Sandbox, image: Image, **properties: str) -> None:
 class TestTheEngine:
     def test_a_day(self, cloud: Sandbox, runner: Runner) -> None:
         cloud.advance("1d")
-        assert results(runner.tick()) == ["BEGUN"]
+        assert results(runner.tick()) == ["STARTED"]
         with cloud.region() as region:
             assert region.servers.get(SERVER).task_state is None
         (image,) = images(cloud)
@@ -142,7 +142,7 @@ class TestTheEngine:
         cloud.boot("n" * 255, server_id=SERVER, volume_size=1)
         schedule(cloud, 1, server_id=SERVER)
         cloud.advance("1d")
-        assert results(runner_of(cloud).tick()) == ["BEGUN"]
+        assert results(runner_of(cloud).tick()) == ["STARTED"]
         (image,) = images(cloud)
         assert len(image.name) == 255 - len("snapshot for ")
 
@@ -225,7 +225,7 @@ class TestTheEngine:
         (older,) = images(cloud)
         cloud.fault("fail-volume x1")
         cloud.advance("1d")
-        assert results(runner.tick()) == ["BEGUN"]
+        assert results(runner.tick()) == ["STARTED"]
         tick = runner.tick()
         assert results(tick) == ["BROKEN"]
         assert "error, not available" in str(tick.failures[0].reason)
@@ -234,7 +234,7 @@ class TestTheEngine:
         # The next try is that of the next hour.
         assert results(runner.tick()) == ["LEFT"]
         cloud.advance("1h")
-        assert results(runner.tick()) == ["BEGUN"]
+        assert results(runner.tick()) == ["STARTED"]
         assert results(runner.tick()) == ["RETAINED"]
         assert len(images(cloud)) == len(snapshots(cloud)) == 1
 
@@ -299,7 +299,7 @@ class TestTheEngine:
         a_day(cloud, runner)
         cloud.fault("hang-volume x1")
         cloud.advance("1d")
-        assert results(runner.tick()) == ["BEGUN"]
+        assert results(runner.tick()) == ["STARTED"]
         tick = runner.tick()
         assert results(tick) == ["UNPROVEN"]
         assert not tick.failures
@@ -311,7 +311,7 @@ class TestTheEngine:
         assert len(images(cloud)) == 2
         # It keeps no later one back, and is settled at last.
         cloud.advance("21h")
-        assert results(runner.tick()) == ["BEGUN"]
+        assert results(runner.tick()) == ["STARTED"]
         _, hung, _ = images(cloud)
         (snapshot,) = named(hung)
         with cloud.region() as region:
@@ -343,7 +343,7 @@ class TestTheEngine:
     ) -> None:
         cloud.fault("fail-volume x1")
         cloud.advance("1d")
-        assert results(runner.tick()) == ["BEGUN"]
+        assert results(runner.tick()) == ["STARTED"]
         (image,) = images(cloud)
         nova.ok("scheduled-images-protect", image.id)
         assert results(runner.tick()) == ["NOTHING"]
@@ -392,7 +392,7 @@ class TestTheEngine:
         assert older.id not in [each.id for each in images(cloud)]
         assert len(snapshots(cloud)) == 1
 
-    def test_a_snapshot_that_is_left_is_told(
+    def test_a_snapshot_that_is_left_is_reported(
         self, cloud: Sandbox, runner: Runner
     ) -> None:
         older, _ = two_images(cloud, runner)
@@ -441,7 +441,7 @@ class TestTheService:
     def due(self, surplus: Image) -> None:
         """A retention that a tick is to apply."""
 
-    def test_a_snapshot_that_is_left_is_told(
+    def test_a_snapshot_that_is_left_is_reported(
         self, cloud: Sandbox, surplus: Image, tmp_path: Path
     ) -> None:
         cloud.fault("DELETE /snapshots/ 503")
@@ -458,7 +458,9 @@ class TestTheService:
         assert deleted["reason"].startswith(f"{why}: {left}: Service Unavailable")
         assert json.loads(told.read_text())["reason"] == deleted["reason"]
 
-    def test_an_image_that_stays_is_told(self, cloud: Sandbox, surplus: Image) -> None:
+    def test_an_image_that_stays_is_reported(
+        self, cloud: Sandbox, surplus: Image
+    ) -> None:
         with cloud.region() as region:
             region.images.update(surplus.id, attributes={"name": "before"})
         tick = Service(cloud)("tick", "--log-format", "json")
@@ -471,7 +473,7 @@ class TestTheService:
 
 
 @plain
-def test_volume_snapshots_that_cannot_be_listed_are_told_once(
+def test_volume_snapshots_that_cannot_be_listed_are_reported_once(
     cloud: Sandbox, runner: Runner
 ) -> None:
     cloud.fault("GET /snapshots/detail 503")
@@ -714,7 +716,7 @@ class TestPrune:
         assert "without the metadata that was set" in err
         assert len(images(cloud)) == len(snapshots(cloud)) == 2
 
-    def test_a_404_of_a_proxy_is_no_proof_that_an_image_is_gone(
+    def test_a_404_of_a_proxy_does_not_prove_that_an_image_is_gone(
         self, nova: Any, cloud: Sandbox, surplus: Image, front: Interceptor
     ) -> None:
         front.answer("DELETE", f"/images/{surplus.id}$", DROPPED)
@@ -780,7 +782,7 @@ class TestProof:
             ("fail-volume of another", "whole", None),
         ],
     )
-    def test_nova_makes_it_active_whatever_becomes_of_its_snapshots(
+    def test_nova_makes_it_active_even_if_its_snapshots_fail(
         self, cloud: Sandbox, fault: str, wholeness: str, status: str | None
     ) -> None:
         cloud.fault(fault)
@@ -904,7 +906,7 @@ class TestLeftovers:
         assert sweep(cloud) == []
 
     @pytest.mark.parametrize("status", ["error_deleting", "deleting", "backing-up"])
-    def test_one_that_cannot_be_deleted_is_told(
+    def test_one_that_cannot_be_deleted_is_reported(
         self, cloud: Sandbox, kept: str, status: str
     ) -> None:
         with cloud.region() as region:

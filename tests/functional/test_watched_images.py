@@ -76,7 +76,7 @@ def test_an_image_that_vanishes(
     assert requests(front, IMAGE) == 2
 
 
-def test_the_reason_is_told_where_there_is_one(
+def test_the_reason_is_reported_if_there_is_one(
     nova: Any, cloud: Sandbox, front: Interceptor
 ) -> None:
     front.edits.clear()

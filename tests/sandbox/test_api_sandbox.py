@@ -63,7 +63,7 @@ def test_importing_the_package_is_cheap() -> None:
 
 def test_bad_arguments() -> None:
     with pytest.raises(
-        ValueError, match="like 'azure' is none of openstack, rackspace"
+        ValueError, match="like 'azure' is not one of openstack, rackspace"
     ):
         Sandbox("azure")  # type: ignore[arg-type]
     with Sandbox(speed=0) as taken:

@@ -155,7 +155,7 @@ class TestExec:
 
 class TestRun:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-    def test_it_stays_until_it_is_told_to_end(self, run: Start, number: int) -> None:
+    def test_it_stays_until_it_is_stopped(self, run: Start, number: int) -> None:
         process = run()
         url = exports(process)["SANDBOX_URL"]
         assert requests.get(f"{url}/sandbox/state", timeout=60).ok
@@ -163,9 +163,7 @@ class TestRun:
         assert process.wait(60) == 0
         assert process.communicate() == ("", "")
 
-    def test_it_ends_where_it_was_told_to_while_it_was_stopped(
-        self, run: Start
-    ) -> None:
+    def test_it_ends_where_asked_while_it_was_stopped(self, run: Start) -> None:
         process = run()
         exports(process)
         # What it then goes on with is any thread that the system likes.
@@ -203,7 +201,7 @@ class TestRun:
             " Cannot assign requested address\n",
         )
 
-    def test_a_state_file_that_is_none(self, tmp_path: Path) -> None:
+    def test_a_malformed_state_file(self, tmp_path: Path) -> None:
         file = tmp_path / "notes.txt"
         file.write_text("not a database, and not to be touched\n" * 100)
         before = file.read_bytes()
@@ -342,7 +340,8 @@ class TestRunning:
             thread.join()
         assert capsys.readouterr() == (
             "",
-            f"scheduled-images-sandbox: error: what answers at {url} is no sandbox\n",
+            "scheduled-images-sandbox: error: what answers at"
+            f" {url} is not a sandbox\n",
         )
 
     def test_what_env_prints_is_quoted(
@@ -373,7 +372,7 @@ class TestRunning:
             " RegionOne, RegionTwo\n",
         )
 
-    def test_env_of_nobody(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_env_of_an_unknown_user(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert cli.main(["env", "--user", "nobody"]) == 1
         out, err = capsys.readouterr()
         assert out == ""
@@ -404,7 +403,7 @@ class TestRunning:
         assert cli.main(["state"]) == 0
         assert capsys.readouterr().err == ""
 
-    def test_nobody_is_there(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_no_server_matches(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert cli.main(["advance", "1d", "--url", "http://127.0.0.1:9"]) == 1
         assert capsys.readouterr() == (
             "",
@@ -420,7 +419,7 @@ class TestRunning:
             assert cli.main(["state", "--url", url]) == 1
             thread.join()
         assert capsys.readouterr().err == (
-            f"scheduled-images-sandbox: error: what answers at {url} is no sandbox\n"
+            f"scheduled-images-sandbox: error: what answers at {url} is not a sandbox\n"
         )
 
 
@@ -592,9 +591,9 @@ class TestCompletion:
         (["run", "--like", "aws"], "invalid choice: 'aws' (choose from"),
         (["run", "--start", "noon"], "'noon' is not a time: write it as 2026-01-01T"),
         (["run", "--start", "9999-99-99"], "'9999-99-99' is not a time"),
-        (["run", "--", "nova"], "exec, and only exec, takes a command"),
-        (["exec"], "exec, and only exec, takes a command: exec -- CMD [ARG...]"),
-        (["exec", "--"], "exec, and only exec, takes a command"),
+        (["run", "--", "nova"], "exec, and only exec, requires a command"),
+        (["exec"], "exec, and only exec, requires a command: exec -- CMD [ARG...]"),
+        (["exec", "--"], "exec, and only exec, requires a command"),
         (["exec", "nova", "list"], "unrecognized arguments: nova list"),
         (["advance"], "the following arguments are required: DURATION"),
         (["advance", "10"], "'10' is not a duration: write a number and w, d, h, m or"),

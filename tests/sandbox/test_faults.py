@@ -361,10 +361,10 @@ def test_what_is_frozen_stays_so_in_the_state_file(tmp_path: Path) -> None:
 
 
 def test_none_is_added_where_one_is_bad(cloud_box: Box) -> None:
-    with pytest.raises(ValueError, match="'oops' is no fault"):
+    with pytest.raises(ValueError, match="'oops' is not a fault"):
         cloud_box.sandbox.fault("500", "oops")
     assert cloud_box.sandbox.faults() == []
-    with pytest.raises(ValueError, match="'oops' is no fault"):
+    with pytest.raises(ValueError, match="'oops' is not a fault"):
         Sandbox(faults=["oops"])
 
 
@@ -413,7 +413,7 @@ def test_a_bad_one_is_one_line(
         cli.main([*argv, "--", "true"] if argv[0] == "exec" else argv)
     out, err = capsys.readouterr()
     assert (ended.value.code, out, err.count("\n")) == (2, "", 1)
-    assert "'oops' is no fault: 'oops' is none of refuse, drop, " in err
+    assert "'oops' is not a fault: 'oops' is not one of refuse, drop, " in err
     assert "such as 'POST /action$ 503 x2'" in err
 
 

@@ -85,7 +85,7 @@ def test_metadata_is_set_and_deleted(
 
 
 @pytest.mark.needs("image commands of ours")
-def test_what_is_gone_already_is_no_error(nova: Run, snapshot: str) -> None:
+def test_already_gone_is_not_an_error(nova: Run, snapshot: str) -> None:
     for _ in range(2):
         assert nova.ok("image-meta", snapshot, "delete", "color", "nosuch") == ""
 

@@ -51,7 +51,7 @@ def test_the_fate_of_thirty_snapshots(
     }
     assert statuses.pop(by_hand) == ("kept (exempt)", "not a scheduled image")
     # Without a schedule nothing goes, whether or not the cloud could have one.
-    idle = ("kept", f"without a schedule nothing is deleted{INHERITED}")
+    idle = ("kept", f"no schedule, so nothing is deleted{INHERITED}")
     assert set(statuses.values()) == {idle}
 
     planned = driver.ok("prune", "--keep", "7", "--dry-run", name)

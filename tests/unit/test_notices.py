@@ -48,7 +48,9 @@ def writer(path: Path, gate: Path | None = None) -> list[str]:
     return [sys.executable, "-c", code]
 
 
-def test_what_fails_while_the_command_runs_is_told_in_one_call(tmp_path: Path) -> None:
+def test_what_fails_while_the_command_runs_is_reported_in_one_call(
+    tmp_path: Path,
+) -> None:
     told, gate = tmp_path / "told", tmp_path / "gate"
     notifier = Notifier(writer(told, gate), limit=120)
     notifier.tell({"event": "failed", "server": 0})
@@ -195,9 +197,7 @@ def test_the_file_is_its_owners_alone_and_written_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("where", ["file/state.json", "folder", "/proc/nowhere/x"])
-def test_a_place_that_cannot_be_written_is_no_matter(
-    tmp_path: Path, where: str
-) -> None:
+def test_an_unwritable_place_does_not_matter(tmp_path: Path, where: str) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
     reported = Reported.load(tmp_path / where)
@@ -297,21 +297,21 @@ def test_a_first_look_may_take_as_long_as_the_cloud_answers() -> None:
         assert service.after(120)[0]
         service.answer()
     assert service.after(0) == (True, False)
-    assert service.health.unready() == "no look has ended for 7200 s"
+    assert service.health.unready() == "no scan has ended for 7200 s"
     service.health.looked(good=True)
     assert service.after(0) == (True, True)
 
 
-def test_no_answer_for_ten_minutes_is_no_life() -> None:
+def test_no_response_for_ten_minutes_is_no_sign_of_life() -> None:
     service = Watched(60)
     service.answer()
     service.health.looked(good=True)
     assert service.after(660) == (True, False)
     assert service.after(1) == (False, False)
-    assert service.health.lifeless() == "no answer of the cloud for 601 s"
+    assert service.health.lifeless() == "no response from the cloud for 601 s"
 
 
-def test_looks_that_end_without_an_answer_are_no_life() -> None:
+def test_scans_without_a_response_are_no_sign_of_life() -> None:
     service = Watched(60)
     for _ in range(10):
         assert service.after(60)[0]

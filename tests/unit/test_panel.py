@@ -112,14 +112,14 @@ def test_what_was_known_stays_when_a_reading_fails() -> None:
     assert source.view() == (3, 0.0, None)
 
 
-def test_that_one_users_token_is_gone_keeps_nobody_else_from_reading() -> None:
+def test_one_users_revoked_token_does_not_stop_others() -> None:
     source = Source(error=ApiError(401, "no"))
     assert source.look() is None
     source.error = None
     assert source.look() == 2
 
 
-def test_what_was_changed_is_read_anew_however_fresh() -> None:
+def test_what_was_changed_is_read_again_however_fresh() -> None:
     source = Source()
     source.look()
     source.known.changed()
@@ -230,7 +230,7 @@ def test_rights(roles: tuple[str, ...], tags: bool, rights: Rights) -> None:
         (keystone.ConnectTimeout("x"), "The cloud did not answer in time", False),
         (
             keystone.ConnectFailure("http://secret"),
-            "No connection to the cloud could be made, or it broke",
+            "The connection to the cloud failed",
             False,
         ),
         (
@@ -240,7 +240,7 @@ def test_rights(roles: tuple[str, ...], tags: bool, rights: Rights) -> None:
         ),
         (
             RuntimeError("secret"),
-            "Something in the panel went wrong; its log tells more",
+            "Something went wrong in the panel; its log has the details",
             False,
         ),
     ],

@@ -65,7 +65,7 @@ def test_the_phases_of_a_snapshot_are_timed() -> None:
     assert (progress.begun, progress.over, progress.copied) == (True, True, True)
 
 
-def test_the_instant_of_uploading_before_libvirt_copies_is_no_end() -> None:
+def test_the_instant_of_uploading_before_libvirt_copies_is_not_the_end() -> None:
     flash = ["image_snapshot", "image_pending_upload", "image_uploading"]
     assert not seen(flash, UPLOADING).copied
     assert not seen([*flash, "image_pending_upload"], UPLOADING).copied
@@ -94,11 +94,11 @@ def test_a_disk_is_copied_only_when_a_safe_state_or_the_end_is_seen(
 def test_phases_follow_each_other_without_gaps(words: list[str | None]) -> None:
     progress = seen(words)
     for before, after in pairwise(progress.phases):
-        assert before.ended == after.begun
+        assert before.ended == after.started
         assert before.task_state != after.task_state
     if progress.phases:
         first = next(at for at, word in enumerate(words) if word in SNAPSHOT)
-        assert progress.phases[0].begun == first
+        assert progress.phases[0].started == first
         assert all(phase.seconds >= 0 for phase in progress.phases)
 
 

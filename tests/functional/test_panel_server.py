@@ -261,7 +261,7 @@ def test_protect_and_unprotect(reader: Reader, nova: Nova, cloud: Sandbox) -> No
     page = reader.get(page.path)
     assert rows(page, "Image")[-1] == [name]
 
-    # What becomes of it, and when, is said before it is done.
+    # What happens to it, and when, is shown before it is done.
     page = reader.link("Unprotect…")
     assert name in page.text
     (fate,) = page.all("#fate")
@@ -493,7 +493,7 @@ def test_a_snapshot_that_failed_is_red_and_says_why(
 ) -> None:
     cloud.fault(f"lose-image {state}")
     page = reader.submit("#snapshot-form", name="mine")
-    # It has begun, which is no success yet.
+    # It has started, which is not a success yet.
     assert page.all("#messages .done") == []
     assert page.messages == ["The snapshot mine has started."]
     while watched and page.all("#task") != ["none"]:

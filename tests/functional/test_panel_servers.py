@@ -218,7 +218,7 @@ def test_the_review_counts_what_expires(
 def test_what_is_not_known_is_left_out(
     reader: Reader, nova: Nova, cloud: Sandbox
 ) -> None:
-    """A forecast that failed is no forecast of nothing."""
+    """A failed forecast does not mean that nothing expires."""
     enable(nova, "db1", "web1", "5")
     cloud.advance("6d")
     ids = [id_of(cloud, name) for name in ("db1", "web1")]

@@ -43,12 +43,12 @@ def log(tmp_path: Path) -> Log:
 
 
 def until_copying(cloud: Sandbox, name: str) -> None:
-    """Wait until a snapshot has been begun."""
+    """Wait until a snapshot has been started."""
     until(lambda: task_state(cloud, name) is not None)
 
 
 def told(err: str, *texts: str) -> None:
-    """Assert that lines with these texts were told, in this order."""
+    """Assert that lines with these texts were printed, in this order."""
     at = 0
     for text in texts:
         assert text in err[at:], (text, err)

@@ -28,7 +28,7 @@ SERVER = f"/compute/v2.1/servers/{MYSERVER}"
 SCHEDULE = f"{SERVER}/rax-si-image-schedule"
 
 # A clean process for each run, which need not import it all again. It does not
-# know this module: so it is told what to do in words.
+# know this module: so it gets its instructions in words.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["rax_scheduled_images_ext.sandbox.fixture"])
 RUN = """

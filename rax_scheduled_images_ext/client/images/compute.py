@@ -108,7 +108,7 @@ class ComputeImages(ImageStore):
 
     def _private(self, query: Mapping[str, Any]) -> frozenset[str]:
         """Return the IDs of the private images in a query."""
-        if not self._tells_private:
+        if not self._filters_private:
             return frozenset()
         wanted = {**query, _VISIBILITY: "private"}
         pages = self.transport.pages("/images", wanted, _next_page)
@@ -119,7 +119,7 @@ class ComputeImages(ImageStore):
         )
 
     @cached_property
-    def _tells_private(self) -> bool:
+    def _filters_private(self) -> bool:
         """Whether the proxy has the filter: one that ignores it lists all images."""
         query = {_VISIBILITY: "neither", "limit": 1}
         answer = self.transport.get("/images", query)

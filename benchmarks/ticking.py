@@ -81,7 +81,7 @@ def _requests(setting: Setting) -> None:
             "of one image, from the claim to the retention",
             "requests",
             [sent],
-            target=Target(9),
+            target=Target(10),
             note="besides the listings of a look, which serve all images",
         )
     )

@@ -10,6 +10,11 @@ from rax_scheduled_images_ext.model.freshness import (
     State,
 )
 from rax_scheduled_images_ext.model.image import ServerImage
+from rax_scheduled_images_ext.model.restore import (
+    RestoreOptions,
+    RestorePlan,
+    parse_restore_time,
+)
 from rax_scheduled_images_ext.model.retention import Decision, Reason
 from rax_scheduled_images_ext.model.schedule import ImageSchedule, ScheduleSettings
 from rax_scheduled_images_ext.operations.check import CheckResult, check
@@ -29,6 +34,11 @@ from rax_scheduled_images_ext.operations.prune import (
     PrunePlan,
     plan_prune,
     prune,
+)
+from rax_scheduled_images_ext.operations.restore import (
+    Restored,
+    plan_restore,
+    restore,
 )
 from rax_scheduled_images_ext.operations.schedules import (
     ScheduleChange,
@@ -65,6 +75,9 @@ __all__ = [
     "PrunedImage",
     "Reason",
     "Report",
+    "RestoreOptions",
+    "RestorePlan",
+    "Restored",
     "RunInterrupted",
     "ScheduleChange",
     "ScheduleSettings",
@@ -84,13 +97,16 @@ __all__ = [
     "forecast",
     "list_images",
     "next_expiry",
+    "parse_restore_time",
     "plan_prune",
+    "plan_restore",
     "protect",
     "prune",
     "quiesced_snapshot",
     "read_inventory",
     "read_regions",
     "read_status",
+    "restore",
     "show",
     "unprotect",
 ]

@@ -101,6 +101,14 @@ class ApiResponse:
             "x-openstack-request-id"
         )
 
+    @property
+    def not_found(self) -> bool:
+        """Whether compute or block storage itself says that something is not there.
+
+        Whoever else answers 404, a proxy in between, knows nothing of it.
+        """
+        return self.status == 404 and bool(self.error_message("itemNotFound"))
+
     def error_message(self, key: str) -> str | None:
         """Return the message of an error body whose only key is ``key``."""
         error = self.body.get(key) if isinstance(self.body, dict) else None
@@ -229,7 +237,8 @@ class Transport:
     ``retry`` is how a busy service is asked again, ``throttle`` decides when a request
     may be sent, None for at once. ``total`` is how many seconds a whole response may
     take; how long it may stall is the session's setting. ``waits`` is called before a
-    busy service is asked again, with its name and the seconds until then.
+    busy service is asked again, with its name and the seconds until then. ``log`` is
+    whether ``--debug`` may show requests and responses: some contain secrets.
     """
 
     adapter: Adapter
@@ -237,6 +246,7 @@ class Transport:
     retry: RetryPolicy = RetryPolicy()
     throttle: Throttle | None = None
     total: float = TOTAL
+    log: bool = True
     waits: Callable[[str, float], object] = silent
 
     def send(
@@ -328,6 +338,8 @@ class Transport:
     ) -> ApiResponse:
         url = f"{path}?{urlencode(query)}" if query else path
         options: dict[str, Any] = {} if method == "GET" else {"connect_retries": 0}
+        if not self.log:
+            options["log"] = False
         send = partial(
             self._answered,
             url,

@@ -19,6 +19,7 @@ from rax_scheduled_images_ext.errors import (
 )
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.schedule_tags import read_schedule_tags
+from rax_scheduled_images_ext.model.server import ServerFacts
 from rax_scheduled_images_ext.model.task_states import ServerState
 from rax_scheduled_images_ext.model.times import read_time
 
@@ -29,6 +30,7 @@ _ID = re.compile("[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE)
 # these are the characters that mean something in all of them.
 _SPECIAL = re.compile(r"[\\^$.|?*+()\[\]{}]")
 _TASK_STATE = "OS-EXT-STS:task_state"
+_VOLUMES = "os-extended-volumes:volumes_attached"
 # Nova still shows a server for a moment after its deletion.
 _GONE = ("DELETED", "SOFT_DELETED")
 
@@ -99,8 +101,7 @@ def find_server(transport: Transport, server_id: str) -> ApiResponse:
     :raises NoSuchServer: if the service itself answers that there is none.
     """
     answer = transport.get(path("servers", server_id))
-    # A 404 from anything else, such as a proxy in between, does not count.
-    if answer.status == 404 and answer.error_message("itemNotFound"):
+    if answer.not_found:
         raise NoSuchServer(server_id)
     return answer.checked()
 
@@ -136,7 +137,52 @@ def read_server(answer: ApiResponse, item: Mapping[str, Any]) -> InventoryServer
         project_id=project_id if isinstance(project_id, str) and project_id else None,
         status=status if isinstance(status, str) else None,
         task_state=task if isinstance(task, str) else None,
+        image_id=_key_of(item.get("image")),
+        volumes=_each(item.get(_VOLUMES), "id") or (),
     )
+
+
+def read_facts(answer: ApiResponse, item: Mapping[str, Any]) -> ServerFacts:
+    """Return all that an answer shows of a server, but for what is secret.
+
+    :raises UnexpectedAnswer: for one without an ID.
+    """
+    known = read_server(answer, item)
+    image, flavor, fault = (item.get(key) for key in ("image", "flavor", "fault"))
+    metadata, tags = item.get("metadata"), item.get("tags")
+    locked, zone = item.get("locked"), item.get("OS-EXT-AZ:availability_zone")
+    return ServerFacts(
+        known.id,
+        known.name,
+        known.project_id,
+        known.status,
+        known.task_state,
+        locked=locked if isinstance(locked, bool) else None,
+        image_id="" if image == "" else _key_of(image),
+        flavor_id=_key_of(flavor),
+        groups=_each(item.get("security_groups"), "name"),
+        key_name=item.get("key_name") or None,
+        zone=zone if isinstance(zone, str) and zone else None,
+        config_drive=str(item.get("config_drive")).lower() == "true",
+        volumes=known.volumes,
+        metadata=metadata if isinstance(metadata, dict) else {},
+        description=item.get("description") or None,
+        tags=tuple(map(str, tags)) if isinstance(tags, list) else None,
+        fault=str(fault.get("message")) if isinstance(fault, dict) else None,
+    )
+
+
+def _key_of(part: object) -> str | None:
+    key = part.get("id") if isinstance(part, dict) else None
+    return key if isinstance(key, str) and key else None
+
+
+def _each(parts: object, key: str) -> tuple[str, ...] | None:
+    """Return the values of a key in a list of objects, each once; None for no list."""
+    if not isinstance(parts, list):
+        return None
+    found = [part[key] for part in parts if isinstance(part, dict) and part.get(key)]
+    return tuple(dict.fromkeys(map(str, found)))
 
 
 def with_tags(server: InventoryServer, tags: Iterable[str]) -> InventoryServer:

@@ -122,6 +122,15 @@ def short(found: Iterable[Column[Row]]) -> list[Column[Row]]:
     return [each for each in found if each.key in _SHORT]
 
 
+def volumes_column() -> Column[Row]:
+    """Return the column of the attached volumes that are not in the images."""
+    return Column(
+        "volumes_not_in_images",
+        "Volumes not in images",
+        lambda row: ", ".join(row.server.left_out) or None,
+    )
+
+
 def newest_columns() -> list[Column[Row]]:
     """Return the columns of the newest image itself."""
     return [

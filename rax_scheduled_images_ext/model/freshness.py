@@ -51,7 +51,8 @@ class InventoryServer:
 
     ``invalid_tag`` is a tag that should be its schedule but is malformed. ``status``
     and ``task_state`` are the compute API's words, None if unknown or without a task.
-    ``rules`` are those of the service that makes its images.
+    ``rules`` are those of the service that makes its images, ``image_id`` is the image
+    that it boots from, None if there is none, ``volumes`` are the IDs of its volumes.
     """
 
     id: str
@@ -64,6 +65,16 @@ class InventoryServer:
     status: str | None = None
     task_state: str | None = None
     rules: Rules = Rules.OURS
+    image_id: str | None = None
+    volumes: tuple[str, ...] = ()
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The IDs of the attached volumes that are not in its images.
+
+        The image of a server that boots from a volume holds them all.
+        """
+        return () if self.image_id is None else self.volumes
 
 
 @dataclass(frozen=True)
@@ -105,7 +116,12 @@ def schedule_status(
     # With a retention of 0, which no schedule should have, nothing is deleted.
     retention = (schedule.retention or None) if schedule else None
     decisions = apply_policy(
-        images, server.id, retention, server.project_id, rules=server.rules
+        images,
+        server.id,
+        retention,
+        server.project_id,
+        rules=server.rules,
+        base_image=server.image_id,
     )
     newest = next((v.image for v in decisions if shows_work(v)), None)
     limit = limit_of(schedule, newest, max_age) if schedule else None

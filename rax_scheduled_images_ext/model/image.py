@@ -39,6 +39,8 @@ PENDING_KEY, PENDING = "scheduled_images_retention", "pending"
 #: In a copy, such as the snapshot of a server booted from it, the ID is another
 #: image's; in an image of a later run the nonce is another run's.
 OWN_KEY = "scheduled_images_id"
+#: Written at the same time: what is known of the server, as JSON (see :mod:`.server`).
+FACTS_KEY = "scheduled_images_server"
 #: On an empty, short-lived image that claims an attempt to make an image.
 CLAIM_KEY = "scheduled_images_claim"
 
@@ -103,7 +105,7 @@ PROTECTED_KEY = "scheduled_images_ext_protected"
 # Unix seconds have had nine digits or more since 1973. The letter case may differ: some
 # documents of the service write its names without capitals.
 _SERVICE_NAME = re.compile(
-    "(daily|weekly)-.+-[0-9]{9,11}", re.IGNORECASE | re.DOTALL | re.ASCII
+    "(daily|weekly)-(.+)-[0-9]{9,11}", re.IGNORECASE | re.DOTALL | re.ASCII
 )
 
 
@@ -119,6 +121,12 @@ def named_by_service(image: ServerImage) -> bool:
     The server's name in it is not compared: the server may have been renamed.
     """
     return _SERVICE_NAME.fullmatch(image.name) is not None
+
+
+def name_in_service_name(image: ServerImage) -> str | None:
+    """Return the server's name in a name that the service gives; None if it is not."""
+    found = _SERVICE_NAME.fullmatch(image.name)
+    return found[2] if found else None
 
 
 #: The maximum length of an image's name.

@@ -145,6 +145,21 @@ def test_schedules_are_set_as_it_is_shown(
 
 
 @not_beside_novaclient_7
+def test_a_server_is_got_back_as_it_is_shown(
+    page: Any, nova: Any, early: Sandbox, tmp_path: Path
+) -> None:
+    nova.ok("scheduled-images-enable", "myserver", "7", cloud=early)
+    early.advance("5d")
+    document = page("user/restore")
+    document.replay("Put a server back", early, tmp_path)
+    program = tmp_path / "program.py"
+    program.write_text(document.block("From Python"))
+    done = run(sys.executable, program, env=early.environ())
+    assert (done.returncode, done.stderr) == (0, "")
+    document.shows(document.block("From Python", 1), done.stdout)
+
+
+@not_beside_novaclient_7
 def test_openstack_does_what_is_shown(
     page: Any, early: Sandbox, tmp_path: Path
 ) -> None:
@@ -164,7 +179,7 @@ def test_images_are_kept_as_it_is_shown(
 def test_the_page_about_openstack_names_every_command(page: Any) -> None:
     found = entry_points(group="openstack.compute.v2")
     names = [each.name for each in found if each.value.startswith("rax_")]
-    assert len(names) == 11
+    assert len(names) == 12
     for name in names:
         assert f"\n``{name.replace('_', ' ')}`` " in page("user/openstack").text
 

@@ -300,7 +300,7 @@ def test_a_rehearsed_day(cloud: Sandbox, service: Service) -> None:
             "tick --on-failure /nowhere/notify",
             "'/nowhere/notify' is not an executable program",
         ),
-        ("tick --on-failure /etc/passwd", "'/etc/passwd' is not an executable"),
+        ("tick --on-failure /etc/passwd", "'/etc/passwd' is not an executable program"),
         ("tick --ping-fail http://x/", "--ping-fail requires --ping"),
         ("tick --ping-cacert /nowhere", "cannot read /nowhere: No such file"),
         ("tick -v --quiet", "--quiet and --verbose cannot be used together"),

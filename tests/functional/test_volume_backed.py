@@ -595,7 +595,7 @@ class TestPrune:
         ours = project_of(cloud).encode()
         front.change("GET", "/snapshots/", lambda c: c.replace(ours, b"theirs"))
         why = f"its volume snapshot {named(surplus)[0]} is not known to belong to the"
-        self.stays(nova, cloud, surplus, f"{why} project of the image")
+        self.stays(nova, cloud, surplus, f"{why} image's project")
 
     def test_a_user_who_may_not_look_at_snapshots(
         self, nova: Any, cloud: Sandbox, surplus: Image

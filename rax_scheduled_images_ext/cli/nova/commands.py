@@ -19,6 +19,11 @@ from rax_scheduled_images_ext.cli.nova.manager import (
 )
 from rax_scheduled_images_ext.console import arguments
 from rax_scheduled_images_ext.console.arguments import Argument, argument
+from rax_scheduled_images_ext.console.restore_arguments import (
+    RESTORE,
+    RESTORE_STATUSES,
+    RESTORED_SERVER,
+)
 from rax_scheduled_images_ext.programs.arguments import (
     checked,
     day_name,
@@ -275,6 +280,23 @@ def do_scheduled_images_unprotect() -> None:
 )
 def do_scheduled_images_prune() -> None:
     """Delete the scheduled images beyond the retention now."""
+
+
+@stands_for(
+    "restore:restore",
+    *RESTORE,
+    argument(
+        "--format",
+        metavar="<format>",
+        type=one_of("table", "json"),
+        default="table",
+        help="Print the plan and the result as table (the default), or json.",
+    ),
+    RESTORED_SERVER,
+    statuses=RESTORE_STATUSES,
+)
+def do_scheduled_images_restore() -> None:
+    """Get a server back from an image of it, as a new server or in place."""
 
 
 # -- snapshots

@@ -20,6 +20,7 @@ from rax_scheduled_images_ext.console.servers import (
     say_unreadable,
     short,
     uncollected,
+    volumes_column,
 )
 from rax_scheduled_images_ext.operations.listing import list_servers
 
@@ -51,6 +52,6 @@ class ListSchedule(Lister):
             self.end(ok=complete and readable)
             if found.now is None:
                 raise NothingToShow
-            wanted = columns(found.now, regions=regions)
+            wanted = [*columns(found.now, regions=regions), volumes_column()]
             wanted = wanted if parsed_args.long else short(wanted)
             return listed(wanted, ordered(found.rows))

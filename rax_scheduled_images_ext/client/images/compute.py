@@ -56,12 +56,6 @@ class ComputeImages(ImageStore):
         answer = self._of(image_id, "GET", path("images", image_id))
         return _image(answer, answer.object("image"))
 
-    def is_gone(self, image_id: str) -> bool:
-        answer = self.transport.get(path("images", image_id))
-        if answer.status == 404 and answer.error_message("itemNotFound"):
-            return True
-        return _image(answer, answer.object("image")).status == "DELETED"
-
     def set_metadata(self, image: object, metadata: Mapping[str, str]) -> None:
         body = {"metadata": {check_key(key): value for key, value in metadata.items()}}
         if metadata:
@@ -78,7 +72,7 @@ class ComputeImages(ImageStore):
             url = path("images", known.id, "metadata", key)
             answer = self.transport.send("DELETE", url)
             # The image was just found, so only the metadata is gone, as wanted.
-            if answer.status != 404:
+            if not answer.not_found:
                 answer.empty()
 
     def delete(self, image: object) -> None:
@@ -135,7 +129,7 @@ class ComputeImages(ImageStore):
         self, image_id: str, method: str, url: str, body: Any = None
     ) -> ApiResponse:
         answer = self.transport.send(method, url, body=body)
-        if answer.status == 404:
+        if answer.not_found:
             raise NoSuchImage(image_id)
         return answer
 

@@ -1,0 +1,118 @@
+"""The arguments by which both shells restore a server."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from rax_scheduled_images_ext.console.arguments import (
+    Argument,
+    argument,
+    statuses,
+    switch,
+)
+from rax_scheduled_images_ext.programs.arguments import checked, duration, name_or_id
+
+
+def moment(text: str) -> datetime:
+    """Return a UTC time; a day stands for its end.
+
+    :raises InvalidValue: for anything else.
+    """
+    from rax_scheduled_images_ext.model.restore import parse_restore_time
+
+    return parse_restore_time(text)
+
+
+def _named(flag: str, metavar: str, text: str, **more: Any) -> Argument:
+    return argument(flag, metavar=metavar, type=checked(name_or_id), help=text, **more)
+
+
+RESTORE = (
+    _named(
+        "--as",
+        "<name>",
+        "Restore as a new server of this name, beside the old one.",
+        dest="new_name",
+    ),
+    switch(
+        "--in-place",
+        "Put the disk of the server itself back; it keeps its ID and addresses. An"
+        " image of it as it is now is made first, and undoes the restore.",
+    ),
+    argument(
+        "--at",
+        metavar="<time>",
+        type=checked(moment),
+        help="Take the newest image that is not younger than this UTC time, such as"
+        " 2026-01-05T12:00, or 2026-01-05 for the end of that day. Without it and"
+        " --image the newest whole image is taken.",
+    ),
+    _named("--image", "<image>", "Take this image (name or ID)."),
+    _named("--flavor", "<flavor>", "With --as: flavor (name or ID)."),
+    _named(
+        "--network",
+        "<network>",
+        "With --as: network of the new server (ID, or name where the cloud has a"
+        " network service); may be repeated.",
+        dest="networks",
+        action="append",
+    ),
+    _named(
+        "--security-group",
+        "<group>",
+        "With --as: security group; may be repeated.",
+        dest="groups",
+        action="append",
+    ),
+    _named("--key", "<key>", "With --as: name of a key pair."),
+    switch("--schedule", "With --as: take the schedule of images along."),
+    argument(
+        "--no-safety-image",
+        dest="safety_image",
+        action="store_false",
+        help="With --in-place: make no image first. What is on the disk is lost.",
+    ),
+    switch(
+        "--lose-ephemeral",
+        "With --in-place: go on although ephemeral and swap disks are destroyed.",
+    ),
+    switch("--dry-run", "Change nothing: print what would be done."),
+    switch("--yes", "Do not ask first. Needed without a terminal."),
+    argument(
+        "--wait",
+        action="store_const",
+        const=True,
+        help="Wait until the server is there; the default on a terminal.",
+    ),
+    argument(
+        "--no-wait",
+        dest="wait",
+        action="store_const",
+        const=False,
+        help="Do not wait for the server; the default elsewhere.",
+    ),
+    argument(
+        "--time-limit",
+        metavar="<duration>",
+        type=checked(duration),
+        default="6h",
+        help="Wait no longer than this in all, 6h by default.",
+    ),
+    switch(
+        "--show-password",
+        "Print the administrator's password if the cloud has set one.",
+    ),
+)
+RESTORED_SERVER = _named(
+    "server", "<server>", "Name or ID of server; it may be deleted."
+)
+RESTORE_STATUSES = statuses(
+    " 4 the safety image is lost and nothing was changed, 5 the server is gone, 6 a"
+    " time limit was reached,"
+)
+#: What is said where nobody can be asked.
+NO_TERMINAL = (
+    "there is no terminal to ask on: use --yes to restore, or --dry-run to see what"
+    " would be done"
+)

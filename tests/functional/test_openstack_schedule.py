@@ -86,7 +86,7 @@ def test_a_server_without_a_schedule_needs_a_retention(
     result = openstack(*SCHEDULE, "set", "--weekly", "sat", "myserver")
     assert (result.status, result.out) == (1, "")
     assert result.err == (
-        f"Scheduled images not enabled for server {MYSERVER}, and no other number of"
+        f"Scheduled images not enabled for server {MYSERVER}, and no number of"
         " images to keep was given\n"
     )
     assert schedules(cloud) == {}

@@ -10,6 +10,7 @@ from rax_scheduled_images_ext.model.freshness import (
     State,
 )
 from rax_scheduled_images_ext.model.image import ServerImage
+from rax_scheduled_images_ext.model.restore import RestoreOptions, RestorePlan
 from rax_scheduled_images_ext.model.retention import Decision, Reason
 from rax_scheduled_images_ext.model.schedule import ImageSchedule, ScheduleSettings
 from rax_scheduled_images_ext.operations.check import CheckResult, check
@@ -29,6 +30,11 @@ from rax_scheduled_images_ext.operations.prune import (
     PrunePlan,
     plan_prune,
     prune,
+)
+from rax_scheduled_images_ext.operations.restore import (
+    Restored,
+    plan_restore,
+    restore,
 )
 from rax_scheduled_images_ext.operations.schedules import (
     ScheduleChange,
@@ -60,6 +66,9 @@ __all__ = [
     "PrunePlan",
     "PrunedImage",
     "Reason",
+    "RestoreOptions",
+    "RestorePlan",
+    "Restored",
     "RunInterrupted",
     "ScheduleChange",
     "ScheduleSettings",
@@ -80,12 +89,14 @@ __all__ = [
     "list_images",
     "next_expiry",
     "plan_prune",
+    "plan_restore",
     "protect",
     "prune",
     "quiesced_snapshot",
     "read_inventory",
     "read_regions",
     "read_status",
+    "restore",
     "show",
     "unprotect",
 ]

@@ -313,6 +313,19 @@ class ServerBusy(ScheduledImagesError):
     """The server is in a state in which no snapshot of it can be begun."""
 
 
+class RestoreRefused(UsageError):
+    """A server cannot be restored in the way that was asked for; nothing was changed
+    that has not been reported."""
+
+
+class RestoreFailed(ScheduledImagesError):
+    """A restore was begun, and the server is not as it should be."""
+
+
+class RestoreUnknown(ScheduledImagesError):
+    """A restore was requested, and it is unknown whether the cloud has begun it."""
+
+
 class CommandFailed(ScheduledImagesError):
     """A hook command failed."""
 

@@ -226,6 +226,7 @@ class Transport:
     ``retry`` is how a busy service is asked again, ``throttle`` when a request
     may go, None for at once. ``total`` is for how many seconds a whole answer is
     waited for at most; the session says for how long one that does not go on is.
+    ``log`` is whether ``--debug`` may show requests and answers: some hold secrets.
     """
 
     adapter: Adapter
@@ -233,6 +234,7 @@ class Transport:
     retry: RetryPolicy = RetryPolicy()
     throttle: Throttle | None = None
     total: float = TOTAL
+    log: bool = True
 
     def send(
         self,
@@ -322,6 +324,8 @@ class Transport:
     ) -> ApiResponse:
         url = f"{path}?{urlencode(query)}" if query else path
         options: dict[str, Any] = {} if method == "GET" else {"connect_retries": 0}
+        if not self.log:
+            options["log"] = False
         send = partial(
             self._answered,
             url,

@@ -19,6 +19,7 @@ from rax_scheduled_images_ext.errors import (
 )
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.schedule_tags import read_schedule_tags
+from rax_scheduled_images_ext.model.server import ServerFacts
 from rax_scheduled_images_ext.model.task_states import ServerState
 from rax_scheduled_images_ext.model.times import read_time
 
@@ -136,7 +137,51 @@ def read_server(answer: ApiResponse, item: Mapping[str, Any]) -> InventoryServer
         project_id=project_id if isinstance(project_id, str) and project_id else None,
         status=status if isinstance(status, str) else None,
         task_state=task if isinstance(task, str) else None,
+        image_id=_key_of(item.get("image")),
     )
+
+
+def read_facts(answer: ApiResponse, item: Mapping[str, Any]) -> ServerFacts:
+    """Return all that an answer shows of a server, but for what is secret.
+
+    :raises UnexpectedAnswer: for one without an ID.
+    """
+    known = read_server(answer, item)
+    image, flavor, fault = (item.get(key) for key in ("image", "flavor", "fault"))
+    metadata, tags = item.get("metadata"), item.get("tags")
+    locked, zone = item.get("locked"), item.get("OS-EXT-AZ:availability_zone")
+    return ServerFacts(
+        known.id,
+        known.name,
+        known.project_id,
+        known.status,
+        known.task_state,
+        locked=locked if isinstance(locked, bool) else None,
+        image_id="" if image == "" else _key_of(image),
+        flavor_id=_key_of(flavor),
+        groups=_each(item.get("security_groups"), "name"),
+        key_name=item.get("key_name") or None,
+        zone=zone if isinstance(zone, str) and zone else None,
+        config_drive=str(item.get("config_drive")).lower() == "true",
+        volumes=_each(item.get("os-extended-volumes:volumes_attached"), "id") or (),
+        metadata=metadata if isinstance(metadata, dict) else {},
+        description=item.get("description") or None,
+        tags=tuple(map(str, tags)) if isinstance(tags, list) else None,
+        fault=str(fault.get("message")) if isinstance(fault, dict) else None,
+    )
+
+
+def _key_of(part: object) -> str | None:
+    key = part.get("id") if isinstance(part, dict) else None
+    return key if isinstance(key, str) and key else None
+
+
+def _each(parts: object, key: str) -> tuple[str, ...] | None:
+    """Return the values of a key in a list of objects, each once; None for no list."""
+    if not isinstance(parts, list):
+        return None
+    found = [part[key] for part in parts if isinstance(part, dict) and part.get(key)]
+    return tuple(dict.fromkeys(map(str, found)))
 
 
 def with_tags(server: InventoryServer, tags: Iterable[str]) -> InventoryServer:

@@ -8,22 +8,29 @@ from datetime import datetime
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.schedules.tags import read_tagged_server
-from rax_scheduled_images_ext.client.servers import date_of, find_server
+from rax_scheduled_images_ext.client.servers import (
+    date_of,
+    find_server,
+    read_facts,
+)
 from rax_scheduled_images_ext.engine.clock import Clock, LookTime
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.image import ServerImage
+from rax_scheduled_images_ext.model.server import ServerFacts
 
 
 @dataclass(frozen=True)
 class Look:
     """A server and its images, as they were seen with a cloud.
 
-    ``time`` is that by which is decided, ``now`` the cloud's own, ``hidden`` are images
-    that lists leave out, as far as they are known.
+    ``facts`` is all that is shown of the server. ``time`` is that by which is decided,
+    ``now`` the cloud's own, ``hidden`` are images that lists leave out, as far as they
+    are known.
     """
 
     cloud: Cloud
     server: InventoryServer
+    facts: ServerFacts
     images: list[ServerImage]
     hidden: tuple[ServerImage, ...]
     clock: Clock
@@ -48,11 +55,13 @@ def look(
     """
     hidden, started = tuple(hidden), clock.seconds()
     answer = find_server(cloud.schedules.tags.compute, server_id)
-    server = read_tagged_server(answer, answer.object("server"))
+    item = answer.object("server")
+    server, facts = read_tagged_server(answer, item), read_facts(answer, item)
     # Whatever their type: an image whose type was changed was made all the same.
     images = {image.id: image for image in hidden}
     for image in cloud.images.list(server_id=server_id):
         images[image.id] = image
     now = date_of(answer)
     time = LookTime(clock.time(now), started, clock)
-    return Look(cloud, server, list(images.values()), hidden, clock, time, now)
+    found = list(images.values())
+    return Look(cloud, server, facts, found, hidden, clock, time, now)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from requests import codes
 
+from rax_scheduled_images_ext.client.boot import networks_of
 from rax_scheduled_images_ext.client.snapshots import PASSING
 from rax_scheduled_images_ext.engine.look import Look
 from rax_scheduled_images_ext.engine.results import Result, StepResult
@@ -28,6 +29,7 @@ from rax_scheduled_images_ext.model.image import (
 )
 from rax_scheduled_images_ext.model.plan import Step
 from rax_scheduled_images_ext.model.retention import Decision, apply_policy
+from rax_scheduled_images_ext.model.server import ServerFacts, facts_metadata
 from rax_scheduled_images_ext.model.volume_snapshots import (
     Proof,
     Wholeness,
@@ -83,8 +85,9 @@ class Settling:
             return result
         whole = _first_of_slots(whole)
         if self._apply_retention({image.id for image in whole}):
+            facts = self._facts()
             for image in whole:
-                self._note_whole(image)
+                self._note_whole(image, facts)
         errors = [each.reason for each in self._pruned if each.error is not None]
         return StepResult(
             step,
@@ -151,6 +154,7 @@ class Settling:
             server.schedule.retention,
             server.project_id,
             proven=proven,
+            base_image=server.image_id,
         )
         left = (d for d in reversed(decisions) if d.surplus and d.image.id not in done)
         return next(left, None)
@@ -165,8 +169,19 @@ class Settling:
         except PASSING as error:
             return PrunedImage(server_id, image, "failed", str(error), error)
 
-    def _note_whole(self, image: ServerImage) -> None:
-        images, own = self.found.cloud.images, own_metadata(image)
+    def _facts(self) -> ServerFacts:
+        """Return what images are to carry of the server, with its networks."""
+        facts = self.found.facts
+        # Not every user may see them, and nothing is to fail for that.
+        with suppress(*PASSING):
+            compute = self.found.cloud.schedules.tags.compute
+            facts = replace(facts, networks=networks_of(compute, facts.id))
+        return facts
+
+    def _note_whole(self, image: ServerImage, facts: ServerFacts) -> None:
+        cloud = self.found.cloud
+        images, region = cloud.images, cloud.compute.adapter.region_name
+        own = {**own_metadata(image), **facts_metadata(image, facts, region)}
         # If somebody has deleted it, there is nothing left to note.
         with suppress(NoSuchImage):
             if image.scheduled:

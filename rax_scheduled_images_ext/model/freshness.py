@@ -51,7 +51,8 @@ class InventoryServer:
 
     ``invalid_tag`` is a tag that should be its schedule, and is none. ``status`` and
     ``task_state`` are the compute API's words, None if they are not known or there is
-    no task. ``rules`` are those of the service that makes its images.
+    no task. ``rules`` are those of the service that makes its images,
+    ``image_id`` is the image that it boots from, None for none.
     """
 
     id: str
@@ -64,6 +65,7 @@ class InventoryServer:
     status: str | None = None
     task_state: str | None = None
     rules: Rules = Rules.OURS
+    image_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,12 @@ def schedule_status(
     # A retention of 0, which no schedule should have, deletes nothing.
     retention = (schedule.retention or None) if schedule else None
     decisions = apply_policy(
-        images, server.id, retention, server.project_id, rules=server.rules
+        images,
+        server.id,
+        retention,
+        server.project_id,
+        rules=server.rules,
+        base_image=server.image_id,
     )
     newest = next((v.image for v in decisions if shows_work(v)), None)
     limit = limit_of(schedule, newest, max_age) if schedule else None

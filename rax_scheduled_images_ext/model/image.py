@@ -39,6 +39,8 @@ PENDING_KEY, PENDING = "scheduled_images_retention", "pending"
 #: run. On a copy of it, such as the snapshot of a server that was booted from it, the
 #: ID is another's; on an image of a later run the nonce is another's.
 OWN_KEY = "scheduled_images_id"
+#: Written then too: what is known of the server, as JSON (see :mod:`.server`).
+FACTS_KEY = "scheduled_images_server"
 #: On an empty image that exists for a moment, to claim that an image is being made.
 CLAIM_KEY = "scheduled_images_claim"
 
@@ -104,7 +106,7 @@ PROTECTED_KEY = "scheduled_images_ext_protected"
 # Unix seconds have had nine digits or more since 1973. The capitals are not
 # counted on: some documents of the service write its names without.
 _SERVICE_NAME = re.compile(
-    "(daily|weekly)-.+-[0-9]{9,11}", re.IGNORECASE | re.DOTALL | re.ASCII
+    "(daily|weekly)-(.+)-[0-9]{9,11}", re.IGNORECASE | re.DOTALL | re.ASCII
 )
 
 
@@ -120,6 +122,12 @@ def named_by_service(image: ServerImage) -> bool:
     The server in it is not compared: it may have been called so once.
     """
     return _SERVICE_NAME.fullmatch(image.name) is not None
+
+
+def name_in_service_name(image: ServerImage) -> str | None:
+    """Return the server's name in a name that the service gives; None if it is not."""
+    found = _SERVICE_NAME.fullmatch(image.name)
+    return found[2] if found else None
 
 
 #: How long the name of an image may be.

@@ -8,7 +8,7 @@ needed: age never decides, order does.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from rax_scheduled_images_ext.model.image import (
@@ -43,6 +43,9 @@ class Reason(Enum):
 
     #: Among the newest N, N being the retention.
     NEWEST = "newest"
+    #: Older than the newest N, but the server boots from it: rebuilding and moving the
+    #: server may need it.
+    BOOTED_FROM = "booted_from"
     #: Older than the newest N: removed the next time the retention is applied.
     SURPLUS = "surplus"
     #: There is no schedule, so nothing is deleted.
@@ -80,7 +83,8 @@ class Decision:
     ``rank`` is its place among the counted images, 1 being the newest, and
     None where it is not counted. ``expires_in_runs`` is how many more scheduled
     images delete it (1: it expires next), None where none does. ``rules`` are those by
-    which it was decided.
+    which it was decided, ``base_image`` is the ID of the image that the server boots
+    from, None where that is not known or of no matter.
     """
 
     image: ServerImage
@@ -89,6 +93,12 @@ class Decision:
     rank: int | None = None
     expires_in_runs: int | None = None
     rules: Rules = Rules.OURS
+    base_image: str | None = None
+
+    @property
+    def is_base(self) -> bool:
+        """Whether the server boots from the image, so that it is not deleted."""
+        return self.rules is Rules.OURS and self.image.id == self.base_image
 
     @property
     def counted(self) -> bool:
@@ -109,6 +119,7 @@ def apply_policy(
     *,
     rules: Rules = Rules.OURS,
     proven: Container[str] = (),
+    base_image: str | None = None,
 ) -> list[Decision]:
     """Decide on each image.
 
@@ -122,6 +133,8 @@ def apply_policy(
     :param rules: which images count.
     :param proven: the IDs of images that are known to be whole though they do not yet
         say so.
+    :param base_image: the ID of the image that the server boots from: it is counted,
+        and not deleted.
     :returns: a decision for each image, newest image first; equal times are
         settled by id.
     :raises ValueError: for a retention below 1.
@@ -141,7 +154,10 @@ def apply_policy(
             decisions.append(Decision(image, excuse, retention, rules=rules))
             continue
         rank += 1
-        decisions.append(_ranked(image, rank, retention, rules))
+        decision = Decision(
+            image, Reason.NO_SCHEDULE, retention, rank, None, rules, base_image
+        )
+        decisions.append(_ranked(decision))
     return decisions
 
 
@@ -244,14 +260,17 @@ def kept_for_good(decision: Decision) -> bool:
     return decision.reason in (Reason.UNMARKED, Reason.OTHER_MARKER)
 
 
-def _ranked(
-    image: ServerImage, rank: int, retention: int | None, rules: Rules
-) -> Decision:
+def _ranked(decision: Decision) -> Decision:
+    """Decide on an image that has a rank."""
+    retention, rank = decision.retention, decision.rank
+    assert rank is not None
     if retention is None:
-        return Decision(image, Reason.NO_SCHEDULE, retention, rank, rules=rules)
+        return decision
     reason = Reason.NEWEST if rank <= retention else Reason.SURPLUS
+    if reason is Reason.SURPLUS and decision.is_base:
+        reason = Reason.BOOTED_FROM
     runs_left = max(1, retention - rank + 1)
-    return Decision(image, reason, retention, rank, runs_left, rules)
+    return replace(decision, reason=reason, expires_in_runs=runs_left)
 
 
 def has_inherited_marker(decision: Decision) -> bool:
@@ -270,9 +289,11 @@ def has_inherited_marker(decision: Decision) -> bool:
 def expires_in_runs(decision: Decision) -> int | None:
     """Return how many more scheduled images delete it, None where none does.
 
-    The image service deletes no image that it protects.
+    The image service deletes no image that it protects, and nobody is to delete the one
+    that the server boots from.
     """
-    return None if decision.image.protected else decision.expires_in_runs
+    kept = decision.image.protected or decision.is_base
+    return None if kept else decision.expires_in_runs
 
 
 def next_to_expire(decisions: Iterable[Decision]) -> list[Decision]:
@@ -307,6 +328,8 @@ def reason(decision: Decision) -> str:
     place = _place(decision)
     if decision.image.protected:
         place += "; cannot be deleted while protected in the image service"
+    elif decision.is_base:
+        place += "; not deleted: the server boots from it"
     return place + (_INHERITED if has_inherited_marker(decision) else "")
 
 
@@ -314,7 +337,7 @@ def _place(decision: Decision) -> str:
     """Return the place of a counted image."""
     if decision.reason is Reason.NO_SCHEDULE:
         return "without a schedule nothing is deleted"
-    if decision.surplus:
+    if decision.surplus or decision.reason is Reason.BOOTED_FROM:
         return f"older than the newest {decision.retention}"
     rank = "last" if decision.rank == decision.retention else f"number {decision.rank}"
     return f"{rank} of the newest {decision.retention}"

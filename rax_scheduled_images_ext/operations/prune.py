@@ -211,6 +211,7 @@ def _decide_again(cloud: Cloud, decision: Decision) -> Decision:
         decision.retention,
         project_id,
         rules=decision.rules,
+        base_image=decision.base_image,
     )
     return next(each for each in decisions if each.image.id == decision.image.id)
 

@@ -156,7 +156,12 @@ def _decide(
     server: InventoryServer, images: list[ServerImage], retention: int | None
 ) -> list[Decision]:
     return apply_policy(
-        images, server.id, retention, server.project_id, rules=server.rules
+        images,
+        server.id,
+        retention,
+        server.project_id,
+        rules=server.rules,
+        base_image=server.image_id,
     )
 
 

@@ -56,7 +56,13 @@ def fate_without_protection(details: ServerDetails, image: ServerImage) -> Fate:
     server = details.server
     schedule = server.schedule
     retention = schedule.retention if schedule else None
-    decisions = apply_policy(images, server.id, retention, server.project_id)
+    decisions = apply_policy(
+        images,
+        server.id,
+        retention,
+        server.project_id,
+        base_image=server.image_id,
+    )
     decision = next(each for each in decisions if each.image.id == image.id)
     runs = expires_in_runs(decision)
     due = details.status.next_due

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from flask import Flask
 
-from rax_scheduled_images_ext.sandbox import compute, identity, image, volume
+from rax_scheduled_images_ext.sandbox import compute, identity, image, network, volume
 from rax_scheduled_images_ext.sandbox.http import admin
 from rax_scheduled_images_ext.sandbox.http.common import MOUNT, Services
 from rax_scheduled_images_ext.sandbox.http.injection import Injector
@@ -79,6 +79,8 @@ def _openstack(services: Services) -> dict[str, Callable[[], Flask]]:
             volume.make_app, services
         ),
         f"{region}/volume": volume.make_root,
+        rf"{region}/network/v2\.0": partial(network.make_app, services),
+        f"{region}/network": network.make_root,
     }
 
 

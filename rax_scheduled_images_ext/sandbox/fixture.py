@@ -89,6 +89,7 @@ class Sandbox:
     :param seed: ids, secrets and times of day follow from it.
     :param max_limit: the longest page of a list.
     :param image_quota: how many images a project may have; None for any number.
+    :param server_quota: how many servers a project may have; None for any number.
     :param port: where to listen; 0 takes any free port.
     :param host: the address to listen on.
     :param latency: seconds that every answer takes at least.
@@ -113,6 +114,7 @@ class Sandbox:
         seed: int = 1,
         max_limit: int = 1000,
         image_quota: int | None = None,
+        server_quota: int | None = None,
         port: int = 0,
         host: str = "127.0.0.1",
         latency: float = 0.0,
@@ -144,6 +146,7 @@ class Sandbox:
                 # Rackspace's documents know no state before image_snapshot.
                 timings=Timings(queue=0) if like == "rackspace" else Timings(),
                 image_quota=image_quota,
+                server_quota=server_quota,
             )
             self._seed(servers, images_per_server)
             self.cloud.inject(wrong)
@@ -343,6 +346,7 @@ class Sandbox:
             user_id=user.id,
             servers=servers,
             images_per_server=images_per_server,
+            network=self.like == "openstack",
         )
 
     def _saw(self, seen: Seen) -> None:

@@ -40,6 +40,7 @@ APIS = (
     ("openstack", "/compute/v2.1", "Nova"),
     ("openstack", "/image/v2", "Glance"),
     ("openstack", "/volume/v3", "Cinder"),
+    ("openstack", "/network/v2.0", "Neutron"),
     ("openstack", "/sandbox", "the sandbox itself"),
 )
 TIME = re.compile(r"^\d\d:\d\d:\d\d", re.MULTILINE)
@@ -167,7 +168,7 @@ def test_images_are_kept_as_it_is_shown(
 def test_the_page_about_openstack_names_every_command(page: Any) -> None:
     found = entry_points(group="openstack.compute.v2")
     names = [each.name for each in found if each.value.startswith("rax_")]
-    assert len(names) == 11
+    assert len(names) == 12
     for name in names:
         assert f"\n``{name.replace('_', ' ')}`` " in page("user/openstack").text
 

@@ -100,7 +100,7 @@ def test_a_day(cloud: Sandbox, runner: Runner) -> None:
     cloud.advance("5m")
     sent(cloud)
     assert results(runner.tick()) == ["RETAINED"]
-    assert len(own_requests(cloud)) == 3
+    assert len(own_requests(cloud)) == 4
     (image,) = made(cloud)
     assert PENDING_KEY not in image.properties
     _, _, nonce = image.properties[RUN_KEY].partition(":")
@@ -130,7 +130,7 @@ def test_the_requests_of_an_image_and_its_retention(
     (result,) = runner.tick().results
     settling = len(own_requests(cloud))
     assert [each.action for each in result.pruned] == ["deleted"]
-    assert making + settling == 9
+    assert making + settling == 10
 
 
 def test_ten_days(cloud: Sandbox, runner: Runner) -> None:

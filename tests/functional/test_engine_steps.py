@@ -67,7 +67,7 @@ def test_one_server_from_its_first_look_to_its_retention(cloud: Sandbox) -> None
     assert step(cloud, runner) is Result.RETAINED
     assert slots(cloud) == [second]
     # All that one image takes, its retention included.
-    assert len(sent(cloud)) == 10
+    assert len(sent(cloud)) == 11
     assert not [i for i in cloud.images() if CLAIM_KEY in i.properties]
 
 

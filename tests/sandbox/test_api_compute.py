@@ -111,7 +111,7 @@ ALWAYS = {
     " addresses accessIPv4 accessIPv6 links OS-DCF:diskConfig progress config_drive"
     " OS-EXT-AZ:availability_zone key_name OS-SRV-USG:launched_at"
     " OS-SRV-USG:terminated_at OS-EXT-STS:task_state OS-EXT-STS:vm_state"
-    " OS-EXT-STS:power_state os-extended-volumes:volumes_attached"
+    " OS-EXT-STS:power_state os-extended-volumes:volumes_attached security_groups"
 }
 VERSIONS = ["2.1", "2.8", "2.9", "2.16", "2.18", "2.19", "2.25", "2.26", "2.46", "2.47"]
 VERSIONS += ["2.62", "2.63", "2.70", "2.71", "2.72", "2.73", "2.89", "2.90", "2.95"]
@@ -130,7 +130,7 @@ def test_keys_of_a_server(admin: Caller, server: str, version: str) -> None:
     assert ("original_name" in flavor) == (number >= (2, 47)) == ("id" not in flavor)
     changed = admin.put(server, {"server": {"name": "myserver"}}, version=version)
     less = {k for k in wanted if k.startswith(("OS-EXT-", "OS-SRV-", "os-ext"))}
-    less |= {"config_drive", "key_name"}
+    less |= {"config_drive", "key_name", "security_groups"}
     less -= {"OS-EXT-SRV-ATTR:hostname"}
     assert set(changed.json()["server"]) == wanted - (
         less if number < (2, 75) else set()
@@ -228,7 +228,7 @@ def test_filters(admin: Caller) -> None:
         ("status=shutoff&status=active", everyone),
         ("status=ERROR", []),
         ("status=nonsense", []),
-        (f"image={base}", everyone),
+        (f"image={base}", [name for name in everyone if name != "db1"]),
         ("image=other", []),
         ("flavor=2", everyone),
         ("flavor=1", []),
@@ -348,7 +348,7 @@ def test_boot_several(admin: Caller) -> None:
     assert {"n-1", "n-2", "n-3"} < set(names(admin.get("/servers")))
 
 
-@pytest.mark.parametrize("networks", ["auto", "none", [], [{"uuid": "x"}]])
+@pytest.mark.parametrize("networks", ["auto", "none", []])
 def test_networks_must_be_named_from_2_37(admin: Caller, networks: Any) -> None:
     wanted = {"name": "n", "imageRef": admin.base_image(), "flavorRef": "1"}
     missing = admin.post("/servers", {"server": wanted}, version="2.37")

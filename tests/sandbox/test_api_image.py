@@ -195,7 +195,7 @@ def several(cloud_box: Box) -> Caller:
         ("visibility=all", ["new", "two", "one", BASE]),
         ("protected=true", ["new"]),
         ("protected=false", ["two", "one", BASE]),
-        ("os_hidden=true", []),
+        ("os_hidden=true", ["Appliance without a console"]),
         ("os_hidden=false", ["new", "two", "one", BASE]),
         ("tag=a", ["new"]),
         ("tag=a&tag=b", ["new"]),

@@ -319,7 +319,7 @@ class TestImages:
         copy = admin.snapshot(backed["id"], "mine")
         assert admin.image("GET", f"/images/{copy}").json()["long"] == "x" * 255
         # An image with data has its own server's ID.
-        local = booted(admin, imageRef=image_id)
+        local = booted(admin, imageRef=image_id, flavorRef="2")
         copy = admin.snapshot(local["id"], "mine")
         image = admin.image("GET", f"/images/{copy}").json()
         assert image["instance_uuid"] == local["id"]

@@ -26,6 +26,7 @@ from rax_scheduled_images_ext.model.retention import (
     Reason,
     Rules,
     apply_policy,
+    expires_in_runs,
     surplus,
 )
 from rax_scheduled_images_ext.model.retention import (
@@ -285,3 +286,23 @@ def test_without_knowing_the_project_nothing_goes(
     images: list[ServerImage], retention: int
 ) -> None:
     assert surplus(images, "mine", retention, None) == []
+
+
+def test_the_image_that_a_server_boots_from_counts_and_stays() -> None:
+    images = [image(number) for number in range(1, 5)]
+    decisions = apply_policy(images, "mine", 2, "ours", base_image="image-001")
+    reasons = {each.image.id: (each.reason, each.rank) for each in decisions}
+    assert reasons["image-001"] == (Reason.BOOTED_FROM, 4)
+    assert reasons["image-002"] == (Reason.SURPLUS, 3)
+    (base,) = (each for each in decisions if each.is_base)
+    assert expires_in_runs(base) is None
+    told = "older than the newest 2; not deleted: the server boots from it"
+    assert in_words(base).startswith(told)
+
+
+def test_rackspaces_own_service_deletes_what_a_server_boots_from() -> None:
+    images = [image(number) for number in range(1, 3)]
+    decisions = apply_policy(
+        images, "mine", 1, "ours", rules=Rules.RACKSPACE, base_image="image-001"
+    )
+    assert decisions[1].surplus

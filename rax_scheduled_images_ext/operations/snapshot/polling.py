@@ -93,13 +93,17 @@ class Poller:
         return self.call(function)
 
     def polls(
-        self, get: Callable[[], Result], interval: float | None, limit: float | None
+        self,
+        get: Callable[[], Result],
+        interval: float | Callable[[float], float] | None,
+        limit: float | None,
     ) -> Iterator[Result]:
         """Yield what ``get`` returns, every ``interval`` seconds until ``limit``.
 
         Errors that may pass end nothing; they are noted.
 
-        :param interval: None for the pace of a quiesced server, see :func:`pace`.
+        :param interval: a number, or a pace such as :func:`pace`, which is that of a
+            quiesced server and the one for None.
         :param limit: in seconds from now, None for none.
         """
         end = None if limit is None else self.clock() + limit
@@ -115,7 +119,7 @@ class Poller:
 
         return polls(
             look,
-            interval=pace if interval is None else lambda _elapsed: interval,
+            interval=_paced(interval),
             limit=limit,
             clock=self.clock,
             sleep=self.signals.sleep,
@@ -141,6 +145,14 @@ def pace(elapsed: float) -> float:
     :param elapsed: seconds since the first poll.
     """
     return min(0.5 + elapsed / 10, 1.8)
+
+
+def _paced(
+    interval: float | Callable[[float], float] | None,
+) -> Callable[[float], float]:
+    if interval is None:
+        return pace
+    return interval if callable(interval) else lambda _elapsed: interval
 
 
 def polls(

@@ -34,6 +34,7 @@ class Cloud(CloudState):
     :param extension: whether it has scheduled images, as Rackspace's has and a plain
         OpenStack has not; without them there is neither the API nor the service.
     :param image_quota: how many images a project may have; None for any number.
+    :param server_quota: how many servers a project may have; None for any number.
     """
 
     def __init__(
@@ -46,9 +47,11 @@ class Cloud(CloudState):
         timings: Timings | None = None,
         extension: bool = True,
         image_quota: int | None = None,
+        server_quota: int | None = None,
     ) -> None:
         super().__init__(store, seed=seed, timings=timings or Timings())
         self.image_quota = image_quota
+        self.server_quota = server_quota
         self.clock = clock
         self.extension = extension
         self._lock = threading.RLock()

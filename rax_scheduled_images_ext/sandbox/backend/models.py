@@ -41,15 +41,21 @@ class OverQuota(CloudError):
     """The project may have no more images."""
 
 
+#: The status of a server that is being rebuilt, whatever it was before.
+REBUILD = "REBUILD"
+
+
 @dataclass(frozen=True)
 class Flavor:
-    """A size of server: ``ram`` in MiB, ``disk`` in GiB."""
+    """A size of server: ``ram`` and ``swap`` in MiB, the other disks in GiB."""
 
     id: str
     name: str
     ram: int
     vcpus: int
     disk: int
+    ephemeral: int = 0
+    swap: int = 0
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,7 @@ class Volume:
 
     ``image_properties`` are those of the image that it was made from, ``server_id`` is
     the server that it is attached to, if any, and ``device``, ``boot_index`` and
-    ``delete_on_termination`` are how.
+    ``delete_on_termination`` are how. ``reserved`` is one that a rebuild has left so.
     """
 
     id: str
@@ -112,10 +118,13 @@ class Volume:
     boot_index: int | None = None
     delete_on_termination: bool = False
     attached: float | None = None
+    reserved: bool = False
 
     @property
     def status(self) -> str:
         """The block storage API's word."""
+        if self.reserved:
+            return "reserved"
         return "available" if self.server_id is None else "in-use"
 
 
@@ -138,14 +147,111 @@ class VolumeSnapshot:
 
 
 @dataclass(frozen=True)
+class Subnet:
+    """A range of IPv4 addresses of a network; its gateway has one of them."""
+
+    id: str
+    name: str
+    network_id: str
+    project_id: str
+    cidr: str
+    gateway: str
+    created: float
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network; a shared one may be used by all projects."""
+
+    id: str
+    name: str
+    project_id: str
+    shared: bool
+    created: float
+    subnets: tuple[Subnet, ...]
+
+
+@dataclass(frozen=True)
+class Port:
+    """A server's place on a network, or one that is free.
+
+    ``groups`` are the IDs of its security groups, ``device_id`` is the server, empty
+    for none. ``of_server`` is one that Nova made for a server, and that goes with it.
+    """
+
+    id: str
+    name: str
+    description: str
+    network_id: str
+    network_name: str
+    project_id: str
+    mac: str
+    subnet_id: str | None
+    address: str | None
+    groups: tuple[str, ...]
+    device_id: str
+    of_server: bool
+    created: float
+
+
+@dataclass(frozen=True)
+class SecurityGroup:
+    """A security group; its rules are not emulated."""
+
+    id: str
+    name: str
+    description: str
+    project_id: str
+    created: float
+
+
+@dataclass(frozen=True)
+class KeyPair:
+    """A user's key pair, of which the public key is known."""
+
+    serial: int
+    user_id: str
+    name: str
+    public_key: str
+    fingerprint: str
+    created: float
+
+
+@dataclass(frozen=True)
+class ServerGroup:
+    """A group of servers; ``members`` are their IDs, ``policy`` is only shown."""
+
+    id: str
+    name: str
+    policy: str
+    project_id: str
+    user_id: str
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Nic:
+    """A place on a network that a new server is to have.
+
+    Either ``port``, one that is there, or a new one on ``network``, with ``address`` if
+    one is given.
+    """
+
+    network: Network | None = None
+    address: str | None = None
+    port: Port | None = None
+
+
+@dataclass(frozen=True)
 class Server:
     """A server as of the moment it was read; ``task_state`` follows the clock.
 
     ``image_id`` is empty for one that was booted from a volume. ``volumes`` are the IDs
     of those attached to it, each with whether it is deleted with the server, and
-    ``boots_from_volume`` is whether its root disk is one. ``pinned_zone`` is the
-    availability zone it must stay in, if any, and ``base_properties`` are those that
-    its image had when it was booted.
+    ``root_volume`` is the one of them that is its root disk, if any. ``pinned_zone`` is
+    the availability zone it must stay in, if any, and ``base_properties`` are those
+    that its image had when it was booted or rebuilt. ``fault`` is why it is in ERROR,
+    ``hints`` are what was said to the scheduler.
     """
 
     id: str
@@ -173,7 +279,19 @@ class Server:
     tags: tuple[str, ...] = ()
     base_properties: Mapping[str, str] = field(default_factory=dict)
     volumes: Mapping[str, bool] = field(default_factory=dict)
-    boots_from_volume: bool = False
+    root_volume: str | None = None
+    hostname: str = ""
+    config_drive: str = ""
+    user_data: str | None = None
+    fault: str | None = None
+    group_id: str | None = None
+    locked_reason: str | None = None
+    hints: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def boots_from_volume(self) -> bool:
+        """Whether its root disk is a volume."""
+        return self.root_volume is not None
 
 
 _COMPUTE_STATUS = {
@@ -250,7 +368,7 @@ NEWEST_FIRST: Sort = (("created", "desc"), ("id", "desc"))
 class ServerQuery:
     """Which servers to list; None does not filter.
 
-    ``name`` is a regular expression to search for. ``changes_since`` and
+    ``name`` and ``ip`` are regular expressions to search for. ``changes_since`` and
     ``changes_before`` bring the deleted servers in; ``deleted`` asks for those
     alone. ``tags`` must all be there, and of ``tags_any`` one; ``not_tags`` must not
     all be there, and of ``not_tags_any`` none.
@@ -265,6 +383,7 @@ class ServerQuery:
     changes_since: float | None = None
     changes_before: float | None = None
     locked: bool | None = None
+    ip: str | None = None
     deleted: bool = False
     scheduled: bool | None = None
     tags: tuple[str, ...] = ()

@@ -17,18 +17,23 @@ from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG, schedule_ta
 from rax_scheduled_images_ext.sandbox.backend.cloud import Cloud
 from rax_scheduled_images_ext.sandbox.backend.models import (
     Image,
+    Network,
     Server,
     ServerQuery,
 )
 from rax_scheduled_images_ext.sandbox.backend.region import Region
+from rax_scheduled_images_ext.sandbox.backend.region.disks import Disk, disk_row
 from rax_scheduled_images_ext.sandbox.backend.region.images import image_row
 
 BASE_IMAGE = "Debian 12 (Bookworm)"
+NETWORK = "private"
 MYSERVER = "24ade2fe-60d9-4d3e-a02c-c9a6a1b588a6"
 SERVERS = ("myserver", "check-my-task-state", "web1", "db1")
 # In the second region, where there is one.
 ELSEWHERE = ("backup1",)
-_OPERATOR = "operator"
+# The one of them whose guest has no console, and the image that it boots from.
+WITHOUT_CONSOLE = "db1"
+_APPLIANCE = "5c0ffee0-0000-4000-8000-00000000d0b1"
 _DAY = 24 * 3600
 
 
@@ -39,6 +44,7 @@ def seed_cloud(
     user_id: str,
     servers: int = 0,
     images_per_server: int = 0,
+    network: bool = False,
 ) -> None:
     """Fill an empty cloud; one that has been filled before is left as it is.
 
@@ -47,22 +53,33 @@ def seed_cloud(
     :param images_per_server: how many daily images each of those has; with one
         or more their schedules are enabled, with that retention: as tags where the
         cloud has no extension.
+    :param network: whether there is one, which the first servers are on.
     """
     with cloud.transaction():
         if cloud.store.noted("seeded"):
             return
         for place, name in enumerate(cloud.regions):
             region = cloud.region(name)
-            base = _base_image(region)
+            operator = _operator(cloud, project_id)
+            base = _base_image(region, operator)
+            shared = _network(cloud, region, operator) if network else None
+            images = {WITHOUT_CONSOLE: _appliance_image(region, operator)}
             for server_name in ELSEWHERE if place else SERVERS:
-                region.boot(
+                server = region.boot(
                     project_id=project_id,
                     user_id=user_id,
                     name=server_name,
-                    image_id=base.id,
+                    image_id=images.get(server_name, base).id,
                     flavor_id="2",
                     server_id=MYSERVER if server_name == "myserver" else None,
                 )
+                if shared is not None:
+                    region.networks.add_port(
+                        shared,
+                        project_id,
+                        server_id=server.id,
+                        port_id=cloud.named_id("port", region.name, server_name),
+                    )
             if not place:
                 _fleet(
                     cloud, region, base, project_id, user_id, servers, images_per_server
@@ -80,19 +97,56 @@ def add_fleet(
     """
     with cloud.transaction():
         region = cloud.region(cloud.regions[0])
-        base = region.image(region.servers(ServerQuery())[-1].image_id)
+        base = region.image(region.server(MYSERVER).image_id)
         _fleet(cloud, region, base, project_id, user_id, servers, images_per_server)
 
 
-def _base_image(region: Region) -> Image:
+def _operator(cloud: Cloud, project_id: str) -> str:
+    """Return the ID of the operator's project, in the form of other projects' IDs."""
+    digits = "0123456789" if project_id.isdecimal() else "0123456789abcdef"
+    return "".join(cloud.chance("operator").choices(digits, k=len(project_id)))
+
+
+def _network(cloud: Cloud, region: Region, owner: str) -> Network:
+    """Make the network that all projects share."""
+    key = (region.name, NETWORK)
+    network = region.networks.add_network(
+        NETWORK, owner, shared=True, network_id=cloud.named_id("network", *key)
+    )
+    region.networks.add_subnet(
+        network,
+        f"{NETWORK}-subnet",
+        "10.0.0.0/16",
+        subnet_id=cloud.named_id("subnet", *key),
+    )
+    return region.networks.network(network.id, owner)
+
+
+def _base_image(region: Region, owner: str) -> Image:
     image = region.add_image(
-        owner=_OPERATOR,
+        owner=owner,
         name=BASE_IMAGE,
         visibility="public",
         min_disk=1,
         disk_format="qcow2",
         container_format="bare",
         properties={"os_distro": "debian", "os_version": "12"},
+    )
+    return region.upload(image.id, b"\0" * 4096)
+
+
+def _appliance_image(region: Region, owner: str) -> Image:
+    """Make an image that no list shows, whose guests print nothing."""
+    image = region.add_image(
+        image_id=_APPLIANCE,
+        owner=owner,
+        name="Appliance without a console",
+        visibility="public",
+        hidden=True,
+        min_disk=1,
+        disk_format="qcow2",
+        container_format="bare",
+        properties={"hw_serial_port_count": "0"},
     )
     return region.upload(image.id, b"\0" * 4096)
 
@@ -108,8 +162,8 @@ def _fleet(
 ) -> None:
     """Write the rows at once: booting ten thousand servers would take a while."""
     rows: list[dict[str, object]] = []
+    born = cloud.now - (images + 1) * _DAY
     for number, server_id in enumerate(cloud.new_ids(servers), 1):
-        born = cloud.now - (images + 1) * _DAY
         row: dict[str, object] = {
             "region": region.name,
             "id": server_id,
@@ -126,6 +180,7 @@ def _fleet(
             "launched": born,
             "metadata": "{}",
             "base_properties": json.dumps(dict(base.properties)),
+            "hostname": f"server-{number:05d}",
         }
         if images:
             row |= {
@@ -138,8 +193,21 @@ def _fleet(
     cloud.store.insert("servers", rows)
     if images and not cloud.extension:
         cloud.store.insert("tags", _schedule_tags(rows, images))
+    disk = Disk().booted(born)
+    cloud.store.insert(
+        "disks", [disk_row(region.name, str(row["id"]), disk) for row in rows]
+    )
     if images:
-        cloud.store.insert("images", _past_images(cloud, region, rows, images))
+        past = list(_past_images(cloud, region, rows, images))
+        cloud.store.insert("images", map(image_row, past))
+        copied = cloud.timings.until_copied
+        cloud.store.insert(
+            "disks",
+            (
+                disk_row(region.name, image.id, disk.at(image.created + copied))
+                for image in past
+            ),
+        )
 
 
 def _schedule_tags(
@@ -153,7 +221,7 @@ def _schedule_tags(
 
 def _past_images(
     cloud: Cloud, region: Region, rows: list[dict[str, object]], images: int
-) -> Iterator[dict[str, object]]:
+) -> Iterator[Image]:
     servers = {server.id: server for server in region.servers(ServerQuery())}
     ids = iter(cloud.new_ids(len(rows) * images))
     for row in rows:
@@ -161,7 +229,7 @@ def _past_images(
         assert server.schedule is not None
         for days in range(images, 0, -1):
             made = server.schedule.next_run - days * _DAY
-            yield image_row(_past_image(cloud, server, next(ids), made))
+            yield _past_image(cloud, server, next(ids), made)
 
 
 def _past_image(cloud: Cloud, server: Server, image_id: str, made: float) -> Image:

@@ -1,8 +1,8 @@
 """The scheduled images service: what happens as time passes.
 
-Snapshots come to their end, images fall due, retention is applied; each at its own
-moment, in order, however far the clock has moved. What is to be done :mod:`.model.plan`
-decides.
+Snapshots and rebuilds come to their end, images fall due, retention is applied; each
+at its own moment, in order, however far the clock has moved. What is to be done
+:mod:`.model.plan` decides.
 """
 
 from __future__ import annotations
@@ -69,19 +69,25 @@ def settle(
         snapshot = cloud.store.first(
             "SELECT * FROM snapshots WHERE due <= ? ORDER BY due LIMIT 1", now
         )
+        rebuild = cloud.store.first(
+            "SELECT * FROM rebuilds WHERE due <= ? ORDER BY due LIMIT 1", now
+        )
         run = scheduled and cloud.store.first(
             "SELECT region, id, next_run AS due FROM servers WHERE next_run <= ?"
             " ORDER BY next_run LIMIT 1",
             now,
         )
-        if snapshot is not None and (not run or snapshot["due"] <= run["due"]):
-            cloud.now = snapshot["due"]
-            _snapshot_due(cloud, region(snapshot["region"]), snapshot)
-        elif run:
-            cloud.now = run["due"]
-            _look(cloud, region(run["region"]), run["id"])
-        else:
+        due = [each for each in (snapshot, rebuild, run) if each]
+        if not due:
             return
+        first = min(due, key=lambda each: float(each["due"]))
+        cloud.now, place = first["due"], region(first["region"])
+        if first is snapshot:
+            _snapshot_due(cloud, place, first)
+        elif first is rebuild:
+            place.rebuilds.step(first)
+        else:
+            _look(cloud, place, first["id"])
     raise ValueError("cannot advance that far at once: too much happens in that time")
 
 

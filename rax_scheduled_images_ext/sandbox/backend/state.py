@@ -23,9 +23,14 @@ class Timings:
     release: float = 1
 
     @property
+    def until_copied(self) -> float:
+        """Seconds from the request to the moment that the image holds."""
+        return self.queue + self.copy
+
+    @property
     def until_upload(self) -> float:
         """Seconds from the request to the upload."""
-        return self.queue + self.copy + self.pending
+        return self.until_copied + self.pending
 
     @property
     def until_active(self) -> float:
@@ -41,7 +46,7 @@ class Timings:
         """Return the task state this many seconds after the request."""
         if elapsed < self.queue:
             return "image_backup" if backup else "image_snapshot_pending"
-        if elapsed < self.queue + self.copy:
+        if elapsed < self.until_copied:
             return "image_backup" if backup else "image_snapshot"
         if elapsed < self.until_upload:
             return "image_pending_upload"
@@ -49,7 +54,7 @@ class Timings:
 
     def span(self, task_state: str) -> tuple[float, float]:
         """Return when a task state begins and ends, in seconds from the request."""
-        marks = (0, self.queue, self.queue + self.copy, self.until_upload)
+        marks = (0, self.queue, self.until_copied, self.until_upload)
         place = STATES.index(task_state)
         return marks[place], (*marks[1:], self.until_active)[place]
 
@@ -68,6 +73,7 @@ class CloudState:
         self.timings = timings
         self.faults = Faults()
         self.image_quota: int | None = None
+        self.server_quota: int | None = None
         self.now = 0.0
         self.request_id: str | None = None
         self._seed = seed
@@ -84,6 +90,10 @@ class CloudState:
         serials = range(last + 1, last + number + 1)
         digests = (self._digest(f"id {serial}") for serial in serials)
         return [str(uuid.UUID(bytes=each[:16], version=4)) for each in digests]
+
+    def named_id(self, *what: object) -> str:
+        """Return the id of what is always there; it does not count among the next."""
+        return str(uuid.UUID(bytes=self._digest(repr(what))[:16], version=4))
 
     def chance(self, *what: object) -> random.Random:
         """Return a random generator that always does the same for ``what``."""

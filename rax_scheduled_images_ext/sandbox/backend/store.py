@@ -10,10 +10,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from rax_scheduled_images_ext.sandbox.backend.models import (
+    REBUILD,
     Action,
     Image,
     ImageQuery,
     Invalid,
+    Port,
     Schedule,
     Server,
     ServerQuery,
@@ -35,6 +37,8 @@ CREATE TABLE IF NOT EXISTS servers (
   deleted_at REAL, metadata TEXT NOT NULL, description TEXT, key_name TEXT,
   locked INTEGER NOT NULL DEFAULT 0, held INTEGER NOT NULL DEFAULT 0,
   base_properties TEXT NOT NULL, pinned_zone TEXT,
+  hostname TEXT NOT NULL, config_drive TEXT NOT NULL DEFAULT '', user_data TEXT,
+  fault TEXT, group_id TEXT, locked_reason TEXT, hints TEXT NOT NULL DEFAULT '{}',
   retention INTEGER, day_of_week TEXT, enabled_at REAL,
   next_run REAL, attempt INTEGER, slot TEXT,
   PRIMARY KEY (region, id)) WITHOUT ROWID;
@@ -72,6 +76,16 @@ CREATE TABLE IF NOT EXISTS snapshots (
   fault TEXT, fault_at REAL,
   PRIMARY KEY (region, server_id)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS snapshots_due ON snapshots (due);
+CREATE TABLE IF NOT EXISTS rebuilds (
+  region TEXT NOT NULL, server_id TEXT NOT NULL, image_id TEXT NOT NULL,
+  started REAL NOT NULL, spawning INTEGER NOT NULL DEFAULT 0, due REAL NOT NULL,
+  reimage INTEGER NOT NULL, action INTEGER NOT NULL,
+  PRIMARY KEY (region, server_id)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS rebuilds_due ON rebuilds (due);
+CREATE TABLE IF NOT EXISTS disks (
+  region TEXT NOT NULL, id TEXT NOT NULL, device TEXT NOT NULL,
+  last INTEGER NOT NULL, found INTEGER NOT NULL, boots INTEGER NOT NULL, since REAL,
+  PRIMARY KEY (region, id, device)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS volumes (
   region TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL, description TEXT,
   project_id TEXT NOT NULL, user_id TEXT NOT NULL, size INTEGER NOT NULL,
@@ -79,6 +93,7 @@ CREATE TABLE IF NOT EXISTS volumes (
   snapshot_id TEXT, image_properties TEXT NOT NULL, metadata TEXT NOT NULL,
   server_id TEXT, device TEXT, boot_index INTEGER,
   delete_on_termination INTEGER NOT NULL, attached REAL,
+  reserved INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (region, id)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS volumes_of_server ON volumes (region, server_id);
 CREATE TABLE IF NOT EXISTS volume_snapshots (
@@ -87,6 +102,35 @@ CREATE TABLE IF NOT EXISTS volume_snapshots (
   size INTEGER NOT NULL, status TEXT NOT NULL,
   created REAL NOT NULL, updated REAL NOT NULL, metadata TEXT NOT NULL,
   PRIMARY KEY (region, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS networks (
+  region TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL,
+  project_id TEXT NOT NULL, shared INTEGER NOT NULL, created REAL NOT NULL,
+  PRIMARY KEY (region, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS subnets (
+  region TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL,
+  network_id TEXT NOT NULL, project_id TEXT NOT NULL, cidr TEXT NOT NULL,
+  gateway TEXT NOT NULL, created REAL NOT NULL,
+  PRIMARY KEY (region, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS ports (
+  region TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL,
+  description TEXT NOT NULL, network_id TEXT NOT NULL, project_id TEXT NOT NULL,
+  mac TEXT NOT NULL, subnet_id TEXT, address TEXT, groups TEXT NOT NULL,
+  device_id TEXT NOT NULL, place INTEGER NOT NULL, of_server INTEGER NOT NULL,
+  created REAL NOT NULL,
+  PRIMARY KEY (region, id)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS ports_of_device ON ports (region, device_id);
+CREATE TABLE IF NOT EXISTS security_groups (
+  region TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL,
+  description TEXT NOT NULL, project_id TEXT NOT NULL, created REAL NOT NULL,
+  PRIMARY KEY (region, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS keypairs (
+  serial INTEGER PRIMARY KEY, region TEXT NOT NULL, user_id TEXT NOT NULL,
+  name TEXT NOT NULL, public_key TEXT NOT NULL, fingerprint TEXT NOT NULL,
+  created REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS server_groups (
+  region TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL, policy TEXT NOT NULL,
+  project_id TEXT NOT NULL, user_id TEXT NOT NULL, created REAL NOT NULL,
+  PRIMARY KEY (region, id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS actions (
   serial INTEGER PRIMARY KEY, region TEXT NOT NULL, server_id TEXT NOT NULL,
   request_id TEXT NOT NULL, action TEXT NOT NULL, started REAL NOT NULL,
@@ -94,6 +138,8 @@ CREATE TABLE IF NOT EXISTS actions (
 CREATE INDEX IF NOT EXISTS actions_of_server ON actions (region, server_id);
 """
 _APPLICATION = 0x52534958
+# Counted up with each change of the tables.
+_VERSION = 1
 _SERVER_SORT = frozenset(
     "id name status created updated launched image_id flavor_id description key_name"
     " power_state deleted_at user_id locked".split()
@@ -103,7 +149,7 @@ _IMAGE_SORT = frozenset(
     " visibility min_disk min_ram".split()
 )
 
-# All of the servers' rows, with their running snapshots.
+# All of the servers' rows, with their running snapshots and rebuilds.
 SERVERS = (
     "SELECT r.*, s.started AS snapshot_started, s.backup AS snapshot_backup,"
     " (SELECT json_group_array(t.tag) FROM tags t"
@@ -111,9 +157,11 @@ SERVERS = (
     " (SELECT json_group_array(json_array("
     "v.id, v.delete_on_termination, v.boot_index, v.device)) FROM volumes v"
     " WHERE v.region = r.region AND v.server_id = r.id) AS volumes,"
-    " CASE s.fault WHEN 'freeze' THEN s.fault_at END AS snapshot_frozen"
+    " CASE s.fault WHEN 'freeze' THEN s.fault_at END AS snapshot_frozen,"
+    " b.started AS rebuild_started"
     " FROM servers r LEFT JOIN snapshots s"
     " ON s.region = r.region AND s.server_id = r.id"
+    " LEFT JOIN rebuilds b ON b.region = r.region AND b.server_id = r.id"
 )
 
 Row = sqlite3.Row
@@ -153,11 +201,15 @@ class Store:
         (mark,) = self._db.execute("PRAGMA application_id").fetchone()
         if tables and mark != _APPLICATION:
             raise Unusable("it is the database of another program")
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if tables and version != _VERSION:
+            raise Unusable("it was made by another version of the sandbox")
         # Answered is kept, even when the process is killed; a power cut is not
         # what a sandbox is for.
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.execute(f"PRAGMA application_id={_APPLICATION}")
+        self._db.execute(f"PRAGMA user_version={_VERSION}")
         self._db.executescript(_SCHEMA)
 
     def check_regions(self, regions: Collection[str]) -> None:
@@ -245,12 +297,20 @@ class Store:
         where.equal("image_id", query.image_id)
         where.equal("flavor_id", query.flavor_id)
         where.equal("id", query.server_id)
-        if query.status is not None:
+        if query.status == (REBUILD,):
+            where.add("b.started IS NOT NULL")
+        elif query.status is not None:
             where.within("status", query.status)
         if query.name is not None:
             where.add("r.name REGEXP ?", query.name)
         if query.scheduled is not None:
             where.add(f"r.retention IS {'NOT ' if query.scheduled else ''}NULL")
+        if query.ip is not None:
+            where.add(
+                "EXISTS (SELECT 1 FROM ports p WHERE p.region = r.region"
+                " AND p.device_id = r.id AND p.address REGEXP ?)",
+                query.ip,
+            )
         where.tagged(query)
         where.equal("locked", query.locked)
         if query.changes_since is not None:
@@ -333,8 +393,8 @@ def _unusable(path: str | None, error: Exception) -> Unusable:
     return Unusable(f"cannot keep the cloud in '{path}': {error}")
 
 
-def _search(pattern: str, text: str) -> bool:
-    return re.search(pattern, text) is not None
+def _search(pattern: str, text: str | None) -> bool:
+    return text is not None and re.search(pattern, text) is not None
 
 
 _IMAGE_COLUMNS = ", ".join(f"r.{name}" for name in Image.__dataclass_fields__)
@@ -351,7 +411,7 @@ def server_of(row: Row, task_state: str | None) -> Server:
         user_id=row["user_id"],
         image_id=row["image_id"],
         flavor_id=row["flavor_id"],
-        status=row["status"],
+        status=row["status"] if row["rebuild_started"] is None else REBUILD,
         vm_state=row["vm_state"],
         task_state=task_state,
         power_state=row["power_state"],
@@ -369,7 +429,14 @@ def server_of(row: Row, task_state: str | None) -> Server:
         base_properties=_object(row["base_properties"]),
         tags=tuple(sorted(json.loads(row["tags"]))),
         volumes={volume_id: bool(goes) for volume_id, goes, _, _ in attached},
-        boots_from_volume=any(index == 0 for _, _, index, _ in attached),
+        root_volume=next((each[0] for each in attached if each[2] == 0), None),
+        hostname=row["hostname"],
+        config_drive=row["config_drive"],
+        user_data=row["user_data"],
+        fault=row["fault"],
+        group_id=row["group_id"],
+        locked_reason=row["locked_reason"],
+        hints=json.loads(row["hints"]),
     )
 
 
@@ -400,7 +467,7 @@ def image_of(row: Row) -> Image:
 def volume_of(row: Row) -> Volume:
     """Return the volume that a row describes."""
     values = dict(zip(row.keys(), row, strict=True))
-    for flag in ("bootable", "delete_on_termination"):
+    for flag in ("bootable", "delete_on_termination", "reserved"):
         values[flag] = bool(values[flag])
     for mapping in ("image_properties", "metadata"):
         values[mapping] = _object(values[mapping])
@@ -412,6 +479,14 @@ def volume_snapshot_of(row: Row) -> VolumeSnapshot:
     values = dict(zip(row.keys(), row, strict=True))
     values["metadata"] = _object(values["metadata"])
     return VolumeSnapshot(**values)
+
+
+def port_of(row: Row) -> Port:
+    """Return the port that a row describes."""
+    values = {name: row[name] for name in Port.__dataclass_fields__}
+    values["groups"] = tuple(json.loads(values["groups"]))
+    values["of_server"] = bool(values["of_server"])
+    return Port(**values)
 
 
 def action_of(row: Row) -> Action:

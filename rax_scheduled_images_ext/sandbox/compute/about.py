@@ -59,7 +59,7 @@ def flavor_detail(call: Call) -> ResponseReturnValue:
 
 
 def _flavors(call: Call, *, full: bool) -> ResponseReturnValue:
-    flavors = call.region.flavors()
+    flavors = call.region.flavors.list()
     name = inputs.pattern("name") if call.version >= (2, 102) else None
     if name is not None:
         flavors = [each for each in flavors if re.search(name, each.name)]
@@ -74,12 +74,12 @@ def _flavors(call: Call, *, full: bool) -> ResponseReturnValue:
 
 def flavor_show(call: Call, flavor_id: str) -> ResponseReturnValue:
     """GET /flavors/{id}"""
-    return {"flavor": flavor_view(call, call.region.flavor(flavor_id), full=True)}
+    return {"flavor": flavor_view(call, call.region.flavors.get(flavor_id), full=True)}
 
 
 def flavor_specs(call: Call, flavor_id: str) -> ResponseReturnValue:
     """GET /flavors/{id}/os-extra_specs"""
-    call.region.flavor(flavor_id)
+    call.region.flavors.get(flavor_id)
     return {"extra_specs": {}}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,8 +19,11 @@ from rax_scheduled_images_ext.sandbox.compute.inputs import (
     find_server,
     may,
 )
-from rax_scheduled_images_ext.sandbox.compute.views import image_root
+from rax_scheduled_images_ext.sandbox.compute.views import ServerViews, image_root
 from rax_scheduled_images_ext.sandbox.http.common import BROKEN, Call, HttpError
+
+# What a rebuild may change of a server besides its image.
+_REBUILT = ("name", "description", "metadata", "key_name", "user_data", "hostname")
 
 
 def act(call: Call, server_id: str) -> ResponseReturnValue:
@@ -109,8 +113,14 @@ def _stop(call: Call, server: Server) -> None:
     call.region.stop(inputs.unlocked(call, server).id)
 
 
-def _lock(call: Call, server: Server) -> None:
-    call.region.lock(server.id, True)
+def _lock(call: Call, server_id: str, whole: Mapping[str, Any]) -> ResponseReturnValue:
+    wanted: Mapping[str, str] = {}
+    if call.version >= (2, 73):
+        wanted = schemas.validate(whole, schemas.LOCK)["lock"] or {}
+    find_server(call, server_id)
+    may(call, "os-lock-server:lock")
+    call.region.lock(server_id, True, wanted.get("locked_reason"))
+    return inputs.nothing(202)
 
 
 def _unlock(call: Call, server: Server) -> None:
@@ -140,19 +150,59 @@ def _reboot(
     elif kind.upper() == "SOFT" and server.vm_state != "active":
         state = f"vm_state {server.vm_state}"
     else:
-        if server.vm_state == "stopped":
-            call.region.start(server_id)
+        call.region.reboot(server_id)
         return inputs.nothing(202)
     raise HttpError(409, f"Cannot 'reboot' instance {server_id} while it is in {state}")
+
+
+def _rebuild(
+    call: Call, server_id: str, whole: Mapping[str, Any]
+) -> ResponseReturnValue:
+    wanted = schemas.validate(whole, schemas.rebuild(call.version))["rebuild"]
+    server = find_server(call, server_id)
+    may(call, "servers:rebuild")
+    inputs.unlocked(call, server)
+    call.region.rebuilds.check(server)
+    changes = {key: wanted[key] for key in _REBUILT if key in wanted}
+    if changes.get("key_name") is not None:
+        inputs.known_key(call, changes["key_name"])
+    if "metadata" in changes:
+        call.region.check_metadata(changes["metadata"])
+        changes["metadata"] = json.dumps(changes["metadata"])
+    image = inputs.visible_image(call, wanted["imageRef"])
+    if image is None:
+        raise HttpError(400, "Cannot find image for rebuild")
+    call.region.rebuilds.begin(
+        server, image, reimage=call.version >= (2, 93), changes=changes
+    )
+    password = wanted.get("adminPass", call.services.cloud.new_id()[:12])
+    server = call.region.server(server_id)
+    view = ServerViews(call, [server]).rebuilt(server, password)
+    return {"server": view}, 202, {"Location": view["links"][0]["href"]}
+
+
+def _console(
+    call: Call, server_id: str, whole: Mapping[str, Any]
+) -> ResponseReturnValue:
+    wanted = schemas.validate(whole, schemas.CONSOLE)["os-getConsoleOutput"]
+    server = find_server(call, server_id)
+    may(call, "os-console-output")
+    lines = call.region.guests.console(server)
+    length = wanted.get("length")
+    if length is not None and int(length) >= 0:
+        lines = lines[len(lines) - min(len(lines), int(length)) :]
+    return {"output": "".join(f"{line}\n" for line in lines)}
 
 
 _ACTIONS: Mapping[str, Callable[..., ResponseReturnValue]] = {
     "createImage": _create_image,
     "createBackup": _create_backup,
+    "rebuild": _rebuild,
+    "os-getConsoleOutput": _console,
     "os-start": _on_server("servers:start", _start),
     "os-stop": _on_server("servers:stop", _stop),
     "os-resetState": _reset_state,
-    "lock": _on_server("os-lock-server:lock", _lock),
+    "lock": _lock,
     "unlock": _on_server("os-lock-server:unlock", _unlock),
     "reboot": _reboot,
 }

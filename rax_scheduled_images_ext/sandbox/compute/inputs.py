@@ -12,7 +12,7 @@ from flask.typing import ResponseReturnValue
 from oslo_utils import strutils
 
 from rax_scheduled_images_ext.sandbox.backend.directory import ADMIN, MEMBER
-from rax_scheduled_images_ext.sandbox.backend.models import Server
+from rax_scheduled_images_ext.sandbox.backend.models import Image, NotFound, Server
 from rax_scheduled_images_ext.sandbox.compute.schemas import SET_ITEM, Json, validate
 from rax_scheduled_images_ext.sandbox.http.common import Call, HttpError, parse_time
 
@@ -42,6 +42,26 @@ def find_server(call: Call, server_id: str, *, deleted: bool = False) -> Server:
     if not call.reaches(server.project_id):
         raise HttpError(404, f"Instance {server_id} could not be found.")
     return server
+
+
+def visible_image(call: Call, image_id: str) -> Image | None:
+    """Return an image that the caller may boot from, None where there is no such."""
+    try:
+        image = call.region.image(image_id)
+    except NotFound:
+        return None
+    return image if call.sees(image) else None
+
+
+def known_key(call: Call, name: str) -> None:
+    """See that the caller has a key pair of this name.
+
+    :raises HttpError: 400 where he has not.
+    """
+    try:
+        call.region.keypairs.get(call.user_id, name)
+    except NotFound:
+        raise HttpError(400, "Invalid key_name provided.") from None
 
 
 def unlocked(call: Call, server: Server) -> Server:

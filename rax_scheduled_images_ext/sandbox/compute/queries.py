@@ -31,6 +31,8 @@ _SERVERS = frozenset(
     " vm_state".split()
 )
 _FLAVORS = frozenset("is_public limit marker minDisk minRam sort_dir sort_key".split())
+_KEYPAIRS = frozenset("limit marker user_id".split())
+_GROUPS = frozenset("all_projects limit offset".split())
 _ACTIONS = frozenset("changes-since limit marker".split())
 
 # Since when a path is strict, and what it knows.
@@ -39,6 +41,8 @@ _KNOWN: Mapping[str, tuple[Microversion, frozenset[str]]] = {
     "/servers/detail": ((2, 75), _SERVERS),
     "/flavors": ((2, 75), _FLAVORS),
     "/flavors/detail": ((2, 75), _FLAVORS),
+    "/os-keypairs": ((2, 75), _KEYPAIRS),
+    "/os-server-groups": ((2, 75), _GROUPS),
     "/limits": ((2, 75), frozenset({"tenant_id"})),
     "/servers/<server_id>/os-instance-actions": ((2, 58), _ACTIONS),
 }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
 from jsonschema import Draft4Validator, FormatChecker, ValidationError, validators
+from oslo_utils.uuidutils import is_uuid_like
 
 from rax_scheduled_images_ext.sandbox.http.common import HttpError, Microversion
 
@@ -26,6 +28,18 @@ def _is_name(value: object) -> bool:
             "The name must be: printable characters. Can not start or end with"
             " whitespace."
         )
+    return True
+
+
+@_FORMATS.checks("uuid", raises=ValueError)
+def _is_uuid(value: object) -> bool:
+    return not isinstance(value, str) or is_uuid_like(value)
+
+
+@_FORMATS.checks("base64", raises=ValueError)
+def _is_base64(value: object) -> bool:
+    if isinstance(value, str):
+        base64.b64decode(value, validate=True)
     return True
 
 
@@ -107,6 +121,14 @@ REBOOT = needing(
     body_of("reboot", type={"enum": ["HARD", "Hard", "hard", "SOFT", "Soft", "soft"]}),
     "type",
 )
+CONSOLE: Json = body_of(
+    "os-getConsoleOutput",
+    length={
+        "type": ["integer", "string", "null"],
+        "pattern": "^-?[0-9]+$",
+        "minimum": -1,
+    },
+)
 SET_METADATA: Json = {
     "type": "object",
     "properties": {"metadata": METADATA},
@@ -123,13 +145,76 @@ SET_TAGS: Json = {
     "required": ["tags"],
     "additionalProperties": False,
 }
+CREATE_KEYPAIR = needing(
+    body_of(
+        "keypair",
+        name=NAME,
+        public_key={"type": "string"},
+        type={"enum": ["ssh"]},
+        user_id={"type": "string"},
+    ),
+    *("name", "public_key"),
+)
+_POLICIES: Json = {
+    "enum": ["affinity", "anti-affinity", "soft-affinity", "soft-anti-affinity"]
+}
+
+
+@cache
+def create_server_group(version: Microversion) -> Json:
+    """Return the schema of the body that makes a server group."""
+    if version >= (2, 64):
+        schema = body_of(
+            "server_group", name=NAME, policy=_POLICIES, rules={"type": "object"}
+        )
+        return needing(schema, "name", "policy")
+    policies: Json = {"type": "array", "items": _POLICIES, "minItems": 1, "maxItems": 1}
+    return needing(
+        body_of("server_group", name=NAME, policies=policies), "name", "policies"
+    )
+
+
+LOCK: Json = {
+    "type": "object",
+    "properties": {
+        "lock": {
+            "type": ["object", "null"],
+            "properties": {
+                "locked_reason": {"type": "string", "minLength": 1, "maxLength": 255}
+            },
+            "additionalProperties": False,
+        }
+    },
+    "required": ["lock"],
+}
+_NETWORKS: Json = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "properties": {
+            "uuid": {"type": "string", "format": "uuid"},
+            "port": {"type": ["string", "null"], "format": "uuid"},
+            "fixed_ip": {"type": "string"},
+            "tag": {},
+        },
+        "anyOf": [{"required": ["uuid"]}, {"required": ["port"]}],
+        "additionalProperties": False,
+    },
+}
 _UNCHECKED = (
     "imageRef adminPass OS-DCF:diskConfig accessIPv4 accessIPv6 personality"
-    " block_device_mapping config_drive key_name"
-    " return_reservation_id security_groups user_data".split()
+    " block_device_mapping key_name return_reservation_id".split()
 )
 
 
+_TRUTH: Json = {"enum": [True, False, "True", "False", "true", "false", "1", "0"]}
+USER_DATA: Json = {"type": ["string", "null"], "format": "base64", "maxLength": 65535}
+HOSTNAME: Json = {
+    "type": "string",
+    "minLength": 2,
+    "maxLength": 63,
+    "pattern": "^[a-zA-Z0-9]+[a-zA-Z0-9-]*[a-zA-Z0-9]+$",
+}
 _DEVICE: Json = {
     "type": "object",
     "properties": {
@@ -162,10 +247,7 @@ _DEVICE: Json = {
             "pattern": "^-?[0-9]+$",
         },
         "volume_size": {**_number(1), "maxLength": 9},
-        **{
-            key: {"enum": [True, False, "True", "False", "true", "false", "1", "0"]}
-            for key in ("delete_on_termination", "no_device")
-        },
+        **dict.fromkeys(("delete_on_termination", "no_device"), _TRUTH),
     },
     "additionalProperties": False,
 }
@@ -188,7 +270,13 @@ def boot(version: Microversion) -> Json:
         "name": NAME,
         "metadata": METADATA,
         "flavorRef": {"type": ["string", "integer"], "minLength": 1},
-        "networks": {"type": "array"},
+        "networks": _NETWORKS,
+        "security_groups": {
+            "type": "array",
+            "items": {"type": "object", "properties": {"name": NAME}},
+        },
+        "config_drive": {"anyOf": [_TRUTH, {"enum": ["", None]}]},
+        "user_data": USER_DATA,
         "min_count": _number(1),
         "max_count": _number(1),
         "availability_zone": {"type": "string", "minLength": 1, "maxLength": 255},
@@ -199,13 +287,39 @@ def boot(version: Microversion) -> Json:
     if version >= (2, 19):
         properties["description"] = _TEXT
     if version >= (2, 37):
-        properties["networks"] = {
-            "oneOf": [{"type": "array"}, {"enum": ["none", "auto"]}]
-        }
+        properties["networks"] = {"oneOf": [_NETWORKS, {"enum": ["none", "auto"]}]}
         required.append("networks")
     if version >= (2, 52):
         properties["tags"] = TAGS
+    if version >= (2, 90):
+        properties["hostname"] = HOSTNAME
     return needing(body_of("server", **properties), *required)
+
+
+@cache
+def rebuild(version: Microversion) -> Json:
+    """Return the schema of the body of a rebuild."""
+    properties: Json = {
+        "name": NAME,
+        "imageRef": {"type": "string", "format": "uuid"},
+        "adminPass": {"type": "string"},
+        "metadata": METADATA,
+        "preserve_ephemeral": _TRUTH,
+        **{key: {} for key in ("OS-DCF:diskConfig", "accessIPv4", "accessIPv6")},
+    }
+    if version >= (2, 19):
+        properties["description"] = _TEXT
+    if version >= (2, 54):
+        properties["key_name"] = {**NAME, "type": ["string", "null"]}
+    if version < (2, 57):
+        properties["personality"] = {"type": "array"}
+    else:
+        properties["user_data"] = USER_DATA
+    if version >= (2, 63):
+        properties["trusted_image_certificates"] = {"type": "null"}
+    if version >= (2, 90):
+        properties["hostname"] = HOSTNAME
+    return needing(body_of("rebuild", **properties), "imageRef")
 
 
 @cache

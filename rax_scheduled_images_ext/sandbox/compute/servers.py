@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import request
 from flask.typing import ResponseReturnValue
+from oslo_utils import strutils
 
 from rax_scheduled_images_ext.errors import InvalidValue
 from rax_scheduled_images_ext.model.extension import ATTRIBUTE, parse_filter
@@ -28,6 +29,7 @@ from rax_scheduled_images_ext.sandbox.compute.inputs import (
     given,
     may,
 )
+from rax_scheduled_images_ext.sandbox.compute.nics import nics_of, security_groups_of
 from rax_scheduled_images_ext.sandbox.compute.views import (
     ServerViews,
     action_view,
@@ -41,14 +43,15 @@ _STATUSES = frozenset(
     " RESCUE RESIZE REVERT_RESIZE SHELVED SHELVED_OFFLOADED SHUTOFF SOFT_DELETED"
     " SUSPENDED VERIFY_RESIZE".split()
 )
-# Servers have neither addresses nor tags; the first version of each filter.
-_NONE_HAS = {"ip": (2, 1), "ip6": (2, 5)}
+# The first version that filters by addresses of IPv6, which no server has.
+_IP6 = (2, 5)
 _TAG_FILTERS = {
     "tags": "tags",
     "tags-any": "tags_any",
     "not-tags": "not_tags",
     "not-tags-any": "not_tags_any",
 }
+_HINTS = ("os:scheduler_hints", "OS-SCH-HNT:scheduler_hints")
 _ZONE = "pinned_availability_zone"
 
 
@@ -62,7 +65,7 @@ def list_brief(call: Call) -> ResponseReturnValue:
 def list_detail(call: Call) -> ResponseReturnValue:
     """GET /servers/detail"""
     servers, links = _page(call, "servers/detail")
-    views = ServerViews(call)
+    views = ServerViews(call, servers)
     return {"servers": [views.detail(server) for server in servers], **links}
 
 
@@ -99,6 +102,7 @@ def _query(call: Call, size: int) -> ServerQuery | None:
     return ServerQuery(
         project_id=project,
         name=inputs.pattern("name"),
+        ip=inputs.pattern("ip"),
         status=statuses,
         image_id=given("image"),
         flavor_id=given("flavor"),
@@ -125,8 +129,8 @@ def _statuses(call: Call) -> tuple[str, ...] | None:
 
 
 def _wants_what_none_has(call: Call) -> bool:
-    """Whether an address is asked for."""
-    return any(call.version >= _NONE_HAS.get(word, (99, 0)) for word in request.args)
+    """Whether an address of IPv6 is asked for."""
+    return "ip6" in request.args and call.version >= _IP6
 
 
 def _changes(call: Call) -> tuple[float | None, float | None]:
@@ -183,7 +187,8 @@ def _scheduled(call: Call) -> bool | None:
 
 def show(call: Call, server_id: str) -> ResponseReturnValue:
     """GET /servers/{id}"""
-    return {"server": ServerViews(call).show(find_server(call, server_id))}
+    server = find_server(call, server_id)
+    return {"server": ServerViews(call, [server]).show(server)}
 
 
 def boot(call: Call) -> ResponseReturnValue:
@@ -196,11 +201,17 @@ def boot(call: Call) -> ResponseReturnValue:
         raise HttpError(400, "min_count must be <= max_count")
     may(call, "servers:create")
     if wanted.get("key_name") is not None:
-        raise HttpError(400, "Invalid key_name provided.")
+        inputs.known_key(call, wanted["key_name"])
     names = [f"{name}-{n}" for n in range(1, most + 1)] if most > 1 else [name]
     image = _image_to_boot(call, wanted)
-    devices = devices_of(call, wanted, image)
-    servers = [_boot_one(call, wanted, each, image, devices) for each in names]
+    more = {
+        "image_id": image.id if image else "",
+        "devices": devices_of(call, wanted, image),
+        "nics": nics_of(call, wanted),
+        "security_groups": security_groups_of(call, wanted),
+        **_hints(call),
+    }
+    servers = [_boot_one(call, wanted, each, more) for each in names]
     if wanted.get("return_reservation_id"):
         return {"reservation_id": f"r-{servers[0].id[:8]}"}, 202
     return _booted(call, wanted, servers[0])
@@ -210,27 +221,51 @@ def _boot_one(
     call: Call,
     wanted: Mapping[str, Any],
     name: str,
-    image: Image | None,
-    devices: Sequence[BlockDevice],
+    more: Mapping[str, Any],
 ) -> Server:
     flavor_id = str(wanted["flavorRef"]).rsplit("/", 1)[-1]
     try:
-        call.region.flavor(flavor_id)
+        flavor = call.region.flavors.get(flavor_id)
     except NotFound as error:
         raise HttpError(400, str(error)) from None
+    if not flavor.disk and more["image_id"] and not _boots_volume(more["devices"]):
+        raise HttpError(
+            403, "Only volume-backed servers are allowed for flavors with zero disk."
+        )
+    config_drive = strutils.bool_from_string(wanted.get("config_drive"))
     default = name if call.version < (2, 19) else None
     return call.region.boot(
         project_id=call.project_id,
         user_id=call.user_id,
         name=name,
-        image_id=image.id if image else "",
         flavor_id=flavor_id,
         metadata=wanted.get("metadata", {}),
         description=wanted.get("description", default),
         zone=wanted.get("availability_zone"),
+        key_name=wanted.get("key_name"),
         tags=wanted.get("tags", []),
-        devices=devices,
+        config_drive="True" if config_drive else "",
+        user_data=wanted.get("user_data"),
+        hostname=wanted.get("hostname"),
+        **more,
     )
+
+
+def _boots_volume(devices: Sequence[BlockDevice]) -> bool:
+    return any(device.boot_index == 0 for device in devices)
+
+
+def _hints(call: Call) -> dict[str, Any]:
+    """Return what the request says to the scheduler, and the server group in it."""
+    whole = inputs.content()
+    hints: Any = next((whole[key] for key in _HINTS if key in whole), {})
+    group_id = hints.get("group") if isinstance(hints, dict) else None
+    if group_id is not None:
+        try:
+            call.region.groups.get(str(group_id), call.project_id)
+        except NotFound as error:
+            raise HttpError(400, str(error)) from None
+    return {"group_id": group_id, "hints": hints}
 
 
 def _image_to_boot(call: Call, wanted: Mapping[str, Any]) -> Image | None:
@@ -240,11 +275,8 @@ def _image_to_boot(call: Call, wanted: Mapping[str, Any]) -> Image | None:
             raise HttpError(400, "Missing imageRef attribute")
         return None
     image_id = str(wanted["imageRef"]).rsplit("/", 1)[-1]
-    try:
-        image = call.region.image(image_id)
-    except NotFound:
-        image = None
-    if image is None or not call.sees(image):
+    image = inputs.visible_image(call, image_id)
+    if image is None:
         raise HttpError(400, "Can not find requested image")
     if image.status != "active":
         raise HttpError(400, f"Image {image_id} is not active.")
@@ -279,7 +311,7 @@ def update(call: Call, server_id: str) -> ResponseReturnValue:
         description=wanted.get("description"),
         clear_description="description" in wanted,
     )
-    return {"server": ServerViews(call).updated(server)}
+    return {"server": ServerViews(call, [server]).updated(server)}
 
 
 def delete(call: Call, server_id: str) -> ResponseReturnValue:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -13,6 +13,7 @@ from rax_scheduled_images_ext.model.extension import ATTRIBUTE, schedule_object
 from rax_scheduled_images_ext.model.image import MAPPING_KEY
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.sandbox.backend.models import (
+    REBUILD,
     Action,
     Flavor,
     Image,
@@ -42,6 +43,7 @@ _NOT_IN_UPDATE = (
     "OS-EXT-STS:vm_state",
     "OS-EXT-STS:power_state",
     "os-extended-volumes:volumes_attached",
+    "security_groups",
 )
 
 
@@ -82,14 +84,18 @@ def schedule_view(schedule: Schedule) -> Json:
 class ServerViews:
     """Servers for one call; made once a page, as all that rows share is here."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, servers: Sequence[Server] = ()) -> None:
         self._version = call.version
         self._extension = call.services.cloud.extension
         self._rackspace = call.services.rackspace
         self._links = Links(call.root)
         host = f"{call.project_id}{call.region.name}".encode()
         self._host = hashlib.sha224(host).hexdigest()
-        self._flavors = {f.id: self._flavor(f) for f in call.region.flavors()}
+        flavors = call.region.flavors.list(deleted=True)
+        self._flavors = {f.id: self._flavor(f) for f in flavors}
+        networks = call.region.networks
+        self._ports = networks.ports_of_all(server.id for server in servers)
+        self._groups = networks.group_names() if self._ports else {}
 
     def brief(self, server: Server) -> Json:
         """Return a server as short lists have it."""
@@ -113,13 +119,13 @@ class ServerViews:
             "flavor": self._flavors[server.flavor_id],
             "created": isotime(server.created),
             "updated": isotime(server.updated),
-            "addresses": {},
+            "addresses": self._addresses(server),
             "accessIPv4": "",
             "accessIPv6": "",
             "links": self._links.both("servers", server.id),
             "OS-DCF:diskConfig": "MANUAL",
             "OS-EXT-AZ:availability_zone": "nova",
-            "config_drive": "",
+            "config_drive": server.config_drive,
             "key_name": server.key_name,
             "OS-SRV-USG:launched_at": microtime(server.launched),
             "OS-SRV-USG:terminated_at": server.deleted_at
@@ -129,8 +135,19 @@ class ServerViews:
             "OS-EXT-STS:power_state": server.power_state,
             "os-extended-volumes:volumes_attached": self._volumes(server),
         }
-        if server.status == "ACTIVE":
-            view["progress"] = 100 if self._rackspace else 0
+        if server.status in ("ACTIVE", REBUILD):
+            done = server.status == "ACTIVE" and self._rackspace
+            view["progress"] = 100 if done else 0
+        if server.status == "ERROR" and server.fault is not None:
+            view["fault"] = {
+                "code": 500,
+                "created": isotime(server.updated),
+                "message": server.fault,
+            }
+        if server.id in self._ports:
+            ids = [group for port in self._ports[server.id] for group in port.groups]
+            names = [{"name": self._groups[group]} for group in dict.fromkeys(ids)]
+            view["security_groups"] = names
         if server.schedule is not None and self._extension:
             view[ATTRIBUTE] = schedule_view(server.schedule)
         return view | self._newer(server)
@@ -142,10 +159,10 @@ class ServerViews:
             (2, 19): ("description", server.description),
             (2, 26): ("tags", list(server.tags)),
             (2, 63): ("trusted_image_certificates", None),
-            (2, 73): ("locked_reason", None),
-            (2, 90): ("OS-EXT-SRV-ATTR:hostname", _hostname(server.name)),
+            (2, 73): ("locked_reason", server.locked_reason),
+            (2, 90): ("OS-EXT-SRV-ATTR:hostname", server.hostname),
             (2, 96): ("pinned_availability_zone", server.pinned_zone),
-            (2, 100): ("scheduler_hints", {}),
+            (2, 100): ("scheduler_hints", dict(server.hints)),
         }
         return dict(shown for first, shown in newer.items() if self._version >= first)
 
@@ -153,7 +170,7 @@ class ServerViews:
         """Return a server that was asked for alone."""
         view = self.detail(server)
         if self._version >= (2, 71):
-            view["server_groups"] = []
+            view["server_groups"] = [server.group_id] if server.group_id else []
         return view
 
     def updated(self, server: Server) -> Json:
@@ -161,7 +178,33 @@ class ServerViews:
         view = self.show(server)
         if self._version < _FULL_UPDATE:
             for key in _NOT_IN_UPDATE:
-                del view[key]
+                view.pop(key, None)
+            for addresses in view["addresses"].values():
+                for address in addresses:
+                    del address["OS-EXT-IPS:type"], address["OS-EXT-IPS-MAC:mac_addr"]
+        return view
+
+    def rebuilt(self, server: Server, password: str) -> Json:
+        """Return a server that is going to be rebuilt, with what nobody may log."""
+        view = self.updated(server)
+        if (2, 54) <= self._version < _FULL_UPDATE:
+            view["key_name"] = server.key_name
+        view["adminPass"] = password
+        if self._version >= (2, 57):
+            view["user_data"] = server.user_data
+        return view
+
+    def _addresses(self, server: Server) -> Json:
+        view: Json = {}
+        for port in self._ports.get(server.id, []):
+            address = {
+                "version": 4,
+                "addr": port.address,
+                "OS-EXT-IPS:type": "fixed",
+                "OS-EXT-IPS-MAC:mac_addr": port.mac,
+            }
+            if port.address is not None:
+                view.setdefault(port.network_name, []).append(address)
         return view
 
     def _volumes(self, server: Server) -> list[Json]:
@@ -190,16 +233,11 @@ class ServerViews:
             "vcpus": flavor.vcpus,
             "ram": flavor.ram,
             "disk": flavor.disk,
-            "ephemeral": 0,
-            "swap": 0,
+            "ephemeral": flavor.ephemeral,
+            "swap": flavor.swap,
             "original_name": flavor.name,
             "extra_specs": {},
         }
-
-
-def _hostname(name: str) -> str:
-    words = re.sub(r"[^a-z0-9.-]+", "", re.sub(r"[\s_]+", "-", name.lower()))
-    return words.strip(".-")[:63] or "server"
 
 
 def flavor_view(call: Call, flavor: Flavor, *, full: bool) -> Json:
@@ -209,9 +247,9 @@ def flavor_view(call: Call, flavor: Flavor, *, full: bool) -> Json:
         view |= {
             "ram": flavor.ram,
             "disk": flavor.disk,
-            "swap": 0 if call.version >= (2, 75) else "",
+            "swap": flavor.swap or (0 if call.version >= (2, 75) else ""),
             "vcpus": flavor.vcpus,
-            "OS-FLV-EXT-DATA:ephemeral": 0,
+            "OS-FLV-EXT-DATA:ephemeral": flavor.ephemeral,
             "os-flavor-access:is_public": True,
         }
     if full and call.version < (2, 102):

@@ -252,6 +252,7 @@ class V3(Api):
             ("compute", "nova", "/compute/v2.1"),
             ("image", "glance", "/image"),
             ("block-storage", "cinder", "/volume/v3"),
+            ("network", "neutron", "/network"),
         )
         return [
             {

@@ -11,15 +11,38 @@ from rax_scheduled_images_ext.sandbox.backend.models import (
     Forbidden,
     Image,
     ImageQuery,
+    Invalid,
     NotFound,
     OverQuota,
 )
 from rax_scheduled_images_ext.sandbox.backend.region.base import Base
+from rax_scheduled_images_ext.sandbox.backend.region.disks import Disk, Disks
+from rax_scheduled_images_ext.sandbox.backend.state import CloudState
 from rax_scheduled_images_ext.sandbox.backend.store import Row, image_of
+
+_GIB = 2**30
+# Values that Nova refuses, of the properties that it reads.
+_WRONG = {
+    "hw_architecture": "Architecture name '{}' is not recognised",
+    "img_config_drive": "Image's config drive option '{}' is invalid",
+}
+_RIGHT = {
+    "hw_architecture": frozenset(
+        "aarch64 alpha armv6 armv7l armv7b cris i686 ia64 lm32 m68k microblaze"
+        " microblazeel mips mipsel mips64 mips64el openrisc parisc parisc64 ppc ppcle"
+        " ppc64 ppc64le ppcemb s390 s390x sh4 sh4eb sparc sparc64 unicore32 x86_64"
+        " xtensa xtensaeb".split()
+    ),
+    "img_config_drive": frozenset({"optional", "mandatory"}),
+}
 
 
 class Images(Base):
     """Listing, making, changing and deleting images."""
+
+    def __init__(self, cloud: CloudState, name: str) -> None:
+        super().__init__(cloud, name)
+        self.disks = Disks(cloud, name)
 
     def images(self, query: ImageQuery) -> list[Image]:
         """Return a page of images.
@@ -109,6 +132,8 @@ class Images(Base):
             data=data,
             updated=self._cloud.now,
         )
+        # Whatever the data is, a guest boots from it.
+        self.disks.write(image_id, Disk() if data else None)
         return self.image(image_id)
 
     def image_data(self, image_id: str) -> bytes | None:
@@ -186,6 +211,7 @@ class Images(Base):
 
     def _delete_row(self, image_id: str) -> None:
         now = self._cloud.now
+        self.disks.discard(image_id)
         self._store.update(
             "images",
             self.name,
@@ -194,6 +220,42 @@ class Images(Base):
             deleted_at=now,
             updated=now,
             data=None,
+        )
+
+
+def check_fits(
+    image: Image, *, ram: int, disk: int = 0, volume: int | None = None
+) -> None:
+    """See that an image is ready, and fits a flavor.
+
+    :param ram: of the flavor, in MiB.
+    :param disk: of the flavor, in GiB; 0 for one of any size.
+    :param volume: the size of the volume that is the root disk, in GiB, if one is.
+    :raises Invalid: where it is not, or does not.
+    """
+    for key, allowed in _RIGHT.items():
+        value = image.properties.get(key)
+        if value is not None and value not in allowed:
+            raise Invalid(_WRONG[key].format(value))
+    if image.status != "active":
+        raise Invalid(f"Image {image.id} is not active.")
+    if ram < image.min_ram:
+        raise Invalid("Flavor's memory is too small for requested image.")
+    least, size = image.min_disk * _GIB, disk * _GIB
+    if volume is not None and least > volume * _GIB:
+        raise Invalid(
+            "Volume is smaller than the minimum size specified in image metadata."
+            f" Volume size is {volume * _GIB} bytes, minimum size is {least} bytes."
+        )
+    if volume is None and size and (image.size or 0) > size:
+        raise Invalid(
+            "Flavor's disk is too small for requested image. Flavor disk is"
+            f" {size} bytes, image is {image.size} bytes."
+        )
+    if volume is None and size and least > size:
+        raise Invalid(
+            "Flavor's disk is smaller than the minimum size specified in image"
+            f" metadata. Flavor disk is {size} bytes, minimum size is {least} bytes."
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from rax_scheduled_images_ext.sandbox.backend.models import (
@@ -10,12 +11,25 @@ from rax_scheduled_images_ext.sandbox.backend.models import (
     BlockDevice,
     Conflict,
     Flavor,
+    Forbidden,
     Invalid,
+    Nic,
     NotFound,
+    SecurityGroup,
     Server,
     ServerQuery,
 )
+from rax_scheduled_images_ext.sandbox.backend.region.flavors import Flavors
+from rax_scheduled_images_ext.sandbox.backend.region.guests import Guests
+from rax_scheduled_images_ext.sandbox.backend.region.images import check_fits
+from rax_scheduled_images_ext.sandbox.backend.region.keypairs import KeyPairs
+from rax_scheduled_images_ext.sandbox.backend.region.networks import Networks
+from rax_scheduled_images_ext.sandbox.backend.region.rebuilds import (
+    task_state as rebuild_state,
+)
+from rax_scheduled_images_ext.sandbox.backend.region.server_groups import ServerGroups
 from rax_scheduled_images_ext.sandbox.backend.region.volumes import OF_IMAGE, Volumes
+from rax_scheduled_images_ext.sandbox.backend.state import CloudState
 from rax_scheduled_images_ext.sandbox.backend.store import (
     SERVERS,
     Row,
@@ -23,19 +37,22 @@ from rax_scheduled_images_ext.sandbox.backend.store import (
     server_of,
 )
 
-FLAVORS = (
-    Flavor("1", "m1.tiny", 512, 1, 1),
-    Flavor("2", "m1.small", 2048, 1, 20),
-    Flavor("3", "m1.medium", 4096, 2, 40),
-)
-
-
 # The only availability zone there is.
 ZONE = "nova"
+# The power state of a server whose guest runs.
+_RUNNING = 1
 
 
 class Servers(Volumes):
     """Listing, booting and changing servers, and their history."""
+
+    def __init__(self, cloud: CloudState, name: str) -> None:
+        super().__init__(cloud, name)
+        self.flavors = Flavors(cloud, name)
+        self.networks = Networks(cloud, name)
+        self.keypairs = KeyPairs(cloud, name)
+        self.groups = ServerGroups(cloud, name)
+        self.guests = Guests(cloud, name, self.disks)
 
     def servers(self, query: ServerQuery) -> list[Server]:
         """Return a page of servers.
@@ -66,6 +83,13 @@ class Servers(Volumes):
         zone: str | None = None,
         tags: Iterable[str] = (),
         devices: Sequence[BlockDevice] = (),
+        nics: Sequence[Nic] = (),
+        security_groups: Sequence[SecurityGroup] = (),
+        config_drive: str = "",
+        user_data: str | None = None,
+        hostname: str | None = None,
+        group_id: str | None = None,
+        hints: Mapping[str, object] | None = None,
     ) -> Server:
         """Make a server, which is ACTIVE at once.
 
@@ -73,6 +97,10 @@ class Servers(Volumes):
         :param zone: the availability zone that it must stay in.
         :param tags: may name one more than once.
         :param devices: its disks that are volumes.
+        :param nics: its places on networks.
+        :param security_groups: those of its new ports; ``default`` by default.
+        :param group_id: the server group that it is in.
+        :param hints: what was said to the scheduler, which only keeps it.
         :raises NotFound: for an unknown image or flavor.
         :raises Invalid: for an unknown zone, or a device that cannot be had.
         :raises Forbidden: for too much metadata.
@@ -80,8 +108,16 @@ class Servers(Volumes):
         if zone not in (None, ZONE):
             raise Invalid("The requested availability zone is not available")
         self.check_metadata(metadata or {})
-        base = dict(self.image(image_id).properties) if image_id else {}
-        self.flavor(flavor_id)
+        base: dict[str, str] = {}
+        if image_id:
+            image, flavor = self.image(image_id), self.flavors.get(flavor_id)
+            roots = [device for device in devices if device.boot_index == 0]
+            if roots:
+                check_fits(image, ram=flavor.ram, volume=roots[0].size)
+            else:
+                check_fits(image, ram=flavor.ram, disk=flavor.disk)
+            base = dict(image.properties)
+        self._check_quota_of_servers(project_id)
         now = self._cloud.now
         row: dict[str, object] = {
             "region": self.name,
@@ -102,6 +138,11 @@ class Servers(Volumes):
             "key_name": key_name,
             "base_properties": json.dumps(base),
             "pinned_zone": zone,
+            "hostname": hostname or hostname_of(name),
+            "config_drive": config_drive,
+            "user_data": user_data,
+            "group_id": group_id,
+            "hints": json.dumps(dict(hints or {})),
         }
         self._store.insert("servers", [row])
         self.set_tags(str(row["id"]), tags)
@@ -112,10 +153,45 @@ class Servers(Volumes):
             root = self.volumes_of(str(row["id"]))[0]
             known = root.image_properties.items()
             base = {key: text for key, text in known if key not in OF_IMAGE}
-            self._touch(str(row["id"]), base_properties=json.dumps(base))
+            self.touch(str(row["id"]), base_properties=json.dumps(base))
+        else:
+            self.disks.copy(image_id, str(row["id"]))
+        self._connect(str(row["id"]), project_id, nics, security_groups)
         server = self.server(str(row["id"]))
+        self.guests.switch_on(server)
         self.record(server, "create")
         return server
+
+    def _connect(
+        self,
+        server_id: str,
+        project_id: str,
+        nics: Sequence[Nic],
+        groups: Sequence[SecurityGroup],
+    ) -> None:
+        for place, nic in enumerate(nics):
+            if nic.port is not None:
+                self.networks.bind(nic.port, server_id, place)
+            elif nic.network is not None:
+                self.networks.add_port(
+                    nic.network,
+                    project_id,
+                    address=nic.address,
+                    groups=groups or None,
+                    server_id=server_id,
+                    place=place,
+                )
+
+    def _check_quota_of_servers(self, project_id: str) -> None:
+        quota = self._cloud.server_quota
+        if quota is None:
+            return
+        used = sum(number for _, number in self.usage(project_id))
+        if used >= quota:
+            raise Forbidden(
+                "Quota exceeded for instances: Requested 1, but already used"
+                f" {used} of {quota} instances"
+            )
 
     def update_server(
         self,
@@ -132,7 +208,7 @@ class Servers(Volumes):
         row = self._row(server_id)
         if description is None and not clear_description:
             description = row["description"]
-        self._touch(server_id, name=name or row["name"], description=description)
+        self.touch(server_id, name=name or row["name"], description=description)
         return self.server(server_id)
 
     def pin_server(self, server_id: str, zone: str | None) -> None:
@@ -151,7 +227,7 @@ class Servers(Volumes):
                 f"Server can only be pinned to its current availability zone '{ZONE}',"
                 f" but '{zone}' was requested."
             )
-        self._touch(server_id, pinned_zone=zone)
+        self.touch(server_id, pinned_zone=zone)
 
     def set_server_metadata(
         self, server_id: str, metadata: Mapping[str, str], *, replace: bool
@@ -164,7 +240,7 @@ class Servers(Volumes):
         kept = dict(self.server(server_id).metadata)
         whole = ({} if replace else kept) | dict(metadata)
         self.check_metadata(whole)
-        self._touch(server_id, metadata=json.dumps(whole))
+        self.touch(server_id, metadata=json.dumps(whole))
         return whole
 
     def delete_server_metadata(self, server_id: str, key: str) -> None:
@@ -176,7 +252,7 @@ class Servers(Volumes):
         if key not in whole:
             raise NotFound("Metadata item was not found")
         del whole[key]
-        self._touch(server_id, metadata=json.dumps(whole))
+        self.touch(server_id, metadata=json.dumps(whole))
 
     def set_tags(self, server_id: str, tags: Iterable[str]) -> None:
         """Give the server these tags, and no others; it does not count as changed."""
@@ -205,19 +281,22 @@ class Servers(Volumes):
         """
         self._switch(server_id, "stop", ("active", "error"), "SHUTOFF", "stopped", 4)
 
+    def reboot(self, server_id: str) -> None:
+        """Boot the guest anew, whether it runs or not."""
+        server = self.server(server_id)
+        self.record(server, "reboot")
+        self.guests.switch_on(server)
+        self.touch(server_id, status="ACTIVE", vm_state="active", power_state=_RUNNING)
+
     def hold(self, server_id: str, held: bool) -> None:
         """Shut the server down on the operator's behalf, or give it back."""
-        self._row(server_id)
         shut, given_back = ("SHUTOFF", "stopped", 4), ("ACTIVE", "active", 1)
-        status, vm_state, power = shut if held else given_back
-        self._touch(
-            server_id, held=held, status=status, vm_state=vm_state, power_state=power
-        )
+        self._power(server_id, *(shut if held else given_back), held=held)
 
-    def lock(self, server_id: str, locked: bool) -> None:
+    def lock(self, server_id: str, locked: bool, reason: str | None = None) -> None:
         """Lock or unlock the server."""
         self._row(server_id)
-        self._touch(server_id, locked=locked)
+        self.touch(server_id, locked=locked, locked_reason=reason)
 
     def actions(self, server_id: str) -> list[Action]:
         """Return the server's history, newest first; a deleted server has one too."""
@@ -257,6 +336,17 @@ class Servers(Volumes):
         assert newest is not None
         return int(newest["serial"])
 
+    def finish(self, server_id: str, action: int, message: str | None) -> None:
+        """End an entry of the server's history.
+
+        :param message: why it failed, if it did.
+        """
+        self._store.run(
+            "UPDATE actions SET finished = ?, message = ? WHERE serial = ?",
+            *(self._cloud.now, message, action),
+        )
+        self.touch(server_id)
+
     def usage(self, project_id: str) -> list[tuple[Flavor, int]]:
         """Return how many servers of each flavor a project has."""
         rows = self._store.all(
@@ -265,21 +355,8 @@ class Servers(Volumes):
             self.name,
             project_id,
         )
-        return [(self.flavor(row["flavor_id"]), row["number"]) for row in rows]
-
-    def flavors(self) -> list[Flavor]:
-        """Return all flavors, the smallest first."""
-        return list(FLAVORS)
-
-    def flavor(self, flavor_id: str) -> Flavor:
-        """Return one flavor.
-
-        :raises NotFound: where there is none.
-        """
-        for flavor in FLAVORS:
-            if flavor.id == flavor_id:
-                return flavor
-        raise NotFound(f"Flavor {flavor_id} could not be found.")
+        known = self.flavors.known
+        return [(known(row["flavor_id"]), row["number"]) for row in rows]
 
     def _row(self, server_id: str, *, deleted: bool = False) -> Row:
         row = self._store.first(
@@ -292,6 +369,9 @@ class Servers(Volumes):
         return row
 
     def _server(self, row: Row) -> Server:
+        rebuilt = row["rebuild_started"]
+        if rebuilt is not None:
+            return server_of(row, rebuild_state(self._cloud.now - rebuilt))
         started = row["snapshot_started"]
         if started is None:
             return server_of(row, None)
@@ -300,7 +380,7 @@ class Servers(Volumes):
         timings = self._cloud.timings
         return server_of(row, timings.task_state(elapsed, bool(row["snapshot_backup"])))
 
-    def _touch(self, server_id: str, **columns: object) -> None:
+    def touch(self, server_id: str, **columns: object) -> None:
         self._store.update(
             "servers", self.name, server_id, updated=self._cloud.now, **columns
         )
@@ -320,7 +400,26 @@ class Servers(Volumes):
         if server.task_state is not None:
             raise _not_while(server, verb, f"task_state {server.task_state}")
         self.record(server, verb)
-        self._touch(server_id, status=status, vm_state=vm_state, power_state=power)
+        self._power(server_id, status, vm_state, power)
+
+    def _power(
+        self, server_id: str, status: str, vm_state: str, power: int, **more: object
+    ) -> None:
+        """Put the server into a state, and its guest with it."""
+        server, runs = self.server(server_id), power == _RUNNING
+        if runs and server.power_state != _RUNNING:
+            self.guests.switch_on(server)
+        elif not runs:
+            self.guests.switch_off(server)
+        self.touch(
+            server_id, status=status, vm_state=vm_state, power_state=power, **more
+        )
+
+
+def hostname_of(name: str) -> str:
+    """Return the host name that Nova makes of a server's name."""
+    words = re.sub(r"[^a-z0-9.-]+", "", re.sub(r"[\s_]+", "-", name.lower()))
+    return words.strip(".-")[:63] or "server"
 
 
 def _not_while(server: Server, verb: str, state: str) -> Conflict:

@@ -121,7 +121,13 @@ class Snapshots(Servers):
         image = self._store.image_row(self.name, image_id)
         if image is None or image["deleted_at"] is not None:
             return None
-        changes = {"status": "saving"} if step == _UPLOADING else self._data(image_id)
+        if step == _UPLOADING:
+            changes: dict[str, object] = {"status": "saving"}
+            # What is on the disk at the end of the copy is what the image holds.
+            copied = row["due"] - self._cloud.timings.pending
+            self.disks.copy(server_id, image_id, copied)
+        else:
+            changes = self._data(image_id)
         self._store.update(
             "images", self.name, image_id, updated=self._cloud.now, **changes
         )
@@ -163,13 +169,7 @@ class Snapshots(Servers):
             self.name,
             server_id,
         )
-        self._store.run(
-            "UPDATE actions SET finished = ?, message = ? WHERE serial = ?",
-            self._cloud.now,
-            message,
-            row["action"],
-        )
-        self._touch(server_id)
+        self.finish(server_id, row["action"], message)
         if discard and self._image_row(row["image_id"], deleted=True)["status"] in (
             "queued",
             "saving",
@@ -212,7 +212,7 @@ class Snapshots(Servers):
             properties=whole,
             disk_format="raw",
             container_format="bare",
-            min_disk=self.flavor(server.flavor_id).disk,
+            min_disk=self.flavors.known(server.flavor_id).disk,
         )
         action = self.record(server, verb, finished=False)
         self._store.insert(
@@ -230,7 +230,7 @@ class Snapshots(Servers):
                 }
             ],
         )
-        self._touch(server_id)
+        self.touch(server_id)
         self._apply_faults(self._running_of(server_id), server)
         return image
 
@@ -269,7 +269,7 @@ class Snapshots(Servers):
             },
             disk_format="raw",
             container_format="bare",
-            min_disk=self.flavor(server.flavor_id).disk,
+            min_disk=self.flavors.known(server.flavor_id).disk,
         )
         self.record(server, "createImage")
         return self.upload(image.id, b"")

@@ -92,6 +92,7 @@ class Volumes(Images):
         :raises NotFound: for an unknown source.
         """
         now, properties, bootable = self._cloud.now, {}, image_id is not None
+        origin = image_id or snapshot_id or source_id
         if image_id is not None:
             properties = _of_image(self.image(image_id))
         elif snapshot_id is not None or source_id is not None:
@@ -117,7 +118,27 @@ class Volumes(Images):
             "delete_on_termination": False,
         }
         self._store.insert("volumes", [row])
+        if origin is not None:
+            self.disks.copy(origin, str(row["id"]))
         return self.volume(str(row["id"]))
+
+    def reimage(self, volume_id: str, image_id: str) -> None:
+        """Replace what is on a volume by an image.
+
+        :raises CloudError: where that image is gone, or has no data: Nova waits for
+            Cinder as long as its size tells, which is not at all, and the volume stays
+            reserved.
+        """
+        image = self.image(image_id)
+        if not image.size:
+            self._store.update("volumes", self.name, volume_id, reserved=True)
+            raise Invalid("Reimage volume failed.")
+        self._store.update(
+            *("volumes", self.name, volume_id),
+            image_properties=json.dumps(_of_image(image)),
+            updated=self._cloud.now,
+        )
+        self.disks.copy(image_id, volume_id)
 
     def delete_volume(self, volume_id: str) -> None:
         """Delete a volume.
@@ -135,6 +156,7 @@ class Volumes(Images):
         self._store.run(
             "DELETE FROM volumes WHERE region = ? AND id = ?", self.name, volume_id
         )
+        self.disks.discard(volume_id)
 
     def attach_devices(
         self,
@@ -182,6 +204,7 @@ class Volumes(Images):
                 boot_index=None,
                 delete_on_termination=False,
                 attached=None,
+                reserved=False,
                 updated=self._cloud.now,
             )
             if volume.delete_on_termination and not self._snapshots_of(volume.id):
@@ -249,6 +272,7 @@ class Volumes(Images):
             "metadata": json.dumps(dict(metadata or {})),
         }
         self._store.insert("volume_snapshots", [row])
+        self.disks.copy(volume_id, str(row["id"]))
         return self.volume_snapshot(str(row["id"]))
 
     def set_volume_snapshot_status(self, snapshot_id: str, status: str) -> None:
@@ -298,6 +322,7 @@ class Volumes(Images):
             self.name,
             snapshot_id,
         )
+        self.disks.discard(snapshot_id)
 
     def finish_volume_snapshots(self) -> None:
         """Let those become available that are still creating."""

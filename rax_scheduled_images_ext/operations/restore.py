@@ -1,0 +1,877 @@
+"""Getting a server back from an image of it: as a new server, or in place.
+
+The promise: nothing is ever destroyed by it. Nothing here deletes anything. In place
+the server's disk is replaced only after a safety image of it was proven whole, and all
+that decides has been read again right before. Whatever was cut off is taken up again by
+the same call: what has been begun carries a mark of the restore in the cloud.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from functools import partial
+from typing import Any
+
+from rax_scheduled_images_ext.client.boot import BootRequest, Servers
+from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.client.http import ApiResponse, RetryPolicy
+from rax_scheduled_images_ext.client.servers import date_of, looks_like_id
+from rax_scheduled_images_ext.client.snapshots import (
+    PASSING,
+    SnapshotRequest,
+    Snapshots,
+)
+from rax_scheduled_images_ext.errors import (
+    ApiError,
+    ImageLost,
+    InvalidSchedule,
+    MalformedTag,
+    NoMatch,
+    NoSchedule,
+    NoSuchImage,
+    NoSuchServer,
+    RestoreFailed,
+    RestoreRefused,
+    RestoreUnknown,
+    ServerDisappeared,
+    SeveralMatches,
+    TimeLimitReached,
+)
+from rax_scheduled_images_ext.model.image import ServerImage, name_in_service_name
+from rax_scheduled_images_ext.model.restore import (
+    RESTORE_KEY,
+    Cut,
+    Flavor,
+    RestoreOptions,
+    RestorePlan,
+    can_serve,
+    candidates,
+    check_image,
+    check_in_place,
+    check_source,
+    described_differences,
+    described_losses,
+    done_metadata,
+    find_cut,
+    is_rebuilding,
+    restored_from,
+    safety_metadata,
+    safety_name,
+    server_metadata,
+)
+from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.model.schedule_tags import (
+    MARKER_TAG,
+    is_own_tag,
+    read_schedule_tags,
+)
+from rax_scheduled_images_ext.model.server import ServerFacts, facts_of, gone_server
+from rax_scheduled_images_ext.model.task_states import task_state
+from rax_scheduled_images_ext.operations.proof import prove
+from rax_scheduled_images_ext.operations.snapshot.polling import (
+    Listener,
+    Poller,
+    Timeouts,
+)
+
+#: How long a restore may take in all, in seconds.
+TIME_LIMIT = 21600.0
+_LOST = ("ERROR", "DELETED")
+# A single 404 may come from something else on the way.
+_GONE = 2
+_ONCE = RetryPolicy(tries=1)
+
+
+def plan_restore(cloud: Cloud, server: str, options: RestoreOptions) -> RestorePlan:
+    """Plan how a server is restored; nothing is changed.
+
+    :param server: a name or an ID, also of a server that is gone.
+    :raises InvalidValue: for options that do not go together; nothing was sent.
+    :raises NoMatch: if there is neither such a server nor an image of it.
+    :raises SeveralMatches: if several have the name.
+    :raises RestoreRefused: if it cannot be restored so; the text says what can be done.
+    """
+    return _Planning(cloud, options.checked()).plan(server)
+
+
+def restore(
+    cloud: Cloud,
+    plan: RestorePlan,
+    *,
+    wait: bool = True,
+    time_limit: float = TIME_LIMIT,
+    listener: Listener | None = None,
+) -> Restored:
+    """Restore a server as planned.
+
+    :param wait: until the server is there; a safety image is waited for in any case.
+    :param time_limit: in seconds.
+    :param listener: receives what happens.
+    :raises RestoreRefused: if it must not be done any more.
+    :raises ImageLost: if the safety image failed; the server is as it was.
+    :raises RestoreUnknown: if it is unknown whether the cloud has begun it.
+    :raises RestoreFailed: if the server is in ERROR afterwards.
+    :raises ServerDisappeared: if the server is gone meanwhile.
+    :raises TimeLimitReached: if it takes too long; the same call goes on with it.
+    """
+    limits = Timeouts(total=time_limit)
+    poller = Poller(limits=limits, listener=listener or Listener())
+    return Restoration(cloud, plan, poller).run(wait=wait)
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What came of a restore.
+
+    ``server_id`` is the restored server's, ``status`` what it was last seen in, None if
+    that was not waited for. ``safety_image_id`` is the image that undoes a restore in
+    place. ``password`` is the one that the cloud has set, if any: it is shown nowhere
+    else. ``changed`` is whether anything was done: False where an earlier restore had
+    done it all.
+    """
+
+    plan: RestorePlan
+    server_id: str
+    status: str | None = None
+    safety_image_id: str | None = None
+    password: str | None = field(default=None, repr=False)
+    changed: bool = True
+
+
+# -- planning
+
+
+@dataclass
+class _Planning:
+    """Reads what a plan needs: six requests for a server that boots from an image."""
+
+    cloud: Cloud
+    options: RestoreOptions
+
+    def __post_init__(self) -> None:
+        self.servers = Servers.of(self.cloud)
+        self.own_project = self.cloud.compute.adapter.get_project_id()
+
+    def plan(self, label: str) -> RestorePlan:
+        options = self.options
+        server, others, now, images = self._find(label)
+        gone = server is None
+        if images is None:
+            assert server is not None
+            images = list(self.cloud.images.list(server_id=server.id))
+        if server is None:
+            server = self._gone(label, images)
+        check_source(server, self.own_project, gone=gone)
+        if options.in_place:
+            return self._in_place(server, images, now, gone=gone)
+        return self._as_new(server, images, others, gone=gone)
+
+    # -- the server
+
+    def _find(
+        self, label: str
+    ) -> tuple[
+        ServerFacts | None, list[ServerFacts], datetime, list[ServerImage] | None
+    ]:
+        """Return the server, those with the new name, and what else was read.
+
+        :returns: None for a server that is gone, with its images.
+        """
+        new = [self.options.new_name] if self.options.new_name is not None else []
+        if looks_like_id(label):
+            try:
+                server, shown = self.servers.get(label)
+                # Its own name shows whether the cloud finds names by patterns.
+                named = self.servers.named([*new, server.name])[0] if new else []
+                return server, self._new_ones(named), _now(shown), None
+            except NoSuchServer:
+                images = list(self.cloud.images.list(server_id=label))
+                if images:
+                    others = self.servers.named(new)[0] if new else []
+                    return None, self._new_ones(others), _now(None), images
+        found, answer = self.servers.named([label, *new])
+        matching = {each.id: each for each in found if each.name == label}
+        if len(matching) > 1:
+            raise SeveralMatches("server", label, list(matching))
+        others = self._new_ones(found)
+        if matching:
+            return next(iter(matching.values())), others, _now(answer), None
+        return None, others, _now(answer), self._images_of_name(label)
+
+    def _new_ones(self, found: Iterable[ServerFacts]) -> list[ServerFacts]:
+        return [each for each in found if each.name == self.options.new_name]
+
+    def _images_of_name(self, name: str) -> list[ServerImage]:
+        """Return the images of the one server that is gone and had this name.
+
+        :raises NoMatch: if there is none.
+        :raises SeveralMatches: if there were several.
+        """
+        of_server: dict[str, list[ServerImage]] = {}
+        for image in self.cloud.images.list():
+            if image.server_id is None or image.owner != self.own_project:
+                continue
+            facts = facts_of(image)
+            known = facts.name if facts else name_in_service_name(image)
+            if known == name:
+                of_server.setdefault(image.server_id, []).append(image)
+        for server_id in list(of_server):
+            try:
+                server = self.servers.get(server_id)[0]
+            except NoSuchServer:
+                continue
+            del of_server[server_id]
+            if not of_server:
+                raise RestoreRefused(
+                    f"There is no server '{name}', but one that was called so is now"
+                    f" '{server.name}' ({server.id}): use that name or ID"
+                )
+        if not of_server:
+            raise NoMatch("server", name)
+        if len(of_server) > 1:
+            raise SeveralMatches("server", name, list(of_server))
+        return list(self.cloud.images.list(server_id=next(iter(of_server))))
+
+    def _gone(self, label: str, images: list[ServerImage]) -> ServerFacts:
+        """Return what is left of a server by the image that is to be restored."""
+        server_id = str(images[0].server_id)
+        newest = candidates(images, server_id, self.own_project)
+        model = newest[0] if newest else images[0]
+        name = name_in_service_name(model) or label
+        return replace(gone_server(server_id, name, model), project_id=self.own_project)
+
+    # -- the image
+
+    def _choose(
+        self, server: ServerFacts, images: list[ServerImage]
+    ) -> tuple[ServerImage, tuple[str, ...]]:
+        """Return the image, and why younger ones were passed over.
+
+        :raises RestoreRefused: if none can be restored from.
+        """
+        wanted = self.options.image
+        if wanted is not None:
+            known = {i.id: i for i in images if wanted in (i.id, i.name)}
+            if len(known) > 1 and wanted not in known:
+                raise SeveralMatches("image", wanted, list(known))
+            image = known.get(wanted) or next(iter(known.values()), None)
+            return image or self.cloud.images.find(wanted), ()
+        at = self.options.at
+        skipped: list[str] = []
+        found = candidates(images, server.id, server.project_id)
+        for image in found:
+            if at is not None and image.created is not None and image.created > at:
+                continue
+            proof = self._prove(image)
+            if proof is None:
+                return image, tuple(skipped)
+            skipped.append(f"image {image.name} ({image.id}): {proof}")
+        until = f" that is not younger than {at:%Y-%m-%dT%H:%M:%SZ}" if at else ""
+        why = f" ({'; '.join(skipped)})" if skipped else ""
+        raise RestoreRefused(
+            f"There is no whole image of server {server.name}{until}{why}"
+        )
+
+    def _prove(self, image: ServerImage) -> str | None:
+        """Return why an image is not known to be whole, None if it is."""
+        proof = prove(self.cloud, image)
+        return None if proof.is_whole else proof.reason
+
+    def _check(self, image: ServerImage, plan: RestorePlan) -> None:
+        check_image(image, plan.server.project_id, plan.flavor, in_place=plan.in_place)
+        if self.options.image is not None and (why := self._prove(image)):
+            raise RestoreRefused(f"Image {image.name} ({image.id}) is not whole: {why}")
+
+    # -- in place
+
+    def _in_place(
+        self,
+        server: ServerFacts,
+        images: list[ServerImage],
+        now: datetime,
+        *,
+        gone: bool,
+    ) -> RestorePlan:
+        options = self.options
+        if gone:
+            raise RestoreRefused(
+                f"Server {server.name} is gone: use --as NAME for a new server"
+            )
+        cut = find_cut(images, server, now)
+        if cut is not None:
+            plan = self._cut(server, images, cut, now)
+            if plan is not None:
+                return plan
+        # What needs no further request comes first.
+        check_in_place(server, replace(options, lose_ephemeral=True), None)
+        flavor = self._flavor_of(server)
+        check_in_place(server, options, flavor)
+        image, skipped = self._choose(server, images)
+        plan = RestorePlan(server, options, image, flavor, skipped=skipped)
+        self._check(image, plan)
+        return replace(plan, missing=described_losses(plan))
+
+    def _cut(
+        self,
+        server: ServerFacts,
+        images: list[ServerImage],
+        cut: Cut,
+        now: datetime,
+    ) -> RestorePlan | None:
+        """Return how a restore that was cut off goes on; None if it does not."""
+        options = self.options
+        known = {image.id: image for image in images}
+        image = known.get(cut.image_id)
+        if options.image not in (None, cut.image_id, image.name if image else None):
+            return None
+        if options.at is not None or not options.safety_image:
+            return None
+        if cut.rebuilt and server.status != "ERROR":
+            # It does not matter any more what has become of the image.
+            image = image or ServerImage(cut.image_id, "", "UNKNOWN")
+            plan = RestorePlan(server, options, image, None, cut=cut)
+            return replace(
+                plan, missing=described_losses(plan) if image.created else ()
+            )
+        if image is None or server.image_id not in (cut.base_id, cut.image_id):
+            return None
+        flavor = self._flavor_of(server)
+        if cut.rebuilt:
+            # The rebuild has failed: the safety image is of before.
+            check_in_place(server, replace(options, safety_image=False), flavor)
+        elif can_serve(cut.safety, now):
+            # The server is busy as long as the safety image is being made.
+            if task_state(server.task_state).snapshot:
+                server = replace(server, task_state=None)
+            check_in_place(server, options, flavor)
+        else:
+            return None
+        plan = RestorePlan(server, options, image, flavor, cut=cut)
+        check_image(image, server.project_id, flavor, in_place=True)
+        if why := self._prove(image):
+            raise RestoreRefused(f"Image {image.name} ({image.id}) is not whole: {why}")
+        return replace(plan, missing=described_losses(plan))
+
+    def _flavor_of(self, server: ServerFacts) -> Flavor | None:
+        return self.servers.flavor(server.flavor_id) if server.flavor_id else None
+
+    # -- as a new server
+
+    def _as_new(
+        self,
+        server: ServerFacts,
+        images: list[ServerImage],
+        others: list[ServerFacts],
+        *,
+        gone: bool,
+    ) -> RestorePlan:
+        options, made = self.options, None
+        if others:
+            made, images = self._made(server, others, images)
+        image, skipped = self._choose(server, images)
+        if gone:
+            server = gone_server(server.id, server.name, image)
+            server = replace(server, project_id=self.own_project)
+        flavor = networks = None
+        if made is None:
+            flavor = self._flavor(server)
+            networks = self._networks(server, gone=gone)
+        schedule = self._schedule(server, gone=gone) if options.schedule else None
+        tags = server.tags or ()
+        if schedule is None:
+            tags = tuple(tag for tag in tags if not is_own_tag(tag))
+        if not networks and server.tags is None and options.networks is None:
+            # A cloud without tags knows no server without networks either.
+            networks = None
+        if networks is None:
+            # The version that takes tags takes no server without networks.
+            tags = ()
+        if not gone and made is None:
+            group = self.servers.server_group(server.id)
+            server = replace(server, server_group=group)
+        plan = RestorePlan(
+            server,
+            options,
+            image,
+            flavor,
+            gone,
+            networks,
+            groups=server.groups or () if options.groups is None else options.groups,
+            key=server.key_name if options.key is None else options.key,
+            tags=tags,
+            schedule=schedule,
+            skipped=skipped,
+            made_id=made.id if made else None,
+        )
+        if made is not None:
+            return plan
+        self._check(image, plan)
+        return replace(
+            plan, differs=described_differences(plan), missing=described_losses(plan)
+        )
+
+    def _made(
+        self,
+        server: ServerFacts,
+        others: list[ServerFacts],
+        images: list[ServerImage],
+    ) -> tuple[ServerFacts, list[ServerImage]]:
+        """Return the server that this very restore has made before, and its image.
+
+        :raises RestoreRefused: if the name is another's.
+        """
+        made = others[0]
+        source = restored_from(made.metadata, server.id)
+        found = [image for image in images if image.id == source]
+        wanted = self.options.image
+        known = wanted in (None, source, *(image.name for image in found))
+        if len(others) > 1 or source is None or not known:
+            ids = ", ".join(each.id for each in others)
+            raise RestoreRefused(
+                f"There is a server '{made.name}' already ({ids}), and not from this"
+                " restore: use another name"
+            )
+        if made.status == "ERROR":
+            raise RestoreRefused(
+                f"Server {made.name} ({made.id}), which an earlier restore has made, is"
+                f" in ERROR ({made.fault or 'the cloud does not say why'}): delete it,"
+                " then repeat this"
+            )
+        if not found:
+            found = [ServerImage(source, "", "ACTIVE", owner=server.project_id)]
+        return made, found
+
+    def _flavor(self, server: ServerFacts) -> Flavor:
+        """Return the new server's flavor.
+
+        :raises RestoreRefused: if that of the old one is unknown or gone.
+        """
+        if self.options.flavor is not None:
+            return self.servers.find_flavor(self.options.flavor)
+        if server.flavor_id is None:
+            raise RestoreRefused(
+                f"The flavor of server {server.name} is not known: use --flavor"
+            )
+        flavor = self._flavor_of(server)
+        if flavor is None:
+            raise RestoreRefused(
+                f"The flavor of server {server.name} is gone ({server.flavor_id}): use"
+                " --flavor"
+            )
+        return flavor
+
+    def _networks(self, server: ServerFacts, *, gone: bool) -> tuple[str, ...] | None:
+        wanted = self.options.networks
+        if wanted is not None:
+            find = self.servers.find_network
+            return tuple(n if looks_like_id(n) else find(n) for n in wanted)
+        return server.networks if gone else self.servers.networks(server.id)
+
+    def _schedule(self, server: ServerFacts, *, gone: bool) -> ImageSchedule:
+        """Return the schedule that the new server takes over.
+
+        :raises RestoreRefused: if there is none.
+        """
+        schedule = None
+        try:
+            if MARKER_TAG in (server.tags or ()):
+                schedule = read_schedule_tags(server.tags or ())
+            elif not gone:
+                schedule = self.cloud.schedules.get(server.id)
+        except NoSchedule:
+            pass
+        except (InvalidSchedule, MalformedTag) as error:
+            raise RestoreRefused(
+                f"The schedule of server {server.name} is invalid: leave out"
+                f" --schedule ({error})"
+            ) from None
+        if schedule is None:
+            known = "is not known" if gone else "does not exist"
+            raise RestoreRefused(
+                f"The schedule of server {server.name} {known}: leave out --schedule"
+            )
+        return schedule
+
+
+def _now(answer: ApiResponse | None) -> datetime:
+    """Return the cloud's time, or this machine's if the cloud does not show it."""
+    return datetime.now(timezone.utc) if answer is None else date_of(answer)
+
+
+# -- acting
+
+
+class Restoration:
+    """One restore; what it has made is known whatever happens.
+
+    ``safety`` is the safety image, None until it is known, ``server_id`` the restored
+    server's.
+    """
+
+    def __init__(self, cloud: Cloud, plan: RestorePlan, poller: Poller) -> None:
+        self.plan = plan
+        self.safety: ServerImage | None = plan.cut.safety if plan.cut else None
+        self.server_id = plan.server.id if plan.in_place else plan.made_id
+        #: Whether a request that replaces the server's disk may have been accepted.
+        self.requested = plan.cut is not None and plan.cut.rebuilt
+        self._cloud = cloud
+        self._servers = Servers.of(cloud)
+        self._poller = poller
+        self._begun = poller.clock()
+        self._nonce = uuid.uuid4().hex
+        self._password: str | None = None
+        self._changed = plan.made_id is None
+        # Whether the safety image may never get any data.
+        self._doubtful = plan.cut is not None
+
+    def run(self, *, wait: bool) -> Restored:
+        """Restore the server."""
+        do = self._in_place if self.plan.in_place else self._as_new
+        status = do(wait)
+        assert self.server_id is not None
+        return Restored(
+            self.plan,
+            self.server_id,
+            status,
+            self.safety.id if self.safety else None,
+            self._password,
+            self._changed,
+        )
+
+    # -- in place
+
+    def _in_place(self, wait: bool) -> str | None:
+        cut = self.plan.cut
+        if not (cut and cut.rebuilt and self.plan.server.status != "ERROR"):
+            if self.plan.options.safety_image:
+                self._make_safety_image()
+            self._check_again()
+            self._rebuild()
+        if not wait:
+            return None
+        status = self._await_server(self._is_rebuilt)
+        self._done()
+        return status
+
+    def _make_safety_image(self) -> None:
+        """Have a whole image of the server as it is."""
+        image_id = self.safety.id if self.safety else self._begin_safety_image()
+        if self._doubtful and not self._shows(partial(self._is_making, image_id)):
+            raise ImageLost(
+                f"Safety image {image_id} is not being made, so nothing was changed; it"
+                " has no data, and may be deleted",
+                image_id,
+            )
+        self.safety = self._await_image(image_id)
+
+    def _is_making(self, image_id: str) -> bool:
+        """Whether a safety image has data, or is about to get some."""
+        if not self._cloud.images.get(image_id).is_queued:
+            return True
+        return self._servers.get(self.plan.server.id)[0].task_state is not None
+
+    def _begin_safety_image(self) -> str:
+        server, poller = self.plan.server, self._poller
+        now = datetime.now(timezone.utc)
+        create = partial(
+            Snapshots(self._cloud.compute).create_image,
+            server.id,
+            safety_name(server.name, now),
+            safety_metadata(self.plan, self._nonce),
+            _ONCE,
+        )
+        try:
+            begun = poller.call(create, self._answer())
+        except NoSuchServer:
+            raise ServerDisappeared(server.id, server.name) from None
+        except TimeoutError as error:
+            begun = SnapshotRequest(None, problem=str(error))
+        except ApiError as error:
+            if error.status < 500:
+                raise RestoreRefused(
+                    f"The safety image was refused, so nothing was changed: {error}"
+                ) from error
+            begun = SnapshotRequest(None, problem=str(error))
+        self._doubtful = begun.image_id is None
+        image_id = begun.image_id or self._find_safety_image(begun)
+        self.safety = ServerImage(image_id, "", "SAVING")
+        poller.listener.note(f"Safety image {image_id} is being created")
+        return image_id
+
+    def _find_safety_image(self, begun: SnapshotRequest) -> str:
+        """Return the ID of the image that a request has begun, by its mark.
+
+        :raises ImageLost: if there is none: nothing was changed.
+        """
+        server = self.plan.server
+        for image in self._poller.retry(
+            lambda: list(self._cloud.images.list(server_id=server.id))
+        ):
+            mark = image.metadata.get(RESTORE_KEY, "")
+            if mark.rpartition(":")[2] == self._nonce:
+                return image.id
+        raise ImageLost(
+            f"No safety image of server {server.name} is to be seen, so nothing was"
+            f" changed: {begun.problem}"
+        )
+
+    def _await_image(self, image_id: str) -> ServerImage:
+        """Return the safety image as soon as it is proven whole.
+
+        :raises ImageLost: if it never will be; nothing was changed.
+        :raises TimeLimitReached: if it takes too long.
+        """
+        gone, last = 0, "nothing"
+
+        def look() -> ServerImage | None:
+            try:
+                return self._cloud.images.get(image_id)
+            except NoSuchImage:
+                return None
+
+        named = f"Safety image {image_id} of server {self.plan.server.name}"
+        for image in self._poller.polls(look, _pace, self._left()):
+            gone = gone + 1 if image is None else 0
+            last = "it is gone" if image is None else image.status
+            if image is not None and image.status == "ACTIVE":
+                proof = prove(self._cloud, image)
+                if proof.is_whole and image.size:
+                    self._poller.listener.note(f"Safety image {image_id} is whole")
+                    return image
+                last = proof.reason or "it has no data"
+                if not proof.is_whole:
+                    raise ImageLost(
+                        f"{named} is not whole, so nothing was changed: {last}",
+                        image_id,
+                    )
+            self._poller.listener.progress(f"safety image {image_id}: {last}")
+            if gone >= _GONE or last in _LOST:
+                text = f"{named} is lost, so nothing was changed: {last}"
+                raise ImageLost(text, image_id)
+        raise TimeLimitReached(
+            f"{named} is not whole in time, so nothing was changed (last seen: {last});"
+            " the same command goes on with it"
+        )
+
+    def _check_again(self) -> None:
+        """See right before the rebuild that all is as it was planned.
+
+        :raises RestoreRefused: if not.
+        """
+        plan, options = self.plan, self.plan.options
+        if self.safety is not None:
+            safety = self._get_image(self.safety.id)
+            if safety.status != "ACTIVE" or not safety.size:
+                raise ImageLost(
+                    f"Safety image {safety.id} is {safety.status}, so nothing was"
+                    " changed",
+                    safety.id,
+                )
+            options = replace(options, safety_image=False)
+        image = self._get_image(plan.image.id)
+        server = self._idle_server()
+        check_image(image, server.project_id, plan.flavor, in_place=True)
+        if server.flavor_id != plan.server.flavor_id:
+            raise RestoreRefused(
+                f"Server {server.name} was resized meanwhile, so nothing was changed:"
+                " repeat this"
+            )
+        if server.image_id != plan.server.image_id:
+            raise RestoreRefused(
+                f"Server {server.name} was rebuilt meanwhile by somebody else, so"
+                " nothing was changed: repeat this"
+            )
+        check_in_place(server, options, plan.flavor)
+
+    def _idle_server(self) -> ServerFacts:
+        """Return the server; its snapshot may end a moment after the image is there.
+
+        :raises ServerDisappeared: if it is gone.
+        """
+        server = self.plan.server
+        for server in self._poller.polls(self._get_server, _pace, self._left()):
+            if not task_state(server.task_state).snapshot:
+                break
+        return server
+
+    def _get_server(self) -> ServerFacts:
+        server_id, plan = str(self.server_id), self.plan
+        name = plan.server.name if plan.in_place else str(plan.options.new_name)
+        try:
+            return self._servers.get(server_id)[0]
+        except NoSuchServer:
+            raise ServerDisappeared(server_id, name) from None
+
+    def _get_image(self, image_id: str) -> ServerImage:
+        try:
+            return self._poller.retry(partial(self._cloud.images.get, image_id))
+        except NoSuchImage:
+            raise ImageLost(
+                f"Image {image_id} is gone, so nothing was changed", image_id
+            ) from None
+
+    def _rebuild(self) -> None:
+        server, image = self.plan.server, self.plan.image
+        self.requested = True
+        try:
+            begun = self._send(partial(self._servers.rebuild, server.id, image.id))
+        except NoSuchServer:
+            raise ServerDisappeared(server.id, server.name) from None
+        except ApiError as error:
+            self.requested = False
+            raise RestoreRefused(
+                f"The rebuild was refused, so nothing was changed: {error}"
+            ) from error
+        self._password = begun.password
+        if begun.server_id is None and not self._shows(self._is_begun):
+            raise RestoreUnknown(
+                f"It is not known whether the rebuild of server {server.name} was"
+                f" started ({begun.problem}): look at it, and repeat the command"
+            )
+        self._poller.listener.note(
+            f"Server {server.name} is being rebuilt from image {image.id}"
+        )
+
+    def _is_begun(self) -> bool:
+        """Whether the rebuild is seen to have been accepted."""
+        server = self._servers.get(self.plan.server.id)[0]
+        other = self.plan.server.image_id != self.plan.image.id
+        there = server.image_id == self.plan.image.id
+        return there and (other or is_rebuilding(server))
+
+    def _is_rebuilt(self, server: ServerFacts) -> bool:
+        idle = server.task_state is None and not is_rebuilding(server)
+        return idle and server.image_id == self.plan.image.id
+
+    def _done(self) -> None:
+        """Note on the safety image that its restore is done."""
+        if self.safety is None:
+            return
+        try:
+            image = self._poller.call(partial(self._cloud.images.get, self.safety.id))
+            added, removed = done_metadata(image)
+            self._poller.call(
+                partial(self._cloud.images.change_metadata, image, added, removed)
+            )
+        except PASSING as error:
+            self._poller.listener.note(
+                f"Safety image {self.safety.id} keeps its mark: {error}"
+            )
+
+    # -- as a new server
+
+    def _as_new(self, wait: bool) -> str | None:
+        if self.server_id is None:
+            self._boot()
+        assert self.server_id is not None
+        schedule = self.plan.schedule
+        if schedule is not None and self.plan.schedule_by_request:
+            enable = partial(self._cloud.schedules.enable, self.server_id, schedule)
+            self._poller.retry(enable)
+        if not wait:
+            return None
+        return self._await_server(lambda server: server.status == "ACTIVE")
+
+    def _boot(self) -> None:
+        plan = self.plan
+        assert plan.flavor is not None
+        server: dict[str, Any] = {
+            "name": plan.options.new_name,
+            "imageRef": plan.image.id,
+            "flavorRef": plan.flavor.id,
+            "metadata": server_metadata(plan, self._nonce),
+        }
+        if plan.networks is not None:
+            ports = [{"uuid": network} for network in plan.networks]
+            server["networks"] = ports or "none"
+        if plan.groups:
+            server["security_groups"] = [{"name": name} for name in plan.groups]
+        if plan.key is not None:
+            server["key_name"] = plan.key
+        if plan.server.config_drive:
+            server["config_drive"] = True
+        if plan.server.description is not None:
+            server["description"] = plan.server.description
+        if plan.tags:
+            server["tags"] = list(plan.tags)
+        group = plan.server.server_group
+        hints = {"group": group} if group is not None else {}
+        try:
+            begun = self._send(partial(self._servers.boot, server, hints))
+        except ApiError as error:
+            raise RestoreRefused(
+                f"The new server was refused, so nothing was made: {error}"
+            ) from error
+        self._password, self.server_id = begun.password, begun.server_id
+        if self.server_id is None:
+            self._shows(self._is_made)
+        if self.server_id is None:
+            raise RestoreUnknown(
+                f"It is not known whether server {plan.options.new_name} is being made"
+                f" ({begun.problem}): the same command finds out and goes on"
+            )
+        self._poller.listener.note(
+            f"Server {plan.options.new_name} ({self.server_id}) is being made"
+        )
+
+    def _is_made(self) -> bool:
+        """Whether the new server is seen; its mark names this restore."""
+        for server in self._servers.named([str(self.plan.options.new_name)])[0]:
+            mark = server.metadata.get(RESTORE_KEY, "")
+            if mark.rpartition(":")[2] == self._nonce:
+                self.server_id = server.id
+        return self.server_id is not None
+
+    # -- both
+
+    def _send(self, request: Callable[[], BootRequest]) -> BootRequest:
+        """Send a request that is sent once."""
+        try:
+            return self._poller.call(request, self._answer())
+        except TimeoutError as error:
+            return BootRequest(None, problem=str(error))
+
+    def _shows(self, seen: Callable[[], bool]) -> bool:
+        """Whether something is seen within a while."""
+        polls = self._poller.polls(seen, _pace, self._poller.limits.quiet)
+        return any(polls)
+
+    def _await_server(self, is_there: Callable[[ServerFacts], bool]) -> str:
+        """Return the status of the server as soon as it is there.
+
+        :raises RestoreFailed: if it is in ERROR.
+        :raises ServerDisappeared: if it is gone.
+        :raises TimeLimitReached: if it takes too long.
+        """
+        server_id, last = str(self.server_id), "nothing"
+        plan = self.plan
+        name = plan.server.name if plan.in_place else str(plan.options.new_name)
+
+        for server in self._poller.polls(self._get_server, _pace, self._left()):
+            last = f"{server.status}, task_state: {server.task_state or 'none'}"
+            self._poller.listener.progress(f"server {name}: {last}")
+            if server.status == "ERROR" and server.task_state is None:
+                why = server.fault or "the cloud does not say why"
+                raise RestoreFailed(f"Server {name} ({server_id}) is in ERROR: {why}")
+            if is_there(server):
+                self._poller.listener.note(f"Server {name} is {server.status}")
+                return str(server.status)
+        raise TimeLimitReached(
+            f"Server {name} ({server_id}) is not there in time (last seen: {last}); the"
+            " same command goes on with it"
+        )
+
+    def _answer(self) -> float:
+        return 4 * self._poller.limits.answer
+
+    def _left(self) -> float:
+        passed = self._poller.clock() - self._begun
+        return max(0.0, self._poller.limits.total - passed)
+
+
+def _pace(elapsed: float) -> float:
+    """Return after how many seconds to look again: a tenth of what it has taken."""
+    return min(0.5 + elapsed / 10, 15.0)

@@ -1,0 +1,308 @@
+"""Getting a server back through both shells: the data, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from rax_scheduled_images_ext.model.image import FACTS_KEY, MARKER_KEY
+from rax_scheduled_images_ext.model.restore import RESTORE_KEY, SAFETY_KEY
+from rax_scheduled_images_ext.sandbox import Sandbox
+from rax_scheduled_images_ext.sandbox.backend.models import BlockDevice
+from rax_scheduled_images_ext.sandbox.dispatcher import Seen
+from rax_scheduled_images_ext.sandbox.fixture import Requests
+
+from ..openstackshell import not_beside_novaclient_7
+from ..serviceshell import Service
+from .fleet import MYSERVER, add_image, id_of
+from .runners import advance_to_slot
+
+NOW = ("--yes", "--wait")
+LOOKED_AT = re.compile(r"/(servers|images)/([-0-9a-f]{36}$|detail)")
+
+
+class Hurried(Requests):
+    """Two minutes pass at each look, from the first change on."""
+
+    def __init__(self, cloud: Sandbox) -> None:
+        super().__init__()
+        self.cloud = cloud
+        self.begun = False
+
+    def append(self, seen: Seen) -> None:
+        super().append(seen)
+        change = seen.method == "POST" and "/servers" in seen.path
+        self.begun = self.begun or change
+        if self.begun and seen.method == "GET" and LOOKED_AT.search(seen.path):
+            self.cloud.advance(120)
+
+
+def last(nova: Any, server: str = "myserver") -> int:
+    """The number that the server's last boot has found on its disk."""
+    log = nova.ok("console-log", server)
+    found = re.search(r"VERIFY last=(\d+)", log)
+    assert found, log
+    return int(found[1])
+
+
+@pytest.fixture
+def images(nova: Any, cloud: Sandbox) -> list[str]:
+    """The IDs of two images of ``myserver``, the newest first."""
+    for name in ("first", "second"):
+        nova.ok("image-create", "myserver", name)
+        cloud.advance("1h")
+    cloud.requests = Hurried(cloud)
+    return [image.id for image in cloud.images(MYSERVER)]
+
+
+def changes(cloud: Sandbox) -> list[tuple[str, str]]:
+    return [
+        (seen.method, seen.path)
+        for seen in cloud.requests
+        if seen.method != "GET" and "/identity" not in seen.path
+    ]
+
+
+def restore(nova: Any, *argv: str, **options: Any) -> Any:
+    """Restore through nova; the result as JSON."""
+    result = nova("scheduled-images-restore", *argv, "--format", "json", **options)
+    assert result.status == 0, result
+    return json.loads(result.out)
+
+
+def test_in_place_the_data_is_back_and_undone(
+    nova: Any, cloud: Sandbox, images: list[str]
+) -> None:
+    done = restore(nova, "myserver", "--in-place", *NOW)
+    assert (done["image_id"], done["status"]) == (images[0], "ACTIVE")
+    monday = last(nova)
+    cloud.advance("10m")
+    undone = nova(*done["undo"].split()[1:], *NOW)
+    assert undone.status == 0, undone
+    # The disk as it was before: it had counted on for an hour.
+    assert last(nova) > monday + 3000
+    (safety,) = [i for i in cloud.images() if i.id == done["safety_image_id"]]
+    assert safety.properties[SAFETY_KEY] == safety.id
+    assert not {RESTORE_KEY, MARKER_KEY} & safety.properties.keys()
+
+
+def test_an_older_image_has_older_data(nova: Any, images: list[str]) -> None:
+    restore(nova, "myserver", "--in-place", *NOW)
+    newer = last(nova)
+    restore(nova, "myserver", "--in-place", "--image", "first", *NOW)
+    assert last(nova) <= newer - 3600
+
+
+@not_beside_novaclient_7
+def test_as_a_new_server(
+    nova: Any, openstack: Any, cloud: Sandbox, images: list[str]
+) -> None:
+    result = openstack(
+        *("server", "snapshot", "restore", "myserver", "--as", "back"),
+        *(*NOW, "-f", "json"),
+    )
+    assert result.status == 0, result
+    done = json.loads(result.out)
+    with cloud.region() as region:
+        old, new = region.server(MYSERVER), region.server(done["restored_id"])
+    assert (new.name, new.image_id, new.status) == ("back", images[0], "ACTIVE")
+    assert (new.flavor_id, new.key_name) == (old.flavor_id, old.key_name)
+    assert new.metadata[RESTORE_KEY].startswith(f"{MYSERVER}:{images[0]}:")
+    assert last(nova, "back") > 0
+    assert (old.status, old.task_state) == ("ACTIVE", None)
+
+
+def test_the_plan_changes_nothing(nova: Any, cloud: Sandbox, images: list[str]) -> None:
+    plan = nova.ok("scheduled-images-restore", "myserver", "--as", "b", "--dry-run")
+    assert images[0] in plan
+    assert "all that was written after" in plan
+    assert not changes(cloud)
+
+
+def test_at_most_six_requests_come_first(
+    nova: Any, cloud: Sandbox, images: list[str]
+) -> None:
+    restore(nova, "myserver", "--as", "back", *NOW)
+    paths = [
+        seen.path
+        for seen in cloud.requests
+        if "/identity" not in seen.path and re.search(r"v2(\.1)?/.", seen.path)
+    ]
+    first = next(i for i, seen in enumerate(paths) if seen.endswith("/servers"))
+    assert first <= 6, paths
+
+
+def test_the_same_command_finds_what_it_has_made(
+    nova: Any, cloud: Sandbox, images: list[str]
+) -> None:
+    first = restore(nova, "myserver", "--as", "back", "--yes", "--no-wait")
+    again = restore(nova, "myserver", "--as", "back", *NOW)
+    assert again["restored_id"] == first["restored_id"]
+    assert (first["changed"], again["changed"]) == (True, False)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "POST /action$ 503 x1",
+        "POST /action$ lose-answer x1",
+        "POST /action$ lose-answer after 1 x1",
+        "POST /action$ drop after 1 x1",
+        "PATCH 500 x1",
+        "GET /images 503 x2",
+        "GET /servers 500 after 1 x3",
+        "expire",
+    ],
+)
+def test_after_a_fault_the_same_command_goes_on(
+    nova: Any, cloud: Sandbox, images: list[str], fault: str
+) -> None:
+    cloud.fault(fault)
+    before = [image.id for image in cloud.images()]
+    for _ in range(4):
+        result = nova("scheduled-images-restore", "myserver", "--in-place", *NOW)
+        if result.status == 0:
+            break
+        assert len(result.err.splitlines()) <= 6, result
+    assert result.status == 0, result
+    assert set(before) <= {image.id for image in cloud.images()}
+    assert not [method for method, _ in changes(cloud) if method == "DELETE"]
+
+
+@pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
+def test_a_server_that_is_gone_comes_back_from_its_images(
+    nova: Any, cloud: Sandbox
+) -> None:
+    nova("scheduled-images-enable", "myserver", "7")
+    service = Service(cloud)
+    advance_to_slot(cloud)
+    service("tick")
+    cloud.advance("5m")
+    service("tick")
+    (image,) = cloud.images(MYSERVER)
+    facts = json.loads(image.properties[FACTS_KEY])
+    assert next(iter(facts)) == "image"
+    assert (facts["image"], facts["name"]) == (image.id, "myserver")
+    assert len(image.properties[FACTS_KEY].encode()) <= 1024
+    with cloud.region() as region:
+        old = region.server(MYSERVER)
+    nova.ok("delete", "myserver")
+    cloud.requests = Hurried(cloud)
+    done = restore(nova, "myserver", "--as", "myserver", *NOW)
+    assert done["server_gone"]
+    with cloud.region() as region:
+        new = region.server(done["restored_id"])
+    assert (new.flavor_id, new.image_id) == (old.flavor_id, image.id)
+    assert done["networks"] == facts.get("networks")
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        ((), "error: use one of --as NAME and --in-place"),
+        (("--as", "x", "--in-place"), "error: use one of --as NAME and --in-place"),
+        (("--as", ""), "is not a name or ID"),
+        (("--in-place", "--flavor", "1"), "--flavor goes with --as"),
+        (("--in-place", "--at", "soon"), "'soon' is not a time"),
+        (("--as", "x", "--wait", "--no-wait"), "exclude each other"),
+        (("--as", "x"), "there is no terminal to ask on"),
+    ],
+)
+def test_bad_usage_sends_nothing(
+    nova: Any, cloud: Sandbox, argv: tuple[str, ...], told: str
+) -> None:
+    result = nova("scheduled-images-restore", "myserver", *argv)
+    assert (result.status, result.out) == (2, "")
+    assert told in result.err
+    assert not [seen for seen in cloud.requests if "/servers" in seen.path]
+
+
+def test_what_is_refused_is_one_line(
+    nova: Any, cloud: Sandbox, images: list[str]
+) -> None:
+    with cloud.region() as region:
+        region.lock(MYSERVER, True)
+    foreign = add_image(cloud, "foreign", owner="0" * 32, visibility="public")
+    for argv, told in (
+        (("--in-place",), "is locked"),
+        (("--as", "web1"), "not from this restore"),
+        (("--as", "x", "--image", foreign), "not known to belong"),
+        (("--as", "x", "--image", "nothing"), "No image with a name or ID"),
+        (("--as", "x", "--flavor", "nothing"), "No flavor with a name or ID"),
+        (("--as", "x", "--at", "2001-01-01"), "There is no whole image"),
+    ):
+        result = nova("scheduled-images-restore", "myserver", *argv, *NOW)
+        assert (result.status, result.out) == (1, ""), result
+        assert told in result.err, result
+        assert len(result.err.splitlines()) == 1
+    assert not changes(cloud)
+
+
+def test_a_server_on_a_volume_comes_back_as_a_new_one(
+    nova: Any, cloud: Sandbox
+) -> None:
+    with cloud.region() as region:
+        model = region.server(MYSERVER)
+        server = region.boot(
+            project_id=model.project_id,
+            user_id=model.user_id,
+            name="vol",
+            image_id="",
+            flavor_id=model.flavor_id,
+            devices=(BlockDevice("image", model.image_id, 20, boot_index=0),),
+        )
+    cloud.advance("1h")
+    nova.ok("image-create", "vol", "of-vol")
+    cloud.advance("1h")
+    cloud.requests = Hurried(cloud)
+    image = next(image for image in cloud.images() if image.name == "of-vol")
+    refused = nova("scheduled-images-restore", server.id, "--in-place", *NOW)
+    assert "boots from a volume" in refused.err
+    # Nova itself would leave an empty disk.
+    trap = ("--in-place", "--image", image.id)
+    refused = nova("scheduled-images-restore", "myserver", *trap, *NOW)
+    assert "would leave an empty disk" in refused.err
+    assert not changes(cloud)
+    # Nova does not say of which server it is.
+    done = restore(nova, "vol", "--as", "vol2", "--image", image.id, *NOW)
+    assert done["status"] == "ACTIVE"
+    assert last(nova, "vol2") > 0
+
+
+@pytest.mark.parametrize("cloud", ["rackspace"], indirect=True)
+@pytest.mark.parametrize("way", [("--in-place",), ("--as", "back")])
+def test_on_rackspaces_cloud(
+    nova: Any, cloud: Sandbox, images: list[str], way: tuple[str, ...]
+) -> None:
+    done = restore(nova, "myserver", *way, *NOW)
+    assert (done["image_id"], done["status"]) == (images[0], "ACTIVE")
+
+
+def test_the_password_is_shown_only_if_asked_for(
+    nova: Any, cloud: Sandbox, images: list[str]
+) -> None:
+    word = r'"adminPass"|"admin_password"'
+    quiet = nova("--debug", "scheduled-images-restore", "myserver", "--in-place", *NOW)
+    assert quiet.status == 0, quiet
+    assert not re.search(word, quiet.out + quiet.err)
+    assert not re.search(r"\buser_data\b", quiet.out + quiet.err)
+    shown = restore(nova, "myserver", "--as", "b", "--show-password", *NOW)
+    assert shown["admin_password"]
+
+
+def test_nobody_agrees(
+    nova: Any, cloud: Sandbox, images: list[str], monkeypatch: Any
+) -> None:
+    from rax_scheduled_images_ext.console import restore as console
+    from rax_scheduled_images_ext.console import terminal
+
+    monkeypatch.setattr(terminal, "can_ask", lambda: True)
+    monkeypatch.setattr(console, "agreed", lambda _question: False)
+    result = nova("scheduled-images-restore", "myserver", "--in-place")
+    assert result.status == 1
+    assert result.err.endswith("Nothing was changed.\n")
+    assert id_of(cloud, "myserver") == MYSERVER
+    assert not changes(cloud)

@@ -1,0 +1,396 @@
+"""Getting a server back: the plan, the refusals, and what is done."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from rax_scheduled_images_ext import errors
+from rax_scheduled_images_ext.model.image import (
+    FACTS_KEY,
+    MARKER_KEY,
+    MARKER_VALUE,
+    OWN_KEY,
+    PENDING_KEY,
+    PROTECTED_KEY,
+    RUN_KEY,
+    SLOT_KEY,
+)
+from rax_scheduled_images_ext.model.restore import (
+    RESTORE_KEY,
+    SAFETY_KEY,
+    RestoreOptions,
+    parse_at,
+)
+from rax_scheduled_images_ext.operations.restore import (
+    Restoration,
+    Restored,
+    plan_restore,
+)
+
+from .restore_cloud import PROJECT, FakeCloud, Server, lost, uuid_of
+
+IN_PLACE = RestoreOptions(in_place=True)
+AS_NEW = RestoreOptions(new_name="back")
+KEYS = {
+    MARKER_KEY,
+    SLOT_KEY,
+    RUN_KEY,
+    PENDING_KEY,
+    OWN_KEY,
+    PROTECTED_KEY,
+    FACTS_KEY,
+    SAFETY_KEY,
+    RESTORE_KEY,
+}
+
+
+@pytest.fixture
+def fake() -> FakeCloud:
+    return FakeCloud()
+
+
+@pytest.fixture
+def server(fake: FakeCloud) -> Server:
+    server = fake.add_server("web")
+    fake.add_image(server.id, "monday", 2)
+    fake.add_image(server.id, "tuesday", 1)
+    return server
+
+
+def carry_out(
+    fake: FakeCloud, label: str, options: RestoreOptions, *, wait: bool = True
+) -> Restored:
+    cloud = fake.cloud()
+    plan = plan_restore(cloud, label, options)
+    return Restoration(cloud, plan, fake.poller()).run(wait=wait)
+
+
+def refused(fake: FakeCloud, options: RestoreOptions, label: str = "web") -> str:
+    """Why a plan is refused; nothing was changed."""
+    with pytest.raises(errors.RestoreRefused) as told:
+        plan_restore(fake.cloud(), label, options)
+    assert not fake.changes()
+    return str(told.value)
+
+
+def test_in_place_a_safety_image_comes_first(fake: FakeCloud, server: Server) -> None:
+    done = carry_out(fake, "web", IN_PLACE)
+    assert server.disk == "tuesday"
+    safety = fake.images[str(done.safety_image_id)]
+    assert (safety.data, safety.status) == ("now", "active")
+    assert safety.name == "before-restore-web-" + safety.name[19:]
+    sent = [each.body for each in fake.changes()]
+    assert sent[0]["createImage"]["metadata"].keys() >= KEYS
+    assert sent[1] == {"rebuild": {"imageRef": done.plan.image.id}}
+    assert [each.method for each in fake.changes()] == ["POST", "POST", "PATCH"]
+    assert (done.status, done.password) == ("ACTIVE", "secret-word")
+    assert "secret-word" not in repr(done)
+
+
+def test_a_safety_image_has_nothing_that_a_retention_counts(
+    fake: FakeCloud, server: Server
+) -> None:
+    server.base = {
+        MARKER_KEY: MARKER_VALUE,
+        SLOT_KEY: "2026-01-01",
+        RUN_KEY: f"{server.id}:1",
+        PENDING_KEY: "pending",
+        OWN_KEY: "other:1",
+    }
+    carry_out(fake, "web", IN_PLACE)
+    (safety,) = [i for i in fake.images.values() if i.name.startswith("before-")]
+    ours = {k: v for k, v in safety.properties.items() if k in KEYS}
+    assert ours == {SAFETY_KEY: safety.id}
+
+
+def test_a_restore_is_undone_by_its_safety_image(
+    fake: FakeCloud, server: Server
+) -> None:
+    done = carry_out(fake, "web", IN_PLACE)
+    undo = RestoreOptions(in_place=True, image=done.safety_image_id)
+    again = carry_out(fake, "web", undo)
+    assert server.disk == "now"
+    assert fake.images[str(again.safety_image_id)].data == "tuesday"
+    # And what is restored by default is still an image that was made before.
+    assert plan_restore(fake.cloud(), "web", IN_PLACE).image.name == "of-tuesday"
+
+
+def test_as_new_the_old_server_is_left_alone(fake: FakeCloud, server: Server) -> None:
+    server.tags[:] = ["scheduled-images", "scheduled-images:daily:7", "mine"]
+    server.metadata["role"] = "web"
+    done = carry_out(fake, "web", AS_NEW)
+    made = fake.servers[done.server_id]
+    assert (server.disk, made.disk, made.status) == ("now", "tuesday", "ACTIVE")
+    assert made.tags == ["mine"]
+    assert made.metadata["role"] == "web"
+    assert made.body["server"]["networks"] == [{"uuid": "net-1"}]
+    assert [each.method for each in fake.changes()] == ["POST"]
+
+
+@pytest.mark.parametrize("options", [IN_PLACE, AS_NEW])
+@pytest.mark.parametrize("by", ["name", "id"])
+def test_at_most_six_requests_come_before_the_first_change(
+    fake: FakeCloud, server: Server, options: RestoreOptions, by: str
+) -> None:
+    carry_out(fake, "web" if by == "name" else server.id, options)
+    methods = [each.method for each in fake.seen]
+    assert methods.index("POST") <= 6
+
+
+def test_polls_spread_out(fake: FakeCloud, server: Server) -> None:
+    carry_out(fake, "web", AS_NEW)
+    # It takes four seconds.
+    assert len(fake.seen) - len(fake.changes()) <= 6 + 8
+
+
+def test_the_schedule_goes_along_if_asked_for(fake: FakeCloud, server: Server) -> None:
+    server.tags[:] = ["scheduled-images", "scheduled-images:daily:7", "mine"]
+    done = carry_out(fake, "web", RestoreOptions(new_name="back", schedule=True))
+    assert fake.servers[done.server_id].tags == server.tags
+
+
+def test_the_newest_image_that_is_not_younger(fake: FakeCloud, server: Server) -> None:
+    at = fake.now - timedelta(hours=36)
+    plan = plan_restore(fake.cloud(), "web", RestoreOptions(in_place=True, at=at))
+    assert plan.image.name == "of-monday"
+    early = fake.now - timedelta(days=9)
+    told = refused(fake, RestoreOptions(in_place=True, at=early))
+    assert told == (
+        "There is no whole image of server web that is not younger than"
+        " 2025-12-27T00:00:00Z"
+    )
+
+
+def test_an_image_that_is_not_whole_is_passed_over(
+    fake: FakeCloud, server: Server
+) -> None:
+    empty = fake.add_image(server.id, "", 0.1, size=0)
+    making = fake.add_image(server.id, "", 0.1, size=None, status="saving")
+    plan = plan_restore(fake.cloud(), "web", IN_PLACE)
+    assert plan.image.name == "of-tuesday"
+    assert len(plan.skipped) == 2
+    assert {empty.id, making.id} == {each.split("(")[1][:36] for each in plan.skipped}
+
+
+def test_another_servers_copy_is_never_taken(fake: FakeCloud, server: Server) -> None:
+    """A server booted to a volume hands on the name of the server it came from."""
+    original = next(iter(fake.images.values()))
+    mark = {RUN_KEY: f"{server.id}:run", OWN_KEY: f"{original.id}:run"}
+    original.properties.update(mark)
+    mapping = json.dumps(
+        [{"source_type": "snapshot", "snapshot_id": uuid_of(7), "boot_index": 0}]
+    )
+    fake.volume_snapshots[uuid_of(7)] = "available"
+    fake.add_image(
+        server.id,
+        "foreign",
+        0.1,
+        size=0,
+        properties={**mark, "block_device_mapping": mapping},
+    )
+    plan = plan_restore(fake.cloud(), "web", AS_NEW)
+    assert plan.image.name == "of-tuesday"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"locked": True}, "is locked"),
+        ({"task": "resize_prep"}, "is busy (task_state: resize_prep)"),
+        ({"status": "PAUSED"}, "is PAUSED"),
+        ({"status": "ERROR"}, "is in ERROR"),
+        ({"image_id": ""}, "boots from a volume"),
+        ({"flavor_id": "2"}, "an ephemeral disk of 10 GiB"),
+        ({"flavor_id": "4"}, "a swap disk of 512 MiB"),
+        ({"flavor_id": "9"}, "a flavor that is gone (9)"),
+        ({"project": "2" * 32}, "belongs to another project"),
+    ],
+)
+def test_what_is_refused_in_place(
+    fake: FakeCloud, server: Server, change: dict[str, Any], told: str
+) -> None:
+    vars(server).update(change)
+    text = refused(fake, IN_PLACE)
+    assert told in text
+    assert "--as NAME" in text or "another project" in text
+
+
+def test_losing_ephemeral_disks_must_be_asked_for(
+    fake: FakeCloud, server: Server
+) -> None:
+    server.flavor_id = "2"
+    done = carry_out(fake, "web", RestoreOptions(in_place=True, lose_ephemeral=True))
+    assert "an ephemeral disk of 10 GiB: destroyed" in done.plan.missing
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"owner": "2" * 32}, "not known to belong to the server's project"),
+        ({"status": "saving"}, "is SAVING, not ACTIVE"),
+        ({"size": 0}, "is not known to hold data"),
+        ({"properties": {"block_device_mapping": "[]"}}, "would leave an empty disk"),
+        ({"min_disk": 21}, "requires a disk of 21 GiB, and flavor small has 20 GiB"),
+    ],
+)
+def test_images_that_are_refused_in_place(
+    fake: FakeCloud, server: Server, change: dict[str, Any], told: str
+) -> None:
+    image = fake.add_image(None, "x", 1)
+    vars(image).update(change)
+    options = RestoreOptions(in_place=True, image=image.id)
+    assert told in refused(fake, options)
+
+
+def test_a_volume_backed_image_makes_a_new_server_only(
+    fake: FakeCloud, server: Server
+) -> None:
+    mapping = json.dumps(
+        [{"source_type": "snapshot", "snapshot_id": uuid_of(7), "boot_index": 0}]
+    )
+    properties = {"block_device_mapping": mapping}
+    image = fake.add_image(server.id, "vol", 0, size=0, properties=properties)
+    new = RestoreOptions(new_name="back", image=image.id)
+    assert "is not whole" in refused(fake, new)
+    fake.volume_snapshots[uuid_of(7)] = "available"
+    assert "empty disk" in refused(fake, RestoreOptions(in_place=True, image=image.id))
+    # Nor is it what is taken by itself.
+    assert "empty disk" in refused(fake, IN_PLACE)
+    assert carry_out(fake, "web", new).status == "ACTIVE"
+
+
+def test_a_name_that_another_server_has_is_refused(
+    fake: FakeCloud, server: Server
+) -> None:
+    fake.add_server("back")
+    assert "not from this restore" in refused(fake, AS_NEW)
+
+
+def test_a_flavor_that_is_gone_needs_another(fake: FakeCloud, server: Server) -> None:
+    server.flavor_id = "9"
+    assert "is gone (9): use --flavor" in refused(fake, AS_NEW)
+    other = RestoreOptions(new_name="back", flavor="tiny")
+    assert "its flavor is tiny" in carry_out(fake, "web", other).plan.differs
+
+
+@pytest.mark.parametrize("label", ["web", "id"])
+def test_a_server_that_is_gone(fake: FakeCloud, server: Server, label: str) -> None:
+    newest = list(fake.images.values())[-1]
+    facts = {"image": newest.id, "name": "web", "flavor": "1", "networks": ["n"]}
+    newest.properties[FACTS_KEY] = json.dumps(facts)
+    del fake.servers[server.id]
+    label = server.id if label == "id" else label
+    assert "is gone: use --as NAME" in refused(fake, IN_PLACE, label)
+    done = carry_out(fake, label, AS_NEW)
+    body = fake.servers[done.server_id].body["server"]
+    assert body["networks"] == [{"uuid": "n"}]
+    assert (body["flavorRef"], done.plan.gone) == ("1", True)
+
+
+def test_what_a_copy_says_of_its_server_is_ignored(
+    fake: FakeCloud, server: Server
+) -> None:
+    newest = list(fake.images.values())[-1]
+    facts = {"image": uuid_of(5), "name": "web", "flavor": "1"}
+    newest.properties[FACTS_KEY] = json.dumps(facts)
+    del fake.servers[server.id]
+    assert "use --flavor" in refused(fake, AS_NEW, server.id)
+
+
+def test_a_quota_ends_it_before_anything_is_changed(
+    fake: FakeCloud, server: Server
+) -> None:
+    fake.quota = 2
+    with pytest.raises(errors.ImageLost, match="HTTPOverLimit"):
+        carry_out(fake, "web", IN_PLACE)
+    assert server.disk == "now"
+    assert len(fake.changes()) == 1
+
+
+@pytest.mark.parametrize("failure", ["snapshot", "empty"])
+def test_without_a_whole_safety_image_nothing_is_rebuilt(
+    fake: FakeCloud, server: Server, failure: str
+) -> None:
+    fake.fails.add(failure)
+    with pytest.raises(errors.ImageLost, match="nothing was changed"):
+        carry_out(fake, "web", IN_PLACE)
+    assert server.disk == "now"
+
+
+def test_a_rebuild_that_fails_is_gone_on_with(fake: FakeCloud, server: Server) -> None:
+    fake.fails.add("rebuild")
+    with pytest.raises(errors.RestoreFailed):
+        carry_out(fake, "web", IN_PLACE)
+    fake.fails.clear()
+    done = carry_out(fake, "web", IN_PLACE)
+    assert server.disk == "tuesday"
+    assert fake.images[str(done.safety_image_id)].data == "now"
+    assert len([i for i in fake.images.values() if i.name.startswith("before-")]) == 1
+
+
+def test_a_repeated_restore_finds_its_server(fake: FakeCloud, server: Server) -> None:
+    first = carry_out(fake, "web", AS_NEW, wait=False)
+    again = carry_out(fake, "web", AS_NEW)
+    assert (again.server_id, again.status) == (first.server_id, "ACTIVE")
+    assert not again.changed
+    assert len(fake.servers) == 2
+
+
+def test_a_new_server_in_error_is_named_and_stays(
+    fake: FakeCloud, server: Server
+) -> None:
+    fake.fails.add("boot")
+    with pytest.raises(errors.RestoreFailed, match="back"):
+        carry_out(fake, "web", AS_NEW)
+    with pytest.raises(errors.RestoreRefused, match="delete it, then repeat this"):
+        plan_restore(fake.cloud(), "web", AS_NEW)
+
+
+def test_a_lost_answer_is_looked_for(fake: FakeCloud, server: Server) -> None:
+    def hook(_number: int, when: str, seen: Any) -> Any:
+        return lost() if when == "after" and seen.method == "POST" else None
+
+    fake.hook = hook
+    done = carry_out(fake, "web", IN_PLACE)
+    assert (server.disk, done.password) == ("tuesday", None)
+    assert fake.servers[carry_out(fake, "web", AS_NEW).server_id].disk == "tuesday"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        RestoreOptions(),
+        RestoreOptions(new_name="x", in_place=True),
+        RestoreOptions(new_name=""),
+        RestoreOptions(in_place=True, flavor="1"),
+        RestoreOptions(in_place=True, schedule=True),
+        RestoreOptions(new_name="x", lose_ephemeral=True),
+        RestoreOptions(new_name="x", safety_image=False),
+        RestoreOptions(new_name="x", image="i", at=parse_at("2026-01-01")),
+    ],
+)
+def test_options_that_do_not_go_together_send_nothing(
+    fake: FakeCloud, options: RestoreOptions
+) -> None:
+    with pytest.raises(errors.InvalidValue):
+        plan_restore(fake.cloud(), "web", options)
+    assert not fake.seen
+
+
+def test_moments() -> None:
+    assert str(parse_at("2026-01-05")) == "2026-01-05 23:59:59+00:00"
+    assert str(parse_at("2026-01-05T12:30")) == "2026-01-05 12:30:00+00:00"
+    assert str(parse_at("2026-01-05T12:30:01Z")) == "2026-01-05 12:30:01+00:00"
+    for text in ("", "yesterday", "2026-02-30", "2026-01-05T25:00", "9999-12-31"):
+        if text == "9999-12-31":
+            continue
+        with pytest.raises(errors.InvalidValue):
+            parse_at(text)
+
+
+def test_it_belongs_to_the_project(fake: FakeCloud) -> None:
+    assert fake.cloud().compute.adapter.get_project_id() == PROJECT

@@ -51,7 +51,11 @@ from rax_scheduled_images_ext.operations.snapshot.create import (
 )
 from rax_scheduled_images_ext.operations.snapshot.polling import Listener, Timeouts
 from rax_scheduled_images_ext.operations.targets import Target, find_targets
-from rax_scheduled_images_ext.operations.work_queue import Outcome, RunInterrupted
+from rax_scheduled_images_ext.operations.work_queue import (
+    Outcome,
+    Report,
+    RunInterrupted,
+)
 
 __all__ = [
     "CheckResult",
@@ -66,6 +70,7 @@ __all__ = [
     "PrunePlan",
     "PrunedImage",
     "Reason",
+    "Report",
     "RestoreOptions",
     "RestorePlan",
     "Restored",

@@ -75,6 +75,12 @@ class Shell(ABC):
         assert (result.status, result.err) == (0, ""), result
         return result.out
 
+    def recorded(self, *argv: str, **options: Any) -> str:
+        """Run a command that must succeed and print on stderr only; what it printed."""
+        result = self(*argv, **options)
+        assert (result.status, result.out) == (0, ""), result
+        return result.err
+
 
 def _exit_status(code: int | str | None) -> int:
     """Do with an exit's argument what Python does at the end of a process."""

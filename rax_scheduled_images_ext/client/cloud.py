@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from rax_scheduled_images_ext.client.http import RetryPolicy, Transport
+from rax_scheduled_images_ext.client.http import RetryPolicy, Transport, silent
 from rax_scheduled_images_ext.client.pool import WORKERS, Throttle, make_room
 from rax_scheduled_images_ext.client.time_limits import limit_time
 
@@ -30,12 +30,14 @@ class Cloud:
     ``Adapter`` takes besides (``region_name``, ``endpoint_override``,
     ``default_microversion``); it returns an adapter of the same user. ``region`` is
     None for the region that adapter has by itself. With a ``throttle`` all requests
-    keep one pace: see :meth:`shared`.
+    keep one pace: see :meth:`shared`. ``waits`` is called whenever a busy service is to
+    be asked again: see :class:`.Transport`.
     """
 
     open_adapter: Callable[..., Adapter]
     region: str | None = None
     throttle: Throttle | None = None
+    waits: Callable[[str, float], object] = silent
     # The regions found to have the scheduled images extension, or to have none.
     _offered: dict[str | None, bool] = field(
         default_factory=dict, repr=False, compare=False
@@ -122,9 +124,9 @@ class Cloud:
         adapter = self.open_adapter(service_type, **options)
         limit_time(adapter.session.session, total=None)
         if self.throttle is None:
-            return Transport(adapter, service_type)
+            return Transport(adapter, service_type, waits=self.waits)
         retry = RetryPolicy(_TRIES, _SECONDS, sleep=self.throttle.pause)
-        return Transport(adapter, service_type, retry, self.throttle)
+        return Transport(adapter, service_type, retry, self.throttle, waits=self.waits)
 
     def shared(self, workers: int = WORKERS) -> Cloud:
         """Return the cloud for this many threads; itself if it is shared already.

@@ -219,6 +219,10 @@ class RetryPolicy:
     clock: Callable[[], float] = time.time
 
 
+def silent(service: str, seconds: float) -> None:
+    """Report nothing of a service that is busy for a while."""
+
+
 @dataclass(frozen=True)
 class Transport:
     """Requests to one service through a keystoneauth adapter.
@@ -227,6 +231,8 @@ class Transport:
     may go, None for at once. ``total`` is for how many seconds a whole answer is
     waited for at most; the session says for how long one that does not go on is.
     ``log`` is whether ``--debug`` may show requests and answers: some hold secrets.
+    ``waits`` is called before a busy service is asked again, with its name and in how
+    many seconds that will be.
     """
 
     adapter: Adapter
@@ -235,6 +241,7 @@ class Transport:
     throttle: Throttle | None = None
     total: float = TOTAL
     log: bool = True
+    waits: Callable[[str, float], object] = silent
 
     def send(
         self,
@@ -267,6 +274,7 @@ class Transport:
                     f"; it asks to come again in {wait:.0f} seconds, which is longer"
                     f" than this client waits ({self.retry.seconds:.0f} in all)"
                 )
+            self.waits(self.service, wait)
             self.retry.sleep(wait)
             waited += wait
         return response

@@ -76,6 +76,31 @@ def switch(flag: str, text: str) -> Argument:
     return argument(flag, action="store_true", default=False, help=text)
 
 
+# -- exit statuses
+
+
+def statuses(more: str = "") -> str:
+    """Return what the help of a command says of exit statuses.
+
+    :param more: those that only this command has.
+    """
+    return (
+        "Exit status: 0 all was done, 1 something failed, 2 wrong usage,"
+        f"{more} 130 interrupted."
+    )
+
+
+STATUSES = statuses()
+CHECK_STATUSES = statuses(" 3 some image is late,")
+WATCH_STATUSES = statuses(
+    " 4 a snapshot has failed, 5 a server is gone, 6 a time limit was reached,"
+)
+CREATE_STATUSES = statuses(
+    " 4 the image is lost, 5 the server is gone, 6 a time limit was reached, 7 the"
+    " server was resumed before its disk was copied,"
+)
+LONG = switch("--long", "List additional columns.")
+
 # -- servers and images
 
 SERVER = argument(
@@ -163,6 +188,9 @@ KEEP = argument(
 )
 PLAN = switch("--dry-run", "Delete nothing: print what would be deleted, and why.")
 YES = switch("--yes", "Do not ask first. Needed without a terminal.")
+YES_TO_MANY = switch(
+    "--yes", "Do not ask before all servers, or those of a name, are changed."
+)
 #: What is said where nobody can be asked.
 NO_TERMINAL = (
     "there is no terminal to ask on: use --yes to delete, or --dry-run to see what"
@@ -188,12 +216,21 @@ def key_and_value(text: str) -> tuple[str, str]:
 
     :raises InvalidValue: for anything else.
     """
+    key, value = metadatum(text)
+    if value is None:
+        raise invalid(f"'{text}' is not in the format of 'key=value'")
+    return key, value
+
+
+def metadatum(text: str) -> tuple[str, str | None]:
+    """Return a key that metadata can have, and its value, None without a ``=``.
+
+    :raises InvalidValue: for a key that no metadata can have.
+    """
     from rax_scheduled_images_ext.client.images.base import check_key
 
     key, equals, value = text.partition("=")
-    if not equals:
-        raise invalid(f"'{text}' is not in the format of 'key=value'")
-    return check_key(key), value
+    return check_key(key), value if equals else None
 
 
 WATCH = (
@@ -224,6 +261,19 @@ WATCH = (
         help="Wait this long for a snapshot to begin, such as 10m.",
     ),
 )
+
+
+def time_limit(text: str, **options: Any) -> Argument:
+    """Return the option of how long a command may take."""
+    return argument(
+        "--time-limit",
+        metavar="<duration>",
+        type=checked(duration),
+        help=text,
+        **options,
+    )
+
+
 WATCH_LIMIT = "Watch no longer than this, such as 2h; by default there is no limit."
 
 

@@ -1,21 +1,25 @@
-"""What happened to each of several servers or images, on stderr."""
+"""How a shell reports, on stderr, what happened to each of several things."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+import re
+import threading
+import time
+from collections.abc import Callable, Sized
+from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
-from rax_scheduled_images_ext.console.terminal import ProgressLine, say
+from rax_scheduled_images_ext.console.terminal import Progress, say
 from rax_scheduled_images_ext.errors import NotOffered
-from rax_scheduled_images_ext.model.freshness import ScheduleStatus
-from rax_scheduled_images_ext.operations.targets import Target
-from rax_scheduled_images_ext.operations.work_queue import Outcome, RunInterrupted
+from rax_scheduled_images_ext.operations.work_queue import (
+    Outcome,
+    Report,
+    RunInterrupted,
+)
 
 LOG = logging.getLogger(__name__)
-
-Item = TypeVar("Item")
 
 
 class ErrorLine(Protocol):
@@ -27,54 +31,95 @@ class ErrorLine(Protocol):
     def __call__(self, error: BaseException, about: str = "") -> str: ...
 
 
-def attempt(
-    items: Iterable[Item],
-    action: Callable[[Item], object],
-    line: Callable[[Item, Exception], str],
-) -> bool:
-    """Do ``action`` to every item, whatever becomes of the others.
+class Waits:
+    """Reports that a busy service is asked again later, once for all who wait.
 
-    Each failure is one line on stderr. Returns whether there was none.
+    :param report: is called with the line, from any thread.
     """
-    done = True
-    for item in items:
-        try:
-            action(item)
-        except Exception as error:
-            LOG.debug("%s", error, exc_info=True)
-            say(line(item, error))
-            done = False
-    return done
+
+    def __init__(self, report: Callable[[str], object]) -> None:
+        self._report = report
+        self._lock = threading.Lock()
+        self._until = 0.0
+
+    def __call__(self, service: str, seconds: float) -> None:
+        with self._lock:
+            now = time.monotonic()
+            new = now >= self._until
+            self._until = max(self._until, now + seconds)
+        if new and seconds >= 1:
+            self._report(
+                f"The {service} service is busy: asking again in {seconds:.0f} s"
+            )
 
 
-class ServerReport:
-    """Prints each failure as one line.
+@dataclass(frozen=True)
+class Console:
+    """A shell's way to report what goes wrong.
 
-    It is the ``report`` of an operation on ``total`` servers, and the context of it.
+    ``error_line`` returns the line about an error, ``failed_delete`` the one about an
+    image that could not be deleted. ``waits`` is for :class:`.Cloud`.
+    """
 
-    :param error_line: returns the line about an error.
-    :param succeeded: is called with each server and its result.
-    :param failed: is called with each server and its error.
+    error_line: ErrorLine
+    failed_delete: Callable[[str, Exception], str]
+    waits: Waits = field(default_factory=lambda: Waits(say))
+
+    def error(self, error: BaseException, about: str = "") -> None:
+        """Report an error."""
+        LOG.debug("%s", error, exc_info=error)
+        say(self.error_line(error, about))
+
+    def failure(self, name: str, error: Exception, total: int) -> None:
+        """Report a failure; one of several names what it happened to, as typed."""
+        clear = total == 1 or isinstance(error, NotOffered) or _names(error, name)
+        self.error(error, "" if clear else name)
+
+    def not_deleted(self, image: str, error: Exception) -> None:
+        """Report that an image could not be deleted."""
+        LOG.debug("%s", error, exc_info=error)
+        say(self.failed_delete(image, error))
+
+    def report(
+        self,
+        items: Sized,
+        succeeded: Callable[[Any, Any], object] | None = None,
+        failed: Callable[[Any, Exception], object] | None = None,
+        *,
+        noun: str = "servers",
+    ) -> ConsoleReport:
+        """Return what an operation on several things calls back.
+
+        :param succeeded: is called with each item and its result.
+        :param failed: is called with each item and its error.
+        """
+        return ConsoleReport(self, len(items), succeeded, failed, noun)
+
+
+class ConsoleReport(Report[Any, Any]):
+    """Prints each failure as one line; it is the context of the operation.
+
+    Items are what users call them.
     """
 
     def __init__(
         self,
+        console: Console,
         total: int,
-        error_line: ErrorLine,
-        succeeded: Callable[[Target, Any], object] | None = None,
-        failed: Callable[[Target, Exception], object] | None = None,
+        succeeded: Callable[[Any, Any], object] | None = None,
+        failed: Callable[[Any, Exception], object] | None = None,
+        noun: str = "servers",
     ) -> None:
         #: Whether nothing has failed so far.
         self.ok = True
+        self.console = console
         self._total = total
-        self._error_line = error_line
         self._succeeded = succeeded
         self._failed = failed
+        self._noun = noun
         self._offered = True
-        self._line = ProgressLine()
-        self.progress = self._line.show
 
-    def __enter__(self) -> ServerReport:
+    def __enter__(self) -> ConsoleReport:
         return self
 
     def __exit__(
@@ -83,54 +128,43 @@ class ServerReport:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._line.clear()
+        Progress.clear()
         if isinstance(error, RunInterrupted):
-            say(_summary(error, self._total))
+            say(_summary(error, f"{self._total} {self._noun}"))
 
-    def __call__(self, outcome: Outcome[Target, Any]) -> None:
-        self._line.clear()
+    def progress(self, ended: int, total: int) -> None:
+        Progress.show(ended, total)
+
+    def ended(self, outcome: Outcome[Any, Any]) -> None:
         if outcome.error is not None:
-            self._failure(outcome.item, outcome.error)
+            self.failure(outcome.item, outcome.error)
         elif self._succeeded is not None:
             self._succeeded(outcome.item, outcome.value)
 
-    def _failure(self, server: Target, error: Exception) -> None:
-        LOG.debug("%s", error, exc_info=error)
+    def failure(self, item: Any, error: Exception) -> None:
+        """Report what has become of an item."""
+        self.ok = False
         # That a cloud has no scheduled images is said once, not for every server.
         if self._offered or not isinstance(error, NotOffered):
-            say(failure(server.label, error, self._total, self._error_line))
+            self.console.failure(str(item), error, self._total)
         if isinstance(error, NotOffered):
             self._offered = False
         if self._failed is not None:
-            self._failed(server, error)
-        self.ok = False
+            self._failed(item, error)
 
 
-def failure(name: str, error: Exception, of: int, error_line: ErrorLine) -> str:
-    """Return the line for a failure; one of several names what it happened to."""
-    named = (
-        hasattr(error, "server_id")
-        or isinstance(error, NotOffered)
-        or name in str(error)
-    )
-    return error_line(error) if of == 1 or named else error_line(error, name)
+def _names(error: Exception, name: str) -> bool:
+    """Whether an error names what it is about by what the user called it."""
+    quoted = re.escape(name)
+    pattern = rf"\b(server|image) {quoted}(?![^\s:;,])|'{quoted}'"
+    return re.search(pattern, str(error), re.IGNORECASE) is not None
 
 
-def report_unreadable(servers: list[ScheduleStatus], error_line: ErrorLine) -> bool:
-    """Report on stderr which servers could not be read; return whether all could."""
-    problems = [(each.server, each.server.problem) for each in servers]
-    unreadable = [(server, problem) for server, problem in problems if problem]
-    unreadable.sort(key=lambda each: (each[0].name, each[0].id))
-    for server, problem in unreadable:
-        say(failure(server.name, problem, 2, error_line))
-    return not unreadable
-
-
-def _summary(interrupted: RunInterrupted, of: int) -> str:
+def _summary(interrupted: RunInterrupted, of: str) -> str:
     """Return how far an interrupted command has come, in one line."""
-    parts = [f"Interrupted: {interrupted.done} of {of} servers done"]
+    parts = [f"Interrupted: {interrupted.done} of {of} done"]
     if interrupted.unknown:
-        names = ", ".join(server.label for server in interrupted.unknown)
+        names = ", ".join(map(str, interrupted.unknown))
         parts.append(f"not known whether done: {names}")
     if interrupted.untouched:
         parts.append(f"{len(interrupted.untouched)} not started")

@@ -5,18 +5,15 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import Any
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.console.formats import as_table
-from rax_scheduled_images_ext.console.report import ErrorLine
-from rax_scheduled_images_ext.console.snapshot_create import (
-    ConsoleListener,
-    console_listener,
-)
+from rax_scheduled_images_ext.console.formats import Column, as_table
+from rax_scheduled_images_ext.console.report import Console
+from rax_scheduled_images_ext.console.snapshot_create import SnapshotReport
 from rax_scheduled_images_ext.console.terminal import agreed, can_ask, put, say
-from rax_scheduled_images_ext.console.views import PROPERTIES
 from rax_scheduled_images_ext.model.restore import RestoreOptions, RestorePlan
 from rax_scheduled_images_ext.model.schedule_tags import schedule_tag
 from rax_scheduled_images_ext.model.times import write_time
@@ -26,14 +23,14 @@ from rax_scheduled_images_ext.operations.restore import (
     plan_restore,
 )
 from rax_scheduled_images_ext.operations.snapshot.polling import Poller, Timeouts
-from rax_scheduled_images_ext.operations.snapshot.signals import (
-    Interrupted,
-    SignalCatcher,
-)
-from rax_scheduled_images_ext.text import one_line
+from rax_scheduled_images_ext.operations.snapshot.signals import SignalCatcher
 
 Data = dict[str, Any]
 
+_PROPERTIES: tuple[Column[tuple[str, Any]], ...] = (
+    Column("property", "Property", itemgetter(0)),
+    Column("value", "Value", itemgetter(1)),
+)
 _QUESTIONS = {
     True: "Replace the disk of this server?",
     False: "Make this server?",
@@ -113,7 +110,7 @@ _TITLES: Mapping[str, str] = {
 
 def table(data: Data) -> str:
     """Return a plan or a result for people: what there is, a line for each."""
-    return as_table(PROPERTIES, list(_rows(data)))
+    return as_table(_PROPERTIES, list(_rows(data)))
 
 
 def _rows(data: Data) -> Iterator[tuple[str, Any]]:
@@ -150,7 +147,7 @@ class Restoring:
     server: str
     options: RestoreOptions
     command: str
-    error_line: ErrorLine
+    console: Console
     time_limit: float = 21600.0
     show_password: bool = False
     status: int = 0
@@ -161,7 +158,8 @@ class Restoring:
         try:
             self.plan = plan_restore(self.cloud, self.server, self.options)
         except Exception as error:
-            self._failed(error, say)
+            self.console.error(error)
+            self.status = getattr(error, "exit_status", 1)
             return None
         return plan_data(self.plan)
 
@@ -183,39 +181,34 @@ class Restoring:
         """
         assert self.plan is not None
         waits = can_ask() if wait is None else wait
-        with console_listener() as console, SignalCatcher() as signals:
-            limits = Timeouts(total=self.time_limit)
-            poller = Poller(signals, limits, console)
-            restoration = Restoration(self.cloud, self.plan, poller)
-            try:
-                done = restoration.run(wait=waits)
-            except (Exception, Interrupted) as error:
-                self._failed(error, console.say)
-                self._report(restoration, console)
-                return None
+        report = SnapshotReport(self.console)
+        cloud = replace(self.cloud, waits=report.waits)
+        done = None
+        with SignalCatcher() as signals, report.failing():
+            poller = Poller(signals, Timeouts(total=self.time_limit), report)
+            restoration = Restoration(cloud, self.plan, poller)
+            done = restoration.run(wait=waits)
+        self.status = report.status
+        if done is None:
+            self._report(restoration)
+            return None
         undo = self._undo(done.safety_image_id)
         return restored_data(done, undo, show_password=self.show_password)
 
-    def _failed(self, error: Exception | Interrupted, tell: Any) -> None:
-        tell(one_line(self.error_line(error)))
-        self.status = getattr(error, "exit_status", 1)
-
-    def _report(self, restoration: Restoration, console: ConsoleListener) -> None:
+    def _report(self, restoration: Restoration) -> None:
         """Report what was made, and what can be done now."""
         plan, safety = restoration.plan, restoration.safety
         again = "the same command goes on with it"
         if not plan.in_place:
             if restoration.server_id is not None:
                 name = plan.options.new_name
-                console.say(
-                    f"Server {name} ({restoration.server_id}) is there; {again}"
-                )
+                say(f"Server {name} ({restoration.server_id}) is there; {again}")
             return
         if not restoration.requested:
-            console.say(f"The disk of server {plan.server.name} is as it was")
+            say(f"The disk of server {plan.server.name} is as it was")
         if safety is not None:
             undo = f"; undo: {self._undo(safety.id)}" if restoration.requested else ""
-            console.say(f"Safety image {safety.id} is kept{undo}")
+            say(f"Safety image {safety.id} is kept{undo}")
 
     def _undo(self, safety_id: str | None) -> str | None:
         """Return the command that undoes a restore in place."""

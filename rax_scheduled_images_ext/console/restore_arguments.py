@@ -5,7 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from rax_scheduled_images_ext.console.arguments import Argument, argument, switch
+from rax_scheduled_images_ext.console.arguments import (
+    Argument,
+    argument,
+    statuses,
+    switch,
+)
 from rax_scheduled_images_ext.programs.arguments import checked, duration, name_or_id
 
 if TYPE_CHECKING:
@@ -89,6 +94,10 @@ RESTORE = (
         "--show-password",
         "Print the administrator's password if the cloud has set one.",
     ),
+)
+RESTORE_STATUSES = statuses(
+    " 4 the safety image is lost and nothing was changed, 5 the server is gone, 6 a"
+    " time limit was reached,"
 )
 SERVER = _named("server", "<server>", "Name or ID of server; it may be deleted.")
 #: What is said where nobody can be asked.

@@ -9,9 +9,9 @@ import re
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from queue import SimpleQueue
-from types import TracebackType
 from typing import Any, TextIO
 
 from rax_scheduled_images_ext.text import one_line, printable, printable_json
@@ -28,15 +28,19 @@ def clock_time() -> str:
 
 
 def say(line: str) -> None:
-    """Print one line on stderr; a closed stderr is no error."""
+    """Print one line on stderr; a stderr that does not take it is no error."""
+    Progress.clear()
     # Without one from the start, print would take stdout.
     if sys.stderr is not None:
-        with suppress(OSError, ValueError):
+        try:
             print(one_line(line), file=sys.stderr, flush=True)
+        except (OSError, ValueError):
+            discard(sys.stderr)
 
 
 def agreed(question: str) -> bool:
     """Ask on the terminal, and return whether the answer is yes."""
+    Progress.clear()
     print(f"{one_line(question)} [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
@@ -48,6 +52,28 @@ def can_ask() -> bool:
 
 class OutputFailed(SystemExit):
     """Standard output did not take what was to be printed; ends the command."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+@contextmanager
+def otherwise(say_done: Callable[[], object] | None) -> Iterator[None]:
+    """Have it reported on stderr what was done, if stdout does not take what is said.
+
+    Whatever keeps it from that: an error, or Ctrl-C while nobody reads.
+    """
+    try:
+        yield
+    except BaseException as error:
+        discard(sys.stdout)
+        if say_done is None:
+            raise
+        say_done()
+        if isinstance(error, OutputFailed):
+            raise OutputFailed(1) from None
+        raise
 
 
 def put(text: str, *, as_json: bool = False) -> None:
@@ -61,15 +87,16 @@ def put(text: str, *, as_json: bool = False) -> None:
         more output.
     """
     shown = printable_json(text) if as_json else printable(text, layout="\n\t")
+    Progress.clear()
     try:
         if sys.stdout is None:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         print(_encodable(shown, as_json), flush=True)
     except BrokenPipeError:
-        _discard_output()
+        discard(sys.stdout)
         raise OutputFailed(_BROKEN_PIPE) from None
     except OSError as error:
-        _discard_output()
+        discard(sys.stdout)
         say(f"ERROR (OSError): Cannot write to stdout: {error.strerror}")
         raise OutputFailed(1) from None
 
@@ -86,51 +113,48 @@ def _encodable(text: str, as_json: bool) -> str:
     return text
 
 
-def _discard_output() -> None:
-    """Let what is left to print go nowhere: it would be an error at the end."""
+def discard(stream: TextIO | Any) -> None:
+    """Let what is left to write go nowhere: it would be an error at the end."""
     with suppress(OSError, ValueError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
-class ProgressLine:
-    """A line on stderr like ``137 of 1000``, drawn only on a terminal.
+def obeys_codes(stream: TextIO | Any) -> bool:
+    """Whether a stream is a terminal that obeys escape codes."""
+    dumb = os.environ.get("TERM") == "dumb"
+    return stream is not None and stream.isatty() and not dumb
 
-    It is a context: the line is gone when that ends.
+
+class Progress:
+    """The line on stderr like ``137 of 1000``, drawn only on a terminal.
+
+    There is one, and whatever else is printed takes it away first.
     """
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stderr
-        self._visible = self._stream is not None and self._stream.isatty()
-        self._drawn = False
+    _drawn = False
 
-    def __enter__(self) -> ProgressLine:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.clear()
-
-    def show(self, ended: int, total: int) -> None:
+    @classmethod
+    def show(cls, ended: int, total: int) -> None:
         """Draw the line; for a single item there is none."""
-        if self._visible and total > 1:
-            self._write(f"\r{ended} of {total}")
-            self._drawn = True
+        if total > 1 and obeys_codes(sys.stderr):
+            cls._write(f"\r{ended} of {total}")
+            cls._drawn = True
 
-    def clear(self) -> None:
-        """Take the line away, so that something else can be written."""
-        if self._drawn:
-            self._write("\r\x1b[K")
-        self._drawn = False
+    @classmethod
+    def clear(cls) -> None:
+        """Take the line away."""
+        if cls._drawn:
+            cls._write("\r\x1b[K")
+        cls._drawn = False
 
-    def _write(self, text: str) -> None:
+    @staticmethod
+    def _write(text: str) -> None:
         # A closed stderr is no error.
-        with suppress(OSError):
-            self._stream.write(text)
-            self._stream.flush()
+        with suppress(OSError, ValueError):
+            sys.stderr.write(text)
+            sys.stderr.flush()
 
 
 class BackgroundWriter:
@@ -151,8 +175,8 @@ class BackgroundWriter:
         if stream is None:
             self.problem = OSError(errno.EBADF, os.strerror(errno.EBADF))
         self._texts: SimpleQueue[bytes | threading.Event | None] = SimpleQueue()
-        #: Whether a person may be looking.
-        self.terminal = self._descriptor is not None and os.isatty(self._descriptor)
+        #: Whether a person may be looking, at a terminal that obeys escape codes.
+        self.terminal = self._descriptor is not None and obeys_codes(stream)
         threading.Thread(target=self._work, daemon=True).start()
 
     def say(self, line: str) -> None:

@@ -48,6 +48,7 @@ from rax_scheduled_images_ext.model.plan import (
 from rax_scheduled_images_ext.operations.delete import NamingImages, delete_image
 from rax_scheduled_images_ext.operations.prune import PrunedImage
 from rax_scheduled_images_ext.operations.work_queue import Outcome, attempted, run
+from rax_scheduled_images_ext.operations.work_queue import Report as RunReport
 
 Report = Callable[[StepResult], object]
 
@@ -121,7 +122,7 @@ class Runner:
             finder.note_server(done.step.server)
             return done
 
-        run(due, do, add, workers=self.limits.requests)
+        run(due, do, RunReport(add), workers=self.limits.requests)
         swept = self.sweep(page.open.empty, page.now)
         left, problem = self.sweep_volume_snapshots(page.now, naming)
         newest = finder.known.newest(finder.servers)

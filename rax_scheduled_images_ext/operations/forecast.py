@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.errors import InvalidSchedule, NoRetention, NotOffered
+from rax_scheduled_images_ext.errors import (
+    InvalidSchedule,
+    NoRetention,
+    NoSchedule,
+    NotOffered,
+)
+from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.retention import (
     Decision,
     expires_in_runs,
@@ -19,46 +26,64 @@ from rax_scheduled_images_ext.operations.schedules import (
 )
 from rax_scheduled_images_ext.operations.server import decide, read_server
 from rax_scheduled_images_ext.operations.targets import Servers, Target, for_each
-from rax_scheduled_images_ext.operations.work_queue import Outcome, Progress, Report
+from rax_scheduled_images_ext.operations.work_queue import Outcome, Report, run
 
 
 @dataclass(frozen=True)
 class Forecast:
     """What a new schedule changes of a server.
 
-    ``current`` is its schedule now, None without one; ``expiring`` are the images that
-    the next scheduled image would delete, oldest first.
+    ``current`` is its schedule now, ``new`` the one that it would have, each None for
+    none; ``expiring`` are the images that the next scheduled image would delete, oldest
+    first. ``invalid_tag`` is the tag that should be the schedule now, and is none.
     """
 
     current: ImageSchedule | None
-    new: ImageSchedule
+    new: ImageSchedule | None
     expiring: list[Decision]
+    invalid_tag: str | None = None
 
 
 def forecast(
     cloud: Cloud,
     servers: Servers,
-    schedule: ImageSchedule | ScheduleSettings,
+    schedule: ImageSchedule | ScheduleSettings | None,
     report: Report[Target, Forecast] | None = None,
-    progress: Progress | None = None,
 ) -> list[Outcome[Target, Forecast]]:
     """Return what a new schedule would change of servers; it changes nothing.
 
     Errors: those of :func:`.schedules.change`.
 
-    :param schedule: what replaces the schedules, or what is to be changed of them.
+    :param schedule: what replaces the schedules, or what is to be changed of them;
+        None to take them away.
     :raises InvalidValue: for a schedule that cannot be; nothing has been sent.
     """
     if isinstance(schedule, ImageSchedule):
         schedule = ScheduleSettings.of(schedule)
-    wanted = schedule.checked()
+    wanted = None if schedule is None else schedule.checked()
 
     def action(cloud: Cloud, server_id: str) -> Forecast:
-        current = current_schedule(cloud, server_id, wanted)
+        current, tag = current_schedule(cloud, server_id, wanted)
+        if wanted is None:
+            return Forecast(current, None, [], tag)
         new = wanted_schedule(server_id, current, wanted)
-        return Forecast(current, new, expiring(cloud, server_id, new.retention))
+        return Forecast(current, new, expiring(cloud, server_id, new.retention), tag)
 
-    return for_each(cloud, servers, action, report, progress, skip=NoRetention)
+    skip = NoSchedule if wanted is None else NoRetention
+    return for_each(cloud, servers, action, report, skip=skip)
+
+
+def next_expiries(
+    cloud: Cloud, images: Iterable[Outcome[str, ServerImage]]
+) -> list[Outcome[str, list[Decision] | None]]:
+    """Return what expires next of each server whose images were handed back.
+
+    The values and errors are those of :func:`next_expiry`.
+
+    :returns: an outcome for each ID of a server, in the order of the images.
+    """
+    servers = dict.fromkeys(str(each.value.server_id) for each in images if each.value)
+    return run(servers, lambda server_id: next_expiry(cloud, server_id), workers=1)
 
 
 def expiring(cloud: Cloud, server_id: str, retention: int) -> list[Decision]:

@@ -30,7 +30,6 @@ from rax_scheduled_images_ext.model.retention import Rules
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.operations.work_queue import (
     Outcome,
-    Progress,
     Report,
     run,
 )
@@ -74,7 +73,6 @@ def read_regions(
     name: str | re.Pattern[str] | None = None,
     max_age: timedelta = MAX_AGE,
     report: Report[str, Inventory] | None = None,
-    progress: Progress | None = None,
 ) -> list[Outcome[str, Inventory]]:
     """Read the inventory of each region of the user's catalog, side by side.
 
@@ -90,7 +88,7 @@ def read_regions(
             shared.in_region(region), enabled=enabled, name=name, max_age=max_age
         )
 
-    return run(shared.regions(), read, report, progress)
+    return run(shared.regions(), read, report)
 
 
 @dataclass(frozen=True)
@@ -238,21 +236,16 @@ class _Reader:
         self, servers: list[InventoryServer], open_: Iterable[InventoryServer]
     ) -> list[InventoryServer]:
         """Ask for the schedules of the open ones; leave out servers that are gone."""
-        known: dict[str, InventoryServer | None] = {
-            server.id: server for server in servers
-        }
-
-        def learn(outcome: Outcome[InventoryServer, ImageSchedule]) -> None:
+        known = {server.id: server for server in servers}
+        for outcome in run(open_, self.cloud.schedules.extension.get):
             server = replace(outcome.item, schedule=outcome.value)
             if isinstance(outcome.error, NoSuchServer):
-                known[server.id] = None
+                del known[server.id]
             elif isinstance(outcome.error, NoSchedule):
                 known[server.id] = server
             else:
                 known[server.id] = replace(server, problem=outcome.error)
-
-        run(open_, self.cloud.schedules.extension.get, learn)
-        return [server for server in known.values() if server is not None]
+        return list(known.values())
 
     # -- images
 

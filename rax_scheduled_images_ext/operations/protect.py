@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.images.base import ImageStore
 from rax_scheduled_images_ext.errors import (
@@ -20,6 +22,7 @@ from rax_scheduled_images_ext.model.image import (
     named_by_service,
     removed_marker,
 )
+from rax_scheduled_images_ext.operations.work_queue import Outcome, Report, run
 
 # Nova's words for what it makes of a server; `nova backup` makes the second.
 _SNAPSHOTS = (SNAPSHOT, "backup")
@@ -49,6 +52,26 @@ def unprotect(cloud: Cloud, image: str) -> ServerImage:
     found = cloud.images.find(image)
     unprotect_image(cloud.images, found)
     return found
+
+
+def protect_images(
+    cloud: Cloud, images: Iterable[str], report: Report[str, ServerImage] | None = None
+) -> list[Outcome[str, ServerImage]]:
+    """Keep images for good, one by one, whatever becomes of the others.
+
+    Errors: those of :func:`protect`.
+    """
+    return run(images, lambda image: protect(cloud, image), report, workers=1)
+
+
+def unprotect_images(
+    cloud: Cloud, images: Iterable[str], report: Report[str, ServerImage] | None = None
+) -> list[Outcome[str, ServerImage]]:
+    """Hand images back to their schedules, one by one, whatever becomes of the others.
+
+    Errors: those of :func:`unprotect`.
+    """
+    return run(images, lambda image: unprotect(cloud, image), report, workers=1)
 
 
 def protect_image(images: ImageStore, image: ServerImage) -> None:

@@ -22,8 +22,8 @@ from rax_scheduled_images_ext.operations.server import decide, images_of
 from rax_scheduled_images_ext.operations.targets import Servers, Target, for_each
 from rax_scheduled_images_ext.operations.work_queue import (
     Outcome,
-    Progress,
     Report,
+    RunInterrupted,
     run,
 )
 
@@ -77,7 +77,6 @@ def plan_prune(
     servers: Servers,
     keep: int | None = None,
     report: Report[Target, PrunePlan] | None = None,
-    progress: Progress | None = None,
 ) -> list[Outcome[Target, PrunePlan]]:
     """Return for each server what its retention leaves no place for.
 
@@ -92,7 +91,70 @@ def plan_prune(
     def action(cloud: Cloud, server_id: str) -> PrunePlan:
         return PrunePlan(server_id, surplus_of(cloud, server_id, keep))
 
-    return for_each(cloud, servers, action, report, progress)
+    return for_each(cloud, servers, action, report)
+
+
+class PruneListener(Report[Target, PrunePlan]):
+    """Is called as a pruning goes on; this one agrees to all, and is silent.
+
+    ``asks`` is whether it asks somebody, which may take long.
+    """
+
+    asks = False
+
+    def agrees(self, images: Sequence[PrunedImage]) -> bool:
+        """Return whether to do what is planned for these images."""
+        return True
+
+    def pruned(self, image: PrunedImage) -> None:
+        """Note what was done with an image."""
+
+    def unknown(self, image: ServerImage) -> None:
+        """Note that Ctrl-C came before it was known whether an image is deleted."""
+
+
+def prune_servers(
+    cloud: Cloud,
+    servers: Servers,
+    keep: int | None,
+    listener: PruneListener,
+    *,
+    dry_run: bool = False,
+) -> list[PrunedImage] | None:
+    """Delete what the retention of servers leaves no place for, if that is agreed to.
+
+    :param keep: as for :func:`plan_prune`, whose errors the listener is called with.
+    :param dry_run: delete nothing.
+    :returns: what was done, or would be; None if that was not agreed to.
+    :raises KeyboardInterrupt: on Ctrl-C.
+    """
+    plans = _plans(cloud, servers, keep, listener)
+    planned = [image for plan in plans for image in plan.images()]
+    if dry_run or not planned:
+        return planned
+    if not listener.agrees(planned):
+        return None
+    if listener.asks:
+        # What goes must still be to go.
+        now = _plans(cloud, servers, keep, listener)
+        plans = [plan.within(plans) for plan in now]
+    try:
+        return prune(cloud, plans, listener.pruned)
+    except RunInterrupted as interrupted:
+        for decision in interrupted.unknown:
+            listener.unknown(decision.image)
+        raise KeyboardInterrupt from None
+
+
+def _plans(
+    cloud: Cloud, servers: Servers, keep: int | None, listener: PruneListener
+) -> list[PrunePlan]:
+    """Plan for each server, once."""
+    plans: dict[str, PrunePlan] = {}
+    for each in plan_prune(cloud, servers, keep, listener):
+        if each.value is not None:
+            plans.setdefault(each.value.server_id, each.value)
+    return list(plans.values())
 
 
 def prune(
@@ -126,7 +188,7 @@ def prune(
             report(pruned)
 
     for decisions in _rounds(plans):
-        run(decisions, delete, add)
+        run(decisions, delete, Report(add))
     return [pruned for images in done.values() for pruned in images]
 
 

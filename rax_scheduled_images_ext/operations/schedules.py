@@ -16,7 +16,7 @@ from rax_scheduled_images_ext.errors import (
 )
 from rax_scheduled_images_ext.model.schedule import ImageSchedule, ScheduleSettings
 from rax_scheduled_images_ext.operations.targets import Servers, Target, for_each
-from rax_scheduled_images_ext.operations.work_queue import Outcome, Progress, Report
+from rax_scheduled_images_ext.operations.work_queue import Outcome, Report
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,12 @@ class ServerSchedule:
 class ScheduleChange:
     """A schedule as it was ``before`` and as it is ``after``; they may be equal.
 
-    ``before`` is None where there was none.
+    Each is None where there is none; ``invalid_tag`` is what was there in place of one.
     """
 
     before: ImageSchedule | None
-    after: ImageSchedule
+    after: ImageSchedule | None
+    invalid_tag: str | None = None
 
 
 def enable(
@@ -43,7 +44,6 @@ def enable(
     servers: Servers,
     schedule: ImageSchedule,
     report: Report[Target, ImageSchedule] | None = None,
-    progress: Progress | None = None,
 ) -> list[Outcome[Target, ImageSchedule]]:
     """Give servers a schedule in place of any they have.
 
@@ -56,15 +56,14 @@ def enable(
     def action(cloud: Cloud, server_id: str) -> ImageSchedule:
         return cloud.schedules.enable(server_id, schedule)
 
-    return for_each(cloud, servers, action, report, progress)
+    return for_each(cloud, servers, action, report)
 
 
 def change(
     cloud: Cloud,
     servers: Servers,
-    settings: ScheduleSettings,
+    settings: ScheduleSettings | None,
     report: Report[Target, ScheduleChange] | None = None,
-    progress: Progress | None = None,
     *,
     enabled: bool = False,
 ) -> list[Outcome[Target, ScheduleChange]]:
@@ -75,24 +74,31 @@ def change(
     NoRetention for a server that was named, InvalidSchedule unless the settings leave
     nothing of the schedule, and those of :func:`enable`.
 
+    :param settings: None to take the schedules away, with the errors of
+        :func:`disable`.
     :param enabled: only schedules that there are: NoSchedule for a server that was
         named and has none, InvalidSchedule for one whose tags are no schedule.
     :raises InvalidValue: for settings that cannot be; nothing has been sent.
     """
-    wanted = settings.checked()
+    wanted = None if settings is None else settings.checked()
 
     def action(cloud: Cloud, server_id: str) -> ScheduleChange:
+        tag: str | None = None
+        before: ImageSchedule | None
         if enabled:
-            before: ImageSchedule | None = cloud.schedules.get(server_id)
+            before = cloud.schedules.get(server_id)
         else:
-            before = current_schedule(cloud, server_id, wanted)
+            before, tag = current_schedule(cloud, server_id, wanted)
+        if wanted is None:
+            cloud.schedules.disable(server_id)
+            return ScheduleChange(before, None, tag)
         after = wanted_schedule(server_id, before, wanted)
         if after != before:
             after = cloud.schedules.enable(server_id, after)
-        return ScheduleChange(before, after)
+        return ScheduleChange(before, after, tag)
 
-    skip = NoSchedule if enabled else NoRetention
-    return for_each(cloud, servers, action, report, progress, skip=skip)
+    skip = NoSchedule if enabled or wanted is None else NoRetention
+    return for_each(cloud, servers, action, report, skip=skip)
 
 
 def find_schedule(cloud: Cloud, server_id: str) -> ImageSchedule | None:
@@ -109,17 +115,23 @@ def find_schedule(cloud: Cloud, server_id: str) -> ImageSchedule | None:
 
 
 def current_schedule(
-    cloud: Cloud, server_id: str, wanted: ScheduleSettings
-) -> ImageSchedule | None:
+    cloud: Cloud, server_id: str, wanted: ScheduleSettings | None
+) -> tuple[ImageSchedule | None, str | None]:
     """Return the schedule that settings are to change, None where there is none.
 
-    :raises InvalidSchedule: if its tags are no schedule, and something would be left.
+    With it comes the tag that should be one and is none, if all of it is replaced.
+
+    :param wanted: None to take the schedule away.
+    :raises InvalidSchedule: for such a tag, if something of it would be left.
+    :raises NoSchedule: if there is none to be taken away.
     """
     try:
-        return find_schedule(cloud, server_id)
-    except InvalidSchedule:
-        if wanted.complete:
-            return None
+        if wanted is None:
+            return cloud.schedules.get(server_id), None
+        return find_schedule(cloud, server_id), None
+    except InvalidSchedule as error:
+        if wanted is None or wanted.complete:
+            return None, error.tag
         raise
 
 
@@ -140,7 +152,6 @@ def disable(
     cloud: Cloud,
     servers: Servers,
     report: Report[Target, None] | None = None,
-    progress: Progress | None = None,
 ) -> list[Outcome[Target, None]]:
     """Take the schedules of servers away; their images stay.
 
@@ -150,14 +161,13 @@ def disable(
     def action(cloud: Cloud, server_id: str) -> None:
         cloud.schedules.disable(server_id)
 
-    return for_each(cloud, servers, action, report, progress, skip=NoSchedule)
+    return for_each(cloud, servers, action, report, skip=NoSchedule)
 
 
 def show(
     cloud: Cloud,
     servers: Servers,
     report: Report[Target, ServerSchedule] | None = None,
-    progress: Progress | None = None,
 ) -> list[Outcome[Target, ServerSchedule]]:
     """Read the schedules of servers.
 
@@ -169,4 +179,4 @@ def show(
         found = cloud.schedules.get(server_id)
         return ServerSchedule(server_id, found)
 
-    return for_each(cloud, servers, action, report, progress)
+    return for_each(cloud, servers, action, report)

@@ -12,7 +12,6 @@ from rax_scheduled_images_ext.client.servers import with_server
 from rax_scheduled_images_ext.errors import NoServers
 from rax_scheduled_images_ext.operations.work_queue import (
     Outcome,
-    Progress,
     Report,
     run,
 )
@@ -29,6 +28,9 @@ class Target:
 
     label: str
     id: str | None = None
+
+    def __str__(self) -> str:
+        return self.label
 
 
 #: Servers by name or ID or as targets; one of them may stand alone.
@@ -78,13 +80,12 @@ def for_each(
     servers: Servers,
     action: Callable[[Cloud, str], Result],
     report: Report[Target, Result] | None = None,
-    progress: Progress | None = None,
     skip: type[Exception] | None = None,
 ) -> list[Outcome[Target, Result]]:
     """Run ``action`` on many servers at a time, with the cloud and a server's ID.
 
     :param servers: names, IDs or targets.
-    :param report: see :func:`.work_queue.run`, as for ``progress``.
+    :param report: is called with each outcome that counts.
     :param skip: an error that leaves out a server which was found, not named: with
         it that server has changed since, and is no longer what was looked for.
     :returns: an outcome for each server, in the order given.
@@ -100,13 +101,14 @@ def for_each(
             cloud.compute, target.label, lambda server_id: action(cloud, server_id)
         )
 
-    def counts(outcome: Outcome[Target, Result]) -> bool:
+    report = report or Report()
+    outcomes: list[Outcome[Target, Result]] = []
+
+    def ended(outcome: Outcome[Target, Result]) -> None:
         found = outcome.item.id is not None
-        return not (found and skip is not None and isinstance(outcome.error, skip))
+        if not (found and skip is not None and isinstance(outcome.error, skip)):
+            outcomes.append(outcome)
+            report.ended(outcome)
 
-    def report_if_counted(outcome: Outcome[Target, Result]) -> None:
-        if report is not None and counts(outcome):
-            report(outcome)
-
-    outcomes = run(targets, act, report_if_counted, progress)
-    return [outcome for outcome in outcomes if counts(outcome)]
+    run(targets, act, Report(ended, report.progress))
+    return outcomes

@@ -38,10 +38,29 @@ class Outcome(Generic[Item, Result]):
         return self.value  # type: ignore[return-value]
 
 
-#: Is called with each outcome.
-Report = Callable[[Outcome[Item, Result]], object]
-#: Is called with the number of items that have ended, and the number of all.
-Progress = Callable[[int, int], object]
+class Report(Generic[Item, Result]):
+    """Is called as a run goes on, in the thread that started it.
+
+    :param ended: what :meth:`ended` calls; by default nothing, as for ``progress``.
+    """
+
+    def __init__(
+        self,
+        ended: Callable[[Outcome[Item, Result]], object] | None = None,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> None:
+        self._ended = ended
+        self._progress = progress
+
+    def ended(self, outcome: Outcome[Item, Result]) -> None:
+        """Note an outcome: in the order of the items, as soon as it is their turn."""
+        if self._ended is not None:
+            self._ended(outcome)
+
+    def progress(self, ended: int, total: int) -> None:
+        """Note how many items have ended of how many; called every now and then."""
+        if self._progress is not None:
+            self._progress(ended, total)
 
 
 class RunInterrupted(KeyboardInterrupt):
@@ -72,27 +91,22 @@ def run(
     items: Iterable[Item],
     action: Callable[[Item], Result],
     report: Report[Item, Result] | None = None,
-    progress: Progress | None = None,
     workers: int = WORKERS,
 ) -> list[Outcome[Item, Result]]:
     """Run ``action`` on every item, whatever happens to the others.
 
     :param action: runs in other threads, several at a time.
-    :param report: is called in this thread with each outcome, in the order of the
-        items, as soon as it is their turn.
-    :param progress: is called in this thread every now and then with the number of
-        items that have ended and the number of all.
     :returns: the outcomes in the order of the items.
     :raises RunInterrupted: on Ctrl-C, once all requests under way have ended, or
         after a grace of two seconds. What has ended has been reported by then.
     """
-    queue = _WorkQueue(list(items), action, report)
+    queue = _WorkQueue(list(items), action, report or Report())
     try:
         if len(queue.items) > 1:
             queue.start(workers)
         else:
             queue.work()
-        queue.report_all(progress)
+        queue.report_all()
     except KeyboardInterrupt:
         raise queue.interrupt() from None
     finally:
@@ -107,7 +121,7 @@ class _WorkQueue(Generic[Item, Result]):
         self,
         items: Sequence[Item],
         action: Callable[[Item], Result],
-        report: Report[Item, Result] | None,
+        report: Report[Item, Result],
     ) -> None:
         self.items = items
         self.action = action
@@ -140,18 +154,16 @@ class _WorkQueue(Generic[Item, Result]):
             self.begun += 1
             return self.begun - 1
 
-    def report_all(self, progress: Progress | None) -> None:
+    def report_all(self) -> None:
         while len(self.reported) < len(self.items):
-            if progress is not None:
-                progress(self.ended, len(self.items))
+            self.report.progress(self.ended, len(self.items))
             with self.change:
                 self.change.wait_for(lambda: len(self.reported) in self.waiting, _TICK)
             while len(self.reported) in self.waiting:
                 self._report(self.waiting[len(self.reported)])
 
     def _report(self, outcome: Outcome[Item, Result]) -> None:
-        if self.report is not None:
-            self.report(outcome)
+        self.report.ended(outcome)
         del self.waiting[len(self.reported)]
         self.reported.append(outcome)
 
@@ -164,8 +176,7 @@ class _WorkQueue(Generic[Item, Result]):
             open_ = range(len(self.reported), self.begun)
             unknown = [self.items[n] for n in open_ if n not in self.waiting]
             ended = [self.waiting[n] for n in open_ if n in self.waiting]
-        if self.report is not None:
-            for outcome in ended:
-                self.report(outcome)
+        for outcome in ended:
+            self.report.ended(outcome)
         done = self.begun - len(unknown)
         return RunInterrupted(done, unknown, self.items[self.begun :])

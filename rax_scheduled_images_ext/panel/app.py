@@ -13,7 +13,7 @@ from markupsafe import Markup
 from werkzeug.exceptions import HTTPException, SecurityError
 
 from rax_scheduled_images_ext.client.pool import Throttle
-from rax_scheduled_images_ext.console.retention import size_for_people
+from rax_scheduled_images_ext.console.images import size_for_people
 from rax_scheduled_images_ext.errors import (
     NoSuchImage,
     NoSuchServer,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rax_scheduled_images_ext.console.views import NEEDS_SERVICE
+from rax_scheduled_images_ext.console.schedules import NEEDS_SERVICE
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from ..functional.fleet import MYSERVER, NOBODY

@@ -234,9 +234,32 @@ def test_delete_metadata(run: Run, cloud: Sandbox) -> None:
     image = add_image(cloud, "mine", a="1", b="2", c="3", d="4")
     assert out(run("image-meta", "mine", "delete", "a", "b=whatever")) == ""
     assert properties(cloud, image) == {"c": "3", "d": "4"}
-    assert out(run("image-meta", image, "delete", "a", "c", "nosuch")) == ""
+    # What is there goes; what is not there is an error, each of it.
+    result = run("image-meta", image, "delete", "a", "c", "nosuch")
+    assert (result.status, result.out) == (1, "")
+    assert result.err == "".join(
+        f"ERROR (NotFound): Image {image} has no metadata '{key}' (HTTP 404)\n"
+        for key in ("a", "nosuch")
+    )
     assert properties(cloud, image) == {"d": "4"}
-    assert out(run("image-meta", image, "delete", "a")) == ""
+
+
+@ours
+def test_another_key_than_the_markers_keeps_nothing(run: Run, cloud: Sandbox) -> None:
+    """The article's way to keep an image hangs on it that silence means: done."""
+    image = add_image(cloud, "mine", **{MARKER_KEY: MARKER_VALUE})
+    hyphens = MARKER_KEY.replace("created_by", "created-by")
+    result = run("image-meta", "mine", "delete", hyphens)
+    assert (result.status, result.out) == (1, "")
+    assert f"Image {image} has no metadata '{hyphens}'" in result.err
+    assert MARKER_KEY in properties(cloud, image)
+    assert out(run("image-meta", "mine", "delete", MARKER_KEY)) == ""
+    again = run("image-meta", "mine", "delete", MARKER_KEY)
+    assert (again.status, again.out, again.err) == (
+        *(0, ""),
+        f"Image {image} has no metadata '{MARKER_KEY}': no schedule counts or deletes"
+        " it\n",
+    )
 
 
 @ours

@@ -522,7 +522,7 @@ def test_a_manual_snapshot_is_kept_for_good_and_no_sign_of_life(
         (["list", "--enabled", "--disabled"], "--enabled and --disabled exclude"),
         (["list", "--name", "("], "'(' is not a regular expression: missing )"),
         (["list", "--name", ""], "'' is not a name: it would be found in every one"),
-        (["list", "--format", "xml"], "'xml' is not a format"),
+        (["list", "--format", "xml"], "'xml' is none of table"),
         (["check", "--max-age", "26"], "'26' is not a duration"),
         (["check", "--max-age", "0h"], "'0h' is not an age"),
         (["check", "--max-age", "9" * 20 + "w"], "w' is not allowed: 36500d at most"),

@@ -62,8 +62,16 @@ def schedules(nova: Any) -> dict[str, str]:
 def test_enable_those_chosen(
     nova: Any, cloud: Sandbox, arguments: list[str], names: list[str]
 ) -> None:
-    assert nova.ok("scheduled-images-enable", *arguments) == ""
+    err = nova.recorded("scheduled-images-enable", *arguments)
     assert schedules(nova) == dict.fromkeys(names, "daily 7")
+    if len(names) == 1:
+        assert err == ""
+        return
+    count, *lines = err.splitlines()
+    assert count.startswith(f"About to change {len(names)} servers ")
+    assert lines == [
+        f"{name}: was no schedule; is daily, retention 7" for name in names
+    ]
 
 
 @pytest.mark.parametrize(
@@ -77,19 +85,21 @@ def test_enable_those_chosen(
     ],
 )
 def test_options_come_in_any_order(nova: Any, arguments: list[str]) -> None:
-    nova.ok("scheduled-images-enable", *arguments)
+    nova.recorded("scheduled-images-enable", *arguments)
     assert set(schedules(nova).values()) == {"SATURDAY 7"}
 
 
 def test_requests_of_all(nova: Any, cloud: Sandbox) -> None:
     cloud.requests.clear()
-    nova.ok("scheduled-images-enable", "--all", "7")
+    nova.recorded("scheduled-images-enable", "--all", "7")
     ids = [id_of(cloud, name) for name in NAMES]
-    listing, *posts = sent(cloud)
+    listing, *others = sent(cloud)
     assert listing == "GET /servers 200"
-    assert sorted(posts) == sorted(
+    # Each is read, so that it is known what it was before.
+    assert sorted(line for line in others if "GET" not in line) == sorted(
         f"POST /servers/{server}/rax-si-image-schedule 200" for server in ids
     )
+    assert len(others) <= 3 * len(ids)
 
 
 def test_disable_all_asks_only_those_with_a_schedule(nova: Any, cloud: Sandbox) -> None:
@@ -108,7 +118,8 @@ def test_where_the_filter_is_not_known_those_without_are_passed_over(
 ) -> None:
     nova.ok("scheduled-images-enable", "myserver", "7")
     front.rewrite = lambda path: re.sub("RAX-SI[^&]*", "x=y", path)
-    nova.ok("scheduled-images-disable", "--name", ".")
+    err = nova.recorded("scheduled-images-disable", "--name", ".")
+    assert err.splitlines()[1:] == ["myserver: was daily, retention 7; is no schedule"]
     assert schedules(nova) == {}
 
 
@@ -200,13 +211,15 @@ def test_update_changes_what_is_named(
 
 
 def test_update_says_what_was_and_what_is(nova: Any, cloud: Sandbox) -> None:
-    nova.ok("scheduled-images-enable", "--day-of-week", "sat", "--name", "web|db", "4")
+    argv = ("--day-of-week", "sat", "--name", "web|db", "4")
+    nova.recorded("scheduled-images-enable", *argv)
     nova.ok("scheduled-images-enable", "myserver", "7")
     cloud.requests.clear()
     result = nova("scheduled-images-update", "--all", "--retention", "7")
     assert (result.status, result.out) == (0, "")
     change = "was weekly on SATURDAY, retention 4; is weekly on SATURDAY, retention 7"
     assert result.err.splitlines() == [
+        "About to change 3 servers in this project.",
         f"db1: {change}",
         "myserver: still daily, retention 7",
         f"web1: {change}",
@@ -248,14 +261,14 @@ def test_a_failure_says_whose_it_is(
     front.answer("POST", web1, answer)
     result = nova("scheduled-images-enable", "--all", "3")
     assert (result.status, result.out) == (1, "")
-    assert result.err == "ERROR (Forbidden): web1: Not you (HTTP 403)\n"
+    assert "ERROR (Forbidden): web1: Not you (HTTP 403)\n" in result.err
     assert len(schedules(nova)) == 3
 
 
 def test_rows_come_in_the_order_given(nova: Any, cloud: Sandbox) -> None:
     names = [f"s{number:02d}" for number in range(30)]
     ids = [cloud.boot(name).id for name in names]
-    nova.ok("scheduled-images-enable", *ids, "3")
+    nova.recorded("scheduled-images-enable", *ids, "3")
     mixed = [*names[10:], *names[:10]]
     shown = nova.ok("scheduled-images-show", *mixed, "--format", "value")
     assert [line.split("\t")[0] for line in shown.splitlines()] == mixed
@@ -274,7 +287,7 @@ def test_many_at_a_time_over_few_connections_and_one_token(nova: Any) -> None:
             seen(request)
 
         cloud.requests.append = count  # type: ignore[method-assign, assignment]
-        nova.ok("scheduled-images-enable", "--all", "3", cloud=cloud)
+        nova.recorded("scheduled-images-enable", "--all", "3", cloud=cloud)
         tokens = [
             path for method, path, _ in cloud.requests if path.endswith("/tokens")
         ]
@@ -292,13 +305,24 @@ def test_a_busy_cloud_slows_all_down_and_loses_none(
     ids = [cloud.boot(f"s{number:02d}").id for number in range(40)]
     front.answer("POST", "/rax-si-image-schedule", BUSY, times=8, passed=10)
     began = time.monotonic()
-    nova.ok("scheduled-images-enable", *ids, "3")
+    nova.recorded("scheduled-images-enable", *ids, "3")
     took = time.monotonic() - began
     assert len(schedules(nova)) == 40
     posts = [line for line in front.log if line.startswith("POST /compute")]
     assert len(posts) == 48
     # Whoever was refused waits, and with it all the others.
     assert took > 1
+
+
+@pytest.mark.parametrize("names", [["web1"], ["myserver", "web1", "db1"]])
+def test_waiting_for_a_busy_cloud_is_reported_once(
+    nova: Any, front: Interceptor, names: list[str]
+) -> None:
+    front.answer("POST", "/rax-si-image-schedule", BUSY, times=len(names))
+    err = nova.recorded("scheduled-images-enable", *names, "3")
+    line = "The compute service is busy: asking again in 1 s"
+    assert err.splitlines().count(line) == 1
+    assert schedules(nova) == dict.fromkeys(names, "daily 3")
 
 
 @pytest.mark.slow
@@ -322,7 +346,7 @@ def test_a_cloud_that_lets_few_through_gets_no_more_than_it_takes(
             return Rule(method, re.compile(""), BUSY, 1)
 
     front.wrong_answer = limit  # type: ignore[method-assign]
-    nova.ok("scheduled-images-enable", *ids, "3")
+    nova.recorded("scheduled-images-enable", *ids, "3")
     assert len(schedules(nova)) == 40
     # At first all workers run into it, later a few each time.
     assert refused < 2 * WORKERS
@@ -376,7 +400,8 @@ def test_ctrl_c_ends_it_at_once_and_says_what_was_done(
     out, err = process.communicate(timeout=30)
     assert time.monotonic() - began < 6
     assert (process.returncode, out) == (130, "")
-    line, end = DEPRECATION.sub("", err).splitlines()
+    *changes, line, end = DEPRECATION.sub("", err).splitlines()
+    assert all(each.endswith("is daily, retention 3") for each in changes)
     assert end == "... terminating nova client"
     told = re.fullmatch(
         "Interrupted: 20 of 50 servers done; not known whether done: (.*);"
@@ -413,7 +438,7 @@ def test_a_terminal_is_shown_the_progress(cloud: Sandbox) -> None:
     os.close(master)
     text = shown.decode()
     assert re.search(r"\r[0-9]+ of 41", text)
-    # Of the line nothing is left before the failure, nor at the end.
+    # Of the line nothing is left before what else is said, nor at the end.
     *_, error, end = text.split("\n")
     no_such = f"ERROR (CommandError): No server with a name or ID of '{NOBODY}' exists."
     assert error.rstrip("\r").endswith(f"\r\x1b[K{no_such}")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from rax_scheduled_images_ext.console.views import NEEDS_SERVICE
+from rax_scheduled_images_ext.console.schedules import NEEDS_SERVICE
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from ..openstackshell import OpenStack, not_beside_novaclient_7
@@ -98,23 +98,45 @@ def test_of_several_servers_the_others_are_done(
     argv = ("--retention", "3", "myserver", "nobody", NOBODY, "web1")
     result = openstack(*SCHEDULE, "set", *argv)
     assert (result.status, result.out) == (1, "")
-    assert result.err == UNKNOWN.format("nobody") + UNKNOWN.format(NOBODY)
+    is_daily = "was no schedule; is daily, retention 3\n"
+    assert result.err == (
+        f"myserver: {is_daily}"
+        + UNKNOWN.format("nobody")
+        + UNKNOWN.format(NOBODY)
+        + f"web1: {is_daily}"
+    )
     assert schedules(cloud) == {"myserver": (3, None), "web1": (3, None)}
     result = openstack(*SCHEDULE, "unset", "db1", "web1")
-    assert (result.status, result.err) == (1, OFF.format(id_of(cloud, "db1")))
+    assert (result.status, result.err) == (
+        1,
+        f"db1: {OFF.format(id_of(cloud, 'db1'))}"
+        "web1: was daily, retention 3; is no schedule\n",
+    )
     assert schedules(cloud) == {"myserver": (3, None)}
 
 
 def test_all_servers_or_those_of_a_name(openstack: OpenStack, cloud: Sandbox) -> None:
-    openstack.ok(*SCHEDULE, "set", "--retention", "3", "--name", "^(web|db)")
+    def changed(*argv: str) -> str:
+        result = openstack(*SCHEDULE, *argv)
+        assert (result.status, result.out) == (0, "")
+        return result.err
+
+    told = changed("set", "--retention", "3", "--name", "^(web|db)")
+    assert told == (
+        "About to change 2 servers whose names match '^(web|db)'.\n"
+        "db1: was no schedule; is daily, retention 3\n"
+        "web1: was no schedule; is daily, retention 3\n"
+    )
     assert schedules(cloud) == {"db1": (3, None), "web1": (3, None)}
     # Without a retention it is about the servers that have a schedule.
-    openstack.ok(*SCHEDULE, "set", "--weekly", "mon", "--all")
+    told = changed("set", "--weekly", "mon", "--all")
+    assert told.startswith("About to change 2 servers in this project.\n")
     assert schedules(cloud) == {"db1": (3, "MONDAY"), "web1": (3, "MONDAY")}
-    openstack.ok(*SCHEDULE, "set", "--retention", "4", "--all")
+    changed("set", "--retention", "4", "--all")
     assert schedules(cloud)["db1"] == (4, "MONDAY")
     assert schedules(cloud)["myserver"] == (4, None)
-    openstack.ok(*SCHEDULE, "unset", "--name", "1$")
+    told = changed("unset", "--name", "1$")
+    assert told.endswith("web1: was weekly on MONDAY, retention 4; is no schedule\n")
     assert schedules(cloud).keys() == {"myserver", "check-my-task-state"}
     result = openstack(*SCHEDULE, "unset", "--name", "^nothing")
     assert (result.status, result.out) == (1, "")
@@ -360,7 +382,8 @@ def test_a_table_is_for_people(openstack: OpenStack, cloud: Sandbox) -> None:
 
 def test_who_is_late(openstack: OpenStack, cloud: Sandbox) -> None:
     assert openstack.ok(*SCHEDULE, "check", "-f", "value") == ""
-    openstack.ok(*SCHEDULE, "set", "--retention", "7", "myserver", "web1")
+    for server in ("myserver", "web1"):
+        openstack.ok(*SCHEDULE, "set", "--retention", "7", server)
     cloud.advance("3d")
     assert openstack.json(*SCHEDULE, "check") == []
     with cloud.region() as region:

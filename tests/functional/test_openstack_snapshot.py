@@ -169,7 +169,7 @@ def test_prune_asks_first(
 def terminal(answer: str) -> Iterator[None]:
     """Let a person at a terminal answer so."""
     stdin = mock.Mock(readline=lambda: answer, isatty=lambda: True)
-    console = "rax_scheduled_images_ext.cli.openstack.snapshot.can_ask"
+    console = "rax_scheduled_images_ext.cli.openstack.prune.can_ask"
     with mock.patch("sys.stdin", stdin), mock.patch(console, return_value=True):
         yield
 

@@ -71,7 +71,10 @@ def test_an_error_of_one_server_keeps_no_other_from_its_schedule(
 ) -> None:
     reported: list[Any] = []
     outcomes = scheduled_images.enable(
-        reached, ["myserver", NOBODY, "web1"], DAILY, reported.append
+        reached,
+        ["myserver", NOBODY, "web1"],
+        DAILY,
+        scheduled_images.Report(reported.append),
     )
     assert reported == outcomes
     assert [outcome.value for outcome in outcomes] == [DAILY, None, DAILY]

@@ -296,10 +296,10 @@ def test_the_password_is_shown_only_if_asked_for(
 def test_nobody_agrees(
     nova: Any, cloud: Sandbox, images: list[str], monkeypatch: Any
 ) -> None:
+    from rax_scheduled_images_ext.cli.nova import restore as command
     from rax_scheduled_images_ext.console import restore as console
-    from rax_scheduled_images_ext.console import terminal
 
-    monkeypatch.setattr(terminal, "can_ask", lambda: True)
+    monkeypatch.setattr(command, "can_ask", lambda: True)
     monkeypatch.setattr(console, "agreed", lambda _question: False)
     result = nova("scheduled-images-restore", "myserver", "--in-place")
     assert result.status == 1

@@ -61,9 +61,22 @@ def test_the_limits_of_retention(nova: Any, retention: str) -> None:
     assert nova.ok("scheduled-images-show", "myserver") == DAILY.format(retention)
 
 
+def recorded(before: str, after: str, *servers: str) -> str:
+    """What a change of several servers reports of these."""
+    return "".join(f"{server}: was {before}; is {after}\n" for server in servers)
+
+
+def off(cloud: Sandbox, server: str) -> str:
+    """What is reported of one of several servers without a schedule."""
+    named = f"{server}: Scheduled images not enabled"
+    return OFF.format(id_of(cloud, server)).replace(named.partition(": ")[2], named)
+
+
 def test_several_servers(nova: Any, cloud: Sandbox) -> None:
     web1, db1 = id_of(cloud, "web1"), id_of(cloud, "db1")
-    assert nova.ok("scheduled-images-enable", "web1", MYSERVER, "3") == ""
+    done = nova("scheduled-images-enable", "web1", MYSERVER, "3")
+    assert (done.status, done.out) == (0, "")
+    assert done.err == recorded("no schedule", "daily, retention 3", "web1", MYSERVER)
     nova.ok("scheduled-images-enable", "--day-of-week", "sun", "db1", "2")
     shown = nova.ok("scheduled-images-show", "db1", MYSERVER, "web1").splitlines()
     border = f"+{'-' * 38}+{'-' * 38}+----------+--------+-----------+"
@@ -77,22 +90,35 @@ def test_several_servers(nova: Any, cloud: Sandbox) -> None:
         f"| {'web1':36} | {web1} | daily    | -      | 3         |",
         border,
     ]
-    assert nova.ok("scheduled-images-disable", "web1", "db1") == ""
+    done = nova("scheduled-images-disable", "web1", "db1")
+    assert (done.status, done.out) == (0, "")
+    assert done.err == (
+        recorded("daily, retention 3", "no schedule", "web1")
+        + recorded("weekly on SUNDAY, retention 2", "no schedule", "db1")
+    )
 
 
 def test_of_several_all_are_tried(nova: Any, cloud: Sandbox) -> None:
-    web1 = id_of(cloud, "web1")
     enabled = nova("scheduled-images-enable", "nosuch", "myserver", NOBODY, "web1", "3")
     assert (enabled.status, enabled.out) == (1, "")
-    assert enabled.err == UNKNOWN.format("nosuch") + UNKNOWN.format(NOBODY)
+    daily = "daily, retention 3"
+    assert enabled.err == (
+        UNKNOWN.format("nosuch")
+        + recorded("no schedule", daily, "myserver")
+        + UNKNOWN.format(NOBODY)
+        + recorded("no schedule", daily, "web1")
+    )
 
     nova.ok("scheduled-images-disable", "web1")
     shown = nova("scheduled-images-show", "web1", "myserver", "--format", "json")
-    assert (shown.status, shown.err) == (1, OFF.format(web1))
+    assert (shown.status, shown.err) == (1, off(cloud, "web1"))
     assert [row["server"] for row in json.loads(shown.out)] == ["web1", "myserver"]
 
     disabled = nova("scheduled-images-disable", "web1", "myserver")
-    assert (disabled.status, disabled.out, disabled.err) == (1, "", OFF.format(web1))
+    assert (disabled.status, disabled.out) == (1, "")
+    assert disabled.err == (
+        off(cloud, "web1") + recorded(daily, "no schedule", "myserver")
+    )
     assert nova("scheduled-images-show", "myserver").err == OFF.format(MYSERVER)
 
 
@@ -129,7 +155,7 @@ def test_a_program_finds_every_server_that_it_named(
     argv = ("scheduled-images-show", "--format", name, "web1", "nosuch", "myserver")
     shown = nova(*argv)
     assert (shown.status, shown.out) == (1, rows.format(web1, MYSERVER))
-    assert shown.err == OFF.format(web1) + UNKNOWN.format("nosuch")
+    assert shown.err == off(cloud, "web1") + UNKNOWN.format("nosuch")
 
 
 def test_a_table_has_only_the_servers_with_a_schedule(
@@ -137,7 +163,7 @@ def test_a_table_has_only_the_servers_with_a_schedule(
 ) -> None:
     nova.ok("scheduled-images-enable", "myserver", "7")
     shown = nova("scheduled-images-show", "web1", "myserver")
-    assert (shown.status, shown.err) == (1, OFF.format(id_of(cloud, "web1")))
+    assert (shown.status, shown.err) == (1, off(cloud, "web1"))
     assert "web1" not in shown.out
     assert "myserver" in shown.out
 
@@ -193,10 +219,19 @@ def test_names_are_what_they_are(nova: Any, cloud: Sandbox) -> None:
         "%41&b=c#d",
     ]
     servers = [cloud.boot(name).id for name in (*names, "web")]
-    nova.ok("scheduled-images-enable", *names, "web", "7")
+    done = nova("scheduled-images-enable", *names, "web", "7")
+    daily = "daily, retention 7"
+    assert (done.status, done.err) == (
+        0,
+        recorded("no schedule", daily, *names, "web"),
+    )
     shown = nova.ok("scheduled-images-show", "--format", "json", *servers)
     assert [row["retention"] for row in json.loads(shown)] == [7] * len(servers)
-    nova.ok("scheduled-images-disable", *names, "web")
+    done = nova("scheduled-images-disable", *names, "web")
+    assert (done.status, done.err) == (
+        0,
+        recorded(daily, "no schedule", *names, "web"),
+    )
 
 
 def test_two_servers_of_one_name(nova: Any, cloud: Sandbox) -> None:
@@ -267,7 +302,8 @@ def test_a_cloud_without_the_extension(
 ) -> None:
     front.without_schedules()
     result = nova(*[word.format(server) for word in argv])
-    assert (result.status, result.out, result.err) == (1, "", NOT_OFFERED)
+    count = "About to change 4 servers in this project.\n" if "--all" in argv else ""
+    assert (result.status, result.out, result.err) == (1, "", count + NOT_OFFERED)
 
 
 def test_a_404_that_nothing_explains(nova: Any, front: Interceptor) -> None:

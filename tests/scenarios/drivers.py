@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from rax_scheduled_images_ext.console.formats import Column
-from rax_scheduled_images_ext.console.inventory import columns, limit_column
-from rax_scheduled_images_ext.console.retention import IMAGES_AS_DATA, pruned_columns
+from rax_scheduled_images_ext.console.images import IMAGES_AS_DATA
+from rax_scheduled_images_ext.console.prune import pruned_columns
+from rax_scheduled_images_ext.console.servers import columns, limit_column
 from rax_scheduled_images_ext.sandbox.environment import client_environment
 
 from ..novashell import Nova

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rax_scheduled_images_ext.console.views import NEEDS_SERVICE
+from rax_scheduled_images_ext.console.schedules import NEEDS_SERVICE
 
 from .drivers import Driver
 from .resources import Workshop

@@ -8,7 +8,7 @@ import pytest
 from novaclient import exceptions
 
 from rax_scheduled_images_ext import errors
-from rax_scheduled_images_ext.cli.nova.commands import label
+from rax_scheduled_images_ext.cli.nova.command import label
 from rax_scheduled_images_ext.client.novaclient import for_novaclient
 from rax_scheduled_images_ext.errors import InvalidValue
 

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from rax_scheduled_images_ext.client.pool import Throttle
-from rax_scheduled_images_ext.console.terminal import ProgressLine
+from rax_scheduled_images_ext.console.terminal import Progress, say
 from rax_scheduled_images_ext.operations.work_queue import (
     Outcome,
+    Report,
     RunInterrupted,
     run,
 )
@@ -32,7 +33,7 @@ class Terminal(io.StringIO):
 
 def outcomes(items: Any, action: Any, workers: int = 4) -> list[Outcome[Any, Any]]:
     reported: list[Outcome[Any, Any]] = []
-    assert run(items, action, reported.append, workers=workers) == reported
+    assert run(items, action, Report(reported.append), workers=workers) == reported
     return reported
 
 
@@ -99,7 +100,12 @@ def test_an_interrupt_says_what_was_done() -> None:
 
     began = time.monotonic()
     with pytest.raises(RunInterrupted) as caught:
-        run(range(10), action, lambda outcome: told.append(outcome.value), workers=2)
+        run(
+            range(10),
+            action,
+            Report(lambda outcome: told.append(outcome.value)),
+            workers=2,
+        )
     hanging.set()
     assert time.monotonic() - began < 5
     assert told == [0, 2, 3]
@@ -120,7 +126,7 @@ def test_an_interrupt_that_another_thread_is_handed_ends_it_too() -> None:
 
     began = time.monotonic()
     with pytest.raises(RunInterrupted):
-        run(range(2), action, lambda _outcome: None)
+        run(range(2), action)
     hanging.set()
     assert time.monotonic() - began < 10
 
@@ -134,7 +140,7 @@ def test_who_reports_may_be_interrupted_too() -> None:
         told.append(outcome.value)
 
     with pytest.raises(KeyboardInterrupt):
-        run(range(4), lambda number: number, tell, workers=2)
+        run(range(4), lambda number: number, Report(tell), workers=2)
     assert told == [0, 1]
 
 
@@ -206,17 +212,21 @@ def test_after_a_pause_requests_go_one_by_one_and_then_more() -> None:
 
 
 def test_only_a_terminal_sees_the_progress(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal, file = Terminal(), io.StringIO()
-    for stream, seen in (terminal, True), (file, False):
-        with ProgressLine(stream) as line:
-            line.show(1, 3)
-        assert ("\r1 of 3" in stream.getvalue()) is seen
-    monkeypatch.setattr("sys.stderr", terminal)
-    with ProgressLine() as line:
-        run(range(3), lambda _: time.sleep(0.15), progress=line.show, workers=1)
-    assert "2 of 3" in terminal.getvalue()
-    # The line is gone when the run is over.
-    assert terminal.getvalue().endswith("\r\x1b[K")
+    terminal, dumb, file = Terminal(), Terminal(), io.StringIO()
+    for stream, kind, seen in (
+        (terminal, "xterm", True),
+        (dumb, "dumb", False),
+        (file, "xterm", False),
+    ):
+        monkeypatch.setattr("sys.stderr", stream)
+        monkeypatch.setenv("TERM", kind)
+        report = Report[int, None](progress=Progress.show)
+        run(range(3), lambda _: time.sleep(0.15), report, workers=1)
+        say("done")
+        assert ("\r2 of 3" in stream.getvalue()) is seen
+        # The line is gone when something else is said.
+        assert stream.getvalue().endswith("\r\x1b[Kdone\n" if seen else "done\n")
+    assert dumb.getvalue() == file.getvalue() == "done\n"
 
 
 def test_a_result_is_the_value_or_raises_the_error() -> None:

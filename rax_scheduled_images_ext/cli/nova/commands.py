@@ -1,159 +1,85 @@
-"""What the commands of the ``nova`` shell have in common."""
+"""The commands of ``nova``, one module for each group of them.
+
+Every ``nova`` loads this module and makes a parser of each command, and few run one.
+So what stands here declares its arguments, and is a stand-in: the function that does
+the work is imported when it is called.
+"""
 
 from __future__ import annotations
 
 import argparse
-import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+import re
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
 
-from novaclient import utils
-
+# Where novaclient looks for what becomes its clients' `scheduled_images`.
+from rax_scheduled_images_ext.cli.nova.manager import (
+    ScheduledImagesManager as ScheduledImagesManager,
+)
 from rax_scheduled_images_ext.console import arguments
+from rax_scheduled_images_ext.console.arguments import Argument, argument
+from rax_scheduled_images_ext.console.restore_arguments import (
+    RESTORE,
+    RESTORE_STATUSES,
+)
+from rax_scheduled_images_ext.console.restore_arguments import (
+    SERVER as RESTORED_SERVER,
+)
 from rax_scheduled_images_ext.programs.arguments import (
     checked,
+    day_name,
+    duration,
     invalid,
+    number_to_keep,
+    one_of,
     regular_expression,
 )
 
-# Every `nova` imports this module and those that declare commands; few run one.
-# So all that only a running command needs is imported then.
-if TYPE_CHECKING:
-    from rax_scheduled_images_ext.client.cloud import Cloud
-    from rax_scheduled_images_ext.operations.targets import Target
-
-LOG = logging.getLogger(__name__)
-
-Command = Callable[..., None]
-
-_NOVACLIENT = "novaclient.exceptions"
+Command = Callable[[Any, Any], None]
 
 
-def argument(*flags: str, **options: Any) -> Callable[[Command], Command]:
-    """Declare an argument of a command; the options are argparse's."""
+def __dir__() -> list[str]:
+    # The shell finds commands by dir(), at a time when it has its own ready: of the
+    # image commands only those are offered that the installed novaclient lacks.
+    from novaclient.v2 import shell
 
-    def declare(command: Command) -> Command:
-        utils.add_arg(command, *flags, **options)
+    return [name for name in globals() if not hasattr(shell, name)]
+
+
+class Description(str):
+    """What ``nova help COMMAND`` prints; the list of commands has its first sentence.
+
+    The shell strips the text for that list, and for nothing else.
+    """
+
+    def strip(self, chars: str | None = None, /) -> str:
+        """Return the first paragraph."""
+        return self.partition("\n\n")[0]
+
+
+def stands_for(
+    work: str, *declared: Argument, statuses: str = arguments.STATUSES
+) -> Callable[[Callable[[], None]], Command]:
+    """Make a stand-in of a function that is empty but for its docstring.
+
+    :param work: the module in this package and its function that does the work.
+    :param declared: the arguments of the command, in this order.
+    :param statuses: the exit statuses of the command.
+    """
+
+    def stand_in(declaration: Callable[[], None]) -> Command:
+        def command(cs: Any, args: Any) -> None:
+            module, _, function = work.partition(":")
+            getattr(import_module(f"{__package__}.{module}"), function)(cs, args)
+
+        command.__name__ = declaration.__name__
+        command.__doc__ = Description(f"{declaration.__doc__}\n\n{statuses}")
+        # What novaclient's own decorator leaves on a function.
+        vars(command)["arguments"] = [(each.flags, each.options) for each in declared]
         return command
 
-    return declare
-
-
-def declared(*given: arguments.Argument) -> Callable[[Command], Command]:
-    """Declare arguments of a command in this order."""
-
-    def declare(command: Command) -> Command:
-        for each in reversed(given):
-            utils.add_arg(command, *each.flags, **each.options)
-        return command
-
-    return declare
-
-
-def format_name(text: str) -> str:
-    """Return the name of an output format.
-
-    Not argparse's ``choices``: novaclient cuts the list of them from the message.
-
-    :raises InvalidValue: for any other.
-    """
-    from rax_scheduled_images_ext.console.formats import FORMATS
-
-    if text not in FORMATS:
-        raise invalid(f"'{text}' is not a format: use one of {', '.join(FORMATS)}")
-    return text
-
-
-def label(error: BaseException) -> str:
-    """Return the class name that users see: novaclient's own where there is one."""
-    from rax_scheduled_images_ext.client.novaclient import for_novaclient
-
-    kinds = type(for_novaclient(error)).__mro__ if isinstance(error, Exception) else ()
-    names = [kind.__name__ for kind in kinds if kind.__module__ == _NOVACLIENT]
-    return names[0] if names else type(error).__name__
-
-
-def error_line(error: BaseException, about: str = "") -> str:
-    """Return what novaclient's shell prints of an error."""
-    text = f"{about}: {error}" if about else str(error)
-    return f"ERROR ({label(error)}): {text}"
-
-
-@contextmanager
-def failing_as_one() -> Iterator[None]:
-    """End the command with one line about whatever goes wrong within."""
-    try:
-        yield
-    except Exception as error:
-        from rax_scheduled_images_ext.console.terminal import say
-
-        LOG.debug("%s", error, exc_info=True)
-        say(error_line(error))
-        raise SystemExit(1) from None
-
-
-def finish(done: bool) -> None:
-    """End the command with status 1 unless all was done."""
-    if not done:
-        raise SystemExit(1)
-
-
-def open_cloud(cs: Any) -> Cloud:
-    """Return the cloud of a novaclient client."""
-    from rax_scheduled_images_ext.client.novaclient import cloud_of
-
-    return cloud_of(cs)
-
-
-def usage_error(command: str, text: str) -> NoReturn:
-    """End the command as novaclient's parser does for a wrong argument."""
-    from rax_scheduled_images_ext.console.terminal import say
-
-    say(f"error: {text}")
-    say(f"Try 'nova help {command}' for more information.")
-    raise SystemExit(2)
-
-
-def target_servers(command: Command) -> Command:
-    """Declare the servers of a command: named ones, all, or those of a name."""
-    for declare in (
-        declared(arguments.SERVERS),
-        argument(
-            "--all",
-            nargs=0,
-            default=False,
-            action=InsteadOfServers,
-            help=arguments.ALL_SERVERS,
-        ),
-        argument(
-            "--name",
-            metavar="<regex>",
-            type=checked(regular_expression),
-            action=InsteadOfServers,
-            help=arguments.NAMED_SERVERS,
-        ),
-    ):
-        declare(command)
-    return command
-
-
-def targets_of(
-    cloud: Cloud, command: str, args: Any, *, scheduled: bool = False
-) -> list[Target]:
-    """Return the servers that a command is about; end it if there are none.
-
-    :param scheduled: of all servers only those with a schedule.
-    """
-    from rax_scheduled_images_ext.operations.targets import as_targets, find_targets
-
-    named: list[str] = args.server or []
-    if (bool(named) + args.all + (args.name is not None)) != 1:
-        usage_error(command, arguments.ONE_WAY)
-    if named:
-        return as_targets(named)
-    with failing_as_one():
-        return find_targets(cloud, args.name, scheduled=scheduled)
+    return stand_in
 
 
 class InsteadOfServers(argparse.Action):
@@ -173,3 +99,278 @@ class InsteadOfServers(argparse.Action):
             # What was to follow the servers may have been taken for one of them,
             # if it came before this option: the command sorts that out.
             positional.required = False
+
+
+def seconds(text: str) -> float:
+    """Return the seconds that ``text`` stands for, which may be their mere number.
+
+    The shell has an option ``--timeout`` of its own, reads it wherever it stands,
+    and takes nothing but a number.
+
+    :raises InvalidValue: for anything else.
+    """
+    plain = re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,3})?", text, re.ASCII)
+    return duration(f"{text}s" if plain else text)
+
+
+def limit(text: str) -> int:
+    """Return how many images to list at most.
+
+    :raises InvalidValue: for anything but a whole number of at least 1.
+    """
+    if not re.fullmatch("0*[1-9][0-9]{0,8}", text, re.ASCII):
+        raise invalid(f"'{text}' is not a limit: a whole number of at least 1")
+    return int(text)
+
+
+def time_limit(text: str, **options: Any) -> Argument:
+    """Return the option of how long a command may take."""
+    return argument(
+        "--time-limit",
+        "--timeout",
+        dest="time_limit",
+        metavar="<duration>",
+        type=checked(seconds),
+        help=f"{text} As --timeout it takes seconds only.",
+        **options,
+    )
+
+
+def output_format(
+    text: str = "Print rows as table (the default), json, csv or value.",
+    **options: Any,
+) -> Argument:
+    """Return the option of how rows are printed."""
+    return argument(
+        "--format",
+        metavar="<format>",
+        type=one_of("table", "json", "csv", "value"),
+        help=text,
+        **options,
+    )
+
+
+FORMAT = output_format(default="table")
+# Named servers, all, or those of a name.
+TARGETS = (
+    arguments.SERVERS,
+    argument(
+        "--all",
+        nargs=0,
+        default=False,
+        action=InsteadOfServers,
+        help=arguments.ALL_SERVERS,
+    ),
+    argument(
+        "--name",
+        metavar="<regex>",
+        type=checked(regular_expression),
+        action=InsteadOfServers,
+        help=arguments.NAMED_SERVERS,
+    ),
+)
+
+
+# -- schedules
+
+
+@stands_for(
+    "schedules:enable",
+    argument(
+        "--day-of-week",
+        metavar="<day>",
+        type=checked(day_name),
+        help="Make one image a week, on this UTC day: a day's English name in any"
+        " letter case, or the beginning of just one. Without it the schedule is daily,"
+        " even if it was weekly before.",
+    ),
+    arguments.FORECAST,
+    arguments.YES_TO_MANY,
+    *TARGETS,
+    argument(
+        "retention",
+        metavar="<retention>",
+        type=checked(number_to_keep),
+        help="Number of scheduled images to keep, 1 to 65535.",
+    ),
+)
+def do_scheduled_images_enable() -> None:
+    """Enable scheduled images for servers."""
+
+
+@stands_for(
+    "schedules:update",
+    arguments.retention(),
+    arguments.weekly("--day-of-week"),
+    arguments.DAILY,
+    arguments.YES_TO_MANY,
+    *TARGETS,
+)
+def do_scheduled_images_update() -> None:
+    """Change parts of the schedules of servers; the rest stays as it is."""
+
+
+@stands_for("schedules:disable", arguments.FORECAST, arguments.YES_TO_MANY, *TARGETS)
+def do_scheduled_images_disable() -> None:
+    """Disable scheduled images for servers; the images stay."""
+
+
+@stands_for(
+    "schedules:show",
+    output_format(
+        "Print rows as table, json, csv or value. Several servers are a table without"
+        " it, and one server is two lines of text. In json, csv and value a server"
+        " without a schedule is a row with an empty one."
+    ),
+    arguments.SERVERS,
+)
+def do_scheduled_images_show() -> None:
+    """Show the scheduled image settings of servers."""
+
+
+@stands_for(
+    "list:list_servers",
+    arguments.ENABLED,
+    arguments.DISABLED,
+    arguments.ALL_REGIONS,
+    arguments.BY_NAME,
+    FORMAT,
+)
+def do_scheduled_images_list() -> None:
+    """List servers with their schedules and the state of their images."""
+
+
+@stands_for(
+    "check:check_servers",
+    arguments.MAXIMUM_AGE,
+    arguments.BY_NAME,
+    output_format(
+        "Print problems as rows: table, json, csv or value. Without it there is a line"
+        " for each such server, or one line if all is well."
+    ),
+    statuses=arguments.CHECK_STATUSES,
+)
+def do_scheduled_images_check() -> None:
+    """Report servers whose newest scheduled image is too old, with exit status 3."""
+
+
+# -- images of a schedule
+
+
+@stands_for("image_list:list_server_images", FORMAT, arguments.SERVER)
+def do_scheduled_images_image_list() -> None:
+    """List a server's images, newest first, and what becomes of each and why."""
+
+
+@stands_for("protect:protect", arguments.IMAGES)
+def do_scheduled_images_protect() -> None:
+    """Keep images for good: they are neither counted nor deleted any more."""
+
+
+@stands_for("protect:unprotect", arguments.IMAGES)
+def do_scheduled_images_unprotect() -> None:
+    """Hand images back to their schedule, and report which one expires next."""
+
+
+@stands_for(
+    "prune:prune",
+    arguments.KEEP,
+    arguments.PLAN,
+    arguments.YES,
+    FORMAT,
+    arguments.SERVERS,
+)
+def do_scheduled_images_prune() -> None:
+    """Delete the scheduled images beyond the retention now."""
+
+
+@stands_for(
+    "restore:restore",
+    *RESTORE,
+    argument(
+        "--format",
+        metavar="<format>",
+        type=one_of("table", "json"),
+        default="table",
+        help="Print the plan and the result as table (the default), or json.",
+    ),
+    RESTORED_SERVER,
+    statuses=RESTORE_STATUSES,
+)
+def do_scheduled_images_restore() -> None:
+    """Get a server back from an image of it, as a new server or in place."""
+
+
+# -- snapshots
+
+
+@stands_for(
+    "snapshot_create:create",
+    arguments.metadata("--metadata"),
+    *arguments.CREATE,
+    time_limit(arguments.CREATE_LIMIT, default="6h"),
+    arguments.SERVER,
+    arguments.IMAGE_NAME,
+    statuses=arguments.CREATE_STATUSES,
+)
+def do_snapshot_create() -> None:
+    """Create an image of a server, and quiesce it for no longer than needed."""
+
+
+@stands_for(
+    "snapshot_watch:watch",
+    *arguments.WATCH,
+    time_limit(arguments.WATCH_LIMIT),
+    arguments.watch_format("--format"),
+    arguments.SERVERS,
+    statuses=arguments.WATCH_STATUSES,
+)
+def do_snapshot_watch() -> None:
+    """Watch the snapshots of servers until they are over."""
+
+
+# -- any images, as novaclient 7 had the commands
+
+
+@stands_for(
+    "images:list_images",
+    argument(
+        "--limit",
+        metavar="<limit>",
+        type=checked(limit),
+        help="Number of images to list at most.",
+    ),
+)
+def do_image_list() -> None:
+    """Print a list of available images to boot from."""
+
+
+@stands_for("images:show", arguments.IMAGE)
+def do_image_show() -> None:
+    """Show details about the given image."""
+
+
+@stands_for(
+    "images:change_metadata",
+    arguments.IMAGE,
+    argument(
+        "action",
+        metavar="<action>",
+        type=one_of("set", "delete"),
+        help="Actions: 'set' or 'delete'.",
+    ),
+    argument(
+        "metadata",
+        metavar="<key=value>",
+        nargs="+",
+        type=checked(arguments.metadatum),
+        help="Metadata to add/update or delete (only key is necessary on delete).",
+    ),
+)
+def do_image_meta() -> None:
+    """Set or delete metadata on an image."""
+
+
+@stands_for("images:delete", arguments.IMAGES)
+def do_image_delete() -> None:
+    """Delete specified image(s)."""

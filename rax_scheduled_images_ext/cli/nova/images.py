@@ -5,123 +5,120 @@ Only those that the installed novaclient lacks are offered.
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
-from rax_scheduled_images_ext.cli.nova.commands import (
-    argument,
-    declared,
+from rax_scheduled_images_ext.cli.nova.command import (
+    CONSOLE,
     failing_as_one,
     finish,
     open_cloud,
     usage_error,
 )
-from rax_scheduled_images_ext.console import arguments
-from rax_scheduled_images_ext.programs.arguments import checked, invalid
+from rax_scheduled_images_ext.client.images.base import ImageStore
+from rax_scheduled_images_ext.console.formats import Column, attribute, print_rows
+from rax_scheduled_images_ext.console.report import ConsoleReport
+from rax_scheduled_images_ext.console.terminal import say
+from rax_scheduled_images_ext.errors import NotFound
+from rax_scheduled_images_ext.model.image import MARKER_KEY, ServerImage
+from rax_scheduled_images_ext.model.times import write_time
+from rax_scheduled_images_ext.operations.work_queue import run
 
-
-def __dir__() -> list[str]:
-    # The shell finds commands by dir(), at a time when it has its own ready.
-    from novaclient.v2 import shell
-
-    return [name for name in globals() if not hasattr(shell, name)]
-
-
-def limit(text: str) -> int:
-    """Return how many images to list at most.
-
-    :raises InvalidValue: for anything but a whole number of at least 1.
-    """
-    if not re.fullmatch("0*[1-9][0-9]{0,8}", text, re.ASCII):
-        raise invalid(f"'{text}' is not a limit: a whole number of at least 1")
-    return int(text)
-
-
-def action(text: str) -> str:
-    """Return what to do with metadata.
-
-    :raises InvalidValue: for anything else.
-    """
-    if text not in ("set", "delete"):
-        raise invalid(f"'{text}' is not an action: use set or delete")
-    return text
-
-
-def metadatum(text: str) -> tuple[str, str | None]:
-    """Return a key and its value, None where there is no ``=``.
-
-    :raises InvalidValue: for a key that no metadata can have.
-    """
-    from rax_scheduled_images_ext.client.images.base import check_key
-
-    key, equals, value = text.partition("=")
-    return check_key(key), value if equals else None
-
-
-@argument(
-    "--limit",
-    metavar="<limit>",
-    type=checked(limit),
-    help="Number of images to list at most.",
+IMAGES: tuple[Column[ServerImage], ...] = (
+    attribute("id", "ID"),
+    Column("name", "Name", lambda image: image.name or None),
+    attribute("status", "Status"),
+    Column("server", "Server", lambda image: image.server_id or ""),
 )
-def do_image_list(cs: Any, args: Any) -> None:
-    """Print a list of available images to boot from."""
-    from rax_scheduled_images_ext.console.views import print_images
+PROPERTIES: tuple[Column[tuple[str, Any]], ...] = (
+    Column("property", "Property", itemgetter(0)),
+    Column("value", "Value", itemgetter(1)),
+)
+_TRUE = ("1", "t", "true", "on", "y", "yes")
 
-    print_images(open_cloud(cs).images.list(limit=args.limit))
+
+def list_images(cs: Any, args: Any) -> None:
+    """Print images by name."""
+    images = open_cloud(cs).images.list(limit=args.limit)
+    rows = sorted(images, key=lambda image: (image.name, image.id))
+    print_rows(IMAGES, rows, "table")
 
 
-@declared(arguments.IMAGE)
-def do_image_show(cs: Any, args: Any) -> None:
-    """Show details about the given image."""
-    from rax_scheduled_images_ext.console.views import print_image
-
+def show(cs: Any, args: Any) -> None:
+    """Print all there is of an image."""
     with failing_as_one():
-        print_image(open_cloud(cs).images.find(args.image))
+        image = open_cloud(cs).images.find(args.image)
+        rows = sorted(properties(image), key=itemgetter(0))
+        print_rows(PROPERTIES, rows, "table")
 
 
-@declared(arguments.IMAGE)
-@argument(
-    "action",
-    metavar="<action>",
-    type=checked(action),
-    help="Actions: 'set' or 'delete'.",
-)
-@argument(
-    "metadata",
-    metavar="<key=value>",
-    nargs="+",
-    type=checked(metadatum),
-    help="Metadata to add/update or delete (only key is necessary on delete).",
-)
-def do_image_meta(cs: Any, args: Any) -> None:
-    """Set or delete metadata on an image."""
+def change_metadata(cs: Any, args: Any) -> None:
+    """Set metadata of an image, or take some away."""
     metadata = dict(args.metadata)
-    if args.action == "set":
-        for key in (key for key, value in metadata.items() if value is None):
-            usage_error("image-meta", f"'{key}' is not in the format of 'key=value'")
-
+    if args.action == "delete":
+        finish(delete_metadata(open_cloud(cs).images, args.image, list(metadata)))
+        return
+    for key in (key for key, value in metadata.items() if value is None):
+        usage_error("image-meta", f"'{key}' is not in the format of 'key=value'")
     with failing_as_one():
         images = open_cloud(cs).images
-        change = (
-            partial(images.set_metadata, metadata=metadata)
-            if args.action == "set"
-            else partial(images.delete_metadata, keys=metadata)
-        )
-        images.with_image(args.image, change)
+        images.with_image(args.image, partial(images.set_metadata, metadata=metadata))
 
 
-@declared(arguments.IMAGES)
-def do_image_delete(cs: Any, args: Any) -> None:
-    """Delete specified image(s)."""
-    from rax_scheduled_images_ext.console.report import attempt
+def delete_metadata(images: ImageStore, wanted: str, keys: list[str]) -> bool:
+    """Take metadata away; return whether all of it was there.
 
+    That the mark of scheduled images is gone already is no failure: to be rid of it is
+    how an image is kept.
+    """
+    with failing_as_one():
+        image = images.find(wanted)
+        images.delete_metadata(image, keys)
+    missing = [key for key in keys if key not in image.metadata]
+    for key in missing:
+        text = f"Image {image.id} has no metadata '{key}'"
+        if key == MARKER_KEY:
+            say(f"{text}: no schedule counts or deletes it")
+        else:
+            CONSOLE.error(NotFound(text))
+    return not set(missing) - {MARKER_KEY}
+
+
+def delete(cs: Any, args: Any) -> None:
+    """Delete images, whatever becomes of the others."""
     images = open_cloud(cs).images
-    delete = partial(images.with_image, action=images.delete)
-    finish(attempt(args.image, delete, failed_delete))
+    with Deletions(CONSOLE, len(args.image), noun="images") as report:
+        delete_one = partial(images.with_image, action=images.delete)
+        run(args.image, delete_one, report, workers=1)
+    finish(report.ok)
 
 
-def failed_delete(image: str, error: Exception) -> str:
-    """Return novaclient 7's words for an image that could not be deleted."""
-    return f"Delete for image {image} failed: {error}"
+class Deletions(ConsoleReport):
+    """Prints which images could not be deleted, in novaclient 7's words."""
+
+    def failure(self, item: str, error: Exception) -> None:
+        self.ok = False
+        self.console.not_deleted(item, error)
+
+
+def properties(image: ServerImage) -> Iterator[tuple[str, Any]]:
+    """Yield the rows that novaclient 7 shows of an image."""
+    yield "OS-EXT-IMG-SIZE:size", image.size or 0
+    yield "created", write_time(image.created)
+    yield "id", image.id
+    yield "minDisk", image.min_disk
+    yield "minRam", image.min_ram
+    yield "name", image.name or None
+    yield "progress", image.progress
+    yield "status", image.status
+    yield "updated", write_time(image.updated)
+    if image.server_id is not None:
+        yield "server", image.server_id
+    for key, value in image.metadata.items():
+        yield f"metadata {key}", value
+    # A word of compute's own for this one piece of metadata.
+    if "auto_disk_config" in image.metadata:
+        automatic = image.metadata["auto_disk_config"].strip().lower() in _TRUE
+        yield "OS-DCF:diskConfig", "AUTO" if automatic else "MANUAL"

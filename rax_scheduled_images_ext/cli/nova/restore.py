@@ -4,38 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from rax_scheduled_images_ext.cli.nova.commands import (
-    argument,
-    declared,
-    error_line,
+from rax_scheduled_images_ext.cli.nova.command import (
+    CONSOLE,
+    end,
     open_cloud,
     usage_error,
 )
-from rax_scheduled_images_ext.console.restore_arguments import RESTORE, SERVER
-from rax_scheduled_images_ext.programs.arguments import one_of
+from rax_scheduled_images_ext.console.restore import Restoring, print_data
+from rax_scheduled_images_ext.console.restore_arguments import NO_TERMINAL, options_of
+from rax_scheduled_images_ext.console.terminal import can_ask
+from rax_scheduled_images_ext.errors import InvalidValue
 
 _COMMAND = "scheduled-images-restore"
 
 
-@declared(*RESTORE)
-@argument(
-    "--format",
-    metavar="<format>",
-    type=one_of("table", "json"),
-    default="table",
-    help="Print the plan and the result as table (the default), or json.",
-)
-@declared(SERVER)
-def do_scheduled_images_restore(cs: Any, args: Any) -> None:
-    """Get a server back from an image of it, as a new server or in place."""
-    from rax_scheduled_images_ext.console.restore import Restoring, print_data
-    from rax_scheduled_images_ext.console.restore_arguments import (
-        NO_TERMINAL,
-        options_of,
-    )
-    from rax_scheduled_images_ext.console.terminal import can_ask
-    from rax_scheduled_images_ext.errors import InvalidValue
-
+def restore(cs: Any, args: Any) -> None:
+    """Restore a server, or print how that would be done."""
     try:
         options = options_of(args)
     except InvalidValue as error:
@@ -48,7 +32,7 @@ def do_scheduled_images_restore(cs: Any, args: Any) -> None:
         args.server,
         options,
         f"nova {_COMMAND}",
-        error_line,
+        CONSOLE,
         args.time_limit,
         args.show_password,
     )
@@ -60,5 +44,4 @@ def do_scheduled_images_restore(cs: Any, args: Any) -> None:
             data = restoring.carry_out(wait=wait)
     if data is not None:
         print_data(data, args.format)
-    if restoring.status:
-        raise SystemExit(restoring.status)
+    end(restoring.status)

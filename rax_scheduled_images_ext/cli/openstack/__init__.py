@@ -1,4 +1,4 @@
-"""The commands of ``openstack``, one module for each resource.
+"""The commands of ``openstack``, one module for each group of them.
 
 Every ``openstack`` loads all commands of all plugins, and few run one of these. So
 what it loads here is a stand-in, which imports its command when that is called.
@@ -28,15 +28,15 @@ def _stand_in(module: str, name: str) -> type[_StandIn]:
     return type(name, (_StandIn,), {"module": module})
 
 
-CheckSchedule = _stand_in("schedule", "CheckSchedule")
-ListSchedule = _stand_in("schedule", "ListSchedule")
-SetSchedule = _stand_in("schedule", "SetSchedule")
-ShowSchedule = _stand_in("schedule", "ShowSchedule")
-UnsetSchedule = _stand_in("schedule", "UnsetSchedule")
-CreateSnapshot = _stand_in("snapshot", "CreateSnapshot")
-ListSnapshot = _stand_in("snapshot", "ListSnapshot")
-ProtectSnapshot = _stand_in("snapshot", "ProtectSnapshot")
-PruneSnapshot = _stand_in("snapshot", "PruneSnapshot")
+CheckSchedule = _stand_in("check", "CheckSchedule")
+ListSchedule = _stand_in("list", "ListSchedule")
+SetSchedule = _stand_in("schedules", "SetSchedule")
+ShowSchedule = _stand_in("schedules", "ShowSchedule")
+UnsetSchedule = _stand_in("schedules", "UnsetSchedule")
+CreateSnapshot = _stand_in("snapshot_create", "CreateSnapshot")
+ListSnapshot = _stand_in("image_list", "ListSnapshot")
+ProtectSnapshot = _stand_in("protect", "ProtectSnapshot")
+PruneSnapshot = _stand_in("prune", "PruneSnapshot")
 RestoreSnapshot = _stand_in("restore", "RestoreSnapshot")
-UnprotectSnapshot = _stand_in("snapshot", "UnprotectSnapshot")
-WatchSnapshot = _stand_in("snapshot", "WatchSnapshot")
+UnprotectSnapshot = _stand_in("protect", "UnprotectSnapshot")
+WatchSnapshot = _stand_in("snapshot_watch", "WatchSnapshot")

@@ -43,7 +43,9 @@ def shown(columns: Sequence[Column[Any]], row: Any) -> tuple[list[str], list[Any
 
 
 def escaped(value: Any) -> Any:
-    """Return a value as formats show it that have no escapes of their own."""
+    """Return a value, or values, as formats show them without escapes of their own."""
+    if isinstance(value, (list, tuple)):
+        return [escaped(each) for each in value]
     if isinstance(value, Cell):
         return value.escaped()
     return printable(value) if isinstance(value, str) else value

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import sys
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from osc_lib.command import command
@@ -12,8 +16,20 @@ from osc_lib.command import command
 from rax_scheduled_images_ext.cli.openstack.columns import escaped
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.openstacksdk import cloud_of
-from rax_scheduled_images_ext.console.arguments import ONE_WAY, Argument, Exclusive
-from rax_scheduled_images_ext.console.terminal import say
+from rax_scheduled_images_ext.console.arguments import (
+    ONE_WAY,
+    STATUSES,
+    Argument,
+    Exclusive,
+)
+from rax_scheduled_images_ext.console.report import Console
+from rax_scheduled_images_ext.console.targets import confirmed
+from rax_scheduled_images_ext.console.terminal import (
+    OutputFailed,
+    otherwise,
+    put,
+    say,
+)
 from rax_scheduled_images_ext.errors import ScheduledImagesError
 from rax_scheduled_images_ext.operations.targets import (
     Target,
@@ -35,6 +51,14 @@ def error_line(error: BaseException, about: str = "") -> str:
     return f"{about}: {error}" if about else str(error) or type(error).__name__
 
 
+def failed_delete(image_id: str, error: Exception) -> str:
+    """Return the line about an image that could not be deleted."""
+    return f"Failed to delete image {image_id}: {error}"
+
+
+CONSOLE = Console(error_line, failed_delete)
+
+
 class WrongUsage(Exception):
     """The arguments, each of which is right, do not go together."""
 
@@ -44,9 +68,13 @@ class NothingToShow(Exception):
 
 
 class Command(command.Command):
-    """A command that declares its ``arguments``; ``status`` is its exit status."""
+    """A command that declares its ``arguments``; ``status`` is its exit status.
+
+    ``statuses`` is what its help says of exit statuses.
+    """
 
     arguments: ClassVar[tuple[Argument | Exclusive, ...]] = ()
+    statuses: ClassVar[str] = STATUSES
     status = 0
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -56,55 +84,93 @@ class Command(command.Command):
             each.add_to(self.parser)
         return self.parser
 
+    def get_epilog(self) -> str:
+        """Return what stands at the end of the command's help."""
+        return "\n\n".join((self.statuses, super().get_epilog()))
+
     def run(self, parsed_args: argparse.Namespace) -> int:
         """Run the command and return its exit status."""
         try:
             return super().run(parsed_args) or self.status
         except NothingToShow:
             return self.status
+        except OutputFailed as failed:
+            return failed.status
         except WrongUsage as error:
             self.parser.print_usage(sys.stderr)
             say(f"{self.parser.prog}: error: {error}")
             return 2
         except ScheduledImagesError as error:
-            LOG.debug("%s", error, exc_info=True)
-            say(error_line(error))
+            CONSOLE.error(error)
             return error.exit_status
 
     @property
     def cloud(self) -> Cloud:
-        """The cloud that the shell is connected to."""
+        """The cloud that the shell is connected to; waiting for it is reported."""
         # Without osc-lib's own subclass, to which this belongs.
         manager: Any = self.app.client_manager
-        return cloud_of(manager.sdk_connection)
+        return replace(cloud_of(manager.sdk_connection), waits=CONSOLE.waits)
 
     def end(self, *, ok: bool) -> None:
         """End the command with status 1 unless all was done."""
         self.status = 0 if ok else 1
 
 
-class Lister(Command, command.Lister):
+class _Display(Command):
+    """A command that prints data.
+
+    ``say_done`` reports on stderr what was done, if stdout does not take the data.
+    """
+
+    say_done: Callable[[], object] | None = None
+
+    def check_output(
+        self, parsed_args: argparse.Namespace, column_names: Any, data: Any
+    ) -> None:
+        """See that data like this can be printed as it is asked for.
+
+        :raises WrongUsage: if not.
+        """
+        try:
+            self._formatted(parsed_args, column_names, data)
+        except ValueError as error:
+            raise WrongUsage(str(error)) from None
+
+    def produce_output(
+        self, parsed_args: argparse.Namespace, column_names: Any, data: Any
+    ) -> int:
+        """Print the data, and nothing in it that a terminal obeys."""
+        with otherwise(self.say_done):
+            text = self._formatted(parsed_args, column_names, data)
+            if text:
+                as_json = parsed_args.formatter == "json"
+                put(text.removesuffix("\n"), as_json=as_json)
+        return 0
+
+    def _formatted(
+        self, parsed_args: argparse.Namespace, column_names: Any, data: Any
+    ) -> str:
+        """Return the text that the formatter writes."""
+        if parsed_args.formatter not in _FAITHFUL:
+            data = escaped(data)
+        app: Any = self.app
+        output = io.StringIO()
+        before, app.stdout = app.stdout, output
+        try:
+            # A formatter may look whether the real one is a terminal.
+            with redirect_stdout(sys.stdout or output):
+                super().produce_output(parsed_args, column_names, data)  # type: ignore[misc]
+            return output.getvalue()
+        finally:
+            app.stdout = before
+
+
+class Lister(_Display, command.Lister):
     """A command that prints rows."""
 
-    def produce_output(
-        self, parsed_args: argparse.Namespace, column_names: Any, data: Any
-    ) -> int:
-        """Print the rows, and nothing in them that a terminal obeys."""
-        if parsed_args.formatter not in _FAITHFUL:
-            data = [[escaped(value) for value in row] for row in data]
-        return int(super().produce_output(parsed_args, column_names, data) or 0)
 
-
-class ShowOne(Command, command.ShowOne):
+class ShowOne(_Display, command.ShowOne):
     """A command that prints one thing."""
-
-    def produce_output(
-        self, parsed_args: argparse.Namespace, column_names: Any, data: Any
-    ) -> int:
-        """Print the thing, and nothing in it that a terminal obeys."""
-        if parsed_args.formatter not in _FAITHFUL:
-            data = [escaped(value) for value in data]
-        return int(super().produce_output(parsed_args, column_names, data) or 0)
 
 
 def check_targets(args: argparse.Namespace) -> None:
@@ -119,11 +185,15 @@ def check_targets(args: argparse.Namespace) -> None:
 def targets_of(
     cloud: Cloud, args: argparse.Namespace, *, scheduled: bool
 ) -> list[Target]:
-    """Return the servers that a command is about.
+    """Return the servers that a command changes, unless somebody objects.
 
     :param scheduled: of all servers only those with a schedule.
     :raises NoServers: if there are none.
+    :raises NothingToShow: if somebody objects.
     """
     if args.server:
         return as_targets(args.server)
-    return find_targets(cloud, args.name, scheduled=scheduled)
+    found = find_targets(cloud, args.name, scheduled=scheduled)
+    if not args.dry_run and not confirmed(found, args.name, yes=args.yes):
+        raise NothingToShow
+    return found

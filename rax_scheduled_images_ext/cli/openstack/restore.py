@@ -6,15 +6,16 @@ import argparse
 from typing import Any
 
 from rax_scheduled_images_ext.cli.openstack.command import (
+    CONSOLE,
     NothingToShow,
     ShowOne,
     WrongUsage,
-    error_line,
 )
 from rax_scheduled_images_ext.console.restore import Restoring
 from rax_scheduled_images_ext.console.restore_arguments import (
     NO_TERMINAL,
     RESTORE,
+    RESTORE_STATUSES,
     SERVER,
     options_of,
 )
@@ -23,12 +24,9 @@ from rax_scheduled_images_ext.errors import InvalidValue
 
 
 class RestoreSnapshot(ShowOne):
-    """Get a server back from an image of it, as a new server or in place.
+    """Get a server back from an image of it, as a new server or in place."""
 
-    Exit statuses: 4 the safety image is lost and nothing was changed, 5 the server is
-    gone, 6 a time limit was reached.
-    """
-
+    statuses = RESTORE_STATUSES
     arguments = (*RESTORE, SERVER)
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[list[str], Any]:
@@ -45,7 +43,7 @@ class RestoreSnapshot(ShowOne):
             parsed_args.server,
             options,
             "openstack server snapshot restore",
-            error_line,
+            CONSOLE,
             parsed_args.time_limit,
             parsed_args.show_password,
         )

@@ -39,14 +39,14 @@ class _Unfinished:
     """An image that has not been seen done, though its snapshot is over."""
 
     image_id: str
-    server_name: str
+    server: ServerState
     until: float
     #: What was seen last, None if it could not be read; ``problem`` is why.
     status: str | None = None
     problem: str = ""
 
     def __str__(self) -> str:
-        return f"image {self.image_id} of server {self.server_name}"
+        return f"image {self.image_id} of server {self.server.name}"
 
 
 class ImageTracker:
@@ -107,15 +107,15 @@ class ImageTracker:
         if image_id:
             until = self._poller.clock() + self._poller.limits.settling
             until = until if limit is None else min(until, limit)
-            self._unfinished.append(_Unfinished(image_id, server.name, until))
+            self._unfinished.append(_Unfinished(image_id, server, until))
 
-    def look(self) -> Iterator[ImageLost | TimeLimitReached]:
-        """Poll each unfinished image once; yield those that will never be finished."""
+    def look(self) -> Iterator[tuple[ServerState, Exception]]:
+        """Poll each unfinished image once; yield why some will never be finished."""
         unfinished, self._unfinished = self._unfinished, []
         for each in unfinished:
             trouble = self._look(each)
             if trouble:
-                yield trouble
+                yield each.server, trouble
 
     def _newest(self, server_ids: Sequence[str]) -> dict[str, str]:
         """Return the image that each of these servers is making, by the server's ID.
@@ -133,7 +133,7 @@ class ImageTracker:
 
     def _look(self, each: _Unfinished) -> ImageLost | TimeLimitReached | None:
         before, each.status = each.status, self._status(each)
-        failed = f"The snapshot of server {each.server_name} has failed"
+        failed = f"The snapshot of server {each.server.name} has failed"
         # A single 404 may come from something else on the way.
         if each.status in LOST or each.status == before == _GONE:
             return ImageLost(f"{failed}: {each} is {each.status}", each.image_id)
@@ -143,7 +143,7 @@ class ImageTracker:
             self._unfinished.append(each)
         elif each.status == "SAVING":
             return TimeLimitReached(
-                f"The snapshot of server {each.server_name} is over, but {each} is"
+                f"The snapshot of server {each.server.name} is over, but {each} is"
                 " still SAVING"
             )
         else:

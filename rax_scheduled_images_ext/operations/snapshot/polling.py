@@ -56,6 +56,9 @@ class Listener:
     def progress(self, text: str) -> None:
         """Note the present state; called at every poll."""
 
+    def output(self, text: bytes) -> None:
+        """Note what a hook command has printed."""
+
 
 @dataclass
 class Poller:

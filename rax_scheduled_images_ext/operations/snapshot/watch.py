@@ -10,6 +10,8 @@ from rax_scheduled_images_ext.client.snapshots import ServerStates
 from rax_scheduled_images_ext.model.task_states import ServerState, SnapshotProgress
 from rax_scheduled_images_ext.operations.snapshot.polling import Poller
 
+DISK_COPIED = "disk-copied"
+
 
 class End(Enum):
     """Why a server is no longer watched."""
@@ -50,15 +52,20 @@ class Watch:
 class Wanted:
     """What a watch is for.
 
-    ``copied`` ends it as soon as the disk is copied, otherwise the whole snapshot
-    is watched. ``start`` is how many seconds a snapshot may take to begin, None if
-    it must be under way at once; ``limit`` how many the watch may take in all.
+    ``until`` ends it when the disk is copied, or when the whole snapshot is done.
+    ``wait_start`` is how many seconds a snapshot may take to begin, None if it must be
+    under way at once; ``time_limit`` how many the watch may take in all.
     """
 
-    copied: bool = False
-    start: float | None = None
+    until: str = "done"
+    wait_start: float | None = None
     interval: float = 5.0
-    limit: float | None = None
+    time_limit: float | None = None
+
+    @property
+    def copied(self) -> bool:
+        """Whether it ends as soon as the disk is copied."""
+        return self.until == DISK_COPIED
 
     def end(self, watch: Watch, elapsed: float) -> End | None:
         """Return whether, and why, a server need not be watched any longer."""
@@ -67,9 +74,10 @@ class Wanted:
             return watch.end
         if progress.over or (self.copied and progress.copied):
             return End.DONE
-        if progress.begun or (self.start is not None and elapsed < self.start):
+        start = self.wait_start
+        if progress.begun or (start is not None and elapsed < start):
             return None
-        return End.NONE if self.start is None else End.NOT_BEGUN
+        return End.NONE if start is None else End.NOT_BEGUN
 
 
 def watch(
@@ -96,7 +104,7 @@ def watch(
 
     looks = iter((at_first,))
     for states in poller.polls(
-        lambda: next(looks, look)(), wanted.interval, wanted.limit
+        lambda: next(looks, look)(), wanted.interval, wanted.time_limit
     ):
         now = poller.clock()
         for server_id, state in states.items():

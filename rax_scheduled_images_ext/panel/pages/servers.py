@@ -17,7 +17,7 @@ from rax_scheduled_images_ext.model.freshness import ScheduleStatus, State
 from rax_scheduled_images_ext.model.schedule import ScheduleSettings
 from rax_scheduled_images_ext.operations.inventory import Inventory
 from rax_scheduled_images_ext.operations.targets import Target, for_each
-from rax_scheduled_images_ext.operations.work_queue import Outcome
+from rax_scheduled_images_ext.operations.work_queue import Outcome, Report
 from rax_scheduled_images_ext.panel.forms import SCHEDULE_FIELDS, read_change
 from rax_scheduled_images_ext.panel.jobs import Job
 from rax_scheduled_images_ext.panel.labels import labels_of
@@ -205,7 +205,7 @@ def _previews(
     def action(cloud: Cloud, server_id: str) -> Preview:
         return preview(cloud, server_id, change)
 
-    return for_each(here.cloud, targets, action, progress=job.progress)
+    return for_each(here.cloud, targets, action, Report(progress=job.progress))
 
 
 def _reviews() -> Reviews:
@@ -305,7 +305,7 @@ def _change(here: Place, review: Review, job: Job) -> list[ServerRow]:
 
     targets = [row.target for row in review.included]
     with here.changing(*(str(target.id) for target in targets)):
-        done = for_each(here.cloud, targets, action, note, job.progress)
+        done = for_each(here.cloud, targets, action, Report(note, job.progress))
     return [each.value for each in done if each.value is not None]
 
 

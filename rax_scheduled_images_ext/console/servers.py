@@ -1,66 +1,31 @@
-"""What the commands about all servers print: rows, columns and sentences.
-
-Imported by commands only once there is something to print.
-"""
+"""The servers of a project as they are printed: columns, rows and sentences."""
 
 from __future__ import annotations
 
 import gc
-import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.console.formats import (
     Column,
     attribute,
     for_people,
     print_rows,
 )
-from rax_scheduled_images_ext.console.report import ErrorLine, report_unreadable
-from rax_scheduled_images_ext.console.terminal import ProgressLine, put, say
+from rax_scheduled_images_ext.console.report import Console
+from rax_scheduled_images_ext.console.terminal import put, say
 from rax_scheduled_images_ext.model.durations import format_duration
-from rax_scheduled_images_ext.model.freshness import (
-    InventoryServer,
-    ScheduleStatus,
-    State,
-)
+from rax_scheduled_images_ext.model.freshness import ScheduleStatus, State
 from rax_scheduled_images_ext.model.times import read_time, write_time
 from rax_scheduled_images_ext.operations.check import CheckResult
-from rax_scheduled_images_ext.operations.inventory import read_inventory, read_regions
+from rax_scheduled_images_ext.operations.listing import Listing, Row
 
-
-@dataclass(frozen=True)
-class Row:
-    """The status of one server, in a region."""
-
-    region: str | None
-    status: ScheduleStatus
-
-    @property
-    def server(self) -> InventoryServer:
-        """The server itself."""
-        return self.status.server
-
-
-@dataclass
-class Listed:
-    """The servers of one region or of all, as of a moment.
-
-    ``now`` is None if no region could be read; ``complete`` is whether all could.
-    """
-
-    rows: list[Row]
-    now: datetime | None
-    complete: bool
-
-    def report(self, error_line: ErrorLine) -> bool:
-        """Report which servers could not be read; return whether all could."""
-        statuses = [row.status for row in self.rows]
-        return report_unreadable(statuses, error_line) and self.complete
+_SHORT = (
+    *("region", "server", "id", "schedule", "day_of_week", "retention"),
+    *("newest", "state", "limit"),
+)
 
 
 @contextmanager
@@ -79,35 +44,22 @@ def uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def read_rows(
-    cloud: Cloud,
-    *,
-    enabled: bool | None,
-    name: re.Pattern[str] | None,
-    all_regions: bool,
-    error_line: ErrorLine,
-) -> Listed:
-    """Read the servers of the cloud's region, or of all regions side by side.
+def say_failures(console: Console, listing: Listing) -> bool:
+    """Report which regions could not be read; return whether there is none."""
+    for each in listing.failures:
+        if each.error is not None:
+            say(f"{console.error_line(each.error)} (in region {each.item})")
+    return not listing.failures
 
-    A region that cannot be read is a line on stderr. ``enabled`` and ``name`` are
-    those of :func:`.operations.inventory.read_inventory`, whose errors this raises for
-    a single region.
-    """
-    if not all_regions:
-        inventory = read_inventory(cloud, enabled=enabled, name=name)
-        rows = [Row(None, status) for status in inventory.servers]
-        return Listed(rows, inventory.now, complete=True)
-    with ProgressLine() as line:
-        regions = read_regions(cloud, enabled=enabled, name=name, progress=line.show)
-    rows = []
-    for region in regions:
-        if region.error is not None:
-            say(f"{error_line(region.error)} (in region {region.item})")
-        elif region.value is not None:
-            rows += [Row(region.item, status) for status in region.value.servers]
-    times = [region.value.now for region in regions if region.value is not None]
-    complete = len(times) == len(regions)
-    return Listed(rows, max(times, default=None), complete)
+
+def say_unreadable(console: Console, servers: Iterable[ScheduleStatus]) -> bool:
+    """Report which servers could not be read; return whether there is none."""
+    read = [(each.server, each.server.problem) for each in servers]
+    unreadable = [(server, problem) for server, problem in read if problem]
+    unreadable.sort(key=lambda each: (each[0].name, each[0].id))
+    for server, problem in unreadable:
+        console.failure(server.name, problem, 2)
+    return not unreadable
 
 
 def print_inventory(
@@ -163,6 +115,11 @@ def columns(now: datetime, *, regions: bool = False) -> list[Column[Row]]:
         Column("state", "State", lambda row: row.status.state.value),
         Column("expires_next", "Expires next", expires_next, _shortened),
     ]
+
+
+def short(found: Iterable[Column[Row]]) -> list[Column[Row]]:
+    """Return the columns that are listed where there is little room."""
+    return [each for each in found if each.key in _SHORT]
 
 
 def newest_columns() -> list[Column[Row]]:

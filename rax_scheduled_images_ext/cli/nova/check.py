@@ -1,0 +1,30 @@
+"""``nova scheduled-images-check``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rax_scheduled_images_ext.cli.nova.command import (
+    CONSOLE,
+    failing_as_one,
+    finish,
+    open_cloud,
+)
+from rax_scheduled_images_ext.console.servers import (
+    print_check,
+    say_unreadable,
+    uncollected,
+)
+from rax_scheduled_images_ext.operations.check import STALE, check
+
+
+def check_servers(cs: Any, args: Any) -> None:
+    """Print servers whose newest scheduled image is too old."""
+    with uncollected():
+        with failing_as_one():
+            result = check(open_cloud(cs), name=args.name, max_age=args.max_age)
+        print_check(result, args.format)
+        readable = say_unreadable(CONSOLE, result.problems)
+    if result.stale:
+        raise SystemExit(STALE)
+    finish(readable)

@@ -1,0 +1,15 @@
+"""``nova scheduled-images-image-list``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rax_scheduled_images_ext.cli.nova.command import failing_as_one, open_cloud
+from rax_scheduled_images_ext.console.images import print_images
+from rax_scheduled_images_ext.operations.server import list_images
+
+
+def list_server_images(cs: Any, args: Any) -> None:
+    """Print a server's images, newest first, and what becomes of each and why."""
+    with failing_as_one():
+        print_images(list_images(open_cloud(cs), args.server), args.format)

@@ -1,0 +1,16 @@
+"""The options of a command as the dataclass that an operation takes."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Options = TypeVar("Options", bound="DataclassInstance")
+
+
+def chosen(kind: type[Options], args: Any) -> Options:
+    """Return the dataclass with what the arguments of the same names are."""
+    return kind(**{each.name: getattr(args, each.name) for each in fields(kind)})

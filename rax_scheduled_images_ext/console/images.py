@@ -1,0 +1,88 @@
+"""A server's images as they are printed: columns, rows, and which expires next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rax_scheduled_images_ext.console.formats import Column, print_rows
+from rax_scheduled_images_ext.console.terminal import say
+from rax_scheduled_images_ext.errors import NoSuchServer
+from rax_scheduled_images_ext.model.retention import (
+    Decision,
+    expires_in_runs,
+    reason,
+    retention_status,
+)
+from rax_scheduled_images_ext.model.times import write_time
+from rax_scheduled_images_ext.operations.work_queue import Outcome
+
+
+def size_for_people(size: int | None) -> str:
+    """Return a number of bytes in the largest unit of which there is one."""
+    if size is None:
+        return "-"
+    number, units = float(size), iter(("B", "KiB", "MiB", "GiB", "TiB"))
+    unit = next(units)
+    while number >= 1024 and unit != "TiB":
+        number, unit = number / 1024, next(units)
+    return (
+        f"{number:.0f} {unit}"
+        if number >= 10 or unit == "B"
+        else f"{number:.1f} {unit}"
+    )
+
+
+#: These columns are of rows with an attribute `image`.
+IMAGE: tuple[Column[Any], ...] = (
+    Column("id", "ID", lambda row: row.image.id),
+    Column("name", "Name", lambda row: row.image.name),
+    Column("created", "Created", lambda row: write_time(row.image.created)),
+    Column("size", "Size", lambda row: row.image.size, size_for_people),
+)
+IMAGES: tuple[Column[Any], ...] = (
+    *IMAGE,
+    Column("status", "Status", lambda decision: decision.image.status),
+    Column("retention_status", "Retention", retention_status),
+    Column("reason", "Reason", reason),
+)
+#: The same for programs, with the data behind the words.
+IMAGES_AS_DATA: tuple[Column[Any], ...] = (
+    *IMAGES,
+    Column("code", "Code", lambda decision: decision.reason.value),
+    Column("counted", "Counted", lambda decision: decision.counted),
+    Column("expires_in_runs", "Runs left", expires_in_runs),
+    Column("protected", "Protected", lambda decision: decision.image.protected),
+)
+
+
+def print_images(decisions: Sequence[Decision], form: str) -> None:
+    """Print images, each with its retention status."""
+    print_rows(IMAGES if form == "table" else IMAGES_AS_DATA, decisions, form)
+
+
+def next_expiry_line(server_id: str, expiring: Sequence[Decision] | None) -> str:
+    """Return a line that says which images of a server expire before all others.
+
+    :param expiring: those images; None for a server without a schedule.
+    """
+    if expiring is None:
+        return f"No image of server {server_id} expires: it has no schedule"
+    if not expiring:
+        return f"No image of server {server_id} expires"
+    images = ", ".join(f"{v.image.name} ({v.image.id})" for v in expiring)
+    left = expires_in_runs(expiring[0])
+    when = "with the next scheduled image" if left == 1 else f"in {left} runs"
+    return f"Expires next on server {server_id}: {images}, {when}"
+
+
+def say_next_expiries(servers: Iterable[Outcome[str, list[Decision] | None]]) -> None:
+    """Report on stderr what expires next of servers, given by their IDs."""
+    for each in servers:
+        if each.error is None:
+            say(next_expiry_line(each.item, each.value))
+        elif isinstance(each.error, NoSuchServer):
+            say(f"No image of server {each.item} expires: it no longer exists")
+        else:
+            server = f"server {each.item}"
+            say(f"Which image of {server} expires next is not known: {each.error}")

@@ -1,0 +1,66 @@
+"""The servers of one region, or of all regions side by side."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.model.freshness import InventoryServer, ScheduleStatus
+from rax_scheduled_images_ext.operations.inventory import (
+    Inventory,
+    read_inventory,
+    read_regions,
+)
+from rax_scheduled_images_ext.operations.work_queue import Outcome, Report
+
+
+@dataclass(frozen=True)
+class Row:
+    """The status of one server, in a region."""
+
+    region: str | None
+    status: ScheduleStatus
+
+    @property
+    def server(self) -> InventoryServer:
+        """The server itself."""
+        return self.status.server
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The servers of one region or of all, as of a moment.
+
+    ``now`` is None if no region could be read, ``failures`` are those that could not.
+    """
+
+    rows: list[Row]
+    now: datetime | None
+    failures: list[Outcome[str, Inventory]] = field(default_factory=list)
+
+
+def list_servers(
+    cloud: Cloud,
+    *,
+    enabled: bool | None,
+    name: re.Pattern[str] | None,
+    all_regions: bool,
+    report: Report[str, Inventory] | None = None,
+) -> Listing:
+    """Read the servers of the cloud's region, or of all regions side by side.
+
+    The parameters are those of :func:`read_inventory`, whose errors this raises for a
+    single region.
+    """
+    if not all_regions:
+        inventory = read_inventory(cloud, enabled=enabled, name=name)
+        return Listing([Row(None, each) for each in inventory.servers], inventory.now)
+    regions = read_regions(cloud, enabled=enabled, name=name, report=report)
+    read = [(each.item, each.value) for each in regions if each.value is not None]
+    return Listing(
+        [Row(region, each) for region, found in read for each in found.servers],
+        max((found.now for _, found in read), default=None),
+        [each for each in regions if each.error is not None],
+    )

@@ -1,0 +1,139 @@
+"""Taking a snapshot of a server, with commands that stop and resume what runs on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.client.servers import with_server
+from rax_scheduled_images_ext.client.snapshots import Snapshots
+from rax_scheduled_images_ext.operations.snapshot.create import Snapshot
+from rax_scheduled_images_ext.operations.snapshot.hooks import HookCommand
+from rax_scheduled_images_ext.operations.snapshot.polling import (
+    Listener,
+    Poller,
+    Timeouts,
+)
+from rax_scheduled_images_ext.operations.snapshot.signals import SignalCatcher
+
+
+class SnapshotListener(Listener):
+    """Receives what happens while a snapshot is taken."""
+
+    def resumed(self, snapshot: Snapshot) -> None:
+        """Note that the server runs again, and that there is an image."""
+
+
+@dataclass(frozen=True)
+class SnapshotOptions:
+    """How a snapshot is taken; times are in seconds.
+
+    ``before`` and ``after`` are the commands that stop and resume what runs, each of
+    which may take ``command_timeout``. ``max_hold`` and ``time_limit`` are counted from
+    the end of ``before``: until ``after``, and until the image is ACTIVE if ``wait`` is
+    set. ``hold_until`` is the task state from which on the disk counts as copied, None
+    to ask the cloud; ``interval`` the time between two polls, None for the usual ones.
+    """
+
+    metadata: Sequence[tuple[str, str]] = ()
+    before: HookCommand | None = None
+    after: HookCommand | None = None
+    max_hold: float = Timeouts.hold
+    command_timeout: float = 300.0
+    hold_until: str | None = None
+    interval: float | None = None
+    time_limit: float = Timeouts.total
+    wait: bool = False
+
+    @property
+    def limits(self) -> Timeouts:
+        """How long things may take."""
+        return Timeouts(
+            hold=self.max_hold,
+            total=self.time_limit,
+            interval=self.interval,
+            slow_interval=self.interval or Timeouts.slow_interval,
+        )
+
+
+def take_snapshot(
+    cloud: Cloud,
+    server: str,
+    name: str,
+    options: SnapshotOptions,
+    listener: SnapshotListener,
+) -> Snapshot:
+    """Take a snapshot of a server.
+
+    Errors: those of :func:`.create.quiesced_snapshot`, Interrupted, and those of
+    :meth:`.Snapshot.wait`.
+
+    :param server: a name or an ID.
+    :param name: the name of the image.
+    """
+    snapshots = Snapshots(cloud.compute)
+    state = with_server(cloud.compute, server, snapshots.server)
+    with SignalCatcher() as signals:
+        snapshot = Snapshot(
+            snapshots,
+            cloud.images,
+            state.id,
+            name,
+            metadata=dict(options.metadata),
+            safe_from=options.hold_until,
+            poller=Poller(signals, options.limits, listener),
+        )
+        snapshot.prepare(state)
+        hooks = _Hooks(options.command_timeout, signals, listener)
+        try:
+            with snapshot.taken(
+                hooks.calling(options.before, "--before"),
+                hooks.calling(options.after, "--after"),
+            ):
+                pass
+        finally:
+            if snapshot.held is not None:
+                held = f"{snapshot.held:.1f} s"
+                listener.note(f"Server {snapshot.server_name} was quiesced for {held}")
+            if snapshot.image_id:
+                listener.resumed(snapshot)
+    signals.check()
+    if options.wait:
+        image = snapshot.wait()
+        listener.note(f"Image {image.id} is {image.status}")
+    return snapshot
+
+
+@dataclass(frozen=True)
+class _Hooks:
+    """Runs commands, each for so many seconds at most."""
+
+    seconds: float
+    signals: SignalCatcher
+    listener: Listener
+
+    def calling(
+        self, command: HookCommand | None, option: str
+    ) -> Callable[[Snapshot], None]:
+        """Return what runs a command for a snapshot, or does nothing without one."""
+
+        def run(snapshot: Snapshot) -> None:
+            if command is None:
+                return
+            self.listener.note(f"{option}: {command.text}")
+            variables = {
+                "SERVER_ID": snapshot.server_id,
+                "SERVER_NAME": snapshot.server_name,
+            }
+            if snapshot.image_id:
+                variables["IMAGE_ID"] = snapshot.image_id
+            command.run(
+                variables=variables,
+                seconds=self.seconds,
+                signals=self.signals,
+                write=self.listener.output,
+                interruptible=option == "--before",
+            )
+
+        return run

@@ -183,15 +183,16 @@ class Restoring:
         waits = can_ask() if wait is None else wait
         report = SnapshotReport(self.console)
         cloud = replace(self.cloud, waits=report.waits)
-        done = None
+        made: list[Restored] = []
         with SignalCatcher() as signals, report.failing():
             poller = Poller(signals, Timeouts(total=self.time_limit), report)
             restoration = Restoration(cloud, self.plan, poller)
-            done = restoration.run(wait=waits)
+            made.append(restoration.run(wait=waits))
         self.status = report.status
-        if done is None:
+        if not made:
             self._report(restoration)
             return None
+        done = made[0]
         undo = self._undo(done.safety_image_id)
         return restored_data(done, undo, show_password=self.show_password)
 

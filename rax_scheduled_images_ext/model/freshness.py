@@ -21,6 +21,7 @@ from rax_scheduled_images_ext.model.retention import (
     shows_work,
 )
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.model.verify import Verification, last_verification
 
 #: How old the newest image of a daily schedule may be by default: a day, and two
 #: hours for the snapshot itself and a second try.
@@ -77,7 +78,7 @@ class ScheduleStatus:
     ``expires_next`` what the next one replaces, the oldest first.
     ``limit`` is the age at which an image is no longer fresh. ``stale`` is
     whether an image is missing that should be there, or will be: for tags that are no
-    schedule none is made.
+    schedule none is made. ``verified`` is the last proof that an image of it boots.
     """
 
     server: InventoryServer
@@ -89,6 +90,7 @@ class ScheduleStatus:
     expires_next: tuple[ServerImage, ...] = ()
     limit: timedelta | None = None
     stale: bool = False
+    verified: Verification | None = None
 
 
 def schedule_status(
@@ -107,6 +109,7 @@ def schedule_status(
     schedule = server.schedule
     # A retention of 0, which no schedule should have, deletes nothing.
     retention = (schedule.retention or None) if schedule else None
+    images = list(images)
     decisions = apply_policy(
         images,
         server.id,
@@ -132,6 +135,9 @@ def schedule_status(
         limit=limit,
         stale=state in (State.LATE, State.INVALID)
         or (state is State.NEVER and limit is not None and _older(began, now, limit)),
+        verified=last_verification(
+            each for each in images if each.owner in (None, server.project_id)
+        ),
     )
 
 

@@ -36,6 +36,7 @@ from rax_scheduled_images_ext.errors import (
     ApiError,
     CommandFailed,
     NoConsole,
+    NoMatch,
     NoSuchImage,
     NoSuchServer,
     RestoreRefused,
@@ -171,8 +172,28 @@ def plan_verify(
     cloud = cloud.shared() if len(named) > 1 else cloud
     planning = _Planning(cloud, options)
     found = run(named, planning.plan, report)
-    plans = (each.value for each in found if each.value is not None)
-    return list({plan.image.id: plan for plan in plans}.values())
+    plans: dict[str, VerifyPlan] = {}
+    for each in found:
+        if each.value is not None:
+            plans.setdefault(each.value.image.id, each.value)
+    return list(plans.values())
+
+
+def verify_named(
+    cloud: Cloud,
+    named: Sequence[str],
+    options: VerifyOptions,
+    listener: VerifyListener,
+) -> list[Verified]:
+    """Prove what is named, if that is agreed to; return what has come of each.
+
+    :param named: as for :func:`plan_verify`, whose errors the listener is called with.
+    :raises Interrupted: as for :func:`verify`.
+    """
+    plans = plan_verify(cloud, named, options, Report(listener.planned))
+    if not plans or not listener.agrees(plans):
+        return []
+    return verify(cloud, plans, options, listener)
 
 
 def verify(
@@ -227,7 +248,7 @@ class _Planning:
 
     def plan(self, label: str) -> VerifyPlan:
         server = self._find(label)
-        image = self._newest(server) if server else self.cloud.images.find(label)
+        image = self._newest(server) if server else self._image(label)
         server = server or facts_of(image) or ServerFacts(str(image.server_id or ""))
         if self.options.flavor is not None:
             flavor = self.servers.find_flavor(self.options.flavor)
@@ -258,6 +279,12 @@ class _Planning:
             return self.servers.get(label)[0]
         left = next(iter(self.cloud.images.list(server_id=label, limit=1)), None)
         return None if left is None else ServerFacts(label, project_id=left.owner)
+
+    def _image(self, label: str) -> ServerImage:
+        try:
+            return self.cloud.images.find(label)
+        except NoMatch:
+            raise NoMatch("server or image", label) from None
 
     def _newest(self, server: ServerFacts) -> ServerImage:
         """Return the newest whole image of a server.

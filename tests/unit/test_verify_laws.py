@@ -245,9 +245,9 @@ def test_the_laws_find_a_proof_that_is_broken(
     story = Story(VerifyCloud(fault=CLOUDS_FAULT))
     imitation = story.fake.add_server(name_of_test(story.image.id, "c" * 32))
     done = story.run()
-    with pytest.raises(AssertionError):
-        story.check_truth(
-            done if done and done.finding is not Finding.UNKNOWN else None
-        )
-        assert not _tests(story.fake)
-        assert imitation.id in story.fake.servers
+    known = done is not None and done.finding is not Finding.UNKNOWN
+    found = bool(_tests(story.fake)) or imitation.id not in story.fake.servers
+    if known:
+        with pytest.raises(AssertionError):
+            story.check_truth(done)
+    assert known or found

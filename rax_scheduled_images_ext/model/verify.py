@@ -7,9 +7,10 @@ own.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, IntEnum
@@ -174,6 +175,45 @@ def blames_image(fault: str | None) -> bool:
     """Whether a server is in ERROR since its image cannot be booted."""
     text = fault or ""
     return bool(_IMAGES_FAULT.search(text)) and not _CLOUDS_FAULT.search(text)
+
+
+# -- when a server's turn is
+
+_DAY = timedelta(days=1)
+
+
+def began(server_id: str, every: timedelta, now: datetime) -> datetime:
+    """Return since when it is a server's turn to have an image proven.
+
+    The turns are spread evenly over the interval, and follow from the ID alone.
+    """
+    digest = hashlib.sha256(server_id.lower().encode()).digest()
+    share = int.from_bytes(digest[:8], "big") / 2**64
+    length = every.total_seconds()
+    passed = (now.timestamp() - share * length) % length
+    return now - timedelta(seconds=passed)
+
+
+def most_a_day(servers: int, every: timedelta) -> int:
+    """Return how many servers are proven a day, so that all have their turn."""
+    return int(servers * (_DAY / every)) + 1
+
+
+def due_proofs(
+    known: Mapping[str, Verification | None], every: timedelta, now: datetime
+) -> list[str]:
+    """Return the servers whose images are to be proven today, the most urgent first.
+
+    :param known: the last proof of each server, None for none.
+    """
+    recent = sum(each is not None and now - each.time < _DAY for each in known.values())
+    due = [
+        (each.time.timestamp() if each else 0.0, server_id)
+        for server_id, each in known.items()
+        if each is None or each.time < began(server_id, every, now)
+    ]
+    free = max(0, most_a_day(len(known), every) - recent)
+    return [server_id for _, server_id in sorted(due)[:free]]
 
 
 # -- the test server

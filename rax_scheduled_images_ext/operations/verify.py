@@ -184,16 +184,18 @@ def verify_named(
     named: Sequence[str],
     options: VerifyOptions,
     listener: VerifyListener,
+    signals: SignalCatcher | None = None,
 ) -> list[Verified]:
     """Prove what is named, if that is agreed to; return what has come of each.
 
     :param named: as for :func:`plan_verify`, whose errors the listener is called with.
+    :param signals: what interrupts it.
     :raises Interrupted: as for :func:`verify`.
     """
     plans = plan_verify(cloud, named, options, Report(listener.planned))
     if not plans or not listener.agrees(plans):
         return []
-    return verify(cloud, plans, options, listener)
+    return verify(cloud, plans, options, listener, signals)
 
 
 def verify(

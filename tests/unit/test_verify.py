@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import uuid
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -390,3 +391,55 @@ def test_what_a_console_shows(console: str, line: str | None) -> None:
 def test_a_regular_expression_may_match_nothing_at_all() -> None:
     assert model.expected_line("", re.compile("x*")) == ""
     assert PROJECT
+
+
+# -- whose turn it is
+
+DAY = timedelta(days=1)
+
+
+@given(
+    st.integers(1, 120),
+    st.integers(1, 60),
+    st.integers(1, 5),
+    st.randoms(use_true_random=False),
+)
+def test_each_server_is_proven_once_in_the_interval(
+    number: int, days: int, troubles: int, random: Any
+) -> None:
+    every = timedelta(days=days)
+    known: dict[str, Verification | None] = {
+        str(uuid.UUID(int=random.getrandbits(128))): None for _ in range(number)
+    }
+    most = model.most_a_day(number, every)
+    assert most <= number / days + 1
+    last = dict.fromkeys(known, 0)
+    for day in range(1, 4 * days + 1):
+        now = START + day * DAY
+        due = model.due_proofs(known, every, now)
+        assert len(due) <= most
+        for server_id in due:
+            # Some proofs cannot be tried; they leave nothing behind.
+            if day % (3 * troubles) == 0:
+                continue
+            known[server_id] = Verification(uuid_of(1), now, Level.CONSOLE)
+            gone, last[server_id] = day - last[server_id], day
+            # Not again and again: the others have their turn first.
+            assert gone * 2 >= 1
+    longest = max(4 * days - each for each in last.values())
+    assert longest <= 2 * days + 2
+    assert all(known.values())
+
+
+def test_what_was_just_proven_is_not_due() -> None:
+    every = 90 * DAY
+    server_id = uuid_of(5)
+    begin = model.began(server_id, every, START)
+    assert START - every < begin <= START
+    assert model.began(server_id, every, begin + every - timedelta(seconds=2)) == (
+        pytest.approx(begin, abs=timedelta(seconds=2))
+    )
+    proven = Verification(uuid_of(1), begin, None)
+    assert not model.due_proofs({server_id: proven}, every, START)
+    before = replace(proven, time=begin - timedelta(seconds=1))
+    assert model.due_proofs({server_id: before}, every, START) == [server_id]

@@ -51,6 +51,13 @@ from rax_scheduled_images_ext.operations.snapshot.create import (
 )
 from rax_scheduled_images_ext.operations.snapshot.polling import Listener, Timeouts
 from rax_scheduled_images_ext.operations.targets import Target, find_targets
+from rax_scheduled_images_ext.operations.verify import (
+    Verified,
+    VerifyOptions,
+    VerifyPlan,
+    plan_verify,
+    verify,
+)
 from rax_scheduled_images_ext.operations.work_queue import (
     Outcome,
     Report,
@@ -84,6 +91,9 @@ __all__ = [
     "State",
     "Target",
     "Timeouts",
+    "Verified",
+    "VerifyOptions",
+    "VerifyPlan",
     "change",
     "check",
     "connect",
@@ -95,6 +105,7 @@ __all__ = [
     "next_expiry",
     "plan_prune",
     "plan_restore",
+    "plan_verify",
     "protect",
     "prune",
     "quiesced_snapshot",
@@ -104,4 +115,5 @@ __all__ = [
     "restore",
     "show",
     "unprotect",
+    "verify",
 ]

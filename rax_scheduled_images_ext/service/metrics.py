@@ -151,7 +151,7 @@ class Metrics:
         self._proofs = Counter(
             f"{PREFIX}_proofs",
             "Proofs that an image boots, by what came of them.",
-            ("region", "result"),
+            ("region", "finding"),
             registry=self.registry,
         )
 

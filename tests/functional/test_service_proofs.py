@@ -160,7 +160,7 @@ def test_run_proves_beside_its_ticks(
             gauge = "scheduled_images_verified_timestamp_seconds{"
             within(20, lambda: gauge in requests.get(url, timeout=9).text)
             text = requests.get(url, timeout=9).text
-            assert 'scheduled_images_proofs_total{region="' in text
+            assert 'scheduled_images_proofs_total{finding="' in text
             assert str(record(cloud)).startswith(f"{image}:{image}:")
     finally:
         process.send_signal(signal.SIGTERM)

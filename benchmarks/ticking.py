@@ -50,7 +50,7 @@ def _prepare(state: Path, servers: int, due: int) -> None:
     with Sandbox(state=state, extension=False, **options) as made:  # type: ignore[arg-type]
         now = datetime.fromtimestamp(made.advance(0), timezone.utc)
         with made.region() as region:
-            fleet = region.servers(ServerQuery(name="^server-"))
+            fleet = region.servers.select(ServerQuery(name="^server-"))
             moments = {
                 server.id: next_slot(server.id, schedule, now, Window()).due
                 for server in fleet
@@ -59,7 +59,7 @@ def _prepare(state: Path, servers: int, due: int) -> None:
             # Who tells the time in whole seconds cannot tell these from the last one.
             for server_id, moment in moments.items():
                 if not last < moment <= last + 2 * _MOMENT:
-                    region.set_tags(server_id, tags)
+                    region.servers.set_tags(server_id, tags)
         made.advance((last + _MOMENT - now).total_seconds())
 
 
@@ -81,7 +81,7 @@ def _requests(setting: Setting) -> None:
             "of one image, from the claim to the retention",
             "requests",
             [sent],
-            target=Target(9),
+            target=Target(10),
             note="besides the listings of a look, which serve all images",
         )
     )

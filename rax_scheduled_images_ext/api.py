@@ -10,7 +10,11 @@ from rax_scheduled_images_ext.model.freshness import (
     State,
 )
 from rax_scheduled_images_ext.model.image import ServerImage
-from rax_scheduled_images_ext.model.restore import RestoreOptions, RestorePlan
+from rax_scheduled_images_ext.model.restore import (
+    RestoreOptions,
+    RestorePlan,
+    parse_restore_time,
+)
 from rax_scheduled_images_ext.model.retention import Decision, Reason
 from rax_scheduled_images_ext.model.schedule import ImageSchedule, ScheduleSettings
 from rax_scheduled_images_ext.operations.check import CheckResult, check
@@ -103,6 +107,7 @@ __all__ = [
     "forecast",
     "list_images",
     "next_expiry",
+    "parse_restore_time",
     "plan_prune",
     "plan_restore",
     "plan_verify",

@@ -1,7 +1,7 @@
-"""What can go wrong, as classes that carry the data of the case.
+"""The errors, as classes that carry the data of the case.
 
-None of them needs novaclient: :mod:`.client.novaclient` turns them into errors that are
-novaclient's as well.
+They do not need novaclient: :mod:`.client.novaclient` turns them into errors that are
+also novaclient's.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ NOT_ENABLED = "Scheduled images not enabled for server {}"
 class ScheduledImagesError(Exception):
     """The base of all errors of this package."""
 
-    #: What a command that meets the error ends with.
+    #: The exit status of a command that ends with this error.
     exit_status = 1
 
     def __str__(self) -> str:
-        """Return what went wrong as one line, whatever names are in it."""
+        """Return the message as one line, whatever names it contains."""
         return one_line(super().__str__())
 
 
 class InvalidValue(ScheduledImagesError, ValueError):
-    """A value that no cloud would take; nothing has been sent."""
+    """A value that no cloud would accept; nothing has been sent."""
 
     exit_status = 2
 
@@ -33,9 +33,9 @@ class InvalidValue(ScheduledImagesError, ValueError):
 class ApiError(ScheduledImagesError):
     """A service refused a request.
 
-    ``status`` is the HTTP status, ``message`` the service's own reason,
-    ``request_id`` what the service calls the request in its logs; ``method`` and
-    ``path`` are the request's. ``retry_after`` is the header of that name.
+    ``status`` is the HTTP status, ``message`` the service's own reason, ``request_id``
+    the ID of the request in the service's logs; ``method`` and ``path`` are the
+    request's. ``retry_after`` is the header of that name.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class NotFound(ApiError):
 
 
 class NoSchedule(NotFound):
-    """The server is there, and has no schedule."""
+    """The server exists, but has no schedule."""
 
     def __init__(self, server_id: str) -> None:
         super().__init__(NOT_ENABLED.format(server_id))
@@ -77,7 +77,7 @@ class NoSchedule(NotFound):
 
 
 class NoSuchServer(NotFound):
-    """No server with this ID, as far as this user can see."""
+    """There is no server with this ID, or this user cannot see it."""
 
     def __init__(self, server_id: str) -> None:
         super().__init__(f"No server with the ID '{server_id}' exists")
@@ -85,7 +85,7 @@ class NoSuchServer(NotFound):
 
 
 class NoSuchImage(NotFound):
-    """No image with this ID, as far as this user can see."""
+    """There is no image with this ID, or this user cannot see it."""
 
     def __init__(self, image_id: str) -> None:
         super().__init__(f"No image with the ID '{image_id}' exists")
@@ -93,7 +93,7 @@ class NoSuchImage(NotFound):
 
 
 class NoSuchVolumeSnapshot(NotFound):
-    """No volume snapshot with this ID, as far as this user can see."""
+    """There is no volume snapshot with this ID, or this user cannot see it."""
 
     def __init__(self, snapshot_id: str) -> None:
         super().__init__(f"No volume snapshot with the ID '{snapshot_id}' exists")
@@ -101,7 +101,7 @@ class NoSuchVolumeSnapshot(NotFound):
 
 
 class NotOffered(NotFound):
-    """The cloud has neither the extension nor server tags: it can keep no schedule."""
+    """The cloud cannot store schedules: it has no extension and no server tags."""
 
     def __init__(self, alias: str) -> None:
         super().__init__(
@@ -112,7 +112,7 @@ class NotOffered(NotFound):
 
 
 class InvalidSchedule(ScheduledImagesError):
-    """A server has a tag that should be its schedule, and is none."""
+    """A server has a tag that should be its schedule, but is malformed."""
 
     def __init__(self, server_id: str, tag: str, allowed: str) -> None:
         super().__init__(
@@ -124,7 +124,7 @@ class InvalidSchedule(ScheduledImagesError):
 
 
 class MalformedTag(ScheduledImagesError, ValueError):
-    """A tag that should be a schedule, and is none."""
+    """A tag that should be a schedule, but is malformed."""
 
     def __init__(self, tag: str) -> None:
         super().__init__(f"'{tag}' is not a schedule")
@@ -132,11 +132,11 @@ class MalformedTag(ScheduledImagesError, ValueError):
 
 
 class Misconfigured(ScheduledImagesError):
-    """There is no cloud to work on, or not enough to log in to it."""
+    """No cloud is configured, or something required to log in is missing."""
 
 
 class NoAccess(ScheduledImagesError):
-    """The service's user cannot work in a project: it has no role, or is disabled."""
+    """The service's user has no role in a project, or the project is disabled."""
 
     def __init__(self, project_id: str, reason: object) -> None:
         super().__init__(f"the user has no access to project {project_id}: {reason}")
@@ -144,7 +144,7 @@ class NoAccess(ScheduledImagesError):
 
 
 class UsageError(ScheduledImagesError):
-    """The request does not fit what the cloud has, such as a name that nothing has."""
+    """The request does not match what the cloud has, such as an unknown name."""
 
 
 class NoMatch(UsageError):
@@ -170,22 +170,22 @@ class SeveralMatches(UsageError):
 
 
 class NoServers(UsageError):
-    """No server matches a choice of servers."""
+    """No server was selected."""
 
 
 class NoRetention(UsageError):
-    """There is no retention: no schedule has one, and none was given."""
+    """There is no retention: the server has no schedule, and none was given."""
 
     def __init__(self, server_id: str) -> None:
         super().__init__(
-            f"{NOT_ENABLED.format(server_id)}, and no other number of images to keep"
-            " was given"
+            f"{NOT_ENABLED.format(server_id)}, and no number of images to keep was"
+            " given"
         )
         self.server_id = server_id
 
 
 class NotASnapshot(UsageError):
-    """The image was not made of a server; ``why`` is how that shows."""
+    """The image is not a snapshot of a server; ``why`` is the evidence."""
 
     def __init__(self, image_id: str, why: str) -> None:
         super().__init__(f"Image {image_id} is not a snapshot of a server: {why}")
@@ -193,7 +193,7 @@ class NotASnapshot(UsageError):
 
 
 class NeverScheduled(UsageError):
-    """Nothing shows that the scheduled images service made the image."""
+    """There is no evidence that the scheduled images service made the image."""
 
     def __init__(self, image_id: str, why: str) -> None:
         super().__init__(f"Image {image_id} was not made by a schedule: {why}")
@@ -201,7 +201,7 @@ class NeverScheduled(UsageError):
 
 
 class ChangeUndone(UsageError):
-    """An image was changed, and does not show it."""
+    """A change to an image did not last."""
 
     def __init__(self, image_id: str, tries: int) -> None:
         super().__init__(
@@ -212,7 +212,7 @@ class ChangeUndone(UsageError):
 
 
 class ImageProtected(UsageError):
-    """The image service deletes no image that is protected there."""
+    """The image service does not delete images that are protected in it."""
 
     def __init__(self, image_id: str) -> None:
         super().__init__(f"Image {image_id} is protected in the image service")
@@ -220,13 +220,13 @@ class ImageProtected(UsageError):
 
 
 class SnapshotsInDoubt(ScheduledImagesError):
-    """An image stays: not all it names is known to be its own. The text says why."""
+    """An image stays: its snapshots may not all be its own. The text says why."""
 
 
 class SnapshotsLeft(ScheduledImagesError):
-    """An image was deleted, and not all of its volume snapshots.
+    """An image was deleted, but not all of its volume snapshots.
 
-    ``snapshots`` has by their IDs why not.
+    ``snapshots`` maps the IDs of those left to the reason.
     """
 
     def __init__(self, image_id: str, snapshots: Mapping[str, str]) -> None:
@@ -240,7 +240,7 @@ class SnapshotsLeft(ScheduledImagesError):
 
 
 class UnexpectedAnswer(ScheduledImagesError):
-    """A service answered what it should not; what it did is not known.
+    """A service sent an unexpected response; what it did is unknown.
 
     ``method`` and ``path`` are the request's, ``status`` is the HTTP status.
     """
@@ -259,7 +259,7 @@ class UnexpectedAnswer(ScheduledImagesError):
 
 
 class ServerDisappeared(ScheduledImagesError):
-    """A server that was watched is gone."""
+    """A watched server is gone."""
 
     exit_status = 5
 
@@ -279,8 +279,8 @@ class ImageLost(ScheduledImagesError):
         self.image_id = image_id
 
 
-class CannotListen(ScheduledImagesError):
-    """An address at which a program was to listen cannot be had."""
+class CannotListen(ScheduledImagesError, OSError):
+    """A program cannot listen on an address."""
 
     def __init__(self, host: str, port: int, reason: str) -> None:
         super().__init__(f"cannot listen on {host} port {port}: {reason}")
@@ -306,11 +306,11 @@ class HoldCutShort(ScheduledImagesError):
 
 
 class SnapshotUnknown(ScheduledImagesError):
-    """A snapshot was requested, and it is unknown whether it was begun."""
+    """A snapshot was requested, and it is unknown whether it was started."""
 
 
 class ServerBusy(ScheduledImagesError):
-    """The server is in a state in which no snapshot of it can be begun."""
+    """The server is in a state in which no snapshot can be started."""
 
 
 class RestoreRefused(UsageError):
@@ -344,9 +344,9 @@ class CommandFailed(ScheduledImagesError):
 
 
 class ResumeFailed(ScheduledImagesError):
-    """What was to resume a server has failed: it may still be stopped.
+    """The command to resume a server has failed: it may still be stopped.
 
-    ``original`` is what had gone wrong before that, None for nothing.
+    ``original`` is the error before that, None if there was none.
     """
 
     def __init__(self, text: str, original: BaseException | None = None) -> None:

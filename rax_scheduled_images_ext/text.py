@@ -1,7 +1,7 @@
-"""Text that others have written, such as names and reasons, as it can be shown.
+"""Makes text from elsewhere, such as names and reasons, safe to show.
 
-A terminal obeys control characters, and what changes the direction of text or has no
-width lets a name look like another one, or a line like several.
+A terminal obeys control characters, and characters that change the text's direction or
+have no width make a name look like another one, or a line like several.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ import json
 import re
 import unicodedata
 
-# Control and format characters, lone surrogates, ends of lines and of paragraphs.
+# Control and format characters, lone surrogates, line and paragraph separators.
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-# What stands in a log without quotes.
+# What needs no quotes in a log.
 _PLAIN = re.compile(r'[^\s"=\\]+')
 
 
 def printable(text: str, layout: str = "") -> str:
-    r"""Return text with what is not seen as escapes: ``\n``, ``\x1b``, ``\u202e``.
+    r"""Return text with invisible characters escaped: ``\n``, ``\x1b``, ``\u202e``.
 
-    :param layout: what is the printer's own, such as line feeds, and stays.
+    :param layout: characters to leave, such as line feeds between lines.
     """
     if text.isprintable():
         return text
@@ -30,14 +30,14 @@ def printable(text: str, layout: str = "") -> str:
 
 
 def one_line(text: str) -> str:
-    """Return a message as a printable line; its lines are joined."""
+    """Return a message as one printable line."""
     return printable(" ".join(text.splitlines()))
 
 
 def printable_json(text: str) -> str:
-    r"""Return JSON with what is not seen as JSON's escapes, such as ``\u001b``.
+    r"""Return JSON with invisible characters escaped, such as ``\u001b``.
 
-    It means the same. Between its values line feeds stay.
+    Its meaning stays the same, and so do line feeds between values.
     """
     if text.isprintable():
         return text
@@ -47,9 +47,9 @@ def printable_json(text: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return a value for a line of ``key=value``: as it is, or as a JSON string.
+    """Return a value for a log line of ``key=value``: as it is, or as a JSON string.
 
-    Quotes are around what has spaces, quotes, ``=`` or backslashes, or is empty.
+    It is quoted if it is empty or contains spaces, quotes, ``=`` or backslashes.
     """
     if _PLAIN.fullmatch(text) and printable(text) == text:
         return text

@@ -14,7 +14,7 @@ release = installed_version(project)
 
 extensions = [
     "command_reference",
-    "reno.sphinxext",
+    "merged_notes",
     "sphinx.ext.autodoc",
 ]
 # Commands are to be copied as they are: no typographic dashes and quotes.

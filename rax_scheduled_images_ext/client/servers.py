@@ -30,6 +30,7 @@ _ID = re.compile("[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE)
 # these are the characters that mean something in all of them.
 _SPECIAL = re.compile(r"[\\^$.|?*+()\[\]{}]")
 _TASK_STATE = "OS-EXT-STS:task_state"
+_VOLUMES = "os-extended-volumes:volumes_attached"
 # Nova still shows a server for a moment after its deletion.
 _GONE = ("DELETED", "SOFT_DELETED")
 
@@ -138,6 +139,7 @@ def read_server(answer: ApiResponse, item: Mapping[str, Any]) -> InventoryServer
         status=status if isinstance(status, str) else None,
         task_state=task if isinstance(task, str) else None,
         image_id=_key_of(item.get("image")),
+        volumes=_each(item.get(_VOLUMES), "id") or (),
     )
 
 
@@ -163,7 +165,7 @@ def read_facts(answer: ApiResponse, item: Mapping[str, Any]) -> ServerFacts:
         key_name=item.get("key_name") or None,
         zone=zone if isinstance(zone, str) and zone else None,
         config_drive=str(item.get("config_drive")).lower() == "true",
-        volumes=_each(item.get("os-extended-volumes:volumes_attached"), "id") or (),
+        volumes=known.volumes,
         metadata=metadata if isinstance(metadata, dict) else {},
         description=item.get("description") or None,
         tags=tuple(map(str, tags)) if isinstance(tags, list) else None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
@@ -18,6 +17,7 @@ from rax_scheduled_images_ext.model.restore import RestoreOptions, RestorePlan
 from rax_scheduled_images_ext.model.schedule_tags import schedule_tag
 from rax_scheduled_images_ext.model.times import write_time
 from rax_scheduled_images_ext.operations.restore import (
+    TIME_LIMIT,
     Restoration,
     Restored,
     plan_restore,
@@ -27,6 +27,7 @@ from rax_scheduled_images_ext.operations.snapshot.signals import SignalCatcher
 
 Data = dict[str, Any]
 
+_RESULT = ("restored_id", "status", "safety_image_id", "undo", "changed")
 _PROPERTIES: tuple[Column[tuple[str, Any]], ...] = (
     Column("property", "Property", itemgetter(0)),
     Column("value", "Value", itemgetter(1)),
@@ -135,85 +136,107 @@ def print_data(data: Data, form: str) -> None:
         put(table(data))
 
 
+class RestoreReport(SnapshotReport):
+    """Prints what happens; if it fails, what was made and what can be done now.
+
+    ``restoration`` is None until it begins.
+    """
+
+    def __init__(self, console: Console, command: str) -> None:
+        super().__init__(console)
+        self.restoration: Restoration | None = None
+        self._command = command
+
+    def undo(self, safety_id: str, plan: RestorePlan) -> str:
+        """Return the command that undoes a restore in place."""
+        return f"{self._command} --in-place --image {safety_id} {plan.server.id}"
+
+    def finish(self) -> None:
+        if self.status == 0 or self.restoration is None:
+            return
+        restoration, plan = self.restoration, self.restoration.plan
+        if not plan.in_place:
+            if restoration.server_id is not None:
+                name = f"{plan.options.new_name} ({restoration.server_id})"
+                self.say(f"Server {name} stays; the same command goes on with it")
+            return
+        if not restoration.requested:
+            self.say(f"The disk of server {plan.server.name} is as it was")
+        if restoration.safety is not None:
+            safety_id = restoration.safety.id
+            undo = self.undo(safety_id, plan) if restoration.requested else ""
+            self.say(f"Safety image {safety_id} stays{undo and f'; undo: {undo}'}")
+
+
 @dataclass
 class Restoring:
     """A restore at a command line; what goes wrong is a line on stderr.
 
-    ``status`` is the exit status so far. ``command`` is how the shell calls the
-    command.
+    ``status`` is the exit status so far.
+
+    :param command: how the shell calls the command.
     """
 
-    cloud: Cloud
-    server: str
-    options: RestoreOptions
-    command: str
     console: Console
-    time_limit: float = 21600.0
+    command: str
+    time_limit: float = TIME_LIMIT
     show_password: bool = False
-    status: int = 0
-    plan: RestorePlan | None = field(default=None, init=False)
+    status: int = field(default=0, init=False)
+    _cloud: Cloud | None = field(default=None, init=False, repr=False)
+    _plan: RestorePlan | None = field(default=None, init=False, repr=False)
+    _data: Data | None = field(default=None, init=False, repr=False)
 
-    def prepare(self) -> Data | None:
+    @property
+    def result_keys(self) -> tuple[str, ...]:
+        """What a result has beside what its plan has."""
+        return (*_RESULT, *(("admin_password",) if self.show_password else ()))
+
+    def prepare(
+        self, cloud: Cloud, server: str, options: RestoreOptions
+    ) -> Data | None:
         """Return the plan; None if there is none."""
+        self._cloud = cloud
         try:
-            self.plan = plan_restore(self.cloud, self.server, self.options)
+            self._plan = plan_restore(cloud, server, options)
         except Exception as error:
             self.console.error(error)
             self.status = getattr(error, "exit_status", 1)
             return None
-        return plan_data(self.plan)
+        return plan_data(self._plan)
 
-    def is_agreed(self) -> bool:
-        """Show the plan, and ask whether to go on."""
-        assert self.plan is not None
-        for line in table(plan_data(self.plan)).splitlines():
-            say(line)
-        if agreed(_QUESTIONS[self.plan.in_place]):
-            return True
-        say("Nothing was changed.")
-        self.status = 1
-        return False
+    def restore(self, *, asks: bool, wait: bool | None) -> Data | None:
+        """Restore, and return what came of it; None if that failed, or was not agreed.
 
-    def carry_out(self, *, wait: bool | None) -> Data | None:
-        """Restore, and return what came of it; None if that failed.
-
-        :param wait: None where a person sits.
+        :param asks: whether to show the plan, and ask whether to go on.
+        :param wait: None to wait where a person sits.
         """
-        assert self.plan is not None
-        waits = can_ask() if wait is None else wait
-        report = SnapshotReport(self.console)
-        cloud = replace(self.cloud, waits=report.waits)
-        made: list[Restored] = []
-        with SignalCatcher() as signals, report.failing():
+        assert self._plan is not None
+        if asks:
+            for line in table(plan_data(self._plan)).splitlines():
+                say(line)
+            if not agreed(_QUESTIONS[self._plan.in_place]):
+                say("Nothing was changed.")
+                self.status = 1
+                return None
+        self._carry_out(self._plan, wait=can_ask() if wait is None else wait)
+        return self._data
+
+    def say_done(self) -> None:
+        """Report on stderr what was done: standard output did not take it."""
+        if self._data is not None:
+            say(f"Restored: server {self._data['restored_id']}")
+            if self._data["undo"]:
+                say(f"Undo: {self._data['undo']}")
+
+    def _carry_out(self, plan: RestorePlan, *, wait: bool) -> None:
+        assert self._cloud is not None
+        report = RestoreReport(self.console, self.command)
+        with report.failing(), SignalCatcher() as signals:
             poller = Poller(signals, Timeouts(total=self.time_limit), report)
-            restoration = Restoration(cloud, self.plan, poller)
-            made.append(restoration.run(wait=waits))
+            cloud = replace(self._cloud, waits=report.waits)
+            report.restoration = Restoration(cloud, plan, poller)
+            done = report.restoration.run(wait=wait)
+            safety = done.safety_image_id
+            undo = report.undo(safety, plan) if safety else None
+            self._data = restored_data(done, undo, show_password=self.show_password)
         self.status = report.status
-        if not made:
-            self._report(restoration)
-            return None
-        done = made[0]
-        undo = self._undo(done.safety_image_id)
-        return restored_data(done, undo, show_password=self.show_password)
-
-    def _report(self, restoration: Restoration) -> None:
-        """Report what was made, and what can be done now."""
-        plan, safety = restoration.plan, restoration.safety
-        again = "the same command goes on with it"
-        if not plan.in_place:
-            if restoration.server_id is not None:
-                name = plan.options.new_name
-                say(f"Server {name} ({restoration.server_id}) is there; {again}")
-            return
-        if not restoration.requested:
-            say(f"The disk of server {plan.server.name} is as it was")
-        if safety is not None:
-            undo = f"; undo: {self._undo(safety.id)}" if restoration.requested else ""
-            say(f"Safety image {safety.id} is kept{undo}")
-
-    def _undo(self, safety_id: str | None) -> str | None:
-        """Return the command that undoes a restore in place."""
-        if safety_id is None or self.plan is None:
-            return None
-        server = shlex.quote(self.plan.server.name)
-        return f"{self.command} --in-place --image {safety_id} {server}"

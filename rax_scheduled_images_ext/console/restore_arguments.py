@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rax_scheduled_images_ext.console.arguments import (
     Argument,
@@ -13,18 +13,15 @@ from rax_scheduled_images_ext.console.arguments import (
 )
 from rax_scheduled_images_ext.programs.arguments import checked, duration, name_or_id
 
-if TYPE_CHECKING:
-    from rax_scheduled_images_ext.model.restore import RestoreOptions
-
 
 def moment(text: str) -> datetime:
     """Return a UTC time; a day stands for its end.
 
     :raises InvalidValue: for anything else.
     """
-    from rax_scheduled_images_ext.model.restore import parse_at
+    from rax_scheduled_images_ext.model.restore import parse_restore_time
 
-    return parse_at(text)
+    return parse_restore_time(text)
 
 
 def _named(flag: str, metavar: str, text: str, **more: Any) -> Argument:
@@ -58,19 +55,23 @@ RESTORE = (
         "<network>",
         "With --as: network of the new server (ID, or name where the cloud has a"
         " network service); may be repeated.",
+        dest="networks",
         action="append",
     ),
     _named(
         "--security-group",
         "<group>",
         "With --as: security group; may be repeated.",
+        dest="groups",
         action="append",
     ),
     _named("--key", "<key>", "With --as: name of a key pair."),
     switch("--schedule", "With --as: take the schedule of images along."),
-    switch(
+    argument(
         "--no-safety-image",
-        "With --in-place: make no image first. What is on the disk is lost.",
+        dest="safety_image",
+        action="store_false",
+        help="With --in-place: make no image first. What is on the disk is lost.",
     ),
     switch(
         "--lose-ephemeral",
@@ -78,11 +79,19 @@ RESTORE = (
     ),
     switch("--dry-run", "Change nothing: print what would be done."),
     switch("--yes", "Do not ask first. Needed without a terminal."),
-    switch(
+    argument(
         "--wait",
-        "Wait until the server is there; the default on a terminal.",
+        action="store_const",
+        const=True,
+        help="Wait until the server is there; the default on a terminal.",
     ),
-    switch("--no-wait", "Do not wait for the server; the default elsewhere."),
+    argument(
+        "--no-wait",
+        dest="wait",
+        action="store_const",
+        const=False,
+        help="Do not wait for the server; the default elsewhere.",
+    ),
     argument(
         "--time-limit",
         metavar="<duration>",
@@ -95,39 +104,15 @@ RESTORE = (
         "Print the administrator's password if the cloud has set one.",
     ),
 )
+RESTORED_SERVER = _named(
+    "server", "<server>", "Name or ID of server; it may be deleted."
+)
 RESTORE_STATUSES = statuses(
     " 4 the safety image is lost and nothing was changed, 5 the server is gone, 6 a"
     " time limit was reached,"
 )
-SERVER = _named("server", "<server>", "Name or ID of server; it may be deleted.")
 #: What is said where nobody can be asked.
 NO_TERMINAL = (
     "there is no terminal to ask on: use --yes to restore, or --dry-run to see what"
     " would be done"
 )
-BOTH_WAITS = "--wait and --no-wait exclude each other"
-
-
-def options_of(args: Any) -> RestoreOptions:
-    """Return the options of a restore.
-
-    :raises InvalidValue: if they do not go together.
-    """
-    from rax_scheduled_images_ext.errors import InvalidValue
-    from rax_scheduled_images_ext.model.restore import RestoreOptions
-
-    if args.wait and args.no_wait:
-        raise InvalidValue(BOTH_WAITS)
-    return RestoreOptions(
-        args.new_name,
-        args.in_place,
-        args.at,
-        args.image,
-        args.flavor,
-        None if args.network is None else tuple(args.network),
-        None if args.security_group is None else tuple(args.security_group),
-        args.key,
-        args.schedule,
-        not args.no_safety_image,
-        args.lose_ephemeral,
-    ).checked()

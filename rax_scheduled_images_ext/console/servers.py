@@ -63,15 +63,15 @@ def say_unreadable(console: Console, servers: Iterable[ScheduleStatus]) -> bool:
 
 
 def print_inventory(
-    rows: list[Row], now: datetime, form: str, *, regions: bool, proofs: bool
+    rows: list[Row], now: datetime, form: str, *, regions: bool, details: bool
 ) -> None:
     """Print servers ordered by region, name and ID.
 
     :param now: the time as of which ages are shown.
     :param regions: whether to show the region of each.
-    :param proofs: whether to show the last proof of each.
+    :param details: whether to show what few need to see.
     """
-    more = verified_columns(now) if proofs else []
+    more = [volumes_column(), *verified_columns(now)] if details else []
     print_rows([*columns(now, regions=regions), *more], ordered(rows), form)
 
 
@@ -154,6 +154,15 @@ def verified_columns(now: datetime) -> list[Column[Row]]:
 def short(found: Iterable[Column[Row]]) -> list[Column[Row]]:
     """Return the columns that are listed where there is little room."""
     return [each for each in found if each.key in _SHORT]
+
+
+def volumes_column() -> Column[Row]:
+    """Return the column of the attached volumes that are not in the images."""
+    return Column(
+        "volumes_not_in_images",
+        "Volumes not in images",
+        lambda row: ", ".join(row.server.left_out) or None,
+    )
 
 
 def newest_columns() -> list[Column[Row]]:

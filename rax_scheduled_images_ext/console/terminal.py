@@ -187,15 +187,16 @@ class BackgroundWriter:
         """Queue text."""
         self._texts.put(text)
 
-    def flush(self, seconds: float = 1.0) -> None:
-        """Wait for what is not yet written, for a while."""
+    def flush(self, seconds: float = 1.0) -> bool:
+        """Wait for what is not yet written, for a while; return whether it is."""
         written = threading.Event()
         self._texts.put(written)
-        written.wait(seconds)
+        return written.wait(seconds)
 
     def close(self, seconds: float = 1.0) -> None:
         """Wait as ``flush`` does; nothing more is written then."""
-        self.flush(seconds)
+        if not self.flush(seconds) and self.problem is None:
+            self.problem = TimeoutError("nobody reads it")
         self._texts.put(None)
 
     def _work(self) -> None:

@@ -1,1 +1,1 @@
-"""Making scheduled images where the cloud does not: doing what model.plan decides."""
+"""Makes scheduled images where the cloud does not, as model.plan decides."""

@@ -1,10 +1,9 @@
-"""Claims: of all runners that want to make one image, one may.
+"""Claims: only one of the runners that want to make an image may do so.
 
-The image service takes an image of a given ID once, and never again, even after it is
-deleted. So whoever makes an empty image of an ID that follows from the server, the slot
-and the number of the attempt has claimed that attempt. The empty image is deleted as
-soon as the claim was acted upon: until then it holds a place among the snapshots under
-way.
+The image service accepts an image with a given ID only once, even after it is deleted.
+So a runner claims an attempt by creating an empty image whose ID is derived from the
+server, the slot and the number of the attempt. Until the runner has used the claim and
+deletes the empty image, it counts as one of the snapshots in progress.
 """
 
 from __future__ import annotations
@@ -23,15 +22,15 @@ from rax_scheduled_images_ext.model.image import claim_metadata
 from rax_scheduled_images_ext.model.note import Note
 from rax_scheduled_images_ext.model.plan import CLOCK_DIFFERENCE, Policy, Slot
 
-#: How long a claim is good: whoever was held up for longer may not act on it.
+#: How long a claim is valid: a runner that was delayed for longer may not use it.
 CLAIM_VALIDITY = timedelta(minutes=2)
 _NAMESPACE = uuid.UUID("5f0c5a0e-8a39-4c0c-9d7e-0d4b6f0e2b11")
 
 
 class NoClaim(Enum):
-    """Why an attempt is not the caller's."""
+    """Why the caller has no claim."""
 
-    #: Somebody else has, or had, the attempt of this interval.
+    #: Another runner has, or had, the attempt of this interval.
     LOST = "lost"
     #: All attempts of the slot have been used.
     USED_UP = "used up"
@@ -39,11 +38,11 @@ class NoClaim(Enum):
 
 @dataclass(frozen=True)
 class Claim:
-    """An attempt of a slot that is the caller's.
+    """The caller's claim of an attempt.
 
-    ``number`` is the attempt, from 0 on. ``used`` are all intervals that were claimed
-    for it, ``turn`` the further claim that is free if nothing comes of this one. The
-    empty images ``image_ids`` are there until :meth:`Claims.release`.
+    ``number`` is the attempt, from 0. ``used`` are the intervals claimed for it,
+    ``turn`` is the next free claim if this one is refused. The empty images
+    ``image_ids`` exist until :meth:`Claims.release`.
     """
 
     number: int
@@ -54,10 +53,10 @@ class Claim:
 
 @dataclass(frozen=True)
 class Claims:
-    """Claims of attempts in an image service.
+    """The claims in an image service.
 
-    :param key: makes IDs unforeseeable for whoever knows the IDs of servers; the same
-        for all runners of a project.
+    :param key: makes the IDs of claims unpredictable to those who know the IDs of
+        servers; the same for all runners of a project.
     """
 
     images: GlanceImages
@@ -75,17 +74,17 @@ class Claims:
     ) -> Claim | NoClaim:
         """Claim an attempt of a slot.
 
-        The first attempts are those of the first intervals after the slot was due.
-        Whoever is later claims the interval, and an attempt that nobody has used.
+        The first attempts belong to the first intervals after the slot was due. A later
+        runner claims the interval, and an attempt that is unused.
 
-        :param looked: when no image of the slot was seen. Whoever has made one since
-            has claimed that interval.
-        :param note: says which attempt was claimed and not acted upon: it goes on.
-        :raises ApiError: if the image service takes no image.
+        :param looked: when the slot was seen to have no image. A runner that has made
+            one since has claimed that interval.
+        :param note: names the attempt that was claimed but refused: it is continued.
+        :raises ApiError: if the image service refuses to create an image.
         """
         if now - looked > self.policy.interval:
             return NoClaim.LOST
-        # Another runner's clock may be in the next interval by the time of the request.
+        # By the time of the request, another runner's clock may show the next one.
         last = now + CLOCK_DIFFERENCE + CLAIM_VALIDITY
         intervals = {
             (each - slot.due) // self.policy.interval for each in (looked, now, last)
@@ -119,7 +118,7 @@ class Claims:
             further = f"{note.number}:{note.turn}"
             if self._use(server_id, slot, further, taken):
                 return note.number, used | intervals, note.turn + 1
-            # Somebody goes on with it, or was killed at that; a new interval is ours.
+            # Another runner continues it, or was killed; a new interval is ours.
             if not wanted:
                 return NoClaim.LOST
         used = frozenset(intervals)
@@ -130,9 +129,9 @@ class Claims:
         return NoClaim.USED_UP if number < 0 else (number, used, 1)
 
     def were_used(self, server_id: str, slot: Slot) -> bool:
-        """Whether somebody has claimed an attempt of a slot that is over.
+        """Whether any runner claimed an attempt of a slot that is over.
 
-        Asking uses the attempts up, so only whoever asks first is told.
+        Asking uses the attempts up, so only the first caller gets True.
         """
         taken: list[str] = []
         try:
@@ -144,13 +143,13 @@ class Claims:
             self._delete(taken)
 
     def release(self, claim: Claim) -> Claim:
-        """Delete the empty images of a claim; their IDs never come back."""
+        """Delete the empty images of a claim; their IDs cannot be used again."""
         self._delete(claim.image_ids)
         return replace(claim, image_ids=())
 
     def _use(self, server_id: str, slot: Slot, what: str, taken: list[str]) -> bool:
-        """Use a number of a slot up; return False if that had been done before."""
-        # One at a time is there: a full image quota may have one place left.
+        """Use up a number of a slot; return False if it was used before."""
+        # Only one exists at a time: an image quota may have just one place left.
         self._delete(taken)
         what = f"{server_id}:{slot.name}:{what}"
         image_id = str(uuid.uuid5(_NAMESPACE, f"{self.key}:{what}"))
@@ -163,6 +162,6 @@ class Claims:
     def _delete(self, image_ids: Iterable[str]) -> None:
         for image_id in set(image_ids) - self._deleted:
             self._deleted.add(image_id)
-            # What cannot be deleted is swept later.
+            # An image that cannot be deleted is swept later.
             with suppress(*PASSING, NoSuchImage):
                 self.images.delete(image_id)

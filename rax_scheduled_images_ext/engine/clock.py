@@ -1,4 +1,4 @@
-"""The clock by which a runner decides."""
+"""The clock that a runner decides by."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-#: For how long what was read need not be read again.
+#: How long what was read is current enough.
 FRESH = timedelta(seconds=5)
 
 
 @dataclass(frozen=True)
 class Clock:
-    """Shows the cloud's time, or one that is given.
+    """Returns the cloud's time, or a given one.
 
-    :param seconds: seconds that never go back.
-    :param at: the time that it always shows, None for the cloud's.
+    :param seconds: a monotonic clock.
+    :param at: the time that it always returns, None for the cloud's.
     """
 
     seconds: Callable[[], float] = time.monotonic
@@ -32,9 +32,9 @@ class Clock:
 
 @dataclass(frozen=True)
 class LookTime:
-    """The time by which a look decides, and how it goes on while steps are done.
+    """The time that decisions are based on, which advances during the steps.
 
-    :param looked: the time that was when the clock showed ``started``.
+    :param looked: the time when the clock's seconds were ``started``.
     """
 
     looked: datetime
@@ -48,5 +48,5 @@ class LookTime:
 
     @property
     def is_fresh(self) -> bool:
-        """Whether what was read by then need not be read again."""
+        """Whether what was read then is still current enough."""
         return self.now - self.looked <= FRESH

@@ -1,11 +1,11 @@
-"""Finding what is due: one way for ``tick``, ``run``, ``plan``, ``status`` and workers.
+"""Finds what is due, for ``tick``, ``run``, ``plan``, ``status`` and the workers.
 
-A look reads the servers that have schedules, and of the images only what can change
-what is to be done: those that have changed, and those that are not settled. What it
-finds is a hint: whoever acts on it looks at the server anew.
+A scan reads the servers with schedules, and only those images that can matter: the
+changed ones, and those that are not settled. Its results are hints: before acting on
+one, the server is read again.
 
-A service that keeps going reads all servers only now and then, and between that what
-has changed. What it remembers cannot become untrue, or only saves requests.
+A service that keeps running reads all servers only occasionally, and otherwise what has
+changed. What it remembers cannot become untrue, or only saves requests.
 """
 
 from __future__ import annotations
@@ -48,21 +48,21 @@ from rax_scheduled_images_ext.model.plan import (
     plan,
 )
 
-# For how long before the first look changed images are read: all that can be of the
-# latest slot of a daily schedule.
+# The first scan reads the images that changed within this time: all that can belong to
+# the latest slot of a daily schedule.
 _DAY = timedelta(hours=25)
-# Images in these states may still turn out not to be the slot's.
+# Images with these statuses may still fail.
 _OPEN = frozenset({"SAVING", "ERROR", "DELETED"})
-# For how long the images that are pending need not be listed by what they carry.
+# How long pending images need not be listed by their metadata.
 _LISTED = timedelta(minutes=30)
-# How many IDs are asked for in one request: some servers take 4 kB, with the token.
+# How many IDs one request names: some servers accept only 4 kB, including the token.
 _IDS = 50
-# How many servers without any image are looked at to see if one was missed.
+# How many servers without any image each scan checks for a missed one.
 _DOUBTS = 20
-# For how long an image that is not proven whole is not looked at again.
+# How long an image that is not proven complete is not checked again.
 _UNPROVEN = timedelta(minutes=5)
 
-# What may be over at any moment, without a change of what a hint shows.
+# Causes that may pass at any moment without a change in the hint.
 _PASSING = frozenset({Cause.BUSY, Cause.STATUS, Cause.INVALID, Cause.UNKNOWN})
 
 _Key = tuple[str, str | None]
@@ -70,11 +70,11 @@ _Key = tuple[str, str | None]
 
 @dataclass(frozen=True)
 class OpenImages:
-    """The images that can change what is to be done: read anew at every look.
+    """The images that can change what is due: read in every scan.
 
-    ``by_server`` are those that are not settled, being made or hidden, ``hidden`` the
-    latter alone, and ``empty`` those without data so far: claims, notes, and images
-    that were left behind.
+    ``by_server`` are those that are not settled, in progress or hidden, ``hidden`` only
+    the hidden ones, and ``empty`` those without data so far: claims, notes, and images
+    left behind.
     """
 
     by_server: Mapping[str, list[ServerImage]]
@@ -85,7 +85,7 @@ class OpenImages:
 
     @classmethod
     def read(cls, images: ImageStore, pending: Iterable[ServerImage]) -> OpenImages:
-        """Read them, besides those that are pending: two requests."""
+        """Read them, in addition to the pending ones: two requests."""
         hidden = list(images.list(snapshots=True, hidden=True))
         return cls.of(chain(being_made(images), pending), hidden)
 
@@ -93,7 +93,7 @@ class OpenImages:
     def of(
         cls, images: Iterable[ServerImage], hidden: Iterable[ServerImage]
     ) -> OpenImages:
-        """Return them, given these images."""
+        """Select them from these images."""
         hidden = list(hidden)
         found = {image.id: image for image in chain(images, hidden)}
         return cls(
@@ -107,20 +107,20 @@ class OpenImages:
 
 @dataclass
 class KnownImages:
-    """The newest image of each server that is known to be whole, for all threads."""
+    """The newest image of each server that is known to be complete; thread-safe."""
 
     _known: dict[_Key, Known] = field(default_factory=dict)
-    # The images that are not settled, as far as changes show, and when all were listed.
+    # The images that are not settled, according to changes, and when all were listed.
     _pending: set[str] = field(default_factory=set)
     _listed: datetime | None = None
-    # Since when changes are to be read, by the cloud's clock.
+    # Since when to read changes, by the cloud's clock.
     _since: datetime | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def read(self, images: ImageStore, now: datetime) -> None:
-        """Read the images that have changed since the last time.
+        """Read the images that changed since the last time.
 
-        The first time those of a day.
+        The first time, those of the last day.
         """
         with self._lock:
             since = self._since or now - _DAY
@@ -129,7 +129,7 @@ class KnownImages:
             self._since = now - CLOCK_DIFFERENCE
 
     def read_all(self, images: Iterable[ServerImage], now: datetime) -> None:
-        """Take note of all images that there are."""
+        """Record all existing images."""
         with self._lock:
             self._pending.clear()
             for image in images:
@@ -138,10 +138,10 @@ class KnownImages:
             self._listed = now
 
     def pending(self, images: ImageStore, now: datetime) -> list[ServerImage]:
-        """Read the images that are pending, as they are now.
+        """Read the pending images, as they are now.
 
-        To find them by what they carry costs an image service the more the more images
-        it has, and to read them by their IDs next to nothing.
+        Finding them by metadata is slow in an image service with many images; reading
+        them by ID costs next to nothing.
         """
         with self._lock:
             if self._listed is None or now - self._listed >= _LISTED:
@@ -157,11 +157,11 @@ class KnownImages:
             return found
 
     def of(self, server: InventoryServer) -> Known | None:
-        """Return what is known of a server, None for nothing."""
+        """Return the newest known image of a server, None if unknown."""
         return self._known.get((server.id, server.project_id))
 
     def newest(self, servers: Iterable[InventoryServer]) -> dict[str, datetime]:
-        """Return when the newest image of each server was made, where it is known."""
+        """Return when the newest image of each server was made, where known."""
         known = ((server.id, self.of(server)) for server in servers)
         return {
             server_id: each.created
@@ -170,9 +170,9 @@ class KnownImages:
         }
 
     def verify(self, images: ImageStore, servers: Iterable[InventoryServer]) -> None:
-        """See whether the newest images are still there, and find others if not.
+        """Check that the newest images still exist, and find others if not.
 
-        Which slot had an image stays known.
+        It is remembered which slot had an image.
         """
         servers = list(servers)
         dates = [known.created for s in servers if (known := self.of(s)) is not None]
@@ -210,13 +210,13 @@ class KnownImages:
 
 
 def _portions(ids: list[str]) -> Iterator[list[str]]:
-    """Yield as many IDs at once as an address has room for."""
+    """Yield as many IDs at a time as fit in a URL."""
     for first in range(0, len(ids), _IDS):
         yield ids[first : first + _IDS]
 
 
 def _is_settled(image: ServerImage) -> bool:
-    """Whether a run has made the image, and nothing more is to be done for it."""
+    """Whether a run made the image, and nothing more is to be done for it."""
     return (
         image.status not in _OPEN
         and PENDING_KEY not in image.metadata
@@ -226,10 +226,10 @@ def _is_settled(image: ServerImage) -> bool:
 
 @dataclass(frozen=True)
 class Page:
-    """What some servers have shown, by the cloud's clock.
+    """The hints for a page of servers, by the cloud's clock.
 
-    ``steps`` are hints for all servers, ``marker`` is where the next page starts, None
-    for the last one, and ``under_way`` how many snapshots are, by project.
+    ``steps`` are the hints, ``marker`` is where the next page starts, None on the last
+    page, and ``under_way`` counts the snapshots in progress by project.
     """
 
     now: datetime
@@ -240,17 +240,17 @@ class Page:
 
     @cached_property
     def make(self) -> list[Step]:
-        """The servers whose images are to be made, those first that were due first."""
+        """The servers whose images are due, longest overdue first."""
         due = [step for step in self.steps if step.action is Action.MAKE]
         return sorted(due, key=lambda step: str(step.slot and step.slot.due))
 
     def make_next(self, limits: Limits, waiting: int) -> list[Step]:
-        """Return those whose images are to be made as far as places may be found.
+        """Return as many servers with due images as there may be places for.
 
-        For each free place that is the one that was due first, and one at random: an
-        image that cannot be made stays due, and is not to keep others back for ever.
+        For each free place these are the longest overdue one, and one at random: an
+        image that cannot be made stays due, and must not hold up others for ever.
 
-        :param waiting: how many are to be looked at already.
+        :param waiting: how many are already queued.
         """
         due, places = self.make, limits.free_in_region(self.under_way)
         chosen: dict[str, Step] = {}
@@ -267,21 +267,21 @@ class Page:
 
     @property
     def look_after(self) -> list[Step]:
-        """The servers whose images are to be looked after."""
+        """The servers with images to settle or discard."""
         others = (Action.NOTHING, Action.MAKE)
         return [step for step in self.steps if step.action not in others]
 
 
 @dataclass(frozen=True)
 class _Answer:
-    """What came of a hint, for a while."""
+    """The result of a hint, for a while."""
 
     hint: Step
     result: StepResult
     until: datetime
 
     def is_of(self, hint: Step) -> bool:
-        """Whether it is the answer to a hint."""
+        """Whether it is the result of a hint."""
         known = self.hint
         return (
             known.action is hint.action
@@ -293,11 +293,11 @@ class _Answer:
 
 @dataclass
 class Finder:
-    """Finds what is due for the servers of some projects.
+    """Finds what is due for the servers of projects.
 
-    :param refresh: how long all servers need not be read again.
-    :param newest: whether it is to be known of each server when its newest image was
-        made: all images are read once for that.
+    :param refresh: how long not to read all servers again.
+    :param newest: whether to know when the newest image of each server was made: all
+        images are read once for that.
     """
 
     projects: Projects
@@ -318,15 +318,15 @@ class Finder:
         *,
         seconds: float | None = None,
     ) -> Iterator[Page]:
-        """Read pages of servers, one at least, and decide for each as far as it shows.
+        """Read pages of servers, at least one, and return the hints for each.
 
-        The next page is asked for while the caller is busy with one.
+        The next page is requested while the caller handles one.
 
-        :param marker: the last server of the page before, None for the first page.
-        :param seconds: after which no further page is asked for, None to read all.
-        :raises NotOffered: if the cloud knows no server tags.
+        :param marker: the last server of the previous page, None for the first page.
+        :param seconds: how long to request further pages, None to read all.
+        :raises NotOffered: if the cloud has no server tags.
         :raises UsageError: if it has no image service.
-        :raises ApiError: if the server of the marker is gone.
+        :raises ApiError: if the marker's server is gone.
         """
         deadline = None if seconds is None else time.monotonic() + seconds
         images = image_service(self.projects.listing)
@@ -340,9 +340,9 @@ class Finder:
             yield self._page(servers, found, answer, next_marker(answer))
 
     def find(self) -> Page:
-        """Decide for all servers, as far as it shows.
+        """Return the hints for all servers.
 
-        :raises NotOffered: if the cloud knows no server tags.
+        :raises NotOffered: if the cloud has no server tags.
         :raises UsageError: if it has no image service.
         """
         if self.newest and self._refreshed is None:
@@ -359,13 +359,13 @@ class Finder:
 
     @property
     def servers(self) -> list[InventoryServer]:
-        """The servers that have schedules, as they were read last."""
+        """The servers with schedules, as last read."""
         return list(self._servers.values())
 
     def survey(self) -> Page:
-        """Decide for all servers by all images: what is shown to people.
+        """Decide for all servers by all images, to show users.
 
-        ``open`` of the page has all snapshots then.
+        The page's ``open`` then holds all snapshots.
         """
         images = image_service(self.projects.listing)
         first = self._read_servers()
@@ -378,7 +378,7 @@ class Finder:
         return self._counted(page)
 
     def remember(self, hint: Step, result: StepResult, now: datetime) -> None:
-        """Remember what came of a hint, where asking again soon would be in vain."""
+        """Remember the result of a hint, if repeating it soon would be pointless."""
         if hint.action is Action.NOTHING or hint.slot is None:
             return
         if result.step.cause in _PASSING:
@@ -394,14 +394,14 @@ class Finder:
             self._answers[hint.server.id] = _Answer(hint, result, until)
 
     def recall(self, hint: Step, now: datetime) -> StepResult | None:
-        """Return what came of the same hint a while ago, None if it is to be done."""
+        """Return the remembered result of the same hint, None if it is to be done."""
         known = self._answers.get(hint.server.id)
         if known is None or hint.action is Action.NOTHING:
             return None
         return known.result if known.is_of(hint) and now < known.until else None
 
     def note_server(self, server: InventoryServer) -> None:
-        """Take note of how a server was read by itself."""
+        """Record a server that was read by itself."""
         if server.id in self._servers:
             self._servers[server.id] = server
 
@@ -437,16 +437,16 @@ class Finder:
         )
 
     def _counted(self, page: Page) -> Page:
-        """Count what is under way by the servers that are known."""
+        """Count the snapshots in progress of the known servers."""
         known = {(s.id, s.project_id) for s in self._servers.values()}
         return replace(page, under_way=under_way(page.open.making, page.now, known))
 
     def _with_doubts(self, page: Page, now: datetime) -> Page:
-        """Let some servers be looked at that seem to have no image at all.
+        """Let some servers be checked that seem to have no image at all.
 
-        No image of the last day is known, in which one was due: either there has never
-        been one, or one was missed, which somebody should know. Or one that seems to
-        have been missed is older, and an image before it has been changed since.
+        An image was due in the last day, but none is known: either there has never been
+        one, or one was missed, which should be reported. Or the missed slot is older,
+        and an earlier image has been changed since.
         """
         doubts = {
             step.server.id: replace(step, action=Action.MAKE)
@@ -460,12 +460,12 @@ class Finder:
         return replace(page, steps=steps)
 
     def _read_servers(self) -> ApiResponse:
-        """Bring the servers up to date; return the first answer."""
+        """Update the servers; return the first response."""
         since = self._since
         if since is not None and self._refreshed is not None:
             changes = self._server_pages({"changes-since": since.isoformat()}, None)
             first = next(changes)
-            # A service whose clock is wrong may have answered before.
+            # An earlier response may have come from a service whose clock is wrong.
             if abs(date_of(first) - self._refreshed) < self.refresh:
                 for answer in chain([first], changes):
                     self._change(answer)
@@ -492,7 +492,7 @@ class Finder:
     ) -> Iterator[ApiResponse]:
         if self.projects.all_projects:
             query = {**query, "all_tenants": "1"}
-        # Nothing is asked for in vain: services need seconds for a page.
+        # No needless requests: services take seconds for a page.
         return self.projects.listing.schedules.tags.server_pages(
             "/servers/detail",
             True,
@@ -502,9 +502,9 @@ class Finder:
 
 
 def _is_doubtful(step: Step, now: datetime, policy: Policy) -> bool:
-    """Whether an image may have been missed, or may be there unseen.
+    """Whether an image may have been missed, or may exist unseen.
 
-    The first look knows the images that were changed within a day.
+    The first scan knows the images that were changed within a day.
     """
     slot, created = step.slot, step.server.created
     if slot is None or (created is not None and created >= slot.due):

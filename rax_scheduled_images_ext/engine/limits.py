@@ -1,4 +1,4 @@
-"""How many snapshots may be under way at once."""
+"""How many snapshots may be in progress at once."""
 
 from __future__ import annotations
 
@@ -22,18 +22,19 @@ from rax_scheduled_images_ext.model.note import NOTE
 from rax_scheduled_images_ext.model.plan import CLOCK_DIFFERENCE, hangs
 from rax_scheduled_images_ext.model.times import write_time
 
-# Seconds that all requests wait at most, whatever time the cloud names.
+# The most seconds that all requests wait, whatever Retry-After says.
 _LONGEST_PAUSE = 600.0
-# How often, and after how many seconds at most, a crowd is looked at again.
+# How often to check again when many compete, and the most seconds in between.
 _LOOKS, _PAUSE = 20, 0.3
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Snapshots under way in a region and in a project of it, and requests.
+    """The limits on snapshots in progress, in a region and in each project, and on
+    requests.
 
-    ``pause`` is for how many seconds all requests wait after a 429 or 503 that names no
-    time.
+    ``pause`` is how many seconds all requests wait after a 429 or 503 without
+    Retry-After.
     """
 
     region: int = 20
@@ -42,7 +43,7 @@ class Limits:
     pause: float = 10.0
 
     def slow_down(self, cloud: Cloud, error: ApiError) -> None:
-        """Let all requests to a cloud wait, if the error is that it is busy."""
+        """Delay all requests to a cloud if the error says that it is busy."""
         busy = error.status in (codes.too_many_requests, codes.service_unavailable)
         if busy and cloud.throttle is not None:
             named = (error.retry_after or "").strip()
@@ -50,21 +51,21 @@ class Limits:
             cloud.throttle.slow_down(min(seconds, _LONGEST_PAUSE))
 
     def free(self, under_way: Counter[str], project_id: str) -> int:
-        """Return how many more snapshots of a project may begin.
+        """Return how many more snapshots of a project may start.
 
-        A project takes at most as many of the region's places as it may have.
+        A project's own limit also restricts its share of the region's places.
         """
         own = self.project - under_way[project_id]
         return min(self.free_in_region(under_way), own)
 
     def free_in_region(self, under_way: Counter[str]) -> int:
-        """Return how many more snapshots of the region may begin."""
+        """Return how many more snapshots in the region may start."""
         taken = sum(min(number, self.project) for number in under_way.values())
         return self.region - taken
 
 
 def being_made(images: ImageStore) -> list[ServerImage]:
-    """Return the images of schedules that are being made, or were left behind."""
+    """Return the scheduled images that are in progress or were left behind."""
     return list(images.list(scheduled=True, making=True))
 
 
@@ -73,13 +74,12 @@ def under_way(
     now: datetime,
     servers: Collection[tuple[str | None, str | None]] | None = None,
 ) -> Counter[str]:
-    """Count by project the images that runs have begun and that are being made.
+    """Count the scheduled images in progress by project.
 
-    One that hangs takes no place, nor does one that names no scheduled server of the
-    project that owns it: anybody can make an image that looks like one of ours.
+    An image that hangs does not count, nor does one that names no scheduled server of
+    its own project: anyone can create an image that looks like one of ours.
 
-    :param servers: the servers that have schedules, each with its project; None where
-        they are not known.
+    :param servers: the servers with schedules, each with its project; None if unknown.
     """
     found: Counter[str] = Counter()
     for image in images:
@@ -93,26 +93,26 @@ def under_way(
 
 
 class Room(Enum):
-    """Whether a snapshot may begin."""
+    """Whether a snapshot may start."""
 
     NONE = "none"
-    #: All that are due find a place.
+    #: There is a place for every image that is due.
     FREE = "free"
-    #: As long as the claim is there, nobody else takes the place.
+    #: While the claim exists, no other runner takes the place.
     CLAIMED = "claimed"
 
 
 class Admission:
-    """Lets as many snapshots begin as the limits allow, whoever else begins some.
+    """Lets as many snapshots start as the limits allow, across all runners.
 
-    What is under way is counted in the images. Whoever wants a place has made a claim,
-    an empty image, and only then counts: the images that are being made, and the claims
-    of others. So of any two that go on one has counted the other. Where too many have
-    claims at once, those that came last give way.
+    Snapshots in progress are counted by their images. A runner first makes its claim,
+    an empty image, and then counts the images in progress and the claims of others. So
+    of any two runners at least one has counted the other. If too many have claims at
+    once, the latest give way.
 
-    :param listing: the images of all projects that the limits are for.
-    :param known: the snapshots under way by project, None to count them each time.
-    :param due: how many more may be begun by project, by whoever reads the same cloud.
+    :param listing: the images of all projects that the limits apply to.
+    :param known: the snapshots in progress by project, None to count them each time.
+    :param due: how many more all runners of the cloud may start, by project.
     :param servers: as for :func:`under_way`.
     """
 
@@ -134,12 +134,12 @@ class Admission:
         self._in_the_end = None if known is None else known + Counter(due)
 
     def has_room(self, project_id: str) -> bool:
-        """Whether there seems to be a place for one more snapshot of a project."""
+        """Whether there seems to be a place for another snapshot of a project."""
         with self._lock:
             return self._known is None or self._limits.free(self._known, project_id) > 0
 
     def enter(self, project_id: str) -> bool:
-        """Take a place for one more snapshot of a project, if there seems to be one."""
+        """Take a place for another snapshot of a project, if there seems to be one."""
         if self._known is None:
             return True
         with self._lock:
@@ -149,7 +149,7 @@ class Admission:
             return True
 
     def leave(self, project_id: str) -> None:
-        """Give the place back: no snapshot has begun."""
+        """Give the place back: no snapshot was started."""
         if self._known is not None:
             with self._lock:
                 self._known[project_id] -= 1
@@ -157,7 +157,7 @@ class Admission:
     def confirm(
         self, project_id: str, claims: Collection[str], now: Callable[[], datetime]
     ) -> Room:
-        """Return whether there is a place for the caller, who has these claims."""
+        """Return whether there is a place for the caller with these claims."""
         in_the_end = self._in_the_end
         if in_the_end is not None and self._limits.free(in_the_end, project_id) >= 0:
             return Room.FREE
@@ -182,7 +182,7 @@ class Admission:
         before = [each for each in rivals if _order(each) < _order(first)]
         if self._limits.free(counted + _owners(before), project_id) < 1:
             return False
-        # Those that came later may not have counted this one.
+        # Later ones may not have counted this one.
         crowd = self._limits.free(counted + _owners(rivals), project_id) < 1
         return None if crowd else True
 
@@ -193,7 +193,7 @@ def _rivals(
     now: datetime,
     servers: Collection[tuple[str | None, str | None]] | None,
 ) -> list[ServerImage]:
-    """Return the claims of others that want a place: the first one of each server.
+    """Return other runners' claims that want a place: the first of each server.
 
     :param servers: as for :func:`under_way`.
     """
@@ -207,7 +207,7 @@ def _rivals(
             and image.server_id not in begun
             and (servers is None or (image.server_id, image.owner) in servers)
             and image.created is not None
-            # Whoever died with one has no use for it.
+            # Its runner died and no longer needs it.
             and now - image.created < CLOCK_DIFFERENCE
         ):
             found.setdefault(image.server_id, []).append(image)
@@ -215,7 +215,7 @@ def _rivals(
 
 
 def _in_order(images: Iterable[ServerImage]) -> ServerImage:
-    """Return the first one that was made."""
+    """Return the one that was made first."""
     return min(images, key=_order)
 
 
@@ -224,5 +224,5 @@ def _owners(images: Iterable[ServerImage]) -> Counter[str]:
 
 
 def _order(image: ServerImage) -> tuple[str, str]:
-    # A further claim of the same server must not change the order.
+    # Another claim for the same server must not change the order.
     return (str(write_time(image.created)), str(image.server_id))

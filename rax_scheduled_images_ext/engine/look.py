@@ -1,4 +1,4 @@
-"""A look at one server: its schedule and all its images, as they are now."""
+"""One server with its schedule and all its images, as they are now."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Look:
     now: datetime
 
     def again(self) -> Look:
-        """Look at the server anew.
+        """Read the server again.
 
         :raises NoSuchServer: if it is gone.
         """
@@ -50,14 +50,14 @@ def look(
 ) -> Look:
     """Read a server and its images.
 
-    :param hidden: images that lists leave out.
+    :param hidden: images that lists omit.
     :raises NoSuchServer: if it is gone.
     """
     hidden, started = tuple(hidden), clock.seconds()
     answer = find_server(cloud.schedules.tags.compute, server_id)
     item = answer.object("server")
     server, facts = read_tagged_server(answer, item), read_facts(answer, item)
-    # Whatever their type: an image whose type was changed was made all the same.
+    # Of any type: an image whose type was changed later was made all the same.
     images = {image.id: image for image in hidden}
     for image in cloud.images.list(server_id=server_id):
         images[image.id] = image

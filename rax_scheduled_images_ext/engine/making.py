@@ -1,4 +1,4 @@
-"""Making the image of a slot: it is claimed, then requested once."""
+"""Makes the image of a slot: claims it, then requests it once."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ from rax_scheduled_images_ext.model.plan import Policy, Slot, Step
 from rax_scheduled_images_ext.model.volume_snapshots import LONGEST_IMAGE_NAME
 
 _ONCE = RetryPolicy(tries=1)
-# Nova fails with this, its client's own word, where the image service has refused
-# another image of the project: that comes before anything else is done.
+# Nova fails with this name of an exception of its Glance client if the image service
+# refuses another image of the project; nothing else has been done then.
 _OVER_LIMIT = "HTTPOverLimit"
 _RESULTS = {
     Refusal.BUSY: Result.BUSY,
@@ -55,7 +55,7 @@ _RESULTS = {
 
 
 class _QuotaExceeded(Exception):
-    """The project may have no more images; nothing was begun."""
+    """The project may have no more images; nothing was started."""
 
 
 def image_service(cloud: Cloud) -> GlanceImages:
@@ -71,7 +71,7 @@ def image_service(cloud: Cloud) -> GlanceImages:
 
 @dataclass(frozen=True)
 class Making:
-    """Makes the image of one step, unless there is no place for it.
+    """Makes the image of one step, if there is a place for it.
 
     :param key: as for :class:`.Claims`.
     """
@@ -87,7 +87,7 @@ class Making:
     def make(self) -> StepResult:
         """Make the image.
 
-        :raises ApiError: for a refusal after which nothing was begun.
+        :raises ApiError: if it was refused and nothing was started.
         """
         project_id = str(self.step.server.project_id)
         if not self.admission.enter(project_id):
@@ -95,19 +95,19 @@ class Making:
         begun = False
         try:
             done = self._make_admitted(project_id)
-            begun = done.result in (Result.BEGUN, Result.UNKNOWN)
+            begun = done.result in (Result.STARTED, Result.UNKNOWN)
         finally:
             if not begun:
                 self.admission.leave(project_id)
         return done
 
     def find_failure(self) -> StepResult:
-        """Find out if attempts of a slot have failed that is over before all are used.
+        """Determine whether attempts failed, of a slot that ended before all were used.
 
-        A server without any image may have had none due, or attempts may have failed.
+        If a server has no image, either none was due or attempts failed.
         """
         if self._claims.were_used(self.step.server.id, self._slot):
-            reason = "no image is there, and its time is over"
+            reason = "there is no image, and its time is over"
             return self._refused(None, Refusal.USED_UP, reason)
         return self._result(Result.NOTHING)
 
@@ -119,7 +119,7 @@ class Making:
         except ApiError as error:
             if not _is_quota(error):
                 raise
-            # Without a claim there is nothing to leave word of.
+            # Without a claim there is nothing to record.
             return self._result(Result.QUOTA, reason=str(error))
         if claim is NoClaim.LOST:
             return self._result(Result.LEFT)
@@ -137,15 +137,15 @@ class Making:
             if room is Room.NONE:
                 return self._refused(claim, Refusal.LIMIT, "limit reached")
             if self.time.now - started > CLAIM_VALIDITY:
-                reason = "the claim came too late: it took more than two minutes"
+                reason = "the claim took more than two minutes, so it expired"
                 return self._refused(claim, Refusal.REFUSED, reason)
-            # Neither of them is to take the last place of an image quota.
+            # Neither must take the last place of an image quota.
             if note is not None:
                 self._notes.remove(note)
             if room is Room.FREE:
                 claim = claims.release(claim)
             done = self._create(claim)
-            # It may have begun: until that shows, the claim holds its place.
+            # It may have started: until that is clear, the claim holds its place.
             keep = done.result is Result.UNKNOWN and done.image_id is None
             return done
         finally:
@@ -153,7 +153,7 @@ class Making:
                 claims.release(claim)
 
     def _claim(self) -> Claim | NoClaim:
-        """Claim the attempt; a note of ours gives up its place in a full quota."""
+        """Claim the attempt; in a full quota our note gives up its place."""
         claims = self._claims
         server_id, slot, note = self.step.server.id, self._slot, self.step.note
         looked = self.time.looked
@@ -166,7 +166,7 @@ class Making:
         return claims.take(server_id, slot, looked, self.time.now, note)
 
     def _create(self, claim: Claim) -> StepResult:
-        """Request the image of a slot that has been claimed."""
+        """Request the image of a claimed slot."""
         server = self.step.server
         assert server.schedule is not None
         weekly = server.schedule.day_of_week is not None
@@ -190,15 +190,15 @@ class Making:
         except ApiError as error:
             return self._failed(claim, error, metadata)
         if request.problem is None:
-            return self._result(Result.BEGUN, request.image_id, request.request_id)
+            return self._result(Result.STARTED, request.image_id, request.request_id)
         return self._unclear(request, metadata)
 
     def _request(self, name: str, metadata: dict[str, str]) -> SnapshotRequest:
-        """Request the image, once.
+        """Request the image, only once.
 
-        :raises _QuotaExceeded: if the project may have no more; nothing was begun then.
+        :raises _QuotaExceeded: if the project may have no more; nothing was started.
         """
-        # At once and only once: whoever waits may come when the claim is not good.
+        # At once and only once: after waiting, the claim may have expired.
         snapshots = Snapshots(replace(self.cloud.compute, throttle=None))
         try:
             request = snapshots.create_image(self.step.server.id, name, metadata, _ONCE)
@@ -213,7 +213,7 @@ class Making:
     def _failed(
         self, claim: Claim, error: ApiError, metadata: dict[str, str]
     ) -> StepResult:
-        """Return what a refusal means: nothing was begun, unless the service failed."""
+        """Interpret an error: nothing was started, unless the service itself failed."""
         self.limits.slow_down(self.cloud, error)
         if error.status >= 500:
             request = SnapshotRequest(None, error.request_id, str(error))
@@ -226,7 +226,7 @@ class Making:
     def _unclear(
         self, request: SnapshotRequest, metadata: dict[str, str]
     ) -> StepResult:
-        """Return what there is of an image that may have been begun all the same."""
+        """Return the result if the image may have been started despite an error."""
         image_id = None
         with suppress(*PASSING):
             image_id = self._image_of(metadata[RUN_KEY])
@@ -240,10 +240,10 @@ class Making:
         return next(found, None)
 
     def _refused(self, claim: Claim | None, kind: Refusal, reason: str) -> StepResult:
-        """Leave word of a refusal; return it. Without a claim no attempt goes on."""
+        """Record a refusal and return it; without a claim no attempt can continue."""
         before = self.step.note
         if claim is not None:
-            # In a full quota there is one place for the claim or for the note.
+            # A full quota has one place for either the claim or the note.
             self._claims.release(claim)
         note = new_note(
             before,

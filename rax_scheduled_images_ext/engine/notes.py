@@ -1,4 +1,4 @@
-"""Leaving notes in the image service, and taking them away."""
+"""Writes notes to the image service, and deletes them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Notes:
     images: GlanceImages
 
     def leave(self, server_id: str, note: Note) -> None:
-        """Leave a note, if the service takes it: without it only time is lost."""
+        """Write a note, if the service accepts it: without it only time is lost."""
         properties = claim_metadata(server_id, NOTE) | note.metadata
         name = f"note of {server_id}:{note.slot}"
         with suppress(*PASSING):
             self.images.reserve(str(uuid.uuid4()), name, properties, hidden=True)
 
     def remove(self, note: Note) -> None:
-        """Take a note away; one that cannot be deleted is swept later."""
+        """Delete a note; one that cannot be deleted is swept later."""
         with suppress(*PASSING, NoSuchImage):
             self.images.delete(note.image_id)

@@ -1,4 +1,4 @@
-"""The projects that the engine works for, each by its own cloud."""
+"""The projects that the engine works for, each with its own cloud."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rax_scheduled_images_ext.client.cloud import Cloud
 
 
 class Projects(Protocol):
-    """The clouds of the projects that a runner works for, each shared by threads."""
+    """The clouds of a runner's projects, each shared by threads."""
 
     @property
     def all_projects(self) -> bool:
@@ -20,7 +20,7 @@ class Projects(Protocol):
         """The cloud in which all servers and images are listed."""
 
     def of(self, project_id: str) -> Cloud:
-        """Return the cloud as it is for a user of a project.
+        """Return the cloud as a user of a project sees it.
 
         :raises NoAccess: if the user cannot log in to the project.
         """

@@ -1,4 +1,4 @@
-"""What has come of the steps of a look, as data."""
+"""The results of a scan's steps, as data."""
 
 from __future__ import annotations
 
@@ -16,46 +16,46 @@ from rax_scheduled_images_ext.model.plan import IMAGEABLE, Cause, Step
 from rax_scheduled_images_ext.operations.prune import PrunedImage
 from rax_scheduled_images_ext.operations.work_queue import Outcome
 
-#: How long after it was due a missing image is nobody's fault: there is time for a
-#: second attempt.
+#: How long after it was due a missing image is not yet overdue: time for a second
+#: attempt.
 MARGIN = timedelta(hours=2)
 
 
 class Result(Enum):
-    """What has come of a step."""
+    """The result of a step."""
 
     #: There was nothing to do.
     NOTHING = "nothing"
     #: The cloud is making the image.
-    BEGUN = "image started"
-    #: Another runner makes, or has made, the image.
+    STARTED = "image started"
+    #: Another runner is making the image, or has made it.
     LEFT = "left to another runner"
-    #: The limits on snapshots under way allow no more.
+    #: The limits on snapshots in progress allow no more.
     LIMITED = "limit reached"
-    #: The server is busy: it is tried again soon.
+    #: The server is busy: the next try is soon.
     BUSY = "server busy"
     #: All attempts have been used.
     GIVEN_UP = "given up"
-    #: The project may have no more images: it is tried again, less and less often.
+    #: The project may have no more images: the tries become less and less frequent.
     QUOTA = "quota exceeded"
     #: It is not known whether the image is being made.
     UNKNOWN = "unknown whether started"
-    #: An error has kept it from being done.
+    #: An error prevented it.
     FAILED = "failed"
     #: An image without data was deleted.
     DISCARDED = "empty image deleted"
-    #: An image was deleted whose slot has another one.
+    #: An image was deleted because its slot has another one.
     DEDUPLICATED = "duplicate image deleted"
-    #: An image whose volume snapshots failed was deleted.
+    #: An image was deleted because its volume snapshots failed.
     BROKEN = "broken image deleted"
-    #: It is not known whether an image is whole: it counts for nothing so far.
+    #: It is not known whether an image is complete: it does not count yet.
     UNPROVEN = "image not known to be complete"
     #: The retention was applied.
     RETAINED = "retention applied"
 
 
 _FAILURES = (Result.FAILED, Result.QUOTA, Result.GIVEN_UP, Result.BROKEN)
-# What keeps a server from being imaged, besides what a runner has seen itself.
+# What prevents an image, besides what a runner has seen itself.
 _REASONS = frozenset(
     {
         Cause.BUSY,
@@ -77,17 +77,17 @@ _NOT_MADE = (
     Result.UNPROVEN,
 )
 # What does not pass by itself within minutes.
-_TOLD = frozenset({Cause.INVALID, Cause.GIVEN_UP, Cause.MISSED})
+_LASTING = frozenset({Cause.INVALID, Cause.GIVEN_UP, Cause.MISSED})
 # What only the owner of a server can change.
 _OWNERS = frozenset({Cause.STATUS, Cause.INVALID})
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """A step, and what has come of it.
+    """A step and its result.
 
-    ``pruned`` is what the retention has done, ``reason`` why a step failed, and
-    ``request_id`` what the cloud calls the request that made the image.
+    ``pruned`` is what the retention did, ``reason`` why a step failed, and
+    ``request_id`` the cloud's ID of the request for the image.
     """
 
     step: Step
@@ -99,20 +99,20 @@ class StepResult:
 
     @property
     def failed(self) -> bool:
-        """Whether somebody should know that the step failed."""
+        """Whether the step failed and should be reported."""
         return self.result in _FAILURES or any(
             each.error is not None for each in self.pruned
         )
 
     @property
     def left(self) -> bool:
-        """Whether something is due and was not done."""
+        """Whether something is due but was not done."""
         in_doubt = any(each.in_doubt for each in self.pruned)
         return in_doubt or self.step.cause in _REASONS or self.result in _NOT_MADE
 
     @property
     def for_owner(self) -> bool:
-        """Whether only the owner of the server can do something about it."""
+        """Whether only the server's owner can fix it."""
         note = self.step.note
         quota = note is not None and note.kind is Refusal.QUOTA
         status = self.step.server.status not in IMAGEABLE
@@ -121,15 +121,15 @@ class StepResult:
             self.result is Result.QUOTA
             or cause in _OWNERS
             or (cause is Cause.REFUSED and quota)
-            # For such a reason it was missed, and will be again.
+            # It was missed for such a reason, and will be again.
             or (cause is Cause.MISSED and (quota or status))
         )
 
     def is_overdue(self, now: datetime) -> bool:
-        """Whether an image is refused, or missing though a second attempt had time."""
+        """Whether an image is refused, or missing after time for a second try."""
         note = self.step.note
         refused = self.left and note is not None and note.lasts
-        if self.failed or refused or self.step.cause in _TOLD:
+        if self.failed or refused or self.step.cause in _LASTING:
             return True
         slot, unsettled = self.step.slot, self.step.unsettled
         since = slot.due if slot else None
@@ -140,13 +140,13 @@ class StepResult:
 
 @dataclass(frozen=True)
 class Tick:
-    """What was found at a moment, and what was done.
+    """What a scan found, and what was done.
 
-    ``now`` is the time that was decided by, ``servers`` are all that have a schedule,
-    ``under_way`` is how many snapshots are, by project, and ``newest`` when the newest
-    whole image of each server was made, as far as that is known. ``swept`` are images
-    that were left behind, each with whether it was deleted, and ``leftovers`` volume
-    snapshots that should be gone; ``problem`` is why these could not be listed.
+    ``now`` is the time of the decisions, ``servers`` are all with a schedule,
+    ``under_way`` counts the snapshots in progress by project, and ``newest`` is when
+    the newest complete image of each server was made, where known. ``swept`` are images
+    left behind, each with whether it was deleted, and ``leftovers`` volume snapshots
+    that should be gone; ``problem`` is why these could not be listed.
     """
 
     now: datetime
@@ -165,13 +165,13 @@ class Tick:
 
     @property
     def left(self) -> list[StepResult]:
-        """The steps that were due and not done, and did not fail."""
+        """The steps that were due, were not done, and did not fail."""
         return [each for each in self.results if each.left and not each.failed]
 
     def overdue(self, *, owners: bool) -> list[StepResult]:
-        """Return the servers whose images are missing.
+        """Return the results for servers whose images are missing.
 
-        :param owners: also those for which only the owner can do something.
+        :param owners: also those that only the owner can fix.
         """
         return [
             each

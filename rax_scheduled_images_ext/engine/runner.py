@@ -1,7 +1,7 @@
-"""One look at everything, and the next step of whatever is due.
+"""Scans everything, and does the next step of whatever is due.
 
-A runner remembers nothing that matters: any number may run side by side, and one that
-dies is replaced by starting another.
+A runner keeps no state that matters: any number may run side by side, and one that dies
+is replaced by starting another.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ Report = Callable[[StepResult], object]
 
 
 def _ignore(image: PrunedImage) -> None:
-    """Report a deletion to nobody."""
+    """Ignore a deletion."""
 
 
 @dataclass
 class Runner:
-    """Does what is due for the servers of some projects.
+    """Does what is due for the servers of projects.
 
     :param key: as for :class:`.Claims`.
     """
@@ -69,17 +69,17 @@ class Runner:
     limits: Limits = field(default_factory=Limits)
     key: str = ""
     clock: Clock = field(default_factory=Clock)
-    #: Whether no more steps are to be begun, and nothing more is to be deleted.
+    #: Returns whether to start no more steps and delete nothing more.
     stopping: Callable[[], bool] = lambda: False
-    #: Is called with each image that the retention has deleted, or could not delete.
+    #: Called with each image that the retention deleted, or could not delete.
     deleted: Callable[[PrunedImage], object] = _ignore
     finder: Finder | None = None
 
     def tick(self, report: Report | None = None) -> Tick:
-        """Look at everything, and do the next step of whatever is due.
+        """Scan everything, and do the next step of whatever is due.
 
-        :param report: is called with each result as it comes.
-        :raises NotOffered: if the cloud knows no server tags.
+        :param report: called with each result as it comes.
+        :raises NotOffered: if the cloud has no server tags.
         """
         finder = self.finder or Finder(self.projects, self.policy, clock=self.clock)
         page = finder.find()
@@ -138,12 +138,12 @@ class Runner:
         *,
         hidden: bool = False,
     ) -> StepResult:
-        """Look at one server of a project, and do its next step.
+        """Read one server of a project, and do its next step.
 
-        The limits hold for all processes that use this.
+        The limits apply across all processes that use this.
 
-        :param note: what was left word of for the server.
-        :param hidden: whether it has hidden images: their slots count as made.
+        :param note: the note for the server.
+        :param hidden: its hidden images: their slots count as made.
         :raises NoSuchServer: if the server is gone.
         :raises UsageError: if the cloud has no image service.
         """
@@ -159,7 +159,7 @@ class Runner:
     def sweep(
         self, images: Iterable[ServerImage], now: datetime
     ) -> list[Outcome[ServerImage, bool]]:
-        """Delete the images that were left behind and will never get any data.
+        """Delete the images left behind that will never get any data.
 
         :returns: these images, each with whether it was deleted.
         """
@@ -176,7 +176,7 @@ class Runner:
     ) -> tuple[list[Leftover], str | None]:
         """Delete volume snapshots that should have gone with their images.
 
-        :returns: what has come of each, and why they could not be listed.
+        :returns: the result for each, and why they could not be listed.
         """
         if self.stopping():
             return [], None
@@ -192,9 +192,9 @@ def planned(
     clock: Clock,
     workers: int = WORKERS,
 ) -> list[Step]:
-    """Return what a tick would do for each server now, those first that were due first.
+    """Return what a tick would do for each server now, longest overdue first.
 
-    :raises NotOffered: if the cloud knows no server tags.
+    :raises NotOffered: if the cloud has no server tags.
     """
     page = Finder(projects, policy, clock=clock).find()
 
@@ -211,7 +211,7 @@ def planned(
     return [
         each.result()
         for each in outcomes
-        # It was deleted a moment ago.
+        # The server has just been deleted.
         if not isinstance(each.error, NoSuchServer)
     ]
 
@@ -223,14 +223,14 @@ def _result_of(outcome: Outcome[Step, StepResult]) -> StepResult:
 
 
 def _in_order(steps: Iterable[Step]) -> list[Step]:
-    """Return those first whose images were due first."""
+    """Sort by when the images were due, earliest first."""
     return sorted(
         steps, key=lambda step: (str(step.slot and step.slot.due), step.server.id)
     )
 
 
 def _planned(found: Look, note: Note | None, policy: Policy) -> Step:
-    """Decide by all that a look has shown."""
+    """Decide by the server and its images as just read."""
     notes = [note] if note is not None else []
     looked = found.time.looked
     return plan(found.server, found.images, looked, policy, notes=notes)
@@ -238,14 +238,14 @@ def _planned(found: Look, note: Note | None, policy: Policy) -> Step:
 
 @dataclass(frozen=True)
 class _Work:
-    """What does steps, each after a look of its own."""
+    """Does steps, each after reading its server."""
 
     runner: Runner
     admission: Admission
     naming: NamingImages
 
     def do(self, hint: Step, hidden: Sequence[ServerImage]) -> StepResult | None:
-        """Look at a server, and do its next step; None if the server is gone."""
+        """Read a server, and do its next step; None if the server is gone."""
         if self.runner.stopping():
             return StepResult(hint, Result.LEFT)
         project_id = str(hint.server.project_id)
@@ -256,20 +256,20 @@ class _Work:
             found = look(cloud, hint.server.id, self.runner.clock, hidden)
             return self.act(found, self.planned(found, hint.note))
         except NoSuchServer:
-            # It was deleted a moment ago; its images stay, and so do all schedules.
+            # The server has just been deleted; its images stay, as do all schedules.
             return None
         except ApiError as error:
             self.runner.limits.slow_down(cloud, error)
             raise
 
     def planned(self, found: Look, note: Note | None) -> Step:
-        """Decide by all that a look has shown."""
+        """Decide by the server and its images as just read."""
         return _planned(found, note, self.runner.policy)
 
     def act(self, found: Look, step: Step) -> StepResult:
-        """Do a step that follows from a look.
+        """Do a step.
 
-        :raises NoSuchServer: if the server is gone by now.
+        :raises NoSuchServer: if the server is gone.
         """
         if self.runner.stopping():
             return StepResult(step, Result.LEFT)
@@ -292,7 +292,7 @@ class _Work:
         if step.action is Action.MAKE:
             done = making.make()
             if done.result is Result.QUOTA and step.unsettled:
-                # What these replace may hold the place that is missing.
+                # The images that these replace may occupy the missing place.
                 return replace(done, pruned=settling.settle(step).pruned)
             return done
         if step.action is Action.DISCARD:
@@ -300,7 +300,7 @@ class _Work:
         return settling.settle(step)
 
     def _discard(self, found: Look, step: Step) -> StepResult:
-        """Delete an image that no slot needs, if it still is one."""
+        """Delete an image that no slot needs, if that is still so."""
         assert step.image is not None
         with suppress(NoSuchImage):
             if _is_discardable(found, step, step.image):
@@ -318,7 +318,7 @@ def _is_discardable(found: Look, step: Step, image: ServerImage) -> bool:
         images = own_images(server, cloud.images.list(server_id=server.id))
         return image.id in (each.id for each in duplicates(server, images))
     state = Snapshots(cloud.compute).server(server.id)
-    # By the cloud's own time: that is when the image was made.
+    # By the cloud's own time, as is the image's creation time.
     return state.task_state is None and is_abandoned(
         cloud.images.get(image), server, found.now
     )

@@ -1,4 +1,4 @@
-"""Settling images that are ACTIVE: each is proven whole, then it takes its place."""
+"""Settles ACTIVE images: each is proven complete, then counts."""
 
 from __future__ import annotations
 
@@ -46,16 +46,15 @@ from rax_scheduled_images_ext.operations.prune import PrunedImage, delete_decide
 
 @dataclass
 class Settling:
-    """Settles the images of one server that are not yet known to be whole.
+    """Settles the images of one server that are not yet known to be complete.
 
-    An image that is whole replaces older ones: those for which the retention has no
-    place are deleted, the oldest first. Server and images are read anew before each
-    deletion: whatever has changed counts, and without a valid schedule nothing is
-    deleted. Only then does the image say that it is whole, so that whoever goes on
-    after a kill applies the retention again.
+    A complete image replaces older ones: those beyond the retention are deleted, oldest
+    first. Server and images are read again before each deletion, so that changes take
+    effect, and without a valid schedule nothing is deleted. Only then is the image
+    marked as complete, so that after a kill the next runner applies the retention.
 
-    :param stopping: whether nothing more is to be deleted.
-    :param report: is called with each deletion as it happens.
+    :param stopping: returns whether to delete nothing more.
+    :param report: called with each deletion as it happens.
     """
 
     found: Look
@@ -70,7 +69,7 @@ class Settling:
         proofs = [
             (image, proof)
             for image in step.unsettled
-            # What its owner keeps for good stays as it is, even if it is broken.
+            # What its owner keeps for good stays, even if it is broken.
             if (proof := prove(self.found.cloud, image)).is_whole or image.scheduled
         ]
         whole = [image for image, proof in proofs if proof.is_whole]
@@ -81,12 +80,12 @@ class Settling:
                 try:
                     result = self._discard(step, image, proof)
                 except PASSING:
-                    # It is reported at the next look, when the others have their place.
+                    # Reported by the next scan, when the others count.
                     if not whole:
                         raise
             if result.result is Result.BROKEN:
                 return result
-        # One that stays keeps no other from its place.
+        # An image that stays does not hold up the others.
         if not whole:
             return result
         whole = _first_of_slots(whole)
@@ -106,7 +105,7 @@ class Settling:
         )
 
     def _discard(self, step: Step, image: ServerImage, proof: Proof) -> StepResult:
-        """Delete an image that will never be whole: another attempt follows."""
+        """Delete an image that will never be complete: another attempt follows."""
         reason = proof.reason
         try:
             found = self.found.cloud.images.get(image)
@@ -126,7 +125,7 @@ class Settling:
         return StepResult(step, Result.BROKEN, image.id, reason=reason)
 
     def _apply_retention(self, proven: set[str]) -> bool:
-        """Delete what has no place; return whether nothing of it is left to do."""
+        """Delete the images beyond the retention; return whether none is left."""
         fresh, done = self.found.time.is_fresh, set[str]()
         while True:
             decision = self._next(proven, done)
@@ -135,7 +134,7 @@ class Settling:
             if self.stopping():
                 return False
             if not fresh:
-                # What was lowered by mistake and raised again keeps the rest.
+                # Raising a retention that was lowered by mistake saves the rest.
                 try:
                     self.found = self.found.again()
                 except NoSuchServer:
@@ -146,13 +145,13 @@ class Settling:
             pruned = self._delete(decision)
             self._pruned.append(pruned)
             self.report(pruned)
-            # For one that is protected nothing is sent.
+            # For a protected image nothing is sent.
             fresh = bool(decision.image.protected)
         failed = (each.error for each in self._pruned if each.action == "failed")
         return not any(error and not _is_refusal(error) for error in failed)
 
     def _next(self, proven: set[str], done: set[str]) -> Decision | None:
-        """Return the oldest image that has no place."""
+        """Return the oldest image beyond the retention."""
         server = self.found.server
         if server.schedule is None:
             return None
@@ -168,7 +167,7 @@ class Settling:
         return next(left, None)
 
     def _delete(self, decision: Decision) -> PrunedImage:
-        """Delete an image; one that cannot be deleted keeps no other from it."""
+        """Delete an image; one that cannot be deleted does not hold up the others."""
         image, server_id = decision.image, self.found.server.id
         try:
             return delete_decided(self.found.cloud, decision, self.naming)
@@ -200,17 +199,17 @@ class Settling:
         own = {**own_metadata(image), **facts_metadata(image, facts, region)}
         if self._proven is not None:
             own |= verified_metadata(image.id, self._proven)
-        # If somebody has deleted it, there is nothing left to note.
+        # If the image was deleted, there is nothing to mark.
         with suppress(NoSuchImage):
             if image.scheduled:
                 images.change_metadata(image, own, [PENDING_KEY])
             else:
-                # The service writes all anew: the marker may come back by this.
+                # The service rewrites all metadata: this may bring the marker back.
                 images.ensure_metadata(image, own, [PENDING_KEY, MARKER_KEY])
 
 
 def _first_of_slots(images: Iterable[ServerImage]) -> list[ServerImage]:
-    """Return the first image of each slot: it makes the others duplicates."""
+    """Return the first image of each slot; the others are duplicates."""
     found: dict[str | None, ServerImage] = {}
     for image in images:
         found.setdefault(image.metadata.get(SLOT_KEY), image)

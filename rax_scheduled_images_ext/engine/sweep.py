@@ -1,4 +1,4 @@
-"""Sweeping: deleting the empty images and volume snapshots that were left behind."""
+"""Deletes the empty images and volume snapshots that were left behind."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ from rax_scheduled_images_ext.operations.delete import (
     delete_snapshot,
 )
 
-# How old an image that never got any data is when it is swept, and a note, which is of
-# no use once its slot is over.
+# The age at which an image without data is swept, and a note, which is useless once its
+# slot is over.
 _ORPHAN_AGE = timedelta(days=1)
 
 
 def is_left_behind(image: ServerImage, now: datetime) -> bool:
-    """Whether a runner has made the image, and it will never get any data."""
+    """Whether a runner made the image and it will never get any data."""
     if not image.is_queued or image.created is None or image.owner is None:
         return False
     age = now - image.created
@@ -53,9 +53,9 @@ def is_left_behind(image: ServerImage, now: datetime) -> bool:
 
 
 def delete_left_behind(cloud: Cloud, image: ServerImage) -> bool:
-    """Delete an image that was left behind, unless it has got data since.
+    """Delete an image that was left behind, unless it has data by now.
 
-    While the server has a task the image may be what that fills.
+    While the server has a task, that may still fill the image.
 
     :returns: whether it was deleted.
     """
@@ -74,11 +74,11 @@ def delete_left_behind(cloud: Cloud, image: ServerImage) -> bool:
 
 @dataclass(frozen=True)
 class Leftover:
-    """A snapshot that should be gone, and what came of deleting it once more.
+    """A snapshot that should be gone, and the result of deleting it again.
 
-    ``deleted`` is whether the service has accepted that, or the snapshot is gone;
-    ``reason`` says why not. ``orphaned`` is whether the image is known to be gone: only
-    then is the snapshot in nobody's hands.
+    ``deleted`` is whether the service accepted that, or the snapshot is gone, and
+    ``reason`` why not. ``orphaned`` is whether the image is known to be gone: only then
+    does nothing refer to the snapshot.
     """
 
     snapshot: VolumeSnapshot
@@ -107,13 +107,13 @@ def sweep_volumes(
 
 
 def left_snapshots(projects: Projects, now: datetime) -> list[VolumeSnapshot]:
-    """Return the volume snapshots that should have gone with their images: one listing.
+    """Return the volume snapshots that should be gone with their images: one listing.
 
-    Each names its image and its project. The image of one may still be there, if its
-    deletion has failed; :func:`delete_leftovers` finds out.
+    Each names its image and its project. The image may still exist if its deletion
+    failed; :func:`delete_leftovers` checks that.
 
     :param now: the cloud's time.
-    :raises ApiError: if they cannot be listed, or whatever else ``PASSING`` names.
+    :raises ApiError: if they cannot be listed, or any other error in ``PASSING``.
     """
     volumes, everywhere = projects.listing.volumes, projects.all_projects
     if volumes is None:
@@ -132,13 +132,13 @@ def delete_leftovers(
     naming: NamingImages,
     now: datetime,
 ) -> list[Leftover]:
-    """Delete the snapshots of one project that were left behind, one after another.
+    """Delete the snapshots left behind in one project, one after another.
 
-    Only what no image names any more is deleted. One whose deletion was accepted a
-    short while ago is not deleted again so soon.
+    Only snapshots that no image names any more are deleted. After a deletion was
+    accepted, it is not repeated too soon.
 
     :param cloud: as the members of the project see it.
-    :param left: what :func:`left_snapshots` has found of the project.
+    :param left: what :func:`left_snapshots` found in the project.
     :param now: the cloud's time.
     """
     done: list[Leftover] = []
@@ -176,7 +176,7 @@ def _delete_leftover(
     elif not snapshot.is_deletable:
         why = f"it is {snapshot.status}, not available"
     elif naming.is_named(snapshot.id, image_id):
-        # It is not listed again; with that image it may go.
+        # It is not listed again; it is deleted with that image, if at all.
         volumes.set_metadata(snapshot.id, {FATE_KEY: STAYS})
         return Leftover(snapshot, reason="another image names it")
     else:

@@ -1,1 +1,1 @@
-"""Rules and data of scheduled images: no requests, no clock, standard library only."""
+"""Rules and data of scheduled images: no requests, no clock, only standard library."""

@@ -5,18 +5,18 @@ from __future__ import annotations
 import re
 
 _SECONDS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
-# A hundred years: no clock, time limit or sum of times overflows.
+# A hundred years, so that no clock, time limit or sum of times overflows.
 _LONGEST_DAYS = 36500
-#: The most seconds of a duration.
+#: The longest duration, in seconds.
 LONGEST = _LONGEST_DAYS * _SECONDS["d"]
 _PART = re.compile(r"(\d+(?:\.\d+)?)([wdhms])", re.ASCII)
 _WHOLE = re.compile(rf"(?:{_PART.pattern})+", re.ASCII)
 
 
 def parse_duration(text: str) -> float:
-    """Return the seconds that ``text`` stands for.
+    """Return a duration in seconds.
 
-    A number with a unit (w, d, h, m or s), or several of them in a row.
+    ``text`` is a number with a unit (w, d, h, m or s), or several in a row.
 
     :raises ValueError: for anything else; the text says what is allowed.
     """
@@ -34,9 +34,9 @@ def parse_duration(text: str) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """Return a length of time in its two largest units, such as ``1d2h``.
+    """Return a duration in its two largest units, such as ``1d2h``.
 
-    What is left over is cut off; less than nothing is ``0s``.
+    The rest is cut off; a negative one is ``0s``.
     """
     left = max(0, int(seconds))
     parts = []

@@ -1,6 +1,6 @@
 """The scheduled images extension of the compute API: its names, bodies and filter.
 
-Clients, the sandbox and the service's API all go by what is said here.
+Clients, the sandbox and the service's API all use these definitions.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from rax_scheduled_images_ext.model.schedule import (
     ImageSchedule,
 )
 
-#: What the extension is called, and its resource below a server.
+#: The name of the extension, and of its resource below a server.
 ALIAS = "rax-si-image-schedule"
-#: The one key of the resource's bodies.
+#: The only key of the resource's bodies.
 KEY = "image_schedule"
-#: The attribute of a server that has its schedule, and the filter by it.
+#: The attribute of a server that holds its schedule, and the filter on it.
 ATTRIBUTE = "RAX-SI:image_schedule"
-#: The header by which this package's own API says that it keeps schedules as tags, so
-#: that it is this package's service that makes the images.
+#: The header with which this package's own API says that it keeps schedules as tags, so
+#: that this package's service makes the images.
 KEPT_HEADER, KEPT_AS_TAGS = "X-Scheduled-Images-Kept", "as-tags"
-#: How the extension is listed.
+#: The extension's entry in the list of extensions.
 EXTENSION: dict[str, Any] = {
     "alias": ALIAS,
     "name": "ScheduledImages",
@@ -39,21 +39,21 @@ _FILTER = {"true": True, "1": True, "false": False, "0": False}
 
 
 def schedule_object(schedule: ImageSchedule) -> dict[str, Any]:
-    """Return a schedule as JSON; a daily one has no day."""
+    """Return a schedule as a JSON object; a daily one has no day."""
     if schedule.day_of_week is None:
         return {"retention": schedule.retention}
     return {"day_of_week": schedule.day_of_week, "retention": schedule.retention}
 
 
 def schedule_body(schedule: ImageSchedule) -> dict[str, Any]:
-    """Return the body that has a schedule, in requests and in answers."""
+    """Return the body with a schedule, of requests and responses."""
     return {KEY: schedule_object(schedule)}
 
 
 def read_schedule_request(body: object) -> ImageSchedule:
     """Return the schedule that a request asks for.
 
-    A retention may be a text of digits, and a day has any letter case.
+    The retention may be a string of digits, the day in any letter case.
 
     :param body: the JSON of the request.
     :raises InvalidValue: for anything else; the text says what is allowed.
@@ -67,10 +67,9 @@ def read_schedule_request(body: object) -> ImageSchedule:
 
 
 def parse_filter(text: str) -> bool:
-    """Return whether a list's filter asks for servers with a schedule, or for those
-    without.
+    """Return whether a list's filter asks for servers with a schedule (or without).
 
-    :raises InvalidValue: for anything but True and False, in any letter case, 1 and 0.
+    :raises InvalidValue: for anything but 1, 0, True and False in any letter case.
     """
     if text.lower() not in _FILTER:
         raise InvalidValue(
@@ -81,7 +80,7 @@ def parse_filter(text: str) -> bool:
 
 
 def no_schedule(server_id: str) -> str:
-    """Return the message about a server that has no schedule."""
+    """Return the message about a server without a schedule."""
     return f"Image schedule does not exist for server {server_id}"
 
 

@@ -1,6 +1,6 @@
 """Whether a server's scheduled images are as fresh as its schedule promises.
 
-Which images count, and which go, is :mod:`.retention`'s; here is the rest.
+:mod:`.retention` decides which images count and which are deleted.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from rax_scheduled_images_ext.model.retention import (
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.verify import Verification, last_verification
 
-#: How old the newest image of a daily schedule may be by default: a day, and two
-#: hours for the snapshot itself and a second try.
+#: How old the newest image of a daily schedule may be by default: a day, plus two
+#: hours for the snapshot itself and a second attempt.
 MAX_AGE = timedelta(hours=26)
 _WEEK_LESS_A_DAY = timedelta(days=6)
 
 
 class State(Enum):
-    """Whether a server has the scheduled images that it should have."""
+    """Whether a server has the scheduled images it should have."""
 
-    #: The newest one is fresh.
+    #: The newest image is fresh.
     OK = "ok"
-    #: The newest one is older than it should be.
+    #: The newest image is older than it should be.
     LATE = "late"
-    #: There is a schedule, and no image of it.
+    #: There is a schedule, but no image of it.
     NEVER = "never"
     #: There is no schedule.
     OFF = "off"
-    #: The server's tags are no schedule, so nothing is done for it.
+    #: The server's tags are not a valid schedule, so nothing is done for it.
     INVALID = "invalid"
     #: The schedule could not be read.
     UNKNOWN = "unknown"
@@ -48,12 +48,12 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class InventoryServer:
-    """A server and its schedule, or the ``problem`` that kept it from being read.
+    """A server and its schedule, or the ``problem`` that prevented reading it.
 
-    ``invalid_tag`` is a tag that should be its schedule, and is none. ``status`` and
-    ``task_state`` are the compute API's words, None if they are not known or there is
-    no task. ``rules`` are those of the service that makes its images,
-    ``image_id`` is the image that it boots from, None for none.
+    ``invalid_tag`` is a tag that should be its schedule but is malformed. ``status``
+    and ``task_state`` are the compute API's words, None if unknown or without a task.
+    ``rules`` are those of the service that makes its images, ``image_id`` is the image
+    that it boots from, None if there is none, ``volumes`` are the IDs of its volumes.
     """
 
     id: str
@@ -67,18 +67,26 @@ class InventoryServer:
     task_state: str | None = None
     rules: Rules = Rules.OURS
     image_id: str | None = None
+    volumes: tuple[str, ...] = ()
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The IDs of the attached volumes that are not in its images.
+
+        The image of a server that boots from a volume holds them all.
+        """
+        return () if self.image_id is None else self.volumes
 
 
 @dataclass(frozen=True)
 class ScheduleStatus:
-    """A server's schedule and images at one moment.
+    """A server's schedule and images at a moment.
 
-    ``counted`` is how many images the retention counts, ``kept`` how many are
-    kept for good, ``newest`` the latest image that the service has made,
-    ``expires_next`` what the next one replaces, the oldest first.
-    ``limit`` is the age at which an image is no longer fresh. ``stale`` is
-    whether an image is missing that should be there, or will be: for tags that are no
-    schedule none is made. ``verified`` is the last proof that an image of it boots.
+    ``counted`` is how many images the retention counts, ``kept`` how many are kept for
+    good, ``newest`` the latest image that the service made, ``expires_next`` the images
+    that the next one replaces, oldest first. ``limit`` is the age at which an image is
+    no longer fresh. ``stale`` is whether an image is missing, or will be: no image is
+    made for an invalid schedule. ``verified`` is the last proof that an image boots.
     """
 
     server: InventoryServer
@@ -101,13 +109,13 @@ def schedule_status(
 ) -> ScheduleStatus:
     """Return the status of a server's schedule and images.
 
-    :param images: all images that there are of it.
+    :param images: all images of the server.
     :param now: the cloud's time, aware UTC like all times here.
-    :param max_age: at which age an image of a daily schedule is no longer fresh;
-        one of a weekly schedule may be six days older.
+    :param max_age: the age at which an image of a daily schedule is no longer fresh; an
+        image of a weekly schedule may be six days older.
     """
     schedule = server.schedule
-    # A retention of 0, which no schedule should have, deletes nothing.
+    # With a retention of 0, which no schedule should have, nothing is deleted.
     retention = (schedule.retention or None) if schedule else None
     images = list(images)
     decisions = apply_policy(
@@ -144,17 +152,17 @@ def schedule_status(
 def limit_of(
     schedule: ImageSchedule, newest: ServerImage | None, max_age: timedelta
 ) -> timedelta:
-    """Return the age at which a newest image is no longer fresh.
+    """Return the age at which the newest image is no longer fresh.
 
-    An image of a weekly schedule has a week even if the schedule is daily by
-    now: it is unknown since when, and its first image may not be due yet.
+    An image of a weekly schedule has a week even if the schedule is daily now: nobody
+    knows since when, and the first daily image may not be due yet.
     """
     weekly = schedule.day_of_week or (newest is not None and named_weekly(newest))
     return max_age + (_WEEK_LESS_A_DAY if weekly else timedelta())
 
 
 def named_weekly(image: ServerImage) -> bool:
-    """Whether the name is one that the service gives images of weekly schedules."""
+    """Whether the service gives such names to images of weekly schedules."""
     return named_by_service(image) and image.name[:1] in "wW"
 
 
@@ -180,10 +188,10 @@ def _older(moment: datetime | None, now: datetime, limit: timedelta) -> bool:
 
 
 def _began(server: InventoryServer, decisions: Iterable[Decision]) -> datetime | None:
-    """Return since when an image could have been there, as far as can be known.
+    """Return since when an image could have existed, None if unknown.
 
-    No cloud shows when a schedule was enabled; but it is not older than its
-    server, and if its first image is being made, then it was not due before.
+    No cloud shows when a schedule was enabled, but it is not older than its server, and
+    if its first image is being made, none was due before.
     """
     making = [
         decision.image.created for decision in decisions if _is_being_made(decision)

@@ -1,4 +1,4 @@
-"""An image of a server as data, and the metadata by which the service knows its own."""
+"""An image of a server as data, and the metadata that identifies a scheduled one."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 
-# The service finds "its" images by this one piece of metadata; whoever removes
-# it keeps the image for good.
+# The service recognizes "its" images by this metadata; removing it keeps the image for
+# good.
 MARKER_KEY = "org.openstack__1__created_by"
 
 
@@ -22,32 +22,32 @@ MARKER_VALUE = "scheduled_images_service"
 SERVER_KEY = "instance_uuid"
 
 
-# What Nova itself writes on what it makes of a server at a user's or a service's
-# request; the images of `nova backup`, which only it rotates, have another word.
+# What Nova itself writes on a snapshot that a user or a service requested. The images
+# of `nova backup`, which rotates them itself, have another value.
 TYPE_KEY, SNAPSHOT = "image_type", "snapshot"
 
 
-# What each image of a schedule carries besides. All are ordinary metadata, so a server
-# booted from the image hands them on to its own snapshots.
+# Further metadata of each scheduled image. It is ordinary metadata, so the snapshots of
+# a server booted from the image inherit it.
 #: The day that the image was made for, such as ``2026-01-05``.
 SLOT_KEY = "scheduled_images_slot"
-#: The request that made it: the server's ID, a colon, and what no other request has.
+#: The request that made it: the server's ID, a colon, and a nonce.
 RUN_KEY = "scheduled_images_run"
-#: There as long as the image is not known to be whole, so that it counts for nothing.
+#: Present until the image is known to be complete; until then it does not count.
 PENDING_KEY, PENDING = "scheduled_images_retention", "pending"
-#: Written once the image is known to be whole: its ID, a colon, and the nonce of its
-#: run. On a copy of it, such as the snapshot of a server that was booted from it, the
-#: ID is another's; on an image of a later run the nonce is another's.
+#: Written once the image is known to be complete: its ID, a colon, and its run's nonce.
+#: In a copy, such as the snapshot of a server booted from it, the ID is another
+#: image's; in an image of a later run the nonce is another run's.
 OWN_KEY = "scheduled_images_id"
-#: Written then too: what is known of the server, as JSON (see :mod:`.server`).
+#: Written at the same time: what is known of the server, as JSON (see :mod:`.server`).
 FACTS_KEY = "scheduled_images_server"
 #: The last proof that an image of the server boots (see :mod:`.verify`); it begins with
 #: the ID of the image that carries it.
 VERIFIED_KEY = "scheduled_images_verified"
-#: On an empty image that exists for a moment, to claim that an image is being made.
+#: On an empty, short-lived image that claims an attempt to make an image.
 CLAIM_KEY = "scheduled_images_claim"
 
-#: Where the data of a volume-backed server's image is, as JSON: the image has none.
+#: Where the data of a volume-backed server's image is, as JSON: the image is empty.
 MAPPING_KEY = "block_device_mapping"
 
 
@@ -70,13 +70,12 @@ TELLING = (
 class ServerImage:
     """An image as the compute API describes it.
 
-    ``status`` is the compute API's word in capitals (ACTIVE, SAVING, ERROR,
-    DELETED, UNKNOWN), ``created`` and ``updated`` are aware UTC times,
-    ``size`` is in bytes, ``min_disk`` in GiB, ``min_ram`` in MiB, ``progress``
-    in per cent; ``protected`` is None if the API does not show it. ``owner`` is the
-    ID of the project that the image belongs to, None if it is unknown. ``is_queued`` is
-    whether an image that is SAVING is known to have no data so far, ``hidden`` whether
-    the image service leaves it out of its lists.
+    ``status`` is the compute API's word in capitals (ACTIVE, SAVING, ERROR, DELETED,
+    UNKNOWN), ``created`` and ``updated`` are aware UTC times, ``size`` is in bytes,
+    ``min_disk`` in GiB, ``min_ram`` in MiB, ``progress`` in per cent; ``protected`` is
+    None if the API does not show it. ``owner`` is the ID of the project that owns the
+    image, None if unknown. ``is_queued`` is whether a SAVING image is known to have no
+    data yet, ``hidden`` whether the image service omits it from lists.
     """
 
     id: str
@@ -97,33 +96,33 @@ class ServerImage:
 
     @property
     def scheduled(self) -> bool:
-        """Whether the scheduled images service takes the image for its own."""
+        """Whether the image carries the marker of the scheduled images service."""
         return self.metadata.get(MARKER_KEY) == MARKER_VALUE
 
 
-#: What an image was protected from: its own id, a colon, and the marker's value.
-#: The id is there because servers hand what their base image has on to their own
-#: snapshots, which nobody has protected.
+#: The marker that protecting an image removed: the image's ID, a colon, and the value.
+#: The ID is there because a server's snapshots inherit the metadata of its base image,
+#: and nobody has protected them.
 PROTECTED_KEY = "scheduled_images_ext_protected"
 
 
-# Unix seconds have had nine digits or more since 1973. The capitals are not
-# counted on: some documents of the service write its names without.
+# Unix seconds have had nine digits or more since 1973. The letter case may differ: some
+# documents of the service write its names without capitals.
 _SERVICE_NAME = re.compile(
     "(daily|weekly)-(.+)-[0-9]{9,11}", re.IGNORECASE | re.DOTALL | re.ASCII
 )
 
 
 def removed_marker(image: ServerImage) -> str | None:
-    """Return the marker that protecting this image took away, None for none."""
+    """Return the marker that protecting this image removed, None for none."""
     owner, _, marker = image.metadata.get(PROTECTED_KEY, "").partition(":")
     return marker or None if owner == image.id else None
 
 
 def named_by_service(image: ServerImage) -> bool:
-    """Whether the name is one that the scheduled images service gives.
+    """Whether the scheduled images service gives such names.
 
-    The server in it is not compared: it may have been called so once.
+    The server's name in it is not compared: the server may have been renamed.
     """
     return _SERVICE_NAME.fullmatch(image.name) is not None
 
@@ -134,17 +133,17 @@ def name_in_service_name(image: ServerImage) -> str | None:
     return found[2] if found else None
 
 
-#: How long the name of an image may be.
+#: The maximum length of an image's name.
 LONGEST_NAME = 255
 
 
 def scheduled_image_name(
     server_name: str, *, weekly: bool, now: float, longest: int = LONGEST_NAME
 ) -> str:
-    """Return the name of a scheduled image; only the server's part is ever cut.
+    """Return the name of a scheduled image; only the server's name in it is ever cut.
 
     :param now: when it is made, in unix seconds.
-    :param longest: how many characters it may have.
+    :param longest: its maximum length.
     """
     prefix, suffix = ("Weekly-" if weekly else "Daily-"), f"-{int(now)}"
     return prefix + server_name[: longest - len(prefix + suffix)] + suffix
@@ -153,14 +152,14 @@ def scheduled_image_name(
 def run_metadata(server_id: str, slot: str, nonce: str) -> dict[str, str]:
     """Return the metadata of a new scheduled image.
 
-    All of it is given, so that nothing is left of what the server's base image had, but
-    for its OWN_KEY: with the nonce of another run it says nothing.
+    It overrides what the server inherits from its base image, all but OWN_KEY, which
+    means nothing with the nonce of another run.
 
     :param slot: the day that it is made for.
-    :param nonce: what no other request has.
+    :param nonce: unique to the request.
     """
     return {
-        # Nova adds these two itself, but for servers that boot from a volume.
+        # Nova adds these two itself, unless the server boots from a volume.
         SERVER_KEY: server_id,
         TYPE_KEY: SNAPSHOT,
         MARKER_KEY: MARKER_VALUE,
@@ -171,7 +170,7 @@ def run_metadata(server_id: str, slot: str, nonce: str) -> dict[str, str]:
 
 
 def claim_metadata(server_id: str, claim: str) -> dict[str, str]:
-    """Return the metadata of an empty image, by which it is found if it is left."""
+    """Return the metadata of an empty image, to find it if it is left behind."""
     return {
         SERVER_KEY: server_id,
         TYPE_KEY: SNAPSHOT,
@@ -181,17 +180,17 @@ def claim_metadata(server_id: str, claim: str) -> dict[str, str]:
 
 
 def nonce_of(image: ServerImage) -> str:
-    """Return what no other run than that of the image has, empty if no run made it."""
+    """Return the nonce of the image's run, empty if no run made it."""
     return image.metadata.get(RUN_KEY, "").partition(":")[2]
 
 
 def own_metadata(image: ServerImage) -> dict[str, str]:
-    """Return the metadata by which copies of an image are told from it."""
+    """Return the metadata that distinguishes an image from its copies."""
     return {OWN_KEY: f"{image.id}:{nonce_of(image)}"}
 
 
 def original_of(image: ServerImage) -> str | None:
-    """Return the ID of the image that a run has made, of which this may be a copy.
+    """Return the ID of the scheduled image of which this may be a copy.
 
     :returns: None if the image does not say.
     """
@@ -200,17 +199,16 @@ def original_of(image: ServerImage) -> str | None:
 
 
 def age_order(image: ServerImage) -> tuple[float, str]:
-    """Return what is greater the younger an image is; of unknown age it is old."""
+    """Return a sort key, greater for newer images; an image of unknown age is old."""
     return (image.created.timestamp() if image.created else 0.0, image.id)
 
 
 def inherited_copies(images: Iterable[ServerImage]) -> frozenset[str]:
-    """Return the IDs of the images that have another's properties.
+    """Return the IDs of the images that inherited another image's properties.
 
-    A server that is booted from an image, or rebuilt to one, hands all properties on to
-    its own snapshots. Nova overrides the server's ID in them, but only where the server
-    does not boot from a volume. Where an image does not say what it is (one of those
-    made before OWN_KEY was written), the oldest of a run is the original.
+    The snapshots of a server that was booted from an image, or rebuilt with it, inherit
+    all its properties. Nova overrides the server's ID in them, unless the server boots
+    from a volume. If no image of a run has its OWN_KEY yet, the oldest is the original.
     """
     copies = set()
     runs: set[tuple[str | None, str]] = set()
@@ -225,7 +223,7 @@ def inherited_copies(images: Iterable[ServerImage]) -> frozenset[str]:
         elif run is None:
             continue
         else:
-            # Anybody can publish an image that names a run.
+            # Anyone can publish an image that names a run.
             is_copy = (image.owner, run) in runs or not _names(run, image.server_id)
         if is_copy:
             copies.add(image.id)
@@ -235,10 +233,10 @@ def inherited_copies(images: Iterable[ServerImage]) -> frozenset[str]:
 
 
 def made_by_run(image: ServerImage, server_id: str) -> bool:
-    """Whether a run has made the image of this server, as far as it shows by itself.
+    """Whether a run made this image of this server, judging by the image alone.
 
-    A snapshot of a server that was booted from such an image names another server, or
-    the image that it is a copy of.
+    A snapshot of a server booted from such an image names another server, or the image
+    of which it is a copy.
     """
     return (
         image.server_id == server_id
@@ -248,5 +246,5 @@ def made_by_run(image: ServerImage, server_id: str) -> bool:
 
 
 def _names(run: str, server_id: str | None) -> bool:
-    """Whether a run is one of this server."""
+    """Whether a run belongs to this server."""
     return run.partition(":")[0] == server_id

@@ -1,9 +1,9 @@
-"""Notes: what became of an attempt that was refused, where every runner reads it.
+"""Notes: the record of a refused attempt, where every runner reads it.
 
-A note is an empty, hidden image, at most one of a server and slot. It says what was
+A note is an empty, hidden image, at most one for each server and slot. It says what was
 refused, since when and how often, when to ask again, and which further claim of the
 attempt is free, which again only one runner can take. Losing a note costs one interval
-between attempts, and never an image.
+between attempts, never an image.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from rax_scheduled_images_ext.model.times import read_time, write_time
 
 #: The value of an image's ``CLAIM_KEY`` that makes it a note.
 NOTE = "note"
-#: The metadata with what the note says, as JSON.
+#: The metadata with the contents of the note, as JSON.
 NOTE_KEY = "scheduled_images_note"
 _LONGEST_REASON = 200
-# How often a busy server may refuse, in about half an hour.
+# How often a busy server may refuse, within about half an hour.
 _PASSING = 5
 
 
 class Refusal(Enum):
-    """Why nothing was begun."""
+    """Why no snapshot was started."""
 
-    #: The server was busy, or the cloud was.
+    #: The server or the cloud was busy.
     BUSY = "busy"
-    #: The limits on snapshots under way allowed no more.
+    #: The limits on concurrent snapshots were reached.
     LIMIT = "limit"
     #: The project may have no more images.
     QUOTA = "quota"
-    #: Anything else that was refused.
+    #: Any other refusal.
     REFUSED = "refused"
     #: All attempts of the slot are used.
     USED_UP = "used up"
 
 
-# The first pause after a refusal, and the longest: each is twice the one before.
+# The first and the longest pause after refusals: each is twice the one before.
 _PAUSES = {
     Refusal.BUSY: (timedelta(minutes=1), timedelta(minutes=10)),
     Refusal.LIMIT: (timedelta(), timedelta()),
@@ -54,12 +54,11 @@ _PAUSES = {
 
 @dataclass(frozen=True)
 class Note:
-    """What a note says of a slot of a server.
+    """The contents of the note for a slot of a server.
 
-    ``number`` is the attempt that was not acted upon, ``used`` are the intervals that
-    were claimed for it, ``turn`` is the further claim of the attempt that is free.
-    ``count`` is how often it was refused since ``since``; nobody asks before ``again``.
-    ``image_id`` is the note itself.
+    ``number`` is the attempt that was refused, ``used`` are the intervals claimed for
+    it, ``turn`` is the next free claim of the attempt. It was refused ``count`` times
+    since ``since``; nobody asks before ``again``. ``image_id`` is the note itself.
     """
 
     slot: str
@@ -75,18 +74,18 @@ class Note:
 
     @property
     def lasts(self) -> bool:
-        """Whether it is no refusal that passes by itself within minutes."""
+        """Whether the refusal will last longer than minutes."""
         passes = self.kind in (Refusal.BUSY, Refusal.LIMIT)
         return not passes or self.count > _PASSING
 
     @property
     def metadata(self) -> dict[str, str]:
-        """The metadata of the image, besides that of every claim."""
+        """The metadata of the image, in addition to that of every claim."""
         return {NOTE_KEY: self.text}
 
     @property
     def text(self) -> str:
-        """What the note says, for :func:`parse_note`."""
+        """The contents of the note, for :func:`parse_note`."""
         said = {
             "slot": self.slot,
             "kind": self.kind.value,
@@ -111,7 +110,7 @@ def new_note(
     now: datetime,
     reason: str,
 ) -> Note:
-    """Return the note to leave after a refusal.
+    """Return the note to write after a refusal.
 
     :param before: the one that it replaces.
     """
@@ -124,14 +123,14 @@ def new_note(
 
 
 def read_note(image: ServerImage) -> Note | None:
-    """Return what an image says as a note; None if it is none, or cannot be read."""
+    """Return the note that an image is, None if it is not one or cannot be read."""
     if image.metadata.get(CLAIM_KEY) != NOTE or not image.is_queued:
         return None
     return parse_note(image.metadata.get(NOTE_KEY, ""), image.id)
 
 
 def parse_note(text: str, image_id: str) -> Note | None:
-    """Return what a text says as the note of an image; None if it cannot be read."""
+    """Parse the contents of a note, None if they cannot be read."""
     try:
         said = json.loads(text)
         since, again = read_time(said["since"]), read_time(said["again"])
@@ -156,9 +155,9 @@ def parse_note(text: str, image_id: str) -> Note | None:
 def notes_of(
     images: Iterable[ServerImage],
 ) -> dict[tuple[str, str | None], list[Note]]:
-    """Return the notes among images, by the server and the project that owns them.
+    """Return the notes among images, by server and owning project.
 
-    Of several of one server the last is the one that knows the most.
+    The last of several for one server is the most recent.
     """
     found: dict[tuple[str, str | None], list[Note]] = {}
     for image in images:

@@ -1,7 +1,7 @@
-"""What is to be done for a server now, and why.
+"""What to do for a server now, and why.
 
-Everything follows from the server, its schedule, its images and the time, so whoever
-asks, and however many ask, the answer is the same. Times are aware and UTC.
+Everything follows from the server, its schedule, its images and the time, so all
+runners get the same answer. Times are aware and UTC.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ from rax_scheduled_images_ext.model.times import write_time
 
 _DAY = 24 * 3600
 _ONE_DAY = timedelta(days=1)
-_UNPROVEN = "is ACTIVE, and not known yet to be complete"
-# Statuses of images that never were any.
+_UNPROVEN = "is ACTIVE, but not yet known to be complete"
+# Statuses of images whose snapshots failed.
 _FAILED = ("ERROR", "DELETED")
 #: The server statuses in which Nova takes a snapshot.
 IMAGEABLE = frozenset({"ACTIVE", "SHUTOFF", "PAUSED", "SUSPENDED"})
-#: After this time an image that is still queued, of a server without a task, was lost
-#: on its way: Nova sets the task within a second.
+#: After this time an image that is still queued is abandoned if its server has no task:
+#: Nova sets the task state within a second.
 ABANDONED_AFTER = timedelta(minutes=10)
-#: After this time an image that is still SAVING hangs: it takes no place any more.
+#: After this time an image that is still SAVING hangs, and no longer counts.
 HANGS_AFTER = timedelta(hours=6)
-#: How far the clocks of two runners may be apart.
+#: How much the clocks of two runners may differ.
 CLOCK_DIFFERENCE = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
 class Window:
-    """The part of each UTC day in which images are begun; it may pass midnight.
+    """The part of each UTC day in which snapshots start; it may span midnight.
 
     ``start`` is in seconds after midnight, ``length`` in seconds.
     """
@@ -57,20 +57,20 @@ class Window:
     def second_of_day(self, server_id: str) -> int:
         """Return a server's time of day, in seconds after midnight.
 
-        It is spread evenly over the window and follows from the ID alone.
+        It depends on the ID alone, and IDs are spread evenly over the window.
         """
         digest = hashlib.sha256(server_id.lower().encode()).digest()
         share = int.from_bytes(digest[:8], "big") / 2**64
         return (self.start + int(share * self.length)) % _DAY
 
     def contains(self, moment: datetime) -> bool:
-        """Whether a moment lies in the window."""
+        """Whether a moment is in the window."""
         second = moment.hour * 3600 + moment.minute * 60 + moment.second
         return (second - self.start) % _DAY < self.length
 
 
 def parse_window(text: str) -> Window:
-    """Return the window that ``22:00-06:00`` stands for.
+    """Parse a window such as ``22:00-06:00``.
 
     :raises InvalidValue: for anything else.
     """
@@ -88,14 +88,14 @@ def parse_window(text: str) -> Window:
 
 @dataclass(frozen=True)
 class Slot:
-    """A day on which one image of a server is due, and from when on."""
+    """A day for which an image of a server is due, and from when on."""
 
     day: date
     due: datetime
 
     @property
     def name(self) -> str:
-        """The day as images carry it, such as ``2026-01-05``."""
+        """The day as in the metadata of images, such as ``2026-01-05``."""
         return self.day.isoformat()
 
 
@@ -105,7 +105,7 @@ class Policy:
 
     :param window: the part of the day in which they are due.
     :param max_delay: how long after it was due an image is still made.
-    :param attempts: how often a slot's image is tried at most.
+    :param attempts: the maximum number of attempts for a slot.
     :param interval: the time between two attempts.
     """
 
@@ -116,15 +116,15 @@ class Policy:
 
     @property
     def ends_before_attempts(self) -> bool:
-        """Whether a slot may be over before all attempts are used."""
+        """Whether a slot may end before all attempts are used."""
         return self.max_delay <= self.attempts * self.interval
 
 
 @dataclass(frozen=True)
 class Known:
-    """The newest image of a server that is known to be whole, and what it was made for.
+    """The newest image of a server that is known to be complete, and its slot.
 
-    That stays true whatever becomes of the image, so it need not be read again.
+    It was made, whatever happens to it later, so it need not be read again.
     """
 
     slot: str
@@ -138,26 +138,25 @@ class Action(Enum):
     NOTHING = "nothing"
     #: Make the image of the slot.
     MAKE = "make image"
-    #: Delete an image that its snapshot has left behind, or of which there are two.
+    #: Delete an image that its snapshot left behind, or a duplicate.
     DISCARD = "discard image"
-    #: See whether images are whole, and delete those for which the retention has no
-    #: place then.
+    #: Check whether images are complete, and delete those beyond the retention.
     RETAIN = "apply retention"
 
 
 class Cause(Enum):
-    """Why."""
+    """Why a step is what it is."""
 
     NO_SCHEDULE = "no schedule"
     INVALID = "invalid schedule"
     UNKNOWN = "schedule unknown"
-    #: The server is younger than the slot.
+    #: The server is newer than the slot.
     NOT_DUE = "not due"
     DUE = "due"
     BUSY = "server busy"
     STATUS = "server status"
     MISSED = "missed"
-    #: The cloud has refused it, and is asked again later.
+    #: The cloud refused it, and is asked again later.
     REFUSED = "refused"
     #: All attempts of the slot are used.
     GIVEN_UP = "given up"
@@ -165,7 +164,7 @@ class Cause(Enum):
     #: The image of the slot has been SAVING for too long.
     HANGS = "hangs"
     ABANDONED = "abandoned"
-    #: The slot has another image, which is whole.
+    #: The slot has another image, which is complete.
     DUPLICATE = "duplicate"
     UNKNOWN_IMAGE = "image status unknown"
     ACTIVE = "image active"
@@ -176,12 +175,12 @@ class Cause(Enum):
 class Step:
     """What to do for a server now.
 
-    ``slot`` is the latest one, ``image`` the one that the step is about. ``attempt`` is
-    the number of the interval since the slot was due, from 0 on, and ``next_slot``
-    when the next image is due. ``missed`` is how many slots before this one have no
-    image, back to the last one that has. ``unsettled`` are the ACTIVE images that are
-    not yet known to be whole, and ``hanging`` those that have been SAVING for too long.
-    ``note`` is what other runners have left word of.
+    ``slot`` is the latest slot, ``image`` the image that the step is about. ``attempt``
+    is the number of intervals since the slot was due, and ``next_slot`` when the
+    next image is due. ``missed`` is how many slots since the last image have none.
+    ``unsettled`` are the ACTIVE images that are not yet known to be complete,
+    ``hanging`` those that have been SAVING for too long. ``note`` is what other runners
+    recorded.
     """
 
     server: InventoryServer
@@ -236,10 +235,10 @@ def plan(
     """Decide what to do for a server now.
 
     :param images: at least all marked images of the server.
-    :param since: when the schedule was enabled, None where nobody knows: what was due
-        before is not made up for.
-    :param notes: those that were left for the server.
-    :param known: the newest image that is known to be whole, besides ``images``.
+    :param since: when the schedule was enabled, None if unknown: images that were due
+        earlier are not made.
+    :param notes: the notes for the server.
+    :param known: the newest image known to be complete, if not among ``images``.
     """
     schedule = server.schedule
     if server.problem is not None:
@@ -252,7 +251,7 @@ def plan(
     base = _seen(server, schedule, own, now, policy, notes)
     action, cause, image = _decide(base, own, now, policy, since, known)
     more = duplicates(server, own)
-    # What cannot be settled or deleted keeps no image from being made.
+    # An image that cannot be settled or deleted does not prevent making one.
     if action is Action.NOTHING and base.unsettled:
         action, image = Action.RETAIN, image or base.unsettled[-1]
         cause = Cause.ACTIVE if cause is Cause.DONE else cause
@@ -272,7 +271,7 @@ def _seen(
     policy: Policy,
     notes: Iterable[Note],
 ) -> Step:
-    """Return what a step has to do with, before anything is decided."""
+    """Return a step with the facts, before anything is decided."""
     slot, following = slots_around(server.id, schedule, now, policy.window)
     note = next((n for n in reversed(list(notes)) if n.slot == slot.name), None)
     more = duplicates(server, own)
@@ -304,7 +303,7 @@ def _decide(
     action, cause, found = _of_images(server, _of_slot(server, own, slot), now)
     if cause is not None:
         return action, cause, found
-    # Moving the window to a later hour makes an older slot the latest one again.
+    # Moving the window to a later hour makes an older slot the latest again.
     made = [image for image in own if image.status not in _FAILED]
     for image in reversed(made):
         if slot.name < image.metadata.get(SLOT_KEY, "") <= following.name:
@@ -326,7 +325,7 @@ def _decide(
 
 
 def is_over(step: Step, now: datetime, policy: Policy) -> bool:
-    """Whether a server has no image, and none is made any more for the latest slot."""
+    """Whether no image will be made for the latest slot any more, and there is none."""
     slot, created = step.slot, step.server.created
     return (
         step.cause is Cause.NOT_DUE
@@ -339,10 +338,10 @@ def is_over(step: Step, now: datetime, policy: Policy) -> bool:
 def own_images(
     server: InventoryServer, images: Iterable[ServerImage]
 ) -> list[ServerImage]:
-    """Return the images that runs have made of a server, oldest first.
+    """Return the images that runs made of a server, oldest first.
 
-    A snapshot hands its properties on to servers booted from it and to their
-    snapshots: such copies are not among them.
+    Snapshots of servers booted from such an image inherit its properties: those copies
+    are not included.
     """
     images = list(images)
     copies = inherited_copies(images)
@@ -359,9 +358,9 @@ def own_images(
 
 
 def _is_unsettled(image: ServerImage) -> bool:
-    """Whether an image of a run is not yet known to be whole.
+    """Whether an image of a run is not yet known to be complete.
 
-    A copy whose original is gone can be told by its name alone.
+    Only the name identifies a copy whose original is gone.
     """
     pending = image.status == "ACTIVE" and PENDING_KEY in image.metadata
     return pending and named_by_service(image)
@@ -382,9 +381,9 @@ def _missed(
     images: Iterable[ServerImage],
     slot: Slot,
 ) -> int:
-    """Return for how many slots since the last image there is none.
+    """Return how many slots since the last image have none.
 
-    What was missed before the schedule was changed from weekly to daily is unknown.
+    How many were missed before a change from weekly to daily is unknown.
     """
     weekly = schedule.day_of_week is not None
     slots = [
@@ -402,12 +401,12 @@ def _missed(
 def _of_slot(
     server: InventoryServer, images: Iterable[ServerImage], slot: Slot
 ) -> list[ServerImage]:
-    """Return the images of the slot among those of a server."""
+    """Return a server's images of the slot."""
     return [image for image in images if is_of_slot(image, server, slot)]
 
 
 def is_of_slot(image: ServerImage, server: InventoryServer, slot: Slot) -> bool:
-    """Whether a run has made the image of this server for the slot."""
+    """Whether a run made the image of this server for the slot."""
     return (
         image.metadata.get(SLOT_KEY) == slot.name
         and image.owner == server.project_id
@@ -418,12 +417,12 @@ def is_of_slot(image: ServerImage, server: InventoryServer, slot: Slot) -> bool:
 def duplicates(
     server: InventoryServer, images: Iterable[ServerImage]
 ) -> list[ServerImage]:
-    """Return the images of slots that have another one, which is known to be whole.
+    """Return the images of slots that have another image, known to be complete.
 
-    A request that was held up on its way may arrive after another attempt has made the
-    image. An image goes as long as nothing builds on it: it is not known to be whole,
-    nobody has renamed or protected it, and it is no snapshot of a server that was
-    rebuilt from the other one.
+    A delayed request may arrive after another attempt has made the image. A duplicate
+    may be deleted while nothing depends on it: it is not known to be complete, nobody
+    has renamed or protected it, and it is not a snapshot of a server that was rebuilt
+    from the other one.
     """
     found = [
         image
@@ -452,7 +451,7 @@ def duplicates(
 def _of_images(
     server: InventoryServer, images: list[ServerImage], now: datetime
 ) -> tuple[Action, Cause | None, ServerImage | None]:
-    """Decide by the images of the slot; without a cause they decide nothing."""
+    """Decide by the images of the slot; without a cause nothing is decided."""
     for image in images:
         if image.status == "ACTIVE":
             return Action.NOTHING, Cause.DONE, image
@@ -463,7 +462,7 @@ def _of_images(
     for image in images:
         if image.status == "SAVING":
             return Action.DISCARD, Cause.ABANDONED, image
-        # Somebody has deactivated it, or the word is new: it is not ours to replace.
+        # Deactivated, or a status that is new: not ours to replace.
         if image.status not in _FAILED:
             return Action.NOTHING, Cause.UNKNOWN_IMAGE, image
     return Action.NOTHING, None, None
@@ -472,7 +471,7 @@ def _of_images(
 def is_abandoned(image: ServerImage, server: InventoryServer, now: datetime) -> bool:
     """Whether no snapshot will ever fill the image.
 
-    Of two simultaneous requests Nova refuses one, and leaves its image behind.
+    Nova refuses one of two simultaneous requests, and leaves its image behind.
     """
     return (
         image.is_queued
@@ -492,20 +491,20 @@ def _obstacle(
 ) -> Cause | None:
     """Return why no image can be made now, None if one can.
 
-    :param last: when the newest image of the server was made, None if it has none.
+    :param last: when the newest image of the server was made, None for none.
     """
     began = max(filter(None, (server.created, since)), default=None)
     if began is not None and slot.due < began:
         return Cause.NOT_DUE
     missing = slot.due
     if last is not None and server.schedule is not None:
-        # Moving the window moves a slot to an earlier hour: it is not late for that.
+        # Moving the window to an earlier hour does not make a slot late.
         period = _ONE_DAY * (7 if server.schedule.day_of_week else 1)
         missing = max(missing, last + period)
     if now - missing > policy.max_delay:
-        # Nobody knows since when a server has its schedule: the first image comes next.
+        # It is unknown when the schedule was enabled: the first image is the next one.
         return Cause.MISSED if last or since else Cause.NOT_DUE
-    # Nobody looks at the last second of the window.
+    # Nobody scans in the last second of the window.
     in_time = policy.window.contains(now) or now - slot.due < policy.interval
     if last is None and since is None and not in_time:
         return Cause.NOT_DUE
@@ -517,7 +516,7 @@ def _obstacle(
 
 
 def explain(step: Step) -> str:
-    """Return why a step is what it is, in words that follow a server's name."""
+    """Return why a step is what it is, as words to follow a server's name."""
     server, slot, image, note = step.server, step.slot, step.image, step.note
     due = _shown(slot)
     after = f"; the next is due {_shown(step.next_slot)}"

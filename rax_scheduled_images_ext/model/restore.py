@@ -9,7 +9,7 @@ before it acts.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
@@ -41,6 +41,8 @@ from rax_scheduled_images_ext.model.times import write_time
 RESTORE_KEY = "scheduled_images_restore"
 #: On a safety image whose restore is done: its own ID, which no copy of it has.
 SAFETY_KEY = "scheduled_images_safety"
+#: How the name of a safety image begins.
+SAFETY_PREFIX = "before-restore-"
 #: The marker of a safety image until then: not that of any retention.
 SAFETY_MARKER = "scheduled_images_restore"
 #: What a safety image might have from its server's base image, and must not keep. A
@@ -94,8 +96,8 @@ class RestoreOptions:
     at: datetime | None = None
     image: str | None = None
     flavor: str | None = None
-    networks: tuple[str, ...] | None = None
-    groups: tuple[str, ...] | None = None
+    networks: Sequence[str] | None = None
+    groups: Sequence[str] | None = None
     key: str | None = None
     schedule: bool = False
     safety_image: bool = True
@@ -130,7 +132,7 @@ class RestoreOptions:
         return self
 
 
-def parse_at(text: str) -> datetime:
+def parse_restore_time(text: str) -> datetime:
     """Return the UTC time that ``text`` stands for; a day stands for its end.
 
     :raises InvalidValue: for anything else.
@@ -249,7 +251,8 @@ def _unfinished(
     found: dict[str, tuple[ServerImage, tuple[str, str]]] = {}
     for image in sorted(images, key=age_order):
         parts = image.metadata.get(RESTORE_KEY, "").split(":")
-        if len(parts) == 4 and parts[0] == image.server_id:
+        named = image.name.startswith(SAFETY_PREFIX)
+        if named and len(parts) == 4 and parts[0] == image.server_id:
             found.setdefault(parts[3], (image, (parts[1], parts[2])))
     return list(found.values())
 
@@ -260,8 +263,8 @@ def _unfinished(
 def safety_name(server_name: str, now: datetime) -> str:
     """Return the name of a safety image."""
     suffix = now.strftime("-%Y%m%dT%H%M%SZ")
-    prefix = "before-restore-"
-    return prefix + server_name[: LONGEST_NAME - len(prefix + suffix)] + suffix
+    room = LONGEST_NAME - len(SAFETY_PREFIX + suffix)
+    return SAFETY_PREFIX + server_name[:room] + suffix
 
 
 def safety_metadata(plan: RestorePlan, nonce: str) -> dict[str, str]:

@@ -1,8 +1,8 @@
-"""Which images of a server are kept, which are removed, and why.
+"""Which images of a server are kept, which are deleted, and why.
 
-Of the images that count the newest N stay, all older ones go, and no other image is
-ever touched. Which count is a matter of the service that makes them. A clock is not
-needed: age never decides, order does.
+The newest N of the images that count stay, all older ones are deleted, and no other
+image is ever touched. Which images count depends on the service that makes them. No
+clock is needed: order decides, not age.
 """
 
 from __future__ import annotations
@@ -32,46 +32,46 @@ _INHERITED = "; marker likely inherited from its base image"
 class Rules(Enum):
     """Which images of a server count: the rules of the service that makes them."""
 
-    #: This package's: snapshots that it has made itself and that are known to be whole.
+    #: This package's: its own snapshots that are known to be complete.
     OURS = "ours"
-    #: Those of Rackspace's own cloud: whatever is ACTIVE and carries the marker.
+    #: Rackspace's own: every image that is ACTIVE and carries the marker.
     RACKSPACE = "rackspace"
 
 
 class Reason(Enum):
-    """Why an image is kept or removed."""
+    """Why an image is kept or deleted."""
 
-    #: Among the newest N, N being the retention.
+    #: Among the newest N, where N is the retention.
     NEWEST = "newest"
     #: Older than the newest N, but the server boots from it: rebuilding and moving the
     #: server may need it.
     BOOTED_FROM = "booted_from"
-    #: Older than the newest N: removed the next time the retention is applied.
+    #: Older than the newest N: deleted the next time the retention is applied.
     SURPLUS = "surplus"
     #: There is no schedule, so nothing is deleted.
     NO_SCHEDULE = "no_schedule"
-    #: The marker is not there: kept for good.
+    #: It has no marker: kept for good.
     UNMARKED = "unmarked"
-    #: The marker has another value: kept for good.
+    #: Its marker has another value: kept for good.
     OTHER_MARKER = "other_marker"
-    #: Of another kind than snapshots, such as those of ``nova backup``, which rotates
-    #: them itself.
+    #: Not a snapshot, but for example an image of ``nova backup``, which rotates its
+    #: images itself.
     NOT_A_SNAPSHOT = "not_a_snapshot"
-    #: The image service leaves it out of its lists.
+    #: The image service omits it from lists.
     HIDDEN = "hidden"
-    #: It has the properties of the image that its server was booted from.
+    #: It inherited the properties of the image that its server was booted from.
     INHERITED = "inherited"
     #: Not ACTIVE: neither counted nor deleted.
     NOT_ACTIVE = "not_active"
-    #: It has no readable creation time, so its place in the order is not known.
+    #: It has no readable creation time, so its place in the order is unknown.
     UNDATED = "undated"
     #: It holds neither data nor volume snapshots.
     EMPTY = "empty"
-    #: Not yet known to be whole: ACTIVE alone does not say so.
+    #: Not yet known to be complete: ACTIVE alone is not enough.
     PENDING = "pending"
     #: An image of another server, or of none.
     FOREIGN = "foreign"
-    #: Not known to belong to the server's project: anybody can publish an image that
+    #: Not known to belong to the server's project: anyone can publish an image that
     #: names the server and carries the marker.
     OTHER_OWNER = "other_owner"
 
@@ -80,11 +80,10 @@ class Reason(Enum):
 class Decision:
     """What becomes of one image.
 
-    ``rank`` is its place among the counted images, 1 being the newest, and
-    None where it is not counted. ``expires_in_runs`` is how many more scheduled
-    images delete it (1: it expires next), None where none does. ``rules`` are those by
-    which it was decided, ``base_image`` is the ID of the image that the server boots
-    from, None where that is not known or of no matter.
+    ``rank`` is its place among the counted images, 1 for the newest, None if it is not
+    counted. ``expires_in_runs`` is after how many more scheduled images it is deleted
+    (1: it expires next), None if never. ``rules`` are the rules that were applied,
+    ``base_image`` is the ID of the image that the server boots from, None if unknown.
     """
 
     image: ServerImage
@@ -102,12 +101,12 @@ class Decision:
 
     @property
     def counted(self) -> bool:
-        """Whether the image takes one of the places that the retention gives."""
+        """Whether the image counts towards the retention."""
         return self.rank is not None
 
     @property
     def surplus(self) -> bool:
-        """Whether applying the retention now removes the image."""
+        """Whether applying the retention now would delete the image."""
         return self.reason is Reason.SURPLUS
 
 
@@ -123,24 +122,21 @@ def apply_policy(
 ) -> list[Decision]:
     """Decide on each image.
 
-    :param images: any images, in any order; those of other servers are named
-        foreign.
-    :param server_id: the server whose retention it is.
-    :param retention: how many images stay, 1 or more; None where there is no
-        schedule (or none that could be read), and then nothing is removed.
-    :param project_id: the server's project; None where it is not known, and then
-        no image counts.
+    :param images: any images, in any order; those of other servers are called foreign.
+    :param server_id: the server whose retention is applied.
+    :param retention: how many images stay, 1 or more; None if there is no schedule (or
+        it could not be read): then nothing is deleted.
+    :param project_id: the server's project, None if unknown: then no image counts.
     :param rules: which images count.
-    :param proven: the IDs of images that are known to be whole though they do not yet
-        say so.
+    :param proven: the IDs of images that are known to be complete, although their
+        metadata does not say so yet.
     :param base_image: the ID of the image that the server boots from: it is counted,
         and not deleted.
-    :returns: a decision for each image, newest image first; equal times are
-        settled by id.
+    :returns: a decision for each image, newest first; equal times are ordered by ID.
     :raises ValueError: for a retention below 1.
     """
     if retention is not None and retention < 1:
-        raise ValueError(f"retention {retention} would keep nothing: 1 is the least")
+        raise ValueError(f"retention {retention} would keep nothing: the minimum is 1")
     images = sorted(images, key=age_order, reverse=True)
     # Of the others some are in one list and not in another.
     copies = inherited_copies(each for each in images if _is_listed(each))
@@ -169,7 +165,7 @@ def surplus(
     *,
     rules: Rules = Rules.OURS,
 ) -> list[ServerImage]:
-    """Return the images that go when the retention is applied now, oldest first.
+    """Return the images to delete if the retention is applied now, oldest first.
 
     The parameters are those of :func:`apply_policy`.
 
@@ -182,7 +178,7 @@ def surplus(
 def _foreign(
     image: ServerImage, server_id: str, project_id: str | None
 ) -> Reason | None:
-    """Return why an image is none of the server's schedule."""
+    """Return why an image does not belong to the server's schedule."""
     if image.server_id != server_id:
         return Reason.FOREIGN
     if image.owner is None or image.owner != project_id:
@@ -203,7 +199,7 @@ def _uncounted(
 
 
 def _not_ours(image: ServerImage, copies: Container[str]) -> Reason | None:
-    """Return why a marked image is none that this package's service counts."""
+    """Return why this package's service does not count a marked image as its own."""
     if image.metadata.get(TYPE_KEY) != SNAPSHOT:
         return Reason.NOT_A_SNAPSHOT
     if image.hidden:
@@ -212,7 +208,7 @@ def _not_ours(image: ServerImage, copies: Container[str]) -> Reason | None:
 
 
 def _may_be_copy(image: ServerImage) -> bool:
-    """Whether an image names a run, and neither it nor its name shows that it is its.
+    """Whether an image names a run, but neither it nor its name shows that it is its.
 
     The image that it is a copy of may be gone.
     """
@@ -221,7 +217,7 @@ def _may_be_copy(image: ServerImage) -> bool:
 
 
 def _is_listed(image: ServerImage) -> bool:
-    """Whether an image is in the list of all snapshots."""
+    """Whether the list of all snapshots includes an image."""
     return image.metadata.get(TYPE_KEY) == SNAPSHOT and not image.hidden
 
 
@@ -232,7 +228,7 @@ def _not_active(image: ServerImage) -> Reason | None:
 
 
 def _not_whole(image: ServerImage, proven: Container[str] = ()) -> Reason | None:
-    """Return why an ACTIVE image is not known to be whole."""
+    """Return why an ACTIVE image is not known to be complete."""
     if is_empty(image):
         return Reason.EMPTY
     pending = PENDING_KEY in image.metadata and image.id not in proven
@@ -240,9 +236,9 @@ def _not_whole(image: ServerImage, proven: Container[str] = ()) -> Reason | None
 
 
 def shows_work(decision: Decision) -> bool:
-    """Whether an image shows that the service was at work.
+    """Whether an image shows that the service is working.
 
-    One that someone has taken the marker from, to keep it, still does.
+    An image whose marker someone removed to keep it still does.
     """
     image = decision.image
     if decision.counted:
@@ -256,7 +252,7 @@ def shows_work(decision: Decision) -> bool:
 
 
 def kept_for_good(decision: Decision) -> bool:
-    """Whether no schedule ever deletes an image, as it has no marker."""
+    """Whether no schedule ever deletes an image, because it has no marker."""
     return decision.reason in (Reason.UNMARKED, Reason.OTHER_MARKER)
 
 
@@ -274,12 +270,11 @@ def _ranked(decision: Decision) -> Decision:
 
 
 def has_inherited_marker(decision: Decision) -> bool:
-    """Whether an image is counted that the service itself has likely not made.
+    """Whether an image is counted that the service itself probably did not make.
 
-    A server that was booted from a scheduled image hands the marker on to the
-    snapshots that people make of it. That a counted image goes in its turn is
-    certain; why it is marked is not: someone may have set the marker, or
-    renamed the image.
+    Snapshots that people take of a server booted from a scheduled image inherit the
+    marker. Such an image is certainly deleted in its turn, but why it has the marker is
+    uncertain: someone may have set the marker, or renamed the image.
     """
     image = decision.image
     known = named_by_service(image) or original_of(image) == image.id
@@ -287,17 +282,17 @@ def has_inherited_marker(decision: Decision) -> bool:
 
 
 def expires_in_runs(decision: Decision) -> int | None:
-    """Return how many more scheduled images delete it, None where none does.
+    """Return after how many more scheduled images it is deleted, None if never.
 
-    The image service deletes no image that it protects, and nobody is to delete the one
-    that the server boots from.
+    The image service does not delete a protected image, and the image that the server
+    boots from is kept.
     """
     kept = decision.image.protected or decision.is_base
     return None if kept else decision.expires_in_runs
 
 
 def next_to_expire(decisions: Iterable[Decision]) -> list[Decision]:
-    """Return what expires before all else, in the order given."""
+    """Return the images that expire next, in the order given."""
     decisions = list(decisions)
     soonest = min(filter(None, map(expires_in_runs, decisions)), default=None)
     return [
@@ -308,8 +303,8 @@ def next_to_expire(decisions: Iterable[Decision]) -> list[Decision]:
 def retention_status(decision: Decision) -> str:
     """Return the retention status of an image.
 
-    One of: kept (exempt), not counted, kept, expires next, expires in N runs; a run
-    is a scheduled image that turns ACTIVE.
+    One of: kept (exempt), not counted, kept, expires next, expires in N runs; a run is
+    a scheduled image that becomes ACTIVE.
     """
     if kept_for_good(decision):
         return "kept (exempt)"
@@ -322,7 +317,7 @@ def retention_status(decision: Decision) -> str:
 
 
 def reason(decision: Decision) -> str:
-    """Return why, in words."""
+    """Return the reason in words."""
     if not decision.counted:
         return _excuse(decision)
     place = _place(decision)
@@ -334,9 +329,9 @@ def reason(decision: Decision) -> str:
 
 
 def _place(decision: Decision) -> str:
-    """Return the place of a counted image."""
+    """Return the place of a counted image, in words."""
     if decision.reason is Reason.NO_SCHEDULE:
-        return "without a schedule nothing is deleted"
+        return "no schedule, so nothing is deleted"
     if decision.surplus or decision.reason is Reason.BOOTED_FROM:
         return f"older than the newest {decision.retention}"
     rank = "last" if decision.rank == decision.retention else f"number {decision.rank}"
@@ -360,7 +355,7 @@ def _excuse(decision: Decision) -> str:
         Reason.EMPTY: "empty: it has neither data nor volume snapshots",
         Reason.PENDING: "not yet known to be complete",
         Reason.NOT_ACTIVE: f"{image.status}, not ACTIVE",
-        Reason.UNDATED: "without a time of creation it has no place in the order",
+        Reason.UNDATED: "no creation time, so its place in the order is unknown",
         Reason.FOREIGN: "not an image of this server",
         Reason.OTHER_OWNER: "not an image of the server's project"
         if image.owner
@@ -369,6 +364,6 @@ def _excuse(decision: Decision) -> str:
 
 
 def _original(image: ServerImage) -> str:
-    """Return what an image has its properties from."""
+    """Return the image whose properties an image inherited, in words."""
     original = original_of(image)
     return "its base image" if original is None else f"image {original}"

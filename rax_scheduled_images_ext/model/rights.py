@@ -1,4 +1,4 @@
-"""What somebody may do: by the extension's own rule, or as far as roles tell."""
+"""What a user may do: by the extension's own rule, or as the roles suggest."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 _READING = {"reader", "observer", "auditor", "global", "default"}
 _ADMINS = {"admin", "user-admin"}
-# May set schedules, but not remove them. Keystone calls them members.
+# They may set schedules, but not remove them. Keystone calls them members.
 _CREATORS = {"creator", "member"}
 
 
 @dataclass(frozen=True)
 class Rights:
-    """``change`` is about schedules, images and snapshots; ``disable`` about taking
-    schedules away."""
+    """``change`` applies to schedules, images and snapshots; ``disable`` to removing
+    schedules."""
 
     change: bool
     disable: bool
@@ -24,16 +24,16 @@ ALL = Rights(change=True, disable=True)
 
 
 def rights_of(roles: Iterable[str]) -> Rights:
-    """Return what the extension's own rule allows to somebody of these roles."""
+    """Return what the extension's own rule allows a user with these roles."""
     found = {role.lower() for role in roles}
     admin = "admin" in found
     return Rights(change=admin or not found.isdisjoint(_CREATORS), disable=admin)
 
 
 def likely_rights(roles: Iterable[str], *, kept_as_tags: bool) -> Rights:
-    """Return what a cloud likely allows, so that nothing is offered in vain.
+    """Return what a cloud probably allows, so as not to offer what it would refuse.
 
-    The cloud decides. Where the roles are not known ones, all is offered.
+    The cloud decides. With unknown roles, everything is offered.
 
     :param kept_as_tags: whether schedules are server tags, which have no rule of
         their own.

@@ -1,4 +1,4 @@
-"""Schedules of server images, and how people write them."""
+"""Schedules of server images, and how users write them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ DAYS = (
     "FRIDAY",
     "SATURDAY",
 )
-#: How many images a schedule may keep; both limits are allowed.
+#: The minimum and maximum number of images that a schedule keeps.
 LEAST_RETENTION, MOST_RETENTION = 1, 65535
 _DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class ImageSchedule:
-    """A schedule: how many images stay, and on which UTC day one is made.
+    """A schedule: how many images stay, and on which UTC day of the week one is made.
 
     ``day_of_week`` is an upper-case English name, None for a daily schedule.
     """
@@ -36,9 +36,9 @@ class ImageSchedule:
 
     @classmethod
     def checked(cls, retention: int, day_of_week: str | None = None) -> ImageSchedule:
-        """Return the schedule of a retention, and a day as :func:`parse_day` takes it.
+        """Return the schedule of a retention and a day, which :func:`parse_day` parses.
 
-        :raises InvalidValue: for a retention or a day that no schedule can have.
+        :raises InvalidValue: for an invalid retention or day.
         """
         if isinstance(retention, bool) or not isinstance(retention, int):
             raise InvalidValue(f"{retention!r} is not a retention: it must be an int")
@@ -51,12 +51,12 @@ class ImageSchedule:
         return "weekly" if self.day_of_week else "daily"
 
     def next_due(self, last: datetime, now: datetime) -> datetime:
-        """Return when the next image is due, as far as can be foreseen.
+        """Predict when the next image is due.
 
-        The service makes its images at the same time of day, which it may change.
+        The service makes the images at the same time of day, which it may change.
 
         :param last: when the latest scheduled image was made, an aware UTC time.
-        :returns: the first such time after ``now``, on the day of the schedule.
+        :returns: the first such time after ``now``, on a day of the schedule.
         """
         due = last + max(1, (now - last) // _DAY + 1) * _DAY
         if self.day_of_week in DAYS:
@@ -66,11 +66,11 @@ class ImageSchedule:
 
     @classmethod
     def from_object(cls, part: Mapping[str, Any]) -> ImageSchedule:
-        """Read the schedule from the JSON object that describes it.
+        """Read a schedule from the JSON object that describes it.
 
-        A retention may come as JSON text: the service echoes what it was sent.
+        The retention may be a string: the service echoes what it was sent.
 
-        :raises ValueError: for anything that is no schedule; the text says why.
+        :raises ValueError: for anything that is not a schedule; the text says why.
         """
         retention, day = part.get("retention"), part.get("day_of_week")
         if isinstance(retention, bool) or not re.fullmatch(
@@ -84,7 +84,7 @@ class ImageSchedule:
 
 @dataclass(frozen=True)
 class ScheduleSettings:
-    """What is wanted of a schedule; what is not given stays as it is.
+    """Changes to a schedule; what is not given stays as it is.
 
     ``day_of_week`` asks for a weekly schedule, ``daily`` for a daily one.
     """
@@ -101,28 +101,27 @@ class ScheduleSettings:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing is left of a schedule that there is."""
+        """Whether they replace the whole schedule."""
         return self.retention is not None and bool(self.daily or self.day_of_week)
 
     def checked(self) -> ScheduleSettings:
-        """Return the same with the day as schedules have it.
+        """Return the same with the day's full name.
 
-        :raises InvalidValue: for a retention or a day that no schedule can have, for
-            both a day and ``daily``, and for nothing at all.
+        :raises InvalidValue: for an invalid retention or day, for both a day and
+            ``daily``, and if nothing is given.
         """
         if self.daily and self.day_of_week is not None:
             raise InvalidValue("a schedule cannot be both daily and weekly")
         if self == ScheduleSettings():
-            raise InvalidValue("nothing of the schedule is to be changed")
+            raise InvalidValue("no change to the schedule is given")
         retention = 1 if self.retention is None else self.retention
         day = ImageSchedule.checked(retention, self.day_of_week).day_of_week
         return ScheduleSettings(self.retention, day, self.daily)
 
     def applied_to(self, current: ImageSchedule | None) -> ImageSchedule | None:
-        """Return the schedule that is wanted in place of one.
+        """Return a schedule with these changes.
 
-        None if there is no retention: neither is one given, nor is there a schedule
-        that has one.
+        None if there is no retention: none is given, and there is no schedule.
         """
         if current is None:
             wanted = self.retention, self.day_of_week
@@ -134,7 +133,7 @@ class ScheduleSettings:
 
 
 def parse_retention(text: str) -> int:
-    """Return the number of images to keep that ``text`` stands for.
+    """Parse the number of images to keep.
 
     :raises InvalidValue: for anything but a whole number from 1 to 65535.
     """
@@ -151,7 +150,7 @@ def parse_retention(text: str) -> int:
 def parse_day(text: str) -> str:
     """Return the upper-case day of the week that ``text`` names or abbreviates.
 
-    :raises InvalidValue: for what names no day, or could name two.
+    :raises InvalidValue: for a text that names no day, or could name two.
     """
     days = [day for day in DAYS if text.isascii() and day.startswith(text.upper())]
     if len(days) == 1:
@@ -159,5 +158,5 @@ def parse_day(text: str) -> str:
     allowed = ", ".join(day.lower() for day in DAYS)
     if text and days:
         both = " or ".join(day.lower() for day in days)
-        raise InvalidValue(f"'{text}' may be {both}: write more of one of {allowed}")
+        raise InvalidValue(f"'{text}' is ambiguous: {both}")
     raise InvalidValue(f"'{text}' is not a day of the week: use one of {allowed}")

@@ -1,8 +1,8 @@
-"""Schedules as tags of servers, for clouds that keep no schedules themselves.
+"""Schedules as server tags, for clouds that do not store schedules themselves.
 
 A server with the tag ``scheduled-images`` has a schedule; another tag says which:
-``scheduled-images:daily:7`` or ``scheduled-images:weekly-saturday:4``. Anything may set
-tags, so whatever is not exactly of that form is told to people and not acted upon.
+``scheduled-images:daily:7`` or ``scheduled-images:weekly-saturday:4``. Anyone may set
+tags, so a tag that does not have exactly that form is reported and not acted upon.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from rax_scheduled_images_ext.model.schedule import (
     ImageSchedule,
 )
 
-#: The tag of every server with a schedule, by which lists are filtered.
+#: The tag of every server with a schedule, which lists are filtered by.
 MARKER_TAG = "scheduled-images"
 PREFIX = f"{MARKER_TAG}:"
-#: What a server's tags may be, for people.
+#: The valid tags of a server, for messages.
 ALLOWED = (
     f"a schedule requires the tag {MARKER_TAG} and one of {PREFIX}daily:N and"
     f" {PREFIX}weekly-DAY:N, N being {LEAST_RETENTION} to {MOST_RETENTION}"
@@ -31,7 +31,7 @@ _VALUE = re.compile(f"{PREFIX}(?:daily|weekly-({_DAYS})):([1-9][0-9]{{0,4}})")
 
 
 def schedule_tag(schedule: ImageSchedule) -> str:
-    """Return the tag that says which schedule it is."""
+    """Return the tag of a schedule."""
     kind = "daily"
     if schedule.day_of_week is not None:
         kind = f"weekly-{schedule.day_of_week.lower()}"
@@ -39,22 +39,22 @@ def schedule_tag(schedule: ImageSchedule) -> str:
 
 
 def is_own_tag(tag: str) -> bool:
-    """Whether a tag is the marker, or one of those that say which schedule it is."""
+    """Whether a tag is the marker or says which schedule a server has."""
     return tag == MARKER_TAG or is_schedule_tag(tag)
 
 
 def is_schedule_tag(tag: str) -> bool:
-    """Whether a tag is one of those that say which schedule a server has."""
+    """Whether a tag says which schedule a server has."""
     return tag.startswith(PREFIX)
 
 
 def read_schedule_tags(tags: Iterable[str]) -> ImageSchedule | None:
-    """Return the schedule that a server's tags stand for, None for none.
+    """Return the schedule in a server's tags, None for none.
 
-    Two schedules at once are a change that somebody is making: the one that deletes
-    less counts.
+    Two schedules at once mean that someone is changing it: the one that deletes less
+    counts.
 
-    :raises MalformedTag: for a tag that is no schedule, or a marker without one.
+    :raises MalformedTag: for a malformed schedule, or a marker without a schedule.
     """
     known = sorted(set(tags))
     if MARKER_TAG not in known:
@@ -74,10 +74,10 @@ def _parse(tag: str) -> ImageSchedule:
 
 
 def _rank(schedule: ImageSchedule) -> tuple[int, int]:
-    """Return what is greater for the schedule that deletes less.
+    """Return a sort key, greater for the schedule that deletes less.
 
-    More images stay, or fewer are made; of two weekly ones the earlier day is taken,
-    so that all who read the tags take the same.
+    That is the one that keeps more images, or makes fewer. Of two weekly ones the
+    earlier day counts, so that all who read the tags choose the same.
     """
     day = schedule.day_of_week
     return schedule.retention, 0 if day is None else len(DAYS) - DAYS.index(day)

@@ -126,7 +126,8 @@ def facts_of(image: ServerImage) -> ServerFacts | None:
 
 def gone_server(server_id: str, name: str, image: ServerImage) -> ServerFacts:
     """Return what is left of a server that is gone, by one of its images."""
-    facts = facts_of(image) or ServerFacts(server_id, project_id=image.owner)
+    facts = facts_of(image) if image.server_id == server_id else None
+    facts = facts or ServerFacts(server_id, project_id=image.owner)
     return replace(facts, id=server_id, name=facts.name or name)
 
 

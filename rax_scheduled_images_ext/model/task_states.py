@@ -1,11 +1,11 @@
-"""The task states of a server while a snapshot of it is taken, and how to watch them.
+"""The task states of a server during a snapshot, and how to follow them.
 
-Nothing here knows of a network or a clock: both are handed in.
+Nothing here uses a network or a clock.
 
-The meanings are those of the documents of the clouds with scheduled images: a
-server's disk is safe as soon as ``image_snapshot`` is over. Clouds on libvirt copy
-the disk while they say ``image_pending_upload``, so for those a snapshot counts as
-copied from ``image_uploading`` on (see :class:`SnapshotProgress`).
+The meanings are those of Rackspace's documents: a server's disk is safe as soon as
+``image_snapshot`` is over. Clouds on libvirt copy the disk during
+``image_pending_upload``, so there a disk counts as copied from ``image_uploading`` on
+(see :class:`SnapshotProgress`).
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ COPYING = "image_snapshot"
 BACKUP = "image_backup"
 COPIED = "image_pending_upload"
 UPLOADING = "image_uploading"
-#: The states from which on a disk may count as copied.
+#: The states in which a disk may count as copied.
 SAFE_STATES = (COPIED, UPLOADING)
 
 
 class Disk(Enum):
-    """What a snapshot does to the disk of a server."""
+    """What a snapshot is doing to the disk of a server."""
 
     UNTOUCHED = "untouched"
     COPYING = "being copied"
@@ -39,8 +39,8 @@ class Disk(Enum):
 class TaskState:
     """What a task state means.
 
-    ``snapshot`` is whether it is a step of a snapshot, ``accepts`` whether a
-    further image-create is accepted; in all other states it is refused with 409.
+    ``snapshot`` is whether it is a step of a snapshot, ``accepts`` whether another
+    image-create is accepted; in all other states it is refused with 409.
     """
 
     name: str
@@ -50,7 +50,7 @@ class TaskState:
     accepts: bool = False
 
 
-#: The states that are known, in the order in which a snapshot passes them.
+#: The known states, in the order in which a snapshot passes through them.
 STATES = {
     state.name: state
     for state in (
@@ -67,7 +67,7 @@ STATES = {
 
 
 def task_state(word: str | None) -> TaskState:
-    """Return what the task state of a server means; None is the state none."""
+    """Return the meaning of a server's task state; None is the state ``none``."""
     unknown = "something other than a snapshot, or a state that is not known"
     return STATES.get(word or "none") or TaskState(
         str(word), Disk.UNKNOWN, unknown, snapshot=False
@@ -94,40 +94,39 @@ class ServerState:
 
 @dataclass
 class Phase:
-    """A task state and when it was seen: from ``begun`` until ``ended``, in seconds."""
+    """A task state and when it was seen: from ``started`` to ``ended``, in seconds."""
 
     task_state: str
-    begun: float
+    started: float
     ended: float
 
     @property
     def seconds(self) -> float:
-        """How long it took, as far as could be seen."""
-        return self.ended - self.begun
+        """How long it lasted, as far as was seen."""
+        return self.ended - self.started
 
 
 @dataclass
 class SnapshotProgress:
-    """How far the snapshot of one server has come, as far as was seen.
+    """The progress of the snapshot of one server, as far as was seen.
 
-    :param safe_from: the state from which on the disk counts as copied.
-        ``image_pending_upload`` is the documented one. With ``image_uploading``
-        that state must be seen twice in a row: libvirt shows it for an instant
-        before it begins to copy.
+    :param safe_from: the state from which the disk counts as copied.
+        ``image_pending_upload`` is the documented one. ``image_uploading`` must be seen
+        twice in a row: libvirt shows it for an instant before it starts to copy.
     """
 
     safe_from: str = COPIED
     phases: list[Phase] = field(default_factory=list)
-    #: Whether a snapshot has been seen under way.
+    #: Whether a snapshot in progress has been seen.
     begun: bool = False
-    #: Whether it was seen, and has ended: well or not, the disk is not in use.
+    #: Whether it was seen and has ended, successfully or not: the disk is not in use.
     over: bool = False
-    #: Whether the disk is copied, or at least is no longer being copied.
+    #: Whether the disk has been copied, or at least is no longer being copied.
     copied: bool = False
     _last: str | None = None
 
     def see(self, time: float, word: str | None) -> None:
-        """Note the task state that was seen at ``time`` (in seconds)."""
+        """Record the task state seen at ``time`` (in seconds)."""
         state = task_state(word)
         if self.over:
             return

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from datetime import datetime, timezone
 
-#: From when to when there are times: sums of others with durations may overflow.
+#: The range of valid times: outside it, sums with durations may overflow.
 FIRST, END = (datetime(year, 1, 1, tzinfo=timezone.utc) for year in (1970, 9000))
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|\+00:?00)?", re.ASCII)
 
 
 def read_time(text: object) -> datetime | None:
-    """Return the UTC time an API wrote, None for what is no time."""
+    """Parse a UTC time as the APIs write it, None if it is not a time."""
     found = _TIME.fullmatch(text) if isinstance(text, str) else None
     if not found:
         return None

@@ -1,8 +1,8 @@
 """The volume snapshots that make up the image of a volume-backed server.
 
 Such an image has no data: its block device mapping names a snapshot of each volume of
-the server. The mapping is metadata that anybody who may change the image may write, so
-what it names is not yet known to have been made for the image.
+the server. Anyone who may change the image may write that metadata, so it does not
+prove that the snapshots were made for the image.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from typing import Any
 from rax_scheduled_images_ext.errors import SnapshotsInDoubt
 from rax_scheduled_images_ext.model.image import LONGEST_NAME, MAPPING_KEY, ServerImage
 
-#: What Nova puts before an image's name to name a volume snapshot of it.
+#: What Nova prefixes to an image's name to name its volume snapshots.
 NAME_PREFIX = "snapshot for "
-#: How long the name of an image may be, so that its snapshots can be named after it.
+#: The maximum length of an image's name, so that snapshots can be named after it.
 LONGEST_IMAGE_NAME = LONGEST_NAME - len(NAME_PREFIX)
 
-#: The metadata of a snapshot that is to be deleted together with its image: one value
-#: that all have in common, so that one listing finds them, and the ID of the image.
+#: The metadata of a snapshot that is to be deleted with its image: a value that all of
+#: them share, so that one listing finds them, and the ID of the image.
 FATE_KEY, GOES, STAYS = "scheduled_images_snapshot", "goes", "stays"
 IMAGE_KEY = "scheduled_images_image"
-#: How long a deletion may take, and how long until it is tried again.
+#: How long a deletion may take before it is tried again.
 TIME_TO_DELETE = timedelta(hours=1)
 
 _UUID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _ANY_UUID = re.compile(f"(?=({_UUID.pattern}))", re.ASCII)
 _SOURCES = (None, "blank", "image", "snapshot", "volume")
-# In which the block storage service deletes a snapshot.
+# The statuses in which the block storage service can delete a snapshot.
 _DELETABLE = ("available", "error")
 _GOING = ("deleting", "deleted")
 
@@ -43,8 +43,8 @@ class VolumeSnapshot:
     """A snapshot of a volume, as the block storage service describes it.
 
     ``status`` is the service's word (available, creating, deleting, error and so on),
-    ``changed`` is when it was changed last. ``project_id`` and ``changed`` are None if
-    the service does not show them.
+    ``changed`` when it was last changed. ``project_id`` and ``changed`` are None if the
+    service does not show them.
     """
 
     id: str
@@ -56,9 +56,9 @@ class VolumeSnapshot:
 
     @property
     def image_id(self) -> str | None:
-        """The ID of the image that it is to be deleted with, None if it is not."""
+        """The ID of the image with which it is to be deleted, None if it is not."""
         image_id = self.metadata.get(IMAGE_KEY)
-        # Anybody who may change the snapshot may write anything there.
+        # Anyone who may change the snapshot may write anything there.
         if self.metadata.get(FATE_KEY) != GOES or not isinstance(image_id, str):
             return None
         return image_id if _UUID.fullmatch(image_id) else None
@@ -70,7 +70,7 @@ class VolumeSnapshot:
 
     @property
     def is_deletable(self) -> bool:
-        """Whether the service deletes it if it is asked to."""
+        """Whether the service can delete it in its present status."""
         return self.status in _DELETABLE
 
 
@@ -80,20 +80,20 @@ def deletion_metadata(image: ServerImage) -> dict[str, str]:
 
 
 class Wholeness(Enum):
-    """Whether an image that is ACTIVE holds a server's data."""
+    """Whether an ACTIVE image holds a server's data."""
 
     WHOLE = "whole"
-    #: It is not known yet: it may become whole, or broken.
+    #: Not known yet: it may turn out complete or broken.
     WAITING = "waiting"
-    #: It will never be whole.
+    #: It will never be complete.
     BROKEN = "broken"
-    #: It cannot be found out.
+    #: It cannot be determined.
     UNPROVABLE = "unprovable"
 
 
 @dataclass(frozen=True)
 class Proof:
-    """Whether an image is whole; ``reason`` says why it is not, or is not known to.
+    """Whether an image is complete; ``reason`` says why not, or why unknown.
 
     ``is_missing`` is whether a snapshot could not be found.
     """
@@ -104,24 +104,24 @@ class Proof:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the image is proven whole."""
+        """Whether the image is proven complete."""
         return self.wholeness is Wholeness.WHOLE
 
 
 WHOLE = Proof(Wholeness.WHOLE)
-# What decides if the snapshots of an image differ.
+# What decides when the snapshots of an image differ: the first of these.
 _PRECEDENCE = (Wholeness.BROKEN, Wholeness.UNPROVABLE, Wholeness.WAITING)
 
 
 def prove(image: ServerImage, find: Callable[[str], VolumeSnapshot | None]) -> Proof:
-    """Find out whether an image is whole.
+    """Determine whether an image is complete.
 
-    The compute service makes the image of a volume-backed server ACTIVE as soon as the
-    block storage service has accepted its snapshots, whatever becomes of them.
+    The image of a volume-backed server becomes ACTIVE as soon as the block storage
+    service accepts the requests for its snapshots, even if they fail later.
 
     :param find: returns a snapshot by its ID, None if there is none. It is called once
-        for each snapshot that the image names, and raises SnapshotsInDoubt for one
-        that cannot be read.
+        for each snapshot that the image names, and raises SnapshotsInDoubt if it cannot
+        be read.
     """
     if image.status != "ACTIVE":
         return Proof(Wholeness.WAITING, f"it is {image.status}, not ACTIVE")
@@ -134,12 +134,12 @@ def prove(image: ServerImage, find: Callable[[str], VolumeSnapshot | None]) -> P
         if image.size != 0:
             return WHOLE
         return Proof(
-            Wholeness.BROKEN, "it has no data, and names no volume snapshot that has"
+            Wholeness.BROKEN, "it has no data, and names no volume snapshot with data"
         )
     proofs = [_proof_of(each, find) for each in snapshot_ids]
     missing = [proof for proof in proofs if proof.is_missing]
     if missing and len(missing) == len(proofs):
-        # Another service than the one that made them would know none of them either.
+        # A block storage service that did not make them would know none of them either.
         return Proof(Wholeness.UNPROVABLE, missing[0].reason)
     for wholeness in _PRECEDENCE:
         for proof in proofs:
@@ -164,23 +164,23 @@ def _proof_of(snapshot_id: str, find: Callable[[str], VolumeSnapshot | None]) ->
 
 
 def is_left(snapshot: VolumeSnapshot, now: datetime) -> bool:
-    """Whether a snapshot was to be deleted with its image, and is not being deleted."""
+    """Whether a snapshot was to be deleted with its image, but is not being deleted."""
     if snapshot.image_id is None:
         return False
     return not snapshot.is_going or may_be_deleted_again(snapshot, now)
 
 
 def may_be_deleted_again(snapshot: VolumeSnapshot, now: datetime) -> bool:
-    """Whether nobody has tried to delete a snapshot for as long as that may take."""
+    """Whether the last attempt to delete a snapshot was long enough ago."""
     if snapshot.changed is None:
         return not snapshot.is_going
     return now - snapshot.changed >= TIME_TO_DELETE
 
 
 def ids_in_mapping(image: ServerImage) -> set[str]:
-    """Return all IDs in an image's mapping: at least those of the snapshots it names.
+    """Return all IDs in an image's mapping, including those of its snapshots.
 
-    Even a mapping that is not understood may need them.
+    Even a malformed mapping may refer to them.
     """
     text = image.metadata.get(MAPPING_KEY, "").lower()
     return set(_ANY_UUID.findall(text))
@@ -189,7 +189,7 @@ def ids_in_mapping(image: ServerImage) -> set[str]:
 def named_snapshots(image: ServerImage) -> list[str]:
     """Return the IDs of the volume snapshots that an image names, each once.
 
-    :raises SnapshotsInDoubt: if its mapping is not understood.
+    :raises SnapshotsInDoubt: if its mapping is malformed.
     """
     text = image.metadata.get(MAPPING_KEY)
     if text is None:
@@ -205,9 +205,9 @@ def named_snapshots(image: ServerImage) -> list[str]:
 
 
 def is_empty(image: ServerImage) -> bool:
-    """Whether an image holds nothing, neither data of its own nor volume snapshots.
+    """Whether an image has neither data of its own nor volume snapshots.
 
-    An image of unknown size may hold some.
+    An image of unknown size may have data.
     """
     if image.size != 0:
         return False
@@ -224,13 +224,13 @@ def own_snapshots(
 ) -> list[VolumeSnapshot]:
     """Return the volume snapshots that are to be deleted with an image.
 
-    Those that another image names as well are not, nor those that are gone already.
-    Those that are being deleted are: that may fail.
+    Snapshots that another image also names are not included, nor those already gone.
+    Those being deleted are, because that may fail.
 
-    :param is_needed: whether another image names the snapshot of an ID.
+    :param is_needed: whether another image names the snapshot with this ID.
     :param find: returns a snapshot by its ID, None if there is none.
-    :raises SnapshotsInDoubt: if one is not known to have been made for the image, or
-        cannot be deleted.
+    :raises SnapshotsInDoubt: if a snapshot is not known to have been made for the
+        image, or cannot be deleted.
     """
     own = []
     for snapshot_id in named_snapshots(image):
@@ -248,7 +248,7 @@ def own_snapshots(
 
 
 def _named_by(device: Any) -> str | None:
-    """Return the snapshot that a device of a mapping is made from, None for none."""
+    """Return the snapshot from which a device is created, None for none."""
     if not isinstance(device, dict) or device.get("source_type") not in _SOURCES:
         raise SnapshotsInDoubt(f"its {MAPPING_KEY} has an unknown kind of device")
     snapshot_id = device.get("snapshot_id")
@@ -263,7 +263,7 @@ def _doubt(image: ServerImage, snapshot: VolumeSnapshot) -> str | None:
     """Return why a snapshot is not known to be an image's own, or cannot be deleted."""
     name = NAME_PREFIX + image.name
     if image.owner is None or snapshot.project_id != image.owner:
-        return "is not known to belong to the project of the image"
+        return "is not known to belong to the image's project"
     if snapshot.name != name:
         return f"is called '{snapshot.name}', not '{name}'"
     if not snapshot.is_deletable and not snapshot.is_going:

@@ -268,7 +268,7 @@ class _Planning:
             proof = self._prove(image)
             if proof is None:
                 return image, tuple(skipped)
-            skipped.append(f"image {image.name} ({image.id}): {proof}")
+            skipped.append(f"{_named(image)}: {proof}")
         until = f" that is not younger than {at:%Y-%m-%dT%H:%M:%SZ}" if at else ""
         why = f" ({'; '.join(skipped)})" if skipped else ""
         raise RestoreRefused(
@@ -301,16 +301,18 @@ class _Planning:
                 f"Server {server.name} is gone: use --as NAME for a new server"
             )
         cut = find_cut(images, server, now)
+        left: tuple[str, ...] = ()
         if cut is not None:
             plan = self._cut(server, images, cut, now)
             if plan is not None:
                 return plan
+            left = (f"{_named(cut.safety)}: of a restore that was not finished",)
         # What needs no further request comes first.
         check_in_place(server, replace(options, lose_ephemeral=True), None)
         flavor = self._flavor_of(server)
         check_in_place(server, options, flavor)
         image, skipped = self._choose(server, images)
-        plan = RestorePlan(server, options, image, flavor, skipped=skipped)
+        plan = RestorePlan(server, options, image, flavor, skipped=(*skipped, *left))
         self._check(image, plan)
         return replace(plan, missing=described_losses(plan))
 
@@ -371,7 +373,7 @@ class _Planning:
         options, made = self.options, None
         if others:
             made, images = self._made(server, others, images)
-        image, skipped = self._choose(server, images)
+        image, skipped = (images[0], ()) if made else self._choose(server, images)
         if gone:
             server = gone_server(server.id, server.name, image)
             server = replace(server, project_id=self.own_project)
@@ -399,7 +401,9 @@ class _Planning:
             flavor,
             gone,
             networks,
-            groups=server.groups or () if options.groups is None else options.groups,
+            groups=tuple(
+                (server.groups or ()) if options.groups is None else options.groups
+            ),
             key=server.key_name if options.key is None else options.key,
             tags=tags,
             schedule=schedule,
@@ -496,6 +500,10 @@ class _Planning:
         return schedule
 
 
+def _named(image: ServerImage) -> str:
+    return f"image {image.name} ({image.id})"
+
+
 def _now(answer: ApiResponse | None) -> datetime:
     """Return the cloud's time, or this machine's if the cloud does not show it."""
     return datetime.now(timezone.utc) if answer is None else date_of(answer)
@@ -525,7 +533,7 @@ class Restoration:
         self._password: str | None = None
         self._changed = plan.made_id is None
         # Whether the safety image may never get any data.
-        self._doubtful = plan.cut is not None
+        self._doubtful = False
 
     def run(self, *, wait: bool) -> Restored:
         """Restore the server."""
@@ -558,8 +566,11 @@ class Restoration:
 
     def _make_safety_image(self) -> None:
         """Have a whole image of the server as it is."""
+        if self.safety is not None and not self._is_being_made(self.safety.id):
+            self._poller.listener.note(f"Safety image {self.safety.id} has no data")
+            self.safety = None
         image_id = self.safety.id if self.safety else self._begin_safety_image()
-        if self._doubtful and not self._shows(partial(self._is_making, image_id)):
+        if self._doubtful and not self._is_being_made(image_id):
             raise ImageLost(
                 f"Safety image {image_id} is not being made, so nothing was changed; it"
                 " has no data, and may be deleted",
@@ -567,7 +578,11 @@ class Restoration:
             )
         self.safety = self._await_image(image_id)
 
-    def _is_making(self, image_id: str) -> bool:
+    def _is_being_made(self, image_id: str) -> bool:
+        """Whether it shows within a while that a safety image gets data."""
+        return self._shows(partial(self._has_data, image_id))
+
+    def _has_data(self, image_id: str) -> bool:
         """Whether a safety image has data, or is about to get some."""
         if not self._cloud.images.get(image_id).is_queued:
             return True
@@ -773,7 +788,9 @@ class Restoration:
             self._poller.retry(enable)
         if not wait:
             return None
-        return self._await_server(lambda server: server.status == "ACTIVE")
+        return self._await_server(
+            lambda server: server.status != "BUILD" and server.task_state is None
+        )
 
     def _boot(self) -> None:
         plan = self.plan

@@ -1,1 +1,1 @@
-"""The control panel: scheduled images in a browser, a page over the operations."""
+"""The control panel: scheduled images in a browser, based on the operations."""

@@ -1,4 +1,4 @@
-"""Addresses of the panel's own pages, with whatever prefix it is reached by."""
+"""URLs of the panel's own pages, with the prefix under which it is reached."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 from flask import current_app, request
 from werkzeug.exceptions import HTTPException
 
-# Of a form, what is nobody's typing; and what would not fit an address.
+# The fields of a form that nobody typed, or that must not be in a URL.
 _NOT_TYPED = ("csrf_token", "once", "reviewed", "shown", "password")
 _LONGEST = 6000
 _SAFE = "/:@!$&'()*+,;=~-._"
@@ -17,14 +17,14 @@ _LOCAL = re.compile(r"/(?!/)[!-\[\]-~]*", re.ASCII)
 
 
 def this_address() -> str:
-    """Return the address of the request, prefix and query included."""
+    """Return the URL of the request, including prefix and query."""
     return _address(request.path, request.query_string.decode("ascii", "replace"))
 
 
 def form_address() -> str | None:
-    """Return the address of the page that shows again what a form of it says.
+    """Return the URL of the page that shows a form again as it was filled in.
 
-    It is the nearest one up the form's own address that can be opened.
+    It is the nearest page above the form's own URL that can be opened.
     """
     path = request.path.rstrip("/")
     while path:
@@ -56,7 +56,7 @@ def _address(path: str, query: str) -> str:
 
 
 def local_address(address: str | None) -> str | None:
-    """Return an address of this panel's own pages, None for any other."""
+    """Return the URL if it is a page of this panel, else None."""
     if not address or not _LOCAL.fullmatch(address):
         return None
     path = address.partition("?")[0].partition("#")[0]
@@ -66,6 +66,6 @@ def local_address(address: str | None) -> str | None:
 
 
 def project_of(address: str | None) -> str | None:
-    """Return the ID of the project that an address names."""
+    """Return the ID of the project in a URL."""
     parts = (address or "").removeprefix(request.root_path).split("/")
     return parts[2] if len(parts) > 3 and parts[1] == "p" else None

@@ -40,7 +40,7 @@ _OPEN = {
 
 
 def create_app(settings: Settings) -> Flask:
-    """Return the panel over one cloud."""
+    """Return the panel for one cloud."""
     app = Flask(__name__)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.finalize = _shown
@@ -64,7 +64,7 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["throttle"] = Throttle()
     protect(app, settings)
     app.before_request(_know_visitor)
-    # After that: whoever has no session is sent to the door with what was typed.
+    # After that: visitors without a session are sent to log in, with what they typed.
     CSRFProtect(app)
     app.context_processor(_common)
     app.jinja_env.globals["this_address"] = this_address
@@ -78,13 +78,13 @@ def create_app(settings: Settings) -> Flask:
 
 
 def _shown(value: Any) -> Any:
-    """Return what a template prints with what is not seen as escapes."""
+    """Return what a template prints, with invisible characters escaped."""
     is_text = isinstance(value, str) and not isinstance(value, Markup)
     return printable(value) if is_text else value
 
 
 def _know_visitor() -> ResponseReturnValue | None:
-    """Find the visitor's session; without one only the way in is open."""
+    """Find the visitor's session; without one only the login pages are open."""
     g.visitor = None
     visitors: Visitors = _extension("visitors")
     if "visitor" in cookie:
@@ -99,7 +99,7 @@ def _know_visitor() -> ResponseReturnValue | None:
 
 
 def _common() -> dict[str, Any]:
-    """Return what all templates know."""
+    """Return the variables of all templates."""
     visitor: Visitor | None = g.get("visitor")
     messages = []
     if visitor is not None and "HX-Request" not in request.headers:
@@ -116,16 +116,14 @@ def _common() -> dict[str, Any]:
 
 def _bad_form(_error: CSRFError) -> ResponseReturnValue:
     if request.endpoint == "entry.check_login":
-        return login.refuse(
-            400, "This page was too old, so nothing was done. Try again."
-        )
+        return login.refuse(400, "This page has expired. Nothing was done. Try again.")
     return redirect(url_for("entry.nothing_done"), 303)
 
 
 def _error_page(error: HTTPException) -> ResponseReturnValue:
     if isinstance(error, SecurityError):
-        # No template: it would name addresses by the very name that is not known.
-        text = "This panel is not known by that name. See --allow-host.\n"
+        # No template: its URLs would contain the very name that is unknown.
+        text = "This panel does not accept that host name. See --allow-host.\n"
         return Response(text, 400, content_type="text/plain; charset=utf-8")
     if error.response is not None or error.code is None or error.code < 400:
         return error.get_response()
@@ -137,10 +135,10 @@ def _unforeseen(error: Exception) -> ResponseReturnValue:
     if words.signed_out(error):
         return login.leave()
     if isinstance(error, (NoSuchServer, NoSuchImage)):
-        return page_for_error(404, "It is not there", text)
+        return page_for_error(404, "Not found", text)
     if isinstance(error, UsageError):
-        return page_for_error(409, "That cannot be done", text)
-    return page_for_error(502, "That did not work", text)
+        return page_for_error(409, "Not possible", text)
+    return page_for_error(502, "Error", text)
 
 
 def _extension(name: str) -> Any:

@@ -45,7 +45,7 @@ LOCAL_HOSTS = ("localhost", LOOPBACK, "::1")
 _PORT = 8750
 _IDLE, _REFRESH = 1800.0, 10.0
 _seconds = partial(duration, least=1.0)
-# A page waits for the cloud, and others shall not wait for it.
+# A page may wait for the cloud; others must not wait for that page.
 _THREADS = 32
 
 
@@ -105,9 +105,9 @@ def _settings(args: argparse.Namespace, server: Server) -> Settings:
     )
 
     def renewed(token: str) -> None:
-        # The visitor has entered all the same.
+        # The visitor is logged in all the same.
         with suppress(OutputFailed):
-            put(f"Entered. Another browser enters by {server.url}/enter?token={token}")
+            put(f"Opened. For another browser use {server.url}/enter?token={token}")
 
     config, session = cloud_for(PROG, with_login=not args.login)
     return Settings(
@@ -131,7 +131,7 @@ def _announce(settings: Settings, url: str) -> None:
 
 @contextmanager
 def _environment(args: argparse.Namespace) -> Iterator[None]:
-    """Start the sandbox, if one is wanted, and make it the only cloud."""
+    """Start the sandbox if requested, and make it the only cloud."""
     if not args.sandbox:
         yield
         return
@@ -164,10 +164,10 @@ def _tell_users(sandbox: Sandbox) -> None:
 
 
 def app_from_environment() -> Flask:
-    """Return the panel for a WSGI server, with the variables of the environment.
+    """Return the panel for a WSGI server, configured by environment variables.
 
     :raises Misconfigured: if there is no cloud.
-    :raises ValueError: for a variable that cannot be.
+    :raises ValueError: for an invalid variable.
     """
     from rax_scheduled_images_ext.panel.app import create_app
     from rax_scheduled_images_ext.panel.settings import Settings, cloud_for
@@ -199,45 +199,45 @@ def make_parser() -> Parser:
         type=checked(_seconds),
         default=_IDLE,
         metavar="DURATION",
-        help="end a session that nobody has used for so long (default: 30m)",
+        help="end a session that has been idle for this long (default: 30m)",
     )
     add(
         "--refresh",
         type=checked(_seconds),
         default=_REFRESH,
         metavar="DURATION",
-        help="how often an open page looks at the cloud again (default: 10s)",
+        help="how often an open page is updated (default: 10s)",
     )
     several = parser.add_argument_group(
         "for several people",
-        "Without --login the panel is for whoever started it: it listens on this"
-        " machine alone, and opens by the address that it prints, once.",
+        "Without --login the panel is only for the user who started it: it listens on"
+        " this machine only, and the URL that it prints works once.",
     )
     add = several.add_argument
     add(
         "--login",
         action="store_true",
-        help="let people log in, on the cloud of OS_CLOUD or OS_AUTH_URL",
+        help="let people log in to the cloud of OS_CLOUD or OS_AUTH_URL",
     )
     add(
         "--host",
         type=checked(host_name),
         metavar="ADDRESS",
-        help=f"address to listen on (default: {LOOPBACK}); another than this machine's"
-        " own only behind a proxy with TLS",
+        help=f"address to listen on (default: {LOOPBACK}); use any other only behind a"
+        " proxy with TLS",
     )
     add(
         "--allow-host",
         action="append",
         default=[],
         metavar="NAME",
-        help="a name that the panel is called by, besides localhost (may be repeated)",
+        help="a host name of the panel, besides localhost (may be repeated)",
     )
     add(
         "--proxies",
         type=between(int, 0, 10),
         metavar="N",
-        help="how many reverse proxies in front to believe (X-Forwarded-*)",
+        help="how many reverse proxies in front to trust (X-Forwarded-*)",
     )
     look = parser.add_argument_group("a first look")
     look.add_argument(
@@ -251,6 +251,6 @@ def make_parser() -> Parser:
         type=between(int, 0, 100_000),
         default=0,
         metavar="N",
-        help="how many servers the sandbox has besides the usual ones",
+        help="number of further servers in the sandbox",
     )
     return parser

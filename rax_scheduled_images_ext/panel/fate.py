@@ -1,4 +1,4 @@
-"""What becomes of an image that nobody protects any more."""
+"""What happens to an image that is no longer protected."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from rax_scheduled_images_ext.panel.review import current_words, digest_of
 
 @dataclass(frozen=True)
 class Fate:
-    """What becomes of an image that its schedule counts again.
+    """What happens to an image once its schedule counts it again.
 
-    ``runs`` is how many more scheduled images delete it, None where none does, and
-    ``when`` about when that is, None if it cannot be foreseen. ``expiring`` are the
-    images that the next scheduled image deletes then, oldest first.
+    ``runs`` is after how many more scheduled images it is deleted, None if never, and
+    ``when`` roughly when that is, None if it cannot be predicted. ``expiring`` are the
+    images that the next scheduled image then deletes, oldest first.
     """
 
     decision: Decision
@@ -39,14 +39,14 @@ class Fate:
 
     @property
     def digest(self) -> str:
-        """What is the same only for a fate that is shown the same."""
+        """A digest of what the page shows about it."""
         image = self.decision.image.id
         going = [each.image.id for each in self.expiring]
         return digest_of([image, self.schedule, str(self.runs), *going])
 
 
 def fate_without_protection(details: ServerDetails, image: ServerImage) -> Fate:
-    """Return what becomes of an image of a server once it is the schedule's again."""
+    """Return what happens to an image of a server once the schedule counts it again."""
     metadata = {k: v for k, v in image.metadata.items() if k != PROTECTED_KEY}
     marker = removed_marker(image) or MARKER_VALUE
     counted = replace(image, metadata={**metadata, MARKER_KEY: marker})

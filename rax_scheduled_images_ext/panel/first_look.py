@@ -1,4 +1,4 @@
-"""A sandbox cloud with two weeks of history, to look at."""
+"""A sandbox cloud with two weeks of history, for a first look."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def sandbox_since_two_weeks(like: CloudType) -> Iterator[Sandbox]:
 
 
 def live_through(sandbox: Sandbox, cloud: Cloud, servers: int) -> None:
-    """Let schedules work until now.
+    """Run schedules until now.
 
     In the last two days the images of one server fail; one image is protected, one
-    server has its schedule since now, and a snapshot is under way.
+    server has just got its schedule, and a snapshot is in progress.
 
-    :param servers: how many further servers there are in the end.
+    :param servers: how many further servers to add.
     """
     for name in ("mail1", "wiki1", "build1"):
         sandbox.boot(name)
@@ -66,4 +66,4 @@ def _id_of(sandbox: Sandbox, name: str) -> str:
     from rax_scheduled_images_ext.sandbox.backend.models import ServerQuery
 
     with sandbox.region() as region:
-        return next(iter(region.servers(ServerQuery(name=f"^{name}$")))).id
+        return next(iter(region.servers.select(ServerQuery(name=f"^{name}$")))).id

@@ -1,4 +1,4 @@
-"""Reading what people have written into forms."""
+"""Reads forms."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _DAILY = "daily"
 
 
 def read_schedule(form: Mapping[str, str]) -> ImageSchedule:
-    """Return the schedule that a form describes.
+    """Return the schedule in a form.
 
-    :raises InvalidValue: for one that cannot be.
+    :raises InvalidValue: for an invalid one.
     """
     retention = _read_retention(form)
     when = form.get("when", _DAILY)
@@ -31,14 +31,14 @@ def read_schedule(form: Mapping[str, str]) -> ImageSchedule:
         return ImageSchedule(retention)
     if when.upper() not in DAYS:
         days = ", ".join(map(str.lower, DAYS))
-        raise InvalidValue(f"'{when}' is not a kind of schedule: use daily, {days}")
+        raise InvalidValue(f"'{when}' is not a schedule: use daily, {days}")
     return ImageSchedule(retention, when.upper())
 
 
 def read_change(form: Mapping[str, str]) -> ScheduleSettings | None:
-    """Return what a form wants to change of schedules, None to switch them off.
+    """Return the change of schedules in a form, None to switch them off.
 
-    :raises InvalidValue: for what cannot be.
+    :raises InvalidValue: for an invalid one.
     """
     action = form.get("action", "")
     if action == "disable":
@@ -57,23 +57,23 @@ def _read_retention(form: Mapping[str, str]) -> int:
 def read_name(form: Mapping[str, str]) -> str:
     """Return the name of a new image.
 
-    :raises InvalidValue: for one that no image can have.
+    :raises InvalidValue: for an invalid one.
     """
     name = form.get("name", "").strip()
     if not 1 <= len(name) <= 255 or not name.isprintable():
         raise InvalidValue(
-            f"'{name}' is not a name for an image: 1 to 255 characters that can be seen"
+            f"'{name}' is not a name for an image: use 1 to 255 printable characters"
         )
     return name
 
 
 def new_image_name(details: ServerDetails) -> str:
-    """Return a name for a new image of a server, which no other image of it has."""
+    """Return a name for a new image of a server that none of its images has."""
     printable = "".join(c if c.isprintable() else "_" for c in details.server.name)
     taken = {each.image.name for each in details.images}
     suffix = f"-{details.now:%Y%m%d-%H%M%S}"
     for number in count(2):
-        # Volume snapshots are named after the image, and have no longer names.
+        # Volume snapshots are named after the image, and their names are limited too.
         name = printable.strip()[: LONGEST_IMAGE_NAME - len(suffix)] + suffix
         if name not in taken:
             break

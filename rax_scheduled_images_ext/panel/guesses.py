@@ -1,4 +1,4 @@
-"""How long somebody has to wait after wrong passwords."""
+"""How long a user has to wait after wrong passwords."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ipaddress import ip_address
 
 from cachetools import TTLCache
 
-# How many wrong passwords are free, and the seconds to wait after the next ones.
+# How many wrong passwords cost nothing, and the seconds to wait after the next ones.
 _FREE = 2
 _FIRST, _LONGEST = 2.0, 900.0
 _MOST = 100_000
@@ -28,7 +28,7 @@ class _Guesses:
 class GuessLimit:
     """A growing delay after wrong passwords, by account and address together.
 
-    So nobody can lock out somebody else, who comes from another address.
+    So nobody can lock out another user, who comes from another address.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -37,9 +37,9 @@ class GuessLimit:
         self._all: TTLCache[Hashable, _Guesses] = TTLCache(_MOST, _FORGET, clock)
 
     def begin(self, who: Hashable) -> float:
-        """Note a try, as if it were wrong; return how many seconds to wait instead.
+        """Record an attempt as if it were wrong; return how many seconds to wait.
 
-        Noted before the answer is known, many tries at once gain nothing.
+        As it is recorded before the result is known, parallel attempts gain nothing.
         """
         with self._lock:
             now = self._clock()
@@ -54,12 +54,12 @@ class GuessLimit:
             return 0.0
 
     def right(self, who: Hashable) -> None:
-        """Forget the wrong passwords of somebody who has given the right one."""
+        """Forget the wrong passwords after the right one."""
         with self._lock:
             self._all.pop(who, None)
 
     def unknown(self, who: Hashable) -> None:
-        """Take a try back that nobody has judged."""
+        """Take back an attempt whose result is unknown."""
         with self._lock:
             guesses = self._all.get(who)
             if guesses is not None:
@@ -69,7 +69,7 @@ class GuessLimit:
 
 
 def network_of(address: str | None) -> str:
-    """Return what one person has of addresses: one of IPv4, or 64 bits of IPv6."""
+    """Return the network of one person: an IPv4 address, or 64 bits of IPv6."""
     try:
         found = ip_address(address or "")
     except ValueError:

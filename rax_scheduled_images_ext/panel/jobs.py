@@ -1,4 +1,4 @@
-"""Changes that somebody asked for: each is done once, in a thread of its own."""
+"""Changes that users request: each is done once, in its own thread."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ LOG = logging.getLogger(__name__)
 
 
 def within(seconds: float, function: Callable[[], Result]) -> Result:
-    """Return what a function returns, if it does so in time.
+    """Return the result of a function, if it returns in time.
 
-    :raises TimeoutError: if it takes longer; it is left alone then.
+    :raises TimeoutError: if it takes longer; it keeps running then.
     """
     future: Future[Result] = Future()
 
@@ -40,7 +40,7 @@ def within(seconds: float, function: Callable[[], Result]) -> Result:
 
 @dataclass(frozen=True)
 class Failure:
-    """What could not be done: for what, and why, in words."""
+    """What failed, and why, in words."""
 
     label: str
     text: str
@@ -48,12 +48,12 @@ class Failure:
 
 @dataclass
 class Job:
-    """A change under way, or done.
+    """A change in progress or done.
 
-    ``title`` says what is done, such as "Daily schedule, keep 7"; ``then`` is the
-    address of the page to go to; ``ended`` counts what is over of ``total``, ``done``
-    what of it was done. ``notes`` are sentences about what was done, ``news`` about
-    what has only begun, or was left as it was.
+    ``title`` says what is done, such as "Daily schedule, keep 7"; ``then`` is the URL
+    of the page to go to; ``ended`` of ``total`` items are over, and ``done`` succeeded.
+    ``notes`` are sentences about what was done, ``news`` about what has only started,
+    or was left unchanged.
     """
 
     title: str
@@ -70,21 +70,21 @@ class Job:
 
     @property
     def over(self) -> bool:
-        """Whether all of it is done, or has failed."""
+        """Whether all of it has succeeded or failed."""
         return self._over.is_set()
 
     def did(self, note: str = "") -> None:
-        """Note one that is done, and a sentence about it."""
+        """Record a success, with a sentence about it."""
         self.done += 1
         if note:
             self.notes.append(note)
 
     def progress(self, ended: int, total: int) -> None:
-        """Note how many are over."""
+        """Record how many are over."""
         self.ended, self.total = ended, total
 
     def fail(self, label: str, error: Exception) -> None:
-        """Note what could not be done."""
+        """Record a failure."""
         self.failures.append(Failure(label, in_words(error)))
 
     def wait(self, seconds: float) -> bool:
@@ -92,11 +92,11 @@ class Job:
         return self._over.wait(seconds)
 
     def start(self, work: Callable[[Job], object]) -> None:
-        """Do the work; what it raises is a failure of the whole."""
+        """Do the work; an exception is a failure of the whole."""
         threading.Thread(target=self._run, args=(work,), daemon=True).start()
 
     def results(self) -> list[tuple[str, str]]:
-        """Return what was done and what failed: a kind and a sentence each."""
+        """Return what succeeded and what failed: a kind and a sentence each."""
         done = [("done", note) for note in self.notes]
         news = [("news", note) for note in self.news]
         failed = [("failed", f"{f.label}: {f.text}") for f in self.failures]

@@ -1,4 +1,4 @@
-"""What servers are called on the pages, so that no two are called the same."""
+"""The labels of servers on the pages, so that no two are the same."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ _SHORT = 8
 
 
 def labels_of(servers: Iterable[InventoryServer]) -> dict[str, str]:
-    """Return for the ID of each server its name, with the beginning of the ID where
-    several have the name."""
+    """Return each server's label by ID: its name, with the start of the ID if several
+    have that name."""
     named = defaultdict(list)
     for server in servers:
         named[server.name].append(server.id)

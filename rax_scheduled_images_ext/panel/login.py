@@ -1,4 +1,4 @@
-"""The way in and out: the one-time token, or a login with Keystone."""
+"""Logging in and out: by the one-time token, or with Keystone."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _LONGEST_IN_COOKIE = 2500
 
 
 def settings() -> Settings:
-    """Return how the panel is set up."""
+    """Return the panel's settings."""
     found: Settings = current_app.extensions["panel"]
     return found
 
@@ -57,7 +57,7 @@ def visitors() -> Visitors:
 
 
 def to_the_door() -> ResponseReturnValue:
-    """Send whoever has no session to where one begins; what was typed comes back."""
+    """Send a visitor without a session to log in; what was typed comes back."""
     home = f"{request.root_path}/"
     back = this_address() if request.method == "GET" else form_address()
     if settings().entry is not None:
@@ -80,7 +80,7 @@ def to_the_door() -> ResponseReturnValue:
 
 
 def leave() -> ResponseReturnValue:
-    """End the session of the request, and send its user to the door."""
+    """End the session of the request, and send its user to log in."""
     if g.visitor is not None:
         visitors().end(g.visitor)
     cookie.clear()
@@ -89,7 +89,7 @@ def leave() -> ResponseReturnValue:
 
 @pages.get("/health")
 def health() -> ResponseReturnValue:
-    """Whether the panel answers; it says nothing of a cloud."""
+    """Whether the panel answers, regardless of the cloud."""
     return "ok\n", {"Content-Type": "text/plain; charset=utf-8"}
 
 
@@ -104,7 +104,7 @@ def home() -> ResponseReturnValue:
 
 @pages.get("/enter")
 def enter() -> ResponseReturnValue:
-    """Begin the session of whoever started the panel."""
+    """Start the session of the user who started the panel."""
     entry = settings().entry
     if entry is None:
         return redirect(url_for("entry.log_in"))
@@ -124,7 +124,7 @@ def enter() -> ResponseReturnValue:
 
 @pages.get("/login")
 def log_in() -> ResponseReturnValue:
-    """Show the form to log in by."""
+    """Show the login form."""
     if settings().entry is not None:
         return redirect(url_for("entry.home"))
     refused = cookie.pop("refused", {})
@@ -149,7 +149,7 @@ def check_login() -> ResponseReturnValue:
     if not user or not password:
         return refuse(400, "Give a user name and a password.")
     guesses: GuessLimit = current_app.extensions["guesses"]
-    # Keystone takes a domain's and a user's name in any letter case.
+    # Keystone accepts the names of domains and users in any letter case.
     who = (user.casefold(), domain.casefold(), network_of(request.remote_addr))
     wait = guesses.begin(who)
     if wait:
@@ -164,7 +164,7 @@ def check_login() -> ResponseReturnValue:
             _PATIENCE, lambda: check(session, str(url), user, password, domain)
         )
     except keystone.Unauthorized:
-        return refuse(403, "Keystone knows no such user with that password and domain.")
+        return refuse(403, "Wrong user name, password or domain.")
     except (keystone.ClientException, OSError) as error:
         guesses.unknown(who)
         return refuse(502, in_words(error))
@@ -175,7 +175,7 @@ def check_login() -> ResponseReturnValue:
 
 
 def refuse(status: int, error: str) -> ResponseReturnValue:
-    """Show the form again, with what was typed but the password."""
+    """Show the form again, with what was typed except the password."""
     typed = {key: request.form.get(key, "")[:255] for key in ("user", "domain")}
     cookie["refused"] = {"status": status, "error": error[:1000], **typed}
     back = local_address(request.form.get("next"))
@@ -184,7 +184,7 @@ def refuse(status: int, error: str) -> ResponseReturnValue:
 
 @pages.get("/project")
 def choose() -> ResponseReturnValue:
-    """Choose the project, unless an address that was sent names it."""
+    """Choose the project, unless the URL of the request names it."""
     visitor: Visitor = g.visitor
     if visitor.login is None:
         return redirect(url_for("entry.home"))
@@ -244,7 +244,7 @@ def regions() -> ResponseReturnValue:
 
 @pages.get("/problems/<number>")
 def problem(number: str) -> ResponseReturnValue:
-    """Show why a form was not acted on."""
+    """Show why a form was refused."""
     found = g.visitor.problem(number)
     if found is None:
         return redirect(url_for("entry.home"))
@@ -253,7 +253,7 @@ def problem(number: str) -> ResponseReturnValue:
 
 @pages.get("/nothing-done")
 def nothing_done() -> ResponseReturnValue:
-    """Say that a form was not one of this session's."""
+    """Say that a form does not belong to this session."""
     text = (
         "This form is not from a page of your session, so nothing was done. Load the"
         " page again and send it from there."
@@ -280,7 +280,7 @@ def bye() -> ResponseReturnValue:
 
 
 def _usual_domain(config: CloudRegion) -> str:
-    """Return the domain that most users are of, empty for an API without domains."""
+    """Return the domain of most users, empty for an API without domains."""
     known = auth_option(config, "user_domain_name")
     version = str(config.config.get("identity_api_version") or "3")
     return str(known or ("" if version.startswith("2") else "Default"))
@@ -289,7 +289,7 @@ def _usual_domain(config: CloudRegion) -> str:
 def _begin(visitor: Visitor) -> None:
     if g.visitor is not None:
         visitors().end(g.visitor)
-    # Nothing of a cookie that somebody else may have planted stays.
+    # Keep nothing of a cookie that someone else may have planted.
     cookie.clear()
     cookie["visitor"] = visitor.id
     visitors().add(visitor)

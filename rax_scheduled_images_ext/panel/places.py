@@ -1,4 +1,4 @@
-"""One project in one region, as one user sees it, and what is known of it."""
+"""One project in one region as one user sees it, and what is known about it."""
 
 from __future__ import annotations
 
@@ -38,21 +38,21 @@ from rax_scheduled_images_ext.panel.words import signed_out
 
 Value = TypeVar("Value")
 
-# What was read is good for so much of the time between two looks of a page.
+# A reading is fresh for this share of the time between two updates of a page.
 _SHARE = 0.8
-# Seconds between two looks while a snapshot is under way.
+# Seconds between two readings while a snapshot is in progress.
 _SNAPSHOT = 2.0
-# Seconds after which things that nobody looks at are forgotten.
+# Seconds after which readings that nobody uses are forgotten.
 _FORGET = 3600.0
 
 
 @dataclass(frozen=True)
 class Followed:
-    """A server's details, and how far its snapshot has come as far as was seen.
+    """A server's details, and the progress of its snapshot as far as was seen.
 
-    ``image_id`` is the image of that snapshot, None if it is not known, ``begun`` that
-    of the latest one that was begun in the panel. ``end`` is how the snapshot ended,
-    None if none was seen, or it is under way.
+    ``image_id`` is the image of that snapshot, None if unknown, ``begun`` the image of
+    the latest one started in the panel. ``end`` is how the snapshot ended, None if none
+    was seen or it is in progress.
     """
 
     details: ServerDetails
@@ -64,9 +64,9 @@ class Followed:
 
 @dataclass
 class Readings:
-    """What is known of all projects; shared by all who look.
+    """What is known about all projects, shared by all users.
 
-    ``refresh`` is after how many seconds an open page looks again.
+    ``refresh`` is the seconds between two updates of an open page.
     """
 
     refresh: float
@@ -74,7 +74,7 @@ class Readings:
     inventories: Shelf[Inventory] = field(default_factory=lambda: Shelf(500, _FORGET))
     servers: Shelf[Followed] = field(default_factory=lambda: Shelf(5000, _FORGET))
     safe_from: Shelf[str] = field(default_factory=lambda: Shelf(500, _FORGET))
-    #: The images of snapshots that were begun in the panel, by project and server.
+    #: The images of snapshots started in the panel, by project, region and server.
     begun: TTLCache[object, str] = field(
         default_factory=lambda: TTLCache(5000, _FORGET)
     )
@@ -82,7 +82,7 @@ class Readings:
 
 @dataclass(frozen=True)
 class Place:
-    """A project and a region, as a user with certain roles sees them.
+    """A project and region as a user with certain roles sees them.
 
     ``expired`` is set once the cloud no longer accepts the user's token.
     """
@@ -101,11 +101,11 @@ class Place:
 
     @property
     def _key(self) -> tuple[object, ...]:
-        # Who has other roles may be shown other things.
+        # Users with other roles may see other things.
         return (self.scope.project.id, self.region, self.scope.roles)
 
     def inventory(self) -> View[Inventory]:
-        """Return what is known of all servers."""
+        """Return what is known about all servers."""
         known = self.readings.inventories.of(self._key)
         return known.view(
             lambda _: self._read(partial(read_inventory, self.cloud)),
@@ -114,7 +114,7 @@ class Place:
         )
 
     def server(self, server_id: str) -> View[Followed]:
-        """Return what is known of one server."""
+        """Return what is known about one server."""
         known = self.readings.servers.of((*self._key, server_id))
         read = partial(self._follow, server_id)
         return known.view(
@@ -124,12 +124,12 @@ class Place:
         )
 
     def labels(self) -> dict[str, str]:
-        """Return what the servers that are known are called, by their IDs."""
+        """Return the labels of the known servers, by ID."""
         found = self.readings.inventories.of(self._key).peek()
         return labels_of(each.server for each in found.servers) if found else {}
 
     def label(self, server_id: str) -> str:
-        """Return what a server is called."""
+        """Return the label of a server."""
         known = self.labels().get(server_id)
         if known is not None:
             return known
@@ -138,9 +138,9 @@ class Place:
 
     @contextmanager
     def changing(self, *server_ids: str) -> Iterator[None]:
-        """Note after a change of servers that what was known of them is no longer so.
+        """Discard what was known about servers after a change of them.
 
-        A change that failed may have been made all the same.
+        A change that failed may have taken effect all the same.
         """
         try:
             yield
@@ -150,7 +150,7 @@ class Place:
                 self.readings.servers.of((*self._key, server_id)).changed()
 
     def note_snapshot(self, server_id: str, image_id: str) -> None:
-        """Note the image of a snapshot that was begun here."""
+        """Record the image of a snapshot that was started here."""
         self.readings.begun[self.scope.project.id, self.region, server_id] = image_id
 
     def _read(self, read: Callable[[], Value]) -> Value:
@@ -198,7 +198,7 @@ class Place:
         return self._good_for(followed.details.server)
 
     def _good_for(self, *servers: InventoryServer) -> float:
-        """Return for how many seconds what was read of servers is good."""
+        """Return how many seconds a reading of servers stays fresh."""
         busy = any(task_state(each.task_state).snapshot for each in servers)
         refresh = self.readings.refresh
         return _SHARE * (min(refresh, _SNAPSHOT) if busy else refresh)

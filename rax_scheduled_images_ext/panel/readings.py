@@ -1,4 +1,4 @@
-"""What was read of a cloud, kept for all who look, with its age."""
+"""What was read from a cloud, cached for all users, with its age."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from rax_scheduled_images_ext.panel.words import signed_out
 
 Value = TypeVar("Value")
 
-# Seconds for which a failure is shown to all before the cloud is asked again.
+# How many seconds a failure is shown to all before the cloud is asked again.
 _PATIENCE = 5.0
-# A reading that took longer than so many seconds is kept for so many times as long.
+# A reading that took more than these seconds stays fresh this many times as long.
 _LONG = 1.0
 _SHARE = 5.0
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How many seconds to wait: for anything at all, and for what is newer than what
-    is known, if nobody has changed that."""
+    """How many seconds to wait: for a first value, and for a newer one if nothing has
+    been changed."""
 
     for_any: float = 12.0
     for_newer: float = 2.0
@@ -35,9 +35,9 @@ class Patience:
 class View(Generic[Value]):
     """What is known at a moment.
 
-    ``value`` is None as long as nothing has been read; ``age`` is in seconds.
-    ``error`` is why the latest reading failed, None if it did not. ``reading`` is
-    for how many seconds the cloud has been asked by now, None if it is not.
+    ``value`` is None until something has been read; ``age`` is in seconds. ``error`` is
+    why the latest reading failed, None if it did not. ``reading`` is how many seconds
+    the present reading has taken, None if there is none.
     """
 
     value: Value | None
@@ -47,7 +47,7 @@ class View(Generic[Value]):
 
 
 class Reading(Generic[Value]):
-    """One thing that is read of a cloud, by one reader at a time."""
+    """One thing that is read from a cloud, by one reader at a time."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -69,13 +69,13 @@ class Reading(Generic[Value]):
     ) -> View[Value]:
         """Return what is known, reading it again if it is not fresh.
 
-        :param read: is given what was known before.
-        :param fresh: returns for how many seconds a value is good; longer, if it took
-            long to read, but for 0, which is never.
-        :param patience: for how long to wait for a reading.
+        :param read: reads the value, given the previous one.
+        :param fresh: returns how many seconds a value stays fresh; a slow reading stays
+            fresh for longer, but 0 always means not at all.
+        :param patience: how long to wait for a reading.
         """
         begun = self._clock()
-        # The second is for a reading that had begun before a change.
+        # The second time is for a reading that had started before a change.
         for again in (False, True):
             if again and not self._changed:
                 break
@@ -95,12 +95,12 @@ class Reading(Generic[Value]):
             )
 
     def peek(self) -> Value | None:
-        """Return what is known, however old; nothing is read."""
+        """Return what is known, however old, without reading."""
         with self._lock:
             return self._value
 
     def changed(self) -> None:
-        """Note that what is known is no longer so; whoever looks next waits."""
+        """Discard what is known; the next user waits."""
         with self._lock:
             self._changed += 1
             self._failed_at = float("-inf")
@@ -110,7 +110,7 @@ class Reading(Generic[Value]):
         read: Callable[[Value | None], Value],
         fresh: Callable[[Value], float],
     ) -> Future[None] | None:
-        """Return the reading under way, begun if there must be one."""
+        """Return the reading in progress, started if required."""
         with self._lock:
             now = self._clock()
             if self._reading is not None:
@@ -145,25 +145,25 @@ class Reading(Generic[Value]):
             if error is None:
                 self._value, self._read_at = value, now
                 self._took = now - self._begun
-                # What changed meanwhile has not been seen for certain.
+                # A change in the meantime may not have been seen.
                 self._changed -= changed
             elif not signed_out(error):
-                # Of one user's token another one's look says nothing.
+                # One user's reading says nothing about another user's token.
                 self._failed_at = now
         reading.set_result(None)
 
 
 class Shelf(Generic[Value]):
-    """Many known things by their keys; what nobody looks at any more is forgotten."""
+    """Readings by key; those that nobody uses any more are forgotten."""
 
     def __init__(self, size: int, seconds: float) -> None:
         self._lock = threading.Lock()
         self._all: TTLCache[object, Reading[Value]] = TTLCache(size, seconds)
 
     def of(self, key: object) -> Reading[Value]:
-        """Return what is known by this key."""
+        """Return the reading for this key."""
         with self._lock:
             known = self._all.get(key) or Reading()
-            # Set anew, its time begins anew.
+            # Setting it again restarts its time.
             self._all[key] = known
             return known

@@ -1,6 +1,6 @@
-"""What a change of schedules would do: shown before it is done, and looked at again.
+"""What a change of schedules would do: shown before it is done, and checked again.
 
-A form carries the digest of what was shown. Only what is still as it was shown is done.
+A form carries the digest of what was shown. Only what is still as shown is done.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NO_SCHEDULE = "no schedule"
 
 
 class NothingToDo(ScheduledImagesError):
-    """A change has no meaning for a server; the text says why."""
+    """A change does not apply to a server; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -47,30 +47,30 @@ class Preview:
 
     @property
     def digest(self) -> str:
-        """What is the same only for a preview that shows the same."""
+        """A digest of what the preview shows."""
         images = [each.image.id for each in self.expiring]
         return digest_of([self.server_id, self.before, self.after, *images])
 
 
 def digest_of(texts: Iterable[str]) -> str:
-    """Return what two lists have in common only if they are equal."""
+    """Return a digest that only equal lists share."""
     return hashlib.sha256(json.dumps(list(texts)).encode()).hexdigest()
 
 
 def current_words(schedule: ImageSchedule | None, invalid_tag: str | None) -> str:
-    """Return what is known of a server's schedule, in words."""
+    """Return a server's schedule in words."""
     if invalid_tag is not None:
         return f"invalid tag {invalid_tag}"
     return described(schedule) if schedule else NO_SCHEDULE
 
 
 def preview(cloud: Cloud, server_id: str, change: ScheduleSettings | None) -> Preview:
-    """Look at what a change would do to a server; nothing is changed.
+    """Forecast a change of a server; nothing is changed.
 
-    :param change: what is to be changed of the schedule; None to switch it off.
-    :raises NothingToDo: if there is no schedule that the change needs.
-    :raises InvalidSchedule: if the server's tags are no schedule, and something of it
-        would be left.
+    :param change: the change of the schedule; None to switch it off.
+    :raises NothingToDo: if the change requires a schedule, and there is none.
+    :raises InvalidSchedule: if the server's tags are malformed, and the change would
+        keep part of the schedule.
     :raises NoSuchServer: if there is no such server.
     """
     current, invalid_tag = None, None
@@ -105,7 +105,7 @@ def apply(cloud: Cloud, server_id: str, change: ScheduleSettings | None) -> None
 class ServerRow:
     """One server of a review: what a change does to it, or why it is left out.
 
-    ``idle`` is whether it is left out because there is nothing to change, and not
+    ``idle`` is whether it is left out because there is nothing to change, rather than
     because something is unknown.
     """
 
@@ -116,7 +116,7 @@ class ServerRow:
 
     @classmethod
     def of(cls, outcome: Outcome[Target, Preview]) -> ServerRow:
-        """Return the row of a look at a server; what is not known is left out."""
+        """Return the row of a preview; a server that could not be read is left out."""
         if outcome.error is not None:
             idle = isinstance(outcome.error, NothingToDo)
             return cls(outcome.item, problem=in_words(outcome.error), idle=idle)
@@ -130,10 +130,10 @@ class ServerRow:
 
 @dataclass
 class Review:
-    """A change of several servers, as somebody is shown it.
+    """A change of several servers, as shown to a user.
 
-    ``owner`` is who may see it. ``again`` is whether it is about servers that have
-    changed since they were shown.
+    ``owner`` is who may see it. ``again`` is whether it repeats servers that changed
+    after they were shown.
     """
 
     owner: tuple[object, ...]
@@ -146,7 +146,7 @@ class Review:
 
     @property
     def title(self) -> str:
-        """What is asked for."""
+        """The change in words."""
         return title_of(self.change, len(self.included))
 
     @property
@@ -166,12 +166,12 @@ class Review:
 
     @property
     def digest(self) -> str:
-        """What is the same only for a review that shows the same."""
+        """A digest of what the review shows."""
         return digest_of(row.preview.digest for row in self.included if row.preview)
 
 
 def title_of(change: ScheduleSettings | None, number: int) -> str:
-    """Return what a change does to a number of servers, in words."""
+    """Return a change of a number of servers in words."""
     servers = "1 server" if number == 1 else f"{number:,} servers"
     if change is None:
         return f"Switch the schedules of {servers} off"
@@ -183,7 +183,7 @@ def title_of(change: ScheduleSettings | None, number: int) -> str:
 
 
 class Reviews:
-    """The reviews that people may come back to, the latest of them."""
+    """The latest reviews, to which users may return."""
 
     def __init__(self, servers: int = 100_000, seconds: float = 24 * 3600.0) -> None:
         self._lock = threading.Lock()
@@ -197,7 +197,7 @@ class Reviews:
             self._all[review.id] = review
 
     def find(self, review_id: str, owner: tuple[object, ...]) -> Review | None:
-        """Return a review of somebody, None if it is forgotten or of another."""
+        """Return a user's review, None if it is forgotten or another user's."""
         with self._lock:
             found = self._all.get(review_id)
         return found if found is not None and found.owner == owner else None

@@ -1,4 +1,4 @@
-"""What protects every page: headers, cookies, CSRF tokens, and forms sent once."""
+"""Protects every page: headers, cookies, CSRF tokens, and forms sent once."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _YEAR = 365 * 24 * 3600
 
 
 class _Cookies(SecureCookieSessionInterface):
-    """Flask's signed cookie; behind TLS it is for TLS alone."""
+    """Flask's signed cookie; behind TLS it is only sent over TLS."""
 
     def get_cookie_secure(self, app: Flask) -> bool:
         return request.is_secure
@@ -53,7 +53,7 @@ class _Cookies(SecureCookieSessionInterface):
 
 
 def protect(app: Flask, settings: Settings) -> None:
-    """Protect all pages of an application; its forms need CSRFProtect besides."""
+    """Protect all pages of an application; its forms also need CSRFProtect."""
     app.config.update(
         SECRET_KEY=settings.secret,
         SESSION_COOKIE_NAME=f"panel-{settings.port}" if settings.port else "panel",
@@ -75,18 +75,18 @@ def protect(app: Flask, settings: Settings) -> None:
 
 
 def _check_host(known: Collection[str]) -> None:
-    """Refuse who calls the panel by a name that is not its own.
+    """Refuse requests with a host name that is not the panel's.
 
-    It may be a page of somebody else's, whose name leads here.
+    They may come from someone else's page whose name resolves to this machine.
 
-    :raises SecurityError: then.
+    :raises SecurityError: for such a request.
     """
     if urlsplit(f"//{request.host}").hostname not in known:
         raise SecurityError
 
 
 def _add_version(endpoint: str, values: dict[str, Any]) -> None:
-    """Let the address of a static file change with its content."""
+    """Make the URL of a static file change with its content."""
     if endpoint == "static":
         values["v"] = _version(values["filename"])
 
@@ -113,10 +113,10 @@ def _add_headers(response: Response) -> Response:
             response.cache_control.max_age = _YEAR
             response.cache_control.immutable = True
         else:
-            # Good as long as the panel says so: it has an ETag.
+            # Revalidated each time: it has an ETag.
             response.cache_control.no_cache = True
     else:
-        # No page stays on a machine that others use, once the session is over.
+        # No page stays on a shared machine after the session.
         response.headers["Cache-Control"] = "no-store"
     if request.is_secure:
         response.headers["Strict-Transport-Security"] = f"max-age={_YEAR}"
@@ -124,5 +124,5 @@ def _add_headers(response: Response) -> Response:
 
 
 def is_refresh() -> bool:
-    """Whether a page refreshes itself: nobody has done anything."""
+    """Whether a page updates itself, without the user doing anything."""
     return request.method == "GET" and "X-Panel-Refresh" in request.headers

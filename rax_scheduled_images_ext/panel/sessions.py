@@ -1,4 +1,4 @@
-"""The sessions of people, kept on the server; the browser has a number alone."""
+"""The users' sessions, kept on the server; the browser only has an ID."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Message:
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a form was not acted on; ``back`` is where to go on."""
+    """Why a form was refused; ``back`` is where to continue."""
 
     status: int
     title: str
@@ -53,10 +53,10 @@ class Problem:
 
 @dataclass
 class Visitor:
-    """A person with a session.
+    """A user with a session.
 
-    ``login`` is None for whoever started the panel, ``scope`` None as long as no
-    project is chosen.
+    ``login`` is None for the user who started the panel, ``scope`` None until a project
+    is chosen.
     """
 
     session: Session = field(repr=False)
@@ -79,16 +79,16 @@ class Visitor:
 
     @property
     def user_name(self) -> str:
-        """What the user is called."""
+        """The user's name."""
         if self.scope is not None:
             return self.scope.user_name
         return self.login.user_name if self.login else ""
 
     def enter(self, scope: Scope, cloud: Cloud) -> None:
-        """Choose a project; what was chosen before is left."""
+        """Choose a project, and leave the previous one."""
         with self._lock:
             if self.scope is not None:
-                # What was begun there may still need its token.
+                # What was started there may still need its token.
                 self._left.append(self.scope)
             self.scope, self.cloud = scope, cloud
             self._places.clear()
@@ -108,9 +108,10 @@ class Visitor:
             return self._places[region]
 
     def is_accepted(self) -> bool:
-        """Whether the cloud still accepts the user's token, as far as is known.
+        """Whether the cloud still accepts the user's token, as far as known.
 
-        Others may read what this user sees; so the token is checked now and then.
+        What this user sees may have been read by others, so the token is checked from
+        time to time.
         """
         now = time.monotonic()
         if self.login is not None and now - self._checked > _CHECK:
@@ -145,9 +146,9 @@ class Visitor:
     def start(
         self, form: Iterable[str], job: Job, work: Callable[[Job], object]
     ) -> tuple[Job, bool]:
-        """Start a job for a form, once: a form that comes twice finds the same job.
+        """Start a job for a form, once: a form sent twice finds the same job.
 
-        :param form: all that the form says, and its own number.
+        :param form: the whole form, with its own ID.
         :returns: the job, and whether it had been started before.
         """
         key = hashlib.sha256("\0".join(form).encode()).hexdigest()
@@ -160,17 +161,17 @@ class Visitor:
         return job, False
 
     def announce(self, job: Job, *, again: bool) -> None:
-        """Tell on the next page what a job has done, once."""
+        """Say on the next page what a job has done, once."""
         with self._lock:
             told, job.announced = job.announced, True
             if not told:
                 self.messages += [Message(*result) for result in job.results()]
             elif again:
-                text = "The same form came twice: it was acted on once."
+                text = "The same form was sent twice. It was carried out once."
                 self.messages.append(Message("news", text))
 
     def revoke(self) -> None:
-        """Revoke all tokens of the session, as far as the cloud lets us."""
+        """Revoke all tokens of the session, as far as the cloud permits it."""
         for part in (*self._left, self.scope, self.login):
             if part is None:
                 continue
@@ -181,7 +182,7 @@ class Visitor:
 
 
 class Visitors:
-    """All sessions; one that idles for too long ends, and its tokens are revoked."""
+    """All sessions; one that is idle for too long ends, and its tokens are revoked."""
 
     def __init__(
         self, idle: float, clock: Callable[[], float] = time.monotonic
@@ -190,17 +191,17 @@ class Visitors:
         self._all: TTLCache[str, Visitor] = TTLCache(_MOST, idle, clock)
 
     def add(self, visitor: Visitor) -> None:
-        """Begin a session."""
+        """Start a session."""
         with self._lock:
             ended = self._expired()
             self._all[visitor.id] = visitor
         _revoke_all(ended)
 
     def find(self, visitor_id: str, *, active: bool) -> Visitor | None:
-        """Return who has a session.
+        """Return the visitor of a session.
 
-        :param active: whether the user has done something; a page that refreshes
-            itself does not keep the session.
+        :param active: whether the user has done something; a page that updates itself
+            does not keep the session alive.
         """
         with self._lock:
             ended = self._expired()

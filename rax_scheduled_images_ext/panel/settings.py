@@ -1,4 +1,4 @@
-"""How a panel is set up."""
+"""The settings of a panel."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ from rax_scheduled_images_ext.client.time_limits import limit_time
 from rax_scheduled_images_ext.errors import Misconfigured
 from rax_scheduled_images_ext.panel.readings import Patience
 
-# How many requests to the cloud are under way at most, and seconds for an answer.
+# The maximum number of concurrent requests to the cloud, and seconds for a response.
 _CONNECTIONS = 32
 _TIMEOUT = 30
-#: Seconds without a request of the user's own after which a session ends.
+#: Seconds without action by the user after which a session ends.
 IDLE = 1800.0
-#: Seconds after which an open page looks again.
+#: Seconds between two updates of an open page.
 REFRESH = 10.0
 
 
 class EntryTokens:
-    """The one-time token by which whoever started the panel enters it.
+    """The one-time token with which the user who started the panel opens it.
 
-    There is always just one that is good.
+    Only one is valid at a time.
     """
 
     def __init__(self, renewed: Callable[[str], object] = lambda token: None) -> None:
-        """:param renewed: is given the next token once one is used."""
+        """:param renewed: called with the next token once one is used."""
         self._renewed = renewed
         self._lock = threading.Lock()
         self.token = secrets.token_urlsafe(24)
 
     def use(self, token: str) -> bool:
-        """Return whether a token is the good one, which it is no more after that."""
+        """Return whether a token is valid, which makes it invalid."""
         with self._lock:
             if not secrets.compare_digest(token.encode(), self.token.encode()):
                 return False
@@ -53,13 +53,13 @@ class EntryTokens:
 
 @dataclass(frozen=True)
 class Settings:
-    """A panel over one cloud.
+    """A panel for one cloud.
 
     ``config`` describes the cloud, and ``session`` sends the requests. With ``entry``
-    the panel is for whoever started it, as the user of ``config``; without it people
-    log in. ``hosts`` are the names it may be called by, ``proxies`` how many reverse
-    proxies are in front of it, and ``port`` keeps the cookies of several panels on
-    one machine apart. ``refresh`` is after how many seconds an open page looks again,
+    the panel is only for the user who started it, as the user of ``config``; without
+    it people log in. ``hosts`` are its host names, ``proxies`` how many reverse proxies
+    are in front of it, and ``port`` distinguishes the cookies of several panels on one
+    machine. ``refresh`` is the seconds between two updates of an open page,
     ``patience`` how long a page waits for the cloud.
     """
 
@@ -76,19 +76,19 @@ class Settings:
 
 
 def auth_option(config: CloudRegion, name: str) -> str | None:
-    """Return what a configuration says about logging in, None if it does not.
+    """Return a login setting of a configuration, None if it is not set.
 
-    Variables of the environment stand beside ``auth`` until they are checked.
+    Environment variables are outside ``auth`` until they are validated.
     """
     found = config.config.get("auth", {}).get(name) or config.config.get(name)
     return str(found) if found else None
 
 
 def cloud_for(app_name: str, *, with_login: bool) -> tuple[CloudRegion, Session]:
-    """Return the configured cloud, and what sends requests to it for all.
+    """Return the configured cloud, and the session that sends all requests to it.
 
     :param with_login: whether the configuration must say how to log in.
-    :raises Misconfigured: if there is no cloud, or it has no address to log in at.
+    :raises Misconfigured: if there is no cloud, or it has no address to log in to.
     """
     config = configuration(app_name, with_login=with_login)
     if with_login:
@@ -101,6 +101,6 @@ def cloud_for(app_name: str, *, with_login: bool) -> tuple[CloudRegion, Session]
         limit_time(session.session)
     session.timeout = min(session.timeout or _TIMEOUT, _TIMEOUT)
     widen(session, _CONNECTIONS)
-    # A cookie that one user is given is nobody else's.
+    # One user's cookies must not be sent for another.
     session.session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     return config, session

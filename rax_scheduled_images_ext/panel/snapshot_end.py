@@ -1,4 +1,4 @@
-"""What became of a snapshot: its server does not say how it ended."""
+"""How a snapshot ended, which its server does not say."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ class Ended(Enum):
 
     MADE = "made"
     FAILED = "failed"
-    #: The server is done, and the image is not ready.
+    #: The server is done, but the image is not ready.
     UNFINISHED = "unfinished"
     UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
 class SnapshotEnd:
-    """The end of a snapshot, and what there is to say about it."""
+    """The end of a snapshot, and a sentence about it."""
 
     end: Ended
     text: str
 
     @property
     def final(self) -> bool:
-        """Whether another look would not change it."""
+        """Whether it cannot change any more."""
         return self.end in (Ended.MADE, Ended.FAILED)
 
 
 _UNKNOWN = SnapshotEnd(
-    Ended.UNKNOWN, "The snapshot is over. What became of its image is not known."
+    Ended.UNKNOWN, "The snapshot is over. The state of its image is unknown."
 )
 
 
 def image_in_the_making(details: ServerDetails) -> str | None:
-    """Return the ID of the image that a server's snapshot is making, if it shows.
+    """Return the ID of the image that a server's snapshot is making, None if unknown.
 
-    A server makes one at a time: older ones were left behind by accidents.
+    A server makes one at a time: older ones were left behind.
     """
     making = [each.image for each in details.images if each.image.status == "SAVING"]
     newest = max(making, key=lambda image: image.created or _LONG_AGO, default=None)
@@ -58,7 +58,7 @@ def image_in_the_making(details: ServerDetails) -> str | None:
 def end_of_snapshot(
     cloud: Cloud, details: ServerDetails, image_id: str | None
 ) -> SnapshotEnd:
-    """Find out how a server's newest snapshot ended.
+    """Determine how a server's newest snapshot ended.
 
     :param image_id: the snapshot's image, None if it is unknown.
     """
@@ -69,11 +69,11 @@ def end_of_snapshot(
         except NoSuchImage:
             gone = True
         except PASSING:
-            # Neither made nor failed, as far as is known.
+            # Neither made nor failed, as far as known.
             return _UNKNOWN
     if image is not None and image.status in _MADE:
         return SnapshotEnd(
-            Ended.MADE, f"The snapshot is over: the image {image.name} is made."
+            Ended.MADE, f"The snapshot is over: the image {image.name} is ready."
         )
     reason = Snapshots(cloud.compute).failure(details.server.id)
     lost = image is not None and image.status in _LOST
@@ -83,7 +83,7 @@ def end_of_snapshot(
         return SnapshotEnd(Ended.FAILED, f"The snapshot has failed: {'; '.join(why)}")
     if image is not None:
         return SnapshotEnd(
-            Ended.UNFINISHED, "The snapshot is over, and its image is not ready yet."
+            Ended.UNFINISHED, "The snapshot is over, but its image is not ready yet."
         )
     return _UNKNOWN
 

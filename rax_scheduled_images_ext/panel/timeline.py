@@ -1,4 +1,4 @@
-"""The images of a server on a line of time, as numbers for a picture."""
+"""The images of a server on a time line, as numbers for a picture."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from datetime import datetime, timedelta
 from rax_scheduled_images_ext.model.retention import Decision, retention_status
 from rax_scheduled_images_ext.operations.server import ServerDetails
 
-#: The width of the picture, and what is left free on both sides.
+#: The width of the picture, and the margin on both sides.
 WIDTH, MARGIN = 1000, 40
 _TICKS = 8
 
 
 @dataclass(frozen=True)
 class Point:
-    """One image: where it stands, and ``kind``, which is how it is drawn."""
+    """One image: its position, and ``kind``, which is how it is drawn."""
 
     x: float
     kind: str
@@ -25,7 +25,7 @@ class Point:
 
 @dataclass(frozen=True)
 class DayMark:
-    """A day that is named below the line."""
+    """A day that is labelled below the line."""
 
     x: float
     label: str
@@ -33,7 +33,7 @@ class DayMark:
 
 @dataclass(frozen=True)
 class Timeline:
-    """The points from the oldest on, the ticks, and where now is."""
+    """The points, oldest first, the ticks, and the position of now."""
 
     points: list[Point]
     ticks: list[DayMark]
@@ -71,7 +71,7 @@ def kind_of(decision: Decision) -> str:
 
 
 def _days(begin: datetime, span: timedelta) -> Iterator[datetime]:
-    """Yield a few midnights between the begin and the end."""
+    """Yield a few midnights within the span."""
     step = timedelta(days=max(1, -(-span.days // _TICKS)))
     day = begin.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
     while day <= begin + span:

@@ -1,4 +1,4 @@
-"""What the panel says: errors in one line, and filters for the templates."""
+"""The panel's wording: errors in one line, and filters for the templates."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ _TASKS = {
 _STATES = {
     State.OK: "its newest image is fresh",
     State.LATE: "its newest image is older than it should be",
-    State.NEVER: "it has a schedule, and no image yet",
+    State.NEVER: "it has a schedule, but no image yet",
     State.OFF: "it has no schedule",
-    State.INVALID: "its tags are no schedule, so no image is made",
+    State.INVALID: "its tags are not a valid schedule, so no image is made",
     State.UNKNOWN: "its schedule could not be read",
 }
 
 
 def in_words(error: Exception) -> str:
-    """Return one line about what went wrong.
+    """Return one line about an error.
 
-    What nobody foresaw is logged with its traceback, and not shown.
+    An unexpected error is logged with its traceback, and not shown.
     """
     if isinstance(error, ApiError):
         refused = "Your role does not permit this: " if error.status == 403 else ""
@@ -50,20 +50,20 @@ def in_words(error: Exception) -> str:
     if isinstance(error, (keystone.ConnectTimeout, TimeoutError)):
         return "The cloud did not answer in time"
     if isinstance(error, (keystone.ConnectionError, OSError)):
-        return "No connection to the cloud could be made, or it broke"
+        return "The connection to the cloud failed"
     if isinstance(error, (keystone.Unauthorized, keystone.NotFound)):
         return f"The cloud does not accept the login: {shortened(str(error))}"
     if isinstance(error, (ScheduledImagesError, keystone.ClientException)):
         return shortened(str(error))
-    LOG.error("an error that was not foreseen", exc_info=error)
-    return "Something in the panel went wrong; its log tells more"
+    LOG.error("an unexpected error", exc_info=error)
+    return "Something went wrong in the panel; its log has the details"
 
 
 def signed_out(error: Exception | None) -> bool:
     """Whether an error means that the cloud no longer accepts the token.
 
-    Requests to services raise no HTTP errors of keystoneauth: those come from
-    logging in alone.
+    Requests to services raise no HTTP errors of keystoneauth: those come only from
+    logging in.
     """
     if isinstance(error, ApiError):
         return error.status == 401
@@ -71,12 +71,12 @@ def signed_out(error: Exception | None) -> bool:
 
 
 def duration(seconds: float) -> str:
-    """Return a length of time in words, such as ``1d2h``."""
+    """Return a duration such as ``1d2h``."""
     return format_duration(seconds)
 
 
 def moment(time: datetime | None) -> str:
-    """Return a UTC time for people."""
+    """Return a UTC time to show."""
     return "-" if time is None else time.strftime("%Y-%m-%d %H:%M")
 
 
@@ -94,24 +94,24 @@ def described(schedule: ImageSchedule) -> str:
 
 
 def task_words(task_state: str | None) -> str:
-    """Return what a server is doing, empty for nothing."""
+    """Return what a server is doing, empty if nothing."""
     return "" if task_state is None else _TASKS.get(task_state, task_state)
 
 
 def overdue_since(status: ScheduleStatus) -> datetime | None:
-    """Return when the image was due that a late server lacks, None if it is unknown."""
+    """Return when a late server's missing image was due, None if unknown."""
     if status.state is not State.LATE or status.newest is None or not status.limit:
         return None
-    # The limit is the time between two images, and what is allowed beyond it.
+    # The limit is the time between two images, plus the allowed delay.
     period = status.limit - MAX_AGE + timedelta(days=1)
     return status.newest.created and status.newest.created + period
 
 
 def is_overdue(status: ScheduleStatus) -> bool:
-    """Whether an image is missing that was due."""
+    """Whether an image that was due is missing."""
     return status.stale and status.state is not State.INVALID
 
 
 def state_words(status: ScheduleStatus) -> str:
-    """Return what a status means."""
+    """Return the meaning of a status."""
     return _STATES[status.state]

@@ -1,6 +1,6 @@
-"""What may stand on the command lines of this package's programs and commands.
+"""The arguments of this package's programs and commands.
 
-``nova`` imports this at every start, so what reading a value needs is imported then.
+``nova`` imports this at every start, so what parsing a value needs is imported late.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 _Number = TypeVar("_Number", int, float)
 _Value = TypeVar("_Value")
 
-#: The age of an image that is no longer fresh, as model.freshness has it.
+#: The age at which an image is no longer fresh, as in model.freshness.
 MAX_AGE = "26h"
-#: The task states from which on a disk can count as copied.
+#: The task states in which a disk can count as copied.
 COPIED_STATES = ("image_pending_upload", "image_uploading")
-# Neither servers nor images can have a longer name.
+# The longest name of a server or an image.
 _LONGEST_NAME = 255
 
 
 class Parser(argparse.ArgumentParser):
-    """Reports an error in one line, without the usage."""
+    """Reports an error on one line, without the usage."""
 
     def error(self, message: str) -> NoReturn:
         """Print the line and exit with status 2."""
-        # Without a stderr print would take stdout.
+        # Without a stderr, print would use stdout.
         if sys.stderr is not None:
             with suppress(OSError):
                 print(one_line(f"{self.prog}: error: {message}"), file=sys.stderr)
@@ -43,7 +43,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class _Version(argparse.Action):
-    """Prints the program's name and version, which nobody else has to look up."""
+    """Prints the program's name and version, which only this option looks up."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         from importlib.metadata import version
@@ -80,7 +80,7 @@ def between(
 
 
 def checked(parse: Callable[[str], _Value]) -> Callable[[str], _Value]:
-    """Return an argument type: let argparse print what ``parse`` finds wrong."""
+    """Return an argument type: argparse prints the errors of ``parse``."""
 
     def convert(text: str) -> _Value:
         try:
@@ -92,25 +92,25 @@ def checked(parse: Callable[[str], _Value]) -> Callable[[str], _Value]:
 
 
 def one_of(*words: str) -> Any:
-    """Return an argument type: one of these words; the complaint names them all."""
+    """Return an argument type: one of these words; the error names them all."""
 
     def parse(text: str) -> str:
         if text not in words:
-            raise invalid(f"'{text}' is none of {', '.join(words)}")
+            raise invalid(f"'{text}' is not one of {', '.join(words)}")
         return text
 
     return checked(parse)
 
 
 def invalid(text: str) -> InvalidValue:
-    """Return the error of a value that is wrong."""
+    """Return the error for an invalid value."""
     from rax_scheduled_images_ext.errors import InvalidValue
 
     return InvalidValue(text)
 
 
 def moment(text: str) -> datetime:
-    """Return an ISO 8601 time; without an offset it is UTC."""
+    """Parse an ISO 8601 time; UTC without an offset."""
     try:
         found = datetime.fromisoformat(text.replace("Z", "+00:00"))
         aware = found if found.tzinfo else found.replace(tzinfo=timezone.utc)
@@ -126,36 +126,36 @@ def moment(text: str) -> datetime:
 
 
 def host_name(text: str) -> str:
-    """Return the name or the address of a host, IPv4 or IPv6."""
+    """Return the name or address of a host, IPv4 or IPv6."""
     try:
         text.encode("idna")
     except UnicodeError:
         text = ""
     if not text:
-        raise ValueError("that is not a host: write a name or an address, such as ::1")
+        raise ValueError("not a host: write a name or an address, such as ::1")
     return text
 
 
-# The functions below raise InvalidValue for what they do not accept.
+# The functions below raise InvalidValue.
 
 
 def name_or_id(text: str) -> str:
-    """Return what may be the name or the ID of something."""
+    """Return the name or ID of something."""
     if not 0 < len(text) <= _LONGEST_NAME:
         raise invalid(
-            f"'{text}' is not a name or ID: one has 1 to {_LONGEST_NAME} characters"
+            f"'{text}' is not a name or ID of 1 to {_LONGEST_NAME} characters"
         )
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise invalid(f"{text!a} is not a name or ID: it is no text") from None
+        raise invalid(f"{text!a} is not a name or ID: it is not text") from None
     return text
 
 
 def regular_expression(text: str) -> re.Pattern[str]:
-    """Return the regular expression that is to be found in a name."""
+    """Parse the regular expression to search for in names."""
     if not text:
-        raise invalid("'' is not a name: it would be found in every one")
+        raise invalid("must not be empty: it would match every name")
     try:
         return re.compile(text)
     except (re.error, OverflowError, RecursionError) as error:
@@ -163,21 +163,21 @@ def regular_expression(text: str) -> re.Pattern[str]:
 
 
 def number_to_keep(text: str) -> int:
-    """Return a number of images to keep."""
+    """Parse a number of images to keep."""
     from rax_scheduled_images_ext.model.schedule import parse_retention
 
     return parse_retention(text)
 
 
 def day_name(text: str) -> str:
-    """Return a day of the week."""
+    """Parse a day of the week."""
     from rax_scheduled_images_ext.model.schedule import parse_day
 
     return parse_day(text)
 
 
 def span(text: str) -> timedelta:
-    """Return a duration such as ``26h``, which may be nothing."""
+    """Parse a duration such as ``26h``, which may be 0."""
     from rax_scheduled_images_ext.model.durations import parse_duration
 
     try:
@@ -187,27 +187,27 @@ def span(text: str) -> timedelta:
 
 
 def max_age(text: str) -> timedelta:
-    """Return the age from which on an image is not fresh."""
+    """Parse the age at which an image is no longer fresh."""
     age = span(text)
     if not age:
-        raise invalid(f"'{text}' is not an age: no image is that young")
+        raise invalid(f"'{text}' is too short: it must be more than 0")
     return age
 
 
 def duration(text: str, least: float = 0.0) -> float:
-    """Return the seconds of a duration that is longer than nothing.
+    """Parse a duration that is longer than 0, in seconds.
 
-    :param least: how many seconds it must have.
+    :param least: the minimum in seconds.
     """
     seconds = span(text).total_seconds()
     if not seconds or seconds < least:
-        wanted = f"{least:g}s or more" if least else "more than nothing"
+        wanted = f"{least:g}s or more" if least else "more than 0"
         raise invalid(f"'{text}' is too short: it must be {wanted}")
     return seconds
 
 
 def interval(text: str) -> float:
-    """Return the seconds between two polls of a server, from 0.1 to 3600."""
+    """Parse the seconds between two polls of a server, 0.1 to 3600."""
     if re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?s?", text, re.ASCII):
         seconds = float(text.removesuffix("s"))
         if 0.1 <= seconds <= 3600:

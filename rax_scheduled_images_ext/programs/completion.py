@@ -1,7 +1,7 @@
 """Completion of a program's command line in a shell, where argcomplete is installed.
 
-A shell that is to complete asks the program itself, with this variable set; until
-then the library is not imported.
+The shell runs the program itself with this variable set; only then is the library
+imported.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ _ASKED = "_ARGCOMPLETE"
 
 
 def complete(parser: argparse.ArgumentParser) -> None:
-    """Answer a shell that asks how a line goes on; do nothing for anybody else.
+    """Answer a shell that asks for completions; otherwise do nothing.
 
     :raises SystemExit: once the shell has its answer. Without the library there is
-        none, and the program is not to run: nobody has entered the line yet.
+        none, and the program must not run: the user has not entered the line yet.
     """
     if _ASKED not in os.environ:
         return

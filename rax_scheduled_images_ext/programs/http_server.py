@@ -1,10 +1,10 @@
 """The HTTP server of the panel, of the service's API and of its metrics.
 
-waitress serves: it reads and writes without a thread for each connection. But its own
-limits let slow clients keep others out: its time limit starts anew with every byte, and
-at its limit of connections it accepts no more. No other WSGI server limits a whole
-request and makes room for new connections either, so :class:`_Connections` does, and
-sees of a server only what any has: the listening socket and the application.
+waitress serves: it needs no thread for each connection. But its own limits let slow
+clients keep others out: its time limit restarts with every byte, and at its limit of
+connections it accepts no more. No other WSGI server limits the time of a whole request
+and makes room for new connections either, so :class:`_Connections` does. It uses only
+what every server has: the listening socket and the application.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
-#: How many bytes the content of a request may have.
+#: The maximum bytes of a request's body.
 LONGEST_BODY = 1024 * 1024
-# How many connections there may be.
+# The maximum number of connections.
 _CONNECTIONS = 400
-# Seconds that a connection may take to send a request, and to read the response.
+# The seconds that a connection may take to send a request, and to read the response.
 _PATIENCE = 60.0
 
 
 class Server:
-    """Serves a WSGI application; accepts connections as soon as it is made.
+    """Serves a WSGI application; accepts connections as soon as it is created.
 
-    Slow connections keep nobody out: each has a limit, and where there are too many,
-    the oldest of the address that has most of them is closed.
+    Slow connections keep nobody out: each has a time limit, and if there are too many,
+    the oldest one of the address with the most connections is closed.
 
     :param port: 0 for any free one.
     :param threads: how many requests are answered at once.
-    :param connections: how many connections there may be.
-    :param patience: how many seconds a connection may keep the server waiting: for a
-        whole request, or for its response to be read.
-    :raises CannotListen: if the address cannot be had.
+    :param connections: the maximum number of connections.
+    :param patience: how many seconds a connection may take to send a whole request, or
+        to read the response.
+    :raises CannotListen: if it cannot listen on the address.
     """
 
     def __init__(
@@ -66,8 +66,8 @@ class Server:
         self._serving: threading.Thread | None = None
 
     def start(self, application: WSGIApplication) -> None:
-        """Serve from now on, in threads of this process."""
-        # Its warnings are of requests that wait for a thread, as they may.
+        """Start to serve, in threads of this process."""
+        # It warns of requests that wait for a thread, which is normal.
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         server: Any = create_server(
             self._connections.watched(application),
@@ -75,10 +75,10 @@ class Server:
             threads=self._threads,
             ident=None,
             asyncore_use_poll=True,
-            # The application knows which proxies to believe.
+            # The application knows which proxies to trust.
             clear_untrusted_proxy_headers=False,
             max_request_body_size=LONGEST_BODY,
-            # Never reached: before that, some are closed.
+            # Never reached: connections are closed before that.
             connection_limit=2 * self._connections.most + self._threads + 10,
         )
 
@@ -89,18 +89,18 @@ class Server:
                 server.close()
                 self._connections.close()
 
-        # Daemons: answers may have no one who reads them.
+        # Daemons: nobody may be reading the responses.
         self._serving = threading.Thread(target=serve, daemon=True)
         self._serving.start()
         threading.Thread(target=self._connections.watch, daemon=True).start()
 
     def stop(self) -> None:
-        """Give requests under way a few seconds, and end all connections."""
+        """Give requests in progress a few seconds, then close all connections."""
         self._listening.stopping = True
         if self._serving is None:
             self._listening.close()
             return
-        # It waits for a connection, so it is given one.
+        # Wakes it: it waits for a connection.
         with suppress(OSError):
             name = self._listening.getsockname()[:2]
             socket.create_connection(name, timeout=1).close()
@@ -108,7 +108,7 @@ class Server:
 
 
 class _Listening(socket.socket):
-    """A listening socket that reports what it accepts, and can end its server."""
+    """A listening socket that reports what it accepts, and can stop its server."""
 
     def __init__(self, bound: socket.socket, connections: _Connections) -> None:
         family, kind, protocol = bound.family, bound.type, bound.proto
@@ -118,7 +118,7 @@ class _Listening(socket.socket):
 
     def accept(self) -> tuple[socket.socket, Any]:
         if self.stopping:
-            # This is how waitress is told to end.
+            # This is what stops waitress.
             raise SystemExit
         accepted, address = super().accept()
         self._connections.add(accepted, address)
@@ -127,7 +127,7 @@ class _Listening(socket.socket):
 
 @dataclass
 class _Connection:
-    """``since`` is when it began to keep the server waiting; None: it does not."""
+    """``since`` is when the server started to wait for it, None if it does not."""
 
     socket: socket.socket
     since: float | None
@@ -135,7 +135,7 @@ class _Connection:
 
 
 class _Connections:
-    """The connections of a server, of which none may keep it waiting for too long."""
+    """The connections of a server, none of which may keep it waiting too long."""
 
     def __init__(self, threads: int, most: int, patience: float) -> None:
         self.most = most
@@ -143,7 +143,7 @@ class _Connections:
         self._lock = threading.Lock()
         self._open: dict[tuple[str, int], _Connection] = {}
         self._answering = 0
-        # When all threads were busy last: whoever waits may have waited for them.
+        # When all threads were last busy: a connection may have waited for them.
         self._full = 0.0
         self._ended = threading.Event()
 
@@ -160,7 +160,7 @@ class _Connections:
             self._close_slow_ones()
 
     def watched(self, application: WSGIApplication) -> WSGIApplication:
-        """Return an application whose connections wait for it meanwhile."""
+        """Return an application whose connections are not timed while it works."""
 
         def answer(
             environ: WSGIEnvironment, start_response: StartResponse
@@ -195,7 +195,7 @@ class _Connections:
     def _close_slow_ones(self) -> None:
         now = time.monotonic()
         with self._lock:
-            # Without those that waitress has closed.
+            # Drop those that waitress has closed.
             self._open = {k: c for k, c in self._open.items() if c.socket.fileno() >= 0}
             known = {k: c for k, c in self._open.items() if not c.is_closed}
             waiting = {k: c.since for k, c in known.items() if c.since is not None}
@@ -206,17 +206,17 @@ class _Connections:
                 if now - max(since, full) > self._patience
             }
             if waiting and len(known) - len(slow) > self.most:
-                # The oldest of the host that has most of them.
+                # The oldest one of the host with the most.
                 hosts = Counter(host for host, _ in waiting)
                 slow.add(max(waiting, key=lambda k: (hosts[k[0]], -waiting[k])))
             for each in map(known.__getitem__, slow):
                 each.is_closed = True
-                # waitress finds it at its end, and closes it too.
+                # waitress finds it closed, and closes its side.
                 with suppress(OSError):
                     each.socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Close all, when the server has ended."""
+        """Close all when the server has stopped."""
         self._ended.set()
         with self._lock:
             for each in self._open.values():

@@ -1,4 +1,4 @@
-"""How each log line of the programs starts: with its time, in UTC, and its level."""
+"""The start of each log line of the programs: its time in UTC, and its level."""
 
 from __future__ import annotations
 

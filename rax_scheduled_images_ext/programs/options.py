@@ -1,4 +1,4 @@
-"""Options that the three programs have in common, and the help around them."""
+"""The options that the three programs share, and their help."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rax_scheduled_images_ext.programs.arguments import (
 )
 
 LOOPBACK = "127.0.0.1"
-#: What every program ends with.
+#: The exit statuses of every program.
 STATUSES = {"0": "done", "1": "failed", "2": "bad usage"}
 
 
@@ -46,7 +46,7 @@ def add_command(
     *parents: Parser,
     usage: str | None = None,
 ) -> Parser:
-    """Add a command to those of a program; ``func`` of what is parsed does it."""
+    """Add a command to a program; ``func`` of the parsed arguments runs it."""
     added: Parser = commands.add_parser(
         name,
         help=summary,
@@ -73,13 +73,13 @@ def add_port(parser: argparse._ActionsContainer, default: int) -> None:
 def add_host(
     parser: argparse._ActionsContainer, option: str = "--host", default: str = LOOPBACK
 ) -> None:
-    """Add ``--host``, or an option of another name for the same."""
+    """Add ``--host``, or the same option by another name."""
     parser.add_argument(
         option,
         type=checked(host_name),
         default=default,
         metavar="ADDRESS",
-        help="address to listen on (default: %(default)s, for this machine alone)",
+        help="address to listen on (default: %(default)s, only this machine)",
     )
 
 
@@ -99,5 +99,5 @@ def add_log_format(parser: argparse._ActionsContainer) -> None:
         "--log-format",
         choices=("text", "json"),
         default="text",
-        help="how log lines are written (default: %(default)s)",
+        help="format of log lines (default: %(default)s)",
     )

@@ -1,4 +1,4 @@
-"""How a program learns that it is to end."""
+"""Ends a program on a signal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from types import FrameType
 
 @contextmanager
 def ended_by_signals(ended: threading.Event) -> Iterator[list[int]]:
-    """Set an event on SIGTERM and SIGINT; yields the signals that have come."""
+    """Set an event on SIGTERM and SIGINT; yields the signals received."""
     came: list[int] = []
 
     def end(number: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""The cloud in the box; needs the extra ``[sandbox]``."""
+"""A cloud on this machine; needs the extra ``[sandbox]``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Sandbox"]
 
 
 def __getattr__(name: str) -> Any:
-    # Not before it is wanted: the web framework takes a while to import.
+    # Imported late: the web framework takes a while.
     if name == "Sandbox":
         from rax_scheduled_images_ext.sandbox.fixture import Sandbox
 

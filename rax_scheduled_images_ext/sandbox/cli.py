@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import requests
 
 from rax_scheduled_images_ext.console.terminal import put, say
+from rax_scheduled_images_ext.errors import CannotListen
 from rax_scheduled_images_ext.model.durations import parse_duration
 from rax_scheduled_images_ext.programs.arguments import Parser, checked
 from rax_scheduled_images_ext.programs.completion import complete
@@ -44,34 +45,34 @@ if TYPE_CHECKING:
 
 PROG = "scheduled-images-sandbox"
 
-_DESCRIPTION = "A cloud on this machine to try things on, and to test with."
+_DESCRIPTION = "A cloud on this machine, to try things out and to test with."
 _STATUSES = """\
-  exec ends with the status of its command: 128 + N where signal N ended it, 127 where
-  there is no such command, 126 where it cannot be started"""
+  exec ends with the status of its command: 128 + N if signal N ended it, 127 if there
+  is no such command, 126 if it cannot be started"""
 
 _LISTED = """\
-Without arguments the faults are listed: how often each has happened, and what it is."""
+Without arguments the faults are listed, each after how often it has happened."""
 
-# Seconds to reach a sandbox, and for it to live through what it is advanced by.
+# Seconds to connect to a sandbox, and for it to advance.
 _TIMEOUT = (5, 600)
 
 
 class _Failed(Exception):
-    """A command that could not be done; the text is the one line to print."""
+    """A command failed; the text is the one line to print."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     :returns: the exit status, as ``--help`` lists them.
-    :raises SystemExit: with status 2 for bad usage, and where stdout takes no output.
+    :raises SystemExit: with status 2 for bad usage, and if stdout cannot be written.
     """
     options, command = _split(sys.argv[1:] if argv is None else argv)
     parser = _parser()
     complete(parser)
     args = parser.parse_args(options)
     if (command is not None) != (args.func is _exec) or command == []:
-        parser.error("exec, and only exec, takes a command: exec -- CMD [ARG...]")
+        parser.error("exec, and only exec, requires a command: exec -- CMD [ARG...]")
     args.command = command
     try:
         status: int = args.func(args)
@@ -84,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _split(argv: Sequence[str]) -> tuple[list[str], list[str] | None]:
-    """Part our own arguments from the command behind ``--``."""
+    """Separate our own arguments from the command after ``--``."""
     if "--" not in argv:
         return list(argv), None
     cut = list(argv).index("--")
@@ -96,7 +97,7 @@ def _split(argv: Sequence[str]) -> tuple[list[str], list[str] | None]:
 
 def _run(args: argparse.Namespace) -> int:
     ending = {signal.SIGINT, signal.SIGTERM}
-    # Before the threads are there: no other one is to be handed them.
+    # Before the threads start: no other thread is to handle the signals.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ending)
     try:
         with _sandbox(args, args.host, args.port) as sandbox:
@@ -141,7 +142,7 @@ def _wait(process: subprocess.Popen[bytes]) -> int:
         try:
             status = process.wait()
         except KeyboardInterrupt:
-            continue  # The command had it too, and decides what it means.
+            continue  # The command has received it too, and decides what it means.
         return status if status >= 0 else 128 - status
 
 
@@ -151,7 +152,7 @@ def _env(args: argparse.Namespace) -> int:
     try:
         _print_exports(variables)
     except ValueError:
-        raise _Failed(f"what answers at {_root(args.url)} is no sandbox") from None
+        raise _Failed(f"what answers at {_root(args.url)} is not a sandbox") from None
     return 0
 
 
@@ -214,18 +215,8 @@ def _start(**settings: Any) -> Sandbox:
         ) from error
     try:
         return Sandbox(**settings)
-    except Unusable as error:
+    except (Unusable, CannotListen) as error:
         raise _Failed(str(error)) from error
-    except OSError as error:
-        raise _Failed(
-            f"cannot listen on {settings.get('host', LOOPBACK)}"
-            f" port {settings.get('port', 0)}: {_reason(error)}"
-        ) from error
-
-
-def _reason(error: OSError) -> str:
-    # Python adds the address to the system's words.
-    return str(error.strerror).partition(" (while ")[0]
 
 
 def _print_exports(variables: Mapping[str, str]) -> None:
@@ -233,7 +224,7 @@ def _print_exports(variables: Mapping[str, str]) -> None:
 
 
 def _ask(url: str | None, method: str, path: str, **arguments: Any) -> Any:
-    """Send one request to a running sandbox and return the JSON that it answers."""
+    """Send one request to a running sandbox and return the JSON of its response."""
     root = _root(url)
     with requests.Session() as session:
         session.trust_env = False  # A proxy cannot reach this machine's loopback.
@@ -243,7 +234,7 @@ def _ask(url: str | None, method: str, path: str, **arguments: Any) -> Any:
             )
             body = answer.json()
         except requests.JSONDecodeError as error:
-            raise _Failed(f"what answers at {root} is no sandbox") from error
+            raise _Failed(f"what answers at {root} is not a sandbox") from error
         except requests.ReadTimeout as error:
             raise _Failed(
                 f"the sandbox at {root} has not answered for {_TIMEOUT[1]} seconds, and"
@@ -254,14 +245,14 @@ def _ask(url: str | None, method: str, path: str, **arguments: Any) -> Any:
                 f"no sandbox answers at {root}: start one with run, or give its --url"
             ) from error
     if not isinstance(body, dict) or not (answer.ok or "error" in body):
-        raise _Failed(f"what answers at {root} is no sandbox")
+        raise _Failed(f"what answers at {root} is not a sandbox")
     if not answer.ok:
         raise _Failed(str(body["error"]))
     return body
 
 
 def _root(url: str | None) -> str:
-    """Find the running sandbox: by ``--url``, or by the variable that it exports."""
+    """Return the address of the running sandbox: ``--url``, or ``$SANDBOX_URL``."""
     found = url or os.environ.get("SANDBOX_URL")
     parts = urlsplit(found or f"http://127.0.0.1:{DEFAULT_PORT}")
     if parts.scheme not in ("http", "https") or not parts.netloc:
@@ -271,7 +262,7 @@ def _root(url: str | None) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-# What may be written on the command line
+# The command line
 
 
 def _parser() -> Parser:
@@ -303,7 +294,7 @@ def _parser() -> Parser:
     faults = command(
         "fault",
         _fault,
-        "let requests to a running cloud, or its snapshots, fail",
+        "make requests to a running cloud, or its snapshots, fail",
         running,
     )
     faults.epilog = f"{_LISTED}\n\n{GRAMMAR}"
@@ -319,5 +310,5 @@ def _parser() -> Parser:
         help="a fault to add",
     )
     command("state", _state, "print the contents of a running cloud as JSON", running)
-    command("demo", _demo, "show a tour of real nova commands, and check their output")
+    command("demo", _demo, "run a tour of real nova commands, and check their output")
     return parser

@@ -1,7 +1,6 @@
-"""The tour of the documents: real ``nova`` processes, each step checked.
+"""The tour in the documents: real ``nova`` processes, each step checked.
 
-The clock stands still and the seed is fixed, so that what is printed is the
-same each time.
+The clock stands still and the seed is fixed, so that the output is always the same.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from rax_scheduled_images_ext.model.image import MARKER_KEY
 if TYPE_CHECKING:
     from rax_scheduled_images_ext.sandbox import Sandbox
 
-# The cloud it needs: 2026-01-01T00:00:00Z, until the tour itself moves the time.
+# The cloud it needs, at 2026-01-01T00:00:00Z until the tour moves the clock.
 SETTINGS: dict[str, Any] = {
     "like": "openstack",
     "start": 1767225600.0,
@@ -24,35 +23,35 @@ SETTINGS: dict[str, Any] = {
     "seed": 1,
 }
 
-# What releases of novaclient print before anything else: that nova, or in
-# release 7 that an image command, is on its way out.
+# What novaclient prints first: that nova is deprecated, or in release 7 that an image
+# command is.
 _DEPRECATION = re.compile(
     r"(nova CLI|WARNING: Command image-\w+) is deprecated and will be removed .*\n"
 )
 
 
 class DemoFailed(Exception):
-    """A step did not do what it should; the text names it and what it did."""
+    """A step failed; the text names it and what it did."""
 
 
 class Demo:
-    """One walk through the commands.
+    """One tour of the commands.
 
     :param sandbox: a running cloud of its own, made with ``SETTINGS``.
     :param say: where each line goes.
     """
 
     def __init__(self, sandbox: Sandbox, say: Callable[[str], object]) -> None:
-        # Python's warnings about novaclient's own code are no part of it.
+        # Without Python's warnings about novaclient's own code.
         self._environment = sandbox.environ()
         self._environment["PYTHONWARNINGS"] = "ignore"
         self._say = say
         self._step = ""
 
     def run(self) -> None:
-        """Walk through all of it.
+        """Run the whole tour.
 
-        :raises DemoFailed: at the first step that does not do what it should.
+        :raises DemoFailed: at the first step that fails.
         """
         self._title("Take a daily image of myserver and keep the newest seven.")
         self._prints("", "nova", "scheduled-images-enable", "myserver", "7")
@@ -64,7 +63,7 @@ class Demo:
         oldest = first[0]
         self._described(oldest)
 
-        self._title("Keep the oldest for good: remove its marker of a scheduled image.")
+        self._title("Keep the oldest for good: remove the marker of a scheduled image.")
         self._prints("", "nova", "image-meta", oldest, "delete", MARKER_KEY)
 
         self._title("Thirty days later it is still there, with the newest seven.")
@@ -98,7 +97,7 @@ class Demo:
         self._do("scheduled-images-sandbox", "advance", duration)
 
     def _scheduled_images(self, number: int) -> list[str]:
-        """List the images; the names of those of the schedule, oldest first."""
+        """List the images; return the names of the scheduled ones, oldest first."""
         rows = [line.split("|") for line in self._do("nova", "image-list").splitlines()]
         names = [row[2].strip() for row in rows if len(row) > 2]
         daily = sorted(name for name in names if name.startswith("Daily-myserver-"))

@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 _OWN = "/sandbox"
 
-# Of the whole process: routes are parsed as Python, which 3.11 may refuse to do
-# in two threads at once (python/cpython#106905).
+# For the whole process: routes are parsed as Python, and 3.11 may fail to do so in two
+# threads at once (python/cpython#106905).
 _MAKING = threading.Lock()
 
 
 class Seen(NamedTuple):
     """One request as the dispatcher saw it.
 
-    ``path`` is as sent, with the query; ``status`` 0 where there was no answer.
+    ``path`` is as sent, with the query; ``status`` is 0 if there was no response.
     """
 
     method: str
@@ -41,9 +41,9 @@ class Seen(NamedTuple):
 
 
 class Mount(NamedTuple):
-    """Where an API is: its paths begin after what the pattern takes.
+    """Where an API is: its paths start after what the pattern matches.
 
-    ``app`` makes the application when it is first asked for, and keeps it.
+    ``app`` creates the application at its first use, and keeps it.
     """
 
     pattern: re.Pattern[str]
@@ -60,10 +60,10 @@ def mounts(services: Services, environment: admin.Environment) -> list[Mount]:
 
 
 def _openstack(services: Services) -> dict[str, Callable[[], Flask]]:
-    # The first region has no name in its URLs; Keystone is the same for all.
+    # The first region's URLs do not name it; all regions share one Keystone.
     others = "|".join(services.regions[1:])
     region = f"(?:/(?P<region>{others}))?" if others else ""
-    # Nova takes whatever looks like an id for one of a project.
+    # Nova takes whatever looks like an ID for a project's.
     project = "(?:/(?P<tenant>[0-9a-f-]+))?"
     return {
         "/identity/v3": partial(identity.make_app, services, "v3"),
@@ -101,10 +101,10 @@ def _rackspace(services: Services) -> dict[str, Callable[[], Flask]]:
 class Dispatcher:
     """The whole sandbox as one WSGI application.
 
-    :param injector: lets faults happen to requests to the cloud.
-    :param latency: seconds that every answer takes at least.
-    :param now: the cloud's time in unix seconds, for the date of answers.
-    :param seen: is called with every request to the cloud, before the answer is sent.
+    :param injector: applies faults to requests to the cloud.
+    :param latency: how many seconds every response takes at least.
+    :param now: the cloud's time in unix seconds, for the date of responses.
+    :param seen: called with every request to the cloud, before the response is sent.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class Dispatcher:
         if self._latency:
             time.sleep(self._latency)
         seen: list[int] = []
-        # Dated first: the one who sees the request may move the clock.
+        # Dated first: ``seen`` may move the clock.
         begin = self._dated(self._recorded(environ, start_response, seen))
         content = self._application(environ, begin)
         if not seen:

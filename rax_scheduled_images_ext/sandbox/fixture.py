@@ -45,19 +45,19 @@ REGIONS: Mapping[CloudType, tuple[str, ...]] = {
     "rackspace": ("DFW", "ORD", "IAD"),
 }
 _USUAL_REGIONS: Mapping[CloudType, int] = {"openstack": 1, "rackspace": 2}
-# How many requests are remembered: a sandbox may be left running for weeks.
+# How many requests are kept: a sandbox may run for weeks.
 _REMEMBERED = 100_000
 
 
 class Requests(list[Seen]):
-    """The requests to the cloud's APIs, the oldest first; the newest 100,000.
+    """The newest 100,000 requests to the cloud's APIs, oldest first.
 
-    Each compares equal to a tuple of method, path with query, and status.
-    Requests under ``/sandbox/`` are not among them.
+    Each equals a tuple of method, path with query, and status. Requests under
+    ``/sandbox/`` are not among them.
     """
 
     def append(self, seen: Seen) -> None:
-        """Add one, and let the oldest go where there are too many."""
+        """Add one, and drop the oldest if there are too many."""
         super().append(seen)
         if len(self) > _REMEMBERED:
             del self[: _REMEMBERED // 10]
@@ -72,33 +72,33 @@ class Sandbox:
             subprocess.run(["nova", "list"], env={**os.environ, **sandbox.env()})
             sandbox.advance("10d")
 
-    It takes its port when it is made, serves from ``start`` to ``stop`` in
-    threads of this process, and leaves nothing behind.
+    It opens its port when created, serves from ``start`` to ``stop`` in threads of this
+    process, and leaves nothing behind.
 
     :param like: ``openstack`` (Keystone v3, Nova v2.1 with microversions, Glance
         v2) or ``rackspace`` (Keystone v2.0 with API keys, Nova v2 with the tenant in
         its URLs, Glance v2).
-    :param regions: how many regions it has, up to 3; by default one, or two if it is
-        like Rackspace's.
+    :param regions: how many regions it has, up to 3; by default one, or two for
+        ``rackspace``.
     :param servers: further servers, named ``server-00001`` and so on.
     :param images_per_server: how many daily images each of those has.
-    :param state: an SQLite file to keep the cloud in; None forgets it.
-    :param speed: virtual seconds that pass in a second; 0 lets ``advance`` alone
-        move time, so that the same calls always give the same cloud.
-    :param start: what a new cloud's clock shows, in unix seconds; now by default.
-    :param seed: ids, secrets and times of day follow from it.
-    :param max_limit: the longest page of a list.
-    :param image_quota: how many images a project may have; None for any number.
-    :param server_quota: how many servers a project may have; None for any number.
-    :param port: where to listen; 0 takes any free port.
+    :param state: an SQLite file to keep the cloud in; None keeps it in memory.
+    :param speed: virtual seconds per second; with 0 only ``advance`` moves time, so
+        that the same calls always give the same cloud.
+    :param start: the time of a new cloud in unix seconds; now by default.
+    :param seed: determines IDs, secrets and times of day.
+    :param max_limit: the most entries on a page of a list.
+    :param image_quota: how many images a project may have; None for no limit.
+    :param server_quota: how many servers a project may have; None for no limit.
+    :param port: the port to listen on; 0 for any free one.
     :param host: the address to listen on.
-    :param latency: seconds that every answer takes at least.
-    :param verbose: print a line a request on stderr.
-    :param faults: what goes wrong from the beginning (see :meth:`fault`).
-    :param extension: whether it has scheduled images, which a plain OpenStack has
-        not.
-    :raises ValueError: for another ``like``, a negative ``speed`` or a bad fault.
-    :raises OSError: where the port cannot be had.
+    :param latency: how many seconds every response takes at least.
+    :param verbose: print a line for each request on stderr.
+    :param faults: faults from the start (see :meth:`fault`).
+    :param extension: whether it has the scheduled images extension, which a plain
+        OpenStack lacks.
+    :raises ValueError: for another ``like``, a negative ``speed`` or a malformed fault.
+    :raises CannotListen: if it cannot listen on the port.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class Sandbox:
         extension: bool = True,
     ) -> None:
         if like not in REGIONS:
-            raise ValueError(f"like {like!r} is none of {', '.join(REGIONS)}")
+            raise ValueError(f"like {like!r} is not one of {', '.join(REGIONS)}")
         wrong = [parse_fault(text) for text in faults]
         clock = Clock(start=start, speed=speed)
         self.like = like
@@ -166,12 +166,12 @@ class Sandbox:
 
     @property
     def url(self) -> str:
-        """The address that all services are under, without a last slash."""
+        """The address of all services, without a trailing slash."""
         host = self._server.host
         return f"http://{f'[{host}]' if ':' in host else host}:{self._server.port}"
 
     def start(self) -> None:
-        """Answer from now on."""
+        """Start to serve."""
         self._server.start(self._dispatcher)
 
     def stop(self) -> None:
@@ -191,35 +191,35 @@ class Sandbox:
         self.stop()
 
     def advance(self, duration: str | float) -> float:
-        """Let virtual time pass, with all that happens in it.
+        """Let virtual time pass, with everything that happens in it.
 
         :param duration: such as ``10d`` or ``1d12h``, or seconds.
         :returns: the new virtual time, in unix seconds.
-        :raises ValueError: for what is no duration, or a negative one.
+        :raises ValueError: for an invalid or negative duration.
         """
         seconds = parse_duration(duration) if isinstance(duration, str) else duration
         return self.cloud.advance(seconds)
 
     def fault(self, *faults: str) -> None:
-        """Let things go wrong from now on, beside what goes wrong already.
+        """Add faults to those that there are.
 
         :param faults: such as ``POST /action$ 503 retry-after=2 x2``; README.rst
-            tells how they are written.
-        :raises ValueError: for what is none; then none of them is added.
+            describes the grammar.
+        :raises ValueError: for a malformed one; then none is added.
         """
         self.cloud.inject([parse_fault(text) for text in faults])
 
     def clear_faults(self) -> None:
-        """Let all go well again; frozen snapshots go on."""
+        """Remove all faults; frozen snapshots continue."""
         self.cloud.clear_faults()
 
     def faults(self) -> list[tuple[str, int]]:
-        """Return what goes wrong, in order, and how often each has happened."""
+        """Return the faults in order, and how often each has happened."""
         return self.cloud.faults.counts()
 
     @contextmanager
     def region(self, name: str | None = None) -> Iterator[Region]:
-        """Read and change a region behind the APIs, in one transaction.
+        """Read and change a region without the APIs, in one transaction.
 
         :param name: the first region by default.
         """
@@ -229,13 +229,13 @@ class Sandbox:
     def servers(self) -> list[Server]:
         """Return the servers of the first region, newest first."""
         with self.region() as region:
-            return region.servers(ServerQuery())
+            return region.servers.select(ServerQuery())
 
     def images(self, server_id: str | None = None) -> list[Image]:
         """Return the images of the first region, or of one server, newest first."""
         of_server = {} if server_id is None else {SERVER_KEY: server_id}
         with self.region() as region:
-            return region.images(ImageQuery(properties=of_server))
+            return region.images.select(ImageQuery(properties=of_server))
 
     def boot(
         self,
@@ -245,17 +245,18 @@ class Sandbox:
         image_id: str | None = None,
         volume_size: int | None = None,
     ) -> Server:
-        """Boot a server for the usual project in the first region.
+        """Boot a server in the default project in the first region.
 
         :param server_id: a new ID by default.
         :param image_id: by default the image of ``myserver``.
-        :param volume_size: of a new volume to boot from, in GiB; none by default.
+        :param volume_size: the size in GiB of a new volume to boot from; by default
+            there is none.
         """
         with self.region() as region:
-            model = region.server(MYSERVER)
+            model = region.servers.get(MYSERVER)
             source = image_id or model.image_id
             root = BlockDevice("image", source, volume_size, boot_index=0)
-            return region.boot(
+            return region.servers.boot(
                 project_id=model.project_id,
                 user_id=model.user_id,
                 name=name,
@@ -277,23 +278,22 @@ class Sandbox:
         )
 
     def wrap(self, middleware: Middleware) -> None:
-        """Put a WSGI middleware around the cloud's APIs, the latest one outermost.
+        """Put a WSGI middleware around the cloud's APIs, the latest outermost.
 
-        It can do to requests and answers what faults cannot: invent, change or delay
-        them. It sees ``REQUEST_URI`` as it was sent, and may begin no answer at all,
-        which ends the connection. ``requests`` has what clients got.
+        It can do what faults cannot: invent, change or delay requests and responses. It
+        sees ``REQUEST_URI`` as sent. If it starts no response, the connection ends.
+        ``requests`` records what clients received.
         """
         self._dispatcher.wrap(middleware)
 
     def env(self, user: str = "admin", region: str | None = None) -> dict[str, str]:
-        """Return the variables by which clients find this cloud, and nothing else.
+        """Return only the variables with which clients reach this cloud.
 
         A program needs a whole environment: see :meth:`environ`.
 
-        :param user: one of the users: admin, creator, observer, global-admin,
-            global-observer, admin2, creator2, observer2; stranger, who is of another
-            project; and, unless the cloud is like Rackspace's, operator, who is of both
-            and may see what is of all.
+        :param user: admin, creator, observer, global-admin, global-observer, admin2,
+            creator2, observer2; stranger, who is in another project; or, unless the
+            cloud is like Rackspace's, operator, who is in both and may see everything.
         :param region: the first one by default.
         :raises ValueError: for an unknown user or region.
         """
@@ -328,9 +328,8 @@ class Sandbox:
     def environ(self, user: str = "admin", region: str | None = None) -> dict[str, str]:
         """Return this process's environment with this cloud as its only one.
 
-        It is for programs that are to use the cloud: variables that would lead them
-        to another one (``OS_CLOUD``, ``OS_TOKEN`` and so on) are left out, and no
-        proxy is asked.
+        It is for programs that use the cloud: variables that would lead them to another
+        one (``OS_CLOUD``, ``OS_TOKEN`` and so on) are left out, and no proxy is used.
 
         :param user: as for :meth:`env`.
         :param region: as for :meth:`env`.

@@ -1,4 +1,4 @@
-"""The options of ``scheduled-images-sandbox`` and the values that they take."""
+"""The options of ``scheduled-images-sandbox`` and their values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def running_options() -> Parser:
     options = Parser(add_help=False)
     options.add_argument(
         "--url",
-        help="the sandbox's address (default: $SANDBOX_URL, or this machine's port"
+        help="the sandbox's address (default: $SANDBOX_URL, or this machine, port"
         f" {DEFAULT_PORT})",
     )
     return options
@@ -36,21 +36,21 @@ def cloud_options() -> Parser:
         "--regions",
         type=between(int, 1, 3),
         metavar="N",
-        help="how many regions it has (default: 1, or 2 like rackspace)",
+        help="number of regions (default: 1, or 2 with --like rackspace)",
     )
     add(
         "--servers",
         type=between(int, 0, 1_000_000),
         default=0,
         metavar="N",
-        help="how many servers besides the usual ones",
+        help="number of further servers",
     )
     add(
         "--images-per-server",
         type=between(int, 0, 65535),
         default=0,
         metavar="M",
-        help="how many daily images each of those has",
+        help="number of daily images of each further server",
     )
     add("--state", type=Path, metavar="FILE", help="keep the cloud in this file")
     add(
@@ -64,7 +64,7 @@ def cloud_options() -> Parser:
         type=between(float, 0, 1_000_000),
         default=1.0,
         metavar="X",
-        help="virtual seconds per second; 0: time passes by advance alone (default: 1)",
+        help="virtual seconds per second; with 0, only advance moves time (default: 1)",
     )
     add("--seed", type=between(int, 0, 2**63 - 1), default=1, metavar="N")
     add(
@@ -72,20 +72,20 @@ def cloud_options() -> Parser:
         type=between(float, 0, 60),
         default=0.0,
         metavar="SECONDS",
-        help="least time that an answer takes",
+        help="minimum time that an answer takes",
     )
     add(
         "--max-limit",
         type=between(int, 1, 1_000_000),
         default=1000,
         metavar="N",
-        help="most entries on a page (default: %(default)s)",
+        help="maximum entries on a page (default: %(default)s)",
     )
     add(
         "--image-quota",
         type=between(int, 0, 1_000_000),
         metavar="N",
-        help="most images that a project may have (default: any number)",
+        help="maximum number of images of a project (default: no limit)",
     )
     add(
         "--fault",
@@ -113,8 +113,8 @@ def cloud_options() -> Parser:
 
 
 def fault(text: str) -> str:
-    """Return what describes a fault, as it is.
+    """Return the text of a fault as it is.
 
-    :raises ValueError: for what describes none.
+    :raises ValueError: if it is not a fault.
     """
     return parse_fault(text).text

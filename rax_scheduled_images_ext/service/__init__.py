@@ -1,1 +1,1 @@
-"""``scheduled-images-service``: the program that lets the engine run."""
+"""``scheduled-images-service``: the program that runs the engine."""

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from rax_scheduled_images_ext.service.tables import StatusRow
 
 PROG = "scheduled-images-service"
-#: The variable with what makes claims unforeseeable.
+#: The variable with the secret that makes claims unpredictable.
 KEY = "SCHEDULED_IMAGES_CLAIM_KEY"
 #: The variable with the options of workers and beat, which Celery starts.
 OPTIONS = "SCHEDULED_IMAGES_OPTIONS"
@@ -64,8 +64,8 @@ _STATUSES = {
     "130": "interrupted",
     "143": "tick: ended by SIGTERM",
 }
-_API_SUMMARY = "give a compute service the API of scheduled images, as a reverse proxy"
-# Which extra of this package has it, where that is not the service's.
+_API_SUMMARY = "add the scheduled images API to a compute service, as a reverse proxy"
+# The extra of this package that has a module, if not ``service``.
 _EXTRAS = {"celery": "celery", "kombu": "celery", "amqp": "celery"}
 
 
@@ -105,7 +105,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     if getattr(args, "ping_fail", None) and not args.ping:
         parser.error("--ping-fail requires --ping")
     if getattr(args, "quiet", False) and args.verbose:
-        parser.error("--quiet and --verbose exclude each other")
+        parser.error("--quiet and --verbose cannot be used together")
     if getattr(args, "roles", None) and not args.auth_url:
         parser.error("--roles requires --auth-url or $OS_AUTH_URL")
     return args
@@ -138,7 +138,7 @@ def _celery(args: argparse.Namespace) -> int:
     given = [os.environ.get(OPTIONS, ""), shlex.join(args.options)]
     os.environ[OPTIONS] = " ".join(filter(None, given))
     argv = ["-A", _APP, args.celery, *args.celery_options]
-    # A click command: it ends by SystemExit.
+    # A click command: it ends with SystemExit.
     celery(args=argv, prog_name="celery", auto_envvar_prefix="CELERY")
     return 0
 
@@ -186,9 +186,9 @@ def _status(args: argparse.Namespace) -> int:
 
 
 def _read_regions(args: argparse.Namespace, read: Callable[[Projects], None]) -> None:
-    """Log in to the regions that are named, or to all that are configured, and read.
+    """Log in to the named regions, or to all configured ones, and read.
 
-    :raises ScheduledImagesError: for whatever a cloud does; it names one of several.
+    :raises ScheduledImagesError: for any error of a cloud; names the region if several.
     """
     from keystoneauth1.exceptions import ClientException
 
@@ -204,7 +204,7 @@ def _read_regions(args: argparse.Namespace, read: Callable[[Projects], None]) ->
 
 
 def _has_dead_letters() -> bool:
-    """Whether there are messages that no worker could do; they are told on stderr.
+    """Whether there are messages that no worker could handle; reports them on stderr.
 
     Without workers there is no broker to ask.
     """
@@ -222,7 +222,7 @@ def _has_dead_letters() -> bool:
     if number:
         say(
             f"{PROG}: warning: {number} message{'s' * (number > 1)} that no worker"
-            f" could do: see the queue {queues.DEAD}"
+            f" could handle: see the queue {queues.DEAD}"
         )
     return number > 0
 
@@ -252,7 +252,7 @@ def _policy(args: argparse.Namespace) -> Policy:
 
 
 def open_runner(args: argparse.Namespace, region: str | None = None) -> Runner:
-    """Return a runner for what the options say; it has logged in.
+    """Return a logged-in runner for the options.
 
     :param region: None for the configured one.
     """
@@ -290,7 +290,7 @@ def _service(args: argparse.Namespace) -> Service:
     from rax_scheduled_images_ext.service.reported import Reported, default_path
 
     events.configure(args.log_format, _level(args))
-    # Reported at once: that there is nothing to log in to will not pass.
+    # Reported at once: missing configuration does not fix itself.
     names = regions(PROG, args.region or ())
     found: list[RegionWork] = []
     for name in names:
@@ -388,7 +388,7 @@ def _level(args: argparse.Namespace) -> int:
     return logging.DEBUG if args.verbose else quiet
 
 
-# What may be written on the command line
+# The command line
 
 
 def make_parser() -> Parser:
@@ -403,7 +403,7 @@ def make_parser() -> Parser:
     running = command(
         "run",
         _run,
-        "keep going until SIGTERM",
+        "work until SIGTERM",
         reading,
         working,
         reporting,
@@ -415,12 +415,12 @@ def make_parser() -> Parser:
         type=checked(span),
         default=options.REFRESH,
         metavar="DURATION",
-        help="how often to read all servers again, and so to see schedules that were"
-        " changed (default: 30m)",
+        help="how often to read all servers again, and so notice changed schedules"
+        " (default: 30m)",
     )
     for name, summary in (
-        ("worker", "do what workers are sent by RabbitMQ, as celery worker does"),
-        ("beat", "send for a scan again and again, as celery beat does"),
+        ("worker", "do the work that RabbitMQ distributes, as celery worker does"),
+        ("beat", "request a scan at intervals, as celery beat does"),
     ):
         celery = command(name, _celery, summary, reading, working, lasting)
         celery.set_defaults(celery=name)
@@ -433,7 +433,7 @@ def make_parser() -> Parser:
     command(
         "tick",
         _tick,
-        "do once what is due, for cron and timers",
+        "do what is due once, for cron and timers",
         reading,
         working,
         reporting,
@@ -445,10 +445,10 @@ def make_parser() -> Parser:
         "--at",
         type=checked(moment),
         metavar="TIME",
-        help="what it would do at this time, such as 2026-01-01T00:00:00Z",
+        help="what a tick would do at this time, such as 2026-01-01T00:00:00Z",
     )
     plan.add_argument(
-        "--all", action="store_true", help="print the servers with nothing to do too"
+        "--all", action="store_true", help="also print servers with nothing to do"
     )
     status = command(
         "status",
@@ -463,7 +463,7 @@ def make_parser() -> Parser:
         type=checked(max_age),
         default=MAX_AGE,
         metavar="DURATION",
-        help="how old the newest image of a daily schedule may be (default: 26h)",
+        help="maximum age of the newest image of a daily schedule (default: 26h)",
     )
     proof = command(
         "verify",

@@ -15,7 +15,7 @@ from rax_scheduled_images_ext.client.configuration import open_session
 from rax_scheduled_images_ext.client.openstacksdk import configured_cloud
 from rax_scheduled_images_ext.errors import Misconfigured, NoAccess
 
-# What the scope of a configuration's own project consists of.
+# The settings that make up the scope of a configuration's own project.
 _SCOPE = (
     "project_id",
     "project_name",
@@ -26,9 +26,9 @@ _SCOPE = (
 
 
 def connect(config: CloudRegion, workers: int) -> Cloud:
-    """Return a cloud that this many threads may share; it has logged in.
+    """Return a logged-in cloud that this many threads may share.
 
-    :raises Misconfigured: if the configuration lacks what it takes to log in.
+    :raises Misconfigured: if the configuration lacks something required to log in.
     """
     return configured_cloud(config, open_session(config)).shared(workers)
 
@@ -37,8 +37,8 @@ def connect(config: CloudRegion, workers: int) -> Cloud:
 class AllProjects:
     """All projects of a cloud.
 
-    An administrator lists, and each project's work is done with a token of the same
-    user for that project, so that the images are the project's.
+    An administrator lists, and each project's work is done with the same user's token
+    for that project, so that the project owns the images.
     """
 
     config: CloudRegion
@@ -47,19 +47,19 @@ class AllProjects:
     _clouds: dict[str, Cloud] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """See that the user can log in to more than one project.
+        """Check that the user can log in to more than one project.
 
-        :raises Misconfigured: for credentials that are good for one project only.
+        :raises Misconfigured: for credentials of a single project.
         """
         kind = self.config.config["auth_type"]
         if "application" in kind or "token" in kind:
             raise Misconfigured(
-                f"auth_type '{kind}' is good for one project only: all projects take a"
+                f"auth_type '{kind}' is limited to one project: all projects require a"
                 " password"
             )
 
     def of(self, project_id: str) -> Cloud:
-        """Return the cloud as it is for the user in a project; it keeps its token.
+        """Return the cloud as the user sees it in a project; it keeps its token.
 
         :raises NoAccess: if the user cannot log in to the project.
         """
@@ -74,13 +74,13 @@ class AllProjects:
                 configured_cloud(self.config, session, auth),
                 throttle=self.listing.throttle,
             )
-            # Several threads may have come here: one cloud for all.
+            # Several threads may get here: one cloud for all.
             self._clouds.setdefault(project_id, cloud)
         return self._clouds[project_id]
 
 
 def _auth(config: CloudRegion, project_id: str) -> BaseAuthPlugin:
-    """Return what logs the configured user in to a project."""
+    """Return the plugin that logs the configured user in to a project."""
     loader: Any = loading.get_plugin_loader(config.config["auth_type"])
     known = {option.dest for option in loader.get_options()} - set(_SCOPE)
     auth = {k: v for k, v in config.config["auth"].items() if k in known}

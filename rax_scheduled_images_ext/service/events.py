@@ -1,4 +1,4 @@
-"""What the service tells: one log line for each event, as text or as JSON."""
+"""The service's log: one line for each event, as text or as JSON."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rax_scheduled_images_ext.text import printable, quoted
 
 LOG = logging.getLogger("scheduled_images_service")
 
-#: Why a server is not imaged, where somebody should know.
+#: Why no image is made of a server, if that should be reported.
 TOLD = frozenset(
     {
         Cause.INVALID,
@@ -32,7 +32,7 @@ TOLD = frozenset(
     }
 )
 _LEVELS = {
-    Result.BEGUN: logging.INFO,
+    Result.STARTED: logging.INFO,
     Result.DISCARDED: logging.INFO,
     Result.DEDUPLICATED: logging.WARNING,
     Result.BROKEN: logging.ERROR,
@@ -45,15 +45,15 @@ _LEVELS = {
 }
 
 
-# Results that later looks repeat while nothing changes, besides failures.
+# Results, besides failures, that later scans repeat while nothing changes.
 _REPEATED = frozenset({Result.UNKNOWN, Result.UNPROVEN})
-# What is remembered: by server why it is not imaged and its last failure, what could
-# not be deleted, and how the last tick failed.
+# The kinds of what is remembered: for each server why no image is made and its last
+# failure, what could not be deleted, and how the last tick failed.
 _REQUEST_ID = re.compile(r" \(Request-ID: [^)]*\)")
 _LASTING, _FAILED, _LEFT, _ERROR = "lasting", "failed", "left", "error"
 
 
-# What an event may say of itself, in the order in which it is written.
+# The facts of an event, in the order in which they are written.
 _FACTS = (
     "server",
     "server_name",
@@ -72,7 +72,7 @@ _FACTS = (
 
 
 def configure(form: str, level: int) -> None:
-    """Let events be written to stderr.
+    """Write events to stderr.
 
     :param form: ``text`` or ``json``.
     """
@@ -93,10 +93,9 @@ def configure(form: str, level: int) -> None:
 
 
 class TextFormatter(logging.Formatter):
-    """The event, and after it what it says of itself as ``key=value``.
+    """The event, followed by its facts as ``key=value``.
 
-    It is one line, from which each value can be read back, whatever others have
-    written into it.
+    It is one line, from which each value can be read back, whatever it contains.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -145,7 +144,7 @@ class EventLog:
         self._left: set[str] = set()
 
     def add(self, result: StepResult) -> None:
-        """Write what has come of a step, as soon as it is known."""
+        """Write the result of a step, as soon as it is known."""
         step = result.step
         if result.result is Result.NOTHING:
             self._add_lasting(result)
@@ -160,7 +159,7 @@ class EventLog:
         self._log(level, result.result.value, facts_of(result))
 
     def add_deleted(self, pruned: PrunedImage) -> None:
-        """Write what the retention has done with an image, as soon as it is done."""
+        """Write what the retention did with an image, as soon as it is done."""
         image = pruned.image
         level = logging.INFO if pruned.error is None else logging.ERROR
         if pruned.in_doubt:
@@ -169,10 +168,10 @@ class EventLog:
         self._log(level, f"image {pruned.action}", facts | {"reason": pruned.reason})
 
     def _is_news(self, result: StepResult) -> bool:
-        """Whether a failure is another one than before: the same try fails again."""
+        """Whether a failure differs from the last: the same attempt may fail again."""
         step = result.step
         slot = step.slot.name if step.slot else None
-        # A refusal that is repeated is the same one, however often it is asked for.
+        # A repeated refusal is the same one, however often the request is sent.
         which = str(write_time(step.note.since)) if step.note else step.attempt
         failure = (result.result.value, slot, which)
         news = self._reported.is_news(_FAILED, step.server.id, failure)
@@ -192,14 +191,14 @@ class EventLog:
             self._log(logging.WARNING, "no image", facts)
 
     def take_news(self) -> list[StepResult]:
-        """Return the failures that are new since the last time."""
+        """Return the failures since the last time."""
         news, self._news = self._news, []
         return news
 
     def add_failed(self, kind: str, reason: str) -> bool:
-        """Write that a tick has failed; return whether the one before did not.
+        """Write that a tick failed; return whether the one before did not.
 
-        :param kind: of the error. Another one is written, the same one is not repeated.
+        :param kind: of the error. A different one is written, the same is not repeated.
         """
         news = self._reported.is_news(_ERROR, "kind", [kind])
         first = self._reported.is_news(_ERROR, "any", [])
@@ -209,7 +208,7 @@ class EventLog:
         return first
 
     def end(self, tick: Tick) -> list[StepResult]:
-        """Write what a tick has swept, and forget servers that are gone.
+        """Write what a tick swept, and forget servers that are gone.
 
         :returns: the failures that are new.
         """
@@ -226,7 +225,7 @@ class EventLog:
         return self.take_news()
 
     def add_leftover(self, left: Leftover) -> None:
-        """Write what has come of a volume snapshot that should be gone."""
+        """Write the result for a volume snapshot that should be gone."""
         snapshot = left.snapshot
         facts = {"snapshot": snapshot.id, "image": snapshot.image_id}
         facts |= {"project": snapshot.project_id, "reason": left.reason or None}
@@ -237,7 +236,7 @@ class EventLog:
         )
         level = logging.INFO
         if left.deleted:
-            # Until it is gone, what was reported of it stays known.
+            # Until it is gone, remember what was reported.
             self._left.add(snapshot.id)
         else:
             level = self._level_left(snapshot.id, left.reason)
@@ -250,15 +249,15 @@ class EventLog:
             self._log(level, "volume snapshots not listed", {"reason": problem})
 
     def _level_left(self, about: str, reason: str) -> int:
-        """Return the level for what could not be deleted: it is reported once."""
+        """Return the level for something not deleted: it is reported once."""
         self._left.add(about)
-        # The same error has another request ID each time.
+        # The same error has a new request ID each time.
         same = _REQUEST_ID.sub("", reason)
         news = self._reported.is_news(_LEFT, about, [same])
         return logging.WARNING if news else logging.DEBUG
 
     def add_swept(self, outcome: Outcome[ServerImage, bool]) -> None:
-        """Write what has come of an image that was left behind."""
+        """Write the result for an image that was left behind."""
         image = outcome.item
         facts = {"image": image.id, "server": image.server_id, "project": image.owner}
         if outcome.error is not None:

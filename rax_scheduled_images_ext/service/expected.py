@@ -1,4 +1,4 @@
-"""By when the image of each server is expected."""
+"""When the next image of each server is expected."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from datetime import datetime, timedelta
 from rax_scheduled_images_ext.engine.results import StepResult
 from rax_scheduled_images_ext.model.plan import Cause, Step
 
-# Causes for which no image of the latest slot is to come.
+# With these causes the latest slot gets no more images.
 _NOT_TO_COME = frozenset({Cause.DONE, Cause.NOT_DUE, Cause.MISSED})
 
 
 @dataclass
 class Expectations:
-    """Since when the next image of each server of a region has been awaited.
+    """Since when each server's next image has been expected, in a region.
 
-    When a schedule was enabled is written nowhere. What the first look finds may be
-    old, so the newest image tells; what a later look finds for the first time is new,
-    and so is a schedule with another day, and one whose owner has made images possible
+    Nothing records when a schedule was enabled. One that the first scan finds may be
+    old, so the newest image decides. One that a later scan finds for the first time
+    is new, and so is one with another day, or whose owner has made images possible
     again.
     """
 
@@ -33,11 +33,11 @@ class Expectations:
         newest: Mapping[str, datetime],
         now: datetime,
     ) -> dict[str, datetime]:
-        """Return when the image of each server was, or will be, due that it needs next.
+        """Return when the next image that each server needs was, or will be, due.
 
-        Servers that can have none until their owners act are left out.
+        Servers that get no image until their owners act are left out.
 
-        :param newest: when the newest whole image of each server was made.
+        :param newest: when the newest complete image of each server was made.
         """
         awaited: dict[str, tuple[str | None, datetime]] = {}
         expected: dict[str, datetime] = {}
@@ -75,5 +75,5 @@ def _first_due(step: Step, since: datetime, made: datetime | None) -> datetime:
         between = -((since - slot.due) // period) - 1
         return slot.due - between * period
     has_image = made is not None and made >= slot.due
-    # A schedule that was enabled after the slot was due may still get its image.
+    # A schedule that was enabled after the slot was due may still get that image.
     return following.due if has_image or step.cause in _NOT_TO_COME else since

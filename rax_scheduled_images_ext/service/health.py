@@ -1,4 +1,4 @@
-"""Whether the service is alive, and whether it does its work."""
+"""Whether the service is alive, and whether it works."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from collections.abc import Callable
 
 from rax_scheduled_images_ext.client.pool import Throttle
 
-#: Seconds without an answer of the cloud, or without the end of a look.
+#: Seconds without a response of the cloud, or without the end of a scan.
 SILENCE = 600.0
-# How many times the pace of the looks is long.
+# How many intervals without the end of a scan are too many.
 _LOOKS = 10
 
 
 class Health:
-    """Judges the service by the answers that it gets and the looks that end.
+    """Judges the service by the cloud's responses and the scans that end.
 
-    :param every: seconds between two looks.
-    :ivar throttle: what knows when the cloud answered last, once there is one; its
-        clock is the same.
+    :param every: seconds between two scans.
+    :ivar throttle: knows when the cloud last responded, once there is one; it uses the
+        same clock.
     """
 
-    #: The pace of `run`, unless it is told another.
+    #: The default interval of `run`.
     EVERY = 60.0
 
     def __init__(
@@ -33,13 +33,13 @@ class Health:
         self._every = every
         self._clock = clock
         self._lock = threading.Lock()
-        # Since when an answer is expected: of the first look, or of the one that comes.
+        # Since when a response is expected, of the first scan or of the next one.
         self._expected = clock()
         self._ended = self._expected
         self._good = True
 
     def looked(self, good: bool) -> None:
-        """Note that a look has ended, and whether it did what it should."""
+        """Record that a scan has ended, and whether it succeeded."""
         with self._lock:
             now = self._clock()
             if self._answered >= self._expected - self._every:
@@ -47,26 +47,26 @@ class Health:
             self._ended, self._good = now, good
 
     def lifeless(self) -> str | None:
-        """Return why the service should be started again, None if it should not.
+        """Return why the service should be restarted, None if it should not.
 
-        A look may take as long as it likes, as long as the cloud answers.
+        A scan may take any time as long as the cloud responds.
         """
         with self._lock:
             since = max(self._expected, self._answered)
             silent = self._clock() - since
-        return _sentence("no answer of the cloud", silent, SILENCE)
+        return _sentence("no response from the cloud", silent, SILENCE)
 
     def unready(self) -> str | None:
-        """Return why the service does not do its work, None if it does."""
+        """Return why the service does not work, None if it does."""
         with self._lock:
             if not self._good:
-                return "the last look failed"
+                return "the last scan failed"
             ended = self._clock() - self._ended
-        return _sentence("no look has ended", ended, max(SILENCE, _LOOKS * self._every))
+        return _sentence("no scan has ended", ended, max(SILENCE, _LOOKS * self._every))
 
     @property
     def _answered(self) -> float:
-        """When the cloud answered last, before all time for never."""
+        """When the cloud last responded, minus infinity for never."""
         answered = self.throttle.last_answer if self.throttle else None
         return -math.inf if answered is None else answered
 

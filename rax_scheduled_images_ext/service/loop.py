@@ -1,4 +1,4 @@
-"""Ticks, one after another, until the service is told to end."""
+"""Ticks, one after another, until the service is stopped."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from rax_scheduled_images_ext.service.metrics import Metrics
 from rax_scheduled_images_ext.service.notify import Notifier
 from rax_scheduled_images_ext.service.proofs import ProofWork
 
-#: The exit statuses of ``tick``: all was made that was due, something failed, or
-#: something was due and could not be done yet.
+#: The exit statuses of ``tick``: everything due was done, something failed, or
+#: something was due but could not be done yet.
 DONE, FAILED, LEFT = 0, 1, 4
-#: What a cloud may do to a tick; anything else is an error of the program.
+#: The errors of clouds in a tick; any other is a bug.
 FAILURES = (ScheduledImagesError, ClientException, OSError)
-# Seconds for what was begun when the service is told to end: it begins nothing more.
-# What hangs for longer is left, and whoever goes on sweeps it.
+# When the service is stopped it starts nothing more, and what is in progress gets these
+# seconds to end. What takes longer is left, and the next runner sweeps it.
 _GRACE = 3.0
 # Seconds for the test servers that are deleted then.
 _DELETION = 60.0
@@ -35,9 +35,9 @@ _DELETION = 60.0
 
 @dataclass
 class RegionWork:
-    """A region that the service works for, and what it has reported of it.
+    """A region that the service works for, and what it has reported about it.
 
-    :param name: empty where the cloud has only one.
+    :param name: empty if the cloud has only one.
     """
 
     name: str
@@ -56,13 +56,13 @@ class RegionWork:
 
     @property
     def has_owners(self) -> bool:
-        """Whether there are owners who have to see to their servers themselves."""
+        """Whether servers belong to owners who must fix their own problems."""
         return self.runner is not None and self.runner.projects.all_projects
 
 
 @dataclass
 class Service:
-    """The work in some regions, and those who are notified of it."""
+    """The work in some regions, and the notifications about it."""
 
     regions: Sequence[RegionWork]
     notifier: Notifier = field(default_factory=Notifier)
@@ -72,9 +72,9 @@ class Service:
     _ended: threading.Event = field(default_factory=threading.Event)
 
     def tick(self) -> int:
-        """Do what is due, once; return the exit status that says what came of it.
+        """Do what is due, once; return the exit status.
 
-        A region that fails keeps no other from its images.
+        A region that fails does not affect the others.
         """
         done = [self._tick(region) for region in self.regions]
         self.notifier.ping(good=all(good for _, good in done))
@@ -120,14 +120,14 @@ class Service:
             log(logging.INFO, "service ended")
 
     def once(self) -> int:
-        """Tick once; return the exit status, as a shell has it of a signal."""
+        """Tick once; return the exit status, after a signal as a shell writes it."""
         with ended_by_signals(self._ended) as came:
             status = self._tick_aside()
             self.notifier.close(_GRACE if came else None)
         return 128 + came[0] if came else status
 
     def _tick_aside(self) -> int:
-        """Tick in a thread, so that this one hears of signals."""
+        """Tick in another thread, so that this one handles signals."""
         ended: list[int] = []
         worker = threading.Thread(target=lambda: ended.append(self.tick()), daemon=True)
         worker.start()
@@ -137,12 +137,12 @@ class Service:
         return ended[0] if ended else FAILED
 
     def _tell(self, region: RegionWork, error: Exception) -> None:
-        """Report that a tick has failed, to the command only when that begins."""
+        """Report that a tick failed; run the command only for the first failure."""
         begins = region.events.add_failed(label(error), str(error))
         if not isinstance(error, FAILURES):
             LOG.debug("tick failed", exc_info=error)
         if isinstance(error, ClientException):
-            # The password may have been changed: log in as it is written down now.
+            # The password may have been changed: log in with the current one.
             region.runner = None
         if self.metrics is not None:
             self.metrics.add_failed(region.name)

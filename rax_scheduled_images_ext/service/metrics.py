@@ -1,4 +1,4 @@
-"""Numbers for Prometheus, and whether the service is alive."""
+"""Metrics for Prometheus, and whether the service is alive."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from rax_scheduled_images_ext.service.health import Health
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-# When each counter was made is of no use to anybody.
+# When each counter was created is of no use.
 disable_created_metrics()  # type: ignore[no-untyped-call]
-#: How many requests for numbers are answered at once.
+#: How many requests for metrics are answered at once.
 THREADS = 4
-#: What the names of all metrics begin with.
+#: The prefix of all metrics' names.
 PREFIX = "scheduled_images"
-# What the failures are counted by: a retention that was applied may have failed for one
-# of the images.
+# The results that count as failures: a retention that was applied may have failed for
+# one of the images.
 _FAILURES = (
     Result.FAILED,
     Result.QUOTA,
@@ -43,9 +43,9 @@ _FAILURES = (
 
 
 class Numbers:
-    """Each metric once, for ``run`` and for workers: all have the label ``region``.
+    """The metrics of ``run`` and of workers, all with the label ``region``.
 
-    :param registry: where they are collected; None where processes share files.
+    :param registry: where they are collected; None if processes share files.
     """
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
@@ -86,9 +86,9 @@ class Numbers:
         )
 
     def begin(self, region: str, *outcomes: str) -> None:
-        """Count from 0 on: of a counter that appears with 1 no increase is seen.
+        """Count from 0: a counter that first appears with 1 shows no increase.
 
-        :param outcomes: how looks may end.
+        :param outcomes: how scans may end.
         """
         for result in Result:
             if result is not Result.NOTHING:
@@ -100,7 +100,7 @@ class Numbers:
         self.deleted.labels(region)
 
     def add(self, region: str, result: StepResult) -> None:
-        """Count what has come of a step."""
+        """Count the result of a step."""
         if result.result is not Result.NOTHING:
             self.steps.labels(region, result.result.value).inc()
         if result.failed:
@@ -109,17 +109,17 @@ class Numbers:
         self.deleted.labels(region).inc(deleted)
 
     def end_look(self, region: str, seconds: float) -> None:
-        """Count a look that took so long."""
+        """Count a scan that took this long."""
         self.looks.labels(region, "done").inc()
         self.seconds.labels(region).set(seconds)
         self.ended.labels(region).set_to_current_time()
 
 
 class Metrics:
-    """What the ticks have done so far.
+    """The metrics of ticks.
 
-    :param most_servers: with more servers than this, times are exported for each
-        project, not for each server.
+    :param most_servers: with more servers, times are exported for each project, not
+        for each server.
     :param regions: those in which there will be ticks.
     """
 
@@ -156,7 +156,7 @@ class Metrics:
         )
 
     def add(self, region: str, tick: Tick, seconds: float) -> None:
-        """Count a tick in a region that took so long."""
+        """Count a tick in a region that took this long."""
         numbers = self._numbers
         for result in tick.results:
             numbers.add(region, result)
@@ -195,11 +195,11 @@ class Metrics:
         self._export(region, self._verified, tick, proven)
 
     def add_failed(self, region: str) -> None:
-        """Count a tick that could not look."""
+        """Count a tick that could not scan."""
         self._numbers.looks.labels(region, "failed").inc()
 
     def _set_times(self, region: str, tick: Tick) -> None:
-        """Export by when images were made and are due, where that is known."""
+        """Export when images were made and are due, where known."""
         expected = self._expectations[region].update(
             tick.results, tick.newest, tick.now
         )
@@ -242,10 +242,10 @@ class _Times:
 def metrics_app(
     registry: CollectorRegistry, health: Health | None = None
 ) -> WSGIApplication:
-    """Return what answers ``/metrics``, ``/healthz`` and ``/readyz``.
+    """Return the application for ``/metrics``, ``/healthz`` and ``/readyz``.
 
-    :param health: what ``/healthz`` (is it alive?) and ``/readyz`` (does it do its
-        work?) tell; without it they tell only that the process answers.
+    :param health: decides ``/healthz`` (is it alive?) and ``/readyz`` (does it work?);
+        without it they only show that the process answers.
     """
     metrics = make_wsgi_app(registry)
     problems: dict[str, Callable[[], str | None]] = {

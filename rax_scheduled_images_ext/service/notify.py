@@ -1,6 +1,6 @@
-"""Notices: a command for failures, and a ping after each tick.
+"""Notifications: a command for failures, and a ping after each tick.
 
-Both run aside, so that one that hangs delays nothing else.
+Both run in the background, so that one that hangs delays nothing else.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from rax_scheduled_images_ext.client.time_limits import limit_time
 from rax_scheduled_images_ext.engine.results import StepResult
 from rax_scheduled_images_ext.service.events import facts_of, log
 
-#: Seconds that a command, or the answer to a ping, may take.
+#: Seconds that a command or a ping may take.
 LIMIT = 30.0
-# Seconds for what follows when a limit is reached.
+# Seconds for cleaning up after the limit.
 _SLACK = 1.0
 
 Item = TypeVar("Item")
@@ -36,16 +36,16 @@ Item = TypeVar("Item")
 
 @dataclass
 class Notifier:
-    """Runs a command for failures, and requests an address after each tick.
+    """Runs a command for failures, and requests a URL after each tick.
 
-    :param command: reads the facts of a failure as a JSON object from its standard
-        input, or ``{"event": "failures", "failures": [...]}`` where several wait.
-    :param url: is requested after a good tick.
-    :param fail_url: is requested after a bad tick, by default ``url`` with ``/fail``
-        after its path, as servers that watch for silence expect it.
-    :param cacert: a file with the certificates to trust for pings, None for those that
-        the ``requests`` library trusts.
-    :param limit: seconds that a command, or the answer to a ping, may take.
+    :param command: reads the facts of a failure as a JSON object from standard input,
+        or ``{"event": "failures", "failures": [...]}`` if several wait.
+    :param url: requested after a successful tick.
+    :param fail_url: requested after a failed tick, by default ``url`` with ``/fail``
+        after its path, as services that monitor cron jobs expect.
+    :param cacert: a file with the certificates to trust for pings, None for the
+        defaults of the ``requests`` library.
+    :param limit: seconds that a command or a ping may take.
     """
 
     command: Sequence[str] | None = None
@@ -58,28 +58,28 @@ class Notifier:
         # The command, while it runs.
         self._process: subprocess.Popen[bytes] | None = None
         self._failures = _Aside(self._run)
-        # Only how things stand now is of interest.
+        # Only the latest outcome matters.
         self._pings: _Aside[str] = _Aside(lambda urls: self._get(urls[-1]))
 
     def failed(self, results: list[StepResult]) -> None:
-        """Have the command run for these."""
+        """Run the command for these in the background."""
         self.tell(*(facts_of(each) | {"event": each.result.value} for each in results))
 
     def tell(self, *failures: Mapping[str, object]) -> None:
-        """Have the command run with these facts; its own failure is only logged."""
+        """Run the command with these facts; its own failure is only logged."""
         if self.command is not None:
             self._failures.add(*failures)
 
     def ping(self, *, good: bool) -> None:
-        """Have the address requested; that it cannot be reached is only logged."""
+        """Request the URL; a failure is only logged."""
         if self.url is not None:
             self._pings.add(self.url if good else self.fail_url or fail_url(self.url))
 
     def close(self, seconds: float | None = None) -> None:
-        """Wait for what is under way, by default for as long as one may take.
+        """Wait for what is in progress, by default as long as one may take.
 
-        What has not ended by then is logged, and a command is killed: it may keep open
-        what the program writes to.
+        What has not ended by then is logged, and a command is killed: it may keep the
+        program's stderr open.
         """
         limit = self.limit + _SLACK if seconds is None else seconds
         end = time.monotonic() + limit
@@ -105,10 +105,10 @@ class Notifier:
             log(logging.ERROR, "on-failure command failed", {"reason": reason})
 
     def _call(self, text: bytes) -> None:
-        """Run the command, and end it and whatever it has started at the limit.
+        """Run the command, and kill it and its children at the limit.
 
         :raises OSError: if it cannot be started.
-        :raises subprocess.SubprocessError: if it fails, or is not over in time.
+        :raises subprocess.SubprocessError: if it fails or takes too long.
         """
         command = self.command or ()
         process = self._process = subprocess.Popen(
@@ -133,37 +133,37 @@ class Notifier:
         try:
             with requests.Session() as session:
                 limit_time(session, self.limit)
-                # REQUESTS_CA_BUNDLE is about the cloud: the pings go elsewhere.
+                # REQUESTS_CA_BUNDLE is for the cloud: pings go elsewhere.
                 trusted = self.cacert or DEFAULT_CA_BUNDLE_PATH
                 session.get(url, timeout=self.limit, verify=trusted).raise_for_status()
         except (requests.RequestException, OSError) as error:
-            # The address may be a secret, and so may the error's text, which has it.
+            # The URL may be a secret, and the error's text contains it.
             log(logging.ERROR, "ping failed", {"reason": type(error).__name__})
 
 
 def notifier(args: argparse.Namespace) -> Notifier:
-    """Return who is notified by the options of a command."""
+    """Return the notifier for the options of a command."""
     return Notifier(args.on_failure, args.ping, args.ping_fail, args.ping_cacert)
 
 
 def fail_url(url: str) -> str:
-    """Return the address for a bad tick: ``/fail`` ends the path."""
+    """Return the URL for a failed tick: its path ends with ``/fail``."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/fail"))
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process and those that it has started."""
-    # It may have ended just now, or be another user's by now.
+    """Kill a process and its children."""
+    # It may just have ended, or belong to another user by now.
     with suppress(OSError):
         os.killpg(process.pid, signal.SIGKILL)
 
 
 @dataclass
 class _Aside(Generic[Item]):
-    """Handles items in a thread of its own: all that wait at once, one call at a time.
+    """Handles items in its own thread: one call at a time for all that wait.
 
-    There is a thread only while there is something to do.
+    The thread exists only while there is something to do.
     """
 
     handle: Callable[[Sequence[Item]], Any]
@@ -172,7 +172,7 @@ class _Aside(Generic[Item]):
     _change: threading.Condition = field(default_factory=threading.Condition)
 
     def add(self, *items: Item) -> None:
-        """Have these handled."""
+        """Add items to handle."""
         with self._change:
             self._waiting += items
             if self._waiting and not self._running:
@@ -180,7 +180,7 @@ class _Aside(Generic[Item]):
                 self._running = True
 
     def wait(self, seconds: float) -> bool:
-        """Wait until nothing is left to do; return whether that is so."""
+        """Wait until all is handled; return whether it is."""
         with self._change:
             return self._change.wait_for(lambda: not self._running, seconds)
 
@@ -189,7 +189,7 @@ class _Aside(Generic[Item]):
             try:
                 self.handle(items)
             except Exception as error:
-                # Nobody foresaw it; what comes later is handled all the same.
+                # An unexpected error must not prevent handling later items.
                 reason = f"{type(error).__name__}: {error}"
                 log(logging.ERROR, "notice failed", {"reason": reason})
 

@@ -44,15 +44,14 @@ def add_api(api: Parser) -> None:
         "--roles",
         choices=("rackspace",),
         help="let only admins remove schedules, and only members and creators set"
-        " them; by default whoever may change a server's tags may do both",
+        " them; by default everyone who may change a server's tags may do both",
     )
     add(
         "--auth-url",
         type=checked(_address),
         default=os.environ.get("OS_AUTH_URL"),
         metavar="URL",
-        help="the identity service's address, which --roles asks (default:"
-        " $OS_AUTH_URL)",
+        help="the identity service's address, for --roles (default: $OS_AUTH_URL)",
     )
     add(
         "--cacert",
@@ -66,7 +65,7 @@ def add_api(api: Parser) -> None:
         type=between(int, 1, 1000),
         default=24,
         metavar="N",
-        help="requests at once at most (default: %(default)s)",
+        help="maximum number of concurrent requests (default: %(default)s)",
     )
     add_log_format(api)
 
@@ -80,7 +79,7 @@ def reading() -> Parser:
         action="append",
         metavar="NAME",
         help="a region to work for, may be repeated (default: $OS_REGION_NAME, or all"
-        " that clouds.yaml has for the cloud)",
+        " regions of the cloud in clouds.yaml)",
     )
     add(
         "--all-projects",
@@ -99,14 +98,14 @@ def reading() -> Parser:
         type=checked(span),
         default=Policy().max_delay,
         metavar="DURATION",
-        help="how late an image is still made (default: 12h)",
+        help="how long after it was due an image is still made (default: 12h)",
     )
     add(
         "--requests",
         type=between(int, 1, 100),
         default=24,
         metavar="N",
-        help="requests at once at most (default: %(default)s)",
+        help="maximum number of concurrent requests (default: %(default)s)",
     )
     return options
 
@@ -121,7 +120,8 @@ def working() -> Parser:
             type=between(int, 1, 100_000),
             default=default,
             metavar="N",
-            help=f"snapshots under way at once in a {scope} (default: %(default)s)",
+            help=f"maximum number of concurrent snapshots in a {scope}"
+            " (default: %(default)s)",
         )
     add_log_format(options)
     add(
@@ -129,29 +129,29 @@ def working() -> Parser:
         type=checked(_command),
         metavar="CMD",
         help="run this when something starts to fail, with the facts as JSON on its"
-        " input; it has 30 seconds",
+        " stdin; it may take 30 seconds",
     )
     add(
         "--ping",
         type=checked(_url),
         metavar="URL",
-        help="request this address after each good tick, and after a bad one the same"
-        " with /fail after its path",
+        help="request this URL after each successful tick, and after a failed one the"
+        " same with /fail after its path",
     )
     add(
         "--ping-fail",
         type=checked(_url),
         metavar="URL",
-        help="request this address after a bad tick",
+        help="request this URL after a failed tick",
     )
     add(
         "--ping-cacert",
         type=checked(_file),
         metavar="FILE",
-        help="certificates to trust for pings (default: the system's, whatever is set"
-        " for the cloud)",
+        help="certificates to trust for pings (default: the system's, not those set for"
+        " the cloud)",
     )
-    add("-v", "--verbose", action="store_true", help="log what is left to others, too")
+    add("-v", "--verbose", action="store_true", help="also log what others do")
     return options
 
 
@@ -162,19 +162,19 @@ def reporting() -> Parser:
         "--state",
         type=Path,
         metavar="FILE",
-        help="where to note what has been reported, so that it is reported once"
+        help="file that records what was reported, so that it is reported once"
         " (default: a file below $XDG_STATE_HOME or ~/.local/state)",
     )
     options.add_argument(
         "--quiet",
         action="store_true",
-        help="log warnings and errors only",
+        help="log only warnings and errors",
     )
     return options
 
 
 def lasting() -> Parser:
-    """Return the options of the commands that keep going."""
+    """Return the options of the commands that keep running."""
     options = Parser(add_help=False)
     add = options.add_argument
     add(
@@ -182,7 +182,7 @@ def lasting() -> Parser:
         type=checked(duration),
         default=60.0,
         metavar="DURATION",
-        help="how often to look (default: 1m)",
+        help="how often to scan (default: 1m)",
     )
     add(
         "--metrics-port",
@@ -196,7 +196,7 @@ def lasting() -> Parser:
         type=between(int, 0, 1_000_000),
         default=1000,
         metavar="N",
-        help="with more servers times are reported by project, not by server"
+        help="with more servers, times are reported by project, not by server"
         " (default: %(default)s)",
     )
     return options
@@ -260,16 +260,16 @@ def _command(text: str) -> list[str]:
     except ValueError as error:
         raise ValueError(f"'{text}' is not a command: {error}") from None
     if not words:
-        raise ValueError(f"'{text}' is not a command: it has no words")
+        raise ValueError(f"'{text}' is not a command: it is empty")
     if shutil.which(words[0]) is None:
-        raise ValueError(f"'{words[0]}' is not a program that can be run")
+        raise ValueError(f"'{words[0]}' is not an executable program")
     return words
 
 
 def _url(text: str) -> str:
     url = urlsplit(text)
     if url.scheme not in ("http", "https") or not url.hostname:
-        # Its end may be a secret.
+        # Its path may be a secret.
         raise ValueError("the address must start with http:// or https://")
     return text
 

@@ -1,7 +1,7 @@
-"""The queues of the workers in RabbitMQ: their names, how they are kept, their lengths.
+"""The workers' queues in RabbitMQ: their names, settings and lengths.
 
 All are quorum queues. Each region has one for the work, and two that hold at most one
-message: the scan that is wanted next, and a note that a scan is under way.
+message: the next scan that is requested, and a note that a scan is in progress.
 """
 
 from __future__ import annotations
@@ -13,17 +13,16 @@ from kombu import Connection, Exchange, Queue
 from kombu.exceptions import OperationalError
 
 EXCHANGE = Exchange("scheduled-images", "direct", durable=True)
-#: Where messages end that no worker could do.
+#: Where messages end up that no worker could handle.
 DEAD = "scheduled-images.dead"
-#: How often a message is delivered before it is dead: each time it took its worker
-#: with it.
+#: How often a message is delivered before it is dead: each time its worker died.
 DELIVERIES = 10
-# The dead letters that are kept.
+# How many dead letters are kept.
 _MOST_DEAD = 10_000
-# Seconds after which a scan is taken for dead that says nothing of itself: as many as
-# scans are apart, but not fewer and not more than these.
+# A scan without a sign of life is taken for dead after the interval between scans, but
+# at least and at most these seconds.
 _SILENCE = (10, 300)
-# Seconds that a connection may take to be made, and each answer to come.
+# Seconds to connect, and to wait for each response.
 _CONNECT, _ANSWER = 5, 10
 
 
@@ -33,7 +32,7 @@ def work(region: str) -> str:
 
 
 def wanted(region: str) -> str:
-    """Return the name of the queue with the scan of a region that is wanted next."""
+    """Return the name of the queue with a region's next requested scan."""
     return f"{work(region)}.scan"
 
 
@@ -43,7 +42,7 @@ def scanning(region: str) -> str:
 
 
 def consumed(region: str) -> list[Queue]:
-    """Return the queues that workers of a region consume."""
+    """Return the queues that a region's workers consume."""
     limits = {
         "x-delivery-limit": DELIVERIES,
         "x-dead-letter-exchange": EXCHANGE.name,
@@ -58,7 +57,7 @@ def note(region: str) -> Queue:
 
 
 def silence(every: float) -> float:
-    """Return after how many seconds a scan is taken for dead.
+    """Return the seconds after which a scan is taken for dead.
 
     :param every: seconds between two scans.
     """
@@ -67,7 +66,7 @@ def silence(every: float) -> float:
 
 
 def dead() -> Queue:
-    """Return the queue of the messages that no worker could do."""
+    """Return the queue of the messages that no worker could handle."""
     return _queue(DEAD, **{"x-max-length": _MOST_DEAD, "x-overflow": "drop-head"})
 
 
@@ -81,7 +80,7 @@ def length(connection: Connection, name: str) -> int | None:
 
 
 def lengths(url: str, regions: list[str]) -> dict[str, int]:
-    """Return how many messages wait in each queue that workers have made.
+    """Return how many messages wait in each queue that workers have created.
 
     :raises OperationalError: if the broker cannot be reached, or does not answer.
     """

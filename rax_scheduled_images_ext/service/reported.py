@@ -1,6 +1,6 @@
-"""What has been reported already, in a small file, so that it is reported once.
+"""What has been reported, in a small file, so that it is reported once.
 
-Nothing is decided by it: whoever loses it hears of the same things once more.
+It decides nothing: if it is lost, the same things are reported again.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from openstack.config.cloud_region import CloudRegion
 
-# Of how many servers one kind of thing is remembered at most; the oldest are forgotten.
+# For how many servers each kind is remembered; the oldest are forgotten.
 _MOST = 20_000
 # No file of ours is longer, in bytes.
 _LONGEST = 20_000_000
-# What a configuration says about who works where, and that is no secret.
+# The settings of a configuration that say who works where, without secrets.
 _IDENTITY = (
     "auth_url",
     "username",
@@ -37,9 +37,9 @@ _IDENTITY = (
 
 
 class Reported:
-    """What was reported last, by kind and by what it is about.
+    """What was last reported, by kind and by what it is about.
 
-    :param path: the file that :meth:`save` writes; None for none.
+    :param path: the file that :meth:`save` writes, None for none.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -49,7 +49,7 @@ class Reported:
 
     @classmethod
     def load(cls, path: Path | None) -> Reported:
-        """Return what a file remembers: nothing, if it cannot be read."""
+        """Read a file; nothing is remembered if it cannot be read."""
         reported = cls(path)
         if path is None:
             return reported
@@ -61,7 +61,7 @@ class Reported:
         return reported
 
     def is_news(self, kind: str, about: str, state: Iterable[Any]) -> bool:
-        """Note the state that something is in; return whether it was in another one."""
+        """Record the state of something; return whether it was different before."""
         known, new = self._known.setdefault(kind, {}), list(state)
         news = known.pop(about, None) != new
         known[about] = new
@@ -74,14 +74,14 @@ class Reported:
         return self._known.get(kind, {}).pop(about, None) is not None
 
     def keep(self, kinds: Iterable[str], about: set[str]) -> None:
-        """Forget everything of these kinds but what is about these."""
+        """Forget everything of these kinds that is not about these."""
         for kind in kinds:
             known = self._known.get(kind, {})
             for gone in known.keys() - about:
                 del known[gone]
 
     def save(self) -> None:
-        """Write the file, if it says anything else; that it cannot be is no matter."""
+        """Write the file if it changed; failing to do so does not matter."""
         text = json.dumps(self._known)
         if self._path is None or text == self._saved:
             return
@@ -91,7 +91,7 @@ class Reported:
 
 
 def default_path(config: CloudRegion, *, all_projects: bool) -> Path | None:
-    """Return the file for what a runner works on, None if there is no place for it.
+    """Return the file for a runner's work, None if there is no place for it.
 
     Each cloud, region, project and user has its own.
     """
@@ -108,7 +108,7 @@ def default_path(config: CloudRegion, *, all_projects: bool) -> Path | None:
 
 
 def _checked(found: Any) -> dict[str, dict[str, list[Any]]]:
-    """Return what was read, if it has the form of what is written.
+    """Return what was read, if it has the right form.
 
     :raises ValueError: if not.
     """
@@ -116,14 +116,14 @@ def _checked(found: Any) -> dict[str, dict[str, list[Any]]]:
     for kind in kinds:
         states = kind.values() if isinstance(kind, dict) else [None]
         if not all(isinstance(state, list) for state in states):
-            raise ValueError("not what is written")
+            raise ValueError("not in the right form")
     return dict(found)
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write a file for its owner alone, all of it or nothing.
+    """Write a file that only its owner can read, atomically.
 
-    :raises OSError: if that cannot be done.
+    :raises OSError: if that fails.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)

@@ -44,7 +44,7 @@ def due(slot: Slot | None) -> str | None:
 
 @dataclass(frozen=True)
 class StatusRow:
-    """A server as it is: its images, and the step that is next."""
+    """A server now: its images, and its next step."""
 
     status: ScheduleStatus
     step: Step
@@ -57,7 +57,7 @@ class StatusRow:
 
 
 def rows_of(page: Page, max_age: timedelta) -> list[StatusRow]:
-    """Return the rows of all servers of a survey, ordered by name."""
+    """Return the rows of all servers of a survey, sorted by name."""
     images = page.open.by_server
     rows = [
         StatusRow(
@@ -95,7 +95,7 @@ STATUS: tuple[Column[StatusRow], ...] = (
 
 
 def print_plan(steps: list[Step], form: str, *, everything: bool) -> None:
-    """Print what would be done, or for every server why nothing would."""
+    """Print what would be done, with ``everything`` also why nothing would."""
     wanted = [s for s in steps if everything or s.action is not Action.NOTHING]
     print_rows(PLAN, wanted, form)
 

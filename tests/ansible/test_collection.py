@@ -19,7 +19,8 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 from ..functional.documents import Document
 from .conftest import ROOT, SOURCE, Play, info, run, schedule
 
-MODULES = ("server_image_schedule", "server_image_schedule_info")
+SCHEDULES = ("server_image_schedule", "server_image_schedule_info")
+MODULES = (*SCHEDULES, "server_restore")
 INSTALLED = Path("ansible_collections", "rax", "scheduled_images")
 
 
@@ -62,7 +63,7 @@ def test_a_module_s_documentation_can_be_read(module: str) -> None:
 def test_results_are_the_ones_that_are_documented(play: Play) -> None:
     one, many = play(schedule(retention=7), info(name="myserver"))
     (row,) = many["schedules"]
-    for module, found in zip(MODULES, (one["schedule"], row), strict=True):
+    for module, found in zip(SCHEDULES, (one["schedule"], row), strict=True):
         (documented,) = documentation(module)["return"].values()
         assert list(documented["contains"]) == list(found)
 
@@ -79,7 +80,7 @@ def test_the_examples_work(play: Play, cloud: Sandbox, tmp_path: Path) -> None:
     clouds.write_text(json.dumps({"clouds": {"mycloud": {"auth": auth}}}))
     tasks = [
         task
-        for module in MODULES
+        for module in SCHEDULES
         for task in yaml.safe_load(documentation(module)["examples"])
     ]
     results = play(*tasks, environment={"OS_CLIENT_CONFIG_FILE": str(clouds)})

@@ -39,17 +39,17 @@ def test_servers_are_chosen_by_name_by_id_and_by_schedule(
     nova = Nova(cloud)
     nova("scheduled-images-enable", "web1", "4", "--day-of-week", "saturday")
     nova("scheduled-images-enable", "myserver", "7")
-    everyone, glob, exact, by_id, enabled, disabled, no_id = play(
+    everyone, pattern, exact, by_id, enabled, disabled, no_id = play(
         info(),
-        info(name="*1"),
-        info(name="db1.test"),
+        info(name="1$"),
+        info(name=r"^db1\.test$"),
         info(server=MYSERVER),
         info(enabled=True),
-        info(enabled=False, name="[mw]*"),
+        info(enabled=False, name="^[mw]"),
         info(name=NOBODY),
     )
     assert names(everyone) == everything
-    assert names(glob) == ["db1", "web1"]
+    assert names(pattern) == ["db1", "web1"]
     assert names(exact) == ["db1.test"]
     assert names(enabled) == ["myserver", "web1"]
     assert names(disabled) == []
@@ -80,11 +80,11 @@ def test_servers_are_chosen_by_name_by_id_and_by_schedule(
 def test_the_newest_image_and_whether_it_is_late(play: Play, cloud: Sandbox) -> None:
     late = id_of(cloud, "server-00002")
     with cloud.region() as region:
-        (server,) = region.servers(ServerQuery(name="^server-00002$"))
-        region.hold(server.id, True)
+        (server,) = region.servers.select(ServerQuery(name="^server-00002$"))
+        region.servers.hold(server.id, True)
     cloud.advance("2d")
     usual, patient, alone = play(
-        info(name="server-*"), info(name="server-*", max_age=100), info(name=late)
+        info(name="^server-"), info(name="^server-", max_age=100), info(name=late)
     )
     assert [row["state"] for row in usual["schedules"]] == ["ok", "late"]
     assert [row["state"] for row in patient["schedules"]] == ["ok", "ok"]
@@ -99,7 +99,9 @@ def test_the_newest_image_and_whether_it_is_late(play: Play, cloud: Sandbox) -> 
 @pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
 def test_a_tag_that_is_no_schedule_is_named(play: Play, cloud: Sandbox) -> None:
     with cloud.region() as region:
-        region.set_tags(MYSERVER, ["scheduled-images", "scheduled-images:hourly:3"])
+        region.servers.set_tags(
+            MYSERVER, ["scheduled-images", "scheduled-images:hourly:3"]
+        )
     (result,) = play(info(name="myserver"), options=("--check",))
     (row,) = result["schedules"]
     assert (row["state"], row["schedule"]) == ("invalid", None)
@@ -108,12 +110,16 @@ def test_a_tag_that_is_no_schedule_is_named(play: Play, cloud: Sandbox) -> None:
 
 def test_bad_input_is_named_before_any_request(play: Play, cloud: Sandbox) -> None:
     ages = (0, 87601, True)
-    results = play(*(info(max_age=age) for age in ages), info(enabled="maybe"))
-    *wrong, maybe = results
+    *wrong, pattern, maybe = play(
+        *(info(max_age=age) for age in ages),
+        info(name="web["),
+        info(enabled="maybe"),
+    )
     for age, result in zip(ages, wrong, strict=True):
         assert result["msg"] == (
             f"'{age}' is not a max_age: a whole number of hours from 1 to 87600"
         )
+    assert pattern["msg"].startswith("'web[' is not a regular expression: ")
     assert "argument 'enabled' is of type" in maybe["msg"]
     assert list(cloud.requests) == []
 

@@ -113,7 +113,7 @@ def test_bad_input_is_named_before_any_request(play: Play, cloud: Sandbox) -> No
         ({"retention": True}, "True is not a retention: it must be an int"),
         ({"retention": "seven"}, "argument 'retention' is of type"),
         ({"retention": 7, "weekly": "funday"}, f"'funday' {not_a_day}"),
-        ({"weekly": "t"}, "'t' may be tuesday or thursday: write more of one of"),
+        ({"weekly": "t"}, "'t' is ambiguous: tuesday or thursday"),
         ({"weekly": "sat", "daily": True}, "cannot be both daily and weekly"),
         ({"state": "absent", "retention": 0}, "'0' is not a retention"),
         ({"state": "off"}, "value of state must be one of: present, absent, got: off"),
@@ -161,12 +161,12 @@ def test_a_new_schedule_needs_a_retention(play: Play, cloud: Sandbox) -> None:
 
 def tags(cloud: Sandbox) -> list[str]:
     with cloud.region() as region:
-        return sorted(region.server(MYSERVER).tags)
+        return sorted(region.servers.get(MYSERVER).tags)
 
 
 def tag(cloud: Sandbox, *names: str) -> None:
     with cloud.region() as region:
-        region.set_tags(MYSERVER, names)
+        region.servers.set_tags(MYSERVER, names)
 
 
 @tagged

@@ -115,7 +115,7 @@ class Week:
         found = {each: SCHEDULES[n % len(SCHEDULES)] for n, each in enumerate(ids)}
         with self.sandbox.region() as region:
             for server_id, schedule in found.items():
-                region.set_tags(server_id, (MARKER_TAG, schedule_tag(schedule)))
+                region.servers.set_tags(server_id, (MARKER_TAG, schedule_tag(schedule)))
         return found
 
     def seconds(self) -> float:
@@ -218,7 +218,7 @@ class Week:
         project_id = project_of(self.sandbox)
         with self.sandbox.region() as region:
             return {
-                each.id: each.status for each in region.volume_snapshots(project_id)
+                each.id: each.status for each in region.volumes.snapshots(project_id)
             }
 
     def _look(self) -> None:
@@ -235,15 +235,15 @@ class Week:
         server_id = url.split("/")[-2]
         metadata = {SERVER_KEY: server_id, **body["createImage"]["metadata"]}
         with self.sandbox.region() as region:
-            owner = region.server(server_id).project_id
-            left = region.add_image(owner=owner, name="left", properties=metadata)
+            owner = region.servers.get(server_id).project_id
+            left = region.images.add(owner=owner, name="left", properties=metadata)
         self.left.add(left.id)
 
     # -- what there is
 
     def images(self, *, deleted: bool = False) -> list[Image]:
         with self.sandbox.region() as region:
-            return region.images(ImageQuery(deleted=deleted))
+            return region.images.select(ImageQuery(deleted=deleted))
 
     def made(self) -> dict[str, list[Image]]:
         """All images that runs have ever made, by their server."""

@@ -118,7 +118,7 @@ def test_several_servers_at_once(
     expect(page.locator("#reviewed tbody th")).to_have_text(["db1", "web1"])
     page.locator("#confirm").click()
     expect(page.locator("#outcome")).to_have_text("All done.")
-    page.get_by_role("link", name="Go on").click()
+    page.get_by_role("link", name="Continue").click()
     for name in ("db1", "web1"):
         row = page.get_by_role("row").filter(has_text=name)
         expect(row.get_by_role("cell", name="weekly on Sunday")).to_be_visible()
@@ -313,7 +313,7 @@ def test_names_are_text_and_nothing_else(
     expect(page.locator("#reviewed tbody th")).to_have_text(evil)
     page.locator("#confirm").click()
     expect(page.locator("#outcome")).to_have_text("All done.")
-    page.get_by_role("link", name="Go on").click()
+    page.get_by_role("link", name="Continue").click()
     visit.server(evil)
     assert evil in page.title()
     page.get_by_label("Name of the image").fill(evil)

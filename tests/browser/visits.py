@@ -26,7 +26,8 @@ ARGUMENTS = [
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-_STATUS = re.compile(r"responded with a status of (\d+)")
+#: As the browser writes it, and htmx.
+_STATUS = re.compile(r"(?:responded with a status of|Response Status Error Code) (\d+)")
 
 
 def browser_path(downloaded: Path) -> str | None:

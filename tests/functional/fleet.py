@@ -25,7 +25,7 @@ MARKED: dict[str, Any] = {MARKER_KEY: MARKER_VALUE}
 def project_of(cloud: Sandbox) -> str:
     """The ID of the project of ``myserver``."""
     with cloud.region() as region:
-        return region.server(MYSERVER).project_id
+        return region.servers.get(MYSERVER).project_id
 
 
 def add_image(
@@ -40,8 +40,8 @@ def add_image(
 ) -> str:
     """Add an image of the same project, or of another one; its ID."""
     with cloud.region() as region:
-        image = region.add_image(
-            owner=owner or region.server(MYSERVER).project_id,
+        image = region.images.add(
+            owner=owner or region.servers.get(MYSERVER).project_id,
             visibility=visibility,
             name=name,
             image_id=image_id,
@@ -50,13 +50,13 @@ def add_image(
             container_format="bare",
             properties=properties,
         )
-        return region.upload(image.id, b"disk").id
+        return region.images.upload(image.id, b"disk").id
 
 
 def id_of(cloud: Sandbox, name: str) -> str:
     """The ID of the server of this name."""
     with cloud.region() as region:
-        (server,) = region.servers(ServerQuery(name=f"^{name}$"))
+        (server,) = region.servers.select(ServerQuery(name=f"^{name}$"))
         return server.id
 
 

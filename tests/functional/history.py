@@ -161,8 +161,8 @@ class _Eyes:
             return False
         metadata = {SERVER_KEY: MYSERVER, **body["createImage"]["metadata"]}
         with self.play.sandbox.region() as region:
-            owner = region.server(MYSERVER).project_id
-            left = region.add_image(owner=owner, name="left", properties=metadata)
+            owner = region.servers.get(MYSERVER).project_id
+            left = region.images.add(owner=owner, name="left", properties=metadata)
         self.play.left.add(left.id)
         return True
 
@@ -223,9 +223,9 @@ class Play:
         """Add an image that somebody is about to upload."""
         with self.sandbox.region() as region:
             properties = {**SNAPSHOT_OF_MINE, **MARKED}
-            owner = region.server(MYSERVER).project_id
+            owner = region.servers.get(MYSERVER).project_id
             name = "unfinished"
-            return region.add_image(owner=owner, name=name, properties=properties).id
+            return region.images.add(owner=owner, name=name, properties=properties).id
 
     def now(self) -> datetime:
         return datetime.fromtimestamp(self.sandbox.advance(0), timezone.utc)
@@ -248,7 +248,7 @@ class Play:
             self.sandbox.fault("lose-image x1")
         elif action is User.DISABLE:
             with self.sandbox.region() as region:
-                region.set_tags(MYSERVER, ())
+                region.servers.set_tags(MYSERVER, ())
         elif action is User.PROTECT:
             self._protect()
         elif action is not User.WAIT:
@@ -262,7 +262,7 @@ class Play:
             properties = dict(image.properties)
             properties.pop(MARKER_KEY, None)
             with self.sandbox.region() as region:
-                region.update_image(image.id, properties=properties)
+                region.images.update(image.id, properties=properties)
 
     def end(self) -> None:
         """Let all runners end."""
@@ -327,7 +327,7 @@ class Play:
     def images(self, *, deleted: bool = False) -> list[Image]:
         """The images that are there, or those that were deleted."""
         with self.sandbox.region() as region:
-            found = region.images(ImageQuery(deleted=deleted))
+            found = region.images.select(ImageQuery(deleted=deleted))
         return sorted(found, key=lambda image: (image.created, image.id))
 
     def made(self, *, deleted: bool = False) -> list[Image]:

@@ -48,7 +48,7 @@ class Caller:
             sent["OpenStack-API-Version"] = f"compute {version}"
         url = path if path.startswith("http") else self.root + path
         return self._session.request(
-            method, url, headers=sent | (headers or {}), timeout=30, **options
+            method, url, headers=sent | (headers or {}), timeout=60, **options
         )
 
     def get(self, path: str, **options: Any) -> requests.Response:

@@ -43,7 +43,7 @@ def schedule(
     """Give a server a schedule."""
     tags = (MARKER_TAG, schedule_tag(ImageSchedule(retention, day)))
     with sandbox.region() as region:
-        region.set_tags(server_id, tags)
+        region.servers.set_tags(server_id, tags)
 
 
 def advance_to_slot(sandbox: Sandbox, seconds: float = 0.0) -> str:
@@ -64,7 +64,7 @@ def made(sandbox: Sandbox, *, deleted: bool = False) -> list[Image]:
     """Return the images that runs have made, oldest first."""
     query = ImageQuery(deleted=deleted)
     with sandbox.region() as region:
-        images = region.images(query)
+        images = region.images.select(query)
     found = [image for image in images if SLOT_KEY in image.properties]
     return sorted(found, key=lambda image: (image.created, image.id))
 

@@ -24,7 +24,7 @@ class StaleWriter:
         self.left = times
         self._cloud, self._image_id = cloud, image_id
         with cloud.region() as region:
-            self._stale = dict(region.image(image_id).properties)
+            self._stale = dict(region.images.get(image_id).properties)
         cloud.wrap(self._around)
 
     def _around(self, application: WSGIApplication) -> WSGIApplication:
@@ -36,7 +36,7 @@ class StaleWriter:
             if self.left and of_image and environ["REQUEST_METHOD"] != "GET":
                 self.left -= 1
                 with self._cloud.region() as region:
-                    region.update_image(self._image_id, properties=self._stale)
+                    region.images.update(self._image_id, properties=self._stale)
             return answer
 
         return undo

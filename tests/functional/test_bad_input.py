@@ -27,7 +27,7 @@ DAYS = "sunday, monday, tuesday, wednesday, thursday, friday, saturday"
 RETENTION = (
     "argument <retention>: '{}' is not a retention: a whole number from 1 to 65535"
 )
-NAME = "argument <{}>: '{}' is not a name or ID: one has 1 to 255 characters"
+NAME = "argument <{}>: '{}' is not a name or ID of 1 to 255 characters"
 
 
 @pytest.fixture
@@ -55,8 +55,7 @@ WRONG_ARGUMENTS: list[tuple[list[str], str]] = [
     ],
     (
         [ENABLE, "--day-of-week", "t", "myserver", "7"],
-        "argument --day-of-week: 't' may be tuesday or thursday: write more of one of"
-        f" {DAYS}",
+        "argument --day-of-week: 't' is ambiguous: tuesday or thursday",
     ),
     ([ENABLE], "the following arguments are required: <server>, <retention>"),
     ([ENABLE, "myserver"], "the following arguments are required: <retention>"),
@@ -67,12 +66,12 @@ WRONG_ARGUMENTS: list[tuple[list[str], str]] = [
     ([SHOW, "n" * 256], NAME.format("server", "n" * 256)),
     (
         [SHOW, "\udcff"],
-        "argument <server>: '\\udcff' is not a name or ID: it is no text",
+        "argument <server>: '\\udcff' is not a name or ID: it is not text",
     ),
     *[
         (
             [SHOW, "--format", text, "myserver"],
-            f"argument --format: '{text}' is none of table, json, csv, value",
+            f"argument --format: '{text}' is not one of table, json, csv, value",
         )
         for text in ("xml", "", "JSON")
     ],
@@ -99,7 +98,7 @@ WRONG_IMAGE_ARGUMENTS: list[tuple[list[str], str]] = [
     ),
     (
         ["image-meta", "my image", "add", "a=1"],
-        "argument <action>: 'add' is none of set, delete",
+        "argument <action>: 'add' is not one of set, delete",
     ),
     (
         ["image-meta", "my image", "set", "b=2", "a"],

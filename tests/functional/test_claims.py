@@ -66,8 +66,8 @@ def test_the_ids_of_claims_stay(
     assert isinstance(claim, Claim)
     assert (claim.number, set(claim.used), list(claim.image_ids)) == (number, used, ids)
     with cloud.region() as region:
-        there = region.images(ImageQuery())
-        gone = region.images(ImageQuery(deleted=True))
+        there = region.images.select(ImageQuery())
+        gone = region.images.select(ImageQuery(deleted=True))
     images = {image.id: image for image in (*there, *gone)}
     for each, image_id in zip(claimed, ids, strict=True):
         what = f"{MYSERVER}:2026-01-05:{each}"

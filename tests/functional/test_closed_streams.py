@@ -15,6 +15,8 @@ from ..openstackshell import not_beside_novaclient_7
 from .fleet import MYSERVER
 from .runners import schedule
 
+pytestmark = pytest.mark.novaclient
+
 BIN = Path(sys.executable).parent
 SERVICE, PANEL, SANDBOX = (
     f"scheduled-images-{name}" for name in ("service", "panel", "sandbox")
@@ -121,8 +123,8 @@ def test_errors_never_go_to_stdout(cloud: Sandbox, redirection: str) -> None:
 def test_what_was_done_is_done(cloud: Sandbox) -> None:
     for redirection in (">&-", "2>&-", ">/dev/full"):
         with cloud.region() as region:
-            region.set_tags(MYSERVER, ())
+            region.servers.set_tags(MYSERVER, ())
         command = "nova scheduled-images-enable myserver 3"
         assert run(cloud, command, redirection)[0] == 0
         with cloud.region() as region:
-            assert "scheduled-images:daily:3" in region.server(MYSERVER).tags
+            assert "scheduled-images:daily:3" in region.servers.get(MYSERVER).tags

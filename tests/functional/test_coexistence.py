@@ -21,6 +21,7 @@ HINT = (
 DEPRECATION = "nova CLI is deprecated and will be removed in a future release"
 
 pytestmark = [
+    pytest.mark.novaclient,
     pytest.mark.skipif(
         not (OLD_CLIENT / OLD).is_dir(),
         reason="OLD_CLIENT_PATH names no directory with the old client",
@@ -51,7 +52,6 @@ def old_nova(cloud: Sandbox) -> Nova:
     return run
 
 
-@pytest.mark.slow
 def test_the_three_commands_work_and_say_once_what_to_remove(old_nova: Nova) -> None:
     assert old_nova("scheduled-images-enable", "myserver", "7") == (0, "", [HINT])
     status, out, err = old_nova("scheduled-images-show", "myserver")
@@ -65,7 +65,6 @@ def test_the_commands_are_ours(old_nova: Nova) -> None:
     assert err[1].startswith("ERROR (NotFound): Scheduled images not enabled for")
 
 
-@pytest.mark.slow
 def test_nova_itself_works(old_nova: Nova) -> None:
     status, out, err = old_nova("list")
     assert (status, err) == (0, [HINT])

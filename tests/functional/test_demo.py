@@ -29,7 +29,6 @@ def test_a_command_that_fails_ends_it(early: Sandbox, nova: Any) -> None:
     )
 
 
-@pytest.mark.slow
 def test_output_that_is_wrong_ends_it(early: Sandbox, nova: Any) -> None:
     nova.ok("image-create", "web1", "Daily-myserver-1", cloud=early)
     said: list[str] = []

@@ -77,8 +77,10 @@ def fleet() -> Iterator[Sandbox]:
     """Forty servers with a week of images; of two none was made since."""
     with Sandbox(speed=0, start=FLEET_START, servers=40, images_per_server=7) as cloud:
         with cloud.region() as region:
-            for server in region.servers(ServerQuery(name="^server-000(02|17)$")):
-                region.hold(server.id, True)
+            for server in region.servers.select(
+                ServerQuery(name="^server-000(02|17)$")
+            ):
+                region.servers.hold(server.id, True)
         cloud.advance("2d")
         yield cloud
 
@@ -87,7 +89,7 @@ def fleet() -> Iterator[Sandbox]:
 
 
 def test_the_tests_are_run_by_the_command_that_is_given(readme: Document) -> None:
-    command = readme.block("Run all the tests")
+    command = readme.block("Run the tests")
     assert command.startswith("python3 -m venv ")
     assert command in (ROOT / ".ci" / "run").read_text()
 
@@ -96,7 +98,6 @@ def test_the_front_page_is_short(readme: Document) -> None:
     assert len(readme.text.splitlines()) <= 120
 
 
-@pytest.mark.slow
 def test_the_quick_start_prints_what_is_shown(
     readme: Document, early: Sandbox, tmp_path: Path
 ) -> None:
@@ -115,13 +116,11 @@ def test_the_front_page_names_every_command(readme: Document, nova: Any) -> None
 # -- sessions
 
 
-@pytest.mark.slow
 def test_the_service_can_be_tried(page: Any, tmp_path: Path) -> None:
     with Sandbox(**{**SETTINGS, "extension": False}) as cloud:
         page("service/index").replay("In its shell", cloud, tmp_path)
 
 
-@pytest.mark.slow
 def test_the_tour_is_what_the_demo_prints(page: Any) -> None:
     tour = page("user/tour")
     done = run(BIN / "scheduled-images-sandbox", "demo")
@@ -139,14 +138,27 @@ def steps(printed: str) -> list[str]:
     return [part for part in parts if not part.startswith(its_own)]
 
 
-@pytest.mark.slow
 def test_schedules_are_set_as_it_is_shown(
     page: Any, cloud: Sandbox, tmp_path: Path
 ) -> None:
     page("user/schedules").replay("One server", cloud, tmp_path)
 
 
-@pytest.mark.slow
+@not_beside_novaclient_7
+def test_a_server_is_got_back_as_it_is_shown(
+    page: Any, nova: Any, early: Sandbox, tmp_path: Path
+) -> None:
+    nova.ok("scheduled-images-enable", "myserver", "7", cloud=early)
+    early.advance("5d")
+    document = page("user/restore")
+    document.replay("Put a server back", early, tmp_path)
+    program = tmp_path / "program.py"
+    program.write_text(document.block("From Python"))
+    done = run(sys.executable, program, env=early.environ())
+    assert (done.returncode, done.stderr) == (0, "")
+    document.shows(document.block("From Python", 1), done.stdout)
+
+
 @not_beside_novaclient_7
 def test_openstack_does_what_is_shown(
     page: Any, early: Sandbox, tmp_path: Path
@@ -154,7 +166,6 @@ def test_openstack_does_what_is_shown(
     page("user/openstack").replay("``set`` changes only", early, tmp_path)
 
 
-@pytest.mark.slow
 @not_beside_novaclient_7
 def test_images_are_kept_as_it_is_shown(
     page: Any, nova: Any, early: Sandbox, tmp_path: Path
@@ -173,7 +184,6 @@ def test_the_page_about_openstack_names_every_command(page: Any) -> None:
         assert f"\n``{name.replace('_', ' ')}`` " in page("user/openstack").text
 
 
-@pytest.mark.slow
 def test_many_servers_are_shown_as_they_print(
     page: Any, fleet: Sandbox, tmp_path: Path
 ) -> None:
@@ -182,7 +192,6 @@ def test_many_servers_are_shown_as_they_print(
     page("user/schedules").replay("Many servers", fleet, tmp_path, 2)
 
 
-@pytest.mark.slow
 def test_retention_is_shown_as_it_is(
     page: Any, nova: Any, early: Sandbox, tmp_path: Path
 ) -> None:
@@ -197,7 +206,6 @@ def test_retention_is_shown_as_it_is(
     page("user/retention").replay("What will be deleted tonight?", early, tmp_path, 6)
 
 
-@pytest.mark.slow
 @not_beside_novaclient_7
 def test_volume_snapshots_go_as_is_shown(
     page: Any, nova: Any, early: Sandbox, tmp_path: Path
@@ -208,7 +216,6 @@ def test_volume_snapshots_go_as_is_shown(
     page("user/retention").replay("Servers that boot from", early, tmp_path)
 
 
-@pytest.mark.slow
 def test_faults_do_what_is_shown(
     page: Any, nova: Any, cloud: Sandbox, tmp_path: Path
 ) -> None:
@@ -251,7 +258,6 @@ def printed(cloud: Sandbox, command: str, path: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.slow
 def test_the_database_is_stopped_and_started_as_it_is_shown(
     page: Any, quick: Sandbox, tmp_path: Path
 ) -> None:
@@ -260,7 +266,6 @@ def test_the_database_is_stopped_and_started_as_it_is_shown(
     assert timeless(text)[-len(output.splitlines()) :] == timeless(output)
 
 
-@pytest.mark.slow
 def test_the_watch_prints_what_is_shown(
     page: Any, quick: Sandbox, tmp_path: Path
 ) -> None:
@@ -344,7 +349,6 @@ def test_the_reference_has_every_public_name(page: Any) -> None:
     assert sorted(listed) == sorted(rax_scheduled_images_ext.__all__)
 
 
-@pytest.mark.slow
 def test_the_tests_of_a_script_pass(page: Any, tmp_path: Path) -> None:
     source = page("sandbox/testing").block("Test your own scripts")
     (tmp_path / "test_script.py").write_text(source)

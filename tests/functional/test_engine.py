@@ -73,7 +73,7 @@ def test_a_day(cloud: Sandbox, runner: Runner) -> None:
     slot = advance_to_slot(cloud)
     sent(cloud)
     tick = runner.tick()
-    assert results(tick) == ["BEGUN"]
+    assert results(tick) == ["STARTED"]
     (image,) = made(cloud)
     assert tick.results[0].image_id == image.id
     assert tick.results[0].request_id
@@ -176,7 +176,7 @@ def test_runners_at_the_same_moment_make_one_image(cloud: Sandbox) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    begun = [name for tick in ticks for name in results(tick) if name == "BEGUN"]
+    begun = [name for tick in ticks for name in results(tick) if name == "STARTED"]
     servers = [image.properties[SERVER_KEY] for image in made(cloud)]
     assert len(begun) == len(servers) == len(set(servers)) > 4
     assert not [tick for tick in ticks if tick.failures]
@@ -196,7 +196,7 @@ def test_who_was_held_up_after_looking_makes_no_second_image(cloud: Sandbox) -> 
 
     hold_up(second, meanwhile)
     assert results(second.tick()) == ["LEFT"]
-    assert seen == ["BEGUN"]
+    assert seen == ["STARTED"]
     assert len(made(cloud, deleted=True)) == 0
     assert len(made(cloud)) == 1
 
@@ -269,7 +269,7 @@ def test_who_looked_an_interval_ago_makes_no_image(cloud: Sandbox) -> None:
 
     def meanwhile() -> None:
         # The other one makes the image; then the next interval begins.
-        assert results(first.tick()) == ["BEGUN"]
+        assert results(first.tick()) == ["STARTED"]
         cloud.advance("12m")
 
     hold_up(late, meanwhile)
@@ -283,7 +283,7 @@ def test_a_request_that_was_held_up_on_its_way_leaves_no_second_image(
     """The younger image of a slot goes, and the retention counts the older one."""
     schedule(cloud, 1)
     slot = advance_to_slot(cloud)
-    assert results(runner.tick()) == ["BEGUN"]
+    assert results(runner.tick()) == ["STARTED"]
     cloud.advance("5m")
     assert results(runner.tick()) == ["RETAINED"]
     late_request(cloud, slot, "0-late")
@@ -334,7 +334,7 @@ def test_an_image_that_is_still_shown_as_deleted(
 def late_request(cloud: Sandbox, slot: str, nonce: str, name: str | None = None) -> str:
     """Let a request for an image arrive; the image's ID."""
     with cloud.region() as region:
-        return region.create_image(
+        return region.snapshots.create(
             MYSERVER,
             name or "Daily-myserver-1767225600",
             run_metadata(MYSERVER, slot, nonce),
@@ -346,7 +346,7 @@ def test_a_snapshot_of_a_server_rebuilt_from_its_own_image_is_no_duplicate(
     cloud: Sandbox, runner: Runner
 ) -> None:
     slot = advance_to_slot(cloud)
-    assert results(runner.tick()) == ["BEGUN"]
+    assert results(runner.tick()) == ["STARTED"]
     cloud.advance("5m")
     (image,) = made(cloud)
     _, _, nonce = image.properties[RUN_KEY].partition(":")
@@ -368,14 +368,14 @@ def test_a_lost_image_is_tried_three_times(cloud: Sandbox, runner: Runner) -> No
     cloud.fault("lose-image")
     moments = []
     for _ in range(14 * 12):
-        if "BEGUN" in results(runner.tick()):
+        if "STARTED" in results(runner.tick()):
             moments.append(cloud.advance(0))
         cloud.advance("5m")
     assert len(moments) == 3
     assert [round((b - a) / 3600) for a, b in itertools.pairwise(moments)] == [1, 1]
     cloud.clear_faults()
     advance_to_slot(cloud)
-    assert results(runner.tick()) == ["BEGUN"]
+    assert results(runner.tick()) == ["STARTED"]
 
 
 def test_other_runners_know_how_often_it_was_tried(cloud: Sandbox) -> None:
@@ -386,7 +386,7 @@ def test_other_runners_know_how_often_it_was_tried(cloud: Sandbox) -> None:
     for _ in range(14 * 12):
         came += results(runner_of(cloud).tick())
         cloud.advance("5m")
-    assert came.count("BEGUN") == 3
+    assert came.count("STARTED") == 3
     # A note says so to all others.
     assert came.count("GIVEN_UP") == 1
     assert made(cloud) == []
@@ -401,7 +401,7 @@ def test_a_runner_that_comes_late_has_three_tries_too(cloud: Sandbox) -> None:
     for _ in range(8 * 6):
         came += results(runner_of(cloud).tick())
         cloud.advance("10m")
-    assert came.count("BEGUN") == 3
+    assert came.count("STARTED") == 3
 
 
 def test_what_is_too_late_is_not_made(cloud: Sandbox, runner: Runner) -> None:
@@ -429,7 +429,7 @@ def test_tries_that_outlast_the_longest_delay_end_in_a_failure(cloud: Sandbox) -
         tick = runner_of(cloud, policy=policy).tick()
         came += results(tick)
         cloud.advance("30m")
-    assert came.count("BEGUN") in (1, 2)
+    assert came.count("STARTED") in (1, 2)
     assert came.count("GIVEN_UP") == 1
     assert tick.results[0].step.cause is Cause.GIVEN_UP
     assert tick.overdue(owners=True) == tick.results
@@ -485,7 +485,7 @@ def test_an_error_before_the_image_makes_none(
             runner.tick()
     assert made(cloud) == []
     cloud.advance("1h")
-    assert results(runner.tick()) == ["BEGUN"]
+    assert results(runner.tick()) == ["STARTED"]
 
 
 @pytest.mark.parametrize("status", ["409 Conflict", "429 Too Many Requests"])
@@ -500,10 +500,10 @@ def test_a_refusal_that_passes_costs_minutes(
     for _ in range(20):
         came += results(runner_of(cloud).tick())
         cloud.advance("1m")
-        if "BEGUN" in came:
+        if "STARTED" in came:
             break
     # After one minute, two more, and four more.
-    assert came == ["BUSY", "BUSY", "NOTHING", "BUSY", *["NOTHING"] * 3, "BEGUN"]
+    assert came == ["BUSY", "BUSY", "NOTHING", "BUSY", *["NOTHING"] * 3, "STARTED"]
     assert not rule.times
     assert [try_of(image) for image in made(cloud)] == [0]
     assert notes(cloud) == []
@@ -512,7 +512,7 @@ def test_a_refusal_that_passes_costs_minutes(
 def notes(cloud: Sandbox) -> list[Image]:
     """The notes that are there."""
     with cloud.region() as region:
-        images = region.images(ImageQuery())
+        images = region.images.select(ImageQuery())
     return [image for image in images if NOTE_KEY in image.properties]
 
 
@@ -530,7 +530,7 @@ def test_a_server_that_refuses_for_hours_loses_no_try(
     assert 20 < asked < 40
     rule.times = 0
     cloud.advance("10m")
-    assert results(runner_of(cloud).tick()) == ["BEGUN"]
+    assert results(runner_of(cloud).tick()) == ["STARTED"]
     assert [try_of(image) for image in made(cloud)] == [0]
 
 
@@ -561,7 +561,7 @@ def test_a_note_whose_turn_was_used_costs_an_interval(
     assert results(runner_of(cloud).tick()) == ["UNKNOWN"]
     assert results(runner_of(cloud).tick()) == ["LEFT"]
     cloud.advance("1h")
-    assert results(runner_of(cloud).tick()) == ["BEGUN"]
+    assert results(runner_of(cloud).tick()) == ["STARTED"]
     assert [try_of(image) for image in made(cloud)] == [1]
 
 
@@ -572,8 +572,8 @@ def test_a_note_that_cannot_be_read_is_none(cloud: Sandbox, text: str) -> None:
     properties: Any = {**claim_metadata(MYSERVER, NOTE), NOTE_KEY: text}
     owner = project_of(cloud)
     with cloud.region() as region:
-        region.add_image(owner=owner, name="note", properties=properties, hidden=True)
-    assert results(runner_of(cloud).tick()) == ["BEGUN"]
+        region.images.add(owner=owner, name="note", properties=properties, hidden=True)
+    assert results(runner_of(cloud).tick()) == ["STARTED"]
 
 
 @pytest.mark.parametrize(
@@ -597,7 +597,7 @@ def test_an_exceeded_quota_is_tried_less_and_less_often(
     assert asked[:5] == [5, 15, 35, 75, 135]
     rule.times = 0
     cloud.advance("1h")
-    assert results(runner_of(cloud).tick()) == ["BEGUN"]
+    assert results(runner_of(cloud).tick()) == ["STARTED"]
 
 
 def test_a_quota_that_forbids_even_the_claim(
@@ -614,7 +614,7 @@ def test_a_quota_that_forbids_even_the_claim(
     # Once a look.
     assert rule.times == 99 - 11
     rule.times = 0
-    assert results(runner.tick()) == ["BEGUN"]
+    assert results(runner.tick()) == ["STARTED"]
 
 
 @pytest.mark.parametrize("late", [0, 58 * 60, 5 * 3600])
@@ -626,14 +626,14 @@ def test_the_last_free_place_of_a_quota_is_enough(
     advance_to_slot(cloud, late)
     own = project_of(cloud)
     with cloud.region() as region:
-        images = [i for i in region.images(ImageQuery()) if i.owner == own]
+        images = [i for i in region.images.select(ImageQuery()) if i.owner == own]
     cloud.cloud.image_quota = len(images) + 1
     if noted:
         cloud.fault(f"POST {ACTION} 409 x1")
         assert results(runner.tick()) == ["BUSY"]
         assert len(notes(cloud)) == 1
         cloud.advance("2m")
-    assert results(runner_of(cloud).tick()) == ["BEGUN"]
+    assert results(runner_of(cloud).tick()) == ["STARTED"]
 
 
 @pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Unavailable"])
@@ -682,7 +682,7 @@ def test_a_server_that_is_deleted_meanwhile(
     assert not tick.failures
     web1 = id_of(cloud, "web1")
     with cloud.region() as region:
-        assert len(region.server(web1).tags) == 2
+        assert len(region.servers.get(web1).tags) == 2
 
 
 def test_an_image_that_the_loser_of_a_race_leaves_behind(
@@ -691,7 +691,7 @@ def test_an_image_that_the_loser_of_a_race_leaves_behind(
     """As Nova answers two simultaneous requests: 500, and an image without data."""
     slot, project_id = advance_to_slot(cloud), project_of(cloud)
     with cloud.region() as region:
-        orphan = region.add_image(
+        orphan = region.images.add(
             owner=project_id,
             name="orphan",
             properties=run_metadata(MYSERVER, slot, "nonce"),
@@ -702,7 +702,7 @@ def test_an_image_that_the_loser_of_a_race_leaves_behind(
     cloud.advance("2m")
     tick = runner.tick()
     assert (results(tick), tick.results[0].image_id) == (["DISCARDED"], orphan.id)
-    assert results(runner.tick()) == ["BEGUN"]
+    assert results(runner.tick()) == ["STARTED"]
 
 
 def test_what_is_left_behind_is_swept(cloud: Sandbox, runner: Runner) -> None:
@@ -716,7 +716,7 @@ def test_what_is_left_behind_is_swept(cloud: Sandbox, runner: Runner) -> None:
     project_id = project_of(cloud)
     with cloud.region() as region:
         for name, properties in kinds.items():
-            region.add_image(owner=project_id, name=name, properties=properties)
+            region.images.add(owner=project_id, name=name, properties=properties)
 
     def left() -> list[str]:
         return sorted(image.name for image in cloud.images() if image.name in kinds)
@@ -728,7 +728,7 @@ def test_what_is_left_behind_is_swept(cloud: Sandbox, runner: Runner) -> None:
     assert left() == ["foreign", "orphan", "own"]
     cloud.advance("1d")
     # While the server has a task, nobody knows whose image that is.
-    assert results(runner.tick()) == ["BEGUN"]
+    assert results(runner.tick()) == ["STARTED"]
     assert left() == ["foreign", "orphan", "own"]
     cloud.advance("5m")
     runner.tick()
@@ -741,8 +741,8 @@ def test_what_is_left_behind_is_swept_without_any_schedule(
     project_id = project_of(cloud)
     with cloud.region() as region:
         properties = claim_metadata(MYSERVER, "x")
-        region.add_image(owner=project_id, name="claim", properties=properties)
-        region.set_tags(MYSERVER, ())
+        region.images.add(owner=project_id, name="claim", properties=properties)
+        region.servers.set_tags(MYSERVER, ())
     cloud.advance("11m")
     assert [outcome.value for outcome in runner.tick().swept] == [True]
     assert "claim" not in {image.name for image in cloud.images()}
@@ -753,7 +753,7 @@ def test_a_claim_that_could_not_be_deleted_is_swept(
 ) -> None:
     advance_to_slot(cloud)
     cloud.fault("DELETE /images/ 500 x1")
-    assert results(runner.tick()) == ["BEGUN"]
+    assert results(runner.tick()) == ["STARTED"]
     assert [CLAIM_KEY in image.properties for image in cloud.images()].count(True) == 1
     cloud.advance("11m")
     assert [each.value for each in runner.tick().swept] == [True]
@@ -825,7 +825,7 @@ def test_what_changes_between_two_deletions_keeps_the_rest(
     def correct(pruned: PrunedImage) -> None:
         with cloud.region() as region:
             tags = () if end else ("scheduled-images", "scheduled-images:daily:5")
-            region.set_tags(MYSERVER, tags)
+            region.servers.set_tags(MYSERVER, tags)
 
     runner.deleted = correct
     (result,) = runner.tick().results
@@ -845,7 +845,7 @@ def test_a_schedule_that_was_read_a_while_ago_is_read_again(cloud: Sandbox) -> N
 
     def meanwhile() -> None:
         with cloud.region() as region:
-            region.set_tags(MYSERVER, ())
+            region.servers.set_tags(MYSERVER, ())
         cloud.advance(10)
 
     hold_up(runner, meanwhile)
@@ -872,7 +872,7 @@ def test_an_image_that_its_user_deletes(cloud: Sandbox, runner: Runner) -> None:
     cloud.advance("5m")
     (image,) = made(cloud)
     with cloud.region() as region:
-        region.delete_image(image.id)
+        region.images.delete(image.id)
     # Within the hour nobody knows whether it was ever there.
     assert results(runner.tick()) == ["LEFT"]
 
@@ -909,7 +909,7 @@ def test_who_is_to_stop_begins_nothing(cloud: Sandbox, runner: Runner) -> None:
     assert results(runner.tick()) == ["LEFT"]
     assert {line.split()[0] for line in sent(cloud)} == {"GET"}
     runner.stopping = lambda: False
-    assert results(runner.tick()) == ["BEGUN"]
+    assert results(runner.tick()) == ["STARTED"]
 
 
 def test_a_server_booted_from_a_scheduled_image(cloud: Sandbox, runner: Runner) -> None:
@@ -926,11 +926,11 @@ def test_a_server_booted_from_a_scheduled_image(cloud: Sandbox, runner: Runner) 
     child = cloud.boot("child", server_id=server_id, image_id=image.id)
     schedule(cloud, server_id=child.id)
     with cloud.region() as region:
-        by_hand = region.create_image(child.id, "by hand", {}, user_id="someone")
+        by_hand = region.snapshots.create(child.id, "by hand", {}, user_id="someone")
     assert by_hand.properties[SLOT_KEY] == slot
     assert by_hand.properties[RUN_KEY].startswith(f"{MYSERVER}:")
     cloud.advance("6h")
-    assert sorted(results(runner.tick())) == ["BEGUN", "NOTHING"]
+    assert sorted(results(runner.tick())) == ["STARTED", "NOTHING"]
     cloud.advance("5m")
     assert sorted(results(runner.tick())) == ["NOTHING", "RETAINED"]
     own = made(cloud)[-1]
@@ -942,7 +942,9 @@ def test_a_server_booted_from_a_scheduled_image(cloud: Sandbox, runner: Runner) 
 
 def test_a_malformed_schedule_is_not_acted_upon(cloud: Sandbox, runner: Runner) -> None:
     with cloud.region() as region:
-        region.set_tags(MYSERVER, ("scheduled-images", "scheduled-images:daily:x"))
+        region.servers.set_tags(
+            MYSERVER, ("scheduled-images", "scheduled-images:daily:x")
+        )
     advance_to_slot(cloud)
     (result,) = runner.tick().results
     assert result.step.cause.name == "INVALID"
@@ -968,10 +970,10 @@ def test_limits_hold_for_all_runners(cloud: Sandbox, limits: Limits) -> None:
     cloud.advance("23h59m")
     policy = Policy(max_delay=Policy().max_delay * 2)
     first, second = (runner_of(cloud, policy=policy, limits=limits) for _ in range(2))
-    assert results(first.tick()).count("BEGUN") == 3
+    assert results(first.tick()).count("STARTED") == 3
     assert results(second.tick()).count("LIMITED") == 5
     cloud.advance("5m")
-    assert results(second.tick()).count("BEGUN") == 3
+    assert results(second.tick()).count("STARTED") == 3
     assert len(made(cloud)) == 6
 
 

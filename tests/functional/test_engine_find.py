@@ -59,7 +59,7 @@ def test_what_is_due_is_found_between_two_refreshes(cloud: Sandbox) -> None:
     for _ in range(2 * 24 * 4):
         found += [name for name in results(runner.tick()) if name != "NOTHING"]
         cloud.advance("15m")
-    assert found == ["BEGUN", "RETAINED"] * 2
+    assert found == ["STARTED", "RETAINED"] * 2
     assert len(slots(cloud)) == 1
 
 
@@ -74,7 +74,7 @@ def test_a_schedule_that_is_set_or_ended_is_seen_at_the_refresh(cloud: Sandbox) 
     cloud.advance("20m")
     assert [server.id for server in runner.tick().servers] == [MYSERVER]
     with cloud.region() as region:
-        region.set_tags(MYSERVER, ())
+        region.servers.set_tags(MYSERVER, ())
     cloud.advance("10m")
     assert [server.id for server in runner.tick().servers] == [MYSERVER]
     # Whatever is due is looked at anew.
@@ -89,7 +89,7 @@ def test_a_schedule_that_has_ended_since_makes_no_image(cloud: Sandbox) -> None:
     runner = lasting(cloud)
     runner.tick()
     with cloud.region() as region:
-        region.set_tags(MYSERVER, ())
+        region.servers.set_tags(MYSERVER, ())
     cloud.advance("6m")
     (result,) = runner.tick().results
     assert result.step.cause is Cause.NO_SCHEDULE
@@ -102,7 +102,7 @@ def test_a_server_that_was_deleted_since_is_forgotten(cloud: Sandbox) -> None:
     runner = lasting(cloud)
     assert len(runner.tick().servers) == 1
     with cloud.region() as region:
-        region.delete_server(MYSERVER)
+        region.servers.delete(MYSERVER)
     cloud.advance("6m")
     assert not runner.tick().failures
     assert runner.tick().servers == []
@@ -131,7 +131,7 @@ def test_the_newest_images_are_known_and_looked_at_again(cloud: Sandbox) -> None
     # Who starts now knows the same.
     assert lasting(cloud).tick().newest[MYSERVER].timestamp() == int(second.created)
     with cloud.region() as region:
-        region.delete_image(second.id)
+        region.images.delete(second.id)
     cloud.advance("31m")
     assert runner.tick().newest[MYSERVER].timestamp() == int(first.created)
     # The slot had its image all the same.
@@ -144,7 +144,7 @@ def test_what_cannot_be_done_is_not_asked_for_at_every_look(cloud: Sandbox) -> N
     advance_to_slot(cloud)
     runner = lasting(cloud)
     cloud.fault("lose-image")
-    assert results(runner.tick()) == ["BEGUN"]
+    assert results(runner.tick()) == ["STARTED"]
     cloud.advance("5m")
     assert results(runner.tick()) == ["LEFT"]
     sent(cloud)
@@ -152,7 +152,7 @@ def test_what_cannot_be_done_is_not_asked_for_at_every_look(cloud: Sandbox) -> N
     assert results(runner.tick()) == ["LEFT"]
     assert not [line for line in sent(cloud) if MYSERVER in line]
     cloud.advance("1h")
-    assert results(runner.tick()) == ["BEGUN"]
+    assert results(runner.tick()) == ["STARTED"]
 
 
 def test_a_plan_is_what_a_tick_does(cloud: Sandbox) -> None:
@@ -165,7 +165,7 @@ def test_a_plan_is_what_a_tick_does(cloud: Sandbox) -> None:
     assert actions() == [Action.NOTHING]
     advance_to_slot(cloud)
     assert actions() == [Action.MAKE]
-    assert results(runner.tick()) == ["BEGUN"]
+    assert results(runner.tick()) == ["STARTED"]
     (step,) = planned(runner.projects, Policy(), Clock())
     assert step.cause is Cause.UNDER_WAY
     cloud.advance("5m")
@@ -196,11 +196,11 @@ def test_the_slot_of_an_image_that_was_changed_counts_as_made(
         "deactivated": {"attributes": {"status": "deactivated"}},
     }
     with cloud.region() as region:
-        region.update_image(image.id, **changes[change])
+        region.images.update(image.id, **changes[change])
     for _ in range(11):
         if not lasts:
             runner = runner_of(cloud)
-        assert "BEGUN" not in results(runner.tick())
+        assert "STARTED" not in results(runner.tick())
         cloud.advance("1h")
     assert len(made(cloud)) == 1
 
@@ -213,8 +213,8 @@ def forge(cloud: Sandbox, number: int, owner: str, server_id: str) -> None:
     for each in range(number):
         properties: Any = run_metadata(server_id, "2026-01-05", f"{owner}{each}")
         with cloud.region() as region:
-            image = region.add_image(owner=owner, name="forged", properties=properties)
-            region.update_image(image.id, attributes={"status": "saving"})
+            image = region.images.add(owner=owner, name="forged", properties=properties)
+            region.images.update(image.id, attributes={"status": "saving"})
 
 
 @pytest.mark.parametrize("hours", [0, 7])
@@ -226,7 +226,7 @@ def test_images_of_servers_without_a_schedule_take_no_place(
     advance_to_slot(cloud, -hours * 3600)
     forge(cloud, 30, project_of(cloud), id_of(cloud, "web1"))
     cloud.advance(hours * 3600)
-    assert results(runner_of(cloud).tick()) == ["BEGUN"]
+    assert results(runner_of(cloud).tick()) == ["STARTED"]
 
 
 def test_images_that_hang_take_no_place_and_are_told(cloud: Sandbox) -> None:
@@ -243,7 +243,7 @@ def test_images_that_hang_take_no_place_and_are_told(cloud: Sandbox) -> None:
     cloud.advance("2h")
     tick = runner_of(cloud, limits=few).tick()
     by_id = {result.step.server.id: result for result in tick.results}
-    assert by_id[MYSERVER].result is Result.BEGUN
+    assert by_id[MYSERVER].result is Result.STARTED
     assert len(by_id[web1].step.hanging) == 5
 
 
@@ -269,7 +269,7 @@ def test_what_hangs_is_not_deleted(cloud: Sandbox) -> None:
     add: Any = run_metadata(MYSERVER, slot, "x")
     image_id = add_image(cloud, "hangs", **add)
     with cloud.region() as region:
-        region.update_image(image_id, attributes={"status": "saving"})
+        region.images.update(image_id, attributes={"status": "saving"})
     for _ in range(30):
         runner_of(cloud).tick()
         cloud.advance("1h")

@@ -46,7 +46,7 @@ def test_one_server_from_its_first_look_to_its_retention(cloud: Sandbox) -> None
     assert step(cloud, runner) is Result.NOTHING
     first = advance_to_slot(cloud)
     sent(cloud)
-    assert step(cloud, runner) is Result.BEGUN
+    assert step(cloud, runner) is Result.STARTED
     # The server and its images, the claim, what is under way, the image.
     assert [line.split("?")[0].split("/")[0] for line in sent(cloud)] == [
         "GET ",
@@ -62,7 +62,7 @@ def test_one_server_from_its_first_look_to_its_retention(cloud: Sandbox) -> None
     assert slots(cloud) == [first]
     second = advance_to_slot(cloud)
     sent(cloud)
-    assert step(cloud, runner) is Result.BEGUN
+    assert step(cloud, runner) is Result.STARTED
     cloud.advance("5m")
     assert step(cloud, runner) is Result.RETAINED
     assert slots(cloud) == [second]
@@ -92,7 +92,7 @@ def test_a_failure_leaves_no_place_behind(cloud: Sandbox) -> None:
     cloud.advance("5m")
     (hint,) = next(Finder(runner.projects).pages()).make
     again = runner.step(MYSERVER, project_id, note=hint.note)
-    assert again.result is Result.BEGUN
+    assert again.result is Result.STARTED
 
 
 @plain
@@ -119,7 +119,7 @@ def test_the_places_of_the_dead_count_for_five_minutes(cloud: Sandbox) -> None:
     owner = project_of(cloud)
     with cloud.region() as region:
         properties: Any = claim_metadata(NOBODY, "a claim")
-        region.add_image(
+        region.images.add(
             owner=owner,
             visibility="private",
             name="place",
@@ -134,7 +134,7 @@ def test_the_places_of_the_dead_count_for_five_minutes(cloud: Sandbox) -> None:
     cloud.advance("6m")
     (hint,) = next(Finder(runner.projects).pages()).make
     again = runner.step(MYSERVER, owner, note=hint.note)
-    assert again.result is Result.BEGUN
+    assert again.result is Result.STARTED
 
 
 # -- pages
@@ -161,7 +161,7 @@ def test_a_page_shows_who_needs_a_step(cloud: Sandbox) -> None:
     assert len(sent(cloud)) == 5
     assert actions(page) == {"myserver": Action.MAKE}
     assert [each.server.id for each in page.make] == [MYSERVER]
-    assert step(cloud, runner) is Result.BEGUN
+    assert step(cloud, runner) is Result.STARTED
     page = next(scanner.pages())
     assert (actions(page), page.under_way.total()) == ({}, 1)
     cloud.advance("5m")
@@ -186,7 +186,7 @@ def test_an_image_that_failed_is_made_again(cloud: Sandbox) -> None:
     runner = runner_of(cloud)
     scanner = Finder(runner.projects)
     cloud.fault("lose-image x1")
-    assert step(cloud, runner) is Result.BEGUN
+    assert step(cloud, runner) is Result.STARTED
     next(scanner.pages())
     cloud.advance("5m")
     assert actions(next(scanner.pages())) == {"myserver": Action.MAKE}

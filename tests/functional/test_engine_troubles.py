@@ -42,7 +42,7 @@ def make_broken(cloud: Sandbox, runner: Runner) -> Image:
     """Have the first image without a good volume snapshot."""
     cloud.fault("fail-volume x1")
     cloud.advance("1d")
-    assert results(runner.tick()) == ["BEGUN"]
+    assert results(runner.tick()) == ["STARTED"]
     (broken,) = made(cloud)
     return broken
 
@@ -53,11 +53,11 @@ def test_a_broken_image_that_stays_keeps_no_other_from_its_place(
 ) -> None:
     broken = make_broken(cloud, runner)
     with cloud.region() as region:
-        region.update_image(broken.id, attributes={"protected": True})
+        region.images.update(broken.id, attributes={"protected": True})
     assert results(runner.tick()) == ["UNPROVEN"]
     for _ in range(3):
         cloud.advance("1d")
-        assert results(runner.tick()) == ["BEGUN"]
+        assert results(runner.tick()) == ["STARTED"]
         assert results(runner.tick()) == ["RETAINED"]
         # It is reported all the same.
         assert results(runner.tick()) == ["UNPROVEN"]
@@ -73,7 +73,7 @@ def test_a_broken_image_that_cannot_be_deleted_keeps_no_other_from_its_place(
     cloud.fault(f"DELETE /images/{broken.id} 403")
     for _ in range(3):
         cloud.advance("1d")
-        assert results(runner.tick()) == ["BEGUN"]
+        assert results(runner.tick()) == ["STARTED"]
         assert results(runner.tick()) == ["RETAINED"]
         assert results(runner.tick()) == ["FAILED"]
     assert len(made(cloud)) == 2
@@ -85,12 +85,12 @@ def test_what_its_owner_has_kept_for_a_while_is_proven_all_the_same(
 ) -> None:
     """Handed back, it pushes no good image out."""
     cloud.advance("1d")
-    assert results(runner.tick()) == ["BEGUN"]
+    assert results(runner.tick()) == ["STARTED"]
     assert results(runner.tick()) == ["RETAINED"]
     (good,) = made(cloud)
     cloud.fault("fail-volume x1")
     cloud.advance("1d")
-    assert results(runner.tick()) == ["BEGUN"]
+    assert results(runner.tick()) == ["STARTED"]
     _, broken = made(cloud)
     nova.ok("scheduled-images-protect", broken.id)
     assert results(runner.tick()) == ["NOTHING"]
@@ -128,7 +128,7 @@ def test_a_whole_image_is_no_duplicate_of_a_broken_one(
     slot = broken.properties["scheduled_images_slot"]
     cloud.advance("1m")
     with cloud.region() as region:
-        late = region.create_image(
+        late = region.snapshots.create(
             SERVER,
             "Daily-database-1767225600",
             run_metadata(SERVER, slot, "0-late"),
@@ -144,11 +144,11 @@ def test_two_whole_images_of_a_slot_take_one_place(cloud: Sandbox) -> None:
     schedule(cloud, 2)
     runner = runner_of(cloud)
     first = advance_to_slot(cloud)
-    assert results(runner.tick()) == ["BEGUN"]
+    assert results(runner.tick()) == ["STARTED"]
     cloud.advance("5m")
     assert results(runner.tick()) == ["RETAINED"]
     second = advance_to_slot(cloud)
-    assert results(runner.tick()) == ["BEGUN"]
+    assert results(runner.tick()) == ["STARTED"]
     cloud.advance("5m")
     late_request(cloud, second)
     cloud.advance("5m")
@@ -166,7 +166,7 @@ def test_a_duplicate_that_cannot_be_deleted_keeps_no_later_image_back(
     schedule(cloud, 1)
     runner = runner_of(cloud)
     slot = advance_to_slot(cloud)
-    assert results(runner.tick()) == ["BEGUN"]
+    assert results(runner.tick()) == ["STARTED"]
     cloud.advance("5m")
     assert results(runner.tick()) == ["RETAINED"]
     late = late_request(cloud, slot)
@@ -174,7 +174,7 @@ def test_a_duplicate_that_cannot_be_deleted_keeps_no_later_image_back(
     cloud.fault(f"DELETE /images/{late} 403")
     assert results(runner.tick()) == ["FAILED"]
     following = advance_to_slot(cloud)
-    assert results(runner.tick()) == ["BEGUN"]
+    assert results(runner.tick()) == ["STARTED"]
     cloud.advance("5m")
     assert results(runner.tick()) == ["RETAINED"]
     assert slots(cloud) == [slot, following]
@@ -183,7 +183,7 @@ def test_a_duplicate_that_cannot_be_deleted_keeps_no_later_image_back(
 def late_request(cloud: Sandbox, slot: str) -> str:
     """Let a request for an image arrive that was held up; the image's ID."""
     with cloud.region() as region:
-        return region.create_image(
+        return region.snapshots.create(
             MYSERVER,
             "Daily-myserver-1767225600",
             run_metadata(MYSERVER, slot, "0-late"),
@@ -200,16 +200,16 @@ def test_a_full_quota_keeps_no_retention_from_being_applied() -> None:
         schedule(cloud, 1)
         runner = runner_of(cloud)
         advance_to_slot(cloud)
-        assert results(runner.tick()) == ["BEGUN"]
+        assert results(runner.tick()) == ["STARTED"]
         cloud.advance("5m")
         assert results(runner.tick()) == ["RETAINED"]
         second = advance_to_slot(cloud)
-        assert results(runner.tick()) == ["BEGUN"]
+        assert results(runner.tick()) == ["STARTED"]
         # No service is there until the next one is due.
         third = advance_to_slot(cloud)
         assert results(runner.tick()) == ["QUOTA"]
         assert slots(cloud) == [second]
-        assert results(runner.tick()) == ["BEGUN"]
+        assert results(runner.tick()) == ["STARTED"]
         cloud.advance("5m")
         assert results(runner.tick()) == ["RETAINED"]
         assert slots(cloud) == [third]
@@ -227,7 +227,7 @@ def busy_at_the_look(cloud: Sandbox, runner: Runner) -> None:
         if wanted.get("pending"):
             object.__setattr__(images, "list", read)
             with cloud.region() as region:
-                region.create_image(MYSERVER, "by hand", {}, user_id="someone")
+                region.snapshots.create(MYSERVER, "by hand", {}, user_id="someone")
         return read(**wanted)  # type: ignore[arg-type]
 
     object.__setattr__(images, "list", begin)
@@ -243,7 +243,7 @@ def test_a_server_that_was_busy_is_tried_at_each_look(cloud: Sandbox) -> None:
     (result,) = runner.tick().results
     assert (result.result, result.step.cause) == (Result.NOTHING, Cause.BUSY)
     cloud.advance("5m")
-    assert results(runner.tick()) == ["BEGUN"]
+    assert results(runner.tick()) == ["STARTED"]
 
 
 @plain
@@ -274,7 +274,7 @@ def test_a_weekly_image_is_not_missed_because_an_older_one_was_changed(
     older, _ = made(cloud)
     cloud.advance("2d")
     with cloud.region() as region:
-        region.update_image(older.id, attributes={"min_ram": 1})
+        region.images.update(older.id, attributes={"min_ram": 1})
     (result,) = runner_of(cloud).tick().results
     assert result.step.cause is Cause.DONE
 
@@ -292,7 +292,7 @@ def test_claims_of_servers_without_a_schedule_take_no_place(cloud: Sandbox) -> N
     for number in range(5):
         server_id = f"00000000-0000-4000-8000-{number:012}"
         with cloud.region() as region:
-            region.add_image(
+            region.images.add(
                 owner=f"{number:032}",
                 visibility="public",
                 name="claim",
@@ -302,7 +302,7 @@ def test_claims_of_servers_without_a_schedule_take_no_place(cloud: Sandbox) -> N
                 container_format=None,
                 properties=claim_metadata(server_id, f"{server_id}:2026-01-01:0"),
             )
-    assert sorted(results(runner.tick())) == ["BEGUN", "LIMITED"]
+    assert sorted(results(runner.tick())) == ["STARTED", "LIMITED"]
 
 
 # -- what only the owner can mend
@@ -318,7 +318,7 @@ def test_what_its_owner_has_missed_is_the_owners_all_day(cloud: Sandbox) -> None
     cloud.advance("5m")
     runner.tick()
     with cloud.region() as region:
-        region._store.update("servers", region.name, MYSERVER, status="ERROR")
+        region.cloud.store.update("servers", region.name, MYSERVER, status="ERROR")
     causes = set()
     for _ in range(40):
         cloud.advance("1h")

@@ -43,10 +43,10 @@ def evil(cloud: Sandbox) -> str:
     server = cloud.boot(EVIL).id
     if cloud.cloud.extension:
         with cloud.region() as region:
-            region.set_schedule(server, 1, None)
+            region.schedules.set(server, 1, None)
     else:
         with cloud.region() as region:
-            region.set_tags(server, [MARKER, f"{MARKER}:daily:1"])
+            region.servers.set_tags(server, [MARKER, f"{MARKER}:daily:1"])
     for _ in range(2):
         add_image(cloud, EVIL, instance_uuid=server, image_type="snapshot", **MARKED)
     return server
@@ -140,7 +140,7 @@ def test_the_service(cloud: Sandbox, evil: str) -> None:
     service = Service(cloud)
     broken = cloud.boot("broken").id
     with cloud.region() as region:
-        region.set_tags(broken, [MARKER, f"{MARKER}:\x1b[31m\nx reason=forged"])
+        region.servers.set_tags(broken, [MARKER, f"{MARKER}:\x1b[31m\nx reason=forged"])
     for command in ("plan", "status"):
         for form in FORMATS:
             result = service(command, "--format", form)

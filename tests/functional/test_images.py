@@ -84,7 +84,7 @@ def proxied(cloud: Sandbox) -> bool:
 
 def properties(cloud: Sandbox, image_id: str) -> dict[str, str]:
     with cloud.region() as region:
-        return dict(region.image(image_id).properties)
+        return dict(region.images.get(image_id).properties)
 
 
 @both_types
@@ -247,7 +247,8 @@ def test_delete_metadata(run: Run, cloud: Sandbox) -> None:
 @ours
 def test_another_key_than_the_markers_keeps_nothing(run: Run, cloud: Sandbox) -> None:
     """The article's way to keep an image hangs on it that silence means: done."""
-    image = add_image(cloud, "mine", **{MARKER_KEY: MARKER_VALUE})
+    marker: Any = {MARKER_KEY: MARKER_VALUE}
+    image = add_image(cloud, "mine", **marker)
     hyphens = MARKER_KEY.replace("created_by", "created-by")
     result = run("image-meta", "mine", "delete", hyphens)
     assert (result.status, result.out) == (1, "")

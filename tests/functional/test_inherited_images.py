@@ -32,7 +32,7 @@ def scheduled_image(cloud: Sandbox, number: int) -> str:
     image_id = add_image(cloud, name, **metadata)
     with cloud.region() as region:
         whole = {**metadata, OWN_KEY: f"{image_id}:1-{number:032x}"}
-        region.update_image(image_id, properties=whole)
+        region.images.update(image_id, properties=whole)
     cloud.advance("1d")
     return image_id
 
@@ -150,9 +150,9 @@ def test_hidden_images_and_such_as_are_not_whole(nova: Any, cloud: Sandbox) -> N
     enable(nova, "myserver", 2)
     one, two, three, four = (scheduled_image(cloud, number) for number in range(1, 5))
     with cloud.region() as region:
-        properties = region.image(four).properties
-        region.update_image(four, properties={**properties, PENDING_KEY: "pending"})
-        region.update_image(three, attributes={"hidden": True})
+        properties = region.images.get(four).properties
+        region.images.update(four, properties={**properties, PENDING_KEY: "pending"})
+        region.images.update(three, attributes={"hidden": True})
     assert list(image_list(nova, "myserver").values()) == [
         ("pending", False),
         ("newest", True),

@@ -49,7 +49,7 @@ def states(nova: Any, *options: str, **where: Any) -> dict[str, str]:
 def enable(cloud: Sandbox, name: str, retention: int, day: str | None = None) -> str:
     server_id = id_of(cloud, name)
     with cloud.region() as region:
-        region.set_schedule(server_id, retention, day)
+        region.schedules.set(server_id, retention, day)
     return server_id
 
 
@@ -57,7 +57,7 @@ def hold(cloud: Sandbox, name: str) -> None:
     """Shut a server down, so that no image can be made of it."""
     server_id = id_of(cloud, name)
     with cloud.region() as region:
-        region.hold(server_id, True)
+        region.servers.hold(server_id, True)
 
 
 def hide(front: Interceptor, pattern: bytes) -> None:
@@ -521,8 +521,8 @@ def test_a_manual_snapshot_is_kept_for_good_and_no_sign_of_life(
     [
         (["list", "--enabled", "--disabled"], "--enabled and --disabled exclude"),
         (["list", "--name", "("], "'(' is not a regular expression: missing )"),
-        (["list", "--name", ""], "'' is not a name: it would be found in every one"),
-        (["list", "--format", "xml"], "'xml' is none of table"),
+        (["list", "--name", ""], "must not be empty: it would match every name"),
+        (["list", "--format", "xml"], "'xml' is not one of table"),
         (["check", "--max-age", "26"], "'26' is not a duration"),
         (["check", "--max-age", "0h"], "'0h' is not an age"),
         (["check", "--max-age", "9" * 20 + "w"], "w' is not allowed: 36500d at most"),

@@ -12,6 +12,7 @@ import requests
 from rax_scheduled_images_ext.panel.cli import main as panel
 from rax_scheduled_images_ext.programs.http_server import Server
 from rax_scheduled_images_ext.sandbox import Sandbox
+from rax_scheduled_images_ext.sandbox.cli import main as sandbox
 from rax_scheduled_images_ext.service.cli import main as service
 from rax_scheduled_images_ext.service.metrics import Metrics, metrics_app
 
@@ -39,7 +40,7 @@ def test_metrics() -> None:
     server = Server("::1", 0, threads=1)
     server.start(metrics_app(Metrics().registry))
     try:
-        answer = requests.get(f"{server.url}/metrics", timeout=10)
+        answer = requests.get(f"{server.url}/metrics", timeout=60)
         assert "scheduled_images_under_way" in answer.text
     finally:
         server.stop()
@@ -63,6 +64,7 @@ UNKNOWN, TAKEN = "nowhere.invalid", "127.0.0.1"
     [
         (service, ("run", "--metrics-host", "HOST", "--metrics-port", "PORT")),
         (service, ("api", "--compute", "http://x", "--host", "HOST", "--port", "PORT")),
+        (sandbox, ("run", "--host", "HOST", "--port", "PORT")),
         (panel, ("--login", "--host", "HOST", "--port", "PORT")),
     ],
 )
@@ -96,6 +98,6 @@ def test_what_is_no_host(cloud: Sandbox, host: str) -> None:
         result = Service(cloud)(*argv)
         assert (result.status, result.out) == (2, "")
         assert result.err.endswith(
-            "that is not a host: write a name or an address, such as ::1\n"
+            "not a host: write a name or an address, such as ::1\n"
         )
         assert result.err.count("\n") == 1

@@ -53,7 +53,6 @@ def of(package: str, modules: set[str]) -> set[str]:
     return {name for name in modules if name.partition(".")[0] == package}
 
 
-@pytest.mark.slow
 def test_other_commands_import_nothing_of_ours(cloud: Sandbox) -> None:
     timed, all_ = imported(cloud, "server", "list")
     assert "openstackclient.compute.v2.server" in all_
@@ -64,7 +63,7 @@ def test_other_commands_import_nothing_of_ours(cloud: Sandbox) -> None:
     # The same look finds them where they are needed, and novaclient nowhere.
     timed, all_ = imported(cloud, "server", "image", "schedule", "list")
     assert f"{PACKAGE}.operations.inventory" in timed
-    assert f"{PACKAGE}.cli.openstack.schedule" in all_
+    assert f"{PACKAGE}.cli.openstack.list" in all_
     assert of("novaclient", all_) == set()
     assert not any(name.startswith(f"{PACKAGE}.cli.nova") for name in all_)
 

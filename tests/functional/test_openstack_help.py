@@ -22,6 +22,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
 
+# Of reStructuredText, which help texts are not.
+MARKUP = re.compile(r"``|:\w+:`|\*\*|\|\w+\|")
 COMMANDS = {
     each.name.replace("_", " "): each
     for each in entry_points(group="openstack.compute.v2")
@@ -50,6 +52,14 @@ def test_every_command_and_argument_is_described(name: str) -> None:
             assert str(action.metavar).startswith("<"), action
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_is_plain_text_and_names_exit_statuses(name: str) -> None:
+    parser = COMMANDS[name].load()(None, None).get_parser(name)
+    text = " ".join(parser.format_help().split())
+    assert "Exit status: 0 all was done, 1 something failed, 2 wrong usage," in text
+    assert not MARKUP.search(text)
+
+
 def test_help(openstack: OpenStack) -> None:
     words = ("server", "image", "schedule", "set")
     out = openstack.ok("help", *words)
@@ -65,7 +75,6 @@ def test_help(openstack: OpenStack) -> None:
         assert f"\n  {name} " in listed
 
 
-@pytest.mark.slow
 def test_completion_knows_the_commands(openstack: OpenStack) -> None:
     out = openstack.ok("complete")
     assert "server_image_schedule='check list set show unset'\n" in out
@@ -81,7 +90,6 @@ def test_completion_knows_the_commands(openstack: OpenStack) -> None:
             assert set(action.option_strings) <= set(lines[0].split()), name
 
 
-@pytest.mark.slow
 def test_the_program_itself(cloud: Sandbox) -> None:
     program = Path(sys.executable).with_name("openstack")
     argv = ("server", "image", "schedule", "list", "-f", "value", "-c", "Server")

@@ -17,6 +17,8 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 from ..novashell import DEPRECATION
 from .fleet import MYSERVER, id_of
 
+pytestmark = pytest.mark.novaclient
+
 NOVA = Path(sys.executable).with_name("nova")
 ASCII = {"PYTHONIOENCODING": "ascii:strict", "PYTHONUTF8": "0"}
 FULL = "ERROR (OSError): Cannot write to stdout: No space left on device\n"
@@ -24,7 +26,6 @@ FULL = "ERROR (OSError): Cannot write to stdout: No space left on device\n"
 full_disk = pytest.mark.skipif(
     not os.path.exists("/dev/full"), reason="there is no /dev/full"
 )
-SLOW = pytest.mark.slow
 
 
 def nova(
@@ -129,7 +130,7 @@ class TestFullDisk:
 
     @pytest.mark.parametrize(
         "form",
-        ["json", *(pytest.param(f, marks=SLOW) for f in ("table", "csv", "value"))],
+        ["json", "table", "csv", "value"],
     )
     def test_a_prune_tells_what_it_deleted(
         self, cloud: Sandbox, old: list[str], form: str
@@ -160,11 +161,11 @@ class TestFullDisk:
         "command",
         [
             "scheduled-images-list",
-            pytest.param("scheduled-images-check", marks=SLOW),
+            "scheduled-images-check",
             "scheduled-images-show myserver",
-            pytest.param("scheduled-images-show --format json myserver", marks=SLOW),
-            pytest.param("scheduled-images-image-list myserver", marks=SLOW),
-            pytest.param("scheduled-images-enable --dry-run myserver 3", marks=SLOW),
+            "scheduled-images-show --format json myserver",
+            "scheduled-images-image-list myserver",
+            "scheduled-images-enable --dry-run myserver 3",
             "snapshot-watch myserver --wait-start 1s",
         ],
     )

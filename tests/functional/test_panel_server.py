@@ -132,7 +132,7 @@ def test_the_preview_changes_nothing(
         ({"retention": "0"}, "'0' is not a retention: a whole number from 1 to 65535"),
         (
             {"when": "hourly"},
-            "'hourly' is not a kind of schedule: use daily, sunday, monday, tuesday,"
+            "'hourly' is not a schedule: use daily, sunday, monday, tuesday,"
             " wednesday, thursday, friday, saturday",
         ),
     ],
@@ -160,7 +160,7 @@ def test_a_form_made_from_another_schedule_shows_both(
     page = reader.submit("#schedule-form", retention=6)
     assert page.status == 409
     assert page.all("#conflict") == [
-        "The schedule was changed since this form was made. It was daily, keep 5 ; it"
+        "The schedule has changed since this form was loaded. It was daily, keep 5 ; it"
         " is weekly on Friday, keep 9 now."
     ]
     shown = nova.ok("scheduled-images-show", "myserver")
@@ -275,7 +275,7 @@ def test_protect_and_unprotect(reader: Reader, nova: Nova, cloud: Sandbox) -> No
     assert "kept (exempt)" in reader.link("Keep it protected").all(".retention")
     reader.link("Unprotect…")
     page = reader.submit("#ask")
-    assert page.messages == [f"{name} is the schedule's again."]
+    assert page.messages == [f"{name} is no longer protected."]
     assert rows(page, "Image", "Retention")[-1] == [name, "expires next"]
 
 
@@ -294,16 +294,14 @@ def test_what_unprotecting_does_is_shown_again_if_it_has_changed(
     )
     nova.ok("scheduled-images-enable", "myserver", "1")
     page = reader.submit("#ask")
-    assert page.messages == [
-        "This has changed since it was shown, and nothing was done."
-    ]
+    assert page.messages == ["This has changed since it was shown. Nothing was done."]
     assert page.all("#confirm") == ["Unprotect: let it be deleted next"]
     assert MARKER_KEY not in nova.ok("image-show", name)
 
     nova.ok("scheduled-images-disable", "myserver")
     page = reader.get(page.path)
     assert page.all("#fate")[0].startswith("The server has no valid schedule")
-    assert reader.submit("#ask").messages == [f"{name} is the schedule's again."]
+    assert reader.submit("#ask").messages == [f"{name} is no longer protected."]
 
 
 @on_both_faces
@@ -331,9 +329,7 @@ def test_an_image_that_somebody_protects_meanwhile_is_not_deleted(
     page = reader.get(str(page.soup.select("a[href$=delete]")[0]["href"]))
     nova.ok("scheduled-images-protect", name)
     page = reader.submit("#ask")
-    assert page.messages == [
-        "This has changed since it was shown, and nothing was done."
-    ]
+    assert page.messages == ["This has changed since it was shown. Nothing was done."]
     assert "kept (exempt)" in page.text
     assert name in made(cloud)
     assert reader.submit("#ask").messages == [f"{name} is deleted."]
@@ -354,7 +350,7 @@ def test_the_volume_snapshots_of_an_image_go_with_it(cloud: Sandbox) -> None:
 
     def left() -> set[str]:
         with cloud.region() as region:
-            return {str(s.name) for s in region.volume_snapshots(project_id)}
+            return {str(s.name) for s in region.volumes.snapshots(project_id)}
 
     def named(*images: Image) -> set[str]:
         return {f"snapshot for {image.name}" for image in images}
@@ -469,7 +465,7 @@ def test_a_snapshot_and_its_phases(reader: Reader, cloud: Sandbox) -> None:
         task = page.all("#task")[0]
         writable[task] = "may write again" in page.all("#disk")[0]
         if page.all("#disk.done") == [
-            "The snapshot is over: the image before-the-upgrade is made."
+            "The snapshot is over: the image before-the-upgrade is ready."
         ]:
             break
         assert page.at("#summary")["hx-trigger"] == "every 2s"
@@ -516,7 +512,7 @@ def test_a_snapshot_that_failed_is_red_and_says_why(
     assert not reader.page.has("#disk.failed")
     cloud.advance("1h")
     assert reader.get(page.path).all("#disk.done") == [
-        "The snapshot is over: the image again is made."
+        "The snapshot is over: the image again is ready."
     ]
 
 
@@ -544,12 +540,12 @@ def test_the_end_of_a_snapshot_that_cannot_be_known_is_not_green(
     cloud.advance("1h")
     # Not 404: it says nothing of the image.
     with cloud.region() as region:
-        region.delete_image(image)
+        region.images.delete(image)
     cloud.fault(f"GET /images/{image} 503")
     page = reader.get(page.path)
     assert not page.has("#disk.done, #disk.failed")
     assert page.all("#disk") == [
-        "The snapshot is over. What became of its image is not known."
+        "The snapshot is over. The state of its image is unknown."
     ]
     cloud.clear_faults()
     assert reader.get(page.path).has("#disk.failed")
@@ -598,7 +594,7 @@ def test_a_snapshot_needs_a_name(reader: Reader, cloud: Sandbox) -> None:
     sent(cloud)
     page = reader.submit("#snapshot-form", name="two\tparts")
     assert page.messages[0].endswith(
-        " is not a name for an image: 1 to 255 characters that can be seen"
+        " is not a name for an image: use 1 to 255 printable characters"
     )
     assert page.at("#image-name")["value"] == r"two\tparts"
     assert not [line for line in sent(cloud) if not line.startswith("GET")]
@@ -637,7 +633,7 @@ def test_the_images_of_a_deleted_server(
     ten_days(nova, cloud, 2)
     nova.ok("delete", "myserver")
     page = reader.get(reader.page.path)
-    assert "This server is deleted. Its images are left." in page.text
+    assert "This server is deleted. Its images remain." in page.text
     assert len(rows(page, "Image")) == 2
     assert not page.has("#schedule-form")
 

@@ -71,7 +71,9 @@ def test_what_is_late_stands_first_and_in_the_title(
 @pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
 def test_a_tag_that_is_no_schedule(reader: Reader, cloud: Sandbox) -> None:
     with cloud.region() as region:
-        region.set_tags(MYSERVER, ("scheduled-images", "scheduled-images:hourly:7"))
+        region.servers.set_tags(
+            MYSERVER, ("scheduled-images", "scheduled-images:hourly:7")
+        )
     page = reader.get(reader.page.path)
 
     assert page.title.startswith("(1 late)")
@@ -172,7 +174,7 @@ def test_several_are_switched_on_changed_and_off(
     assert page.all("#reviewed tbody th") == ["db1", "web1"]
     done(reader.submit("#change"), reader)
     shows(nova, "no schedule")
-    assert reader.link("Go on").path == home
+    assert reader.link("Continue").path == home
 
 
 def shows(nova: Nova, expected: str) -> None:
@@ -280,7 +282,7 @@ def test_what_is_not_as_it_was_shown_is_shown_again(
     assert "Retention: 2" in nova.ok("scheduled-images-show", "myserver")
 
     # It is about that server alone, as it is now.
-    page = reader.link("Go on")
+    page = reader.link("Continue")
     assert page.has("#changed")
     assert page.all("#reviewed tbody tr") == [
         f"web1 daily, keep 7 daily, keep 2 {before - 1}"
@@ -290,7 +292,7 @@ def test_what_is_not_as_it_was_shown_is_shown_again(
     assert page.all("#outcome") == ["0 of 1 done."]
     assert "Retention: 7" in nova.ok("scheduled-images-show", "web1")
     assert len(cloud.images(ids[1])) == before + 3
-    page = reader.link("Go on")
+    page = reader.link("Continue")
     assert page.all("#forecast strong") == [f"{before + 2} images will be deleted"]
     page = done(reader.submit("#change"), reader)
     assert page.all("#outcome") == ["All done."]
@@ -322,7 +324,7 @@ def test_a_review_is_its_owners_and_says_what_was_shown(
     assert page.messages == ["This is not what you were shown. Nothing was changed."]
     assert nova("scheduled-images-show", "myserver").status == 1
     page = reader.get(f"{page.path}x")
-    assert (page.status, page.all("h1")) == (404, ["This review is not known"])
+    assert (page.status, page.all("h1")) == (404, ["Unknown review"])
 
 
 def test_each_failure_is_named_and_the_others_are_done(
@@ -374,12 +376,12 @@ def test_all_can_mean_more_than_a_page(reader: Reader) -> None:
     assert len(names(page)) == 100
     (label,) = page.all("label:has([name=all])")
     assert label == (
-        "Choose all 246 servers that match the filter, not only those of this page"
+        "Choose all 246 servers that match the filter, not only those on this page"
     )
     page = reader.submit("#bulk", all="yes", action="update", retention=1)
     if "/jobs/" in page.path:
         done(page, reader)
-        page = reader.link("Go on")
+        page = reader.link("Continue")
     assert page.all("#confirm") == ["Keep 1 image of 246 servers"]
     assert len(page.all("#reviewed tbody tr")) == 100
     assert page.all("#forecast strong") == ["492 images will be deleted"]
@@ -439,7 +441,6 @@ def test_open_pages_share_what_was_read(cloud: Sandbox) -> None:
         assert len(sent(cloud)) > 1
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "cloud", [{"servers": 9996, "images_per_server": 1}], indirect=True
 )

@@ -55,7 +55,7 @@ def test_the_address_to_enter_by_works_once(panel: Panel) -> None:
     for wrong in (address, "/enter", "/enter?token=ä", "/", page.path):
         page = other.get(wrong)
         assert page.status == 403
-        assert page.all("h1") == ["This panel is for whoever started it"]
+        assert page.all("h1") == ["This panel is only for the user who started it"]
     assert reader.get("/").status == 200
 
 
@@ -66,7 +66,7 @@ def test_whoever_has_no_session_changes_nothing(panel: Panel, cloud: Sandbox) ->
     sent(cloud)
     page = Reader(panel.url).post(address, fields)
     assert page.status == 403
-    assert page.all("h1") == ["This panel is for whoever started it"]
+    assert page.all("h1") == ["This panel is only for the user who started it"]
     assert sent(cloud) == []
 
 
@@ -140,9 +140,9 @@ def test_to_log_in_anew_or_to_choose_anew_leaves_no_token_behind(
 @pytest.mark.parametrize(
     ("fields", "status", "problem"),
     [
-        ({"password": "wrong"}, 403, "Keystone knows no such user"),
-        ({"user": "nobody"}, 403, "Keystone knows no such user"),
-        ({"domain": "elsewhere"}, 403, "Keystone knows no such user"),
+        ({"password": "wrong"}, 403, "Wrong user name, password or domain"),
+        ({"user": "nobody"}, 403, "Wrong user name, password or domain"),
+        ({"domain": "elsewhere"}, 403, "Wrong user name, password or domain"),
         ({"password": ""}, 400, "Give a user name and a password."),
     ],
 )
@@ -261,7 +261,7 @@ def test_a_session_of_one_project_shows_nothing_of_another(
 def test_a_session_that_idles_ends_and_a_page_that_refreshes_itself_idles(
     cloud: Sandbox,
 ) -> None:
-    with panel_over(cloud, login=True, idle=3.0) as panel:
+    with panel_over(cloud, login=True, idle=8.0) as panel:
         # Before its last request: how long that takes is up to the machine.
         begun = time.monotonic()
         reader = panel.logged_in()
@@ -273,7 +273,7 @@ def test_a_session_that_idles_ends_and_a_page_that_refreshes_itself_idles(
             return page.status == 204
 
         until(ended)
-        assert time.monotonic() - begun > 2.9
+        assert time.monotonic() - begun > 7.9
         assert reader.page.response.headers["HX-Redirect"].startswith("/login")
         until(lambda: revoked(cloud) == 2)
 
@@ -564,7 +564,7 @@ def test_a_form_sent_twice_acts_once(panel: Panel, cloud: Sandbox) -> None:
         thread.join()
     assert len(cloud.images(MYSERVER)) == 1
     page = reader.post(address, fields)
-    assert page.messages[-1] == "The same form came twice: it was acted on once."
+    assert page.messages[-1] == "The same form was sent twice. It was carried out once."
     assert len(cloud.images(MYSERVER)) == 1
     # Another name is another form.
     cloud.advance("1h")

@@ -17,7 +17,10 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 from .fleet import MYSERVER, NOBODY
 from .test_python_api import make_client
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = [
+    pytest.mark.novaclient,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
 DAILY = scheduled_images.ImageSchedule(3)
 
 

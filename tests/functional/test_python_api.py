@@ -26,7 +26,10 @@ from .interceptor import Interceptor
 
 OLD = "rax_scheduled_images_python_novaclient_ext"
 # novaclient 7 finds extensions by what setuptools has deprecated since.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = [
+    pytest.mark.novaclient,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
 
 
 def make_client(cloud: Sandbox, api_version: str = "2.1", **env: str) -> Any:

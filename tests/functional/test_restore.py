@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from rax_scheduled_images_ext.cli.nova import restore as command
+from rax_scheduled_images_ext.console import restore as console
 from rax_scheduled_images_ext.model.image import FACTS_KEY, MARKER_KEY
 from rax_scheduled_images_ext.model.restore import RESTORE_KEY, SAFETY_KEY
 from rax_scheduled_images_ext.sandbox import Sandbox
@@ -107,7 +109,7 @@ def test_as_a_new_server(
     assert result.status == 0, result
     done = json.loads(result.out)
     with cloud.region() as region:
-        old, new = region.server(MYSERVER), region.server(done["restored_id"])
+        old, new = region.servers.get(MYSERVER), region.servers.get(done["restored_id"])
     assert (new.name, new.image_id, new.status) == ("back", images[0], "ACTIVE")
     assert (new.flavor_id, new.key_name) == (old.flavor_id, old.key_name)
     assert new.metadata[RESTORE_KEY].startswith(f"{MYSERVER}:{images[0]}:")
@@ -188,13 +190,13 @@ def test_a_server_that_is_gone_comes_back_from_its_images(
     assert (facts["image"], facts["name"]) == (image.id, "myserver")
     assert len(image.properties[FACTS_KEY].encode()) <= 1024
     with cloud.region() as region:
-        old = region.server(MYSERVER)
+        old = region.servers.get(MYSERVER)
     nova.ok("delete", "myserver")
     cloud.requests = Hurried(cloud)
     done = restore(nova, "myserver", "--as", "myserver", *NOW)
     assert done["server_gone"]
     with cloud.region() as region:
-        new = region.server(done["restored_id"])
+        new = region.servers.get(done["restored_id"])
     assert (new.flavor_id, new.image_id) == (old.flavor_id, image.id)
     assert done["networks"] == facts.get("networks")
 
@@ -207,7 +209,6 @@ def test_a_server_that_is_gone_comes_back_from_its_images(
         (("--as", ""), "is not a name or ID"),
         (("--in-place", "--flavor", "1"), "--flavor goes with --as"),
         (("--in-place", "--at", "soon"), "'soon' is not a time"),
-        (("--as", "x", "--wait", "--no-wait"), "exclude each other"),
         (("--as", "x"), "there is no terminal to ask on"),
     ],
 )
@@ -224,7 +225,7 @@ def test_what_is_refused_is_one_line(
     nova: Any, cloud: Sandbox, images: list[str]
 ) -> None:
     with cloud.region() as region:
-        region.lock(MYSERVER, True)
+        region.servers.lock(MYSERVER, True)
     foreign = add_image(cloud, "foreign", owner="0" * 32, visibility="public")
     for argv, told in (
         (("--in-place",), "is locked"),
@@ -245,8 +246,8 @@ def test_a_server_on_a_volume_comes_back_as_a_new_one(
     nova: Any, cloud: Sandbox
 ) -> None:
     with cloud.region() as region:
-        model = region.server(MYSERVER)
-        server = region.boot(
+        model = region.servers.get(MYSERVER)
+        server = region.servers.boot(
             project_id=model.project_id,
             user_id=model.user_id,
             name="vol",
@@ -270,6 +271,29 @@ def test_a_server_on_a_volume_comes_back_as_a_new_one(
     done = restore(nova, "vol", "--as", "vol2", "--image", image.id, *NOW)
     assert done["status"] == "ACTIVE"
     assert last(nova, "vol2") > 0
+
+
+@not_beside_novaclient_7
+def test_attached_volumes_are_told(nova: Any, openstack: Any, cloud: Sandbox) -> None:
+    with cloud.region() as region:
+        model = region.servers.get(MYSERVER)
+        server = region.servers.boot(
+            project_id=model.project_id,
+            user_id=model.user_id,
+            name="data",
+            image_id=model.image_id,
+            flavor_id=model.flavor_id,
+            devices=(BlockDevice("blank", None, 5),),
+        )
+        (volume,) = region.servers.get(server.id).volumes
+    nova.ok("image-create", "data", "of-data")
+    cloud.advance("1h")
+    plan = restore(nova, "data", "--as", "data2", "--dry-run")
+    told = f"the attached volumes {volume}: attach them yourself"
+    assert told in plan["missing"]
+    listing = ("server", "image", "schedule", "list", "--long", "--name", "^data$")
+    (row,) = openstack.json(*listing)
+    assert row["Volumes Not In Images"] == volume
 
 
 @pytest.mark.parametrize("cloud", ["rackspace"], indirect=True)
@@ -296,9 +320,6 @@ def test_the_password_is_shown_only_if_asked_for(
 def test_nobody_agrees(
     nova: Any, cloud: Sandbox, images: list[str], monkeypatch: Any
 ) -> None:
-    from rax_scheduled_images_ext.cli.nova import restore as command
-    from rax_scheduled_images_ext.console import restore as console
-
     monkeypatch.setattr(command, "can_ask", lambda: True)
     monkeypatch.setattr(console, "agreed", lambda _question: False)
     result = nova("scheduled-images-restore", "myserver", "--in-place")

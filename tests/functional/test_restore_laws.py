@@ -22,10 +22,7 @@ from .fleet import MYSERVER
 from .raw import START
 from .test_python_api import make_client
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 fewer = settings(max_examples=max(5, settings().max_examples // 4))
 MOST = 24
 
@@ -119,7 +116,7 @@ def prepared(sandbox: Sandbox) -> str:
     """Make an image, and let the guest write on; the image's ID."""
     sandbox.advance("10m")
     with sandbox.region() as region:
-        made = region.create_image(MYSERVER, "before", {}, user_id="user")
+        made = region.snapshots.create(MYSERVER, "before", {}, user_id="user")
     sandbox.advance("2h")
     return made.id
 

@@ -21,7 +21,7 @@ UNKNOWN = "ERROR (CommandError): No server with a name or ID of '{}' exists.\n"
 
 pytestmark = pytest.mark.parametrize(
     "cloud",
-    ["openstack", pytest.param("rackspace", marks=pytest.mark.slow)],
+    ["openstack", "rackspace"],
     indirect=True,
 )
 

@@ -92,7 +92,7 @@ def by_proxy(cloud_box: Box) -> Iterator[Callable[[str], Door]]:
     users = {"member": "creator", "reader": "observer"}
     address = urlsplit(cloud_box.admin.root)
     assert address.hostname is not None
-    connection = HTTPConnection(address.hostname, address.port, timeout=30)
+    connection = HTTPConnection(address.hostname, address.port, timeout=60)
 
     def door(role: str) -> Door:
         token = cloud_box.as_(users[role]).token
@@ -238,9 +238,9 @@ def check(
 ) -> None:
     """See that a request has done nothing that its caller may not do."""
     with cloud.region() as region:
-        region.set_tags(MYSERVER, before)
-        known = {server.id for server in region.servers(ServerQuery())}
-        image = region.server(MYSERVER).image_id
+        region.servers.set_tags(MYSERVER, before)
+        known = {server.id for server in region.servers.select(ServerQuery())}
+        image = region.servers.get(MYSERVER).image_id
     for encoding in ("utf-8", "utf-16-le", "utf-32-le"):
         written_ = "BASE-IMAGE".encode(encoding)
         body = body.replace(written_, image.encode(encoding))
@@ -250,11 +250,11 @@ def check(
     status = door(role)(method, target, headers, body)
     assert status < 500
     with cloud.region() as region:
-        after = list(region.server(MYSERVER).tags)
-        new = [s for s in region.servers(ServerQuery()) if s.id not in known]
+        after = list(region.servers.get(MYSERVER).tags)
+        new = [s for s in region.servers.select(ServerQuery()) if s.id not in known]
         tags_of_new = [list(server.tags) for server in new]
         for server in new:
-            region.delete_server(server.id)
+            region.servers.delete(server.id)
     if status >= 300:
         assert (sorted(after), tags_of_new) == (sorted(before), [])
     for tags in filter(_own, tags_of_new):

@@ -27,6 +27,8 @@ from .fleet import MYSERVER
 from .interceptor import DROPPED, Answer, Interceptor, cut, json_answer, page
 from .snapshots import Log, create, following, images, started, task_state
 
+pytestmark = pytest.mark.novaclient
+
 LOOK = f"/servers/{MYSERVER}$"
 LINE = re.compile(
     r"(\S+   )?\d\d:\d\d:\d\d   status: ACTIVE   vm_state: active   task_state: (\S+)"
@@ -83,7 +85,6 @@ def test_a_database_is_stopped_only_while_its_disk_is_copied(
     assert not [seen for seen in quick.requests if seen.method == "DELETE"]
 
 
-@pytest.mark.slow
 def test_the_commands_see_the_server_in_the_right_state(
     cloud: Sandbox, log: Log
 ) -> None:
@@ -97,7 +98,7 @@ def test_the_commands_see_the_server_in_the_right_state(
     time.sleep(0.5)
     assert log.words() == ["before"]
     cloud.advance(2)
-    _, err = running.communicate(timeout=30)
+    _, err = running.communicate(timeout=60)
     assert (running.returncode, log.words()) == (0, ["before", "after"]), err
     assert task_state(cloud, "db1") == "image_pending_upload"
 
@@ -147,7 +148,6 @@ def test_the_image_is_told_at_every_microversion(
     assert (result.status, result.out) == (0, f"{images(quick)['x'].id}\n"), result
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("cloud", ["rackspace"], indirect=True)
 def test_a_cloud_like_rackspace(nova: Any, cloud: Sandbox, log: Log) -> None:
     with following(cloud):
@@ -273,7 +273,7 @@ def test_a_busy_server_is_not_even_stopped(nova: Any, cloud: Sandbox, log: Log) 
 def test_a_hold_that_lasts_too_long_is_cut_short(
     nova: Any, cloud: Sandbox, log: Log
 ) -> None:
-    result = nova(*create("db1", "x", "--max-hold", "1s", "--wait", *log.hooks()))
+    result = nova(*create("db1", "x", "--max-hold", "5s", "--wait", *log.hooks()))
     assert result.status == 7
     assert log.words() == ["before", "after"]
     image_id = result.out.strip()
@@ -292,12 +292,11 @@ def test_a_server_that_disappears_ends_the_hold(
     log.until("before", running)
     until_copying(cloud, "db1")
     nova("delete", "db1")
-    _, err = running.communicate(timeout=30)
+    _, err = running.communicate(timeout=60)
     assert (running.returncode, log.words()) == (5, ["before", "after"])
     told(err, "ERROR (ServerDisappeared): server db1 has disappeared!")
 
 
-@pytest.mark.slow
 def test_an_image_that_vanishes_is_told(nova: Any, cloud: Sandbox, log: Log) -> None:
     running = started(cloud, *create("db1", "x", "--wait", *log.hooks()))
     log.until("before", running)
@@ -306,22 +305,21 @@ def test_an_image_that_vanishes_is_told(nova: Any, cloud: Sandbox, log: Log) -> 
     log.until("after", running)
     image_id = images(cloud)["x"].id
     with cloud.region() as region:
-        region.delete_image(image_id)
-    _, err = running.communicate(timeout=30)
+        region.images.delete(image_id)
+    _, err = running.communicate(timeout=60)
     assert running.returncode == 4, err
     told(err, "ERROR (ImageLost): image ", " of server db1 is lost: it is gone")
 
 
-@pytest.mark.slow
 def test_an_image_that_is_never_done_ends_at_the_limit(
     nova: Any, cloud: Sandbox, log: Log
 ) -> None:
-    limit = ("--wait", "--time-limit", "3s")
+    limit = ("--wait", "--time-limit", "15s")
     running = started(cloud, *create("db1", "x", *limit, *log.hooks()))
     log.until("before", running)
     until_copying(cloud, "db1")
     cloud.advance(43)
-    _, err = running.communicate(timeout=30)
+    _, err = running.communicate(timeout=60)
     assert (running.returncode, log.words()) == (6, ["before", "after"]), err
     told(err, "ERROR (TimeLimitReached): image ", "is not ACTIVE after", "SAVING)")
 
@@ -392,7 +390,7 @@ def test_on_a_terminal_one_line_shows_how_things_are(quick: Sandbox, log: Log) -
         while part := os.read(ours, 65536):
             shown += part
     os.close(ours)
-    out, _ = running.communicate(timeout=30)
+    out, _ = running.communicate(timeout=60)
     assert running.returncode == 0
     lines = [re.sub(".*\x1b\\[K", "", line) for line in shown.decode().split("\r\n")]
     assert re.fullmatch(r"\d\d:\d\d:\d\d   Image \S+ is ACTIVE", lines[-2]), lines
@@ -483,33 +481,31 @@ def test_trouble_while_looking_does_not_end_the_hold(
         assert "; trying again" in result.err
 
 
-@pytest.mark.slow
 def test_trouble_that_lasts_ends_with_the_hold(
     nova: Any, cloud: Sandbox, log: Log
 ) -> None:
     with Interceptor(cloud) as front:
         front.answer("GET", LOOK, page("500 Error"), times=999, passed=1)
-        result = nova(*create(MYSERVER, "x", "--max-hold", "1s", *log.hooks()))
+        result = nova(*create(MYSERVER, "x", "--max-hold", "5s", *log.hooks()))
     assert (result.status, log.words()) == (7, ["before", "after"])
 
 
-@pytest.mark.slow
 def test_a_cloud_that_no_longer_answers_cannot_keep_the_server_stopped(
     nova: Any, cloud: Sandbox, log: Log
 ) -> None:
     with Interceptor(cloud) as front:
         front.answer("GET", LOOK, None, passed=1)
         begun = time.monotonic()
-        result = nova(*create(MYSERVER, "x", "--max-hold", "2s", *log.hooks()))
+        result = nova(*create(MYSERVER, "x", "--max-hold", "5s", *log.hooks()))
         took = time.monotonic() - begun
     assert (result.status, log.words()) == (7, ["before", "after"]), result
-    assert took < 10
+    # A request may take a minute where nothing is held.
+    assert took < 50
 
 
 # Signals
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("phase", ["before", "copy", "after", "twice"])
 def test_no_signal_keeps_a_server_stopped(
     cloud: Sandbox, tmp_path: Path, phase: str
@@ -524,7 +520,7 @@ def test_no_signal_keeps_a_server_stopped(
     running = {}
     for name in signals:
         log = Log(tmp_path / name)
-        before = log.command("before", "sleep 30" if phase == "before" else "")
+        before = log.command("before", "sleep 600" if phase == "before" else "")
         after = log.command("resuming", f"sleep 0.7; echo after >> {log.path}")
         arguments = create(name, "x", "--before", before, "--after", after)
         running[name] = (started(cloud, *arguments), log)
@@ -543,16 +539,13 @@ def test_no_signal_keeps_a_server_stopped(
             log.until("resuming", process)
             process.send_signal(signals[name])
             process.send_signal(signal.SIGINT)
-    begun = time.monotonic()
     for name, (process, log) in running.items():
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=60)
         assert log.words() == ["before", "resuming", "after"]
         assert process.returncode == 128 + signals[name], err
         assert f"(Interrupted): interrupted by {signals[name].name}" in err
-    assert time.monotonic() - begun < 10
 
 
-@pytest.mark.slow
 def test_the_keys_of_a_terminal_do_not_reach_the_commands(
     cloud: Sandbox, log: Log
 ) -> None:
@@ -565,7 +558,7 @@ def test_the_keys_of_a_terminal_do_not_reach_the_commands(
     os.killpg(running.pid, signal.SIGWINCH)
     log.until("stopped", running)
     os.killpg(running.pid, signal.SIGINT)
-    running.communicate(timeout=30)
+    running.communicate(timeout=60)
     assert (running.returncode, log.words()) == (130, ["before", "stopped", "after"])
 
 
@@ -578,11 +571,10 @@ def test_a_held_server_is_not_forgotten_in_a_stopped_job(
         running.send_signal(signum)
     until_copying(cloud, "db1")
     cloud.advance(43)
-    running.communicate(timeout=30)
+    running.communicate(timeout=60)
     assert (running.returncode, log.words()) == (0, ["before", "after"])
 
 
-@pytest.mark.slow
 def test_under_nohup_a_hangup_is_ignored(cloud: Sandbox, log: Log) -> None:
     running = started(
         cloud,
@@ -595,7 +587,7 @@ def test_under_nohup_a_hangup_is_ignored(cloud: Sandbox, log: Log) -> None:
     assert (running.poll(), log.words()) == (None, ["before"])
     until_copying(cloud, "db1")
     cloud.advance(43)
-    running.communicate(timeout=30)
+    running.communicate(timeout=60)
     assert (running.returncode, log.words()) == (0, ["before", "after"])
 
 
@@ -624,7 +616,6 @@ def full_pipe() -> int:
 unread: list[int] = []
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "streams"),
     [
@@ -655,7 +646,7 @@ def test_output_that_nobody_takes_does_not_keep_the_server_stopped(
         **{**pipes, **writers},
     )
     try:
-        running.communicate(timeout=40)
+        running.communicate(timeout=60)
     finally:
         running.kill()
         for descriptor in (*writers.values(), *unread):
@@ -715,7 +706,6 @@ def test_one_that_does_not_begin(nova: Any, cloud: Sandbox) -> None:
     assert result.err == line
 
 
-@pytest.mark.slow
 def test_one_that_begins_later(nova: Any, quick: Sandbox) -> None:
     def begin() -> None:
         # The first ones find the server.
@@ -732,19 +722,17 @@ def test_one_that_begins_later(nova: Any, quick: Sandbox) -> None:
     assert "image_snapshot" in seen
 
 
-@pytest.mark.slow
 def test_a_watch_has_a_time_limit(nova: Any, cloud: Sandbox) -> None:
     nova.ok("image-create", "db1", "x")
     result = nova("snapshot-watch", "--timeout", "2", "--interval", "0.6", "db1")
     assert result.status == 6
-    assert 1 < len(states(result.out)) <= 5
+    assert 1 <= len(states(result.out)) <= 5
     assert result.err == (
         "ERROR (TimeLimitReached): The snapshot of server db1 was not over after 2 s;"
         " last seen: image_snapshot_pending\n"
     )
 
 
-@pytest.mark.slow
 def test_several_servers_cost_one_request_a_look(nova: Any, quick: Sandbox) -> None:
     for name in ("db1", "web1", "myserver"):
         nova.ok("image-create", name, "x")
@@ -781,7 +769,6 @@ def test_json_is_an_object_a_line(nova: Any, quick: Sandbox) -> None:
     ]
 
 
-@pytest.mark.slow
 def test_a_server_that_disappears_from_a_watch(nova: Any, cloud: Sandbox) -> None:
     nova.ok("image-create", "db1", "x")
     nova.ok("image-create", "web1", "x")
@@ -791,7 +778,7 @@ def test_a_server_that_disappears_from_a_watch(nova: Any, cloud: Sandbox) -> Non
     nova("delete", "db1")
     time.sleep(0.3)
     cloud.advance("5m")
-    out, err = running.communicate(timeout=30)
+    out, err = running.communicate(timeout=60)
     assert running.returncode == 5
     assert "ERROR (ServerDisappeared): server db1 has disappeared!" in err
     assert re.search(r"^web1   .*task_state: none", out, re.MULTILINE)
@@ -830,7 +817,7 @@ def test_a_watch_whose_reader_leaves_ends(cloud: Sandbox, nova: Any) -> None:
     running.stdout.readline()
     running.stdout.close()
     err = running.stderr.read()
-    assert running.wait(timeout=30) == 141
+    assert running.wait(timeout=60) == 141
     assert "Error" not in err
     running.stderr.close()
 
@@ -851,7 +838,7 @@ def test_a_watch_whose_reader_leaves_ends(cloud: Sandbox, nova: Any) -> None:
             "there is no program '/no/such' (it is run without a",
         ),
         (["--max-hold", "10"], "'10' is not a duration: write a number and w, d, h"),
-        (["--max-hold", "0m"], "'0m' is too short: it must be more than nothing"),
+        (["--max-hold", "0m"], "'0m' is too short: it must be more than 0"),
         (["--timeout", "soon"], "argument --timeout: soon must be a float"),
         (["--time-limit", "soon"], "'soon' is not a duration"),
         (["--command-timeout", ""], "'' is not a duration"),
@@ -859,7 +846,10 @@ def test_a_watch_whose_reader_leaves_ends(cloud: Sandbox, nova: Any) -> None:
         (["--interval", "-1"], "'-1' is not an interval: seconds, from 0.1 to 3600"),
         (["--metadata", "a"], "'a' is not in the format of 'key=value'"),
         (["--metadata", "=a"], "'' is not a metadata key: one has 1 to 255"),
-        (["--hold-until", "x"], "'x' is none of image_pending_upload, image_uploading"),
+        (
+            ["--hold-until", "x"],
+            "'x' is not one of image_pending_upload, image_uploading",
+        ),
     ],
 )
 def test_bad_input_of_create(
@@ -876,8 +866,8 @@ def test_bad_input_of_create(
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["--until", "x"], "argument --until: 'x' is none of disk-copied, done"),
-        (["--format", "csv"], "argument --format: 'csv' is none of text, json"),
+        (["--until", "x"], "argument --until: 'x' is not one of disk-copied, done"),
+        (["--format", "csv"], "argument --format: 'csv' is not one of text, json"),
         (["--wait-start", "1"], "'1' is not a duration"),
         (["--interval", "fast"], "'fast' is not an interval"),
     ],

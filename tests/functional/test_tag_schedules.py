@@ -43,13 +43,13 @@ needs_refusal = pytest.mark.skipif(
 def tags(cloud: Sandbox, server: str = MYSERVER) -> list[str]:
     """The tags that a server has."""
     with cloud.region() as region:
-        return sorted(region.server(server).tags)
+        return sorted(region.servers.get(server).tags)
 
 
 def tag(cloud: Sandbox, *tags: str, server: str = MYSERVER) -> None:
     """Give a server these tags, and no others."""
     with cloud.region() as region:
-        region.set_tags(server, tags)
+        region.servers.set_tags(server, tags)
 
 
 def enable(nova: Any, *argv: str) -> None:
@@ -97,7 +97,7 @@ def test_of_many_servers_not_each_asks_for_the_extension(
     ]
     assert lines[2] == "GET /servers?tags=scheduled-images 200"
     with cloud.region() as region:
-        assert not any(region.server(MYSERVER).tags)
+        assert not any(region.servers.get(MYSERVER).tags)
 
 
 @pytest.mark.parametrize("command", ["show", "disable", "update --daily"])

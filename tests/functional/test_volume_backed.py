@@ -80,7 +80,7 @@ def snapshots(cloud: Sandbox) -> list[str]:
     """The IDs of all volume snapshots, oldest first."""
     project_id = project_of(cloud)
     with cloud.region() as region:
-        return [each.id for each in region.volume_snapshots(project_id)][::-1]
+        return [each.id for each in region.volumes.snapshots(project_id)][::-1]
 
 
 def named(image: Image) -> list[str]:
@@ -91,7 +91,7 @@ def named(image: Image) -> list[str]:
 def a_day(cloud: Sandbox, runner: Runner) -> Tick:
     """Make the image of the next day; return the tick after that."""
     cloud.advance("1d")
-    assert results(runner.tick()) == ["BEGUN"]
+    assert results(runner.tick()) == ["STARTED"]
     return runner.tick()
 
 
@@ -120,16 +120,16 @@ def change(cloud: Sandbox, image: Image, **properties: str) -> None:
     """Change an image's properties behind everybody's back."""
     with cloud.region() as region:
         whole = {**image.properties, **properties}
-        region.update_image(image.id, properties=whole)
+        region.images.update(image.id, properties=whole)
 
 
 @plain
 class TestTheEngine:
     def test_a_day(self, cloud: Sandbox, runner: Runner) -> None:
         cloud.advance("1d")
-        assert results(runner.tick()) == ["BEGUN"]
+        assert results(runner.tick()) == ["STARTED"]
         with cloud.region() as region:
-            assert region.server(SERVER).task_state is None
+            assert region.servers.get(SERVER).task_state is None
         (image,) = images(cloud)
         assert (image.status, image.size) == ("active", 0)
         assert named(image) == snapshots(cloud)
@@ -142,7 +142,7 @@ class TestTheEngine:
         cloud.boot("n" * 255, server_id=SERVER, volume_size=1)
         schedule(cloud, 1, server_id=SERVER)
         cloud.advance("1d")
-        assert results(runner_of(cloud).tick()) == ["BEGUN"]
+        assert results(runner_of(cloud).tick()) == ["STARTED"]
         (image,) = images(cloud)
         assert len(image.name) == 255 - len("snapshot for ")
 
@@ -172,13 +172,13 @@ class TestTheEngine:
 
     def test_a_server_with_two_volumes(self, cloud: Sandbox, runner: Runner) -> None:
         with cloud.region() as region:
-            owner = region.server(SERVER)
+            owner = region.servers.get(SERVER)
             more: dict[str, Any] = {
                 "project_id": owner.project_id,
                 "user_id": owner.user_id,
             }
-            volume = region.add_volume(size=3, **more)
-            region._store.update(
+            volume = region.volumes.add(size=3, **more)
+            region.cloud.store.update(
                 *("volumes", region.name, volume.id),
                 server_id=SERVER,
                 device="/dev/vdb",
@@ -193,8 +193,8 @@ class TestTheEngine:
         self, cloud: Sandbox, runner: Runner
     ) -> None:
         with cloud.region() as region:
-            (volume,) = region.volumes_of(SERVER)
-            own = region.add_volume_snapshot(
+            (volume,) = region.volumes.of_server(SERVER)
+            own = region.volumes.add_snapshot(
                 volume.id, user_id=volume.user_id, name="by hand", in_use=True
             )
         for _ in range(3):
@@ -211,7 +211,7 @@ class TestTheEngine:
         (image,) = images(cloud)
         with cloud.region() as region:
             attributes = {"status": "queued", "size": None}
-            region.update_image(image.id, attributes=attributes)
+            region.images.update(image.id, attributes=attributes)
         cloud.advance("11m")
         assert results(runner.tick()) == ["DISCARDED"]
         assert images(cloud) == []
@@ -225,7 +225,7 @@ class TestTheEngine:
         (older,) = images(cloud)
         cloud.fault("fail-volume x1")
         cloud.advance("1d")
-        assert results(runner.tick()) == ["BEGUN"]
+        assert results(runner.tick()) == ["STARTED"]
         tick = runner.tick()
         assert results(tick) == ["BROKEN"]
         assert "error, not available" in str(tick.failures[0].reason)
@@ -234,7 +234,7 @@ class TestTheEngine:
         # The next try is that of the next hour.
         assert results(runner.tick()) == ["LEFT"]
         cloud.advance("1h")
-        assert results(runner.tick()) == ["BEGUN"]
+        assert results(runner.tick()) == ["STARTED"]
         assert results(runner.tick()) == ["RETAINED"]
         assert len(images(cloud)) == len(snapshots(cloud)) == 1
 
@@ -253,7 +253,7 @@ class TestTheEngine:
         cloud.advance(60)
         with cloud.region() as region:
             name = "Daily-database-1767225600"
-            region.create_image(SERVER, name, late, user_id="someone")
+            region.snapshots.create(SERVER, name, late, user_id="someone")
         older, younger = images(cloud)
         expected = ["BROKEN", "RETAINED"] if fails else ["RETAINED", "DEDUPLICATED"]
         came = [results(runner.tick()) for _ in range(3)]
@@ -299,7 +299,7 @@ class TestTheEngine:
         a_day(cloud, runner)
         cloud.fault("hang-volume x1")
         cloud.advance("1d")
-        assert results(runner.tick()) == ["BEGUN"]
+        assert results(runner.tick()) == ["STARTED"]
         tick = runner.tick()
         assert results(tick) == ["UNPROVEN"]
         assert not tick.failures
@@ -311,11 +311,11 @@ class TestTheEngine:
         assert len(images(cloud)) == 2
         # It keeps no later one back, and is settled at last.
         cloud.advance("21h")
-        assert results(runner.tick()) == ["BEGUN"]
+        assert results(runner.tick()) == ["STARTED"]
         _, hung, _ = images(cloud)
         (snapshot,) = named(hung)
         with cloud.region() as region:
-            region.set_volume_snapshot_status(snapshot, "available")
+            region.volumes.set_snapshot_status(snapshot, "available")
         assert results(runner.tick()) == ["RETAINED"]
         assert len(images(cloud)) == len(snapshots(cloud)) == 1
 
@@ -326,7 +326,7 @@ class TestTheEngine:
         properties = dict(newer.properties)
         del properties[MAPPING_KEY]
         with cloud.region() as region:
-            region.update_image(newer.id, properties=properties)
+            region.images.update(newer.id, properties=properties)
         assert results(runner.tick()) == ["BROKEN"]
         assert [each.id for each in images(cloud)] == [older.id]
 
@@ -343,7 +343,7 @@ class TestTheEngine:
     ) -> None:
         cloud.fault("fail-volume x1")
         cloud.advance("1d")
-        assert results(runner.tick()) == ["BEGUN"]
+        assert results(runner.tick()) == ["STARTED"]
         (image,) = images(cloud)
         nova.ok("scheduled-images-protect", image.id)
         assert results(runner.tick()) == ["NOTHING"]
@@ -460,7 +460,7 @@ class TestTheService:
 
     def test_an_image_that_stays_is_told(self, cloud: Sandbox, surplus: Image) -> None:
         with cloud.region() as region:
-            region.update_image(surplus.id, attributes={"name": "before"})
+            region.images.update(surplus.id, attributes={"name": "before"})
         tick = Service(cloud)("tick", "--log-format", "json")
         assert tick.status == 4
         skipped, _ = events(tick)
@@ -491,7 +491,7 @@ def replaced(cloud: Sandbox, surplus: Image) -> Image:
     properties = dict(newer.properties)
     del properties[PENDING_KEY]
     with cloud.region() as region:
-        region.update_image(newer.id, properties=properties)
+        region.images.update(newer.id, properties=properties)
     return surplus
 
 
@@ -572,7 +572,7 @@ class TestPrune:
 
     def test_a_renamed_image(self, nova: Any, cloud: Sandbox, surplus: Image) -> None:
         with cloud.region() as region:
-            region.update_image(surplus.id, attributes={"name": "before"})
+            region.images.update(surplus.id, attributes={"name": "before"})
         (own,) = named(surplus)
         called = f"is called 'snapshot for {surplus.name}', not 'snapshot for before'"
         self.stays(nova, cloud, surplus, f"its volume snapshot {own} {called}")
@@ -582,7 +582,7 @@ class TestPrune:
     ) -> None:
         (own,) = named(surplus)
         with cloud.region() as region:
-            region.set_volume_snapshot_status(own, "backing-up")
+            region.volumes.set_snapshot_status(own, "backing-up")
         why = f"its volume snapshot {own} is backing-up, not available"
         self.stays(nova, cloud, surplus, why)
 
@@ -614,7 +614,7 @@ class TestPrune:
         mapping: dict[str, Any] = {MAPPING_KEY: surplus.properties[MAPPING_KEY]}
         copy = add_image(cloud, "copy", **mapping)
         with cloud.region() as region:
-            region.update_image(copy, attributes={"hidden": hidden})
+            region.images.update(copy, attributes={"hidden": hidden})
         rows, _ = self.prune(nova)
         assert [row["action"] for row in rows] == ["deleted"]
         assert surplus.id not in [each.id for each in images(cloud)]
@@ -625,7 +625,7 @@ class TestPrune:
     ) -> None:
         """The image whose snapshot it was is gone by now."""
         with cloud.region() as region:
-            region.delete_image(surplus.id)
+            region.images.delete(surplus.id)
         heir: dict[str, Any] = dict(surplus.properties)
         add_image(cloud, "made of its child", **heir)
         argv = ("scheduled-images-prune", "--yes", "--keep", "1", "database")
@@ -640,7 +640,7 @@ class TestPrune:
         self, nova: Any, cloud: Sandbox, surplus: Image
     ) -> None:
         with cloud.region() as region:
-            region.delete_volume_snapshot(named(surplus)[0])
+            region.volumes.delete_snapshot(named(surplus)[0])
         rows, err = self.prune(nova)
         assert ([row["action"] for row in rows], err) == (["deleted"], "")
 
@@ -735,9 +735,9 @@ def by_hand(
 ) -> Image:
     """Make an image of a server, as anybody can."""
     with cloud.region() as region:
-        number = len(region.images(ImageQuery()))
-        user_id = region.server(server_id).user_id
-        image = region.create_image(
+        number = len(region.images.select(ImageQuery()))
+        user_id = region.servers.get(server_id).user_id
+        image = region.snapshots.create(
             server_id, f"image {number}", metadata or {}, user_id=user_id
         )
     cloud.advance("1m")
@@ -799,7 +799,7 @@ class TestProof:
         image = image_of(cloud)
         (own,) = named(image)
         with cloud.region() as region:
-            region.delete_volume_snapshot(own)
+            region.volumes.delete_snapshot(own)
         proof = self.proof(cloud, image)
         # Another service than the one that made it would say the same.
         assert proof.wholeness.value == "unprovable"
@@ -810,7 +810,7 @@ class TestProof:
         with cloud.region() as region:
             properties = dict(image.properties)
             del properties[MAPPING_KEY]
-            region.update_image(image.id, properties=properties)
+            region.images.update(image.id, properties=properties)
         assert self.proof(cloud, image).wholeness.value == "broken"
 
     @pytest.mark.parametrize(
@@ -836,7 +836,7 @@ class TestProof:
         """Its snapshots are not shown there: that does not mean they are gone."""
         image = image_of(cloud)
         with cloud.region() as region:
-            region.update_image(image.id, attributes={"visibility": "public"})
+            region.images.update(image.id, attributes={"visibility": "public"})
         proof = self.proof(cloud, image, connected(cloud, "stranger"))
         assert proof.wholeness.value == "unprovable"
         assert proof.reason.endswith("may be in another project")
@@ -908,7 +908,7 @@ class TestLeftovers:
         self, cloud: Sandbox, kept: str, status: str
     ) -> None:
         with cloud.region() as region:
-            region.set_volume_snapshot_status(kept, status)
+            region.volumes.set_snapshot_status(kept, status)
         cloud.advance("1h")
         sent(cloud)
         (left,) = sweep(cloud)
@@ -926,8 +926,8 @@ class TestLeftovers:
         (left,) = sweep(cloud)
         assert (left.deleted, left.reason) == (False, "another image names it")
         with cloud.region() as region:
-            assert region.volume_snapshot(kept).metadata[FATE_KEY] == STAYS
-            region.delete_image(copy)
+            assert region.volumes.snapshot(kept).metadata[FATE_KEY] == STAYS
+            region.images.delete(copy)
         # It is that image's now, whatever becomes of it.
         assert sweep(cloud) == []
         assert kept in snapshots(cloud)
@@ -971,7 +971,7 @@ class TestLeftovers:
         for image_id in ("../images", "", surplus.id):
             with cloud.region() as region:
                 mark = {FATE_KEY: GOES, IMAGE_KEY: image_id}
-                region.set_volume_snapshot_metadata(own, mark)
+                region.volumes.set_snapshot_metadata(own, mark)
             cloud.advance("1h")
             assert not any(each.deleted for each in sweep(cloud))
         assert own in snapshots(cloud)
@@ -992,12 +992,12 @@ class TestLeftovers:
         """That the other one has been faster is no failure."""
         (own,) = named(surplus)
         with cloud.region() as region:
-            region.set_volume_snapshot_status(own, "deleting")
+            region.volumes.set_snapshot_status(own, "deleting")
         client = connected(cloud)
         image = client.images.get(surplus.id)
         delete_image(client, image)
         with cloud.region() as region:
-            assert region.volume_snapshot(own).metadata[IMAGE_KEY] == surplus.id
+            assert region.volumes.snapshot(own).metadata[IMAGE_KEY] == surplus.id
 
 
 class Blind:
@@ -1037,7 +1037,7 @@ def cut_off(sandbox: Sandbox, act: Any, number: int, command: Command) -> bool:
 def check_names(sandbox: Sandbox) -> None:
     """No image names what is gone."""
     with sandbox.region() as region:
-        every = region.images(ImageQuery())
+        every = region.images.select(ImageQuery())
     there = set(snapshots(sandbox))
     for image in every:
         if MAPPING_KEY in image.properties:
@@ -1063,8 +1063,8 @@ def deletion_is_cut_off(command: Command, number: int, *, keeps: bool) -> bool:
         mapping: dict[str, Any] = {MAPPING_KEY: copied.properties[MAPPING_KEY]}
         add_image(sandbox, "copy", **mapping)
         with sandbox.region() as region:
-            (volume,) = region.volumes_of(SERVER)
-            mine = region.add_volume_snapshot(
+            (volume,) = region.volumes.of_server(SERVER)
+            mine = region.volumes.add_snapshot(
                 volume.id, user_id=volume.user_id, name="by hand", in_use=True
             ).id
         if keeps:
@@ -1088,7 +1088,7 @@ def deletion_is_cut_off(command: Command, number: int, *, keeps: bool) -> bool:
         check_names(sandbox)
         assert not [each for each in sweep(sandbox) if each.orphaned]
         with sandbox.region() as region:
-            left = region.images(ImageQuery())
+            left = region.images.select(ImageQuery())
         needed = {
             each for i in left if MAPPING_KEY in i.properties for each in named(i)
         }

@@ -29,7 +29,6 @@ def test_what_is_said_to_differ_differs(found: Differences) -> None:
     assert not inexact(found)
 
 
-@pytest.mark.slow
 def test_the_table_is_large_and_covers_every_service() -> None:
     assert recorded_answers().keys() == {case.name for case in TABLE}
     for service in ("identity", "compute", "image", "volume"):

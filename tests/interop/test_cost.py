@@ -7,15 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from ..scenarios.resources import Api
 from .cloud.layout import DEFAULT_STATE, Layout
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.slow
 def test_a_fleet_is_written_and_measured_and_removed(tmp_path: Path) -> None:
     api = Api(Layout(DEFAULT_STATE).environ("demo"))
     before = _known(api)

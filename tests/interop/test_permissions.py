@@ -19,7 +19,7 @@ from ..scenarios.resources import Workshop
 from .cloud.layout import DEFAULT_STATE, Layout
 from .terminal import NEEDS_OPENSTACK, PERMISSIONS, Terminal, commands, table
 
-pytestmark = [pytest.mark.slow, NEEDS_OPENSTACK]
+pytestmark = NEEDS_OPENSTACK
 
 NAME = "scheduled-images"
 # The further paths that the page names, for who sets schedules.

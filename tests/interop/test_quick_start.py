@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from .. import rehearsed
 from ..functional.documents import ROOT, Document
 from ..scenarios.resources import Workshop
@@ -18,7 +16,6 @@ from .terminal import NEEDS_OPENSTACK, PERMISSIONS, Terminal, commands, table
 REQUIREMENT = "'rax-scheduled-images-ext[service]'"
 
 
-@pytest.mark.slow
 @NEEDS_OPENSTACK
 def test_the_quick_start_makes_an_image(tmp_path: Path) -> None:
     session = Document(ROOT / "README.rst").block("On any other cloud")

@@ -11,7 +11,6 @@ from .rehearsal.days import Options, rehearse
 from .rehearsal.fleet import Fleet
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("crew", "number"), [("runners", 3), ("workers", 4)])
 def test_the_killed_leave_what_an_undisturbed_runner_leaves(
     crew: str, number: int, tmp_path: Path

@@ -245,10 +245,12 @@ def test_a_volume_backed_image(cloud_box: Box) -> None:
     console = admin.post(f"/servers/{copy}/action", {"os-getConsoleOutput": {}}).json()
     assert console["output"].startswith("VERIFY last=100 gaps=0 bad=0 boots=2\n")
     with sandbox.region() as region:
-        volumes = region.volumes_of(copy)
-        assert [v.id for v in volumes] != [v.id for v in region.volumes_of(server.id)]
-        (snapshot,) = region.volume_snapshots(admin.project_id)
-        region.delete_volume_snapshot(snapshot.id)
+        volumes = region.volumes.of_server(copy)
+        assert [v.id for v in volumes] != [
+            v.id for v in region.volumes.of_server(server.id)
+        ]
+        (snapshot,) = region.volumes.snapshots(admin.project_id)
+        region.volumes.delete_snapshot(snapshot.id)
     text = refused(boot(admin, imageRef=image, flavorRef="2"), 400)
     assert text == f"Snapshot {snapshot.id} could not be found."
 

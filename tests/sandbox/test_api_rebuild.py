@@ -101,7 +101,7 @@ def test_no_console(admin: Caller, cloud: Sandbox) -> None:
     image = image_of(admin, cloud, server)
     copy = admin.boot("copy", imageRef=image, flavorRef="2")
     for each in (server, copy):
-        action = {"os-getConsoleOutput": {}}
+        action: dict[str, object] = {"os-getConsoleOutput": {}}
         answer = admin.post(f"/servers/{each}/action", action)
         text = refused(answer, 404)
         assert text == "Guest does not have a console available."
@@ -372,7 +372,7 @@ def test_a_volume_backed_image_breaks_a_volume_backed_server(
     cloud.advance(REBUILD)
     assert status(admin, server.id) == ("ERROR", None)
     with cloud.region() as region:
-        assert region.volume(str(server.root_volume)).status == "reserved"
+        assert region.volumes.get(str(server.root_volume)).status == "reserved"
     again = rebuild(admin, server.id, admin.base_image(), "2.93")
     assert "Currently in 'reserved' status" in refused(again, 400)
 

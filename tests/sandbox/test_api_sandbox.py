@@ -63,7 +63,7 @@ def test_importing_the_package_is_cheap() -> None:
 
 def test_bad_arguments() -> None:
     with pytest.raises(
-        ValueError, match="like 'azure' is none of openstack, rackspace"
+        ValueError, match="like 'azure' is not one of openstack, rackspace"
     ):
         Sandbox("azure")  # type: ignore[arg-type]
     with Sandbox(speed=0) as taken:
@@ -121,21 +121,23 @@ def test_verbose_tells_each_request(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_latency(cloud_box: Box) -> None:
-    with box("openstack", latency=0.5) as slow:
+    with box("openstack", latency=2) as slow:
         admin = slow.admin
         begun = time.perf_counter()
         # Each waits for itself, not for the others.
         with ThreadPoolExecutor(5) as pool:
             answers = list(pool.map(lambda _: admin.get("/servers"), range(5)))
-        assert 0.5 <= time.perf_counter() - begun < 2.25
+        assert 2 <= time.perf_counter() - begun < 10
         assert all(answer.ok for answer in answers)
 
 
 def test_virtual_time_follows_the_speed() -> None:
     with Sandbox(speed=1000) as fast:
+        begun = time.monotonic()
         first = fast.advance(0)
         time.sleep(0.05)
-        assert 40 < fast.advance(0) - first < 5000
+        passed = fast.advance(0) - first
+        assert 40 < passed <= 1000 * (time.monotonic() - begun)
     with Sandbox(speed=0, start=1000.0) as still:
         assert still.advance(0) == 1000
         assert still.advance("1d12h") == 1000 + 36 * 3600
@@ -166,7 +168,7 @@ def test_many_at_once(cloud_box: Box) -> None:
             f"{admin.root}/servers",
             json={"server": wanted},
             headers=headers,
-            timeout=30,
+            timeout=60,
         )
         return answer.status_code
 
@@ -199,7 +201,7 @@ def test_each_api_is_made_once_and_alone(monkeypatch: pytest.MonkeyPatch) -> Non
             f"{box.url}/{api}" for box in (one, other) for api in ("identity", "volume")
         ]
         with ThreadPoolExecutor(8) as pool:
-            answers = pool.map(lambda url: requests.get(url, timeout=30), urls * 2)
+            answers = pool.map(lambda url: requests.get(url, timeout=60), urls * 2)
         assert {answer.status_code for answer in answers} == {300}
     assert sorted(made) == ["identity", "identity", "volume", "volume"]
 
@@ -228,7 +230,7 @@ def test_a_client_that_goes_away_leaves_nothing_open(
 
 
 def connection(sandbox: Sandbox) -> http.client.HTTPConnection:
-    return http.client.HTTPConnection(sandbox.url.removeprefix("http://"), timeout=10)
+    return http.client.HTTPConnection(sandbox.url.removeprefix("http://"), timeout=60)
 
 
 def test_connections_are_kept(cloud_box: Box) -> None:
@@ -284,7 +286,7 @@ def test_nonsense_ends_a_connection_and_nothing_else(
     cloud_box: Box, text: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     address = ("127.0.0.1", int(cloud_box.sandbox.url.rpartition(":")[2]))
-    with socket.create_connection(address, timeout=10) as wire:
+    with socket.create_connection(address, timeout=60) as wire:
         wire.sendall(text)
         wire.shutdown(socket.SHUT_WR)
         while wire.recv(4096):
@@ -301,10 +303,10 @@ def test_advance_and_state(cloud_box: Box) -> None:
     path = f"/servers/{admin.server_id()}/rax-si-image-schedule"
     weekly = {"retention": 2, "day_of_week": "MONDAY"}
     admin.post(path, {"image_schedule": weekly})
-    before = requests.get(f"{url}/state", timeout=10).json()["now"]
-    answer = requests.post(f"{url}/advance", json={"duration": "15d"}, timeout=10)
+    before = requests.get(f"{url}/state", timeout=60).json()["now"]
+    answer = requests.post(f"{url}/advance", json={"duration": "15d"}, timeout=60)
     assert answer.status_code == 200
-    state = requests.get(f"{url}/state", timeout=10).json()
+    state = requests.get(f"{url}/state", timeout=60).json()
     assert state["now"] == answer.json()["now"] > before
     servers = {s["name"]: s for s in state["regions"]["RegionOne"]["servers"]}
     mine = servers["myserver"]
@@ -313,7 +315,7 @@ def test_advance_and_state(cloud_box: Box) -> None:
     assert servers["web1"]["schedule"] is None
     images = state["regions"]["RegionOne"]["images"]
     assert {image["name"][:9] for image in images} == {"Appliance", "Debian 12"}
-    answer = requests.post(f"{url}/advance", json={"seconds": 1.5}, timeout=10)
+    answer = requests.post(f"{url}/advance", json={"seconds": 1.5}, timeout=60)
     assert answer.status_code == 200
 
 
@@ -336,7 +338,7 @@ def test_advance_refuses(cloud_box: Box, body: Any) -> None:
     now = cloud_box.sandbox.advance(0)
     url = f"{cloud_box.sandbox.url}/sandbox/advance"
     headers = {"Content-Type": "application/json"}
-    answer = requests.post(url, data=json.dumps(body), headers=headers, timeout=10)
+    answer = requests.post(url, data=json.dumps(body), headers=headers, timeout=60)
     assert answer.status_code == 400
     assert answer.json()["error"]
     assert cloud_box.sandbox.advance(0) == now
@@ -344,10 +346,10 @@ def test_advance_refuses(cloud_box: Box, body: Any) -> None:
 
 def test_env(cloud_box: Box) -> None:
     url = f"{cloud_box.sandbox.url}/sandbox/env"
-    assert requests.get(url, timeout=10).json() == cloud_box.sandbox.env()
-    creator = requests.get(f"{url}?user=creator", timeout=10).json()
+    assert requests.get(url, timeout=60).json() == cloud_box.sandbox.env()
+    creator = requests.get(f"{url}?user=creator", timeout=60).json()
     assert creator["OS_USERNAME"] == "creator"
-    unknown = requests.get(f"{url}?user=nobody", timeout=10)
+    unknown = requests.get(f"{url}?user=nobody", timeout=60)
     assert unknown.status_code == 404
     assert "there is no user nobody" in unknown.json()["error"]
 
@@ -360,7 +362,7 @@ def test_the_operators_hand(like: str) -> None:
         url = f"{made.sandbox.url}/sandbox/servers/{server_id}/state"
 
         def force(state: str) -> requests.Response:
-            return requests.post(url, json={"state": state}, timeout=10)
+            return requests.post(url, json={"state": state}, timeout=60)
 
         def status() -> str:
             shown = admin.get(f"/servers/{server_id}").json()["server"]
@@ -381,16 +383,17 @@ def test_the_operators_hand(like: str) -> None:
         assert force("purple").status_code == 400
         nowhere = url.replace(server_id, "none")
         assert (
-            requests.post(nowhere, json={"state": "held"}, timeout=9).status_code == 404
+            requests.post(nowhere, json={"state": "held"}, timeout=60).status_code
+            == 404
         )
 
 
 def test_other_paths_of_the_sandbox(cloud_box: Box) -> None:
     for path, status in (("/sandbox/nothing", 404), ("/sandbox", 404), ("/", 404)):
-        answer = requests.get(cloud_box.sandbox.url + path, timeout=10)
+        answer = requests.get(cloud_box.sandbox.url + path, timeout=60)
         assert answer.status_code == status
     assert (
-        requests.get(f"{cloud_box.sandbox.url}/sandbox/advance", timeout=10).status_code
+        requests.get(f"{cloud_box.sandbox.url}/sandbox/advance", timeout=60).status_code
         == 405
     )
 
@@ -413,7 +416,7 @@ class TestWebPages:
             f"{cloud_box.sandbox.url}/sandbox/{path}",
             json={"duration": "1d"} if method == "POST" else None,
             headers={"Host": host},
-            timeout=10,
+            timeout=60,
         )
         assert answer.status_code == 403
         assert cloud_box.sandbox.env()["OS_PASSWORD"] not in answer.text
@@ -423,7 +426,7 @@ class TestWebPages:
     def test_a_host_of_this_machine(self, cloud_box: Box, host: str) -> None:
         url = f"{cloud_box.sandbox.url}/sandbox/state"
         for name in (host, f"{host}:8740"):
-            assert requests.get(url, headers={"Host": name}, timeout=10).ok
+            assert requests.get(url, headers={"Host": name}, timeout=60).ok
 
     @pytest.mark.parametrize("origin", ["https://evil.example", "null", ""])
     @pytest.mark.parametrize(
@@ -437,7 +440,7 @@ class TestWebPages:
             f"{cloud_box.sandbox.url}/sandbox/{path}",
             json={"duration": "1d"} if method == "POST" else None,
             headers={"Origin": origin},
-            timeout=10,
+            timeout=60,
         )
         assert (answer.status_code, answer.json()) == (
             403,
@@ -453,6 +456,6 @@ class TestWebPages:
             f"{cloud_box.sandbox.url}/sandbox/{path}",
             data=b'{"duration": "1d", "faults": ["GET / 503"]}',
             headers={"Content-Type": kind} if kind else {},
-            timeout=10,
+            timeout=60,
         )
         assert (answer.status_code, cloud_box.sandbox.faults()) == (415, [])

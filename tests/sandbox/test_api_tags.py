@@ -118,7 +118,7 @@ def test_they_may_change_while_a_snapshot_runs_and_on_a_locked_server(
 
 def test_not_of_a_server_in_error(cloud_box: Box, admin: Caller, server: str) -> None:
     with cloud_box.sandbox.region() as region:
-        region.reset_state(server.rpartition("/")[2], "error")
+        region.servers.reset_state(server.rpartition("/")[2], "error")
     answer = admin.put(f"{server}/tags/a", version=V)
     assert answer.status_code == 409
     assert answer.json()["conflictingRequest"]["message"].startswith(
@@ -247,7 +247,6 @@ def test_filters(
 
 
 @pytest.mark.skipif(not OPENSTACK.exists(), reason="there is no openstack command")
-@pytest.mark.slow
 def test_openstack(cloud: Sandbox) -> None:
     def openstack(*argv: str) -> str:
         done = subprocess.run(

@@ -448,7 +448,7 @@ class TestSnapshots:
     def test_one_that_is_in_use(self, volumes: Volumes, cloud: Sandbox) -> None:
         snapshot = volumes.snapshot(volumes.make()["id"])
         with cloud.region() as region:
-            region.set_volume_snapshot_status(snapshot["id"], "backing-up")
+            region.volumes.set_snapshot_status(snapshot["id"], "backing-up")
         assert message(volumes("DELETE", f"/snapshots/{snapshot['id']}")) == (
             400,
             "Invalid snapshot: Snapshot status must be available or error and must not"
@@ -644,14 +644,14 @@ class TestWhoMay:
         assert stranger.get("/snapshots")["snapshots"] == []
 
     def test_no_token(self, cloud: Sandbox) -> None:
-        answer = requests.get(f"{cloud.url}/volume/v3/volumes", timeout=30)
+        answer = requests.get(f"{cloud.url}/volume/v3/volumes", timeout=60)
         assert answer.status_code == 401
         assert answer.json()["error"]["title"] == "Unauthorized"
 
 
 class TestVersions:
     def test_the_documents(self, cloud: Sandbox, volumes: Volumes) -> None:
-        answer = requests.get(f"{cloud.url}/volume/", timeout=30)
+        answer = requests.get(f"{cloud.url}/volume/", timeout=60)
         assert answer.status_code == 300
         (version,) = answer.json()["versions"]
         assert (version["min_version"], version["version"]) == ("3.0", "3.71")
@@ -689,17 +689,17 @@ def test_the_state_file_keeps_them(tmp_path: Path) -> None:
     def make(sandbox: Sandbox) -> tuple[str, str]:
         server = sandbox.boot("bfv", volume_size=4)
         with sandbox.region() as region:
-            region.create_image(server.id, "mine", {}, user_id=server.user_id)
-            (snapshot,) = region.volume_snapshots(server.project_id)
+            region.snapshots.create(server.id, "mine", {}, user_id=server.user_id)
+            (snapshot,) = region.volumes.snapshots(server.project_id)
         return server.id, snapshot.id
 
     server_id, snapshot_id = look(make)
 
     def find(sandbox: Sandbox) -> tuple[int, str]:
         with sandbox.region() as region:
-            assert region.server(server_id).boots_from_volume
-            (volume,) = region.volumes_of(server_id)
-            return volume.size, region.volume_snapshot(snapshot_id).volume_id
+            assert region.servers.get(server_id).boots_from_volume
+            (volume,) = region.volumes.of_server(server_id)
+            return volume.size, region.volumes.snapshot(snapshot_id).volume_id
 
     size, volume_id = look(find)
     assert size == 4

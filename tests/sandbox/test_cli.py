@@ -65,7 +65,6 @@ def exports(process: subprocess.Popen[str]) -> dict[str, str]:
 
 
 class TestExec:
-    @pytest.mark.slow
     def test_the_command_finds_the_cloud(self) -> None:
         done = sandbox("exec", "--", "nova", "scheduled-images-enable", "myserver", "7")
         assert (done.returncode, done.stdout) == (0, "")
@@ -73,11 +72,9 @@ class TestExec:
     def test_its_exit_status_comes_back(self) -> None:
         assert sandbox("exec", "--", "sh", "-c", "exit 42").returncode == 42
 
-    @pytest.mark.slow
     def test_a_signal_that_ended_it_comes_back(self) -> None:
         assert sandbox("exec", "--", "sh", "-c", "kill -9 $$").returncode == 137
 
-    @pytest.mark.slow
     def test_what_cannot_be_started(self, tmp_path: Path) -> None:
         done = sandbox("exec", "--", tmp_path / "missing")
         assert done.returncode == 127
@@ -86,13 +83,11 @@ class TestExec:
             " No such file or directory\n"
         )
 
-    @pytest.mark.slow
     def test_what_may_not_be_started(self, tmp_path: Path) -> None:
         file = tmp_path / "data"
         file.touch()
         assert sandbox("exec", "--", file).returncode == 126
 
-    @pytest.mark.slow
     def test_another_cloud_of_the_persons_is_hidden(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -126,7 +121,6 @@ class TestExec:
         assert password
         assert password not in listed
 
-    @pytest.mark.slow
     def test_the_options_shape_the_cloud(self) -> None:
         done = sandbox(
             *("exec", "--like", "rackspace", "--servers", "3", "--start", "2030-01-01"),
@@ -137,7 +131,6 @@ class TestExec:
         assert key
         assert json.loads(state)["now"].startswith("2030-01-01T00:00:00")
 
-    @pytest.mark.slow
     def test_a_cloud_can_be_without_scheduled_images(self) -> None:
         nova = ("nova", "scheduled-images-enable", "myserver", "7")
         done = sandbox("exec", "--without-extension", "--", *nova)
@@ -165,9 +158,9 @@ class TestRun:
     def test_it_stays_until_it_is_told_to_end(self, run: Start, number: int) -> None:
         process = run()
         url = exports(process)["SANDBOX_URL"]
-        assert requests.get(f"{url}/sandbox/state", timeout=20).ok
+        assert requests.get(f"{url}/sandbox/state", timeout=60).ok
         process.send_signal(number)
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
         assert process.communicate() == ("", "")
 
     def test_it_ends_where_it_was_told_to_while_it_was_stopped(
@@ -178,18 +171,16 @@ class TestRun:
         # What it then goes on with is any thread that the system likes.
         for number in (signal.SIGSTOP, signal.SIGTERM, signal.SIGCONT):
             process.send_signal(number)
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
         assert process.communicate() == ("", "")
 
-    @pytest.mark.slow
     def test_verbose_tells_each_request_on_stderr(self, run: Start) -> None:
         process = run("-v")
         url = exports(process)["SANDBOX_URL"]
-        requests.get(f"{url}/identity/v3", timeout=20)
+        requests.get(f"{url}/identity/v3", timeout=60)
         process.terminate()
         assert process.communicate() == ("", "200 GET /identity/v3\n")
 
-    @pytest.mark.slow
     def test_a_port_that_is_taken(self, cloud: Sandbox) -> None:
         port = cloud.url.rpartition(":")[2]
         done = sandbox("run", "--port", port)
@@ -202,9 +193,8 @@ class TestRun:
     def test_another_address(self, run: Start) -> None:
         url = exports(run("--host", "127.0.0.2"))["SANDBOX_URL"]
         assert url.startswith("http://127.0.0.2:")
-        assert requests.get(f"{url}/sandbox/state", timeout=20).ok
+        assert requests.get(f"{url}/sandbox/state", timeout=60).ok
 
-    @pytest.mark.slow
     def test_an_address_of_another_machine(self) -> None:
         done = sandbox("run", "--host", "203.0.113.1", "--port", "0")
         assert (done.returncode, done.stderr) == (
@@ -224,7 +214,6 @@ class TestRun:
         assert done.stderr.count("\n") == 1
         assert file.read_bytes() == before
 
-    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("first", "then"),
         [
@@ -353,7 +342,8 @@ class TestRunning:
             thread.join()
         assert capsys.readouterr() == (
             "",
-            f"scheduled-images-sandbox: error: what answers at {url} is no sandbox\n",
+            "scheduled-images-sandbox: error: what answers at"
+            f" {url} is not a sandbox\n",
         )
 
     def test_what_env_prints_is_quoted(
@@ -431,7 +421,7 @@ class TestRunning:
             assert cli.main(["state", "--url", url]) == 1
             thread.join()
         assert capsys.readouterr().err == (
-            f"scheduled-images-sandbox: error: what answers at {url} is no sandbox\n"
+            f"scheduled-images-sandbox: error: what answers at {url} is not a sandbox\n"
         )
 
 
@@ -603,9 +593,9 @@ class TestCompletion:
         (["run", "--like", "aws"], "invalid choice: 'aws' (choose from"),
         (["run", "--start", "noon"], "'noon' is not a time: write it as 2026-01-01T"),
         (["run", "--start", "9999-99-99"], "'9999-99-99' is not a time"),
-        (["run", "--", "nova"], "exec, and only exec, takes a command"),
-        (["exec"], "exec, and only exec, takes a command: exec -- CMD [ARG...]"),
-        (["exec", "--"], "exec, and only exec, takes a command"),
+        (["run", "--", "nova"], "exec, and only exec, requires a command"),
+        (["exec"], "exec, and only exec, requires a command: exec -- CMD [ARG...]"),
+        (["exec", "--"], "exec, and only exec, requires a command"),
         (["exec", "nova", "list"], "unrecognized arguments: nova list"),
         (["advance"], "the following arguments are required: DURATION"),
         (["advance", "10"], "'10' is not a duration: write a number and w, d, h, m or"),

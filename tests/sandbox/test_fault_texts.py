@@ -69,46 +69,46 @@ def test_a_fault_is_read(text: str, values: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "'' is none of refuse, drop, lose-answer, truncate, delay, expire, fr"),
-        ("explode", "'explode' is none of "),
-        ("GET", "'' is none of "),
-        ("GET /x", "'' is none of "),
-        ("GET /( 500", "'/(' is no regular expression: missing )"),
-        ("200", "200 is no HTTP error: one from 400 to 599"),
-        ("499", "499 is no HTTP error: one from 400 to 599"),
-        ("5000", "5000 is no HTTP error"),
-        ("503 retry-after=soon", "'retry-after=soon' is not understood there"),
-        ("503 retry-after=-1", "'retry-after=-1' is not understood there"),
-        ("503 pdf", "'pdf' is not understood there"),
-        ("drop html", "'html' is not understood there"),
+        ("", "'' is not one of refuse, drop, lose-answer, truncate, delay, expire, fr"),
+        ("explode", "'explode' is not one of "),
+        ("GET", "'' is not one of "),
+        ("GET /x", "'' is not one of "),
+        ("GET /( 500", "'/(' is not a regular expression: missing )"),
+        ("200", "200 is not a known HTTP error from 400 to 599"),
+        ("499", "499 is not a known HTTP error from 400 to 599"),
+        ("5000", "5000 is not a known HTTP error"),
+        ("503 retry-after=soon", "'retry-after=soon' is unexpected"),
+        ("503 retry-after=-1", "'retry-after=-1' is unexpected"),
+        ("503 pdf", "'pdf' is unexpected"),
+        ("drop html", "'html' is unexpected"),
         ("delay", "'' is not a duration: write a number and w, d, h, m or s"),
         ("delay 5", "'5' is not a duration"),
-        ("truncate -1", "'-1' is not understood there"),
-        ("503 while busy", "'busy' is no task state: one of image_snapshot_pending, "),
-        ("503 while", "'' is no task state"),
-        ("503 after x", "'x' after 'after' is no number from 0 on"),
-        ("503 after", "'' after 'after' is no number from 0 on"),
-        ("503 x0", "'x0' never happens: x1 is the least"),
-        ("503 x2 after 1", "'after' is not understood there"),
-        ("503 x\N{SUPERSCRIPT TWO}", "is not understood there"),
+        ("truncate -1", "'-1' is unexpected"),
+        ("503 while busy", "'busy' is not one of image_snapshot_pending, "),
+        ("503 while", "'' is not one of image"),
+        ("503 after x", "'x' after 'after' is not a whole number"),
+        ("503 after", "'' after 'after' is not a whole number"),
+        ("503 x0", "'x0' never happens; the minimum is x1"),
+        ("503 x2 after 1", "'after' is unexpected"),
+        ("503 x\N{SUPERSCRIPT TWO}", "is unexpected"),
         ("GET freeze", "freeze takes no method or path"),
         ("/x lose-image", "lose-image takes no method or path"),
-        ("freeze while image_snapshot", "'while' is not understood there"),
-        ("freeze of", "no server is named after 'of'"),
-        ("freeze solid", "'solid' is not understood there"),
-        ("503 of db1", "'of' is not understood there"),
+        ("freeze while image_snapshot", "'while' is unexpected"),
+        ("freeze of", "'of' requires the name of a server"),
+        ("freeze solid", "'solid' is unexpected"),
+        ("503 of db1", "'of' is unexpected"),
         ("/x fail-volume", "fail-volume takes no method or path"),
-        ("hang-volume image_uploading", "'image_uploading' is not understood there"),
+        ("hang-volume image_uploading", "'image_uploading' is unexpected"),
     ],
 )
-def test_what_is_no_fault_is_told_in_one_line(text: str, problem: str) -> None:
-    with pytest.raises(ValueError, match="is no fault") as caught:
+def test_a_malformed_fault_is_reported_in_one_line(text: str, problem: str) -> None:
+    with pytest.raises(ValueError, match="is not a fault") as caught:
         parse_fault(text)
-    told = str(caught.value)
-    assert told.startswith(f"'{text}' is no fault: ")
-    assert problem in told
-    assert "write [METHOD] [/PATH] WHAT [while STATE] [after N] [xN], such as" in told
-    assert "\n" not in told
+    message = str(caught.value)
+    assert message.startswith(f"'{text}' is not a fault: ")
+    assert problem in message
+    assert "write [METHOD] [/PATH] WHAT [while STATE] [after N] [xN], such" in message
+    assert "\n" not in message
 
 
 @given(st.text())

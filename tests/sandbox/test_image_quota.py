@@ -90,7 +90,7 @@ def test_the_snapshots_of_volumes_are_left(small: Box) -> None:
     assert answer.status_code == 500
     project_id = project_of(cloud)
     with cloud.region() as region:
-        (left,) = region.volume_snapshots(project_id)
+        (left,) = region.volumes.snapshots(project_id)
     assert left.name == "snapshot for i"
 
 
@@ -98,7 +98,7 @@ def test_the_sandboxs_own_service() -> None:
     with open_cloud({**TWO}) as cloud:
         add_image(cloud, "mine")
         with cloud.region() as region:
-            region.set_schedule(MYSERVER, 7, None)
+            region.schedules.set(MYSERVER, 7, None)
         cloud.advance("5d")
         assert len(cloud.images(MYSERVER)) == 1
 
@@ -135,7 +135,7 @@ def test_what_snapshots_inherit(cloud: Sandbox) -> None:
     backed = cloud.boot("backed", image_id=base, volume_size=1)
     for server in (plain, backed):
         with cloud.region() as region:
-            region.create_image(server.id, server.name, {}, user_id="me")
+            region.snapshots.create(server.id, server.name, {}, user_id="me")
     cloud.advance("10m")
     found = {image.name: image.properties for image in cloud.images()}
     assert found["plain"]["instance_uuid"] == id_of(cloud, "plain")

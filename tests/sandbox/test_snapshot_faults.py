@@ -41,15 +41,15 @@ class Snapshot:
         seed_cloud(self.cloud, project_id="demo", user_id="admin")
         self.region = self.cloud.region("RegionOne")
         with self.cloud.transaction():
-            image = self.region.create_image(MYSERVER, "x", {}, user_id="admin")
+            image = self.region.snapshots.create(MYSERVER, "x", {}, user_id="admin")
         self.image_id = image.id
 
     def look(self) -> tuple[str | None, str | None]:
         """Return the task state, and the image's status; None where it is gone."""
         with self.cloud.transaction():
-            state = self.region.server(MYSERVER).task_state
+            state = self.region.servers.get(MYSERVER).task_state
             try:
-                return state, self.region.image(self.image_id).status
+                return state, self.region.images.get(self.image_id).status
             except NotFound:
                 return state, None
 
@@ -64,7 +64,7 @@ class Snapshot:
     @property
     def failure(self) -> str | None:
         with self.cloud.transaction():
-            newest, *_ = self.region.actions(MYSERVER)
+            newest, *_ = self.region.servers.actions(MYSERVER)
         return newest.message
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-import pytest
 import requests
 
 from rax_scheduled_images_ext.sandbox.backend.seed_data import MYSERVER
@@ -98,7 +97,6 @@ def count_images(ask: Ask) -> int:
     return len(images)
 
 
-@pytest.mark.slow
 def test_no_answered_change_is_lost_when_it_is_killed(tmp_path: Path) -> None:
     state = tmp_path / "cloud.db"
     writers = [
@@ -172,7 +170,7 @@ def address(printed: Path) -> str:
 
 def log_in(url: str) -> Ask:
     """Return how to send the sandbox a request."""
-    variables = requests.get(f"{url}/sandbox/env", timeout=20).json()
+    variables = requests.get(f"{url}/sandbox/env", timeout=60).json()
     password = {
         "user": {
             "name": variables["OS_USERNAME"],
@@ -190,13 +188,13 @@ def log_in(url: str) -> Ask:
     answer = requests.post(
         f"{url}/identity/v3/auth/tokens",
         json={"auth": {"identity": login, "scope": scope}},
-        timeout=20,
+        timeout=60,
     )
     token = {"X-Auth-Token": answer.headers["X-Subject-Token"]}
 
     def ask(method: str, path: str, body: Any = None) -> Any:
         answer = requests.request(
-            method, f"{url}{path}", json=body, headers=token, timeout=20
+            method, f"{url}{path}", json=body, headers=token, timeout=60
         )
         answer.raise_for_status()
         return answer.json()

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
-import pytest
 from requests.adapters import HTTPAdapter
 
 from rax_scheduled_images_ext.model.image import MARKER_KEY, MARKER_VALUE, PROTECTED_KEY
@@ -36,7 +35,6 @@ def by_age(images: list[dict[str, Any]]) -> list[str]:
     return [each["id"] for each in reversed(ordered)]
 
 
-@pytest.mark.slow
 def test_the_fate_of_thirty_snapshots(
     driver: Driver, resources: Workshop, own: tuple[str, str]
 ) -> None:
@@ -53,7 +51,7 @@ def test_the_fate_of_thirty_snapshots(
     }
     assert statuses.pop(by_hand) == ("kept (exempt)", "not a scheduled image")
     # Without a schedule nothing goes, whether or not the cloud could have one.
-    idle = ("kept", f"without a schedule nothing is deleted{INHERITED}")
+    idle = ("kept", f"no schedule, so nothing is deleted{INHERITED}")
     assert set(statuses.values()) == {idle}
 
     planned = driver.ok("prune", "--keep", "7", "--dry-run", name)
@@ -178,7 +176,6 @@ def test_an_image_goes_under_the_hands_of_prune(
     assert left == set(ordered[:2])
 
 
-@pytest.mark.slow
 def test_an_inherited_marker(
     driver: Driver, resources: Workshop, server: tuple[str, str]
 ) -> None:

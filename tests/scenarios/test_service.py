@@ -21,7 +21,7 @@ from .conftest import Run
 from .resources import Workshop
 from .tables import objects
 
-pytestmark = [pytest.mark.needs(WITHOUT, WHOLE), pytest.mark.slow]
+pytestmark = pytest.mark.needs(WITHOUT, WHOLE)
 
 
 @pytest.fixture

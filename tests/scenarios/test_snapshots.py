@@ -74,7 +74,6 @@ def begun_watch(driver: Driver, name: str, *options: str) -> Popen[str]:
     return watch
 
 
-@pytest.mark.slow
 @pytest.mark.needs("slow snapshots")
 @pytest.mark.usefixtures("slow")
 def test_a_watch_sees_every_task_state(
@@ -97,7 +96,6 @@ def test_a_watch_sees_every_task_state(
     resources.done(server_id, image_id)
 
 
-@pytest.mark.slow
 @pytest.mark.needs("slow snapshots")
 @pytest.mark.usefixtures("slow")
 def test_a_watch_ends_with_the_copy_and_speaks_json(
@@ -124,7 +122,6 @@ def test_a_watch_without_a_snapshot_is_over_at_once(
     assert result.err == f"No snapshot of server {server[0]} is under way.\n"
 
 
-@pytest.mark.slow
 @pytest.mark.needs("slow snapshots")
 @pytest.mark.usefixtures("slow")
 def test_a_server_is_held_until_its_disk_is_copied(
@@ -149,7 +146,6 @@ def test_a_server_is_held_until_its_disk_is_copied(
     assert 2 < float(held[1]) < 20
 
 
-@pytest.mark.slow
 @pytest.mark.needs("slow snapshots")
 @pytest.mark.usefixtures("slow")
 def test_a_second_snapshot_is_refused(
@@ -187,7 +183,6 @@ def test_a_server_is_deleted_while_it_is_watched(
     assert driver.error("ServerDisappeared", f"server {name} has disappeared!") in err
 
 
-@pytest.mark.slow
 @pytest.mark.needs("slow snapshots")
 @pytest.mark.usefixtures("slow")
 def test_a_server_is_deleted_while_it_is_held(
@@ -206,7 +201,6 @@ def test_a_server_is_deleted_while_it_is_held(
     assert words(log) == ["before", "after"]
 
 
-@pytest.mark.slow
 @pytest.mark.needs("failing uploads")
 def test_an_upload_fails(
     driver: Driver,
@@ -231,7 +225,6 @@ def test_an_upload_fails(
     assert (resources.server(server_id) or {})["status"] == "ACTIVE"
 
 
-@pytest.mark.slow
 @pytest.mark.needs("failing uploads")
 def test_a_failing_upload_is_watched(
     driver: Driver,

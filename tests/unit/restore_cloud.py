@@ -302,19 +302,18 @@ class FakeCloud:
         }
         image = self.add_image(server.id, server.disk, 0, name=wanted["name"])
         image.properties, image.status, image.size = properties, "queued", None
+        if "orphan" in self.fails:
+            return 500, {"computeFault": {"message": "HTTPConflict"}}
         server.task = "image_snapshot"
 
         def copied() -> None:
-            if image.id in self.images:
-                image.status = "saving"
+            image.status = "saving"
 
         def done() -> None:
-            if image.id in self.images:
-                bad = "snapshot" in self.fails
-                image.status, image.size = ("killed", 0) if bad else ("active", 1000)
-                if "empty" in self.fails:
-                    image.size = 0
-                image.updated = self.now
+            bad = "snapshot" in self.fails
+            image.status = "killed" if bad else "active"
+            image.size = 0 if bad or "empty" in self.fails else 1000
+            image.updated = self.now
 
         def released() -> None:
             if server.task == "image_snapshot":

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -45,7 +46,7 @@ def _close_all() -> Iterator[None]:
 
 
 def new_cloud(
-    path: str | None = None, *, start: float = MONDAY, seed: int = 1, **seeds: int
+    path: str | None = None, *, start: float = MONDAY, seed: int = 1, **seeds: Any
 ) -> Cloud:
     cloud = Cloud(Store(path), Clock(start=start, speed=0), seed=seed)
     _opened.append(cloud)
@@ -65,25 +66,25 @@ def region(cloud: Cloud) -> Region:
 
 def enable(cloud: Cloud, retention: int, day: str | None = None) -> Schedule:
     with cloud.transaction():
-        return cloud.region("RegionOne").set_schedule(MYSERVER, retention, day)
+        return cloud.region("RegionOne").schedules.set(MYSERVER, retention, day)
 
 
 def images(cloud: Cloud, *, deleted: bool = False) -> list[Image]:
     """The server's images, newest first."""
     query = ImageQuery(properties={"instance_uuid": MYSERVER}, deleted=deleted)
     with cloud.transaction():
-        return cloud.region("RegionOne").images(query)
+        return cloud.region("RegionOne").images.select(query)
 
 
 def unmark(cloud: Cloud, image: Image) -> None:
     kept = {k: v for k, v in image.properties.items() if k != MARKER_KEY}
     with cloud.transaction():
-        cloud.region("RegionOne").update_image(image.id, properties=kept)
+        cloud.region("RegionOne").images.update(image.id, properties=kept)
 
 
 def task_state(cloud: Cloud) -> str | None:
     with cloud.transaction():
-        return cloud.region("RegionOne").server(MYSERVER).task_state
+        return cloud.region("RegionOne").servers.get(MYSERVER).task_state
 
 
 def test_ten_days_leave_the_seven_newest_images(cloud: Cloud) -> None:
@@ -137,11 +138,11 @@ def test_a_refused_image_is_tried_three_times(cloud: Cloud, region: Region) -> N
     due = enable(cloud, 7).next_run
     cloud.advance(due - MONDAY - 60)
     with cloud.transaction():
-        region.hold(MYSERVER, True)
+        region.servers.hold(MYSERVER, True)
     cloud.advance(60 + 2 * HOUR)
     with cloud.transaction():
-        tries = [a for a in region.actions(MYSERVER) if a.message]
-        schedule = region.schedule(MYSERVER)
+        tries = [a for a in region.servers.actions(MYSERVER) if a.message]
+        schedule = region.schedules.get(MYSERVER)
     assert [a.started for a in reversed(tries)] == [due, due + HOUR, due + 2 * HOUR]
     assert schedule.next_run == due + DAY
     assert schedule.retention == 7
@@ -154,7 +155,7 @@ def test_a_busy_server_is_imaged_as_soon_as_its_task_ends(
     due = enable(cloud, 7).next_run
     cloud.advance(due - MONDAY - 60)
     with cloud.transaction():
-        mine = region.create_image(MYSERVER, "mine", {}, user_id="admin")
+        mine = region.snapshots.create(MYSERVER, "mine", {}, user_id="admin")
     cloud.advance(60 + 5 * HOUR)
     (made,) = (image for image in images(cloud) if image.id != mine.id)
     assert 4 * HOUR <= made.created - due < 4 * HOUR + 600
@@ -166,12 +167,12 @@ def test_a_server_in_error_is_not_imaged_and_not_tried(
     due = enable(cloud, 7).next_run
     cloud.advance(due - MONDAY - 60)
     with cloud.transaction():
-        region.reset_state(MYSERVER, "error")
+        region.servers.reset_state(MYSERVER, "error")
     cloud.advance(60 + 13 * HOUR)
     with cloud.transaction():
-        assert not [a for a in region.actions(MYSERVER) if a.message]
-        assert region.schedule(MYSERVER).next_run == due + DAY
-        region.reset_state(MYSERVER, "active")
+        assert not [a for a in region.servers.actions(MYSERVER) if a.message]
+        assert region.schedules.get(MYSERVER).next_run == due + DAY
+        region.servers.reset_state(MYSERVER, "active")
     # It is late by more than half a day: the next one is due tomorrow.
     cloud.advance(due + DAY - cloud.clock.now())
     assert [image.created for image in images(cloud)] == [due + DAY]
@@ -182,10 +183,10 @@ def test_a_retry_makes_the_image_as_soon_as_it_can(
 ) -> None:
     due = enable(cloud, 7).next_run
     with cloud.transaction():
-        region.hold(MYSERVER, True)
+        region.servers.hold(MYSERVER, True)
     cloud.advance(due - MONDAY + 60)
     with cloud.transaction():
-        region.hold(MYSERVER, False)
+        region.servers.hold(MYSERVER, False)
     cloud.advance(DAY - 120)
     assert [i.created for i in images(cloud)] == [due + HOUR]
 
@@ -194,11 +195,11 @@ def test_disable_keeps_the_images(cloud: Cloud, region: Region) -> None:
     enable(cloud, 7)
     cloud.advance(3 * DAY)
     with cloud.transaction():
-        region.delete_schedule(MYSERVER)
+        region.schedules.delete(MYSERVER)
     cloud.advance(3 * DAY)
     assert len(images(cloud)) == 3
     with cloud.transaction(), pytest.raises(NoSchedule, match=MYSERVER):
-        region.schedule(MYSERVER)
+        region.schedules.get(MYSERVER)
 
 
 def test_deleting_the_server_ends_schedule_and_snapshot_but_keeps_images(
@@ -207,25 +208,27 @@ def test_deleting_the_server_ends_schedule_and_snapshot_but_keeps_images(
     enable(cloud, 7)
     cloud.advance(2 * DAY)
     with cloud.transaction():
-        half = region.create_image(MYSERVER, "half", {}, user_id="admin")
-        region.delete_server(MYSERVER)
+        half = region.snapshots.create(MYSERVER, "half", {}, user_id="admin")
+        region.servers.delete(MYSERVER)
     cloud.advance(3 * DAY)
     left = images(cloud)
     assert len(left) == 2
     assert half.id not in {i.id for i in left}
     with cloud.transaction():
-        assert region.servers(ServerQuery(scheduled=True)) == []
+        assert region.servers.select(ServerQuery(scheduled=True)) == []
         with pytest.raises(NotFound):
-            region.schedule(MYSERVER)
+            region.schedules.get(MYSERVER)
 
 
 def test_a_snapshot_passes_through_its_task_states(
     cloud: Cloud, region: Region
 ) -> None:
     with cloud.transaction():
-        image = region.create_image(MYSERVER, "mine", {"why": "test"}, user_id="admin")
+        image = region.snapshots.create(
+            MYSERVER, "mine", {"why": "test"}, user_id="admin"
+        )
         with pytest.raises(Conflict, match="task_state image_snapshot_pending"):
-            region.create_image(MYSERVER, "second", {}, user_id="admin")
+            region.snapshots.create(MYSERVER, "second", {}, user_id="admin")
     seen: list[tuple[str | None, str]] = []
     for _ in range(130):
         state = (task_state(cloud), images(cloud)[0].status)
@@ -250,16 +253,16 @@ def test_a_marker_is_inherited_from_the_base_image(
     enable(cloud, 7)
     cloud.advance(DAY)
     with cloud.transaction():
-        child = region.boot(
+        child = region.servers.boot(
             project_id="demo",
             user_id="admin",
             name="child",
-            image_id=region.images(ImageQuery(properties={MARKER_KEY: MARKER_VALUE}))[
-                0
-            ].id,
+            image_id=region.images.select(
+                ImageQuery(properties={MARKER_KEY: MARKER_VALUE})
+            )[0].id,
             flavor_id="2",
         )
-        image = region.create_image(child.id, "by hand", {}, user_id="admin")
+        image = region.snapshots.create(child.id, "by hand", {}, user_id="admin")
     assert image.properties[MARKER_KEY] == MARKER_VALUE
     assert image.properties["instance_uuid"] == child.id
 
@@ -267,17 +270,17 @@ def test_a_marker_is_inherited_from_the_base_image(
 def test_backups_rotate(cloud: Cloud, region: Region) -> None:
     for number in range(4):
         with cloud.transaction():
-            region.create_backup(
+            region.snapshots.create_backup(
                 MYSERVER, f"b{number}", "daily", 2, {}, user_id="admin"
             )
-            assert region.server(MYSERVER).task_state == "image_backup"
+            assert region.servers.get(MYSERVER).task_state == "image_backup"
         cloud.advance(HOUR)
     assert [i.name for i in images(cloud)] == ["b3", "b2"]
 
 
 def test_long_names_are_cut_in_the_middle(cloud: Cloud, region: Region) -> None:
     with cloud.transaction():
-        region.update_server(MYSERVER, name="é" * 255)
+        region.servers.update(MYSERVER, name="é" * 255)
     enable(cloud, 1, "MONDAY")
     cloud.advance(8 * DAY)
     name = images(cloud)[0].name
@@ -300,13 +303,13 @@ def test_a_fleet_is_seeded_with_its_images() -> None:
     cloud = new_cloud(servers=5, images_per_server=3)
     with cloud.transaction():
         region = cloud.region("RegionOne")
-        fleet = region.servers(ServerQuery(name="^server-", scheduled=True))
-        found = region.images(ImageQuery(properties={MARKER_KEY: MARKER_VALUE}))
+        fleet = region.servers.select(ServerQuery(name="^server-", scheduled=True))
+        found = region.images.select(ImageQuery(properties={MARKER_KEY: MARKER_VALUE}))
     assert {s.name for s in fleet} == {f"server-{n:05d}" for n in range(1, 6)}
     assert len(found) == 15
     cloud.advance(DAY + HOUR)
     with cloud.transaction():
-        found = region.images(ImageQuery(properties={MARKER_KEY: MARKER_VALUE}))
+        found = region.images.select(ImageQuery(properties={MARKER_KEY: MARKER_VALUE}))
     assert len(found) == 15
     assert max(i.created for i in found) > MONDAY
 
@@ -317,9 +320,9 @@ def test_pages_join_up_without_gaps(sort: tuple[tuple[str, str], ...] | None) ->
     every = ServerQuery(sort=sort) if sort else ServerQuery()
     with cloud.transaction():
         region = cloud.region("RegionOne")
-        whole = region.servers(every)
+        whole = region.servers.select(every)
         seen: list[Server] = []
-        while page := region.servers(
+        while page := region.servers.select(
             replace(every, limit=3, marker=seen[-1].id if seen else None)
         ):
             seen += page
@@ -357,13 +360,13 @@ def test_a_store_is_for_one_process_and_for_this_program(tmp_path: Path) -> None
 def test_a_failed_request_leaves_nothing_behind(cloud: Cloud, region: Region) -> None:
     def fail() -> None:
         with cloud.transaction():
-            region.delete_server(MYSERVER)
+            region.servers.delete(MYSERVER)
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         fail()
     with cloud.transaction():
-        assert region.server(MYSERVER).status == "ACTIVE"
+        assert region.servers.get(MYSERVER).status == "ACTIVE"
 
 
 @settings(max_examples=settings().max_examples // 4)

@@ -50,9 +50,8 @@ def test_a_command_reads_nothing() -> None:
 
 
 def test_what_a_command_leaves_running_does_not_delay_its_end() -> None:
-    begun = time.monotonic()
-    assert run("sh -c 'sleep 5 & echo started'") == "started\n"
-    assert time.monotonic() - begun < 4.5
+    # It is still there.
+    os.kill(int(run("sh -c 'sleep 600 & echo $!'")), signal.SIGKILL)
 
 
 @pytest.mark.parametrize(
@@ -103,10 +102,8 @@ def test_a_command_that_does_not_end_when_told_to_is_killed(
     monkeypatch.setattr(
         "rax_scheduled_images_ext.operations.snapshot.hooks._GRACE", 0.3
     )
-    begun = time.monotonic()
     with pytest.raises(CommandFailed):
         run("sh -c 'trap \"\" TERM; while :; do sleep 0.1; done'", seconds=0.3)
-    assert time.monotonic() - begun < 5
 
 
 def soon(send: Callable[[int], object], signum: int) -> None:
@@ -152,17 +149,17 @@ def test_a_signal_ends_a_wait_and_interrupts_nothing_else(signum: int) -> None:
 
 @pytest.mark.parametrize("send", [to_the_process, to_another_thread])
 def test_a_signal_ends_a_long_wait_at_once(send: Callable[[int], object]) -> None:
+    over = threading.Event()
     waits: tuple[Callable[[SignalCatcher], object], ...] = (
-        lambda signals: signals.sleep(20),
-        lambda signals: signals.call(lambda: time.sleep(3), 20),
+        lambda signals: signals.sleep(600),
+        lambda signals: signals.call(over.wait, 600),
     )
     for wait in waits:
         with SignalCatcher() as signals:
-            begun = time.monotonic()
             soon(send, signal.SIGINT)
             with pytest.raises(Interrupted):
                 wait(signals)
-            assert time.monotonic() - begun < 2
+    over.set()
 
 
 def test_ignored_signals_stay_ignored() -> None:
@@ -231,11 +228,9 @@ def test_a_pipe_that_nobody_reads_delays_nothing(fill: bool) -> None:
         os.close(reader)
     with os.fdopen(end, "w") as stream:
         writer = BackgroundWriter(stream)
-        begun = time.monotonic()
         for _ in range(40 if fill else 2):
             writer.write(b"x" * 10000)
         writer.close(0.2)
-        assert time.monotonic() - begun < 10
         # Whoever reads at last gets it all.
         if fill:
             left = 400000

@@ -297,7 +297,7 @@ def test_a_first_look_may_take_as_long_as_the_cloud_answers() -> None:
         assert service.after(120)[0]
         service.answer()
     assert service.after(0) == (True, False)
-    assert service.health.unready() == "no look has ended for 7200 s"
+    assert service.health.unready() == "no scan has ended for 7200 s"
     service.health.looked(good=True)
     assert service.after(0) == (True, True)
 
@@ -308,7 +308,7 @@ def test_no_answer_for_ten_minutes_is_no_life() -> None:
     service.health.looked(good=True)
     assert service.after(660) == (True, False)
     assert service.after(1) == (False, False)
-    assert service.health.lifeless() == "no answer of the cloud for 601 s"
+    assert service.health.lifeless() == "no response from the cloud for 601 s"
 
 
 def test_looks_that_end_without_an_answer_are_no_life() -> None:

@@ -12,6 +12,8 @@ from rax_scheduled_images_ext.cli.nova.command import label
 from rax_scheduled_images_ext.client.novaclient import for_novaclient
 from rax_scheduled_images_ext.errors import InvalidValue
 
+pytestmark = pytest.mark.novaclient
+
 
 @pytest.mark.parametrize(
     ("error", "theirs"),

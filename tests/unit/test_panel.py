@@ -230,7 +230,7 @@ def test_rights(roles: tuple[str, ...], tags: bool, rights: Rights) -> None:
         (keystone.ConnectTimeout("x"), "The cloud did not answer in time", False),
         (
             keystone.ConnectFailure("http://secret"),
-            "No connection to the cloud could be made, or it broke",
+            "The connection to the cloud failed",
             False,
         ),
         (
@@ -240,7 +240,7 @@ def test_rights(roles: tuple[str, ...], tags: bool, rights: Rights) -> None:
         ),
         (
             RuntimeError("secret"),
-            "Something in the panel went wrong; its log tells more",
+            "Something went wrong in the panel; its log has the details",
             False,
         ),
     ],

@@ -46,6 +46,8 @@ from rax_scheduled_images_ext.operations.snapshot.signals import (
     SignalCatcher,
 )
 
+pytestmark = pytest.mark.novaclient
+
 SERVER = "b0d90b52-f47a-4f49-bceb-1692053aa52f"
 IMAGE = "aebf8b50-86e8-4be3-a3a4-4aed8400434b"
 LIMITS = Timeouts(hold=60, total=300, interval=1.5, quiet=10, settling=30)

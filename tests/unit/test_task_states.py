@@ -94,11 +94,11 @@ def test_a_disk_is_copied_only_when_a_safe_state_or_the_end_is_seen(
 def test_phases_follow_each_other_without_gaps(words: list[str | None]) -> None:
     progress = seen(words)
     for before, after in pairwise(progress.phases):
-        assert before.ended == after.begun
+        assert before.ended == after.started
         assert before.task_state != after.task_state
     if progress.phases:
         first = next(at for at, word in enumerate(words) if word in SNAPSHOT)
-        assert progress.phases[0].begun == first
+        assert progress.phases[0].started == first
         assert all(phase.seconds >= 0 for phase in progress.phases)
 
 

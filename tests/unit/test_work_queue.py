@@ -76,7 +76,7 @@ def test_no_more_are_under_way_than_there_are_workers() -> None:
         with lock:
             under_way += 1
             most = max(most, under_way)
-        all_there.wait(30)
+        all_there.wait(60)
         time.sleep(0.01)
         with lock:
             under_way -= 1
@@ -98,7 +98,6 @@ def test_an_interrupt_says_what_was_done() -> None:
             hanging.wait()
         return number
 
-    began = time.monotonic()
     with pytest.raises(RunInterrupted) as caught:
         run(
             range(10),
@@ -107,7 +106,6 @@ def test_an_interrupt_says_what_was_done() -> None:
             workers=2,
         )
     hanging.set()
-    assert time.monotonic() - began < 5
     assert told == [0, 2, 3]
     interrupted = caught.value
     assert (interrupted.done, interrupted.unknown) == (3, (1, 4))
@@ -122,13 +120,11 @@ def test_an_interrupt_that_another_thread_is_handed_ends_it_too() -> None:
         if number == 1:
             time.sleep(0.3)  # Until the other one waits.
             signal.pthread_kill(threading.get_ident(), signal.SIGINT)
-        hanging.wait(20)
+        hanging.wait()
 
-    began = time.monotonic()
     with pytest.raises(RunInterrupted):
         run(range(2), action)
     hanging.set()
-    assert time.monotonic() - began < 10
 
 
 def test_who_reports_may_be_interrupted_too() -> None:

@@ -80,7 +80,7 @@ class Cluster:
             process.terminate()
         for process in self._processes.values():
             try:
-                process.wait(20)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

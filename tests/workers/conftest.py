@@ -6,8 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from ..functional.conftest import cloud
 from ..interop.cloud.layout import CloudError
 from .broker import Broker, installed, why_not
+
+__all__ = ["broker", "cloud"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

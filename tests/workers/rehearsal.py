@@ -45,7 +45,7 @@ class Rehearsal:
         """Give servers schedules."""
         with self.sandbox.region() as region:
             for server_id, schedule in servers.items():
-                region.set_tags(server_id, (MARKER_TAG, schedule_tag(schedule)))
+                region.servers.set_tags(server_id, (MARKER_TAG, schedule_tag(schedule)))
 
     def schedule_all(self) -> list[str]:
         """Give all servers a daily schedule that keeps one image; return their IDs."""

@@ -83,7 +83,7 @@ class Chaos:
     def images(self, *, deleted: bool = False) -> list[Image]:
         """All images that there are, or all that there were."""
         with self.rehearsal.sandbox.region() as region:
-            return region.images(ImageQuery(deleted=deleted))
+            return region.images.select(ImageQuery(deleted=deleted))
 
     def made(self) -> dict[str, list[Image]]:
         """All images that runs have ever made, by their server."""

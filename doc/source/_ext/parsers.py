@@ -34,7 +34,8 @@ def openstack() -> argparse.ArgumentParser:
         if each.value.startswith(PACKAGE):
             command = each.load()(None, None)
             name = each.name.replace("_", " ")
-            made = subparsers.add_parser(name, description=command.get_description())
+            text = f"{command.get_description()} {command.statuses}"
+            made = subparsers.add_parser(name, description=text)
             for argument in command.arguments:
                 argument.add_to(made)
     return parser

@@ -22,9 +22,7 @@ from rax_scheduled_images_ext.console.arguments import Argument, argument
 from rax_scheduled_images_ext.console.restore_arguments import (
     RESTORE,
     RESTORE_STATUSES,
-)
-from rax_scheduled_images_ext.console.restore_arguments import (
-    SERVER as RESTORED_SERVER,
+    RESTORED_SERVER,
 )
 from rax_scheduled_images_ext.console.verify_arguments import (
     NAMED,

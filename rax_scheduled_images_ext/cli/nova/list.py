@@ -42,7 +42,7 @@ def list_servers(cs: Any, args: Any) -> None:
                 found.now,
                 args.format,
                 regions=args.all_regions,
-                proofs=args.long,
+                details=args.long,
             )
         readable = say_unreadable(CONSOLE, (row.status for row in found.rows))
         finish(complete and readable)

@@ -21,6 +21,7 @@ from rax_scheduled_images_ext.console.servers import (
     short,
     uncollected,
     verified_columns,
+    volumes_column,
 )
 from rax_scheduled_images_ext.operations.listing import list_servers
 
@@ -52,7 +53,7 @@ class ListSchedule(Lister):
             self.end(ok=complete and readable)
             if found.now is None:
                 raise NothingToShow
-            wanted = columns(found.now, regions=regions)
+            wanted = [*columns(found.now, regions=regions), volumes_column()]
             proofs = verified_columns(found.now)
             wanted = [*wanted, *proofs] if parsed_args.long else short(wanted)
             return listed(wanted, ordered(found.rows))

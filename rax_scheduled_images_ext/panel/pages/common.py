@@ -1,4 +1,4 @@
-"""What the pages of a project have in common: their address, errors and changes."""
+"""What the pages of a project share: their URLs, errors and changes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rax_scheduled_images_ext.panel.sessions import Problem, Visitor
 
 Result = TypeVar("Result")
 
-#: Seconds that a look at the cloud for a page may take.
+#: Seconds that reading the cloud for a page may take.
 PATIENCE = 20.0
 # Seconds that a page waits for a change before it shows its progress.
 _CHANGE = 10.0
@@ -51,7 +51,7 @@ def _add_place(endpoint: str, values: dict[str, Any]) -> None:
 
 
 def _find_place() -> ResponseReturnValue | None:
-    """Find the project and region of the address, if they are the visitor's."""
+    """Find the project and region in the URL, if they are the visitor's."""
     visitor: Visitor = g.visitor
     if visitor.scope is None:
         back = this_address() if request.method == "GET" else form_address()
@@ -72,12 +72,12 @@ def _find_place() -> ResponseReturnValue | None:
 
 
 def page_of(server_id: str) -> str:
-    """Return the address of a server's page."""
+    """Return the URL of a server's page."""
     return url_for("server.shown", server_id=server_id)
 
 
 def target_of(server_id: str) -> Target:
-    """Return a server as operations take it."""
+    """Return a server as the operations expect it."""
     return Target(server_id, server_id)
 
 
@@ -92,7 +92,7 @@ class SignedOut(Exception):
 
 
 def check_token() -> None:
-    """See that the cloud still accepts the visitor's token.
+    """Check that the cloud still accepts the visitor's token.
 
     :raises SignedOut: if it does not.
     """
@@ -101,9 +101,9 @@ def check_token() -> None:
 
 
 def page_for_error(status: int, title: str, text: str) -> ResponseReturnValue:
-    """Return a page about what went wrong.
+    """Return an error page.
 
-    After a form it is a page of its own: Back and Forward send no form again.
+    After a form it has its own URL, so that Back and Forward send no form again.
     """
     here = g.get("place")
     back = url_for("servers.listed") if here else url_for("entry.home")
@@ -133,10 +133,10 @@ def submit(
     show: bool = False,
     repeatable: bool = False,
 ) -> ResponseReturnValue:
-    """Do what a form asks for, once, and go on to the page that shows it.
+    """Do what a form requests, once, and continue to the page that shows it.
 
-    :param show: go to the page with the progress in any case.
-    :param repeatable: do it as often as the form comes: it changes nothing.
+    :param show: always go to the page with the progress.
+    :param repeatable: do it as often as the form is sent: it changes nothing.
     """
     visitor: Visitor = g.visitor
     fields = [("job", job.id)] if repeatable else _fields()

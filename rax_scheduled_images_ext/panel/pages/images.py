@@ -1,4 +1,4 @@
-"""What can be done with the images of a server: protect, unprotect, delete, prune."""
+"""The actions on the images of a server: protect, unprotect, delete, prune."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _change(
     title: str,
     done: str,
 ) -> ResponseReturnValue:
-    """Change an image by a job; ``done`` is what follows its name afterwards."""
+    """Change an image in a job; ``done`` follows its name in the result."""
     here = place()
 
     def work(job: Job) -> None:
@@ -75,7 +75,7 @@ def _change(
 
 @pages.get("/servers/<server_id>/images/<image_id>/unprotect")
 def ask_unprotect(server_id: str, image_id: str) -> ResponseReturnValue:
-    """Show what becomes of an image that is the schedule's again, and ask."""
+    """Show what happens to an image that the schedule counts again, and ask."""
     details, fate = _without_protection(server_id, image_id)
     return render_template(
         "unprotect.html",
@@ -89,11 +89,11 @@ def ask_unprotect(server_id: str, image_id: str) -> ResponseReturnValue:
 
 @pages.post("/servers/<server_id>/images/<image_id>/unprotect")
 def unprotect_one(server_id: str, image_id: str) -> ResponseReturnValue:
-    """Hand an image back to its schedule, if its fate is what was shown."""
+    """Hand an image back to its schedule, if its fate is as shown."""
     _, fate = _without_protection(server_id, image_id)
     if request.form.get("shown") != fate.digest:
         return _ask_again("images.ask_unprotect", server_id, image_id)
-    done = "is the schedule's again."
+    done = "is no longer protected."
     return _change(server_id, image_id, unprotect, "Unprotect the image", done)
 
 
@@ -120,7 +120,7 @@ def ask_delete(server_id: str, image_id: str) -> ResponseReturnValue:
 
 @pages.post("/servers/<server_id>/images/<image_id>/delete")
 def delete(server_id: str, image_id: str) -> ResponseReturnValue:
-    """Delete an image, if it is as it was shown."""
+    """Delete an image, if it is as shown."""
     here = place()
     found = _image(_details(server_id), image_id)
     if request.form.get("shown") != _shown(found):
@@ -139,7 +139,7 @@ def delete(server_id: str, image_id: str) -> ResponseReturnValue:
 
 
 def _shown(decision: Decision) -> str:
-    """Return what is the same only for an image that is shown to be kept or not."""
+    """Return a digest of what the page shows about an image."""
     image = decision.image
     kept = removed_marker(image) or ""
     return digest_of([image.id, image.name, kept, str(bool(image.protected))])
@@ -168,19 +168,19 @@ def _without_protection(server_id: str, image_id: str) -> tuple[ServerDetails, F
 
 @pages.errorhandler(NoSuchImage)
 def _no_image(error: NoSuchImage) -> ResponseReturnValue:
-    text = f"There is no image {error.image_id} of this server; it may be gone already."
+    text = f"This server has no image {error.image_id}; it may have been deleted."
     return page_for_error(404, "No such image", text)
 
 
 def _ask_again(endpoint: str, server_id: str, image_id: str) -> ResponseReturnValue:
-    say("failed", "This has changed since it was shown, and nothing was done.")
+    say("failed", "This has changed since it was shown. Nothing was done.")
     url = url_for(endpoint, server_id=server_id, image_id=image_id)
     return redirect(url, 303)
 
 
 @pages.get("/servers/<server_id>/prune")
 def ask_prune(server_id: str) -> ResponseReturnValue:
-    """Show what pruning would delete, and ask whether to."""
+    """Show what pruning would delete, and ask."""
     here = place()
     plan = within(PATIENCE, lambda: _plan(here, server_id))
     return render_template(
@@ -193,7 +193,7 @@ def ask_prune(server_id: str) -> ResponseReturnValue:
 
 @pages.post("/servers/<server_id>/prune")
 def prune_now(server_id: str) -> ResponseReturnValue:
-    """Delete the images that were shown, as far as that is still right."""
+    """Delete the images that were shown and are still surplus."""
     here = place()
     wanted = set(request.form.getlist("image"))
     job = Job("Prune the images", page_of(server_id), len(wanted))

@@ -1,4 +1,4 @@
-"""The page that shows how far a change has come."""
+"""The page that shows the progress of a change."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ pages = project_pages("jobs")
 
 @pages.get("/jobs/<job_id>")
 def shown(job_id: str) -> ResponseReturnValue:
-    """Show a change that was asked for in this session."""
+    """Show a change that was requested in this session."""
     visitor: Visitor = g.visitor
     job = visitor.job(job_id)
     if job is None:
         text = (
-            "It belongs to another session, or it ended more than a day ago. What it"
-            " did shows on the servers' pages."
+            "It belongs to another session, or ended more than a day ago. The servers'"
+            " pages show what it did."
         )
-        return page_for_error(404, "This change is not known", text)
+        return page_for_error(404, "Unknown change", text)
     return render_template("job.html", job=job)

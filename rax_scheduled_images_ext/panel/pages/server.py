@@ -49,7 +49,7 @@ def shown(server_id: str) -> ResponseReturnValue:
     check_token()
     if isinstance(view.error, NoSuchServer):
         if is_refresh():
-            # The open page is loaded anew, and tells.
+            # The open page is reloaded, and shows it.
             return "", 204, {"HX-Refresh": "true"}
         text = (
             f"{view.error} in project {place().scope.project.name}, region"
@@ -88,8 +88,8 @@ def shown(server_id: str) -> ResponseReturnValue:
 def review(server_id: str) -> ResponseReturnValue:
     """Show what a schedule would change, and ask whether to save it.
 
-    ``before`` is the schedule from which the form was made: if there is another by
-    now, both are shown.
+    ``before`` is the schedule when the form was made: if it has changed since, both are
+    shown.
     """
     problem, seen, status = "", None, 200
     try:
@@ -116,12 +116,12 @@ def review(server_id: str) -> ResponseReturnValue:
         server_id=server_id,
         label=place().label(server_id),
     )
-    # htmx shows no page of an error.
+    # htmx does not show error pages.
     return page, 200 if "HX-Request" in request.headers else status
 
 
 def _made_from() -> str | None:
-    """Return the schedule from which the form was made, None if it does not say so."""
+    """Return the schedule when the form was made, None if the form lacks it."""
     return request.values.get("before")
 
 
@@ -140,7 +140,7 @@ def forecasted(server_id: str) -> ResponseReturnValue:
 
 @pages.post("/servers/<server_id>/schedule")
 def save(server_id: str) -> ResponseReturnValue:
-    """Save the schedule; if images expire by it, only once that was shown."""
+    """Save the schedule; if images expire because of it, only after showing that."""
     try:
         settings = ScheduleSettings.of(read_schedule(request.form))
     except InvalidValue:
@@ -180,12 +180,12 @@ def ask_disable(server_id: str) -> ResponseReturnValue:
 
 @pages.post("/servers/<server_id>/disable")
 def disable(server_id: str) -> ResponseReturnValue:
-    """Take the schedule away, if it is the one that was shown."""
+    """Remove the schedule, if it is the one that was shown."""
     here = place()
     try:
         seen = _preview(server_id, None)
     except NothingToDo:
-        say("news", "The schedule was off already.")
+        say("news", "The schedule was already off.")
         return redirect(page_of(server_id), 303)
     if _made_from() != seen.before:
         url = url_for("server.ask_disable", server_id=server_id, before=_made_from())
@@ -224,7 +224,7 @@ def snapshot(server_id: str) -> ResponseReturnValue:
             image_id = begin_snapshot(here.cloud, server_id, name)
             here.note_snapshot(server_id, image_id)
         job.did()
-        # Begun is not made.
+        # Started is not done.
         job.news.append(f"The snapshot {name} has started.")
 
     return submit(Job("The snapshot", page_of(server_id)), work)

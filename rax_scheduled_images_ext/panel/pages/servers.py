@@ -1,4 +1,4 @@
-"""The servers page: all servers of a project, what is late first."""
+"""The servers page: all servers of a project, late ones first."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ SORTS: dict[str, Callable[[ScheduleStatus], Any]] = {
 
 @dataclass(frozen=True)
 class Listing:
-    """One page of the servers that were asked for."""
+    """One page of the servers that match."""
 
     rows: list[ScheduleStatus]
     found: int
@@ -77,11 +77,11 @@ class Listing:
 
 
 def matching(inventory: Inventory, name: str, state: str) -> list[ScheduleStatus]:
-    """Return the servers of a filter.
+    """Return the servers that match a filter.
 
     :param name: part of a name or ID, in any letter case; empty for all.
-    :param state: a status; ``late`` is what lacks an image for any reason, as the
-        header counts it; empty for all.
+    :param state: a status; ``late`` are servers that lack an image for any reason, as
+        the header counts them; empty for all.
     """
     part = name.lower()
     return [
@@ -95,11 +95,11 @@ def matching(inventory: Inventory, name: str, state: str) -> list[ScheduleStatus
 def listing(
     inventory: Inventory, name: str, state: str, sort: str, page: int
 ) -> Listing:
-    """Filter, sort and cut the servers.
+    """Filter, sort and page the servers.
 
     :param name: as for :func:`matching`, like ``state``.
-    :param sort: a key of ``SORTS``, with a minus for the other way round.
-    :param page: from 1 on; a number that is too large is the last page.
+    :param sort: a key of ``SORTS``, with a minus to reverse it.
+    :param page: from 1; a number that is too large means the last page.
     """
     found = matching(inventory, name, state)
     key = SORTS.get(sort.removeprefix("-"), SORTS["status"])
@@ -151,7 +151,7 @@ def listed() -> ResponseReturnValue:
 
 @pages.post("/servers")
 def look() -> ResponseReturnValue:
-    """Look at what a change of several servers would do, and go on to what was seen."""
+    """Forecast a change of several servers, and continue to its review."""
     try:
         change = read_change(request.form)
     except InvalidValue as error:
@@ -160,7 +160,7 @@ def look() -> ResponseReturnValue:
     if request.form.get("all") == "yes":
         view = place().inventory()
         if view.value is None:
-            return _choose_again("The servers cannot be read now. Nothing was done.")
+            return _choose_again("The servers cannot be read. Nothing was done.")
         name, status = (request.form.get(f"filter-{k}", "") for k in ("name", "status"))
         ids = [each.server.id for each in matching(view.value, name, status)]
     if not ids:
@@ -169,13 +169,13 @@ def look() -> ResponseReturnValue:
 
 
 def _choose_again(problem: str) -> ResponseReturnValue:
-    """Go back to the list with what was chosen and typed, and say what is wrong."""
+    """Return to the list with what was chosen and typed, and show the problem."""
     say("failed", problem)
     return redirect(_list_with(request.form), 303)
 
 
 def _list_with(form: MultiDict[str, str]) -> str:
-    """Return the address of the list with what a form chooses and says."""
+    """Return the URL of the list with what a form chooses and says."""
     kept = ("server", "action", *SCHEDULE_FIELDS)
     fields: dict[str, Any] = {k: form.getlist(k) for k in kept if k in form}
     return url_for("servers.listed", **fields)
@@ -214,20 +214,20 @@ def _reviews() -> Reviews:
 
 
 def _owner() -> tuple[object, ...]:
-    """Return who may see a review that is made here."""
+    """Return who may see a review made here."""
     here = place()
     return (here.scope.project.id, here.region, here.scope.user_name)
 
 
 @pages.get("/servers/review/<review_id>")
 def reviewed(review_id: str) -> ResponseReturnValue:
-    """Show what a change of several servers would do, before it is done."""
+    """Show what a change of several servers would do."""
     review = _reviews().find(review_id, _owner())
     if review is None:
         return _forgotten()
     if review.rows is None:
         return redirect(url_for("jobs.shown", job_id=review.job_id))
-    # What is lost stands first.
+    # Servers that lose images come first.
     rows = sorted(review.included, key=lambda row: (-row.expiring, row.target.label))
     left_out = sorted(review.left_out, key=lambda row: row.idle)
     return render_template(
@@ -243,15 +243,15 @@ def reviewed(review_id: str) -> ResponseReturnValue:
 
 def _forgotten() -> ResponseReturnValue:
     text = (
-        "It belongs to another user, or was made more than a day ago, or the panel was"
-        " restarted since. Nothing was changed by it. Choose the servers again."
+        "It belongs to another user, is more than a day old, or the panel was restarted"
+        " since. It changed nothing. Choose the servers again."
     )
-    return page_for_error(404, "This review is not known", text)
+    return page_for_error(404, "Unknown review", text)
 
 
 @pages.post("/servers/review/<review_id>")
 def change(review_id: str) -> ResponseReturnValue:
-    """Change the servers that are still as they were shown."""
+    """Change the servers that are still as shown."""
     review = _reviews().find(review_id, _owner())
     if review is None:
         return _forgotten()
@@ -271,8 +271,8 @@ def change(review_id: str) -> ResponseReturnValue:
             number = len(again.rows)
             servers = "1 server was" if number == 1 else f"{number:,} servers were"
             job.news.append(
-                f"{servers} left as before: what this would do there has changed since"
-                " it was shown. Go on to see it as it is now."
+                f"{servers} left unchanged: what this would do there has changed since"
+                " it was shown. Continue to see it as it is now."
             )
             job.then = address
 
@@ -280,9 +280,9 @@ def change(review_id: str) -> ResponseReturnValue:
 
 
 def _change(here: Place, review: Review, job: Job) -> list[ServerRow]:
-    """Change the servers that are as they were shown; return the others as they are.
+    """Change the servers that are as shown; return the others as they are now.
 
-    Each is looked at right before it is changed.
+    Each is read right before it is changed.
     """
     shown = {row.target.id: row for row in review.included}
 
@@ -310,6 +310,6 @@ def _change(here: Place, review: Review, job: Job) -> list[ServerRow]:
 
 
 def _targets(ids: list[str]) -> list[Target]:
-    """Return servers by what they are called, as far as that is known."""
+    """Return servers with their labels, as far as known."""
     labels = place().labels()
     return [Target(labels.get(each, each), each) for each in dict.fromkeys(ids)]

@@ -1,8 +1,8 @@
-// What the pages gain where there is JavaScript; without it all of them still work.
+// What JavaScript adds to the pages, which also work without it.
 (() => {
   "use strict";
 
-  // The reader's own time beside each UTC time.
+  // The user's local time beside each UTC time.
   const zone = new Intl.DateTimeFormat(undefined, {
     month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hour12: false,
   });
@@ -17,7 +17,7 @@
     }
   };
 
-  // What is chosen stays so on other pages of the list, and with another filter.
+  // Chosen servers stay chosen on other pages of the list, and with another filter.
   const boxes = () => [...document.querySelectorAll("input[name=server][type=checkbox]")];
   const chosen = new Set();
   const noteChosen = () => {
@@ -46,7 +46,7 @@
     noteChosen();
   };
 
-  // A forecast of what is no longer in the form, or of images that have changed, goes.
+  // Clear a forecast once the form or the images have changed.
   const clearForecast = () => document.querySelector("#schedule-form #forecast")?.replaceChildren();
   document.addEventListener("input", (event) => { if (event.target.form?.id === "schedule-form") clearForecast(); });
   let state = document.getElementById("summary")?.dataset.state;
@@ -56,7 +56,7 @@
     state = now;
   };
 
-  // What was typed comes back after a session has ended.
+  // Keep what was typed for after the next login.
   const touched = (field) => field.name && field.type !== "hidden" && (
     ["checkbox", "radio"].includes(field.type) ? field.checked && !field.defaultChecked
       : field.options ? !field.selectedOptions[0]?.defaultSelected
@@ -77,7 +77,7 @@
     if (line) line.hidden = hidden;
   };
 
-  // A page without what it is about is loaded again.
+  // Reload a page that waits for the cloud.
   const waiting = document.querySelector("[data-reload]");
   if (waiting) setTimeout(() => location.reload(), 1000 * waiting.dataset.reload);
 
@@ -87,7 +87,7 @@
   else document.addEventListener("DOMContentLoaded", begin);
   document.addEventListener("htmx:after:swap", dress);
   document.addEventListener("htmx:after:settle", dress);
-  // What was typed before the scripts were there counts as well.
+  // Also handle what was typed before the scripts were loaded.
   document.addEventListener("htmx:after:init", (event) => {
     for (const field of event.target?.querySelectorAll?.("input[type=search]") ?? []) {
       if (field.value !== field.defaultValue) field.dispatchEvent(new Event("input", { bubbles: true }));
@@ -99,12 +99,12 @@
     const { hx } = event.detail?.ctx ?? {};
     if (hx?.redirect) hx.redirect = withTyped(hx.redirect);
   });
-  // A page that nobody sees asks for nothing.
+  // A hidden page sends no requests.
   document.addEventListener("htmx:config:request", (event) => {
     if (document.hidden && event.target?.hasAttribute?.("data-refresh")) event.preventDefault();
   });
 
-  // A form is sent once, however often its button is pressed.
+  // Send a form once, however often its button is pressed.
   document.addEventListener("submit", (event) => {
     const form = event.target;
     if (event.defaultPrevented || form.method !== "post") return;

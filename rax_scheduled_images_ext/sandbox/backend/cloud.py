@@ -136,19 +136,20 @@ class Cloud(CloudState):
         self.faults.add(faults)
         with self.transaction():
             for region in self._regions.values():
-                region.apply_faults()
+                region.snapshots.apply_faults()
 
     def clear_faults(self) -> None:
         """Take all faults away; frozen snapshots go on."""
         self.faults.clear()
         with self.transaction():
             for region in self._regions.values():
-                region.clear_faults()
+                region.snapshots.clear_faults()
 
     def task_states(self) -> set[str]:
         """Return the task states that servers have now, in all regions."""
         with self.transaction():
-            return {s for each in self._regions.values() for s in each.task_states()}
+            regions = self._regions.values()
+            return {s for each in regions for s in each.snapshots.task_states()}
 
     def _keep_time(self) -> None:
         self.store.note("clock shown", self.clock.now())

@@ -22,7 +22,6 @@ from rax_scheduled_images_ext.sandbox.backend.models import (
     ServerQuery,
 )
 from rax_scheduled_images_ext.sandbox.backend.region import Region
-from rax_scheduled_images_ext.sandbox.backend.region.disks import Disk, disk_row
 from rax_scheduled_images_ext.sandbox.backend.region.images import image_row
 
 BASE_IMAGE = "Debian 12 (Bookworm)"
@@ -65,7 +64,7 @@ def seed_cloud(
             shared = _network(cloud, region, operator) if network else None
             images = {WITHOUT_CONSOLE: _appliance_image(region, operator)}
             for server_name in ELSEWHERE if place else SERVERS:
-                server = region.boot(
+                server = region.servers.boot(
                     project_id=project_id,
                     user_id=user_id,
                     name=server_name,
@@ -97,7 +96,7 @@ def add_fleet(
     """
     with cloud.transaction():
         region = cloud.region(cloud.regions[0])
-        base = region.image(region.server(MYSERVER).image_id)
+        base = region.images.get(region.servers.get(MYSERVER).image_id)
         _fleet(cloud, region, base, project_id, user_id, servers, images_per_server)
 
 
@@ -123,7 +122,7 @@ def _network(cloud: Cloud, region: Region, owner: str) -> Network:
 
 
 def _base_image(region: Region, owner: str) -> Image:
-    image = region.add_image(
+    image = region.images.add(
         owner=owner,
         name=BASE_IMAGE,
         visibility="public",
@@ -132,12 +131,12 @@ def _base_image(region: Region, owner: str) -> Image:
         container_format="bare",
         properties={"os_distro": "debian", "os_version": "12"},
     )
-    return region.upload(image.id, b"\0" * 4096)
+    return region.images.upload(image.id, b"\0" * 4096)
 
 
 def _appliance_image(region: Region, owner: str) -> Image:
     """Make an image that no list shows, whose guests print nothing."""
-    image = region.add_image(
+    image = region.images.add(
         image_id=_APPLIANCE,
         owner=owner,
         name="Appliance without a console",
@@ -148,7 +147,7 @@ def _appliance_image(region: Region, owner: str) -> Image:
         container_format="bare",
         properties={"hw_serial_port_count": "0"},
     )
-    return region.upload(image.id, b"\0" * 4096)
+    return region.images.upload(image.id, b"\0" * 4096)
 
 
 def _fleet(
@@ -193,21 +192,12 @@ def _fleet(
     cloud.store.insert("servers", rows)
     if images and not cloud.extension:
         cloud.store.insert("tags", _schedule_tags(rows, images))
-    disk = Disk().booted(born)
-    cloud.store.insert(
-        "disks", [disk_row(region.name, str(row["id"]), disk) for row in rows]
-    )
     if images:
-        past = list(_past_images(cloud, region, rows, images))
+        past = _past_images(cloud, region, rows, images)
         cloud.store.insert("images", map(image_row, past))
-        copied = cloud.timings.until_copied
-        cloud.store.insert(
-            "disks",
-            (
-                disk_row(region.name, image.id, disk.at(image.created + copied))
-                for image in past
-            ),
-        )
+    region.disks.write_fleet(
+        [str(row["id"]) for row in rows], copied=cloud.timings.until_copied
+    )
 
 
 def _schedule_tags(
@@ -222,7 +212,7 @@ def _schedule_tags(
 def _past_images(
     cloud: Cloud, region: Region, rows: list[dict[str, object]], images: int
 ) -> Iterator[Image]:
-    servers = {server.id: server for server in region.servers(ServerQuery())}
+    servers = {server.id: server for server in region.servers.select(ServerQuery())}
     ids = iter(cloud.new_ids(len(rows) * images))
     for row in rows:
         server = servers[str(row["id"])]

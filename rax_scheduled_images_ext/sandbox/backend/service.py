@@ -109,9 +109,9 @@ def as_server_image(image: Image) -> ServerImage:
 
 
 def _snapshot_due(cloud: CloudState, region: Region, snapshot: Row) -> None:
-    came_to = region.step_snapshot(snapshot)
+    came_to = region.snapshots.step(snapshot)
     server_id, scheduled = snapshot["server_id"], snapshot["scheduled"]
-    if not scheduled or region.server(server_id).schedule is None:
+    if not scheduled or region.servers.get(server_id).schedule is None:
         return
     if came_to == WAS_LOST:
         _look_later(cloud, region, server_id, POLICY.interval)
@@ -121,7 +121,7 @@ def _snapshot_due(cloud: CloudState, region: Region, snapshot: Row) -> None:
 
 def _look(cloud: CloudState, region: Region, server_id: str) -> None:
     """Do for a server what is to be done now, and plan the next look at it."""
-    server, schedule = region.server(server_id), region.schedule(server_id)
+    server, schedule = region.servers.get(server_id), region.schedules.get(server_id)
     images = _images(region, server_id)
     since = _time(schedule.enabled_at)
     step = plan(_inventory_server(server), images, _time(cloud.now), POLICY, since)
@@ -131,7 +131,7 @@ def _look(cloud: CloudState, region: Region, server_id: str) -> None:
     tried = schedule.attempt if schedule.slot == step.slot.name else 0
     if step.action is Action.DISCARD:
         assert step.image is not None
-        region.delete_image(step.image.id)
+        region.images.delete(step.image.id)
         _look_later(cloud, region, server_id, _LOOK_AGAIN)
         return
     if step.action is Action.RETAIN:
@@ -159,7 +159,7 @@ def _look(cloud: CloudState, region: Region, server_id: str) -> None:
 def _make(cloud: CloudState, region: Region, server: Server, step: Step) -> bool:
     """Begin the image of a slot; return whether it was begun."""
     assert step.slot is not None
-    schedule = region.schedule(server.id)
+    schedule = region.schedules.get(server.id)
     longest = LONGEST_IMAGE_NAME if server.boots_from_volume else LONGEST_NAME
     name = scheduled_image_name(
         server.name,
@@ -169,11 +169,11 @@ def _make(cloud: CloudState, region: Region, server: Server, step: Step) -> bool
     )
     metadata = run_metadata(server.id, step.slot.name, cloud.new_id())
     try:
-        region.create_image(
+        region.snapshots.create(
             server.id, name, metadata, user_id=server.user_id, scheduled=True
         )
     except (Conflict, OverQuota) as refusal:
-        region.record(server, "createImage", message=str(refusal))
+        region.servers.record(server, "createImage", message=str(refusal))
         return False
     return True
 
@@ -195,7 +195,7 @@ def _retain(
             _delete(region, image)
     properties = dict(step.image.metadata)
     del properties[PENDING_KEY]
-    region.update_image(step.image.id, properties=properties)
+    region.images.update(step.image.id, properties=properties)
 
 
 def _delete(region: Region, image: ServerImage) -> None:
@@ -203,7 +203,7 @@ def _delete(region: Region, image: ServerImage) -> None:
     own: list[VolumeSnapshot] = []
     if MAPPING_KEY in image.metadata:
         needed: set[str] = set()
-        for other in map(as_server_image, region.images(ImageQuery())):
+        for other in map(as_server_image, region.images.select(ImageQuery())):
             if other.id != image.id:
                 needed |= ids_in_mapping(other)
         try:
@@ -212,16 +212,16 @@ def _delete(region: Region, image: ServerImage) -> None:
             )
         except SnapshotsInDoubt:
             return
-    region.delete_image(image.id)
+    region.images.delete(image.id)
     for snapshot in own:
         if snapshot.is_going:
             continue
-        region.delete_volume_snapshot(snapshot.id)
+        region.volumes.delete_snapshot(snapshot.id)
 
 
 def _find(region: Region, snapshot_id: str) -> VolumeSnapshot | None:
     try:
-        found = region.volume_snapshot(snapshot_id)
+        found = region.volumes.snapshot(snapshot_id)
     except NotFound:
         return None
     return VolumeSnapshot(found.id, found.name, found.status, found.project_id)
@@ -235,7 +235,7 @@ def _look_later(
 
 
 def _images(region: Region, server_id: str) -> list[ServerImage]:
-    found = region.images(ImageQuery(properties={SERVER_KEY: server_id}))
+    found = region.images.select(ImageQuery(properties={SERVER_KEY: server_id}))
     return [as_server_image(image) for image in found]
 
 

@@ -38,7 +38,7 @@ CREATE TABLE IF NOT EXISTS servers (
   locked INTEGER NOT NULL DEFAULT 0, held INTEGER NOT NULL DEFAULT 0,
   base_properties TEXT NOT NULL, pinned_zone TEXT,
   hostname TEXT NOT NULL, config_drive TEXT NOT NULL DEFAULT '', user_data TEXT,
-  fault TEXT, group_id TEXT, locked_reason TEXT, hints TEXT NOT NULL DEFAULT '{}',
+  fault TEXT, group_id TEXT, locked_reason TEXT, hints TEXT,
   retention INTEGER, day_of_week TEXT, enabled_at REAL,
   next_run REAL, attempt INTEGER, slot TEXT,
   PRIMARY KEY (region, id)) WITHOUT ROWID;
@@ -436,7 +436,7 @@ def server_of(row: Row, task_state: str | None) -> Server:
         fault=row["fault"],
         group_id=row["group_id"],
         locked_reason=row["locked_reason"],
-        hints=json.loads(row["hints"]),
+        hints={} if row["hints"] is None else json.loads(row["hints"]),
     )
 
 

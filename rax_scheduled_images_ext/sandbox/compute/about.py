@@ -7,7 +7,7 @@ import re
 from flask.typing import ResponseReturnValue
 
 from rax_scheduled_images_ext.sandbox.backend.directory import OPERATOR
-from rax_scheduled_images_ext.sandbox.backend.region import MOST_METADATA
+from rax_scheduled_images_ext.sandbox.backend.region.base import MOST_METADATA
 from rax_scheduled_images_ext.sandbox.compute import inputs
 from rax_scheduled_images_ext.sandbox.compute.views import flavor_view
 from rax_scheduled_images_ext.sandbox.http.common import (
@@ -92,7 +92,7 @@ def services(call: Call) -> ResponseReturnValue:
 
 def limits(call: Call) -> ResponseReturnValue:
     """GET /limits"""
-    used = call.region.usage(call.project_id)
+    used = call.region.servers.usage(call.project_id)
     absolute = {
         "totalInstancesUsed": sum(number for _, number in used),
         "totalCoresUsed": sum(flavor.vcpus * number for flavor, number in used),

@@ -14,6 +14,7 @@ from rax_scheduled_images_ext.sandbox.backend.models import (
     OverQuota,
     Server,
 )
+from rax_scheduled_images_ext.sandbox.backend.region.base import check_metadata
 from rax_scheduled_images_ext.sandbox.compute import inputs, schemas
 from rax_scheduled_images_ext.sandbox.compute.inputs import (
     find_server,
@@ -44,7 +45,7 @@ def _create_image(
     find_server(call, server_id)
     may(call, "servers:create_image")
     try:
-        image = call.region.create_image(
+        image = call.region.snapshots.create(
             server_id, wanted["name"], wanted.get("metadata", {}), user_id=call.user_id
         )
     except OverQuota:
@@ -60,7 +61,7 @@ def _create_backup(
     find_server(call, server_id)
     may(call, "os-create-backup")
     try:
-        image = call.region.create_backup(
+        image = call.region.snapshots.create_backup(
             server_id,
             wanted["name"],
             wanted["backup_type"],
@@ -106,11 +107,11 @@ def _on_server(
 
 
 def _start(call: Call, server: Server) -> None:
-    call.region.start(inputs.unlocked(call, server).id)
+    call.region.servers.start(inputs.unlocked(call, server).id)
 
 
 def _stop(call: Call, server: Server) -> None:
-    call.region.stop(inputs.unlocked(call, server).id)
+    call.region.servers.stop(inputs.unlocked(call, server).id)
 
 
 def _lock(call: Call, server_id: str, whole: Mapping[str, Any]) -> ResponseReturnValue:
@@ -119,12 +120,12 @@ def _lock(call: Call, server_id: str, whole: Mapping[str, Any]) -> ResponseRetur
         wanted = schemas.validate(whole, schemas.LOCK)["lock"] or {}
     find_server(call, server_id)
     may(call, "os-lock-server:lock")
-    call.region.lock(server_id, True, wanted.get("locked_reason"))
+    call.region.servers.lock(server_id, True, wanted.get("locked_reason"))
     return inputs.nothing(202)
 
 
 def _unlock(call: Call, server: Server) -> None:
-    call.region.lock(server.id, False)
+    call.region.servers.lock(server.id, False)
 
 
 def _reset_state(
@@ -133,7 +134,7 @@ def _reset_state(
     wanted = schemas.validate(whole, schemas.RESET_STATE)["os-resetState"]
     find_server(call, server_id)
     may(call, "os-admin-actions:reset_state", ADMIN)
-    call.region.reset_state(server_id, wanted["state"])
+    call.region.servers.reset_state(server_id, wanted["state"])
     return inputs.nothing(202)
 
 
@@ -150,7 +151,7 @@ def _reboot(
     elif kind.upper() == "SOFT" and server.vm_state != "active":
         state = f"vm_state {server.vm_state}"
     else:
-        call.region.reboot(server_id)
+        call.region.servers.reboot(server_id)
         return inputs.nothing(202)
     raise HttpError(409, f"Cannot 'reboot' instance {server_id} while it is in {state}")
 
@@ -167,7 +168,7 @@ def _rebuild(
     if changes.get("key_name") is not None:
         inputs.known_key(call, changes["key_name"])
     if "metadata" in changes:
-        call.region.check_metadata(changes["metadata"])
+        check_metadata(changes["metadata"])
         changes["metadata"] = json.dumps(changes["metadata"])
     image = inputs.visible_image(call, wanted["imageRef"])
     if image is None:
@@ -176,7 +177,7 @@ def _rebuild(
         server, image, reimage=call.version >= (2, 93), changes=changes
     )
     password = wanted.get("adminPass", call.services.cloud.new_id()[:12])
-    server = call.region.server(server_id)
+    server = call.region.servers.get(server_id)
     view = ServerViews(call, [server]).rebuilt(server, password)
     return {"server": view}, 202, {"Location": view["links"][0]["href"]}
 

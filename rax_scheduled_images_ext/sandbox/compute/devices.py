@@ -83,7 +83,7 @@ def _check_source(call: Call, device: BlockDevice) -> None:
     elif device.source == "snapshot" and device.boot_index == 0:
         snapshot_id = str(device.id)
         try:
-            found = call.region.volume_snapshot(snapshot_id)
+            found = call.region.volumes.snapshot(snapshot_id)
         except NotFound as error:
             raise HttpError(400, str(error)) from None
         if found.project_id != call.project_id:
@@ -104,7 +104,7 @@ def _check_source(call: Call, device: BlockDevice) -> None:
 
 def _check_volume(call: Call, device: BlockDevice) -> None:
     try:
-        volume: Volume | None = call.region.volume(str(device.id))
+        volume: Volume | None = call.region.volumes.get(str(device.id))
     except NotFound:
         volume = None
     boots = device.boot_index == 0

@@ -16,6 +16,7 @@ from rax_scheduled_images_ext.sandbox.backend.models import (
     Invalid,
     NotFound,
 )
+from rax_scheduled_images_ext.sandbox.backend.region.base import check_metadata
 from rax_scheduled_images_ext.sandbox.compute import inputs, schemas
 from rax_scheduled_images_ext.sandbox.compute.views import image_view
 from rax_scheduled_images_ext.sandbox.http.common import Call, HttpError
@@ -43,7 +44,7 @@ def list_detail(call: Call) -> ResponseReturnValue:
 def _page(call: Call, path: str, *, full: bool) -> ResponseReturnValue:
     size = inputs.page_size(call) or call.services.max_limit
     try:
-        images = call.region.images(_query(call, _limit(call, size)))
+        images = call.region.images.select(_query(call, _limit(call, size)))
     except Invalid:
         marker = inputs.given("marker")
         text = f"HTTP 400 Bad Request: No image found with ID {marker}"
@@ -112,7 +113,7 @@ def delete(call: Call, image_id: str) -> ResponseReturnValue:
     refusal = "You are not allowed to delete the image."
     _changeable(call, image_id, refusal)
     try:
-        call.region.delete_image(image_id)
+        call.region.images.delete(image_id)
     except Forbidden:
         raise HttpError(403, refusal) from None
     return inputs.nothing(204)
@@ -163,8 +164,8 @@ def metadata_delete(call: Call, image_id: str, key: str) -> ResponseReturnValue:
 
 
 def _replace(call: Call, image: Image, whole: Mapping[str, str]) -> dict[str, Any]:
-    call.region.check_metadata(whole)
-    return dict(call.region.update_image(image.id, properties=whole).properties)
+    check_metadata(whole)
+    return dict(call.region.images.update(image.id, properties=whole).properties)
 
 
 def _find(call: Call, image_id: str, *, deleted: bool = False) -> Image:
@@ -173,7 +174,7 @@ def _find(call: Call, image_id: str, *, deleted: bool = False) -> Image:
     :raises HttpError: 404 for any other.
     """
     try:
-        image = call.region.image(image_id, deleted=deleted)
+        image = call.region.images.get(image_id, deleted=deleted)
     except NotFound:
         image = None
     if image is None or not call.sees(image):

@@ -38,7 +38,7 @@ def find_server(call: Call, server_id: str, *, deleted: bool = False) -> Server:
 
     :raises HttpError: 404 for any other.
     """
-    server = call.region.server(server_id, deleted=deleted)
+    server = call.region.servers.get(server_id, deleted=deleted)
     if not call.reaches(server.project_id):
         raise HttpError(404, f"Instance {server_id} could not be found.")
     return server
@@ -47,7 +47,7 @@ def find_server(call: Call, server_id: str, *, deleted: bool = False) -> Server:
 def visible_image(call: Call, image_id: str) -> Image | None:
     """Return an image that the caller may boot from, None where there is no such."""
     try:
-        image = call.region.image(image_id)
+        image = call.region.images.get(image_id)
     except NotFound:
         return None
     return image if call.sees(image) else None

@@ -22,7 +22,7 @@ from rax_scheduled_images_ext.sandbox.http.common import Call, HttpError
 def show(call: Call, server_id: str) -> ResponseReturnValue:
     """GET /servers/{id}/rax-si-image-schedule"""
     find_server(call, server_id)
-    return {"image_schedule": schedule_view(call.region.schedule(server_id))}
+    return {"image_schedule": schedule_view(call.region.schedules.get(server_id))}
 
 
 def enable(call: Call, server_id: str) -> ResponseReturnValue:
@@ -33,7 +33,9 @@ def enable(call: Call, server_id: str) -> ResponseReturnValue:
         wanted = read_schedule_request(inputs.content())
     except InvalidValue as error:
         raise HttpError(400, str(error)) from None
-    schedule = call.region.set_schedule(server_id, wanted.retention, wanted.day_of_week)
+    schedule = call.region.schedules.set(
+        server_id, wanted.retention, wanted.day_of_week
+    )
     return {"image_schedule": schedule_view(schedule)}
 
 
@@ -42,7 +44,7 @@ def disable(call: Call, server_id: str) -> ResponseReturnValue:
     find_server(call, server_id)
     # A user who may not remove one gets 403, with or without a schedule.
     inputs.may(call, f"{ALIAS}:delete", ADMIN)
-    call.region.delete_schedule(server_id)
+    call.region.schedules.delete(server_id)
     return "", 202
 
 

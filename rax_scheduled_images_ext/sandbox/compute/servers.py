@@ -74,7 +74,7 @@ def _page(call: Call, path: str) -> tuple[list[Server], dict[str, Any]]:
     size = inputs.page_size(call)
     query = _query(call, size)
     try:
-        servers = call.region.servers(query) if query else []
+        servers = call.region.servers.select(query) if query else []
     except Invalid as error:
         raise HttpError(400, str(error)) from None
     ids = (server.id for server in servers)
@@ -234,7 +234,7 @@ def _boot_one(
         )
     config_drive = strutils.bool_from_string(wanted.get("config_drive"))
     default = name if call.version < (2, 19) else None
-    return call.region.boot(
+    return call.region.servers.boot(
         project_id=call.project_id,
         user_id=call.user_id,
         name=name,
@@ -304,8 +304,8 @@ def update(call: Call, server_id: str) -> ResponseReturnValue:
     find_server(call, server_id)
     may(call, "servers:update")
     if _ZONE in wanted:
-        call.region.pin_server(server_id, wanted[_ZONE])
-    server = call.region.update_server(
+        call.region.servers.pin(server_id, wanted[_ZONE])
+    server = call.region.servers.update(
         server_id,
         name=wanted.get("name"),
         description=wanted.get("description"),
@@ -319,7 +319,7 @@ def delete(call: Call, server_id: str) -> ResponseReturnValue:
     server = find_server(call, server_id)
     may(call, "servers:delete")
     inputs.unlocked(call, server)
-    call.region.delete_server(server_id)
+    call.region.servers.delete(server_id)
     return inputs.nothing(204)
 
 
@@ -346,7 +346,7 @@ def _set_metadata(call: Call, server_id: str, *, replace: bool) -> ResponseRetur
     server = find_server(call, server_id)
     may(call, f"server-metadata:{'update_all' if replace else 'create'}")
     inputs.unlocked(call, server)
-    whole = call.region.set_server_metadata(server_id, metadata, replace=replace)
+    whole = call.region.servers.set_metadata(server_id, metadata, replace=replace)
     return {"metadata": whole}
 
 
@@ -364,7 +364,7 @@ def metadata_set(call: Call, server_id: str, key: str) -> ResponseReturnValue:
     server = find_server(call, server_id)
     may(call, "server-metadata:update")
     inputs.unlocked(call, server)
-    call.region.set_server_metadata(server_id, item, replace=False)
+    call.region.servers.set_metadata(server_id, item, replace=False)
     return {"meta": item}
 
 
@@ -373,7 +373,7 @@ def metadata_delete(call: Call, server_id: str, key: str) -> ResponseReturnValue
     server = find_server(call, server_id)
     may(call, "server-metadata:delete")
     inputs.unlocked(call, server)
-    call.region.delete_server_metadata(server_id, key)
+    call.region.servers.delete_metadata(server_id, key)
     return inputs.nothing(204)
 
 
@@ -408,7 +408,7 @@ def action_list(call: Call, server_id: str) -> ResponseReturnValue:
 
 def _history(call: Call, server_id: str) -> list[Action]:
     find_server(call, server_id, deleted=call.version >= (2, 21))
-    return call.region.actions(server_id)
+    return call.region.servers.actions(server_id)
 
 
 def _history_page(call: Call, server_id: str) -> tuple[list[Action], dict[str, Any]]:

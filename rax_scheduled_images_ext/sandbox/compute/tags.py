@@ -48,7 +48,7 @@ def add(call: Call, server_id: str, tag: str) -> ResponseReturnValue:
         raise HttpError(400, f"The number of tags exceeded the per-server limit {MOST}")
     if tag in server.tags:
         return "", 204
-    call.region.set_tags(server_id, [*server.tags, tag])
+    call.region.servers.set_tags(server_id, [*server.tags, tag])
     location = f"{Links(call.root).both('servers', server_id)[0]['href']}/tags/{tag}"
     return "", 201, {"Location": location}
 
@@ -57,8 +57,8 @@ def replace(call: Call, server_id: str) -> ResponseReturnValue:
     """PUT /servers/{id}/tags"""
     tags = inputs.body(schemas.SET_TAGS)["tags"]
     _changed(call, server_id, "update tags", "update_all")
-    call.region.set_tags(server_id, tags)
-    return {"tags": list(call.region.server(server_id).tags)}
+    call.region.servers.set_tags(server_id, tags)
+    return {"tags": list(call.region.servers.get(server_id).tags)}
 
 
 def delete(call: Call, server_id: str, tag: str) -> ResponseReturnValue:
@@ -66,14 +66,16 @@ def delete(call: Call, server_id: str, tag: str) -> ResponseReturnValue:
     server = _changed(call, server_id, "delete tag", "delete")
     if tag not in server.tags:
         raise HttpError(404, f"Instance {server_id} has no tag '{tag}'")
-    call.region.set_tags(server_id, [each for each in server.tags if each != tag])
+    call.region.servers.set_tags(
+        server_id, [each for each in server.tags if each != tag]
+    )
     return inputs.nothing(204)
 
 
 def delete_all(call: Call, server_id: str) -> ResponseReturnValue:
     """DELETE /servers/{id}/tags"""
     _changed(call, server_id, "delete tags", "delete_all")
-    call.region.set_tags(server_id, ())
+    call.region.servers.set_tags(server_id, ())
     return inputs.nothing(204)
 
 
@@ -99,7 +101,7 @@ def _find(call: Call, server_id: str, policy: str) -> Server:
     :raises HttpError: 404 where there is none, 403 for another project's.
     """
     try:
-        server = call.region.server(server_id)
+        server = call.region.servers.get(server_id)
     except NotFound:
         raise HttpError(
             404, f"Instance {server_id} has no mapping to a cell."

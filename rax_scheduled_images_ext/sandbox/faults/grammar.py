@@ -1,7 +1,6 @@
-"""Faults to try clients on: what goes wrong, with which requests, and how often.
+"""Faults to test clients with: what goes wrong, with which requests, and how often.
 
-Nothing here knows of HTTP servers or of the cloud: faults are read from text,
-matched and counted.
+Nothing here knows of HTTP servers or the cloud: faults are parsed, matched and counted.
 """
 
 from __future__ import annotations
@@ -23,19 +22,19 @@ from rax_scheduled_images_ext.model.task_states import (
 )
 
 GRAMMAR = """\
-A fault is written in one argument:
+A fault is one argument:
 
   [METHOD] [/PATH] WHAT [while STATE] [after N] [xN]
 
-METHOD is GET, POST and so on, /PATH a regular expression that is searched in the path
-with its query; without them the fault meets any request. WHAT is one of
+METHOD is GET, POST and so on, /PATH a regular expression that is searched for in the
+path with its query; without them the fault affects any request. WHAT is one of
 
   refuse             403, as the service words it
   NNN                this error (400 to 599), as the service words it;
                      NNN retry-after=S asks to retry after S seconds,
                      NNN html is a page as proxies send it
   drop               the connection ends without an answer; nothing is done
-  lose-answer        the connection ends without an answer; all is done
+  lose-answer        the connection ends without an answer; the request is done
   truncate [BYTES]   the content ends after BYTES, by default halfway
   delay DURATION     the answer takes this long (of the real clock)
   expire             tokens issued so far become invalid (once, unless xN)
@@ -48,26 +47,26 @@ Faults of snapshots take no METHOD or /PATH:
 
   WHAT [STATE] [of SERVER] [after N] [xN]
 
-  freeze [STATE]     the snapshot stays in this task state; by default, in the one
-                     that it is in
-  lose-image [STATE] the image is gone at the end of this task state, and the
-                     snapshot over; by default, image_uploading
+  freeze [STATE]     the snapshot stays in this task state; by default, in its
+                     current one
+  lose-image [STATE] at the end of this task state the image is gone and the
+                     snapshot ends; by default, image_uploading
 
-Faults of volume snapshots take neither that nor a STATE:
+Faults of volume snapshots take no METHOD, /PATH or STATE:
 
   WHAT [of SERVER] [after N] [xN]
 
   fail-volume        the snapshot of a volume of the server ends in error
   hang-volume        it stays creating
-  keep-volume        its deletion is accepted, and it is available again
+  keep-volume        its deletion is accepted, but it becomes available again
 
-If a request meets several faults, the first one happens, and delay and expire as
-well. When faults are cleared, frozen snapshots continue, and those that are creating
-become available.
+If several faults match a request, the first one happens, and delay and expire happen
+as well. When faults are cleared, frozen snapshots continue, and volume snapshots that
+are creating become available.
 """
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-#: The task states of a snapshot, in the order of time.
+#: The task states of a snapshot, in order.
 STATES = (PENDING, COPYING, COPIED, UPLOADING)
 
 REFUSE, ANSWER, DROP, LOSE, CUT = "refuse", "answer", "drop", "lose-answer", "truncate"
@@ -75,7 +74,7 @@ DELAY, EXPIRE = "delay", "expire"
 FREEZE, LOSE_IMAGE = "freeze", "lose-image"
 FAIL_VOLUME, HANG_VOLUME = "fail-volume", "hang-volume"
 KEEP_VOLUME = "keep-volume"
-#: What happens on top of something else.
+#: Faults that happen in addition to others.
 PASSING = (DELAY, EXPIRE)
 OF_SNAPSHOTS = (FREEZE, LOSE_IMAGE)
 OF_VOLUMES = (FAIL_VOLUME, HANG_VOLUME, KEEP_VOLUME)
@@ -86,13 +85,13 @@ _ERRORS = tuple(status.value for status in HTTPStatus if status >= 400)
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault; ``text`` is what it was read from.
+    """One fault; ``text`` is what it was parsed from.
 
-    ``kind`` is what goes wrong. Of an answer: ``status``, ``retry_after`` in
-    seconds, and whether it is a page (``html``). ``seconds`` of a delay, ``length``
-    in bytes of what is left of a truncated answer. ``state`` is the task state that
-    a fault of requests waits for, or that a fault of snapshots is about. ``times``
-    None is always.
+    ``kind`` is what goes wrong. An error response has a ``status``, perhaps
+    ``retry_after`` in seconds, and may be a page (``html``). ``seconds`` is the length
+    of a delay, ``length`` how many bytes a truncated response keeps. ``state`` is the
+    task state that a fault of requests waits for, or that a fault of snapshots affects.
+    ``times`` None means always.
     """
 
     text: str
@@ -110,26 +109,26 @@ class Fault:
     times: int | None = None
 
     def concerns(self, method: str, path: str, has_token: bool) -> bool:
-        """Return whether it is a fault of such requests."""
+        """Whether the fault affects such requests."""
         return (
             self.kind not in _OF_NO_REQUEST
             and self.method in (None, method)
             and (self.path is None or self.path.search(path) is not None)
-            # Whoever is about to log in has nothing that could expire.
+            # A login has no token that could expire.
             and (has_token or self.kind != EXPIRE)
         )
 
 
 @dataclass
 class Counted:
-    """A fault, and how often it was met and has happened."""
+    """A fault, how often it has matched and how often it has happened."""
 
     fault: Fault
     met: int = 0
     happened: int = 0
 
     def happens(self) -> bool:
-        """Count one more thing that meets it; return whether it happens now."""
+        """Count one more match; return whether the fault happens now."""
         if self.happened == self.fault.times:
             return False
         self.met += 1
@@ -151,7 +150,7 @@ class Faults:
             self._list += [Counted(fault) for fault in faults]
 
     def clear(self) -> None:
-        """Take all away."""
+        """Remove all."""
         with self._lock:
             self._list.clear()
 
@@ -168,10 +167,10 @@ class Faults:
         has_token: bool,
         states: Callable[[], Iterable[str]],
     ) -> list[Fault]:
-        """Take what happens to a request: no more than one beside the passing.
+        """Take the faults that happen to a request: at most one besides ``PASSING``.
 
-        :param path: with the query, as it was sent.
-        :param states: gives the task states that servers have now.
+        :param path: with the query, as sent.
+        :param states: returns the servers' present task states.
         """
         with self._lock:
             listed = list(self._list)
@@ -189,7 +188,7 @@ class Faults:
         return taken
 
     def of_volume(self, kinds: Collection[str], *names: str) -> Fault | None:
-        """Take what happens to a volume snapshot of the server with these names.
+        """Take the fault of a volume snapshot of the server with these names.
 
         :param kinds: what may happen to it now.
         """
@@ -200,9 +199,9 @@ class Faults:
     def of_snapshot(
         self, *names: str, states: Collection[str] = STATES
     ) -> Fault | None:
-        """Take what happens to a snapshot of the server with these names.
+        """Take the fault of a snapshot of the server with these names.
 
-        :param states: what it has not yet behind it.
+        :param states: the task states that are still to come.
         """
         return self._take(
             lambda fault: (
@@ -220,11 +219,11 @@ class Faults:
         return None
 
 
-# How a fault is read
+# How a fault is parsed
 
 
 def parse_fault(text: str) -> Fault:
-    """Return the fault that ``text`` describes (see ``GRAMMAR``).
+    """Parse a fault (see ``GRAMMAR``).
 
     :raises ValueError: for anything else; the text says what is allowed.
     """
@@ -241,16 +240,16 @@ def parse_fault(text: str) -> Fault:
     if count := words.matching(r"x[0-9]{1,9}"):
         values["times"] = int(count[1:])
         if not values["times"]:
-            raise words.wrong("'x0' never happens: x1 is the least")
+            raise words.wrong("'x0' never happens; the minimum is x1")
     elif values["kind"] == EXPIRE:
         values["times"] = 1
     if words.left:
-        raise words.wrong(f"'{words.left[0]}' is not understood there")
+        raise words.wrong(f"'{words.left[0]}' is unexpected")
     return Fault(text=" ".join(text.split()), **values)
 
 
 class _Words:
-    """What is left of a fault's text."""
+    """The rest of a fault's text."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -258,12 +257,12 @@ class _Words:
 
     def wrong(self, problem: str) -> ValueError:
         return ValueError(
-            f"'{self.text}' is no fault: {problem}; write [METHOD] [/PATH] WHAT"
+            f"'{self.text}' is not a fault: {problem}; write [METHOD] [/PATH] WHAT"
             " [while STATE] [after N] [xN], such as 'POST /action$ 503 x2'"
         )
 
     def next(self) -> str:
-        """Take the next word; an empty one at the end."""
+        """Take the next word, an empty one at the end."""
         return self.left.pop(0) if self.left else ""
 
     def take(self, word: str) -> bool:
@@ -271,20 +270,20 @@ class _Words:
         return bool(self.matching(re.escape(word)))
 
     def matching(self, pattern: str) -> str | None:
-        """Take the next word if it is of this form."""
+        """Take the next word if it has this form."""
         found = self.left and re.fullmatch(pattern, self.left[0], re.ASCII)
         return self.next() if found else None
 
     def number(self, behind: str) -> int:
         word = self.next()
         if not re.fullmatch("[0-9]{1,9}", word, re.ASCII):
-            raise self.wrong(f"'{word}' after '{behind}' is no number from 0 on")
+            raise self.wrong(f"'{word}' after '{behind}' is not a whole number")
         return int(word)
 
     def state(self) -> str:
         word, known = self.next(), (*STATES, BACKUP)
         if word not in known:
-            raise self.wrong(f"'{word}' is no task state: one of {', '.join(known)}")
+            raise self.wrong(f"'{word}' is not one of {', '.join(known)}")
         return word
 
 
@@ -301,7 +300,7 @@ def _subject(words: _Words) -> _Values:
             values["path"] = re.compile(pattern)
         except re.error as error:
             raise words.wrong(
-                f"'{pattern}' is no regular expression: {error}"
+                f"'{pattern}' is not a regular expression: {error}"
             ) from None
     return values
 
@@ -324,12 +323,12 @@ def _what(words: _Words) -> _Values:
     if re.fullmatch("[0-9]+", word, re.ASCII):
         return _answer(int(word), words)
     kinds = ", ".join((*_OF_REQUESTS, *_OF_NO_REQUEST))
-    raise words.wrong(f"'{word}' is none of {kinds}, or an HTTP error such as 503")
+    raise words.wrong(f"'{word}' is not one of {kinds}, or an HTTP error such as 503")
 
 
 def _answer(status: int, words: _Words) -> _Values:
     if status not in _ERRORS:
-        raise words.wrong(f"{status} is no HTTP error: one from 400 to 599")
+        raise words.wrong(f"{status} is not a known HTTP error from 400 to 599")
     values: _Values = {"kind": ANSWER, "status": status}
     if moment := words.matching("retry-after=[0-9]{1,9}"):
         values["retry_after"] = int(moment.partition("=")[2])
@@ -349,5 +348,5 @@ def _of_server(words: _Words, kind: str) -> _Values:
     if words.take("of"):
         values["server"] = words.next()
         if not values["server"]:
-            raise words.wrong("no server is named after 'of'")
+            raise words.wrong("'of' requires the name of a server")
     return values

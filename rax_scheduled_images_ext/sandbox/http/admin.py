@@ -1,4 +1,4 @@
-"""The sandbox's own API under /sandbox: the operator's hand, and the clock."""
+"""The sandbox's own API under /sandbox: what an operator does, and the clock."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _LOOPBACK = ("127.", "::1", "::ffff:127.")
 def make_app(services: Services, environment: Environment) -> Flask:
     """Return the application.
 
-    :param environment: gives the variables by which a user, in a region, finds
+    :param environment: returns the variables with which a user reaches a region of
         the sandbox; raises ValueError for an unknown user or region.
     """
     api = _Admin(services.cloud, environment)
@@ -73,10 +73,10 @@ def make_app(services: Services, environment: Environment) -> Flask:
 
 
 def _only_this_machine() -> None:
-    """Refuse requests that no program of this machine sent: no token is needed.
+    """Refuse requests from elsewhere, as no token is needed.
 
-    A browser is a program of this machine too, but what it sends for a web page has
-    an Origin, or the page's own Host if a name server says that it is this machine.
+    A browser runs on this machine too, but what it sends for a web page has an Origin,
+    or the page's own Host if a name server resolves it to this machine.
     """
     if not (request.remote_addr or "").startswith(_LOOPBACK):
         raise HttpError(403, "only for this machine")
@@ -113,14 +113,14 @@ class _Admin:
         return {"now": isotime(now), "seconds": now}
 
     def state(self) -> ResponseReturnValue:
-        """Tell what there is, of all projects and regions."""
+        """Return the contents of all projects and regions."""
         cloud = self._cloud
         with cloud.transaction() as now:
             regions = {n: _region_view(cloud.region(n)) for n in cloud.regions}
         return {"now": isotime(now), "regions": regions}
 
     def env(self) -> ResponseReturnValue:
-        """Tell the variables by which a client finds the sandbox."""
+        """Return the variables with which a client reaches the sandbox."""
         user, region = request.args.get("user", "admin"), request.args.get("region")
         try:
             return dict(self._environment(user, region))
@@ -128,16 +128,16 @@ class _Admin:
             raise HttpError(404, str(error)) from None
 
     def faults(self) -> ResponseReturnValue:
-        """Tell what goes wrong, and how often each has happened."""
+        """Return the faults, and how often each has happened."""
         counts = self._cloud.faults.counts()
         return {"faults": [{"fault": text, "happened": n} for text, n in counts]}
 
     def add_faults(self) -> ResponseReturnValue:
-        """Let things go wrong: {"faults": ["POST /action$ 503 x2"]}."""
+        """Add faults: {"faults": ["POST /action$ 503 x2"]}."""
         texts = _body().get("faults")
         if not isinstance(texts, list) or not all(isinstance(t, str) for t in texts):
             raise HttpError(
-                400, "give a list of texts: {'faults': ['POST /action$ 503']}"
+                400, "give a list of strings: {'faults': ['POST /action$ 503']}"
             )
         try:
             self._cloud.inject([parse_fault(text) for text in texts])
@@ -146,7 +146,7 @@ class _Admin:
         return self.faults()
 
     def clear_faults(self) -> ResponseReturnValue:
-        """Let all go well again."""
+        """Remove all faults."""
         self._cloud.clear_faults()
         return self.faults()
 
@@ -154,19 +154,19 @@ class _Admin:
         """Force a server's state: {"state": "active|error|held|released"}."""
         wanted = _body().get("state")
         if wanted not in _STATES:
-            raise HttpError(400, f"{wanted!r} is no state: one of {', '.join(_STATES)}")
+            raise HttpError(400, f"{wanted!r} is not one of {', '.join(_STATES)}")
         with self._cloud.transaction():
             region = self._region_of(server_id)
             if wanted in ("active", "error"):
-                region.reset_state(server_id, wanted)
+                region.servers.reset_state(server_id, wanted)
             else:
-                region.hold(server_id, wanted == "held")
-            return _server_view(region.server(server_id))
+                region.servers.hold(server_id, wanted == "held")
+            return _server_view(region.servers.get(server_id))
 
     def _region_of(self, server_id: str) -> Region:
         for name in self._cloud.regions:
             region = self._cloud.region(name)
-            if region.servers(ServerQuery(server_id=server_id)):
+            if region.servers.select(ServerQuery(server_id=server_id)):
                 return region
         raise NotFound(f"Instance {server_id} could not be found.")
 
@@ -196,7 +196,7 @@ def _seconds(body: Mapping[str, Any]) -> float:
 
 def _region_view(region: Region) -> Json:
     images: dict[str | None, list[Json]] = {}
-    for image in region.images(ImageQuery()):
+    for image in region.images.select(ImageQuery()):
         view = {
             "id": image.id,
             "name": image.name,
@@ -207,9 +207,9 @@ def _region_view(region: Region) -> Json:
         images.setdefault(image.properties.get("instance_uuid"), []).append(view)
     servers = [
         {**_server_view(server), "images": images.pop(server.id, [])}
-        for server in region.servers(ServerQuery())
+        for server in region.servers.select(ServerQuery())
     ]
-    # Those of no server, or of one that is gone.
+    # Images of no server, or of one that is gone.
     left = [view for views in images.values() for view in views]
     return {"servers": servers, "images": left}
 

@@ -1,4 +1,4 @@
-"""An API of the sandbox as an application: its JSON, its routes, its errors."""
+"""What each API of the sandbox is built from: its JSON, its routes, its errors."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ FAULTS: Mapping[int, str] = {
 
 
 class _Json(DefaultJSONProvider):
-    """JSON as the real services write it, with a space behind each comma and colon.
+    """JSON as the real services write it, with a space after each comma and colon.
 
     Scripts look for ``"status": "ACTIVE"``.
     """
@@ -60,7 +60,7 @@ class _Json(DefaultJSONProvider):
 
 
 def new_app(name: str) -> Flask:
-    """Return an application that answers in JSON as given, and errors as pages."""
+    """Return an application that writes JSON unsorted, and errors as pages."""
     app = Flask(f"{__package__}.{name}", static_folder=None, template_folder=None)
     app.url_map.merge_slashes = False
     app.json = _Json(app)
@@ -84,7 +84,7 @@ def new_app(name: str) -> Flask:
 
 
 def add_routes(app: Flask, routes: Iterable[Route], cloud: Cloud) -> None:
-    """Serve the routes, each request within one transaction of the cloud."""
+    """Serve the routes, each request in one transaction of the cloud."""
     views = {f"{route.method} {route.path}": _view(route, cloud) for route in routes}
     app.url_map = _url_map(tuple(views))
     app.view_functions.update(views)
@@ -92,10 +92,10 @@ def add_routes(app: Flask, routes: Iterable[Route], cloud: Cloud) -> None:
 
 @lru_cache
 def _url_map(endpoints: tuple[str, ...]) -> Map:
-    """Return the map of endpoints, each a method and a path.
+    """Return the URL map of endpoints, each a method and a path.
 
-    Made once for all sandboxes of a process: to compile it takes longer than all
-    the rest of a start.
+    Made once for all sandboxes of a process: compiling it takes longer than the rest
+    of the start.
     """
     rules = []
     for endpoint in endpoints:
@@ -111,7 +111,7 @@ def _view(route: Route, cloud: Cloud) -> Handler:
         call: Call = g.call
         if not route.first <= call.version <= route.last:
             raise HttpError(404, "The resource could not be found.")
-        # The answer is written as JSON after the lock is given back.
+        # The response is written as JSON after the lock is released.
         with cloud.transaction(g.request_id):
             return route.handler(call, **arguments)
 
@@ -119,7 +119,7 @@ def _view(route: Route, cloud: Cloud) -> Handler:
 
 
 def name_requests(app: Flask, *headers: str) -> None:
-    """Give every answer of the application its request's id in these headers."""
+    """Put the request's ID in these headers of every response."""
 
     @app.after_request
     def _end(response: Response) -> Response:
@@ -135,10 +135,10 @@ def write_faults(
     names: Mapping[int, str] = FAULTS,
     content_type: str = "application/json",
 ) -> None:
-    """Answer errors as Nova does, and Cinder, which was once a part of it.
+    """Write errors as Nova does, and Cinder, which was once part of it.
 
-    :param broken: the message where the sandbox itself fails; ``{}`` stands for the
-        kind of the error.
+    :param broken: the message if the sandbox itself fails; ``{}`` stands for the
+        error's class.
     """
 
     def fault(status: int, message: str) -> ResponseReturnValue:
@@ -159,7 +159,7 @@ def write_faults(
 
     @app.errorhandler(HTTPException)
     def not_routed(error: HTTPException) -> ResponseReturnValue:
-        # They know no "method not allowed" but only paths with their methods.
+        # They route by path and method together, so a wrong method is a 404.
         if error.code == 405:
             error.code = 404
         return _unmatched(error)
@@ -170,7 +170,7 @@ def write_faults(
         return fault(500, broken.format(type(error)))
 
 
-# Of some errors WebOb's page is a little different.
+# WebOb's page differs slightly for some errors.
 _PAGES = {405: "{}<br /><br />\n{}", 415: "{}\n<br /><br />\n{}"}
 
 
@@ -180,7 +180,7 @@ def page(
     headers: Mapping[str, str] | None = None,
     detail: str = "",
 ) -> Response:
-    """Return an error as WebOb, which many services are built on, writes it."""
+    """Return an error page as WebOb writes it, on which many services are built."""
     title = HTTPStatus(status).phrase
     body = _PAGES.get(status, "{}<br /><br />\n{}\n\n")
     if request.accept_mimetypes.best == "application/json":

@@ -29,11 +29,11 @@ from rax_scheduled_images_ext.sandbox.backend.region import Region
 Microversion = tuple[int, int]
 Handler = Callable[..., ResponseReturnValue]
 
-# Where the dispatcher keeps the part of the URL before an API's own paths.
+# The WSGI key of the part of the URL before an API's own paths.
 MOUNT = "sandbox.mount"
-# Where an error is that a request is to be answered with, whatever it asks for.
+# The WSGI key of an error that answers the request, whatever it asks for.
 INJECTED = "sandbox.injected"
-# What Nova says where it fails itself.
+# What Nova says when it fails itself.
 BROKEN = (
     "Unexpected API Error. Please report this at http://bugs.launchpad.net/nova/ and"
     " attach the Nova API log if possible.\n{}"
@@ -49,9 +49,9 @@ _STATUS: Mapping[type[CloudError], int] = {
 
 
 class HttpError(Exception):
-    """An error answer; each API writes it in its own form.
+    """An error response; each API writes it in its own form.
 
-    ``detail`` is what WebOb's pages have below the message.
+    ``detail`` is what WebOb's pages show below the message.
     """
 
     def __init__(
@@ -71,10 +71,10 @@ class HttpError(Exception):
 
 @dataclass(frozen=True)
 class Services:
-    """What every API is made with.
+    """What every API needs.
 
-    ``rackspace`` is whether the cloud is like Rackspace's, ``max_limit`` the longest
-    page of a list.
+    ``rackspace`` is whether the cloud is like Rackspace's, ``max_limit`` the most
+    entries on a page of a list.
     """
 
     cloud: Cloud
@@ -86,9 +86,9 @@ class Services:
 
 @dataclass(frozen=True)
 class Call:
-    """One request of a known caller.
+    """One authenticated request.
 
-    ``root`` is the URL that the API's paths start from, without a last slash.
+    ``root`` is the URL before the API's paths, without a trailing slash.
     ``version`` is the compute API's microversion.
     """
 
@@ -106,11 +106,11 @@ class Call:
 
     @property
     def only_project(self) -> str | None:
-        """The one project whose things the caller sees; None for an operator."""
+        """The one project that the caller sees; None for an operator."""
         return None if self.token.is_operators else self.project_id
 
     def reaches(self, project_id: str) -> bool:
-        """Whether the caller may work with what is of a project."""
+        """Whether the caller may work with what a project owns."""
         return self.only_project in (None, project_id)
 
     def sees(self, image: Image) -> bool:
@@ -119,13 +119,13 @@ class Call:
 
     @property
     def user_id(self) -> str:
-        """The user who asks."""
+        """The ID of the user who sent the request."""
         return self.token.user.id
 
 
 @dataclass(frozen=True)
 class Route:
-    """A method and path, what answers them, and from which version to which."""
+    """A method and path, their handler, and the first and last version that have it."""
 
     method: str
     path: str
@@ -135,15 +135,15 @@ class Route:
 
 
 def status_of(error: CloudError) -> int:
-    """Return the HTTP status of a refusal by the cloud."""
+    """Return the HTTP status of the cloud's error."""
     return next(code for kind, code in _STATUS.items() if isinstance(error, kind))
 
 
 def open_call(services: Services) -> Call:
-    """Find out who asks for what, before anything else is checked.
+    """Authenticate the request, before anything else is checked.
 
-    :raises HttpError: 401 without a good token, or with one for another tenant
-        than the URL's where a tenant is chosen that way.
+    :raises HttpError: 401 without a valid token, or with a token for another tenant
+        than the one in the URL.
     """
     token = services.directory.read(request.headers.get("X-Auth-Token"))
     mount: Mapping[str, str] = request.environ[MOUNT]
@@ -160,7 +160,7 @@ def open_call(services: Services) -> Call:
 
 
 def unauthorized(services: Services) -> HttpError:
-    """Return the answer to a missing, bad or expired token."""
+    """Return the error for a missing, invalid or expired token."""
     version = "v2.0" if services.rackspace else "v3"
     uri = f"{request.host_url}identity/{version}"
     return HttpError(
@@ -171,14 +171,14 @@ def unauthorized(services: Services) -> HttpError:
 
 
 def unauthorized_body(services: Services, fault: HttpError) -> dict[str, Any]:
-    """Return a 401 as the cloud's token check (not the API behind it) words it."""
+    """Return the body of a 401 as the middleware that checks tokens words it."""
     if services.rackspace:
         return {"unauthorized": {"code": 401, "message": fault.message}}
     return {"error": {"code": 401, "title": "Unauthorized", "message": fault.message}}
 
 
 def bare(status: int) -> Response:
-    """Return an answer without a body, and so without a kind of content."""
+    """Return a response without a body, and so without a content type."""
     response = Response(status=status)
     del response.headers["Content-Type"]
     return response
@@ -200,12 +200,12 @@ def microtime(seconds: float) -> str:
     return moment.isoformat(timespec="microseconds")
 
 
-# In a query a plus sign that was not quoted has become a space.
+# A plus sign that was not quoted in a query has become a space.
 _UNQUOTED = re.compile(r"(:\d\d(?:\.\d+)?) (?=\d\d(:?\d\d)?$)", re.ASCII)
 
 
 def parse_time(text: str) -> float:
-    """Return the unix seconds of an ISO 8601 date and time; UTC without a zone.
+    """Return an ISO 8601 date and time in unix seconds; UTC unless it has an offset.
 
     :raises ValueError: for anything else.
     """

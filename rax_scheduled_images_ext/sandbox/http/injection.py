@@ -1,4 +1,4 @@
-"""Faults put into practice: what becomes of a request that meets some."""
+"""Applies faults to the requests that they match."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _PAGE = (
 
 
 class Injector:
-    """Lets faults happen to the requests of an application.
+    """Applies faults to an application's requests.
 
-    :param closing: ends all delays when it is set.
+    :param closing: ends all delays when set.
     """
 
     def __init__(self, services: Services, closing: threading.Event) -> None:
@@ -50,7 +50,7 @@ class Injector:
         environ: WSGIEnvironment,
         start_response: StartResponse,
     ) -> Iterable[bytes]:
-        """Answer as the application does, or worse."""
+        """Answer as the application does, or with the fault."""
         taken = self._faults.of_request(
             environ["REQUEST_METHOD"],
             environ["REQUEST_URI"],
@@ -80,7 +80,7 @@ def _error(
     environ: WSGIEnvironment,
     start_response: StartResponse,
 ) -> Iterable[bytes]:
-    """Answer with an error: in the words of the API that was asked, or as a page."""
+    """Answer with an error, as the API itself words it or as a page."""
     phrase = HTTPStatus(fault.status).phrase
     more: list[tuple[str, str]] = []
     if fault.retry_after is not None:
@@ -105,7 +105,7 @@ def _truncated(
     environ: WSGIEnvironment,
     start_response: StartResponse,
 ) -> Iterable[bytes]:
-    """Answer as usual, but end before all of the content is there."""
+    """Answer as usual, but end before the content is complete."""
     begun: list[tuple[str, list[tuple[str, str]]]] = []
 
     def begin(status, headers, exc_info=None):  # type: ignore[no-untyped-def]
@@ -132,5 +132,5 @@ def _whole(result: Iterable[bytes]) -> bytes:
 def _nobody(
     _status: str, _headers: list[tuple[str, str]], _exc_info: object = None
 ) -> Callable[[bytes], object]:
-    """Take the beginning of an answer that is never sent."""
+    """Accept the start of a response that is never sent."""
     return lambda _content: None

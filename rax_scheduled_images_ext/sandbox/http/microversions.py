@@ -1,7 +1,7 @@
-"""Microversions: what a header asks for, and whether a service has it.
+"""Microversions: which one a request asks for, and whether the service has it.
 
-Which header counts is microversion_parse's part. How a version is written is checked
-here, because the library takes what Nova refuses, such as ``2.01``.
+The library microversion_parse chooses the header. The form of the version is checked
+here, because the library accepts what Nova refuses, such as ``2.01``.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ def asked_for(
     most: Microversion,
     older_headers: Sequence[str] = (),
 ) -> Microversion:
-    """Return the version that a request asks for, be it one of ours or not.
+    """Return the version that a request asks for, whether or not the service has it.
 
-    :param least: what it gets where it asks for none.
-    :param most: what ``latest`` is.
-    :param older_headers: those that name a version of this service alone.
-    :raises HttpError: 400 for what is no version.
+    :param least: the version of a request that asks for none.
+    :param most: the version that ``latest`` means.
+    :param older_headers: headers that name a version of this service alone.
+    :raises HttpError: 400 for anything that is not a version.
     """
     text = get_version(headers, service, older_headers)
     if text is None:
@@ -50,9 +50,9 @@ def asked_for(
 
 
 def check(version: Microversion, least: Microversion, most: Microversion) -> None:
-    """See that a version is one of those from the least to the most.
+    """Check that a version lies between the least and the most.
 
-    :raises HttpError: 406 where it is not.
+    :raises HttpError: 406 if it does not.
     """
     if not least <= version <= most:
         raise HttpError(

@@ -1,8 +1,8 @@
-"""The sandbox's HTTP server: werkzeug's, with connections that are kept alive.
+"""The sandbox's HTTP server: werkzeug's, with persistent connections.
 
-The handler of requests is ours because werkzeug's closes each connection after one
-answer and answers 500 where the application gives none, while clients are to be tried
-on connections that stay, that end without an answer, and that break off within one.
+The request handler is ours because werkzeug's closes each connection after one response
+and answers 500 where the application does not answer. Clients are to be tested on
+connections that stay open, that end without a response, and that break off during one.
 """
 
 from __future__ import annotations
@@ -17,33 +17,33 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
+from rax_scheduled_images_ext.programs.listening import listen
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
-# Seconds after which a connection on which nothing is said is closed.
+# Seconds after which an idle connection is closed.
 _IDLE = 300
-_BACKLOG = 128
 _WITHOUT_CONTENT = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 
 
 class Server(ThreadedWSGIServer):
-    """Serves a WSGI application; connections are accepted from its making on.
+    """Serves a WSGI application; accepts connections as soon as it is created.
 
-    An application that starts no answer gives none: the connection ends. So it
-    does after content that is shorter than its ``Content-Length``.
+    If the application starts no response, or sends less content than its
+    ``Content-Length``, the connection ends.
 
-    :param port: 0 takes any free one.
-    :raises OSError: where the address cannot be had.
+    :param port: 0 for any free one.
+    :raises CannotListen: if it cannot listen on the address.
     """
 
     host: str
 
     def __init__(self, host: str, port: int) -> None:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        # Not bound by werkzeug, which ends the process where that fails.
-        with socket.create_server((host, port), family=family, backlog=_BACKLOG) as it:
+        # Bound here, because werkzeug ends the process if that fails.
+        with listen(host, port) as it:
             super().__init__(host, port, _no_answer, _Handler, fd=it.fileno())
         self.host = str(self.server_address[0])
         self._connections: dict[threading.Thread, socket.socket] = {}
@@ -51,16 +51,16 @@ class Server(ThreadedWSGIServer):
         self._thread: threading.Thread | None = None
 
     def start(self, application: WSGIApplication) -> None:
-        """Serve from now on, in the background."""
+        """Start to serve, in the background."""
         self.app = application
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """End all connections and wait until nothing is left running."""
+        """Close all connections and wait for the threads to end."""
         self._stopping = True
         if self._thread is not None:
-            # It waits for a connection, so it is given one.
+            # Wakes it: it waits for a connection.
             with contextlib.suppress(OSError):
                 socket.create_connection((self.host, self.port), timeout=1).close()
             self._thread.join()
@@ -75,7 +75,7 @@ class Server(ThreadedWSGIServer):
             self.handle_request()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        # Daemons, so that a server that was not stopped does not keep the process.
+        # Daemons, so that a server that was not stopped lets the process end.
         thread = threading.Thread(
             target=self.process_request_thread,
             args=(request, client_address),
@@ -86,17 +86,17 @@ class Server(ThreadedWSGIServer):
         thread.start()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        # A client that went away is no error of ours.
+        # That a client went away is not our error.
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
 
 
 class _Handler(WSGIRequestHandler):
-    """One connection: reads requests and writes what the application answers."""
+    """One connection: reads requests and writes the application's responses."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    # One packet an answer.
+    # One packet per response.
     wbufsize = -1
     timeout = _IDLE
 
@@ -127,12 +127,12 @@ class _Handler(WSGIRequestHandler):
             self.close_connection = True
 
     def _environ(self) -> WSGIEnvironment:
-        """Read all of the request, so that the next one can follow.
+        """Read the whole request, so that the next one can follow.
 
-        :raises OSError: for chunks that are none.
-        :raises ValueError: for an address or a length that is none.
+        :raises OSError: for an invalid chunk.
+        :raises ValueError: for an invalid address or length.
         """
-        self.wfile.flush()  # "100 Continue", without which some send nothing.
+        self.wfile.flush()  # "100 Continue", for which some clients wait.
         environ = self.make_environ()
         whole = environ["wsgi.input"]
         if "wsgi.input_terminated" in environ:
@@ -162,12 +162,12 @@ class _Handler(WSGIRequestHandler):
         self.end_headers()
         if self.command != "HEAD" and not bare:
             self.wfile.write(content)
-            # The content is shorter than announced: closing the connection shows it.
+            # The content is shorter than its Content-Length: close to show it.
             self.close_connection = self.close_connection or length > len(content)
         self.wfile.flush()
 
     def finish(self) -> None:
-        # Closing fails where the client is gone before its answer.
+        # Closing fails if the client has gone before its response.
         try:
             super().finish()
         finally:
@@ -180,7 +180,7 @@ class _Handler(WSGIRequestHandler):
         """Print nothing: the dispatcher records requests."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """As above; werkzeug's fails at an address that is none."""
+        """As above; werkzeug's fails on an invalid address."""
 
 
 def _no_answer(_environ: WSGIEnvironment, _start: object) -> list[bytes]:

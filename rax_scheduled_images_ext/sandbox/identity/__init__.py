@@ -23,7 +23,7 @@ def make_app(services: Services, version: str) -> Flask:
 
 
 def make_root(services: Services, version: str) -> Flask:
-    """Return what is at the service's own URL: the list of its one version."""
+    """Return the application for the service's own URL, which lists its one version."""
     app = _new_app(f"identity_versions_{version}", _api(services, version))
 
     @app.get("/")

@@ -1,4 +1,4 @@
-"""Keystone's application credentials: logins for programs, made by their users."""
+"""Keystone's application credentials: logins for programs, created by their users."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from rax_scheduled_images_ext.sandbox.identity.base import Api, Json, Views, bod
 class ApplicationCredentials(Api):
     """What is under ``/v3/users/{id}/application_credentials``.
 
-    They are forgotten when the sandbox stops, never expire, and are all restricted:
-    with one nobody makes or deletes another.
+    They never expire, are lost when the sandbox stops, and are all restricted: none can
+    create or delete another.
     """
 
     def routes(self) -> Views:
-        """Return methods, paths, and what answers them."""
+        """Return methods, paths and their handlers."""
         path = "/users/<user_id>/application_credentials"
         return [
             ("GET", path, self.index),
@@ -77,7 +77,7 @@ class ApplicationCredentials(Api):
         return bare(204)
 
     def _roles(self, wanted: object, own: Token) -> list[str]:
-        """Return the roles asked for by name or ID, by default all of the caller's."""
+        """Return the requested roles, by default all of the caller's."""
         if wanted is None or wanted == []:
             return list(own.roles)
         if not isinstance(wanted, list) or not all(isinstance(r, dict) for r in wanted):
@@ -99,7 +99,7 @@ class ApplicationCredentials(Api):
         raise HttpError(404, f"Could not find role: {name or key}.")
 
     def _own(self, user_id: str, action: str) -> Token:
-        """Return the caller's token, if it is about the caller."""
+        """Return the caller's token, if the user is the caller."""
         token = self._caller()
         if token.user.id != user_id:
             raise _forbidden(action)
@@ -112,7 +112,7 @@ class ApplicationCredentials(Api):
         raise HttpError(404, f"Could not find Application Credential: {credential_id}.")
 
     def _view(self, credential: ApplicationCredential) -> Json:
-        """Return an application credential without its secret, which is shown once."""
+        """Return an application credential; its secret is shown only at creation."""
         return {
             "id": credential.id,
             "name": credential.name,

@@ -32,12 +32,12 @@ def version_view(version: str, root: str) -> Json:
 
 
 def service_root() -> str:
-    """Return the URL under which all services are."""
+    """Return the URL that all services share."""
     return request.host_url.rstrip("/")
 
 
 def body() -> Mapping[str, Any]:
-    """Return the request's JSON object, an empty one where there is no body.
+    """Return the request's JSON object, an empty one if there is no body.
 
     :raises HttpError: 400 for anything else.
     """
@@ -54,10 +54,10 @@ def body() -> Mapping[str, Any]:
 def part(
     whole: Mapping[str, Any], *path: str, where: str = "request body"
 ) -> Mapping[str, Any]:
-    """Return the object found by going down these keys.
+    """Return the object found under these keys.
 
     :param where: what ``whole`` is.
-    :raises HttpError: 400 where there is none.
+    :raises HttpError: 400 if there is none.
     """
     at = whole
     for key in path:
@@ -69,7 +69,7 @@ def part(
 
 
 def expected(what: str, where: str) -> HttpError:
-    """Return the answer to a request that lacks something."""
+    """Return the error for a request that lacks something."""
     return HttpError(
         400,
         f"Expecting to find {what} in {where}. The server could not comply with the"
@@ -79,9 +79,9 @@ def expected(what: str, where: str) -> HttpError:
 
 
 class Api:
-    """One version of the API: its routes, and its form of errors."""
+    """One version of the API: its routes, and how it writes errors."""
 
-    # What every answer carries.
+    # Headers of every response.
     headers: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, services: Services) -> None:
@@ -89,7 +89,7 @@ class Api:
         self._directory = services.directory
 
     def routes(self) -> Views:
-        """Return methods, paths, and what answers them."""
+        """Return methods, paths and their handlers."""
         raise NotImplementedError
 
     def fault(self, fault: HttpError) -> ResponseReturnValue:
@@ -111,9 +111,9 @@ class Api:
         return token
 
     def _token(self, text: object) -> Token:
-        """Return the token this text stands for.
+        """Return the token with this text.
 
-        :raises HttpError: 404 for a bad, revoked or expired one.
+        :raises HttpError: 404 for an unknown, revoked or expired one.
         """
         token = self._directory.read(text if isinstance(text, str) else None)
         if token is None:

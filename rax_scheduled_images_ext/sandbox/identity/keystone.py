@@ -40,7 +40,7 @@ _TITLES = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden"}
 
 
 class _UnsupportedMethod(HttpError):
-    """A login by an unknown method; the message names the known ones."""
+    """A login by an unknown method; the response names the known ones."""
 
     def __init__(self) -> None:
         super().__init__(401, "Attempted to authenticate with an unsupported method.")
@@ -49,15 +49,15 @@ class _UnsupportedMethod(HttpError):
 class V3(Api):
     """What is under ``/v3``.
 
-    No user has a project to fall back on: a login without a scope gives a token
-    for none. The operator alone may list all users and projects, and has roles in the
-    domain and in the system.
+    No user has a default project: a login without a scope returns an unscoped token.
+    Only the operator may list all users and projects, and has roles on the domain and
+    the system.
     """
 
     headers: ClassVar = {"Vary": "X-Auth-Token"}
 
     def routes(self) -> Views:
-        """Return methods, paths, and what answers them."""
+        """Return methods, paths and their handlers."""
         return [
             ("GET", "/", self.version),
             ("POST", "/auth/tokens", self.issue),
@@ -88,7 +88,7 @@ class V3(Api):
         return jsonify({"error": error}), fault.status, headers
 
     def unrouted(self, error: HTTPException) -> ResponseReturnValue:
-        """Answer a path or method that no route has, as Keystone's own parts do."""
+        """Answer a path or method that no route has, as Keystone does."""
         answer = error.get_response()
         if error.code != 405:
             return answer
@@ -132,7 +132,7 @@ class V3(Api):
         raise self._refuse()
 
     def _with_credential(self, identity: Mapping[str, Any]) -> ApplicationCredential:
-        """Return an application credential, by its ID, or by user and name."""
+        """Return the application credential of an ID, or of a user and a name."""
         given = part(identity, _CREDENTIAL, where="identity")
         key, secret = given.get("id"), given.get("secret")
         if key is None:
@@ -160,9 +160,9 @@ class V3(Api):
         )
 
     def _scope(self, scope: object, user: User) -> Scope:
-        """Return what the token is asked for, if for anything.
+        """Return the scope that is asked for, None for none.
 
-        :raises HttpError: 401 where there is no such, or the user has no role there.
+        :raises HttpError: 401 if it does not exist, or the user has no role in it.
         """
         asked = scope if isinstance(scope, dict) else {}
         if scope is None or scope == "unscoped" or "unscoped" in asked:
@@ -197,7 +197,7 @@ class V3(Api):
         return bare(204)
 
     def _subject(self, action: str) -> Token:
-        """Return the token that is asked about."""
+        """Return the token that the request is about."""
         self._caller()
         text = request.headers.get("X-Subject-Token")
         if text is None:
@@ -269,9 +269,9 @@ class V3(Api):
         ]
 
     def _roots(self, kind: str) -> list[tuple[str, str]]:
-        """Return each region, and what is before a service's own path there.
+        """Return each region, and what comes before a service's own path there.
 
-        Keystone is the same in all of them.
+        All regions share one Keystone.
         """
         first, *others = self._services.regions
         more = "" if kind == "identity" else "/{}"
@@ -288,7 +288,7 @@ class V3(Api):
             "url": url,
         }
 
-    # -- users and projects: everyone sees himself and what is his, the operator all
+    # -- users and projects: users see themselves and their own, the operator all
 
     def all_users(self) -> ResponseReturnValue:
         """GET /users"""
@@ -353,7 +353,7 @@ def _forbidden(action: str) -> HttpError:
 
 
 def _named(all_: Iterable[_Named]) -> list[_Named]:
-    """Return those with the name that the request asks for, by default all."""
+    """Return those with the name in the request's query, by default all."""
     return [each for each in all_ if request.args.get("name", each.name) == each.name]
 
 

@@ -28,7 +28,7 @@ class V2(Api):
     """What is under ``/v2.0``."""
 
     def routes(self) -> Views:
-        """Return methods, paths, and what answers them."""
+        """Return methods, paths and their handlers."""
         return [
             ("GET", "/", self.version),
             ("POST", "/tokens", self.issue),

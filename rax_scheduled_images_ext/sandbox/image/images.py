@@ -23,7 +23,7 @@ def list_images(call: Call) -> ResponseReturnValue:
     """GET /images"""
     query = queries.parse(request.args, call.only_project, call.services.max_limit)
     try:
-        images = call.region.images(query) if query.limit else []
+        images = call.region.images.select(query) if query.limit else []
     except Invalid:
         raise HttpError(400, f"No image found with ID {query.marker}") from None
     given = [(k, v) for k, v in request.args.items(multi=True) if k != "marker"]
@@ -71,7 +71,7 @@ def create(call: Call) -> ResponseReturnValue:
         raise schemas.denied(
             f"You are not permitted to create images owned by '{owner}'"
         )
-    image = call.region.add_image(
+    image = call.region.images.add(
         owner=owner,
         name=wanted.get("name") or "",
         properties=properties,
@@ -97,7 +97,7 @@ def update(call: Call, image_id: str) -> ResponseReturnValue:
     changed = changes.apply(image, wanted)
     _check_visibility(changed.attributes.get("visibility"))
     if wanted:
-        image = call.region.update_image(
+        image = call.region.images.update(
             image_id, attributes=changed.attributes, properties=changed.properties
         )
     return image_view(image)
@@ -109,7 +109,7 @@ def delete(call: Call, image_id: str) -> ResponseReturnValue:
         _changeable(call, image_id, "delete_image")
     except NotFound:
         raise HttpError(404, f"Failed to find image {image_id} to delete") from None
-    call.region.delete_image(image_id)
+    call.region.images.delete(image_id)
     return "", 204
 
 
@@ -125,14 +125,14 @@ def upload(call: Call, image_id: str) -> ResponseReturnValue:
             "Properties disk_format, container_format must be set prior to saving"
             " data.",
         )
-    call.region.upload(image_id, request.get_data())
+    call.region.images.upload(image_id, request.get_data())
     return "", 204
 
 
 def download(call: Call, image_id: str) -> ResponseReturnValue:
     """GET /images/{id}/file"""
     image = _find(call, image_id)
-    data = call.region.image_data(image_id)
+    data = call.region.images.data(image_id)
     # A snapshot's data is nowhere, as if its store had lost it.
     if data is None:
         return bare(204)
@@ -151,7 +151,7 @@ def add_tag(call: Call, image_id: str, tag: str) -> ResponseReturnValue:
     schemas.check("tags", [tag])
     image = _changeable(call, image_id, "modify_image")
     tags = tuple(dict.fromkeys((*image.tags, tag)))
-    call.region.update_image(image_id, attributes={"tags": tags})
+    call.region.images.update(image_id, attributes={"tags": tags})
     return "", 204
 
 
@@ -161,7 +161,7 @@ def delete_tag(call: Call, image_id: str, tag: str) -> ResponseReturnValue:
     if tag not in image.tags:
         raise HttpError(404, "The resource could not be found.")
     tags = tuple(each for each in image.tags if each != tag)
-    call.region.update_image(image_id, attributes={"tags": tags})
+    call.region.images.update(image_id, attributes={"tags": tags})
     return "", 204
 
 
@@ -183,7 +183,7 @@ def _set_status(call: Call, image_id: str, old: str, new: str) -> ResponseReturn
             f"Image status transition from {image.status} to {new} is not allowed",
         )
     if image.status == old:
-        call.region.update_image(image_id, attributes={"status": new})
+        call.region.images.update(image_id, attributes={"status": new})
     return "", 204
 
 
@@ -201,7 +201,7 @@ def _find(call: Call, image_id: str) -> Image:
     :raises NotFound: where there is no such.
     """
     try:
-        image = call.region.image(image_id)
+        image = call.region.images.get(image_id)
     except NotFound:
         image = None
     if image and call.sees(image):

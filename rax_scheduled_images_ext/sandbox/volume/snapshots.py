@@ -37,7 +37,7 @@ def list_detail(call: Call) -> ResponseReturnValue:
 
 
 def _page(call: Call, path: str) -> tuple[list[VolumeSnapshot], dict[str, Any]]:
-    snapshots = call.region.volume_snapshots(inputs.listed_project(call))
+    snapshots = call.region.volumes.snapshots(inputs.listed_project(call))
     wanted = request.args.get("metadata")
     if wanted is not None and call.version >= _BY_METADATA:
         pairs = _literal(wanted)
@@ -71,7 +71,7 @@ def create(call: Call) -> ResponseReturnValue:
     volume = volumes.find(call, str(wanted["volume_id"]))
     inputs.may(call, "volume:create_snapshot")
     forced = strutils.bool_from_string(wanted.get("force", False))
-    snapshot = call.region.add_volume_snapshot(
+    snapshot = call.region.volumes.add_snapshot(
         volume.id,
         user_id=call.user_id,
         name=wanted.get("name"),
@@ -86,7 +86,7 @@ def delete(call: Call, snapshot_id: str) -> ResponseReturnValue:
     """DELETE /snapshots/{id}"""
     _find(call, snapshot_id)
     inputs.may(call, "volume:delete_snapshot")
-    call.region.delete_volume_snapshot(snapshot_id)
+    call.region.volumes.delete_snapshot(snapshot_id)
     return "", 202
 
 
@@ -134,14 +134,14 @@ def delete_item(call: Call, snapshot_id: str, key: str) -> ResponseReturnValue:
         raise _no_item(snapshot_id, key)
     inputs.may(call, "volume:delete_snapshot_metadata")
     del known[key]
-    call.region.set_volume_snapshot_metadata(snapshot_id, known)
+    call.region.volumes.set_snapshot_metadata(snapshot_id, known)
     return "", 200
 
 
 def _set(call: Call, snapshot_id: str, wanted: dict[str, str]) -> dict[str, str]:
     """Replace all metadata of a snapshot; return it."""
     inputs.may(call, "volume:update_snapshot_metadata")
-    call.region.set_volume_snapshot_metadata(snapshot_id, wanted)
+    call.region.volumes.set_snapshot_metadata(snapshot_id, wanted)
     return wanted
 
 
@@ -154,7 +154,7 @@ def _find(call: Call, snapshot_id: str) -> VolumeSnapshot:
 
     :raises NotFound: where there is no such.
     """
-    snapshot = call.region.volume_snapshot(snapshot_id)
+    snapshot = call.region.volumes.snapshot(snapshot_id)
     if not call.reaches(snapshot.project_id):
         raise NotFound(f"Snapshot {snapshot_id} could not be found.")
     return snapshot

@@ -27,7 +27,7 @@ def list_detail(call: Call) -> ResponseReturnValue:
 
 
 def _page(call: Call, path: str) -> tuple[list[Volume], dict[str, Any]]:
-    volumes = call.region.volumes(inputs.listed_project(call))
+    volumes = call.region.volumes.select(inputs.listed_project(call))
     return inputs.page(call, path, volumes, _FILTERS)
 
 
@@ -50,7 +50,7 @@ def create(call: Call) -> ResponseReturnValue:
             "The server could not comply with the request since it is either malformed"
             " or otherwise incorrect.",
         )
-    volume = call.region.add_volume(
+    volume = call.region.volumes.add(
         project_id=call.project_id,
         user_id=call.user_id,
         name=wanted.get("name") or "",
@@ -68,7 +68,7 @@ def delete(call: Call, volume_id: str) -> ResponseReturnValue:
     """DELETE /volumes/{id}"""
     find(call, volume_id)
     inputs.may(call, "volume:delete")
-    call.region.delete_volume(volume_id)
+    call.region.volumes.delete(volume_id)
     return "", 202
 
 
@@ -77,7 +77,7 @@ def find(call: Call, volume_id: str) -> Volume:
 
     :raises NotFound: where there is no such.
     """
-    volume = call.region.volume(volume_id)
+    volume = call.region.volumes.get(volume_id)
     if not call.reaches(volume.project_id):
         raise NotFound(f"Volume {volume_id} could not be found.")
     return volume

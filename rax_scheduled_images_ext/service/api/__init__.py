@@ -1,4 +1,4 @@
-"""The extension's API before any Nova: over server tags, as a filter or a proxy.
+"""The extension's API in front of any Nova: on server tags, as a filter or a proxy.
 
-It needs nothing but what Nova itself runs on, besides this package.
+Besides this package it needs only what Nova itself needs.
 """

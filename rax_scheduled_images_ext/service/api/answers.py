@@ -1,4 +1,4 @@
-"""Answers in the form of the compute API's own."""
+"""Responses in the form of the compute API's own."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _FAULTS = {
     415: "badMediaType",
     503: "serviceUnavailable",
 }
-# What of Nova's answer belongs to the request, and not to its content.
+# The headers of Nova's response that belong to the request, not to the content.
 _ABOUT = re.compile("date|vary|.*-api-version|.*-request-id", re.IGNORECASE)
 
 
 class Refused(Exception):
-    """A request is not carried out; ``answer`` says why.
+    """A request is refused; ``answer`` says why.
 
-    ``own`` is whether that was decided here, and not by Nova.
+    ``own`` is whether we refused it, not Nova.
     """
 
     def __init__(self, answer: Response, *, own: bool = True) -> None:
@@ -34,11 +34,11 @@ class Refused(Exception):
 def json_answer(
     body: Any = None, status: int = 200, *, about: Response | None = None
 ) -> Response:
-    """Return an answer.
+    """Return a JSON response.
 
     :param body: its JSON, None for an empty one.
-    :param about: the answer of Nova's that has led to it: its time, version and request
-        ID are those of this one.
+    :param about: Nova's response on which it is based: it gets the same time, version
+        and request ID.
     """
     answer = Response(status=status)
     if body is not None:
@@ -48,30 +48,30 @@ def json_answer(
 
 
 def tell_about(answer: Response, about: Response | None) -> None:
-    """Give an answer the time, version and request ID of another one."""
+    """Give a response the time, version and request ID of another."""
     for name, value in about.headers.items() if about is not None else ():
         if _ABOUT.fullmatch(name):
             answer.headers.add(name, value)
 
 
 def fault(status: int, message: str, *, about: Response | None = None) -> Response:
-    """Return the answer to a request that is refused or failed."""
+    """Return the response to a request that is refused or failed."""
     name = _FAULTS.get(status, "computeFault")
     body = {name: {"code": status, "message": message}}
     answer = json_answer(body, status, about=about)
-    # As Nova has it.
+    # As Nova writes it.
     answer.headers["Content-Type"] = "application/json; charset=UTF-8"
     return answer
 
 
 def json_object(answer: Response, key: str) -> dict[str, Any] | None:
-    """Return the JSON object under ``key`` of a successful answer, None without one."""
+    """Return the object under ``key`` of a successful JSON response, else None."""
     part = (json_body(answer) or {}).get(key)
     return part if isinstance(part, dict) else None
 
 
 def json_body(answer: Response) -> dict[str, Any] | None:
-    """Return the JSON object that a successful answer is, None for any other."""
+    """Return the JSON object of a successful response, None for any other."""
     if answer.status_int >= 300 or answer.content_type != "application/json":
         return None
     try:

@@ -19,7 +19,7 @@ from rax_scheduled_images_ext.service.api.schedules import ScheduleResource
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-    # Returns None for what is Nova's alone to answer.
+    # Returns None for requests that Nova answers by itself.
     Handler = Callable[[Nova, CallerRights, re.Match[str]], Response | None]
 
 _SERVER = "/servers/(?P<server>[^/]+)"
@@ -80,10 +80,10 @@ _ROUTES: tuple[tuple[str, re.Pattern[str], Handler], ...] = tuple(
 
 
 def _refusal(nova: Nova, refused: Refused) -> Response:
-    """Return a refusal as Nova's own are: of its time and the request's version."""
+    """Return a refusal like Nova's own, with its time and the request's version."""
     if not refused.own:
         return refused.answer
-    # Nova sees to it that the caller is somebody.
+    # Nova authenticates the caller.
     about = nova.send("GET", "/servers", query="limit=0", with_tags=False)
     if 400 <= about.status_int < 500:
         return about
@@ -92,16 +92,16 @@ def _refusal(nova: Nova, refused: Refused) -> Response:
     return refused.answer
 
 
-# Where tags may be changed by any reading of a path, older ones of Nova included.
+# Paths that any Nova, older ones included, may take for a change of tags.
 _TAGS = re.compile(r".*/servers/[^/]+/tags([./].*)?")
 _CREATION = re.compile(r".*/(servers|os-volumes_boot)(\.[^/]*)?/?")
 
 
 class ScheduledImagesApi:
-    """Nova's API with the scheduled images extension; schedules are server tags.
+    """Nova's API with the scheduled images extension, stored as server tags.
 
-    :param application: Nova's, or one that hands requests on to Nova's.
-    :param rights: who may change schedules; None for whoever may change tags.
+    :param application: Nova's, or one that forwards requests to Nova.
+    :param rights: who may change schedules; None for everyone who may change tags.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class ScheduledImagesApi:
                         return handler(nova, self._rights, found)
                     except Refused as refused:
                         return _refusal(nova, refused)
-        # What cannot be judged is not passed on.
+        # A request that cannot be judged is not passed on.
         if (method in ("PUT", "DELETE") and _TAGS.fullmatch(path)) or (
             method == "POST" and _CREATION.fullmatch(path)
         ):

@@ -1,4 +1,4 @@
-"""``/extensions``, and ours among them."""
+"""``/extensions``, with ours among them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def extension_list(nova: Nova) -> Response:
 
 
 def our_extension(nova: Nova) -> Response:
-    """Answer with our extension, to whomever Nova shows its own."""
+    """Answer with our extension, if Nova shows the caller its own."""
     answer = nova.send("GET", "/extensions", with_tags=False)
     if answer.status_int != 200:
         return answer

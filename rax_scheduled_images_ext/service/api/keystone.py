@@ -1,4 +1,4 @@
-"""The roles of a caller, as Keystone says."""
+"""The roles of a caller, from Keystone."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class TokenRoles:
         self._pool.pool_classes_by_scheme = limited_pools()
 
     def __call__(self, environ: WSGIEnvironment) -> list[str]:
-        """Return the roles; none for a token that is not good, which Nova refuses.
+        """Return the roles, none for an invalid token, which Nova refuses.
 
-        :raises Refused: with 503 if they cannot be found out.
+        :raises Refused: with 503 if they cannot be determined.
         """
         token = environ.get("HTTP_X_AUTH_TOKEN", "")
         headers = {"X-Auth-Token": token, "X-Subject-Token": token}
@@ -50,5 +50,5 @@ class TokenRoles:
             return [str(role["name"]) for role in roles]
         except (HTTPError, ValueError, KeyError, TypeError, AttributeError) as error:
             log(logging.ERROR, "roles unknown", {"reason": str(error)})
-            message = "The roles of the token cannot be found out at the moment."
+            message = "The roles of the token cannot be determined at the moment."
             raise Refused(fault(503, message)) from error

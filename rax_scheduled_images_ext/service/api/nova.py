@@ -1,4 +1,4 @@
-"""The Nova below: the caller's own request, and further ones in the caller's name."""
+"""Nova behind this API: the caller's request, and more on the caller's behalf."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
     from keystoneauth1.adapter import Adapter
 
-# Up to the version, or to the project that may stand behind it, and what follows.
+# Up to the version, or the project that may follow it, and the rest.
 _COLLECTIONS = "servers|extensions|os-volumes_boot"
 _PATH = re.compile(
     rf".*/(?P<version>v2(\.1)?)(/(?!({_COLLECTIONS})/)[^/]+)?"
     rf"(?P<tail>/({_COLLECTIONS})(/.*)?)"
 )
-# What one request leaves in its environment is not for the next one.
+# What one request leaves in its environment must not reach the next one.
 _SPENT = re.compile(r"wsgiorg\.routing_args|routes\.|webob\.|REQUEST_URI")
-# What is of the caller's own request alone.
+# What belongs only to the caller's own request.
 _OWN = ("HTTP_ACCEPT_ENCODING", "CONTENT_TYPE", "CONTENT_LENGTH")
 _CONTEXT = "nova.context"
-# Where this is set, Nova does nothing that a version has brought.
+# If this is set, Nova ignores microversions.
 _LEGACY = "openstack.legacy_v2"
 
 
 class Nova:
-    """What one caller's requests get from the application below.
+    """The application behind this API, for one caller.
 
-    :ivar request: the caller's own.
-    :ivar tail: its path behind the version and the project.
-    :ivar older: its version if that is one without tags, else None.
+    :ivar request: the caller's own request.
+    :ivar tail: its path after the version and the project.
+    :ivar older: its version if that has no tags, else None.
     """
 
     def __init__(
@@ -52,8 +52,8 @@ class Nova:
         self._application = application
         self._environ = environ.copy()
         self._root = environ["PATH_INFO"].removesuffix(tail)
-        # Without versions there are no tags: what needs them is asked for at /v2.1,
-        # unless this is the pipeline of /v2 itself, which leaves it to us.
+        # Without microversions there are no tags: requests that need them go to /v2.1,
+        # unless this is the pipeline of /v2 itself, which leaves that to us.
         self._newer_root = re.sub("/v2(?=/|$)", "/v2.1", self._root)
         legacy = environ.get("SCRIPT_NAME", "").endswith("/v2")
         self._unversioned = legacy or self._newer_root != self._root
@@ -71,14 +71,14 @@ class Nova:
 
     def pass_on(self) -> Response:
         """Send the caller's own request."""
-        # The answer is read here.
+        # The response is read here.
         self.request.environ.pop("HTTP_ACCEPT_ENCODING", None)
         return self.request.get_response(self._application)
 
     def read_json(self) -> Any:
-        """Return the JSON of the caller's own request, which is sent on as read.
+        """Return the JSON of the caller's own request, which is passed on as read.
 
-        :raises Refused: for what Nova may read in another way.
+        :raises Refused: for JSON that Nova may read differently.
         """
         found = read_json(self.request)
         self.request.body = json_format.dumps(found).encode()
@@ -86,7 +86,7 @@ class Nova:
         return found
 
     def pin_version(self) -> None:
-        """Let Nova read the version that was read here, if that is an older one."""
+        """Make Nova use the version that was read here, if that is an older one."""
         if self.older is not None:
             versions.ask_for(self.request, self.older)
 
@@ -99,11 +99,11 @@ class Nova:
         body: Any = None,
         with_tags: bool = True,
     ) -> Response:
-        """Send another request in the caller's name; the answer is of its version.
+        """Send another request on the caller's behalf; the response has its version.
 
-        :param tail: where to, behind the version and the project; not quoted.
-        :param body: what becomes the JSON of the request, None for none.
-        :param with_tags: raise a version without tags to the first one that has them.
+        :param tail: the path after the version and the project; not quoted.
+        :param body: the JSON of the request, None for none.
+        :param with_tags: raise a version without tags to the first with tags.
         """
         environ = {k: v for k, v in self._environ.items() if not _SPENT.match(k)}
         for name in _OWN:
@@ -125,7 +125,7 @@ class Nova:
         return request.get_response(self._application)
 
     def in_own_form(self, answer: Response) -> Response:
-        """Let an answer say that it is of the caller's version."""
+        """Give a response the caller's version."""
         if self._unversioned:
             versions.answer_without(answer)
         elif self.older is not None:
@@ -133,16 +133,16 @@ class Nova:
         return answer
 
     def own_link(self, href: str) -> str:
-        """Return a link of an answer as it is at the caller's address."""
+        """Return a link in a response for the caller's address."""
         if self._newer_root == self._root:
             return href
         return href.replace("/v2.1/", "/v2/", 1)
 
 
 class TagsAdapter:
-    """Lets :class:`.TagSchedules` send its requests to the Nova below.
+    """Lets :class:`.TagSchedules` send its requests to the application behind this API.
 
-    :ivar last: the last answer.
+    :ivar last: the last response.
     """
 
     def __init__(self, nova: Nova) -> None:
@@ -150,7 +150,7 @@ class TagsAdapter:
         self._nova = nova
 
     def request(self, url: str, method: str, **options: Any) -> requests.Response:
-        """Send a request; of the options of a keystoneauth adapter ``json`` counts."""
+        """Send a request; of a keystoneauth adapter's options only ``json`` matters."""
         tail = unquote_to_bytes(url).decode("latin-1")
         self.last = self._nova.send(method, tail, body=options.get("json"))
         response = requests.Response()
@@ -161,6 +161,6 @@ class TagsAdapter:
 
     def schedules(self) -> TagSchedules:
         """Return the schedules of the servers."""
-        # Whoever calls is told at once that Nova is busy, and when to come again.
+        # Callers learn at once that Nova is busy, and when to retry.
         once = RetryPolicy(tries=1)
         return TagSchedules(Transport(cast("Adapter", self), retry=once))

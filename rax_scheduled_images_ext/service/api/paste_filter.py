@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 def filter_factory(
     global_config: Mapping[str, str], roles: str | None = None
 ) -> Callable[[WSGIApplication], ScheduledImagesApi]:
-    """Return what puts the extension's API around Nova's.
+    """Return a function that puts the extension's API around Nova's.
 
-    It belongs behind ``authtoken``, which has found out the caller's roles.
+    It belongs after ``authtoken``, which determines the caller's roles.
 
-    :param global_config: what Paste hands to all filters.
+    :param global_config: what Paste passes to all filters.
     :param roles: ``rackspace`` for the rights of Rackspace's roles, else Nova's.
     :raises ValueError: for other rights.
     """

@@ -1,4 +1,4 @@
-"""The extension's API as a reverse proxy before a compute service."""
+"""The extension's API as a reverse proxy in front of a compute service."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 
 class Proxy:
-    """Serves the API of a compute service with the extension.
+    """Serves the API of a compute service, with the extension.
 
     :param compute: the compute service's address, as the catalog has it; its path is
         the same here.
     :param port: 0 for any free one.
     :param threads: how many requests are answered at once.
-    :raises CannotListen: if the address cannot be had.
+    :raises CannotListen: if it cannot listen on the address.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Proxy:
     ) -> None:
         upstream = Upstream(compute, threads, cacert)
         path = urlsplit(compute).path.rstrip("/")
-        # Clients also ask for the document with the versions, above the version.
+        # Clients also request the list of versions, one level above.
         root = re.sub(r"/v2(\.1)?(/.*)?$", "", path)
         self._application = _below(root, ScheduledImagesApi(upstream, rights))
         self._server = Server(host, port, threads)
@@ -61,22 +61,22 @@ class Proxy:
             log(logging.INFO, "service ended")
 
     def start(self) -> None:
-        """Serve from now on, in threads of this process."""
+        """Start to serve, in threads of this process."""
         self._server.start(self._application)
 
     def stop(self) -> None:
-        """Let requests under way end, for a while, and stop serving."""
+        """Give requests in progress a few seconds, then stop serving."""
         self._server.stop()
 
 
 def _below(root: str, application: WSGIApplication) -> WSGIApplication:
-    """Return an application that answers below a path only."""
+    """Return an application that answers only below a path."""
 
     def answer(
         environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
-        # What resolves dots on the way to Nova must not change what a path means.
+        # Dots that are resolved on the way to Nova must not change a path's meaning.
         plain = {".", ".."}.isdisjoint(path.split("/"))
         if plain and (path == root or path.startswith(f"{root}/")):
             return application(environ, start_response)

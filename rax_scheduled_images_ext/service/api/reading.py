@@ -1,8 +1,8 @@
-"""What a request says, read so that Nova cannot read anything else.
+"""Reads requests so that Nova cannot read them differently.
 
-Whoever judges a request must not read other things in it than whoever carries it out.
-So what can be read in two ways is refused, and what was judged is sent on as it was
-read, never as it came.
+What judges a request must read the same in it as what carries it out. So a request that
+can be read in two ways is refused, and a judged request is passed on as it was read,
+never as it was received.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _JSON = ("", "text/plain", "application/json", "application/vnd.openstack.comput
 
 
 def normalize(environ: WSGIEnvironment) -> None:
-    """Bring the address and the method of a request into their one form.
+    """Normalize the path and the method of a request.
 
-    :raises Refused: if Nova may take them for others.
+    :raises Refused: if Nova may understand them differently.
     """
     # As Nova reads it, so that it cannot mean something else there.
     environ["PATH_INFO"] = re.sub("//+", "/", environ["PATH_INFO"])
@@ -40,7 +40,7 @@ def normalize(environ: WSGIEnvironment) -> None:
         path = environ["PATH_INFO"].encode("latin-1").decode()
     except UnicodeError:
         raise _refused("The path is not UTF-8.") from None
-    # To Nova's router a line feed at the end is not part of the path.
+    # Nova's router ignores a line feed at the end of the path.
     if any(unicodedata.category(each) == "Cc" for each in path):
         raise _refused("Control characters are not allowed in the path.")
     if _METHOD_OVERRIDE.search(unquote_plus(environ.get("QUERY_STRING", ""))):
@@ -66,7 +66,7 @@ def read_json(request: Request) -> Any:
     body = request.body_file.read() if request.is_body_readable else b""
     try:
         found = json.loads(body.decode(), object_pairs_hook=_object)
-        # What cannot be sent on has not been read either.
+        # What cannot be passed on has not been read either.
         json.dumps(found)
     except (ValueError, RecursionError):
         raise _refused("Malformed request body") from None

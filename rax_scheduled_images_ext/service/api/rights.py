@@ -1,4 +1,4 @@
-"""Who may set and remove schedules: whoever Nova lets change tags, or fewer."""
+"""Who may set and remove schedules: those who may change tags in Nova, or fewer."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from rax_scheduled_images_ext.model.rights import ALL, Rights, rights_of
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-    #: Returns the roles that a caller's token gives.
+    #: Returns the roles of a caller's token.
     Roles = Callable[[WSGIEnvironment], Collection[str]]
 
-#: The rules that can be asked for by name.
+#: The rules that can be chosen by name.
 RULES = ("rackspace",)
 
 
 @dataclass(frozen=True)
 class CallerRights:
-    """What callers may do to schedules, besides what Nova lets them do to tags.
+    """What callers may do to schedules, in addition to Nova's own rules for tags.
 
-    :param roles: None where Nova alone decides.
+    :param roles: None if only Nova decides.
     """
 
     roles: Roles | None = None
 
     @property
     def limited(self) -> bool:
-        """Whether there are callers who may do less than Nova lets them do."""
+        """Whether some callers may do less than Nova permits."""
         return self.roles is not None
 
     def of(self, environ: WSGIEnvironment) -> Rights:
@@ -38,7 +38,7 @@ class CallerRights:
 
 
 def validated_roles(environ: WSGIEnvironment) -> list[str]:
-    """Return the roles that keystonemiddleware has found the caller's token to give."""
+    """Return the roles of the caller's token, as keystonemiddleware found them."""
     if environ.get("HTTP_X_IDENTITY_STATUS") != "Confirmed":
         return []
     return [role.strip() for role in environ.get("HTTP_X_ROLES", "").split(",")]

@@ -32,7 +32,7 @@ from rax_scheduled_images_ext.service.api.rights import CallerRights
 
 @dataclass(frozen=True)
 class ScheduleResource:
-    """The schedule of one server, kept as its tags."""
+    """The schedule of one server, stored in its tags."""
 
     nova: Nova
     rights: CallerRights
@@ -76,9 +76,7 @@ class ScheduleResource:
         return json_answer(status=202, about=adapter.last)
 
     def _check(self, adapter: TagsAdapter, action: str, allowed: bool) -> None:
-        """See that the caller's roles allow an action, whether there is a schedule or
-        not.
-        """
+        """Check that the caller's roles allow an action, with a schedule or without."""
         if not allowed:
             self._find(adapter)
             message = (
@@ -87,17 +85,17 @@ class ScheduleResource:
             raise Refused(fault(403, message))
 
     def _find(self, adapter: TagsAdapter) -> None:
-        """See that there is such a server, as far as the caller can see."""
+        """Check that there is such a server, visible to the caller."""
         with contextlib.suppress(NoSchedule, InvalidSchedule):
             adapter.schedules().get(self.server_id)
 
     def _failed(self, last: Response | None, error: Exception) -> Response:
-        """Return what Nova said when the tags could not be read or changed."""
+        """Return Nova's response when the tags could not be read or changed."""
         if last is None or last.status_int < 400:
             return fault(502, str(error), about=last)
         if last.status_int == 403:
-            # Nova has tags of a server of another project refused, and the server
-            # itself not found.
+            # For a server of another project, Nova refuses access to the tags, but
+            # answers that the server itself was not found.
             server = self.nova.send("GET", f"/servers/{self.server_id}")
             if server.status_int == 404:
                 return server

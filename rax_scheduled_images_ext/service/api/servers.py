@@ -1,4 +1,4 @@
-"""Answers with servers: schedules in the place of tags, and the filter by them."""
+"""Responses with servers: schedules instead of tags, and the filter on them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def one_server(nova: Nova, server_id: str) -> Response:
 
 
 def server_list(nova: Nova, *, detail: bool) -> Response | None:
-    """Answer with a list of servers; None if it is nothing but Nova's own."""
+    """Answer with a list of servers; None if Nova can answer by itself."""
     query = _parsed(nova.request.query_string)
     try:
         scheduled = _wanted(query)
@@ -72,7 +72,7 @@ def server_list(nova: Nova, *, detail: bool) -> Response | None:
 
 
 def show_schedule(server: dict[str, Any]) -> None:
-    """Put the schedule of a server in the place of the tags that stand for it."""
+    """Replace the tags of a server's schedule with the schedule."""
     schedule = read_schedule(server["tags"])
     if schedule is not None:
         server[ATTRIBUTE] = schedule_object(schedule)
@@ -80,9 +80,9 @@ def show_schedule(server: dict[str, Any]) -> None:
 
 
 def read_schedule(tags: list[Any]) -> ImageSchedule | None:
-    """Return the schedule that tags stand for.
+    """Return the schedule in the tags.
 
-    What should be one and is not is left to be seen as the tags that it is.
+    A malformed one stays visible as tags.
     """
     try:
         return read_schedule_tags(map(str, tags))
@@ -91,14 +91,14 @@ def read_schedule(tags: list[Any]) -> ImageSchedule | None:
 
 
 def other_tags(tags: list[Any]) -> list[Any]:
-    """Return the tags that have nothing to do with schedules."""
+    """Return the tags that do not belong to schedules."""
     return [tag for tag in tags if not is_own_tag(str(tag))]
 
 
 def _find_schedule(nova: Nova, server_id: str) -> ImageSchedule | None:
-    """Ask for the schedule of a server in whose answer Nova shows no tags.
+    """Request the schedule of a server whose tags Nova's response does not show.
 
-    :raises Refused: if that is unknown, when the caller wants but to see the server.
+    :raises Refused: if it is unknown and the caller only wants to see the server.
     """
     answer = nova.send("GET", f"/servers/{server_id}/tags")
     tags = (json_body(answer) or {}).get("tags")
@@ -110,7 +110,7 @@ def _find_schedule(nova: Nova, server_id: str) -> ImageSchedule | None:
 
 
 def _wanted(query: Query) -> bool | None:
-    """Return what the extension's filter asks for, None if it is not there.
+    """Return the value of the extension's filter, None without the filter.
 
     :raises InvalidValue: for anything but True and False.
     """
@@ -119,12 +119,12 @@ def _wanted(query: Query) -> bool | None:
 
 
 def _query_below(nova: Nova, query: Query, scheduled: bool | None) -> Query:
-    """Return a query as Nova knows it: the extension's filter becomes one by tags."""
+    """Return the query for Nova: the extension's filter becomes a filter on tags."""
     unknown = versions.unknown_filters(nova.older) if nova.older else set()
     known = [pair for pair in query if pair[0] not in unknown | {ATTRIBUTE}]
     if scheduled is None:
         return known
-    # Of several names Nova wants all, or none.
+    # Given several tags, Nova requires all of them, or none.
     name = "tags" if scheduled else "not-tags-any"
     given = [value for key, value in known if key == name][-1:]
     others = [pair for pair in known if pair[0] != name]
@@ -132,7 +132,7 @@ def _query_below(nova: Nova, query: Query, scheduled: bool | None) -> Query:
 
 
 def _write(nova: Nova, server: dict[str, Any]) -> None:
-    """Bring a server of a list into the form that the caller knows."""
+    """Write a server of a list as the caller expects it."""
     if isinstance(server.get("tags"), list):
         show_schedule(server)
     if nova.older is not None:
@@ -142,7 +142,7 @@ def _write(nova: Nova, server: dict[str, Any]) -> None:
 
 
 def _write_links(nova: Nova, body: dict[str, Any], query: Query) -> None:
-    """Let the links to other pages have the caller's own query."""
+    """Give the links to other pages the caller's own query."""
     others = sorted(pair for pair in query if pair[0] != "marker")
     for link in body.get("servers_links", ()):
         address = urlsplit(nova.own_link(link["href"]))

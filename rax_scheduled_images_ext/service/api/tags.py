@@ -1,7 +1,7 @@
 """The tags of a server as callers see and change them: without those of schedules.
 
-What replaces or removes all tags leaves the schedule. Single tags are Nova's own, so
-whatever sets schedules as tags can do so.
+Replacing or removing all tags leaves the schedule. Single tags are passed to Nova, so
+that programs can still set schedules as tags.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def all_tags(nova: Nova, rights: CallerRights) -> Response | None:
-    """Answer a request about all tags of a server; None if it is Nova's to answer."""
+    """Answer a request about all tags of a server; None if Nova answers it."""
     nova.pin_version()
     if nova.older is not None:
         return None
@@ -44,9 +44,9 @@ def all_tags(nova: Nova, rights: CallerRights) -> Response | None:
 
 
 def may_change_tag(nova: Nova, rights: CallerRights, tag: str) -> None:
-    """See that the caller may change a tag, if it is one of a schedule.
+    """Check that the caller may change a tag, if it belongs to a schedule.
 
-    :param tag: as it is in the path of a WSGI environment.
+    :param tag: as in the path of a WSGI environment.
     :raises Refused: if not.
     """
     nova.pin_version()
@@ -60,7 +60,7 @@ def may_change_tag(nova: Nova, rights: CallerRights, tag: str) -> None:
         return
     beside: list[str] = []
     if name == MARKER_TAG and nova.older is None:
-        # It makes a schedule of the tags that are there.
+        # The marker turns existing tags into a schedule.
         beside = _own_tags(
             nova.send("GET", nova.tail.rpartition("/tags/")[0] + "/tags")
         )
@@ -68,7 +68,7 @@ def may_change_tag(nova: Nova, rights: CallerRights, tag: str) -> None:
 
 
 def new_server(nova: Nova, rights: CallerRights) -> None:
-    """See that the caller may give a new server the tags that it is to have.
+    """Check that the caller may give a new server its tags.
 
     :raises Refused: if not.
     """
@@ -85,9 +85,9 @@ def new_server(nova: Nova, rights: CallerRights) -> None:
 
 
 def _may_set(nova: Nova, rights: CallerRights, tags: list[str]) -> None:
-    """See that the caller may add tags like those of schedules.
+    """Check that the caller may add tags like those of schedules.
 
-    Whoever may not remove a schedule may not make it invalid either.
+    A caller who may not remove a schedule may not make it invalid either.
 
     :raises Refused: if not.
     """
@@ -122,9 +122,9 @@ def _remove(nova: Nova, rights: CallerRights) -> Response | None:
 
 
 def _wanted_tags(nova: Nova) -> list[str]:
-    """Return the tags that are to be a server's.
+    """Return the tags that a request sets.
 
-    :raises Refused: for what is no such request.
+    :raises Refused: for a malformed request.
     """
     body = nova.read_json()
     tags = body.get("tags") if isinstance(body, dict) and len(body) == 1 else None
@@ -139,10 +139,10 @@ def _are_tags(value: object) -> TypeGuard[list[str]]:
 
 
 def _kept_tags(nova: Nova, rights: CallerRights) -> list[str]:
-    """Return those of a server's tags that stay when all are replaced or removed.
+    """Return the tags of a server that stay when all are replaced or removed.
 
-    They are those of its schedule; for callers who may not remove it, also those that
-    should be a schedule and are none.
+    They are those of its schedule; for callers who may not remove it, also those of a
+    malformed schedule.
 
     :raises Refused: if they are unknown.
     """
@@ -154,7 +154,7 @@ def _kept_tags(nova: Nova, rights: CallerRights) -> list[str]:
 
 
 def _tags_of(answer: Response) -> list[str]:
-    """Return the tags that an answer has.
+    """Return the tags in a response.
 
     :raises Refused: if they are unknown.
     """
@@ -169,7 +169,7 @@ def _own_tags(answer: Response) -> list[str]:
 
 
 def _are_schedule(tags: list[str]) -> bool:
-    """Whether tags, with the marker, are a schedule's, and none of them is invalid."""
+    """Whether the tags, with the marker, are a valid schedule's."""
     try:
         return all(map(is_own_tag, tags)) and bool(
             read_schedule_tags([MARKER_TAG, *tags])
@@ -179,10 +179,10 @@ def _are_schedule(tags: list[str]) -> bool:
 
 
 def _is_like_own(tag: str) -> bool:
-    """Whether a tag may be one of a schedule to some Nova or its database.
+    """Whether some Nova or its database may take a tag for one of a schedule.
 
-    Some databases take letters for the same that differ in case or accents, and pass
-    over spaces and characters that are not seen; some Novas over a suffix.
+    Some databases ignore case and accents of letters, spaces and invisible characters;
+    some releases of Nova ignore a suffix.
     """
     letters = unicodedata.normalize("NFKD", tag)
     plain = "".join(

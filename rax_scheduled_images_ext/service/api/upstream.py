@@ -17,9 +17,9 @@ from rax_scheduled_images_ext.service.events import log
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-# Seconds to connect, and without a byte of an answer: Nova itself waits for services.
+# Seconds to connect, and to wait for more of a response: Nova itself waits for others.
 _CONNECT, _SILENCE = 10.0, 300.0
-# A connection that was kept open may be closed just now. What only reads is sent again.
+# A persistent connection may just have been closed. Only reads are sent again.
 _RETRIES = urllib3.Retry(
     1,
     connect=0,
@@ -29,7 +29,7 @@ _RETRIES = urllib3.Retry(
     respect_retry_after_header=False,
 )
 _CHUNK = 64 * 1024
-# What is said of one connection (RFC 9110, 7.6.1), not of what goes through it.
+# Headers about one connection (RFC 9110, 7.6.1), not about the content.
 _HOP_BY_HOP = {
     "connection",
     "keep-alive",
@@ -44,15 +44,15 @@ _HOP_BY_HOP = {
 
 
 class Upstream:
-    """Hands requests on to a service, and its answers back as they come.
+    """Forwards requests to a service, and its responses as they come.
 
-    Path, query, body and headers stay as they are, ``Host`` among them, so that links
-    in answers lead back here.
+    Path, query, body and headers are unchanged, including ``Host``, so that links in
+    responses lead back here.
 
-    :param url: where the service is; of its path nothing counts.
+    :param url: where the service is; its path is ignored.
     :param connections: how many are kept open.
     :param cacert: a file with the certificates to trust; None for the system's.
-    :param limit: seconds that a whole answer may take.
+    :param limit: seconds that a whole response may take.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Upstream:
 
 
 class _Content:
-    """The content of an answer, piece by piece."""
+    """The content of a response, piece by piece."""
 
     def __init__(self, answer: urllib3.BaseHTTPResponse) -> None:
         self._answer = answer
@@ -110,7 +110,7 @@ class _Content:
         return self._answer.stream(_CHUNK, decode_content=False)
 
     def close(self) -> None:
-        """End the connection, unless all was read: then it has been given back."""
+        """Close the connection, unless all was read: then it is back in the pool."""
         self._answer.close()
 
 
@@ -122,7 +122,7 @@ def _target(environ: WSGIEnvironment) -> str:
 
 
 def _body(environ: WSGIEnvironment) -> Any:
-    """Return what the body is read from, None for no body."""
+    """Return the stream to read the body from, None without a body."""
     length = environ.get("CONTENT_LENGTH")
     return environ["wsgi.input"] if length not in (None, "", "0") else None
 

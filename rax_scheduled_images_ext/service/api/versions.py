@@ -1,7 +1,7 @@
-"""Compute microversions: what a request asks for, and what its answer shows.
+"""Compute microversions: what a request asks for, and what its response shows.
 
-Server tags came with 2.26. What a request of an older version needs of them is asked
-for at 2.26, and the answer is made what it is in the older version.
+Server tags came with 2.26. If a request with an older version needs them, it is sent
+with 2.26, and the response is reduced to the older version.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ HEADER = "OpenStack-API-Version"
 OLD_HEADER = "X-OpenStack-Nova-API-Version"
 #: The first version with server tags.
 TAGS = (2, 26)
-#: The oldest version that there is.
+#: The oldest version.
 FIRST = (2, 1)
 
-# What servers have come to show up to 2.26.
+# What versions up to 2.26 added to servers.
 _NEWER: dict[tuple[int, int], tuple[str, ...]] = {
     (2, 3): (
         "OS-EXT-SRV-ATTR:hostname",
@@ -36,7 +36,7 @@ _NEWER: dict[tuple[int, int], tuple[str, ...]] = {
     TAGS: ("tags",),
 }
 _VOLUMES = "os-extended-volumes:volumes_attached"
-# What lists of servers have come to be filtered by up to 2.26; before, it was ignored.
+# The filters that versions up to 2.26 added to lists of servers; ignored before.
 _NEWER_FILTERS: dict[tuple[int, int], tuple[str, ...]] = {
     (2, 5): ("ip6",),
     TAGS: ("tags", "tags-any", "not-tags", "not-tags-any"),
@@ -44,9 +44,9 @@ _NEWER_FILTERS: dict[tuple[int, int], tuple[str, ...]] = {
 
 
 def older_version(request: Request) -> tuple[int, int] | None:
-    """Return the version of a request if it is one without tags, else None.
+    """Return the version of a request if it has no tags, else None.
 
-    None is also what Nova is to judge: ``latest``, and what is no version.
+    Also None for what Nova is to judge: ``latest``, and a malformed version.
     """
     asked = get_version(request.headers, "compute", [OLD_HEADER]) or "2.1"
     found = re.fullmatch(r"([0-9]{1,4})\.([0-9]{1,4})", asked)
@@ -55,14 +55,14 @@ def older_version(request: Request) -> tuple[int, int] | None:
 
 
 def ask_for(request: Request, version: tuple[int, int]) -> None:
-    """Let a request be one of a version."""
+    """Set the version of a request."""
     text = "{}.{}".format(*version)
     request.headers[HEADER] = f"compute {text}"
     request.headers[OLD_HEADER] = text
 
 
 def answer_as(answer: Response, version: tuple[int, int]) -> None:
-    """Let an answer say that it is of another version than it was asked for."""
+    """Set the version that a response claims to have."""
     text = "{}.{}".format(*version)
     for name, value in ((HEADER, f"compute {text}"), (OLD_HEADER, text)):
         if name in answer.headers:
@@ -70,7 +70,7 @@ def answer_as(answer: Response, version: tuple[int, int]) -> None:
 
 
 def answer_without(answer: Response) -> None:
-    """Take from an answer what the API without microversions does not say."""
+    """Remove from a response what the API without microversions lacks."""
     for name in (HEADER, OLD_HEADER, "Vary"):
         # There may be several.
         if name in answer.headers:
@@ -78,7 +78,7 @@ def answer_without(answer: Response) -> None:
 
 
 def reduce_server(server: dict[str, Any], version: tuple[int, int]) -> None:
-    """Take from a server what it does not show in an older version."""
+    """Remove from a server what an older version does not show."""
     for since, keys in _NEWER.items():
         if version < since:
             for key in keys:
@@ -89,7 +89,7 @@ def reduce_server(server: dict[str, Any], version: tuple[int, int]) -> None:
 
 
 def unknown_filters(version: tuple[int, int]) -> set[str]:
-    """Return the filters of lists that an older version passes over."""
+    """Return the filters of lists that an older version ignores."""
     return {
         name
         for since, names in _NEWER_FILTERS.items()

@@ -1,4 +1,4 @@
-"""The Celery application: how it connects, and what it sends where."""
+"""The Celery application: its connection and its routes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from rax_scheduled_images_ext.service import queues
 from rax_scheduled_images_ext.service.workers.settings import settings
 
 SCAN, LOOK = "scheduled_images.scan", "scheduled_images.look"
-# Seconds after which a task is ended by force: less than the half hour after which
-# RabbitMQ closes the channel of whoever has not acknowledged a message.
+# Seconds after which a task is killed: less than the half hour after which RabbitMQ
+# closes the channel of a consumer that has not acknowledged a message.
 _LONGEST = 900
 
 
@@ -20,7 +20,7 @@ def make_app() -> Celery:
     regions = settings().regions
     app = Celery("scheduled_images", set_as_current=False)
     app.conf.update(
-        # A lost broker is waited for, however long it takes.
+        # Wait for a lost broker, however long it takes.
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_transport_options={"confirm_publish": True},
@@ -32,7 +32,7 @@ def make_app() -> Celery:
         task_create_missing_queues=False,
         task_create_missing_queue_type="quorum",
         task_ignore_result=True,
-        # What a worker was at when it died is done by another one.
+        # If a worker dies, another one does its task.
         task_acks_late=True,
         task_reject_on_worker_lost=True,
         task_time_limit=_LONGEST,
@@ -40,7 +40,7 @@ def make_app() -> Celery:
         worker_prefetch_multiplier=1,
         worker_redirect_stdouts=False,
         worker_send_task_events=True,
-        # Without a file of its own: when it sent last does not matter.
+        # Without a file: when it last sent does not matter.
         beat_scheduler="celery.beat:Scheduler",
         beat_schedule={f"scan {region}": _entry(region) for region in regions},
     )
@@ -49,6 +49,6 @@ def make_app() -> Celery:
 
 def _entry(region: str) -> dict[str, Any]:
     every = settings().every
-    # The broker's own time limit: that of Celery compares the clocks of two machines.
+    # The broker's own time limit: Celery's would compare the clocks of two machines.
     options = {"queue": queues.wanted(region), "expiration": every}
     return {"task": SCAN, "schedule": every, "args": [region], "options": options}

@@ -1,4 +1,4 @@
-"""Celery's consumer, less what no message of ours needs."""
+"""Celery's consumer, without what our messages do not need."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from celery.worker import consumer
 
 
 class Consumer(consumer.Consumer):
-    """Sets up no queues for delayed messages: none is sent with a delay."""
+    """Sets up no queues for delayed messages, as we send none."""
 
     class Blueprint(consumer.Consumer.Blueprint):
-        """The steps of the start."""
+        """The steps of the startup."""
 
         default_steps = tuple(
             step

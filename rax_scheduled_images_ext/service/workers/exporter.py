@@ -1,4 +1,4 @@
-"""Serves the numbers of a worker's processes, and of the queues, while it runs."""
+"""Serves the metrics of a worker's processes, and of the queues, while it runs."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Numbers for Prometheus, of all the processes of the workers on a machine.
+"""Metrics for Prometheus, of all worker processes on a machine.
 
-prometheus_client's multiprocess mode keeps them in files of a folder that the processes
-share (``PROMETHEUS_MULTIPROC_DIR``), so what a killed process has counted stays.
+prometheus_client's multiprocess mode keeps them in files in a folder that the processes
+share (``PROMETHEUS_MULTIPROC_DIR``), so the counts of a killed process stay.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from rax_scheduled_images_ext.service.metrics import PREFIX, Numbers
 from rax_scheduled_images_ext.service.workers.settings import settings
 from rax_scheduled_images_ext.service.workers.tally import Tally
 
-# Seconds: from at once to the longest that an image is still made after it was due.
+# Seconds: from none to the longest time after which an image is still made.
 _WAITS = (0.1, 1, 10, 60, 300, 900, 3600, 12 * 3600)
 
 
 class WorkerMetrics(Numbers):
-    """What the tasks have done so far, by region."""
+    """The metrics of tasks, by region."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class WorkerMetrics(Numbers):
         )
 
     def end_scan(self, region: str, tally: Tally) -> None:
-        """Note what a scan has found."""
+        """Record what a scan found."""
         self.end_look(region, time.time() - tally["began"])
         self.servers.labels(region).set(tally["servers"])
         self.due.labels(region).set(tally["due"])
@@ -53,7 +53,7 @@ class WorkerMetrics(Numbers):
 
 
 class QueueCollector(Collector):
-    """The lengths of the queues, asked for whenever somebody asks for them."""
+    """The lengths of the queues, read whenever metrics are collected."""
 
     def __init__(self, url: str, regions: list[str]) -> None:
         self._url = url
@@ -79,12 +79,12 @@ _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def _share() -> None:
-    """Let all processes of this worker keep their numbers in one folder."""
+    """Make all processes of this worker keep their metrics in one folder."""
     if settings().args.metrics_port is not None and _FOLDER not in os.environ:
         os.environ[_FOLDER] = tempfile.mkdtemp(prefix="scheduled-images-")
-        # The others end before this one does, and without this.
+        # The others end before this one, and without this.
         atexit.register(shutil.rmtree, os.environ[_FOLDER], ignore_errors=True)
-    # It chose when it was imported, which Celery's own commands may have done before.
+    # It chose on import, and Celery's own commands may have imported it earlier.
     values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]
 
 

@@ -1,4 +1,4 @@
-"""What a scan sends, and how it keeps the queue short."""
+"""Sends a scan's messages, and keeps the queue short."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from rax_scheduled_images_ext.service.workers.tally import Tally
 class Sender:
     """Sends a region's messages.
 
-    What is sent is bounded: a scan begins only when nothing waits of the one before,
-    and images to be begun are announced only as far as there are places for them.
+    Their number is bounded: a scan starts only when none of the previous one's messages
+    wait, and images to start are announced only if there are places for them.
     """
 
     app: Celery
@@ -36,9 +36,9 @@ class Sender:
     @classmethod
     @contextmanager
     def open(cls, app: Celery, region: str) -> Iterator[Sender]:
-        """Connect to the broker for as long as a block runs.
+        """Connect to the broker while a block runs.
 
-        Each time anew: a process keeps a connection beyond the end of the broker.
+        A new connection each time: a process would keep one that the broker has lost.
 
         :raises OperationalError: if the broker cannot be reached.
         """
@@ -47,12 +47,12 @@ class Sender:
             yield cls(app, region, connection, app.amqp.Producer(connection))
 
     def is_busy(self) -> bool:
-        """Whether messages wait, or a scan is under way."""
+        """Whether messages wait, or a scan is in progress."""
         names = (queues.work(self.region), queues.scanning(self.region))
         return any(self._length(name) for name in names)
 
     def note_scan(self) -> None:
-        """Note that a scan is under way; the note is gone after some minutes."""
+        """Record that a scan is in progress; the note expires after some minutes."""
         queue = queues.note(self.region)
         self.producer.publish(
             {},
@@ -64,18 +64,18 @@ class Sender:
         )
 
     def end_scan(self) -> None:
-        """Take the note away."""
+        """Remove the note."""
         with self.connection.channel() as channel:
             channel.queue_purge(queues.scanning(self.region))
 
     def send_scan(self, marker: str, tally: Tally) -> None:
-        """Send for the next pages."""
+        """Request the scan of the next pages."""
         self._send(SCAN, [self.region, marker, tally])
 
     def send_looks(self, page: Page, limits: Limits) -> None:
-        """Send for what a page has shown.
+        """Request what a page's hints need.
 
-        Images that have been begun come first: they are as few as were begun.
+        Images that were started come first: they are only as many as were started.
         """
         self._send_looks(page, page.look_after)
         if page.make:
@@ -100,10 +100,10 @@ class Sender:
 def look_arguments(
     region: str, step: Step, now: float, *, hidden: bool = False
 ) -> list[Any]:
-    """Return what a look is sent with.
+    """Return the arguments of a ``look`` message.
 
-    Workers of earlier releases, which take part during an upgrade, know of no notes:
-    without one all is as they expect it.
+    Workers of earlier releases, which may run during an upgrade, know no notes: without
+    one, the arguments are as they expect.
 
     :param now: when it is sent, in unix seconds.
     :param hidden: whether the server has hidden images.

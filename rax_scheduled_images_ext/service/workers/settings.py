@@ -1,7 +1,7 @@
 """The options of workers and beat, from the environment.
 
-Celery's own commands load the application by its name, so what it is to do cannot come
-from their command line.
+Celery's own commands load the application by its name, so its options cannot be on
+their command line.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from rax_scheduled_images_ext.service.notify import Notifier, notifier
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """What was asked for by options."""
+    """The options."""
 
     args: argparse.Namespace
     regions: list[str]
@@ -37,13 +37,13 @@ class WorkerSettings:
 
     @cached_property
     def notifier(self) -> Notifier:
-        """Who is notified of failures."""
+        """The notifier of failures."""
         return notifier(self.args)
 
 
 @dataclass(frozen=True)
 class Engine:
-    """What does the work in one region."""
+    """The engine for one region."""
 
     runner: Runner
     finder: Finder
@@ -53,7 +53,7 @@ class Engine:
 def settings() -> WorkerSettings:
     """Return the settings of this process.
 
-    :raises SystemExit: with status 2, for options that are wrong.
+    :raises SystemExit: with status 2 for invalid options.
     :raises Misconfigured: if no cloud is configured.
     """
     options = shlex.split(os.environ.get(cli.OPTIONS, ""))
@@ -69,11 +69,11 @@ _ENGINES: dict[str, Engine] = {}
 
 
 def engine_of(region: str) -> Engine:
-    """Return what does the work in a region; it has logged in.
+    """Return the logged-in engine for a region.
 
     Each process has its own.
 
-    :raises Misconfigured: if the configuration lacks what it takes to log in.
+    :raises Misconfigured: if the configuration lacks something required to log in.
     """
     if region not in _ENGINES:
         runner = cli.open_runner(settings().args, region)
@@ -83,9 +83,9 @@ def engine_of(region: str) -> Engine:
 
 
 def leave_engine(region: str, error: Exception) -> None:
-    """Log in anew the next time, if an error may come from the login.
+    """Log in again the next time, if the login may have caused the error.
 
-    The password may have been changed: it is read again then.
+    The password may have been changed, and is read again then.
     """
     if isinstance(error, ClientException):
         _ENGINES.pop(region, None)
@@ -93,5 +93,5 @@ def leave_engine(region: str, error: Exception) -> None:
 
 @worker_process_shutdown.connect
 def end_notices(**_: object) -> None:
-    """Wait for the notices of a process that ends."""
+    """Wait for the notifications of a process that ends."""
     settings().notifier.close()

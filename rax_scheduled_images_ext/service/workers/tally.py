@@ -1,4 +1,4 @@
-"""What a scan has found so far: it travels with its pages."""
+"""What a scan has found so far, sent along with its pages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rax_scheduled_images_ext.engine.find import KnownImages, Page
 from rax_scheduled_images_ext.engine.results import Result, StepResult
 from rax_scheduled_images_ext.model.plan import Action, Cause
 
-# What a hint amounts to as long as nobody has acted on it.
+# The result of a hint until it is acted on.
 _HINTS = {Action.MAKE: Result.LEFT, Action.RETAIN: Result.UNPROVEN}
 
 
@@ -20,8 +20,8 @@ _DAY = timedelta(days=1)
 class Tally(TypedDict):
     """What the pages of a scan have shown so far.
 
-    ``began`` is in unix seconds; ``oldest`` is for how many seconds the image that is
-    most overdue has been due, and ``missing`` of how many servers an image is missing.
+    ``began`` is in unix seconds; ``oldest`` is how many seconds ago the most overdue
+    image was due, and ``missing`` how many servers lack an image.
     """
 
     began: float
@@ -35,7 +35,7 @@ class Tally(TypedDict):
 
 
 def new_tally() -> Tally:
-    """Return the tally of a scan that begins now."""
+    """Return the tally of a scan that starts now."""
     return Tally(
         began=time.time(),
         servers=0,
@@ -49,11 +49,11 @@ def new_tally() -> Tally:
 
 
 def add_page(tally: Tally, page: Page, missing: int) -> Tally:
-    """Return a tally with one page more.
+    """Return a tally with one more page.
 
-    One that workers of earlier releases pass on lacks what they do not count.
+    A tally from workers of earlier releases lacks what they do not count.
 
-    :param missing: what :func:`count_missing` returns of it.
+    :param missing: what :func:`count_missing` returns for the page.
     """
     tally = Tally(**{**new_tally(), **tally})
     due = [(page.now - s.slot.due).total_seconds() for s in page.make if s.slot]
@@ -72,18 +72,18 @@ def add_page(tally: Tally, page: Page, missing: int) -> Tally:
 def count_missing(
     page: Page, known: KnownImages, now: datetime, *, owners: bool
 ) -> int:
-    """Return of how many servers of a page an image is missing, as ``tick`` has it.
+    """Return how many servers of a page lack an image, as ``tick`` counts them.
 
-    A first image may be due for hours when its schedule is set.
+    A first image may already be hours overdue when its schedule is set.
 
-    :param now: the time that was decided by.
+    :param now: the time of the decisions.
     :param owners: as for :meth:`.Tick.overdue`.
     """
     results = (
         StepResult(step, _HINTS.get(step.action, Result.NOTHING))
         for step in page.steps
         if (step.action is not Action.MAKE or known.of(step.server) is not None)
-        # Of an older slot it is not known whether its image was made.
+        # Whether the image of an older slot was made is unknown.
         and (step.slot is None or now - step.slot.due < _DAY)
     )
     return sum(

@@ -1,4 +1,4 @@
-"""The tasks: scan some pages of servers, and look at one server."""
+"""The tasks: scan some pages of servers, and do the next step of one server."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ from rax_scheduled_images_ext.service.workers.tally import (
 
 app = make_app()
 _EVENTS = EventLog()
-# Seconds for which a task asks for further pages.
+# How many seconds a task requests further pages.
 _READING = 5.0
 _BROKER_FAILURES = (KombuError, AMQPError, OSError)
 
 
 @app.task(name=SCAN)
 def scan(region: str, marker: str | None = None, tally: Tally | None = None) -> None:
-    """Scan pages of servers, and send what is to be looked at and the next pages.
+    """Scan pages of servers, and send messages for servers and for the next pages.
 
-    :param marker: where the first page begins, None for a new scan. That one is left
-        out while anything waits of the one before, or while that is under way.
-    :param tally: what the pages before have found.
+    :param marker: where the first page starts, None for a new scan, which is skipped
+        while the previous one is in progress or its messages wait.
+    :param tally: what the previous pages have found.
     """
-    # Whoever had it before may have been killed at it: then the note is its own.
+    # A worker may have been killed during this very scan: then the note is its own.
     again = scan.request.delivery_info.get("redelivered")
     try:
         with Sender.open(app, region) as sender:
@@ -108,7 +108,7 @@ def _read_pages(region: str, marker: str | None) -> Iterator[Page]:
 
 
 def _sweep(region: str, runner: Runner, page: Page) -> None:
-    """Delete what was left behind, and log it."""
+    """Delete what was left behind, and log that."""
     for outcome in runner.sweep(page.open.empty, page.now):
         _EVENTS.add_swept(outcome)
     naming = NamingImages(runner.projects.listing.images)
@@ -120,9 +120,9 @@ def _sweep(region: str, runner: Runner, page: Page) -> None:
 
 
 def _tell(page: Page) -> None:
-    """Log why servers are not imaged: once in each process, while it lasts."""
+    """Log why no image is made of servers: once in each process, while it lasts."""
     for step in page.steps:
-        # Whether an older one was made is not known here.
+        # Whether the image of an older slot was made is unknown here.
         if step.cause in TOLD and step.cause is not Cause.MISSED:
             _EVENTS.add(StepResult(step, Result.NOTHING))
 
@@ -137,12 +137,12 @@ def look(
     said: tuple[str, str] | None = None,
     hidden: bool = False,
 ) -> None:
-    """Look at a server, and do its next step.
+    """Read a server, and do its next step.
 
-    :param slot: the slot for which it seemed to be needed; what is done depends on
-        what the cloud shows now.
+    :param slot: the slot that seemed to be due; what is done depends on what the cloud
+        shows now.
     :param sent: when this was sent, in unix seconds.
-    :param said: a note that was left for the server: its image, and what it says.
+    :param said: the note for the server: its image, and its contents.
     :param hidden: whether the server has hidden images.
     """
     METRICS.wait.labels(region).observe(max(0.0, time.time() - sent))
@@ -152,7 +152,7 @@ def look(
         note = parse_note(said[1], said[0]) if said else None
         result = runner.step(server_id, project_id, note, hidden=hidden)
     except NoSuchServer:
-        # It was deleted a moment ago; its images stay, and so do all schedules.
+        # The server has just been deleted; its images stay, as do all schedules.
         return
     except FAILURES as error:
         leave_engine(region, error)

@@ -97,6 +97,12 @@ MEANT: tuple[Deviation, ...] = (
         "the sandbox takes an image's URL for its id, as Rackspace's cloud does",
     ),
     Deviation(
+        r"compute: GET /flavors/detail.*",
+        r"body\.flavors",
+        "one of the sandbox's flavors has a swap disk, which is shown by its size",
+        count=3,
+    ),
+    Deviation(
         r"compute: GET /images\?changes-since=nonsense",
         "message",
         "the words are those of a Glance behind Nova; the sandbox has none there",

@@ -13,8 +13,9 @@ description:
 options:
   name:
     description:
-      - Only servers whose names match this glob expression, such as V(web*), or the
-        server with this ID. Without it, all.
+      - Only servers in whose names this regular expression is found, such as V(^web),
+        or the server with this ID. Without it, all.
+      - C(--name) of the command lines is the same.
     type: str
     aliases: [server]
   enabled:
@@ -39,7 +40,7 @@ EXAMPLES = r"""
 - name: Get the schedules of all web servers
   rax.scheduled_images.server_image_schedule_info:
     cloud: mycloud
-    name: web*
+    name: ^web
   register: web
 
 - name: Fail if an image is late
@@ -121,8 +122,6 @@ schedules:
       sample: null
 """
 
-import fnmatch
-import glob
 import re
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -135,6 +134,7 @@ from ..module_utils.scheduled_images import ScheduledImagesModule, described
 with suppress(ImportError):
     from rax_scheduled_images_ext import Cloud, ScheduleStatus, read_inventory
     from rax_scheduled_images_ext.errors import InvalidValue
+    from rax_scheduled_images_ext.programs.arguments import regular_expression
 
 
 MOST_HOURS = 87600
@@ -151,15 +151,14 @@ class ServerImageScheduleInfoModule(ScheduledImagesModule):
 
     def perform(self, cloud: Cloud) -> dict[str, Any]:
         """Return a row for each server that matches."""
-        options = self._options()
         name, server_id = self.params["name"], None
+        options = self._options()
         if name is not None and is_id(name):
             server = self.conn.compute.find_server(name)
             if server is None:
                 return {"schedules": []}
-            name, server_id = glob.escape(server.name), server.id
-        if name is not None:
-            options["name"] = re.compile(rf"\A{fnmatch.translate(name)}")
+            options["name"] = re.compile(re.escape(server.name))
+            server_id = server.id
         found = [
             status
             for status in read_inventory(cloud, **options).servers
@@ -171,17 +170,21 @@ class ServerImageScheduleInfoModule(ScheduledImagesModule):
     def _options(self) -> dict[str, Any]:
         """Return what read_inventory takes.
 
-        :raises InvalidValue: for an age that cannot be.
+        :raises InvalidValue: for an age or a regular expression that cannot be.
         """
-        hours = self.params["max_age"]
+        hours, name = self.params["max_age"], self.params["name"]
+        options = {
+            "enabled": self.params["enabled"],
+            "name": None if name is None else regular_expression(name),
+        }
         if hours is None:
-            return {"enabled": self.params["enabled"]}
+            return options
         if isinstance(hours, bool) or not 1 <= hours <= MOST_HOURS:
             raise InvalidValue(
                 f"'{hours}' is not a max_age: a whole number of hours from 1 to"
                 f" {MOST_HOURS}"
             )
-        return {"enabled": self.params["enabled"], "max_age": timedelta(hours=hours)}
+        return {**options, "max_age": timedelta(hours=hours)}
 
 
 def row(status: ScheduleStatus) -> dict[str, Any]:

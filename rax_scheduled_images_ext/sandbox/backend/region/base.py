@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sized
+from typing import TYPE_CHECKING
 
 from rax_scheduled_images_ext.sandbox.backend.models import Forbidden
-from rax_scheduled_images_ext.sandbox.backend.state import CloudState
+
+if TYPE_CHECKING:
+    from rax_scheduled_images_ext.sandbox.backend.region import Region
 
 # How many metadata keys a server, or the image of one, may have.
 MOST_METADATA = 128
 
 
-class Base:
-    """One region of a cloud; to be used inside a transaction."""
+class Part:
+    """One part of a region, which knows the others."""
 
-    def __init__(self, cloud: CloudState, name: str) -> None:
-        self.name = name
-        self._cloud = cloud
-        self._store = cloud.store
+    def __init__(self, region: Region) -> None:
+        self.name = region.name
+        self._region = region
+        self._cloud = region.cloud
+        self._store = region.cloud.store
 
-    @staticmethod
-    def check_metadata(metadata: Sized) -> None:
-        """See that there are not too many keys.
 
-        :raises Forbidden: where there are.
-        """
-        if len(metadata) > MOST_METADATA:
-            raise Forbidden(f"Maximum number of metadata items exceeds {MOST_METADATA}")
+def check_metadata(metadata: Sized) -> None:
+    """See that there are not too many keys.
+
+    :raises Forbidden: where there are.
+    """
+    if len(metadata) > MOST_METADATA:
+        raise Forbidden(f"Maximum number of metadata items exceeds {MOST_METADATA}")

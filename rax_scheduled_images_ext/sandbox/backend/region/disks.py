@@ -7,9 +7,11 @@ server made from it counts on from there: so it shows whether the data is back.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from rax_scheduled_images_ext.sandbox.backend.region.base import Base
+from rax_scheduled_images_ext.sandbox.backend.region.base import Part
 
 #: The disk with the system, of a server, an image, a volume or a volume snapshot.
 ROOT = "root"
@@ -42,7 +44,7 @@ class Disk:
         return Disk(disk.last, disk.last, disk.boots + 1, moment)
 
 
-class Disks(Base):
+class Disks(Part):
     """Reading, writing and copying disks, each named by the ID of what has it."""
 
     def read(self, owner: str, device: str = ROOT) -> Disk | None:
@@ -61,7 +63,8 @@ class Disks(Base):
             *(self.name, owner, device),
         )
         if disk is not None:
-            self._store.insert("disks", [disk_row(self.name, owner, disk, device)])
+            key = {"region": self.name, "id": owner, "device": device}
+            self._store.insert("disks", [{**key, **vars(disk)}])
 
     def copy(self, source: str, target: str, moment: float | None = None) -> None:
         """Let a root disk hold what another one holds at a moment, now by default."""
@@ -69,15 +72,31 @@ class Disks(Base):
         moment = self._cloud.now if moment is None else moment
         self.write(target, disk and disk.at(moment))
 
+    def write_fleet(self, server_ids: Sequence[str], copied: float) -> None:
+        """Write the root disks of many new servers that have run since they were made.
+
+        Those of their images are written as well, all at once.
+
+        :param copied: after how many seconds a snapshot's disk is copied.
+        """
+        these = (self.name, json.dumps(list(server_ids)))
+        into = "INSERT INTO disks (region, id, device, last, found, boots, since)"
+        of_these = "s.region = ? AND s.id IN (SELECT value FROM json_each(?))"
+        self._store.run(
+            f"{into} SELECT s.region, s.id, '{ROOT}', 0, 0, 1, s.created FROM servers s"
+            f" WHERE {of_these}",
+            *these,
+        )
+        self._store.run(
+            f"{into} SELECT i.region, i.id, '{ROOT}',"
+            " CAST(i.created + ? - s.created AS INTEGER), 0, 1, NULL"
+            " FROM servers s JOIN images i"
+            f" ON i.region = s.region AND i.server_id = s.id WHERE {of_these}",
+            *(copied, *these),
+        )
+
     def discard(self, owner: str) -> None:
         """Forget all disks of what is deleted."""
         self._store.run(
             "DELETE FROM disks WHERE region = ? AND id = ?", self.name, owner
         )
-
-
-def disk_row(
-    region: str, owner: str, disk: Disk, device: str = ROOT
-) -> dict[str, object]:
-    """Return a disk as the store keeps it."""
-    return {"region": region, "id": owner, "device": device, **vars(disk)}

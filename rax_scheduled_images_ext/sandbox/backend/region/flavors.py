@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rax_scheduled_images_ext.sandbox.backend.models import Flavor, NotFound
-from rax_scheduled_images_ext.sandbox.backend.region.base import Base
+from rax_scheduled_images_ext.sandbox.backend.region.base import Part
 
 _FLAVORS = {
     flavor.id: flavor
@@ -17,7 +17,7 @@ _FLAVORS = {
 }
 
 
-class Flavors(Base):
+class Flavors(Part):
     """Listing and deleting flavors; a deleted one stays that of its servers."""
 
     def list(self, *, deleted: bool = False) -> list[Flavor]:

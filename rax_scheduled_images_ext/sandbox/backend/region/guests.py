@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rax_scheduled_images_ext.sandbox.backend.models import Flavor, NotFound, Server
-from rax_scheduled_images_ext.sandbox.backend.region.base import Base
-from rax_scheduled_images_ext.sandbox.backend.region.disks import ROOT, Disk, Disks
+from rax_scheduled_images_ext.sandbox.backend.region.base import Part
+from rax_scheduled_images_ext.sandbox.backend.region.disks import ROOT, Disk
 from rax_scheduled_images_ext.sandbox.backend.region.flavors import Flavors
-from rax_scheduled_images_ext.sandbox.backend.state import CloudState
 
 # An image with this property, and this value, makes servers without a console.
 _PORTS, _NO_PORT = "hw_serial_port_count", "0"
@@ -16,26 +15,22 @@ _PORTS, _NO_PORT = "hw_serial_port_count", "0"
 _SHOWN = 20
 
 
-class Guests(Base):
+class Guests(Part):
     """Switching guests on and off, and reading what they print."""
-
-    def __init__(self, cloud: CloudState, name: str, disks: Disks) -> None:
-        super().__init__(cloud, name)
-        self._disks = disks
 
     def switch_on(self, server: Server) -> None:
         """Boot the guest; without a system nothing happens."""
-        if self._disks.read(_root(server)) is not None:
+        if self._region.disks.read(_root(server)) is not None:
             for owner, device in self._of(server):
-                disk = self._disks.read(owner, device) or Disk()
-                self._disks.write(owner, disk.booted(self._cloud.now), device)
+                disk = self._region.disks.read(owner, device) or Disk()
+                self._region.disks.write(owner, disk.booted(self._cloud.now), device)
 
     def switch_off(self, server: Server) -> None:
         """Let the guest write no more."""
         for owner, device in self._of(server):
-            disk = self._disks.read(owner, device)
+            disk = self._region.disks.read(owner, device)
             if disk is not None:
-                self._disks.write(owner, disk.at(self._cloud.now), device)
+                self._region.disks.write(owner, disk.at(self._cloud.now), device)
 
     def console(self, server: Server) -> list[str]:
         """Return the lines that were printed since the last boot.
@@ -44,7 +39,7 @@ class Guests(Base):
         """
         if server.base_properties.get(_PORTS) == _NO_PORT:
             raise NotFound("Guest does not have a console available.")
-        root = self._disks.read(_root(server))
+        root = self._region.disks.read(_root(server))
         if root is None:
             return ["Boot failed: not a bootable disk", "", "No bootable device."]
         last = root.at(self._cloud.now).last
@@ -62,7 +57,7 @@ class Guests(Base):
     def _scratch(self, server: Server) -> Iterator[str]:
         for owner, device in self._of(server):
             if device != ROOT:
-                disk = self._disks.read(owner, device) or Disk()
+                disk = self._region.disks.read(owner, device) or Disk()
                 yield f"{device.upper()} last={disk.found}"
 
     def _of(self, server: Server) -> Iterator[tuple[str, str]]:

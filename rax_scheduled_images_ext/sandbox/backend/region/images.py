@@ -15,9 +15,8 @@ from rax_scheduled_images_ext.sandbox.backend.models import (
     NotFound,
     OverQuota,
 )
-from rax_scheduled_images_ext.sandbox.backend.region.base import Base
-from rax_scheduled_images_ext.sandbox.backend.region.disks import Disk, Disks
-from rax_scheduled_images_ext.sandbox.backend.state import CloudState
+from rax_scheduled_images_ext.sandbox.backend.region.base import Part
+from rax_scheduled_images_ext.sandbox.backend.region.disks import Disk
 from rax_scheduled_images_ext.sandbox.backend.store import Row, image_of
 
 _GIB = 2**30
@@ -37,14 +36,10 @@ _RIGHT = {
 }
 
 
-class Images(Base):
+class Images(Part):
     """Listing, making, changing and deleting images."""
 
-    def __init__(self, cloud: CloudState, name: str) -> None:
-        super().__init__(cloud, name)
-        self.disks = Disks(cloud, name)
-
-    def images(self, query: ImageQuery) -> list[Image]:
+    def select(self, query: ImageQuery) -> list[Image]:
         """Return a page of images.
 
         :raises Invalid: for an unknown marker or sort key.
@@ -52,14 +47,14 @@ class Images(Base):
         rows = self._store.select_images(self.name, query)
         return [image_of(row) for row in rows]
 
-    def image(self, image_id: str, *, deleted: bool = False) -> Image:
+    def get(self, image_id: str, *, deleted: bool = False) -> Image:
         """Return one image; a deleted one only if asked for.
 
         :raises NotFound: where there is none.
         """
-        return image_of(self._image_row(image_id, deleted=deleted))
+        return image_of(self.row(image_id, deleted=deleted))
 
-    def add_image(
+    def add(
         self,
         *,
         owner: str,
@@ -116,7 +111,7 @@ class Images(Base):
 
         :raises Conflict: where it has data already.
         """
-        image = self.image(image_id)
+        image = self.get(image_id)
         if image.status != "queued":
             raise Conflict(
                 f"Image status transition from {image.status} to saving is not allowed"
@@ -133,18 +128,18 @@ class Images(Base):
             updated=self._cloud.now,
         )
         # Whatever the data is, a guest boots from it.
-        self.disks.write(image_id, Disk() if data else None)
-        return self.image(image_id)
+        self._region.disks.write(image_id, Disk() if data else None)
+        return self.get(image_id)
 
-    def image_data(self, image_id: str) -> bytes | None:
+    def data(self, image_id: str) -> bytes | None:
         """Return the data that was uploaded; a snapshot has none to give."""
-        self.image(image_id)
+        self.get(image_id)
         row = self._store.first(
             "SELECT data FROM images WHERE region = ? AND id = ?", self.name, image_id
         )
         return None if row is None else row["data"]
 
-    def update_image(
+    def update(
         self,
         image_id: str,
         *,
@@ -157,7 +152,7 @@ class Images(Base):
             min_ram, disk_format, container_format, status, owner, hidden and tags.
         :raises NotFound: where there is no such image.
         """
-        self._image_row(image_id)
+        self.row(image_id)
         columns = dict(attributes or {})
         tags = columns.get("tags")
         if isinstance(tags, Iterable):
@@ -167,17 +162,17 @@ class Images(Base):
         self._store.update(
             "images", self.name, image_id, updated=self._cloud.now, **columns
         )
-        return self.image(image_id)
+        return self.get(image_id)
 
-    def delete_image(self, image_id: str) -> None:
+    def delete(self, image_id: str) -> None:
         """Delete the image.
 
         :raises NotFound: where there is none.
         :raises Forbidden: where it is protected.
         """
-        if self.image(image_id).protected:
+        if self.get(image_id).protected:
             raise Forbidden(f"Image {image_id} is protected and cannot be deleted.")
-        self._delete_row(image_id)
+        self.drop(image_id)
 
     def _check_quota(self, owner: str) -> None:
         """See that a project may have one more image.
@@ -203,15 +198,15 @@ class Images(Base):
                 f" {row['used']} and delta 1]"
             )
 
-    def _image_row(self, image_id: str, *, deleted: bool = False) -> Row:
+    def row(self, image_id: str, *, deleted: bool = False) -> Row:
         row = self._store.image_row(self.name, image_id)
         if row is None or (row["deleted_at"] is not None and not deleted):
             raise NotFound(f"Failed to find image {image_id}")
         return row
 
-    def _delete_row(self, image_id: str) -> None:
+    def drop(self, image_id: str) -> None:
         now = self._cloud.now
-        self.disks.discard(image_id)
+        self._region.disks.discard(image_id)
         self._store.update(
             "images",
             self.name,

@@ -12,10 +12,10 @@ from rax_scheduled_images_ext.sandbox.backend.models import (
     KeyPair,
     NotFound,
 )
-from rax_scheduled_images_ext.sandbox.backend.region.base import Base
+from rax_scheduled_images_ext.sandbox.backend.region.base import Part
 
 
-class KeyPairs(Base):
+class KeyPairs(Part):
     """Listing, importing and deleting key pairs, each by its user's own name of it."""
 
     def list(self, user_id: str) -> list[KeyPair]:

@@ -16,7 +16,7 @@ from rax_scheduled_images_ext.sandbox.backend.models import (
     SecurityGroup,
     Subnet,
 )
-from rax_scheduled_images_ext.sandbox.backend.region.base import Base
+from rax_scheduled_images_ext.sandbox.backend.region.base import Part
 from rax_scheduled_images_ext.sandbox.backend.store import Row, port_of
 
 #: What a port of a server says of its owner.
@@ -24,7 +24,7 @@ OF_SERVER = "compute:nova"
 _DEFAULT = "default"
 
 
-class Networks(Base):
+class Networks(Part):
     """Listing, making and deleting networks, and what is on them."""
 
     def networks(self, project_id: str) -> list[Network]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rax_scheduled_images_ext.sandbox.backend.models import (
     CloudError,
@@ -18,13 +18,10 @@ from rax_scheduled_images_ext.sandbox.backend.models import (
     Invalid,
     Server,
 )
-from rax_scheduled_images_ext.sandbox.backend.region.base import Base
+from rax_scheduled_images_ext.sandbox.backend.region.base import Part
 from rax_scheduled_images_ext.sandbox.backend.region.guests import scratch_devices
 from rax_scheduled_images_ext.sandbox.backend.region.images import check_fits
 from rax_scheduled_images_ext.sandbox.backend.store import Row
-
-if TYPE_CHECKING:
-    from rax_scheduled_images_ext.sandbox.backend.region import Region
 
 #: The task states of a rebuild, and after how many seconds each of them ends.
 STATES = {
@@ -42,15 +39,8 @@ def task_state(elapsed: float) -> str:
     return next(left, "rebuild_spawning")
 
 
-class Rebuilds(Base):
-    """Beginning and ending rebuilds.
-
-    :param region: the servers, images, volumes and disks.
-    """
-
-    def __init__(self, region: Region) -> None:
-        super().__init__(region.cloud, region.name)
-        self._region = region
+class Rebuilds(Part):
+    """Beginning and ending rebuilds."""
 
     def begin(
         self,
@@ -70,7 +60,7 @@ class Rebuilds(Base):
             the volume.
         """
         self.check(server)
-        volume = server.root_volume and self._region.volume(server.root_volume)
+        volume = server.root_volume and self._region.volumes.get(server.root_volume)
         if volume:
             if volume.image_properties.get("image_id") != image.id and not reimage:
                 raise Invalid(
@@ -90,7 +80,9 @@ class Rebuilds(Base):
         if not volume:
             changes = {**changes, "image_id": image.id}
         base_properties = json.dumps(dict(image.properties))
-        self._region.touch(server.id, base_properties=base_properties, **changes)
+        self._region.servers.touch(
+            server.id, base_properties=base_properties, **changes
+        )
         now = self._cloud.now
         row: dict[str, object] = {
             "region": self.name,
@@ -99,7 +91,7 @@ class Rebuilds(Base):
             "started": now,
             "due": now + _SPAWNING,
             "reimage": bool(volume) and reimage,
-            "action": self._region.record(server, "rebuild", finished=False),
+            "action": self._region.servers.record(server, "rebuild", finished=False),
         }
         self._store.insert("rebuilds", [row])
 
@@ -119,7 +111,7 @@ class Rebuilds(Base):
 
     def step(self, row: Row) -> None:
         """Take a rebuild that is due one step on: to new disks, and to its end."""
-        server = self._region.server(row["server_id"])
+        server = self._region.servers.get(row["server_id"])
         if row["spawning"]:
             self._finish(server)
             return
@@ -127,7 +119,7 @@ class Rebuilds(Base):
             self._renew_disks(server, row)
         except CloudError as error:
             self.end(server.id, message=str(error))
-            self._region.reset_state(server.id, "error", str(error))
+            self._region.servers.reset_state(server.id, "error", str(error))
             return
         self._store.run(
             "UPDATE rebuilds SET spawning = 1, due = ?"
@@ -142,7 +134,7 @@ class Rebuilds(Base):
             # As Nova does, which boots it to shut it down again.
             self._region.guests.switch_off(server)
             return
-        self._region.touch(
+        self._region.servers.touch(
             server.id, status="ACTIVE", vm_state="active", power_state=1, fault=None
         )
 
@@ -160,19 +152,19 @@ class Rebuilds(Base):
                 "DELETE FROM rebuilds WHERE region = ? AND server_id = ?",
                 *(self.name, server_id),
             )
-            self._region.finish(server_id, row["action"], message)
+            self._region.servers.finish(server_id, row["action"], message)
 
     def _renew_disks(self, server: Server, row: Row) -> None:
         disks = self._region.disks
         if server.root_volume is None:
             disks.discard(server.id)
-            image = self._region.image(row["image_id"])
+            image = self._region.images.get(row["image_id"])
             disks.copy(image.id, server.id)
             return
         for device in scratch_devices(self._flavor(server)):
             disks.write(server.id, None, device)
         if row["reimage"]:
-            self._region.reimage(server.root_volume, row["image_id"])
+            self._region.volumes.reimage(server.root_volume, row["image_id"])
 
     def _flavor(self, server: Server) -> Flavor:
         return self._region.flavors.known(server.flavor_id)

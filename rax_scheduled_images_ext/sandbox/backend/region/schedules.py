@@ -8,34 +8,32 @@ from rax_scheduled_images_ext.model.extension import no_schedule
 from rax_scheduled_images_ext.model.plan import Window, next_slot
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.sandbox.backend.models import NoSchedule, Schedule
-from rax_scheduled_images_ext.sandbox.backend.region.servers import Servers
+from rax_scheduled_images_ext.sandbox.backend.region.base import Part
 from rax_scheduled_images_ext.sandbox.backend.store import schedule_of
 
 
-class Schedules(Servers):
+class Schedules(Part):
     """Enabling, showing and disabling scheduled images."""
 
-    def schedule(self, server_id: str) -> Schedule:
+    def get(self, server_id: str) -> Schedule:
         """Return the server's image schedule.
 
         :raises NotFound: where there is no such server.
         :raises NoSchedule: where it has none.
         """
-        schedule = schedule_of(self._row(server_id))
+        schedule = schedule_of(self._region.servers.row(server_id))
         if schedule is None:
             raise _no_schedule(server_id)
         return schedule
 
-    def set_schedule(
-        self, server_id: str, retention: int, day_of_week: str | None
-    ) -> Schedule:
+    def set(self, server_id: str, retention: int, day_of_week: str | None) -> Schedule:
         """Enable scheduled images, or change the schedule there is.
 
         The time of day is not the user's to choose: it follows from the server's ID.
 
         :raises NotFound: where there is no such server.
         """
-        row = self._row(server_id)
+        row = self._region.servers.row(server_id)
         changes: dict[str, object] = {"retention": retention}
         if row["retention"] is None or row["day_of_week"] != day_of_week:
             schedule = ImageSchedule(retention, day_of_week)
@@ -48,17 +46,17 @@ class Schedules(Servers):
                 "attempt": 0,
             }
         self._store.update("servers", self.name, server_id, **changes)
-        return self.schedule(server_id)
+        return self.get(server_id)
 
-    def delete_schedule(self, server_id: str) -> None:
+    def delete(self, server_id: str) -> None:
         """Disable scheduled images; the images stay.
 
         :raises NoSchedule: where there is no schedule.
         """
-        self.schedule(server_id)
-        self._clear_schedule(server_id)
+        self.get(server_id)
+        self.clear(server_id)
 
-    def _clear_schedule(self, server_id: str) -> None:
+    def clear(self, server_id: str) -> None:
         columns = "retention day_of_week enabled_at next_run attempt slot".split()
         self._store.update(
             "servers", self.name, server_id, **dict.fromkeys(columns, None)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from rax_scheduled_images_ext.sandbox.backend.models import NotFound, ServerGroup
-from rax_scheduled_images_ext.sandbox.backend.region.base import Base
+from rax_scheduled_images_ext.sandbox.backend.region.base import Part
 from rax_scheduled_images_ext.sandbox.backend.store import Row
 
 
-class ServerGroups(Base):
+class ServerGroups(Part):
     """Listing, making and deleting groups; a server is in one from its boot on."""
 
     def list(self, project_id: str) -> list[ServerGroup]:

@@ -19,17 +19,12 @@ from rax_scheduled_images_ext.sandbox.backend.models import (
     Server,
     ServerQuery,
 )
-from rax_scheduled_images_ext.sandbox.backend.region.flavors import Flavors
-from rax_scheduled_images_ext.sandbox.backend.region.guests import Guests
+from rax_scheduled_images_ext.sandbox.backend.region.base import Part, check_metadata
 from rax_scheduled_images_ext.sandbox.backend.region.images import check_fits
-from rax_scheduled_images_ext.sandbox.backend.region.keypairs import KeyPairs
-from rax_scheduled_images_ext.sandbox.backend.region.networks import Networks
 from rax_scheduled_images_ext.sandbox.backend.region.rebuilds import (
     task_state as rebuild_state,
 )
-from rax_scheduled_images_ext.sandbox.backend.region.server_groups import ServerGroups
-from rax_scheduled_images_ext.sandbox.backend.region.volumes import OF_IMAGE, Volumes
-from rax_scheduled_images_ext.sandbox.backend.state import CloudState
+from rax_scheduled_images_ext.sandbox.backend.region.volumes import OF_IMAGE
 from rax_scheduled_images_ext.sandbox.backend.store import (
     SERVERS,
     Row,
@@ -43,30 +38,22 @@ ZONE = "nova"
 _RUNNING = 1
 
 
-class Servers(Volumes):
+class Servers(Part):
     """Listing, booting and changing servers, and their history."""
 
-    def __init__(self, cloud: CloudState, name: str) -> None:
-        super().__init__(cloud, name)
-        self.flavors = Flavors(cloud, name)
-        self.networks = Networks(cloud, name)
-        self.keypairs = KeyPairs(cloud, name)
-        self.groups = ServerGroups(cloud, name)
-        self.guests = Guests(cloud, name, self.disks)
-
-    def servers(self, query: ServerQuery) -> list[Server]:
+    def select(self, query: ServerQuery) -> list[Server]:
         """Return a page of servers.
 
         :raises Invalid: for an unknown marker or sort key.
         """
-        return [self._server(r) for r in self._store.select_servers(self.name, query)]
+        return [self.of_row(r) for r in self._store.select_servers(self.name, query)]
 
-    def server(self, server_id: str, *, deleted: bool = False) -> Server:
+    def get(self, server_id: str, *, deleted: bool = False) -> Server:
         """Return one server; a deleted one only if asked for.
 
         :raises NotFound: where there is none.
         """
-        return self._server(self._row(server_id, deleted=deleted))
+        return self.of_row(self.row(server_id, deleted=deleted))
 
     def boot(
         self,
@@ -107,10 +94,11 @@ class Servers(Volumes):
         """
         if zone not in (None, ZONE):
             raise Invalid("The requested availability zone is not available")
-        self.check_metadata(metadata or {})
+        check_metadata(metadata or {})
         base: dict[str, str] = {}
         if image_id:
-            image, flavor = self.image(image_id), self.flavors.get(flavor_id)
+            image = self._region.images.get(image_id)
+            flavor = self._region.flavors.get(flavor_id)
             roots = [device for device in devices if device.boot_index == 0]
             if roots:
                 check_fits(image, ram=flavor.ram, volume=roots[0].size)
@@ -142,23 +130,23 @@ class Servers(Volumes):
             "config_drive": config_drive,
             "user_data": user_data,
             "group_id": group_id,
-            "hints": json.dumps(dict(hints or {})),
+            "hints": json.dumps(dict(hints)) if hints else None,
         }
         self._store.insert("servers", [row])
         self.set_tags(str(row["id"]), tags)
-        self.attach_devices(
+        self._region.volumes.attach(
             str(row["id"]), devices, project_id=project_id, user_id=user_id
         )
         if devices and not image_id:
-            root = self.volumes_of(str(row["id"]))[0]
+            root = self._region.volumes.of_server(str(row["id"]))[0]
             known = root.image_properties.items()
             base = {key: text for key, text in known if key not in OF_IMAGE}
             self.touch(str(row["id"]), base_properties=json.dumps(base))
         else:
-            self.disks.copy(image_id, str(row["id"]))
+            self._region.disks.copy(image_id, str(row["id"]))
         self._connect(str(row["id"]), project_id, nics, security_groups)
-        server = self.server(str(row["id"]))
-        self.guests.switch_on(server)
+        server = self.get(str(row["id"]))
+        self._region.guests.switch_on(server)
         self.record(server, "create")
         return server
 
@@ -171,9 +159,9 @@ class Servers(Volumes):
     ) -> None:
         for place, nic in enumerate(nics):
             if nic.port is not None:
-                self.networks.bind(nic.port, server_id, place)
+                self._region.networks.bind(nic.port, server_id, place)
             elif nic.network is not None:
-                self.networks.add_port(
+                self._region.networks.add_port(
                     nic.network,
                     project_id,
                     address=nic.address,
@@ -193,7 +181,7 @@ class Servers(Volumes):
                 f" {used} of {quota} instances"
             )
 
-    def update_server(
+    def update(
         self,
         server_id: str,
         *,
@@ -205,18 +193,18 @@ class Servers(Volumes):
 
         :raises NotFound: where there is no such server.
         """
-        row = self._row(server_id)
+        row = self.row(server_id)
         if description is None and not clear_description:
             description = row["description"]
         self.touch(server_id, name=name or row["name"], description=description)
-        return self.server(server_id)
+        return self.get(server_id)
 
-    def pin_server(self, server_id: str, zone: str | None) -> None:
+    def pin(self, server_id: str, zone: str | None) -> None:
         """Bind the server to an availability zone, or to none.
 
         :raises Conflict: for another zone than the server's.
         """
-        pinned = self.server(server_id).pinned_zone
+        pinned = self.get(server_id).pinned_zone
         if zone is not None and pinned is not None and zone != pinned:
             raise Conflict(
                 "Cannot change pinned availability zone directly. Unpin first by"
@@ -229,7 +217,7 @@ class Servers(Volumes):
             )
         self.touch(server_id, pinned_zone=zone)
 
-    def set_server_metadata(
+    def set_metadata(
         self, server_id: str, metadata: Mapping[str, str], *, replace: bool
     ) -> dict[str, str]:
         """Add to the server's metadata, or replace all of it; return the whole.
@@ -237,18 +225,18 @@ class Servers(Volumes):
         :raises NotFound: where there is no such server.
         :raises Forbidden: for too much metadata.
         """
-        kept = dict(self.server(server_id).metadata)
+        kept = dict(self.get(server_id).metadata)
         whole = ({} if replace else kept) | dict(metadata)
-        self.check_metadata(whole)
+        check_metadata(whole)
         self.touch(server_id, metadata=json.dumps(whole))
         return whole
 
-    def delete_server_metadata(self, server_id: str, key: str) -> None:
+    def delete_metadata(self, server_id: str, key: str) -> None:
         """Take one key away.
 
         :raises NotFound: where it is not there.
         """
-        whole = dict(self.server(server_id).metadata)
+        whole = dict(self.get(server_id).metadata)
         if key not in whole:
             raise NotFound("Metadata item was not found")
         del whole[key]
@@ -283,24 +271,24 @@ class Servers(Volumes):
 
     def reboot(self, server_id: str) -> None:
         """Boot the guest anew, whether it runs or not."""
-        server = self.server(server_id)
+        server = self.get(server_id)
         self.record(server, "reboot")
-        self.guests.switch_on(server)
+        self._region.guests.switch_on(server)
         self.touch(server_id, status="ACTIVE", vm_state="active", power_state=_RUNNING)
 
     def hold(self, server_id: str, held: bool) -> None:
         """Shut the server down on the operator's behalf, or give it back."""
         shut, given_back = ("SHUTOFF", "stopped", 4), ("ACTIVE", "active", 1)
-        self._power(server_id, *(shut if held else given_back), held=held)
+        self.power(server_id, *(shut if held else given_back), held=held)
 
     def lock(self, server_id: str, locked: bool, reason: str | None = None) -> None:
         """Lock or unlock the server."""
-        self._row(server_id)
+        self.row(server_id)
         self.touch(server_id, locked=locked, locked_reason=reason)
 
     def actions(self, server_id: str) -> list[Action]:
         """Return the server's history, newest first; a deleted server has one too."""
-        self._row(server_id, deleted=True)
+        self.row(server_id, deleted=True)
         rows = self._store.all(
             "SELECT * FROM actions WHERE region = ? AND server_id = ?"
             " ORDER BY serial DESC",
@@ -347,6 +335,36 @@ class Servers(Volumes):
         )
         self.touch(server_id)
 
+    def delete(self, server_id: str) -> None:
+        """Delete the server and its schedule; its finished images stay."""
+        server, region = self.get(server_id), self._region
+        region.snapshots.end(server_id, discard=True)
+        region.rebuilds.end(server_id)
+        self.record(server, "delete")
+        region.schedules.clear(server_id)
+        self.set_tags(server_id, ())
+        region.guests.switch_off(server)
+        region.disks.discard(server_id)
+        region.volumes.detach(server_id)
+        region.networks.release(server_id)
+        self.touch(
+            server_id,
+            status="DELETED",
+            vm_state="deleted",
+            power_state=0,
+            deleted_at=self._cloud.now,
+        )
+
+    def reset_state(self, server_id: str, state: str, fault: str | None = None) -> None:
+        """Force the state: 'active' or 'error'; ends whatever is under way.
+
+        :param fault: why it is in error.
+        """
+        self._region.snapshots.end(server_id)
+        self._region.rebuilds.end(server_id)
+        power = _RUNNING if state == "active" else 0
+        self.power(server_id, state.upper(), state, power, fault=fault)
+
     def usage(self, project_id: str) -> list[tuple[Flavor, int]]:
         """Return how many servers of each flavor a project has."""
         rows = self._store.all(
@@ -355,10 +373,10 @@ class Servers(Volumes):
             self.name,
             project_id,
         )
-        known = self.flavors.known
+        known = self._region.flavors.known
         return [(known(row["flavor_id"]), row["number"]) for row in rows]
 
-    def _row(self, server_id: str, *, deleted: bool = False) -> Row:
+    def row(self, server_id: str, *, deleted: bool = False) -> Row:
         row = self._store.first(
             f"{SERVERS} WHERE r.region = ? AND r.id = ?",
             self.name,
@@ -368,7 +386,7 @@ class Servers(Volumes):
             raise NotFound(f"Instance {server_id} could not be found.")
         return row
 
-    def _server(self, row: Row) -> Server:
+    def of_row(self, row: Row) -> Server:
         rebuilt = row["rebuild_started"]
         if rebuilt is not None:
             return server_of(row, rebuild_state(self._cloud.now - rebuilt))
@@ -394,23 +412,23 @@ class Servers(Volumes):
         vm_state: str,
         power: int,
     ) -> None:
-        server = self.server(server_id)
+        server = self.get(server_id)
         if server.vm_state not in wanted or server.held:
             raise _not_while(server, verb, f"vm_state {server.vm_state}")
         if server.task_state is not None:
             raise _not_while(server, verb, f"task_state {server.task_state}")
         self.record(server, verb)
-        self._power(server_id, status, vm_state, power)
+        self.power(server_id, status, vm_state, power)
 
-    def _power(
+    def power(
         self, server_id: str, status: str, vm_state: str, power: int, **more: object
     ) -> None:
         """Put the server into a state, and its guest with it."""
-        server, runs = self.server(server_id), power == _RUNNING
+        server, runs = self.get(server_id), power == _RUNNING
         if runs and server.power_state != _RUNNING:
-            self.guests.switch_on(server)
+            self._region.guests.switch_on(server)
         elif not runs:
-            self.guests.switch_off(server)
+            self._region.guests.switch_off(server)
         self.touch(
             server_id, status=status, vm_state=vm_state, power_state=power, **more
         )

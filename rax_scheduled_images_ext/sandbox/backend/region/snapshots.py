@@ -18,7 +18,7 @@ from rax_scheduled_images_ext.sandbox.backend.models import (
     Volume,
     VolumeSnapshot,
 )
-from rax_scheduled_images_ext.sandbox.backend.region.servers import Servers
+from rax_scheduled_images_ext.sandbox.backend.region.base import Part, check_metadata
 from rax_scheduled_images_ext.sandbox.backend.store import Row
 from rax_scheduled_images_ext.sandbox.faults.grammar import (
     FREEZE,
@@ -46,10 +46,10 @@ _INSTANT = 0.001
 _SNAPSHOT_STATES = frozenset({"active", "stopped", "paused", "suspended"})
 
 
-class Snapshots(Servers):
+class Snapshots(Part):
     """Beginning and ending snapshots and backups."""
 
-    def create_image(
+    def create(
         self,
         server_id: str,
         name: str,
@@ -69,8 +69,8 @@ class Snapshots(Servers):
         :raises Forbidden: for too much metadata.
         :raises Invalid: for a name too long to name volume snapshots after it.
         """
-        self.check_metadata(metadata)
-        server = self.server(server_id)
+        check_metadata(metadata)
+        server = self._region.servers.get(server_id)
         if server.boots_from_volume:
             return self._snapshot_volumes(server, name, metadata, user_id)
         properties = {"image_type": "snapshot", **metadata}
@@ -94,16 +94,16 @@ class Snapshots(Servers):
         :raises Conflict: as for ``create_image``.
         :raises Invalid: for a server that boots from a volume.
         """
-        if self.server(server_id).boots_from_volume:
+        if self._region.servers.get(server_id).boots_from_volume:
             raise Invalid("Backup is not supported for volume-backed instances.")
         properties = {"image_type": "backup", "backup_type": backup_type, **metadata}
         image = self._snapshot("createBackup", server_id, name, properties, user_id)
         mine = {"instance_uuid": server_id, "backup_type": backup_type}
-        for old in self.images(ImageQuery(properties=mine))[rotation:]:
-            self._delete_row(old.id)
+        for old in self._region.images.select(ImageQuery(properties=mine))[rotation:]:
+            self._region.images.drop(old.id)
         return image
 
-    def step_snapshot(self, row: Row) -> str | None:
+    def step(self, row: Row) -> str | None:
         """Take a snapshot that is due one step on: uploading, ACTIVE, released.
 
         :returns: ``BECAME_ACTIVE``, ``WAS_LOST``, or None for anything else.
@@ -111,11 +111,11 @@ class Snapshots(Servers):
         server_id, image_id = row["server_id"], row["image_id"]
         if row["fault"] == LOSE_IMAGE and row["due"] >= row["fault_at"]:
             message = f"Image {image_id} could not be found."
-            self.end_snapshot(server_id, discard=True, message=message)
+            self.end(server_id, discard=True, message=message)
             return WAS_LOST
         step = int(row["step"])
         if step == _RELEASED:
-            self.end_snapshot(server_id)
+            self.end(server_id)
             return None
         self._plan_snapshot(row, step=step + 1)
         image = self._store.image_row(self.name, image_id)
@@ -125,7 +125,7 @@ class Snapshots(Servers):
             changes: dict[str, object] = {"status": "saving"}
             # What is on the disk at the end of the copy is what the image holds.
             copied = row["due"] - self._cloud.timings.pending
-            self.disks.copy(server_id, image_id, copied)
+            self._region.disks.copy(server_id, image_id, copied)
         else:
             changes = self._data(image_id)
         self._store.update(
@@ -135,14 +135,16 @@ class Snapshots(Servers):
 
     def task_states(self) -> set[str]:
         """Return the task states of the servers of which a snapshot is under way."""
-        states = (self.server(r["server_id"]).task_state for r in self._running())
+        states = (
+            self._region.servers.get(r["server_id"]).task_state for r in self._running()
+        )
         return {state for state in states if state}
 
     def apply_faults(self) -> None:
         """Let faults happen to the snapshots that are under way."""
         for row in self._running():
             if row["fault"] is None:
-                self._apply_faults(row, self.server(row["server_id"]))
+                self._apply_faults(row, self._region.servers.get(row["server_id"]))
 
     def clear_faults(self) -> None:
         """Take all faults away; snapshots that stand still go on."""
@@ -151,9 +153,9 @@ class Snapshots(Servers):
             if row["fault"] == FREEZE:
                 started += max(0.0, self._cloud.now - row["fault_at"])
             self._plan_snapshot(row, fault=None, fault_at=None, started=started)
-        self.finish_volume_snapshots()
+        self._region.volumes.finish_snapshots()
 
-    def end_snapshot(
+    def end(
         self, server_id: str, *, discard: bool = False, message: str | None = None
     ) -> None:
         """Clear the task state.
@@ -169,12 +171,10 @@ class Snapshots(Servers):
             self.name,
             server_id,
         )
-        self.finish(server_id, row["action"], message)
-        if discard and self._image_row(row["image_id"], deleted=True)["status"] in (
-            "queued",
-            "saving",
-        ):
-            self._delete_row(row["image_id"])
+        self._region.servers.finish(server_id, row["action"], message)
+        image = self._region.images.get(row["image_id"], deleted=True)
+        if discard and image.status in ("queued", "saving"):
+            self._region.images.drop(image.id)
 
     def _data(self, image_id: str) -> dict[str, object]:
         """What an image that has all its data looks like."""
@@ -196,8 +196,8 @@ class Snapshots(Servers):
         *,
         scheduled: bool = False,
     ) -> Image:
-        row = self._row(server_id)
-        server = self._server(row)
+        row = self._region.servers.row(server_id)
+        server = self._region.servers.of_row(row)
         _check_snapshot(server, verb)
         now = self._cloud.now
         whole = {
@@ -206,15 +206,15 @@ class Snapshots(Servers):
             "user_id": user_id,
             **properties,
         }
-        image = self.add_image(
+        image = self._region.images.add(
             owner=server.project_id,
             name=name,
             properties=whole,
             disk_format="raw",
             container_format="bare",
-            min_disk=self.flavors.known(server.flavor_id).disk,
+            min_disk=self._region.flavors.known(server.flavor_id).disk,
         )
-        action = self.record(server, verb, finished=False)
+        action = self._region.servers.record(server, verb, finished=False)
         self._store.insert(
             "snapshots",
             [
@@ -230,7 +230,7 @@ class Snapshots(Servers):
                 }
             ],
         )
-        self.touch(server_id)
+        self._region.servers.touch(server_id)
         self._apply_faults(self._running_of(server_id), server)
         return image
 
@@ -246,10 +246,10 @@ class Snapshots(Servers):
                 f" {own_name}. '{own_name}' is too long (HTTP 400) (Request-ID:"
                 f" {self._cloud.request_id})"
             )
-        volumes = self.volumes_of(server.id)
+        volumes = self._region.volumes.of_server(server.id)
         mapping = []
         for volume in volumes:
-            snapshot = self.add_volume_snapshot(
+            snapshot = self._region.volumes.add_snapshot(
                 volume.id,
                 user_id=user_id,
                 name=own_name,
@@ -257,7 +257,7 @@ class Snapshots(Servers):
                 in_use=True,
             )
             mapping.append(_snapshot_device(volume, snapshot))
-        image = self.add_image(
+        image = self._region.images.add(
             owner=server.project_id,
             name=name,
             properties={
@@ -269,10 +269,10 @@ class Snapshots(Servers):
             },
             disk_format="raw",
             container_format="bare",
-            min_disk=self.flavors.known(server.flavor_id).disk,
+            min_disk=self._region.flavors.known(server.flavor_id).disk,
         )
-        self.record(server, "createImage")
-        return self.upload(image.id, b"")
+        self._region.servers.record(server, "createImage")
+        return self._region.images.upload(image.id, b"")
 
     def _running(self) -> list[Row]:
         """Return the rows of the snapshots that are under way."""

@@ -14,7 +14,7 @@ from rax_scheduled_images_ext.sandbox.backend.models import (
     Volume,
     VolumeSnapshot,
 )
-from rax_scheduled_images_ext.sandbox.backend.region.images import Images
+from rax_scheduled_images_ext.sandbox.backend.region.base import Part
 from rax_scheduled_images_ext.sandbox.backend.store import (
     volume_of,
     volume_snapshot_of,
@@ -39,10 +39,10 @@ _DELETABLE = ("available", "error")
 _FAULTY = {FAIL_VOLUME: "error", HANG_VOLUME: "creating"}
 
 
-class Volumes(Images):
+class Volumes(Part):
     """Listing, making, attaching and deleting volumes, and snapshots of them."""
 
-    def volumes(self, project_id: str | None) -> list[Volume]:
+    def select(self, project_id: str | None) -> list[Volume]:
         """Return the volumes of a project, or of all, newest first."""
         rows = self._store.all(
             f"SELECT * FROM volumes {_OF_PROJECT}",
@@ -51,7 +51,7 @@ class Volumes(Images):
         )
         return [volume_of(row) for row in rows]
 
-    def volumes_of(self, server_id: str) -> list[Volume]:
+    def of_server(self, server_id: str) -> list[Volume]:
         """Return the volumes that are attached to a server, in the order of devices."""
         rows = self._store.all(
             "SELECT * FROM volumes WHERE region = ? AND server_id = ? ORDER BY device",
@@ -60,7 +60,7 @@ class Volumes(Images):
         )
         return [volume_of(row) for row in rows]
 
-    def volume(self, volume_id: str) -> Volume:
+    def get(self, volume_id: str) -> Volume:
         """Return one volume.
 
         :raises NotFound: where there is none.
@@ -72,7 +72,7 @@ class Volumes(Images):
             raise NotFound(f"Volume {volume_id} could not be found.")
         return volume_of(row)
 
-    def add_volume(
+    def add(
         self,
         *,
         project_id: str,
@@ -94,11 +94,11 @@ class Volumes(Images):
         now, properties, bootable = self._cloud.now, {}, image_id is not None
         origin = image_id or snapshot_id or source_id
         if image_id is not None:
-            properties = _of_image(self.image(image_id))
+            properties = _of_image(self._region.images.get(image_id))
         elif snapshot_id is not None or source_id is not None:
             if snapshot_id is not None:
-                source_id = self.volume_snapshot(snapshot_id).volume_id
-            source = self.volume(str(source_id))
+                source_id = self.snapshot(snapshot_id).volume_id
+            source = self.get(str(source_id))
             properties, bootable = dict(source.image_properties), source.bootable
             size = size or source.size
         row: dict[str, object] = {
@@ -119,8 +119,8 @@ class Volumes(Images):
         }
         self._store.insert("volumes", [row])
         if origin is not None:
-            self.disks.copy(origin, str(row["id"]))
-        return self.volume(str(row["id"]))
+            self._region.disks.copy(origin, str(row["id"]))
+        return self.get(str(row["id"]))
 
     def reimage(self, volume_id: str, image_id: str) -> None:
         """Replace what is on a volume by an image.
@@ -129,7 +129,7 @@ class Volumes(Images):
             Cinder as long as its size tells, which is not at all, and the volume stays
             reserved.
         """
-        image = self.image(image_id)
+        image = self._region.images.get(image_id)
         if not image.size:
             self._store.update("volumes", self.name, volume_id, reserved=True)
             raise Invalid("Reimage volume failed.")
@@ -138,14 +138,14 @@ class Volumes(Images):
             image_properties=json.dumps(_of_image(image)),
             updated=self._cloud.now,
         )
-        self.disks.copy(image_id, volume_id)
+        self._region.disks.copy(image_id, volume_id)
 
-    def delete_volume(self, volume_id: str) -> None:
+    def delete(self, volume_id: str) -> None:
         """Delete a volume.
 
         :raises Invalid: where it is attached or has snapshots.
         """
-        volume = self.volume(volume_id)
+        volume = self.get(volume_id)
         if volume.server_id is not None or self._snapshots_of(volume_id):
             raise Invalid(
                 "Invalid volume: Volume status must be available or error or"
@@ -156,9 +156,9 @@ class Volumes(Images):
         self._store.run(
             "DELETE FROM volumes WHERE region = ? AND id = ?", self.name, volume_id
         )
-        self.disks.discard(volume_id)
+        self._region.disks.discard(volume_id)
 
-    def attach_devices(
+    def attach(
         self,
         server_id: str,
         devices: Sequence[BlockDevice],
@@ -192,9 +192,9 @@ class Volumes(Images):
                 updated=self._cloud.now,
             )
 
-    def detach_devices(self, server_id: str) -> None:
+    def detach(self, server_id: str) -> None:
         """Take a server's volumes away; those go that are to go with it and can."""
-        for volume in self.volumes_of(server_id):
+        for volume in self.of_server(server_id):
             self._store.update(
                 "volumes",
                 self.name,
@@ -208,9 +208,9 @@ class Volumes(Images):
                 updated=self._cloud.now,
             )
             if volume.delete_on_termination and not self._snapshots_of(volume.id):
-                self.delete_volume(volume.id)
+                self.delete(volume.id)
 
-    def volume_snapshots(self, project_id: str | None) -> list[VolumeSnapshot]:
+    def snapshots(self, project_id: str | None) -> list[VolumeSnapshot]:
         """Return the volume snapshots of a project, or of all, newest first."""
         rows = self._store.all(
             f"SELECT * FROM volume_snapshots {_OF_PROJECT}",
@@ -219,7 +219,7 @@ class Volumes(Images):
         )
         return [volume_snapshot_of(row) for row in rows]
 
-    def volume_snapshot(self, snapshot_id: str) -> VolumeSnapshot:
+    def snapshot(self, snapshot_id: str) -> VolumeSnapshot:
         """Return one volume snapshot.
 
         :raises NotFound: where there is none.
@@ -233,7 +233,7 @@ class Volumes(Images):
             raise NotFound(f"Snapshot {snapshot_id} could not be found.")
         return volume_snapshot_of(row)
 
-    def add_volume_snapshot(
+    def add_snapshot(
         self,
         volume_id: str,
         *,
@@ -249,7 +249,7 @@ class Volumes(Images):
         :raises NotFound: where there is no such volume.
         :raises Invalid: where it is attached, and may not be.
         """
-        volume = self.volume(volume_id)
+        volume = self.get(volume_id)
         if volume.server_id is not None and not in_use:
             raise Invalid(
                 f"Invalid volume: Volume {volume_id} status must be available, but"
@@ -272,59 +272,59 @@ class Volumes(Images):
             "metadata": json.dumps(dict(metadata or {})),
         }
         self._store.insert("volume_snapshots", [row])
-        self.disks.copy(volume_id, str(row["id"]))
-        return self.volume_snapshot(str(row["id"]))
+        self._region.disks.copy(volume_id, str(row["id"]))
+        return self.snapshot(str(row["id"]))
 
-    def set_volume_snapshot_status(self, snapshot_id: str, status: str) -> None:
+    def set_snapshot_status(self, snapshot_id: str, status: str) -> None:
         """Force the status, such as ``error`` or ``backing-up``.
 
         :raises NotFound: where there is no such snapshot.
         """
-        self.volume_snapshot(snapshot_id)
+        self.snapshot(snapshot_id)
         self._store.update(
             *("volume_snapshots", self.name, snapshot_id),
             status=status,
             updated=self._cloud.now,
         )
 
-    def set_volume_snapshot_metadata(
+    def set_snapshot_metadata(
         self, snapshot_id: str, metadata: Mapping[str, str]
     ) -> None:
         """Replace the metadata.
 
         :raises NotFound: where there is no such snapshot.
         """
-        self.volume_snapshot(snapshot_id)
+        self.snapshot(snapshot_id)
         self._store.update(
             *("volume_snapshots", self.name, snapshot_id),
             metadata=json.dumps(dict(metadata)),
             updated=self._cloud.now,
         )
 
-    def delete_volume_snapshot(self, snapshot_id: str) -> None:
+    def delete_snapshot(self, snapshot_id: str) -> None:
         """Delete a volume snapshot; by a fault it is available again.
 
         :raises NotFound: where there is none.
         :raises Invalid: where its status forbids that.
         """
-        snapshot = self.volume_snapshot(snapshot_id)
+        snapshot = self.snapshot(snapshot_id)
         if snapshot.status not in _DELETABLE:
             raise Invalid(
                 "Invalid snapshot: Snapshot status must be available or error and must"
                 " not be part of a group."
             )
-        names = self._names(self.volume(snapshot.volume_id))
+        names = self._names(self.get(snapshot.volume_id))
         if self._cloud.faults.of_volume((KEEP_VOLUME,), *names):
-            self.set_volume_snapshot_status(snapshot_id, "available")
+            self.set_snapshot_status(snapshot_id, "available")
             return
         self._store.run(
             "DELETE FROM volume_snapshots WHERE region = ? AND id = ?",
             self.name,
             snapshot_id,
         )
-        self.disks.discard(snapshot_id)
+        self._region.disks.discard(snapshot_id)
 
-    def finish_volume_snapshots(self) -> None:
+    def finish_snapshots(self) -> None:
         """Let those become available that are still creating."""
         self._store.run(
             "UPDATE volume_snapshots SET status = 'available', updated = ?"
@@ -355,11 +355,11 @@ class Volumes(Images):
         """Return the volume of a device, a new one unless it names one."""
         try:
             if device.source == "volume":
-                found: Volume | VolumeSnapshot = self.volume(str(device.id))
+                found: Volume | VolumeSnapshot = self.get(str(device.id))
             elif device.source == "snapshot":
-                found = self.volume_snapshot(str(device.id))
+                found = self.snapshot(str(device.id))
             else:
-                return self.add_volume(
+                return self.add(
                     project_id=project_id,
                     user_id=user_id,
                     size=device.size,
@@ -375,7 +375,7 @@ class Volumes(Images):
             ) from None
         if isinstance(found, Volume):
             return found
-        return self.add_volume(
+        return self.add(
             project_id=project_id,
             user_id=user_id,
             size=device.size,

@@ -27,11 +27,18 @@ from rax_scheduled_images_ext.model.image import (
 from rax_scheduled_images_ext.model.note import NOTE
 from rax_scheduled_images_ext.sandbox import Sandbox
 
-from ..beside.processes import Process
-from ..beside.versions import TREE, unpacked
-from ..beside.week import week_beside
-from .fleet import MYSERVER, NOBODY, project_of
-from .runners import advance_to_slot, made, results, runner_of, schedule, slots
+from ..functional.fleet import MYSERVER, NOBODY, project_of
+from ..functional.runners import (
+    advance_to_slot,
+    made,
+    results,
+    runner_of,
+    schedule,
+    slots,
+)
+from .processes import Process
+from .versions import TREE, unpacked
+from .week import week_beside
 
 plain = pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
 SERVER = "5e2f0f3c-6c55-4a5b-8c67-8d8f0cf2a0d1"
@@ -64,7 +71,6 @@ def notes(cloud: Sandbox) -> list[str]:
     return [image.id for image in images if image.properties.get(CLAIM_KEY) == NOTE]
 
 
-@pytest.mark.slow
 def test_a_day_of_both(before: Path, tmp_path: Path) -> None:
     with week_beside(before, tmp_path, seed=1, servers=4, runners=2) as week:
         week.pass_days(0.4)
@@ -99,7 +105,6 @@ def test_a_try_that_was_refused_goes_on_beside_an_earlier_runner(
 
 
 @plain
-@pytest.mark.slow
 @pytest.mark.parametrize(("first", "requests"), [(0, 12), (1, 7)])
 def test_a_look_of_one_that_the_other_is_faster_than(
     cloud: Sandbox, runners: tuple[Process, Process], first: int, requests: int
@@ -131,7 +136,7 @@ def add_empty(cloud: Sandbox, properties: Any) -> str:
     """Add an image without data; its ID."""
     owner = project_of(cloud)
     with cloud.region() as region:
-        return region.add_image(owner=owner, name="empty", properties=properties).id
+        return region.images.add(owner=owner, name="empty", properties=properties).id
 
 
 @plain
@@ -145,12 +150,12 @@ def test_the_places_of_earlier_workers(cloud: Sandbox) -> None:
     one, two = (runner_of(cloud, limits=Limits(each, each)) for each in (1, 2))
     assert one.step(MYSERVER, project_id).result is Result.LIMITED
     with cloud.region() as region:
-        region.delete_image(image)
+        region.images.delete(image)
     (hint,) = next(Finder(one.projects).pages()).make
     assert one.step(MYSERVER, project_id, note=hint.note).result is Result.LIMITED
     add_empty(cloud, run_metadata(NOBODY, "2026-01-05", "0-b"))
     (hint,) = next(Finder(two.projects).pages()).make
-    assert two.step(MYSERVER, project_id, note=hint.note).result is Result.BEGUN
+    assert two.step(MYSERVER, project_id, note=hint.note).result is Result.STARTED
     cloud.advance("11m")
     two.tick()
     assert place not in {each.id for each in cloud.images()}

@@ -11,10 +11,8 @@ import pytest
 from rax_scheduled_images_ext.engine.find import Finder
 from rax_scheduled_images_ext.sandbox import Sandbox
 
-from .fleet import MYSERVER, project_of
-from .runners import advance_to_slot, made, runner_of, schedule
-
-pytest.importorskip("celery")
+from ..functional.fleet import MYSERVER, project_of
+from ..functional.runners import advance_to_slot, made, runner_of, schedule
 
 pytestmark = pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
 REGION = "RegionOne"
@@ -69,7 +67,7 @@ def test_a_scan_is_dropped_by_the_broker_and_not_by_clocks(
         sent = app.send_task(
             entry["task"], entry["args"], connection=connection, **entry["options"]
         )
-        message = connection.SimpleQueue(entry["options"]["queue"]).get(timeout=30)
+        message = connection.SimpleQueue(entry["options"]["queue"]).get(timeout=60)
     assert message.headers["id"] == sent.id
     assert message.headers["expires"] is None
     assert int(message.properties["expiration"]) == 90_000
@@ -105,7 +103,7 @@ def test_the_slot_of_a_hidden_image_counts_as_made(cloud: Sandbox, worker: Any) 
     (image,) = made(cloud)
     cloud.advance("2h")
     with cloud.region() as region:
-        region.update_image(image.id, attributes={"hidden": True})
+        region.images.update(image.id, attributes={"hidden": True})
     engine = worker.engine_of(REGION)
     sent: list[Any] = []
     sender = Sender.__new__(Sender)
@@ -144,7 +142,7 @@ def test_a_ping_is_good_only_if_no_image_is_missing(cloud: Sandbox) -> None:
     cloud.advance("3h")
     assert missing() == 1
     with cloud.region() as region:
-        region._store.update("servers", region.name, MYSERVER, status="ERROR")
+        region.cloud.store.update("servers", region.name, MYSERVER, status="ERROR")
     assert (missing(), missing(owners=False)) == (1, 0)
     cloud.advance("10h")
     assert (missing(), missing(owners=False)) == (1, 0)

@@ -15,8 +15,8 @@ from rax_scheduled_images_ext.operations.snapshot.polling import Timeouts
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.faults.grammar import STATES
 
-from .raw import START
-from .snapshots import Log, create, following, images
+from ..functional.raw import START
+from ..functional.snapshots import Log, create, following, images
 
 # The statuses that doc/snapshots.rst tells.
 DOCUMENTED = (0, 1, 4, 5, 6, 7)
@@ -78,7 +78,6 @@ def new_log(tmp_path: Path) -> Callable[[], Log]:
     return lambda: Log(tmp_path / f"log{next(numbers)}")
 
 
-@pytest.mark.slow
 @thorough
 @given(ANY)
 def test_a_held_server_is_resumed_exactly_once(
@@ -107,7 +106,6 @@ def test_a_held_server_is_resumed_exactly_once(
         assert result.out == f"{made['x']}\n"
 
 
-@pytest.mark.slow
 @thorough
 @given(LATER, st.integers(1, len(SERVERS)))
 def test_a_watch_ends_and_says_how(nova: Any, faults: list[str], number: int) -> None:
@@ -132,7 +130,6 @@ def test_a_watch_ends_and_says_how(nova: Any, faults: list[str], number: int) ->
 SILENT = ("503 retry-after=0", "delay 0.2s", "expire")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault",
     [

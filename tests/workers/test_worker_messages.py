@@ -11,11 +11,7 @@ import subprocess
 import sys
 from typing import Any
 
-import pytest
-
 from rax_scheduled_images_ext.sandbox import Sandbox
-
-pytest.importorskip("celery")
 
 SETUP = """
 import json, sys

@@ -25,8 +25,8 @@ from rax_scheduled_images_ext.model import retention as rule
 from rax_scheduled_images_ext.model.image import MARKER_KEY
 from rax_scheduled_images_ext.sandbox.backend.state import Timings
 
-from .actors import Command
-from .history import QUICK, SLOW, Move, User
+from ..functional.actors import Command
+from ..functional.history import QUICK, SLOW, Move, User
 
 # What a runner has sent when it has looked at everything and then at the server, and
 # when it has claimed the try, before it requests the image; more than it ever sends.

@@ -21,15 +21,15 @@ from rax_scheduled_images_ext.engine.find import Finder
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.service.metrics import Metrics
 
+from ..functional.conftest import Start
+from ..functional.documents import ROOT
+from ..functional.fleet import MYSERVER
+from ..functional.runners import advance_to_slot, made, runner_of, schedule
+from ..functional.test_service import PROGRAM, id_of_web
 from ..interop.cloud.layout import CloudError
 from ..metrics_table import RUN, WORKER, documented, exported, label_values
 from ..promtool import promtool, try_rules
 from ..waiting import until
-from .conftest import Start
-from .documents import ROOT
-from .fleet import MYSERVER
-from .runners import advance_to_slot, made, runner_of, schedule
-from .test_service import PROGRAM, id_of_web
 
 ALERTS = ROOT / "contrib" / "prometheus" / "alerts.yml"
 plain = pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
@@ -286,7 +286,7 @@ def test_run_exports_what_the_documents_say(cloud: Sandbox, start: Start) -> Non
         port = json.loads(process.stderr.readline()).get("port")
 
     def read() -> str:
-        return requests.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text
+        return requests.get(f"http://127.0.0.1:{port}/metrics", timeout=60).text
 
     advance_to_slot(cloud)
     until(lambda: made(cloud))
@@ -340,7 +340,7 @@ def test_what_only_its_owner_can_change_is_not_overdue(cloud: Sandbox) -> None:
     metrics = Metrics()
     advance_to_slot(cloud)
     with cloud.region() as region:
-        region.reset_state(MYSERVER, "error")
+        region.servers.reset_state(MYSERVER, "error")
     cloud.advance("3h")
     metrics.add("RegionOne", runner.tick(), 1.0)
     of = {"region": "RegionOne"}

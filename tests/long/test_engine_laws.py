@@ -8,11 +8,9 @@ from hypothesis import strategies as st
 
 from rax_scheduled_images_ext.sandbox.backend.state import Timings
 
-from .actors import Command
-from .history import QUICK, RUNNERS, SLOW, Broken, Move, User, held
+from ..functional.actors import Command
+from ..functional.history import QUICK, RUNNERS, SLOW, Broken, Move, User, held
 from .mutants import MUTANTS
-
-pytestmark = pytest.mark.slow
 
 pauses = st.sampled_from([0, 0, 0, 0, 20, 60, 180, 1200, 3000])
 moves = st.builds(

@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
 
 
@@ -22,7 +20,6 @@ def benchmarks(*argv: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.slow
 def test_fleets_are_measured_and_the_results_written(tmp_path: Path) -> None:
     results = tmp_path / "results.json"
     done = benchmarks("--quick", "--json", str(results), "list", "enable", "tick")
@@ -43,7 +40,6 @@ def test_fleets_are_measured_and_the_results_written(tmp_path: Path) -> None:
         assert what in done.stdout
 
 
-@pytest.mark.slow
 def test_the_panel_is_measured(tmp_path: Path) -> None:
     results = tmp_path / "results.json"
     done = benchmarks("--quick", "--json", str(results), "panel")
@@ -57,7 +53,6 @@ def test_the_panel_is_measured(tmp_path: Path) -> None:
     assert found["requests a minute with 50 open pages", "requests"] >= 0
 
 
-@pytest.mark.slow
 def test_what_the_service_costs_is_measured(tmp_path: Path) -> None:
     results = tmp_path / "results.json"
     here = str(Path(sys.executable).parent)

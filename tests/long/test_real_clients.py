@@ -17,6 +17,8 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 
 from ..openstackshell import not_beside_novaclient_7
 
+pytestmark = pytest.mark.novaclient
+
 NOVACLIENT_7 = novaclient.__version__.startswith("7.")
 OpenStack = Callable[..., Any]
 
@@ -56,7 +58,6 @@ class TestOpenStackClient:
         assert shown["status"] == "ACTIVE"
         assert shown["image"]
 
-    @pytest.mark.slow
     def test_images(self, scheduled: Sandbox, openstack: OpenStack) -> None:
         listed = openstack("image", "list", "-f", "json")
         daily = [i for i in listed if i["Name"].startswith("Daily-myserver-")]
@@ -76,7 +77,6 @@ class TestOpenStackClient:
         left = openstack("image", "list", "-f", "json")
         assert image not in {i["ID"] for i in left}
 
-    @pytest.mark.slow
     def test_volumes(self, cloud: Sandbox, openstack: OpenStack) -> None:
         image = ("--image", "Debian 12 (Bookworm)", "--boot-from-volume", "2")
         more = ("--flavor", "1", "--nic", "none", "-f", "json")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,12 +14,12 @@ from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG, schedule_ta
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.models import Image, Server
 
+from ..functional.fleet import MARKED, add_image
+from ..functional.raw import START
 from ..openstackshell import not_beside_novaclient_7
 from ..scenarios.drivers import DRIVERS
-from .fleet import MARKED, add_image
-from .raw import START
 
-pytestmark = [pytest.mark.slow, not_beside_novaclient_7]
+pytestmark = not_beside_novaclient_7
 
 schedules = st.builds(
     ImageSchedule, st.integers(1, 4), st.none() | st.sampled_from(DAYS)
@@ -58,12 +57,16 @@ def make(sandbox: Sandbox, wanted: dict[str, Any]) -> list[Server]:
                 continue
             if wanted["extension"]:
                 schedule = each["schedule"]
-                region.set_schedule(server.id, schedule.retention, schedule.day_of_week)
+                region.schedules.set(
+                    server.id, schedule.retention, schedule.day_of_week
+                )
             else:
-                region.set_tags(server.id, (MARKER_TAG, schedule_tag(each["schedule"])))
+                region.servers.set_tags(
+                    server.id, (MARKER_TAG, schedule_tag(each["schedule"]))
+                )
         if wanted["malformed"] and not wanted["extension"]:
             tags = (MARKER_TAG, "scheduled-images:hourly:3")
-            region.set_tags(made[0].id, tags)
+            region.servers.set_tags(made[0].id, tags)
     sandbox.advance(f"{wanted['days']}d")
     for server, each in zip(made, wanted["servers"], strict=True):
         for image, handling in zip(
@@ -79,7 +82,7 @@ def make(sandbox: Sandbox, wanted: dict[str, Any]) -> list[Server]:
             }
             add_image(sandbox, name, **kind, **marker)
         with sandbox.region() as region:
-            region.hold(server.id, each["held"])
+            region.servers.hold(server.id, each["held"])
     sandbox.advance(f"{wanted['late']}d")
     return made
 
@@ -90,14 +93,14 @@ def handle(sandbox: Sandbox, image: Image, handling: str) -> None:
     with sandbox.region() as region:
         if handling == "unmark":
             del properties[MARKER_KEY]
-            region.update_image(image.id, properties=properties)
+            region.images.update(image.id, properties=properties)
         elif handling == "mark otherwise":
             properties[MARKER_KEY] = "somebody"
-            region.update_image(image.id, properties=properties)
+            region.images.update(image.id, properties=properties)
         elif handling == "lock":
-            region.update_image(image.id, attributes={"protected": True})
+            region.images.update(image.id, attributes={"protected": True})
         elif handling == "delete":
-            region.delete_image(image.id)
+            region.images.delete(image.id)
 
 
 @settings(max_examples=max(3, settings().max_examples // 5))

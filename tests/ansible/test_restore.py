@@ -1,0 +1,68 @@
+"""The module server_restore."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rax_scheduled_images_ext.sandbox import Sandbox
+
+from .conftest import Play, Task
+from .test_collection import documentation
+
+
+def task(**arguments: Any) -> Task:
+    return {"rax.scheduled_images.server_restore": {"name": "myserver", **arguments}}
+
+
+@pytest.fixture
+def cloud(cloud: Sandbox) -> Sandbox:
+    """The test's cloud, with an image of ``myserver``."""
+    (server,) = [each for each in cloud.servers() if each.name == "myserver"]
+    with cloud.region() as region:
+        region.snapshots.create(server.id, "before", {}, user_id=server.user_id)
+    cloud.advance("1h")
+    return cloud
+
+
+def test_a_new_server_is_made_once(play: Play, cloud: Sandbox) -> None:
+    results = play(task(new_name="back"), task(new_name="back"))
+    assert [each["changed"] for each in results] == [True, False]
+    first, second = (each["restore"] for each in results)
+    assert first["restored_id"] == second["restored_id"]
+    assert first["status"] == "ACTIVE"
+    assert "adminPass" not in str(results)
+    (documented,) = documentation("server_restore")["return"].values()
+    assert list(documented["contains"]) == list(first)
+
+
+def test_check_mode_plans(play: Play, cloud: Sandbox) -> None:
+    before = len(cloud.servers())
+    (result,) = play(task(new_name="back"), options=("--check",))
+    assert result["changed"]
+    assert result["restore"]["restored_id"] is None
+    assert result["restore"]["missing"]
+    assert len(cloud.servers()) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({}, "use one of --as NAME and --in-place"),
+        ({"new_name": "back", "at": "soon"}, "'soon' is not a time"),
+        ({"new_name": "web1"}, "not from this restore"),
+    ],
+)
+def test_what_is_refused(play: Play, arguments: dict[str, Any], told: str) -> None:
+    (result,) = play(task(**arguments))
+    assert result["failed"]
+    assert told in result["msg"]
+
+
+@pytest.mark.parametrize("cloud", [{"speed": 60}], indirect=True)
+def test_in_place(play: Play, cloud: Sandbox) -> None:
+    (result,) = play(task(in_place=True))
+    assert result["changed"]
+    safety = result["restore"]["safety_image_id"]
+    assert safety in [image.id for image in cloud.images()]

@@ -1,4 +1,4 @@
-"""The services of a cloud, as one user reaches them in one region."""
+"""The services of a cloud, for one user in one region."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rax_scheduled_images_ext.client.schedules.cloud import CloudSchedules
     from rax_scheduled_images_ext.client.volumes import Volumes
 
-# Of many that a cloud lets through few at a time, some are refused more than once.
+# If a cloud lets through few of many requests, some are refused more than once.
 _TRIES, _SECONDS = 10, 600.0
 
 
@@ -26,19 +26,19 @@ _TRIES, _SECONDS = 10, 600.0
 class Cloud:
     """The services of a cloud in one region.
 
-    ``open_adapter`` takes a service type, and by keyword what keystoneauth's
-    ``Adapter`` takes besides (``region_name``, ``endpoint_override``,
-    ``default_microversion``); it returns an adapter of the same user. ``region`` is
-    None for the region that adapter has by itself. With a ``throttle`` all requests
-    keep one pace: see :meth:`shared`. ``waits`` is called whenever a busy service is to
-    be asked again: see :class:`.Transport`.
+    ``open_adapter`` takes a service type, and as keywords other options of
+    keystoneauth's ``Adapter`` (``region_name``, ``endpoint_override``,
+    ``default_microversion``); it returns an adapter for the same user. ``region`` is
+    None for the adapter's own region. With a ``throttle`` all requests keep one pace:
+    see :meth:`shared`. ``waits`` is called before a busy service is asked again: see
+    :class:`.Transport`.
     """
 
     open_adapter: Callable[..., Adapter]
     region: str | None = None
     throttle: Throttle | None = None
     waits: Callable[[str, float], object] = silent
-    # The regions found to have the scheduled images extension, or to have none.
+    # Whether regions have the scheduled images extension, where known.
     _offered: dict[str | None, bool] = field(
         default_factory=dict, repr=False, compare=False
     )
@@ -50,7 +50,7 @@ class Cloud:
 
     @cached_property
     def schedules(self) -> CloudSchedules:
-        """The schedules of servers: the extension's, or tags where there is none."""
+        """The schedules of servers: the extension's, or tags without an extension."""
         # Late, because not every command needs schedules.
         from rax_scheduled_images_ext.client.schedules.cloud import CloudSchedules
         from rax_scheduled_images_ext.client.schedules.extension import (
@@ -69,10 +69,10 @@ class Cloud:
     def images(self) -> ImageStore:
         """The images of the image service, or of compute's proxy of one.
 
-        The proxy serves where the catalog lists no image service in the region. To
-        find out takes no request but one for a token, if there is none yet.
+        The proxy serves if the catalog lists no image service in the region. Finding
+        out requires no request except for a token, if there is none yet.
         """
-        # Late, because few commands need images, and those just one of these.
+        # Late, because few commands need images, and they need only one of these.
         from keystoneauth1.exceptions import EndpointNotFound
 
         try:
@@ -85,7 +85,7 @@ class Cloud:
                 versioned,
             )
 
-            # keystoneauth fills in what follows a per cent sign.
+            # keystoneauth expands what follows a per cent sign.
             override = versioned(endpoint).replace("%", "%%")
             return GlanceImages(self.transport("image", endpoint_override=override))
         from rax_scheduled_images_ext.client.images.compute import (
@@ -98,7 +98,7 @@ class Cloud:
 
     @cached_property
     def volumes(self) -> Volumes | None:
-        """The volume snapshots; None where there is no block storage service."""
+        """The volume snapshots; None if there is no block storage service."""
         # Late, because only images of volume-backed servers need them.
         from keystoneauth1.exceptions import EndpointNotFound
 
@@ -115,9 +115,9 @@ class Cloud:
         return Volumes(transport, lists)
 
     def transport(self, service_type: str, **options: Any) -> Transport:
-        """Return a way to send requests to a service.
+        """Return a transport for requests to a service.
 
-        :param options: of the adapter, in place of its own.
+        :param options: options that override the adapter's own.
         """
         if self.region is not None:
             options.setdefault("region_name", self.region)
@@ -129,9 +129,9 @@ class Cloud:
         return Transport(adapter, service_type, retry, self.throttle, waits=self.waits)
 
     def shared(self, workers: int = WORKERS) -> Cloud:
-        """Return the cloud for this many threads; itself if it is shared already.
+        """Return the cloud for this many threads, itself if already shared.
 
-        When one request is told to retry later, all the others wait as well.
+        When one request is told to retry later, all others wait too.
         """
         if self.throttle is not None:
             return self

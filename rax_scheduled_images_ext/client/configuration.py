@@ -1,7 +1,7 @@
-"""The cloud that is configured, by openstacksdk's rules.
+"""The configured cloud, by openstacksdk's rules.
 
 That is ``OS_CLOUD`` and ``clouds.yaml``, or the ``OS_*`` variables, with passwords,
-application credentials, or whatever else keystoneauth can log in with.
+application credentials, or any other login that keystoneauth knows.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from openstack.exceptions import ConfigException
 from rax_scheduled_images_ext.client.time_limits import SILENCE, limit_time
 from rax_scheduled_images_ext.errors import Misconfigured
 
-# What must not be a number in a file: those lose zeros, or are no text to Keystone.
+# These must not be numbers in a file: they would lose zeros, and Keystone wants text.
 _TEXTS = ("password", "secret", "token", "auth_url")
 
 
@@ -55,7 +55,7 @@ def configuration(
     except (ConfigException, ClientException) as error:
         raise Misconfigured(f"no cloud is configured: {error}") from None
     except Exception as error:
-        # Little of what is written in the files is checked where it is read.
+        # openstacksdk checks little of what is in the files.
         kind = type(error).__name__
         raise Misconfigured(f"no cloud is configured: {kind}: {error}") from error
 
@@ -63,9 +63,9 @@ def configuration(
 def regions(app_name: str, named: Sequence[str] = ()) -> list[str]:
     """Return the regions to work in, each once.
 
-    They are those named, else the one of ``OS_REGION_NAME``, else all of the configured
-    cloud's. A cloud whose regions are not configured has one, without a name: the only
-    one of its catalog.
+    They are those named, else ``OS_REGION_NAME``, else all regions of the configured
+    cloud. A cloud without configured regions has one without a name: the only one in
+    its catalog.
 
     :raises Misconfigured: if there is no cloud, or it has no such region.
     """
@@ -81,9 +81,9 @@ def regions(app_name: str, named: Sequence[str] = ()) -> list[str]:
 
 
 def open_session(config: CloudRegion) -> Session:
-    """Return the session of a configuration; answers have a time limit.
+    """Return the session of a configuration; responses have a time limit.
 
-    :raises Misconfigured: if the configuration lacks what it takes to log in.
+    :raises Misconfigured: if the configuration lacks something required to log in.
     """
     try:
         session = config.get_session()
@@ -102,30 +102,29 @@ def _check_address(config: CloudRegion) -> None:
         good = False
     if not good:
         raise Misconfigured(
-            f"auth_url '{address}' is not an address that starts with http:// or"
-            " https://"
+            f"auth_url '{address}' does not start with http:// or https://"
         )
 
 
 def _odd_login(config: CloudRegion, error: TypeError) -> Misconfigured:
-    """Return the error of a way to log in that does not take all that is given."""
+    """Return the error for a login type that does not accept all given options."""
     kind = config.config["auth_type"]
     plugin: Any = loading.get_plugin_loader(kind)
     known = {option.dest for option in plugin.get_options()}
     others = sorted(set(config.config["auth"]) - known)
     names = ", ".join(f"{key} (OS_{key.upper()})" for key in others)
     return Misconfigured(
-        f"auth_type '{kind}' does not take {names}: unset what belongs to another way"
-        " to log in"
+        f"auth_type '{kind}' does not accept {names}: unset the options of other"
+        " auth_types"
         if names
         else f"no cloud is configured: {error}"
     )
 
 
 def _check_files() -> None:
-    """See that the files are what openstacksdk takes them for without a look.
+    """Check that the files have the form that openstacksdk expects.
 
-    :raises Misconfigured: if not; the text has no value of the files.
+    :raises Misconfigured: if not; the message quotes no values from the files.
     """
     for variable, usual in (
         ("OS_CLIENT_CONFIG_FILE", openstack_files.CONFIG_FILES),
@@ -133,7 +132,7 @@ def _check_files() -> None:
     ):
         named = os.environ.get(variable)
         found = [named] if named else [each for each in usual if os.path.exists(each)]
-        # Without a cloud's name the variables may be all that is meant.
+        # Without a cloud's name, perhaps only the variables are meant.
         if found and (named or "OS_CLOUD" in os.environ):
             _check_file(found[0])
 
@@ -165,10 +164,10 @@ def _check_file(path: str) -> None:
     for key, value in clouds.items():
         text = any(word in str(key) for word in _TEXTS)
         if isinstance(value, (dict, list)) or (text and not isinstance(value, str)):
-            raise Misconfigured(f"{path}, {key} must be text: put it into quotes")
+            raise Misconfigured(f"{path}, {key} must be text: put it in quotes")
 
 
 def _mapping(value: object, path: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise Misconfigured(f"{path} must be a mapping, of names to values")
+        raise Misconfigured(f"{path} must be a mapping of names to values")
     return value

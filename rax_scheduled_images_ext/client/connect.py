@@ -1,4 +1,4 @@
-"""The cloud that a program's own client speaks to."""
+"""The cloud of a program's own client."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def connect(client: Connection | Any) -> Cloud:
-    """Return the cloud that a client speaks to, as its user, in its region.
+    """Return the cloud of a client, for its user and its region.
 
     :param client: an openstacksdk ``Connection``, or a novaclient client.
     :raises TypeError: for anything else.
     """
-    # Late: either library may be missing. Whoever has a connection has imported its.
+    # Late: either library may be missing, but a connection's has been imported.
     sdk = sys.modules.get("openstack.connection")
     if sdk is not None and isinstance(client, sdk.Connection):
         from rax_scheduled_images_ext.client import openstacksdk

@@ -1,8 +1,8 @@
-"""Requests to one service, and responses that are understood or refused.
+"""Requests to one service, and checks of its responses.
 
-Tokens, the catalog, TLS and connections are keystoneauth's, and so are the errors
-of connecting. Requests share nothing but the adapter, so several threads may use
-one :class:`Transport`.
+keystoneauth handles tokens, the catalog, TLS and connections, and raises the errors of
+connecting. Requests share only the adapter, so several threads may use one
+:class:`Transport`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from rax_scheduled_images_ext.client.pool import Throttle
 
-#: Statuses that may come with a time to retry after.
+#: Statuses that may have a Retry-After header.
 BUSY = (
     codes.request_entity_too_large,
     codes.too_many_requests,
@@ -47,19 +47,19 @@ _LONGEST_REASON = 300
 def path(*segments: str) -> str:
     """Return the URL path of the segments, each quoted.
 
-    :raises InvalidValue: for a segment that would name something else: an
-        empty one, or ``.`` and ``..``, which HTTP libraries resolve.
+    :raises InvalidValue: for a segment that would change the path: an empty one, or
+        ``.`` and ``..``, which HTTP libraries resolve.
     """
     for segment in segments:
         if segment in ("", ".", ".."):
-            raise InvalidValue(f"'{segment}' cannot be part of an address")
+            raise InvalidValue(f"'{segment}' cannot be part of a URL")
     return "".join("/" + quote(segment, safe="") for segment in segments)
 
 
 def as_text(value: object) -> str:
-    """Return what a caller handed over as text.
+    """Return a caller's value as text.
 
-    Programs written for older Pythons hand over bytes as well.
+    Programs written for older Pythons also pass bytes.
     """
     if isinstance(value, str):
         return value
@@ -69,13 +69,13 @@ def as_text(value: object) -> str:
 
 
 def resource_id(resource: object) -> str:
-    """Return the ID of a resource object, or of what is the ID itself."""
+    """Return the ID of a resource object, or the ID itself."""
     return as_text(getattr(resource, "id", resource))
 
 
 @dataclass(frozen=True)
 class ApiResponse:
-    """What a service answered, whatever the status; ``body`` is its JSON, or None."""
+    """A service's response, of any status; ``body`` is its JSON, or None."""
 
     service: str
     method: str
@@ -90,27 +90,35 @@ class ApiResponse:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The HTTP headers; their names have no case."""
+        """The HTTP headers; their names are case-insensitive."""
         return self.response.headers
 
     @property
     def request_id(self) -> str | None:
-        """What the service calls this request in its logs, None where it is silent."""
+        """The ID of this request in the service's logs, None if it sent none."""
         headers = self.headers
         return headers.get("x-compute-request-id") or headers.get(
             "x-openstack-request-id"
         )
 
+    @property
+    def not_found(self) -> bool:
+        """Whether compute or block storage itself says that something is not there.
+
+        Whoever else answers 404, a proxy in between, knows nothing of it.
+        """
+        return self.status == 404 and bool(self.error_message("itemNotFound"))
+
     def error_message(self, key: str) -> str | None:
-        """Return the message of an error body whose one key is ``key``."""
+        """Return the message of an error body whose only key is ``key``."""
         error = self.body.get(key) if isinstance(self.body, dict) else None
         message = error.get("message") if isinstance(error, dict) else None
         return message if isinstance(message, str) else None
 
     def error(self, hint: str = "") -> ApiError:
-        """Return the error of a refusal, in one line of text.
+        """Return the error of a refusal, as one line of text.
 
-        :param hint: what is added to the service's own reason.
+        :param hint: text to add to the service's own reason.
         """
         return ApiError(
             self.status,
@@ -122,22 +130,21 @@ class ApiResponse:
         )
 
     def checked(self) -> ApiResponse:
-        """Return the response itself if it reports success, raise otherwise.
+        """Return the response itself if it is a success.
 
         :raises ApiError: for 400 and above.
-        :raises UnexpectedAnswer: for what is neither success nor an error.
+        :raises UnexpectedAnswer: for any other that is not a success.
         """
         if self.status >= 400:
             raise self.error()
         if not 200 <= self.status < 300:
-            raise self.unexpected("that is neither success nor an error")
+            raise self.unexpected("that is neither a success nor an error")
         return self
 
     def empty(self) -> None:
-        """Accept success without content, or with content that is JSON.
+        """Accept a success without content, or with JSON.
 
-        :raises UnexpectedAnswer: for a page of something else: the sender
-            may not be the service.
+        :raises UnexpectedAnswer: for other content: the sender may not be the service.
         """
         self.checked()
         if self.response.content and self.body is None:
@@ -165,7 +172,7 @@ class ApiResponse:
         return parts
 
     def next_link(self, key: str) -> str | None:
-        """Return the address of the next page from the list of links ``key``."""
+        """Return the URL of the next page from the list of links ``key``."""
         links = self.document().get(key)
         for link in links if isinstance(links, list) else []:
             if isinstance(link, dict) and link.get("rel") == "next":
@@ -173,7 +180,7 @@ class ApiResponse:
         return None
 
     def unexpected(self, problem: str) -> UnexpectedAnswer:
-        """Return the error for what is wrong with this response."""
+        """Return the error for a problem with this response."""
         return UnexpectedAnswer(
             self.service, self.method, self.path, self.status, problem
         )
@@ -188,7 +195,7 @@ class ApiResponse:
         return "unreadable" if kind in ("", "application/json") else shortened(kind)
 
     def _reason(self) -> str:
-        """Return why the service refused, or that it did not say."""
+        """Return why the service refused, or that it gave no reason."""
         body = self.body if isinstance(self.body, dict) else {}
         for error in (body, *body.values()):
             message = error.get("message") if isinstance(error, dict) else None
@@ -196,19 +203,19 @@ class ApiResponse:
                 return shortened(_MARKUP.sub(" ", message))
         return (
             f"The {self.service} service refused {self.method} {self.path} without"
-            f" a reason that can be read (the content is {self._kind()})"
+            f" a readable reason (the content is {self._kind()})"
         )
 
 
 def shortened(text: str) -> str:
-    """Return a service's text as one line, of a length that can be read."""
+    """Return a service's text as one line of readable length."""
     line = printable(" ".join(text.split()))
     return line if len(line) <= _LONGEST_REASON else line[:_LONGEST_REASON] + "..."
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often, and for how many seconds in all, a busy service is asked again.
+    """How often a busy service is asked again, and for how many seconds in all.
 
     ``sleep`` waits for a number of seconds; ``clock`` returns unix seconds.
     """
@@ -220,19 +227,18 @@ class RetryPolicy:
 
 
 def silent(service: str, seconds: float) -> None:
-    """Report nothing of a service that is busy for a while."""
+    """Do not report that a service is busy."""
 
 
 @dataclass(frozen=True)
 class Transport:
     """Requests to one service through a keystoneauth adapter.
 
-    ``retry`` is how a busy service is asked again, ``throttle`` when a request
-    may go, None for at once. ``total`` is for how many seconds a whole answer is
-    waited for at most; the session says for how long one that does not go on is.
-    ``log`` is whether ``--debug`` may show requests and answers: some hold secrets.
-    ``waits`` is called before a busy service is asked again, with its name and in how
-    many seconds that will be.
+    ``retry`` is how a busy service is asked again, ``throttle`` decides when a request
+    may be sent, None for at once. ``total`` is how many seconds a whole response may
+    take; how long it may stall is the session's setting. ``waits`` is called before a
+    busy service is asked again, with its name and the seconds until then. ``log`` is
+    whether ``--debug`` may show requests and responses: some contain secrets.
     """
 
     adapter: Adapter
@@ -252,13 +258,13 @@ class Transport:
         body: Any = None,
         headers: Mapping[str, str] | None = None,
     ) -> ApiResponse:
-        """Send one request; a busy service that names a time is asked again then.
+        """Send one request; a busy service is asked again after its Retry-After.
 
-        :param path: below the service's endpoint, as :func:`path` makes it.
-        :param body: what becomes the JSON of the request; None for none.
+        :param path: below the service's endpoint, as :func:`path` returns it.
+        :param body: the JSON of the request, None for none.
         :returns: the last response, whatever its status.
-        :raises keystoneauth1.exceptions.ClientException: if there is no response, or
-            not all of it in time; what the service did is not known then.
+        :raises keystoneauth1.exceptions.ClientException: if no complete response comes
+            in time; what the service did is unknown then.
         :raises ApiError: if the service stays busy for longer than ``retry`` allows.
         """
         waited = 0.0
@@ -271,7 +277,7 @@ class Transport:
                 raise response.error(f"; gave up after {self.retry.tries} tries")
             if waited + wait > self.retry.seconds:
                 raise response.error(
-                    f"; it asks to come again in {wait:.0f} seconds, which is longer"
+                    f"; it asks to retry in {wait:.0f} seconds, which is longer"
                     f" than this client waits ({self.retry.seconds:.0f} in all)"
                 )
             self.waits(self.service, wait)
@@ -292,14 +298,14 @@ class Transport:
         ahead: bool = False,
         enough: Callable[[], bool] = lambda: False,
     ) -> Iterator[ApiResponse]:
-        """Yield page after page; ``link`` finds the address of the next one in one.
+        """Yield page after page; ``link`` finds the URL of the next page in a page.
 
-        Of that address only the query is used: a token goes nowhere but to the
-        service it is for.
+        Only the query of that URL is used: a token is only sent to the service that it
+        is for.
 
-        :param ahead: ask for the next page while the caller is busy with one; for
-            those who read to the end.
-        :param enough: whether no further page is to be asked for.
+        :param ahead: request the next page while the caller handles one; for callers
+            that read to the end.
+        :param enough: returns whether to request no further page.
         """
         text = urlencode(query)
         seen = set()
@@ -313,9 +319,9 @@ class Transport:
             text = urlsplit(following).query
             if text in seen:
                 yield response
-                raise response.unexpected("its next page is one that was read before")
+                raise response.unexpected("its next page has been read before")
             page: Callable[[], ApiResponse] = partial(self._page, path, text)
-            page = _begun(page) if ahead else page
+            page = _started(page) if ahead else page
             yield response
             response = page()
 
@@ -342,11 +348,11 @@ class Transport:
             json=body,
             raise_exc=False,
             rate_semaphore=self.throttle,
-            # What may have been done is not asked for again, whatever the session does.
+            # What may have been done is not requested again, whatever the session does.
             **options,
         )
         response = send()
-        if self._came_too_late(response):
+        if self._token_was_replaced(response):
             response = send()
         try:
             content = response.json()
@@ -355,7 +361,7 @@ class Transport:
         return ApiResponse(self.service, method, url, response, content)
 
     def _answered(self, url: str, method: str, **options: Any) -> Response:
-        """Return the answer to one request, if it is complete in time."""
+        """Return the response to one request, if it is complete in time."""
         from keystoneauth1.exceptions import ClientException, ConnectTimeout
 
         # Inside a service of the cloud there is no session.
@@ -376,13 +382,13 @@ class Transport:
                 text = f"{what} for {silence:g} s"
             raise ConnectTimeout(text) from error
 
-    def _came_too_late(self, response: Response) -> bool:
-        """Whether a token was refused that another thread has replaced by now.
+    def _token_was_replaced(self, response: Response) -> bool:
+        """Whether the refused token has been replaced by another thread.
 
-        Of threads whose token is refused at once keystoneauth sends only the first
-        one's request again.
+        If several threads' token is refused at once, keystoneauth repeats only the
+        first request.
         """
-        # Inside a service of the cloud no request is sent, and no token taken.
+        # Inside a service of the cloud there are no requests and no tokens.
         request: PreparedRequest | None = response.request
         if response.status_code != codes.unauthorized or request is None:
             return False
@@ -390,8 +396,8 @@ class Transport:
         return refused is not None and self.adapter.get_token() not in (None, refused)
 
 
-def _begun(call: Callable[[], ApiResponse]) -> Callable[[], ApiResponse]:
-    """Begin a call in another thread; return how to wait for its result."""
+def _started(call: Callable[[], ApiResponse]) -> Callable[[], ApiResponse]:
+    """Start a call in another thread; return a function that waits for its result."""
     result: Future[ApiResponse] = Future()
 
     def work() -> None:
@@ -400,7 +406,7 @@ def _begun(call: Callable[[], ApiResponse]) -> Callable[[], ApiResponse]:
         except BaseException as error:
             result.set_exception(error)
 
-    # A daemon: a program that ends does not wait for a page that it does not read.
+    # A daemon: a program that ends does not wait for a page that it does not need.
     threading.Thread(target=work, daemon=True).start()
     return result.result
 

@@ -1,8 +1,9 @@
-"""Logging people in with Keystone, choosing a project, and revoking tokens."""
+"""Logs users in with Keystone, chooses a project, and revokes tokens."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from keystoneauth1 import exceptions, identity
 from keystoneauth1.access import AccessInfo, AccessInfoV3
@@ -25,9 +26,9 @@ class Project:
 
 @dataclass(frozen=True)
 class Scope:
-    """A user in one project: what signs the requests, and what the token says.
+    """A user in one project: what authenticates requests, and what the token says.
 
-    ``regions`` are those of the catalog that have a compute service.
+    ``regions`` are those in the catalog with a compute service.
     """
 
     auth: identity.BaseIdentityPlugin = field(repr=False)
@@ -39,7 +40,7 @@ class Scope:
 
 @dataclass(frozen=True)
 class Login:
-    """A user who has logged in, as a token; the password is not kept."""
+    """A logged-in user, as a token; the password is not kept."""
 
     session: Session = field(repr=False)
     auth_url: str
@@ -47,19 +48,19 @@ class Login:
 
     @property
     def auth(self) -> AccessInfoPlugin:
-        """What signs requests with the token."""
+        """What authenticates requests with the token."""
         return AccessInfoPlugin(self.access, self.auth_url)
 
     @property
     def user_name(self) -> str:
-        """The name that the user has logged in with."""
+        """The name with which the user logged in."""
         return str(self.access.username)
 
     def projects(self) -> list[Project]:
-        """Return the enabled projects that the user has a role in, by name.
+        """Return the enabled projects in which the user has a role, sorted by name.
 
         :raises keystoneauth1.exceptions.ClientException: if they cannot be read.
-        :raises UnexpectedAnswer: for an answer that is no list of projects.
+        :raises UnexpectedAnswer: for a response that is not a list of projects.
         """
         newest = isinstance(self.access, AccessInfoV3)
         path = "/auth/projects" if newest else "/tenants"
@@ -80,8 +81,8 @@ class Login:
     def scope(self, project_id: str) -> Scope:
         """Return the user in a project, with a token for it.
 
-        :raises keystoneauth1.exceptions.ClientException: if the user has no role
-            there, or Keystone does not answer.
+        :raises keystoneauth1.exceptions.ClientException: if the user has no role in it,
+            or Keystone does not respond.
         """
         token = str(self.access.auth_token)
         asked = identity.Token(self.auth_url, token, project_id=project_id)
@@ -94,16 +95,16 @@ def log_in(
 ) -> Login:
     """Log a user in without a project.
 
-    :param domain: the name of the user's domain, empty where the identity API knows
-        no domains.
-    :raises keystoneauth1.exceptions.ClientException: for a refusal, or no answer.
+    :param domain: the name of the user's domain, empty if the identity API has no
+        domains.
+    :raises keystoneauth1.exceptions.ClientException: if refused, or without a response.
     """
     asked: identity.BaseIdentityPlugin = identity.Password(
         auth_url, user, password=password, user_domain_name=domain or None
     )
     newest = asked.get_discovery(session, auth_url, authenticated=False).url_for("v3")
     if newest and domain:
-        # Also for a user who has a project to fall back on.
+        # Also for a user with a default project.
         asked = identity.V3Password(
             newest,
             username=user,
@@ -115,7 +116,7 @@ def log_in(
 
 
 def scope_of(session: Session, auth: identity.BaseIdentityPlugin) -> Scope:
-    """Return the project, roles and regions of a token that is for a project."""
+    """Return the project, roles and regions of a project's token."""
     access = auth.get_access(session)
     points = access.service_catalog.get_endpoints_data(service_type="compute")
     regions = {point.region_name for each in points.values() for point in each}
@@ -131,8 +132,8 @@ def scope_of(session: Session, auth: identity.BaseIdentityPlugin) -> Scope:
 def is_accepted(session: Session, auth: identity.BaseIdentityPlugin) -> bool:
     """Whether Keystone still accepts a token; True if it does not say.
 
-    That a user has nothing to do with the cloud for a while must not keep a token in
-    use that was revoked, or whose time is over.
+    A revoked or expired token must not stay in use just because the user sends no
+    requests to the cloud for a while.
     """
     access = auth.get_access(session)
     if access.will_expire_soon(0):
@@ -146,21 +147,34 @@ def is_accepted(session: Session, auth: identity.BaseIdentityPlugin) -> bool:
             headers={"X-Subject-Token": str(access.auth_token)} if newest else {},
             log=False,
         )
-    except (exceptions.Unauthorized, exceptions.NotFound):
-        return False
-    except (exceptions.ClientException, OSError):
-        return True
+    except (exceptions.ClientException, OSError) as error:
+        return not refuses_token(error)
     return True
 
 
+def refuses_token(error: Exception) -> bool:
+    """Whether an error of keystoneauth's says that the user's token is not good.
+
+    Keystone says so with 404 as well; so does a proxy in between, which knows nothing
+    of tokens.
+    """
+    if not isinstance(error, exceptions.NotFound):
+        return isinstance(error, exceptions.Unauthorized)
+    response: Any = error.response
+    try:
+        return isinstance(response.json()["error"], dict)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return False
+
+
 def revoke(session: Session, auth: identity.BaseIdentityPlugin) -> None:
-    """Revoke the present token, so that it is good for nothing any more.
+    """Revoke the present token.
 
     :raises keystoneauth1.exceptions.ClientException: if that fails.
     """
     access = auth.get_access(session)
     token = access.auth_token
-    # The older API has the token in the address.
+    # The older API has the token in the URL.
     path = "/auth/tokens" if isinstance(access, AccessInfoV3) else f"/tokens/{token}"
     session.delete(
         path,

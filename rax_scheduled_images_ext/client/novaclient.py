@@ -1,4 +1,4 @@
-"""novaclient's side: the cloud that a client speaks to, and errors that are its own."""
+"""For novaclient: the cloud of a client, and errors that are also novaclient's."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rax_scheduled_images_ext.errors import ApiError, ScheduledImagesError, Usag
 
 
 class NovaAdapter(Adapter):
-    """An adapter for the user of a novaclient client; ``--timings`` counts it too."""
+    """An adapter for a novaclient client's user, included in ``--timings``."""
 
     def __init__(self, client: Any, **options: Any) -> None:
         options.setdefault("region_name", client.region_name)
@@ -50,7 +50,7 @@ def cloud_of(cs: Any) -> Cloud:
         if "region_name" not in options:
             options.setdefault("endpoint_override", client.endpoint_override)
         version = client.api_version
-        # Version 2.0 is that of clouds which know no microversions.
+        # Clouds without microversions have version 2.0.
         if version and version.ver_minor:
             options.setdefault("default_microversion", version.get_string())
         return NovaAdapter(
@@ -64,11 +64,11 @@ def cloud_of(cs: Any) -> Cloud:
 
 
 def for_novaclient(error: Exception) -> Exception:
-    """Make an error catchable by programs that were written against novaclient.
+    """Make an error catchable by programs written for novaclient.
 
-    A refusal becomes one of novaclient's class for its status as well (a
-    ``NoSchedule`` a ``NotFound``), a usage error a ``CommandError``; others stay as
-    they are. It remains the same object, with its data and its traceback.
+    A refusal also becomes an instance of novaclient's class for its status (a
+    ``NoSchedule`` a ``NotFound``), a usage error a ``CommandError``; others stay
+    unchanged. It remains the same object, with its data and its traceback.
     """
     if isinstance(error, (exceptions.ClientException, exceptions.CommandError)):
         return error  # type: ignore[no-any-return]
@@ -83,7 +83,7 @@ def for_novaclient(error: Exception) -> Exception:
 
 @contextmanager
 def novaclient_errors() -> Iterator[None]:
-    """Let what is raised within be novaclient's as well."""
+    """Make errors raised within also novaclient's."""
     try:
         yield
     except ScheduledImagesError as error:

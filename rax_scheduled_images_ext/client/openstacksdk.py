@@ -1,4 +1,4 @@
-"""openstacksdk's side: the cloud that a connection or a configuration speaks to."""
+"""For openstacksdk: the cloud of a connection or a configuration."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def cloud_of(connection: Connection) -> Cloud:
 def configured_cloud(
     config: CloudRegion, session: Session, auth: BaseAuthPlugin | None = None
 ) -> Cloud:
-    """Return the cloud that a configuration describes.
+    """Return the cloud of a configuration.
 
-    :param auth: who the user is, None for the session's own.
+    :param auth: how the user logs in, None for the session's own.
     """
     return Cloud(partial(_open_adapter, config, session, auth))
 
@@ -41,7 +41,7 @@ def _open_adapter(
     from keystoneauth1.adapter import Adapter
 
     if "region_name" not in options:
-        # Whoever names a region means that one, and not the address of another.
+        # A named region must not get the endpoint override of another.
         options.setdefault("endpoint_override", config.get_endpoint(service_type))
     options.setdefault("region_name", config.get_region_name(service_type))
     options.setdefault("interface", config.get_interface(service_type))
@@ -51,9 +51,9 @@ def _open_adapter(
 
 
 def _microversion(config: CloudRegion, service_type: str) -> str | None:
-    """Return the microversion that is configured, None for the service's own.
+    """Return the configured microversion, None for the service's own.
 
-    As openstacksdk has it, an API version such as 2.90 is one as well.
+    As in openstacksdk, an API version such as 2.90 counts as one too.
     """
     version = config.get_api_version(service_type) or ""
     implied = version if re.fullmatch(r"[0-9]+\.[0-9]+", version, re.ASCII) else None

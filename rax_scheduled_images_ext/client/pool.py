@@ -1,4 +1,4 @@
-"""Many threads over one session: room for their connections, and one pace for all."""
+"""Many threads on one session: enough connections, and one pace for all."""
 
 from __future__ import annotations
 
@@ -12,21 +12,20 @@ if TYPE_CHECKING:
     from keystoneauth1.plugin import BaseAuthPlugin
     from keystoneauth1.session import Session
 
-#: How many requests are under way at most. More would gain little: a program in
-#: Python is busy with the answers by then.
+#: The maximum number of concurrent requests. More would gain little: a Python program
+#: is then busy with the responses.
 WORKERS = 24
 
 
 class Throttle:
-    """A context for each request; when one meets a busy service, all slow down.
+    """A context for each request; when a service is busy, all requests slow down.
 
-    It is what keystoneauth calls a rate semaphore. After a pause one request goes, of
-    those that wait first one that was refused before; with each answer one more
-    request may go side by side. Who waits is kept back only by requests that are under
-    way, and by others that wait: never by a thread that has left.
+    It is what keystoneauth calls a rate semaphore. After a pause one request is sent,
+    preferably one that was refused before; with each response one more may run
+    concurrently. A request waits only for requests in progress and for others that
+    wait, never for a thread that has left.
 
-    ``last_answer`` is when the last request was answered, by the clock; None before
-    the first.
+    ``last_answer`` is when the last response came, by the clock; None before the first.
     """
 
     def __init__(
@@ -38,13 +37,13 @@ class Throttle:
         self._clock = clock
         self._change = threading.Condition()
         self._running = 0
-        # How many of those that wait now were refused before.
+        # How many of the waiting ones were refused before.
         self._refused = 0
         self._opens = 0.0
         self._thread = threading.local()
 
     def __enter__(self) -> None:
-        """Wait until one more request may go, and count it while it is under way."""
+        """Wait until one more request may be sent, and count it while in progress."""
         again = getattr(self._thread, "refused", False)
         self._thread.refused = False
         with self._change:
@@ -71,7 +70,7 @@ class Throttle:
             self._change.notify_all()
 
     def pause(self, seconds: float) -> None:
-        """Let nobody through for a while, and then this thread before the others.
+        """Hold back all requests for a while, then let this thread go first.
 
         It returns at once: the thread's next request waits.
         """
@@ -79,13 +78,13 @@ class Throttle:
         self._thread.refused = True
 
     def slow_down(self, seconds: float) -> None:
-        """Let nobody through for a while; whoever was refused does not come again."""
+        """Hold back all requests for a while; the refused one is not repeated."""
         with self._change:
             self._opens = max(self._opens, self._clock() + seconds)
             self._allowed = 1.0
 
     def _obstacle(self, again: bool) -> float | None:
-        """Return for how long to wait: 0 until something changes, None not at all."""
+        """Return how long to wait: 0 until something changes, None not at all."""
         closed = self._opens - self._clock()
         if closed > 0:
             return closed
@@ -97,19 +96,19 @@ class Throttle:
 def make_room(session: Session, auth: BaseAuthPlugin | None, workers: int) -> None:
     """Prepare a keystoneauth session for this many threads.
 
-    It gets room for as many connections, and a token, so that not each thread asks
-    for one.
+    It gets as many connections, and a token, so that the threads do not all request
+    one.
     """
     session.get_token(auth)
     widen(session, workers)
 
 
 def widen(session: Session, workers: int) -> None:
-    """Give a session room for this many connections to each service."""
+    """Give a session this many connections to each service."""
     adapters: set[Any] = set(session.session.adapters.values())
     for adapter in adapters:
         adapter.close()
-        # These may be those with a time limit.
+        # These may be the classes with a time limit.
         classes = adapter.poolmanager.pool_classes_by_scheme
         adapter.init_poolmanager(workers, workers)
         adapter.poolmanager.pool_classes_by_scheme = classes

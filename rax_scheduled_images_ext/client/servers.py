@@ -1,4 +1,4 @@
-"""Servers: found by an ID, or by a name that only one has, and read from answers."""
+"""Servers: found by ID or unique name, and read from responses."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ def with_server(
 ) -> Result:
     """Run ``action`` with the ID of the server whose ID or name is ``wanted``.
 
-    What looks like an ID is tried as one first, at the cost of no request of
-    its own; only if the cloud knows no such server is it a name.
+    What looks like an ID is tried as one first, without an extra request; only if the
+    cloud has no such server is it taken for a name.
 
     :raises NoMatch: if no server has that ID or name.
-    :raises SeveralMatches: if it is the name of several.
+    :raises SeveralMatches: if several have that name.
     """
     if looks_like_id(wanted):
         try:
@@ -75,19 +75,19 @@ def find_by_name(transport: Transport, name: str) -> str:
 
 
 def _patterns(name: str) -> list[str]:
-    """What to ask for: the exact name first; some clouds take it only literally."""
+    """Return the patterns to search for: some clouds only take the literal name."""
     if looks_like_id(name):
         return [name]
     return [f"^{escaped(name)}$", name]
 
 
 def escaped(name: str) -> str:
-    """Return the regular expression that finds a name."""
+    """Return a regular expression that matches a name."""
     return _SPECIAL.sub(r"\\\g<0>", name)
 
 
 def _named(transport: Transport, name: str, pattern: str) -> Iterator[str]:
-    """Yield the IDs of the servers called ``name`` among those of a pattern."""
+    """Yield the IDs of the servers called ``name`` among those matching a pattern."""
     for answer in transport.pages("/servers", {"name": pattern}, next_page):
         for server in answer.objects("servers"):
             if server.get("name") != name:
@@ -96,13 +96,12 @@ def _named(transport: Transport, name: str, pattern: str) -> Iterator[str]:
 
 
 def find_server(transport: Transport, server_id: str) -> ApiResponse:
-    """Return the answer with a server.
+    """Return the response with a server.
 
     :raises NoSuchServer: if the service itself answers that there is none.
     """
     answer = transport.get(path("servers", server_id))
-    # Whoever else answers 404, a proxy in between, knows nothing of servers.
-    if answer.status == 404 and answer.error_message("itemNotFound"):
+    if answer.not_found:
         raise NoSuchServer(server_id)
     return answer.checked()
 
@@ -125,7 +124,7 @@ def is_gone(state: ServerState) -> bool:
 
 
 def read_server(answer: ApiResponse, item: Mapping[str, Any]) -> InventoryServer:
-    """Return a server of an answer, without its schedule.
+    """Return a server of a response, without its schedule.
 
     :raises UnexpectedAnswer: for one without an ID.
     """
@@ -197,7 +196,7 @@ def _addresses(networks: object) -> tuple[str, ...]:
 
 
 def with_tags(server: InventoryServer, tags: Iterable[str]) -> InventoryServer:
-    """Return a server with the schedule that its tags stand for."""
+    """Return a server with the schedule in its tags."""
     try:
         return replace(server, schedule=read_schedule_tags(tags))
     except MalformedTag as error:
@@ -205,10 +204,10 @@ def with_tags(server: InventoryServer, tags: Iterable[str]) -> InventoryServer:
 
 
 def read_state(answer: ApiResponse, item: Mapping[str, Any]) -> ServerState:
-    """Return what a server of an answer is doing.
+    """Return what a server of a response is doing.
 
-    :raises UnexpectedAnswer: if the answer lacks what the server is doing: that it
-        does nothing must not be taken from silence.
+    :raises UnexpectedAnswer: if the response does not say what the server is doing: it
+        may be doing something all the same.
     """
     server_id, task = read_id(answer, item), item.get(_TASK_STATE)
     if _TASK_STATE not in item or not (task is None or isinstance(task, str)):
@@ -225,7 +224,7 @@ def read_state(answer: ApiResponse, item: Mapping[str, Any]) -> ServerState:
 
 
 def read_id(answer: ApiResponse, item: Mapping[str, Any]) -> str:
-    """Return the ID of a server of an answer.
+    """Return the ID of a server of a response.
 
     :raises UnexpectedAnswer: if it has none.
     """
@@ -236,7 +235,7 @@ def read_id(answer: ApiResponse, item: Mapping[str, Any]) -> str:
 
 
 def date_of(answer: ApiResponse) -> datetime:
-    """Return the cloud's time; one that names none is taken to have this machine's."""
+    """Return the cloud's time, this machine's if the response has none."""
     try:
         date = parsedate_to_datetime(answer.headers["date"])
     except (KeyError, ValueError):
@@ -245,12 +244,12 @@ def date_of(answer: ApiResponse) -> datetime:
 
 
 def next_page(answer: ApiResponse) -> str | None:
-    """Return the address of the next page of a list of servers."""
+    """Return the URL of the next page of a list of servers."""
     return answer.next_link("servers_links")
 
 
 def next_marker(answer: ApiResponse) -> str | None:
-    """Return the ID of the server after which the next page begins."""
+    """Return the ID of the server after which the next page starts."""
     link = next_page(answer)
     if link is None:
         return None

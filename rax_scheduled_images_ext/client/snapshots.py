@@ -1,7 +1,8 @@
-"""The calls by which snapshots are begun and watched."""
+"""The requests that start and watch snapshots."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +17,7 @@ from rax_scheduled_images_ext.client.http import (
     path,
     shortened,
 )
+from rax_scheduled_images_ext.client.images.base import check_key
 from rax_scheduled_images_ext.client.servers import (
     escaped,
     find_state,
@@ -26,6 +28,7 @@ from rax_scheduled_images_ext.client.servers import (
 )
 from rax_scheduled_images_ext.errors import (
     ApiError,
+    InvalidValue,
     NoSuchServer,
     ScheduledImagesError,
     UnexpectedAnswer,
@@ -36,8 +39,9 @@ from rax_scheduled_images_ext.model.task_states import (
     UPLOADING,
     ServerState,
 )
+from rax_scheduled_images_ext.text import printable
 
-#: What ends no watch: whether it lasts is only known by trying again.
+#: The errors that do not end a watch, because they may pass.
 PASSING = (
     ApiError,
     keystone.ClientException,
@@ -45,15 +49,21 @@ PASSING = (
     OSError,
 )
 _LONGEST_QUERY = 2000
+# What compute allows in createImage. With 128 pieces of metadata it fails, and two are
+# added to those of the user.
+_LONGEST_TEXT = 255
+_MOST_METADATA = 125
+_LARGEST_CHARACTER = "\uffff"
+_METADATA_KEY = re.compile(r"[a-zA-Z0-9-_:. ]{1,255}")
 _ACTIONS = ("createImage", "createBackup")
 
 
 @dataclass(frozen=True)
 class SnapshotRequest:
-    """A snapshot that the compute service has begun, or may have.
+    """A snapshot that the compute service has started, or may have.
 
-    ``image_id`` is None where the answer was lost or does not name it, and
-    ``problem`` is then what happened; ``request_id`` finds it in the server's history.
+    ``image_id`` is None if the response was lost or does not name it, and ``problem``
+    is then what happened; ``request_id`` identifies it in the server's history.
     """
 
     image_id: str | None
@@ -63,10 +73,10 @@ class SnapshotRequest:
 
 @dataclass(frozen=True)
 class Snapshots:
-    """Snapshots as a compute service takes them.
+    """The snapshots of a compute service.
 
-    Every call raises :class:`.ApiError` for a refusal, :class:`.UnexpectedAnswer` for
-    a response that makes no sense, and keystoneauth's errors if none came.
+    Every call raises :class:`.ApiError` for a refusal, :class:`.UnexpectedAnswer` for a
+    malformed response, and keystoneauth's errors without a response.
     """
 
     transport: Transport
@@ -79,15 +89,16 @@ class Snapshots:
         return find_state(self.transport, server_id)
 
     def safe_from(self) -> str:
-        """Return the task state from which on a server's disk is copied here.
+        """Return the task state from which a server's disk counts as copied here.
 
-        Clouds with scheduled images document ``image_pending_upload``; of others
-        only ``image_uploading`` can be relied on.
+        Clouds with scheduled images document ``image_pending_upload``; in others only
+        ``image_uploading`` is reliable.
         """
         answer = self.transport.get(path("extensions", ALIAS))
-        if answer.status != 404:
-            answer.checked()
-        return UPLOADING if answer.status == 404 else COPIED
+        if answer.not_found:
+            return UPLOADING
+        answer.document()
+        return COPIED
 
     def create_image(
         self,
@@ -96,11 +107,10 @@ class Snapshots:
         metadata: Mapping[str, str],
         retry: RetryPolicy | None = None,
     ) -> SnapshotRequest:
-        """Begin a snapshot, once: nothing is sent again that may have arrived.
+        """Start a snapshot: a request that may have arrived is not repeated.
 
         :raises NoSuchServer: if there is no such server.
-        :raises ApiError: if it is refused; nothing
-            has been begun then.
+        :raises ApiError: if it is refused; nothing was started then.
         """
         body = {"createImage": {"name": name, "metadata": dict(metadata)}}
         transport = replace(self.transport, retry=retry or self.transport.retry)
@@ -109,19 +119,20 @@ class Snapshots:
             answer = transport.send("POST", url, body=body)
         except (keystone.ConnectionError, OSError) as error:
             return SnapshotRequest(
-                None, problem=f"no answer came: {shortened(str(error))}"
+                None, problem=f"no response: {shortened(str(error))}"
             )
-        if answer.status == 404 and answer.error_message("itemNotFound"):
+        if answer.not_found:
             raise NoSuchServer(server_id)
-        if 400 <= answer.status < 500:
+        # A 404 that is not the service's own says nothing of what it has done.
+        if 400 <= answer.status < 500 and answer.status != 404:
             raise answer.error()
-        return _begun(answer)
+        return _read_request(answer)
 
     def failure(self, server_id: str, request_id: str | None = None) -> str | None:
-        """Return why the newest snapshot of a server failed, as the server's history
-        has it; None where it did not, or nothing can be read.
+        """Return why the newest snapshot of a server failed, from the server's history;
+        None if it did not, or the history cannot be read.
 
-        :param request_id: the request that began the snapshot, where it is known.
+        :param request_id: the request that started the snapshot, if known.
         """
         try:
             if request_id is None:
@@ -139,10 +150,50 @@ class Snapshots:
             return None
 
 
-class ServerStates:
-    """Several servers that are polled together, with one request.
+def check_request(name: str, metadata: Mapping[str, str]) -> None:
+    """See that a cloud can take an image-create, as far as its text shows.
 
-    :param names: the servers' names by their IDs.
+    :raises InvalidValue: for a name or metadata that compute or the image service
+        refuses.
+    """
+    _check_text(name, "a name of an image")
+    if not name or name != name.strip() or not name.isprintable():
+        raise InvalidValue(
+            f"'{printable(name)}' is not a name of an image: one has printable"
+            " characters, and no space at its ends"
+        )
+    if len(metadata) > _MOST_METADATA:
+        raise InvalidValue(
+            f"{len(metadata)} pieces of metadata are too many: no image has more than"
+            f" {_MOST_METADATA} of its own"
+        )
+    for key, value in metadata.items():
+        if not _METADATA_KEY.fullmatch(check_key(key)):
+            raise InvalidValue(
+                f"'{printable(key)}' is not a key of a snapshot's metadata: one has"
+                " ASCII letters, digits, spaces and -_:."
+            )
+        _check_text(value, f"a value of '{key}'")
+
+
+def _check_text(text: str, what: str) -> None:
+    """See that compute takes a text.
+
+    :raises InvalidValue: for one that is too long, or has other characters.
+    """
+    problem = ""
+    if len(text) > _LONGEST_TEXT:
+        problem = f"at most {_LONGEST_TEXT} characters"
+    elif any(character > _LARGEST_CHARACTER for character in text):
+        problem = "no characters beyond U+FFFF, such as emoji"
+    if problem:
+        raise InvalidValue(f"'{shortened(text)}' is not {what}: one has {problem}")
+
+
+class ServerStates:
+    """Several servers polled with one request.
+
+    :param names: the servers' names by ID.
     """
 
     def __init__(self, snapshots: Snapshots, names: Mapping[str, str]) -> None:
@@ -159,13 +210,13 @@ class ServerStates:
             if server_id in found:
                 states[server_id] = found[server_id]
                 continue
-            # Not in a list proves nothing: only this question does.
+            # Absence from a list proves nothing: only this request does.
             try:
                 states[server_id] = self._snapshots.server(server_id)
             except NoSuchServer:
                 states[server_id] = None
             else:
-                # It is there, so the list was cut down by something else.
+                # It exists, so something else shortened the list.
                 self._filter = self._filter and len(wanted) == 1
         self._names.update((s.id, s.name) for s in states.values() if s)
         return states
@@ -186,24 +237,24 @@ class ServerStates:
                 return
 
     def _query(self, wanted: list[str]) -> dict[str, str]:
-        """Ask for these servers only, by their names, if that is not too long."""
+        """Return a query for only these servers, by name, if it is not too long."""
         names = {escaped(self._names[each]) for each in wanted}
         pattern = f"^({'|'.join(sorted(names))})$"
         short = len(pattern.encode()) <= _LONGEST_QUERY
         return {"name": pattern} if self._filter and short else {}
 
 
-def _begun(answer: ApiResponse) -> SnapshotRequest:
-    """Read what became of an image-create that was not refused."""
+def _read_request(answer: ApiResponse) -> SnapshotRequest:
+    """Read the response to an image-create that was not refused."""
     request_id = answer.headers.get("x-openstack-request-id")
     if not 200 <= answer.status < 300:
-        return SnapshotRequest(None, request_id, f"the answer was {answer.error()}")
+        return SnapshotRequest(None, request_id, f"the response was {answer.error()}")
     body = answer.body if isinstance(answer.body, dict) else {}
     location = urlsplit(answer.headers.get("location") or "").path
     for found in (body.get("image_id"), location.rstrip("/").rpartition("/")[2]):
         if isinstance(found, str) and looks_like_id(found):
             return SnapshotRequest(found, request_id)
-    return SnapshotRequest(None, request_id, "the answer does not name the image")
+    return SnapshotRequest(None, request_id, "the response does not name the image")
 
 
 def _newest_snapshot(answer: ApiResponse) -> str | None:
@@ -218,7 +269,7 @@ def _newest_snapshot(answer: ApiResponse) -> str | None:
 
 
 def _reason(action: Mapping[str, Any]) -> str | None:
-    """Return why an action failed, as precisely as its events say."""
+    """Return why an action failed, as precisely as its events do."""
     events = action.get("events")
     for event in events if isinstance(events, list) else []:
         if isinstance(event, dict) and event.get("result") == "Error":

@@ -1,7 +1,7 @@
-"""How long an answer of a cloud may take.
+"""How long a response of a cloud may take.
 
-A read timeout alone ends no answer that comes byte by byte: each byte begins the wait
-anew. So an answer as a whole has a limit too, its headers included.
+A read timeout alone does not end a response that comes byte by byte: each byte restarts
+it. So the whole response, including its headers, has a limit too.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ if TYPE_CHECKING:
 
     from requests import Session
 
-#: Seconds without a byte of the answer, unless the session has a limit of its own.
+#: Seconds without a byte of the response, unless the session has its own limit.
 SILENCE = 60.0
-#: Seconds for a whole answer, or the session's own limit where that is longer.
+#: Seconds for a whole response, or the session's own limit if that is longer.
 TOTAL = 600.0
 _THREAD = threading.local()
 
 
 class TooSlow(TimeoutError):
-    """An answer was not complete in time; ``seconds`` is the limit."""
+    """A response was not complete in time; ``seconds`` is the limit."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(f"no complete answer within {seconds:g} seconds")
+        super().__init__(f"no complete response within {seconds:g} seconds")
         self.seconds = seconds
 
 
 def limit_time(session: Session, total: float | None = TOTAL) -> None:
-    """Let the answers to a session have a time limit.
+    """Give a session's responses a time limit.
 
-    :param total: seconds for any answer; None for those only that :func:`time_limit`
-        is about, in a session that others use as well.
+    :param total: seconds for any response; None to limit only those within
+        :func:`time_limit`, in a session that others also use.
     """
     for adapter in set(session.adapters.values()):
         if isinstance(adapter, HTTPAdapter):
@@ -51,7 +51,7 @@ def limit_time(session: Session, total: float | None = TOTAL) -> None:
 
 @contextmanager
 def time_limit(total: float) -> Iterator[None]:
-    """Give each answer to this thread so many seconds while a block runs."""
+    """Limit each response in this thread to these seconds while a block runs."""
     before = getattr(_THREAD, "total", None)
     _THREAD.total = total
     try:
@@ -68,17 +68,17 @@ def timed_out(error: BaseException | None) -> TimeoutError | None:
 
 
 def _limit(adapter: Any, pools: dict[str, Any]) -> None:
-    """Let an adapter make its connections in these pools from now on."""
+    """Make an adapter use these connection pools from now on."""
     if adapter.poolmanager.pool_classes_by_scheme is not _USUAL:
         return
-    # The pools that it has made so far have other connections.
+    # Its existing pools have other connections.
     adapter.close()
     adapter.poolmanager.pool_classes_by_scheme = pools
     proxy_manager_for = adapter.proxy_manager_for
 
     def limited(proxy: str, **options: Any) -> Any:
         manager = proxy_manager_for(proxy, **options)
-        # Pools for SOCKS have connections of their own kind.
+        # SOCKS pools have their own kind of connections.
         if manager.pool_classes_by_scheme is _USUAL:
             manager.pool_classes_by_scheme = pools
         return manager
@@ -88,7 +88,7 @@ def _limit(adapter: Any, pools: dict[str, Any]) -> None:
 
 @cache
 def limited_pools(total: float | None = TOTAL) -> dict[str, Any]:
-    """Return the connection pools of urllib3 whose answers have a limit, by scheme."""
+    """Return urllib3 connection pools whose responses have a limit, by scheme."""
     read: Any = {"response_class": staticmethod(partial(_Answer, total))}
 
     def limited(pool: Any) -> Any:
@@ -100,7 +100,7 @@ def limited_pools(total: float | None = TOTAL) -> dict[str, Any]:
 
 
 class _Answer(HTTPResponse):
-    """An answer that has so many seconds from the moment the request was sent."""
+    """A response with a limit in seconds, counted from when the request was sent."""
 
     def __init__(
         self, total: float | None, sock: socket.socket, *args: Any, **options: Any
@@ -113,7 +113,7 @@ class _Answer(HTTPResponse):
 
 
 class _Reader(io.RawIOBase):
-    """Reads from a socket, until a time limit."""
+    """Reads from a socket until a time limit."""
 
     def __init__(self, raw: io.RawIOBase, sock: socket.socket, total: float) -> None:
         self._raw = raw
@@ -127,9 +127,9 @@ class _Reader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        """Read what is there, or wait for it.
+        """Read what is available, or wait for it.
 
-        :raises TimeoutError: if nothing comes, or not all has come in time.
+        :raises TimeoutError: if nothing comes, or not everything in time.
         """
         left = self._end - time.monotonic()
         if left <= 0:
@@ -145,6 +145,6 @@ class _Reader(io.RawIOBase):
             self._socket.settimeout(self._silence)
 
     def close(self) -> None:
-        """Give the socket back."""
+        """Release the socket."""
         self._raw.close()
         super().close()

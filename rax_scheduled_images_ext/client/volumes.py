@@ -1,4 +1,4 @@
-"""Volume snapshots as the block storage service (Cinder, API version 3) has them."""
+"""Volume snapshots of the block storage service (Cinder, API version 3)."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _PAGE = 1000
 class Volumes:
     """The volume snapshots of a block storage service.
 
-    Every call raises :class:`.ApiError` for a refusal, :class:`.UnexpectedAnswer` for
-    an answer that makes no sense, and keystoneauth's errors if none came.
+    Every call raises :class:`.ApiError` for a refusal, :class:`.UnexpectedAnswer` for a
+    malformed response, and keystoneauth's errors without a response.
     """
 
     transport: Transport
@@ -31,7 +31,7 @@ class Volumes:
 
     @property
     def project_id(self) -> str | None:
-        """The ID of the project that the calls are made for."""
+        """The ID of the project of the calls."""
         return self.transport.adapter.get_project_id()
 
     def snapshot(self, snapshot_id: str) -> VolumeSnapshot:
@@ -43,14 +43,14 @@ class Volumes:
         return _snapshot(answer, answer.object("snapshot"))
 
     def delete_snapshot(self, snapshot_id: str) -> None:
-        """Have a snapshot deleted: the service does it afterwards.
+        """Request the deletion of a snapshot, which the service does later.
 
         :raises NoSuchVolumeSnapshot: if the service itself answers that there is none.
         """
         self._of(snapshot_id, "DELETE").empty()
 
     def set_metadata(self, snapshot_id: str, metadata: Mapping[str, str]) -> None:
-        """Add these pieces of metadata, or change those that are there.
+        """Add this metadata, or change it if it exists.
 
         :raises NoSuchVolumeSnapshot: if the service itself answers that there is none.
         """
@@ -62,11 +62,11 @@ class Volumes:
     def with_metadata(
         self, key: str, value: str, *, all_projects: bool = False
     ) -> Iterator[VolumeSnapshot]:
-        """Yield the snapshots that have a piece of metadata, page after page.
+        """Yield the snapshots with a metadata item, page after page.
 
-        :param all_projects: of all projects, which takes an administrator.
+        :param all_projects: of all projects, which requires an administrator.
         """
-        # The service reads this as a literal of Python.
+        # The service parses this as a Python literal.
         query = {"metadata": str({key: value}), "limit": _PAGE}
         if all_projects:
             query["all_tenants"] = 1
@@ -82,8 +82,7 @@ class Volumes:
     ) -> ApiResponse:
         url = path("snapshots", snapshot_id, *more)
         answer = self.transport.send(method, url, body=body)
-        # Whoever else answers 404, a proxy in between, knows nothing of snapshots.
-        if answer.status == 404 and answer.error_message("itemNotFound"):
+        if answer.not_found:
             raise NoSuchVolumeSnapshot(snapshot_id)
         return answer.checked()
 

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv4Address, ip_address
 
 from cachetools import TTLCache
 
@@ -74,7 +74,7 @@ def network_of(address: str | None) -> str:
         found = ip_address(address or "")
     except ValueError:
         return address or ""
-    if found.version == 4:
+    if isinstance(found, IPv4Address):
         return str(found)
     if found.ipv4_mapped is not None:
         return str(found.ipv4_mapped)

@@ -91,7 +91,7 @@ class ProofLog(VerifyListener):
         log(_LEVELS[done.finding], event, facts)
         self._count(done.finding)
         if done.finding is Finding.FAILED:
-            self._notifier.tell(facts | {"event": event})
+            self._notifier.notify(facts | {"event": event})
         if done.problem is not None:
             log(logging.WARNING, "proof not written", facts | {"reason": done.problem})
         if done.left_id is not None:

@@ -97,7 +97,7 @@ def test_the_newest_image_and_whether_it_is_late(play: Play, cloud: Sandbox) -> 
 
 
 @pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
-def test_a_tag_that_is_no_schedule_is_named(play: Play, cloud: Sandbox) -> None:
+def test_a_malformed_tag_is_named(play: Play, cloud: Sandbox) -> None:
     with cloud.region() as region:
         region.servers.set_tags(
             MYSERVER, ["scheduled-images", "scheduled-images:hourly:3"]

@@ -170,7 +170,7 @@ def tag(cloud: Sandbox, *names: str) -> None:
 
 
 @tagged
-def test_tags_that_are_no_schedule_are_replaced_only_by_a_whole_one(
+def test_malformed_tags_are_replaced_only_by_a_whole_schedule(
     play: Play, cloud: Sandbox
 ) -> None:
     broken = ("scheduled-images", "scheduled-images:hourly:3")
@@ -190,9 +190,7 @@ def test_tags_that_are_no_schedule_are_replaced_only_by_a_whole_one(
 
 
 @tagged
-def test_tags_that_are_no_schedule_can_be_taken_away(
-    play: Play, cloud: Sandbox
-) -> None:
+def test_malformed_tags_can_be_removed(play: Play, cloud: Sandbox) -> None:
     tag(cloud, "scheduled-images", "scheduled-images:daily:0", "mine")
     gone = play(schedule(state="absent"), schedule(state="absent"))
     assert [each["changed"] for each in gone] == [True, False]
@@ -248,7 +246,9 @@ def test_a_refusal_is_the_cloud_s_own_word(play: Play, cloud: Sandbox) -> None:
     assert "(HTTP 403)" in refused["msg"]
 
 
-def test_an_error_is_told_and_nothing_is_taken_away(play: Play, cloud: Sandbox) -> None:
+def test_an_error_is_reported_and_nothing_is_taken_away(
+    play: Play, cloud: Sandbox
+) -> None:
     Nova(cloud).ok("scheduled-images-enable", "myserver", "7")
     cloud.requests.clear()
     cloud.fault("GET /rax-si-image-schedule$ 502 html")

@@ -88,7 +88,7 @@ def test_the_pages_of_the_way_in_and_out(
     check(page)
 
 
-def test_the_pages_of_whoever_has_no_session(visits: Visits, panel: Panel) -> None:
+def test_the_pages_without_a_session(visits: Visits, panel: Panel) -> None:
     visit = visits(panel, failures=(403,))
     visit.open("/")
     expect(visit.page.locator("h1")).to_contain_text("whoever started it")

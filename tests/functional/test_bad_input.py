@@ -107,7 +107,7 @@ WRONG_IMAGE_ARGUMENTS: list[tuple[list[str], str]] = [
     *[
         (
             ["image-meta", "my image", action, f"{key}=1"],
-            f"argument <key=value>: '{key}' is not a metadata key: one has 1 to 255"
+            f"argument <key=value>: '{key}' is not a metadata key of 1 to 255"
             " characters",
         )
         for action in ("set", "delete")
@@ -238,7 +238,7 @@ def test_wrong_credentials(nova: Any, argv: list[str]) -> None:
     ],
 )
 @pytest.mark.parametrize("argv", COMMANDS)
-def test_nobody_there(nova: Any, argv: list[str], env: dict[str, str]) -> None:
+def test_no_server_there(nova: Any, argv: list[str], env: dict[str, str]) -> None:
     result = nova(*filled(argv, "myserver"), env=env)
     assert (result.status, result.out) == (1, "")
     assert re.fullmatch(r"ERROR \(\w+\): .*127\.0\.0\.1.*\n", result.err)
@@ -266,7 +266,7 @@ def test_no_image_service_where_the_catalog_says(
 GOOD = '{"image_schedule": {"retention": 3}}'
 SAID = "ERROR (UnexpectedAnswer): The compute service answered {} {} with {}, but {}\n"
 REFUSED = (
-    "ERROR ({}): The compute service refused {} {} without a reason that can be read"
+    "ERROR ({}): The compute service refused {} {} without a readable reason"
     " (the content is {}) (HTTP {})\n"
 )
 NONSENSE = {
@@ -297,7 +297,7 @@ NONSENSE = {
 
 @pytest.mark.parametrize("what", NONSENSE)
 @pytest.mark.parametrize(("verb", "method"), [(SHOW, "GET"), (ENABLE, "POST")])
-def test_a_schedule_that_is_none(
+def test_a_malformed_schedule(
     nova: Any, front: Interceptor, verb: str, method: str, what: str
 ) -> None:
     answer, problem = NONSENSE[what]
@@ -311,7 +311,7 @@ def test_a_schedule_that_is_none(
     )
 
 
-def test_a_page_is_no_sign_that_a_schedule_is_gone(
+def test_a_page_does_not_mean_that_a_schedule_is_gone(
     nova: Any, front: Interceptor
 ) -> None:
     front.answer("DELETE", "/rax-si-image-schedule$", page("200 OK"))
@@ -358,7 +358,7 @@ LISTS = {
     ("argv", "what"),
     [(COMMANDS[1], what) for what in LISTS] + [(c, "a page") for c in COMMANDS],
 )
-def test_a_list_of_servers_that_is_none(
+def test_a_malformed_list_of_servers(
     nova: Any, front: Interceptor, argv: list[str], what: str
 ) -> None:
     answer, problem = LISTS[what]
@@ -382,7 +382,7 @@ def test_an_id_in_an_answer_leads_nowhere_else(nova: Any, front: Interceptor) ->
     result = nova(DISABLE, "myserver")
     assert (result.status, result.err) == (
         1,
-        "ERROR (InvalidValue): '..' cannot be part of an address\n",
+        "ERROR (InvalidValue): '..' cannot be part of a URL\n",
     )
     assert not any(line.startswith("DELETE") for line in front.log)
 
@@ -396,7 +396,7 @@ def test_pages_without_end(nova: Any, front: Interceptor) -> None:
     assert (result.status, result.err) == (
         1,
         SAID.format(
-            "GET", "/servers?marker=1", 200, "its next page is one that was read before"
+            "GET", "/servers?marker=1", 200, "its next page has been read before"
         ),
     )
 
@@ -420,7 +420,7 @@ IMAGE_LISTS = {
     [(["image-delete", "{}"], what) for what in IMAGE_LISTS]
     + [(argv, "a page") for argv in (["image-list"], *IMAGE_COMMANDS)],
 )
-def test_a_list_of_images_that_is_none(
+def test_a_malformed_list_of_images(
     nova: Any, front: Interceptor, argv: list[str], what: str
 ) -> None:
     answer, problem = IMAGE_LISTS[what]
@@ -433,7 +433,7 @@ def test_a_list_of_images_that_is_none(
 
 
 @ours
-def test_a_page_is_no_sign_that_an_image_has_changed(
+def test_a_page_does_not_mean_that_an_image_has_changed(
     nova: Any, front: Interceptor
 ) -> None:
     for method in ("PATCH", "DELETE"):
@@ -467,7 +467,7 @@ REFUSALS = {
     ),
     "503": (
         page("503 Service Unavailable"),
-        "The compute service refused {} without a reason that can be read (the content"
+        "The compute service refused {} without a readable reason (the content"
         " is text/html) (HTTP 503)",
     ),
     "403": (
@@ -476,7 +476,7 @@ REFUSALS = {
     ),
     "409": (
         json_answer("409 Conflict", '["what?"]'),
-        "The compute service refused {} without a reason that can be read (the content"
+        "The compute service refused {} without a readable reason (the content"
         " is JSON of type list) (HTTP 409)",
     ),
     "no more tries": (
@@ -489,7 +489,7 @@ REFUSALS = {
         json_answer(
             "413 Later", '{"overLimit": {"message": "Slow."}}', Retry_After="3600"
         ),
-        "Slow.; it asks to come again in 3600 seconds, which is longer than this client"
+        "Slow.; it asks to retry in 3600 seconds, which is longer than this client"
         " waits (60 in all) (HTTP 413)",
     ),
 }

@@ -64,7 +64,7 @@ def run(cloud: Sandbox, command: str, redirection: str) -> tuple[int, str, str]:
         pytest.param(">/dev/full", "No space left on device", marks=FULL),
     ],
 )
-def test_data_that_is_lost_is_told(
+def test_data_that_is_lost_is_reported(
     cloud: Sandbox, command: str, redirection: str, why: str
 ) -> None:
     schedule(cloud)

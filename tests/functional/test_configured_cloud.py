@@ -89,7 +89,7 @@ def test_odd_files(run: Run, text: str, problem: str) -> None:
     is_one_line(run(text.encode()), problem)
 
 
-def test_files_that_are_no_text(run: Run) -> None:
+def test_files_that_are_not_text(run: Run) -> None:
     for content in (b"clouds: \xff", b"clouds: \0"):
         is_one_line(run(content), "clouds.yaml is not YAML in UTF-8")
 
@@ -102,7 +102,7 @@ def test_files_that_cannot_be_read(run: Run, tmp_path: Path) -> None:
         is_one_line(run(OS_CLIENT_CONFIG_FILE=str(path)), f"cannot read {path}: {why}")
 
 
-def test_a_file_that_is_not_asked_for_stops_nobody(
+def test_an_unused_file_does_not_matter(
     cloud: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -112,12 +112,12 @@ def test_a_file_that_is_not_asked_for_stops_nobody(
 
 def test_variables_of_two_ways_to_log_in(run: Run) -> None:
     is_one_line(
-        run(OS_TOKEN="sesame"), "auth_type 'password' does not take token (OS_TOKEN)"
+        run(OS_TOKEN="sesame"), "auth_type 'password' does not accept token (OS_TOKEN)"
     )
     for kind in ("token", "v3token"):
         is_one_line(
             run(OS_AUTH_TYPE=kind, OS_TOKEN="sesame"),
-            f"auth_type '{kind}' does not take ",
+            f"auth_type '{kind}' does not accept ",
             "user_domain_name (OS_USER_DOMAIN_NAME)",
         )
     is_one_line(run(OS_AUTH_TYPE="nope"), "The plugin nope could not be found")
@@ -126,7 +126,7 @@ def test_variables_of_two_ways_to_log_in(run: Run) -> None:
 
 def test_the_same_of_a_tick(cloud: Sandbox) -> None:
     result = Service(cloud)("tick", env={"OS_TOKEN": "sesame"})
-    is_one_line(result, "does not take token (OS_TOKEN)")
+    is_one_line(result, "does not accept token (OS_TOKEN)")
 
 
 # -- regions

@@ -139,7 +139,7 @@ def test_a_bad_day_changes_nothing(admin: Caller, path: str, day: Any) -> None:
         b'{"schedule": {"retention": 2}}',
     ],
 )
-def test_a_body_that_is_none(admin: Caller, path: str, body: bytes | None) -> None:
+def test_a_malformed_body(admin: Caller, path: str, body: bytes | None) -> None:
     answer = admin(
         "POST", path, data=body, headers={"Content-Type": "application/json"}
     )

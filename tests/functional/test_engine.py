@@ -342,7 +342,7 @@ def late_request(cloud: Sandbox, slot: str, nonce: str, name: str | None = None)
         ).id
 
 
-def test_a_snapshot_of_a_server_rebuilt_from_its_own_image_is_no_duplicate(
+def test_a_snapshot_of_a_server_rebuilt_from_its_own_image_is_not_a_duplicate(
     cloud: Sandbox, runner: Runner
 ) -> None:
     slot = advance_to_slot(cloud)
@@ -435,7 +435,7 @@ def test_tries_that_outlast_the_longest_delay_end_in_a_failure(cloud: Sandbox) -
     assert tick.overdue(owners=True) == tick.results
 
 
-def test_a_short_delay_is_no_failure_of_a_server_that_just_got_its_schedule(
+def test_a_short_delay_is_not_a_failure_for_a_new_schedule(
     cloud: Sandbox,
 ) -> None:
     policy = Policy(max_delay=timedelta(hours=1))
@@ -492,7 +492,7 @@ def test_an_error_before_the_image_makes_none(
 def test_a_refusal_that_passes_costs_minutes(
     cloud: Sandbox, runner: Runner, front: Interceptor, status: str
 ) -> None:
-    """Whoever looks next goes on with the try: every tick is another process."""
+    """The next runner continues the attempt: every tick is another process."""
     advance_to_slot(cloud)
     answer = refusal(status, "Cannot 'createImage'", Retry_After="1")
     rule = front.answer("POST", "/action$", answer, times=3)
@@ -566,7 +566,7 @@ def test_a_note_whose_turn_was_used_costs_an_interval(
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"slot": 1}', "x" * 300])
-def test_a_note_that_cannot_be_read_is_none(cloud: Sandbox, text: str) -> None:
+def test_an_unreadable_note_is_none(cloud: Sandbox, text: str) -> None:
     schedule(cloud)
     advance_to_slot(cloud)
     properties: Any = {**claim_metadata(MYSERVER, NOTE), NOTE_KEY: text}
@@ -951,7 +951,7 @@ def test_a_malformed_schedule_is_not_acted_upon(cloud: Sandbox, runner: Runner) 
     assert made(cloud) == []
 
 
-def test_who_may_only_look_is_told(cloud: Sandbox) -> None:
+def test_a_read_only_role_is_shown(cloud: Sandbox) -> None:
     schedule(cloud)
     advance_to_slot(cloud)
     tick = runner_of(cloud, "observer").tick()

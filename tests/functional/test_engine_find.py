@@ -77,7 +77,7 @@ def test_a_schedule_that_is_set_or_ended_is_seen_at_the_refresh(cloud: Sandbox) 
         region.servers.set_tags(MYSERVER, ())
     cloud.advance("10m")
     assert [server.id for server in runner.tick().servers] == [MYSERVER]
-    # Whatever is due is looked at anew.
+    # Whatever is due is read again.
     advance_to_slot(cloud)
     assert made(cloud) == []
     assert results(runner.tick()) == []
@@ -229,7 +229,7 @@ def test_images_of_servers_without_a_schedule_take_no_place(
     assert results(runner_of(cloud).tick()) == ["STARTED"]
 
 
-def test_images_that_hang_take_no_place_and_are_told(cloud: Sandbox) -> None:
+def test_images_that_hang_take_no_place_and_are_reported(cloud: Sandbox) -> None:
     web1 = id_of(cloud, "web1")
     schedule(cloud)
     schedule(cloud, server_id=web1)
@@ -247,7 +247,7 @@ def test_images_that_hang_take_no_place_and_are_told(cloud: Sandbox) -> None:
     assert len(by_id[web1].step.hanging) == 5
 
 
-def test_whoever_counts_all_images_could_be_silenced(
+def test_counting_all_images_could_be_exploited(
     cloud: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count = limits.under_way

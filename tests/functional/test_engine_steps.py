@@ -281,7 +281,7 @@ class Blind:
 
 @settings(max_examples=30)
 @given(st.lists(st.integers(0, len(NAMES) - 1), max_size=60))
-def test_the_limits_hold_whoever_comes_first(turns: list[int]) -> None:
+def test_the_limits_hold_in_any_order(turns: list[int]) -> None:
     limits = Limits(region=LIMIT, project=LIMIT, requests=1)
     with (
         pytest.MonkeyPatch.context() as patched,

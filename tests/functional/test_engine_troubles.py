@@ -100,7 +100,7 @@ def test_what_its_owner_has_kept_for_a_while_is_proven_all_the_same(
 
 
 @plain
-def test_a_broken_image_that_its_owner_has_just_protected_is_not_told_deleted(
+def test_a_broken_image_that_its_owner_has_just_protected_is_not_reported_deleted(
     cloud: Sandbox, runner: Runner, nova: Any
 ) -> None:
     broken = make_broken(cloud, runner)
@@ -120,7 +120,7 @@ def test_a_broken_image_that_its_owner_has_just_protected_is_not_told_deleted(
 
 
 @plain
-def test_a_whole_image_is_no_duplicate_of_a_broken_one(
+def test_a_complete_image_is_not_a_duplicate_of_a_broken_one(
     cloud: Sandbox, runner: Runner
 ) -> None:
     """The request of an earlier try was held up on its way."""
@@ -247,7 +247,7 @@ def test_a_server_that_was_busy_is_tried_at_each_look(cloud: Sandbox) -> None:
 
 
 @plain
-def test_a_weekly_image_that_was_missed_is_told(cloud: Sandbox) -> None:
+def test_a_weekly_image_that_was_missed_is_reported(cloud: Sandbox) -> None:
     """A first look knows no image that is older than a day."""
     schedule(cloud, 7, "MONDAY")
     runner = runner_of(cloud)

@@ -203,7 +203,7 @@ def test_names_are_chosen_by_a_regular_expression(nova: Any, pattern: str) -> No
     assert list(listed(nova, "--name", pattern)) == ["db1", "web1"]
 
 
-def test_nothing_to_list_is_no_error(nova: Any) -> None:
+def test_nothing_to_list_is_not_an_error(nova: Any) -> None:
     assert nova.ok("scheduled-images-list", "--name", "x", "--format", "json") == "[]\n"
 
 
@@ -243,7 +243,9 @@ def test_a_cloud_may_refuse_the_filter(
     assert listed(nova, option) == expected
 
 
-def test_nobody_is_asked_where_nobody_has_a_schedule(nova: Any, cloud: Sandbox) -> None:
+def test_nothing_is_asked_if_no_server_has_a_schedule(
+    nova: Any, cloud: Sandbox
+) -> None:
     cloud.requests.clear()
     assert set(states(nova).values()) == {"off"}
     assert sent(cloud) == [
@@ -300,7 +302,7 @@ def test_all_regions(nova: Any) -> None:
 
 
 @pytest.mark.parametrize("cloud", ["rackspace"], indirect=True)
-def test_a_region_that_fails_is_told_and_the_others_listed(
+def test_a_region_that_fails_is_reported_and_the_others_listed(
     nova: Any, front: Interceptor
 ) -> None:
     front.answer("GET", "^/ORD/", page("500 Internal Server Error"))
@@ -452,7 +454,7 @@ def test_a_server_that_cannot_be_read_is_unknown(
 
 
 @pytest.mark.parametrize("path", ["/servers/detail", "/image/v2/images"])
-def test_without_lists_nobody_is_called_anything(
+def test_without_lists_there_are_no_labels(
     nova: Any, cloud: Sandbox, front: Interceptor, path: str
 ) -> None:
     enable(cloud, "myserver", 3)
@@ -465,7 +467,7 @@ def test_without_lists_nobody_is_called_anything(
 
 
 @pytest.mark.parametrize("path", ["/servers/detail", "/images"])
-def test_a_list_that_breaks_off_is_no_list(nova: Any, path: str) -> None:
+def test_a_truncated_list_is_refused(nova: Any, path: str) -> None:
     with (
         Sandbox(
             speed=0, start=START, servers=26, images_per_server=3, max_limit=10
@@ -480,7 +482,7 @@ def test_a_list_that_breaks_off_is_no_list(nova: Any, path: str) -> None:
             front.rules[0].passed = 1
 
 
-def test_ages_are_told_by_the_clock_of_the_cloud(nova: Any) -> None:
+def test_ages_follow_the_clock_of_the_cloud(nova: Any) -> None:
     # Twenty-five years behind this machine's.
     with Sandbox(speed=0, start=1_000_000_000) as cloud:
         enable(cloud, "myserver", 3)
@@ -488,7 +490,9 @@ def test_ages_are_told_by_the_clock_of_the_cloud(nova: Any) -> None:
         nova.ok("scheduled-images-check", cloud=cloud)
 
 
-def test_a_monitor_of_a_server_that_has_lost_its_schedule_is_told(nova: Any) -> None:
+def test_a_monitor_of_a_server_that_has_lost_its_schedule_is_reported(
+    nova: Any,
+) -> None:
     result = nova("scheduled-images-check", "--name", "^myserver$")
     assert (result.status, result.out) == (1, "")
     assert result.err == (

@@ -1,4 +1,4 @@
-"""Where the programs listen: addresses of IPv6, and what is no address."""
+"""Where the programs listen: IPv6 addresses, and invalid addresses."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_where_none_can_listen(
 
 
 @pytest.mark.parametrize("host", ["", "..", "a..b", "x" * 64])
-def test_what_is_no_host(cloud: Sandbox, host: str) -> None:
+def test_not_a_host(cloud: Sandbox, host: str) -> None:
     for argv in (
         ["run", "--metrics-port", "0", "--metrics-host", host],
         ["api", "--compute", "http://nova", "--host", host],

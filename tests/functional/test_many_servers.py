@@ -128,7 +128,7 @@ def test_where_the_filter_is_not_known_those_without_are_passed_over(
 @pytest.mark.parametrize(
     ("choice", "which"), [("--all", ""), ("--name=web", " whose name matches 'web'")]
 )
-def test_nobody_to_do_it_to(nova: Any, command: str, choice: str, which: str) -> None:
+def test_no_server_to_change(nova: Any, command: str, choice: str, which: str) -> None:
     """The stranger's project has no servers."""
     rest = {"enable": ["3"], "update": ["--daily"], "disable": []}[command]
     result = nova(f"scheduled-images-{command}", choice, *rest, user="stranger")
@@ -232,7 +232,7 @@ def test_update_says_what_was_and_what_is(nova: Any, cloud: Sandbox) -> None:
     ]
 
 
-def test_update_gives_nobody_a_schedule(nova: Any) -> None:
+def test_update_creates_no_schedule(nova: Any) -> None:
     result = nova("scheduled-images-update", "--retention", "7", "myserver")
     assert (result.status, result.out) == (1, "")
     assert result.err == (
@@ -310,7 +310,7 @@ def test_a_busy_cloud_slows_all_down_and_loses_none(
     assert len(schedules(nova)) == 40
     posts = [line for line in front.log if line.startswith("POST /compute")]
     assert len(posts) == 48
-    # Whoever was refused waits, and with it all the others.
+    # The refused request waits, and all others with it.
     assert took > 1
 
 
@@ -360,7 +360,7 @@ def test_a_cloud_that_stays_busy_is_an_error(
     assert (result.status, result.out) == (1, "")
     lines = result.err.splitlines()
     assert len(lines) == 2
-    assert all("it asks to come again in 3600 seconds" in line for line in lines)
+    assert all("it asks to retry in 3600 seconds" in line for line in lines)
     assert [line.split(": ")[1] for line in lines] == ["myserver", "web1"]
 
 

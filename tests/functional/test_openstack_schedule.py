@@ -232,7 +232,7 @@ def test_a_cloud_that_makes_none_says_what_does(
 
 
 @TAGGED
-def test_tags_that_are_no_schedule_are_replaced_as_a_whole(
+def test_malformed_tags_are_replaced_as_a_whole(
     openstack: OpenStack, cloud: Sandbox
 ) -> None:
     tag = "scheduled-images:weekly-saturday:0"
@@ -400,7 +400,7 @@ def test_who_is_late(openstack: OpenStack, cloud: Sandbox) -> None:
     assert "ok: 2 servers have scheduled images, none is late" in told.err
 
 
-def test_what_cannot_be_read_is_told(
+def test_what_cannot_be_read_is_reported(
     openstack: OpenStack, cloud: Sandbox, front: Interceptor
 ) -> None:
     openstack.ok(*SCHEDULE, "set", "--retention", "7", "myserver")

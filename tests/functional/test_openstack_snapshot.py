@@ -176,7 +176,7 @@ def terminal(answer: str) -> Iterator[None]:
         yield
 
 
-def test_what_was_deleted_is_told_where_the_disk_is_full(
+def test_what_was_deleted_is_reported_where_the_disk_is_full(
     cloud: Sandbox, scheduled: list[Image]
 ) -> None:
     argv = [*SNAPSHOT, "prune", "--keep", "6", "--yes", "-f", "value", "myserver"]
@@ -190,8 +190,8 @@ def test_what_was_deleted_is_told_where_the_disk_is_full(
         )
     assert done.returncode != 0
     gone = scheduled[-1]
-    first, *_ = done.stderr.splitlines()
-    assert first == f"Deleted: image {gone.name} ({gone.id}) of server myserver"
+    line = f"Deleted: image {gone.name} ({gone.id}) of server myserver"
+    assert line in done.stderr.splitlines()
 
 
 # -- create and watch
@@ -218,7 +218,7 @@ def test_create(openstack: OpenStack, cloud: Sandbox, quick: Sandbox, log: Log) 
     assert f"Image {made.id} is ACTIVE" in result.err
 
 
-def test_a_lost_image_is_told_with_its_id(
+def test_a_lost_image_is_reported_with_its_id(
     openstack: OpenStack, cloud: Sandbox, quick: Sandbox, log: Log
 ) -> None:
     cloud.fault("lose-image")
@@ -242,7 +242,9 @@ def test_a_hold_that_lasts_too_long_is_cut_short(
     assert log.words() == ["before", "after"]
 
 
-def test_what_cannot_be_begun(openstack: OpenStack, cloud: Sandbox, log: Log) -> None:
+def test_snapshots_that_cannot_be_started(
+    openstack: OpenStack, cloud: Sandbox, log: Log
+) -> None:
     result = openstack(*CREATE, *log.hooks(), "nobody", "x")
     assert (result.status, result.out) == (1, "")
     assert result.err == UNKNOWN.format("nobody")

@@ -188,7 +188,7 @@ def test_a_client_does_not_choose_its_address(
         assert page.status == 429
 
 
-def test_a_cloud_that_does_not_answer_is_no_wrong_password(
+def test_a_cloud_that_does_not_answer_is_not_a_wrong_password(
     shared: Panel, cloud: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rax_scheduled_images_ext.panel.guesses._FIRST", 600.0)

@@ -69,7 +69,7 @@ def test_what_is_late_stands_first_and_in_the_title(
 
 
 @pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
-def test_a_tag_that_is_no_schedule(reader: Reader, cloud: Sandbox) -> None:
+def test_a_malformed_tag(reader: Reader, cloud: Sandbox) -> None:
     with cloud.region() as region:
         region.servers.set_tags(
             MYSERVER, ("scheduled-images", "scheduled-images:hourly:7")
@@ -218,7 +218,7 @@ def test_the_review_counts_what_expires(
 def test_what_is_not_known_is_left_out(
     reader: Reader, nova: Nova, cloud: Sandbox
 ) -> None:
-    """A forecast that failed is no forecast of nothing."""
+    """A failed forecast does not mean that nothing expires."""
     enable(nova, "db1", "web1", "5")
     cloud.advance("6d")
     ids = [id_of(cloud, name) for name in ("db1", "web1")]

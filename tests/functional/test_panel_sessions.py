@@ -59,7 +59,7 @@ def test_the_address_to_enter_by_works_once(panel: Panel) -> None:
     assert reader.get("/").status == 200
 
 
-def test_whoever_has_no_session_changes_nothing(panel: Panel, cloud: Sandbox) -> None:
+def test_without_a_session_nothing_changes(panel: Panel, cloud: Sandbox) -> None:
     reader = panel.reader()
     reader.link("myserver")
     address, fields = reader.fill("#schedule-form", retention=3)
@@ -120,7 +120,7 @@ def test_log_in_choose_a_region_and_log_out(shared: Panel, cloud: Sandbox) -> No
     assert page.all("#ended")
 
 
-def test_to_log_in_anew_or_to_choose_anew_leaves_no_token_behind(
+def test_logging_in_or_choosing_again_leaves_no_token_behind(
     shared: Panel, cloud: Sandbox
 ) -> None:
     reader = shared.logged_in("admin")
@@ -206,7 +206,7 @@ def test_a_login_page_that_is_too_old(shared: Panel, cloud: Sandbox) -> None:
     assert (page.status, page.path) == (400, "/login")
     assert "nothing was done" in page.all("#problem")[0]
     assert page.at("#user-name")["value"] == "admin"
-    # Once told, it is gone.
+    # Once shown, it is gone.
     assert reader.get("/login").all("#problem") == []
 
 
@@ -352,7 +352,7 @@ def test_static_files_are_kept_by_browsers_until_they_change(panel: Panel) -> No
         assert "?v=" in address
         caching = reader.get(address).response.headers["Cache-Control"]
         assert {*caching.split(", ")} == {"public", "max-age=31536000", "immutable"}
-        # Whoever asks for another version, or for none, asks again each time.
+        # Without the current version, it is requested again each time.
         for other in (address.partition("?")[0], f"{address}x"):
             answer = reader.get(other).response
             assert {*answer.headers["Cache-Control"].split(", ")} == {

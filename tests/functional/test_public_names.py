@@ -37,7 +37,7 @@ def test_every_public_name_is_there_and_has_words() -> None:
         _ = scheduled_images.missing
 
 
-def test_what_is_no_client_is_refused() -> None:
+def test_another_object_than_a_client_is_refused() -> None:
     with pytest.raises(TypeError, match=r"^str is neither an openstacksdk Connection"):
         scheduled_images.connect("myserver")
 

@@ -109,7 +109,7 @@ def test_an_error_in_the_block_resumes_at_once(cs: Any, cloud: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
-def test_what_is_no_ordinary_error_resumes_as_well(
+def test_any_exception_resumes_too(
     cs: Any, cloud: Sandbox, kind: type[BaseException]
 ) -> None:
     hooks = Hooks()
@@ -144,7 +144,7 @@ def test_a_hold_has_a_limit(cs: Any, cloud: Sandbox) -> None:
     assert caught.value.image_id == images(cloud)["monday"].id
 
 
-def test_a_lost_image_is_told_to_who_waits(cs: Any, quick: Sandbox) -> None:
+def test_a_lost_image_is_reported_to_who_waits(cs: Any, quick: Sandbox) -> None:
     hooks = Hooks()
     with hooks.around(cs) as snapshot:
         pass

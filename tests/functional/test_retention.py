@@ -386,7 +386,7 @@ class TestProtect:
         methods = [method for method, _, _ in changes(cloud)]
         assert methods == (["POST", "DELETE"] if proxied else ["PATCH"])
 
-    def test_what_is_no_snapshot_is_refused_and_the_others_done(
+    def test_what_is_not_a_snapshot_is_refused_and_the_others_done(
         self, run: Run, cloud: Sandbox, week: list[str]
     ) -> None:
         odd = add_image(cloud, "odd", instance_uuid=MYSERVER, image_type="other")
@@ -477,7 +477,7 @@ class TestProtect:
         assert out(run("scheduled-images-unprotect", week[0]), err=line) == ""
 
     @one_type
-    def test_not_to_know_what_goes_next_is_no_failure(
+    def test_an_unknown_next_state_is_not_a_failure(
         self, run: Run, cloud: Sandbox, front: Interceptor, week: list[str]
     ) -> None:
         front.answer("GET", "/rax-si-image-schedule$", page("500 Sorry"))

@@ -122,7 +122,7 @@ def test_of_several_all_are_tried(nova: Any, cloud: Sandbox) -> None:
     assert nova("scheduled-images-show", "myserver").err == OFF.format(MYSERVER)
 
 
-def test_nothing_to_show_is_no_table_but_a_list_without_rows(nova: Any) -> None:
+def test_nothing_to_show_is_an_empty_list(nova: Any) -> None:
     shown = nova("scheduled-images-show", "web1", "db1")
     assert (shown.status, shown.out) == (1, "")
     shown = nova("scheduled-images-show", "nosuch", "--format", "json")
@@ -306,15 +306,23 @@ def test_a_cloud_without_the_extension(
     assert (result.status, result.out, result.err) == (1, "", count + NOT_OFFERED)
 
 
-def test_a_404_that_nothing_explains(nova: Any, front: Interceptor) -> None:
+@pytest.mark.parametrize(
+    ("method", "argv"),
+    [
+        ("GET", ["scheduled-images-show", MYSERVER]),
+        ("POST", ["scheduled-images-enable", MYSERVER, "7"]),
+        ("DELETE", ["scheduled-images-disable", MYSERVER]),
+    ],
+)
+def test_a_404_that_nothing_explains(
+    nova: Any, front: Interceptor, method: str, argv: list[str]
+) -> None:
     front.without_extension()
-    shown = nova("scheduled-images-show", MYSERVER)
-    assert (shown.status, shown.err) == (1, OFF.format(MYSERVER))
-    enabled = nova("scheduled-images-enable", MYSERVER, "7")
-    assert (enabled.status, enabled.err) == (
+    result = nova(*argv)
+    assert (result.status, result.err) == (
         1,
-        "ERROR (NotFound): The compute service refused POST"
-        f" /servers/{MYSERVER}/rax-si-image-schedule without a reason that can be read"
+        f"ERROR (NotFound): The compute service refused {method}"
+        f" /servers/{MYSERVER}/rax-si-image-schedule without a readable reason"
         " (the content is text/html) (HTTP 404)\n",
     )
 

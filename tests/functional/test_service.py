@@ -78,7 +78,7 @@ def test_a_tick_makes_what_is_due_and_a_later_one_applies_the_retention(
     assert tick.err.count("\n") == 1
 
 
-def test_a_server_that_cannot_be_imaged_is_told_with_the_reason(
+def test_a_server_that_cannot_be_imaged_is_reported_with_the_reason(
     cloud: Sandbox, service: Service
 ) -> None:
     advance_to_slot(cloud)
@@ -102,7 +102,7 @@ def id_of_web(region: Any) -> str:
     return str(server.id)
 
 
-def test_a_failure_is_told_and_the_exit_status_is_1(
+def test_a_failure_is_reported_and_the_exit_status_is_1(
     cloud: Sandbox, service: Service
 ) -> None:
     advance_to_slot(cloud)
@@ -114,7 +114,7 @@ def test_a_failure_is_told_and_the_exit_status_is_1(
 
 
 @pytest.mark.parametrize("path", ["GET /servers", "POST /auth/tokens"])
-def test_a_cloud_that_cannot_be_read_is_told(
+def test_a_cloud_that_cannot_be_read_is_reported(
     cloud: Sandbox, service: Service, path: str
 ) -> None:
     cloud.fault(f"{path} 500")
@@ -124,7 +124,7 @@ def test_a_cloud_that_cannot_be_read_is_told(
     assert "Traceback" not in tick.err
 
 
-def test_a_wrong_password_is_told_and_not_shown(
+def test_a_wrong_password_is_reported_and_not_shown(
     cloud: Sandbox, service: Service
 ) -> None:
     tick = service("tick", env={"OS_PASSWORD": "wrong-secret"})
@@ -300,7 +300,7 @@ def test_a_rehearsed_day(cloud: Sandbox, service: Service) -> None:
             "tick --on-failure /nowhere/notify",
             "'/nowhere/notify' is not an executable program",
         ),
-        ("tick --on-failure /etc/passwd", "'/etc/passwd' is not a program that can"),
+        ("tick --on-failure /etc/passwd", "'/etc/passwd' is not an executable program"),
         ("tick --ping-fail http://x/", "--ping-fail requires --ping"),
         ("tick --ping-cacert /nowhere", "cannot read /nowhere: No such file"),
         ("tick -v --quiet", "--quiet and --verbose cannot be used together"),
@@ -333,7 +333,7 @@ def test_days_that_pass_faster(cloud: Sandbox, service: Service, start: Start) -
     assert image.properties["scheduled_images_slot"] == row["next_due"][:10]
 
 
-# -- those who are told
+# -- notifications
 
 
 @pytest.fixture
@@ -368,7 +368,7 @@ def test_pings(
     assert asked == ["/abc", "/abc/fail"]
 
 
-def test_a_server_that_refuses_for_minutes_is_no_reason_to_worry(
+def test_a_server_that_refuses_for_minutes_is_not_reported(
     cloud: Sandbox, service: Service, listener: tuple[str, list[str]]
 ) -> None:
     """Each tick is a process of its own: the exit status and the pings do not flap."""
@@ -392,7 +392,7 @@ def test_a_server_that_refuses_for_minutes_is_no_reason_to_worry(
     assert "image started" in tick.err
 
 
-def test_a_quota_is_told_once_and_makes_every_tick_bad(
+def test_a_quota_is_reported_once_and_makes_every_tick_bad(
     cloud: Sandbox,
     service: Service,
     listener: tuple[str, list[str]],
@@ -476,7 +476,7 @@ def test_cron_reports_once_what_lasts(
     assert " ERROR failed " in first.err
     assert (second.err, second.status) == ("", first.status)
     assert told.read_text().count("\n") == 1
-    # Without the file it is told once more.
+    # Without the file it is reported again.
     assert " ERROR failed " in service(*argv).err
     cloud.fault("GET /servers 500")
     assert " ERROR tick failed " in service(*argv, *state).err
@@ -496,7 +496,7 @@ def test_a_quiet_tick_says_nothing_of_what_is_as_it_should_be(
     assert made(cloud)
 
 
-def test_a_ping_that_fails_is_told_without_its_address(
+def test_a_ping_that_fails_is_reported_without_its_address(
     cloud: Sandbox, service: Service
 ) -> None:
     tick = service("tick", "--ping", "http://127.0.0.1:9/secret")
@@ -505,7 +505,7 @@ def test_a_ping_that_fails_is_told_without_its_address(
     assert "secret" not in tick.err
 
 
-def test_missed_images_are_told(cloud: Sandbox, service: Service) -> None:
+def test_missed_images_are_reported(cloud: Sandbox, service: Service) -> None:
     advance_to_slot(cloud)
     service("tick")
     cloud.advance("5m")
@@ -574,7 +574,7 @@ def running(cloud: Sandbox, start: Start) -> Any:
     return run
 
 
-def test_it_runs_until_it_is_told_to_end(
+def test_it_runs_until_it_is_stopped(
     cloud: Sandbox, service: Service, running: Any
 ) -> None:
     process = running("run", "--every", "1s")
@@ -633,7 +633,7 @@ def test_it_goes_on_after_failures_and_shows_that_it_is_ill(
     assert 'looks_total{outcome="done",region="RegionOne"}' in metrics
     assert 'scheduled_images_servers{region="RegionOne"} 1.0' in metrics
     assert re.search(rf'expected_timestamp.*server="{MYSERVER}"\}}', metrics)
-    # An image that is being made is no success.
+    # An image in progress is not a success.
     assert "scheduled_images_last_success_timestamp_seconds{" not in metrics
     of = 'reason="server status",region="RegionOne"'
     assert f"scheduled_images_not_imaged{{{of}}} 0.0" in metrics
@@ -659,10 +659,10 @@ def test_a_command_that_hangs_keeps_nothing_back(
     assert any(each in err for each in ended)
 
 
-def test_what_lasts_is_told_once_and_a_new_password_is_taken(
+def test_what_lasts_is_reported_once_and_a_new_password_is_taken(
     cloud: Sandbox, service: Service, running: Any, tmp_path: Path
 ) -> None:
-    """It logs in anew with what clouds.yaml says by then."""
+    """It logs in again with what clouds.yaml says by then."""
     file, env = tmp_path / "clouds.yaml", cloud.env()
 
     def write(password: str) -> None:
@@ -699,7 +699,7 @@ def test_what_lasts_is_told_once_and_a_new_password_is_taken(
     assert facts.read_text().count("\n") == 1
 
 
-def test_a_failure_that_lasts_is_told_once_for_each_try(
+def test_a_failure_that_lasts_is_reported_once_for_each_try(
     cloud: Sandbox, service: Service, running: Any
 ) -> None:
     process = running("run", "--every=1s", "--metrics-port=0", "--log-format=json")
@@ -720,10 +720,10 @@ def test_a_failure_that_lasts_is_told_once_for_each_try(
 
 
 @pytest.mark.parametrize("command", ["run", "tick"])
-def test_nothing_is_half_claimed_when_it_is_told_to_end(
+def test_nothing_is_half_claimed_when_it_is_stopped(
     cloud: Sandbox, service: Service, running: Any, command: str
 ) -> None:
-    """Its claim is deleted and the image requested; no other one is begun."""
+    """Its claim is deleted and the image requested; no other one is started."""
     for number in range(5):
         schedule(cloud, server_id=cloud.boot(f"server {number}").id)
     cloud.advance("23h")

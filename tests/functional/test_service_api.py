@@ -133,7 +133,9 @@ def test_the_old_client(old_nova: Nova, cloud: Sandbox) -> None:
     assert f"Scheduled images not enabled for server {MYSERVER}" in off.err
 
 
-def test_the_service_makes_what_the_api_was_told(admin: Caller, cloud: Sandbox) -> None:
+def test_the_service_makes_what_the_api_was_asked_for(
+    admin: Caller, cloud: Sandbox
+) -> None:
     enable(admin, 1)
     service = Service(cloud)
     (row,) = json.loads(service.ok("plan", "--all", "--format", "json"))
@@ -145,7 +147,7 @@ def test_the_service_makes_what_the_api_was_told(admin: Caller, cloud: Sandbox) 
     assert len(made(cloud)) == 1
 
 
-def test_the_service_tells_of_what_is_no_schedule(cloud: Sandbox) -> None:
+def test_the_service_reports_malformed_schedules(cloud: Sandbox) -> None:
     set_tags(cloud, MARKER, f"{MARKER}:daily:0")
     status = Service(cloud)("status", "--format", "json")
     (row,) = json.loads(status.out)
@@ -178,7 +180,7 @@ PATHS = (
 
 
 @pytest.mark.parametrize("version", [None, *OLDER, *NEWER])
-def test_whoever_has_no_schedule_sees_nothing_of_it(
+def test_without_a_schedule_nothing_changes(
     admin: Caller, direct: Caller, version: str | None
 ) -> None:
     """The answers, in any version, are those without the API."""
@@ -377,7 +379,7 @@ def test_whatever_sets_schedules_as_tags_can_do_so(
 
 
 @pytest.mark.parametrize("broken", [[MARKER], [MARKER, f"{MARKER}:daily:0"]])
-def test_what_is_no_schedule_is_seen_and_can_be_replaced(
+def test_a_malformed_schedule_is_shown_and_can_be_replaced(
     admin: Caller, cloud: Sandbox, broken: list[str]
 ) -> None:
     set_tags(cloud, *broken)
@@ -408,7 +410,7 @@ def test_two_schedules_are_the_one_that_deletes_less(
 
 @pytest.mark.parametrize("status", [503, 429, 500])
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-def test_what_nova_refuses_is_told_as_it_says(
+def test_what_nova_refuses_is_reported_in_its_words(
     admin: Caller, cloud: Sandbox, method: str, status: int
 ) -> None:
     enable(admin, 3)
@@ -435,7 +437,7 @@ def test_unknown_is_not_without_a_schedule(admin: Caller, cloud: Sandbox) -> Non
     enable(admin, 3)
     cloud.fault("GET /tags$ 503 x3")
     assert admin.get(SERVER).status_code == 503
-    # A change that was made is not told as a failure.
+    # A change that was made is not reported as a failure.
     changed = admin.put(SERVER, {"server": {"name": "new"}})
     assert (changed.status_code, changed.json()["server"]["name"]) == (200, "new")
     replaced = admin.put(f"{SERVER}/tags", {"tags": ["x"]}, version="2.26")

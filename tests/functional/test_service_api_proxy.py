@@ -60,7 +60,7 @@ def ended(process: subprocess.Popen[str]) -> str:
     return err
 
 
-def test_it_serves_until_it_is_told_to_end(
+def test_it_serves_until_it_is_stopped(
     cloud_box: Box, started: Callable[..., Started]
 ) -> None:
     admin = cloud_box.admin

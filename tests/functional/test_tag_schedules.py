@@ -28,7 +28,7 @@ MARKER = "scheduled-images"
 SNAPSHOTS = "GET /images?limit=1000&image_type=snapshot 200"
 UNKNOWN = "ERROR (CommandError): No server with a name or ID of '{}' exists.\n"
 OFF = "ERROR (NotFound): Scheduled images not enabled for server {} (HTTP 404)\n"
-# What it takes to find out that there is no extension.
+# The requests that determine that there is no extension.
 ASKED = "GET /extensions/rax-si-image-schedule 404"
 # Nova refuses filters that it does not know from microversion 2.75 on.
 FILTER_REFUSED = APIVersion("2.75") <= novaclient.API_MAX_VERSION
@@ -115,7 +115,7 @@ def test_no_such_server(nova: Any, cloud: Sandbox, command: str) -> None:
     assert (result.status, result.out, result.err) == (1, "", UNKNOWN.format(NOBODY))
 
 
-def test_a_value_without_a_marker_is_no_schedule(nova: Any, cloud: Sandbox) -> None:
+def test_a_value_without_a_marker_is_not_a_schedule(nova: Any, cloud: Sandbox) -> None:
     tag(cloud, DAILY.format(2), "web")
     assert nova("scheduled-images-show", MYSERVER).err == OFF.format(MYSERVER)
     enable(nova, MYSERVER, "7")
@@ -125,7 +125,7 @@ def test_a_value_without_a_marker_is_no_schedule(nova: Any, cloud: Sandbox) -> N
 @pytest.mark.parametrize(
     "broken", [[MARKER], [MARKER, DAILY.format(0)], [MARKER, DAILY.format("x"), "web"]]
 )
-def test_a_malformed_schedule_is_told_and_can_be_replaced(
+def test_a_malformed_schedule_is_reported_and_can_be_replaced(
     nova: Any, cloud: Sandbox, broken: list[str]
 ) -> None:
     tag(cloud, *broken)
@@ -244,7 +244,7 @@ def test_check(nova: Any, cloud: Sandbox) -> None:
     assert result.out.split("\t")[0] == "myserver"
 
 
-def test_check_names_a_tag_that_is_no_schedule(nova: Any, cloud: Sandbox) -> None:
+def test_check_names_a_malformed_tag(nova: Any, cloud: Sandbox) -> None:
     tag(cloud, MARKER, DAILY.format("x"))
     result = nova("scheduled-images-check")
     assert (result.status, result.err) == (3, "")
@@ -283,7 +283,7 @@ def test_an_error_in_between_leaves_a_schedule(
     assert nova.ok("scheduled-images-show", "myserver").endswith("Retention: 3\n")
 
 
-def test_whoever_is_faster_is_no_error(
+def test_losing_a_race_is_not_an_error(
     nova: Any, cloud: Sandbox, front: Interceptor
 ) -> None:
     enable(nova, "myserver", "7")

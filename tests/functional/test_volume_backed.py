@@ -392,7 +392,7 @@ class TestTheEngine:
         assert older.id not in [each.id for each in images(cloud)]
         assert len(snapshots(cloud)) == 1
 
-    def test_a_snapshot_that_is_left_is_told(
+    def test_a_snapshot_that_is_left_is_reported(
         self, cloud: Sandbox, runner: Runner
     ) -> None:
         older, _ = two_images(cloud, runner)
@@ -406,7 +406,7 @@ class TestTheEngine:
         assert f"not: {left}: Service Unavailable" in pruned.reason
         assert result.reason == pruned.reason
         assert left in snapshots(cloud)
-        # It is not told for ever: the image is gone, and the retention was applied.
+        # It is not reported for ever: the image is gone, and the retention was applied.
         assert PENDING_KEY not in images(cloud)[0].properties
 
     def test_an_image_whose_deletion_got_no_answer(
@@ -441,7 +441,7 @@ class TestTheService:
     def due(self, surplus: Image) -> None:
         """A retention that a tick is to apply."""
 
-    def test_a_snapshot_that_is_left_is_told(
+    def test_a_snapshot_that_is_left_is_reported(
         self, cloud: Sandbox, surplus: Image, tmp_path: Path
     ) -> None:
         cloud.fault("DELETE /snapshots/ 503")
@@ -458,7 +458,9 @@ class TestTheService:
         assert deleted["reason"].startswith(f"{why}: {left}: Service Unavailable")
         assert json.loads(told.read_text())["reason"] == deleted["reason"]
 
-    def test_an_image_that_stays_is_told(self, cloud: Sandbox, surplus: Image) -> None:
+    def test_an_image_that_stays_is_reported(
+        self, cloud: Sandbox, surplus: Image
+    ) -> None:
         with cloud.region() as region:
             region.images.update(surplus.id, attributes={"name": "before"})
         tick = Service(cloud)("tick", "--log-format", "json")
@@ -471,7 +473,7 @@ class TestTheService:
 
 
 @plain
-def test_volume_snapshots_that_cannot_be_listed_are_told_once(
+def test_volume_snapshots_that_cannot_be_listed_are_reported_once(
     cloud: Sandbox, runner: Runner
 ) -> None:
     cloud.fault("GET /snapshots/detail 503")
@@ -534,7 +536,7 @@ class TestPrune:
         assert snapshots(cloud) == named(image)
 
     def stays(self, nova: Any, cloud: Sandbox, image: Image, why: str) -> None:
-        """The image and all snapshots stay, and it is told why."""
+        """The image and all snapshots stay, and the reason is reported."""
         before = snapshots(cloud)
         rows, err = self.prune(nova)
         assert [(row["action"], row["reason"]) for row in rows] == [("skipped", why)]
@@ -593,7 +595,7 @@ class TestPrune:
         ours = project_of(cloud).encode()
         front.change("GET", "/snapshots/", lambda c: c.replace(ours, b"theirs"))
         why = f"its volume snapshot {named(surplus)[0]} is not known to belong to the"
-        self.stays(nova, cloud, surplus, f"{why} project of the image")
+        self.stays(nova, cloud, surplus, f"{why} image's project")
 
     def test_a_user_who_may_not_look_at_snapshots(
         self, nova: Any, cloud: Sandbox, surplus: Image
@@ -714,7 +716,7 @@ class TestPrune:
         assert "without the metadata that was set" in err
         assert len(images(cloud)) == len(snapshots(cloud)) == 2
 
-    def test_a_404_of_a_proxy_is_no_proof_that_an_image_is_gone(
+    def test_a_404_of_a_proxy_does_not_prove_that_an_image_is_gone(
         self, nova: Any, cloud: Sandbox, surplus: Image, front: Interceptor
     ) -> None:
         front.answer("DELETE", f"/images/{surplus.id}$", DROPPED)
@@ -780,7 +782,7 @@ class TestProof:
             ("fail-volume of another", "whole", None),
         ],
     )
-    def test_nova_makes_it_active_whatever_becomes_of_its_snapshots(
+    def test_nova_makes_it_active_even_if_its_snapshots_fail(
         self, cloud: Sandbox, fault: str, wholeness: str, status: str | None
     ) -> None:
         cloud.fault(fault)
@@ -904,7 +906,7 @@ class TestLeftovers:
         assert sweep(cloud) == []
 
     @pytest.mark.parametrize("status", ["error_deleting", "deleting", "backing-up"])
-    def test_one_that_cannot_be_deleted_is_told(
+    def test_one_that_cannot_be_deleted_is_reported(
         self, cloud: Sandbox, kept: str, status: str
     ) -> None:
         with cloud.region() as region:
@@ -928,7 +930,7 @@ class TestLeftovers:
         with cloud.region() as region:
             assert region.volumes.snapshot(kept).metadata[FATE_KEY] == STAYS
             region.images.delete(copy)
-        # It is that image's now, whatever becomes of it.
+        # It now belongs to that image, whatever happens to it.
         assert sweep(cloud) == []
         assert kept in snapshots(cloud)
 
@@ -989,7 +991,7 @@ class TestLeftovers:
     def test_two_who_delete_the_same(
         self, cloud: Sandbox, surplus: Image, front: Interceptor
     ) -> None:
-        """That the other one has been faster is no failure."""
+        """Losing a race is not a failure."""
         (own,) = named(surplus)
         with cloud.region() as region:
             region.volumes.set_snapshot_status(own, "deleting")
@@ -1079,7 +1081,7 @@ def deletion_is_cut_off(command: Command, number: int, *, keeps: bool) -> bool:
         met = cut_off(sandbox, delete, number, command)
         check_names(sandbox)
         sandbox.advance("2h")
-        # So is whoever deletes what is left.
+        # So is the runner that deletes what is left.
         cut_off(sandbox, lambda cloud: sweep(sandbox, cloud), number % 5, command)
         check_names(sandbox)
         for _ in range(2):

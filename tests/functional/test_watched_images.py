@@ -24,7 +24,7 @@ BROKEN = page("500 Internal Server Error")
 
 
 def success(content: bytes) -> bytes:
-    """Tell of a snapshot what Nova does, which notes it done when it has begun."""
+    """Report a snapshot as Nova does, which records it as done once started."""
     action = json.loads(content)["instanceAction"]
     action["message"] = None
     for event in action.get("events", []):
@@ -76,7 +76,7 @@ def test_an_image_that_vanishes(
     assert requests(front, IMAGE) == 2
 
 
-def test_the_reason_is_told_where_there_is_one(
+def test_the_reason_is_reported_if_there_is_one(
     nova: Any, cloud: Sandbox, front: Interceptor
 ) -> None:
     front.edits.clear()

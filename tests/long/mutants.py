@@ -77,7 +77,7 @@ def _going_on(patch: pytest.MonkeyPatch) -> None:
         return ":" in what or use(self, server_id, slot, what, taken)
 
     patch.setattr(claims.Claims, "_use", mutant)
-    # Whoever has no claim has no place.
+    # Without a claim there is no place.
     free = limits.Room.FREE
     patch.setattr(limits.Admission, "confirm", lambda *arguments: free)
 
@@ -127,7 +127,11 @@ def _counting_all(patch: pytest.MonkeyPatch) -> None:
 
 def _keeping_one_less(patch: pytest.MonkeyPatch) -> None:
     ranked = rule._ranked
-    patch.setattr(rule, "_ranked", lambda image, rank, *n: ranked(image, rank + 1, *n))
+
+    def mutant(decision: Any) -> Any:
+        return ranked(replace(decision, rank=decision.rank + 1))
+
+    patch.setattr(rule, "_ranked", mutant)
 
 
 def _ignoring_tasks(patch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ def run(*command: str | Path) -> str:
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "--outdir", folder)
+    run(sys.executable, "-m", "build", "--installer", "uv", "--outdir", folder)
     return folder
 
 

@@ -35,7 +35,7 @@ def replace(key: str, value: Any) -> dict[str, Any]:
     return {"op": "replace", "path": f"/{key}", "value": value}
 
 
-def test_what_is_told_of_the_data(admin: Caller) -> None:
+def test_what_the_data_shows(admin: Caller) -> None:
     data = b"a disk" * 100
     image = create(admin, "disk", **BARE)
     assert {image[key] for key in (*HASHES, "virtual_size")} == {None}
@@ -51,7 +51,7 @@ def test_what_is_told_of_the_data(admin: Caller) -> None:
     assert admin.image("GET", "/info/stores").status_code == 404
 
 
-def test_what_is_told_of_a_snapshots_data(admin: Caller) -> None:
+def test_what_a_snapshots_data_shows(admin: Caller) -> None:
     image_id = admin.snapshot(admin.server_id(), "snap")
     assert show(admin, image_id)["os_hash_value"] is None
     admin.sandbox.advance("5m")

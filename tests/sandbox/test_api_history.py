@@ -54,7 +54,7 @@ def test_a_marker(admin: Caller, server: str, history: list[str]) -> None:
 
 
 @pytest.mark.parametrize("limit", ["-1", "x", ""])
-def test_what_is_no_limit(admin: Caller, server: str, limit: str) -> None:
+def test_not_a_limit(admin: Caller, server: str, limit: str) -> None:
     assert ask(admin, server, limit=limit).status_code == 400
 
 
@@ -80,12 +80,12 @@ def test_a_marker_need_not_be_in_the_time(
     assert ids(found) == history[2:]
 
 
-def test_a_time_that_was_told_finds_its_action(
+def test_a_reported_time_finds_its_action(
     cloud_box: Box, admin: Caller, server: str
 ) -> None:
     url = f"{server}/os-instance-actions"
     for action in ("os-stop", "os-start") * 10:
-        # As most times, it is no whole number of microseconds.
+        # Like most times, it is not a whole number of microseconds.
         cloud_box.sandbox.advance(1 / 3)
         admin.post(f"{server}/action", {action: None})
         newest = admin.get(url, version=V).json()["instanceActions"][0]
@@ -112,7 +112,7 @@ def test_each_word_is_given_once(
     assert admin.get(url, version="2.57").status_code == 200
 
 
-def test_what_is_wrong_is_told_before_the_server_is_looked_for(admin: Caller) -> None:
+def test_mistakes_are_reported_before_the_server_is_looked_up(admin: Caller) -> None:
     assert ask(admin, "/servers/none", limit="-1").status_code == 400
     assert ask(admin, "/servers/none", changes_since="soon").status_code == 400
     assert ask(admin, "/servers/none", marker="none").status_code == 404

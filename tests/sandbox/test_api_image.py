@@ -275,7 +275,7 @@ def test_pages(several: Caller, limit: int) -> None:
     assert seen == whole
 
 
-def test_a_page_is_25_unless_told() -> None:
+def test_a_page_is_25_by_default() -> None:
     with box("openstack", servers=5, images_per_server=7, max_limit=30) as made:
         answer = made.admin.image("GET", "/images")
         assert len(names(answer)) == 25

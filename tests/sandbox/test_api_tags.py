@@ -52,7 +52,7 @@ def test_all_at_once(admin: Caller, server: str) -> None:
 
 
 @pytest.mark.parametrize("tag", ["x" * 61, "a,b", "a%2Fb"])
-def test_what_is_no_tag(admin: Caller, server: str, tag: str) -> None:
+def test_not_a_tag(admin: Caller, server: str, tag: str) -> None:
     answer = admin.put(f"{server}/tags/{tag}", version=V)
     # A slash never reaches it: it parts the path.
     assert answer.status_code == (404 if "%2F" in tag else 400)
@@ -62,7 +62,7 @@ def test_what_is_no_tag(admin: Caller, server: str, tag: str) -> None:
 
 
 @pytest.mark.parametrize("body", [None, [], {}, {"tags": None}, {"tags": [1]}])
-def test_what_is_no_list_of_tags(admin: Caller, server: str, body: Any) -> None:
+def test_not_a_list_of_tags(admin: Caller, server: str, body: Any) -> None:
     admin.put(f"{server}/tags/kept", version=V)
     assert admin.put(f"{server}/tags", body, version=V).status_code == 400
     assert tags(admin, server) == ["kept"]
@@ -127,7 +127,7 @@ def test_not_of_a_server_in_error(cloud_box: Box, admin: Caller, server: str) ->
     assert tags(admin, server) == []
 
 
-def test_a_change_is_no_update_of_the_server(
+def test_a_change_does_not_update_the_server(
     cloud_box: Box, admin: Caller, server: str
 ) -> None:
     before = admin.get(server).json()["server"]["updated"]

@@ -408,7 +408,7 @@ class TestVolumes:
     @pytest.mark.parametrize(
         "wanted", [{}, {"size": 0}, {"size": "big"}, {"size": 1, "metadata": {"a": 1}}]
     )
-    def test_what_is_no_volume(self, volumes: Volumes, wanted: Any) -> None:
+    def test_not_a_volume(self, volumes: Volumes, wanted: Any) -> None:
         answer = volumes("POST", "/volumes", json={"volume": wanted})
         assert message(answer)[0] == 400
 
@@ -582,7 +582,7 @@ class TestFaults:
             ("fail-volume of another", "available", "100%", "available"),
         ],
     )
-    def test_what_becomes_of_a_snapshot(
+    def test_how_a_snapshot_ends(
         self,
         admin: Caller,
         backed: dict[str, Any],

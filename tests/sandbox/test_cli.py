@@ -155,7 +155,7 @@ class TestExec:
 
 class TestRun:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-    def test_it_stays_until_it_is_told_to_end(self, run: Start, number: int) -> None:
+    def test_it_stays_until_it_is_stopped(self, run: Start, number: int) -> None:
         process = run()
         url = exports(process)["SANDBOX_URL"]
         assert requests.get(f"{url}/sandbox/state", timeout=60).ok
@@ -163,9 +163,7 @@ class TestRun:
         assert process.wait(60) == 0
         assert process.communicate() == ("", "")
 
-    def test_it_ends_where_it_was_told_to_while_it_was_stopped(
-        self, run: Start
-    ) -> None:
+    def test_it_ends_where_asked_while_it_was_stopped(self, run: Start) -> None:
         process = run()
         exports(process)
         # What it then goes on with is any thread that the system likes.
@@ -203,7 +201,7 @@ class TestRun:
             " Cannot assign requested address\n",
         )
 
-    def test_a_state_file_that_is_none(self, tmp_path: Path) -> None:
+    def test_a_malformed_state_file(self, tmp_path: Path) -> None:
         file = tmp_path / "notes.txt"
         file.write_text("not a database, and not to be touched\n" * 100)
         before = file.read_bytes()
@@ -374,7 +372,7 @@ class TestRunning:
             " RegionOne, RegionTwo\n",
         )
 
-    def test_env_of_nobody(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_env_of_an_unknown_user(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert cli.main(["env", "--user", "nobody"]) == 1
         out, err = capsys.readouterr()
         assert out == ""
@@ -405,7 +403,7 @@ class TestRunning:
         assert cli.main(["state"]) == 0
         assert capsys.readouterr().err == ""
 
-    def test_nobody_is_there(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_no_server_matches(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert cli.main(["advance", "1d", "--url", "http://127.0.0.1:9"]) == 1
         assert capsys.readouterr() == (
             "",

@@ -85,7 +85,7 @@ def test_all_tokens_expire_but_those_given_later(
         assert directory.read(old)
 
 
-def test_a_changed_token_is_none(directory: Directory) -> None:
+def test_a_changed_token_is_invalid(directory: Directory) -> None:
     packed, _, signature = issue(directory).partition(".")
     claims = json.loads(base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4)))
     claims[0] = directory.users[1].id
@@ -101,7 +101,7 @@ def test_a_changed_token_is_none(directory: Directory) -> None:
 
 
 @given(st.text() | st.none())
-def test_any_text_is_no_token(text: str | None) -> None:
+def test_other_text_is_not_a_token(text: str | None) -> None:
     assert Directory("openstack", 1).read(text) is None
 
 

@@ -59,7 +59,7 @@ def test_times(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "now", "yesterday", "T", "2026-13-01", "2026-01-01T25:00:00", "Z"]
 )
-def test_what_is_no_time(text: str) -> None:
+def test_not_a_time(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_time(text)
 

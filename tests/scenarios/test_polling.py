@@ -20,7 +20,7 @@ from .resources import Workshop
 from .test_snapshots import LINE
 
 COPYING = "image_snapshot"
-# How long after the one before each of them has begun, in virtual seconds.
+# How long after the previous one each of them starts, in virtual seconds.
 PHASES = (
     (COPYING, 1),
     ("image_pending_upload", 40),
@@ -104,7 +104,7 @@ def test_it_finds_no_server_that_is_not_there(resources: Workshop) -> None:
     )
 
 
-def test_no_state_is_told_that_was_not_answered() -> None:
+def test_no_state_is_reported_that_was_not_answered() -> None:
     with box("openstack") as made:
         admin = made.admin
         server_id = admin.server_id()
@@ -128,7 +128,7 @@ def test_no_state_is_told_that_was_not_answered() -> None:
     assert last == f"[info] server {server_id} has disappeared!"
 
 
-def test_the_token_is_no_argument(resources: Workshop, tmp_path: Path) -> None:
+def test_the_token_is_not_an_argument(resources: Workshop, tmp_path: Path) -> None:
     curl = tmp_path / "curl"
     seen = tmp_path / "arguments"
     curl.write_text(

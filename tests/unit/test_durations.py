@@ -53,12 +53,14 @@ def test_anything_else_is_refused_by_name(text: str) -> None:
         (15 * 86400, "15d"),
     ],
 )
-def test_a_length_is_told_in_its_two_largest_units(seconds: float, text: str) -> None:
+def test_a_length_is_reported_in_its_two_largest_units(
+    seconds: float, text: str
+) -> None:
     assert format_duration(seconds) == text
 
 
 @given(st.integers(0, 10**9))
-def test_what_is_told_is_understood_and_never_more(seconds: int) -> None:
+def test_reports_are_true_and_complete(seconds: int) -> None:
     told = parse_duration(format_duration(seconds))
     assert told <= seconds
     assert seconds - told < max(60, seconds / 24)

@@ -110,7 +110,7 @@ def test_a_slot_that_was_due_before_anybody_looked(fleet: Fleet) -> None:
 
 @pytest.mark.parametrize("before", [DAILY, WEEKLY, None])
 @pytest.mark.parametrize("after", [DAILY, WEEKLY])
-def test_another_schedule_begins_anew(
+def test_another_schedule_starts_again(
     fleet: Fleet, before: ImageSchedule | None, after: ImageSchedule
 ) -> None:
     """Also one that was enabled again long after its last image."""

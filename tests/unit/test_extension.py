@@ -55,13 +55,13 @@ def test_digits_and_days_of_any_case(schedule: ImageSchedule, spell: Any) -> Non
         st.text().filter(lambda t: not (t.isascii() and t.isdigit())),
     )
 )
-def test_what_is_no_retention(value: Any) -> None:
+def test_not_a_retention(value: Any) -> None:
     with pytest.raises(InvalidValue, match="a whole number from 1 to 65535, not"):
         read_schedule_request(request(value))
 
 
 @given(JSON.filter(lambda day: str(day).upper() not in DAYS))
-def test_what_is_no_day(day: Any) -> None:
+def test_not_a_day(day: Any) -> None:
     with pytest.raises(InvalidValue, match="day_of_week must be one of SUNDAY, MONDAY"):
         read_schedule_request(request(7, day_of_week=day))
 

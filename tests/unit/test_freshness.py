@@ -206,7 +206,7 @@ def test_a_first_image_that_is_being_made_is_not_late() -> None:
         {"metadata": {RUN_KEY: "mine:1", OWN_KEY: "another:1"}},
     ],
 )
-def test_what_does_not_count_is_no_fresh_image(fields: dict[str, Any]) -> None:
+def test_an_uncounted_image_is_not_fresh(fields: dict[str, Any]) -> None:
     young, old = image(HOUR, **fields), image(30 * HOUR)
     told = schedule_status(server(), [young, old], NOW, MAX_AGE)
     assert (told.state, told.newest, told.counted) == (State.LATE, old, 1)

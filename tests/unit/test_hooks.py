@@ -83,7 +83,7 @@ def test_a_program_that_is_gone_when_it_is_to_be_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", " ", "a 'b", "no-such-program x", "/"])
-def test_what_is_no_command(text: str) -> None:
+def test_not_a_command(text: str) -> None:
     with pytest.raises(InvalidValue, match="is not a command"):
         HookCommand.parse(text)
 
@@ -96,7 +96,7 @@ def test_an_ended_command_takes_along_what_it_has_started(tmp_path: Path) -> Non
     assert not log.exists()
 
 
-def test_a_command_that_does_not_end_when_told_to_is_killed(
+def test_a_command_that_ignores_sigterm_is_killed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(
@@ -123,7 +123,7 @@ def to_another_thread(signum: int) -> None:
 
 
 @pytest.mark.parametrize("signum", SIGNALS)
-def test_a_signal_ends_a_command_unless_it_is_not_to_be_heeded(signum: int) -> None:
+def test_a_signal_ends_a_command_unless_ignored(signum: int) -> None:
     with SignalCatcher() as signals:
         with pytest.raises(Interrupted) as caught:
             run(f"sh -c 'kill -{signum} $PPID; sleep 20'", signals=signals)
@@ -204,14 +204,14 @@ class Broken(io.StringIO):
 
 
 @pytest.mark.parametrize("stream", [None, Broken()])
-def test_what_cannot_be_told_is_lost(stream: io.StringIO | None) -> None:
+def test_what_cannot_be_printed_is_lost(stream: io.StringIO | None) -> None:
     writer = BackgroundWriter(stream)
     writer.say("one")
     writer.say("two")
     writer.close()
 
 
-def test_what_is_told_arrives_in_order() -> None:
+def test_output_arrives_in_order() -> None:
     stream = io.StringIO()
     writer = BackgroundWriter(stream)
     for number in range(100):
@@ -231,7 +231,7 @@ def test_a_pipe_that_nobody_reads_delays_nothing(fill: bool) -> None:
         for _ in range(40 if fill else 2):
             writer.write(b"x" * 10000)
         writer.close(0.2)
-        # Whoever reads at last gets it all.
+        # The final reader gets everything.
         if fill:
             left = 400000
             while left:

@@ -135,7 +135,7 @@ def test_patience_ends_where_the_waits_would_be_longer_than_a_minute(
         ({"forbidden": {"message": "a\n\x1b[31mb"}}, r"a \x1b[31mb"),
     ],
 )
-def test_a_refusal_is_told_in_the_services_words_on_one_line(
+def test_a_refusal_is_reported_in_the_services_words_on_one_line(
     body: Any, text: str
 ) -> None:
     assert str(answer(404, body).error()) == f"{text} (HTTP 404)"
@@ -158,7 +158,7 @@ def test_a_refusal_without_a_reason_says_so(body: Any, kind: str) -> None:
     error = answer(404, body, content_type="text/html; charset=UTF-8").error()
     assert (error.status, error.method, error.path) == (404, "GET", "/servers/1")
     assert str(error) == (
-        "The compute service refused GET /servers/1 without a reason that can be read"
+        "The compute service refused GET /servers/1 without a readable reason"
         f" (the content is {kind}) (HTTP 404)"
     )
 
@@ -186,7 +186,7 @@ def test_foreign_text_is_cut_to_what_can_be_read() -> None:
         ),
         (answer(204), "the content is empty, not a JSON object"),
         (answer(200, [1]), "the content is JSON of type list, not a JSON object"),
-        (answer(304), "that is neither success nor an error"),
+        (answer(304), "that is neither a success nor an error"),
     ],
 )
 def test_a_success_that_makes_no_sense_is_an_error(
@@ -243,7 +243,7 @@ def test_an_address_quotes_what_people_gave() -> None:
 
 @pytest.mark.parametrize("segment", ["", ".", ".."])
 def test_an_address_has_no_segment_that_means_another(segment: str) -> None:
-    with pytest.raises(InvalidValue, match="cannot be part of an address"):
+    with pytest.raises(InvalidValue, match="cannot be part of a URL"):
         path("images", "1", "metadata", segment)
 
 

@@ -53,7 +53,7 @@ def test_a_time_is_read_in_every_spelling_of_the_apis(text: str) -> None:
     "text",
     [None, "", 5, "yesterday", "2026-13-21T20:18:52Z", "2026-11-21T20:18:52+02:00"],
 )
-def test_what_is_no_time_is_none(text: object) -> None:
+def test_not_a_time_is_none(text: object) -> None:
     assert read_time(text) is None
 
 

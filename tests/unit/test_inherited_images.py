@@ -212,7 +212,7 @@ def test_the_only_image_is_not_lost_to_the_snapshot_of_another_server() -> None:
     assert original_of(mine) == only.id
 
 
-def test_a_copy_is_no_image_of_a_run() -> None:
+def test_a_copy_is_not_an_image_of_a_run() -> None:
     cloud = Cloud()
     server = cloud.boot(True)
     image = cloud.begin(server)

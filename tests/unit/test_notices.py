@@ -48,14 +48,16 @@ def writer(path: Path, gate: Path | None = None) -> list[str]:
     return [sys.executable, "-c", code]
 
 
-def test_what_fails_while_the_command_runs_is_told_in_one_call(tmp_path: Path) -> None:
+def test_what_fails_while_the_command_runs_is_reported_in_one_call(
+    tmp_path: Path,
+) -> None:
     told, gate = tmp_path / "told", tmp_path / "gate"
     notifier = Notifier(writer(told, gate), limit=120)
-    notifier.tell({"event": "failed", "server": 0})
+    notifier.notify({"event": "failed", "server": 0})
     until((tmp_path / "gate.reached").exists)
     for number in range(1, 50):
         # It is not waited for.
-        notifier.tell({"event": "failed", "server": number})
+        notifier.notify({"event": "failed", "server": number})
     gate.touch()
     notifier.close()
     first, second = map(json.loads, told.read_text().splitlines())
@@ -68,8 +70,8 @@ def test_what_fails_while_the_command_runs_is_told_in_one_call(tmp_path: Path) -
 
 def test_what_fails_at_once_is_one_call(tmp_path: Path) -> None:
     notifier = Notifier(writer(tmp_path / "told"), limit=120)
-    notifier.tell({"event": "failed", "server": 1}, {"event": "failed", "server": 2})
-    notifier.tell()
+    notifier.notify({"event": "failed", "server": 1}, {"event": "failed", "server": 2})
+    notifier.notify()
     notifier.close()
     (call,) = (tmp_path / "told").read_text().splitlines()
     assert [each["server"] for each in json.loads(call)["failures"]] == [1, 2]
@@ -81,7 +83,7 @@ def test_a_command_that_hangs_is_ended_with_all_it_has_started(
     pid = tmp_path / "pid"
     script = f"sleep 600 & echo $! > {pid}; wait"
     notifier = Notifier(["sh", "-c", script], limit=1)
-    notifier.tell({"event": "failed"})
+    notifier.notify({"event": "failed"})
     notifier.close(60)
     assert lines() == [("on-failure command failed", "TimeoutExpired")]
     child = int(pid.read_text())
@@ -96,7 +98,7 @@ def test_a_command_that_hangs_is_ended_with_all_it_has_started(
 def test_who_ends_says_what_is_not_over_and_ends_it(tmp_path: Path, lines: Any) -> None:
     gate = tmp_path / "gate"
     notifier = Notifier(writer(tmp_path / "told", gate), limit=120)
-    notifier.tell({"event": "failed"})
+    notifier.notify({"event": "failed"})
     until((tmp_path / "gate.reached").exists)
     notifier.close(0.1)
     notifier.close()
@@ -110,10 +112,10 @@ def test_an_error_of_the_program_keeps_no_later_notice_back(
     tmp_path: Path, lines: Any
 ) -> None:
     notifier = Notifier(writer(tmp_path / "told"), limit=120)
-    notifier.tell({"event": object()})
+    notifier.notify({"event": object()})
     notifier.close()
     assert [event for event, _ in lines()] == ["notice failed"]
-    notifier.tell({"event": "failed"})
+    notifier.notify({"event": "failed"})
     notifier.close()
     assert json.loads((tmp_path / "told").read_text()) == {"event": "failed"}
 
@@ -195,9 +197,7 @@ def test_the_file_is_its_owners_alone_and_written_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("where", ["file/state.json", "folder", "/proc/nowhere/x"])
-def test_a_place_that_cannot_be_written_is_no_matter(
-    tmp_path: Path, where: str
-) -> None:
+def test_an_unwritable_place_does_not_matter(tmp_path: Path, where: str) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
     reported = Reported.load(tmp_path / where)
@@ -302,7 +302,7 @@ def test_a_first_look_may_take_as_long_as_the_cloud_answers() -> None:
     assert service.after(0) == (True, True)
 
 
-def test_no_answer_for_ten_minutes_is_no_life() -> None:
+def test_no_response_for_ten_minutes_is_no_sign_of_life() -> None:
     service = Watched(60)
     service.answer()
     service.health.looked(good=True)
@@ -311,7 +311,7 @@ def test_no_answer_for_ten_minutes_is_no_life() -> None:
     assert service.health.lifeless() == "no response from the cloud for 601 s"
 
 
-def test_looks_that_end_without_an_answer_are_no_life() -> None:
+def test_scans_without_a_response_are_no_sign_of_life() -> None:
     service = Watched(60)
     for _ in range(10):
         assert service.after(60)[0]

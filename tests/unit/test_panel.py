@@ -112,14 +112,14 @@ def test_what_was_known_stays_when_a_reading_fails() -> None:
     assert source.view() == (3, 0.0, None)
 
 
-def test_that_one_users_token_is_gone_keeps_nobody_else_from_reading() -> None:
+def test_one_users_revoked_token_does_not_stop_others() -> None:
     source = Source(error=ApiError(401, "no"))
     assert source.look() is None
     source.error = None
     assert source.look() == 2
 
 
-def test_what_was_changed_is_read_anew_however_fresh() -> None:
+def test_what_was_changed_is_read_again_however_fresh() -> None:
     source = Source()
     source.look()
     source.known.changed()

@@ -141,7 +141,7 @@ def test_a_window(text: str, start: int, length: int) -> None:
         "\u0662\u0662:00-23:00",
     ],
 )
-def test_what_is_no_window(text: str) -> None:
+def test_not_a_window(text: str) -> None:
     with pytest.raises(InvalidValue, match="two different UTC times of day"):
         parse_window(text)
 
@@ -293,7 +293,7 @@ def test_all_images_that_are_not_proven_are_looked_at() -> None:
     assert (step.action, step.unsettled) == (Action.MAKE, (older,))
 
 
-def test_a_copy_is_no_image_of_the_slot() -> None:
+def test_a_copy_is_not_an_image_of_the_slot() -> None:
     """A snapshot by hand of a server that was rebuilt to its own scheduled image."""
     slot = slot_of(DUE)
     original = image(slot, created=DUE - DAY)

@@ -23,7 +23,7 @@ PLAN = VerifyPlan(
 
 
 class Notified(Notifier):
-    def tell(self, *failures: Any) -> None:
+    def notify(self, *failures: Any) -> None:
         self.told = [*getattr(self, "told", []), *failures]
 
 

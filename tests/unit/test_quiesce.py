@@ -170,9 +170,6 @@ class Images(ImageStore):
         left = found.metadata.keys() - self.removed
         return replace(found, metadata={key: found.metadata[key] for key in left})
 
-    def is_gone(self, image_id: str) -> bool:
-        raise AssertionError("nothing asks whether an image is gone")
-
     def set_metadata(self, image: object, metadata: Any) -> None:
         assert not metadata, "nothing is to be set"
 
@@ -306,7 +303,7 @@ def test_after_runs_exactly_once_whatever_happens(
 
 
 @given(st.integers(1, 40), st.lists(STATE, min_size=1, max_size=12))
-def test_a_signal_ends_the_hold_and_is_told(moment: int, states: list[Any]) -> None:
+def test_a_signal_ends_the_hold_and_is_reported(moment: int, states: list[Any]) -> None:
     outside = Outside(states, [image("SAVING")])
     snapshot = outside.snapshot()
     outside.moments, outside.signal_at = 0, moment

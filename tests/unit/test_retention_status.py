@@ -95,9 +95,6 @@ class Memory(ImageStore):
             raise NoSuchImage(image_id)
         return self.images[image_id]
 
-    def is_gone(self, image_id: str) -> bool:
-        return image_id not in self.images
-
     def set_metadata(self, image: Any, metadata: Mapping[str, str]) -> None:
         if metadata:
             old = self.get(image)
@@ -428,7 +425,7 @@ def test_interrupted_no_marker_is_forgotten(protect: bool, calls: int) -> None:
     assert store.get("i") == before
 
 
-def test_a_note_about_another_image_is_no_note() -> None:
+def test_a_note_about_another_image_is_ignored() -> None:
     """Snapshots of a server that was booted from a protected image inherit it."""
     image = snapshot("my own", **{PROTECTED_KEY: f"other:{MARKER_VALUE}"})
     assert removed_marker(image) is None
@@ -437,7 +434,7 @@ def test_a_note_about_another_image_is_no_note() -> None:
 
 
 @pytest.mark.parametrize("note", ["", "i", "i:", ":", "x:y"])
-def test_a_broken_note_is_no_note(note: str) -> None:
+def test_a_broken_note_is_ignored(note: str) -> None:
     assert removed_marker(snapshot(**{PROTECTED_KEY: note})) is None
 
 
@@ -450,7 +447,7 @@ def test_a_broken_note_is_no_note(note: str) -> None:
     ],
 )
 @pytest.mark.parametrize("action", [protect_image, unprotect_image])
-def test_what_is_no_snapshot(changes: dict[str, Any], why: str, action: Any) -> None:
+def test_not_a_snapshot(changes: dict[str, Any], why: str, action: Any) -> None:
     image = replace(snapshot(**MARKED), **changes)
     with pytest.raises(NotASnapshot) as told:
         action(Memory([image]), image)

@@ -74,8 +74,8 @@ def test_a_day_may_be_cut_as_short_as_it_is_the_only_one() -> None:
 @pytest.mark.parametrize(
     ("text", "both"), [("s", "sunday or saturday"), ("T", "tuesday or thursday")]
 )
-def test_what_could_be_two_days_is_refused(text: str, both: str) -> None:
-    with pytest.raises(InvalidValue, match=f"^'{text}' may be {both}: write more"):
+def test_an_ambiguous_day_is_refused(text: str, both: str) -> None:
+    with pytest.raises(InvalidValue, match=f"^'{text}' is ambiguous: {both}$"):
         parse_day(text)
 
 
@@ -127,7 +127,7 @@ def test_an_answer_is_read(part: dict[str, Any], schedule: ImageSchedule) -> Non
         {"image_schedule": {"retention": 7, "day_of_week": ""}},
     ],
 )
-def test_an_answer_that_is_no_schedule_is_refused(body: Any) -> None:
+def test_a_malformed_schedule_in_a_response_is_refused(body: Any) -> None:
     with pytest.raises(UnexpectedAnswer, match="service answered GET /x with 200"):
         read_schedule(answer(body))
 

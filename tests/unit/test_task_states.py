@@ -65,7 +65,7 @@ def test_the_phases_of_a_snapshot_are_timed() -> None:
     assert (progress.begun, progress.over, progress.copied) == (True, True, True)
 
 
-def test_the_instant_of_uploading_before_libvirt_copies_is_no_end() -> None:
+def test_the_instant_of_uploading_before_libvirt_copies_is_not_the_end() -> None:
     flash = ["image_snapshot", "image_pending_upload", "image_uploading"]
     assert not seen(flash, UPLOADING).copied
     assert not seen([*flash, "image_pending_upload"], UPLOADING).copied

@@ -206,7 +206,7 @@ ACTS = st.lists(
 @settings(max_examples=60, deadline=None)
 @example(scripts=[["refused"], ["answered"]], most=1)
 @given(scripts=st.lists(ACTS, min_size=1, max_size=6), most=st.integers(1, 4))
-def test_whoever_comes_gets_through_whatever_others_did(
+def test_every_request_gets_through_whatever_others_did(
     scripts: list[list[str]], most: int
 ) -> None:
     clock = Time()

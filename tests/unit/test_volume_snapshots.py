@@ -132,8 +132,8 @@ def test_no_mapping_is_too_strange(text: str) -> None:
     [
         ({"name": "mine"}, "is called 'mine', not 'snapshot for name 1'"),
         ({"name": None}, "is called 'None', not 'snapshot for name 1'"),
-        ({"project_id": "theirs"}, "is not known to belong to the project"),
-        ({"project_id": None}, "is not known to belong to the project"),
+        ({"project_id": "theirs"}, "is not known to belong to the image's project"),
+        ({"project_id": None}, "is not known to belong to the image's project"),
         ({"status": "backing-up"}, "is backing-up, not available"),
         ({"status": "error_deleting"}, "is error_deleting, not available"),
     ],

@@ -116,7 +116,7 @@ def is_running(image: Image) -> bool:
     return image.status in ("queued", "saving") and RUN_KEY in image.properties
 
 
-def test_the_laws_hold_whoever_is_killed(
+def test_the_laws_hold_when_any_is_killed(
     broker: Broker, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     servers, days, kills, seed = (

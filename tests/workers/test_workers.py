@@ -266,7 +266,7 @@ def test_a_broker_that_falls_silent_is_not_waited_for(
     listening.close()
 
 
-def test_a_scan_that_is_under_way_is_not_begun_again(
+def test_a_scan_in_progress_is_not_started_again(
     rehearsal: Rehearsal, environ: dict[str, str], tmp_path: Path
 ) -> None:
     rehearsal.schedule({MYSERVER: ImageSchedule(1)})
@@ -340,12 +340,12 @@ def test_a_message_that_kills_its_workers_is_put_aside(
 
 
 def is_more(cloud: Sandbox, asked: int) -> bool:
-    """Whether one more look at the server has begun."""
+    """Whether another look at the server has started."""
     return asks(cloud) > asked
 
 
 def asks(cloud: Sandbox) -> int:
-    """How often a look at the server has begun."""
+    """How often a look at the server has started."""
     return sum(number for _, number in cloud.faults())
 
 

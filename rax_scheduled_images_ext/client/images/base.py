@@ -1,4 +1,4 @@
-"""Server images: one shape, whatever API it came from, and the stores of them."""
+"""Server images in one form, whatever API they come from, and their stores."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from rax_scheduled_images_ext.model.image import PENDING_KEY, ServerImage
 Result = TypeVar("Result")
 
 
-#: The image service's own attributes of an image; all else is metadata.
+#: The image service's own attributes of an image; everything else is metadata.
 ATTRIBUTES = frozenset(
     "checksum container_format created_at deleted deleted_at direct_url disk_format"
     " file id location locations min_disk min_ram name os_hash_algo os_hash_value"
@@ -32,13 +32,13 @@ ATTRIBUTES = frozenset(
     " virtual_size visibility".split()
 )
 _LONGEST_KEY = 255
-# How often a change is made that something else undoes.
+# How often a change is repeated if something else undoes it.
 _TRIES = 5
 
 
 @dataclass(frozen=True)
 class ImageFilter:
-    """Which images are wanted; the fields are those of :meth:`ImageStore.list`."""
+    """Which images to list; the fields are those of :meth:`ImageStore.list`."""
 
     name: str | None = None
     server_id: str | None = None
@@ -53,12 +53,12 @@ class ImageFilter:
 
     @property
     def is_large(self) -> bool:
-        """Whether there may be very many."""
+        """Whether very many images may match."""
         wide = self.snapshots or self.pending or self.changed_since is not None
         return wide and not self.hidden
 
     def takes(self, image: ServerImage) -> bool:
-        """Whether an image is one of those, apart from how many there may be."""
+        """Whether an image matches, apart from the limit."""
         return (
             self.name in (None, image.name)
             and (self.ids is None or image.id in self.ids)
@@ -76,12 +76,13 @@ def _changed(image: ServerImage, since: datetime) -> bool:
 
 
 class ImageStore(ABC):
-    """Where a cloud keeps its images; :attr:`.Cloud.images` is the right one.
+    """Where a cloud stores its images; :attr:`.Cloud.images` is the right one.
 
-    An image is a :class:`ServerImage`, anything else with an ``id``, or an ID.
-    Besides the errors named below every call raises :class:`.ApiError` for a refusal,
-    :class:`.UnexpectedAnswer` for an answer that makes no sense, and keystoneauth's
-    errors if none came.
+    An image is a :class:`ServerImage`, anything else with an ``id``, or an ID. That
+    there is none is believed of the service alone, not of a proxy in between. Besides
+    the errors below every call raises :class:`.ApiError` for a refusal,
+    :class:`.UnexpectedAnswer` for a malformed response, and keystoneauth's errors
+    without a response.
     """
 
     @abstractmethod
@@ -91,38 +92,38 @@ class ImageStore(ABC):
         :raises NoSuchImage: if there is none with this ID.
         """
 
-    @abstractmethod
     def is_gone(self, image_id: str) -> bool:
-        """Whether the service itself says that there is no such image.
-
-        A proxy in between that answers 404 knows nothing of images.
-        """
+        """Whether the service itself says that there is no such image."""
+        try:
+            return self.get(image_id).status == "DELETED"
+        except NoSuchImage:
+            return True
 
     @abstractmethod
     def set_metadata(self, image: object, metadata: Mapping[str, str]) -> None:
-        """Add these pieces of metadata, or change those that are there.
+        """Add this metadata, or change it if it exists.
 
-        :raises InvalidValue: for a key that no metadata can have.
+        :raises InvalidValue: for an invalid key.
         :raises NoSuchImage: if there is no such image.
         """
 
     @abstractmethod
     def delete_metadata(self, image: object, keys: Iterable[str]) -> None:
-        """Take metadata away; what is not there, or no longer, is no error.
+        """Remove metadata; it is not an error if it does not exist.
 
-        :raises InvalidValue: for a key that no metadata can have.
+        :raises InvalidValue: for an invalid key.
         :raises NoSuchImage: if there is no such image.
         """
 
     def change_metadata(
         self, image: object, additions: Mapping[str, str], removals: Iterable[str]
     ) -> None:
-        """Add metadata and take some away: in one request, where the service can.
+        """Add and remove metadata: in one request, if the service can.
 
-        Where it cannot, the additions come first, so that a program that is
-        interrupted in between has lost nothing.
+        If it cannot, the additions come first, so that an interruption in between
+        loses nothing.
 
-        :raises InvalidValue: for a key that no metadata can have.
+        :raises InvalidValue: for an invalid key.
         :raises NoSuchImage: if there is no such image.
         """
         self.set_metadata(image, additions)
@@ -131,14 +132,14 @@ class ImageStore(ABC):
     def ensure_metadata(
         self, image: object, additions: Mapping[str, str], removals: Iterable[str]
     ) -> ServerImage:
-        """Add metadata and take some away until that is seen on the image; return it.
+        """Add and remove metadata until the image shows it; return the image.
 
-        The image service reads an image, changes it, and writes all of it, so one of
-        two simultaneous changes may undo the other: after its answer, and even after
-        this has seen it, if the other was begun before.
+        The image service reads an image, changes it, and writes the whole of it, so one
+        of two simultaneous changes may undo the other: after its response, and even
+        after this has seen the change, if the other started earlier.
 
-        :raises ChangeUndone: if others undo it again and again.
-        :raises InvalidValue: for a key that no metadata can have.
+        :raises ChangeUndone: if it is undone repeatedly.
+        :raises InvalidValue: for an invalid key.
         :raises NoSuchImage: if there is no such image.
         """
         removals = tuple(removals)
@@ -172,20 +173,20 @@ class ImageStore(ABC):
         hidden: bool = False,
         ids: Collection[str] | None = None,
     ) -> Iterator[ServerImage]:
-        """Yield the images this user can use, page after page, as they are needed.
+        """Yield the images this user can use, fetching pages as they are needed.
 
         :param name: only those with exactly this name.
         :param server_id: only those made of this server.
-        :param scheduled: only those the scheduled images service counts as its own.
-        :param snapshots: only those made of servers, scheduled or not. Of the metadata
-            of these, and of those pending or changed, only what :data:`TELLING` names
-            is read: there may be very many.
-        :param making: only those that are being made.
-        :param pending: only those of schedules whose retention has not been applied.
-        :param changed_since: only those that have changed since, to the second.
-        :param limit: no more than this many; also the size of a page.
-        :param hidden: those that lists leave out, where the service has such.
-        :param ids: only those of these IDs, which are few.
+        :param scheduled: only those with the marker of the scheduled images service.
+        :param snapshots: only those made of servers, scheduled or not. As there may be
+            very many, only the metadata in :data:`TELLING` is read, as for pending and
+            changed ones.
+        :param making: only those in progress.
+        :param pending: only scheduled ones whose retention has not been applied.
+        :param changed_since: only those that changed since, to the second.
+        :param limit: at most this many; also the size of a page.
+        :param hidden: those that lists omit, if the service has such.
+        :param ids: only those with these few IDs.
         """
         wanted = ImageFilter(
             name,
@@ -203,24 +204,24 @@ class ImageStore(ABC):
 
     @abstractmethod
     def _list(self, wanted: ImageFilter) -> Iterator[ServerImage]:
-        """Yield at least the images asked for: services filter as well as they can."""
+        """Yield at least the matching images: services filter as well as they can."""
 
     def find(self, wanted: str) -> ServerImage:
         """Return the image whose ID or name is ``wanted``.
 
         :raises NoMatch: if there is none.
-        :raises SeveralMatches: if it is the name of several.
+        :raises SeveralMatches: if several have that name.
         """
         return self.with_image(wanted, self._known)
 
     def with_image(self, wanted: str, action: Callable[[object], Result]) -> Result:
         """Run ``action`` with the image whose ID or name is ``wanted``.
 
-        What looks like an ID is handed on as it is, at the cost of no request;
-        only if ``action`` then meets :class:`.errors.NoSuchImage` is it a name.
+        What looks like an ID is passed on without a request; only if ``action`` raises
+        :class:`.errors.NoSuchImage` is it taken for a name.
 
         :raises NoMatch: if no image has that ID or name.
-        :raises SeveralMatches: if it is the name of several.
+        :raises SeveralMatches: if several have that name.
         """
         if looks_like_id(wanted):
             try:
@@ -235,18 +236,18 @@ class ImageStore(ABC):
         return action(next(iter(images.values())))
 
     def _known(self, image: object) -> ServerImage:
-        """Return what is known of an image, asking only if nothing is."""
+        """Return an image, requesting it only if just its ID is known."""
         return image if isinstance(image, ServerImage) else self.get(image)
 
 
 def check_key(key: str) -> str:
-    """Return a metadata key that an image can have.
+    """Return a valid metadata key.
 
     :raises InvalidValue: for any other.
     """
     if not key or len(key) > _LONGEST_KEY:
         raise InvalidValue(
-            f"'{key}' is not a metadata key: one has 1 to {_LONGEST_KEY} characters"
+            f"'{key}' is not a metadata key of 1 to {_LONGEST_KEY} characters"
         )
     if key in ATTRIBUTES:
         raise InvalidValue(f"'{key}' is an attribute of the image itself, not metadata")
@@ -254,7 +255,7 @@ def check_key(key: str) -> str:
 
 
 def read_metadata(answer: ApiResponse, metadata: Any) -> dict[str, str]:
-    """Return metadata with every value as text."""
+    """Return metadata with all values as text."""
     if not isinstance(metadata, dict):
         raise answer.unexpected("with an image whose metadata is not a JSON object")
     return {key: _as_text(value) for key, value in metadata.items()}
@@ -262,13 +263,13 @@ def read_metadata(answer: ApiResponse, metadata: Any) -> dict[str, str]:
 
 def _as_text(value: object) -> str:
     if isinstance(value, (dict, list)):
-        # Compute's proxy of an image service reads what is JSON there.
+        # Compute's proxy of an image service parses values that are JSON.
         return json.dumps(value)
     return "" if value is None else str(value)
 
 
 def read_id(answer: ApiResponse, image: Mapping[str, Any]) -> str:
-    """Return the ID of an image in an answer."""
+    """Return the ID of an image in a response."""
     image_id = image.get("id")
     if not isinstance(image_id, str) or not image_id:
         raise answer.unexpected("with an image that has no ID")
@@ -276,5 +277,5 @@ def read_id(answer: ApiResponse, image: Mapping[str, Any]) -> str:
 
 
 def read_number(number: object) -> int | None:
-    """Return a number an API wrote, None for what is none."""
+    """Return a number that an API wrote, None if it is not a number."""
     return number if isinstance(number, int) else None

@@ -1,8 +1,7 @@
-"""Images through the proxy that compute services have up to microversion 2.35.
+"""Images through the proxy of compute services, up to microversion 2.35.
 
-The proxy does not show whose an image is. But it can list private images alone, and
-those are the project's own: the owner of a private image is the user's project, that
-of any other image is not known.
+The proxy does not show who owns an image. But it can list only private images, and
+these belong to the user's project; the owner of any other image is unknown.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ _VISIBILITY = "property-visibility"
 
 
 def proxy_version(version: str | None) -> str | None:
-    """Return the microversion to speak to the proxy, given the one of other calls."""
+    """Return the microversion for the proxy, given the one of other calls."""
     if version and tuple(map(int, version.split("."))) > _LAST_VERSION:
         return ".".join(map(str, _LAST_VERSION))
     return version
@@ -57,12 +56,6 @@ class ComputeImages(ImageStore):
         answer = self._of(image_id, "GET", path("images", image_id))
         return _image(answer, answer.object("image"))
 
-    def is_gone(self, image_id: str) -> bool:
-        answer = self.transport.get(path("images", image_id))
-        if answer.status == 404 and answer.error_message("itemNotFound"):
-            return True
-        return _image(answer, answer.object("image")).status == "DELETED"
-
     def set_metadata(self, image: object, metadata: Mapping[str, str]) -> None:
         body = {"metadata": {check_key(key): value for key, value in metadata.items()}}
         if metadata:
@@ -78,8 +71,8 @@ class ComputeImages(ImageStore):
                 continue
             url = path("images", known.id, "metadata", key)
             answer = self.transport.send("DELETE", url)
-            # Found a moment ago, so that much is gone: the aim is reached.
-            if answer.status != 404:
+            # The image was just found, so only the metadata is gone, as wanted.
+            if not answer.not_found:
                 answer.empty()
 
     def delete(self, image: object) -> None:
@@ -90,20 +83,20 @@ class ComputeImages(ImageStore):
         query: dict[str, Any] = {}
         if wanted.limit is not None:
             query["limit"] = wanted.limit
-        # The image service behind would read a name that begins so as a list.
+        # The image service behind it would read such a name as a list.
         if wanted.name is not None and not wanted.name.startswith("in:"):
             query["name"] = wanted.name
         if wanted.server_id is not None:
             query["server"] = wanted.server_id
         if wanted.snapshots:
             query["type"] = SNAPSHOT
-        # By status the proxy would find either the queued or the saving ones.
-        # Of the filters on metadata the proxy breaks the one by the marker.
+        # By status the proxy would find only the queued or only the saving ones.
+        # The proxy's filter on the marker does not work.
         pages = self.transport.pages(
             "/images/detail", query, _next_page, ahead=wanted.snapshots
         )
         keys = TELLING if wanted.snapshots else None
-        # Only where images are counted does it matter whose they are.
+        # The owner only matters when images are counted.
         counting = wanted.server_id is not None or wanted.snapshots
         counting = counting and not wanted.making and wanted.name is None
         private = self._private(query) if counting else frozenset()
@@ -114,8 +107,8 @@ class ComputeImages(ImageStore):
                 yield replace(found, owner=project_id if found.id in private else None)
 
     def _private(self, query: Mapping[str, Any]) -> frozenset[str]:
-        """Return the IDs of the private images among those of a query."""
-        if not self._tells_private:
+        """Return the IDs of the private images in a query."""
+        if not self._filters_private:
             return frozenset()
         wanted = {**query, _VISIBILITY: "private"}
         pages = self.transport.pages("/images", wanted, _next_page)
@@ -126,8 +119,8 @@ class ComputeImages(ImageStore):
         )
 
     @cached_property
-    def _tells_private(self) -> bool:
-        """Whether the proxy knows the filter: one that ignores it lists all images."""
+    def _filters_private(self) -> bool:
+        """Whether the proxy has the filter: one that ignores it lists all images."""
         query = {_VISIBILITY: "neither", "limit": 1}
         answer = self.transport.get("/images", query)
         return answer.status == 400 or not answer.objects("images")
@@ -136,7 +129,7 @@ class ComputeImages(ImageStore):
         self, image_id: str, method: str, url: str, body: Any = None
     ) -> ApiResponse:
         answer = self.transport.send(method, url, body=body)
-        if answer.status == 404:
+        if answer.not_found:
             raise NoSuchImage(image_id)
         return answer
 
@@ -148,7 +141,7 @@ def _next_page(answer: ApiResponse) -> str | None:
 def _image(
     answer: ApiResponse, image: Mapping[str, Any], keys: Iterable[str] | None = None
 ) -> ServerImage:
-    """Read one image of an answer; of its metadata only these keys, or all."""
+    """Read one image of a response, with all its metadata or only these keys."""
     metadata = read_metadata(answer, image.get("metadata", {}))
     if keys is not None:
         metadata = {key: metadata[key] for key in keys if key in metadata}

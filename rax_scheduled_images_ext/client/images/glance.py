@@ -1,4 +1,4 @@
-"""Images as the image service (Glance, API version 2) has them."""
+"""Images of the image service (Glance, API version 2)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from rax_scheduled_images_ext.model.image import (
 )
 from rax_scheduled_images_ext.model.times import read_time, write_time
 
-# What compute makes of the image service's words.
+# The compute API's words for the image service's statuses.
 _STATUS = {
     "queued": "SAVING",
     "saving": "SAVING",
@@ -58,13 +58,14 @@ _PROGRESS = {
     "active": 100,
 }
 _PATCH = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
-_NOT_FOUND = "No image found with ID"
+# Its errors have no form of their own; this is what it says of an image.
+_NOT_FOUND = ("No image found with ID {}", "Failed to find image {} to delete")
 _PAGE = 1000
 _RACES = 5
 
 
 def versioned(endpoint: str) -> str:
-    """Return the address of version 2, given one from a catalog with ``/v2`` or not."""
+    """Return the URL of version 2, given the catalog's, with ``/v2`` or without."""
     url = endpoint.rstrip("/")
     if not re.search(r"/v2(\.\d+)?(/|$)", urlsplit(url).path):
         url = re.sub(r"/v\d+(\.\d+)?$", "", url) + "/v2"
@@ -82,13 +83,6 @@ class GlanceImages(ImageStore):
         answer = self._of(image_id, "GET")
         return _image(answer, answer.document())
 
-    def is_gone(self, image_id: str) -> bool:
-        answer = self.transport.get(path("images", image_id))
-        # Its errors have no form of their own; this is what it says of an image.
-        if answer.status == 404 and f"{_NOT_FOUND} {image_id}" in answer.response.text:
-            return True
-        return _image(answer, answer.document()).status == "DELETED"
-
     def set_metadata(self, image: object, metadata: Mapping[str, str]) -> None:
         changes = _additions(metadata)
         if changes:
@@ -101,7 +95,7 @@ class GlanceImages(ImageStore):
         self, image: object, additions: Mapping[str, str], removals: Iterable[str]
     ) -> None:
         added = _additions(additions)
-        # All changes of a request fail together if one key is not there.
+        # All changes of a request fail if one key does not exist.
         pointers = {key: _pointer(key) for key in removals}
         known = self._known(image)
         for _ in range(_RACES):
@@ -110,7 +104,7 @@ class GlanceImages(ImageStore):
                 for key, pointer in pointers.items()
                 if key in known.metadata
             ]
-            # In this order, for an image that has as many as it may.
+            # Removals first, for an image that has as many as it may.
             changes = removed + added
             if not changes:
                 return
@@ -124,8 +118,8 @@ class GlanceImages(ImageStore):
     def delete(self, image: object) -> None:
         image_id = resource_id(image)
         answer = self._of(image_id, "DELETE")
-        # Of two that delete an image at once the service tells one that it cannot be
-        # deleted any more; for a moment it still shows it, as deleted.
+        # If two delete an image at once, the service tells one that it cannot be
+        # deleted; for a moment it still shows the image, as deleted.
         if answer.status == 400 and self.get(image_id).status == "DELETED":
             raise NoSuchImage(image_id)
         answer.empty()
@@ -138,11 +132,11 @@ class GlanceImages(ImageStore):
         *,
         hidden: bool = False,
     ) -> bool:
-        """Make an empty image of this ID.
+        """Create an empty image with this ID.
 
-        :param hidden: whether lists leave it out.
-        :returns: False if the ID had been used before.
-        :raises ApiError: if the service takes no image; the ID is still free then.
+        :param hidden: whether lists omit it.
+        :returns: False if the ID was used before.
+        :raises ApiError: if the service refuses the image; the ID is still free then.
         """
         body: dict[str, Any] = {"id": image_id, "name": name, **properties}
         if hidden:
@@ -167,24 +161,25 @@ class GlanceImages(ImageStore):
 
     def _of(self, image_id: str, method: str, **options: Any) -> ApiResponse:
         answer = self.transport.send(method, path("images", image_id), **options)
-        if answer.status == 404:
+        said = answer.response.text if answer.status == 404 else ""
+        if any(text.format(image_id) in said for text in _NOT_FOUND):
             raise NoSuchImage(image_id)
         return answer
 
 
 def _query(wanted: ImageFilter) -> dict[str, Any]:
-    """Return what to ask for: as much of a filter as the service understands."""
+    """Return the query for a filter, as far as the service understands it."""
     name, server_id, since = wanted.name, wanted.server_id, wanted.changed_since
     asked = (
         (True, "limit", wanted.limit or _PAGE),
-        # A name that begins so would be read as a list of names.
+        # Such a name would be read as a list of names.
         (name is not None and not name.startswith("in:"), "name", name),
         (server_id is not None, SERVER_KEY, server_id),
         (wanted.scheduled, MARKER_KEY, MARKER_VALUE),
         (wanted.snapshots, TYPE_KEY, SNAPSHOT),
         (wanted.pending and wanted.ids is None, PENDING_KEY, PENDING),
         (since is not None, "updated_at", f"gte:{write_time(since)}"),
-        # The images of one server are few, and old services know no such list.
+        # One server has few images, and old services do not have such lists.
         (wanted.making and server_id is None, "status", f"in:{','.join(_MAKING)}"),
         (wanted.hidden, "os_hidden", "true"),
         (wanted.ids is not None, "id", f"in:{','.join(sorted(wanted.ids or ()))}"),
@@ -194,7 +189,7 @@ def _query(wanted: ImageFilter) -> dict[str, Any]:
 
 def _additions(metadata: Mapping[str, str]) -> list[dict[str, str]]:
     """Return the changes that set metadata."""
-    # `add` also replaces what is there, in RFC 6902 as in the service.
+    # `add` also replaces existing values, in RFC 6902 and in the service.
     return [
         {"op": "add", "path": _pointer(key), "value": value}
         for key, value in metadata.items()
@@ -202,7 +197,7 @@ def _additions(metadata: Mapping[str, str]) -> list[dict[str, str]]:
 
 
 def _pointer(key: str) -> str:
-    """Return the JSON pointer of a piece of metadata."""
+    """Return the JSON pointer to a metadata key."""
     return "/" + check_key(key).replace("~", "~0").replace("/", "~1")
 
 
@@ -214,7 +209,7 @@ def _next_page(answer: ApiResponse) -> str | None:
 def _image(
     answer: ApiResponse, image: Mapping[str, Any], keys: Iterable[str] | None = None
 ) -> ServerImage:
-    """Read one image of an answer; of its metadata only these keys, or all."""
+    """Read one image of a response, with all its metadata or only these keys."""
     wanted = image if keys is None else [key for key in keys if key in image]
     metadata = read_metadata(
         answer, {key: image[key] for key in wanted if key not in ATTRIBUTES}

@@ -1,1 +1,1 @@
-"""The schedules of a cloud's servers, and how the cloud keeps them."""
+"""The schedules of a cloud's servers, and where the cloud stores them."""

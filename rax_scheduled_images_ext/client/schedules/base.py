@@ -1,4 +1,4 @@
-"""What a cloud's schedules can do, wherever it keeps them."""
+"""The interface to a cloud's schedules, wherever they are stored."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from rax_scheduled_images_ext.model.schedule import ImageSchedule
 class ScheduleStore(ABC):
     """Reads and changes the schedules of servers.
 
-    A server is anything with an ``id``, or an ID. Besides the errors named below every
-    call raises :class:`.ApiError` for a refusal, :class:`.UnexpectedAnswer` for a
-    response that makes no sense, and keystoneauth's errors if none came.
+    A server is anything with an ``id``, or an ID. Besides the errors below every call
+    raises :class:`.ApiError` for a refusal, :class:`.UnexpectedAnswer` for a malformed
+    response, and keystoneauth's errors without a response.
     """
 
     @abstractmethod
@@ -22,26 +22,26 @@ class ScheduleStore(ABC):
         """Return the schedule of a server.
 
         :raises NoSchedule: if it has none.
-        :raises InvalidSchedule: if its tags are no schedule.
+        :raises InvalidSchedule: if its tags are not a valid schedule.
         :raises NoSuchServer: if there is no such server.
-        :raises NotOffered: if the cloud can have no scheduled images.
+        :raises NotOffered: if the cloud cannot have scheduled images.
         """
 
     @abstractmethod
     def enable(self, server: object, schedule: ImageSchedule) -> ImageSchedule:
-        """Give a server a schedule in place of any it has; return the new one.
+        """Set or replace the schedule of a server; return the new one.
 
         :raises NoSuchServer: if there is no such server.
-        :raises NotOffered: if the cloud can have no scheduled images.
+        :raises NotOffered: if the cloud cannot have scheduled images.
         """
 
     @abstractmethod
     def disable(self, server: object) -> None:
-        """Take a server's schedule away; the images that it made stay.
+        """Remove a server's schedule; its images stay.
 
         :raises NoSchedule: if it has none.
         :raises NoSuchServer: if there is no such server.
-        :raises NotOffered: if the cloud can have no scheduled images.
+        :raises NotOffered: if the cloud cannot have scheduled images.
         """
 
     @abstractmethod
@@ -51,6 +51,6 @@ class ScheduleStore(ABC):
         """Yield the pages of a list of servers.
 
         :param url: ``/servers`` or ``/servers/detail``.
-        :param enabled: only servers with a schedule, or only those without, where
-            the cloud knows that filter; where it does not, all.
+        :param enabled: only servers with a schedule, or only those without, if the
+            cloud has that filter; otherwise all.
         """

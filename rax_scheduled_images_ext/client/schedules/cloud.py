@@ -1,4 +1,4 @@
-"""The schedules of a cloud: the extension's where it has that, else tags."""
+"""The schedules of a cloud: the extension's if it has that, else tags."""
 
 from __future__ import annotations
 
@@ -20,11 +20,10 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class CloudSchedules(ScheduleStore):
-    """Asks the extension, and only where there is none the tags.
+    """Uses the extension, or tags if there is none.
 
-    ``offered`` is whether regions have the extension, as far as that is known; one
-    cloud's stores share it, so that each region is asked once. ``region`` is the
-    store's own.
+    ``offered`` is whether regions have the extension, where known; one cloud's stores
+    share it, so that each region is asked once. ``region`` is the store's own.
     """
 
     extension: ExtensionSchedules
@@ -38,11 +37,11 @@ class CloudSchedules(ScheduleStore):
         return self.offered.get(self.region) is False
 
     def rules(self, answer: ApiResponse, *, shown: bool = False) -> Rules:
-        """Return the rules of the service that makes the images of an answer's servers.
+        """Return the rules of the service that makes images of a response's servers.
 
-        Where that is not known, those by which fewer images are deleted.
+        If that is unknown, the rules that delete fewer images.
 
-        :param shown: whether the extension's schedules are shown in the answer.
+        :param shown: whether the response shows the extension's schedules.
         """
         if answer.headers.get(KEPT_HEADER) == KEPT_AS_TAGS:
             return Rules.OURS
@@ -70,7 +69,7 @@ class CloudSchedules(ScheduleStore):
         yield from self.tags.server_pages(url, enabled)
 
     def find_out(self) -> None:
-        """Ask, unless that is known, whether the region has the extension."""
+        """Ask whether the region has the extension, unless known."""
         if not self.kept_as_tags:
             try:
                 self.extension.check_offered()
@@ -79,7 +78,7 @@ class CloudSchedules(ScheduleStore):
                 self.offered[self.region] = False
 
     def _first(self, call: Callable[[ScheduleStore], Result]) -> Result:
-        """Return what the first store that the cloud has answers."""
+        """Return the result of the first store that the cloud has."""
         if not self.kept_as_tags:
             try:
                 result = call(self.extension)

@@ -1,4 +1,4 @@
-"""Schedules that the cloud keeps itself: the scheduled images extension."""
+"""Schedules that the cloud stores itself: the scheduled images extension."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from rax_scheduled_images_ext.model.schedule import ImageSchedule
 class ExtensionSchedules(ScheduleStore):
     """Reads and changes schedules through the extension, one request each.
 
-    Only where a cloud answers 404 is it asked further, to find out what that means.
+    Only after a 404 are there further requests, to determine what it means.
     """
 
     compute: Transport
@@ -62,10 +62,10 @@ class ExtensionSchedules(ScheduleStore):
     def check_offered(self) -> None:
         """Ask whether the cloud has the extension.
 
-        :raises NotOffered: if it has not.
+        :raises NotOffered: if it does not.
         """
         answer = self.compute.get(path("extensions", ALIAS))
-        if answer.status == 404:
+        if answer.not_found:
             raise NotOffered(ALIAS)
         answer.document()
 
@@ -81,11 +81,11 @@ class ExtensionSchedules(ScheduleStore):
         return response
 
     def _meaning(self, response: ApiResponse, server_id: str) -> Exception:
-        """Return which of three things a 404 means, or that it is none of them.
+        """Return which of three things a 404 means, or that it means none of them.
 
         The service itself answers with ``itemNotFound``; if its message does not
-        mention a schedule, it means the server. Anything else that answered is likely
-        not the service, so the extension is asked for first.
+        mention a schedule, it means the server. Any other 404 probably does not come
+        from the service, so whether there is an extension is checked first.
         """
         reason = response.error_message("itemNotFound")
         if reason and "schedule" in reason.replace(server_id, "").lower():
@@ -96,16 +96,18 @@ class ExtensionSchedules(ScheduleStore):
         ]
         for url, error in suspects if reason else reversed(suspects):
             check = self.compute.get(url)
-            if check.status == 404:
+            if check.not_found:
                 return error
             check.document()
-        return response.error() if response.method == "POST" else NoSchedule(server_id)
+        if reason and response.method != "POST":
+            return NoSchedule(server_id)
+        return response.error()
 
 
 def read_schedule(response: ApiResponse) -> ImageSchedule:
-    """Return the schedule of a response.
+    """Return the schedule in a response.
 
-    :raises UnexpectedAnswer: for a response that holds none.
+    :raises UnexpectedAnswer: for a response without one.
     """
     try:
         return ImageSchedule.from_object(response.object(KEY))

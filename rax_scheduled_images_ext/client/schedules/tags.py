@@ -1,7 +1,7 @@
-"""Schedules as tags of servers: :mod:`.model.schedule_tags` says which.
+"""Schedules as server tags, in the form of :mod:`.model.schedule_tags`.
 
-Why tags, and not metadata: concurrent changes of different tags are all kept, a locked
-server can be changed, rebuilding keeps them, and lists can be filtered by them.
+Why tags and not metadata: concurrent changes of different tags do not get lost, locked
+servers can be changed, rebuilding keeps tags, and lists can be filtered by them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,12 @@ from rax_scheduled_images_ext.client.http import (
     resource_id,
 )
 from rax_scheduled_images_ext.client.schedules.base import ScheduleStore
-from rax_scheduled_images_ext.client.servers import next_page, read_server, with_tags
+from rax_scheduled_images_ext.client.servers import (
+    find_server,
+    next_page,
+    read_server,
+    with_tags,
+)
 from rax_scheduled_images_ext.errors import (
     InvalidSchedule,
     MalformedTag,
@@ -46,7 +51,7 @@ _VERSION_HEADER = "x-openstack-nova-api-version"
 class TagSchedules(ScheduleStore):
     """Reads and changes schedules as tags.
 
-    ``compute`` speaks ``TAGS_VERSION`` or newer.
+    ``compute`` uses ``TAGS_VERSION`` or newer.
     """
 
     compute: Transport
@@ -65,8 +70,8 @@ class TagSchedules(ScheduleStore):
         server_id = resource_id(server)
         before = self._tags(server_id)
         wanted = schedule_tag(schedule)
-        # At no moment does the server have no schedule, or one that nobody wanted. A
-        # tag that is there is set again, so that who may not change it is refused.
+        # The server never lacks a schedule in between, or has one that nobody wanted.
+        # An existing tag is set again, so that users who may not change it are refused.
         self._change("PUT", server_id, wanted).checked()
         if MARKER_TAG not in before:
             self._change("PUT", server_id, MARKER_TAG).checked()
@@ -102,14 +107,14 @@ class TagSchedules(ScheduleStore):
         answer = self._send("GET", server_id, path("servers", server_id, "tags"))
         tags = answer.document().get("tags")
         if not isinstance(tags, list) or not all(isinstance(t, str) for t in tags):
-            raise answer.unexpected("without a list of texts 'tags'")
+            raise answer.unexpected("without a list of strings 'tags'")
         return tags
 
     def _remove(self, server_id: str, tags: Iterable[str]) -> None:
         for tag in tags:
             answer = self._change("DELETE", server_id, tag)
-            # Somebody else was faster.
-            if answer.status != 404:
+            # Someone else was faster.
+            if not answer.not_found:
                 answer.checked()
 
     def _change(self, method: str, server_id: str, tag: str) -> ApiResponse:
@@ -117,18 +122,20 @@ class TagSchedules(ScheduleStore):
 
     def _send(self, method: str, server_id: str, url: str) -> ApiResponse:
         answer = self.compute.send(method, url)
+        if answer.status == 404 and not answer.not_found:
+            # An API that is too old for tags answers so, and a proxy in between.
+            _check_version(find_server(self.compute, server_id))
+            raise answer.error()
         _check_version(answer)
-        if method != "DELETE" and answer.status == 404:
-            if answer.error_message("itemNotFound"):
-                raise NoSuchServer(server_id)
-            answer.checked()
+        if method != "DELETE" and answer.not_found:
+            raise NoSuchServer(server_id)
         return answer
 
 
 def read_tagged_server(answer: ApiResponse, item: Mapping[str, Any]) -> InventoryServer:
-    """Return a server of an answer with the schedule that its tags stand for.
+    """Return a server of a response with the schedule in its tags.
 
-    Where the extension's API stands before the tags, its attribute takes their place.
+    If the extension's API hides the tags, its attribute is used instead.
     """
     server, shown = read_server(answer, item), item.get(ATTRIBUTE)
     if shown is not None:
@@ -147,18 +154,20 @@ def _read_attribute(answer: ApiResponse, shown: object) -> ImageSchedule:
 
 
 def _values(tags: Iterable[str]) -> list[str]:
-    """Return those of the tags that say which schedule it is."""
+    """Return the tags that say which schedule it is."""
     return [tag for tag in tags if is_schedule_tag(tag)]
 
 
 def _check_version(answer: ApiResponse) -> None:
-    """See that the service has spoken a version with tags.
+    """Check that the service used a version with tags.
 
-    :raises NotOffered: if it knows no tags.
+    :raises NotOffered: if it has no tags.
     """
     spoken = answer.headers.get(_VERSION_HEADER, "")
     major, _, minor = spoken.partition(".")
     known = major == "2" and minor.isdecimal() and int(minor) >= _TAGS_MINOR
-    telling = answer.status < 300 or answer.status == 404
+    # What is no JSON is not the service's.
+    own = answer.body is not None or not answer.response.content
+    telling = own and (answer.status < 300 or answer.not_found)
     if answer.status == 406 or (telling and not known):
         raise NotOffered(ALIAS)

@@ -1,4 +1,4 @@
-"""What the modules of this collection have in common."""
+"""What the modules of this collection share."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 
 class ScheduledImagesModule(OpenStackModule):
-    """A module of openstack.cloud's kind that calls rax-scheduled-images-ext."""
+    """A module like openstack.cloud's that calls rax-scheduled-images-ext."""
 
     module_kwargs: ClassVar[dict[str, Any]] = {"supports_check_mode": True}
 
     @abstractmethod
     def perform(self, cloud: Cloud) -> dict[str, Any]:
-        """Do what the task asks for; return its results.
+        """Do what the task requests; return its results.
 
-        :raises ScheduledImagesError: for what makes the task fail.
+        :raises ScheduledImagesError: if the task fails.
         """
 
     def run(self) -> None:

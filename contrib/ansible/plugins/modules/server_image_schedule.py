@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Gives a server a schedule of images, changes it, or takes it away."""
+"""Sets, changes or removes the image schedule of a server."""
 
 from __future__ import annotations
 
@@ -8,35 +8,35 @@ module: server_image_schedule
 short_description: Manage the schedule of a server's images
 author: The contributors of rax-scheduled-images-ext (!UNKNOWN)
 description:
-  - Gives a server a schedule by which images of it are made daily or weekly, changes
-    parts of that schedule, or takes it away.
+  - Sets a schedule for daily or weekly images of a server, changes parts of it, or
+    removes it.
   - What is not named stays as it is, so a weekly schedule whose O(retention) is set
     stays weekly.
 options:
   name:
     description:
-      - Name or ID of the server. If no server has it, the task fails, also with
+      - Name or ID of the server. If there is no such server, the task fails, even with
         O(state=absent).
     type: str
     required: true
     aliases: [server]
   state:
     description:
-      - Whether the server has a schedule. Without one its images stay, and no more are
+      - Whether the server has a schedule. Without one its images stay, but no more are
         made.
     type: str
     choices: [present, absent]
     default: present
   retention:
     description:
-      - How many scheduled images to keep, 1 to 65535. A server without a schedule needs
-        it.
+      - How many scheduled images to keep, 1 to 65535. Required if the server has no
+        schedule.
       - A lower number deletes nothing until the next image is made.
     type: int
   weekly:
     description:
-      - Make one image a week, on this UTC day. It is an English name in any letter
-        case, or the beginning of just one.
+      - Make one image a week, on this UTC day, an English name in any letter case or an
+        unambiguous abbreviation.
     type: str
     aliases: [day_of_week]
   daily:
@@ -48,12 +48,11 @@ options:
     default: false
 notes:
   - On a cloud without the scheduled images extension the schedule is kept in tags of
-    the server, which need compute API 2.26. Images are made only while a
+    the server, which require compute API 2.26. Images are made only while a
     C(scheduled-images-service) works for the project, which a warning says when the
     schedule changes.
-  - Tags that should be a schedule and are none make the task fail, unless it names
-    the whole schedule (O(retention), and either O(weekly) or O(daily)), which replaces
-    them, or takes it away.
+  - Malformed schedule tags make the task fail, unless it replaces the whole schedule
+    (O(retention), and either O(weekly) or O(daily)) or removes it.
 requirements:
   - python >= 3.10
   - rax-scheduled-images-ext
@@ -122,7 +121,7 @@ from typing import Any, ClassVar
 
 from ..module_utils.scheduled_images import ScheduledImagesModule, described
 
-# Where the package is missing, ScheduledImagesModule says so.
+# If the package is missing, ScheduledImagesModule says so.
 with suppress(ImportError):
     from rax_scheduled_images_ext import (
         Cloud,
@@ -147,20 +146,20 @@ NEEDS_SERVICE = (
 
 @dataclass(frozen=True)
 class Found:
-    """A server's ID, and its schedule, or the error of tags that are none."""
+    """A server's ID, and its schedule, or the error for malformed tags."""
 
     server_id: str
     schedule: ImageSchedule | None = None
     invalid: InvalidSchedule | None = None
 
     def described(self) -> dict[str, Any]:
-        """Return the schedule as the difference shows it."""
+        """Return the schedule as the diff shows it."""
         shown = described(self.schedule)
         return {**shown, "schedule": "invalid"} if self.invalid else shown
 
 
 class ServerImageScheduleModule(ScheduledImagesModule):
-    """Brings the schedule of one server to what the task names."""
+    """Makes the schedule of one server as the task describes it."""
 
     argument_spec: ClassVar[dict[str, Any]] = {
         "name": {"type": "str", "required": True, "aliases": ["server"]},
@@ -175,7 +174,7 @@ class ServerImageScheduleModule(ScheduledImagesModule):
     }
 
     def perform(self, cloud: Cloud) -> dict[str, Any]:
-        """Change what differs, or in check mode return what would be changed."""
+        """Change what differs, or in check mode return what would change."""
         settings = self._settings()
         found = self._read(cloud)
         wanted = None
@@ -192,13 +191,13 @@ class ServerImageScheduleModule(ScheduledImagesModule):
         return results
 
     def _settings(self) -> ScheduleSettings:
-        """Return what the task names of a schedule.
+        """Return the task's settings of the schedule.
 
-        :raises InvalidValue: for what cannot be.
+        :raises InvalidValue: for invalid ones.
         """
         given = self.params
         settings = ScheduleSettings(given["retention"], given["weekly"], given["daily"])
-        # A task may name nothing, if there is a schedule or none is wanted.
+        # A task may set nothing, if there is a schedule or none is wanted.
         return settings if settings == ScheduleSettings() else settings.checked()
 
     def _read(self, cloud: Cloud) -> Found:
@@ -211,9 +210,9 @@ class ServerImageScheduleModule(ScheduledImagesModule):
         return Found(shown.server_id, shown.schedule)
 
     def _wanted(self, settings: ScheduleSettings, found: Found) -> ImageSchedule:
-        """Return the present schedule with what is named in place of its parts.
+        """Return the present schedule with the task's settings.
 
-        :raises ScheduledImagesError: if what is not named is not there either.
+        :raises ScheduledImagesError: if something is neither set nor present.
         """
         if found.invalid and not settings.complete:
             raise ScheduledImagesError(
@@ -230,10 +229,10 @@ class ServerImageScheduleModule(ScheduledImagesModule):
     def _change(
         self, cloud: Cloud, server_id: str, wanted: ImageSchedule | None
     ) -> ImageSchedule | None:
-        """Give the server a schedule, or take it away; return the one it has then."""
+        """Set or remove the schedule; return the one that the server has then."""
         server = Target(self.params["name"], server_id)
         if wanted is None:
-            # No outcome: somebody else was faster.
+            # Not an error: someone else was faster.
             for removed in disable(cloud, server):
                 removed.result()
             return None

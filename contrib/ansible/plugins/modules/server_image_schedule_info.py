@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Tells which schedules servers have, and whether their images are fresh."""
+"""Returns the schedules of servers, and whether their images are fresh."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ description:
 options:
   name:
     description:
-      - Only servers in whose names this regular expression is found, such as V(^web),
-        or the server with this ID. Without it, all.
+      - Only servers whose names contain a match for this regular expression, such as
+        V(^web), or the server with this ID. Without it, all.
       - C(--name) of the command lines is the same.
     type: str
     aliases: [server]
@@ -24,8 +24,8 @@ options:
     type: bool
   max_age:
     description:
-      - At which age in hours the newest image of a daily schedule is no longer fresh.
-        One of a weekly schedule may be six days older. Without it, 26 hours.
+      - The age in hours at which the newest image of a daily schedule is no longer
+        fresh. An image of a weekly schedule may be six days older. By default 26 hours.
     type: int
 requirements:
   - python >= 3.10
@@ -104,7 +104,7 @@ schedules:
       description:
         - V(ok) if the newest image is fresh, and V(late) if it is too old.
         - V(never) means a schedule without an image so far, V(off) no schedule,
-          V(invalid) a tag that is no schedule, and V(unknown) a schedule that could not
+          V(invalid) a malformed schedule tag, and V(unknown) a schedule that could not
           be read.
       type: str
       returned: success
@@ -116,7 +116,7 @@ schedules:
       returned: success
       sample: [Daily-myserver-1767454512]
     problem:
-      description: The tag that is no schedule, or why the schedule could not be read.
+      description: The malformed tag, or why the schedule could not be read.
       type: str
       returned: success
       sample: null
@@ -130,7 +130,7 @@ from uuid import UUID
 
 from ..module_utils.scheduled_images import ScheduledImagesModule, described
 
-# Where the package is missing, ScheduledImagesModule says so.
+# If the package is missing, ScheduledImagesModule says so.
 with suppress(ImportError):
     from rax_scheduled_images_ext import Cloud, ScheduleStatus, read_inventory
     from rax_scheduled_images_ext.errors import InvalidValue
@@ -168,9 +168,9 @@ class ServerImageScheduleInfoModule(ScheduledImagesModule):
         return {"schedules": [row(status) for status in found]}
 
     def _options(self) -> dict[str, Any]:
-        """Return what read_inventory takes.
+        """Return the arguments for read_inventory.
 
-        :raises InvalidValue: for an age or a regular expression that cannot be.
+        :raises InvalidValue: for an invalid age or regular expression.
         """
         hours, name = self.params["max_age"], self.params["name"]
         options = {

@@ -90,8 +90,8 @@ def test_both_shells_print_the_same(
 
 def test_without_a_console_it_has_booted(nova: Any, cloud: Sandbox, image: str) -> None:
     with cloud.region() as region:
-        properties = {**region.image(image).properties, "hw_serial_port_count": "0"}
-        region.update_image(image, properties=properties)
+        properties = {**region.images.get(image).properties, "hw_serial_port_count": "0"}
+        region.images.update(image, properties=properties)
     result = nova("scheduled-images-verify", "snap", *SOON)
     assert result.status == 1
     assert "Proven no further than 'booted'" in result.err
@@ -164,7 +164,7 @@ def failing(cloud: Sandbox, why: str) -> None:
             if new and environ["REQUEST_METHOD"] == "POST":
                 for server_id in left_in(cloud):
                     with cloud.region() as region:
-                        region.reset_state(server_id, "error", why)
+                        region.servers.reset_state(server_id, "error", why)
             return [body]
 
         return answer
@@ -192,8 +192,8 @@ def test_error_is_the_images_only_if_it_is_said(
 
 def test_the_volumes_go_too_and_no_others(nova: Any, cloud: Sandbox) -> None:
     with cloud.region() as region:
-        model = region.server(MYSERVER)
-        region.boot(
+        model = region.servers.get(MYSERVER)
+        region.servers.boot(
             project_id=model.project_id,
             user_id=model.user_id,
             name="vol",
@@ -207,7 +207,7 @@ def test_the_volumes_go_too_and_no_others(nova: Any, cloud: Sandbox) -> None:
 
     def volumes() -> list[str]:
         with cloud.region() as region:
-            return [each.id for each in region.volumes(None)]
+            return [each.id for each in region.volumes.select(None)]
 
     before = volumes()
     (row,) = verify(nova, "of-vol", "--flavor", model.flavor_id, "--yes")
@@ -295,7 +295,7 @@ def test_lists_pass_test_servers_over(
     assert left not in listed
     assert nova("scheduled-images-enable", "--all", "--yes", "7").status == 0
     with cloud.region() as region:
-        server = region.server(left)
+        server = region.servers.get(left)
     assert not [tag for tag in server.tags if is_own_tag(tag)]
     assert TEST_KEY in server.metadata
     cloud.advance("2h")

@@ -29,10 +29,7 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 from .raw import START
 from .test_restore_laws import Killed, killing, prepared
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 fewer = settings(max_examples=max(5, settings().max_examples // 4))
 MOST = 30
 OPTIONS = VerifyOptions()

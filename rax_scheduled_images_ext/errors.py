@@ -329,8 +329,21 @@ class RestoreUnknown(ScheduledImagesError):
     """A restore was requested, and it is unknown whether the cloud has begun it."""
 
 
+class VerifyRefused(UsageError):
+    """An image cannot be proven in the way that was asked for; nothing was made."""
+
+
+class NoConsole(ScheduledImagesError):
+    """A server has no console, or none that this user may see."""
+
+
 class CommandFailed(ScheduledImagesError):
-    """A hook command failed."""
+    """A command failed; ``status`` is the one it has ended with, None if it did not
+    end by itself."""
+
+    def __init__(self, text: str, status: int | None = None) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 class ResumeFailed(ScheduledImagesError):

@@ -416,7 +416,9 @@ def check_image(
             " that project is restored"
         )
     if image.status != "ACTIVE":
-        raise RestoreRefused(f"{named} is {image.status}, not ACTIVE")
+        raise RestoreRefused(
+            f"{named} is {image.status}, not ACTIVE: use another image"
+        )
     if in_place and is_volume_backed(image):
         raise RestoreRefused(
             f"{named} is that of a server that boots from a volume: a rebuild from it"
@@ -425,21 +427,21 @@ def check_image(
     if in_place and not image.size:
         raise RestoreRefused(
             f"{named} is not known to hold data: a rebuild from it would leave an"
-            " empty disk"
+            " empty disk; use another image"
         )
     if flavor is None:
         return
     sized = not is_volume_backed(image) and flavor.disk
-    way = "" if in_place else ": use --flavor"
+    way = "use another image, or --as NAME with --flavor" if in_place else "use --flavor"
     if sized and image.min_disk > flavor.disk:
         raise RestoreRefused(
             f"{named} requires a disk of {image.min_disk} GiB, and flavor"
-            f" {flavor.name} has {flavor.disk} GiB{way}"
+            f" {flavor.name} has {flavor.disk} GiB: {way}"
         )
     if image.min_ram > flavor.ram:
         raise RestoreRefused(
             f"{named} requires {image.min_ram} MiB of RAM, and flavor {flavor.name}"
-            f" has {flavor.ram} MiB{way}"
+            f" has {flavor.ram} MiB: {way}"
         )
 
 

@@ -231,10 +231,11 @@ def test_losing_ephemeral_disks_must_be_asked_for(
     ("change", "told"),
     [
         ({"owner": "2" * 32}, "not known to belong to the server's project"),
-        ({"status": "saving"}, "is SAVING, not ACTIVE"),
-        ({"size": 0}, "is not known to hold data"),
+        ({"status": "saving"}, "is SAVING, not ACTIVE: use another image"),
+        ({"size": 0}, "would leave an empty disk; use another image"),
         ({"properties": {"block_device_mapping": "[]"}}, "would leave an empty disk"),
         ({"min_disk": 21}, "requires a disk of 21 GiB, and flavor small has 20 GiB"),
+        ({"min_disk": 21}, ": use another image, or --as NAME with --flavor"),
     ],
 )
 def test_images_that_are_refused_in_place(

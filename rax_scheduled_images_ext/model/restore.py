@@ -331,6 +331,11 @@ def restored_from(metadata: Mapping[str, str], server_id: str) -> str | None:
     return image_id or None if source == server_id else None
 
 
+def restored_server(metadata: Mapping[str, str]) -> str | None:
+    """Return from which server's image another one was made, None if it was not."""
+    return metadata.get(RESTORE_KEY, "").partition(":")[0] or None
+
+
 def is_rebuilding(server: ServerFacts) -> bool:
     """Whether a server is being rebuilt."""
     return server.task_state in _REBUILDING or server.status == "REBUILD"

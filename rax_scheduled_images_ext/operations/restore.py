@@ -58,6 +58,7 @@ from rax_scheduled_images_ext.model.restore import (
     find_cut,
     is_rebuilding,
     restored_from,
+    restored_server,
     safety_metadata,
     safety_name,
     server_metadata,
@@ -198,11 +199,29 @@ class _Planning:
             raise SeveralMatches("server", label, list(matching))
         others = self._new_ones(found)
         if matching:
-            return next(iter(matching.values())), others, _now(answer), None
+            server = next(iter(matching.values()))
+            left = self._images_it_replaced(server) if server in others else []
+            if left:
+                return None, others, _now(answer), left
+            return server, others, _now(answer), None
         return None, others, _now(answer), self._images_of_name(label)
 
     def _new_ones(self, found: Iterable[ServerFacts]) -> list[ServerFacts]:
         return [each for each in found if each.name == self.options.new_name]
+
+    def _images_it_replaced(self, made: ServerFacts) -> list[ServerImage]:
+        """Return the images of the server that is gone and was restored as this one.
+
+        Both have the same name, so the same command finds the new one by it.
+        """
+        source = restored_server(made.metadata)
+        if source is None:
+            return []
+        try:
+            self.servers.get(source)
+        except NoSuchServer:
+            return list(self.cloud.images.list(server_id=source))
+        return []
 
     def _images_of_name(self, name: str) -> list[ServerImage]:
         """Return the images of the one server that is gone and had this name.
@@ -260,20 +279,31 @@ class _Planning:
             image = known.get(wanted) or next(iter(known.values()), None)
             return image or self.cloud.images.find(wanted), ()
         at = self.options.at
+        image, skipped = self._newest(server, images, at)
+        if image is not None:
+            return image, skipped
+        until = f" that is not younger than {at:%Y-%m-%dT%H:%M:%SZ}" if at else ""
+        why = f" ({'; '.join(skipped)})" if skipped else ""
+        raise RestoreRefused(
+            f"There is no whole image of server {server.name}{until}{why}"
+        )
+
+    def _newest(
+        self, server: ServerFacts, images: list[ServerImage], at: datetime | None
+    ) -> tuple[ServerImage | None, tuple[str, ...]]:
+        """Return the newest whole image not younger than a time, and what is not whole.
+
+        :returns: None if there is no such image.
+        """
         skipped: list[str] = []
-        found = candidates(images, server.id, server.project_id)
-        for image in found:
+        for image in candidates(images, server.id, server.project_id):
             if at is not None and image.created is not None and image.created > at:
                 continue
             proof = self._prove(image)
             if proof is None:
                 return image, tuple(skipped)
             skipped.append(f"{_named(image)}: {proof}")
-        until = f" that is not younger than {at:%Y-%m-%dT%H:%M:%SZ}" if at else ""
-        why = f" ({'; '.join(skipped)})" if skipped else ""
-        raise RestoreRefused(
-            f"There is no whole image of server {server.name}{until}{why}"
-        )
+        return None, tuple(skipped)
 
     def _prove(self, image: ServerImage) -> str | None:
         """Return why an image is not known to be whole, None if it is."""
@@ -432,6 +462,11 @@ class _Planning:
         found = [image for image in images if image.id == source]
         wanted = self.options.image
         known = wanted in (None, source, *(image.name for image in found))
+        if self.options.at is not None:
+            newest, _ = self._newest(server, images, self.options.at)
+            known = newest is not None and newest.id == source
+        # It may have been rebuilt since; a server on a volume shows no image.
+        known = known and made.image_id in (None, "", source)
         if len(others) > 1 or source is None or not known:
             ids = ", ".join(each.id for each in others)
             raise RestoreRefused(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -70,10 +71,11 @@ def carry_out(
 
 
 def refused(fake: FakeCloud, options: RestoreOptions, label: str = "web") -> str:
-    """Why a plan is refused; nothing was changed."""
+    """Why a plan is refused; nothing is changed by it."""
+    before = len(fake.changes())
     with pytest.raises(errors.RestoreRefused) as told:
         plan_restore(fake.cloud(), label, options)
-    assert not fake.changes()
+    assert len(fake.changes()) == before
     return str(told.value)
 
 
@@ -382,6 +384,39 @@ def test_a_repeated_restore_finds_its_server(fake: FakeCloud, server: Server) ->
     assert (again.server_id, again.status) == (first.server_id, "ACTIVE")
     assert not again.changed
     assert len(fake.servers) == 2
+
+
+@pytest.mark.parametrize("hours", [36, 24 * 9])
+def test_a_server_from_another_image_is_not_what_was_asked_for(
+    fake: FakeCloud, server: Server, hours: int
+) -> None:
+    carry_out(fake, "web", AS_NEW)
+    older = replace(AS_NEW, at=fake.now - timedelta(hours=hours))
+    assert "not from this restore" in refused(fake, older)
+    same = replace(AS_NEW, at=fake.now - timedelta(hours=12))
+    assert not carry_out(fake, "web", same).changed
+
+
+def test_a_new_server_that_was_rebuilt_since_is_not_restored(
+    fake: FakeCloud, server: Server
+) -> None:
+    made = carry_out(fake, "web", AS_NEW)
+    fake.servers[made.server_id].image_id = uuid_of(77)
+    assert "not from this restore" in refused(fake, AS_NEW)
+
+
+def test_a_server_that_is_gone_is_gone_on_with_under_its_name(
+    fake: FakeCloud, server: Server
+) -> None:
+    newest = list(fake.images.values())[-1]
+    facts = {"image": newest.id, "name": "web", "flavor": "1", "networks": ["n"]}
+    newest.properties[FACTS_KEY] = json.dumps(facts)
+    del fake.servers[server.id]
+    same = RestoreOptions(new_name="web")
+    first = carry_out(fake, "web", same, wait=False)
+    again = carry_out(fake, "web", same)
+    assert (again.server_id, again.status) == (first.server_id, "ACTIVE")
+    assert list(fake.servers) == [first.server_id]
 
 
 def test_a_new_server_in_error_is_named_and_stays(

@@ -164,6 +164,14 @@ class Cut:
     base_id: str
     rebuilt: bool = False
 
+    def holds(self, server: ServerFacts, now: datetime) -> bool:
+        """Whether the safety image makes up for one that a server in ERROR cannot have.
+
+        Once the rebuild was accepted nothing of the disk is left but the safety image.
+        """
+        whole = self.safety.status == "ACTIVE" and server.status == "ERROR"
+        return whole and (self.rebuilt or can_serve(self.safety, now))
+
 
 @dataclass(frozen=True)
 class RestorePlan:
@@ -197,6 +205,12 @@ class RestorePlan:
     def in_place(self) -> bool:
         """Whether the server itself gets its disk back."""
         return self.options.in_place
+
+    @property
+    def begun(self) -> bool:
+        """Whether an earlier restore has asked for all that is to be done."""
+        rebuilt = self.cut is not None and self.cut.rebuilt
+        return self.made_id is not None or (rebuilt and self.server.status != "ERROR")
 
     @property
     def schedule_by_request(self) -> bool:
@@ -437,7 +451,9 @@ def check_image(
     if flavor is None:
         return
     sized = not is_volume_backed(image) and flavor.disk
-    way = "use another image, or --as NAME with --flavor" if in_place else "use --flavor"
+    way = (
+        "use another image, or --as NAME with --flavor" if in_place else "use --flavor"
+    )
     if sized and image.min_disk > flavor.disk:
         raise RestoreRefused(
             f"{named} requires a disk of {image.min_disk} GiB, and flavor"

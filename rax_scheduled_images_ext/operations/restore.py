@@ -332,17 +332,28 @@ class _Planning:
             )
         cut = find_cut(images, server, now)
         left: tuple[str, ...] = ()
+        held: Cut | None = None
         if cut is not None:
             plan = self._cut(server, images, cut, now)
             if plan is not None:
                 return plan
             left = (f"{_named(cut.safety)}: of a restore that was not finished",)
+            if options.safety_image and cut.holds(server, now):
+                held, left = cut, ()
+                options = replace(options, safety_image=False)
         # What needs no further request comes first.
         check_in_place(server, replace(options, lose_ephemeral=True), None)
         flavor = self._flavor_of(server)
         check_in_place(server, options, flavor)
         image, skipped = self._choose(server, images)
-        plan = RestorePlan(server, options, image, flavor, skipped=(*skipped, *left))
+        plan = RestorePlan(
+            server,
+            self.options,
+            image,
+            flavor,
+            skipped=(*skipped, *left),
+            cut=held,
+        )
         self._check(image, plan)
         return replace(plan, missing=described_losses(plan))
 
@@ -355,13 +366,15 @@ class _Planning:
     ) -> RestorePlan | None:
         """Return how a restore that was cut off goes on; None if it does not."""
         options = self.options
-        known = {image.id: image for image in images}
-        image = known.get(cut.image_id)
-        if options.image not in (None, cut.image_id, image.name if image else None):
+        if not options.safety_image or server.status == "ERROR":
             return None
-        if options.at is not None or not options.safety_image:
+        image = self._image_of(cut, images)
+        if not self._is_chosen(cut, image, server, images):
             return None
-        if cut.rebuilt and server.status != "ERROR":
+        if cut.rebuilt:
+            if not is_rebuilding(server) and not can_serve(cut.safety, now):
+                # It was done long ago: this is another one.
+                return None
             # It does not matter any more what has become of the image.
             image = image or ServerImage(cut.image_id, "", "UNKNOWN")
             plan = RestorePlan(server, options, image, None, cut=cut)
@@ -370,22 +383,49 @@ class _Planning:
             )
         if image is None or server.image_id not in (cut.base_id, cut.image_id):
             return None
-        flavor = self._flavor_of(server)
-        if cut.rebuilt:
-            # The rebuild has failed: the safety image is of before.
-            check_in_place(server, replace(options, safety_image=False), flavor)
-        elif can_serve(cut.safety, now):
-            # The server is busy as long as the safety image is being made.
-            if task_state(server.task_state).snapshot:
-                server = replace(server, task_state=None)
-            check_in_place(server, options, flavor)
-        else:
+        if not can_serve(cut.safety, now):
             return None
+        # The server is busy as long as the safety image is being made.
+        if task_state(server.task_state).snapshot:
+            server = replace(server, task_state=None)
+        flavor = self._flavor_of(server)
+        check_in_place(server, options, flavor)
         plan = RestorePlan(server, options, image, flavor, cut=cut)
         check_image(image, server.project_id, flavor, in_place=True)
         if why := self._prove(image):
             raise RestoreRefused(f"Image {image.name} ({image.id}) is not whole: {why}")
         return replace(plan, missing=described_losses(plan))
+
+    def _image_of(self, cut: Cut, images: list[ServerImage]) -> ServerImage | None:
+        """Return the image from which a restore was cut off, None if it is gone."""
+        for image in images:
+            if image.id == cut.image_id:
+                return image
+        try:
+            return self.cloud.images.get(cut.image_id)
+        except NoSuchImage:
+            return None
+
+    def _is_chosen(
+        self,
+        cut: Cut,
+        image: ServerImage | None,
+        server: ServerFacts,
+        images: list[ServerImage],
+    ) -> bool:
+        """Whether the same command has begun what was cut off.
+
+        Of a restore that was to be from another image nothing is taken up.
+        """
+        wanted, at = self.options.image, self.options.at
+        if image is None:
+            return wanted in (None, cut.image_id)
+        if wanted is not None:
+            return wanted in (image.id, image.name)
+        # Younger images were made since.
+        until = [each for each in (at, cut.safety.created) if each is not None]
+        newest, _ = self._newest(server, images, min(until))
+        return newest is not None and newest.id == image.id
 
     def _flavor_of(self, server: ServerFacts) -> Flavor | None:
         return self.servers.flavor(server.flavor_id) if server.flavor_id else None
@@ -566,7 +606,7 @@ class Restoration:
         self._begun = poller.clock()
         self._nonce = uuid.uuid4().hex
         self._password: str | None = None
-        self._changed = plan.made_id is None
+        self._changed = not plan.begun
         # Whether the safety image may never get any data.
         self._doubtful = False
 
@@ -601,8 +641,10 @@ class Restoration:
 
     def _make_safety_image(self) -> None:
         """Have a whole image of the server as it is."""
-        if self.safety is not None and not self._is_being_made(self.safety.id):
-            self._poller.listener.note(f"Safety image {self.safety.id} has no data")
+        if self.safety is not None and not self._still_serves(self.safety.id):
+            self._poller.listener.note(
+                f"Safety image {self.safety.id} has no data, or is too old"
+            )
             self.safety = None
         image_id = self.safety.id if self.safety else self._begin_safety_image()
         if self._doubtful and not self._is_being_made(image_id):
@@ -612,6 +654,19 @@ class Restoration:
                 image_id,
             )
         self.safety = self._await_image(image_id)
+
+    def _still_serves(self, image_id: str) -> bool:
+        """Whether what was planned with a safety image may still be done with it.
+
+        A person may have thought about the plan for long.
+        """
+        if not self._is_being_made(image_id):
+            return False
+        if self.requested:
+            return True
+        get = partial(self._servers.get, self.plan.server.id)
+        now = _now(self._poller.retry(get)[1])
+        return can_serve(self._get_image(image_id), now)
 
     def _is_being_made(self, image_id: str) -> bool:
         """Whether it shows within a while that a safety image gets data."""

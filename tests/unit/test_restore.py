@@ -378,6 +378,109 @@ def test_a_rebuild_that_fails_is_gone_on_with(fake: FakeCloud, server: Server) -
     assert len([i for i in fake.images.values() if i.name.startswith("before-")]) == 1
 
 
+def kill_at_rebuild(fake: FakeCloud, when: str, options: RestoreOptions) -> None:
+    """Kill the program before or after it has a server rebuilt."""
+
+    def hook(_number: int, at: str, seen: Any) -> Any:
+        if at == when and seen.body and "rebuild" in seen.body:
+            raise Killed
+
+    fake.hook = hook
+    with pytest.raises(Killed):
+        carry_out(fake, "web", options)
+    fake.hook = FakeCloud().hook
+    fake.pass_time(100)
+
+
+def safety_images_of(fake: FakeCloud) -> list[str]:
+    return [i.data for i in fake.images.values() if i.name.startswith("before-")]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("way", ["image", "at"])
+def test_only_what_the_same_command_has_begun_is_taken_up(
+    fake: FakeCloud, server: Server, when: str, way: str
+) -> None:
+    at = fake.now - timedelta(hours=36)
+    monday = replace(IN_PLACE, **{way: "of-monday" if way == "image" else at})
+    kill_at_rebuild(fake, when, monday)
+    carry_out(fake, "web", monday)
+    assert (server.disk, safety_images_of(fake)) == ("monday", ["now"])
+    kill_at_rebuild(fake, when, monday)
+    assert carry_out(fake, "web", IN_PLACE).plan.image.name == "of-tuesday"
+    assert server.disk == "tuesday"
+
+
+def test_an_image_of_another_server_is_taken_up_by_its_name(
+    fake: FakeCloud, server: Server
+) -> None:
+    fake.add_image(None, "golden", 5)
+    golden = replace(IN_PLACE, image="of-golden")
+    kill_at_rebuild(fake, "before", golden)
+    carry_out(fake, "web", golden)
+    assert (server.disk, safety_images_of(fake)) == ("golden", ["now"])
+
+
+def test_what_was_undone_is_restored_again(fake: FakeCloud, server: Server) -> None:
+    first = carry_out(fake, "web", IN_PLACE, wait=False)
+    fake.pass_time(100)
+    carry_out(fake, "web", replace(IN_PLACE, image=first.safety_image_id), wait=False)
+    fake.pass_time(100)
+    assert server.disk == "now"
+    assert carry_out(fake, "web", IN_PLACE).changed
+    assert server.disk == "tuesday"
+
+
+def test_a_restore_that_was_done_long_ago_is_done_again(
+    fake: FakeCloud, server: Server
+) -> None:
+    carry_out(fake, "web", IN_PLACE, wait=False)
+    fake.pass_time(100)
+    assert not carry_out(fake, "web", IN_PLACE, wait=False).changed
+    fake.pass_time(3600)
+    server.disk = "broken"
+    assert carry_out(fake, "web", IN_PLACE).changed
+    assert server.disk == "tuesday"
+    assert safety_images_of(fake) == ["now", "broken"]
+
+
+def test_a_safety_image_is_too_old_when_a_person_has_thought_for_long(
+    fake: FakeCloud, server: Server
+) -> None:
+    kill_at_rebuild(fake, "before", IN_PLACE)
+    plan = plan_restore(fake.cloud(), "web", IN_PLACE)
+    assert plan.cut is not None
+    fake.pass_time(3600)
+    server.disk = "later"
+    Restoration(fake.cloud(), plan, fake.poller()).run(wait=True)
+    assert (server.disk, safety_images_of(fake)) == ("tuesday", ["now", "later"])
+
+
+def test_a_rebuild_that_fails_is_undone(fake: FakeCloud, server: Server) -> None:
+    fake.fails.add("rebuild")
+    with pytest.raises(errors.RestoreFailed):
+        carry_out(fake, "web", IN_PLACE)
+    fake.fails.clear()
+    fake.pass_time(3600)
+    (safety,) = [i for i in fake.images.values() if i.name.startswith("before-")]
+    carry_out(fake, "web", replace(IN_PLACE, image=safety.id))
+    assert (server.disk, safety_images_of(fake)) == ("now", ["now"])
+
+
+def test_a_rebuild_from_the_same_image_that_fails_is_gone_on_with(
+    fake: FakeCloud, server: Server
+) -> None:
+    carry_out(fake, "web", IN_PLACE)
+    fake.pass_time(3600)
+    server.disk = "later"
+    fake.fails.add("rebuild")
+    with pytest.raises(errors.RestoreFailed):
+        carry_out(fake, "web", IN_PLACE)
+    fake.fails.clear()
+    carry_out(fake, "web", IN_PLACE)
+    assert (server.disk, safety_images_of(fake)) == ("tuesday", ["now", "later"])
+
+
 def test_a_repeated_restore_finds_its_server(fake: FakeCloud, server: Server) -> None:
     first = carry_out(fake, "web", AS_NEW, wait=False)
     again = carry_out(fake, "web", AS_NEW)

@@ -17,7 +17,7 @@ from .setting import Setting
 
 
 def _measure_workers(setting: Setting) -> None:
-    # Late, because the other parts do without Celery.
+    # Late, because the other parts do not need Celery.
     from . import workers
 
     workers.measure(setting)
@@ -37,7 +37,7 @@ _PARTS = {
 
 
 def main() -> None:
-    """Run the parts that are named, or all; print a table and write JSON."""
+    """Run the named parts, or all; print a table and write JSON."""
     args = _arguments()
     report = Report({"novaclient": version("python-novaclient")})
     made = Environments.here() if args.here else Environments.within(args.environments)
@@ -67,18 +67,18 @@ def _arguments() -> argparse.Namespace:
         type=Path,
         default=ROOT / ".benchmarks",
         metavar="FOLDER",
-        help="where to make the environments that are compared",
+        help="where to create the environments that are compared",
     )
     parser.add_argument(
         "--here",
         action="store_true",
-        help="measure what is installed here, and compare it with no other client",
+        help="measure only what is installed here, without other clients",
     )
     parser.add_argument(
         "--before",
         type=Path,
         metavar="FOLDER",
-        help="where other programs of this package are, to compare what they cost",
+        help="where other programs of this package are, to compare their cost",
     )
     parser.add_argument(
         "--cloud",
@@ -88,12 +88,12 @@ def _arguments() -> argparse.Namespace:
         help="the state of the real cloud, which is started if it does not run",
     )
     parser.add_argument(
-        "--quick", action="store_true", help="tiny sizes: only to see that it works"
+        "--quick", action="store_true", help="tiny sizes: only to check that it works"
     )
     args = parser.parse_args()
     wrong = [part for part in args.part if part not in _PARTS]
     if wrong:
-        parser.error(f"'{wrong[0]}' is no part: use {', '.join(_PARTS)}")
+        parser.error(f"'{wrong[0]}' is not a part: use {', '.join(_PARTS)}")
     if args.before and not Path(Environment(args.before).service).exists():
         parser.error(f"'{args.before}' has no program scheduled-images-service")
     return args

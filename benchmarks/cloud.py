@@ -1,4 +1,4 @@
-"""A sandbox in a process of its own."""
+"""A sandbox in its own process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ raise SystemExit(main())
 
 @dataclass
 class Cloud:
-    """A running sandbox: the variables by which it is found, and its log."""
+    """A running sandbox: the variables to reach it, and its log."""
 
     variables: Mapping[str, str]
     log: Path
@@ -37,7 +37,7 @@ class Cloud:
         return new
 
     def server_ids(self, number: int) -> list[str]:
-        """Return the IDs of so many servers."""
+        """Return the IDs of this many servers."""
         found: list[str] = []
         with requests.Session() as session:
             session.trust_env = False
@@ -69,7 +69,7 @@ class Cloud:
             session.post(url, json={"duration": duration}).raise_for_status()
 
     def snapshot(self, server_id: str, name: str) -> None:
-        """Begin a snapshot."""
+        """Start a snapshot."""
         with requests.Session() as session:
             session.trust_env = False
             session.headers["X-Auth-Token"] = token(session, self.variables)
@@ -100,7 +100,7 @@ def token(session: requests.Session, variables: Mapping[str, str]) -> str:
 
 @contextmanager
 def sandbox(folder: Path, **options: object) -> Iterator[Cloud]:
-    """Run a sandbox with these options for as long as the block runs."""
+    """Run a sandbox with these options while a block runs."""
     argv = [sys.executable, "-c", _MAIN, "run", "-v"]
     for name, value in {"port": 0, **options}.items():
         argv.append(f"--{name.replace('_', '-')}")
@@ -126,7 +126,7 @@ def _variables(process: subprocess.Popen[bytes], log: Path) -> dict[str, str]:
         line = process.stdout.readline().decode()
         if not line:
             raise Failed(f"the sandbox did not start: {log.read_text()[-500:]}")
-        # The first line unsets what there may be of another cloud.
+        # The first line unsets the variables of other clouds.
         if not line.startswith("export "):
             continue
         (assignment,) = shlex.split(line.removeprefix("export "))

@@ -1,4 +1,4 @@
-"""What the service costs a cloud: a tick, a look of ``run``, and a day of looks.
+"""What the service costs a cloud: a tick, a scan of ``run``, and a day of scans.
 
 On the sandbox, and on the real Nova and Glance of ``tests.interop.cloud``. Processor
 time is that of the services alone; of the service's own programs it is the memory.
@@ -36,14 +36,14 @@ _COUNTED_SANDBOX = Path(__file__).with_name("counted.py")
 _SIZES = (10_000, 100_000)
 _REAL = 1_000
 _IMAGES = 7
-# The day that is computed: of so many daily servers, with a look each minute.
+# The day that is computed: this many daily servers, with a scan each minute.
 _DAILY, _LOOKS_A_DAY = 10_000, 24 * 60
 _CHANGED = round(_DAILY / _LOOKS_A_DAY)
-# Looks until an image that has changed is no longer read, and then those that count. A
-# program that reads all images at each look has nothing to settle.
+# Scans until a changed image is no longer read, and then those that are measured. A
+# program that reads all images in each scan has nothing to settle.
 _SETTLING, _COUNTED = 8, 4
 _CALLED = {"ours": "", "before": " (before)"}
-# The API services that the programs ask. What else runs there, they do not ask.
+# The API services that the programs use.
 _ASKED = ("keystone", "glance", "nova-api", "cinder-api")
 
 
@@ -59,7 +59,7 @@ class _Place:
 
 @dataclass(frozen=True)
 class _Looks:
-    """What the looks of a run have cost: the first one, and each of the later ones."""
+    """The cost of the scans of a run: the first one, and each later one."""
 
     first: Usage
     later: list[Usage]
@@ -72,7 +72,7 @@ class _Looks:
 
 
 def measure_sandbox(setting: Setting) -> None:
-    """Measure ticks and looks on sandboxes of several sizes."""
+    """Measure ticks and scans on sandboxes of several sizes."""
     for size in (40,) if setting.quick else _SIZES:
         with _sandbox(setting, size) as place:
             _measure_ticks(setting, place)
@@ -80,7 +80,7 @@ def measure_sandbox(setting: Setting) -> None:
 
 
 def measure_services(setting: Setting) -> None:
-    """Measure ticks, looks and a day on the real services."""
+    """Measure ticks, scans and a day on the real services."""
     layout = Layout(setting.cloud)
     number = setting.times(_REAL, 20)
     with _running(layout), _fleet(layout, number) as made:
@@ -120,7 +120,7 @@ def _sandbox(setting: Setting, size: int) -> Iterator[_Place]:
 
 @contextmanager
 def _running(layout: Layout) -> Iterator[None]:
-    """Have the real cloud run; it is stopped at last unless it was up before."""
+    """Run the real cloud; stop it at the end unless it ran before."""
     services = Services(layout)
     found_up = all(services.running().values())
     try:
@@ -134,7 +134,7 @@ def _running(layout: Layout) -> Iterator[None]:
 
 @contextmanager
 def _fleet(layout: Layout, number: int) -> Iterator[Fleet]:
-    """Have so many servers beside a real one, of which they are copies."""
+    """Create this many copies of a real server."""
     workshop = Workshop(layout.environ("demo"))
     try:
         _, server_id = workshop.boot()
@@ -176,7 +176,7 @@ def _measure_ticks(setting: Setting, place: _Place) -> None:
         return once
 
     if not setting.quick:
-        # Services that have just started do some things once.
+        # Services do some things only once after they start.
         run([setting.environments.ours.service, "tick"], place.variables)
     for _ in range(setting.times(3 if place.servers <= _DAILY else 1, 1)):
         for name, environment in _compared(setting).items():
@@ -188,7 +188,7 @@ def _measure_ticks(setting: Setting, place: _Place) -> None:
 
 
 def _measure_looks(setting: Setting, place: _Place) -> dict[str, _Looks]:
-    """Measure the looks of each environment that find nothing."""
+    """Measure scans that find nothing, in each environment."""
     found = {
         name: _look(place, environment, setting.times(60, 2))
         for name, environment in _compared(setting).items()
@@ -210,7 +210,7 @@ def _look(
     every: str = "2s",
     *options: str,
 ) -> _Looks:
-    """Let a program look for so long, and three times at least."""
+    """Let a program scan for this long, and at least three times."""
     with looks(environment, place.variables, place.meter, every, *options) as looking:
         first = looking.next()
         later: list[Usage] = []
@@ -228,9 +228,9 @@ def _measure_day(
     name: str,
     found: _Looks,
 ) -> None:
-    """Compute what a day of run costs, besides what is asked for each image.
+    """Compute what a day of run costs, besides the requests for each image.
 
-    What a look costs without any servers is measured as well: the rest grows with them.
+    The cost of a scan without servers is also measured: the rest grows with them.
     """
     environment = _compared(setting)[name]
     base = _look(without, environment, setting.times(60, 2)).each
@@ -241,12 +241,12 @@ def _measure_day(
     changes = busy - found.each
     again = found.each
     if refreshes:
-        # Longer than such a look takes: none is to begin before the last was measured.
+        # Longer than such a scan takes: none must start before the last was measured.
         every = "2s" if setting.quick else "20s"
         seconds = setting.times(60, 2)
         again = _look(place, environment, seconds, every, "--refresh", "1s").each
     more = found.each - base
-    # What is less by chance is not ten times less.
+    # A chance difference is not tenfold.
     look = base + more * (scale if more.seconds > 0 else 1)
     refresh = (again - base) * scale
     day = (look + changes) * _LOOKS_A_DAY + refresh * refreshes
@@ -292,9 +292,9 @@ def _look_at_changes(
     made: Fleet,
     settling: int,
 ) -> Usage:
-    """Return what a look costs where images have changed as on a day with many servers.
+    """Return the cost of a scan if images have changed as on a day with many servers.
 
-    An image that is made changes before one look and again before the next one.
+    An image in progress changes before one scan and again before the next one.
     """
     every = "2s" if setting.quick else "1m"
     counted = setting.times(_COUNTED, 1)
@@ -311,9 +311,9 @@ def _look_at_changes(
 
 
 def _refreshes(environment: Environment) -> float:
-    """Return how often a day a program reads all servers again between looks.
+    """Return how often a day a program reads all servers again between scans.
 
-    One that reads them at every look has no option for it.
+    One that reads them in every scan has no option for it.
     """
     text = run([environment.service, "run", "--help"], {}, keep=True).out.decode()
     found = re.search(r"--refresh DURATION\s[^()]*\(default: (\w+)\)", text)
@@ -343,7 +343,7 @@ def _add_ratios(
     used: Mapping[str, list[Usage]],
     limit: float,
 ) -> None:
-    """Compare with the program before, where there is one."""
+    """Compare with the earlier program, if there is one."""
     if "before" not in used:
         return
     ours = [each.seconds for each in used["ours"]]

@@ -1,4 +1,4 @@
-"""A sandbox that writes a line for each answer: status, method, path, bytes.
+"""A sandbox that writes a line for each response: status, method, path, bytes.
 
 A program of its own: ``python counted.py OPTIONS``, with the arguments of
 :class:`.Sandbox` as JSON. It prints the variables of a user, and ends with its input.

@@ -1,4 +1,4 @@
-"""``scheduled-images-enable`` of a whole fleet beside one server at a time."""
+"""``scheduled-images-enable`` of a whole fleet, compared with one server at a time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .setting import LATENCIES, Setting
 
 _PART = "c: enable"
 _SERVERS = 1_000
-# So many are enabled one at a time; the rest would take as long.
+# How many are enabled one at a time; the others would take just as long.
 _SINGLY = 200
 _PROGRAM = Path(__file__).with_name("one_at_a_time.py")
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 OLD_CLIENT = "rax_scheduled_images_python_novaclient_ext==0.3.1"
-# The last commit whose service reads all images at each look.
+# The last commit whose service reads all images in each scan.
 _BEFORE = "8dbfde1dff19f0b9df1ac383ef2b8947ba02a77e"
-# Beside novaclient on a later Python the old client ends every `nova`.
+# On a later Python the old client breaks every `nova`.
 _LAST_PYTHON = (3, 11)
 
 
@@ -43,8 +43,8 @@ class Environment:
 class Environments:
     """What is compared: this package, the old client, and novaclient alone.
 
-    ``before`` has this package as it was when its service read all images at each look.
-    Only ``ours`` is there where this package alone is measured.
+    ``before`` has this package as it was when its service read all images in each scan.
+    There is only ``ours`` if this package alone is measured.
     """
 
     ours: Environment
@@ -59,7 +59,7 @@ class Environments:
 
     @classmethod
     def within(cls, folder: Path) -> Environments:
-        """Make the four in a folder; what is there already is used again."""
+        """Create the four in a folder; existing ones are reused."""
         if sys.version_info[:2] > _LAST_PYTHON:
             raise SystemExit("The old client needs Python 3.10 or 3.11; or say --here")
         novaclient = f"python-novaclient=={version('python-novaclient')}"
@@ -75,7 +75,7 @@ class Environments:
 
 
 def bare_environment(home: Path) -> dict[str, str]:
-    """Return variables for processes that are measured: no cloud, no proxy, no home."""
+    """Return variables for measured processes: no cloud, no proxy, no home."""
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(home),
@@ -93,7 +93,7 @@ def _made(folder: Path, *requirements: str) -> Environment:
 
 
 def _checked_out(folder: Path, commit: str) -> Path:
-    """Check a commit of this repository out into a folder, unless it is there."""
+    """Check out a commit of this repository into a folder, unless done."""
     if not folder.exists():
         subprocess.run(["git", "clone", "-qn", str(ROOT), str(folder)], check=True)
         subprocess.run(["git", "-C", str(folder), "checkout", "-q", commit], check=True)

@@ -1,4 +1,4 @@
-"""The least that reading a fleet can cost: its pages, fetched and parsed, no more.
+"""The least that reading a fleet can cost: its pages, only fetched and parsed.
 
 A program of its own: ``python floor.py [service]``, with the variables of a sandbox.
 """
@@ -20,8 +20,8 @@ import requests
 def main() -> None:
     """Fetch all pages of servers and of snapshots, as the list command does.
 
-    The service asks for the servers with a tag, and for the images that have changed
-    within a day.
+    The service requests the servers with a tag, and the images that changed within a
+    day.
     """
     root = os.environ["SANDBOX_URL"]
     servers_url = f"{root}/compute/v2.1/servers/detail"
@@ -73,7 +73,7 @@ def _next_servers(page: dict[str, Any]) -> str | None:
 
 def _next_images(page: dict[str, Any]) -> str | None:
     link = page.get("next")
-    # A path without the prefix under which the sandbox has the service.
+    # A path without the service's prefix in the sandbox.
     return f"/image{link}" if link and link.startswith("/v2") else link
 
 

@@ -1,7 +1,7 @@
-"""For how long ``snapshot-create`` holds a server beyond the copy of its disk.
+"""How long ``snapshot-create`` holds a server beyond the copy of its disk.
 
-Each hold has a disk that takes another time to copy, so that the ends of the copies
-fall anywhere between two looks. Holds of one disk run side by side: they wait.
+Each hold's disk takes a different time to copy, so that the ends of the copies fall
+anywhere between two polls. Holds of one disk run side by side: they wait.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _WATCH = "e: watch"
 _INTERVALS = (None, "1", "2", "5")
 # Virtual seconds from the request until the disk is copied, with a sandbox's timings.
 _COPIED = Timings().queue + Timings().copy
-# Seconds that the copies of the disks take here: their ends are spread evenly over
-# the time between two looks, whichever interval that is. Each hold is shorter than a
-# minute, so that its requests are those of a minute.
+# Seconds that the copies of the disks take here: their ends are spread evenly between
+# two polls, whatever the interval. Each hold is shorter than a minute, so that its
+# requests are those of a minute.
 _COPIES = (12.2, 17.8, 19.0, 25.8, 32.6, 39.4, 46.2, 53.0)
 _QUICK_COPIES = (1.5,)
 _WATCHED = (1, 10, 100)
@@ -58,7 +58,7 @@ def _holds(setting: Setting, latency: float) -> None:
     ]
     for lane in lanes:
         lane.start()
-        # The starts, which are busy, are not to disturb each other.
+        # The starts, which are busy, must not disturb each other.
         time.sleep(setting.times(5, 0))
     for lane in lanes:
         lane.join()
@@ -96,7 +96,7 @@ def _disk(
     copy: float,
     holds: dict[str | None, list[Hold]],
 ) -> None:
-    """Hold a server with each interval; time goes so that the disk takes ``copy``."""
+    """Hold a server with each interval, at a speed at which the disk takes ``copy``."""
     options = {"speed": _COPIED / copy, "latency": latency, "servers": len(_INTERVALS)}
     with sandbox(setting.folder, **options) as cloud:
         ids = cloud.server_ids(len(_INTERVALS))
@@ -120,7 +120,7 @@ def _hold(
     interval: str | None,
     holds: dict[str | None, list[Hold]],
 ) -> None:
-    """Hold a server once, and see when its commands ran."""
+    """Hold a server once, and record when its commands ran."""
     before, after = (setting.folder / f"{w}-{server_id}-{copy}" for w in "ba")
     argv = [
         setting.environments.ours.nova,
@@ -143,7 +143,7 @@ def _moment(file: Path) -> float:
 
 
 def _looks(cloud: Cloud, server_id: str) -> int:
-    """Return how many requests about a server came after the one for its snapshot."""
+    """Return how many requests about a server followed the one for its snapshot."""
     lines = cloud.log.read_text().splitlines()
     about = [line for line in lines if server_id in line]
     begun = next(n for n, line in enumerate(about) if " POST " in line)
@@ -154,7 +154,7 @@ def _watches(setting: Setting) -> None:
     """Count the requests of a minute of watching some servers."""
     seconds = setting.times(_WATCH_SECONDS, 2)
     for number in _WATCHED if not setting.quick else _WATCHED[:2]:
-        # So slow that no snapshot is over before the time is.
+        # So slow that no snapshot ends within the time.
         with sandbox(setting.folder, speed=0.1, servers=number) as cloud:
             ids = cloud.server_ids(number)
             for server_id in ids:
@@ -173,9 +173,9 @@ def _watches(setting: Setting) -> None:
 
 
 def _watched(setting: Setting, cloud: Cloud, ids: Sequence[str], seconds: float) -> int:
-    """Watch servers for so long; return the requests after the first looks."""
+    """Watch servers for this long; return the requests after the first polls."""
     argv = [setting.environments.ours.nova, "snapshot-watch", *ids]
-    # A pipe would be full before the time is over, and hold the watch up.
+    # A pipe would fill up, and block the watch.
     printed = setting.folder / f"watch-{len(ids)}"
     with printed.open("w") as out:
         process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""``scheduled-images-list`` beside bare requests, and beside a loop of the old client.
+"""``scheduled-images-list`` compared with bare requests and a loop of the old client.
 
 Seven images a server. The peak of memory is measured in the same runs.
 """
@@ -19,7 +19,7 @@ _SIZES = (100, 1_000, 10_000)
 _QUICK_SIZES = (6,)
 _IMAGES = 7
 _FLOOR = Path(__file__).with_name("floor.py")
-# So many servers the old client shows one by one at each turn; more take too long.
+# How many servers the old client shows one by one in each turn; more take too long.
 _LOOP = 14
 _SHELL_LOOP = 'while read -r id; do "$0" scheduled-images-show "$id" || exit; done'
 
@@ -33,7 +33,7 @@ def measure(setting: Setting) -> None:
             continue
         small, middle, large = sizes
         for name in ("list", "floor"):
-            # A server more costs the same among many as among few: 1.
+            # One more server costs the same among many as among few: 1.
             at = {size: found[name] for size, found in medians.items()}
             more = (at[large] - at[middle]) / (large - middle)
             first = (at[middle] - at[small]) / (middle - small)

@@ -1,4 +1,4 @@
-"""``scheduled-images-service run``, measured from the end of one look to the next's."""
+"""``scheduled-images-service run``, measured from the end of one scan to the next."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from .environments import Environment
 from .measure import Failed
 from .meter import Meter, Usage
 
-# Seconds that a look may take.
+# Seconds that a scan may take.
 _LONG = 3600.0
 
 
 class Looks:
-    """A running service: it tells by its ping when a look is over.
+    """A running service, whose ping shows when a scan is over.
 
-    ``next`` returns what the services have done since the look before ended, or since
-    the program was started. ``peak`` is the most memory so far, in MiB.
+    ``next`` returns what the services have done since the end of the previous scan, or
+    the start of the program. ``peak`` is the peak memory so far, in MiB.
     """
 
     def __init__(
@@ -34,13 +34,13 @@ class Looks:
         self._before = meter.read()
 
     def next(self) -> Usage:
-        """Wait for the end of a look, and return what it has cost.
+        """Wait for the end of a scan, and return its cost.
 
-        :raises Failed: if something has failed in it.
+        :raises Failed: if something failed in it.
         """
         path = self._wait()
         if path != "/":
-            raise Failed("a look of run has failed")
+            raise Failed("a scan of run failed")
         now = self._meter.read()
         used, self._before = now - self._before, now
         return used
@@ -50,7 +50,7 @@ class Looks:
         while time.monotonic() < deadline and self._process.poll() is None:
             with suppress(Empty):
                 return self._ended.get(timeout=1)
-        raise Failed("the service has ended, or a look took more than an hour")
+        raise Failed("the service has ended, or a scan took more than an hour")
 
     @property
     def peak(self) -> float:
@@ -68,7 +68,7 @@ def looks(
     every: str,
     *options: str,
 ) -> Iterator[Looks]:
-    """Let the service of an environment look every so often."""
+    """Run the service of an environment with this interval between scans."""
     meter.wait()
     ended: Queue[str] = Queue()
     with _listening(ended.put) as address:
@@ -85,7 +85,7 @@ def looks(
 
 @contextmanager
 def _listening(tell: Callable[[str], object]) -> Iterator[str]:
-    """Listen for pings; yields the address that is to be pinged."""
+    """Listen for pings; yields the URL to ping."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

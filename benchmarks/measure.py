@@ -1,4 +1,4 @@
-"""Processes that take turns, and what each of them cost."""
+"""Runs processes in turn, and measures their cost."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from statistics import median
 
 
 class Failed(Exception):
-    """What was to be measured did not work."""
+    """The measured program failed."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a process, and those it waited for, cost: seconds, and MiB at most."""
+    """The cost of a process and its children: seconds, and peak MiB."""
 
     wall: float
     cpu: float
@@ -60,9 +60,9 @@ def run(
 def in_turn(
     sides: Mapping[str, Callable[[], Run]], times: int, *, warm: bool = True
 ) -> dict[str, list[Run]]:
-    """Run several things in turn, so many times each, the order changing.
+    """Run several things in turn, in changing order.
 
-    :param warm: run each once before, for the caches' sake.
+    :param warm: first run each once to fill the caches.
     """
     if warm:
         for side in sides.values():
@@ -86,7 +86,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """Sum up values."""
+        """Summarize values."""
         return cls(median(values), min(values), max(values))
 
     def __str__(self) -> str:
@@ -94,15 +94,15 @@ class Spread:
 
 
 def wall(runs: Sequence[Run]) -> list[float]:
-    """Return the seconds that runs took."""
+    """Return the wall-clock seconds of runs."""
     return [each.wall for each in runs]
 
 
 def cpu(runs: Sequence[Run]) -> list[float]:
-    """Return the seconds that runs computed."""
+    """Return the processor seconds of runs."""
     return [each.cpu for each in runs]
 
 
 def ratios(above: Sequence[float], below: Sequence[float]) -> list[float]:
-    """Return the ratio of each pair that was measured one after the other."""
+    """Return the ratio of each pair of consecutive measurements."""
     return [a / b for a, b in zip(above, below, strict=True)]

@@ -1,4 +1,4 @@
-"""What services have done: their processor time, requests, and bytes of answers."""
+"""What services have done: processor time, requests, and bytes of responses."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from .measure import Failed
 
 # The processor time of a process, as `clock_getcpuclockid` of Linux names its clock.
 _SCHEDULED = 2
-# Seconds after which services have noted what they have answered.
+# Seconds after which services have logged their responses.
 _NOTED = 0.3
-# Of each second what services use at most that do nothing, and how long they may take.
+# The most that idle services use of each second, and how long they may take to idle.
 _QUIET = 0.1
 _PATIENCE = 600
 _LINE = re.compile(r"(\d+ \S+ \S+) (\d+)\n")
-# Whoever finds nothing to do reads and logs in, no more.
+# A program that finds nothing to do only reads and logs in.
 _HARMLESS = re.compile(r"\d+ (GET \S+|POST \S+/tokens)")
 
 
 @dataclass(frozen=True)
 class Usage:
-    """Processor seconds, requests, and bytes of the answers."""
+    """Processor seconds, requests, and bytes of the responses."""
 
     seconds: float
     requests: float
@@ -45,21 +45,21 @@ class Usage:
 
 
 class Meter:
-    """Measures some services of which nobody asks for anything but to read.
+    """Measures services that only get read requests.
 
-    :param pids: their processes, whose children count as well.
-    :param logs: files with a line for each answer: status, method, path and bytes.
+    :param pids: their processes, whose children count too.
+    :param logs: files with a line for each response: status, method, path and bytes.
     """
 
     def __init__(self, pids: Sequence[int], logs: Sequence[Path]) -> None:
         self._pids = pids
-        # What is in the files already is somebody else's.
+        # What is in the files already does not count.
         self._logs = {log: log.stat().st_size for log in logs}
 
     def wait(self) -> None:
-        """Wait until the services do nothing: a client that has ended had asked them.
+        """Wait until the services are idle after the requests of an ended client.
 
-        :raises Failed: if they go on for long.
+        :raises Failed: if they stay busy for long.
         """
         for _ in range(_PATIENCE):
             before = self._used()
@@ -69,20 +69,20 @@ class Meter:
         raise Failed("the services are busy with something else")
 
     def read(self) -> Usage:
-        """Return what has been used so far: only the difference of two says much.
+        """Return the usage so far: only the difference of two matters.
 
-        :raises Failed: if anything has been changed.
+        :raises Failed: if anything was changed.
         """
         time.sleep(_NOTED)
         lines = [line for log in self._logs for line in self._lines(log)]
         for what, _ in lines:
             if not _HARMLESS.fullmatch(what):
-                raise Failed(f"something was to be done: {what}")
+                raise Failed(f"something was due: {what}")
         sizes = [int(size) for _, size in lines]
         return Usage(self._used(), len(sizes), sum(sizes))
 
     def of(self, action: Callable[[], object]) -> Usage:
-        """Return what an action has used."""
+        """Return the usage of an action."""
         self.wait()
         before = self.read()
         action()

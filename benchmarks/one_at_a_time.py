@@ -1,4 +1,4 @@
-"""Enable schedules one after the other, in one process, over one connection.
+"""Enables schedules one after another, in one process, over one connection.
 
 A program of its own: ``python one_at_a_time.py ID...``; prints the seconds that the
 requests took, without the start of the program.
@@ -16,7 +16,7 @@ from novaclient import client
 
 
 def main() -> None:
-    """Enable a schedule for each server that is named."""
+    """Enable a schedule for each named server."""
     known = os.environ
     auth: Any = loading.get_plugin_loader("password").load_from_options(
         auth_url=known["OS_AUTH_URL"],

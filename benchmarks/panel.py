@@ -1,7 +1,7 @@
-"""The panel's servers page beside ``scheduled-images-list``, and what open pages cost.
+"""The panel's servers page compared with ``scheduled-images-list``, and open pages.
 
-The page is that of a panel that knows nothing of the cloud yet: of a new process, from
-entering it until the page with the servers is there.
+The page is that of a new panel process that has not read the cloud yet, from logging in
+until the page with the servers is there.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PART = "f: panel"
 _SIZE, _QUICK_SIZE = 10_000, 6
 _IMAGES = 7
 _SESSIONS = 50
-# Seconds between two looks of an open page.
+# Seconds between two updates of an open page.
 _EVERY = 10.0
 _REFRESH = {"X-Panel-Refresh": "1", "HX-Request": "true"}
 _FIELD = re.compile(r'name="csrf_token" value="([^"]+)"')
@@ -86,7 +86,7 @@ def _first_byte(setting: Setting, cloud: Cloud, size: int, latency: float) -> No
 
 
 def _memory(setting: Setting, cloud: Cloud, size: int) -> None:
-    """Log fifty users in, each of whom looks at the servers and at one of them."""
+    """Log in fifty users, each of whom opens the servers page and one server."""
     environment = setting.variables(cloud)
     (server_id,) = cloud.server_ids(1)
     with _panel(environment, "--login") as panel:
@@ -104,7 +104,7 @@ def _memory(setting: Setting, cloud: Cloud, size: int) -> None:
 
 
 def _open_pages(setting: Setting, cloud: Cloud, pages: int) -> None:
-    """Count the requests to the cloud while so many pages are open."""
+    """Count the requests to the cloud while this many pages are open."""
     seconds = setting.times(60, 2) * 1.0
     with _panel(setting.variables(cloud)) as panel:
         panel.enter()
@@ -133,7 +133,7 @@ def _open_pages(setting: Setting, cloud: Cloud, pages: int) -> None:
 
 @dataclass
 class _Panel:
-    """A running panel, and the session of whoever has entered it."""
+    """A running panel, and a session in it."""
 
     address: str
     process: subprocess.Popen[bytes]
@@ -141,13 +141,13 @@ class _Panel:
     page: str = ""
 
     def enter(self) -> float:
-        """Enter and await the servers; the seconds to the first byte of their page."""
+        """Log in and wait for the servers; return the seconds to the first byte."""
         begun = time.perf_counter()
         self.page = self._servers(self.session, self.address)
         return time.perf_counter() - begun
 
     def look(self, **headers: str) -> float:
-        """Look at the servers again; the seconds to the first byte."""
+        """Open the servers page again; return the seconds to the first byte."""
         begun = time.perf_counter()
         with requests.get(
             self.page,
@@ -162,7 +162,7 @@ class _Panel:
         return took
 
     def log_in(self, environment: Mapping[str, str], server_id: str) -> None:
-        """Begin one more session, and look at the servers and one of them."""
+        """Start another session, and open the servers page and one server."""
         with requests.Session() as session:
             session.trust_env = False
             door = session.get(urljoin(self.address, "/login"), timeout=300)
@@ -179,7 +179,7 @@ class _Panel:
             session.get(f"{servers}/{server_id}", timeout=300).raise_for_status()
 
     def memory(self) -> float:
-        """Return the memory that the process has, in MiB."""
+        """Return the memory of the process in MiB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         found = re.search(r"VmRSS:\s+(\d+) kB", status)
         assert found is not None
@@ -190,7 +190,7 @@ class _Panel:
         """Open the servers page, and return its address once it shows them."""
         while True:
             with session.get(address, stream=True, timeout=300) as answer:
-                # The page that says that the cloud is being asked.
+                # The page that waits for the cloud.
                 if answer.status_code != 503:
                     answer.raise_for_status()
                     answer.content  # noqa: B018

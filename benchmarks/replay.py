@@ -1,7 +1,7 @@
-"""The least that some requests can cost: sent and parsed, one by one, no more.
+"""The least that some requests can cost: only sent and parsed, one by one.
 
 A program of its own: ``python -m benchmarks.replay``, with the variables of a sandbox
-and the paths to get on its standard input. It prints how many seconds that took.
+and the paths to get on its standard input. It prints the seconds that this took.
 """
 
 from __future__ import annotations

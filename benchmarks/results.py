@@ -1,4 +1,4 @@
-"""What was measured, as a table and as JSON."""
+"""The results, as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from .measure import Spread
 
 @dataclass(frozen=True)
 class Target:
-    """What a value is to reach: at most, or at least, ``limit``."""
+    """The target of a value: at most, or at least, ``limit``."""
 
     limit: float
     at_least: bool = False
 
     def met(self, value: float) -> bool:
-        """Whether a value reaches it."""
+        """Whether a value meets it."""
         return value >= self.limit if self.at_least else value <= self.limit
 
     def __str__(self) -> str:
@@ -44,11 +44,11 @@ class Result:
 
     @property
     def spread(self) -> Spread:
-        """The values summed up."""
+        """The summary of the values."""
         return Spread.of(self.values)
 
     def as_data(self) -> dict[str, Any]:
-        """Return it for programs."""
+        """Return it for JSON."""
         spread = self.spread
         return {
             "part": self.part,
@@ -67,14 +67,14 @@ class Result:
 
 @dataclass
 class Report:
-    """All results so far, and the machine they come from."""
+    """All results so far, and the machine."""
 
     versions: dict[str, str]
     results: list[Result] = field(default_factory=list)
     load_before: tuple[float, ...] = field(default_factory=os.getloadavg)
 
     def add(self, *results: Result) -> None:
-        """Take note of results, and show that there is progress."""
+        """Record results, and show progress."""
         for each in results:
             latency = "" if each.latency is None else f" at {1000 * each.latency:g} ms"
             print(
@@ -84,7 +84,7 @@ class Report:
         self.results.extend(results)
 
     def table(self) -> str:
-        """Return a box with a line for each result."""
+        """Return a table with a line for each result."""
         titles = "part,what,ms a request,median,min,max,unit,target,met"
         table = PrettyTable(titles.split(","))
         table.align = "l"
@@ -125,6 +125,6 @@ class Report:
         }
 
     def _about(self) -> str:
-        """Say what the numbers depend on."""
-        told = (f"{key}: {value}" for key, value in self._machine().items())
-        return "; ".join(told)
+        """Describe what the numbers depend on."""
+        facts = (f"{key}: {value}" for key, value in self._machine().items())
+        return "; ".join(facts)

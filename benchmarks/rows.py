@@ -1,6 +1,6 @@
-"""A fleet with its images, written straight into the databases of the real cloud.
+"""A fleet with its images, written directly into the real cloud's databases.
 
-To boot a thousand servers, and to make seven images of each, would take hours.
+Booting a thousand servers and making seven images of each would take hours.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from tests.interop.cloud.layout import Layout
 Row = Mapping[str, object]
 
 IMAGES = 7
-# Of none of the servers an image becomes due while the measurements last.
+# No image becomes due during the measurements.
 _QUIET = timedelta(hours=4)
 _AGE = timedelta(days=30)
 _PROPERTIES = 12
-# What belongs to a server and to an image, and the column with whose it is.
+# The rows that belong to a server and to an image, and the column with its ID.
 _OF_SERVER = {
     "nova_cell1": {
         "instances": "uuid",
@@ -48,18 +48,18 @@ _OF_IMAGE = {
 
 @dataclass(frozen=True)
 class Fleet:
-    """The servers that were written, and the images of each, the newest first."""
+    """The servers that were written, and the images of each, newest first."""
 
     layout: Layout
     servers: Mapping[str, Sequence[str]]
 
     def choose(self, number: int, chance: random.Random) -> list[str]:
-        """Return so many of the images."""
+        """Return this many of the images."""
         images = [each for of_server in self.servers.values() for each in of_server]
         return chance.sample(images, number)
 
     def touch(self, images: Iterable[str]) -> None:
-        """Let images look as if they had changed just now."""
+        """Make images look as if they had just changed."""
         now = _text(datetime.now(timezone.utc))
         with _database(self.layout, "glance") as database:
             database.executemany(
@@ -72,7 +72,7 @@ class Fleet:
 def fleet(
     layout: Layout, server_id: str, image_id: str, number: int
 ) -> Iterator[Fleet]:
-    """Have so many daily servers, of which nothing is due; at last they are removed.
+    """Create this many daily servers with nothing due; remove them at the end.
 
     :param server_id: a real server, which is copied.
     :param image_id: a real snapshot, which is copied.
@@ -93,7 +93,7 @@ def fleet(
 
 
 def _server_id(chance: random.Random, now: datetime) -> str:
-    """Return an ID whose image was due a while ago, and is not due again soon."""
+    """Return an ID whose image was due a while ago and is not due again soon."""
     while True:
         found = _new_id(chance)
         latest, following = slots_around(found, ImageSchedule(IMAGES), now, Window())
@@ -135,7 +135,7 @@ def _write_servers(
 def _named(row: Row, born: str) -> dict[str, object]:
     name = f"fleet-{str(row['uuid'])[:8]}"
     named = {"hostname": name, "display_name": name, "launched_at": born}
-    # The hypervisor there is would look after them all.
+    # The existing hypervisor would try to manage them all.
     return {**row, **named, "host": "fleet", "node": "fleet"}
 
 
@@ -179,7 +179,7 @@ def _write_images(
 
 
 def _own_properties(server_id: str, image_id: str, due: datetime) -> dict[str, str]:
-    """Return what the service and others have written of a settled image."""
+    """Return the properties of a settled image."""
     nonce = f"0-{uuid.uuid4().hex}"
     written = run_metadata(server_id, due.date().isoformat(), nonce)
     del written[PENDING_KEY]
@@ -188,7 +188,7 @@ def _own_properties(server_id: str, image_id: str, due: datetime) -> dict[str, s
 
 @contextmanager
 def _database(layout: Layout, name: str) -> Iterator[sqlite3.Connection]:
-    """Open a database of the cloud, which the services go on using."""
+    """Open a database of the cloud, which the services keep using."""
     path = layout.databases / f"{name}.sqlite"
     with closing(sqlite3.connect(path, timeout=60)) as database, database:
         database.row_factory = sqlite3.Row
@@ -203,7 +203,7 @@ def _rows(
 
 
 def _copied(row: Row, owner: Row, **changes: object) -> dict[str, object]:
-    """Return a row of somebody else, which is numbered when it is written."""
+    """Return a copy of a row, which gets its number when it is written."""
     changed = {key: value for key, value in changes.items() if key in row}
     copied = {**row, **changed}
     copied.pop("id", None)

@@ -1,4 +1,4 @@
-"""What all benchmarks are given."""
+"""The settings of all benchmarks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LATENCIES = (0.0, 0.05)
 
 @dataclass(frozen=True)
 class Setting:
-    """Where and how to measure; ``quick`` is only to see that all works.
+    """Where and how to measure; ``quick`` only checks that all works.
 
     ``cloud`` is the folder of the real cloud.
     """
@@ -33,21 +33,21 @@ class Setting:
 
     @property
     def latencies(self) -> tuple[float, ...]:
-        """Seconds that the sandbox takes for each answer, at least."""
+        """The minimum seconds that the sandbox takes for each response."""
         return LATENCIES[: self.times(2, 1)]
 
     def in_turn(
         self, sides: Mapping[str, Callable[[], Run]], thoroughly: int
     ) -> dict[str, list[Run]]:
-        """Run several things in turn, so many times each."""
+        """Run several things in turn, this many times each."""
         times = self.times(thoroughly, 1)
         return in_turn(sides, times, warm=not self.quick)
 
     @property
     def home_alone(self) -> dict[str, str]:
-        """The variables of a process that speaks to no cloud."""
+        """The variables of a process without a cloud."""
         return bare_environment(self.folder)
 
     def variables(self, cloud: Cloud) -> dict[str, str]:
-        """Return the variables of a process that speaks to a sandbox."""
+        """Return the variables of a process that uses a sandbox."""
         return {**self.home_alone, **cloud.variables}

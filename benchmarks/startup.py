@@ -1,4 +1,4 @@
-"""What every ``nova`` pays for an extension, and what showing one schedule costs."""
+"""What an extension costs every ``nova``, and what showing one schedule costs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LIMIT = Target(3)
 _MYSERVER = "24ade2fe-60d9-4d3e-a02c-c9a6a1b588a6"
 _NAMES = {"ours": "this package", "old": "old client", "bare": "no extension"}
 _SHOW = ("scheduled-images-show", _MYSERVER)
-# The cheapest command of novaclient's own that logs in and asks for one thing.
+# novaclient's own cheapest command that logs in and sends one request.
 _PLAIN = ("list", "--minimal")
 
 
@@ -60,7 +60,7 @@ def _help(setting: Setting) -> None:
 
 
 def _instructions(setting: Setting) -> None:
-    """Count what ``nova help`` makes the processor do: no other process matters."""
+    """Count the instructions of ``nova help``, regardless of other processes."""
     sides = _sides(setting)
     counted = {name: _counted(setting, side) for name, side in sides.items()}
     for name in (n for n in ("ours", "old") if "bare" in sides and n in sides):

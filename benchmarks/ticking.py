@@ -1,4 +1,4 @@
-"""``scheduled-images-service tick`` beside bare requests, and what one image takes."""
+"""``scheduled-images-service tick`` beside bare requests, and the cost of one image."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _IMAGES = 7
 _DUE = 7
 _SERVERS = 10_000
 _MOMENT = timedelta(seconds=2)
-# Virtual seconds in which a snapshot is over.
+# Virtual seconds in which a snapshot ends.
 _SNAPSHOT = 300.0
 
 
@@ -43,7 +43,7 @@ def measure(setting: Setting) -> None:
 
 
 def _prepare(state: Path, servers: int, due: int) -> None:
-    """Make a cloud in which so many of the servers are due, and all others done."""
+    """Create a cloud in which this many servers are due and all others done."""
     options = {"servers": servers, "images_per_server": _IMAGES, "speed": 0}
     schedule = ImageSchedule(_IMAGES)
     tags = (MARKER_TAG, schedule_tag(schedule))
@@ -56,7 +56,7 @@ def _prepare(state: Path, servers: int, due: int) -> None:
                 for server in fleet
             }
             last = sorted(moments.values())[due - 1]
-            # Who tells the time in whole seconds cannot tell these from the last one.
+            # With times in whole seconds these would equal the last one.
             for server_id, moment in moments.items():
                 if not last < moment <= last + 2 * _MOMENT:
                     region.servers.set_tags(server_id, tags)
@@ -64,7 +64,7 @@ def _prepare(state: Path, servers: int, due: int) -> None:
 
 
 def _requests(setting: Setting) -> None:
-    """Count what one image takes, from the first look to the retention."""
+    """Count the requests for one image, from the first scan to the retention."""
     state = setting.folder / "one.db"
     _prepare(state, 2, 1)
     with sandbox(setting.folder, **_options(state)) as cloud:
@@ -88,13 +88,13 @@ def _requests(setting: Setting) -> None:
 
 
 def _logged(cloud: Cloud) -> list[str]:
-    """Return the requests so far; the log has them a moment after the answer."""
+    """Return the requests so far; they are logged a moment after the response."""
     time.sleep(1)
     return cloud.requests()
 
 
 def _of_image(lines: Iterable[str]) -> int:
-    """Count requests, besides those for tokens and versions and the listings."""
+    """Count requests, except those for tokens, versions and lists."""
     asked = [line.split(maxsplit=1)[1] for line in lines]
     asked = [line for line in asked if re.search("/(servers|images)", line)]
     return sum(not _is_shared(line) for line in asked)

@@ -1,4 +1,4 @@
-"""Workers on Celery and RabbitMQ: how fast they begin images, and what a scan costs.
+"""Workers on Celery and RabbitMQ: how fast they start images, and what a scan costs.
 
 RabbitMQ is the tests' own, from Debian's packages.
 """
@@ -42,9 +42,9 @@ _LONG = 1800.0
 
 
 def measure(setting: Setting) -> None:
-    """Measure how fast images are begun, and scans of several sizes."""
+    """Measure how fast images are started, and scans of several sizes."""
     with Broker(setting.folder / "broker", installed()) as broker:
-        _measure_begun(setting, broker)
+        _measure_started(setting, broker)
         sizes = (20, 40) if setting.quick else _SIZES
         each = [_measure_scan(setting, broker, size) for size in sizes]
     small, large = (seconds / size for seconds, size in zip(each, sizes, strict=True))
@@ -80,7 +80,7 @@ class _Worker:
 def _workers(
     setting: Setting, cloud: Cloud, broker: Broker, number: int
 ) -> Iterator[list[_Worker]]:
-    """Run so many workers, ready to work."""
+    """Run this many workers, ready to work."""
     with ExitStack() as stack:
         found = [
             stack.enter_context(_worker(setting, cloud, broker, n))
@@ -115,7 +115,7 @@ def _worker(
 
 
 def _scan(broker: Broker) -> None:
-    """Ask for a scan, as beat does."""
+    """Request a scan, as beat does."""
     app = Celery(set_as_current=False, broker=broker.url)
     queue = queues.consumed(_REGION)[1]
     app.send_task("scheduled_images.scan", [_REGION], queue=queue)
@@ -130,8 +130,8 @@ def _until(what: Callable[[], bool], pause: float = 0.02) -> None:
         time.sleep(pause)
 
 
-def _measure_begun(setting: Setting, broker: Broker) -> None:
-    """Measure how many images a minute one worker begins, and four."""
+def _measure_started(setting: Setting, broker: Broker) -> None:
+    """Measure how many images a minute one worker starts, and four."""
     images = setting.times(100, 12)
     rates: dict[int, list[float]] = {1: [], _WORKERS: []}
     messages = 0.0
@@ -154,7 +154,7 @@ def _measure_begun(setting: Setting, broker: Broker) -> None:
 def _begin(
     setting: Setting, broker: Broker, number: int, images: int
 ) -> tuple[float, float]:
-    """Let workers begin so many images; return how many a minute, and messages each."""
+    """Let workers start images; return how many a minute, and messages for each."""
     options = _options(images * 2)
     with (
         sandbox(setting.folder, latency=_LATENCY, **options) as cloud,
@@ -166,17 +166,17 @@ def _begin(
         _scan(broker)
         times: list[float] = []
 
-        def has_begun_most() -> bool:
+        def most_have_started() -> bool:
             new = sum("POST" in r and "/action" in r for r in cloud.requests())
             times.extend([time.perf_counter()] * new)
             # About as many as there will be.
             return len(times) >= images * 3 // 4
 
-        _until(has_begun_most)
+        _until(most_have_started)
         # Before the first ones the workers log in.
         times = times[setting.times(2 * _WORKERS, 1) :]
         rate = (len(times) - 1) / (times[-1] - times[0]) * 60
-        due = _until_all_begun(workers)
+        due = _until_all_started(workers)
         cloud.advance("5m")
         _scan(broker)
         _until(lambda: _total(workers, "steps_total", "retention applied") >= due)
@@ -195,8 +195,8 @@ def _options(servers: int) -> dict[str, object]:
     }
 
 
-def _until_all_begun(workers: list[_Worker]) -> float:
-    """Wait until all images are begun that the scan has found to be due; how many."""
+def _until_all_started(workers: list[_Worker]) -> float:
+    """Wait until all images that the scan found due are started; return how many."""
     _until(lambda: _total(workers, "due", "") > 0)
     due = _total(workers, "due", "")
     _until(lambda: _total(workers, "steps_total", "image started") >= due)

@@ -295,14 +295,17 @@ class TimeLimitReached(ScheduledImagesError):
 class HoldCutShort(ScheduledImagesError):
     """A server was resumed before its disk was known to be copied.
 
-    ``image_id`` is the image that may be inconsistent, None where it is unknown.
+    ``image_id`` is the image that may be inconsistent, None where it is unknown;
+    ``in_all`` whether the limit of the whole was reached, and not that of the hold.
     """
 
-    exit_status = 7
-
-    def __init__(self, text: str, image_id: str | None) -> None:
+    def __init__(
+        self, text: str, image_id: str | None, *, in_all: bool = False
+    ) -> None:
         super().__init__(text)
         self.image_id = image_id
+        self.in_all = in_all
+        self.exit_status = TimeLimitReached.exit_status if in_all else 7
 
 
 class SnapshotUnknown(ScheduledImagesError):

@@ -46,7 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """Heed signals however the tests were started; their programs inherit it."""
+    """Handle signals however the tests were started; their programs inherit it."""
     for number, heeded in SIGNALS.items():
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, heeded)

@@ -20,7 +20,7 @@ not_beside_novaclient_7 = pytest.mark.skipif(
 
 
 def _forget_clients() -> None:
-    """Let the shell make its clients anew: it keeps them as long as its process."""
+    """Make the shell create new clients: it keeps them as long as its process."""
     from osc_lib.clientmanager import ClientCache, ClientManager
 
     for value in vars(ClientManager).values():

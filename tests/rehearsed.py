@@ -25,7 +25,7 @@ from rax_scheduled_images_ext.service import cli
 
 #: This program, to be called with its options.
 PROGRAM = (sys.executable, __file__)
-# The cloud is no faster, so a try must not be over at once.
+# The cloud is not faster, so an attempt must not end at once.
 _SHORTEST_TRY = timedelta(minutes=2)
 
 

@@ -102,7 +102,7 @@ def _check_address(config: CloudRegion) -> None:
         good = False
     if not good:
         raise Misconfigured(
-            f"auth_url '{address}' does not start with http:// or https://"
+            f"auth_url '{address}' is not a URL that starts with http:// or https://"
         )
 
 

@@ -101,6 +101,14 @@ class ApiResponse:
             "x-openstack-request-id"
         )
 
+    @property
+    def not_found(self) -> bool:
+        """Whether compute or block storage itself says that something is not there.
+
+        Whoever else answers 404, a proxy in between, knows nothing of it.
+        """
+        return self.status == 404 and bool(self.error_message("itemNotFound"))
+
     def error_message(self, key: str) -> str | None:
         """Return the message of an error body whose only key is ``key``."""
         error = self.body.get(key) if isinstance(self.body, dict) else None

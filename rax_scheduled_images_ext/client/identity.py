@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from keystoneauth1 import exceptions, identity
 from keystoneauth1.access import AccessInfo, AccessInfoV3
@@ -146,11 +147,24 @@ def is_accepted(session: Session, auth: identity.BaseIdentityPlugin) -> bool:
             headers={"X-Subject-Token": str(access.auth_token)} if newest else {},
             log=False,
         )
-    except (exceptions.Unauthorized, exceptions.NotFound):
-        return False
-    except (exceptions.ClientException, OSError):
-        return True
+    except (exceptions.ClientException, OSError) as error:
+        return not refuses_token(error)
     return True
+
+
+def refuses_token(error: Exception) -> bool:
+    """Whether an error of keystoneauth's says that the user's token is not good.
+
+    Keystone says so with 404 as well; so does a proxy in between, which knows nothing
+    of tokens.
+    """
+    if not isinstance(error, exceptions.NotFound):
+        return isinstance(error, exceptions.Unauthorized)
+    response: Any = error.response
+    try:
+        return isinstance(response.json()["error"], dict)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return False
 
 
 def revoke(session: Session, auth: identity.BaseIdentityPlugin) -> None:

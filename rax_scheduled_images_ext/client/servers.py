@@ -101,8 +101,7 @@ def find_server(transport: Transport, server_id: str) -> ApiResponse:
     :raises NoSuchServer: if the service itself answers that there is none.
     """
     answer = transport.get(path("servers", server_id))
-    # A 404 from anything else, such as a proxy in between, does not count.
-    if answer.status == 404 and answer.error_message("itemNotFound"):
+    if answer.not_found:
         raise NoSuchServer(server_id)
     return answer.checked()
 

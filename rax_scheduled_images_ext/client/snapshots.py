@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +17,7 @@ from rax_scheduled_images_ext.client.http import (
     path,
     shortened,
 )
+from rax_scheduled_images_ext.client.images.base import check_key
 from rax_scheduled_images_ext.client.servers import (
     escaped,
     find_state,
@@ -26,6 +28,7 @@ from rax_scheduled_images_ext.client.servers import (
 )
 from rax_scheduled_images_ext.errors import (
     ApiError,
+    InvalidValue,
     NoSuchServer,
     ScheduledImagesError,
     UnexpectedAnswer,
@@ -36,6 +39,7 @@ from rax_scheduled_images_ext.model.task_states import (
     UPLOADING,
     ServerState,
 )
+from rax_scheduled_images_ext.text import printable
 
 #: The errors that do not end a watch, because they may pass.
 PASSING = (
@@ -45,6 +49,12 @@ PASSING = (
     OSError,
 )
 _LONGEST_QUERY = 2000
+# What compute allows in createImage. With 128 pieces of metadata it fails, and two are
+# added to those of the user.
+_LONGEST_TEXT = 255
+_MOST_METADATA = 125
+_LARGEST_CHARACTER = "\uffff"
+_METADATA_KEY = re.compile(r"[a-zA-Z0-9-_:. ]{1,255}")
 _ACTIONS = ("createImage", "createBackup")
 
 
@@ -85,9 +95,10 @@ class Snapshots:
         ``image_uploading`` is reliable.
         """
         answer = self.transport.get(path("extensions", ALIAS))
-        if answer.status != 404:
-            answer.checked()
-        return UPLOADING if answer.status == 404 else COPIED
+        if answer.not_found:
+            return UPLOADING
+        answer.document()
+        return COPIED
 
     def create_image(
         self,
@@ -110,9 +121,10 @@ class Snapshots:
             return SnapshotRequest(
                 None, problem=f"no response: {shortened(str(error))}"
             )
-        if answer.status == 404 and answer.error_message("itemNotFound"):
+        if answer.not_found:
             raise NoSuchServer(server_id)
-        if 400 <= answer.status < 500:
+        # A 404 that is not the service's own says nothing of what it has done.
+        if 400 <= answer.status < 500 and answer.status != 404:
             raise answer.error()
         return _read_request(answer)
 
@@ -136,6 +148,46 @@ class Snapshots:
             return _reason(answer.object("instanceAction"))
         except (*PASSING, ScheduledImagesError):
             return None
+
+
+def check_request(name: str, metadata: Mapping[str, str]) -> None:
+    """See that a cloud can take an image-create, as far as its text shows.
+
+    :raises InvalidValue: for a name or metadata that compute or the image service
+        refuses.
+    """
+    _check_text(name, "a name of an image")
+    if not name or name != name.strip() or not name.isprintable():
+        raise InvalidValue(
+            f"'{printable(name)}' is not a name of an image: one has printable"
+            " characters, and no space at its ends"
+        )
+    if len(metadata) > _MOST_METADATA:
+        raise InvalidValue(
+            f"{len(metadata)} pieces of metadata are too many: no image has more than"
+            f" {_MOST_METADATA} of its own"
+        )
+    for key, value in metadata.items():
+        if not _METADATA_KEY.fullmatch(check_key(key)):
+            raise InvalidValue(
+                f"'{printable(key)}' is not a key of a snapshot's metadata: one has"
+                " ASCII letters, digits, spaces and -_:."
+            )
+        _check_text(value, f"a value of '{key}'")
+
+
+def _check_text(text: str, what: str) -> None:
+    """See that compute takes a text.
+
+    :raises InvalidValue: for one that is too long, or has other characters.
+    """
+    problem = ""
+    if len(text) > _LONGEST_TEXT:
+        problem = f"at most {_LONGEST_TEXT} characters"
+    elif any(character > _LARGEST_CHARACTER for character in text):
+        problem = "no characters beyond U+FFFF, such as emoji"
+    if problem:
+        raise InvalidValue(f"'{shortened(text)}' is not {what}: one has {problem}")
 
 
 class ServerStates:

@@ -82,8 +82,7 @@ class Volumes:
     ) -> ApiResponse:
         url = path("snapshots", snapshot_id, *more)
         answer = self.transport.send(method, url, body=body)
-        # A 404 from anything else, such as a proxy in between, does not count.
-        if answer.status == 404 and answer.error_message("itemNotFound"):
+        if answer.not_found:
             raise NoSuchVolumeSnapshot(snapshot_id)
         return answer.checked()
 

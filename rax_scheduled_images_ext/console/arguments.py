@@ -308,7 +308,8 @@ CREATE = (
         metavar="<command>",
         type=checked(hook_command),
         help="Run this command before the snapshot, to stop what writes to the disk."
-        " It runs on this machine, without a shell; if it fails, there is no snapshot.",
+        " It runs on this machine, without a shell; if it fails, there is no snapshot."
+        " Without --after, nothing is started again.",
     ),
     argument(
         "--after",
@@ -322,8 +323,9 @@ CREATE = (
         metavar="<duration>",
         type=checked(duration),
         default="10m",
-        help="Run --after at most this long after the end of --before, 10m by default;"
-        " the image may then be inconsistent.",
+        help="Wait at most this long from the end of --before until the disk is copied,"
+        " 10m by default; then --after runs, and the image may be inconsistent. It has"
+        " no effect without --before and --after.",
     ),
     argument(
         "--command-timeout",

@@ -197,14 +197,14 @@ def _rivals(
 
     :param servers: as for :func:`under_way`.
     """
-    begun = {image.server_id for image in making if RUN_KEY in image.metadata}
+    started = {image.server_id for image in making if RUN_KEY in image.metadata}
     found: dict[str | None, list[ServerImage]] = {}
     for image in making:
         if (
             image.metadata.get(CLAIM_KEY, NOTE) != NOTE
             and image.owner is not None
             and image.id not in claims
-            and image.server_id not in begun
+            and image.server_id not in started
             and (servers is None or (image.server_id, image.owner) in servers)
             and image.created is not None
             # Its runner died and no longer needs it.

@@ -92,12 +92,12 @@ class Making:
         project_id = str(self.step.server.project_id)
         if not self.admission.enter(project_id):
             return self._result(Result.LIMITED)
-        begun = False
+        started = False
         try:
             done = self._make_admitted(project_id)
-            begun = done.result in (Result.STARTED, Result.UNKNOWN)
+            started = done.result in (Result.STARTED, Result.UNKNOWN)
         finally:
-            if not begun:
+            if not started:
                 self.admission.leave(project_id)
         return done
 
@@ -286,5 +286,5 @@ class Making:
 
 def _is_quota(error: ApiError) -> bool:
     """Whether a refusal means that the project may have no more of something."""
-    told = error.status == codes.forbidden and "quota" in str(error).lower()
-    return told or error.status == codes.request_entity_too_large
+    is_quota = error.status == codes.forbidden and "quota" in str(error).lower()
+    return is_quota or error.status == codes.request_entity_too_large

@@ -150,14 +150,14 @@ def _environment(args: argparse.Namespace) -> Iterator[None]:
             config, session = cloud_for(PROG, with_login=True)
             live_through(sandbox, configured_cloud(config, session), args.servers)
             if args.login:
-                _tell_users(sandbox)
+                _print_users(sandbox)
             yield
         finally:
             os.environ.clear()
             os.environ.update(before)
 
 
-def _tell_users(sandbox: Sandbox) -> None:
+def _print_users(sandbox: Sandbox) -> None:
     domain = "" if sandbox.like == "rackspace" else ", domain Default"
     password = sandbox.env()["OS_PASSWORD"]
     put(f"Log in as admin, creator or observer, password {password}{domain}")

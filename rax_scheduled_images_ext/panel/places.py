@@ -50,7 +50,7 @@ _FORGET = 3600.0
 class Followed:
     """A server's details, and the progress of its snapshot as far as was seen.
 
-    ``image_id`` is the image of that snapshot, None if unknown, ``begun`` the image of
+    ``image_id`` is the image of that snapshot, None if unknown, ``started`` that of
     the latest one started in the panel. ``end`` is how the snapshot ended, None if none
     was seen or it is in progress.
     """
@@ -58,7 +58,7 @@ class Followed:
     details: ServerDetails
     progress: SnapshotProgress
     image_id: str | None = None
-    begun: str | None = None
+    started: str | None = None
     end: SnapshotEnd | None = None
 
 
@@ -75,7 +75,7 @@ class Readings:
     servers: Shelf[Followed] = field(default_factory=lambda: Shelf(5000, _FORGET))
     safe_from: Shelf[str] = field(default_factory=lambda: Shelf(500, _FORGET))
     #: The images of snapshots started in the panel, by project, region and server.
-    begun: TTLCache[object, str] = field(
+    started: TTLCache[object, str] = field(
         default_factory=lambda: TTLCache(5000, _FORGET)
     )
 
@@ -151,7 +151,7 @@ class Place:
 
     def note_snapshot(self, server_id: str, image_id: str) -> None:
         """Record the image of a snapshot that was started here."""
-        self.readings.begun[self.scope.project.id, self.region, server_id] = image_id
+        self.readings.started[self.scope.project.id, self.region, server_id] = image_id
 
     def _read(self, read: Callable[[], Value]) -> Value:
         try:
@@ -171,15 +171,17 @@ class Place:
             progress = SnapshotProgress(self._safe_from() if begins else UPLOADING)
         progress.see(time.monotonic(), word)
         key = (self.scope.project.id, self.region, server_id)
-        begun = self.readings.begun.get(key)
-        new = begins or (begun is not None and (not before or begun != before.begun))
-        image_id = before.image_id if before and not new else begun
+        started = self.readings.started.get(key)
+        new = begins or (
+            started is not None and (not before or started != before.started)
+        )
+        image_id = before.image_id if before and not new else started
         end = before.end if before and not new else None
         if progress.begun and not progress.over:
             image_id = image_in_the_making(details) or image_id
         elif (progress.over or image_id) and not (end and end.final):
             end = end_of_snapshot(self.cloud, details, image_id)
-        return Followed(details, progress, image_id, begun, end)
+        return Followed(details, progress, image_id, started, end)
 
     def _safe_from(self) -> str:
         known = self.readings.safe_from.of(self.region)

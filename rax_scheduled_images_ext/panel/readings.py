@@ -58,7 +58,7 @@ class Reading(Generic[Value]):
         self._error: Exception | None = None
         self._failed_at = float("-inf")
         self._reading: Future[None] | None = None
-        self._begun = 0.0
+        self._started = 0.0
         self._changed = 0
 
     def view(
@@ -74,7 +74,7 @@ class Reading(Generic[Value]):
             fresh for longer, but 0 always means not at all.
         :param patience: how long to wait for a reading.
         """
-        begun = self._clock()
+        started = self._clock()
         # The second time is for a reading that had started before a change.
         for again in (False, True):
             if again and not self._changed:
@@ -84,14 +84,14 @@ class Reading(Generic[Value]):
                 break
             known = self._value is not None and not self._changed
             longest = patience.for_newer if known else patience.for_any
-            wait([reading], max(0.0, begun + longest - self._clock()))
+            wait([reading], max(0.0, started + longest - self._clock()))
         with self._lock:
             now = self._clock()
             return View(
                 self._value,
                 now - self._read_at,
                 self._error,
-                now - self._begun if self._reading is not None else None,
+                now - self._started if self._reading is not None else None,
             )
 
     def peek(self) -> Value | None:
@@ -123,7 +123,7 @@ class Reading(Generic[Value]):
                     return None
             if now - self._failed_at < _PATIENCE:
                 return None
-            self._reading, self._begun = Future(), now
+            self._reading, self._started = Future(), now
             arguments = (read, self._reading, self._changed)
         threading.Thread(target=self._work, args=arguments, daemon=True).start()
         return arguments[1]
@@ -144,7 +144,7 @@ class Reading(Generic[Value]):
             self._reading, self._error = None, error
             if error is None:
                 self._value, self._read_at = value, now
-                self._took = now - self._begun
+                self._took = now - self._started
                 # A change in the meantime may not have been seen.
                 self._changed -= changed
             elif not signed_out(error):

@@ -163,8 +163,8 @@ class Visitor:
     def announce(self, job: Job, *, again: bool) -> None:
         """Say on the next page what a job has done, once."""
         with self._lock:
-            told, job.announced = job.announced, True
-            if not told:
+            was_announced, job.announced = job.announced, True
+            if not was_announced:
                 self.messages += [Message(*result) for result in job.results()]
             elif again:
                 text = "The same form was sent twice. It was carried out once."

@@ -20,7 +20,7 @@ from rax_scheduled_images_ext.text import printable, quoted
 LOG = logging.getLogger("scheduled_images_service")
 
 #: Why no image is made of a server, if that should be reported.
-TOLD = frozenset(
+NOT_IMAGED = frozenset(
     {
         Cause.INVALID,
         Cause.STATUS,
@@ -181,7 +181,7 @@ class EventLog:
 
     def _add_lasting(self, result: StepResult) -> None:
         step, note = result.step, result.step.note
-        if step.cause not in TOLD or (note is not None and not note.lasts):
+        if step.cause not in NOT_IMAGED or (note is not None and not note.lasts):
             self._reported.forget(_LASTING, step.server.id)
             return
         slot = step.slot.name if step.slot else None

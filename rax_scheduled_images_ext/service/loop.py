@@ -83,7 +83,7 @@ class Service:
         try:
             tick = region.tick(self._ended.is_set)
         except Exception as error:
-            self._tell(region, error)
+            self._report_failure(region, error)
             self.health.looked(good=False)
             return FAILED, False
         finally:
@@ -125,7 +125,7 @@ class Service:
         worker.join(_GRACE)
         return ended[0] if ended else FAILED
 
-    def _tell(self, region: RegionWork, error: Exception) -> None:
+    def _report_failure(self, region: RegionWork, error: Exception) -> None:
         """Report that a tick failed; run the command only for the first failure."""
         begins = region.events.add_failed(label(error), str(error))
         if not isinstance(error, FAILURES):
@@ -138,7 +138,7 @@ class Service:
         if begins:
             reason = f"{label(error)}: {error}"
             facts = {"region": region.name} if len(self.regions) > 1 else {}
-            self.notifier.tell({"event": "tick failed", **facts, "reason": reason})
+            self.notifier.notify({"event": "tick failed", **facts, "reason": reason})
 
 
 def label(error: Exception) -> str:

@@ -16,7 +16,7 @@ from prometheus_client import (
 )
 
 from rax_scheduled_images_ext.engine.results import Result, StepResult, Tick
-from rax_scheduled_images_ext.service.events import TOLD
+from rax_scheduled_images_ext.service.events import NOT_IMAGED
 from rax_scheduled_images_ext.service.expected import Expectations
 from rax_scheduled_images_ext.service.health import Health
 
@@ -161,7 +161,7 @@ class Metrics:
         orphans = sum(left.orphaned for left in tick.leftovers)
         numbers.orphans.labels(region).set(orphans)
         causes = Count(result.step.cause for result in tick.results)
-        for cause in TOLD:
+        for cause in NOT_IMAGED:
             numbers.not_imaged.labels(region, cause.value).set(causes[cause])
         self._set_times(region, tick)
 

@@ -63,9 +63,11 @@ class Notifier:
 
     def failed(self, results: list[StepResult]) -> None:
         """Run the command for these in the background."""
-        self.tell(*(facts_of(each) | {"event": each.result.value} for each in results))
+        self.notify(
+            *(facts_of(each) | {"event": each.result.value} for each in results)
+        )
 
-    def tell(self, *failures: Mapping[str, object]) -> None:
+    def notify(self, *failures: Mapping[str, object]) -> None:
         """Run the command with these facts; its own failure is only logged."""
         if self.command is not None:
             self._failures.add(*failures)

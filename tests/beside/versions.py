@@ -15,7 +15,7 @@ TREE = Path(__file__).parents[2]
 
 
 def unpacked(folder: Path, commit: str = BEFORE) -> Path:
-    """Put the package of a commit into a folder; skip where there is no history."""
+    """Put the package of a commit into a folder; skip without the history."""
     archive = ["git", "archive", commit, "rax_scheduled_images_ext"]
     try:
         done = subprocess.run(archive, cwd=TREE, capture_output=True, check=True)

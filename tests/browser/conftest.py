@@ -72,7 +72,7 @@ def cloud(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def panel(cloud: Sandbox) -> Iterator[Panel]:
-    """A panel for whoever started it; its open pages look again every second."""
+    """A panel for the user who started it; its pages update every second."""
     with panel_over(cloud, refresh=1.0, patience=Patience(60, 2)) as panel:
         yield panel
 

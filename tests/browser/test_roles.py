@@ -112,7 +112,7 @@ def test_log_in_with_a_region_change_it_and_log_out(
         assert "myserver" not in page.content()
     visit.open(address)
     expect(page.locator("#ended")).to_be_visible()
-    # Whoever logs in goes on where the address leads.
+    # After logging in users continue where the URL leads.
     page.get_by_label("User").fill("admin")
     page.get_by_label("Password").fill(shared.cloud.env()["OS_PASSWORD"])
     page.get_by_role("button", name="Log in").click()

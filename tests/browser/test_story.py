@@ -176,7 +176,7 @@ def test_a_forecast_of_something_else_disappears(
     expect(page.locator("#schedule")).to_have_text("daily, keep 7")
     expect(forecast).to_be_empty()
     page.get_by_role("button", name="Save").click()
-    expect(page.locator("#conflict")).to_contain_text("it is daily, keep 7 now")
+    expect(page.locator("#conflict")).to_contain_text("now it is daily, keep 7")
     visit.problems.clear()
 
 

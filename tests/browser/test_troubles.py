@@ -25,7 +25,7 @@ def panel(cloud: Sandbox) -> Iterator[Panel]:
 
 
 def patient(visits: Visits, panel: Panel) -> Visit:
-    """A visit that may be told, at any time, that the cloud has not answered yet."""
+    """A visit that may see, at any time, that the cloud has not responded yet."""
     return visits(panel, failures=(503,)).enter()
 
 

@@ -110,7 +110,7 @@ class Visit:
         return answer
 
     def enter(self) -> Visit:
-        """Open the panel of whoever started it, or find its login page."""
+        """Open the panel as the user who started it, or find its login page."""
         assert isinstance(self.panel, Panel)
         entry = self.panel.settings.entry
         self.open(f"/enter?token={entry.token}" if entry else "/")

@@ -53,7 +53,7 @@ class Witness(Protocol):
 
 
 class Killed(BaseException):
-    """The runner is no more."""
+    """The runner has died."""
 
 
 class Actor:

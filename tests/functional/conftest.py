@@ -83,7 +83,7 @@ def start() -> Iterator[Start]:
 
 @pytest.fixture
 def panel(cloud: Sandbox) -> Iterator[Panel]:
-    """A panel for whoever started it, over the test's cloud."""
+    """A panel for the user who started it, for the test's cloud."""
     with panel_over(cloud) as panel:
         yield panel
 

@@ -186,7 +186,7 @@ class _Eyes:
 
 
 class Play:
-    """A sandbox, three runners, and images that are none of their business."""
+    """A sandbox, three runners, and images that do not concern them."""
 
     def __init__(self, sandbox: Sandbox, timings: Timings = QUICK) -> None:
         self.sandbox = sandbox
@@ -343,7 +343,7 @@ class Play:
         return self.made() + self.made(deleted=True)
 
     def surplus(self, retention: int | None) -> set[str]:
-        """The images for which there is no place, or that are a slot's second one."""
+        """The images beyond the retention, or that are a slot's second one."""
         owner = project_of(self.sandbox)
         counted = [
             image

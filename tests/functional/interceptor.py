@@ -85,7 +85,7 @@ class Interceptor:
         self.hanging = Event()
         #: Headers that the sandbox never sees, as WSGI names them.
         self.unheard: set[str] = set()
-        #: What becomes of a query before the sandbox sees it.
+        #: Changes a query before the sandbox sees it.
         self.rewrite: Callable[[str], str] = str
         sandbox.wrap(lambda application: self._around(application))
 

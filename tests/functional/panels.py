@@ -203,7 +203,7 @@ class Panel:
 def panel_over(
     cloud: Sandbox, user: str = "admin", *, login: bool = False, **options: Any
 ) -> Iterator[Panel]:
-    """Run a panel over a cloud, for one of its users or for whoever logs in.
+    """Run a panel for a cloud, for one of its users or for all who log in.
 
     It looks at the cloud anew for each page, unless a ``refresh`` is given.
     """

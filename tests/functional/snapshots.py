@@ -1,4 +1,4 @@
-"""Snapshots as tests have them: begun, gone on with as they are looked at, and seen."""
+"""Snapshots in tests: started, advanced as they are polled, and observed."""
 
 from __future__ import annotations
 

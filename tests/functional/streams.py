@@ -35,6 +35,7 @@ NOVA = (
 )
 SET, UNSET = (f"openstack server image schedule {verb}" for verb in ("set", "unset"))
 SNAPSHOT = "openstack server snapshot"
+RESTORE = "--yes --no-wait --as back myserver"
 CLOSED, FULL, BROKEN, STOPPED = "closed", "full", "broken", "stopped"
 
 
@@ -88,6 +89,10 @@ def created(cloud: Sandbox, *_: str) -> bool:
     return any(image.name == "x" for image in cloud.images(id_of(cloud, "db1")))
 
 
+def restored(cloud: Sandbox, *_: str) -> bool:
+    return any(server.name == "back" for server in cloud.servers())
+
+
 CHANGES = [
     Change("nova scheduled-images-enable myserver 3", scheduled(3)),
     Change("nova scheduled-images-enable myserver web1 3", scheduled(3, 3)),
@@ -110,6 +115,8 @@ CHANGES = [
     Change(f"{SNAPSHOT} prune --yes --keep 5 myserver", deleted, "{0}"),
     Change(f"{SNAPSHOT} prune --yes --keep 5 -f json myserver", deleted, "{0}"),
     Change(f"{SNAPSHOT} create db1 x", created, "{new}"),
+    Change(f"nova scheduled-images-restore {RESTORE}", restored, "{back}"),
+    Change(f"{SNAPSHOT} restore {RESTORE}", restored, "{back}"),
 ]
 # They have most in common with the others, and are tried at each test.
 FEW = (CHANGES[1], CHANGES[7], CHANGES[18])
@@ -188,8 +195,10 @@ def check(nova: Nova, cloud: Sandbox, change: Change, stream: str, kind: str) ->
             **{stream: descriptor, other: subprocess.PIPE},  # type: ignore[call-overload]
         )
         if reader is not None:
-            # It is done although nobody reads, and reported when somebody does.
-            until(lambda: change.done(cloud, *images))
+            # It is done although nobody reads, and reported when somebody does; but
+            # how many servers were found is reported before any of them is changed.
+            if stream == "stdout" or "--all" not in change.command:
+                until(lambda: change.done(cloud, *images))
             os.close(descriptor)
             read = threading.Thread(target=drained, args=(reader, late))
             read.start()
@@ -205,7 +214,8 @@ def check(nova: Nova, cloud: Sandbox, change: Change, stream: str, kind: str) ->
         assert process.returncode == 0, told
     if change.prints is not None:
         new = next((i.id for i in cloud.images() if i.name == "x"), "")
-        wanted = change.prints.format(images[0], new=new)
+        back = next((s.id for s in cloud.servers() if s.name == "back"), "")
+        wanted = change.prints.format(images[0], new=new, back=back)
         everywhere = told + b"".join(late).decode()
         assert wanted in everywhere
         if stream == "stdout" and kind in (CLOSED, FULL):

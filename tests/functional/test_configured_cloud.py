@@ -71,8 +71,14 @@ def is_one_line(result: Result, *parts: str) -> None:
         ("clouds: {x: {auth: }}", "clouds, x, auth must be a mapping"),
         ("clouds: {x: {auth: sesame}}", "clouds, x, auth must be a mapping"),
         ("clouds: {x: {auth: {auth_url: 5}}}", "x, auth, auth_url must be text"),
-        ("clouds: {x: {auth: {auth_url: 'http://[::1'}}}", "is not an address"),
-        ("clouds: {x: {auth: {auth_url: nova}}}", "'nova' is not an address"),
+        (
+            "clouds: {x: {auth: {auth_url: 'http://[::1'}}}",
+            "is not a URL that starts with",
+        ),
+        (
+            "clouds: {x: {auth: {auth_url: nova}}}",
+            "'nova' is not a URL that starts with",
+        ),
         (with_password("12"), "x, auth, password must be"),
         (with_password("[s]"), "x, auth, password must be"),
         (with_password(""), "x, auth, password must be"),
@@ -121,7 +127,7 @@ def test_variables_of_two_ways_to_log_in(run: Run) -> None:
             "user_domain_name (OS_USER_DOMAIN_NAME)",
         )
     is_one_line(run(OS_AUTH_TYPE="nope"), "The plugin nope could not be found")
-    is_one_line(run(OS_AUTH_URL="http://[::1"), "'http://[::1' is not an address")
+    is_one_line(run(OS_AUTH_URL="http://[::1"), "'http://[::1' is not a URL")
 
 
 def test_the_same_of_a_tick(cloud: Sandbox) -> None:

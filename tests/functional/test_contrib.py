@@ -74,7 +74,7 @@ def test_the_cron_job_calls_the_program() -> None:
     program, *argv = shlex.split(line.partition("||")[0])
     assert program == "scheduled-images-service"
     assert is_understood(argv)
-    # That something could not be done yet is no failure of the job.
+    # Something that could not be done yet does not fail the job.
     for status, ended in ((0, 0), (4, 0), (1, 1)):
         tried = line.replace(shlex.join([program, *argv]), f"(exit {status})")
         assert (subprocess.run([shell, option, tried]).returncode != 0) == bool(ended)

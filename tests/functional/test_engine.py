@@ -492,7 +492,7 @@ def test_an_error_before_the_image_makes_none(
 def test_a_refusal_that_passes_costs_minutes(
     cloud: Sandbox, runner: Runner, front: Interceptor, status: str
 ) -> None:
-    """Whoever looks next goes on with the try: every tick is another process."""
+    """The next runner continues the attempt: every tick is another process."""
     advance_to_slot(cloud)
     answer = refusal(status, "Cannot 'createImage'", Retry_After="1")
     rule = front.answer("POST", "/action$", answer, times=3)

@@ -77,7 +77,7 @@ def test_a_schedule_that_is_set_or_ended_is_seen_at_the_refresh(cloud: Sandbox) 
         region.servers.set_tags(MYSERVER, ())
     cloud.advance("10m")
     assert [server.id for server in runner.tick().servers] == [MYSERVER]
-    # Whatever is due is looked at anew.
+    # Whatever is due is read again.
     advance_to_slot(cloud)
     assert made(cloud) == []
     assert results(runner.tick()) == []

@@ -1,4 +1,4 @@
-"""Where the programs listen: addresses of IPv6, and what is no address."""
+"""Where the programs listen: IPv6 addresses, and invalid addresses."""
 
 from __future__ import annotations
 

@@ -310,7 +310,7 @@ def test_a_busy_cloud_slows_all_down_and_loses_none(
     assert len(schedules(nova)) == 40
     posts = [line for line in front.log if line.startswith("POST /compute")]
     assert len(posts) == 48
-    # Whoever was refused waits, and with it all the others.
+    # The refused request waits, and all others with it.
     assert took > 1
 
 

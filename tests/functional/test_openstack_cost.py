@@ -170,7 +170,7 @@ def test_where_tags_are_schedules_the_list_takes_one_more(
     nova.ok("scheduled-images-list")
     of_nova = sent(cloud)
     openstack.ok("server", "image", "schedule", "list")
-    # Its API version is 2.1 unless told otherwise, and that shows no tags.
+    # Its API version is 2.1 by default, and that shows no tags.
     assert len(sent(cloud)) == len(of_nova) + 1
     openstack.ok(
         *("--os-compute-api-version", "2.90", "server", "image", "schedule", "list")

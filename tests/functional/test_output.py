@@ -126,7 +126,7 @@ class TestCharacters:
 
 @full_disk
 class TestFullDisk:
-    """What is done is told on stderr if stdout is full."""
+    """What was done is reported on stderr if stdout is full."""
 
     @pytest.mark.parametrize(
         "form",
@@ -196,7 +196,7 @@ class TestFullDisk:
 
 
 class TestClosedPipe:
-    """Whoever closes a pipe wants to hear no more, but of what was deleted."""
+    """After a pipe is closed only deletions are reported."""
 
     def test_a_list_ends_quietly(self, cloud: Sandbox, old: list[str]) -> None:
         done = closed(cloud, "scheduled-images-image-list", "myserver")

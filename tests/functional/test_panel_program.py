@@ -64,7 +64,7 @@ def ended(*argv: str, env: Mapping[str, str] | None = None) -> tuple[int, str, s
 
 
 def entered(line: str) -> Reader:
-    """Whoever opens the address that the program prints."""
+    """A user who opens the address that the program prints."""
     address = line.removeprefix("Open ")
     reader = Reader(address.partition("/enter")[0])
     reader.get(address)

@@ -160,8 +160,8 @@ def test_a_form_made_from_another_schedule_shows_both(
     page = reader.submit("#schedule-form", retention=6)
     assert page.status == 409
     assert page.all("#conflict") == [
-        "The schedule has changed since this form was loaded. It was daily, keep 5 ; it"
-        " is weekly on Friday, keep 9 now."
+        "The schedule has changed since this form was loaded. It was daily, keep 5 ;"
+        " now it is weekly on Friday, keep 9 ."
     ]
     shown = nova.ok("scheduled-images-show", "myserver")
     assert "FRIDAY" in shown
@@ -190,7 +190,7 @@ def test_the_choice_is_shown_again_if_the_schedule_changes_once_more(
     nova.ok("scheduled-images-enable", "myserver", "7")
     page = reader.submit("#review")
     assert page.status == 409
-    assert "it is daily, keep 7 now" in page.all("#conflict")[0]
+    assert "now it is daily, keep 7" in page.all("#conflict")[0]
     assert "Retention: 7" in nova.ok("scheduled-images-show", "myserver")
 
 
@@ -202,7 +202,7 @@ def test_a_schedule_that_was_not_shown_is_not_switched_off(
     nova.ok("scheduled-images-enable", "myserver", "7")
     page = reader.submit("form[action$=disable]")
     assert page.status == 409
-    assert "It was daily, keep 8 ; it is daily, keep 7 now." in page.text
+    assert "It was daily, keep 8 ; now it is daily, keep 7 ." in page.text
     assert "Retention: 7" in nova.ok("scheduled-images-show", "myserver")
     page = reader.submit("#review")
     assert page.messages == ["The schedule is off. The images stay."]
@@ -218,7 +218,7 @@ def test_a_forecast_says_that_the_schedule_was_changed(
     _, fields = reader.fill("#schedule-form", retention=6)
     page = reader.post(address, fields, headers={"HX-Request": "true"})
     assert page.status == 200
-    assert "it is daily, keep 8 now" in page.all("#forecast #conflict")[0]
+    assert "now it is daily, keep 8" in page.all("#forecast #conflict")[0]
 
 
 @pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
@@ -261,7 +261,7 @@ def test_protect_and_unprotect(reader: Reader, nova: Nova, cloud: Sandbox) -> No
     page = reader.get(page.path)
     assert rows(page, "Image")[-1] == [name]
 
-    # What becomes of it, and when, is said before it is done.
+    # What happens to it, and when, is shown before it is done.
     page = reader.link("Unprotect…")
     assert name in page.text
     (fate,) = page.all("#fate")
@@ -363,7 +363,7 @@ def test_the_volume_snapshots_of_an_image_go_with_it(cloud: Sandbox) -> None:
         def ask(image: Image) -> Page:
             return reader.get(f"{home}/images/{image.id}/delete")
 
-        assert "goes its volume snapshot" in ask(first).all("#snapshots")[0]
+        assert ask(first).all("#snapshots")[0].endswith(" will be deleted too.")
         assert reader.submit("#ask").messages == [f"{first.name} is deleted."]
         assert left() == named(second, third)
 
@@ -493,7 +493,7 @@ def test_a_snapshot_that_failed_is_red_and_says_why(
 ) -> None:
     cloud.fault(f"lose-image {state}")
     page = reader.submit("#snapshot-form", name="mine")
-    # It has begun, which is no success yet.
+    # It has started, which is not a success yet.
     assert page.all("#messages .done") == []
     assert page.messages == ["The snapshot mine has started."]
     while watched and page.all("#task") != ["none"]:

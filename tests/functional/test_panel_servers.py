@@ -218,7 +218,7 @@ def test_the_review_counts_what_expires(
 def test_what_is_not_known_is_left_out(
     reader: Reader, nova: Nova, cloud: Sandbox
 ) -> None:
-    """A forecast that failed is no forecast of nothing."""
+    """A failed forecast does not mean that nothing expires."""
     enable(nova, "db1", "web1", "5")
     cloud.advance("6d")
     ids = [id_of(cloud, name) for name in ("db1", "web1")]
@@ -277,7 +277,7 @@ def test_what_is_not_as_it_was_shown_is_shown_again(
     enable(nova, "web1", "7")
     page = done(reader.submit("#change"), reader)
     assert page.all("#outcome") == ["2 of 3 done."]
-    assert page.all(".note")[0].startswith("1 server was left as before: ")
+    assert page.all(".note")[0].startswith("1 server was left unchanged: ")
     assert "Retention: 7" in nova.ok("scheduled-images-show", "web1")
     assert "Retention: 2" in nova.ok("scheduled-images-show", "myserver")
 

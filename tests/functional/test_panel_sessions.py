@@ -204,9 +204,9 @@ def test_a_login_page_that_is_too_old(shared: Panel, cloud: Sandbox) -> None:
     reader.session.cookies.clear()
     page = reader.post(address, fields)
     assert (page.status, page.path) == (400, "/login")
-    assert "nothing was done" in page.all("#problem")[0]
+    assert "Nothing was done" in page.all("#problem")[0]
     assert page.at("#user-name")["value"] == "admin"
-    # Once told, it is gone.
+    # Once shown, it is gone.
     assert reader.get("/login").all("#problem") == []
 
 
@@ -247,7 +247,7 @@ def test_a_session_of_one_project_shows_nothing_of_another(
     for address in (path, f"{path}/{MYSERVER}"):
         page = reader.get(address)
         assert page.status == 403
-        assert "shows nothing of others" in page.all("#problem")[0]
+        assert "shows no other project" in page.all("#problem")[0]
         assert "myserver" not in page.text
     page = reader.submit("main form")
     assert page.status == 403
@@ -352,7 +352,7 @@ def test_static_files_are_kept_by_browsers_until_they_change(panel: Panel) -> No
         assert "?v=" in address
         caching = reader.get(address).response.headers["Cache-Control"]
         assert {*caching.split(", ")} == {"public", "max-age=31536000", "immutable"}
-        # Whoever asks for another version, or for none, asks again each time.
+        # Without the current version, it is requested again each time.
         for other in (address.partition("?")[0], f"{address}x"):
             answer = reader.get(other).response
             assert {*answer.headers["Cache-Control"].split(", ")} == {

@@ -22,7 +22,7 @@ from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from .fleet import MARKED, MYSERVER, NOBODY, add_image, id_of
-from .interceptor import Interceptor
+from .interceptor import Interceptor, page
 
 OLD = "rax_scheduled_images_python_novaclient_ext"
 # novaclient 7 finds extensions by what setuptools has deprecated since.
@@ -334,3 +334,11 @@ def test_names_of_servers_are_for_the_command_line(cs: Any, cloud: Sandbox) -> N
     assert id_of(cloud, "myserver") == MYSERVER
     with pytest.raises(errors.NoSuchServer, match="the ID 'myserver'"):
         cs.scheduled_images.get("myserver")
+
+
+def test_the_old_call_believes_no_proxy(cs: Any, front: Interceptor) -> None:
+    front.answer("GET", "/rax-si-image-schedule$", page("404 Not Found"), 1)
+    with pytest.raises(exceptions.NotFound, match="without a readable reason"):
+        getattr(cs, OLD).get(MYSERVER)
+    with pytest.raises(exceptions.NotFound, match="Scheduled images not enabled"):
+        getattr(cs, OLD).get(MYSERVER)

@@ -306,14 +306,22 @@ def test_a_cloud_without_the_extension(
     assert (result.status, result.out, result.err) == (1, "", count + NOT_OFFERED)
 
 
-def test_a_404_that_nothing_explains(nova: Any, front: Interceptor) -> None:
+@pytest.mark.parametrize(
+    ("method", "argv"),
+    [
+        ("GET", ["scheduled-images-show", MYSERVER]),
+        ("POST", ["scheduled-images-enable", MYSERVER, "7"]),
+        ("DELETE", ["scheduled-images-disable", MYSERVER]),
+    ],
+)
+def test_a_404_that_nothing_explains(
+    nova: Any, front: Interceptor, method: str, argv: list[str]
+) -> None:
     front.without_extension()
-    shown = nova("scheduled-images-show", MYSERVER)
-    assert (shown.status, shown.err) == (1, OFF.format(MYSERVER))
-    enabled = nova("scheduled-images-enable", MYSERVER, "7")
-    assert (enabled.status, enabled.err) == (
+    result = nova(*argv)
+    assert (result.status, result.err) == (
         1,
-        "ERROR (NotFound): The compute service refused POST"
+        f"ERROR (NotFound): The compute service refused {method}"
         f" /servers/{MYSERVER}/rax-si-image-schedule without a readable reason"
         " (the content is text/html) (HTTP 404)\n",
     )

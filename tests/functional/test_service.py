@@ -333,7 +333,7 @@ def test_days_that_pass_faster(cloud: Sandbox, service: Service, start: Start) -
     assert image.properties["scheduled_images_slot"] == row["next_due"][:10]
 
 
-# -- those who are told
+# -- notifications
 
 
 @pytest.fixture
@@ -476,7 +476,7 @@ def test_cron_reports_once_what_lasts(
     assert " ERROR failed " in first.err
     assert (second.err, second.status) == ("", first.status)
     assert told.read_text().count("\n") == 1
-    # Without the file it is told once more.
+    # Without the file it is reported again.
     assert " ERROR failed " in service(*argv).err
     cloud.fault("GET /servers 500")
     assert " ERROR tick failed " in service(*argv, *state).err
@@ -633,7 +633,7 @@ def test_it_goes_on_after_failures_and_shows_that_it_is_ill(
     assert 'looks_total{outcome="done",region="RegionOne"}' in metrics
     assert 'scheduled_images_servers{region="RegionOne"} 1.0' in metrics
     assert re.search(rf'expected_timestamp.*server="{MYSERVER}"\}}', metrics)
-    # An image that is being made is no success.
+    # An image in progress is not a success.
     assert "scheduled_images_last_success_timestamp_seconds{" not in metrics
     of = 'reason="server status",region="RegionOne"'
     assert f"scheduled_images_not_imaged{{{of}}} 0.0" in metrics
@@ -662,7 +662,7 @@ def test_a_command_that_hangs_keeps_nothing_back(
 def test_what_lasts_is_reported_once_and_a_new_password_is_taken(
     cloud: Sandbox, service: Service, running: Any, tmp_path: Path
 ) -> None:
-    """It logs in anew with what clouds.yaml says by then."""
+    """It logs in again with what clouds.yaml says by then."""
     file, env = tmp_path / "clouds.yaml", cloud.env()
 
     def write(password: str) -> None:
@@ -723,7 +723,7 @@ def test_a_failure_that_lasts_is_reported_once_for_each_try(
 def test_nothing_is_half_claimed_when_it_is_stopped(
     cloud: Sandbox, service: Service, running: Any, command: str
 ) -> None:
-    """Its claim is deleted and the image requested; no other one is begun."""
+    """Its claim is deleted and the image requested; no other one is started."""
     for number in range(5):
         schedule(cloud, server_id=cloud.boot(f"server {number}").id)
     cloud.advance("23h")

@@ -437,7 +437,7 @@ def test_unknown_is_not_without_a_schedule(admin: Caller, cloud: Sandbox) -> Non
     enable(admin, 3)
     cloud.fault("GET /tags$ 503 x3")
     assert admin.get(SERVER).status_code == 503
-    # A change that was made is not told as a failure.
+    # A change that was made is not reported as a failure.
     changed = admin.put(SERVER, {"server": {"name": "new"}})
     assert (changed.status_code, changed.json()["server"]["name"]) == (200, "new")
     replaced = admin.put(f"{SERVER}/tags", {"tags": ["x"]}, version="2.26")

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import novaclient
 import pytest
@@ -42,12 +43,12 @@ def log(tmp_path: Path) -> Log:
 
 
 def until_copying(cloud: Sandbox, name: str) -> None:
-    """Wait until a snapshot has been begun."""
+    """Wait until a snapshot has been started."""
     until(lambda: task_state(cloud, name) is not None)
 
 
 def told(err: str, *texts: str) -> None:
-    """Assert that lines with these texts were told, in this order."""
+    """Assert that lines with these texts were printed, in this order."""
     at = 0
     for text in texts:
         assert text in err[at:], (text, err)
@@ -171,7 +172,8 @@ def test_other_clouds_are_held_until_the_upload(
     nova: Any, quick: Sandbox, log: Log, options: list[str], state: str
 ) -> None:
     with Interceptor(quick) as front:
-        front.answer("GET", "/extensions/", page("404 Not Found"))
+        missing = json_answer("404 Not Found", '{"itemNotFound": {"message": "no"}}')
+        front.answer("GET", "/extensions/", missing)
         result = nova(*create("db1", "x", *options, *log.hooks()))
     assert (result.status, log.words()) == (0, ["before", "after"]), result
     told(result.err, f"task_state: {state}", "--after: sh -c")
@@ -281,7 +283,7 @@ def test_a_hold_that_lasts_too_long_is_cut_short(
     image_id = result.out.strip()
     told(
         result.err,
-        "ERROR (HoldCutShort): The time limit of server db1 was reached before its",
+        "ERROR (HoldCutShort): The longest hold of server db1 was reached before its",
         f"image {image_id} of server db1 may be inconsistent; it is left alone",
     )
     assert images(cloud)["x"].id == image_id
@@ -358,7 +360,7 @@ def test_the_history_of_the_server_tells_why_an_image_was_lost(
 ) -> None:
     with Interceptor(quick) as front:
         front.answer("GET", *HISTORY)
-        front.answer("GET", "/image/v2/images/", page("404 Not Found"), passed=1)
+        quick.fault("lose-image")
         result = nova(*create("db1", "x", "--wait"))
         assert front.log[-1].rpartition("/")[2].startswith("req-")
         assert not front.log[-1].endswith("/req-2")
@@ -621,15 +623,20 @@ unread: list[int] = []
 
 
 @pytest.mark.parametrize(
-    ("make", "streams"),
+    ("make", "streams", "status"),
     [
-        (closed_pipe, ("stderr",)),
-        (closed_pipe, ("stdout", "stderr")),
-        (full_pipe, ("stdout", "stderr")),
+        (closed_pipe, ("stderr",), 0),
+        # Whoever closes stdout wants no ID; a reader that has stopped does not get it.
+        (closed_pipe, ("stdout", "stderr"), 0),
+        (full_pipe, ("stdout", "stderr"), 1),
     ],
 )
 def test_unread_output_does_not_keep_the_server_stopped(
-    quick: Sandbox, log: Log, make: Callable[[], int], streams: tuple[str, ...]
+    quick: Sandbox,
+    log: Log,
+    make: Callable[[], int],
+    streams: tuple[str, ...],
+    status: int,
 ) -> None:
     talk = "for i in 1 2 3 4 5 6 7 8 9; do echo $i; done"
     arguments = create(
@@ -657,7 +664,7 @@ def test_unread_output_does_not_keep_the_server_stopped(
             os.close(descriptor)
         unread.clear()
     assert log.words() == ["before", "after", "done"]
-    assert running.returncode == 0
+    assert running.returncode == status
 
 
 # snapshot-watch
@@ -824,6 +831,206 @@ def test_a_watch_whose_reader_leaves_ends(cloud: Sandbox, nova: Any) -> None:
     assert running.wait(timeout=60) == 141
     assert "Error" not in err
     running.stderr.close()
+
+
+# Without commands
+
+
+def test_without_commands_nothing_is_held(nova: Any, cloud: Sandbox) -> None:
+    # Time stands still: the disk is never copied.
+    result = nova(*create("db1", "x", "--max-hold", "1s"))
+    image_id = images(cloud)["x"].id
+    assert (result.status, result.out) == (0, f"{image_id}\n")
+    assert re.fullmatch(r"\S+   Image \S+ is being created\n", result.err)
+    assert not [seen for seen in cloud.requests if "/extensions" in seen.path]
+
+
+def test_without_commands_the_image_is_waited_for(nova: Any, quick: Sandbox) -> None:
+    result = nova(*create("db1", "x", "--wait"))
+    assert result.status == 0, result
+    told(result.err, "is being created", f"Image {result.out.strip()} is ACTIVE")
+    assert "quiesced" not in result.err
+
+
+def test_without_commands_the_time_limit_is_the_only_one(
+    nova: Any, cloud: Sandbox
+) -> None:
+    limits = ("--wait", "--time-limit", "1s", "--max-hold", "1s")
+    result = nova(*create("db1", "x", *limits))
+    assert result.status == 6
+    told(result.err, "ERROR (TimeLimitReached): image ", "is not ACTIVE after 1 s")
+
+
+def test_without_commands_an_answer_that_is_lost_is_searched_for(
+    nova: Any, cloud: Sandbox
+) -> None:
+    cloud.fault("POST /action$ lose-answer")
+    result = nova(*create("db1", "x"))
+    assert (result.status, result.out) == (0, f"{images(cloud)['x'].id}\n")
+
+
+def test_a_before_without_an_after(nova: Any, quick: Sandbox, log: Log) -> None:
+    result = nova(*create("db1", "x", "--before", log.command("before")))
+    assert (result.status, log.words()) == (0, ["before"])
+    line = "--before without --after: nothing will be started again"
+    told(result.err, line, "--before: sh", "task_state: image_pending_upload")
+    assert "quiesced" not in result.err
+
+
+def test_a_time_limit_that_ends_a_hold(nova: Any, cloud: Sandbox, log: Log) -> None:
+    result = nova(*create("db1", "x", "--time-limit", "1s", *log.hooks()))
+    assert (result.status, log.words()) == (6, ["before", "after"])
+    told(result.err, "The time limit of server db1 was reached", "may be inconsistent")
+
+
+# Two at once
+
+OTHER = "--before", "sh -c 'nova image-create db1 other 2>&1'"
+
+
+def test_nothing_is_started_while_another_snapshot_copies_the_disk(
+    nova: Any, quick: Sandbox, log: Log
+) -> None:
+    state = f"nova show $SERVER_ID 2>&1 | grep task_state >> {log.path}"
+    after = ("--after", log.command("after", state))
+    with mock.patch.dict(os.environ, quick.environ()):
+        result = nova(*create("db1", "x", *OTHER, *after))
+    assert result.status == 1, result
+    told(
+        result.err,
+        "Another snapshot of server db1 is under way: what was stopped is started again"
+        " when that has copied the disk\n",
+        "task_state: image_snapshot ",
+        "task_state: image_pending_upload",
+        "--after: ",
+        "(HTTP 409)",
+    )
+    assert {"image_pending_upload", "image_uploading", "-"} & set(log.words())
+    assert "x" not in images(quick)
+
+
+def test_another_snapshot_is_waited_for_within_the_limit(
+    nova: Any, cloud: Sandbox, log: Log
+) -> None:
+    after = ("--after", log.command("after"))
+    with mock.patch.dict(os.environ, cloud.environ()):
+        result = nova(*create("db1", "x", "--max-hold", "1s", *OTHER, *after))
+    assert (result.status, log.words()) == (1, ["after"])
+    told(
+        result.err,
+        "Another snapshot of server db1 is under way",
+        "The other snapshot of server db1 may be inconsistent",
+        "--after: ",
+        "(HTTP 409)",
+    )
+
+
+# What can be seen to be refused
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["x", "--metadata", "min_ram=1"], "'min_ram' is an attribute of the image"),
+        (["x", "--metadata", "tags=a"], "'tags' is an attribute of the image itself"),
+        (["x", "--metadata", "a/b=1"], "'a/b' is not a key of a snapshot's metadata"),
+        (["x", "--metadata", "käse=1"], "'käse' is not a key of a snapshot's metadata"),
+        (
+            ["x", "--metadata", "a" * 256 + "=1"],
+            "is not a metadata key of 1 to 255 characters",
+        ),
+        (["x", "--metadata", "a=" + "b" * 256], "one has at most 255 characters"),
+        (["x", "--metadata", "a=\U0001f4be"], "is not a value of 'a': one has no"),
+        (["\U0001f4be"], "is not a name of an image: one has no characters beyond"),
+        ([" x"], "' x' is not a name of an image: one has printable characters"),
+        (["a\tb"], r"'a\tb' is not a name of an image: one has printable characters"),
+        (
+            ["x", *(f"--metadata=a{number}=b" for number in range(130))],
+            "130 pieces of metadata are too many: no image has more than 125",
+        ),
+    ],
+)
+@pytest.mark.parametrize("command", ["nova", "openstack"])
+def test_nothing_is_stopped_for_what_is_refused(
+    request: pytest.FixtureRequest,
+    cloud: Sandbox,
+    log: Log,
+    command: str,
+    arguments: list[str],
+    line: str,
+) -> None:
+    words = {
+        "nova": ["snapshot-create"],
+        "openstack": ["server", "snapshot", "create"],
+    }[command]
+    shell = request.getfixturevalue(command)
+    result = shell(*words, *log.hooks(), "db1", *arguments)
+    assert (result.status, result.out) == (2, "")
+    assert line in result.err
+    assert "Traceback" not in result.err
+    assert log.words() == []
+    assert not [seen for seen in cloud.requests if "/servers" in seen.path]
+
+
+# Volume-backed servers
+
+
+def test_the_snapshot_of_a_volume_backed_server_is_its_own(
+    nova: Any, cloud: Sandbox
+) -> None:
+    server = cloud.boot("database", volume_size=1)
+    assert nova(*create("database", "x")).status == 0
+    assert images(cloud)["x"].properties["instance_uuid"] == server.id
+    listed = json.loads(
+        nova.ok("scheduled-images-image-list", "--format", "json", "database")
+    )
+    assert [each["name"] for each in listed] == ["x"]
+
+
+# Errors that come again
+
+
+def test_an_error_that_stays_is_reported_once(
+    nova: Any, quick: Sandbox, log: Log
+) -> None:
+    quick.fault("GET /servers/[^/]*$ 500 while image_snapshot_pending x4")
+    result = nova(*create("db1", "x", *log.hooks()))
+    assert result.status == 0, result
+    assert result.err.count("trying again") == 1, result.err
+
+
+@pytest.mark.parametrize("servers", [["db1"], ["db1", "myserver"]])
+@pytest.mark.parametrize("command", ["nova", "openstack"])
+def test_a_token_that_is_no_longer_good_ends_a_watch(
+    request: pytest.FixtureRequest,
+    cloud: Sandbox,
+    nova: Any,
+    command: str,
+    servers: list[str],
+) -> None:
+    for server in servers:
+        nova.ok("image-create", server, "x")
+    token = request.getfixturevalue("openstack").ok(
+        "token", "issue", "-f", "value", "-c", "id"
+    )
+    env = {
+        "OS_AUTH_TYPE": "v3token",
+        "OS_TOKEN": token.strip(),
+        "OS_USERNAME": None,
+        "OS_PASSWORD": None,
+        "OS_USER_DOMAIN_NAME": None,
+    }
+    cloud.fault("GET /servers/ expire after 4")
+    words = {
+        "nova": ["snapshot-watch"],
+        "openstack": ["server", "snapshot", "watch"],
+    }[command]
+    limits = ("--interval", "0.1", "--time-limit", "9s")
+    shell = request.getfixturevalue(command)
+    result = shell(*words, *limits, *servers, env=env)
+    assert result.status == 1
+    assert re.fullmatch(r".*Failed to validate token.*\n", result.err), result
+    assert "image_snapshot_pending" in result.out
 
 
 # Bad input

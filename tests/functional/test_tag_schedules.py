@@ -28,7 +28,7 @@ MARKER = "scheduled-images"
 SNAPSHOTS = "GET /images?limit=1000&image_type=snapshot 200"
 UNKNOWN = "ERROR (CommandError): No server with a name or ID of '{}' exists.\n"
 OFF = "ERROR (NotFound): Scheduled images not enabled for server {} (HTTP 404)\n"
-# What it takes to find out that there is no extension.
+# The requests that determine that there is no extension.
 ASKED = "GET /extensions/rax-si-image-schedule 404"
 # Nova refuses filters that it does not know from microversion 2.75 on.
 FILTER_REFUSED = APIVersion("2.75") <= novaclient.API_MAX_VERSION

@@ -406,7 +406,7 @@ class TestTheEngine:
         assert f"not: {left}: Service Unavailable" in pruned.reason
         assert result.reason == pruned.reason
         assert left in snapshots(cloud)
-        # It is not told for ever: the image is gone, and the retention was applied.
+        # It is not reported for ever: the image is gone, and the retention was applied.
         assert PENDING_KEY not in images(cloud)[0].properties
 
     def test_an_image_whose_deletion_got_no_answer(
@@ -536,7 +536,7 @@ class TestPrune:
         assert snapshots(cloud) == named(image)
 
     def stays(self, nova: Any, cloud: Sandbox, image: Image, why: str) -> None:
-        """The image and all snapshots stay, and it is told why."""
+        """The image and all snapshots stay, and the reason is reported."""
         before = snapshots(cloud)
         rows, err = self.prune(nova)
         assert [(row["action"], row["reason"]) for row in rows] == [("skipped", why)]
@@ -595,7 +595,7 @@ class TestPrune:
         ours = project_of(cloud).encode()
         front.change("GET", "/snapshots/", lambda c: c.replace(ours, b"theirs"))
         why = f"its volume snapshot {named(surplus)[0]} is not known to belong to the"
-        self.stays(nova, cloud, surplus, f"{why} project of the image")
+        self.stays(nova, cloud, surplus, f"{why} image's project")
 
     def test_a_user_who_may_not_look_at_snapshots(
         self, nova: Any, cloud: Sandbox, surplus: Image
@@ -930,7 +930,7 @@ class TestLeftovers:
         with cloud.region() as region:
             assert region.volumes.snapshot(kept).metadata[FATE_KEY] == STAYS
             region.images.delete(copy)
-        # It is that image's now, whatever becomes of it.
+        # It now belongs to that image, whatever happens to it.
         assert sweep(cloud) == []
         assert kept in snapshots(cloud)
 
@@ -991,7 +991,7 @@ class TestLeftovers:
     def test_two_who_delete_the_same(
         self, cloud: Sandbox, surplus: Image, front: Interceptor
     ) -> None:
-        """That the other one has been faster is no failure."""
+        """Losing a race is not a failure."""
         (own,) = named(surplus)
         with cloud.region() as region:
             region.volumes.set_snapshot_status(own, "deleting")
@@ -1081,7 +1081,7 @@ def deletion_is_cut_off(command: Command, number: int, *, keeps: bool) -> bool:
         met = cut_off(sandbox, delete, number, command)
         check_names(sandbox)
         sandbox.advance("2h")
-        # So is whoever deletes what is left.
+        # So is the runner that deletes what is left.
         cut_off(sandbox, lambda cloud: sweep(sandbox, cloud), number % 5, command)
         check_names(sandbox)
         for _ in range(2):

@@ -24,7 +24,7 @@ BROKEN = page("500 Internal Server Error")
 
 
 def success(content: bytes) -> bytes:
-    """Tell of a snapshot what Nova does, which notes it done when it has begun."""
+    """Report a snapshot as Nova does, which records it as done once started."""
     action = json.loads(content)["instanceAction"]
     action["message"] = None
     for event in action.get("events", []):

@@ -77,7 +77,7 @@ def _going_on(patch: pytest.MonkeyPatch) -> None:
         return ":" in what or use(self, server_id, slot, what, taken)
 
     patch.setattr(claims.Claims, "_use", mutant)
-    # Whoever has no claim has no place.
+    # Without a claim there is no place.
     free = limits.Room.FREE
     patch.setattr(limits.Admission, "confirm", lambda *arguments: free)
 

@@ -73,7 +73,7 @@ def test_what_the_service_costs_is_measured(tmp_path: Path) -> None:
 def test_a_malformed_part_is_refused() -> None:
     done = benchmarks("all")
     assert done.returncode == 2
-    assert "'all' is no part: use startup, list, enable, hold, tick" in done.stderr
+    assert "'all' is not a part: use startup, list, enable, hold, tick" in done.stderr
 
 
 def test_a_folder_without_the_program_is_refused(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_a_reported_time_finds_its_action(
 ) -> None:
     url = f"{server}/os-instance-actions"
     for action in ("os-stop", "os-start") * 10:
-        # As most times, it is no whole number of microseconds.
+        # Like most times, it is not a whole number of microseconds.
         cloud_box.sandbox.advance(1 / 3)
         admin.post(f"{server}/action", {action: None})
         newest = admin.get(url, version=V).json()["instanceActions"][0]

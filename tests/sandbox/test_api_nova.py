@@ -38,7 +38,7 @@ def test_another_project_may_not(admin: Caller) -> None:
         assert answer.status_code == 400
         assert project in answer.json()["badRequest"]["message"]
         assert answer.headers["OpenStack-API-Version"] == "compute 2.1"
-    # That is no id, nor is it a path.
+    # That is neither an ID nor a path.
     assert admin.get("/somewhere/servers").status_code == 404
 
 

@@ -218,7 +218,7 @@ def test_a_client_that_goes_away_leaves_nothing_open(
             wire.sendall(b"GET /compute/v2.1/ HTTP/1.1\r\nHost: x\r\n\r\n")
             while slow.faults()[0][1] < number:
                 time.sleep(0.01)
-            # Its end is told at once, and no answer is taken.
+            # It reports its end at once, and accepts no response.
             at_once = struct.pack("ii", 1, 0)
             wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
             wire.close()

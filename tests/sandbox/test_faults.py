@@ -164,7 +164,7 @@ def test_tokens_expire_once(like: str) -> None:
         old = made.admin
         assert old.get("/servers").ok
         made.sandbox.fault("GET /servers$ expire")
-        # Whoever logs in anew does not meet it.
+        # A new login does not match it.
         Caller(made.sandbox, "admin", made.session)
         assert made.sandbox.faults() == [("GET /servers$ expire", 0)]
         assert old.get("/servers").status_code == 401

@@ -156,7 +156,7 @@ def test_the_operator_has_tokens_of_no_project(
     assert "admin" in {user["name"] for user in users}
     with pytest.raises(Forbidden):
         asked.get("/servers", endpoint_filter={"service_type": "compute"})
-    # Whoever has it may go on to a project.
+    # With it the user may choose a project.
     text = str(asked.get_token())
     further = v3.Token(
         cloud.env()["OS_AUTH_URL"],

@@ -85,7 +85,7 @@ def test_a_snapshot_goes_forward_only_and_comes_to_an_end(steps: list[Any]) -> N
             assert status in ("saving", "active")
         else:
             assert status in ("active", None)
-    # Whatever it was: without faults there is an end, a good one or a told one.
+    # Whatever it was: without faults it ends, successfully or with an error.
     snapshot.cloud.clear_faults()
     snapshot.cloud.advance(WHOLE)
     state, status = snapshot.look()

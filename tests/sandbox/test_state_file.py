@@ -5,24 +5,30 @@ from __future__ import annotations
 import multiprocessing
 import random
 import re
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import pytest
 import requests
 
+from rax_scheduled_images_ext.sandbox.backend.models import Unusable
 from rax_scheduled_images_ext.sandbox.backend.seed_data import MYSERVER
+from rax_scheduled_images_ext.sandbox.backend.store import Store
+
+from ..functional.clouds import open_cloud
 
 KILLS = 60
 SERVER = f"/compute/v2.1/servers/{MYSERVER}"
 SCHEDULE = f"{SERVER}/rax-si-image-schedule"
 
 # A clean process for each run, which need not import it all again. It does not
-# know this module: so it is told what to do in words.
+# know this module: so it gets its instructions in words.
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["rax_scheduled_images_ext.sandbox.fixture"])
 RUN = """
@@ -200,3 +206,32 @@ def log_in(url: str) -> Ask:
         return answer.json()
 
     return ask
+
+
+def test_a_rebuild_goes_on_after_a_restart(tmp_path: Path) -> None:
+    file = tmp_path / "cloud.db"
+    with open_cloud("openstack", state=file, speed=0) as sandbox:
+        sandbox.advance(1000)
+        with sandbox.region() as region:
+            server = region.servers.get(MYSERVER)
+            base = region.images.get(server.image_id)
+            region.rebuilds.begin(server, base, reimage=False, changes={})
+        sandbox.advance(3)
+    with open_cloud("openstack", state=file, speed=0) as sandbox:
+        with sandbox.region() as region:
+            server = region.servers.get(MYSERVER)
+            assert server.task_state == "rebuild_block_device_mapping"
+        sandbox.advance(10)
+        with sandbox.region() as region:
+            server = region.servers.get(MYSERVER)
+            assert (server.status, server.task_state) == ("ACTIVE", None)
+            assert region.guests.console(server)[0].startswith("VERIFY last=0 ")
+
+
+def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "cloud.db"
+    Store(str(file)).close()
+    with closing(sqlite3.connect(file)) as db:
+        db.execute("PRAGMA user_version=0")
+    with pytest.raises(Unusable, match="made by another version of the sandbox"):
+        Store(str(file))

@@ -154,7 +154,7 @@ def opened(kind: str, environ: Mapping[str, str]) -> Iterator[CloudUnderTest]:
 
 
 def person() -> dict[str, str]:
-    """Return the variables of whoever runs the tests."""
+    """Return the variables of the user who runs the tests."""
     return dict(os.environ)
 
 

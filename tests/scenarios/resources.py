@@ -107,7 +107,7 @@ class Workshop:
         self._strangers = self._others()
 
     def name(self, what: str) -> str:
-        """Return a name that is no other thing's."""
+        """Return a unique name."""
         self._count += 1
         return f"{self.prefix}-{self._count}-{what}"
 

@@ -85,9 +85,15 @@ def test_metadata_is_set_and_deleted(
 
 
 @pytest.mark.needs("image commands of ours")
-def test_already_gone_is_not_an_error(nova: Run, snapshot: str) -> None:
-    for _ in range(2):
-        assert nova.ok("image-meta", snapshot, "delete", "color", "nosuch") == ""
+def test_what_an_image_lacks_cannot_be_deleted(nova: Run, snapshot: str) -> None:
+    nova.ok("image-meta", snapshot, "set", "color=red")
+    for missing in (("nosuch",), ("color", "nosuch")):
+        result = nova("image-meta", snapshot, "delete", "color", "nosuch")
+        assert (result.status, result.out) == (1, "")
+        assert result.err.splitlines() == [
+            f"ERROR (NotFound): Image {snapshot} has no metadata '{key}' (HTTP 404)"
+            for key in missing
+        ]
 
 
 def test_images_are_deleted(nova: Run, resources: Workshop, snapshot: str) -> None:

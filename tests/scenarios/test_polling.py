@@ -20,7 +20,7 @@ from .resources import Workshop
 from .test_snapshots import LINE
 
 COPYING = "image_snapshot"
-# How long after the one before each of them has begun, in virtual seconds.
+# How long after the previous one each of them starts, in virtual seconds.
 PHASES = (
     (COPYING, 1),
     ("image_pending_upload", 40),

@@ -108,7 +108,7 @@ def test_those_that_come_at_once_make_one_image(
     logs = [process.communicate()[1] for process in processes]
     assert "".join(logs).count(" image started ") == 1
     for process, logged in zip(processes, logs, strict=True):
-        # Whoever comes too late for the claim leaves the image to the others.
+        # A runner that is too late for the claim leaves the image to the others.
         allowed = (DONE,) if " image started " in logged else (DONE, LEFT)
         assert process.returncode in allowed
     image = wait_for_image(resources, scheduled)

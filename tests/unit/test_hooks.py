@@ -231,7 +231,7 @@ def test_a_pipe_that_nobody_reads_delays_nothing(fill: bool) -> None:
         for _ in range(40 if fill else 2):
             writer.write(b"x" * 10000)
         writer.close(0.2)
-        # Whoever reads at last gets it all.
+        # The final reader gets everything.
         if fill:
             left = 400000
             while left:

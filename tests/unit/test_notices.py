@@ -53,11 +53,11 @@ def test_what_fails_while_the_command_runs_is_reported_in_one_call(
 ) -> None:
     told, gate = tmp_path / "told", tmp_path / "gate"
     notifier = Notifier(writer(told, gate), limit=120)
-    notifier.tell({"event": "failed", "server": 0})
+    notifier.notify({"event": "failed", "server": 0})
     until((tmp_path / "gate.reached").exists)
     for number in range(1, 50):
         # It is not waited for.
-        notifier.tell({"event": "failed", "server": number})
+        notifier.notify({"event": "failed", "server": number})
     gate.touch()
     notifier.close()
     first, second = map(json.loads, told.read_text().splitlines())
@@ -70,8 +70,8 @@ def test_what_fails_while_the_command_runs_is_reported_in_one_call(
 
 def test_what_fails_at_once_is_one_call(tmp_path: Path) -> None:
     notifier = Notifier(writer(tmp_path / "told"), limit=120)
-    notifier.tell({"event": "failed", "server": 1}, {"event": "failed", "server": 2})
-    notifier.tell()
+    notifier.notify({"event": "failed", "server": 1}, {"event": "failed", "server": 2})
+    notifier.notify()
     notifier.close()
     (call,) = (tmp_path / "told").read_text().splitlines()
     assert [each["server"] for each in json.loads(call)["failures"]] == [1, 2]
@@ -83,7 +83,7 @@ def test_a_command_that_hangs_is_ended_with_all_it_has_started(
     pid = tmp_path / "pid"
     script = f"sleep 600 & echo $! > {pid}; wait"
     notifier = Notifier(["sh", "-c", script], limit=1)
-    notifier.tell({"event": "failed"})
+    notifier.notify({"event": "failed"})
     notifier.close(60)
     assert lines() == [("on-failure command failed", "TimeoutExpired")]
     child = int(pid.read_text())
@@ -98,7 +98,7 @@ def test_a_command_that_hangs_is_ended_with_all_it_has_started(
 def test_who_ends_says_what_is_not_over_and_ends_it(tmp_path: Path, lines: Any) -> None:
     gate = tmp_path / "gate"
     notifier = Notifier(writer(tmp_path / "told", gate), limit=120)
-    notifier.tell({"event": "failed"})
+    notifier.notify({"event": "failed"})
     until((tmp_path / "gate.reached").exists)
     notifier.close(0.1)
     notifier.close()
@@ -112,10 +112,10 @@ def test_an_error_of_the_program_keeps_no_later_notice_back(
     tmp_path: Path, lines: Any
 ) -> None:
     notifier = Notifier(writer(tmp_path / "told"), limit=120)
-    notifier.tell({"event": object()})
+    notifier.notify({"event": object()})
     notifier.close()
     assert [event for event, _ in lines()] == ["notice failed"]
-    notifier.tell({"event": "failed"})
+    notifier.notify({"event": "failed"})
     notifier.close()
     assert json.loads((tmp_path / "told").read_text()) == {"event": "failed"}
 

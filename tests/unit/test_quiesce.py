@@ -170,9 +170,6 @@ class Images(ImageStore):
         left = found.metadata.keys() - self.removed
         return replace(found, metadata={key: found.metadata[key] for key in left})
 
-    def is_gone(self, image_id: str) -> bool:
-        raise AssertionError("nothing asks whether an image is gone")
-
     def set_metadata(self, image: object, metadata: Any) -> None:
         assert not metadata, "nothing is to be set"
 

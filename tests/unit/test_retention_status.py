@@ -95,9 +95,6 @@ class Memory(ImageStore):
             raise NoSuchImage(image_id)
         return self.images[image_id]
 
-    def is_gone(self, image_id: str) -> bool:
-        return image_id not in self.images
-
     def set_metadata(self, image: Any, metadata: Mapping[str, str]) -> None:
         if metadata:
             old = self.get(image)

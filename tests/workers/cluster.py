@@ -47,7 +47,7 @@ class Cluster:
         self.stop()
 
     def start(self) -> None:
-        """Start whoever does not run."""
+        """Start what is not running."""
         for name in self.names:
             if not self.runs(name):
                 self._start(name)

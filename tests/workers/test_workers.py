@@ -340,12 +340,12 @@ def test_a_message_that_kills_its_workers_is_put_aside(
 
 
 def is_more(cloud: Sandbox, asked: int) -> bool:
-    """Whether one more look at the server has begun."""
+    """Whether another look at the server has started."""
     return asks(cloud) > asked
 
 
 def asks(cloud: Sandbox) -> int:
-    """How often a look at the server has begun."""
+    """How often a look at the server has started."""
     return sum(number for _, number in cloud.faults())
 
 

@@ -41,8 +41,8 @@ class ScheduledImageManager(ScheduledImagesManager):
         from rax_scheduled_images_ext.errors import NOT_ENABLED
 
         response = self._cloud.schedules.extension.send("GET", server_id)
-        # The old client did not ask further what a 404 means.
-        if response.status == 404:
+        # The old client did not ask further what the service's 404 means.
+        if response.not_found:
             text = NOT_ENABLED.format(resource_id(server_id))
             raise exceptions.NotFound(404, text)
         return self._resource(response)

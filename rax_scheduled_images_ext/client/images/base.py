@@ -78,7 +78,8 @@ def _changed(image: ServerImage, since: datetime) -> bool:
 class ImageStore(ABC):
     """Where a cloud stores its images; :attr:`.Cloud.images` is the right one.
 
-    An image is a :class:`ServerImage`, anything else with an ``id``, or an ID. Besides
+    An image is a :class:`ServerImage`, anything else with an ``id``, or an ID. That
+    there is none is believed of the service alone, not of a proxy in between. Besides
     the errors below every call raises :class:`.ApiError` for a refusal,
     :class:`.UnexpectedAnswer` for a malformed response, and keystoneauth's errors
     without a response.
@@ -91,12 +92,12 @@ class ImageStore(ABC):
         :raises NoSuchImage: if there is none with this ID.
         """
 
-    @abstractmethod
     def is_gone(self, image_id: str) -> bool:
-        """Whether the service itself says that there is no such image.
-
-        A 404 from a proxy in between does not count.
-        """
+        """Whether the service itself says that there is no such image."""
+        try:
+            return self.get(image_id).status == "DELETED"
+        except NoSuchImage:
+            return True
 
     @abstractmethod
     def set_metadata(self, image: object, metadata: Mapping[str, str]) -> None:

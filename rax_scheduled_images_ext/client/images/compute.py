@@ -56,12 +56,6 @@ class ComputeImages(ImageStore):
         answer = self._of(image_id, "GET", path("images", image_id))
         return _image(answer, answer.object("image"))
 
-    def is_gone(self, image_id: str) -> bool:
-        answer = self.transport.get(path("images", image_id))
-        if answer.status == 404 and answer.error_message("itemNotFound"):
-            return True
-        return _image(answer, answer.object("image")).status == "DELETED"
-
     def set_metadata(self, image: object, metadata: Mapping[str, str]) -> None:
         body = {"metadata": {check_key(key): value for key, value in metadata.items()}}
         if metadata:
@@ -78,7 +72,7 @@ class ComputeImages(ImageStore):
             url = path("images", known.id, "metadata", key)
             answer = self.transport.send("DELETE", url)
             # The image was just found, so only the metadata is gone, as wanted.
-            if answer.status != 404:
+            if not answer.not_found:
                 answer.empty()
 
     def delete(self, image: object) -> None:
@@ -114,7 +108,7 @@ class ComputeImages(ImageStore):
 
     def _private(self, query: Mapping[str, Any]) -> frozenset[str]:
         """Return the IDs of the private images in a query."""
-        if not self._tells_private:
+        if not self._filters_private:
             return frozenset()
         wanted = {**query, _VISIBILITY: "private"}
         pages = self.transport.pages("/images", wanted, _next_page)
@@ -125,7 +119,7 @@ class ComputeImages(ImageStore):
         )
 
     @cached_property
-    def _tells_private(self) -> bool:
+    def _filters_private(self) -> bool:
         """Whether the proxy has the filter: one that ignores it lists all images."""
         query = {_VISIBILITY: "neither", "limit": 1}
         answer = self.transport.get("/images", query)
@@ -135,7 +129,7 @@ class ComputeImages(ImageStore):
         self, image_id: str, method: str, url: str, body: Any = None
     ) -> ApiResponse:
         answer = self.transport.send(method, url, body=body)
-        if answer.status == 404:
+        if answer.not_found:
             raise NoSuchImage(image_id)
         return answer
 

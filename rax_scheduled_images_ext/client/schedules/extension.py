@@ -65,7 +65,7 @@ class ExtensionSchedules(ScheduleStore):
         :raises NotOffered: if it does not.
         """
         answer = self.compute.get(path("extensions", ALIAS))
-        if answer.status == 404:
+        if answer.not_found:
             raise NotOffered(ALIAS)
         answer.document()
 
@@ -96,10 +96,12 @@ class ExtensionSchedules(ScheduleStore):
         ]
         for url, error in suspects if reason else reversed(suspects):
             check = self.compute.get(url)
-            if check.status == 404:
+            if check.not_found:
                 return error
             check.document()
-        return response.error() if response.method == "POST" else NoSchedule(server_id)
+        if reason and response.method != "POST":
+            return NoSchedule(server_id)
+        return response.error()
 
 
 def read_schedule(response: ApiResponse) -> ImageSchedule:

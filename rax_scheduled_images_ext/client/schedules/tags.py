@@ -17,7 +17,12 @@ from rax_scheduled_images_ext.client.http import (
     resource_id,
 )
 from rax_scheduled_images_ext.client.schedules.base import ScheduleStore
-from rax_scheduled_images_ext.client.servers import next_page, read_server, with_tags
+from rax_scheduled_images_ext.client.servers import (
+    find_server,
+    next_page,
+    read_server,
+    with_tags,
+)
 from rax_scheduled_images_ext.errors import (
     InvalidSchedule,
     MalformedTag,
@@ -109,7 +114,7 @@ class TagSchedules(ScheduleStore):
         for tag in tags:
             answer = self._change("DELETE", server_id, tag)
             # Someone else was faster.
-            if answer.status != 404:
+            if not answer.not_found:
                 answer.checked()
 
     def _change(self, method: str, server_id: str, tag: str) -> ApiResponse:
@@ -117,11 +122,13 @@ class TagSchedules(ScheduleStore):
 
     def _send(self, method: str, server_id: str, url: str) -> ApiResponse:
         answer = self.compute.send(method, url)
+        if answer.status == 404 and not answer.not_found:
+            # An API that is too old for tags answers so, and a proxy in between.
+            _check_version(find_server(self.compute, server_id))
+            raise answer.error()
         _check_version(answer)
-        if method != "DELETE" and answer.status == 404:
-            if answer.error_message("itemNotFound"):
-                raise NoSuchServer(server_id)
-            answer.checked()
+        if method != "DELETE" and answer.not_found:
+            raise NoSuchServer(server_id)
         return answer
 
 
@@ -159,6 +166,8 @@ def _check_version(answer: ApiResponse) -> None:
     spoken = answer.headers.get(_VERSION_HEADER, "")
     major, _, minor = spoken.partition(".")
     known = major == "2" and minor.isdecimal() and int(minor) >= _TAGS_MINOR
-    telling = answer.status < 300 or answer.status == 404
+    # What is no JSON is not the service's.
+    own = answer.body is not None or not answer.response.content
+    telling = own and (answer.status < 300 or answer.not_found)
     if answer.status == 406 or (telling and not known):
         raise NotOffered(ALIAS)

@@ -15,6 +15,7 @@ def begin_snapshot(cloud: Cloud, server_id: str, name: str) -> str:
     Nothing is stopped. The image is the user's own: a schedule neither counts nor
     deletes it, for a marker that it has from the server's base image is taken off.
 
+    :raises InvalidValue: for a name that clouds refuse; nothing is sent then.
     :raises NoSuchServer: if there is no such server.
     :raises ServerBusy: if something is under way on it.
     :raises SnapshotUnknown: if it is unknown whether a snapshot was started.
@@ -30,7 +31,7 @@ def begin_snapshot(cloud: Cloud, server_id: str, name: str) -> str:
     image = NewImage(snapshots, cloud.images, Poller(), server_id, name, {})
     image.server_name = state.name
     image.prepare()
-    image.begun(snapshots.create_image(server_id, name, {}))
+    image.begun(snapshots.create_image(server_id, name, image.metadata))
     image_id = image.locate()
     image.unmark()
     return image_id

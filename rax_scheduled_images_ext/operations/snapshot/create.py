@@ -13,11 +13,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 
+from requests import codes
+
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.http import RetryPolicy, resource_id
 from rax_scheduled_images_ext.client.images.base import ImageStore
 from rax_scheduled_images_ext.client.snapshots import SnapshotRequest, Snapshots
 from rax_scheduled_images_ext.errors import (
+    ApiError,
     HoldCutShort,
     NoSuchServer,
     ResumeFailed,
@@ -25,7 +28,11 @@ from rax_scheduled_images_ext.errors import (
     ServerDisappeared,
 )
 from rax_scheduled_images_ext.model.image import ServerImage
-from rax_scheduled_images_ext.model.task_states import ServerState, SnapshotProgress
+from rax_scheduled_images_ext.model.task_states import (
+    ServerState,
+    SnapshotProgress,
+    task_state,
+)
 from rax_scheduled_images_ext.operations.snapshot.new_image import LOST, NewImage
 from rax_scheduled_images_ext.operations.snapshot.polling import (
     Listener,
@@ -37,13 +44,17 @@ from rax_scheduled_images_ext.operations.snapshot.signals import (
     SignalCatcher,
 )
 
+Hook = Callable[["Snapshot"], object]
+
 
 class Snapshot:
-    """A snapshot for which a server is held.
+    """A snapshot for which a server may be held.
 
     ``held`` is how many seconds passed from the end of ``before`` to the beginning
-    of ``after``, None as long as that is unknown. ``copied`` is whether the
-    server was resumed because the disk was copied.
+    of ``after``, None as long as that is unknown, or if there is none. ``copied`` is
+    whether the server was resumed because the disk was copied.
+
+    :raises InvalidValue: for a name or metadata that clouds refuse.
     """
 
     def __init__(
@@ -88,22 +99,18 @@ class Snapshot:
         :raises NoSuchServer: if there is no such server.
         :raises ServerBusy: if something is under way on it.
         """
-        call = self._poller.call
-        state = seen or call(partial(self._snapshots.server, self.server_id))
+        ask = partial(self._snapshots.server, self.server_id)
+        state = seen or self._poller.call(ask)
         self.server_name = self._image.server_name = state.name
         if state.task_state is not None:
             raise ServerBusy(
                 f"Server {state.name} is busy (task_state: {state.task_state}): no"
                 " snapshot can be started until that is over"
             )
-        if self._safe_from is None:
-            self._safe_from = call(self._snapshots.safe_from)
         self._image.prepare()
 
     @contextmanager
-    def taken(
-        self, before: Callable[[Snapshot], object], after: Callable[[Snapshot], object]
-    ) -> Iterator[Snapshot]:
+    def taken(self, before: Hook | None, after: Hook | None) -> Iterator[Snapshot]:
         """Hold the server as :meth:`hold` does, then see to the image.
 
         :raises SnapshotUnknown: if the image cannot be found.
@@ -117,34 +124,47 @@ class Snapshot:
         except BaseException:
             self._image.leave()
             raise
-        self._image.locate()
+        # An image that nothing was waited for may still have to appear.
+        self._image.locate(0.0 if before or after else self._poller.limits.quiet)
         self._image.unmark()
         # A snapshot that is over so early may have failed.
         if self._over:
             self._image.wait(self._poller.limits.settling)
 
     @contextmanager
-    def hold(
-        self, before: Callable[[Snapshot], object], after: Callable[[Snapshot], object]
-    ) -> Iterator[Snapshot]:
+    def hold(self, before: Hook | None, after: Hook | None) -> Iterator[Snapshot]:
         """Stop, begin the snapshot, run the block, await the copy, and resume.
+
+        Without anything to stop or resume there is nothing to hold, and no copy is
+        awaited.
 
         :raises ResumeFailed: if ``after`` fails; its ``original`` is what went wrong
             before.
         """
+        holds = before is not None or after is not None
+        if holds and self._safe_from is None:
+            self._safe_from = self._poller.call(self._snapshots.safe_from)
         self._poller.signals.check()
         original: BaseException | None = None
         try:
-            before(self)
+            if before:
+                before(self)
             self._since = self._poller.clock()
-            self._begin()
+            try:
+                self._begin(holds)
+            except ApiError as error:
+                if after and error.status == codes.conflict:
+                    self._await_other()
+                raise
             yield self
-            self._await_copy()
+            if holds:
+                self._await_copy()
         except BaseException as error:
             original = error
             raise
         finally:
-            self._resume(after, original)
+            if after:
+                self._resume(after, original)
 
     def wait(self, seconds: float | None = None) -> ServerImage:
         """Return the image as soon as it is ACTIVE.
@@ -158,9 +178,7 @@ class Snapshot:
             self._left(limits.total) if seconds is None else seconds
         )
 
-    def _resume(
-        self, after: Callable[[Snapshot], object], original: BaseException | None
-    ) -> None:
+    def _resume(self, after: Hook, original: BaseException | None) -> None:
         if self._since is not None:
             self.held = self._poller.clock() - self._since
         try:
@@ -172,7 +190,7 @@ class Snapshot:
                 original,
             ) from error
 
-    def _begin(self) -> None:
+    def _begin(self, holds: bool) -> None:
         """Send the one image-create there is."""
         given_up = threading.Event()
 
@@ -189,7 +207,9 @@ class Snapshot:
             RetryPolicy(sleep=wait),
         )
         limits = self._poller.limits
-        longest = min(4 * limits.answer, self._left(limits.hold))
+        longest = min(
+            4 * limits.answer, self._left(limits.hold if holds else limits.total)
+        )
         try:
             begun = self._poller.call(create, longest)
         except NoSuchServer:
@@ -209,7 +229,7 @@ class Snapshot:
         quiet = _Quiet(self._image, self._poller)
         limits = self._poller.limits
         for state in self._poller.polls(
-            self._look, limits.interval, self._left(limits.hold)
+            self._look, limits.interval, self._left(limits.hold), holding=True
         ):
             progress.see(self._poller.clock(), state.task_state)
             self._saw(state)
@@ -217,14 +237,43 @@ class Snapshot:
             if progress.copied or (idle and quiet.over()):
                 break
         else:
+            in_all = limits.total < limits.hold
             raise HoldCutShort(
-                f"The time limit of server {self.server_name} was reached before its"
-                f" disk was copied (last seen: {self._last_state}): {self._image} may"
-                " be inconsistent; it is left alone",
+                f"The {'time limit' if in_all else 'longest hold'} of server"
+                f" {self.server_name} was reached before its disk was copied (last"
+                f" seen: {self._last_state}): {self._image} may be inconsistent; it is"
+                " left alone",
                 self.image_id,
+                in_all=in_all,
             )
         self.copied = True
         self._over = progress.over or not progress.begun
+
+    def _await_other(self) -> None:
+        """Return when the server is in no snapshot of somebody else's that would be
+        spoiled if it were resumed, or when it has been held for too long.
+        """
+        progress, note = (
+            SnapshotProgress(self._safe_from or ""),
+            self._poller.listener.note,
+        )
+        limits = self._poller.limits
+        for state in self._poller.polls(
+            self._look, limits.interval, self._left(limits.hold), holding=True
+        ):
+            if not progress.begun and task_state(state.task_state).snapshot:
+                note(
+                    f"Another snapshot of server {self.server_name} is under way: what"
+                    " was stopped is started again when that has copied the disk"
+                )
+            progress.see(self._poller.clock(), state.task_state)
+            self._saw(state)
+            if progress.copied or not progress.begun:
+                return
+        note(
+            f"The other snapshot of server {self.server_name} may be inconsistent: its"
+            " disk was not copied in time"
+        )
 
     def _look(self) -> ServerState:
         try:
@@ -274,8 +323,8 @@ def quiesced_snapshot(
     server: object,
     name: str,
     *,
-    before: Callable[[Snapshot], object],
-    after: Callable[[Snapshot], object],
+    before: Hook,
+    after: Hook,
     metadata: Mapping[str, str] | None = None,
     limits: Timeouts | None = None,
     safe_from: str | None = None,
@@ -308,8 +357,9 @@ def quiesced_snapshot(
         of :data:`.task_states.SAFE_STATES`; by default the cloud is asked once.
     :param signals: whether SIGINT, SIGTERM, SIGHUP and SIGQUIT wait until ``after``
         has been called; in the main thread only. They are delivered then.
-    :raises NoSuchServer: if there is no such server; like the next one, before
-        anything is stopped.
+    :raises InvalidValue: for a name or metadata that clouds refuse; like the next two,
+        before anything is stopped.
+    :raises NoSuchServer: if there is no such server.
     :raises ServerBusy: if something is under way on it.
     :raises ServerDisappeared: if it is gone while it is held.
     :raises HoldCutShort: if it had to be resumed before the disk was copied.

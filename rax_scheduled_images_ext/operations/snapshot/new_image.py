@@ -11,6 +11,7 @@ from rax_scheduled_images_ext.client.snapshots import (
     PASSING,
     SnapshotRequest,
     Snapshots,
+    check_request,
 )
 from rax_scheduled_images_ext.errors import (
     ImageLost,
@@ -18,8 +19,14 @@ from rax_scheduled_images_ext.errors import (
     SnapshotUnknown,
     TimeLimitReached,
 )
-from rax_scheduled_images_ext.model.image import MARKER_KEY, ServerImage
-from rax_scheduled_images_ext.operations.snapshot.polling import Poller
+from rax_scheduled_images_ext.model.image import (
+    MARKER_KEY,
+    SERVER_KEY,
+    SNAPSHOT,
+    TYPE_KEY,
+    ServerImage,
+)
+from rax_scheduled_images_ext.operations.snapshot.polling import RETRY, Poller
 
 #: The statuses of an image that will never be ACTIVE.
 LOST = ("ERROR", "DELETED")
@@ -31,6 +38,8 @@ class NewImage:
     """The image of one snapshot of one server.
 
     ``id`` is None until it is known; ``server_name`` is for messages.
+
+    :raises InvalidValue: for a name or metadata that clouds refuse.
     """
 
     def __init__(
@@ -42,10 +51,12 @@ class NewImage:
         name: str,
         metadata: Mapping[str, str],
     ) -> None:
+        check_request(name, metadata)
         self.server_id = server_id
         self.server_name = server_id
         self.name = name
-        self.metadata = dict(metadata)
+        # Nova adds these two itself, but for servers that boot from a volume.
+        self.metadata = {SERVER_KEY: server_id, TYPE_KEY: SNAPSHOT, **metadata}
         self.id: str | None = None
         self._snapshots = snapshots
         self._images = images
@@ -69,13 +80,18 @@ class NewImage:
         else:
             note(f"Image {self.id} is being created")
 
-    def locate(self) -> str:
+    def locate(self, seconds: float = 0.0) -> str:
         """Return the ID; if the cloud has not returned it, search for the image.
 
+        :param seconds: how long it may take to appear.
         :raises SnapshotUnknown: if it is not clear which image it is.
         """
         if self.id is None:
-            new = self._poller.retry(self._new_ones)
+            end = self._poller.clock() + seconds
+            while not (new := self._poller.retry(self._new_ones)):
+                if self._poller.clock() >= end:
+                    break
+                self._poller.signals.sleep(self._poller.limits.interval or RETRY)
             if len(new) != 1:
                 raise SnapshotUnknown(
                     f"It is not known whether an image of server {self.server_name}"

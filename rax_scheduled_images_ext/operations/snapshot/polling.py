@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from requests import codes
+
+from rax_scheduled_images_ext.client.identity import refuses_token
 from rax_scheduled_images_ext.client.snapshots import PASSING
+from rax_scheduled_images_ext.errors import ApiError
 from rax_scheduled_images_ext.operations.snapshot.signals import SignalCatcher
 
 Seen = TypeVar("Seen")
@@ -19,7 +24,10 @@ LOG = logging.getLogger(__name__)
 
 
 _TRIES = 3
-_RETRY = 1.5
+#: Seconds between two requests, where nothing else is said.
+RETRY = 1.5
+# What a service calls one request in its logs.
+_REQUEST_ID = re.compile(r"\breq-[0-9a-f-]{36}\b")
 # Seconds that also the last poll before a limit may take.
 _LEAST = 1.0
 
@@ -92,7 +100,7 @@ class Poller:
                 return self.call(function)
             except PASSING as error:
                 self.failed(error)
-                self.signals.sleep(self.limits.interval or _RETRY)
+                self.signals.sleep(self.limits.interval or RETRY)
         return self.call(function)
 
     def polls(
@@ -100,13 +108,17 @@ class Poller:
         get: Callable[[], Result],
         interval: float | Callable[[float], float] | None,
         limit: float | None,
+        *,
+        holding: bool = False,
     ) -> Iterator[Result]:
         """Yield what ``get`` returns, every ``interval`` seconds until ``limit``.
 
-        Errors that may pass end nothing; they are noted.
+        Errors that may pass end nothing; they are noted. That a token is no longer
+        accepted, and no new one can be had, does not pass.
 
         :param interval: a number, or a pace such as :func:`pace`, which is that of a
             quiesced server and the one for None.
+        :param holding: whether a server is quiesced, so that the limit alone counts.
         :param limit: in seconds from now, None for none.
         """
         end = None if limit is None else self.clock() + limit
@@ -127,15 +139,30 @@ class Poller:
             clock=self.clock,
             sleep=self.signals.sleep,
             retried=PASSING,
-            failed=self.failed,
+            failed=self.failed if holding else self._failed_for_good,
         )
+
+    def _failed_for_good(self, error: Exception) -> None:
+        """Note an error that may pass; raise any other."""
+        if is_unauthorized(error):
+            raise error
+        self.failed(error)
 
     def failed(self, error: Exception) -> None:
         """Note an error that ends nothing, once as long as it stays the same."""
         text = " ".join(str(error).split()) or type(error).__name__
-        if text != self._last_error:
+        # Each request has an ID of its own.
+        error_itself = _REQUEST_ID.sub("", text)
+        if error_itself != self._last_error:
             self.listener.note(f"{text}; trying again")
-        self._last_error = text
+        self._last_error = error_itself
+
+
+def is_unauthorized(error: Exception) -> bool:
+    """Whether the user's token is not, or no longer, good, and no other can be had."""
+    if isinstance(error, ApiError):
+        return error.status == codes.unauthorized
+    return refuses_token(error)
 
 
 def pace(elapsed: float) -> float:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.servers import with_server
-from rax_scheduled_images_ext.client.snapshots import Snapshots
-from rax_scheduled_images_ext.operations.snapshot.create import Snapshot
+from rax_scheduled_images_ext.client.snapshots import Snapshots, check_request
+from rax_scheduled_images_ext.operations.snapshot.create import Hook, Snapshot
 from rax_scheduled_images_ext.operations.snapshot.hooks import HookCommand
 from rax_scheduled_images_ext.operations.snapshot.polling import (
     Listener,
@@ -31,9 +31,10 @@ class SnapshotOptions:
 
     ``before`` and ``after`` are the commands that stop and resume what runs, each of
     which may take ``command_timeout``. ``max_hold`` and ``time_limit`` are counted from
-    the end of ``before``: until ``after``, and until the image is ACTIVE if ``wait`` is
-    set. ``hold_until`` is the task state from which on the disk counts as copied, None
-    to ask the cloud; ``interval`` the time between two polls, None for the usual ones.
+    the end of ``before``: until ``after``, if there is one of them, and until the image
+    is ACTIVE if ``wait`` is set. ``hold_until`` is the task state from which on the
+    disk counts as copied, None to ask the cloud; ``interval`` the time between two
+    polls, None for the usual ones.
     """
 
     metadata: Sequence[tuple[str, str]] = ()
@@ -66,12 +67,18 @@ def take_snapshot(
 ) -> Snapshot:
     """Take a snapshot of a server.
 
-    Errors: those of :func:`.create.quiesced_snapshot`, Interrupted, and those of
+    With neither command nothing is held, and the snapshot is only begun.
+
+    Errors: InvalidValue for a name or metadata that clouds refuse, before any request;
+    those of :func:`.create.quiesced_snapshot`, Interrupted, and those of
     :meth:`.Snapshot.wait`.
 
     :param server: a name or an ID.
     :param name: the name of the image.
     """
+    check_request(name, dict(options.metadata))
+    if options.before and not options.after:
+        listener.note("--before without --after: nothing will be started again")
     snapshots = Snapshots(cloud.compute)
     state = with_server(cloud.compute, server, snapshots.server)
     with SignalCatcher() as signals:
@@ -113,14 +120,12 @@ class _Hooks:
     signals: SignalCatcher
     listener: Listener
 
-    def calling(
-        self, command: HookCommand | None, option: str
-    ) -> Callable[[Snapshot], None]:
-        """Return what runs a command for a snapshot, or does nothing without one."""
+    def calling(self, command: HookCommand | None, option: str) -> Hook | None:
+        """Return what runs a command for a snapshot, None without one."""
+        if command is None:
+            return None
 
         def run(snapshot: Snapshot) -> None:
-            if command is None:
-                return
             self.listener.note(f"{option}: {command.text}")
             variables = {
                 "SERVER_ID": snapshot.server_id,

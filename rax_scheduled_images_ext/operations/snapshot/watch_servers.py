@@ -25,6 +25,7 @@ from rax_scheduled_images_ext.operations.snapshot.polling import (
     Listener,
     Poller,
     Timeouts,
+    is_unauthorized,
 )
 from rax_scheduled_images_ext.operations.snapshot.watch import (
     End,
@@ -62,6 +63,7 @@ def watch_servers(
     """Watch the snapshots of servers until they are over.
 
     :param servers: names or IDs.
+    :raises ApiError: with status 401, if the user's token is no longer good.
     """
     snapshots = Snapshots(cloud.compute)
 
@@ -75,6 +77,8 @@ def watch_servers(
             states[found.value.id] = found.value
             labels.setdefault(found.value.id, found.item)
         elif found.error is not None:
+            if is_unauthorized(found.error):
+                raise found.error
             listener.failed(found.item, found.error)
     if states:
         safe_from = snapshots.safe_from() if wanted.copied else COPIED

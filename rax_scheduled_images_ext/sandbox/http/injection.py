@@ -106,14 +106,14 @@ def _truncated(
     start_response: StartResponse,
 ) -> Iterable[bytes]:
     """Answer as usual, but end before the content is complete."""
-    begun: list[tuple[str, list[tuple[str, str]]]] = []
+    started: list[tuple[str, list[tuple[str, str]]]] = []
 
     def begin(status, headers, exc_info=None):  # type: ignore[no-untyped-def]
-        begun.append((status, headers))
+        started.append((status, headers))
         return _nobody(status, headers, exc_info)
 
     content = _whole(app(environ, begin))
-    status, headers = begun[-1]
+    status, headers = started[-1]
     kept = [each for each in headers if each[0].lower() != "content-length"]
     start_response(status, [*kept, ("Content-Length", str(len(content)))])
     length = len(content) // 2 if fault.length is None else fault.length

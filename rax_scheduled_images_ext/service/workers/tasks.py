@@ -16,7 +16,7 @@ from rax_scheduled_images_ext.errors import NoSuchServer
 from rax_scheduled_images_ext.model.note import parse_note
 from rax_scheduled_images_ext.model.plan import Cause
 from rax_scheduled_images_ext.operations.delete import NamingImages
-from rax_scheduled_images_ext.service.events import TOLD, EventLog, log
+from rax_scheduled_images_ext.service.events import NOT_IMAGED, EventLog, log
 from rax_scheduled_images_ext.service.loop import FAILURES, label
 from rax_scheduled_images_ext.service.workers.app import LOOK, SCAN, make_app
 from rax_scheduled_images_ext.service.workers.metrics import METRICS
@@ -75,7 +75,7 @@ def _scan(sender: Sender, marker: str | None, tally: Tally) -> None:
             )
             tally = add_page(tally, page, missing)
             sender.send_looks(page, engine.runner.limits)
-            _tell(page)
+            _log_not_imaged(page)
             marker = page.marker
     except FAILURES as error:
         sender.end_scan()
@@ -119,11 +119,11 @@ def _sweep(region: str, runner: Runner, page: Page) -> None:
     METRICS.orphans.labels(region).set(sum(each.orphaned for each in left))
 
 
-def _tell(page: Page) -> None:
+def _log_not_imaged(page: Page) -> None:
     """Log why no image is made of servers: once in each process, while it lasts."""
     for step in page.steps:
         # Whether the image of an older slot was made is unknown here.
-        if step.cause in TOLD and step.cause is not Cause.MISSED:
+        if step.cause in NOT_IMAGED and step.cause is not Cause.MISSED:
             _EVENTS.add(StepResult(step, Result.NOTHING))
 
 

@@ -273,7 +273,9 @@ class _Planning:
         """
         wanted = self.options.image
         if wanted is not None:
-            known = {i.id: i for i in images if wanted in (i.id, i.name)}
+            # Anybody can publish an image with a name like that of another.
+            own = [i for i in images if i.owner == server.project_id]
+            known = {i.id: i for i in own if wanted in (i.id, i.name)}
             if len(known) > 1 and wanted not in known:
                 raise SeveralMatches("image", wanted, list(known))
             image = known.get(wanted) or next(iter(known.values()), None)

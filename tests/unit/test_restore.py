@@ -32,7 +32,7 @@ from rax_scheduled_images_ext.operations.restore import (
     plan_restore,
 )
 
-from .restore_cloud import PROJECT, FakeCloud, Killed, Server, lost, uuid_of
+from .restore_cloud import PROJECT, START, FakeCloud, Killed, Server, lost, uuid_of
 
 IN_PLACE = RestoreOptions(in_place=True)
 AS_NEW = RestoreOptions(new_name="back")
@@ -249,6 +249,15 @@ def test_images_that_are_refused_in_place(
     assert told in refused(fake, options)
 
 
+def test_an_image_of_anothers_does_not_take_a_name(
+    fake: FakeCloud, server: Server
+) -> None:
+    """Anybody can publish an image that names the server."""
+    fake.add_image(server.id, "forged", 0, name="of-monday", owner="2" * 32)
+    options = RestoreOptions(in_place=True, image="of-monday")
+    assert plan_restore(fake.cloud(), "web", options).image.owner == PROJECT
+
+
 def test_a_volume_backed_image_makes_a_new_server_only(
     fake: FakeCloud, server: Server
 ) -> None:
@@ -397,12 +406,16 @@ def safety_images_of(fake: FakeCloud) -> list[str]:
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("way", ["image", "at"])
+@pytest.mark.parametrize(
+    "monday",
+    [
+        replace(IN_PLACE, image="of-monday"),
+        replace(IN_PLACE, at=START - timedelta(hours=36)),
+    ],
+)
 def test_only_what_the_same_command_has_begun_is_taken_up(
-    fake: FakeCloud, server: Server, when: str, way: str
+    fake: FakeCloud, server: Server, when: str, monday: RestoreOptions
 ) -> None:
-    at = fake.now - timedelta(hours=36)
-    monday = replace(IN_PLACE, **{way: "of-monday" if way == "image" else at})
     kill_at_rebuild(fake, when, monday)
     carry_out(fake, "web", monday)
     assert (server.disk, safety_images_of(fake)) == ("monday", ["now"])

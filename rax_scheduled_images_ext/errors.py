@@ -299,13 +299,16 @@ class HoldCutShort(ScheduledImagesError):
     ``in_all`` whether the limit of the whole was reached, and not that of the hold.
     """
 
+    exit_status = 7
+
     def __init__(
         self, text: str, image_id: str | None, *, in_all: bool = False
     ) -> None:
         super().__init__(text)
         self.image_id = image_id
         self.in_all = in_all
-        self.exit_status = TimeLimitReached.exit_status if in_all else 7
+        if in_all:
+            self.exit_status = TimeLimitReached.exit_status
 
 
 class SnapshotUnknown(ScheduledImagesError):

@@ -90,7 +90,10 @@ def test_both_shells_print_the_same(
 
 def test_without_a_console_it_has_booted(nova: Any, cloud: Sandbox, image: str) -> None:
     with cloud.region() as region:
-        properties = {**region.images.get(image).properties, "hw_serial_port_count": "0"}
+        properties = {
+            **region.images.get(image).properties,
+            "hw_serial_port_count": "0",
+        }
         region.images.update(image, properties=properties)
     result = nova("scheduled-images-verify", "snap", *SOON)
     assert result.status == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from rax_scheduled_images_ext import Cloud
@@ -147,7 +148,7 @@ class VerifyCloud(FakeCloud):
         if server.locked:
             return 409, {"conflictingRequest": {"message": "locked"}}
         server.task = "deleting"
-        self.after(1.0, lambda: self.servers.pop(server_id, None) and None)
+        self.after(1.0, partial(self.servers.pop, server_id, None))
         return 204, None
 
     def _console(self, server_id: str) -> tuple[int, Any]:

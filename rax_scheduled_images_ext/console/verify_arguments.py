@@ -104,7 +104,8 @@ NAMED = argument(
     metavar="<server-or-image>",
     nargs="+",
     type=checked(name_or_id),
-    help="Name or ID of server(s), whose newest whole image is proven, or of image(s).",
+    help="Name or ID of server(s), whose newest complete image is proven, or of"
+    " image(s).",
 )
 VERIFY = (*PROOF, NETWORK, YES)
 VERIFY_STATUSES = statuses(" 3 a proof failed,")

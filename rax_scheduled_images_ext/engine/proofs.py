@@ -60,7 +60,7 @@ class Proofs:
         listener: VerifyListener,
         signals: SignalCatcher,
     ) -> None:
-        """Prove the newest whole image of each server.
+        """Prove the newest complete image of each server.
 
         :raises Interrupted: by a signal, once all test servers are deleted.
         """

@@ -86,7 +86,7 @@ class Flavor:
 class RestoreOptions:
     """How a server is to be restored: as ``new_name``, or in place.
 
-    Of all images the newest whole one is taken, or the newest that is not younger than
+    Of all images the newest complete one is taken, or the newest made at or before
     ``at``, or ``image``, a name or an ID. ``flavor``, ``networks``, ``groups`` and
     ``key`` take the place of the server's own; None is its own.
     """
@@ -495,7 +495,11 @@ def described_differences(plan: RestorePlan) -> tuple[str, ...]:
         ),
         (plan.gone, "metadata, description and tags of the old one are not known"),
         (lost or (not plan.gone and server.tags is None), "tags are not taken over"),
-        (not options.schedule, "it has no schedule of images: see --schedule"),
+        (
+            not options.schedule,
+            "it has no schedule of images: "
+            + ("use scheduled-images-enable" if plan.gone else "see --schedule"),
+        ),
     )
     return tuple(text for applies, text in told if applies)
 

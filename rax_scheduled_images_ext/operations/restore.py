@@ -284,16 +284,16 @@ class _Planning:
         image, skipped = self._newest(server, images, at)
         if image is not None:
             return image, skipped
-        until = f" that is not younger than {at:%Y-%m-%dT%H:%M:%SZ}" if at else ""
+        until = f" made by {at:%Y-%m-%dT%H:%M:%SZ}" if at else ""
         why = f" ({'; '.join(skipped)})" if skipped else ""
         raise RestoreRefused(
-            f"There is no whole image of server {server.name}{until}{why}"
+            f"There is no complete image of server {server.name}{until}{why}"
         )
 
     def _newest(
         self, server: ServerFacts, images: list[ServerImage], at: datetime | None
     ) -> tuple[ServerImage | None, tuple[str, ...]]:
-        """Return the newest whole image not younger than a time, and what is not whole.
+        """Return the newest complete image up to a time, and newer incomplete ones.
 
         :returns: None if there is no such image.
         """
@@ -315,7 +315,9 @@ class _Planning:
     def _check(self, image: ServerImage, plan: RestorePlan) -> None:
         check_image(image, plan.server.project_id, plan.flavor, in_place=plan.in_place)
         if self.options.image is not None and (why := self._prove(image)):
-            raise RestoreRefused(f"Image {image.name} ({image.id}) is not whole: {why}")
+            raise RestoreRefused(
+                f"Image {image.name} ({image.id}) is not complete: {why}"
+            )
 
     # -- in place
 
@@ -395,7 +397,9 @@ class _Planning:
         plan = RestorePlan(server, options, image, flavor, cut=cut)
         check_image(image, server.project_id, flavor, in_place=True)
         if why := self._prove(image):
-            raise RestoreRefused(f"Image {image.name} ({image.id}) is not whole: {why}")
+            raise RestoreRefused(
+                f"Image {image.name} ({image.id}) is not complete: {why}"
+            )
         return replace(plan, missing=described_losses(plan))
 
     def _image_of(self, cut: Cut, images: list[ServerImage]) -> ServerImage | None:
@@ -572,7 +576,8 @@ class _Planning:
         if schedule is None:
             known = "is not known" if gone else "does not exist"
             raise RestoreRefused(
-                f"The schedule of server {server.name} {known}: leave out --schedule"
+                f"The schedule of server {server.name} {known}: leave out --schedule,"
+                " and use scheduled-images-enable afterwards"
             )
         return schedule
 
@@ -642,7 +647,7 @@ class Restoration:
         return status
 
     def _make_safety_image(self) -> None:
-        """Have a whole image of the server as it is."""
+        """Have a complete image of the server as it is."""
         if self.safety is not None and not self._still_serves(self.safety.id):
             self._poller.listener.note(
                 f"Safety image {self.safety.id} has no data, or is too old"
@@ -746,12 +751,12 @@ class Restoration:
             if image is not None and image.status == "ACTIVE":
                 proof = prove(self._cloud, image)
                 if proof.is_whole and image.size:
-                    self._poller.listener.note(f"Safety image {image_id} is whole")
+                    self._poller.listener.note(f"Safety image {image_id} is complete")
                     return image
                 last = proof.reason or "it has no data"
                 if not proof.is_whole:
                     raise ImageLost(
-                        f"{named} is not whole, so nothing was changed: {last}",
+                        f"{named} is not complete, so nothing was changed: {last}",
                         image_id,
                     )
             self._poller.listener.progress(f"safety image {image_id}: {last}")
@@ -759,8 +764,8 @@ class Restoration:
                 text = f"{named} is lost, so nothing was changed: {last}"
                 raise ImageLost(text, image_id)
         raise TimeLimitReached(
-            f"{named} is not whole in time, so nothing was changed (last seen: {last});"
-            " the same command goes on with it"
+            f"{named} was not complete in time, so nothing was changed (last seen:"
+            f" {last}); the same command continues with it"
         )
 
     def _check_again(self) -> None:

@@ -166,8 +166,8 @@ def plan_verify(
 
     Errors: NoMatch, SeveralMatches, VerifyRefused.
 
-    :param named: names or IDs of servers, of which the newest whole image is taken, or
-        of images. A name that both have is the server's.
+    :param named: names or IDs of servers, of which the newest complete image is taken,
+        or of images. A name that both have is the server's.
     """
     cloud = cloud.shared() if len(named) > 1 else cloud
     planning = _Planning(cloud, options)
@@ -259,7 +259,7 @@ class _Planning:
         proof = prove(self.cloud, image)
         if not proof.is_whole:
             raise VerifyRefused(
-                f"Image {image.name} ({image.id}) is not whole: {proof.reason}"
+                f"Image {image.name} ({image.id}) is not complete: {proof.reason}"
             )
         try:
             check_image(image, self.own_project, flavor, in_place=False)
@@ -289,7 +289,7 @@ class _Planning:
             raise NoMatch("server or image", label) from None
 
     def _newest(self, server: ServerFacts) -> ServerImage:
-        """Return the newest whole image of a server.
+        """Return the newest complete image of a server.
 
         :raises VerifyRefused: if there is none.
         """
@@ -298,7 +298,7 @@ class _Planning:
             if prove(self.cloud, image).is_whole:
                 return image
         raise VerifyRefused(
-            f"There is no whole image of server {server.name or server.id}"
+            f"There is no complete image of server {server.name or server.id}"
         )
 
     def _flavor_of(self, image: ServerImage, server: ServerFacts) -> Flavor:

@@ -488,7 +488,8 @@ def make_parser() -> Parser:
         nargs="*",
         metavar="SERVER-OR-IMAGE",
         type=checked(name_or_id),
-        help="name or ID of servers, whose newest whole image is proven, or of images",
+        help="name or ID of servers, whose newest complete image is proven, or of"
+        " images",
     )
     options.add_api(command("api", _api, _API_SUMMARY))
     return parser

@@ -234,7 +234,7 @@ def test_what_is_refused_is_one_line(
         (("--as", "x", "--image", foreign), "not known to belong"),
         (("--as", "x", "--image", "nothing"), "No image with a name or ID"),
         (("--as", "x", "--flavor", "nothing"), "No flavor with a name or ID"),
-        (("--as", "x", "--at", "2001-01-01"), "There is no whole image"),
+        (("--as", "x", "--at", "2001-01-01"), "There is no complete image"),
     ):
         result = nova("scheduled-images-restore", "myserver", *argv, *NOW)
         assert (result.status, result.out) == (1, ""), result

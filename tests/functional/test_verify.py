@@ -255,7 +255,7 @@ def test_what_is_not_there_is_one_line_and_the_others_are_proven(
     result = nova("scheduled-images-verify", "nothing", "snap", "web1", "--yes")
     assert result.status == 1
     assert "No server or image with a name or ID of 'nothing' exists." in result.err
-    assert "There is no whole image of server web1" in result.err
+    assert "There is no complete image of server web1" in result.err
     assert records(cloud)
 
 

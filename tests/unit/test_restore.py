@@ -162,8 +162,7 @@ def test_the_newest_image_that_is_not_younger(fake: FakeCloud, server: Server) -
     early = fake.now - timedelta(days=9)
     told = refused(fake, RestoreOptions(in_place=True, at=early))
     assert told == (
-        "There is no whole image of server web that is not younger than"
-        " 2025-12-27T00:00:00Z"
+        "There is no complete image of server web made by 2025-12-27T00:00:00Z"
     )
 
 
@@ -267,7 +266,7 @@ def test_a_volume_backed_image_makes_a_new_server_only(
     properties = {"block_device_mapping": mapping}
     image = fake.add_image(server.id, "vol", 0, size=0, properties=properties)
     new = RestoreOptions(new_name="back", image=image.id)
-    assert "is not whole" in refused(fake, new)
+    assert "is not complete" in refused(fake, new)
     fake.volume_snapshots[uuid_of(7)] = "available"
     assert "empty disk" in refused(fake, RestoreOptions(in_place=True, image=image.id))
     # Nor is it what is taken by itself.

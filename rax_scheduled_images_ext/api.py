@@ -55,6 +55,13 @@ from rax_scheduled_images_ext.operations.snapshot.create import (
 )
 from rax_scheduled_images_ext.operations.snapshot.polling import Listener, Timeouts
 from rax_scheduled_images_ext.operations.targets import Target, find_targets
+from rax_scheduled_images_ext.operations.verify import (
+    Verified,
+    VerifyOptions,
+    VerifyPlan,
+    plan_verify,
+    verify,
+)
 from rax_scheduled_images_ext.operations.work_queue import (
     Outcome,
     Report,
@@ -88,6 +95,9 @@ __all__ = [
     "State",
     "Target",
     "Timeouts",
+    "Verified",
+    "VerifyOptions",
+    "VerifyPlan",
     "change",
     "check",
     "connect",
@@ -100,6 +110,7 @@ __all__ = [
     "parse_restore_time",
     "plan_prune",
     "plan_restore",
+    "plan_verify",
     "protect",
     "prune",
     "quiesced_snapshot",
@@ -109,4 +120,5 @@ __all__ = [
     "restore",
     "show",
     "unprotect",
+    "verify",
 ]

@@ -299,13 +299,16 @@ class HoldCutShort(ScheduledImagesError):
     ``in_all`` whether the limit of the whole was reached, and not that of the hold.
     """
 
+    exit_status = 7
+
     def __init__(
         self, text: str, image_id: str | None, *, in_all: bool = False
     ) -> None:
         super().__init__(text)
         self.image_id = image_id
         self.in_all = in_all
-        self.exit_status = TimeLimitReached.exit_status if in_all else 7
+        if in_all:
+            self.exit_status = TimeLimitReached.exit_status
 
 
 class SnapshotUnknown(ScheduledImagesError):
@@ -329,8 +332,21 @@ class RestoreUnknown(ScheduledImagesError):
     """A restore was requested, and it is unknown whether the cloud has begun it."""
 
 
+class VerifyRefused(UsageError):
+    """An image cannot be proven in the way that was asked for; nothing was made."""
+
+
+class NoConsole(ScheduledImagesError):
+    """A server has no console, or none that this user may see."""
+
+
 class CommandFailed(ScheduledImagesError):
-    """A hook command failed."""
+    """A command failed; ``status`` is the one it has ended with, None if it did not
+    end by itself."""
+
+    def __init__(self, text: str, status: int | None = None) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 class ResumeFailed(ScheduledImagesError):

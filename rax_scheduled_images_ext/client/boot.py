@@ -7,7 +7,7 @@ data.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from keystoneauth1 import exceptions as keystone
@@ -54,7 +54,7 @@ class BootRequest:
     """
 
     server_id: str | None
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
     problem: str | None = None
 
 

@@ -169,6 +169,9 @@ def read_facts(answer: ApiResponse, item: Mapping[str, Any]) -> ServerFacts:
         description=item.get("description") or None,
         tags=tuple(map(str, tags)) if isinstance(tags, list) else None,
         fault=str(fault.get("message")) if isinstance(fault, dict) else None,
+        user_id=item.get("user_id") or None,
+        created=known.created,
+        addresses=_addresses(item.get("addresses")),
     )
 
 
@@ -183,6 +186,13 @@ def _each(parts: object, key: str) -> tuple[str, ...] | None:
         return None
     found = [part[key] for part in parts if isinstance(part, dict) and part.get(key)]
     return tuple(dict.fromkeys(map(str, found)))
+
+
+def _addresses(networks: object) -> tuple[str, ...]:
+    """Return the addresses of a server on all networks."""
+    ports = networks.values() if isinstance(networks, dict) else ()
+    found = (_each(each, "addr") or () for each in ports)
+    return tuple(address for addresses in found for address in addresses)
 
 
 def with_tags(server: InventoryServer, tags: Iterable[str]) -> InventoryServer:

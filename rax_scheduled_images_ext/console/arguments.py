@@ -91,7 +91,7 @@ def statuses(more: str = "") -> str:
 
 
 STATUSES = statuses()
-CHECK_STATUSES = statuses(" 3 some image is late,")
+CHECK_STATUSES = statuses(" 3 some image is late, or not proven to boot,")
 WATCH_STATUSES = statuses(
     " 4 a snapshot has failed, 5 a server is gone, 6 a time limit was reached,"
 )
@@ -175,6 +175,24 @@ MAXIMUM_AGE = argument(
     default=MAX_AGE,
     help="How old the newest image of a daily schedule may be, such as 26h (the"
     " default) or 1d12h; one of a weekly schedule may be six days older.",
+)
+
+VERIFIED_WITHIN = (
+    argument(
+        "--verified-within",
+        metavar="<duration>",
+        type=checked(max_age),
+        help="Report as well servers of which no image was proven to boot for this"
+        " long, such as 90d.",
+    ),
+    argument(
+        "--level",
+        metavar="<level>",
+        type=one_of("booted", "console", "command"),
+        default="console",
+        help="With --verified-within: how much must have been seen, booted, console"
+        " (the default) or command.",
+    ),
 )
 
 # -- retention

@@ -224,7 +224,8 @@ class Restoring:
     def say_done(self) -> None:
         """Report on stderr what was done: standard output did not take it."""
         if self._data is not None:
-            say(f"Restored: server {self._data['restored_id']}")
+            done = "Restored" if self._data["status"] else "Started"
+            say(f"{done}: server {self._data['restored_id']}")
             if self._data["undo"]:
                 say(f"Undo: {self._data['undo']}")
 

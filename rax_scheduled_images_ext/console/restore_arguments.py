@@ -44,9 +44,9 @@ RESTORE = (
         "--at",
         metavar="<time>",
         type=checked(moment),
-        help="Take the newest image that is not younger than this UTC time, such as"
+        help="Take the newest image made at or before this UTC time, such as"
         " 2026-01-05T12:00, or 2026-01-05 for the end of that day. Without it and"
-        " --image the newest whole image is taken.",
+        " --image the newest complete image is taken.",
     ),
     _named("--image", "<image>", "Take this image (name or ID)."),
     _named("--flavor", "<flavor>", "With --as: flavor (name or ID)."),

@@ -24,7 +24,7 @@ from rax_scheduled_images_ext.operations.listing import Listing, Row
 
 _SHORT = (
     *("region", "server", "id", "schedule", "day_of_week", "retention"),
-    *("newest", "state", "limit"),
+    *("newest", "state", "limit", "verified", "verified_level"),
 )
 
 
@@ -63,14 +63,16 @@ def say_unreadable(console: Console, servers: Iterable[ScheduleStatus]) -> bool:
 
 
 def print_inventory(
-    rows: list[Row], now: datetime, form: str, *, regions: bool
+    rows: list[Row], now: datetime, form: str, *, regions: bool, details: bool
 ) -> None:
     """Print servers ordered by region, name and ID.
 
     :param now: the time as of which ages are shown.
     :param regions: whether to show the region of each.
+    :param details: whether to show what few need to see.
     """
-    print_rows(columns(now, regions=regions), ordered(rows), form)
+    more = [volumes_column(), *verified_columns(now)] if details else []
+    print_rows([*columns(now, regions=regions), *more], ordered(rows), form)
 
 
 def ordered(rows: Iterable[Row]) -> list[Row]:
@@ -84,10 +86,30 @@ def print_check(result: CheckResult, form: str | None) -> None:
     """Print what is wrong as rows; without a format as a line for each server."""
     rows = [Row(None, status) for status in result.problems]
     if form is None:
-        lines = [problem_line(row, result.now) for row in rows]
+        lines = [line for row in rows for line in problem_lines(row, result)]
         put("\n".join(lines) or all_fresh(result.servers))
     elif rows or form != "table":
-        print_rows([*columns(result.now), limit_column()], rows, form)
+        print_rows(check_columns(result), rows, form)
+
+
+def check_columns(result: CheckResult) -> list[Column[Row]]:
+    """Return the columns of servers with problems."""
+    proofs = verified_columns(result.now) if result.unproven else []
+    return [*columns(result.now), limit_column(), *proofs]
+
+
+def problem_lines(row: Row, result: CheckResult) -> Iterator[str]:
+    """Yield a line for each thing that is wrong with a server's images."""
+    server, known = row.server, row.status.verified
+    if row.status.stale or row.status.state is State.UNKNOWN:
+        yield problem_line(row, result.now)
+    if server.id in result.unproven:
+        why = "no image was ever proven to boot"
+        if known is not None:
+            age = _age(result.now - known.time)
+            what = "failed" if known.level is None else f"reached '{known.word}'"
+            why = f"the last proof {what} {age} ago: {known.seen}"
+        yield f"unproven: {server.name} ({server.id}): {why}"
 
 
 def columns(now: datetime, *, regions: bool = False) -> list[Column[Row]]:
@@ -114,6 +136,18 @@ def columns(now: datetime, *, regions: bool = False) -> list[Column[Row]]:
         ),
         Column("state", "State", lambda row: row.status.state.value),
         Column("expires_next", "Expires next", expires_next, _shortened),
+    ]
+
+
+def verified_columns(now: datetime) -> list[Column[Row]]:
+    """Return the columns of the last proof that an image boots."""
+    return [
+        Column("verified", "Verified", verified, _as_of(now, "{} ago", "in {}")),
+        Column(
+            "verified_level",
+            "Verified level",
+            lambda row: row.status.verified and row.status.verified.word,
+        ),
     ]
 
 
@@ -159,6 +193,11 @@ def newest(row: Row) -> str | None:
     """Return when the newest image was made."""
     image = row.status.newest
     return None if image is None else write_time(image.created)
+
+
+def verified(row: Row) -> str | None:
+    """Return when the last proof was."""
+    return None if row.status.verified is None else write_time(row.status.verified.time)
 
 
 def expires_next(row: Row) -> str | None:

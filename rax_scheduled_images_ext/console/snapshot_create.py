@@ -105,8 +105,8 @@ class IdReport(SnapshotReport):
         self._out.say(str(snapshot.image_id))
 
     def finish(self) -> None:
-        self._out.close()
-        problem = self._out.problem
+        late = None if self._out.close() else TimeoutError("nobody reads it")
+        problem = self._out.problem or late
         # Whoever closes the pipe does not want the image's ID.
         if problem is not None and not isinstance(problem, BrokenPipeError):
             self.say(f"ERROR (OSError): Cannot write to stdout: {problem}")

@@ -193,11 +193,14 @@ class BackgroundWriter:
         self._texts.put(written)
         return written.wait(seconds)
 
-    def close(self, seconds: float = 1.0) -> None:
-        """Wait as ``flush`` does; nothing more is written then."""
-        if not self.flush(seconds) and self.problem is None:
-            self.problem = TimeoutError("nobody reads it")
+    def close(self, seconds: float = 1.0) -> bool:
+        """Accept nothing more, and wait as ``flush`` does.
+
+        What is left is written if somebody reads it before the program ends.
+        """
+        written = self.flush(seconds)
         self._texts.put(None)
+        return written
 
     def _work(self) -> None:
         while (text := self._texts.get()) is not None:

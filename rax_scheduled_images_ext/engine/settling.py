@@ -30,6 +30,11 @@ from rax_scheduled_images_ext.model.image import (
 from rax_scheduled_images_ext.model.plan import Step
 from rax_scheduled_images_ext.model.retention import Decision, apply_policy
 from rax_scheduled_images_ext.model.server import ServerFacts, facts_metadata
+from rax_scheduled_images_ext.model.verify import (
+    Verification,
+    last_verification,
+    verified_metadata,
+)
 from rax_scheduled_images_ext.model.volume_snapshots import (
     Proof,
     Wholeness,
@@ -57,6 +62,7 @@ class Settling:
     stopping: Callable[[], bool]
     report: Callable[[PrunedImage], object]
     _pruned: list[PrunedImage] = field(default_factory=list)
+    _proven: Verification | None = None
 
     def settle(self, step: Step) -> StepResult:
         """Settle the images of a step."""
@@ -83,6 +89,8 @@ class Settling:
         if not whole:
             return result
         whole = _first_of_slots(whole)
+        # Before the image that carries it may go.
+        self._proven = self._last_verification()
         if self._apply_retention({image.id for image in whole}):
             facts = self._facts()
             for image in whole:
@@ -168,6 +176,14 @@ class Settling:
         except PASSING as error:
             return PrunedImage(server_id, image, "failed", str(error), error)
 
+    def _last_verification(self) -> Verification | None:
+        """Return the last proof of the server's images, which the newest one carries.
+
+        Others can publish images that seem to be the server's.
+        """
+        owner = self.found.server.project_id
+        return last_verification(i for i in self.found.images if i.owner == owner)
+
     def _facts(self) -> ServerFacts:
         """Return what images are to carry of the server, with its networks."""
         facts = self.found.facts
@@ -181,6 +197,8 @@ class Settling:
         cloud = self.found.cloud
         images, region = cloud.images, cloud.compute.adapter.region_name
         own = {**own_metadata(image), **facts_metadata(image, facts, region)}
+        if self._proven is not None:
+            own |= verified_metadata(image.id, self._proven)
         # If the image was deleted, there is nothing to mark.
         with suppress(NoSuchImage):
             if image.scheduled:

@@ -21,6 +21,7 @@ from rax_scheduled_images_ext.model.retention import (
     shows_work,
 )
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.model.verify import Verification, last_verification
 
 #: How old the newest image of a daily schedule may be by default: a day, plus two
 #: hours for the snapshot itself and a second attempt.
@@ -85,7 +86,7 @@ class ScheduleStatus:
     good, ``newest`` the latest image that the service made, ``expires_next`` the images
     that the next one replaces, oldest first. ``limit`` is the age at which an image is
     no longer fresh. ``stale`` is whether an image is missing, or will be: no image is
-    made for an invalid schedule.
+    made for an invalid schedule. ``verified`` is the last proof that an image boots.
     """
 
     server: InventoryServer
@@ -97,6 +98,7 @@ class ScheduleStatus:
     expires_next: tuple[ServerImage, ...] = ()
     limit: timedelta | None = None
     stale: bool = False
+    verified: Verification | None = None
 
 
 def schedule_status(
@@ -115,6 +117,7 @@ def schedule_status(
     schedule = server.schedule
     # With a retention of 0, which no schedule should have, nothing is deleted.
     retention = (schedule.retention or None) if schedule else None
+    images = list(images)
     decisions = apply_policy(
         images,
         server.id,
@@ -140,6 +143,9 @@ def schedule_status(
         limit=limit,
         stale=state in (State.LATE, State.INVALID)
         or (state is State.NEVER and limit is not None and _older(began, now, limit)),
+        verified=last_verification(
+            each for each in images if each.owner in (None, server.project_id)
+        ),
     )
 
 

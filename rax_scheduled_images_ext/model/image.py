@@ -41,6 +41,9 @@ PENDING_KEY, PENDING = "scheduled_images_retention", "pending"
 OWN_KEY = "scheduled_images_id"
 #: Written at the same time: what is known of the server, as JSON (see :mod:`.server`).
 FACTS_KEY = "scheduled_images_server"
+#: The last proof that an image of the server boots (see :mod:`.verify`); it begins with
+#: the ID of the image that carries it.
+VERIFIED_KEY = "scheduled_images_verified"
 #: On an empty, short-lived image that claims an attempt to make an image.
 CLAIM_KEY = "scheduled_images_claim"
 
@@ -59,6 +62,7 @@ TELLING = (
     OWN_KEY,
     CLAIM_KEY,
     MAPPING_KEY,
+    VERIFIED_KEY,
 )
 
 

@@ -86,7 +86,7 @@ class Flavor:
 class RestoreOptions:
     """How a server is to be restored: as ``new_name``, or in place.
 
-    Of all images the newest whole one is taken, or the newest that is not younger than
+    Of all images the newest complete one is taken, or the newest made at or before
     ``at``, or ``image``, a name or an ID. ``flavor``, ``networks``, ``groups`` and
     ``key`` take the place of the server's own; None is its own.
     """
@@ -164,6 +164,14 @@ class Cut:
     base_id: str
     rebuilt: bool = False
 
+    def holds(self, server: ServerFacts, now: datetime) -> bool:
+        """Whether the safety image makes up for one that a server in ERROR cannot have.
+
+        Once the rebuild was accepted nothing of the disk is left but the safety image.
+        """
+        whole = self.safety.status == "ACTIVE" and server.status == "ERROR"
+        return whole and (self.rebuilt or can_serve(self.safety, now))
+
 
 @dataclass(frozen=True)
 class RestorePlan:
@@ -197,6 +205,12 @@ class RestorePlan:
     def in_place(self) -> bool:
         """Whether the server itself gets its disk back."""
         return self.options.in_place
+
+    @property
+    def begun(self) -> bool:
+        """Whether an earlier restore has asked for all that is to be done."""
+        rebuilt = self.cut is not None and self.cut.rebuilt
+        return self.made_id is not None or (rebuilt and self.server.status != "ERROR")
 
     @property
     def schedule_by_request(self) -> bool:
@@ -331,6 +345,11 @@ def restored_from(metadata: Mapping[str, str], server_id: str) -> str | None:
     return image_id or None if source == server_id else None
 
 
+def restored_server(metadata: Mapping[str, str]) -> str | None:
+    """Return from which server's image another one was made, None if it was not."""
+    return metadata.get(RESTORE_KEY, "").partition(":")[0] or None
+
+
 def is_rebuilding(server: ServerFacts) -> bool:
     """Whether a server is being rebuilt."""
     return server.task_state in _REBUILDING or server.status == "REBUILD"
@@ -416,7 +435,9 @@ def check_image(
             " that project is restored"
         )
     if image.status != "ACTIVE":
-        raise RestoreRefused(f"{named} is {image.status}, not ACTIVE")
+        raise RestoreRefused(
+            f"{named} is {image.status}, not ACTIVE: use another image"
+        )
     if in_place and is_volume_backed(image):
         raise RestoreRefused(
             f"{named} is that of a server that boots from a volume: a rebuild from it"
@@ -425,21 +446,23 @@ def check_image(
     if in_place and not image.size:
         raise RestoreRefused(
             f"{named} is not known to hold data: a rebuild from it would leave an"
-            " empty disk"
+            " empty disk; use another image"
         )
     if flavor is None:
         return
     sized = not is_volume_backed(image) and flavor.disk
-    way = "" if in_place else ": use --flavor"
+    way = (
+        "use another image, or --as NAME with --flavor" if in_place else "use --flavor"
+    )
     if sized and image.min_disk > flavor.disk:
         raise RestoreRefused(
             f"{named} requires a disk of {image.min_disk} GiB, and flavor"
-            f" {flavor.name} has {flavor.disk} GiB{way}"
+            f" {flavor.name} has {flavor.disk} GiB: {way}"
         )
     if image.min_ram > flavor.ram:
         raise RestoreRefused(
             f"{named} requires {image.min_ram} MiB of RAM, and flavor {flavor.name}"
-            f" has {flavor.ram} MiB{way}"
+            f" has {flavor.ram} MiB: {way}"
         )
 
 
@@ -472,7 +495,11 @@ def described_differences(plan: RestorePlan) -> tuple[str, ...]:
         ),
         (plan.gone, "metadata, description and tags of the old one are not known"),
         (lost or (not plan.gone and server.tags is None), "tags are not taken over"),
-        (not options.schedule, "it has no schedule of images: see --schedule"),
+        (
+            not options.schedule,
+            "it has no schedule of images: "
+            + ("use scheduled-images-enable" if plan.gone else "see --schedule"),
+        ),
     )
     return tuple(text for applies, text in told if applies)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from rax_scheduled_images_ext.model.image import FACTS_KEY, ServerImage
@@ -27,7 +28,7 @@ class ServerFacts:
     ``image_id`` is the image it boots from, empty for one that boots from a volume.
     ``networks`` are the IDs of the networks of its ports, one for each port, ``groups``
     the names of its security groups, ``volumes`` the IDs of the attached volumes.
-    ``fault`` is why it is in ERROR.
+    ``fault`` is why it is in ERROR, ``user_id`` whose request has made it.
     """
 
     id: str
@@ -50,6 +51,9 @@ class ServerFacts:
     server_group: str | None = None
     region: str | None = None
     fault: str | None = None
+    user_id: str | None = None
+    created: datetime | None = None
+    addresses: tuple[str, ...] = ()
 
     @property
     def boots_from_volume(self) -> bool:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.model.freshness import MAX_AGE, ScheduleStatus, State
+from rax_scheduled_images_ext.model.verify import Level
 from rax_scheduled_images_ext.operations.inventory import read_inventory
 from rax_scheduled_images_ext.operations.targets import no_servers
 
@@ -19,18 +20,21 @@ STALE = 3
 class CheckResult:
     """The servers with a schedule at a moment of the cloud's clock.
 
-    ``problems`` are those whose images are stale, or whose schedule is invalid or could
-    not be read, ordered by name.
+    ``problems`` are those whose images are stale or unproven, or whose schedule is
+    invalid or could not be read, ordered by name. ``unproven`` are the IDs of those
+    whose images were not proven to boot as they should be.
     """
 
     now: datetime
     servers: list[ScheduleStatus]
     problems: list[ScheduleStatus]
+    unproven: frozenset[str] = frozenset()
 
     @property
     def stale(self) -> bool:
-        """Whether some server lacks an image that it should have."""
-        return any(problem.stale for problem in self.problems)
+        """Whether some server lacks an image, or a proof, that it should have."""
+        stale = any(problem.stale for problem in self.problems)
+        return stale or bool(self.unproven)
 
 
 def check(
@@ -38,12 +42,17 @@ def check(
     *,
     name: str | re.Pattern[str] | None = None,
     max_age: timedelta = MAX_AGE,
+    verified_within: timedelta | None = None,
+    level: Level = Level.CONSOLE,
 ) -> CheckResult:
     """Look for servers whose newest scheduled image is too old, or is missing.
 
     :param name: only servers in whose names this regular expression is found.
     :param max_age: how old the newest image of a daily schedule may be; one of a
         weekly schedule may be six days older.
+    :param verified_within: how long ago an image of each must have been proven to boot,
+        with so much of it seen as ``level`` says; None where that does not matter. A
+        server that is younger than that need not have been.
     :raises NoServers: if no server with a schedule has such a name: whoever watches
         a server must learn that its schedule is gone.
     :raises NotOffered: if the cloud has no scheduled images.
@@ -51,12 +60,30 @@ def check(
     inventory = read_inventory(cloud, enabled=True, name=name, max_age=max_age)
     if name is not None and not inventory.servers:
         raise no_servers(re.compile(name), scheduled=True)
+    unproven = frozenset(
+        status.server.id
+        for status in inventory.servers
+        if verified_within is not None
+        and is_unproven(status, verified_within, level, inventory.now)
+    )
     problems = sorted(
         (
             status
             for status in inventory.servers
-            if status.stale or status.state is State.UNKNOWN
+            if status.stale
+            or status.state is State.UNKNOWN
+            or status.server.id in unproven
         ),
         key=lambda status: (status.server.name, status.server.id),
     )
-    return CheckResult(inventory.now, inventory.servers, problems)
+    return CheckResult(inventory.now, inventory.servers, problems, unproven)
+
+
+def is_unproven(
+    status: ScheduleStatus, within: timedelta, level: Level, now: datetime
+) -> bool:
+    """Whether an image of a server should have been proven to boot, and was not."""
+    known, created = status.verified, status.server.created
+    if known is None:
+        return created is None or now - created > within
+    return not known.satisfies(level, within, now)

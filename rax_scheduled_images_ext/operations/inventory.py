@@ -28,6 +28,7 @@ from rax_scheduled_images_ext.model.freshness import (
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.retention import Rules
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.model.verify import is_test_server
 from rax_scheduled_images_ext.operations.work_queue import (
     Outcome,
     Report,
@@ -129,7 +130,8 @@ class _Listing:
         self.shows_days |= isinstance(shown, dict) and "day_of_week" in shown
         tags = server.get("tags")
         self.shows_tags |= isinstance(tags, list)
-        new = listed.id not in self.ids
+        # Test servers are gone in a moment.
+        new = listed.id not in self.ids and not is_test_server(listed.name)
         self.ids.add(listed.id)
         if new and (pattern is None or pattern.search(listed.name)):
             tags = list(map(str, tags)) if isinstance(tags, list) else None

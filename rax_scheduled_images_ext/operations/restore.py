@@ -58,6 +58,7 @@ from rax_scheduled_images_ext.model.restore import (
     find_cut,
     is_rebuilding,
     restored_from,
+    restored_server,
     safety_metadata,
     safety_name,
     server_metadata,
@@ -198,11 +199,29 @@ class _Planning:
             raise SeveralMatches("server", label, list(matching))
         others = self._new_ones(found)
         if matching:
-            return next(iter(matching.values())), others, _now(answer), None
+            server = next(iter(matching.values()))
+            left = self._images_it_replaced(server) if server in others else []
+            if left:
+                return None, others, _now(answer), left
+            return server, others, _now(answer), None
         return None, others, _now(answer), self._images_of_name(label)
 
     def _new_ones(self, found: Iterable[ServerFacts]) -> list[ServerFacts]:
         return [each for each in found if each.name == self.options.new_name]
+
+    def _images_it_replaced(self, made: ServerFacts) -> list[ServerImage]:
+        """Return the images of the server that is gone and was restored as this one.
+
+        Both have the same name, so the same command finds the new one by it.
+        """
+        source = restored_server(made.metadata)
+        if source is None:
+            return []
+        try:
+            self.servers.get(source)
+        except NoSuchServer:
+            return list(self.cloud.images.list(server_id=source))
+        return []
 
     def _images_of_name(self, name: str) -> list[ServerImage]:
         """Return the images of the one server that is gone and had this name.
@@ -254,26 +273,39 @@ class _Planning:
         """
         wanted = self.options.image
         if wanted is not None:
-            known = {i.id: i for i in images if wanted in (i.id, i.name)}
+            # Anybody can publish an image with a name like that of another.
+            own = [i for i in images if i.owner == server.project_id]
+            known = {i.id: i for i in own if wanted in (i.id, i.name)}
             if len(known) > 1 and wanted not in known:
                 raise SeveralMatches("image", wanted, list(known))
             image = known.get(wanted) or next(iter(known.values()), None)
             return image or self.cloud.images.find(wanted), ()
         at = self.options.at
+        image, skipped = self._newest(server, images, at)
+        if image is not None:
+            return image, skipped
+        until = f" made by {at:%Y-%m-%dT%H:%M:%SZ}" if at else ""
+        why = f" ({'; '.join(skipped)})" if skipped else ""
+        raise RestoreRefused(
+            f"There is no complete image of server {server.name}{until}{why}"
+        )
+
+    def _newest(
+        self, server: ServerFacts, images: list[ServerImage], at: datetime | None
+    ) -> tuple[ServerImage | None, tuple[str, ...]]:
+        """Return the newest complete image up to a time, and newer incomplete ones.
+
+        :returns: None if there is no such image.
+        """
         skipped: list[str] = []
-        found = candidates(images, server.id, server.project_id)
-        for image in found:
+        for image in candidates(images, server.id, server.project_id):
             if at is not None and image.created is not None and image.created > at:
                 continue
             proof = self._prove(image)
             if proof is None:
                 return image, tuple(skipped)
             skipped.append(f"{_named(image)}: {proof}")
-        until = f" that is not younger than {at:%Y-%m-%dT%H:%M:%SZ}" if at else ""
-        why = f" ({'; '.join(skipped)})" if skipped else ""
-        raise RestoreRefused(
-            f"There is no whole image of server {server.name}{until}{why}"
-        )
+        return None, tuple(skipped)
 
     def _prove(self, image: ServerImage) -> str | None:
         """Return why an image is not known to be whole, None if it is."""
@@ -283,7 +315,9 @@ class _Planning:
     def _check(self, image: ServerImage, plan: RestorePlan) -> None:
         check_image(image, plan.server.project_id, plan.flavor, in_place=plan.in_place)
         if self.options.image is not None and (why := self._prove(image)):
-            raise RestoreRefused(f"Image {image.name} ({image.id}) is not whole: {why}")
+            raise RestoreRefused(
+                f"Image {image.name} ({image.id}) is not complete: {why}"
+            )
 
     # -- in place
 
@@ -302,17 +336,28 @@ class _Planning:
             )
         cut = find_cut(images, server, now)
         left: tuple[str, ...] = ()
+        held: Cut | None = None
         if cut is not None:
             plan = self._cut(server, images, cut, now)
             if plan is not None:
                 return plan
             left = (f"{_named(cut.safety)}: of a restore that was not finished",)
+            if options.safety_image and cut.holds(server, now):
+                held, left = cut, ()
+                options = replace(options, safety_image=False)
         # What needs no further request comes first.
         check_in_place(server, replace(options, lose_ephemeral=True), None)
         flavor = self._flavor_of(server)
         check_in_place(server, options, flavor)
         image, skipped = self._choose(server, images)
-        plan = RestorePlan(server, options, image, flavor, skipped=(*skipped, *left))
+        plan = RestorePlan(
+            server,
+            self.options,
+            image,
+            flavor,
+            skipped=(*skipped, *left),
+            cut=held,
+        )
         self._check(image, plan)
         return replace(plan, missing=described_losses(plan))
 
@@ -325,13 +370,15 @@ class _Planning:
     ) -> RestorePlan | None:
         """Return how a restore that was cut off goes on; None if it does not."""
         options = self.options
-        known = {image.id: image for image in images}
-        image = known.get(cut.image_id)
-        if options.image not in (None, cut.image_id, image.name if image else None):
+        if not options.safety_image or server.status == "ERROR":
             return None
-        if options.at is not None or not options.safety_image:
+        image = self._image_of(cut, images)
+        if not self._is_chosen(cut, image, server, images):
             return None
-        if cut.rebuilt and server.status != "ERROR":
+        if cut.rebuilt:
+            if not is_rebuilding(server) and not can_serve(cut.safety, now):
+                # It was done long ago: this is another one.
+                return None
             # It does not matter any more what has become of the image.
             image = image or ServerImage(cut.image_id, "", "UNKNOWN")
             plan = RestorePlan(server, options, image, None, cut=cut)
@@ -340,22 +387,51 @@ class _Planning:
             )
         if image is None or server.image_id not in (cut.base_id, cut.image_id):
             return None
-        flavor = self._flavor_of(server)
-        if cut.rebuilt:
-            # The rebuild has failed: the safety image is of before.
-            check_in_place(server, replace(options, safety_image=False), flavor)
-        elif can_serve(cut.safety, now):
-            # The server is busy as long as the safety image is being made.
-            if task_state(server.task_state).snapshot:
-                server = replace(server, task_state=None)
-            check_in_place(server, options, flavor)
-        else:
+        if not can_serve(cut.safety, now):
             return None
+        # The server is busy as long as the safety image is being made.
+        if task_state(server.task_state).snapshot:
+            server = replace(server, task_state=None)
+        flavor = self._flavor_of(server)
+        check_in_place(server, options, flavor)
         plan = RestorePlan(server, options, image, flavor, cut=cut)
         check_image(image, server.project_id, flavor, in_place=True)
         if why := self._prove(image):
-            raise RestoreRefused(f"Image {image.name} ({image.id}) is not whole: {why}")
+            raise RestoreRefused(
+                f"Image {image.name} ({image.id}) is not complete: {why}"
+            )
         return replace(plan, missing=described_losses(plan))
+
+    def _image_of(self, cut: Cut, images: list[ServerImage]) -> ServerImage | None:
+        """Return the image from which a restore was cut off, None if it is gone."""
+        for image in images:
+            if image.id == cut.image_id:
+                return image
+        try:
+            return self.cloud.images.get(cut.image_id)
+        except NoSuchImage:
+            return None
+
+    def _is_chosen(
+        self,
+        cut: Cut,
+        image: ServerImage | None,
+        server: ServerFacts,
+        images: list[ServerImage],
+    ) -> bool:
+        """Whether the same command has begun what was cut off.
+
+        Of a restore that was to be from another image nothing is taken up.
+        """
+        wanted, at = self.options.image, self.options.at
+        if image is None:
+            return wanted in (None, cut.image_id)
+        if wanted is not None:
+            return wanted in (image.id, image.name)
+        # Younger images were made since.
+        until = [each for each in (at, cut.safety.created) if each is not None]
+        newest, _ = self._newest(server, images, min(until))
+        return newest is not None and newest.id == image.id
 
     def _flavor_of(self, server: ServerFacts) -> Flavor | None:
         return self.servers.flavor(server.flavor_id) if server.flavor_id else None
@@ -432,6 +508,11 @@ class _Planning:
         found = [image for image in images if image.id == source]
         wanted = self.options.image
         known = wanted in (None, source, *(image.name for image in found))
+        if self.options.at is not None:
+            newest, _ = self._newest(server, images, self.options.at)
+            known = newest is not None and newest.id == source
+        # It may have been rebuilt since; a server on a volume shows no image.
+        known = known and made.image_id in (None, "", source)
         if len(others) > 1 or source is None or not known:
             ids = ", ".join(each.id for each in others)
             raise RestoreRefused(
@@ -495,7 +576,8 @@ class _Planning:
         if schedule is None:
             known = "is not known" if gone else "does not exist"
             raise RestoreRefused(
-                f"The schedule of server {server.name} {known}: leave out --schedule"
+                f"The schedule of server {server.name} {known}: leave out --schedule,"
+                " and use scheduled-images-enable afterwards"
             )
         return schedule
 
@@ -531,7 +613,7 @@ class Restoration:
         self._begun = poller.clock()
         self._nonce = uuid.uuid4().hex
         self._password: str | None = None
-        self._changed = plan.made_id is None
+        self._changed = not plan.begun
         # Whether the safety image may never get any data.
         self._doubtful = False
 
@@ -565,9 +647,11 @@ class Restoration:
         return status
 
     def _make_safety_image(self) -> None:
-        """Have a whole image of the server as it is."""
-        if self.safety is not None and not self._is_being_made(self.safety.id):
-            self._poller.listener.note(f"Safety image {self.safety.id} has no data")
+        """Have a complete image of the server as it is."""
+        if self.safety is not None and not self._still_serves(self.safety.id):
+            self._poller.listener.note(
+                f"Safety image {self.safety.id} has no data, or is too old"
+            )
             self.safety = None
         image_id = self.safety.id if self.safety else self._begin_safety_image()
         if self._doubtful and not self._is_being_made(image_id):
@@ -577,6 +661,19 @@ class Restoration:
                 image_id,
             )
         self.safety = self._await_image(image_id)
+
+    def _still_serves(self, image_id: str) -> bool:
+        """Whether what was planned with a safety image may still be done with it.
+
+        A person may have thought about the plan for long.
+        """
+        if not self._is_being_made(image_id):
+            return False
+        if self.requested:
+            return True
+        get = partial(self._servers.get, self.plan.server.id)
+        now = _now(self._poller.retry(get)[1])
+        return can_serve(self._get_image(image_id), now)
 
     def _is_being_made(self, image_id: str) -> bool:
         """Whether it shows within a while that a safety image gets data."""
@@ -654,12 +751,12 @@ class Restoration:
             if image is not None and image.status == "ACTIVE":
                 proof = prove(self._cloud, image)
                 if proof.is_whole and image.size:
-                    self._poller.listener.note(f"Safety image {image_id} is whole")
+                    self._poller.listener.note(f"Safety image {image_id} is complete")
                     return image
                 last = proof.reason or "it has no data"
                 if not proof.is_whole:
                     raise ImageLost(
-                        f"{named} is not whole, so nothing was changed: {last}",
+                        f"{named} is not complete, so nothing was changed: {last}",
                         image_id,
                     )
             self._poller.listener.progress(f"safety image {image_id}: {last}")
@@ -667,8 +764,8 @@ class Restoration:
                 text = f"{named} is lost, so nothing was changed: {last}"
                 raise ImageLost(text, image_id)
         raise TimeLimitReached(
-            f"{named} is not whole in time, so nothing was changed (last seen: {last});"
-            " the same command goes on with it"
+            f"{named} was not complete in time, so nothing was changed (last seen:"
+            f" {last}); the same command continues with it"
         )
 
     def _check_again(self) -> None:

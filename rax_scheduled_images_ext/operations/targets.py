@@ -10,6 +10,7 @@ from typing import TypeVar
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.servers import with_server
 from rax_scheduled_images_ext.errors import NoServers
+from rax_scheduled_images_ext.model.verify import is_test_server
 from rax_scheduled_images_ext.operations.work_queue import (
     Outcome,
     Report,
@@ -61,7 +62,8 @@ def find_targets(
             server_id, called = server.get("id"), str(server.get("name") or "")
             if not isinstance(server_id, str) or not server_id:
                 raise page.unexpected("with a server that has no ID")
-            if pattern is None or pattern.search(called):
+            wanted = pattern is None or pattern.search(called)
+            if wanted and not is_test_server(called):
                 found[server_id] = Target(called or server_id, server_id)
     if not found:
         raise no_servers(pattern, scheduled=scheduled)

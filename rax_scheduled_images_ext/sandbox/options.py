@@ -64,9 +64,16 @@ def cloud_options() -> Parser:
         type=between(float, 0, 1_000_000),
         default=1.0,
         metavar="X",
-        help="virtual seconds per second; with 0, only advance moves time (default: 1)",
+        help="virtual seconds per second (default: 1); with 0, only advance moves time,"
+        " and commands that wait for the cloud do not end by themselves",
     )
-    add("--seed", type=between(int, 0, 2**63 - 1), default=1, metavar="N")
+    add(
+        "--seed",
+        type=between(int, 0, 2**63 - 1),
+        default=1,
+        metavar="N",
+        help="makes other IDs and tokens; the same seed, the same cloud (default: 1)",
+    )
     add(
         "--latency",
         type=between(float, 0, 60),

@@ -11,8 +11,14 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rax_scheduled_images_ext.console.terminal import say
-from rax_scheduled_images_ext.errors import ScheduledImagesError
+from rax_scheduled_images_ext.console.arguments import YES
+from rax_scheduled_images_ext.console.terminal import can_ask, say
+from rax_scheduled_images_ext.console.verify_arguments import (
+    NETWORK,
+    PROOF,
+    verify_options,
+)
+from rax_scheduled_images_ext.errors import InvalidValue, ScheduledImagesError
 from rax_scheduled_images_ext.model.freshness import MAX_AGE
 from rax_scheduled_images_ext.model.plan import Policy
 from rax_scheduled_images_ext.programs.arguments import (
@@ -20,6 +26,7 @@ from rax_scheduled_images_ext.programs.arguments import (
     checked,
     max_age,
     moment,
+    name_or_id,
     span,
 )
 from rax_scheduled_images_ext.programs.completion import complete
@@ -36,6 +43,7 @@ if TYPE_CHECKING:
     from rax_scheduled_images_ext.model.plan import Step
     from rax_scheduled_images_ext.model.volume_snapshots import VolumeSnapshot
     from rax_scheduled_images_ext.service.loop import Service
+    from rax_scheduled_images_ext.service.proofs import ProofWork
     from rax_scheduled_images_ext.service.tables import StatusRow
 
 PROG = "scheduled-images-service"
@@ -50,7 +58,8 @@ _STALE = 3
 _DESCRIPTION = "Makes scheduled images where the cloud does not."
 _STATUSES = {
     **STATUSES,
-    "3": "status: an image is late, or a schedule is invalid",
+    "3": "status: an image is late, a schedule is invalid, or a proof failed; verify:"
+    " a proof failed",
     "4": "tick: something is due and could not be done yet",
     "130": "interrupted",
     "143": "tick: ended by SIGTERM",
@@ -172,7 +181,7 @@ def _status(args: argparse.Namespace) -> int:
             f"{PROG}: warning: volume snapshot {snapshot.id} is {snapshot.status}; it"
             f" was to be deleted with image {snapshot.image_id}"
         )
-    stale = any(row.status.stale for row in rows)
+    stale = any(row.status.stale or row.failed_proof for row in rows)
     return _STALE if stale or _has_dead_letters() else 0
 
 
@@ -305,7 +314,73 @@ def _service(args: argparse.Namespace) -> Service:
         service.server.start(
             metrics.metrics_app(service.metrics.registry, service.health)
         )
+    if getattr(args, "verify_every", None) is not None:
+        for region in found:
+            region.proofs = _proof_work(args, region.name, service)
     return service
+
+
+def _proof_work(args: argparse.Namespace, region: str, service: Service) -> ProofWork:
+    from rax_scheduled_images_ext.engine.proofs import Proofs
+    from rax_scheduled_images_ext.model.verify import LEVELS
+    from rax_scheduled_images_ext.operations.verify import VerifyOptions
+    from rax_scheduled_images_ext.service.proofs import ProofLog, ProofWork
+
+    options = VerifyOptions(
+        LEVELS[args.verify_level],
+        flavor=args.verify_flavor,
+        at_once=args.verify_at_once,
+    )
+
+    def open_proofs() -> Proofs:
+        projects = _projects(args, region or None)
+        return Proofs(projects, args.verify_every, options)
+
+    several = len(service.regions) > 1
+    events = ProofLog(region, service.notifier, service.metrics, several=several)
+    if service.metrics is not None:
+        service.metrics.begin_proofs(region)
+    return ProofWork(args.window, open_proofs, events, service.metrics)
+
+
+def _verify(args: argparse.Namespace) -> int:
+    """Prove what is named, or those whose turn it is."""
+    from rax_scheduled_images_ext.console.formats import print_rows
+    from rax_scheduled_images_ext.console.report import Console
+    from rax_scheduled_images_ext.console.verify import VERIFIED, VerifyReport
+    from rax_scheduled_images_ext.engine.find import Finder
+    from rax_scheduled_images_ext.engine.proofs import Proofs
+    from rax_scheduled_images_ext.operations.snapshot.signals import SignalCatcher
+    from rax_scheduled_images_ext.operations.verify import verify_named
+
+    try:
+        proving = verify_options(args)
+    except InvalidValue as error:
+        say(f"{PROG} verify: error: {error}")
+        return 2
+
+    def error_line(error: BaseException, about: str = "") -> str:
+        return f"{PROG}: error: {about}{': ' * bool(about)}{error}"
+
+    console = Console(error_line, lambda image, error: f"{image}: {error}")
+    asks = can_ask() and not args.yes
+    report = VerifyReport(console, len(args.named) or 2, proving, asks=asks)
+
+    def prove(projects: Projects) -> None:
+        if args.named:
+            verify_named(projects.listing, args.named, proving, report)
+            return
+        proofs = Proofs(projects, args.every, proving)
+        finder = Finder(projects, _policy(args))
+        now = finder.survey().now
+        with SignalCatcher() as signals:
+            proofs.prove(proofs.find(finder.servers, now), report, signals)
+
+    with report.failing():
+        _read_regions(args, prove)
+    if report.done or args.format != "table":
+        print_rows(VERIFIED, report.done, args.format)
+    return report.status
 
 
 def _level(args: argparse.Namespace) -> int:
@@ -326,7 +401,14 @@ def make_parser() -> Parser:
     printing, lasting = options.printing(), options.lasting()
     reporting = options.reporting()
     running = command(
-        "run", _run, "work until SIGTERM", reading, working, reporting, lasting
+        "run",
+        _run,
+        "work until SIGTERM",
+        reading,
+        working,
+        reporting,
+        lasting,
+        options.proving(),
     )
     running.add_argument(
         "--refresh",
@@ -382,6 +464,32 @@ def make_parser() -> Parser:
         default=MAX_AGE,
         metavar="DURATION",
         help="maximum age of the newest image of a daily schedule (default: 26h)",
+    )
+    proof = command(
+        "verify",
+        _verify,
+        "prove that images boot: make a test server of each, look, and delete it; exit"
+        " status 3 if a proof failed",
+        reading,
+        printing,
+    )
+    for each in (*PROOF, NETWORK, YES):
+        each.add_to(proof)
+    proof.add_argument(
+        "--every",
+        type=checked(options.day_or_more),
+        default="90d",
+        metavar="DURATION",
+        help="without named ones, prove servers whose turn it is if each has one this"
+        " often (default: 90d)",
+    )
+    proof.add_argument(
+        "named",
+        nargs="*",
+        metavar="SERVER-OR-IMAGE",
+        type=checked(name_or_id),
+        help="name or ID of servers, whose newest complete image is proven, or of"
+        " images",
     )
     options.add_api(command("api", _api, _API_SUMMARY))
     return parser

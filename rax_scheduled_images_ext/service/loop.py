@@ -19,6 +19,7 @@ from rax_scheduled_images_ext.service.events import LOG, EventLog, log
 from rax_scheduled_images_ext.service.health import Health
 from rax_scheduled_images_ext.service.metrics import Metrics
 from rax_scheduled_images_ext.service.notify import Notifier
+from rax_scheduled_images_ext.service.proofs import ProofWork
 
 #: The exit statuses of ``tick``: everything due was done, something failed, or
 #: something was due but could not be done yet.
@@ -28,6 +29,8 @@ FAILURES = (ScheduledImagesError, ClientException, OSError)
 # When the service is stopped it starts nothing more, and what is in progress gets these
 # seconds to end. What takes longer is left, and the next runner sweeps it.
 _GRACE = 3.0
+# Seconds for the test servers that are deleted then.
+_DELETION = 60.0
 
 
 @dataclass
@@ -41,6 +44,7 @@ class RegionWork:
     open_runner: Callable[[], Runner]
     events: EventLog = field(default_factory=EventLog)
     runner: Runner | None = None
+    proofs: ProofWork | None = None
 
     def tick(self, stopping: Callable[[], bool]) -> Tick:
         """Do what is due, once, with a new login if the last one failed."""
@@ -94,7 +98,11 @@ class Service:
             self.metrics.add(region.name, tick, time.monotonic() - began)
         self.notifier.failed(region.events.end(tick))
         status = FAILED if tick.failures else LEFT if tick.left else DONE
-        return status, not tick.overdue(owners=not region.has_owners)
+        good = not tick.overdue(owners=not region.has_owners)
+        if region.proofs is not None:
+            region.proofs.start(region.name, tick, self._ended.is_set)
+            good = good and not region.proofs.failed
+        return status, good
 
     def run(self, every: float) -> None:
         """Tick every so many seconds until SIGTERM or SIGINT."""
@@ -105,6 +113,9 @@ class Service:
                 due = time.monotonic() + every
                 self._tick_aside()
                 self._ended.wait(max(0.0, due - time.monotonic()))
+            for region in self.regions:
+                if region.proofs is not None:
+                    region.proofs.wait(_DELETION)
             self.notifier.close(_GRACE)
             log(logging.INFO, "service ended")
 

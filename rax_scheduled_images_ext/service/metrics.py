@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter as Count
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from prometheus_client import (
@@ -16,6 +17,7 @@ from prometheus_client import (
 )
 
 from rax_scheduled_images_ext.engine.results import Result, StepResult, Tick
+from rax_scheduled_images_ext.model.verify import Finding
 from rax_scheduled_images_ext.service.events import NOT_IMAGED
 from rax_scheduled_images_ext.service.expected import Expectations
 from rax_scheduled_images_ext.service.health import Health
@@ -140,6 +142,18 @@ class Metrics:
             " these times.",
             self.registry,
         )
+        self._verified = _Times(
+            "verified_timestamp_seconds",
+            "When an image was last proven to boot; of a project the earliest of these"
+            " times.",
+            self.registry,
+        )
+        self._proofs = Counter(
+            f"{PREFIX}_proofs",
+            "Proofs that an image boots, by what came of them.",
+            ("region", "finding"),
+            registry=self.registry,
+        )
 
     def add(self, region: str, tick: Tick, seconds: float) -> None:
         """Count a tick in a region that took this long."""
@@ -165,27 +179,47 @@ class Metrics:
             numbers.not_imaged.labels(region, cause.value).set(causes[cause])
         self._set_times(region, tick)
 
+    def add_proof(self, region: str, finding: str) -> None:
+        """Count what has come of a proof."""
+        self._proofs.labels(region, finding).inc()
+
+    def begin_proofs(self, region: str) -> None:
+        """Count from 0 on."""
+        for finding in Finding:
+            self._proofs.labels(region, finding.value)
+
+    def set_verified(
+        self, region: str, tick: Tick, proven: Mapping[str, datetime]
+    ) -> None:
+        """Export when an image of each server was last proven to boot."""
+        self._export(region, self._verified, tick, proven)
+
     def add_failed(self, region: str) -> None:
         """Count a tick that could not scan."""
         self._numbers.looks.labels(region, "failed").inc()
 
     def _set_times(self, region: str, tick: Tick) -> None:
         """Export when images were made and are due, where known."""
+        expected = self._expectations[region].update(
+            tick.results, tick.newest, tick.now
+        )
+        self._export(region, self._success, tick, tick.newest)
+        self._export(region, self._expected, tick, expected)
+
+    def _export(
+        self, region: str, gauge: _Times, tick: Tick, moments: Mapping[str, datetime]
+    ) -> None:
         servers = [
             each.step.server for each in tick.results if each.step.server.schedule
         ]
         is_each = len(servers) <= self._most_servers
-        expected = self._expectations[region].update(
-            tick.results, tick.newest, tick.now
-        )
-        for gauge, moments in (self._success, tick.newest), (self._expected, expected):
-            times: dict[tuple[str, str], float] = {}
-            for server in servers:
-                if server.id in moments:
-                    labels = (str(server.project_id), server.id if is_each else "")
-                    moment = moments[server.id].timestamp()
-                    times[labels] = min(times.get(labels, moment), moment)
-            gauge.set(region, times)
+        times: dict[tuple[str, str], float] = {}
+        for server in servers:
+            if server.id in moments:
+                labels = (str(server.project_id), server.id if is_each else "")
+                moment = moments[server.id].timestamp()
+                times[labels] = min(times.get(labels, moment), moment)
+        gauge.set(region, times)
 
 
 class _Times:

@@ -202,6 +202,51 @@ def lasting() -> Parser:
     return options
 
 
+def proving() -> Parser:
+    """Return the options of the commands that prove images now and then."""
+    options = Parser(add_help=False)
+    add = options.add_argument
+    add(
+        "--verify-every",
+        type=checked(day_or_more),
+        metavar="DURATION",
+        help="prove that an image of each server boots, this often, such as 90d: a test"
+        " server is made from it without a network, looked at and deleted; some a day,"
+        " in the window (default: never)",
+    )
+    add(
+        "--verify-level",
+        choices=("booted", "console"),
+        default="console",
+        help="what is to be seen of it: that it is ACTIVE, or that its console shows a"
+        " login prompt (default: console)",
+    )
+    add(
+        "--verify-flavor",
+        metavar="FLAVOR",
+        help="flavor of the test servers, name or ID (default: that of each server)",
+    )
+    add(
+        "--verify-at-once",
+        type=between(int, 1, 20),
+        default=2,
+        metavar="N",
+        help="test servers at once in a region at most (default: %(default)s)",
+    )
+    return options
+
+
+def day_or_more(text: str) -> timedelta:
+    """Return a duration of a day at least.
+
+    :raises ValueError: for any other.
+    """
+    found = span(text)
+    if found < timedelta(days=1):
+        raise ValueError(f"'{text}' is not allowed: a day at least, such as 90d")
+    return found
+
+
 def printing() -> Parser:
     """Return the options of the commands that print rows."""
     options = Parser(add_help=False)

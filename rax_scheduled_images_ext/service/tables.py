@@ -31,6 +31,12 @@ def newest(status: ScheduleStatus) -> str | None:
     return write_time(status.newest.created) if status.newest else None
 
 
+def verified(status_row: StatusRow) -> str | None:
+    """Return when the last proof that an image boots was, and what it has reached."""
+    known = status_row.status.verified
+    return f"{write_time(known.time)} {known.word}" if known else None
+
+
 def due(slot: Slot | None) -> str | None:
     """Return when the image of a slot is due."""
     return write_time(slot.due) if slot else None
@@ -42,6 +48,12 @@ class StatusRow:
 
     status: ScheduleStatus
     step: Step
+
+    @property
+    def failed_proof(self) -> bool:
+        """Whether the last proof that an image of it boots has failed."""
+        known = self.status.verified
+        return known is not None and known.level is None
 
 
 def rows_of(page: Page, max_age: timedelta) -> list[StatusRow]:
@@ -76,6 +88,7 @@ STATUS: tuple[Column[StatusRow], ...] = (
     Column("counted", "Counted", lambda row: row.status.counted),
     Column("newest", "Newest", lambda row: newest(row.status)),
     Column("next_due", "Next due", lambda row: due(row.step.next_slot)),
+    Column("verified", "Verified", verified),
     Column("state", "State", lambda row: row.status.state.value),
     Column("reason", "Reason", lambda row: explain(row.step)),
 )

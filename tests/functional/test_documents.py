@@ -179,7 +179,7 @@ def test_images_are_kept_as_it_is_shown(
 def test_the_page_about_openstack_names_every_command(page: Any) -> None:
     found = entry_points(group="openstack.compute.v2")
     names = [each.name for each in found if each.value.startswith("rax_")]
-    assert len(names) == 12
+    assert len(names) == 13
     for name in names:
         assert f"\n``{name.replace('_', ' ')}`` " in page("user/openstack").text
 

@@ -528,7 +528,7 @@ def test_a_manual_snapshot_is_kept_for_good_and_no_sign_of_life(
         (["list", "--name", ""], "must not be empty: it would match every name"),
         (["list", "--format", "xml"], "'xml' is not one of table"),
         (["check", "--max-age", "26"], "'26' is not a duration"),
-        (["check", "--max-age", "0h"], "'0h' is too short"),
+        (["check", "--max-age", "0h"], "'0h' is too short: it must be more than 0"),
         (["check", "--max-age", "9" * 20 + "w"], "w' is not allowed: 36500d at most"),
         (["check", "--max-age", "-1h"], "expected one argument"),
         (["check", "myserver"], "unrecognized arguments: myserver"),

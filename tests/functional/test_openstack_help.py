@@ -79,7 +79,8 @@ def test_completion_knows_the_commands(openstack: OpenStack) -> None:
     out = openstack.ok("complete")
     assert "server_image_schedule='check list set show unset'\n" in out
     assert (
-        "server_snapshot='create list protect prune restore unprotect watch'\n" in out
+        "server_snapshot='create list protect prune restore unprotect verify watch'\n"
+        in out
     )
     for name in COMMANDS:
         lines = re.findall(f"cmds_{name.replace(' ', '_')}='([^']*)'", out)

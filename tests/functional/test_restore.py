@@ -10,6 +10,7 @@ import pytest
 
 from rax_scheduled_images_ext.cli.nova import restore as command
 from rax_scheduled_images_ext.console import restore as console
+from rax_scheduled_images_ext.console.terminal import OutputFailed
 from rax_scheduled_images_ext.model.image import FACTS_KEY, MARKER_KEY
 from rax_scheduled_images_ext.model.restore import RESTORE_KEY, SAFETY_KEY
 from rax_scheduled_images_ext.sandbox import Sandbox
@@ -233,7 +234,7 @@ def test_what_is_refused_is_one_line(
         (("--as", "x", "--image", foreign), "not known to belong"),
         (("--as", "x", "--image", "nothing"), "No image with a name or ID"),
         (("--as", "x", "--flavor", "nothing"), "No flavor with a name or ID"),
-        (("--as", "x", "--at", "2001-01-01"), "There is no whole image"),
+        (("--as", "x", "--at", "2001-01-01"), "There is no complete image"),
     ):
         result = nova("scheduled-images-restore", "myserver", *argv, *NOW)
         assert (result.status, result.out) == (1, ""), result
@@ -315,6 +316,22 @@ def test_the_password_is_shown_only_if_asked_for(
     assert not re.search(r"\buser_data\b", quiet.out + quiet.err)
     shown = restore(nova, "myserver", "--as", "b", "--show-password", *NOW)
     assert shown["admin_password"]
+
+
+@pytest.mark.parametrize(
+    ("wait", "told"), [("--wait", "Restored: "), ("--no-wait", "Started: ")]
+)
+def test_a_stdout_that_takes_nothing_hides_nothing(
+    nova: Any, cloud: Sandbox, images: list[str], monkeypatch: Any, wait: str, told: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OutputFailed(1)
+
+    monkeypatch.setattr(console, "put", fail)
+    result = nova("scheduled-images-restore", "myserver", "--as", "b", "--yes", wait)
+    made = id_of(cloud, "b")
+    assert (result.status, result.out) == (1, "")
+    assert result.err.splitlines()[-1] == f"{told}server {made}"
 
 
 def test_nobody_agrees(

@@ -277,7 +277,7 @@ def test_run_exports_what_the_documents_say(cloud: Sandbox, start: Start) -> Non
     schedule(cloud)
     process = start(
         *(PROGRAM, "run", "--every", "1s", "--metrics-port", "0"),
-        *("--log-format", "json"),
+        *("--log-format", "json", "--verify-every", "90d"),
         env=cloud.environ(),
     )
     assert process.stderr
@@ -292,6 +292,8 @@ def test_run_exports_what_the_documents_say(cloud: Sandbox, start: Start) -> Non
     until(lambda: made(cloud))
     cloud.advance("5m")
     until(lambda: "last_success_timestamp_seconds{" in read())
+    cloud.advance("1d")
+    until(lambda: "verified_timestamp_seconds{" in read())
     text = read()
     assert exported(text) == documented(RUN)
     values = label_values()

@@ -106,7 +106,7 @@ class FakeCloud:
         self.quota: int | None = None
         self.fails: set[str] = set()
         self._numbers = 100
-        self._later: list[tuple[datetime, Callable[[], None]]] = []
+        self._later: list[tuple[datetime, Callable[[], object]]] = []
 
     # -- what a test uses
 
@@ -170,7 +170,7 @@ class FakeCloud:
             first[1]()
         self.now = end
 
-    def after(self, seconds: float, what: Callable[[], None]) -> None:
+    def after(self, seconds: float, what: Callable[[], object]) -> None:
         self._later.append((self.now + timedelta(seconds=seconds), what))
 
     def changes(self) -> list[Seen]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -31,7 +32,7 @@ from rax_scheduled_images_ext.operations.restore import (
     plan_restore,
 )
 
-from .restore_cloud import PROJECT, FakeCloud, Killed, Server, lost, uuid_of
+from .restore_cloud import PROJECT, START, FakeCloud, Killed, Server, lost, uuid_of
 
 IN_PLACE = RestoreOptions(in_place=True)
 AS_NEW = RestoreOptions(new_name="back")
@@ -70,10 +71,11 @@ def carry_out(
 
 
 def refused(fake: FakeCloud, options: RestoreOptions, label: str = "web") -> str:
-    """Why a plan is refused; nothing was changed."""
+    """Why a plan is refused; nothing is changed by it."""
+    before = len(fake.changes())
     with pytest.raises(errors.RestoreRefused) as told:
         plan_restore(fake.cloud(), label, options)
-    assert not fake.changes()
+    assert len(fake.changes()) == before
     return str(told.value)
 
 
@@ -160,8 +162,7 @@ def test_the_newest_image_that_is_not_younger(fake: FakeCloud, server: Server) -
     early = fake.now - timedelta(days=9)
     told = refused(fake, RestoreOptions(in_place=True, at=early))
     assert told == (
-        "There is no whole image of server web that is not younger than"
-        " 2025-12-27T00:00:00Z"
+        "There is no complete image of server web made by 2025-12-27T00:00:00Z"
     )
 
 
@@ -231,10 +232,11 @@ def test_losing_ephemeral_disks_must_be_asked_for(
     ("change", "told"),
     [
         ({"owner": "2" * 32}, "not known to belong to the server's project"),
-        ({"status": "saving"}, "is SAVING, not ACTIVE"),
-        ({"size": 0}, "is not known to hold data"),
+        ({"status": "saving"}, "is SAVING, not ACTIVE: use another image"),
+        ({"size": 0}, "would leave an empty disk; use another image"),
         ({"properties": {"block_device_mapping": "[]"}}, "would leave an empty disk"),
         ({"min_disk": 21}, "requires a disk of 21 GiB, and flavor small has 20 GiB"),
+        ({"min_disk": 21}, ": use another image, or --as NAME with --flavor"),
     ],
 )
 def test_images_that_are_refused_in_place(
@@ -246,6 +248,15 @@ def test_images_that_are_refused_in_place(
     assert told in refused(fake, options)
 
 
+def test_an_image_of_anothers_does_not_take_a_name(
+    fake: FakeCloud, server: Server
+) -> None:
+    """Anybody can publish an image that names the server."""
+    fake.add_image(server.id, "forged", 0, name="of-monday", owner="2" * 32)
+    options = RestoreOptions(in_place=True, image="of-monday")
+    assert plan_restore(fake.cloud(), "web", options).image.owner == PROJECT
+
+
 def test_a_volume_backed_image_makes_a_new_server_only(
     fake: FakeCloud, server: Server
 ) -> None:
@@ -255,7 +266,7 @@ def test_a_volume_backed_image_makes_a_new_server_only(
     properties = {"block_device_mapping": mapping}
     image = fake.add_image(server.id, "vol", 0, size=0, properties=properties)
     new = RestoreOptions(new_name="back", image=image.id)
-    assert "is not whole" in refused(fake, new)
+    assert "is not complete" in refused(fake, new)
     fake.volume_snapshots[uuid_of(7)] = "available"
     assert "empty disk" in refused(fake, RestoreOptions(in_place=True, image=image.id))
     # Nor is it what is taken by itself.
@@ -375,12 +386,152 @@ def test_a_rebuild_that_fails_is_gone_on_with(fake: FakeCloud, server: Server) -
     assert len([i for i in fake.images.values() if i.name.startswith("before-")]) == 1
 
 
+def kill_at_rebuild(fake: FakeCloud, when: str, options: RestoreOptions) -> None:
+    """Kill the program before or after it has a server rebuilt."""
+
+    def hook(_number: int, at: str, seen: Any) -> Any:
+        if at == when and seen.body and "rebuild" in seen.body:
+            raise Killed
+
+    fake.hook = hook
+    with pytest.raises(Killed):
+        carry_out(fake, "web", options)
+    fake.hook = FakeCloud().hook
+    fake.pass_time(100)
+
+
+def safety_images_of(fake: FakeCloud) -> list[str]:
+    return [i.data for i in fake.images.values() if i.name.startswith("before-")]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(
+    "monday",
+    [
+        replace(IN_PLACE, image="of-monday"),
+        replace(IN_PLACE, at=START - timedelta(hours=36)),
+    ],
+)
+def test_only_what_the_same_command_has_begun_is_taken_up(
+    fake: FakeCloud, server: Server, when: str, monday: RestoreOptions
+) -> None:
+    kill_at_rebuild(fake, when, monday)
+    carry_out(fake, "web", monday)
+    assert (server.disk, safety_images_of(fake)) == ("monday", ["now"])
+    kill_at_rebuild(fake, when, monday)
+    assert carry_out(fake, "web", IN_PLACE).plan.image.name == "of-tuesday"
+    assert server.disk == "tuesday"
+
+
+def test_an_image_of_another_server_is_taken_up_by_its_name(
+    fake: FakeCloud, server: Server
+) -> None:
+    fake.add_image(None, "golden", 5)
+    golden = replace(IN_PLACE, image="of-golden")
+    kill_at_rebuild(fake, "before", golden)
+    carry_out(fake, "web", golden)
+    assert (server.disk, safety_images_of(fake)) == ("golden", ["now"])
+
+
+def test_what_was_undone_is_restored_again(fake: FakeCloud, server: Server) -> None:
+    first = carry_out(fake, "web", IN_PLACE, wait=False)
+    fake.pass_time(100)
+    carry_out(fake, "web", replace(IN_PLACE, image=first.safety_image_id), wait=False)
+    fake.pass_time(100)
+    assert server.disk == "now"
+    assert carry_out(fake, "web", IN_PLACE).changed
+    assert server.disk == "tuesday"
+
+
+def test_a_restore_that_was_done_long_ago_is_done_again(
+    fake: FakeCloud, server: Server
+) -> None:
+    carry_out(fake, "web", IN_PLACE, wait=False)
+    fake.pass_time(100)
+    assert not carry_out(fake, "web", IN_PLACE, wait=False).changed
+    fake.pass_time(3600)
+    server.disk = "broken"
+    assert carry_out(fake, "web", IN_PLACE).changed
+    assert server.disk == "tuesday"
+    assert safety_images_of(fake) == ["now", "broken"]
+
+
+def test_a_safety_image_is_too_old_when_a_person_has_thought_for_long(
+    fake: FakeCloud, server: Server
+) -> None:
+    kill_at_rebuild(fake, "before", IN_PLACE)
+    plan = plan_restore(fake.cloud(), "web", IN_PLACE)
+    assert plan.cut is not None
+    fake.pass_time(3600)
+    server.disk = "later"
+    Restoration(fake.cloud(), plan, fake.poller()).run(wait=True)
+    assert (server.disk, safety_images_of(fake)) == ("tuesday", ["now", "later"])
+
+
+def test_a_rebuild_that_fails_is_undone(fake: FakeCloud, server: Server) -> None:
+    fake.fails.add("rebuild")
+    with pytest.raises(errors.RestoreFailed):
+        carry_out(fake, "web", IN_PLACE)
+    fake.fails.clear()
+    fake.pass_time(3600)
+    (safety,) = [i for i in fake.images.values() if i.name.startswith("before-")]
+    carry_out(fake, "web", replace(IN_PLACE, image=safety.id))
+    assert (server.disk, safety_images_of(fake)) == ("now", ["now"])
+
+
+def test_a_rebuild_from_the_same_image_that_fails_is_gone_on_with(
+    fake: FakeCloud, server: Server
+) -> None:
+    carry_out(fake, "web", IN_PLACE)
+    fake.pass_time(3600)
+    server.disk = "later"
+    fake.fails.add("rebuild")
+    with pytest.raises(errors.RestoreFailed):
+        carry_out(fake, "web", IN_PLACE)
+    fake.fails.clear()
+    carry_out(fake, "web", IN_PLACE)
+    assert (server.disk, safety_images_of(fake)) == ("tuesday", ["now", "later"])
+
+
 def test_a_repeated_restore_finds_its_server(fake: FakeCloud, server: Server) -> None:
     first = carry_out(fake, "web", AS_NEW, wait=False)
     again = carry_out(fake, "web", AS_NEW)
     assert (again.server_id, again.status) == (first.server_id, "ACTIVE")
     assert not again.changed
     assert len(fake.servers) == 2
+
+
+@pytest.mark.parametrize("hours", [36, 24 * 9])
+def test_a_server_from_another_image_is_not_what_was_asked_for(
+    fake: FakeCloud, server: Server, hours: int
+) -> None:
+    carry_out(fake, "web", AS_NEW)
+    older = replace(AS_NEW, at=fake.now - timedelta(hours=hours))
+    assert "not from this restore" in refused(fake, older)
+    same = replace(AS_NEW, at=fake.now - timedelta(hours=12))
+    assert not carry_out(fake, "web", same).changed
+
+
+def test_a_new_server_that_was_rebuilt_since_is_not_restored(
+    fake: FakeCloud, server: Server
+) -> None:
+    made = carry_out(fake, "web", AS_NEW)
+    fake.servers[made.server_id].image_id = uuid_of(77)
+    assert "not from this restore" in refused(fake, AS_NEW)
+
+
+def test_a_server_that_is_gone_is_gone_on_with_under_its_name(
+    fake: FakeCloud, server: Server
+) -> None:
+    newest = list(fake.images.values())[-1]
+    facts = {"image": newest.id, "name": "web", "flavor": "1", "networks": ["n"]}
+    newest.properties[FACTS_KEY] = json.dumps(facts)
+    del fake.servers[server.id]
+    same = RestoreOptions(new_name="web")
+    first = carry_out(fake, "web", same, wait=False)
+    again = carry_out(fake, "web", same)
+    assert (again.server_id, again.status) == (first.server_id, "ACTIVE")
+    assert list(fake.servers) == [first.server_id]
 
 
 def test_a_new_server_in_error_is_named_and_stays(

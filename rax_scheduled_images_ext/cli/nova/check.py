@@ -15,6 +15,7 @@ from rax_scheduled_images_ext.console.servers import (
     say_unreadable,
     uncollected,
 )
+from rax_scheduled_images_ext.model.verify import LEVELS
 from rax_scheduled_images_ext.operations.check import STALE, check
 
 
@@ -22,7 +23,13 @@ def check_servers(cs: Any, args: Any) -> None:
     """Print servers whose newest scheduled image is too old."""
     with uncollected():
         with failing_as_one():
-            result = check(open_cloud(cs), name=args.name, max_age=args.max_age)
+            result = check(
+                open_cloud(cs),
+                name=args.name,
+                max_age=args.max_age,
+                verified_within=args.verified_within,
+                level=LEVELS[args.level],
+            )
         print_check(result, args.format)
         readable = say_unreadable(CONSOLE, result.problems)
     if result.stale:

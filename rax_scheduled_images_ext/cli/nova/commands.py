@@ -24,6 +24,11 @@ from rax_scheduled_images_ext.console.restore_arguments import (
     RESTORE_STATUSES,
     RESTORED_SERVER,
 )
+from rax_scheduled_images_ext.console.verify_arguments import (
+    NAMED,
+    VERIFY,
+    VERIFY_STATUSES,
+)
 from rax_scheduled_images_ext.programs.arguments import (
     checked,
     day_name,
@@ -232,6 +237,7 @@ def do_scheduled_images_show() -> None:
     arguments.DISABLED,
     arguments.ALL_REGIONS,
     arguments.BY_NAME,
+    arguments.LONG,
     FORMAT,
 )
 def do_scheduled_images_list() -> None:
@@ -241,6 +247,7 @@ def do_scheduled_images_list() -> None:
 @stands_for(
     "check:check_servers",
     arguments.MAXIMUM_AGE,
+    *arguments.VERIFIED_WITHIN,
     arguments.BY_NAME,
     output_format(
         "Print problems as rows: table, json, csv or value. Without it there is a line"
@@ -297,6 +304,11 @@ def do_scheduled_images_prune() -> None:
 )
 def do_scheduled_images_restore() -> None:
     """Get a server back from an image of it, as a new server or in place."""
+
+
+@stands_for("verify:verify", *VERIFY, FORMAT, NAMED, statuses=VERIFY_STATUSES)
+def do_scheduled_images_verify() -> None:
+    """Prove that images boot: make a test server of each, look, and delete it."""
 
 
 # -- snapshots

@@ -38,7 +38,11 @@ def list_servers(cs: Any, args: Any) -> None:
         complete = say_failures(CONSOLE, found)
         if found.now is not None:
             print_inventory(
-                found.rows, found.now, args.format, regions=args.all_regions
+                found.rows,
+                found.now,
+                args.format,
+                regions=args.all_regions,
+                details=args.long,
             )
         readable = say_unreadable(CONSOLE, (row.status for row in found.rows))
         finish(complete and readable)

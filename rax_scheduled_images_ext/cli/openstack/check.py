@@ -10,12 +10,12 @@ from rax_scheduled_images_ext.cli.openstack.command import CONSOLE, Lister
 from rax_scheduled_images_ext.console import arguments
 from rax_scheduled_images_ext.console.servers import (
     all_fresh,
-    columns,
-    limit_column,
+    check_columns,
     say_unreadable,
     short,
     uncollected,
 )
+from rax_scheduled_images_ext.model.verify import LEVELS
 from rax_scheduled_images_ext.operations.check import STALE, check
 from rax_scheduled_images_ext.operations.listing import Row
 
@@ -24,19 +24,28 @@ class CheckSchedule(Lister):
     """List servers whose newest scheduled image is too old."""
 
     statuses = arguments.CHECK_STATUSES
-    arguments = (arguments.MAXIMUM_AGE, arguments.BY_NAME, arguments.LONG)
+    arguments = (
+        arguments.MAXIMUM_AGE,
+        *arguments.VERIFIED_WITHIN,
+        arguments.BY_NAME,
+        arguments.LONG,
+    )
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[list[str], Any]:
         """Return the servers, and set the exit status."""
         with uncollected():
             result = check(
-                self.cloud, name=parsed_args.name, max_age=parsed_args.max_age
+                self.cloud,
+                name=parsed_args.name,
+                max_age=parsed_args.max_age,
+                verified_within=parsed_args.verified_within,
+                level=LEVELS[parsed_args.level],
             )
             self.end(ok=say_unreadable(CONSOLE, result.problems))
             if result.stale:
                 self.status = STALE
             if not result.problems:
                 self.log.info(all_fresh(result.servers))
-            found = [*columns(result.now), limit_column()]
+            found = check_columns(result)
             rows = [Row(None, status) for status in result.problems]
             return listed(found if parsed_args.long else short(found), rows)

@@ -20,6 +20,7 @@ from rax_scheduled_images_ext.console.servers import (
     say_unreadable,
     short,
     uncollected,
+    verified_columns,
     volumes_column,
 )
 from rax_scheduled_images_ext.operations.listing import list_servers
@@ -53,5 +54,6 @@ class ListSchedule(Lister):
             if found.now is None:
                 raise NothingToShow
             wanted = [*columns(found.now, regions=regions), volumes_column()]
-            wanted = wanted if parsed_args.long else short(wanted)
+            proofs = verified_columns(found.now)
+            wanted = [*wanted, *proofs] if parsed_args.long else short(wanted)
             return listed(wanted, ordered(found.rows))

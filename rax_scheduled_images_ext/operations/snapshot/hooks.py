@@ -62,6 +62,7 @@ class HookCommand:
         signals: SignalCatcher,
         write: Callable[[bytes], None],
         interruptible: bool = True,
+        feed: bytes = b"",
     ) -> None:
         """Run it to its end; what it prints goes to ``write``.
 
@@ -70,11 +71,12 @@ class HookCommand:
         :param variables: what is added to its environment.
         :param seconds: the longest it may take; then it is ended.
         :param interruptible: whether a signal ends it; otherwise none does.
+        :param feed: what it finds on its standard input.
         :raises CommandFailed: if it cannot be started, fails, or takes too long.
         :raises Interrupted: if a signal came; it has been ended then.
         """
-        with _Output(write) as output:
-            process = self._start(variables, output.file, signals)
+        with _Output(write) as output, _input(feed) as given:
+            process = self._start(variables, given, output.file, signals)
             try:
                 _wait(process, seconds, signals, interruptible, output.copy)
             except (Interrupted, TimeoutError) as error:
@@ -84,16 +86,22 @@ class HookCommand:
                 text = f"'{self.text}' was ended: it took longer than {seconds:g} s"
                 raise CommandFailed(text) from None
         if process.returncode:
-            raise CommandFailed(f"'{self.text}' {_failure(process.returncode)}")
+            code = process.returncode
+            text = f"'{self.text}' {_failure(code)}"
+            raise CommandFailed(text, code if code > 0 else None)
 
     def _start(
-        self, variables: Mapping[str, str], output: IO[bytes], signals: SignalCatcher
+        self,
+        variables: Mapping[str, str],
+        given: IO[bytes],
+        output: IO[bytes],
+        signals: SignalCatcher,
     ) -> subprocess.Popen[bytes]:
         for starts_left in reversed(range(_STARTS)):
             try:
                 return subprocess.Popen(
                     self.words,
-                    stdin=subprocess.DEVNULL,
+                    stdin=given,
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     env={**os.environ, **variables},
@@ -106,6 +114,16 @@ class HookCommand:
                     raise CommandFailed(text) from None
                 signals.sleep(1, interruptible=False)
         raise AssertionError("the last start returns or raises")
+
+
+def _input(feed: bytes) -> IO[bytes]:
+    """Return a file with what a command is to find on its standard input."""
+    if not feed:
+        return open(os.devnull, "rb", buffering=0)
+    given = tempfile.TemporaryFile()  # noqa: SIM115
+    given.write(feed)
+    given.seek(0)
+    return given
 
 
 class _Output:

@@ -161,3 +161,20 @@ class SignalCatcher:
                 self._wake.get(timeout=min(left, _LONGEST))
             except Empty:
                 continue
+
+
+class Follower(SignalCatcher):
+    """Lets the signals of another catcher interrupt what runs in another thread.
+
+    :param leader: what has caught them, or anything else that is to be obeyed.
+    """
+
+    def __init__(self, leader: SignalCatcher) -> None:
+        super().__init__(catch=False)
+        self._leader = leader
+        #: Whether it still does: not while something must be brought to its end.
+        self.obeys = True
+
+    def check(self) -> None:
+        if self.obeys:
+            self._leader.check()

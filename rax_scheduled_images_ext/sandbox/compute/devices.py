@@ -32,10 +32,14 @@ def devices_of(
     :raises HttpError: 400 where it is not clear what to boot from, or not there.
     """
     brought = _mapping_of(image) if image else []
+    has_mapping = bool(brought)
     given = wanted.get("block_device_mapping_v2", [])
     if any(_boot_index(each) == 0 for each in brought):
         # Clients add the image itself, which is not booted from then.
         given = [each for each in given if not _is_image_to_boot(each)]
+    # One of the same name takes the place of one that the image brings.
+    names = {each["device_name"] for each in given if each.get("device_name")}
+    brought = [each for each in brought if each.get("device_name") not in names]
     entries = [*brought, *given]
     devices = [_device(entry) for entry in entries if _is_volume(entry)]
     for device in devices:
@@ -43,7 +47,7 @@ def devices_of(
     several = int(wanted.get("max_count", wanted.get("min_count", 1))) > 1
     if several and any(device.source == "volume" for device in devices):
         raise HttpError(400, "Cannot attach one or more volumes to multiple instances")
-    _check_boot_sequence(entries, image, booted_by_itself=not brought)
+    _check_boot_sequence(entries, image, booted_by_itself=not has_mapping)
     return devices
 
 

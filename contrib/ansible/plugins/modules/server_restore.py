@@ -185,7 +185,7 @@ class ServerRestoreModule(ScheduledImagesModule):
         given = self.params
         plan = plan_restore(cloud, given["name"], self._options())
         if self.check_mode:
-            return {"changed": plan.made_id is None, "restore": _described(plan)}
+            return {"changed": not plan.begun, "restore": _described(plan)}
         done = restore(
             cloud, plan, wait=given["wait"], time_limit=float(given["timeout"])
         )

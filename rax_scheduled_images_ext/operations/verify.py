@@ -1,0 +1,720 @@
+"""Proving that images boot: a test server is made, looked at and deleted.
+
+What goes wrong on the way says nothing about an image: only a server that is in ERROR
+for the image's reason, a console that never shows what is expected of it, or a command
+that is not content, is a proof that failed. What was found out is written on the image.
+A test server goes in any case; one that was left behind by a program that was killed is
+removed by whoever proves something next.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from functools import partial
+from typing import Any
+
+from rax_scheduled_images_ext.client.boot import BootRequest, Servers
+from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.client.http import path
+from rax_scheduled_images_ext.client.servers import date_of, looks_like_id
+from rax_scheduled_images_ext.client.snapshots import PASSING
+from rax_scheduled_images_ext.client.verify import (
+    console_of,
+    delete_server,
+    find_tests,
+    knows_tags,
+    source_of,
+)
+from rax_scheduled_images_ext.errors import (
+    ApiError,
+    CommandFailed,
+    NoConsole,
+    NoMatch,
+    NoSuchImage,
+    NoSuchServer,
+    RestoreRefused,
+    SeveralMatches,
+    SnapshotsInDoubt,
+    VerifyRefused,
+)
+from rax_scheduled_images_ext.model.image import ServerImage
+from rax_scheduled_images_ext.model.restore import Flavor, candidates, check_image
+from rax_scheduled_images_ext.model.server import ServerFacts, facts_of
+from rax_scheduled_images_ext.model.verify import (
+    LOGIN,
+    TEST_KEY,
+    Finding,
+    Level,
+    Verification,
+    blames_image,
+    devices_of_test,
+    expected_line,
+    image_of_left_behind,
+    last_line,
+    metadata_of_test,
+    name_of_test,
+    shortened,
+    tags_of_test,
+    verified_metadata,
+)
+from rax_scheduled_images_ext.model.volume_snapshots import named_snapshots
+from rax_scheduled_images_ext.operations.proof import prove
+from rax_scheduled_images_ext.operations.snapshot.hooks import HookCommand
+from rax_scheduled_images_ext.operations.snapshot.polling import (
+    Listener,
+    Poller,
+    Timeouts,
+)
+from rax_scheduled_images_ext.operations.snapshot.signals import (
+    Follower,
+    Interrupted,
+    SignalCatcher,
+)
+from rax_scheduled_images_ext.operations.work_queue import Outcome, Report, run
+
+#: How long a test server may take to be ACTIVE, and then its guest, in seconds.
+TIME_LIMIT = 300.0
+#: How many test servers there are at once.
+AT_ONCE = 2
+# How long a deletion may take.
+_DELETION = 120.0
+# A single 404 may come from something else on the way.
+_GONE = 2
+
+
+@dataclass(frozen=True)
+class VerifyOptions:
+    """How images are proven.
+
+    ``console`` is what a console must show, a login prompt by default, ``command`` what
+    must be content with the server. ``networks`` are the IDs or names of those that the
+    test server is on, none by default; ``flavor`` takes the place of the server's own.
+    ``time_limit`` is in seconds, and for the server and its guest each.
+    """
+
+    level: Level = Level.CONSOLE
+    console: re.Pattern[str] | None = None
+    command: HookCommand | None = None
+    networks: tuple[str, ...] = ()
+    flavor: str | None = None
+    time_limit: float = TIME_LIMIT
+    at_once: int = AT_ONCE
+
+    @property
+    def longest(self) -> float:
+        """For how many seconds a test server may be there."""
+        return 2 * self.time_limit + _DELETION
+
+
+@dataclass(frozen=True)
+class VerifyPlan:
+    """The image that is to be proven; ``server`` is what it is of, as far as known."""
+
+    image: ServerImage
+    flavor: Flavor
+    server: ServerFacts
+    networks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What has come of proving an image.
+
+    ``seen`` is what was seen last, or why nothing is known. ``enough`` is whether as
+    much was proven as was asked for. ``problem`` is why it is not written on the image,
+    ``left_id`` the test server that could not be deleted.
+    """
+
+    plan: VerifyPlan
+    finding: Finding
+    level: Level | None = None
+    seen: str = ""
+    time: datetime | None = None
+    enough: bool = False
+    problem: str | None = None
+    left_id: str | None = None
+
+
+class VerifyListener(Listener):
+    """Is called as images are proven; this one agrees to all."""
+
+    def planned(self, outcome: Outcome[str, VerifyPlan]) -> None:
+        """Note what is to be proven of what was named, or why nothing can be."""
+
+    def agrees(self, plans: Sequence[VerifyPlan]) -> bool:
+        """Return whether to make test servers."""
+        return True
+
+    def verified(self, done: Verified) -> None:
+        """Note what has come of an image."""
+
+
+def plan_verify(
+    cloud: Cloud,
+    named: Sequence[str],
+    options: VerifyOptions,
+    report: Report[str, VerifyPlan] | None = None,
+) -> list[VerifyPlan]:
+    """Return which images are to be proven, each once; nothing is changed.
+
+    Errors: NoMatch, SeveralMatches, VerifyRefused.
+
+    :param named: names or IDs of servers, of which the newest complete image is taken,
+        or of images. A name that both have is the server's.
+    """
+    cloud = cloud.shared() if len(named) > 1 else cloud
+    planning = _Planning(cloud, options)
+    found = run(named, planning.plan, report)
+    plans: dict[str, VerifyPlan] = {}
+    for each in found:
+        if each.value is not None:
+            plans.setdefault(each.value.image.id, each.value)
+    return list(plans.values())
+
+
+def verify_named(
+    cloud: Cloud,
+    named: Sequence[str],
+    options: VerifyOptions,
+    listener: VerifyListener,
+    signals: SignalCatcher | None = None,
+) -> list[Verified]:
+    """Prove what is named, if that is agreed to; return what has come of each.
+
+    :param named: as for :func:`plan_verify`, whose errors the listener is called with.
+    :param signals: what interrupts it.
+    :raises Interrupted: as for :func:`verify`.
+    """
+    plans = plan_verify(cloud, named, options, Report(listener.planned))
+    if not plans or not listener.agrees(plans):
+        return []
+    return verify(cloud, plans, options, listener, signals)
+
+
+def verify(
+    cloud: Cloud,
+    plans: Sequence[VerifyPlan],
+    options: VerifyOptions,
+    listener: VerifyListener | None = None,
+    signals: SignalCatcher | None = None,
+) -> list[Verified]:
+    """Prove images, some at once; return what has come of each.
+
+    Whatever happens, each test server is deleted, if the cloud allows it.
+
+    :param signals: what interrupts it.
+    :raises Interrupted: by a signal, once all test servers are deleted.
+    """
+    listener = listener or VerifyListener()
+    cloud = cloud.shared() if len(plans) > 1 else cloud
+    with nullcontext(signals) if signals else SignalCatcher() as leader:
+        remove_left_behind(cloud, Poller(Follower(leader), listener=listener))
+
+        def prove_one(plan: VerifyPlan) -> Verified:
+            return Trial(cloud, plan, options, Follower(leader), listener).run()
+
+        def ended(outcome: Outcome[VerifyPlan, Verified]) -> None:
+            listener.verified(_result_of(outcome))
+
+        done = run(plans, prove_one, Report(ended), workers=options.at_once)
+    leader.check()
+    return [_result_of(outcome) for outcome in done]
+
+
+def _result_of(outcome: Outcome[VerifyPlan, Verified]) -> Verified:
+    if outcome.value is not None:
+        return outcome.value
+    return Verified(outcome.item, Finding.UNKNOWN, seen=str(outcome.error))
+
+
+# -- planning
+
+
+@dataclass
+class _Planning:
+    """Finds the image of what is named, and what is needed to boot it."""
+
+    cloud: Cloud
+    options: VerifyOptions
+
+    def __post_init__(self) -> None:
+        self.servers = Servers.of(self.cloud)
+        self.own_project = self.cloud.compute.adapter.get_project_id()
+
+    def plan(self, label: str) -> VerifyPlan:
+        server = self._find(label)
+        image = self._newest(server) if server else self._image(label)
+        server = server or facts_of(image) or ServerFacts(str(image.server_id or ""))
+        if self.options.flavor is not None:
+            flavor = self.servers.find_flavor(self.options.flavor)
+        else:
+            flavor = self._flavor_of(image, server)
+        proof = prove(self.cloud, image)
+        if not proof.is_whole:
+            raise VerifyRefused(
+                f"Image {image.name} ({image.id}) is not complete: {proof.reason}"
+            )
+        try:
+            check_image(image, self.own_project, flavor, in_place=False)
+        except RestoreRefused as error:
+            raise VerifyRefused(str(error)) from None
+        find = self.servers.find_network
+        wanted = self.options.networks
+        networks = tuple(n if looks_like_id(n) else find(n) for n in wanted)
+        return VerifyPlan(image, flavor, server, networks)
+
+    def _find(self, label: str) -> ServerFacts | None:
+        """Return the server of a name or an ID, also of one that is gone."""
+        if not looks_like_id(label):
+            found = {s.id: s for s in self.servers.named([label])[0]}
+            if len(found) > 1:
+                raise SeveralMatches("server", label, list(found))
+            return next(iter(found.values()), None)
+        with suppress(NoSuchServer):
+            return self.servers.get(label)[0]
+        left = next(iter(self.cloud.images.list(server_id=label, limit=1)), None)
+        return None if left is None else ServerFacts(label, project_id=left.owner)
+
+    def _image(self, label: str) -> ServerImage:
+        try:
+            return self.cloud.images.find(label)
+        except NoMatch:
+            raise NoMatch("server or image", label) from None
+
+    def _newest(self, server: ServerFacts) -> ServerImage:
+        """Return the newest complete image of a server.
+
+        :raises VerifyRefused: if there is none.
+        """
+        images = list(self.cloud.images.list(server_id=server.id))
+        for image in candidates(images, server.id, self.own_project):
+            if prove(self.cloud, image).is_whole:
+                return image
+        raise VerifyRefused(
+            f"There is no complete image of server {server.name or server.id}"
+        )
+
+    def _flavor_of(self, image: ServerImage, server: ServerFacts) -> Flavor:
+        """Return the flavor of the image's server.
+
+        :raises VerifyRefused: if it is gone, or not known.
+        """
+        facts = facts_of(image)
+        flavor_id = server.flavor_id or (facts and facts.flavor_id)
+        if flavor_id is None and image.server_id is not None:
+            with suppress(NoSuchServer):
+                flavor_id = self.servers.get(image.server_id)[0].flavor_id
+        flavor = self.servers.flavor(flavor_id) if flavor_id else None
+        if flavor is None:
+            raise VerifyRefused(
+                f"The flavor of image {image.name} ({image.id}) is"
+                f" {'gone' if flavor_id else 'not known'}: use --flavor"
+            )
+        return flavor
+
+
+# -- one image
+
+
+class _Unknown(Exception):
+    """The image could not be tried, or not to the end."""
+
+
+class Trial:
+    """One image's test server, from its first request to its last.
+
+    ``server_id`` is the test server's, None as long as there is none.
+
+    :param signals: what interrupts it; not while the test server is being deleted.
+    """
+
+    def __init__(
+        self,
+        cloud: Cloud,
+        plan: VerifyPlan,
+        options: VerifyOptions,
+        signals: Follower,
+        listener: Listener,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.plan = plan
+        self.server_id: str | None = None
+        self._cloud = cloud
+        self._servers = Servers.of(cloud)
+        self._options = options
+        self._signals = signals
+        self._listener = _Named(listener, plan.image.name or plan.image.id)
+        limits = Timeouts(total=options.time_limit)
+        self._poller = Poller(signals, limits, self._listener, clock)
+        self._nonce = uuid.uuid4().hex
+        self._name = name_of_test(plan.image.id, self._nonce)
+        self._now: datetime | None = None
+        self._addresses: tuple[str, ...] = ()
+
+    def run(self) -> Verified:
+        """Prove the image, delete the test server, and write what was found out."""
+        try:
+            found = self._look()
+        except _Unknown as error:
+            found = self._unknown(str(error))
+        except (*PASSING, Interrupted) as error:
+            found = self._unknown(str(error) or type(error).__name__)
+        finally:
+            self._signals.obeys = False
+            left_id = self._clean_up()
+        found = replace(found, left_id=left_id)
+        return found if found.finding is Finding.UNKNOWN else self._remember(found)
+
+    def _unknown(self, reason: str) -> Verified:
+        return Verified(self.plan, Finding.UNKNOWN, seen=reason)
+
+    def _look(self) -> Verified:
+        self._check_image()
+        self._boot()
+        if failure := self._await_active():
+            return self._found(None, failure)
+        level, seen = Level.BOOTED, "ACTIVE"
+        options = self._options
+        if options.level is Level.CONSOLE or options.console is not None:
+            reached, seen = self._watch_console()
+            if reached is None:
+                return self._found(None, seen)
+            level = reached
+        if options.level is Level.COMMAND:
+            content, seen = self._run_command()
+            return self._found(Level.COMMAND if content else None, seen)
+        return self._found(level, seen)
+
+    def _found(self, level: Level | None, seen: str) -> Verified:
+        finding = Finding.FAILED if level is None else Finding.PROVEN
+        enough = level is not None and level >= self._options.level
+        now = self._now or datetime.now(timezone.utc)
+        return Verified(self.plan, finding, level, shortened(seen), now, enough)
+
+    def _check_image(self) -> None:
+        """See that the image is as it was when it was chosen."""
+        try:
+            image = self._poller.retry(
+                partial(self._cloud.images.get, self.plan.image.id)
+            )
+        except NoSuchImage:
+            raise _Unknown("the image is gone") from None
+        if image.status != "ACTIVE":
+            raise _Unknown(f"the image is {image.status}")
+
+    # -- the test server
+
+    def _boot(self) -> None:
+        plan, image = self.plan, self.plan.image
+        server: dict[str, Any] = {
+            "name": self._name,
+            "imageRef": image.id,
+            "flavorRef": plan.flavor.id,
+            "metadata": metadata_of_test(image.id, self._options.longest, self._nonce),
+            "networks": [{"uuid": network} for network in plan.networks] or "none",
+        }
+        if plan.server.config_drive:
+            server["config_drive"] = True
+        try:
+            devices = devices_of_test(image)
+        except SnapshotsInDoubt as error:
+            raise _Unknown(str(error)) from None
+        if devices:
+            server["block_device_mapping_v2"] = devices
+        if self._knows_tags():
+            server["tags"] = tags_of_test(image.id)
+        elif not plan.networks:
+            raise _Unknown(
+                "this cloud makes no server without a network: use --network"
+            )
+        request = partial(self._servers.boot, server, {})
+        try:
+            # Once it is sent, it is to be known what it has made.
+            begun = self._signals.call(
+                request, 4 * self._poller.limits.answer, interruptible=False
+            )
+        except ApiError as error:
+            raise _Unknown(f"the test server was refused: {error}") from error
+        except TimeoutError as error:
+            begun = BootRequest(None, problem=str(error))
+        self.server_id = begun.server_id or self._find()
+        if self.server_id is None:
+            raise _Unknown(
+                f"it is not known whether the test server is being made"
+                f" ({begun.problem})"
+            )
+        self._listener.note(f"test server {self.server_id} is being made")
+
+    def _knows_tags(self) -> bool:
+        """Whether the cloud takes tags, and servers without networks."""
+        if self.plan.server.tags is not None:
+            return True
+        url = path("flavors", self.plan.flavor.id)
+        return knows_tags(self._poller.retry(lambda: self._servers.transport.get(url)))
+
+    def _find(self) -> str | None:
+        """Return the ID of the test server whose request was not answered."""
+        self._signals.obeys = False
+
+        def look() -> str | None:
+            for server in self._servers.named([self._name])[0]:
+                if server.metadata.get(TEST_KEY, "").endswith(f":{self._nonce}"):
+                    return server.id
+            return None
+
+        try:
+            polls = self._poller.polls(look, _pace, self._poller.limits.quiet)
+            return next(filter(None, polls), None)
+        finally:
+            self._signals.obeys = True
+
+    def _server(self) -> ServerFacts | None:
+        """Return the test server, None if the cloud has none."""
+        try:
+            server, answer = self._servers.get(str(self.server_id))
+        except NoSuchServer:
+            return None
+        self._now = date_of(answer)
+        return server
+
+    def _await_active(self) -> str | None:
+        """Wait until the test server is ACTIVE; return why it never will be.
+
+        :raises _Unknown: if it is not, and that need not be the image's fault.
+        """
+        gone, last = 0, "nothing"
+        limit = self._options.time_limit
+        for server in self._poller.polls(self._server, _pace, limit):
+            gone = gone + 1 if server is None else 0
+            if gone >= _GONE:
+                self.server_id = None
+                raise _Unknown("somebody has deleted the test server")
+            if server is None:
+                continue
+            last = str(server.status)
+            self._listener.progress(f"the test server is {last}")
+            if last == "ACTIVE":
+                self._addresses = server.addresses
+                return None
+            if last == "ERROR":
+                return self._judge(server.fault)
+        raise _Unknown(
+            f"the test server was not ACTIVE within {limit:.0f} s (last seen: {last})"
+        )
+
+    def _judge(self, fault: str | None) -> str:
+        """Return why a test server is in ERROR, if that is the image's fault.
+
+        :raises _Unknown: if it is not known to be.
+        """
+        why = f"the test server is in ERROR: {fault or 'the cloud does not say why'}"
+        if not blames_image(fault):
+            raise _Unknown(why)
+        self._check_image()
+        return why
+
+    # -- what is to be seen of it
+
+    def _watch_console(self) -> tuple[Level | None, str]:
+        """Return the level that was reached, None for a failure, and what was seen.
+
+        A server whose console cannot be had, or stays empty, has only booted.
+        """
+        expected = self._options.console or LOGIN
+        since = begun = self._poller.clock()
+        limit = self._options.time_limit
+        for console in self._poller.polls(self._console, _pace, limit):
+            if isinstance(console, str):
+                since = self._poller.clock()
+                line = expected_line(console, expected)
+                if line is not None:
+                    return Level.CONSOLE, line
+                self._listener.progress(f"its console: {last_line(console)}")
+            elif self._poller.clock() - since >= self._poller.limits.quiet:
+                # A moment after the boot it may just not be there yet.
+                break
+        server = self._poller.retry(self._server)
+        if server is None or server.status != "ACTIVE":
+            now = "gone" if server is None else server.status
+            raise _Unknown(f"the test server is {now}, not ACTIVE")
+        # Not by what was seen before errors came: this is the whole of it.
+        console = self._poller.retry(self._console)
+        passed = self._poller.clock() - begun
+        if isinstance(console, NoConsole):
+            return Level.BOOTED, f"ACTIVE; {console}"
+        if not console.strip():
+            return Level.BOOTED, "ACTIVE; its console shows nothing"
+        line = expected_line(console, expected)
+        if line is not None:
+            return Level.CONSOLE, line
+        return None, (
+            f"no '{expected.pattern}' on its console within {passed:.0f} s; last line:"
+            f" {last_line(console)}"
+        )
+
+    def _console(self) -> str | NoConsole:
+        try:
+            return console_of(self._servers.transport, str(self.server_id))
+        except NoConsole as error:
+            return error
+
+    def _run_command(self) -> tuple[bool, str]:
+        """Return whether the command was content, and what is to be said of it."""
+        command, plan = self._options.command, self.plan
+        assert command is not None
+        facts = {
+            "server_id": self.server_id,
+            "server_name": self._name,
+            "addresses": list(self._addresses),
+            "image_id": plan.image.id,
+            "image": plan.image.name,
+            "flavor": plan.flavor.name,
+            "of_server_id": plan.server.id or None,
+            "of_server": plan.server.name or None,
+        }
+        try:
+            command.run(
+                variables={},
+                seconds=self._options.time_limit,
+                signals=self._signals,
+                write=self._listener.output,
+                feed=json.dumps(facts).encode(),
+            )
+        except CommandFailed as error:
+            if error.status is None:
+                raise _Unknown(str(error)) from None
+            return False, str(error)
+        return True, f"'{command.text}' is content"
+
+    # -- afterwards
+
+    def _clean_up(self) -> str | None:
+        """Delete the test server; return its ID if it may still be there."""
+        server_id = self.server_id
+        if server_id is None:
+            return None
+        if delete_test(self._servers, server_id, self._poller):
+            return None
+        self._listener.note(
+            f"test server {server_id} is left: the next proof removes it"
+        )
+        return server_id
+
+    def _remember(self, found: Verified) -> Verified:
+        """Write what was found out on the image."""
+        assert found.time is not None
+        image = self.plan.image
+        known = Verification(image.id, found.time, found.level, found.seen)
+        metadata = verified_metadata(image.id, known)
+        try:
+            self._poller.retry(
+                partial(self._cloud.images.set_metadata, image, metadata)
+            )
+        except NoSuchImage:
+            return replace(found, problem="the image is gone by now")
+        except PASSING as error:
+            return replace(found, problem=f"it cannot be written on the image: {error}")
+        return found
+
+
+class _Named(Listener):
+    """Says of which image a note is."""
+
+    def __init__(self, listener: Listener, name: str) -> None:
+        self._listener = listener
+        self._name = name
+
+    def note(self, text: str) -> None:
+        self._listener.note(f"Image {self._name}: {text}")
+
+    def progress(self, text: str) -> None:
+        self._listener.progress(f"image {self._name}: {text}")
+
+    def output(self, text: bytes) -> None:
+        self._listener.output(text)
+
+
+# -- test servers that are not needed any more
+
+
+def delete_test(servers: Servers, server_id: str, poller: Poller) -> bool:
+    """Delete a test server, and wait; return whether it is known to be gone."""
+    accepted = False
+
+    def is_gone() -> bool:
+        nonlocal accepted
+        try:
+            if not accepted:
+                delete_server(servers.transport, server_id)
+            # If it is not being deleted by now, that has failed.
+            accepted = servers.get(server_id)[0].task_state is not None
+        except NoSuchServer:
+            return True
+        return False
+
+    gone = 0
+    for done in poller.polls(is_gone, _pace, _DELETION):
+        gone = gone + 1 if done else 0
+        if gone >= _GONE:
+            return True
+    return gone > 0
+
+
+def remove_left_behind(cloud: Cloud, poller: Poller) -> list[str]:
+    """Delete the test servers that runs of this user have left behind.
+
+    What cannot be found out, or deleted, is left to the next one.
+
+    :returns: the IDs of those that are gone.
+    """
+    servers, removed = Servers.of(cloud), []
+    try:
+        for server_id in poller.retry(lambda: list(_left_behind(cloud, servers))):
+            if delete_test(servers, server_id, poller):
+                poller.listener.note(
+                    f"Test server {server_id}, which was left behind, is removed"
+                )
+                removed.append(server_id)
+            else:
+                poller.listener.note(
+                    f"Test server {server_id}, which was left behind, cannot be removed"
+                )
+    except PASSING as error:
+        poller.listener.note(f"Test servers left behind cannot be listed: {error}")
+    return removed
+
+
+def _left_behind(cloud: Cloud, servers: Servers) -> Iterator[str]:
+    adapter = cloud.compute.adapter
+    user_id, project_id = adapter.get_user_id(), adapter.get_project_id()
+    for server, answer in find_tests(servers.transport):
+        now = date_of(answer)
+        image_id = image_of_left_behind(server, user_id, project_id, now)
+        if image_id is None or server.locked:
+            continue
+        if server.image_id or _boots_from(cloud, server, image_id):
+            yield server.id
+
+
+def _boots_from(cloud: Cloud, server: ServerFacts, image_id: str) -> bool:
+    """Whether all volumes of a server were made from the snapshots of an image."""
+    volumes = cloud.volumes
+    if volumes is None or not server.volumes:
+        return False
+    try:
+        own = named_snapshots(cloud.images.get(image_id))
+    except (NoSuchImage, SnapshotsInDoubt):
+        return False
+    return all(source_of(volumes, each) in own for each in server.volumes)
+
+
+def _pace(elapsed: float) -> float:
+    """Return after how many seconds to look again: a tenth of what it has taken."""
+    return min(0.5 + elapsed / 10, 15.0)

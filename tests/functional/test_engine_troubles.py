@@ -302,7 +302,7 @@ def test_claims_of_servers_without_a_schedule_take_no_place(cloud: Sandbox) -> N
                 container_format=None,
                 properties=claim_metadata(server_id, f"{server_id}:2026-01-01:0"),
             )
-    assert sorted(results(runner.tick())) == ["STARTED", "LIMITED"]
+    assert sorted(results(runner.tick())) == ["LIMITED", "STARTED"]
 
 
 # -- what only the owner can mend

@@ -91,7 +91,7 @@ def test_the_pages_of_the_way_in_and_out(
 def test_the_pages_without_a_session(visits: Visits, panel: Panel) -> None:
     visit = visits(panel, failures=(403,))
     visit.open("/")
-    expect(visit.page.locator("h1")).to_contain_text("whoever started it")
+    expect(visit.page.locator("h1")).to_contain_text("the user who started it")
     check(visit.page)
 
 

@@ -41,7 +41,7 @@ def both(visits: Visits, panel: Panel) -> list[Visit]:
     ("fault", "words"),
     [
         ("GET 503", "The cloud could not be read: "),
-        ("GET drop", "The cloud could not be read: No connection to the cloud"),
+        ("GET drop", "The cloud could not be read: The connection to the cloud"),
         ("GET /servers delay 600s", "reading again for "),
         ("expire", None),
     ],
@@ -87,11 +87,11 @@ def test_a_cloud_that_is_gone(visits: Visits, panel: Panel, cloud: Sandbox) -> N
     cloud.stop()
     for each in pages:
         line = each.page.locator("#freshness.failed")
-        expect(line).to_contain_text("No connection to the cloud could be made")
+        expect(line).to_contain_text("The connection to the cloud failed")
         expect(line).to_contain_text("This was read ")
     visit = pages[1]
     visit.page.get_by_role("button", name="Take a snapshot").click()
-    expect(visit.page.locator("#messages .failed")).to_contain_text("No connection")
+    expect(visit.page.locator("#messages .failed")).to_contain_text("The connection")
     expect(visit.page.locator("h1")).to_have_text("myserver")
 
 

@@ -51,7 +51,7 @@ class Shell(ABC):
         out, err = io.StringIO(), io.StringIO()
         with (
             mock.patch.dict("os.environ", given),
-            _untouched_logging(),
+            untouched_logging(),
             redirect_stdout(out),
             redirect_stderr(err),
         ):
@@ -91,7 +91,7 @@ def _exit_status(code: int | str | None) -> int:
 
 
 @contextmanager
-def _untouched_logging() -> Iterator[None]:
+def untouched_logging() -> Iterator[None]:
     """Take back what a program does to the root logger and novaclient's own."""
     loggers = [logging.getLogger(name) for name in (None, "novaclient.client")]
     before = [(logger, logger.level, logger.handlers[:]) for logger in loggers]

@@ -530,7 +530,7 @@ def test_a_manual_snapshot_is_kept_for_good_and_no_sign_of_life(
         (["check", "--max-age", "26"], "'26' is not a duration"),
         (["check", "--max-age", "0h"], "'0h' is too short: it must be more than 0"),
         (["check", "--max-age", "9" * 20 + "w"], "w' is not allowed: 36500d at most"),
-        (["check", "--max-age", "-1h"], "expected one argument"),
+        (["check", "--max-age", "-1h"], "argument --max-age: "),
         (["check", "myserver"], "unrecognized arguments: myserver"),
     ],
 )

@@ -17,6 +17,7 @@ from rax_scheduled_images_ext.service.cli import main as service
 from rax_scheduled_images_ext.service.metrics import Metrics, metrics_app
 
 from ..serviceshell import Service
+from ..shell import untouched_logging
 from .raw import Box
 from .test_service_api_proxy import Started, ended, started
 
@@ -81,7 +82,8 @@ def test_where_none_can_listen(
         monkeypatch.setenv(name, value)
     port = cloud.url.rpartition(":")[2]
     words = {"HOST": host, "PORT": port}
-    assert main([words.get(each, each) for each in argv]) == 1
+    with untouched_logging():
+        assert main([words.get(each, each) for each in argv]) == 1
     out, err = capsys.readouterr()
     # What a resolver says depends on the machine.
     why = "Address already in use" if host == TAKEN else "(?!Unknown error).+"

@@ -119,7 +119,8 @@ class TestCharacters:
         )
 
     def test_a_snapshot_of_it(self, quick: Sandbox, server: str) -> None:
-        done = nova(quick, "snapshot-create", server, "größe", env=ASCII)
+        hooks = ("--before", "true", "--after", "true")
+        done = nova(quick, "snapshot-create", *hooks, server, "größe", env=ASCII)
         assert (done.returncode, len(done.stdout)) == (0, 37)
         assert "Server b\\xfccher-" in done.stderr
 

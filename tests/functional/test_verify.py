@@ -235,7 +235,7 @@ def test_on_rackspaces_cloud_it_needs_a_network(
         (("--yes", "--level", "booted", "--console", "x"), "--console goes with"),
         (("--yes", "--console", "x*"), "would be found on an empty console"),
         (("--yes", "--console", "("), "is not a regular expression"),
-        (("--yes", "--level", "all"), "'all' is none of booted, console, command"),
+        (("--yes", "--level", "all"), "'all' is not one of booted, console, command"),
         (("--yes", "--at-once", "0"), "'0' is not allowed"),
         (("--yes", "--command", "no-such-program"), "there is no program"),
     ],

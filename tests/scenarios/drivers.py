@@ -15,7 +15,12 @@ from typing import Any, ClassVar
 from rax_scheduled_images_ext.console.formats import Column
 from rax_scheduled_images_ext.console.images import IMAGES_AS_DATA
 from rax_scheduled_images_ext.console.prune import pruned_columns
-from rax_scheduled_images_ext.console.servers import columns, limit_column
+from rax_scheduled_images_ext.console.servers import (
+    columns,
+    limit_column,
+    verified_columns,
+    volumes_column,
+)
 from rax_scheduled_images_ext.sandbox.environment import client_environment
 
 from ..novashell import Nova
@@ -229,10 +234,16 @@ class OpenStackDriver(Driver):
 
 def _keys(verb: str) -> dict[str, str]:
     """Return the keys of columns by their headings."""
+    now = datetime.now(timezone.utc)
     found: list[Column[Any]] = {
         "images": list(IMAGES_AS_DATA),
         "prune": list(pruned_columns({})),
-    }.get(verb) or [*columns(datetime.now(timezone.utc), regions=True), limit_column()]
+    }.get(verb) or [
+        *columns(now, regions=True),
+        volumes_column(),
+        *verified_columns(now),
+        limit_column(),
+    ]
     return {column.title.title().replace("Id", "ID"): column.key for column in found}
 
 

@@ -14,7 +14,7 @@ release = installed_version(project)
 
 extensions = [
     "command_reference",
-    "merged_notes",
+    "reno.sphinxext",
     "sphinx.ext.autodoc",
 ]
 # Commands are to be copied as they are: no typographic dashes and quotes.

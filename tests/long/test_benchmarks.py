@@ -34,7 +34,7 @@ def test_fleets_are_measured_and_the_results_written(tmp_path: Path) -> None:
     assert found["peak of list of 6 servers", "MiB"] > 1
     assert found["one at a time / enable of 10 servers", "x wall"] > 0
     one = "of one image, from the claim to the retention"
-    assert found[one, "requests"] == 9
+    assert found[one, "requests"] == 10
     assert found["tick / floor of 40 servers, 7 due", "x wall"] > 0
     for what, _unit in found:
         assert what in done.stdout

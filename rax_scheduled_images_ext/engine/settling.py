@@ -20,6 +20,7 @@ from rax_scheduled_images_ext.errors import (
     SnapshotsInDoubt,
     SnapshotsLeft,
 )
+from rax_scheduled_images_ext.model.freshness import decide_on
 from rax_scheduled_images_ext.model.image import (
     MARKER_KEY,
     PENDING_KEY,
@@ -28,7 +29,7 @@ from rax_scheduled_images_ext.model.image import (
     own_metadata,
 )
 from rax_scheduled_images_ext.model.plan import Step
-from rax_scheduled_images_ext.model.retention import Decision, apply_policy
+from rax_scheduled_images_ext.model.retention import Decision
 from rax_scheduled_images_ext.model.server import ServerFacts, facts_metadata
 from rax_scheduled_images_ext.model.verify import (
     Verification,
@@ -155,13 +156,8 @@ class Settling:
         server = self.found.server
         if server.schedule is None:
             return None
-        decisions = apply_policy(
-            self.found.images,
-            server.id,
-            server.schedule.retention,
-            server.project_id,
-            proven=proven,
-            base_image=server.image_id,
+        decisions = decide_on(
+            server, self.found.images, server.schedule.retention, proven=proven
         )
         left = (d for d in reversed(decisions) if d.surplus and d.image.id not in done)
         return next(left, None)

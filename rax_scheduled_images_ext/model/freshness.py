@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -101,6 +101,30 @@ class ScheduleStatus:
     verified: Verification | None = None
 
 
+def decide_on(
+    server: InventoryServer,
+    images: Iterable[ServerImage],
+    retention: int | None,
+    *,
+    proven: Container[str] = (),
+) -> list[Decision]:
+    """Decide on each image of a server, as :func:`.apply_policy` does.
+
+    The rules, the project and the image that it boots from are the server's.
+
+    :raises ValueError: for a retention below 1.
+    """
+    return apply_policy(
+        images,
+        server.id,
+        retention,
+        server.project_id,
+        rules=server.rules,
+        proven=proven,
+        base_image=server.image_id,
+    )
+
+
 def schedule_status(
     server: InventoryServer,
     images: Iterable[ServerImage],
@@ -118,14 +142,7 @@ def schedule_status(
     # With a retention of 0, which no schedule should have, nothing is deleted.
     retention = (schedule.retention or None) if schedule else None
     images = list(images)
-    decisions = apply_policy(
-        images,
-        server.id,
-        retention,
-        server.project_id,
-        rules=server.rules,
-        base_image=server.image_id,
-    )
+    decisions = decide_on(server, images, retention)
     newest = next((v.image for v in decisions if shows_work(v)), None)
     limit = limit_of(schedule, newest, max_age) if schedule else None
     state = _state(server, newest, now, limit)

@@ -17,10 +17,11 @@ from rax_scheduled_images_ext.model.freshness import (
     MAX_AGE,
     InventoryServer,
     ScheduleStatus,
+    decide_on,
     schedule_status,
 )
 from rax_scheduled_images_ext.model.image import ServerImage
-from rax_scheduled_images_ext.model.retention import Decision, apply_policy
+from rax_scheduled_images_ext.model.retention import Decision
 from rax_scheduled_images_ext.operations.inventory import Inventory
 from rax_scheduled_images_ext.operations.schedules import find_schedule
 
@@ -66,7 +67,7 @@ def list_images(cloud: Cloud, server: str) -> list[Decision]:
             left = images_of(cloud, server_id)
             if not left:
                 raise
-            return _decide(_gone(cloud, server_id), left, None)
+            return decide_on(_gone(cloud, server_id), left, None)
 
     return servers.with_server(cloud.compute, server, decisions)
 
@@ -120,7 +121,7 @@ def read_server_details(
         raise NoSuchServer(server_id)
     retention = (server.schedule.retention or None) if server.schedule else None
     status = schedule_status(server, images, now, max_age)
-    return ServerDetails(now, status, _decide(server, images, retention), gone)
+    return ServerDetails(now, status, decide_on(server, images, retention), gone)
 
 
 def read_server(cloud: Cloud, server_id: str) -> tuple[InventoryServer, datetime]:
@@ -149,20 +150,7 @@ def decide(cloud: Cloud, server_id: str, retention: int | None) -> list[Decision
     :raises NoSuchServer: if there is no such server.
     """
     server, _ = read_server(cloud, server_id)
-    return _decide(server, images_of(cloud, server_id), retention)
-
-
-def _decide(
-    server: InventoryServer, images: list[ServerImage], retention: int | None
-) -> list[Decision]:
-    return apply_policy(
-        images,
-        server.id,
-        retention,
-        server.project_id,
-        rules=server.rules,
-        base_image=server.image_id,
-    )
+    return decide_on(server, images_of(cloud, server_id), retention)
 
 
 def _gone(cloud: Cloud, server_id: str) -> InventoryServer:

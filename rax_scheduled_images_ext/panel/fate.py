@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from rax_scheduled_images_ext.model.freshness import decide_on
 from rax_scheduled_images_ext.model.image import (
     MARKER_KEY,
     MARKER_VALUE,
@@ -15,7 +16,6 @@ from rax_scheduled_images_ext.model.image import (
 )
 from rax_scheduled_images_ext.model.retention import (
     Decision,
-    apply_policy,
     expires_in_runs,
 )
 from rax_scheduled_images_ext.operations.server import ServerDetails
@@ -56,13 +56,7 @@ def fate_without_protection(details: ServerDetails, image: ServerImage) -> Fate:
     server = details.server
     schedule = server.schedule
     retention = schedule.retention if schedule else None
-    decisions = apply_policy(
-        images,
-        server.id,
-        retention,
-        server.project_id,
-        base_image=server.image_id,
-    )
+    decisions = decide_on(server, images, retention)
     decision = next(each for each in decisions if each.image.id == image.id)
     runs = expires_in_runs(decision)
     due = details.status.next_due

@@ -184,6 +184,30 @@ class NoRetention(UsageError):
         self.server_id = server_id
 
 
+class FreesMany(UsageError):
+    """With other rules, more images of a server go at once than one for each rule."""
+
+    def __init__(self, server_id: str, before: str, after: str, number: int) -> None:
+        super().__init__(
+            f"Server {server_id}: with {after} in place of {before}, {number} images go"
+            " with the next scheduled image; to change it all the same, use --yes"
+        )
+        self.server_id = server_id
+        self.before = before
+        self.after = after
+        self.number = number
+
+
+class SimpleOnly(UsageError):
+    """The cloud's own scheduled images are daily or weekly, and keep a number."""
+
+    def __init__(self, schedule: str) -> None:
+        super().__init__(
+            f"This cloud cannot have the schedule '{schedule}': its own scheduled"
+            " images are daily or weekly, and keep a number of images"
+        )
+
+
 class NotASnapshot(UsageError):
     """The image is not a snapshot of a server; ``why`` is the evidence."""
 

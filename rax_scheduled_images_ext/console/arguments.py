@@ -14,7 +14,9 @@ from rax_scheduled_images_ext.programs.arguments import (
     MAX_AGE,
     checked,
     day_name,
+    days,
     duration,
+    how_often,
     interval,
     invalid,
     max_age,
@@ -22,6 +24,8 @@ from rax_scheduled_images_ext.programs.arguments import (
     number_to_keep,
     one_of,
     regular_expression,
+    rules,
+    time_of_day,
 )
 
 if TYPE_CHECKING:
@@ -158,10 +162,53 @@ def weekly(flag: str) -> Argument:
     )
 
 
+EVERY = argument(
+    "--every",
+    metavar="<interval>",
+    type=checked(how_often),
+    help="How often an image is made: daily, weekly (which requires a day of the week),"
+    " 12h, 8h, 6h, 4h, 3h, 2h or 1h.",
+)
+AT = argument(
+    "--at",
+    metavar="<time>",
+    type=checked(time_of_day),
+    help="When an image is made: a UTC time such as 02:30; of several a day, the first"
+    " one. By default, and with auto, it follows from the server's ID.",
+)
+
+
+def keep(**options: Any) -> Argument:
+    """Return the option of the rules that say what is kept."""
+    return argument(
+        "--keep",
+        metavar="<rules>",
+        dest="keep",
+        type=checked(rules),
+        help="Keep images by rules in place of a number, such as"
+        " last=8,daily=7,weekly=4,monthly=12: some of last, hourly, daily, weekly,"
+        " monthly and yearly. Each keeps the newest image of each of so many hours,"
+        " days, weeks, months or years that have one.",
+        **options,
+    )
+
+
+def keep_within(**options: Any) -> Argument:
+    """Return the option of the age up to which all images are kept."""
+    return argument(
+        "--keep-within",
+        metavar="<days>",
+        type=checked(days),
+        help="Keep as well all images that are less than this older than the newest,"
+        " such as 30d; it requires last=2 or more. 0d takes this rule away.",
+        **options,
+    )
+
+
 FORECAST = switch(
     "--dry-run",
-    "Change nothing: print what would change, and which images the next scheduled"
-    " image would then make go.",
+    "Change nothing: print what would change, which images the next scheduled image"
+    " would then make go, and how many there will be in a week, a month and a year.",
 )
 ENABLED = switch("--enabled", "Only servers with a schedule.")
 DISABLED = switch("--disabled", "Only servers without a schedule.")
@@ -208,6 +255,11 @@ PLAN = switch("--dry-run", "Delete nothing: print what would be deleted, and why
 YES = switch("--yes", "Do not ask first. Needed without a terminal.")
 YES_TO_MANY = switch(
     "--yes", "Do not ask before all servers, or those of a name, are changed."
+)
+YES_TO_CHANGE = switch(
+    "--yes",
+    "Do not ask before all servers, or those of a name, are changed, or where new rules"
+    " let many images go at once.",
 )
 #: What is said where nobody can be asked.
 NO_TERMINAL = (

@@ -34,12 +34,22 @@ def for_programs(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Column(Generic[Row]):
-    """A value of each row; ``key`` names it for programs, ``title`` for people."""
+    """A value of each row; ``key`` names it for programs, ``title`` for people.
+
+    A ``further`` one has more than a word in it, and few rows have it: only forms that
+    name the values of each row have it, and only where there is one.
+    """
 
     key: str
     title: str
     value: Callable[[Row], Any]
     human: Callable[[Any], str] = for_people
+    further: bool = False
+
+
+def plain(columns: Sequence[Column[Row]]) -> list[Column[Row]]:
+    """Return the columns that every row has."""
+    return [column for column in columns if not column.further]
 
 
 def attribute(key: str, title: str) -> Column[Any]:
@@ -51,6 +61,7 @@ def as_table(columns: Sequence[Column[Row]], rows: Iterable[Row]) -> str:
     """Return a box with a line per row."""
     from prettytable import PrettyTable
 
+    columns = plain(columns)
     table = PrettyTable([column.title for column in columns])
     table.align = "l"
     for row in rows:
@@ -62,13 +73,20 @@ def as_table(columns: Sequence[Column[Row]], rows: Iterable[Row]) -> str:
 
 def as_json(columns: Sequence[Column[Row]], rows: Iterable[Row]) -> str:
     """Return a list of objects, however few rows there are."""
-    objects = [{column.key: column.value(row) for column in columns} for row in rows]
+    objects = [
+        {
+            column.key: value
+            for column in columns
+            if (value := column.value(row)) is not None or not column.further
+        }
+        for row in rows
+    ]
     return json.dumps(objects, indent=2, ensure_ascii=False)
 
 
 def as_csv(columns: Sequence[Column[Row]], rows: Iterable[Row]) -> str:
     """Return lines of quoted values under a line of the columns' keys."""
-    text = io.StringIO()
+    columns, text = plain(columns), io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([column.key for column in columns])
     for row in rows:
@@ -83,6 +101,7 @@ def as_values(columns: Sequence[Column[Row]], rows: Iterable[Row]) -> str:
 
     White space within a value becomes one blank, so that a line stays a row.
     """
+    columns = plain(columns)
     return "\n".join(
         "\t".join(
             printable(" ".join(for_programs(column.value(row)).split()))

@@ -2,44 +2,111 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.console.formats import Column, attribute, print_rows
-from rax_scheduled_images_ext.console.images import IMAGES
-from rax_scheduled_images_ext.console.terminal import put, say
-from rax_scheduled_images_ext.model.schedule import ImageSchedule
-from rax_scheduled_images_ext.operations.forecast import Forecast
-from rax_scheduled_images_ext.operations.schedules import ScheduleChange
+from rax_scheduled_images_ext.console.images import IMAGES, size_for_people
+from rax_scheduled_images_ext.console.report import ConsoleReport
+from rax_scheduled_images_ext.console.terminal import agreed, can_ask, put, say
+from rax_scheduled_images_ext.errors import FreesMany, InvalidValue
+from rax_scheduled_images_ext.model.keep import NO_RULES, Keep
+from rax_scheduled_images_ext.model.outlook import Outlook
+from rax_scheduled_images_ext.model.quota import FullQuota
+from rax_scheduled_images_ext.model.schedule import (
+    ImageSchedule,
+    ScheduleSettings,
+    parse_every,
+    schedule_fields,
+)
+from rax_scheduled_images_ext.model.schedule_tags import schedule_tag
+from rax_scheduled_images_ext.operations.forecast import (
+    Forecast,
+    forecast,
+    quota_forecast,
+    refuse_many,
+)
+from rax_scheduled_images_ext.operations.schedules import Guard, ScheduleChange
 from rax_scheduled_images_ext.operations.targets import Target
+from rax_scheduled_images_ext.operations.work_queue import Outcome
 
 #: What is said where the cloud itself makes no scheduled images.
 NEEDS_SERVICE = (
     "This cloud makes no scheduled images itself: they are made only while a"
     " scheduled-images-service works for the project."
 )
-SCHEDULES: tuple[Column[ShownSchedule], ...] = (
-    attribute("server", "Server"),
-    attribute("id", "ID"),
-    attribute("schedule", "Schedule"),
-    attribute("day_of_week", "Day"),
-    attribute("retention", "Retention"),
-)
+
+
+def schedule_columns(
+    of: Callable[[Any], ImageSchedule | None],
+) -> tuple[Column[Any], ...]:
+    """Return the columns that every schedule has.
+
+    :param of: returns the schedule of a row, None for none.
+    """
+    return (
+        Column("schedule", "Schedule", lambda row: in_short(of(row))),
+        Column("day_of_week", "Day", lambda row: getattr(of(row), "day_of_week", None)),
+        Column(
+            "retention", "Retention", lambda row: getattr(of(row), "retention", None)
+        ),
+    )
+
+
+def further_columns(
+    of: Callable[[Any], ImageSchedule | None],
+) -> tuple[Column[Any], ...]:
+    """Return the columns of schedules beyond daily, weekly and a number."""
+
+    def field(name: str) -> Callable[[Any], Any]:
+        return lambda row: further_fields(of(row)).get(name)
+
+    return (
+        Column("every", "Every", field("every"), further=True),
+        Column("at", "At", field("at"), further=True),
+        Column("keep", "Keep", field("keep"), lambda v: Keep(**v).words, further=True),
+        Column("most", "At most", field("most"), further=True),
+    )
+
+
+def further_fields(schedule: ImageSchedule | None) -> dict[str, Any]:
+    """Return what a schedule says beyond daily, weekly and a number; else nothing.
+
+    That is all of it, and how many images it keeps at most.
+    """
+    if schedule is None or schedule.is_simple:
+        return {}
+    return {**schedule_fields(schedule), "most": schedule.most}
+
+
+def in_short(schedule: ImageSchedule | None) -> str | None:
+    """Return a schedule in the word that it is, or all of it if it is more than one."""
+    if schedule is None:
+        return None
+    return schedule.every if schedule.is_simple else schedule.words
 
 
 @dataclass(frozen=True)
 class ShownSchedule:
-    """A server, as the user named it, and its schedule; all None where it has none."""
+    """A server, as the user named it, and its schedule; None where it has none."""
 
     server: str
     id: str
-    schedule: str | None = None
-    day_of_week: str | None = None
-    retention: int | None = None
+    schedule: ImageSchedule | None = None
 
-    @classmethod
-    def of(cls, server: str, server_id: str, found: ImageSchedule) -> ShownSchedule:
-        """Return the row of a server that the user called ``server``."""
-        return cls(server, server_id, found.every, found.day_of_week, found.retention)
+
+def _schedule(row: ShownSchedule) -> ImageSchedule | None:
+    return row.schedule
+
+
+SCHEDULES: tuple[Column[ShownSchedule], ...] = (
+    attribute("server", "Server"),
+    attribute("id", "ID"),
+    *schedule_columns(_schedule),
+    *further_columns(_schedule),
+)
 
 
 def print_schedules(rows: list[ShownSchedule], form: str) -> None:
@@ -48,11 +115,15 @@ def print_schedules(rows: list[ShownSchedule], form: str) -> None:
         print_rows(SCHEDULES, rows, form)
 
 
-def print_schedule(row: ShownSchedule) -> None:
+def print_schedule(schedule: ImageSchedule) -> None:
     """Print one schedule as it is documented."""
-    day = f" on: {row.day_of_week}" if row.day_of_week else ""
-    put(f"Schedule type: {str(row.schedule).title()}{day}")
-    put(f"Retention: {row.retention}")
+    day = f" on: {schedule.day_of_week}" if schedule.day_of_week else ""
+    time = f" at: {schedule.at}" if schedule.at else ""
+    put(f"Schedule type: {schedule.every.capitalize()}{day}{time}")
+    if schedule.retention is None:
+        put(f"Keep: {schedule.keep.words}")
+    else:
+        put(f"Retention: {schedule.retention}")
 
 
 def say_change(server: Target, change: ScheduleChange) -> None:
@@ -61,6 +132,24 @@ def say_change(server: Target, change: ScheduleChange) -> None:
     after = described(change.after)
     text = f"still {after}" if before == after else f"was {before}; is {after}"
     say(f"{server.label}: {text}")
+
+
+def print_forecasts(
+    cloud: Cloud,
+    targets: list[Target],
+    wanted: ScheduleSettings | None,
+    report: Callable[[Callable[[Target, Forecast], None]], ConsoleReport],
+) -> bool:
+    """Print what a change of schedules would do; return whether all is known.
+
+    :param report: makes the report of what calls back with each forecast.
+    """
+    with report(print_forecast) as found:
+        done = forecast(cloud, targets, wanted, found)
+    quota = quota_forecast(cloud, [each.value for each in done if each.value])
+    if quota is not None:
+        put(quota_line(quota))
+    return found.ok
 
 
 def print_forecast(server: Target, forecast: Forecast) -> None:
@@ -75,6 +164,108 @@ def print_forecast(server: Target, forecast: Forecast) -> None:
         put("The images stay, and no more are made.")
     else:
         put("No image expires with the next scheduled image.")
+    if forecast.outlook is not None:
+        put(expected_line(forecast.outlook))
+
+
+def expected_line(outlook: Outlook) -> str:
+    """Return how many images there will be, and how large they are."""
+    parts = []
+    for term, there in outlook.expected.items():
+        images = "1 image" if len(there) == 1 else f"{len(there)} images"
+        size = f" ({size_for_people(there.size)})" if there.size else ""
+        parts.append(f"in {term} {images}{size}")
+    return f"Expected: {', '.join(parts)}."
+
+
+def quota_line(found: FullQuota) -> str:
+    """Return when the project's quota of images is reached."""
+    quota = found.quota
+    limits = [f"{quota.number.most} images"] if quota.number else []
+    limits += [size_for_people(quota.size.most)] if quota.size else []
+    name = f"The project's quota of {' and '.join(limits)}"
+    if found.day is None:
+        return f"{name} is not reached within a year by these servers."
+    return f"{name} is reached about {found.day.day} {found.day:%B %Y}."
+
+
+# -- settings
+
+
+def settings_of(args: Any, retention: int | None) -> ScheduleSettings:
+    """Return the settings that the options of a command ask for.
+
+    :raises InvalidValue: for options that do not go together.
+    """
+    every, day = args.every, args.day_of_week
+    daily, hours = parse_every(every) if every else (False, None)
+    if every == "weekly" and day is None:
+        raise InvalidValue("a weekly schedule requires a day of the week")
+    settings = ScheduleSettings(
+        retention,
+        day,
+        daily or getattr(args, "daily", False),
+        hours,
+        args.at,
+        args.keep or NO_RULES,
+        args.keep_within,
+    )
+    if settings == ScheduleSettings():
+        return settings
+    if settings.complete:
+        as_schedule(settings)
+    return settings.checked()
+
+
+def as_schedule(settings: ScheduleSettings) -> ImageSchedule:
+    """Return the schedule that settings alone ask for.
+
+    :raises InvalidValue: for one that cannot be.
+    """
+    schedule = settings.checked().applied_to(None)
+    if schedule is None:
+        raise InvalidValue("nothing says how many images to keep")
+    # As long as a tag may be.
+    schedule_tag(schedule)
+    return schedule
+
+
+# -- consent
+
+Act = Callable[[list[Target], "Guard | None"], "list[Outcome[Target, Any]]"]
+
+
+class ChangeReport(ConsoleReport):
+    """Reports changes of schedules, and keeps back those that are to be asked about."""
+
+    asks = True
+
+    def ended(self, outcome: Outcome[Any, Any]) -> None:
+        if not (self.asks and isinstance(outcome.error, FreesMany)):
+            super().ended(outcome)
+
+
+def with_consent(
+    act: Act, targets: list[Target], report: ChangeReport, *, yes: bool
+) -> list[Outcome[Target, Any]]:
+    """Change schedules; ask before new rules let many images of a server go at once.
+
+    :param act: changes the schedules of targets, and calls back the report.
+    :param yes: whether nobody is asked.
+    """
+    report.asks = not yes and can_ask()
+    done = act(targets, None if yes else refuse_many)
+    held = {e.item: e.error for e in done if isinstance(e.error, FreesMany)}
+    if not (held and report.asks):
+        return done
+    for server, error in held.items():
+        say(f"{server.label}: was {error.before}; would be {error.after}")
+        say(f"{error.number} of its images go with the next scheduled image.")
+    if agreed("Change the schedule all the same?"):
+        return [e for e in done if e.item not in held] + act(list(held), None)
+    say("Nothing was changed." if len(held) == len(done) else "The rest was changed.")
+    report.ok = False
+    return done
 
 
 def described(schedule: ImageSchedule | None, invalid_tag: str | None = None) -> str:

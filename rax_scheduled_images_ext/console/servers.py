@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,9 +16,15 @@ from rax_scheduled_images_ext.console.formats import (
     print_rows,
 )
 from rax_scheduled_images_ext.console.report import Console
+from rax_scheduled_images_ext.console.schedules import (
+    further_columns,
+    in_short,
+    schedule_columns,
+)
 from rax_scheduled_images_ext.console.terminal import put, say
 from rax_scheduled_images_ext.model.durations import format_duration
 from rax_scheduled_images_ext.model.freshness import ScheduleStatus, State
+from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.times import read_time, write_time
 from rax_scheduled_images_ext.operations.check import CheckResult
 from rax_scheduled_images_ext.operations.listing import Listing, Row
@@ -25,6 +32,7 @@ from rax_scheduled_images_ext.operations.listing import Listing, Row
 _SHORT = (
     *("region", "server", "id", "schedule", "day_of_week", "retention"),
     *("newest", "state", "limit", "verified", "verified_level"),
+    *("every", "at", "keep", "most"),
 )
 
 
@@ -118,13 +126,13 @@ def columns(now: datetime, *, regions: bool = False) -> list[Column[Row]]:
     :param now: the time as of which people are shown ages.
     """
     found: list[Column[Row]] = [attribute("region", "Region")] if regions else []
+    kind, *number = schedule_columns(_schedule_of)
     return [
         *found,
         Column("server", "Server", lambda row: row.server.name),
         Column("id", "ID", lambda row: row.server.id),
-        Column("schedule", "Schedule", schedule),
-        _of_schedule("day_of_week", "day_of_week", "Day"),
-        _of_schedule("retention", "retention", "Retention"),
+        replace(kind, value=schedule),
+        *number,
         Column("counted", "Counted", lambda row: row.status.counted),
         Column("kept", "Kept", lambda row: row.status.kept),
         Column("newest", "Newest", newest, _as_of(now, "{} old", "{} ahead")),
@@ -136,6 +144,7 @@ def columns(now: datetime, *, regions: bool = False) -> list[Column[Row]]:
         ),
         Column("state", "State", lambda row: row.status.state.value),
         Column("expires_next", "Expires next", expires_next, _shortened),
+        *further_columns(_schedule_of),
     ]
 
 
@@ -184,9 +193,8 @@ def limit_column() -> Column[Row]:
 
 
 def schedule(row: Row) -> str | None:
-    """Return the kind of the schedule, or the tag that is none."""
-    server = row.server
-    return server.schedule.every if server.schedule else server.invalid_tag
+    """Return the schedule in short, or the tag that is none."""
+    return in_short(row.server.schedule) or row.server.invalid_tag
 
 
 def newest(row: Row) -> str | None:
@@ -210,8 +218,8 @@ def _newest(row: Row, name: str) -> str | None:
     return getattr(row.status.newest, name, None)
 
 
-def _of_schedule(name: str, key: str, title: str) -> Column[Row]:
-    return Column(key, title, lambda row: getattr(row.server.schedule, name, None))
+def _schedule_of(row: Row) -> ImageSchedule | None:
+    return row.server.schedule
 
 
 def _as_of(now: datetime, past: str, future: str) -> Callable[[Any], str]:

@@ -6,7 +6,7 @@ It assumes that each image is made when it is due, so every moment is "about".
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 
 from rax_scheduled_images_ext.model.image import ServerImage
@@ -22,6 +22,8 @@ from rax_scheduled_images_ext.model.retention import Decision
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 
 _DAY = timedelta(days=1)
+#: After how long it is said how many images there are.
+TERMS = {"a week": 7 * _DAY, "a month": 30 * _DAY, "a year": 365 * _DAY}
 _NEVER = datetime.max.replace(tzinfo=timezone.utc)
 
 
@@ -48,13 +50,28 @@ class Runs:
 
 @dataclass(frozen=True)
 class There:
-    """What is there at a moment: of the images of today, and of those made since."""
+    """What is there at a moment: of the images of today, and of those made since.
+
+    ``each`` is how large one of those made is likely to be, None if unknown.
+    """
 
     images: list[ServerImage]
     made: list[datetime]
+    each: float | None = None
 
     def __len__(self) -> int:
         return len(self.images) + len(self.made)
+
+    @property
+    def size(self) -> int | None:
+        """How many bytes that is by the sizes so far, None if unknown."""
+        if self.each is None and len(self):
+            return None
+        each = self.each or 0.0
+        return round(
+            sum(each if image.size is None else image.size for image in self.images)
+            + len(self.made) * each
+        )
 
 
 @dataclass(frozen=True)
@@ -62,12 +79,14 @@ class Outlook:
     """What becomes of a server's counted images under a schedule.
 
     ``decisions`` are those on its images by that schedule, newest first; ``runs`` is
-    None if nothing is made, and then all stay as they are.
+    None if nothing is made, and then all stay as they are. ``now`` is the moment from
+    which it is looked out.
     """
 
     decisions: list[Decision]
     keep: Keep | None
     runs: Runs | None
+    now: datetime
 
     @classmethod
     def of(
@@ -84,11 +103,27 @@ class Outlook:
         """
         counted = [each for each in decisions if each.counted]
         if schedule is None or not schedule.keep:
-            return cls(counted, None, None)
+            return cls(counted, None, None, now)
         if next_due is None:
             newest = counted[0].image.created if counted else None
             next_due = schedule.next_due(newest or now, now)
-        return cls(counted, schedule.keep, Runs(next_due, schedule.interval))
+        return cls(counted, schedule.keep, Runs(next_due, schedule.interval), now)
+
+    def dated(self, decisions: Iterable[Decision]) -> list[Decision]:
+        """Return decisions with the days on which images are deleted.
+
+        Where a number decides, they count the images until then, and stay as they are.
+        """
+        if self.keep is None or self.keep.number is not None:
+            return list(decisions)
+        ends = {each.image.id: self.until(each) for each in self.decisions}
+        first = self.runs.first if self.runs else None
+        return [
+            replace(each, until=end, goes_next=end == first)
+            if (end := ends.get(each.image.id))
+            else each
+            for each in decisions
+        ]
 
     @property
     def going_next(self) -> list[Decision]:
@@ -115,13 +150,25 @@ class Outlook:
         end = max(ends, default=self.runs.first)
         return None if end == _NEVER else end
 
+    @property
+    def there(self) -> There:
+        """What is there now."""
+        images = [each.image for each in self.decisions]
+        sizes = [image.size for image in images if image.size]
+        return There(images, [], sum(sizes) / len(sizes) if sizes else None)
+
+    @property
+    def expected(self) -> dict[str, There]:
+        """What is there in a week, in a month and in a year, by those words."""
+        return {term: self.at(self.now + length) for term, length in TERMS.items()}
+
     def at(self, moment: datetime) -> There:
         """Return what is there at a moment, after all that was due by then."""
         newest = None
         if self.runs is not None:
             newest = self.runs.before(moment + timedelta.resolution)
         if self.keep is None or newest is None:
-            return There([each.image for each in self.decisions], [])
+            return self.there
         made = sorted(self._kept_of_runs(self.keep, newest), reverse=True)
         old = [each.image for each in self.decisions if each.image.created is not None]
         # What was to be made before the images that there are already is not made.
@@ -136,6 +183,7 @@ class Outlook:
                 if n in stay or self.until(self.decisions[n - len(made)]) is None
             ],
             [due for n, due in enumerate(made) if n in stay],
+            self.there.each,
         )
 
     def _ends(self, kept: KeptBy, decision: Decision) -> datetime:

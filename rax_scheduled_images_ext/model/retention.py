@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 
 from rax_scheduled_images_ext.model.image import (
@@ -95,6 +96,9 @@ class Decision:
     rules that keep the image. ``rank`` is the image's place among the counted ones, 1
     for the newest, None if it is not counted. ``rules`` say which images count,
     ``base_image`` is the ID of the image that the server boots from, None if unknown.
+    Where rules of the calendar decide, ``until`` is about when it is deleted, None if
+    never or not known, and ``goes_next`` whether with the next scheduled image: see
+    :meth:`.Outlook.dated`.
     """
 
     image: ServerImage
@@ -104,6 +108,8 @@ class Decision:
     kept_by: tuple[KeptBy, ...] = ()
     rules: Rules = Rules.OURS
     base_image: str | None = None
+    until: datetime | None = None
+    goes_next: bool = False
 
     @property
     def is_base(self) -> bool:
@@ -129,7 +135,7 @@ class Decision:
         """
         if self.rank is None or self.keep is None:
             return None
-        if not self.kept_by:
+        if not self.kept_by or self.goes_next:
             return 1
         number = self.keep.number
         return None if number is None else number - self.rank + 1
@@ -337,7 +343,8 @@ def retention_status(decision: Decision) -> str:
     """Return the retention status of an image.
 
     One of: kept (exempt), not counted, kept, expires next, expires in N runs; a run is
-    a scheduled image that becomes ACTIVE.
+    a scheduled image that becomes ACTIVE. Where rules of the calendar decide, it is
+    kept until about a day.
     """
     if kept_for_good(decision):
         return "kept (exempt)"
@@ -345,8 +352,21 @@ def retention_status(decision: Decision) -> str:
         return "not counted"
     left = expires_in_runs(decision)
     if left is None:
-        return "kept"
+        until = until_words(decision)
+        return f"kept until about {until}" if until else "kept"
     return "expires next" if left == 1 else f"expires in {left} runs"
+
+
+def until_words(decision: Decision) -> str | None:
+    """Return the day on which an image is deleted, such as ``6 December``.
+
+    The year is that in which it was made, or is named. None if there is no such day.
+    """
+    until, created = decision.until, decision.image.created
+    if until is None or created is None:
+        return None
+    year = "" if until.year == created.year else f" {until.year}"
+    return f"{until.day} {until:%B}{year}"
 
 
 def reason(decision: Decision) -> str:

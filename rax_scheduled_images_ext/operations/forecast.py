@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.errors import (
+    FreesMany,
     InvalidSchedule,
     NoRetention,
     NoSchedule,
@@ -15,6 +16,7 @@ from rax_scheduled_images_ext.errors import (
 from rax_scheduled_images_ext.model.freshness import decide_on
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.outlook import Outlook
+from rax_scheduled_images_ext.model.quota import FullQuota, day_full
 from rax_scheduled_images_ext.model.retention import Decision
 from rax_scheduled_images_ext.model.schedule import ImageSchedule, ScheduleSettings
 from rax_scheduled_images_ext.operations.schedules import (
@@ -34,12 +36,14 @@ class Forecast:
     ``current`` is its schedule now, ``new`` the one that it would have, each None for
     none; ``expiring`` are the images that the next scheduled image would delete, oldest
     first. ``invalid_tag`` is the tag that should be the schedule now, and is none.
+    ``outlook`` says what is there in time, None without a new schedule.
     """
 
     current: ImageSchedule | None
     new: ImageSchedule | None
     expiring: list[Decision]
     invalid_tag: str | None = None
+    outlook: Outlook | None = None
 
 
 def forecast(
@@ -65,10 +69,38 @@ def forecast(
         if wanted is None:
             return Forecast(current, None, [], tag)
         new = wanted_schedule(server_id, current, wanted)
-        return Forecast(current, new, expiring(cloud, server_id, new), tag)
+        found = outlook(cloud, server_id, new)
+        return Forecast(current, new, found.going_next[::-1], tag, found)
 
     skip = NoSchedule if wanted is None else NoRetention
     return for_each(cloud, servers, action, report, skip=skip)
+
+
+def quota_forecast(cloud: Cloud, forecasts: Iterable[Forecast]) -> FullQuota | None:
+    """Return when the project's image quota is reached by some servers' images.
+
+    None if the project has none, or the cloud does not show it.
+    """
+    outlooks = [each.outlook for each in forecasts if each.outlook is not None]
+    quota = cloud.images.quota() if outlooks else None
+    return None if quota is None else day_full(quota, outlooks)
+
+
+def refuse_many(
+    cloud: Cloud, server_id: str, before: ImageSchedule | None, after: ImageSchedule
+) -> None:
+    """Refuse a change of rules that frees more images than one for each rule.
+
+    Numbers are what people say themselves, and are not asked about.
+
+    :raises FreesMany: for such a change.
+    """
+    if all(each is None or each.retention is not None for each in (before, after)):
+        return
+    going = len(expiring(cloud, server_id, after))
+    if going > len(after.keep.rules):
+        words = before.words if before else "no schedule"
+        raise FreesMany(server_id, words, after.words, going)
 
 
 def next_expiries(

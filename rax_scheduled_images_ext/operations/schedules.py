@@ -6,6 +6,7 @@ an outcome for each: a value, or the error that was raised for it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from rax_scheduled_images_ext.client.cloud import Cloud
@@ -17,6 +18,10 @@ from rax_scheduled_images_ext.errors import (
 from rax_scheduled_images_ext.model.schedule import ImageSchedule, ScheduleSettings
 from rax_scheduled_images_ext.operations.targets import Servers, Target, for_each
 from rax_scheduled_images_ext.operations.work_queue import Outcome, Report
+
+#: Is called with a cloud, a server's ID, its schedule (None for none), and the one that
+#: replaces it, before it does; an error leaves the schedule as it is.
+Guard = Callable[[Cloud, str, ImageSchedule | None, ImageSchedule], object]
 
 
 @dataclass(frozen=True)
@@ -44,17 +49,24 @@ def enable(
     servers: Servers,
     schedule: ImageSchedule,
     report: Report[Target, ImageSchedule] | None = None,
+    *,
+    guard: Guard | None = None,
 ) -> list[Outcome[Target, ImageSchedule]]:
     """Give servers a schedule in place of any they have.
 
-    Errors: NoSuchServer, NotOffered, NoMatch, SeveralMatches.
+    Errors: NoSuchServer, NotOffered, NoMatch, SeveralMatches, SimpleOnly, and those of
+    the guard, which is not asked where the cloud itself keeps rules from being lost.
 
     :raises InvalidValue: for a schedule that cannot be; nothing has been sent.
     """
     schedule = schedule.checked()
 
     def action(cloud: Cloud, server_id: str) -> ImageSchedule:
-        return cloud.schedules.enable(server_id, schedule)
+        def replacing(before: ImageSchedule | None) -> None:
+            if guard is not None:
+                guard(cloud, server_id, before, schedule)
+
+        return cloud.schedules.enable(server_id, schedule, replacing)
 
     return for_each(cloud, servers, action, report)
 
@@ -66,18 +78,20 @@ def change(
     report: Report[Target, ScheduleChange] | None = None,
     *,
     enabled: bool = False,
+    guard: Guard | None = None,
 ) -> list[Outcome[Target, ScheduleChange]]:
     """Change what the settings name of servers' schedules, and nothing else.
 
-    A server without a schedule gets one if the settings have a retention; without a
-    day it is daily. A schedule that is right already is not sent again. Errors:
-    NoRetention for a server that was named, InvalidSchedule unless the settings leave
-    nothing of the schedule, and those of :func:`enable`.
+    A server without a schedule gets one if the settings say what is kept; without a
+    day or an interval it is daily. A schedule that is right already is not sent again.
+    Errors: NoRetention for a server that was named, InvalidSchedule unless the settings
+    leave nothing of the schedule, and those of :func:`enable`.
 
     :param settings: None to take the schedules away, with the errors of
         :func:`disable`.
     :param enabled: only schedules that there are: NoSchedule for a server that was
         named and has none, InvalidSchedule for one whose tags are no schedule.
+    :param guard: its errors are those of the servers that it is called for.
     :raises InvalidValue: for settings that cannot be; nothing has been sent.
     """
     wanted = None if settings is None else settings.checked()
@@ -94,6 +108,8 @@ def change(
             return ScheduleChange(before, None, tag)
         after = wanted_schedule(server_id, before, wanted)
         if after != before:
+            if guard is not None:
+                guard(cloud, server_id, before, after)
             after = cloud.schedules.enable(server_id, after)
         return ScheduleChange(before, after, tag)
 

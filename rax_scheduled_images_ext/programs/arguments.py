@@ -18,6 +18,7 @@ from rax_scheduled_images_ext.text import one_line
 
 if TYPE_CHECKING:
     from rax_scheduled_images_ext.errors import InvalidValue
+    from rax_scheduled_images_ext.model.keep import Keep
 
 _Number = TypeVar("_Number", int, float)
 _Value = TypeVar("_Value")
@@ -174,6 +175,35 @@ def day_name(text: str) -> str:
     from rax_scheduled_images_ext.model.schedule import parse_day
 
     return parse_day(text)
+
+
+def how_often(text: str) -> str:
+    """Return how often an image is made: ``daily``, ``weekly``, or such as ``6h``."""
+    from rax_scheduled_images_ext.model.schedule import parse_every
+
+    parse_every(text)
+    return text
+
+
+def time_of_day(text: str) -> str:
+    """Return a UTC time of day such as ``02:30``, or ``auto``."""
+    from rax_scheduled_images_ext.model.schedule import AUTO, parse_at
+
+    return text if text == AUTO else parse_at(text)
+
+
+def rules(text: str) -> Keep:
+    """Parse the rules that say what is kept, such as ``last=8,daily=7``."""
+    from rax_scheduled_images_ext.model.keep import parse_keep
+
+    return parse_keep(text)
+
+
+def days(text: str) -> int:
+    """Parse a number of days, such as ``30d``; ``0d`` for none."""
+    from rax_scheduled_images_ext.model.keep import parse_within
+
+    return 0 if text == "0d" else parse_within(text)
 
 
 def span(text: str) -> timedelta:

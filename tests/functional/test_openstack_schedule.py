@@ -152,13 +152,14 @@ def test_a_dry_run_changes_nothing(openstack: OpenStack, cloud: Sandbox) -> None
     newest, *_, oldest = cloud.images(MYSERVER)
     argv = ("--retention", "1", "--dry-run", "myserver", "web1")
     out = openstack.ok(*SCHEDULE, "set", *argv)
-    first, *_, last, nothing = out.splitlines()
+    first, *_, last, nothing, expected = out.splitlines()
     was = "weekly on SATURDAY, retention"
     assert first == f"myserver: {was} 1 (now {was} 7)"
     assert oldest.id in out
     assert newest.id in out
     assert last == "web1: daily, retention 1 (now no schedule)"
     assert nothing == "No image expires with the next scheduled image."
+    assert expected == "Expected: in a week 1 image, in a month 1 image, in a year 1 image."
     assert schedules(cloud) == {"myserver": (7, "SATURDAY")}
     result = openstack(*SCHEDULE, "set", "--dry-run", "--daily", "web1")
     assert (result.status, result.out) == (1, "")
@@ -169,7 +170,8 @@ WAYS = "choose servers in one way: by <server>..., by --all or by --name"
 WRONG = {
     "nothing to change": (
         ["set", "web1"],
-        "nothing to change: use --retention, --daily or --weekly",
+        "nothing to change: use --daily, --weekly, --every, --at, --retention, --keep"
+        " or --keep-within",
     ),
     "no server": (["set", "--daily"], WAYS),
     "no server to unset": (["unset"], WAYS),

@@ -1088,7 +1088,7 @@ def test_the_requests_of_each_command(
             *(f"{listed} 200", f"DELETE {one} 204"),
         ],
         ("enable", "--dry-run", MYSERVER, "5"): [
-            *(schedule, server, f"{listed} 200"),
+            *(schedule, server, f"{listed} 200", "GET /info/usage 200"),
         ],
     }.items():
         cloud.requests.clear()
@@ -1100,10 +1100,14 @@ class TestForecast:
     def test_a_change(self, run: Run, cloud: Sandbox, week: list[str]) -> None:
         cloud.requests.clear()
         argv = ("scheduled-images-enable", "--dry-run", "myserver", "5")
-        first, second, *table = out(run(*argv)).splitlines()
+        first, second, *table, expected = out(run(*argv)).splitlines()
         assert first == "myserver: daily, retention 5 (now daily, retention 7)"
         assert second == "These images expire with the next scheduled image:"
         assert re.findall(r" ([0-9a-f-]{36}) ", "".join(table)) == week[:3]
+        assert expected == (
+            "Expected: in a week 5 images (4.4 GiB), in a month 5 images (4.4 GiB), in a"
+            " year 5 images (4.4 GiB)."
+        )
         assert not changes(cloud)
         # And so it is.
         out(run("scheduled-images-enable", "myserver", "5"))
@@ -1118,6 +1122,7 @@ class TestForecast:
         assert out(run(*argv, "myserver", "4")) == (
             "myserver: daily, retention 4 (now weekly on SATURDAY, retention 4)\n"
             "No image expires with the next scheduled image.\n"
+            "Expected: in a week 4 images, in a month 4 images, in a year 4 images.\n"
         )
         same = out(run(*argv, "--day-of-week", "Sat", "myserver", "4"))
         assert same.startswith(
@@ -1132,8 +1137,10 @@ class TestForecast:
             1,
             "web1: daily, retention 7 (now no schedule)\n"
             "No image expires with the next scheduled image.\n"
+            "Expected: in a week 7 images, in a month 7 images, in a year 7 images.\n"
             "db1: daily, retention 7 (now no schedule)\n"
-            "No image expires with the next scheduled image.\n",
+            "No image expires with the next scheduled image.\n"
+            "Expected: in a week 7 images, in a month 7 images, in a year 7 images.\n",
             "ERROR (CommandError): No server with a name or ID of 'nobody' exists.\n",
         )
         assert run("scheduled-images-show", "web1").status == 1

@@ -218,7 +218,7 @@ def outlooks(draw: st.DrawFn) -> Outlook:
     now = (moments[0] if moments else START) + draw(st.integers(0, 100)) * HOUR
     due = now + draw(st.integers(1, 60)) * MINUTE
     decisions = apply_policy(images, "mine", keep, "ours", base_image="image-00001")
-    return Outlook(decisions, keep, Runs(due, timedelta(hours=hours)))
+    return Outlook(decisions, keep, Runs(due, timedelta(hours=hours)), due)
 
 
 @given(outlooks(), st.integers(0, 40))
@@ -255,7 +255,7 @@ def test_an_outlook_comes_true(outlook: Outlook, runs: int) -> None:
 @given(keeps(40), st.sampled_from([*HOURS, 24, 168]), st.integers(0, 1000))
 def test_there_are_never_more_than_the_most(keep: Keep, hours: int, days: int) -> None:
     interval = timedelta(hours=hours)
-    outlook = Outlook([], keep, Runs(START, interval))
+    outlook = Outlook([], keep, Runs(START, interval), START)
     assert len(outlook.at(START + days * DAY)) <= keep.most(interval)
 
 
@@ -273,7 +273,7 @@ def test_there_are_never_more_than_the_most(keep: Keep, hours: int, days: int) -
 def test_how_many_there_are_at_most(hours: int, keep: Keep, most: int) -> None:
     interval = timedelta(hours=hours)
     assert keep.most(interval) == most
-    outlook = Outlook([], keep, Runs(START, interval))
+    outlook = Outlook([], keep, Runs(START, interval), START)
     evenings = [START + day * DAY + 23 * HOUR for day in range(365, 1461)]
     found = [len(outlook.at(evening)) for evening in evenings]
     assert max(found) == most
@@ -284,7 +284,7 @@ def test_the_end_of_time_is_never(year: int) -> None:
     created = datetime(year, 6, 5, tzinfo=timezone.utc)
     keep = Keep(last=65535, yearly=65535, within_days=65535)
     decisions = apply_policy([image(1, created)], "mine", keep, "ours")
-    outlook = Outlook(decisions, keep, Runs(created + DAY, 7 * DAY))
+    outlook = Outlook(decisions, keep, Runs(created + DAY, 7 * DAY), created)
     (decision,) = decisions
     end = outlook.until(decision)
     assert end is None if year == 9998 else end and end > created

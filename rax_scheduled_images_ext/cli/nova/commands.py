@@ -34,7 +34,6 @@ from rax_scheduled_images_ext.programs.arguments import (
     day_name,
     duration,
     invalid,
-    number_to_keep,
     one_of,
     regular_expression,
 )
@@ -177,8 +176,25 @@ TARGETS = (
 # -- schedules
 
 
+class InsteadOfRetention(argparse.Action):
+    """An option that says what is kept, so that no retention need be given."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        setattr(namespace, self.dest, values)
+        for positional in parser._get_positional_actions():
+            if positional.dest == "retention":
+                positional.required = False
+
+
 @stands_for(
     "schedules:enable",
+    arguments.EVERY,
     argument(
         "--day-of-week",
         metavar="<day>",
@@ -187,14 +203,16 @@ TARGETS = (
         " letter case, or the beginning of just one. Without it the schedule is daily,"
         " even if it was weekly before.",
     ),
+    arguments.AT,
+    arguments.keep(action=InsteadOfRetention),
+    arguments.keep_within(action=InsteadOfRetention),
     arguments.FORECAST,
-    arguments.YES_TO_MANY,
+    arguments.YES_TO_CHANGE,
     *TARGETS,
     argument(
         "retention",
         metavar="<retention>",
-        type=checked(number_to_keep),
-        help="Number of scheduled images to keep, 1 to 65535.",
+        help="Number of scheduled images to keep, 1 to 65535; not with --keep.",
     ),
 )
 def do_scheduled_images_enable() -> None:
@@ -204,9 +222,13 @@ def do_scheduled_images_enable() -> None:
 @stands_for(
     "schedules:update",
     arguments.retention(),
+    arguments.EVERY,
     arguments.weekly("--day-of-week"),
     arguments.DAILY,
-    arguments.YES_TO_MANY,
+    arguments.AT,
+    arguments.keep(),
+    arguments.keep_within(),
+    arguments.YES_TO_CHANGE,
     *TARGETS,
 )
 def do_scheduled_images_update() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from rax_scheduled_images_ext.cli.nova.command import (
@@ -15,11 +14,15 @@ from rax_scheduled_images_ext.cli.nova.command import (
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.console.schedules import (
     NEEDS_SERVICE,
+    ChangeReport,
     ShownSchedule,
-    print_forecast,
+    as_schedule,
+    print_forecasts,
     print_schedule,
     print_schedules,
     say_change,
+    settings_of,
+    with_consent,
 )
 from rax_scheduled_images_ext.console.terminal import say
 from rax_scheduled_images_ext.errors import InvalidValue, NoSchedule
@@ -29,60 +32,88 @@ from rax_scheduled_images_ext.model.schedule import (
     parse_retention,
 )
 from rax_scheduled_images_ext.operations import schedules
-from rax_scheduled_images_ext.operations.forecast import forecast
 from rax_scheduled_images_ext.operations.schedules import ServerSchedule
 from rax_scheduled_images_ext.operations.targets import Target
+
+_ENABLE, _UPDATE = "scheduled-images-enable", "scheduled-images-update"
 
 
 def enable(cs: Any, args: Any) -> None:
     """Give servers a schedule, or print what that would change."""
-    retention = args.retention or misplaced_retention(args)
-    schedule = ImageSchedule(retention, args.day_of_week)
+    schedule = wanted_schedule(args)
     cloud = open_cloud(cs)
-    command = "scheduled-images-enable"
-    targets = targets_of(cloud, command, args, dry_run=args.dry_run)
+    targets = targets_of(cloud, _ENABLE, args, dry_run=args.dry_run)
     wanted = ScheduleSettings.of(schedule)
     if args.dry_run:
-        print_forecasts(cloud, targets, wanted)
+        finish(forecast(cloud, targets, wanted))
         return
     several = len(targets) > 1
-    with CONSOLE.report(targets, say_change if several else None) as report:
-        done: Sequence[Any] = (
+    report = ChangeReport(CONSOLE, len(targets), say_change if several else None)
+
+    def act(targets: list[Target], guard: schedules.Guard | None) -> Any:
+        if several or not schedule.is_simple:
             # What several servers had before is recorded.
-            schedules.change(cloud, targets, wanted, report)
-            if several
-            else schedules.enable(cloud, targets, schedule, report)
-        )
+            return schedules.change(cloud, targets, wanted, report, guard=guard)
+        return schedules.enable(cloud, targets, schedule, report, guard=guard)
+
+    with report:
+        done = with_consent(act, targets, report, yes=args.yes)
     if cloud.schedules.kept_as_tags and any(each.value for each in done):
         say(NEEDS_SERVICE)
     finish(report.ok)
 
 
-def misplaced_retention(args: Any) -> int:
-    """Take the retention that was read as the last server: ``7 --all``."""
-    command = "scheduled-images-enable"
-    if not args.server:
-        usage_error(command, "the following arguments are required: <retention>")
+def wanted_schedule(args: Any) -> ImageSchedule:
+    """Return the schedule that the arguments ask for.
+
+    Without rules, what stands last is the retention, also if it was read as a server;
+    with rules it is a server.
+    """
+    words, number = list(args.server or ()), None
+    if args.retention is not None:
+        words.append(args.retention)
+    if args.keep is None and args.keep_within is None:
+        if not words:
+            usage_error(_ENABLE, "the following arguments are required: <retention>")
+        number = words.pop()
+    elif args.retention is not None and args.retention.isdecimal():
+        usage_error(_ENABLE, "<retention> and --keep exclude each other")
+    args.server = words
     try:
-        return parse_retention(args.server.pop())
+        retention = None if number is None else parse_retention(number)
     except InvalidValue as error:
-        usage_error(command, f"argument <retention>: {error}")
+        usage_error(_ENABLE, f"argument <retention>: {error}")
+    try:
+        return as_schedule(settings_of(args, retention))
+    except InvalidValue as error:
+        usage_error(_ENABLE, str(error))
 
 
 def update(cs: Any, args: Any) -> None:
     """Change parts of schedules, and report what each was and is."""
-    command = "scheduled-images-update"
     if args.daily and args.day_of_week:
-        usage_error(command, "--daily and --day-of-week exclude each other")
-    wanted = ScheduleSettings(args.retention, args.day_of_week, args.daily)
+        usage_error(_UPDATE, "--daily and --day-of-week exclude each other")
+    try:
+        wanted = settings_of(args, args.retention)
+    except InvalidValue as error:
+        usage_error(_UPDATE, str(error))
     if wanted == ScheduleSettings():
         usage_error(
-            command, "nothing to change: use --retention, --day-of-week or --daily"
+            _UPDATE,
+            "nothing to change: use --every, --daily, --day-of-week, --at, --retention,"
+            " --keep or --keep-within",
         )
     cloud = open_cloud(cs)
-    targets = targets_of(cloud, command, args, scheduled=True)
-    with CONSOLE.report(targets, say_change) as report:
-        schedules.change(cloud, targets, wanted, report, enabled=True)
+    targets = targets_of(cloud, _UPDATE, args, scheduled=True)
+    report = ChangeReport(CONSOLE, len(targets), say_change)
+
+    def act(targets: list[Target], guard: schedules.Guard | None) -> Any:
+        return schedules.change(
+            cloud, targets, wanted, report, enabled=True, guard=guard
+        )
+
+    with report:
+        with_consent(act, targets, report, yes=args.yes)
     finish(report.ok)
 
 
@@ -92,7 +123,7 @@ def disable(cs: Any, args: Any) -> None:
     command = "scheduled-images-disable"
     targets = targets_of(cloud, command, args, scheduled=True, dry_run=args.dry_run)
     if args.dry_run:
-        print_forecasts(cloud, targets, None)
+        finish(forecast(cloud, targets, None))
     elif len(targets) > 1:
         with CONSOLE.report(targets, say_change) as report:
             schedules.change(cloud, targets, None, report)
@@ -103,13 +134,13 @@ def disable(cs: Any, args: Any) -> None:
         finish(report.ok)
 
 
-def print_forecasts(
+def forecast(
     cloud: Cloud, targets: list[Target], wanted: ScheduleSettings | None
-) -> None:
-    """Print what would change; end the command if some is not known."""
-    with CONSOLE.report(targets, print_forecast) as report:
-        forecast(cloud, targets, wanted, report)
-    finish(report.ok)
+) -> bool:
+    """Print what would change; return whether all is known."""
+    return print_forecasts(
+        cloud, targets, wanted, lambda each: CONSOLE.report(targets, each)
+    )
 
 
 def show(cs: Any, args: Any) -> None:
@@ -118,7 +149,7 @@ def show(cs: Any, args: Any) -> None:
     form = args.format or ("table" if len(args.server) > 1 else None)
 
     def add(server: Target, found: ServerSchedule) -> None:
-        rows.append(ShownSchedule.of(server.label, found.server_id, found.schedule))
+        rows.append(ShownSchedule(server.label, found.server_id, found.schedule))
 
     def add_without(server: Target, error: Exception) -> None:
         # A program is to find every server that it named.
@@ -129,6 +160,6 @@ def show(cs: Any, args: Any) -> None:
         schedules.show(open_cloud(cs), args.server, report)
         if form is not None:
             print_schedules(rows, form)
-        elif rows:
-            print_schedule(rows[0])
+        elif rows and rows[0].schedule:
+            print_schedule(rows[0].schedule)
     finish(report.ok)

@@ -48,4 +48,6 @@ class CheckSchedule(Lister):
                 self.log.info(all_fresh(result.servers))
             found = check_columns(result)
             rows = [Row(None, status) for status in result.problems]
-            return listed(found if parsed_args.long else short(found), rows)
+            return listed(
+                found if parsed_args.long else short(found), rows, parsed_args.formatter
+            )

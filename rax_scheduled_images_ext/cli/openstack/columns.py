@@ -10,6 +10,9 @@ from cliff.columns import FormattableColumn
 from rax_scheduled_images_ext.console.formats import Column, for_people
 from rax_scheduled_images_ext.text import printable
 
+#: The formats that have an escape for every character, and a form for every value.
+FAITHFUL = ("json", "yaml")
+
 
 class Cell(FormattableColumn[Any]):
     """A value that a table shows in another form than other formats."""
@@ -28,18 +31,31 @@ class Cell(FormattableColumn[Any]):
 
 
 def listed(
-    columns: Sequence[Column[Any]], rows: Iterable[Any]
+    columns: Sequence[Column[Any]], rows: Iterable[Any], form: str = "table"
 ) -> tuple[list[str], list[list[Any]]]:
-    """Return rows as a Lister wants them; their names are headings."""
-    names = [_heading(column.title) for column in columns]
-    return names, [[_cell(column, row) for column in columns] for row in rows]
+    """Return rows as a Lister wants them; their names are headings.
+
+    :param form: the format; only :data:`FAITHFUL` ones have further columns.
+    """
+    rows = list(rows)
+    wanted = [
+        column
+        for column in columns
+        if not column.further
+        or (form in FAITHFUL and any(column.value(row) is not None for row in rows))
+    ]
+    names = [_heading(column.title) for column in wanted]
+    return names, [[_cell(column, row) for column in wanted] for row in rows]
 
 
 def shown(columns: Sequence[Column[Any]], row: Any) -> tuple[list[str], list[Any]]:
     """Return one row as a ShowOne wants it; its names are keys."""
-    return [column.key for column in columns], [
-        _cell(column, row) for column in columns
+    wanted = [
+        column
+        for column in columns
+        if not column.further or column.value(row) is not None
     ]
+    return [column.key for column in wanted], [_cell(column, row) for column in wanted]
 
 
 def escaped(value: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from osc_lib.command import command
 
-from rax_scheduled_images_ext.cli.openstack.columns import escaped
+from rax_scheduled_images_ext.cli.openstack.columns import FAITHFUL, escaped
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.openstacksdk import cloud_of
 from rax_scheduled_images_ext.console.arguments import (
@@ -38,9 +38,6 @@ from rax_scheduled_images_ext.operations.targets import (
 )
 
 LOG = logging.getLogger(__name__)
-
-# The formats that have an escape for every character.
-_FAITHFUL = ("json", "yaml")
 
 #: The exit status of a command that was interrupted.
 INTERRUPTED = 130
@@ -151,7 +148,7 @@ class _Display(Command):
         self, parsed_args: argparse.Namespace, column_names: Any, data: Any
     ) -> str:
         """Return the text that the formatter writes."""
-        if parsed_args.formatter not in _FAITHFUL:
+        if parsed_args.formatter not in FAITHFUL:
             data = escaped(data)
         app: Any = self.app
         output = io.StringIO()

@@ -20,4 +20,6 @@ class ListSnapshot(Lister):
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[list[str], Any]:
         """Return the images."""
         columns = IMAGES_AS_DATA if parsed_args.long else IMAGES
-        return listed(columns, list_images(self.cloud, parsed_args.server))
+        return listed(
+            columns, list_images(self.cloud, parsed_args.server), parsed_args.formatter
+        )

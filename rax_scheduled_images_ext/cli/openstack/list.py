@@ -56,4 +56,4 @@ class ListSchedule(Lister):
             wanted = [*columns(found.now, regions=regions), volumes_column()]
             proofs = verified_columns(found.now)
             wanted = [*wanted, *proofs] if parsed_args.long else short(wanted)
-            return listed(wanted, ordered(found.rows))
+            return listed(wanted, ordered(found.rows), parsed_args.formatter)

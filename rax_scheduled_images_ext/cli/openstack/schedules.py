@@ -18,8 +18,11 @@ from rax_scheduled_images_ext.console import arguments
 from rax_scheduled_images_ext.console.arguments import argument, exclusive, switch
 from rax_scheduled_images_ext.console.schedules import (
     NEEDS_SERVICE,
-    print_forecast,
+    ChangeReport,
+    print_forecasts,
     say_change,
+    settings_of,
+    with_consent,
 )
 from rax_scheduled_images_ext.console.servers import (
     columns,
@@ -27,21 +30,22 @@ from rax_scheduled_images_ext.console.servers import (
     newest_columns,
 )
 from rax_scheduled_images_ext.console.terminal import say
+from rax_scheduled_images_ext.errors import InvalidValue
 from rax_scheduled_images_ext.model.schedule import ScheduleSettings
-from rax_scheduled_images_ext.operations.forecast import forecast
 from rax_scheduled_images_ext.operations.listing import Row
-from rax_scheduled_images_ext.operations.schedules import change, disable
+from rax_scheduled_images_ext.operations.schedules import Guard, change, disable
 from rax_scheduled_images_ext.operations.server import read_status
+from rax_scheduled_images_ext.operations.targets import Target
 
 _TARGETS = (
-    arguments.YES_TO_MANY,
     switch("--all", arguments.ALL_SERVERS),
     argument("--name", **arguments.BY_NAME.options | {"help": arguments.NAMED_SERVERS}),
     argument("server", **arguments.SERVERS.options | {"nargs": "*"}),
 )
 # The order of what is shown of one server.
 _SHOWN = (
-    *("server", "id", "schedule", "day_of_week", "retention", "next_due", "state"),
+    *("server", "id", "schedule", "day_of_week", "retention"),
+    *("every", "at", "keep", "most", "next_due", "state"),
     *("newest", "limit", "newest_image", "newest_image_id"),
     *("counted", "kept", "expires_next"),
 )
@@ -68,51 +72,65 @@ class _Change(Command):
         self.end(ok=False)
         targets = targets_of(cloud, args, scheduled=scheduled)
         if args.dry_run:
-            with CONSOLE.report(targets, print_forecast) as report:
-                forecast(cloud, targets, wanted, report)
-        else:
-            several = len(targets) > 1
-            with CONSOLE.report(targets, say_change if several else None) as report:
-                if wanted is None and not several:
-                    disable(cloud, targets, report)
-                    self.end(ok=report.ok)
-                    return
-                done = change(cloud, targets, wanted, report)
-            changes = [each.value for each in done if each.value is not None]
-            new = any(each.after and each.before is None for each in changes)
-            if new and cloud.schedules.kept_as_tags:
-                say(NEEDS_SERVICE)
+            known = print_forecasts(
+                cloud, targets, wanted, lambda each: CONSOLE.report(targets, each)
+            )
+            self.end(ok=known)
+            return
+        several = len(targets) > 1
+        report = ChangeReport(CONSOLE, len(targets), say_change if several else None)
+
+        def act(targets: list[Target], guard: Guard | None) -> Any:
+            if wanted is None and not several:
+                return disable(cloud, targets, report)
+            return change(cloud, targets, wanted, report, guard=guard)
+
+        with report:
+            done = with_consent(act, targets, report, yes=args.yes)
+        changes = [each.value for each in done if each.value is not None]
+        new = any(each.after and each.before is None for each in changes)
+        if new and cloud.schedules.kept_as_tags:
+            say(NEEDS_SERVICE)
         self.end(ok=report.ok)
 
 
 class SetSchedule(_Change):
     """Give servers a schedule of images, or change parts of theirs.
 
-    What is not named stays as it is. A server without a schedule needs --retention,
-    and gets a daily one unless --weekly names a day.
+    What is not named stays as it is. A server without a schedule needs --retention or
+    --keep, and gets a daily one unless --weekly or --every says otherwise.
     """
 
     arguments = (
         arguments.retention(" Needed for a server without a schedule."),
-        exclusive(arguments.DAILY, arguments.weekly("--weekly")),
+        exclusive(arguments.DAILY, arguments.weekly("--weekly"), arguments.EVERY),
+        arguments.AT,
+        arguments.keep(),
+        arguments.keep_within(),
         arguments.FORECAST,
+        arguments.YES_TO_CHANGE,
         *_TARGETS,
     )
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         """Set the schedules."""
-        wanted = ScheduleSettings(
-            parsed_args.retention, parsed_args.day_of_week, parsed_args.daily
-        )
+        try:
+            wanted = settings_of(parsed_args, parsed_args.retention)
+        except InvalidValue as error:
+            raise WrongUsage(str(error)) from None
         if wanted == ScheduleSettings():
-            raise WrongUsage("nothing to change: use --retention, --daily or --weekly")
-        self.change(parsed_args, wanted, scheduled=parsed_args.retention is None)
+            raise WrongUsage(
+                "nothing to change: use --daily, --weekly, --every, --at, --retention,"
+                " --keep or --keep-within"
+            )
+        new = wanted.retention is not None or wanted.keep
+        self.change(parsed_args, wanted, scheduled=not new)
 
 
 class UnsetSchedule(_Change):
     """Remove the schedules of servers; the images stay."""
 
-    arguments = (arguments.FORECAST, *_TARGETS)
+    arguments = (arguments.FORECAST, arguments.YES_TO_MANY, *_TARGETS)
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         """Remove the schedules."""

@@ -20,6 +20,7 @@ from rax_scheduled_images_ext.errors import (
     SeveralMatches,
 )
 from rax_scheduled_images_ext.model.image import PENDING_KEY, ServerImage
+from rax_scheduled_images_ext.model.quota import ImageQuota
 
 Result = TypeVar("Result")
 
@@ -205,6 +206,10 @@ class ImageStore(ABC):
     @abstractmethod
     def _list(self, wanted: ImageFilter) -> Iterator[ServerImage]:
         """Yield at least the matching images: services filter as well as they can."""
+
+    def quota(self) -> ImageQuota | None:
+        """Return how many images the project may have; None if that is not shown."""
+        return None
 
     def find(self, wanted: str) -> ServerImage:
         """Return the image whose ID or name is ``wanted``.

@@ -23,7 +23,7 @@ from rax_scheduled_images_ext.client.images.base import (
     read_metadata,
     read_number,
 )
-from rax_scheduled_images_ext.errors import NoSuchImage
+from rax_scheduled_images_ext.errors import ApiError, NoSuchImage, UnexpectedAnswer
 from rax_scheduled_images_ext.model.image import (
     MARKER_KEY,
     MARKER_VALUE,
@@ -35,6 +35,7 @@ from rax_scheduled_images_ext.model.image import (
     TYPE_KEY,
     ServerImage,
 )
+from rax_scheduled_images_ext.model.quota import ImageQuota, Limit
 from rax_scheduled_images_ext.model.times import read_time, write_time
 
 # The compute API's words for the image service's statuses.
@@ -61,6 +62,7 @@ _PATCH = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
 # Its errors have no form of their own; this is what it says of an image.
 _NOT_FOUND = ("No image found with ID {}", "Failed to find image {} to delete")
 _PAGE = 1000
+_MIB = 2**20
 _RACES = 5
 
 
@@ -147,6 +149,17 @@ class GlanceImages(ImageStore):
         answer.document()
         return True
 
+    def quota(self) -> ImageQuota | None:
+        answer = self.transport.get("/info/usage")
+        # Older services have no such resource, and others no such limits.
+        try:
+            usage = answer.object("usage")
+        except (ApiError, UnexpectedAnswer):
+            return None
+        number = _limit(usage.get("image_count_total"))
+        size = _limit(usage.get("image_size_total"), _MIB)
+        return ImageQuota(number, size) if number or size else None
+
     def _list(self, wanted: ImageFilter) -> Iterator[ServerImage]:
         keys = TELLING if wanted.is_large else None
         pages = self.transport.pages(
@@ -165,6 +178,15 @@ class GlanceImages(ImageStore):
         if any(text.format(image_id) in said for text in _NOT_FOUND):
             raise NoSuchImage(image_id)
         return answer
+
+
+def _limit(shown: object, unit: int = 1) -> Limit | None:
+    """Return a limit as the service shows it, None for none."""
+    found = shown if isinstance(shown, dict) else {}
+    most, used = read_number(found.get("limit")), read_number(found.get("usage"))
+    if most is None or used is None or most < 0:
+        return None
+    return Limit(most * unit, used * unit)
 
 
 def _query(wanted: ImageFilter) -> dict[str, Any]:

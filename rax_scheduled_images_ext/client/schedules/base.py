@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from rax_scheduled_images_ext.client.http import ApiResponse
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
+
+#: Is called with a server's schedule, None for none, before it is replaced.
+Replacing = Callable[[ImageSchedule | None], object]
+
+
+def agree(_before: ImageSchedule | None) -> None:
+    """Let any schedule be replaced."""
 
 
 class ScheduleStore(ABC):
@@ -28,9 +35,14 @@ class ScheduleStore(ABC):
         """
 
     @abstractmethod
-    def enable(self, server: object, schedule: ImageSchedule) -> ImageSchedule:
+    def enable(
+        self, server: object, schedule: ImageSchedule, replacing: Replacing = agree
+    ) -> ImageSchedule:
         """Set or replace the schedule of a server; return the new one.
 
+        :param replacing: may raise an error to leave the schedule as it is; it is not
+            called where the cloud itself sees to it that no rules are lost.
+        :raises SimpleOnly: if the cloud cannot have such a schedule.
         :raises NoSuchServer: if there is no such server.
         :raises NotOffered: if the cloud cannot have scheduled images.
         """

@@ -7,11 +7,17 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from rax_scheduled_images_ext.client.http import ApiResponse
-from rax_scheduled_images_ext.client.schedules.base import ScheduleStore
-from rax_scheduled_images_ext.client.schedules.extension import ExtensionSchedules
+from rax_scheduled_images_ext.client.schedules.base import (
+    Replacing,
+    ScheduleStore,
+    agree,
+)
+from rax_scheduled_images_ext.client.schedules.extension import (
+    ExtensionSchedules,
+    is_ours,
+)
 from rax_scheduled_images_ext.client.schedules.tags import TagSchedules
 from rax_scheduled_images_ext.errors import NoSchedule, NotOffered
-from rax_scheduled_images_ext.model.extension import KEPT_AS_TAGS, KEPT_HEADER
 from rax_scheduled_images_ext.model.retention import Rules
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 
@@ -43,7 +49,7 @@ class CloudSchedules(ScheduleStore):
 
         :param shown: whether the response shows the extension's schedules.
         """
-        if answer.headers.get(KEPT_HEADER) == KEPT_AS_TAGS:
+        if is_ours(answer):
             return Rules.OURS
         offered = self.offered.get(self.region, shown)
         return Rules.RACKSPACE if offered else Rules.OURS
@@ -51,8 +57,10 @@ class CloudSchedules(ScheduleStore):
     def get(self, server: object) -> ImageSchedule:
         return self._first(lambda store: store.get(server))
 
-    def enable(self, server: object, schedule: ImageSchedule) -> ImageSchedule:
-        return self._first(lambda store: store.enable(server, schedule))
+    def enable(
+        self, server: object, schedule: ImageSchedule, replacing: Replacing = agree
+    ) -> ImageSchedule:
+        return self._first(lambda store: store.enable(server, schedule, replacing))
 
     def disable(self, server: object) -> None:
         self._first(lambda store: store.disable(server))

@@ -12,17 +12,24 @@ from rax_scheduled_images_ext.client.http import (
     path,
     resource_id,
 )
-from rax_scheduled_images_ext.client.schedules.base import ScheduleStore
+from rax_scheduled_images_ext.client.schedules.base import (
+    Replacing,
+    ScheduleStore,
+    agree,
+)
 from rax_scheduled_images_ext.client.servers import next_page
 from rax_scheduled_images_ext.errors import (
     ApiError,
     NoSchedule,
     NoSuchServer,
     NotOffered,
+    SimpleOnly,
 )
 from rax_scheduled_images_ext.model.extension import (
     ALIAS,
     ATTRIBUTE,
+    KEPT_AS_TAGS,
+    KEPT_HEADER,
     KEY,
     schedule_body,
 )
@@ -41,7 +48,11 @@ class ExtensionSchedules(ScheduleStore):
     def get(self, server: object) -> ImageSchedule:
         return read_schedule(self._found("GET", server))
 
-    def enable(self, server: object, schedule: ImageSchedule) -> ImageSchedule:
+    def enable(
+        self, server: object, schedule: ImageSchedule, replacing: Replacing = agree
+    ) -> ImageSchedule:
+        if not schedule.is_simple and not is_ours(self.check_offered()):
+            raise SimpleOnly(schedule.words)
         return read_schedule(self._found("POST", server, schedule_body(schedule)))
 
     def disable(self, server: object) -> None:
@@ -59,8 +70,8 @@ class ExtensionSchedules(ScheduleStore):
             self.check_offered()
             yield from self.compute.pages(url, {}, next_page, ahead=True)
 
-    def check_offered(self) -> None:
-        """Ask whether the cloud has the extension.
+    def check_offered(self) -> ApiResponse:
+        """Ask whether the cloud has the extension; return the response.
 
         :raises NotOffered: if it does not.
         """
@@ -68,6 +79,7 @@ class ExtensionSchedules(ScheduleStore):
         if answer.not_found:
             raise NotOffered(ALIAS)
         answer.document()
+        return answer
 
     def send(self, method: str, server: object, body: Any = None) -> ApiResponse:
         """Send one request about a server's schedule, and return the response."""
@@ -102,6 +114,11 @@ class ExtensionSchedules(ScheduleStore):
         if reason and response.method != "POST":
             return NoSchedule(server_id)
         return response.error()
+
+
+def is_ours(response: ApiResponse) -> bool:
+    """Whether this package's own API answered, not Rackspace's extension."""
+    return response.headers.get(KEPT_HEADER) == KEPT_AS_TAGS
 
 
 def read_schedule(response: ApiResponse) -> ImageSchedule:

@@ -7,6 +7,7 @@ servers can be changed, rebuilding keeps tags, and lists can be filtered by them
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +17,11 @@ from rax_scheduled_images_ext.client.http import (
     path,
     resource_id,
 )
-from rax_scheduled_images_ext.client.schedules.base import ScheduleStore
+from rax_scheduled_images_ext.client.schedules.base import (
+    Replacing,
+    ScheduleStore,
+    agree,
+)
 from rax_scheduled_images_ext.client.servers import (
     find_server,
     next_page,
@@ -66,10 +71,14 @@ class TagSchedules(ScheduleStore):
             raise NoSchedule(server_id)
         return found
 
-    def enable(self, server: object, schedule: ImageSchedule) -> ImageSchedule:
+    def enable(
+        self, server: object, schedule: ImageSchedule, replacing: Replacing = agree
+    ) -> ImageSchedule:
+        wanted = schedule_tag(schedule)
         server_id = resource_id(server)
         before = self._tags(server_id)
-        wanted = schedule_tag(schedule)
+        with suppress(MalformedTag):
+            replacing(read_schedule_tags(before))
         # The server never lacks a schedule in between, or has one that nobody wanted.
         # An existing tag is set again, so that users who may not change it are refused.
         self._change("PUT", server_id, wanted).checked()

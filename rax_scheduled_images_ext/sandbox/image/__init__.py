@@ -38,6 +38,7 @@ ROUTES = (
     Route("POST", f"{_IMAGE}/actions/reactivate", images.reactivate),
     Route("GET", f"{_IMAGE}/members", images.member_list),
     Route("GET", "/info/import", about.import_methods),
+    Route("GET", "/info/usage", about.usage),
     Route("GET", "/schemas/image", about.image_schema),
     Route("GET", "/schemas/images", about.images_schema),
 )

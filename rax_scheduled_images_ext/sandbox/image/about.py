@@ -13,6 +13,7 @@ from rax_scheduled_images_ext.sandbox.image import schemas
 from rax_scheduled_images_ext.sandbox.image.views import Json
 
 _CURRENT = "v2.17"
+_MIB, _UNLIMITED = 2**20, -1
 # As a Glance with one store has them, in its order.
 _VERSIONS = (
     *("v2.15", "v2.9", _CURRENT),
@@ -49,3 +50,26 @@ def import_methods(_call: Call) -> ResponseReturnValue:
     """GET /info/import; there are none: data comes with ``PUT /images/{id}/file``."""
     methods = {"description": "Import methods available.", "type": "array", "value": []}
     return {"import-methods": methods}
+
+
+def usage(call: Call) -> ResponseReturnValue:
+    """GET /info/usage; nothing without a quota, as without Keystone's limits.
+
+    Only the number of images is limited, as by ``--image-quota``.
+    """
+    quota = call.services.cloud.image_quota
+    if quota is None:
+        return {"usage": {}}
+    used = call.region.images.usage(call.project_id)
+    shown = {
+        "image_size_total": (_UNLIMITED, used.size // _MIB),
+        "image_stage_total": (_UNLIMITED, 0),
+        "image_count_total": (quota, used.number),
+        "image_count_uploading": (_UNLIMITED, used.uploading),
+    }
+    return {
+        "usage": {
+            name: {"limit": limit, "usage": number}
+            for name, (limit, number) in shown.items()
+        }
+    }

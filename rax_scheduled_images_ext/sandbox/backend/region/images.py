@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from rax_scheduled_images_ext.sandbox.backend.models import (
     Conflict,
@@ -34,6 +35,15 @@ _RIGHT = {
     ),
     "img_config_drive": frozenset({"optional", "mandatory"}),
 }
+
+
+@dataclass(frozen=True)
+class Usage:
+    """How many images a project has, how many are being uploaded, and their bytes."""
+
+    number: int
+    uploading: int
+    size: int
 
 
 class Images(Part):
@@ -182,21 +192,28 @@ class Images(Part):
         quota = self._cloud.image_quota
         if quota is None:
             return
-        row = self._store.first(
-            "SELECT count(*) AS used FROM images WHERE region = ? AND owner = ?"
-            " AND deleted_at IS NULL AND status != 'killed'",
-            self.name,
-            owner,
-        )
-        assert row is not None
-        if row["used"] >= quota:
+        used = self.usage(owner).number
+        if used >= quota:
             raise OverQuota(
                 "The request returned a 413 Request Entity Too Large. This generally"
                 " means that rate limiting or a quota threshold was breached.\n\nThe"
                 f" response body:\nProject {owner} is over a limit for [Resource"
                 f" image_count_total is over limit of {quota} due to current usage"
-                f" {row['used']} and delta 1]"
+                f" {used} and delta 1]"
             )
+
+    def usage(self, owner: str) -> Usage:
+        """Return what the images of a project take."""
+        row = self._store.first(
+            "SELECT count(*) AS number, coalesce(sum(status = 'saving'), 0) AS"
+            " uploading, coalesce(sum((status = 'active') * size), 0) AS size"
+            " FROM images WHERE region = ? AND owner = ? AND deleted_at IS NULL"
+            " AND status != 'killed'",
+            self.name,
+            owner,
+        )
+        assert row is not None
+        return Usage(row["number"], row["uploading"], row["size"])
 
     def row(self, image_id: str, *, deleted: bool = False) -> Row:
         row = self._store.image_row(self.name, image_id)

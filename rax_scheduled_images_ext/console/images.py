@@ -8,11 +8,13 @@ from typing import Any
 from rax_scheduled_images_ext.console.formats import Column, print_rows
 from rax_scheduled_images_ext.console.terminal import say
 from rax_scheduled_images_ext.errors import NoSuchServer
+from rax_scheduled_images_ext.model.keep import period_name
 from rax_scheduled_images_ext.model.retention import (
     Decision,
     expires_in_runs,
     reason,
     retention_status,
+    until_words,
 )
 from rax_scheduled_images_ext.model.times import write_time
 from rax_scheduled_images_ext.operations.work_queue import Outcome
@@ -31,6 +33,24 @@ def size_for_people(size: int | None) -> str:
         if number >= 10 or unit == "B"
         else f"{number:.1f} {unit}"
     )
+
+
+def kept_by(decision: Decision) -> list[dict[str, Any]] | None:
+    """Return the rules that keep an image; None where a number decides.
+
+    Each has its name, the place of the image among those that it keeps, how many it
+    keeps, and the period that the image is of, if it has periods.
+    """
+    if decision.keep is None or decision.keep.number is not None:
+        return None
+    created = decision.image.created
+    return [
+        {
+            **vars(kept),
+            "period": period_name(kept.rule, created) if created else None,
+        }
+        for kept in decision.kept_by
+    ]
 
 
 #: These columns are of rows with an attribute `image`.
@@ -53,6 +73,8 @@ IMAGES_AS_DATA: tuple[Column[Any], ...] = (
     Column("counted", "Counted", lambda decision: decision.counted),
     Column("expires_in_runs", "Runs left", expires_in_runs),
     Column("protected", "Protected", lambda decision: decision.image.protected),
+    Column("kept_by", "Kept by", kept_by, further=True),
+    Column("until", "Until", lambda decision: write_time(decision.until), further=True),
 )
 
 
@@ -71,8 +93,10 @@ def next_expiry_line(server_id: str, expiring: Sequence[Decision] | None) -> str
     if not expiring:
         return f"No image of server {server_id} expires"
     images = ", ".join(f"{v.image.name} ({v.image.id})" for v in expiring)
-    left = expires_in_runs(expiring[0])
-    when = "with the next scheduled image" if left == 1 else f"in {left} runs"
+    left, until = expires_in_runs(expiring[0]), until_words(expiring[0])
+    when = f"in {left} runs" if left else f"about {until}"
+    if left == 1:
+        when = "with the next scheduled image"
     return f"Expires next on server {server_id}: {images}, {when}"
 
 

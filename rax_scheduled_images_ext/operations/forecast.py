@@ -70,7 +70,8 @@ def forecast(
             return Forecast(current, None, [], tag)
         new = wanted_schedule(server_id, current, wanted)
         found = outlook(cloud, server_id, new)
-        return Forecast(current, new, found.going_next[::-1], tag, found)
+        going = found.dated(found.going_next[::-1])
+        return Forecast(current, new, going, tag, found)
 
     skip = NoSchedule if wanted is None else NoRetention
     return for_each(cloud, servers, action, report, skip=skip)
@@ -122,7 +123,8 @@ def expiring(cloud: Cloud, server_id: str, schedule: ImageSchedule) -> list[Deci
     :param schedule: the schedule by which it is made.
     :raises NoSuchServer: if there is no such server.
     """
-    return outlook(cloud, server_id, schedule).going_next[::-1]
+    found = outlook(cloud, server_id, schedule)
+    return found.dated(found.going_next[::-1])
 
 
 def outlook(cloud: Cloud, server_id: str, schedule: ImageSchedule | None) -> Outlook:
@@ -152,4 +154,5 @@ def next_expiry(cloud: Cloud, server_id: str) -> list[Decision] | None:
         return None
     if schedule is None:
         return None
-    return outlook(cloud, server_id, schedule).soonest
+    found = outlook(cloud, server_id, schedule)
+    return found.dated(found.soonest)

@@ -22,6 +22,7 @@ from rax_scheduled_images_ext.model.freshness import (
 )
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.keep import Keep
+from rax_scheduled_images_ext.model.outlook import Outlook
 from rax_scheduled_images_ext.model.retention import Decision
 from rax_scheduled_images_ext.operations.inventory import Inventory
 from rax_scheduled_images_ext.operations.schedules import find_schedule
@@ -63,7 +64,10 @@ def list_images(cloud: Cloud, server: str) -> list[Decision]:
                 schedule = find_schedule(cloud, server_id)
             except (InvalidSchedule, NotOffered):
                 schedule = None
-            return decide(cloud, server_id, schedule.keep if schedule else None)
+            found, now = read_server(cloud, server_id)
+            server = replace(found, schedule=schedule)
+            images = images_of(cloud, server_id)
+            return _dated(schedule_status(server, images, now, MAX_AGE), images, now)
         except NoSuchServer:
             left = images_of(cloud, server_id)
             if not left:
@@ -121,8 +125,16 @@ def read_server_details(
     if gone and not images:
         raise NoSuchServer(server_id)
     status = schedule_status(server, images, now, max_age)
-    keep = server.schedule.keep if server.schedule else None
-    return ServerDetails(now, status, decide_on(server, images, keep), gone)
+    return ServerDetails(now, status, _dated(status, images, now), gone)
+
+
+def _dated(
+    status: ScheduleStatus, images: list[ServerImage], now: datetime
+) -> list[Decision]:
+    """Return decisions on a server's images, with the days on which they go."""
+    server, schedule = status.server, status.server.schedule
+    decisions = decide_on(server, images, schedule.keep if schedule else None)
+    return Outlook.of(decisions, schedule, now, status.next_due).dated(decisions)
 
 
 def read_server(cloud: Cloud, server_id: str) -> tuple[InventoryServer, datetime]:

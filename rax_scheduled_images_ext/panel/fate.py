@@ -54,13 +54,14 @@ def fate_without_protection(details: ServerDetails, image: ServerImage) -> Fate:
     server = details.server
     schedule = server.schedule
     decisions = decide_on(server, images, schedule.keep if schedule else None)
+    outlook = Outlook.of(decisions, schedule, details.now, details.status.next_due)
+    decisions = outlook.dated(decisions)
     decision = next(each for each in decisions if each.image.id == image.id)
     runs = expires_in_runs(decision)
-    outlook = Outlook.of(decisions, schedule, details.now, details.status.next_due)
     return Fate(
         decision,
         current_words(schedule, server.invalid_tag),
         runs,
         outlook.until(decision),
-        outlook.going_next[::-1],
+        outlook.dated(outlook.going_next[::-1]),
     )

@@ -159,7 +159,10 @@ def test_a_dry_run_changes_nothing(openstack: OpenStack, cloud: Sandbox) -> None
     assert newest.id in out
     assert last == "web1: daily, retention 1 (now no schedule)"
     assert nothing == "No image expires with the next scheduled image."
-    assert expected == "Expected: in a week 1 image, in a month 1 image, in a year 1 image."
+    assert (
+        expected
+        == "Expected: in a week 1 image, in a month 1 image, in a year 1 image."
+    )
     assert schedules(cloud) == {"myserver": (7, "SATURDAY")}
     result = openstack(*SCHEDULE, "set", "--dry-run", "--daily", "web1")
     assert (result.status, result.out) == (1, "")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from rax_scheduled_images_ext.console.formats import Column, print_rows
 from rax_scheduled_images_ext.console.terminal import say
 from rax_scheduled_images_ext.errors import NoSuchServer
-from rax_scheduled_images_ext.model.keep import period_name
+from rax_scheduled_images_ext.model.keep import KeptBy, period_name
 from rax_scheduled_images_ext.model.retention import (
     Decision,
     expires_in_runs,
@@ -36,21 +37,20 @@ def size_for_people(size: int | None) -> str:
 
 
 def kept_by(decision: Decision) -> list[dict[str, Any]] | None:
-    """Return the rules that keep an image; None where a number decides.
+    """Return the rules that keep an image; None where a number decides."""
+    number, created = decision.keep and decision.keep.number, decision.image.created
+    if decision.keep is None or number is not None or created is None:
+        return None
+    return rules_of(decision.kept_by, created)
+
+
+def rules_of(kept: Iterable[KeptBy], created: datetime) -> list[dict[str, Any]]:
+    """Return rules that keep an image, for programs.
 
     Each has its name, the place of the image among those that it keeps, how many it
-    keeps, and the period that the image is of, if it has periods.
+    keeps, and the period that the image is of, None without periods.
     """
-    if decision.keep is None or decision.keep.number is not None:
-        return None
-    created = decision.image.created
-    return [
-        {
-            **vars(kept),
-            "period": period_name(kept.rule, created) if created else None,
-        }
-        for kept in decision.kept_by
-    ]
+    return [{**vars(each), "period": period_name(each.rule, created)} for each in kept]
 
 
 #: These columns are of rows with an attribute `image`.

@@ -9,7 +9,7 @@ it. Periods are UTC.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
@@ -227,6 +227,23 @@ def period_words(rule: str, moment: datetime) -> str:
 def within_words(days: int) -> str:
     """Return the rule that keeps by age in words."""
     return f"within {days} day{'s' if days > 1 else ''}"
+
+
+def kept_words(kept_by: Iterable[KeptBy], created: datetime) -> str:
+    """Return what rules keep an image as, such as ``daily of 5 January``.
+
+    :param created: when the image was made.
+    """
+    return ", ".join(_kept_words(kept, created) for kept in kept_by)
+
+
+def _kept_words(kept: KeptBy, created: datetime) -> str:
+    if kept.rule in PERIODS:
+        return f"{kept.rule} of {period_words(kept.rule, created)}"
+    if kept.rule == WITHIN:
+        return within_words(kept.limit)
+    rank = "last" if kept.rank == kept.limit else f"number {kept.rank}"
+    return f"{rank} of the newest {kept.limit}"
 
 
 def parse_keep(text: str) -> Keep:

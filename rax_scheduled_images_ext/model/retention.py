@@ -25,14 +25,7 @@ from rax_scheduled_images_ext.model.image import (
     original_of,
     removed_marker,
 )
-from rax_scheduled_images_ext.model.keep import (
-    PERIODS,
-    WITHIN,
-    Keep,
-    KeptBy,
-    period_words,
-    within_words,
-)
+from rax_scheduled_images_ext.model.keep import Keep, KeptBy, kept_words
 from rax_scheduled_images_ext.model.volume_snapshots import is_empty
 
 _INHERITED = "; marker likely inherited from its base image"
@@ -390,17 +383,8 @@ def _place(decision: Decision) -> str:
         return (
             "no rule keeps it" if number is None else f"older than the newest {number}"
         )
-    return ", ".join(_kept_words(each, decision) for each in decision.kept_by)
-
-
-def _kept_words(kept: KeptBy, decision: Decision) -> str:
-    """Return what a rule keeps an image as, such as ``daily of 5 January``."""
-    if kept.rule in PERIODS and decision.image.created is not None:
-        return f"{kept.rule} of {period_words(kept.rule, decision.image.created)}"
-    if kept.rule == WITHIN:
-        return within_words(kept.limit)
-    rank = "last" if kept.rank == kept.limit else f"number {kept.rank}"
-    return f"{rank} of the newest {kept.limit}"
+    assert decision.image.created is not None
+    return kept_words(decision.kept_by, decision.image.created)
 
 
 def _excuse(decision: Decision) -> str:

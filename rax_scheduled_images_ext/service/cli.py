@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rax_scheduled_images_ext.console.arguments import YES
+from rax_scheduled_images_ext.console.arguments import EVERY, YES, weekly
+from rax_scheduled_images_ext.console.simulation_arguments import SIMULATED
 from rax_scheduled_images_ext.console.terminal import can_ask, say
 from rax_scheduled_images_ext.console.verify_arguments import (
     NETWORK,
@@ -383,6 +384,18 @@ def _verify(args: argparse.Namespace) -> int:
     return report.status
 
 
+def _simulate(args: argparse.Namespace) -> int:
+    """Try a schedule on paper; ``nova`` runs nothing without a cloud."""
+    from rax_scheduled_images_ext.console.simulation import simulate
+
+    try:
+        simulate(args)
+    except InvalidValue as error:
+        say(f"{PROG} simulate: error: {error}")
+        return 2
+    return 0
+
+
 def _level(args: argparse.Namespace) -> int:
     quiet = logging.WARNING if args.quiet else logging.INFO
     return logging.DEBUG if args.verbose else quiet
@@ -491,5 +504,12 @@ def make_parser() -> Parser:
         help="name or ID of servers, whose newest complete image is proven, or of"
         " images",
     )
+    paper = command(
+        "simulate",
+        _simulate,
+        "try a schedule on paper: print which images of a year are left, and why",
+    )
+    for option in (EVERY, weekly("--day-of-week"), *SIMULATED):
+        option.add_to(paper)
     options.add_api(command("api", _api, _API_SUMMARY))
     return parser

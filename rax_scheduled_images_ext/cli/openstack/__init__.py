@@ -14,6 +14,8 @@ class _StandIn:
     """Calling it makes the command of the same name in ``module``."""
 
     module: ClassVar[str]
+    # As the shell looks at it before it makes a command.
+    auth_required: ClassVar[bool] = True
 
     def __new__(cls, *args: Any, **options: Any) -> Any:
         command = getattr(import_module(f"{__name__}.{cls.module}"), cls.__name__)
@@ -32,6 +34,7 @@ CheckSchedule = _stand_in("check", "CheckSchedule")
 ListSchedule = _stand_in("list", "ListSchedule")
 SetSchedule = _stand_in("schedules", "SetSchedule")
 ShowSchedule = _stand_in("schedules", "ShowSchedule")
+SimulateSchedule = _stand_in("schedules", "SimulateSchedule")
 UnsetSchedule = _stand_in("schedules", "UnsetSchedule")
 CreateSnapshot = _stand_in("snapshot_create", "CreateSnapshot")
 ListSnapshot = _stand_in("image_list", "ListSnapshot")

@@ -29,6 +29,8 @@ from rax_scheduled_images_ext.console.servers import (
     limit_column,
     newest_columns,
 )
+from rax_scheduled_images_ext.console.simulation import simulate
+from rax_scheduled_images_ext.console.simulation_arguments import SIMULATED
 from rax_scheduled_images_ext.console.terminal import say
 from rax_scheduled_images_ext.errors import InvalidValue
 from rax_scheduled_images_ext.model.schedule import ScheduleSettings
@@ -135,6 +137,27 @@ class UnsetSchedule(_Change):
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         """Remove the schedules."""
         self.change(parsed_args, None, scheduled=True)
+
+
+class SimulateSchedule(Command):
+    """Try a schedule on paper: print which images of a year are left, and why.
+
+    It requires no cloud. Images are made when they are due; where that follows from the
+    server's ID, at the start of the day, or of its hours.
+    """
+
+    auth_required = False
+    arguments = (
+        exclusive(arguments.DAILY, arguments.weekly("--weekly"), arguments.EVERY),
+        *SIMULATED,
+    )
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        """Print the year."""
+        try:
+            simulate(parsed_args)
+        except InvalidValue as error:
+            raise WrongUsage(str(error)) from None
 
 
 class ShowSchedule(ShowOne):

@@ -13,7 +13,7 @@ from rax_scheduled_images_ext.console.report import ConsoleReport
 from rax_scheduled_images_ext.console.terminal import agreed, can_ask, put, say
 from rax_scheduled_images_ext.errors import FreesMany, InvalidValue
 from rax_scheduled_images_ext.model.keep import NO_RULES, Keep
-from rax_scheduled_images_ext.model.outlook import Outlook
+from rax_scheduled_images_ext.model.outlook import TERMS, Outlook
 from rax_scheduled_images_ext.model.quota import FullQuota
 from rax_scheduled_images_ext.model.schedule import (
     ImageSchedule,
@@ -146,7 +146,8 @@ def print_forecasts(
     """
     with report(print_forecast) as found:
         done = forecast(cloud, targets, wanted, found)
-    quota = quota_forecast(cloud, [each.value for each in done if each.value])
+    outlooks = [e.value.outlook for e in done if e.value and e.value.outlook]
+    quota = quota_forecast(cloud, outlooks)
     if quota is not None:
         put(quota_line(quota))
     return found.ok
@@ -168,13 +169,15 @@ def print_forecast(server: Target, forecast: Forecast) -> None:
         put(expected_line(forecast.outlook))
 
 
-def expected_line(outlook: Outlook) -> str:
-    """Return how many images there will be, and how large they are."""
+def expected_line(*outlooks: Outlook) -> str:
+    """Return how many images of servers there will be, and how large they are."""
     parts = []
-    for term, there in outlook.expected.items():
-        images = "1 image" if len(there) == 1 else f"{len(there)} images"
-        size = f" ({size_for_people(there.size)})" if there.size else ""
-        parts.append(f"in {term} {images}{size}")
+    for term in TERMS:
+        there = [each.expected[term] for each in outlooks]
+        number, size = sum(map(len, there)), sum(each.size or 0 for each in there)
+        images = "1 image" if number == 1 else f"{number:,} images"
+        large = f" ({size_for_people(size)})" if size else ""
+        parts.append(f"in {term} {images}{large}")
     return f"Expected: {', '.join(parts)}."
 
 

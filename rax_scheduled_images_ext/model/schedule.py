@@ -28,6 +28,8 @@ DAYS = (
 )
 #: How many hours apart images of one day may be due.
 HOURS = (12, 8, 6, 4, 3, 2, 1)
+#: The same as they are written.
+INTERVALS = tuple(f"{hours}h" for hours in HOURS)
 #: The time of day that follows from the server's ID, in settings.
 AUTO = "auto"
 _DAY = timedelta(days=1)
@@ -335,9 +337,8 @@ def parse_every(text: str) -> tuple[bool, int | None]:
     """
     if text in ("daily", "weekly"):
         return text == "daily", None
-    for hours in HOURS:
-        if text == f"{hours}h":
-            return False, hours
+    if text in INTERVALS:
+        return False, int(text[:-1])
     raise _not_an_interval(text)
 
 
@@ -352,9 +353,8 @@ def parse_at(text: str) -> str:
 
 
 def _not_an_interval(value: object) -> InvalidValue:
-    allowed = ", ".join(f"{hours}h" for hours in HOURS)
     return InvalidValue(
-        f"'{value}' is not how often: use one of daily, weekly, {allowed}"
+        f"'{value}' is not how often: use one of daily, weekly, {', '.join(INTERVALS)}"
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rax_scheduled_images_ext.client.cloud import Cloud
@@ -77,12 +77,11 @@ def forecast(
     return for_each(cloud, servers, action, report, skip=skip)
 
 
-def quota_forecast(cloud: Cloud, forecasts: Iterable[Forecast]) -> FullQuota | None:
+def quota_forecast(cloud: Cloud, outlooks: Sequence[Outlook]) -> FullQuota | None:
     """Return when the project's image quota is reached by some servers' images.
 
     None if the project has none, or the cloud does not show it.
     """
-    outlooks = [each.outlook for each in forecasts if each.outlook is not None]
     quota = cloud.images.quota() if outlooks else None
     return None if quota is None else day_full(quota, outlooks)
 

@@ -20,8 +20,10 @@ from rax_scheduled_images_ext.errors import (
     UsageError,
 )
 from rax_scheduled_images_ext.model.image import removed_marker
+from rax_scheduled_images_ext.model.schedule import INTERVALS
 from rax_scheduled_images_ext.panel import login, words
 from rax_scheduled_images_ext.panel.addresses import this_address
+from rax_scheduled_images_ext.panel.forms import FURTHER_RULES
 from rax_scheduled_images_ext.panel.guesses import GuessLimit
 from rax_scheduled_images_ext.panel.pages import images, jobs, server, servers
 from rax_scheduled_images_ext.panel.pages.common import SignedOut, page_for_error
@@ -45,7 +47,9 @@ def create_app(settings: Settings) -> Flask:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.finalize = _shown
     app.jinja_env.filters.update(
+        described=words.described,
         duration=words.duration,
+        kept=words.kept_words,
         moment=words.moment,
         is_overdue=words.is_overdue,
         overdue_since=words.overdue_since,
@@ -68,6 +72,8 @@ def create_app(settings: Settings) -> Flask:
     CSRFProtect(app)
     app.context_processor(_common)
     app.jinja_env.globals["this_address"] = this_address
+    app.jinja_env.globals["further_rules"] = FURTHER_RULES
+    app.jinja_env.globals["intervals"] = INTERVALS
     app.register_error_handler(CSRFError, _bad_form)
     app.register_error_handler(HTTPException, _error_page)
     app.register_error_handler(SignedOut, lambda _: login.leave())

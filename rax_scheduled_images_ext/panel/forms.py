@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import count
 
 from rax_scheduled_images_ext.errors import InvalidValue
+from rax_scheduled_images_ext.model.keep import MOST_RETENTION, RULES, Keep
 from rax_scheduled_images_ext.model.schedule import (
     DAYS,
+    INTERVALS,
     ImageSchedule,
     ScheduleSettings,
     parse_retention,
 )
+from rax_scheduled_images_ext.model.schedule_tags import schedule_tag
 from rax_scheduled_images_ext.model.volume_snapshots import LONGEST_IMAGE_NAME
 from rax_scheduled_images_ext.operations.server import ServerDetails
 
+#: The rules that a form may have beside the number of the newest images.
+FURTHER_RULES = RULES[1:]
 #: The fields of a form that describe a schedule.
-SCHEDULE_FIELDS = ("when", "retention")
+SCHEDULE_FIELDS = ("when", "at", "retention", *FURTHER_RULES)
 _DAILY = "daily"
 
 
@@ -25,14 +32,20 @@ def read_schedule(form: Mapping[str, str]) -> ImageSchedule:
 
     :raises InvalidValue: for an invalid one.
     """
-    retention = _read_retention(form)
-    when = form.get("when", _DAILY)
-    if when == _DAILY:
-        return ImageSchedule(retention)
-    if when.upper() not in DAYS:
-        days = ", ".join(map(str.lower, DAYS))
-        raise InvalidValue(f"'{when}' is not a schedule: use daily, {days}")
-    return ImageSchedule(retention, when.upper())
+    keep = _read_keep(form)
+    when, at = form.get("when", _DAILY), form.get("at", "").strip() or None
+    day, hours = None, None
+    if when.upper() in DAYS:
+        day = when.upper()
+    elif when in INTERVALS:
+        hours = int(when[:-1])
+    elif when != _DAILY:
+        allowed = ", ".join((*map(str.lower, DAYS), *INTERVALS))
+        raise InvalidValue(f"'{when}' is not a schedule: use daily, {allowed}")
+    schedule = ImageSchedule(day_of_week=day, hours=hours, at=at, keep=keep).checked()
+    # As long as a tag may be.
+    schedule_tag(schedule)
+    return schedule
 
 
 def read_change(form: Mapping[str, str]) -> ScheduleSettings | None:
@@ -44,14 +57,35 @@ def read_change(form: Mapping[str, str]) -> ScheduleSettings | None:
     if action == "disable":
         return None
     if action == "update":
-        return ScheduleSettings(retention=_read_retention(form))
+        keep = _read_keep(form)
+        if keep.number is not None:
+            return ScheduleSettings(retention=keep.number)
+        return ScheduleSettings(
+            keep=replace(keep, within_days=0), within_days=keep.within_days
+        )
     if action == "enable":
         return ScheduleSettings.of(read_schedule(form))
     raise InvalidValue(f"'{action}' is not an action: use enable, update or disable")
 
 
-def _read_retention(form: Mapping[str, str]) -> int:
-    return parse_retention(form.get("retention", "").strip())
+def _read_keep(form: Mapping[str, str]) -> Keep:
+    """Return the rules in a form; the number of the newest images is one of them."""
+    given = {rule: form.get(rule, "").strip() for rule in FURTHER_RULES}
+    rules = {rule: _number(rule, text) for rule, text in given.items() if text}
+    newest = form.get("retention", "").strip()
+    if newest or not any(rules.values()):
+        rules["last"] = parse_retention(newest)
+    return Keep(**rules).checked()
+
+
+def _number(rule: str, text: str) -> int:
+    """Return how much a rule keeps, 0 for nothing."""
+    if re.fullmatch("0*[0-9]{1,5}", text, re.ASCII) and int(text) <= MOST_RETENTION:
+        return int(text)
+    raise InvalidValue(
+        f"'{text}' is not a number for {rule.replace('_', ' ')}: a whole number from 0"
+        f" to {MOST_RETENTION}"
+    )
 
 
 def read_name(form: Mapping[str, str]) -> str:

@@ -11,16 +11,18 @@ import secrets
 import threading
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cachetools import TTLCache
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.errors import InvalidSchedule, ScheduledImagesError
+from rax_scheduled_images_ext.model.outlook import Outlook
+from rax_scheduled_images_ext.model.quota import FullQuota
 from rax_scheduled_images_ext.model.retention import Decision
 from rax_scheduled_images_ext.model.schedule import ImageSchedule, ScheduleSettings
 from rax_scheduled_images_ext.operations import schedules
-from rax_scheduled_images_ext.operations.forecast import expiring
+from rax_scheduled_images_ext.operations.forecast import outlook
 from rax_scheduled_images_ext.operations.targets import Target
 from rax_scheduled_images_ext.operations.work_queue import Outcome
 from rax_scheduled_images_ext.panel.words import described, in_words
@@ -37,13 +39,16 @@ class Preview:
     """What a change does to one server, as it is now.
 
     ``before`` and ``after`` are its schedule in words, ``expiring`` the images that the
-    next scheduled image deletes after the change, oldest first.
+    next scheduled image deletes after the change, oldest first. ``schedule`` is the new
+    one, and ``outlook`` what is there in time by it; None if switched off.
     """
 
     server_id: str
     before: str
     after: str
     expiring: Sequence[Decision] = ()
+    schedule: ImageSchedule | None = None
+    outlook: Outlook | None = None
 
     @property
     def digest(self) -> str:
@@ -86,8 +91,9 @@ def preview(cloud: Cloud, server_id: str, change: ScheduleSettings | None) -> Pr
     after = change.applied_to(current) if change else None
     if after is None:
         return Preview(server_id, before, NO_SCHEDULE)
-    going = expiring(cloud, server_id, after)
-    return Preview(server_id, before, described(after), going)
+    found = outlook(cloud, server_id, after)
+    going = found.dated(found.going_next[::-1])
+    return Preview(server_id, before, described(after), going, after, found)
 
 
 def apply(cloud: Cloud, server_id: str, change: ScheduleSettings | None) -> None:
@@ -141,6 +147,7 @@ class Review:
     targets: list[Target]
     again: bool = False
     rows: list[ServerRow] | None = None
+    quota: FullQuota | None = None
     job_id: str = ""
     id: str = field(default_factory=lambda: secrets.token_urlsafe(12))
 
@@ -165,6 +172,12 @@ class Review:
         return sum(row.expiring for row in self.included)
 
     @property
+    def outlooks(self) -> list[Outlook]:
+        """What is there in time of each server that would be changed."""
+        found = [row.preview.outlook for row in self.included if row.preview]
+        return [each for each in found if each is not None]
+
+    @property
     def digest(self) -> str:
         """A digest of what the review shows."""
         return digest_of(row.preview.digest for row in self.included if row.preview)
@@ -178,6 +191,9 @@ def title_of(change: ScheduleSettings | None, number: int) -> str:
     schedule = change.applied_to(None)
     if schedule is None or not change.complete:
         images = "1 image" if change.retention == 1 else f"{change.retention} images"
+        if change.retention is None:
+            kept = replace(change.keep, within_days=change.within_days or 0)
+            images = f"{kept.words} images"
         return f"Keep {images} of {servers}"
     return f"Set {servers} to {described(schedule)}"
 

@@ -88,10 +88,14 @@ def schedule_words(schedule: ImageSchedule | None) -> str:
     return schedule.when.replace(day, day.title()) if day else schedule.when
 
 
+def kept_words(schedule: ImageSchedule | None) -> str:
+    """Return what a schedule keeps."""
+    return "-" if schedule is None else str(schedule.retention or schedule.keep.words)
+
+
 def described(schedule: ImageSchedule) -> str:
     """Return a schedule and what it keeps."""
-    kept = schedule.retention or schedule.keep.words
-    return f"{schedule_words(schedule)}, keep {kept}"
+    return f"{schedule_words(schedule)}, keep {kept_words(schedule)}"
 
 
 def task_words(task_state: str | None) -> str:

@@ -133,7 +133,7 @@ def test_the_preview_changes_nothing(
         (
             {"when": "hourly"},
             "'hourly' is not a schedule: use daily, sunday, monday, tuesday,"
-            " wednesday, thursday, friday, saturday",
+            " wednesday, thursday, friday, saturday, 12h, 8h, 6h, 4h, 3h, 2h, 1h",
         ),
     ],
 )

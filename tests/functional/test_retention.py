@@ -1105,8 +1105,8 @@ class TestForecast:
         assert second == "These images expire with the next scheduled image:"
         assert re.findall(r" ([0-9a-f-]{36}) ", "".join(table)) == week[:3]
         assert expected == (
-            "Expected: in a week 5 images (4.4 GiB), in a month 5 images (4.4 GiB), in a"
-            " year 5 images (4.4 GiB)."
+            "Expected: in a week 5 images (4.4 GiB), in a month 5 images (4.4 GiB), in"
+            " a year 5 images (4.4 GiB)."
         )
         assert not changes(cloud)
         # And so it is.

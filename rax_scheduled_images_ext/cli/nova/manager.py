@@ -15,6 +15,7 @@ from novaclient import base
 if TYPE_CHECKING:
     from rax_scheduled_images_ext.client.cloud import Cloud
     from rax_scheduled_images_ext.client.schedules.cloud import CloudSchedules
+    from rax_scheduled_images_ext.model.keep import Keep
     from rax_scheduled_images_ext.model.schedule import ImageSchedule
 
 
@@ -42,24 +43,39 @@ class ScheduledImagesManager(base.Manager):
             return schedules.get(server)
 
     def enable(
-        self, server: object, retention: int, day_of_week: str | None = None
+        self,
+        server: object,
+        retention: int | None = None,
+        day_of_week: str | None = None,
+        *,
+        hours: int | None = None,
+        at: str | None = None,
+        keep: Keep | None = None,
     ) -> ImageSchedule:
         """Give a server a schedule in place of any it has; return the new one.
 
-        :param retention: how many images to keep, 1 to 65535.
+        :param retention: how many images to keep, 1 to 65535; None with ``keep``.
         :param day_of_week: an English day name in any case, or the beginning of
             just one, for a weekly schedule; None for a daily one, even if the
             server's present one is weekly.
-        :raises InvalidValue: for a retention or a day that cannot be; nothing
-            has been sent.
+        :param hours: how many hours apart images are made, for several a day.
+        :param at: a UTC time such as ``02:30`` at which they are made, or the first of
+            a day.
+        :param keep: rules that say what is kept, in place of a number.
+        :raises InvalidValue: for a schedule that cannot be; nothing has been sent.
         :raises NoSuchServer: if there is no such server.
         :raises NotOffered: if the cloud has no scheduled images.
+        :raises SimpleOnly: if it has only daily and weekly ones that keep a number.
         """
         from rax_scheduled_images_ext.client.http import as_text
+        from rax_scheduled_images_ext.errors import InvalidValue
+        from rax_scheduled_images_ext.model.keep import NO_RULES
         from rax_scheduled_images_ext.model.schedule import ImageSchedule
 
         day = None if day_of_week is None else as_text(day_of_week)
-        schedule = ImageSchedule(retention, day).checked()
+        if keep is not None and retention is not None:
+            raise InvalidValue("a schedule keeps either a number of images or by rules")
+        schedule = ImageSchedule(retention, day, hours, at, keep or NO_RULES).checked()
         with self._schedules() as schedules:
             return schedules.enable(server, schedule)
 

@@ -7,9 +7,14 @@ from typing import Any
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from rax_scheduled_images_ext.console.schedules import expected_line, quota_line
+from rax_scheduled_images_ext.console.simulation import calendar_lines
 from rax_scheduled_images_ext.errors import InvalidValue, NoSuchServer
+from rax_scheduled_images_ext.model.outlook import Outlook
 from rax_scheduled_images_ext.model.retention import reason, retention_status
-from rax_scheduled_images_ext.model.schedule import ScheduleSettings
+from rax_scheduled_images_ext.model.schedule import ImageSchedule, ScheduleSettings
+from rax_scheduled_images_ext.model.simulation import Simulation
+from rax_scheduled_images_ext.operations.forecast import quota_forecast
 from rax_scheduled_images_ext.operations.snapshot.begin import begin_snapshot
 from rax_scheduled_images_ext.panel.forms import (
     SCHEDULE_FIELDS,
@@ -105,9 +110,11 @@ def review(server_id: str) -> ResponseReturnValue:
         problem, status = in_words(error), 502
     if seen is not None and _made_from() not in (None, seen.before):
         status = 409
+    found = seen.outlook if seen else None
     page = render_template(
         "schedule.html",
         seen=seen,
+        **(_in_time(seen.schedule, found) if seen and seen.schedule and found else {}),
         problem=problem,
         conflict=status == 409,
         typed={key: request.args.get(key, "") for key in SCHEDULE_FIELDS},
@@ -118,6 +125,18 @@ def review(server_id: str) -> ResponseReturnValue:
     )
     # htmx does not show error pages.
     return page, 200 if "HX-Request" in request.headers else status
+
+
+def _in_time(schedule: ImageSchedule, outlook: Outlook) -> dict[str, Any]:
+    """Return what a schedule leaves in time, as a page shows it."""
+    cloud = place().cloud
+    quota = within(PATIENCE, lambda: quota_forecast(cloud, [outlook]))
+    year = Simulation.of(schedule, outlook.now.date())
+    return {
+        "expected": expected_line(outlook),
+        "quota": quota_line(quota) if quota else "",
+        "calendar": calendar_lines(year),
+    }
 
 
 def _made_from() -> str | None:

@@ -12,9 +12,11 @@ from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 
 from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.console.schedules import expected_line, quota_line
 from rax_scheduled_images_ext.errors import InvalidValue
 from rax_scheduled_images_ext.model.freshness import ScheduleStatus, State
 from rax_scheduled_images_ext.model.schedule import ScheduleSettings
+from rax_scheduled_images_ext.operations.forecast import quota_forecast
 from rax_scheduled_images_ext.operations.inventory import Inventory
 from rax_scheduled_images_ext.operations.targets import Target, for_each
 from rax_scheduled_images_ext.operations.work_queue import Outcome, Report
@@ -59,7 +61,7 @@ SORTS: dict[str, Callable[[ScheduleStatus], Any]] = {
     "status": lambda each: (not each.stale, _URGENCY.index(each.state)),
     "name": lambda each: each.server.name.lower(),
     "schedule": lambda each: schedule_words(each.server.schedule),
-    "retention": lambda each: getattr(each.server.schedule, "retention", 0),
+    "retention": lambda each: getattr(each.server.schedule, "most", 0),
     "newest": lambda each: (each.newest and each.newest.created) or _LONG_AGO,
     "due": lambda each: overdue_since(each) or each.next_due or _LONG_AGO,
     "task": lambda each: each.server.task_state or "",
@@ -194,6 +196,7 @@ def _look(
 
     def work(job: Job) -> None:
         review.rows = list(map(ServerRow.of, _previews(here, change, targets, job)))
+        review.quota = quota_forecast(here.cloud, review.outlooks)
         job.done = len(review.rows)
 
     return submit(job, work, repeatable=True)
@@ -236,6 +239,8 @@ def reviewed(review_id: str) -> ResponseReturnValue:
         rows=rows[:_PAGE],
         more=len(rows) - len(rows[:_PAGE]),
         left_out=left_out[:_PAGE],
+        expected=expected_line(*review.outlooks) if review.outlooks else "",
+        quota=quota_line(review.quota) if review.quota else "",
         unknown=not all(row.idle for row in left_out),
         ids=[row.target.id for row in review.rows][:_PAGE],
     )

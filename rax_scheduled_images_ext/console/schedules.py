@@ -18,8 +18,8 @@ from rax_scheduled_images_ext.model.quota import FullQuota
 from rax_scheduled_images_ext.model.schedule import (
     ImageSchedule,
     ScheduleSettings,
+    further_fields,
     parse_every,
-    schedule_fields,
 )
 from rax_scheduled_images_ext.model.schedule_tags import schedule_tag
 from rax_scheduled_images_ext.operations.forecast import (
@@ -47,7 +47,7 @@ def schedule_columns(
     :param of: returns the schedule of a row, None for none.
     """
     return (
-        Column("schedule", "Schedule", lambda row: in_short(of(row))),
+        Column("schedule", "Schedule", lambda row: getattr(of(row), "short", None)),
         Column("day_of_week", "Day", lambda row: getattr(of(row), "day_of_week", None)),
         Column(
             "retention", "Retention", lambda row: getattr(of(row), "retention", None)
@@ -69,23 +69,6 @@ def further_columns(
         Column("keep", "Keep", field("keep"), lambda v: Keep(**v).words, further=True),
         Column("most", "At most", field("most"), further=True),
     )
-
-
-def further_fields(schedule: ImageSchedule | None) -> dict[str, Any]:
-    """Return what a schedule says beyond daily, weekly and a number; else nothing.
-
-    That is all of it, and how many images it keeps at most.
-    """
-    if schedule is None or schedule.is_simple:
-        return {}
-    return {**schedule_fields(schedule), "most": schedule.most}
-
-
-def in_short(schedule: ImageSchedule | None) -> str | None:
-    """Return a schedule in the word that it is, or all of it if it is more than one."""
-    if schedule is None:
-        return None
-    return schedule.every if schedule.is_simple else schedule.words
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ from rax_scheduled_images_ext.console.formats import (
 from rax_scheduled_images_ext.console.report import Console
 from rax_scheduled_images_ext.console.schedules import (
     further_columns,
-    in_short,
     schedule_columns,
 )
 from rax_scheduled_images_ext.console.terminal import put, say
@@ -194,7 +193,8 @@ def limit_column() -> Column[Row]:
 
 def schedule(row: Row) -> str | None:
     """Return the schedule in short, or the tag that is none."""
-    return in_short(row.server.schedule) or row.server.invalid_tag
+    server = row.server
+    return server.schedule.short if server.schedule else server.invalid_tag
 
 
 def newest(row: Row) -> str | None:

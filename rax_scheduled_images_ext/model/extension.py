@@ -14,8 +14,8 @@ from rax_scheduled_images_ext.model.keep import LEAST_RETENTION, MOST_RETENTION
 from rax_scheduled_images_ext.model.schedule import (
     DAYS,
     ImageSchedule,
+    further_fields,
     read_schedule,
-    schedule_fields,
 )
 
 #: The name of the extension, and of its resource below a server.
@@ -49,8 +49,7 @@ def schedule_object(schedule: ImageSchedule) -> dict[str, Any]:
     schedule, and how many images it keeps at most.
     """
     if not schedule.is_simple:
-        fields = schedule_fields(schedule)
-        return {**fields, "most": schedule.most, "retention": MOST_RETENTION}
+        return {**further_fields(schedule), "retention": MOST_RETENTION}
     if schedule.day_of_week is None:
         return {"retention": schedule.retention}
     return {"day_of_week": schedule.day_of_week, "retention": schedule.retention}

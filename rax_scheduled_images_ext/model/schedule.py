@@ -133,6 +133,11 @@ class ImageSchedule:
             return f"{self.when}, retention {self.retention}"
         return f"{self.when}, keep {self.keep.words}"
 
+    @property
+    def short(self) -> str:
+        """The word that it is, or all of it if it is more than daily or weekly."""
+        return self.every if self.is_simple else self.words
+
     def next_due(self, last: datetime, now: datetime) -> datetime:
         """Predict when the next image is due.
 
@@ -182,6 +187,16 @@ def schedule_fields(schedule: ImageSchedule) -> dict[str, Any]:
         **({"at": schedule.at} if schedule.at else {}),
         "keep": schedule.keep.rules,
     }
+
+
+def further_fields(schedule: ImageSchedule | None) -> dict[str, Any]:
+    """Return what a schedule says beyond daily, weekly and a number; else nothing.
+
+    That is all of it, and how many images it keeps at most.
+    """
+    if schedule is None or schedule.is_simple:
+        return {}
+    return {**schedule_fields(schedule), "most": schedule.most}
 
 
 def read_schedule(part: Mapping[str, Any]) -> ImageSchedule:

@@ -151,9 +151,55 @@ def test_a_new_schedule_needs_a_retention(play: Play, cloud: Sandbox) -> None:
     for result in results:
         assert result["failed"]
         assert result["msg"] == (
-            "Server 'myserver' has no schedule: to give it one, give retention"
+            "Server 'myserver' has no schedule: to give it one, give retention or keep"
         )
     assert changes(cloud) == []
+
+
+# -- beyond daily, weekly and a number
+
+
+@tagged
+def test_rules_are_set_shown_and_changed(play: Play, cloud: Sandbox) -> None:
+    keep = {"last": 8, "daily": 7, "weekly": 4}
+    words = "6h at 02:30, keep 8 last + 7 daily + 4 weekly"
+    full = {"schedule": words, "day_of_week": None, "retention": None, "every": "6h"}
+    full |= {"at": "02:30", "keep": keep, "most": 16}
+    tasks = (
+        schedule(every="6h", at="02:30", keep=keep),
+        schedule(keep=keep),
+        schedule(keep={"daily": 7}, at="auto"),
+        schedule(retention=7, every="daily"),
+    )
+    made, same, less, simple = play(*tasks)
+    assert (made["changed"], shown(made), made["expires_next"]) == (True, full, [])
+    assert (same["changed"], shown(same)) == (False, full)
+    assert "expires_next" not in same
+    assert shown(less)["schedule"] == "6h, keep 7 daily"
+    assert shown(simple) == daily(7)
+
+
+def test_rules_that_cannot_be_are_named(play: Play, cloud: Sandbox) -> None:
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"keep": {"daily": 0}}, "a rule that keeps nothing must be left out"),
+        ({"keep": {}}, "nothing is kept: use one of last, hourly, daily, weekly"),
+        ({"keep": {"within_days": 30}}, "keeping by age requires last=2 or more"),
+        (
+            {"keep": {"daily": 7}, "retention": 7},
+            "either a number of images or by rules",
+        ),
+        (
+            {"retention": 7, "every": "5h"},
+            "value of every must be one of: daily, weekly",
+        ),
+        ({"retention": 7, "every": "weekly"}, "requires a day of the week: weekly"),
+        ({"retention": 7, "at": "2:30"}, "'2:30' is not a time of day"),
+    ]
+    results = play(*(schedule(**arguments) for arguments, _ in wrong))
+    for (arguments, message), result in zip(wrong, results, strict=True):
+        assert result["failed"], arguments
+        assert message in result["msg"], arguments
+    assert list(cloud.requests) == []
 
 
 # -- tags
@@ -180,7 +226,7 @@ def test_malformed_tags_are_replaced_only_by_a_whole_schedule(
         assert result["failed"]
         assert "'scheduled-images:hourly:3', which is not a schedule" in result["msg"]
         assert result["msg"].endswith(
-            ". To replace it, give retention, and weekly or daily"
+            ". To replace it, give retention or keep, and weekly, daily or every"
         )
     assert tags(cloud) == sorted(broken)
     (whole,) = play(schedule(retention=3, daily=True), options=("--diff",))

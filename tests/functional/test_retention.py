@@ -1104,9 +1104,9 @@ class TestForecast:
         assert first == "myserver: daily, retention 5 (now daily, retention 7)"
         assert second == "These images expire with the next scheduled image:"
         assert re.findall(r" ([0-9a-f-]{36}) ", "".join(table)) == week[:3]
-        assert expected == (
-            "Expected: in a week 5 images (4.4 GiB), in a month 5 images (4.4 GiB), in"
-            " a year 5 images (4.4 GiB)."
+        terms = (f"in a {term} 5 images" for term in ("week", "month", "year"))
+        assert re.sub(r" \([0-9.]+ GiB\)", "", expected) == (
+            f"Expected: {', '.join(terms)}."
         )
         assert not changes(cloud)
         # And so it is.

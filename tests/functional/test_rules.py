@@ -322,7 +322,7 @@ def week(cloud: Sandbox) -> list[str]:
         region.servers.set_tags(
             MYSERVER, ("scheduled-images", "scheduled-images:daily:7d")
         )
-    made = []
+    made: list[str] = []
     for _ in range(7):
         cloud.advance("1d")
         marks = {"instance_uuid": MYSERVER, "image_type": "snapshot", **MARKED}

@@ -47,7 +47,7 @@ class ScheduledImageManager(ScheduledImagesManager):
             raise exceptions.NotFound(404, text)
         return self._resource(response)
 
-    def enable(
+    def enable(  # type: ignore[override]
         self, server_id: object, retention: Any, day_of_week: Any = None
     ) -> ScheduledImage:
         """Give a server a schedule: weekly with a day, daily without.

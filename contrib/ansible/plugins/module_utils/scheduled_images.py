@@ -17,6 +17,7 @@ try:
 
     from rax_scheduled_images_ext import connect
     from rax_scheduled_images_ext.errors import ScheduledImagesError
+    from rax_scheduled_images_ext.model.schedule import further_fields
 except ImportError:
     MISSING = traceback.format_exc()
 
@@ -48,9 +49,13 @@ class ScheduledImagesModule(OpenStackModule):
 
 
 def described(schedule: ImageSchedule | None) -> dict[str, Any]:
-    """Return a schedule as results show it, all None for none."""
+    """Return a schedule as results show it, all None for none.
+
+    One beyond daily, weekly and a number has further keys.
+    """
     return {
-        "schedule": schedule and schedule.every,
+        "schedule": schedule and schedule.short,
         "day_of_week": schedule and schedule.day_of_week,
         "retention": schedule and schedule.retention,
+        **further_fields(schedule),
     }

@@ -8,8 +8,8 @@ module: server_image_schedule
 short_description: Manage the schedule of a server's images
 author: The contributors of rax-scheduled-images-ext (!UNKNOWN)
 description:
-  - Sets a schedule for daily or weekly images of a server, changes parts of it, or
-    removes it.
+  - Sets a schedule for images of a server, daily, weekly or several a day, changes
+    parts of it, or removes it.
   - What is not named stays as it is, so a weekly schedule whose O(retention) is set
     stays weekly.
 options:
@@ -46,13 +46,52 @@ options:
       - V(false) is the same as leaving it out.
     type: bool
     default: false
+  every:
+    description:
+      - How often an image is made, in place of O(daily) and beside O(weekly).
+    type: str
+    choices: [daily, weekly, 12h, 8h, 6h, 4h, 3h, 2h, 1h]
+  at:
+    description:
+      - The UTC time at which an image is made, such as V(02:30); of several a day, the
+        first one. With V(auto), as without any, it follows from the server's ID.
+    type: str
+  keep:
+    description:
+      - Rules that say what is kept, in place of O(retention). Each keeps the newest
+        image of each of so many periods that have one.
+      - Rules that are left out are taken away.
+    type: dict
+    suboptions:
+      last:
+        description: The newest images, however old.
+        type: int
+      hourly:
+        description: Hours.
+        type: int
+      daily:
+        description: Days.
+        type: int
+      weekly:
+        description: ISO weeks.
+        type: int
+      monthly:
+        description: Months.
+        type: int
+      yearly:
+        description: Years.
+        type: int
+      within_days:
+        description: All images that are less than so many days older than the newest
+          one; requires O(keep.last) of at least 2.
+        type: int
 notes:
   - On a cloud without the scheduled images extension the schedule is kept in tags of
     the server, which require compute API 2.26. Images are made only while a
     C(scheduled-images-service) works for the project, which a warning says when the
     schedule changes.
   - Malformed schedule tags make the task fail, unless it replaces the whole schedule
-    (O(retention), and either O(weekly) or O(daily)) or removes it.
+    (O(retention) or O(keep), and O(weekly), O(daily) or O(every)) or removes it.
 requirements:
   - python >= 3.10
   - rax-scheduled-images-ext
@@ -74,6 +113,17 @@ EXAMPLES = r"""
     cloud: mycloud
     name: myserver
     weekly: saturday
+
+- name: Make an image every six hours; keep a week of days and a year of months
+  rax.scheduled_images.server_image_schedule:
+    cloud: mycloud
+    name: myserver
+    every: 6h
+    keep:
+      last: 8
+      daily: 7
+      weekly: 4
+      monthly: 12
 
 - name: Make no more images
   rax.scheduled_images.server_image_schedule:
@@ -99,7 +149,8 @@ schedule:
       returned: success
       sample: 24ade2fe-60d9-4d3e-a02c-c9a6a1b588a6
     schedule:
-      description: V(daily) or V(weekly), null without a schedule.
+      description: V(daily) or V(weekly), or all of a schedule that is more, null
+        without one.
       type: str
       returned: success
       sample: weekly
@@ -109,14 +160,43 @@ schedule:
       returned: success
       sample: SATURDAY
     retention:
-      description: How many scheduled images are kept, null without a schedule.
+      description: How many scheduled images are kept, null without a schedule, and
+        where rules say what is kept.
       type: int
       returned: success
       sample: 7
+    every:
+      description: Of a schedule beyond daily, weekly and a number, how often an image
+        is made, such as V(6h).
+      type: str
+      returned: when a schedule has rules, an hour, or several images a day
+      sample: 6h
+    at:
+      description: The UTC time of such a schedule, if it has one of its own.
+      type: str
+      returned: when a schedule has such a time
+      sample: "02:30"
+    keep:
+      description: The rules of such a schedule.
+      type: dict
+      returned: when a schedule has rules, an hour, or several images a day
+      sample: {last: 8, daily: 7}
+    most:
+      description: How many images such a schedule keeps at most.
+      type: int
+      returned: when a schedule has rules, an hour, or several images a day
+      sample: 13
+expires_next:
+  description:
+    - Names of the images that the next scheduled image deletes, or would in check mode.
+  type: list
+  elements: str
+  returned: when the rules of a schedule change, or a number and rules
+  sample: [Daily-myserver-1767454512]
 """
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from ..module_utils.scheduled_images import ScheduledImagesModule, described
@@ -130,18 +210,25 @@ with suppress(ImportError):
         Target,
         disable,
         enable,
+        forecast,
         show,
     )
     from rax_scheduled_images_ext.errors import (
         InvalidSchedule,
+        InvalidValue,
         NoSchedule,
         ScheduledImagesError,
     )
+    from rax_scheduled_images_ext.model.keep import NO_RULES, read_keep
+    from rax_scheduled_images_ext.model.schedule import parse_every
 
 NEEDS_SERVICE = (
     "This cloud makes no scheduled images itself: they are made only while a"
     " scheduled-images-service works for the project."
 )
+# As in the package, which may be missing.
+RULES = ("last", "hourly", "daily", "weekly", "monthly", "yearly", "within_days")
+INTERVALS = ("12h", "8h", "6h", "4h", "3h", "2h", "1h")
 
 
 @dataclass(frozen=True)
@@ -171,6 +258,12 @@ class ServerImageScheduleModule(ScheduledImagesModule):
         "retention": {"type": "int"},
         "weekly": {"type": "str", "aliases": ["day_of_week"]},
         "daily": {"type": "bool", "default": False},
+        "every": {"type": "str", "choices": ["daily", "weekly", *INTERVALS]},
+        "at": {"type": "str"},
+        "keep": {
+            "type": "dict",
+            "options": {rule: {"type": "int"} for rule in RULES},
+        },
     }
 
     def perform(self, cloud: Cloud) -> dict[str, Any]:
@@ -181,11 +274,14 @@ class ServerImageScheduleModule(ScheduledImagesModule):
         if self.params["state"] == "present":
             wanted = self._wanted(settings, found)
         changed = found.invalid is not None or wanted != found.schedule
+        going = self._going(cloud, found, wanted) if changed else None
         if changed and not self.check_mode:
             wanted = self._change(cloud, found.server_id, wanted)
         after = described(wanted)
         server = {"server": self.params["name"], "id": found.server_id}
         results = {"changed": changed, "schedule": {**server, **after}}
+        if going is not None:
+            results["expires_next"] = going
         if self.ansible._diff:
             results["diff"] = {"before": found.described(), "after": after}
         return results
@@ -196,7 +292,22 @@ class ServerImageScheduleModule(ScheduledImagesModule):
         :raises InvalidValue: for invalid ones.
         """
         given = self.params
-        settings = ScheduleSettings(given["retention"], given["weekly"], given["daily"])
+        daily, hours = parse_every(given["every"]) if given["every"] else (False, None)
+        if given["every"] == "weekly" and given["weekly"] is None:
+            raise InvalidValue("a weekly schedule requires a day of the week: weekly")
+        keep = None
+        if given["keep"] is not None:
+            rules = {rule: n for rule, n in given["keep"].items() if n is not None}
+            keep = read_keep(rules)
+        settings = ScheduleSettings(
+            given["retention"],
+            given["weekly"],
+            given["daily"] or daily,
+            hours,
+            given["at"],
+            replace(keep, within_days=0) if keep else NO_RULES,
+            keep.within_days if keep else None,
+        )
         # A task may set nothing, if there is a schedule or none is wanted.
         return settings if settings == ScheduleSettings() else settings.checked()
 
@@ -216,15 +327,27 @@ class ServerImageScheduleModule(ScheduledImagesModule):
         """
         if found.invalid and not settings.complete:
             raise ScheduledImagesError(
-                f"{found.invalid}. To replace it, give retention, and weekly or daily"
+                f"{found.invalid}. To replace it, give retention or keep, and weekly,"
+                " daily or every"
             )
         wanted = settings.applied_to(found.schedule)
         if wanted is None:
             raise ScheduledImagesError(
                 f"Server '{self.params['name']}' has no schedule: to give it one,"
-                " give retention"
+                " give retention or keep"
             )
         return wanted
+
+    def _going(
+        self, cloud: Cloud, found: Found, wanted: ImageSchedule | None
+    ) -> list[str] | None:
+        """Return what goes next by new rules; None where none are changed."""
+        both = [each for each in (found.schedule, wanted) if each is not None]
+        if wanted is None or all(each.retention is not None for each in both):
+            return None
+        (outcome,) = forecast(cloud, found.server_id, wanted)
+        expiring = [decision.image for decision in outcome.result().expiring]
+        return [image.name or image.id for image in expiring]
 
     def _change(
         self, cloud: Cloud, server_id: str, wanted: ImageSchedule | None

@@ -66,7 +66,8 @@ schedules:
       returned: success
       sample: 24ade2fe-60d9-4d3e-a02c-c9a6a1b588a6
     schedule:
-      description: V(daily) or V(weekly), null without a schedule.
+      description: V(daily) or V(weekly), or all of a schedule that is more, null
+        without one.
       type: str
       returned: success
       sample: daily
@@ -76,10 +77,32 @@ schedules:
       returned: success
       sample: null
     retention:
-      description: How many scheduled images are kept, null without a schedule.
+      description: How many scheduled images are kept, null without a schedule, and
+        where rules say what is kept.
       type: int
       returned: success
       sample: 7
+    every:
+      description: Of a schedule beyond daily, weekly and a number, how often an image
+        is made, such as V(6h).
+      type: str
+      returned: when a schedule has rules, an hour, or several images a day
+      sample: 6h
+    at:
+      description: The UTC time of such a schedule, if it has one of its own.
+      type: str
+      returned: when a schedule has such a time
+      sample: "02:30"
+    keep:
+      description: The rules of such a schedule.
+      type: dict
+      returned: when a schedule has rules, an hour, or several images a day
+      sample: {last: 8, daily: 7}
+    most:
+      description: How many images such a schedule keeps at most.
+      type: int
+      returned: when a schedule has rules, an hour, or several images a day
+      sample: 13
     counted:
       description: How many images the retention counts.
       type: int

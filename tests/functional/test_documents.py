@@ -145,6 +145,21 @@ def test_schedules_are_set_as_it_is_shown(
 
 
 @not_beside_novaclient_7
+def test_rules_are_set_tried_and_forecast_as_it_is_shown(
+    page: Any, tmp_path: Path
+) -> None:
+    with Sandbox(**{**SETTINGS, "extension": False, "image_quota": 40}) as cloud:
+        document = page("user/rules")
+        document.replay("A week of days, a month", cloud, tmp_path, 2)
+        document.replay("Try a schedule on paper", cloud, tmp_path)
+        document.replay("See what there will be", cloud, tmp_path)
+        program = tmp_path / "program.py"
+        program.write_text(document.block("A week of days, a month", 2))
+        done = run(sys.executable, program, env=cloud.environ())
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@not_beside_novaclient_7
 def test_a_server_is_got_back_as_it_is_shown(
     page: Any, nova: Any, early: Sandbox, tmp_path: Path
 ) -> None:
@@ -179,7 +194,7 @@ def test_images_are_kept_as_it_is_shown(
 def test_the_page_about_openstack_names_every_command(page: Any) -> None:
     found = entry_points(group="openstack.compute.v2")
     names = [each.name for each in found if each.value.startswith("rax_")]
-    assert len(names) == 13
+    assert len(names) == 14
     for name in names:
         assert f"\n``{name.replace('_', ' ')}`` " in page("user/openstack").text
 

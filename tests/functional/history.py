@@ -29,9 +29,14 @@ from rax_scheduled_images_ext.model.image import (
     TYPE_KEY,
     run_metadata,
 )
-from rax_scheduled_images_ext.model.plan import Policy, Slot, Window, slots_around
+from rax_scheduled_images_ext.model.plan import Policy
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.schedule_tags import read_schedule_tags
+from rax_scheduled_images_ext.model.slots import (
+    Slot,
+    Window,
+    slots_around,
+)
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.models import Image, ImageQuery
 from rax_scheduled_images_ext.sandbox.backend.state import Timings
@@ -408,7 +413,7 @@ def check_settled(play: Play) -> None:
     claims = [image.name for image in play.images() if CLAIM_KEY in image.properties]
     check(bool(unfinished or claims), "no orphan stays", (unfinished, claims))
     slots = Counter(slots_of(play.made()))
-    today = play.latest_slot().day
+    today = play.latest_slot().due.date()
     missing = [
         str(day) for day in (today - timedelta(days=1), today) if str(day) not in slots
     ]

@@ -32,7 +32,10 @@ from rax_scheduled_images_ext.model.image import (
     run_metadata,
 )
 from rax_scheduled_images_ext.model.note import NOTE, NOTE_KEY
-from rax_scheduled_images_ext.model.plan import Cause, Policy, Window, explain
+from rax_scheduled_images_ext.model.plan import Cause, Policy, explain
+from rax_scheduled_images_ext.model.slots import (
+    Window,
+)
 from rax_scheduled_images_ext.operations.prune import PrunedImage
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.models import Image, ImageQuery

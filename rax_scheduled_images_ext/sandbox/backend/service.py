@@ -149,7 +149,7 @@ def _look(cloud: CloudState, region: Region, server_id: str) -> None:
             # The image is ACTIVE already, and nothing else will say so.
             _look_later(cloud, region, server_id, timedelta())
             return
-    elif step.cause in (Cause.BUSY, Cause.STATUS):
+    elif step.cause in (Cause.BUSY, Cause.SLOW, Cause.STATUS):
         _look_later(cloud, region, server_id, _LOOK_AGAIN)
         return
     due = step.next_slot.due.timestamp()

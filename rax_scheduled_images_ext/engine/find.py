@@ -32,6 +32,7 @@ from rax_scheduled_images_ext.engine.results import Result, StepResult
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.image import (
     PENDING_KEY,
+    SLOT_KEY,
     ServerImage,
     made_by_run,
 )
@@ -209,7 +210,13 @@ class KnownImages:
         key = (str(image.server_id), image.owner)
         made, before = image.created, self._known.get(key)
         if before is None or before.made is None or (made and before.made <= made):
-            self._known[key] = Known(made, period_of(image), made, image.id)
+            self._known[key] = Known(
+                made,
+                image.metadata.get(SLOT_KEY, ""),
+                period_of(image),
+                made,
+                image.id,
+            )
 
 
 def _portions(ids: list[str]) -> Iterator[list[str]]:

@@ -47,6 +47,9 @@ ABANDONED_AFTER = timedelta(minutes=10)
 HANGS_AFTER = timedelta(hours=6)
 #: How much the clocks of two runners may differ.
 CLOCK_DIFFERENCE = timedelta(minutes=5)
+#: How much longer before its slot was due an image may seem to be made, if it names the
+#: slot: the image service's clock may be wrong. Any earlier, the window was moved.
+NAMED_DIFFERENCE = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -88,11 +91,12 @@ class Known:
     """When the newest image of a server that is known to be complete was made.
 
     It was made, whatever happens to it later, so it need not be read again. ``period``
-    is the time between images by the schedule it was made for. ``created`` and
-    ``image_id`` are of the newest one that is still there.
+    is the time between images by the schedule it was made for, ``slot`` the name of its
+    slot. ``created`` and ``image_id`` are of the newest one that is still there.
     """
 
     made: datetime | None
+    slot: str = ""
     period: timedelta = timedelta(days=1)
     created: datetime | None = None
     image_id: str = ""
@@ -252,7 +256,7 @@ def _decide(
     action, cause, found = _of_images(server, _of_slot(own, slot), now)
     if cause is not None:
         return action, cause, found
-    if known is not None and _is_since(known.made, slot):
+    if known is not None and _covers(known.made, known.slot, slot):
         return Action.NOTHING, Cause.DONE, None
     made = [
         (image.created, period_of(image))
@@ -352,14 +356,19 @@ def _of_slot(images: Iterable[ServerImage], slot: Slot) -> list[ServerImage]:
     return [
         image
         for image in images
-        if _is_since(image.created, slot)
-        or (image.created is None and image.metadata.get(SLOT_KEY) == slot.name)
+        if _covers(image.created, image.metadata.get(SLOT_KEY), slot)
     ]
 
 
-def _is_since(moment: datetime | None, slot: Slot) -> bool:
-    """Whether something was made since a slot was due, by whatever clock."""
-    return moment is not None and moment >= slot.due - CLOCK_DIFFERENCE
+def _covers(made: datetime | None, name: str | None, slot: Slot) -> bool:
+    """Whether an image was made since a slot was due, by whatever clock.
+
+    :param name: the name of the slot that it was made for.
+    """
+    if made is None:
+        return name == slot.name
+    early = slot.due - made
+    return early <= (NAMED_DIFFERENCE if name == slot.name else CLOCK_DIFFERENCE)
 
 
 def duplicates(
@@ -387,7 +396,7 @@ def duplicates(
     for image in found:
         name = image.metadata[SLOT_KEY]
         due = due_of(name, server.id, window)
-        early = due is not None and not _is_since(image.created, Slot(name, due))
+        early = due is not None and not _covers(image.created, name, Slot(name, due))
         if PENDING_KEY not in image.metadata and not early:
             whole.setdefault(name, set()).add(image.metadata[RUN_KEY])
     return [

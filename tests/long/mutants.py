@@ -35,16 +35,16 @@ LOOKED, READY, WHOLE = 7, 9, 20
 HOUR = 3600
 
 
-def wait(seconds: int) -> Move:
+def wait(seconds: int, images: int = 0) -> Move:
     """Let time pass; a history begins a minute before the image is due."""
-    return Move(seconds=seconds, user=User.WAIT)
+    return Move(seconds=seconds, user=User.WAIT, images=images)
 
 
-#: A runner makes an image, applies the retention, and waits for the next day.
+#: A runner makes an image, applies the retention, and waits for the next one.
 DAY = [
     Move(1, WHOLE, seconds=300),
     Move(1, WHOLE),
-    wait(24 * HOUR - 300),
+    wait(-300, images=1),
 ]
 
 

@@ -48,7 +48,7 @@ class Fleet:
         )
         known = Known(self.done) if self.done else None
         if self.made and schedule:
-            known = Known(self.made, schedule.interval, self.made)
+            known = Known(self.made, "", schedule.interval, self.made)
         step = plan(server, [], now, POLICY, known=known)
         newest = {SERVER: self.made} if self.made else {}
         results = [StepResult(step, Result.NOTHING)]

@@ -360,7 +360,7 @@ OTHER = "11111111-1111-4111-8111-111111111111"
     "changes",
     [
         # An older slot's.
-        {"created": DUE - 6 * MINUTE},
+        {"created": DUE - 2 * HOUR},
         # A snapshot by hand of a server that was booted from another's image.
         {"metadata": run_metadata(OTHER, slot_of(DUE).name, "nonce")},
         # Another server's.

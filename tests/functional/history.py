@@ -59,7 +59,7 @@ KINDS: dict[str, ImageSchedule] = {
     "12h": ImageSchedule(1, hours=12),
     "6h": ImageSchedule(1, hours=6),
     "6h at": ImageSchedule(1, hours=6, at="02:30"),
-    "rules": ImageSchedule(hours=6, keep=Keep(hourly=1)),
+    "rules": ImageSchedule(hours=6, keep=Keep(last=1, yearly=1)),
 }
 KEPT = 2
 TRIES = Policy().attempts
@@ -122,7 +122,7 @@ class Move:
     command: Command | None = None
     seconds: int = 0
     user: User | None = None
-    images: int = 0
+    images: float = 0
 
 
 def utc(seconds: float) -> datetime:
@@ -276,7 +276,8 @@ class Play:
         """Let a number of images be kept."""
         keep = Keep(last=number)
         if self.kind.retention is None:
-            keep = Keep(hourly=number)
+            # The newest image of the year is the newest one.
+            keep = Keep(last=number, yearly=1)
         wanted = replace(self.kind, retention=None, keep=keep)
         with self.sandbox.region() as region:
             region.servers.set_tags(MYSERVER, (MARKER_TAG, schedule_tag(wanted)))
@@ -494,6 +495,8 @@ def held(
         play.go_on(*REST)
         check_always(play)
         check_dust(play, slot, possible)
+        # Until notes are swept.
+        sandbox.advance(24 * 3600)
         for _ in range(2):
             advance_to_slot(sandbox, 0, play.kind)
             play.go_on(*DAY)

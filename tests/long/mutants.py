@@ -318,6 +318,6 @@ MUTANTS = {
     "it leaves what is due to others": Mutant(
         _set(making.Making, "make", _leaving),
         "a fresh runner goes on",
-        [wait(HOUR, images=0.5)],
+        [wait(2 * HOUR, images=0.5)],
     ),
 }

@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 
 from rax_scheduled_images_ext.model.image import RUN_KEY, SERVER_KEY, SLOT_KEY
-from rax_scheduled_images_ext.model.plan import Policy, parse_window
+from rax_scheduled_images_ext.model.plan import Policy
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.model.slots import (
+    parse_window,
+)
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.models import Image, ImageQuery
 

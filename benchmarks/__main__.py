@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.interop.cloud.layout import DEFAULT_STATE
 
-from . import cost, enabling, holding, listing, panel, startup, ticking
+from . import cost, deciding, enabling, holding, listing, panel, startup, ticking
 from .environments import ROOT, Environment, Environments
 from .results import Report
 from .setting import Setting
@@ -33,6 +33,7 @@ _PARTS = {
     "workers": _measure_workers,
     "cost": cost.measure_sandbox,
     "services": cost.measure_services,
+    "decide": deciding.measure,
 }
 
 

@@ -16,6 +16,7 @@ from rax_scheduled_images_ext.model.schedule import (
     ImageSchedule,
     further_fields,
     read_schedule,
+    schedule_fields,
 )
 
 #: The name of the extension, and of its resource below a server.
@@ -58,6 +59,11 @@ def schedule_object(schedule: ImageSchedule) -> dict[str, Any]:
 def schedule_body(schedule: ImageSchedule) -> dict[str, Any]:
     """Return the body with a schedule, of requests and responses."""
     return {KEY: schedule_object(schedule)}
+
+
+def whole_body(schedule: ImageSchedule) -> dict[str, Any]:
+    """Return the body that replaces any schedule, also one with rules."""
+    return {KEY: {**schedule_object(schedule), **schedule_fields(schedule)}}
 
 
 def read_schedule_request(body: object, *, further: bool = False) -> ImageSchedule:

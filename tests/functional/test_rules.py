@@ -26,6 +26,7 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 from ..novashell import Nova
 from ..openstackshell import OpenStack, not_beside_novaclient_7
 from ..unit.test_schedule_tags import schedules
+from .clouds import PROXIED
 from .fleet import MARKED, MYSERVER, add_image, sent
 from .panels import Panel, Reader
 from .runners import connected
@@ -82,9 +83,9 @@ def fields_of(schedule: ImageSchedule) -> dict[str, str]:
 
 
 @not_beside_novaclient_7
-@TAGGED
+@pytest.mark.parametrize("cloud", [{"extension": False}, PROXIED], indirect=True)
 @settings(
-    max_examples=12,
+    max_examples=8,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -332,7 +333,7 @@ def week(cloud: Sandbox) -> list[str]:
     return made
 
 
-@TAGGED
+@pytest.mark.parametrize("cloud", [{"extension": False}, PROXIED], indirect=True)
 def test_rules_that_free_many_images_are_asked_about(
     nova: Nova, cloud: Sandbox, week: list[str]
 ) -> None:

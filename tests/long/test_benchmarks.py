@@ -22,7 +22,9 @@ def benchmarks(*argv: str) -> subprocess.CompletedProcess[str]:
 
 def test_fleets_are_measured_and_the_results_written(tmp_path: Path) -> None:
     results = tmp_path / "results.json"
-    done = benchmarks("--quick", "--json", str(results), "list", "enable", "tick")
+    done = benchmarks(
+        "--quick", "--json", str(results), "list", "enable", "tick", "decide"
+    )
     assert (done.returncode, done.stderr) == (0, "")
     found = {
         (each["what"], each["unit"]): each["median"]
@@ -36,6 +38,7 @@ def test_fleets_are_measured_and_the_results_written(tmp_path: Path) -> None:
     one = "of one image, from the claim to the retention"
     assert found[one, "requests"] == 10
     assert found["tick / floor of 40 servers, 7 due", "x wall"] > 0
+    assert found["decide on 100 images by all rules / sort them", "x"] > 1
     for what, _unit in found:
         assert what in done.stdout
 

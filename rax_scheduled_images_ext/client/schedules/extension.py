@@ -32,6 +32,7 @@ from rax_scheduled_images_ext.model.extension import (
     KEPT_HEADER,
     KEY,
     schedule_body,
+    whole_body,
 )
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 
@@ -53,7 +54,13 @@ class ExtensionSchedules(ScheduleStore):
     ) -> ImageSchedule:
         if not schedule.is_simple and not is_ours(self.check_offered()):
             raise SimpleOnly(schedule.words)
-        return read_schedule(self._found("POST", server, schedule_body(schedule)))
+        response = self._found("POST", server, schedule_body(schedule))
+        if response.status == 409 and is_ours(response):
+            # A number alone does not replace rules: those who know none could not mean
+            # it.
+            replacing(self.get(server))
+            response = self._found("POST", server, whole_body(schedule))
+        return read_schedule(response)
 
     def disable(self, server: object) -> None:
         self._found("DELETE", server).empty()

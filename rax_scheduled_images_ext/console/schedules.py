@@ -154,10 +154,10 @@ def print_forecast(server: Target, forecast: Forecast) -> None:
 
 def expected_line(*outlooks: Outlook) -> str:
     """Return how many images of servers there will be, and how large they are."""
-    parts = []
+    found, parts = [each.expected for each in outlooks], []
     for term in TERMS:
-        there = [each.expected[term] for each in outlooks]
-        number, size = sum(map(len, there)), sum(each.size or 0 for each in there)
+        number = sum(len(each[term]) for each in found)
+        size = sum(each[term].size or 0 for each in found)
         images = "1 image" if number == 1 else f"{number:,} images"
         large = f" ({size_for_people(size)})" if size else ""
         parts.append(f"in {term} {images}{large}")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from rax_scheduled_images_ext.model.outlook import Outlook
+from rax_scheduled_images_ext.model.outlook import Outlook, There
 
 _DAY = timedelta(days=1)
-_YEAR = 365
+_WEEK, _YEAR = 7, 365
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,30 @@ class FullQuota:
 
 def day_full(quota: ImageQuota, outlooks: Sequence[Outlook]) -> FullQuota:
     """Return when the images of some servers fill a quota; all others stay as many."""
-    today = [each.there for each in outlooks]
-    for days in range(_YEAR + 1):
-        there = [each.at(each.now + days * _DAY) for each in outlooks]
-        number = sum(map(len, there)) - sum(map(len, today))
-        size = sum(each.size or 0 for each in there) - sum(
-            each.size or 0 for each in today
-        )
-        for limit, more in ((quota.number, number), (quota.size, size)):
-            if limit is not None and limit.used + more >= limit.most:
-                return FullQuota(quota, outlooks[0].now + days * _DAY, limit)
+    now = outlooks[0].now
+    number, size = _total(each.there for each in outlooks)
+
+    def full(days: int) -> Limit | None:
+        then = _total(each.at(each.now + days * _DAY) for each in outlooks)
+        more = (then[0] - number, then[1] - size)
+        for limit, added in zip((quota.number, quota.size), more, strict=True):
+            if limit is not None and limit.used + added >= limit.most:
+                return limit
+        return None
+
+    # A day of many servers takes long.
+    before = -1
+    for days in (*range(_WEEK), *range(_WEEK, _YEAR + 1, _WEEK), _YEAR):
+        if full(days) is not None:
+            first = next(day for day in range(before + 1, days + 1) if full(day))
+            return FullQuota(quota, now + first * _DAY, full(first))
+        before = days
     return FullQuota(quota)
+
+
+def _total(there: Iterable[There]) -> tuple[int, int]:
+    """Return the number of images, and their bytes as far as known."""
+    number = size = 0
+    for each in there:
+        number, size = number + len(each), size + (each.size or 0)
+    return number, size

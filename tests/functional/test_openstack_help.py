@@ -77,7 +77,7 @@ def test_help(openstack: OpenStack) -> None:
 
 def test_completion_knows_the_commands(openstack: OpenStack) -> None:
     out = openstack.ok("complete")
-    assert "server_image_schedule='check list set show unset'\n" in out
+    assert "server_image_schedule='check list set show simulate unset'\n" in out
     assert (
         "server_snapshot='create list protect prune restore unprotect verify watch'\n"
         in out

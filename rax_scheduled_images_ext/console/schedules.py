@@ -10,8 +10,8 @@ from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.console.formats import Column, attribute, print_rows
 from rax_scheduled_images_ext.console.images import IMAGES, size_for_people
 from rax_scheduled_images_ext.console.report import ConsoleReport
-from rax_scheduled_images_ext.console.terminal import agreed, can_ask, put, say
-from rax_scheduled_images_ext.errors import FreesMany, InvalidValue
+from rax_scheduled_images_ext.console.terminal import put, say
+from rax_scheduled_images_ext.errors import InvalidValue
 from rax_scheduled_images_ext.model.keep import NO_RULES, Keep
 from rax_scheduled_images_ext.model.outlook import TERMS, Outlook
 from rax_scheduled_images_ext.model.quota import FullQuota
@@ -26,11 +26,9 @@ from rax_scheduled_images_ext.operations.forecast import (
     Forecast,
     forecast,
     quota_forecast,
-    refuse_many,
 )
-from rax_scheduled_images_ext.operations.schedules import Guard, ScheduleChange
+from rax_scheduled_images_ext.operations.schedules import ScheduleChange
 from rax_scheduled_images_ext.operations.targets import Target
-from rax_scheduled_images_ext.operations.work_queue import Outcome
 
 #: What is said where the cloud itself makes no scheduled images.
 NEEDS_SERVICE = (
@@ -214,44 +212,6 @@ def as_schedule(settings: ScheduleSettings) -> ImageSchedule:
     # As long as a tag may be.
     schedule_tag(schedule)
     return schedule
-
-
-# -- consent
-
-Act = Callable[[list[Target], "Guard | None"], "list[Outcome[Target, Any]]"]
-
-
-class ChangeReport(ConsoleReport):
-    """Reports changes of schedules, and keeps back those that are to be asked about."""
-
-    asks = True
-
-    def ended(self, outcome: Outcome[Any, Any]) -> None:
-        if not (self.asks and isinstance(outcome.error, FreesMany)):
-            super().ended(outcome)
-
-
-def with_consent(
-    act: Act, targets: list[Target], report: ChangeReport, *, yes: bool
-) -> list[Outcome[Target, Any]]:
-    """Change schedules; ask before new rules let many images of a server go at once.
-
-    :param act: changes the schedules of targets, and calls back the report.
-    :param yes: whether nobody is asked.
-    """
-    report.asks = not yes and can_ask()
-    done = act(targets, None if yes else refuse_many)
-    held = {e.item: e.error for e in done if isinstance(e.error, FreesMany)}
-    if not (held and report.asks):
-        return done
-    for server, error in held.items():
-        say(f"{server.label}: was {error.before}; would be {error.after}")
-        say(f"{error.number} of its images go with the next scheduled image.")
-    if agreed("Change the schedule all the same?"):
-        return [e for e in done if e.item not in held] + act(list(held), None)
-    say("Nothing was changed." if len(held) == len(done) else "The rest was changed.")
-    report.ok = False
-    return done
 
 
 def described(schedule: ImageSchedule | None, invalid_tag: str | None = None) -> str:

@@ -348,7 +348,7 @@ def test_rules_that_free_many_images_are_asked_about(
     assert (result.status, result.out) == (1, "")
     assert result.err.splitlines()[-1] == f"ERROR (CommandError): {line}"
     assert tags(cloud) == before
-    console = "rax_scheduled_images_ext.console.schedules"
+    console = "rax_scheduled_images_ext.console.consent"
     for answer in (False, True):
         with (
             mock.patch(f"{console}.can_ask", return_value=True),

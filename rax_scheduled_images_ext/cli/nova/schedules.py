@@ -12,9 +12,9 @@ from rax_scheduled_images_ext.cli.nova.command import (
     usage_error,
 )
 from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.console.consent import ChangeReport, with_consent
 from rax_scheduled_images_ext.console.schedules import (
     NEEDS_SERVICE,
-    ChangeReport,
     ShownSchedule,
     as_schedule,
     print_forecasts,
@@ -22,7 +22,6 @@ from rax_scheduled_images_ext.console.schedules import (
     print_schedules,
     say_change,
     settings_of,
-    with_consent,
 )
 from rax_scheduled_images_ext.console.terminal import say
 from rax_scheduled_images_ext.errors import InvalidValue, NoSchedule

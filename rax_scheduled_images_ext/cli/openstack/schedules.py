@@ -16,13 +16,12 @@ from rax_scheduled_images_ext.cli.openstack.command import (
 )
 from rax_scheduled_images_ext.console import arguments
 from rax_scheduled_images_ext.console.arguments import argument, exclusive, switch
+from rax_scheduled_images_ext.console.consent import ChangeReport, with_consent
 from rax_scheduled_images_ext.console.schedules import (
     NEEDS_SERVICE,
-    ChangeReport,
     print_forecasts,
     say_change,
     settings_of,
-    with_consent,
 )
 from rax_scheduled_images_ext.console.servers import (
     columns,

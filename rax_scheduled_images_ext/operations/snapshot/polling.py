@@ -81,6 +81,8 @@ class Poller:
     clock: Callable[[], float] = time.monotonic
     interruptible: bool = True
     _last_error: str = ""
+    # How many polls in a row a service has answered with 401.
+    _unauthorized: int = 0
 
     def call(
         self, function: Callable[[], Result], seconds: float | None = None
@@ -113,8 +115,9 @@ class Poller:
     ) -> Iterator[Result]:
         """Yield what ``get`` returns, every ``interval`` seconds until ``limit``.
 
-        Errors that may pass are noted, and polling continues. An expired token that
-        cannot be renewed does not pass.
+        Errors that may pass are noted, and polling continues. If Keystone refuses a new
+        token, that does not pass. A service may refuse a valid token while it cannot
+        reach Keystone: only its third 401 in a row ends the polling.
 
         :param interval: a number, or a function such as :func:`pace`, the default for a
             quiesced server.
@@ -130,6 +133,7 @@ class Poller:
                 longest = min(longest, max(_LEAST, end - self.clock()))
             result = self.call(get, longest)
             self._last_error = ""
+            self._unauthorized = 0
             return result
 
         return polls(
@@ -145,7 +149,11 @@ class Poller:
     def _failed_for_good(self, error: Exception) -> None:
         """Note an error that may pass; raise any other."""
         if is_unauthorized(error):
-            raise error
+            self._unauthorized += 1
+            if not isinstance(error, ApiError) or self._unauthorized == _TRIES:
+                raise error
+        else:
+            self._unauthorized = 0
         self.failed(error)
 
     def failed(self, error: Exception) -> None:
@@ -161,7 +169,7 @@ class Poller:
 
 
 def is_unauthorized(error: Exception) -> bool:
-    """Whether the user's token is invalid or expired, and cannot be renewed."""
+    """Whether a service, or Keystone, does not accept the user's token."""
     if isinstance(error, ApiError):
         return error.status == codes.unauthorized
     return refuses_token(error)

@@ -470,8 +470,8 @@ class TestAdvanceRefuses:
         monkeypatch.setattr(backend, "_MOST_IMAGES", 10)
         self.refused(cloud, scheduled, capsys, "36500d")
         assert self.told == (
-            "cannot advance by 36500d: that would make 36500 scheduled images, more than"
-            " the maximum of 10; advance by at most 10d"
+            "cannot advance by 36500d: that would make 36500 scheduled images, more"
+            " than the maximum of 10; advance by at most 10d"
         )
         assert cli.main(["advance", "10d"]) == 0
 
@@ -480,7 +480,7 @@ class TestAdvanceRefuses:
         cloud.add_fleet(10_000, images_per_server=1)
         with cloud.cloud.transaction():
             cloud.cloud._check_number(10 * 86400)
-        with pytest.raises(ValueError, match="maximum of 200000; advance by at most 20d"):
+        with pytest.raises(ValueError, match="of 200000; advance by at most 20d"):
             cloud.advance("21d")
 
     def test_more_looks_than_anybody_can_wait_for(
@@ -599,7 +599,8 @@ class TestCompletion:
         (["exec", "--severs", "--", "nova"], "unrecognized arguments: --severs"),
         (["advance"], "the following arguments are required: DURATION"),
         (["advance", "10"], "'10' is not a duration: write a number and w, d, h, m or"),
-        (["advance", "-5d"], "the following arguments are required: DURATION"),
+        # A missing or an invalid argument, depending on the release of Python.
+        (["advance", "-5d"], "DURATION"),
         (["advance", ""], "'' is not a duration"),
         (["dance"], "invalid choice: 'dance'"),
         ([], "the following arguments are required: COMMAND"),

@@ -430,8 +430,8 @@ class TestProtect:
         assert (result.status, result.err) == (
             1,
             f"ERROR (CommandError): Image {own.id} was not made by a schedule: it is"
-            " called 'my own' and has never been protected; if it is to be deleted in"
-            f" its turn, set its {MARKER_KEY} to {MARKER_VALUE}\n",
+            " named 'my own' and has never been protected; to let its schedule delete"
+            f" it, set its {MARKER_KEY} to {MARKER_VALUE}\n",
         )
         assert metadata(cloud, own.id) == own.metadata
 

@@ -1,4 +1,4 @@
-"""Schedules as they are printed: rows, the documented form, changes and forecasts."""
+"""Prints schedules as rows and in the documented form, changes and forecasts."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from rax_scheduled_images_ext.operations.forecast import Forecast
 from rax_scheduled_images_ext.operations.schedules import ScheduleChange
 from rax_scheduled_images_ext.operations.targets import Target
 
-#: What is said where the cloud itself makes no scheduled images.
+#: The hint for a cloud that itself makes no scheduled images.
 NEEDS_SERVICE = (
     "This cloud makes no scheduled images itself: they are made only while a"
-    " scheduled-images-service works for the project."
+    " scheduled-images-service runs for the project."
 )
 SCHEDULES: tuple[Column[ShownSchedule], ...] = (
     attribute("server", "Server"),
@@ -28,7 +28,7 @@ SCHEDULES: tuple[Column[ShownSchedule], ...] = (
 
 @dataclass(frozen=True)
 class ShownSchedule:
-    """A server, as the user named it, and its schedule; all None where it has none."""
+    """A server, as the user typed it, and its schedule; all None if it has none."""
 
     server: str
     id: str
@@ -56,7 +56,7 @@ def print_schedule(row: ShownSchedule) -> None:
 
 
 def say_change(server: Target, change: ScheduleChange) -> None:
-    """Report on stderr what a change has made of a schedule."""
+    """Report on stderr a schedule before and after a change."""
     before = described(change.before, change.invalid_tag)
     after = described(change.after)
     text = f"still {after}" if before == after else f"was {before}; is {after}"
@@ -72,13 +72,13 @@ def print_forecast(server: Target, forecast: Forecast) -> None:
         put("These images expire with the next scheduled image:")
         print_rows(IMAGES, forecast.expiring, "table")
     elif new is None:
-        put("The images stay, and no more are made.")
+        put("Its images stay, and no more are made.")
     else:
         put("No image expires with the next scheduled image.")
 
 
 def described(schedule: ImageSchedule | None, invalid_tag: str | None = None) -> str:
-    """Return a schedule, or the tag that should be one, in a few words."""
+    """Return a short description of a schedule, or of the tag that is no valid one."""
     if schedule is None:
         return f"the invalid tag '{invalid_tag}'" if invalid_tag else "no schedule"
     return schedule.words

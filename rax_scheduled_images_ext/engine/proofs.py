@@ -1,4 +1,4 @@
-"""Proving the images of scheduled servers: whose turn it is, project by project."""
+"""Proves the images of scheduled servers in turn, project by project."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from rax_scheduled_images_ext.operations.verify import (
 
 @dataclass
 class Proofs:
-    """The proofs of a region's servers; what was proven is known from the images.
+    """The proofs of a region's servers, as recorded on their images.
 
-    ``known`` is the last proof of each server, as of the last look.
+    ``known`` is the last proof of each server, as of the last scan.
 
-    :param every: how often an image of each server is to be proven.
+    :param every: the interval between two proofs of each server.
     """
 
     projects: Projects
@@ -40,15 +40,16 @@ class Proofs:
     def find(
         self, servers: Iterable[InventoryServer], now: datetime
     ) -> list[InventoryServer]:
-        """Return the servers with images whose turn it is: one listing of snapshots.
+        """Return the servers whose turn it is, with their images: one listing of
+        snapshots.
 
-        A server that has no image yet is left out.
+        A server without an image is left out.
         """
         images: dict[str, list[ServerImage]] = defaultdict(list)
         by_id = {server.id: server for server in servers if server.schedule}
         for image in self.projects.listing.images.list(snapshots=True):
             server = by_id.get(str(image.server_id))
-            # Others can publish images that seem to be the server's.
+            # Other projects can publish images that seem to be the server's.
             if server is not None and image.owner == server.project_id:
                 images[server.id].append(image)
         self.known = {key: last_verification(images[key]) for key in images}

@@ -115,7 +115,7 @@ class RestoreOptions:
         if self.new_name is not None and len(self.new_name) > LONGEST_NAME:
             raise InvalidValue(f"--as takes at most {LONGEST_NAME} characters")
         if self.at is not None and self.image is not None:
-            raise InvalidValue("--at and --image exclude each other")
+            raise InvalidValue("--at and --image cannot be used together")
         new = {
             "--flavor": self.flavor,
             "--network": self.networks,

@@ -1,4 +1,4 @@
-"""One server with its schedule and all its images, at one moment."""
+"""Reads one server with its schedule and all its images."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from rax_scheduled_images_ext.operations.schedules import find_schedule
 
 @dataclass(frozen=True)
 class ServerDetails:
-    """A server's status at a moment of the cloud's clock, and its images.
+    """A server's status and images; ``now`` is the time by the cloud's clock.
 
-    ``images`` are decisions on each image, newest image first. ``gone`` is whether
-    the server is deleted, and only its images are left.
+    ``images`` are the decisions on its images, newest first. ``gone`` is whether the
+    server is deleted, so that only its images are left.
     """
 
     now: datetime
@@ -47,13 +47,14 @@ class ServerDetails:
 
 
 def list_images(cloud: Cloud, server: str) -> list[Decision]:
-    """Return the images of a server, newest first, and what becomes of each and why.
+    """Return the images of a server, newest first, with the fate of each and the
+    reason.
 
-    The images of a server that is gone are still there, without a schedule; they
-    are judged as those of a server of the user's own project.
+    Also for a server that is gone: its images have no schedule, and are judged as those
+    of a server of the user's own project.
 
     :param server: a name or an ID.
-    :raises NoMatch: if there is neither such a server nor an image of it.
+    :raises NoMatch: if there is no such server, and no image of one.
     :raises SeveralMatches: if several servers have the name.
     """
 
@@ -76,12 +77,12 @@ def list_images(cloud: Cloud, server: str) -> list[Decision]:
 def read_status(
     cloud: Cloud, server: str, *, max_age: timedelta = MAX_AGE
 ) -> Inventory:
-    """Read one server as :func:`.inventory.read_inventory` reads all.
+    """Read one server, as :func:`.inventory.read_inventory` reads all of them.
 
     :param server: a name or an ID.
     :param max_age: as for :func:`.freshness.schedule_status`.
     :raises NoSchedule: if it has no schedule.
-    :raises InvalidSchedule: if its tags are no schedule.
+    :raises InvalidSchedule: if its tags are no valid schedule.
     :raises NoMatch: if there is no such server.
     :raises SeveralMatches: if several have the name.
     :raises NotOffered: if the cloud has no scheduled images.
@@ -103,7 +104,7 @@ def read_server_details(
     """Read one server, its schedule and its images: one request each.
 
     :param max_age: as for :func:`.freshness.schedule_status`.
-    :raises NoSuchServer: if there is neither such a server nor an image of it.
+    :raises NoSuchServer: if there is no such server, and no image of one.
     :raises NotOffered: if the cloud has no scheduled images.
     """
     schedule, invalid_tag, gone = None, None, False
@@ -140,7 +141,7 @@ def read_server(cloud: Cloud, server_id: str) -> tuple[InventoryServer, datetime
 def images_of(cloud: Cloud, server_id: str) -> list[ServerImage]:
     """Return all images of a server.
 
-    Those that do not count are needed as well: copies are told by them.
+    Those that do not count are needed as well: copies are recognized by them.
     """
     return list(cloud.images.list(server_id=server_id))
 
@@ -155,6 +156,6 @@ def decide(cloud: Cloud, server_id: str, keep: Keep | int | None) -> list[Decisi
 
 
 def _gone(cloud: Cloud, server_id: str) -> InventoryServer:
-    """Return a server of which only images are left."""
+    """Return a deleted server, as known from its images."""
     own = cloud.compute.adapter.get_project_id()
     return InventoryServer(server_id, "", project_id=own)

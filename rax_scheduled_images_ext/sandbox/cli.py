@@ -70,9 +70,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     options, command = _split(sys.argv[1:] if argv is None else argv)
     parser = _parser()
     complete(parser)
-    args = parser.parse_args(options)
-    if (command is not None) != (args.func is _exec) or command == []:
-        parser.error("exec, and only exec, requires a command: exec -- CMD [ARG...]")
+    args, rest = parser.parse_known_args(options)
+    if rest and (args.func is not _exec or command or rest[0].startswith("-")):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if args.func is _exec and not command:
+        typed = " ".join(rest) or "CMD [ARG...]"
+        parser.error(f"exec requires '--' before its command: exec -- {typed}")
+    if args.func is not _exec and command is not None:
+        parser.error("only exec accepts a command after '--'")
     args.command = command
     try:
         status: int = args.func(args)

@@ -62,23 +62,24 @@ class Numbers:
             names = ("region", *labels)
             return Counter(f"{PREFIX}_{name}", text, names, registry=registry)
 
-        self.steps = counter("steps", "Steps by what came of them.", "result")
+        self.steps = counter("steps", "Steps by result.", "result")
         self.failures = counter("failures", "Failed steps by result.", "result")
-        self.deleted = counter("deleted", "Images deleted by the retention.")
-        self.looks = counter("looks", "Looks by how they ended.", "outcome")
-        self.seconds = gauge("look_seconds", "How long the last look took.")
-        self.ended = gauge("last_look_timestamp_seconds", "When the last look ended.")
+        self.deleted = counter("deleted", "Images deleted by retention.")
+        self.looks = counter("looks", "Scans by how they ended.", "outcome")
+        self.seconds = gauge("look_seconds", "Duration of the last scan.")
+        self.ended = gauge("last_look_timestamp_seconds", "When the last scan ended.")
         self.servers = gauge("servers", "Servers with a schedule.")
         self.due = gauge("due", "Images that are due and not started.")
         self.overdue = gauge(
             "overdue_seconds", "How long the image most overdue has been due."
         )
         self.not_imaged = gauge(
-            "not_imaged", "Servers of which no image can be made now.", "reason"
+            "not_imaged", "Servers whose images cannot be made at present.", "reason"
         )
         self.under_way = gauge("under_way", "Images that are being made.")
         self.hanging = gauge(
-            "hanging", "Images that have been SAVING for so long that they may be lost."
+            "hanging",
+            "Images that have been SAVING for so long that they are probably lost.",
         )
         self.orphans = gauge(
             "orphaned_volume_snapshots",
@@ -132,25 +133,24 @@ class Metrics:
         self._expectations: dict[str, Expectations] = defaultdict(Expectations)
         self._success = _Times(
             "last_success_timestamp_seconds",
-            "When the newest whole scheduled image was made; of a project the earliest"
-            " of these times.",
+            "When the newest complete scheduled image was made; for a project, the"
+            " earliest of these times.",
             self.registry,
         )
         self._expected = _Times(
             "expected_timestamp_seconds",
-            "When the image is due that is needed next; of a project the earliest of"
-            " these times.",
+            "When the next image is due; for a project, the earliest of these times.",
             self.registry,
         )
         self._verified = _Times(
             "verified_timestamp_seconds",
-            "When an image was last proven to boot; of a project the earliest of these"
-            " times.",
+            "When an image was last proven to boot; for a project, the earliest of"
+            " these times.",
             self.registry,
         )
         self._proofs = Counter(
             f"{PREFIX}_proofs",
-            "Proofs that an image boots, by what came of them.",
+            "Proofs that an image boots, by finding.",
             ("region", "finding"),
             registry=self.registry,
         )

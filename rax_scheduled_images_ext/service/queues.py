@@ -93,7 +93,7 @@ def lengths(url: str, regions: list[str]) -> dict[str, int]:
             connection.ensure_connection(max_retries=1)
             found = {name: length(connection, name) for name in [*names, DEAD]}
     except OSError as error:
-        raise OperationalError(f"no answer within {_ANSWER} s") from error
+        raise OperationalError(f"no response within {_ANSWER} s") from error
     return {name: number for name, number in found.items() if number is not None}
 
 

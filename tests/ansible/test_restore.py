@@ -51,7 +51,7 @@ def test_check_mode_plans(play: Play, cloud: Sandbox) -> None:
     [
         ({}, "use one of --as NAME and --in-place"),
         ({"new_name": "back", "at": "soon"}, "'soon' is not a time"),
-        ({"new_name": "web1"}, "not from this restore"),
+        ({"new_name": "web1"}, "that this restore did not make"),
     ],
 )
 def test_what_is_refused(play: Play, arguments: dict[str, Any], told: str) -> None:

@@ -276,7 +276,7 @@ def test_an_interrupted_command_says_how_far_it_came(
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
-    told = "\nInterrupted: 5 of 30 servers done; not known whether done: "
+    told = "\nInterrupted: 5 of 30 servers done; result unknown: "
     assert told in err
     assert len(schedules(cloud)) == 5
 

@@ -210,7 +210,7 @@ def test_a_server_that_is_gone_comes_back_from_its_images(
         (("--as", ""), "is not a name or ID"),
         (("--in-place", "--flavor", "1"), "--flavor goes with --as"),
         (("--in-place", "--at", "soon"), "'soon' is not a time"),
-        (("--as", "x"), "there is no terminal to ask on"),
+        (("--as", "x"), "no terminal to ask for confirmation"),
     ],
 )
 def test_bad_usage_sends_nothing(
@@ -230,7 +230,7 @@ def test_what_is_refused_is_one_line(
     foreign = add_image(cloud, "foreign", owner="0" * 32, visibility="public")
     for argv, told in (
         (("--in-place",), "is locked"),
-        (("--as", "web1"), "not from this restore"),
+        (("--as", "web1"), "that this restore did not make"),
         (("--as", "x", "--image", foreign), "not known to belong"),
         (("--as", "x", "--image", "nothing"), "No image with a name or ID"),
         (("--as", "x", "--flavor", "nothing"), "No flavor with a name or ID"),

@@ -102,7 +102,7 @@ def test_bad_input_sends_nothing(cloud: Sandbox, service: Service) -> None:
     for argv, told in (
         (("verify", "--every", "2h"), "a day at least"),
         (("run", "--verify-every", "0s"), "a day at least"),
-        (("verify", "--level", "command"), "go together"),
+        (("verify", "--level", "command"), "require each other"),
     ):
         result = service(*argv)
         assert result.status == 2

@@ -278,12 +278,12 @@ def test_a_name_that_another_server_has_is_refused(
     fake: FakeCloud, server: Server
 ) -> None:
     fake.add_server("back")
-    assert "not from this restore" in refused(fake, AS_NEW)
+    assert "that this restore did not make" in refused(fake, AS_NEW)
 
 
 def test_a_flavor_that_is_gone_needs_another(fake: FakeCloud, server: Server) -> None:
     server.flavor_id = "9"
-    assert "is gone (9): use --flavor" in refused(fake, AS_NEW)
+    assert "no longer exists (9): use --flavor" in refused(fake, AS_NEW)
     other = RestoreOptions(new_name="back", flavor="tiny")
     assert "its flavor is tiny" in carry_out(fake, "web", other).plan.differs
 
@@ -295,7 +295,7 @@ def test_a_server_that_is_gone(fake: FakeCloud, server: Server, label: str) -> N
     newest.properties[FACTS_KEY] = json.dumps(facts)
     del fake.servers[server.id]
     label = server.id if label == "id" else label
-    assert "is gone: use --as NAME" in refused(fake, IN_PLACE, label)
+    assert "no longer exists: use --as NAME" in refused(fake, IN_PLACE, label)
     done = carry_out(fake, label, AS_NEW)
     body = fake.servers[done.server_id].body["server"]
     assert body["networks"] == [{"uuid": "n"}]
@@ -364,7 +364,7 @@ def test_a_safety_image_that_is_old_does_not_serve(
     done = carry_out(fake, "web", IN_PLACE)
     assert fake.images[str(done.safety_image_id)].data == "later"
     (left,) = done.plan.skipped
-    assert left.endswith("of a restore that was not finished")
+    assert left.endswith("safety image of a restore that was not finished")
 
 
 def test_a_new_server_is_found_although_its_image_is_gone(
@@ -507,7 +507,7 @@ def test_a_server_from_another_image_is_not_what_was_asked_for(
 ) -> None:
     carry_out(fake, "web", AS_NEW)
     older = replace(AS_NEW, at=fake.now - timedelta(hours=hours))
-    assert "not from this restore" in refused(fake, older)
+    assert "that this restore did not make" in refused(fake, older)
     same = replace(AS_NEW, at=fake.now - timedelta(hours=12))
     assert not carry_out(fake, "web", same).changed
 
@@ -517,7 +517,7 @@ def test_a_new_server_that_was_rebuilt_since_is_not_restored(
 ) -> None:
     made = carry_out(fake, "web", AS_NEW)
     fake.servers[made.server_id].image_id = uuid_of(77)
-    assert "not from this restore" in refused(fake, AS_NEW)
+    assert "that this restore did not make" in refused(fake, AS_NEW)
 
 
 def test_a_server_that_is_gone_is_gone_on_with_under_its_name(
@@ -540,7 +540,9 @@ def test_a_new_server_in_error_is_named_and_stays(
     fake.fails.add("boot")
     with pytest.raises(errors.RestoreFailed, match="back"):
         carry_out(fake, "web", AS_NEW)
-    with pytest.raises(errors.RestoreRefused, match="delete it, then repeat this"):
+    with pytest.raises(
+        errors.RestoreRefused, match="delete it, then repeat the command"
+    ):
         plan_restore(fake.cloud(), "web", AS_NEW)
 
 

@@ -149,7 +149,7 @@ def test_what_cannot_be_written_is_told() -> None:
     fake.refuse_patch = True
     done = prove(fake)
     assert done.finding is Finding.PROVEN
-    assert "cannot be written" in str(done.problem)
+    assert "cannot be recorded" in str(done.problem)
 
 
 @pytest.mark.parametrize(

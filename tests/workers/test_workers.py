@@ -260,7 +260,7 @@ def test_a_broker_that_falls_silent_is_not_waited_for(
 
     threading.Thread(target=serve, daemon=True).start()
     url = broker.url.replace(str(broker.port), str(listening.getsockname()[1]))
-    with pytest.raises(OperationalError, match="no answer within 1 s"):
+    with pytest.raises(OperationalError, match="no response within 1 s"):
         queues.lengths(url, [REGION])
     listening.shutdown(socket.SHUT_RDWR)
     listening.close()

@@ -1,6 +1,6 @@
 """The calls that novaclient's clients have as ``scheduled_images``.
 
-Every ``nova`` imports this module; few go on to send a request. So it imports late.
+Every ``nova`` imports this module, but rarely sends a request. So it imports late.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 class ScheduledImagesManager(base.Manager):
     """Schedules of servers; novaclient's clients have it as ``scheduled_images``.
 
-    A server is a novaclient ``Server``, anything else with an ``id``, or an ID.
-    Each call is one request to the scheduled images extension; only where a cloud
-    answers 404 does it ask further to find out what that means. On a cloud without the
-    extension schedules are tags of servers. The errors named below, InvalidSchedule
-    apart, are novaclient's ``NotFound`` as well. Besides them every call raises
-    novaclient's exceptions for a refusal, :class:`.UnexpectedAnswer` for a response
-    that makes no sense, and keystoneauth's errors if none came.
+    A server is a novaclient ``Server``, anything else with an ``id``, or an ID. Each
+    call is one request to the scheduled images extension; only after a 404 are there
+    further requests, to find out what it means. On a cloud without the extension,
+    schedules are tags of servers. The errors named below, except InvalidSchedule, are
+    also novaclient's ``NotFound``. In addition, every call raises novaclient's
+    exceptions for a refusal, :class:`.UnexpectedAnswer` for a response that makes no
+    sense, and keystoneauth's errors if there is no response.
     """
 
     def get(self, server: object) -> ImageSchedule:
         """Return the schedule of a server.
 
         :raises NoSchedule: if it has none.
-        :raises InvalidSchedule: if its tags are no schedule.
+        :raises InvalidSchedule: if its tags are no valid schedule.
         :raises NoSuchServer: if there is no such server.
         :raises NotOffered: if the cloud has no scheduled images.
         """
@@ -44,14 +44,13 @@ class ScheduledImagesManager(base.Manager):
     def enable(
         self, server: object, retention: int, day_of_week: str | None = None
     ) -> ImageSchedule:
-        """Give a server a schedule in place of any it has; return the new one.
+        """Give a server a schedule, replacing any it has; return the new one.
 
         :param retention: how many images to keep, 1 to 65535.
-        :param day_of_week: an English day name in any case, or the beginning of
-            just one, for a weekly schedule; None for a daily one, even if the
-            server's present one is weekly.
-        :raises InvalidValue: for a retention or a day that cannot be; nothing
-            has been sent.
+        :param day_of_week: an English day name in any case, or an unambiguous
+            abbreviation, for a weekly schedule; None for a daily one, even if the
+            present one is weekly.
+        :raises InvalidValue: for an invalid retention or day; nothing has been sent.
         :raises NoSuchServer: if there is no such server.
         :raises NotOffered: if the cloud has no scheduled images.
         """
@@ -64,7 +63,7 @@ class ScheduledImagesManager(base.Manager):
             return schedules.enable(server, schedule)
 
     def disable(self, server: object) -> None:
-        """Take a server's schedule away; the images that it made stay.
+        """Remove a server's schedule; the images that it made stay.
 
         :raises NoSchedule: if it has none.
         :raises NoSuchServer: if there is no such server.
@@ -75,7 +74,7 @@ class ScheduledImagesManager(base.Manager):
 
     @contextmanager
     def _schedules(self) -> Iterator[CloudSchedules]:
-        """Use the schedules; what is raised then is novaclient's as well."""
+        """Use the schedules; errors are novaclient's as well."""
         from rax_scheduled_images_ext.client.novaclient import novaclient_errors
 
         with novaclient_errors():

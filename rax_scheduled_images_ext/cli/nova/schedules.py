@@ -48,7 +48,7 @@ def enable(cs: Any, args: Any) -> None:
     several = len(targets) > 1
     with CONSOLE.report(targets, say_change if several else None) as report:
         done: Sequence[Any] = (
-            # What several servers had before is recorded.
+            # The earlier schedules of several servers are recorded.
             schedules.change(cloud, targets, wanted, report)
             if several
             else schedules.enable(cloud, targets, schedule, report)
@@ -59,7 +59,7 @@ def enable(cs: Any, args: Any) -> None:
 
 
 def misplaced_retention(args: Any) -> int:
-    """Take the retention that was read as the last server: ``7 --all``."""
+    """Take the retention that was parsed as the last server: ``7 --all``."""
     command = "scheduled-images-enable"
     if not args.server:
         usage_error(command, "the following arguments are required: <retention>")
@@ -70,10 +70,10 @@ def misplaced_retention(args: Any) -> int:
 
 
 def update(cs: Any, args: Any) -> None:
-    """Change parts of schedules, and report what each was and is."""
+    """Change parts of schedules, and report each before and after."""
     command = "scheduled-images-update"
     if args.daily and args.day_of_week:
-        usage_error(command, "--daily and --day-of-week exclude each other")
+        usage_error(command, "--daily and --day-of-week cannot be used together")
     wanted = ScheduleSettings(args.retention, args.day_of_week, args.daily)
     if wanted == ScheduleSettings():
         usage_error(
@@ -87,7 +87,7 @@ def update(cs: Any, args: Any) -> None:
 
 
 def disable(cs: Any, args: Any) -> None:
-    """Take the schedules of servers away, or print what that would change."""
+    """Remove the schedules of servers, or print what that would change."""
     cloud = open_cloud(cs)
     command = "scheduled-images-disable"
     targets = targets_of(cloud, command, args, scheduled=True, dry_run=args.dry_run)
@@ -106,7 +106,7 @@ def disable(cs: Any, args: Any) -> None:
 def print_forecasts(
     cloud: Cloud, targets: list[Target], wanted: ScheduleSettings | None
 ) -> None:
-    """Print what would change; end the command if some is not known."""
+    """Print what would change; fail if any of it is unknown."""
     with CONSOLE.report(targets, print_forecast) as report:
         forecast(cloud, targets, wanted, report)
     finish(report.ok)
@@ -121,7 +121,7 @@ def show(cs: Any, args: Any) -> None:
         rows.append(ShownSchedule.of(server.label, found.server_id, found.schedule))
 
     def add_without(server: Target, error: Exception) -> None:
-        # A program is to find every server that it named.
+        # A program expects a row for every server that it named.
         if form not in (None, "table") and isinstance(error, NoSchedule):
             rows.append(ShownSchedule(server.label, error.server_id))
 

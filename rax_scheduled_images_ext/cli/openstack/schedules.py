@@ -39,7 +39,7 @@ _TARGETS = (
     argument("--name", **arguments.BY_NAME.options | {"help": arguments.NAMED_SERVERS}),
     argument("server", **arguments.SERVERS.options | {"nargs": "*"}),
 )
-# The order of what is shown of one server.
+# The order in which one server is shown.
 _SHOWN = (
     *("server", "id", "schedule", "day_of_week", "retention", "next_due", "state"),
     *("newest", "limit", "newest_image", "newest_image_id"),
@@ -59,8 +59,8 @@ class _Change(Command):
     ) -> None:
         """Change the schedules.
 
-        :param wanted: None to take them away.
-        :param scheduled: of all servers only those with a schedule.
+        :param wanted: None to remove them.
+        :param scheduled: with --all and --name, only servers with a schedule.
         """
         check_targets(args)
         cloud = self.cloud
@@ -86,14 +86,14 @@ class _Change(Command):
 
 
 class SetSchedule(_Change):
-    """Give servers a schedule of images, or change parts of theirs.
+    """Set the schedules of servers, or change parts of them.
 
-    What is not named stays as it is. A server without a schedule needs --retention,
-    and gets a daily one unless --weekly names a day.
+    Settings that are not given stay as they are. A server without a schedule requires
+    --retention, and gets a daily schedule unless --weekly names a day.
     """
 
     arguments = (
-        arguments.retention(" Needed for a server without a schedule."),
+        arguments.retention(" Required for a server without a schedule."),
         exclusive(arguments.DAILY, arguments.weekly("--weekly")),
         arguments.FORECAST,
         *_TARGETS,

@@ -9,7 +9,7 @@ short_description: Get a server back from one of its images
 author: The contributors of rax-scheduled-images-ext (!UNKNOWN)
 description:
   - Restores a server from one of its images, as a new server or in place.
-  - Nothing is deleted. In place, an image of the server as it is now is made first, and
+  - Nothing is deleted. In place, a safety image of its present disk is made first, and
     undoes the restore.
 options:
   name:

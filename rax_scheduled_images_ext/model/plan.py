@@ -70,12 +70,17 @@ class Policy:
     interval: timedelta = timedelta(hours=1)
 
     def fitted(self, schedule: ImageSchedule | None) -> Policy:
-        """Return the policy for a schedule: all attempts fit between two images."""
-        if schedule is None or schedule.hours is None:
+        """Return the policy for a schedule.
+
+        All attempts fit between two images. The window holds for daily and weekly
+        schedules without a time of their own.
+        """
+        if schedule is None or (schedule.hours is None and schedule.at is None):
             return self
         between = schedule.interval
         return replace(
             self,
+            window=WHOLE_DAY,
             max_delay=min(self.max_delay, between),
             interval=min(self.interval, between / self.attempts),
         )
@@ -194,11 +199,12 @@ def plan(
         return Step(server, Action.NOTHING, Cause.INVALID)
     if schedule is None:
         return Step(server, Action.NOTHING, Cause.NO_SCHEDULE)
-    policy = policy.fitted(schedule)
     own = own_images(server, images)
-    base = _seen(server, schedule, own, now, policy, notes, known)
-    action, cause, image = _decide(base, own, now, policy, since, known)
     more = duplicates(server, own, policy.window)
+    policy = policy.fitted(schedule)
+    base = _seen(server, schedule, own, now, policy, notes, known)
+    base = replace(base, unsettled=tuple(i for i in base.unsettled if i not in more))
+    action, cause, image = _decide(base, own, now, policy, since, known)
     # An image that cannot be settled or deleted does not prevent making one.
     if action is Action.NOTHING and base.unsettled:
         action, image = Action.RETAIN, image or base.unsettled[-1]
@@ -223,7 +229,6 @@ def _seen(
     """Return a step with the facts, before anything is decided."""
     slot, following = slots_around(server.id, schedule, now, policy.window)
     note = next((n for n in reversed(list(notes)) if n.slot == slot.name), None)
-    more = duplicates(server, own, policy.window)
     # A slot of one of several a day is over before it is overdue.
     made = [image.created for image in own if image.status not in _FAILED]
     last = max(filter(None, [*made, known.made if known else None]), default=None)
@@ -236,7 +241,7 @@ def _seen(
         attempt=(now - slot.due) // policy.interval,
         next_slot=following,
         since=slot.due - missed * schedule.interval,
-        unsettled=tuple(i for i in own if _is_unsettled(i) and i not in more),
+        unsettled=tuple(filter(_is_unsettled, own)),
         hanging=tuple(image for image in own if hangs(image, now)),
         note=note,
     )

@@ -156,6 +156,18 @@ def test_servers_are_spread_over_the_hours(hours: int) -> None:
     assert 900 < sum(halves) < 1100
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_window_holds_for_the_servers_own_hour_only(kind: str) -> None:
+    """The first image of a server that got its schedule after the window was over."""
+    schedule, night = KINDS[kind], Window(1 * 3600, 3600)
+    server = replace(SERVER, schedule=schedule)
+    slot, _ = slots_around(SERVER.id, schedule, MONDAY + 3 * DAY, night)
+    late = slot.due + min(schedule.interval, 4 * HOUR) - MINUTE
+    step = plan(server, [], late, Policy(night))
+    held = kind in ("daily", "weekly")
+    assert step.action is (Action.NOTHING if held else Action.MAKE)
+
+
 @pytest.mark.parametrize("hours", HOURS)
 def test_tries_and_delays_fit_between_two_images(hours: int) -> None:
     schedule = ImageSchedule(7, hours=hours)

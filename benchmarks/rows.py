@@ -14,9 +14,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from rax_scheduled_images_ext.model.image import PENDING_KEY, run_metadata
-from rax_scheduled_images_ext.model.plan import Window, slots_around
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG, schedule_tag
+from rax_scheduled_images_ext.model.slots import (
+    Window,
+    slots_around,
+)
 from tests.interop.cloud.layout import Layout
 
 Row = Mapping[str, object]

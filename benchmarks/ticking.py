@@ -11,9 +11,12 @@ from pathlib import Path
 
 import requests
 
-from rax_scheduled_images_ext.model.plan import Window, next_slot
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG, schedule_tag
+from rax_scheduled_images_ext.model.slots import (
+    Window,
+    next_slot,
+)
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.models import ServerQuery
 

@@ -19,6 +19,7 @@ from unittest import mock
 from rax_scheduled_images_ext.engine import claims, making
 from rax_scheduled_images_ext.engine.clock import Clock
 from rax_scheduled_images_ext.engine.runner import Runner
+from rax_scheduled_images_ext.model import plan
 from rax_scheduled_images_ext.model.plan import CLOCK_DIFFERENCE, Policy
 from rax_scheduled_images_ext.programs.arguments import moment
 from rax_scheduled_images_ext.service import cli
@@ -80,6 +81,8 @@ def by_clock(clock: Clock) -> Iterator[None]:
         mock.patch.object(claims, "CLAIM_VALIDITY", validity),
         mock.patch.object(claims, "CLOCK_DIFFERENCE", difference),
         mock.patch.object(making, "CLAIM_VALIDITY", validity),
+        # What an image was made for only its slot's name says.
+        mock.patch.object(plan, "NAMED_DIFFERENCE", timedelta.max),
     ):
         yield
 

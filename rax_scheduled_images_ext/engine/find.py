@@ -47,6 +47,7 @@ from rax_scheduled_images_ext.model.plan import (
     is_over,
     plan,
 )
+from rax_scheduled_images_ext.model.slots import period_of
 
 # The first scan reads the images that changed within this time: all that can belong to
 # the latest slot of a daily schedule.
@@ -63,7 +64,9 @@ _DOUBTS = 20
 _UNPROVEN = timedelta(minutes=5)
 
 # Causes that may pass at any moment without a change in the hint.
-_PASSING = frozenset({Cause.BUSY, Cause.STATUS, Cause.INVALID, Cause.UNKNOWN})
+_PASSING = frozenset(
+    {Cause.BUSY, Cause.SLOW, Cause.STATUS, Cause.INVALID, Cause.UNKNOWN}
+)
 
 _Key = tuple[str, str | None]
 
@@ -172,7 +175,7 @@ class KnownImages:
     def verify(self, images: ImageStore, servers: Iterable[InventoryServer]) -> None:
         """Check that the newest images still exist, and find others if not.
 
-        It is remembered which slot had an image.
+        It is remembered when the last one was made.
         """
         servers = list(servers)
         dates = [known.created for s in servers if (known := self.of(s)) is not None]
@@ -191,11 +194,13 @@ class KnownImages:
         self, images: ImageStore, server: InventoryServer, known: Known
     ) -> None:
         key = (server.id, server.project_id)
-        self._known[key] = Known(known.slot)
+        self._known[key] = replace(known, created=None, image_id="")
         found = [i for i in images.list(server_id=server.id) if _is_settled(i)]
         newest = max(found, key=lambda image: str(image.created), default=None)
         if newest is not None and newest.owner == server.project_id:
-            self._known[key] = Known(known.slot, newest.created, newest.id)
+            self._known[key] = replace(
+                known, created=newest.created, image_id=newest.id
+            )
 
     def _add(self, image: ServerImage) -> None:
         if PENDING_KEY in image.metadata:
@@ -203,10 +208,15 @@ class KnownImages:
         if not _is_settled(image):
             return
         key = (str(image.server_id), image.owner)
-        slot = image.metadata.get(SLOT_KEY, "")
-        before = self._known.get(key)
-        if before is None or before.slot <= slot:
-            self._known[key] = Known(slot, image.created, image.id)
+        made, before = image.created, self._known.get(key)
+        if before is None or before.made is None or (made and before.made <= made):
+            self._known[key] = Known(
+                made,
+                image.metadata.get(SLOT_KEY, ""),
+                period_of(image),
+                made,
+                image.id,
+            )
 
 
 def _portions(ids: list[str]) -> Iterator[list[str]]:
@@ -384,7 +394,8 @@ class Finder:
         if result.step.cause in _PASSING:
             return
         if result.result in (Result.NOTHING, Result.LEFT):
-            until = hint.slot.due + (hint.attempt + 1) * self.policy.interval
+            interval = self.policy.fitted(hint.server.schedule).interval
+            until = hint.slot.due + (hint.attempt + 1) * interval
         elif result.result is Result.UNPROVEN:
             until = now + _UNPROVEN
         else:

@@ -38,7 +38,10 @@ from rax_scheduled_images_ext.model.image import (
     scheduled_image_name,
 )
 from rax_scheduled_images_ext.model.note import Refusal, new_note
-from rax_scheduled_images_ext.model.plan import Policy, Slot, Step
+from rax_scheduled_images_ext.model.plan import Policy, Step
+from rax_scheduled_images_ext.model.slots import (
+    Slot,
+)
 from rax_scheduled_images_ext.model.volume_snapshots import LONGEST_IMAGE_NAME
 
 _ONCE = RetryPolicy(tries=1)
@@ -263,7 +266,8 @@ class Making:
 
     @cached_property
     def _claims(self) -> Claims:
-        return Claims(image_service(self.cloud), self.policy, self.key)
+        policy = self.policy.fitted(self.step.server.schedule)
+        return Claims(image_service(self.cloud), policy, self.key)
 
     @property
     def _notes(self) -> Notes:

@@ -58,6 +58,7 @@ _FAILURES = (Result.FAILED, Result.QUOTA, Result.GIVEN_UP, Result.BROKEN)
 _REASONS = frozenset(
     {
         Cause.BUSY,
+        Cause.SLOW,
         Cause.STATUS,
         Cause.MISSED,
         Cause.REFUSED,
@@ -130,8 +131,8 @@ class StepResult:
         refused = self.left and note is not None and note.lasts
         if self.failed or refused or self.step.cause in _LASTING:
             return True
-        slot, unsettled = self.step.slot, self.step.unsettled
-        since = slot.due if slot else None
+        unsettled = self.step.unsettled
+        since = self.step.since
         if self.result is Result.UNPROVEN and unsettled:
             since = unsettled[-1].created
         return self.left and since is not None and now - since > MARGIN

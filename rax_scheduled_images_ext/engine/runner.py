@@ -45,6 +45,7 @@ from rax_scheduled_images_ext.model.plan import (
     own_images,
     plan,
 )
+from rax_scheduled_images_ext.model.slots import Window
 from rax_scheduled_images_ext.operations.delete import NamingImages, delete_image
 from rax_scheduled_images_ext.operations.prune import PrunedImage
 from rax_scheduled_images_ext.operations.work_queue import Outcome, attempted, run
@@ -285,8 +286,9 @@ class _Work:
         )
         settling = Settling(found, self.naming, runner.stopping, runner.deleted)
         if step.action is Action.NOTHING:
-            over = is_over(step, found.time.looked, runner.policy)
-            if over and runner.policy.ends_before_attempts:
+            policy = runner.policy.fitted(step.server.schedule)
+            over = is_over(step, found.time.looked, policy)
+            if over and policy.ends_before_attempts:
                 return making.find_failure()
             return StepResult(step, Result.NOTHING)
         if step.action is Action.MAKE:
@@ -303,7 +305,7 @@ class _Work:
         """Delete an image that no slot needs, if that is still so."""
         assert step.image is not None
         with suppress(NoSuchImage):
-            if _is_discardable(found, step, step.image):
+            if _is_discardable(found, step, step.image, self.runner.policy.window):
                 image = found.cloud.images.get(step.image)
                 delete_image(found.cloud, image, self.naming)
                 duplicate = step.cause is Cause.DUPLICATE
@@ -312,11 +314,13 @@ class _Work:
         return StepResult(step, Result.NOTHING, step.image.id)
 
 
-def _is_discardable(found: Look, step: Step, image: ServerImage) -> bool:
+def _is_discardable(
+    found: Look, step: Step, image: ServerImage, window: Window
+) -> bool:
     cloud, server = found.cloud, step.server
     if step.cause is Cause.DUPLICATE:
         images = own_images(server, cloud.images.list(server_id=server.id))
-        return image.id in (each.id for each in duplicates(server, images))
+        return image.id in (each.id for each in duplicates(server, images, window))
     state = Snapshots(cloud.compute).server(server.id)
     # By the cloud's own time, as is the image's creation time.
     return state.task_state is None and is_abandoned(

@@ -36,8 +36,8 @@ EXTENSION: dict[str, Any] = {
     "links": [],
     "updated": "2013-03-20T00:00:00Z",
 }
-#: The keys of a schedule beyond daily, weekly and a number.
-FURTHER = frozenset({"every", "at", "keep"})
+# The keys of a schedule beyond daily, weekly and a number.
+_FURTHER = frozenset({"every", "at", "keep"})
 _FILTER = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -74,11 +74,17 @@ def read_schedule_request(body: object, *, further: bool = False) -> ImageSchedu
     wanted = body.get(KEY) if isinstance(body, dict) else None
     if not isinstance(wanted, dict):
         raise InvalidValue(f"The body must be a JSON object with an object '{KEY}'")
-    if further and FURTHER & wanted.keys():
+    if further and has_further_keys(body):
         return read_schedule(wanted)
     retention = _retention(wanted.get("retention"))
     day = _day(wanted["day_of_week"]) if "day_of_week" in wanted else None
     return ImageSchedule(retention, day)
+
+
+def has_further_keys(body: object) -> bool:
+    """Whether a request asks for more than older clients know."""
+    wanted = body.get(KEY) if isinstance(body, dict) else None
+    return isinstance(wanted, dict) and bool(_FURTHER & wanted.keys())
 
 
 def parse_filter(text: str) -> bool:

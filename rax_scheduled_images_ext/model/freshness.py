@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
-from rax_scheduled_images_ext.model.image import ServerImage, named_by_service
+from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.keep import Keep
 from rax_scheduled_images_ext.model.outlook import Outlook
 from rax_scheduled_images_ext.model.retention import (
@@ -22,12 +22,13 @@ from rax_scheduled_images_ext.model.retention import (
     shows_work,
 )
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.model.slots import period_of
 from rax_scheduled_images_ext.model.verify import Verification, last_verification
 
 #: How old the newest image of a daily schedule may be by default: a day, plus two
 #: hours for the snapshot itself and a second attempt.
 MAX_AGE = timedelta(hours=26)
-_WEEK_LESS_A_DAY = timedelta(days=6)
+_DAY = timedelta(days=1)
 
 
 class State(Enum):
@@ -175,13 +176,12 @@ def limit_of(
     An image of a weekly schedule has a week even if the schedule is daily now: nobody
     knows since when, and the first daily image may not be due yet.
     """
-    weekly = schedule.day_of_week or (newest is not None and named_weekly(newest))
-    return max_age + (_WEEK_LESS_A_DAY if weekly else timedelta())
-
-
-def named_weekly(image: ServerImage) -> bool:
-    """Whether the service gives such names to images of weekly schedules."""
-    return named_by_service(image) and image.name[:1] in "wW"
+    period = schedule.interval
+    if newest is not None:
+        period = max(period, period_of(newest))
+    limit = max_age + period - _DAY
+    # Several images a day have the margin of daily ones, but at least their interval.
+    return limit if schedule.hours is None else max(limit, period)
 
 
 def _state(

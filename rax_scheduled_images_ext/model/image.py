@@ -29,7 +29,7 @@ TYPE_KEY, SNAPSHOT = "image_type", "snapshot"
 
 # Further metadata of each scheduled image. It is ordinary metadata, so the snapshots of
 # a server booted from the image inherit it.
-#: The day that the image was made for, such as ``2026-01-05``.
+#: The name of the slot that the image was made for, such as ``2026-01-05``.
 SLOT_KEY = "scheduled_images_slot"
 #: The request that made it: the server's ID, a colon, and a nonce.
 RUN_KEY = "scheduled_images_run"
@@ -127,6 +127,11 @@ def named_by_service(image: ServerImage) -> bool:
     return _SERVICE_NAME.fullmatch(image.name) is not None
 
 
+def named_weekly(image: ServerImage) -> bool:
+    """Whether the service gives such names to images of weekly schedules."""
+    return named_by_service(image) and image.name[:1] in "wW"
+
+
 def name_in_service_name(image: ServerImage) -> str | None:
     """Return the server's name in a name that the service gives; None if it is not."""
     found = _SERVICE_NAME.fullmatch(image.name)
@@ -155,7 +160,7 @@ def run_metadata(server_id: str, slot: str, nonce: str) -> dict[str, str]:
     It overrides what the server inherits from its base image, all but OWN_KEY, which
     means nothing with the nonce of another run.
 
-    :param slot: the day that it is made for.
+    :param slot: the name of the slot that it is made for.
     :param nonce: unique to the request.
     """
     return {

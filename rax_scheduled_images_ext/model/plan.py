@@ -6,15 +6,14 @@ runners get the same answer. Times are aware and UTC.
 
 from __future__ import annotations
 
-import hashlib
-import re
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 
-from rax_scheduled_images_ext.errors import InvalidValue
-from rax_scheduled_images_ext.model.freshness import InventoryServer, named_weekly
+from rax_scheduled_images_ext.model.durations import format_duration
+from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.image import (
     PENDING_KEY,
     RUN_KEY,
@@ -25,11 +24,17 @@ from rax_scheduled_images_ext.model.image import (
     named_by_service,
 )
 from rax_scheduled_images_ext.model.note import Note, Refusal
-from rax_scheduled_images_ext.model.schedule import DAYS, ImageSchedule
+from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.model.slots import (
+    WHOLE_DAY,
+    Slot,
+    Window,
+    due_of,
+    period_of,
+    slots_around,
+)
 from rax_scheduled_images_ext.model.times import write_time
 
-_DAY = 24 * 3600
-_ONE_DAY = timedelta(days=1)
 _UNPROVEN = "is ACTIVE, but not yet known to be complete"
 # Statuses of images whose snapshots failed.
 _FAILED = ("ERROR", "DELETED")
@@ -42,61 +47,9 @@ ABANDONED_AFTER = timedelta(minutes=10)
 HANGS_AFTER = timedelta(hours=6)
 #: How much the clocks of two runners may differ.
 CLOCK_DIFFERENCE = timedelta(minutes=5)
-
-
-@dataclass(frozen=True)
-class Window:
-    """The part of each UTC day in which snapshots start; it may span midnight.
-
-    ``start`` is in seconds after midnight, ``length`` in seconds.
-    """
-
-    start: int = 0
-    length: int = _DAY
-
-    def second_of_day(self, server_id: str) -> int:
-        """Return a server's time of day, in seconds after midnight.
-
-        It depends on the ID alone, and IDs are spread evenly over the window.
-        """
-        digest = hashlib.sha256(server_id.lower().encode()).digest()
-        share = int.from_bytes(digest[:8], "big") / 2**64
-        return (self.start + int(share * self.length)) % _DAY
-
-    def contains(self, moment: datetime) -> bool:
-        """Whether a moment is in the window."""
-        second = moment.hour * 3600 + moment.minute * 60 + moment.second
-        return (second - self.start) % _DAY < self.length
-
-
-def parse_window(text: str) -> Window:
-    """Parse a window such as ``22:00-06:00``.
-
-    :raises InvalidValue: for anything else.
-    """
-    found = re.fullmatch(r"(\d\d):(\d\d)-(\d\d):(\d\d)", text, re.ASCII)
-    if found:
-        hour, minute, last_hour, last_minute = map(int, found.groups())
-        start, end = hour * 60 + minute, last_hour * 60 + last_minute
-        right = hour < 24 and last_hour < 24 and minute < 60 and last_minute < 60
-        if right and start != end:
-            return Window(start * 60, (end - start) * 60 % _DAY)
-    raise InvalidValue(
-        f"'{text}' is not a window: two different UTC times of day such as 22:00-06:00"
-    )
-
-
-@dataclass(frozen=True)
-class Slot:
-    """A day for which an image of a server is due, and from when on."""
-
-    day: date
-    due: datetime
-
-    @property
-    def name(self) -> str:
-        """The day as in the metadata of images, such as ``2026-01-05``."""
-        return self.day.isoformat()
+#: How much longer before its slot was due an image may seem to be made, if it names the
+#: slot: the image service's clock may be wrong. Any earlier, the window was moved.
+NAMED_DIFFERENCE = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -107,12 +60,30 @@ class Policy:
     :param max_delay: how long after it was due an image is still made.
     :param attempts: the maximum number of attempts for a slot.
     :param interval: the time between two attempts.
+
+    The times are those of daily and weekly schedules; see :meth:`fitted`.
     """
 
-    window: Window = Window()
+    window: Window = WHOLE_DAY
     max_delay: timedelta = timedelta(hours=12)
     attempts: int = 3
     interval: timedelta = timedelta(hours=1)
+
+    def fitted(self, schedule: ImageSchedule | None) -> Policy:
+        """Return the policy for a schedule.
+
+        All attempts fit between two images. The window holds for daily and weekly
+        schedules without a time of their own.
+        """
+        if schedule is None or (schedule.hours is None and schedule.at is None):
+            return self
+        between = schedule.interval
+        return replace(
+            self,
+            window=WHOLE_DAY,
+            max_delay=min(self.max_delay, between),
+            interval=min(self.interval, between / self.attempts),
+        )
 
     @property
     def ends_before_attempts(self) -> bool:
@@ -122,12 +93,16 @@ class Policy:
 
 @dataclass(frozen=True)
 class Known:
-    """The newest image of a server that is known to be complete, and its slot.
+    """When the newest image of a server that is known to be complete was made.
 
-    It was made, whatever happens to it later, so it need not be read again.
+    It was made, whatever happens to it later, so it need not be read again. ``period``
+    is the time between images by the schedule it was made for, ``slot`` the name of its
+    slot. ``created`` and ``image_id`` are of the newest one that is still there.
     """
 
-    slot: str
+    made: datetime | None
+    slot: str = ""
+    period: timedelta = timedelta(days=1)
     created: datetime | None = None
     image_id: str = ""
 
@@ -155,6 +130,8 @@ class Cause(Enum):
     DUE = "due"
     BUSY = "server busy"
     STATUS = "server status"
+    #: The image is due, and the snapshot before it is still being made.
+    SLOW = "snapshot takes longer than the interval"
     MISSED = "missed"
     #: The cloud refused it, and is asked again later.
     REFUSED = "refused"
@@ -177,7 +154,8 @@ class Step:
 
     ``slot`` is the latest slot, ``image`` the image that the step is about. ``attempt``
     is the number of intervals since the slot was due, and ``next_slot`` when the
-    next image is due. ``missed`` is how many slots since the last image have none.
+    next image is due. ``missed`` is how many slots since the last image have none, and
+    ``since`` when the first image is missing.
     ``unsettled`` are the ACTIVE images that are not yet known to be complete,
     ``hanging`` those that have been SAVING for too long. ``note`` is what other runners
     recorded.
@@ -191,36 +169,10 @@ class Step:
     attempt: int = 0
     next_slot: Slot | None = None
     missed: int = 0
+    since: datetime | None = None
     unsettled: tuple[ServerImage, ...] = ()
     hanging: tuple[ServerImage, ...] = ()
     note: Note | None = None
-
-
-def next_slot(
-    server_id: str, schedule: ImageSchedule, now: datetime, window: Window
-) -> Slot:
-    """Return the slot whose image is due next, after ``now``."""
-    return slots_around(server_id, schedule, now, window)[1]
-
-
-def slots_around(
-    server_id: str, schedule: ImageSchedule, now: datetime, window: Window
-) -> tuple[Slot, Slot]:
-    """Return the slot whose image was due last, and the one that is due next."""
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    today = midnight + timedelta(seconds=window.second_of_day(server_id))
-    latest = today if today <= now else today - _ONE_DAY
-    following = latest + _ONE_DAY
-    while not _falls_on(schedule, latest):
-        latest -= _ONE_DAY
-    while not _falls_on(schedule, following):
-        following += _ONE_DAY
-    return Slot(latest.date(), latest), Slot(following.date(), following)
-
-
-def _falls_on(schedule: ImageSchedule, day: date) -> bool:
-    wanted = schedule.day_of_week
-    return wanted is None or DAYS[day.isoweekday() % 7] == wanted
 
 
 def plan(
@@ -248,9 +200,11 @@ def plan(
     if schedule is None:
         return Step(server, Action.NOTHING, Cause.NO_SCHEDULE)
     own = own_images(server, images)
-    base = _seen(server, schedule, own, now, policy, notes)
+    more = duplicates(server, own, policy.window)
+    policy = policy.fitted(schedule)
+    base = _seen(server, schedule, own, now, policy, notes, known)
+    base = replace(base, unsettled=tuple(i for i in base.unsettled if i not in more))
     action, cause, image = _decide(base, own, now, policy, since, known)
-    more = duplicates(server, own)
     # An image that cannot be settled or deleted does not prevent making one.
     if action is Action.NOTHING and base.unsettled:
         action, image = Action.RETAIN, image or base.unsettled[-1]
@@ -258,8 +212,8 @@ def plan(
     elif action is Action.NOTHING and more:
         action, cause, image = Action.DISCARD, Cause.DUPLICATE, more[0]
     missed = 0
-    if action is Action.MAKE and base.slot is not None:
-        missed = _missed(server, schedule, own, base.slot)
+    if action is Action.MAKE:
+        missed = _missed(schedule, own, base)
     return replace(base, action=action, cause=cause, image=image, missed=missed)
 
 
@@ -270,11 +224,15 @@ def _seen(
     now: datetime,
     policy: Policy,
     notes: Iterable[Note],
+    known: Known | None,
 ) -> Step:
     """Return a step with the facts, before anything is decided."""
     slot, following = slots_around(server.id, schedule, now, policy.window)
     note = next((n for n in reversed(list(notes)) if n.slot == slot.name), None)
-    more = duplicates(server, own)
+    # A slot of one of several a day is over before it is overdue.
+    made = [image.created for image in own if image.status not in _FAILED]
+    last = max(filter(None, [*made, known.made if known else None]), default=None)
+    missed = _slots_since(last, schedule, slot) if schedule.hours else 0
     return Step(
         server,
         Action.NOTHING,
@@ -282,7 +240,8 @@ def _seen(
         slot,
         attempt=(now - slot.due) // policy.interval,
         next_slot=following,
-        unsettled=tuple(i for i in own if _is_unsettled(i) and i not in more),
+        since=slot.due - missed * schedule.interval,
+        unsettled=tuple(filter(_is_unsettled, own)),
         hanging=tuple(image for image in own if hangs(image, now)),
         note=note,
     )
@@ -297,26 +256,29 @@ def _decide(
     known: Known | None,
 ) -> tuple[Action, Cause, ServerImage | None]:
     """Return what to do for the latest slot, why, and with which image."""
-    server, slot, following = seen.server, seen.slot, seen.next_slot
+    server, slot = seen.server, seen.slot
     assert slot is not None
-    assert following is not None
-    action, cause, found = _of_images(server, _of_slot(server, own, slot), now)
+    action, cause, found = _of_images(server, _of_slot(own, slot), now)
     if cause is not None:
         return action, cause, found
-    # Moving the window to a later hour makes an older slot the latest again.
-    made = [image for image in own if image.status not in _FAILED]
-    for image in reversed(made):
-        if slot.name < image.metadata.get(SLOT_KEY, "") <= following.name:
-            return Action.NOTHING, Cause.DONE, image
-    if known is not None and slot.name <= known.slot <= following.name:
+    if known is not None and _covers(known.made, known.slot, slot):
         return Action.NOTHING, Cause.DONE, None
-    dates = [image.created for image in made]
-    dates.append(known.created if known else None)
-    last = max(filter(None, dates), default=None)
+    made = [
+        (image.created, period_of(image))
+        for image in own
+        if image.status not in _FAILED and image.created is not None
+    ]
+    if known is not None and known.made is not None:
+        made.append((known.made, known.period))
+    last = max(made, default=None)
     note = seen.note
     if note is not None and note.kind is Refusal.USED_UP:
         return Action.NOTHING, Cause.GIVEN_UP, None
     obstacle = _obstacle(server, slot, now, policy, since, last)
+    if obstacle is Cause.BUSY:
+        for image in reversed(own):
+            if image.status == "SAVING":
+                return Action.NOTHING, Cause.SLOW, image
     if obstacle is None and note is not None and now < note.again:
         obstacle = Cause.REFUSED
     if obstacle is not None:
@@ -375,54 +337,55 @@ def hangs(image: ServerImage, now: datetime) -> bool:
     )
 
 
-def _missed(
-    server: InventoryServer,
-    schedule: ImageSchedule,
-    images: Iterable[ServerImage],
-    slot: Slot,
-) -> int:
+def _missed(schedule: ImageSchedule, images: list[ServerImage], step: Step) -> int:
     """Return how many slots since the last image have none.
 
     How many were missed before a change from weekly to daily is unknown.
     """
-    weekly = schedule.day_of_week is not None
-    slots = [
-        image.metadata.get(SLOT_KEY, "")
-        for image in images
-        if named_weekly(image) == weekly
-    ]
-    try:
-        last = date.fromisoformat(max(slots, default=""))
-    except ValueError:
+    same = [i for i in images if period_of(i) == schedule.interval and i.created]
+    if not same or step.slot is None:
         return 0
-    return max(0, (slot.day - last).days // (7 if weekly else 1) - 1)
+    return _slots_since(same[-1].created, schedule, step.slot)
 
 
-def _of_slot(
-    server: InventoryServer, images: Iterable[ServerImage], slot: Slot
-) -> list[ServerImage]:
-    """Return a server's images of the slot."""
-    return [image for image in images if is_of_slot(image, server, slot)]
+def _slots_since(last: datetime | None, schedule: ImageSchedule, slot: Slot) -> int:
+    """Return how many slots were due after an image was made, and before this one."""
+    if last is None:
+        return 0
+    age = slot.due - CLOCK_DIFFERENCE - last
+    return max(0, math.ceil(age / schedule.interval) - 1)
 
 
-def is_of_slot(image: ServerImage, server: InventoryServer, slot: Slot) -> bool:
-    """Whether a run made the image of this server for the slot."""
-    return (
-        image.metadata.get(SLOT_KEY) == slot.name
-        and image.owner == server.project_id
-        and made_by_run(image, server.id)
-    )
+def _of_slot(images: Iterable[ServerImage], slot: Slot) -> list[ServerImage]:
+    """Return the images that cover a slot: all that runs have made since it was due."""
+    return [
+        image
+        for image in images
+        if _covers(image.created, image.metadata.get(SLOT_KEY), slot)
+    ]
+
+
+def _covers(made: datetime | None, name: str | None, slot: Slot) -> bool:
+    """Whether an image was made since a slot was due, by whatever clock.
+
+    :param name: the name of the slot that it was made for.
+    """
+    if made is None:
+        return name == slot.name
+    early = slot.due - made
+    return early <= (NAMED_DIFFERENCE if name == slot.name else CLOCK_DIFFERENCE)
 
 
 def duplicates(
-    server: InventoryServer, images: Iterable[ServerImage]
+    server: InventoryServer, images: Iterable[ServerImage], window: Window
 ) -> list[ServerImage]:
     """Return the images of slots that have another image, known to be complete.
 
     A delayed request may arrive after another attempt has made the image. A duplicate
     may be deleted while nothing depends on it: it is not known to be complete, nobody
     has renamed or protected it, and it is not a snapshot of a server that was rebuilt
-    from the other one.
+    from the other one. An image that was made before the slot was due is not the
+    slot's: the window may have been moved.
     """
     found = [
         image
@@ -436,9 +399,11 @@ def duplicates(
     ]
     whole: dict[str, set[str]] = {}
     for image in found:
-        if PENDING_KEY not in image.metadata:
-            runs = whole.setdefault(image.metadata[SLOT_KEY], set())
-            runs.add(image.metadata[RUN_KEY])
+        name = image.metadata[SLOT_KEY]
+        due = due_of(name, server.id, window)
+        early = due is not None and not _covers(image.created, name, Slot(name, due))
+        if PENDING_KEY not in image.metadata and not early:
+            whole.setdefault(name, set()).add(image.metadata[RUN_KEY])
     return [
         image
         for image in found
@@ -487,20 +452,21 @@ def _obstacle(
     now: datetime,
     policy: Policy,
     since: datetime | None,
-    last: datetime | None,
+    last: tuple[datetime, timedelta] | None,
 ) -> Cause | None:
     """Return why no image can be made now, None if one can.
 
-    :param last: when the newest image of the server was made, None for none.
+    :param last: when the newest image of the server was made, and the time between
+        images by the schedule it was made for; None for none.
     """
     began = max(filter(None, (server.created, since)), default=None)
     if began is not None and slot.due < began:
         return Cause.NOT_DUE
     missing = slot.due
     if last is not None and server.schedule is not None:
-        # Moving the window to an earlier hour does not make a slot late.
-        period = _ONE_DAY * (7 if server.schedule.day_of_week else 1)
-        missing = max(missing, last + period)
+        # Moving the window, or another schedule, does not make a slot late.
+        made, period = last
+        missing = max(missing, made + max(period, server.schedule.interval))
     if now - missing > policy.max_delay:
         # It is unknown when the schedule was enabled: the first image is the next one.
         return Cause.MISSED if last or since else Cause.NOT_DUE
@@ -535,6 +501,9 @@ def explain(step: Step) -> str:
         Cause.NOT_DUE: f"its first image is due {_shown(step.next_slot)}",
         Cause.DUE: f"its image has been due since {due}" + _shown_missed(step.missed),
         Cause.BUSY: f"its task state is {server.task_state}",
+        Cause.SLOW: f"it has been due since {due}, but image {image_id} has been SAVING"
+        f" since {write_time(image.created if image else None)}: snapshots take longer"
+        f" than the {_interval(step)} between two",
         Cause.STATUS: f"its status is {server.status}, and images are made of servers"
         f" that are {', '.join(sorted(IMAGEABLE))}",
         Cause.MISSED: f"its image was due {due}, which is too long ago{after}",
@@ -554,6 +523,11 @@ def explain(step: Step) -> str:
         if image
         else f"its image was made{after}",
     }[step.cause] + "".join(others)
+
+
+def _interval(step: Step) -> str:
+    schedule = step.server.schedule
+    return format_duration(schedule.interval.total_seconds()) if schedule else ""
 
 
 def _shown_missed(number: int) -> str:

@@ -22,10 +22,12 @@ from rax_scheduled_images_ext.model.freshness import (
     MAX_AGE,
     InventoryServer,
     ScheduleStatus,
-    named_weekly,
     schedule_status,
 )
-from rax_scheduled_images_ext.model.image import ServerImage
+from rax_scheduled_images_ext.model.image import (
+    ServerImage,
+    named_weekly,
+)
 from rax_scheduled_images_ext.model.retention import Rules
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.verify import is_test_server

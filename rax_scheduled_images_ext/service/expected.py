@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from rax_scheduled_images_ext.engine.results import StepResult
 from rax_scheduled_images_ext.model.plan import Cause, Step
@@ -19,12 +19,12 @@ class Expectations:
 
     Nothing records when a schedule was enabled. One that the first scan finds may be
     old, so the newest image decides. One that a later scan finds for the first time
-    is new, and so is one with another day, or whose owner has made images possible
-    again.
+    is new, and so is one that makes them at other times, or whose owner has made images
+    possible again.
     """
 
-    # By server: the day of its schedule, and since when.
-    _awaited: dict[str, tuple[str | None, datetime]] = field(default_factory=dict)
+    # By server: when its schedule makes images, and since when.
+    _awaited: dict[str, tuple[str, datetime]] = field(default_factory=dict)
     _has_looked: bool = False
 
     def update(
@@ -39,22 +39,22 @@ class Expectations:
 
         :param newest: when the newest complete image of each server was made.
         """
-        awaited: dict[str, tuple[str | None, datetime]] = {}
+        awaited: dict[str, tuple[str, datetime]] = {}
         expected: dict[str, datetime] = {}
         for result in results:
             step, server = result.step, result.step.server
             if server.schedule is None or step.slot is None or result.for_owner:
                 continue
-            day, made = server.schedule.day_of_week, newest.get(server.id)
+            when, made = server.schedule.when, newest.get(server.id)
             unseen = now if self._has_looked or made is None else made
-            known_day, since = self._awaited.get(server.id, (day, unseen))
-            if known_day != day:
+            before, since = self._awaited.get(server.id, (when, unseen))
+            if before != when:
                 since = now
             if step.cause is Cause.DONE:
                 since = max(since, step.slot.due)
             if made is not None:
                 since = max(since, made)
-            awaited[server.id] = day, since
+            awaited[server.id] = when, since
             expected[server.id] = _first_due(step, since, made)
         self._awaited = awaited
         self._has_looked = True
@@ -71,7 +71,7 @@ def _first_due(step: Step, since: datetime, made: datetime | None) -> datetime:
     assert slot is not None
     assert following is not None
     if since < slot.due:
-        period = timedelta(days=7 if server.schedule.day_of_week else 1)
+        period = server.schedule.interval
         between = -((since - slot.due) // period) - 1
         return slot.due - between * period
     has_image = made is not None and made >= slot.due

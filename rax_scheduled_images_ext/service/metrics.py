@@ -163,9 +163,9 @@ class Metrics:
         numbers.end_look(region, seconds)
         numbers.servers.labels(region).set(len(tick.servers))
         waits = [
-            (tick.now - each.step.slot.due).total_seconds()
+            (tick.now - each.step.since).total_seconds()
             for each in tick.results
-            if each.step.slot and (each.left or each.failed) and not each.for_owner
+            if each.step.since and (each.left or each.failed) and not each.for_owner
         ]
         numbers.due.labels(region).set(len(waits))
         numbers.overdue.labels(region).set(max([0.0, *waits]))

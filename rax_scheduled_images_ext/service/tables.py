@@ -11,7 +11,10 @@ from rax_scheduled_images_ext.model.freshness import (
     ScheduleStatus,
     schedule_status,
 )
-from rax_scheduled_images_ext.model.plan import Action, Slot, Step, explain
+from rax_scheduled_images_ext.model.plan import Action, Step, explain
+from rax_scheduled_images_ext.model.slots import (
+    Slot,
+)
 from rax_scheduled_images_ext.model.times import write_time
 
 PLAN: tuple[Column[Step], ...] = (

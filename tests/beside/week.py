@@ -20,9 +20,12 @@ from rax_scheduled_images_ext.model.image import (
     SERVER_KEY,
     SLOT_KEY,
 )
-from rax_scheduled_images_ext.model.plan import Window, slots_around
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG, schedule_tag
+from rax_scheduled_images_ext.model.slots import (
+    Window,
+    slots_around,
+)
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.models import Image, ImageQuery
 

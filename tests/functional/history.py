@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from enum import Enum
 from typing import Any
@@ -29,9 +29,19 @@ from rax_scheduled_images_ext.model.image import (
     TYPE_KEY,
     run_metadata,
 )
-from rax_scheduled_images_ext.model.plan import Policy, Slot, Window, slots_around
+from rax_scheduled_images_ext.model.keep import Keep
+from rax_scheduled_images_ext.model.plan import Policy
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
-from rax_scheduled_images_ext.model.schedule_tags import read_schedule_tags
+from rax_scheduled_images_ext.model.schedule_tags import (
+    MARKER_TAG,
+    read_schedule_tags,
+    schedule_tag,
+)
+from rax_scheduled_images_ext.model.slots import (
+    Slot,
+    Window,
+    slots_around,
+)
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.models import Image, ImageQuery
 from rax_scheduled_images_ext.sandbox.backend.state import Timings
@@ -39,8 +49,18 @@ from rax_scheduled_images_ext.sandbox.backend.state import Timings
 from .actors import Actor, Command
 from .fleet import MARKED, MYSERVER, add_image, project_of
 from .raw import START
-from .runners import advance_to_slot, connected, runner_of, schedule
+from .runners import advance_to_slot, connected, runner_of
 
+#: What a schedule of each kind is, but for how many images are kept.
+KINDS: dict[str, ImageSchedule] = {
+    "daily": ImageSchedule(1),
+    "daily at": ImageSchedule(1, at="02:30"),
+    "weekly": ImageSchedule(1, "SATURDAY"),
+    "12h": ImageSchedule(1, hours=12),
+    "6h": ImageSchedule(1, hours=6),
+    "6h at": ImageSchedule(1, hours=6, at="02:30"),
+    "rules": ImageSchedule(hours=6, keep=Keep(last=1, yearly=1)),
+}
 KEPT = 2
 TRIES = Policy().attempts
 # How far a runner's clock is ahead of the cloud's.
@@ -56,8 +76,8 @@ DAY = (5, 7, 49, 5, 55, 5, 55, 5)
 SNAPSHOT_OF_MINE: dict[str, Any] = {TYPE_KEY: SNAPSHOT, SERVER_KEY: MYSERVER}
 # A request that waits for so many seconds is held up on its way.
 _HELD_UP = 60
-# How late a runner that goes on has time for an interval, a snapshot, and another try.
-_TIME_LEFT = Policy().max_delay - timedelta(hours=5)
+# What a runner that goes on needs for an interval, a snapshot, and another try.
+_TIME = timedelta(hours=5)
 _IMAGE = re.compile(r"/images/([^/?]+)$")
 
 
@@ -94,7 +114,7 @@ class Move:
     """A runner comes through some requests, and the next one may meet a command.
 
     One that has come to its end looks anew. In place of a runner it may be the user who
-    acts. ``seconds`` pass afterwards.
+    acts. ``seconds`` pass afterwards, and the times between so many ``images``.
     """
 
     runner: int = 0
@@ -102,6 +122,12 @@ class Move:
     command: Command | None = None
     seconds: int = 0
     user: User | None = None
+    images: float = 0
+
+
+def utc(seconds: float) -> datetime:
+    """Return a moment of the sandbox's clock."""
+    return datetime.fromtimestamp(seconds, timezone.utc)
 
 
 class Broken(AssertionError):
@@ -121,7 +147,7 @@ class _Eyes:
     """
 
     play: Play
-    retention: int | None = None
+    schedule: ImageSchedule | None = None
     surplus: set[str] = field(default_factory=set)
     since: datetime | None = None
     #: When the schedule was read last.
@@ -153,7 +179,7 @@ class _Eyes:
         if _SERVER.search(path):
             self._reads(response.json()["server"])
         elif f"{SERVER_KEY}={MYSERVER}" in path:
-            self.surplus = self.play.surplus(self.retention)
+            self.surplus = self.play.surplus(self.schedule)
 
     def leave(self, path: str, body: Any) -> bool:
         """Leave an image without data behind."""
@@ -169,8 +195,7 @@ class _Eyes:
     def _reads(self, server: dict[str, Any]) -> None:
         # An older API shows no tags.
         if "tags" in server:
-            found = read_schedule_tags(server["tags"])
-            self.retention = found.retention if found else None
+            self.schedule = read_schedule_tags(server["tags"])
             self.read = self.play.now()
 
     def _deletes(self, image_id: str) -> None:
@@ -188,12 +213,15 @@ class _Eyes:
 class Play:
     """A sandbox, three runners, and images that do not concern them."""
 
-    def __init__(self, sandbox: Sandbox, timings: Timings = QUICK) -> None:
+    def __init__(
+        self, sandbox: Sandbox, timings: Timings = QUICK, kind: str = "daily"
+    ) -> None:
         self.sandbox = sandbox
+        self.kind = KINDS[kind]
         sandbox.cloud.timings = timings
         self.cloud = connected(sandbox, workers=1)
-        schedule(sandbox, KEPT)
-        advance_to_slot(sandbox, -60)
+        self.keep(KEPT)
+        advance_to_slot(sandbox, -60, self.kind)
         inherited: dict[str, Any] = run_metadata("other", "2026-01-01", "x")
         inherited[SERVER_KEY] = "another"
         self.bystanders = {
@@ -228,7 +256,7 @@ class Play:
             return region.images.add(owner=owner, name=name, properties=properties).id
 
     def now(self) -> datetime:
-        return datetime.fromtimestamp(self.sandbox.advance(0), timezone.utc)
+        return utc(self.sandbox.advance(0))
 
     # -- what happens
 
@@ -241,7 +269,18 @@ class Play:
                 self._actor(move.runner).step()
             if move.command is not None:
                 self._actor(move.runner).step(move.command)
-        self.sandbox.advance(move.seconds)
+        between = move.images * self.kind.interval.total_seconds()
+        self.sandbox.advance(between + move.seconds)
+
+    def keep(self, number: int) -> None:
+        """Let a number of images be kept."""
+        keep = Keep(last=number)
+        if self.kind.retention is None:
+            # The newest image of the year is the newest one.
+            keep = Keep(last=number, yearly=1)
+        wanted = replace(self.kind, retention=None, keep=keep)
+        with self.sandbox.region() as region:
+            region.servers.set_tags(MYSERVER, (MARKER_TAG, schedule_tag(wanted)))
 
     def _user(self, action: User) -> None:
         if action is User.LOSE_IMAGE:
@@ -254,7 +293,7 @@ class Play:
         elif action is not User.WAIT:
             retention = int(action.value.split()[1])
             self.least = min(self.least, retention)
-            schedule(self.sandbox, retention)
+            self.keep(retention)
 
     def _protect(self) -> None:
         images = [image for image in self.made() if image.status == "active"]
@@ -271,7 +310,7 @@ class Play:
                 actor.finish()
                 self._note(number, actor)
         self.sandbox.clear_faults()
-        schedule(self.sandbox, KEPT)
+        self.keep(KEPT)
 
     def go_on(self, *minutes: int) -> None:
         """Let a new runner work alone, and so many minutes pass after each tick."""
@@ -313,7 +352,7 @@ class Play:
 
     def latest_slot(self) -> Slot:
         """The slot whose image was due last."""
-        return slots_around(MYSERVER, ImageSchedule(1), self.now(), Window())[0]
+        return slots_around(MYSERVER, self.kind, self.now(), Window())[0]
 
     def is_possible(self, slot: Slot) -> bool:
         """Whether a runner that goes on now still has the time and a try for a slot."""
@@ -322,7 +361,8 @@ class Play:
             for image in (*self.images(), *self.images(deleted=True))
         }
         tries = {f"{MYSERVER}:{slot.name}:{number}" for number in range(TRIES)}
-        return self.now() - slot.due < _TIME_LEFT and not tries <= used
+        left = Policy().fitted(self.kind).max_delay - _TIME
+        return self.now() - slot.due < left and not tries <= used
 
     def images(self, *, deleted: bool = False) -> list[Image]:
         """The images that are there, or those that were deleted."""
@@ -342,8 +382,8 @@ class Play:
         """The images that runs have ever made, also those that are gone."""
         return self.made() + self.made(deleted=True)
 
-    def surplus(self, retention: int | None) -> set[str]:
-        """The images beyond the retention, or that are a slot's second one."""
+    def surplus(self, schedule: ImageSchedule | None) -> set[str]:
+        """The images that no rule keeps, or that are a slot's second one."""
         owner = project_of(self.sandbox)
         counted = [
             image
@@ -355,7 +395,12 @@ class Play:
             and not image.protected
         ]
         first: dict[str, Image] = {}
-        found = {image.id for image in counted[:-retention]} if retention else set()
+        found = set[str]()
+        if schedule is not None:
+            newest = counted[::-1]
+            moments = [utc(image.created) for image in newest]
+            kept = zip(newest, schedule.keep.decide(moments), strict=True)
+            found = {image.id for image, by in kept if not by}
         for image in counted:
             slot = image.properties.get(SLOT_KEY, image.id)
             if first.setdefault(slot, image) is not image:
@@ -408,10 +453,10 @@ def check_settled(play: Play) -> None:
     claims = [image.name for image in play.images() if CLAIM_KEY in image.properties]
     check(bool(unfinished or claims), "no orphan stays", (unfinished, claims))
     slots = Counter(slots_of(play.made()))
-    today = play.latest_slot().day
-    missing = [
-        str(day) for day in (today - timedelta(days=1), today) if str(day) not in slots
-    ]
+    latest = play.latest_slot()
+    earlier = latest.due - timedelta(seconds=1)
+    before, _ = slots_around(MYSERVER, play.kind, earlier, Window())
+    missing = [slot.name for slot in (before, latest) if slot.name not in slots]
     check(bool(missing), "a fresh runner goes on", missing)
     marked = [image for image in play.made() if MARKER_KEY in image.properties]
     check(len(marked) != KEPT, "the retention is applied", len(marked))
@@ -432,13 +477,15 @@ def slots_of(images: Iterable[Image]) -> list[str]:
     return [slot_of(image) for image in images if image.status == "active"]
 
 
-def held(history: Iterable[Move], timings: Timings = QUICK) -> None:
+def held(
+    history: Iterable[Move], timings: Timings = QUICK, kind: str = "daily"
+) -> None:
     """See that the laws hold after a history.
 
     :raises Broken: if one does not.
     """
     with Sandbox(speed=0, start=START, extension=False) as sandbox:
-        play = Play(sandbox, timings)
+        play = Play(sandbox, timings, kind)
         for move in history:
             play.move(move)
             check_always(play)
@@ -448,8 +495,10 @@ def held(history: Iterable[Move], timings: Timings = QUICK) -> None:
         play.go_on(*REST)
         check_always(play)
         check_dust(play, slot, possible)
+        # Until notes are swept.
+        sandbox.advance(24 * 3600)
         for _ in range(2):
-            advance_to_slot(sandbox)
+            advance_to_slot(sandbox, 0, play.kind)
             play.go_on(*DAY)
         check_always(play)
         check_settled(play)

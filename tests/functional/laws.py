@@ -7,8 +7,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from rax_scheduled_images_ext.model.image import CLAIM_KEY, MARKER_KEY
-from rax_scheduled_images_ext.model.plan import Window, slots_around
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.model.slots import (
+    Window,
+    slots_around,
+)
 from rax_scheduled_images_ext.sandbox.backend.models import Image
 
 from .history import slot_of, try_of

@@ -13,14 +13,19 @@ from rax_scheduled_images_ext.engine.projects import OneProject
 from rax_scheduled_images_ext.engine.results import Tick
 from rax_scheduled_images_ext.engine.runner import Runner
 from rax_scheduled_images_ext.model.image import MARKER_KEY, SLOT_KEY
-from rax_scheduled_images_ext.model.plan import Window, next_slot
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG, schedule_tag
+from rax_scheduled_images_ext.model.slots import (
+    Window,
+    next_slot,
+)
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.models import Image, ImageQuery
 from rax_scheduled_images_ext.service.clouds import connect
 
 from .fleet import MYSERVER
+
+DAILY = ImageSchedule(1)
 
 
 def connected(sandbox: Sandbox, user: str = "admin", workers: int = 4) -> Cloud:
@@ -46,10 +51,12 @@ def schedule(
         region.servers.set_tags(server_id, tags)
 
 
-def advance_to_slot(sandbox: Sandbox, seconds: float = 0.0) -> str:
+def advance_to_slot(
+    sandbox: Sandbox, seconds: float = 0.0, schedule: ImageSchedule = DAILY
+) -> str:
     """Let time pass until the server's next image is due, and a little longer."""
     now = datetime.fromtimestamp(sandbox.advance(0), timezone.utc)
-    slot = next_slot(MYSERVER, ImageSchedule(1), now, Window())
+    slot = next_slot(MYSERVER, schedule, now, Window())
     wait = (slot.due - now).total_seconds() + seconds
     sandbox.cloud.advance(wait)
     return slot.name

@@ -9,7 +9,10 @@ import pytest
 from rax_scheduled_images_ext.engine.claims import Claim, Claims
 from rax_scheduled_images_ext.engine.making import image_service
 from rax_scheduled_images_ext.model.image import CLAIM_KEY
-from rax_scheduled_images_ext.model.plan import Policy, Slot
+from rax_scheduled_images_ext.model.plan import Policy
+from rax_scheduled_images_ext.model.slots import (
+    Slot,
+)
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.models import ImageQuery
 
@@ -61,7 +64,7 @@ def test_the_ids_of_claims_stay(
 ) -> None:
     claims = Claims(image_service(connected(cloud)), Policy(), key)
     now = DUE + timedelta(minutes=minutes)
-    claim = claims.take(MYSERVER, Slot(DUE.date(), DUE), now, now)
+    claim = claims.take(MYSERVER, Slot(DUE.date().isoformat(), DUE), now, now)
     ids = [IDS[each][bool(key)] for each in claimed]
     assert isinstance(claim, Claim)
     assert (claim.number, set(claim.used), list(claim.image_ids)) == (number, used, ids)

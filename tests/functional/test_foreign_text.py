@@ -11,8 +11,11 @@ from datetime import datetime, timezone
 
 import pytest
 
-from rax_scheduled_images_ext.model.plan import Window, next_slot
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.model.slots import (
+    Window,
+    next_slot,
+)
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from ..novashell import Nova

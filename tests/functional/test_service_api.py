@@ -590,3 +590,105 @@ def test_server_ids_of_any_form(admin: Caller, direct: Caller) -> None:
         assert admin.get(path).status_code in (400, 404)
     assert id_of(admin.sandbox, "web1")
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/compute/v2\.1", admin.root)
+
+
+# -- schedules beyond daily, weekly and a number
+
+ALL_RULES = ("last", "hourly", "daily", "weekly", "monthly", "yearly", "within_days")
+KEEP = {"last": 8, "daily": 7, "within_days": 9}
+RULES = {"every": "6h", "at": "02:30", "keep": KEEP}
+RULES_TAG = f"{MARKER}:6h@02:30:8l+7d+in9d"
+SHOWN = {**RULES, "most": 36, "retention": 65535}
+
+
+def test_older_clients_see_the_greatest_number(admin: Caller, cloud: Sandbox) -> None:
+    answer = admin.post(SCHEDULE, {"image_schedule": RULES})
+    assert (answer.status_code, answer.json()) == (200, {"image_schedule": SHOWN})
+    assert tags(cloud) == [MARKER, RULES_TAG]
+    assert admin.get(SCHEDULE).json() == {"image_schedule": SHOWN}
+    assert admin.get(SERVER).json()["server"][ATTRIBUTE] == SHOWN
+    (listed,) = admin.get(f"/servers/detail?{FILTER}=True").json()["servers"]
+    assert listed[ATTRIBUTE] == SHOWN
+    # What GET shows changes nothing, all of it or what older clients know.
+    for same in (SHOWN, {"retention": 65535}):
+        answer = admin.post(SCHEDULE, {"image_schedule": same})
+        assert (answer.status_code, answer.json()) == (200, {"image_schedule": SHOWN})
+        assert tags(cloud) == [MARKER, RULES_TAG]
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"retention": 7},
+        {"retention": 65534},
+        {"retention": 65535, "day_of_week": "SATURDAY"},
+    ],
+)
+def test_a_number_does_not_replace_rules(
+    admin: Caller, cloud: Sandbox, wanted: dict[str, Any]
+) -> None:
+    set_tags(cloud, MARKER, RULES_TAG)
+    answer = admin.post(SCHEDULE, {"image_schedule": wanted})
+    assert answer.status_code == 409
+    assert "has rules" in answer.json()["conflictingRequest"]["message"]
+    assert tags(cloud) == [MARKER, RULES_TAG]
+    # To end it, or to say all of another one, is no mistake.
+    assert admin.delete(SCHEDULE).status_code == 202
+    set_tags(cloud, MARKER, RULES_TAG)
+    daily = {"every": "daily", "keep": {"last": 7}}
+    assert admin.post(SCHEDULE, {"image_schedule": daily}).json() == {
+        "image_schedule": {"retention": 7}
+    }
+    assert tags(cloud) == [MARKER, f"{MARKER}:daily:7"]
+
+
+def test_a_weekly_schedule_with_rules_has_its_day(
+    admin: Caller, cloud: Sandbox
+) -> None:
+    set_tags(cloud, MARKER, f"{MARKER}:weekly-sunday:4w+2y")
+    shown = admin.get(SCHEDULE).json()["image_schedule"]
+    assert (shown["day_of_week"], shown["retention"]) == ("SUNDAY", 65535)
+    old = {"retention": 65535, "day_of_week": "SUNDAY"}
+    assert admin.post(SCHEDULE, {"image_schedule": old}).status_code == 200
+    assert admin.post(SCHEDULE, {"image_schedule": {"retention": 9}}).status_code == 409
+    assert tags(cloud) == [MARKER, f"{MARKER}:weekly-sunday:4w+2y"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"every": "5h", "keep": {"last": 7}},
+        {"every": "6h"},
+        {"every": "6h", "keep": {}},
+        {"every": "6h", "keep": {"last": 0}},
+        {"every": "6h", "keep": {"last": 7, "lots": 7}},
+        {"every": "6h", "keep": {"within_days": 7}},
+        {"every": "6h", "at": "07:00", "keep": {"last": 7}},
+        {"every": "weekly", "keep": {"last": 7}},
+        {"every": "daily", "day_of_week": "SUNDAY", "keep": {"last": 7}},
+        {"keep": {"last": 7}},
+        {"retention": 7, "at": "02:30"},
+        {"every": "daily", "keep": dict.fromkeys(ALL_RULES, 65535)},
+    ],
+)
+def test_a_schedule_that_cannot_be_is_refused(
+    admin: Caller, cloud: Sandbox, wrong: dict[str, Any]
+) -> None:
+    answer = admin.post(SCHEDULE, {"image_schedule": wrong})
+    assert answer.status_code == 400, answer.text
+    assert "\n" not in answer.json()["badRequest"]["message"]
+    assert tags(cloud) == []
+
+
+@pytest.mark.parametrize(
+    "value", ["daily:7", "6h@02:30:8l+7d+in9d", "weekly-sunday:4w+2y", "12h:14"]
+)
+def test_replacing_all_tags_keeps_schedules_of_every_form(
+    admin: Caller, cloud: Sandbox, value: str
+) -> None:
+    set_tags(cloud, MARKER, f"{MARKER}:{value}", "web")
+    answer = admin.put(f"{SERVER}/tags", {"tags": ["db"]}, version="2.26")
+    assert (answer.status_code, answer.json()) == (200, {"tags": ["db"]})
+    assert tags(cloud) == sorted(["db", MARKER, f"{MARKER}:{value}"])
+    assert admin.delete(f"{SERVER}/tags", version="2.26").status_code == 204
+    assert tags(cloud) == [MARKER, f"{MARKER}:{value}"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -11,9 +12,16 @@ import novaclient
 import pytest
 from novaclient.api_versions import APIVersion
 
-from rax_scheduled_images_ext import ImageSchedule, connect
+from rax_scheduled_images_ext import (
+    ImageSchedule,
+    Keep,
+    ScheduleSettings,
+    connect,
+)
 from rax_scheduled_images_ext.console.schedules import NEEDS_SERVICE
 from rax_scheduled_images_ext.model.image import PENDING_KEY, run_metadata
+from rax_scheduled_images_ext.model.keep import RULES
+from rax_scheduled_images_ext.model.schedule_tags import read_schedule_tags
 from rax_scheduled_images_ext.operations import schedules as schedules_of
 from rax_scheduled_images_ext.sandbox import Sandbox
 
@@ -319,3 +327,44 @@ def test_a_cloud_that_is_too_old_for_tags(
         assert (result.status, result.out) == (1, ""), command
         assert result.err.endswith(NOT_OFFERED)
         assert len(result.err.splitlines()) <= 2
+
+
+# -- schedules beyond daily, weekly and a number
+
+SIX_HOURLY = ImageSchedule(hours=6, keep=Keep(last=8, daily=7, weekly=4))
+
+
+def test_a_tag_that_differs_in_letter_case_only_is_taken_away_first(
+    cloud: Sandbox,
+) -> None:
+    """Nova's database keeps the first of the two, and would delete both."""
+    api = connect(make_client(cloud))
+    for before in (
+        ("Scheduled-Images", "scheduled-images:Daily:7"),
+        (MARKER, "scheduled-images:6H:8l+7d+4w"),
+        (MARKER, "SCHEDULED-IMAGES:6h:8L+7D+4W", "web"),
+    ):
+        for schedule in (ImageSchedule(7), SIX_HOURLY):
+            tag(cloud, *before)
+            (outcome,) = schedules_of.enable(api, MYSERVER, schedule)
+            assert outcome.result() == schedule
+            assert read_schedule_tags(tags(cloud)) == schedule
+            lower = [each.lower() for each in tags(cloud)]
+            assert len(lower) == len(set(lower))
+
+
+def test_a_schedule_with_rules(cloud: Sandbox) -> None:
+    api = connect(make_client(cloud))
+    (outcome,) = schedules_of.enable(api, MYSERVER, SIX_HOURLY)
+    assert outcome.result() == SIX_HOURLY
+    assert tags(cloud) == [MARKER, "scheduled-images:6h:8l+7d+4w"]
+    (changed,) = schedules_of.change(api, MYSERVER, ScheduleSettings(at="02:30"))
+    assert changed.result().before == SIX_HOURLY
+    assert tags(cloud) == [MARKER, "scheduled-images:6h@02:30:8l+7d+4w"]
+    (shown,) = schedules_of.show(api, MYSERVER)
+    assert shown.result().schedule == replace(SIX_HOURLY, at="02:30")
+    rules = dict.fromkeys(RULES, 65535)
+    sent(cloud)
+    (refused,) = schedules_of.enable(api, MYSERVER, ImageSchedule(keep=Keep(**rules)))
+    assert "a tag at most 60" in str(refused.error)
+    assert not [each for each in sent(cloud) if not each.startswith("GET")]

@@ -23,7 +23,6 @@ from rax_scheduled_images_ext.engine.results import Result, StepResult
 from rax_scheduled_images_ext.model import plan
 from rax_scheduled_images_ext.model import retention as rule
 from rax_scheduled_images_ext.model.image import MARKER_KEY
-from rax_scheduled_images_ext.model.keep import Keep
 from rax_scheduled_images_ext.sandbox.backend.state import Timings
 
 from ..functional.actors import Command
@@ -35,16 +34,16 @@ LOOKED, READY, WHOLE = 7, 9, 20
 HOUR = 3600
 
 
-def wait(seconds: int) -> Move:
+def wait(seconds: int, images: float = 0) -> Move:
     """Let time pass; a history begins a minute before the image is due."""
-    return Move(seconds=seconds, user=User.WAIT)
+    return Move(seconds=seconds, user=User.WAIT, images=images)
 
 
-#: A runner makes an image, applies the retention, and waits for the next day.
+#: A runner makes an image, applies the retention, and waits for the next one.
 DAY = [
     Move(1, WHOLE, seconds=300),
     Move(1, WHOLE),
-    wait(24 * HOUR - 300),
+    wait(-300, images=1),
 ]
 
 
@@ -127,12 +126,13 @@ def _counting_all(patch: pytest.MonkeyPatch) -> None:
 
 
 def _keeping_one_less(patch: pytest.MonkeyPatch) -> None:
-    decide = Keep.decide
+    ranked = rule._ranked
 
-    def mutant(self: Keep, moments: Any) -> Any:
-        return decide(self, [*moments[:1], *moments])[1:]
+    def mutant(image: Any, keep: Any, rank: int, by: Any, **more: Any) -> Any:
+        left = tuple(each for each in by if each.rank < each.limit)
+        return ranked(image, keep, rank, left, **more)
 
-    patch.setattr(Keep, "decide", mutant)
+    patch.setattr(rule, "_ranked", mutant)
 
 
 def _ignoring_tasks(patch: pytest.MonkeyPatch) -> None:
@@ -318,6 +318,6 @@ MUTANTS = {
     "it leaves what is due to others": Mutant(
         _set(making.Making, "make", _leaving),
         "a fresh runner goes on",
-        [wait(13 * HOUR)],
+        [wait(2 * HOUR, images=0.5)],
     ),
 }

@@ -25,6 +25,19 @@ def tags(caller: Caller, server: str) -> Any:
     return caller.get(f"{server}/tags", version=V).json()["tags"]
 
 
+def test_tags_are_compared_as_mysql_does(admin: Caller, server: str) -> None:
+    """Without letter case: a second one is accepted, and not there."""
+    assert admin.put(f"{server}/tags/Blue", version=V).status_code == 201
+    assert admin.put(f"{server}/tags/blue", version=V).status_code == 201
+    assert tags(admin, server) == ["Blue"]
+    assert admin.get(f"{server}/tags/BLUE", version=V).status_code == 204
+    listed = admin.get("/servers?tags=bLUE", version=V).json()["servers"]
+    assert [f"/servers/{each['id']}" for each in listed] == [server]
+    # Whoever removes "the other one" removes it.
+    assert admin.delete(f"{server}/tags/blue", version=V).status_code == 204
+    assert tags(admin, server) == []
+
+
 def test_the_life_of_a_tag(admin: Caller, server: str) -> None:
     url = f"{server}/tags/blue"
     assert tags(admin, server) == []

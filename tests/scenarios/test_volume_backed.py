@@ -16,8 +16,11 @@ from rax_scheduled_images_ext.model.image import (
     SNAPSHOT,
     TYPE_KEY,
 )
-from rax_scheduled_images_ext.model.plan import Window, next_slot
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.model.slots import (
+    Window,
+    next_slot,
+)
 
 from ..serviceshell import Service
 from .clouds import CloudUnderTest

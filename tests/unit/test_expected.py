@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 
 from rax_scheduled_images_ext.engine.results import Result, StepResult
 from rax_scheduled_images_ext.model.freshness import InventoryServer
-from rax_scheduled_images_ext.model.plan import Known, Policy, plan, slots_around
+from rax_scheduled_images_ext.model.plan import Known, Policy, plan
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.model.slots import (
+    slots_around,
+)
 from rax_scheduled_images_ext.service.expected import Expectations
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -30,8 +33,8 @@ class Fleet:
     def __init__(self) -> None:
         self.expectations = Expectations()
         self.made: datetime | None = None
-        # What the newest image was made for, if that is gone.
-        self.done: str | None = None
+        # When the newest image was made, if that is gone.
+        self.done: datetime | None = None
 
     def look(
         self,
@@ -45,8 +48,7 @@ class Fleet:
         )
         known = Known(self.done) if self.done else None
         if self.made and schedule:
-            slot = slots_around(SERVER, schedule, self.made, POLICY.window)[0]
-            known = Known(slot.name, self.made)
+            known = Known(self.made, "", schedule.interval, self.made)
         step = plan(server, [], now, POLICY, known=known)
         newest = {SERVER: self.made} if self.made else {}
         results = [StepResult(step, Result.NOTHING)]
@@ -86,7 +88,7 @@ def test_what_is_missing_stays_so_until_an_image_comes(fleet: Fleet) -> None:
 
 def test_an_image_that_somebody_deletes_is_not_missing(fleet: Fleet) -> None:
     fleet.look(FIRST.due - HOUR)
-    fleet.done = FIRST.name
+    fleet.done = FIRST.due
     assert fleet.look(FIRST.due + 3 * HOUR) == FIRST.due + DAY
     assert fleet.look(FIRST.due + DAY + HOUR) == FIRST.due + DAY
 

@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from rax_scheduled_images_ext.engine.find import OpenImages, Page
 from rax_scheduled_images_ext.engine.limits import Limits
 from rax_scheduled_images_ext.model.freshness import InventoryServer
-from rax_scheduled_images_ext.model.plan import Action, Cause, Slot, Step
+from rax_scheduled_images_ext.model.plan import Action, Cause, Step
+from rax_scheduled_images_ext.model.slots import (
+    Slot,
+)
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=timezone.utc)
 PROJECTS = st.sampled_from("abc")
@@ -20,8 +23,8 @@ PROJECTS = st.sampled_from("abc")
 def due(number: int, project_id: str) -> Step:
     """A server whose image has been due for so many minutes."""
     server = InventoryServer(f"{project_id}{number}", "web", project_id=project_id)
-    slot = Slot(NOW.date(), NOW - timedelta(minutes=number))
-    return Step(server, Action.MAKE, Cause.DUE, slot)
+    slot = Slot("2026-01-05", NOW - timedelta(minutes=number))
+    return Step(server, Action.MAKE, Cause.DUE, slot, since=slot.due)
 
 
 def page_of(projects: str, under_way: str = "") -> Page:

@@ -26,16 +26,18 @@ from rax_scheduled_images_ext.model.plan import (
     Cause,
     Known,
     Policy,
-    Slot,
     Step,
-    Window,
     explain,
-    next_slot,
-    parse_window,
     plan,
-    slots_around,
 )
 from rax_scheduled_images_ext.model.schedule import DAYS, ImageSchedule
+from rax_scheduled_images_ext.model.slots import (
+    Slot,
+    Window,
+    next_slot,
+    parse_window,
+    slots_around,
+)
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -99,9 +101,9 @@ def test_the_slots_are_those_before_and_after_now(
     period = DAY if schedule.day_of_week is None else 7 * DAY
     assert following.due - latest.due == period
     for slot in (latest, following):
-        assert slot.due.date() == slot.day
+        assert slot.due.date().isoformat() == slot.name
         if schedule.day_of_week:
-            assert DAYS[slot.day.isoweekday() % 7] == schedule.day_of_week
+            assert DAYS[slot.due.isoweekday() % 7] == schedule.day_of_week
         midnight = slot.due.replace(hour=0, minute=0, second=0)
         passed = (slot.due - midnight).total_seconds() - window.start
         assert passed % 86400 < window.length
@@ -190,7 +192,7 @@ def test_a_missed_image_is_made_for_half_a_day(
     late: timedelta, cause: Cause, attempt: int
 ) -> None:
     before = slot_of(DUE - 2 * DAY)
-    step = decided(DUE + late, known=Known(before.name, before.due))
+    step = decided(DUE + late, known=Known(before.due))
     assert (step.cause, step.attempt) == (cause, attempt)
 
 
@@ -226,7 +228,7 @@ def test_moving_the_window_to_an_earlier_hour_skips_no_slot() -> None:
         slots_around(SERVER.id, ImageSchedule(7), now, early)[0].due < now - 12 * HOUR
     )
     step = decided(now, image(last), policy=Policy(early))
-    assert (step.action, step.slot and step.slot.day) == (Action.MAKE, now.date())
+    assert (step.action, step.slot and step.slot.name) == (Action.MAKE, str(now.date()))
 
 
 def test_moving_the_window_to_a_later_hour_makes_no_second_image() -> None:
@@ -234,17 +236,16 @@ def test_moving_the_window_to_a_later_hour_makes_no_second_image() -> None:
     late, early = Window(22 * 3600, 3600), Window(3 * 3600, 3600)
     slot = slots_around(SERVER.id, ImageSchedule(1), NOW, early)[0]
     before = slots_around(SERVER.id, ImageSchedule(1), NOW, late)[0]
-    assert before.day < slot.day
+    assert before.name < slot.name
     step = decided(NOW, image(slot), policy=Policy(late))
     assert step.cause is Cause.ACTIVE
-    known = Known(slot.name, slot.due)
+    known = Known(slot.due)
     assert decided(NOW, policy=Policy(late), known=known).cause is Cause.DONE
 
 
 def test_what_is_known_to_be_made_is_not_made_again() -> None:
-    slot = slot_of(DUE)
-    assert decided(DUE, known=Known(slot.name, DUE)).cause is Cause.DONE
-    older = Known(slot_of(DUE - DAY).name, DUE - DAY)
+    assert decided(DUE, known=Known(DUE)).cause is Cause.DONE
+    older = Known(DUE - DAY)
     assert decided(DUE, known=older).action is Action.MAKE
     assert decided(DUE + 13 * HOUR, known=older).cause is Cause.MISSED
 
@@ -359,7 +360,7 @@ OTHER = "11111111-1111-4111-8111-111111111111"
     "changes",
     [
         # An older slot's.
-        {"metadata": run_metadata(SERVER.id, "2026-01-01", "nonce")},
+        {"created": DUE - 2 * HOUR},
         # A snapshot by hand of a server that was booted from another's image.
         {"metadata": run_metadata(OTHER, slot_of(DUE).name, "nonce")},
         # Another server's.
@@ -392,7 +393,7 @@ def test_what_was_missed_is_counted(
     name = "Weekly-web1-1767225600" if schedule.day_of_week else "Daily-web1-1767225600"
     due = slots_around(SERVER.id, schedule, NOW, Window())[0].due
     images = [
-        image(Slot((due - n * DAY).date(), due - n * DAY), name=name) for n in days
+        image(Slot(str((due - n * DAY).date()), due - n * DAY), name=name) for n in days
     ]
     step = decided(due, *images, server=server)
     assert (step.action, step.missed) == (Action.MAKE, missed)

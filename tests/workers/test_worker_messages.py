@@ -20,16 +20,19 @@ from datetime import datetime, timedelta, timezone
 from rax_scheduled_images_ext.engine.find import OpenImages, Page
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.note import Refusal, new_note
-from rax_scheduled_images_ext.model.plan import Action, Cause, Slot, Step
+from rax_scheduled_images_ext.model.plan import Action, Cause, Step
+from rax_scheduled_images_ext.model.slots import (
+    Slot,
+)
 from rax_scheduled_images_ext.service.workers.sender import look_arguments
 from rax_scheduled_images_ext.service.workers.tally import add_page
 
 now = datetime(2026, 1, 5, 12, tzinfo=timezone.utc)
 server = InventoryServer("server", "web", project_id="project")
-slot = Slot(now.date(), now - timedelta(minutes=5))
+slot = Slot("2026-01-05", now - timedelta(minutes=5))
 note = new_note(None, slot.name, Refusal.BUSY, 0, frozenset({0}), 1, now, "busy")
-step = Step(server, Action.MAKE, Cause.DUE, slot)
-noted = Step(server, Action.MAKE, Cause.DUE, slot, note=note)
+step = Step(server, Action.MAKE, Cause.DUE, slot, since=slot.due)
+noted = Step(server, Action.MAKE, Cause.DUE, slot, since=slot.due, note=note)
 page = Page(now, [step], None, Counter("a"), OpenImages.of([], []))
 print(json.dumps(eval(sys.argv[1])))
 """

@@ -25,8 +25,12 @@ from kombu import Connection
 from kombu.exceptions import OperationalError
 
 from rax_scheduled_images_ext.model.image import SERVER_KEY, SLOT_KEY
-from rax_scheduled_images_ext.model.plan import Window, next_slot, slots_around
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.model.slots import (
+    Window,
+    next_slot,
+    slots_around,
+)
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.models import Image
 from rax_scheduled_images_ext.service import queues

@@ -68,8 +68,13 @@ class TagSchedules(ScheduleStore):
 
     def enable(self, server: object, schedule: ImageSchedule) -> ImageSchedule:
         server_id = resource_id(server)
-        before = self._tags(server_id)
         wanted = schedule_tag(schedule)
+        before = self._tags(server_id)
+        # Of two tags that differ in letter case only, some databases keep the first,
+        # and delete both. Without it, the marker alone makes and deletes nothing.
+        twins = {tag for each in (wanted, MARKER_TAG) for tag in _twins(each, before)}
+        self._remove(server_id, sorted(twins))
+        before = [tag for tag in before if tag not in twins]
         # The server never lacks a schedule in between, or has one that nobody wanted.
         # An existing tag is set again, so that users who may not change it are refused.
         self._change("PUT", server_id, wanted).checked()
@@ -156,6 +161,11 @@ def _read_attribute(answer: ApiResponse, shown: object) -> ImageSchedule:
 def _values(tags: Iterable[str]) -> list[str]:
     """Return the tags that say which schedule it is."""
     return [tag for tag in tags if is_schedule_tag(tag)]
+
+
+def _twins(tag: str, tags: Iterable[str]) -> list[str]:
+    """Return the tags that differ from this one in letter case only."""
+    return [each for each in tags if each != tag and each.lower() == tag.lower()]
 
 
 def _check_version(answer: ApiResponse) -> None:

@@ -11,9 +11,12 @@ from rax_scheduled_images_ext.model.image import (
     run_metadata,
     scheduled_image_name,
 )
-from rax_scheduled_images_ext.model.plan import Window, next_slot
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG, schedule_tag
+from rax_scheduled_images_ext.model.slots import (
+    Window,
+    next_slot,
+)
 from rax_scheduled_images_ext.sandbox.backend.cloud import Cloud
 from rax_scheduled_images_ext.sandbox.backend.models import (
     Image,

@@ -7,7 +7,7 @@ time, in order, however far the clock has moved. :mod:`.model.plan` decides what
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta, timezone
 
 from rax_scheduled_images_ext.errors import SnapshotsInDoubt
@@ -133,9 +133,10 @@ def _look(cloud: CloudState, region: Region, server_id: str) -> None:
         region.images.delete(step.image.id)
         _look_later(cloud, region, server_id, _LOOK_AGAIN)
         return
-    if step.action is Action.RETAIN:
-        _retain(region, server, step, images)
-    elif step.action is Action.MAKE and tried < POLICY.attempts:
+    # Before the next image is made: snapshots may take longer than the interval.
+    if step.unsettled:
+        _retain(region, server, step.unsettled, images)
+    if step.action is Action.MAKE and tried < POLICY.attempts:
         tried += 1
         made = _make(cloud, region, server, step)
         cloud.store.update(
@@ -148,7 +149,7 @@ def _look(cloud: CloudState, region: Region, server_id: str) -> None:
             # The image is already ACTIVE, and no later event will settle it.
             _look_later(cloud, region, server_id, timedelta())
             return
-    elif step.cause in (Cause.BUSY, Cause.STATUS):
+    elif step.cause in (Cause.BUSY, Cause.SLOW, Cause.STATUS):
         _look_later(cloud, region, server_id, _LOOK_AGAIN)
         return
     due = step.next_slot.due.timestamp()
@@ -178,10 +179,13 @@ def _make(cloud: CloudState, region: Region, server: Server, step: Step) -> bool
 
 
 def _retain(
-    region: Region, server: Server, step: Step, images: list[ServerImage]
+    region: Region,
+    server: Server,
+    unsettled: Iterable[ServerImage],
+    images: list[ServerImage],
 ) -> None:
+    """Apply the retention, since these images are complete."""
     assert server.schedule is not None
-    assert step.image is not None
     for image in retention.surplus(
         images,
         server.id,
@@ -192,9 +196,10 @@ def _retain(
     ):
         if not image.protected:
             _delete(region, image)
-    properties = dict(step.image.metadata)
-    del properties[PENDING_KEY]
-    region.images.update(step.image.id, properties=properties)
+    for image in unsettled:
+        properties = dict(image.metadata)
+        del properties[PENDING_KEY]
+        region.images.update(image.id, properties=properties)
 
 
 def _delete(region: Region, image: ServerImage) -> None:

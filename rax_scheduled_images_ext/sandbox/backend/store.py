@@ -44,7 +44,7 @@ CREATE TABLE IF NOT EXISTS servers (
   PRIMARY KEY (region, id)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS servers_newest ON servers (region, created, id);
 CREATE TABLE IF NOT EXISTS tags (
-  region TEXT NOT NULL, server_id TEXT NOT NULL, tag TEXT NOT NULL,
+  region TEXT NOT NULL, server_id TEXT NOT NULL, tag TEXT NOT NULL COLLATE NOCASE,
   PRIMARY KEY (region, server_id, tag)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS servers_due ON servers (next_run)
   WHERE next_run IS NOT NULL;

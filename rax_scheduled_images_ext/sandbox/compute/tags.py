@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import filterfalse
+
 from flask import request
 from flask.typing import ResponseReturnValue
 
@@ -27,7 +30,7 @@ def index(call: Call, server_id: str) -> ResponseReturnValue:
 
 def show(call: Call, server_id: str, tag: str) -> ResponseReturnValue:
     """GET /servers/{id}/tags/{tag}"""
-    if tag not in _find(call, server_id, "show").tags:
+    if not any(map(_same(tag), _find(call, server_id, "show").tags)):
         raise HttpError(404, f"Server {server_id} has no tag '{tag}'")
     return inputs.nothing(204)
 
@@ -64,11 +67,9 @@ def replace(call: Call, server_id: str) -> ResponseReturnValue:
 def delete(call: Call, server_id: str, tag: str) -> ResponseReturnValue:
     """DELETE /servers/{id}/tags/{tag}"""
     server = _changed(call, server_id, "delete tag", "delete")
-    if tag not in server.tags:
+    if not any(map(_same(tag), server.tags)):
         raise HttpError(404, f"Instance {server_id} has no tag '{tag}'")
-    call.region.servers.set_tags(
-        server_id, [each for each in server.tags if each != tag]
-    )
+    call.region.servers.set_tags(server_id, filterfalse(_same(tag), server.tags))
     return inputs.nothing(204)
 
 
@@ -77,6 +78,11 @@ def delete_all(call: Call, server_id: str) -> ResponseReturnValue:
     _changed(call, server_id, "delete tags", "delete_all")
     call.region.servers.set_tags(server_id, ())
     return inputs.nothing(204)
+
+
+def _same(tag: str) -> Callable[[str], bool]:
+    """Return whether MySQL, which ignores letter case, takes a tag for this one."""
+    return lambda other: other.lower() == tag.lower()
 
 
 def _changed(call: Call, server_id: str, verb: str, policy: str) -> Server:

@@ -15,10 +15,12 @@ from rax_scheduled_images_ext.errors import (
 )
 from rax_scheduled_images_ext.model.extension import (
     ALIAS,
+    has_further_keys,
     no_schedule,
     read_schedule_request,
     schedule_body,
 )
+from rax_scheduled_images_ext.model.keep import MOST_RETENTION
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.service.api.answers import (
     Refused,
@@ -28,6 +30,11 @@ from rax_scheduled_images_ext.service.api.answers import (
 )
 from rax_scheduled_images_ext.service.api.nova import Nova, TagsAdapter
 from rax_scheduled_images_ext.service.api.rights import CallerRights
+
+_HAS_RULES = (
+    "The schedule of the server has rules, which a number alone would replace: disable"
+    " it first, or send all keys of a schedule."
+)
 
 
 @dataclass(frozen=True)
@@ -63,11 +70,28 @@ class ScheduleResource:
     def _enable(self, adapter: TagsAdapter) -> Response:
         self._check(adapter, "create", self.rights.of(self.nova.request.environ).change)
         try:
-            wanted = read_schedule_request(self.nova.read_json())
+            body = self.nova.read_json()
+            wanted = read_schedule_request(body, further=True)
         except (InvalidValue, Refused):
             self._find(adapter)
             raise
+        if not has_further_keys(body):
+            kept = self._with_rules(adapter)
+            # Clients that know no rules may send back what they were shown.
+            if kept is not None and wanted == ImageSchedule(
+                MOST_RETENTION, kept.day_of_week
+            ):
+                return _shown(kept, adapter)
+            if kept is not None:
+                raise Refused(fault(409, _HAS_RULES, about=adapter.last))
         return _shown(adapter.schedules().enable(self.server_id, wanted), adapter)
+
+    def _with_rules(self, adapter: TagsAdapter) -> ImageSchedule | None:
+        """Return the server's schedule if older clients are not shown all of it."""
+        with contextlib.suppress(NoSchedule, InvalidSchedule):
+            found = adapter.schedules().get(self.server_id)
+            return None if found.is_simple else found
+        return None
 
     def _disable(self, adapter: TagsAdapter) -> Response:
         allowed = self.rights.of(self.nova.request.environ).disable

@@ -56,7 +56,7 @@ def add_page(tally: Tally, page: Page, missing: int) -> Tally:
     :param missing: what :func:`count_missing` returns for the page.
     """
     tally = Tally(**{**new_tally(), **tally})
-    due = [(page.now - s.slot.due).total_seconds() for s in page.make if s.slot]
+    due = [(page.now - s.since).total_seconds() for s in page.make if s.since]
     return Tally(
         began=tally["began"],
         servers=tally["servers"] + len(page.steps),

@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 from rax_scheduled_images_ext.model.extension import no_schedule
-from rax_scheduled_images_ext.model.plan import Window, next_slot
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.model.slots import (
+    Window,
+    next_slot,
+)
 from rax_scheduled_images_ext.sandbox.backend.models import NoSchedule, Schedule
 from rax_scheduled_images_ext.sandbox.backend.region.base import Part
 from rax_scheduled_images_ext.sandbox.backend.store import schedule_of

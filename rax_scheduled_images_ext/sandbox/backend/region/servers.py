@@ -243,7 +243,14 @@ class Servers(Part):
         self.touch(server_id, metadata=json.dumps(whole))
 
     def set_tags(self, server_id: str, tags: Iterable[str]) -> None:
-        """Give the server these tags, and no others; it does not count as changed."""
+        """Give the server these tags, and no others; it does not count as changed.
+
+        As in MySQL, a tag that differs from an earlier one in letter case only is the
+        same, and ignored.
+        """
+        unlike: dict[str, str] = {}
+        for tag in tags:
+            unlike.setdefault(tag.lower(), tag)
         self._store.run(
             "DELETE FROM tags WHERE region = ? AND server_id = ?", self.name, server_id
         )
@@ -251,7 +258,7 @@ class Servers(Part):
             "tags",
             [
                 {"region": self.name, "server_id": server_id, "tag": tag}
-                for tag in dict.fromkeys(tags)
+                for tag in unlike.values()
             ],
         )
 

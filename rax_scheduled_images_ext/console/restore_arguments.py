@@ -7,6 +7,7 @@ from typing import Any
 
 from rax_scheduled_images_ext.console.arguments import (
     Argument,
+    OneRequired,
     argument,
     statuses,
     switch,
@@ -32,12 +33,17 @@ RESTORE = (
     _named(
         "--as",
         "<name>",
-        "Restore as a new server of this name, beside the old one.",
+        "Restore as a new server of this name, beside the old one. One of --as and"
+        " --in-place is required.",
         dest="new_name",
+        action=OneRequired,
     ),
-    switch(
+    argument(
         "--in-place",
-        "Put the disk of the server itself back; it keeps its ID and addresses. An"
+        action=OneRequired,
+        nargs=0,
+        default=False,
+        help="Put the disk of the server itself back; it keeps its ID and addresses. An"
         " image of it as it is now is made first, and undoes the restore.",
     ),
     argument(

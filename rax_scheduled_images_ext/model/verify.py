@@ -107,6 +107,11 @@ class Verification:
         """The level as it is written, or that the proof failed."""
         return _FAILED if self.level is None else self.level.word
 
+    @property
+    def failed(self) -> bool:
+        """Whether the image did not boot."""
+        return self.level is None
+
     def satisfies(self, level: Level, within: timedelta, now: datetime) -> bool:
         """Whether so much was proven, and not too long ago."""
         return (
@@ -138,14 +143,20 @@ def verification_of(image: ServerImage) -> Verification | None:
     return Verification(found[2], time, level, found[5])
 
 
+def proofs_of(images: Iterable[ServerImage]) -> dict[str, Verification]:
+    """Return the last proof of each image, by its ID, as far as any of them says."""
+    found: dict[str, Verification] = {}
+    for known in filter(None, map(verification_of, images)):
+        other = found.get(known.image_id)
+        if other is None or other.time <= known.time:
+            found[known.image_id] = known
+    return found
+
+
 def last_verification(images: Iterable[ServerImage]) -> Verification | None:
     """Return the last proof of the images of a server, None if there was none."""
-    found = (verification_of(image) for image in images)
-    return max(
-        (each for each in found if each is not None),
-        key=lambda each: each.time,
-        default=None,
-    )
+    found = proofs_of(images).values()
+    return max(found, key=lambda each: each.time, default=None)
 
 
 def shortened(text: str) -> str:

@@ -173,7 +173,7 @@ class ProofWork:
                 found = Verification(image_id, time, done.level, done.seen)
                 known[done.plan.server.id] = found
         self.log.done.clear()
-        self.failed = frozenset(k for k, v in known.items() if v and v.level is None)
+        self.failed = frozenset(k for k, v in known.items() if v and v.failed)
         if self.metrics is not None:
-            proven = {k: v.time for k, v in known.items() if v and v.level is not None}
+            proven = {k: v.time for k, v in known.items() if v and not v.failed}
             self.metrics.set_verified(region, tick, proven)

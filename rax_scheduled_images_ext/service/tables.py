@@ -53,7 +53,7 @@ class StatusRow:
     def failed_proof(self) -> bool:
         """Whether the last proof that an image of it boots has failed."""
         known = self.status.verified
-        return known is not None and known.level is None
+        return known is not None and known.failed
 
 
 def rows_of(page: Page, max_age: timedelta) -> list[StatusRow]:

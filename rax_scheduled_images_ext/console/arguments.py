@@ -213,7 +213,7 @@ VERIFIED_WITHIN = (
         metavar="<duration>",
         type=checked(max_age),
         help="Report as well servers of which no image was proven to boot for this"
-        " long, such as 90d.",
+        " long, such as 90d. One whose last proof failed is reported in any case.",
     ),
     argument(
         "--level",

@@ -45,14 +45,14 @@ def check(
     verified_within: timedelta | None = None,
     level: Level = Level.CONSOLE,
 ) -> CheckResult:
-    """Look for servers whose newest scheduled image is too old, or is missing.
+    """Look for servers whose newest scheduled image is too old, or does not boot.
 
     :param name: only servers in whose names this regular expression is found.
     :param max_age: how old the newest image of a daily schedule may be; one of a
         weekly schedule may be six days older.
     :param verified_within: how long ago an image of each must have been proven to boot,
-        with so much of it seen as ``level`` says; None where that does not matter. A
-        server that is younger than that need not have been.
+        with so much of it seen as ``level`` says; None where only a proof that failed
+        matters. A server that is younger than that need not have been.
     :raises NoServers: if no server with a schedule has such a name: whoever watches
         a server must learn that its schedule is gone.
     :raises NotOffered: if the cloud has no scheduled images.
@@ -63,8 +63,11 @@ def check(
     unproven = frozenset(
         status.server.id
         for status in inventory.servers
-        if verified_within is not None
-        and is_unproven(status, verified_within, level, inventory.now)
+        if status.failed_proof
+        or (
+            verified_within is not None
+            and is_unproven(status, verified_within, level, inventory.now)
+        )
     )
     problems = sorted(
         (

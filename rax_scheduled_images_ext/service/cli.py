@@ -181,7 +181,7 @@ def _status(args: argparse.Namespace) -> int:
             f"{PROG}: warning: volume snapshot {snapshot.id} is {snapshot.status}; it"
             f" was to be deleted with image {snapshot.image_id}"
         )
-    stale = any(row.status.stale or row.failed_proof for row in rows)
+    stale = any(row.status.stale or row.status.failed_proof for row in rows)
     return _STALE if stale or _has_dead_letters() else 0
 
 

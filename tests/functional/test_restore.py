@@ -20,7 +20,7 @@ from rax_scheduled_images_ext.sandbox.fixture import Requests
 
 from ..openstackshell import not_beside_novaclient_7
 from ..serviceshell import Service
-from .fleet import MYSERVER, add_image, id_of
+from .fleet import MYSERVER, add_image, id_of, remember_proof
 from .runners import advance_to_slot
 
 NOW = ("--yes", "--wait")
@@ -331,6 +331,15 @@ def test_attached_volumes_are_told(nova: Any, openstack: Any, cloud: Sandbox) ->
     listing = ("server", "image", "schedule", "list", "--long", "--name", "^data$")
     (row,) = openstack.json(*listing)
     assert row["Volumes Not In Images"] == volume
+    nova.ok("scheduled-images-enable", "data", "7")
+    (image,) = cloud.images(server.id)
+    remember_proof(cloud, image.id, None)
+    shown = openstack.json("server", "image", "schedule", "show", "data")
+    assert shown["volumes_not_in_images"] == volume
+    assert shown["verified_level"] == "failed"
+    listed = nova.ok("scheduled-images-list", "--long", "--format", "json")
+    (row,) = [each for each in json.loads(listed) if each["server"] == "data"]
+    assert row["volumes_not_in_images"] == volume
 
 
 @pytest.mark.parametrize("cloud", ["rackspace"], indirect=True)

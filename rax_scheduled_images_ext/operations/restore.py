@@ -1014,5 +1014,5 @@ class Restoration:
 
 
 def _pace(elapsed: float) -> float:
-    """Return after how many seconds to look again: a tenth of what it has taken."""
-    return min(0.5 + elapsed / 10, 15.0)
+    """Return after how many seconds to look again: a twentieth of what it has taken."""
+    return min(0.5 + elapsed / 20, 15.0)

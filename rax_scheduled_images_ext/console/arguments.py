@@ -71,6 +71,36 @@ def argument(*flags: str, **options: Any) -> Argument:
     return Argument(flags, options)
 
 
+class OneRequired(argparse.Action):
+    """One of the options of which a command takes exactly one.
+
+    It makes their group itself when it is added: novaclient makes none that is
+    required, and novaclient 7 none at all.
+    """
+
+    @property
+    def container(self) -> argparse._ActionsContainer:
+        """What the option was added to."""
+        return self._container
+
+    @container.setter
+    def container(self, parser: argparse._ActionsContainer) -> None:
+        self._container = parser
+        groups = parser._mutually_exclusive_groups
+        if not groups:
+            parser.add_mutually_exclusive_group(required=True)
+        groups[0]._group_actions.append(self)
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        setattr(namespace, self.dest, True if self.nargs == 0 else values)
+
+
 def switch(flag: str, text: str) -> Argument:
     """Return an option without a value."""
     return argument(flag, action="store_true", default=False, help=text)
@@ -183,7 +213,7 @@ VERIFIED_WITHIN = (
         metavar="<duration>",
         type=checked(max_age),
         help="Also report servers without an image that was proven to boot within this"
-        " time, such as 90d.",
+        " time, such as 90d. One whose last proof failed is reported in any case.",
     ),
     argument(
         "--level",

@@ -61,6 +61,7 @@ def plan_data(plan: RestorePlan) -> Data:
         "differs": list(plan.differs),
         "missing": list(plan.missing),
         "skipped": list(plan.skipped),
+        "warning": plan.warning,
         "continues": plan.made_id or (cut.safety.id if cut else None),
     }
 
@@ -100,6 +101,7 @@ _TITLES: Mapping[str, str] = {
     "differs": "What differs",
     "missing": "Not in the image",
     "skipped": "Skipped",
+    "warning": "Warning",
     "continues": "Continues with",
     "restored_id": "Restored server",
     "status": "Status",
@@ -196,7 +198,7 @@ class Restoring:
     def prepare(
         self, cloud: Cloud, server: str, options: RestoreOptions
     ) -> Data | None:
-        """Return the plan; None if the restore is impossible."""
+        """Return the plan, None if the restore is impossible; print its warnings."""
         self._cloud = cloud
         try:
             self._plan = plan_restore(cloud, server, options)
@@ -204,6 +206,10 @@ class Restoring:
             self.console.error(error)
             self.status = getattr(error, "exit_status", 1)
             return None
+        for skipped in self._plan.skipped:
+            say(f"Passed over: {skipped}")
+        if self._plan.warning is not None:
+            say(f"Warning: {self._plan.warning}")
         return plan_data(self._plan)
 
     def restore(self, *, asks: bool, wait: bool | None) -> Data | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from rax_scheduled_images_ext.console.arguments import (
     Argument,
+    OneRequired,
     argument,
     statuses,
     switch,
@@ -32,14 +33,19 @@ RESTORE = (
     _named(
         "--as",
         "<name>",
-        "Restore as a new server of this name, beside the old one.",
+        "Restore as a new server of this name, beside the old one. One of --as and"
+        " --in-place is required.",
         dest="new_name",
+        action=OneRequired,
     ),
-    switch(
+    argument(
         "--in-place",
-        "Replace the disk of the server itself; it keeps its ID and addresses. First a"
-        " safety image of its present disk is made, from which the restore can be"
-        " undone.",
+        action=OneRequired,
+        nargs=0,
+        default=False,
+        help="Replace the disk of the server itself; it keeps its ID and addresses."
+        " First a safety image of its present disk is made, from which the restore can"
+        " be undone.",
     ),
     argument(
         "--at",

@@ -107,7 +107,7 @@ def problem_lines(row: Row, result: CheckResult) -> Iterator[str]:
         why = "no image has ever been proven to boot"
         if known is not None:
             age = _age(result.now - known.time)
-            what = "failed" if known.level is None else f"reached '{known.word}'"
+            what = "failed" if known.failed else f"reached '{known.word}'"
             why = f"the last proof {what} {age} ago: {known.seen}"
         yield f"unproven: {server.name} ({server.id}): {why}"
 

@@ -45,14 +45,14 @@ def check(
     verified_within: timedelta | None = None,
     level: Level = Level.CONSOLE,
 ) -> CheckResult:
-    """Find the servers whose newest scheduled image is too old, or missing.
+    """Find the servers whose newest scheduled image is too old, or does not boot.
 
     :param name: only servers whose names match this regular expression anywhere.
     :param max_age: the maximum age of the newest image of a daily schedule; six days
         more for a weekly schedule.
     :param verified_within: within which time an image of each server must have been
-        proven to boot, to this ``level`` at least; None to require no proof. A server
-        that is younger needs none.
+        proven to boot, to this ``level`` at least; None if only a proof that failed
+        matters. A server that is younger needs none.
     :raises NoServers: if no server with a schedule matches the name: monitoring of a
         server must notice that its schedule is gone.
     :raises NotOffered: if the cloud has no scheduled images.
@@ -63,8 +63,11 @@ def check(
     unproven = frozenset(
         status.server.id
         for status in inventory.servers
-        if verified_within is not None
-        and is_unproven(status, verified_within, level, inventory.now)
+        if status.failed_proof
+        or (
+            verified_within is not None
+            and is_unproven(status, verified_within, level, inventory.now)
+        )
     )
     problems = sorted(
         (

@@ -72,6 +72,8 @@ from rax_scheduled_images_ext.model.schedule_tags import (
 )
 from rax_scheduled_images_ext.model.server import ServerFacts, facts_of, gone_server
 from rax_scheduled_images_ext.model.task_states import task_state
+from rax_scheduled_images_ext.model.times import write_time
+from rax_scheduled_images_ext.model.verify import Verification, proofs_of
 from rax_scheduled_images_ext.operations.proof import prove
 from rax_scheduled_images_ext.operations.snapshot.polling import (
     Listener,
@@ -296,19 +298,35 @@ class _Planning:
     def _newest(
         self, server: ServerFacts, images: list[ServerImage], at: datetime | None
     ) -> tuple[ServerImage | None, tuple[str, ...]]:
-        """Return the newest complete image up to a time, and newer incomplete ones.
+        """Return the newest complete image up to a time, and why not a newer one.
 
         :returns: None if there is no such image.
         """
         skipped: list[str] = []
+        proofs = self._proofs(server, images)
         for image in candidates(images, server.id, server.project_id):
             if at is not None and image.created is not None and image.created > at:
                 continue
-            proof = self._prove(image)
-            if proof is None:
+            failed = failed_proof(proofs.get(image.id))
+            why = failed and f"{failed}: --image takes it all the same"
+            why = why or self._prove(image)
+            if why is None:
                 return image, tuple(skipped)
-            skipped.append(f"{_named(image)}: {proof}")
+            skipped.append(f"{_named(image)}: {why}")
         return None, tuple(skipped)
+
+    def _proofs(
+        self, server: ServerFacts, images: list[ServerImage]
+    ) -> dict[str, Verification]:
+        """Return what the project's own images say of proofs."""
+        return proofs_of(i for i in images if i.owner == server.project_id)
+
+    def _warning(
+        self, image: ServerImage, server: ServerFacts, images: list[ServerImage]
+    ) -> str | None:
+        """Return that the proof of an image has failed, None if it has not."""
+        why = failed_proof(self._proofs(server, [image, *images]).get(image.id))
+        return why and f"{_named(image)}: {why}"
 
     def _prove(self, image: ServerImage) -> str | None:
         """Return why an image is not known to be complete, None if it is."""
@@ -362,6 +380,7 @@ class _Planning:
             image,
             flavor,
             skipped=(*skipped, *left),
+            warning=self._warning(image, server, images),
             cut=held,
         )
         self._check(image, plan)
@@ -490,6 +509,7 @@ class _Planning:
             tags=tags,
             schedule=schedule,
             skipped=skipped,
+            warning=self._warning(image, server, images),
             made_id=made.id if made else None,
         )
         if made is not None:
@@ -586,6 +606,13 @@ class _Planning:
                 " and use scheduled-images-enable afterwards"
             )
         return schedule
+
+
+def failed_proof(proof: Verification | None) -> str | None:
+    """Return that a proof has failed, and when; None if it has not."""
+    if proof is None or not proof.failed:
+        return None
+    return f"its proof failed at {write_time(proof.time)} ({proof.seen})"
 
 
 def _named(image: ServerImage) -> str:
@@ -994,5 +1021,5 @@ class Restoration:
 
 
 def _pace(elapsed: float) -> float:
-    """Return the seconds until the next poll: a tenth of the time taken so far."""
-    return min(0.5 + elapsed / 10, 15.0)
+    """Return the seconds until the next poll: a twentieth of the time taken so far."""
+    return min(0.5 + elapsed / 20, 15.0)

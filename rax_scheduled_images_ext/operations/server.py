@@ -23,6 +23,7 @@ from rax_scheduled_images_ext.model.freshness import (
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.keep import Keep
 from rax_scheduled_images_ext.model.retention import Decision
+from rax_scheduled_images_ext.model.verify import Verification, proofs_of
 from rax_scheduled_images_ext.operations.inventory import Inventory
 from rax_scheduled_images_ext.operations.schedules import find_schedule
 
@@ -44,6 +45,12 @@ class ServerDetails:
     def server(self) -> InventoryServer:
         """The server itself."""
         return self.status.server
+
+    @property
+    def proofs(self) -> dict[str, Verification]:
+        """The last proof of each image, by its ID."""
+        own = (None, self.server.project_id)
+        return proofs_of(each.image for each in self.images if each.image.owner in own)
 
 
 def list_images(cloud: Cloud, server: str) -> list[Decision]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from rax_scheduled_images_ext.model.image import VERIFIED_KEY
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from .conftest import Play, Task
@@ -35,6 +36,31 @@ def test_a_new_server_is_made_once(play: Play, cloud: Sandbox) -> None:
     assert "adminPass" not in str(results)
     (documented,) = documentation("server_restore")["return"].values()
     assert list(documented["contains"]) == list(first)
+
+
+def test_an_image_whose_proof_failed_is_passed_over(play: Play, cloud: Sandbox) -> None:
+    (server,) = [each for each in cloud.servers() if each.name == "myserver"]
+    (older,) = cloud.images(server.id)
+    with cloud.region() as region:
+        region.snapshots.create(server.id, "after", {}, user_id=server.user_id)
+    cloud.advance("1h")
+    newest = cloud.images(server.id)[0]
+    record = f"{newest.id}:{newest.id}:2026-01-05T01:00:00Z:failed:No disk"
+    with cloud.region() as region:
+        properties = {**newest.properties, VERIFIED_KEY: record}
+        region.images.update(newest.id, properties=properties)
+    result, named = play(
+        task(new_name="back"),
+        task(new_name="other", image="after"),
+        options=("--check",),
+    )
+    assert result["restore"]["image_id"] == older.id
+    (warning,) = result["warnings"]
+    assert warning.startswith(
+        f"Passed over: image after ({newest.id}): its proof failed"
+    )
+    assert named["restore"]["image_id"] == newest.id
+    assert len(named["warnings"]) == 1
 
 
 def test_check_mode_plans(play: Play, cloud: Sandbox) -> None:

@@ -307,6 +307,9 @@ def test_show(openstack: OpenStack, cloud: Sandbox) -> None:
         "counted": 7,
         "kept": 0,
         "expires_next": oldest.name,
+        "volumes_not_in_images": None,
+        "verified": None,
+        "verified_level": None,
     }
     assert openstack.json(*SCHEDULE, "show", MYSERVER) == shown
     table = openstack.ok(*SCHEDULE, "show", "myserver")

@@ -348,3 +348,6 @@ def test_a_proof_that_failed_is_worse_than_none(nova: Any, cloud: Sandbox) -> No
     result = check(nova)
     assert result.status == 3
     assert "the last proof failed" in result.out
+    plain = nova("scheduled-images-check")
+    assert plain.status == 3
+    assert plain.out == result.out

@@ -60,6 +60,7 @@ def of_server(metric: str, server: str = "s") -> str:
 
 LOOKS = name("last_look_timestamp_seconds")
 EXPECTED, SUCCESS = of_server("expected"), of_server("last_success")
+VERIFIED = of_server("verified")
 NO_LOOK_FAILS = {
     name("looks_total", outcome="failed"): "0x600",
     name("looks_total", outcome="done"): "0+5x600",
@@ -190,6 +191,48 @@ CASES = [
         {"30m": set(), "45m": {"ScheduledImagesDeadLetters"}},
     ),
     Case(
+        "the last proof of a server failed",
+        {name("failed_proofs"): "0x11 1x100 0x100"},
+        {"50m": set(), "1h30m": {"ScheduledImagesProofFailed"}, "12h": set()},
+    ),
+    Case(
+        "a worker's proof failed",
+        {name("proofs_total", finding="failed"): "0x11 1x500"},
+        {
+            "50m": set(),
+            "2h": {"ScheduledImagesProofFailed"},
+            "23h": {"ScheduledImagesProofFailed"},
+            "27h": set(),
+        },
+    ),
+    Case(
+        "a server is proven, and then not again",
+        {
+            VERIFIED: f"{HOUR}x599",
+            name("verify_interval_seconds"): f"{10 * HOUR}x599",
+            name("proofs_total", finding="proven"): "0x11 1x588",
+        },
+        {"11h": set(), "30h": set(), "37h": {"ScheduledImagesProofOverdue"}},
+    ),
+    Case(
+        "proofs cannot be tried",
+        {
+            name("proofs_total", finding="unknown"): "0x11 1+1x1500",
+            name("proofs_total", finding="proven"): "0x1512",
+            LOOKS: "0+300x1512",
+        },
+        {"2h": set(), "70h": set(), "80h": {"ScheduledImagesProofsNotTried"}},
+    ),
+    Case(
+        "some proofs cannot be tried",
+        {
+            name("proofs_total", finding="unknown"): "0+1x1512",
+            name("proofs_total", finding="proven"): "0x288 1x288 2x288 3x288 4x356",
+            LOOKS: "0+300x1512",
+        },
+        {"80h": set(), "120h": set()},
+    ),
+    Case(
         "an image hangs",
         {name("hanging"): "0x11 1x100"},
         {"55m": set(), "1h30m": {"ScheduledImagesHanging"}},
@@ -302,6 +345,7 @@ def test_run_exports_what_the_documents_say(cloud: Sandbox, start: Start) -> Non
     assert found["result", "failures_total"] < values["result"]
     assert found["outcome", "looks_total"] == values["outcome"] - {"skipped"}
     assert found["reason", "not_imaged"] == values["reason"]
+    assert found["finding", "proofs_total"] == values["finding"]
 
 
 def values_of(text: str) -> dict[tuple[str, str], set[str]]:
@@ -326,7 +370,7 @@ def test_the_alerts_and_their_tests_use_what_is_exported() -> None:
         labels = dict(re.findall(r'(\w+)="([^"]*)"', written))
         labels.pop("instance", None)
         assert set(labels) == set(both[metric]), series
-        for label in {"result", "outcome", "reason", "queue"} & set(labels):
+        for label in {"result", "outcome", "reason", "finding", "queue"} & set(labels):
             assert labels[label] in values[label], series
     for label, value in re.findall(r'(\w+)!?="([^"]*)"', ALERTS.read_text()):
         assert value in values[label]

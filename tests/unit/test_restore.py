@@ -26,13 +26,27 @@ from rax_scheduled_images_ext.model.restore import (
     RestoreOptions,
     parse_restore_time,
 )
+from rax_scheduled_images_ext.model.verify import (
+    Level,
+    Verification,
+    verified_metadata,
+)
 from rax_scheduled_images_ext.operations.restore import (
     Restoration,
     Restored,
     plan_restore,
 )
 
-from .restore_cloud import PROJECT, START, FakeCloud, Killed, Server, lost, uuid_of
+from .restore_cloud import (
+    PROJECT,
+    START,
+    FakeCloud,
+    Image,
+    Killed,
+    Server,
+    lost,
+    uuid_of,
+)
 
 IN_PLACE = RestoreOptions(in_place=True)
 AS_NEW = RestoreOptions(new_name="back")
@@ -175,6 +189,58 @@ def test_an_image_that_is_not_whole_is_passed_over(
     assert plan.image.name == "of-tuesday"
     assert len(plan.skipped) == 2
     assert {empty.id, making.id} == {each.split("(")[1][:36] for each in plan.skipped}
+
+
+def proof_of(
+    fake: FakeCloud, image: Image, days: float, level: Level | None
+) -> Verification:
+    return Verification(image.id, fake.now - timedelta(days=days), level, "No disk")
+
+
+def test_an_image_whose_proof_failed_is_taken_only_by_its_name(
+    fake: FakeCloud, server: Server
+) -> None:
+    monday, tuesday = fake.images.values()
+    failed = proof_of(fake, tuesday, 0.5, None)
+    tuesday.properties |= verified_metadata(tuesday.id, failed)
+    plan = plan_restore(fake.cloud(), "web", AS_NEW)
+    assert (plan.image.id, plan.warning) == (monday.id, None)
+    why = "its proof failed at 2026-01-04T12:00:00Z (No disk)"
+    (skipped,) = plan.skipped
+    assert skipped == (
+        f"image of-tuesday ({tuesday.id}): {why}: --image takes it all the same"
+    )
+    monday.properties |= verified_metadata(
+        monday.id, replace(failed, image_id=monday.id)
+    )
+    assert "There is no complete image of server web (image of-t" in refused(
+        fake, AS_NEW
+    )
+    named = replace(AS_NEW, image=tuesday.id)
+    plan = plan_restore(fake.cloud(), "web", named)
+    assert plan.warning == f"image of-tuesday ({tuesday.id}): {why}"
+    in_place = replace(IN_PLACE, image="of-tuesday")
+    assert plan_restore(fake.cloud(), "web", in_place).warning == plan.warning
+
+
+def test_only_the_last_proof_of_an_image_counts_and_only_its_own(
+    fake: FakeCloud, server: Server
+) -> None:
+    monday, tuesday = fake.images.values()
+    # The next image took the record over, and the one of before is older.
+    failed = proof_of(fake, tuesday, 0.9, None)
+    proven = proof_of(fake, tuesday, 0.5, Level.CONSOLE)
+    tuesday.properties |= verified_metadata(tuesday.id, failed)
+    newer = fake.add_image(server.id, "wednesday", 0.2, size=0)
+    newer.properties |= verified_metadata(newer.id, proven)
+    assert plan_restore(fake.cloud(), "web", AS_NEW).image.id == tuesday.id
+    # Inherited from another image, and written by another project.
+    newer.properties |= verified_metadata(monday.id, proof_of(fake, tuesday, 0.1, None))
+    foreign = fake.add_image(server.id, "foreign", 0.3, owner="2" * 32)
+    told = proof_of(fake, tuesday, 0.1, None)
+    foreign.properties |= verified_metadata(foreign.id, told)
+    tuesday.properties |= verified_metadata(tuesday.id, proven)
+    assert plan_restore(fake.cloud(), "web", AS_NEW).image.id == tuesday.id
 
 
 def test_another_servers_copy_is_never_taken(fake: FakeCloud, server: Server) -> None:

@@ -369,7 +369,7 @@ def test_metrics_of_all_processes(
 ) -> None:
     rehearsal.schedule({MYSERVER: ImageSchedule(1)})
     (port,) = free_ports(1)
-    options = (*EVERY, "--metrics-port", str(port))
+    options = (*EVERY, "--metrics-port", str(port), "--verify-every", "90d")
     (shared := tmp_path / "shared").mkdir()
     environ = {**environ, "TMPDIR": str(shared)}
     with Cluster(tmp_path, environ, options, children=3) as cluster:
@@ -398,6 +398,7 @@ def test_metrics_of_all_processes(
     assert exported(text) == documented(WORKER)
     # A counter begins at 0, so that its first increase is seen.
     assert float(found[f'scheduled_images_failures_total{{{of},result="failed"}}']) == 0
+    assert float(found[f'scheduled_images_proofs_total{{finding="failed",{of}}}']) == 0
 
 
 def metrics(port: int) -> str:

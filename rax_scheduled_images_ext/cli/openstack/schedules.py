@@ -25,6 +25,8 @@ from rax_scheduled_images_ext.console.servers import (
     columns,
     limit_column,
     newest_columns,
+    verified_columns,
+    volumes_column,
 )
 from rax_scheduled_images_ext.console.terminal import say
 from rax_scheduled_images_ext.model.schedule import ScheduleSettings
@@ -43,7 +45,8 @@ _TARGETS = (
 _SHOWN = (
     *("server", "id", "schedule", "day_of_week", "retention", "next_due", "state"),
     *("newest", "limit", "newest_image", "newest_image_id"),
-    *("counted", "kept", "expires_next"),
+    *("counted", "kept", "expires_next", "volumes_not_in_images"),
+    *("verified", "verified_level"),
 )
 
 
@@ -127,6 +130,12 @@ class ShowSchedule(ShowOne):
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[list[str], Any]:
         """Return the schedule of the server."""
         found = read_status(self.cloud, parsed_args.server)
-        fields = [*columns(found.now), *newest_columns(), limit_column()]
+        fields = [
+            *columns(found.now),
+            *newest_columns(),
+            limit_column(),
+            volumes_column(),
+            *verified_columns(found.now),
+        ]
         fields.sort(key=lambda each: _SHOWN.index(each.key))
         return shown(fields, Row(None, found.servers[0]))

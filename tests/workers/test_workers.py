@@ -60,7 +60,11 @@ def cloud() -> Iterator[Sandbox]:
 def rehearsal(cloud: Sandbox, broker: Broker) -> Rehearsal:
     """The cloud, and the broker without a message of an earlier test."""
     with Connection(broker.url) as connection, connection.channel() as channel:
-        for queue in [*queues.consumed(REGION), queues.note(REGION), queues.dead()]:
+        for queue in [
+            *queues.consumed(REGION),
+            queues.note(queues.scanning(REGION)),
+            queues.dead(),
+        ]:
             queue(channel).declare()
             queue(channel).purge()
     return Rehearsal(cloud, broker)
@@ -276,7 +280,7 @@ def test_a_scan_in_progress_is_not_started_again(
     rehearsal.schedule({MYSERVER: ImageSchedule(1)})
     advance_to_slot(rehearsal.sandbox)
     with Connection(rehearsal.broker.url) as connection:
-        note = queues.note(REGION)
+        note = queues.note(queues.scanning(REGION))
         connection.Producer().publish(
             {}, exchange=note.exchange, routing_key=note.routing_key, declare=[note]
         )

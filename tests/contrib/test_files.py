@@ -2,57 +2,23 @@
 
 from __future__ import annotations
 
-import configparser
 import json
 import re
 import shlex
-import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from rax_scheduled_images_ext.service.cli import make_parser
 
-from .documents import ROOT
+from ..functional.documents import ROOT
 
 CONTRIB = ROOT / "contrib"
-UNITS = sorted((CONTRIB / "systemd").iterdir())
 
 
 def is_understood(argv: list[str]) -> bool:
     """Whether the program takes these arguments."""
     return callable(make_parser().parse_args(argv).func)
-
-
-def section(path: Path, name: str) -> dict[str, str]:
-    parser = configparser.RawConfigParser(strict=False, delimiters=["="])
-    parser.read(path)
-    return dict(parser[name])
-
-
-@pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
-def test_systemd_takes_the_units(unit: Path) -> None:
-    if not shutil.which("systemd-analyze"):
-        pytest.skip("there is no systemd here")
-    done = subprocess.run(
-        ["systemd-analyze", "verify", unit], capture_output=True, text=True
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-
-@pytest.mark.parametrize(
-    "unit", [u for u in UNITS if u.suffix == ".service"], ids=lambda path: path.name
-)
-def test_the_units_call_the_program(unit: Path) -> None:
-    command = shlex.split(section(unit, "Service")["execstart"])
-    assert command[:2] == ["/usr/bin/env", "scheduled-images-service"]
-    assert is_understood(command[2:])
-
-
-def test_the_timer_has_a_service() -> None:
-    assert "oncalendar" in section(CONTRIB / "systemd/scheduled-images.timer", "Timer")
-    assert (CONTRIB / "systemd/scheduled-images.service").exists()
 
 
 def test_the_container_calls_the_program() -> None:

@@ -109,7 +109,7 @@ def site(
     start: Start,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Callable[[str], Any]]:
+) -> Callable[[str], Any]:
     """Open a panel behind nginx, at a prefix."""
     real = socket.getaddrinfo
 

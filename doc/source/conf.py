@@ -17,6 +17,7 @@ extensions = [
     "reno.sphinxext",
     "sphinx.ext.autodoc",
     "sphinx_copybutton",
+    "wide",
 ]
 # Commands are to be copied as they are: no typographic dashes and quotes.
 smartquotes = False

@@ -187,8 +187,8 @@ def test_the_page_about_openstack_names_every_command(page: Any) -> None:
 def test_many_servers_are_shown_as_they_print(
     page: Any, fleet: Sandbox, tmp_path: Path
 ) -> None:
-    page("user/monitoring").replay("All servers at a glance", fleet, tmp_path)
-    page("user/monitoring").replay("Which servers have no", fleet, tmp_path, 2)
+    page("user/check").replay("All servers at a glance", fleet, tmp_path)
+    page("user/check").replay("Which servers have no", fleet, tmp_path, 2)
     page("user/schedules").replay("Many servers", fleet, tmp_path, 2)
 
 

@@ -64,4 +64,3 @@ def escaped(text: str) -> str:
     """Return text in which nothing is a request of roff."""
     plain = text.replace("\\", "\\e").replace("-", "\\-")
     return f"\\&{plain}" if plain.startswith((".", "'")) else plain
-

@@ -1,6 +1,6 @@
 """The manual pages of the programs, made from their argparse parsers.
 
-setup.py writes them when it builds the package, so this needs the standard library only.
+setup.py writes them when it builds the package, so only the standard library is needed.
 """
 
 from __future__ import annotations

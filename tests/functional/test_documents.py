@@ -118,6 +118,21 @@ def test_the_front_page_names_every_command(readme: Document, nova: Any) -> None
         assert f"``nova {command}``" in readme.text
 
 
+def test_contributors_find_the_files_of_every_command(nova: Any) -> None:
+    text = Document(ROOT / "CONTRIBUTING.rst").text
+    table = text.partition("\nCommand  ")[2].partition("\n\n")[0]
+    package = ROOT / "rax_scheduled_images_ext"
+    for name in re.findall(r"``([\w/]+(?:\.py|/))``", table):
+        folder = package / "cli" / "nova" if "/" not in name else package
+        assert (folder / name).exists(), name
+    listed = re.findall(
+        r"^ +((?:scheduled-images|snapshot)-\S+)", nova.ok("help"), re.M
+    )
+    assert len(listed) > 10
+    for command in listed:
+        assert f"``{command}``" in table
+
+
 # -- sessions
 
 
@@ -240,8 +255,8 @@ def test_the_page_about_openstack_names_every_command(page: Any) -> None:
 def test_many_servers_are_shown_as_they_print(
     page: Any, fleet: Sandbox, tmp_path: Path
 ) -> None:
-    page("user/monitoring").replay("All servers at a glance", fleet, tmp_path)
-    page("user/monitoring").replay("Which servers have no", fleet, tmp_path, 2)
+    page("user/check").replay("All servers at a glance", fleet, tmp_path)
+    page("user/check").replay("Which servers have no", fleet, tmp_path, 2)
     page("user/schedules").replay("Many servers", fleet, tmp_path, 2)
 
 

@@ -22,7 +22,11 @@ PYTHON_PACKAGE = "python3.11-venv"
 
 
 def run(
-    layout: Layout, log: str, *command: str, environ: Mapping[str, str] = {}
+    layout: Layout,
+    log: str,
+    *command: str,
+    environ: Mapping[str, str] = {},
+    folder: Path | None = None,
 ) -> str:
     """Run to the end and return the output; CloudError quotes the log if it fails."""
     path = layout.log(log)
@@ -31,6 +35,7 @@ def run(
         file.flush()
         done = subprocess.run(
             command,
+            cwd=folder,
             env={**os.environ, **environ},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -181,13 +186,7 @@ def _download_rabbitmq(layout: Layout, fresh: Path) -> None:
     # Of all that RabbitMQ needs, only Erlang is not on every machine.
     erlang = {line for line in needs.splitlines() if line.startswith("erlang-")}
     command = apt(fresh, "apt-get", "download", "rabbitmq-server", *sorted(erlang))
-    done = subprocess.run(
-        command, cwd=fresh / "packages", capture_output=True, text=True
-    )
-    if done.returncode:
-        raise CloudError(
-            f"apt-get download failed: {done.stderr.strip().splitlines()[-1]}"
-        )
+    run(layout, "apt", *command, folder=fresh / "packages")
 
 
 def apt(fresh: Path, command: str, *arguments: str) -> tuple[str, ...]:

@@ -26,24 +26,14 @@ from ..functional.documents import ROOT
 from ..functional.fleet import MYSERVER
 from ..functional.runners import advance_to_slot, made, runner_of, schedule
 from ..functional.test_service import PROGRAM, id_of_web
-from ..interop.cloud.layout import CloudError
 from ..metrics_table import RUN, WORKER, documented, exported, label_values
-from ..promtool import promtool, try_rules
 from ..waiting import until
+from .rules import try_rules
 
 ALERTS = ROOT / "contrib" / "prometheus" / "alerts.yml"
 plain = pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
 HOUR = 3600
 NAMES = set(re.findall(r"^  - alert: (\w+)$", ALERTS.read_text(), re.M))
-
-
-@pytest.fixture(scope="module")
-def prometheus() -> Path:
-    """Debian's promtool."""
-    try:
-        return promtool()
-    except CloudError as error:
-        pytest.skip(f"promtool cannot be had: {error}")
 
 
 def name(metric: str, **labels: str) -> str:
@@ -261,9 +251,9 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.what)
-def test_an_alert(case: Case, prometheus: Path, tmp_path: Path) -> None:
+def test_an_alert(case: Case, promtool: Path, tmp_path: Path) -> None:
     series = {LOOKS: "0+300x600", **case.series}
-    assert try_rules(ALERTS, series, case.firing, tmp_path) == ""
+    assert try_rules(promtool, ALERTS, series, case.firing, tmp_path) == ""
 
 
 def test_each_alert_is_tested_and_documented() -> None:
@@ -275,7 +265,7 @@ def test_each_alert_is_tested_and_documented() -> None:
     )
 
 
-def test_the_annotations_can_be_filled_in(prometheus: Path, tmp_path: Path) -> None:
+def test_the_annotations_can_be_filled_in(promtool: Path, tmp_path: Path) -> None:
     """Each of them, with and without a server."""
     test = {
         "rule_files": [str(ALERTS)],
@@ -300,7 +290,7 @@ def test_the_annotations_can_be_filled_in(prometheus: Path, tmp_path: Path) -> N
     path = tmp_path / "test.yml"
     path.write_text(json.dumps(test))
     done = subprocess.run(
-        [prometheus, "test", "rules", path], capture_output=True, text=True
+        [promtool, "test", "rules", path], capture_output=True, text=True
     )
     shown = done.stdout + done.stderr
     assert all(f"alertname: {alert}" in shown for alert in NAMES)
@@ -405,7 +395,7 @@ def test_what_only_its_owner_can_change_is_not_overdue(cloud: Sandbox) -> None:
 @pytest.mark.parametrize("most_servers", [1000, 0], ids=["servers", "project"])
 @pytest.mark.parametrize("fails", [False, True], ids=["well", "fails"])
 def test_a_server_that_was_just_enabled(
-    cloud: Sandbox, prometheus: Path, most_servers: int, fails: bool, tmp_path: Path
+    cloud: Sandbox, promtool: Path, most_servers: int, fails: bool, tmp_path: Path
 ) -> None:
     """It raises an alert only if its image does not come, whatever others have.
 
@@ -436,7 +426,7 @@ def test_a_server_that_was_just_enabled(
     firing = {f"{hour}h": set[str]() for hour in range(2, 69)}
     firing |= {f"{hour}h": {late} if fails else set() for hour in range(70, 73)}
     series = {LOOKS: "0+300x950", **as_series(recorded, began)}
-    assert try_rules(ALERTS, series, firing, tmp_path) == ""
+    assert try_rules(promtool, ALERTS, series, firing, tmp_path) == ""
 
 
 def as_series(recorded: list[str], began: float) -> dict[str, str]:

@@ -50,6 +50,10 @@ class Process:
         pid = int(noted["pid"])
         return pid if _start_time(pid) == noted["start"] else None
 
+    def was_started(self) -> bool:
+        """Whether it was started, and not stopped since; it may have died."""
+        return self._note.exists()
+
     def start(self, command: Sequence[str], environ: Mapping[str, str]) -> None:
         with self.layout.log(self.name).open("ab") as log:
             process = subprocess.Popen(

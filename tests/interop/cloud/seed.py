@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 from .api import Administrator
-from .layout import CINDER, GLANCE, NEUTRON, NOVA, PLACEMENT, REGION, USERS, Layout, url
+from .layout import (
+    CINDER,
+    FAKE_HOST,
+    FAKE_ZONE,
+    GLANCE,
+    NEUTRON,
+    NOVA,
+    PLACEMENT,
+    REAL_HOST,
+    REAL_ZONE,
+    REGION,
+    USERS,
+    Layout,
+    url,
+)
 
 SERVICES = {
     "nova": ("compute", url(NOVA, "/v2.1")),
@@ -24,6 +39,15 @@ IMAGE = {
     "visibility": "public",
 }
 IMAGE_DATA = b"\x5a" * 4096
+GUEST_FLAVOR = {"id": "2", "name": "m1.guest", "ram": 128, "vcpus": 1, "disk": 1}
+GUEST_IMAGE = {
+    "name": "counting-guest",
+    "disk_format": "qcow2",
+    "container_format": "bare",
+    "visibility": "public",
+    # Nova asks the agent in the guest to freeze the file system for a snapshot.
+    "hw_qemu_guest_agent": "yes",
+}
 
 
 def seed_identity(layout: Layout, admin: Administrator) -> None:
@@ -92,31 +116,72 @@ def _ensure_endpoint(
 
 def seed_resources(admin: Administrator) -> None:
     """Make the flavor and the image, if they are not there."""
-    if not admin.get("compute", "/flavors")["flavors"]:
-        admin.post("compute", "/flavors", {"flavor": FLAVOR})
-    if not admin.get("image", f"/images?name={IMAGE['name']}&status=active")["images"]:
-        image = admin.post("image", "/images", IMAGE)
-        admin.put("image", f"/images/{image['id']}/file", IMAGE_DATA)
+    _ensure_flavor(admin, FLAVOR)
+    _ensure_image(admin, IMAGE, lambda: IMAGE_DATA)
+
+
+def seed_hypervisor(admin: Administrator, guest: Path) -> None:
+    """Make what takes servers to the real hypervisor, if it is not there."""
+    # The fake one's, too: where no aggregate has its zone, Nova takes that for any, and
+    # prefers the hypervisor with the higher version.
+    _ensure_zone(admin, FAKE_ZONE, FAKE_HOST)
+    _ensure_zone(admin, REAL_ZONE, REAL_HOST)
+    _ensure_flavor(admin, GUEST_FLAVOR)
+    _ensure_image(admin, GUEST_IMAGE, guest.read_bytes)
+
+
+def _ensure_zone(admin: Administrator, zone: str, host: str) -> None:
+    aggregates = admin.get("compute", "/os-aggregates")["aggregates"]
+    found = [each for each in aggregates if each["name"] == zone]
+    if not found:
+        form = {"name": zone, "availability_zone": zone}
+        body = {"aggregate": form}
+        found = [admin.post("compute", "/os-aggregates", body)["aggregate"]]
+    if host not in found[0].get("hosts", ()):
+        path = f"/os-aggregates/{found[0]['id']}/action"
+        admin.post("compute", path, {"add_host": {"host": host}})
+
+
+def _ensure_flavor(admin: Administrator, flavor: dict[str, Any]) -> None:
+    flavors = admin.get("compute", "/flavors")["flavors"]
+    if flavor["id"] not in {each["id"] for each in flavors}:
+        admin.post("compute", "/flavors", {"flavor": flavor})
+
+
+def _ensure_image(
+    admin: Administrator, form: dict[str, str], data: Callable[[], bytes]
+) -> None:
+    if not admin.get("image", f"/images?name={form['name']}&status=active")["images"]:
+        image = admin.post("image", "/images", form)
+        admin.put("image", f"/images/{image['id']}/file", data())
 
 
 def all_heard_of(
-    admin: Administrator, kind: str, names: Collection[str], since: datetime
+    admin: Administrator,
+    kind: str,
+    names: Collection[str],
+    since: datetime,
+    host: str | None = None,
 ) -> bool:
     """Whether these processes of a service have all reported after ``since``.
 
     "up" alone is not enough: for a while it is also said of a service that has ended.
+
+    :param host: the one that they must be on.
     """
     services = admin.get(kind, "/os-services")["services"]
     heard = {
         service["binary"]
         for service in services
         if service["updated_at"]
+        and host in (None, service["host"])
         and datetime.fromisoformat(service["updated_at"]).replace(tzinfo=timezone.utc)
         > since
     }
     return heard >= set(names)
 
 
-def host_is_mapped(admin: Administrator) -> bool:
-    """Whether the hypervisor belongs to a cell, so that servers can be put on it."""
-    return bool(admin.get("compute", "/os-hypervisors")["hypervisors"])
+def host_is_mapped(admin: Administrator, host: str) -> bool:
+    """Whether a hypervisor belongs to a cell, so that servers can be put on it."""
+    hypervisors = admin.get("compute", "/os-hypervisors/detail")["hypervisors"]
+    return host in {each["service"]["host"] for each in hypervisors}

@@ -90,7 +90,18 @@ def _make_root_partition(layout: Layout, work: Path, software: Path) -> None:
     shutil.copy(FILES / "guest" / "guest", root / "sbin")
     (root / "sbin/guest").chmod(0o755)
     _sparse(partition, _ROOT)
-    _do(layout, "mke2fs", "-q", "-t", "ext4", "-L", "root", "-d", str(root), str(partition))
+    _do(
+        layout,
+        "mke2fs",
+        "-q",
+        "-t",
+        "ext4",
+        "-L",
+        "root",
+        "-d",
+        str(root),
+        str(partition),
+    )
 
 
 def _found(software: Path, name: str) -> Iterator[Path]:
@@ -107,7 +118,11 @@ def _make_disk(layout: Layout, work: Path) -> None:
     )
     _do(layout, "sh", "-c", 'echo "$0" | sfdisk -q "$1"', table, str(disk))
     loader = "/usr/lib/syslinux/mbr/mbr.bin"
-    for source, seek in ((loader, 0), ("boot.img", _START), ("root.img", _START + _BOOT)):
+    for source, seek in (
+        (loader, 0),
+        ("boot.img", _START),
+        ("root.img", _START + _BOOT),
+    ):
         _do(
             layout,
             "dd",

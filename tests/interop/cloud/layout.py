@@ -19,10 +19,8 @@ KEYSTONE, GLANCE, PLACEMENT, NOVA, NEUTRON = 5000, 9292, 8778, 8774, 9696
 CINDER = 8776
 RABBIT, RABBIT_DISTRIBUTION, EPMD = 5672, 25672, 14369
 
-# The two compute services: the fake hypervisor and the real one. A server is on the
-# host of the zone that it asks for.
-FAKE_HOST, FAKE_ZONE = "loopback", "nova"
-REAL_HOST, REAL_ZONE = "qemu", "qemu"
+# What the compute services with the fake and with the real hypervisor are called.
+FAKE_HOST, REAL_HOST = "loopback", "qemu"
 
 # Who can log in: project and role. The administrator is Keystone's bootstrap user.
 USERS = {

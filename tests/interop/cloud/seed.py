@@ -10,14 +10,10 @@ from typing import Any
 from .api import Administrator
 from .layout import (
     CINDER,
-    FAKE_HOST,
-    FAKE_ZONE,
     GLANCE,
     NEUTRON,
     NOVA,
     PLACEMENT,
-    REAL_HOST,
-    REAL_ZONE,
     REGION,
     USERS,
     Layout,
@@ -120,26 +116,10 @@ def seed_resources(admin: Administrator) -> None:
     _ensure_image(admin, IMAGE, lambda: IMAGE_DATA)
 
 
-def seed_hypervisor(admin: Administrator, guest: Path) -> None:
-    """Make what takes servers to the real hypervisor, if it is not there."""
-    # The fake one's, too: where no aggregate has its zone, Nova takes that for any, and
-    # prefers the hypervisor with the higher version.
-    _ensure_zone(admin, FAKE_ZONE, FAKE_HOST)
-    _ensure_zone(admin, REAL_ZONE, REAL_HOST)
+def seed_guest(admin: Administrator, guest: Path) -> None:
+    """Make the counting guest's flavor and image, if they are not there."""
     _ensure_flavor(admin, GUEST_FLAVOR)
     _ensure_image(admin, GUEST_IMAGE, guest.read_bytes)
-
-
-def _ensure_zone(admin: Administrator, zone: str, host: str) -> None:
-    aggregates = admin.get("compute", "/os-aggregates")["aggregates"]
-    found = [each for each in aggregates if each["name"] == zone]
-    if not found:
-        form = {"name": zone, "availability_zone": zone}
-        body = {"aggregate": form}
-        found = [admin.post("compute", "/os-aggregates", body)["aggregate"]]
-    if host not in found[0].get("hosts", ()):
-        path = f"/os-aggregates/{found[0]['id']}/action"
-        admin.post("compute", path, {"add_host": {"host": host}})
 
 
 def _ensure_flavor(admin: Administrator, flavor: dict[str, Any]) -> None:
@@ -179,6 +159,12 @@ def all_heard_of(
         > since
     }
     return heard >= set(names)
+
+
+def allow_servers(admin: Administrator, host: str, *, allowed: bool = True) -> None:
+    """Let new servers be put on a host, or let none be; its compute service runs."""
+    body = {"host": host, "binary": "nova-compute"}
+    admin.put("compute", f"/os-services/{'enable' if allowed else 'disable'}", body)
 
 
 def host_is_mapped(admin: Administrator, host: str) -> bool:

@@ -50,11 +50,11 @@ from .layout import (
 from .processes import Process, listens, stop, wait_until
 
 STUB, NEUTRON_API = "neutron-stub", "neutron-api"
-COMPUTE = ("nova-compute", "nova-compute-qemu")
+FAKE_COMPUTE, REAL_COMPUTE = "nova-compute", "nova-compute-qemu"
 LIBVIRT = "libvirtd"
 # In the order in which they are stopped: nobody is left calling someone who is gone.
 GROUPS = (
-    ("nova-api", *COMPUTE, "nova-scheduler", "nova-conductor"),
+    ("nova-api", FAKE_COMPUTE, REAL_COMPUTE, "nova-scheduler", "nova-conductor"),
     (LIBVIRT,),
     ("cinder-api", "cinder-volume", "cinder-scheduler"),
     ("placement", "glance", STUB, NEUTRON_API, "keystone"),
@@ -81,7 +81,7 @@ def say(text: str) -> None:
 class Services:
     """The cloud's processes.
 
-    :param hypervisor: whether to have a real hypervisor beside the fake one.
+    :param hypervisor: whether to have a real hypervisor in place of the fake one.
     :param network: whether to have a real network service in place of the stub.
     """
 
@@ -113,18 +113,21 @@ class Services:
     def _names(self) -> list[str]:
         """The services that are wanted."""
         unwanted = {STUB} if self.network else {NEUTRON_API}
-        if not self.hypervisor:
-            unwanted |= {LIBVIRT, "nova-compute-qemu"}
+        unwanted |= {FAKE_COMPUTE} if self.hypervisor else {REAL_COMPUTE, LIBVIRT}
         return [name for group in GROUPS for name in group if name not in unwanted]
 
-    def up(self) -> None:
-        """Install, configure and start what is not there yet; wait until it works."""
-        began = datetime.now(timezone.utc)
+    def install(self) -> None:
+        """Install what is not there yet."""
         if self.hypervisor:
             install_hypervisor(self.layout)
         install(self.layout, *self._further_requirements())
         if self.hypervisor:
             make_guest(self.layout)
+
+    def up(self) -> None:
+        """Install, configure and start what is not there yet; wait until it works."""
+        began = datetime.now(timezone.utc)
+        self.install()
         configure(self.layout)
         self._start_messaging()
         with ThreadPoolExecutor() as pool:
@@ -141,8 +144,6 @@ class Services:
         admin = Administrator(self.layout.environ("admin"))
         self._up_cinder(admin, began)
         self._up_nova(admin, began)
-        if self.hypervisor:
-            self._up_hypervisor(admin, began)
 
     def _further_requirements(self) -> list[Path]:
         wanted = {
@@ -222,17 +223,37 @@ class Services:
         if conductor_starts:
             # The compute service asks for the conductor once, at its start.
             self._wait_for_words("nova-conductor", "Starting conductor node", seen)
-        self._start_nova("compute")
+        host = self._start_compute(admin)
         self._wait_for_answer("nova-api", "/v2.1/")
-        names = ("nova-conductor", "nova-scheduler", "nova-compute")
+        names = ("nova-conductor", "nova-scheduler")
         wait_until(
             "Nova's services",
-            lambda: seed.all_heard_of(admin, "compute", names, began),
+            lambda: (
+                seed.all_heard_of(admin, "compute", names, began)
+                and seed.all_heard_of(admin, "compute", ["nova-compute"], began, host)
+            ),
             90,
-            [self.process(name) for name in names],
+            [self.process(name) for name in self._names() if name.startswith("nova-")],
         )
-        self._map_host(admin, FAKE_HOST)
+        self._map_host(admin, host)
+        seed.allow_servers(admin, host)
         seed.seed_resources(admin)
+        if self.hypervisor:
+            seed.seed_guest(admin, self.layout.guest)
+
+    def _start_compute(self, admin: Administrator) -> str:
+        """Start one of the compute services in place of the other; its host."""
+        if not self.hypervisor:
+            self._start_nova("compute")
+            return FAKE_HOST
+        fake = self.process(FAKE_COMPUTE)
+        if fake.pid() is not None:
+            # For a while it counts as up when it is stopped.
+            seed.allow_servers(admin, FAKE_HOST, allowed=False)
+            stop([fake])
+        self._start_libvirt()
+        self._start_nova("compute-qemu")
+        return REAL_HOST
 
     def _map_host(self, admin: Administrator, host: str) -> None:
         """Let servers be put on a host; its record comes a moment after the service."""
@@ -244,19 +265,6 @@ class Services:
             return False
 
         wait_until(f"host {host}", is_mapped, 60)
-
-    def _up_hypervisor(self, admin: Administrator, began: datetime) -> None:
-        self._start_libvirt()
-        self._start_nova("compute-qemu")
-        names = ("nova-compute",)
-        wait_until(
-            "the real hypervisor",
-            lambda: seed.all_heard_of(admin, "compute", names, began, REAL_HOST),
-            90,
-            [self.process("nova-compute-qemu")],
-        )
-        self._map_host(admin, REAL_HOST)
-        seed.seed_hypervisor(admin, self.layout.guest)
 
     def _start_libvirt(self) -> None:
         libvirt = self.layout.libvirt

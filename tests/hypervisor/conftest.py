@@ -1,0 +1,59 @@
+"""A real cloud with a real hypervisor, started for the tests and stopped after them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ..interop.cloud.__main__ import alone
+from ..interop.cloud.layout import DEFAULT_STATE, CloudError, Layout
+from ..interop.cloud.services import Services
+from ..interop.terminal import Terminal
+from .guests import Lab
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--kills",
+        type=int,
+        default=2,
+        help="how often to kill each kind of restore at random (default: %(default)s)",
+    )
+
+
+@pytest.fixture(scope="session")
+def layout() -> Iterator[Layout]:
+    """The folder of the cloud; what was up before stays up."""
+    layout = Layout(DEFAULT_STATE)
+    services = Services(layout, hypervisor=True, network=True)
+    was_up = all(services.running().values())
+    with alone(layout):
+        lacks = services.missing()
+        if lacks:
+            pytest.skip("; ".join(lacks))
+        layout.make()
+        try:
+            services.install()
+        except CloudError as error:
+            pytest.skip(f"what the hypervisor takes cannot be had: {error}")
+        try:
+            services.up()
+            yield layout
+        finally:
+            if not was_up:
+                services.down()
+
+
+@pytest.fixture(scope="session")
+def lab(layout: Layout) -> Iterator[Lab]:
+    lab = Lab(layout.environ("demo"))
+    yield lab
+    lab.clear()
+
+
+@pytest.fixture
+def terminal(layout: Layout, tmp_path: Path) -> Terminal:
+    """The terminal of a member of the project."""
+    return Terminal(tmp_path, layout.environ("demo"))

@@ -1,0 +1,59 @@
+"""Proving images by what a real guest says of its disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from ..interop.terminal import Terminal
+from .guests import Guest, Lab
+
+WHOLE = r"VERIFY last=\d+ gaps=0 bad=0 checked=15"
+
+
+@pytest.fixture(scope="module")
+def server(lab: Lab) -> Iterator[tuple[str, Guest]]:
+    """A server with an image."""
+    name, guest = lab.boot("server")
+    guest.count_to(16)
+    yield name, guest
+    lab.delete(guest)
+
+
+def test_an_image_is_proven_by_what_its_guest_finds(
+    terminal: Terminal, lab: Lab, server: tuple[str, Guest]
+) -> None:
+    name, guest = server
+    terminal.run(f"nova snapshot-create --wait {name} {name}-image")
+    command = f"nova scheduled-images-verify {name} --console '{WHOLE}' --yes"
+    (row,) = json.loads(terminal.run(f"{command} --format json"))
+    assert (row["result"], row["level"]) == ("proven", "console")
+    assert row["seen"].startswith("VERIFY last=")
+    (image,) = lab.images(guest)
+    known = image.properties["scheduled_images_verified"]
+    assert image.id in known
+    # The test server is gone, and the server itself counts on.
+    assert not list(lab.cloud.compute.servers(tags="scheduled-images-verify"))
+    guest.count_to(guest.tick + 1)
+
+
+def test_an_image_without_a_guest_is_not_proven(
+    terminal: Terminal, lab: Lab, server: tuple[str, Guest]
+) -> None:
+    name, guest = server
+    image = lab.cloud.image.create_image(
+        name=lab.name("empty"),
+        data=bytes(1024 * 1024),
+        disk_format="raw",
+        container_format="bare",
+        instance_uuid=guest.id,
+        image_type="snapshot",
+    )
+    command = f"nova scheduled-images-verify {image.id} --time-limit 30 --yes"
+    done = terminal.try_to(f"{command} --console VERIFY --format json")
+    assert done.returncode == 3, done
+    (row,) = json.loads(done.stdout)
+    assert row["result"] == "failed"
+    lab.cloud.image.delete_image(image)

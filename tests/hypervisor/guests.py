@@ -1,4 +1,4 @@
-"""Servers whose guest counts on its disk, as ``tests/interop/cloud/files/guest`` does."""
+"""Servers whose guest counts on its disk; see ``tests/interop/cloud/files/guest``."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class Lab:
     def boot(self, what: str) -> tuple[str, Guest]:
         """Boot a server; return its name, and its guest that counts."""
         name = self.name(what)
-        image = self.cloud.image.find_image(GUEST_IMAGE["name"], ignore_missing=False)
+        (image,) = self.cloud.image.images(name=GUEST_IMAGE["name"])
         made = self.cloud.compute.create_server(
             name=name,
             image_id=image.id,

@@ -1,4 +1,4 @@
-"""Restoring real disks: what a guest wrote before an image is there, whole, afterwards."""
+"""Restoring real disks: what a guest wrote before its image is there, and whole."""
 
 from __future__ import annotations
 
@@ -67,7 +67,8 @@ def test_a_new_server_counts_on(
     assert check.boots == 1
     # The old one was not touched, and each has an address of its own.
     assert guest.tick > check.last
-    assert lab.addresses(guest) and lab.addresses(back)
+    assert lab.addresses(guest)
+    assert lab.addresses(back)
     assert not lab.addresses(guest) & lab.addresses(back)
     assert {port.network_id for port in lab.ports(back)} == {lab.network}
     lab.delete(back)

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from rax_scheduled_images_ext.model.verify import TEST_TAG
+
 from ..interop.terminal import Terminal
 from .guests import Guest, Lab
 
@@ -35,19 +37,20 @@ def test_an_image_is_proven_by_what_its_guest_finds(
     known = image.properties["scheduled_images_verified"]
     assert image.id in known
     # The test server is gone, and the server itself counts on.
-    assert not list(lab.cloud.compute.servers(tags="scheduled-images-verify"))
+    assert not list(lab.cloud.compute.servers(tags=TEST_TAG))
     guest.count_to(guest.tick + 1)
 
 
 def test_an_image_without_a_guest_is_not_proven(
     terminal: Terminal, lab: Lab, server: tuple[str, Guest]
 ) -> None:
-    name, guest = server
+    _, guest = server
     image = lab.cloud.image.create_image(
         name=lab.name("empty"),
         data=bytes(1024 * 1024),
         disk_format="raw",
         container_format="bare",
+        allow_duplicates=True,
         instance_uuid=guest.id,
         image_type="snapshot",
     )

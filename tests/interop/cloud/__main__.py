@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
         verb.add_argument(
             "--hypervisor",
             action="store_true",
-            help="a real hypervisor in place of the fake one: installs libvirt and QEMU",
+            help="a real hypervisor in place of the fake one; installs libvirt",
         )
         verb.add_argument(
             "--network",

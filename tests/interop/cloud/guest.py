@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 from .install import download, matching_packages, run, unpack
@@ -84,28 +83,14 @@ def _make_root_partition(layout: Layout, work: Path, software: Path) -> None:
     shutil.copy(software / "bin/busybox", root / "bin")
     shutil.copy(software / "usr/sbin/qemu-ga", root / "usr/sbin")
     for name in _LIBRARIES:
-        shutil.copy(next(_found(software, name)), libraries / name)
+        shutil.copy(next(software.rglob(name)), libraries / name)
     loader = "../lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"
     (root / "lib64/ld-linux-x86-64.so.2").symlink_to(loader)
     shutil.copy(FILES / "guest" / "guest", root / "sbin")
     (root / "sbin/guest").chmod(0o755)
     _sparse(partition, _ROOT)
-    _do(
-        layout,
-        "mke2fs",
-        "-q",
-        "-t",
-        "ext4",
-        "-L",
-        "root",
-        "-d",
-        str(root),
-        str(partition),
-    )
-
-
-def _found(software: Path, name: str) -> Iterator[Path]:
-    return software.rglob(name)
+    options = ("-q", "-t", "ext4", "-L", "root", "-d", str(root))
+    _do(layout, "mke2fs", *options, str(partition))
 
 
 def _make_disk(layout: Layout, work: Path) -> None:
@@ -117,21 +102,14 @@ def _make_disk(layout: Layout, work: Path) -> None:
         f"start={_START + _BOOT}MiB,size={_ROOT}MiB,type=83\n"
     )
     _do(layout, "sh", "-c", 'echo "$0" | sfdisk -q "$1"', table, str(disk))
-    loader = "/usr/lib/syslinux/mbr/mbr.bin"
-    for source, seek in (
-        (loader, 0),
-        ("boot.img", _START),
-        ("root.img", _START + _BOOT),
-    ):
-        _do(
-            layout,
-            "dd",
-            f"if={work / source}",
-            f"of={disk}",
-            "conv=notrunc,sparse",
-            "bs=1M",
-            f"seek={seek}",
-        )
+    parts = {
+        "/usr/lib/syslinux/mbr/mbr.bin": 0,
+        "boot.img": _START,
+        "root.img": _START + _BOOT,
+    }
+    for source, seek in parts.items():
+        where = (f"if={work / source}", f"of={disk}", f"seek={seek}")
+        _do(layout, "dd", *where, "bs=1M", "conv=notrunc,sparse")
     image = work / "guest.qcow2"
     _do(layout, "qemu-img", "convert", "-O", "qcow2", str(disk), str(image))
 

@@ -8,11 +8,14 @@ from typing import Any
 from neutron_lib import constants
 from neutron_lib.api.definitions import portbindings
 from neutron_lib.plugins.ml2 import api
+from sqlalchemy import orm
 
 
 class Driver(api.MechanismDriver):
     def initialize(self) -> None:
-        pass
+        # A list of ports names an attribute that its model gets at the first query; as
+        # the first request of all it would fail.
+        orm.configure_mappers()
 
     @property
     def connectivity(self) -> str:

@@ -614,8 +614,6 @@ class Restoration:
         self._nonce = uuid.uuid4().hex
         self._password: str | None = None
         self._changed = not plan.begun
-        # Whether the safety image may never get any data.
-        self._doubtful = False
 
     def run(self, *, wait: bool) -> Restored:
         """Restore the server."""
@@ -654,12 +652,6 @@ class Restoration:
             )
             self.safety = None
         image_id = self.safety.id if self.safety else self._begin_safety_image()
-        if self._doubtful and not self._is_being_made(image_id):
-            raise ImageLost(
-                f"Safety image {image_id} is not being made, so nothing was changed; it"
-                " has no data, and may be deleted",
-                image_id,
-            )
         self.safety = self._await_image(image_id)
 
     def _still_serves(self, image_id: str) -> bool:
@@ -681,9 +673,15 @@ class Restoration:
 
     def _has_data(self, image_id: str) -> bool:
         """Whether a safety image has data, or is about to get some."""
-        if not self._cloud.images.get(image_id).is_queued:
-            return True
-        return self._servers.get(self.plan.server.id)[0].task_state is not None
+        return not self._is_left(self._cloud.images.get(image_id))
+
+    def _is_left(self, image: ServerImage) -> bool:
+        """Whether an image has no data, and its server is not making any.
+
+        It stays so for ever if the compute service was killed meanwhile, and so does
+        the second of two images that were asked for at once.
+        """
+        return image.is_queued and self._get_server().task_state is None
 
     def _begin_safety_image(self) -> str:
         server, poller = self.plan.server, self._poller
@@ -707,7 +705,6 @@ class Restoration:
                     f"The safety image was refused, so nothing was changed: {error}"
                 ) from error
             begun = SnapshotRequest(None, problem=str(error))
-        self._doubtful = begun.image_id is None
         image_id = begun.image_id or self._find_safety_image(begun)
         self.safety = ServerImage(image_id, "", "SAVING")
         poller.listener.note(f"Safety image {image_id} is being created")
@@ -737,16 +734,29 @@ class Restoration:
         :raises TimeLimitReached: if it takes too long.
         """
         gone, last = 0, "nothing"
+        clock = self._poller.clock
+        left_since: float | None = None
 
-        def look() -> ServerImage | None:
+        def look() -> tuple[ServerImage | None, bool]:
             try:
-                return self._cloud.images.get(image_id)
+                image = self._cloud.images.get(image_id)
             except NoSuchImage:
-                return None
+                return None, False
+            return image, self._is_left(image)
 
         named = f"Safety image {image_id} of server {self.plan.server.name}"
-        for image in self._poller.polls(look, _pace, self._left()):
+        for image, left in self._poller.polls(look, _pace, self._left()):
             gone = gone + 1 if image is None else 0
+            if not left:
+                left_since = None
+            elif left_since is None:
+                left_since = clock()
+            elif clock() - left_since >= self._poller.limits.settling:
+                raise ImageLost(
+                    f"Safety image {image_id} is not being made any more, so nothing was"
+                    " changed; it has no data, and may be deleted",
+                    image_id,
+                )
             last = "it is gone" if image is None else image.status
             if image is not None and image.status == "ACTIVE":
                 proof = prove(self._cloud, image)

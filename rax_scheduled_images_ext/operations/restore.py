@@ -614,6 +614,8 @@ class Restoration:
         self._nonce = uuid.uuid4().hex
         self._password: str | None = None
         self._changed = not plan.begun
+        # Since when the safety image has no data, and nobody makes any.
+        self._left_since: float | None = None
 
     def run(self, *, wait: bool) -> Restored:
         """Restore the server."""
@@ -734,29 +736,18 @@ class Restoration:
         :raises TimeLimitReached: if it takes too long.
         """
         gone, last = 0, "nothing"
-        clock = self._poller.clock
-        left_since: float | None = None
 
-        def look() -> tuple[ServerImage | None, bool]:
+        def look() -> ServerImage | None:
             try:
                 image = self._cloud.images.get(image_id)
             except NoSuchImage:
-                return None, False
-            return image, self._is_left(image)
+                return None
+            self._see_it_being_made(image)
+            return image
 
         named = f"Safety image {image_id} of server {self.plan.server.name}"
-        for image, left in self._poller.polls(look, _pace, self._left()):
+        for image in self._poller.polls(look, _pace, self._left()):
             gone = gone + 1 if image is None else 0
-            if not left:
-                left_since = None
-            elif left_since is None:
-                left_since = clock()
-            elif clock() - left_since >= self._poller.limits.settling:
-                raise ImageLost(
-                    f"Safety image {image_id} is not being made any more, so nothing was"
-                    " changed; it has no data, and may be deleted",
-                    image_id,
-                )
             last = "it is gone" if image is None else image.status
             if image is not None and image.status == "ACTIVE":
                 proof = prove(self._cloud, image)
@@ -777,6 +768,23 @@ class Restoration:
             f"{named} was not complete in time, so nothing was changed (last seen:"
             f" {last}); the same command continues with it"
         )
+
+    def _see_it_being_made(self, image: ServerImage) -> None:
+        """See that a safety image has data, or may get some.
+
+        :raises ImageLost: if not; nothing was changed.
+        """
+        now = self._poller.clock()
+        if not self._is_left(image):
+            self._left_since = None
+        elif self._left_since is None:
+            self._left_since = now
+        elif now - self._left_since >= self._poller.limits.settling:
+            raise ImageLost(
+                f"Safety image {image.id} is not being made any more, so nothing was"
+                " changed; it has no data, and may be deleted",
+                image.id,
+            )
 
     def _check_again(self) -> None:
         """See right before the rebuild that all is as it was planned.

@@ -425,7 +425,11 @@ def _rebuild(note: str, image: str = "{plain}", **more: Any) -> Case:
 
 def _rebuilt(note: str) -> Case:
     return _get(
-        "/servers/{server}", f"rebuilt, {note}", version="2.26", idle=True, show=_REBUILT
+        "/servers/{server}",
+        f"rebuilt, {note}",
+        version="2.26",
+        idle=True,
+        show=_REBUILT,
     )
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import openstack
-from openstack.connection import Connection
 
 from ..interop.cloud.seed import GUEST_FLAVOR, GUEST_IMAGE
 from ..waiting import until
@@ -42,7 +41,7 @@ class Check(NamedTuple):
 class Guest:
     """A server with such a guest."""
 
-    cloud: Connection
+    cloud: Any
     id: str
 
     @property
@@ -87,12 +86,13 @@ class Lab:
     """A project's guests and images; what it has made is removed at last."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
-        names = {
+        given: dict[str, Any] = {
             key.removeprefix("OS_").lower(): value
             for key, value in env.items()
             if key != "OS_IDENTITY_API_VERSION"
         }
-        self.cloud: Connection = openstack.connect(load_yaml_config=False, **names)
+        # Its types are too many to be of use here.
+        self.cloud: Any = openstack.connect(load_yaml_config=False, **given)
         self.prefix = f"guest-{uuid.uuid4().hex[:8]}"
         self._network: str | None = None
         self._count = 0

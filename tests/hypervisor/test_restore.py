@@ -143,7 +143,7 @@ def scheduled(terminal: Terminal, lab: Lab, guest: Guest) -> Any:
     at = terminal.plan(None, guest.id)["next_due"]
     program = " ".join((*rehearsed.PROGRAM, "--at", at, "tick"))
     terminal.run(program)
-    image = until(lambda: next(iter(lab.images(guest)), None), PATIENCE)
+    (image,) = until(lambda: lab.images(guest), PATIENCE)
     until(lambda: lab.image(image.id).status == "active", PATIENCE)
     terminal.run(program)
     image = lab.image(image.id)

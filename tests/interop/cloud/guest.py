@@ -77,8 +77,9 @@ def _make_root_partition(layout: Layout, work: Path, software: Path) -> None:
     libraries = root / "lib/x86_64-linux-gnu"
     for folder in ("bin", "sbin", "lib64", "usr/sbin", "proc", "sys", "dev", "run"):
         (root / folder).mkdir(parents=True)
-    for folder in ("tmp", "data", "etc", "var", libraries):
-        (root / folder).mkdir(parents=True)
+    for folder in ("tmp", "data", "etc", "var"):
+        (root / folder).mkdir()
+    libraries.mkdir(parents=True)
     (root / "var/run").symlink_to("../run")
     shutil.copy(software / "bin/busybox", root / "bin")
     shutil.copy(software / "usr/sbin/qemu-ga", root / "usr/sbin")

@@ -11,7 +11,7 @@ from ..interop.cloud.__main__ import alone
 from ..interop.cloud.layout import DEFAULT_STATE, CloudError, Layout
 from ..interop.cloud.services import Services
 from ..interop.terminal import Terminal
-from .guests import Lab
+from .guests import Guest, Lab
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,8 +32,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def layout() -> Iterator[Layout]:
-    """The folder of the cloud; what was up before stays up."""
+def services() -> Iterator[Services]:
+    """The cloud; what was up before stays up."""
     layout = Layout(DEFAULT_STATE)
     services = Services(layout, hypervisor=True, network=True)
     was_up = all(services.running().values())
@@ -48,20 +48,29 @@ def layout() -> Iterator[Layout]:
             pytest.skip(f"what the hypervisor takes cannot be had: {error}")
         try:
             services.up()
-            yield layout
+            yield services
         finally:
             if not was_up:
                 services.down()
 
 
 @pytest.fixture(scope="session")
-def lab(layout: Layout) -> Iterator[Lab]:
-    lab = Lab(layout.environ("demo"))
+def lab(services: Services) -> Iterator[Lab]:
+    lab = Lab(services.layout.environ("demo"))
     yield lab
     lab.clear()
 
 
 @pytest.fixture
-def terminal(layout: Layout, tmp_path: Path) -> Terminal:
+def server(lab: Lab) -> Iterator[tuple[str, Guest]]:
+    """The name of a server, and its guest."""
+    name, guest = lab.boot("server")
+    yield name, guest
+    if lab.named(name):
+        lab.delete(guest)
+
+
+@pytest.fixture
+def terminal(services: Services, tmp_path: Path) -> Terminal:
     """The terminal of a member of the project."""
-    return Terminal(tmp_path, layout.environ("demo"))
+    return Terminal(tmp_path, services.layout.environ("demo"))

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import openstack
 
 from ..interop.cloud.seed import GUEST_FLAVOR, GUEST_IMAGE
+from ..interop.terminal import Terminal
 from ..waiting import until
 
 # On a busy machine an emulated guest boots slowly.
@@ -142,6 +143,13 @@ class Lab:
         found = self.cloud.compute.servers(name=f"^{re.escape(name)}$")
         return [server for server in found if server.name == name]
 
+    def make_image(self, terminal: Terminal, name: str) -> int:
+        """Make an image of a server; return what its guest had counted before that."""
+        guest = self.guest(name)
+        counted = guest.count_to(guest.tick + 5)
+        terminal.run(f"nova snapshot-create --wait {name} {name}-image")
+        return counted
+
     def images(self, guest: Guest) -> list[Any]:
         """Return the images of a guest's server, newest first."""
         found = self.cloud.image.images(instance_uuid=guest.id)
@@ -177,6 +185,7 @@ class Lab:
         for server in mine:
             self.cloud.compute.wait_for_delete(server, wait=PATIENCE)
         for image in self.cloud.image.images(visibility="private"):
+            # A safety image is named after its server.
             if self.prefix in image.name:
                 self.cloud.image.delete_image(image)
         if self._network is not None:

@@ -38,27 +38,12 @@ def restore(terminal: Terminal, command: str, shell: str = "nova") -> dict[str, 
     return done
 
 
-def imaged(terminal: Terminal, name: str, guest: Guest) -> int:
-    """Make an image of a server; return what its guest had counted before that."""
-    counted = guest.count_to(guest.tick + 5)
-    terminal.run(f"nova snapshot-create --wait {name} {name}-image")
-    return counted
-
-
-@pytest.fixture
-def server(lab: Lab) -> Iterator[tuple[str, Guest]]:
-    name, guest = lab.boot("server")
-    yield name, guest
-    if lab.named(name):
-        lab.delete(guest)
-
-
 @pytest.mark.parametrize("shell", SHELLS)
 def test_a_new_server_counts_on(
     terminal: Terminal, lab: Lab, server: tuple[str, Guest], shell: str
 ) -> None:
     name, guest = server
-    counted = imaged(terminal, name, guest)
+    counted = lab.make_image(terminal, name)
     restore(terminal, f"{name} --as {name}-back", shell)
     back = lab.guest(f"{name}-back")
     check = back.check()
@@ -80,7 +65,7 @@ def test_a_disk_is_put_back_in_place_and_again(
 ) -> None:
     name, guest = server
     before = lab.addresses(guest)
-    counted = imaged(terminal, name, guest)
+    counted = lab.make_image(terminal, name)
     later = guest.count_to(guest.tick + 20)
     done = restore(terminal, f"{name} --in-place", shell)
     check = guest.check()
@@ -102,7 +87,7 @@ def test_a_stopped_server_gets_its_disk_back_and_stays_stopped(
     terminal: Terminal, lab: Lab, server: tuple[str, Guest]
 ) -> None:
     name, guest = server
-    counted = imaged(terminal, name, guest)
+    counted = lab.make_image(terminal, name)
     later = guest.count_to(guest.tick + 20)
     terminal.run(f"nova stop {name}")
     until(lambda: guest.server.status == "SHUTOFF", PATIENCE)
@@ -185,7 +170,7 @@ def test_a_killed_restore_as_new_is_continued(
     terminal: Terminal, lab: Lab, server: tuple[str, Guest], kills: Iterator[float]
 ) -> None:
     name, guest = server
-    counted = imaged(terminal, name, guest)
+    counted = lab.make_image(terminal, name)
     for number, seconds in enumerate(kills):
         new = f"{name}-{number}"
         command = f"{SHELLS['nova']} {name} --as {new} --yes --wait"
@@ -203,7 +188,7 @@ def test_a_killed_restore_in_place_is_continued(
     terminal: Terminal, lab: Lab, server: tuple[str, Guest], kills: Iterator[float]
 ) -> None:
     name, guest = server
-    counted = imaged(terminal, name, guest)
+    counted = lab.make_image(terminal, name)
     (image,) = lab.images(guest)
     for seconds in kills:
         later = guest.count_to(guest.tick + 20)

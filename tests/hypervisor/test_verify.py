@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-
-import pytest
 
 from rax_scheduled_images_ext.model.verify import TEST_TAG
 
+from ..interop.cloud.seed import GUEST_FLAVOR
 from ..interop.terminal import Terminal
 from .guests import Guest, Lab
 
 WHOLE = r"VERIFY last=\d+ gaps=0 bad=0 checked=15"
 
 
-@pytest.fixture(scope="module")
-def server(lab: Lab) -> Iterator[tuple[str, Guest]]:
-    """A server with an image."""
-    name, guest = lab.boot("server")
-    guest.count_to(16)
-    yield name, guest
-    lab.delete(guest)
-
-
 def test_an_image_is_proven_by_what_its_guest_finds(
     terminal: Terminal, lab: Lab, server: tuple[str, Guest]
 ) -> None:
     name, guest = server
-    terminal.run(f"nova snapshot-create --wait {name} {name}-image")
+    guest.count_to(16)
+    lab.make_image(terminal, name)
     command = f"nova scheduled-images-verify {name} --console '{WHOLE}' --yes"
     (row,) = json.loads(terminal.run(f"{command} --format json"))
     assert (row["result"], row["level"]) == ("proven", "console")
@@ -41,21 +31,19 @@ def test_an_image_is_proven_by_what_its_guest_finds(
     guest.count_to(guest.tick + 1)
 
 
-def test_an_image_without_a_guest_is_not_proven(
-    terminal: Terminal, lab: Lab, server: tuple[str, Guest]
-) -> None:
-    _, guest = server
+def test_an_image_without_a_guest_is_not_proven(terminal: Terminal, lab: Lab) -> None:
     image = lab.cloud.image.create_image(
         name=lab.name("empty"),
         data=bytes(1024 * 1024),
         disk_format="raw",
         container_format="bare",
         allow_duplicates=True,
-        instance_uuid=guest.id,
-        image_type="snapshot",
     )
-    command = f"nova scheduled-images-verify {image.id} --time-limit 30 --yes"
-    done = terminal.try_to(f"{command} --console VERIFY --format json")
+    flavor = GUEST_FLAVOR["name"]
+    command = (
+        f"nova scheduled-images-verify {image.id} --time-limit 30s --flavor {flavor}"
+    )
+    done = terminal.try_to(f"{command} --console VERIFY --yes --format json")
     assert done.returncode == 3, done
     (row,) = json.loads(done.stdout)
     assert row["result"] == "failed"

@@ -10,6 +10,7 @@ from rax_scheduled_images_ext.model.freshness import (
     State,
 )
 from rax_scheduled_images_ext.model.image import ServerImage
+from rax_scheduled_images_ext.model.keep import Keep
 from rax_scheduled_images_ext.model.restore import (
     RestoreOptions,
     RestorePlan,
@@ -76,6 +77,7 @@ __all__ = [
     "ImageSchedule",
     "Inventory",
     "InventoryServer",
+    "Keep",
     "Listener",
     "Outcome",
     "PrunePlan",

@@ -39,7 +39,7 @@ class ShownSchedule:
     @classmethod
     def of(cls, server: str, server_id: str, found: ImageSchedule) -> ShownSchedule:
         """Return the row of a server that the user called ``server``."""
-        return cls(server, server_id, found.kind, found.day_of_week, found.retention)
+        return cls(server, server_id, found.every, found.day_of_week, found.retention)
 
 
 def print_schedules(rows: list[ShownSchedule], form: str) -> None:
@@ -81,5 +81,4 @@ def described(schedule: ImageSchedule | None, invalid_tag: str | None = None) ->
     """Return a schedule, or the tag that should be one, in a few words."""
     if schedule is None:
         return f"the invalid tag '{invalid_tag}'" if invalid_tag else "no schedule"
-    day = f" on {schedule.day_of_week}" if schedule.day_of_week else ""
-    return f"{schedule.kind}{day}, retention {schedule.retention}"
+    return schedule.words

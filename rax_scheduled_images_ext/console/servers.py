@@ -186,7 +186,7 @@ def limit_column() -> Column[Row]:
 def schedule(row: Row) -> str | None:
     """Return the kind of the schedule, or the tag that is none."""
     server = row.server
-    return server.schedule.kind if server.schedule else server.invalid_tag
+    return server.schedule.every if server.schedule else server.invalid_tag
 
 
 def newest(row: Row) -> str | None:

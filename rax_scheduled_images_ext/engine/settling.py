@@ -157,7 +157,7 @@ class Settling:
         if server.schedule is None:
             return None
         decisions = decide_on(
-            server, self.found.images, server.schedule.retention, proven=proven
+            server, self.found.images, server.schedule.keep, proven=proven
         )
         left = (d for d in reversed(decisions) if d.surplus and d.image.id not in done)
         return next(left, None)

@@ -10,11 +10,12 @@ import reprlib
 from typing import Any
 
 from rax_scheduled_images_ext.errors import InvalidValue
+from rax_scheduled_images_ext.model.keep import LEAST_RETENTION, MOST_RETENTION
 from rax_scheduled_images_ext.model.schedule import (
     DAYS,
-    LEAST_RETENTION,
-    MOST_RETENTION,
     ImageSchedule,
+    read_schedule,
+    schedule_fields,
 )
 
 #: The name of the extension, and of its resource below a server.
@@ -35,11 +36,21 @@ EXTENSION: dict[str, Any] = {
     "links": [],
     "updated": "2013-03-20T00:00:00Z",
 }
+#: The keys of a schedule beyond daily, weekly and a number.
+FURTHER = frozenset({"every", "at", "keep"})
 _FILTER = {"true": True, "1": True, "false": False, "0": False}
 
 
 def schedule_object(schedule: ImageSchedule) -> dict[str, Any]:
-    """Return a schedule as a JSON object; a daily one has no day."""
+    """Return a schedule as a JSON object; a daily one has no day.
+
+    Older clients know daily, weekly and a number, and prune by the number. Of others
+    they see the greatest, and those that know more the further keys: the fields of the
+    schedule, and how many images it keeps at most.
+    """
+    if not schedule.is_simple:
+        fields = schedule_fields(schedule)
+        return {**fields, "most": schedule.most, "retention": MOST_RETENTION}
     if schedule.day_of_week is None:
         return {"retention": schedule.retention}
     return {"day_of_week": schedule.day_of_week, "retention": schedule.retention}
@@ -50,17 +61,21 @@ def schedule_body(schedule: ImageSchedule) -> dict[str, Any]:
     return {KEY: schedule_object(schedule)}
 
 
-def read_schedule_request(body: object) -> ImageSchedule:
+def read_schedule_request(body: object, *, further: bool = False) -> ImageSchedule:
     """Return the schedule that a request asks for.
 
     The retention may be a string of digits, the day in any letter case.
 
     :param body: the JSON of the request.
+    :param further: whether further keys count, as in :func:`schedule_object`; not those
+        of Rackspace's own extension.
     :raises InvalidValue: for anything else; the text says what is allowed.
     """
     wanted = body.get(KEY) if isinstance(body, dict) else None
     if not isinstance(wanted, dict):
         raise InvalidValue(f"The body must be a JSON object with an object '{KEY}'")
+    if further and FURTHER & wanted.keys():
+        return read_schedule(wanted)
     retention = _retention(wanted.get("retention"))
     day = _day(wanted["day_of_week"]) if "day_of_week" in wanted else None
     return ImageSchedule(retention, day)

@@ -11,12 +11,13 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from rax_scheduled_images_ext.model.image import ServerImage, named_by_service
+from rax_scheduled_images_ext.model.keep import Keep
+from rax_scheduled_images_ext.model.outlook import Outlook
 from rax_scheduled_images_ext.model.retention import (
     Decision,
     Reason,
     Rules,
     apply_policy,
-    expires_in_runs,
     kept_for_good,
     shows_work,
 )
@@ -104,7 +105,7 @@ class ScheduleStatus:
 def decide_on(
     server: InventoryServer,
     images: Iterable[ServerImage],
-    retention: int | None,
+    keep: Keep | int | None,
     *,
     proven: Container[str] = (),
 ) -> list[Decision]:
@@ -112,12 +113,14 @@ def decide_on(
 
     The rules, the project and the image that it boots from are the server's.
 
-    :raises ValueError: for a retention below 1.
+    :param keep: with nothing to be kept, which no schedule should say, nothing is
+        deleted.
+    :raises ValueError: for a negative number.
     """
     return apply_policy(
         images,
         server.id,
-        retention,
+        keep or None,
         server.project_id,
         rules=server.rules,
         proven=proven,
@@ -139,24 +142,22 @@ def schedule_status(
         image of a weekly schedule may be six days older.
     """
     schedule = server.schedule
-    # With a retention of 0, which no schedule should have, nothing is deleted.
-    retention = (schedule.retention or None) if schedule else None
     images = list(images)
-    decisions = decide_on(server, images, retention)
+    decisions = decide_on(server, images, schedule.keep if schedule else None)
     newest = next((v.image for v in decisions if shows_work(v)), None)
     limit = limit_of(schedule, newest, max_age) if schedule else None
     state = _state(server, newest, now, limit)
     began = _began(server, decisions)
+    next_due = _next_due(schedule, newest, now)
+    outlook = Outlook.of(decisions, schedule, now, next_due)
     return ScheduleStatus(
         server,
         state,
         counted=sum(v.counted for v in decisions),
         kept=sum(kept_for_good(v) for v in decisions),
         newest=newest,
-        next_due=_next_due(schedule, newest, now),
-        expires_next=tuple(
-            v.image for v in reversed(decisions) if expires_in_runs(v) == 1
-        ),
+        next_due=next_due,
+        expires_next=tuple(v.image for v in reversed(outlook.going_next)),
         limit=limit,
         stale=state in (State.LATE, State.INVALID)
         or (state is State.NEVER and limit is not None and _older(began, now, limit)),

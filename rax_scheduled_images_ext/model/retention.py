@@ -1,14 +1,14 @@
 """Which images of a server are kept, which are deleted, and why.
 
-The newest N of the images that count stay, all older ones are deleted, and no other
-image is ever touched. Which images count depends on the service that makes them. No
-clock is needed: order decides, not age.
+Of the images that count those stay that a rule of the schedule keeps, such as the
+newest N; all others are deleted, and no other image is ever touched. Which images count
+depends on the service that makes them. No clock is needed: the images decide.
 """
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 
 from rax_scheduled_images_ext.model.image import (
@@ -23,6 +23,14 @@ from rax_scheduled_images_ext.model.image import (
     named_by_service,
     original_of,
     removed_marker,
+)
+from rax_scheduled_images_ext.model.keep import (
+    PERIODS,
+    WITHIN,
+    Keep,
+    KeptBy,
+    period_words,
+    within_words,
 )
 from rax_scheduled_images_ext.model.volume_snapshots import is_empty
 
@@ -43,10 +51,13 @@ class Reason(Enum):
 
     #: Among the newest N, where N is the retention.
     NEWEST = "newest"
-    #: Older than the newest N, but the server boots from it: rebuilding and moving the
-    #: server may need it.
+    #: Kept by a rule of the schedule, or by several.
+    RULE = "rule"
+    #: Kept by no rule, such as older than the newest N, but the server boots from it:
+    #: rebuilding and moving the server may need it.
     BOOTED_FROM = "booted_from"
-    #: Older than the newest N: deleted the next time the retention is applied.
+    #: Kept by no rule, such as older than the newest N: deleted the next time the
+    #: retention is applied.
     SURPLUS = "surplus"
     #: There is no schedule, so nothing is deleted.
     NO_SCHEDULE = "no_schedule"
@@ -80,17 +91,17 @@ class Reason(Enum):
 class Decision:
     """What becomes of one image.
 
-    ``rank`` is its place among the counted images, 1 for the newest, None if it is not
-    counted. ``expires_in_runs`` is after how many more scheduled images it is deleted
-    (1: it expires next), None if never. ``rules`` are the rules that were applied,
+    ``keep`` is what was to be kept, None without a schedule, and ``kept_by`` are its
+    rules that keep the image. ``rank`` is the image's place among the counted ones, 1
+    for the newest, None if it is not counted. ``rules`` say which images count,
     ``base_image`` is the ID of the image that the server boots from, None if unknown.
     """
 
     image: ServerImage
     reason: Reason
-    retention: int | None
+    keep: Keep | None
     rank: int | None = None
-    expires_in_runs: int | None = None
+    kept_by: tuple[KeptBy, ...] = ()
     rules: Rules = Rules.OURS
     base_image: str | None = None
 
@@ -109,11 +120,25 @@ class Decision:
         """Whether applying the retention now would delete the image."""
         return self.reason is Reason.SURPLUS
 
+    @property
+    def expires_in_runs(self) -> int | None:
+        """After how many more scheduled images it is deleted, 1 if it expires next.
+
+        None if never, and if rules other than a number decide: then the calendar does,
+        see :mod:`.outlook`.
+        """
+        if self.rank is None or self.keep is None:
+            return None
+        if not self.kept_by:
+            return 1
+        number = self.keep.number
+        return None if number is None else number - self.rank + 1
+
 
 def apply_policy(
     images: Iterable[ServerImage],
     server_id: str,
-    retention: int | None,
+    keep: Keep | int | None,
     project_id: str | None,
     *,
     rules: Rules = Rules.OURS,
@@ -124,8 +149,8 @@ def apply_policy(
 
     :param images: any images, in any order; those of other servers are called foreign.
     :param server_id: the server whose retention is applied.
-    :param retention: how many images stay, 1 or more; None if there is no schedule (or
-        it could not be read): then nothing is deleted.
+    :param keep: what stays, by rules or as a number of the newest; None if there is no
+        schedule (or it could not be read): then nothing is deleted.
     :param project_id: the server's project, None if unknown: then no image counts.
     :param rules: which images count.
     :param proven: the IDs of images that are known to be complete, although their
@@ -133,34 +158,43 @@ def apply_policy(
     :param base_image: the ID of the image that the server boots from: it is counted,
         and not deleted.
     :returns: a decision for each image, newest first; equal times are ordered by ID.
-    :raises ValueError: for a retention below 1.
+    :raises ValueError: if nothing would be kept.
     """
-    if retention is not None and retention < 1:
-        raise ValueError(f"retention {retention} would keep nothing: the minimum is 1")
+    if keep is not None:
+        keep = Keep.of(keep)
+        if min(vars(keep).values()) < 0 or not keep:
+            message = f"retention {keep.last} would keep nothing: the minimum is 1"
+            raise ValueError(message)
     images = sorted(images, key=age_order, reverse=True)
     # Of the others some are in one list and not in another.
     copies = inherited_copies(each for each in images if _is_listed(each))
-    decisions = []
-    rank = 0
-    for image in images:
-        excuse = _foreign(image, server_id, project_id) or _uncounted(
-            image, rules, copies, proven
-        )
+    excuses = [
+        _foreign(image, server_id, project_id)
+        or _uncounted(image, rules, copies, proven)
+        for image in images
+    ]
+    counted = [
+        image.created
+        for image, excuse in zip(images, excuses, strict=True)
+        if excuse is None and image.created is not None
+    ]
+    kept = iter(keep.decide(counted) if keep else [()] * len(counted))
+    decisions, rank = [], 0
+    for image, excuse in zip(images, excuses, strict=True):
         if excuse is not None:
-            decisions.append(Decision(image, excuse, retention, rules=rules))
+            decisions.append(Decision(image, excuse, keep, rules=rules))
             continue
         rank += 1
-        decision = Decision(
-            image, Reason.NO_SCHEDULE, retention, rank, None, rules, base_image
+        decisions.append(
+            _ranked(image, keep, rank, next(kept), rules=rules, base_image=base_image)
         )
-        decisions.append(_ranked(decision))
     return decisions
 
 
 def surplus(
     images: Iterable[ServerImage],
     server_id: str,
-    retention: int | None,
+    keep: Keep | int | None,
     project_id: str | None,
     *,
     rules: Rules = Rules.OURS,
@@ -169,9 +203,9 @@ def surplus(
 
     The parameters are those of :func:`apply_policy`.
 
-    :raises ValueError: for a retention below 1.
+    :raises ValueError: if nothing would be kept.
     """
-    decisions = apply_policy(images, server_id, retention, project_id, rules=rules)
+    decisions = apply_policy(images, server_id, keep, project_id, rules=rules)
     return [decision.image for decision in reversed(decisions) if decision.surplus]
 
 
@@ -256,17 +290,25 @@ def kept_for_good(decision: Decision) -> bool:
     return decision.reason in (Reason.UNMARKED, Reason.OTHER_MARKER)
 
 
-def _ranked(decision: Decision) -> Decision:
-    """Decide on an image that has a rank."""
-    retention, rank = decision.retention, decision.rank
-    assert rank is not None
-    if retention is None:
-        return decision
-    reason = Reason.NEWEST if rank <= retention else Reason.SURPLUS
-    if reason is Reason.SURPLUS and decision.is_base:
+def _ranked(
+    image: ServerImage,
+    keep: Keep | None,
+    rank: int,
+    kept_by: tuple[KeptBy, ...],
+    *,
+    rules: Rules,
+    base_image: str | None,
+) -> Decision:
+    """Decide on an image that counts."""
+    if keep is None:
+        reason = Reason.NO_SCHEDULE
+    elif kept_by:
+        reason = Reason.RULE if keep.number is None else Reason.NEWEST
+    elif rules is Rules.OURS and image.id == base_image:
         reason = Reason.BOOTED_FROM
-    runs_left = max(1, retention - rank + 1)
-    return replace(decision, reason=reason, expires_in_runs=runs_left)
+    else:
+        reason = Reason.SURPLUS
+    return Decision(image, reason, keep, rank, kept_by, rules, base_image)
 
 
 def has_inherited_marker(decision: Decision) -> bool:
@@ -289,15 +331,6 @@ def expires_in_runs(decision: Decision) -> int | None:
     """
     kept = decision.image.protected or decision.is_base
     return None if kept else decision.expires_in_runs
-
-
-def next_to_expire(decisions: Iterable[Decision]) -> list[Decision]:
-    """Return the images that expire next, in the order given."""
-    decisions = list(decisions)
-    soonest = min(filter(None, map(expires_in_runs, decisions)), default=None)
-    return [
-        v for v in decisions if soonest is not None and expires_in_runs(v) == soonest
-    ]
 
 
 def retention_status(decision: Decision) -> str:
@@ -329,13 +362,25 @@ def reason(decision: Decision) -> str:
 
 
 def _place(decision: Decision) -> str:
-    """Return the place of a counted image, in words."""
-    if decision.reason is Reason.NO_SCHEDULE:
+    """Return why a counted image stays or goes, in words."""
+    if decision.keep is None:
         return "no schedule, so nothing is deleted"
-    if decision.surplus or decision.reason is Reason.BOOTED_FROM:
-        return f"older than the newest {decision.retention}"
-    rank = "last" if decision.rank == decision.retention else f"number {decision.rank}"
-    return f"{rank} of the newest {decision.retention}"
+    number = decision.keep.number
+    if not decision.kept_by:
+        return (
+            "no rule keeps it" if number is None else f"older than the newest {number}"
+        )
+    return ", ".join(_kept_words(each, decision) for each in decision.kept_by)
+
+
+def _kept_words(kept: KeptBy, decision: Decision) -> str:
+    """Return what a rule keeps an image as, such as ``daily of 5 January``."""
+    if kept.rule in PERIODS and decision.image.created is not None:
+        return f"{kept.rule} of {period_words(kept.rule, decision.image.created)}"
+    if kept.rule == WITHIN:
+        return within_words(kept.limit)
+    rank = "last" if kept.rank == kept.limit else f"number {kept.rank}"
+    return f"{rank} of the newest {kept.limit}"
 
 
 def _excuse(decision: Decision) -> str:

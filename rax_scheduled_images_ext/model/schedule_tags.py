@@ -1,41 +1,60 @@
 """Schedules as server tags, for clouds that do not store schedules themselves.
 
-A server with the tag ``scheduled-images`` has a schedule; another tag says which:
-``scheduled-images:daily:7`` or ``scheduled-images:weekly-saturday:4``. Anyone may set
-tags, so a tag that does not have exactly that form is reported and not acted upon.
+A server with the tag ``scheduled-images`` has a schedule; another tag says which, such
+as ``scheduled-images:daily:7`` or ``scheduled-images:6h@02:30:8l+7d+4w``. Anyone may
+set tags, so a tag that does not have exactly that form is reported and not acted upon.
+Each schedule has one form: Nova compares tags without letter case.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
-from rax_scheduled_images_ext.errors import MalformedTag
-from rax_scheduled_images_ext.model.schedule import (
-    DAYS,
+from rax_scheduled_images_ext.errors import InvalidValue, MalformedTag
+from rax_scheduled_images_ext.model.keep import (
     LEAST_RETENTION,
     MOST_RETENTION,
-    ImageSchedule,
+    RULES,
+    WITHIN,
+    Keep,
 )
+from rax_scheduled_images_ext.model.schedule import DAYS, ImageSchedule, parse_every
 
 #: The tag of every server with a schedule, which lists are filtered by.
 MARKER_TAG = "scheduled-images"
 PREFIX = f"{MARKER_TAG}:"
 #: The valid tags of a server, for messages.
 ALLOWED = (
-    f"a schedule requires the tag {MARKER_TAG} and one of {PREFIX}daily:N and"
-    f" {PREFIX}weekly-DAY:N, N being {LEAST_RETENTION} to {MOST_RETENTION}"
+    f"a schedule requires the tag {MARKER_TAG} and one of {PREFIX}daily:N,"
+    f" {PREFIX}weekly-DAY:N and {PREFIX}6h@02:30:8l+7d+4w, N being {LEAST_RETENTION} to"
+    f" {MOST_RETENTION}"
 )
-_DAYS = "|".join(day.lower() for day in DAYS)
-_VALUE = re.compile(f"{PREFIX}(?:daily|weekly-({_DAYS})):([1-9][0-9]{{0,4}})")
+#: The maximum length of a tag.
+LONGEST_TAG = 60
+# The letter of each rule; that of an age comes before and after its number.
+_LETTERS = dict(zip(RULES, ("l", "h", "d", "w", "m", "y", "d"), strict=True))
+_FORM = re.compile(f"{PREFIX}([a-z0-9-]+)(?:@([0-9:]+))?:([0-9a-z+]+)", re.ASCII)
 
 
 def schedule_tag(schedule: ImageSchedule) -> str:
-    """Return the tag of a schedule."""
-    kind = "daily"
+    """Return the tag of a schedule.
+
+    :raises InvalidValue: for a schedule whose tag would be too long.
+    """
+    when = schedule.every
     if schedule.day_of_week is not None:
-        kind = f"weekly-{schedule.day_of_week.lower()}"
-    return f"{PREFIX}{kind}:{schedule.retention}"
+        when += f"-{schedule.day_of_week.lower()}"
+    if schedule.at is not None:
+        when += f"@{schedule.at}"
+    tag = f"{PREFIX}{when}:{_keep_text(schedule.keep)}"
+    if len(tag) > LONGEST_TAG:
+        raise InvalidValue(
+            f"'{tag}' has {len(tag)} characters, and a tag at most {LONGEST_TAG}: use"
+            " fewer rules"
+        )
+    return tag
 
 
 def is_own_tag(tag: str) -> bool:
@@ -51,8 +70,8 @@ def is_schedule_tag(tag: str) -> bool:
 def read_schedule_tags(tags: Iterable[str]) -> ImageSchedule | None:
     """Return the schedule in a server's tags, None for none.
 
-    Two schedules at once mean that someone is changing it: the one that deletes less
-    counts.
+    Two schedules at once mean that someone is changing it: what either keeps stays, and
+    images are made when the first of them says.
 
     :raises MalformedTag: for a malformed schedule, or a marker without a schedule.
     """
@@ -62,22 +81,66 @@ def read_schedule_tags(tags: Iterable[str]) -> ImageSchedule | None:
     schedules = [_parse(tag) for tag in known if is_schedule_tag(tag)]
     if not schedules:
         raise MalformedTag(MARKER_TAG)
-    return max(schedules, key=_rank)
+    # Of equal rank, the first in the order of the tags.
+    first, keep = max(schedules, key=_rank), Keep()
+    for schedule in schedules:
+        keep |= schedule.keep
+    return replace(first, retention=None, keep=keep)
 
 
 def _parse(tag: str) -> ImageSchedule:
-    found = _VALUE.fullmatch(tag)
-    retention = int(found[2]) if found else 0
-    if found is None or not LEAST_RETENTION <= retention <= MOST_RETENTION:
-        raise MalformedTag(tag)
-    return ImageSchedule(retention, found[1].upper() if found[1] else None)
+    found = _FORM.fullmatch(tag)
+    if found is not None:
+        every, _, day = found[1].partition("-")
+        try:
+            hours = parse_every(every)[1]
+            schedule = ImageSchedule(
+                day_of_week=day.upper() or None,
+                hours=hours,
+                at=found[2],
+                keep=_read_keep(found[3]),
+            )
+            # Only the one form that there is: no abbreviations, no leading zeros.
+            if schedule_tag(schedule.checked()) == tag:
+                return schedule
+        except InvalidValue:
+            pass
+    raise MalformedTag(tag)
+
+
+def _keep_text(keep: Keep) -> str:
+    if keep.number is not None:
+        return str(keep.number)
+    return "+".join(
+        ("in" if rule == WITHIN else "") + f"{number}{_LETTERS[rule]}"
+        for rule, number in keep.rules.items()
+    )
+
+
+def _read_keep(text: str) -> Keep:
+    """Read rules that are written in any order, some of them twice."""
+    if re.fullmatch("[0-9]{1,5}", text):
+        return Keep(last=int(text))
+    rules = {}
+    for part in text.split("+"):
+        found = re.fullmatch("(in)?([0-9]{1,5})([a-z])", part)
+        names = [
+            rule
+            for rule, letter in _LETTERS.items()
+            if found and (letter, rule == WITHIN) == (found[3], bool(found[1]))
+        ]
+        if found is None or not names:
+            raise InvalidValue(f"'{part}' is not a rule")
+        rules[names[0]] = int(found[2])
+    return Keep(**rules)
 
 
 def _rank(schedule: ImageSchedule) -> tuple[int, int]:
-    """Return a sort key, greater for the schedule that deletes less.
+    """Return a sort key, greater for the schedule that says when images are made.
 
-    That is the one that keeps more images, or makes fewer. Of two weekly ones the
-    earlier day counts, so that all who read the tags choose the same.
+    Of two numbers that is the one that deletes less: the one that keeps more images, or
+    makes fewer. Of two weekly ones the earlier day counts, so that all who read the
+    tags choose the same.
     """
-    day = schedule.day_of_week
-    return schedule.retention, 0 if day is None else len(DAYS) - DAYS.index(day)
+    day, kept = schedule.day_of_week, schedule.retention or MOST_RETENTION
+    return kept, 0 if day is None else len(DAYS) - DAYS.index(day)

@@ -12,19 +12,17 @@ from rax_scheduled_images_ext.errors import (
     NoSchedule,
     NotOffered,
 )
+from rax_scheduled_images_ext.model.freshness import decide_on
 from rax_scheduled_images_ext.model.image import ServerImage
-from rax_scheduled_images_ext.model.retention import (
-    Decision,
-    expires_in_runs,
-    next_to_expire,
-)
+from rax_scheduled_images_ext.model.outlook import Outlook
+from rax_scheduled_images_ext.model.retention import Decision
 from rax_scheduled_images_ext.model.schedule import ImageSchedule, ScheduleSettings
 from rax_scheduled_images_ext.operations.schedules import (
     current_schedule,
     find_schedule,
     wanted_schedule,
 )
-from rax_scheduled_images_ext.operations.server import decide, read_server
+from rax_scheduled_images_ext.operations.server import images_of, read_server
 from rax_scheduled_images_ext.operations.targets import Servers, Target, for_each
 from rax_scheduled_images_ext.operations.work_queue import Outcome, Report, run
 
@@ -67,7 +65,7 @@ def forecast(
         if wanted is None:
             return Forecast(current, None, [], tag)
         new = wanted_schedule(server_id, current, wanted)
-        return Forecast(current, new, expiring(cloud, server_id, new.retention), tag)
+        return Forecast(current, new, expiring(cloud, server_id, new), tag)
 
     skip = NoSchedule if wanted is None else NoRetention
     return for_each(cloud, servers, action, report, skip=skip)
@@ -86,13 +84,24 @@ def next_expiries(
     return run(servers, lambda server_id: next_expiry(cloud, server_id), workers=1)
 
 
-def expiring(cloud: Cloud, server_id: str, retention: int) -> list[Decision]:
+def expiring(cloud: Cloud, server_id: str, schedule: ImageSchedule) -> list[Decision]:
     """Return what the next scheduled image of a server would delete, oldest first.
+
+    :param schedule: the schedule by which it is made.
+    :raises NoSuchServer: if there is no such server.
+    """
+    return outlook(cloud, server_id, schedule).going_next[::-1]
+
+
+def outlook(cloud: Cloud, server_id: str, schedule: ImageSchedule | None) -> Outlook:
+    """Return what becomes of a server's images in time by a schedule.
 
     :raises NoSuchServer: if there is no such server.
     """
-    decisions = reversed(decide(cloud, server_id, retention))
-    return [each for each in decisions if expires_in_runs(each) == 1]
+    server, now = read_server(cloud, server_id)
+    images = images_of(cloud, server_id)
+    keep = schedule.keep if schedule else None
+    return Outlook.of(decide_on(server, images, keep), schedule, now)
 
 
 def next_expiry(cloud: Cloud, server_id: str) -> list[Decision] | None:
@@ -111,4 +120,4 @@ def next_expiry(cloud: Cloud, server_id: str) -> list[Decision] | None:
         return None
     if schedule is None:
         return None
-    return next_to_expire(reversed(decide(cloud, server_id, schedule.retention)))
+    return outlook(cloud, server_id, schedule).soonest

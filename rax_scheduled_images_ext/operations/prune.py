@@ -14,6 +14,7 @@ from rax_scheduled_images_ext.errors import (
     SnapshotsLeft,
 )
 from rax_scheduled_images_ext.model.image import ServerImage
+from rax_scheduled_images_ext.model.keep import Keep
 from rax_scheduled_images_ext.model.retention import Decision, apply_policy, reason
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.operations.delete import NamingImages, delete_image
@@ -86,7 +87,7 @@ def plan_prune(
     :raises InvalidValue: for a number that is no retention; nothing has been sent.
     """
     if keep is not None:
-        keep = ImageSchedule.checked(keep).retention
+        ImageSchedule(keep).checked()
 
     def action(cloud: Cloud, server_id: str) -> PrunePlan:
         return PrunePlan(server_id, surplus_of(cloud, server_id, keep))
@@ -192,10 +193,12 @@ def prune(
     return [pruned for images in done.values() for pruned in images]
 
 
-def surplus_of(cloud: Cloud, server_id: str, keep: int | None = None) -> list[Decision]:
+def surplus_of(
+    cloud: Cloud, server_id: str, keep: Keep | int | None = None
+) -> list[Decision]:
     """Return what the retention of one server leaves no place for, oldest first.
 
-    :param keep: how many images stay; None for the server's own retention.
+    :param keep: what stays; None for what the server's own schedule keeps.
     :raises NoRetention: if the server has no schedule.
     :raises NoSuchServer: if there is no such server.
     :raises NotOffered: if the cloud has no scheduled images.
@@ -204,7 +207,7 @@ def surplus_of(cloud: Cloud, server_id: str, keep: int | None = None) -> list[De
         schedule = find_schedule(cloud, server_id)
         if schedule is None:
             raise NoRetention(server_id)
-        keep = schedule.retention
+        keep = schedule.keep
     decisions = decide(cloud, server_id, keep)
     return [decision for decision in reversed(decisions) if decision.surplus]
 
@@ -270,7 +273,7 @@ def _decide_again(cloud: Cloud, decision: Decision) -> Decision:
     decisions = apply_policy(
         images.values(),
         server_id,
-        decision.retention,
+        decision.keep,
         project_id,
         rules=decision.rules,
         base_image=decision.base_image,

@@ -51,7 +51,7 @@ def enable(
 
     :raises InvalidValue: for a schedule that cannot be; nothing has been sent.
     """
-    schedule = ImageSchedule.checked(schedule.retention, schedule.day_of_week)
+    schedule = schedule.checked()
 
     def action(cloud: Cloud, server_id: str) -> ImageSchedule:
         return cloud.schedules.enable(server_id, schedule)

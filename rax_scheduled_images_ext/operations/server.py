@@ -21,6 +21,7 @@ from rax_scheduled_images_ext.model.freshness import (
     schedule_status,
 )
 from rax_scheduled_images_ext.model.image import ServerImage
+from rax_scheduled_images_ext.model.keep import Keep
 from rax_scheduled_images_ext.model.retention import Decision
 from rax_scheduled_images_ext.operations.inventory import Inventory
 from rax_scheduled_images_ext.operations.schedules import find_schedule
@@ -62,7 +63,7 @@ def list_images(cloud: Cloud, server: str) -> list[Decision]:
                 schedule = find_schedule(cloud, server_id)
             except (InvalidSchedule, NotOffered):
                 schedule = None
-            return decide(cloud, server_id, schedule.retention if schedule else None)
+            return decide(cloud, server_id, schedule.keep if schedule else None)
         except NoSuchServer:
             left = images_of(cloud, server_id)
             if not left:
@@ -119,9 +120,9 @@ def read_server_details(
     images = images_of(cloud, server_id)
     if gone and not images:
         raise NoSuchServer(server_id)
-    retention = (server.schedule.retention or None) if server.schedule else None
     status = schedule_status(server, images, now, max_age)
-    return ServerDetails(now, status, decide_on(server, images, retention), gone)
+    keep = server.schedule.keep if server.schedule else None
+    return ServerDetails(now, status, decide_on(server, images, keep), gone)
 
 
 def read_server(cloud: Cloud, server_id: str) -> tuple[InventoryServer, datetime]:
@@ -144,13 +145,13 @@ def images_of(cloud: Cloud, server_id: str) -> list[ServerImage]:
     return list(cloud.images.list(server_id=server_id))
 
 
-def decide(cloud: Cloud, server_id: str, retention: int | None) -> list[Decision]:
-    """Return what a retention decides on the images of a server, newest first.
+def decide(cloud: Cloud, server_id: str, keep: Keep | int | None) -> list[Decision]:
+    """Decide on the images of a server by what is to be kept, newest first.
 
     :raises NoSuchServer: if there is no such server.
     """
     server, _ = read_server(cloud, server_id)
-    return decide_on(server, images_of(cloud, server_id), retention)
+    return decide_on(server, images_of(cloud, server_id), keep)
 
 
 def _gone(cloud: Cloud, server_id: str) -> InventoryServer:

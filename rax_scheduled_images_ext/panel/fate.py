@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from rax_scheduled_images_ext.model.freshness import decide_on
 from rax_scheduled_images_ext.model.image import (
@@ -14,10 +14,8 @@ from rax_scheduled_images_ext.model.image import (
     ServerImage,
     removed_marker,
 )
-from rax_scheduled_images_ext.model.retention import (
-    Decision,
-    expires_in_runs,
-)
+from rax_scheduled_images_ext.model.outlook import Outlook
+from rax_scheduled_images_ext.model.retention import Decision, expires_in_runs
 from rax_scheduled_images_ext.operations.server import ServerDetails
 from rax_scheduled_images_ext.panel.review import current_words, digest_of
 
@@ -55,18 +53,14 @@ def fate_without_protection(details: ServerDetails, image: ServerImage) -> Fate:
     ]
     server = details.server
     schedule = server.schedule
-    retention = schedule.retention if schedule else None
-    decisions = decide_on(server, images, retention)
+    decisions = decide_on(server, images, schedule.keep if schedule else None)
     decision = next(each for each in decisions if each.image.id == image.id)
     runs = expires_in_runs(decision)
-    due = details.status.next_due
-    when = None
-    if runs is not None and due is not None and schedule is not None:
-        when = due + (runs - 1) * timedelta(days=7 if schedule.day_of_week else 1)
+    outlook = Outlook.of(decisions, schedule, details.now, details.status.next_due)
     return Fate(
         decision,
         current_words(schedule, server.invalid_tag),
         runs,
-        when,
-        [each for each in reversed(decisions) if expires_in_runs(each) == 1],
+        outlook.until(decision),
+        outlook.going_next[::-1],
     )

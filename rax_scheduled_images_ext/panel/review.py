@@ -86,7 +86,7 @@ def preview(cloud: Cloud, server_id: str, change: ScheduleSettings | None) -> Pr
     after = change.applied_to(current) if change else None
     if after is None:
         return Preview(server_id, before, NO_SCHEDULE)
-    going = expiring(cloud, server_id, after.retention)
+    going = expiring(cloud, server_id, after)
     return Preview(server_id, before, described(after), going)
 
 

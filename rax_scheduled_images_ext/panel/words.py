@@ -85,12 +85,13 @@ def schedule_words(schedule: ImageSchedule | None) -> str:
     if schedule is None:
         return "none"
     day = schedule.day_of_week
-    return f"weekly on {day.title()}" if day else "daily"
+    return schedule.when.replace(day, day.title()) if day else schedule.when
 
 
 def described(schedule: ImageSchedule) -> str:
-    """Return a schedule and its retention."""
-    return f"{schedule_words(schedule)}, keep {schedule.retention}"
+    """Return a schedule and what it keeps."""
+    kept = schedule.retention or schedule.keep.words
+    return f"{schedule_words(schedule)}, keep {kept}"
 
 
 def task_words(task_state: str | None) -> str:

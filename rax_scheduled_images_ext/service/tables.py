@@ -78,7 +78,7 @@ STATUS: tuple[Column[StatusRow], ...] = (
     Column(
         "schedule",
         "Schedule",
-        lambda row: row.step.server.schedule and row.step.server.schedule.kind,
+        lambda row: row.step.server.schedule and row.step.server.schedule.every,
     ),
     Column(
         "retention",

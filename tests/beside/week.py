@@ -205,7 +205,7 @@ class Week:
             and each.created > image.created
             and (PENDING_KEY not in each.properties or self._is_whole(each))
         ]
-        assert len(newer) >= self.schedules[server_id].retention, (image, newer)
+        assert len(newer) >= self.schedules[server_id].keep.last, (image, newer)
 
     def _is_whole(self, image: Image) -> bool:
         """Whether the volume snapshots of an image, if it names any, are there."""
@@ -267,7 +267,7 @@ class Week:
             slots = [slot_of(image) for image in begun]
             assert len(slots) == len(set(slots)), begun
             if not self._breaks:
-                laws.check_deletions(schedule.retention, images)
+                laws.check_deletions(schedule.keep.last, images)
         assert set(self.bystanders) <= {image.id for image in self.images()}
 
     def check_made(self) -> None:

@@ -72,7 +72,7 @@ def last_slots(
     """Return the slots whose images the retention keeps, oldest first."""
     found: list[str] = []
     moment = now
-    while len(found) < schedule.retention:
+    while len(found) < schedule.keep.last:
         slot = slots_around(server_id, schedule, moment, window)[0]
         if slot.due < begun:
             break

@@ -76,7 +76,7 @@ def test_a_server_is_an_object_or_an_id(cs: Any, form: str) -> None:
 def test_a_day_of_the_week(cs: Any, day: Any) -> None:
     schedule = cs.scheduled_images.enable(MYSERVER, 4, day_of_week=day)
     assert schedule == ImageSchedule(4, "SATURDAY")
-    assert schedule.kind == "weekly"
+    assert schedule.every == "weekly"
 
 
 @pytest.mark.parametrize(

@@ -133,8 +133,8 @@ def test_a_malformed_schedule_is_reported_and_can_be_replaced(
     line = (
         f"ERROR (InvalidSchedule): Server {MYSERVER} has the tag '{wrong}', which is"
         " not a schedule: a schedule requires the tag scheduled-images and one of"
-        " scheduled-images:daily:N and scheduled-images:weekly-DAY:N, N being 1 to"
-        " 65535\n"
+        " scheduled-images:daily:N, scheduled-images:weekly-DAY:N and"
+        " scheduled-images:6h@02:30:8l+7d+4w, N being 1 to 65535\n"
     )
     for argv in (("show",), ("update", "--daily"), ("prune", "--yes")):
         result = nova(f"scheduled-images-{argv[0]}", *argv[1:], MYSERVER)

@@ -23,6 +23,7 @@ from rax_scheduled_images_ext.engine.results import Result, StepResult
 from rax_scheduled_images_ext.model import plan
 from rax_scheduled_images_ext.model import retention as rule
 from rax_scheduled_images_ext.model.image import MARKER_KEY
+from rax_scheduled_images_ext.model.keep import Keep
 from rax_scheduled_images_ext.sandbox.backend.state import Timings
 
 from ..functional.actors import Command
@@ -126,12 +127,12 @@ def _counting_all(patch: pytest.MonkeyPatch) -> None:
 
 
 def _keeping_one_less(patch: pytest.MonkeyPatch) -> None:
-    ranked = rule._ranked
+    decide = Keep.decide
 
-    def mutant(decision: Any) -> Any:
-        return ranked(replace(decision, rank=decision.rank + 1))
+    def mutant(self: Keep, moments: Any) -> Any:
+        return decide(self, [*moments[:1], *moments])[1:]
 
-    patch.setattr(rule, "_ranked", mutant)
+    patch.setattr(Keep, "decide", mutant)
 
 
 def _ignoring_tasks(patch: pytest.MonkeyPatch) -> None:

@@ -155,7 +155,8 @@ class NovaDriver(Driver):
         return self.ok("enable", "--dry-run", server, str(retention))
 
     def rows(self, verb: str, *argv: str) -> tuple[Result, Rows]:
-        result = self.run(verb, "--format", "json", *argv)
+        long = ("--long",) if verb == "list" else ()
+        result = self.run(verb, "--format", "json", *long, *argv)
         return result, json.loads(result.out or "[]")
 
     def create(self, server: str, name: str, *options: str) -> Result:

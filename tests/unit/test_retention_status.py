@@ -44,13 +44,13 @@ from rax_scheduled_images_ext.model.image import (
     named_by_service,
     removed_marker,
 )
+from rax_scheduled_images_ext.model.outlook import Outlook
 from rax_scheduled_images_ext.model.retention import (
     Decision,
     Reason,
     Rules,
     apply_policy,
     expires_in_runs,
-    next_to_expire,
     reason,
     retention_status,
     surplus,
@@ -246,7 +246,9 @@ def test_all_that_count_images_agree(
     next_to_go = [v.image for v in decisions if expires_in_runs(v) == 1]
     assert decide(cloud, "mine", keep) == decisions
     assert [v.image.id for v in surplus_of(cloud, "mine")] == surplus[::-1]
-    assert [v.image for v in expiring(cloud, "mine", keep)] == next_to_go[::-1]
+    assert [
+        v.image for v in expiring(cloud, "mine", ImageSchedule(keep))
+    ] == next_to_go[::-1]
     # What all of a project's images are read by leaves out what never counts.
     if rules is Rules.OURS:
         listed = list(store.list(snapshots=True))
@@ -362,7 +364,8 @@ def test_what_goes_next_goes_before_all_else(
     images: tuple[ServerImage, ...], retention: int | None
 ) -> None:
     decisions = apply_policy(images, "mine", retention, "ours")
-    going = next_to_expire(decisions)
+    schedule = ImageSchedule(retention) if retention else None
+    going = Outlook.of(decisions, schedule, START + timedelta(days=99)).soonest
     lefts = [left for v in decisions if (left := expires_in_runs(v)) is not None]
     assert bool(going) == bool(lefts)
     assert {expires_in_runs(v) for v in going} == ({min(lefts)} if lefts else set())
@@ -372,7 +375,7 @@ def test_what_goes_next_goes_before_all_else(
 def test_the_forecast_is_what_the_next_image_makes_go(
     images: tuple[ServerImage, ...], retention: int
 ) -> None:
-    going = expiring(cloud_of(Memory(images)), "mine", retention)
+    going = expiring(cloud_of(Memory(images)), "mine", ImageSchedule(retention))
     new = ServerImage(
         id="new",
         name="Daily-web-1799999999",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,9 +13,11 @@ from rax_scheduled_images_ext.client.http import ApiResponse
 from rax_scheduled_images_ext.client.schedules.extension import read_schedule
 from rax_scheduled_images_ext.errors import InvalidValue, UnexpectedAnswer
 from rax_scheduled_images_ext.model.extension import schedule_body
+from rax_scheduled_images_ext.model.keep import Keep
 from rax_scheduled_images_ext.model.schedule import (
     DAYS,
     ImageSchedule,
+    ScheduleSettings,
     parse_day,
     parse_retention,
 )
@@ -137,7 +140,138 @@ def test_a_schedule_is_sent_with_a_day_only_if_it_has_one() -> None:
     assert schedule_body(ImageSchedule(4, "SATURDAY")) == {
         "image_schedule": {"retention": 4, "day_of_week": "SATURDAY"}
     }
-    assert [ImageSchedule(7).kind, ImageSchedule(4, "SATURDAY").kind] == [
+    assert [ImageSchedule(7).every, ImageSchedule(4, "SATURDAY").every] == [
         "daily",
         "weekly",
     ]
+
+
+RULES_OF_6H = ImageSchedule(hours=6, at="02:30", keep=Keep(last=8, daily=7))
+
+
+def test_a_schedule_says_all_of_itself() -> None:
+    assert repr(ImageSchedule(7)) == "ImageSchedule(retention=7, day_of_week=None)"
+    assert eval(repr(RULES_OF_6H)) == RULES_OF_6H
+    number = ImageSchedule(14, hours=12)
+    assert repr(number) == "ImageSchedule(retention=14, hours=12)"
+    assert ImageSchedule(keep=Keep(last=7)) == ImageSchedule(7)
+    assert (RULES_OF_6H.retention, ImageSchedule(7).keep) == (None, Keep(last=7))
+    with pytest.raises(ValueError, match="retention 7 is not"):
+        ImageSchedule(7, keep=Keep(last=8))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "message"),
+    [
+        (ImageSchedule(), "nothing is kept"),
+        (ImageSchedule(0), "'0' is not a retention"),
+        (ImageSchedule(7, hours=5), "'5h' is not how often: use one of daily, weekly"),
+        (ImageSchedule(7, "SUNDAY", hours=6), "several images a day cannot be weekly"),
+        (ImageSchedule(7, at="2:30"), "'2:30' is not a time of day"),
+        (ImageSchedule(7, hours=6, at="06:00"), "'06:00' is not a time for images"),
+        (ImageSchedule(keep=Keep(within_days=3)), "keeping by age requires last=2"),
+        (ImageSchedule(keep=Keep(daily=70000)), "'70000' is not a number of images"),
+    ],
+)
+def test_a_schedule_that_cannot_be_is_named(
+    schedule: ImageSchedule, message: str
+) -> None:
+    with pytest.raises(InvalidValue, match=message):
+        schedule.checked()
+
+
+@pytest.mark.parametrize(
+    ("settings", "before", "after"),
+    [
+        (ScheduleSettings(7), RULES_OF_6H, ImageSchedule(7, hours=6, at="02:30")),
+        (ScheduleSettings(at="auto"), RULES_OF_6H, replace(RULES_OF_6H, at=None)),
+        (ScheduleSettings(at="01:00"), RULES_OF_6H, replace(RULES_OF_6H, at="01:00")),
+        # Each keeps one of its times.
+        (
+            ScheduleSettings(hours=2),
+            RULES_OF_6H,
+            replace(RULES_OF_6H, hours=2, at="00:30"),
+        ),
+        (ScheduleSettings(daily=True), RULES_OF_6H, replace(RULES_OF_6H, hours=None)),
+        (
+            ScheduleSettings(day_of_week="sat"),
+            RULES_OF_6H,
+            replace(RULES_OF_6H, hours=None, day_of_week="SATURDAY"),
+        ),
+        (
+            ScheduleSettings(within_days=30),
+            RULES_OF_6H,
+            replace(RULES_OF_6H, keep=Keep(last=8, daily=7, within_days=30)),
+        ),
+        (
+            ScheduleSettings(keep=Keep(last=2, weekly=4)),
+            ImageSchedule(keep=Keep(last=3, within_days=5)),
+            ImageSchedule(keep=Keep(last=2, weekly=4, within_days=5)),
+        ),
+        (
+            ScheduleSettings(within_days=0),
+            ImageSchedule(keep=Keep(last=3, within_days=5)),
+            ImageSchedule(3),
+        ),
+        (ScheduleSettings(keep=Keep(daily=7)), None, ImageSchedule(keep=Keep(daily=7))),
+        (ScheduleSettings(hours=6), None, None),
+    ],
+)
+def test_settings_change_what_they_name(
+    settings: ScheduleSettings,
+    before: ImageSchedule | None,
+    after: ImageSchedule | None,
+) -> None:
+    assert settings.checked().applied_to(before) == after
+    if after is not None:
+        whole = ScheduleSettings.of(after)
+        assert whole.complete
+        assert whole.checked().applied_to(before) == after
+        assert whole.checked().applied_to(None) == after
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ScheduleSettings(),
+        ScheduleSettings(7, keep=Keep(daily=7)),
+        ScheduleSettings(7, within_days=3),
+        ScheduleSettings(daily=True, hours=6),
+        ScheduleSettings(day_of_week="sat", hours=6),
+        ScheduleSettings(hours=6, at="07:00"),
+        ScheduleSettings(within_days=70000),
+        ScheduleSettings(within_days=-1),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(settings: ScheduleSettings) -> None:
+    with pytest.raises(InvalidValue):
+        settings.checked()
+
+
+def test_settings_that_do_not_fit_are_refused() -> None:
+    daily = ImageSchedule(keep=Keep(daily=7))
+    with pytest.raises(InvalidValue, match="keeping by age requires last=2"):
+        ScheduleSettings(within_days=30).checked().applied_to(daily)
+    with pytest.raises(InvalidValue, match="'07:00' is not a time for images"):
+        ScheduleSettings(at="07:00").checked().applied_to(RULES_OF_6H)
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        RULES_OF_6H,
+        ImageSchedule(14, hours=12),
+        ImageSchedule(7, at="02:30"),
+        ImageSchedule(day_of_week="SUNDAY", keep=Keep(weekly=4, yearly=2)),
+    ],
+)
+def test_older_clients_see_the_greatest_number_of_a_schedule_with_rules(
+    schedule: ImageSchedule,
+) -> None:
+    body = schedule_body(schedule)["image_schedule"]
+    assert (body["retention"], body["most"]) == (65535, schedule.most)
+    assert body.get("day_of_week") == schedule.day_of_week
+    assert json.loads(json.dumps(body)) == body
+    assert ImageSchedule.from_object(body) == schedule
+    with pytest.raises(ValueError, match="not a schedule: 'x' is not how often"):
+        ImageSchedule.from_object({**body, "every": "x"})

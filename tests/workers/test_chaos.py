@@ -98,7 +98,7 @@ class Chaos:
         made = self.made()
         for server_id, schedule in self.schedules.items():
             laws.check_tries(server_id, made[server_id])
-            laws.check_deletions(schedule.retention, made[server_id])
+            laws.check_deletions(schedule.keep.last, made[server_id])
 
     def check_settled(self, now: datetime) -> None:
         """See that each slot has its image, and that nothing else is there."""

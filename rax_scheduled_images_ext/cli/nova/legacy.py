@@ -67,7 +67,7 @@ class ScheduledImageManager(ScheduledImagesManager):
             ) from None
         try:
             day = None if day_of_week is None else as_text(day_of_week)
-            schedule = ImageSchedule.checked(number, day)
+            schedule = ImageSchedule(number, day).checked()
         except InvalidValue as error:
             raise exceptions.BadRequest(400, str(error)) from None
         return self._resource(

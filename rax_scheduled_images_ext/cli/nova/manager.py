@@ -59,7 +59,7 @@ class ScheduledImagesManager(base.Manager):
         from rax_scheduled_images_ext.model.schedule import ImageSchedule
 
         day = None if day_of_week is None else as_text(day_of_week)
-        schedule = ImageSchedule.checked(retention, day)
+        schedule = ImageSchedule(retention, day).checked()
         with self._schedules() as schedules:
             return schedules.enable(server, schedule)
 

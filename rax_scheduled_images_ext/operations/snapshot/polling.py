@@ -81,6 +81,8 @@ class Poller:
     clock: Callable[[], float] = time.monotonic
     interruptible: bool = True
     _last_error: str = ""
+    # How many polls in a row a service has answered with 401.
+    _unauthorized: int = 0
 
     def call(
         self, function: Callable[[], Result], seconds: float | None = None
@@ -113,8 +115,9 @@ class Poller:
     ) -> Iterator[Result]:
         """Yield what ``get`` returns, every ``interval`` seconds until ``limit``.
 
-        Errors that may pass end nothing; they are noted. That a token is no longer
-        accepted, and no new one can be had, does not pass.
+        Errors that may pass end nothing; they are noted. Where Keystone refuses a new
+        token, that does not pass. A service may refuse a good one while it cannot
+        reach Keystone: its third 401 in a row ends the polls.
 
         :param interval: a number, or a pace such as :func:`pace`, which is that of a
             quiesced server and the one for None.
@@ -130,6 +133,7 @@ class Poller:
                 longest = min(longest, max(_LEAST, end - self.clock()))
             result = self.call(get, longest)
             self._last_error = ""
+            self._unauthorized = 0
             return result
 
         return polls(
@@ -145,7 +149,11 @@ class Poller:
     def _failed_for_good(self, error: Exception) -> None:
         """Note an error that may pass; raise any other."""
         if is_unauthorized(error):
-            raise error
+            self._unauthorized += 1
+            if not isinstance(error, ApiError) or self._unauthorized == _TRIES:
+                raise error
+        else:
+            self._unauthorized = 0
         self.failed(error)
 
     def failed(self, error: Exception) -> None:
@@ -159,7 +167,7 @@ class Poller:
 
 
 def is_unauthorized(error: Exception) -> bool:
-    """Whether the user's token is not, or no longer, good, and no other can be had."""
+    """Whether a service, or Keystone, does not accept the user's token."""
     if isinstance(error, ApiError):
         return error.status == codes.unauthorized
     return refuses_token(error)

@@ -34,7 +34,7 @@ def enable(call: Call, server_id: str) -> ResponseReturnValue:
     except InvalidValue as error:
         raise HttpError(400, str(error)) from None
     schedule = call.region.schedules.set(
-        server_id, wanted.retention, wanted.day_of_week
+        server_id, wanted.keep.last, wanted.day_of_week
     )
     return {"image_schedule": schedule_view(schedule)}
 

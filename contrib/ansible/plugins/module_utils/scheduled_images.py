@@ -50,7 +50,7 @@ class ScheduledImagesModule(OpenStackModule):
 def described(schedule: ImageSchedule | None) -> dict[str, Any]:
     """Return a schedule as results show it, all None for none."""
     return {
-        "schedule": schedule and schedule.kind,
+        "schedule": schedule and schedule.every,
         "day_of_week": schedule and schedule.day_of_week,
         "retention": schedule and schedule.retention,
     }

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import openstack
 
 from ..interop.cloud.seed import GUEST_FLAVOR, GUEST_IMAGE
 from ..interop.terminal import Terminal
-from ..waiting import until
+
+Found = TypeVar("Found")
 
 # On a busy machine an emulated guest boots slowly.
 PATIENCE = 300.0
@@ -21,6 +23,15 @@ _CHECK = re.compile(
     r"^VERIFY last=(\d+) gaps=(\d+) bad=(\d+) checked=(\d+) boots=(\d+)\r?$",
     re.MULTILINE,
 )
+
+
+def until(find: Callable[[], Found]) -> Found:
+    """Wait until something is true, and return it; leave the guests time to run."""
+    end = time.monotonic() + PATIENCE
+    while not (found := find()):
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(1)
+    return found
 
 
 class Check(NamedTuple):
@@ -63,7 +74,7 @@ class Guest:
 
     def count_to(self, number: int) -> int:
         """Wait until a number is on its disk; the last one that is."""
-        until(lambda: self.tick >= number, PATIENCE)
+        until(lambda: self.tick >= number)
         return self.tick
 
     def check(self) -> Check:
@@ -71,13 +82,13 @@ class Guest:
 
         It counts on from there, so what it found is on the disk that it has now.
         """
-        found = until(lambda: _CHECK.findall(self.console), PATIENCE)
+        found = until(lambda: _CHECK.findall(self.console))
         check = Check(*map(int, found[-1]))
         self.count_to(check.last + 1)
         return check
 
     def wait_until_active(self) -> Guest:
-        until(lambda: self.server.status in ("ACTIVE", "ERROR"), PATIENCE)
+        until(lambda: self.server.status in ("ACTIVE", "ERROR"))
         server = self.server
         assert server.status == "ACTIVE", server.fault
         return self

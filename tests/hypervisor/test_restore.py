@@ -20,8 +20,7 @@ from rax_scheduled_images_ext.sandbox.environment import client_environment
 
 from .. import rehearsed
 from ..interop.terminal import Terminal
-from ..waiting import until
-from .guests import PATIENCE, Guest, Lab
+from .guests import Guest, Lab, until
 
 SHELLS = {
     "nova": "nova scheduled-images-restore",
@@ -90,7 +89,7 @@ def test_a_stopped_server_gets_its_disk_back_and_stays_stopped(
     counted = lab.make_image(terminal, name)
     later = guest.count_to(guest.tick + 20)
     terminal.run(f"nova stop {name}")
-    until(lambda: guest.server.status == "SHUTOFF", PATIENCE)
+    until(lambda: guest.server.status == "SHUTOFF")
     command = f"{SHELLS['nova']} {name} --in-place --yes --wait --format json"
     done = json.loads(terminal.run(command))
     assert (done["status"], guest.server.status) == ("SHUTOFF", "SHUTOFF")
@@ -128,8 +127,8 @@ def scheduled(terminal: Terminal, lab: Lab, guest: Guest) -> Any:
     at = terminal.plan(None, guest.id)["next_due"]
     program = " ".join((*rehearsed.PROGRAM, "--at", at, "tick"))
     terminal.run(program)
-    (image,) = until(lambda: lab.images(guest), PATIENCE)
-    until(lambda: lab.image(image.id).status == "active", PATIENCE)
+    (image,) = until(lambda: lab.images(guest))
+    until(lambda: lab.image(image.id).status == "active")
     terminal.run(program)
     image = lab.image(image.id)
     assert image.properties[MARKER_KEY] == MARKER_VALUE

@@ -65,6 +65,8 @@ class Process:
                 stderr=log,
                 start_new_session=True,
             )
+        # It outlives this program; without this Python warns that nobody waits for it.
+        process.returncode = 0
         note = {"pid": process.pid, "start": _start_time(process.pid)}
         self._note.write_text(json.dumps(note))
 

@@ -6,7 +6,7 @@ import fcntl
 import shutil
 from pathlib import Path
 
-from .interop.cloud.install import apt, run
+from .interop.cloud.install import download, fetch_lists, unpack
 from .interop.cloud.layout import DEFAULT_STATE, CloudError, Layout
 
 
@@ -34,12 +34,7 @@ def program(package: str, path: str) -> Path:
 def _unpack(layout: Layout, package: str) -> None:
     fresh = layout.state / "debian.new"
     shutil.rmtree(fresh, ignore_errors=True)
-    for folder in ("apt/lists/partial", "apt/cache/archives/partial"):
-        (fresh / folder).mkdir(parents=True)
-    run(layout, "apt", *apt(fresh, "apt-get", "update"))
-    run(layout, "apt", *apt(fresh, "apt-get", "download", package), folder=fresh)
-    (archive,) = fresh.glob("*.deb")
-    run(layout, "apt", "dpkg", "--extract", str(archive), str(fresh))
-    archive.unlink()
-    shutil.rmtree(fresh / "apt")
+    fetch_lists(layout, fresh)
+    download(layout, fresh, package)
+    unpack(layout, fresh, fresh)
     fresh.rename(layout.debian)

@@ -647,8 +647,8 @@ class Restoration:
         self._nonce = uuid.uuid4().hex
         self._password: str | None = None
         self._changed = not plan.begun
-        # Whether it is uncertain that the safety image will ever get data.
-        self._doubtful = False
+        # Since when the safety image has no data, and nobody makes any.
+        self._left_since: float | None = None
 
     def run(self, *, wait: bool) -> Restored:
         """Restore the server."""
@@ -687,12 +687,6 @@ class Restoration:
             )
             self.safety = None
         image_id = self.safety.id if self.safety else self._begin_safety_image()
-        if self._doubtful and not self._is_being_made(image_id):
-            raise ImageLost(
-                f"Safety image {image_id} is not being made, so nothing was changed; it"
-                " has no data, and may be deleted",
-                image_id,
-            )
         self.safety = self._await_image(image_id)
 
     def _still_serves(self, image_id: str) -> bool:
@@ -714,9 +708,15 @@ class Restoration:
 
     def _has_data(self, image_id: str) -> bool:
         """Whether a safety image has data, or is about to get some."""
-        if not self._cloud.images.get(image_id).is_queued:
-            return True
-        return self._servers.get(self.plan.server.id)[0].task_state is not None
+        return not self._is_left(self._cloud.images.get(image_id))
+
+    def _is_left(self, image: ServerImage) -> bool:
+        """Whether an image has no data, and its server is not making any.
+
+        It stays so for ever if the compute service was killed meanwhile, and so does
+        the second of two images that were asked for at once.
+        """
+        return image.is_queued and self._get_server().task_state is None
 
     def _begin_safety_image(self) -> str:
         server, poller = self.plan.server, self._poller
@@ -740,7 +740,6 @@ class Restoration:
                     f"The safety image was refused, so nothing was changed: {error}"
                 ) from error
             begun = SnapshotRequest(None, problem=str(error))
-        self._doubtful = begun.image_id is None
         image_id = begun.image_id or self._find_safety_image(begun)
         self.safety = ServerImage(image_id, "", "SAVING")
         poller.listener.note(f"Safety image {image_id} is being created")
@@ -773,9 +772,11 @@ class Restoration:
 
         def look() -> ServerImage | None:
             try:
-                return self._cloud.images.get(image_id)
+                image = self._cloud.images.get(image_id)
             except NoSuchImage:
                 return None
+            self._see_it_being_made(image)
+            return image
 
         named = f"Safety image {image_id} of server {self.plan.server.name}"
         for image in self._poller.polls(look, _pace, self._left()):
@@ -800,6 +801,23 @@ class Restoration:
             f"{named} was not complete in time, so nothing was changed (last seen:"
             f" {last}); repeat the command to continue with it"
         )
+
+    def _see_it_being_made(self, image: ServerImage) -> None:
+        """See that a safety image has data, or may get some.
+
+        :raises ImageLost: if not; nothing was changed.
+        """
+        now = self._poller.clock()
+        if not self._is_left(image):
+            self._left_since = None
+        elif self._left_since is None:
+            self._left_since = now
+        elif now - self._left_since >= self._poller.limits.settling:
+            raise ImageLost(
+                f"Safety image {image.id} is not being made any more, so nothing was"
+                " changed; it has no data, and may be deleted",
+                image.id,
+            )
 
     def _check_again(self) -> None:
         """Check, right before the rebuild, that everything is as planned.

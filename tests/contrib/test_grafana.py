@@ -10,6 +10,7 @@ import json
 import re
 import socket
 import threading
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import combinations
 from pathlib import Path
@@ -20,6 +21,7 @@ import requests
 from prometheus_client import Gauge, Histogram, generate_latest
 
 from rax_scheduled_images_ext.engine.find import Finder
+from rax_scheduled_images_ext.model.verify import Finding
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.models import ServerQuery
 from rax_scheduled_images_ext.service.metrics import PREFIX, Metrics
@@ -54,7 +56,7 @@ def rehearsed() -> list[str]:
         runner = runner_of(cloud)
         runner.finder = Finder(runner.projects, runner.policy, newest=True)
         metrics = Metrics(regions=["RegionOne"])
-        metrics.begin_proofs("RegionOne")
+        metrics.numbers.begin_proofs("RegionOne", timedelta(days=90))
         # As workers export them.
         queue = Gauge(
             f"{PREFIX}_queue_messages", "-", ("queue",), registry=metrics.registry
@@ -75,8 +77,8 @@ def rehearsed() -> list[str]:
             tick = runner.tick()
             metrics.add("RegionOne", tick, 1.0)
             if number % A_DAY == A_DAY // 2:
-                metrics.add_proof("RegionOne", "proven")
-                metrics.set_verified("RegionOne", tick, {good: tick.now})
+                metrics.numbers.add_proof("RegionOne", Finding.PROVEN)
+                metrics.set_verified("RegionOne", tick, {good: tick.now}, failed=0)
             queue.labels("scheduled-images.RegionOne").set(number % 5)
             wait.labels("RegionOne").observe(number % 3)
             now = cloud.advance(0)

@@ -412,6 +412,21 @@ def test_an_image_without_data_is_named_and_keeps_nothing_from_going_on(
     assert fake.images[str(done.safety_image_id)].data == "now"
 
 
+def test_a_safety_image_that_nobody_makes_any_more_is_not_waited_for(
+    fake: FakeCloud, server: Server
+) -> None:
+    """A compute service that was killed leaves it queued, and the server idle."""
+    fake.fails.add("crash")
+    with pytest.raises(errors.ImageLost, match="may be deleted"):
+        carry_out(fake, "web", IN_PLACE)
+    assert server.disk == "now"
+    assert fake.now - START < timedelta(minutes=2)
+    fake.fails.clear()
+    done = carry_out(fake, "web", IN_PLACE)
+    assert server.disk == "tuesday"
+    assert fake.images[str(done.safety_image_id)].data == "now"
+
+
 def test_a_safety_image_that_is_old_does_not_serve(
     fake: FakeCloud, server: Server
 ) -> None:

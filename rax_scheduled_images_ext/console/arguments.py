@@ -397,7 +397,7 @@ CREATE = (
     ),
     argument("--wait", action="store_true", help="Wait until the image is ACTIVE."),
 )
-CREATE_LIMIT = "Time limit for the whole command, 6h by default."
+CREATE_LIMIT = "Time limit for the command, 6h by default."
 IMAGE_NAME = argument(
     "name", metavar="<name>", type=checked(name_or_id), help="Name of the image."
 )

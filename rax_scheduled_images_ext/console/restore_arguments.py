@@ -105,7 +105,7 @@ RESTORE = (
         metavar="<duration>",
         type=checked(duration),
         default="6h",
-        help="Time limit for the whole command, 6h by default.",
+        help="Time limit for the command, 6h by default.",
     ),
     switch(
         "--show-password",

@@ -129,7 +129,7 @@ class _WorkQueue(Generic[Item, Result]):
         self.report = report
         self.stopped = False
         self.change = threading.Condition()
-        self.begun = 0
+        self.started = 0
         self.ended = 0
         self.reported: list[Outcome[Item, Result]] = []
         # Outcomes that are not yet reported, by the number of the item.
@@ -150,10 +150,10 @@ class _WorkQueue(Generic[Item, Result]):
 
     def _next(self) -> int | None:
         with self.change:
-            if self.stopped or self.begun == len(self.items):
+            if self.stopped or self.started == len(self.items):
                 return None
-            self.begun += 1
-            return self.begun - 1
+            self.started += 1
+            return self.started - 1
 
     def report_all(self) -> None:
         while len(self.reported) < len(self.items):
@@ -173,11 +173,11 @@ class _WorkQueue(Generic[Item, Result]):
         with self.change:
             self.stopped = True
             if len(self.items) > 1:
-                self.change.wait_for(lambda: self.ended == self.begun, _GRACE)
-            open_ = range(len(self.reported), self.begun)
+                self.change.wait_for(lambda: self.ended == self.started, _GRACE)
+            open_ = range(len(self.reported), self.started)
             unknown = [self.items[n] for n in open_ if n not in self.waiting]
             ended = [self.waiting[n] for n in open_ if n in self.waiting]
         for outcome in ended:
             self.report.ended(outcome)
-        done = self.begun - len(unknown)
-        return RunInterrupted(done, unknown, self.items[self.begun :])
+        done = self.started - len(unknown)
+        return RunInterrupted(done, unknown, self.items[self.started :])

@@ -31,7 +31,7 @@ def begin_snapshot(cloud: Cloud, server_id: str, name: str) -> str:
     image = NewImage(snapshots, cloud.images, Poller(), server_id, name, {})
     image.server_name = state.name
     image.prepare()
-    image.begun(snapshots.create_image(server_id, name, image.metadata))
+    image.requested(snapshots.create_image(server_id, name, image.metadata))
     image_id = image.locate()
     image.unmark()
     return image_id

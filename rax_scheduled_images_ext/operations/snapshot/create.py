@@ -210,17 +210,17 @@ class Snapshot:
             4 * limits.answer, self._left(limits.hold if holds else limits.total)
         )
         try:
-            begun = self._poller.call(create, longest)
+            request = self._poller.call(create, longest)
         except NoSuchServer:
             raise ServerDisappeared(self.server_id, self.server_name) from None
         except TimeoutError as error:
-            begun = SnapshotRequest(None, problem=str(error))
+            request = SnapshotRequest(None, problem=str(error))
         except Interrupted as error:
-            self._image.begun(SnapshotRequest(None, problem=str(error)))
+            self._image.requested(SnapshotRequest(None, problem=str(error)))
             raise
         finally:
             given_up.set()
-        self._image.begun(begun)
+        self._image.requested(request)
 
     def _await_copy(self) -> None:
         """Return as soon as the disk is copied, or no longer being copied."""
@@ -232,7 +232,7 @@ class Snapshot:
         ):
             progress.see(self._poller.clock(), state.task_state)
             self._saw(state)
-            idle = state.task_state is None and not progress.begun
+            idle = state.task_state is None and not progress.started
             if progress.copied or (idle and quiet.over()):
                 break
         else:
@@ -246,7 +246,7 @@ class Snapshot:
                 in_all=in_all,
             )
         self.copied = True
-        self._over = progress.over or not progress.begun
+        self._over = progress.over or not progress.started
 
     def _await_other(self) -> None:
         """Wait while resuming the server would spoil a snapshot of somebody else's, but
@@ -260,7 +260,7 @@ class Snapshot:
         for state in self._poller.polls(
             self._look, limits.interval, self._left(limits.hold), holding=True
         ):
-            if not progress.begun and task_state(state.task_state).snapshot:
+            if not progress.started and task_state(state.task_state).snapshot:
                 note(
                     f"Another snapshot of server {self.server_name} is under way: what"
                     " was stopped is started again as soon as that snapshot has copied"
@@ -268,7 +268,7 @@ class Snapshot:
                 )
             progress.see(self._poller.clock(), state.task_state)
             self._saw(state)
-            if progress.copied or not progress.begun:
+            if progress.copied or not progress.started:
                 return
         note(
             f"The other snapshot of server {self.server_name} may be inconsistent: its"

@@ -80,7 +80,7 @@ class ImageTracker:
         new = [
             each.state.id
             for each in seen
-            if each.progress.begun
+            if each.progress.started
             and not each.end
             and each.state.id not in self._in_the_making
             and self._tries[each.state.id] < _TRIES

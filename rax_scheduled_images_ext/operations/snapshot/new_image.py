@@ -61,7 +61,7 @@ class NewImage:
         self._snapshots = snapshots
         self._images = images
         self._poller = poller
-        self._begun = SnapshotRequest(None)
+        self._sent = SnapshotRequest(None)
         self._older: set[str] = set()
 
     def __str__(self) -> str:
@@ -71,12 +71,14 @@ class NewImage:
         """Remember which images of the server already have the name."""
         self._older = {image.id for image in self._poller.call(self._namesakes)}
 
-    def begun(self, begun: SnapshotRequest) -> None:
+    def requested(self, request: SnapshotRequest) -> None:
         """Note the response to image-create."""
-        self._begun, self.id = begun, begun.image_id
+        self._sent, self.id = request, request.image_id
         note = self._poller.listener.note
         if self.id is None:
-            note(f"It is not known yet whether the image was started: {begun.problem}")
+            note(
+                f"It is not known yet whether the image was started: {request.problem}"
+            )
         else:
             note(f"Image {self.id} is being created")
 
@@ -95,7 +97,7 @@ class NewImage:
             if len(new) != 1:
                 raise SnapshotUnknown(
                     f"It is not known whether an image of server {self.server_name}"
-                    f" was started ({self._begun.problem}): {len(new)} new images of it"
+                    f" was started ({self._sent.problem}): {len(new)} new images of it"
                     f" are named '{self.name}'"
                 )
             self.id = new[0].id
@@ -128,7 +130,7 @@ class NewImage:
         # A signal may have arrived already; it must not prevent this.
         self._poller = replace(self._poller, interruptible=False)
         try:
-            if self.id or self._begun.problem:
+            if self.id or self._sent.problem:
                 self.locate()
                 self.unmark()
         except Exception as error:
@@ -189,7 +191,7 @@ class NewImage:
 
     def _reason(self) -> str:
         """Return the reason from the server's history, if there is one."""
-        ask = partial(self._snapshots.failure, self.server_id, self._begun.request_id)
+        ask = partial(self._snapshots.failure, self.server_id, self._sent.request_id)
         try:
             reason = self._poller.call(ask)
         except TimeoutError:

@@ -21,7 +21,7 @@ class End(Enum):
     #: No snapshot is under way.
     NONE = "none"
     #: No snapshot has started in time.
-    NOT_BEGUN = "not begun"
+    NOT_STARTED = "not started"
     #: The server is gone.
     GONE = "gone"
 
@@ -76,9 +76,9 @@ class Wanted:
         if progress.over or (self.copied and progress.copied):
             return End.DONE
         start = self.wait_start
-        if progress.begun or (start is not None and elapsed < start):
+        if progress.started or (start is not None and elapsed < start):
             return None
-        return End.NONE if start is None else End.NOT_BEGUN
+        return End.NONE if start is None else End.NOT_STARTED
 
 
 def watch(
@@ -95,7 +95,7 @@ def watch(
     :param poller: sends the requests, and notes errors after which it continues.
     """
     left = {each.state.id: each for each in watches}
-    begun = poller.clock()
+    started = poller.clock()
 
     def look() -> dict[str, ServerState | None]:
         return servers.read(left)
@@ -111,7 +111,7 @@ def watch(
         for server_id, state in states.items():
             each = left[server_id]
             each.see(now, state)
-            each.end = wanted.end(each, now - begun)
+            each.end = wanted.end(each, now - started)
         seen = [left[server_id] for server_id in states]
         left = {each.state.id: each for each in seen if not each.end}
         yield seen

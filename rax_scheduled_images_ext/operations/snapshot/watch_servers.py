@@ -142,7 +142,7 @@ class _Watcher:
             self._failed(each.state, ServerDisappeared(each.state.id, name))
         elif each.end is End.NONE:
             self._listener.note(f"No snapshot of server {name} is under way.")
-        elif each.end is End.NOT_BEGUN:
+        elif each.end is End.NOT_STARTED:
             start = f"{self._wanted.wait_start:g} s"
             text = f"No snapshot of server {name} has started within {start}"
             self._failed(each.state, TimeLimitReached(text))

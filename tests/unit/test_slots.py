@@ -294,6 +294,8 @@ def test_what_is_missing_is_missing_since_the_first_one() -> None:
     step = plan(server, [made], slot.due + 3 * HOUR + MINUTE)
     assert (step.action, step.missed) == (Action.MAKE, 2)
     assert step.since == slot.due + HOUR
+    told = "2 before it were missed: the service looked less often than every 1h, or"
+    assert told in explain(step)
     # Of a daily one the present slot decides.
     server, schedule = replace(SERVER, schedule=KINDS["daily"]), KINDS["daily"]
     slot, _ = slots_around(SERVER.id, schedule, MONDAY, WHOLE_DAY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import textwrap
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rax_scheduled_images_ext.sandbox import Sandbox
+from rax_scheduled_images_ext.sandbox.cli import _sandbox, make_parser
 
 from ..novashell import DEPRECATION
 
@@ -60,6 +62,22 @@ class Document:
         for number in range(blocks):
             session = self.block(heading, number)
             self.shows(session, replay(session, cloud, folder), same)
+
+    def replay_all(self, folder: Path) -> None:
+        """Fail unless the sessions of the page print what they show.
+
+        They begin with the first one after the line that makes their sandbox.
+        """
+        line = re.search(r"scheduled-images-sandbox exec (.*) -- bash", self.text)
+        assert line
+        args = make_parser().parse_args(["exec", *shlex.split(line[1])])
+        below = self.text[line.end() :]
+        sessions = re.findall(r":: console\n\n((?:    .*\n|\n)+)", below)
+        assert sessions
+        with _sandbox(args, "127.0.0.1", 0) as cloud:
+            for each in sessions:
+                session = textwrap.dedent(each).strip("\n") + "\n"
+                self.shows(session, replay(session, cloud, folder))
 
 
 def replay(session: str, cloud: Sandbox, folder: Path) -> str:

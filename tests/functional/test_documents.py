@@ -141,6 +141,12 @@ def test_the_service_can_be_tried(page: Any, tmp_path: Path) -> None:
         page("service/index").replay("In its shell", cloud, tmp_path)
 
 
+@not_beside_novaclient_7
+@pytest.mark.parametrize("name", ["user/ten-minutes", "user/troubleshooting"])
+def test_a_page_prints_what_it_shows(page: Any, name: str, tmp_path: Path) -> None:
+    page(name).replay_all(tmp_path)
+
+
 def test_the_tour_is_what_the_demo_prints(page: Any) -> None:
     tour = page("user/tour")
     done = run(BIN / "scheduled-images-sandbox", "demo")

@@ -58,7 +58,7 @@ def test_the_same_command_restores_after_a_crash(
         # A rebuild that the service receives only after its start fails, and the server
         # stays so until an administrator resets its state.
         operator = Terminal(terminal.folder, services.layout.environ("admin"))
-        operator.run(f"openstack server set --state error {guest.id}")
+        operator.run(f"nova reset-state {guest.id}")
         assert guest.server.status == "ERROR"
     terminal.run(f"{command} --yes --wait")
     check = guest.check()

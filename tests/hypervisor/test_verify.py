@@ -29,9 +29,16 @@ def test_an_image_is_proven_by_what_its_guest_finds(
     # The test server is gone, and the server itself counts on.
     assert not list(lab.cloud.compute.servers(tags=TEST_TAG))
     guest.count_to(guest.tick + 1)
+    # A guest that says something else is a proof that failed.
+    command = f"nova scheduled-images-verify {name} --console 'VERIFY .* bad=1 ' --yes"
+    done = terminal.try_to(f"{command} --time-limit 30s --format json")
+    assert done.returncode == 3, done
+    (row,) = json.loads(done.stdout)
+    assert row["result"] == "failed"
 
 
-def test_an_image_without_a_guest_is_not_proven(terminal: Terminal, lab: Lab) -> None:
+def test_an_image_that_holds_nothing_only_boots(terminal: Terminal, lab: Lab) -> None:
+    """Nova calls such a server ACTIVE; that alone is not what was asked for."""
     image = lab.cloud.image.create_image(
         name=lab.name("empty"),
         data=bytes(1024 * 1024),
@@ -44,7 +51,8 @@ def test_an_image_without_a_guest_is_not_proven(terminal: Terminal, lab: Lab) ->
         f"nova scheduled-images-verify {image.id} --time-limit 30s --flavor {flavor}"
     )
     done = terminal.try_to(f"{command} --console VERIFY --yes --format json")
-    assert done.returncode == 3, done
+    assert done.returncode == 1, done
     (row,) = json.loads(done.stdout)
-    assert row["result"] == "failed"
+    assert row["level"] == "booted"
+    assert "its console shows nothing" in row["seen"]
     lab.cloud.image.delete_image(image)

@@ -10,7 +10,17 @@ from pathlib import Path
 
 from tests.interop.cloud.layout import DEFAULT_STATE
 
-from . import cost, deciding, enabling, holding, listing, panel, startup, ticking
+from . import (
+    cost,
+    deciding,
+    enabling,
+    holding,
+    listing,
+    panel,
+    restoring,
+    startup,
+    ticking,
+)
 from .environments import ROOT, Environment, Environments
 from .results import Report
 from .setting import Setting
@@ -30,6 +40,7 @@ _PARTS = {
     "hold": holding.measure,
     "tick": ticking.measure,
     "panel": panel.measure,
+    "restore": restoring.measure,
     "workers": _measure_workers,
     "cost": cost.measure_sandbox,
     "services": cost.measure_services,

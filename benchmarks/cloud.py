@@ -51,6 +51,16 @@ class Cloud:
                 found += [server["id"] for server in page]
         return found[:number]
 
+    def images(self) -> list[tuple[str, str]]:
+        """Return the IDs of the snapshots, and of the server of each."""
+        with requests.Session() as session:
+            session.trust_env = False
+            session.headers["X-Auth-Token"] = token(session, self.variables)
+            url = f"{self.variables['SANDBOX_URL']}/image/v2/images"
+            query: dict[str, Any] = {"image_type": "snapshot", "limit": 1000}
+            found = session.get(url, params=query).json()["images"]
+        return [(image["id"], image["instance_uuid"]) for image in found]
+
     def making(self) -> list[str]:
         """Return the names of the snapshots that have no data so far."""
         with requests.Session() as session:

@@ -5,8 +5,16 @@ Seven images a server. The peak of memory is measured in the same runs.
 
 from __future__ import annotations
 
+import json
+import shutil
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+
+from rax_scheduled_images_ext.model.image import SERVER_KEY, ServerImage
+from rax_scheduled_images_ext.model.server import ServerFacts, facts_metadata
 
 from .cloud import Cloud, sandbox
 from .environments import Environment
@@ -21,11 +29,25 @@ _IMAGES = 7
 _FLOOR = Path(__file__).with_name("floor.py")
 # How many servers the old client shows one by one in each turn; more take too long.
 _LOOP = 14
+# What an image says of its server: two networks and two groups, a volume, all else.
+_SERVER = ServerFacts(
+    "",
+    flavor_id="7f2a4c1e-5b60-4d1c-9e2f-3a8b7c6d5e4f",
+    networks=(
+        "b2ebbcb2-d6c5-4e82-83ab-905588bc26e8",
+        "00000000-0000-4000-8000-000000000001",
+    ),
+    groups=("default", "web"),
+    key_name="administrators",
+    zone="nova",
+    volumes=("3c1b8d0e-9f7a-4e25-8b16-d4c0a2f6e913",),
+)
 _SHELL_LOOP = 'while read -r id; do "$0" scheduled-images-show "$id" || exit; done'
 
 
 def measure(setting: Setting) -> None:
-    """Measure each size at each latency."""
+    """Measure each size at each latency, then what images say of their servers."""
+    _facts(setting)
     sizes = _QUICK_SIZES if setting.quick else _SIZES
     for latency in setting.latencies:
         medians = {size: _size(setting, size, latency) for size in sizes}
@@ -52,6 +74,75 @@ def _size(setting: Setting, size: int, latency: float) -> dict[str, float]:
     }
     with sandbox(setting.folder, latency=latency, **options) as cloud:
         return _compare(setting, cloud, size, latency)
+
+
+def _facts(setting: Setting) -> None:
+    """Compare images that carry what their server was made of with the same without."""
+    size = _QUICK_SIZES[0] if setting.quick else _SIZES[-1]
+    plain, carrying = (setting.folder / f"facts-{each}.db" for each in (0, 1))
+    options = {"servers": size - 4, "images_per_server": _IMAGES, "speed": 0}
+    with sandbox(setting.folder, state=plain, **options):
+        pass
+    shutil.copy(plain, carrying)
+    number = _carry(carrying)
+    with (
+        sandbox(setting.folder, state=plain) as without,
+        sandbox(setting.folder, state=carrying) as loaded,
+    ):
+        sides = {
+            name: partial(
+                run,
+                [setting.environments.ours.nova, "scheduled-images-list"],
+                setting.variables(cloud),
+            )
+            for name, cloud in (("before", without), ("after", loaded))
+        }
+        runs = setting.in_turn(sides, 3)
+    of = f"list of {number} images"
+    setting.report.add(
+        *(
+            Result(_PART, f"{of}, {name} they name their server", unit, values)
+            for name, found in runs.items()
+            for unit, values in (
+                ("s wall", wall(found)),
+                ("s cpu", cpu(found)),
+                ("MiB", [each.peak for each in found]),
+            )
+        ),
+        Result(
+            _PART,
+            f"{of}, after / before they name their server",
+            "x wall",
+            ratios(wall(runs["after"]), wall(runs["before"])),
+        ),
+        Result(
+            _PART,
+            f"{of}, after / before they name their server",
+            "x cpu",
+            ratios(cpu(runs["after"]), cpu(runs["before"])),
+        ),
+    )
+
+
+def _carry(state: Path) -> int:
+    """Let all images of a sandbox's state say of their servers what the service writes.
+
+    :returns: how many there are.
+    """
+    with closing(sqlite3.connect(state)) as database, database:
+        rows = database.execute("SELECT region, id, name, properties FROM images")
+        changed = []
+        for region, image_id, name, properties in rows.fetchall():
+            known = json.loads(properties)
+            if SERVER_KEY in known:
+                server = replace(_SERVER, id=known[SERVER_KEY], name=name)
+                image = ServerImage(image_id, name, "ACTIVE")
+                known |= facts_metadata(image, server, region)
+                changed.append((json.dumps(known), region, image_id))
+        database.executemany(
+            "UPDATE images SET properties = ? WHERE region = ? AND id = ?", changed
+        )
+    return len(changed)
 
 
 def _compare(

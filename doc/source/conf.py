@@ -16,6 +16,8 @@ extensions = [
     "command_reference",
     "reno.sphinxext",
     "sphinx.ext.autodoc",
+    "sphinx_copybutton",
+    "wide",
 ]
 # Commands are to be copied as they are: no typographic dashes and quotes.
 smartquotes = False
@@ -27,5 +29,12 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 
 html_theme = "furo"
-html_title = "Scheduled server images"
+html_title = f"Scheduled server images {release}"
 html_copy_source = False
+html_static_path = ["_static"]
+html_css_files = ["wide.css"]
+
+# Only what one types is copied.
+copybutton_prompt_text = r"\$ |>>> "
+copybutton_prompt_is_regexp = True
+copybutton_line_continuation_character = "\\"

@@ -1,4 +1,4 @@
-"""The options of a command as the dataclass that an operation takes."""
+"""Turns the options of a command into the dataclass that an operation accepts."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ Options = TypeVar("Options", bound="DataclassInstance")
 
 
 def chosen(kind: type[Options], args: Any) -> Options:
-    """Return the dataclass with what the arguments of the same names are."""
+    """Return the dataclass, filled from the arguments of the same names."""
     return kind(**{each.name: getattr(args, each.name) for each in fields(kind)})

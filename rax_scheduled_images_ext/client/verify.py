@@ -18,9 +18,16 @@ _LINES = 200
 _VERSION_HEADERS = ("openstack-api-version", "x-openstack-nova-api-version")
 
 
-def find_tests(transport: Transport) -> Iterator[tuple[ServerFacts, ApiResponse]]:
-    """Yield the servers that are called as test servers are, and the answer of each."""
+def find_tests(
+    transport: Transport, *, all_projects: bool = False
+) -> Iterator[tuple[ServerFacts, ApiResponse]]:
+    """Yield the servers that are called as test servers are, and the answer of each.
+
+    :param all_projects: of all projects, which requires an administrator.
+    """
     query = {"name": f"{TEST_TAG}-"}
+    if all_projects:
+        query["all_tenants"] = "1"
     for answer in transport.pages("/servers/detail", query, next_page):
         for item in answer.objects("servers"):
             server = read_facts(answer, item)

@@ -31,12 +31,12 @@ from rax_scheduled_images_ext.programs.arguments import (
 if TYPE_CHECKING:
     from rax_scheduled_images_ext.operations.snapshot.hooks import HookCommand
 
-ALL_SERVERS = "All servers of the project in place of named ones."
+ALL_SERVERS = "All servers of the project, instead of named ones."
 NAMED_SERVERS = (
-    "All servers in whose names this regular expression is found, in place of named"
+    "All servers whose names match this regular expression anywhere, instead of named"
     " ones."
 )
-#: What is said of a choice of servers in no way, or in several.
+#: The error for servers chosen in no way, or in several.
 ONE_WAY = "choose servers in one way: by <server>..., by --all or by --name"
 
 
@@ -54,7 +54,7 @@ class Argument:
 
 @dataclass(frozen=True)
 class Exclusive:
-    """Options of which a command takes one at most."""
+    """Options of which a command accepts only one."""
 
     options: tuple[Argument, ...]
 
@@ -66,13 +66,43 @@ class Exclusive:
 
 
 def exclusive(*options: Argument) -> Exclusive:
-    """Return options of which a command takes one at most."""
+    """Return options of which a command accepts only one."""
     return Exclusive(options)
 
 
 def argument(*flags: str, **options: Any) -> Argument:
     """Return an argument as ``add_argument`` would take it."""
     return Argument(flags, options)
+
+
+class OneRequired(argparse.Action):
+    """One of the options of which a command takes exactly one.
+
+    It makes their group itself when it is added: novaclient makes none that is
+    required, and novaclient 7 none at all.
+    """
+
+    @property
+    def container(self) -> argparse._ActionsContainer:
+        """What the option was added to."""
+        return self._container
+
+    @container.setter
+    def container(self, parser: argparse._ActionsContainer) -> None:
+        self._container = parser
+        groups = parser._mutually_exclusive_groups
+        if not groups:
+            parser.add_mutually_exclusive_group(required=True)
+        groups[0]._group_actions.append(self)
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        setattr(namespace, self.dest, True if self.nargs == 0 else values)
 
 
 def switch(flag: str, text: str) -> Argument:
@@ -84,18 +114,18 @@ def switch(flag: str, text: str) -> Argument:
 
 
 def statuses(more: str = "") -> str:
-    """Return what the help of a command says of exit statuses.
+    """Return what the help of a command says about exit statuses.
 
-    :param more: those that only this command has.
+    :param more: the statuses that only this command has.
     """
     return (
-        "Exit status: 0 all was done, 1 something failed, 2 wrong usage,"
-        f"{more} 130 interrupted."
+        f"Exit status: 0 everything was done, 1 something failed, 2 wrong usage,{more}"
+        " 130 interrupted."
     )
 
 
 STATUSES = statuses()
-CHECK_STATUSES = statuses(" 3 some image is late, or not proven to boot,")
+CHECK_STATUSES = statuses(" 3 an image is late, or not proven to boot,")
 WATCH_STATUSES = statuses(
     " 4 a snapshot has failed, 5 a server is gone, 6 a time limit was reached,"
 )
@@ -131,14 +161,14 @@ BY_NAME = argument(
     "--name",
     metavar="<regex>",
     type=checked(regular_expression),
-    help="Only servers in whose names this regular expression is found.",
+    help="Only servers whose names match this regular expression anywhere.",
 )
 
 # -- schedules
 
 
 def retention(more: str = "") -> Argument:
-    """Return the option of how many images a schedule keeps."""
+    """Return the option for the number of images that a schedule keeps."""
     return argument(
         "--retention",
         metavar="<number>",
@@ -151,14 +181,14 @@ DAILY = switch("--daily", "Make an image every day.")
 
 
 def weekly(flag: str) -> Argument:
-    """Return the option of a weekly schedule."""
+    """Return the option for a weekly schedule."""
     return argument(
         flag,
         dest="day_of_week",
         metavar="<day>",
         type=checked(day_name),
-        help="Make one image a week, on this UTC day: a day's English name in any"
-        " letter case, or the beginning of just one.",
+        help="Make one image a week, on this UTC day: an English day name in any"
+        " letter case, or an unambiguous abbreviation.",
     )
 
 
@@ -207,8 +237,8 @@ def keep_within(**options: Any) -> Argument:
 
 FORECAST = switch(
     "--dry-run",
-    "Change nothing: print what would change, which images the next scheduled image"
-    " would then make go, and how many there will be in a week, a month and a year.",
+    "Change nothing: print what would change, which images would then expire with the"
+    " next scheduled image, and how many there will be in a week, a month and a year.",
 )
 ENABLED = switch("--enabled", "Only servers with a schedule.")
 DISABLED = switch("--disabled", "Only servers without a schedule.")
@@ -220,8 +250,8 @@ MAXIMUM_AGE = argument(
     metavar="<duration>",
     type=checked(max_age),
     default=MAX_AGE,
-    help="How old the newest image of a daily schedule may be, such as 26h (the"
-    " default) or 1d12h; one of a weekly schedule may be six days older.",
+    help="Maximum age of the newest image of a daily schedule, such as 26h (the"
+    " default) or 1d12h; six days more for a weekly schedule.",
 )
 
 VERIFIED_WITHIN = (
@@ -229,16 +259,16 @@ VERIFIED_WITHIN = (
         "--verified-within",
         metavar="<duration>",
         type=checked(max_age),
-        help="Report as well servers of which no image was proven to boot for this"
-        " long, such as 90d.",
+        help="Also report servers without an image that was proven to boot within this"
+        " time, such as 90d. One whose last proof failed is reported in any case.",
     ),
     argument(
         "--level",
         metavar="<level>",
         type=one_of("booted", "console", "command"),
         default="console",
-        help="With --verified-within: how much must have been seen, booted, console"
-        " (the default) or command.",
+        help="With --verified-within: the level that the proof must have reached,"
+        " booted, console (the default) or command.",
     ),
 )
 
@@ -248,22 +278,20 @@ KEEP = argument(
     "--keep",
     metavar="<number>",
     type=checked(number_to_keep),
-    help="How many scheduled images of each server stay, 1 to 65535; by default the"
-    " retention of its schedule.",
+    help="Number of scheduled images of each server to keep, 1 to 65535; by default"
+    " the retention of its schedule.",
 )
 PLAN = switch("--dry-run", "Delete nothing: print what would be deleted, and why.")
-YES = switch("--yes", "Do not ask first. Needed without a terminal.")
-YES_TO_MANY = switch(
-    "--yes", "Do not ask before all servers, or those of a name, are changed."
-)
+YES = switch("--yes", "Do not ask for confirmation. Required without a terminal.")
+YES_TO_MANY = switch("--yes", "With --all or --name: do not ask for confirmation.")
 YES_TO_CHANGE = switch(
     "--yes",
-    "Do not ask before all servers, or those of a name, are changed, or where new rules"
-    " let many images go at once.",
+    "With --all or --name, or where new rules delete many images at once: do not ask"
+    " for confirmation.",
 )
-#: What is said where nobody can be asked.
+#: The error where nobody can be asked.
 NO_TERMINAL = (
-    "there is no terminal to ask on: use --yes to delete, or --dry-run to see what"
+    "no terminal to ask for confirmation: use --yes to delete, or --dry-run to see what"
     " would be deleted"
 )
 NOTHING_TO_DELETE = "There is nothing to delete."
@@ -274,7 +302,7 @@ NOTHING_TO_DELETE = "There is nothing to delete."
 def hook_command(text: str) -> HookCommand:
     """Return a command that can be run.
 
-    :raises InvalidValue: for what is none.
+    :raises InvalidValue: for anything else.
     """
     from rax_scheduled_images_ext.operations.snapshot.hooks import HookCommand
 
@@ -282,7 +310,7 @@ def hook_command(text: str) -> HookCommand:
 
 
 def key_and_value(text: str) -> tuple[str, str]:
-    """Return a key that metadata can have, and its value.
+    """Return a valid key of metadata, and its value.
 
     :raises InvalidValue: for anything else.
     """
@@ -293,9 +321,9 @@ def key_and_value(text: str) -> tuple[str, str]:
 
 
 def metadatum(text: str) -> tuple[str, str | None]:
-    """Return a key that metadata can have, and its value, None without a ``=``.
+    """Return a valid key of metadata, and its value, None without a ``=``.
 
-    :raises InvalidValue: for a key that no metadata can have.
+    :raises InvalidValue: for an invalid key.
     """
     from rax_scheduled_images_ext.client.images.base import check_key
 
@@ -328,13 +356,13 @@ WATCH = (
         "--wait-start",
         metavar="<duration>",
         type=checked(duration),
-        help="Wait this long for a snapshot to begin, such as 10m.",
+        help="Wait at most this long for a snapshot to start, such as 10m.",
     ),
 )
 
 
 def time_limit(text: str, **options: Any) -> Argument:
-    """Return the option of how long a command may take."""
+    """Return the option for the time limit of a command."""
     return argument(
         "--time-limit",
         metavar="<duration>",
@@ -348,19 +376,19 @@ WATCH_LIMIT = "Watch no longer than this, such as 2h; by default there is no lim
 
 
 def watch_format(*flags: str) -> Argument:
-    """Return the option of how polls are printed."""
+    """Return the option for the format of polls."""
     return argument(
         *flags,
         dest="format",
         metavar="<format>",
         type=one_of("text", "json"),
         default="text",
-        help="Print text (the default), or json: one object a line.",
+        help="Print text (the default), or json: one object per line.",
     )
 
 
 def metadata(*flags: str) -> Argument:
-    """Return the option of what an image gets as metadata."""
+    """Return the option for the metadata of an image."""
     return argument(
         *flags,
         dest="metadata",
@@ -378,51 +406,50 @@ CREATE = (
         metavar="<command>",
         type=checked(hook_command),
         help="Run this command before the snapshot, to stop what writes to the disk."
-        " It runs on this machine, without a shell; if it fails, there is no snapshot."
+        " It runs on this machine, without a shell; if it fails, no snapshot is taken."
         " Without --after, nothing is started again.",
     ),
     argument(
         "--after",
         metavar="<command>",
         type=checked(hook_command),
-        help="Run this command as soon as the disk is copied. Once --before has begun,"
-        " it runs exactly once, whatever happens.",
+        help="Run this command as soon as the disk is copied. Once --before has"
+        " started, it runs exactly once, whatever happens.",
     ),
     argument(
         "--max-hold",
         metavar="<duration>",
         type=checked(duration),
         default="10m",
-        help="Wait at most this long from the end of --before until the disk is copied,"
-        " 10m by default; then --after runs, and the image may be inconsistent. It has"
-        " no effect without --before and --after.",
+        help="Longest time from the end of --before to --after, 10m by default. If the"
+        " disk is not copied by then, --after runs all the same, and the image may be"
+        " inconsistent. No effect without --before and --after.",
     ),
     argument(
         "--command-timeout",
         metavar="<duration>",
         type=checked(duration),
         default="5m",
-        help="End --before and --after when either takes longer, 5m by default.",
+        help="End --before or --after if it takes longer than this, 5m by default.",
     ),
     argument(
         "--hold-until",
         metavar="<state>",
         type=one_of(*COPIED_STATES),
-        help="Task state from which on the disk counts as copied:"
-        " image_pending_upload, as the clouds with scheduled images document it (their"
-        " default), or image_uploading, which is right for libvirt (the default"
-        " elsewhere).",
+        help="Task state that shows that the disk is copied: image_pending_upload, as"
+        " clouds with scheduled images document it (the default there), or"
+        " image_uploading, which is right for libvirt (the default elsewhere).",
     ),
     argument(
         "--interval",
         metavar="<seconds>",
         type=checked(interval),
-        help="Time between two polls; by default 0.5 rising to 1.8 while the server is"
-        " quiesced, then 5.",
+        help="Time between two polls; by default it grows from 0.5 to 1.8 while the"
+        " server is quiesced, and is 5 afterwards.",
     ),
     argument("--wait", action="store_true", help="Wait until the image is ACTIVE."),
 )
-CREATE_LIMIT = "Wait no longer than this in all, 6h by default."
+CREATE_LIMIT = "Time limit for the command, 6h by default."
 IMAGE_NAME = argument(
     "name", metavar="<name>", type=checked(name_or_id), help="Name of the image."
 )

@@ -1,9 +1,8 @@
 """Rows of things as a table for people, or as JSON, CSV or plain values for programs.
 
 A column defines once how to take its value from a row. JSON prints the value as it is,
-CSV and plain values as text, and the table in the column's ``human`` form. JSON has an
-escape for every character; the others print those that are not seen as a backslash
-escape.
+CSV and plain values as text, and the table in the column's ``human`` form. JSON can
+escape every character; the others print invisible characters as backslash escapes.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ def for_people(value: Any) -> str:
 
 
 def for_programs(value: Any) -> str:
-    """Return a value as text, nothing at all for None."""
+    """Return a value as text; None is empty."""
     return "" if value is None else str(value)
 
 
@@ -58,7 +57,7 @@ def attribute(key: str, title: str) -> Column[Any]:
 
 
 def as_table(columns: Sequence[Column[Row]], rows: Iterable[Row]) -> str:
-    """Return a box with a line per row."""
+    """Return a table with a frame, one line per row."""
     from prettytable import PrettyTable
 
     columns = plain(columns)
@@ -72,7 +71,7 @@ def as_table(columns: Sequence[Column[Row]], rows: Iterable[Row]) -> str:
 
 
 def as_json(columns: Sequence[Column[Row]], rows: Iterable[Row]) -> str:
-    """Return a list of objects, however few rows there are."""
+    """Return a list of objects, even for a single row."""
     objects = [
         {
             column.key: value
@@ -85,7 +84,7 @@ def as_json(columns: Sequence[Column[Row]], rows: Iterable[Row]) -> str:
 
 
 def as_csv(columns: Sequence[Column[Row]], rows: Iterable[Row]) -> str:
-    """Return lines of quoted values under a line of the columns' keys."""
+    """Return a line of the columns' keys, then a line of quoted values per row."""
     columns, text = plain(columns), io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([column.key for column in columns])
@@ -97,9 +96,9 @@ def as_csv(columns: Sequence[Column[Row]], rows: Iterable[Row]) -> str:
 
 
 def as_values(columns: Sequence[Column[Row]], rows: Iterable[Row]) -> str:
-    """Return a line per row, of values with a tab between them.
+    """Return a line per row, with tabs between the values.
 
-    White space within a value becomes one blank, so that a line stays a row.
+    White space within a value becomes one blank, so that each row stays on one line.
     """
     columns = plain(columns)
     return "\n".join(
@@ -111,7 +110,7 @@ def as_values(columns: Sequence[Column[Row]], rows: Iterable[Row]) -> str:
     )
 
 
-#: The forms by the names that ``--format`` takes.
+#: The formats by the names that ``--format`` accepts.
 FORMATS: dict[str, Callable[[Sequence[Column[Any]], Iterable[Any]], str]] = {
     "table": as_table,
     "json": as_json,
@@ -121,7 +120,7 @@ FORMATS: dict[str, Callable[[Sequence[Column[Any]], Iterable[Any]], str]] = {
 
 
 def print_rows(columns: Sequence[Column[Any]], rows: Sequence[Any], name: str) -> None:
-    """Print rows in the format of this name; without any, CSV still has its keys."""
+    """Print rows in the named format; CSV prints its keys even without rows."""
     text = FORMATS[name](columns, rows)
     if text:
         put(text, as_json=name == "json")

@@ -1,4 +1,4 @@
-"""A server's images as they are printed: columns, rows, and which expires next."""
+"""Prints the images of a server, and which of them expires next."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rax_scheduled_images_ext.operations.work_queue import Outcome
 
 
 def size_for_people(size: int | None) -> str:
-    """Return a number of bytes in the largest unit of which there is one."""
+    """Return a number of bytes in the largest unit that fits into it."""
     if size is None:
         return "-"
     number, units = float(size), iter(("B", "KiB", "MiB", "GiB", "TiB"))
@@ -53,7 +53,7 @@ def rules_of(kept: Iterable[KeptBy], created: datetime) -> list[dict[str, Any]]:
     return [{**vars(each), "period": period_name(each.rule, created)} for each in kept]
 
 
-#: These columns are of rows with an attribute `image`.
+#: The columns of rows that have an attribute `image`.
 IMAGE: tuple[Column[Any], ...] = (
     Column("id", "ID", lambda row: row.image.id),
     Column("name", "Name", lambda row: row.image.name),
@@ -66,7 +66,7 @@ IMAGES: tuple[Column[Any], ...] = (
     Column("retention_status", "Retention", retention_status),
     Column("reason", "Reason", reason),
 )
-#: The same for programs, with the data behind the words.
+#: The columns for programs, with the data behind the words.
 IMAGES_AS_DATA: tuple[Column[Any], ...] = (
     *IMAGES,
     Column("code", "Code", lambda decision: decision.reason.value),
@@ -84,9 +84,9 @@ def print_images(decisions: Sequence[Decision], form: str) -> None:
 
 
 def next_expiry_line(server_id: str, expiring: Sequence[Decision] | None) -> str:
-    """Return a line that says which images of a server expire before all others.
+    """Return a line that names the images of a server that expire first.
 
-    :param expiring: those images; None for a server without a schedule.
+    :param expiring: these images; None for a server without a schedule.
     """
     if expiring is None:
         return f"No image of server {server_id} expires: it has no schedule"
@@ -101,7 +101,7 @@ def next_expiry_line(server_id: str, expiring: Sequence[Decision] | None) -> str
 
 
 def say_next_expiries(servers: Iterable[Outcome[str, list[Decision] | None]]) -> None:
-    """Report on stderr what expires next of servers, given by their IDs."""
+    """Report on stderr which images of the servers expire next."""
     for each in servers:
         if each.error is None:
             say(next_expiry_line(each.item, each.value))
@@ -109,4 +109,4 @@ def say_next_expiries(servers: Iterable[Outcome[str, list[Decision] | None]]) ->
             say(f"No image of server {each.item} expires: it no longer exists")
         else:
             server = f"server {each.item}"
-            say(f"Which image of {server} expires next is not known: {each.error}")
+            say(f"It is not known which image of {server} expires next: {each.error}")

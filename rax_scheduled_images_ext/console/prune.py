@@ -1,4 +1,4 @@
-"""The pruning of servers' images: asking first, and what is printed of it."""
+"""Asks before images are pruned, and prints the result."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from rax_scheduled_images_ext.operations.work_queue import Outcome
 def pruned_columns(labels: Mapping[str, str]) -> tuple[Column[PrunedImage], ...]:
     """Return the columns of images that were or would be deleted.
 
-    :param labels: what the user called the servers, by their IDs.
+    :param labels: the servers' names or IDs as the user typed them, by ID.
     """
     return (
         Column("server", "Server", lambda row: labels[row.server_id]),
@@ -39,12 +39,12 @@ def pruned_columns(labels: Mapping[str, str]) -> tuple[Column[PrunedImage], ...]
 
 
 class PruneReport(ConsoleReport, PruneListener):
-    """Reports on stderr how a pruning goes, and asks before it if ``asks``."""
+    """Reports on stderr what is pruned; asks for confirmation first if ``asks``."""
 
     def __init__(self, console: Console, servers: Sequence[str], *, asks: bool) -> None:
         super().__init__(console, len(servers))
         self.asks = asks
-        # What the user called the servers, and what was done so far, by their IDs.
+        # The servers as the user typed them, and what was done so far, by ID.
         self._labels: dict[str, str] = {}
         self._done: dict[str, list[PrunedImage]] = {}
         self.columns = pruned_columns(self._labels)
@@ -61,7 +61,7 @@ class PruneReport(ConsoleReport, PruneListener):
                 print_rows(self.columns, rows, form)
 
     def say_nothing(self) -> None:
-        """Report on stderr that nothing is to be deleted, if that is known."""
+        """Report on stderr that there is nothing to delete, if that is known."""
         if self._labels:
             say(NOTHING_TO_DELETE)
 
@@ -83,7 +83,7 @@ class PruneReport(ConsoleReport, PruneListener):
         if not self.asks:
             return True
         print(as_table(self.columns, images), file=sys.stderr)
-        if agreed("Delete these images for good?"):
+        if agreed("Delete these images permanently?"):
             return True
         say("Nothing was deleted.")
         return False
@@ -93,11 +93,11 @@ class PruneReport(ConsoleReport, PruneListener):
         if image.error is None:
             return
         self.ok = False
-        # What was deleted may have left something behind, which the reason names.
+        # The reason names what a deletion has left behind, if anything.
         if image.action == "deleted":
             say(str(image.reason))
         else:
             self.console.not_deleted(image.image.id, image.error)
 
     def unknown(self, image: ServerImage) -> None:
-        say(f"Not known whether deleted: image {image.id}")
+        say(f"Unknown whether deleted: image {image.id}")

@@ -1,4 +1,4 @@
-"""How a shell reports, on stderr, what happened to each of several things."""
+"""Reports on stderr what happened to each of several items."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ LOG = logging.getLogger(__name__)
 
 
 class ErrorLine(Protocol):
-    """Returns the line about an error, as a shell writes its own.
+    """Returns the line about an error, in the form of the shell's own errors.
 
-    ``about`` names what it happened to, where the error does not.
+    ``about`` names the item, where the error does not.
     """
 
     def __call__(self, error: BaseException, about: str = "") -> str: ...
 
 
 class Waits:
-    """Reports that a busy service is asked again later, once for all who wait.
+    """Reports a wait for a busy service, once for all threads that wait.
 
-    :param report: is called with the line, from any thread.
+    :param report: called with the line, from any thread.
     """
 
     def __init__(self, report: Callable[[str], object]) -> None:
@@ -49,13 +49,13 @@ class Waits:
             self._until = max(self._until, now + seconds)
         if new and seconds >= 1:
             self._report(
-                f"The {service} service is busy: asking again in {seconds:.0f} s"
+                f"The {service} service is busy: trying again in {seconds:.0f} s"
             )
 
 
 @dataclass(frozen=True)
 class Console:
-    """A shell's way to report what goes wrong.
+    """How a shell reports errors.
 
     ``error_line`` returns the line about an error, ``failed_delete`` the one about an
     image that could not be deleted. ``waits`` is for :class:`.Cloud`.
@@ -71,7 +71,7 @@ class Console:
         say(self.error_line(error, about))
 
     def failure(self, name: str, error: Exception, total: int) -> None:
-        """Report a failure; one of several names what it happened to, as typed."""
+        """Report a failure; with several items, it names the item as typed."""
         clear = total == 1 or isinstance(error, NotOffered) or _names(error, name)
         self.error(error, "" if clear else name)
 
@@ -88,18 +88,18 @@ class Console:
         *,
         noun: str = "servers",
     ) -> ConsoleReport:
-        """Return what an operation on several things calls back.
+        """Return the callbacks of an operation on several items.
 
-        :param succeeded: is called with each item and its result.
-        :param failed: is called with each item and its error.
+        :param succeeded: called with each item and its result.
+        :param failed: called with each item and its error.
         """
         return ConsoleReport(self, len(items), succeeded, failed, noun)
 
 
 class ConsoleReport(Report[Any, Any]):
-    """Prints each failure as one line; it is the context of the operation.
+    """Prints each failure as one line; the operation runs in its context.
 
-    Items are what users call them.
+    Items are named as the user typed them.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class ConsoleReport(Report[Any, Any]):
     def failure(self, item: Any, error: Exception) -> None:
         """Report what has become of an item."""
         self.ok = False
-        # That a cloud has no scheduled images is said once, not for every server.
+        # A cloud without scheduled images is reported once, not for every server.
         if self._offered or not isinstance(error, NotOffered):
             self.console.failure(str(item), error, self._total)
         if isinstance(error, NotOffered):
@@ -154,18 +154,18 @@ class ConsoleReport(Report[Any, Any]):
 
 
 def _names(error: Exception, name: str) -> bool:
-    """Whether an error names what it is about by what the user called it."""
+    """Whether an error names its item as the user typed it."""
     quoted = re.escape(name)
     pattern = rf"\b(server|image) {quoted}(?![^\s:;,])|'{quoted}'"
     return re.search(pattern, str(error), re.IGNORECASE) is not None
 
 
 def _summary(interrupted: RunInterrupted, of: str) -> str:
-    """Return how far an interrupted command has come, in one line."""
+    """Return the progress of an interrupted command, as one line."""
     parts = [f"Interrupted: {interrupted.done} of {of} done"]
     if interrupted.unknown:
         names = ", ".join(map(str, interrupted.unknown))
-        parts.append(f"not known whether done: {names}")
+        parts.append(f"result unknown: {names}")
     if interrupted.untouched:
         parts.append(f"{len(interrupted.untouched)} not started")
     return "; ".join(parts)

@@ -1,4 +1,4 @@
-"""Restoring a server at a command line: the plan, a person's consent, the result."""
+"""Restores a server at a command line: prints the plan, asks, prints the result."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _PROPERTIES: tuple[Column[tuple[str, Any]], ...] = (
 )
 _QUESTIONS = {
     True: "Replace the disk of this server?",
-    False: "Make this server?",
+    False: "Create this server?",
 }
 
 
 def plan_data(plan: RestorePlan) -> Data:
-    """Return a plan for programs."""
+    """Return a plan as data for programs."""
     options, server, cut = plan.options, plan.server, plan.cut
     return {
         "server": server.name,
@@ -61,12 +61,13 @@ def plan_data(plan: RestorePlan) -> Data:
         "differs": list(plan.differs),
         "missing": list(plan.missing),
         "skipped": list(plan.skipped),
+        "warning": plan.warning,
         "continues": plan.made_id or (cut.safety.id if cut else None),
     }
 
 
 def restored_data(done: Restored, undo: str | None, *, show_password: bool) -> Data:
-    """Return what came of a restore for programs.
+    """Return the result of a restore as data for programs.
 
     :param undo: the command that undoes it.
     """
@@ -99,8 +100,9 @@ _TITLES: Mapping[str, str] = {
     "schedule": "Schedule",
     "differs": "What differs",
     "missing": "Not in the image",
-    "skipped": "Passed over",
-    "continues": "Goes on with",
+    "skipped": "Skipped",
+    "warning": "Warning",
+    "continues": "Continues with",
     "restored_id": "Restored server",
     "status": "Status",
     "safety_image_id": "Safety image",
@@ -110,15 +112,15 @@ _TITLES: Mapping[str, str] = {
 
 
 def table(data: Data) -> str:
-    """Return a plan or a result for people: what there is, a line for each."""
+    """Return a plan or a result as a table for people."""
     return as_table(_PROPERTIES, list(_rows(data)))
 
 
 def _rows(data: Data) -> Iterator[tuple[str, Any]]:
     if data["in_place"]:
-        yield "What", "its disk is put back in place"
+        yield "What", "its disk is replaced"
         if data["safety_image"] and "restored_id" not in data:
-            yield "First", "a safety image of the server as it is now is made"
+            yield "First", "a safety image of its present disk is made"
     for key, title in _TITLES.items():
         value = data.get(key)
         lines = value if isinstance(value, list) else [value]
@@ -137,9 +139,9 @@ def print_data(data: Data, form: str) -> None:
 
 
 class RestoreReport(SnapshotReport):
-    """Prints what happens; if it fails, what was made and what can be done now.
+    """Prints the progress; after a failure, what was made and what can be done now.
 
-    ``restoration`` is None until it begins.
+    ``restoration`` is None until it starts.
     """
 
     def __init__(self, console: Console, command: str) -> None:
@@ -158,19 +160,21 @@ class RestoreReport(SnapshotReport):
         if not plan.in_place:
             if restoration.server_id is not None:
                 name = f"{plan.options.new_name} ({restoration.server_id})"
-                self.say(f"Server {name} stays; the same command goes on with it")
+                self.say(
+                    f"Server {name} is kept; repeat the command to continue with it"
+                )
             return
         if not restoration.requested:
-            self.say(f"The disk of server {plan.server.name} is as it was")
+            self.say(f"The disk of server {plan.server.name} was not changed")
         if restoration.safety is not None:
             safety_id = restoration.safety.id
             undo = self.undo(safety_id, plan) if restoration.requested else ""
-            self.say(f"Safety image {safety_id} stays{undo and f'; undo: {undo}'}")
+            self.say(f"Safety image {safety_id} is kept{undo and f'; undo: {undo}'}")
 
 
 @dataclass
 class Restoring:
-    """A restore at a command line; what goes wrong is a line on stderr.
+    """A restore at a command line; errors are printed on stderr.
 
     ``status`` is the exit status so far.
 
@@ -188,13 +192,13 @@ class Restoring:
 
     @property
     def result_keys(self) -> tuple[str, ...]:
-        """What a result has beside what its plan has."""
+        """The keys that a result has in addition to its plan's."""
         return (*_RESULT, *(("admin_password",) if self.show_password else ()))
 
     def prepare(
         self, cloud: Cloud, server: str, options: RestoreOptions
     ) -> Data | None:
-        """Return the plan; None if there is none."""
+        """Return the plan, None if the restore is impossible; print its warnings."""
         self._cloud = cloud
         try:
             self._plan = plan_restore(cloud, server, options)
@@ -202,13 +206,17 @@ class Restoring:
             self.console.error(error)
             self.status = getattr(error, "exit_status", 1)
             return None
+        for skipped in self._plan.skipped:
+            say(f"Passed over: {skipped}")
+        if self._plan.warning is not None:
+            say(f"Warning: {self._plan.warning}")
         return plan_data(self._plan)
 
     def restore(self, *, asks: bool, wait: bool | None) -> Data | None:
-        """Restore, and return what came of it; None if that failed, or was not agreed.
+        """Restore, and return the result; None if it failed or was declined.
 
-        :param asks: whether to show the plan, and ask whether to go on.
-        :param wait: None to wait where a person sits.
+        :param asks: whether to show the plan and ask for confirmation.
+        :param wait: None to wait only on a terminal.
         """
         assert self._plan is not None
         if asks:
@@ -222,7 +230,7 @@ class Restoring:
         return self._data
 
     def say_done(self) -> None:
-        """Report on stderr what was done: standard output did not take it."""
+        """Report on stderr what was done, as it could not be written to stdout."""
         if self._data is not None:
             done = "Restored" if self._data["status"] else "Started"
             say(f"{done}: server {self._data['restored_id']}")

@@ -1,4 +1,4 @@
-"""The arguments by which both shells restore a server."""
+"""The arguments of restoring a server, for both shells."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from rax_scheduled_images_ext.console.arguments import (
     Argument,
+    OneRequired,
     argument,
     statuses,
     switch,
@@ -32,23 +33,29 @@ RESTORE = (
     _named(
         "--as",
         "<name>",
-        "Restore as a new server of this name, beside the old one.",
+        "Restore as a new server of this name, beside the old one. One of --as and"
+        " --in-place is required.",
         dest="new_name",
+        action=OneRequired,
     ),
-    switch(
+    argument(
         "--in-place",
-        "Put the disk of the server itself back; it keeps its ID and addresses. An"
-        " image of it as it is now is made first, and undoes the restore.",
+        action=OneRequired,
+        nargs=0,
+        default=False,
+        help="Replace the disk of the server itself; it keeps its ID and addresses."
+        " First a safety image of its present disk is made, from which the restore can"
+        " be undone.",
     ),
     argument(
         "--at",
         metavar="<time>",
         type=checked(moment),
-        help="Take the newest image made at or before this UTC time, such as"
-        " 2026-01-05T12:00, or 2026-01-05 for the end of that day. Without it and"
-        " --image the newest complete image is taken.",
+        help="Use the newest image made at or before this UTC time, such as"
+        " 2026-01-05T12:00, or 2026-01-05 for the end of that day. Without --at and"
+        " --image, the newest complete image is used.",
     ),
-    _named("--image", "<image>", "Take this image (name or ID)."),
+    _named("--image", "<image>", "Use this image (name or ID)."),
     _named("--flavor", "<flavor>", "With --as: flavor (name or ID)."),
     _named(
         "--network",
@@ -66,38 +73,39 @@ RESTORE = (
         action="append",
     ),
     _named("--key", "<key>", "With --as: name of a key pair."),
-    switch("--schedule", "With --as: take the schedule of images along."),
+    switch("--schedule", "With --as: give the new server the schedule of the old one."),
     argument(
         "--no-safety-image",
         dest="safety_image",
         action="store_false",
-        help="With --in-place: make no image first. What is on the disk is lost.",
+        help="With --in-place: make no safety image. The present contents of the disk"
+        " are lost.",
     ),
     switch(
         "--lose-ephemeral",
-        "With --in-place: go on although ephemeral and swap disks are destroyed.",
+        "With --in-place: restore even if that destroys ephemeral and swap disks.",
     ),
     switch("--dry-run", "Change nothing: print what would be done."),
-    switch("--yes", "Do not ask first. Needed without a terminal."),
+    switch("--yes", "Do not ask for confirmation. Required without a terminal."),
     argument(
         "--wait",
         action="store_const",
         const=True,
-        help="Wait until the server is there; the default on a terminal.",
+        help="Wait until the server is ready; the default on a terminal.",
     ),
     argument(
         "--no-wait",
         dest="wait",
         action="store_const",
         const=False,
-        help="Do not wait for the server; the default elsewhere.",
+        help="Do not wait for the server; the default without a terminal.",
     ),
     argument(
         "--time-limit",
         metavar="<duration>",
         type=checked(duration),
         default="6h",
-        help="Wait no longer than this in all, 6h by default.",
+        help="Time limit for the command, 6h by default.",
     ),
     switch(
         "--show-password",
@@ -105,14 +113,14 @@ RESTORE = (
     ),
 )
 RESTORED_SERVER = _named(
-    "server", "<server>", "Name or ID of server; it may be deleted."
+    "server", "<server>", "Name or ID of server; it may have been deleted."
 )
 RESTORE_STATUSES = statuses(
     " 4 the safety image is lost and nothing was changed, 5 the server is gone, 6 a"
     " time limit was reached,"
 )
-#: What is said where nobody can be asked.
+#: The error where nobody can be asked.
 NO_TERMINAL = (
-    "there is no terminal to ask on: use --yes to restore, or --dry-run to see what"
-    " would be done"
+    "no terminal to ask for confirmation: use --yes to restore, or --dry-run to see"
+    " what would be done"
 )

@@ -1,4 +1,4 @@
-"""Schedules as they are printed: rows, the documented form, changes and forecasts."""
+"""Prints schedules as rows and in the documented form, changes and forecasts."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from rax_scheduled_images_ext.operations.forecast import (
 from rax_scheduled_images_ext.operations.schedules import ScheduleChange
 from rax_scheduled_images_ext.operations.targets import Target
 
-#: What is said where the cloud itself makes no scheduled images.
+#: The hint for a cloud that itself makes no scheduled images.
 NEEDS_SERVICE = (
     "This cloud makes no scheduled images itself: they are made only while a"
-    " scheduled-images-service works for the project."
+    " scheduled-images-service runs for the project."
 )
 
 
@@ -71,7 +71,7 @@ def further_columns(
 
 @dataclass(frozen=True)
 class ShownSchedule:
-    """A server, as the user named it, and its schedule; None where it has none."""
+    """A server, as the user typed it, and its schedule; None if it has none."""
 
     server: str
     id: str
@@ -108,7 +108,7 @@ def print_schedule(schedule: ImageSchedule) -> None:
 
 
 def say_change(server: Target, change: ScheduleChange) -> None:
-    """Report on stderr what a change has made of a schedule."""
+    """Report on stderr a schedule before and after a change."""
     before = described(change.before, change.invalid_tag)
     after = described(change.after)
     text = f"still {after}" if before == after else f"was {before}; is {after}"
@@ -143,7 +143,7 @@ def print_forecast(server: Target, forecast: Forecast) -> None:
         put("These images expire with the next scheduled image:")
         print_rows(IMAGES, forecast.expiring, "table")
     elif new is None:
-        put("The images stay, and no more are made.")
+        put("Its images stay, and no more are made.")
     else:
         put("No image expires with the next scheduled image.")
     if forecast.outlook is not None:
@@ -215,7 +215,7 @@ def as_schedule(settings: ScheduleSettings) -> ImageSchedule:
 
 
 def described(schedule: ImageSchedule | None, invalid_tag: str | None = None) -> str:
-    """Return a schedule, or the tag that should be one, in a few words."""
+    """Return a short description of a schedule, or of the tag that is no valid one."""
     if schedule is None:
         return f"the invalid tag '{invalid_tag}'" if invalid_tag else "no schedule"
     return schedule.words

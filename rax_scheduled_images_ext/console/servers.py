@@ -1,4 +1,4 @@
-"""The servers of a project as they are printed: columns, rows and sentences."""
+"""Prints the servers of a project as rows and as sentences."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _SHORT = (
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Leave the search for reference cycles out.
+    """Turn off the search for reference cycles.
 
-    Nothing read here makes any, and to scan the answers of a large cloud
-    again and again takes a sixth of the processor time of a list.
+    Nothing here creates any, and scanning the responses of a large cloud again and
+    again takes a sixth of the processor time of a list.
     """
     on = gc.isenabled()
     gc.disable()
@@ -52,7 +52,7 @@ def uncollected() -> Iterator[None]:
 
 
 def say_failures(console: Console, listing: Listing) -> bool:
-    """Report which regions could not be read; return whether there is none."""
+    """Report the regions that could not be read; return whether all were read."""
     for each in listing.failures:
         if each.error is not None:
             say(f"{console.error_line(each.error)} (in region {each.item})")
@@ -60,7 +60,7 @@ def say_failures(console: Console, listing: Listing) -> bool:
 
 
 def say_unreadable(console: Console, servers: Iterable[ScheduleStatus]) -> bool:
-    """Report which servers could not be read; return whether there is none."""
+    """Report the servers that could not be read; return whether all were read."""
     read = [(each.server, each.server.problem) for each in servers]
     unreadable = [(server, problem) for server, problem in read if problem]
     unreadable.sort(key=lambda each: (each[0].name, each[0].id))
@@ -74,9 +74,9 @@ def print_inventory(
 ) -> None:
     """Print servers ordered by region, name and ID.
 
-    :param now: the time as of which ages are shown.
-    :param regions: whether to show the region of each.
-    :param details: whether to show what few need to see.
+    :param now: the time from which ages are counted.
+    :param regions: whether to show each server's region.
+    :param details: whether to show additional columns.
     """
     more = [volumes_column(), *verified_columns(now)] if details else []
     print_rows([*columns(now, regions=regions), *more], ordered(rows), form)
@@ -90,7 +90,7 @@ def ordered(rows: Iterable[Row]) -> list[Row]:
 
 
 def print_check(result: CheckResult, form: str | None) -> None:
-    """Print what is wrong as rows; without a format as a line for each server."""
+    """Print problems as rows; without a format, as one line for each server."""
     rows = [Row(None, status) for status in result.problems]
     if form is None:
         lines = [line for row in rows for line in problem_lines(row, result)]
@@ -106,15 +106,15 @@ def check_columns(result: CheckResult) -> list[Column[Row]]:
 
 
 def problem_lines(row: Row, result: CheckResult) -> Iterator[str]:
-    """Yield a line for each thing that is wrong with a server's images."""
+    """Yield a line for each problem of a server's images."""
     server, known = row.server, row.status.verified
     if row.status.stale or row.status.state is State.UNKNOWN:
         yield problem_line(row, result.now)
     if server.id in result.unproven:
-        why = "no image was ever proven to boot"
+        why = "no image has ever been proven to boot"
         if known is not None:
             age = _age(result.now - known.time)
-            what = "failed" if known.level is None else f"reached '{known.word}'"
+            what = "failed" if known.failed else f"reached '{known.word}'"
             why = f"the last proof {what} {age} ago: {known.seen}"
         yield f"unproven: {server.name} ({server.id}): {why}"
 
@@ -122,7 +122,7 @@ def problem_lines(row: Row, result: CheckResult) -> Iterator[str]:
 def columns(now: datetime, *, regions: bool = False) -> list[Column[Row]]:
     """Return the columns of servers.
 
-    :param now: the time as of which people are shown ages.
+    :param now: the time from which the table counts ages.
     """
     found: list[Column[Row]] = [attribute("region", "Region")] if regions else []
     kind, *number = schedule_columns(_schedule_of)
@@ -160,7 +160,7 @@ def verified_columns(now: datetime) -> list[Column[Row]]:
 
 
 def short(found: Iterable[Column[Row]]) -> list[Column[Row]]:
-    """Return the columns that are listed where there is little room."""
+    """Return the columns that are listed by default."""
     return [each for each in found if each.key in _SHORT]
 
 
@@ -182,7 +182,7 @@ def newest_columns() -> list[Column[Row]]:
 
 
 def limit_column() -> Column[Row]:
-    """Return the column of the age at which images are no longer fresh, in seconds."""
+    """Return the column of the maximum age of fresh images, in seconds."""
     return Column(
         "limit",
         "Limit",
@@ -192,7 +192,7 @@ def limit_column() -> Column[Row]:
 
 
 def schedule(row: Row) -> str | None:
-    """Return the schedule in short, or the tag that is none."""
+    """Return the schedule in short, or the invalid tag."""
     server = row.server
     return server.schedule.short if server.schedule else server.invalid_tag
 
@@ -204,12 +204,12 @@ def newest(row: Row) -> str | None:
 
 
 def verified(row: Row) -> str | None:
-    """Return when the last proof was."""
+    """Return the time of the last proof."""
     return None if row.status.verified is None else write_time(row.status.verified.time)
 
 
 def expires_next(row: Row) -> str | None:
-    """Return the names of what the next image replaces, the oldest first."""
+    """Return the names of the images that the next one replaces, oldest first."""
     names = [image.name or image.id for image in row.status.expires_next]
     return ", ".join(names) or None
 
@@ -223,7 +223,7 @@ def _schedule_of(row: Row) -> ImageSchedule | None:
 
 
 def _as_of(now: datetime, past: str, future: str) -> Callable[[Any], str]:
-    """Return what turns a written time into a distance from now."""
+    """Return a function that turns a time into its distance from now."""
 
     def shown(text: Any) -> str:
         moment = read_time(text)
@@ -236,13 +236,13 @@ def _as_of(now: datetime, past: str, future: str) -> Callable[[Any], str]:
 
 
 def _shortened(names: str | None) -> str:
-    """Return the first of some names, and how many more there are."""
+    """Return the first of several names, and the number of the others."""
     first, *others = (names or "-").split(", ")
     return f"{first} and {len(others)} more" if others else first
 
 
 def problem_line(row: Row, now: datetime) -> str:
-    """Return the line about what is wrong with a server's images."""
+    """Return the line about the problem of a server's images."""
     found, server = row.status, row.server
     line = f"{found.state.value}: {server.name} ({server.id}): "
     if found.state is State.UNKNOWN:

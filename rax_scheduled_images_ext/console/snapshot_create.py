@@ -1,4 +1,4 @@
-"""What is printed while a snapshot is taken."""
+"""Prints the progress of a snapshot that is being taken."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ TAKEN: tuple[Column[Snapshot], ...] = (
 
 
 class SnapshotReport(SnapshotListener):
-    """Prints what happens on stderr; on a terminal the present state in one line.
+    """Prints events on stderr; on a terminal, also the present state on a line of its
+    own.
 
     ``status`` is the exit status, ``snapshot`` the one that was taken, if any;
     ``waits`` is for :class:`.Cloud`.
@@ -49,7 +50,7 @@ class SnapshotReport(SnapshotListener):
 
     @contextmanager
     def failing(self) -> Iterator[None]:
-        """Report what goes wrong within; at the end all has been written."""
+        """Report errors of the block; at its end everything has been written."""
         try:
             try:
                 yield
@@ -63,7 +64,7 @@ class SnapshotReport(SnapshotListener):
             self._writer.close()
 
     def finish(self) -> None:
-        """Do what is left when all else is over."""
+        """Report what is left to say at the end."""
 
     def note(self, text: str) -> None:
         self.say(f"{clock_time()}   {text}")
@@ -87,14 +88,14 @@ class SnapshotReport(SnapshotListener):
         self._writer.say(line)
 
     def _clear(self) -> None:
-        """Take away the line that changes."""
+        """Erase the line of the present state."""
         if self._shown:
             self._writer.write(_CLEAR.encode())
         self._shown = False
 
 
 class IdReport(SnapshotReport):
-    """Prints the ID of the image as well, on stdout, as soon as the server runs."""
+    """Also prints the ID of the image on stdout, as soon as the server runs again."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
@@ -107,14 +108,14 @@ class IdReport(SnapshotReport):
     def finish(self) -> None:
         late = None if self._out.close() else TimeoutError("nobody reads it")
         problem = self._out.problem or late
-        # Whoever closes the pipe does not want the image's ID.
+        # A closed pipe means that nobody wants the image's ID.
         if problem is not None and not isinstance(problem, BrokenPipeError):
             self.say(f"ERROR (OSError): Cannot write to stdout: {problem}")
             self.status = self.status or 1
 
 
 def _errors_of(error: Exception | Interrupted) -> list[Exception | Interrupted]:
-    """Return the error, and before it the one that a failed resume would hide."""
+    """Return the error, preceded by the one that a failed resume would hide."""
     original = error.original if isinstance(error, ResumeFailed) else None
     if isinstance(original, (Exception, Interrupted)):
         return [original, error]

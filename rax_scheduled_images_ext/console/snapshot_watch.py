@@ -1,4 +1,4 @@
-"""What is printed of the snapshots that are watched."""
+"""Prints the snapshots that are watched."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from rax_scheduled_images_ext.console.terminal import clock_time, put, say
 from rax_scheduled_images_ext.operations.snapshot.watch import Watch
 from rax_scheduled_images_ext.operations.snapshot.watch_servers import WatchListener
 
-# Exit statuses from the least to the worst trouble.
+# Exit statuses from the least to the most serious.
 _ORDER = (0, 1, 6, 4, 5)
 
 
 class WatchReport(WatchListener):
-    """Prints each poll on stdout, and on stderr what goes wrong.
+    """Prints each poll on stdout, and errors on stderr.
 
     ``status`` is the exit status.
 
-    :param servers: how many are watched.
+    :param servers: the number of servers watched.
     :param changes_only: print a poll only if it differs from the one before.
-    :param as_json: print an object a line, not text.
+    :param as_json: print one object per line, not text.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class WatchReport(WatchListener):
 
 
 def _text(watch: Watch, phases: bool, *, named: bool) -> str:
-    """Return a line for people, with the server's name or not."""
+    """Return a line for people, with or without the server's name."""
     name = f"{watch.state.name}   " if named else ""
     if not phases:
         return f"{name}{clock_time()}   {watch.state}"

@@ -1,4 +1,4 @@
-"""Asking before all servers, or those of a name, are changed."""
+"""Asks before servers chosen by --all or --name are changed."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from rax_scheduled_images_ext.console.terminal import agreed, can_ask, say
 
 
 def confirmed(found: Sized, name: re.Pattern[str] | None, *, yes: bool) -> bool:
-    """Report how many servers are to be changed, and ask a person if there is one.
+    """Report how many servers are to be changed, and ask for confirmation on a
+    terminal.
 
-    One server alone is changed without a word.
+    A single server is changed without a report or a question.
 
-    :param name: what their names match, None for all servers.
-    :param yes: whether nobody is asked.
+    :param name: the pattern of their names, None for all servers.
+    :param yes: whether to skip the question.
     """
     if len(found) == 1:
         return True

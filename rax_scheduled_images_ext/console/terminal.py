@@ -1,4 +1,4 @@
-"""Writing to the terminal, or to whatever stands in its place."""
+"""Writes to the terminal, or to the file or pipe that replaces it."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from typing import Any, TextIO
 
 from rax_scheduled_images_ext.text import one_line, printable, printable_json
 
-# How often a stream that does not wait itself is tried again, in seconds.
+# Seconds between two attempts to write to a non-blocking stream.
 _PAUSE = 0.05
-# The exit status in a shell of a program that a closed pipe has ended.
+# The exit status that a shell shows for a program ended by a closed pipe.
 _BROKEN_PIPE = 141
 
 
 def clock_time() -> str:
-    """Return the time of day, as lines about a snapshot begin."""
+    """Return the time of day, with which lines about a snapshot begin."""
     return time.strftime("%H:%M:%S")
 
 
 def say(line: str) -> None:
-    """Print one line on stderr; a stderr that does not take it is no error."""
+    """Print one line on stderr; failing to write it is no error."""
     Progress.clear()
-    # Without one from the start, print would take stdout.
+    # If stderr was closed from the start, print would use stdout.
     if sys.stderr is not None:
         try:
             print(one_line(line), file=sys.stderr, flush=True)
@@ -39,19 +39,19 @@ def say(line: str) -> None:
 
 
 def agreed(question: str) -> bool:
-    """Ask on the terminal, and return whether the answer is yes."""
+    """Ask on the terminal; return whether the answer is yes."""
     Progress.clear()
     print(f"{one_line(question)} [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def can_ask() -> bool:
-    """Whether there is a terminal on which a person can be asked."""
+    """Whether there is a terminal to ask on."""
     return all(each is not None and each.isatty() for each in (sys.stdin, sys.stderr))
 
 
 class OutputFailed(SystemExit):
-    """Standard output did not take what was to be printed; ends the command."""
+    """Standard output could not be written; ends the command."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -60,9 +60,9 @@ class OutputFailed(SystemExit):
 
 @contextmanager
 def otherwise(say_done: Callable[[], object] | None) -> Iterator[None]:
-    """Have it reported on stderr what was done, if stdout does not take what is said.
+    """Report on stderr what was done if the block cannot write to stdout.
 
-    Whatever keeps it from that: an error, or Ctrl-C while nobody reads.
+    The cause may be an error, or Ctrl-C while nobody reads.
     """
     try:
         yield
@@ -77,14 +77,13 @@ def otherwise(say_done: Callable[[], object] | None) -> Iterator[None]:
 
 
 def put(text: str, *, as_json: bool = False) -> None:
-    """Print text on standard output, and have it written out at once.
+    """Print text on standard output, and flush it.
 
-    A character that is not seen, or that the stream cannot encode, is printed as a
-    backslash escape; in JSON, as an escape of JSON's.
+    A character that is invisible, or that the stream cannot encode, is printed as a
+    backslash escape; in JSON, as a JSON escape.
 
     :raises OutputFailed: if it cannot be written. A line on stderr reports a full disk
-        and a stdout that is not there, but not a closed pipe: who closes it wants no
-        more output.
+        or a missing stdout, but not a closed pipe: its reader wants no more output.
     """
     shown = printable_json(text) if as_json else printable(text, layout="\n\t")
     Progress.clear()
@@ -114,7 +113,7 @@ def _encodable(text: str, as_json: bool) -> str:
 
 
 def discard(stream: TextIO | Any) -> None:
-    """Let what is left to write go nowhere: it would be an error at the end."""
+    """Discard what is left to write: it would be an error at exit."""
     with suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
@@ -128,23 +127,23 @@ def obeys_codes(stream: TextIO | Any) -> bool:
 
 
 class Progress:
-    """The line on stderr like ``137 of 1000``, drawn only on a terminal.
+    """The progress line on stderr, such as ``137 of 1000``, drawn only on a terminal.
 
-    There is one, and whatever else is printed takes it away first.
+    There is only one, and all other output erases it first.
     """
 
     _drawn = False
 
     @classmethod
     def show(cls, ended: int, total: int) -> None:
-        """Draw the line; for a single item there is none."""
+        """Draw the line, unless there is only one item."""
         if total > 1 and obeys_codes(sys.stderr):
             cls._write(f"\r{ended} of {total}")
             cls._drawn = True
 
     @classmethod
     def clear(cls) -> None:
-        """Take the line away."""
+        """Erase the line."""
         if cls._drawn:
             cls._write("\r\x1b[K")
         cls._drawn = False
@@ -160,9 +159,9 @@ class Progress:
 class BackgroundWriter:
     """Writes to a stream from a thread of its own.
 
-    A stopped terminal, or a pipe that nobody reads, blocks a program that writes to
-    it, and a closed pipe is an error. Neither may stop the work that is reported. What
-    cannot be written is lost; ``problem`` is why.
+    A stopped terminal, or a pipe that nobody reads, blocks a program that writes to it,
+    and a closed pipe is an error. Neither may stop the work that is reported. What
+    cannot be written is lost; ``problem`` says why.
 
     :param stream: a text stream, such as ``sys.stderr``.
     """
@@ -175,7 +174,7 @@ class BackgroundWriter:
         if stream is None:
             self.problem = OSError(errno.EBADF, os.strerror(errno.EBADF))
         self._texts: SimpleQueue[bytes | threading.Event | None] = SimpleQueue()
-        #: Whether a person may be looking, at a terminal that obeys escape codes.
+        #: Whether the stream is a terminal that obeys escape codes.
         self.terminal = self._descriptor is not None and obeys_codes(stream)
         threading.Thread(target=self._work, daemon=True).start()
 
@@ -188,7 +187,7 @@ class BackgroundWriter:
         self._texts.put(text)
 
     def flush(self, seconds: float = 1.0) -> bool:
-        """Wait for what is not yet written, for a while; return whether it is."""
+        """Wait a while for what is not yet written; return whether all is written."""
         written = threading.Event()
         self._texts.put(written)
         return written.wait(seconds)
@@ -196,7 +195,7 @@ class BackgroundWriter:
     def close(self, seconds: float = 1.0) -> bool:
         """Accept nothing more, and wait as ``flush`` does.
 
-        What is left is written if somebody reads it before the program ends.
+        What is left is still written if somebody reads it before the program ends.
         """
         written = self.flush(seconds)
         self._texts.put(None)
@@ -217,7 +216,7 @@ class BackgroundWriter:
         if self._descriptor is None:
             self._stream.write(text.decode(errors="replace"))
             return
-        # Past the stream: its lock, once held, could end the program badly.
+        # Bypasses the stream: its lock, if held at exit, would abort the program.
         while text:
             try:
                 text = text[os.write(self._descriptor, text) :]

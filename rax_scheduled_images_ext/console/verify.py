@@ -1,4 +1,4 @@
-"""Proofs that images boot: asking first, and what is printed of them."""
+"""Asks before images are proven to boot, and prints the results."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from rax_scheduled_images_ext.operations.work_queue import Outcome
 #: The exit status if a proof has failed.
 FAILED = 3
 _WARNING = (
-    "Warning: with a network each test server is a copy of a production server that"
-    " runs there, with its data and its keys: it may change whatever it can reach."
+    "Warning: with a network, each test server is a running copy of a production"
+    " server, with its data and keys: it may change anything it can reach."
 )
 
 PLANS: tuple[Column[VerifyPlan], ...] = (
@@ -47,9 +47,9 @@ VERIFIED: tuple[Column[Verified], ...] = (
 
 
 class VerifyReport(SnapshotReport, VerifyListener):
-    """Reports on stderr how proofs go, and asks before them if ``asks``.
+    """Reports on stderr how proofs go; asks for confirmation first if ``asks``.
 
-    ``done`` is what has come of each image so far.
+    ``done`` holds the results so far.
     """
 
     def __init__(
@@ -73,9 +73,9 @@ class VerifyReport(SnapshotReport, VerifyListener):
         if self._options.networks:
             self.say(_WARNING)
         self._writer.flush()
-        if not self._asks or agreed("Make these test servers?"):
+        if not self._asks or agreed("Create these test servers?"):
             return True
-        self.say("Nothing was made.")
+        self.say("Nothing was created.")
         self._worsen(1)
         return False
 
@@ -87,16 +87,16 @@ class VerifyReport(SnapshotReport, VerifyListener):
             self.say(f"Failed: {named}: {done.seen}")
         elif done.finding is Finding.UNKNOWN:
             self._worsen(1)
-            self.say(f"Not tried to the end: {named}: {done.seen}")
+            self.say(f"Inconclusive: {named}: {done.seen}")
         elif not done.enough and done.level is not None:
             self._worsen(1)
             self.say(
-                f"Proven no further than '{done.level.word}': {named}: {done.seen}; use"
+                f"Proven only to level '{done.level.word}': {named}: {done.seen}; use"
                 " --level booted if that is enough"
             )
         if done.problem is not None:
             self._worsen(1)
-            self.say(f"Not remembered: {named}: {done.problem}")
+            self.say(f"Result not saved: {named}: {done.problem}")
         if done.left_id is not None:
             self._worsen(1)
             self.say(f"Not deleted: test server {done.left_id} of {named}")
@@ -106,7 +106,7 @@ class VerifyReport(SnapshotReport, VerifyListener):
 
 
 def cost(plans: Sequence[VerifyPlan], options: VerifyOptions) -> str:
-    """Return what proofs take at most, as a line."""
+    """Return the most that proofs may use, as one line."""
     flavors = Counter(plan.flavor.name for plan in plans)
     number = len(plans)
     servers = "1 test server" if number == 1 else f"{number} test servers"

@@ -1,4 +1,4 @@
-"""The arguments by which both shells, and the service, prove that images boot."""
+"""The arguments of proving that images boot, for both shells and the service."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ LEVELS = ("booted", "console", "command")
 
 
 def expected_text(text: str) -> re.Pattern[str]:
-    """Return the regular expression that is to be found on a console.
+    """Return the regular expression that a console must match.
 
-    :raises InvalidValue: for what is none, or would be found in anything.
+    :raises InvalidValue: for an invalid one, or one that matches anything.
     """
     try:
         pattern = re.compile(text)
     except (re.error, OverflowError, RecursionError) as error:
         raise invalid(f"'{text}' is not a regular expression: {error}") from None
     if pattern.search("") is not None:
-        raise invalid(f"'{text}' would be found on an empty console")
+        raise invalid(f"'{text}' matches even an empty console")
     return pattern
 
 
@@ -47,23 +47,24 @@ PROOF = (
         "--level",
         metavar="<level>",
         type=one_of(*LEVELS),
-        help="What is to be seen: the server is ACTIVE (booted), its console shows a"
-        " login prompt (console, the default), or a command is content with it"
+        help="What proves the image: its test server is ACTIVE (booted), its console"
+        " shows a login prompt (console, the default), or a command succeeds"
         " (command).",
     ),
     argument(
         "--console",
         metavar="<regex>",
         type=checked(expected_text),
-        help="What its console must show in place of a login prompt.",
+        help="Regular expression that the console must match, instead of a login"
+        " prompt.",
     ),
     argument(
         "--command",
         metavar="<command>",
         type=checked(hook_command),
-        help="Run this command as soon as the server is ACTIVE, or its console shows"
-        " --console. It finds what is known of the server on its standard input, as"
-        " JSON, and proves the image by exit status 0.",
+        help="Run this command as soon as the server is ACTIVE, or its console matches"
+        " --console. It receives what is known of the server on standard input, as"
+        " JSON. Exit status 0 proves the image.",
     ),
     argument(
         "--flavor",
@@ -77,15 +78,15 @@ PROOF = (
         metavar="<duration>",
         type=checked(duration),
         default="5m",
-        help="How long a test server may take to be ACTIVE, and then its guest to be"
-        " up, 5m by default.",
+        help="Time limit for a test server to become ACTIVE, and again for its guest"
+        " to come up, 5m by default.",
     ),
     argument(
         "--at-once",
         metavar="<number>",
         type=between(int, 1, 20),
         default=2,
-        help="How many test servers there are at once, 2 by default.",
+        help="Maximum number of test servers at a time, 2 by default.",
     ),
 )
 NETWORK = argument(
@@ -96,27 +97,27 @@ NETWORK = argument(
     default=[],
     type=checked(name_or_id),
     help="Network of the test server (ID, or name where the cloud has a network"
-    " service); may be repeated. Without it the test server has none. With it a copy"
-    " of a production server runs there.",
+    " service); may be repeated. By default the test server has no network. With one,"
+    " a copy of a production server runs there.",
 )
 NAMED = argument(
     "named",
     metavar="<server-or-image>",
     nargs="+",
     type=checked(name_or_id),
-    help="Name or ID of server(s), whose newest complete image is proven, or of"
+    help="Name or ID of server(s), whose newest complete images are proven, or of"
     " image(s).",
 )
 VERIFY = (*PROOF, NETWORK, YES)
 VERIFY_STATUSES = statuses(" 3 a proof failed,")
-#: What is said where nobody can be asked.
-NO_TERMINAL = "there is no terminal to ask on: use --yes to make test servers"
+#: The error where nobody can be asked.
+NO_TERMINAL = "no terminal to ask for confirmation: use --yes to make test servers"
 
 
 def verify_options(args: Any) -> VerifyOptions:
-    """Return how images are to be proven.
+    """Return the options of proving images.
 
-    :raises InvalidValue: if the options do not go together.
+    :raises InvalidValue: if the options contradict each other.
     """
     from rax_scheduled_images_ext.model.verify import LEVELS as KNOWN
     from rax_scheduled_images_ext.model.verify import Level
@@ -124,9 +125,9 @@ def verify_options(args: Any) -> VerifyOptions:
 
     level = KNOWN[args.level or ("command" if args.command else "console")]
     if (level is Level.COMMAND) != (args.command is not None):
-        raise invalid("--level command and --command go together")
+        raise invalid("--level command and --command require each other")
     if args.console is not None and level is Level.BOOTED:
-        raise invalid("--console goes with --level console or command")
+        raise invalid("--console requires --level console or command")
     return VerifyOptions(
         level,
         args.console,

@@ -31,7 +31,7 @@ _NAMESPACE = uuid.UUID("5f0c5a0e-8a39-4c0c-9d7e-0d4b6f0e2b11")
 
 
 class NoClaim(Enum):
-    """Why the caller has no claim."""
+    """Why the caller got no claim."""
 
     #: Another runner has, or had, the attempt of this interval.
     LOST = "lost"

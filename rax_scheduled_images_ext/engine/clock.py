@@ -1,4 +1,4 @@
-"""The clock that a runner decides by."""
+"""The clock that a runner's decisions are based on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-#: How long what was read is current enough.
+#: How long data that was read is current enough.
 FRESH = timedelta(seconds=5)
 
 
@@ -23,7 +23,7 @@ class Clock:
     at: datetime | None = None
 
     def time(self, cloud: datetime) -> datetime:
-        """Return the time to decide by.
+        """Return the time to base decisions on.
 
         :param cloud: the cloud's time.
         """
@@ -48,5 +48,5 @@ class LookTime:
 
     @property
     def is_fresh(self) -> bool:
-        """Whether what was read then is still current enough."""
+        """Whether data that was read then is still current enough."""
         return self.now - self.looked <= FRESH

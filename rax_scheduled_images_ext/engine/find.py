@@ -5,7 +5,7 @@ changed ones, and those that are not settled. Its results are hints: before acti
 one, the server is read again.
 
 A service that keeps running reads all servers only occasionally, and otherwise what has
-changed. What it remembers cannot become untrue, or only saves requests.
+changed. What it remembers either cannot become untrue, or only saves requests.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ _DAY = timedelta(hours=25)
 _OPEN = frozenset({"SAVING", "ERROR", "DELETED"})
 # How long pending images need not be listed by their metadata.
 _LISTED = timedelta(minutes=30)
-# How many IDs one request names: some servers accept only 4 kB, including the token.
+# The number of IDs in one request: some servers accept only 4 kB, including the token.
 _IDS = 50
-# How many servers without any image each scan checks for a missed one.
+# The number of servers without any image that each scan checks for a missed one.
 _DOUBTS = 20
 # How long an image that is not proven complete is not checked again.
 _UNPROVEN = timedelta(minutes=5)
@@ -220,13 +220,13 @@ class KnownImages:
 
 
 def _portions(ids: list[str]) -> Iterator[list[str]]:
-    """Yield as many IDs at a time as fit in a URL."""
+    """Yield IDs in groups that fit into a URL."""
     for first in range(0, len(ids), _IDS):
         yield ids[first : first + _IDS]
 
 
 def _is_settled(image: ServerImage) -> bool:
-    """Whether a run made the image, and nothing more is to be done for it."""
+    """Whether a run made the image, and it needs nothing more."""
     return (
         image.status not in _OPEN
         and PENDING_KEY not in image.metadata
@@ -255,7 +255,7 @@ class Page:
         return sorted(due, key=lambda step: str(step.slot and step.slot.due))
 
     def make_next(self, limits: Limits, waiting: int) -> list[Step]:
-        """Return as many servers with due images as there may be places for.
+        """Return the servers with due images that may fit into the limits.
 
         For each free place these are the longest overdue one, and one at random: an
         image that cannot be made stays due, and must not hold up others for ever.
@@ -284,7 +284,7 @@ class Page:
 
 @dataclass(frozen=True)
 class _Answer:
-    """The result of a hint, for a while."""
+    """The remembered result of a hint."""
 
     hint: Step
     result: StepResult
@@ -373,7 +373,7 @@ class Finder:
         return list(self._servers.values())
 
     def survey(self) -> Page:
-        """Decide for all servers by all images, to show users.
+        """Decide for all servers by all images, for display.
 
         The page's ``open`` then holds all snapshots.
         """
@@ -388,7 +388,7 @@ class Finder:
         return self._counted(page)
 
     def remember(self, hint: Step, result: StepResult, now: datetime) -> None:
-        """Remember the result of a hint, if repeating it soon would be pointless."""
+        """Remember the result of a hint if repeating it soon would be pointless."""
         if hint.action is Action.NOTHING or hint.slot is None:
             return
         if result.step.cause in _PASSING:
@@ -405,7 +405,7 @@ class Finder:
             self._answers[hint.server.id] = _Answer(hint, result, until)
 
     def recall(self, hint: Step, now: datetime) -> StepResult | None:
-        """Return the remembered result of the same hint, None if it is to be done."""
+        """Return the remembered result of the same hint, None if it must be done."""
         known = self._answers.get(hint.server.id)
         if known is None or hint.action is Action.NOTHING:
             return None
@@ -453,7 +453,7 @@ class Finder:
         return replace(page, under_way=under_way(page.open.making, page.now, known))
 
     def _with_doubts(self, page: Page, now: datetime) -> Page:
-        """Let some servers be checked that seem to have no image at all.
+        """Schedule checks of some servers that seem to have no image at all.
 
         An image was due in the last day, but none is known: either there has never been
         one, or one was missed, which should be reported. Or the missed slot is older,

@@ -22,9 +22,9 @@ from rax_scheduled_images_ext.model.note import NOTE
 from rax_scheduled_images_ext.model.plan import CLOCK_DIFFERENCE, hangs
 from rax_scheduled_images_ext.model.times import write_time
 
-# The most seconds that all requests wait, whatever Retry-After says.
+# The most seconds that all requests wait, even if Retry-After says more.
 _LONGEST_PAUSE = 600.0
-# How often to check again when many compete, and the most seconds in between.
+# How often to check again when many runners compete, and the most seconds in between.
 _LOOKS, _PAUSE = 20, 0.3
 
 
@@ -149,7 +149,7 @@ class Admission:
             return True
 
     def leave(self, project_id: str) -> None:
-        """Give the place back: no snapshot was started."""
+        """Release the place: no snapshot was started."""
         if self._known is not None:
             with self._lock:
                 self._known[project_id] -= 1

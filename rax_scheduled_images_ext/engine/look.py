@@ -21,11 +21,11 @@ from rax_scheduled_images_ext.model.server import ServerFacts
 
 @dataclass(frozen=True)
 class Look:
-    """A server and its images, as they were seen with a cloud.
+    """A server and its images, as read from a cloud.
 
-    ``facts`` is all that is shown of the server. ``time`` is that by which is decided,
-    ``now`` the cloud's own, ``hidden`` are images that lists leave out, as far as they
-    are known.
+    ``facts`` is everything that the cloud shows about the server. ``time`` is the time
+    that decisions are based on, ``now`` the cloud's own. ``hidden`` are the known
+    images that lists omit.
     """
 
     cloud: Cloud
@@ -57,7 +57,7 @@ def look(
     answer = find_server(cloud.schedules.tags.compute, server_id)
     item = answer.object("server")
     server, facts = read_tagged_server(answer, item), read_facts(answer, item)
-    # Of any type: an image whose type was changed later was made all the same.
+    # Of any type: an image whose type was changed later counts all the same.
     images = {image.id: image for image in hidden}
     for image in cloud.images.list(server_id=server_id):
         images[image.id] = image

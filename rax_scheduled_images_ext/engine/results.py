@@ -16,8 +16,7 @@ from rax_scheduled_images_ext.model.plan import IMAGEABLE, Cause, Step
 from rax_scheduled_images_ext.operations.prune import PrunedImage
 from rax_scheduled_images_ext.operations.work_queue import Outcome
 
-#: How long after it was due a missing image is not yet overdue: time for a second
-#: attempt.
+#: How long a missing image is due before it is overdue: time for a second attempt.
 MARGIN = timedelta(hours=2)
 
 
@@ -36,7 +35,7 @@ class Result(Enum):
     BUSY = "server busy"
     #: All attempts have been used.
     GIVEN_UP = "given up"
-    #: The project may have no more images: the tries become less and less frequent.
+    #: The project may have no more images: the attempts become less and less frequent.
     QUOTA = "quota exceeded"
     #: It is not known whether the image is being made.
     UNKNOWN = "unknown whether started"
@@ -55,7 +54,7 @@ class Result(Enum):
 
 
 _FAILURES = (Result.FAILED, Result.QUOTA, Result.GIVEN_UP, Result.BROKEN)
-# What prevents an image, besides what a runner has seen itself.
+# The causes that prevent an image, besides those that a runner sees itself.
 _REASONS = frozenset(
     {
         Cause.BUSY,
@@ -77,9 +76,9 @@ _NOT_MADE = (
     Result.UNKNOWN,
     Result.UNPROVEN,
 )
-# What does not pass by itself within minutes.
+# The causes that do not pass by themselves within minutes.
 _LASTING = frozenset({Cause.INVALID, Cause.GIVEN_UP, Cause.MISSED})
-# What only the owner of a server can change.
+# The causes that only the owner of a server can remove.
 _OWNERS = frozenset({Cause.STATUS, Cause.INVALID})
 
 
@@ -122,12 +121,12 @@ class StepResult:
             self.result is Result.QUOTA
             or cause in _OWNERS
             or (cause is Cause.REFUSED and quota)
-            # It was missed for such a reason, and will be again.
+            # The image was missed for such a reason, and will be missed again.
             or (cause is Cause.MISSED and (quota or status))
         )
 
     def is_overdue(self, now: datetime) -> bool:
-        """Whether an image is refused, or missing after time for a second try."""
+        """Whether an image is refused, or missing after time for a second attempt."""
         note = self.step.note
         refused = self.left and note is not None and note.lasts
         if self.failed or refused or self.step.cause in _LASTING:

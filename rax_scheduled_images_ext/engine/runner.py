@@ -70,7 +70,7 @@ class Runner:
     limits: Limits = field(default_factory=Limits)
     key: str = ""
     clock: Clock = field(default_factory=Clock)
-    #: Returns whether to start no more steps and delete nothing more.
+    #: Called to find out whether to start no more steps and delete nothing more.
     stopping: Callable[[], bool] = lambda: False
     #: Called with each image that the retention deleted, or could not delete.
     deleted: Callable[[PrunedImage], object] = _ignore

@@ -70,7 +70,7 @@ class Settling:
         proofs = [
             (image, proof)
             for image in step.unsettled
-            # What its owner keeps for good stays, even if it is broken.
+            # An image that its owner keeps for good stays, even if it is broken.
             if (proof := prove(self.found.cloud, image)).is_whole or image.scheduled
         ]
         whole = [image for image, proof in proofs if proof.is_whole]
@@ -90,7 +90,7 @@ class Settling:
         if not whole:
             return result
         whole = _first_of_slots(whole)
-        # Before the image that carries it may go.
+        # Before the image that carries it may be deleted.
         self._proven = self._last_verification()
         if self._apply_retention({image.id for image in whole}):
             facts = self._facts()
@@ -175,15 +175,15 @@ class Settling:
     def _last_verification(self) -> Verification | None:
         """Return the last proof of the server's images, which the newest one carries.
 
-        Others can publish images that seem to be the server's.
+        Other projects can publish images that seem to be the server's.
         """
         owner = self.found.server.project_id
         return last_verification(i for i in self.found.images if i.owner == owner)
 
     def _facts(self) -> ServerFacts:
-        """Return what images are to carry of the server, with its networks."""
+        """Return what to record on images about the server and its networks."""
         facts = self.found.facts
-        # Not every user may see them, and nothing is to fail for that.
+        # Not every user may see the networks, and nothing may fail because of that.
         with suppress(*PASSING):
             compute = self.found.cloud.schedules.tags.compute
             facts = replace(facts, networks=networks_of(compute, facts.id))

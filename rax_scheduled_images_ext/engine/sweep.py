@@ -165,7 +165,7 @@ def _delete_leftover(
 ) -> Leftover:
     image_id = snapshot.image_id
     if image_id is None:
-        return Leftover(snapshot, reason="it is not marked as to be deleted")
+        return Leftover(snapshot, reason="it is not marked for deletion")
     if snapshot.project_id != volumes.project_id:
         return Leftover(snapshot, reason="it may belong to another project")
     if not images.is_gone(image_id):

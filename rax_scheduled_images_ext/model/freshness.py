@@ -102,6 +102,11 @@ class ScheduleStatus:
     stale: bool = False
     verified: Verification | None = None
 
+    @property
+    def failed_proof(self) -> bool:
+        """Whether the last proof that an image boots has failed."""
+        return self.verified is not None and self.verified.failed
+
 
 def decide_on(
     server: InventoryServer,

@@ -70,12 +70,17 @@ class Policy:
     interval: timedelta = timedelta(hours=1)
 
     def fitted(self, schedule: ImageSchedule | None) -> Policy:
-        """Return the policy for a schedule: all attempts fit between two images."""
-        if schedule is None or schedule.hours is None:
+        """Return the policy for a schedule.
+
+        All attempts fit between two images. The window holds for daily and weekly
+        schedules without a time of their own.
+        """
+        if schedule is None or (schedule.hours is None and schedule.at is None):
             return self
         between = schedule.interval
         return replace(
             self,
+            window=WHOLE_DAY,
             max_delay=min(self.max_delay, between),
             interval=min(self.interval, between / self.attempts),
         )
@@ -194,11 +199,11 @@ def plan(
         return Step(server, Action.NOTHING, Cause.INVALID)
     if schedule is None:
         return Step(server, Action.NOTHING, Cause.NO_SCHEDULE)
-    policy = policy.fitted(schedule)
     own = own_images(server, images)
-    base = _seen(server, schedule, own, now, policy, notes, known)
-    action, cause, image = _decide(base, own, now, policy, since, known)
     more = duplicates(server, own, policy.window)
+    policy = policy.fitted(schedule)
+    base = _seen(server, schedule, own, now, policy, notes, known, more)
+    action, cause, image = _decide(base, own, now, policy, since, known)
     # An image that cannot be settled or deleted does not prevent making one.
     if action is Action.NOTHING and base.unsettled:
         action, image = Action.RETAIN, image or base.unsettled[-1]
@@ -219,15 +224,17 @@ def _seen(
     policy: Policy,
     notes: Iterable[Note],
     known: Known | None,
+    more: list[ServerImage],
 ) -> Step:
     """Return a step with the facts, before anything is decided."""
     slot, following = slots_around(server.id, schedule, now, policy.window)
     note = next((n for n in reversed(list(notes)) if n.slot == slot.name), None)
-    more = duplicates(server, own, policy.window)
-    # A slot of one of several a day is over before it is overdue.
-    made = [image.created for image in own if image.status not in _FAILED]
-    last = max(filter(None, [*made, known.made if known else None]), default=None)
-    missed = _slots_since(last, schedule, slot) if schedule.hours else 0
+    missed = 0
+    if schedule.hours is not None:
+        # Each of several a day is over before it is overdue.
+        made = [image.created for image in own if image.status not in _FAILED]
+        last = max(filter(None, [*made, known.made if known else None]), default=None)
+        missed = _slots_since(last, schedule, slot)
     return Step(
         server,
         Action.NOTHING,
@@ -494,7 +501,7 @@ def explain(step: Step) -> str:
         Cause.INVALID: f"its tag '{server.invalid_tag}' is not a schedule",
         Cause.UNKNOWN: f"its schedule could not be read: {server.problem}",
         Cause.NOT_DUE: f"its first image is due {_shown(step.next_slot)}",
-        Cause.DUE: f"its image has been due since {due}" + _shown_missed(step.missed),
+        Cause.DUE: f"its image has been due since {due}" + _shown_missed(step),
         Cause.BUSY: f"its task state is {server.task_state}",
         Cause.SLOW: f"it has been due since {due}, but image {image_id} has been SAVING"
         f" since {write_time(image.created if image else None)}: snapshots take longer"
@@ -525,10 +532,18 @@ def _interval(step: Step) -> str:
     return format_duration(schedule.interval.total_seconds()) if schedule else ""
 
 
-def _shown_missed(number: int) -> str:
+def _shown_missed(step: Step) -> str:
+    number = step.missed
     if not number:
         return ""
-    return f"; {number} before it {'was' if number == 1 else 'were'} missed"
+    missed = f"; {number} before it {'was' if number == 1 else 'were'} missed"
+    schedule = step.server.schedule
+    if schedule is None or schedule.hours is None:
+        return missed
+    return (
+        f"{missed}: the service looked less often than every {_interval(step)}, or the"
+        " cloud refused them"
+    )
 
 
 def _shown(slot: Slot | None) -> str:

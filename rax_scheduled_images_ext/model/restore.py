@@ -86,7 +86,7 @@ class Flavor:
 class RestoreOptions:
     """How a server is to be restored: as ``new_name``, or in place.
 
-    Of all images the newest complete one is taken, or the newest made at or before
+    Of all images the newest complete one is taken whose proof has not failed, up to
     ``at``, or ``image``, a name or an ID. ``flavor``, ``networks``, ``groups`` and
     ``key`` take the place of the server's own; None is its own.
     """
@@ -115,7 +115,7 @@ class RestoreOptions:
         if self.new_name is not None and len(self.new_name) > LONGEST_NAME:
             raise InvalidValue(f"--as takes at most {LONGEST_NAME} characters")
         if self.at is not None and self.image is not None:
-            raise InvalidValue("--at and --image exclude each other")
+            raise InvalidValue("--at and --image cannot be used together")
         new = {
             "--flavor": self.flavor,
             "--network": self.networks,
@@ -180,9 +180,10 @@ class RestorePlan:
     ``tags`` are the new server's.
     ``differs`` are what a new server will not have in common with the old one,
     ``missing`` what the image does not hold, ``skipped`` younger images and why they
-    were passed over; all are sentences for people. ``gone`` is whether only images are
-    left of the server. ``made_id`` is the new server that the same restore has made
-    before, ``cut`` what it has begun in place.
+    were passed over, ``warning`` that the proof of the image has failed; all are
+    sentences for people. ``gone`` is whether only images are left of the server.
+    ``made_id`` is the new server that the same restore has made before, ``cut`` what it
+    has begun in place.
     """
 
     server: ServerFacts
@@ -198,6 +199,7 @@ class RestorePlan:
     differs: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
+    warning: str | None = None
     made_id: str | None = None
     cut: Cut | None = None
 

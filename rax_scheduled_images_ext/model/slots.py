@@ -148,7 +148,8 @@ def _offset(server_id: str, schedule: ImageSchedule, window: Window) -> timedelt
 
 def _name(server_id: str, schedule: ImageSchedule, due: datetime) -> str:
     if schedule.hours is None:
-        return due.strftime("%Y-%m-%dT%H%M") if schedule.at else f"{due:%Y-%m-%d}"
+        day = due.date().isoformat()
+        return f"{day}T{due:%H%M}" if schedule.at else day
     if schedule.at is not None:
         return f"{due:%Y-%m-%dT%H%M}-{schedule.hours}h"
     start = due - _offset(server_id, schedule, WHOLE_DAY)

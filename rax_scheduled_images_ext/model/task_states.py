@@ -118,7 +118,7 @@ class SnapshotProgress:
     safe_from: str = COPIED
     phases: list[Phase] = field(default_factory=list)
     #: Whether a snapshot in progress has been seen.
-    begun: bool = False
+    started: bool = False
     #: Whether it was seen and has ended, successfully or not: the disk is not in use.
     over: bool = False
     #: Whether the disk has been copied, or at least is no longer being copied.
@@ -132,9 +132,9 @@ class SnapshotProgress:
             return
         if self.phases:
             self.phases[-1].ended = time
-        self.begun = self.begun or state.snapshot
-        self.over = self.begun and state.accepts
-        if self.begun and not self.over and state.name != self._last:
+        self.started = self.started or state.snapshot
+        self.over = self.started and state.accepts
+        if self.started and not self.over and state.name != self._last:
             self.phases.append(Phase(state.name, time, time))
         self.copied = self.over or self._safe(state)
         self._last = state.name

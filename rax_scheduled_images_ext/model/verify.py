@@ -107,6 +107,11 @@ class Verification:
         """The level as it is written, or that the proof failed."""
         return _FAILED if self.level is None else self.level.word
 
+    @property
+    def failed(self) -> bool:
+        """Whether the image did not boot."""
+        return self.level is None
+
     def satisfies(self, level: Level, within: timedelta, now: datetime) -> bool:
         """Whether so much was proven, and not too long ago."""
         return (
@@ -138,14 +143,20 @@ def verification_of(image: ServerImage) -> Verification | None:
     return Verification(found[2], time, level, found[5])
 
 
+def proofs_of(images: Iterable[ServerImage]) -> dict[str, Verification]:
+    """Return the last proof of each image, by its ID, as far as any of them says."""
+    found: dict[str, Verification] = {}
+    for known in filter(None, map(verification_of, images)):
+        other = found.get(known.image_id)
+        if other is None or other.time <= known.time:
+            found[known.image_id] = known
+    return found
+
+
 def last_verification(images: Iterable[ServerImage]) -> Verification | None:
     """Return the last proof of the images of a server, None if there was none."""
-    found = (verification_of(image) for image in images)
-    return max(
-        (each for each in found if each is not None),
-        key=lambda each: each.time,
-        default=None,
-    )
+    found = proofs_of(images).values()
+    return max(found, key=lambda each: each.time, default=None)
 
 
 def shortened(text: str) -> str:
@@ -180,6 +191,9 @@ def blames_image(fault: str | None) -> bool:
 # -- when a server's turn is
 
 _DAY = timedelta(days=1)
+# For how long after its beginning a turn is found without the proofs of all servers:
+# what could not be tried is tried again on the next days.
+_TURN = timedelta(days=3)
 
 
 def began(server_id: str, every: timedelta, now: datetime) -> datetime:
@@ -192,6 +206,21 @@ def began(server_id: str, every: timedelta, now: datetime) -> datetime:
     length = every.total_seconds()
     passed = (now.timestamp() - share * length) % length
     return now - timedelta(seconds=passed)
+
+
+def is_turn(server_id: str, every: timedelta, now: datetime) -> bool:
+    """Whether a server's turn has begun in the last days."""
+    return now - began(server_id, every, now) < _TURN
+
+
+def is_due(
+    known: Verification | None, server_id: str, every: timedelta, now: datetime
+) -> bool:
+    """Whether no image of a server was proven since its turn began.
+
+    :param known: the last proof, None for none.
+    """
+    return known is None or known.time < began(server_id, every, now)
 
 
 def most_a_day(servers: int, every: timedelta) -> int:
@@ -210,7 +239,7 @@ def due_proofs(
     due = [
         (each.time.timestamp() if each else 0.0, server_id)
         for server_id, each in known.items()
-        if each is None or each.time < began(server_id, every, now)
+        if is_due(each, server_id, every, now)
     ]
     free = max(0, most_a_day(len(known), every) - recent)
     return [server_id for _, server_id in sorted(due)[:free]]
@@ -274,6 +303,25 @@ def devices_of_test(image: ServerImage) -> list[dict[str, Any]]:
     return found
 
 
+def _needed(server: ServerFacts) -> tuple[str, timedelta] | None:
+    """Return the image of a test server and how long it may be needed.
+
+    :returns: None for any other server.
+    """
+    mark = _MARK.fullmatch(server.metadata.get(TEST_KEY, ""))
+    if not mark or not is_test_server(server.name):
+        return None
+    return mark[1], timedelta(seconds=int(mark[2])) + MARGIN
+
+
+def is_under_way(server: ServerFacts, now: datetime) -> bool:
+    """Whether a server is a test server that somebody may still look at."""
+    found = _needed(server)
+    return found is not None and (
+        server.created is None or now - server.created <= found[1]
+    )
+
+
 def image_of_left_behind(
     server: ServerFacts, user_id: str | None, project_id: str | None, now: datetime
 ) -> str | None:
@@ -282,15 +330,15 @@ def image_of_left_behind(
     It is one only if all of it says so. Whether it boots from that image is still to be
     seen if it boots from a volume.
     """
-    mark = _MARK.fullmatch(server.metadata.get(TEST_KEY, ""))
-    if not mark or not is_test_server(server.name):
+    found = _needed(server)
+    if found is None:
         return None
-    image_id, needed = mark[1], timedelta(seconds=int(mark[2]))
+    image_id, needed = found
     is_tagged = server.tags is None or set(tags_of_test(image_id)) <= set(server.tags)
     is_own = None not in (user_id, project_id) and (user_id, project_id) == (
         server.user_id,
         server.project_id,
     )
-    is_old = server.created is not None and now - server.created > needed + MARGIN
+    is_old = server.created is not None and now - server.created > needed
     boots = server.image_id in (image_id, "")
     return image_id if is_tagged and is_own and is_old and boots else None

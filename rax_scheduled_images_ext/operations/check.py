@@ -1,4 +1,4 @@
-"""Whether all scheduled images of a project are as fresh as they should be."""
+"""Checks whether the scheduled images of a project are fresh enough."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from rax_scheduled_images_ext.model.verify import Level
 from rax_scheduled_images_ext.operations.inventory import read_inventory
 from rax_scheduled_images_ext.operations.targets import no_servers
 
-#: The exit status of a check that finds a stale server.
+#: The exit status of a check that finds a problem.
 STALE = 3
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The servers with a schedule at a moment of the cloud's clock.
+    """The result of a check; ``now`` is its time by the cloud's clock.
 
-    ``problems`` are those whose images are stale or unproven, or whose schedule is
-    invalid or could not be read, ordered by name. ``unproven`` are the IDs of those
-    whose images were not proven to boot as they should be.
+    ``problems`` are the servers whose images are stale or unproven, or whose schedule
+    is invalid or could not be read, ordered by name. ``unproven`` are the IDs of those
+    without a recent proof that an image boots.
     """
 
     now: datetime
@@ -32,7 +32,7 @@ class CheckResult:
 
     @property
     def stale(self) -> bool:
-        """Whether some server lacks an image, or a proof, that it should have."""
+        """Whether a server lacks an image, or a proof, that it should have."""
         stale = any(problem.stale for problem in self.problems)
         return stale or bool(self.unproven)
 
@@ -45,16 +45,16 @@ def check(
     verified_within: timedelta | None = None,
     level: Level = Level.CONSOLE,
 ) -> CheckResult:
-    """Look for servers whose newest scheduled image is too old, or is missing.
+    """Find the servers whose newest scheduled image is too old, or does not boot.
 
-    :param name: only servers in whose names this regular expression is found.
-    :param max_age: how old the newest image of a daily schedule may be; one of a
-        weekly schedule may be six days older.
-    :param verified_within: how long ago an image of each must have been proven to boot,
-        with so much of it seen as ``level`` says; None where that does not matter. A
-        server that is younger than that need not have been.
-    :raises NoServers: if no server with a schedule has such a name: whoever watches
-        a server must learn that its schedule is gone.
+    :param name: only servers whose names match this regular expression anywhere.
+    :param max_age: the maximum age of the newest image of a daily schedule; six days
+        more for a weekly schedule.
+    :param verified_within: within which time an image of each server must have been
+        proven to boot, to this ``level`` at least; None if only a proof that failed
+        matters. A server that is younger needs none.
+    :raises NoServers: if no server with a schedule matches the name: monitoring of a
+        server must notice that its schedule is gone.
     :raises NotOffered: if the cloud has no scheduled images.
     """
     inventory = read_inventory(cloud, enabled=True, name=name, max_age=max_age)
@@ -63,8 +63,11 @@ def check(
     unproven = frozenset(
         status.server.id
         for status in inventory.servers
-        if verified_within is not None
-        and is_unproven(status, verified_within, level, inventory.now)
+        if status.failed_proof
+        or (
+            verified_within is not None
+            and is_unproven(status, verified_within, level, inventory.now)
+        )
     )
     problems = sorted(
         (
@@ -82,7 +85,7 @@ def check(
 def is_unproven(
     status: ScheduleStatus, within: timedelta, level: Level, now: datetime
 ) -> bool:
-    """Whether an image of a server should have been proven to boot, and was not."""
+    """Whether a server lacks a required proof that an image boots."""
     known, created = status.verified, status.server.created
     if known is None:
         return created is None or now - created > within

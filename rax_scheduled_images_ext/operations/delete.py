@@ -1,9 +1,9 @@
-"""Deleting an image, and the volume snapshots that were made for it.
+"""Deletes an image, and the volume snapshots that were made for it.
 
-The snapshots go after the image, so that no image is left that names what is gone.
-Whether they are the image's own is looked at before: if in doubt, it stays as well.
-Once it is gone nothing names them, so they are marked before: by the mark those are
-found that are left behind.
+The snapshots are deleted after the image, so that no remaining image names deleted
+snapshots. First it is checked that they belong to this image alone; if in doubt,
+nothing is deleted. Once the image is gone nothing names its snapshots, so they are
+marked beforehand: snapshots that are left behind are found by the mark.
 """
 
 from __future__ import annotations
@@ -45,18 +45,18 @@ _REFUSALS = (codes.unauthorized, codes.forbidden)
 
 @dataclass
 class NamingImages:
-    """Which images name which volume snapshots, as one listing says.
+    """Which images name which volume snapshots, from one listing.
 
-    It is read when it is first needed, and serves all deletions of one look.
+    It is read when first needed, and serves all deletions of one scan.
     """
 
     images: ImageStore
-    #: The IDs of the images that name a snapshot, by the snapshot's.
+    #: The IDs of the images that name a snapshot, by the snapshot's ID.
     _names: dict[str, list[str]] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def is_named(self, snapshot_id: str, image_id: str) -> bool:
-        """Whether an image besides this one names a snapshot, and is still there."""
+        """Whether another existing image names a snapshot."""
         with self._lock:
             if self._names is None:
                 self._names = self._read()
@@ -79,12 +79,12 @@ def delete_image(
 ) -> None:
     """Delete an image, and then its volume snapshots, if it has any.
 
-    That the snapshots are to go is noted on them before: whoever looks later deletes
-    what is left (see :mod:`.engine.sweep`).
+    The snapshots are marked for deletion first: a later sweep deletes what is left of
+    them (see :mod:`.engine.sweep`).
 
-    :param naming: which images may need the same snapshots, None to find out anew.
+    :param naming: which images may need the same snapshots, None to read that now.
     :raises NoSuchImage: if there is no such image; nothing was deleted.
-    :raises SnapshotsInDoubt: if not all of its snapshots are known to be its own and
+    :raises SnapshotsInDoubt: unless all of its snapshots are known to be its own and
         can be deleted; nothing was deleted.
     :raises SnapshotsLeft: if the image is gone, and some of its snapshots are not.
     """
@@ -95,7 +95,7 @@ def delete_image(
     volumes = cloud.volumes
     if volumes is None:
         raise SnapshotsInDoubt(
-            "there is no block storage service to delete its volume snapshots by"
+            "no block storage service in the catalog to delete its volume snapshots"
         )
     own = own_snapshots(
         image,
@@ -111,7 +111,7 @@ def delete_image(
 
 
 def delete_image_of(cloud: Cloud, server_id: str, image_id: str) -> ServerImage:
-    """Delete an image of a server, read right before; return it as it was.
+    """Delete an image of a server, which is read right before, and return it.
 
     The errors are those of :func:`delete_image`, and:
 
@@ -122,7 +122,7 @@ def delete_image_of(cloud: Cloud, server_id: str, image_id: str) -> ServerImage:
     if image.status == "DELETED":
         raise NoSuchImage(image_id)
     if image.server_id != server_id:
-        raise NotASnapshot(image_id, f"it is not one of server {server_id}")
+        raise NotASnapshot(image_id, f"it is not an image of server {server_id}")
     if image.protected:
         raise ImageProtected(image_id)
     delete_image(cloud, image)
@@ -131,7 +131,7 @@ def delete_image_of(cloud: Cloud, server_id: str, image_id: str) -> ServerImage:
 
 @contextmanager
 def _in_doubt(snapshot_id: str) -> Iterator[None]:
-    """Be in doubt about a snapshot that this user may not look at, or not change."""
+    """Raise SnapshotsInDoubt if this user may not read or change a snapshot."""
     try:
         yield
     except NoSuchVolumeSnapshot:
@@ -145,7 +145,7 @@ def _in_doubt(snapshot_id: str) -> Iterator[None]:
 def _find(volumes: Volumes, snapshot_id: str) -> VolumeSnapshot | None:
     """Return a snapshot, None if there is none.
 
-    :raises SnapshotsInDoubt: if this user may not look at it.
+    :raises SnapshotsInDoubt: if this user may not read it.
     """
     with suppress(NoSuchVolumeSnapshot), _in_doubt(snapshot_id):
         return volumes.snapshot(snapshot_id)
@@ -153,9 +153,9 @@ def _find(volumes: Volumes, snapshot_id: str) -> VolumeSnapshot | None:
 
 
 def _mark(volumes: Volumes, snapshot: VolumeSnapshot, image: ServerImage) -> bool:
-    """Note on a snapshot that it goes with an image; return whether it is there.
+    """Mark a snapshot for deletion with an image; return whether it exists.
 
-    :raises SnapshotsInDoubt: if this user may not do that.
+    :raises SnapshotsInDoubt: if this user may not change it.
     """
     if snapshot.image_id == image.id:
         return True
@@ -166,7 +166,7 @@ def _mark(volumes: Volumes, snapshot: VolumeSnapshot, image: ServerImage) -> boo
 
 
 def _delete_for_certain(images: ImageStore, image: ServerImage) -> None:
-    """Delete an image, and find out if it is gone where the answer does not say so."""
+    """Delete an image; if the response is unclear, find out whether it is gone."""
     try:
         images.delete(image)
     except NoSuchImage:
@@ -177,7 +177,7 @@ def _delete_for_certain(images: ImageStore, image: ServerImage) -> None:
 
 
 def delete_snapshot(volumes: Volumes, snapshot_id: str) -> str | None:
-    """Delete a snapshot; return why it is left, None if it is not."""
+    """Delete a snapshot; return why it is left, None if it is deleted."""
     try:
         volumes.delete_snapshot(snapshot_id)
     except NoSuchVolumeSnapshot:
@@ -188,7 +188,7 @@ def delete_snapshot(volumes: Volumes, snapshot_id: str) -> str | None:
 
 
 def _is_going(volumes: Volumes, snapshot_id: str) -> bool:
-    """Whether somebody else is deleting a snapshot, or has done so."""
+    """Whether a snapshot is being deleted by somebody else, or is gone."""
     try:
         return volumes.snapshot(snapshot_id).is_going
     except NoSuchVolumeSnapshot:

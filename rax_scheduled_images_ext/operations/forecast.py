@@ -1,4 +1,4 @@
-"""What the next scheduled images delete, now or after a change of schedules."""
+"""Forecasts which images the next scheduled ones delete, also after a change."""
 
 from __future__ import annotations
 
@@ -31,12 +31,13 @@ from rax_scheduled_images_ext.operations.work_queue import Outcome, Report, run
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a new schedule changes of a server.
+    """What a new schedule would change for a server.
 
-    ``current`` is its schedule now, ``new`` the one that it would have, each None for
-    none; ``expiring`` are the images that the next scheduled image would delete, oldest
-    first. ``invalid_tag`` is the tag that should be the schedule now, and is none.
-    ``outlook`` says what is there in time, None without a new schedule.
+    ``current`` is its present schedule, ``new`` the one that it would have, each None
+    for none; ``expiring`` are the images that would be deleted with the next scheduled
+    image, oldest first. ``invalid_tag`` is the tag that is no valid schedule, if there
+    is one at present. ``outlook`` is what its images become in time, None without a new
+    schedule.
     """
 
     current: ImageSchedule | None
@@ -52,13 +53,13 @@ def forecast(
     schedule: ImageSchedule | ScheduleSettings | None,
     report: Report[Target, Forecast] | None = None,
 ) -> list[Outcome[Target, Forecast]]:
-    """Return what a new schedule would change of servers; it changes nothing.
+    """Return what a new schedule would change for servers; nothing is changed.
 
     Errors: those of :func:`.schedules.change`.
 
-    :param schedule: what replaces the schedules, or what is to be changed of them;
-        None to take them away.
-    :raises InvalidValue: for a schedule that cannot be; nothing has been sent.
+    :param schedule: what replaces the schedules, or the settings to change in them;
+        None to remove them.
+    :raises InvalidValue: for an invalid schedule; nothing has been sent.
     """
     if isinstance(schedule, ImageSchedule):
         schedule = ScheduleSettings.of(schedule)
@@ -106,18 +107,18 @@ def refuse_many(
 def next_expiries(
     cloud: Cloud, images: Iterable[Outcome[str, ServerImage]]
 ) -> list[Outcome[str, list[Decision] | None]]:
-    """Return what expires next of each server whose images were handed back.
+    """Return what expires next for each server whose images were unprotected.
 
     The values and errors are those of :func:`next_expiry`.
 
-    :returns: an outcome for each ID of a server, in the order of the images.
+    :returns: an outcome for each server's ID, in the order of the images.
     """
     servers = dict.fromkeys(str(each.value.server_id) for each in images if each.value)
     return run(servers, lambda server_id: next_expiry(cloud, server_id), workers=1)
 
 
 def expiring(cloud: Cloud, server_id: str, schedule: ImageSchedule) -> list[Decision]:
-    """Return what the next scheduled image of a server would delete, oldest first.
+    """Return the images that a server's next scheduled image deletes, oldest first.
 
     :param schedule: the schedule by which it is made.
     :raises NoSuchServer: if there is no such server.
@@ -138,9 +139,9 @@ def outlook(cloud: Cloud, server_id: str, schedule: ImageSchedule | None) -> Out
 
 
 def next_expiry(cloud: Cloud, server_id: str) -> list[Decision] | None:
-    """Return the images of a server that expire before all others, oldest first.
+    """Return the images of a server that expire first, oldest first.
 
-    :returns: None if the server has no schedule, so that none expires.
+    :returns: None if the server has no schedule, so that no image expires.
     :raises NoSuchServer: if there is no such server.
     """
     try:
@@ -148,7 +149,7 @@ def next_expiry(cloud: Cloud, server_id: str) -> list[Decision] | None:
     except InvalidSchedule:
         return None
     except NotOffered:
-        # The server itself has not been asked for.
+        # The server itself has not been read.
         read_server(cloud, server_id)
         return None
     if schedule is None:

@@ -1,4 +1,4 @@
-"""All servers of a project with their schedules and images, read page by page."""
+"""Reads all servers of a project with their schedules and images, page by page."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from rax_scheduled_images_ext.operations.work_queue import (
 
 @dataclass(frozen=True)
 class Inventory:
-    """The servers of a region and the status of each, at a moment of its clock."""
+    """The servers of a region and their statuses; ``now`` is by the region's clock."""
 
     now: datetime
     servers: list[ScheduleStatus]
@@ -55,12 +55,12 @@ def read_inventory(
 ) -> Inventory:
     """Read the servers of a project in one region, their schedules and images.
 
-    That is a request a page of servers and one a page of images. Only what those
-    leave open is asked for server by server: schedules that the list does not show,
-    and days of the week that decide whether an image is late.
+    That takes one request per page of servers and one per page of images. What these
+    leave open takes one request per server: schedules that the list does not show, and
+    days of the week that decide whether an image is late.
 
     :param enabled: only servers with a schedule, or only those without.
-    :param name: only servers in whose names this regular expression is found.
+    :param name: only servers whose names match this regular expression anywhere.
     :param max_age: as for :func:`.freshness.schedule_status`.
     :raises NotOffered: if the cloud has no scheduled images.
     """
@@ -77,13 +77,13 @@ def read_regions(
     max_age: timedelta = MAX_AGE,
     report: Report[str, Inventory] | None = None,
 ) -> list[Outcome[str, Inventory]]:
-    """Read the inventory of each region of the user's catalog, side by side.
+    """Read the inventory of each region of the user's catalog, in parallel.
 
     The parameters are those of :func:`read_inventory`.
 
     :returns: an outcome for each region, by its name.
     """
-    # Shared here, once, because the regions are read side by side.
+    # Created here, once, because the regions are read in parallel.
     shared = cloud.shared()
 
     def read(region: str) -> Inventory:
@@ -96,10 +96,10 @@ def read_regions(
 
 @dataclass(frozen=True)
 class _Listed:
-    """A server as a list has it.
+    """A server as a list shows it.
 
     ``shown`` is the extension's attribute, None without one, and ``tags`` are the
-    server's, None if they are not shown.
+    server's tags, None if they are not shown.
     """
 
     server: InventoryServer
@@ -109,11 +109,11 @@ class _Listed:
 
 @dataclass
 class _Listing:
-    """What a list of servers shows, of them and of the cloud itself."""
+    """What a list of servers shows, about them and about the cloud itself."""
 
     now: datetime = field(init=False)
     servers: list[_Listed] = field(default_factory=list)
-    #: Of all servers, also those not asked for.
+    #: All servers of the list, also those that are filtered out.
     ids: set[str] = field(default_factory=set)
     shows_schedules: bool = False
     shows_days: bool = False
@@ -132,7 +132,7 @@ class _Listing:
         self.shows_days |= isinstance(shown, dict) and "day_of_week" in shown
         tags = server.get("tags")
         self.shows_tags |= isinstance(tags, list)
-        # Test servers are gone in a moment.
+        # Test servers exist only for moments.
         new = listed.id not in self.ids and not is_test_server(listed.name)
         self.ids.add(listed.id)
         if new and (pattern is None or pattern.search(listed.name)):
@@ -148,12 +148,12 @@ class _Reader:
     pattern: re.Pattern[str] | None
 
     def read(self, max_age: timedelta, enabled: bool | None) -> Inventory:
-        """Read all servers, or those with or without a schedule."""
+        """Read all servers, or only those with or without a schedule."""
         listing = self._list(enabled)
         silent = self._is_silent(listing, enabled)
         if self.cloud.schedules.kept_as_tags:
             if listing.ids and not listing.shows_tags:
-                # They came from an API that is too old for tags.
+                # They came from an API version that is too old for tags.
                 listing = self._list(enabled)
             servers = list(map(_tagged, listing.servers))
         else:
@@ -189,17 +189,18 @@ class _Reader:
             if first and next_page(answer) and not self._shows_anything(listing):
                 self.cloud.schedules.find_out()
                 if self.cloud.schedules.kept_as_tags:
-                    # From an API that shows them, before all others are read in vain.
+                    # From an API version that shows them, before all others are read in
+                    # vain.
                     return self._list(enabled)
         return listing
 
     def _shows_anything(self, listing: _Listing) -> bool:
-        """Whether a list shows schedules, or is the one that shows them as tags."""
+        """Whether a list shows schedules, as an attribute or as tags."""
         shown = listing.shows_schedules or listing.shows_tags
         return shown or self.cloud.schedules.kept_as_tags
 
     def _servers(self, listing: _Listing, silent: bool) -> list[InventoryServer]:
-        """Return the servers with their schedules, asking for those not shown.
+        """Return the servers with their schedules; read those that are not shown.
 
         :param silent: whether the list shows no schedule of any server.
         """
@@ -218,7 +219,7 @@ class _Reader:
         return self._ask(servers, open_)
 
     def _is_silent(self, listing: _Listing, enabled: bool | None) -> bool:
-        """Whether the extension's list shows no schedules even where there are some.
+        """Whether the extension's list shows no schedules although there are some.
 
         If it shows none, this finds out whether there is an extension.
         """
@@ -226,7 +227,7 @@ class _Reader:
         if known or not listing.ids:
             return False
         if not enabled:
-            # The filter knows better: are there servers with a schedule?
+            # The filter tells whether there are servers with a schedule.
             query = {ATTRIBUTE: True, "limit": 1}
             answer = self.cloud.schedules.extension.compute.get("/servers", query)
             if answer.status != 400:
@@ -239,7 +240,7 @@ class _Reader:
     def _ask(
         self, servers: list[InventoryServer], open_: Iterable[InventoryServer]
     ) -> list[InventoryServer]:
-        """Ask for the schedules of the open ones; leave out servers that are gone."""
+        """Read the schedules that are still unknown; leave out deleted servers."""
         known = {server.id: server for server in servers}
         for outcome in run(open_, self.cloud.schedules.extension.get):
             server = replace(outcome.item, schedule=outcome.value)
@@ -256,10 +257,10 @@ class _Reader:
     def _images(
         self, servers: Iterable[InventoryServer]
     ) -> dict[str, list[ServerImage]]:
-        """Return what retention and freshness need of all images, by server.
+        """Return the images that retention and freshness depend on, by server.
 
-        Snapshots that are not scheduled are read as well: among them are those
-        that are kept for good.
+        Snapshots without the marker are read as well: images that are kept for good are
+        among them.
         """
         images: dict[str, list[ServerImage]] = {server.id: [] for server in servers}
         if images:
@@ -270,16 +271,16 @@ class _Reader:
 
 
 def _tagged(listed: _Listed) -> InventoryServer:
-    """Return a server with the schedule that its tags stand for."""
-    # That the cloud has no extension may have been found out after the list was read.
+    """Return a server with the schedule that its tags represent."""
+    # The list may have been read before it was known that there is no extension.
     return with_tags(replace(listed.server, rules=Rules.OURS), listed.tags or ())
 
 
 def _may_be_weekly(found: ScheduleStatus) -> bool:
-    """Whether the day that a list does not show could make a difference.
+    """Whether the day of the week, which a list does not show, could matter.
 
-    What seems late must not be called so because of a misunderstanding. Those
-    that do not are not asked for: that would be a request a server.
+    A server must not be reported as late by mistake. Servers that do not seem late are
+    not read: that would be one request per server.
     """
     schedule, newest = found.server.schedule, found.newest
     if schedule is None or schedule.day_of_week:
@@ -288,7 +289,7 @@ def _may_be_weekly(found: ScheduleStatus) -> bool:
 
 
 def _is(found: ScheduleStatus, enabled: bool) -> bool:
-    """Whether the server is, or may be, one that has a schedule, or has none."""
+    """Whether the server matches the filter by schedule, or may match it."""
     server = found.server
     if server.problem is not None:
         return True

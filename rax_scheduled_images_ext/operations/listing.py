@@ -1,4 +1,4 @@
-"""The servers of one region, or of all regions side by side."""
+"""Lists the servers of one region, or of all regions."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Listing:
-    """The servers of one region or of all, as of a moment.
+    """The servers of one region or of all, at one moment.
 
-    ``now`` is None if no region could be read, ``failures`` are those that could not.
+    ``now`` is None if no region could be read; ``failures`` are the regions that could
+    not be read.
     """
 
     rows: list[Row]
@@ -49,9 +50,9 @@ def list_servers(
     all_regions: bool,
     report: Report[str, Inventory] | None = None,
 ) -> Listing:
-    """Read the servers of the cloud's region, or of all regions side by side.
+    """Read the servers of the cloud's region, or of all regions in parallel.
 
-    The parameters are those of :func:`read_inventory`, whose errors this raises for a
+    The parameters are those of :func:`read_inventory`. Its errors are raised only for a
     single region.
     """
     if not all_regions:

@@ -1,4 +1,4 @@
-"""Whether the image of a volume-backed server is whole: its snapshots are looked at."""
+"""Checks whether the image of a volume-backed server is complete, by its snapshots."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def prove(cloud: Cloud, image: ServerImage) -> Proof:
-    """Find out whether an image is whole: a request for each snapshot that it names."""
+    """Find out whether an image is complete: one request for each of its snapshots."""
 
     def find(snapshot_id: str) -> VolumeSnapshot | None:
         try:
@@ -35,15 +35,15 @@ def _read(
 ) -> VolumeSnapshot | None:
     """Return a snapshot of an image, None if it is gone.
 
-    :raises SnapshotsInDoubt: if that cannot be told.
+    :raises SnapshotsInDoubt: if that is unknown.
     """
     if volumes is None:
         raise SnapshotsInDoubt(
-            "there is no block storage service to read its volume snapshots from"
+            "no block storage service in the catalog to read its volume snapshots from"
         )
     with suppress(NoSuchVolumeSnapshot):
         return volumes.snapshot(snapshot_id)
-    # Those of other projects are not shown, whether they are there or not.
+    # Snapshots of other projects are never shown.
     if image.owner is None or image.owner != volumes.project_id:
         raise SnapshotsInDoubt(
             f"its volume snapshot {snapshot_id} may be in another project"

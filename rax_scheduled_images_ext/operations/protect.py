@@ -1,4 +1,4 @@
-"""Keeping an image for good, and handing it back to its schedule."""
+"""Keeps an image for good, or returns it to its schedule."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from rax_scheduled_images_ext.model.image import (
 )
 from rax_scheduled_images_ext.operations.work_queue import Outcome, Report, run
 
-# Nova's words for what it makes of a server; `nova backup` makes the second.
+# Nova's types of images of servers; `nova backup` makes the second.
 _SNAPSHOTS = (SNAPSHOT, "backup")
 
 
 def protect(cloud: Cloud, image: str) -> ServerImage:
-    """Keep an image for good: it is neither counted nor deleted any more.
+    """Keep an image for good: its schedule no longer counts or deletes it.
 
     :param image: a name or an ID.
     :returns: the image as it was before.
@@ -42,7 +42,7 @@ def protect(cloud: Cloud, image: str) -> ServerImage:
 
 
 def unprotect(cloud: Cloud, image: str) -> ServerImage:
-    """Hand an image back to its schedule.
+    """Return an image to its schedule.
 
     :param image: a name or an ID.
     :returns: the image as it was before.
@@ -57,7 +57,7 @@ def unprotect(cloud: Cloud, image: str) -> ServerImage:
 def protect_images(
     cloud: Cloud, images: Iterable[str], report: Report[str, ServerImage] | None = None
 ) -> list[Outcome[str, ServerImage]]:
-    """Keep images for good, one by one, whatever becomes of the others.
+    """Keep images for good, each regardless of errors of the others.
 
     Errors: those of :func:`protect`.
     """
@@ -67,7 +67,7 @@ def protect_images(
 def unprotect_images(
     cloud: Cloud, images: Iterable[str], report: Report[str, ServerImage] | None = None
 ) -> list[Outcome[str, ServerImage]]:
-    """Hand images back to their schedules, one by one, whatever becomes of the others.
+    """Return images to their schedules, each regardless of errors of the others.
 
     Errors: those of :func:`unprotect`.
     """
@@ -75,7 +75,7 @@ def unprotect_images(
 
 
 def protect_image(images: ImageStore, image: ServerImage) -> None:
-    """Take the marker off an image, remembering on it how it was marked.
+    """Remove the marker from an image, and record on the image how it was marked.
 
     The errors are those of :func:`protect`.
     """
@@ -88,7 +88,7 @@ def protect_image(images: ImageStore, image: ServerImage) -> None:
 def unprotect_image(images: ImageStore, image: ServerImage) -> None:
     """Mark an image as it was before it was protected.
 
-    Who has taken the marker away by other means is understood by the image's name, if
+    If the marker was removed by other means, the image is recognized by the name that
     the service gave it. The errors are those of :func:`unprotect`.
     """
     _check_snapshot(image)
@@ -102,10 +102,10 @@ def unprotect_image(images: ImageStore, image: ServerImage) -> None:
 
 
 def _check_snapshot(image: ServerImage) -> None:
-    """Refuse what Nova has not made of a server.
+    """Refuse an image that Nova has not made of a server.
 
-    :raises NotASnapshot: for it.
-    :raises NoSuchImage: for what is only the memory of an image.
+    :raises NotASnapshot: for such an image.
+    :raises NoSuchImage: for the record of a deleted image.
     """
     if image.status == "DELETED":
         raise NoSuchImage(image.id)
@@ -120,8 +120,8 @@ def _check_snapshot(image: ServerImage) -> None:
 def _first_marker(image: ServerImage) -> str:
     """Return the marker that the service gave an image.
 
-    :raises NeverScheduled: if it likely gave none: the user's own images are
-        not handed over to be deleted.
+    :raises NeverScheduled: if it probably gave none: the user's own images must not
+        become subject to deletion.
     """
     if MARKER_KEY in image.metadata:
         other = image.metadata[MARKER_KEY]
@@ -129,7 +129,7 @@ def _first_marker(image: ServerImage) -> str:
     if not named_by_service(image):
         raise NeverScheduled(
             image.id,
-            f"it is called '{image.name}' and has never been protected; if it is to"
-            f" be deleted in its turn, set its {MARKER_KEY} to {MARKER_VALUE}",
+            f"it is named '{image.name}' and has never been protected; to let its"
+            f" schedule delete it, set its {MARKER_KEY} to {MARKER_VALUE}",
         )
     return MARKER_VALUE

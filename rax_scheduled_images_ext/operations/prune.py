@@ -1,4 +1,4 @@
-"""Applying the retention now: what would be deleted, and deleting it."""
+"""Applies the retention now: plans what to delete, and deletes it."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from rax_scheduled_images_ext.operations.work_queue import (
 
 @dataclass(frozen=True)
 class PrunedImage:
-    """An image that a plan names, and what was or would be done with it.
+    """An image of a plan, and what was or would be done with it.
 
     ``action`` is ``delete`` or ``skip`` in a plan, and ``deleted``, ``skipped`` or
-    ``failed`` afterwards; with ``failed`` comes the ``error``, and with ``deleted``
-    if volume snapshots of the image are left. ``in_doubt`` is whether an image stays
-    since its volume snapshots are not known to be its own, or cannot be deleted.
+    ``failed`` afterwards. ``error`` comes with ``failed``, and with ``deleted`` if
+    volume snapshots of the image are left. ``in_doubt`` is whether an image stays
+    because its volume snapshots are not known to be its own, or cannot be deleted.
     """
 
     server_id: str
@@ -49,13 +49,13 @@ class PrunedImage:
 
 @dataclass(frozen=True)
 class PrunePlan:
-    """What to delete of a server, the oldest first."""
+    """What to delete of a server, oldest first."""
 
     server_id: str
     decisions: Sequence[Decision]
 
     def within(self, others: Iterable[PrunePlan]) -> PrunePlan:
-        """Return what of this plan is in other plans as well."""
+        """Return the part of this plan that is in other plans as well."""
         known = {decision.image.id for other in others for decision in other.decisions}
         kept = [decision for decision in self.decisions if decision.image.id in known]
         return replace(self, decisions=kept)
@@ -79,12 +79,13 @@ def plan_prune(
     keep: int | None = None,
     report: Report[Target, PrunePlan] | None = None,
 ) -> list[Outcome[Target, PrunePlan]]:
-    """Return for each server what its retention leaves no place for.
+    """Return the images beyond the retention of each server.
 
     Errors: NoRetention, NoSuchServer, NotOffered, NoMatch, SeveralMatches.
 
-    :param keep: how many images stay; None for the retention of each server's schedule.
-    :raises InvalidValue: for a number that is no retention; nothing has been sent.
+    :param keep: how many images to keep; None for the retention of each server's
+        schedule.
+    :raises InvalidValue: for an invalid number; nothing has been sent.
     """
     if keep is not None:
         ImageSchedule(keep).checked()
@@ -96,22 +97,22 @@ def plan_prune(
 
 
 class PruneListener(Report[Target, PrunePlan]):
-    """Is called as a pruning goes on; this one agrees to all, and is silent.
+    """Receives the progress of a pruning; this one agrees to all, silently.
 
-    ``asks`` is whether it asks somebody, which may take long.
+    ``asks`` is whether it asks a person, which may take long.
     """
 
     asks = False
 
     def agrees(self, images: Sequence[PrunedImage]) -> bool:
-        """Return whether to do what is planned for these images."""
+        """Return whether to carry out the plan for these images."""
         return True
 
     def pruned(self, image: PrunedImage) -> None:
         """Note what was done with an image."""
 
     def unknown(self, image: ServerImage) -> None:
-        """Note that Ctrl-C came before it was known whether an image is deleted."""
+        """Note that Ctrl-C left it unknown whether an image was deleted."""
 
 
 def prune_servers(
@@ -122,11 +123,11 @@ def prune_servers(
     *,
     dry_run: bool = False,
 ) -> list[PrunedImage] | None:
-    """Delete what the retention of servers leaves no place for, if that is agreed to.
+    """Delete the images beyond the retention of servers, if the listener agrees.
 
-    :param keep: as for :func:`plan_prune`, whose errors the listener is called with.
+    :param keep: as for :func:`plan_prune`, whose errors the listener receives.
     :param dry_run: delete nothing.
-    :returns: what was done, or would be; None if that was not agreed to.
+    :returns: what was done, or would be; None if the listener declined.
     :raises KeyboardInterrupt: on Ctrl-C.
     """
     plans = _plans(cloud, servers, keep, listener)
@@ -136,7 +137,7 @@ def prune_servers(
     if not listener.agrees(planned):
         return None
     if listener.asks:
-        # What goes must still be to go.
+        # The images must still be beyond the retention.
         now = _plans(cloud, servers, keep, listener)
         plans = [plan.within(plans) for plan in now]
     try:
@@ -163,14 +164,14 @@ def prune(
     plans: Sequence[PrunePlan],
     report: Callable[[PrunedImage], object] | None = None,
 ) -> list[PrunedImage]:
-    """Delete what plans name, as far as that is still right; return what was done.
+    """Delete the images of plans that are still to be deleted; return what was done.
 
-    Servers are pruned side by side, the images of each one by one, oldest first.
+    Servers are pruned in parallel, the images of each one after another, oldest first.
 
-    :param report: is called with each image as soon as it is known what was done.
+    :param report: called with each image as soon as its result is known.
     :returns: server by server, in the order of the plans.
-    :raises RunInterrupted: on Ctrl-C; ``unknown`` has the decisions whose images may
-        or may not be deleted.
+    :raises RunInterrupted: on Ctrl-C; ``unknown`` has the decisions whose results are
+        unknown.
     """
     cloud = cloud.shared() if len(plans) > 1 else cloud
     naming = NamingImages(cloud.images)
@@ -196,9 +197,9 @@ def prune(
 def surplus_of(
     cloud: Cloud, server_id: str, keep: Keep | int | None = None
 ) -> list[Decision]:
-    """Return what the retention of one server leaves no place for, oldest first.
+    """Return the images beyond the retention of one server, oldest first.
 
-    :param keep: what stays; None for what the server's own schedule keeps.
+    :param keep: what to keep; None for what the server's own schedule keeps.
     :raises NoRetention: if the server has no schedule.
     :raises NoSuchServer: if there is no such server.
     :raises NotOffered: if the cloud has no scheduled images.
@@ -215,12 +216,11 @@ def surplus_of(
 def delete_surplus(
     cloud: Cloud, decision: Decision, naming: NamingImages
 ) -> PrunedImage:
-    """Delete an image that is surplus, if it still is.
+    """Delete an image that is beyond the retention, if it still is.
 
-    The server's images are read and counted again right before, and the image
-    stays if the retention leaves a place for it by now. Whoever stops between
-    two images of a plan, or in the midst of one, has deleted only what the same
-    plan made afresh would delete: the oldest.
+    The server's images are read and counted again right before, and the image stays if
+    it is within the retention by now. If a plan is stopped at any point, it has deleted
+    only what the same plan made afresh would delete: the oldest images.
 
     :raises ImageProtected: for an image that the image service protects.
     """
@@ -237,10 +237,10 @@ def delete_surplus(
 def delete_decided(
     cloud: Cloud, decision: Decision, naming: NamingImages
 ) -> PrunedImage:
-    """Delete an image that was found to be surplus a moment ago.
+    """Delete an image that was found to be beyond the retention a moment ago.
 
-    The volume snapshots of a volume-backed server's image go after it; if not all of
-    them can, the image stays.
+    The volume snapshots of a volume-backed server's image are deleted after it; if some
+    of them cannot be deleted, the image stays.
 
     :raises ImageProtected: for an image that the image service protects.
     """
@@ -260,14 +260,14 @@ def delete_decided(
 
 
 def _decide_again(cloud: Cloud, decision: Decision) -> Decision:
-    """Decide on an image among all of its server's as they are now.
+    """Decide on an image by all present images of its server.
 
     :raises NoSuchImage: if it is gone.
     """
     server_id, project_id = str(decision.image.server_id), decision.image.owner
     images = {image.id: image for image in images_of(cloud, server_id)}
     if decision.image.id not in images:
-        # Gone, or no longer an image of this server: alone it is never surplus.
+        # Gone, or no longer an image of this server: a single image always stays.
         image = cloud.images.get(decision.image)
         images = {image.id: replace(image, owner=project_id)}
     decisions = apply_policy(
@@ -282,6 +282,6 @@ def _decide_again(cloud: Cloud, decision: Decision) -> Decision:
 
 
 def _rounds(plans: Sequence[PrunePlan]) -> Iterator[list[Decision]]:
-    """Yield what may be deleted side by side: each server's oldest, then the next."""
+    """Yield what may be deleted in parallel: each server's oldest, then the next."""
     for place in range(max((len(plan.decisions) for plan in plans), default=0)):
         yield [plan.decisions[place] for plan in plans if place < len(plan.decisions)]

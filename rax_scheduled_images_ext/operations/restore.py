@@ -1,9 +1,10 @@
-"""Getting a server back from an image of it: as a new server, or in place.
+"""Restores a server from one of its images: as a new server, or in place.
 
-The promise: nothing is ever destroyed by it. Nothing here deletes anything. In place
-the server's disk is replaced only after a safety image of it was proven whole, and all
-that decides has been read again right before. Whatever was cut off is taken up again by
-the same call: what has been begun carries a mark of the restore in the cloud.
+The promise: a restore never destroys data. Nothing here deletes anything. In place, the
+server's disk is replaced only after a safety image of it was proven complete, and
+everything that the decision depends on was read again right before. If a restore is
+interrupted, the same call continues it: what it started carries a mark of the restore
+in the cloud.
 """
 
 from __future__ import annotations
@@ -71,6 +72,8 @@ from rax_scheduled_images_ext.model.schedule_tags import (
 )
 from rax_scheduled_images_ext.model.server import ServerFacts, facts_of, gone_server
 from rax_scheduled_images_ext.model.task_states import task_state
+from rax_scheduled_images_ext.model.times import write_time
+from rax_scheduled_images_ext.model.verify import Verification, proofs_of
 from rax_scheduled_images_ext.operations.proof import prove
 from rax_scheduled_images_ext.operations.snapshot.polling import (
     Listener,
@@ -78,22 +81,22 @@ from rax_scheduled_images_ext.operations.snapshot.polling import (
     Timeouts,
 )
 
-#: How long a restore may take in all, in seconds.
+#: The time limit for a complete restore, in seconds.
 TIME_LIMIT = 21600.0
 _LOST = ("ERROR", "DELETED")
-# A single 404 may come from something else on the way.
+# A single 404 may come from something in between, such as a proxy.
 _GONE = 2
 _ONCE = RetryPolicy(tries=1)
 
 
 def plan_restore(cloud: Cloud, server: str, options: RestoreOptions) -> RestorePlan:
-    """Plan how a server is restored; nothing is changed.
+    """Plan the restore of a server; nothing is changed.
 
-    :param server: a name or an ID, also of a server that is gone.
-    :raises InvalidValue: for options that do not go together; nothing was sent.
-    :raises NoMatch: if there is neither such a server nor an image of it.
+    :param server: a name or an ID; the server may have been deleted.
+    :raises InvalidValue: for options that contradict each other; nothing was sent.
+    :raises NoMatch: if there is no such server, and no image of one.
     :raises SeveralMatches: if several have the name.
-    :raises RestoreRefused: if it cannot be restored so; the text says what can be done.
+    :raises RestoreRefused: if that is impossible; the message says what can be done.
     """
     return _Planning(cloud, options.checked()).plan(server)
 
@@ -108,15 +111,16 @@ def restore(
 ) -> Restored:
     """Restore a server as planned.
 
-    :param wait: until the server is there; a safety image is waited for in any case.
+    :param wait: whether to wait until the server is ready; a safety image is waited for
+        in any case.
     :param time_limit: in seconds.
-    :param listener: receives what happens.
-    :raises RestoreRefused: if it must not be done any more.
-    :raises ImageLost: if the safety image failed; the server is as it was.
-    :raises RestoreUnknown: if it is unknown whether the cloud has begun it.
+    :param listener: receives the progress.
+    :raises RestoreRefused: if it must no longer be done.
+    :raises ImageLost: if the safety image failed; the server was not changed.
+    :raises RestoreUnknown: if it is unknown whether the cloud has started it.
     :raises RestoreFailed: if the server is in ERROR afterwards.
-    :raises ServerDisappeared: if the server is gone meanwhile.
-    :raises TimeLimitReached: if it takes too long; the same call goes on with it.
+    :raises ServerDisappeared: if the server has been deleted meanwhile.
+    :raises TimeLimitReached: if it takes too long; the same call continues it.
     """
     limits = Timeouts(total=time_limit)
     poller = Poller(limits=limits, listener=listener or Listener())
@@ -125,13 +129,13 @@ def restore(
 
 @dataclass(frozen=True)
 class Restored:
-    """What came of a restore.
+    """The result of a restore.
 
-    ``server_id`` is the restored server's, ``status`` what it was last seen in, None if
-    that was not waited for. ``safety_image_id`` is the image that undoes a restore in
-    place. ``password`` is the one that the cloud has set, if any: it is shown nowhere
-    else. ``changed`` is whether anything was done: False where an earlier restore had
-    done it all.
+    ``server_id`` is the restored server's, ``status`` its last known status, None if it
+    was not waited for. ``safety_image_id`` is the image from which a restore in place
+    can be undone. ``password`` is the one that the cloud has set, if any: it is shown
+    nowhere else. ``changed`` is whether anything was done: False if an earlier restore
+    had done everything.
     """
 
     plan: RestorePlan
@@ -147,7 +151,7 @@ class Restored:
 
 @dataclass
 class _Planning:
-    """Reads what a plan needs: six requests for a server that boots from an image."""
+    """Reads what a plan requires: six requests for a server booted from an image."""
 
     cloud: Cloud
     options: RestoreOptions
@@ -177,15 +181,16 @@ class _Planning:
     ) -> tuple[
         ServerFacts | None, list[ServerFacts], datetime, list[ServerImage] | None
     ]:
-        """Return the server, those with the new name, and what else was read.
+        """Return the server, the servers with the new name, and what else was read.
 
-        :returns: None for a server that is gone, with its images.
+        :returns: None, with the images, for a server that is gone.
         """
         new = [self.options.new_name] if self.options.new_name is not None else []
         if looks_like_id(label):
             try:
                 server, shown = self.servers.get(label)
-                # Its own name shows whether the cloud finds names by patterns.
+                # The server's own name shows whether the cloud matches names as
+                # patterns.
                 named = self.servers.named([*new, server.name])[0] if new else []
                 return server, self._new_ones(named), _now(shown), None
             except NoSuchServer:
@@ -210,7 +215,7 @@ class _Planning:
         return [each for each in found if each.name == self.options.new_name]
 
     def _images_it_replaced(self, made: ServerFacts) -> list[ServerImage]:
-        """Return the images of the server that is gone and was restored as this one.
+        """Return the images of the deleted server that was restored as this one.
 
         Both have the same name, so the same command finds the new one by it.
         """
@@ -224,7 +229,7 @@ class _Planning:
         return []
 
     def _images_of_name(self, name: str) -> list[ServerImage]:
-        """Return the images of the one server that is gone and had this name.
+        """Return the images of the one deleted server that had this name.
 
         :raises NoMatch: if there is none.
         :raises SeveralMatches: if there were several.
@@ -245,7 +250,7 @@ class _Planning:
             del of_server[server_id]
             if not of_server:
                 raise RestoreRefused(
-                    f"There is no server '{name}', but one that was called so is now"
+                    f"There is no server '{name}'; one that had this name is now"
                     f" '{server.name}' ({server.id}): use that name or ID"
                 )
         if not of_server:
@@ -255,7 +260,7 @@ class _Planning:
         return list(self.cloud.images.list(server_id=next(iter(of_server))))
 
     def _gone(self, label: str, images: list[ServerImage]) -> ServerFacts:
-        """Return what is left of a server by the image that is to be restored."""
+        """Return a deleted server, as known from the image that is to be restored."""
         server_id = str(images[0].server_id)
         newest = candidates(images, server_id, self.own_project)
         model = newest[0] if newest else images[0]
@@ -267,13 +272,13 @@ class _Planning:
     def _choose(
         self, server: ServerFacts, images: list[ServerImage]
     ) -> tuple[ServerImage, tuple[str, ...]]:
-        """Return the image, and why younger ones were passed over.
+        """Return the image, and why newer ones are skipped.
 
-        :raises RestoreRefused: if none can be restored from.
+        :raises RestoreRefused: if there is no image to restore from.
         """
         wanted = self.options.image
         if wanted is not None:
-            # Anybody can publish an image with a name like that of another.
+            # Anyone can publish an image with the same name as another.
             own = [i for i in images if i.owner == server.project_id]
             known = {i.id: i for i in own if wanted in (i.id, i.name)}
             if len(known) > 1 and wanted not in known:
@@ -293,22 +298,38 @@ class _Planning:
     def _newest(
         self, server: ServerFacts, images: list[ServerImage], at: datetime | None
     ) -> tuple[ServerImage | None, tuple[str, ...]]:
-        """Return the newest complete image up to a time, and newer incomplete ones.
+        """Return the newest complete image up to a time, and why not a newer one.
 
         :returns: None if there is no such image.
         """
         skipped: list[str] = []
+        proofs = self._proofs(server, images)
         for image in candidates(images, server.id, server.project_id):
             if at is not None and image.created is not None and image.created > at:
                 continue
-            proof = self._prove(image)
-            if proof is None:
+            failed = failed_proof(proofs.get(image.id))
+            why = failed and f"{failed}: --image takes it all the same"
+            why = why or self._prove(image)
+            if why is None:
                 return image, tuple(skipped)
-            skipped.append(f"{_named(image)}: {proof}")
+            skipped.append(f"{_named(image)}: {why}")
         return None, tuple(skipped)
 
+    def _proofs(
+        self, server: ServerFacts, images: list[ServerImage]
+    ) -> dict[str, Verification]:
+        """Return what the project's own images say of proofs."""
+        return proofs_of(i for i in images if i.owner == server.project_id)
+
+    def _warning(
+        self, image: ServerImage, server: ServerFacts, images: list[ServerImage]
+    ) -> str | None:
+        """Return that the proof of an image has failed, None if it has not."""
+        why = failed_proof(self._proofs(server, [image, *images]).get(image.id))
+        return why and f"{_named(image)}: {why}"
+
     def _prove(self, image: ServerImage) -> str | None:
-        """Return why an image is not known to be whole, None if it is."""
+        """Return why an image is not known to be complete, None if it is."""
         proof = prove(self.cloud, image)
         return None if proof.is_whole else proof.reason
 
@@ -332,7 +353,7 @@ class _Planning:
         options = self.options
         if gone:
             raise RestoreRefused(
-                f"Server {server.name} is gone: use --as NAME for a new server"
+                f"Server {server.name} no longer exists: use --as NAME for a new server"
             )
         cut = find_cut(images, server, now)
         left: tuple[str, ...] = ()
@@ -341,11 +362,14 @@ class _Planning:
             plan = self._cut(server, images, cut, now)
             if plan is not None:
                 return plan
-            left = (f"{_named(cut.safety)}: of a restore that was not finished",)
+            left = (
+                f"{_named(cut.safety)}: safety image of a restore that was not"
+                " finished",
+            )
             if options.safety_image and cut.holds(server, now):
                 held, left = cut, ()
                 options = replace(options, safety_image=False)
-        # What needs no further request comes first.
+        # Checks that need no further request come first.
         check_in_place(server, replace(options, lose_ephemeral=True), None)
         flavor = self._flavor_of(server)
         check_in_place(server, options, flavor)
@@ -356,6 +380,7 @@ class _Planning:
             image,
             flavor,
             skipped=(*skipped, *left),
+            warning=self._warning(image, server, images),
             cut=held,
         )
         self._check(image, plan)
@@ -368,7 +393,7 @@ class _Planning:
         cut: Cut,
         now: datetime,
     ) -> RestorePlan | None:
-        """Return how a restore that was cut off goes on; None if it does not."""
+        """Return how an interrupted restore continues; None if it does not."""
         options = self.options
         if not options.safety_image or server.status == "ERROR":
             return None
@@ -377,9 +402,9 @@ class _Planning:
             return None
         if cut.rebuilt:
             if not is_rebuilding(server) and not can_serve(cut.safety, now):
-                # It was done long ago: this is another one.
+                # That restore was done long ago: this is another one.
                 return None
-            # It does not matter any more what has become of the image.
+            # It no longer matters whether the image still exists.
             image = image or ServerImage(cut.image_id, "", "UNKNOWN")
             plan = RestorePlan(server, options, image, None, cut=cut)
             return replace(
@@ -389,7 +414,7 @@ class _Planning:
             return None
         if not can_serve(cut.safety, now):
             return None
-        # The server is busy as long as the safety image is being made.
+        # The server is busy while the safety image is being made.
         if task_state(server.task_state).snapshot:
             server = replace(server, task_state=None)
         flavor = self._flavor_of(server)
@@ -403,7 +428,7 @@ class _Planning:
         return replace(plan, missing=described_losses(plan))
 
     def _image_of(self, cut: Cut, images: list[ServerImage]) -> ServerImage | None:
-        """Return the image from which a restore was cut off, None if it is gone."""
+        """Return the image of an interrupted restore, None if it is gone."""
         for image in images:
             if image.id == cut.image_id:
                 return image
@@ -419,16 +444,16 @@ class _Planning:
         server: ServerFacts,
         images: list[ServerImage],
     ) -> bool:
-        """Whether the same command has begun what was cut off.
+        """Whether the same command started the interrupted restore.
 
-        Of a restore that was to be from another image nothing is taken up.
+        A restore from another image is not continued.
         """
         wanted, at = self.options.image, self.options.at
         if image is None:
             return wanted in (None, cut.image_id)
         if wanted is not None:
             return wanted in (image.id, image.name)
-        # Younger images were made since.
+        # Newer images may have been made since.
         until = [each for each in (at, cut.safety.created) if each is not None]
         newest, _ = self._newest(server, images, min(until))
         return newest is not None and newest.id == image.id
@@ -462,10 +487,10 @@ class _Planning:
         if schedule is None:
             tags = tuple(tag for tag in tags if not is_own_tag(tag))
         if not networks and server.tags is None and options.networks is None:
-            # A cloud without tags knows no server without networks either.
+            # A cloud without tags cannot make a server without networks either.
             networks = None
         if networks is None:
-            # The version that takes tags takes no server without networks.
+            # The API version with tags requires networks to be given.
             tags = ()
         if not gone and made is None:
             group = self.servers.server_group(server.id)
@@ -484,6 +509,7 @@ class _Planning:
             tags=tags,
             schedule=schedule,
             skipped=skipped,
+            warning=self._warning(image, server, images),
             made_id=made.id if made else None,
         )
         if made is not None:
@@ -499,9 +525,9 @@ class _Planning:
         others: list[ServerFacts],
         images: list[ServerImage],
     ) -> tuple[ServerFacts, list[ServerImage]]:
-        """Return the server that this very restore has made before, and its image.
+        """Return the server that this same restore made earlier, and its image.
 
-        :raises RestoreRefused: if the name is another's.
+        :raises RestoreRefused: if the name belongs to another server.
         """
         made = others[0]
         source = restored_from(made.metadata, server.id)
@@ -511,19 +537,19 @@ class _Planning:
         if self.options.at is not None:
             newest, _ = self._newest(server, images, self.options.at)
             known = newest is not None and newest.id == source
-        # It may have been rebuilt since; a server on a volume shows no image.
+        # It may have been rebuilt since; a volume-backed server shows no image.
         known = known and made.image_id in (None, "", source)
         if len(others) > 1 or source is None or not known:
             ids = ", ".join(each.id for each in others)
             raise RestoreRefused(
-                f"There is a server '{made.name}' already ({ids}), and not from this"
-                " restore: use another name"
+                f"There is already a server '{made.name}' ({ids}) that this restore did"
+                " not make: use another name"
             )
         if made.status == "ERROR":
             raise RestoreRefused(
-                f"Server {made.name} ({made.id}), which an earlier restore has made, is"
-                f" in ERROR ({made.fault or 'the cloud does not say why'}): delete it,"
-                " then repeat this"
+                f"Server {made.name} ({made.id}), which an earlier restore made, is in"
+                f" ERROR ({made.fault or 'the cloud does not say why'}): delete it,"
+                " then repeat the command"
             )
         if not found:
             found = [ServerImage(source, "", "ACTIVE", owner=server.project_id)]
@@ -532,7 +558,7 @@ class _Planning:
     def _flavor(self, server: ServerFacts) -> Flavor:
         """Return the new server's flavor.
 
-        :raises RestoreRefused: if that of the old one is unknown or gone.
+        :raises RestoreRefused: if the old server's flavor is unknown or gone.
         """
         if self.options.flavor is not None:
             return self.servers.find_flavor(self.options.flavor)
@@ -543,8 +569,8 @@ class _Planning:
         flavor = self._flavor_of(server)
         if flavor is None:
             raise RestoreRefused(
-                f"The flavor of server {server.name} is gone ({server.flavor_id}): use"
-                " --flavor"
+                f"The flavor of server {server.name} no longer exists"
+                f" ({server.flavor_id}): use --flavor"
             )
         return flavor
 
@@ -556,7 +582,7 @@ class _Planning:
         return server.networks if gone else self.servers.networks(server.id)
 
     def _schedule(self, server: ServerFacts, *, gone: bool) -> ImageSchedule:
-        """Return the schedule that the new server takes over.
+        """Return the schedule for the new server.
 
         :raises RestoreRefused: if there is none.
         """
@@ -582,12 +608,19 @@ class _Planning:
         return schedule
 
 
+def failed_proof(proof: Verification | None) -> str | None:
+    """Return that a proof has failed, and when; None if it has not."""
+    if proof is None or not proof.failed:
+        return None
+    return f"its proof failed at {write_time(proof.time)} ({proof.seen})"
+
+
 def _named(image: ServerImage) -> str:
     return f"image {image.name} ({image.id})"
 
 
 def _now(answer: ApiResponse | None) -> datetime:
-    """Return the cloud's time, or this machine's if the cloud does not show it."""
+    """Return the cloud's time, or this machine's if the cloud does not send it."""
     return datetime.now(timezone.utc) if answer is None else date_of(answer)
 
 
@@ -595,10 +628,10 @@ def _now(answer: ApiResponse | None) -> datetime:
 
 
 class Restoration:
-    """One restore; what it has made is known whatever happens.
+    """One restore; what it has made can be read at any time.
 
-    ``safety`` is the safety image, None until it is known, ``server_id`` the restored
-    server's.
+    ``safety`` is the safety image, None until it is known; ``server_id`` is the
+    restored server's ID.
     """
 
     def __init__(self, cloud: Cloud, plan: RestorePlan, poller: Poller) -> None:
@@ -614,8 +647,8 @@ class Restoration:
         self._nonce = uuid.uuid4().hex
         self._password: str | None = None
         self._changed = not plan.begun
-        # Whether the safety image may never get any data.
-        self._doubtful = False
+        # Since when the safety image has no data, and nobody makes any.
+        self._left_since: float | None = None
 
     def run(self, *, wait: bool) -> Restored:
         """Restore the server."""
@@ -647,25 +680,19 @@ class Restoration:
         return status
 
     def _make_safety_image(self) -> None:
-        """Have a complete image of the server as it is."""
+        """Make, or find, a complete image of the server's present disk."""
         if self.safety is not None and not self._still_serves(self.safety.id):
             self._poller.listener.note(
                 f"Safety image {self.safety.id} has no data, or is too old"
             )
             self.safety = None
         image_id = self.safety.id if self.safety else self._begin_safety_image()
-        if self._doubtful and not self._is_being_made(image_id):
-            raise ImageLost(
-                f"Safety image {image_id} is not being made, so nothing was changed; it"
-                " has no data, and may be deleted",
-                image_id,
-            )
         self.safety = self._await_image(image_id)
 
     def _still_serves(self, image_id: str) -> bool:
-        """Whether what was planned with a safety image may still be done with it.
+        """Whether a planned restore can still use its safety image.
 
-        A person may have thought about the plan for long.
+        The user may have thought about the plan for a long time.
         """
         if not self._is_being_made(image_id):
             return False
@@ -676,14 +703,20 @@ class Restoration:
         return can_serve(self._get_image(image_id), now)
 
     def _is_being_made(self, image_id: str) -> bool:
-        """Whether it shows within a while that a safety image gets data."""
+        """Whether a safety image is seen to get data within a while."""
         return self._shows(partial(self._has_data, image_id))
 
     def _has_data(self, image_id: str) -> bool:
         """Whether a safety image has data, or is about to get some."""
-        if not self._cloud.images.get(image_id).is_queued:
-            return True
-        return self._servers.get(self.plan.server.id)[0].task_state is not None
+        return not self._is_left(self._cloud.images.get(image_id))
+
+    def _is_left(self, image: ServerImage) -> bool:
+        """Whether an image has no data, and its server is not making any.
+
+        It stays so for ever if the compute service was killed meanwhile, and so does
+        the second of two images that were asked for at once.
+        """
+        return image.is_queued and self._get_server().task_state is None
 
     def _begin_safety_image(self) -> str:
         server, poller = self.plan.server, self._poller
@@ -707,16 +740,15 @@ class Restoration:
                     f"The safety image was refused, so nothing was changed: {error}"
                 ) from error
             begun = SnapshotRequest(None, problem=str(error))
-        self._doubtful = begun.image_id is None
         image_id = begun.image_id or self._find_safety_image(begun)
         self.safety = ServerImage(image_id, "", "SAVING")
         poller.listener.note(f"Safety image {image_id} is being created")
         return image_id
 
     def _find_safety_image(self, begun: SnapshotRequest) -> str:
-        """Return the ID of the image that a request has begun, by its mark.
+        """Find the image that a request has started by its mark; return its ID.
 
-        :raises ImageLost: if there is none: nothing was changed.
+        :raises ImageLost: if there is none; nothing was changed.
         """
         server = self.plan.server
         for image in self._poller.retry(
@@ -726,12 +758,12 @@ class Restoration:
             if mark.rpartition(":")[2] == self._nonce:
                 return image.id
         raise ImageLost(
-            f"No safety image of server {server.name} is to be seen, so nothing was"
+            f"No safety image of server {server.name} has appeared, so nothing was"
             f" changed: {begun.problem}"
         )
 
     def _await_image(self, image_id: str) -> ServerImage:
-        """Return the safety image as soon as it is proven whole.
+        """Return the safety image as soon as it is proven complete.
 
         :raises ImageLost: if it never will be; nothing was changed.
         :raises TimeLimitReached: if it takes too long.
@@ -740,9 +772,11 @@ class Restoration:
 
         def look() -> ServerImage | None:
             try:
-                return self._cloud.images.get(image_id)
+                image = self._cloud.images.get(image_id)
             except NoSuchImage:
                 return None
+            self._see_it_being_made(image)
+            return image
 
         named = f"Safety image {image_id} of server {self.plan.server.name}"
         for image in self._poller.polls(look, _pace, self._left()):
@@ -765,11 +799,28 @@ class Restoration:
                 raise ImageLost(text, image_id)
         raise TimeLimitReached(
             f"{named} was not complete in time, so nothing was changed (last seen:"
-            f" {last}); the same command continues with it"
+            f" {last}); repeat the command to continue with it"
         )
 
+    def _see_it_being_made(self, image: ServerImage) -> None:
+        """See that a safety image has data, or may get some.
+
+        :raises ImageLost: if not; nothing was changed.
+        """
+        now = self._poller.clock()
+        if not self._is_left(image):
+            self._left_since = None
+        elif self._left_since is None:
+            self._left_since = now
+        elif now - self._left_since >= self._poller.limits.settling:
+            raise ImageLost(
+                f"Safety image {image.id} is not being made any more, so nothing was"
+                " changed; it has no data, and may be deleted",
+                image.id,
+            )
+
     def _check_again(self) -> None:
-        """See right before the rebuild that all is as it was planned.
+        """Check, right before the rebuild, that everything is as planned.
 
         :raises RestoreRefused: if not.
         """
@@ -789,17 +840,17 @@ class Restoration:
         if server.flavor_id != plan.server.flavor_id:
             raise RestoreRefused(
                 f"Server {server.name} was resized meanwhile, so nothing was changed:"
-                " repeat this"
+                " repeat the command"
             )
         if server.image_id != plan.server.image_id:
             raise RestoreRefused(
                 f"Server {server.name} was rebuilt meanwhile by somebody else, so"
-                " nothing was changed: repeat this"
+                " nothing was changed: repeat the command"
             )
         check_in_place(server, options, plan.flavor)
 
     def _idle_server(self) -> ServerFacts:
-        """Return the server; its snapshot may end a moment after the image is there.
+        """Return the server; its snapshot may end a moment after the image is complete.
 
         :raises ServerDisappeared: if it is gone.
         """
@@ -841,7 +892,7 @@ class Restoration:
         if begun.server_id is None and not self._shows(self._is_begun):
             raise RestoreUnknown(
                 f"It is not known whether the rebuild of server {server.name} was"
-                f" started ({begun.problem}): look at it, and repeat the command"
+                f" started ({begun.problem}): check the server, and repeat the command"
             )
         self._poller.listener.note(
             f"Server {server.name} is being rebuilt from image {image.id}"
@@ -859,7 +910,7 @@ class Restoration:
         return idle and server.image_id == self.plan.image.id
 
     def _done(self) -> None:
-        """Note on the safety image that its restore is done."""
+        """Record on the safety image that its restore is done."""
         if self.safety is None:
             return
         try:
@@ -870,7 +921,8 @@ class Restoration:
             )
         except PASSING as error:
             self._poller.listener.note(
-                f"Safety image {self.safety.id} keeps its mark: {error}"
+                f"The mark of the restore on safety image {self.safety.id} could not be"
+                f" changed: {error}"
             )
 
     # -- as a new server
@@ -925,14 +977,14 @@ class Restoration:
         if self.server_id is None:
             raise RestoreUnknown(
                 f"It is not known whether server {plan.options.new_name} is being made"
-                f" ({begun.problem}): the same command finds out and goes on"
+                f" ({begun.problem}): repeat the command to find out and continue"
             )
         self._poller.listener.note(
             f"Server {plan.options.new_name} ({self.server_id}) is being made"
         )
 
     def _is_made(self) -> bool:
-        """Whether the new server is seen; its mark names this restore."""
+        """Whether the new server is seen, by the mark of this restore."""
         for server in self._servers.named([str(self.plan.options.new_name)])[0]:
             mark = server.metadata.get(RESTORE_KEY, "")
             if mark.rpartition(":")[2] == self._nonce:
@@ -942,19 +994,19 @@ class Restoration:
     # -- both
 
     def _send(self, request: Callable[[], BootRequest]) -> BootRequest:
-        """Send a request that is sent once."""
+        """Send a request, only once."""
         try:
             return self._poller.call(request, self._answer())
         except TimeoutError as error:
             return BootRequest(None, problem=str(error))
 
     def _shows(self, seen: Callable[[], bool]) -> bool:
-        """Whether something is seen within a while."""
+        """Whether a condition is seen within a while."""
         polls = self._poller.polls(seen, _pace, self._poller.limits.quiet)
         return any(polls)
 
     def _await_server(self, is_there: Callable[[ServerFacts], bool]) -> str:
-        """Return the status of the server as soon as it is there.
+        """Return the status of the server as soon as it is ready.
 
         :raises RestoreFailed: if it is in ERROR.
         :raises ServerDisappeared: if it is gone.
@@ -974,8 +1026,8 @@ class Restoration:
                 self._poller.listener.note(f"Server {name} is {server.status}")
                 return str(server.status)
         raise TimeLimitReached(
-            f"Server {name} ({server_id}) is not there in time (last seen: {last}); the"
-            " same command goes on with it"
+            f"Server {name} ({server_id}) was not ready in time (last seen: {last});"
+            " repeat the command to continue with it"
         )
 
     def _answer(self) -> float:
@@ -987,5 +1039,5 @@ class Restoration:
 
 
 def _pace(elapsed: float) -> float:
-    """Return after how many seconds to look again: a tenth of what it has taken."""
-    return min(0.5 + elapsed / 10, 15.0)
+    """Return the seconds until the next poll: a twentieth of the time taken so far."""
+    return min(0.5 + elapsed / 20, 15.0)

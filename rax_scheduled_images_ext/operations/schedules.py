@@ -1,7 +1,7 @@
-"""Enabling, changing, disabling and reading the schedules of servers.
+"""Enables, changes, disables and reads the schedules of servers.
 
-Each function takes servers as names, IDs or targets, does many at a time, and returns
-an outcome for each: a value, or the error that was raised for it.
+Each function takes servers as names, IDs or targets, processes many at a time, and
+returns an outcome for each: a value, or the error that was raised for it.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class ServerSchedule:
 
 @dataclass(frozen=True)
 class ScheduleChange:
-    """A schedule as it was ``before`` and as it is ``after``; they may be equal.
+    """A schedule ``before`` and ``after`` a change; they may be equal.
 
-    Each is None where there is none; ``invalid_tag`` is what was there in place of one.
+    Each is None for no schedule; ``invalid_tag`` is the invalid one that was replaced.
     """
 
     before: ImageSchedule | None
@@ -52,12 +52,12 @@ def enable(
     *,
     guard: Guard | None = None,
 ) -> list[Outcome[Target, ImageSchedule]]:
-    """Give servers a schedule in place of any they have.
+    """Give servers a schedule, replacing any they have.
 
     Errors: NoSuchServer, NotOffered, NoMatch, SeveralMatches, SimpleOnly, and those of
     the guard, which is not asked where the cloud itself keeps rules from being lost.
 
-    :raises InvalidValue: for a schedule that cannot be; nothing has been sent.
+    :raises InvalidValue: for an invalid schedule; nothing has been sent.
     """
     schedule = schedule.checked()
 
@@ -80,19 +80,18 @@ def change(
     enabled: bool = False,
     guard: Guard | None = None,
 ) -> list[Outcome[Target, ScheduleChange]]:
-    """Change what the settings name of servers' schedules, and nothing else.
+    """Change the given settings of servers' schedules, and nothing else.
 
-    A server without a schedule gets one if the settings say what is kept; without a
-    day or an interval it is daily. A schedule that is right already is not sent again.
+    A server without a schedule gets one if the settings say what is kept; without a day
+    or an interval it is daily. A schedule that would not change is not sent again.
     Errors: NoRetention for a server that was named, InvalidSchedule unless the settings
-    leave nothing of the schedule, and those of :func:`enable`.
+    replace the schedule completely, and those of :func:`enable`.
 
-    :param settings: None to take the schedules away, with the errors of
-        :func:`disable`.
-    :param enabled: only schedules that there are: NoSchedule for a server that was
-        named and has none, InvalidSchedule for one whose tags are no schedule.
+    :param settings: None to remove the schedules, with the errors of :func:`disable`.
+    :param enabled: whether to change only existing schedules: NoSchedule for a server
+        that was named and has none, InvalidSchedule for one whose tags are invalid.
     :param guard: its errors are those of the servers that it is called for.
-    :raises InvalidValue: for settings that cannot be; nothing has been sent.
+    :raises InvalidValue: for invalid settings; nothing has been sent.
     """
     wanted = None if settings is None else settings.checked()
 
@@ -118,9 +117,9 @@ def change(
 
 
 def find_schedule(cloud: Cloud, server_id: str) -> ImageSchedule | None:
-    """Return the schedule of a server, None where there is none.
+    """Return the schedule of a server, None if it has none.
 
-    :raises InvalidSchedule: if its tags are no schedule.
+    :raises InvalidSchedule: if its tags are no valid schedule.
     :raises NoSuchServer: if there is no such server.
     :raises NotOffered: if the cloud has no scheduled images.
     """
@@ -133,13 +132,13 @@ def find_schedule(cloud: Cloud, server_id: str) -> ImageSchedule | None:
 def current_schedule(
     cloud: Cloud, server_id: str, wanted: ScheduleSettings | None
 ) -> tuple[ImageSchedule | None, str | None]:
-    """Return the schedule that settings are to change, None where there is none.
+    """Return the schedule that settings are to change, None if there is none.
 
-    With it comes the tag that should be one and is none, if all of it is replaced.
+    The second value is an invalid tag that is replaced completely, if there is one.
 
-    :param wanted: None to take the schedule away.
-    :raises InvalidSchedule: for such a tag, if something of it would be left.
-    :raises NoSchedule: if there is none to be taken away.
+    :param wanted: None to remove the schedule.
+    :raises InvalidSchedule: for an invalid tag, if part of it would be kept.
+    :raises NoSchedule: if there is none to remove.
     """
     try:
         if wanted is None:
@@ -154,9 +153,9 @@ def current_schedule(
 def wanted_schedule(
     server_id: str, current: ImageSchedule | None, wanted: ScheduleSettings
 ) -> ImageSchedule:
-    """Return the schedule that settings make of one.
+    """Return a schedule with the settings changed.
 
-    :raises NoRetention: if nothing says how many images stay.
+    :raises NoRetention: if neither of them has a retention.
     """
     schedule = wanted.applied_to(current)
     if schedule is None:
@@ -169,7 +168,7 @@ def disable(
     servers: Servers,
     report: Report[Target, None] | None = None,
 ) -> list[Outcome[Target, None]]:
-    """Take the schedules of servers away; their images stay.
+    """Remove the schedules of servers; their images stay.
 
     Errors: NoSchedule for a server that was named, and those of :func:`enable`.
     """
@@ -188,7 +187,7 @@ def show(
     """Read the schedules of servers.
 
     Errors: NoSchedule for a server without one, InvalidSchedule for one whose tags are
-    no schedule, and those of :func:`enable`.
+    no valid schedule, and those of :func:`enable`.
     """
 
     def action(cloud: Cloud, server_id: str) -> ServerSchedule:

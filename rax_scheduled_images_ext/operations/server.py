@@ -1,4 +1,4 @@
-"""One server with its schedule and all its images, at one moment."""
+"""Reads one server with its schedule and all its images."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.keep import Keep
 from rax_scheduled_images_ext.model.outlook import Outlook
 from rax_scheduled_images_ext.model.retention import Decision
+from rax_scheduled_images_ext.model.verify import Verification, proofs_of
 from rax_scheduled_images_ext.operations.inventory import Inventory
 from rax_scheduled_images_ext.operations.schedules import find_schedule
 
 
 @dataclass(frozen=True)
 class ServerDetails:
-    """A server's status at a moment of the cloud's clock, and its images.
+    """A server's status and images; ``now`` is the time by the cloud's clock.
 
-    ``images`` are decisions on each image, newest image first. ``gone`` is whether
-    the server is deleted, and only its images are left.
+    ``images`` are the decisions on its images, newest first. ``gone`` is whether the
+    server is deleted, so that only its images are left.
     """
 
     now: datetime
@@ -46,15 +47,22 @@ class ServerDetails:
         """The server itself."""
         return self.status.server
 
+    @property
+    def proofs(self) -> dict[str, Verification]:
+        """The last proof of each image, by its ID."""
+        own = (None, self.server.project_id)
+        return proofs_of(each.image for each in self.images if each.image.owner in own)
+
 
 def list_images(cloud: Cloud, server: str) -> list[Decision]:
-    """Return the images of a server, newest first, and what becomes of each and why.
+    """Return the images of a server, newest first, with the fate of each and the
+    reason.
 
-    The images of a server that is gone are still there, without a schedule; they
-    are judged as those of a server of the user's own project.
+    Also for a server that is gone: its images have no schedule, and are judged as those
+    of a server of the user's own project.
 
     :param server: a name or an ID.
-    :raises NoMatch: if there is neither such a server nor an image of it.
+    :raises NoMatch: if there is no such server, and no image of one.
     :raises SeveralMatches: if several servers have the name.
     """
 
@@ -80,12 +88,12 @@ def list_images(cloud: Cloud, server: str) -> list[Decision]:
 def read_status(
     cloud: Cloud, server: str, *, max_age: timedelta = MAX_AGE
 ) -> Inventory:
-    """Read one server as :func:`.inventory.read_inventory` reads all.
+    """Read one server, as :func:`.inventory.read_inventory` reads all of them.
 
     :param server: a name or an ID.
     :param max_age: as for :func:`.freshness.schedule_status`.
     :raises NoSchedule: if it has no schedule.
-    :raises InvalidSchedule: if its tags are no schedule.
+    :raises InvalidSchedule: if its tags are no valid schedule.
     :raises NoMatch: if there is no such server.
     :raises SeveralMatches: if several have the name.
     :raises NotOffered: if the cloud has no scheduled images.
@@ -107,7 +115,7 @@ def read_server_details(
     """Read one server, its schedule and its images: one request each.
 
     :param max_age: as for :func:`.freshness.schedule_status`.
-    :raises NoSuchServer: if there is neither such a server nor an image of it.
+    :raises NoSuchServer: if there is no such server, and no image of one.
     :raises NotOffered: if the cloud has no scheduled images.
     """
     schedule, invalid_tag, gone = None, None, False
@@ -152,7 +160,7 @@ def read_server(cloud: Cloud, server_id: str) -> tuple[InventoryServer, datetime
 def images_of(cloud: Cloud, server_id: str) -> list[ServerImage]:
     """Return all images of a server.
 
-    Those that do not count are needed as well: copies are told by them.
+    Those that do not count are needed as well: copies are recognized by them.
     """
     return list(cloud.images.list(server_id=server_id))
 
@@ -167,6 +175,6 @@ def decide(cloud: Cloud, server_id: str, keep: Keep | int | None) -> list[Decisi
 
 
 def _gone(cloud: Cloud, server_id: str) -> InventoryServer:
-    """Return a server of which only images are left."""
+    """Return a deleted server, as known from its images."""
     own = cloud.compute.adapter.get_project_id()
     return InventoryServer(server_id, "", project_id=own)

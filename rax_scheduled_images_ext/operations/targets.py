@@ -1,4 +1,4 @@
-"""The servers that an operation is about, by what users call them."""
+"""The servers of an operation, by the names or IDs that users type."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Target:
-    """A server as a user calls it.
+    """A server as a user named it.
 
-    ``label`` is its name or ID; ``id`` is its ID, None until it has been looked up.
+    ``label`` is the name or ID as typed; ``id`` is the ID, None until it is looked up.
     """
 
     label: str
@@ -34,12 +34,12 @@ class Target:
         return self.label
 
 
-#: Servers by name or ID or as targets; one of them may stand alone.
+#: Servers as names, IDs or targets, or a single one of these.
 Servers = Iterable[Target | str] | Target | str
 
 
 def as_targets(servers: Servers) -> list[Target]:
-    """Return targets of what a caller named."""
+    """Return the servers that a caller named as targets."""
     if isinstance(servers, (str, Target)):
         servers = [servers]
     return [each if isinstance(each, Target) else Target(each) for each in servers]
@@ -50,9 +50,9 @@ def find_targets(
 ) -> list[Target]:
     """Return the servers of the project, ordered by name.
 
-    :param name: only servers in whose names this regular expression is found.
-    :param scheduled: only servers with a schedule, where the cloud can filter by it.
-    :raises NoServers: if there is none.
+    :param name: only servers whose names match this regular expression anywhere.
+    :param scheduled: only servers with a schedule, if the cloud can filter by it.
+    :raises NoServers: if there are none.
     """
     pattern = re.compile(name) if name is not None else None
     found = {}
@@ -71,7 +71,7 @@ def find_targets(
 
 
 def no_servers(pattern: re.Pattern[str] | None, *, scheduled: bool) -> NoServers:
-    """Return the error of a choice that no server matches."""
+    """Return the error if no server matches."""
     matching = f" whose name matches '{pattern.pattern}'" if pattern else ""
     having = " with scheduled images" if scheduled else ""
     return NoServers(f"There is no server{having}{matching} in this project")
@@ -84,12 +84,13 @@ def for_each(
     report: Report[Target, Result] | None = None,
     skip: type[Exception] | None = None,
 ) -> list[Outcome[Target, Result]]:
-    """Run ``action`` on many servers at a time, with the cloud and a server's ID.
+    """Run ``action`` on many servers at a time; it receives the cloud and a server's
+    ID.
 
     :param servers: names, IDs or targets.
-    :param report: is called with each outcome that counts.
-    :param skip: an error that leaves out a server which was found, not named: with
-        it that server has changed since, and is no longer what was looked for.
+    :param report: called with each outcome, except skipped ones.
+    :param skip: an error with which a server is skipped if it was found, not named: it
+        has changed since, and no longer matches.
     :returns: an outcome for each server, in the order given.
     :raises RunInterrupted: on Ctrl-C.
     """

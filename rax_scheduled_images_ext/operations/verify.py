@@ -1,10 +1,9 @@
-"""Proving that images boot: a test server is made, looked at and deleted.
+"""Proves that images boot: a test server is created, checked and deleted.
 
-What goes wrong on the way says nothing about an image: only a server that is in ERROR
-for the image's reason, a console that never shows what is expected of it, or a command
-that is not content, is a proof that failed. What was found out is written on the image.
-A test server goes in any case; one that was left behind by a program that was killed is
-removed by whoever proves something next.
+A proof fails only if the test server is in ERROR because of the image, if its console
+never shows what is expected, or if the command fails. Other errors say nothing about an
+image. The result is recorded on the image. A test server is deleted in any case; one
+that a killed program left behind is removed by the next proof.
 """
 
 from __future__ import annotations
@@ -79,13 +78,13 @@ from rax_scheduled_images_ext.operations.snapshot.signals import (
 )
 from rax_scheduled_images_ext.operations.work_queue import Outcome, Report, run
 
-#: How long a test server may take to be ACTIVE, and then its guest, in seconds.
+#: The time limit for a test server to become ACTIVE, and for its guest, in seconds.
 TIME_LIMIT = 300.0
-#: How many test servers there are at once.
+#: The maximum number of test servers at a time.
 AT_ONCE = 2
-# How long a deletion may take.
+# The time limit for a deletion.
 _DELETION = 120.0
-# A single 404 may come from something else on the way.
+# A single 404 may come from something in between, such as a proxy.
 _GONE = 2
 
 
@@ -93,10 +92,10 @@ _GONE = 2
 class VerifyOptions:
     """How images are proven.
 
-    ``console`` is what a console must show, a login prompt by default, ``command`` what
-    must be content with the server. ``networks`` are the IDs or names of those that the
-    test server is on, none by default; ``flavor`` takes the place of the server's own.
-    ``time_limit`` is in seconds, and for the server and its guest each.
+    ``console`` is what the console must show, by default a login prompt; ``command``
+    must succeed with the server. ``networks`` are the IDs or names of the test server's
+    networks, by default none; ``flavor`` replaces the server's own. ``time_limit`` is
+    in seconds, for the server and for its guest each.
     """
 
     level: Level = Level.CONSOLE
@@ -109,13 +108,13 @@ class VerifyOptions:
 
     @property
     def longest(self) -> float:
-        """For how many seconds a test server may be there."""
+        """The most seconds that a test server may exist."""
         return 2 * self.time_limit + _DELETION
 
 
 @dataclass(frozen=True)
 class VerifyPlan:
-    """The image that is to be proven; ``server`` is what it is of, as far as known."""
+    """An image that is to be proven; ``server`` is its server, as far as known."""
 
     image: ServerImage
     flavor: Flavor
@@ -125,11 +124,11 @@ class VerifyPlan:
 
 @dataclass(frozen=True)
 class Verified:
-    """What has come of proving an image.
+    """The result of proving an image.
 
-    ``seen`` is what was seen last, or why nothing is known. ``enough`` is whether as
-    much was proven as was asked for. ``problem`` is why it is not written on the image,
-    ``left_id`` the test server that could not be deleted.
+    ``seen`` is what was seen last, or why nothing is known. ``enough`` is whether the
+    requested level was reached. ``problem`` is why the result is not recorded on the
+    image, ``left_id`` the test server that could not be deleted.
     """
 
     plan: VerifyPlan
@@ -143,17 +142,17 @@ class Verified:
 
 
 class VerifyListener(Listener):
-    """Is called as images are proven; this one agrees to all."""
+    """Receives the progress of proofs; this one agrees to all."""
 
     def planned(self, outcome: Outcome[str, VerifyPlan]) -> None:
-        """Note what is to be proven of what was named, or why nothing can be."""
+        """Note which image is to be proven for a name, or why none can be."""
 
     def agrees(self, plans: Sequence[VerifyPlan]) -> bool:
-        """Return whether to make test servers."""
+        """Return whether to create the test servers."""
         return True
 
     def verified(self, done: Verified) -> None:
-        """Note what has come of an image."""
+        """Note the result for an image."""
 
 
 def plan_verify(
@@ -166,8 +165,8 @@ def plan_verify(
 
     Errors: NoMatch, SeveralMatches, VerifyRefused.
 
-    :param named: names or IDs of servers, of which the newest complete image is taken,
-        or of images. A name that both have is the server's.
+    :param named: names or IDs of servers, whose newest complete images are proven, or
+        of images. If both have a name, it means the server.
     """
     cloud = cloud.shared() if len(named) > 1 else cloud
     planning = _Planning(cloud, options)
@@ -186,10 +185,10 @@ def verify_named(
     listener: VerifyListener,
     signals: SignalCatcher | None = None,
 ) -> list[Verified]:
-    """Prove what is named, if that is agreed to; return what has come of each.
+    """Prove the named images, if the listener agrees; return the results.
 
-    :param named: as for :func:`plan_verify`, whose errors the listener is called with.
-    :param signals: what interrupts it.
+    :param named: as for :func:`plan_verify`, whose errors the listener receives.
+    :param signals: the signals that interrupt it.
     :raises Interrupted: as for :func:`verify`.
     """
     plans = plan_verify(cloud, named, options, Report(listener.planned))
@@ -205,11 +204,11 @@ def verify(
     listener: VerifyListener | None = None,
     signals: SignalCatcher | None = None,
 ) -> list[Verified]:
-    """Prove images, some at once; return what has come of each.
+    """Prove images, several at a time; return the results.
 
-    Whatever happens, each test server is deleted, if the cloud allows it.
+    Whatever happens, every test server is deleted, if the cloud allows it.
 
-    :param signals: what interrupts it.
+    :param signals: the signals that interrupt it.
     :raises Interrupted: by a signal, once all test servers are deleted.
     """
     listener = listener or VerifyListener()
@@ -239,7 +238,7 @@ def _result_of(outcome: Outcome[VerifyPlan, Verified]) -> Verified:
 
 @dataclass
 class _Planning:
-    """Finds the image of what is named, and what is needed to boot it."""
+    """Finds the image for a name, and what is needed to boot it."""
 
     cloud: Cloud
     options: VerifyOptions
@@ -271,7 +270,7 @@ class _Planning:
         return VerifyPlan(image, flavor, server, networks)
 
     def _find(self, label: str) -> ServerFacts | None:
-        """Return the server of a name or an ID, also of one that is gone."""
+        """Return the server with a name or an ID, also a deleted one."""
         if not looks_like_id(label):
             found = {s.id: s for s in self.servers.named([label])[0]}
             if len(found) > 1:
@@ -304,7 +303,7 @@ class _Planning:
     def _flavor_of(self, image: ServerImage, server: ServerFacts) -> Flavor:
         """Return the flavor of the image's server.
 
-        :raises VerifyRefused: if it is gone, or not known.
+        :raises VerifyRefused: if it is gone or unknown.
         """
         facts = facts_of(image)
         flavor_id = server.flavor_id or (facts and facts.flavor_id)
@@ -324,15 +323,16 @@ class _Planning:
 
 
 class _Unknown(Exception):
-    """The image could not be tried, or not to the end."""
+    """The proof could not be carried out, or not completed."""
 
 
 class Trial:
-    """One image's test server, from its first request to its last.
+    """The test server of one image, from the first request to the last.
 
-    ``server_id`` is the test server's, None as long as there is none.
+    ``server_id`` is the test server's ID, None until it exists.
 
-    :param signals: what interrupts it; not while the test server is being deleted.
+    :param signals: the signals that interrupt it, except during the deletion of the
+        test server.
     """
 
     def __init__(
@@ -359,7 +359,7 @@ class Trial:
         self._addresses: tuple[str, ...] = ()
 
     def run(self) -> Verified:
-        """Prove the image, delete the test server, and write what was found out."""
+        """Prove the image, delete the test server, and record the result."""
         try:
             found = self._look()
         except _Unknown as error:
@@ -399,7 +399,7 @@ class Trial:
         return Verified(self.plan, finding, level, shortened(seen), now, enough)
 
     def _check_image(self) -> None:
-        """See that the image is as it was when it was chosen."""
+        """Check that the image has not changed since it was chosen."""
         try:
             image = self._poller.retry(
                 partial(self._cloud.images.get, self.plan.image.id)
@@ -432,11 +432,11 @@ class Trial:
             server["tags"] = tags_of_test(image.id)
         elif not plan.networks:
             raise _Unknown(
-                "this cloud makes no server without a network: use --network"
+                "this cloud cannot create a server without a network: use --network"
             )
         request = partial(self._servers.boot, server, {})
         try:
-            # Once it is sent, it is to be known what it has made.
+            # Once the request is sent, it must become known what it has created.
             begun = self._signals.call(
                 request, 4 * self._poller.limits.answer, interruptible=False
             )
@@ -447,20 +447,20 @@ class Trial:
         self.server_id = begun.server_id or self._find()
         if self.server_id is None:
             raise _Unknown(
-                f"it is not known whether the test server is being made"
+                "it is not known whether the test server is being created"
                 f" ({begun.problem})"
             )
-        self._listener.note(f"test server {self.server_id} is being made")
+        self._listener.note(f"test server {self.server_id} is being created")
 
     def _knows_tags(self) -> bool:
-        """Whether the cloud takes tags, and servers without networks."""
+        """Whether the cloud supports tags, and servers without networks."""
         if self.plan.server.tags is not None:
             return True
         url = path("flavors", self.plan.flavor.id)
         return knows_tags(self._poller.retry(lambda: self._servers.transport.get(url)))
 
     def _find(self) -> str | None:
-        """Return the ID of the test server whose request was not answered."""
+        """Return the ID of the test server whose request had no response."""
         self._signals.obeys = False
 
         def look() -> str | None:
@@ -476,7 +476,7 @@ class Trial:
             self._signals.obeys = True
 
     def _server(self) -> ServerFacts | None:
-        """Return the test server, None if the cloud has none."""
+        """Return the test server, None if there is none."""
         try:
             server, answer = self._servers.get(str(self.server_id))
         except NoSuchServer:
@@ -485,9 +485,9 @@ class Trial:
         return server
 
     def _await_active(self) -> str | None:
-        """Wait until the test server is ACTIVE; return why it never will be.
+        """Wait until the test server is ACTIVE; return why it never will be, else None.
 
-        :raises _Unknown: if it is not, and that need not be the image's fault.
+        :raises _Unknown: if it is not ACTIVE, but that may not be the image's fault.
         """
         gone, last = 0, "nothing"
         limit = self._options.time_limit
@@ -512,7 +512,7 @@ class Trial:
     def _judge(self, fault: str | None) -> str:
         """Return why a test server is in ERROR, if that is the image's fault.
 
-        :raises _Unknown: if it is not known to be.
+        :raises _Unknown: if the image is not known to be the cause.
         """
         why = f"the test server is in ERROR: {fault or 'the cloud does not say why'}"
         if not blames_image(fault):
@@ -525,7 +525,7 @@ class Trial:
     def _watch_console(self) -> tuple[Level | None, str]:
         """Return the level that was reached, None for a failure, and what was seen.
 
-        A server whose console cannot be had, or stays empty, has only booted.
+        A server whose console cannot be read, or stays empty, reaches only BOOTED.
         """
         expected = self._options.console or LOGIN
         since = begun = self._poller.clock()
@@ -538,13 +538,13 @@ class Trial:
                     return Level.CONSOLE, line
                 self._listener.progress(f"its console: {last_line(console)}")
             elif self._poller.clock() - since >= self._poller.limits.quiet:
-                # A moment after the boot it may just not be there yet.
+                # Right after the boot, the console may not exist yet.
                 break
         server = self._poller.retry(self._server)
         if server is None or server.status != "ACTIVE":
             now = "gone" if server is None else server.status
             raise _Unknown(f"the test server is {now}, not ACTIVE")
-        # Not by what was seen before errors came: this is the whole of it.
+        # Judged by the last reading, not by one from before errors occurred.
         console = self._poller.retry(self._console)
         passed = self._poller.clock() - begun
         if isinstance(console, NoConsole):
@@ -566,7 +566,7 @@ class Trial:
             return error
 
     def _run_command(self) -> tuple[bool, str]:
-        """Return whether the command was content, and what is to be said of it."""
+        """Return whether the command succeeded, and a description."""
         command, plan = self._options.command, self.plan
         assert command is not None
         facts = {
@@ -591,24 +591,24 @@ class Trial:
             if error.status is None:
                 raise _Unknown(str(error)) from None
             return False, str(error)
-        return True, f"'{command.text}' is content"
+        return True, f"'{command.text}' succeeded"
 
     # -- afterwards
 
     def _clean_up(self) -> str | None:
-        """Delete the test server; return its ID if it may still be there."""
+        """Delete the test server; return its ID if it may still exist."""
         server_id = self.server_id
         if server_id is None:
             return None
         if delete_test(self._servers, server_id, self._poller):
             return None
         self._listener.note(
-            f"test server {server_id} is left: the next proof removes it"
+            f"test server {server_id} is left behind: the next proof will remove it"
         )
         return server_id
 
     def _remember(self, found: Verified) -> Verified:
-        """Write what was found out on the image."""
+        """Record the result on the image."""
         assert found.time is not None
         image = self.plan.image
         known = Verification(image.id, found.time, found.level, found.seen)
@@ -618,14 +618,16 @@ class Trial:
                 partial(self._cloud.images.set_metadata, image, metadata)
             )
         except NoSuchImage:
-            return replace(found, problem="the image is gone by now")
+            return replace(found, problem="the image has been deleted meanwhile")
         except PASSING as error:
-            return replace(found, problem=f"it cannot be written on the image: {error}")
+            return replace(
+                found, problem=f"it cannot be recorded on the image: {error}"
+            )
         return found
 
 
 class _Named(Listener):
-    """Says of which image a note is."""
+    """Adds the image to each note."""
 
     def __init__(self, listener: Listener, name: str) -> None:
         self._listener = listener
@@ -653,7 +655,7 @@ def delete_test(servers: Servers, server_id: str, poller: Poller) -> bool:
         try:
             if not accepted:
                 delete_server(servers.transport, server_id)
-            # If it is not being deleted by now, that has failed.
+            # If it is not being deleted by now, the deletion has failed.
             accepted = servers.get(server_id)[0].task_state is not None
         except NoSuchServer:
             return True
@@ -668,18 +670,18 @@ def delete_test(servers: Servers, server_id: str, poller: Poller) -> bool:
 
 
 def remove_left_behind(cloud: Cloud, poller: Poller) -> list[str]:
-    """Delete the test servers that runs of this user have left behind.
+    """Delete the test servers that earlier runs of this user left behind.
 
-    What cannot be found out, or deleted, is left to the next one.
+    Those that cannot be read or deleted are left to the next run.
 
-    :returns: the IDs of those that are gone.
+    :returns: the IDs of the deleted servers.
     """
     servers, removed = Servers.of(cloud), []
     try:
         for server_id in poller.retry(lambda: list(_left_behind(cloud, servers))):
             if delete_test(servers, server_id, poller):
                 poller.listener.note(
-                    f"Test server {server_id}, which was left behind, is removed"
+                    f"Removed test server {server_id}, which was left behind"
                 )
                 removed.append(server_id)
             else:
@@ -704,7 +706,7 @@ def _left_behind(cloud: Cloud, servers: Servers) -> Iterator[str]:
 
 
 def _boots_from(cloud: Cloud, server: ServerFacts, image_id: str) -> bool:
-    """Whether all volumes of a server were made from the snapshots of an image."""
+    """Whether all volumes of a server were created from the snapshots of an image."""
     volumes = cloud.volumes
     if volumes is None or not server.volumes:
         return False
@@ -716,5 +718,5 @@ def _boots_from(cloud: Cloud, server: ServerFacts, image_id: str) -> bool:
 
 
 def _pace(elapsed: float) -> float:
-    """Return after how many seconds to look again: a tenth of what it has taken."""
+    """Return the seconds until the next poll: a tenth of the time taken so far."""
     return min(0.5 + elapsed / 10, 15.0)

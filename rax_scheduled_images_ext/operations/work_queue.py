@@ -1,4 +1,4 @@
-"""Doing the same to many items at once, in threads."""
+"""Runs an action on many items at once, in threads."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-# Seconds that an interrupted run waits for the answers that are under way.
+# Seconds that an interrupted run waits for responses to the requests under way.
 _GRACE = 2.0
-# Seconds between two reports of progress, and two looks for Ctrl-C: a signal that
-# another thread receives does not wake the one that waits.
+# Seconds between two reports of progress, and between two checks for Ctrl-C: a signal
+# that another thread receives does not wake the one that waits.
 _TICK = 0.1
 
 
@@ -39,9 +39,10 @@ class Outcome(Generic[Item, Result]):
 
 
 class Report(Generic[Item, Result]):
-    """Is called as a run goes on, in the thread that started it.
+    """Receives the progress of a run, in the thread that started it.
 
-    :param ended: what :meth:`ended` calls; by default nothing, as for ``progress``.
+    :param ended: called by :meth:`ended`; by default nothing, and likewise for
+        ``progress``.
     """
 
     def __init__(
@@ -53,12 +54,12 @@ class Report(Generic[Item, Result]):
         self._progress = progress
 
     def ended(self, outcome: Outcome[Item, Result]) -> None:
-        """Note an outcome: in the order of the items, as soon as it is their turn."""
+        """Note an outcome, in the order of the items."""
         if self._ended is not None:
             self._ended(outcome)
 
     def progress(self, ended: int, total: int) -> None:
-        """Note how many items have ended of how many; called every now and then."""
+        """Note how many of all items have ended; called from time to time."""
         if self._progress is not None:
             self._progress(ended, total)
 
@@ -97,8 +98,8 @@ def run(
 
     :param action: runs in other threads, several at a time.
     :returns: the outcomes in the order of the items.
-    :raises RunInterrupted: on Ctrl-C, once all requests under way have ended, or
-        after a grace of two seconds. What has ended has been reported by then.
+    :raises RunInterrupted: on Ctrl-C, once all requests under way have ended, or after
+        a grace period of two seconds. By then, every finished item has been reported.
     """
     queue = _WorkQueue(list(items), action, report or Report())
     try:
@@ -128,15 +129,15 @@ class _WorkQueue(Generic[Item, Result]):
         self.report = report
         self.stopped = False
         self.change = threading.Condition()
-        self.begun = 0
+        self.started = 0
         self.ended = 0
         self.reported: list[Outcome[Item, Result]] = []
-        # Outcomes whose turn has not come, by the number of the item.
+        # Outcomes that are not yet reported, by the number of the item.
         self.waiting: dict[int, Outcome[Item, Result]] = {}
 
     def start(self, workers: int) -> None:
         for _ in range(min(workers, len(self.items))):
-            # Daemons: after an interrupt nobody waits for an answer that hangs.
+            # Daemons: after an interrupt, nobody waits for a request that hangs.
             threading.Thread(target=self.work, daemon=True).start()
 
     def work(self) -> None:
@@ -149,10 +150,10 @@ class _WorkQueue(Generic[Item, Result]):
 
     def _next(self) -> int | None:
         with self.change:
-            if self.stopped or self.begun == len(self.items):
+            if self.stopped or self.started == len(self.items):
                 return None
-            self.begun += 1
-            return self.begun - 1
+            self.started += 1
+            return self.started - 1
 
     def report_all(self) -> None:
         while len(self.reported) < len(self.items):
@@ -168,15 +169,15 @@ class _WorkQueue(Generic[Item, Result]):
         self.reported.append(outcome)
 
     def interrupt(self) -> RunInterrupted:
-        """Begin nothing more, wait a little for requests under way, and sum up."""
+        """Start nothing more, wait briefly for requests under way, and sum up."""
         with self.change:
             self.stopped = True
             if len(self.items) > 1:
-                self.change.wait_for(lambda: self.ended == self.begun, _GRACE)
-            open_ = range(len(self.reported), self.begun)
+                self.change.wait_for(lambda: self.ended == self.started, _GRACE)
+            open_ = range(len(self.reported), self.started)
             unknown = [self.items[n] for n in open_ if n not in self.waiting]
             ended = [self.waiting[n] for n in open_ if n in self.waiting]
         for outcome in ended:
             self.report.ended(outcome)
-        done = self.begun - len(unknown)
-        return RunInterrupted(done, unknown, self.items[self.begun :])
+        done = self.started - len(unknown)
+        return RunInterrupted(done, unknown, self.items[self.started :])

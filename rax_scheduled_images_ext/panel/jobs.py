@@ -35,7 +35,7 @@ def within(seconds: float, function: Callable[[], Result]) -> Result:
     try:
         return future.result(seconds)
     except FutureTimeout:
-        raise TimeoutError(f"no answer within {seconds:.0f} seconds") from None
+        raise TimeoutError(f"no response within {seconds:.0f} seconds") from None
 
 
 @dataclass(frozen=True)

@@ -165,7 +165,7 @@ class Place:
         details = read_server_details(self.cloud, server_id)
         word = details.server.task_state
         progress = before.progress if before else None
-        under_way = progress is not None and progress.begun and not progress.over
+        under_way = progress is not None and progress.started and not progress.over
         begins = task_state(word).snapshot and not under_way
         if progress is None or begins:
             progress = SnapshotProgress(self._safe_from() if begins else UPLOADING)
@@ -177,7 +177,7 @@ class Place:
         )
         image_id = before.image_id if before and not new else started
         end = before.end if before and not new else None
-        if progress.begun and not progress.over:
+        if progress.started and not progress.over:
             image_id = image_in_the_making(details) or image_id
         elif (progress.over or image_id) and not (end and end.final):
             end = end_of_snapshot(self.cloud, details, image_id)

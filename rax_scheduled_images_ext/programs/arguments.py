@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _Number = TypeVar("_Number", int, float)
 _Value = TypeVar("_Value")
 
-#: The age at which an image is no longer fresh, as in model.freshness.
+#: The maximum age of a fresh image, as in model.freshness.
 MAX_AGE = "26h"
 #: The task states in which a disk can count as copied.
 COPIED_STATES = ("image_pending_upload", "image_uploading")
@@ -44,7 +44,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class _Version(argparse.Action):
-    """Prints the program's name and version, which only this option looks up."""
+    """Prints the program's name and version; only this option looks the version up."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         from importlib.metadata import version
@@ -54,7 +54,7 @@ class _Version(argparse.Action):
 
 
 def add_version(parser: argparse.ArgumentParser) -> None:
-    """Give a program the option ``--version``."""
+    """Add ``--version`` to a program."""
     parser.add_argument(
         "--version", action=_Version, nargs=0, help="print the version and exit"
     )
@@ -141,7 +141,7 @@ def host_name(text: str) -> str:
 
 
 def name_or_id(text: str) -> str:
-    """Return the name or ID of something."""
+    """Return a name or an ID."""
     if not 0 < len(text) <= _LONGEST_NAME:
         raise invalid(
             f"'{text}' is not a name or ID of 1 to {_LONGEST_NAME} characters"
@@ -217,7 +217,7 @@ def span(text: str) -> timedelta:
 
 
 def max_age(text: str) -> timedelta:
-    """Parse the age at which an image is no longer fresh."""
+    """Parse the maximum age of a fresh image."""
     age = span(text)
     if not age:
         raise invalid(f"'{text}' is too short: it must be more than 0")

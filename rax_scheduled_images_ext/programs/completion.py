@@ -13,10 +13,10 @@ _ASKED = "_ARGCOMPLETE"
 
 
 def complete(parser: argparse.ArgumentParser) -> None:
-    """Answer a shell that asks for completions; otherwise do nothing.
+    """Answer a shell that requests completions; otherwise do nothing.
 
-    :raises SystemExit: once the shell has its answer. Without the library there is
-        none, and the program must not run: the user has not entered the line yet.
+    :raises SystemExit: once the shell has its answer. Without the library, the answer
+        is empty: the program must not run, as the user has not entered the line yet.
     """
     if _ASKED not in os.environ:
         return

@@ -1,4 +1,4 @@
-"""Where a program listens for connections."""
+"""Opens the socket on which a program listens."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from types import FrameType
 
 @contextmanager
 def ended_by_signals(ended: threading.Event) -> Iterator[list[int]]:
-    """Set an event on SIGTERM and SIGINT; yields the signals received."""
+    """Set an event on SIGTERM and SIGINT; yield the signals received."""
     came: list[int] = []
 
     def end(number: int, _frame: FrameType | None) -> None:

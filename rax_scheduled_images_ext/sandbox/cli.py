@@ -14,8 +14,6 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import requests
-
 from rax_scheduled_images_ext.console.terminal import put, say
 from rax_scheduled_images_ext.errors import CannotListen
 from rax_scheduled_images_ext.model.durations import parse_duration
@@ -68,11 +66,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     :raises SystemExit: with status 2 for bad usage, and if stdout cannot be written.
     """
     options, command = _split(sys.argv[1:] if argv is None else argv)
-    parser = _parser()
+    parser = make_parser()
     complete(parser)
-    args = parser.parse_args(options)
-    if (command is not None) != (args.func is _exec) or command == []:
-        parser.error("exec, and only exec, requires a command: exec -- CMD [ARG...]")
+    args, rest = parser.parse_known_args(options)
+    if rest and (args.func is not _exec or command or rest[0].startswith("-")):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if args.func is _exec and not command:
+        typed = " ".join(rest) or "CMD [ARG...]"
+        parser.error(f"exec requires '--' before its command: exec -- {typed}")
+    if args.func is not _exec and command is not None:
+        parser.error("only exec accepts a command after '--'")
     args.command = command
     try:
         status: int = args.func(args)
@@ -225,6 +228,9 @@ def _print_exports(variables: Mapping[str, str]) -> None:
 
 def _ask(url: str | None, method: str, path: str, **arguments: Any) -> Any:
     """Send one request to a running sandbox and return the JSON of its response."""
+    # Late, as most commands send none.
+    import requests
+
     root = _root(url)
     with requests.Session() as session:
         session.trust_env = False  # A proxy cannot reach this machine's loopback.
@@ -265,7 +271,7 @@ def _root(url: str | None) -> str:
 # The command line
 
 
-def _parser() -> Parser:
+def make_parser() -> Parser:
     statuses = {**STATUSES, "130": "interrupted"}
     parser = new_parser(PROG, _DESCRIPTION, statuses, _STATUSES)
     command = partial(

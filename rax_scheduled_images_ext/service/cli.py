@@ -40,6 +40,7 @@ from rax_scheduled_images_ext.service import options
 
 if TYPE_CHECKING:
     from rax_scheduled_images_ext.engine.projects import Projects
+    from rax_scheduled_images_ext.engine.proofs import Proofs
     from rax_scheduled_images_ext.engine.runner import Runner
     from rax_scheduled_images_ext.model.plan import Step
     from rax_scheduled_images_ext.model.volume_snapshots import VolumeSnapshot
@@ -182,7 +183,7 @@ def _status(args: argparse.Namespace) -> int:
             f"{PROG}: warning: volume snapshot {snapshot.id} is {snapshot.status}; it"
             f" was to be deleted with image {snapshot.image_id}"
         )
-    stale = any(row.status.stale or row.failed_proof for row in rows)
+    stale = any(row.status.stale or row.status.failed_proof for row in rows)
     return _STALE if stale or _has_dead_letters() else 0
 
 
@@ -322,26 +323,32 @@ def _service(args: argparse.Namespace) -> Service:
 
 
 def _proof_work(args: argparse.Namespace, region: str, service: Service) -> ProofWork:
+    from rax_scheduled_images_ext.service.proofs import ProofLog, ProofWork
+
+    numbers = service.metrics.numbers if service.metrics else None
+    several = len(service.regions) > 1
+    events = ProofLog(region, service.notifier, numbers, several=several)
+    if numbers is not None:
+        numbers.begin_proofs(region, args.verify_every)
+
+    def open_proofs() -> Proofs:
+        return proofs_of(args, _projects(args, region or None))
+
+    return ProofWork(args.window, open_proofs, events, service.metrics)
+
+
+def proofs_of(args: argparse.Namespace, projects: Projects) -> Proofs:
+    """Return the proofs of the options ``--verify-...`` in some projects."""
     from rax_scheduled_images_ext.engine.proofs import Proofs
     from rax_scheduled_images_ext.model.verify import LEVELS
     from rax_scheduled_images_ext.operations.verify import VerifyOptions
-    from rax_scheduled_images_ext.service.proofs import ProofLog, ProofWork
 
     options = VerifyOptions(
         LEVELS[args.verify_level],
         flavor=args.verify_flavor,
         at_once=args.verify_at_once,
     )
-
-    def open_proofs() -> Proofs:
-        projects = _projects(args, region or None)
-        return Proofs(projects, args.verify_every, options)
-
-    several = len(service.regions) > 1
-    events = ProofLog(region, service.notifier, service.metrics, several=several)
-    if service.metrics is not None:
-        service.metrics.begin_proofs(region)
-    return ProofWork(args.window, open_proofs, events, service.metrics)
+    return Proofs(projects, args.verify_every, options)
 
 
 def _verify(args: argparse.Namespace) -> int:
@@ -412,7 +419,7 @@ def make_parser() -> Parser:
     )
     reading, working = options.reading(), options.working()
     printing, lasting = options.printing(), options.lasting()
-    reporting = options.reporting()
+    reporting, proving = options.reporting(), options.proving()
     running = command(
         "run",
         _run,
@@ -421,7 +428,7 @@ def make_parser() -> Parser:
         working,
         reporting,
         lasting,
-        options.proving(),
+        proving,
     )
     running.add_argument(
         "--refresh",
@@ -435,7 +442,7 @@ def make_parser() -> Parser:
         ("worker", "do the work that RabbitMQ distributes, as celery worker does"),
         ("beat", "request a scan at intervals, as celery beat does"),
     ):
-        celery = command(name, _celery, summary, reading, working, lasting)
+        celery = command(name, _celery, summary, reading, working, lasting, proving)
         celery.set_defaults(celery=name)
         celery.add_argument(
             "celery_options",

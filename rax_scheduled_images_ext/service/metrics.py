@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter as Count
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from prometheus_client import (
@@ -62,23 +62,30 @@ class Numbers:
             names = ("region", *labels)
             return Counter(f"{PREFIX}_{name}", text, names, registry=registry)
 
-        self.steps = counter("steps", "Steps by what came of them.", "result")
+        self.steps = counter("steps", "Steps by result.", "result")
         self.failures = counter("failures", "Failed steps by result.", "result")
-        self.deleted = counter("deleted", "Images deleted by the retention.")
-        self.looks = counter("looks", "Looks by how they ended.", "outcome")
-        self.seconds = gauge("look_seconds", "How long the last look took.")
-        self.ended = gauge("last_look_timestamp_seconds", "When the last look ended.")
+        self.deleted = counter("deleted", "Images deleted by retention.")
+        self.looks = counter("looks", "Scans by how they ended.", "outcome")
+        self.proofs = counter(
+            "proofs", "Proofs that an image boots, by finding.", "finding"
+        )
+        self.verify_every = gauge(
+            "verify_interval_seconds", "How often an image of each server is proven."
+        )
+        self.seconds = gauge("look_seconds", "Duration of the last scan.")
+        self.ended = gauge("last_look_timestamp_seconds", "When the last scan ended.")
         self.servers = gauge("servers", "Servers with a schedule.")
         self.due = gauge("due", "Images that are due and not started.")
         self.overdue = gauge(
             "overdue_seconds", "How long the image most overdue has been due."
         )
         self.not_imaged = gauge(
-            "not_imaged", "Servers of which no image can be made now.", "reason"
+            "not_imaged", "Servers whose images cannot be made at present.", "reason"
         )
         self.under_way = gauge("under_way", "Images that are being made.")
         self.hanging = gauge(
-            "hanging", "Images that have been SAVING for so long that they may be lost."
+            "hanging",
+            "Images that have been SAVING for so long that they are probably lost.",
         )
         self.orphans = gauge(
             "orphaned_volume_snapshots",
@@ -98,6 +105,19 @@ class Numbers:
         for outcome in outcomes:
             self.looks.labels(region, outcome)
         self.deleted.labels(region)
+
+    def begin_proofs(self, region: str, every: timedelta) -> None:
+        """Count proofs from 0 on.
+
+        :param every: how often an image of each server is to be proven.
+        """
+        self.verify_every.labels(region).set(every.total_seconds())
+        for finding in Finding:
+            self.proofs.labels(region, finding.value)
+
+    def add_proof(self, region: str, finding: Finding) -> None:
+        """Count what has come of a proof."""
+        self.proofs.labels(region, finding.value).inc()
 
     def add(self, region: str, result: StepResult) -> None:
         """Count the result of a step."""
@@ -126,38 +146,37 @@ class Metrics:
     def __init__(self, most_servers: int = 1000, regions: Iterable[str] = ()) -> None:
         self.registry = CollectorRegistry()
         self._most_servers = most_servers
-        self._numbers = Numbers(self.registry)
+        self.numbers = Numbers(self.registry)
         for region in regions:
-            self._numbers.begin(region, "done", "failed")
+            self.numbers.begin(region, "done", "failed")
         self._expectations: dict[str, Expectations] = defaultdict(Expectations)
         self._success = _Times(
             "last_success_timestamp_seconds",
-            "When the newest whole scheduled image was made; of a project the earliest"
-            " of these times.",
+            "When the newest complete scheduled image was made; for a project, the"
+            " earliest of these times.",
             self.registry,
         )
         self._expected = _Times(
             "expected_timestamp_seconds",
-            "When the image is due that is needed next; of a project the earliest of"
-            " these times.",
+            "When the next image is due; for a project, the earliest of these times.",
             self.registry,
         )
         self._verified = _Times(
             "verified_timestamp_seconds",
-            "When an image was last proven to boot; of a project the earliest of these"
-            " times.",
+            "When an image was last proven to boot; for a project, the earliest of"
+            " these times.",
             self.registry,
         )
-        self._proofs = Counter(
-            f"{PREFIX}_proofs",
-            "Proofs that an image boots, by what came of them.",
-            ("region", "finding"),
+        self._failed_proofs = Gauge(
+            f"{PREFIX}_failed_proofs",
+            "Servers whose last proof failed.",
+            ("region",),
             registry=self.registry,
         )
 
     def add(self, region: str, tick: Tick, seconds: float) -> None:
         """Count a tick in a region that took this long."""
-        numbers = self._numbers
+        numbers = self.numbers
         for result in tick.results:
             numbers.add(region, result)
         numbers.end_look(region, seconds)
@@ -179,24 +198,19 @@ class Metrics:
             numbers.not_imaged.labels(region, cause.value).set(causes[cause])
         self._set_times(region, tick)
 
-    def add_proof(self, region: str, finding: str) -> None:
-        """Count what has come of a proof."""
-        self._proofs.labels(region, finding).inc()
-
-    def begin_proofs(self, region: str) -> None:
-        """Count from 0 on."""
-        for finding in Finding:
-            self._proofs.labels(region, finding.value)
-
     def set_verified(
-        self, region: str, tick: Tick, proven: Mapping[str, datetime]
+        self, region: str, tick: Tick, proven: Mapping[str, datetime], failed: int
     ) -> None:
-        """Export when an image of each server was last proven to boot."""
+        """Export when an image of each server was last proven to boot.
+
+        :param failed: of how many servers the last proof has failed.
+        """
         self._export(region, self._verified, tick, proven)
+        self._failed_proofs.labels(region).set(failed)
 
     def add_failed(self, region: str) -> None:
         """Count a tick that could not scan."""
-        self._numbers.looks.labels(region, "failed").inc()
+        self.numbers.looks.labels(region, "failed").inc()
 
     def _set_times(self, region: str, tick: Tick) -> None:
         """Export when images were made and are due, where known."""

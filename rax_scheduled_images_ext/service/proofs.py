@@ -29,7 +29,7 @@ from rax_scheduled_images_ext.operations.verify import (
 )
 from rax_scheduled_images_ext.operations.work_queue import Outcome
 from rax_scheduled_images_ext.service.events import log
-from rax_scheduled_images_ext.service.metrics import Metrics
+from rax_scheduled_images_ext.service.metrics import Metrics, Numbers
 from rax_scheduled_images_ext.service.notify import Notifier
 
 #: How long after a look at whose turn it is there is another one: all images are listed
@@ -65,7 +65,7 @@ class ProofLog(VerifyListener):
         self,
         region: str,
         notifier: Notifier,
-        metrics: Metrics | None,
+        metrics: Numbers | None,
         *,
         several: bool,
     ) -> None:
@@ -102,10 +102,10 @@ class ProofLog(VerifyListener):
 
     def _count(self, finding: Finding) -> None:
         if self._metrics is not None:
-            self._metrics.add_proof(self._region, finding.value)
+            self._metrics.add_proof(self._region, finding)
 
 
-class _Ending(SignalCatcher):
+class Ending(SignalCatcher):
     """Interrupts what goes on when the service is told to end."""
 
     def __init__(self, ended: Callable[[], bool]) -> None:
@@ -143,7 +143,7 @@ class ProofWork:
             return
         self._looked = tick.now
         self._thread = threading.Thread(
-            target=self._work, args=(tick, _Ending(ended)), daemon=True
+            target=self._work, args=(tick, Ending(ended)), daemon=True
         )
         self._thread.start()
 
@@ -175,7 +175,7 @@ class ProofWork:
                 found = Verification(image_id, time, done.level, done.seen)
                 known[done.plan.server.id] = found
         self.log.done.clear()
-        self.failed = frozenset(k for k, v in known.items() if v and v.level is None)
+        self.failed = frozenset(k for k, v in known.items() if v and v.failed)
         if self.metrics is not None:
-            proven = {k: v.time for k, v in known.items() if v and v.level is not None}
-            self.metrics.set_verified(region, tick, proven)
+            proven = {k: v.time for k, v in known.items() if v and not v.failed}
+            self.metrics.set_verified(region, tick, proven, len(self.failed))

@@ -1,14 +1,18 @@
 """The workers' queues in RabbitMQ: their names, settings and lengths.
 
-All are quorum queues. Each region has one for the work, and two that hold at most one
-message: the next scan that is requested, and a note that a scan is in progress.
+Each region has one for the work, and three that hold at most one message: the next scan
+that is requested, a note that a scan is in progress, and one that the day's proofs have
+begun. All these are quorum queues. Another one is there only while a worker proves
+images, as its lock.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from amqp.exceptions import NotFound
+from amqp.exceptions import AMQPError, NotFound, ResourceLocked
 from kombu import Connection, Exchange, Queue
 from kombu.exceptions import OperationalError
 
@@ -51,9 +55,19 @@ def consumed(region: str) -> list[Queue]:
     return [_queue(work(region), **limits), _queue(wanted(region), **_single())]
 
 
-def note(region: str) -> Queue:
-    """Return the queue that holds a note while a region is being scanned."""
-    return _queue(scanning(region), **_single())
+def proven(region: str) -> str:
+    """Return the name of the queue with a note that the day's proofs have begun."""
+    return f"{work(region)}.proven"
+
+
+def proving(region: str) -> str:
+    """Return the name of the queue that is there while a worker proves images."""
+    return f"{work(region)}.proving"
+
+
+def note(name: str) -> Queue:
+    """Return the queue of this name, which holds a note for a while."""
+    return _queue(name, **_single())
 
 
 def silence(every: float) -> float:
@@ -68,6 +82,26 @@ def silence(every: float) -> float:
 def dead() -> Queue:
     """Return the queue of the messages that no worker could handle."""
     return _queue(DEAD, **{"x-max-length": _MOST_DEAD, "x-overflow": "drop-head"})
+
+
+@contextmanager
+def locked(connection: Connection, name: str, seconds: int) -> Iterator[bool]:
+    """Hold a lock while a block runs; yields whether no other connection holds it.
+
+    :param seconds: after which it is released in any case: a machine that lost its
+        power does not close its connections.
+    """
+    expiring = {"x-queue-type": "classic", "x-expires": seconds * 1000}
+    channel = connection.channel()
+    try:
+        channel.queue_declare(name, exclusive=True, arguments=expiring)
+    except ResourceLocked:
+        yield False
+        return
+    yield True
+    # A connection that was lost meanwhile has released it.
+    with suppress(AMQPError, OSError):
+        channel.queue_delete(name)
 
 
 def length(connection: Connection, name: str) -> int | None:
@@ -93,7 +127,7 @@ def lengths(url: str, regions: list[str]) -> dict[str, int]:
             connection.ensure_connection(max_retries=1)
             found = {name: length(connection, name) for name in [*names, DEAD]}
     except OSError as error:
-        raise OperationalError(f"no answer within {_ANSWER} s") from error
+        raise OperationalError(f"no response within {_ANSWER} s") from error
     return {name: number for name, number in found.items() if number is not None}
 
 

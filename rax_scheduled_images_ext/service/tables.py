@@ -52,12 +52,6 @@ class StatusRow:
     status: ScheduleStatus
     step: Step
 
-    @property
-    def failed_proof(self) -> bool:
-        """Whether the last proof that an image of it boots has failed."""
-        known = self.status.verified
-        return known is not None and known.level is None
-
 
 def rows_of(page: Page, max_age: timedelta) -> list[StatusRow]:
     """Return the rows of all servers of a survey, sorted by name."""

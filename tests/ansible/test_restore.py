@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from rax_scheduled_images_ext.model.image import VERIFIED_KEY
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from .conftest import Play, Task
@@ -37,6 +38,31 @@ def test_a_new_server_is_made_once(play: Play, cloud: Sandbox) -> None:
     assert list(documented["contains"]) == list(first)
 
 
+def test_an_image_whose_proof_failed_is_passed_over(play: Play, cloud: Sandbox) -> None:
+    (server,) = [each for each in cloud.servers() if each.name == "myserver"]
+    (older,) = cloud.images(server.id)
+    with cloud.region() as region:
+        region.snapshots.create(server.id, "after", {}, user_id=server.user_id)
+    cloud.advance("1h")
+    newest = cloud.images(server.id)[0]
+    record = f"{newest.id}:{newest.id}:2026-01-05T01:00:00Z:failed:No disk"
+    with cloud.region() as region:
+        properties = {**newest.properties, VERIFIED_KEY: record}
+        region.images.update(newest.id, properties=properties)
+    result, named = play(
+        task(new_name="back"),
+        task(new_name="other", image="after"),
+        options=("--check",),
+    )
+    assert result["restore"]["image_id"] == older.id
+    (warning,) = result["warnings"]
+    assert warning.startswith(
+        f"Passed over: image after ({newest.id}): its proof failed"
+    )
+    assert named["restore"]["image_id"] == newest.id
+    assert len(named["warnings"]) == 1
+
+
 def test_check_mode_plans(play: Play, cloud: Sandbox) -> None:
     before = len(cloud.servers())
     (result,) = play(task(new_name="back"), options=("--check",))
@@ -51,7 +77,7 @@ def test_check_mode_plans(play: Play, cloud: Sandbox) -> None:
     [
         ({}, "use one of --as NAME and --in-place"),
         ({"new_name": "back", "at": "soon"}, "'soon' is not a time"),
-        ({"new_name": "web1"}, "not from this restore"),
+        ({"new_name": "web1"}, "that this restore did not make"),
     ],
 )
 def test_what_is_refused(play: Play, arguments: dict[str, Any], told: str) -> None:

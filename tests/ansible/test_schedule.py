@@ -163,8 +163,8 @@ def test_a_new_schedule_needs_a_retention(play: Play, cloud: Sandbox) -> None:
 def test_rules_are_set_shown_and_changed(play: Play, cloud: Sandbox) -> None:
     keep = {"last": 8, "daily": 7, "weekly": 4}
     words = "6h at 02:30, keep 8 last + 7 daily + 4 weekly"
-    full = {"schedule": words, "day_of_week": None, "retention": None, "every": "6h"}
-    full |= {"at": "02:30", "keep": keep, "most": 16}
+    full: dict[str, Any] = {"schedule": words, "day_of_week": None, "retention": None}
+    full |= {"every": "6h", "at": "02:30", "keep": keep, "most": 16}
     tasks = (
         schedule(every="6h", at="02:30", keep=keep),
         schedule(keep=keep),

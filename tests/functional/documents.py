@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from rax_scheduled_images_ext.sandbox import Sandbox
+from rax_scheduled_images_ext.sandbox.cli import _sandbox, make_parser
 
 from ..novashell import DEPRECATION
 
@@ -34,21 +37,47 @@ class Document:
         blocks = re.findall(r"::(?: \w+)?\n\n((?:    .*\n|\n)+)", below)
         return textwrap.dedent(blocks[number]).strip("\n") + "\n"
 
-    def shows(self, block: str, printed: str) -> None:
-        """Fail unless a block is what is printed, or let it be that from now on."""
-        if self.rewrite:
+    def shows(
+        self, block: str, printed: str, same: Callable[[str], object] = str
+    ) -> None:
+        """Fail unless a block is what is printed, or let it be that from now on.
+
+        :param same: leaves out what is printed differently each time.
+        """
+        if not self.rewrite:
+            assert same(printed) == same(block)
+        elif same(printed) != same(block):
             old, new = (textwrap.indent(text, "    ") for text in (block, printed))
             self.path.write_text(self.text.replace(old, new))
-        else:
-            assert printed == block
 
     def replay(
-        self, heading: str, cloud: Sandbox, folder: Path, blocks: int = 1
+        self,
+        heading: str,
+        cloud: Sandbox,
+        folder: Path,
+        blocks: int = 1,
+        same: Callable[[str], object] = str,
     ) -> None:
         """Fail unless the sessions below a heading print what they show."""
         for number in range(blocks):
             session = self.block(heading, number)
-            self.shows(session, replay(session, cloud, folder))
+            self.shows(session, replay(session, cloud, folder), same)
+
+    def replay_all(self, folder: Path) -> None:
+        """Fail unless the sessions of the page print what they show.
+
+        They begin with the first one after the line that makes their sandbox.
+        """
+        line = re.search(r"scheduled-images-sandbox exec (.*) -- bash", self.text)
+        assert line
+        args = make_parser().parse_args(["exec", *shlex.split(line[1])])
+        below = self.text[line.end() :]
+        sessions = re.findall(r":: console\n\n((?:    .*\n|\n)+)", below)
+        assert sessions
+        with _sandbox(args, "127.0.0.1", 0) as cloud:
+            for each in sessions:
+                session = textwrap.dedent(each).strip("\n") + "\n"
+                self.shows(session, replay(session, cloud, folder))
 
 
 def replay(session: str, cloud: Sandbox, folder: Path) -> str:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, timezone
 from typing import Any
 
 from rax_scheduled_images_ext.model.image import MARKER_KEY, MARKER_VALUE
+from rax_scheduled_images_ext.model.verify import (
+    Level,
+    Verification,
+    verified_metadata,
+)
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.models import ServerQuery
 
@@ -51,6 +57,19 @@ def add_image(
             properties=properties,
         )
         return region.images.upload(image.id, b"disk").id
+
+
+def remember_proof(cloud: Sandbox, image_id: str, level: Level | None) -> None:
+    """Write a proof of an image on it, as of now.
+
+    :param level: what was reached, None if it failed.
+    """
+    now = datetime.fromtimestamp(cloud.advance(0), timezone.utc)
+    with cloud.region() as region:
+        found = Verification(image_id, now, level, "No bootable device.")
+        properties = region.images.get(image_id).properties
+        properties = {**properties, **verified_metadata(image_id, found)}
+        region.images.update(image_id, properties=properties)
 
 
 def id_of(cloud: Sandbox, name: str) -> str:

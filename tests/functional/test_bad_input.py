@@ -553,7 +553,7 @@ def test_a_busy_cloud_is_waited_for(nova: Any, front: Interceptor) -> None:
     )
     before = time.monotonic()
     result = nova(ENABLE, "myserver", "7")
-    line = "The compute service is busy: asking again in 1 s\n"
+    line = "The compute service is busy: trying again in 1 s\n"
     assert (result.status, result.err) == (0, line)
     assert time.monotonic() - before > 1
     assert [line for line in front.log if "POST" in line and "servers" in line] == [

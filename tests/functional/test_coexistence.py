@@ -15,7 +15,7 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 OLD = "rax_scheduled_images_python_novaclient_ext"
 OLD_CLIENT = Path(os.environ.get("OLD_CLIENT_PATH", "/nonexistent"))
 HINT = (
-    f"The package {OLD} is out of use, rax-scheduled-images-ext does its work."
+    f"The package {OLD} is obsolete: rax-scheduled-images-ext replaces it."
     f" Remove it with: pip uninstall {OLD}"
 )
 DEPRECATION = "nova CLI is deprecated and will be removed in a future release"

@@ -6,6 +6,7 @@ is made from the code: ``python -m tests.functional.test_documents`` prints it.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -29,7 +30,11 @@ from rax_scheduled_images_ext.sandbox.demo import SETTINGS
 from rax_scheduled_images_ext.sandbox.faults.grammar import GRAMMAR, parse_fault
 
 from ..openstackshell import not_beside_novaclient_7
+from ..serviceshell import Service
+from ..waiting import until
 from .documents import ROOT, Document
+from .fleet import MYSERVER
+from .runners import advance_to_slot, schedule
 from .test_retention import ids
 
 BIN = Path(sys.executable).parent
@@ -113,12 +118,33 @@ def test_the_front_page_names_every_command(readme: Document, nova: Any) -> None
         assert f"``nova {command}``" in readme.text
 
 
+def test_contributors_find_the_files_of_every_command(nova: Any) -> None:
+    text = Document(ROOT / "CONTRIBUTING.rst").text
+    table = text.partition("\nCommand  ")[2].partition("\n\n")[0]
+    package = ROOT / "rax_scheduled_images_ext"
+    for name in re.findall(r"``([\w/]+(?:\.py|/))``", table):
+        folder = package / "cli" / "nova" if "/" not in name else package
+        assert (folder / name).exists(), name
+    listed = re.findall(
+        r"^ +((?:scheduled-images|snapshot)-\S+)", nova.ok("help"), re.M
+    )
+    assert len(listed) > 10
+    for command in listed:
+        assert f"``{command}``" in table
+
+
 # -- sessions
 
 
 def test_the_service_can_be_tried(page: Any, tmp_path: Path) -> None:
     with Sandbox(**{**SETTINGS, "extension": False}) as cloud:
         page("service/index").replay("In its shell", cloud, tmp_path)
+
+
+@not_beside_novaclient_7
+@pytest.mark.parametrize("name", ["user/ten-minutes", "user/troubleshooting"])
+def test_a_page_prints_what_it_shows(page: Any, name: str, tmp_path: Path) -> None:
+    page(name).replay_all(tmp_path)
 
 
 def test_the_tour_is_what_the_demo_prints(page: Any) -> None:
@@ -174,6 +200,54 @@ def test_a_server_is_got_back_as_it_is_shown(
     document.shows(document.block("From Python", 1), done.stdout)
 
 
+@pytest.mark.parametrize("cloud", [{"extension": False, "speed": 60}], indirect=True)
+def test_each_restore_that_is_shown_works(
+    page: Any, readme: Document, nova: Any, cloud: Sandbox
+) -> None:
+    """The questions of a person's terminal are answered by ``--yes``."""
+    schedule(cloud, 7)
+    advance_to_slot(cloud)
+    service = Service(cloud)
+    assert service("tick").status == 0
+    until(lambda: [image for image in cloud.images(MYSERVER) if image.size])
+    # Now it names what its server was made of.
+    assert service("tick").status == 0
+    text = readme.text + page("user/restore").text
+    shown = re.findall(r"^    \$ nova (scheduled-images-restore .*)$", text, re.M)
+    assert len(shown) == 8
+    safety = ""
+    for command in shown:
+        if MYSERVER in command and any(s.id == MYSERVER for s in cloud.servers()):
+            nova.ok("delete", "myserver")
+        words = command.replace("SAFETY-IMAGE", safety).split()
+        how = () if "--dry-run" in words else ("--yes", "--wait", "--format", "json")
+        result = nova(*words, *how)
+        assert result.status == 0, result
+        if how:
+            done = json.loads(result.out)
+            assert done["status"] == "ACTIVE"
+            safety = done["safety_image_id"] or safety
+    assert {"myserver", "myserver-back"} <= {each.name for each in cloud.servers()}
+
+
+def test_an_image_is_proven_as_it_is_shown(
+    page: Any, nova: Any, early: Sandbox, tmp_path: Path
+) -> None:
+    nova.ok("scheduled-images-enable", "myserver", "7", cloud=early)
+    early.advance("5d")
+    document = page("user/verify")
+    document.replay("An image that is complete", early, tmp_path, same=without_chance)
+    document.replay("The image carries the result", early, tmp_path)
+
+
+def without_chance(text: str) -> str:
+    """What a proof prints without what is by chance."""
+    text = re.sub(r"(scheduled-images-verify-\w{8})-\w{8}", r"\1-NONCE", text)
+    return TIME.sub(
+        "hh:mm:ss", re.sub(r"test server [-\w]{36}", "test server ID", text)
+    )
+
+
 @not_beside_novaclient_7
 def test_openstack_does_what_is_shown(
     page: Any, early: Sandbox, tmp_path: Path
@@ -202,8 +276,8 @@ def test_the_page_about_openstack_names_every_command(page: Any) -> None:
 def test_many_servers_are_shown_as_they_print(
     page: Any, fleet: Sandbox, tmp_path: Path
 ) -> None:
-    page("user/monitoring").replay("All servers at a glance", fleet, tmp_path)
-    page("user/monitoring").replay("Which servers have no", fleet, tmp_path, 2)
+    page("user/check").replay("All servers at a glance", fleet, tmp_path)
+    page("user/check").replay("Which servers have no", fleet, tmp_path, 2)
     page("user/schedules").replay("Many servers", fleet, tmp_path, 2)
 
 

@@ -173,7 +173,11 @@ def test_one_way_of_choosing(
         ("disable", [], "the following arguments are required: <server>"),
         ("update", ["--daily"], "the following arguments are required: <server>"),
         ("update", ["myserver"], "nothing to change"),
-        ("update", ["--daily", "--day-of-week", "sat", "web1"], "exclude each other"),
+        (
+            "update",
+            ["--daily", "--day-of-week", "sat", "web1"],
+            "cannot be used together",
+        ),
         ("update", ["--retention", "0", "web1"], "'0' is not a retention"),
         (
             "update",
@@ -325,7 +329,7 @@ def test_waiting_for_a_busy_cloud_is_reported(
 ) -> None:
     front.answer("POST", "/rax-si-image-schedule", BUSY, times=len(names))
     err = nova.recorded("scheduled-images-enable", *names, "3")
-    line = "The compute service is busy: asking again in 1 s"
+    line = "The compute service is busy: trying again in 1 s"
     # On a busy machine one may begin to wait after another has ended.
     assert 1 <= err.splitlines().count(line) <= len(names)
     assert schedules(nova) == dict.fromkeys(names, "daily 3")
@@ -336,7 +340,7 @@ def test_all_who_wait_at_once_are_reported_in_one_line() -> None:
     waits = Waits(lines.append)
     for _ in range(3):
         waits("compute", 60)
-    assert lines == ["The compute service is busy: asking again in 60 s"]
+    assert lines == ["The compute service is busy: trying again in 60 s"]
 
 
 def test_a_cloud_that_lets_few_through_gets_no_more_than_it_takes(
@@ -412,7 +416,7 @@ def test_ctrl_c_ends_it_at_once_and_says_what_was_done(
     assert all(each.endswith("is daily, retention 3") for each in changes)
     assert end == "... terminating nova client"
     told = re.fullmatch(
-        "Interrupted: 20 of 50 servers done; not known whether done: (.*);"
+        "Interrupted: 20 of 50 servers done; result unknown: (.*);"
         f" {30 - WORKERS} not started",
         line,
     )

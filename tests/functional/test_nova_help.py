@@ -16,7 +16,7 @@ NAMES = sorted(
     for name in dir(each.load())
     if name.startswith("do_")
 )
-STATUSES = "Exit status: 0 all was done, 1 something failed, 2 wrong usage,"
+STATUSES = "Exit status: 0 everything was done, 1 something failed, 2 wrong usage,"
 
 
 @pytest.mark.parametrize("name", NAMES)

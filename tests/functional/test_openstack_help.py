@@ -56,7 +56,9 @@ def test_every_command_and_argument_is_described(name: str) -> None:
 def test_help_is_plain_text_and_names_exit_statuses(name: str) -> None:
     parser = COMMANDS[name].load()(None, None).get_parser(name)
     text = " ".join(parser.format_help().split())
-    assert "Exit status: 0 all was done, 1 something failed, 2 wrong usage," in text
+    assert (
+        "Exit status: 0 everything was done, 1 something failed, 2 wrong usage," in text
+    )
     assert not MARKUP.search(text)
 
 
@@ -65,9 +67,7 @@ def test_help(openstack: OpenStack) -> None:
     out = openstack.ok("help", *words)
     assert out == openstack.ok(*words, "--help")
     flat = " ".join(out.split())
-    assert (
-        "Give servers a schedule of images, or change parts of theirs. What is" in flat
-    )
+    assert "Set the schedules of servers, or change parts of them." in flat
     assert "--weekly <day> Make one image a week, on this UTC day" in flat
     assert "provided by the rax-scheduled-images-ext plugin." in flat
     listed = openstack.ok("help")

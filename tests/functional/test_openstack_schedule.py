@@ -281,7 +281,7 @@ def test_an_interrupted_command_says_how_far_it_came(
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
-    told = "\nInterrupted: 5 of 30 servers done; not known whether done: "
+    told = "\nInterrupted: 5 of 30 servers done; result unknown: "
     assert told in err
     assert len(schedules(cloud)) == 5
 
@@ -312,6 +312,9 @@ def test_show(openstack: OpenStack, cloud: Sandbox) -> None:
         "counted": 7,
         "kept": 0,
         "expires_next": oldest.name,
+        "volumes_not_in_images": None,
+        "verified": None,
+        "verified_level": None,
     }
     assert openstack.json(*SCHEDULE, "show", MYSERVER) == shown
     table = openstack.ok(*SCHEDULE, "show", "myserver")

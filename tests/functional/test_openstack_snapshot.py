@@ -153,13 +153,13 @@ def test_prune_asks_first(
 ) -> None:
     result = openstack(*SNAPSHOT, "prune", "--keep", "6", "myserver")
     assert (result.status, result.out) == (2, "")
-    assert "there is no terminal to ask on: use --yes to delete" in result.err
+    assert "no terminal to ask for confirmation: use --yes to delete" in result.err
     for answer, status in (("n\n", 1), ("", 1), ("yes\n", 0)):
         with terminal(answer):
             result = openstack(*SNAPSHOT, "prune", "--keep", "6", "myserver")
         assert result.status == status
         assert scheduled[-1].id in result.err
-        assert "Delete these images for good? [y/N]" in result.err
+        assert "Delete these images permanently? [y/N]" in result.err
         assert ("Nothing was deleted." in result.err) == (status == 1)
         assert len(cloud.images(MYSERVER)) == 7 - (status == 0)
     assert "| deleted |" in result.out
@@ -305,7 +305,7 @@ def test_a_failed_snapshot_is_watched(openstack: OpenStack, cloud: Sandbox) -> N
         *(*SNAPSHOT, "watch", "--interval", "0.1", "--wait-start", "0.3s", "web1")
     )
     assert none.status == 6
-    assert none.err == "No snapshot of server web1 has begun in 0.3 s\n"
+    assert none.err == "No snapshot of server web1 has started within 0.3 s\n"
 
 
 WRONG = {

@@ -6,11 +6,21 @@ import pytest
 
 from rax_scheduled_images_ext.model.image import MARKER_KEY
 from rax_scheduled_images_ext.model.task_states import COPYING, UPLOADING
+from rax_scheduled_images_ext.model.verify import Level
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.models import Image
 
 from ..novashell import Nova
-from .fleet import MARKED, MYSERVER, NOBODY, add_image, id_of, project_of, sent
+from .fleet import (
+    MARKED,
+    MYSERVER,
+    NOBODY,
+    add_image,
+    id_of,
+    project_of,
+    remember_proof,
+    sent,
+)
 from .panels import Page, Panel, Reader, panel_over
 from .runners import runner_of, schedule
 
@@ -246,6 +256,30 @@ def test_the_images_as_the_command_lists_them(
     assert len(page.soup.select(".timeline circle")) == 4
     assert len(page.soup.select(".timeline circle.expires")) == 1
     assert len(page.soup.select(".timeline circle.exempt")) == 1
+
+
+def test_a_proof_that_failed_is_red_and_one_that_did_not_is_not(
+    reader: Reader, nova: Nova, cloud: Sandbox
+) -> None:
+    ten_days(nova, cloud, 2)
+    assert reader.get(reader.page.path).all("#proof") == ["never"]
+    newest, older = cloud.images(MYSERVER)
+    remember_proof(cloud, older.id, Level.CONSOLE)
+    cloud.advance("1h")
+    page = reader.get(reader.page.path)
+    assert page.all("#proof")[0].startswith("console 1h ago")
+    assert not page.has("#summary .stale, #image-table .stale")
+    remember_proof(cloud, newest.id, None)
+    page = reader.get(reader.page.path)
+    assert page.title.startswith("myserver (proof failed)")
+    assert page.all("#proof .stale") == ["failed"]
+    assert page.all("#summary .state.stale") == ["proof failed", "failed"]
+    red = page.all("#image-table tr.stale th")
+    assert red == [newest.name]
+    shown = [proof for (proof,) in rows(page, "Proof")]
+    assert shown[0].startswith("failed 0s ago")
+    assert shown[0].endswith("No bootable device.")
+    assert shown[1].startswith("console 1h ago")
 
 
 @on_both_faces

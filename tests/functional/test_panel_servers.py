@@ -9,7 +9,7 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 
 from ..novashell import Nova
 from ..waiting import until
-from .fleet import MYSERVER, id_of, sent
+from .fleet import MYSERVER, id_of, remember_proof, sent
 from .panels import Page, Panel, Reader, panel_over
 
 FACES = [{}, {"like": "rackspace"}, {"extension": False}]
@@ -66,6 +66,21 @@ def test_what_is_late_stands_first_and_in_the_title(
     assert web1[5].startswith("overdue since ")
     assert "in " not in web1[5]
     assert names(reader.get(f"{page.path}?status=off")) == ["check-my-task-state"]
+
+
+def test_a_server_whose_image_did_not_boot_stands_first(
+    reader: Reader, nova: Nova, cloud: Sandbox
+) -> None:
+    enable(nova, "web1", "db1", "myserver", "3")
+    cloud.advance("2d")
+    remember_proof(cloud, cloud.images(MYSERVER)[0].id, None)
+    page = reader.get(reader.page.path)
+    assert page.all("#count") == ["1 with a failed proof , 4 servers"]
+    assert names(page)[0] == "myserver"
+    assert page.all("tr.stale th") == ["myserver"]
+    assert page.all(f"#server-{MYSERVER} td")[1] == "ok proof failed"
+    assert reader.link("1 with a failed proof").path == page.path
+    assert names(reader.page) == ["myserver"]
 
 
 @pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)

@@ -20,7 +20,7 @@ from rax_scheduled_images_ext.sandbox.fixture import Requests
 
 from ..openstackshell import not_beside_novaclient_7
 from ..serviceshell import Service
-from .fleet import MYSERVER, add_image, id_of
+from .fleet import MYSERVER, add_image, id_of, remember_proof
 from .runners import advance_to_slot
 
 NOW = ("--yes", "--wait")
@@ -205,12 +205,12 @@ def test_a_server_that_is_gone_comes_back_from_its_images(
 @pytest.mark.parametrize(
     ("argv", "told"),
     [
-        ((), "error: use one of --as NAME and --in-place"),
-        (("--as", "x", "--in-place"), "error: use one of --as NAME and --in-place"),
+        ((), "error: one of the arguments --as --in-place is required"),
+        (("--as", "x", "--in-place"), "--in-place: not allowed with argument --as"),
         (("--as", ""), "is not a name or ID"),
         (("--in-place", "--flavor", "1"), "--flavor goes with --as"),
         (("--in-place", "--at", "soon"), "'soon' is not a time"),
-        (("--as", "x"), "there is no terminal to ask on"),
+        (("--as", "x"), "no terminal to ask for confirmation"),
     ],
 )
 def test_bad_usage_sends_nothing(
@@ -222,6 +222,42 @@ def test_bad_usage_sends_nothing(
     assert not [seen for seen in cloud.requests if "/servers" in seen.path]
 
 
+@not_beside_novaclient_7
+def test_both_shells_show_that_one_way_is_required(nova: Any, openstack: Any) -> None:
+    for shown in (
+        nova("help", "scheduled-images-restore").out,
+        openstack("server", "snapshot", "restore", "--help").out,
+    ):
+        assert "(--as <name> | --in-place)" in shown
+        assert "One of --as and --in-place is required." in " ".join(shown.split())
+    result = openstack("server", "snapshot", "restore", "myserver")
+    assert (result.status, result.out) == (2, "")
+    assert result.err.endswith("one of the arguments --as --in-place is required\n")
+
+
+def test_an_image_that_did_not_boot_is_passed_over(
+    nova: Any, cloud: Sandbox, images: list[str]
+) -> None:
+    newest, older = images
+    with cloud.region() as region:
+        region.disks.write(newest, None)
+    proof = nova(
+        *("scheduled-images-verify", newest, "--flavor", "m1.small", "--yes"),
+        *("--time-limit", "2s"),
+    )
+    assert proof.status == 3, proof
+    plan = nova("scheduled-images-restore", "myserver", "--as", "x", "--dry-run")
+    assert older in plan.out
+    for shown in (plan.out, plan.err):
+        assert re.search(
+            rf"Passed over[:| ]+image second \({newest}\): its proof", shown
+        )
+    named = ("--as", "x", "--image", newest)
+    result = nova("scheduled-images-restore", "myserver", *named, *NOW)
+    assert result.status == 0, result
+    assert f"Warning: image second ({newest}): its proof failed" in result.err
+
+
 def test_what_is_refused_is_one_line(
     nova: Any, cloud: Sandbox, images: list[str]
 ) -> None:
@@ -230,7 +266,7 @@ def test_what_is_refused_is_one_line(
     foreign = add_image(cloud, "foreign", owner="0" * 32, visibility="public")
     for argv, told in (
         (("--in-place",), "is locked"),
-        (("--as", "web1"), "not from this restore"),
+        (("--as", "web1"), "that this restore did not make"),
         (("--as", "x", "--image", foreign), "not known to belong"),
         (("--as", "x", "--image", "nothing"), "No image with a name or ID"),
         (("--as", "x", "--flavor", "nothing"), "No flavor with a name or ID"),
@@ -295,6 +331,15 @@ def test_attached_volumes_are_told(nova: Any, openstack: Any, cloud: Sandbox) ->
     listing = ("server", "image", "schedule", "list", "--long", "--name", "^data$")
     (row,) = openstack.json(*listing)
     assert row["Volumes Not In Images"] == volume
+    nova.ok("scheduled-images-enable", "data", "7")
+    (image,) = cloud.images(server.id)
+    remember_proof(cloud, image.id, None)
+    shown = openstack.json("server", "image", "schedule", "show", "data")
+    assert shown["volumes_not_in_images"] == volume
+    assert shown["verified_level"] == "failed"
+    listed = nova.ok("scheduled-images-list", "--long", "--format", "json")
+    (row,) = [each for each in json.loads(listed) if each["server"] == "data"]
+    assert row["volumes_not_in_images"] == volume
 
 
 @pytest.mark.parametrize("cloud", ["rackspace"], indirect=True)

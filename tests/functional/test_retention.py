@@ -430,8 +430,8 @@ class TestProtect:
         assert (result.status, result.err) == (
             1,
             f"ERROR (CommandError): Image {own.id} was not made by a schedule: it is"
-            " called 'my own' and has never been protected; if it is to be deleted in"
-            f" its turn, set its {MARKER_KEY} to {MARKER_VALUE}\n",
+            " named 'my own' and has never been protected; to let its schedule delete"
+            f" it, set its {MARKER_KEY} to {MARKER_VALUE}\n",
         )
         assert metadata(cloud, own.id) == own.metadata
 
@@ -484,7 +484,7 @@ class TestProtect:
         result = run("scheduled-images-unprotect", week[0])
         assert result.status == 0
         assert result.err.startswith(
-            f"Which image of server {MYSERVER} expires next is not known: "
+            f"It is not known which image of server {MYSERVER} expires next: "
         )
 
     @one_type
@@ -618,8 +618,8 @@ class TestPrune:
         assert (result.status, result.out, result.err) == (
             2,
             "",
-            "error: there is no terminal to ask on: use --yes to delete, or --dry-run"
-            " to see what would be deleted\n"
+            "error: no terminal to ask for confirmation: use --yes to delete, or"
+            " --dry-run to see what would be deleted\n"
             "Try 'nova help scheduled-images-prune' for more information.\n",
         )
         assert not changes(cloud)
@@ -836,7 +836,7 @@ class TestPrune:
             )
         assert result.status == 130
         assert result.err == (
-            f"Not known whether deleted: image {week[1]}\n... terminating nova client\n"
+            f"Unknown whether deleted: image {week[1]}\n... terminating nova client\n"
         )
         assert [line.split("\t")[1] for line in result.out.splitlines()] == week[:1]
         assert ids(cloud) == week[1:]
@@ -916,7 +916,7 @@ class TestAsking:
         assert status == 0
         for text in (printed, said):
             assert re.findall(r" ([0-9a-f-]{36}) ", text) == week[:2]
-        assert "Delete these images for good? [y/N] " in said
+        assert "Delete these images permanently? [y/N] " in said
         assert printed.count("| deleted |") == 2
         assert ids(cloud) == week[2:]
 

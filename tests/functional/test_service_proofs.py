@@ -7,20 +7,27 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
+from rax_scheduled_images_ext.engine.proofs import Proofs
 from rax_scheduled_images_ext.model.image import VERIFIED_KEY
-from rax_scheduled_images_ext.model.verify import is_test_server
+from rax_scheduled_images_ext.model.verify import (
+    is_test_server,
+    metadata_of_test,
+    name_of_test,
+)
+from rax_scheduled_images_ext.operations.verify import VerifyOptions
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.environment import client_environment
 
 from ..serviceshell import Service
-from .fleet import MYSERVER
-from .runners import advance_to_slot
+from .fleet import MYSERVER, NOBODY, add_image, project_of, remember_proof
+from .runners import advance_to_slot, runner_of
 
 PROGRAM = Path(sys.executable).with_name("scheduled-images-service")
 pytestmark = pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
@@ -102,7 +109,7 @@ def test_bad_input_sends_nothing(cloud: Sandbox, service: Service) -> None:
     for argv, told in (
         (("verify", "--every", "2h"), "a day at least"),
         (("run", "--verify-every", "0s"), "a day at least"),
-        (("verify", "--level", "command"), "go together"),
+        (("verify", "--level", "command"), "require each other"),
     ):
         result = service(*argv)
         assert result.status == 2
@@ -170,3 +177,50 @@ def test_run_proves_beside_its_ticks(
     if broken:
         # That it was ended says nothing about the image.
         assert record(cloud) is None
+
+
+# -- as workers prove
+
+
+def proofs(cloud: Sandbox, at_once: int = 2) -> Proofs:
+    runner = runner_of(cloud)
+    return Proofs(runner.projects, timedelta(days=90), VerifyOptions(at_once=at_once))
+
+
+def now(cloud: Sandbox) -> datetime:
+    return datetime.fromtimestamp(cloud.advance(0), timezone.utc)
+
+
+def test_as_many_are_due_as_may_be_proven_at_once(cloud: Sandbox, image: str) -> None:
+    project, ids = project_of(cloud), [each.id for each in cloud.servers()]
+    with_images = [each for each in ids if each != MYSERVER]
+    for each in with_images:
+        add_image(cloud, "snap", instance_uuid=each, image_type="snapshot")
+    proven, *unproven = with_images
+    remember_proof(cloud, cloud.images(proven)[0].id, None)
+    keys = [(project, each) for each in (proven, *unproven, NOBODY, MYSERVER)]
+    due, rest = proofs(cloud, 2).next_due(keys, now(cloud))
+    assert (due, rest) == (keys[1:3], keys[3:])
+    # Another project is the next batch, and a server without an image is none.
+    due, rest = proofs(cloud, 9).next_due([*keys, ("other", MYSERVER)], now(cloud))
+    assert due == [*keys[1:-2], keys[-1]]
+    assert not rest or rest == [("other", MYSERVER)]
+
+
+def test_test_servers_under_way_take_the_room(cloud: Sandbox, image: str) -> None:
+    assert proofs(cloud, 1).has_room()
+    with cloud.region() as region:
+        model = region.servers.get(MYSERVER)
+        region.servers.boot(
+            project_id=model.project_id,
+            user_id=model.user_id,
+            name=name_of_test(image, "0" * 32),
+            image_id=image,
+            flavor_id=model.flavor_id,
+            metadata=metadata_of_test(image, 720, "0" * 32),
+        )
+    assert not proofs(cloud, 1).has_room()
+    assert proofs(cloud, 2).has_room()
+    # It is left behind by now.
+    cloud.advance("25m")
+    assert proofs(cloud, 1).has_room()

@@ -28,7 +28,7 @@ def there(sandbox: Sandbox) -> int:
     return sum(MARKER_KEY in image.properties for image in made(sandbox))
 
 
-@pytest.mark.parametrize("intervals", [0.1, 0.7, 1.04, 1.5, 3])
+@pytest.mark.parametrize("intervals", [0.1, 1.04, 3])
 @pytest.mark.parametrize(
     "schedule",
     [
@@ -50,14 +50,14 @@ def test_the_retention_does_not_wait_for_the_latest_slot(
             region.servers.set_tags(MYSERVER, tags)
         runner = runner_of(sandbox)
         most = 0
-        for _ in range(int(12 * max(1, intervals)) * 6):
+        for _ in range(int(8 * max(1, intervals)) * 4):
             runner.tick()
             most = max(most, there(sandbox))
-            sandbox.advance(interval / 6)
+            sandbox.advance(interval / 4)
     assert schedule.keep.last < most <= schedule.most + 2
 
 
-@pytest.mark.parametrize("hours", [2.4, 25, 36, 72])
+@pytest.mark.parametrize("hours", [2.4, 25, 72])
 def test_nor_does_that_of_the_extension(hours: float) -> None:
     with Sandbox(speed=0, start=START) as sandbox:
         sandbox.cloud.timings = lasting(hours * HOUR)

@@ -254,7 +254,8 @@ def test_a_failing_after_is_reported_loudly(
     assert log.words() == ["after"]
     told(
         result.err,
-        "ERROR (ResumeFailed): Server db1 MAY STILL BE STOPPED, resuming it failed: '",
+        "ERROR (ResumeFailed): Server db1 MAY STILL BE STOPPED: resuming it failed,"
+        " so start it by hand: '",
         "ended with status 7",
     )
     assert re.fullmatch("[0-9a-f-]{36}\n", result.out)
@@ -284,8 +285,8 @@ def test_a_hold_that_lasts_too_long_is_cut_short(
     image_id = result.out.strip()
     told(
         result.err,
-        "ERROR (HoldCutShort): The longest hold of server db1 was reached before its",
-        f"image {image_id} of server db1 may be inconsistent; it is left alone",
+        "ERROR (HoldCutShort): The maximum hold of server db1 was reached before its",
+        f"image {image_id} of server db1 may be inconsistent; it is kept",
     )
     assert images(cloud)["x"].id == image_id
 
@@ -714,7 +715,9 @@ def test_one_that_does_not_begin(nova: Any, cloud: Sandbox) -> None:
     options = ("--wait-start", "1s", "--interval", "0.2")
     result = nova("snapshot-watch", *options, "db1")
     assert result.status == 6
-    line = "ERROR (TimeLimitReached): No snapshot of server db1 has begun in 1 s\n"
+    line = (
+        "ERROR (TimeLimitReached): No snapshot of server db1 has started within 1 s\n"
+    )
     assert result.err == line
 
 
@@ -900,7 +903,7 @@ def test_nothing_is_started_while_another_snapshot_copies_the_disk(
     told(
         result.err,
         "Another snapshot of server db1 is under way: what was stopped is started again"
-        " when that has copied the disk\n",
+        " as soon as that snapshot has copied the disk\n",
         "task_state: image_snapshot ",
         "task_state: image_pending_upload",
         "--after: ",

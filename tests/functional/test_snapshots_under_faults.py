@@ -82,7 +82,7 @@ def test_trouble_without_end_ends_with_the_hold(
     cloud.fault(f"freeze {state}", f"GET /servers/ {fault} while {state}")
     result = snapshot(nova, cloud, log, "--max-hold", "5s")
     assert result.status == 7, result
-    assert "may be inconsistent; it is left alone" in result.err
+    assert "may be inconsistent; it is kept" in result.err
     assert images(cloud)["x"].id == result.out.strip()
 
 

@@ -97,7 +97,7 @@ def test_without_a_console_it_has_booted(nova: Any, cloud: Sandbox, image: str) 
         region.images.update(image, properties=properties)
     result = nova("scheduled-images-verify", "snap", *SOON)
     assert result.status == 1
-    assert "Proven no further than 'booted'" in result.err
+    assert "Proven only to level 'booted'" in result.err
     assert records(cloud)["snap"].split(":", 6)[5] == "booted"
     verify(nova, "snap", "--level", "booted", "--yes")
 
@@ -230,10 +230,13 @@ def test_on_rackspaces_cloud_it_needs_a_network(
 @pytest.mark.parametrize(
     ("argv", "told"),
     [
-        ((), "there is no terminal to ask on: use --yes"),
-        (("--yes", "--level", "command"), "--level command and --command go together"),
-        (("--yes", "--level", "booted", "--console", "x"), "--console goes with"),
-        (("--yes", "--console", "x*"), "would be found on an empty console"),
+        ((), "no terminal to ask for confirmation: use --yes"),
+        (
+            ("--yes", "--level", "command"),
+            "--level command and --command require each other",
+        ),
+        (("--yes", "--level", "booted", "--console", "x"), "--console requires"),
+        (("--yes", "--console", "x*"), "matches even an empty console"),
         (("--yes", "--console", "("), "is not a regular expression"),
         (("--yes", "--level", "all"), "'all' is not one of booted, console, command"),
         (("--yes", "--at-once", "0"), "'0' is not allowed"),
@@ -265,7 +268,7 @@ def test_a_refused_change_of_the_image_is_told(
     cloud.fault("PATCH /images/ 403")
     result = nova("scheduled-images-verify", "snap", "--yes")
     assert result.status == 1
-    assert "Not remembered: image snap" in result.err
+    assert "Result not saved: image snap" in result.err
     assert not records(cloud)
 
 
@@ -303,7 +306,7 @@ def test_lists_pass_test_servers_over(
     assert TEST_KEY in server.metadata
     cloud.advance("2h")
     result = nova("scheduled-images-verify", "snap", "--yes")
-    assert f"Test server {left}, which was left behind, is removed" in result.err
+    assert f"Removed test server {left}, which was left behind" in result.err
     assert not left_in(cloud)
 
 
@@ -319,7 +322,7 @@ def test_check_and_list_tell_when_it_was(nova: Any, cloud: Sandbox, image: str) 
     result = check(nova)
     assert result.status == 3, result
     assert "unproven: myserver" in result.out
-    assert "no image was ever proven to boot" in result.out
+    assert "no image has ever been proven to boot" in result.out
     (row,) = verify(nova, "snap2", "--yes", "--level", "booted")
     told = check(nova)
     assert told.status == 3
@@ -345,3 +348,6 @@ def test_a_proof_that_failed_is_worse_than_none(nova: Any, cloud: Sandbox) -> No
     result = check(nova)
     assert result.status == 3
     assert "the last proof failed" in result.out
+    plain = nova("scheduled-images-check")
+    assert plain.status == 3
+    assert plain.out == result.out

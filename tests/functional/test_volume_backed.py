@@ -548,7 +548,7 @@ class TestPrune:
         self, nova: Any, cloud: Sandbox, surplus: Image, front: Interceptor
     ) -> None:
         front.change("POST", "/tokens$", lambda c: c.replace(b'"block-', b'"no-'))
-        why = "there is no block storage service to delete its volume snapshots by"
+        why = "no block storage service in the catalog to delete its volume snapshots"
         self.stays(nova, cloud, surplus, why)
 
     def test_a_catalog_of_older_clouds(
@@ -1114,7 +1114,7 @@ def test_without_an_image_service_either(
     (row,) = json.loads(nova.ok(*argv, "json"))
     assert (row["action"], row["reason"]) == (
         "skipped",
-        "there is no block storage service to delete its volume snapshots by",
+        "no block storage service in the catalog to delete its volume snapshots",
     )
 
 

@@ -240,7 +240,7 @@ def test_an_image_that_cannot_be_looked_at_is_not_lost(
     front.answer("GET", IMAGE, BROKEN)
     result = nova(*WATCH, "db1")
     assert result.status == 0
-    told = f"What became of image {image_id} of server db1 is not known: "
+    told = f"The result of image {image_id} of server db1 is not known: "
     assert result.err.startswith(told)
     assert len(result.err.splitlines()) == 1
 

@@ -87,10 +87,14 @@ class Terminal:
             text = text.replace("...", secret, 1)
         (self.folder / "clouds.yaml").write_text(text)
 
-    def plan(self, cloud: str, server_id: str, *options: str) -> dict[str, Any]:
-        """Return what the service plans for a server."""
+    def plan(self, cloud: str | None, server_id: str, *options: str) -> dict[str, Any]:
+        """Return what the service plans for a server.
+
+        :param cloud: the cloud of ``clouds.yaml``; None for that of the OS_* variables.
+        """
         argv = " ".join(("plan --all --format json", *options))
-        printed = self.run(f"OS_CLOUD={cloud} scheduled-images-service {argv}")
+        where = f"OS_CLOUD={cloud} " if cloud is not None else ""
+        printed = self.run(f"{where}scheduled-images-service {argv}")
         (row,) = (row for row in json.loads(printed) if row["id"] == server_id)
         found: dict[str, Any] = row
         return found

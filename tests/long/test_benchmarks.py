@@ -34,6 +34,8 @@ def test_fleets_are_measured_and_the_results_written(tmp_path: Path) -> None:
     assert found["list of 6 servers", "requests"] == 5
     assert found["list / floor of 6 servers", "x wall"] > 0
     assert found["peak of list of 6 servers", "MiB"] > 1
+    named = "list of 14 images, after / before they name their server"
+    assert found[named, "x wall"] > 0
     assert found["one at a time / enable of 10 servers", "x wall"] > 0
     one = "of one image, from the claim to the retention"
     assert found[one, "requests"] == 10
@@ -84,3 +86,17 @@ def test_a_folder_without_the_program_is_refused(tmp_path: Path) -> None:
     assert done.returncode == 2
     told = f"'{tmp_path}' has no program scheduled-images-service"
     assert told in done.stderr
+
+
+def test_restores_and_proofs_are_measured(tmp_path: Path) -> None:
+    results = tmp_path / "results.json"
+    done = benchmarks("--quick", "--json", str(results), "restore")
+    assert (done.returncode, done.stderr) == (0, "")
+    found = {
+        (each["what"], each["unit"]): each["median"]
+        for each in json.loads(results.read_text())["results"]
+    }
+    # A server takes a second until it is ACTIVE.
+    assert found["bare requests, to ACTIVE", "s wall"] > 1
+    assert found["restore / bare requests", "x wall"] > 0
+    assert found["2 proofs, one by one / 2 at once", "x wall"] > 1

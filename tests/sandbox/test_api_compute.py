@@ -141,6 +141,8 @@ def test_values_of_a_server(cloud_box: Box) -> None:
     admin = cloud_box.admin
     shown = admin.get(f"/servers/{admin.server_id()}").json()["server"]
     assert shown["id"] == "24ade2fe-60d9-4d3e-a02c-c9a6a1b588a6"
+    polled = admin.server_id("check-my-task-state")
+    assert polled == "933e803f-13b0-4698-a5c7-f74ec424fd38"
     assert shown["tenant_id"] == admin.project_id
     assert (shown["status"], shown["OS-EXT-STS:vm_state"]) == ("ACTIVE", "active")
     assert (shown["OS-EXT-STS:task_state"], shown["OS-EXT-STS:power_state"]) == (

@@ -470,8 +470,8 @@ class TestAdvanceRefuses:
         monkeypatch.setattr(backend, "_MOST_IMAGES", 10)
         self.refused(cloud, scheduled, capsys, "36500d")
         assert self.told == (
-            "cannot advance by 36500d: that is 36500 scheduled images, and 10 are the"
-            " most at once; 10d is allowed"
+            "cannot advance by 36500d: that would make 36500 scheduled images, more"
+            " than the maximum of 10; advance by at most 10d"
         )
         assert cli.main(["advance", "10d"]) == 0
 
@@ -480,7 +480,7 @@ class TestAdvanceRefuses:
         cloud.add_fleet(10_000, images_per_server=1)
         with cloud.cloud.transaction():
             cloud.cloud._check_number(10 * 86400)
-        with pytest.raises(ValueError, match="200000 are the most at once; 20d is"):
+        with pytest.raises(ValueError, match="of 200000; advance by at most 20d"):
             cloud.advance("21d")
 
     def test_more_looks_than_anybody_can_wait_for(
@@ -591,13 +591,16 @@ class TestCompletion:
         (["run", "--like", "aws"], "invalid choice: 'aws' (choose from"),
         (["run", "--start", "noon"], "'noon' is not a time: write it as 2026-01-01T"),
         (["run", "--start", "9999-99-99"], "'9999-99-99' is not a time"),
-        (["run", "--", "nova"], "exec, and only exec, requires a command"),
-        (["exec"], "exec, and only exec, requires a command: exec -- CMD [ARG...]"),
-        (["exec", "--"], "exec, and only exec, requires a command"),
-        (["exec", "nova", "list"], "unrecognized arguments: nova list"),
+        (["run", "--", "nova"], "only exec accepts a command after '--'"),
+        (["exec"], "exec requires '--' before its command: exec -- CMD [ARG...]"),
+        (["exec", "--"], "exec requires '--' before its command"),
+        (["exec", "nova", "list"], "'--' before its command: exec -- nova list"),
+        (["exec", "--severs", "3", "nova"], "unrecognized arguments: --severs 3 nova"),
+        (["exec", "--severs", "--", "nova"], "unrecognized arguments: --severs"),
         (["advance"], "the following arguments are required: DURATION"),
         (["advance", "10"], "'10' is not a duration: write a number and w, d, h, m or"),
-        (["advance", "-5d"], "the following arguments are required: DURATION"),
+        # A missing or an invalid argument, depending on the release of Python.
+        (["advance", "-5d"], "DURATION"),
         (["advance", ""], "'' is not a duration"),
         (["dance"], "invalid choice: 'dance'"),
         ([], "the following arguments are required: COMMAND"),

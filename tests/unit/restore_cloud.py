@@ -309,6 +309,10 @@ class FakeCloud:
         def copied() -> None:
             image.status = "saving"
 
+        def crashed() -> None:
+            image.status = "queued"
+            server.task = None
+
         def done() -> None:
             bad = "snapshot" in self.fails
             image.status = "killed" if bad else "active"
@@ -320,6 +324,9 @@ class FakeCloud:
                 server.task = None
 
         self.after(COPY, copied)
+        if "crash" in self.fails:
+            self.after(COPY + 1, crashed)
+            return 202, {"image_id": image.id}
         self.after(UPLOAD, done)
         self.after(UPLOAD + 1, released)
         return 202, {"image_id": image.id}

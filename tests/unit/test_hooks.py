@@ -190,7 +190,7 @@ def test_other_threads_catch_nothing() -> None:
 def test_a_call_that_takes_too_long_is_left_alone() -> None:
     signals = SignalCatcher(catch=False)
     release = threading.Event()
-    with pytest.raises(TimeoutError, match="no answer within 0 seconds"):
+    with pytest.raises(TimeoutError, match="no response within 0 seconds"):
         signals.call(release.wait, 0.1)
     release.set()
     with pytest.raises(ZeroDivisionError):

@@ -198,7 +198,7 @@ def test_within_a_time() -> None:
     with pytest.raises(ZeroDivisionError):
         within(60, lambda: 1 // 0)
     gate = threading.Event()
-    with pytest.raises(TimeoutError, match="no answer within 0 seconds"):
+    with pytest.raises(TimeoutError, match="no response within 0 seconds"):
         within(0, gate.wait)
     gate.set()
 

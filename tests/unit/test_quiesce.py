@@ -121,7 +121,7 @@ class Waits(SignalCatcher):
         self._moment(interruptible)
         self.outside.now += min(self.outside.slow, seconds)
         if self.outside.slow > seconds:
-            raise TimeoutError(f"no answer within {seconds:.0f} seconds")
+            raise TimeoutError(f"no response within {seconds:.0f} seconds")
         result = function()
         self._moment(interruptible)
         return result

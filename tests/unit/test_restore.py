@@ -26,13 +26,27 @@ from rax_scheduled_images_ext.model.restore import (
     RestoreOptions,
     parse_restore_time,
 )
+from rax_scheduled_images_ext.model.verify import (
+    Level,
+    Verification,
+    verified_metadata,
+)
 from rax_scheduled_images_ext.operations.restore import (
     Restoration,
     Restored,
     plan_restore,
 )
 
-from .restore_cloud import PROJECT, START, FakeCloud, Killed, Server, lost, uuid_of
+from .restore_cloud import (
+    PROJECT,
+    START,
+    FakeCloud,
+    Image,
+    Killed,
+    Server,
+    lost,
+    uuid_of,
+)
 
 IN_PLACE = RestoreOptions(in_place=True)
 AS_NEW = RestoreOptions(new_name="back")
@@ -177,6 +191,58 @@ def test_an_image_that_is_not_whole_is_passed_over(
     assert {empty.id, making.id} == {each.split("(")[1][:36] for each in plan.skipped}
 
 
+def proof_of(
+    fake: FakeCloud, image: Image, days: float, level: Level | None
+) -> Verification:
+    return Verification(image.id, fake.now - timedelta(days=days), level, "No disk")
+
+
+def test_an_image_whose_proof_failed_is_taken_only_by_its_name(
+    fake: FakeCloud, server: Server
+) -> None:
+    monday, tuesday = fake.images.values()
+    failed = proof_of(fake, tuesday, 0.5, None)
+    tuesday.properties |= verified_metadata(tuesday.id, failed)
+    plan = plan_restore(fake.cloud(), "web", AS_NEW)
+    assert (plan.image.id, plan.warning) == (monday.id, None)
+    why = "its proof failed at 2026-01-04T12:00:00Z (No disk)"
+    (skipped,) = plan.skipped
+    assert skipped == (
+        f"image of-tuesday ({tuesday.id}): {why}: --image takes it all the same"
+    )
+    monday.properties |= verified_metadata(
+        monday.id, replace(failed, image_id=monday.id)
+    )
+    assert "There is no complete image of server web (image of-t" in refused(
+        fake, AS_NEW
+    )
+    named = replace(AS_NEW, image=tuesday.id)
+    plan = plan_restore(fake.cloud(), "web", named)
+    assert plan.warning == f"image of-tuesday ({tuesday.id}): {why}"
+    in_place = replace(IN_PLACE, image="of-tuesday")
+    assert plan_restore(fake.cloud(), "web", in_place).warning == plan.warning
+
+
+def test_only_the_last_proof_of_an_image_counts_and_only_its_own(
+    fake: FakeCloud, server: Server
+) -> None:
+    monday, tuesday = fake.images.values()
+    # The next image took the record over, and the one of before is older.
+    failed = proof_of(fake, tuesday, 0.9, None)
+    proven = proof_of(fake, tuesday, 0.5, Level.CONSOLE)
+    tuesday.properties |= verified_metadata(tuesday.id, failed)
+    newer = fake.add_image(server.id, "wednesday", 0.2, size=0)
+    newer.properties |= verified_metadata(newer.id, proven)
+    assert plan_restore(fake.cloud(), "web", AS_NEW).image.id == tuesday.id
+    # Inherited from another image, and written by another project.
+    newer.properties |= verified_metadata(monday.id, proof_of(fake, tuesday, 0.1, None))
+    foreign = fake.add_image(server.id, "foreign", 0.3, owner="2" * 32)
+    told = proof_of(fake, tuesday, 0.1, None)
+    foreign.properties |= verified_metadata(foreign.id, told)
+    tuesday.properties |= verified_metadata(tuesday.id, proven)
+    assert plan_restore(fake.cloud(), "web", AS_NEW).image.id == tuesday.id
+
+
 def test_another_servers_copy_is_never_taken(fake: FakeCloud, server: Server) -> None:
     """A server booted to a volume hands on the name of the server it came from."""
     original = next(iter(fake.images.values()))
@@ -278,12 +344,12 @@ def test_a_name_that_another_server_has_is_refused(
     fake: FakeCloud, server: Server
 ) -> None:
     fake.add_server("back")
-    assert "not from this restore" in refused(fake, AS_NEW)
+    assert "that this restore did not make" in refused(fake, AS_NEW)
 
 
 def test_a_flavor_that_is_gone_needs_another(fake: FakeCloud, server: Server) -> None:
     server.flavor_id = "9"
-    assert "is gone (9): use --flavor" in refused(fake, AS_NEW)
+    assert "no longer exists (9): use --flavor" in refused(fake, AS_NEW)
     other = RestoreOptions(new_name="back", flavor="tiny")
     assert "its flavor is tiny" in carry_out(fake, "web", other).plan.differs
 
@@ -295,7 +361,7 @@ def test_a_server_that_is_gone(fake: FakeCloud, server: Server, label: str) -> N
     newest.properties[FACTS_KEY] = json.dumps(facts)
     del fake.servers[server.id]
     label = server.id if label == "id" else label
-    assert "is gone: use --as NAME" in refused(fake, IN_PLACE, label)
+    assert "no longer exists: use --as NAME" in refused(fake, IN_PLACE, label)
     done = carry_out(fake, label, AS_NEW)
     body = fake.servers[done.server_id].body["server"]
     assert body["networks"] == [{"uuid": "n"}]
@@ -346,6 +412,21 @@ def test_an_image_without_data_is_named_and_keeps_nothing_from_going_on(
     assert fake.images[str(done.safety_image_id)].data == "now"
 
 
+def test_a_safety_image_that_nobody_makes_any_more_is_not_waited_for(
+    fake: FakeCloud, server: Server
+) -> None:
+    """A compute service that was killed leaves it queued, and the server idle."""
+    fake.fails.add("crash")
+    with pytest.raises(errors.ImageLost, match="may be deleted"):
+        carry_out(fake, "web", IN_PLACE)
+    assert server.disk == "now"
+    assert fake.now - START < timedelta(minutes=2)
+    fake.fails.clear()
+    done = carry_out(fake, "web", IN_PLACE)
+    assert server.disk == "tuesday"
+    assert fake.images[str(done.safety_image_id)].data == "now"
+
+
 def test_a_safety_image_that_is_old_does_not_serve(
     fake: FakeCloud, server: Server
 ) -> None:
@@ -364,7 +445,7 @@ def test_a_safety_image_that_is_old_does_not_serve(
     done = carry_out(fake, "web", IN_PLACE)
     assert fake.images[str(done.safety_image_id)].data == "later"
     (left,) = done.plan.skipped
-    assert left.endswith("of a restore that was not finished")
+    assert left.endswith("safety image of a restore that was not finished")
 
 
 def test_a_new_server_is_found_although_its_image_is_gone(
@@ -507,7 +588,7 @@ def test_a_server_from_another_image_is_not_what_was_asked_for(
 ) -> None:
     carry_out(fake, "web", AS_NEW)
     older = replace(AS_NEW, at=fake.now - timedelta(hours=hours))
-    assert "not from this restore" in refused(fake, older)
+    assert "that this restore did not make" in refused(fake, older)
     same = replace(AS_NEW, at=fake.now - timedelta(hours=12))
     assert not carry_out(fake, "web", same).changed
 
@@ -517,7 +598,7 @@ def test_a_new_server_that_was_rebuilt_since_is_not_restored(
 ) -> None:
     made = carry_out(fake, "web", AS_NEW)
     fake.servers[made.server_id].image_id = uuid_of(77)
-    assert "not from this restore" in refused(fake, AS_NEW)
+    assert "that this restore did not make" in refused(fake, AS_NEW)
 
 
 def test_a_server_that_is_gone_is_gone_on_with_under_its_name(
@@ -540,7 +621,9 @@ def test_a_new_server_in_error_is_named_and_stays(
     fake.fails.add("boot")
     with pytest.raises(errors.RestoreFailed, match="back"):
         carry_out(fake, "web", AS_NEW)
-    with pytest.raises(errors.RestoreRefused, match="delete it, then repeat this"):
+    with pytest.raises(
+        errors.RestoreRefused, match="delete it, then repeat the command"
+    ):
         plan_restore(fake.cloud(), "web", AS_NEW)
 
 

@@ -156,6 +156,18 @@ def test_servers_are_spread_over_the_hours(hours: int) -> None:
     assert 900 < sum(halves) < 1100
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_window_holds_for_the_servers_own_hour_only(kind: str) -> None:
+    """The first image of a server that got its schedule after the window was over."""
+    schedule, night = KINDS[kind], Window(1 * 3600, 3600)
+    server = replace(SERVER, schedule=schedule)
+    slot, _ = slots_around(SERVER.id, schedule, MONDAY + 3 * DAY, night)
+    late = slot.due + min(schedule.interval, 4 * HOUR) - MINUTE
+    step = plan(server, [], late, Policy(night))
+    held = kind in ("daily", "weekly")
+    assert step.action is (Action.NOTHING if held else Action.MAKE)
+
+
 @pytest.mark.parametrize("hours", HOURS)
 def test_tries_and_delays_fit_between_two_images(hours: int) -> None:
     schedule = ImageSchedule(7, hours=hours)
@@ -282,6 +294,8 @@ def test_what_is_missing_is_missing_since_the_first_one() -> None:
     step = plan(server, [made], slot.due + 3 * HOUR + MINUTE)
     assert (step.action, step.missed) == (Action.MAKE, 2)
     assert step.since == slot.due + HOUR
+    told = "2 before it were missed: the service looked less often than every 1h, or"
+    assert told in explain(step)
     # Of a daily one the present slot decides.
     server, schedule = replace(SERVER, schedule=KINDS["daily"]), KINDS["daily"]
     slot, _ = slots_around(SERVER.id, schedule, MONDAY, WHOLE_DAY)

@@ -62,7 +62,7 @@ def test_the_phases_of_a_snapshot_are_timed() -> None:
         ("image_snapshot", 3.0),
         ("image_uploading", 1.0),
     ]
-    assert (progress.begun, progress.over, progress.copied) == (True, True, True)
+    assert (progress.started, progress.over, progress.copied) == (True, True, True)
 
 
 def test_the_instant_of_uploading_before_libvirt_copies_is_not_the_end() -> None:
@@ -80,7 +80,7 @@ def test_a_disk_is_copied_only_when_a_safe_state_or_the_end_is_seen(
 ) -> None:
     progress = seen(words, safe_from)
     begun = [at for at, word in enumerate(words) if word in SNAPSHOT]
-    assert progress.begun == bool(begun)
+    assert progress.started == bool(begun)
     assert progress.over == (None in words[begun[0] :] if begun else False)
     if progress.copied and not progress.over:
         assert task_state(words[-1]).disk is Disk.SAFE

@@ -7,6 +7,7 @@ import sys
 import uuid
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -149,7 +150,7 @@ def test_what_cannot_be_written_is_told() -> None:
     fake.refuse_patch = True
     done = prove(fake)
     assert done.finding is Finding.PROVEN
-    assert "cannot be written" in str(done.problem)
+    assert "cannot be recorded" in str(done.problem)
 
 
 @pytest.mark.parametrize(
@@ -443,3 +444,23 @@ def test_what_was_just_proven_is_not_due() -> None:
     assert not model.due_proofs({server_id: proven}, every, START)
     before = replace(proven, time=begin - timedelta(seconds=1))
     assert model.due_proofs({server_id: before}, every, START) == [server_id]
+
+
+@given(st.integers(4, 60), st.uuids())
+def test_a_server_is_found_in_each_of_its_turns(days: int, found: uuid.UUID) -> None:
+    """Workers look once a day; here the first look of each turn is in vain."""
+    every, server_id = timedelta(days=days), str(found)
+    proof, tried, proofs = None, None, []
+    for day in range(3 * days):
+        now = START + day * DAY
+        if not model.is_turn(server_id, every, now):
+            continue
+        turn = model.began(server_id, every, now)
+        if model.is_due(proof, server_id, every, now):
+            if tried is not None and abs(turn - tried) < DAY:
+                proof = Verification(uuid_of(1), now, None)
+                proofs.append(day)
+            tried = turn
+    assert len(proofs) in (2, 3, 4)
+    gaps = {after - before for before, after in pairwise(proofs)}
+    assert all(days - 1 <= gap <= days + 1 for gap in gaps)

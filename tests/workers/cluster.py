@@ -59,9 +59,13 @@ class Cluster:
 
     def kill(self, name: str) -> None:
         """Kill a process, with no chance to do anything more."""
+        self.end(name, signal.SIGKILL)
+
+    def end(self, name: str, signum: int = signal.SIGTERM) -> None:
+        """End a process by a signal, and wait for that."""
         process = self._processes[name]
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.send_signal(signum)
+        process.wait(60)
 
     def kill_child(self, name: str, chance: random.Random) -> bool:
         """Kill one of the processes in which a worker does its tasks, if it has any."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from rax_scheduled_images_ext.model.image import RUN_KEY, SERVER_KEY, SLOT_KEY
+from rax_scheduled_images_ext.model.keep import Keep
 from rax_scheduled_images_ext.model.plan import Policy
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.slots import (
@@ -36,8 +37,13 @@ STEP = 3600
 WINDOW = "16:00-08:00"
 # Virtual seconds of these hours that follow the last step.
 QUIET = 3 * 3600
-# Of every two servers one has a daily schedule, and one a weekly one.
-SCHEDULES = (ImageSchedule(KEPT), ImageSchedule(KEPT, "SATURDAY"))
+# Each has as many servers as any other. No image is due in the hours without a window.
+SCHEDULES = (
+    ImageSchedule(KEPT),
+    ImageSchedule(KEPT, "SATURDAY"),
+    ImageSchedule(KEPT, hours=6, at="01:00"),
+    ImageSchedule(at="20:00", keep=Keep(last=KEPT, yearly=1)),
+)
 
 
 class Chaos:
@@ -55,7 +61,8 @@ class Chaos:
         servers = {server.id: server for server in sandbox.servers()}
         ids = sorted(servers)
         self.schedules = {
-            server_id: SCHEDULES[number % 2] for number, server_id in enumerate(ids)
+            server_id: SCHEDULES[number % len(SCHEDULES)]
+            for number, server_id in enumerate(ids)
         }
         # What was due before, and not too long ago, is made up for.
         oldest = (rehearsal.now() - Policy().max_delay).timestamp()

@@ -69,4 +69,5 @@ def test_a_tally_of_earlier_workers_goes_on(cloud: Sandbox) -> None:
         "under_way": 1,
         "hanging": 0,
         "missing": 0,
+        "proofs": None,
     }

@@ -60,7 +60,11 @@ def cloud() -> Iterator[Sandbox]:
 def rehearsal(cloud: Sandbox, broker: Broker) -> Rehearsal:
     """The cloud, and the broker without a message of an earlier test."""
     with Connection(broker.url) as connection, connection.channel() as channel:
-        for queue in [*queues.consumed(REGION), queues.note(REGION), queues.dead()]:
+        for queue in [
+            *queues.consumed(REGION),
+            queues.note(queues.scanning(REGION)),
+            queues.dead(),
+        ]:
             queue(channel).declare()
             queue(channel).purge()
     return Rehearsal(cloud, broker)
@@ -264,7 +268,7 @@ def test_a_broker_that_falls_silent_is_not_waited_for(
 
     threading.Thread(target=serve, daemon=True).start()
     url = broker.url.replace(str(broker.port), str(listening.getsockname()[1]))
-    with pytest.raises(OperationalError, match="no answer within 1 s"):
+    with pytest.raises(OperationalError, match="no response within 1 s"):
         queues.lengths(url, [REGION])
     listening.shutdown(socket.SHUT_RDWR)
     listening.close()
@@ -276,7 +280,7 @@ def test_a_scan_in_progress_is_not_started_again(
     rehearsal.schedule({MYSERVER: ImageSchedule(1)})
     advance_to_slot(rehearsal.sandbox)
     with Connection(rehearsal.broker.url) as connection:
-        note = queues.note(REGION)
+        note = queues.note(queues.scanning(REGION))
         connection.Producer().publish(
             {}, exchange=note.exchange, routing_key=note.routing_key, declare=[note]
         )
@@ -369,7 +373,7 @@ def test_metrics_of_all_processes(
 ) -> None:
     rehearsal.schedule({MYSERVER: ImageSchedule(1)})
     (port,) = free_ports(1)
-    options = (*EVERY, "--metrics-port", str(port))
+    options = (*EVERY, "--metrics-port", str(port), "--verify-every", "90d")
     (shared := tmp_path / "shared").mkdir()
     environ = {**environ, "TMPDIR": str(shared)}
     with Cluster(tmp_path, environ, options, children=3) as cluster:
@@ -398,6 +402,7 @@ def test_metrics_of_all_processes(
     assert exported(text) == documented(WORKER)
     # A counter begins at 0, so that its first increase is seen.
     assert float(found[f'scheduled_images_failures_total{{{of},result="failed"}}']) == 0
+    assert float(found[f'scheduled_images_proofs_total{{finding="failed",{of}}}']) == 0
 
 
 def metrics(port: int) -> str:

@@ -16,15 +16,13 @@ import argparse
 import re
 import textwrap
 from collections.abc import Iterator
-from functools import partial
 from importlib import import_module
 from typing import Any
 
+from arguments import help_of, invocation, subparsers, usage, visible
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
-
-_WIDTH = 80
 
 
 class Commands(SphinxDirective):
@@ -45,14 +43,6 @@ class Commands(SphinxDirective):
         return self.parse_text_to_nodes(text, allow_section_headings=True)
 
 
-def subparsers(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
-    """Return the parsers of the subcommands, by name."""
-    for each in parser._actions:
-        if isinstance(each, argparse._SubParsersAction):
-            return [each.choices[name] for name in sorted(each.choices)]
-    return []
-
-
 def heading(parser: argparse.ArgumentParser) -> Iterator[str]:
     """Yield the heading of a section."""
     yield from (parser.prog, "=" * len(parser.prog), "")
@@ -60,14 +50,10 @@ def heading(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 def described(parser: argparse.ArgumentParser) -> Iterator[str]:
     """Yield the reStructuredText of one command."""
-    # The width does not follow the terminal, nor the colour.
-    formatter: Any = partial(parser.formatter_class, width=_WIDTH)
-    parser.formatter_class = formatter
     yield from (f".. program:: {parser.prog}", "")
-    yield from literal("console", parser.format_usage())
+    yield from literal("console", usage(parser))
     yield from (escaped(parser.description or ""), "")
-    visible = [a for a in parser._actions if a.help != argparse.SUPPRESS]
-    for action in visible:
+    for action in visible(parser):
         yield from item(parser, action)
     if parser.epilog:
         yield from literal("text", parser.epilog)
@@ -75,24 +61,12 @@ def described(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 def item(parser: argparse.ArgumentParser, action: argparse.Action) -> Iterator[str]:
     """Yield the description of an argument or an option."""
-    formatter = parser._get_formatter()
     if action.option_strings:
-        value = "" if action.nargs == 0 else f" {metavar(action)}"
-        names = ", ".join(f"{name}{value}" for name in action.option_strings)
-        yield from (f".. option:: {names}", "")
+        yield from (f".. option:: {invocation(action)}", "")
     else:
-        yield f"``{metavar(action)}``"
-    text = formatter._expand_help(action) if action.help else ""
+        yield f"``{invocation(action)}``"
+    text = help_of(parser, action)
     yield from (f"    {escaped(text)}" if text else "    ..", "")
-
-
-def metavar(action: argparse.Action) -> str:
-    """Return what stands for the value of an argument or an option."""
-    if action.metavar is not None:
-        return str(action.metavar)
-    if action.choices is not None:
-        return f"{{{','.join(map(str, action.choices))}}}"
-    return action.dest.upper()
 
 
 def literal(language: str, text: str) -> Iterator[str]:

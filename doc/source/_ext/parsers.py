@@ -39,24 +39,3 @@ def openstack() -> argparse.ArgumentParser:
             for argument in command.arguments:
                 argument.add_to(made)
     return parser
-
-
-def panel() -> argparse.ArgumentParser:
-    """Return the parser of ``scheduled-images-panel``."""
-    from rax_scheduled_images_ext.panel import cli
-
-    return cli.make_parser()
-
-
-def sandbox() -> argparse.ArgumentParser:
-    """Return the parser of ``scheduled-images-sandbox``."""
-    from rax_scheduled_images_ext.sandbox import cli
-
-    return cli._parser()
-
-
-def service() -> argparse.ArgumentParser:
-    """Return the parser of ``scheduled-images-service``."""
-    from rax_scheduled_images_ext.service import cli
-
-    return cli.make_parser()

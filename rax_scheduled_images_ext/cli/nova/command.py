@@ -23,7 +23,7 @@ _NOVACLIENT = "novaclient.exceptions"
 
 
 def label(error: BaseException) -> str:
-    """Return the class name that users see: novaclient's own where there is one."""
+    """Return the class name that users see: novaclient's own, if there is one."""
     kinds = type(for_novaclient(error)).__mro__ if isinstance(error, Exception) else ()
     names = [kind.__name__ for kind in kinds if kind.__module__ == _NOVACLIENT]
     return names[0] if names else type(error).__name__
@@ -45,7 +45,7 @@ CONSOLE = Console(error_line, failed_delete)
 
 @contextmanager
 def failing_as_one() -> Iterator[None]:
-    """End the command with one line about whatever goes wrong within."""
+    """Turn an error in the block into one line and the end of the command."""
     try:
         yield
     except Exception as error:
@@ -54,23 +54,23 @@ def failing_as_one() -> Iterator[None]:
 
 
 def finish(done: bool) -> None:
-    """End the command with status 1 unless all was done."""
+    """End the command with status 1 unless everything was done."""
     end(0 if done else 1)
 
 
 def end(status: int) -> None:
-    """End the command with a status, if it is not that of success."""
+    """End the command with a status, unless that means success."""
     if status:
         raise SystemExit(status)
 
 
 def open_cloud(cs: Any) -> Cloud:
-    """Return the cloud of a novaclient client; waiting for it is reported."""
+    """Return the cloud of a novaclient client; waits for it are reported."""
     return replace(cloud_of(cs), waits=CONSOLE.waits)
 
 
 def usage_error(command: str, text: str) -> NoReturn:
-    """End the command as novaclient's parser does for a wrong argument."""
+    """End the command with an error of usage, as novaclient's parser does."""
     say(f"error: {text}")
     say(f"Try 'nova help {command}' for more information.")
     raise SystemExit(2)
@@ -86,8 +86,8 @@ def targets_of(
 ) -> list[Target]:
     """Return the servers that a command changes; end it if there are none.
 
-    :param scheduled: of all servers only those with a schedule.
-    :param dry_run: nothing is changed, so nobody is asked.
+    :param scheduled: with --all and --name, only servers with a schedule.
+    :param dry_run: nothing is changed, so no question is asked.
     """
     named: list[str] = args.server or []
     if (bool(named) + args.all + (args.name is not None)) != 1:

@@ -1,8 +1,8 @@
 """The commands of ``nova``, one module for each group of them.
 
-Every ``nova`` loads this module and makes a parser of each command, and few run one.
-So what stands here declares its arguments, and is a stand-in: the function that does
-the work is imported when it is called.
+Every ``nova`` loads this module and makes a parser for each command, but rarely runs
+one. So the functions here only declare the arguments. They are stand-ins: the function
+that does the work is imported when it is called.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ Command = Callable[[Any, Any], None]
 
 
 def __dir__() -> list[str]:
-    # The shell finds commands by dir(), at a time when it has its own ready: of the
-    # image commands only those are offered that the installed novaclient lacks.
+    # The shell finds commands by dir(), when its own are already defined: so only those
+    # image commands are offered that the installed novaclient lacks.
     from novaclient.v2 import shell
 
     return [name for name in globals() if not hasattr(shell, name)]
 
 
 class Description(str):
-    """What ``nova help COMMAND`` prints; the list of commands has its first sentence.
+    """The text of ``nova help COMMAND``; the list of commands shows its first sentence.
 
-    The shell strips the text for that list, and for nothing else.
+    The shell calls ``strip`` on the text only for that list.
     """
 
     def strip(self, chars: str | None = None, /) -> str:
@@ -63,10 +63,10 @@ class Description(str):
 def stands_for(
     work: str, *declared: Argument, statuses: str = arguments.STATUSES
 ) -> Callable[[Callable[[], None]], Command]:
-    """Make a stand-in of a function that is empty but for its docstring.
+    """Make a stand-in from a function that has only a docstring.
 
-    :param work: the module in this package and its function that does the work.
-    :param declared: the arguments of the command, in this order.
+    :param work: the module in this package, and its function that does the work.
+    :param declared: the arguments of the command, in order.
     :param statuses: the exit statuses of the command.
     """
 
@@ -77,7 +77,7 @@ def stands_for(
 
         command.__name__ = declaration.__name__
         command.__doc__ = Description(f"{declaration.__doc__}\n\n{statuses}")
-        # What novaclient's own decorator leaves on a function.
+        # What novaclient's own decorator sets on a function.
         vars(command)["arguments"] = [(each.flags, each.options) for each in declared]
         return command
 
@@ -85,7 +85,7 @@ def stands_for(
 
 
 class InsteadOfServers(argparse.Action):
-    """An option that chooses servers, so that none need be named."""
+    """An option that chooses servers, so that none has to be named."""
 
     def __call__(
         self,
@@ -98,16 +98,16 @@ class InsteadOfServers(argparse.Action):
         for positional in parser._get_positional_actions():
             if positional.dest == "server":
                 positional.nargs = "*"
-            # What was to follow the servers may have been taken for one of them,
-            # if it came before this option: the command sorts that out.
+            # If the argument after the servers came before this option, it was parsed
+            # as a server: the command corrects that.
             positional.required = False
 
 
 def seconds(text: str) -> float:
-    """Return the seconds that ``text`` stands for, which may be their mere number.
+    """Return the seconds of a duration, which may be a plain number.
 
-    The shell has an option ``--timeout`` of its own, reads it wherever it stands,
-    and takes nothing but a number.
+    The shell has its own option ``--timeout``, reads it anywhere on the command line,
+    and accepts only a number.
 
     :raises InvalidValue: for anything else.
     """
@@ -116,7 +116,7 @@ def seconds(text: str) -> float:
 
 
 def limit(text: str) -> int:
-    """Return how many images to list at most.
+    """Return the maximum number of images to list.
 
     :raises InvalidValue: for anything but a whole number of at least 1.
     """
@@ -126,14 +126,14 @@ def limit(text: str) -> int:
 
 
 def time_limit(text: str, **options: Any) -> Argument:
-    """Return the option of how long a command may take."""
+    """Return the option for the time limit of a command."""
     return argument(
         "--time-limit",
         "--timeout",
         dest="time_limit",
         metavar="<duration>",
         type=checked(seconds),
-        help=f"{text} As --timeout it takes seconds only.",
+        help=f"{text} As --timeout, it accepts only seconds.",
         **options,
     )
 
@@ -142,7 +142,7 @@ def output_format(
     text: str = "Print rows as table (the default), json, csv or value.",
     **options: Any,
 ) -> Argument:
-    """Return the option of how rows are printed."""
+    """Return the option for the format of rows."""
     return argument(
         "--format",
         metavar="<format>",
@@ -153,7 +153,7 @@ def output_format(
 
 
 FORMAT = output_format(default="table")
-# Named servers, all, or those of a name.
+# Named servers, all servers, or those that match a name.
 TARGETS = (
     arguments.SERVERS,
     argument(
@@ -199,9 +199,9 @@ class InsteadOfRetention(argparse.Action):
         "--day-of-week",
         metavar="<day>",
         type=checked(day_name),
-        help="Make one image a week, on this UTC day: a day's English name in any"
-        " letter case, or the beginning of just one. Without it the schedule is daily,"
-        " even if it was weekly before.",
+        help="Make one image a week, on this UTC day: an English day name in any"
+        " letter case, or an unambiguous abbreviation. Without it the schedule is"
+        " daily, even if it was weekly before.",
     ),
     arguments.AT,
     arguments.keep(action=InsteadOfRetention),
@@ -232,7 +232,7 @@ def do_scheduled_images_enable() -> None:
     *TARGETS,
 )
 def do_scheduled_images_update() -> None:
-    """Change parts of the schedules of servers; the rest stays as it is."""
+    """Change parts of servers' schedules; the rest stays as it is."""
 
 
 @stands_for("schedules:disable", arguments.FORECAST, arguments.YES_TO_MANY, *TARGETS)
@@ -243,9 +243,9 @@ def do_scheduled_images_disable() -> None:
 @stands_for(
     "schedules:show",
     output_format(
-        "Print rows as table, json, csv or value. Several servers are a table without"
-        " it, and one server is two lines of text. In json, csv and value a server"
-        " without a schedule is a row with an empty one."
+        "Print rows as table, json, csv or value. By default, several servers are"
+        " printed as a table, and one server as two lines of text. In json, csv and"
+        " value, a server without a schedule is a row with an empty schedule."
     ),
     arguments.SERVERS,
 )
@@ -272,8 +272,8 @@ def do_scheduled_images_list() -> None:
     *arguments.VERIFIED_WITHIN,
     arguments.BY_NAME,
     output_format(
-        "Print problems as rows: table, json, csv or value. Without it there is a line"
-        " for each such server, or one line if all is well."
+        "Print problems as rows: table, json, csv or value. By default, each problem is"
+        " printed as one line, or a single line if all is well."
     ),
     statuses=arguments.CHECK_STATUSES,
 )
@@ -286,17 +286,17 @@ def do_scheduled_images_check() -> None:
 
 @stands_for("image_list:list_server_images", FORMAT, arguments.SERVER)
 def do_scheduled_images_image_list() -> None:
-    """List a server's images, newest first, and what becomes of each and why."""
+    """List a server's images, newest first, with the fate of each and the reason."""
 
 
 @stands_for("protect:protect", arguments.IMAGES)
 def do_scheduled_images_protect() -> None:
-    """Keep images for good: they are neither counted nor deleted any more."""
+    """Keep images for good: schedules no longer count or delete them."""
 
 
 @stands_for("protect:unprotect", arguments.IMAGES)
 def do_scheduled_images_unprotect() -> None:
-    """Hand images back to their schedule, and report which one expires next."""
+    """Return images to their schedules, and report which expire next."""
 
 
 @stands_for(
@@ -308,7 +308,7 @@ def do_scheduled_images_unprotect() -> None:
     arguments.SERVERS,
 )
 def do_scheduled_images_prune() -> None:
-    """Delete the scheduled images beyond the retention now."""
+    """Apply the retention now: delete the scheduled images beyond it."""
 
 
 @stands_for(
@@ -325,12 +325,12 @@ def do_scheduled_images_prune() -> None:
     statuses=RESTORE_STATUSES,
 )
 def do_scheduled_images_restore() -> None:
-    """Get a server back from an image of it, as a new server or in place."""
+    """Restore a server from one of its images, as a new server or in place."""
 
 
 @stands_for("verify:verify", *VERIFY, FORMAT, NAMED, statuses=VERIFY_STATUSES)
 def do_scheduled_images_verify() -> None:
-    """Prove that images boot: make a test server of each, look, and delete it."""
+    """Prove that images boot: create a test server from each, check and delete it."""
 
 
 # -- snapshots
@@ -346,7 +346,7 @@ def do_scheduled_images_verify() -> None:
     statuses=arguments.CREATE_STATUSES,
 )
 def do_snapshot_create() -> None:
-    """Create an image of a server, and quiesce it for no longer than needed."""
+    """Create an image of a server, and quiesce it no longer than necessary."""
 
 
 @stands_for(

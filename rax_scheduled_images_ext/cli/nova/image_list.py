@@ -10,6 +10,6 @@ from rax_scheduled_images_ext.operations.server import list_images
 
 
 def list_server_images(cs: Any, args: Any) -> None:
-    """Print a server's images, newest first, and what becomes of each and why."""
+    """Print a server's images, newest first, with the fate of each and the reason."""
     with failing_as_one():
         print_images(list_images(open_cloud(cs), args.server), args.format)

@@ -47,7 +47,7 @@ def list_images(cs: Any, args: Any) -> None:
 
 
 def show(cs: Any, args: Any) -> None:
-    """Print all there is of an image."""
+    """Print all details of an image."""
     with failing_as_one():
         image = open_cloud(cs).images.find(args.image)
         rows = sorted(properties(image), key=itemgetter(0))
@@ -55,7 +55,7 @@ def show(cs: Any, args: Any) -> None:
 
 
 def change_metadata(cs: Any, args: Any) -> None:
-    """Set metadata of an image, or take some away."""
+    """Set or delete metadata of an image."""
     metadata = dict(args.metadata)
     if args.action == "delete":
         finish(delete_metadata(open_cloud(cs).images, args.image, list(metadata)))
@@ -68,10 +68,10 @@ def change_metadata(cs: Any, args: Any) -> None:
 
 
 def delete_metadata(images: ImageStore, wanted: str, keys: list[str]) -> bool:
-    """Take metadata away; return whether all of it was there.
+    """Delete metadata; return whether the image had all of it.
 
-    That the mark of scheduled images is gone already is no failure: to be rid of it is
-    how an image is kept.
+    A missing marker of scheduled images is no failure: deleting it is the documented
+    way to keep an image.
     """
     with failing_as_one():
         image = images.find(wanted)
@@ -87,7 +87,7 @@ def delete_metadata(images: ImageStore, wanted: str, keys: list[str]) -> bool:
 
 
 def delete(cs: Any, args: Any) -> None:
-    """Delete images, whatever becomes of the others."""
+    """Delete images, each regardless of errors of the others."""
     images = open_cloud(cs).images
     with Deletions(CONSOLE, len(args.image), noun="images") as report:
         delete_one = partial(images.with_image, action=images.delete)
@@ -118,7 +118,7 @@ def properties(image: ServerImage) -> Iterator[tuple[str, Any]]:
         yield "server", image.server_id
     for key, value in image.metadata.items():
         yield f"metadata {key}", value
-    # A word of compute's own for this one piece of metadata.
+    # Nova's own name for this piece of metadata.
     if "auto_disk_config" in image.metadata:
         automatic = image.metadata["auto_disk_config"].strip().lower() in _TRUE
         yield "OS-DCF:diskConfig", "AUTO" if automatic else "MANUAL"

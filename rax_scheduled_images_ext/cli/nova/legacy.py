@@ -1,4 +1,4 @@
-"""For programs and machines that still know the client of 2013.
+"""Keeps programs working that use the client of 2013.
 
 Novaclient's clients have the manager below as
 ``rax_scheduled_images_python_novaclient_ext``: the old name, signatures, return
@@ -21,7 +21,7 @@ OLD = "rax_scheduled_images_python_novaclient_ext"
 
 
 class ScheduledImage(base.Resource):
-    """A schedule; ``day_of_week`` is there only if it is weekly."""
+    """A schedule; it has ``day_of_week`` only if it is weekly."""
 
     def __repr__(self) -> str:
         return "<ScheduledImage>"
@@ -35,13 +35,13 @@ class ScheduledImageManager(ScheduledImagesManager):
     def get(self, server_id: object) -> ScheduledImage:
         """Return the schedule of a server.
 
-        :raises novaclient.exceptions.NotFound: if it has none, or is not there.
+        :raises novaclient.exceptions.NotFound: if it has none, or does not exist.
         """
         from rax_scheduled_images_ext.client.http import resource_id
         from rax_scheduled_images_ext.errors import NOT_ENABLED
 
         response = self._cloud.schedules.extension.send("GET", server_id)
-        # The old client did not ask further what the service's 404 means.
+        # The old client did not find out what the service's 404 means.
         if response.not_found:
             text = NOT_ENABLED.format(resource_id(server_id))
             raise exceptions.NotFound(404, text)
@@ -77,7 +77,7 @@ class ScheduledImageManager(ScheduledImagesManager):
         )
 
     def disable(self, server_id: object) -> None:
-        """Take a server's schedule away."""
+        """Remove a server's schedule."""
         with self._schedules() as schedules:
             schedules.extension.send("DELETE", server_id).empty()
 
@@ -91,10 +91,10 @@ class ScheduledImageManager(ScheduledImagesManager):
 
 
 def __pre_parse_args__() -> None:  # noqa: N807 (novaclient's name)
-    """Take the old package's commands away, which argparse would refuse twice.
+    """Remove the old package's commands: argparse refuses the same name twice.
 
-    The shell calls this before it looks for commands: once for every extension
-    there is, so a second call finds nothing to do.
+    The shell calls this before it looks for commands, once for every extension, so a
+    second call finds nothing to do.
     """
     module = sys.modules.get(OLD)
     commands = [name for name in vars(module or object) if name.startswith("do_")]
@@ -104,6 +104,6 @@ def __pre_parse_args__() -> None:  # noqa: N807 (novaclient's name)
         from rax_scheduled_images_ext.console.terminal import say
 
         say(
-            f"The package {OLD} is out of use, rax-scheduled-images-ext does its work."
+            f"The package {OLD} is obsolete: rax-scheduled-images-ext replaces it."
             f" Remove it with: pip uninstall {OLD}"
         )

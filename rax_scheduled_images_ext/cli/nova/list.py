@@ -24,7 +24,7 @@ def list_servers(cs: Any, args: Any) -> None:
     """Print servers with their schedules and the state of their images."""
     if args.enabled and args.disabled:
         usage_error(
-            "scheduled-images-list", "--enabled and --disabled exclude each other"
+            "scheduled-images-list", "--enabled and --disabled cannot be used together"
         )
     with uncollected():
         with failing_as_one():

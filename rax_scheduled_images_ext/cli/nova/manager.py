@@ -1,6 +1,6 @@
 """The calls that novaclient's clients have as ``scheduled_images``.
 
-Every ``nova`` imports this module; few go on to send a request. So it imports late.
+Every ``nova`` imports this module, but rarely sends a request. So it imports late.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 class ScheduledImagesManager(base.Manager):
     """Schedules of servers; novaclient's clients have it as ``scheduled_images``.
 
-    A server is a novaclient ``Server``, anything else with an ``id``, or an ID.
-    Each call is one request to the scheduled images extension; only where a cloud
-    answers 404 does it ask further to find out what that means. On a cloud without the
-    extension schedules are tags of servers. The errors named below, InvalidSchedule
-    apart, are novaclient's ``NotFound`` as well. Besides them every call raises
-    novaclient's exceptions for a refusal, :class:`.UnexpectedAnswer` for a response
-    that makes no sense, and keystoneauth's errors if none came.
+    A server is a novaclient ``Server``, anything else with an ``id``, or an ID. Each
+    call is one request to the scheduled images extension; only after a 404 are there
+    further requests, to find out what it means. On a cloud without the extension,
+    schedules are tags of servers. The errors named below, except InvalidSchedule, are
+    also novaclient's ``NotFound``. In addition, every call raises novaclient's
+    exceptions for a refusal, :class:`.UnexpectedAnswer` for a response that makes no
+    sense, and keystoneauth's errors if there is no response.
     """
 
     def get(self, server: object) -> ImageSchedule:
         """Return the schedule of a server.
 
         :raises NoSchedule: if it has none.
-        :raises InvalidSchedule: if its tags are no schedule.
+        :raises InvalidSchedule: if its tags are no valid schedule.
         :raises NoSuchServer: if there is no such server.
         :raises NotOffered: if the cloud has no scheduled images.
         """
@@ -52,17 +52,17 @@ class ScheduledImagesManager(base.Manager):
         at: str | None = None,
         keep: Keep | None = None,
     ) -> ImageSchedule:
-        """Give a server a schedule in place of any it has; return the new one.
+        """Give a server a schedule, replacing any it has; return the new one.
 
         :param retention: how many images to keep, 1 to 65535; None with ``keep``.
-        :param day_of_week: an English day name in any case, or the beginning of
-            just one, for a weekly schedule; None for a daily one, even if the
-            server's present one is weekly.
-        :param hours: how many hours apart images are made, for several a day.
-        :param at: a UTC time such as ``02:30`` at which they are made, or the first of
-            a day.
-        :param keep: rules that say what is kept, in place of a number.
-        :raises InvalidValue: for a schedule that cannot be; nothing has been sent.
+        :param day_of_week: an English day name in any case, or an unambiguous
+            abbreviation, for a weekly schedule; None for a daily one, even if the
+            present one is weekly.
+        :param hours: the interval in hours, for several images a day.
+        :param at: the UTC time at which they are made, such as ``02:30``, or that of
+            the first of a day.
+        :param keep: rules that decide which images are kept, instead of a number.
+        :raises InvalidValue: for an invalid schedule; nothing has been sent.
         :raises NoSuchServer: if there is no such server.
         :raises NotOffered: if the cloud has no scheduled images.
         :raises SimpleOnly: if it has only daily and weekly ones that keep a number.
@@ -80,7 +80,7 @@ class ScheduledImagesManager(base.Manager):
             return schedules.enable(server, schedule)
 
     def disable(self, server: object) -> None:
-        """Take a server's schedule away; the images that it made stay.
+        """Remove a server's schedule; the images that it made stay.
 
         :raises NoSchedule: if it has none.
         :raises NoSuchServer: if there is no such server.
@@ -91,7 +91,7 @@ class ScheduledImagesManager(base.Manager):
 
     @contextmanager
     def _schedules(self) -> Iterator[CloudSchedules]:
-        """Use the schedules; what is raised then is novaclient's as well."""
+        """Use the schedules; errors are novaclient's as well."""
         from rax_scheduled_images_ext.client.novaclient import novaclient_errors
 
         with novaclient_errors():

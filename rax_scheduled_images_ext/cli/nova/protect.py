@@ -21,7 +21,7 @@ def protect(cs: Any, args: Any) -> None:
 
 
 def unprotect(cs: Any, args: Any) -> None:
-    """Hand images back to their schedules, and report what expires next."""
+    """Return images to their schedules, and report which expire next."""
     cloud = open_cloud(cs)
     with CONSOLE.report(args.image, noun="images") as report:
         done = unprotect_images(cloud, args.image, report)

@@ -21,7 +21,7 @@ _COMMAND = "scheduled-images-restore"
 
 
 def restore(cs: Any, args: Any) -> None:
-    """Restore a server, or print how it would be."""
+    """Restore a server, or print the plan."""
     try:
         options = chosen(RestoreOptions, args).checked()
     except InvalidValue as error:

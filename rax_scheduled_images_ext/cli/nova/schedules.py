@@ -65,8 +65,8 @@ def enable(cs: Any, args: Any) -> None:
 def wanted_schedule(args: Any) -> ImageSchedule:
     """Return the schedule that the arguments ask for.
 
-    Without rules, what stands last is the retention, also if it was read as a server;
-    with rules it is a server.
+    Without rules, the last word is the retention, even if it was parsed as a server
+    (``7 --all``); with rules it is a server.
     """
     words, number = list(args.server or ()), None
     if args.retention is not None:
@@ -76,7 +76,7 @@ def wanted_schedule(args: Any) -> ImageSchedule:
             usage_error(_ENABLE, "the following arguments are required: <retention>")
         number = words.pop()
     elif args.retention is not None and args.retention.isdecimal():
-        usage_error(_ENABLE, "<retention> and --keep exclude each other")
+        usage_error(_ENABLE, "<retention> and --keep cannot be used together")
     args.server = words
     try:
         retention = None if number is None else parse_retention(number)
@@ -89,9 +89,9 @@ def wanted_schedule(args: Any) -> ImageSchedule:
 
 
 def update(cs: Any, args: Any) -> None:
-    """Change parts of schedules, and report what each was and is."""
+    """Change parts of schedules, and report each before and after."""
     if args.daily and args.day_of_week:
-        usage_error(_UPDATE, "--daily and --day-of-week exclude each other")
+        usage_error(_UPDATE, "--daily and --day-of-week cannot be used together")
     try:
         wanted = settings_of(args, args.retention)
     except InvalidValue as error:
@@ -117,7 +117,7 @@ def update(cs: Any, args: Any) -> None:
 
 
 def disable(cs: Any, args: Any) -> None:
-    """Take the schedules of servers away, or print what that would change."""
+    """Remove the schedules of servers, or print what that would change."""
     cloud = open_cloud(cs)
     command = "scheduled-images-disable"
     targets = targets_of(cloud, command, args, scheduled=True, dry_run=args.dry_run)
@@ -136,7 +136,7 @@ def disable(cs: Any, args: Any) -> None:
 def forecast(
     cloud: Cloud, targets: list[Target], wanted: ScheduleSettings | None
 ) -> bool:
-    """Print what would change; return whether all is known."""
+    """Print what would change; return whether all of it is known."""
     return print_forecasts(
         cloud, targets, wanted, lambda each: CONSOLE.report(targets, each)
     )
@@ -151,7 +151,7 @@ def show(cs: Any, args: Any) -> None:
         rows.append(ShownSchedule(server.label, found.server_id, found.schedule))
 
     def add_without(server: Target, error: Exception) -> None:
-        # A program is to find every server that it named.
+        # A program expects a row for every server that it named.
         if form not in (None, "table") and isinstance(error, NoSchedule):
             rows.append(ShownSchedule(server.label, error.server_id))
 

@@ -15,7 +15,7 @@ from rax_scheduled_images_ext.operations.snapshot.take import (
 
 
 def create(cs: Any, args: Any) -> None:
-    """Take a snapshot, and print the ID of its image as soon as the server runs."""
+    """Take a snapshot; print the ID of its image as soon as the server runs again."""
     report = IdReport(CONSOLE)
     with report.failing():
         options = chosen(SnapshotOptions, args)

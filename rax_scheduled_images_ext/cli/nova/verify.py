@@ -25,7 +25,7 @@ _COMMAND = "scheduled-images-verify"
 
 
 def verify(cs: Any, args: Any) -> None:
-    """Prove images, and print what has come of each."""
+    """Prove images, and print the result of each."""
     try:
         options = verify_options(args)
     except InvalidValue as error:

@@ -1,7 +1,7 @@
 """The commands of ``openstack``, one module for each group of them.
 
-Every ``openstack`` loads all commands of all plugins, and few run one of these. So
-what it loads here is a stand-in, which imports its command when that is called.
+Every ``openstack`` loads all commands of all plugins, but rarely runs one of these. So
+what it loads here are stand-ins, which import a command when it is called.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 
 class _StandIn:
-    """Calling it makes the command of the same name in ``module``."""
+    """Calling it creates the command of the same name in ``module``."""
 
     module: ClassVar[str]
     # As the shell looks at it before it makes a command.
@@ -21,7 +21,7 @@ class _StandIn:
         command = getattr(import_module(f"{__name__}.{cls.module}"), cls.__name__)
         return command(*args, **options)
 
-    # It is only looked at: cliff passes what is named here.
+    # Only inspected: cliff passes the arguments that are named here.
     def __init__(self, app: Any, app_args: Any, cmd_name: str | None = None) -> None:
         raise AssertionError("the command is of another class")
 

@@ -1,4 +1,4 @@
-"""This package's columns as cliff prints them."""
+"""Turns this package's columns into what cliff prints."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FAITHFUL = ("json", "yaml")
 
 
 class Cell(FormattableColumn[Any]):
-    """A value that a table shows in another form than other formats."""
+    """A value that tables show in a form of their own."""
 
     def __init__(self, value: Any, human: Callable[[Any], str]) -> None:
         super().__init__(value)
@@ -26,14 +26,14 @@ class Cell(FormattableColumn[Any]):
         return self._human(self._value)
 
     def escaped(self) -> Cell:
-        """Return the same with what is not seen as escapes."""
+        """Return the value with escapes for invisible characters."""
         return Cell(escaped(self._value), self._human)
 
 
 def listed(
     columns: Sequence[Column[Any]], rows: Iterable[Any], form: str = "table"
 ) -> tuple[list[str], list[list[Any]]]:
-    """Return rows as a Lister wants them; their names are headings.
+    """Return rows as a Lister expects them, named by headings.
 
     :param form: the format; only :data:`FAITHFUL` ones have further columns.
     """
@@ -49,7 +49,7 @@ def listed(
 
 
 def shown(columns: Sequence[Column[Any]], row: Any) -> tuple[list[str], list[Any]]:
-    """Return one row as a ShowOne wants it; its names are keys."""
+    """Return one row as a ShowOne expects it, named by keys."""
     wanted = [
         column
         for column in columns
@@ -59,7 +59,7 @@ def shown(columns: Sequence[Column[Any]], row: Any) -> tuple[list[str], list[Any
 
 
 def escaped(value: Any) -> Any:
-    """Return a value, or values, as formats show them without escapes of their own."""
+    """Return a value, or values, as formats that cannot escape show them."""
     if isinstance(value, (list, tuple)):
         return [escaped(each) for each in value]
     if isinstance(value, Cell):

@@ -57,7 +57,7 @@ CONSOLE = Console(error_line, failed_delete)
 
 
 class WrongUsage(Exception):
-    """The arguments, each of which is right, do not go together."""
+    """The arguments contradict each other, although each is valid."""
 
 
 class NothingToShow(Exception):
@@ -67,7 +67,7 @@ class NothingToShow(Exception):
 class Command(command.Command):
     """A command that declares its ``arguments``; ``status`` is its exit status.
 
-    ``statuses`` is what its help says of exit statuses.
+    ``statuses`` is what its help says about exit statuses.
     """
 
     arguments: ClassVar[tuple[Argument | Exclusive, ...]] = ()
@@ -82,7 +82,7 @@ class Command(command.Command):
         return self.parser
 
     def get_epilog(self) -> str:
-        """Return what stands at the end of the command's help."""
+        """Return the end of the command's help."""
         return "\n\n".join((self.statuses, super().get_epilog()))
 
     def run(self, parsed_args: argparse.Namespace) -> int:
@@ -103,20 +103,21 @@ class Command(command.Command):
 
     @property
     def cloud(self) -> Cloud:
-        """The cloud that the shell is connected to; waiting for it is reported."""
-        # Without osc-lib's own subclass, to which this belongs.
+        """The cloud that the shell is connected to; waits for it are reported."""
+        # `sdk_connection` belongs to the subclass of osc-lib.
         manager: Any = self.app.client_manager
         return replace(cloud_of(manager.sdk_connection), waits=CONSOLE.waits)
 
     def end(self, *, ok: bool) -> None:
-        """End the command with status 1 unless all was done."""
+        """End the command with status 1 unless everything was done."""
         self.status = 0 if ok else 1
 
 
 class _Display(Command):
     """A command that prints data.
 
-    ``say_done`` reports on stderr what was done, if stdout does not take the data.
+    ``say_done`` reports on stderr what was done, if the data cannot be written to
+    stdout.
     """
 
     say_done: Callable[[], object] | None = None
@@ -124,7 +125,7 @@ class _Display(Command):
     def check_output(
         self, parsed_args: argparse.Namespace, column_names: Any, data: Any
     ) -> None:
-        """See that data like this can be printed as it is asked for.
+        """Check that the data can be printed in the requested columns and format.
 
         :raises WrongUsage: if not.
         """
@@ -136,7 +137,7 @@ class _Display(Command):
     def produce_output(
         self, parsed_args: argparse.Namespace, column_names: Any, data: Any
     ) -> int:
-        """Print the data, and nothing in it that a terminal obeys."""
+        """Print the data, without anything that a terminal would obey."""
         with otherwise(self.say_done):
             text = self._formatted(parsed_args, column_names, data)
             if text:
@@ -154,7 +155,7 @@ class _Display(Command):
         output = io.StringIO()
         before, app.stdout = app.stdout, output
         try:
-            # A formatter may look whether the real one is a terminal.
+            # A formatter may check whether the real stdout is a terminal.
             with redirect_stdout(sys.stdout or output):
                 super().produce_output(parsed_args, column_names, data)  # type: ignore[misc]
             return output.getvalue()
@@ -171,7 +172,7 @@ class ShowOne(_Display, command.ShowOne):
 
 
 def check_targets(args: argparse.Namespace) -> None:
-    """See that servers are chosen in one way.
+    """Check that servers are chosen in exactly one way.
 
     :raises WrongUsage: if not.
     """
@@ -182,11 +183,11 @@ def check_targets(args: argparse.Namespace) -> None:
 def targets_of(
     cloud: Cloud, args: argparse.Namespace, *, scheduled: bool
 ) -> list[Target]:
-    """Return the servers that a command changes, unless somebody objects.
+    """Return the servers that a command changes, unless the user declines.
 
-    :param scheduled: of all servers only those with a schedule.
+    :param scheduled: with --all and --name, only servers with a schedule.
     :raises NoServers: if there are none.
-    :raises NothingToShow: if somebody objects.
+    :raises NothingToShow: if the user declines.
     """
     if args.server:
         return as_targets(args.server)

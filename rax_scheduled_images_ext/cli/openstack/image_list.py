@@ -13,7 +13,7 @@ from rax_scheduled_images_ext.operations.server import list_images
 
 
 class ListSnapshot(Lister):
-    """List the images of a server, newest first, and what becomes of each and why."""
+    """List a server's images, newest first, with the fate of each and the reason."""
 
     arguments = (arguments.LONG, arguments.SERVER)
 

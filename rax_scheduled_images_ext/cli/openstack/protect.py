@@ -15,7 +15,7 @@ from rax_scheduled_images_ext.operations.protect import (
 
 
 class ProtectSnapshot(Command):
-    """Keep images for good: they are neither counted nor deleted any more."""
+    """Keep images for good: schedules no longer count or delete them."""
 
     arguments = (arguments.IMAGES,)
 
@@ -27,7 +27,7 @@ class ProtectSnapshot(Command):
 
 
 class UnprotectSnapshot(Command):
-    """Hand images back to their schedule, and report which one expires next."""
+    """Return images to their schedules, and report which expire next."""
 
     arguments = (arguments.IMAGES,)
 

@@ -20,12 +20,12 @@ from rax_scheduled_images_ext.operations.prune import prune_servers
 
 
 class PruneSnapshot(Lister):
-    """Delete the scheduled images beyond the retention now."""
+    """Apply the retention now: delete the scheduled images beyond it."""
 
     arguments = (arguments.KEEP, arguments.PLAN, arguments.YES, arguments.SERVERS)
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[list[str], Any]:
-        """Delete images, or plan that, and return them."""
+        """Delete images, or only plan that, and return them."""
         asks = not (parsed_args.yes or parsed_args.dry_run)
         if asks and not can_ask():
             raise WrongUsage(arguments.NO_TERMINAL)

@@ -25,13 +25,13 @@ from rax_scheduled_images_ext.model.restore import RestoreOptions
 
 
 class RestoreSnapshot(ShowOne):
-    """Get a server back from an image of it, as a new server or in place."""
+    """Restore a server from one of its images, as a new server or in place."""
 
     statuses = RESTORE_STATUSES
     arguments = (*RESTORE, RESTORED_SERVER)
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[list[str], Any]:
-        """Restore, or plan that, and return it."""
+        """Restore, or only plan that, and return the result or the plan."""
         try:
             options = chosen(RestoreOptions, parsed_args).checked()
         except InvalidValue as error:

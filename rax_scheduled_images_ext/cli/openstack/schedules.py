@@ -27,6 +27,8 @@ from rax_scheduled_images_ext.console.servers import (
     columns,
     limit_column,
     newest_columns,
+    verified_columns,
+    volumes_column,
 )
 from rax_scheduled_images_ext.console.simulation import simulate
 from rax_scheduled_images_ext.console.simulation_arguments import SIMULATED
@@ -43,12 +45,13 @@ _TARGETS = (
     argument("--name", **arguments.BY_NAME.options | {"help": arguments.NAMED_SERVERS}),
     argument("server", **arguments.SERVERS.options | {"nargs": "*"}),
 )
-# The order of what is shown of one server.
+# The order in which one server is shown.
 _SHOWN = (
     *("server", "id", "schedule", "day_of_week", "retention"),
     *("every", "at", "keep", "most", "next_due", "state"),
     *("newest", "limit", "newest_image", "newest_image_id"),
-    *("counted", "kept", "expires_next"),
+    *("counted", "kept", "expires_next", "volumes_not_in_images"),
+    *("verified", "verified_level"),
 )
 
 
@@ -64,8 +67,8 @@ class _Change(Command):
     ) -> None:
         """Change the schedules.
 
-        :param wanted: None to take them away.
-        :param scheduled: of all servers only those with a schedule.
+        :param wanted: None to remove them.
+        :param scheduled: with --all and --name, only servers with a schedule.
         """
         check_targets(args)
         cloud = self.cloud
@@ -96,14 +99,15 @@ class _Change(Command):
 
 
 class SetSchedule(_Change):
-    """Give servers a schedule of images, or change parts of theirs.
+    """Set the schedules of servers, or change parts of them.
 
-    What is not named stays as it is. A server without a schedule needs --retention or
-    --keep, and gets a daily one unless --weekly or --every says otherwise.
+    Settings that are not given stay as they are. A server without a schedule requires
+    --retention or --keep, and gets a daily schedule unless --weekly or --every says
+    otherwise.
     """
 
     arguments = (
-        arguments.retention(" Needed for a server without a schedule."),
+        arguments.retention(" Required for a server without a schedule."),
         exclusive(arguments.DAILY, arguments.weekly("--weekly"), arguments.EVERY),
         arguments.AT,
         arguments.keep(),
@@ -167,6 +171,12 @@ class ShowSchedule(ShowOne):
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[list[str], Any]:
         """Return the schedule of the server."""
         found = read_status(self.cloud, parsed_args.server)
-        fields = [*columns(found.now), *newest_columns(), limit_column()]
+        fields = [
+            *columns(found.now),
+            *newest_columns(),
+            limit_column(),
+            volumes_column(),
+            *verified_columns(found.now),
+        ]
         fields.sort(key=lambda each: _SHOWN.index(each.key))
         return shown(fields, Row(None, found.servers[0]))

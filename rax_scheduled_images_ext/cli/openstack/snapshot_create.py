@@ -24,7 +24,7 @@ from rax_scheduled_images_ext.operations.snapshot.take import (
 
 
 class CreateSnapshot(ShowOne):
-    """Create an image of a server, and quiesce it for no longer than needed."""
+    """Create an image of a server, and quiesce it no longer than necessary."""
 
     statuses = arguments.CREATE_STATUSES
     arguments = (

@@ -27,13 +27,13 @@ from rax_scheduled_images_ext.operations.verify import verify_named
 
 
 class VerifySnapshot(Lister):
-    """Prove that images boot: make a test server of each, look, and delete it."""
+    """Prove that images boot: create a test server from each, check and delete it."""
 
     statuses = VERIFY_STATUSES
     arguments = (*VERIFY, NAMED)
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[list[str], Any]:
-        """Prove images, and return what has come of each."""
+        """Prove images, and return the result of each."""
         try:
             options = verify_options(parsed_args)
         except InvalidValue as error:

@@ -1,4 +1,4 @@
-"""Beginning a snapshot of a server that goes on running."""
+"""Starts a snapshot of a server that keeps running."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from rax_scheduled_images_ext.operations.snapshot.polling import Poller
 
 
 def begin_snapshot(cloud: Cloud, server_id: str, name: str) -> str:
-    """Begin a snapshot, and return the ID of its image, which is still being made.
+    """Start a snapshot, and return the ID of its image, which is still being made.
 
-    Nothing is stopped. The image is the user's own: a schedule neither counts nor
-    deletes it, for a marker that it has from the server's base image is taken off.
+    Nothing is stopped. The image is the user's own: no schedule counts or deletes it,
+    as a marker that it inherited from the server's base image is removed.
 
-    :raises InvalidValue: for a name that clouds refuse; nothing is sent then.
+    :raises InvalidValue: for a name that clouds refuse; nothing was sent.
     :raises NoSuchServer: if there is no such server.
-    :raises ServerBusy: if something is under way on it.
+    :raises ServerBusy: if a task is under way on it.
     :raises SnapshotUnknown: if it is unknown whether a snapshot was started.
-    :raises ImageLost: if it is gone already.
+    :raises ImageLost: if the image is already gone.
     """
     snapshots = Snapshots(cloud.compute)
     state = snapshots.server(server_id)
@@ -31,12 +31,12 @@ def begin_snapshot(cloud: Cloud, server_id: str, name: str) -> str:
     image = NewImage(snapshots, cloud.images, Poller(), server_id, name, {})
     image.server_name = state.name
     image.prepare()
-    image.begun(snapshots.create_image(server_id, name, image.metadata))
+    image.requested(snapshots.create_image(server_id, name, image.metadata))
     image_id = image.locate()
     image.unmark()
     return image_id
 
 
 def disk_safe_from(cloud: Cloud) -> str:
-    """Return the task state from which on a server's disk is copied on this cloud."""
+    """Return the task state that shows on this cloud that a server's disk is copied."""
     return Snapshots(cloud.compute).safe_from()

@@ -1,8 +1,8 @@
-"""Stop what runs on a server, begin a snapshot, resume as soon as the disk is copied.
+"""Stops what runs on a server, starts a snapshot, resumes once the disk is copied.
 
-The promise: once ``before`` has begun, ``after`` is called exactly once, whatever
+The promise: once ``before`` has started, ``after`` is called exactly once, whatever
 happens; only the end of this process (SIGKILL, a crash of the machine) breaks it.
-Nothing here deletes an image or a server, also where a snapshot went wrong.
+Nothing here deletes an image or a server, even if a snapshot fails.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ Hook = Callable[["Snapshot"], object]
 
 
 class Snapshot:
-    """A snapshot for which a server may be held.
+    """A snapshot, during which a server may be held.
 
-    ``held`` is how many seconds passed from the end of ``before`` to the beginning
-    of ``after``, None as long as that is unknown, or if there is none. ``copied`` is
-    whether the server was resumed because the disk was copied.
+    ``held`` is the number of seconds from the end of ``before`` to the start of
+    ``after``, None until that is known, or without them. ``copied`` is whether the
+    server was resumed because the disk was copied.
 
     :raises InvalidValue: for a name or metadata that clouds refuse.
     """
@@ -93,11 +93,11 @@ class Snapshot:
         return self._image.id
 
     def prepare(self, seen: ServerState | None = None) -> None:
-        """See, while nothing is stopped yet, whether a snapshot is possible.
+        """Check, while nothing is stopped yet, that a snapshot is possible.
 
-        :param seen: the server as it was seen just now, if it was.
+        :param seen: the server, if it was read just now.
         :raises NoSuchServer: if there is no such server.
-        :raises ServerBusy: if something is under way on it.
+        :raises ServerBusy: if a task is under way on it.
         """
         ask = partial(self._snapshots.server, self.server_id)
         state = seen or self._poller.call(ask)
@@ -111,11 +111,12 @@ class Snapshot:
 
     @contextmanager
     def taken(self, before: Hook | None, after: Hook | None) -> Iterator[Snapshot]:
-        """Hold the server as :meth:`hold` does, then see to the image.
+        """Hold the server as :meth:`hold` does, then find and check the image.
 
         :raises SnapshotUnknown: if the image cannot be found.
-        :raises ImageLost: if it is lost already.
-        :raises TimeLimitReached: if the snapshot is over and it stays unfinished.
+        :raises ImageLost: if it is already lost.
+        :raises TimeLimitReached: if the snapshot is over and the image stays
+            unfinished.
         """
         try:
             with self.hold(before, after):
@@ -124,22 +125,20 @@ class Snapshot:
         except BaseException:
             self._image.leave()
             raise
-        # An image that nothing was waited for may still have to appear.
+        # If nothing was waited for, the image may not have appeared yet.
         self._image.locate(0.0 if before or after else self._poller.limits.quiet)
         self._image.unmark()
-        # A snapshot that is over so early may have failed.
+        # A snapshot that ends so early may have failed.
         if self._over:
             self._image.wait(self._poller.limits.settling)
 
     @contextmanager
     def hold(self, before: Hook | None, after: Hook | None) -> Iterator[Snapshot]:
-        """Stop, begin the snapshot, run the block, await the copy, and resume.
+        """Stop, start the snapshot, run the block, wait for the copy, and resume.
 
-        Without anything to stop or resume there is nothing to hold, and no copy is
-        awaited.
+        With nothing to stop or resume, there is no hold, and no wait for the copy.
 
-        :raises ResumeFailed: if ``after`` fails; its ``original`` is what went wrong
-            before.
+        :raises ResumeFailed: if ``after`` fails; its ``original`` is an earlier error.
         """
         holds = before is not None or after is not None
         if holds and self._safe_from is None:
@@ -185,17 +184,17 @@ class Snapshot:
             after(self)
         except Exception as error:
             raise ResumeFailed(
-                f"Server {self.server_name} MAY STILL BE STOPPED, resuming it failed:"
-                f" {str(error) or type(error).__name__}",
+                f"Server {self.server_name} MAY STILL BE STOPPED: resuming it failed,"
+                f" so start it by hand: {str(error) or type(error).__name__}",
                 original,
             ) from error
 
     def _begin(self, holds: bool) -> None:
-        """Send the one image-create there is."""
+        """Send image-create, only once."""
         given_up = threading.Event()
 
         def wait(seconds: float) -> None:
-            # A busy service is asked again only while this still waits for it.
+            # A busy service gets another request only while this still waits for it.
             if given_up.wait(seconds):
                 raise TimeoutError("given up")
 
@@ -211,20 +210,20 @@ class Snapshot:
             4 * limits.answer, self._left(limits.hold if holds else limits.total)
         )
         try:
-            begun = self._poller.call(create, longest)
+            request = self._poller.call(create, longest)
         except NoSuchServer:
             raise ServerDisappeared(self.server_id, self.server_name) from None
         except TimeoutError as error:
-            begun = SnapshotRequest(None, problem=str(error))
+            request = SnapshotRequest(None, problem=str(error))
         except Interrupted as error:
-            self._image.begun(SnapshotRequest(None, problem=str(error)))
+            self._image.requested(SnapshotRequest(None, problem=str(error)))
             raise
         finally:
             given_up.set()
-        self._image.begun(begun)
+        self._image.requested(request)
 
     def _await_copy(self) -> None:
-        """Return as soon as the disk is copied, or at least no longer copied."""
+        """Return as soon as the disk is copied, or no longer being copied."""
         progress = SnapshotProgress(self._safe_from or "")
         quiet = _Quiet(self._image, self._poller)
         limits = self._poller.limits
@@ -233,25 +232,25 @@ class Snapshot:
         ):
             progress.see(self._poller.clock(), state.task_state)
             self._saw(state)
-            idle = state.task_state is None and not progress.begun
+            idle = state.task_state is None and not progress.started
             if progress.copied or (idle and quiet.over()):
                 break
         else:
             in_all = limits.total < limits.hold
             raise HoldCutShort(
-                f"The {'time limit' if in_all else 'longest hold'} of server"
+                f"The {'time limit' if in_all else 'maximum hold'} of server"
                 f" {self.server_name} was reached before its disk was copied (last"
                 f" seen: {self._last_state}): {self._image} may be inconsistent; it is"
-                " left alone",
+                " kept",
                 self.image_id,
                 in_all=in_all,
             )
         self.copied = True
-        self._over = progress.over or not progress.begun
+        self._over = progress.over or not progress.started
 
     def _await_other(self) -> None:
-        """Return when the server is in no snapshot of somebody else's that would be
-        spoiled if it were resumed, or when it has been held for too long.
+        """Wait while resuming the server would spoil a snapshot of somebody else's, but
+        no longer than it may be held.
         """
         progress, note = (
             SnapshotProgress(self._safe_from or ""),
@@ -261,14 +260,15 @@ class Snapshot:
         for state in self._poller.polls(
             self._look, limits.interval, self._left(limits.hold), holding=True
         ):
-            if not progress.begun and task_state(state.task_state).snapshot:
+            if not progress.started and task_state(state.task_state).snapshot:
                 note(
                     f"Another snapshot of server {self.server_name} is under way: what"
-                    " was stopped is started again when that has copied the disk"
+                    " was stopped is started again as soon as that snapshot has copied"
+                    " the disk"
                 )
             progress.see(self._poller.clock(), state.task_state)
             self._saw(state)
-            if progress.copied or not progress.begun:
+            if progress.copied or not progress.started:
                 return
         note(
             f"The other snapshot of server {self.server_name} may be inconsistent: its"
@@ -297,9 +297,9 @@ class Snapshot:
 
 
 class _Quiet:
-    """Watches a server that shows no sign of the snapshot that was asked for.
+    """Watches a server that shows no sign of the requested snapshot.
 
-    It may be over already, not be shown yet, or never have been begun.
+    The snapshot may be over already, not visible yet, or never have been started.
     """
 
     def __init__(self, image: NewImage, poller: Poller) -> None:
@@ -331,7 +331,7 @@ def quiesced_snapshot(
     listener: Listener | None = None,
     signals: bool = True,
 ) -> Iterator[Snapshot]:
-    """Hold a server for a snapshot: stop, begin the snapshot, resume.
+    """Hold a server for a snapshot: stop, start the snapshot, resume.
 
     ::
 
@@ -342,32 +342,32 @@ def quiesced_snapshot(
         print("resumed after", snapshot.held, "seconds")
         snapshot.wait()
 
-    ``before`` is called and the snapshot begun when the block is entered; when it
-    is left, the copy of the disk is awaited and ``after`` called. ``after`` is
-    called exactly once if ``before`` was called, whatever goes wrong: also if
-    ``before`` fails, if the block raises (and then at once), or if a signal comes.
+    When the block is entered, ``before`` is called and the snapshot is started. At its
+    end, the context manager waits for the copy of the disk and calls ``after``. If
+    ``before`` was called, ``after`` is called exactly once, whatever goes wrong: also
+    if ``before`` fails, if the block raises an exception (then immediately), or if a
+    signal arrives.
 
     :param server: anything with an ``id``, or an ID.
     :param name: the name of the image.
-    :param before: stops what writes to the disk; is given the :class:`Snapshot`.
-    :param after: resumes it; is given the same.
-    :param metadata: what the image gets as metadata.
-    :param limits: how long things may take.
-    :param safe_from: the task state from which on the disk counts as copied, one
-        of :data:`.task_states.SAFE_STATES`; by default the cloud is asked once.
-    :param signals: whether SIGINT, SIGTERM, SIGHUP and SIGQUIT wait until ``after``
-        has been called; in the main thread only. They are delivered then.
-    :raises InvalidValue: for a name or metadata that clouds refuse; like the next two,
-        before anything is stopped.
+    :param before: stops what writes to the disk; receives the :class:`Snapshot`.
+    :param after: resumes it; receives the same.
+    :param metadata: the metadata of the image.
+    :param limits: the time limits.
+    :param safe_from: the task state that shows that the disk is copied, one of
+        :data:`.task_states.SAFE_STATES`; by default one request finds out.
+    :param signals: whether to hold back SIGINT, SIGTERM, SIGHUP and SIGQUIT until
+        ``after`` has been called; only in the main thread.
+    :raises InvalidValue: for a name or metadata that clouds refuse; like the next two
+        errors, before anything is stopped.
     :raises NoSuchServer: if there is no such server.
-    :raises ServerBusy: if something is under way on it.
+    :raises ServerBusy: if a task is under way on it.
     :raises ServerDisappeared: if it is gone while it is held.
     :raises HoldCutShort: if it had to be resumed before the disk was copied.
     :raises ImageLost: if the snapshot fails at once.
-    :raises TimeLimitReached: if its snapshot ends and the image stays unfinished.
+    :raises TimeLimitReached: if the snapshot ends and the image stays unfinished.
     :raises SnapshotUnknown: if it is unknown whether a snapshot was started.
-    :raises ResumeFailed: if ``after`` fails; its ``original`` is what went wrong
-        before that.
+    :raises ResumeFailed: if ``after`` fails; its ``original`` is an earlier error.
     """
     catcher = SignalCatcher(catch=signals)
     try:

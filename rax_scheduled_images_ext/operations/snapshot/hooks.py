@@ -1,4 +1,4 @@
-"""Commands of the user's that stop and resume what runs on a server."""
+"""Runs the user's commands that stop and resume what runs on a server."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from rax_scheduled_images_ext.operations.snapshot.signals import (
     SignalCatcher,
 )
 
-# Seconds between two checks of a running command, and how long it may take to end.
+# Seconds between two checks of a running command, and seconds that it has to end.
 _LOOK = 0.05
 _GRACE = 10.0
-# Where no process can be started for a moment, nothing has been done yet.
+# Errors of starting a process that may pass; nothing has been done yet.
 _STARTS = 5
 
 
 @dataclass(frozen=True)
 class HookCommand:
-    """A command line without a shell: words, the first one being the program."""
+    """A command line without a shell: words, of which the first is the program."""
 
     text: str
     words: tuple[str, ...]
@@ -39,7 +39,7 @@ class HookCommand:
     def parse(cls, text: str) -> HookCommand:
         """Split a command line as a shell would, and find its program.
 
-        :raises InvalidValue: for what cannot be split, or names no program.
+        :raises InvalidValue: if it cannot be split, or names no program.
         """
         try:
             words = shlex.split(text)
@@ -64,16 +64,16 @@ class HookCommand:
         interruptible: bool = True,
         feed: bytes = b"",
     ) -> None:
-        """Run it to its end; what it prints goes to ``write``.
+        """Run it to its end, and pass its output to ``write``.
 
-        It has a session of its own, so that no key of the terminal reaches it.
+        It runs in a session of its own, so that no key of the terminal reaches it.
 
         :param variables: what is added to its environment.
-        :param seconds: the longest it may take; then it is ended.
+        :param seconds: the time limit, after which it is ended.
         :param interruptible: whether a signal ends it; otherwise none does.
-        :param feed: what it finds on its standard input.
+        :param feed: its standard input.
         :raises CommandFailed: if it cannot be started, fails, or takes too long.
-        :raises Interrupted: if a signal came; it has been ended then.
+        :raises Interrupted: if a signal arrived; the command has been ended.
         """
         with _Output(write) as output, _input(feed) as given:
             process = self._start(variables, given, output.file, signals)
@@ -108,7 +108,7 @@ class HookCommand:
                     start_new_session=True,
                 )
             except OSError as error:
-                # With too many processes it helps to wait, otherwise it does not.
+                # Waiting helps if there are too many processes, and only then.
                 if not starts_left or not isinstance(error, BlockingIOError):
                     text = f"'{self.text}' cannot be started: {error.strerror}"
                     raise CommandFailed(text) from None
@@ -117,7 +117,7 @@ class HookCommand:
 
 
 def _input(feed: bytes) -> IO[bytes]:
-    """Return a file with what a command is to find on its standard input."""
+    """Return a file with the standard input of a command."""
     if not feed:
         return open(os.devnull, "rb", buffering=0)
     given = tempfile.TemporaryFile()  # noqa: SIM115
@@ -127,10 +127,10 @@ def _input(feed: bytes) -> IO[bytes]:
 
 
 class _Output:
-    """A file for what a command prints, handed on as it comes.
+    """A file for the output of a command, which is passed on as it appears.
 
-    Not a pipe: one that nobody reads stops the command, and one that is closed
-    ends it, or ends later what it has left running.
+    Not a pipe: one that nobody reads would block the command, and a closed one would
+    end it, or later what it left running.
     """
 
     def __init__(self, write: Callable[[bytes], None]) -> None:
@@ -154,8 +154,8 @@ class _Output:
         self.file.close()
 
     def copy(self) -> None:
-        """Hand on what has come since the last time."""
-        # Read at a place of our own: the command goes on at the file's position.
+        """Pass on what has been written since the last call."""
+        # Read at our own offset: the command writes at the file's position.
         with suppress(OSError):
             while text := os.pread(self.file.fileno(), 65536, self._copied):
                 self._copied += len(text)
@@ -185,7 +185,7 @@ def _wait(
 def _end(process: subprocess.Popen[bytes], signals: SignalCatcher) -> None:
     """End a process and those it has started, by SIGTERM and then by SIGKILL."""
     for signum in (signal.SIGTERM, signal.SIGKILL):
-        # It may have ended just now, or be another user's by now (sudo).
+        # It may have just ended, or belong to another user by now (sudo).
         with suppress(OSError):
             os.killpg(process.pid, signum)
         with suppress(TimeoutError):

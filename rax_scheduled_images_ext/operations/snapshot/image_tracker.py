@@ -1,8 +1,8 @@
-"""What becomes of the images of snapshots that are watched.
+"""Tracks the images of the snapshots that are watched.
 
-A server's history may not say: Nova records a snapshot as a success as soon as it has
-handed it to a thread of its own, and what fails there is recorded nowhere. So the image
-is noted while it is being made, and looked for when the snapshot is over.
+A server's history is not enough: Nova records a snapshot as a success as soon as it
+runs in a thread of its own, and failures there are recorded nowhere. So the image is
+noted while it is being made, and checked when the snapshot is over.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 
 @dataclass
 class _Unfinished:
-    """An image that has not been seen done, though its snapshot is over."""
+    """An image that has not been seen finished, although its snapshot is over."""
 
     image_id: str
     server: ServerState
     until: float
-    #: What was seen last, None if it could not be read; ``problem`` is why.
+    #: The image as last seen, None if it could not be read; ``problem`` says why.
     status: str | None = None
     problem: str = ""
 
@@ -50,12 +50,12 @@ class _Unfinished:
 
 
 class ImageTracker:
-    """The images of several servers' snapshots, from their making to their end.
+    """The images of several servers' snapshots, from their start to their end.
 
-    Nothing here raises what a service answers: an image that cannot be read is
-    not known to be lost.
+    No error of a service is raised here: an image that cannot be read is not known to
+    be lost.
 
-    What cannot be known is noted.
+    What remains unknown is noted.
     """
 
     def __init__(self, images: ImageStore, poller: Poller) -> None:
@@ -72,14 +72,15 @@ class ImageTracker:
         return bool(self._unfinished)
 
     def note(self, seen: Iterable[Watch]) -> None:
-        """Note the images of the servers that are first seen in a snapshot.
+        """Note the images of the servers that are seen in a snapshot for the first
+        time.
 
-        They are listed once for all of these servers.
+        One listing serves all of these servers.
         """
         new = [
             each.state.id
             for each in seen
-            if each.progress.begun
+            if each.progress.started
             and not each.end
             and each.state.id not in self._in_the_making
             and self._tries[each.state.id] < _TRIES
@@ -99,9 +100,9 @@ class ImageTracker:
             self._in_the_making.update((each, newest.get(each)) for each in new)
 
     def over(self, server: ServerState, limit: float | None) -> None:
-        """Poll the image of a snapshot that is over, if it is known.
+        """Start to poll the image of a snapshot that is over, if it is known.
 
-        :param limit: when, by the clock of the poller, not to wait any longer.
+        :param limit: when to stop waiting, by the clock of the poller.
         """
         image_id = self._in_the_making.get(server.id)
         if image_id:
@@ -110,7 +111,7 @@ class ImageTracker:
             self._unfinished.append(_Unfinished(image_id, server, until))
 
     def look(self) -> Iterator[tuple[ServerState, Exception]]:
-        """Poll each unfinished image once; yield why some will never be finished."""
+        """Poll each unfinished image once; yield errors for those that are lost."""
         unfinished, self._unfinished = self._unfinished, []
         for each in unfinished:
             trouble = self._look(each)
@@ -120,7 +121,7 @@ class ImageTracker:
     def _newest(self, server_ids: Sequence[str]) -> dict[str, str]:
         """Return the image that each of these servers is making, by the server's ID.
 
-        A server makes one at a time: older ones were left behind by accidents.
+        A server makes one at a time: older ones were left behind by failures.
         """
         only = server_ids[0] if len(server_ids) == 1 else None
         newest: dict[str, ServerImage] = {}
@@ -134,7 +135,7 @@ class ImageTracker:
     def _look(self, each: _Unfinished) -> ImageLost | TimeLimitReached | None:
         before, each.status = each.status, self._status(each)
         failed = f"The snapshot of server {each.server.name} has failed"
-        # A single 404 may come from something else on the way.
+        # A single 404 may come from something in between, such as a proxy.
         if each.status in LOST or each.status == before == _GONE:
             return ImageLost(f"{failed}: {each} is {each.status}", each.image_id)
         if each.status in _DONE:
@@ -148,7 +149,7 @@ class ImageTracker:
             )
         else:
             self._poller.listener.note(
-                f"What became of {each} is not known: {each.problem}"
+                f"The result of {each} is not known: {each.problem}"
             )
         return None
 

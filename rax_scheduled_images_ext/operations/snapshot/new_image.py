@@ -1,4 +1,4 @@
-"""The image of a snapshot: finding it, removing an inherited marker, waiting for it."""
+"""The image of a snapshot: finds it, removes an inherited marker, waits for it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from rax_scheduled_images_ext.operations.snapshot.polling import RETRY, Poller
 
 #: The statuses of an image that will never be ACTIVE.
 LOST = ("ERROR", "DELETED")
-# A single 404 may come from something else on the way.
+# A single 404 may come from something in between, such as a proxy.
 _GONE = 2
 
 
@@ -55,35 +55,37 @@ class NewImage:
         self.server_id = server_id
         self.server_name = server_id
         self.name = name
-        # Nova adds these two itself, but for servers that boot from a volume.
+        # Nova adds these two itself, except for servers that boot from a volume.
         self.metadata = {SERVER_KEY: server_id, TYPE_KEY: SNAPSHOT, **metadata}
         self.id: str | None = None
         self._snapshots = snapshots
         self._images = images
         self._poller = poller
-        self._begun = SnapshotRequest(None)
+        self._sent = SnapshotRequest(None)
         self._older: set[str] = set()
 
     def __str__(self) -> str:
         return f"image {self.id or repr(self.name)} of server {self.server_name}"
 
     def prepare(self) -> None:
-        """Remember which images of the server have the name already."""
+        """Remember which images of the server already have the name."""
         self._older = {image.id for image in self._poller.call(self._namesakes)}
 
-    def begun(self, begun: SnapshotRequest) -> None:
-        """Note the answer to the image-create."""
-        self._begun, self.id = begun, begun.image_id
+    def requested(self, request: SnapshotRequest) -> None:
+        """Note the response to image-create."""
+        self._sent, self.id = request, request.image_id
         note = self._poller.listener.note
         if self.id is None:
-            note(f"It is not known yet whether the image was started: {begun.problem}")
+            note(
+                f"It is not known yet whether the image was started: {request.problem}"
+            )
         else:
             note(f"Image {self.id} is being created")
 
     def locate(self, seconds: float = 0.0) -> str:
         """Return the ID; if the cloud has not returned it, search for the image.
 
-        :param seconds: how long it may take to appear.
+        :param seconds: how long to wait for it to appear.
         :raises SnapshotUnknown: if it is not clear which image it is.
         """
         if self.id is None:
@@ -95,7 +97,7 @@ class NewImage:
             if len(new) != 1:
                 raise SnapshotUnknown(
                     f"It is not known whether an image of server {self.server_name}"
-                    f" was started ({self._begun.problem}): {len(new)} new images of it"
+                    f" was started ({self._sent.problem}): {len(new)} new images of it"
                     f" are named '{self.name}'"
                 )
             self.id = new[0].id
@@ -105,10 +107,10 @@ class NewImage:
         return self.id
 
     def unmark(self) -> None:
-        """Take off the mark of scheduled images, unless the user has put it on.
+        """Remove the marker of scheduled images, unless the user has set it.
 
-        A snapshot inherits it from its base image, and the service would count and
-        delete it.
+        A snapshot inherits it from its base image, and the service would then count and
+        delete the snapshot.
 
         :raises ImageLost: if the image is gone.
         """
@@ -124,18 +126,18 @@ class NewImage:
             )
 
     def leave(self) -> None:
-        """Leave the image alone, but remove an inherited marker."""
-        # A signal may have come already; it shall not keep this from being done.
+        """Keep the image as it is, except for an inherited marker."""
+        # A signal may have arrived already; it must not prevent this.
         self._poller = replace(self._poller, interruptible=False)
         try:
-            if self.id or self._begun.problem:
+            if self.id or self._sent.problem:
                 self.locate()
                 self.unmark()
         except Exception as error:
             self._poller.listener.note(f"{self} is left as it is: {error}")
 
     def glance(self) -> ServerImage | None:
-        """Return the image as it is now, None if it is unknown."""
+        """Return the image as it is now, None if unknown."""
         try:
             return self._poller.call(self._get) if self.id else None
         except PASSING as error:
@@ -166,7 +168,7 @@ class NewImage:
         )
 
     def _get(self) -> ServerImage | None:
-        """Return the image, None where there is none."""
+        """Return the image, None if there is none."""
         try:
             return self._images.get(self.id)
         except NoSuchImage:
@@ -188,8 +190,8 @@ class NewImage:
         return ImageLost(f"{self} is lost: {what}{self._reason()}", self.id)
 
     def _reason(self) -> str:
-        """Return what the server's history says, if it says something."""
-        ask = partial(self._snapshots.failure, self.server_id, self._begun.request_id)
+        """Return the reason from the server's history, if there is one."""
+        ask = partial(self._snapshots.failure, self.server_id, self._sent.request_id)
         try:
             reason = self._poller.call(ask)
         except TimeoutError:

@@ -1,4 +1,4 @@
-"""Polling: requests sent again and again, within time limits."""
+"""Sends requests repeatedly, within time limits."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ LOG = logging.getLogger(__name__)
 
 
 _TRIES = 3
-#: Seconds between two requests, where nothing else is said.
+#: The default number of seconds between two requests.
 RETRY = 1.5
-# What a service calls one request in its logs.
+# The ID of a request in a service's logs.
 _REQUEST_ID = re.compile(r"\breq-[0-9a-f-]{36}\b")
-# Seconds that also the last poll before a limit may take.
+# Seconds that even the last poll before a limit may take.
 _LEAST = 1.0
 
 
 @dataclass(frozen=True)
 class Timeouts:
-    """How long things may take, all in seconds.
+    """Time limits, all in seconds.
 
-    ``hold`` is counted from the end of ``before``, ``total`` from the same moment until
-    the image is ACTIVE. ``interval`` is the time between two polls of the server while
-    it is quiesced (None: as :func:`.polling.pace` has it), ``slow_interval`` between
-    two polls of the image later. ``answer`` is how long a single request may take
-    before it is given up, ``quiet`` how long a server must show no sign of a snapshot
-    that was asked for until it is believed, ``settling`` how long an image may take to
-    be finished when its snapshot is over already.
+    ``hold`` counts from the end of ``before``, ``total`` from the same moment until the
+    image is ACTIVE. ``interval`` is the time between two polls of the server while it
+    is quiesced (None: as given by :func:`.polling.pace`), ``slow_interval`` the time
+    between two later polls of the image. ``answer`` is the limit for a single request.
+    ``quiet`` is how long a server must show no sign of a requested snapshot before
+    there counts as being none, ``settling`` how long an image may stay unfinished after
+    its snapshot is over.
     """
 
     hold: float = 600.0
@@ -55,7 +55,7 @@ class Timeouts:
 
 
 class Listener:
-    """Receives what happens during a snapshot; this one logs it."""
+    """Receives the progress of a snapshot; this one logs it."""
 
     def note(self, text: str) -> None:
         """Note an event."""
@@ -65,14 +65,14 @@ class Listener:
         """Note the present state; called at every poll."""
 
     def output(self, text: bytes) -> None:
-        """Note what a hook command has printed."""
+        """Note the output of a hook command."""
 
 
 @dataclass
 class Poller:
-    """Sends requests again and again, within limits.
+    """Sends requests repeatedly, within limits.
 
-    ``interruptible`` says whether signals end a request or a wait.
+    ``interruptible`` is whether signals end a request or a wait.
     """
 
     signals: SignalCatcher = field(default_factory=lambda: SignalCatcher(catch=False))
@@ -87,16 +87,16 @@ class Poller:
     def call(
         self, function: Callable[[], Result], seconds: float | None = None
     ) -> Result:
-        """Send requests, for so long at most.
+        """Send requests, within a time limit.
 
-        :raises TimeoutError: if there is no answer by then.
-        :raises Interrupted: if a signal came.
+        :raises TimeoutError: if there is no response by then.
+        :raises Interrupted: if a signal arrived.
         """
         limit = self.limits.answer if seconds is None else seconds
         return self.signals.call(function, limit, interruptible=self.interruptible)
 
     def retry(self, function: Callable[[], Result]) -> Result:
-        """Send requests a few times, as long as the errors may pass."""
+        """Send requests a few times, as long as their errors may pass."""
         for _ in range(_TRIES - 1 if self.interruptible else 0):
             try:
                 return self.call(function)
@@ -115,13 +115,13 @@ class Poller:
     ) -> Iterator[Result]:
         """Yield what ``get`` returns, every ``interval`` seconds until ``limit``.
 
-        Errors that may pass end nothing; they are noted. Where Keystone refuses a new
-        token, that does not pass. A service may refuse a good one while it cannot
-        reach Keystone: its third 401 in a row ends the polls.
+        Errors that may pass are noted, and polling continues. If Keystone refuses a new
+        token, that does not pass. A service may refuse a valid token while it cannot
+        reach Keystone: only its third 401 in a row ends the polling.
 
-        :param interval: a number, or a pace such as :func:`pace`, which is that of a
-            quiesced server and the one for None.
-        :param holding: whether a server is quiesced, so that the limit alone counts.
+        :param interval: a number, or a function such as :func:`pace`, the default for a
+            quiesced server.
+        :param holding: whether a server is quiesced, so that only the limit counts.
         :param limit: in seconds from now, None for none.
         """
         end = None if limit is None else self.clock() + limit
@@ -129,7 +129,7 @@ class Poller:
         def look() -> Result:
             longest = self.limits.answer
             if end is not None:
-                # Also a request without an answer does not go beyond the limit.
+                # Even a request without a response does not exceed the limit.
                 longest = min(longest, max(_LEAST, end - self.clock()))
             result = self.call(get, longest)
             self._last_error = ""
@@ -157,9 +157,11 @@ class Poller:
         self.failed(error)
 
     def failed(self, error: Exception) -> None:
-        """Note an error that ends nothing, once as long as it stays the same."""
+        """Note an error that does not end the polling, once as long as it stays the
+        same.
+        """
         text = " ".join(str(error).split()) or type(error).__name__
-        # Each request has an ID of its own.
+        # Every request has a different ID.
         error_itself = _REQUEST_ID.sub("", text)
         if error_itself != self._last_error:
             self.listener.note(f"{text}; trying again")
@@ -174,11 +176,11 @@ def is_unauthorized(error: Exception) -> bool:
 
 
 def pace(elapsed: float) -> float:
-    """Return after how many seconds a quiesced server is polled again.
+    """Return the seconds until the next poll of a quiesced server.
 
-    A short copy should not wait for half its length, and no minute should see more
-    than forty requests: so the polls are close at first and spread out within a
-    quarter of a minute.
+    After a short copy, the server should not stay quiesced for half as long again, and
+    no minute should have more than forty requests. So polls are frequent at first, and
+    become less frequent within a quarter of a minute.
 
     :param elapsed: seconds since the first poll.
     """
@@ -203,16 +205,16 @@ def polls(
     retried: tuple[type[Exception], ...],
     failed: Callable[[Exception], None],
 ) -> Iterator[Seen]:
-    """Yield what ``get`` returns, again and again, until ``limit``.
+    """Yield what ``get`` returns, repeatedly, until ``limit``.
 
-    The time that ``get`` takes is part of the interval. It is called at once, and
-    a last time when the limit is reached; then the iteration ends.
+    The time that ``get`` takes is part of the interval. It is called immediately, and
+    for the last time when the limit is reached; then the iteration ends.
 
-    :param interval: returns, for the seconds since the first poll, after how many the
-        next one is due.
+    :param interval: returns the seconds until the next poll, given the seconds since
+        the first one.
     :param limit: seconds from now, None for none.
-    :param retried: the errors of ``get`` that end nothing; each is handed to
-        ``failed``.
+    :param retried: the errors of ``get`` after which polling continues; each is passed
+        to ``failed``.
     """
     due = begin = clock()
     end = None if limit is None else begin + limit

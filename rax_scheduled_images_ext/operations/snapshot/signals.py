@@ -1,8 +1,8 @@
-"""Signals as messages, so that nothing is interrupted between two steps.
+"""Turns signals into messages, so that nothing is interrupted between two steps.
 
-A Python program may be interrupted between any two of its steps, also between the
-end of a ``try`` and what its ``finally`` does first. Where something must happen
-in any case, it is better to note signals, and to check for them where it is safe.
+A Python program can be interrupted between any two steps, even between the end of a
+``try`` and the first step of its ``finally``. If something must happen in any case, it
+is better to note signals, and to check for them where it is safe.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
-#: What ends a program, as far as it can be caught.
+#: The signals that end a program and can be caught.
 SIGNALS = tuple(
     getattr(signal, name)
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
@@ -25,19 +25,19 @@ SIGNALS = tuple(
 )
 
 
-# What would stop the program until it is continued: ^Z, and writing to the
-# terminal from the background. That the program reads nothing spares it the third.
+# The signals that suspend a program: ^Z, and writing to the terminal from the
+# background. The third one concerns only programs that read from the terminal.
 _STOPS = tuple(
     getattr(signal, name) for name in ("SIGTSTP", "SIGTTOU") if hasattr(signal, name)
 )
 
-# Seconds after which a wait looks for signals by itself: one that another thread
-# is handed, as after a SIGSTOP, does not wake the one that waits.
+# Seconds after which a wait checks for signals by itself: one that another thread
+# receives, as after a SIGSTOP, does not wake the thread that waits.
 _LONGEST = 0.5
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal came; ``signum`` is its number."""
+    """A signal arrived; ``signum`` is its number."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(f"interrupted by {signal.Signals(signum).name}")
@@ -45,16 +45,16 @@ class Interrupted(KeyboardInterrupt):
 
     @property
     def exit_status(self) -> int:
-        """The exit status in a shell of a program that this signal has ended."""
+        """The exit status that a shell shows for a program ended by this signal."""
         return 128 + self.signum
 
 
 class SignalCatcher:
-    """A context in which signals interrupt nothing but the waits of this object.
+    """A context in which signals interrupt only the waits of this object.
 
-    Signals that are ignored stay so: a program under ``nohup`` lives on. What would
-    stop the program for a while (^Z) is ignored. In another thread than the main
-    one no signal can be caught, and none comes.
+    Ignored signals stay ignored: a program under ``nohup`` keeps running. What would
+    suspend the program (^Z) is ignored. Outside the main thread, no signal can be
+    caught, and none arrives.
 
     :param catch: whether to catch signals at all.
     """
@@ -62,17 +62,17 @@ class SignalCatcher:
     def __init__(self, *, catch: bool = True) -> None:
         self._catch = catch
         self._before: dict[int, Any] = {}
-        # Putting into a SimpleQueue is safe in a signal handler, whatever it
-        # signals; a lock or an Event is not.
+        # Putting into a SimpleQueue is safe in a signal handler, whatever was
+        # interrupted; a lock or an Event is not.
         self._wake: SimpleQueue[None] = SimpleQueue()
-        #: The first signal that came.
+        #: The first signal that arrived.
         self.received: int | None = None
 
     def __enter__(self) -> SignalCatcher:
         if self._catch and threading.current_thread() is threading.main_thread():
             for signum in SIGNALS:
                 handler = signal.getsignal(signum)
-                # None: installed from outside Python, and not to be put back.
+                # None: installed outside Python, and impossible to restore.
                 if handler not in (signal.SIG_IGN, None):
                     self._before[signum] = handler
                     signal.signal(signum, self._note)
@@ -96,9 +96,9 @@ class SignalCatcher:
         self._wake.put(None)
 
     def check(self) -> None:
-        """Raise if a signal has come.
+        """Raise an error if a signal has arrived.
 
-        :raises Interrupted: then.
+        :raises Interrupted: if so.
         """
         if self.received is not None:
             raise Interrupted(self.received)
@@ -106,7 +106,7 @@ class SignalCatcher:
     def sleep(self, seconds: float, *, interruptible: bool = True) -> None:
         """Wait; a signal ends it early, if it is interruptible.
 
-        :raises Interrupted: if a signal has come, before or meanwhile.
+        :raises Interrupted: if a signal has arrived, before or meanwhile.
         """
         self._wait(lambda: False, seconds, interruptible)
 
@@ -117,13 +117,13 @@ class SignalCatcher:
         *,
         interruptible: bool = True,
     ) -> Result:
-        """Return what ``function`` returns, or leave it alone after a while.
+        """Return what ``function`` returns, or give up after a while.
 
-        It runs in a thread of its own, which a service that never answers keeps
-        for ever, and which ends with the program.
+        It runs in a thread of its own, which ends with the program at the latest, even
+        if a service never responds.
 
         :raises TimeoutError: if it takes longer.
-        :raises Interrupted: if a signal has come, before or meanwhile.
+        :raises Interrupted: if a signal has arrived, before or meanwhile.
         """
         if interruptible:
             self.check()
@@ -139,7 +139,7 @@ class SignalCatcher:
 
         threading.Thread(target=work, daemon=True).start()
         if not self._wait(lambda: bool(results or errors), seconds, interruptible):
-            raise TimeoutError(f"no answer within {seconds:.0f} seconds")
+            raise TimeoutError(f"no response within {seconds:.0f} seconds")
         if errors:
             raise errors[0]
         return results[0]
@@ -147,7 +147,7 @@ class SignalCatcher:
     def _wait(
         self, done: Callable[[], bool], seconds: float, interruptible: bool
     ) -> bool:
-        """Wait for ``done`` and return whether it came in time."""
+        """Wait for ``done``; return whether it came in time."""
         end = time.monotonic() + seconds
         while True:
             if done():
@@ -164,15 +164,15 @@ class SignalCatcher:
 
 
 class Follower(SignalCatcher):
-    """Lets the signals of another catcher interrupt what runs in another thread.
+    """Lets the signals of another catcher interrupt the work of another thread.
 
-    :param leader: what has caught them, or anything else that is to be obeyed.
+    :param leader: the catcher to follow.
     """
 
     def __init__(self, leader: SignalCatcher) -> None:
         super().__init__(catch=False)
         self._leader = leader
-        #: Whether it still does: not while something must be brought to its end.
+        #: Whether it follows: not while something must be completed.
         self.obeys = True
 
     def check(self) -> None:

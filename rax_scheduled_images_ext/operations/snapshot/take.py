@@ -1,4 +1,4 @@
-"""Taking a snapshot of a server, with commands that stop and resume what runs on it."""
+"""Takes a snapshot of a server, with commands that stop and resume what runs on it."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from rax_scheduled_images_ext.operations.snapshot.signals import SignalCatcher
 
 
 class SnapshotListener(Listener):
-    """Receives what happens while a snapshot is taken."""
+    """Receives the progress of a snapshot with commands."""
 
     def resumed(self, snapshot: Snapshot) -> None:
-        """Note that the server runs again, and that there is an image."""
+        """Note that the server runs again, and that the image is known."""
 
 
 @dataclass(frozen=True)
 class SnapshotOptions:
-    """How a snapshot is taken; times are in seconds.
+    """The options of a snapshot; times are in seconds.
 
-    ``before`` and ``after`` are the commands that stop and resume what runs, each of
-    which may take ``command_timeout``. ``max_hold`` and ``time_limit`` are counted from
-    the end of ``before``: until ``after``, if there is one of them, and until the image
-    is ACTIVE if ``wait`` is set. ``hold_until`` is the task state from which on the
-    disk counts as copied, None to ask the cloud; ``interval`` the time between two
-    polls, None for the usual ones.
+    ``before`` and ``after`` are the commands that stop and resume what runs; each may
+    take ``command_timeout``. ``max_hold`` and ``time_limit`` count from the end of
+    ``before``: until ``after``, if there is any command, and until the image is ACTIVE
+    if ``wait`` is set. ``hold_until`` is the task state that shows that the disk is
+    copied, None to find out from the cloud; ``interval`` is the time between two polls,
+    None for the default.
     """
 
     metadata: Sequence[tuple[str, str]] = ()
@@ -49,7 +49,7 @@ class SnapshotOptions:
 
     @property
     def limits(self) -> Timeouts:
-        """How long things may take."""
+        """The time limits."""
         return Timeouts(
             hold=self.max_hold,
             total=self.time_limit,
@@ -67,7 +67,7 @@ def take_snapshot(
 ) -> Snapshot:
     """Take a snapshot of a server.
 
-    With neither command nothing is held, and the snapshot is only begun.
+    Without a command nothing is held, and the snapshot is only started.
 
     Errors: InvalidValue for a name or metadata that clouds refuse, before any request;
     those of :func:`.create.quiesced_snapshot`, Interrupted, and those of
@@ -114,14 +114,14 @@ def take_snapshot(
 
 @dataclass(frozen=True)
 class _Hooks:
-    """Runs commands, each for so many seconds at most."""
+    """Runs commands, each with a time limit in seconds."""
 
     seconds: float
     signals: SignalCatcher
     listener: Listener
 
     def calling(self, command: HookCommand | None, option: str) -> Hook | None:
-        """Return what runs a command for a snapshot, None without one."""
+        """Return a function that runs a command for a snapshot, None without one."""
         if command is None:
             return None
 

@@ -1,4 +1,4 @@
-"""Watching the snapshots of several servers at once."""
+"""Watches the snapshots of several servers at once."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ DISK_COPIED = "disk-copied"
 class End(Enum):
     """Why a server is no longer watched."""
 
-    #: What was waited for has come: the snapshot is over, or the disk copied.
+    #: The awaited end: the snapshot is over, or the disk is copied.
     DONE = "done"
     #: No snapshot is under way.
     NONE = "none"
-    #: None has begun in the time that was given.
-    NOT_BEGUN = "not begun"
+    #: No snapshot has started in time.
+    NOT_STARTED = "not started"
     #: The server is gone.
     GONE = "gone"
 
 
 @dataclass
 class Watch:
-    """One server that is watched: as it was seen last, and how far it has come."""
+    """A server that is watched: its last known state, and its snapshot's progress."""
 
     state: ServerState
     progress: SnapshotProgress
     end: End | None = None
-    #: Whether anything differs from what was seen before.
+    #: Whether the last poll differs from the one before.
     changed: bool = True
-    #: Whether it has not been seen since it was handed in.
+    #: Whether it has not been polled yet.
     _first: bool = field(default=True, repr=False)
 
     def see(self, time: float, state: ServerState | None) -> None:
@@ -50,11 +50,12 @@ class Watch:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a watch is for.
+    """What to watch for.
 
-    ``until`` ends it when the disk is copied, or when the whole snapshot is done.
-    ``wait_start`` is how many seconds a snapshot may take to begin, None if it must be
-    under way at once; ``time_limit`` how many the watch may take in all.
+    ``until`` is whether the watch ends when the disk is copied, or when the snapshot is
+    done. ``wait_start`` is how many seconds to wait for a snapshot to start, None if it
+    must be under way already; ``time_limit`` is the limit for the complete watch, in
+    seconds.
     """
 
     until: str = "done"
@@ -64,20 +65,20 @@ class Wanted:
 
     @property
     def copied(self) -> bool:
-        """Whether it ends as soon as the disk is copied."""
+        """Whether the watch ends as soon as the disk is copied."""
         return self.until == DISK_COPIED
 
     def end(self, watch: Watch, elapsed: float) -> End | None:
-        """Return whether, and why, a server need not be watched any longer."""
+        """Return why a server need not be watched any longer, None if it must."""
         progress = watch.progress
         if watch.end:
             return watch.end
         if progress.over or (self.copied and progress.copied):
             return End.DONE
         start = self.wait_start
-        if progress.begun or (start is not None and elapsed < start):
+        if progress.started or (start is not None and elapsed < start):
             return None
-        return End.NONE if start is None else End.NOT_BEGUN
+        return End.NONE if start is None else End.NOT_STARTED
 
 
 def watch(
@@ -86,15 +87,15 @@ def watch(
     wanted: Wanted,
     poller: Poller,
 ) -> Iterator[list[Watch]]:
-    """Yield the servers that are left after each poll.
+    """Yield the servers that are still watched, after each poll.
 
-    The state that they are passed with counts as the first poll. Those that
-    have no ``end`` when the iteration is over were left at the time limit.
+    Their initial state counts as the first poll. Servers without an ``end`` after the
+    iteration were still being watched at the time limit.
 
-    :param poller: sends the requests, and notes errors that end nothing.
+    :param poller: sends the requests, and notes errors after which it continues.
     """
     left = {each.state.id: each for each in watches}
-    begun = poller.clock()
+    started = poller.clock()
 
     def look() -> dict[str, ServerState | None]:
         return servers.read(left)
@@ -110,7 +111,7 @@ def watch(
         for server_id, state in states.items():
             each = left[server_id]
             each.see(now, state)
-            each.end = wanted.end(each, now - begun)
+            each.end = wanted.end(each, now - started)
         seen = [left[server_id] for server_id in states]
         left = {each.state.id: each for each in seen if not each.end}
         yield seen

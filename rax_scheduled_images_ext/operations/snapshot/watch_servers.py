@@ -1,4 +1,4 @@
-"""Watching the snapshots of servers to their end, and what becomes of the images."""
+"""Watches the snapshots of servers to their end, and then checks the images."""
 
 from __future__ import annotations
 
@@ -37,24 +37,24 @@ from rax_scheduled_images_ext.operations.work_queue import run
 
 # Seconds between two polls of images whose snapshots are all over.
 _SETTLING_INTERVAL = 1.5
-# Seconds that a single request may take: nothing waits for a watch.
+# Seconds that a single request may take: nothing depends on a watch.
 _ANSWER = 30.0
 
 
 class WatchListener(Listener):
-    """Receives what is seen of the snapshots; this one ignores it.
+    """Receives the progress of snapshots; this one ignores it.
 
-    A failure comes with the server as the user called it.
+    A failure comes with the server as the user named it.
     """
 
     def seen(self, watch: Watch) -> None:
         """Note the state of a server; called at every poll."""
 
     def phases(self, watch: Watch) -> None:
-        """Note how long each phase of a snapshot took that is no longer watched."""
+        """Note how long each phase took, of a snapshot that is no longer watched."""
 
     def failed(self, server: str, error: Exception) -> None:
-        """Note why a server cannot be watched, or its snapshot is not done."""
+        """Note why a server cannot be watched, or why its snapshot is not done."""
 
 
 def watch_servers(
@@ -63,7 +63,7 @@ def watch_servers(
     """Watch the snapshots of servers until they are over.
 
     :param servers: names or IDs.
-    :raises ApiError: with status 401, if the user's token is no longer good.
+    :raises ApiError: with status 401, if the user's token is no longer valid.
     """
     snapshots = Snapshots(cloud.compute)
 
@@ -87,7 +87,7 @@ def watch_servers(
 
 
 class _Watcher:
-    """Watches servers, and hands on what is seen."""
+    """Watches servers, and passes on what is seen."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class _Watcher:
             self._look()
 
     def _look(self) -> None:
-        """Hand on what became of the images of the snapshots that are over."""
+        """Report the images of the snapshots that are over."""
         for server, error in self._images.look():
             self._failed(server, error)
 
@@ -136,15 +136,15 @@ class _Watcher:
             self._ended(each, end)
 
     def _ended(self, each: Watch, end: float | None) -> None:
-        """Hand on why a server is no longer watched."""
+        """Report why a server is no longer watched."""
         name = each.state.name
         if each.end is End.GONE:
             self._failed(each.state, ServerDisappeared(each.state.id, name))
         elif each.end is End.NONE:
             self._listener.note(f"No snapshot of server {name} is under way.")
-        elif each.end is End.NOT_BEGUN:
+        elif each.end is End.NOT_STARTED:
             start = f"{self._wanted.wait_start:g} s"
-            text = f"No snapshot of server {name} has begun in {start}"
+            text = f"No snapshot of server {name} has started within {start}"
             self._failed(each.state, TimeLimitReached(text))
         elif each.progress.over:
             reason = None

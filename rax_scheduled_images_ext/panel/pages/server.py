@@ -78,6 +78,7 @@ def shown(server_id: str) -> ResponseReturnValue:
             key: request.args[key] for key in SCHEDULE_FIELDS if key in request.args
         },
         rights=place().rights,
+        proofs=details.proofs,
         line=timeline(details),
         kind_of=kind_of,
         retention_status=retention_status,

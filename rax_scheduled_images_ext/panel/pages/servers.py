@@ -47,6 +47,7 @@ pages = project_pages("servers")
 
 _PAGE = 100
 LATE = State.LATE.value
+FAILED = "proof failed"
 _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 _URGENCY = (
     State.LATE,
@@ -58,7 +59,7 @@ _URGENCY = (
 )
 #: What servers can be sorted by; each ends with the name.
 SORTS: dict[str, Callable[[ScheduleStatus], Any]] = {
-    "status": lambda each: (not each.stale, _URGENCY.index(each.state)),
+    "status": lambda each: (not is_bad(each), _URGENCY.index(each.state)),
     "name": lambda each: each.server.name.lower(),
     "schedule": lambda each: schedule_words(each.server.schedule),
     "retention": lambda each: getattr(each.server.schedule, "most", 0),
@@ -66,6 +67,11 @@ SORTS: dict[str, Callable[[ScheduleStatus], Any]] = {
     "due": lambda each: overdue_since(each) or each.next_due or _LONG_AGO,
     "task": lambda each: each.server.task_state or "",
 }
+
+
+def is_bad(status: ScheduleStatus) -> bool:
+    """Whether a server lacks an image, or one that boots."""
+    return status.stale or status.failed_proof
 
 
 @dataclass(frozen=True)
@@ -82,15 +88,19 @@ def matching(inventory: Inventory, name: str, state: str) -> list[ScheduleStatus
     """Return the servers that match a filter.
 
     :param name: part of a name or ID, in any letter case; empty for all.
-    :param state: a status; ``late`` are servers that lack an image for any reason, as
-        the header counts them; empty for all.
+    :param state: a status; ``late`` are servers that lack an image for any reason, and
+        ``proof failed`` those with one, as the header counts them; empty for all.
     """
     part = name.lower()
     return [
         each
         for each in inventory.servers
         if (part in each.server.name.lower() or part == each.server.id)
-        and (not state or each.state.value == state or (state == LATE and each.stale))
+        and (
+            state in ("", each.state.value)
+            or (state == LATE and each.stale)
+            or (state == FAILED and each.failed_proof)
+        )
     ]
 
 
@@ -136,10 +146,12 @@ def listed() -> ResponseReturnValue:
         "servers.html",
         view=view,
         inventory=view.value,
+        is_bad=is_bad,
         late=sum(each.stale for each in view.value.servers),
+        failed=sum(each.failed_proof for each in view.value.servers),
         listing=shown,
         asked=asked,
-        states=[state.value for state in _URGENCY],
+        states=[FAILED, *(state.value for state in _URGENCY)],
         labels=labels_of(each.server for each in view.value.servers),
         chosen=args.getlist("server"),
         typed=args,

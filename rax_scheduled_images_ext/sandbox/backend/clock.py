@@ -8,16 +8,16 @@ from collections.abc import Callable
 
 from rax_scheduled_images_ext.model.times import END
 
-# Nothing that is due a while later overflows.
+# Leaves room for events that are due some time later.
 _LAST = END.timestamp() - 1
 
 
 class Clock:
     """A clock of unix seconds that never goes back, and stops before the year 9000.
 
-    :param start: what it shows now; the wall clock's time by default.
-    :param speed: virtual seconds that pass in a second; 0 stands still.
-    :param wall: where real time comes from, in seconds.
+    :param start: the time it shows now; by default, that of the wall clock.
+    :param speed: virtual seconds per second; at 0 the clock stands still.
+    :param wall: returns real time, in seconds.
     :raises ValueError: for a negative speed.
     """
 
@@ -42,16 +42,16 @@ class Clock:
             return self._read()
 
     def advance(self, seconds: float) -> float:
-        """Move the clock ahead and return the new time.
+        """Move the clock forward, and return the new time.
 
-        :raises ValueError: for a negative number, or one beyond the last moment.
+        :raises ValueError: for a negative number, or beyond the clock's end.
         """
         with self._lock:
             self._shown = self._moved(seconds)
             return self._shown
 
     def ahead(self, seconds: float) -> float:
-        """Return what the clock would show if it were moved ahead now.
+        """Return the time that the clock would show if it were moved forward now.
 
         :raises ValueError: as for :meth:`advance`.
         """
@@ -70,12 +70,12 @@ class Clock:
         return moved
 
     def resume(self, shown: float, since: float) -> None:
-        """Go on from a clock that showed ``shown`` when the wall showed ``since``."""
+        """Continue from ``shown``, the time when the wall clock showed ``since``."""
         with self._lock:
             self._shown, self._since = shown, min(since, self.wall())
 
     def _read(self) -> float:
-        # Anchored anew at each reading, so that a wall clock set back is harmless.
+        # Anchored again at each reading, so that a wall clock set back does no harm.
         wall = self.wall()
         passed = max(0.0, wall - self._since) * self._speed
         self._shown = min(self._shown + passed, _LAST)

@@ -1,7 +1,7 @@
 """The sandbox's cloud: its regions, its time, its transactions.
 
-Nothing runs in the background: each request first lets everything happen that was due
-since the last one (see ``service``), in the order of time.
+Nothing runs in the background: each request first processes everything that has become
+due since the last one, in chronological order (see ``service``).
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from rax_scheduled_images_ext.sandbox.backend.store import Store
 from rax_scheduled_images_ext.sandbox.faults.grammar import Fault
 
 _WEEK = 7 * 24 * 3600
-# What ``advance`` does at once, in some minutes; a scheduled image takes five steps.
+# The most that one ``advance`` may do: some minutes of work. A scheduled image takes
+# five steps.
 _MOST_IMAGES = 200_000
 _MOST_STEPS = 5 * _MOST_IMAGES
 
@@ -28,13 +29,13 @@ _MOST_STEPS = 5 * _MOST_IMAGES
 class Cloud(CloudState):
     """All regions, one clock, one store.
 
-    :param store: where everything is kept; a store with content goes on from
-        there, its clock included.
-    :param seed: ids and times of day are derived from it.
-    :param extension: whether it has scheduled images, as Rackspace's has and a plain
-        OpenStack has not; without them there is neither the API nor the service.
-    :param image_quota: how many images a project may have; None for any number.
-    :param server_quota: how many servers a project may have; None for any number.
+    :param store: where everything is kept; with the content of an earlier cloud, that
+        cloud and its clock continue.
+    :param seed: determines IDs and times of day.
+    :param extension: whether the cloud has scheduled images, like Rackspace's and
+        unlike a plain OpenStack; without them it has neither the API nor the service.
+    :param image_quota: the most images of a project; None for no limit.
+    :param server_quota: the most servers of a project; None for no limit.
     """
 
     def __init__(
@@ -62,13 +63,13 @@ class Cloud(CloudState):
 
     @property
     def regions(self) -> tuple[str, ...]:
-        """The names of the regions, the first one being the usual one."""
+        """The names of the regions, the default one first."""
         return tuple(self._regions)
 
     def region(self, name: str) -> Region:
         """Return a region by its name.
 
-        :raises NotFound: where there is none of that name.
+        :raises NotFound: if there is none with that name.
         """
         try:
             return self._regions[name]
@@ -77,12 +78,12 @@ class Cloud(CloudState):
 
     @contextmanager
     def transaction(self, request_id: str | None = None) -> Iterator[float]:
-        """Bring the cloud up to the present, and keep what is done inside.
+        """Bring the cloud up to the present, and save the changes of the block.
 
-        All requests go through here, one at a time. What is written is on
-        disk when this ends; after an exception nothing of it is.
+        All requests go through here, one at a time. At the end, all changes are on
+        disk; after an exception, none of them.
 
-        :param request_id: the request that servers' histories name for what is done.
+        :param request_id: the ID of the request, for servers' histories.
         """
         with self._lock, self.store.transaction():
             before = self.store.changes
@@ -96,12 +97,13 @@ class Cloud(CloudState):
                 self._keep_time()
 
     def advance(self, seconds: float) -> float:
-        """Let virtual time pass, with all that happens in it; return the new time.
+        """Let virtual time pass, with everything that is due in it; return the new
+        time.
 
-        What cannot be done leaves the time and the cloud as they were.
+        After an error, the time and the cloud are as before.
 
-        :raises ValueError: for a negative number, one beyond the end of time, or where
-            so much would happen that nobody could wait for it.
+        :raises ValueError: for a negative number, one beyond the clock's end, or if too
+            much would happen in that time.
         """
         with self._lock, self.store.transaction():
             now = self.clock.ahead(seconds)
@@ -116,7 +118,7 @@ class Cloud(CloudState):
             return self.now
 
     def _check_number(self, seconds: float) -> None:
-        """See that there are not too many scheduled images in that time."""
+        """Check that there are not too many scheduled images in that time."""
         row = self.store.first(
             "SELECT TOTAL(CASE WHEN day_of_week IS NULL THEN 7 ELSE 1 END) AS a_week"
             " FROM servers WHERE next_run IS NOT NULL"
@@ -126,27 +128,27 @@ class Cloud(CloudState):
         if number > _MOST_IMAGES:
             longest = _MOST_IMAGES * _WEEK / row["a_week"]
             raise ValueError(
-                f"cannot advance by {format_duration(seconds)}: that is"
-                f" {number:.0f} scheduled images, and {_MOST_IMAGES} are the most at"
-                f" once; {format_duration(longest)} is allowed"
+                f"cannot advance by {format_duration(seconds)}: that would make"
+                f" {number:.0f} scheduled images, more than the maximum of"
+                f" {_MOST_IMAGES}; advance by at most {format_duration(longest)}"
             )
 
     def inject(self, faults: Iterable[Fault]) -> None:
-        """Let things go wrong from now on, also with snapshots that are under way."""
+        """Inject faults from now on, also into snapshots that are under way."""
         self.faults.add(faults)
         with self.transaction():
             for region in self._regions.values():
                 region.snapshots.apply_faults()
 
     def clear_faults(self) -> None:
-        """Take all faults away; frozen snapshots go on."""
+        """Remove all faults; frozen snapshots continue."""
         self.faults.clear()
         with self.transaction():
             for region in self._regions.values():
                 region.snapshots.clear_faults()
 
     def task_states(self) -> set[str]:
-        """Return the task states that servers have now, in all regions."""
+        """Return the present task states of servers in all regions."""
         with self.transaction():
             regions = self._regions.values()
             return {s for each in regions for s in each.snapshots.task_states()}

@@ -19,11 +19,11 @@ CloudType = Literal["openstack", "rackspace"]
 
 READER, MEMBER, ADMIN = "reader", "member", "admin"
 
-#: Marks whoever runs the cloud, and may see what is of all projects.
+#: The role of the cloud's operators, who may see everything of all projects.
 OPERATOR = "operator"
 
-# What each user of the project ``demo`` is. Keystone's admin is also a member,
-# and a member a reader; ``global`` marks those whose role holds for all services.
+# The roles of each user of the project ``demo``. Keystone's admin is also a member, and
+# a member a reader; ``global`` marks roles for all services.
 _ADMIN = (ADMIN, MEMBER, READER)
 _CREATOR = (MEMBER, READER)
 _OBSERVER = (READER,)
@@ -38,10 +38,10 @@ _DEMO_USERS = {
     "observer2": _OBSERVER,
 }
 _OTHER_USERS = {"stranger": _ADMIN}
-# What a role is besides, as Keystone has it from the start.
+# The roles that a role implies, as Keystone defines them from the start.
 _IMPLIED = {ADMIN: (MEMBER, READER), MEMBER: (READER,)}
 
-# An account of Rackspace's is a number, and its name is that number too.
+# The ID of an account at Rackspace is a number, and so is its name.
 _ACCOUNTS = {"demo": "010101", "other": "020202"}
 
 
@@ -53,7 +53,7 @@ class Project:
     name: str
 
 
-#: What a token may be for besides projects: the one domain, and all of the cloud.
+#: The scopes of tokens besides projects: the only domain, and the system.
 DOMAIN: Literal["domain"] = "domain"
 SYSTEM: Literal["system"] = "system"
 Scope = Project | Literal["domain", "system"] | None
@@ -61,10 +61,10 @@ Scope = Project | Literal["domain", "system"] | None
 
 @dataclass(frozen=True)
 class User:
-    """A person or program with the same roles wherever it may go.
+    """A person or program, with the same roles in each of its scopes.
 
-    ``projects`` are those it may go to, its usual one first. An operator may also go
-    to the domain, and to the whole system.
+    ``projects`` are its projects, the default one first. An operator may also use the
+    domain and the system as scopes.
     """
 
     id: str
@@ -74,16 +74,16 @@ class User:
 
     @property
     def project(self) -> Project:
-        """The usual project."""
+        """The default project."""
         return self.projects[0]
 
     @property
     def is_operator(self) -> bool:
-        """Whether the user runs the cloud."""
+        """Whether the user is an operator of the cloud."""
         return OPERATOR in self.roles
 
     def may_enter(self, scope: Scope) -> bool:
-        """Whether the user has roles there; for no scope at all none are needed."""
+        """Whether the user has roles in a scope; an unscoped token requires none."""
         return scope is None or scope in self.projects or self._is_wide(scope)
 
     def _is_wide(self, scope: Scope) -> bool:
@@ -94,7 +94,7 @@ class User:
 class ApplicationCredential:
     """A login that a user has made for a program; ``name`` is unique for the user.
 
-    It is for one project, with some of the user's roles or all of them.
+    It is for one project, with some or all of the user's roles.
     """
 
     id: str
@@ -107,11 +107,11 @@ class ApplicationCredential:
 
 @dataclass(frozen=True)
 class Token:
-    """Proof of who is asking. Times are of the real clock, in unix seconds.
+    """A token. Its times are real, in Unix seconds.
 
-    ``scope`` is what it is for, None for an unscoped token, and ``roles`` are what it
-    gives there. ``credential`` has the ID and the name of the application credential
-    that it was issued for.
+    ``scope`` is its scope, None for an unscoped token, and ``roles`` are its roles
+    there. ``credential`` has the ID and the name of the application credential that it
+    was issued for.
     """
 
     text: str
@@ -125,25 +125,24 @@ class Token:
 
     @property
     def project(self) -> Project | None:
-        """The project it is for, if it is for one."""
+        """The project of its scope, if that is a project."""
         return self.scope if isinstance(self.scope, Project) else None
 
     @property
     def is_operators(self) -> bool:
-        """Whether it lets its bearer see what is of all projects."""
+        """Whether it lets its bearer see everything of all projects."""
         return OPERATOR in self.roles
 
 
 class Directory:
     """The users of one sandbox, and the tokens it gives them.
 
-    Tokens are signed, not stored, so they outlive a restart on the same seed.
-    Their time follows the wall clock: clients compare it with their own.
+    Tokens are signed, not stored, so they stay valid after a restart with the same
+    seed. Their times follow the wall clock: clients compare them with their own.
 
-    :param like: names the projects the way that cloud does.
-    :param seed: makes ids, the password and the API key; the same seed makes
-        the same ones.
-    :param lifetime: of a token, in seconds.
+    :param like: the kind of cloud, which determines the names of projects.
+    :param seed: determines the IDs, the password and the API key.
+    :param lifetime: the lifetime of a token, in seconds.
     """
 
     def __init__(
@@ -159,7 +158,7 @@ class Directory:
         self._wall = wall
         self._revoked: set[str] = set()
         self._credentials: dict[str, ApplicationCredential] = {}
-        # Tokens of this moment and before are good for nothing.
+        # Tokens of this moment and before are invalid.
         self._void = 0.0
         self._newest = 0.0
         self.password = self._secret("password")[:24]
@@ -167,14 +166,14 @@ class Directory:
         self._key = self._secret("scoped token").encode()
         self.projects = tuple(self._project(like, name) for name in _ACCOUNTS)
         demo, other = self.projects
-        #: All roles that there are.
+        #: All roles.
         self.roles = (*_ADMIN, "global", OPERATOR)
         self.users = tuple(
             User(self.id_of("user", name), name, projects, roles)
             for projects, users in (
                 ((demo,), _DEMO_USERS),
                 ((other,), _OTHER_USERS),
-                # Of Rackspace's cloud nobody is.
+                # Nobody is an operator of Rackspace's cloud.
                 (
                     (demo, other),
                     {OPERATOR: (*_ADMIN, OPERATOR)} if like == "openstack" else {},
@@ -184,13 +183,13 @@ class Directory:
         )
 
     def user(self, *, name: str | None = None, key: str | None = None) -> User | None:
-        """Return the user with this id, else name, or None."""
+        """Return the user with this ID, else with this name, else None."""
         return next((u for u in self.users if key == u.id or name == u.name), None)
 
     def project(
         self, *, name: str | None = None, key: str | None = None
     ) -> Project | None:
-        """Return the project with this id, else name, or None."""
+        """Return the project with this ID, else with this name, else None."""
         return next((p for p in self.projects if key == p.id or name == p.name), None)
 
     def has_password(self, password: object) -> bool:
@@ -208,7 +207,7 @@ class Directory:
     def with_application_credential(
         self, key: object, secret: object
     ) -> ApplicationCredential | None:
-        """Return the application credential of this id, if that is its secret."""
+        """Return the application credential with this ID, if its secret is right."""
         found = self._credentials.get(key) if isinstance(key, str) else None
         return found if found and _same(secret, found.secret) else None
 
@@ -220,7 +219,7 @@ class Directory:
         roles: Sequence[str],
         secret: str | None = None,
     ) -> ApplicationCredential | None:
-        """Make an application credential; None where the user has one of this name."""
+        """Make an application credential; None if the user has one with this name."""
         if any(each.name == name for each in self.application_credentials(user)):
             return None
         made = ApplicationCredential(
@@ -245,9 +244,9 @@ class Directory:
         methods: Sequence[str],
         credential: ApplicationCredential | None = None,
     ) -> Token:
-        """Make a token that holds from now on.
+        """Make a token that is valid from now on.
 
-        :param credential: gives its own roles in the place of the user's.
+        :param credential: whose roles replace the user's.
         """
         if credential is None:
             return self._signed(user, scope, user.roles if scope else (), methods)
@@ -257,7 +256,7 @@ class Directory:
     def reissue(self, token: Token, scope: Scope, methods: Sequence[str]) -> Token:
         """Make a token for the bearer of another one.
 
-        One of an application credential is for the same project, with the same roles.
+        A token from an application credential keeps its project and roles.
         """
         if token.credential is None:
             return self.issue(token.user, scope, methods)
@@ -285,7 +284,7 @@ class Directory:
         )
 
     def read(self, text: str | None) -> Token | None:
-        """Return the token this text stands for; None for a bad or expired one."""
+        """Return the token with this text; None for an invalid or expired one."""
         packed, _, signature = (text or "").partition(".")
         if not hmac.compare_digest(_utf8(signature), _utf8(self._sign(packed))):
             return None
@@ -312,11 +311,11 @@ class Directory:
         )
 
     def revoke(self, token: Token) -> None:
-        """Let the token be good for nothing."""
+        """Make a token invalid."""
         self._revoked.add(token.text)
 
     def expire(self) -> None:
-        """Let all tokens that were given so far be good for nothing."""
+        """Make all tokens issued so far invalid."""
         self._void = max(self._wall(), self._newest)
 
     def _project(self, like: CloudType, name: str) -> Project:
@@ -325,7 +324,7 @@ class Directory:
         return Project(self.id_of("project", name), name)
 
     def id_of(self, kind: str, name: str) -> str:
-        """Return the id that this kind of thing has under this name."""
+        """Return the ID of a thing of this kind and name."""
         return uuid.uuid5(self._space, f"{kind}:{name}").hex
 
     def _secret(self, use: str) -> str:

@@ -1,6 +1,6 @@
-"""What the sandbox's cloud is made of; nothing here knows of HTTP or SQL.
+"""The data types of the sandbox's cloud; nothing here knows of HTTP or SQL.
 
-All times are virtual unix seconds.
+All times are virtual Unix seconds.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 
 
 class CloudError(Exception):
-    """A request that the cloud refuses; the text is for the user."""
+    """The cloud refuses a request; the text is for the user."""
 
 
 class NotFound(CloudError):
-    """There is no such thing in this region."""
+    """The thing does not exist in this region."""
 
 
 class NoSchedule(NotFound):
@@ -22,19 +22,19 @@ class NoSchedule(NotFound):
 
 
 class Conflict(CloudError):
-    """The thing's state forbids it now."""
+    """The present state of the thing forbids the request."""
 
 
 class Unusable(CloudError):
-    """The file that should hold the cloud cannot."""
+    """The state file cannot be used."""
 
 
 class Invalid(CloudError):
-    """A value that cannot be used."""
+    """A value is invalid."""
 
 
 class Forbidden(CloudError):
-    """Not allowed for any user."""
+    """The request is forbidden to all users."""
 
 
 class OverQuota(CloudError):
@@ -47,7 +47,7 @@ REBUILD = "REBUILD"
 
 @dataclass(frozen=True)
 class Flavor:
-    """A size of server: ``ram`` and ``swap`` in MiB, the other disks in GiB."""
+    """A size of servers: ``ram`` and ``swap`` in MiB, the other disks in GiB."""
 
     id: str
     name: str
@@ -60,11 +60,11 @@ class Flavor:
 
 @dataclass(frozen=True)
 class Schedule:
-    """When a server is imaged and how many of the images are kept.
+    """When images of a server are made, and how many of them are kept.
 
-    ``day_of_week`` is None for a daily schedule, ``enabled_at`` is since when images
-    are due on such days, ``next_run`` when the service looks at it next; ``attempt``
-    counts the tries for ``slot``, the day that an image was made for last.
+    ``day_of_week`` is None for a daily schedule. ``enabled_at`` is when the schedule
+    took effect, ``next_run`` when the service next processes the server. ``attempt``
+    counts the attempts for ``slot``, the last day that an image was made for.
     """
 
     retention: int
@@ -77,11 +77,11 @@ class Schedule:
 
 @dataclass(frozen=True)
 class BlockDevice:
-    """A disk that a new server is to have on a volume.
+    """A volume that a new server gets as a disk.
 
-    ``source`` is what the volume is made from: image, snapshot or blank; or volume, for
-    one that is there. ``id`` is the source's, None for a blank one. ``size`` is in GiB,
-    None for that of the source. The server boots from ``boot_index`` 0.
+    ``source`` is what the volume is created from: image, snapshot or blank; or volume,
+    for an existing one. ``id`` is the source's ID, None for a blank one. ``size`` is in
+    GiB, None for the size of the source. The server boots from ``boot_index`` 0.
     """
 
     source: str
@@ -95,9 +95,10 @@ class BlockDevice:
 class Volume:
     """A volume; ``size`` is in GiB.
 
-    ``image_properties`` are those of the image that it was made from, ``server_id`` is
-    the server that it is attached to, if any, and ``device``, ``boot_index`` and
-    ``delete_on_termination`` are how. ``reserved`` is one that a rebuild has left so.
+    ``image_properties`` are those of the image that it was created from. ``server_id``
+    is the server that it is attached to, if any, and ``device``, ``boot_index`` and
+    ``delete_on_termination`` describe how. ``reserved`` is whether a rebuild has left
+    it reserved.
     """
 
     id: str
@@ -122,7 +123,7 @@ class Volume:
 
     @property
     def status(self) -> str:
-        """The block storage API's word."""
+        """The status in the block storage API."""
         if self.reserved:
             return "reserved"
         return "available" if self.server_id is None else "in-use"
@@ -148,7 +149,7 @@ class VolumeSnapshot:
 
 @dataclass(frozen=True)
 class Subnet:
-    """A range of IPv4 addresses of a network; its gateway has one of them."""
+    """A range of IPv4 addresses of a network, one of which is the gateway's."""
 
     id: str
     name: str
@@ -173,10 +174,11 @@ class Network:
 
 @dataclass(frozen=True)
 class Port:
-    """A server's place on a network, or one that is free.
+    """A port of a network, used by a server or free.
 
-    ``groups`` are the IDs of its security groups, ``device_id`` is the server, empty
-    for none. ``of_server`` is one that Nova made for a server, and that goes with it.
+    ``groups`` are the IDs of its security groups; ``device_id`` is the server's, empty
+    for none. ``of_server`` is whether Nova created it for the server, and deletes it
+    with the server.
     """
 
     id: str
@@ -207,7 +209,7 @@ class SecurityGroup:
 
 @dataclass(frozen=True)
 class KeyPair:
-    """A user's key pair, of which the public key is known."""
+    """A user's key pair; only the public key is known."""
 
     serial: int
     user_id: str
@@ -219,7 +221,7 @@ class KeyPair:
 
 @dataclass(frozen=True)
 class ServerGroup:
-    """A group of servers; ``members`` are their IDs, ``policy`` is only shown."""
+    """A group of servers; ``members`` are their IDs, ``policy`` has no effect."""
 
     id: str
     name: str
@@ -231,10 +233,10 @@ class ServerGroup:
 
 @dataclass(frozen=True)
 class Nic:
-    """A place on a network that a new server is to have.
+    """A connection of a new server to a network.
 
-    Either ``port``, one that is there, or a new one on ``network``, with ``address`` if
-    one is given.
+    Either an existing ``port``, or a new one on ``network``, with the given ``address``
+    if there is one.
     """
 
     network: Network | None = None
@@ -244,14 +246,14 @@ class Nic:
 
 @dataclass(frozen=True)
 class Server:
-    """A server as of the moment it was read; ``task_state`` follows the clock.
+    """A server at the moment it was read; ``task_state`` follows the clock.
 
-    ``image_id`` is empty for one that was booted from a volume. ``volumes`` are the IDs
-    of those attached to it, each with whether it is deleted with the server, and
-    ``root_volume`` is the one of them that is its root disk, if any. ``pinned_zone`` is
-    the availability zone it must stay in, if any, and ``base_properties`` are those
-    that its image had when it was booted or rebuilt. ``fault`` is why it is in ERROR,
-    ``hints`` are what was said to the scheduler.
+    ``image_id`` is empty for a volume-backed server. ``volumes`` are the IDs of the
+    attached volumes, each with whether it is deleted with the server; ``root_volume``
+    is the one that is the root disk, if any. ``pinned_zone`` is the availability zone
+    it must stay in, if any. ``base_properties`` are those of its image when it was
+    booted or rebuilt. ``fault`` is why it is in ERROR, ``hints`` are those for the
+    scheduler.
     """
 
     id: str
@@ -306,11 +308,11 @@ _COMPUTE_STATUS = {
 
 @dataclass(frozen=True)
 class Image:
-    """An image; ``status`` is the image API's word, ``size`` is in bytes.
+    """An image; ``status`` is as in the image API, ``size`` is in bytes.
 
-    ``properties`` holds whatever is not an attribute of every image. ``hidden``
-    ones are left out of lists. ``sha512`` is of the data, as ``checksum``, its
-    MD5, is: in hexadecimal digits.
+    ``properties`` are the custom ones, besides the attributes of every image.
+    ``hidden`` images are left out of lists. ``sha512`` and ``checksum`` are the SHA-512
+    and the MD5 of the data, in hexadecimal digits.
     """
 
     id: str
@@ -336,11 +338,11 @@ class Image:
 
     @property
     def compute_status(self) -> str:
-        """The compute API's word for the status."""
+        """The status in the compute API."""
         return _COMPUTE_STATUS.get(self.status, "UNKNOWN")
 
     def visible_to(self, project_id: str) -> bool:
-        """Whether the project may see the image: its own, or one for all."""
+        """Whether a project may see the image: its own, or a public one."""
         return self.owner == project_id or self.visibility in ("public", "community")
 
 
@@ -366,12 +368,12 @@ NEWEST_FIRST: Sort = (("created", "desc"), ("id", "desc"))
 
 @dataclass(frozen=True)
 class ServerQuery:
-    """Which servers to list; None does not filter.
+    """The filters of a list of servers; None does not filter.
 
-    ``name`` and ``ip`` are regular expressions to search for. ``changes_since`` and
-    ``changes_before`` bring the deleted servers in; ``deleted`` asks for those
-    alone. ``tags`` must all be there, and of ``tags_any`` one; ``not_tags`` must not
-    all be there, and of ``not_tags_any`` none.
+    ``name`` and ``ip`` are regular expressions. ``changes_since`` and
+    ``changes_before`` include deleted servers; ``deleted`` selects only these. A server
+    must have all ``tags``, at least one of ``tags_any``, not all ``not_tags``, and none
+    of ``not_tags_any``.
     """
 
     project_id: str | None = None
@@ -397,11 +399,11 @@ class ServerQuery:
 
 @dataclass(frozen=True)
 class ImageQuery:
-    """Which images to list; None does not filter.
+    """The filters of a list of images; None does not filter.
 
-    ``project_id`` asks for what that project may see: its own and the public
-    ones. ``equals`` and ``within`` hold base attributes, ``compares`` the
-    numbers and times, ``properties`` the custom ones.
+    ``project_id`` selects what that project may see: its own images and the public
+    ones. ``equals`` and ``within`` filter by base attributes, ``compares`` by numbers
+    and times, ``properties`` by custom properties.
     """
 
     project_id: str | None = None

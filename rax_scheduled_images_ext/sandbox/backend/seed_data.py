@@ -1,4 +1,4 @@
-"""What a new cloud starts with."""
+"""The initial content of a new cloud."""
 
 from __future__ import annotations
 
@@ -30,10 +30,13 @@ from rax_scheduled_images_ext.sandbox.backend.region.images import image_row
 BASE_IMAGE = "Debian 12 (Bookworm)"
 NETWORK = "private"
 MYSERVER = "24ade2fe-60d9-4d3e-a02c-c9a6a1b588a6"
-SERVERS = ("myserver", "check-my-task-state", "web1", "db1")
-# In the second region, where there is one.
+_POLLED = "check-my-task-state"
+SERVERS = ("myserver", _POLLED, "web1", "db1")
+# The servers with the IDs that Rackspace's articles print.
+_ARTICLES = {"myserver": MYSERVER, _POLLED: "933e803f-13b0-4698-a5c7-f74ec424fd38"}
+# The servers of the second region, if there is one.
 ELSEWHERE = ("backup1",)
-# The one of them whose guest has no console, and the image that it boots from.
+# The server whose guest has no console, and the image that it boots from.
 WITHOUT_CONSOLE = "db1"
 _APPLIANCE = "5c0ffee0-0000-4000-8000-00000000d0b1"
 _DAY = 24 * 3600
@@ -48,14 +51,14 @@ def seed_cloud(
     images_per_server: int = 0,
     network: bool = False,
 ) -> None:
-    """Fill an empty cloud; one that has been filled before is left as it is.
+    """Fill an empty cloud; one that was filled before is left as it is.
 
-    :param servers: how many further servers the first region gets
+    :param servers: the number of additional servers in the first region
         (``server-00001`` and so on).
-    :param images_per_server: how many daily images each of those has; with one
-        or more their schedules are enabled, with that retention: as tags where the
-        cloud has no extension.
-    :param network: whether there is one, which the first servers are on.
+    :param images_per_server: the number of daily images of each of these. If it is not
+        0, they have schedules with that retention, as tags if the cloud has no
+        extension.
+    :param network: whether there is a network, with the first servers on it.
     """
     with cloud.transaction():
         if cloud.store.noted("seeded"):
@@ -67,13 +70,16 @@ def seed_cloud(
             shared = _network(cloud, region, operator) if network else None
             images = {WITHOUT_CONSOLE: _appliance_image(region, operator)}
             for server_name in ELSEWHERE if place else SERVERS:
+                if server_name == _POLLED:
+                    # Skip an ID, so that the next ones stay those in the documents.
+                    cloud.new_id()
                 server = region.servers.boot(
                     project_id=project_id,
                     user_id=user_id,
                     name=server_name,
                     image_id=images.get(server_name, base).id,
                     flavor_id="2",
-                    server_id=MYSERVER if server_name == "myserver" else None,
+                    server_id=_ARTICLES.get(server_name),
                 )
                 if shared is not None:
                     region.networks.add_port(
@@ -92,9 +98,9 @@ def seed_cloud(
 def add_fleet(
     cloud: Cloud, *, project_id: str, user_id: str, servers: int, images_per_server: int
 ) -> None:
-    """Give the first region further servers, as if they had always been there.
+    """Add servers to the first region, as if they had always been there.
 
-    :param servers: as for :func:`seed_cloud`, which names them.
+    :param servers: as for :func:`seed_cloud`.
     :param images_per_server: as for :func:`seed_cloud`.
     """
     with cloud.transaction():
@@ -138,7 +144,7 @@ def _base_image(region: Region, owner: str) -> Image:
 
 
 def _appliance_image(region: Region, owner: str) -> Image:
-    """Make an image that no list shows, whose guests print nothing."""
+    """Make an image that no list shows, and whose guests print nothing."""
     image = region.images.add(
         image_id=_APPLIANCE,
         owner=owner,
@@ -162,7 +168,7 @@ def _fleet(
     servers: int,
     images: int,
 ) -> None:
-    """Write the rows at once: booting ten thousand servers would take a while."""
+    """Write the rows directly: booting ten thousand servers would take too long."""
     rows: list[dict[str, object]] = []
     born = cloud.now - (images + 1) * _DAY
     for number, server_id in enumerate(cloud.new_ids(servers), 1):
@@ -206,7 +212,7 @@ def _fleet(
 def _schedule_tags(
     rows: list[dict[str, object]], images: int
 ) -> Iterator[dict[str, object]]:
-    """Yield the tags that are schedules where the cloud has none of its own."""
+    """Yield the tags of schedules, for a cloud without the extension."""
     for row in rows:
         for tag in (MARKER_TAG, schedule_tag(ImageSchedule(images))):
             yield {"region": row["region"], "server_id": row["id"], "tag": tag}
@@ -262,7 +268,7 @@ def _past_image(cloud: Cloud, server: Server, image_id: str, made: float) -> Ima
 
 
 def _run_metadata(server_id: str, image_id: str, made: float) -> dict[str, str]:
-    """Return what a run leaves on an image once the retention has been applied."""
+    """Return the properties of an image once its retention has been applied."""
     slot = datetime.fromtimestamp(made, timezone.utc).date().isoformat()
     metadata = run_metadata(server_id, slot, image_id)
     del metadata[PENDING_KEY]

@@ -1,8 +1,7 @@
-"""The scheduled images service: what happens as time passes.
+"""The scheduled images service: does what is due as time passes.
 
-Snapshots and rebuilds come to their end, images fall due, retention is applied; each
-at its own moment, in order, however far the clock has moved. What is to be done
-:mod:`.model.plan` decides.
+Snapshots and rebuilds end, images become due, retention is applied: each at its own
+time, in order, however far the clock has moved. :mod:`.model.plan` decides what to do.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ from rax_scheduled_images_ext.sandbox.backend.state import CloudState
 from rax_scheduled_images_ext.sandbox.backend.store import Row
 
 POLICY = Policy()
-# How long the service waits before it looks again at a server that cannot be imaged.
+# Seconds until the service next processes a server that cannot be imaged.
 _LOOK_AGAIN = timedelta(minutes=5)
 
 
@@ -57,12 +56,12 @@ def settle(
     scheduled: bool,
     steps: float = math.inf,
 ) -> None:
-    """Make happen, in order, whatever is due up to ``now``.
+    """Do everything that is due up to ``now``, in order.
 
     :param region: returns a region by its name.
     :param scheduled: whether the cloud has scheduled images.
-    :param steps: how many things may happen.
-    :raises ValueError: where more would happen.
+    :param steps: the maximum number of events.
+    :raises ValueError: if there would be more.
     """
     while steps > 0:
         steps -= 1
@@ -92,7 +91,7 @@ def settle(
 
 
 def as_server_image(image: Image) -> ServerImage:
-    """Return the image in the shape that the rules take."""
+    """Return the image in the form that the rules require."""
     return ServerImage(
         id=image.id,
         name=image.name,
@@ -120,14 +119,14 @@ def _snapshot_due(cloud: CloudState, region: Region, snapshot: Row) -> None:
 
 
 def _look(cloud: CloudState, region: Region, server_id: str) -> None:
-    """Do for a server what is to be done now, and plan the next look at it."""
+    """Do what is due for a server, and plan when to process it next."""
     server, schedule = region.servers.get(server_id), region.schedules.get(server_id)
     images = _images(region, server_id)
     since = _time(schedule.enabled_at)
     step = plan(_inventory_server(server), images, _time(cloud.now), POLICY, since)
     assert step.slot is not None
     assert step.next_slot is not None
-    # Which tries there have been is known here; others find out by their claims.
+    # The number of attempts is known here; other services count their claims.
     tried = schedule.attempt if schedule.slot == step.slot.name else 0
     if step.action is Action.DISCARD:
         assert step.image is not None
@@ -147,7 +146,7 @@ def _look(cloud: CloudState, region: Region, server_id: str) -> None:
             _look_later(cloud, region, server_id, POLICY.interval)
             return
         if made and server.boots_from_volume:
-            # The image is ACTIVE already, and nothing else will say so.
+            # The image is already ACTIVE, and no later event will settle it.
             _look_later(cloud, region, server_id, timedelta())
             return
     elif step.cause in (Cause.BUSY, Cause.SLOW, Cause.STATUS):
@@ -158,7 +157,7 @@ def _look(cloud: CloudState, region: Region, server_id: str) -> None:
 
 
 def _make(cloud: CloudState, region: Region, server: Server, step: Step) -> bool:
-    """Begin the image of a slot; return whether it was begun."""
+    """Start the image of a slot; return whether it was started."""
     assert step.slot is not None
     schedule = region.schedules.get(server.id)
     longest = LONGEST_IMAGE_NAME if server.boots_from_volume else LONGEST_NAME
@@ -192,7 +191,7 @@ def _retain(
         server.id,
         server.schedule.retention,
         server.project_id,
-        # What it emulates is Rackspace's own.
+        # It emulates Rackspace's own service.
         rules=retention.Rules.RACKSPACE,
     ):
         if not image.protected:
@@ -204,7 +203,7 @@ def _retain(
 
 
 def _delete(region: Region, image: ServerImage) -> None:
-    """Delete an image and its own volume snapshots; if in doubt, it stays."""
+    """Delete an image and its own volume snapshots; if in doubt, keep it."""
     own: list[VolumeSnapshot] = []
     if MAPPING_KEY in image.metadata:
         needed: set[str] = set()
@@ -245,7 +244,7 @@ def _images(region: Region, server_id: str) -> list[ServerImage]:
 
 
 def _inventory_server(server: Server) -> InventoryServer:
-    """Return the server in the shape that the rules take."""
+    """Return the server in the form that the rules require."""
     assert server.schedule is not None
     return InventoryServer(
         server.id,

@@ -1,4 +1,4 @@
-"""Conditions and orders of the queries, in SQL."""
+"""SQL for the conditions and the order of queries."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from rax_scheduled_images_ext.sandbox.backend.models import (
 )
 
 _OPERATORS = {"eq": "=", "neq": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
-# The properties that have a column of their own, with an index: without one each list
-# would read all images.
+# The properties with a column of their own, and an index: without one, each list would
+# read all images.
 _COLUMNS = {SERVER_KEY: "server_id", PENDING_KEY: "pending"}
 #: The status of nearly all images.
 ACTIVE = "active"
@@ -25,7 +25,7 @@ _NEVER_NULL = frozenset("id name status created updated launched".split())
 
 
 class Where:
-    """Conditions on one region's rows ``r``, all of which must hold."""
+    """Conditions on the rows ``r`` of one region, all of which must hold."""
 
     def __init__(self, region: str) -> None:
         self._parts = ["r.region = ?"]
@@ -33,18 +33,18 @@ class Where:
 
     @property
     def sql(self) -> str:
-        """The clause; its holes are for ``values``."""
+        """The clause, with placeholders for ``values``."""
         return "WHERE " + " AND ".join(self._parts)
 
     def add(self, part: str, *values: object) -> None:
-        """Only rows for which this is so."""
+        """Only rows that meet this condition."""
         self._parts.append(part)
         self.values.extend(values)
 
     def equal(self, column: str, value: object) -> None:
-        """Only rows with this value; any where it is None."""
+        """Only rows with this value; None matches any."""
         if isinstance(value, bool):
-            # Written out: an index of some rows alone is used then.
+            # As a literal, so that a partial index can be used.
             self.add(f"r.{column} = {int(value)}")
         elif value is not None:
             self.add(f"r.{column} = ?", value)
@@ -53,11 +53,11 @@ class Where:
         """Only rows with one of these values."""
         self.add(f"r.{column} IN ({', '.join('?' * len(allowed))})", *allowed)
         if column == "status" and ACTIVE not in allowed:
-            # Follows from it, and names the index of the few that are not.
+            # Redundant, but allows the partial index of images that are not ACTIVE.
             self.add(f"r.status <> '{ACTIVE}'")
 
     def compare(self, column: str, comparison: Comparison) -> None:
-        """Only rows whose value compares like this."""
+        """Only rows whose value compares this way."""
         operator, value = comparison
         self.add(f"r.{column} {_OPERATORS[operator]} ?", value)
 
@@ -78,7 +78,7 @@ class Where:
         self.add("EXISTS (SELECT 1 FROM json_each(r.tags) t WHERE t.value = ?)", tag)
 
     def tagged(self, query: ServerQuery) -> None:
-        """Only servers whose tags are as a query asks."""
+        """Only servers whose tags match a query."""
         for tag in query.tags:
             self.add(f"EXISTS ({_TAGGED} = ?)", tag)
         for tag in query.not_tags_any:
@@ -93,8 +93,8 @@ class Where:
     def after(self, sort: Sort, row: sqlite3.Row) -> None:
         """Only rows that come after this one in the order."""
         if len({direction for _, direction in sort}) == 1:
-            # One comparison of all columns, for which an index need not be read from
-            # the beginning.
+            # One comparison of all columns, so that an index need not be read from its
+            # beginning.
             sql, values = _after((), sort, row)
         else:
             each = [_after(sort[:n], sort[n : n + 1], row) for n in range(len(sort))]
@@ -106,8 +106,8 @@ class Where:
 def _after(equal: Sort, beyond: Sort, row: sqlite3.Row) -> tuple[str, list[object]]:
     """Return the condition, and its values, for rows that come after this one.
 
-    :param equal: the columns that are the same as the row's.
-    :param beyond: those by which they come after it, all in the same direction.
+    :param equal: the columns that equal the row's.
+    :param beyond: the columns by which rows come after it, all in the same direction.
     """
     names = ", ".join(_plain(column) for column, _ in beyond)
     holes = ", ".join("?" * len(beyond))
@@ -126,5 +126,5 @@ def _or_empty(value: object) -> object:
 
 
 def order(sort: Sort) -> str:
-    """Return what comes after ORDER BY."""
+    """Return the clause of ORDER BY."""
     return ", ".join(f"{_plain(column)} {direction}" for column, direction in sort)

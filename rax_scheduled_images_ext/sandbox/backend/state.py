@@ -1,4 +1,4 @@
-"""What all parts of the sandbox's cloud share: its store, its time, its chances."""
+"""What all parts of the sandbox's cloud share: store, time, randomness."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rax_scheduled_images_ext.sandbox.faults.grammar import STATES, Faults
 
 @dataclass(frozen=True)
 class Timings:
-    """How long each part of a snapshot takes, in virtual seconds."""
+    """The durations of the phases of a snapshot, in virtual seconds."""
 
     queue: float = 2
     copy: float = 40
@@ -24,7 +24,7 @@ class Timings:
 
     @property
     def until_copied(self) -> float:
-        """Seconds from the request to the moment that the image holds."""
+        """Seconds from the request to the moment whose state the image contains."""
         return self.queue + self.copy
 
     @property
@@ -60,12 +60,12 @@ class Timings:
 
 
 class CloudState:
-    """What regions share; to be used inside a transaction.
+    """What regions share; used only inside a transaction.
 
-    ``now`` is the virtual time of what is being done, ``request_id`` the request that
-    it is done for, None for what the cloud does by itself.
+    ``now`` is the virtual time of the present event, ``request_id`` the ID of its
+    request, None for what the cloud does by itself.
 
-    :param seed: ids and times of day are derived from it.
+    :param seed: determines IDs and times of day.
     """
 
     def __init__(self, store: Store, *, seed: int, timings: Timings) -> None:
@@ -79,12 +79,12 @@ class CloudState:
         self._seed = seed
 
     def new_id(self) -> str:
-        """Return the next id: a random-looking UUID that follows from the seed."""
+        """Return the next ID: a random-looking UUID that the seed determines."""
         (new,) = self.new_ids(1)
         return new
 
     def new_ids(self, number: int) -> list[str]:
-        """Return the next so many ids."""
+        """Return that many next IDs."""
         last = self.store.noted("serial") or 0
         self.store.note("serial", last + number)
         serials = range(last + 1, last + number + 1)
@@ -92,11 +92,11 @@ class CloudState:
         return [str(uuid.UUID(bytes=each[:16], version=4)) for each in digests]
 
     def named_id(self, *what: object) -> str:
-        """Return the id of what is always there; it does not count among the next."""
+        """Return the ID of a thing by its name, independently of the next IDs."""
         return str(uuid.UUID(bytes=self._digest(repr(what))[:16], version=4))
 
     def chance(self, *what: object) -> random.Random:
-        """Return a random generator that always does the same for ``what``."""
+        """Return a random generator that the seed and ``what`` determine."""
         return random.Random(self._digest(repr(what)))
 
     def _digest(self, text: str) -> bytes:

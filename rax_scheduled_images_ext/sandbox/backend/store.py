@@ -1,4 +1,4 @@
-"""The cloud's memory: rows in SQLite, in a file or in memory."""
+"""Stores the cloud: rows in SQLite, in a file or in memory."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ CREATE TABLE IF NOT EXISTS actions (
 CREATE INDEX IF NOT EXISTS actions_of_server ON actions (region, server_id);
 """
 _APPLICATION = 0x52534958
-# Counted up with each change of the tables.
+# Increased with each change of the tables.
 _VERSION = 1
 _SERVER_SORT = frozenset(
     "id name status created updated launched image_id flavor_id description key_name"
@@ -170,10 +170,10 @@ Row = sqlite3.Row
 class Store:
     """Rows of servers, images, volumes, running snapshots and actions.
 
-    :param path: an SQLite file, made where there is none; None keeps all in
+    :param path: an SQLite file, created if there is none; None keeps everything in
         memory.
-    :raises Unusable: for a file that cannot be opened, that another process has
-        open, or that holds something else.
+    :raises Unusable: for a file that cannot be opened, that another process has open,
+        or that contains something else.
     """
 
     def __init__(self, path: str | None = None) -> None:
@@ -195,7 +195,7 @@ class Store:
             raise _unusable(path, error) from None
 
     def _open(self) -> None:
-        # One process at a time: two clocks on one cloud would be at odds.
+        # One process at a time: two clocks for one cloud would contradict each other.
         self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
         tables = self._db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
         (mark,) = self._db.execute("PRAGMA application_id").fetchone()
@@ -204,8 +204,8 @@ class Store:
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         if tables and version != _VERSION:
             raise Unusable("it was made by another version of the sandbox")
-        # Answered is kept, even when the process is killed; a power cut is not
-        # what a sandbox is for.
+        # Changes survive even if the process is killed, but not a power failure: this
+        # is a sandbox.
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.execute(f"PRAGMA application_id={_APPLICATION}")
@@ -213,9 +213,9 @@ class Store:
         self._db.executescript(_SCHEMA)
 
     def check_regions(self, regions: Collection[str]) -> None:
-        """See that nothing is kept of other regions than these.
+        """Check that the store contains no other regions than these.
 
-        :raises Unusable: where something is.
+        :raises Unusable: if it does.
         """
         rows = self.all("SELECT region FROM servers UNION SELECT region FROM images")
         found = [str(row["region"]) for row in rows]
@@ -226,12 +226,12 @@ class Store:
             )
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._db.close()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Keep all that is written inside, or nothing of it."""
+        """Commit all changes of the block, or none of them."""
         self._db.execute("BEGIN")
         try:
             yield
@@ -242,20 +242,20 @@ class Store:
 
     @property
     def changes(self) -> int:
-        """How many rows were written since the store was opened."""
+        """The number of rows written since the store was opened."""
         return self._db.total_changes
 
     def note(self, key: str, value: float | str) -> None:
-        """Remember one value under a name."""
+        """Store a value under a name."""
         self.run("INSERT OR REPLACE INTO meta VALUES (?, ?)", key, value)
 
     def noted(self, key: str) -> Any:
-        """Return what was remembered under the name, or None."""
+        """Return the value stored under a name, or None."""
         row = self.first("SELECT value FROM meta WHERE key = ?", key)
         return None if row is None else row["value"]
 
     def run(self, sql: str, *values: object) -> int:
-        """Execute one statement; return how many rows it wrote."""
+        """Execute a statement; return the number of rows written."""
         return self._db.execute(sql, values).rowcount
 
     def first(self, sql: str, *values: object) -> Row | None:
@@ -268,7 +268,7 @@ class Store:
         return self._db.execute(sql, values).fetchall()
 
     def insert(self, table: str, rows: Iterable[Mapping[str, object]]) -> None:
-        """Add rows of equal columns."""
+        """Add rows with the same columns."""
         listed = list(rows)
         if listed:
             columns = list(listed[0])
@@ -278,7 +278,7 @@ class Store:
             )
 
     def update(self, table: str, region: str, key: str, **columns: object) -> None:
-        """Change columns of the one row with this region and id."""
+        """Change columns of the row with this region and ID."""
         sets = ", ".join(f"{column} = ?" for column in columns)
         self.run(
             f"UPDATE {table} SET {sets} WHERE region = ? AND id = ?",
@@ -288,9 +288,9 @@ class Store:
         )
 
     def select_servers(self, region: str, query: ServerQuery) -> list[Row]:
-        """Return the rows of a page of servers, with any running snapshot.
+        """Return the rows of a page of servers, with their running snapshots.
 
-        :raises Invalid: for a marker that is no server or an unknown sort key.
+        :raises Invalid: for a marker that is no server, or an unknown sort key.
         """
         where = Where(region)
         where.equal("project_id", query.project_id)
@@ -328,7 +328,7 @@ class Store:
         )
 
     def image_row(self, region: str, image_id: str) -> Row | None:
-        """Return the row of an image, without its data; None where there is none."""
+        """Return the row of an image, without its data; None if there is none."""
         return self.first(
             f"SELECT {_IMAGE_COLUMNS} FROM images r WHERE r.region = ? AND r.id = ?",
             region,
@@ -338,7 +338,7 @@ class Store:
     def select_images(self, region: str, query: ImageQuery) -> list[Row]:
         """Return the rows of a page of images, without their data.
 
-        :raises Invalid: for a marker that is no image or an unknown sort key.
+        :raises Invalid: for a marker that is no image, or an unknown sort key.
         """
         where = Where(region)
         if query.project_id is not None:

@@ -43,10 +43,10 @@ from rax_scheduled_images_ext.sandbox.http.common import (
 _SERVER = "/servers/<server_id>"
 _SCHEDULE = f"{_SERVER}/{ALIAS}"
 _IMAGE = "/images/<image_id>"
-# The last versions with a view of the images, and of their metadata.
+# The last versions with the proxy for images, and for their metadata.
 _PROXY = (2, 35)
 _METADATA = (2, 38)
-# The first version with tags of servers.
+# The first version with server tags.
 _TAGS = (2, 26)
 # The first version with shared file systems.
 _SHARES = (2, 97)
@@ -122,8 +122,8 @@ _CONTENT = (
 def make_app(services: Services, *, legacy: bool = False) -> Flask:
     """Return the application; the dispatcher has removed the first part of the URL.
 
-    :param legacy: whether this is the API as it was before microversions, which
-        Rackspace's is in any case.
+    :param legacy: whether this is the API from before microversions, as Rackspace's
+        always is.
     """
     app = new_app("compute")
     name_requests(app, *_REQUEST_IDS)
@@ -143,7 +143,7 @@ def make_app(services: Services, *, legacy: bool = False) -> Flask:
                 _choose_version()
             return _version_root(services, legacy=legacy)
         g.call = open_call(services)
-        # A path that no route has is not checked any further.
+        # A path without a route is not checked any further.
         if request.routing_exception is None:
             if microversions:
                 g.call = replace(g.call, version=_choose_version())
@@ -169,7 +169,7 @@ def _at_root(services: Services) -> bool:
 
 
 def _choose_version() -> Microversion:
-    """Find the version asked for; the answer names it even if it is not supported."""
+    """Find the requested version; the response names it even if it is not supported."""
     version = g.version = versions.asked_for(request.headers)
     versions.check(version)
     return version
@@ -188,7 +188,7 @@ def _check_request(call: Call) -> None:
 
 
 def _checked(route: Route) -> Route:
-    """Let the route see to its query first."""
+    """Let the route check its query first."""
     if route.method != "GET":
         return route
 
@@ -200,7 +200,7 @@ def _checked(route: Route) -> Route:
 
 
 def make_root(services: Services) -> Flask:
-    """Return what is at the service's own URL: the list of its versions."""
+    """Return the document at the service's own URL: the list of its versions."""
     app = new_app("compute_versions")
 
     @app.get("/")
@@ -211,8 +211,8 @@ def make_root(services: Services) -> Flask:
 
 
 def _version_root(services: Services, *, legacy: bool) -> ResponseReturnValue:
-    # Rackspace shows this document to no one; its clients take that for a cloud
-    # without microversions.
+    # Rackspace does not offer this document, from which its clients conclude that the
+    # cloud has no microversions.
     if services.rackspace:
         raise unauthorized(services)
     return versions.version_document(request.root_url.rstrip("/"), legacy=legacy)

@@ -1,4 +1,4 @@
-"""The compute API about the cloud itself: flavors and limits."""
+"""Flavors and limits of the compute API."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from rax_scheduled_images_ext.sandbox.http.common import (
     Microversion,
 )
 
-# There may be as much of a thing as one likes.
+# No limit.
 _ANY_NUMBER = -1
-# What is limited up to which version; of most things there are none at all.
+# The limits, each with the last version that shows it; most resources do not exist
+# here.
 _LIMITS: tuple[tuple[Microversion, dict[str, int]], ...] = (
     (
         (2, 35),
@@ -86,7 +87,7 @@ def flavor_specs(call: Call, flavor_id: str) -> ResponseReturnValue:
 def services(call: Call) -> ResponseReturnValue:
     """GET /os-services"""
     inputs.may(call, "os-services:list", OPERATOR)
-    # Nothing here runs apart from the API.
+    # Nothing runs here besides the API.
     return {"services": []}
 
 

@@ -1,4 +1,4 @@
-"""POST /servers/{id}/action: what can be done to a server."""
+"""The actions of servers: POST /servers/{id}/action."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from rax_scheduled_images_ext.sandbox.compute.inputs import (
 from rax_scheduled_images_ext.sandbox.compute.views import ServerViews, image_root
 from rax_scheduled_images_ext.sandbox.http.common import BROKEN, Call, HttpError
 
-# What a rebuild may change of a server besides its image.
+# What a rebuild can change besides the image.
 _REBUILT = ("name", "description", "metadata", "key_name", "user_data", "hostname")
 
 
@@ -76,9 +76,9 @@ def _create_backup(
 
 
 def _over_quota() -> ResponseReturnValue:
-    """Answer as Nova does, which knows nothing of the image service's quotas.
+    """Respond as Nova does, which does not know the quotas of the image service.
 
-    Returned, not raised, so that what it has done before stays done.
+    Returned, not raised, so that its earlier effects remain.
     """
     message = BROKEN.format("<class 'glanceclient.exc.HTTPOverLimit'>")
     return {"computeFault": {"code": 500, "message": message}}, 500
@@ -93,7 +93,7 @@ def _image_made(call: Call, image: Image, location: str | None) -> ResponseRetur
 def _on_server(
     policy: str, do: Callable[[Call, Server], None], role: str | None = None
 ) -> Callable[..., ResponseReturnValue]:
-    """Return an action that takes nothing but the server."""
+    """Return an action without parameters."""
 
     def action(
         call: Call, server_id: str, _whole: Mapping[str, Any]
@@ -141,7 +141,7 @@ def _reset_state(
 def _reboot(
     call: Call, server_id: str, whole: Mapping[str, Any]
 ) -> ResponseReturnValue:
-    """Reboot; over in no time, so that nothing is seen of it but its refusal."""
+    """Reboot a server; that takes no time, so that only a refusal is visible."""
     kind = schemas.validate(whole, schemas.REBOOT)["reboot"]["type"]
     server = find_server(call, server_id)
     may(call, "servers:reboot")

@@ -1,4 +1,4 @@
-"""The disks of a new server: what a request and its image say of volumes."""
+"""The volumes of a new server, as given by a request and its image."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ _NO_SEQUENCE = (
 def devices_of(
     call: Call, wanted: Mapping[str, Any], image: Image | None
 ) -> list[BlockDevice]:
-    """Return the volumes that a new server is to have.
+    """Return the volumes that a new server gets.
 
-    :param wanted: the server of the request, as its schema allows it.
-    :param image: the image that it names, which may bring volumes of its own.
-    :raises HttpError: 400 where it is not clear what to boot from, or not there.
+    :param wanted: the server in the request, checked by its schema.
+    :param image: the image that it names, which may define volumes of its own.
+    :raises HttpError: 400 if it is unclear what to boot from, or that does not exist.
     """
     brought = _mapping_of(image) if image else []
     has_mapping = bool(brought)
     given = wanted.get("block_device_mapping_v2", [])
     if any(_boot_index(each) == 0 for each in brought):
-        # Clients add the image itself, which is not booted from then.
+        # Clients add the image itself, from which the server then does not boot.
         given = [each for each in given if not _is_image_to_boot(each)]
-    # One of the same name takes the place of one that the image brings.
+    # A device in the request replaces the image's device of the same name.
     names = {each["device_name"] for each in given if each.get("device_name")}
     brought = [each for each in brought if each.get("device_name") not in names]
     entries = [*brought, *given]
@@ -52,7 +52,7 @@ def devices_of(
 
 
 def _mapping_of(image: Image) -> list[dict[str, Any]]:
-    """Return the block device mapping of an image, nothing for one that has none."""
+    """Return the block device mapping of an image, empty if it has none."""
     try:
         mapping = json.loads(image.properties.get(MAPPING_KEY, "[]"))
     except ValueError:
@@ -77,7 +77,7 @@ def _check_boot_sequence(
 
 
 def _check_source(call: Call, device: BlockDevice) -> None:
-    """See that a device can be had, as far as that is seen before all else."""
+    """Check that a device can be made, as far as Nova checks that in advance."""
     if device.source == "volume":
         _check_volume(call, device)
     elif device.source == "snapshot" and device.boot_index == 0:

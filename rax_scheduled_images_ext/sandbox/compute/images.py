@@ -1,4 +1,4 @@
-"""The compute API's own view of images: a proxy to the image service."""
+"""The proxy of the compute API for the image service."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ def _page(call: Call, path: str, *, full: bool) -> ResponseReturnValue:
 
 
 def _limit(call: Call, size: int) -> int | None:
-    """Return how many images to list at most.
+    """Return the maximum number of images to list.
 
-    Nova asks the image service for as many as the client wants (0 being none
-    named, and so all of them), and keeps to its own limit in the link alone.
+    Nova requests as many as the client wants from the image service (0 means all of
+    them), and applies its own limit only to the link.
     """
     if call.services.rackspace:
         return size
@@ -75,7 +75,7 @@ def _query(call: Call, limit: int | None) -> ImageQuery:
         elif name in _PROPERTIES or name.startswith("property-"):
             key = _property(call, name)
             text = text.rsplit("/", 1)[-1] if name == "server" else text
-            # What is left of the name, the image service may know as an attribute.
+            # The rest of the name may be an attribute in the image service.
             if key == "visibility" and text not in VISIBILITIES:
                 text = f"HTTP 400 Bad Request: Invalid visibility value: {text}"
                 raise HttpError(400, text)
@@ -96,14 +96,14 @@ def _property(call: Call, name: str) -> str:
         return _PROPERTIES[name]
     if call.services.rackspace:
         return name.removeprefix("property-")
-    # Nova strips those letters, not that word, so that some keys are mutilated
-    # (org.openstack... among them) and then never match.
+    # Nova strips these letters, not this prefix, so that some keys (such as
+    # org.openstack...) are mutilated and never match.
     return name.lstrip("property-")  # noqa: B005
 
 
 def show(call: Call, image_id: str) -> ResponseReturnValue:
     """GET /images/{id}"""
-    # By this a client of Rackspace's sees that retention deleted an image.
+    # This shows clients of Rackspace that retention deleted an image.
     image = _find(call, image_id, deleted=call.services.rackspace)
     return {"image": image_view(call, image, full=True)}
 
@@ -185,7 +185,7 @@ def _find(call: Call, image_id: str, *, deleted: bool = False) -> Image:
 def _changeable(call: Call, image_id: str, refusal: str | None = None) -> Image:
     """Return an image that the caller may change.
 
-    :raises HttpError: 403 with the refusal for one that he may only see.
+    :raises HttpError: 403 with the refusal for one that the caller may only see.
     """
     image = _find(call, image_id)
     if MEMBER not in call.token.roles or not call.reaches(image.owner):

@@ -18,23 +18,23 @@ from rax_scheduled_images_ext.sandbox.http.common import Call, HttpError, parse_
 
 
 def may(call: Call, policy: str, role: str = MEMBER) -> None:
-    """Let only those go on who have the role.
+    """Check that the caller has the role.
 
-    :raises HttpError: 403 naming the policy.
+    :raises HttpError: 403 naming the policy, if not.
     """
     if role not in call.token.roles:
         raise refused(policy)
 
 
 def refused(policy: str) -> HttpError:
-    """Return the answer to what a policy does not allow."""
+    """Return the error for a request that a policy forbids."""
     return HttpError(
         403, f"Policy doesn't allow os_compute_api:{policy} to be performed."
     )
 
 
 def find_server(call: Call, server_id: str, *, deleted: bool = False) -> Server:
-    """Return a server that the caller may work with.
+    """Return a server that the caller may use.
 
     :raises HttpError: 404 for any other.
     """
@@ -45,7 +45,7 @@ def find_server(call: Call, server_id: str, *, deleted: bool = False) -> Server:
 
 
 def visible_image(call: Call, image_id: str) -> Image | None:
-    """Return an image that the caller may boot from, None where there is no such."""
+    """Return an image that the caller may boot from, None if there is no such image."""
     try:
         image = call.region.images.get(image_id)
     except NotFound:
@@ -54,9 +54,9 @@ def visible_image(call: Call, image_id: str) -> Image | None:
 
 
 def known_key(call: Call, name: str) -> None:
-    """See that the caller has a key pair of this name.
+    """Check that the caller has a key pair with this name.
 
-    :raises HttpError: 400 where he has not.
+    :raises HttpError: 400 if not.
     """
     try:
         call.region.keypairs.get(call.user_id, name)
@@ -65,9 +65,9 @@ def known_key(call: Call, name: str) -> None:
 
 
 def unlocked(call: Call, server: Server) -> Server:
-    """Return the server unless it is locked for the caller.
+    """Return the server, unless it is locked for the caller.
 
-    :raises HttpError: 409; an admin is not held up by locks.
+    :raises HttpError: 409 if it is locked; admins can ignore locks.
     """
     if server.locked and ADMIN not in call.token.roles:
         raise HttpError(409, f"Instance {server.id} is locked")
@@ -75,14 +75,14 @@ def unlocked(call: Call, server: Server) -> Server:
 
 
 def nothing(status: int) -> ResponseReturnValue:
-    """Return an answer without a body, which Nova calls JSON all the same."""
+    """Return a response without a body, which Nova nevertheless labels as JSON."""
     return "", status, {"Content-Type": "application/json"}
 
 
 def content() -> Any:
-    """Return the request's JSON, whatever it is.
+    """Return the request's JSON, without checking it against a schema.
 
-    :raises HttpError: 400 for what is none.
+    :raises HttpError: 400 for anything else.
     """
     found = request.get_json(force=True, silent=True)
     if found is None:
@@ -91,7 +91,7 @@ def content() -> Any:
 
 
 def body(schema: Json) -> Any:
-    """Return the request's JSON, as the schema allows it.
+    """Return the request's JSON, checked against the schema.
 
     :raises HttpError: 400 for anything else.
     """
@@ -99,14 +99,14 @@ def body(schema: Json) -> Any:
 
 
 def bad_parameter(name: str, value: object, why: str) -> HttpError:
-    """Return the answer to a wrong value in a query."""
+    """Return the error for an invalid value in a query."""
     return HttpError(
         400, f"Invalid input for query parameters {name}. Value: {value}. {why}"
     )
 
 
 def checked_item(key: str) -> dict[str, str]:
-    """Return the one metadata item of the request, which must have this key.
+    """Return the only metadata item of the request, which must have this key.
 
     :raises HttpError: 400 for anything else.
     """
@@ -117,7 +117,7 @@ def checked_item(key: str) -> dict[str, str]:
 
 
 def given(name: str) -> str | None:
-    """Return what the query gives for a word; the last counts of several."""
+    """Return the value of a query parameter; if repeated, the last one."""
     values = request.args.getlist(name)
     return values[-1] if values else None
 
@@ -125,7 +125,7 @@ def given(name: str) -> str | None:
 def pattern(name: str) -> str | None:
     """Return a regular expression from the query.
 
-    :raises HttpError: 400 for what is none.
+    :raises HttpError: 400 for anything else.
     """
     regex = given(name)
     try:
@@ -136,7 +136,7 @@ def pattern(name: str) -> str | None:
 
 
 def page_size(call: Call) -> int:
-    """Return how many entries the caller is to get at most.
+    """Return the maximum number of entries to return.
 
     :raises HttpError: 400 for a limit that is no number.
     """
@@ -156,7 +156,7 @@ def next_link(
 ) -> dict[str, Any]:
     """Return the link to the page after this one, under ``<what>_links`` or a key.
 
-    As in Nova, a full page always has one, be it the last.
+    As in Nova, a full page always has one, even the last page.
     """
     listed = list(ids)
     if not size or len(listed) != size:
@@ -169,9 +169,9 @@ def next_link(
 
 
 def since(name: str) -> float | None:
-    """Return a time from the query, in unix seconds.
+    """Return a time from the query, in Unix seconds.
 
-    :raises HttpError: 400 for what is no time.
+    :raises HttpError: 400 for anything else.
     """
     moment = given(name)
     if moment is None:
@@ -183,9 +183,9 @@ def since(name: str) -> float | None:
 
 
 def only_once(*names: str) -> None:
-    """See that the query gives none of these words several times.
+    """Check that the query repeats none of these parameters.
 
-    :raises HttpError: 400 naming the first that it does.
+    :raises HttpError: 400 naming the first one that is repeated.
     """
     for name in names:
         values = request.args.getlist(name)
@@ -194,9 +194,9 @@ def only_once(*names: str) -> None:
 
 
 def truth(word: str) -> bool:
-    """Return what the word means, in any letter case.
+    """Return the boolean that a word means, in any letter case.
 
-    :raises HttpError: 400 for a word that means neither.
+    :raises HttpError: 400 for any other word.
     """
     try:
         return bool(strutils.bool_from_string(word, strict=True))

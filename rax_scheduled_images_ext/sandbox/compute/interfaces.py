@@ -1,4 +1,4 @@
-"""What a server has of networks: its interfaces and its security groups."""
+"""The interfaces and security groups of a server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Key pairs of the compute API: each user's own."""
+"""Key pairs of the compute API, separate for each user."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def show(call: Call, name: str) -> ResponseReturnValue:
 
 
 def create(call: Call) -> ResponseReturnValue:
-    """POST /os-keypairs; only public keys are taken, and none is made."""
+    """POST /os-keypairs; accepts a public key, but never generates a key pair."""
     wanted = inputs.body(schemas.CREATE_KEYPAIR)["keypair"]
     pair = call.region.keypairs.add(call.user_id, wanted["name"], wanted["public_key"])
     view = _view(call, pair) | {"user_id": pair.user_id}

@@ -1,4 +1,4 @@
-"""The places on networks that a new server is to have."""
+"""The networks and security groups of a new server."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from rax_scheduled_images_ext.sandbox.http.common import Call, HttpError
 
 
 def nics_of(call: Call, wanted: Mapping[str, Any]) -> list[Nic]:
-    """Return what a request says of networks.
+    """Return the network connections that a request asks for.
 
-    :raises HttpError: 400 for what is not there, 409 for what is taken, or where it is
-        not clear which network is meant.
+    :raises HttpError: 400 for what does not exist, 409 for what is in use, or if it is
+        unclear which network is meant.
     """
     given: Any = wanted.get("networks") or "auto"
     if given == "none" or call.services.rackspace:
@@ -78,7 +78,7 @@ def _check_free(call: Call, network: Network, address: str) -> None:
 def security_groups_of(call: Call, wanted: Mapping[str, Any]) -> list[SecurityGroup]:
     """Return the security groups that a request names.
 
-    :raises HttpError: 400 for one that is not there.
+    :raises HttpError: 400 for one that does not exist.
     """
     if call.services.rackspace:
         return []

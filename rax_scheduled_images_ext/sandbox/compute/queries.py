@@ -1,6 +1,6 @@
-"""Which words of a query string the compute API knows; the newer it is, the stricter.
+"""The query parameters that the compute API accepts; newer versions are stricter.
 
-Up to some version an unknown word is passed over, as if it were not there.
+Older versions ignore an unknown parameter.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rax_scheduled_images_ext.sandbox.http.common import (
     Microversion,
 )
 
-# From here on all of the API is strict.
+# The version from which the entire API is strict.
 _ALL_STRICT: Microversion = (2, 102)
 
 _SERVERS = frozenset(
@@ -35,7 +35,7 @@ _KEYPAIRS = frozenset("limit marker user_id".split())
 _GROUPS = frozenset("all_projects limit offset".split())
 _ACTIONS = frozenset("changes-since limit marker".split())
 
-# Since when a path is strict, and what it knows.
+# The version from which a path is strict, and the parameters that it accepts.
 _KNOWN: Mapping[str, tuple[Microversion, frozenset[str]]] = {
     "/servers": ((2, 75), _SERVERS),
     "/servers/detail": ((2, 75), _SERVERS),
@@ -49,9 +49,9 @@ _KNOWN: Mapping[str, tuple[Microversion, frozenset[str]]] = {
 
 
 def check(call: Call, path: str) -> None:
-    """See that the query has only words that a path knows.
+    """Check that the query has only parameters that the path accepts.
 
-    :raises HttpError: 400 naming the first other one.
+    :raises HttpError: 400 naming the first unknown one.
     """
     since, known = _KNOWN.get(path, (_ALL_STRICT, frozenset[str]()))
     if call.version < since:
@@ -64,7 +64,7 @@ def check(call: Call, path: str) -> None:
     if free and call.services.cloud.extension:
         known = known | {ATTRIBUTE}
     for word in request.args:
-        # Those of servers are not attributes, and do nothing.
+        # For servers these are no attributes, and have no effect.
         if word not in known and not (free and word.startswith("_")):
             raise HttpError(400, _unknown(word, free=free))
 

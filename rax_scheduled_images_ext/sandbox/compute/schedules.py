@@ -40,9 +40,9 @@ def enable(call: Call, server_id: str) -> ResponseReturnValue:
 
 
 def disable(call: Call, server_id: str) -> ResponseReturnValue:
-    """DELETE /servers/{id}/rax-si-image-schedule; a body means nothing."""
+    """DELETE /servers/{id}/rax-si-image-schedule; a body is ignored."""
     find_server(call, server_id)
-    # A user who may not remove one gets 403, with or without a schedule.
+    # A user without the right gets 403, whether there is a schedule or not.
     inputs.may(call, f"{ALIAS}:delete", ADMIN)
     call.region.schedules.delete(server_id)
     return "", 202

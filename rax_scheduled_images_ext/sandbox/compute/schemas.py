@@ -18,7 +18,7 @@ _FORMATS = FormatChecker(formats=())
 
 
 class _BadName(ValueError):
-    """A text that is no name of a server or an image."""
+    """A text is not a valid name of a server or an image."""
 
 
 @_FORMATS.checks("name", raises=_BadName)
@@ -46,7 +46,7 @@ def _is_base64(value: object) -> bool:
 def _minimum(
     validator: Any, least: int, instance: Any, schema: Json
 ) -> Iterator[ValidationError]:
-    """Compare numbers that are written as text as well."""
+    """Also compare numbers that are written as text."""
     if isinstance(instance, str) and instance.isdecimal():
         instance = int(instance)
     yield from Draft4Validator.VALIDATORS["minimum"](validator, least, instance, schema)
@@ -70,7 +70,7 @@ _TEXT: Json = {"type": ["string", "null"], "maxLength": 255}
 
 
 def _number(least: int) -> Json:
-    """A whole number, which may be written as text."""
+    """Return the schema of a whole number, which may be written as text."""
     return {
         "type": ["integer", "string"],
         "pattern": "^[0-9]*$",
@@ -82,7 +82,7 @@ def _number(least: int) -> Json:
 def body_of(key: str, **properties: Json) -> Json:
     """Return the schema of a body with one object under a key.
 
-    :param properties: all that the object may have; see :func:`needing`.
+    :param properties: all properties that the object may have; see :func:`needing`.
     """
     return {
         "type": "object",
@@ -162,7 +162,7 @@ _POLICIES: Json = {
 
 @cache
 def create_server_group(version: Microversion) -> Json:
-    """Return the schema of the body that makes a server group."""
+    """Return the schema of the body that creates a server group."""
     if version >= (2, 64):
         schema = body_of(
             "server_group", name=NAME, policy=_POLICIES, rules={"type": "object"}
@@ -254,7 +254,7 @@ _DEVICE: Json = {
 
 
 def _device(version: Microversion) -> Json:
-    """Return the schema of a disk of a new server."""
+    """Return the schema of a block device of a new server."""
     more: Json = {}
     if version >= (2, 42):
         more["tag"] = TAG
@@ -265,7 +265,7 @@ def _device(version: Microversion) -> Json:
 
 @cache
 def boot(version: Microversion) -> Json:
-    """Return the schema of the body of a boot."""
+    """Return the schema of the body that creates a server."""
     properties: Json = {
         "name": NAME,
         "metadata": METADATA,
@@ -298,7 +298,7 @@ def boot(version: Microversion) -> Json:
 
 @cache
 def rebuild(version: Microversion) -> Json:
-    """Return the schema of the body of a rebuild."""
+    """Return the schema of the body that rebuilds a server."""
     properties: Json = {
         "name": NAME,
         "imageRef": {"type": "string", "format": "uuid"},
@@ -324,7 +324,7 @@ def rebuild(version: Microversion) -> Json:
 
 @cache
 def update(version: Microversion) -> Json:
-    """Return the schema of the body of a change of a server."""
+    """Return the schema of the body that updates a server."""
     properties: Json = {
         "name": NAME,
         **{key: {} for key in ("OS-DCF:diskConfig", "accessIPv4", "accessIPv6")},
@@ -337,9 +337,9 @@ def update(version: Microversion) -> Json:
 
 
 def validate(value: object, schema: Json) -> Any:
-    """Return a value that a schema allows.
+    """Return a value if a schema allows it.
 
-    :raises HttpError: 400 in Nova's form for any other.
+    :raises HttpError: 400 in Nova's form, if not.
     """
     try:
         _Validator(schema, format_checker=_FORMATS).validate(value)
@@ -349,7 +349,7 @@ def validate(value: object, schema: Json) -> Any:
 
 
 def problem(value: object, schema: Json) -> str | None:
-    """Return what is wrong with a value, None if nothing is."""
+    """Return what is wrong with a value, None if it is valid."""
     validator = _Validator(schema, format_checker=_FORMATS)
     return next((error.message for error in validator.iter_errors(value)), None)
 

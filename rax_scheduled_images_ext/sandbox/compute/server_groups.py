@@ -1,4 +1,4 @@
-"""Server groups of the compute API; what they ask of the scheduler is only kept."""
+"""Server groups of the compute API; their policies have no effect."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rax_scheduled_images_ext.sandbox.compute.inputs import may
 from rax_scheduled_images_ext.sandbox.compute.views import Json
 from rax_scheduled_images_ext.sandbox.http.common import Call, HttpError
 
-# From here on a group has one policy instead of a list.
+# The version from which a group has one policy instead of a list.
 _ONE_POLICY = (2, 64)
 
 

@@ -37,13 +37,13 @@ from rax_scheduled_images_ext.sandbox.compute.views import (
 )
 from rax_scheduled_images_ext.sandbox.http.common import Call, HttpError
 
-# The statuses a server of any OpenStack may have; those of ours are among them.
+# The statuses that servers may have in any OpenStack, including this one.
 _STATUSES = frozenset(
     "ACTIVE BUILD DELETED ERROR HARD_REBOOT MIGRATING PASSWORD PAUSED REBOOT REBUILD"
     " RESCUE RESIZE REVERT_RESIZE SHELVED SHELVED_OFFLOADED SHUTOFF SOFT_DELETED"
     " SUSPENDED VERIFY_RESIZE".split()
 )
-# The first version that filters by addresses of IPv6, which no server has.
+# The first version that filters by IPv6 addresses, which no server here has.
 _IP6 = (2, 5)
 _TAG_FILTERS = {
     "tags": "tags",
@@ -70,7 +70,7 @@ def list_detail(call: Call) -> ResponseReturnValue:
 
 
 def _page(call: Call, path: str) -> tuple[list[Server], dict[str, Any]]:
-    """Return the servers asked for, and the link to the next ones."""
+    """Return a page of the requested servers, and the link to the next one."""
     size = inputs.page_size(call)
     query = _query(call, size)
     try:
@@ -82,12 +82,12 @@ def _page(call: Call, path: str) -> tuple[list[Server], dict[str, Any]]:
 
 
 def _query(call: Call, size: int) -> ServerQuery | None:
-    """Read the filters; those that Nova keeps for operators are passed over.
+    """Parse the filters; ignore those that Nova reserves for operators.
 
-    :returns: None where no server can match.
+    :returns: None if no server can match.
     """
     all_tenants = given("all_tenants")
-    # Nothing said means yes.
+    # Without a value, it means yes.
     if all_tenants is not None and inputs.truth(all_tenants or "yes"):
         # The admin of a project is no operator.
         detail = "detail" if request.path.endswith("/detail") else "index"
@@ -118,7 +118,7 @@ def _query(call: Call, size: int) -> ServerQuery | None:
 
 
 def _statuses(call: Call) -> tuple[str, ...] | None:
-    """Return the statuses asked for; None for any, nothing for none that there is."""
+    """Return the requested statuses; None for any, empty for an unknown one."""
     asked = [word.upper() for word in request.args.getlist("status")]
     known = tuple(word for word in asked if word in _STATUSES)
     if known == ("DELETED",):
@@ -129,12 +129,12 @@ def _statuses(call: Call) -> tuple[str, ...] | None:
 
 
 def _wants_what_none_has(call: Call) -> bool:
-    """Whether an address of IPv6 is asked for."""
+    """Whether the filter is by an IPv6 address."""
     return "ip6" in request.args and call.version >= _IP6
 
 
 def _changes(call: Call) -> tuple[float | None, float | None]:
-    """Return since when and until when there is to be a change."""
+    """Return the period in which servers must have changed."""
     since = inputs.since("changes-since")
     before = inputs.since("changes-before") if call.version >= (2, 66) else None
     return since, before
@@ -143,9 +143,9 @@ def _changes(call: Call) -> tuple[float | None, float | None]:
 def _in_order(
     since: float | None, before: float | None
 ) -> tuple[float | None, float | None]:
-    """Return the times, which must leave some time between them.
+    """Return the beginning and the end of a period, which must be in this order.
 
-    :raises HttpError: 400 where they do not.
+    :raises HttpError: 400 if they are not.
     """
     if since is not None and before is not None and before < since:
         raise HttpError(
@@ -156,7 +156,7 @@ def _in_order(
 
 
 def _tagged(call: Call) -> dict[str, Any]:
-    """Return the filters by tags; below 2.26 there are none."""
+    """Return the filters by tags; before 2.26 there are none."""
     if call.version < (2, 26):
         return {}
     asked = {}
@@ -175,7 +175,7 @@ def _locked(call: Call) -> bool | None:
 
 
 def _scheduled(call: Call) -> bool | None:
-    """Read the extension's own filter; any letter case, and 1 and 0, will do."""
+    """Parse the extension's own filter: true or false in any letter case, 1 or 0."""
     value = given(ATTRIBUTE)
     if value is None or not call.services.cloud.extension:
         return None
@@ -256,7 +256,7 @@ def _boots_volume(devices: Sequence[BlockDevice]) -> bool:
 
 
 def _hints(call: Call) -> dict[str, Any]:
-    """Return what the request says to the scheduler, and the server group in it."""
+    """Return the scheduler hints of the request, and their server group."""
     whole = inputs.content()
     hints: Any = next((whole[key] for key in _HINTS if key in whole), {})
     group_id = hints.get("group") if isinstance(hints, dict) else None
@@ -269,7 +269,7 @@ def _hints(call: Call) -> dict[str, Any]:
 
 
 def _image_to_boot(call: Call, wanted: Mapping[str, Any]) -> Image | None:
-    """Return the image that a new server is to have, None for one of volumes alone."""
+    """Return the image of a new server, None for one that has only volumes."""
     if not wanted.get("imageRef"):
         if not wanted.get("block_device_mapping_v2"):
             raise HttpError(400, "Missing imageRef attribute")
@@ -292,7 +292,7 @@ def _booted(
         "links": links,
         "OS-DCF:diskConfig": wanted.get("OS-DCF:diskConfig", "MANUAL"),
         "security_groups": wanted.get("security_groups", [{"name": "default"}]),
-        # Nobody can log in to a server that is not really there.
+        # Nobody can log in to an emulated server.
         "adminPass": wanted.get("adminPass", server.id[:12]),
     }
     return {"server": view}, 202, {"Location": links[0]["href"]}
@@ -412,13 +412,13 @@ def _history(call: Call, server_id: str) -> list[Action]:
 
 
 def _history_page(call: Call, server_id: str) -> tuple[list[Action], dict[str, Any]]:
-    """Return the part of a history that is asked for, and the link to the next one."""
+    """Return the requested page of a history, and the link to the next one."""
     # As in Nova, checks that do not need the server come first.
     size, changes = inputs.page_size(call), _changes(call)
     inputs.only_once("limit", "marker", "changes-since", "changes-before")
     actions = _history(call, server_id)
     since, before = _in_order(*changes)
-    # A marker need not have changed in that time itself.
+    # The marker itself may have changed outside this period.
     actions = [
         action
         for action in _behind_marker(actions)
@@ -431,14 +431,14 @@ def _history_page(call: Call, server_id: str) -> tuple[list[Action], dict[str, A
 
 
 def _updated(action: Action) -> float:
-    """Return when an action last changed, to the microsecond."""
+    """Return the time when an action last changed, to the microsecond."""
     return round(action.finished or action.started, 6)
 
 
 def _behind_marker(actions: list[Action]) -> list[Action]:
     """Return the actions that follow the one that the query names.
 
-    :raises HttpError: 400 where there is no such action.
+    :raises HttpError: 400 if there is no such action.
     """
     marker = given("marker")
     if marker is None:
@@ -446,7 +446,7 @@ def _behind_marker(actions: list[Action]) -> list[Action]:
     for place, action in enumerate(actions):
         if action.request_id == marker:
             return actions[place + 1 :]
-    # Nova forgets which.
+    # Nova loses the marker's ID.
     raise HttpError(400, "Marker None could not be found.")
 
 

@@ -1,4 +1,4 @@
-"""In which order servers are listed."""
+"""The order of lists of servers."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from rax_scheduled_images_ext.sandbox.backend.models import Sort
 from rax_scheduled_images_ext.sandbox.compute.inputs import bad_parameter
 from rax_scheduled_images_ext.sandbox.http.common import Call, HttpError
 
-# What Nova sorts by, in its order, and what of ours that is; the others are the same
-# for all servers here, or nothing that could be sorted by.
+# Nova's sort keys, in its order, with our columns. The other keys are equal for all
+# servers here, or have no order.
 _KEYS: dict[str, str | None] = {
     "access_ip_v4": None,
     "access_ip_v6": None,
@@ -42,7 +42,8 @@ _KEYS: dict[str, str | None] = {
     "vm_state": "status",
 }
 _FOR_OPERATORS = ("host", "node")
-# Once allowed, these have never done anything; but for one, which does by now.
+# Keys that older versions allow without any effect, except for one that has an effect
+# now.
 _IGNORED = (
     "architecture cell_name cleaned default_ephemeral_device default_swap_device"
     " deleted deleted_at disable_terminate ephemeral_gb ephemeral_key_uuid id key_data"
@@ -54,9 +55,10 @@ _IGNORED_UNTIL = (2, 74)
 
 
 def of_query(call: Call) -> Sort:
-    """Read the keys and directions of the query.
+    """Parse the sort keys and directions of the query.
 
-    :raises HttpError: 400 for one that is unknown, 403 for what only operators use.
+    :raises HttpError: 400 for an unknown key, 403 for one that is reserved for
+        operators.
     """
     keys = request.args.getlist("sort_key") or ["created_at"]
     directions = request.args.getlist("sort_dir") or ["desc"]
@@ -77,7 +79,7 @@ def of_query(call: Call) -> Sort:
     columns = (known[key] for key in keys)
     pairs = zip(columns, padded, strict=False)
     order = {column: direction for column, direction in pairs if column}
-    # Something must decide between equals, or pages would overlap.
+    # Equal rows need a fixed order, or pages would overlap.
     return tuple({**order, "id": order.get("id", directions[0])}.items())
 
 

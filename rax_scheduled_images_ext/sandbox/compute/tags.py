@@ -17,7 +17,7 @@ from rax_scheduled_images_ext.sandbox.compute.inputs import (
 from rax_scheduled_images_ext.sandbox.compute.views import Links
 from rax_scheduled_images_ext.sandbox.http.common import Call, HttpError
 
-#: How many tags a server may have.
+#: The most tags that a server may have.
 MOST = 50
 # In other states the server's tags cannot be changed.
 _CHANGEABLE = frozenset({"active", "paused", "suspended", "stopped"})
@@ -104,7 +104,7 @@ def _changed(call: Call, server_id: str, verb: str, policy: str) -> Server:
 def _find(call: Call, server_id: str, policy: str) -> Server:
     """Return a server of the caller's project.
 
-    :raises HttpError: 404 where there is none, 403 for another project's.
+    :raises HttpError: 404 if there is none, 403 for another project's.
     """
     try:
         server = call.region.servers.get(server_id)

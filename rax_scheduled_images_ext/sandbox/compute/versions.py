@@ -1,4 +1,4 @@
-"""The compute API's versions: the documents, and what a request asks for."""
+"""The versions of the compute API: their documents, and those of requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rax_scheduled_images_ext.sandbox.http.microversions import HEADER, text_of
 MINIMUM: Microversion = (2, 1)
 MAXIMUM: Microversion = (2, 104)
 
-# The same API twice: as it was before microversions, and with them.
+# The same API twice: without and with microversions.
 _OLD = {
     "id": "v2.0",
     "status": "DEPRECATED",
@@ -33,25 +33,25 @@ OLD_HEADER = "X-OpenStack-Nova-API-Version"
 
 
 def asked_for(headers: Headers) -> Microversion:
-    """Return the version that a request is to be treated by, be it one of ours or not.
+    """Return the version that a request asks for, whether supported or not.
 
-    The newer of the two headers names the service as well, and wins.
+    The newer of the two headers also names the service, and takes precedence.
 
-    :raises HttpError: 400 for what is no version.
+    :raises HttpError: 400 for anything but a version.
     """
     return microversions.asked_for(headers, "compute", MINIMUM, MAXIMUM, [OLD_HEADER])
 
 
 def check(version: Microversion) -> None:
-    """See that we have this version.
+    """Check that the version is supported.
 
-    :raises HttpError: 406 where we have not.
+    :raises HttpError: 406 if it is not.
     """
     microversions.check(version, MINIMUM, MAXIMUM)
 
 
 def answer_headers(version: Microversion) -> dict[str, str]:
-    """Return the headers for the version of an answer."""
+    """Return the headers with the version of a response."""
     text = text_of(version)
     return {
         HEADER: f"compute {text}",

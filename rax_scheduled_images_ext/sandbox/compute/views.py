@@ -1,4 +1,4 @@
-"""Servers, flavors and images as the compute API writes them."""
+"""Servers, flavors and images in the form of the compute API."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Json = dict[str, Any]
 
 _IMAGE_PROGRESS = {"queued": 25, "saving": 50, "active": 100}
 
-# Below this, the answer to a change of a server shows less than ``show`` does.
+# Before this version, the response to a change of a server shows less than ``show``.
 _FULL_UPDATE = (2, 75)
 _NOT_IN_UPDATE = (
     "OS-EXT-AZ:availability_zone",
@@ -58,7 +58,7 @@ _MEANS_SOMETHING = re.compile(
 
 
 class Links:
-    """URLs under one API root; a bookmark is the same without the version."""
+    """URLs under one API root; a bookmark is the URL without the version."""
 
     def __init__(self, root: str) -> None:
         self.root = root
@@ -72,17 +72,19 @@ class Links:
         ]
 
     def bookmark(self, kind: str, key: str) -> Json:
-        """Return the link that outlives a version."""
+        """Return the link without a version."""
         return {"rel": "bookmark", "href": f"{self.unversioned}/{kind}/{key}"}
 
 
 def schedule_view(schedule: Schedule) -> Json:
-    """Return a schedule; one that is daily has no day."""
+    """Return a schedule; a daily one has no day."""
     return schedule_object(ImageSchedule(schedule.retention, schedule.day_of_week))
 
 
 class ServerViews:
-    """Servers for one call; made once a page, as all that rows share is here."""
+    """The views of servers for one call; created once per page, with what all rows
+    share.
+    """
 
     def __init__(self, call: Call, servers: Sequence[Server] = ()) -> None:
         self._version = call.version
@@ -98,7 +100,7 @@ class ServerViews:
         self._groups = networks.group_names() if self._ports else {}
 
     def brief(self, server: Server) -> Json:
-        """Return a server as short lists have it."""
+        """Return a server as in a short list."""
         return {
             "id": server.id,
             "name": server.name,
@@ -106,7 +108,7 @@ class ServerViews:
         }
 
     def detail(self, server: Server) -> Json:
-        """Return a server as long lists have it, to a user who is no operator."""
+        """Return a server as in a detailed list, for a user who is no operator."""
         view: Json = {
             "id": server.id,
             "name": server.name,
@@ -153,7 +155,7 @@ class ServerViews:
         return view | self._newer(server)
 
     def _newer(self, server: Server) -> Json:
-        """Return what has come to be shown after the first version."""
+        """Return the attributes that later versions have added."""
         newer: dict[Microversion, tuple[str, Any]] = {
             (2, 9): ("locked", server.locked),
             (2, 19): ("description", server.description),
@@ -167,14 +169,14 @@ class ServerViews:
         return dict(shown for first, shown in newer.items() if self._version >= first)
 
     def show(self, server: Server) -> Json:
-        """Return a server that was asked for alone."""
+        """Return a single server."""
         view = self.detail(server)
         if self._version >= (2, 71):
             view["server_groups"] = [server.group_id] if server.group_id else []
         return view
 
     def updated(self, server: Server) -> Json:
-        """Return a server that has just been changed."""
+        """Return a server after a change."""
         view = self.show(server)
         if self._version < _FULL_UPDATE:
             for key in _NOT_IN_UPDATE:
@@ -185,7 +187,7 @@ class ServerViews:
         return view
 
     def rebuilt(self, server: Server, password: str) -> Json:
-        """Return a server that is going to be rebuilt, with what nobody may log."""
+        """Return a server before a rebuild, with secrets that nobody may log."""
         view = self.updated(server)
         if (2, 54) <= self._version < _FULL_UPDATE:
             view["key_name"] = server.key_name
@@ -241,7 +243,7 @@ class ServerViews:
 
 
 def flavor_view(call: Call, flavor: Flavor, *, full: bool) -> Json:
-    """Return a flavor, with or without what it is made of."""
+    """Return a flavor, with or without its details."""
     view: Json = {"id": flavor.id, "name": flavor.name}
     if full:
         view |= {
@@ -263,7 +265,7 @@ def flavor_view(call: Call, flavor: Flavor, *, full: bool) -> Json:
 
 
 def image_view(call: Call, image: Image, *, full: bool) -> Json:
-    """Return an image as the compute API's own list and show have it."""
+    """Return an image as the compute API shows it."""
     links = Links(call.root)
     view: Json = {"id": image.id, "name": image.name}
     if full:
@@ -288,7 +290,7 @@ def image_view(call: Call, image: Image, *, full: bool) -> Json:
 
 
 def _with_mapping(properties: Mapping[str, str]) -> Json:
-    """Return the properties of an image; Nova reads the JSON of some of them."""
+    """Return the properties of an image; Nova parses some of them as JSON."""
     view: Json = dict(properties)
     with suppress(KeyError, ValueError):
         view[MAPPING_KEY] = json.loads(view[MAPPING_KEY])
@@ -303,12 +305,12 @@ def _server_of(properties: Mapping[str, str], links: Links) -> Json:
 
 
 def image_root(call: Call) -> str:
-    """Return the image service's URL, without a version, as Nova knows it."""
+    """Return the URL of the image service without a version, as Nova configures it."""
     return f"{call.root.partition('/compute')[0]}/image"
 
 
 def action_view(call: Call, action: Action) -> Json:
-    """Return one entry of a server's history."""
+    """Return an entry of a server's history."""
     view: Json = {
         "action": action.action,
         "instance_uuid": action.server_id,
@@ -324,7 +326,7 @@ def action_view(call: Call, action: Action) -> Json:
 
 
 def event_view(call: Call, action: Action) -> Json:
-    """Return what an entry of a server's history came to."""
+    """Return the result of an entry of a server's history."""
     failed = action.message is not None
     view: Json = {
         "event": f"compute_{action.action}",

@@ -58,7 +58,7 @@ def make_app(services: Services) -> Flask:
         if fault.status == 401 and services.rackspace:
             return jsonify(unauthorized_body(services, fault)), 401, fault.headers
         if fault.status == 401:
-            # Refused before Glance begins, which gives requests their names.
+            # Refused before Glance itself, which assigns the IDs of requests.
             del g.request_id
         return page(fault.status, fault.message, fault.headers, fault.detail)
 
@@ -80,7 +80,7 @@ def make_app(services: Services) -> Flask:
 
 
 def make_root() -> Flask:
-    """Return what is at the service's own URL: the list of its versions."""
+    """Return the document at the service's own URL: the list of its versions."""
     app = new_app("image_versions")
 
     @app.get("/")

@@ -1,7 +1,7 @@
-"""The image API about itself: versions, schemas, and what it can do.
+"""Versions, schemas and capabilities of the image API.
 
-There is one store of data, unnamed: openstacksdk cannot change the images of a Glance
-that names its stores.
+There is one store, without a name: openstacksdk cannot change images of a Glance with
+named stores.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from rax_scheduled_images_ext.sandbox.image.views import Json
 
 _CURRENT = "v2.17"
 _MIB, _UNLIMITED = 2**20, -1
-# As a Glance with one store has them, in its order.
+# As in a Glance with one store, in its order.
 _VERSIONS = (
     *("v2.15", "v2.9", _CURRENT),
     *("v2.7", "v2.6", "v2.5", "v2.4", "v2.3", "v2.2", "v2.1", "v2.0"),
@@ -47,7 +47,7 @@ def images_schema(_call: Call) -> ResponseReturnValue:
 
 
 def import_methods(_call: Call) -> ResponseReturnValue:
-    """GET /info/import; there are none: data comes with ``PUT /images/{id}/file``."""
+    """GET /info/import; there are none: data is sent with ``PUT /images/{id}/file``."""
     methods = {"description": "Import methods available.", "type": "array", "value": []}
     return {"import-methods": methods}
 

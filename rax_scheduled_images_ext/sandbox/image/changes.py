@@ -1,4 +1,4 @@
-"""Changes to an image as clients write them: a list of JSON patch operations."""
+"""Parses and applies changes to an image: lists of JSON patch operations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CONTENT_TYPES = {
     "application/openstack-images-v2.1-json-patch": False,
 }
 _OPERATIONS = ("add", "remove", "replace")
-# What the cloud calls an attribute, where that differs.
+# The cloud's own names of attributes, if they differ.
 _COLUMNS = {"os_hidden": "hidden"}
 _SETTABLE = frozenset(
     "name visibility protected os_hidden min_disk min_ram disk_format"
@@ -28,7 +28,7 @@ _SETTABLE = frozenset(
 
 @dataclass(frozen=True)
 class Change:
-    """One operation; ``strict_add`` refuses to add what is there."""
+    """One operation; ``strict_add`` refuses to add an existing property."""
 
     operation: str
     key: str
@@ -38,17 +38,17 @@ class Change:
 
 @dataclass
 class Changed:
-    """What the image is to become: attributes to set, and all its properties."""
+    """The result of a change: the attributes to set, and all properties."""
 
     properties: dict[str, str]
     attributes: dict[str, Any] = field(default_factory=dict)
 
 
 def parse(content_type: str, body: object) -> list[Change]:
-    """Read the operations of a request.
+    """Parse the operations of a request.
 
-    :raises HttpError: 415 for another content type, 400 for what is no such list,
-        403 for attributes that no client may change.
+    :raises HttpError: 415 for another content type, 400 for an invalid list, 403 for
+        attributes that no client may change.
     """
     if content_type not in CONTENT_TYPES:
         allowed = ", ".join(sorted(CONTENT_TYPES))
@@ -134,10 +134,10 @@ def _parts(pointer: str) -> list[str]:
 
 
 def apply(image: Image, changes: list[Change]) -> Changed:
-    """Work out what the image becomes; the operations count in their order.
+    """Apply the operations to the image, in their order.
 
-    :raises HttpError: 409 for a property that is (not) there, 403 for what may not
-        be changed.
+    :raises HttpError: 409 for a property that already exists, or does not exist, 403
+        for one that may not be changed.
     """
     changed = Changed(dict(image.properties))
     for change in changes:

@@ -1,4 +1,4 @@
-"""Images of the image API: lists, show, make, change, delete, data, tags."""
+"""Images of the image API: lists, show, create, change, delete, data, tags."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def download(call: Call, image_id: str) -> ResponseReturnValue:
     """GET /images/{id}/file"""
     image = _find(call, image_id)
     data = call.region.images.data(image_id)
-    # A snapshot's data is nowhere, as if its store had lost it.
+    # Snapshots have no data, as if the store had lost it.
     if data is None:
         return bare(204)
     if image.status == "deactivated":
@@ -188,7 +188,7 @@ def _set_status(call: Call, image_id: str, old: str, new: str) -> ResponseReturn
 
 
 def member_list(call: Call, image_id: str) -> ResponseReturnValue:
-    """GET /images/{id}/members; no member can be added."""
+    """GET /images/{id}/members; no members can be added."""
     image = _find(call, image_id)
     if image.visibility != "shared":
         raise HttpError(403, "Only shared images have members.")
@@ -198,7 +198,7 @@ def member_list(call: Call, image_id: str) -> ResponseReturnValue:
 def _find(call: Call, image_id: str) -> Image:
     """Return an image that the caller may see.
 
-    :raises NotFound: where there is no such.
+    :raises NotFound: if there is none.
     """
     try:
         image = call.region.images.get(image_id)
@@ -223,7 +223,7 @@ def _allow(call: Call, action: str) -> None:
 
 
 def _check_visibility(visibility: object) -> None:
-    # For the operator alone, who is not among the users.
+    # Only for the operator, who is not one of the users.
     if visibility == "public":
         raise HttpError(
             403, "You are not authorized to complete publicize_image action."

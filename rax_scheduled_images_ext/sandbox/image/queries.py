@@ -1,4 +1,4 @@
-"""Which images a list is to have: the query string of ``GET /images``."""
+"""Parses the query string of ``GET /images``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rax_scheduled_images_ext.sandbox.backend.models import (
 from rax_scheduled_images_ext.sandbox.http.common import HttpError, parse_time
 from rax_scheduled_images_ext.sandbox.image.schemas import VISIBILITIES
 
-# A page's length where the client names none.
+# The default length of a page.
 DEFAULT_LIMIT = 25
 
 _SORT_KEYS = {
@@ -29,7 +29,7 @@ _SORT_KEYS = {
     "created_at": "created",
     "updated_at": "updated",
 }
-# Attributes for which ``in:`` is understood; and those that only equal.
+# Attributes that support ``in:``, and those that support only equality.
 _WITH_IN = frozenset("name id status container_format disk_format".split())
 _NUMBERS = frozenset({"min_disk", "min_ram", "size"})
 _PLAIN = frozenset({"checksum", "owner"})
@@ -42,7 +42,7 @@ _NOT_FILTERS = frozenset(
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)",?|([^,]+),?|,')
 
 
-# How far a project may have come with an image that is shared with it.
+# The states of an image that is shared with a project.
 _MEMBER_STATUSES = ("pending", "accepted", "rejected", "all")
 
 
@@ -59,11 +59,11 @@ class _Filters:
 def parse(
     given: MultiDict[str, str], project_id: str | None, longest: int
 ) -> ImageQuery:
-    """Read a query.
+    """Parse a query.
 
-    :param project_id: the one whose images and the public ones are listed; None
-        for all.
-    :raises HttpError: 400 for what cannot be understood.
+    :param project_id: the project whose images, and the public ones, are listed; None
+        for all images.
+    :raises HttpError: 400 for an invalid query.
     """
     filters = _Filters()
     for name, text in given.items():
@@ -110,7 +110,7 @@ def _filter(filters: _Filters, name: str, text: str) -> None:
     elif name in _NUMBERS or name in _PLAIN:
         filters.equals[name] = _number(text) if name in _NUMBERS else text
     else:
-        # No operators here: "in:a,b" is compared as it stands, as in Glance.
+        # No operators here: "in:a,b" is compared literally, as in Glance.
         filters.properties[name] = text
 
 
@@ -145,7 +145,7 @@ def _number(text: str) -> int:
 
 def _moment(name: str, text: str) -> Comparison:
     operator, colon, rest = text.partition(":")
-    # The hour ends at a colon, too.
+    # The time itself also contains colons.
     if colon and operator.isalpha() and operator not in _OPERATORS:
         raise HttpError(400, "Unable to filter on a unknown operator.")
     if operator not in _OPERATORS:

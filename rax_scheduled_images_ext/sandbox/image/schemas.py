@@ -1,4 +1,4 @@
-"""What an image is made of: the attributes that each has, and their types."""
+"""The schemas of images: attributes and their types."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _url(description: str) -> Json:
     return {"type": "string", "description": description, **_READ_ONLY}
 
 
-# One place where the data of an image is, and what is known of it.
+# A location of the data of an image, and its metadata.
 _LOCATION: Json = {
     "type": "object",
     "properties": {
@@ -65,11 +65,11 @@ PROPERTIES: Mapping[str, Json] = {
         "-([0-9a-fA-F]){4}-([0-9a-fA-F]){12}$",
         "description": "The image's UUID",
     },
-    "name": _text(255, description="What people call the image"),
+    "name": _text(255, description="Name of the image"),
     "status": {
         "type": "string",
         "enum": STATUSES,
-        "description": "How far the image has come",
+        "description": "Status of the image",
         **_READ_ONLY,
     },
     "visibility": {
@@ -79,7 +79,7 @@ PROPERTIES: Mapping[str, Json] = {
     },
     "protected": {
         "type": "boolean",
-        "description": "Whether the image is kept from being deleted",
+        "description": "Whether the image is protected against deletion",
     },
     "os_hidden": {
         "type": "boolean",
@@ -109,7 +109,11 @@ PROPERTIES: Mapping[str, Json] = {
         "enum": [None, *DISK_FORMATS],
         "description": "How the disk is written",
     },
-    "created_at": {"type": "string", "description": "When it began", **_READ_ONLY},
+    "created_at": {
+        "type": "string",
+        "description": "When it was created",
+        **_READ_ONLY,
+    },
     "updated_at": {
         "type": "string",
         "description": "When it last changed",
@@ -118,7 +122,7 @@ PROPERTIES: Mapping[str, Json] = {
     "tags": {
         "type": "array",
         "items": {"type": "string", "maxLength": 255},
-        "description": "Words to find the image by",
+        "description": "Tags of the image",
     },
     "direct_url": _url("Where its store has the image"),
     "min_ram": {"type": "integer", "description": "MiB of memory needed to boot"},
@@ -178,7 +182,7 @@ def images_schema() -> Json:
 def check(key: str, value: object) -> None:
     """Check that an attribute or custom property may have this value.
 
-    :raises HttpError: 400 saying what is wrong, in Glance's form.
+    :raises HttpError: 400 in Glance's form, if not.
     """
     try:
         Draft4Validator(image_schema()).validate({key: value})
@@ -194,12 +198,12 @@ def check(key: str, value: object) -> None:
 
 
 def denied(why: str) -> HttpError:
-    """Return the answer to what only others may do."""
+    """Return the error for a request that the user may not make."""
     return HttpError(403, "Access was denied to this resource.", detail=why)
 
 
 def conflict(why: str) -> HttpError:
-    """Return the answer to what the image's state forbids."""
+    """Return the error for a request that the image's state forbids."""
     text = "There was a conflict when trying to complete your request."
     return HttpError(409, text, detail=why)
 
@@ -207,7 +211,7 @@ def conflict(why: str) -> HttpError:
 def unsupported(
     content_type: str, why: str, headers: Mapping[str, str] | None = None
 ) -> HttpError:
-    """Return the answer to a body of the wrong kind."""
+    """Return the error for a body of the wrong type."""
     return HttpError(
         415,
         f"The request media type {content_type} is not supported by this server.",
@@ -219,7 +223,7 @@ def unsupported(
 def check_key(key: str) -> None:
     """Check that clients may change the property.
 
-    :raises HttpError: 403 where they may not.
+    :raises HttpError: 403 if not.
     """
     if key in RESERVED or key.startswith(RESERVED_PREFIX):
         raise HttpError(403, f"Attribute '{key}' is reserved.")

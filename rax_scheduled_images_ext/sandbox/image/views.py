@@ -1,4 +1,4 @@
-"""Images as the image API writes them."""
+"""Images in the form of the image API."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rax_scheduled_images_ext.sandbox.http.common import isotime
 Json = dict[str, Any]
 
 _HASH = "sha512"
-# A disk written like this is as big as its data.
+# A disk in this format is as large as its data.
 _PLAIN_FORMATS = ("raw", "iso", "ami", "ari", "aki")
 
 

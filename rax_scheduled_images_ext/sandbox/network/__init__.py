@@ -46,7 +46,7 @@ ROUTES = (
     Route("GET", "/extensions", extensions.index),
 )
 
-# How Neutron calls its errors.
+# Neutron's names of errors.
 _TYPES = {400: "BadRequest", 403: "PolicyNotAuthorized", 409: "Conflict"}
 
 
@@ -78,7 +78,7 @@ def make_app(services: Services) -> Flask:
 
 
 def make_root() -> Flask:
-    """Return what is at the service's own URL: the list of its one version."""
+    """Return the document at the service's own URL: the list of its only version."""
     app = new_app("network_versions")
 
     @app.get("/")

@@ -13,16 +13,16 @@ from rax_scheduled_images_ext.sandbox.backend.directory import MEMBER
 from rax_scheduled_images_ext.sandbox.http.common import Call, HttpError
 
 Json = dict[str, Any]
-#: A text that may be left out or null.
+#: A text that may be absent or null.
 TEXT: Json = {"type": ["string", "null"], "maxLength": 255}
-# What a query says besides filters.
+# The query parameters that do not filter.
 _PAGING = frozenset("fields limit marker page_reverse sort_dir sort_key".split())
 
 
 def may(call: Call, action: str) -> None:
-    """Let only those go on who may change something.
+    """Check that the caller may change something.
 
-    :raises HttpError: 403 naming the rule.
+    :raises HttpError: 403 naming the rule, if not.
     """
     if MEMBER not in call.token.roles:
         raise HttpError(403, f"(rule:{action}) is disallowed by policy")
@@ -31,7 +31,7 @@ def may(call: Call, action: str) -> None:
 def body(key: str, properties: Mapping[str, Json], *required: str) -> Json:
     """Return the object under a key of the request's JSON.
 
-    :param properties: all that it may have.
+    :param properties: all properties that it may have.
     :raises HttpError: 400 for anything else.
     """
     content: Any = request.get_json(force=True, silent=True)
@@ -55,9 +55,9 @@ def body(key: str, properties: Mapping[str, Json], *required: str) -> Json:
 
 
 def page(call: Call, path: str, views: Iterable[Json]) -> Json:
-    """Return a list's answer: what the query asks for, and the link to the next page.
+    """Return the page of a list that a query asks for, with the link to the next one.
 
-    :param path: of the list, without a first slash.
+    :param path: the path of the list, without the leading slash.
     """
     found = [view for view in views if _matches(view)]
     marker, limit = request.args.get("marker"), request.args.get("limit", "0")

@@ -10,7 +10,7 @@ from rax_scheduled_images_ext.sandbox.http.common import Call, isotime
 from rax_scheduled_images_ext.sandbox.network import inputs
 from rax_scheduled_images_ext.sandbox.network.inputs import TEXT, Json, may
 
-# A port has one address at most.
+# A port has at most one address.
 _FIXED_IPS: Json = {
     "type": "array",
     "maxItems": 1,

@@ -83,7 +83,7 @@ def make_app(services: Services) -> Flask:
 
 
 def make_root() -> Flask:
-    """Return what is at the service's own URL: the list of its one version."""
+    """Return the document at the service's own URL: the list of its only version."""
     app = new_app("volume_versions")
     name_requests(app, "x-compute-request-id", "x-openstack-request-id")
 

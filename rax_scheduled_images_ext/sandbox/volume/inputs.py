@@ -17,7 +17,7 @@ from rax_scheduled_images_ext.sandbox.http.common import Call, HttpError
 Json = dict[str, Any]
 Thing = TypeVar("Thing", bound=Volume | VolumeSnapshot)
 
-# What each word of a query is called here.
+# Our names for query parameters.
 _COLUMNS = {
     **dict.fromkeys(("id", "name", "status", "size", "bootable", "volume_id"), None),
     "created_at": "created",
@@ -26,22 +26,22 @@ _COLUMNS = {
 
 
 def may(call: Call, policy: str) -> None:
-    """Let only those go on who may change something.
+    """Check that the caller may change something.
 
-    :raises HttpError: 403 naming the policy.
+    :raises HttpError: 403 naming the policy, if not.
     """
     if MEMBER not in call.token.roles:
         raise HttpError(403, f"Policy doesn't allow {policy} to be performed.")
 
 
 def listed_project(call: Call) -> str | None:
-    """Return whose things are listed: None for all projects', if an operator asks."""
+    """Return the project to list; None for all, which only operators can request."""
     asked = strutils.bool_from_string(request.args.get("all_tenants", ""))
     return call.only_project if asked else call.project_id
 
 
 def body(schema: Json, key: str) -> Json:
-    """Return the object under a key of the request's JSON, as the schema allows it.
+    """Return the object under a key of the request's JSON, checked by the schema.
 
     :raises HttpError: 400 for anything else.
     """
@@ -68,11 +68,11 @@ def _message(error: ValidationError) -> str:
 def page(
     call: Call, path: str, things: Sequence[Thing], filters: Sequence[str]
 ) -> tuple[list[Thing], Json]:
-    """Return what a query asks for of things, and the link to the next page.
+    """Return the page that a query asks for, and the link to the next one.
 
-    :param path: of the list, without a first slash.
-    :param filters: the words of a query that filter; others are passed over.
-    :raises HttpError: 400 for a query that cannot be understood.
+    :param path: the path of the list, without the leading slash.
+    :param filters: the query parameters that filter; others are ignored.
+    :raises HttpError: 400 for an invalid query.
     """
     wanted = {word: request.args[word] for word in filters if word in request.args}
     found = [each for each in things if _matches(each, wanted)]

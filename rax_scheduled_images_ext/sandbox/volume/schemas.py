@@ -23,7 +23,7 @@ _METADATA: Json = {
     },
     "additionalProperties": False,
 }
-# Which metadata a snapshot may be given later.
+# The metadata that can be changed later.
 _LATER: Json = {**_METADATA, "type": "object"}
 _SIZE: Json = {
     "type": ["integer", "string", "null"],

@@ -18,7 +18,7 @@ from rax_scheduled_images_ext.sandbox.volume.views import snapshot_view
 _FILTERS = ("name", "status", "volume_id")
 # The first version that lists snapshots by their metadata.
 _BY_METADATA = (3, 22)
-# The first version that makes snapshots of attached volumes without being forced.
+# The first version that makes snapshots of attached volumes without ``force``.
 _IN_USE = (3, 66)
 
 
@@ -46,7 +46,7 @@ def _page(call: Call, path: str) -> tuple[list[VolumeSnapshot], dict[str, Any]]:
 
 
 def _literal(text: str) -> dict[str, object] | None:
-    """Return the metadata that a query asks for, None for what nothing has."""
+    """Return the metadata that a query filters by, None if no snapshot can match."""
     try:
         found = ast.literal_eval(text)
     except (ValueError, SyntaxError):
@@ -139,7 +139,7 @@ def delete_item(call: Call, snapshot_id: str, key: str) -> ResponseReturnValue:
 
 
 def _set(call: Call, snapshot_id: str, wanted: dict[str, str]) -> dict[str, str]:
-    """Replace all metadata of a snapshot; return it."""
+    """Replace the metadata of a snapshot, and return it."""
     inputs.may(call, "volume:update_snapshot_metadata")
     call.region.volumes.set_snapshot_metadata(snapshot_id, wanted)
     return wanted
@@ -150,9 +150,9 @@ def _no_item(snapshot_id: str, key: str) -> NotFound:
 
 
 def _find(call: Call, snapshot_id: str) -> VolumeSnapshot:
-    """Return a snapshot that the caller may work with.
+    """Return a snapshot that the caller may use.
 
-    :raises NotFound: where there is no such.
+    :raises NotFound: if there is none.
     """
     snapshot = call.region.volumes.snapshot(snapshot_id)
     if not call.reaches(snapshot.project_id):

@@ -1,4 +1,4 @@
-"""The block storage API's versions: the document, and what a request asks for."""
+"""The versions of the block storage API: their document, and those of requests."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ MAXIMUM: Microversion = (3, 71)
 
 
 def asked_for(headers: Headers) -> Microversion:
-    """Return the version that a request is to be treated by, be it one of ours or not.
+    """Return the version that a request asks for, whether supported or not.
 
-    :raises HttpError: 400 for what is no version.
+    :raises HttpError: 400 for anything but a version.
     """
     return microversions.asked_for(headers, "volume", MINIMUM, MAXIMUM)
 
 
 def check(version: Microversion) -> None:
-    """See that we have this version.
+    """Check that the version is supported.
 
-    :raises HttpError: 406 where we have not.
+    :raises HttpError: 406 if it is not.
     """
     microversions.check(version, MINIMUM, MAXIMUM)
 
 
 def answer_headers(version: Microversion) -> dict[str, str]:
-    """Return the headers for the version of an answer."""
+    """Return the headers with the version of a response."""
     return {HEADER: f"volume {text_of(version)}", "Vary": HEADER}
 
 
 def version_list(root: str) -> dict[str, Any]:
-    """Return the document of the one version; ``root`` is the service's own URL."""
+    """Return the document of the only version; ``root`` is the service's own URL."""
     described = {
         "rel": "describedby",
         "type": "text/html",

@@ -1,4 +1,4 @@
-"""Volumes and their snapshots as the block storage API writes them."""
+"""Volumes and their snapshots in the form of the block storage API."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rax_scheduled_images_ext.sandbox.http.common import Call, Microversion, mic
 
 Json = dict[str, Any]
 
-#: The only type of volumes there is.
+#: The only type of volumes.
 VOLUME_TYPE = "__DEFAULT__"
 _TYPE_ID = "3f1c1c5e-7c0f-4f6e-9a53-6f1d5b8e2a10"
 _SERVICE_ID = "7d0b8f0e-52c4-4b55-9d0e-1f7f2f6c9a41"
@@ -19,7 +19,7 @@ _ATTRIBUTES = "os-extended-snapshot-attributes"
 
 
 def volume_brief(call: Call, volume: Volume) -> Json:
-    """Return a volume as short lists have it."""
+    """Return a volume as in a short list."""
     bookmark = re.sub("/v3(?=/|$)", "", call.root)
     links = [
         {"rel": "self", "href": f"{call.root}/volumes/{volume.id}"},
@@ -29,7 +29,7 @@ def volume_brief(call: Call, volume: Volume) -> Json:
 
 
 def volume_view(call: Call, volume: Volume) -> Json:
-    """Return a volume, to a user who is no operator."""
+    """Return a volume with details, for a user who is no operator."""
     view: Json = volume_brief(call, volume) | {
         "status": volume.status,
         "size": volume.size,
@@ -78,7 +78,7 @@ def _attachments(volume: Volume) -> list[Json]:
 
 
 def snapshot_view(call: Call, snapshot: VolumeSnapshot, *, full: bool) -> Json:
-    """Return a volume snapshot, with or without what short lists leave out."""
+    """Return a volume snapshot, with or without the details."""
     view: Json = {
         "id": snapshot.id,
         "created_at": microtime(snapshot.created),
@@ -106,7 +106,7 @@ def snapshot_view(call: Call, snapshot: VolumeSnapshot, *, full: bool) -> Json:
 
 
 def _since(version: Microversion, newer: dict[Microversion, Json]) -> Json:
-    """Return what has come to be shown up to a version."""
+    """Return the attributes that versions up to this one have added."""
     return {
         key: value
         for first, shown in newer.items()

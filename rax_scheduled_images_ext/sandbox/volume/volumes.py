@@ -73,9 +73,9 @@ def delete(call: Call, volume_id: str) -> ResponseReturnValue:
 
 
 def find(call: Call, volume_id: str) -> Volume:
-    """Return a volume that the caller may work with.
+    """Return a volume that the caller may use.
 
-    :raises NotFound: where there is no such.
+    :raises NotFound: if there is none.
     """
     volume = call.region.volumes.get(volume_id)
     if not call.reaches(volume.project_id):

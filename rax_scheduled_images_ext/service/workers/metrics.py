@@ -92,3 +92,5 @@ _share()
 METRICS = WorkerMetrics()
 for _region in settings().regions:
     METRICS.begin(_region, "done", "failed", "skipped")
+    if settings().args.verify_every is not None:
+        METRICS.begin_proofs(_region, settings().args.verify_every)

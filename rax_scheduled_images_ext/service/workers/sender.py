@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +13,21 @@ from kombu import Connection, Producer
 
 from rax_scheduled_images_ext.engine.find import Page
 from rax_scheduled_images_ext.engine.limits import Limits
+from rax_scheduled_images_ext.engine.proofs import ServerKey
 from rax_scheduled_images_ext.model.plan import Step
 from rax_scheduled_images_ext.service import queues
-from rax_scheduled_images_ext.service.workers.app import LOOK, SCAN
+from rax_scheduled_images_ext.service.proofs import PAUSE
+from rax_scheduled_images_ext.service.workers.app import (
+    LONGEST_PROOF,
+    LOOK,
+    PROVE,
+    SCAN,
+)
 from rax_scheduled_images_ext.service.workers.settings import settings
 from rax_scheduled_images_ext.service.workers.tally import Tally
+
+# Seconds for which proofs that go on for longer than a day are known to go on.
+_LEAST_PAUSE = 3600.0
 
 
 @dataclass(frozen=True)
@@ -53,20 +63,44 @@ class Sender:
 
     def note_scan(self) -> None:
         """Record that a scan is in progress; the note expires after some minutes."""
-        queue = queues.note(self.region)
-        self.producer.publish(
-            {},
-            serializer="json",
-            exchange=queue.exchange,
-            routing_key=queue.routing_key,
-            expiration=queues.silence(settings().every),
-            declare=[queue, queues.dead()],
-        )
+        seconds = queues.silence(settings().every)
+        self._note(queues.scanning(self.region), seconds)
 
     def end_scan(self) -> None:
         """Remove the note."""
-        with self.connection.channel() as channel:
-            channel.queue_purge(queues.scanning(self.region))
+        self._remove_note(queues.scanning(self.region))
+
+    def proving(self) -> AbstractContextManager[bool]:
+        """Let no other worker prove while a block runs; yields whether none does."""
+        name = queues.proving(self.region)
+        return queues.locked(self.connection, name, LONGEST_PROOF)
+
+    def has_proven(self) -> bool:
+        """Whether the day's proofs have begun."""
+        return bool(self._length(queues.proven(self.region)))
+
+    def note_proofs(self, began: float) -> None:
+        """Record that the day's proofs have begun, and have not ended.
+
+        :param began: when, in unix seconds.
+        """
+        left = began + PAUSE.total_seconds() - time.time()
+        self._note(queues.proven(self.region), max(left, _LEAST_PAUSE))
+
+    def forget_proofs(self) -> None:
+        """Let the next scan look anew for those whose turn it is."""
+        self._remove_note(queues.proven(self.region))
+
+    def send_proofs(
+        self, servers: Sequence[ServerKey], looked: float, began: float
+    ) -> None:
+        """Request the proofs of servers, some at once.
+
+        :param looked: as of when it is their turn, in unix seconds by the cloud.
+        :param began: when the day's proofs have begun, in unix seconds.
+        """
+        self.note_proofs(began)
+        self._send(PROVE, [self.region, list(servers), looked, began])
 
     def send_scan(self, marker: str, tally: Tally) -> None:
         """Request the scan of the next pages."""
@@ -92,6 +126,21 @@ class Sender:
         self.app.send_task(
             task, args, queue=queues.work(self.region), producer=self.producer
         )
+
+    def _note(self, name: str, seconds: float) -> None:
+        queue = queues.note(name)
+        self.producer.publish(
+            {},
+            serializer="json",
+            exchange=queue.exchange,
+            routing_key=queue.routing_key,
+            expiration=seconds,
+            declare=[queue, queues.dead()],
+        )
+
+    def _remove_note(self, name: str) -> None:
+        with self.connection.channel() as channel:
+            channel.queue_purge(name)
 
     def _length(self, name: str) -> int | None:
         return queues.length(self.connection, name)

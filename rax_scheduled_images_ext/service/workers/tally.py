@@ -7,8 +7,10 @@ from datetime import datetime, timedelta
 from typing import TypedDict
 
 from rax_scheduled_images_ext.engine.find import KnownImages, Page
+from rax_scheduled_images_ext.engine.proofs import ServerKey, key_of
 from rax_scheduled_images_ext.engine.results import Result, StepResult
 from rax_scheduled_images_ext.model.plan import Action, Cause
+from rax_scheduled_images_ext.model.verify import is_turn
 
 # The result of a hint until it is acted on.
 _HINTS = {Action.MAKE: Result.LEFT, Action.RETAIN: Result.UNPROVEN}
@@ -32,6 +34,8 @@ class Tally(TypedDict):
     under_way: int
     hanging: int
     missing: int
+    #: The servers whose turn to be proven it is, None if this scan does not look.
+    proofs: list[ServerKey] | None
 
 
 def new_tally() -> Tally:
@@ -45,6 +49,7 @@ def new_tally() -> Tally:
         under_way=0,
         hanging=0,
         missing=0,
+        proofs=None,
     )
 
 
@@ -66,7 +71,18 @@ def add_page(tally: Tally, page: Page, missing: int) -> Tally:
         under_way=page.under_way.total(),
         hanging=tally["hanging"] + sum(len(step.hanging) for step in page.steps),
         missing=tally["missing"] + missing,
+        proofs=tally["proofs"],
     )
+
+
+def add_turns(tally: Tally, page: Page, now: datetime, every: timedelta) -> None:
+    """Add the servers of a page whose turn it is, if this scan looks for them."""
+    if tally["proofs"] is not None:
+        tally["proofs"] += [
+            key_of(step.server)
+            for step in page.steps
+            if step.server.schedule and is_turn(step.server.id, every, now)
+        ]
 
 
 def count_missing(

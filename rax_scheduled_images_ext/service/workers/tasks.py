@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timezone
+from multiprocessing import Event
 
 from amqp.exceptions import AMQPError
+from celery.signals import worker_shutting_down
 from kombu.exceptions import KombuError
 
+from rax_scheduled_images_ext.client.snapshots import PASSING
 from rax_scheduled_images_ext.engine.find import Page
+from rax_scheduled_images_ext.engine.proofs import ServerKey
 from rax_scheduled_images_ext.engine.results import Result, StepResult
 from rax_scheduled_images_ext.engine.runner import Runner
 from rax_scheduled_images_ext.errors import NoSuchServer
 from rax_scheduled_images_ext.model.note import parse_note
 from rax_scheduled_images_ext.model.plan import Cause
 from rax_scheduled_images_ext.operations.delete import NamingImages
+from rax_scheduled_images_ext.operations.snapshot.signals import Interrupted
+from rax_scheduled_images_ext.service.cli import proofs_of
 from rax_scheduled_images_ext.service.events import NOT_IMAGED, EventLog, log
 from rax_scheduled_images_ext.service.loop import FAILURES, label
-from rax_scheduled_images_ext.service.workers.app import LOOK, SCAN, make_app
+from rax_scheduled_images_ext.service.proofs import Ending, ProofLog
+from rax_scheduled_images_ext.service.workers.app import (
+    LONGEST_PROOF,
+    LOOK,
+    PROVE,
+    SCAN,
+    make_app,
+)
 from rax_scheduled_images_ext.service.workers.metrics import METRICS
 from rax_scheduled_images_ext.service.workers.sender import Sender
 from rax_scheduled_images_ext.service.workers.settings import (
@@ -29,6 +43,7 @@ from rax_scheduled_images_ext.service.workers.settings import (
 from rax_scheduled_images_ext.service.workers.tally import (
     Tally,
     add_page,
+    add_turns,
     count_missing,
     new_tally,
 )
@@ -38,6 +53,9 @@ _EVENTS = EventLog()
 # How many seconds a task requests further pages.
 _READING = 5.0
 _BROKER_FAILURES = (KombuError, AMQPError, OSError)
+# Whether the worker is told to end: its processes learn it by this alone.
+_ENDING = Event()
+worker_shutting_down.connect(lambda **_: _ENDING.set(), weak=False)
 
 
 @app.task(name=SCAN)
@@ -67,13 +85,17 @@ def _scan(sender: Sender, marker: str | None, tally: Tally) -> None:
     try:
         for page in _read_pages(region, marker):
             engine = engine_of(region)
+            now = engine.runner.clock.time(page.now)
             missing = count_missing(
                 page,
                 engine.finder.known,
-                engine.runner.clock.time(page.now),
+                now,
                 owners=not engine.runner.projects.all_projects,
             )
+            if marker is None and _looks_for_proofs(sender, now):
+                tally["proofs"] = []
             tally = add_page(tally, page, missing)
+            add_turns(tally, page, now, settings().args.verify_every)
             sender.send_looks(page, engine.runner.limits)
             _log_not_imaged(page)
             marker = page.marker
@@ -86,8 +108,21 @@ def _scan(sender: Sender, marker: str | None, tally: Tally) -> None:
         sender.send_scan(marker, tally)
         return
     sender.end_scan()
+    if tally["proofs"] is not None:
+        sender.send_proofs(sorted(tally["proofs"]), now.timestamp(), time.time())
     METRICS.end_scan(region, tally)
     settings().notifier.ping(good=not tally["missing"])
+
+
+def _looks_for_proofs(sender: Sender, now: datetime) -> bool:
+    """Whether this scan looks for the servers whose turn to be proven it is.
+
+    One a day does, in the window.
+    """
+    args = settings().args
+    if args.verify_every is None or not args.window.contains(now):
+        return False
+    return not sender.has_proven()
 
 
 def _fail(region: str, error: Exception) -> None:
@@ -164,3 +199,49 @@ def look(
     _EVENTS.add(result)
     METRICS.add(region, result)
     settings().notifier.failed(_EVENTS.take_news())
+
+
+@app.task(name=PROVE, time_limit=LONGEST_PROOF)
+def prove(region: str, servers: list[ServerKey], looked: float, began: float) -> None:
+    """Prove images of the first servers that are due, and request the other proofs.
+
+    So there is one such message, and never more test servers than are allowed.
+
+    :param servers: those whose turn it is, ordered by project.
+    :param looked: as of when it is, in unix seconds of the cloud's clock.
+    :param began: when the day's proofs have begun, in unix seconds.
+    """
+    if settings().args.verify_every is None:
+        return
+    try:
+        with Sender.open(app, region) as sender, sender.proving() as alone:
+            rest = _prove(sender, servers, looked) if alone else ()
+        if rest:
+            # Over a new connection: nothing was heard of the other one for long.
+            with Sender.open(app, region) as sender:
+                sender.send_proofs(rest, looked, began)
+    except (*FAILURES, *PASSING, *_BROKER_FAILURES) as error:
+        leave_engine(region, error)
+        reason = f"{label(error)}: {error}"
+        log(logging.ERROR, "proofs failed", {"region": region, "reason": reason})
+
+
+def _prove(
+    sender: Sender, servers: Sequence[ServerKey], looked: float
+) -> Sequence[ServerKey]:
+    """Prove images of the first servers that are due, and return the other servers."""
+    region, options = sender.region, settings()
+    proofs = proofs_of(options.args, engine_of(region).runner.projects)
+    if not proofs.has_room():
+        # Of a killed worker, or of somebody else: a later scan looks again.
+        sender.forget_proofs()
+        return ()
+    due, rest = proofs.next_due(servers, datetime.fromtimestamp(looked, timezone.utc))
+    several = len(options.regions) > 1
+    events = ProofLog(region, options.notifier, METRICS, several=several)
+    try:
+        proofs.prove(due, events, Ending(_ENDING.is_set))
+    except Interrupted:
+        # Another worker goes on with all of them.
+        return servers
+    return rest

@@ -1,5 +1,6 @@
 """A real OpenStack on loopback: Keystone, Glance, Placement and Nova, from packages.
 
-Only the hypervisor is fake and the network service is a stub. Run it as
-``python -m tests.interop.cloud up`` from the top of the checkout.
+The hypervisor is fake and the network service is a stub, unless ``--hypervisor`` and
+``--network`` ask for real ones. Run it as ``python -m tests.interop.cloud up`` from the
+top of the checkout.
 """

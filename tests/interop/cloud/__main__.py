@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .install import missing
 from .layout import DEFAULT_STATE, USERS, CloudError, Layout
 from .services import Services, say
 
@@ -29,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
         help="the folder that holds everything (default: %(default)s)",
     )
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
-    verbs.add_parser(
+    up = verbs.add_parser(
         "up", help="install and start what is not there yet; prints the user's env"
     )
     verbs.add_parser("down", help="stop everything that up started")
@@ -41,6 +40,17 @@ def parser() -> argparse.ArgumentParser:
         "run", help="up, run a command, and down again unless all of it was up before"
     )
     run.add_argument("command", nargs="+", metavar="COMMAND")
+    for verb in (up, run):
+        verb.add_argument(
+            "--hypervisor",
+            action="store_true",
+            help="a real hypervisor in place of the fake one; installs libvirt",
+        )
+        verb.add_argument(
+            "--network",
+            action="store_true",
+            help="a real network service in place of the stub",
+        )
     env = verbs.add_parser("env", help="print the OS_* variables of a user, for eval")
     env.add_argument("user", nargs="?", choices=USERS, default="demo")
     return top
@@ -49,7 +59,11 @@ def parser() -> argparse.ArgumentParser:
 def main() -> int:
     arguments = parser().parse_args()
     layout = Layout(arguments.state)
-    services = Services(layout)
+    services = Services(
+        layout,
+        hypervisor=getattr(arguments, "hypervisor", False),
+        network=getattr(arguments, "network", False),
+    )
     try:
         match arguments.verb:
             case "up":
@@ -77,7 +91,7 @@ def up(services: Services) -> None:
     began = time.monotonic()
     services.layout.make()
     with alone(services.layout):
-        lacks = missing() + services.taken_ports()
+        lacks = services.missing()
         if lacks:
             raise CloudError("\n".join(["the cloud cannot run here:", *lacks]))
         services.up()

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from .layout import GLANCE, HOST, KEYSTONE, RABBIT, REGION, Layout, url
+from .layout import (
+    FAKE_HOST,
+    GLANCE,
+    HOST,
+    KEYSTONE,
+    RABBIT,
+    REAL_HOST,
+    REGION,
+    Layout,
+    url,
+)
 from .seed import SERVICES
 
 Ini = Mapping[str, Mapping[str, object]]
@@ -25,6 +35,9 @@ def configure(layout: Layout) -> None:
     _write(layout.etc / "nova/nova.conf", _nova(layout) | _nova_databases(layout))
     # The compute service refuses to start where it could reach a database.
     _write(layout.etc / "nova-compute/nova.conf", _nova(layout))
+    _write(layout.etc / "nova-compute-qemu/nova.conf", _nova_qemu(layout))
+    _write(layout.etc / "neutron/neutron.conf", _neutron(layout))
+    _write_libvirtd(layout)
     _write_rabbitmq(layout.etc / "rabbitmq")
 
 
@@ -158,7 +171,7 @@ def _nova(layout: Layout) -> dict[str, dict[str, object]]:
     peer = user | {"region_name": REGION, "valid_interfaces": "public"}
     return {
         "DEFAULT": {
-            "host": "loopback",
+            "host": FAKE_HOST,
             "my_ip": HOST,
             "state_path": layout.nova,
             "compute_driver": "loopback.Driver",
@@ -186,6 +199,87 @@ def _nova(layout: Layout) -> dict[str, dict[str, object]]:
         "neutron": peer,
         "service_user": user | {"send_service_user_token": True},
         "keystone_authtoken": _token_check(layout, "nova"),
+    }
+
+
+def _nova_qemu(layout: Layout) -> dict[str, dict[str, object]]:
+    """The compute service with the real hypervisor: it differs from the fake one's."""
+    nova = _nova(layout)
+    config = layout.etc / "nova-compute-qemu/nova.conf"
+    differs: dict[str, dict[str, object]] = {
+        "DEFAULT": {
+            "host": REAL_HOST,
+            "state_path": layout.real_nova,
+            "compute_driver": "libvirt.LibvirtDriver",
+            "resume_guests_state_on_host_boot": False,
+            # These guests have a state; one that has ended is to be seen.
+            "sync_power_state_interval": 10,
+            # The guest does not listen to ACPI: to stop it would take a minute.
+            "shutdown_timeout": 5,
+            # After SIGTERM a compute service goes on for 160 seconds by default, and
+            # takes requests that were meant for its successor.
+            "graceful_shutdown_timeout": 5,
+            "manager_shutdown_timeout": 2,
+            "reserved_host_memory_mb": 0,
+            # There is no agent that would say that a port is plugged.
+            "vif_plugging_is_fatal": False,
+            "vif_plugging_timeout": 0,
+        },
+        "libvirt": {
+            "connection_uri": layout.libvirt_uri,
+            # Not "kvm": where there is a /dev/kvm at all, it may be a nested one in
+            # which a guest stops before it has booted.
+            "virt_type": "qemu",
+            "cpu_mode": "none",
+            "images_type": "qcow2",
+        },
+        # By default it is started with sudo; we are root.
+        "nova_sys_admin": {
+            "helper_command": f"{layout.bin('privsep-helper')} --config-file {config}"
+        },
+        "oslo_concurrency": {"lock_path": layout.real_nova / "lock"},
+    }
+    return nova | {
+        section: nova.get(section, {}) | options for section, options in differs.items()
+    }
+
+
+def _write_libvirtd(layout: Layout) -> None:
+    log = layout.log("libvirtd-messages")
+    (layout.libvirt / "libvirtd.conf").write_text(
+        "listen_tls = 0\n"
+        'auth_unix_rw = "none"\n'  # there is no polkit
+        f'unix_sock_dir = "{layout.libvirt}"\n'
+        f'log_outputs = "3:file:{log}"\n'
+    )
+
+
+def _neutron(layout: Layout) -> dict[str, dict[str, object]]:
+    return {
+        "DEFAULT": {
+            "core_plugin": "ml2",
+            "service_plugins": "",
+            "auth_strategy": "keystone",
+            "transport_url": f"rabbit://guest:guest@{HOST}:{RABBIT}/",
+            "state_path": layout.var / "neutron",
+            "api_paste_config": layout.venv / "etc/neutron/api-paste.ini",
+            # There are no agents, and nobody waits for their ports.
+            "dhcp_agent_notification": False,
+            "notify_nova_on_port_status_changes": False,
+            "notify_nova_on_port_data_changes": False,
+        },
+        "database": _database(layout, "neutron"),
+        "ml2": {
+            # Of this type members can make networks, and nothing is to be set up.
+            "type_drivers": "local",
+            "tenant_network_types": "local",
+            "mechanism_drivers": "loopback",
+            "extension_drivers": "port_security",
+        },
+        "oslo_concurrency": {"lock_path": layout.var / "neutron/lock"},
+        "oslo_messaging_rabbit": _MESSAGING,
+        "oslo_messaging_notifications": {"driver": "noop"},
+        "keystone_authtoken": _token_check(layout, "neutron"),
     }
 
 

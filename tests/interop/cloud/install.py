@@ -22,7 +22,11 @@ PYTHON_PACKAGE = "python3.11-venv"
 
 
 def run(
-    layout: Layout, log: str, *command: str, environ: Mapping[str, str] = {}
+    layout: Layout,
+    log: str,
+    *command: str,
+    environ: Mapping[str, str] = {},
+    folder: Path | None = None,
 ) -> str:
     """Run to the end and return the output; CloudError quotes the log if it fails."""
     path = layout.log(log)
@@ -31,6 +35,7 @@ def run(
         file.flush()
         done = subprocess.run(
             command,
+            cwd=folder,
             env={**os.environ, **environ},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -43,10 +48,15 @@ def run(
     return done.stdout
 
 
-def install(layout: Layout) -> None:
-    """Bring the software to what the pins say; does nothing if it is there already."""
+def install(layout: Layout, *further: Path) -> None:
+    """Bring the software to what the pins say; does nothing if it is there already.
+
+    :param further: files with the pins of what not every cloud takes.
+    """
     install_rabbitmq(layout)
     _install_python_packages(layout)
+    for pins in further:
+        _install_pinned(layout, pins)
     _adapt(layout)
 
 
@@ -105,16 +115,29 @@ def _find_or_install_python(layout: Layout) -> str:
 
 
 def _install_python_packages(layout: Layout) -> None:
-    wanted = REQUIREMENTS.read_text()
-    stamp = layout.venv / "installed"
-    if stamp.exists() and stamp.read_text() == wanted:
+    if _is_installed(layout, REQUIREMENTS):
         return
     python = _find_or_install_python(layout)
     run(layout, "pip", python, "-m", "venv", "--clear", str(layout.venv))
+    _install_pinned(layout, REQUIREMENTS)
+
+
+def _install_pinned(layout: Layout, pins: Path) -> None:
+    if _is_installed(layout, pins):
+        return
     pip = (layout.bin("python"), "-m", "pip")
-    run(layout, "pip", *pip, "install", "--no-deps", "-r", str(REQUIREMENTS))
+    run(layout, "pip", *pip, "install", "--no-deps", "-r", str(pins))
     run(layout, "pip", *pip, "check")
-    stamp.write_text(wanted)
+    _stamp(layout, pins).write_text(pins.read_text())
+
+
+def _is_installed(layout: Layout, pins: Path) -> bool:
+    stamp = _stamp(layout, pins)
+    return stamp.exists() and stamp.read_text() == pins.read_text()
+
+
+def _stamp(layout: Layout, pins: Path) -> Path:
+    return layout.venv / f"installed-{pins.name}"
 
 
 def _adapt(layout: Layout) -> None:
@@ -129,6 +152,13 @@ def _adapt(layout: Layout) -> None:
     # So does Cinder, by the documents of its drivers.
     drivers = packages / "cinder" / "volume" / "drivers"
     shutil.copy(FILES / "volumes.py", drivers / "loopback.py")
+    # Neutron finds its own by an entry point.
+    for entry_points in packages.glob("neutron-*.dist-info/entry_points.txt"):
+        drivers = packages / "neutron" / "plugins" / "ml2" / "drivers"
+        shutil.copy(FILES / "ports.py", drivers / "loopback.py")
+        section = "[neutron.ml2.mechanism_drivers]\n"
+        ours = "loopback = neutron.plugins.ml2.drivers.loopback:Driver\n"
+        _replace(entry_points, section, section + ours)
 
 
 def _replace(path: Path, old: str, new: str) -> None:
@@ -157,47 +187,61 @@ def install_rabbitmq(layout: Layout) -> None:
         return
     fresh = layout.state / "debian.new"
     shutil.rmtree(fresh, ignore_errors=True)
-    for folder in ("apt/lists/partial", "apt/cache/archives/partial", "packages"):
-        (fresh / folder).mkdir(parents=True)
-    _download_rabbitmq(layout, fresh)
-    for package in sorted((fresh / "packages").glob("*.deb")):
-        run(layout, "apt", "dpkg", "--extract", str(package), str(fresh))
+    fetch_lists(layout, fresh)
+    # Of all that RabbitMQ needs, only Erlang is not on every machine.
+    erlang_packages = matching_packages(layout, fresh, "erlang-", "rabbitmq-server")
+    download(layout, fresh, "rabbitmq-server", *sorted(erlang_packages))
+    unpack(layout, fresh, fresh)
     # Erlang's start script names the folder that Debian would have put it into.
     erlang = "/usr/lib/erlang"
     _replace(fresh / "usr/lib/erlang/bin/erl", erlang, f"{layout.debian}{erlang}")
-    for folder in ("apt", "packages"):
-        shutil.rmtree(fresh / folder)
     fresh.rename(layout.debian)
 
 
-def _download_rabbitmq(layout: Layout, fresh: Path) -> None:
-    run(layout, "apt", *apt(fresh, "apt-get", "update"))
-    needs = run(
-        layout,
-        "apt",
-        *apt(fresh, "apt-cache", "depends", "--recurse", "--important"),
-        "rabbitmq-server",
-    )
-    # Of all that RabbitMQ needs, only Erlang is not on every machine.
-    erlang = {line for line in needs.splitlines() if line.startswith("erlang-")}
-    command = apt(fresh, "apt-get", "download", "rabbitmq-server", *sorted(erlang))
-    done = subprocess.run(
-        command, cwd=fresh / "packages", capture_output=True, text=True
-    )
-    if done.returncode:
-        raise CloudError(
-            f"apt-get download failed: {done.stderr.strip().splitlines()[-1]}"
-        )
+# Debian's packages, without installing them
 
 
-def apt(fresh: Path, command: str, *arguments: str) -> tuple[str, ...]:
+def fetch_lists(layout: Layout, work: Path) -> None:
+    """Fetch the lists of packages into an empty folder."""
+    for folder in ("apt/lists/partial", "apt/cache/archives/partial", "packages"):
+        (work / folder).mkdir(parents=True, exist_ok=True)
+    run(layout, "apt", *_apt(work, "apt-get"), "update")
+
+
+def matching_packages(
+    layout: Layout, work: Path, prefix: str, package: str
+) -> set[str]:
+    """What a package needs, directly or not, and begins with ``prefix``.
+
+    The lists must have been fetched.
+    """
+    recursive = (*_apt(work, "apt-cache"), "depends", "--recurse", "--important")
+    needs = run(layout, "apt", *recursive, package)
+    return {line for line in needs.splitlines() if line.startswith(prefix)} - {package}
+
+
+def download(layout: Layout, work: Path, *packages: str) -> None:
+    """Download packages; the lists must have been fetched."""
+    command = (*_apt(work, "apt-get"), "download", *packages)
+    run(layout, "apt", *command, folder=work / "packages")
+
+
+def unpack(layout: Layout, work: Path, into: Path) -> None:
+    """Unpack what was downloaded, and remove it."""
+    for package in sorted((work / "packages").glob("*.deb")):
+        run(layout, "apt", "dpkg", "--extract", str(package), str(into))
+    for folder in ("apt", "packages"):
+        shutil.rmtree(work / folder)
+
+
+def _apt(work: Path, command: str) -> tuple[str, ...]:
     """An apt command with lists and cache of its own; the machine's stay untouched."""
     options = {
-        "Dir::State::Lists": fresh / "apt/lists",
-        "Dir::Cache": fresh / "apt/cache",
+        "Dir::State::Lists": work / "apt/lists",
+        "Dir::Cache": work / "apt/cache",
         "APT::Sandbox::User": "root",
     }
     given = [
         word for key, value in options.items() for word in ("-o", f"{key}={value}")
     ]
-    return (command, *given, *arguments)
+    return (command, *given)

@@ -9,6 +9,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 FILES = HERE / "files"
 REQUIREMENTS = HERE / "requirements.txt"
+NETWORK_REQUIREMENTS = HERE / "requirements-network.txt"
+HYPERVISOR_REQUIREMENTS = HERE / "requirements-hypervisor.txt"
 DEFAULT_STATE = HERE.parent / ".cloud"
 
 HOST = "127.0.0.1"
@@ -16,6 +18,9 @@ REGION = "RegionOne"
 KEYSTONE, GLANCE, PLACEMENT, NOVA, NEUTRON = 5000, 9292, 8778, 8774, 9696
 CINDER = 8776
 RABBIT, RABBIT_DISTRIBUTION, EPMD = 5672, 25672, 14369
+
+# What the compute services with the fake and with the real hypervisor are called.
+FAKE_HOST, REAL_HOST = "loopback", "qemu"
 
 # Who can log in: project and role. The administrator is Keystone's bootstrap user.
 USERS = {
@@ -39,7 +44,7 @@ def url(port: int, path: str = "") -> str:
 class Layout:
     """The one folder that holds all state.
 
-    ``venv`` and ``debian`` are installed software and outlive a reset; all that is the
+    ``venv``, ``debian`` and ``guest`` are software and outlive a reset; all that is the
     cloud's own is under ``var``.
     """
 
@@ -52,6 +57,11 @@ class Layout:
     @property
     def debian(self) -> Path:
         return self.state / "debian"
+
+    @property
+    def guest(self) -> Path:
+        """The image of the guest that counts on its disk."""
+        return self.state / "guest.qcow2"
 
     @property
     def var(self) -> Path:
@@ -78,6 +88,19 @@ class Layout:
         return self.var / "nova"
 
     @property
+    def real_nova(self) -> Path:
+        """The folder of the compute service with the real hypervisor."""
+        return self.var / "nova-qemu"
+
+    @property
+    def libvirt(self) -> Path:
+        return self.var / "libvirt"
+
+    @property
+    def libvirt_uri(self) -> str:
+        return f"qemu:///system?socket={self.libvirt / 'libvirt-sock'}"
+
+    @property
     def logs(self) -> Path:
         return self.state / "log"
 
@@ -99,6 +122,9 @@ class Layout:
             self.run,
             self.knobs,
             self.nova,
+            # Nova does not make it, and without it the host reports no resources.
+            self.real_nova / "instances",
+            self.libvirt,
         ):
             folder.mkdir(parents=True, exist_ok=True)
 

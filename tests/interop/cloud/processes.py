@@ -50,6 +50,10 @@ class Process:
         pid = int(noted["pid"])
         return pid if _start_time(pid) == noted["start"] else None
 
+    def was_started(self) -> bool:
+        """Whether it was started, and not stopped since; it may have died."""
+        return self._note.exists()
+
     def start(self, command: Sequence[str], environ: Mapping[str, str]) -> None:
         with self.layout.log(self.name).open("ab") as log:
             process = subprocess.Popen(
@@ -61,6 +65,8 @@ class Process:
                 stderr=log,
                 start_new_session=True,
             )
+        # It outlives this program; without this Python warns that nobody waits for it.
+        process.returncode = 0
         note = {"pid": process.pid, "start": _start_time(process.pid)}
         self._note.write_text(json.dumps(note))
 

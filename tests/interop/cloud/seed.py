@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 from .api import Administrator
-from .layout import CINDER, GLANCE, NEUTRON, NOVA, PLACEMENT, REGION, USERS, Layout, url
+from .layout import (
+    CINDER,
+    GLANCE,
+    NEUTRON,
+    NOVA,
+    PLACEMENT,
+    REGION,
+    USERS,
+    Layout,
+    url,
+)
 
 SERVICES = {
     "nova": ("compute", url(NOVA, "/v2.1")),
@@ -24,6 +35,15 @@ IMAGE = {
     "visibility": "public",
 }
 IMAGE_DATA = b"\x5a" * 4096
+GUEST_FLAVOR = {"id": "2", "name": "m1.guest", "ram": 128, "vcpus": 1, "disk": 1}
+GUEST_IMAGE = {
+    "name": "counting-guest",
+    "disk_format": "qcow2",
+    "container_format": "bare",
+    "visibility": "public",
+    # Nova asks the agent in the guest to freeze the file system for a snapshot.
+    "hw_qemu_guest_agent": "yes",
+}
 
 
 def seed_identity(layout: Layout, admin: Administrator) -> None:
@@ -92,31 +112,62 @@ def _ensure_endpoint(
 
 def seed_resources(admin: Administrator) -> None:
     """Make the flavor and the image, if they are not there."""
-    if not admin.get("compute", "/flavors")["flavors"]:
-        admin.post("compute", "/flavors", {"flavor": FLAVOR})
-    if not admin.get("image", f"/images?name={IMAGE['name']}&status=active")["images"]:
-        image = admin.post("image", "/images", IMAGE)
-        admin.put("image", f"/images/{image['id']}/file", IMAGE_DATA)
+    _ensure_flavor(admin, FLAVOR)
+    _ensure_image(admin, IMAGE, lambda: IMAGE_DATA)
+
+
+def seed_guest(admin: Administrator, guest: Path) -> None:
+    """Make the counting guest's flavor and image, if they are not there."""
+    _ensure_flavor(admin, GUEST_FLAVOR)
+    _ensure_image(admin, GUEST_IMAGE, guest.read_bytes)
+
+
+def _ensure_flavor(admin: Administrator, flavor: dict[str, Any]) -> None:
+    flavors = admin.get("compute", "/flavors")["flavors"]
+    if flavor["id"] not in {each["id"] for each in flavors}:
+        admin.post("compute", "/flavors", {"flavor": flavor})
+
+
+def _ensure_image(
+    admin: Administrator, form: dict[str, str], data: Callable[[], bytes]
+) -> None:
+    if not admin.get("image", f"/images?name={form['name']}&status=active")["images"]:
+        image = admin.post("image", "/images", form)
+        admin.put("image", f"/images/{image['id']}/file", data())
 
 
 def all_heard_of(
-    admin: Administrator, kind: str, names: Collection[str], since: datetime
+    admin: Administrator,
+    kind: str,
+    names: Collection[str],
+    since: datetime,
+    host: str | None = None,
 ) -> bool:
     """Whether these processes of a service have all reported after ``since``.
 
     "up" alone is not enough: for a while it is also said of a service that has ended.
+
+    :param host: the one that they must be on.
     """
     services = admin.get(kind, "/os-services")["services"]
     heard = {
         service["binary"]
         for service in services
         if service["updated_at"]
+        and host in (None, service["host"])
         and datetime.fromisoformat(service["updated_at"]).replace(tzinfo=timezone.utc)
         > since
     }
     return heard >= set(names)
 
 
-def host_is_mapped(admin: Administrator) -> bool:
-    """Whether the hypervisor belongs to a cell, so that servers can be put on it."""
-    return bool(admin.get("compute", "/os-hypervisors")["hypervisors"])
+def allow_servers(admin: Administrator, host: str, *, allowed: bool = True) -> None:
+    """Let new servers be put on a host, or let none be; its compute service runs."""
+    body = {"host": host, "binary": "nova-compute"}
+    admin.put("compute", f"/os-services/{'enable' if allowed else 'disable'}", body)
+
+
+def host_is_mapped(admin: Administrator, host: str) -> bool:
+    """Whether a hypervisor belongs to a cell, so that servers can be put on it."""
+    hypervisors = admin.get("compute", "/os-hypervisors/detail")["hypervisors"]
+    return host in {each["service"]["host"] for each in hypervisors}

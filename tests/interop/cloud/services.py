@@ -12,35 +12,52 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 from . import seed
 from .api import Administrator, answers
 from .configure import configure, database
-from .install import install, rabbitmq_server, run
+from .guest import make_guest
+from .hypervisor import (
+    DAEMON,
+    answers_virsh,
+    end_guests,
+    install_hypervisor,
+    missing_for_hypervisor,
+)
+from .install import install, missing, rabbitmq_server, run
 from .layout import (
     CINDER,
     EPMD,
+    FAKE_HOST,
     FILES,
     GLANCE,
     HOST,
+    HYPERVISOR_REQUIREMENTS,
     KEYSTONE,
+    NETWORK_REQUIREMENTS,
     NEUTRON,
     NOVA,
     PLACEMENT,
     RABBIT,
     RABBIT_DISTRIBUTION,
+    REAL_HOST,
     REGION,
     Layout,
     url,
 )
 from .processes import Process, listens, stop, wait_until
 
+STUB, NEUTRON_API = "neutron-stub", "neutron-api"
+FAKE_COMPUTE, REAL_COMPUTE = "nova-compute", "nova-compute-qemu"
+LIBVIRT = "libvirtd"
 # In the order in which they are stopped: nobody is left calling someone who is gone.
 GROUPS = (
-    ("nova-api", "nova-compute", "nova-scheduler", "nova-conductor"),
+    ("nova-api", FAKE_COMPUTE, REAL_COMPUTE, "nova-scheduler", "nova-conductor"),
+    (LIBVIRT,),
     ("cinder-api", "cinder-volume", "cinder-scheduler"),
-    ("placement", "glance", "neutron", "keystone"),
+    ("placement", "glance", STUB, NEUTRON_API, "keystone"),
     ("rabbitmq",),
     ("epmd",),
 )
@@ -50,7 +67,8 @@ PORTS = {
     "placement": PLACEMENT,
     "cinder-api": CINDER,
     "nova-api": NOVA,
-    "neutron": NEUTRON,
+    STUB: NEUTRON,
+    NEUTRON_API: NEUTRON,
     "rabbitmq": RABBIT,
     "epmd": EPMD,
 }
@@ -61,34 +79,63 @@ def say(text: str) -> None:
 
 
 class Services:
-    """The cloud's processes."""
+    """The cloud's processes.
 
-    def __init__(self, layout: Layout) -> None:
+    :param hypervisor: whether to have a real hypervisor in place of the fake one.
+    :param network: whether to have a real network service in place of the stub.
+    """
+
+    def __init__(
+        self, layout: Layout, *, hypervisor: bool = False, network: bool = False
+    ) -> None:
         self.layout = layout
+        # What runs already stays.
+        self.hypervisor = hypervisor or self.process(LIBVIRT).was_started()
+        self.network = network or self.process(NEUTRON_API).was_started()
 
     def process(self, name: str) -> Process:
         return Process(self.layout, name)
 
-    def taken_ports(self) -> list[str]:
+    def missing(self) -> list[str]:
+        """What this machine lacks, a line each."""
+        more = missing_for_hypervisor() if self.hypervisor else []
+        return missing() + more + self._taken_ports()
+
+    def _taken_ports(self) -> list[str]:
         """What listens where a service of ours, not running, would: a line each."""
+        ours = {PORTS[name] for name in PORTS if self.process(name).pid() is not None}
         return [
             f"port {port} of {HOST}, which {name} needs, is taken by another program"
             for name, port in PORTS.items()
-            if self.process(name).pid() is None and listens(port)
+            if name in self._names() and port not in ours and listens(port)
         ]
+
+    def _names(self) -> list[str]:
+        """The services that are wanted."""
+        unwanted = {STUB} if self.network else {NEUTRON_API}
+        unwanted |= {FAKE_COMPUTE} if self.hypervisor else {REAL_COMPUTE, LIBVIRT}
+        return [name for group in GROUPS for name in group if name not in unwanted]
+
+    def install(self) -> None:
+        """Install what is not there yet."""
+        if self.hypervisor:
+            install_hypervisor(self.layout)
+        install(self.layout, *self._further_requirements())
+        if self.hypervisor:
+            make_guest(self.layout)
 
     def up(self) -> None:
         """Install, configure and start what is not there yet; wait until it works."""
         began = datetime.now(timezone.utc)
-        install(self.layout)
+        self.install()
         configure(self.layout)
         self._start_messaging()
-        self._start_network()
         with ThreadPoolExecutor() as pool:
             steps = (
                 self._up_keystone,
                 self._up_glance,
                 self._up_placement,
+                self._up_network,
                 self._prepare_cinder,
                 self._prepare_nova,
             )
@@ -98,8 +145,18 @@ class Services:
         self._up_cinder(admin, began)
         self._up_nova(admin, began)
 
+    def _further_requirements(self) -> list[Path]:
+        wanted = {
+            NETWORK_REQUIREMENTS: self.network,
+            HYPERVISOR_REQUIREMENTS: self.hypervisor,
+        }
+        return [path for path, is_wanted in wanted.items() if is_wanted]
+
     def down(self) -> None:
         for group in GROUPS:
+            if LIBVIRT in group and self.process(LIBVIRT).was_started():
+                self._start_libvirt()
+                end_guests(self.layout)
             stop([self.process(name) for name in group])
 
     def reset(self) -> None:
@@ -109,8 +166,8 @@ class Services:
         shutil.rmtree(self.layout.logs, ignore_errors=True)
 
     def running(self) -> dict[str, int | None]:
-        """The pid of every service; None for those that do not run."""
-        return {name: self.process(name).pid() for group in GROUPS for name in group}
+        """The pid of every service that is wanted; None for those that do not run."""
+        return {name: self.process(name).pid() for name in self._names()}
 
     def _up_keystone(self) -> None:
         self._once("keystone", self._make_keystone)
@@ -166,18 +223,56 @@ class Services:
         if conductor_starts:
             # The compute service asks for the conductor once, at its start.
             self._wait_for_words("nova-conductor", "Starting conductor node", seen)
-        self._start_nova("compute")
+        host = self._start_compute(admin)
         self._wait_for_answer("nova-api", "/v2.1/")
-        names = ("nova-conductor", "nova-scheduler", "nova-compute")
+        names = ("nova-conductor", "nova-scheduler")
         wait_until(
             "Nova's services",
-            lambda: seed.all_heard_of(admin, "compute", names, began),
+            lambda: (
+                seed.all_heard_of(admin, "compute", names, began)
+                and seed.all_heard_of(admin, "compute", ["nova-compute"], began, host)
+            ),
             90,
-            [self.process(name) for name in names],
+            [self.process(name) for name in self._names() if name.startswith("nova-")],
         )
-        if not seed.host_is_mapped(admin):
-            self._manage("nova", "cell_v2", "discover_hosts")
+        self._map_host(admin, host)
+        seed.allow_servers(admin, host)
         seed.seed_resources(admin)
+        if self.hypervisor:
+            seed.seed_guest(admin, self.layout.guest)
+
+    def _start_compute(self, admin: Administrator) -> str:
+        """Start one of the compute services in place of the other; its host."""
+        if not self.hypervisor:
+            self._start_nova("compute")
+            return FAKE_HOST
+        fake = self.process(FAKE_COMPUTE)
+        if fake.pid() is not None:
+            # For a while it counts as up when it is stopped.
+            seed.allow_servers(admin, FAKE_HOST, allowed=False)
+            stop([fake])
+        self._start_libvirt()
+        self._start_nova("compute-qemu")
+        return REAL_HOST
+
+    def _map_host(self, admin: Administrator, host: str) -> None:
+        """Let servers be put on a host; its record comes a moment after the service."""
+
+        def is_mapped() -> bool:
+            if seed.host_is_mapped(admin, host):
+                return True
+            self._manage("nova", "cell_v2", "discover_hosts")
+            return False
+
+        wait_until(f"host {host}", is_mapped, 60)
+
+    def _start_libvirt(self) -> None:
+        libvirt = self.layout.libvirt
+        files = ("--config", str(libvirt / "libvirtd.conf"))
+        pid_file = ("--pid-file", str(libvirt / "pid"))
+        self._start(LIBVIRT, [DAEMON, *files, *pid_file])
+        process = self.process(LIBVIRT)
+        wait_until("libvirtd", lambda: answers_virsh(self.layout), 30, [process])
 
     def _start(
         self, name: str, command: list[str], environ: Mapping[str, str] = {}
@@ -208,16 +303,32 @@ class Services:
         )
 
     def _start_nova(self, name: str) -> bool:
-        folder = "nova-compute" if name == "compute" else "nova"
+        folder = f"nova-{name}" if name.startswith("compute") else "nova"
         config = self.layout.etc / folder / "nova.conf"
-        command = [self.layout.bin(f"nova-{name}"), "--config-file", str(config)]
+        program = self.layout.bin(f"nova-{name.removesuffix('-qemu')}")
+        command = [program, "--config-file", str(config)]
         return self._start(
             f"nova-{name}", command, {"CLOUD_KNOBS": str(self.layout.knobs)}
         )
 
-    def _start_network(self) -> None:
-        command = [self.layout.bin("python"), str(FILES / "neutron.py"), str(NEUTRON)]
-        self._start("neutron", command)
+    def _up_network(self) -> None:
+        python = self.layout.bin("python")
+        if not self.network:
+            stub = str(FILES / "neutron_stub.py")
+            self._start(STUB, [python, stub, str(NEUTRON)])
+            return
+        # Both have the same port.
+        stop([self.process(STUB)])
+        tables = (python, str(FILES / "neutron_tables.py"))
+        address = database(self.layout, "neutron")
+        make = partial(run, self.layout, "neutron-tables", *tables, address)
+        self._once("neutron", make)
+        self._start_web(
+            NEUTRON_API,
+            "neutron.wsgi.api:application",
+            OS_NEUTRON_CONFIG_FILES="neutron.conf",
+        )
+        self._wait_for_answer(NEUTRON_API, "/")
 
     def _start_messaging(self) -> None:
         layout, etc = self.layout, self.layout.etc / "rabbitmq"
@@ -263,7 +374,7 @@ class Services:
 
         wait_until(f"{name} to start", said, 60, [self.process(name)])
 
-    def _once(self, service: str, make: Callable[[], None]) -> None:
+    def _once(self, service: str, make: Callable[[], object]) -> None:
         """Make a service's databases, unless they were made to the end before."""
         done = self.layout.databases / f"{service}.done"
         if done.exists():

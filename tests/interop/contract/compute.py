@@ -408,6 +408,75 @@ ACTIONS = (
     _get("/servers/{server}/os-instance-actions/nothing"),
 )
 
+_INTERFACES = "/servers/{server}/os-interface"
+_REBUILT = (
+    "server.status",
+    "server.image.id",
+    "server.metadata",
+    "server.tags",
+    "server.OS-EXT-STS:task_state",
+)
+
+
+def _rebuild(note: str, image: str = "{plain}", **more: Any) -> Case:
+    changes = more.pop("changes", {})
+    return _act({"rebuild": {"imageRef": image, **changes}}, f"rebuild, {note}", **more)
+
+
+def _rebuilt(note: str) -> Case:
+    return _get(
+        "/servers/{server}",
+        f"rebuilt, {note}",
+        version="2.26",
+        idle=True,
+        show=_REBUILT,
+    )
+
+
+REBUILDS = (
+    _get(_INTERFACES),
+    _get(_INTERFACES, who="reader"),
+    _get(_INTERFACES, who="stranger"),
+    _get("/servers/{missing}/os-interface"),
+    _get("/servers/{gone}/os-interface", "a deleted server"),
+    _act({"rebuild": {}}, "rebuild, no image", idle=True),
+    _act({"rebuild": None}, "rebuild, null"),
+    _rebuild("nonsense image", "nonsense"),
+    _rebuild("unknown image", "{missing}"),
+    _rebuild("deleted image", "{dead}"),
+    _rebuild("queued image", "{queued}"),
+    _rebuild("image that needs a large disk", "{wide}"),
+    _rebuild("image that needs much memory", "{hungry}"),
+    _rebuild("unknown attribute", changes={"nothing": 1}),
+    _rebuild("bad metadata", changes={"metadata": {"a": 1}}),
+    _rebuild("empty name", changes={"name": ""}),
+    _rebuild("by a reader", who="reader"),
+    _rebuild("by a stranger", who="stranger"),
+    _rebuild("no such server", server="{missing}"),
+    _rebuild("a deleted server", server="{gone}"),
+    _act({"lock": None}, "lock", version="2.73"),
+    _rebuild("locked"),
+    _rebuilt("not while it is locked"),
+    _act({"unlock": None}, "unlock", version="2.73"),
+    _act({"createImage": {"name": "{run}-before"}}, "image", version="2.44"),
+    _rebuild("while an image is made"),
+    _rebuild("at 2.1", version="2.1", idle=True),
+    _rebuilt("at 2.1"),
+    _rebuild("at 2.26", "{snapshot}", version="2.26"),
+    _rebuilt("from a snapshot"),
+    _rebuild("the same image again", "{snapshot}", version="2.26"),
+    _rebuilt("again"),
+    _rebuild("at 2.54", version="2.54"),
+    _rebuild("at 2.75", version="2.75", idle=True),
+    _rebuild("at 2.96", version="2.96", idle=True),
+    _act({"os-stop": None}, "stop", version="2.2", idle=True),
+    _rebuild("stopped", "{snapshot}", version="2.26", idle=True),
+    _rebuilt("stopped"),
+    _act({"os-start": None}, "start", version="2.2"),
+    _get("/servers/{server}", "started again", idle=True, show=("server.status",)),
+    _act({"createImage": {"name": "{run}-after"}}, "image", version="2.46"),
+)
+
 BOOTS = (
     _boot("unknown image", imageRef="{missing}"),
     _boot("nonsense image", imageRef="nonsense"),
@@ -509,5 +578,5 @@ PROXY = (
 
 CASES = (
     *(*VERSIONS, *TOKENS, *SERVERS, *LISTS, *METADATA, *ABOUT),
-    *(*PROXY, *TAGS, *BOOTS, *ACTIONS, *HISTORY),
+    *(*PROXY, *TAGS, *BOOTS, *ACTIONS, *REBUILDS, *HISTORY),
 )

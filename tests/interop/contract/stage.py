@@ -170,6 +170,8 @@ class Stage:
         colors = {"color": "red", "shade": "dark", "tags": ["contract"]}
         self._make_image("plain", image | colors, b"\x5a" * 1024)
         self._make_image("kept", image | {"protected": True}, b"\x5a" * 1024)
+        self._make_image("wide", image | {"min_disk": 100}, b"\x5a")
+        self._make_image("hungry", image | {"min_ram": 2**20}, b"\x5a")
         self._make_image("queued", {})
         self._make_image("dead", {})
         self._do("image", "DELETE", "/images/{dead}")

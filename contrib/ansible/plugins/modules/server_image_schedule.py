@@ -88,7 +88,7 @@ options:
 notes:
   - On a cloud without the scheduled images extension the schedule is kept in tags of
     the server, which require compute API 2.26. Images are made only while a
-    C(scheduled-images-service) works for the project, which a warning says when the
+    C(scheduled-images-service) runs for the project, which a warning says when the
     schedule changes.
   - Malformed schedule tags make the task fail, unless it replaces the whole schedule
     (O(retention) or O(keep), and O(weekly), O(daily) or O(every)) or removes it.
@@ -224,7 +224,7 @@ with suppress(ImportError):
 
 NEEDS_SERVICE = (
     "This cloud makes no scheduled images itself: they are made only while a"
-    " scheduled-images-service works for the project."
+    " scheduled-images-service runs for the project."
 )
 # As in the package, which may be missing.
 RULES = ("last", "hourly", "daily", "weekly", "monthly", "yearly", "within_days")

@@ -9,7 +9,7 @@ short_description: Get a server back from one of its images
 author: The contributors of rax-scheduled-images-ext (!UNKNOWN)
 description:
   - Restores a server from one of its images, as a new server or in place.
-  - Nothing is deleted. In place, an image of the server as it is now is made first, and
+  - Nothing is deleted. In place, a safety image of its present disk is made first, and
     undoes the restore.
 options:
   name:
@@ -31,7 +31,8 @@ options:
     default: false
   image:
     description:
-      - Name or ID of the image. The newest complete one is used without it and O(at).
+      - Name or ID of the image. Without it and O(at), the newest complete one is used
+        whose proof has not failed.
     type: str
   at:
     description:
@@ -184,6 +185,10 @@ class ServerRestoreModule(ScheduledImagesModule):
         """Restore the server, or in check mode return the plan."""
         given = self.params
         plan = plan_restore(cloud, given["name"], self._options())
+        for skipped in plan.skipped:
+            self.warn(f"Passed over: {skipped}")
+        if plan.warning is not None:
+            self.warn(plan.warning)
         if self.check_mode:
             return {"changed": not plan.begun, "restore": _described(plan)}
         done = restore(

@@ -26,24 +26,14 @@ from ..functional.documents import ROOT
 from ..functional.fleet import MYSERVER
 from ..functional.runners import advance_to_slot, made, runner_of, schedule
 from ..functional.test_service import PROGRAM, id_of_web
-from ..interop.cloud.layout import CloudError
 from ..metrics_table import RUN, WORKER, documented, exported, label_values
-from ..promtool import promtool, try_rules
 from ..waiting import until
+from .rules import try_rules
 
 ALERTS = ROOT / "contrib" / "prometheus" / "alerts.yml"
 plain = pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
 HOUR = 3600
 NAMES = set(re.findall(r"^  - alert: (\w+)$", ALERTS.read_text(), re.M))
-
-
-@pytest.fixture(scope="module")
-def prometheus() -> Path:
-    """Debian's promtool."""
-    try:
-        return promtool()
-    except CloudError as error:
-        pytest.skip(f"promtool cannot be had: {error}")
 
 
 def name(metric: str, **labels: str) -> str:
@@ -60,6 +50,7 @@ def of_server(metric: str, server: str = "s") -> str:
 
 LOOKS = name("last_look_timestamp_seconds")
 EXPECTED, SUCCESS = of_server("expected"), of_server("last_success")
+VERIFIED = of_server("verified")
 NO_LOOK_FAILS = {
     name("looks_total", outcome="failed"): "0x600",
     name("looks_total", outcome="done"): "0+5x600",
@@ -190,6 +181,48 @@ CASES = [
         {"30m": set(), "45m": {"ScheduledImagesDeadLetters"}},
     ),
     Case(
+        "the last proof of a server failed",
+        {name("failed_proofs"): "0x11 1x100 0x100"},
+        {"50m": set(), "1h30m": {"ScheduledImagesProofFailed"}, "12h": set()},
+    ),
+    Case(
+        "a worker's proof failed",
+        {name("proofs_total", finding="failed"): "0x11 1x500"},
+        {
+            "50m": set(),
+            "2h": {"ScheduledImagesProofFailed"},
+            "23h": {"ScheduledImagesProofFailed"},
+            "27h": set(),
+        },
+    ),
+    Case(
+        "a server is proven, and then not again",
+        {
+            VERIFIED: f"{HOUR}x599",
+            name("verify_interval_seconds"): f"{10 * HOUR}x599",
+            name("proofs_total", finding="proven"): "0x11 1x588",
+        },
+        {"11h": set(), "30h": set(), "37h": {"ScheduledImagesProofOverdue"}},
+    ),
+    Case(
+        "proofs cannot be tried",
+        {
+            name("proofs_total", finding="unknown"): "0x11 1+1x1500",
+            name("proofs_total", finding="proven"): "0x1512",
+            LOOKS: "0+300x1512",
+        },
+        {"2h": set(), "70h": set(), "80h": {"ScheduledImagesProofsNotTried"}},
+    ),
+    Case(
+        "some proofs cannot be tried",
+        {
+            name("proofs_total", finding="unknown"): "0+1x1512",
+            name("proofs_total", finding="proven"): "0x288 1x288 2x288 3x288 4x356",
+            LOOKS: "0+300x1512",
+        },
+        {"80h": set(), "120h": set()},
+    ),
+    Case(
         "an image hangs",
         {name("hanging"): "0x11 1x100"},
         {"55m": set(), "1h30m": {"ScheduledImagesHanging"}},
@@ -218,9 +251,9 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.what)
-def test_an_alert(case: Case, prometheus: Path, tmp_path: Path) -> None:
+def test_an_alert(case: Case, promtool: Path, tmp_path: Path) -> None:
     series = {LOOKS: "0+300x600", **case.series}
-    assert try_rules(ALERTS, series, case.firing, tmp_path) == ""
+    assert try_rules(promtool, ALERTS, series, case.firing, tmp_path) == ""
 
 
 def test_each_alert_is_tested_and_documented() -> None:
@@ -232,7 +265,7 @@ def test_each_alert_is_tested_and_documented() -> None:
     )
 
 
-def test_the_annotations_can_be_filled_in(prometheus: Path, tmp_path: Path) -> None:
+def test_the_annotations_can_be_filled_in(promtool: Path, tmp_path: Path) -> None:
     """Each of them, with and without a server."""
     test = {
         "rule_files": [str(ALERTS)],
@@ -257,7 +290,7 @@ def test_the_annotations_can_be_filled_in(prometheus: Path, tmp_path: Path) -> N
     path = tmp_path / "test.yml"
     path.write_text(json.dumps(test))
     done = subprocess.run(
-        [prometheus, "test", "rules", path], capture_output=True, text=True
+        [promtool, "test", "rules", path], capture_output=True, text=True
     )
     shown = done.stdout + done.stderr
     assert all(f"alertname: {alert}" in shown for alert in NAMES)
@@ -302,6 +335,7 @@ def test_run_exports_what_the_documents_say(cloud: Sandbox, start: Start) -> Non
     assert found["result", "failures_total"] < values["result"]
     assert found["outcome", "looks_total"] == values["outcome"] - {"skipped"}
     assert found["reason", "not_imaged"] == values["reason"]
+    assert found["finding", "proofs_total"] == values["finding"]
 
 
 def values_of(text: str) -> dict[tuple[str, str], set[str]]:
@@ -326,7 +360,7 @@ def test_the_alerts_and_their_tests_use_what_is_exported() -> None:
         labels = dict(re.findall(r'(\w+)="([^"]*)"', written))
         labels.pop("instance", None)
         assert set(labels) == set(both[metric]), series
-        for label in {"result", "outcome", "reason", "queue"} & set(labels):
+        for label in {"result", "outcome", "reason", "finding", "queue"} & set(labels):
             assert labels[label] in values[label], series
     for label, value in re.findall(r'(\w+)!?="([^"]*)"', ALERTS.read_text()):
         assert value in values[label]
@@ -361,7 +395,7 @@ def test_what_only_its_owner_can_change_is_not_overdue(cloud: Sandbox) -> None:
 @pytest.mark.parametrize("most_servers", [1000, 0], ids=["servers", "project"])
 @pytest.mark.parametrize("fails", [False, True], ids=["well", "fails"])
 def test_a_server_that_was_just_enabled(
-    cloud: Sandbox, prometheus: Path, most_servers: int, fails: bool, tmp_path: Path
+    cloud: Sandbox, promtool: Path, most_servers: int, fails: bool, tmp_path: Path
 ) -> None:
     """It raises an alert only if its image does not come, whatever others have.
 
@@ -392,7 +426,7 @@ def test_a_server_that_was_just_enabled(
     firing = {f"{hour}h": set[str]() for hour in range(2, 69)}
     firing |= {f"{hour}h": {late} if fails else set() for hour in range(70, 73)}
     series = {LOOKS: "0+300x950", **as_series(recorded, began)}
-    assert try_rules(ALERTS, series, firing, tmp_path) == ""
+    assert try_rules(promtool, ALERTS, series, firing, tmp_path) == ""
 
 
 def as_series(recorded: list[str], began: float) -> dict[str, str]:

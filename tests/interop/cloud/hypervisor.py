@@ -1,0 +1,92 @@
+"""A real hypervisor: libvirt and QEMU, which emulates the processor.
+
+Unlike the rest it takes packages that are installed on the machine, as libvirt knows
+its drivers and its configuration by their places there. No service of theirs is
+started: libvirtd runs as a process of the cloud, with a socket of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from .install import run
+from .layout import Layout
+
+# libvirt-python is built from source.
+_BUILDING = ("libvirt-dev", "pkg-config", "gcc")
+# For servers with a config drive.
+_CONFIG_DRIVE = ("genisoimage",)
+_GUEST = "syslinux syslinux-common mtools dosfstools fdisk cpio e2fsprogs".split()
+PACKAGES = (
+    "libvirt-daemon-system",
+    "libvirt-daemon-driver-qemu",
+    "libvirt-clients",
+    "qemu-system-x86",
+    "qemu-utils",
+    *_CONFIG_DRIVE,
+    *_BUILDING,
+    *_GUEST,
+)
+DAEMON = "/usr/sbin/libvirtd"
+# libvirtd of root reads this file and no other.
+_QEMU_CONFIG = Path("/etc/libvirt/qemu.conf")
+
+
+def missing_for_hypervisor() -> list[str]:
+    """What this machine lacks for a hypervisor, a line each."""
+    lacks = []
+    if os.uname().machine != "x86_64":
+        lacks.append("the guest is made of Debian's packages for x86_64")
+    if os.geteuid() != 0:
+        lacks.append("only root can start guests with libvirt")
+    elif shutil.which("apt-get") is None:
+        lacks.append(
+            "libvirt and QEMU are taken from Debian's packages, and there is no apt-get"
+            " here"
+        )
+    return lacks
+
+
+def install_hypervisor(layout: Layout) -> None:
+    """Install Debian's packages on this machine; does nothing if all are there."""
+    if not all(map(_is_installed, PACKAGES)):
+        run(layout, "apt", "apt-get", "update")
+        run(
+            layout,
+            "apt",
+            *("apt-get", "-o", "DPkg::Lock::Timeout=300", "install", "-y"),
+            "--no-install-recommends",
+            *PACKAGES,
+            environ={"DEBIAN_FRONTEND": "noninteractive"},
+        )
+    # By default consoles go through virtlogd, which does not run here; every guest
+    # would fail with "Failed to connect socket to '/run/libvirt/virtlogd-sock'".
+    text = _QEMU_CONFIG.read_text()
+    if "\nstdio_handler" not in text:
+        _QEMU_CONFIG.write_text(f'{text}\nstdio_handler = "file"\n')
+
+
+def _is_installed(package: str) -> bool:
+    query = ["dpkg-query", "--show", "--showformat", "${db:Status-Status}", package]
+    done = subprocess.run(query, capture_output=True, text=True)
+    return done.stdout == "installed"
+
+
+def answers_virsh(layout: Layout) -> bool:
+    """Whether libvirtd is ready."""
+    return _virsh(layout, "version").returncode == 0
+
+
+def end_guests(layout: Layout) -> None:
+    """End all guests: they outlive libvirtd."""
+    for guest in _virsh(layout, "list", "--name", "--all").stdout.split():
+        _virsh(layout, "destroy", guest)
+        _virsh(layout, "undefine", guest)
+
+
+def _virsh(layout: Layout, *command: str) -> subprocess.CompletedProcess[str]:
+    connection = ("virsh", "--quiet", "--connect", layout.libvirt_uri)
+    return subprocess.run([*connection, *command], capture_output=True, text=True)

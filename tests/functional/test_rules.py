@@ -255,11 +255,11 @@ def test_openstack_refuses_what_cannot_be(
     [
         (
             ["myserver", "7", "--keep", "daily=3"],
-            "<retention> and --keep exclude each other",
+            "<retention> and --keep cannot be used together",
         ),
         (
             ["myserver", "web1", "7", "--keep", "daily=3"],
-            "<retention> and --keep exclude each other",
+            "<retention> and --keep cannot be used together",
         ),
         (
             ["--day-of-week", "sat", "--every", "6h", "myserver", "7"],

@@ -6,8 +6,18 @@ import fcntl
 import shutil
 from pathlib import Path
 
+import pytest
+
 from .interop.cloud.install import download, fetch_lists, unpack
 from .interop.cloud.layout import DEFAULT_STATE, CloudError, Layout
+
+
+def program_or_skip(package: str, path: str) -> Path:
+    """Return what :func:`program` does; skip the test if it cannot be had."""
+    try:
+        return program(package, path)
+    except CloudError as error:
+        pytest.skip(f"{Path(path).name} cannot be had: {error}")
 
 
 def program(package: str, path: str) -> Path:

@@ -75,7 +75,20 @@ def argument(*flags: str, **options: Any) -> Argument:
     return Argument(flags, options)
 
 
-class OneRequired(argparse.Action):
+class Option(argparse.Action):
+    """An option that stores its value; one that takes no value stores True."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        setattr(namespace, self.dest, True if self.nargs == 0 else values)
+
+
+class OneRequired(Option):
     """One of the options of which a command takes exactly one.
 
     It makes their group itself when it is added: novaclient makes none that is
@@ -94,15 +107,6 @@ class OneRequired(argparse.Action):
         if not groups:
             parser.add_mutually_exclusive_group(required=True)
         groups[0]._group_actions.append(self)
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        setattr(namespace, self.dest, True if self.nargs == 0 else values)
 
 
 def switch(flag: str, text: str) -> Argument:

@@ -207,7 +207,7 @@ class Restoring:
             self.status = getattr(error, "exit_status", 1)
             return None
         for skipped in self._plan.skipped:
-            say(f"Passed over: {skipped}")
+            say(f"Skipped: {skipped}")
         if self._plan.warning is not None:
             say(f"Warning: {self._plan.warning}")
         return plan_data(self._plan)

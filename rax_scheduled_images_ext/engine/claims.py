@@ -21,9 +21,7 @@ from rax_scheduled_images_ext.errors import NoSuchImage
 from rax_scheduled_images_ext.model.image import claim_metadata
 from rax_scheduled_images_ext.model.note import Note
 from rax_scheduled_images_ext.model.plan import CLOCK_DIFFERENCE, Policy
-from rax_scheduled_images_ext.model.slots import (
-    Slot,
-)
+from rax_scheduled_images_ext.model.slots import Slot
 
 #: How long a claim is valid: a runner that was delayed for longer may not use it.
 CLAIM_VALIDITY = timedelta(minutes=2)

@@ -39,9 +39,7 @@ from rax_scheduled_images_ext.model.image import (
 )
 from rax_scheduled_images_ext.model.note import Refusal, new_note
 from rax_scheduled_images_ext.model.plan import Policy, Step
-from rax_scheduled_images_ext.model.slots import (
-    Slot,
-)
+from rax_scheduled_images_ext.model.slots import Slot
 from rax_scheduled_images_ext.model.volume_snapshots import LONGEST_IMAGE_NAME
 
 _ONCE = RetryPolicy(tries=1)

@@ -29,7 +29,7 @@ from rax_scheduled_images_ext.operations.verify import (
 )
 from rax_scheduled_images_ext.operations.work_queue import Outcome
 
-# How many servers are looked at for those that are due before the rest is left.
+# The most servers that are read to find those that are due.
 _LOOKED_AT = 200
 #: The project and the ID of a server.
 ServerKey = tuple[str, str]
@@ -41,9 +41,9 @@ def key_of(server: InventoryServer) -> ServerKey:
 
 
 def _counts(image: ServerImage, project_id: str | None) -> bool:
-    """Whether an image may be proven, and says what was.
+    """Whether an image may be proven, and its record of the last proof is believed.
 
-    Others can publish images that seem to be a server's.
+    Other projects can publish images that seem to be the server's.
     """
     return image.owner == project_id and image.status == "ACTIVE"
 
@@ -65,8 +65,7 @@ class Proofs:
     def find(
         self, servers: Iterable[InventoryServer], now: datetime
     ) -> list[ServerKey]:
-        """Return the servers whose turn it is, with their images: one listing of
-        snapshots.
+        """Return the servers whose turn it is, as one listing of snapshots shows.
 
         A server without an image is left out.
         """
@@ -109,7 +108,7 @@ class Proofs:
     def _is_due(self, key: ServerKey, now: datetime) -> bool:
         """Whether a server has images, and none was proven since its turn began.
 
-        Where that cannot be known the attempt to prove it says why.
+        True if that is unknown: the attempt to prove it then reports why.
         """
         project_id, server_id = key
         try:

@@ -139,12 +139,8 @@ class Outlook:
         return [each for end, each in ends if first and end == first]
 
     def until(self, decision: Decision) -> datetime | None:
-        """Return about when an image is deleted; None if never.
-
-        Nobody deletes a protected image, or one that the server boots from.
-        """
-        kept = decision.image.protected or decision.is_base
-        if self.runs is None or not decision.counted or kept:
+        """Return about when an image is deleted; None if never."""
+        if self.runs is None or not decision.counted or decision.is_never_deleted:
             return None
         ends = [self._ends(each, decision) for each in decision.kept_by]
         end = max(ends, default=self.runs.first)
@@ -170,17 +166,16 @@ class Outlook:
         if self.keep is None or newest is None:
             return self.there
         made = sorted(self._kept_of_runs(self.keep, newest), reverse=True)
-        old = [each.image for each in self.decisions if each.image.created is not None]
         # What was to be made before the images that there are already is not made.
-        moments = [*made, *(each.created for each in old if each.created)]
+        moments = [*made, *map(_made, self.decisions)]
         order = sorted(range(len(moments)), key=lambda n: moments[n], reverse=True)
         kept = self.keep.decide([moments[n] for n in order])
         stay = {n for n, by in zip(order, kept, strict=True) if by}
         return There(
             [
-                image
-                for n, image in enumerate(old, len(made))
-                if n in stay or self.until(self.decisions[n - len(made)]) is None
+                each.image
+                for n, each in enumerate(self.decisions, len(made))
+                if n in stay or self.until(each) is None
             ],
             [due for n, due in enumerate(made) if n in stay],
             self.there.each,
@@ -189,9 +184,7 @@ class Outlook:
     def _ends(self, kept: KeptBy, decision: Decision) -> datetime:
         """Return when a rule no longer keeps an image."""
         assert self.runs is not None
-        created, newest = decision.image.created, self.decisions[0].image.created
-        assert created is not None
-        assert newest is not None
+        created, newest = _made(decision), _made(self.decisions[0])
         try:
             if kept.rule == "last":
                 return self.runs.at(kept.limit - kept.rank + 1)
@@ -229,3 +222,9 @@ class Outlook:
                 made = min(wanted, (newest - first) // interval + 1)
                 found.update(newest - n * interval for n in range(made))
         return found
+
+
+def _made(decision: Decision) -> datetime:
+    """Return when an image was made: one without a date does not count."""
+    assert decision.image.created is not None
+    return decision.image.created

@@ -47,8 +47,8 @@ ABANDONED_AFTER = timedelta(minutes=10)
 HANGS_AFTER = timedelta(hours=6)
 #: How much the clocks of two runners may differ.
 CLOCK_DIFFERENCE = timedelta(minutes=5)
-#: How much longer before its slot was due an image may seem to be made, if it names the
-#: slot: the image service's clock may be wrong. Any earlier, the window was moved.
+#: How long before its slot was due an image that names the slot may seem to have been
+#: made: the image service's clock may be wrong. Any earlier, the window was moved.
 NAMED_DIFFERENCE = timedelta(hours=1)
 
 

@@ -115,6 +115,15 @@ class Decision:
         return self.rank is not None
 
     @property
+    def is_never_deleted(self) -> bool:
+        """Whether nobody deletes the image, even if no rule keeps it.
+
+        The image service does not delete a protected image, and the image that the
+        server boots from is kept.
+        """
+        return self.image.protected or self.is_base
+
+    @property
     def surplus(self) -> bool:
         """Whether applying the retention now would delete the image."""
         return self.reason is Reason.SURPLUS
@@ -323,13 +332,8 @@ def has_inherited_marker(decision: Decision) -> bool:
 
 
 def expires_in_runs(decision: Decision) -> int | None:
-    """Return after how many more scheduled images it is deleted, None if never.
-
-    The image service does not delete a protected image, and the image that the server
-    boots from is kept.
-    """
-    kept = decision.image.protected or decision.is_base
-    return None if kept else decision.expires_in_runs
+    """Return after how many more scheduled images it is deleted, None if never."""
+    return None if decision.is_never_deleted else decision.expires_in_runs
 
 
 def retention_status(decision: Decision) -> str:

@@ -36,7 +36,7 @@ class Window:
 
         It depends on the ID alone, and IDs are spread evenly over the window.
         """
-        return (self.start + int(_share(server_id) * self.length)) % _DAY
+        return (self.start + int(share_of(server_id) * self.length)) % _DAY
 
     def contains(self, moment: datetime) -> bool:
         """Whether a moment is in the window."""
@@ -130,8 +130,11 @@ def period_of(image: ServerImage) -> timedelta:
     return 7 * _ONE_DAY if named_weekly(image) else _ONE_DAY
 
 
-def _share(server_id: str) -> float:
-    """Return a server's share of whatever is spread over all servers, 0 to 1."""
+def share_of(server_id: str) -> float:
+    """Return a server's place in what is spread evenly over all servers, 0 to 1.
+
+    It depends on the ID alone.
+    """
     digest = hashlib.sha256(server_id.lower().encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
@@ -142,7 +145,7 @@ def _offset(server_id: str, schedule: ImageSchedule, window: Window) -> timedelt
         hour, minute = map(int, schedule.at.split(":"))
         return timedelta(hours=hour, minutes=minute)
     if schedule.hours is not None:
-        return timedelta(seconds=int(_share(server_id) * schedule.hours * 3600))
+        return timedelta(seconds=int(share_of(server_id) * schedule.hours * 3600))
     return timedelta(seconds=window.second_of_day(server_id))
 
 

@@ -7,7 +7,6 @@ own.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -23,6 +22,7 @@ from rax_scheduled_images_ext.model.image import (
     ServerImage,
 )
 from rax_scheduled_images_ext.model.server import ServerFacts
+from rax_scheduled_images_ext.model.slots import share_of
 from rax_scheduled_images_ext.model.times import read_time, write_time
 from rax_scheduled_images_ext.model.volume_snapshots import named_snapshots
 from rax_scheduled_images_ext.text import printable
@@ -81,7 +81,7 @@ LEVELS = {level.word: level for level in Level}
 
 
 class Finding(Enum):
-    """What has come of trying to prove an image."""
+    """The result of an attempt to prove an image."""
 
     PROVEN = "proven"
     FAILED = "failed"
@@ -201,10 +201,8 @@ def began(server_id: str, every: timedelta, now: datetime) -> datetime:
 
     The turns are spread evenly over the interval, and follow from the ID alone.
     """
-    digest = hashlib.sha256(server_id.lower().encode()).digest()
-    share = int.from_bytes(digest[:8], "big") / 2**64
     length = every.total_seconds()
-    passed = (now.timestamp() - share * length) % length
+    passed = (now.timestamp() - share_of(server_id) * length) % length
     return now - timedelta(seconds=passed)
 
 

@@ -24,10 +24,7 @@ from rax_scheduled_images_ext.model.freshness import (
     ScheduleStatus,
     schedule_status,
 )
-from rax_scheduled_images_ext.model.image import (
-    ServerImage,
-    named_weekly,
-)
+from rax_scheduled_images_ext.model.image import ServerImage, named_weekly
 from rax_scheduled_images_ext.model.retention import Rules
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.verify import is_test_server

@@ -308,7 +308,7 @@ class _Planning:
             if at is not None and image.created is not None and image.created > at:
                 continue
             failed = failed_proof(proofs.get(image.id))
-            why = failed and f"{failed}: --image takes it all the same"
+            why = failed and f"{failed}: use --image to restore it anyway"
             why = why or self._prove(image)
             if why is None:
                 return image, tuple(skipped)
@@ -647,7 +647,7 @@ class Restoration:
         self._nonce = uuid.uuid4().hex
         self._password: str | None = None
         self._changed = not plan.begun
-        # Since when the safety image has no data, and nobody makes any.
+        # When the safety image was first seen to have no data, and to get none.
         self._left_since: float | None = None
 
     def run(self, *, wait: bool) -> Restored:
@@ -803,7 +803,7 @@ class Restoration:
         )
 
     def _see_it_being_made(self, image: ServerImage) -> None:
-        """See that a safety image has data, or may get some.
+        """Check that a safety image has data, or may get some.
 
         :raises ImageLost: if not; nothing was changed.
         """
@@ -814,7 +814,7 @@ class Restoration:
             self._left_since = now
         elif now - self._left_since >= self._poller.limits.settling:
             raise ImageLost(
-                f"Safety image {image.id} is not being made any more, so nothing was"
+                f"Safety image {image.id} is no longer being made, so nothing was"
                 " changed; it has no data, and may be deleted",
                 image.id,
             )

@@ -332,12 +332,12 @@ def _proof_work(args: argparse.Namespace, region: str, service: Service) -> Proo
         numbers.begin_proofs(region, args.verify_every)
 
     def open_proofs() -> Proofs:
-        return proofs_of(args, _projects(args, region or None))
+        return make_proofs(args, _projects(args, region or None))
 
     return ProofWork(args.window, open_proofs, events, service.metrics)
 
 
-def proofs_of(args: argparse.Namespace, projects: Projects) -> Proofs:
+def make_proofs(args: argparse.Namespace, projects: Projects) -> Proofs:
     """Return the proofs of the options ``--verify-...`` in some projects."""
     from rax_scheduled_images_ext.engine.proofs import Proofs
     from rax_scheduled_images_ext.model.verify import LEVELS

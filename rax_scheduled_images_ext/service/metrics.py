@@ -116,7 +116,7 @@ class Numbers:
             self.proofs.labels(region, finding.value)
 
     def add_proof(self, region: str, finding: Finding) -> None:
-        """Count what has come of a proof."""
+        """Count the result of a proof."""
         self.proofs.labels(region, finding.value).inc()
 
     def add(self, region: str, result: StepResult) -> None:
@@ -203,7 +203,7 @@ class Metrics:
     ) -> None:
         """Export when an image of each server was last proven to boot.
 
-        :param failed: of how many servers the last proof has failed.
+        :param failed: the number of servers whose last proof failed.
         """
         self._export(region, self._verified, tick, proven)
         self._failed_proofs.labels(region).set(failed)

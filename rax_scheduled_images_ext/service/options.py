@@ -10,10 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from rax_scheduled_images_ext.model.plan import Policy
-from rax_scheduled_images_ext.model.slots import (
-    Window,
-    parse_window,
-)
+from rax_scheduled_images_ext.model.slots import Window, parse_window
 from rax_scheduled_images_ext.programs.arguments import (
     Parser,
     between,

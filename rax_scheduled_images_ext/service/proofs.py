@@ -14,9 +14,7 @@ from rax_scheduled_images_ext.client.snapshots import PASSING
 from rax_scheduled_images_ext.engine.proofs import Proofs
 from rax_scheduled_images_ext.engine.results import Tick
 from rax_scheduled_images_ext.errors import ScheduledImagesError
-from rax_scheduled_images_ext.model.slots import (
-    Window,
-)
+from rax_scheduled_images_ext.model.slots import Window
 from rax_scheduled_images_ext.model.verify import Finding, Verification
 from rax_scheduled_images_ext.operations.snapshot.signals import (
     Interrupted,

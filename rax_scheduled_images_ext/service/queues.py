@@ -86,10 +86,10 @@ def dead() -> Queue:
 
 @contextmanager
 def locked(connection: Connection, name: str, seconds: int) -> Iterator[bool]:
-    """Hold a lock while a block runs; yields whether no other connection holds it.
+    """Hold a lock while a block runs; yield False if another connection holds it.
 
-    :param seconds: after which it is released in any case: a machine that lost its
-        power does not close its connections.
+    :param seconds: when it is released in any case: a machine that lost power does not
+        close its connections.
     """
     expiring = {"x-queue-type": "classic", "x-expires": seconds * 1000}
     channel = connection.channel()
@@ -98,10 +98,12 @@ def locked(connection: Connection, name: str, seconds: int) -> Iterator[bool]:
     except ResourceLocked:
         yield False
         return
-    yield True
-    # A connection that was lost meanwhile has released it.
-    with suppress(AMQPError, OSError):
-        channel.queue_delete(name)
+    try:
+        yield True
+    finally:
+        # A connection that was lost meanwhile has released it.
+        with suppress(AMQPError, OSError):
+            channel.queue_delete(name)
 
 
 def length(connection: Connection, name: str) -> int | None:

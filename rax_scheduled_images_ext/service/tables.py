@@ -7,14 +7,9 @@ from datetime import timedelta
 
 from rax_scheduled_images_ext.console.formats import Column, print_rows
 from rax_scheduled_images_ext.engine.find import Page
-from rax_scheduled_images_ext.model.freshness import (
-    ScheduleStatus,
-    schedule_status,
-)
+from rax_scheduled_images_ext.model.freshness import ScheduleStatus, schedule_status
 from rax_scheduled_images_ext.model.plan import Action, Step, explain
-from rax_scheduled_images_ext.model.slots import (
-    Slot,
-)
+from rax_scheduled_images_ext.model.slots import Slot
 from rax_scheduled_images_ext.model.times import write_time
 
 PLAN: tuple[Column[Step], ...] = (

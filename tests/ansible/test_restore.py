@@ -56,9 +56,7 @@ def test_an_image_whose_proof_failed_is_passed_over(play: Play, cloud: Sandbox) 
     )
     assert result["restore"]["image_id"] == older.id
     (warning,) = result["warnings"]
-    assert warning.startswith(
-        f"Passed over: image after ({newest.id}): its proof failed"
-    )
+    assert warning.startswith(f"Skipped: image after ({newest.id}): its proof failed")
     assert named["restore"]["image_id"] == newest.id
     assert len(named["warnings"]) == 1
 

@@ -86,6 +86,15 @@ def grown(cloud: Sandbox, schedule: ImageSchedule = RULES) -> list[str]:
     return [image.id for image in made(cloud)]
 
 
+def tick_before(cloud: Sandbox, before: Path, log: Path, *, times: int) -> None:
+    """Let the earlier runner tick every six hours."""
+    environ = cloud.environ()
+    with Process("before", before, environ, lambda: cloud.advance(0), log) as old:
+        for _ in range(times):
+            cloud.advance("6h")
+            old.run(TICK)
+
+
 @pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
 class TestDirectly:
     def test_an_earlier_runner_makes_and_deletes_nothing(
@@ -94,12 +103,7 @@ class TestDirectly:
         kept = grown(cloud)
         assert len(kept) > RULES.keep.last
         log = tmp_path / "log"
-        with Process(
-            "before", before, cloud.environ(), lambda: cloud.advance(0), log
-        ) as old:
-            for _ in range(8):
-                cloud.advance("6h")
-                old.run(TICK)
+        tick_before(cloud, before, log, times=8)
         assert [image.id for image in made(cloud)] == kept
         assert "6h:3l+4d+2w' is not a schedule" in log.read_text()
 
@@ -174,11 +178,5 @@ class TestThroughTheApiInFront:
         )
         for schedule in (RULES, replace(weekly, at="02:30")):
             kept = grown(cloud, schedule)
-            log = tmp_path / schedule.every
-            with Process(
-                "before", before, cloud.environ(), lambda: cloud.advance(0), log
-            ) as old:
-                for _ in range(4):
-                    cloud.advance("6h")
-                    old.run(TICK)
+            tick_before(cloud, before, tmp_path / schedule.every, times=4)
             assert set(kept) <= {image.id for image in made(cloud)}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from ..functional.runners import advance_to_slot, made, runner_of, schedule
 from ..functional.test_service import PROGRAM, id_of_web
 from ..metrics_table import RUN, WORKER, documented, exported, label_values
 from ..waiting import until
-from .rules import try_rules
+from .rules import rule_test, run_promtool, try_rules
 
 ALERTS = ROOT / "contrib" / "prometheus" / "alerts.yml"
 plain = pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
@@ -267,31 +266,19 @@ def test_each_alert_is_tested_and_documented() -> None:
 
 def test_the_annotations_can_be_filled_in(promtool: Path, tmp_path: Path) -> None:
     """Each of them, with and without a server."""
-    test = {
-        "rule_files": [str(ALERTS)],
-        "evaluation_interval": "5m",
-        "tests": [
-            {
-                "interval": "5m",
-                "input_series": [
-                    {"series": key, "values": values}
-                    for key, values in {LOOKS: "0+300x600", **case.series}.items()
-                ],
-                "alert_rule_test": [
-                    # What fires is shown because nothing is said to.
-                    {"eval_time": moment, "alertname": alert, "exp_alerts": []}
-                    for moment, alerts in case.firing.items()
-                    for alert in sorted(alerts)
-                ],
-            }
-            for case in CASES
-        ],
-    }
-    path = tmp_path / "test.yml"
-    path.write_text(json.dumps(test))
-    done = subprocess.run(
-        [promtool, "test", "rules", path], capture_output=True, text=True
-    )
+    cases = [
+        rule_test(
+            {LOOKS: "0+300x600", **each.series},
+            alert_rule_test=[
+                # What fires is shown because nothing is said to.
+                {"eval_time": moment, "alertname": alert, "exp_alerts": []}
+                for moment, alerts in each.firing.items()
+                for alert in sorted(alerts)
+            ],
+        )
+        for each in CASES
+    ]
+    done = run_promtool(promtool, ALERTS, cases, tmp_path)
     shown = done.stdout + done.stderr
     assert all(f"alertname: {alert}" in shown for alert in NAMES)
     assert "server s in project p, region RegionOne, was due 2h 30m 0s ago" in (

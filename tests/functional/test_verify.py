@@ -10,13 +10,14 @@ import pytest
 
 from rax_scheduled_images_ext.model.image import VERIFIED_KEY
 from rax_scheduled_images_ext.model.schedule_tags import is_own_tag
-from rax_scheduled_images_ext.model.verify import TEST_KEY, is_test_server
+from rax_scheduled_images_ext.model.verify import TEST_KEY
 from rax_scheduled_images_ext.operations import verify as operation
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.models import BlockDevice
 
 from ..openstackshell import not_beside_novaclient_7
 from .fleet import MYSERVER, add_image, project_of
+from .proofs import failing, left_in
 
 SOON = ("--yes", "--time-limit", "2s")
 
@@ -43,10 +44,6 @@ def records(cloud: Sandbox) -> dict[str, str]:
         for image in cloud.images()
         if VERIFIED_KEY in image.properties
     }
-
-
-def left_in(cloud: Sandbox) -> list[str]:
-    return [each.id for each in cloud.servers() if is_test_server(each.name)]
 
 
 @pytest.fixture
@@ -155,24 +152,6 @@ def test_a_quota_says_nothing(nova: Any, cloud: Sandbox, image: str) -> None:
     assert row["result"] == "unknown"
     assert "Quota exceeded" in row["seen"]
     assert not records(cloud)
-
-
-def failing(cloud: Sandbox, why: str) -> None:
-    """Let each new server be in ERROR."""
-
-    def middleware(app: Any) -> Any:
-        def answer(environ: Any, start_response: Any) -> Any:
-            body = b"".join(app(environ, start_response))
-            new = environ["PATH_INFO"].endswith("/servers")
-            if new and environ["REQUEST_METHOD"] == "POST":
-                for server_id in left_in(cloud):
-                    with cloud.region() as region:
-                        region.servers.reset_state(server_id, "error", why)
-            return [body]
-
-        return answer
-
-    cloud.wrap(middleware)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from keystoneauth1.exceptions import ClientException
 
 from rax_scheduled_images_ext.errors import ScheduledImagesError
 from rax_scheduled_images_ext.model.image import VERIFIED_KEY
-from rax_scheduled_images_ext.model.verify import Finding, is_test_server
+from rax_scheduled_images_ext.model.verify import Finding
 from rax_scheduled_images_ext.operations.snapshot.polling import Listener, Poller
 from rax_scheduled_images_ext.operations.snapshot.signals import (
     Follower,
@@ -26,6 +26,7 @@ from rax_scheduled_images_ext.operations.verify import (
 )
 from rax_scheduled_images_ext.sandbox import Sandbox
 
+from .proofs import left_in
 from .raw import START
 from .test_restore_laws import Killed, killing, prepared
 
@@ -82,10 +83,6 @@ def run(sandbox: Sandbox, kills: Mapping[int, str]) -> Any:
         return None
     except (ScheduledImagesError, ClientException, OSError):
         return None
-
-
-def left_in(sandbox: Sandbox) -> list[str]:
-    return [each.id for each in sandbox.servers() if is_test_server(each.name)]
 
 
 @fewer

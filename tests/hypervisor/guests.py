@@ -78,13 +78,14 @@ class Guest:
         return self.tick
 
     def check(self) -> Check:
-        """Wait until it counts on; return what it found before.
+        """Wait until it counts on; return what it found before, with nothing torn.
 
         It counts on from there, so what it found is on the disk that it has now.
         """
         found = until(lambda: _CHECK.findall(self.console))
         check = Check(*map(int, found[-1]))
         self.count_to(check.last + 1)
+        assert check.is_clean, check
         return check
 
     def wait_until_active(self) -> Guest:

@@ -56,6 +56,18 @@ class Terminal:
             text=True,
         )
 
+    def start(self, command: str) -> subprocess.Popen[str]:
+        """Start a command; its errors can be read while it runs."""
+        return subprocess.Popen(
+            ["bash", "-c", f"exec {command}"],
+            cwd=self.folder,
+            env={**client_environment(self.env), **self.more},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
     def answer(self, command: str, secret: str) -> str:
         """Run a command that asks for a password, and give it; return what it shows."""
         leader, follower = os.openpty()

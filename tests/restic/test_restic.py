@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import shutil
 import subprocess
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,8 @@ from rax_scheduled_images_ext.model.schedule_tags import (
     read_schedule_tags,
 )
 from rax_scheduled_images_ext.model.slots import WHOLE_DAY, slots_around
+
+from ..debian import program_or_skip
 
 START = datetime(2025, 3, 5, 7, 11, tzinfo=timezone.utc)
 SERVER = "24ade2fe-60d9-4d3e-a02c-c9a6a1b588a6"
@@ -81,17 +82,9 @@ class Restic:
 
 
 @pytest.fixture(scope="session")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Debian's restic, from its mirror."""
-    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
-        pytest.skip("restic is taken from Debian's packages: there is no apt-get here")
-    folder = tmp_path_factory.mktemp("restic")
-    subprocess.run(
-        ["apt-get", "download", "restic"], cwd=folder, check=True, capture_output=True
-    )
-    (package,) = folder.glob("restic_*.deb")
-    subprocess.run(["dpkg-deb", "-x", package, folder], check=True)
-    found = folder / "usr/bin/restic"
+def program() -> Path:
+    """Debian's restic, of the version whose rules ours are."""
+    found = program_or_skip("restic", "usr/bin/restic")
     said = subprocess.run(
         [found, "version"], capture_output=True, text=True, check=True
     )

@@ -208,7 +208,7 @@ def test_an_image_whose_proof_failed_is_taken_only_by_its_name(
     why = "its proof failed at 2026-01-04T12:00:00Z (No disk)"
     (skipped,) = plan.skipped
     assert skipped == (
-        f"image of-tuesday ({tuesday.id}): {why}: --image takes it all the same"
+        f"image of-tuesday ({tuesday.id}): {why}: use --image to restore it anyway"
     )
     monday.properties |= verified_metadata(
         monday.id, replace(failed, image_id=monday.id)

@@ -118,6 +118,12 @@ class Cluster:
 def _children(pid: int) -> list[int]:
     path = Path(f"/proc/{pid}/task/{pid}/children")
     try:
-        return [int(word) for word in path.read_text().split()]
+        children = [int(word) for word in path.read_text().split()]
+        # Python starts one of its own, which keeps track of semaphores.
+        return [each for each in children if not _is_tracker(each)]
     except OSError:
         return []
+
+
+def _is_tracker(pid: int) -> bool:
+    return b"resource_tracker" in Path(f"/proc/{pid}/cmdline").read_bytes()

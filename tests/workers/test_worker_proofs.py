@@ -13,14 +13,13 @@ from kombu import Connection
 
 from rax_scheduled_images_ext.model.image import SERVER_KEY, VERIFIED_KEY
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
-from rax_scheduled_images_ext.model.verify import is_test_server
 from rax_scheduled_images_ext.sandbox import Sandbox
-from rax_scheduled_images_ext.sandbox.backend.models import Server
 from rax_scheduled_images_ext.sandbox.backend.region.disks import Disk
 from rax_scheduled_images_ext.service import queues
 
 from .. import waiting
 from ..functional.fleet import add_image
+from ..functional.proofs import failing, left_in
 from .broker import Broker
 from .cluster import Cluster
 from .rehearsal import REGION, Rehearsal
@@ -52,11 +51,6 @@ def proven(sandbox: Sandbox) -> int:
     """Of how many servers an image was proven."""
     known = [image.properties for image in sandbox.images()]
     return len({each[SERVER_KEY] for each in known if VERIFIED_KEY in each})
-
-
-def left_in(sandbox: Sandbox) -> list[str]:
-    """The IDs of the test servers that there are."""
-    return [each.id for each in sandbox.servers() if is_test_server(each.name)]
 
 
 def events(text: str, name: str) -> list[dict[str, Any]]:
@@ -171,21 +165,11 @@ def test_a_proof_that_failed_is_told(
     told, sandbox = tmp_path / "told", rehearsal.sandbox
     disks(sandbox, images[2], None)
     options = (*PROVING, "--on-failure", f"sh -c 'cat >> {told}'")
+    failing(sandbox, f"Image {images[2]} is unacceptable", images[2])
     with Cluster(tmp_path, environ, options) as cluster:
-        (test,) = until(
-            lambda: [s for s in sandbox.servers() if is_test_of(s, images[2])]
-        )
-        with sandbox.region() as region:
-            why = f"Image {images[2]} is unacceptable"
-            region.servers.reset_state(test.id, "error", why)
         until(told.exists)
         until(lambda: proven(sandbox) == 5)
     (failed,) = events(cluster.logs(), "proof failed")
     assert failed["image"] == images[2]
     assert json.loads(told.read_text())["event"] == "proof failed"
     assert len(events(cluster.logs(), "proof proven")) == 4
-
-
-def is_test_of(server: Server, image: str) -> bool:
-    """Whether a server is made of an image to prove it."""
-    return is_test_server(server.name) and server.image_id == image

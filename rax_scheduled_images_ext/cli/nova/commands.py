@@ -84,7 +84,7 @@ def stands_for(
     return stand_in
 
 
-class InsteadOfServers(argparse.Action):
+class InsteadOfServers(arguments.Option):
     """An option that chooses servers, so that none has to be named."""
 
     def __call__(
@@ -94,7 +94,7 @@ class InsteadOfServers(argparse.Action):
         values: Any,
         option_string: str | None = None,
     ) -> None:
-        setattr(namespace, self.dest, True if self.nargs == 0 else values)
+        super().__call__(parser, namespace, values, option_string)
         for positional in parser._get_positional_actions():
             if positional.dest == "server":
                 positional.nargs = "*"

@@ -13,10 +13,7 @@ from rax_scheduled_images_ext.model.image import (
 )
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG, schedule_tag
-from rax_scheduled_images_ext.model.slots import (
-    Window,
-    next_slot,
-)
+from rax_scheduled_images_ext.model.slots import Window, next_slot
 from rax_scheduled_images_ext.sandbox.backend.cloud import Cloud
 from rax_scheduled_images_ext.sandbox.backend.models import (
     Image,

@@ -26,7 +26,8 @@ from rax_scheduled_images_ext.service.workers.app import (
 from rax_scheduled_images_ext.service.workers.settings import settings
 from rax_scheduled_images_ext.service.workers.tally import Tally
 
-# Seconds for which proofs that go on for longer than a day are known to go on.
+# The least seconds that the note of running proofs lasts: they may take more than a
+# day.
 _LEAST_PAUSE = 3600.0
 
 
@@ -71,7 +72,7 @@ class Sender:
         self._remove_note(queues.scanning(self.region))
 
     def proving(self) -> AbstractContextManager[bool]:
-        """Let no other worker prove while a block runs; yields whether none does."""
+        """Keep other workers from proving while a block runs; yield whether none is."""
         name = queues.proving(self.region)
         return queues.locked(self.connection, name, LONGEST_PROOF)
 
@@ -88,7 +89,7 @@ class Sender:
         self._note(queues.proven(self.region), max(left, _LEAST_PAUSE))
 
     def forget_proofs(self) -> None:
-        """Let the next scan look anew for those whose turn it is."""
+        """Let the next scan look again for servers whose turn it is."""
         self._remove_note(queues.proven(self.region))
 
     def send_proofs(
@@ -96,7 +97,7 @@ class Sender:
     ) -> None:
         """Request the proofs of servers, some at once.
 
-        :param looked: as of when it is their turn, in unix seconds by the cloud.
+        :param looked: when it was their turn, in unix seconds by the cloud's clock.
         :param began: when the day's proofs have begun, in unix seconds.
         """
         self.note_proofs(began)

@@ -34,7 +34,7 @@ class Tally(TypedDict):
     under_way: int
     hanging: int
     missing: int
-    #: The servers whose turn to be proven it is, None if this scan does not look.
+    #: The servers whose turn it is to be proven, None if this scan does not look.
     proofs: list[ServerKey] | None
 
 

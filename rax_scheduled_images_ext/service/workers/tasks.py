@@ -22,7 +22,7 @@ from rax_scheduled_images_ext.model.note import parse_note
 from rax_scheduled_images_ext.model.plan import Cause
 from rax_scheduled_images_ext.operations.delete import NamingImages
 from rax_scheduled_images_ext.operations.snapshot.signals import Interrupted
-from rax_scheduled_images_ext.service.cli import proofs_of
+from rax_scheduled_images_ext.service.cli import make_proofs
 from rax_scheduled_images_ext.service.events import NOT_IMAGED, EventLog, log
 from rax_scheduled_images_ext.service.loop import FAILURES, label
 from rax_scheduled_images_ext.service.proofs import Ending, ProofLog
@@ -53,7 +53,7 @@ _EVENTS = EventLog()
 # How many seconds a task requests further pages.
 _READING = 5.0
 _BROKER_FAILURES = (KombuError, AMQPError, OSError)
-# Whether the worker is told to end: its processes learn it by this alone.
+# Set when the worker is told to end; the only way its processes learn of it.
 _ENDING = Event()
 worker_shutting_down.connect(lambda **_: _ENDING.set(), weak=False)
 
@@ -115,9 +115,9 @@ def _scan(sender: Sender, marker: str | None, tally: Tally) -> None:
 
 
 def _looks_for_proofs(sender: Sender, now: datetime) -> bool:
-    """Whether this scan looks for the servers whose turn to be proven it is.
+    """Whether this scan looks for servers whose turn it is to be proven.
 
-    One a day does, in the window.
+    One scan a day does, in the window.
     """
     args = settings().args
     if args.verify_every is None or not args.window.contains(now):
@@ -208,7 +208,7 @@ def prove(region: str, servers: list[ServerKey], looked: float, began: float) ->
     So there is one such message, and never more test servers than are allowed.
 
     :param servers: those whose turn it is, ordered by project.
-    :param looked: as of when it is, in unix seconds of the cloud's clock.
+    :param looked: when it was their turn, in unix seconds by the cloud's clock.
     :param began: when the day's proofs have begun, in unix seconds.
     """
     if settings().args.verify_every is None:
@@ -217,7 +217,7 @@ def prove(region: str, servers: list[ServerKey], looked: float, began: float) ->
         with Sender.open(app, region) as sender, sender.proving() as alone:
             rest = _prove(sender, servers, looked) if alone else ()
         if rest:
-            # Over a new connection: nothing was heard of the other one for long.
+            # Over a new connection: the other one has been idle for long.
             with Sender.open(app, region) as sender:
                 sender.send_proofs(rest, looked, began)
     except (*FAILURES, *PASSING, *_BROKER_FAILURES) as error:
@@ -231,9 +231,9 @@ def _prove(
 ) -> Sequence[ServerKey]:
     """Prove images of the first servers that are due, and return the other servers."""
     region, options = sender.region, settings()
-    proofs = proofs_of(options.args, engine_of(region).runner.projects)
+    proofs = make_proofs(options.args, engine_of(region).runner.projects)
     if not proofs.has_room():
-        # Of a killed worker, or of somebody else: a later scan looks again.
+        # Test servers of a killed worker, or of another user: a later scan looks again.
         sender.forget_proofs()
         return ()
     due, rest = proofs.next_due(servers, datetime.fromtimestamp(looked, timezone.utc))
@@ -242,6 +242,6 @@ def _prove(
     try:
         proofs.prove(due, events, Ending(_ENDING.is_set))
     except Interrupted:
-        # Another worker goes on with all of them.
+        # Another worker continues with all of them.
         return servers
     return rest

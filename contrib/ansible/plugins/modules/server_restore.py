@@ -186,7 +186,7 @@ class ServerRestoreModule(ScheduledImagesModule):
         given = self.params
         plan = plan_restore(cloud, given["name"], self._options())
         for skipped in plan.skipped:
-            self.warn(f"Passed over: {skipped}")
+            self.warn(f"Skipped: {skipped}")
         if plan.warning is not None:
             self.warn(plan.warning)
         if self.check_mode:

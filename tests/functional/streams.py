@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,16 @@ def bad(kind: str) -> Iterator[tuple[int, int | None]]:
     os.close(descriptor)
 
 
+@cache
+def openstack_starts_without_stdout() -> bool:
+    """Whether cmd2, which ``openstack`` imports, can be: before 4.0 it cannot."""
+    argv = [sys.executable, "-c", "import cmd2"]
+    closed = subprocess.run(
+        argv, stderr=subprocess.DEVNULL, preexec_fn=lambda: os.close(1), check=False
+    )
+    return closed.returncode == 0
+
+
 def drained(reader: int, into: list[bytes]) -> None:
     """Read all that there is."""
     while text := os.read(reader, 65536):
@@ -181,6 +192,9 @@ def check(nova: Nova, cloud: Sandbox, change: Change, stream: str, kind: str) ->
     """See that the law holds."""
     if kind == FULL and not os.path.exists("/dev/full"):
         pytest.skip("there is no /dev/full")
+    if (kind, stream) == (CLOSED, "stdout") and change.command.startswith("openstack"):
+        if not openstack_starts_without_stdout():
+            pytest.skip("this cmd2 cannot be imported without a stdout")
     images = week(nova, cloud)
     other = "stderr" if stream == "stdout" else "stdout"
     late: list[bytes] = []

@@ -182,7 +182,7 @@ def test_rules_are_set_shown_and_changed(play: Play, cloud: Sandbox) -> None:
 def test_rules_that_cannot_be_are_named(play: Play, cloud: Sandbox) -> None:
     wrong: list[tuple[dict[str, Any], str]] = [
         ({"keep": {"daily": 0}}, "a rule that keeps nothing must be left out"),
-        ({"keep": {}}, "nothing is kept: use one of last, hourly, daily, weekly"),
+        ({"keep": {}}, "no rules: use at least one of last, hourly, daily, weekly"),
         ({"keep": {"within_days": 30}}, "keeping by age requires last=2 or more"),
         (
             {"keep": {"daily": 7}, "retention": 7},

@@ -172,10 +172,10 @@ def reader_fields(panel: Panel) -> tuple[str, list[tuple[str, str]]]:
 # -- what is wrong
 
 NOT_KEPT = (
-    "'{}' is not what to keep: write such as last=8,daily=7; each of last, hourly,"
+    "'{}' is not a list of rules such as last=8,daily=7: use each of last, hourly,"
     " daily, weekly, monthly, yearly at most once"
 )
-OFTEN = "'{}' is not how often: use one of daily, weekly, 12h, 8h, 6h, 4h, 3h, 2h, 1h"
+OFTEN = "'{}' is not an interval: use one of daily, weekly, 12h, 8h, 6h, 4h, 3h, 2h, 1h"
 WRONG = [
     *(
         (["--keep", text], f"argument --keep: {NOT_KEPT.format(text)}")
@@ -214,8 +214,8 @@ WRONG = [
     ),
     (
         ["--keep", "daily=7", "--keep-within", "30d"],
-        "keeping by age requires last=2 or more: after a gap, the first new image would"
-        " free all others",
+        "keeping by age requires last=2 or more: otherwise the first image after a gap"
+        " would let all others be deleted",
     ),
     (
         ["--keep", "daily=7", "--every", "weekly"],
@@ -223,8 +223,8 @@ WRONG = [
     ),
     (
         ["--keep", "daily=7", "--every", "6h", "--at", "06:00"],
-        "'06:00' is not a time for images every 6 hours: the first one of a day, 00:00"
-        " to 05:59",
+        "'06:00' is not the first time of a day for images every 6 hours: use 00:00 to"
+        " 05:59",
     ),
 ]
 
@@ -263,7 +263,7 @@ def test_openstack_refuses_what_cannot_be(
         ),
         (
             ["--day-of-week", "sat", "--every", "6h", "myserver", "7"],
-            "several images a day cannot be weekly",
+            "a schedule cannot be both weekly and several times a day",
         ),
         (
             ["--day-of-week", "sat", "--every", "daily", "myserver", "7"],
@@ -299,8 +299,8 @@ def test_the_clouds_own_extension_is_not_sent_what_it_cannot_have(
     nova: Nova, openstack: OpenStack, cloud: Sandbox
 ) -> None:
     line = (
-        f"This cloud cannot have the schedule '{YEAR}': its own scheduled images are"
-        " daily or weekly, and keep a number of images\n"
+        f"This cloud does not support the schedule '{YEAR}': it only has daily and"
+        " weekly schedules with a retention number\n"
     )
     result = nova(ENABLE, *YEAR_OPTIONS, MYSERVER)
     assert (result.status, result.out) == (1, "")
@@ -341,9 +341,8 @@ def test_rules_that_free_many_images_are_asked_about(
     before = tags(cloud)
     result = nova(*argv)
     line = (
-        f"Server {MYSERVER}: with daily, keep 4 weekly in place of daily, keep 7 daily,"
-        " 6 images go with the next scheduled image; to change it all the same, use"
-        " --yes"
+        f"Server {MYSERVER}: changing 'daily, keep 7 daily' to 'daily, keep 4 weekly'"
+        " would let 6 images expire with the next scheduled image; use --yes to confirm"
     )
     assert (result.status, result.out) == (1, "")
     assert result.err.splitlines()[-1] == f"ERROR (CommandError): {line}"
@@ -355,13 +354,13 @@ def test_rules_that_free_many_images_are_asked_about(
             mock.patch(f"{console}.agreed", return_value=answer),
         ):
             result = nova(*argv)
-        assert "6 of its images go with the next scheduled image.\n" in result.err
+        assert "6 of its images would expire with the next" in result.err
         assert (result.status == 0) == answer
         assert (tags(cloud) == before) == (not answer)
     # A number in place of rules is asked about as well, and none in place of a number.
     result = nova(ENABLE, MYSERVER, "2")
     assert result.status == 1
-    assert "6 images go" in result.err or "5 images go" in result.err
+    assert "let 6 images" in result.err or "let 5 images" in result.err
     assert nova(ENABLE, "--yes", MYSERVER, "7").status == 0
     assert nova(ENABLE, MYSERVER, "2").status == 0
 
@@ -454,10 +453,10 @@ def filled(
     return address.replace("/schedule", f"/{path}"), fields
 
 
-# -- on paper
+# -- simulated
 
 
-def test_a_schedule_is_tried_without_a_cloud() -> None:
+def test_a_schedule_is_simulated_without_a_cloud() -> None:
     programs = (
         (BIN / "openstack", "server", "image", "schedule", "simulate"),
         (BIN / "scheduled-images-service", "simulate"),

@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 from rax_scheduled_images_ext.programs.arguments import (
     COPIED_STATES,
     MAX_AGE,
+    age,
+    age_or_none,
     checked,
     day_name,
-    days,
     duration,
     how_often,
     interval,
     invalid,
     max_age,
     name_or_id,
+    number_or_rules,
     number_to_keep,
     one_of,
     regular_expression,
@@ -232,7 +234,7 @@ def keep_within(**options: Any) -> Argument:
     return argument(
         "--keep-within",
         metavar="<days>",
-        type=checked(days),
+        type=checked(age_or_none),
         help="Also keep every image made less than this long before the newest one,"
         " such as 30d. Requires last=2 or more. 0d removes this rule.",
         **options,
@@ -278,12 +280,22 @@ VERIFIED_WITHIN = (
 
 # -- retention
 
-KEEP = argument(
-    "--keep",
-    metavar="<number>",
-    type=checked(number_to_keep),
-    help="Number of scheduled images of each server to keep, 1 to 65535; by default"
-    " the retention of its schedule.",
+KEEP = (
+    argument(
+        "--keep",
+        metavar="<number or rules>",
+        type=checked(number_or_rules),
+        help="Scheduled images of each server to keep: a number, 1 to 65535, or rules"
+        " such as last=8,daily=7,weekly=4,monthly=12; by default what its schedule"
+        " keeps.",
+    ),
+    argument(
+        "--keep-within",
+        metavar="<days>",
+        type=checked(age),
+        help="With --keep: also keep every image made less than this long before the"
+        " newest one, such as 30d. Requires --keep 2 or last=2, or more.",
+    ),
 )
 PLAN = switch("--dry-run", "Delete nothing: print what would be deleted, and why.")
 YES = switch("--yes", "Do not ask for confirmation. Required without a terminal.")

@@ -15,7 +15,7 @@ from unittest import mock
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
-from rax_scheduled_images_ext import change, show
+from rax_scheduled_images_ext import change, plan_prune, show
 from rax_scheduled_images_ext.errors import InvalidValue
 from rax_scheduled_images_ext.model.keep import RULES, Keep
 from rax_scheduled_images_ext.model.schedule import ImageSchedule, ScheduleSettings
@@ -323,6 +323,11 @@ def week(cloud: Sandbox) -> list[str]:
         region.servers.set_tags(
             MYSERVER, ("scheduled-images", "scheduled-images:daily:7d")
         )
+    return add_week(cloud)
+
+
+def add_week(cloud: Sandbox) -> list[str]:
+    """Add seven images of seven days."""
     made: list[str] = []
     for _ in range(7):
         cloud.advance("1d")
@@ -407,6 +412,68 @@ def test_images_are_kept_until_about_a_day(
     assert nova(UPDATE, "--yes", "--keep", "weekly=2", MYSERVER).status == 0
     plan = json.loads(nova.ok(*argv))
     assert {row["reason"] for row in plan} == {"no rule keeps it"}
+
+
+# -- prune by rules
+
+
+@not_beside_novaclient_7
+@pytest.mark.parametrize(
+    "cloud", [{"extension": False}, PROXIED, {"like": "rackspace"}, {}], indirect=True
+)
+def test_images_are_pruned_by_rules(
+    nova: Nova, openstack: OpenStack, cloud: Sandbox
+) -> None:
+    made = add_week(cloud)
+    rules = ("--keep", "last=1,weekly=2")
+    argv = ("scheduled-images-prune", "--dry-run", "--format", "json", *rules, MYSERVER)
+    rows = json.loads(nova.ok(*argv))
+    assert {row["reason"] for row in rows} == {"no rule keeps it"}
+    # The newest one is of a Monday, the one before it the last of its week.
+    assert [row["id"] for row in rows] == made[:5]
+    if cloud.like != "rackspace":
+        more = ("server", "snapshot", "prune", "--dry-run", *rules, MYSERVER)
+        ours = openstack.json(*more)
+        assert [row["ID"] for row in ours] == [row["id"] for row in rows]
+    (planned,) = plan_prune(connected(cloud), MYSERVER, Keep(last=1, weekly=2))
+    assert [each.image.id for each in planned.result().images()] == [
+        row["id"] for row in rows
+    ]
+    age = ("--keep", "2", "--keep-within", "4d")
+    within = nova.ok(*argv[:4], *age, MYSERVER)
+    assert [row["id"] for row in json.loads(within)] == made[:3]
+    nova.ok("scheduled-images-prune", "--yes", *rules, MYSERVER)
+    assert {image.id for image in cloud.images(MYSERVER)} == set(made[5:])
+
+
+@not_beside_novaclient_7
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--keep", "daily=0"], "argument --keep: '0' is not a number of images: "),
+        (["--keep", "dayly=7"], "argument --keep: 'dayly=7' is not a list of rules"),
+        (
+            ["--keep", "some"],
+            "argument --keep: 'some' is not a retention: a whole number from 1 to"
+            " 65535, or rules such as last=8,daily=7",
+        ),
+        (["--keep-within", "0d"], "argument --keep-within: '0d' is not an age"),
+        (["--keep-within", "9d"], "keeping by age requires last=2 or more"),
+        (["--keep", "daily=7", "--keep-within", "9d"], "keeping by age requires"),
+        (["--keep", "1", "--keep-within", "9d"], "keeping by age requires last=2"),
+    ],
+)
+def test_prune_refuses_what_cannot_be_kept(
+    nova: Nova, openstack: OpenStack, cloud: Sandbox, options: list[str], text: str
+) -> None:
+    for result in (
+        nova("scheduled-images-prune", "--dry-run", *options, "myserver"),
+        openstack("server", "snapshot", "prune", "--dry-run", *options, "myserver"),
+    ):
+        assert (result.status, result.out) == (2, "")
+        assert f"error: {text}" in result.err
+        assert "Traceback" not in result.err
+    assert sent(cloud) == []
 
 
 # -- what there will be

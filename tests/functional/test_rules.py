@@ -15,8 +15,8 @@ from unittest import mock
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
-from rax_scheduled_images_ext import change, plan_prune, show
-from rax_scheduled_images_ext.errors import InvalidValue
+from rax_scheduled_images_ext import change, enable, forecast, plan_prune, show
+from rax_scheduled_images_ext.errors import InvalidValue, SimpleOnly
 from rax_scheduled_images_ext.model.keep import RULES, Keep
 from rax_scheduled_images_ext.model.schedule import ImageSchedule, ScheduleSettings
 from rax_scheduled_images_ext.model.schedule_tags import schedule_tag
@@ -296,20 +296,59 @@ def test_a_schedule_that_no_tag_can_say_is_refused(nova: Nova, cloud: Sandbox) -
 
 @pytest.mark.parametrize("cloud", [{"like": "rackspace"}, {}], indirect=True)
 def test_the_clouds_own_extension_is_not_sent_what_it_cannot_have(
-    nova: Nova, openstack: OpenStack, cloud: Sandbox
+    nova: Nova, cloud: Sandbox
 ) -> None:
     line = (
         f"This cloud does not support the schedule '{YEAR}': it only has daily and"
         " weekly schedules with a retention number\n"
     )
-    result = nova(ENABLE, *YEAR_OPTIONS, MYSERVER)
-    assert (result.status, result.out) == (1, "")
-    assert result.err == f"ERROR (CommandError): {line}"
+    for dry_run in ([], ["--dry-run"]):
+        result = nova(ENABLE, *YEAR_OPTIONS, *dry_run, MYSERVER)
+        assert (result.status, result.out) == (1, "")
+        assert result.err == f"ERROR (CommandError): {line}"
+        # Once, not for every server.
+        result = nova(ENABLE, *YEAR_OPTIONS, *dry_run, "--yes", "--all")
+        assert (result.status, result.out) == (1, "")
+        assert result.err.endswith(f"ERROR (CommandError): {line}")
+        assert result.err.count("does not support") == 1
+    settings = ScheduleSettings(hours=6, retention=3)
+    reached = connected(cloud)
+    for outcome in (
+        *change(reached, MYSERVER, settings),
+        *forecast(reached, MYSERVER, settings),
+        *enable(reached, MYSERVER, ImageSchedule(3, hours=6)),
+    ):
+        assert isinstance(outcome.error, SimpleOnly)
+        assert "'6h, retention 3'" in str(outcome.error)
     assert changed(cloud) == []
-    (outcome,) = change(
-        connected(cloud), MYSERVER, ScheduleSettings(hours=6, retention=3)
-    )
-    assert "'6h, retention 3'" in str(outcome.error)
+
+
+@not_beside_novaclient_7
+def test_openstack_does_not_send_the_clouds_own_extension_what_it_cannot_have(
+    openstack: OpenStack, cloud: Sandbox
+) -> None:
+    for options in (["--at", "02:30", "--retention", "7"], YEAR_OPTIONS):
+        for dry_run in ([], ["--dry-run"]):
+            result = openstack(*SET, *options, *dry_run, MYSERVER)
+            assert (result.status, result.out) == (1, "")
+            (line,) = result.err.splitlines()
+            assert line.startswith("This cloud does not support the schedule '")
+    assert changed(cloud) == []
+
+
+@pytest.mark.parametrize("cloud", [{"like": "rackspace"}, {}], indirect=True)
+def test_the_panel_says_what_the_clouds_own_extension_cannot_have(
+    cloud: Sandbox, panel: Panel
+) -> None:
+    reader = panel.reader()
+    reader.link("myserver")
+    sent(cloud)
+    address, fields = reader.fill("#schedule-form", when="6h", retention="7")
+    for path in (address, address.replace("/schedule", "/forecast")):
+        page = reader.post(path, fields)
+        (shown,) = page.all("#forecast")
+        assert shown.startswith("This cloud does not support the schedule '6h, ")
+        assert page.status == 400
     assert changed(cloud) == []
 
 

@@ -52,8 +52,7 @@ class ExtensionSchedules(ScheduleStore):
     def enable(
         self, server: object, schedule: ImageSchedule, replacing: Replacing = agree
     ) -> ImageSchedule:
-        if not schedule.is_simple and not is_ours(self.check_offered()):
-            raise SimpleOnly(schedule.words)
+        self.check(schedule)
         response = self._found("POST", server, schedule_body(schedule))
         if response.status == 409 and is_ours(response):
             # A number alone does not replace rules: those who know none could not mean
@@ -61,6 +60,10 @@ class ExtensionSchedules(ScheduleStore):
             replacing(self.get(server))
             response = self._found("POST", server, whole_body(schedule))
         return read_schedule(response)
+
+    def check(self, schedule: ImageSchedule) -> None:
+        if not schedule.is_simple and not is_ours(self.check_offered()):
+            raise SimpleOnly(schedule.words)
 
     def disable(self, server: object) -> None:
         self._found("DELETE", server).empty()

@@ -252,12 +252,12 @@ class ScheduleSettings:
 
     @property
     def complete(self) -> bool:
-        """Whether they replace the whole schedule."""
+        """Whether they say both when images are made and what is kept.
+
+        So they replace a schedule of which nothing can be read.
+        """
         when = self.daily or self.day_of_week or self.hours
-        keep = self.retention is not None or (
-            self.keep and self.within_days is not None
-        )
-        return bool(when and keep)
+        return bool(when and (self.keep or self.retention is not None))
 
     def checked(self) -> ScheduleSettings:
         """Return the same with the day's full name.

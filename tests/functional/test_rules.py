@@ -409,6 +409,27 @@ def test_rules_that_free_many_images_are_asked_about(
     assert nova(ENABLE, MYSERVER, "2").status == 0
 
 
+@not_beside_novaclient_7
+@pytest.mark.parametrize("cloud", [{"extension": False}, PROXIED], indirect=True)
+@pytest.mark.parametrize("number", ["7", "65535"])
+def test_a_number_replaces_rules(
+    nova: Nova, openstack: OpenStack, cloud: Sandbox, number: str
+) -> None:
+    rules = (ENABLE, "--yes", *YEAR_OPTIONS, MYSERVER)
+    after = {"scheduled-images", f"scheduled-images:daily:{number}"}
+    for run in (
+        lambda: nova(ENABLE, MYSERVER, number),
+        lambda: nova(ENABLE, MYSERVER, "web1", number),
+        lambda: nova(UPDATE, "--every", "daily", "--retention", number, MYSERVER),
+        lambda: openstack(*SET, "--daily", "--retention", number, MYSERVER),
+    ):
+        assert nova(*rules).status == 0
+        assert len(tags(cloud) - after) == 1
+        result = run()
+        assert (result.status, result.out) == (0, ""), result.err
+        assert tags(cloud) == after
+
+
 @TAGGED
 def test_few_images_are_not_asked_about(
     nova: Nova, cloud: Sandbox, week: list[str]

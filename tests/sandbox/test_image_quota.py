@@ -144,3 +144,10 @@ def test_what_snapshots_inherit(cloud: Sandbox) -> None:
     assert found["backed"]["user_id"] == "u"
     assert found["backed"]["image_type"] == "snapshot"
     assert found["plain"]["a"] == found["backed"]["a"] == long[:255]
+
+
+def test_a_cloud_may_begin_with_more_than_its_quota() -> None:
+    options = {"image_quota": 1, "server_quota": 1, "images_per_server": 3}
+    with box("openstack", speed=0, servers=2, **options) as made:
+        assert len(images(made.admin)) > 3
+        assert made.admin.image("POST", "/images", json={}).status_code == 413

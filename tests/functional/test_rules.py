@@ -25,6 +25,7 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 
 from ..novashell import Nova
 from ..openstackshell import OpenStack, not_beside_novaclient_7
+from ..serviceshell import Service
 from ..unit.test_schedule_tags import schedules
 from .clouds import PROXIED
 from .fleet import MARKED, MYSERVER, add_image, sent
@@ -472,6 +473,31 @@ def test_images_are_kept_until_about_a_day(
     assert nova(UPDATE, "--yes", "--keep", "weekly=2", MYSERVER).status == 0
     plan = json.loads(nova.ok(*argv))
     assert {row["reason"] for row in plan} == {"no rule keeps it"}
+
+
+@TAGGED
+def test_the_service_says_the_schedule_as_the_list_does(
+    nova: Nova, cloud: Sandbox
+) -> None:
+    service = Service(cloud)
+    nova(ENABLE, *YEAR_OPTIONS, MYSERVER)
+    nova(ENABLE, "--at", "02:30", "db1", "3")
+    nova(ENABLE, "web1", "3")
+    keys = ("server", "schedule", "retention", "every", "at", "keep", "most")
+    argv = ("scheduled-images-list", "--enabled", "--format", "json")
+    listed, told = (
+        [{key: row[key] for key in keys if key in row} for row in json.loads(out)]
+        for out in (nova.ok(*argv), service("status", "--format", "json").out)
+    )
+    assert listed == told
+    assert {row["server"]: row["schedule"] for row in told} == {
+        "db1": "daily at 02:30, retention 3",
+        "myserver": YEAR,
+        "web1": "daily",
+    }
+    table = service("status").out
+    assert YEAR in table
+    assert "At most" not in table
 
 
 # -- prune by rules

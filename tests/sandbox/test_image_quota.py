@@ -151,3 +151,19 @@ def test_a_cloud_may_begin_with_more_than_its_quota() -> None:
     with box("openstack", speed=0, servers=2, **options) as made:
         assert len(images(made.admin)) > 3
         assert made.admin.image("POST", "/images", json={}).status_code == 413
+
+
+def test_usage_is_shown_as_glance_documents_it(small: Box) -> None:
+    assert create(small.admin) == 201
+    shown = small.admin.image("GET", "/info/usage").json()
+    # The sizes are in MiB; what has no limit is -1.
+    assert shown == {
+        "usage": {
+            "image_size_total": {"limit": -1, "usage": 0},
+            "image_stage_total": {"limit": -1, "usage": 0},
+            "image_count_total": {"limit": 2, "usage": 1},
+            "image_count_uploading": {"limit": -1, "usage": 0},
+        }
+    }
+    with box("openstack", speed=0) as without:
+        assert without.admin.image("GET", "/info/usage").json() == {"usage": {}}

@@ -242,6 +242,8 @@ def _kept_words(kept: KeptBy, created: datetime) -> str:
         return f"{kept.rule} of {period_words(kept.rule, created)}"
     if kept.rule == WITHIN:
         return within_words(kept.limit)
+    if kept.limit == 1:
+        return "the newest"
     rank = "last" if kept.rank == kept.limit else f"number {kept.rank}"
     return f"{rank} of the newest {kept.limit}"
 

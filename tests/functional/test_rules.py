@@ -214,13 +214,17 @@ WRONG = [
         for text in ("30", "4w", "d", "70000d")
     ),
     (
+        ["--keep", "daily=7", "--keep", "weekly=4"],
+        "argument --keep: is given twice: write one list, such as last=8,daily=7",
+    ),
+    (
         ["--keep", "daily=7", "--keep-within", "30d"],
         "keeping by age requires last=2 or more: otherwise the first image after a gap"
         " would let all others be deleted",
     ),
     (
         ["--keep", "daily=7", "--every", "weekly"],
-        "a weekly schedule requires a day of the week",
+        "a weekly schedule requires a day of the week: add --day-of-week",
     ),
     (
         ["--keep", "daily=7", "--every", "6h", "--at", "06:00"],

@@ -303,7 +303,7 @@ class _Planning:
         :returns: None if there is no such image.
         """
         skipped: list[str] = []
-        proofs = self._proofs(server, images)
+        proofs = proofs_of(images, server.project_id)
         for image in candidates(images, server.id, server.project_id):
             if at is not None and image.created is not None and image.created > at:
                 continue
@@ -315,17 +315,11 @@ class _Planning:
             skipped.append(f"{_named(image)}: {why}")
         return None, tuple(skipped)
 
-    def _proofs(
-        self, server: ServerFacts, images: list[ServerImage]
-    ) -> dict[str, Verification]:
-        """Return what the project's own images say of proofs."""
-        return proofs_of(i for i in images if i.owner == server.project_id)
-
     def _warning(
         self, image: ServerImage, server: ServerFacts, images: list[ServerImage]
     ) -> str | None:
         """Return that the proof of an image has failed, None if it has not."""
-        why = failed_proof(self._proofs(server, [image, *images]).get(image.id))
+        why = failed_proof(proofs_of([image, *images], server.project_id).get(image.id))
         return why and f"{_named(image)}: {why}"
 
     def _prove(self, image: ServerImage) -> str | None:

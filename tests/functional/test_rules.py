@@ -353,6 +353,32 @@ def test_the_panel_says_what_the_clouds_own_extension_cannot_have(
     assert changed(cloud) == []
 
 
+# -- many tags
+
+
+@pytest.mark.parametrize("cloud", [{"extension": False}, PROXIED], indirect=True)
+@pytest.mark.parametrize(("others", "fits"), [(46, True), (48, True), (49, False)])
+@pytest.mark.parametrize("before", ["", "daily:7", "6h:3d", "6h:03d"])
+def test_a_server_with_many_tags(
+    nova: Nova, cloud: Sandbox, others: int, before: str, fits: bool
+) -> None:
+    own = ["scheduled-images", f"scheduled-images:{before}"] if before else []
+    left = {f"t{number}" for number in range(others)}
+    given = {*own[: 50 - others], *left}
+    with cloud.region() as region:
+        region.servers.set_tags(MYSERVER, sorted(given))
+    result = nova(ENABLE, "--yes", "--every", "6h", "--keep", "daily=3", MYSERVER)
+    assert (result.status == 0) == fits, result.err
+    wanted = {"scheduled-images", "scheduled-images:6h:3d"}
+    assert tags(cloud) == ({*wanted, *left} if fits else given)
+    if not fits:
+        (line,) = [each for each in result.err.splitlines() if "ERROR" in each]
+        assert (
+            f"Server {MYSERVER} has 49 other tags, and a server has at most 50: a"
+            " schedule requires two" in line
+        )
+
+
 # -- rules that let many images go
 
 

@@ -94,7 +94,7 @@ class ImageSchedule:
         if at is not None and self.hours is not None and int(at[:2]) >= self.hours:
             raise InvalidValue(
                 f"'{at}' is not the first time of a day for images every"
-                f" {self.hours} hours: use 00:00 to {self.hours - 1:02}:59"
+                f" {self.hours}h: use 00:00 to {self.hours - 1:02}:59"
             )
         return ImageSchedule(day_of_week=day, hours=self.hours, at=at, keep=keep)
 

@@ -58,6 +58,7 @@ from rax_scheduled_images_ext.model.restore import (
     done_metadata,
     find_cut,
     is_rebuilding,
+    requirements,
     restored_from,
     restored_server,
     safety_metadata,
@@ -476,7 +477,7 @@ class _Planning:
             server = replace(server, project_id=self.own_project)
         flavor = networks = None
         if made is None:
-            flavor = self._flavor(server)
+            flavor = self._flavor(server, image)
             networks = self._networks(server, gone=gone)
         schedule = self._schedule(server, gone=gone) if options.schedule else None
         tags = server.tags or ()
@@ -551,22 +552,25 @@ class _Planning:
             found = [ServerImage(source, "", "ACTIVE", owner=server.project_id)]
         return made, found
 
-    def _flavor(self, server: ServerFacts) -> Flavor:
+    def _flavor(self, server: ServerFacts, image: ServerImage) -> Flavor:
         """Return the new server's flavor.
 
-        :raises RestoreRefused: if the old server's flavor is unknown or gone.
+        :raises RestoreRefused: if the old server's flavor is unknown or gone; the text
+            says which the image requires.
         """
         if self.options.flavor is not None:
             return self.servers.find_flavor(self.options.flavor)
         if server.flavor_id is None:
             raise RestoreRefused(
                 f"The flavor of server {server.name} is not known: use --flavor"
+                f" NAME{requirements(image)}"
             )
         flavor = self._flavor_of(server)
         if flavor is None:
             raise RestoreRefused(
                 f"The flavor of server {server.name} no longer exists"
                 f" ({server.flavor_id}): use --flavor"
+                f" NAME{requirements(image)}"
             )
         return flavor
 

@@ -194,12 +194,24 @@ def test_a_server_that_is_gone_comes_back_from_its_images(
     with cloud.region() as region:
         old = region.servers.get(MYSERVER)
     nova.ok("delete", "myserver")
+    with cloud.region() as region:
+        sizes = region.flavors.get(old.flavor_id)
+        region.flavors.delete(old.flavor_id)
+    refused = nova("scheduled-images-restore", "myserver", "--as", "b", "--dry-run")
+    assert refused.status == 1
+    assert refused.err.endswith(
+        f"The flavor of server myserver no longer exists ({old.flavor_id}): use"
+        f" --flavor NAME that has at least a disk of {sizes.disk} GiB\n"
+    )
+    with cloud.region() as region:
+        other = next(f.id for f in region.flavors.list() if f.disk >= sizes.disk)
     cloud.requests = Hurried(cloud)
-    done = restore(nova, "myserver", "--as", "myserver", *NOW)
+    flavor = ("--flavor", other)
+    done = restore(nova, "myserver", "--as", "myserver", *flavor, *NOW)
     assert done["server_gone"]
     with cloud.region() as region:
         new = region.servers.get(done["restored_id"])
-    assert (new.flavor_id, new.image_id) == (old.flavor_id, image.id)
+    assert (new.flavor_id, new.image_id) == (other, image.id)
     assert done["networks"] == facts.get("networks")
 
 

@@ -192,6 +192,10 @@ WRONG = [
         )
     ),
     (
+        ["--keep", "daily=999999"],
+        "argument --keep: '999999' is not a number of images: daily=1 to 65535",
+    ),
+    (
         ["--keep", "daily=0"],
         "argument --keep: '0' is not a number of images: daily=1 to 65535",
     ),
@@ -224,7 +228,7 @@ WRONG = [
     ),
     (
         ["--keep", "daily=7", "--every", "6h", "--at", "06:00"],
-        "'06:00' is not the first time of a day for images every 6 hours: use 00:00 to"
+        "'06:00' is not the first time of a day for images every 6h: use 00:00 to"
         " 05:59",
     ),
 ]

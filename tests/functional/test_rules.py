@@ -318,11 +318,12 @@ def test_the_clouds_own_extension_is_not_sent_what_it_cannot_have(
         assert result.err.count("does not support") == 1
     settings = ScheduleSettings(hours=6, retention=3)
     reached = connected(cloud)
-    for outcome in (
+    outcomes: list[Any] = [
         *change(reached, MYSERVER, settings),
         *forecast(reached, MYSERVER, settings),
         *enable(reached, MYSERVER, ImageSchedule(3, hours=6)),
-    ):
+    ]
+    for outcome in outcomes:
         assert isinstance(outcome.error, SimpleOnly)
         assert "'6h, retention 3'" in str(outcome.error)
     assert changed(cloud) == []
@@ -448,15 +449,16 @@ def test_a_number_replaces_rules(
 ) -> None:
     rules = (ENABLE, "--yes", *YEAR_OPTIONS, MYSERVER)
     after = {"scheduled-images", f"scheduled-images:daily:{number}"}
-    for run in (
-        lambda: nova(ENABLE, MYSERVER, number),
-        lambda: nova(ENABLE, MYSERVER, "web1", number),
-        lambda: nova(UPDATE, "--every", "daily", "--retention", number, MYSERVER),
-        lambda: openstack(*SET, "--daily", "--retention", number, MYSERVER),
+    for shell, *argv in (
+        (nova, ENABLE, MYSERVER, number),
+        (nova, ENABLE, MYSERVER, "web1", number),
+        (nova, UPDATE, "--every", "daily", "--retention", number, MYSERVER),
+        (openstack, *SET, "--daily", "--retention", number, MYSERVER),
     ):
         assert nova(*rules).status == 0
         assert len(tags(cloud) - after) == 1
-        result = run()
+        assert isinstance(shell, (Nova, OpenStack))
+        result = shell(*map(str, argv))
         assert (result.status, result.out) == (0, ""), result.err
         assert tags(cloud) == after
 

@@ -463,6 +463,30 @@ def test_a_number_replaces_rules(
         assert tags(cloud) == after
 
 
+@not_beside_novaclient_7
+@TAGGED
+def test_an_age_that_new_rules_do_not_fit_is_named(
+    nova: Nova, openstack: OpenStack, cloud: Sandbox
+) -> None:
+    aged = ("--keep", "last=2", "--keep-within", "9d")
+    nova(ENABLE, *aged, MYSERVER)
+    before = tags(cloud)
+    line = (
+        "the schedule also keeps images within 9 days, which requires last=2 or more:"
+        " add that, or remove that rule with --keep-within 0d"
+    )
+    for result in (
+        nova(UPDATE, "--keep", "daily=7", MYSERVER),
+        openstack(*SET, "--keep", "daily=7", MYSERVER),
+    ):
+        assert (result.status, result.out) == (1, "")
+        assert line in result.err
+    assert tags(cloud) == before
+    argv = (UPDATE, "--keep", "daily=7", "--keep-within", "0d", MYSERVER)
+    assert nova(*argv).status == 0
+    assert "scheduled-images:daily:7d" in tags(cloud)
+
+
 @TAGGED
 def test_few_images_are_not_asked_about(
     nova: Nova, cloud: Sandbox, week: list[str]

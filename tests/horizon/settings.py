@@ -14,7 +14,13 @@ import rax_scheduled_images_ext.horizon.enabled as panel
 _LOCAL = {
     "SECRET_KEY": "tests",
     "ALLOWED_HOSTS": ["*"],
-    "CACHES": {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}},
+    "CACHES": {
+        "default": {
+            "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+            # Sessions are in it, which must not give way to parts of style sheets.
+            "OPTIONS": {"MAX_ENTRIES": 100_000},
+        }
+    },
     "COMPRESS_ENABLED": False,
     "COMPRESS_PRECOMPILERS": (),
     "API_RESULT_PAGE_SIZE": 5,

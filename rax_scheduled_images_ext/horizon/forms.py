@@ -128,7 +128,7 @@ class ScheduleForm(ReviewedForm):
     def handle(self, request: HttpRequest, data: dict[str, Any]) -> bool:
         """Show the forecast; save the schedule once that was shown."""
         settings = ScheduleSettings.of(data["schedule"])
-        wanted = request.GET.getlist("server")
+        wanted = self.initial["server_ids"]
         with Handled(request, _("Unable to save the schedule.")):
             cloud = cloud_of(request)
             labels = {each.id: each.label for each in find_targets(cloud)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -71,24 +70,15 @@ class ServerRow:
         return words.state_of(self.status)
 
 
-def schedule_link(server_ids: Sequence[str]) -> str:
-    """Return the URL of the form for the schedule of servers."""
-    return f"{link('schedule')}?{urlencode({'server': server_ids}, doseq=True)}"
-
-
 class SetSchedule(Changes, tables.LinkAction):
     """Opens the form for the schedule of one server."""
 
     name = "set"
     verbose_name = _("Set Schedule")
+    url = f"{PANEL}:schedule"
     classes = ("ajax-modal",)
     icon = "clock-o"
     policy_rules = rights.SET_SCHEDULE
-
-    def get_link_url(self, datum: ServerRow | None = None) -> str:
-        """Return the URL of the form."""
-        assert datum is not None
-        return schedule_link([datum.id])
 
 
 class SetSchedules(Changes, tables.Action):
@@ -104,7 +94,8 @@ class SetSchedules(Changes, tables.Action):
         self, _table: object, _request: HttpRequest, server_ids: list[str]
     ) -> HttpResponse:
         """Go to the form."""
-        return redirect(schedule_link(server_ids))
+        query = urlencode({"server": server_ids}, doseq=True)
+        return redirect(f"{link('schedules')}?{query}")
 
 
 class RemoveSchedule(tables.BatchAction):
@@ -226,6 +217,11 @@ class ServersTable(tables.DataTable):
 # -- images
 
 
+def details_of(request: Any) -> ServerDetails | None:
+    """Return the server of a request as far as it has been read."""
+    return getattr(request, "server_details", None)
+
+
 @dataclass(frozen=True)
 class ImageRow:
     """An image in the table."""
@@ -291,7 +287,7 @@ class Unprotect(Changes, tables.LinkAction):
     def get_link_url(self, datum: ImageRow | None = None) -> str:
         """Return the URL of the form."""
         assert datum is not None
-        return link("unprotect", self.table.kwargs["server_id"], datum.id)
+        return f"images/{datum.id}/unprotect/"
 
 
 class DeleteImage(Changes, tables.DeleteAction):
@@ -312,24 +308,28 @@ class DeleteImage(Changes, tables.DeleteAction):
     def delete(self, request: HttpRequest, image_id: str) -> None:
         """Delete an image."""
         with Handled(request, _("Unable to delete the image."), escalate=True):
-            server_id = self.table.kwargs["server_id"]
+            server_id = request.resolver_match.kwargs["server_id"]
             delete_image_of(cloud_of(request), server_id, image_id)
 
 
 class OfServer(Changes, tables.LinkAction):
-    """Opens a form of the server whose images are shown."""
+    """Opens a form of the server whose images are shown.
+
+    The link is relative to the server's page. Horizon shares an action between all
+    threads, so that it must not know whose page it is on.
+    """
 
     classes = ("ajax-modal",)
     page = ""
 
     def allowed(self, request: HttpRequest, _datum: object = None) -> bool:
         """Whether to offer it: not for a server that is gone."""
-        details = self.table.details
+        details = details_of(request)
         return bool(details and not details.gone) and super().allowed(request)
 
     def get_link_url(self, _datum: object = None) -> str:
         """Return the URL of the form."""
-        return link(self.page, self.table.kwargs["server_id"])
+        return f"{self.page}/"
 
 
 class Prune(OfServer):
@@ -342,7 +342,7 @@ class Prune(OfServer):
 
     def allowed(self, request: HttpRequest, _datum: object = None) -> bool:
         """Whether to offer it: only with a schedule, which says what is kept."""
-        details = self.table.details
+        details = details_of(request)
         return bool(details and details.server.schedule) and super().allowed(request)
 
 
@@ -367,20 +367,14 @@ class TakeSnapshotOfServer(OfServer):
 class SetScheduleOfServer(OfServer):
     """Opens the form for the server's schedule."""
 
-    name = "set"
+    name = page = "schedule"
     verbose_name = _("Set Schedule")
     icon = "clock-o"
     policy_rules = rights.SET_SCHEDULE
 
-    def get_link_url(self, _datum: object = None) -> str:
-        """Return the URL of the form."""
-        return schedule_link([self.table.kwargs["server_id"]])
-
 
 class ImagesTable(tables.DataTable):
-    """The images of a server; ``details`` are known once it has been read."""
-
-    details: ServerDetails | None = None
+    """The images of a server."""
 
     name = tables.WrappingColumn("name", verbose_name=_("Image"))
     created = tables.Column(

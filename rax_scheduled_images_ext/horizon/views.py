@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from django.urls import reverse_lazy
@@ -150,24 +151,14 @@ class DetailView(OfServer, tables.DataTableView):
     def get_data(self) -> list[ImageRow]:
         """Return the images."""
         details = self.get_details()
-        self.table.details = details
+        self.request.server_details = details
         proofs = {key: proof.word for key, proof in details.proofs.items()}
         return [ImageRow(each, proofs.get(each.image.id)) for each in details.images]
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Return what the template shows."""
-        details = self.get_details()
-        status, server = details.status, details.server
-        verified = status.verified
         return super().get_context_data(
-            details=details,
-            server=server,
-            state=words.STATES[words.state_of(status)],
-            is_bad=words.is_bad(status),
-            schedule=words.schedule_words(server.schedule, server.invalid_tag),
-            newest=words.moment(status.newest and status.newest.created),
-            due=words.moment(status.next_due),
-            proof=verified and f"{verified.word}, {words.moment(verified.time)}",
+            **words.facts_of(self.get_details()),
             kept_as_tags=cloud_of(self.request).schedules.kept_as_tags,
             **kwargs,
         )
@@ -198,7 +189,7 @@ class FormView(forms.ModalFormView):
 
 
 class ScheduleView(FormView):
-    """The schedule of the servers in the query."""
+    """The schedule of the server in the path, or of those in the query."""
 
     form_class = ScheduleForm
     form_id = "schedule_form"
@@ -207,20 +198,19 @@ class ScheduleView(FormView):
     submit_label = _("Continue")
 
     def get_initial(self) -> dict[str, Any]:
-        """Return the schedule of a single server."""
-        server_ids, schedule = self.request.GET.getlist("server"), None
-        if len(server_ids) == 1 and self.request.method == "GET":
-            with Handled(self.request, _("Unable to retrieve the server."), _INDEX):
-                try:
-                    schedule = find_schedule(cloud_of(self.request), server_ids[0])
-                except InvalidSchedule:
-                    schedule = None
-        return ScheduleForm.initial_of(schedule)
+        """Return the servers, and the schedule of a single one."""
+        server_id, schedule = self.kwargs.get("server_id"), None
+        if server_id is not None and self.request.method == "GET":
+            message = _("Unable to retrieve the server.")
+            with Handled(self.request, message, _INDEX), suppress(InvalidSchedule):
+                schedule = find_schedule(cloud_of(self.request), server_id)
+        server_ids = [server_id] if server_id else self.request.GET.getlist("server")
+        return {"server_ids": server_ids, **ScheduleForm.initial_of(schedule)}
 
     def get_success_url(self) -> str:
         """Return the server's page, or that of all."""
-        server_ids = self.request.GET.getlist("server")
-        return link("detail", server_ids[0]) if len(server_ids) == 1 else str(_INDEX)
+        server_id = self.kwargs.get("server_id")
+        return link("detail", server_id) if server_id else str(_INDEX)
 
 
 class FormOfServer(OfServer, FormView):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from django.utils.translation import gettext, gettext_lazy, ngettext, pgettext_lazy
 
 from rax_scheduled_images_ext.model.freshness import ScheduleStatus, State
 from rax_scheduled_images_ext.model.keep import RULES, Keep
 from rax_scheduled_images_ext.model.schedule import DAYS, ImageSchedule
+from rax_scheduled_images_ext.operations.server import ServerDetails
 
 #: What the states are called; ``FAILED_PROOF`` is shown in place of a good one.
 STATES = {
@@ -110,3 +112,19 @@ def schedule_words(
 def moment(time: datetime | None) -> str | None:
     """Return a UTC time to show, None if it is unknown."""
     return None if time is None else f"{time:%Y-%m-%d %H:%M} UTC"
+
+
+def facts_of(details: ServerDetails) -> dict[str, Any]:
+    """Return what a page says of a server above its images."""
+    status, server = details.status, details.server
+    verified = status.verified
+    return {
+        "details": details,
+        "server": server,
+        "state": STATES[state_of(status)],
+        "is_bad": is_bad(status),
+        "schedule": schedule_words(server.schedule, server.invalid_tag),
+        "newest": moment(status.newest.created if status.newest else None),
+        "due": moment(status.next_due),
+        "proof": verified and f"{verified.word}, {moment(verified.time)}",
+    }

@@ -12,7 +12,11 @@ from io import BytesIO
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
-from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
+from babel.messages.extract import (
+    DEFAULT_KEYWORDS,
+    extract_from_dir,
+    extract_python,
+)
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 from django.utils.translation.template import templatize
@@ -42,15 +46,9 @@ def template_messages(
     file: BytesIO, keywords: object, comment_tags: object, options: object
 ) -> Iterator[tuple[int, str, object, list[str]]]:
     """Extract the texts of a template, as Django itself understands it."""
-    from babel.messages.extract import extract_python
-
     source = templatize(file.read().decode())
-    yield from extract_python(
-        BytesIO(source.encode()),
-        keywords,  # type: ignore[arg-type]
-        comment_tags,  # type: ignore[arg-type]
-        options,  # type: ignore[arg-type]
-    )
+    file = BytesIO(source.encode())
+    yield from extract_python(file, keywords, comment_tags, options)
 
 
 def texts() -> Catalog:
@@ -58,7 +56,7 @@ def texts() -> Catalog:
     catalog = Catalog(fuzzy=False)
     found = extract_from_dir(
         FOLDER,
-        [("**.py", "python"), ("templates/**.html", template_messages)],  # type: ignore[list-item]
+        [("**.py", "python"), ("templates/**.html", template_messages)],
         keywords=_KEYWORDS,
     )
     for _name, _line, message, _comments, context in found:

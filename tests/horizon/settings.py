@@ -21,6 +21,7 @@ _LOCAL = {
             "OPTIONS": {"MAX_ENTRIES": 100_000},
         }
     },
+    "AVAILABLE_THEMES": [("default", "Default", "themes/default")],
     "COMPRESS_ENABLED": False,
     "COMPRESS_PRECOMPILERS": (),
     "API_RESULT_PAGE_SIZE": 5,
@@ -34,3 +35,6 @@ sys.modules[_local.__name__] = _local
 openstack_dashboard.local.enabled.__path__.append(str(Path(panel.__file__).parent))
 
 from openstack_dashboard.settings import *  # noqa: E402, F403
+from openstack_dashboard.settings import HORIZON_CONFIG  # noqa: E402
+
+HORIZON_CONFIG["customization_module"] = "rax_scheduled_images_ext.horizon.overrides"

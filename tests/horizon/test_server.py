@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -13,8 +13,8 @@ from .test_servers import set_schedule
 
 
 @pytest.fixture
-def web1(cloud: Sandbox, admin: Dashboard) -> Iterator[str]:
-    """The page of a server that keeps three of its four days' images."""
+def web1(cloud: Sandbox, admin: Dashboard) -> str:
+    """The page of a server with the three images that it keeps."""
     set_schedule(admin, "web1", when="daily", last="3")
     cloud.advance("3d")
     return f"{PANEL}{admin.id_of('web1')}/"

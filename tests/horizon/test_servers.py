@@ -20,15 +20,17 @@ DAILY = {"when": "daily", "last": "2"}
 
 def set_schedule(admin: Dashboard, *names: str, **fields: str) -> Page:
     """Set the schedule of servers as a person does: look at the forecast, continue."""
-    query = "&".join(f"server={admin.id_of(name)}" for name in names)
-    path = f"{PANEL}schedule/?{query}"
+    ids = [admin.id_of(name) for name in names]
+    query = "&".join(f"server={each}" for each in ids)
+    one = len(ids) == 1
+    path = PANEL + (f"{ids[0]}/schedule/" if one else f"schedules/?{query}")
     shown = admin.send(path, "schedule_form", **fields)
     assert shown.soup.select("#forecast"), shown.soup.text
     return admin.again(shown, path, "schedule_form")
 
 
 def test_a_schedule_is_set_after_its_forecast_was_shown(admin: Dashboard) -> None:
-    path = f"{PANEL}schedule/?server={admin.id_of('myserver')}"
+    path = f"{PANEL}{admin.id_of('myserver')}/schedule/"
     shown = admin.send(path, "schedule_form", when="SATURDAY", last="4")
     assert "Then: weekly on Saturday; keeps the newest 4 images." in shown.at(
         "#forecast"
@@ -50,7 +52,7 @@ def test_what_a_schedule_deletes_is_shown_and_asked_for_again_if_it_changes(
 ) -> None:
     set_schedule(admin, "myserver", when="daily", last="7")
     cloud.advance("4d")
-    path = f"{PANEL}schedule/?server={admin.id_of('myserver')}"
+    path = f"{PANEL}{admin.id_of('myserver')}/schedule/"
     shown = admin.send(path, "schedule_form", when="daily", last="2")
     assert len(shown.all("#forecast tbody tr")) == 3
     cloud.advance("1d")
@@ -79,7 +81,7 @@ def test_what_a_schedule_deletes_is_shown_and_asked_for_again_if_it_changes(
 def test_a_schedule_that_cannot_be_is_refused_before_anything_is_asked(
     cloud: Sandbox, admin: Dashboard, fields: dict[str, str], problem: str
 ) -> None:
-    path = f"{PANEL}schedule/?server={admin.id_of('myserver')}"
+    path = f"{PANEL}{admin.id_of('myserver')}/schedule/"
     page = admin.get(path)
     before = len(cloud.requests)
     again = admin.again(page, path, "schedule_form", **{**DAILY, **fields})
@@ -92,7 +94,7 @@ def test_a_schedule_that_cannot_be_is_refused_before_anything_is_asked(
 def test_schedules_of_several_servers_are_set_and_removed(admin: Dashboard) -> None:
     ids = [admin.id_of("web1"), admin.id_of("db1")]
     form = admin.act(PANEL, "scheduled_images__set_several", *ids)
-    assert form.path == f"{PANEL}schedule/"
+    assert form.path == f"{PANEL}schedules/"
     page = set_schedule(admin, "web1", "db1", when="6", last="8", daily="7")
     assert page.messages[0].startswith(
         "Success: Saved the schedules of 2 servers: every 6 hours; keeps Newest images"
@@ -182,7 +184,7 @@ def test_a_role_is_not_offered_what_it_may_not_do(
     before = len(cloud.requests)
     refused = observer.act(PANEL, f"scheduled_images__remove__{web1}")
     assert refused.messages == ["Error: You are not allowed to remove schedule: web1"]
-    path = f"{PANEL}schedule/?server={web1}"
+    path = f"{PANEL}{web1}/schedule/"
     shown = observer.send(path, "schedule_form", when="daily", last="1")
     again = observer.again(shown, path, "schedule_form")
     (message,) = again.messages

@@ -37,7 +37,7 @@ def _read(file: BytesIO) -> dict[Any, Any]:
 
 
 def test_the_panel_in_german(admin: Dashboard) -> None:
-    path = f"{PANEL}schedule/?server={admin.id_of('web1')}"
+    path = f"{PANEL}{admin.id_of('web1')}/schedule/"
     shown = admin.send(path, "schedule_form", when="SATURDAY", last="1")
     admin.again(shown, path, "schedule_form")
     page = admin.get(PANEL, headers={"Accept-Language": "de"})

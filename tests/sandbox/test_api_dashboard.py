@@ -41,6 +41,18 @@ def test_usage_is_that_of_the_servers_that_exist(
     assert started["total_hours"] == 0
 
 
+def test_usage_has_pages(cloud: Sandbox, admin: Caller, usage: str) -> None:
+    pages = {"headers": {"OpenStack-API-Version": "compute 2.40"}}
+    seen: list[str] = []
+    query = "?limit=3"
+    while found := read(admin, usage + query, **pages)["tenant_usage"]:
+        seen += [each["instance_id"] for each in found["server_usages"]]
+        query = f"?limit=3&marker={seen[-1]}"
+    assert seen == sorted(each.id for each in cloud.servers())
+    unknown = f"{cloud.url}{usage}?marker=unknown"
+    assert admin("GET", unknown, **pages).status_code == 400
+
+
 @pytest.mark.parametrize("query", ["?start=yesterday", "?end=soon"])
 def test_a_period_that_is_none_is_refused(
     admin: Caller, usage: str, query: str
@@ -77,14 +89,20 @@ def test_volume_limits_count_what_there_is(cloud: Sandbox, admin: Caller) -> Non
 
 def test_definitions_of_metadata_are_found_by_what_they_are_for(admin: Caller) -> None:
     everywhere = "/image/v2/metadefs/namespaces"
-    (listed,) = read(admin, everywhere)["namespaces"]
+    listed = read(admin, everywhere)["namespaces"]
     name = definition()["namespace"]
-    assert listed["namespace"] == name
-    assert "properties" not in listed
+    assert [each["namespace"] for each in listed] == [
+        "ScheduledImages",
+        "ServerHints",
+        "ServerNotes",
+    ]
+    assert not [each for each in listed if "properties" in each]
     for_images = read(admin, f"{everywhere}?resource_types=OS::Glance::Image")
-    assert for_images["namespaces"] == [listed]
-    for_flavors = read(admin, f"{everywhere}?resource_types=OS::Nova::Flavor")
-    assert for_flavors["namespaces"] == []
+    assert for_images["namespaces"] == listed[:1]
+    for_servers = read(admin, f"{everywhere}?resource_types=OS::Nova::Server")
+    assert for_servers["namespaces"] == listed[1:]
+    page = read(admin, f"{everywhere}?limit=1&marker={name}")
+    assert page["namespaces"] == listed[1:2]
     shown = read(admin, f"{everywhere}/{name}")
     assert shown["properties"] == definition()["properties"]
     known = read(admin, "/image/v2/schemas/metadefs/namespace")["properties"]

@@ -22,6 +22,8 @@ from rax_scheduled_images_ext.sandbox.http.common import (
     parse_time,
 )
 
+# The first version whose usage has pages.
+_USAGE_PAGES = (2, 40)
 # No limit.
 _ANY_NUMBER = -1
 # The limits, each with the last version that shows it; most resources do not exist
@@ -109,7 +111,14 @@ def usage(call: Call, project_id: str) -> ResponseReturnValue:
         name = "os-simple-tenant-usage:show"
         raise HttpError(403, f"Policy doesn't allow os_compute_api:{name}")
     now, start = call.services.cloud.now, _period("start")
-    servers = call.region.servers.select(ServerQuery(project_id=project_id))
+    query = ServerQuery(project_id=project_id)
+    servers = sorted(call.region.servers.select(query), key=lambda server: server.id)
+    marker = inputs.given("marker")
+    if call.version >= _USAGE_PAGES:
+        if marker is not None and marker not in (each.id for each in servers):
+            raise HttpError(400, f"Marker {marker} could not be found.")
+        servers = [each for each in servers if each.id > (marker or "")]
+        servers = servers[: inputs.page_size(call)]
     found = [_usage_of(call, each, now, start or each.created) for each in servers]
     if not found:
         return {"tenant_usage": {}}

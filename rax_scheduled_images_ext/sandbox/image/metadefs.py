@@ -1,4 +1,7 @@
-"""Definitions of metadata: only the one of the marker of scheduled images."""
+"""Definitions of metadata: that of the marker of scheduled images, and two of servers.
+
+Horizon's dialogs fail for a target that no definition is for.
+"""
 
 from __future__ import annotations
 
@@ -38,29 +41,55 @@ def schema(_call: Call) -> ResponseReturnValue:
     }
 
 
-def index(_call: Call) -> ResponseReturnValue:
-    """GET /metadefs/namespaces, those of a resource type or all"""
-    view = _view()
-    del view["properties"]
-    types = {each["name"] for each in view["resource_type_associations"]}
+def index(call: Call) -> ResponseReturnValue:
+    """GET /metadefs/namespaces, those of some resource types or all"""
     asked = set(filter(None, request.args.get("resource_types", "").split(",")))
-    found = [view] if not asked or asked & types else []
-    if request.args.get("marker"):
-        found = []
+    views = [_view(each) for each in _definitions()]
+    views = [each for each in views if not asked or asked & _types(each)]
+    views = [
+        each for each in views if each["namespace"] > request.args.get("marker", "")
+    ]
+    for view in views:
+        del view["properties"]
     first = "/v2/metadefs/namespaces"
-    return {"namespaces": found, "first": first, "schema": f"{_SCHEMA}s"}
+    page = views[: request.args.get("limit", call.services.max_limit, type=int)]
+    return {"namespaces": page, "first": first, "schema": f"{_SCHEMA}s"}
 
 
 def show(_call: Call, name: str) -> ResponseReturnValue:
     """GET /metadefs/namespaces/{name}"""
-    view = _view()
-    if name != view["namespace"]:
-        raise HttpError(404, f"Metadata definition namespace={name} was not found.")
-    return view
+    for each in _definitions():
+        if each["namespace"] == name:
+            return _view(each)
+    raise HttpError(404, f"Metadata definition namespace={name} was not found.")
 
 
-def _view() -> Json:
-    view = definition()
+def _definitions() -> list[Json]:
+    """Return all definitions by name."""
+    note = _for_servers("ServerNotes", "metadata", "sandbox_note", "OS::Nova::Flavor")
+    hint = _for_servers("ServerHints", "scheduler_hints", "sandbox_hint")
+    return sorted([definition(), note, hint], key=lambda each: each["namespace"])
+
+
+def _for_servers(name: str, target: str, key: str, *others: str) -> Json:
+    text = f"Only an example, for {target} of servers."
+    server = {"name": "OS::Nova::Server", "properties_target": target}
+    return {
+        "namespace": name,
+        "display_name": name,
+        "description": text,
+        "visibility": "public",
+        "protected": True,
+        "resource_type_associations": [server, *({"name": each} for each in others)],
+        "properties": {key: {"title": key, "description": text, "type": "string"}},
+    }
+
+
+def _types(view: Json) -> set[str]:
+    return {each["name"] for each in view["resource_type_associations"]}
+
+
+def _view(view: Json) -> Json:
     own = {"created_at": _LOADED, "updated_at": _LOADED, "schema": _SCHEMA}
     view["self"] = f"/v2/metadefs/namespaces/{view['namespace']}"
     types = view["resource_type_associations"]

@@ -36,7 +36,7 @@ def limits(call: Call) -> ResponseReturnValue:
     """GET /limits; nothing is limited."""
     volumes = call.region.volumes.select(call.project_id)
     snapshots = call.region.volumes.snapshots(call.project_id)
-    gigabytes = sum(each.size for each in (*volumes, *snapshots))
+    gigabytes = sum(v.size for v in volumes) + sum(s.size for s in snapshots)
     absolute = {
         "maxTotalVolumes": _ANY_NUMBER,
         "maxTotalSnapshots": _ANY_NUMBER,

@@ -163,9 +163,9 @@ class ServersFilter(tables.FilterAction):
     )
 
 
-# Whether each state is good, as the color of the cell.
-_GOOD = {"ok": True, "off": None, "never": None}
-_STATES = tuple((state, _GOOD.get(state, False)) for state in words.STATES)
+# Whether each state is good. Horizon shows what is neither as still in progress.
+_GOOD = ("ok", "off", "never")
+_STATES = tuple((state, state in _GOOD) for state in words.STATES)
 
 
 class ServersTable(tables.DataTable):
@@ -210,8 +210,13 @@ class ServersTable(tables.DataTable):
     class Meta:
         name = "scheduled_images"
         verbose_name = _("Scheduled Images")
+        status_columns = ("state",)
         table_actions = (ServersFilter, SetSchedules, RemoveSchedule)
         row_actions = (SetSchedule, OpenImages, TakeSnapshot, RemoveSchedule)
+
+    def get_row_status_class(self, status: bool) -> str:
+        """Return the class of a row by whether its state is good."""
+        return "status_up" if status else "danger"
 
 
 # -- images

@@ -24,12 +24,11 @@ from .dashboard import Dashboard  # noqa: E402
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let Horizon, and what it imports, use what is deprecated."""
+    """Let Horizon, and what it imports, warn as they do."""
     here = Path(__file__).parent
     for item in items:
         if item.path.is_relative_to(here):
-            for kind in ("DeprecationWarning", "PendingDeprecationWarning"):
-                item.add_marker(pytest.mark.filterwarnings(f"ignore::{kind}"))
+            item.add_marker(pytest.mark.filterwarnings("default"))
 
 
 @pytest.fixture

@@ -124,7 +124,10 @@ def test_servers_that_lack_an_image_come_first(
     cloud.advance("2d")
     cloud.fault("lose-image of web1")
     cloud.advance("2d")
-    rows = admin.servers().rows
+    page = admin.servers()
+    rows = page.rows
+    bad = page.soup.select("tr.danger")
+    assert [each["data-display"] for each in bad] == ["web1"]
     assert [row[:2] for row in rows[:3]] == [
         ["web1", "Late"],
         ["db1", "OK"],

@@ -66,7 +66,8 @@ def show(_call: Call, name: str) -> ResponseReturnValue:
 
 def _definitions() -> list[Json]:
     """Return all definitions by name."""
-    note = _for_servers("ServerNotes", "metadata", "sandbox_note", "OS::Nova::Flavor")
+    others = ("OS::Nova::Flavor", "OS::Cinder::Volumes")
+    note = _for_servers("ServerNotes", "metadata", "sandbox_note", *others)
     hint = _for_servers("ServerHints", "scheduler_hints", "sandbox_hint")
     return sorted([definition(), note, hint], key=lambda each: each["namespace"])
 

@@ -216,7 +216,7 @@ class ServersTable(tables.DataTable):
 
     def get_row_status_class(self, status: bool) -> str:
         """Return the class of a row by whether its state is good."""
-        return "status_up" if status else "danger"
+        return "status_up" if status else "danger text-danger"
 
 
 # -- images

@@ -69,12 +69,12 @@ def test_what_a_schedule_deletes_is_shown_and_asked_for_again_if_it_changes(
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ({"last": ""}, "nothing is kept"),
-        ({"last": "0"}, "nothing is kept"),
+        ({"last": ""}, "no rules: use at least one of last"),
+        ({"last": "0"}, "no rules: use at least one of last"),
         ({"last": "65536"}, "less than or equal to 65535"),
         ({"last": "1", "within_days": "3"}, "keeping by age requires last=2"),
         ({"at": "25:00"}, "'25:00' is not a time"),
-        ({"when": "6", "at": "07:00"}, "'07:00' is not a time"),
+        ({"when": "6", "at": "07:00"}, "'07:00' is not the first time of a day"),
         ({"when": "sometimes"}, "Select a valid choice"),
     ],
 )

@@ -25,7 +25,13 @@ from rax_scheduled_images_ext.panel import login, words
 from rax_scheduled_images_ext.panel.addresses import this_address
 from rax_scheduled_images_ext.panel.forms import FURTHER_RULES
 from rax_scheduled_images_ext.panel.guesses import GuessLimit
-from rax_scheduled_images_ext.panel.pages import images, jobs, server, servers
+from rax_scheduled_images_ext.panel.pages import (
+    images,
+    jobs,
+    restore,
+    server,
+    servers,
+)
 from rax_scheduled_images_ext.panel.pages.common import SignedOut, page_for_error
 from rax_scheduled_images_ext.panel.places import Readings
 from rax_scheduled_images_ext.panel.review import Reviews
@@ -78,7 +84,7 @@ def create_app(settings: Settings) -> Flask:
     app.register_error_handler(HTTPException, _error_page)
     app.register_error_handler(SignedOut, lambda _: login.leave())
     app.register_error_handler(Exception, _unforeseen)
-    for module in (login, servers, server, images, jobs):
+    for module in (login, servers, server, images, restore, jobs):
         app.register_blueprint(module.pages)
     return app
 

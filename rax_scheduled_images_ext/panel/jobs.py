@@ -53,7 +53,9 @@ class Job:
     ``title`` says what is done, such as "Daily schedule, keep 7"; ``then`` is the URL
     of the page to go to; ``ended`` of ``total`` items are over, and ``done`` succeeded.
     ``notes`` are sentences about what was done, ``news`` about what has only started,
-    or was left unchanged.
+    or was left unchanged. ``log`` is what has happened so far, ``now`` what was seen
+    last. ``undo`` is the URL of the page that undoes it, ``password`` one that the
+    cloud has set, which is shown nowhere else.
     """
 
     title: str
@@ -65,6 +67,10 @@ class Job:
     notes: list[str] = field(default_factory=list)
     news: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
+    now: str = ""
+    undo: str | None = None
+    password: str | None = field(default=None, repr=False)
     announced: bool = False
     _over: threading.Event = field(default_factory=threading.Event, repr=False)
 

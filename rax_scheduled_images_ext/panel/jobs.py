@@ -101,11 +101,11 @@ class Job:
         """Do the work; an exception is a failure of the whole."""
         threading.Thread(target=self._run, args=(work,), daemon=True).start()
 
-    def results(self) -> list[tuple[str, str]]:
-        """Return what succeeded and what failed: a kind and a sentence each."""
-        done = [("done", note) for note in self.notes]
-        news = [("news", note) for note in self.news]
-        failed = [("failed", f"{f.label}: {f.text}") for f in self.failures]
+    def results(self) -> list[tuple[str, str, str]]:
+        """Return what succeeded and failed: a kind, a sentence and a label each."""
+        done = [("done", note, "") for note in self.notes]
+        news = [("news", note, "") for note in self.news]
+        failed = [("failed", each.text, each.label) for each in self.failures]
         return done + news + failed
 
     def _run(self, work: Callable[[Job], object]) -> None:

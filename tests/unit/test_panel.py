@@ -35,7 +35,7 @@ from rax_scheduled_images_ext.panel.pages.servers import SORTS, _listing
 from rax_scheduled_images_ext.panel.readings import Patience, Reading, Shelf
 from rax_scheduled_images_ext.panel.runs import others_of, runs_of
 from rax_scheduled_images_ext.panel.settings import EntryTokens
-from rax_scheduled_images_ext.panel.words import in_words, signed_out
+from rax_scheduled_images_ext.panel.words import folded, in_words, signed_out
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=timezone.utc)
 PATIENT = Patience(60, 60)
@@ -187,9 +187,9 @@ def test_a_job_says_what_was_done_and_what_failed() -> None:
     # Only what was done counts as done.
     assert (job.ended, job.done) == (3, 1)
     assert job.results() == [
-        ("done", "One was done."),
-        ("news", "Another has begun."),
-        ("failed", "two: Your role does not permit this: no (HTTP 403)"),
+        ("done", "One was done.", ""),
+        ("news", "Another has begun.", ""),
+        ("failed", "Your role does not permit this: no (HTTP 403)", "two"),
     ]
 
 
@@ -225,8 +225,16 @@ def test_rights(roles: tuple[str, ...], tags: bool, rights: Rights) -> None:
 @pytest.mark.parametrize(
     ("error", "words", "out"),
     [
-        (ApiError(409, "busy"), "busy (HTTP 409)", False),
-        (ApiError(401, "no"), "no (HTTP 401)", True),
+        (
+            ApiError(409, "busy"),
+            "The cloud refuses this as things are now: busy (HTTP 409)",
+            False,
+        ),
+        (
+            ApiError(401, "no"),
+            "The cloud does not accept the login: no (HTTP 401)",
+            True,
+        ),
         (keystone.ConnectTimeout("x"), "The cloud did not answer in time", False),
         (
             keystone.ConnectFailure("http://secret"),
@@ -248,6 +256,15 @@ def test_rights(roles: tuple[str, ...], tags: bool, rights: Rights) -> None:
 def test_errors_in_words(error: Exception, words: str, out: bool) -> None:
     assert in_words(error) == words
     assert signed_out(error) == out
+
+
+def test_the_words_of_the_cloud_are_folded_and_no_others() -> None:
+    assert folded(in_words(ApiError(500, "boom: no"))) == (
+        "The cloud has an error.",
+        "boom: no (HTTP 500)",
+    )
+    for text in ("it has no schedule", "web1: it is gone"):
+        assert folded(text) == (text, "")
 
 
 @given(st.lists(st.tuples(st.floats(0, 5000), st.sampled_from("wru")), max_size=60))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -39,6 +40,7 @@ from rax_scheduled_images_ext.model.task_states import (
     UPLOADING,
     ServerState,
 )
+from rax_scheduled_images_ext.model.times import read_time
 from rax_scheduled_images_ext.text import printable
 
 #: The errors that do not end a watch, because they may pass.
@@ -55,6 +57,7 @@ _LONGEST_TEXT = 255
 _MOST_METADATA = 125
 _LARGEST_CHARACTER = "\uffff"
 _METADATA_KEY = re.compile(r"[a-zA-Z0-9-_:. ]{1,255}")
+_LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 _ACTIONS = ("createImage", "createBackup")
 
 
@@ -68,6 +71,15 @@ class SnapshotRequest:
 
     image_id: str | None
     request_id: str | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A snapshot in a server's history; ``problem`` is None unless it failed."""
+
+    request_id: str
+    started: datetime | None
     problem: str | None = None
 
 
@@ -128,6 +140,20 @@ class Snapshots:
             raise answer.error()
         return _read_request(answer)
 
+    def attempts(
+        self, server_id: str, actions: Container[str] = _ACTIONS
+    ) -> list[Attempt]:
+        """Return the snapshots, or other actions, in a server's history, newest first."""
+        answer = self.transport.get(path("servers", server_id, "os-instance-actions"))
+        found = [
+            Attempt(action["request_id"], read_time(action.get("start_time")), why)
+            for action in answer.objects("instanceActions")
+            if action.get("action") in actions
+            and isinstance(action.get("request_id"), str)
+            for why in [_message(action)]
+        ]
+        return sorted(found, key=lambda each: each.started or _LONG_AGO, reverse=True)
+
     def failure(
         self,
         server_id: str,
@@ -142,10 +168,8 @@ class Snapshots:
         """
         try:
             if request_id is None:
-                answer = self.transport.get(
-                    path("servers", server_id, "os-instance-actions")
-                )
-                request_id = _newest(answer, actions)
+                newest = next(iter(self.attempts(server_id, actions)), None)
+                request_id = newest.request_id if newest else None
             if request_id is None:
                 return None
             answer = self.transport.get(
@@ -263,16 +287,6 @@ def _read_request(answer: ApiResponse) -> SnapshotRequest:
     return SnapshotRequest(None, request_id, "the response does not name the image")
 
 
-def _newest(answer: ApiResponse, wanted: Container[str]) -> str | None:
-    """Return the request ID of the newest of these actions in a server's history."""
-    actions = [
-        (str(action.get("start_time")), action["request_id"])
-        for action in answer.objects("instanceActions")
-        if action.get("action") in wanted and isinstance(action.get("request_id"), str)
-    ]
-    return max(actions)[1] if actions else None
-
-
 def _reason(action: Mapping[str, Any]) -> str | None:
     """Return why an action failed, as precisely as its events do."""
     events = action.get("events")
@@ -281,5 +295,10 @@ def _reason(action: Mapping[str, Any]) -> str | None:
             trace = str(event.get("traceback") or "").strip().splitlines()[-1:]
             reason = event.get("details") or "".join(trace) or event.get("event")
             return shortened(str(reason))
+    return _message(action)
+
+
+def _message(action: Mapping[str, Any]) -> str | None:
+    """Return what an action says of its failure, None if it did not fail."""
     message = action.get("message")
     return shortened(message) if isinstance(message, str) and message else None

@@ -115,10 +115,11 @@ _TITLES: Mapping[str, str] = {
 
 def table(data: Data) -> str:
     """Return a plan or a result as a table for people."""
-    return as_table(_PROPERTIES, list(_rows(data)))
+    return as_table(_PROPERTIES, list(rows_of(data)))
 
 
-def _rows(data: Data) -> Iterator[tuple[str, Any]]:
+def rows_of(data: Data) -> Iterator[tuple[str, Any]]:
+    """Yield what a plan or a result shows to people: a title and a line each."""
     if data.get("in_place"):
         yield "What", "its disk is replaced"
         if data["safety_image"] and "restored_id" not in data:

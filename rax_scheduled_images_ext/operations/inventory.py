@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -37,10 +37,15 @@ from rax_scheduled_images_ext.operations.work_queue import (
 
 @dataclass(frozen=True)
 class Inventory:
-    """The servers of a region and their statuses; ``now`` is by the region's clock."""
+    """The servers of a region and their statuses; ``now`` is by the region's clock.
+
+    ``images`` are the snapshots that were read, by server, also those of servers that
+    are not listed.
+    """
 
     now: datetime
     servers: list[ScheduleStatus]
+    images: Mapping[str, list[ServerImage]] = field(default_factory=dict, repr=False)
 
 
 def read_inventory(
@@ -171,6 +176,7 @@ class _Reader:
         return Inventory(
             listing.now,
             [each for each in statuses if enabled is None or _is(each, enabled)],
+            images,
         )
 
     # -- servers
@@ -262,8 +268,8 @@ class _Reader:
         images: dict[str, list[ServerImage]] = {server.id: [] for server in servers}
         if images:
             for image in self.cloud.images.list(snapshots=True):
-                if image.server_id in images:
-                    images[image.server_id].append(image)
+                if image.server_id is not None:
+                    images.setdefault(image.server_id, []).append(image)
         return images
 
 

@@ -25,7 +25,17 @@ from rax_scheduled_images_ext.panel import login, words
 from rax_scheduled_images_ext.panel.addresses import this_address
 from rax_scheduled_images_ext.panel.forms import FURTHER_RULES
 from rax_scheduled_images_ext.panel.guesses import GuessLimit
-from rax_scheduled_images_ext.panel.pages import images, jobs, server, servers
+from rax_scheduled_images_ext.panel.look import current_look
+from rax_scheduled_images_ext.panel.pages import (
+    calendar,
+    images,
+    jobs,
+    look,
+    restore,
+    sandbox,
+    server,
+    servers,
+)
 from rax_scheduled_images_ext.panel.pages.common import SignedOut, page_for_error
 from rax_scheduled_images_ext.panel.places import Readings
 from rax_scheduled_images_ext.panel.review import Reviews
@@ -49,8 +59,10 @@ def create_app(settings: Settings) -> Flask:
     app.jinja_env.filters.update(
         described=words.described,
         duration=words.duration,
+        fold=words.folded,
         kept=words.kept_words,
         moment=words.moment,
+        short=words.short_moment,
         is_overdue=words.is_overdue,
         overdue_since=words.overdue_since,
         schedule=words.schedule_words,
@@ -78,7 +90,17 @@ def create_app(settings: Settings) -> Flask:
     app.register_error_handler(HTTPException, _error_page)
     app.register_error_handler(SignedOut, lambda _: login.leave())
     app.register_error_handler(Exception, _unforeseen)
-    for module in (login, servers, server, images, jobs):
+    for module in (
+        login,
+        servers,
+        server,
+        images,
+        calendar,
+        restore,
+        jobs,
+        look,
+        sandbox,
+    ):
         app.register_blueprint(module.pages)
     return app
 
@@ -113,8 +135,10 @@ def _common() -> dict[str, Any]:
     return {
         "visitor": visitor,
         "place": g.get("place"),
+        "look": current_look(),
         "messages": messages,
         "once": lambda: secrets.token_urlsafe(9),
+        "is_sandbox": _extension("panel").sandbox is not None,
         "own": _extension("panel").entry is not None,
         "refresh": f"{_extension('panel').refresh:g}s",
     }

@@ -67,8 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                     " acts as you"
                 )
     try:
-        with _environment(args):
-            return _serve(args)
+        with _environment(args) as sandbox:
+            return _serve(args, sandbox)
     except ScheduledImagesError as error:
         say(f"{PROG}: error: {error}")
         return 1
@@ -81,13 +81,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _serve(args: argparse.Namespace) -> int:
+def _serve(args: argparse.Namespace, sandbox: Sandbox | None) -> int:
     from rax_scheduled_images_ext.panel.app import create_app
     from rax_scheduled_images_ext.programs.http_server import Server
 
     start_log(logging.getLogger(), logging.WARNING)
     server = Server(args.host or LOOPBACK, args.port, _THREADS)
-    settings = _settings(args, server)
+    settings = _settings(args, server, sandbox)
     ended = threading.Event()
     with ended_by_signals(ended):
         server.start(create_app(settings))
@@ -97,7 +97,9 @@ def _serve(args: argparse.Namespace) -> int:
     return 0
 
 
-def _settings(args: argparse.Namespace, server: Server) -> Settings:
+def _settings(
+    args: argparse.Namespace, server: Server, sandbox: Sandbox | None
+) -> Settings:
     from rax_scheduled_images_ext.panel.settings import (
         EntryTokens,
         Settings,
@@ -119,6 +121,8 @@ def _settings(args: argparse.Namespace, server: Server) -> Settings:
         refresh=args.refresh,
         proxies=args.proxies or 0,
         port=server.port,
+        # Whoever logs in would break it for all others.
+        sandbox=None if args.login else sandbox,
     )
 
 
@@ -130,10 +134,10 @@ def _announce(settings: Settings, url: str) -> None:
 
 
 @contextmanager
-def _environment(args: argparse.Namespace) -> Iterator[None]:
+def _environment(args: argparse.Namespace) -> Iterator[Sandbox | None]:
     """Start the sandbox if requested, and make it the only cloud."""
     if not args.sandbox:
-        yield
+        yield None
         return
     from rax_scheduled_images_ext.client.openstacksdk import configured_cloud
     from rax_scheduled_images_ext.panel.first_look import (
@@ -151,7 +155,7 @@ def _environment(args: argparse.Namespace) -> Iterator[None]:
             live_through(sandbox, configured_cloud(config, session), args.servers)
             if args.login:
                 _print_users(sandbox)
-            yield
+            yield sandbox
         finally:
             os.environ.clear()
             os.environ.update(before)

@@ -9,6 +9,7 @@ from itertools import count
 
 from rax_scheduled_images_ext.errors import InvalidValue
 from rax_scheduled_images_ext.model.keep import MOST_RETENTION, RULES, Keep
+from rax_scheduled_images_ext.model.restore import RestoreOptions
 from rax_scheduled_images_ext.model.schedule import (
     DAYS,
     INTERVALS,
@@ -24,6 +25,11 @@ from rax_scheduled_images_ext.operations.server import ServerDetails
 FURTHER_RULES = RULES[1:]
 #: The fields of a form that describe a schedule.
 SCHEDULE_FIELDS = ("when", "at", "retention", *FURTHER_RULES)
+#: The fields of a form that describe a restore.
+RESTORE_FIELDS = (
+    *("how", "image", "name", "flavor"),
+    *("schedule", "no_safety_image", "lose_ephemeral"),
+)
 _DAILY = "daily"
 
 
@@ -88,15 +94,41 @@ def _number(rule: str, text: str) -> int:
     )
 
 
-def read_name(form: Mapping[str, str]) -> str:
-    """Return the name of a new image.
+def read_restore(form: Mapping[str, str]) -> RestoreOptions:
+    """Return how a form wants a server to be restored.
+
+    The fields of the other way count for nothing.
+
+    :raises InvalidValue: for an invalid one.
+    """
+    how = form.get("how", "")
+    image = form.get("image") or None
+    if how == "in-place":
+        return RestoreOptions(
+            in_place=True,
+            image=image,
+            safety_image="no_safety_image" not in form,
+            lose_ephemeral="lose_ephemeral" in form,
+        )
+    if how == "new":
+        return RestoreOptions(
+            new_name=read_name(form, "a server"),
+            image=image,
+            flavor=form.get("flavor", "").strip() or None,
+            schedule="schedule" in form,
+        )
+    raise InvalidValue(f"'{how}' is not a way to restore a server: use new or in-place")
+
+
+def read_name(form: Mapping[str, str], what: str = "an image") -> str:
+    """Return the name of something new.
 
     :raises InvalidValue: for an invalid one.
     """
     name = form.get("name", "").strip()
     if not 1 <= len(name) <= 255 or not name.isprintable():
         raise InvalidValue(
-            f"'{name}' is not a name for an image: use 1 to 255 printable characters"
+            f"'{name}' is not a name for {what}: use 1 to 255 printable characters"
         )
     return name
 

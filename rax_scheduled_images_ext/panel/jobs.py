@@ -53,7 +53,9 @@ class Job:
     ``title`` says what is done, such as "Daily schedule, keep 7"; ``then`` is the URL
     of the page to go to; ``ended`` of ``total`` items are over, and ``done`` succeeded.
     ``notes`` are sentences about what was done, ``news`` about what has only started,
-    or was left unchanged.
+    or was left unchanged. ``log`` is what has happened so far, ``now`` what was seen
+    last. ``undo`` is the URL of the page that undoes it, ``password`` one that the
+    cloud has set, which is shown nowhere else.
     """
 
     title: str
@@ -65,6 +67,10 @@ class Job:
     notes: list[str] = field(default_factory=list)
     news: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
+    now: str = ""
+    undo: str | None = None
+    password: str | None = field(default=None, repr=False)
     announced: bool = False
     _over: threading.Event = field(default_factory=threading.Event, repr=False)
 
@@ -95,11 +101,11 @@ class Job:
         """Do the work; an exception is a failure of the whole."""
         threading.Thread(target=self._run, args=(work,), daemon=True).start()
 
-    def results(self) -> list[tuple[str, str]]:
-        """Return what succeeded and what failed: a kind and a sentence each."""
-        done = [("done", note) for note in self.notes]
-        news = [("news", note) for note in self.news]
-        failed = [("failed", f"{f.label}: {f.text}") for f in self.failures]
+    def results(self) -> list[tuple[str, str, str]]:
+        """Return what succeeded and failed: a kind, a sentence and a label each."""
+        done = [("done", note, "") for note in self.notes]
+        news = [("news", note, "") for note in self.news]
+        failed = [("failed", each.text, each.label) for each in self.failures]
         return done + news + failed
 
     def _run(self, work: Callable[[Job], object]) -> None:

@@ -21,12 +21,12 @@ from rax_scheduled_images_ext.model.task_states import (
     SnapshotProgress,
     task_state,
 )
-from rax_scheduled_images_ext.operations.inventory import Inventory, read_inventory
 from rax_scheduled_images_ext.operations.server import (
     ServerDetails,
     read_server_details,
 )
 from rax_scheduled_images_ext.operations.snapshot.begin import disk_safe_from
+from rax_scheduled_images_ext.panel.fleet import Fleet
 from rax_scheduled_images_ext.panel.labels import labels_of
 from rax_scheduled_images_ext.panel.readings import Patience, Shelf, View
 from rax_scheduled_images_ext.panel.snapshot_end import (
@@ -34,6 +34,7 @@ from rax_scheduled_images_ext.panel.snapshot_end import (
     end_of_snapshot,
     image_in_the_making,
 )
+from rax_scheduled_images_ext.panel.trouble import Trouble, trouble_of
 from rax_scheduled_images_ext.panel.words import signed_out
 
 Value = TypeVar("Value")
@@ -52,7 +53,7 @@ class Followed:
 
     ``image_id`` is the image of that snapshot, None if unknown, ``started`` that of
     the latest one started in the panel. ``end`` is how the snapshot ended, None if none
-    was seen or it is in progress.
+    was seen or it is in progress. ``trouble`` is why a late server lacks an image.
     """
 
     details: ServerDetails
@@ -60,6 +61,7 @@ class Followed:
     image_id: str | None = None
     started: str | None = None
     end: SnapshotEnd | None = None
+    trouble: Trouble | None = None
 
 
 @dataclass
@@ -71,13 +73,18 @@ class Readings:
 
     refresh: float
     patience: Patience
-    inventories: Shelf[Inventory] = field(default_factory=lambda: Shelf(500, _FORGET))
+    fleets: Shelf[Fleet] = field(default_factory=lambda: Shelf(500, _FORGET))
     servers: Shelf[Followed] = field(default_factory=lambda: Shelf(5000, _FORGET))
     safe_from: Shelf[str] = field(default_factory=lambda: Shelf(500, _FORGET))
     #: The images of snapshots started in the panel, by project, region and server.
     started: TTLCache[object, str] = field(
         default_factory=lambda: TTLCache(5000, _FORGET)
     )
+
+    def forget(self) -> None:
+        """Discard all that is known of servers; the next users wait."""
+        self.fleets.changed()
+        self.servers.changed()
 
 
 @dataclass(frozen=True)
@@ -104,12 +111,12 @@ class Place:
         # Users with other roles may see other things.
         return (self.scope.project.id, self.region, self.scope.roles)
 
-    def inventory(self) -> View[Inventory]:
+    def fleet(self) -> View[Fleet]:
         """Return what is known about all servers."""
-        known = self.readings.inventories.of(self._key)
+        known = self.readings.fleets.of(self._key)
         return known.view(
-            lambda _: self._read(partial(read_inventory, self.cloud)),
-            self._inventory_is_good,
+            lambda before: self._read(partial(Fleet.read, self.cloud, before)),
+            self._fleet_is_good,
             self.readings.patience,
         )
 
@@ -125,7 +132,7 @@ class Place:
 
     def labels(self) -> dict[str, str]:
         """Return the labels of the known servers, by ID."""
-        found = self.readings.inventories.of(self._key).peek()
+        found = self.readings.fleets.of(self._key).peek()
         return labels_of(each.server for each in found.servers) if found else {}
 
     def label(self, server_id: str) -> str:
@@ -145,7 +152,7 @@ class Place:
         try:
             yield
         finally:
-            self.readings.inventories.of(self._key).changed()
+            self.readings.fleets.of(self._key).changed()
             for server_id in server_ids:
                 self.readings.servers.of((*self._key, server_id)).changed()
 
@@ -181,7 +188,10 @@ class Place:
             image_id = image_in_the_making(details) or image_id
         elif (progress.over or image_id) and not (end and end.final):
             end = end_of_snapshot(self.cloud, details, image_id)
-        return Followed(details, progress, image_id, started, end)
+        images = [each.image for each in details.images]
+        known = before.trouble if before else None
+        trouble = trouble_of(self.cloud, details.status, images, details.now, known)
+        return Followed(details, progress, image_id, started, end, trouble)
 
     def _safe_from(self) -> str:
         known = self.readings.safe_from.of(self.region)
@@ -193,8 +203,8 @@ class Place:
         # The later state is the safer one.
         return view.value or UPLOADING
 
-    def _inventory_is_good(self, inventory: Inventory) -> float:
-        return self._good_for(*(each.server for each in inventory.servers))
+    def _fleet_is_good(self, fleet: Fleet) -> float:
+        return self._good_for(*(each.server for each in fleet.servers))
 
     def _server_is_good(self, followed: Followed) -> float:
         return self._good_for(followed.details.server)

@@ -160,6 +160,12 @@ class Shelf(Generic[Value]):
         self._lock = threading.Lock()
         self._all: TTLCache[object, Reading[Value]] = TTLCache(size, seconds)
 
+    def changed(self) -> None:
+        """Discard what is known for all keys."""
+        with self._lock:
+            for each in self._all.values():
+                each.changed()
+
     def of(self, key: object) -> Reading[Value]:
         """Return the reading for this key."""
         with self._lock:

@@ -133,6 +133,12 @@ class ServerRow:
         """How many images the next scheduled image deletes."""
         return len(self.preview.expiring) if self.preview else 0
 
+    @property
+    def size(self) -> int:
+        """How many bytes these have, as far as known."""
+        going = self.preview.expiring if self.preview else ()
+        return sum(each.image.size or 0 for each in going)
+
 
 @dataclass
 class Review:
@@ -170,6 +176,11 @@ class Review:
     def expiring(self) -> int:
         """How many images are deleted when the next scheduled images are made."""
         return sum(row.expiring for row in self.included)
+
+    @property
+    def size(self) -> int:
+        """How many bytes these have, as far as known."""
+        return sum(row.size for row in self.included)
 
     @property
     def outlooks(self) -> list[Outlook]:

@@ -35,10 +35,11 @@ _MOST_PROBLEMS = 50
 @dataclass(frozen=True)
 class Message:
     """A sentence for the top of the next page; ``kind`` is ``done``, ``news`` or
-    ``failed``."""
+    ``failed``, ``label`` what failed."""
 
     kind: str
     text: str
+    label: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
+from typing import Protocol
 
 from keystoneauth1.session import Session
 from openstack.config.cloud_region import CloudRegion
@@ -51,6 +52,22 @@ class EntryTokens:
         return True
 
 
+class Playground(Protocol):
+    """A sandbox cloud, as far as the panel plays with it."""
+
+    def advance(self, duration: str) -> object:
+        """Let its time pass."""
+
+    def fault(self, *faults: str) -> None:
+        """Break something."""
+
+    def clear_faults(self) -> None:
+        """Mend everything."""
+
+    def faults(self) -> list[tuple[str, int]]:
+        """Return what is broken, and how often each fault has happened."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """A panel for one cloud.
@@ -60,7 +77,8 @@ class Settings:
     it people log in. ``hosts`` are its host names, ``proxies`` how many reverse proxies
     are in front of it, and ``port`` distinguishes the cookies of several panels on one
     machine. ``refresh`` is the seconds between two updates of an open page,
-    ``patience`` how long a page waits for the cloud.
+    ``patience`` how long a page waits for the cloud. ``sandbox`` is the cloud if it is
+    a sandbox that the panel may advance and break.
     """
 
     config: CloudRegion
@@ -72,6 +90,7 @@ class Settings:
     patience: Patience = field(default_factory=Patience)
     proxies: int = 0
     port: int | None = None
+    sandbox: Playground | None = None
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
 

@@ -19,6 +19,7 @@ from rax_scheduled_images_ext.model.task_states import (
     PENDING,
     UPLOADING,
 )
+from rax_scheduled_images_ext.panel.look import current_look
 
 LOG = logging.getLogger(__name__)
 
@@ -29,6 +30,17 @@ _TASKS = {
     COPIED: "snapshot: waiting for upload",
     UPLOADING: "snapshot: uploading",
 }
+_REFUSED, _BROKEN = "The cloud refuses this", "The cloud has an error"
+_MEANINGS = {
+    401: "The cloud does not accept the login",
+    403: "Your role does not permit this",
+    404: "The cloud does not know this",
+    409: "The cloud refuses this as things are now",
+    413: "A limit of the cloud is reached",
+    429: "The cloud has too many requests",
+    **dict.fromkeys(range(500, 600), _BROKEN),
+}
+_SENTENCES = {_REFUSED, *_MEANINGS.values()}
 _STATES = {
     State.OK: "its newest image is fresh",
     State.LATE: "its newest image is older than it should be",
@@ -45,8 +57,7 @@ def in_words(error: Exception) -> str:
     An unexpected error is logged with its traceback, and not shown.
     """
     if isinstance(error, ApiError):
-        refused = "Your role does not permit this: " if error.status == 403 else ""
-        return f"{refused}{error}"
+        return f"{_MEANINGS.get(error.status, _REFUSED)}: {error}"
     if isinstance(error, (keystone.ConnectTimeout, TimeoutError)):
         return "The cloud did not answer in time"
     if isinstance(error, (keystone.ConnectionError, OSError)):
@@ -57,6 +68,12 @@ def in_words(error: Exception) -> str:
         return shortened(str(error))
     LOG.error("an unexpected error", exc_info=error)
     return "Something went wrong in the panel; its log has the details"
+
+
+def folded(text: str) -> tuple[str, str]:
+    """Return a sentence about an error, and the cloud's own words, if it has any."""
+    sentence, _, raw = text.partition(": ")
+    return (f"{sentence}.", raw) if sentence in _SENTENCES else (text, "")
 
 
 def signed_out(error: Exception | None) -> bool:
@@ -76,8 +93,14 @@ def duration(seconds: float) -> str:
 
 
 def moment(time: datetime | None) -> str:
-    """Return a UTC time to show."""
-    return "-" if time is None else time.strftime("%Y-%m-%d %H:%M")
+    """Return a time to show, in the user's time zone."""
+    return "-" if time is None else current_look().words(time, "%Y-%m-%d %H:%M")
+
+
+def short_moment(time: datetime, now: datetime) -> str:
+    """Return a time to show in a table; the year only if it is another one."""
+    year = "" if time.year == now.year else " %Y"
+    return current_look().words(time, f"%d %b{year} %H:%M")
 
 
 def schedule_words(schedule: ImageSchedule | None) -> str:

@@ -44,7 +44,7 @@ def test_ten_thousand_servers(visits: Visits, panel: Panel, cloud: Sandbox) -> N
     expect(page.locator(".pager span")).to_have_text("Page 1 of 100")
 
     # The filter works as one types, and its address can be sent to others.
-    page.get_by_label("Name contains").press_sequentially("server-0123")
+    page.get_by_label("Search servers and images").press_sequentially("server-0123")
     expect(rows).to_have_count(10)
     expect(page.locator("#count")).to_contain_text(f"10 of {NUMBER} servers")
     page.wait_for_url("**name=server-0123*")

@@ -13,14 +13,15 @@ from .conftest import Visits
 from .faces import let_days_pass, on_all_faces
 
 # What a page offers to those who may change something.
-ACTIONS = {"save", "take", "disable", "protect", "delete", "prune"}
+ACTIONS = {"save", "take", "disable", "protect", "delete", "prune", "restore"}
 SELECTORS = {
     "save": "#save",
     "take": "#take",
     "disable": "#disable",
     "protect": "#image-table form button",
-    "delete": "#image-table a[href$=delete]",
+    "delete": "#image-table a[href*=delete]",
     "prune": "#prune",
+    "restore": "#restore",
 }
 
 
@@ -49,7 +50,9 @@ def test_what_a_role_may_not_do_is_not_offered(
     page = visit.page
     expect(page.locator("#servers tbody tr")).to_have_count(4)
     expect(page.locator("#bulk [type=checkbox]")).to_have_count(5 if offered else 0)
-    expect(page.get_by_label("Switch off")).to_have_count(int("disable" in offered))
+    expect(page.locator("#bar").get_by_label("Remove")).to_have_count(
+        int("disable" in offered)
+    )
     visit.server("myserver")
     visit.reload_until(page.locator("#image-table tbody tr"), 2)
     found = {name for name in ACTIONS if page.locator(SELECTORS[name]).count()}
@@ -138,6 +141,7 @@ def test_what_is_typed_survives_the_end_of_the_session(
     page = visit.page
     page.get_by_label("Retention: images to keep").fill("12")
     page.get_by_label("Images are made").select_option("weekly on Friday")
+    page.get_by_text("Its name").click()
     page.get_by_label("Name of the image").fill("before the upgrade")
     # The open page looks again, and finds that its session has ended.
     cloud.fault("expire x1")

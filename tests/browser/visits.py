@@ -135,6 +135,13 @@ class Visit:
         expect(self.page.locator("h1")).to_have_text(name)
         return self
 
+    def edit(self) -> Visit:
+        """Open the form of the schedule."""
+        form = self.page.locator("#edit")
+        if form.get_attribute("open") is None:
+            form.locator("> summary").click()
+        return self
+
     def refreshed(self) -> None:
         """Wait until the page has looked again, and shows what it saw."""
         for _ in range(2):

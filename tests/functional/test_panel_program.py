@@ -18,7 +18,9 @@ import requests
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.environment import client_environment
 
-from .panels import Reader
+from ..novashell import Nova
+from .fleet import MYSERVER
+from .panels import Reader, panel_over
 
 PROGRAM = Path(sys.executable).with_name("scheduled-images-panel")
 
@@ -235,3 +237,37 @@ def test_help_imports_little() -> None:
         [sys.executable, "-c", code], env=os.environ, capture_output=True, text=True
     )
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_a_sandbox_is_advanced_and_broken_from_the_page(cloud: Sandbox) -> None:
+    Nova(cloud).ok("scheduled-images-enable", "myserver", "7")
+    with panel_over(cloud, sandbox=cloud) as panel:
+        reader = panel.reader()
+        home = reader.page.path
+        assert reader.page.all("#sandbox")[0].startswith("This is a sandbox")
+        reader.link("Advance its time, or break it")
+        page = reader.submit("#advance", duration="7d")
+        assert page.path == home
+        assert page.messages == ["In the sandbox a week more has passed."]
+        assert len(cloud.images(MYSERVER)) == 7
+        assert "daily, keep 7" in page.all(f"#server-{MYSERVER} td")
+        reader.link("Advance its time, or break it")
+        page = reader.submit("#break", fault="lose-image")
+        assert page.messages == ["Broken: Snapshots fail: their images are lost."]
+        reader.link("Advance its time, or break it")
+        reader.submit("#advance", duration="7d")
+        assert reader.page.all(".tile.bad") == ["1 late", "1 failing"]
+        page = reader.link("Advance its time, or break it")
+        assert page.has("#broken")
+        page = reader.submit("#mend")
+        assert page.messages == ["Everything in the sandbox works again."]
+        assert cloud.faults() == []
+        # Nothing else can be asked of it.
+        reader.link("Advance its time, or break it")
+        page = reader.submit("#advance", duration="9999999d")
+        assert page.status == 400
+    # No other cloud has such a page.
+    with panel_over(cloud) as panel:
+        reader = panel.reader()
+        assert not reader.page.has("#sandbox")
+        assert reader.get("/sandbox").status == 404

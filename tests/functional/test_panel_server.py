@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+
 import pytest
 
+from rax_scheduled_images_ext.console.images import size_for_people
 from rax_scheduled_images_ext.model.image import MARKER_KEY
 from rax_scheduled_images_ext.model.task_states import COPYING, UPLOADING
 from rax_scheduled_images_ext.model.verify import Level
@@ -21,7 +24,7 @@ from .fleet import (
     remember_proof,
     sent,
 )
-from .panels import Page, Panel, Reader, panel_over
+from .panels import Page, Panel, Reader, panel_over, words
 from .runners import runner_of, schedule
 
 FACES = [{}, {"like": "rackspace"}]
@@ -253,9 +256,15 @@ def test_the_images_as_the_command_lists_them(
     found = rows(page, "Image", "Status", "Retention", "Reason")
     assert found == [[row[1], row[4], row[5], row[6]] for row in expected]
     assert page.all("#images-title") == ["4 images"]
-    assert len(page.soup.select(".timeline circle")) == 4
-    assert len(page.soup.select(".timeline circle.expires")) == 1
-    assert len(page.soup.select(".timeline circle.exempt")) == 1
+    # A cell for each run and the next one, and a lane for what is beside them.
+    first, second = page.soup.select("#lanes .cells")
+    kinds = [str(cell["class"][1]) for cell in first.select(".cell")]
+    assert kinds == ["expires", "kept", "kept", "next"]
+    (mine,) = second.select(".cell")
+    assert mine["class"] == ["cell", "exempt"]
+    assert words(mine).startswith("★ ")
+    assert "mine, made " in words(mine)
+    assert page.has(str(mine["href"]))
 
 
 def test_a_proof_that_failed_is_red_and_one_that_did_not_is_not(
@@ -343,7 +352,7 @@ def test_delete_asks_first(reader: Reader, nova: Nova, cloud: Sandbox) -> None:
     ten_days(nova, cloud, 3)
     page = reader.get(reader.page.path)
     names = [name for (name,) in rows(page, "Image")]
-    link = page.soup.select("a[href$=delete]")[1]
+    link = page.soup.select("a[href*=delete]")[1]
     page = reader.get(str(link["href"]))
     assert page.all("#confirm") == ["Delete 1 image"]
     assert names[1] in page.text
@@ -360,7 +369,7 @@ def test_an_image_that_somebody_protects_meanwhile_is_not_deleted(
     ten_days(nova, cloud, 3)
     page = reader.get(reader.page.path)
     name = rows(page, "Image")[0][0]
-    page = reader.get(str(page.soup.select("a[href$=delete]")[0]["href"]))
+    page = reader.get(str(page.soup.select("a[href*=delete]")[0]["href"]))
     nova.ok("scheduled-images-protect", name)
     page = reader.submit("#ask")
     assert page.messages == ["This has changed since it was shown. Nothing was done."]
@@ -395,7 +404,7 @@ def test_the_volume_snapshots_of_an_image_go_with_it(cloud: Sandbox) -> None:
         home = reader.link("database").path
 
         def ask(image: Image) -> Page:
-            return reader.get(f"{home}/images/{image.id}/delete")
+            return reader.get(f"{home}/images/delete?image={image.id}")
 
         assert ask(first).all("#snapshots")[0].endswith(" will be deleted too.")
         assert reader.submit("#ask").messages == [f"{first.name} is deleted."]
@@ -405,7 +414,7 @@ def test_the_volume_snapshots_of_an_image_go_with_it(cloud: Sandbox) -> None:
         cloud.fault("GET /snapshots 403")
         ask(second)
         (message,) = reader.submit("#ask").messages
-        assert message.startswith("Delete the image: its volume snapshot ")
+        assert message.startswith(f"{second.name}: its volume snapshot ")
         assert cloud.images(server_id) == [third, second]
         cloud.clear_faults()
 
@@ -437,10 +446,74 @@ def test_an_image_that_the_image_service_protects(
     image_id = add_image(
         cloud, "locked", protected=True, instance_uuid=MYSERVER, image_type="snapshot"
     )
-    page = reader.get(f"{reader.page.path}/images/{image_id}/delete")
+    page = reader.get(f"{reader.page.path}/images/delete?image={image_id}")
     page = reader.submit("main form")
     assert page.messages == [
-        f"Delete the image: Image {image_id} is protected in the image service"
+        f"locked: Image {image_id} is protected in the image service"
+    ]
+
+
+def test_several_images_are_protected_and_deleted_at_once(
+    reader: Reader, nova: Nova, cloud: Sandbox
+) -> None:
+    ten_days(nova, cloud, 4)
+    reader.get(reader.page.path)
+    first, second, third, _ = [each.id for each in cloud.images(MYSERVER)]
+    page = reader.submit("#several", image=[first, second])
+    assert [each.split(" is ")[1] for each in page.messages] == [
+        "protected: no schedule deletes it."
+    ] * 2
+    address, fields = reader.fill("#several", image=[second, third])
+    page = reader.post(address.replace("/protect", "/choose"), fields)
+    assert page.has(".risk")
+    assert len(page.all(".images tbody tr")) == 2
+    sizes = {each.id: each.size or 0 for each in cloud.images(MYSERVER)}
+    total = size_for_people(sizes[second] + sizes[third])
+    assert page.all(".total") == [f"{total} will be deleted. This cannot be undone."]
+    # Each that cannot be deleted is named, and the other is.
+    cloud.fault(f"DELETE /{second} 503")
+    page = reader.submit("#ask")
+    assert len(page.messages) == 2
+    assert [each.id for each in cloud.images(MYSERVER)][:2] == [first, second]
+    assert third not in [each.id for each in cloud.images(MYSERVER)]
+    page = reader.submit("#several")
+    assert page.messages == ["No image is chosen. Nothing was done."]
+
+
+def test_the_images_are_a_file_as_well(
+    reader: Reader, nova: Nova, cloud: Sandbox
+) -> None:
+    ten_days(nova, cloud, 3)
+    remember_proof(cloud, cloud.images(MYSERVER)[0].id, None)
+    reader.get(reader.page.path)
+    rows = list(csv.DictReader(reader.link("CSV").response.text.splitlines()))
+    printed = nova.ok("scheduled-images-image-list", "--format", "csv", "myserver")
+    for row, line in zip(rows, csv.DictReader(printed.splitlines()), strict=True):
+        assert {**row, **line} == row
+    assert rows[0]["verified"].startswith("failed 20")
+
+
+def test_a_run_without_an_image_is_missing_and_says_why(
+    reader: Reader, nova: Nova, cloud: Sandbox
+) -> None:
+    nova.ok("scheduled-images-enable", "myserver", "4")
+    cloud.advance("3d")
+    cloud.fault("lose-image of myserver")
+    cloud.advance("2d")
+    page = reader.get(reader.page.path)
+    kinds = [str(cell["class"][1]) for cell in page.soup.select("#lanes .cell")]
+    assert kinds == ["kept"] * 3 + ["missing"] * 2 + ["next"]
+    assert page.all("#summary .why")[0].startswith("Failed on ")
+    assert "could not be found" in page.all("#summary .why")[0]
+    # The calendar has both, as far back as they are known.
+    page = reader.link("Its calendar")
+    assert len(page.all("#months td.made")) == 3
+    assert len(page.all("#months td.failed")) == 2
+    assert "could not be found" in page.at("#failed").text
+    days = list(csv.DictReader(reader.link("CSV").response.text.splitlines()))
+    assert [(day["made"], day["failed"] != "0") for day in days] == [
+        *([("1", False)] * 3),
+        *([("0", True)] * 2),
     ]
 
 
@@ -492,10 +565,13 @@ def test_a_snapshot_and_its_phases(reader: Reader, cloud: Sandbox) -> None:
     page = reader.submit("#snapshot-form", name="before-the-upgrade")
     assert page.messages == ["The snapshot before-the-upgrade has started."]
     seen: dict[str, None] = {}
+    current: list[str] = []
     writable: dict[str, bool] = {}
     for _ in range(200):
         page = reader.get(page.path)
         seen |= dict.fromkeys(page.all(".phases li span"))
+        now = page.all(".phases .now span")
+        current += [word for word in now if word not in current]
         task = page.all("#task")[0]
         writable[task] = "may write again" in page.all("#disk")[0]
         if page.all("#disk.done") == [
@@ -505,10 +581,13 @@ def test_a_snapshot_and_its_phases(reader: Reader, cloud: Sandbox) -> None:
         assert page.at("#summary")["hx-trigger"] == "every 2s"
         cloud.advance(1)
     assert page.all("#task") == ["none"]
-    assert list(seen)[-2:] == [
+    assert list(seen) == [
+        "snapshot queued",
+        "snapshot: disk being copied",
         "snapshot: waiting for upload",
         "snapshot: uploading",
     ]
+    assert current[-2:] == ["snapshot: waiting for upload", "snapshot: uploading"]
     assert not writable["snapshot: disk being copied"]
     assert writable["snapshot: uploading"]
     # Where the cloud does not document that, it is not relied on.

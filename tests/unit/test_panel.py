@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from urllib.parse import urljoin
@@ -28,14 +27,15 @@ from rax_scheduled_images_ext.model.schedule import DAYS, ImageSchedule
 from rax_scheduled_images_ext.operations.inventory import Inventory
 from rax_scheduled_images_ext.operations.server import ServerDetails
 from rax_scheduled_images_ext.panel.addresses import local_address
+from rax_scheduled_images_ext.panel.fleet import Fleet
 from rax_scheduled_images_ext.panel.forms import read_name, read_schedule
 from rax_scheduled_images_ext.panel.guesses import GuessLimit, network_of
 from rax_scheduled_images_ext.panel.jobs import Job, within
-from rax_scheduled_images_ext.panel.pages.servers import SORTS, listing
+from rax_scheduled_images_ext.panel.pages.servers import SORTS, _listing
 from rax_scheduled_images_ext.panel.readings import Patience, Reading, Shelf
+from rax_scheduled_images_ext.panel.runs import others_of, runs_of
 from rax_scheduled_images_ext.panel.settings import EntryTokens
-from rax_scheduled_images_ext.panel.timeline import MARGIN, WIDTH, timeline
-from rax_scheduled_images_ext.panel.words import in_words, signed_out
+from rax_scheduled_images_ext.panel.words import folded, in_words, signed_out
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=timezone.utc)
 PATIENT = Patience(60, 60)
@@ -187,9 +187,9 @@ def test_a_job_says_what_was_done_and_what_failed() -> None:
     # Only what was done counts as done.
     assert (job.ended, job.done) == (3, 1)
     assert job.results() == [
-        ("done", "One was done."),
-        ("news", "Another has begun."),
-        ("failed", "two: Your role does not permit this: no (HTTP 403)"),
+        ("done", "One was done.", ""),
+        ("news", "Another has begun.", ""),
+        ("failed", "Your role does not permit this: no (HTTP 403)", "two"),
     ]
 
 
@@ -225,8 +225,16 @@ def test_rights(roles: tuple[str, ...], tags: bool, rights: Rights) -> None:
 @pytest.mark.parametrize(
     ("error", "words", "out"),
     [
-        (ApiError(409, "busy"), "busy (HTTP 409)", False),
-        (ApiError(401, "no"), "no (HTTP 401)", True),
+        (
+            ApiError(409, "busy"),
+            "The cloud refuses this as things are now: busy (HTTP 409)",
+            False,
+        ),
+        (
+            ApiError(401, "no"),
+            "The cloud does not accept the login: no (HTTP 401)",
+            True,
+        ),
         (keystone.ConnectTimeout("x"), "The cloud did not answer in time", False),
         (
             keystone.ConnectFailure("http://secret"),
@@ -248,6 +256,15 @@ def test_rights(roles: tuple[str, ...], tags: bool, rights: Rights) -> None:
 def test_errors_in_words(error: Exception, words: str, out: bool) -> None:
     assert in_words(error) == words
     assert signed_out(error) == out
+
+
+def test_the_words_of_the_cloud_are_folded_and_no_others() -> None:
+    assert folded(in_words(ApiError(500, "boom: no"))) == (
+        "The cloud has an error.",
+        "boom: no (HTTP 500)",
+    )
+    for text in ("it has no schedule", "web1: it is gone"):
+        assert folded(text) == (text, "")
 
 
 @given(st.lists(st.tuples(st.floats(0, 5000), st.sampled_from("wru")), max_size=60))
@@ -383,43 +400,50 @@ def test_the_pages_have_each_server_once_and_what_is_late_first(
         for number, (ages, retention) in enumerate(fleet)
         for status in server(number, ages, retention).servers
     ]
-    inventory = Inventory(NOW, found)
-    order = f"-{sort}" if down else sort
-    first = listing(inventory, "", "", order, 1)
+    servers = Fleet(NOW, found, {})
+    asked = {"name": "", "status": "", "sort": f"-{sort}" if down else sort}
+    first = _listing(servers, asked, 1)
     rows = [
         row
         for page in range(1, first.pages + 1)
-        for row in listing(inventory, "", "", order, page).rows
+        for row in _listing(servers, asked, page).rows
     ]
     assert sorted(row.server.id for row in rows) == sorted(
         status.server.id for status in found
     )
-    assert all(len(listing(inventory, "", "", order, n).rows) <= 100 for n in (1, 2))
-    if order == "status":
+    assert all(len(_listing(servers, asked, n).rows) <= 100 for n in (1, 2))
+    if asked["sort"] == "status":
         stale = [row.stale for row in rows]
         assert stale == sorted(stale, reverse=True)
 
 
-@given(st.lists(st.integers(0, 5000), min_size=1, max_size=40))
-def test_the_time_line_is_in_order_and_within_its_picture(ages: list[int]) -> None:
-    item = InventoryServer("s", "s", project_id="p", schedule=ImageSchedule(3))
+@given(st.lists(st.integers(0, 5000), min_size=1, max_size=40), st.integers(1, 9))
+def test_each_image_has_a_cell_and_only_what_would_be_there_is_missing(
+    ages: list[int], retention: int
+) -> None:
+    schedule = ImageSchedule(retention)
+    item = InventoryServer("s", "s", project_id="p", schedule=schedule)
     images = images_of("s", ages)
     details = ServerDetails(
         NOW,
         schedule_status(item, images, NOW, MAX_AGE),
-        apply_policy(images, "s", 3, "p"),
+        apply_policy(images, "s", retention, "p"),
     )
-    line = timeline(details)
-    assert line is not None
-    places = [point.x for point in line.points]
-    assert places == sorted(places)
-    assert len(places) == len(ages)
-    marks: Callable[[float], bool] = lambda x: MARGIN <= x <= WIDTH - MARGIN  # noqa: E731
-    assert all(map(marks, [*places, line.now, *(tick.x for tick in line.ticks)]))
-    assert len(line.ticks) <= 10
+    runs = runs_of(details)
+    times = [run.time for run in runs]
+    assert times == sorted(times)
+    cells = [run.image_id for run in (*runs, *others_of(details)) if run.image_id]
+    assert sorted(cells) == sorted(image.id for image in images)
+    # Of runs without an image no more than the retention are missing.
+    missing = [run for run in runs if run.kind == "missing"]
+    made = [run.time for run in runs if run.image_id]
+    assert all(min(made) < run.time <= NOW for run in missing)
+    for run in missing:
+        newer = sum(time > run.time for time in made)
+        assert newer < retention
 
 
-def test_no_time_line_without_images() -> None:
+def test_no_runs_without_images() -> None:
     item = InventoryServer("s", "s")
     details = ServerDetails(NOW, schedule_status(item, [], NOW, MAX_AGE), [])
-    assert timeline(details) is None
+    assert runs_of(details) == others_of(details) == []

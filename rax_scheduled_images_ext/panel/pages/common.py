@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-from flask import Blueprint, current_app, g, redirect, render_template, request, url_for
+from flask import (
+    Blueprint,
+    Response,
+    current_app,
+    g,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 
+from rax_scheduled_images_ext.console.formats import Column, as_csv
 from rax_scheduled_images_ext.operations.targets import Target
 from rax_scheduled_images_ext.operations.work_queue import Outcome
 from rax_scheduled_images_ext.panel.addresses import form_address, this_address
@@ -85,6 +95,16 @@ def only(outcomes: list[Outcome[Target, Result]]) -> Result:
     """Return the result of an operation on one server, or raise its error."""
     (outcome,) = outcomes
     return outcome.result()
+
+
+def as_csv_file(
+    name: str, columns: Sequence[Column[Result]], rows: Iterable[Result]
+) -> ResponseReturnValue:
+    """Return a table as a file, as the commands print it with ``--format csv``."""
+    file = f"{name}-{place().scope.project.name}-{place().region}.csv"
+    response = Response(f"{as_csv(columns, rows)}\n", mimetype="text/csv")
+    response.headers.set("Content-Disposition", "attachment", filename=file)
+    return response
 
 
 class SignedOut(Exception):

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.errors import (
     NoSuchImage,
     SnapshotsInDoubt,
     SnapshotsLeft,
 )
-from rax_scheduled_images_ext.model.image import ServerImage, removed_marker
+from rax_scheduled_images_ext.model.image import removed_marker
 from rax_scheduled_images_ext.model.retention import (
     Decision,
     reason,
@@ -23,7 +22,7 @@ from rax_scheduled_images_ext.model.volume_snapshots import (
     named_snapshots,
 )
 from rax_scheduled_images_ext.operations.delete import delete_image_of
-from rax_scheduled_images_ext.operations.protect import protect, unprotect
+from rax_scheduled_images_ext.operations.protect import protect_images, unprotect
 from rax_scheduled_images_ext.operations.prune import PrunePlan, plan_prune, prune
 from rax_scheduled_images_ext.operations.server import (
     ServerDetails,
@@ -48,29 +47,25 @@ from rax_scheduled_images_ext.panel.review import digest_of
 pages = project_pages("images")
 
 
-@pages.post("/servers/<server_id>/images/<image_id>/protect")
-def protect_one(server_id: str, image_id: str) -> ResponseReturnValue:
-    """Keep an image for good."""
-    done = "is protected: no schedule deletes it."
-    return _change(server_id, image_id, protect, "Protect the image", done)
-
-
-def _change(
-    server_id: str,
-    image_id: str,
-    change: Callable[[Cloud, str], ServerImage],
-    title: str,
-    done: str,
-) -> ResponseReturnValue:
-    """Change an image in a job; ``done`` follows its name in the result."""
+@pages.post("/servers/<server_id>/images/protect")
+def protect_some(server_id: str) -> ResponseReturnValue:
+    """Keep images for good."""
+    ids = request.form.getlist("image")
+    if not ids:
+        return _none_chosen(server_id)
     here = place()
+    job = Job(f"Protect {_images(len(ids))}", page_of(server_id), len(ids))
 
     def work(job: Job) -> None:
         with here.changing(server_id):
-            image = change(here.cloud, image_id)
-        job.did(f"{image.name} {done}")
+            for done in protect_images(here.cloud, ids):
+                if done.value is None:
+                    job.fail(done.item, done.error or NoSuchImage(done.item))
+                else:
+                    name = done.value.name or done.item
+                    job.did(f"{name} is protected: no schedule deletes it.")
 
-    return submit(Job(title, page_of(server_id)), work)
+    return submit(job, work)
 
 
 @pages.get("/servers/<server_id>/images/<image_id>/unprotect")
@@ -92,57 +87,97 @@ def unprotect_one(server_id: str, image_id: str) -> ResponseReturnValue:
     """Hand an image back to its schedule, if its fate is as shown."""
     _, fate = _without_protection(server_id, image_id)
     if request.form.get("shown") != fate.digest:
-        return _ask_again("images.ask_unprotect", server_id, image_id)
-    done = "is no longer protected."
-    return _change(server_id, image_id, unprotect, "Unprotect the image", done)
+        return _ask_again("images.ask_unprotect", server_id, image_id=image_id)
+    here = place()
+
+    def work(job: Job) -> None:
+        with here.changing(server_id):
+            image = unprotect(here.cloud, image_id)
+        job.did(f"{image.name} is no longer protected.")
+
+    return submit(Job("Unprotect the image", page_of(server_id)), work)
 
 
-@pages.get("/servers/<server_id>/images/<image_id>/delete")
-def ask_delete(server_id: str, image_id: str) -> ResponseReturnValue:
-    """Ask whether to delete an image."""
-    found = _image(_details(server_id), image_id)
-    problem, snapshots = "", []
-    try:
-        snapshots = named_snapshots(found.image)
-    except SnapshotsInDoubt as error:
-        problem = str(error)
+@pages.post("/servers/<server_id>/images/choose")
+def choose_deletion(server_id: str) -> ResponseReturnValue:
+    """Continue to the question whether to delete the chosen images."""
+    ids = request.form.getlist("image")
+    if not ids:
+        return _none_chosen(server_id)
+    return redirect(url_for("images.ask_delete", server_id=server_id, image=ids), 303)
+
+
+@pages.get("/servers/<server_id>/images/delete")
+def ask_delete(server_id: str) -> ResponseReturnValue:
+    """Ask whether to delete images."""
+    found = _chosen(_details(server_id), request.args.getlist("image"))
+    problems, snapshots = {}, {}
+    for each in found:
+        try:
+            snapshots[each.image.id] = named_snapshots(each.image)
+        except SnapshotsInDoubt as error:
+            problems[each.image.name or each.image.id] = str(error)
     return render_template(
         "delete.html",
         server_id=server_id,
         label=place().label(server_id),
-        image=found.image,
-        snapshots=snapshots,
-        problem=problem,
-        status=retention_status(found),
+        images=found,
+        size=sum(each.image.size or 0 for each in found),
+        snapshots=[name for names in snapshots.values() for name in names],
+        problems=problems,
+        reason=retention_status,
         shown=_shown(found),
     )
 
 
-@pages.post("/servers/<server_id>/images/<image_id>/delete")
-def delete(server_id: str, image_id: str) -> ResponseReturnValue:
-    """Delete an image, if it is as shown."""
-    here = place()
-    found = _image(_details(server_id), image_id)
+@pages.post("/servers/<server_id>/images/delete")
+def delete(server_id: str) -> ResponseReturnValue:
+    """Delete images, if they are as shown."""
+    here, ids = place(), request.form.getlist("image")
+    found = _chosen(_details(server_id), ids)
     if request.form.get("shown") != _shown(found):
-        return _ask_again("images.ask_delete", server_id, image_id)
+        return _ask_again("images.ask_delete", server_id, image=ids)
+    job = Job(f"Delete {_images(len(found))}", page_of(server_id), len(found))
 
     def work(job: Job) -> None:
         with here.changing(server_id):
-            try:
-                name = delete_image_of(here.cloud, server_id, image_id).name
-            except SnapshotsLeft as error:
-                name = found.image.name
-                job.fail(name, error)
-        job.did(f"{name} is deleted.")
+            for number, each in enumerate(found, 1):
+                name = each.image.name or each.image.id
+                try:
+                    delete_image_of(here.cloud, server_id, each.image.id)
+                    job.did(f"{name} is deleted.")
+                except SnapshotsLeft as error:
+                    job.did(f"{name} is deleted.")
+                    job.fail(name, error)
+                except Exception as error:
+                    job.fail(name, error)
+                job.progress(number, len(found))
 
-    return submit(Job("Delete the image", page_of(server_id)), work)
+    return submit(job, work)
 
 
-def _shown(decision: Decision) -> str:
-    """Return a digest of what the page shows about an image."""
-    image = decision.image
-    kept = removed_marker(image) or ""
-    return digest_of([image.id, image.name, kept, str(bool(image.protected))])
+def _none_chosen(server_id: str) -> ResponseReturnValue:
+    say("failed", "No image is chosen. Nothing was done.")
+    return redirect(page_of(server_id), 303)
+
+
+def _images(number: int) -> str:
+    return "1 image" if number == 1 else f"{number} images"
+
+
+def _shown(decisions: list[Decision]) -> str:
+    """Return a digest of what the page shows about images."""
+    images = [each.image for each in decisions]
+    return digest_of(
+        text
+        for image in images
+        for text in (
+            image.id,
+            image.name,
+            removed_marker(image) or "",
+            str(bool(image.protected)),
+        )
+    )
 
 
 def _details(server_id: str) -> ServerDetails:
@@ -150,20 +185,23 @@ def _details(server_id: str) -> ServerDetails:
     return within(PATIENCE, lambda: read_server_details(here.cloud, server_id))
 
 
-def _image(details: ServerDetails, image_id: str) -> Decision:
-    """Return an image of a server.
+def _chosen(details: ServerDetails, ids: list[str]) -> list[Decision]:
+    """Return images of a server.
 
-    :raises NoSuchImage: if it is not one of its images.
+    :raises NoSuchImage: if one is not one of its images.
     """
-    for each in details.images:
-        if each.image.id == image_id:
-            return each
-    raise NoSuchImage(image_id)
+    known = {each.image.id: each for each in details.images}
+    for image_id in ids or [""]:
+        if image_id not in known:
+            raise NoSuchImage(image_id)
+    return [known[image_id] for image_id in dict.fromkeys(ids)]
 
 
 def _without_protection(server_id: str, image_id: str) -> tuple[ServerDetails, Fate]:
     details = _details(server_id)
-    return details, fate_without_protection(details, _image(details, image_id).image)
+    return details, fate_without_protection(
+        details, _chosen(details, [image_id])[0].image
+    )
 
 
 @pages.errorhandler(NoSuchImage)
@@ -172,10 +210,9 @@ def _no_image(error: NoSuchImage) -> ResponseReturnValue:
     return page_for_error(404, "No such image", text)
 
 
-def _ask_again(endpoint: str, server_id: str, image_id: str) -> ResponseReturnValue:
+def _ask_again(endpoint: str, server_id: str, **shown: Any) -> ResponseReturnValue:
     say("failed", "This has changed since it was shown. Nothing was done.")
-    url = url_for(endpoint, server_id=server_id, image_id=image_id)
-    return redirect(url, 303)
+    return redirect(url_for(endpoint, server_id=server_id, **shown), 303)
 
 
 @pages.get("/servers/<server_id>/prune")

@@ -7,14 +7,28 @@ from typing import Any
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from rax_scheduled_images_ext.console.formats import Column
+from rax_scheduled_images_ext.console.images import IMAGES_AS_DATA
 from rax_scheduled_images_ext.console.schedules import expected_line, quota_line
 from rax_scheduled_images_ext.console.simulation import calendar_lines
 from rax_scheduled_images_ext.errors import InvalidValue, NoSuchServer, SimpleOnly
 from rax_scheduled_images_ext.model.outlook import Outlook
-from rax_scheduled_images_ext.model.retention import reason, retention_status
+from rax_scheduled_images_ext.model.retention import (
+    Decision,
+    reason,
+    retention_status,
+)
 from rax_scheduled_images_ext.model.schedule import ImageSchedule, ScheduleSettings
 from rax_scheduled_images_ext.model.simulation import Simulation
+from rax_scheduled_images_ext.model.task_states import (
+    COPIED,
+    COPYING,
+    PENDING,
+    UPLOADING,
+)
+from rax_scheduled_images_ext.model.times import write_time
 from rax_scheduled_images_ext.operations.forecast import quota_forecast
+from rax_scheduled_images_ext.operations.server import ServerDetails
 from rax_scheduled_images_ext.operations.snapshot.begin import begin_snapshot
 from rax_scheduled_images_ext.panel.forms import (
     SCHEDULE_FIELDS,
@@ -25,6 +39,7 @@ from rax_scheduled_images_ext.panel.forms import (
 from rax_scheduled_images_ext.panel.jobs import Job, within
 from rax_scheduled_images_ext.panel.pages.common import (
     PATIENCE,
+    as_csv_file,
     check_token,
     page_for_error,
     page_of,
@@ -40,8 +55,8 @@ from rax_scheduled_images_ext.panel.review import (
     current_words,
     preview,
 )
+from rax_scheduled_images_ext.panel.runs import KINDS, kind_of, others_of, runs_of
 from rax_scheduled_images_ext.panel.security import is_refresh
-from rax_scheduled_images_ext.panel.timeline import kind_of, timeline
 from rax_scheduled_images_ext.panel.words import in_words, signed_out
 
 pages = project_pages("server")
@@ -64,6 +79,9 @@ def shown(server_id: str) -> ResponseReturnValue:
     if view.value is None:
         return render_template("waiting.html", view=view, what="the server"), 503
     details = view.value.details
+    if request.args.get("format") == "csv":
+        name = details.server.name or server_id
+        return as_csv_file(name, [*IMAGES_AS_DATA, _proof(details)], details.images)
     return render_template(
         "server.html",
         view=view,
@@ -79,12 +97,25 @@ def shown(server_id: str) -> ResponseReturnValue:
         },
         rights=place().rights,
         proofs=details.proofs,
-        line=timeline(details),
+        trouble=view.value.trouble,
+        runs=runs_of(details),
+        others=others_of(details),
+        kinds=KINDS,
+        phases=(PENDING, COPYING, COPIED, UPLOADING),
+        size=sum(each.image.size or 0 for each in details.images),
         kind_of=kind_of,
         retention_status=retention_status,
         reason=reason,
         name=request.args.get("name", new_image_name(details)),
     )
+
+
+def _proof(details: ServerDetails) -> Column[Decision]:
+    def proof(decision: Decision) -> str | None:
+        found = details.proofs.get(decision.image.id)
+        return f"{found.word} {write_time(found.time)}" if found else None
+
+    return Column("verified", "Verified", proof)
 
 
 # -- the schedule

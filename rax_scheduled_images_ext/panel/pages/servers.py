@@ -12,18 +12,23 @@ from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import MultiDict
 
 from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.console.formats import Column
 from rax_scheduled_images_ext.console.schedules import expected_line, quota_line
+from rax_scheduled_images_ext.console.servers import columns, verified_columns
 from rax_scheduled_images_ext.errors import InvalidValue
 from rax_scheduled_images_ext.model.freshness import ScheduleStatus, State
+from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.schedule import ScheduleSettings
 from rax_scheduled_images_ext.operations.forecast import quota_forecast
-from rax_scheduled_images_ext.operations.inventory import Inventory
+from rax_scheduled_images_ext.operations.listing import Row
 from rax_scheduled_images_ext.operations.targets import Target, for_each
 from rax_scheduled_images_ext.operations.work_queue import Outcome, Report
+from rax_scheduled_images_ext.panel.fleet import FILTERS, Fleet
 from rax_scheduled_images_ext.panel.forms import SCHEDULE_FIELDS, read_change
 from rax_scheduled_images_ext.panel.jobs import Job
 from rax_scheduled_images_ext.panel.labels import labels_of
 from rax_scheduled_images_ext.panel.pages.common import (
+    as_csv_file,
     check_token,
     page_for_error,
     place,
@@ -46,8 +51,8 @@ from rax_scheduled_images_ext.panel.words import overdue_since, schedule_words
 pages = project_pages("servers")
 
 _PAGE = 100
-LATE = State.LATE.value
-FAILED = "proof failed"
+# So many images that a search has found are named.
+_MOST_IMAGES = 10
 _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 _URGENCY = (
     State.LATE,
@@ -57,15 +62,14 @@ _URGENCY = (
     State.OK,
     State.OFF,
 )
-#: What servers can be sorted by; each ends with the name.
-SORTS: dict[str, Callable[[ScheduleStatus], Any]] = {
-    "status": lambda each: (not is_bad(each), _URGENCY.index(each.state)),
-    "name": lambda each: each.server.name.lower(),
-    "schedule": lambda each: schedule_words(each.server.schedule),
-    "retention": lambda each: getattr(each.server.schedule, "most", 0),
-    "newest": lambda each: (each.newest and each.newest.created) or _LONG_AGO,
-    "due": lambda each: overdue_since(each) or each.next_due or _LONG_AGO,
-    "task": lambda each: each.server.task_state or "",
+#: What servers can be sorted by, in words.
+SORTS = {
+    "status": "Status",
+    "name": "Server",
+    "schedule": "Schedule",
+    "newest": "Newest image",
+    "due": "Next image",
+    "space": "Space",
 }
 
 
@@ -74,52 +78,53 @@ def is_bad(status: ScheduleStatus) -> bool:
     return status.stale or status.failed_proof
 
 
+def _sort_key(fleet: Fleet, sort: str) -> Callable[[ScheduleStatus], Any]:
+    """Return by what servers are sorted; those that are equal, by name."""
+    keys: dict[str, Callable[[ScheduleStatus], Any]] = {
+        "name": lambda each: each.server.name.lower(),
+        "schedule": lambda each: schedule_words(each.server.schedule),
+        "newest": lambda each: (each.newest and each.newest.created) or _LONG_AGO,
+        "due": lambda each: overdue_since(each) or each.next_due or _LONG_AGO,
+        "space": lambda each: fleet.size_of(each.server.id),
+    }
+    urgency = {state: number for number, state in enumerate(_URGENCY)}
+    return keys.get(sort, lambda each: (not is_bad(each), urgency[each.state]))
+
+
 @dataclass(frozen=True)
 class Listing:
-    """One page of the servers that match."""
+    """One page of the servers that match, and what else a search has found."""
 
     rows: list[ScheduleStatus]
     found: int
     page: int
     pages: int
+    images: list[ServerImage]
 
 
-def matching(inventory: Inventory, name: str, state: str) -> list[ScheduleStatus]:
-    """Return the servers that match a filter.
+def _sorted(fleet: Fleet, name: str, status: str, sort: str) -> list[ScheduleStatus]:
+    """Return the servers that match.
 
-    :param name: part of a name or ID, in any letter case; empty for all.
-    :param state: a status; ``late`` are servers that lack an image for any reason, and
-        ``proof failed`` those with one, as the header counts them; empty for all.
+    :param name: as for :meth:`.Fleet.matching`, like ``status``.
+    :param sort: one of ``SORTS``, with a minus to reverse it.
     """
-    part = name.lower()
-    return [
-        each
-        for each in inventory.servers
-        if (part in each.server.name.lower() or part == each.server.id)
-        and (
-            state in ("", each.state.value)
-            or (state == LATE and each.stale)
-            or (state == FAILED and each.failed_proof)
-        )
-    ]
+    found = fleet.matching(name, status)
+    found.sort(key=lambda each: (each.server.name.lower(), each.server.id))
+    key = _sort_key(fleet, sort.removeprefix("-"))
+    found.sort(key=key, reverse=sort.startswith("-"))
+    return found
 
 
-def listing(
-    inventory: Inventory, name: str, state: str, sort: str, page: int
-) -> Listing:
+def _listing(fleet: Fleet, asked: dict[str, str], page: int) -> Listing:
     """Filter, sort and page the servers.
 
-    :param name: as for :func:`matching`, like ``state``.
-    :param sort: a key of ``SORTS``, with a minus to reverse it.
     :param page: from 1; a number that is too large means the last page.
     """
-    found = matching(inventory, name, state)
-    key = SORTS.get(sort.removeprefix("-"), SORTS["status"])
-    found.sort(key=lambda each: (each.server.name.lower(), each.server.id))
-    found.sort(key=key, reverse=sort.startswith("-"))
+    found = _sorted(fleet, **asked)
     pages = max(1, -(-len(found) // _PAGE))
     page = min(max(1, page), pages)
-    return Listing(found[(page - 1) * _PAGE : page * _PAGE], len(found), page, pages)
+    rows = found[(page - 1) * _PAGE : page * _PAGE]
+    return Listing(rows, len(found), page, pages, fleet.images_found(asked["name"]))
 
 
 @pages.get("/servers")
@@ -131,33 +136,44 @@ def listed() -> ResponseReturnValue:
         "status": args.get("status", ""),
         "sort": args.get("sort", "status"),
     }
-    view = place().inventory()
+    view = place().fleet()
     check_token()
-    if view.value is None:
+    fleet = view.value
+    if fleet is None:
         return render_template("waiting.html", view=view, what="the servers"), 503
-    shown = listing(
-        view.value,
-        asked["name"],
-        asked["status"],
-        asked["sort"],
-        args.get("page", 1, type=int),
-    )
+    if args.get("format") == "csv":
+        rows = [Row(place().region, each) for each in _sorted(fleet, **asked)]
+        return as_csv_file("servers", [*columns(fleet.now), *_further(fleet)], rows)
     return render_template(
         "servers.html",
         view=view,
-        inventory=view.value,
+        fleet=fleet,
         is_bad=is_bad,
-        late=sum(each.stale for each in view.value.servers),
-        failed=sum(each.failed_proof for each in view.value.servers),
-        listing=shown,
+        listing=_listing(fleet, asked, args.get("page", 1, type=int)),
         asked=asked,
-        states=[FAILED, *(state.value for state in _URGENCY)],
-        labels=labels_of(each.server for each in view.value.servers),
+        sorts=SORTS,
+        states=[*FILTERS[1:], *(state.value for state in _URGENCY)],
+        most_images=_MOST_IMAGES,
+        labels=labels_of(each.server for each in fleet.servers),
         chosen=args.getlist("server"),
         typed=args,
         rights=place().rights,
         query={k: v for k, v in asked.items() if v and (k, v) != ("sort", "status")},
     )
+
+
+def _further(fleet: Fleet) -> list[Column[Row]]:
+    """Return the columns that only a file has."""
+    return [
+        Column("size", "Size", lambda row: fleet.size_of(row.server.id)),
+        *verified_columns(fleet.now),
+        Column("trouble", "Trouble", lambda row: _trouble(fleet, row)),
+    ]
+
+
+def _trouble(fleet: Fleet, row: Row) -> str | None:
+    found = fleet.troubles.get(row.server.id)
+    return found.text if found else None
 
 
 # -- several at once
@@ -172,11 +188,11 @@ def look() -> ResponseReturnValue:
         return _choose_again(str(error))
     ids = request.form.getlist("server")
     if request.form.get("all") == "yes":
-        view = place().inventory()
+        view = place().fleet()
         if view.value is None:
             return _choose_again("The servers cannot be read. Nothing was done.")
         name, status = (request.form.get(f"filter-{k}", "") for k in ("name", "status"))
-        ids = [each.server.id for each in matching(view.value, name, status)]
+        ids = [each.server.id for each in view.value.matching(name, status)]
     if not ids:
         return _choose_again("No server is chosen. Choose servers in the list.")
     return _look(change, _targets(ids))

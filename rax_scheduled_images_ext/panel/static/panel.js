@@ -2,18 +2,22 @@
 (() => {
   "use strict";
 
-  // The user's local time beside each UTC time.
+  // The user's local time beside each UTC time, unless the times have a zone of their own.
   const zone = new Intl.DateTimeFormat(undefined, {
     month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hour12: false,
   });
   const addLocalTimes = () => {
+    if (document.documentElement.dataset.zone) return;
     for (const time of document.querySelectorAll("time[datetime]")) {
-      const local = time.nextElementSibling;
       const moment = new Date(time.dateTime);
-      if (local?.classList.contains("local") && !Number.isNaN(moment.getTime()) && moment.getTimezoneOffset() !== 0) {
-        const text = ` ${zone.format(moment)} local`;
-        if (local.textContent !== text) local.textContent = text;
+      if (Number.isNaN(moment.getTime()) || moment.getTimezoneOffset() === 0) continue;
+      let local = time.nextElementSibling;
+      if (!local?.classList.contains("local")) {
+        local = Object.assign(document.createElement("span"), { className: "local" });
+        time.after(local);
       }
+      const text = `${zone.format(moment)} local`;
+      if (local.textContent !== text) local.textContent = text;
     }
   };
 
@@ -31,7 +35,8 @@
     for (const box of boxes()) { box.checked = chosen.has(box.value); shown.add(box.value); }
     const others = [...chosen].filter((id) => !shown.has(id));
     kept.replaceChildren(...others.map((id) => Object.assign(document.createElement("input"), { type: "hidden", name: "server", value: id })));
-    document.getElementById("chosen").textContent = others.length ? `${chosen.size} chosen, ${others.length} of them not shown here.` : "";
+    const line = document.getElementById("chosen");
+    if (line) line.textContent = `${chosen.size} chosen${others.length ? `, ${others.length} not shown here` : ""}`;
   };
   // One box that chooses all servers of the page.
   const wireAll = () => {
@@ -40,7 +45,15 @@
     all.hidden = false;
     all.onchange = () => { for (const box of boxes()) box.checked = all.checked; noteChosen(); };
   };
-  document.addEventListener("change", (event) => { if (event.target.name === "server") noteChosen(); });
+  document.addEventListener("change", (event) => {
+    if (event.target.name === "server") noteChosen();
+    if (event.target.name === "image") noteImages();
+  });
+  // So do the chosen images of a server.
+  const images = new Set();
+  const imageBoxes = () => document.querySelectorAll("input[name=image][type=checkbox]");
+  const noteImages = () => { for (const box of imageBoxes()) box.checked ? images.add(box.value) : images.delete(box.value); };
+  const showImages = () => { for (const box of imageBoxes()) box.checked = images.has(box.value); };
   const firstChosen = () => {
     for (const field of document.querySelectorAll("#kept input")) chosen.add(field.value);
     noteChosen();
@@ -72,6 +85,20 @@
     return url.href;
   };
 
+  // A message can be closed; one of success goes away by itself.
+  for (const message of document.querySelectorAll("#messages .message")) {
+    const close = Object.assign(document.createElement("button"), { type: "button" });
+    close.setAttribute("aria-label", "Close the message");
+    close.onclick = () => message.remove();
+    message.append(close);
+    if (message.classList.contains("done")) setTimeout(() => message.remove(), 20000);
+  }
+  // A form that leads back to its page does not throw the reader to the top.
+  const place = "scrolled " + location.pathname;
+  const scrolled = sessionStorage.getItem(place);
+  sessionStorage.removeItem(place);
+  if (scrolled && !location.hash) window.scrollTo(0, Number(scrolled));
+
   const offline = (hidden) => {
     const line = document.getElementById("offline");
     if (line) line.hidden = hidden;
@@ -81,8 +108,8 @@
   const waiting = document.querySelector("[data-reload]");
   if (waiting) setTimeout(() => location.reload(), 1000 * waiting.dataset.reload);
 
-  const dress = () => { addLocalTimes(); wireAll(); showChosen(); checkState(); };
-  const begin = () => { firstChosen(); dress(); };
+  const dress = () => { addLocalTimes(); wireAll(); showChosen(); showImages(); checkState(); };
+  const begin = () => { firstChosen(); noteImages(); dress(); };
   if (document.readyState !== "loading") begin();
   else document.addEventListener("DOMContentLoaded", begin);
   document.addEventListener("htmx:after:swap", dress);
@@ -110,6 +137,7 @@
     if (event.defaultPrevented || form.method !== "post") return;
     if (form.dataset.sent) { event.preventDefault(); return; }
     form.dataset.sent = "yes";
+    sessionStorage.setItem(place, window.scrollY);
     form.setAttribute("aria-busy", "true");
   });
   window.addEventListener("pageshow", () => {

@@ -1,0 +1,141 @@
+"""The servers of a place, with what is known of their images and their troubles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from functools import cached_property
+
+from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.model.freshness import ScheduleStatus, State
+from rax_scheduled_images_ext.model.image import ServerImage
+from rax_scheduled_images_ext.operations.inventory import Inventory, read_inventory
+from rax_scheduled_images_ext.operations.work_queue import run
+from rax_scheduled_images_ext.panel.trouble import (
+    Trouble,
+    lacks_image,
+    trouble_of,
+)
+
+_LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
+# The causes of so many late servers are looked for at each reading, two requests each.
+_MOST_CAUSES = 50
+# A shorter part of an ID is one of too many.
+_LEAST_OF_ID = 4
+
+#: The filters of servers beside their states, as the tiles count them.
+LATE, FAILING, TODAY = State.LATE.value, "failing", "made today"
+FILTERS = (LATE, FAILING, TODAY)
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """All servers of a place at a moment; ``troubles`` are known of late ones, by ID.
+
+    ``images`` are the snapshots by server, also those of servers that are gone.
+    """
+
+    now: datetime
+    servers: list[ScheduleStatus]
+    images: Mapping[str, list[ServerImage]] = field(repr=False)
+    troubles: Mapping[str, Trouble] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, cloud: Cloud, before: Fleet | None) -> Fleet:
+        """Read all servers, and why the late ones lack an image.
+
+        :param before: what was known; a cause that was found a moment ago is kept.
+        """
+        shared = cloud.shared()
+        found = read_inventory(shared)
+        causes = _causes(shared, found, before)
+        return cls(found.now, found.servers, found.images, causes)
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """How many servers each filter finds."""
+        states = {state.value for state in State}
+        return {
+            name: sum(self.fits(each, name) for each in self.servers)
+            for name in (*FILTERS, *states)
+        }
+
+    @property
+    def size(self) -> int:
+        """How many bytes all images have, as far as known."""
+        return sum(self.size_of(server_id) for server_id in self.images)
+
+    def size_of(self, server_id: str) -> int:
+        """Return how many bytes the images of a server have, as far as known."""
+        return sum(image.size or 0 for image in self.images.get(server_id, ()))
+
+    def fits(self, status: ScheduleStatus, name: str) -> bool:
+        """Whether a filter finds a server."""
+        if name == LATE:
+            return status.stale
+        if name == FAILING:
+            trouble = self.troubles.get(status.server.id)
+            return status.failed_proof or (trouble is not None and trouble.failed)
+        if name == TODAY:
+            made = status.newest.created if status.newest else None
+            return made is not None and made.date() == self.now.date()
+        return name in ("", status.state.value)
+
+    def matching(self, text: str, name: str) -> list[ScheduleStatus]:
+        """Return the servers that a search and a filter find.
+
+        :param text: part of the name of a server or of one of its images, in any
+            letter case, or of an ID; empty for all.
+        :param name: a filter, or a state; empty for all.
+        """
+        part = text.lower()
+        return [
+            each
+            for each in self.servers
+            if self.fits(each, name)
+            and (
+                _has(part, each.server.name, each.server.id)
+                or any(self._found(part, each.server.id))
+            )
+        ]
+
+    def images_found(self, text: str) -> list[ServerImage]:
+        """Return the images that a search finds by themselves, newest first."""
+        part = text.lower()
+        if not part:
+            return []
+        found = [
+            image for server_id in self.images for image in self._found(part, server_id)
+        ]
+        return sorted(found, key=lambda each: each.created or _LONG_AGO, reverse=True)
+
+    def _found(self, part: str, server_id: str) -> Iterable[ServerImage]:
+        images = self.images.get(server_id, ())
+        return (image for image in images if _has(part, image.name, image.id))
+
+
+def _has(part: str, name: str, long_id: str) -> bool:
+    of_id = len(part) >= _LEAST_OF_ID and part in long_id
+    return part in name.lower() or of_id
+
+
+def _causes(cloud: Cloud, found: Inventory, before: Fleet | None) -> dict[str, Trouble]:
+    """Return why servers lack an image; of many only of some at a time."""
+    known = dict(before.troubles) if before else {}
+    late = [each for each in found.servers if lacks_image(each)]
+    # Those that are known longest come last, and take no request for a while.
+    late.sort(key=lambda each: each.server.id in known)
+    some = late[:_MOST_CAUSES]
+
+    def cause(status: ScheduleStatus) -> Trouble | None:
+        server_id = status.server.id
+        images = found.images.get(server_id, [])
+        return trouble_of(cloud, status, images, found.now, known.get(server_id))
+
+    seen = {each.item.server.id: each.value for each in run(some, cause)}
+    causes = {
+        each.server.id: seen.get(each.server.id) or known.get(each.server.id)
+        for each in late
+    }
+    return {server_id: why for server_id, why in causes.items() if why}

@@ -1,0 +1,173 @@
+"""The page that restores a server: the choice, the plan, and the restore itself."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from flask import redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from rax_scheduled_images_ext.console.restore import plan_data, rows_of
+from rax_scheduled_images_ext.errors import InvalidValue, NoSuchServer, UsageError
+from rax_scheduled_images_ext.model.restore import RestorePlan
+from rax_scheduled_images_ext.operations.restore import (
+    TIME_LIMIT,
+    Restoration,
+    Restored,
+    plan_restore,
+)
+from rax_scheduled_images_ext.operations.server import read_server_details
+from rax_scheduled_images_ext.operations.snapshot.polling import (
+    Listener,
+    Poller,
+    Timeouts,
+)
+from rax_scheduled_images_ext.panel.forms import RESTORE_FIELDS, read_restore
+from rax_scheduled_images_ext.panel.jobs import Job, within
+from rax_scheduled_images_ext.panel.pages.common import (
+    PATIENCE,
+    page_of,
+    place,
+    project_pages,
+    say,
+    submit,
+)
+from rax_scheduled_images_ext.panel.places import Place
+from rax_scheduled_images_ext.panel.review import digest_of
+
+pages = project_pages("restore")
+# Stands for an ID in a URL that is needed before the ID is known.
+_LATER = "later"
+# What the page calls the options of the command.
+_TERMS = {
+    "--as NAME": "As a new server",
+    "--in-place": "In place",
+    "--image": "Image",
+    "--flavor": "Flavor",
+    "--schedule": "With the same schedule",
+    "--lose-ephemeral": "Lose its ephemeral and swap disks",
+    "--no-safety-image": "Make no safety image",
+}
+_OPTION = re.compile("|".join(map(re.escape, _TERMS)))
+
+
+def _in_terms(text: str) -> str:
+    """Return a sentence about options of the command in the words of the page."""
+    named = _OPTION.sub(lambda found: f"“{_TERMS[found[0]]}”", text)
+    named = named.replace("use scheduled-images-enable", "set a schedule")
+    return named.replace("the command", "the restore")
+
+
+@pages.get("/servers/<server_id>/restore")
+def ask(server_id: str) -> ResponseReturnValue:
+    """Show the images to restore from; with a choice also the plan, and ask."""
+    here = place()
+    details = within(PATIENCE, lambda: read_server_details(here.cloud, server_id))
+    plan, problem, status = None, "", 200
+    if "how" in request.args:
+        try:
+            plan = _plan(here, server_id)
+        except NoSuchServer:
+            raise
+        except (InvalidValue, UsageError) as error:
+            status = 400 if isinstance(error, InvalidValue) else 409
+            problem = _in_terms(str(error))
+    page = render_template(
+        "restore.html",
+        details=details,
+        server_id=server_id,
+        label=details.server.name or here.label(server_id),
+        typed=request.args,
+        proofs=details.proofs,
+        problem=problem,
+        plan=plan,
+        rows=[(t, _in_terms(str(v))) for t, v in rows_of(plan_data(plan))]
+        if plan
+        else [],
+        shown=_digest(plan) if plan else "",
+        fields=_fields(request.args),
+    )
+    return page, status
+
+
+@pages.post("/servers/<server_id>/restore")
+def restore(server_id: str) -> ResponseReturnValue:
+    """Restore the server, if the plan is as shown."""
+    here = place()
+    again = url_for("restore.ask", server_id=server_id, **_fields(request.form))
+    try:
+        plan = _plan(here, server_id)
+    except UsageError:
+        return redirect(again, 303)
+    if request.form.get("shown") != _digest(plan):
+        say("failed", "The plan has changed since it was shown. Nothing was done.")
+        return redirect(again, 303)
+    made = page_of(_LATER)
+    undo = url_for(
+        "restore.ask", server_id=plan.server.id, how="in-place", image=_LATER
+    )
+
+    def work(job: Job) -> None:
+        limits = Timeouts(total=TIME_LIMIT)
+        restoration = Restoration(
+            here.cloud, plan, Poller(limits=limits, listener=_Progress(job))
+        )
+        try:
+            with here.changing(server_id):
+                done = restoration.run(wait=True)
+            _say_done(job, done)
+        finally:
+            safety = restoration.safety
+            if plan.in_place and not restoration.requested:
+                job.news.append(f"The disk of {plan.server.name} was not changed.")
+            if safety is not None:
+                job.news.append(f"The safety image {safety.id} is kept.")
+                if restoration.requested:
+                    job.undo = undo.replace(_LATER, safety.id)
+            if restoration.server_id is not None:
+                job.then = made.replace(_LATER, restoration.server_id)
+            job.now = ""
+
+    name = plan.server.name if plan.in_place else plan.options.new_name
+    job = Job(f"Restore {plan.server.name} as {name}", page_of(server_id))
+    if plan.in_place:
+        job.title = f"Restore {name} in place"
+    return submit(job, work, show=True)
+
+
+class _Progress(Listener):
+    """Records the progress of a restore on its job."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def note(self, text: str) -> None:
+        self._job.log.append(_in_terms(text))
+
+    def progress(self, text: str) -> None:
+        self._job.now = text
+
+
+def _say_done(job: Job, done: Restored) -> None:
+    plan, job.password = done.plan, done.password
+    name = plan.server.name if plan.in_place else plan.options.new_name
+    image = plan.image.name or plan.image.id
+    if not done.changed:
+        job.log.append("An earlier restore had already started it.")
+    job.did(f"{name} is {done.status}, restored from {image}.")
+
+
+def _plan(here: Place, server_id: str) -> RestorePlan:
+    options = read_restore(request.values)
+    return within(PATIENCE, lambda: plan_restore(here.cloud, server_id, options))
+
+
+def _digest(plan: RestorePlan) -> str:
+    """Return a digest of what the page shows of a plan."""
+    return digest_of([json.dumps(plan_data(plan))])
+
+
+def _fields(form: Any) -> dict[str, Any]:
+    return {key: form[key] for key in RESTORE_FIELDS if form.get(key)}

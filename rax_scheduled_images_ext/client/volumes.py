@@ -67,15 +67,24 @@ class Volumes:
         :param all_projects: of all projects, which requires an administrator.
         """
         # The service parses this as a Python literal.
-        query = {"metadata": str({key: value}), "limit": _PAGE}
+        query = {"metadata": str({key: value})}
+        for snapshot in self.snapshots(query, all_projects=all_projects):
+            if snapshot.metadata.get(key) == value:
+                yield snapshot
+
+    def snapshots(
+        self, query: Mapping[str, Any] | None = None, *, all_projects: bool = False
+    ) -> Iterator[VolumeSnapshot]:
+        """Yield all snapshots, page after page.
+
+        :param all_projects: of all projects, which requires an administrator.
+        """
+        query = {**(query or {}), "limit": _PAGE}
         if all_projects:
             query["all_tenants"] = 1
-        pages = self.lists.pages("/snapshots/detail", query, _next_page)
-        for answer in pages:
+        for answer in self.lists.pages("/snapshots/detail", query, _next_page):
             for item in answer.objects("snapshots"):
-                snapshot = _snapshot(answer, item)
-                if snapshot.metadata.get(key) == value:
-                    yield snapshot
+                yield _snapshot(answer, item)
 
     def _of(
         self, snapshot_id: str, method: str, *more: str, body: Any = None
@@ -94,7 +103,7 @@ def _next_page(answer: ApiResponse) -> str | None:
 def _snapshot(answer: ApiResponse, snapshot: Mapping[str, Any]) -> VolumeSnapshot:
     snapshot_id, status = snapshot.get("id"), snapshot.get("status")
     name, project_id = snapshot.get("name"), snapshot.get(_PROJECT)
-    metadata = snapshot.get("metadata")
+    metadata, size = snapshot.get("metadata"), snapshot.get("size")
     changed = snapshot.get("updated_at") or snapshot.get("created_at")
     if not isinstance(snapshot_id, str) or not isinstance(status, str):
         raise answer.unexpected("with a volume snapshot that has no ID or no status")
@@ -105,4 +114,5 @@ def _snapshot(answer: ApiResponse, snapshot: Mapping[str, Any]) -> VolumeSnapsho
         project_id=project_id if isinstance(project_id, str) else None,
         changed=read_time(changed),
         metadata=metadata if isinstance(metadata, dict) else {},
+        size=size if isinstance(size, int) else None,
     )

@@ -53,6 +53,8 @@ class Reason(Enum):
     #: Kept by no rule, such as older than the newest N: deleted the next time the
     #: retention is applied.
     SURPLUS = "surplus"
+    #: Its server is gone, and somebody wants its images deleted.
+    GONE = "gone"
     #: There is no schedule, so nothing is deleted.
     NO_SCHEDULE = "no_schedule"
     #: It has no marker: kept for good.
@@ -126,7 +128,7 @@ class Decision:
     @property
     def surplus(self) -> bool:
         """Whether applying the retention now would delete the image."""
-        return self.reason is Reason.SURPLUS
+        return self.reason in (Reason.SURPLUS, Reason.GONE)
 
     @property
     def expires_in_runs(self) -> int | None:
@@ -374,21 +376,28 @@ def reason(decision: Decision) -> str:
     if decision.image.protected:
         place += "; cannot be deleted while protected in the image service"
     elif decision.is_base:
-        place += "; not deleted: the server boots from it"
+        whose = "a" if decision.reason is Reason.GONE else "the"
+        place += f"; not deleted: {whose} server boots from it"
     return place + (_INHERITED if has_inherited_marker(decision) else "")
 
 
 def _place(decision: Decision) -> str:
     """Return why a counted image stays or goes, in words."""
+    if decision.reason is Reason.GONE:
+        older = decision.keep and f", and it is {_older_than(decision.keep)}"
+        return f"its server is gone{older or ''}"
     if decision.keep is None:
         return "no schedule, so nothing is deleted"
-    number = decision.keep.number
     if not decision.kept_by:
-        return (
-            "no rule keeps it" if number is None else f"older than the newest {number}"
-        )
+        return _older_than(decision.keep)
     assert decision.image.created is not None
     return kept_words(decision.kept_by, decision.image.created)
+
+
+def _older_than(keep: Keep) -> str:
+    """Return why an image is kept by none of some rules."""
+    number = keep.number
+    return "no rule keeps it" if number is None else f"older than the newest {number}"
 
 
 def _excuse(decision: Decision) -> str:

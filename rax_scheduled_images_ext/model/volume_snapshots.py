@@ -43,8 +43,8 @@ class VolumeSnapshot:
     """A snapshot of a volume, as the block storage service describes it.
 
     ``status`` is the service's word (available, creating, deleting, error and so on),
-    ``changed`` when it was last changed. ``project_id`` and ``changed`` are None if the
-    service does not show them.
+    ``changed`` when it was last changed, ``size`` in GiB that of its volume.
+    ``project_id``, ``changed`` and ``size`` are None if the service does not show them.
     """
 
     id: str
@@ -53,6 +53,7 @@ class VolumeSnapshot:
     project_id: str | None = None
     changed: datetime | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    size: int | None = None
 
     @property
     def image_id(self) -> str | None:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from rax_scheduled_images_ext.engine.runner import Runner
     from rax_scheduled_images_ext.model.plan import Step
     from rax_scheduled_images_ext.model.volume_snapshots import VolumeSnapshot
+    from rax_scheduled_images_ext.service.gone import GoneWork
     from rax_scheduled_images_ext.service.loop import Service
     from rax_scheduled_images_ext.service.proofs import ProofWork
     from rax_scheduled_images_ext.service.tables import StatusRow
@@ -304,6 +305,9 @@ def _service(args: argparse.Namespace) -> Service:
         log = events.EventLog(Reported.load(state), name if len(names) > 1 else None)
         name = name or str(config.region_name or "")
         found.append(RegionWork(name, partial(open_runner, args, name or None), log))
+    if args.after_delete is not None:
+        for region in found:
+            region.gone = _gone_work(args, region.name)
     service = Service(found, notifier(args))
     service.health = Health(getattr(args, "every", Health.EVERY))
     if getattr(args, "metrics_port", None) is not None:
@@ -320,6 +324,20 @@ def _service(args: argparse.Namespace) -> Service:
         for region in found:
             region.proofs = _proof_work(args, region.name, service)
     return service
+
+
+def _gone_work(args: argparse.Namespace, region: str) -> GoneWork:
+    """Return the work on servers that are gone.
+
+    :raises ScheduledImagesError: if the region has no name: images name theirs.
+    """
+    from rax_scheduled_images_ext.service.gone import GoneWork
+
+    if not region:
+        raise ScheduledImagesError(
+            "--after-delete requires a region: set OS_REGION_NAME, or use --region"
+        )
+    return GoneWork(args.after_delete)
 
 
 def _proof_work(args: argparse.Namespace, region: str, service: Service) -> ProofWork:
@@ -420,6 +438,7 @@ def make_parser() -> Parser:
     reading, working = options.reading(), options.working()
     printing, lasting = options.printing(), options.lasting()
     reporting, proving = options.reporting(), options.proving()
+    removing = options.removing()
     running = command(
         "run",
         _run,
@@ -429,6 +448,7 @@ def make_parser() -> Parser:
         reporting,
         lasting,
         proving,
+        removing,
     )
     running.add_argument(
         "--refresh",
@@ -457,6 +477,7 @@ def make_parser() -> Parser:
         reading,
         working,
         reporting,
+        removing,
     )
     plan = command(
         "plan", _plan, "print what a tick would do now, and why", reading, printing

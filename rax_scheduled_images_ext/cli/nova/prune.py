@@ -10,8 +10,8 @@ from rax_scheduled_images_ext.cli.nova.command import (
     open_cloud,
     usage_error,
 )
-from rax_scheduled_images_ext.console.arguments import NO_TERMINAL
-from rax_scheduled_images_ext.console.prune import PruneReport
+from rax_scheduled_images_ext.console import arguments
+from rax_scheduled_images_ext.console.prune import PruneReport, gone_targets
 from rax_scheduled_images_ext.console.terminal import can_ask
 from rax_scheduled_images_ext.operations.prune import prune_servers
 
@@ -20,12 +20,20 @@ def prune(cs: Any, args: Any) -> None:
     """Delete the scheduled images beyond the retention, or print which those are."""
     asks = not (args.yes or args.dry_run)
     if asks and not can_ask():
-        usage_error("scheduled-images-prune", NO_TERMINAL)
+        usage_error("scheduled-images-prune", arguments.NO_TERMINAL)
+    if not (args.server or args.gone):
+        usage_error("scheduled-images-prune", arguments.NAME_OR_GONE)
     report = PruneReport(CONSOLE, args.server, asks=asks)
+    cloud = open_cloud(cs)
     try:
         with report:
             rows = prune_servers(
-                open_cloud(cs), args.server, args.keep, report, dry_run=args.dry_run
+                cloud,
+                args.server or gone_targets(cloud, report),
+                args.keep,
+                report,
+                gone=args.gone,
+                dry_run=args.dry_run,
             )
     except KeyboardInterrupt:
         report.print(report.done, args.format)

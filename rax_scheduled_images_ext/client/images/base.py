@@ -19,7 +19,12 @@ from rax_scheduled_images_ext.errors import (
     NoSuchImage,
     SeveralMatches,
 )
-from rax_scheduled_images_ext.model.image import PENDING_KEY, ServerImage
+from rax_scheduled_images_ext.model.image import (
+    FACTS_KEY,
+    PENDING_KEY,
+    TELLING,
+    ServerImage,
+)
 from rax_scheduled_images_ext.model.quota import ImageQuota
 
 Result = TypeVar("Result")
@@ -51,12 +56,18 @@ class ImageFilter:
     limit: int | None = None
     hidden: bool = False
     ids: frozenset[str] | None = None
+    facts: bool = False
 
     @property
     def is_large(self) -> bool:
         """Whether very many images may match."""
         wide = self.snapshots or self.pending or self.changed_since is not None
         return wide and not self.hidden
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The metadata to read where very many images may match."""
+        return (*TELLING, FACTS_KEY) if self.facts else TELLING
 
     def takes(self, image: ServerImage) -> bool:
         """Whether an image matches, apart from the limit."""
@@ -173,6 +184,7 @@ class ImageStore(ABC):
         limit: int | None = None,
         hidden: bool = False,
         ids: Collection[str] | None = None,
+        facts: bool = False,
     ) -> Iterator[ServerImage]:
         """Yield the images this user can use, fetching pages as they are needed.
 
@@ -188,6 +200,7 @@ class ImageStore(ABC):
         :param limit: at most this many; also the size of a page.
         :param hidden: those that lists omit, if the service has such.
         :param ids: only those with these few IDs.
+        :param facts: whether to read what each says of its server, too.
         """
         wanted = ImageFilter(
             name,
@@ -200,6 +213,7 @@ class ImageStore(ABC):
             limit,
             hidden,
             None if ids is None else frozenset(ids),
+            facts,
         )
         return islice(filter(wanted.takes, self._list(wanted)), limit)
 

@@ -31,7 +31,6 @@ from rax_scheduled_images_ext.model.image import (
     PENDING_KEY,
     SERVER_KEY,
     SNAPSHOT,
-    TELLING,
     TYPE_KEY,
     ServerImage,
 )
@@ -161,7 +160,7 @@ class GlanceImages(ImageStore):
         return ImageQuota(number, size) if number or size else None
 
     def _list(self, wanted: ImageFilter) -> Iterator[ServerImage]:
-        keys = TELLING if wanted.is_large else None
+        keys = wanted.keys if wanted.is_large else None
         pages = self.transport.pages(
             "/images", _query(wanted), _next_page, ahead=wanted.snapshots
         )

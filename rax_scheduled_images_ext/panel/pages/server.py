@@ -14,8 +14,8 @@ from rax_scheduled_images_ext.model.outlook import Outlook
 from rax_scheduled_images_ext.model.retention import reason, retention_status
 from rax_scheduled_images_ext.model.schedule import ImageSchedule, ScheduleSettings
 from rax_scheduled_images_ext.model.simulation import Simulation
-from rax_scheduled_images_ext.operations.forecast import quota_forecast
 from rax_scheduled_images_ext.operations.snapshot.begin import begin_snapshot
+from rax_scheduled_images_ext.operations.space import quota_forecast
 from rax_scheduled_images_ext.panel.forms import (
     SCHEDULE_FIELDS,
     new_image_name,

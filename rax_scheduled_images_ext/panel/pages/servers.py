@@ -16,8 +16,8 @@ from rax_scheduled_images_ext.console.schedules import expected_line, quota_line
 from rax_scheduled_images_ext.errors import InvalidValue
 from rax_scheduled_images_ext.model.freshness import ScheduleStatus, State
 from rax_scheduled_images_ext.model.schedule import ScheduleSettings
-from rax_scheduled_images_ext.operations.forecast import quota_forecast
 from rax_scheduled_images_ext.operations.inventory import Inventory
+from rax_scheduled_images_ext.operations.space import quota_forecast
 from rax_scheduled_images_ext.operations.targets import Target, for_each
 from rax_scheduled_images_ext.operations.work_queue import Outcome, Report
 from rax_scheduled_images_ext.panel.forms import SCHEDULE_FIELDS, read_change

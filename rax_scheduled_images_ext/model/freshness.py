@@ -49,7 +49,7 @@ class State(Enum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class InventoryServer:
     """A server and its schedule, or the ``problem`` that prevented reading it.
 
@@ -81,7 +81,7 @@ class InventoryServer:
         return () if self.image_id is None else self.volumes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ScheduleStatus:
     """A server's schedule and images at a moment.
 

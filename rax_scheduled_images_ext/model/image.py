@@ -70,7 +70,7 @@ TELLING = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ServerImage:
     """An image as the compute API describes it.
 

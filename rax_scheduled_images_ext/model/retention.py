@@ -189,6 +189,7 @@ def apply_policy(
         if excuse is None and image.created is not None
     ]
     kept = iter(keep.decide(counted) if keep else [()] * len(counted))
+    kept_as = Reason.NEWEST if keep and keep.number is not None else Reason.RULE
     decisions, rank = [], 0
     for image, excuse in zip(images, excuses, strict=True):
         if excuse is not None:
@@ -196,7 +197,15 @@ def apply_policy(
             continue
         rank += 1
         decisions.append(
-            _ranked(image, keep, rank, next(kept), rules=rules, base_image=base_image)
+            _ranked(
+                image,
+                keep,
+                rank,
+                next(kept),
+                kept_as,
+                rules=rules,
+                base_image=base_image,
+            )
         )
     return decisions
 
@@ -305,15 +314,19 @@ def _ranked(
     keep: Keep | None,
     rank: int,
     kept_by: tuple[KeptBy, ...],
+    kept_as: Reason,
     *,
     rules: Rules,
     base_image: str | None,
 ) -> Decision:
-    """Decide on an image that counts."""
+    """Decide on an image that counts.
+
+    :param kept_as: the reason if any rule keeps it.
+    """
     if keep is None:
         reason = Reason.NO_SCHEDULE
     elif kept_by:
-        reason = Reason.RULE if keep.number is None else Reason.NEWEST
+        reason = kept_as
     elif rules is Rules.OURS and image.id == base_image:
         reason = Reason.BOOTED_FROM
     else:

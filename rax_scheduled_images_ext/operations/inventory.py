@@ -107,7 +107,7 @@ def read_regions(
     return run(shared.regions(), read, report)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Listed:
     """A server as a list shows it.
 
@@ -172,6 +172,8 @@ class _Reader:
             servers = list(map(_tagged, listing.servers))
         else:
             servers = self._servers(listing, silent)
+        # The images take most of the memory: nothing is kept beside them.
+        listing.servers.clear()
         images = self._images(servers)
         sizes = None
         if self.space:

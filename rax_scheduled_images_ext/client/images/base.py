@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,8 +22,12 @@ from rax_scheduled_images_ext.errors import (
 )
 from rax_scheduled_images_ext.model.image import (
     FACTS_KEY,
+    MARKER_KEY,
     PENDING_KEY,
+    SERVER_KEY,
+    SLOT_KEY,
     TELLING,
+    TYPE_KEY,
     ServerImage,
 )
 from rax_scheduled_images_ext.model.quota import ImageQuota
@@ -38,6 +43,8 @@ ATTRIBUTES = frozenset(
     " virtual_size visibility".split()
 )
 _LONGEST_KEY = 255
+# The metadata that has the same values on many images.
+_REPEATED = frozenset({MARKER_KEY, SERVER_KEY, TYPE_KEY, PENDING_KEY, SLOT_KEY})
 # How often a change is repeated if something else undoes it.
 _TRIES = 5
 
@@ -277,10 +284,23 @@ def read_metadata(answer: ApiResponse, metadata: Any) -> dict[str, str]:
     """Return metadata with all values as text."""
     if not isinstance(metadata, dict):
         raise answer.unexpected("with an image whose metadata is not a JSON object")
-    return {key: _as_text(value) for key, value in metadata.items()}
+    found = {key: _as_text(value) for key, value in metadata.items()}
+    for key in _REPEATED & found.keys():
+        found[key] = shared(found[key])
+    return found
+
+
+def shared(text: str) -> str:
+    """Return a text that many images have, so that all have the same object.
+
+    In long lists these texts take most of the memory otherwise.
+    """
+    return sys.intern(text)
 
 
 def _as_text(value: object) -> str:
+    if isinstance(value, str):
+        return value
     if isinstance(value, (dict, list)):
         # Compute's proxy of an image service parses values that are JSON.
         return json.dumps(value)

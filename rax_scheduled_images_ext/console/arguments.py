@@ -150,6 +150,12 @@ PRICE = argument(
     type=checked(price),
     help="With --long: what a GiB costs a month, to also show what the images cost.",
 )
+PRICE_OF_ALL = argument(
+    "--price",
+    metavar="PRICE",
+    type=checked(price),
+    help="what a GiB costs a month, to also show what the images cost",
+)
 #: The errors if options of a list do not go together.
 PRICE_OF_LONG = "--price goes with --long"
 GONE_ALONE = "--gone goes with --name only"

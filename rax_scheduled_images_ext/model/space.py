@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rax_scheduled_images_ext.errors import SnapshotsInDoubt
 from rax_scheduled_images_ext.model.image import MAPPING_KEY, ServerImage
+from rax_scheduled_images_ext.model.quota import FullQuota
 from rax_scheduled_images_ext.model.volume_snapshots import named_snapshots
 
 GIB = 2**30
@@ -50,6 +51,14 @@ class Sizes:
     """The sizes of volume snapshots in GiB by ID; None if they could not be read."""
 
     gib: Mapping[str, int] | None
+
+
+@dataclass(frozen=True)
+class Spaces:
+    """What images take by the ID of their server, and full quotas by project."""
+
+    servers: Mapping[str, Space]
+    quotas: Mapping[str, FullQuota]
 
 
 def space_of(

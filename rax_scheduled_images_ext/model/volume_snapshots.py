@@ -75,6 +75,23 @@ class VolumeSnapshot:
         return self.status in _DELETABLE
 
 
+@dataclass(frozen=True)
+class Volume:
+    """A volume, as the block storage service describes it.
+
+    ``size`` is in GiB, ``snapshot_id`` the snapshot that it was made from, None if it
+    was made from none. What the service does not show is None.
+    """
+
+    id: str
+    name: str
+    status: str
+    project_id: str | None = None
+    created: datetime | None = None
+    size: int | None = None
+    snapshot_id: str | None = None
+
+
 def deletion_metadata(image: ServerImage) -> dict[str, str]:
     """Return the metadata of a snapshot that is to be deleted with an image."""
     return {FATE_KEY: GOES, IMAGE_KEY: image.id}

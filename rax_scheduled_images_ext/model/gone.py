@@ -87,17 +87,20 @@ class GoneServer:
         known = any(names_region(each.image, self.region) for each in self.counted)
         return Trace.GONE if known or self.deleted else Trace.REGION_UNKNOWN
 
-    def going(self, keep: int | None = None) -> list[Decision]:
+    def going(self, keep: Keep | int | None = None) -> list[Decision]:
         """Return the images to delete if somebody wants that, oldest first.
 
         An image that names another region is not among them.
 
-        :param keep: how many of the newest stay, None for none.
+        :param keep: what stays, by rules or as a number of the newest, None for none.
         """
+        counted, rules = self.counted, Keep.of(keep) if keep else None
+        made = [each.image.created for each in counted if each.image.created]
+        kept = rules.decide(made) if rules else [()] * len(counted)
         return [
-            replace(each, reason=Reason.GONE, keep=Keep.of(keep) if keep else None)
-            for each in reversed(self.counted[keep or 0 :])
-            if self._is_local(each.image)
+            replace(each, reason=Reason.GONE, keep=rules)
+            for each, by in reversed(list(zip(counted, kept, strict=True)))
+            if not by and self._is_local(each.image)
         ]
 
     def expired(self, after: timedelta, now: datetime) -> list[Decision]:

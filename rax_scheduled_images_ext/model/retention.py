@@ -397,8 +397,11 @@ def reason(decision: Decision) -> str:
 def _place(decision: Decision) -> str:
     """Return why a counted image stays or goes, in words."""
     if decision.reason is Reason.GONE:
-        older = decision.keep and f", and it is {_older_than(decision.keep)}"
-        return f"its server is gone{older or ''}"
+        if decision.keep is None:
+            return "its server is gone"
+        older = _older_than(decision.keep)
+        also = older if decision.keep.number is None else f"it is {older}"
+        return f"its server is gone, and {also}"
     if decision.keep is None:
         return "no schedule, so nothing is deleted"
     if not decision.kept_by:

@@ -31,6 +31,7 @@ from rax_scheduled_images_ext.errors import (
 )
 from rax_scheduled_images_ext.model.gone import GoneServer, Trace, last_name
 from rax_scheduled_images_ext.model.image import ServerImage
+from rax_scheduled_images_ext.model.keep import Keep
 from rax_scheduled_images_ext.model.retention import Decision
 from rax_scheduled_images_ext.model.space import Sizes
 from rax_scheduled_images_ext.operations.space import snapshot_sizes
@@ -169,11 +170,11 @@ def find_one(cloud: Cloud, wanted: str) -> GoneServer:
 
 
 def surplus_of_gone(
-    cloud: Cloud, server: GoneServer, keep: int | None, *, everything: bool
+    cloud: Cloud, server: GoneServer, keep: Keep | int | None, *, everything: bool
 ) -> list[Decision]:
     """Return the images of a server that is gone to delete on request, oldest first.
 
-    :param keep: how many of the newest stay.
+    :param keep: what stays.
     :param everything: whether it is meant that none stays, without that number.
     :raises ServerGone: if that is not said either.
     :raises NotGone: if the server may be in another region.
@@ -211,7 +212,7 @@ def still_going(cloud: Cloud, decision: Decision) -> Decision | None:
     server = read_gone(cloud, str(decision.image.server_id))
     if server is None or server.trace is Trace.REGION_UNKNOWN:
         return None
-    going = server.going(decision.keep.last if decision.keep else None)
+    going = server.going(decision.keep)
     now = _of_image(going, image)
     return None if now is None else base_marked(cloud, now)
 

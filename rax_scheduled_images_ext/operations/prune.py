@@ -86,7 +86,7 @@ class PrunePlan:
 def plan_prune(
     cloud: Cloud,
     servers: Servers,
-    keep: int | None = None,
+    keep: Keep | int | None = None,
     report: Report[Target, PrunePlan] | None = None,
     *,
     gone: bool = False,
@@ -97,12 +97,14 @@ def plan_prune(
     servers that are gone ServerGone and NotGone.
 
     :param servers: those that are gone may have the last name that their images have.
-    :param keep: how many images to keep; None for the retention of each server's
-        schedule.
+    :param keep: how many images to keep, or by what rules; None for what each server's
+        schedule keeps.
     :param gone: only servers that are gone, all of whose images go without ``keep``.
-    :raises InvalidValue: for an invalid number; nothing has been sent.
+    :raises InvalidValue: for an invalid number or rule; nothing has been sent.
     """
-    if keep is not None:
+    if isinstance(keep, Keep):
+        keep.checked()
+    elif keep is not None:
         ImageSchedule(keep).checked()
 
     def action(cloud: Cloud, server_id: str) -> PrunePlan:
@@ -140,7 +142,7 @@ class PruneListener(Report[Target, PrunePlan]):
 def prune_servers(
     cloud: Cloud,
     servers: Servers,
-    keep: int | None,
+    keep: Keep | int | None,
     listener: PruneListener,
     *,
     gone: bool = False,
@@ -175,7 +177,7 @@ def prune_servers(
 def _plans(
     cloud: Cloud,
     servers: Servers,
-    keep: int | None,
+    keep: Keep | int | None,
     listener: PruneListener,
     *,
     gone: bool,

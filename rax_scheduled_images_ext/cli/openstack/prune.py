@@ -14,8 +14,9 @@ from rax_scheduled_images_ext.cli.openstack.command import (
     WrongUsage,
 )
 from rax_scheduled_images_ext.console import arguments
-from rax_scheduled_images_ext.console.prune import PruneReport, gone_targets
+from rax_scheduled_images_ext.console.prune import PruneReport, gone_targets, keep_of
 from rax_scheduled_images_ext.console.terminal import can_ask
+from rax_scheduled_images_ext.errors import InvalidValue
 from rax_scheduled_images_ext.operations.prune import prune_servers
 
 
@@ -23,7 +24,7 @@ class PruneSnapshot(Lister):
     """Apply the retention now: delete the scheduled images beyond it."""
 
     arguments = (
-        arguments.KEEP,
+        *arguments.KEEP,
         arguments.PLAN,
         arguments.YES,
         arguments.GONE,
@@ -37,6 +38,10 @@ class PruneSnapshot(Lister):
             raise WrongUsage(arguments.NO_TERMINAL)
         if not (parsed_args.server or parsed_args.gone):
             raise WrongUsage(arguments.NAME_OR_GONE)
+        try:
+            keep = keep_of(parsed_args)
+        except InvalidValue as error:
+            raise WrongUsage(str(error)) from None
         report = PruneReport(CONSOLE, parsed_args.server, asks=asks)
         self.say_done = report.say_deleted
         # Before anything is deleted.
@@ -46,7 +51,7 @@ class PruneSnapshot(Lister):
                 rows = prune_servers(
                     self.cloud,
                     parsed_args.server or gone_targets(self.cloud, report),
-                    parsed_args.keep,
+                    keep,
                     report,
                     gone=parsed_args.gone,
                     dry_run=parsed_args.dry_run,

@@ -92,6 +92,9 @@ class TagSchedules(ScheduleStore):
         self._remove(server_id, (tag for tag in _values(before) if tag != wanted))
         return schedule
 
+    def check(self, schedule: ImageSchedule) -> None:
+        """Do nothing: a tag can say any schedule."""
+
     def disable(self, server: object) -> None:
         server_id = resource_id(server)
         before = self._tags(server_id)

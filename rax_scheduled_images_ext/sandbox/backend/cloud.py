@@ -34,8 +34,6 @@ class Cloud(CloudState):
     :param seed: determines IDs and times of day.
     :param extension: whether the cloud has scheduled images, like Rackspace's and
         unlike a plain OpenStack; without them it has neither the API nor the service.
-    :param image_quota: the most images of a project; None for no limit.
-    :param server_quota: the most servers of a project; None for no limit.
     :param shared_images: whether all regions have one image service.
     """
 
@@ -48,13 +46,9 @@ class Cloud(CloudState):
         seed: int = 1,
         timings: Timings | None = None,
         extension: bool = True,
-        image_quota: int | None = None,
-        server_quota: int | None = None,
         shared_images: bool = False,
     ) -> None:
         super().__init__(store, seed=seed, timings=timings or Timings())
-        self.image_quota = image_quota
-        self.server_quota = server_quota
         self.images_of = regions[0] if shared_images else None
         self.clock = clock
         self.extension = extension

@@ -280,3 +280,33 @@ def test_laws(
         assert gone == images[: len(gone)]
         if may_go and not answers:
             assert gone == images
+
+
+@plain
+def test_all_projects(cloud: Sandbox, service: Service) -> None:
+    """Each project's images are its own, whatever others publish."""
+    images = make_images(cloud, 2)
+    with cloud.region() as region:
+        original = region.images.get(images[1])
+        forged = region.images.add(
+            owner="f" * 32,
+            name=original.name,
+            visibility="public",
+            properties=original.properties,
+        )
+        region.images.upload(forged.id, b"disk")
+        # Somebody else boots from an image that was shared.
+        server = region.servers.get(MYSERVER)
+        region.servers.boot(
+            project_id="f" * 32,
+            user_id=server.user_id,
+            name="theirs",
+            image_id=images[0],
+            flavor_id="2",
+        )
+    delete_server(cloud)
+    cloud.advance("40d")
+    result = service(*TICK, "--all-projects", user="operator")
+    assert images[0] in left(cloud)
+    assert forged.id in left(cloud)
+    assert images[1] not in left(cloud), result

@@ -213,6 +213,16 @@ class FreesMany(UsageError):
         self.number = number
 
 
+class TooManyTags(UsageError):
+    """A server has no room for the tags of a schedule."""
+
+    def __init__(self, server_id: str, others: int, most: int) -> None:
+        super().__init__(
+            f"Server {server_id} has {others} other tags, and a server has at most"
+            f" {most}: a schedule requires two"
+        )
+
+
 class SimpleOnly(UsageError):
     """The cloud's own scheduled images are daily or weekly, and keep a number."""
 

@@ -176,7 +176,7 @@ def schedule_status(
         limit=limit,
         stale=state in (State.LATE, State.INVALID)
         or (state is State.NEVER and limit is not None and _older(began, now, limit)),
-        verified=last_verification(own),
+        verified=last_verification(images, server.project_id),
         space=space_of(own, sizes.gib) if sizes else None,
         outlook=outlook if sizes else None,
     )

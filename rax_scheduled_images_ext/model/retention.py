@@ -413,7 +413,9 @@ def _place(decision: Decision) -> str:
 def _older_than(keep: Keep) -> str:
     """Return why an image is kept by none of some rules."""
     number = keep.number
-    return "no rule keeps it" if number is None else f"older than the newest {number}"
+    if number is None:
+        return "no rule keeps it"
+    return f"older than the newest {number}".removesuffix(" 1")
 
 
 def _excuse(decision: Decision) -> str:

@@ -34,6 +34,8 @@ ALLOWED = (
 )
 #: The maximum length of a tag.
 LONGEST_TAG = 60
+#: The most tags of a server.
+MOST_TAGS = 50
 # The letter of each rule; that of an age comes before and after its number.
 _LETTERS = dict(zip(RULES, ("l", "h", "d", "w", "m", "y", "d"), strict=True))
 _FORM = re.compile(f"{PREFIX}([a-z0-9-]+)(?:@([0-9:]+))?:([0-9a-z+]+)", re.ASCII)

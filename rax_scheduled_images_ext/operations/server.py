@@ -50,8 +50,8 @@ class ServerDetails:
     @property
     def proofs(self) -> dict[str, Verification]:
         """The last proof of each image, by its ID."""
-        own = (None, self.server.project_id)
-        return proofs_of(each.image for each in self.images if each.image.owner in own)
+        images = (each.image for each in self.images)
+        return proofs_of(images, self.server.project_id)
 
 
 def list_images(cloud: Cloud, server: str) -> list[Decision]:

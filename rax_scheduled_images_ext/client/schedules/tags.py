@@ -34,6 +34,7 @@ from rax_scheduled_images_ext.errors import (
     NoSchedule,
     NoSuchServer,
     NotOffered,
+    TooManyTags,
 )
 from rax_scheduled_images_ext.model.extension import ALIAS, ATTRIBUTE
 from rax_scheduled_images_ext.model.freshness import InventoryServer
@@ -41,6 +42,8 @@ from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.schedule_tags import (
     ALLOWED,
     MARKER_TAG,
+    MOST_TAGS,
+    is_own_tag,
     is_schedule_tag,
     read_schedule_tags,
     schedule_tag,
@@ -82,14 +85,24 @@ class TagSchedules(ScheduleStore):
         # Of two tags that differ in letter case only, some databases keep the first,
         # and delete both. Without it, the marker alone makes and deletes nothing.
         twins = {tag for each in (wanted, MARKER_TAG) for tag in _twins(each, before)}
+        others = sum(not is_own_tag(tag) for tag in before if tag not in twins)
+        if others > MOST_TAGS - 2:
+            raise TooManyTags(server_id, others, MOST_TAGS)
         self._remove(server_id, sorted(twins))
         before = [tag for tag in before if tag not in twins]
-        # The server never lacks a schedule in between, or has one that nobody wanted.
-        # An existing tag is set again, so that users who may not change it are refused.
-        self._change("PUT", server_id, wanted).checked()
+        old = [tag for tag in _values(before) if tag != wanted]
+        if len(before) + (MARKER_TAG not in before) >= MOST_TAGS:
+            # There is no room for the old one and the new one.
+            self._remove(server_id, old)
+            before = [tag for tag in before if tag not in old]
+        # Otherwise the server never lacks a schedule in between, or has one that nobody
+        # wanted. An existing tag is set again, so that users who may not change it are
+        # refused; where there is no room left Nova refuses that to everybody.
+        if len(before) < MOST_TAGS:
+            self._change("PUT", server_id, wanted).checked()
         if MARKER_TAG not in before:
             self._change("PUT", server_id, MARKER_TAG).checked()
-        self._remove(server_id, (tag for tag in _values(before) if tag != wanted))
+        self._remove(server_id, (tag for tag in before if tag in old))
         return schedule
 
     def check(self, schedule: ImageSchedule) -> None:

@@ -184,6 +184,21 @@ class NoRetention(UsageError):
         self.server_id = server_id
 
 
+class ServerGone(UsageError):
+    """A server is gone, and nothing says how many of its images stay."""
+
+    def __init__(self, name: str, server_id: str) -> None:
+        super().__init__(
+            f"Server {name} ({server_id}) is gone, and with it its schedule: use --keep"
+            " to say how many of its images stay, or --gone to delete all of them"
+        )
+        self.server_id = server_id
+
+
+class NotGone(UsageError):
+    """A server exists, or it is not known to have been in this region."""
+
+
 class FreesMany(UsageError):
     """With other rules, more images of a server go at once than one for each rule."""
 

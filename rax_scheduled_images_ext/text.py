@@ -21,7 +21,10 @@ def printable(text: str, layout: str = "") -> str:
 
     :param layout: characters to leave, such as line feeds between lines.
     """
-    if text.isprintable():
+    bare = text
+    for each in layout:
+        bare = bare.replace(each, "")
+    if bare.isprintable():
         return text
     return "".join(
         c.encode("unicode_escape").decode() if c not in layout and _is_hidden(c) else c
@@ -39,7 +42,7 @@ def printable_json(text: str) -> str:
 
     Its meaning stays the same, and so do line feeds between values.
     """
-    if text.isprintable():
+    if text.replace("\n", "").isprintable():
         return text
     return "".join(
         json.dumps(c)[1:-1] if c != "\n" and _is_hidden(c) else c for c in text

@@ -15,6 +15,7 @@ from rax_scheduled_images_ext.errors import (
     MalformedTag,
     NoMatch,
     NoSuchServer,
+    NotGone,
     SeveralMatches,
 )
 from rax_scheduled_images_ext.model.freshness import InventoryServer
@@ -33,6 +34,8 @@ _TASK_STATE = "OS-EXT-STS:task_state"
 _VOLUMES = "os-extended-volumes:volumes_attached"
 # Nova still shows a server for a moment after its deletion.
 _GONE = ("DELETED", "SOFT_DELETED")
+# The actions in a server's history that end it.
+_DELETIONS = ("delete", "forceDelete")
 
 
 def looks_like_id(text: str) -> bool:
@@ -116,6 +119,38 @@ def find_state(transport: Transport, server_id: str) -> ServerState:
     if is_gone(state):
         raise NoSuchServer(server_id)
     return state
+
+
+def find_deletion(transport: Transport, server_id: str) -> datetime | None:
+    """Return when a server was deleted, by its history.
+
+    From compute API 2.21 on, a deleted server has one until the cloud archives it.
+
+    :returns: None if there is none.
+    :raises NotGone: if it does not end with a deletion: whoever says that there is no
+        such server may be wrong, or somebody has restored it.
+    """
+    answer = transport.get(path("servers", server_id, "os-instance-actions"))
+    if answer.not_found:
+        return None
+    actions = answer.objects("instanceActions")
+    newest = max(actions, key=lambda each: str(each.get("start_time")), default={})
+    if newest.get("action") not in _DELETIONS:
+        raise NotGone(f"The history of server {server_id} does not end with a deletion")
+    return read_time(newest.get("start_time"))
+
+
+def boots_from(transport: Transport, image_id: str, query: Mapping[str, Any]) -> bool:
+    """Whether any server boots from an image.
+
+    :param query: which servers to look at, in addition.
+    """
+    asked = {**query, "image": image_id}
+    return any(
+        _key_of(item.get("image")) == image_id
+        for answer in transport.pages("/servers/detail", asked, next_page)
+        for item in answer.objects("servers")
+    )
 
 
 def is_gone(state: ServerState) -> bool:

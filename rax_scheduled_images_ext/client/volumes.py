@@ -9,11 +9,12 @@ from typing import Any
 from rax_scheduled_images_ext.client.http import ApiResponse, Transport, path
 from rax_scheduled_images_ext.errors import NoSuchVolumeSnapshot
 from rax_scheduled_images_ext.model.times import read_time
-from rax_scheduled_images_ext.model.volume_snapshots import VolumeSnapshot
+from rax_scheduled_images_ext.model.volume_snapshots import Volume, VolumeSnapshot
 
 #: The first version that lists snapshots by their metadata; older ones list all.
 FILTER_VERSION = "3.22"
 _PROJECT = "os-extended-snapshot-attributes:project_id"
+_OWNER = "os-vol-tenant-attr:tenant_id"
 _PAGE = 1000
 
 
@@ -67,15 +68,39 @@ class Volumes:
         :param all_projects: of all projects, which requires an administrator.
         """
         # The service parses this as a Python literal.
-        query = {"metadata": str({key: value}), "limit": _PAGE}
+        query = {"metadata": str({key: value})}
+        for snapshot in self.snapshots(query, all_projects=all_projects):
+            if snapshot.metadata.get(key) == value:
+                yield snapshot
+
+    def snapshots(
+        self, query: Mapping[str, Any] | None = None, *, all_projects: bool = False
+    ) -> Iterator[VolumeSnapshot]:
+        """Yield all snapshots, page after page.
+
+        :param all_projects: of all projects, which requires an administrator.
+        """
+        query = {**(query or {}), "limit": _PAGE}
         if all_projects:
             query["all_tenants"] = 1
-        pages = self.lists.pages("/snapshots/detail", query, _next_page)
-        for answer in pages:
+        for answer in self.lists.pages("/snapshots/detail", query, _next_page):
             for item in answer.objects("snapshots"):
-                snapshot = _snapshot(answer, item)
-                if snapshot.metadata.get(key) == value:
-                    yield snapshot
+                yield _snapshot(answer, item)
+
+    def volumes(self, *, all_projects: bool = False) -> Iterator[Volume]:
+        """Yield all volumes, page after page.
+
+        :param all_projects: of all projects, which requires an administrator.
+        """
+        query: dict[str, Any] = {"limit": _PAGE}
+        if all_projects:
+            query["all_tenants"] = 1
+        pages = self.lists.pages(
+            "/volumes/detail", query, lambda answer: answer.next_link("volumes_links")
+        )
+        for answer in pages:
+            for item in answer.objects("volumes"):
+                yield _volume(answer, item)
 
     def _of(
         self, snapshot_id: str, method: str, *more: str, body: Any = None
@@ -91,10 +116,26 @@ def _next_page(answer: ApiResponse) -> str | None:
     return answer.next_link("snapshots_links")
 
 
+def _volume(answer: ApiResponse, item: Mapping[str, Any]) -> Volume:
+    volume_id, status = item.get("id"), item.get("status")
+    if not isinstance(volume_id, str) or not isinstance(status, str):
+        raise answer.unexpected("with a volume that has no ID or no status")
+    source, project_id = item.get("snapshot_id"), item.get(_OWNER)
+    return Volume(
+        volume_id,
+        str(item.get("name") or ""),
+        status,
+        project_id=project_id if isinstance(project_id, str) else None,
+        created=read_time(item.get("created_at")),
+        size=item.get("size"),
+        snapshot_id=source if isinstance(source, str) else None,
+    )
+
+
 def _snapshot(answer: ApiResponse, snapshot: Mapping[str, Any]) -> VolumeSnapshot:
     snapshot_id, status = snapshot.get("id"), snapshot.get("status")
     name, project_id = snapshot.get("name"), snapshot.get(_PROJECT)
-    metadata = snapshot.get("metadata")
+    metadata, size = snapshot.get("metadata"), snapshot.get("size")
     changed = snapshot.get("updated_at") or snapshot.get("created_at")
     if not isinstance(snapshot_id, str) or not isinstance(status, str):
         raise answer.unexpected("with a volume snapshot that has no ID or no status")
@@ -105,4 +146,5 @@ def _snapshot(answer: ApiResponse, snapshot: Mapping[str, Any]) -> VolumeSnapsho
         project_id=project_id if isinstance(project_id, str) else None,
         changed=read_time(changed),
         metadata=metadata if isinstance(metadata, dict) else {},
+        size=size if isinstance(size, int) else None,
     )

@@ -25,6 +25,7 @@ from rax_scheduled_images_ext.programs.arguments import (
     number_or_rules,
     number_to_keep,
     one_of,
+    price,
     regular_expression,
     rules,
     time_of_day,
@@ -157,6 +158,26 @@ CREATE_STATUSES = statuses(
     " server was resumed before its disk was copied,"
 )
 LONG = switch("--long", "List additional columns.")
+LONG_LIST = switch(
+    "--long",
+    "List additional columns, among them the space that the images take. With a table,"
+    " print on stderr how much that is in all, and when the quota is reached.",
+)
+PRICE = argument(
+    "--price",
+    metavar="<price>",
+    type=checked(price),
+    help="With --long: what a GiB costs a month, to also show what the images cost.",
+)
+PRICE_OF_ALL = argument(
+    "--price",
+    metavar="PRICE",
+    type=checked(price),
+    help="what a GiB costs a month, to also show what the images cost",
+)
+#: The errors if options of a list do not go together.
+PRICE_OF_LONG = "--price goes with --long"
+GONE_ALONE = "--gone goes with --name only"
 
 # -- servers and images
 
@@ -314,6 +335,26 @@ KEEP = (
         help="With --keep: also keep every image made less than this long before the"
         " newest one, such as 30d. Requires --keep 2 or last=2, or more.",
     ),
+)
+PRUNED = argument(
+    "server",
+    metavar="<server>",
+    nargs="*",
+    type=checked(name_or_id),
+    help="Name or ID of server(s); for one that is gone also the last name that its"
+    " images know.",
+)
+GONE = switch(
+    "--gone",
+    "Only servers that are gone, by default all of them: delete all their scheduled"
+    " images, or with --keep all but the newest of each.",
+)
+#: The error if nothing is to be pruned.
+NAME_OR_GONE = "name servers, or use --gone for all servers that are gone"
+LIST_GONE = switch(
+    "--gone",
+    "List the servers that are gone in place of the others, with the images that are"
+    " left of them.",
 )
 PLAN = switch("--dry-run", "Delete nothing: print what would be deleted, and why.")
 YES = switch("--yes", "Do not ask for confirmation. Required without a terminal.")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.console.arguments import NOTHING_TO_DELETE
 from rax_scheduled_images_ext.console.formats import (
     Column,
@@ -19,6 +20,7 @@ from rax_scheduled_images_ext.console.report import Console, ConsoleReport
 from rax_scheduled_images_ext.console.terminal import agreed, otherwise, say
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.keep import NO_RULES, Keep
+from rax_scheduled_images_ext.operations.gone import find_gone
 from rax_scheduled_images_ext.operations.prune import (
     PrunedImage,
     PruneListener,
@@ -26,6 +28,23 @@ from rax_scheduled_images_ext.operations.prune import (
 )
 from rax_scheduled_images_ext.operations.targets import Target
 from rax_scheduled_images_ext.operations.work_queue import Outcome
+
+
+def gone_targets(cloud: Cloud, report: ConsoleReport) -> list[Target]:
+    """Return all servers whose deletion is known; report where it is not known.
+
+    Others have to be named.
+    """
+    found = find_gone(cloud)
+    for failure in found.failures:
+        if failure.error is not None:
+            report.ok = False
+            report.console.error(failure.error, failure.item)
+    return [
+        Target(server.label, server.id)
+        for server in found.servers
+        if server.deleted is not None and server.going()
+    ]
 
 
 def pruned_columns(labels: Mapping[str, str]) -> tuple[Column[PrunedImage], ...]:
@@ -76,7 +95,7 @@ class PruneReport(ConsoleReport, PruneListener):
 
     def say_nothing(self) -> None:
         """Report on stderr that there is nothing to delete, if that is known."""
-        if self._labels:
+        if self._labels or self.ok:
             say(NOTHING_TO_DELETE)
 
     def say_deleted(self) -> None:

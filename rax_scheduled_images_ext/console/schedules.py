@@ -25,9 +25,9 @@ from rax_scheduled_images_ext.model.schedule_tags import schedule_tag
 from rax_scheduled_images_ext.operations.forecast import (
     Forecast,
     forecast,
-    quota_forecast,
 )
 from rax_scheduled_images_ext.operations.schedules import ScheduleChange
+from rax_scheduled_images_ext.operations.space import quota_forecast
 from rax_scheduled_images_ext.operations.targets import Target
 
 #: The hint for a cloud that itself makes no scheduled images.

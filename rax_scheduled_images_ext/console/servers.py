@@ -20,6 +20,7 @@ from rax_scheduled_images_ext.console.schedules import (
     further_columns,
     schedule_columns,
 )
+from rax_scheduled_images_ext.console.space import say_total, space_columns
 from rax_scheduled_images_ext.console.terminal import put, say
 from rax_scheduled_images_ext.model.durations import format_duration
 from rax_scheduled_images_ext.model.freshness import ScheduleStatus, State
@@ -59,6 +60,14 @@ def say_failures(console: Console, listing: Listing) -> bool:
     return not listing.failures
 
 
+def say_space(listing: Listing, price: float | None) -> None:
+    """Report what the images of all servers take, and when quotas are reached.
+
+    :param price: of a GiB a month, None if unknown.
+    """
+    say_total((row.status.space for row in listing.rows), listing.quotas, price)
+
+
 def say_unreadable(console: Console, servers: Iterable[ScheduleStatus]) -> bool:
     """Report the servers that could not be read; return whether all were read."""
     read = [(each.server, each.server.problem) for each in servers]
@@ -70,15 +79,22 @@ def say_unreadable(console: Console, servers: Iterable[ScheduleStatus]) -> bool:
 
 
 def print_inventory(
-    rows: list[Row], now: datetime, form: str, *, regions: bool, details: bool
+    rows: list[Row],
+    now: datetime,
+    form: str,
+    *,
+    regions: bool,
+    details: bool,
+    price: float | None,
 ) -> None:
     """Print servers ordered by region, name and ID.
 
     :param now: the time from which ages are counted.
     :param regions: whether to show each server's region.
     :param details: whether to show additional columns.
+    :param price: of a GiB a month, None if unknown.
     """
-    more = [volumes_column(), *verified_columns(now)] if details else []
+    more = detail_columns(now, price) if details else []
     print_rows([*columns(now, regions=regions), *more], ordered(rows), form)
 
 
@@ -134,12 +150,12 @@ def columns(now: datetime, *, regions: bool = False) -> list[Column[Row]]:
         *number,
         Column("counted", "Counted", lambda row: row.status.counted),
         Column("kept", "Kept", lambda row: row.status.kept),
-        Column("newest", "Newest", newest, _as_of(now, "{} old", "{} ahead")),
+        Column("newest", "Newest", newest, as_of(now, "{} old", "{} ahead")),
         Column(
             "next_due",
             "Next due",
             lambda row: write_time(row.status.next_due),
-            _as_of(now, "{} ago", "in {}"),
+            as_of(now, "{} ago", "in {}"),
         ),
         Column("state", "State", lambda row: row.status.state.value),
         Column("expires_next", "Expires next", expires_next, _shortened),
@@ -147,10 +163,22 @@ def columns(now: datetime, *, regions: bool = False) -> list[Column[Row]]:
     ]
 
 
+def detail_columns(now: datetime, price: float | None) -> list[Column[Row]]:
+    """Return the columns that only a long list has.
+
+    :param price: as for :func:`.space_columns`.
+    """
+    return [
+        volumes_column(),
+        *verified_columns(now),
+        *space_columns(lambda row: row.status.space, price),
+    ]
+
+
 def verified_columns(now: datetime) -> list[Column[Row]]:
     """Return the columns of the last proof that an image boots."""
     return [
-        Column("verified", "Verified", verified, _as_of(now, "{} ago", "in {}")),
+        Column("verified", "Verified", verified, as_of(now, "{} ago", "in {}")),
         Column(
             "verified_level",
             "Verified level",
@@ -222,7 +250,7 @@ def _schedule_of(row: Row) -> ImageSchedule | None:
     return row.server.schedule
 
 
-def _as_of(now: datetime, past: str, future: str) -> Callable[[Any], str]:
+def as_of(now: datetime, past: str, future: str) -> Callable[[Any], str]:
     """Return a function that turns a time into its distance from now."""
 
     def shown(text: Any) -> str:

@@ -58,6 +58,8 @@ _OPEN = frozenset({"SAVING", "ERROR", "DELETED"})
 _LISTED = timedelta(minutes=30)
 # The number of IDs in one request: some servers accept only 4 kB, including the token.
 _IDS = 50
+# How long not to read all images again, where that is done.
+_SURVEY = timedelta(days=1)
 # The number of servers without any image that each scan checks for a missed one.
 _DOUBTS = 20
 # How long an image that is not proven complete is not checked again.
@@ -240,6 +242,7 @@ class Page:
 
     ``steps`` are the hints, ``marker`` is where the next page starts, None on the last
     page, and ``under_way`` counts the snapshots in progress by project.
+    With ``is_survey``, ``open`` has all snapshots.
     """
 
     now: datetime
@@ -247,6 +250,7 @@ class Page:
     marker: str | None
     under_way: Counter[str]
     open: OpenImages
+    is_survey: bool = False
 
     @cached_property
     def make(self) -> list[Step]:
@@ -306,8 +310,8 @@ class Finder:
     """Finds what is due for the servers of projects.
 
     :param refresh: how long not to read all servers again.
-    :param newest: whether to know when the newest image of each server was made: all
-        images are read once for that.
+    :param newest: whether to know when the newest image of each server was made, and
+        what all of them take: all images are read once a day for that.
     """
 
     projects: Projects
@@ -320,6 +324,7 @@ class Finder:
     # By the cloud's clock.
     _refreshed: datetime | None = None
     _since: datetime | None = None
+    _surveyed: datetime | None = None
     _answers: dict[str, _Answer] = field(default_factory=dict)
 
     def pages(
@@ -355,7 +360,7 @@ class Finder:
         :raises NotOffered: if the cloud has no server tags.
         :raises UsageError: if it has no image service.
         """
-        if self.newest and self._refreshed is None:
+        if self.newest and self._is_survey_due():
             return self.survey()
         images = image_service(self.projects.listing)
         refreshed = self._refreshed
@@ -385,7 +390,14 @@ class Finder:
         self.known.read_all(chain(every, hidden), now)
         found = OpenImages.of(every, hidden)
         page = self._page(self._servers.values(), found, first, None)
-        return self._counted(page)
+        self._surveyed = now
+        return replace(self._counted(page), is_survey=True)
+
+    def _is_survey_due(self) -> bool:
+        """Whether all images are to be read: at first, and then once a day."""
+        if self._surveyed is None or self._since is None:
+            return True
+        return self._since - self._surveyed >= _SURVEY
 
     def remember(self, hint: Step, result: StepResult, now: datetime) -> None:
         """Remember the result of a hint if repeating it soon would be pointless."""

@@ -13,6 +13,7 @@ from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.note import Refusal
 from rax_scheduled_images_ext.model.plan import IMAGEABLE, Cause, Step
+from rax_scheduled_images_ext.model.space import Spaces
 from rax_scheduled_images_ext.operations.prune import PrunedImage
 from rax_scheduled_images_ext.operations.work_queue import Outcome
 
@@ -146,7 +147,8 @@ class Tick:
     ``under_way`` counts the snapshots in progress by project, and ``newest`` is when
     the newest complete image of each server was made, where known. ``swept`` are images
     left behind, each with whether it was deleted, and ``leftovers`` volume snapshots
-    that should be gone; ``problem`` is why these could not be listed.
+    that should be gone; ``problem`` is why these could not be listed. ``spaces`` is
+    what the images take, None if that was not read this time.
     """
 
     now: datetime
@@ -157,6 +159,7 @@ class Tick:
     swept: list[Outcome[ServerImage, bool]] = field(default_factory=list)
     leftovers: list[Leftover] = field(default_factory=list)
     problem: str | None = None
+    spaces: Spaces | None = None
 
     @property
     def failures(self) -> list[StepResult]:

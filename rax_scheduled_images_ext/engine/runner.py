@@ -21,6 +21,7 @@ from rax_scheduled_images_ext.engine.making import Making
 from rax_scheduled_images_ext.engine.projects import Projects
 from rax_scheduled_images_ext.engine.results import Result, StepResult, Tick
 from rax_scheduled_images_ext.engine.settling import Settling
+from rax_scheduled_images_ext.engine.space import read_spaces
 from rax_scheduled_images_ext.engine.sweep import (
     Leftover,
     delete_left_behind,
@@ -128,7 +129,15 @@ class Runner:
         left, problem = self.sweep_volume_snapshots(page.now, naming)
         newest = finder.known.newest(finder.servers)
         return Tick(
-            now, results, finder.servers, page.under_way, newest, swept, left, problem
+            now,
+            results,
+            finder.servers,
+            page.under_way,
+            newest,
+            swept,
+            left,
+            problem,
+            read_spaces(self.projects, page) if page.is_survey else None,
         )
 
     def step(

@@ -23,6 +23,7 @@ from rax_scheduled_images_ext.model.retention import (
 )
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.slots import period_of
+from rax_scheduled_images_ext.model.space import Sizes, Space, space_of
 from rax_scheduled_images_ext.model.verify import Verification, last_verification
 
 #: How old the newest image of a daily schedule may be by default: a day, plus two
@@ -48,7 +49,7 @@ class State(Enum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class InventoryServer:
     """A server and its schedule, or the ``problem`` that prevented reading it.
 
@@ -80,7 +81,7 @@ class InventoryServer:
         return () if self.image_id is None else self.volumes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ScheduleStatus:
     """A server's schedule and images at a moment.
 
@@ -89,6 +90,8 @@ class ScheduleStatus:
     that the next one replaces, oldest first. ``limit`` is the age at which an image is
     no longer fresh. ``stale`` is whether an image is missing, or will be: no image is
     made for an invalid schedule. ``verified`` is the last proof that an image boots.
+    ``space`` is what its images take, and ``outlook`` what becomes of them, each None
+    unless it was asked for.
     """
 
     server: InventoryServer
@@ -101,6 +104,8 @@ class ScheduleStatus:
     limit: timedelta | None = None
     stale: bool = False
     verified: Verification | None = None
+    space: Space | None = None
+    outlook: Outlook | None = None
 
     @property
     def failed_proof(self) -> bool:
@@ -139,6 +144,7 @@ def schedule_status(
     images: Iterable[ServerImage],
     now: datetime,
     max_age: timedelta,
+    sizes: Sizes | None = None,
 ) -> ScheduleStatus:
     """Return the status of a server's schedule and images.
 
@@ -146,6 +152,8 @@ def schedule_status(
     :param now: the cloud's time, aware UTC like all times here.
     :param max_age: the age at which an image of a daily schedule is no longer fresh; an
         image of a weekly schedule may be six days older.
+    :param sizes: the sizes of volume snapshots, to show what the images take and what
+        becomes of them.
     """
     schedule = server.schedule
     images = list(images)
@@ -156,6 +164,7 @@ def schedule_status(
     began = _began(server, decisions)
     next_due = _next_due(schedule, newest, now)
     outlook = Outlook.of(decisions, schedule, now, next_due)
+    own = [each for each in images if each.owner in (None, server.project_id)]
     return ScheduleStatus(
         server,
         state,
@@ -168,6 +177,8 @@ def schedule_status(
         stale=state in (State.LATE, State.INVALID)
         or (state is State.NEVER and limit is not None and _older(began, now, limit)),
         verified=last_verification(images, server.project_id),
+        space=space_of(own, sizes.gib) if sizes else None,
+        outlook=outlook if sizes else None,
     )
 
 

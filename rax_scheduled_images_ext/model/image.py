@@ -44,6 +44,9 @@ FACTS_KEY = "scheduled_images_server"
 #: The last proof that an image of the server boots (see :mod:`.verify`); it begins with
 #: the ID of the image that carries it.
 VERIFIED_KEY = "scheduled_images_verified"
+#: When the server was deleted (see :mod:`.gone`); it begins with the ID of the image
+#: that carries it.
+GONE_KEY = "scheduled_images_gone"
 #: On an empty, short-lived image that claims an attempt to make an image.
 CLAIM_KEY = "scheduled_images_claim"
 
@@ -63,10 +66,11 @@ TELLING = (
     CLAIM_KEY,
     MAPPING_KEY,
     VERIFIED_KEY,
+    GONE_KEY,
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ServerImage:
     """An image as the compute API describes it.
 

@@ -58,7 +58,7 @@ class Keep:
         return keep if isinstance(keep, Keep) else cls(last=keep)
 
     def __bool__(self) -> bool:
-        return any(self.rules.values())
+        return any(vars(self).values())
 
     def __repr__(self) -> str:
         given = ", ".join(f"{name}={value}" for name, value in self.rules.items())
@@ -72,7 +72,8 @@ class Keep:
     @property
     def number(self) -> int | None:
         """How many of the newest images stay if that is the only rule, else None."""
-        return self.last if self.rules.keys() == {"last"} else None
+        given = [name for name, value in vars(self).items() if value]
+        return self.last if given == ["last"] else None
 
     @property
     def words(self) -> str:

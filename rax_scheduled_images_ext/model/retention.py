@@ -53,6 +53,8 @@ class Reason(Enum):
     #: Kept by no rule, such as older than the newest N: deleted the next time the
     #: retention is applied.
     SURPLUS = "surplus"
+    #: Its server is gone, and somebody wants its images deleted.
+    GONE = "gone"
     #: There is no schedule, so nothing is deleted.
     NO_SCHEDULE = "no_schedule"
     #: It has no marker: kept for good.
@@ -126,7 +128,7 @@ class Decision:
     @property
     def surplus(self) -> bool:
         """Whether applying the retention now would delete the image."""
-        return self.reason is Reason.SURPLUS
+        return self.reason in (Reason.SURPLUS, Reason.GONE)
 
     @property
     def expires_in_runs(self) -> int | None:
@@ -187,6 +189,7 @@ def apply_policy(
         if excuse is None and image.created is not None
     ]
     kept = iter(keep.decide(counted) if keep else [()] * len(counted))
+    kept_as = Reason.NEWEST if keep and keep.number is not None else Reason.RULE
     decisions, rank = [], 0
     for image, excuse in zip(images, excuses, strict=True):
         if excuse is not None:
@@ -194,7 +197,15 @@ def apply_policy(
             continue
         rank += 1
         decisions.append(
-            _ranked(image, keep, rank, next(kept), rules=rules, base_image=base_image)
+            _ranked(
+                image,
+                keep,
+                rank,
+                next(kept),
+                kept_as,
+                rules=rules,
+                base_image=base_image,
+            )
         )
     return decisions
 
@@ -303,15 +314,19 @@ def _ranked(
     keep: Keep | None,
     rank: int,
     kept_by: tuple[KeptBy, ...],
+    kept_as: Reason,
     *,
     rules: Rules,
     base_image: str | None,
 ) -> Decision:
-    """Decide on an image that counts."""
+    """Decide on an image that counts.
+
+    :param kept_as: the reason if any rule keeps it.
+    """
     if keep is None:
         reason = Reason.NO_SCHEDULE
     elif kept_by:
-        reason = Reason.RULE if keep.number is None else Reason.NEWEST
+        reason = kept_as
     elif rules is Rules.OURS and image.id == base_image:
         reason = Reason.BOOTED_FROM
     else:
@@ -374,23 +389,33 @@ def reason(decision: Decision) -> str:
     if decision.image.protected:
         place += "; cannot be deleted while protected in the image service"
     elif decision.is_base:
-        place += "; not deleted: the server boots from it"
+        whose = "a" if decision.reason is Reason.GONE else "the"
+        place += f"; not deleted: {whose} server boots from it"
     return place + (_INHERITED if has_inherited_marker(decision) else "")
 
 
 def _place(decision: Decision) -> str:
     """Return why a counted image stays or goes, in words."""
+    if decision.reason is Reason.GONE:
+        if decision.keep is None:
+            return "its server is gone"
+        older = _older_than(decision.keep)
+        also = older if decision.keep.number is None else f"it is {older}"
+        return f"its server is gone, and {also}"
     if decision.keep is None:
         return "no schedule, so nothing is deleted"
-    number = decision.keep.number
     if not decision.kept_by:
-        return (
-            "no rule keeps it"
-            if number is None
-            else f"older than the newest {number}".removesuffix(" 1")
-        )
+        return _older_than(decision.keep)
     assert decision.image.created is not None
     return kept_words(decision.kept_by, decision.image.created)
+
+
+def _older_than(keep: Keep) -> str:
+    """Return why an image is kept by none of some rules."""
+    number = keep.number
+    if number is None:
+        return "no rule keeps it"
+    return f"older than the newest {number}".removesuffix(" 1")
 
 
 def _excuse(decision: Decision) -> str:

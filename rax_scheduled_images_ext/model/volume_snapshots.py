@@ -43,8 +43,8 @@ class VolumeSnapshot:
     """A snapshot of a volume, as the block storage service describes it.
 
     ``status`` is the service's word (available, creating, deleting, error and so on),
-    ``changed`` when it was last changed. ``project_id`` and ``changed`` are None if the
-    service does not show them.
+    ``changed`` when it was last changed, ``size`` in GiB that of its volume.
+    ``project_id``, ``changed`` and ``size`` are None if the service does not show them.
     """
 
     id: str
@@ -53,6 +53,7 @@ class VolumeSnapshot:
     project_id: str | None = None
     changed: datetime | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    size: int | None = None
 
     @property
     def image_id(self) -> str | None:
@@ -72,6 +73,23 @@ class VolumeSnapshot:
     def is_deletable(self) -> bool:
         """Whether the service can delete it in its present status."""
         return self.status in _DELETABLE
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A volume, as the block storage service describes it.
+
+    ``size`` is in GiB, ``snapshot_id`` the snapshot that it was made from, None if it
+    was made from none. What the service does not show is None.
+    """
+
+    id: str
+    name: str
+    status: str
+    project_id: str | None = None
+    created: datetime | None = None
+    size: int | None = None
+    snapshot_id: str | None = None
 
 
 def deletion_metadata(image: ServerImage) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rax_scheduled_images_ext.client.cloud import Cloud
@@ -16,7 +16,6 @@ from rax_scheduled_images_ext.errors import (
 from rax_scheduled_images_ext.model.freshness import decide_on
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.outlook import Outlook
-from rax_scheduled_images_ext.model.quota import FullQuota, day_full
 from rax_scheduled_images_ext.model.retention import Decision
 from rax_scheduled_images_ext.model.schedule import ImageSchedule, ScheduleSettings
 from rax_scheduled_images_ext.operations.schedules import (
@@ -76,15 +75,6 @@ def forecast(
 
     skip = NoSchedule if wanted is None else NoRetention
     return for_each(cloud, servers, action, report, skip=skip)
-
-
-def quota_forecast(cloud: Cloud, outlooks: Sequence[Outlook]) -> FullQuota | None:
-    """Return when the project's image quota is reached by some servers' images.
-
-    None if the project has none, or the cloud does not show it.
-    """
-    quota = cloud.images.quota() if outlooks else None
-    return None if quota is None else day_full(quota, outlooks)
 
 
 def refuse_many(

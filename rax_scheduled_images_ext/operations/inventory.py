@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 
 from rax_scheduled_images_ext.client.cloud import Cloud
@@ -25,9 +26,11 @@ from rax_scheduled_images_ext.model.freshness import (
     schedule_status,
 )
 from rax_scheduled_images_ext.model.image import ServerImage, named_weekly
+from rax_scheduled_images_ext.model.quota import FullQuota
 from rax_scheduled_images_ext.model.retention import Rules
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.verify import is_test_server
+from rax_scheduled_images_ext.operations.space import quota_forecast, snapshot_sizes
 from rax_scheduled_images_ext.operations.work_queue import (
     Outcome,
     Report,
@@ -41,11 +44,14 @@ class Inventory:
 
     ``images`` are the snapshots that were read, by server, also those of servers that
     are not listed.
+    ``quota`` is when the project's image quota is reached by these servers, None unless
+    it was asked for, or if there is none.
     """
 
     now: datetime
     servers: list[ScheduleStatus]
     images: Mapping[str, list[ServerImage]] = field(default_factory=dict, repr=False)
+    quota: FullQuota | None = None
 
 
 def read_inventory(
@@ -54,6 +60,7 @@ def read_inventory(
     enabled: bool | None = None,
     name: str | re.Pattern[str] | None = None,
     max_age: timedelta = MAX_AGE,
+    space: bool = False,
 ) -> Inventory:
     """Read the servers of a project in one region, their schedules and images.
 
@@ -64,11 +71,13 @@ def read_inventory(
     :param enabled: only servers with a schedule, or only those without.
     :param name: only servers whose names match this regular expression anywhere.
     :param max_age: as for :func:`.freshness.schedule_status`.
+    :param space: also find out what the images take, and when the quota is reached: one
+        request more for that, and one per page of volume snapshots if images have any.
     :raises NotOffered: if the cloud has no scheduled images.
     """
     shared = cloud.shared()
     pattern = None if name is None else re.compile(name)
-    return _Reader(shared, pattern).read(max_age, enabled)
+    return _Reader(shared, pattern, space).read(max_age, enabled)
 
 
 def read_regions(
@@ -77,6 +86,7 @@ def read_regions(
     enabled: bool | None = None,
     name: str | re.Pattern[str] | None = None,
     max_age: timedelta = MAX_AGE,
+    space: bool = False,
     report: Report[str, Inventory] | None = None,
 ) -> list[Outcome[str, Inventory]]:
     """Read the inventory of each region of the user's catalog, in parallel.
@@ -90,13 +100,17 @@ def read_regions(
 
     def read(region: str) -> Inventory:
         return read_inventory(
-            shared.in_region(region), enabled=enabled, name=name, max_age=max_age
+            shared.in_region(region),
+            enabled=enabled,
+            name=name,
+            max_age=max_age,
+            space=space,
         )
 
     return run(shared.regions(), read, report)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Listed:
     """A server as a list shows it.
 
@@ -148,6 +162,7 @@ class _Reader:
 
     cloud: Cloud
     pattern: re.Pattern[str] | None
+    space: bool
 
     def read(self, max_age: timedelta, enabled: bool | None) -> Inventory:
         """Read all servers, or only those with or without a schedule."""
@@ -160,10 +175,17 @@ class _Reader:
             servers = list(map(_tagged, listing.servers))
         else:
             servers = self._servers(listing, silent)
+        # The images take most of the memory: nothing is kept beside them.
+        listing.servers.clear()
         images = self._images(servers)
+        sizes = None
+        if self.space:
+            sizes = snapshot_sizes(self.cloud, chain.from_iterable(images.values()))
 
         def status(server: InventoryServer) -> ScheduleStatus:
-            return schedule_status(server, images[server.id], listing.now, max_age)
+            return schedule_status(
+                server, images[server.id], listing.now, max_age, sizes
+            )
 
         found = {server.id: status(server) for server in servers}
         if listing.shows_schedules and not listing.shows_days:
@@ -172,12 +194,10 @@ class _Reader:
                 del found[server.id]
             asked = self._ask(open_, open_)
             found.update((server.id, status(server)) for server in asked)
-        statuses = found.values()
-        return Inventory(
-            listing.now,
-            [each for each in statuses if enabled is None or _is(each, enabled)],
-            images,
-        )
+        statuses = [e for e in found.values() if enabled is None or _is(e, enabled)]
+        outlooks = [each.outlook for each in statuses if each.outlook]
+        quota = quota_forecast(self.cloud, outlooks)
+        return Inventory(listing.now, statuses, images, quota)
 
     # -- servers
 

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.model.freshness import InventoryServer, ScheduleStatus
+from rax_scheduled_images_ext.model.quota import FullQuota
 from rax_scheduled_images_ext.operations.inventory import (
     Inventory,
     read_inventory,
@@ -34,12 +35,13 @@ class Listing:
     """The servers of one region or of all, at one moment.
 
     ``now`` is None if no region could be read; ``failures`` are the regions that could
-    not be read.
+    not be read. ``quotas`` are those of :class:`.Inventory`.
     """
 
     rows: list[Row]
     now: datetime | None
     failures: list[Outcome[str, Inventory]] = field(default_factory=list)
+    quotas: list[FullQuota | None] = field(default_factory=list)
 
 
 def list_servers(
@@ -48,6 +50,7 @@ def list_servers(
     enabled: bool | None,
     name: re.Pattern[str] | None,
     all_regions: bool,
+    space: bool = False,
     report: Report[str, Inventory] | None = None,
 ) -> Listing:
     """Read the servers of the cloud's region, or of all regions in parallel.
@@ -56,12 +59,16 @@ def list_servers(
     single region.
     """
     if not all_regions:
-        inventory = read_inventory(cloud, enabled=enabled, name=name)
-        return Listing([Row(None, each) for each in inventory.servers], inventory.now)
-    regions = read_regions(cloud, enabled=enabled, name=name, report=report)
+        inventory = read_inventory(cloud, enabled=enabled, name=name, space=space)
+        rows = [Row(None, each) for each in inventory.servers]
+        return Listing(rows, inventory.now, quotas=[inventory.quota])
+    regions = read_regions(
+        cloud, enabled=enabled, name=name, space=space, report=report
+    )
     read = [(each.item, each.value) for each in regions if each.value is not None]
     return Listing(
         [Row(region, each) for region, found in read for each in found.servers],
         max((found.now for _, found in read), default=None),
         [each for each in regions if each.error is not None],
+        [found.quota for _, found in read],
     )

@@ -15,9 +15,19 @@ from rax_scheduled_images_ext.errors import (
 )
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.keep import Keep
-from rax_scheduled_images_ext.model.retention import Decision, apply_policy, reason
+from rax_scheduled_images_ext.model.retention import (
+    Decision,
+    Reason,
+    apply_policy,
+    reason,
+)
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.operations.delete import NamingImages, delete_image
+from rax_scheduled_images_ext.operations.gone import (
+    find_one,
+    still_going,
+    surplus_of_gone,
+)
 from rax_scheduled_images_ext.operations.schedules import find_schedule
 from rax_scheduled_images_ext.operations.server import decide, images_of
 from rax_scheduled_images_ext.operations.targets import Servers, Target, for_each
@@ -66,7 +76,7 @@ class PrunePlan:
             PrunedImage(
                 self.server_id,
                 decision.image,
-                "skip" if decision.image.protected else "delete",
+                "skip" if decision.is_never_deleted else "delete",
                 reason(decision),
             )
             for decision in self.decisions
@@ -78,13 +88,18 @@ def plan_prune(
     servers: Servers,
     keep: Keep | int | None = None,
     report: Report[Target, PrunePlan] | None = None,
+    *,
+    gone: bool = False,
 ) -> list[Outcome[Target, PrunePlan]]:
     """Return the images beyond the retention of each server.
 
-    Errors: NoRetention, NoSuchServer, NotOffered, NoMatch, SeveralMatches.
+    Errors: NoRetention, NoSuchServer, NotOffered, NoMatch, SeveralMatches, and for
+    servers that are gone ServerGone and NotGone.
 
+    :param servers: those that are gone may have the last name that their images have.
     :param keep: how many images to keep, or by what rules; None for what each server's
         schedule keeps.
+    :param gone: only servers that are gone, all of whose images go without ``keep``.
     :raises InvalidValue: for an invalid number or rule; nothing has been sent.
     """
     if isinstance(keep, Keep):
@@ -93,9 +108,16 @@ def plan_prune(
         ImageSchedule(keep).checked()
 
     def action(cloud: Cloud, server_id: str) -> PrunePlan:
+        if gone:
+            return absent(cloud, server_id)
         return PrunePlan(server_id, surplus_of(cloud, server_id, keep))
 
-    return for_each(cloud, servers, action, report)
+    def absent(cloud: Cloud, wanted: str) -> PrunePlan:
+        found = find_one(cloud, wanted)
+        surplus = surplus_of_gone(cloud, found, keep, everything=gone)
+        return PrunePlan(found.id, surplus)
+
+    return for_each(cloud, servers, action, report, absent=absent)
 
 
 class PruneListener(Report[Target, PrunePlan]):
@@ -123,16 +145,18 @@ def prune_servers(
     keep: Keep | int | None,
     listener: PruneListener,
     *,
+    gone: bool = False,
     dry_run: bool = False,
 ) -> list[PrunedImage] | None:
     """Delete the images beyond the retention of servers, if the listener agrees.
 
     :param keep: as for :func:`plan_prune`, whose errors the listener receives.
+    :param gone: as well.
     :param dry_run: delete nothing.
     :returns: what was done, or would be; None if the listener declined.
     :raises KeyboardInterrupt: on Ctrl-C.
     """
-    plans = _plans(cloud, servers, keep, listener)
+    plans = _plans(cloud, servers, keep, listener, gone=gone)
     planned = [image for plan in plans for image in plan.images()]
     if dry_run or not planned:
         return planned
@@ -140,7 +164,7 @@ def prune_servers(
         return None
     if listener.asks:
         # The images must still be beyond the retention.
-        now = _plans(cloud, servers, keep, listener)
+        now = _plans(cloud, servers, keep, listener, gone=gone)
         plans = [plan.within(plans) for plan in now]
     try:
         return prune(cloud, plans, listener.pruned)
@@ -151,11 +175,16 @@ def prune_servers(
 
 
 def _plans(
-    cloud: Cloud, servers: Servers, keep: Keep | int | None, listener: PruneListener
+    cloud: Cloud,
+    servers: Servers,
+    keep: Keep | int | None,
+    listener: PruneListener,
+    *,
+    gone: bool,
 ) -> list[PrunePlan]:
     """Plan for each server, once."""
     plans: dict[str, PrunePlan] = {}
-    for each in plan_prune(cloud, servers, keep, listener):
+    for each in plan_prune(cloud, servers, keep, listener, gone=gone):
         if each.value is not None:
             plans.setdefault(each.value.server_id, each.value)
     return list(plans.values())
@@ -228,10 +257,13 @@ def delete_surplus(
     """
     server_id = str(decision.image.server_id)
     try:
-        now = _decide_again(cloud, decision)
+        gone = decision.reason is Reason.GONE
+        now = (still_going if gone else _decide_again)(cloud, decision)
     except NoSuchImage:
         return PrunedImage(server_id, decision.image, "skipped", "already gone")
-    if not now.surplus:
+    if now is None:
+        return PrunedImage(server_id, decision.image, "skipped", "not known to be gone")
+    if not now.surplus or now.is_base:
         return PrunedImage(server_id, now.image, "skipped", reason(now))
     return delete_decided(cloud, now, naming)
 

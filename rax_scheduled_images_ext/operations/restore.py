@@ -71,10 +71,11 @@ from rax_scheduled_images_ext.model.schedule_tags import (
     is_own_tag,
     read_schedule_tags,
 )
-from rax_scheduled_images_ext.model.server import ServerFacts, facts_of, gone_server
+from rax_scheduled_images_ext.model.server import ServerFacts, gone_server
 from rax_scheduled_images_ext.model.task_states import task_state
 from rax_scheduled_images_ext.model.times import write_time
 from rax_scheduled_images_ext.model.verify import Verification, proofs_of
+from rax_scheduled_images_ext.operations.gone import images_by_name
 from rax_scheduled_images_ext.operations.proof import prove
 from rax_scheduled_images_ext.operations.snapshot.polling import (
     Listener,
@@ -237,14 +238,7 @@ class _Planning:
         :raises NoMatch: if there is none.
         :raises SeveralMatches: if there were several.
         """
-        of_server: dict[str, list[ServerImage]] = {}
-        for image in self.cloud.images.list():
-            if image.server_id is None or image.owner != self.own_project:
-                continue
-            facts = facts_of(image)
-            known = facts.name if facts else name_in_service_name(image)
-            if known == name:
-                of_server.setdefault(image.server_id, []).append(image)
+        of_server = images_by_name(self.cloud, name)
         for server_id in list(of_server):
             try:
                 server = self.servers.get(server_id)[0]

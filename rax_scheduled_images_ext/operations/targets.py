@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.servers import with_server
-from rax_scheduled_images_ext.errors import NoServers
+from rax_scheduled_images_ext.errors import NoMatch, NoServers
 from rax_scheduled_images_ext.model.verify import is_test_server
 from rax_scheduled_images_ext.operations.work_queue import (
     Outcome,
@@ -34,6 +34,8 @@ class Target:
         return self.label
 
 
+#: What is done with a server: it receives the cloud and the server's ID.
+Action = Callable[[Cloud, str], Result]
 #: Servers as names, IDs or targets, or a single one of these.
 Servers = Iterable[Target | str] | Target | str
 
@@ -80,17 +82,18 @@ def no_servers(pattern: re.Pattern[str] | None, *, scheduled: bool) -> NoServers
 def for_each(
     cloud: Cloud,
     servers: Servers,
-    action: Callable[[Cloud, str], Result],
+    action: Action[Result],
     report: Report[Target, Result] | None = None,
     skip: type[Exception] | None = None,
+    absent: Action[Result] | None = None,
 ) -> list[Outcome[Target, Result]]:
-    """Run ``action`` on many servers at a time; it receives the cloud and a server's
-    ID.
+    """Run ``action`` on many servers at a time.
 
     :param servers: names, IDs or targets.
     :param report: called with each outcome, except skipped ones.
     :param skip: an error with which a server is skipped if it was found, not named: it
         has changed since, and no longer matches.
+    :param absent: runs for a name or ID that no server has, None to fail then.
     :returns: an outcome for each server, in the order given.
     :raises RunInterrupted: on Ctrl-C.
     """
@@ -100,9 +103,14 @@ def for_each(
     def act(target: Target) -> Result:
         if target.id is not None:
             return action(cloud, target.id)
-        return with_server(
-            cloud.compute, target.label, lambda server_id: action(cloud, server_id)
-        )
+        try:
+            return with_server(
+                cloud.compute, target.label, lambda server_id: action(cloud, server_id)
+            )
+        except NoMatch:
+            if absent is None:
+                raise
+        return absent(cloud, target.label)
 
     report = report or Report()
     outcomes: list[Outcome[Target, Result]] = []

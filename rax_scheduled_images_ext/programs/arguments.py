@@ -260,3 +260,13 @@ def interval(text: str) -> float:
         if 0.1 <= seconds <= 3600:
             return seconds
     raise invalid(f"'{text}' is not an interval: seconds, from 0.1 to 3600")
+
+
+def price(text: str) -> float:
+    """Return a price: a number that is not negative.
+
+    :raises InvalidValue: for anything else.
+    """
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text, re.ASCII):
+        raise invalid(f"'{text}' is not a price: a number such as 0.05")
+    return float(text)

@@ -200,6 +200,7 @@ def _sandbox(args: argparse.Namespace, host: str, port: int) -> Sandbox:
         latency=args.latency,
         max_limit=args.max_limit,
         image_quota=args.image_quota,
+        shared_images=args.shared_images,
         faults=args.faults,
         extension=args.extension,
         host=host,

@@ -90,6 +90,8 @@ class Sandbox:
     :param max_limit: the most entries on a page of a list.
     :param image_quota: how many images a project may have; None for no limit.
     :param server_quota: how many servers a project may have; None for no limit.
+    :param shared_images: whether all regions have one image service, as some clouds
+        do; by default each has its own.
     :param port: the port to listen on; 0 for any free one.
     :param host: the address to listen on.
     :param latency: how many seconds every response takes at least.
@@ -115,6 +117,7 @@ class Sandbox:
         max_limit: int = 1000,
         image_quota: int | None = None,
         server_quota: int | None = None,
+        shared_images: bool = False,
         port: int = 0,
         host: str = "127.0.0.1",
         latency: float = 0.0,
@@ -145,6 +148,7 @@ class Sandbox:
                 extension=extension,
                 # Rackspace's documents know no state before image_snapshot.
                 timings=Timings(queue=0) if like == "rackspace" else Timings(),
+                shared_images=shared_images,
             )
             self._seed(servers, images_per_server)
             # What was there before them may be more.

@@ -95,6 +95,11 @@ def cloud_options() -> Parser:
         help="maximum number of images of a project (default: no limit)",
     )
     add(
+        "--shared-images",
+        action="store_true",
+        help="one image service for all regions (default: one in each)",
+    )
+    add(
         "--fault",
         type=checked(fault),
         action="append",

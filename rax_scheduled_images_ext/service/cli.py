@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rax_scheduled_images_ext.console.arguments import EVERY, YES, weekly
+from rax_scheduled_images_ext.console.arguments import EVERY, PRICE_OF_ALL, YES, weekly
 from rax_scheduled_images_ext.console.simulation_arguments import SIMULATED
 from rax_scheduled_images_ext.console.terminal import can_ask, say
 from rax_scheduled_images_ext.console.verify_arguments import (
@@ -39,11 +39,13 @@ from rax_scheduled_images_ext.programs.options import (
 from rax_scheduled_images_ext.service import options
 
 if TYPE_CHECKING:
+    from rax_scheduled_images_ext.engine.leftovers import LeftBehind
     from rax_scheduled_images_ext.engine.projects import Projects
     from rax_scheduled_images_ext.engine.proofs import Proofs
     from rax_scheduled_images_ext.engine.runner import Runner
     from rax_scheduled_images_ext.model.plan import Step
-    from rax_scheduled_images_ext.model.volume_snapshots import VolumeSnapshot
+    from rax_scheduled_images_ext.model.quota import FullQuota
+    from rax_scheduled_images_ext.service.gone import GoneWork
     from rax_scheduled_images_ext.service.loop import Service
     from rax_scheduled_images_ext.service.proofs import ProofWork
     from rax_scheduled_images_ext.service.tables import StatusRow
@@ -161,30 +163,52 @@ def _plan(args: argparse.Namespace) -> int:
 
 def _status(args: argparse.Namespace) -> int:
     from rax_scheduled_images_ext.client.snapshots import PASSING
+    from rax_scheduled_images_ext.console.space import say_total
     from rax_scheduled_images_ext.engine.find import Finder
-    from rax_scheduled_images_ext.engine.sweep import left_snapshots
+    from rax_scheduled_images_ext.engine.leftovers import find_leftovers
+    from rax_scheduled_images_ext.engine.space import read_quotas, read_sizes
     from rax_scheduled_images_ext.service.tables import print_status, rows_of
 
     rows: list[StatusRow] = []
-    left: list[VolumeSnapshot] = []
+    quotas: list[FullQuota] = []
+    left: list[LeftBehind] = []
 
     def read(projects: Projects) -> None:
         page = Finder(projects, _policy(args)).survey()
-        rows.extend(rows_of(page, args.max_age))
+        found = rows_of(page, args.max_age, read_sizes(projects, page))
+        rows.extend(found)
+        quotas.extend(read_quotas(projects, (row.status for row in found)).values())
         try:
-            left.extend(left_snapshots(projects, page.now))
+            left.extend(find_leftovers(projects, page))
         except PASSING as error:
-            say(f"{PROG}: warning: volume snapshots cannot be listed: {error}")
+            say(f"{PROG}: warning: what is left behind cannot be listed: {error}")
 
     _read_regions(args, read)
-    print_status(rows, args.format)
-    for snapshot in left:
-        say(
-            f"{PROG}: warning: volume snapshot {snapshot.id} is {snapshot.status}; it"
-            f" was to be deleted with image {snapshot.image_id}"
-        )
+    print_status(rows, args.format, args.price)
+    if args.format == "table":
+        say_total((row.status.space for row in rows), quotas, args.price)
+    for each in left:
+        say(f"{PROG}: warning: {each.kind.value} {each.id}: {each.reason}")
     stale = any(row.status.stale or row.status.failed_proof for row in rows)
     return _STALE if stale or _has_dead_letters() else 0
+
+
+def _leftovers(args: argparse.Namespace) -> int:
+    from rax_scheduled_images_ext.console.formats import print_rows
+    from rax_scheduled_images_ext.engine.find import Finder
+    from rax_scheduled_images_ext.engine.leftovers import find_leftovers
+    from rax_scheduled_images_ext.service.tables import LEFTOVERS
+
+    found: list[LeftBehind] = []
+
+    def read(projects: Projects) -> None:
+        page = Finder(projects, _policy(args)).survey()
+        found.extend(find_leftovers(projects, page))
+
+    _read_regions(args, read)
+    if found or args.format != "table":
+        print_rows(LEFTOVERS, found, args.format)
+    return 0
 
 
 def _read_regions(args: argparse.Namespace, read: Callable[[Projects], None]) -> None:
@@ -304,6 +328,9 @@ def _service(args: argparse.Namespace) -> Service:
         log = events.EventLog(Reported.load(state), name if len(names) > 1 else None)
         name = name or str(config.region_name or "")
         found.append(RegionWork(name, partial(open_runner, args, name or None), log))
+    if args.after_delete is not None:
+        for region in found:
+            region.gone = _gone_work(args, region.name)
     service = Service(found, notifier(args))
     service.health = Health(getattr(args, "every", Health.EVERY))
     if getattr(args, "metrics_port", None) is not None:
@@ -320,6 +347,20 @@ def _service(args: argparse.Namespace) -> Service:
         for region in found:
             region.proofs = _proof_work(args, region.name, service)
     return service
+
+
+def _gone_work(args: argparse.Namespace, region: str) -> GoneWork:
+    """Return the work on servers that are gone.
+
+    :raises ScheduledImagesError: if the region has no name: images name theirs.
+    """
+    from rax_scheduled_images_ext.service.gone import GoneWork
+
+    if not region:
+        raise ScheduledImagesError(
+            "--after-delete requires a region: set OS_REGION_NAME, or use --region"
+        )
+    return GoneWork(args.after_delete)
 
 
 def _proof_work(args: argparse.Namespace, region: str, service: Service) -> ProofWork:
@@ -420,6 +461,7 @@ def make_parser() -> Parser:
     reading, working = options.reading(), options.working()
     printing, lasting = options.printing(), options.lasting()
     reporting, proving = options.reporting(), options.proving()
+    removing = options.removing()
     running = command(
         "run",
         _run,
@@ -429,6 +471,7 @@ def make_parser() -> Parser:
         reporting,
         lasting,
         proving,
+        removing,
     )
     running.add_argument(
         "--refresh",
@@ -457,6 +500,7 @@ def make_parser() -> Parser:
         reading,
         working,
         reporting,
+        removing,
     )
     plan = command(
         "plan", _plan, "print what a tick would do now, and why", reading, printing
@@ -484,6 +528,15 @@ def make_parser() -> Parser:
         default=MAX_AGE,
         metavar="DURATION",
         help="maximum age of the newest image of a daily schedule (default: 26h)",
+    )
+    PRICE_OF_ALL.add_to(status)
+    command(
+        "leftovers",
+        _leftovers,
+        "print what was left behind: claims, images without data, volume snapshots and"
+        " volumes that belong to nothing, and what deleting each does",
+        reading,
+        printing,
     )
     proof = command(
         "verify",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from datetime import datetime
 from typing import Any
 
 from rax_scheduled_images_ext.engine.results import Result, StepResult, Tick
@@ -51,6 +52,8 @@ _REPEATED = frozenset({Result.UNKNOWN, Result.UNPROVEN})
 # failure, what could not be deleted, and how the last tick failed.
 _REQUEST_ID = re.compile(r" \(Request-ID: [^)]*\)")
 _LASTING, _FAILED, _LEFT, _ERROR = "lasting", "failed", "left", "error"
+# The day of what is done once a day.
+_DAILY = "daily"
 
 
 # The facts of an event, in the order in which they are written.
@@ -189,6 +192,19 @@ class EventLog:
         if self._reported.is_news(_LASTING, step.server.id, state):
             facts = facts_of(result) | {"reason": explain(step)}
             self._log(logging.WARNING, "no image", facts)
+
+    def begins_day(self, what: str, now: datetime) -> bool:
+        """Record that something is done today; return whether that is new."""
+        return self._reported.is_news(_DAILY, what, [now.date().isoformat()])
+
+    def add_gone_failed(self, error: Exception) -> None:
+        """Write that images of servers that are gone could not be looked at."""
+        reason = {"reason": f"{type(error).__name__}: {error}"}
+        self._log(logging.ERROR, "servers that are gone not read", reason)
+
+    def save(self) -> None:
+        """Write down what was recorded."""
+        self._reported.save()
 
     def take_news(self) -> list[StepResult]:
         """Return the failures since the last time."""

@@ -16,6 +16,7 @@ from rax_scheduled_images_ext.errors import ScheduledImagesError
 from rax_scheduled_images_ext.programs.http_server import Server
 from rax_scheduled_images_ext.programs.signals import ended_by_signals
 from rax_scheduled_images_ext.service.events import LOG, EventLog, log
+from rax_scheduled_images_ext.service.gone import GoneWork
 from rax_scheduled_images_ext.service.health import Health
 from rax_scheduled_images_ext.service.metrics import Metrics
 from rax_scheduled_images_ext.service.notify import Notifier
@@ -45,6 +46,7 @@ class RegionWork:
     events: EventLog = field(default_factory=EventLog)
     runner: Runner | None = None
     proofs: ProofWork | None = None
+    gone: GoneWork | None = None
 
     def tick(self, stopping: Callable[[], bool]) -> Tick:
         """Do what is due, once, with a new login if the last one failed."""
@@ -53,6 +55,12 @@ class RegionWork:
             self.runner.stopping = stopping
             self.runner.deleted = self.events.add_deleted
         return self.runner.tick(self.events.add)
+
+    def delete_gone(self, tick: Tick, stopping: Callable[[], bool]) -> bool:
+        """Delete images of servers that are gone; return whether nothing failed."""
+        if self.gone is None or self.runner is None:
+            return True
+        return self.gone.do(self.runner, tick, self.events, stopping)
 
     @property
     def has_owners(self) -> bool:
@@ -102,6 +110,8 @@ class Service:
         if region.proofs is not None:
             region.proofs.start(region.name, tick, self._ended.is_set)
             good = good and not region.proofs.failed
+        if not region.delete_gone(tick, self._ended.is_set):
+            status = FAILED
         return status, good
 
     def run(self, every: float) -> None:

@@ -17,6 +17,8 @@ from prometheus_client import (
 )
 
 from rax_scheduled_images_ext.engine.results import Result, StepResult, Tick
+from rax_scheduled_images_ext.model.freshness import InventoryServer
+from rax_scheduled_images_ext.model.space import Spaces
 from rax_scheduled_images_ext.model.verify import Finding
 from rax_scheduled_images_ext.service.events import NOT_IMAGED
 from rax_scheduled_images_ext.service.expected import Expectations
@@ -150,22 +152,35 @@ class Metrics:
         for region in regions:
             self.numbers.begin(region, "done", "failed")
         self._expectations: dict[str, Expectations] = defaultdict(Expectations)
-        self._success = _Times(
+        self._success = _Values(
             "last_success_timestamp_seconds",
             "When the newest complete scheduled image was made; for a project, the"
             " earliest of these times.",
             self.registry,
         )
-        self._expected = _Times(
+        self._expected = _Values(
             "expected_timestamp_seconds",
             "When the next image is due; for a project, the earliest of these times.",
             self.registry,
         )
-        self._verified = _Times(
+        self._verified = _Values(
             "verified_timestamp_seconds",
             "When an image was last proven to boot; for a project, the earliest of"
             " these times.",
             self.registry,
+        )
+        self._space = _Values(
+            "space_bytes",
+            "Bytes that the images of a server take, as far as known; for a project,"
+            " of all its servers.",
+            self.registry,
+        )
+        self._full = _Values(
+            "quota_full_timestamp_seconds",
+            "When the image quota of a project is likely to be reached; absent if not"
+            " within a year.",
+            self.registry,
+            "limit",
         )
         self._failed_proofs = Gauge(
             f"{PREFIX}_failed_proofs",
@@ -197,6 +212,8 @@ class Metrics:
         for cause in NOT_IMAGED:
             numbers.not_imaged.labels(region, cause.value).set(causes[cause])
         self._set_times(region, tick)
+        if tick.spaces is not None:
+            self._set_spaces(region, tick, tick.spaces)
 
     def set_verified(
         self, region: str, tick: Tick, proven: Mapping[str, datetime], failed: int
@@ -220,14 +237,39 @@ class Metrics:
         self._export(region, self._success, tick, tick.newest)
         self._export(region, self._expected, tick, expected)
 
-    def _export(
-        self, region: str, gauge: _Times, tick: Tick, moments: Mapping[str, datetime]
-    ) -> None:
+    def _set_spaces(self, region: str, tick: Tick, spaces: Spaces) -> None:
+        """Export what images take, and when quotas are reached."""
+        taken: Count[tuple[str, ...]] = Count()
+        servers, is_each = self._scheduled(tick)
+        for server in servers:
+            space = spaces.servers.get(server.id)
+            if space is not None:
+                project = str(server.project_id)
+                taken[project, server.id if is_each else ""] += space.known
+        self._space.set(region, taken)
+        self._full.set(
+            region,
+            {
+                (project, "images" if full.limit is full.quota.number else "bytes"): (
+                    full.day.timestamp()
+                )
+                for project, full in spaces.quotas.items()
+                if full.day is not None
+            },
+        )
+
+    def _scheduled(self, tick: Tick) -> tuple[list[InventoryServer], bool]:
+        """Return the servers with schedules, and whether each is exported."""
         servers = [
             each.step.server for each in tick.results if each.step.server.schedule
         ]
-        is_each = len(servers) <= self._most_servers
-        times: dict[tuple[str, str], float] = {}
+        return servers, len(servers) <= self._most_servers
+
+    def _export(
+        self, region: str, gauge: _Values, tick: Tick, moments: Mapping[str, datetime]
+    ) -> None:
+        servers, is_each = self._scheduled(tick)
+        times: dict[tuple[str, ...], float] = {}
         for server in servers:
             if server.id in moments:
                 labels = (str(server.project_id), server.id if is_each else "")
@@ -236,21 +278,23 @@ class Metrics:
         gauge.set(region, times)
 
 
-class _Times:
-    """A time for each server, or for each project with an empty ``server``."""
+class _Values:
+    """A value for each server, or for each project with an empty ``server``."""
 
-    def __init__(self, name: str, text: str, registry: CollectorRegistry) -> None:
-        labels = ("region", "project", "server")
+    def __init__(
+        self, name: str, text: str, registry: CollectorRegistry, *more: str
+    ) -> None:
+        labels = ("region", "project", *(more or ("server",)))
         self._gauge = Gauge(f"{PREFIX}_{name}", text, labels, registry=registry)
-        self._labels: dict[str, set[tuple[str, str]]] = defaultdict(set)
+        self._labels: dict[str, set[tuple[str, ...]]] = defaultdict(set)
 
-    def set(self, region: str, times: dict[tuple[str, str], float]) -> None:
-        """Export these times of a region, and no others."""
-        for gone in self._labels[region] - set(times):
+    def set(self, region: str, values: Mapping[tuple[str, ...], float]) -> None:
+        """Export these values of a region, and no others."""
+        for gone in self._labels[region] - set(values):
             self._gauge.remove(region, *gone)
-        self._labels[region] = set(times)
-        for labels, moment in times.items():
-            self._gauge.labels(region, *labels).set(moment)
+        self._labels[region] = set(values)
+        for labels, value in values.items():
+            self._gauge.labels(region, *labels).set(value)
 
 
 def metrics_app(

@@ -174,6 +174,19 @@ def reporting() -> Parser:
     return options
 
 
+def removing() -> Parser:
+    """Return the option of the commands that delete images of servers that are gone."""
+    options = Parser(add_help=False)
+    options.add_argument(
+        "--after-delete",
+        type=checked(day_or_more),
+        metavar="DURATION",
+        help="delete the scheduled images of servers that were deleted this long ago,"
+        " such as 30d; looked for once a day (default: never)",
+    )
+    return options
+
+
 def lasting() -> Parser:
     """Return the options of the commands that keep running."""
     options = Parser(add_help=False)

@@ -10,11 +10,14 @@ from rax_scheduled_images_ext.console.schedules import (
     further_columns,
     schedule_columns,
 )
+from rax_scheduled_images_ext.console.space import space_columns
 from rax_scheduled_images_ext.engine.find import Page
+from rax_scheduled_images_ext.engine.leftovers import LeftBehind
 from rax_scheduled_images_ext.model.freshness import ScheduleStatus, schedule_status
 from rax_scheduled_images_ext.model.plan import Action, Step, explain
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.slots import Slot
+from rax_scheduled_images_ext.model.space import Sizes
 from rax_scheduled_images_ext.model.times import write_time
 
 PLAN: tuple[Column[Step], ...] = (
@@ -53,13 +56,16 @@ class StatusRow:
     step: Step
 
 
-def rows_of(page: Page, max_age: timedelta) -> list[StatusRow]:
-    """Return the rows of all servers of a survey, sorted by name."""
+def rows_of(page: Page, max_age: timedelta, sizes: Sizes) -> list[StatusRow]:
+    """Return the rows of all servers of a survey, sorted by name.
+
+    :param sizes: those of volume snapshots.
+    """
     images = page.open.by_server
     rows = [
         StatusRow(
             schedule_status(
-                step.server, images.get(step.server.id, ()), page.now, max_age
+                step.server, images.get(step.server.id, ()), page.now, max_age, sizes
             ),
             step,
         )
@@ -87,12 +93,28 @@ STATUS: tuple[Column[StatusRow], ...] = (
 )
 
 
+LEFTOVERS: tuple[Column[LeftBehind], ...] = (
+    Column("kind", "Kind", lambda row: row.kind.value),
+    Column("id", "ID", lambda row: row.id),
+    Column("name", "Name", lambda row: row.name),
+    Column("project", "Project", lambda row: row.project_id),
+    Column("status", "Status", lambda row: row.status),
+    Column("changed", "Changed", lambda row: write_time(row.changed)),
+    Column("reason", "Reason", lambda row: row.reason),
+    Column("effect", "If deleted", lambda row: row.effect),
+)
+
+
 def print_plan(steps: list[Step], form: str, *, everything: bool) -> None:
     """Print what would be done, with ``everything`` also why nothing would."""
     wanted = [s for s in steps if everything or s.action is not Action.NOTHING]
     print_rows(PLAN, wanted, form)
 
 
-def print_status(rows: list[StatusRow], form: str) -> None:
-    """Print all servers."""
-    print_rows(STATUS, rows, form)
+def print_status(rows: list[StatusRow], form: str, price: float | None) -> None:
+    """Print all servers.
+
+    :param price: of a GiB a month, None if unknown.
+    """
+    more = space_columns(lambda row: row.status.space, price)
+    print_rows([*STATUS, *more], rows, form)

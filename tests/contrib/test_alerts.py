@@ -104,6 +104,24 @@ CASES = [
         {"9h": set(), "12h30m": {"ScheduledImageLate"}},
     ),
     Case(
+        "a quota is reached within two weeks",
+        {
+            name("quota_full_timestamp_seconds", project="p", limit="images"): (
+                f"{15 * 24 * HOUR}x600"
+            )
+        },
+        {"23h": set(), "24h30m": set(), "26h": {"ScheduledImagesSpace"}},
+    ),
+    Case(
+        "a quota is reached later",
+        {
+            name("quota_full_timestamp_seconds", project="p", limit="bytes"): (
+                f"{40 * 24 * HOUR}x600"
+            )
+        },
+        {"1h": set(), "40h": set()},
+    ),
+    Case(
         "workers make nothing",
         {name("overdue_seconds"): "0+300x300"},
         {"2h": set(), "2h30m": {"ScheduledImagesOverdue"}},
@@ -292,7 +310,9 @@ def test_the_annotations_can_be_filled_in(promtool: Path, tmp_path: Path) -> Non
 # -- what is exported
 
 
-@plain
+@pytest.mark.parametrize(
+    "cloud", [{"extension": False, "image_quota": 5}], indirect=True
+)
 def test_run_exports_what_the_documents_say(cloud: Sandbox, start: Start) -> None:
     schedule(cloud)
     process = start(
@@ -314,6 +334,7 @@ def test_run_exports_what_the_documents_say(cloud: Sandbox, start: Start) -> Non
     until(lambda: "last_success_timestamp_seconds{" in read())
     cloud.advance("1d")
     until(lambda: "verified_timestamp_seconds{" in read())
+    until(lambda: "quota_full_timestamp_seconds{" in read())
     text = read()
     assert exported(text) == documented(RUN)
     values = label_values()

@@ -51,7 +51,7 @@ def rehearsed() -> list[str]:
     Of four servers one is in ERROR from the third day on, one cannot be imaged from the
     sixth on, and one never can, since it was enabled on the fifth.
     """
-    with Sandbox(speed=0, start=START, extension=False) as cloud:
+    with Sandbox(speed=0, start=START, extension=False, image_quota=12) as cloud:
         with cloud.region() as region:
             good, broken, refused, new = (
                 each.id for each in region.servers.select(ServerQuery())
@@ -250,6 +250,7 @@ def test_every_query_finds_what_happened(api: str) -> None:
     assert round(value("Success by day", "B")) >= 1
     assert "failed" in values(api, expression("Failures by reason"))
     assert len(values(api, expression("Late servers"))) == 2
+    assert value("Space of images") > 2**30
     assert ask(api, "label/region/values") == ["RegionOne"]
 
 

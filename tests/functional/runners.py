@@ -28,9 +28,11 @@ from .fleet import MYSERVER
 DAILY = ImageSchedule(1)
 
 
-def connected(sandbox: Sandbox, user: str = "admin", workers: int = 4) -> Cloud:
+def connected(
+    sandbox: Sandbox, user: str = "admin", workers: int = 4, region: str | None = None
+) -> Cloud:
     """Return the sandbox as the service connects to it."""
-    with mock.patch.dict(os.environ, sandbox.env(user)):
+    with mock.patch.dict(os.environ, sandbox.env(user, region)):
         return connect(configuration("tests"), workers)
 
 

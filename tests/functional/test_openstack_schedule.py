@@ -394,10 +394,12 @@ def test_list(openstack: OpenStack, cloud: Sandbox) -> None:
 def test_a_table_is_for_people(openstack: OpenStack, cloud: Sandbox) -> None:
     openstack.ok(*SCHEDULE, "set", "--retention", "7", "myserver")
     cloud.advance("3d")
-    table = openstack.ok(*SCHEDULE, "list", "--enabled", "--long")
+    result = openstack(*SCHEDULE, "list", "--enabled", "--long")
+    table = result.out
+    assert re.fullmatch(r"In all: [0-9.]+ GiB in 3 images of 1 server\.\n", result.err)
     (row,) = [line for line in table.splitlines() if "myserver" in line]
     assert re.search(r"\| \d+h(\d+m)? old \| in \d+h(\d+m)? ", row)
-    narrow = openstack.ok(*SCHEDULE, "list", "--long", "--max-width", "100")
+    narrow = openstack(*SCHEDULE, "list", "--long", "--max-width", "100").out
     assert max(map(len, narrow.splitlines())) < max(map(len, table.splitlines()))
     assert openstack.ok(*SCHEDULE, "list", "--name", "^none$") == "\n"
 

@@ -269,10 +269,12 @@ class TestImageList:
         rows = data(run(*argv))
         assert [row["id"] for row in rows] == week[::-1]
         assert {row["retention_status"] for row in rows} == {"kept"}
-        # Nothing but its images is left to say that it was there.
-        result = run("scheduled-images-prune", "--yes", "--keep", "1", MYSERVER)
+        # Its schedule is gone as well: somebody has to say how many stay.
+        result = run("scheduled-images-prune", "--yes", MYSERVER)
         assert (result.status, result.out) == (1, "")
         assert ids(cloud) == week
+        assert run("scheduled-images-prune", "--yes", "--keep", "1", MYSERVER).out
+        assert ids(cloud) == week[-1:]
 
     def test_a_cloud_without_scheduled_images(
         self, run: Run, cloud: Sandbox, front: Interceptor

@@ -257,9 +257,11 @@ def do_scheduled_images_show() -> None:
     "list:list_servers",
     arguments.ENABLED,
     arguments.DISABLED,
+    arguments.LIST_GONE,
     arguments.ALL_REGIONS,
     arguments.BY_NAME,
-    arguments.LONG,
+    arguments.LONG_LIST,
+    arguments.PRICE,
     FORMAT,
 )
 def do_scheduled_images_list() -> None:
@@ -304,8 +306,9 @@ def do_scheduled_images_unprotect() -> None:
     *arguments.KEEP,
     arguments.PLAN,
     arguments.YES,
+    arguments.GONE,
     FORMAT,
-    arguments.SERVERS,
+    arguments.PRUNED,
 )
 def do_scheduled_images_prune() -> None:
     """Apply the retention now: delete the scheduled images beyond it."""

@@ -11,13 +11,18 @@ from rax_scheduled_images_ext.cli.nova.command import (
     open_cloud,
     usage_error,
 )
+from rax_scheduled_images_ext.console.arguments import GONE_ALONE, PRICE_OF_LONG
+from rax_scheduled_images_ext.console.formats import print_rows
+from rax_scheduled_images_ext.console.gone import gone_columns, say_unknown
 from rax_scheduled_images_ext.console.servers import (
     print_inventory,
     say_failures,
+    say_space,
     say_unreadable,
     uncollected,
 )
 from rax_scheduled_images_ext.operations import listing
+from rax_scheduled_images_ext.operations.gone import find_gone
 
 
 def list_servers(cs: Any, args: Any) -> None:
@@ -26,6 +31,13 @@ def list_servers(cs: Any, args: Any) -> None:
         usage_error(
             "scheduled-images-list", "--enabled and --disabled cannot be used together"
         )
+    if args.price is not None and not args.long:
+        usage_error("scheduled-images-list", PRICE_OF_LONG)
+    if args.gone:
+        if args.enabled or args.disabled or args.all_regions or args.long:
+            usage_error("scheduled-images-list", GONE_ALONE)
+        _list_gone(cs, args)
+        return
     with uncollected():
         with failing_as_one():
             found = listing.list_servers(
@@ -33,6 +45,7 @@ def list_servers(cs: Any, args: Any) -> None:
                 enabled=args.enabled or (False if args.disabled else None),
                 name=args.name,
                 all_regions=args.all_regions,
+                space=args.long,
                 report=CONSOLE.report((), noun="regions"),
             )
         complete = say_failures(CONSOLE, found)
@@ -43,6 +56,20 @@ def list_servers(cs: Any, args: Any) -> None:
                 args.format,
                 regions=args.all_regions,
                 details=args.long,
+                price=args.price,
             )
+            if args.long and args.format == "table":
+                say_space(found, args.price)
         readable = say_unreadable(CONSOLE, (row.status for row in found.rows))
         finish(complete and readable)
+
+
+def _list_gone(cs: Any, args: Any) -> None:
+    """Print the servers that are gone."""
+    with uncollected():
+        with failing_as_one():
+            cloud = open_cloud(cs)
+            found = find_gone(cloud, args.name)
+        complete = say_unknown(CONSOLE, found)
+        print_rows(gone_columns(found), found.servers, args.format)
+        finish(complete)

@@ -10,8 +10,8 @@ from rax_scheduled_images_ext.cli.nova.command import (
     open_cloud,
     usage_error,
 )
-from rax_scheduled_images_ext.console.arguments import NO_TERMINAL
-from rax_scheduled_images_ext.console.prune import PruneReport, keep_of
+from rax_scheduled_images_ext.console import arguments
+from rax_scheduled_images_ext.console.prune import PruneReport, gone_targets, keep_of
 from rax_scheduled_images_ext.console.terminal import can_ask
 from rax_scheduled_images_ext.errors import InvalidValue
 from rax_scheduled_images_ext.operations.prune import prune_servers
@@ -23,16 +23,24 @@ def prune(cs: Any, args: Any) -> None:
     """Delete the scheduled images beyond the retention, or print which those are."""
     asks = not (args.yes or args.dry_run)
     if asks and not can_ask():
-        usage_error(_PRUNE, NO_TERMINAL)
+        usage_error(_PRUNE, arguments.NO_TERMINAL)
+    if not (args.server or args.gone):
+        usage_error(_PRUNE, arguments.NAME_OR_GONE)
     try:
         keep = keep_of(args)
     except InvalidValue as error:
         usage_error(_PRUNE, str(error))
     report = PruneReport(CONSOLE, args.server, asks=asks)
+    cloud = open_cloud(cs)
     try:
         with report:
             rows = prune_servers(
-                open_cloud(cs), args.server, keep, report, dry_run=args.dry_run
+                cloud,
+                args.server or gone_targets(cloud, report),
+                keep,
+                report,
+                gone=args.gone,
+                dry_run=args.dry_run,
             )
     except KeyboardInterrupt:
         report.print(report.done, args.format)

@@ -10,19 +10,22 @@ from rax_scheduled_images_ext.cli.openstack.command import (
     CONSOLE,
     Lister,
     NothingToShow,
+    WrongUsage,
 )
 from rax_scheduled_images_ext.console import arguments
 from rax_scheduled_images_ext.console.arguments import exclusive
+from rax_scheduled_images_ext.console.gone import gone_columns, say_unknown
 from rax_scheduled_images_ext.console.servers import (
     columns,
+    detail_columns,
     ordered,
     say_failures,
+    say_space,
     say_unreadable,
     short,
     uncollected,
-    verified_columns,
-    volumes_column,
 )
+from rax_scheduled_images_ext.operations.gone import find_gone
 from rax_scheduled_images_ext.operations.listing import list_servers
 
 
@@ -30,14 +33,21 @@ class ListSchedule(Lister):
     """List servers with their schedules and the state of their images."""
 
     arguments = (
-        exclusive(arguments.ENABLED, arguments.DISABLED),
+        exclusive(arguments.ENABLED, arguments.DISABLED, arguments.LIST_GONE),
         arguments.BY_NAME,
         arguments.ALL_REGIONS,
-        arguments.LONG,
+        arguments.LONG_LIST,
+        arguments.PRICE,
     )
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[list[str], Any]:
         """Return the servers."""
+        if parsed_args.price is not None and not parsed_args.long:
+            raise WrongUsage(arguments.PRICE_OF_LONG)
+        if parsed_args.gone:
+            if parsed_args.all_regions or parsed_args.long:
+                raise WrongUsage(arguments.GONE_ALONE)
+            return self._gone(parsed_args)
         regions = parsed_args.all_regions
         enabled = parsed_args.enabled or (False if parsed_args.disabled else None)
         with uncollected():
@@ -46,6 +56,7 @@ class ListSchedule(Lister):
                 enabled=enabled,
                 name=parsed_args.name,
                 all_regions=regions,
+                space=parsed_args.long,
                 report=CONSOLE.report((), noun="regions"),
             )
             complete = say_failures(CONSOLE, found)
@@ -53,7 +64,18 @@ class ListSchedule(Lister):
             self.end(ok=complete and readable)
             if found.now is None:
                 raise NothingToShow
-            wanted = [*columns(found.now, regions=regions), volumes_column()]
-            proofs = verified_columns(found.now)
-            wanted = [*wanted, *proofs] if parsed_args.long else short(wanted)
+            wanted = columns(found.now, regions=regions)
+            if parsed_args.long:
+                wanted += detail_columns(found.now, parsed_args.price)
+                if parsed_args.formatter == "table":
+                    say_space(found, parsed_args.price)
+            else:
+                wanted = short(wanted)
             return listed(wanted, ordered(found.rows), parsed_args.formatter)
+
+    def _gone(self, parsed_args: argparse.Namespace) -> tuple[list[str], Any]:
+        """Return the servers that are gone."""
+        with uncollected():
+            found = find_gone(self.cloud, parsed_args.name)
+            self.end(ok=say_unknown(CONSOLE, found))
+            return listed(gone_columns(found), found.servers, parsed_args.formatter)

@@ -14,7 +14,7 @@ from rax_scheduled_images_ext.cli.openstack.command import (
     WrongUsage,
 )
 from rax_scheduled_images_ext.console import arguments
-from rax_scheduled_images_ext.console.prune import PruneReport, keep_of
+from rax_scheduled_images_ext.console.prune import PruneReport, gone_targets, keep_of
 from rax_scheduled_images_ext.console.terminal import can_ask
 from rax_scheduled_images_ext.errors import InvalidValue
 from rax_scheduled_images_ext.operations.prune import prune_servers
@@ -23,13 +23,21 @@ from rax_scheduled_images_ext.operations.prune import prune_servers
 class PruneSnapshot(Lister):
     """Apply the retention now: delete the scheduled images beyond it."""
 
-    arguments = (*arguments.KEEP, arguments.PLAN, arguments.YES, arguments.SERVERS)
+    arguments = (
+        *arguments.KEEP,
+        arguments.PLAN,
+        arguments.YES,
+        arguments.GONE,
+        arguments.PRUNED,
+    )
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[list[str], Any]:
         """Delete images, or only plan that, and return them."""
         asks = not (parsed_args.yes or parsed_args.dry_run)
         if asks and not can_ask():
             raise WrongUsage(arguments.NO_TERMINAL)
+        if not (parsed_args.server or parsed_args.gone):
+            raise WrongUsage(arguments.NAME_OR_GONE)
         try:
             keep = keep_of(parsed_args)
         except InvalidValue as error:
@@ -42,9 +50,10 @@ class PruneSnapshot(Lister):
             with report:
                 rows = prune_servers(
                     self.cloud,
-                    parsed_args.server,
+                    parsed_args.server or gone_targets(self.cloud, report),
                     keep,
                     report,
+                    gone=parsed_args.gone,
                     dry_run=parsed_args.dry_run,
                 )
             self.end(ok=report.ok and rows is not None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,7 +20,16 @@ from rax_scheduled_images_ext.errors import (
     NoSuchImage,
     SeveralMatches,
 )
-from rax_scheduled_images_ext.model.image import PENDING_KEY, ServerImage
+from rax_scheduled_images_ext.model.image import (
+    FACTS_KEY,
+    MARKER_KEY,
+    PENDING_KEY,
+    SERVER_KEY,
+    SLOT_KEY,
+    TELLING,
+    TYPE_KEY,
+    ServerImage,
+)
 from rax_scheduled_images_ext.model.quota import ImageQuota
 
 Result = TypeVar("Result")
@@ -33,6 +43,8 @@ ATTRIBUTES = frozenset(
     " virtual_size visibility".split()
 )
 _LONGEST_KEY = 255
+# The metadata that has the same values on many images.
+_REPEATED = frozenset({MARKER_KEY, SERVER_KEY, TYPE_KEY, PENDING_KEY, SLOT_KEY})
 # How often a change is repeated if something else undoes it.
 _TRIES = 5
 
@@ -51,12 +63,18 @@ class ImageFilter:
     limit: int | None = None
     hidden: bool = False
     ids: frozenset[str] | None = None
+    facts: bool = False
 
     @property
     def is_large(self) -> bool:
         """Whether very many images may match."""
         wide = self.snapshots or self.pending or self.changed_since is not None
         return wide and not self.hidden
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The metadata to read where very many images may match."""
+        return (*TELLING, FACTS_KEY) if self.facts else TELLING
 
     def takes(self, image: ServerImage) -> bool:
         """Whether an image matches, apart from the limit."""
@@ -173,6 +191,7 @@ class ImageStore(ABC):
         limit: int | None = None,
         hidden: bool = False,
         ids: Collection[str] | None = None,
+        facts: bool = False,
     ) -> Iterator[ServerImage]:
         """Yield the images this user can use, fetching pages as they are needed.
 
@@ -188,6 +207,7 @@ class ImageStore(ABC):
         :param limit: at most this many; also the size of a page.
         :param hidden: those that lists omit, if the service has such.
         :param ids: only those with these few IDs.
+        :param facts: whether to read what each says of its server, too.
         """
         wanted = ImageFilter(
             name,
@@ -200,6 +220,7 @@ class ImageStore(ABC):
             limit,
             hidden,
             None if ids is None else frozenset(ids),
+            facts,
         )
         return islice(filter(wanted.takes, self._list(wanted)), limit)
 
@@ -263,10 +284,23 @@ def read_metadata(answer: ApiResponse, metadata: Any) -> dict[str, str]:
     """Return metadata with all values as text."""
     if not isinstance(metadata, dict):
         raise answer.unexpected("with an image whose metadata is not a JSON object")
-    return {key: _as_text(value) for key, value in metadata.items()}
+    found = {key: _as_text(value) for key, value in metadata.items()}
+    for key in _REPEATED & found.keys():
+        found[key] = shared(found[key])
+    return found
+
+
+def shared(text: str) -> str:
+    """Return a text that many images have, so that all have the same object.
+
+    In long lists these texts take most of the memory otherwise.
+    """
+    return sys.intern(text)
 
 
 def _as_text(value: object) -> str:
+    if isinstance(value, str):
+        return value
     if isinstance(value, (dict, list)):
         # Compute's proxy of an image service parses values that are JSON.
         return json.dumps(value)

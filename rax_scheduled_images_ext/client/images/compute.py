@@ -29,7 +29,6 @@ from rax_scheduled_images_ext.errors import NoSuchImage
 from rax_scheduled_images_ext.model.image import (
     SERVER_KEY,
     SNAPSHOT,
-    TELLING,
     ServerImage,
 )
 from rax_scheduled_images_ext.model.times import read_time
@@ -95,7 +94,7 @@ class ComputeImages(ImageStore):
         pages = self.transport.pages(
             "/images/detail", query, _next_page, ahead=wanted.snapshots
         )
-        keys = TELLING if wanted.snapshots else None
+        keys = wanted.keys if wanted.snapshots else None
         # The owner only matters when images are counted.
         counting = wanted.server_id is not None or wanted.snapshots
         counting = counting and not wanted.making and wanted.name is None

@@ -22,6 +22,7 @@ from rax_scheduled_images_ext.client.images.base import (
     read_id,
     read_metadata,
     read_number,
+    shared,
 )
 from rax_scheduled_images_ext.errors import ApiError, NoSuchImage, UnexpectedAnswer
 from rax_scheduled_images_ext.model.image import (
@@ -31,7 +32,6 @@ from rax_scheduled_images_ext.model.image import (
     PENDING_KEY,
     SERVER_KEY,
     SNAPSHOT,
-    TELLING,
     TYPE_KEY,
     ServerImage,
 )
@@ -161,13 +161,14 @@ class GlanceImages(ImageStore):
         return ImageQuota(number, size) if number or size else None
 
     def _list(self, wanted: ImageFilter) -> Iterator[ServerImage]:
-        keys = TELLING if wanted.is_large else None
+        keys = wanted.keys if wanted.is_large else None
+        changes = keys is None or wanted.changed_since is not None
         pages = self.transport.pages(
             "/images", _query(wanted), _next_page, ahead=wanted.snapshots
         )
         for answer in pages:
             for image in answer.objects("images"):
-                yield _image(answer, image, keys)
+                yield _image(answer, image, keys, changes=changes)
 
     def _patch(self, image_id: str, changes: list[dict[str, str]]) -> ApiResponse:
         return self._of(image_id, "PATCH", body=changes, headers=_PATCH)
@@ -229,13 +230,19 @@ def _next_page(answer: ApiResponse) -> str | None:
 
 
 def _image(
-    answer: ApiResponse, image: Mapping[str, Any], keys: Iterable[str] | None = None
+    answer: ApiResponse,
+    image: Mapping[str, Any],
+    keys: Iterable[str] | None = None,
+    *,
+    changes: bool = True,
 ) -> ServerImage:
-    """Read one image of a response, with all its metadata or only these keys."""
-    wanted = image if keys is None else [key for key in keys if key in image]
-    metadata = read_metadata(
-        answer, {key: image[key] for key in wanted if key not in ATTRIBUTES}
-    )
+    """Read one image of a response, with all its metadata or only these keys.
+
+    :param changes: whether to read when it was changed.
+    """
+    if keys is None:
+        keys = (key for key in image if key not in ATTRIBUTES)
+    metadata = read_metadata(answer, {key: image[key] for key in keys if key in image})
     status = str(image.get("status"))
     protected = image.get("protected")
     owner = image.get("owner")
@@ -244,13 +251,13 @@ def _image(
         name=str(image.get("name") or ""),
         status=_STATUS.get(status, "UNKNOWN"),
         created=read_time(image.get("created_at")),
-        updated=read_time(image.get("updated_at")),
+        updated=read_time(image.get("updated_at")) if changes else None,
         size=read_number(image.get("size")),
         min_disk=read_number(image.get("min_disk")) or 0,
         min_ram=read_number(image.get("min_ram")) or 0,
         progress=_PROGRESS.get(status, 0),
         server_id=metadata.get(SERVER_KEY),
-        owner=owner if isinstance(owner, str) and owner else None,
+        owner=shared(owner) if isinstance(owner, str) and owner else None,
         protected=protected if isinstance(protected, bool) else None,
         metadata=metadata,
         is_queued=status == "queued",

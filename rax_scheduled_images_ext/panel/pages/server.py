@@ -27,9 +27,9 @@ from rax_scheduled_images_ext.model.task_states import (
     UPLOADING,
 )
 from rax_scheduled_images_ext.model.times import write_time
-from rax_scheduled_images_ext.operations.forecast import quota_forecast
 from rax_scheduled_images_ext.operations.server import ServerDetails
 from rax_scheduled_images_ext.operations.snapshot.begin import begin_snapshot
+from rax_scheduled_images_ext.operations.space import quota_forecast
 from rax_scheduled_images_ext.panel.forms import (
     SCHEDULE_FIELDS,
     new_image_name,

@@ -19,8 +19,8 @@ from rax_scheduled_images_ext.errors import InvalidValue
 from rax_scheduled_images_ext.model.freshness import ScheduleStatus, State
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.schedule import ScheduleSettings
-from rax_scheduled_images_ext.operations.forecast import quota_forecast
 from rax_scheduled_images_ext.operations.listing import Row
+from rax_scheduled_images_ext.operations.space import quota_forecast
 from rax_scheduled_images_ext.operations.targets import Target, for_each
 from rax_scheduled_images_ext.operations.work_queue import Outcome, Report
 from rax_scheduled_images_ext.panel.fleet import FILTERS, Fleet

@@ -34,6 +34,7 @@ class Cloud(CloudState):
     :param seed: determines IDs and times of day.
     :param extension: whether the cloud has scheduled images, like Rackspace's and
         unlike a plain OpenStack; without them it has neither the API nor the service.
+    :param shared_images: whether all regions have one image service.
     """
 
     def __init__(
@@ -45,8 +46,10 @@ class Cloud(CloudState):
         seed: int = 1,
         timings: Timings | None = None,
         extension: bool = True,
+        shared_images: bool = False,
     ) -> None:
         super().__init__(store, seed=seed, timings=timings or Timings())
+        self.images_of = regions[0] if shared_images else None
         self.clock = clock
         self.extension = extension
         self._lock = threading.RLock()

@@ -63,9 +63,10 @@ def seed_cloud(
         for place, name in enumerate(cloud.regions):
             region = cloud.region(name)
             operator = _operator(cloud, project_id)
-            base = _base_image(region, operator)
+            if region.images.name == name:
+                base = _base_image(region, operator)
+                images = {WITHOUT_CONSOLE: _appliance_image(region, operator)}
             shared = _network(cloud, region, operator) if network else None
-            images = {WITHOUT_CONSOLE: _appliance_image(region, operator)}
             for server_name in ELSEWHERE if place else SERVERS:
                 if server_name == _POLLED:
                     # Skip an ID, so that the next ones stay those in the documents.

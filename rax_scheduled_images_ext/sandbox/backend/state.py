@@ -74,6 +74,8 @@ class CloudState:
         self.faults = Faults()
         self.image_quota: int | None = None
         self.server_quota: int | None = None
+        #: The region whose image service all regions use, None for one in each.
+        self.images_of: str | None = None
         self.now = 0.0
         self.request_id: str | None = None
         self._seed = seed

@@ -24,6 +24,14 @@ class Part:
         self._store = region.cloud.store
 
 
+class OfImages(Part):
+    """A part that regions with one image service share."""
+
+    def __init__(self, region: Region) -> None:
+        super().__init__(region)
+        self.name = region.cloud.images_of or region.name
+
+
 def check_metadata(metadata: Sized) -> None:
     """See that there are not too many keys.
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from rax_scheduled_images_ext.sandbox.backend.region.base import Part
+from rax_scheduled_images_ext.sandbox.backend.region.base import OfImages
 
 #: The disk with the system, of a server, an image, a volume or a volume snapshot.
 ROOT = "root"
@@ -44,7 +44,7 @@ class Disk:
         return Disk(disk.last, disk.last, disk.boots + 1, moment)
 
 
-class Disks(Part):
+class Disks(OfImages):
     """Reading, writing and copying disks, each named by the ID of what has it."""
 
     def read(self, owner: str, device: str = ROOT) -> Disk | None:

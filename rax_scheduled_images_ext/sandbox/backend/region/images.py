@@ -16,7 +16,7 @@ from rax_scheduled_images_ext.sandbox.backend.models import (
     NotFound,
     OverQuota,
 )
-from rax_scheduled_images_ext.sandbox.backend.region.base import Part
+from rax_scheduled_images_ext.sandbox.backend.region.base import OfImages
 from rax_scheduled_images_ext.sandbox.backend.region.disks import Disk
 from rax_scheduled_images_ext.sandbox.backend.store import Row, image_of
 
@@ -46,7 +46,7 @@ class Usage:
     size: int
 
 
-class Images(Part):
+class Images(OfImages):
     """Listing, making, changing and deleting images."""
 
     def select(self, query: ImageQuery) -> list[Image]:

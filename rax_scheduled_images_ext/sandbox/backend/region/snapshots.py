@@ -118,7 +118,8 @@ class Snapshots(Part):
             self.end(server_id)
             return None
         self._plan_snapshot(row, step=step + 1)
-        image = self._store.image_row(self.name, image_id)
+        images = self._region.images.name
+        image = self._store.image_row(images, image_id)
         if image is None or image["deleted_at"] is not None:
             return None
         if step == _UPLOADING:
@@ -129,7 +130,7 @@ class Snapshots(Part):
         else:
             changes = self._data(image_id)
         self._store.update(
-            "images", self.name, image_id, updated=self._cloud.now, **changes
+            "images", images, image_id, updated=self._cloud.now, **changes
         )
         return BECAME_ACTIVE if step == _ACTIVE else None
 

@@ -1,0 +1,49 @@
+"""The images of servers that are gone, once a day beside the ticks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from rax_scheduled_images_ext.client.snapshots import PASSING
+from rax_scheduled_images_ext.engine.gone import GoneImages
+from rax_scheduled_images_ext.engine.results import Tick
+from rax_scheduled_images_ext.engine.runner import Runner
+from rax_scheduled_images_ext.errors import ScheduledImagesError
+from rax_scheduled_images_ext.operations.prune import PrunedImage
+from rax_scheduled_images_ext.service.events import EventLog
+
+
+@dataclass(frozen=True)
+class GoneWork:
+    """Deletes images of servers that are gone.
+
+    :param after: how long after the deletion of a server its images stay.
+    """
+
+    after: timedelta
+
+    def do(
+        self, runner: Runner, tick: Tick, events: EventLog, stopping: Callable[[], bool]
+    ) -> bool:
+        """Do it, if that is not done yet today; return whether nothing failed."""
+        if not events.begins_day("gone", tick.now):
+            return True
+        done: list[PrunedImage] = []
+
+        def report(pruned: PrunedImage) -> None:
+            done.append(pruned)
+            events.add_deleted(pruned)
+
+        work = GoneImages(
+            runner.projects, self.after, stopping, report, runner.limits.requests
+        )
+        try:
+            errors: list[Exception] = work.delete()
+        except (*PASSING, ScheduledImagesError) as failed:
+            errors = [failed]
+        for error in errors:
+            events.add_gone_failed(error)
+        events.save()
+        return not errors and all(each.error is None for each in done)

@@ -198,6 +198,27 @@ class FreesMany(UsageError):
         self.number = number
 
 
+class TooManyTags(UsageError):
+    """A server has so many tags of others that a schedule does not fit."""
+
+    def __init__(self, server_id: str, number: int, most: int) -> None:
+        super().__init__(
+            f"Server {server_id} has {number} of {most} tags: a schedule takes two"
+        )
+        self.server_id = server_id
+
+
+class InvalidPolicies(ScheduledImagesError):
+    """A file of policies has mistakes, or cannot be read.
+
+    ``mistakes`` are lines such as ``policies.yaml:7: ...``.
+    """
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        super().__init__("; ".join(mistakes))
+        self.mistakes = tuple(mistakes)
+
+
 class SimpleOnly(UsageError):
     """The cloud's own scheduled images are daily or weekly, and keep a number."""
 

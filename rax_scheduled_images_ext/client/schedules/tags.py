@@ -6,8 +6,8 @@ servers can be changed, rebuilding keeps tags, and lists can be filtered by them
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,6 +34,7 @@ from rax_scheduled_images_ext.errors import (
     NoSchedule,
     NoSuchServer,
     NotOffered,
+    TooManyTags,
 )
 from rax_scheduled_images_ext.model.extension import ALIAS, ATTRIBUTE
 from rax_scheduled_images_ext.model.freshness import InventoryServer
@@ -41,6 +42,9 @@ from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.schedule_tags import (
     ALLOWED,
     MARKER_TAG,
+    MOST_TAGS,
+    OFF_TAG,
+    is_own_tag,
     is_schedule_tag,
     read_schedule_tags,
     schedule_tag,
@@ -79,26 +83,93 @@ class TagSchedules(ScheduleStore):
         before = self._tags(server_id)
         with suppress(MalformedTag):
             replacing(read_schedule_tags(before))
+        old = [tag for tag in _values(before) if tag != wanted]
         # Of two tags that differ in letter case only, some databases keep the first,
         # and delete both. Without it, the marker alone makes and deletes nothing.
         twins = {tag for each in (wanted, MARKER_TAG) for tag in _twins(each, before)}
-        self._remove(server_id, sorted(twins))
-        before = [tag for tag in before if tag not in twins]
+        first = sorted(twins)
+        left = [tag for tag in before if tag not in twins]
+        if len({*left, wanted, MARKER_TAG}) > MOST_TAGS or len(left) == MOST_TAGS:
+            # Nova then sets no tag, not even one that is there.
+            first += [tag for tag in old if tag not in twins]
+            left = [tag for tag in left if tag not in old]
+            if {wanted, MARKER_TAG} <= set(left):
+                self._remove(server_id, first)
+                return schedule
+            if len({*left, wanted, MARKER_TAG}) > MOST_TAGS:
+                raise TooManyTags(server_id, len(before), MOST_TAGS)
+        self._remove(server_id, first)
         # The server never lacks a schedule in between, or has one that nobody wanted.
         # An existing tag is set again, so that users who may not change it are refused.
-        self._change("PUT", server_id, wanted).checked()
-        if MARKER_TAG not in before:
-            self._change("PUT", server_id, MARKER_TAG).checked()
-        self._remove(server_id, (tag for tag in _values(before) if tag != wanted))
+        new = [wanted] if MARKER_TAG in left else [wanted, MARKER_TAG]
+        with self._undoing(server_id, new, left, [t for t in old if t in first]):
+            for tag in new:
+                self._change("PUT", server_id, tag).checked()
+        self._remove(server_id, (tag for tag in old if tag not in first))
         return schedule
+
+    @contextmanager
+    def _undoing(
+        self,
+        server_id: str,
+        new: Iterable[str],
+        before: Collection[str],
+        taken: Iterable[str] = (),
+    ) -> Iterator[None]:
+        """Take new tags away again if setting one of them fails, the last one first.
+
+        Whether the last request was obeyed may be unknown.
+
+        :param before: the tags that were there, and stay.
+        :param taken: tags that have been taken away to make room; they come back.
+        """
+        try:
+            yield
+        except Exception:
+            with suppress(Exception):
+                self._remove(
+                    server_id, (t for t in reversed([*new]) if t not in before)
+                )
+                for tag in taken:
+                    self._change("PUT", server_id, tag)
+            raise
+
+    def change_tags(
+        self, server_id: str, put: Iterable[str], take: Iterable[str]
+    ) -> None:
+        """Set tags in this order, none of which is there, and then take others away.
+
+        If one cannot be set, none is.
+
+        :raises NoSuchServer: if there is no such server.
+        """
+        put = list(put)
+        with self._undoing(server_id, put, ()):
+            for tag in put:
+                self._change("PUT", server_id, tag).checked()
+        self._remove(server_id, take)
+
+    def tags(self, server_id: str) -> list[str]:
+        """Return the tags of a server.
+
+        :raises NoSuchServer: if there is no such server.
+        """
+        return self._tags(server_id)
 
     def disable(self, server: object) -> None:
         server_id = resource_id(server)
         before = self._tags(server_id)
-        if MARKER_TAG not in before:
+        values = [tag for tag in _values(before) if tag != OFF_TAG]
+        own = [tag for tag in (MARKER_TAG, *values) if tag in before]
+        if not own:
             raise NoSchedule(server_id)
-        self._remove(server_id, [MARKER_TAG])
-        self._remove(server_id, _values(before))
+        if len(before) == MOST_TAGS:
+            self._remove(server_id, own[:1])
+            own = own[1:]
+        # Beside it nothing is made or deleted, and no policy gives another schedule.
+        if OFF_TAG not in before:
+            self._change("PUT", server_id, OFF_TAG).checked()
+        self._remove(server_id, own)
 
     def server_pages(
         self,
@@ -168,8 +239,12 @@ def _read_attribute(answer: ApiResponse, shown: object) -> ImageSchedule:
 
 
 def _values(tags: Iterable[str]) -> list[str]:
-    """Return the tags that say which schedule it is."""
-    return [tag for tag in tags if is_schedule_tag(tag)]
+    """Return the tags that say which schedule it is, or that there is none.
+
+    Those that say which policy gave it come last.
+    """
+    own = [tag for tag in tags if is_own_tag(tag) and tag != MARKER_TAG]
+    return sorted(own, key=lambda tag: not is_schedule_tag(tag))
 
 
 def _twins(tag: str, tags: Iterable[str]) -> list[str]:

@@ -1,0 +1,274 @@
+"""Gives servers the schedules that policies want for them, and ends what is left.
+
+One request finds the servers without a schedule, page by page; those with one are read
+by :mod:`.find` anyway. Each change of a tag is one request.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from keystoneauth1.exceptions import ClientException
+
+from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.client.http import ApiResponse
+from rax_scheduled_images_ext.client.projects import own_project, project_names
+from rax_scheduled_images_ext.client.servers import read_server, with_tags
+from rax_scheduled_images_ext.engine.find import Finder, see_nothing
+from rax_scheduled_images_ext.engine.limits import Limits
+from rax_scheduled_images_ext.engine.projects import Projects
+from rax_scheduled_images_ext.engine.results import Coverage
+from rax_scheduled_images_ext.errors import (
+    ApiError,
+    NoSuchServer,
+    ScheduledImagesError,
+)
+from rax_scheduled_images_ext.model.extension import ATTRIBUTE
+from rax_scheduled_images_ext.model.freshness import InventoryServer
+from rax_scheduled_images_ext.model.policies import (
+    Candidate,
+    Kind,
+    Policies,
+    PolicyChange,
+)
+from rax_scheduled_images_ext.model.schedule_tags import (
+    MARKER_TAG,
+    OFF_TAG,
+    is_own_tag,
+)
+from rax_scheduled_images_ext.model.verify import is_test_server
+from rax_scheduled_images_ext.operations.work_queue import Outcome, run
+
+# The excepted tags that the cloud leaves out itself: a URL must not be too long.
+_MOST_IN_QUERY = 20
+_PROBLEMS = (ScheduledImagesError, ClientException)
+
+
+@dataclass
+class Covering:
+    """The work of some policies in some projects, in one scan.
+
+    :param changed: is called with each server whose schedule was changed.
+    """
+
+    projects: Projects
+    policies: Policies
+    limits: Limits = field(default_factory=Limits)
+    stopping: Callable[[], bool] = lambda: False
+    changed: Callable[[InventoryServer], object] = lambda server: None
+    #: What is to be done, by server.
+    changes: dict[str, PolicyChange] = field(default_factory=dict)
+    #: The servers that had no tag of a schedule at all.
+    bare: list[InventoryServer] = field(default_factory=list)
+    _servers: dict[str, InventoryServer] = field(default_factory=dict)
+    _uncovered: dict[str, InventoryServer] = field(default_factory=dict)
+    _names: dict[str, str] | None = None
+
+    def find_uncovered(self) -> None:
+        """Read the servers without a schedule, and decide on each.
+
+        :raises NotOffered: if the cloud has no server tags.
+        """
+        excepted = sorted(self.policies.excepted.tags)[:_MOST_IN_QUERY]
+        query = {"not-tags-any": ",".join([MARKER_TAG, OFF_TAG, *excepted])}
+        if self.projects.all_projects:
+            query["all_tenants"] = "1"
+        tags = self.projects.listing.schedules.tags
+        for answer in tags.server_pages("/servers/detail", query=query):
+            for item in answer.objects("servers"):
+                server = read_server(answer, item)
+                candidate = self._candidate(answer, item)
+                if is_test_server(server.name) or self.policies.is_excepted(candidate):
+                    continue
+                self._uncovered[server.id] = server
+                if not any(map(is_own_tag, candidate.tags)):
+                    self.bare.append(server)
+                self._decide(server, candidate)
+
+    def see(self, answer: ApiResponse) -> None:
+        """Decide on the servers of a response, which have a schedule."""
+        for item in answer.objects("servers"):
+            if item.get("status") != "DELETED":
+                self._decide(read_server(answer, item), self._candidate(answer, item))
+
+    def apply(self, seconds: float | None = None) -> list[Outcome[PolicyChange, bool]]:
+        """Do what is to be done, and forget it.
+
+        :param seconds: how long to begin with further servers, None for all.
+        :returns: each change, with whether it was made.
+        """
+        deadline = None if seconds is None else time.monotonic() + seconds
+        due, self.changes = list(self.changes.values()), {}
+
+        def change(wanted: PolicyChange) -> bool:
+            late = deadline is not None and time.monotonic() >= deadline
+            if wanted.kind is Kind.REPORT or self.stopping() or late:
+                return False
+            return self._change(wanted)
+
+        outcomes = run(due, change, workers=self.limits.requests)
+        for each in outcomes:
+            server = self._servers.get(each.item.server.id)
+            if each.value and server is not None:
+                self.changed(with_tags(server, each.item.tags_after))
+                if each.item.kind is Kind.GIVE:
+                    self._uncovered.pop(server.id, None)
+        # Gone since.
+        return [each for each in outcomes if not isinstance(each.error, NoSuchServer)]
+
+    @property
+    def unprotected(self) -> int:
+        """How many servers have no schedule, and are not excepted."""
+        return len(self._uncovered)
+
+    def _decide(self, server: InventoryServer, candidate: Candidate) -> None:
+        if self.policies.names_projects and not candidate.projects:
+            # A project without a known name might be excepted.
+            return
+        change = self.policies.decide(candidate)
+        if change is not None:
+            self.changes[server.id] = change
+            self._servers[server.id] = server
+
+    def _change(self, wanted: PolicyChange) -> bool:
+        server = wanted.server
+        cloud = self.projects.of(str(server.project_id))
+        tags = cloud.schedules.tags
+        try:
+            if OFF_TAG not in wanted.put:
+                tags.change_tags(server.id, wanted.put, wanted.take)
+                return True
+            tags.change_tags(server.id, wanted.put, ())
+            # Somebody may have enabled a schedule since: beside the tag it is none.
+            if MARKER_TAG in tags.tags(server.id):
+                tags.change_tags(server.id, (), wanted.put)
+                return False
+            tags.change_tags(server.id, (), wanted.take)
+        except ApiError as error:
+            self.limits.slow_down(cloud, error)
+            raise
+        return True
+
+    def _candidate(self, answer: ApiResponse, item: Mapping[str, Any]) -> Candidate:
+        """Return a server of a response as policies see it.
+
+        The scheduled images API shows the tags of a schedule in its attribute.
+
+        :raises UnexpectedAnswer: for a server without tags.
+        """
+        shown, tags = item.get(ATTRIBUTE), item.get("tags")
+        if not isinstance(tags, list):
+            raise answer.unexpected("with a server that has no tags")
+        if isinstance(shown, dict):
+            tags = [*tags, MARKER_TAG, *(shown.get("tags") or ())]
+        project_id = item.get("tenant_id")
+        metadata = item.get("metadata")
+        return Candidate(
+            str(item.get("id")),
+            str(item.get("name") or ""),
+            self._projects_of(str(project_id)),
+            item.get("status"),
+            frozenset(map(str, tags)),
+            dict(metadata) if isinstance(metadata, dict) else {},
+            str(project_id),
+        )
+
+    def _projects_of(self, project_id: str) -> frozenset[str]:
+        """Return the ID and the name of a project, if they matter."""
+        if not self.policies.names_projects:
+            return frozenset()
+        if self._names is None:
+            self._names = self._read_names()
+        name = self._names.get(project_id)
+        return frozenset() if name is None else frozenset({project_id, name})
+
+    def _read_names(self) -> dict[str, str]:
+        listing = self.projects.listing
+        if self.projects.all_projects:
+            return project_names(listing)
+        return dict([own_project(listing)])
+
+
+@dataclass
+class PolicyWork:
+    """The policies of a runner, in one scan after another.
+
+    :param read: returns the policies as they are now, None for none, and why their file
+        cannot be used.
+    """
+
+    read: Callable[[], tuple[Policies | None, str | None]]
+    _before: Policies | None = None
+
+    def begin(
+        self,
+        finder: Finder,
+        limits: Limits,
+        stopping: Callable[[], bool],
+        seconds: float | None = None,
+    ) -> PolicyScan:
+        """Give servers their schedules, and let the finder show the others.
+
+        Policies that cannot be used prevent nothing else.
+
+        :param seconds: as for :meth:`Covering.apply`.
+        """
+        policies, problem = self.read()
+        if policies is None:
+            return PolicyScan(None, finder, problem)
+        if policies != self._before:
+            finder.read_all_again()
+        self._before = policies
+        covering = Covering(
+            finder.projects, policies, limits, stopping, finder.add_server
+        )
+        scan = PolicyScan(covering, finder, problem, seconds)
+        scan.find_uncovered()
+        finder.seen = scan.see
+        return scan
+
+
+@dataclass
+class PolicyScan:
+    """The policies in one scan."""
+
+    covering: Covering | None
+    finder: Finder
+    problem: str | None
+    seconds: float | None = None
+    done: list[Outcome[PolicyChange, bool]] = field(default_factory=list)
+    unprotected: int | None = None
+
+    def find_uncovered(self) -> None:
+        """Find the servers without a schedule, and give them theirs."""
+        assert self.covering is not None
+        try:
+            self.covering.find_uncovered()
+        except _PROBLEMS as error:
+            self.problem = self.problem or str(error)
+            return
+        self.done += self.covering.apply(self.seconds)
+        self.unprotected = self.covering.unprotected
+
+    def see(self, answer: ApiResponse) -> None:
+        """Decide on servers with a schedule."""
+        assert self.covering is not None
+        try:
+            self.covering.see(answer)
+        except _PROBLEMS as error:
+            self.problem = self.problem or str(error)
+
+    def end(self) -> Coverage:
+        """Do what the scan has shown, and return what was done in all."""
+        if self.covering is None:
+            return Coverage(problem=self.problem)
+        self.finder.seen = see_nothing
+        self.done += self.covering.apply(self.seconds)
+        known = (
+            (server, self.finder.known.of(server)) for server in self.covering.bare
+        )
+        vanished = [(s, k.created) for s, k in known if k and k.created]
+        return Coverage(self.done, self.unprotected, vanished, self.problem)

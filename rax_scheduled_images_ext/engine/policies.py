@@ -13,10 +13,13 @@ from typing import Any
 
 from keystoneauth1.exceptions import ClientException
 
-from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.http import ApiResponse
 from rax_scheduled_images_ext.client.projects import own_project, project_names
-from rax_scheduled_images_ext.client.servers import read_server, with_tags
+from rax_scheduled_images_ext.client.servers import (
+    read_candidate,
+    read_server,
+    with_tags,
+)
 from rax_scheduled_images_ext.engine.find import Finder, see_nothing
 from rax_scheduled_images_ext.engine.limits import Limits
 from rax_scheduled_images_ext.engine.projects import Projects
@@ -26,7 +29,6 @@ from rax_scheduled_images_ext.errors import (
     NoSuchServer,
     ScheduledImagesError,
 )
-from rax_scheduled_images_ext.model.extension import ATTRIBUTE
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.policies import (
     Candidate,
@@ -153,28 +155,8 @@ class Covering:
         return True
 
     def _candidate(self, answer: ApiResponse, item: Mapping[str, Any]) -> Candidate:
-        """Return a server of a response as policies see it.
-
-        The scheduled images API shows the tags of a schedule in its attribute.
-
-        :raises UnexpectedAnswer: for a server without tags.
-        """
-        shown, tags = item.get(ATTRIBUTE), item.get("tags")
-        if not isinstance(tags, list):
-            raise answer.unexpected("with a server that has no tags")
-        if isinstance(shown, dict):
-            tags = [*tags, MARKER_TAG, *(shown.get("tags") or ())]
-        project_id = item.get("tenant_id")
-        metadata = item.get("metadata")
-        return Candidate(
-            str(item.get("id")),
-            str(item.get("name") or ""),
-            self._projects_of(str(project_id)),
-            item.get("status"),
-            frozenset(map(str, tags)),
-            dict(metadata) if isinstance(metadata, dict) else {},
-            str(project_id),
-        )
+        projects = self._projects_of(str(item.get("tenant_id")))
+        return read_candidate(answer, item, projects)
 
     def _projects_of(self, project_id: str) -> frozenset[str]:
         """Return the ID and the name of a project, if they matter."""
@@ -209,12 +191,15 @@ class PolicyWork:
         limits: Limits,
         stopping: Callable[[], bool],
         seconds: float | None = None,
+        *,
+        uncovered: bool = True,
     ) -> PolicyScan:
         """Give servers their schedules, and let the finder show the others.
 
         Policies that cannot be used prevent nothing else.
 
         :param seconds: as for :meth:`Covering.apply`.
+        :param uncovered: whether to look for servers without a schedule.
         """
         policies, problem = self.read()
         if policies is None:
@@ -226,7 +211,8 @@ class PolicyWork:
             finder.projects, policies, limits, stopping, finder.add_server
         )
         scan = PolicyScan(covering, finder, problem, seconds)
-        scan.find_uncovered()
+        if uncovered:
+            scan.find_uncovered()
         finder.seen = scan.see
         return scan
 

@@ -318,7 +318,7 @@ def _end(
     if len(ours) < len(schedules):
         # Somebody is about to enable another, or has not ended doing so.
         return _taken(server, Kind.LEAVE, "a schedule was set by hand", take)
-    put = (OFF_TAG,)
+    put: tuple[str, ...] = (OFF_TAG,)
     if len(server.tags) >= MOST_TAGS:
         # The tag of a policy has to wait: it says what is to be done.
         put, take = (), ours

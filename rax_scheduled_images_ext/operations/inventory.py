@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.http import ApiResponse
+from rax_scheduled_images_ext.client.projects import own_project
 from rax_scheduled_images_ext.client.servers import (
     date_of,
     next_page,
+    read_candidate,
     read_server,
     with_tags,
 )
@@ -24,9 +26,15 @@ from rax_scheduled_images_ext.model.freshness import (
     ScheduleStatus,
     schedule_status,
 )
-from rax_scheduled_images_ext.model.image import ServerImage, named_weekly
+from rax_scheduled_images_ext.model.image import (
+    ServerImage,
+    made_by_run,
+    named_weekly,
+)
+from rax_scheduled_images_ext.model.policies import Policies
 from rax_scheduled_images_ext.model.retention import Rules
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.model.schedule_tags import OFF_TAG, half_schedule
 from rax_scheduled_images_ext.model.verify import is_test_server
 from rax_scheduled_images_ext.operations.work_queue import (
     Outcome,
@@ -37,10 +45,15 @@ from rax_scheduled_images_ext.operations.work_queue import (
 
 @dataclass(frozen=True)
 class Inventory:
-    """The servers of a region and their statuses; ``now`` is by the region's clock."""
+    """The servers of a region and their statuses; ``now`` is by the region's clock.
+
+    ``others`` are the newest images that runs made of servers that are not listed, by
+    server.
+    """
 
     now: datetime
     servers: list[ScheduleStatus]
+    others: dict[str, ServerImage] = field(default_factory=dict)
 
 
 def read_inventory(
@@ -49,6 +62,7 @@ def read_inventory(
     enabled: bool | None = None,
     name: str | re.Pattern[str] | None = None,
     max_age: timedelta = MAX_AGE,
+    policies: Policies | None = None,
 ) -> Inventory:
     """Read the servers of a project in one region, their schedules and images.
 
@@ -59,11 +73,12 @@ def read_inventory(
     :param enabled: only servers with a schedule, or only those without.
     :param name: only servers whose names match this regular expression anywhere.
     :param max_age: as for :func:`.freshness.schedule_status`.
+    :param policies: those whose exceptions count.
     :raises NotOffered: if the cloud has no scheduled images.
     """
     shared = cloud.shared()
     pattern = None if name is None else re.compile(name)
-    return _Reader(shared, pattern).read(max_age, enabled)
+    return _Reader(shared, pattern, policies).read(max_age, enabled)
 
 
 def read_regions(
@@ -72,6 +87,7 @@ def read_regions(
     enabled: bool | None = None,
     name: str | re.Pattern[str] | None = None,
     max_age: timedelta = MAX_AGE,
+    policies: Policies | None = None,
     report: Report[str, Inventory] | None = None,
 ) -> list[Outcome[str, Inventory]]:
     """Read the inventory of each region of the user's catalog, in parallel.
@@ -85,7 +101,11 @@ def read_regions(
 
     def read(region: str) -> Inventory:
         return read_inventory(
-            shared.in_region(region), enabled=enabled, name=name, max_age=max_age
+            shared.in_region(region),
+            enabled=enabled,
+            name=name,
+            max_age=max_age,
+            policies=policies,
         )
 
     return run(shared.regions(), read, report)
@@ -122,6 +142,7 @@ class _Listing:
         answer: ApiResponse,
         pattern: re.Pattern[str] | None,
         rules: Rules,
+        excepted: Callable[[ApiResponse, dict[str, Any]], bool],
     ) -> None:
         listed = replace(read_server(answer, server), rules=rules)
         shown = server.get(ATTRIBUTE)
@@ -129,6 +150,9 @@ class _Listing:
         self.shows_days |= isinstance(shown, dict) and "day_of_week" in shown
         tags = server.get("tags")
         self.shows_tags |= isinstance(tags, list)
+        if isinstance(tags, list):
+            is_off = OFF_TAG in tags or excepted(answer, server)
+            listed = replace(listed, excepted=is_off, tag_count=len(tags))
         # Test servers exist only for moments.
         new = listed.id not in self.ids and not is_test_server(listed.name)
         self.ids.add(listed.id)
@@ -143,6 +167,7 @@ class _Reader:
 
     cloud: Cloud
     pattern: re.Pattern[str] | None
+    policies: Policies | None = None
 
     def read(self, max_age: timedelta, enabled: bool | None) -> Inventory:
         """Read all servers, or only those with or without a schedule."""
@@ -155,7 +180,8 @@ class _Reader:
             servers = list(map(_tagged, listing.servers))
         else:
             servers = self._servers(listing, silent)
-        images = self._images(servers)
+        lost = enabled is True and self.cloud.schedules.kept_as_tags
+        images, others = self._images(servers, lost=lost)
 
         def status(server: InventoryServer) -> ScheduleStatus:
             return schedule_status(server, images[server.id], listing.now, max_age)
@@ -171,18 +197,20 @@ class _Reader:
         return Inventory(
             listing.now,
             [each for each in statuses if enabled is None or _is(each, enabled)],
+            others,
         )
 
     # -- servers
 
     def _list(self, enabled: bool | None) -> _Listing:
         listing = _Listing()
+        excepted = self._exceptions()
         for answer in self.cloud.schedules.server_pages("/servers/detail", enabled):
             first = not listing.ids
             listing.now = date_of(answer)
             rules = self.cloud.schedules.rules(answer, shown=True)
             for server in answer.objects("servers"):
-                listing.add(server, answer, self.pattern, rules)
+                listing.add(server, answer, self.pattern, rules, excepted)
             if first and next_page(answer) and not self._shows_anything(listing):
                 self.cloud.schedules.find_out()
                 if self.cloud.schedules.kept_as_tags:
@@ -190,6 +218,16 @@ class _Reader:
                     # vain.
                     return self._list(enabled)
         return listing
+
+    def _exceptions(self) -> Callable[[ApiResponse, dict[str, Any]], bool]:
+        """Return what decides whether the policies except a server of a response."""
+        policies = self.policies
+        if policies is None or not policies.excepted:
+            return lambda answer, item: False
+        projects = own_project(self.cloud) if policies.names_projects else ()
+        return lambda answer, item: policies.is_excepted(
+            read_candidate(answer, item, projects)
+        )
 
     def _shows_anything(self, listing: _Listing) -> bool:
         """Whether a list shows schedules, as an attribute or as tags."""
@@ -210,6 +248,8 @@ class _Reader:
                     server = replace(server, schedule=schedule)
                 elif silent:
                     open_.append(server)
+                else:
+                    server = _with_half(server, listed.tags or ())
             except (ValueError, AttributeError):
                 open_.append(server)
             servers.append(server)
@@ -252,25 +292,40 @@ class _Reader:
     # -- images
 
     def _images(
-        self, servers: Iterable[InventoryServer]
-    ) -> dict[str, list[ServerImage]]:
+        self, servers: Iterable[InventoryServer], *, lost: bool
+    ) -> tuple[dict[str, list[ServerImage]], dict[str, ServerImage]]:
         """Return the images that retention and freshness depend on, by server.
 
         Snapshots without the marker are read as well: images that are kept for good are
-        among them.
+        among them. And return the newest images that runs made of other servers.
+
+        :param lost: whether these are needed even if there are no servers.
         """
         images: dict[str, list[ServerImage]] = {server.id: [] for server in servers}
-        if images:
+        others: dict[str, ServerImage] = {}
+        if images or lost:
             for image in self.cloud.images.list(snapshots=True):
-                if image.server_id in images:
-                    images[image.server_id].append(image)
-        return images
+                server_id = str(image.server_id)
+                if server_id in images:
+                    images[server_id].append(image)
+                elif made_by_run(image, server_id):
+                    known = others.setdefault(server_id, image)
+                    if str(known.created) < str(image.created):
+                        others[server_id] = image
+        return images, others
 
 
 def _tagged(listed: _Listed) -> InventoryServer:
     """Return a server with the schedule that its tags represent."""
     # The list may have been read before it was known that there is no extension.
-    return with_tags(replace(listed.server, rules=Rules.OURS), listed.tags or ())
+    tags = listed.tags or ()
+    return _with_half(with_tags(replace(listed.server, rules=Rules.OURS), tags), tags)
+
+
+def _with_half(server: InventoryServer, tags: Iterable[str]) -> InventoryServer:
+    """Return a server whose schedule is invalid if only half of one is there."""
+    half = half_schedule(tags)
+    return server if half is None else replace(server, invalid_tag=half)
 
 
 def _may_be_weekly(found: ScheduleStatus) -> bool:
@@ -290,5 +345,6 @@ def _is(found: ScheduleStatus, enabled: bool) -> bool:
     server = found.server
     if server.problem is not None:
         return True
-    tagged = server.schedule is not None or server.invalid_tag is not None
-    return tagged == enabled
+    if enabled:
+        return server.schedule is not None or server.invalid_tag is not None
+    return server.schedule is None

@@ -40,9 +40,9 @@ class PolicyFile:
     """The policies of a file, which is read again each time."""
 
     path: Path
-    _text: str | None = None
+    #: What the policies were read from.
+    text: str | None = None
     _policies: Policies | None = None
-    _problem: str | None = None
 
     def read(self) -> tuple[Policies | None, str | None]:
         """Return the policies, and why the file cannot be used as it is now.
@@ -52,12 +52,12 @@ class PolicyFile:
         """
         try:
             text = read_text(self.path)
-            if text != self._text:
-                self._text, self._problem = text, None
+            if text != self.text:
                 self._policies = parse_policies(text, self.path.name)
+                self.text = text
         except InvalidPolicies as error:
-            self._problem = str(error)
-        return self._policies, self._problem
+            return self._policies, str(error)
+        return self._policies, None
 
 
 def read_policies(path: Path) -> Policies:
@@ -102,8 +102,8 @@ def parse_policies(text: str, name: str = "policies") -> Policies:
         raise InvalidPolicies([f"{name}:{line}: it is not YAML: {why}"]) from None
     except (yaml.YAMLError, RecursionError) as error:
         kind = str(error) if isinstance(error, yaml.YAMLError) else "it is too deep"
-        line = one_line(f"{name}:1: it is not YAML: {' '.join(kind.split())}")
-        raise InvalidPolicies([line]) from None
+        text = one_line(f"{name}:1: it is not YAML: {' '.join(kind.split())}")
+        raise InvalidPolicies([text]) from None
     if found is None or reader.mistakes:
         lines = sorted(reader.mistakes, key=lambda mistake: mistake[0])
         raise InvalidPolicies([one_line(f"{name}:{at}: {why}") for at, why in lines])

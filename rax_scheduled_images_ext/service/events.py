@@ -187,10 +187,13 @@ class EventLog:
             about.add(server.id)
             if self._reported.is_news(_VANISHED, server.id, [str(write_time(made))]):
                 reason = f"it had images until {write_time(made)}"
-                facts = {"server": server.id, "server_name": server.name}
+                facts: dict[str, Any] = {"server": server.id}
+                facts |= {"server_name": server.name}
                 facts |= {"project": server.project_id, "reason": reason}
                 self._log(logging.WARNING, "schedule vanished", facts)
-        self._reported.keep([_POLICY, _VANISHED], about)
+        if coverage.unprotected is not None:
+            # All servers were read.
+            self._reported.keep([_POLICY, _VANISHED], about)
         if coverage.problem is None:
             self._reported.forget(_POLICIES, "problem")
             return False
@@ -209,7 +212,7 @@ class EventLog:
         """
         change, error = outcome.item, outcome.error
         server, event = change.server, POLICY_EVENTS[change.kind]
-        facts = {"server": server.id, "server_name": server.name}
+        facts: dict[str, Any] = {"server": server.id, "server_name": server.name}
         facts |= {"project": server.project_id, "reason": change.reason}
         level = logging.WARNING if change.kind is Kind.END else logging.INFO
         if error is not None or change.kind is Kind.REPORT:

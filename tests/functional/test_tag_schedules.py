@@ -22,7 +22,6 @@ from rax_scheduled_images_ext.console.schedules import NEEDS_SERVICE
 from rax_scheduled_images_ext.model.image import PENDING_KEY, run_metadata
 from rax_scheduled_images_ext.model.keep import RULES
 from rax_scheduled_images_ext.model.schedule_tags import (
-    MOST_TAGS,
     OFF_TAG,
     read_schedule_tags,
 )

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import chain
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -415,13 +416,13 @@ def test_all_that_is_given_must_hold_and_any_exception_counts() -> None:
         frozenset({"a", "b"}),
         {"t": "x"},
     )
-    good = [
+    good: list[dict[str, Any]] = [
         {"tags": frozenset({"a", "b"})},
         {"metadata": {"t": "x"}},
         {"name": re.compile("^db")},
         {"projects": frozenset({"shop", "other"})},
     ]
-    bad = [
+    bad: list[dict[str, Any]] = [
         {"tags": frozenset({"a", "c"})},
         {"metadata": {"t": "y"}},
         {"name": re.compile("^web")},

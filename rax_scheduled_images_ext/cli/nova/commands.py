@@ -257,6 +257,8 @@ def do_scheduled_images_show() -> None:
     "list:list_servers",
     arguments.ENABLED,
     arguments.DISABLED,
+    arguments.UNPROTECTED,
+    arguments.POLICIES,
     arguments.ALL_REGIONS,
     arguments.BY_NAME,
     arguments.LONG,
@@ -270,6 +272,8 @@ def do_scheduled_images_list() -> None:
     "check:check_servers",
     arguments.MAXIMUM_AGE,
     *arguments.VERIFIED_WITHIN,
+    arguments.UNPROTECTED_TOO,
+    arguments.POLICIES,
     arguments.BY_NAME,
     output_format(
         "Print problems as rows: table, json, csv or value. By default, each problem is"

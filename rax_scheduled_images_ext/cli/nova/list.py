@@ -11,6 +11,7 @@ from rax_scheduled_images_ext.cli.nova.command import (
     open_cloud,
     usage_error,
 )
+from rax_scheduled_images_ext.console import arguments
 from rax_scheduled_images_ext.console.servers import (
     print_inventory,
     say_failures,
@@ -22,10 +23,10 @@ from rax_scheduled_images_ext.operations import listing
 
 def list_servers(cs: Any, args: Any) -> None:
     """Print servers with their schedules and the state of their images."""
-    if args.enabled and args.disabled:
-        usage_error(
-            "scheduled-images-list", "--enabled and --disabled cannot be used together"
-        )
+    if args.enabled + args.disabled + args.unprotected > 1:
+        usage_error("scheduled-images-list", arguments.ONE_FILTER)
+    if args.policies and not args.unprotected:
+        usage_error("scheduled-images-list", arguments.NEEDS_UNPROTECTED)
     with uncollected():
         with failing_as_one():
             found = listing.list_servers(
@@ -33,6 +34,8 @@ def list_servers(cs: Any, args: Any) -> None:
                 enabled=args.enabled or (False if args.disabled else None),
                 name=args.name,
                 all_regions=args.all_regions,
+                unprotected_only=args.unprotected,
+                policies=args.policies,
                 report=CONSOLE.report((), noun="regions"),
             )
         complete = say_failures(CONSOLE, found)

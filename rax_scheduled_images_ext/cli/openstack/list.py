@@ -10,6 +10,7 @@ from rax_scheduled_images_ext.cli.openstack.command import (
     CONSOLE,
     Lister,
     NothingToShow,
+    WrongUsage,
 )
 from rax_scheduled_images_ext.console import arguments
 from rax_scheduled_images_ext.console.arguments import exclusive
@@ -30,7 +31,8 @@ class ListSchedule(Lister):
     """List servers with their schedules and the state of their images."""
 
     arguments = (
-        exclusive(arguments.ENABLED, arguments.DISABLED),
+        exclusive(arguments.ENABLED, arguments.DISABLED, arguments.UNPROTECTED),
+        arguments.POLICIES,
         arguments.BY_NAME,
         arguments.ALL_REGIONS,
         arguments.LONG,
@@ -40,12 +42,16 @@ class ListSchedule(Lister):
         """Return the servers."""
         regions = parsed_args.all_regions
         enabled = parsed_args.enabled or (False if parsed_args.disabled else None)
+        if parsed_args.policies and not parsed_args.unprotected:
+            raise WrongUsage(arguments.NEEDS_UNPROTECTED)
         with uncollected():
             found = list_servers(
                 self.cloud,
                 enabled=enabled,
                 name=parsed_args.name,
                 all_regions=regions,
+                unprotected_only=parsed_args.unprotected,
+                policies=parsed_args.policies,
                 report=CONSOLE.report((), noun="regions"),
             )
             complete = say_failures(CONSOLE, found)

@@ -13,6 +13,7 @@ from typing import Any
 
 from keystoneauth1.exceptions import ClientException
 
+from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.http import ApiResponse
 from rax_scheduled_images_ext.client.projects import own_project, project_names
 from rax_scheduled_images_ext.client.servers import (
@@ -26,9 +27,11 @@ from rax_scheduled_images_ext.engine.projects import Projects
 from rax_scheduled_images_ext.engine.results import Coverage
 from rax_scheduled_images_ext.errors import (
     ApiError,
+    NoAccess,
     NoSuchServer,
     ScheduledImagesError,
 )
+from rax_scheduled_images_ext.model.extension import ATTRIBUTE
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.policies import (
     Candidate,
@@ -39,6 +42,7 @@ from rax_scheduled_images_ext.model.policies import (
 from rax_scheduled_images_ext.model.schedule_tags import (
     MARKER_TAG,
     OFF_TAG,
+    POLICY_PREFIX,
     is_own_tag,
 )
 from rax_scheduled_images_ext.model.verify import is_test_server
@@ -68,6 +72,7 @@ class Covering:
     _servers: dict[str, InventoryServer] = field(default_factory=dict)
     _uncovered: dict[str, InventoryServer] = field(default_factory=dict)
     _names: dict[str, str] | None = None
+    _refused: dict[str, NoAccess] = field(default_factory=dict)
 
     def find_uncovered(self) -> None:
         """Read the servers without a schedule, and decide on each.
@@ -93,7 +98,7 @@ class Covering:
     def see(self, answer: ApiResponse) -> None:
         """Decide on the servers of a response, which have a schedule."""
         for item in answer.objects("servers"):
-            if item.get("status") != "DELETED":
+            if item.get("status") != "DELETED" and _has_policy(item):
                 self._decide(read_server(answer, item), self._candidate(answer, item))
 
     def apply(self, seconds: float | None = None) -> list[Outcome[PolicyChange, bool]]:
@@ -135,9 +140,22 @@ class Covering:
             self.changes[server.id] = change
             self._servers[server.id] = server
 
+    def _cloud_of(self, project_id: str) -> Cloud:
+        """Return the cloud as a user of a project sees it; ask once if it is refused.
+
+        :raises NoAccess: if the user cannot log in to the project.
+        """
+        if project_id in self._refused:
+            raise self._refused[project_id]
+        try:
+            return self.projects.of(project_id)
+        except NoAccess as error:
+            self._refused[project_id] = error
+            raise
+
     def _change(self, wanted: PolicyChange) -> bool:
         server = wanted.server
-        cloud = self.projects.of(str(server.project_id))
+        cloud = self._cloud_of(str(server.project_id))
         tags = cloud.schedules.tags
         try:
             if OFF_TAG not in wanted.put:
@@ -172,6 +190,15 @@ class Covering:
         if self.projects.all_projects:
             return project_names(listing)
         return dict([own_project(listing)])
+
+
+def _has_policy(item: Mapping[str, Any]) -> bool:
+    """Whether a server of a response has the tag of a policy, perhaps ours."""
+    shown, tags = item.get(ATTRIBUTE), item.get("tags")
+    more = shown.get("tags") if isinstance(shown, dict) else None
+    return any(
+        str(tag).startswith(POLICY_PREFIX) for tag in [*(tags or ()), *(more or ())]
+    )
 
 
 @dataclass

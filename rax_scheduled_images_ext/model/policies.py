@@ -218,13 +218,15 @@ class Policies:
 
     def decide(self, server: Candidate) -> PolicyChange | None:
         """Return what is to be done about a server, None for nothing."""
-        if is_test_server(server.name) or OFF_TAG in server.tags:
+        if is_test_server(server.name):
             return None
         tags = [tag for tag in server.tags if tag.startswith(POLICY_PREFIX)]
         known = list(filter(None, map(PolicyTag.parse, tags)))
         own = sorted(filter(self.is_own, known), key=lambda tag: tag.order)
         others = [tag for tag in known if tag not in own]
         schedules = sorted(filter(is_schedule_tag, server.tags))
+        if OFF_TAG in server.tags:
+            return _off(server, own, schedules)
         if MARKER_TAG not in server.tags:
             if own:
                 return _end(server, own, schedules)
@@ -248,6 +250,10 @@ class Policies:
         name = self.tag_of(policy).name
         if len(server.tags) + len(put) > MOST_TAGS:
             return _no_room(server, name)
+        twin = next((t for t in sorted(server.tags) if t.lower() in put), None)
+        if twin is not None:
+            # Some databases take it for ours.
+            return PolicyChange(server, Kind.REPORT, why_invalid(twin), policy=name)
         reason = f"policy {name}: {policy.schedule.words}"
         return PolicyChange(server, Kind.GIVE, reason, put, policy=name)
 
@@ -305,6 +311,22 @@ class Policies:
             return _no_room(server, new.name)
         reason = f"policy {new.name}: {policy.schedule.words}"
         return PolicyChange(server, Kind.MOVE, reason, put, tuple(take), new.name)
+
+
+def _off(
+    server: Candidate, own: list[PolicyTag], schedules: list[str]
+) -> PolicyChange | None:
+    """Return what is left to do for a server that is to have no schedule.
+
+    Somebody has not ended disabling it, or has said so while a policy gave it one.
+    """
+    ours = [tag for tag in schedules if any(each.gave(tag) for each in own)]
+    if not own or len(ours) < len(schedules):
+        return None
+    marker = [tag for tag in (MARKER_TAG,) if tag in server.tags]
+    reason = "its schedule was ended by hand"
+    take = [*marker, *ours, *map(str, own)]
+    return _taken(server, Kind.END, reason, take, own[-1].name)
 
 
 def _end(

@@ -147,6 +147,13 @@ def test_a_page_prints_what_it_shows(page: Any, name: str, tmp_path: Path) -> No
     page(name).replay_all(tmp_path)
 
 
+@not_beside_novaclient_7
+def test_policies_do_what_is_shown(page: Any, tmp_path: Path) -> None:
+    document = page("service/policies")
+    (tmp_path / "policies.yaml").write_text(document.block("Write down who"))
+    document.replay_all(tmp_path)
+
+
 def test_the_tour_is_what_the_demo_prints(page: Any) -> None:
     tour = page("user/tour")
     done = run(BIN / "scheduled-images-sandbox", "demo")
@@ -278,6 +285,7 @@ def test_many_servers_are_shown_as_they_print(
 ) -> None:
     page("user/check").replay("All servers at a glance", fleet, tmp_path)
     page("user/check").replay("Which servers have no", fleet, tmp_path, 2)
+    page("user/check").replay("Who is not covered?", fleet, tmp_path)
     page("user/schedules").replay("Many servers", fleet, tmp_path, 2)
 
 

@@ -7,9 +7,11 @@ servers can be changed, rebuilding keeps tags, and lists can be filtered by them
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
+
+from requests import codes
 
 from rax_scheduled_images_ext.client.http import (
     ApiResponse,
@@ -102,34 +104,35 @@ class TagSchedules(ScheduleStore):
         # The server never lacks a schedule in between, or has one that nobody wanted.
         # An existing tag is set again, so that users who may not change it are refused.
         new = [wanted] if MARKER_TAG in left else [wanted, MARKER_TAG]
-        with self._undoing(server_id, new, left, [t for t in old if t in first]):
-            for tag in new:
-                self._change("PUT", server_id, tag).checked()
+        self._put(server_id, new, left, [tag for tag in old if tag in first])
         self._remove(server_id, (tag for tag in old if tag not in first))
         return schedule
 
-    @contextmanager
-    def _undoing(
+    def _put(
         self,
         server_id: str,
-        new: Iterable[str],
-        before: Collection[str],
+        tags: Iterable[str],
+        before: Collection[str] = (),
         taken: Iterable[str] = (),
-    ) -> Iterator[None]:
-        """Take new tags away again if setting one of them fails, the last one first.
-
-        Whether the last request was obeyed may be unknown.
+    ) -> None:
+        """Set tags in this order; if one cannot be set, those set are taken away again.
 
         :param before: the tags that were there, and stay.
         :param taken: tags that have been taken away to make room; they come back.
         """
+        new: list[str] = []
         try:
-            yield
+            for tag in tags:
+                # Whether a request without an answer is obeyed is unknown.
+                new.append(tag)
+                answer = self._change("PUT", server_id, tag)
+                if answer.status == codes.no_content or 400 <= answer.status < 500:
+                    # Somebody else has set it, or nobody has.
+                    new.remove(tag)
+                answer.checked()
         except Exception:
             with suppress(Exception):
-                self._remove(
-                    server_id, (t for t in reversed([*new]) if t not in before)
-                )
+                self._remove(server_id, [t for t in reversed(new) if t not in before])
                 for tag in taken:
                     self._change("PUT", server_id, tag)
             raise
@@ -143,10 +146,7 @@ class TagSchedules(ScheduleStore):
 
         :raises NoSuchServer: if there is no such server.
         """
-        put = list(put)
-        with self._undoing(server_id, put, ()):
-            for tag in put:
-                self._change("PUT", server_id, tag).checked()
+        self._put(server_id, put)
         self._remove(server_id, take)
 
     def tags(self, server_id: str) -> list[str]:

@@ -12,6 +12,7 @@ from rax_scheduled_images_ext.errors import (
     InvalidValue,
     NoSchedule,
     ScheduledImagesError,
+    TooManyTags,
 )
 from rax_scheduled_images_ext.model.extension import (
     ALIAS,
@@ -54,7 +55,7 @@ class ScheduleResource:
         except Refused as refused:
             answer = refused.answer
             tell_about(answer, adapter.last)
-        except InvalidValue as error:
+        except (InvalidValue, TooManyTags) as error:
             answer = fault(400, str(error), about=adapter.last)
         except NoSchedule:
             answer = fault(404, no_schedule(self.server_id), about=adapter.last)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from webob import Response
 
 from rax_scheduled_images_ext.errors import MalformedTag
+from rax_scheduled_images_ext.model.policies import PolicyTag
 from rax_scheduled_images_ext.model.schedule_tags import (
     MARKER_TAG,
     is_own_tag,
@@ -165,7 +166,9 @@ def _own_tags(answer: Response) -> list[str]:
 
 
 def _are_schedule(tags: list[str]) -> bool:
-    """Whether the tags, with the marker, are a valid schedule's."""
+    """Whether the tags, with the marker, are a valid schedule's, or a policy's."""
+    if tags and all(map(PolicyTag.parse, tags)):
+        return True
     try:
         return all(map(is_own_tag, tags)) and bool(
             read_schedule_tags([MARKER_TAG, *tags])

@@ -189,8 +189,8 @@ class FreesMany(UsageError):
 
     def __init__(self, server_id: str, before: str, after: str, number: int) -> None:
         super().__init__(
-            f"Server {server_id}: with {after} in place of {before}, {number} images go"
-            " with the next scheduled image; to change it all the same, use --yes"
+            f"Server {server_id}: changing '{before}' to '{after}' would let {number}"
+            " images expire with the next scheduled image; use --yes to confirm"
         )
         self.server_id = server_id
         self.before = before
@@ -224,8 +224,8 @@ class SimpleOnly(UsageError):
 
     def __init__(self, schedule: str) -> None:
         super().__init__(
-            f"This cloud cannot have the schedule '{schedule}': its own scheduled"
-            " images are daily or weekly, and keep a number of images"
+            f"This cloud does not support the schedule '{schedule}': it only has daily"
+            " and weekly schedules with a retention number"
         )
 
 

@@ -43,6 +43,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="let the sessions in the documents be what is printed now",
     )
+    parser.addoption(
+        "--rewrite-pictures",
+        action="store_true",
+        help="let the pictures in the documents show what there is now",
+    )
 
 
 def pytest_configure() -> None:

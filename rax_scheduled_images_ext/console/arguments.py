@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 from rax_scheduled_images_ext.programs.arguments import (
     COPIED_STATES,
     MAX_AGE,
+    age,
+    age_or_none,
     checked,
     day_name,
-    days,
     duration,
     how_often,
     interval,
     invalid,
     max_age,
     name_or_id,
+    number_or_rules,
     number_to_keep,
     one_of,
     regular_expression,
@@ -210,8 +212,8 @@ AT = argument(
     "--at",
     metavar="<time>",
     type=checked(time_of_day),
-    help="When an image is made: a UTC time such as 02:30; of several a day, the first"
-    " one. By default, and with auto, it follows from the server's ID.",
+    help="UTC time at which an image is made, such as 02:30; with several a day, the"
+    " time of the first. By default, or with auto, it is derived from the server's ID.",
 )
 
 
@@ -222,10 +224,10 @@ def keep(**options: Any) -> Argument:
         metavar="<rules>",
         dest="keep",
         type=checked(rules),
-        help="Keep images by rules in place of a number, such as"
-        " last=8,daily=7,weekly=4,monthly=12: some of last, hourly, daily, weekly,"
-        " monthly and yearly. Each keeps the newest image of each of so many hours,"
-        " days, weeks, months or years that have one.",
+        help="Keep images by rules instead of a number, such as"
+        " last=8,daily=7,weekly=4,monthly=12. The rules are last, hourly, daily,"
+        " weekly, monthly and yearly: last=8 keeps the newest 8 images, and daily=7 the"
+        " newest image of each of the 7 most recent days that have one.",
         **options,
     )
 
@@ -235,9 +237,9 @@ def keep_within(**options: Any) -> Argument:
     return argument(
         "--keep-within",
         metavar="<days>",
-        type=checked(days),
-        help="Keep as well all images that are less than this older than the newest,"
-        " such as 30d; it requires last=2 or more. 0d takes this rule away.",
+        type=checked(age_or_none),
+        help="Also keep every image made less than this long before the newest one,"
+        " such as 30d. Requires last=2 or more. 0d removes this rule.",
         **options,
     )
 
@@ -319,20 +321,30 @@ NEEDS_UNPROTECTED = "--policies requires --unprotected"
 
 # -- retention
 
-KEEP = argument(
-    "--keep",
-    metavar="<number>",
-    type=checked(number_to_keep),
-    help="Number of scheduled images of each server to keep, 1 to 65535; by default"
-    " the retention of its schedule.",
+KEEP = (
+    argument(
+        "--keep",
+        metavar="<number or rules>",
+        type=checked(number_or_rules),
+        help="Scheduled images of each server to keep: a number, 1 to 65535, or rules"
+        " such as last=8,daily=7,weekly=4,monthly=12; by default what its schedule"
+        " keeps.",
+    ),
+    argument(
+        "--keep-within",
+        metavar="<days>",
+        type=checked(age),
+        help="With --keep: also keep every image made less than this long before the"
+        " newest one, such as 30d. Requires --keep 2 or last=2, or more.",
+    ),
 )
 PLAN = switch("--dry-run", "Delete nothing: print what would be deleted, and why.")
 YES = switch("--yes", "Do not ask for confirmation. Required without a terminal.")
 YES_TO_MANY = switch("--yes", "With --all or --name: do not ask for confirmation.")
 YES_TO_CHANGE = switch(
     "--yes",
-    "With --all or --name, or where new rules delete many images at once: do not ask"
-    " for confirmation.",
+    "Do not ask for confirmation, with --all or --name, or when new rules would let"
+    " many images expire at once.",
 )
 #: The error where nobody can be asked.
 NO_TERMINAL = (

@@ -1,4 +1,4 @@
-"""Asking before new rules let many images of servers go at once."""
+"""Asks before new rules let many images of a server expire at once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Act = Callable[[list[Target], Guard | None], list[Outcome[Target, Any]]]
 
 
 class ChangeReport(ConsoleReport):
-    """Reports changes of schedules, and keeps back those that are to be asked about."""
+    """Reports changes of schedules, except those that need consent first."""
 
     asks = True
 
@@ -30,10 +30,10 @@ class ChangeReport(ConsoleReport):
 def with_consent(
     act: Act, targets: list[Target], report: ChangeReport, *, yes: bool
 ) -> list[Outcome[Target, Any]]:
-    """Change schedules; ask before new rules let many images of a server go at once.
+    """Change schedules; ask before new rules let many images expire at once.
 
     :param act: changes the schedules of targets, and calls back the report.
-    :param yes: whether nobody is asked.
+    :param yes: do not ask.
     """
     report.asks = not yes and can_ask()
     done = act(targets, None if yes else refuse_many)
@@ -42,9 +42,10 @@ def with_consent(
         return done
     for server, error in held.items():
         say(f"{server.label}: was {error.before}; would be {error.after}")
-        say(f"{error.number} of its images go with the next scheduled image.")
-    if agreed("Change the schedule all the same?"):
+        say(f"{error.number} of its images would expire with the next scheduled image.")
+    if agreed("Change the schedule anyway?"):
         return [e for e in done if e.item not in held] + act(list(held), None)
-    say("Nothing was changed." if len(held) == len(done) else "The rest was changed.")
+    nothing = len(held) == len(done)
+    say("Nothing was changed." if nothing else "The other schedules were changed.")
     report.ok = False
     return done

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from rax_scheduled_images_ext.console.arguments import NOTHING_TO_DELETE
 from rax_scheduled_images_ext.console.formats import (
@@ -16,6 +18,7 @@ from rax_scheduled_images_ext.console.images import IMAGE
 from rax_scheduled_images_ext.console.report import Console, ConsoleReport
 from rax_scheduled_images_ext.console.terminal import agreed, otherwise, say
 from rax_scheduled_images_ext.model.image import ServerImage
+from rax_scheduled_images_ext.model.keep import NO_RULES, Keep
 from rax_scheduled_images_ext.operations.prune import (
     PrunedImage,
     PruneListener,
@@ -36,6 +39,17 @@ def pruned_columns(labels: Mapping[str, str]) -> tuple[Column[PrunedImage], ...]
         attribute("action", "Action"),
         attribute("reason", "Reason"),
     )
+
+
+def keep_of(args: Any) -> Keep | None:
+    """Return what the options of a command say to keep; None for nothing said.
+
+    :raises InvalidValue: for an age without a number or rules beside it.
+    """
+    if args.keep is None and args.keep_within is None:
+        return None
+    keep: Keep = args.keep or NO_RULES
+    return replace(keep, within_days=args.keep_within or 0).checked()
 
 
 class PruneReport(ConsoleReport, PruneListener):

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from rax_scheduled_images_ext.console.terminal import Progress, say
-from rax_scheduled_images_ext.errors import NotOffered
+from rax_scheduled_images_ext.errors import NotOffered, SimpleOnly
 from rax_scheduled_images_ext.operations.work_queue import (
     Outcome,
     Report,
@@ -20,6 +20,8 @@ from rax_scheduled_images_ext.operations.work_queue import (
 )
 
 LOG = logging.getLogger(__name__)
+#: The errors that say of a cloud what it lacks, whatever the server.
+LACKING = (NotOffered, SimpleOnly)
 
 
 class ErrorLine(Protocol):
@@ -72,7 +74,7 @@ class Console:
 
     def failure(self, name: str, error: Exception, total: int) -> None:
         """Report a failure; with several items, it names the item as typed."""
-        clear = total == 1 or isinstance(error, NotOffered) or _names(error, name)
+        clear = total == 1 or isinstance(error, LACKING) or _names(error, name)
         self.error(error, "" if clear else name)
 
     def not_deleted(self, image: str, error: Exception) -> None:
@@ -117,7 +119,7 @@ class ConsoleReport(Report[Any, Any]):
         self._succeeded = succeeded
         self._failed = failed
         self._noun = noun
-        self._offered = True
+        self._lacking: set[type[Exception]] = set()
 
     def __enter__(self) -> ConsoleReport:
         return self
@@ -144,11 +146,11 @@ class ConsoleReport(Report[Any, Any]):
     def failure(self, item: Any, error: Exception) -> None:
         """Report what has become of an item."""
         self.ok = False
-        # A cloud without scheduled images is reported once, not for every server.
-        if self._offered or not isinstance(error, NotOffered):
+        # What the cloud lacks is reported once, not for every server.
+        lacking = {kind for kind in LACKING if isinstance(error, kind)}
+        if not lacking or not lacking <= self._lacking:
             self.console.failure(str(item), error, self._total)
-        if isinstance(error, NotOffered):
-            self._offered = False
+        self._lacking |= lacking
         if self._failed is not None:
             self._failed(item, error)
 

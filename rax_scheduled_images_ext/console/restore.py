@@ -55,6 +55,7 @@ def plan_data(plan: RestorePlan) -> Data:
         "networks": None if plan.networks is None else list(plan.networks),
         "security_groups": list(plan.groups),
         "key": None if plan.in_place else plan.key,
+        "availability_zone": options.zone,
         "server_group": server.server_group,
         "tags": list(plan.tags),
         "schedule": schedule_tag(plan.schedule) if plan.schedule else None,
@@ -95,6 +96,7 @@ _TITLES: Mapping[str, str] = {
     "networks": "Networks",
     "security_groups": "Security groups",
     "key": "Key",
+    "availability_zone": "Availability zone",
     "server_group": "Server group",
     "tags": "Tags",
     "schedule": "Schedule",
@@ -117,7 +119,7 @@ def table(data: Data) -> str:
 
 
 def _rows(data: Data) -> Iterator[tuple[str, Any]]:
-    if data["in_place"]:
+    if data.get("in_place"):
         yield "What", "its disk is replaced"
         if data["safety_image"] and "restored_id" not in data:
             yield "First", "a safety image of its present disk is made"
@@ -212,11 +214,14 @@ class Restoring:
             say(f"Warning: {self._plan.warning}")
         return plan_data(self._plan)
 
-    def restore(self, *, asks: bool, wait: bool | None) -> Data | None:
+    def restore(
+        self, *, asks: bool, wait: bool | None, brief: bool = False
+    ) -> Data | None:
         """Restore, and return the result; None if it failed or was declined.
 
         :param asks: whether to show the plan and ask for confirmation.
         :param wait: None to wait only on a terminal.
+        :param brief: leave out the plan, if it was shown.
         """
         assert self._plan is not None
         if asks:
@@ -227,6 +232,8 @@ class Restoring:
                 self.status = 1
                 return None
         self._carry_out(self._plan, wait=can_ask() if wait is None else wait)
+        if self._data is not None and asks and brief:
+            return {key: self._data[key] for key in self.result_keys}
         return self._data
 
     def say_done(self) -> None:

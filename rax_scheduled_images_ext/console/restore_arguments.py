@@ -73,6 +73,13 @@ RESTORE = (
         action="append",
     ),
     _named("--key", "<key>", "With --as: name of a key pair."),
+    _named(
+        "--availability-zone",
+        "<zone>",
+        "With --as: availability zone of the new server. By default the cloud chooses"
+        " it.",
+        dest="zone",
+    ),
     switch("--schedule", "With --as: give the new server the schedule of the old one."),
     argument(
         "--no-safety-image",

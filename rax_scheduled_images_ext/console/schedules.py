@@ -208,7 +208,7 @@ def as_schedule(settings: ScheduleSettings) -> ImageSchedule:
     """
     schedule = settings.checked().applied_to(None)
     if schedule is None:
-        raise InvalidValue("nothing says how many images to keep")
+        raise InvalidValue("specify how many images to keep: a retention or rules")
     # As long as a tag may be.
     schedule_tag(schedule)
     return schedule

@@ -1,4 +1,4 @@
-"""A schedule tried on paper, as it is printed: a calendar, or what is left."""
+"""Prints a simulated schedule: a calendar, or what is left after a year."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def calendar_lines(found: Simulation) -> list[str]:
         f"{'':10}{ruler}".rstrip(),
         *(f"{month.first:%b %Y}  {month.days}".rstrip() for month in found.months),
         "",
-        f"{', '.join(letters)}: kept by that rule; {GONE} made and gone",
+        f"{', '.join(letters)}: kept by that rule; {GONE} deleted",
     ]
 
 

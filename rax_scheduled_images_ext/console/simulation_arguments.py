@@ -1,4 +1,4 @@
-"""The arguments of a schedule that is tried on paper."""
+"""The arguments of a simulated schedule."""
 
 from __future__ import annotations
 

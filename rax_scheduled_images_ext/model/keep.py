@@ -98,11 +98,11 @@ class Keep:
             if value and not LEAST_RETENTION <= value <= MOST_RETENTION:
                 raise _not_a_number(name, value)
         if not self:
-            raise InvalidValue(f"nothing is kept: use one of {', '.join(RULES)}")
+            raise InvalidValue(f"no rules: use at least one of {', '.join(RULES)}")
         if self.within_days and self.last < LEAST_LAST:
             raise InvalidValue(
-                f"keeping by age requires last={LEAST_LAST} or more: after a gap, the"
-                " first new image would free all others"
+                f"keeping by age requires last={LEAST_LAST} or more: otherwise the"
+                " first image after a gap would let all others be deleted"
             )
         return self
 
@@ -256,7 +256,7 @@ def parse_keep(text: str) -> Keep:
         found = re.fullmatch(r"([a-z]+)=0*([0-9]{1,5})", part.strip(), re.ASCII)
         if found is None or found[1] not in RULES[:-1] or found[1] in given:
             raise InvalidValue(
-                f"'{text}' is not what to keep: write such as last=8,daily=7; each of"
+                f"'{text}' is not a list of rules such as last=8,daily=7: use each of"
                 f" {', '.join(RULES[:-1])} at most once"
             )
         given[found[1]] = int(found[2])
@@ -287,7 +287,7 @@ def read_keep(part: Any) -> Keep:
     if not isinstance(part, dict) or not part.keys() <= set(RULES):
         raise InvalidValue(f"'keep' must be an object with some of {', '.join(RULES)}")
     if not all(part.values()):
-        raise InvalidValue("a rule that keeps nothing must be left out")
+        raise InvalidValue("omit a rule instead of setting it to 0")
     return Keep(**part).checked()
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
+from functools import lru_cache
 
 from rax_scheduled_images_ext.model.durations import format_duration
 from rax_scheduled_images_ext.model.freshness import InventoryServer
@@ -77,18 +78,23 @@ class Policy:
         """
         if schedule is None or (schedule.hours is None and schedule.at is None):
             return self
-        between = schedule.interval
-        return replace(
-            self,
-            window=WHOLE_DAY,
-            max_delay=min(self.max_delay, between),
-            interval=min(self.interval, between / self.attempts),
-        )
+        return _fitted(self, schedule.interval)
 
     @property
     def ends_before_attempts(self) -> bool:
         """Whether a slot may end before all attempts are used."""
         return self.max_delay <= self.attempts * self.interval
+
+
+@lru_cache(maxsize=64)
+def _fitted(policy: Policy, between: timedelta) -> Policy:
+    """Return the policy for images that are so far apart: one for a whole fleet."""
+    return replace(
+        policy,
+        window=WHOLE_DAY,
+        max_delay=min(policy.max_delay, between),
+        interval=min(policy.interval, between / policy.attempts),
+    )
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,8 @@ class RestoreOptions:
 
     Of all images the newest complete one is taken whose proof has not failed, up to
     ``at``, or ``image``, a name or an ID. ``flavor``, ``networks``, ``groups`` and
-    ``key`` take the place of the server's own; None is its own.
+    ``key`` take the place of the server's own; None is its own. The cloud chooses the
+    availability zone unless ``zone`` names one.
     """
 
     new_name: str | None = None
@@ -99,6 +100,7 @@ class RestoreOptions:
     networks: Sequence[str] | None = None
     groups: Sequence[str] | None = None
     key: str | None = None
+    zone: str | None = None
     schedule: bool = False
     safety_image: bool = True
     lose_ephemeral: bool = False
@@ -121,6 +123,7 @@ class RestoreOptions:
             "--network": self.networks,
             "--security-group": self.groups,
             "--key": self.key,
+            "--availability-zone": self.zone,
             "--schedule": self.schedule or None,
         }
         for option, value in new.items():
@@ -492,7 +495,11 @@ def described_differences(plan: RestorePlan) -> tuple[str, ...]:
         ),
         (options.key is not None, f"its key is {options.key}"),
         (
-            server.zone is not None,
+            options.zone not in (None, server.zone),
+            f"its availability zone is {options.zone}",
+        ),
+        (
+            options.zone is None and server.zone is not None,
             f"the cloud chooses its availability zone (it was {server.zone})",
         ),
         (plan.gone, "metadata, description and tags of the old one are not known"),

@@ -87,12 +87,14 @@ class ImageSchedule:
             if isinstance(self.hours, bool) or self.hours not in HOURS:
                 raise _not_an_interval(f"{self.hours}h")
             if day is not None:
-                raise InvalidValue("several images a day cannot be weekly")
+                raise InvalidValue(
+                    "a schedule cannot be both weekly and several times a day"
+                )
         at = None if self.at is None else parse_at(self.at)
         if at is not None and self.hours is not None and int(at[:2]) >= self.hours:
             raise InvalidValue(
-                f"'{at}' is not a time for images every {self.hours} hours: the first"
-                f" one of a day, 00:00 to {self.hours - 1:02}:59"
+                f"'{at}' is not the first time of a day for images every"
+                f" {self.hours} hours: use 00:00 to {self.hours - 1:02}:59"
             )
         return ImageSchedule(day_of_week=day, hours=self.hours, at=at, keep=keep)
 
@@ -250,12 +252,12 @@ class ScheduleSettings:
 
     @property
     def complete(self) -> bool:
-        """Whether they replace the whole schedule."""
+        """Whether they say both when images are made and what is kept.
+
+        So they replace a schedule of which nothing can be read.
+        """
         when = self.daily or self.day_of_week or self.hours
-        keep = self.retention is not None or (
-            self.keep and self.within_days is not None
-        )
-        return bool(when and keep)
+        return bool(when and (self.keep or self.retention is not None))
 
     def checked(self) -> ScheduleSettings:
         """Return the same with the day's full name.
@@ -265,11 +267,13 @@ class ScheduleSettings:
         if self.daily and self.day_of_week is not None:
             raise InvalidValue("a schedule cannot be both daily and weekly")
         if self.daily and self.hours is not None:
-            raise InvalidValue("several images a day are not a daily schedule")
+            raise InvalidValue(
+                "a schedule cannot be both daily and several times a day"
+            )
         if self == ScheduleSettings():
-            raise InvalidValue("no change to the schedule is given")
+            raise InvalidValue("no change to the schedule was given")
         if self.retention is not None and (self.keep or self.within_days):
-            raise InvalidValue("a schedule keeps either a number of images or by rules")
+            raise InvalidValue("a schedule keeps images either by number or by rules")
         keep = replace(self.keep, within_days=0)
         # What else it takes beside an age, the present schedule may have.
         if self.within_days:
@@ -369,7 +373,8 @@ def parse_at(text: str) -> str:
 
 def _not_an_interval(value: object) -> InvalidValue:
     return InvalidValue(
-        f"'{value}' is not how often: use one of daily, weekly, {', '.join(INTERVALS)}"
+        f"'{value}' is not an interval: use one of daily, weekly,"
+        f" {', '.join(INTERVALS)}"
     )
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 
 from rax_scheduled_images_ext.errors import InvalidValue, MalformedTag
 from rax_scheduled_images_ext.model.keep import (
@@ -112,6 +113,8 @@ def read_schedule_tags(tags: Iterable[str]) -> ImageSchedule | None:
     schedules = [_parse(tag) for tag in known if is_schedule_tag(tag)]
     if not schedules:
         raise MalformedTag(MARKER_TAG)
+    if len(schedules) == 1:
+        return schedules[0]
     # Of equal rank, the first in the order of the tags.
     first, keep = max(schedules, key=_rank), Keep()
     for schedule in schedules:
@@ -119,7 +122,12 @@ def read_schedule_tags(tags: Iterable[str]) -> ImageSchedule | None:
     return replace(first, retention=None, keep=keep)
 
 
+@lru_cache(maxsize=1024)
 def _parse(tag: str) -> ImageSchedule:
+    """Return the schedule of a tag; a fleet has few different ones.
+
+    :raises MalformedTag: for anything else.
+    """
     found = _FORM.fullmatch(tag)
     if found is not None:
         every, _, day = found[1].partition("-")

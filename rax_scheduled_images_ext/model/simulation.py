@@ -1,4 +1,4 @@
-"""A schedule tried on paper: a year of images, and what is left of them."""
+"""A schedule simulated: a year of images, and what is left of them."""
 
 from __future__ import annotations
 

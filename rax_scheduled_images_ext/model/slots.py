@@ -91,7 +91,8 @@ def slots_around(
     """Return the slot whose image was due last, and the one that is due next."""
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     step = min(schedule.interval, _ONE_DAY)
-    first = midnight + _offset(server_id, schedule, window)
+    offset = _offset(server_id, schedule, window)
+    first = midnight + offset
     latest = first + (now - first) // step * step
     following = latest + step
     while not _falls_on(schedule, latest):
@@ -100,7 +101,7 @@ def slots_around(
         following += _ONE_DAY
 
     def slot(due: datetime) -> Slot:
-        return Slot(_name(server_id, schedule, due), due)
+        return Slot(_name(schedule, due, offset), due)
 
     return slot(latest), slot(following)
 
@@ -149,14 +150,13 @@ def _offset(server_id: str, schedule: ImageSchedule, window: Window) -> timedelt
     return timedelta(seconds=window.second_of_day(server_id))
 
 
-def _name(server_id: str, schedule: ImageSchedule, due: datetime) -> str:
-    if schedule.hours is None:
-        day = due.date().isoformat()
-        return f"{day}T{due:%H%M}" if schedule.at else day
+def _name(schedule: ImageSchedule, due: datetime, offset: timedelta) -> str:
+    """Return the name of the slot that is due so long after the start of its part."""
+    hours = f"-{schedule.hours}h" if schedule.hours is not None else ""
+    text = due.isoformat()
     if schedule.at is not None:
-        return f"{due:%Y-%m-%dT%H%M}-{schedule.hours}h"
-    start = due - _offset(server_id, schedule, WHOLE_DAY)
-    return f"{start:%Y-%m-%dT%H}-{schedule.hours}h"
+        return f"{text[:13]}{text[14:16]}{hours}"
+    return f"{(due - offset).isoformat()[:13]}{hours}" if hours else text[:10]
 
 
 def _falls_on(schedule: ImageSchedule, day: date) -> bool:

@@ -131,7 +131,10 @@ def outlook(cloud: Cloud, server_id: str, schedule: ImageSchedule | None) -> Out
     """Return what becomes of a server's images in time by a schedule.
 
     :raises NoSuchServer: if there is no such server.
+    :raises SimpleOnly: if the cloud cannot have such a schedule.
     """
+    if schedule is not None:
+        cloud.schedules.check(schedule)
     server, now = read_server(cloud, server_id)
     images = images_of(cloud, server_id)
     keep = schedule.keep if schedule else None

@@ -76,18 +76,20 @@ class PrunePlan:
 def plan_prune(
     cloud: Cloud,
     servers: Servers,
-    keep: int | None = None,
+    keep: Keep | int | None = None,
     report: Report[Target, PrunePlan] | None = None,
 ) -> list[Outcome[Target, PrunePlan]]:
     """Return the images beyond the retention of each server.
 
     Errors: NoRetention, NoSuchServer, NotOffered, NoMatch, SeveralMatches.
 
-    :param keep: how many images to keep; None for the retention of each server's
-        schedule.
-    :raises InvalidValue: for an invalid number; nothing has been sent.
+    :param keep: how many images to keep, or by what rules; None for what each server's
+        schedule keeps.
+    :raises InvalidValue: for an invalid number or rule; nothing has been sent.
     """
-    if keep is not None:
+    if isinstance(keep, Keep):
+        keep.checked()
+    elif keep is not None:
         ImageSchedule(keep).checked()
 
     def action(cloud: Cloud, server_id: str) -> PrunePlan:
@@ -118,7 +120,7 @@ class PruneListener(Report[Target, PrunePlan]):
 def prune_servers(
     cloud: Cloud,
     servers: Servers,
-    keep: int | None,
+    keep: Keep | int | None,
     listener: PruneListener,
     *,
     dry_run: bool = False,
@@ -149,7 +151,7 @@ def prune_servers(
 
 
 def _plans(
-    cloud: Cloud, servers: Servers, keep: int | None, listener: PruneListener
+    cloud: Cloud, servers: Servers, keep: Keep | int | None, listener: PruneListener
 ) -> list[PrunePlan]:
     """Plan for each server, once."""
     plans: dict[str, PrunePlan] = {}

@@ -953,16 +953,15 @@ class Restoration:
         if plan.networks is not None:
             ports = [{"uuid": network} for network in plan.networks]
             server["networks"] = ports or "none"
-        if plan.groups:
-            server["security_groups"] = [{"name": name} for name in plan.groups]
-        if plan.key is not None:
-            server["key_name"] = plan.key
-        if plan.server.config_drive:
-            server["config_drive"] = True
-        if plan.server.description is not None:
-            server["description"] = plan.server.description
-        if plan.tags:
-            server["tags"] = list(plan.tags)
+        further = {
+            "security_groups": [{"name": name} for name in plan.groups] or None,
+            "key_name": plan.key,
+            "availability_zone": plan.options.zone,
+            "config_drive": plan.server.config_drive or None,
+            "description": plan.server.description,
+            "tags": list(plan.tags) or None,
+        }
+        server |= {key: value for key, value in further.items() if value is not None}
         group = plan.server.server_group
         hints = {"group": group} if group is not None else {}
         try:

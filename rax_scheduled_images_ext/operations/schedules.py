@@ -24,6 +24,10 @@ from rax_scheduled_images_ext.operations.work_queue import Outcome, Report
 Guard = Callable[[Cloud, str, ImageSchedule | None, ImageSchedule], object]
 
 
+#: How a malformed schedule is replaced.
+WHOLE = "to replace it, set both when images are made and what is kept"
+
+
 @dataclass(frozen=True)
 class ServerSchedule:
     """A server's ID and its schedule."""
@@ -151,7 +155,7 @@ def current_schedule(
     except InvalidSchedule as error:
         if wanted is None or wanted.complete:
             return None, error.tag
-        raise
+        raise InvalidSchedule(server_id, error.tag, WHOLE) from None
 
 
 def wanted_schedule(

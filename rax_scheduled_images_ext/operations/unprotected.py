@@ -11,8 +11,9 @@ from rax_scheduled_images_ext.model.freshness import ScheduleStatus, State
 def unprotected(statuses: Iterable[ScheduleStatus]) -> list[ScheduleStatus]:
     """Return the servers without a valid schedule that are not excepted.
 
-    Those of which it is unknown are among them. Their state says more than that there is none. A server that had images of a
-    schedule has lost it: whoever ends one leaves a tag that says so.
+    Those of which it is unknown are among them. Their state says more than that there
+    is none. A server that had images of a schedule has lost it: whoever ends one leaves
+    a tag that says so.
     """
     return [
         _judged(status)

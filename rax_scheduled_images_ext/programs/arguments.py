@@ -199,11 +199,28 @@ def rules(text: str) -> Keep:
     return parse_keep(text)
 
 
-def days(text: str) -> int:
-    """Parse a number of days, such as ``30d``; ``0d`` for none."""
+def number_or_rules(text: str) -> Keep:
+    """Parse what is kept: a number of images, or rules."""
+    from rax_scheduled_images_ext.model.keep import Keep
+
+    if "=" in text:
+        return rules(text)
+    try:
+        return Keep(last=number_to_keep(text))
+    except ValueError as error:
+        raise invalid(f"{error}, or rules such as last=8,daily=7") from None
+
+
+def age(text: str) -> int:
+    """Parse a number of days, such as ``30d``."""
     from rax_scheduled_images_ext.model.keep import parse_within
 
-    return 0 if text == "0d" else parse_within(text)
+    return parse_within(text)
+
+
+def age_or_none(text: str) -> int:
+    """Parse a number of days, such as ``30d``; ``0d`` for none."""
+    return 0 if text == "0d" else age(text)
 
 
 def span(text: str) -> timedelta:

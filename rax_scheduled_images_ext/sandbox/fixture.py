@@ -145,10 +145,10 @@ class Sandbox:
                 extension=extension,
                 # Rackspace's documents know no state before image_snapshot.
                 timings=Timings(queue=0) if like == "rackspace" else Timings(),
-                image_quota=image_quota,
-                server_quota=server_quota,
             )
             self._seed(servers, images_per_server)
+            # What was there before them may be more.
+            self.cloud.image_quota, self.cloud.server_quota = image_quota, server_quota
             self.cloud.inject(wrong)
             closing = threading.Event()
             opened.callback(closing.set)

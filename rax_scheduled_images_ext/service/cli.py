@@ -423,7 +423,7 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _simulate(args: argparse.Namespace) -> int:
-    """Try a schedule on paper; ``nova`` runs nothing without a cloud."""
+    """Simulate a schedule here, since ``nova`` runs nothing without a cloud."""
     from rax_scheduled_images_ext.console.simulation import simulate
 
     try:
@@ -555,7 +555,7 @@ def make_parser() -> Parser:
     paper = command(
         "simulate",
         _simulate,
-        "try a schedule on paper: print which images of a year are left, and why",
+        "simulate a schedule: print which images are left after a year, and why",
     )
     for option in (EVERY, weekly("--day-of-week"), *SIMULATED):
         option.add_to(paper)

@@ -8,10 +8,15 @@ from datetime import timedelta
 from typing import Any
 
 from rax_scheduled_images_ext.console.formats import Column, attribute, print_rows
+from rax_scheduled_images_ext.console.schedules import (
+    further_columns,
+    schedule_columns,
+)
 from rax_scheduled_images_ext.engine.find import Page
 from rax_scheduled_images_ext.model.freshness import ScheduleStatus, schedule_status
 from rax_scheduled_images_ext.model.plan import Action, Step, explain
 from rax_scheduled_images_ext.model.policies import Match, Policies, PolicyChange
+from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.slots import Slot
 from rax_scheduled_images_ext.model.times import write_time
 
@@ -80,26 +85,22 @@ def rows_of(page: Page, max_age: timedelta) -> list[StatusRow]:
     return sorted(rows, key=lambda row: (row.step.server.name, row.step.server.id))
 
 
+def _schedule(row: StatusRow) -> ImageSchedule | None:
+    return row.step.server.schedule
+
+
 STATUS: tuple[Column[StatusRow], ...] = (
     Column("server", "Server", lambda row: row.step.server.name),
     Column("id", "ID", lambda row: row.step.server.id),
     Column("project", "Project", lambda row: row.step.server.project_id),
-    Column(
-        "schedule",
-        "Schedule",
-        lambda row: row.step.server.schedule and row.step.server.schedule.every,
-    ),
-    Column(
-        "retention",
-        "Retention",
-        lambda row: row.step.server.schedule and row.step.server.schedule.retention,
-    ),
+    *(each for each in schedule_columns(_schedule) if each.key != "day_of_week"),
     Column("counted", "Counted", lambda row: row.status.counted),
     Column("newest", "Newest", lambda row: newest(row.status)),
     Column("next_due", "Next due", lambda row: due(row.step.next_slot)),
     Column("verified", "Verified", verified),
     Column("state", "State", lambda row: row.status.state.value),
     Column("reason", "Reason", lambda row: explain(row.step)),
+    *further_columns(_schedule),
 )
 
 

@@ -181,12 +181,12 @@ def test_rules_are_set_shown_and_changed(play: Play, cloud: Sandbox) -> None:
 
 def test_rules_that_cannot_be_are_named(play: Play, cloud: Sandbox) -> None:
     wrong: list[tuple[dict[str, Any], str]] = [
-        ({"keep": {"daily": 0}}, "a rule that keeps nothing must be left out"),
-        ({"keep": {}}, "nothing is kept: use one of last, hourly, daily, weekly"),
+        ({"keep": {"daily": 0}}, "omit a rule instead of setting it to 0"),
+        ({"keep": {}}, "no rules: use at least one of last, hourly, daily, weekly"),
         ({"keep": {"within_days": 30}}, "keeping by age requires last=2 or more"),
         (
             {"keep": {"daily": 7}, "retention": 7},
-            "either a number of images or by rules",
+            "either by number or by rules",
         ),
         (
             {"retention": 7, "every": "5h"},
@@ -200,6 +200,16 @@ def test_rules_that_cannot_be_are_named(play: Play, cloud: Sandbox) -> None:
         assert result["failed"], arguments
         assert message in result["msg"], arguments
     assert list(cloud.requests) == []
+
+
+@pytest.mark.parametrize("cloud", [{"like": "rackspace"}, {}], indirect=True)
+def test_the_clouds_own_extension_is_not_sent_rules(play: Play, cloud: Sandbox) -> None:
+    wanted = ({"keep": {"daily": 7}}, {"retention": 7, "at": "02:30"})
+    for options in ((), ("--check",)):
+        for refused in play(*(schedule(**each) for each in wanted), options=options):
+            assert refused["failed"]
+            assert "it only has daily and weekly schedules" in refused["msg"]
+    assert not [line for line in changes(cloud) if "tokens" not in line]
 
 
 # -- tags

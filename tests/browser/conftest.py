@@ -20,14 +20,6 @@ NO_BROWSER = "no browser is installed; Debian's is the package chromium"
 Visits = Callable[..., Visit]
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--rewrite-pictures",
-        action="store_true",
-        help="let the pictures in the documents show the panel as it looks now",
-    )
-
-
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """The browser of all tests of this process."""

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from playwright.sync_api import expect
 from rax_scheduled_images_ext.sandbox.environment import client_environment
 
 from ..functional.test_panel_program import running
+from ..pictures import png_size
 from .conftest import Visits
 from .visits import Visit
 
@@ -51,17 +51,10 @@ def test_the_pictures_of_the_two_main_pages(
         assert f".. image:: {name}\n" in document
         shown = (FOLDER / name).read_bytes()
         assert len(shown) < MOST
-        assert size(shown) == size(content) == tuple(VIEWPORT.values())
+        assert png_size(shown) == png_size(content) == tuple(VIEWPORT.values())
 
 
 def picture(visit: Visit) -> bytes:
     """The upper part of the page as it is now, and no focus in it."""
     visit.page.evaluate("document.activeElement.blur()")
     return visit.page.screenshot(animations="disabled")
-
-
-def size(png: bytes) -> tuple[int, int]:
-    """The width and height of a picture in pixels."""
-    assert png.startswith(b"\x89PNG")
-    width, height = struct.unpack(">II", png[16:24])
-    return width, height

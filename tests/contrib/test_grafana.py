@@ -10,7 +10,9 @@ import json
 import re
 import socket
 import threading
+from collections.abc import Mapping
 from datetime import timedelta
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import combinations
 from pathlib import Path
@@ -31,7 +33,9 @@ from ..functional.documents import ROOT
 from ..functional.raw import START
 from ..functional.runners import runner_of, schedule
 from ..metrics_table import RUN, WORKER, documented
+from ..pictures import png_size
 from ..waiting import until
+from .picture import Series, draw
 
 DASHBOARD = json.loads((ROOT / "contrib/grafana/scheduled-images.json").read_text())
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
@@ -40,6 +44,7 @@ A_DAY = 24 * 60 // MINUTES
 END = START + DAYS * 86400
 
 
+@cache
 def rehearsed() -> list[str]:
     """Return what is exported in a week.
 
@@ -182,6 +187,27 @@ def values(api: str, expression: str) -> dict[str, float]:
     }
 
 
+def series(api: str, target: Mapping[str, Any]) -> Series:
+    """Return what a target of a panel finds in that week."""
+    query = target["expr"].replace("$region", ".*")
+    if target.get("instant"):
+        found = values(api, query).items()
+        return [(name, [(END, value)]) for name, value in found]
+    step = "1d" if "[1d]" in query else "1h"
+    times = {"start": str(START), "end": str(END), "step": step}
+    return [
+        (legend(target, each["metric"]), [(at, float(v)) for at, v in each["values"]])
+        for each in ask(api, "query_range", query=query, **times)["result"]
+    ]
+
+
+def legend(target: Mapping[str, Any], labels: Mapping[str, str]) -> str:
+    """Return the name of a series, as its target says."""
+    return re.sub(
+        r"{{(\w+)}}", lambda name: labels.get(name[1], ""), target["legendFormat"]
+    )
+
+
 def expression(title: str, ref: str = "A") -> str:
     """Return the query of a panel, for all regions."""
     (found,) = (
@@ -225,6 +251,18 @@ def test_every_query_finds_what_happened(api: str) -> None:
     assert "failed" in values(api, expression("Failures by reason"))
     assert len(values(api, expression("Late servers"))) == 2
     assert ask(api, "label/region/values") == ["RegionOne"]
+
+
+def test_the_picture_is_of_the_dashboard_after_that_week(
+    api: str, request: pytest.FixtureRequest
+) -> None:
+    taken = draw(DASHBOARD, lambda target: series(api, target))
+    picture = ROOT / "doc/source/service/dashboard.png"
+    if request.config.getoption("--rewrite-pictures"):
+        picture.write_bytes(taken)
+    shown = picture.read_bytes()
+    assert png_size(shown) == png_size(taken)
+    assert len(shown) < 200 * 1024
 
 
 def test_all_metrics_are_shown_and_no_others() -> None:

@@ -184,7 +184,7 @@ def test_rules_are_set_tried_and_forecast_as_it_is_shown(
     with Sandbox(**{**SETTINGS, "extension": False, "image_quota": 40}) as cloud:
         document = page("user/rules")
         document.replay("A week of days, a month", cloud, tmp_path, 2)
-        document.replay("Try a schedule on paper", cloud, tmp_path)
+        document.replay("Simulate a schedule", cloud, tmp_path)
         document.replay("See what there will be", cloud, tmp_path)
         program = tmp_path / "program.py"
         program.write_text(document.block("A week of days, a month", 2))

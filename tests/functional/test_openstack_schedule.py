@@ -249,9 +249,24 @@ def test_malformed_tags_are_replaced_as_a_whole(
         assert f"has the tag '{tag}', which is not a schedule" in result.err
     check = openstack(*SCHEDULE, "check", "-f", "value", "-c", "State")
     assert (check.status, check.out, check.err) == (3, "invalid\n", "")
-    argv = ["set", "--retention", "4", "--weekly", "sat"]
-    assert openstack(*SCHEDULE, *argv, "myserver").status == 0
-    assert openstack.json(*SCHEDULE, "show", "myserver")["retention"] == 4
+    for argv in (["set", "--retention", "4"], ["set", "--weekly", "sat"]):
+        assert openstack(*SCHEDULE, *argv, "myserver").err.endswith(
+            ": to replace it, set both when images are made and what is kept\n"
+        )
+    for options, after in (
+        (["--retention", "4", "--weekly", "sat"], "weekly-saturday:4"),
+        (["--keep", "daily=7", "--daily"], "daily:7d"),
+        (["--keep", "last=3", "--every", "6h"], "6h:3"),
+        (["--keep", "last=2", "--keep-within", "9d", "--daily"], "daily:2l+in9d"),
+    ):
+        with cloud.region() as region:
+            region.servers.set_tags(MYSERVER, ("scheduled-images", tag))
+        assert openstack(*SCHEDULE, "set", *options, "myserver").status == 0
+        with cloud.region() as region:
+            assert set(region.servers.get(MYSERVER).tags) == {
+                "scheduled-images",
+                f"scheduled-images:{after}",
+            }
 
 
 def test_a_cloud_without_schedules(openstack: OpenStack, front: Interceptor) -> None:

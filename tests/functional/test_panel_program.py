@@ -175,7 +175,7 @@ def test_bad_usage(argv: tuple[str, ...], problem: str) -> None:
 
 @pytest.mark.parametrize("argv", [(), ("--login",)])
 def test_no_cloud(argv: tuple[str, ...]) -> None:
-    status, out, err = ended(*argv)
+    status, out, err = ended("--port", "0", *argv)
     assert (status, out) == (1, "")
     assert re.fullmatch(
         "scheduled-images-panel: error: (no cloud is configured|the configured cloud"

@@ -388,3 +388,54 @@ def test_nobody_agrees(
     assert result.err.endswith("Nothing was changed.\n")
     assert id_of(cloud, "myserver") == MYSERVER
     assert not changes(cloud)
+
+
+@not_beside_novaclient_7
+@pytest.mark.parametrize("shell", ["nova", "openstack"])
+def test_a_person_sees_the_plan_once(
+    request: Any, cloud: Sandbox, images: list[str], monkeypatch: Any, shell: str
+) -> None:
+    command = "rax_scheduled_images_ext.cli.{}.restore.can_ask"
+    monkeypatch.setattr(command.format(shell), lambda: True)
+    monkeypatch.setattr(console, "agreed", lambda _question: True)
+    argv = {
+        "nova": ("scheduled-images-restore",),
+        "openstack": ("server", "snapshot", "restore"),
+    }[shell]
+    run = request.getfixturevalue(shell)
+    result = run(*argv, "myserver", "--in-place", "--wait")
+    assert result.status == 0, result
+    assert result.err.count("Not in the image") == 1
+    assert images[0] in result.err
+    for word in ("Not in the image", "missing", "first", "image_created"):
+        assert word not in result.out
+    (undo,) = re.findall(r"--in-place --image \S+", result.out)
+    assert undo.split()[-1] in {image.id for image in cloud.images(MYSERVER)}
+    # A program gets all of it, and so does whoever names a column.
+    form = ("--format", "json") if shell == "nova" else ("-f", "json")
+    result = run(*argv, "myserver", "--as", "back", "--wait", *form)
+    assert json.loads(result.out)["image_id"] == images[0]
+
+
+@not_beside_novaclient_7
+def test_a_new_server_goes_to_the_zone_that_is_named(
+    nova: Any, openstack: Any, cloud: Sandbox, images: list[str]
+) -> None:
+    zone = ("--availability-zone", "nova")
+    plan = openstack.json(
+        *("server", "snapshot", "restore", "myserver", "--as", "b", "--dry-run"), *zone
+    )
+    assert plan["availability_zone"] == "nova"
+    assert not any("availability zone" in text for text in plan["differs"])
+    made = restore(nova, "myserver", "--as", "back", *zone, *NOW)
+    with cloud.region() as region:
+        assert region.servers.get(made["restored_id"]).pinned_zone == "nova"
+        assert region.servers.get(MYSERVER).pinned_zone is None
+    argv = ("scheduled-images-restore", "myserver", "--as", "c", "--yes", "--wait")
+    result = nova(*argv, "--availability-zone", "moon")
+    (line,) = [each for each in result.err.splitlines() if "refused" in each]
+    assert result.status == 1
+    assert "nothing was made: The requested availability zone is not available" in line
+    result = nova("scheduled-images-restore", "myserver", "--in-place", *zone, *NOW)
+    assert result.status == 2
+    assert "--availability-zone goes with --as" in result.err

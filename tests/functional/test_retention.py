@@ -635,7 +635,7 @@ class TestPrune:
             assert (result.status, result.out) == (2, "")
             assert (
                 f"error: argument --keep: '{keep}' is not a retention: a whole number"
-                " from 1 to 65535\n" in result.err
+                " from 1 to 65535, or rules such as last=8,daily=7\n" in result.err
             )
         assert ids(cloud) == week
 

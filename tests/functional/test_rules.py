@@ -15,8 +15,8 @@ from unittest import mock
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
-from rax_scheduled_images_ext import change, show
-from rax_scheduled_images_ext.errors import InvalidValue
+from rax_scheduled_images_ext import change, enable, forecast, plan_prune, show
+from rax_scheduled_images_ext.errors import InvalidValue, SimpleOnly
 from rax_scheduled_images_ext.model.keep import RULES, Keep
 from rax_scheduled_images_ext.model.schedule import ImageSchedule, ScheduleSettings
 from rax_scheduled_images_ext.model.schedule_tags import schedule_tag
@@ -25,6 +25,7 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 
 from ..novashell import Nova
 from ..openstackshell import OpenStack, not_beside_novaclient_7
+from ..serviceshell import Service
 from ..unit.test_schedule_tags import schedules
 from .clouds import PROXIED
 from .fleet import MARKED, MYSERVER, add_image, sent
@@ -172,10 +173,10 @@ def reader_fields(panel: Panel) -> tuple[str, list[tuple[str, str]]]:
 # -- what is wrong
 
 NOT_KEPT = (
-    "'{}' is not what to keep: write such as last=8,daily=7; each of last, hourly,"
+    "'{}' is not a list of rules such as last=8,daily=7: use each of last, hourly,"
     " daily, weekly, monthly, yearly at most once"
 )
-OFTEN = "'{}' is not how often: use one of daily, weekly, 12h, 8h, 6h, 4h, 3h, 2h, 1h"
+OFTEN = "'{}' is not an interval: use one of daily, weekly, 12h, 8h, 6h, 4h, 3h, 2h, 1h"
 WRONG = [
     *(
         (["--keep", text], f"argument --keep: {NOT_KEPT.format(text)}")
@@ -214,8 +215,8 @@ WRONG = [
     ),
     (
         ["--keep", "daily=7", "--keep-within", "30d"],
-        "keeping by age requires last=2 or more: after a gap, the first new image would"
-        " free all others",
+        "keeping by age requires last=2 or more: otherwise the first image after a gap"
+        " would let all others be deleted",
     ),
     (
         ["--keep", "daily=7", "--every", "weekly"],
@@ -223,8 +224,8 @@ WRONG = [
     ),
     (
         ["--keep", "daily=7", "--every", "6h", "--at", "06:00"],
-        "'06:00' is not a time for images every 6 hours: the first one of a day, 00:00"
-        " to 05:59",
+        "'06:00' is not the first time of a day for images every 6 hours: use 00:00 to"
+        " 05:59",
     ),
 ]
 
@@ -263,7 +264,7 @@ def test_openstack_refuses_what_cannot_be(
         ),
         (
             ["--day-of-week", "sat", "--every", "6h", "myserver", "7"],
-            "several images a day cannot be weekly",
+            "a schedule cannot be both weekly and several times a day",
         ),
         (
             ["--day-of-week", "sat", "--every", "daily", "myserver", "7"],
@@ -296,20 +297,59 @@ def test_a_schedule_that_no_tag_can_say_is_refused(nova: Nova, cloud: Sandbox) -
 
 @pytest.mark.parametrize("cloud", [{"like": "rackspace"}, {}], indirect=True)
 def test_the_clouds_own_extension_is_not_sent_what_it_cannot_have(
-    nova: Nova, openstack: OpenStack, cloud: Sandbox
+    nova: Nova, cloud: Sandbox
 ) -> None:
     line = (
-        f"This cloud cannot have the schedule '{YEAR}': its own scheduled images are"
-        " daily or weekly, and keep a number of images\n"
+        f"This cloud does not support the schedule '{YEAR}': it only has daily and"
+        " weekly schedules with a retention number\n"
     )
-    result = nova(ENABLE, *YEAR_OPTIONS, MYSERVER)
-    assert (result.status, result.out) == (1, "")
-    assert result.err == f"ERROR (CommandError): {line}"
+    for dry_run in ([], ["--dry-run"]):
+        result = nova(ENABLE, *YEAR_OPTIONS, *dry_run, MYSERVER)
+        assert (result.status, result.out) == (1, "")
+        assert result.err == f"ERROR (CommandError): {line}"
+        # Once, not for every server.
+        result = nova(ENABLE, *YEAR_OPTIONS, *dry_run, "--yes", "--all")
+        assert (result.status, result.out) == (1, "")
+        assert result.err.endswith(f"ERROR (CommandError): {line}")
+        assert result.err.count("does not support") == 1
+    settings = ScheduleSettings(hours=6, retention=3)
+    reached = connected(cloud)
+    for outcome in (
+        *change(reached, MYSERVER, settings),
+        *forecast(reached, MYSERVER, settings),
+        *enable(reached, MYSERVER, ImageSchedule(3, hours=6)),
+    ):
+        assert isinstance(outcome.error, SimpleOnly)
+        assert "'6h, retention 3'" in str(outcome.error)
     assert changed(cloud) == []
-    (outcome,) = change(
-        connected(cloud), MYSERVER, ScheduleSettings(hours=6, retention=3)
-    )
-    assert "'6h, retention 3'" in str(outcome.error)
+
+
+@not_beside_novaclient_7
+def test_openstack_does_not_send_the_clouds_own_extension_what_it_cannot_have(
+    openstack: OpenStack, cloud: Sandbox
+) -> None:
+    for options in (["--at", "02:30", "--retention", "7"], YEAR_OPTIONS):
+        for dry_run in ([], ["--dry-run"]):
+            result = openstack(*SET, *options, *dry_run, MYSERVER)
+            assert (result.status, result.out) == (1, "")
+            (line,) = result.err.splitlines()
+            assert line.startswith("This cloud does not support the schedule '")
+    assert changed(cloud) == []
+
+
+@pytest.mark.parametrize("cloud", [{"like": "rackspace"}, {}], indirect=True)
+def test_the_panel_says_what_the_clouds_own_extension_cannot_have(
+    cloud: Sandbox, panel: Panel
+) -> None:
+    reader = panel.reader()
+    reader.link("myserver")
+    sent(cloud)
+    address, fields = reader.fill("#schedule-form", when="6h", retention="7")
+    for path in (address, address.replace("/schedule", "/forecast")):
+        page = reader.post(path, fields)
+        (shown,) = page.all("#forecast")
+        assert shown.startswith("This cloud does not support the schedule '6h, ")
+        assert page.status == 400
     assert changed(cloud) == []
 
 
@@ -323,6 +363,11 @@ def week(cloud: Sandbox) -> list[str]:
         region.servers.set_tags(
             MYSERVER, ("scheduled-images", "scheduled-images:daily:7d")
         )
+    return add_week(cloud)
+
+
+def add_week(cloud: Sandbox) -> list[str]:
+    """Add seven images of seven days."""
     made: list[str] = []
     for _ in range(7):
         cloud.advance("1d")
@@ -341,9 +386,8 @@ def test_rules_that_free_many_images_are_asked_about(
     before = tags(cloud)
     result = nova(*argv)
     line = (
-        f"Server {MYSERVER}: with daily, keep 4 weekly in place of daily, keep 7 daily,"
-        " 6 images go with the next scheduled image; to change it all the same, use"
-        " --yes"
+        f"Server {MYSERVER}: changing 'daily, keep 7 daily' to 'daily, keep 4 weekly'"
+        " would let 6 images expire with the next scheduled image; use --yes to confirm"
     )
     assert (result.status, result.out) == (1, "")
     assert result.err.splitlines()[-1] == f"ERROR (CommandError): {line}"
@@ -355,15 +399,36 @@ def test_rules_that_free_many_images_are_asked_about(
             mock.patch(f"{console}.agreed", return_value=answer),
         ):
             result = nova(*argv)
-        assert "6 of its images go with the next scheduled image.\n" in result.err
+        assert "6 of its images would expire with the next" in result.err
         assert (result.status == 0) == answer
         assert (tags(cloud) == before) == (not answer)
     # A number in place of rules is asked about as well, and none in place of a number.
     result = nova(ENABLE, MYSERVER, "2")
     assert result.status == 1
-    assert "6 images go" in result.err or "5 images go" in result.err
+    assert "let 6 images" in result.err or "let 5 images" in result.err
     assert nova(ENABLE, "--yes", MYSERVER, "7").status == 0
     assert nova(ENABLE, MYSERVER, "2").status == 0
+
+
+@not_beside_novaclient_7
+@pytest.mark.parametrize("cloud", [{"extension": False}, PROXIED], indirect=True)
+@pytest.mark.parametrize("number", ["7", "65535"])
+def test_a_number_replaces_rules(
+    nova: Nova, openstack: OpenStack, cloud: Sandbox, number: str
+) -> None:
+    rules = (ENABLE, "--yes", *YEAR_OPTIONS, MYSERVER)
+    after = {"scheduled-images", f"scheduled-images:daily:{number}"}
+    for run in (
+        lambda: nova(ENABLE, MYSERVER, number),
+        lambda: nova(ENABLE, MYSERVER, "web1", number),
+        lambda: nova(UPDATE, "--every", "daily", "--retention", number, MYSERVER),
+        lambda: openstack(*SET, "--daily", "--retention", number, MYSERVER),
+    ):
+        assert nova(*rules).status == 0
+        assert len(tags(cloud) - after) == 1
+        result = run()
+        assert (result.status, result.out) == (0, ""), result.err
+        assert tags(cloud) == after
 
 
 @TAGGED
@@ -410,6 +475,93 @@ def test_images_are_kept_until_about_a_day(
     assert {row["reason"] for row in plan} == {"no rule keeps it"}
 
 
+@TAGGED
+def test_the_service_says_the_schedule_as_the_list_does(
+    nova: Nova, cloud: Sandbox
+) -> None:
+    service = Service(cloud)
+    nova(ENABLE, *YEAR_OPTIONS, MYSERVER)
+    nova(ENABLE, "--at", "02:30", "db1", "3")
+    nova(ENABLE, "web1", "3")
+    keys = ("server", "schedule", "retention", "every", "at", "keep", "most")
+    argv = ("scheduled-images-list", "--enabled", "--format", "json")
+    listed, told = (
+        [{key: row[key] for key in keys if key in row} for row in json.loads(out)]
+        for out in (nova.ok(*argv), service("status", "--format", "json").out)
+    )
+    assert listed == told
+    assert {row["server"]: row["schedule"] for row in told} == {
+        "db1": "daily at 02:30, retention 3",
+        "myserver": YEAR,
+        "web1": "daily",
+    }
+    table = service("status").out
+    assert YEAR in table
+    assert "At most" not in table
+
+
+# -- prune by rules
+
+
+@not_beside_novaclient_7
+@pytest.mark.parametrize(
+    "cloud", [{"extension": False}, PROXIED, {"like": "rackspace"}, {}], indirect=True
+)
+def test_images_are_pruned_by_rules(
+    nova: Nova, openstack: OpenStack, cloud: Sandbox
+) -> None:
+    made = add_week(cloud)
+    rules = ("--keep", "last=1,weekly=2")
+    argv = ("scheduled-images-prune", "--dry-run", "--format", "json", *rules, MYSERVER)
+    rows = json.loads(nova.ok(*argv))
+    assert {row["reason"] for row in rows} == {"no rule keeps it"}
+    # The newest one is of a Monday, the one before it the last of its week.
+    assert [row["id"] for row in rows] == made[:5]
+    if cloud.like != "rackspace":
+        more = ("server", "snapshot", "prune", "--dry-run", *rules, MYSERVER)
+        ours = openstack.json(*more)
+        assert [row["ID"] for row in ours] == [row["id"] for row in rows]
+    (planned,) = plan_prune(connected(cloud), MYSERVER, Keep(last=1, weekly=2))
+    assert [each.image.id for each in planned.result().images()] == [
+        row["id"] for row in rows
+    ]
+    age = ("--keep", "2", "--keep-within", "4d")
+    within = nova.ok(*argv[:4], *age, MYSERVER)
+    assert [row["id"] for row in json.loads(within)] == made[:3]
+    nova.ok("scheduled-images-prune", "--yes", *rules, MYSERVER)
+    assert {image.id for image in cloud.images(MYSERVER)} == set(made[5:])
+
+
+@not_beside_novaclient_7
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--keep", "daily=0"], "argument --keep: '0' is not a number of images: "),
+        (["--keep", "dayly=7"], "argument --keep: 'dayly=7' is not a list of rules"),
+        (
+            ["--keep", "some"],
+            "argument --keep: 'some' is not a retention: a whole number from 1 to"
+            " 65535, or rules such as last=8,daily=7",
+        ),
+        (["--keep-within", "0d"], "argument --keep-within: '0d' is not an age"),
+        (["--keep-within", "9d"], "keeping by age requires last=2 or more"),
+        (["--keep", "daily=7", "--keep-within", "9d"], "keeping by age requires"),
+        (["--keep", "1", "--keep-within", "9d"], "keeping by age requires last=2"),
+    ],
+)
+def test_prune_refuses_what_cannot_be_kept(
+    nova: Nova, openstack: OpenStack, cloud: Sandbox, options: list[str], text: str
+) -> None:
+    for result in (
+        nova("scheduled-images-prune", "--dry-run", *options, "myserver"),
+        openstack("server", "snapshot", "prune", "--dry-run", *options, "myserver"),
+    ):
+        assert (result.status, result.out) == (2, "")
+        assert f"error: {text}" in result.err
+        assert "Traceback" not in result.err
+    assert sent(cloud) == []
+
+
 # -- what there will be
 
 
@@ -454,10 +606,10 @@ def filled(
     return address.replace("/schedule", f"/{path}"), fields
 
 
-# -- on paper
+# -- simulated
 
 
-def test_a_schedule_is_tried_without_a_cloud() -> None:
+def test_a_schedule_is_simulated_without_a_cloud() -> None:
     programs = (
         (BIN / "openstack", "server", "image", "schedule", "simulate"),
         (BIN / "scheduled-images-service", "simulate"),

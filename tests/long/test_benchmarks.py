@@ -41,6 +41,7 @@ def test_fleets_are_measured_and_the_results_written(tmp_path: Path) -> None:
     assert found[one, "requests"] == 10
     assert found["tick / floor of 40 servers, 7 due", "x wall"] > 0
     assert found["decide on 100 images by all rules / sort them", "x"] > 1
+    assert found["plan 50 servers, mixed / daily schedules", "x"] > 0
     for what, _unit in found:
         assert what in done.stdout
 

@@ -144,3 +144,26 @@ def test_what_snapshots_inherit(cloud: Sandbox) -> None:
     assert found["backed"]["user_id"] == "u"
     assert found["backed"]["image_type"] == "snapshot"
     assert found["plain"]["a"] == found["backed"]["a"] == long[:255]
+
+
+def test_a_cloud_may_begin_with_more_than_its_quota() -> None:
+    options = {"image_quota": 1, "server_quota": 1, "images_per_server": 3}
+    with box("openstack", speed=0, servers=2, **options) as made:
+        assert len(images(made.admin)) > 3
+        assert made.admin.image("POST", "/images", json={}).status_code == 413
+
+
+def test_usage_is_shown_as_glance_documents_it(small: Box) -> None:
+    assert create(small.admin) == 201
+    shown = small.admin.image("GET", "/info/usage").json()
+    # The sizes are in MiB; what has no limit is -1.
+    assert shown == {
+        "usage": {
+            "image_size_total": {"limit": -1, "usage": 0},
+            "image_stage_total": {"limit": -1, "usage": 0},
+            "image_count_total": {"limit": 2, "usage": 1},
+            "image_count_uploading": {"limit": -1, "usage": 0},
+        }
+    }
+    with box("openstack", speed=0) as without:
+        assert without.admin.image("GET", "/info/usage").json() == {"usage": {}}

@@ -163,12 +163,12 @@ def test_a_schedule_says_all_of_itself() -> None:
 @pytest.mark.parametrize(
     ("schedule", "message"),
     [
-        (ImageSchedule(), "nothing is kept"),
+        (ImageSchedule(), "no rules: use at least one of"),
         (ImageSchedule(0), "'0' is not a retention"),
-        (ImageSchedule(7, hours=5), "'5h' is not how often: use one of daily, weekly"),
-        (ImageSchedule(7, "SUNDAY", hours=6), "several images a day cannot be weekly"),
+        (ImageSchedule(7, hours=5), "'5h' is not an interval: use one of"),
+        (ImageSchedule(7, "SUNDAY", hours=6), "both weekly and several times a day"),
         (ImageSchedule(7, at="2:30"), "'2:30' is not a time of day"),
-        (ImageSchedule(7, hours=6, at="06:00"), "'06:00' is not a time for images"),
+        (ImageSchedule(7, hours=6, at="06:00"), "'06:00' is not the first time"),
         (ImageSchedule(keep=Keep(within_days=3)), "keeping by age requires last=2"),
         (ImageSchedule(keep=Keep(daily=70000)), "'70000' is not a number of images"),
     ],
@@ -252,7 +252,7 @@ def test_settings_that_do_not_fit_are_refused() -> None:
     daily = ImageSchedule(keep=Keep(daily=7))
     with pytest.raises(InvalidValue, match="keeping by age requires last=2"):
         ScheduleSettings(within_days=30).checked().applied_to(daily)
-    with pytest.raises(InvalidValue, match="'07:00' is not a time for images"):
+    with pytest.raises(InvalidValue, match="'07:00' is not the first time"):
         ScheduleSettings(at="07:00").checked().applied_to(RULES_OF_6H)
 
 
@@ -273,5 +273,5 @@ def test_older_clients_see_the_greatest_number_of_a_schedule_with_rules(
     assert body.get("day_of_week") == schedule.day_of_week
     assert json.loads(json.dumps(body)) == body
     assert ImageSchedule.from_object(body) == schedule
-    with pytest.raises(ValueError, match="not a schedule: 'x' is not how often"):
+    with pytest.raises(ValueError, match="not a schedule: 'x' is not an interval"):
         ImageSchedule.from_object({**body, "every": "x"})

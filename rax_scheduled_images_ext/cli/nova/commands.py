@@ -305,7 +305,7 @@ def do_scheduled_images_unprotect() -> None:
 
 @stands_for(
     "prune:prune",
-    arguments.KEEP,
+    *arguments.KEEP,
     arguments.PLAN,
     arguments.YES,
     FORMAT,

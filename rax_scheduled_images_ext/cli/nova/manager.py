@@ -74,7 +74,7 @@ class ScheduledImagesManager(base.Manager):
 
         day = None if day_of_week is None else as_text(day_of_week)
         if keep is not None and retention is not None:
-            raise InvalidValue("a schedule keeps either a number of images or by rules")
+            raise InvalidValue("a schedule keeps images either by number or by rules")
         schedule = ImageSchedule(retention, day, hours, at, keep or NO_RULES).checked()
         with self._schedules() as schedules:
             return schedules.enable(server, schedule)

@@ -37,7 +37,8 @@ def restore(cs: Any, args: Any) -> None:
     )
     data = restoring.prepare(open_cloud(cs), args.server, options)
     if data is not None and not args.dry_run:
-        data = restoring.restore(asks=asks, wait=args.wait)
+        brief = args.format == "table"
+        data = restoring.restore(asks=asks, wait=args.wait, brief=brief)
     if data is not None:
         with otherwise(restoring.say_done):
             print_data(data, args.format)

@@ -51,7 +51,8 @@ class RestoreSnapshot(ShowOne):
             keys = [*data, *restoring.result_keys]
             self.check_output(parsed_args, keys, keys)
             self.say_done = restoring.say_done
-            data = restoring.restore(asks=asks, wait=parsed_args.wait)
+            brief = parsed_args.formatter == "table" and not parsed_args.columns
+            data = restoring.restore(asks=asks, wait=parsed_args.wait, brief=brief)
         self.status = restoring.status
         if data is None:
             raise NothingToShow

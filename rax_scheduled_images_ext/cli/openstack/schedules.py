@@ -143,10 +143,10 @@ class UnsetSchedule(_Change):
 
 
 class SimulateSchedule(Command):
-    """Try a schedule on paper: print which images of a year are left, and why.
+    """Simulate a schedule: print which images are left after a year, and why.
 
-    It requires no cloud. Images are made when they are due; where that follows from the
-    server's ID, at the start of the day, or of its hours.
+    Requires no cloud. Without --at, images are made at the start of the day, or of the
+    interval.
     """
 
     auth_required = False

@@ -48,6 +48,13 @@ class ScheduleStore(ABC):
         """
 
     @abstractmethod
+    def check(self, schedule: ImageSchedule) -> None:
+        """Check that servers of the cloud can have such a schedule.
+
+        :raises SimpleOnly: if they cannot.
+        """
+
+    @abstractmethod
     def disable(self, server: object) -> None:
         """Remove a server's schedule; its images stay.
 

@@ -62,6 +62,9 @@ class CloudSchedules(ScheduleStore):
     ) -> ImageSchedule:
         return self._first(lambda store: store.enable(server, schedule, replacing))
 
+    def check(self, schedule: ImageSchedule) -> None:
+        self._first(lambda store: store.check(schedule))
+
     def disable(self, server: object) -> None:
         self._first(lambda store: store.disable(server))
 

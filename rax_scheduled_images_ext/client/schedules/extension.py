@@ -52,15 +52,20 @@ class ExtensionSchedules(ScheduleStore):
     def enable(
         self, server: object, schedule: ImageSchedule, replacing: Replacing = agree
     ) -> ImageSchedule:
-        if not schedule.is_simple and not is_ours(self.check_offered()):
-            raise SimpleOnly(schedule.words)
+        self.check(schedule)
         response = self._found("POST", server, schedule_body(schedule))
-        if response.status == 409 and is_ours(response):
-            # A number alone does not replace rules: those who know none could not mean
-            # it.
+        if is_ours(response) and (
+            response.status == 409 or read_schedule(response) != schedule
+        ):
+            # A number alone does not replace rules, since those who know none could not
+            # mean that; and the number that they are shown changes nothing.
             replacing(self.get(server))
             response = self._found("POST", server, whole_body(schedule))
         return read_schedule(response)
+
+    def check(self, schedule: ImageSchedule) -> None:
+        if not schedule.is_simple and not is_ours(self.check_offered()):
+            raise SimpleOnly(schedule.words)
 
     def disable(self, server: object) -> None:
         self._found("DELETE", server).empty()

@@ -156,6 +156,9 @@ class TagSchedules(ScheduleStore):
         """
         return self._tags(server_id)
 
+    def check(self, schedule: ImageSchedule) -> None:
+        """Do nothing: a tag can say any schedule."""
+
     def disable(self, server: object) -> None:
         server_id = resource_id(server)
         before = self._tags(server_id)

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from rax_scheduled_images_ext.console.schedules import expected_line, quota_line
 from rax_scheduled_images_ext.console.simulation import calendar_lines
-from rax_scheduled_images_ext.errors import InvalidValue, NoSuchServer
+from rax_scheduled_images_ext.errors import InvalidValue, NoSuchServer, SimpleOnly
 from rax_scheduled_images_ext.model.outlook import Outlook
 from rax_scheduled_images_ext.model.retention import reason, retention_status
 from rax_scheduled_images_ext.model.schedule import ImageSchedule, ScheduleSettings
@@ -101,7 +101,7 @@ def review(server_id: str) -> ResponseReturnValue:
     try:
         schedule = read_schedule(request.args)
         seen = _preview(server_id, ScheduleSettings.of(schedule))
-    except InvalidValue as error:
+    except (InvalidValue, SimpleOnly) as error:
         problem, status = str(error), 400
     except NoSuchServer:
         raise
@@ -163,9 +163,9 @@ def save(server_id: str) -> ResponseReturnValue:
     """Save the schedule; if images expire because of it, only after showing that."""
     try:
         settings = ScheduleSettings.of(read_schedule(request.form))
-    except InvalidValue:
+        seen = _preview(server_id, settings)
+    except (InvalidValue, SimpleOnly):
         return _typed(server_id)
-    seen = _preview(server_id, settings)
     shown = request.form.get("reviewed") == seen.digest
     if _made_from() != seen.before or (seen.expiring and not shown):
         return _typed(server_id)

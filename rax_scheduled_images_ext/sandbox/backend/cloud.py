@@ -34,8 +34,6 @@ class Cloud(CloudState):
     :param seed: determines IDs and times of day.
     :param extension: whether the cloud has scheduled images, like Rackspace's and
         unlike a plain OpenStack; without them it has neither the API nor the service.
-    :param image_quota: the most images of a project; None for no limit.
-    :param server_quota: the most servers of a project; None for no limit.
     """
 
     def __init__(
@@ -47,12 +45,8 @@ class Cloud(CloudState):
         seed: int = 1,
         timings: Timings | None = None,
         extension: bool = True,
-        image_quota: int | None = None,
-        server_quota: int | None = None,
     ) -> None:
         super().__init__(store, seed=seed, timings=timings or Timings())
-        self.image_quota = image_quota
-        self.server_quota = server_quota
         self.clock = clock
         self.extension = extension
         self._lock = threading.RLock()

@@ -274,6 +274,8 @@ class ServerImageScheduleModule(ScheduledImagesModule):
         if self.params["state"] == "present":
             wanted = self._wanted(settings, found)
         changed = found.invalid is not None or wanted != found.schedule
+        if changed and wanted is not None:
+            cloud.schedules.check(wanted)
         going = self._going(cloud, found, wanted) if changed else None
         if changed and not self.check_mode:
             wanted = self._change(cloud, found.server_id, wanted)

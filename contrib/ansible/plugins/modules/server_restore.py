@@ -57,6 +57,10 @@ options:
     description:
       - The new server's key pair, in place of that of the old one.
     type: str
+  availability_zone:
+    description:
+      - The new server's availability zone. Without it, the cloud chooses one.
+    type: str
   schedule:
     description:
       - Whether the new server gets the schedule of the old one.
@@ -176,6 +180,7 @@ class ServerRestoreModule(ScheduledImagesModule):
         "networks": {"type": "list", "elements": "str"},
         "security_groups": {"type": "list", "elements": "str"},
         "key_name": {"type": "str", "no_log": False},
+        "availability_zone": {"type": "str"},
         "schedule": {"type": "bool", "default": False},
         "safety_image": {"type": "bool", "default": True},
         "lose_ephemeral": {"type": "bool", "default": False},
@@ -207,6 +212,7 @@ class ServerRestoreModule(ScheduledImagesModule):
             networks=given["networks"],
             groups=given["security_groups"],
             key=given["key_name"],
+            zone=given["availability_zone"],
             schedule=given["schedule"],
             safety_image=given["safety_image"],
             lose_ephemeral=given["lose_ephemeral"],

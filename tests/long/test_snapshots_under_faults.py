@@ -10,7 +10,7 @@ import pytest
 from rax_scheduled_images_ext.operations.snapshot.polling import Timeouts
 from rax_scheduled_images_ext.sandbox import Sandbox
 
-from .snapshots import Log, create, following, images
+from ..functional.snapshots import Log, create, following, images
 
 STATES = (
     "image_snapshot_pending",

@@ -11,9 +11,9 @@ import pytest
 
 from rax_scheduled_images_ext.sandbox import Sandbox
 
+from ..functional.fleet import MYSERVER
+from ..functional.runners import schedule
 from ..openstackshell import not_beside_novaclient_7
-from .fleet import MYSERVER
-from .runners import schedule
 
 pytestmark = pytest.mark.novaclient
 

@@ -14,8 +14,8 @@ import pytest
 
 from rax_scheduled_images_ext.sandbox import Sandbox
 
+from ..functional.fleet import MYSERVER, id_of
 from ..novashell import DEPRECATION
-from .fleet import MYSERVER, id_of
 
 pytestmark = pytest.mark.novaclient
 

@@ -408,8 +408,10 @@ def test_metrics_of_all_processes(
     rehearsal.schedule({MYSERVER: ImageSchedule(1)})
     (port,) = free_ports(1)
     (policies := tmp_path / "policies.yaml").write_text(NOBODYS)
-    options = (*EVERY, "--metrics-port", str(port), "--verify-every", "90d")
-    options += ("--policies", str(policies))
+    options = (
+        *(*EVERY, "--metrics-port", str(port), "--verify-every", "90d"),
+        *("--policies", str(policies)),
+    )
     (shared := tmp_path / "shared").mkdir()
     environ = {**environ, "TMPDIR": str(shared)}
     with Cluster(tmp_path, environ, options, children=3) as cluster:

@@ -7,8 +7,8 @@ by :mod:`.find` anyway. Each change of a tag is one request.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from keystoneauth1.exceptions import ClientException
@@ -17,6 +17,7 @@ from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.http import ApiResponse
 from rax_scheduled_images_ext.client.projects import own_project, project_names
 from rax_scheduled_images_ext.client.servers import (
+    find_server,
     read_candidate,
     read_server,
     with_tags,
@@ -38,6 +39,7 @@ from rax_scheduled_images_ext.model.policies import (
     Kind,
     Policies,
     PolicyChange,
+    set_by_hand,
 )
 from rax_scheduled_images_ext.model.schedule_tags import (
     MARKER_TAG,
@@ -50,6 +52,8 @@ from rax_scheduled_images_ext.operations.work_queue import Outcome, run
 
 # The excepted tags that the cloud leaves out itself: a URL must not be too long.
 _MOST_IN_QUERY = 20
+# How many servers without a schedule are read at once.
+_PAGE = 100
 _PROBLEMS = (ScheduledImagesError, ClientException)
 
 
@@ -74,13 +78,34 @@ class Covering:
     _names: dict[str, str] | None = None
     _refused: dict[str, NoAccess] = field(default_factory=dict)
 
+    def cover(self, seconds: float | None = None) -> list[Outcome[PolicyChange, bool]]:
+        """Give the servers without a schedule theirs, page by page.
+
+        A page is short, so that what was read of a server is still so when it is
+        changed.
+
+        :param seconds: as for :meth:`apply`.
+        :raises NotOffered: if the cloud has no server tags.
+        """
+        deadline = None if seconds is None else time.monotonic() + seconds
+        done: list[Outcome[PolicyChange, bool]] = []
+        for _ in self._read_uncovered({"limit": str(_PAGE)}):
+            left = None if deadline is None else deadline - time.monotonic()
+            done += self.apply(left)
+        return done
+
     def find_uncovered(self) -> None:
         """Read the servers without a schedule, and decide on each.
 
         :raises NotOffered: if the cloud has no server tags.
         """
+        for _ in self._read_uncovered({}):
+            pass
+
+    def _read_uncovered(self, limit: Mapping[str, str]) -> Iterator[None]:
+        """Decide on the servers without a schedule, and yield after each page."""
         excepted = sorted(self.policies.excepted.tags)[:_MOST_IN_QUERY]
-        query = {"not-tags-any": ",".join([MARKER_TAG, OFF_TAG, *excepted])}
+        query = {"not-tags-any": ",".join([MARKER_TAG, OFF_TAG, *excepted]), **limit}
         if self.projects.all_projects:
             query["all_tenants"] = "1"
         tags = self.projects.listing.schedules.tags
@@ -94,6 +119,7 @@ class Covering:
                 if not any(map(is_own_tag, candidate.tags)):
                     self.bare.append(server)
                 self._decide(server, candidate)
+            yield
 
     def see(self, answer: ApiResponse) -> None:
         """Decide on the servers of a response, which have a schedule."""
@@ -158,12 +184,21 @@ class Covering:
         cloud = self._cloud_of(str(server.project_id))
         tags = cloud.schedules.tags
         try:
+            if wanted.kind is Kind.GIVE:
+                # If another runner has begun, it is left to that one.
+                return tags.give_tags(server.id, wanted.put)
+            if wanted.kind is Kind.MOVE:
+                # By now somebody may have set or ended it by hand.
+                answer = find_server(tags.compute, server.id)
+                now = self._candidate(answer, answer.object("server"))
+                if self.policies.decide(now) != replace(wanted, server=now):
+                    return False
             if OFF_TAG not in wanted.put:
                 tags.change_tags(server.id, wanted.put, wanted.take)
                 return True
             tags.change_tags(server.id, wanted.put, ())
             # Somebody may have enabled a schedule since: beside the tag it is none.
-            if MARKER_TAG in tags.tags(server.id):
+            if set_by_hand(tags.tags(server.id)):
                 tags.change_tags(server.id, (), wanted.put)
                 return False
             tags.change_tags(server.id, (), wanted.take)
@@ -193,12 +228,12 @@ class Covering:
 
 
 def _has_policy(item: Mapping[str, Any]) -> bool:
-    """Whether a server of a response has the tag of a policy, perhaps ours."""
-    shown, tags = item.get(ATTRIBUTE), item.get("tags")
-    more = shown.get("tags") if isinstance(shown, dict) else None
-    return any(
-        str(tag).startswith(POLICY_PREFIX) for tag in [*(tags or ()), *(more or ())]
-    )
+    """Whether a server of a response may be a policy's, or is to have no schedule."""
+    shown = item.get(ATTRIBUTE)
+    tags = [*(item.get("tags") or ())]
+    if isinstance(shown, dict):
+        tags += shown.get("tags") or ()
+    return any(str(tag).startswith((POLICY_PREFIX, OFF_TAG)) for tag in tags)
 
 
 @dataclass
@@ -259,11 +294,10 @@ class PolicyScan:
         """Find the servers without a schedule, and give them theirs."""
         assert self.covering is not None
         try:
-            self.covering.find_uncovered()
+            self.done += self.covering.cover(self.seconds)
         except _PROBLEMS as error:
             self.problem = self.problem or str(error)
             return
-        self.done += self.covering.apply(self.seconds)
         self.unprotected = self.covering.unprotected
 
     def see(self, answer: ApiResponse) -> None:

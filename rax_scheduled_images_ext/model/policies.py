@@ -77,6 +77,14 @@ class PolicyTag:
         return self.version, str(self)
 
 
+def set_by_hand(tags: Iterable[str]) -> list[str]:
+    """Return the tags of schedules that no policy gave, of all tags of a server."""
+    tags = set(tags)
+    known = list(filter(None, map(PolicyTag.parse, tags)))
+    schedules = sorted(filter(is_schedule_tag, tags))
+    return [tag for tag in schedules if not any(each.gave(tag) for each in known)]
+
+
 def fingerprint(tag: str) -> str:
     """Return what a policy remembers of the tag of a schedule."""
     return hashlib.sha256(tag.encode()).hexdigest()[:6]
@@ -226,7 +234,7 @@ class Policies:
         others = [tag for tag in known if tag not in own]
         schedules = sorted(filter(is_schedule_tag, server.tags))
         if OFF_TAG in server.tags:
-            return _off(server, own, schedules)
+            return _off(server, own, known, schedules)
         if MARKER_TAG not in server.tags:
             if own:
                 return _end(server, own, schedules)
@@ -237,7 +245,7 @@ class Policies:
         # A schedule without our tag is somebody else's.
         if not own:
             return None
-        by_hand = [t for t in schedules if not any(each.gave(t) for each in known)]
+        by_hand = set_by_hand(server.tags)
         if by_hand:
             return _leave(server, own, schedules, by_hand)
         return self._settle(server, own, others, schedules)
@@ -246,7 +254,8 @@ class Policies:
         policy = self.first_match(server)
         if policy is None or server.status not in TAGGABLE:
             return None
-        put = (schedule_tag(policy.schedule), str(self.tag_of(policy)), MARKER_TAG)
+        # Its own tag first: a schedule without one was set by hand.
+        put = (str(self.tag_of(policy)), schedule_tag(policy.schedule), MARKER_TAG)
         name = self.tag_of(policy).name
         if len(server.tags) + len(put) > MOST_TAGS:
             return _no_room(server, name)
@@ -314,19 +323,23 @@ class Policies:
 
 
 def _off(
-    server: Candidate, own: list[PolicyTag], schedules: list[str]
+    server: Candidate,
+    own: list[PolicyTag],
+    known: list[PolicyTag],
+    schedules: list[str],
 ) -> PolicyChange | None:
     """Return what is left to do for a server that is to have no schedule.
 
     Somebody has not ended disabling it, or has said so while a policy gave it one.
     """
     ours = [tag for tag in schedules if any(each.gave(tag) for each in own)]
-    if not own or len(ours) < len(schedules):
+    lone = MARKER_TAG in server.tags and not (schedules or known)
+    if not (own or lone) or set_by_hand(server.tags):
         return None
     marker = [tag for tag in (MARKER_TAG,) if tag in server.tags]
     reason = "its schedule was ended by hand"
     take = [*marker, *ours, *map(str, own)]
-    return _taken(server, Kind.END, reason, take, own[-1].name)
+    return _taken(server, Kind.END, reason, take, own[-1].name if own else None)
 
 
 def _end(

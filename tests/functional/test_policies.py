@@ -119,13 +119,13 @@ def test_every_server_is_covered_at_once_and_nobody_again(
     lists = [line for line in lines if "GET /servers/detail?not-tags-any" in line]
     assert lists == [
         "GET /servers/detail?not-tags-any=scheduled-images%2C"
-        "scheduled-images%3Aoff%2Cno-images 200"
+        "scheduled-images%3Aoff%2Cno-images&limit=100 200"
     ]
     # One request for each change.
     changes = [line for line in lines if "/tags" in line]
     assert len(changes) == 6
     assert [line for line in changes if db in line] == [
-        f"PUT /servers/{db}/tags/{quote(name)} 201" for name in (DAILY, OPS[1], MARKER)
+        f"PUT /servers/{db}/tags/{quote(name)} 201" for name in (OPS[1], DAILY, MARKER)
     ]
     assert tags(cloud, db) == OPS
     assert (tags(cloud), tags(cloud, web)) == (["no-images"], sorted([MARKER, WEEKLY]))
@@ -279,7 +279,10 @@ def test_a_newer_version_moves_its_own_servers_only(
     five = f"{MARKER}:daily:5"
     new = policy("ops-everybody", 2, five)
     assert tags(cloud) == sorted([MARKER, five, new])
-    assert [line for line in sent(cloud) if f"{MYSERVER}/tags" in line] == [
+    lines = [line for line in sent(cloud) if MYSERVER in line]
+    assert lines[:5] == [
+        # By now somebody may have acted by hand.
+        f"GET /servers/{MYSERVER} 200",
         f"PUT /servers/{MYSERVER}/tags/{quote(new)} 201",
         f"PUT /servers/{MYSERVER}/tags/{quote(five)} 201",
         f"DELETE /servers/{MYSERVER}/tags/{quote(DAILY)} 204",
@@ -372,9 +375,9 @@ MISTAKES = [
     ("prefix: ops", "prefix: my-ops", "3: 'my-ops' is not a prefix"),
     ("prefix: ops", "prefx: ops", "3: 'prefx' is not one of version, prefix"),
     ("name: everybody", "name: Every body", "5: 'Every body' is not a name"),
-    ("every: daily", "every: 5h", "6: '5h' is not how often"),
+    ("every: daily", "every: 5h", "6: '5h' is not an interval"),
     ("last: 7", "last: seven", "6: 'seven' is not a whole number"),
-    ("last: 7", "last: 0", "6: a rule that keeps nothing"),
+    ("last: 7", "last: 0", "6: omit a rule instead of"),
     ("last: 7", "lasts: 7", "6: 'lasts' is not one of last, hourly"),
     ("[no-images]", "[a/b]", "7: 'a/b' is not a tag"),
     ("[no-images]", f"['{OFF}']", f"7: '{OFF}' is a tag of schedules"),

@@ -114,11 +114,16 @@ class TagSchedules(ScheduleStore):
         tags: Iterable[str],
         before: Collection[str] = (),
         taken: Iterable[str] = (),
-    ) -> None:
+        *,
+        alone: bool = False,
+    ) -> bool:
         """Set tags in this order; if one cannot be set, those set are taken away again.
 
         :param before: the tags that were there, and stay.
         :param taken: tags that have been taken away to make room; they come back.
+        :param alone: whether the first tag, if it is there already, means that somebody
+            else has begun, so that all is left to them.
+        :returns: whether it was not.
         """
         new: list[str] = []
         try:
@@ -130,12 +135,24 @@ class TagSchedules(ScheduleStore):
                     # Somebody else has set it, or nobody has.
                     new.remove(tag)
                 answer.checked()
+                if alone and answer.status == codes.no_content:
+                    return False
+                alone = False
         except Exception:
             with suppress(Exception):
                 self._remove(server_id, [t for t in reversed(new) if t not in before])
                 for tag in taken:
                     self._change("PUT", server_id, tag)
             raise
+        return True
+
+    def give_tags(self, server_id: str, tags: Iterable[str]) -> bool:
+        """Set tags in this order; none if the first is there or one cannot be set.
+
+        :returns: whether they were set.
+        :raises NoSuchServer: if there is no such server.
+        """
+        return self._put(server_id, tags, alone=True)
 
     def change_tags(
         self, server_id: str, put: Iterable[str], take: Iterable[str]

@@ -57,6 +57,11 @@ _PAGE = 100
 _PROBLEMS = (ScheduledImagesError, ClientException)
 
 
+def pause() -> None:
+    """Wait until another runner has given a schedule that it has begun to give."""
+    time.sleep(5.0)
+
+
 @dataclass
 class Covering:
     """The work of some policies in some projects, in one scan.
@@ -187,8 +192,11 @@ class Covering:
             if wanted.kind is Kind.GIVE:
                 # If another runner has begun, it is left to that one.
                 return tags.give_tags(server.id, wanted.put)
-            if wanted.kind is Kind.MOVE:
-                # By now somebody may have set or ended it by hand.
+            if wanted.kind in (Kind.MOVE, Kind.END):
+                # By now somebody may have set or ended it by hand; and what seems to be
+                # ended may be another runner's, which is about to give it.
+                if wanted.kind is Kind.END:
+                    pause()
                 answer = find_server(tags.compute, server.id)
                 now = self._candidate(answer, answer.object("server"))
                 if self.policies.decide(now) != replace(wanted, server=now):

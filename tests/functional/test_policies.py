@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
+from rax_scheduled_images_ext.engine import policies
 from rax_scheduled_images_ext.model.policies import fingerprint
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.models import ServerQuery
@@ -55,6 +56,12 @@ def cloud(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     wanted = getattr(request, "param", {"extension": False})
     with open_cloud(wanted, speed=0, start=START) as sandbox:
         yield sandbox
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for another runner."""
+    monkeypatch.setattr(policies, "pause", lambda: None)
 
 
 @pytest.fixture
@@ -251,6 +258,15 @@ def test_who_enables_at_the_same_moment_is_not_switched_off(
     assert OFF not in tags(cloud)
     service("tick", "--policies", str(file))
     assert tags(cloud) == [MARKER, f"{MARKER}:daily:3"]
+
+
+def test_what_another_runner_is_about_to_give_is_not_ended(
+    cloud: Sandbox, service: Service, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(cloud, *OPS[1:])
+    monkeypatch.setattr(policies, "pause", lambda: tag(cloud, *OPS))
+    assert service.ok("tick", "--policies", str(file)) == ""
+    assert tags(cloud) == OPS
 
 
 # -- a file that changes
@@ -584,26 +600,26 @@ def test_both_shells_name_who_is_not_covered(
     nova.recorded("scheduled-images-enable", "myserver", "7")
     nova.ok("scheduled-images-disable", "myserver")
     names = {"new", "excepted"}
-    for policies in ([], ["--policies", str(file)]):
-        line = ["scheduled-images-check", "--unprotected", *policies]
+    for obeyed in ([], ["--policies", str(file)]):
+        line = ["scheduled-images-check", "--unprotected", *obeyed]
         told_ = nova(*line)
         assert told_.status == 3
         assert {each.split()[1] for each in told_.out.splitlines()} == names
         words = ["server", "image", "schedule"]
         for verb, status in (("check", 3), ("list", 0)):
-            found = openstack(*words, verb, "--unprotected", *policies, "-f", "json")
+            found = openstack(*words, verb, "--unprotected", *obeyed, "-f", "json")
             assert found.status == status
             rows = json.loads(found.out)
             assert {(r["Server"], r["State"]) for r in rows} == {
                 (name, "unprotected") for name in names
             }
         listed = nova.ok(
-            "scheduled-images-list", "--unprotected", *policies, "--format", "json"
+            "scheduled-images-list", "--unprotected", *obeyed, "--format", "json"
         )
         assert {row["server"] for row in json.loads(listed)} == names
         names = {"new"}
     tag(cloud, OFF, server=new)
-    assert nova.ok("scheduled-images-check", "--unprotected", *policies) == (
+    assert nova.ok("scheduled-images-check", "--unprotected", *obeyed) == (
         "ok: 1 server has scheduled images, none is late, 1 still without a first one,"
         " and no other lacks them\n"
     )

@@ -276,6 +276,27 @@ def test_two_runners_at_the_same_moment_agree(
         assert schedule_of(after) is not None
 
 
+@given(policies(("ops",)), policies(("web",)), BARE, st.data())
+def test_a_look_in_between_takes_no_schedule_away(
+    one: Policies, other: Policies, server: Candidate, data: st.DataObject
+) -> None:
+    """While two files give a schedule, either may see what there is so far.
+
+    What seems to be ended is looked at again, so that does not count.
+    """
+    queues = [requests(one, server), requests(other, server)]
+    wanted, moment = any(queues), data.draw(st.integers(0, 6))
+    for number, request in enumerate(interleaved(queues, data.draw)):
+        server = answered(server, request)
+        if number == moment:
+            file = data.draw(st.sampled_from([one, other]))
+            change = file.decide(server)
+            if change is not None and change.kind is not Kind.END:
+                queues.append(requests(file, server))
+    if wanted:
+        assert schedule_of(settled(server, one, other)) is not None
+
+
 @given(policies(("ops",)), policies(("ops",)), BARE)
 def test_the_newer_file_moves_what_the_older_gave_and_not_back(
     old: Policies, new: Policies, server: Candidate

@@ -22,6 +22,7 @@ from rax_scheduled_images_ext.client.servers import (
     read_server,
     with_tags,
 )
+from rax_scheduled_images_ext.engine.clock import FRESH
 from rax_scheduled_images_ext.engine.find import Finder, see_nothing
 from rax_scheduled_images_ext.engine.limits import Limits
 from rax_scheduled_images_ext.engine.projects import Projects
@@ -79,6 +80,7 @@ class Covering:
     #: The servers that had no tag of a schedule at all.
     bare: list[InventoryServer] = field(default_factory=list)
     _servers: dict[str, InventoryServer] = field(default_factory=dict)
+    _read: dict[str, float] = field(default_factory=dict)
     _uncovered: dict[str, InventoryServer] = field(default_factory=dict)
     _names: dict[str, str] | None = None
     _refused: dict[str, NoAccess] = field(default_factory=dict)
@@ -170,6 +172,12 @@ class Covering:
         if change is not None:
             self.changes[server.id] = change
             self._servers[server.id] = server
+            self._read[server.id] = time.monotonic()
+
+    def _is_old(self, server: Candidate) -> bool:
+        """Whether what was read of a server may not be so any more."""
+        age = time.monotonic() - self._read.get(server.id, 0.0)
+        return age > FRESH.total_seconds()
 
     def _cloud_of(self, project_id: str) -> Cloud:
         """Return the cloud as a user of a project sees it; ask once if it is refused.
@@ -189,18 +197,18 @@ class Covering:
         cloud = self._cloud_of(str(server.project_id))
         tags = cloud.schedules.tags
         try:
-            if wanted.kind is Kind.GIVE:
-                # If another runner has begun, it is left to that one.
-                return tags.give_tags(server.id, wanted.put)
-            if wanted.kind in (Kind.MOVE, Kind.END):
+            if wanted.kind is Kind.END:
+                pause()
+            if wanted.kind in (Kind.MOVE, Kind.END) or self._is_old(server):
                 # By now somebody may have set or ended it by hand; and what seems to be
                 # ended may be another runner's, which is about to give it.
-                if wanted.kind is Kind.END:
-                    pause()
                 answer = find_server(tags.compute, server.id)
                 now = self._candidate(answer, answer.object("server"))
                 if self.policies.decide(now) != replace(wanted, server=now):
                     return False
+            if wanted.kind is Kind.GIVE:
+                # If another runner has begun, it is left to that one.
+                return tags.give_tags(server.id, wanted.put)
             if OFF_TAG not in wanted.put:
                 tags.change_tags(server.id, wanted.put, wanted.take)
                 return True

@@ -221,6 +221,18 @@ class TooManyTags(UsageError):
             f"Server {server_id} has {others} other tags, and a server has at most"
             f" {most}: a schedule requires two"
         )
+        self.server_id = server_id
+
+
+class InvalidPolicies(ScheduledImagesError):
+    """A file of policies has mistakes, or cannot be read.
+
+    ``mistakes`` are lines such as ``policies.yaml:7: ...``.
+    """
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        super().__init__("; ".join(mistakes))
+        self.mistakes = tuple(mistakes)
 
 
 class SimpleOnly(UsageError):

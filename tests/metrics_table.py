@@ -11,6 +11,12 @@ _TEXT = (
     Path(__file__).parents[1] / "doc" / "source" / "service" / "monitoring.rst"
 ).read_text()
 RUN, WORKER = "run", "worker"
+#: Policies that match no server, but are there.
+NOBODYS = """
+version: 1
+policies:
+  - {name: none, match: {tags: [none]}, schedule: {every: daily, keep: {last: 7}}}
+"""
 # What belongs to a histogram.
 _PARTS = re.compile("_(bucket|count|sum)$")
 

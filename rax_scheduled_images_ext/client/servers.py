@@ -18,8 +18,10 @@ from rax_scheduled_images_ext.errors import (
     NotGone,
     SeveralMatches,
 )
+from rax_scheduled_images_ext.model.extension import ATTRIBUTE
 from rax_scheduled_images_ext.model.freshness import InventoryServer
-from rax_scheduled_images_ext.model.schedule_tags import read_schedule_tags
+from rax_scheduled_images_ext.model.policies import Candidate
+from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG, read_schedule_tags
 from rax_scheduled_images_ext.model.server import ServerFacts
 from rax_scheduled_images_ext.model.task_states import ServerState
 from rax_scheduled_images_ext.model.times import read_time
@@ -207,6 +209,33 @@ def read_facts(answer: ApiResponse, item: Mapping[str, Any]) -> ServerFacts:
         user_id=item.get("user_id") or None,
         created=known.created,
         addresses=_addresses(item.get("addresses")),
+    )
+
+
+def read_candidate(
+    answer: ApiResponse, item: Mapping[str, Any], projects: Iterable[str] = ()
+) -> Candidate:
+    """Return a server of a response as policies see it.
+
+    The scheduled images API shows the tags of a schedule in its attribute.
+
+    :param projects: the ID and the name of its project, if they matter.
+    :raises UnexpectedAnswer: for one without an ID or without tags.
+    """
+    shown, tags = item.get(ATTRIBUTE), item.get("tags")
+    if not isinstance(tags, list):
+        raise answer.unexpected("with a server that has no tags")
+    if isinstance(shown, dict):
+        tags = [*tags, MARKER_TAG, *(shown.get("tags") or ())]
+    metadata, status = item.get("metadata"), item.get("status")
+    return Candidate(
+        read_id(answer, item),
+        str(item.get("name") or ""),
+        frozenset(projects),
+        status if isinstance(status, str) else None,
+        frozenset(map(str, tags)),
+        dict(metadata) if isinstance(metadata, dict) else {},
+        str(item.get("tenant_id")),
     )
 
 

@@ -143,7 +143,7 @@ class Snapshots:
     def attempts(
         self, server_id: str, actions: Container[str] = _ACTIONS
     ) -> list[Attempt]:
-        """Return the snapshots in a server's history, or other actions, newest first."""
+        """Return snapshots in a server's history, or other actions, newest first."""
         answer = self.transport.get(path("servers", server_id, "os-instance-actions"))
         found = [
             Attempt(action["request_id"], read_time(action.get("start_time")), why)

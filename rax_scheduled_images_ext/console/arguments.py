@@ -32,6 +32,7 @@ from rax_scheduled_images_ext.programs.arguments import (
 )
 
 if TYPE_CHECKING:
+    from rax_scheduled_images_ext.model.policies import Policies
     from rax_scheduled_images_ext.operations.snapshot.hooks import HookCommand
 
 ALL_SERVERS = "All servers of the project, instead of named ones."
@@ -149,7 +150,9 @@ def statuses(more: str = "") -> str:
 
 
 STATUSES = statuses()
-CHECK_STATUSES = statuses(" 3 an image is late, or not proven to boot,")
+CHECK_STATUSES = statuses(
+    " 3 an image is late, or not proven to boot, or a server is unprotected,"
+)
 WATCH_STATUSES = statuses(
     " 4 a snapshot has failed, 5 a server is gone, 6 a time limit was reached,"
 )
@@ -286,6 +289,39 @@ FORECAST = switch(
 )
 ENABLED = switch("--enabled", "Only servers with a schedule.")
 DISABLED = switch("--disabled", "Only servers without a schedule.")
+
+
+def policies(text: str) -> Policies:
+    """Return the policies of a file.
+
+    :raises InvalidValue: for one that cannot be read, or with mistakes.
+    """
+    from pathlib import Path
+
+    from rax_scheduled_images_ext.errors import InvalidPolicies
+    from rax_scheduled_images_ext.operations.policy_file import read_policies
+
+    try:
+        return read_policies(Path(text))
+    except InvalidPolicies as error:
+        raise invalid(str(error)) from None
+
+
+UNPROTECTED = switch(
+    "--unprotected",
+    "Only servers without a valid schedule that nobody has excepted.",
+)
+UNPROTECTED_TOO = switch(
+    "--unprotected",
+    "Also report servers without a schedule, unless disable, or a policy, has excepted"
+    " them.",
+)
+POLICIES = argument(
+    "--policies",
+    metavar="<file>",
+    type=checked(policies),
+    help="With --unprotected: a file of policies whose exceptions count.",
+)
 ALL_REGIONS = switch(
     "--all-regions", "The servers of all regions that the catalog lists."
 )
@@ -315,6 +351,11 @@ VERIFIED_WITHIN = (
         " booted, console (the default) or command.",
     ),
 )
+
+#: The error for servers filtered in two ways.
+ONE_FILTER = "--enabled, --disabled and --unprotected cannot be used together"
+#: The error of a file of policies that says nothing.
+NEEDS_UNPROTECTED = "--policies requires --unprotected"
 
 # -- retention
 

@@ -25,6 +25,7 @@ from rax_scheduled_images_ext.console.terminal import put, say
 from rax_scheduled_images_ext.model.durations import format_duration
 from rax_scheduled_images_ext.model.freshness import ScheduleStatus, State
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.model.schedule_tags import MOST_TAGS, why_invalid
 from rax_scheduled_images_ext.model.times import read_time, write_time
 from rax_scheduled_images_ext.operations.check import CheckResult
 from rax_scheduled_images_ext.operations.listing import Listing, Row
@@ -110,7 +111,7 @@ def print_check(result: CheckResult, form: str | None) -> None:
     rows = [Row(None, status) for status in result.problems]
     if form is None:
         lines = [line for row in rows for line in problem_lines(row, result)]
-        put("\n".join(lines) or all_fresh(result.servers))
+        put("\n".join(lines) or all_fresh(result))
     elif rows or form != "table":
         print_rows(check_columns(result), rows, form)
 
@@ -276,7 +277,14 @@ def problem_line(row: Row, now: datetime) -> str:
     if found.state is State.UNKNOWN:
         return line + "its schedule could not be read"
     if found.state is State.INVALID:
-        return line + f"the tag '{server.invalid_tag}' is not a schedule"
+        return line + why_invalid(str(server.invalid_tag))
+    if found.state is State.UNPROTECTED:
+        full = server.tag_count > MOST_TAGS - 3
+        many = f", and {server.tag_count} of {MOST_TAGS} tags" if full else ""
+        return line + f"it has no schedule{many}"
+    if found.state is State.VANISHED and found.newest and found.newest.created:
+        day = found.newest.created
+        return line + f"had images until {day.day} {day:%B %Y}, has no schedule"
     limit = _age(found.limit or timedelta())
     if found.newest is None or found.newest.created is None:
         if server.created is None:
@@ -288,14 +296,16 @@ def problem_line(row: Row, now: datetime) -> str:
     return line + f"newest image {old} old, limit {limit}: {found.newest.name}"
 
 
-def all_fresh(found: list[ScheduleStatus]) -> str:
+def all_fresh(result: CheckResult) -> str:
     """Return the line for no problems."""
+    found = result.servers
     if not found:
         return "ok: no server has scheduled images"
     waiting = sum(each.state is State.NEVER for each in found)
     servers = "1 server has" if len(found) == 1 else f"{len(found)} servers have"
     first = f", {waiting} still without a first one" if waiting else ""
-    return f"ok: {servers} scheduled images, none is late{first}"
+    more = ", and no other lacks them" if result.all_protected else ""
+    return f"ok: {servers} scheduled images, none is late{first}{more}"
 
 
 def _age(length: timedelta) -> str:

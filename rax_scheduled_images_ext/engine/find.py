@@ -14,7 +14,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -305,6 +305,10 @@ class _Answer:
         )
 
 
+def see_nothing(answer: ApiResponse) -> None:
+    """Ignore a response."""
+
+
 @dataclass
 class Finder:
     """Finds what is due for the servers of projects.
@@ -320,6 +324,8 @@ class Finder:
     newest: bool = False
     clock: Clock = field(default_factory=Clock)
     known: KnownImages = field(default_factory=KnownImages)
+    #: Called with each response that has servers with a schedule.
+    seen: Callable[[ApiResponse], object] = see_nothing
     _servers: dict[str, InventoryServer] = field(default_factory=dict)
     # By the cloud's clock.
     _refreshed: datetime | None = None
@@ -351,7 +357,7 @@ class Finder:
         first = next(answers)
         found = self._open(images, date_of(first))
         for answer in chain([first], answers):
-            servers = _read_servers(answer)
+            servers = self._servers_of(answer)
             yield self._page(servers, found, answer, next_marker(answer))
 
     def find(self) -> Page:
@@ -428,6 +434,18 @@ class Finder:
         if server.id in self._servers:
             self._servers[server.id] = server
 
+    def add_server(self, server: InventoryServer) -> None:
+        """Record a server whose schedule has just been changed.
+
+        Changes of tags do not show in lists of what has changed.
+        """
+        if server.schedule is not None or server.id in self._servers:
+            self._servers[server.id] = server
+
+    def read_all_again(self) -> None:
+        """Read all servers the next time, and not only those that have changed."""
+        self._since = None
+
     def forget(self, server_id: str) -> None:
         """Forget a server that is gone."""
         self._servers.pop(server_id, None)
@@ -496,7 +514,8 @@ class Finder:
                 return first
         answers = self._server_pages({}, None)
         first = next(answers)
-        servers = {s.id: s for a in chain([first], answers) for s in _read_servers(a)}
+        pages = chain([first], answers)
+        servers = {s.id: s for each in pages for s in self._servers_of(each)}
         self._servers = servers
         self._answers = {k: v for k, v in self._answers.items() if k in servers}
         self._refreshed = date_of(first)
@@ -504,11 +523,15 @@ class Finder:
         return first
 
     def _change(self, answer: ApiResponse) -> None:
-        for server in _read_servers(answer):
+        for server in self._servers_of(answer):
             if server.status == "DELETED":
                 self.forget(server.id)
             else:
                 self._servers[server.id] = server
+
+    def _servers_of(self, answer: ApiResponse) -> list[InventoryServer]:
+        self.seen(answer)
+        return [read_tagged_server(answer, item) for item in answer.objects("servers")]
 
     def _server_pages(
         self, query: dict[str, str], deadline: float | None
@@ -535,10 +558,6 @@ def _is_doubtful(step: Step, now: datetime, policy: Policy) -> bool:
     if now - slot.due < _DAY:
         return is_over(step, now, policy)
     return step.cause is Cause.MISSED
-
-
-def _read_servers(answer: ApiResponse) -> list[InventoryServer]:
-    return [read_tagged_server(answer, item) for item in answer.objects("servers")]
 
 
 def _by_server(images: Iterable[ServerImage]) -> dict[str, list[ServerImage]]:

@@ -13,6 +13,7 @@ from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.note import Refusal
 from rax_scheduled_images_ext.model.plan import IMAGEABLE, Cause, Step
+from rax_scheduled_images_ext.model.policies import PolicyChange
 from rax_scheduled_images_ext.model.space import Spaces
 from rax_scheduled_images_ext.operations.prune import PrunedImage
 from rax_scheduled_images_ext.operations.work_queue import Outcome
@@ -140,6 +141,27 @@ class StepResult:
 
 
 @dataclass(frozen=True)
+class Coverage:
+    """What policies found, and what was done.
+
+    ``unprotected`` is how many servers have no schedule and are not excepted, None if
+    unknown, ``problem`` why the policies could not be used. ``vanished`` are the
+    servers whose schedules somebody has taken away with all tags, and when the newest
+    image of each was made.
+    """
+
+    done: list[Outcome[PolicyChange, bool]] = field(default_factory=list)
+    unprotected: int | None = None
+    vanished: list[tuple[InventoryServer, datetime]] = field(default_factory=list)
+    problem: str | None = None
+
+    @property
+    def failures(self) -> list[Outcome[PolicyChange, bool]]:
+        """The changes that failed."""
+        return [each for each in self.done if each.error is not None]
+
+
+@dataclass(frozen=True)
 class Tick:
     """What a scan found, and what was done.
 
@@ -147,8 +169,9 @@ class Tick:
     ``under_way`` counts the snapshots in progress by project, and ``newest`` is when
     the newest complete image of each server was made, where known. ``swept`` are images
     left behind, each with whether it was deleted, and ``leftovers`` volume snapshots
-    that should be gone; ``problem`` is why these could not be listed. ``spaces`` is
-    what the images take, None if that was not read this time.
+    that should be gone; ``problem`` is why these could not be listed. ``coverage`` is
+    what policies did, None without any. ``spaces`` is what the images take, None if
+    that was not read this time.
     """
 
     now: datetime
@@ -160,6 +183,7 @@ class Tick:
     leftovers: list[Leftover] = field(default_factory=list)
     problem: str | None = None
     spaces: Spaces | None = None
+    coverage: Coverage | None = None
 
     @property
     def failures(self) -> list[StepResult]:

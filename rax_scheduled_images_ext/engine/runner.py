@@ -18,6 +18,7 @@ from rax_scheduled_images_ext.engine.find import Finder
 from rax_scheduled_images_ext.engine.limits import Admission, Limits
 from rax_scheduled_images_ext.engine.look import Look, look
 from rax_scheduled_images_ext.engine.making import Making
+from rax_scheduled_images_ext.engine.policies import Covering, PolicyWork
 from rax_scheduled_images_ext.engine.projects import Projects
 from rax_scheduled_images_ext.engine.results import Result, StepResult, Tick
 from rax_scheduled_images_ext.engine.settling import Settling
@@ -76,6 +77,7 @@ class Runner:
     #: Called with each image that the retention deleted, or could not delete.
     deleted: Callable[[PrunedImage], object] = _ignore
     finder: Finder | None = None
+    policies: PolicyWork | None = None
 
     def tick(self, report: Report | None = None) -> Tick:
         """Scan everything, and do the next step of whatever is due.
@@ -84,7 +86,9 @@ class Runner:
         :raises NotOffered: if the cloud has no server tags.
         """
         finder = self.finder or Finder(self.projects, self.policy, clock=self.clock)
+        scan = self.policies and self.policies.begin(finder, self.limits, self.stopping)
         page = finder.find()
+        coverage = scan.end() if scan else None
         now = self.clock.time(page.now)
         results: list[StepResult] = []
 
@@ -138,6 +142,7 @@ class Runner:
             left,
             problem,
             read_spaces(self.projects, page) if page.is_survey else None,
+            coverage,
         )
 
     def step(
@@ -201,12 +206,18 @@ def planned(
     policy: Policy,
     clock: Clock,
     workers: int = WORKERS,
+    covering: Covering | None = None,
 ) -> list[Step]:
     """Return what a tick would do for each server now, longest overdue first.
 
+    :param covering: notes what policies would change.
     :raises NotOffered: if the cloud has no server tags.
     """
-    page = Finder(projects, policy, clock=clock).find()
+    finder = Finder(projects, policy, clock=clock)
+    if covering is not None:
+        covering.find_uncovered()
+        finder.seen = covering.see
+    page = finder.find()
 
     def planned_now(hint: Step) -> Step:
         if hint.action is Action.NOTHING:

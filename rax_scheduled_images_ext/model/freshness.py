@@ -43,6 +43,10 @@ class State(Enum):
     NEVER = "never"
     #: There is no schedule.
     OFF = "off"
+    #: There is no schedule, and nobody has said that there is to be none.
+    UNPROTECTED = "unprotected"
+    #: There were images of a schedule, and nobody has ended it.
+    VANISHED = "vanished"
     #: The server's tags are not a valid schedule, so nothing is done for it.
     INVALID = "invalid"
     #: The schedule could not be read.
@@ -57,6 +61,8 @@ class InventoryServer:
     and ``task_state`` are the compute API's words, None if unknown or without a task.
     ``rules`` are those of the service that makes its images, ``image_id`` is the image
     that it boots from, None if there is none, ``volumes`` are the IDs of its volumes.
+    ``excepted`` is whether it is to have no schedule, ``tag_count`` how many tags it
+    has, where known.
     """
 
     id: str
@@ -71,6 +77,8 @@ class InventoryServer:
     rules: Rules = Rules.OURS
     image_id: str | None = None
     volumes: tuple[str, ...] = ()
+    excepted: bool = False
+    tag_count: int = 0
 
     @property
     def left_out(self) -> tuple[str, ...]:

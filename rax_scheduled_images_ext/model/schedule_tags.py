@@ -4,6 +4,9 @@ A server with the tag ``scheduled-images`` has a schedule; another tag says whic
 as ``scheduled-images:daily:7`` or ``scheduled-images:6h@02:30:8l+7d+4w``. Anyone may
 set tags, so a tag that does not have exactly that form is reported and not acted upon.
 Each schedule has one form: Nova compares tags without letter case.
+
+``scheduled-images:off`` says that somebody wants none: no policy gives it one. A tag
+``scheduled-images-policy:...`` says which policy gave it: see :mod:`.policies`.
 """
 
 from __future__ import annotations
@@ -26,16 +29,18 @@ from rax_scheduled_images_ext.model.schedule import DAYS, ImageSchedule, parse_e
 #: The tag of every server with a schedule, which lists are filtered by.
 MARKER_TAG = "scheduled-images"
 PREFIX = f"{MARKER_TAG}:"
+#: The tag of a server that is to have no schedule.
+OFF_TAG = f"{PREFIX}off"
+#: The start of the tag that says which policy gave a schedule.
+POLICY_PREFIX = f"{MARKER_TAG}-policy:"
 #: The valid tags of a server, for messages.
 ALLOWED = (
     f"a schedule requires the tag {MARKER_TAG} and one of {PREFIX}daily:N,"
     f" {PREFIX}weekly-DAY:N and {PREFIX}6h@02:30:8l+7d+4w, N being {LEAST_RETENTION} to"
     f" {MOST_RETENTION}"
 )
-#: The maximum length of a tag.
-LONGEST_TAG = 60
-#: The most tags of a server.
-MOST_TAGS = 50
+#: The maximum length of a tag, and the most tags that a server may have.
+LONGEST_TAG, MOST_TAGS = 60, 50
 # The letter of each rule; that of an age comes before and after its number.
 _LETTERS = dict(zip(RULES, ("l", "h", "d", "w", "m", "y", "d"), strict=True))
 _FORM = re.compile(f"{PREFIX}([a-z0-9-]+)(?:@([0-9:]+))?:([0-9a-z+]+)", re.ASCII)
@@ -61,13 +66,34 @@ def schedule_tag(schedule: ImageSchedule) -> str:
 
 
 def is_own_tag(tag: str) -> bool:
-    """Whether a tag is the marker or says which schedule a server has."""
-    return tag == MARKER_TAG or is_schedule_tag(tag)
+    """Whether a tag is the marker, or one of those that go with a schedule."""
+    return tag == MARKER_TAG or tag.startswith((PREFIX, POLICY_PREFIX))
 
 
 def is_schedule_tag(tag: str) -> bool:
     """Whether a tag says which schedule a server has."""
-    return tag.startswith(PREFIX)
+    return tag.startswith(PREFIX) and tag != OFF_TAG
+
+
+def half_schedule(tags: Iterable[str]) -> str | None:
+    """Return the tag of a schedule that lacks the marker, so that it is none."""
+    known = set(tags)
+    if known & {MARKER_TAG, OFF_TAG}:
+        return None
+    return min(filter(is_schedule_tag, known), default=None)
+
+
+def why_invalid(tag: str) -> str:
+    """Return what is wrong with a tag that should be a server's schedule."""
+    if tag == MARKER_TAG:
+        return f"the tag '{tag}' without a schedule beside it"
+    if tag == OFF_TAG:
+        return f"the tag '{tag}' beside '{MARKER_TAG}': nothing is made or deleted"
+    try:
+        _parse(tag)
+    except MalformedTag:
+        return f"the tag '{tag}' is not a schedule"
+    return f"the tag '{tag}' is not a schedule without the tag '{MARKER_TAG}'"
 
 
 def read_schedule_tags(tags: Iterable[str]) -> ImageSchedule | None:
@@ -76,11 +102,14 @@ def read_schedule_tags(tags: Iterable[str]) -> ImageSchedule | None:
     Two schedules at once mean that someone is changing it: what either keeps stays, and
     images are made when the first of them says.
 
-    :raises MalformedTag: for a malformed schedule, or a marker without a schedule.
+    :raises MalformedTag: for a malformed schedule, a marker without a schedule, or one
+        beside the tag that says that there is none.
     """
     known = sorted(set(tags))
     if MARKER_TAG not in known:
         return None
+    if OFF_TAG in known:
+        raise MalformedTag(OFF_TAG)
     schedules = [_parse(tag) for tag in known if is_schedule_tag(tag)]
     if not schedules:
         raise MalformedTag(MARKER_TAG)

@@ -7,10 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.client.servers import read_server
 from rax_scheduled_images_ext.model.freshness import MAX_AGE, ScheduleStatus, State
+from rax_scheduled_images_ext.model.image import ServerImage, made_by_run
+from rax_scheduled_images_ext.model.policies import Policies
+from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG, OFF_TAG
 from rax_scheduled_images_ext.model.verify import Level
-from rax_scheduled_images_ext.operations.inventory import read_inventory
+from rax_scheduled_images_ext.operations.inventory import Inventory, read_inventory
 from rax_scheduled_images_ext.operations.targets import no_servers
+from rax_scheduled_images_ext.operations.unprotected import unprotected
 
 #: The exit status of a check that finds a problem.
 STALE = 3
@@ -21,14 +26,16 @@ class CheckResult:
     """The result of a check; ``now`` is its time by the cloud's clock.
 
     ``problems`` are the servers whose images are stale or unproven, or whose schedule
-    is invalid or could not be read, ordered by name. ``unproven`` are the IDs of those
-    without a recent proof that an image boots.
+    is invalid, has vanished or could not be read, ordered by name. ``unproven`` are the
+    IDs of those without a recent proof that an image boots, ``all_protected`` is
+    whether it was checked that all servers have a schedule.
     """
 
     now: datetime
     servers: list[ScheduleStatus]
     problems: list[ScheduleStatus]
     unproven: frozenset[str] = frozenset()
+    all_protected: bool = False
 
     @property
     def stale(self) -> bool:
@@ -44,6 +51,8 @@ def check(
     max_age: timedelta = MAX_AGE,
     verified_within: timedelta | None = None,
     level: Level = Level.CONSOLE,
+    unprotected_too: bool = False,
+    policies: Policies | None = None,
 ) -> CheckResult:
     """Find the servers whose newest scheduled image is too old, or does not boot.
 
@@ -53,16 +62,30 @@ def check(
     :param verified_within: within which time an image of each server must have been
         proven to boot, to this ``level`` at least; None if only a proof that failed
         matters. A server that is younger needs none.
+    :param unprotected_too: whether servers without a schedule count.
+    :param policies: those whose exceptions count then.
     :raises NoServers: if no server with a schedule matches the name: monitoring of a
         server must notice that its schedule is gone.
     :raises NotOffered: if the cloud has no scheduled images.
     """
-    inventory = read_inventory(cloud, enabled=True, name=name, max_age=max_age)
-    if name is not None and not inventory.servers:
-        raise no_servers(re.compile(name), scheduled=True)
+    pattern = None if name is None else re.compile(name)
+    inventory = read_inventory(
+        cloud,
+        enabled=None if unprotected_too else True,
+        name=pattern,
+        max_age=max_age,
+        policies=policies,
+    )
+    if pattern is not None and not inventory.servers:
+        raise no_servers(pattern, scheduled=not unprotected_too)
+    if unprotected_too:
+        lost = unprotected(inventory.servers)
+    else:
+        lost = vanished(cloud, inventory, pattern)
+    known = [each for each in inventory.servers if each.state is not State.OFF]
     unproven = frozenset(
         status.server.id
-        for status in inventory.servers
+        for status in known
         if status.failed_proof
         or (
             verified_within is not None
@@ -72,14 +95,54 @@ def check(
     problems = sorted(
         (
             status
-            for status in inventory.servers
+            for status in {each.server.id: each for each in (*known, *lost)}.values()
             if status.stale
             or status.state is State.UNKNOWN
             or status.server.id in unproven
         ),
         key=lambda status: (status.server.name, status.server.id),
     )
-    return CheckResult(inventory.now, inventory.servers, problems, unproven)
+    return CheckResult(inventory.now, known, problems, unproven, unprotected_too)
+
+
+def vanished(
+    cloud: Cloud, inventory: Inventory, pattern: re.Pattern[str] | None
+) -> list[ScheduleStatus]:
+    """Return the servers that had images of a schedule and that nobody has ended.
+
+    Only the images remember it, so nothing is asked where none is of another server.
+
+    :param inventory: of the servers with a schedule.
+    """
+    schedules = cloud.schedules
+    others = _images_of_others(inventory) if schedules.kept_as_tags else {}
+    if not others:
+        return []
+    query = {"not-tags-any": f"{MARKER_TAG},{OFF_TAG}"}
+    found = []
+    for answer in schedules.tags.server_pages("/servers/detail", query=query):
+        for item in answer.objects("servers"):
+            server = read_server(answer, item)
+            image = others.get(server.id)
+            if image is None or (pattern and not pattern.search(server.name)):
+                continue
+            if image.owner in (None, server.project_id):
+                found.append(
+                    ScheduleStatus(server, State.VANISHED, newest=image, stale=True)
+                )
+    return found
+
+
+def _images_of_others(inventory: Inventory) -> dict[str, ServerImage]:
+    """Return the newest images that runs made of servers that are not listed."""
+    listed = {each.server.id for each in inventory.servers}
+    return {
+        server_id: max(made, key=lambda image: str(image.created))
+        for server_id, images in inventory.images.items()
+        if server_id not in listed
+        for made in [[image for image in images if made_by_run(image, server_id)]]
+        if made
+    }
 
 
 def is_unproven(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import chain
@@ -11,9 +11,11 @@ from typing import Any
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.http import ApiResponse
+from rax_scheduled_images_ext.client.projects import own_project
 from rax_scheduled_images_ext.client.servers import (
     date_of,
     next_page,
+    read_candidate,
     read_server,
     with_tags,
 )
@@ -25,10 +27,15 @@ from rax_scheduled_images_ext.model.freshness import (
     ScheduleStatus,
     schedule_status,
 )
-from rax_scheduled_images_ext.model.image import ServerImage, named_weekly
+from rax_scheduled_images_ext.model.image import (
+    ServerImage,
+    named_weekly,
+)
+from rax_scheduled_images_ext.model.policies import Policies
 from rax_scheduled_images_ext.model.quota import FullQuota
 from rax_scheduled_images_ext.model.retention import Rules
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.model.schedule_tags import OFF_TAG, half_schedule
 from rax_scheduled_images_ext.model.verify import is_test_server
 from rax_scheduled_images_ext.operations.space import quota_forecast, snapshot_sizes
 from rax_scheduled_images_ext.operations.work_queue import (
@@ -61,6 +68,7 @@ def read_inventory(
     name: str | re.Pattern[str] | None = None,
     max_age: timedelta = MAX_AGE,
     space: bool = False,
+    policies: Policies | None = None,
 ) -> Inventory:
     """Read the servers of a project in one region, their schedules and images.
 
@@ -73,11 +81,13 @@ def read_inventory(
     :param max_age: as for :func:`.freshness.schedule_status`.
     :param space: also find out what the images take, and when the quota is reached: one
         request more for that, and one per page of volume snapshots if images have any.
+    :param policies: those whose exceptions count.
     :raises NotOffered: if the cloud has no scheduled images.
     """
     shared = cloud.shared()
     pattern = None if name is None else re.compile(name)
-    return _Reader(shared, pattern, space).read(max_age, enabled)
+    reader = _Reader(shared, pattern, space=space, policies=policies)
+    return reader.read(max_age, enabled)
 
 
 def read_regions(
@@ -87,6 +97,7 @@ def read_regions(
     name: str | re.Pattern[str] | None = None,
     max_age: timedelta = MAX_AGE,
     space: bool = False,
+    policies: Policies | None = None,
     report: Report[str, Inventory] | None = None,
 ) -> list[Outcome[str, Inventory]]:
     """Read the inventory of each region of the user's catalog, in parallel.
@@ -105,6 +116,7 @@ def read_regions(
             name=name,
             max_age=max_age,
             space=space,
+            policies=policies,
         )
 
     return run(shared.regions(), read, report)
@@ -141,6 +153,7 @@ class _Listing:
         answer: ApiResponse,
         pattern: re.Pattern[str] | None,
         rules: Rules,
+        excepted: Callable[[ApiResponse, dict[str, Any]], bool],
     ) -> None:
         listed = replace(read_server(answer, server), rules=rules)
         shown = server.get(ATTRIBUTE)
@@ -148,6 +161,9 @@ class _Listing:
         self.shows_days |= isinstance(shown, dict) and "day_of_week" in shown
         tags = server.get("tags")
         self.shows_tags |= isinstance(tags, list)
+        if isinstance(tags, list):
+            is_off = OFF_TAG in tags or excepted(answer, server)
+            listed = replace(listed, excepted=is_off, tag_count=len(tags))
         # Test servers exist only for moments.
         new = listed.id not in self.ids and not is_test_server(listed.name)
         self.ids.add(listed.id)
@@ -162,7 +178,8 @@ class _Reader:
 
     cloud: Cloud
     pattern: re.Pattern[str] | None
-    space: bool
+    space: bool = False
+    policies: Policies | None = None
 
     def read(self, max_age: timedelta, enabled: bool | None) -> Inventory:
         """Read all servers, or only those with or without a schedule."""
@@ -177,7 +194,8 @@ class _Reader:
             servers = self._servers(listing, silent)
         # The images take most of the memory: nothing is kept beside them.
         listing.servers.clear()
-        images = self._images(servers)
+        lost = enabled is True and self.cloud.schedules.kept_as_tags
+        images = self._images(servers, lost=lost)
         sizes = None
         if self.space:
             sizes = snapshot_sizes(self.cloud, chain.from_iterable(images.values()))
@@ -203,12 +221,13 @@ class _Reader:
 
     def _list(self, enabled: bool | None) -> _Listing:
         listing = _Listing()
+        excepted = self._exceptions()
         for answer in self.cloud.schedules.server_pages("/servers/detail", enabled):
             first = not listing.ids
             listing.now = date_of(answer)
             rules = self.cloud.schedules.rules(answer, shown=True)
             for server in answer.objects("servers"):
-                listing.add(server, answer, self.pattern, rules)
+                listing.add(server, answer, self.pattern, rules, excepted)
             if first and next_page(answer) and not self._shows_anything(listing):
                 self.cloud.schedules.find_out()
                 if self.cloud.schedules.kept_as_tags:
@@ -216,6 +235,16 @@ class _Reader:
                     # vain.
                     return self._list(enabled)
         return listing
+
+    def _exceptions(self) -> Callable[[ApiResponse, dict[str, Any]], bool]:
+        """Return what decides whether the policies except a server of a response."""
+        policies = self.policies
+        if policies is None or not policies.excepted:
+            return lambda answer, item: False
+        projects = own_project(self.cloud) if policies.names_projects else ()
+        return lambda answer, item: policies.is_excepted(
+            read_candidate(answer, item, projects)
+        )
 
     def _shows_anything(self, listing: _Listing) -> bool:
         """Whether a list shows schedules, as an attribute or as tags."""
@@ -236,6 +265,8 @@ class _Reader:
                     server = replace(server, schedule=schedule)
                 elif silent:
                     open_.append(server)
+                else:
+                    server = _with_half(server, listed.tags or ())
             except (ValueError, AttributeError):
                 open_.append(server)
             servers.append(server)
@@ -278,15 +309,17 @@ class _Reader:
     # -- images
 
     def _images(
-        self, servers: Iterable[InventoryServer]
+        self, servers: Iterable[InventoryServer], *, lost: bool
     ) -> dict[str, list[ServerImage]]:
         """Return the images that retention and freshness depend on, by server.
 
         Snapshots without the marker are read as well: images that are kept for good are
-        among them.
+        among them. So are those of other servers, which the panel can search.
+
+        :param lost: whether those of others are needed even if there are no servers.
         """
         images: dict[str, list[ServerImage]] = {server.id: [] for server in servers}
-        if images:
+        if images or lost:
             for image in self.cloud.images.list(snapshots=True):
                 if image.server_id is not None:
                     images.setdefault(image.server_id, []).append(image)
@@ -296,7 +329,14 @@ class _Reader:
 def _tagged(listed: _Listed) -> InventoryServer:
     """Return a server with the schedule that its tags represent."""
     # The list may have been read before it was known that there is no extension.
-    return with_tags(replace(listed.server, rules=Rules.OURS), listed.tags or ())
+    tags = listed.tags or ()
+    return _with_half(with_tags(replace(listed.server, rules=Rules.OURS), tags), tags)
+
+
+def _with_half(server: InventoryServer, tags: Iterable[str]) -> InventoryServer:
+    """Return a server whose schedule is invalid if only half of one is there."""
+    half = half_schedule(tags)
+    return server if half is None else replace(server, invalid_tag=half)
 
 
 def _may_be_weekly(found: ScheduleStatus) -> bool:
@@ -316,5 +356,6 @@ def _is(found: ScheduleStatus, enabled: bool) -> bool:
     server = found.server
     if server.problem is not None:
         return True
-    tagged = server.schedule is not None or server.invalid_tag is not None
-    return tagged == enabled
+    if enabled:
+        return server.schedule is not None or server.invalid_tag is not None
+    return server.schedule is None

@@ -105,7 +105,11 @@ def change(
         if enabled:
             before = cloud.schedules.get(server_id)
         else:
-            before, tag = current_schedule(cloud, server_id, wanted)
+            try:
+                before, tag = current_schedule(cloud, server_id, wanted)
+            except NoSchedule:
+                # Half of one may be left, which can be removed.
+                before = None
         if wanted is None:
             cloud.schedules.disable(server_id)
             return ScheduleChange(before, None, tag)

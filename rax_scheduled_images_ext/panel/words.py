@@ -46,6 +46,8 @@ _STATES = {
     State.LATE: "its newest image is older than it should be",
     State.NEVER: "it has a schedule, but no image yet",
     State.OFF: "it has no schedule",
+    State.UNPROTECTED: "it has no schedule, and nobody has said that it needs none",
+    State.VANISHED: "its schedule is gone, and nobody has ended it",
     State.INVALID: "its tags are not a valid schedule, so no image is made",
     State.UNKNOWN: "its schedule could not be read",
 }

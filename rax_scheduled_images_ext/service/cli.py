@@ -9,6 +9,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rax_scheduled_images_ext.console.arguments import EVERY, PRICE_OF_ALL, YES, weekly
@@ -19,7 +20,11 @@ from rax_scheduled_images_ext.console.verify_arguments import (
     PROOF,
     verify_options,
 )
-from rax_scheduled_images_ext.errors import InvalidValue, ScheduledImagesError
+from rax_scheduled_images_ext.errors import (
+    InvalidPolicies,
+    InvalidValue,
+    ScheduledImagesError,
+)
 from rax_scheduled_images_ext.model.freshness import MAX_AGE
 from rax_scheduled_images_ext.model.plan import Policy
 from rax_scheduled_images_ext.programs.arguments import (
@@ -44,6 +49,7 @@ if TYPE_CHECKING:
     from rax_scheduled_images_ext.engine.proofs import Proofs
     from rax_scheduled_images_ext.engine.runner import Runner
     from rax_scheduled_images_ext.model.plan import Step
+    from rax_scheduled_images_ext.model.policies import PolicyChange
     from rax_scheduled_images_ext.model.quota import FullQuota
     from rax_scheduled_images_ext.service.gone import GoneWork
     from rax_scheduled_images_ext.service.loop import Service
@@ -82,6 +88,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
     try:
         status: int = args.func(args)
+    except InvalidPolicies as error:
+        for mistake in error.mistakes:
+            say(f"{PROG}: error: {mistake}")
+        return 1
     except ScheduledImagesError as error:
         say(f"{PROG}: error: {error}")
         return 1
@@ -149,15 +159,31 @@ def _celery(args: argparse.Namespace) -> int:
 
 def _plan(args: argparse.Namespace) -> int:
     from rax_scheduled_images_ext.engine.clock import Clock
+    from rax_scheduled_images_ext.engine.policies import Covering
     from rax_scheduled_images_ext.engine.runner import planned
+    from rax_scheduled_images_ext.operations.policy_file import read_policies
     from rax_scheduled_images_ext.service.tables import print_plan
 
     steps: list[Step] = []
+    changes: list[PolicyChange] = []
     policy, clock = _policy(args), Clock(at=args.at)
-    _read_regions(
-        args, lambda each: steps.extend(planned(each, policy, clock, args.requests))
-    )
-    print_plan(steps, args.format, everything=args.all)
+    policies = read_policies(args.policies) if args.policies else None
+
+    def read(projects: Projects) -> None:
+        covering = Covering(projects, policies) if policies else None
+        steps.extend(planned(projects, policy, clock, args.requests, covering))
+        changes.extend(covering.changes.values() if covering else ())
+
+    _read_regions(args, read)
+    print_plan(steps, changes, args.format, everything=args.all)
+    return 0
+
+
+def _check_policies(args: argparse.Namespace) -> int:
+    from rax_scheduled_images_ext.operations.policy_file import read_policies
+    from rax_scheduled_images_ext.service.tables import print_policies
+
+    print_policies(read_policies(args.file), args.format)
     return 0
 
 
@@ -294,6 +320,11 @@ def open_runner(args: argparse.Namespace, region: str | None = None) -> Runner:
     if refresh is not None:
         newest = args.metrics_port is not None
         runner.finder = Finder(projects, policy, refresh, newest=newest)
+    if args.policies is not None:
+        from rax_scheduled_images_ext.engine.policies import PolicyWork
+        from rax_scheduled_images_ext.operations.policy_file import PolicyFile
+
+        runner.policies = PolicyWork(PolicyFile(args.policies).read)
     return runner
 
 
@@ -462,12 +493,14 @@ def make_parser() -> Parser:
     printing, lasting = options.printing(), options.lasting()
     reporting, proving = options.reporting(), options.proving()
     removing = options.removing()
+    covering = options.covering()
     running = command(
         "run",
         _run,
         "work until SIGTERM",
         reading,
         working,
+        covering,
         reporting,
         lasting,
         proving,
@@ -485,7 +518,9 @@ def make_parser() -> Parser:
         ("worker", "do the work that RabbitMQ distributes, as celery worker does"),
         ("beat", "request a scan at intervals, as celery beat does"),
     ):
-        celery = command(name, _celery, summary, reading, working, lasting, proving)
+        celery = command(
+            name, _celery, summary, reading, working, covering, lasting, proving
+        )
         celery.set_defaults(celery=name)
         celery.add_argument(
             "celery_options",
@@ -499,11 +534,17 @@ def make_parser() -> Parser:
         "do what is due once, for cron and timers",
         reading,
         working,
+        covering,
         reporting,
         removing,
     )
     plan = command(
-        "plan", _plan, "print what a tick would do now, and why", reading, printing
+        "plan",
+        _plan,
+        "print what a tick would do now, and why",
+        reading,
+        covering,
+        printing,
     )
     plan.add_argument(
         "--at",
@@ -571,5 +612,16 @@ def make_parser() -> Parser:
     )
     for option in (EVERY, weekly("--day-of-week"), *SIMULATED):
         option.add_to(paper)
+    policies = command("policies", _check_policies, "check a file of policies")
+    checking = add_command(
+        policies.add_subparsers(metavar="COMMAND", required=True),
+        "check",
+        _check_policies,
+        "print the policies of a file, or the mistakes in it, with their lines",
+        printing,
+    )
+    checking.add_argument(
+        "file", type=Path, metavar="FILE", help="such as policies.yaml"
+    )
     options.add_api(command("api", _api, _API_SUMMARY))
     return parser

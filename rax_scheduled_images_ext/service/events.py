@@ -7,10 +7,11 @@ import re
 from datetime import datetime
 from typing import Any
 
-from rax_scheduled_images_ext.engine.results import Result, StepResult, Tick
+from rax_scheduled_images_ext.engine.results import Coverage, Result, StepResult, Tick
 from rax_scheduled_images_ext.engine.sweep import Leftover
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.plan import Cause, explain
+from rax_scheduled_images_ext.model.policies import Kind, PolicyChange
 from rax_scheduled_images_ext.model.times import write_time
 from rax_scheduled_images_ext.operations.prune import PrunedImage
 from rax_scheduled_images_ext.operations.work_queue import Outcome
@@ -54,6 +55,15 @@ _REQUEST_ID = re.compile(r" \(Request-ID: [^)]*\)")
 _LASTING, _FAILED, _LEFT, _ERROR = "lasting", "failed", "left", "error"
 # The day of what is done once a day.
 _DAILY = "daily"
+_POLICY, _VANISHED, _POLICIES = "policy", "vanished", "policies"
+#: The events of what policies have done.
+POLICY_EVENTS = {
+    Kind.GIVE: "schedule given",
+    Kind.MOVE: "schedule changed",
+    Kind.LEAVE: "schedule left to its owner",
+    Kind.END: "schedule ended",
+    Kind.REPORT: "not covered",
+}
 
 
 # The facts of an event, in the order in which they are written.
@@ -145,6 +155,7 @@ class EventLog:
         self._news: list[StepResult] = []
         # What is left behind as of this tick.
         self._left: set[str] = set()
+        self._news_of_policies: str | None = None
 
     def add(self, result: StepResult) -> None:
         """Write the result of a step, as soon as it is known."""
@@ -169,6 +180,54 @@ class EventLog:
             level = logging.WARNING
         facts = {"server": pruned.server_id, "project": image.owner, "image": image.id}
         self._log(level, f"image {pruned.action}", facts | {"reason": pruned.reason})
+
+    def add_coverage(self, coverage: Coverage) -> bool:
+        """Write what policies did; return whether their problem is new."""
+        about: set[str] = set()
+        for outcome in coverage.done:
+            self._add_change(outcome, about)
+        for server, made in coverage.vanished:
+            about.add(server.id)
+            if self._reported.is_news(_VANISHED, server.id, [str(write_time(made))]):
+                reason = f"it had images until {write_time(made)}"
+                facts: dict[str, Any] = {"server": server.id}
+                facts |= {"server_name": server.name}
+                facts |= {"project": server.project_id, "reason": reason}
+                self._log(logging.WARNING, "schedule vanished", facts)
+        if coverage.unprotected is not None:
+            # All servers were read.
+            self._reported.keep([_POLICY, _VANISHED], about)
+        if coverage.problem is None:
+            self._reported.forget(_POLICIES, "problem")
+            return False
+        same = _REQUEST_ID.sub("", coverage.problem)
+        news = self._reported.is_news(_POLICIES, "problem", [same])
+        level = logging.ERROR if news else logging.DEBUG
+        self._log(level, "policies not obeyed", {"reason": coverage.problem})
+        return news
+
+    def _add_change(
+        self, outcome: Outcome[PolicyChange, bool], about: set[str]
+    ) -> None:
+        """Write what a policy did; what lasts is written once.
+
+        :param about: gets the servers with which something lasts.
+        """
+        change, error = outcome.item, outcome.error
+        server, event = change.server, POLICY_EVENTS[change.kind]
+        facts: dict[str, Any] = {"server": server.id, "server_name": server.name}
+        facts |= {"project": server.project_id, "reason": change.reason}
+        level = logging.WARNING if change.kind is Kind.END else logging.INFO
+        if error is not None or change.kind is Kind.REPORT:
+            about.add(server.id)
+            if error is not None:
+                event, facts["reason"] = f"{event}: failed", str(error)
+            same = [event, _REQUEST_ID.sub("", str(facts["reason"]))]
+            news = self._reported.is_news(_POLICY, server.id, same)
+            level = logging.WARNING if news else logging.DEBUG
+        elif not outcome.value:
+            return
+        self._log(level, event, facts)
 
     def _is_news(self, result: StepResult) -> bool:
         """Whether a failure differs from the last: the same attempt may fail again."""
@@ -206,6 +265,11 @@ class EventLog:
         """Write down what was recorded."""
         self._reported.save()
 
+    def take_news_of_policies(self) -> str | None:
+        """Return why policies are not obeyed, if that is new since the last time."""
+        news, self._news_of_policies = self._news_of_policies, None
+        return news
+
     def take_news(self) -> list[StepResult]:
         """Return the failures since the last time."""
         news, self._news = self._news, []
@@ -233,6 +297,8 @@ class EventLog:
         for left in tick.leftovers:
             self.add_leftover(left)
         self.add_problem(tick.problem)
+        if tick.coverage is not None and self.add_coverage(tick.coverage):
+            self._news_of_policies = tick.coverage.problem
         self._reported.keep([_LASTING, _FAILED], {server.id for server in tick.servers})
         self._reported.keep([_LEFT], self._left)
         self._reported.keep([_ERROR], set())

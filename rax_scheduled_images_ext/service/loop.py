@@ -105,8 +105,12 @@ class Service:
         if self.metrics is not None:
             self.metrics.add(region.name, tick, time.monotonic() - began)
         self.notifier.failed(region.events.end(tick))
-        status = FAILED if tick.failures else LEFT if tick.left else DONE
-        good = not tick.overdue(owners=not region.has_owners)
+        broken = tick.coverage.problem if tick.coverage else None
+        if region.events.take_news_of_policies() is not None:
+            self._notify(region, "policies not obeyed", str(broken))
+        failures = tick.failures or broken or (tick.coverage and tick.coverage.failures)
+        status = FAILED if failures else LEFT if tick.left else DONE
+        good = not broken and not tick.overdue(owners=not region.has_owners)
         if region.proofs is not None:
             region.proofs.start(region.name, tick, self._ended.is_set)
             good = good and not region.proofs.failed
@@ -157,9 +161,11 @@ class Service:
         if self.metrics is not None:
             self.metrics.add_failed(region.name)
         if begins:
-            reason = f"{label(error)}: {error}"
-            facts = {"region": region.name} if len(self.regions) > 1 else {}
-            self.notifier.notify({"event": "tick failed", **facts, "reason": reason})
+            self._notify(region, "tick failed", f"{label(error)}: {error}")
+
+    def _notify(self, region: RegionWork, event: str, reason: str) -> None:
+        facts = {"region": region.name} if len(self.regions) > 1 else {}
+        self.notifier.notify({"event": event, **facts, "reason": reason})
 
 
 def label(error: Exception) -> str:

@@ -77,6 +77,9 @@ class Numbers:
         self.seconds = gauge("look_seconds", "Duration of the last scan.")
         self.ended = gauge("last_look_timestamp_seconds", "When the last scan ended.")
         self.servers = gauge("servers", "Servers with a schedule.")
+        self.unprotected = gauge(
+            "unprotected", "Servers without a schedule that no exception names."
+        )
         self.due = gauge("due", "Images that are due and not started.")
         self.overdue = gauge(
             "overdue_seconds", "How long the image most overdue has been due."
@@ -196,6 +199,8 @@ class Metrics:
             numbers.add(region, result)
         numbers.end_look(region, seconds)
         numbers.servers.labels(region).set(len(tick.servers))
+        if tick.coverage is not None and tick.coverage.unprotected is not None:
+            numbers.unprotected.labels(region).set(tick.coverage.unprotected)
         waits = [
             (tick.now - each.step.since).total_seconds()
             for each in tick.results

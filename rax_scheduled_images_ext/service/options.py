@@ -111,6 +111,19 @@ def reading() -> Parser:
     return options
 
 
+def covering() -> Parser:
+    """Return the option of the commands that obey policies."""
+    options = Parser(add_help=False)
+    options.add_argument(
+        "--policies",
+        type=Path,
+        metavar="FILE",
+        help="give servers without a schedule the one that policies in this file say;"
+        " beat sends it to the workers",
+    )
+    return options
+
+
 def working() -> Parser:
     """Return the options of the commands that make images."""
     options = Parser(add_help=False)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
-from rax_scheduled_images_ext.console.formats import Column, print_rows
+from rax_scheduled_images_ext.console.formats import Column, attribute, print_rows
 from rax_scheduled_images_ext.console.schedules import (
     further_columns,
     schedule_columns,
@@ -15,20 +17,35 @@ from rax_scheduled_images_ext.engine.find import Page
 from rax_scheduled_images_ext.engine.leftovers import LeftBehind
 from rax_scheduled_images_ext.model.freshness import ScheduleStatus, schedule_status
 from rax_scheduled_images_ext.model.plan import Action, Step, explain
+from rax_scheduled_images_ext.model.policies import Match, Policies, PolicyChange
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.slots import Slot
 from rax_scheduled_images_ext.model.space import Sizes
 from rax_scheduled_images_ext.model.times import write_time
 
-PLAN: tuple[Column[Step], ...] = (
-    Column("server", "Server", lambda step: step.server.name),
-    Column("id", "ID", lambda step: step.server.id),
-    Column("project", "Project", lambda step: step.server.project_id),
-    Column("slot", "Slot", lambda step: step.slot and step.slot.name),
-    Column("due", "Due", lambda step: due(step.slot)),
-    Column("action", "Action", lambda step: step.action.value),
-    Column("reason", "Reason", explain),
-    Column("next_due", "Next due", lambda step: due(step.next_slot)),
+
+def _of_step(value: Callable[[Step], object]) -> Callable[[Step | PolicyChange], Any]:
+    """Return the value of a column that only steps have."""
+    return lambda row: value(row) if isinstance(row, Step) else None
+
+
+PLAN: tuple[Column[Step | PolicyChange], ...] = (
+    Column("server", "Server", lambda row: row.server.name),
+    Column("id", "ID", lambda row: row.server.id),
+    Column("project", "Project", lambda row: row.server.project_id),
+    Column("slot", "Slot", _of_step(lambda step: step.slot and step.slot.name)),
+    Column("due", "Due", _of_step(lambda step: due(step.slot))),
+    Column(
+        "action",
+        "Action",
+        lambda row: (row.action if isinstance(row, Step) else row.kind).value,
+    ),
+    Column(
+        "reason",
+        "Reason",
+        lambda row: explain(row) if isinstance(row, Step) else row.reason,
+    ),
+    Column("next_due", "Next due", _of_step(lambda step: due(step.next_slot))),
 )
 
 
@@ -105,10 +122,64 @@ LEFTOVERS: tuple[Column[LeftBehind], ...] = (
 )
 
 
-def print_plan(steps: list[Step], form: str, *, everything: bool) -> None:
-    """Print what would be done, with ``everything`` also why nothing would."""
-    wanted = [s for s in steps if everything or s.action is not Action.NOTHING]
-    print_rows(PLAN, wanted, form)
+def print_plan(
+    steps: list[Step], changes: list[PolicyChange], form: str, *, everything: bool
+) -> None:
+    """Print what would be done, with ``everything`` also why nothing would.
+
+    What policies would change comes first.
+    """
+    rows: list[Step | PolicyChange] = sorted(
+        changes, key=lambda each: (each.server.name, each.server.id)
+    )
+    rows += [s for s in steps if everything or s.action is not Action.NOTHING]
+    print_rows(PLAN, rows, form)
+
+
+@dataclass(frozen=True)
+class PolicyRow:
+    """A policy as it is printed."""
+
+    policy: str
+    tag: str
+    matches: str
+    schedule: str
+
+
+POLICIES: tuple[Column[PolicyRow], ...] = (
+    attribute("policy", "Policy"),
+    attribute("matches", "Servers"),
+    attribute("schedule", "Schedule"),
+    attribute("tag", "Tag"),
+)
+
+
+def print_policies(policies: Policies, form: str) -> None:
+    """Print the policies of a file, in their order, and its exceptions."""
+    rows = [
+        PolicyRow(
+            policies.tag_of(each).name,
+            str(policies.tag_of(each)),
+            _words(each.match, " and ") or "all others" * bool(n) or "all",
+            each.schedule.words,
+        )
+        for n, each in enumerate(policies.policies)
+    ]
+    if policies.excepted:
+        excepted = _words(policies.excepted, " or ")
+        rows.append(PolicyRow("none", "", excepted, "no schedule"))
+    print_rows(POLICIES, rows, form)
+
+
+def _words(match: Match, link: str) -> str:
+    """Return what servers must be like."""
+    parts = [f"tag {tag}" for tag in sorted(match.tags)]
+    parts += [f"metadata {k}={v}" for k, v in sorted(match.metadata.items())]
+    parts += [f"name {match.name.pattern}"] if match.name else []
+    parts += (
+        [f"project {' or '.join(sorted(match.projects))}"] if match.projects else []
+    )
+    return link.join(parts)
 
 
 def print_status(rows: list[StatusRow], form: str, price: float | None) -> None:

@@ -25,7 +25,7 @@ from ..functional.documents import ROOT
 from ..functional.fleet import MYSERVER
 from ..functional.runners import advance_to_slot, made, runner_of, schedule
 from ..functional.test_service import PROGRAM, id_of_web
-from ..metrics_table import RUN, WORKER, documented, exported, label_values
+from ..metrics_table import NOBODYS, RUN, WORKER, documented, exported, label_values
 from ..waiting import until
 from .rules import rule_test, run_promtool, try_rules
 
@@ -263,6 +263,11 @@ CASES = [
         {"6h": set(), "8h": {"ScheduledImagesNotImaged"}}
         | {"16h": {"ScheduledImagesNotImaged"}},
     ),
+    Case(
+        "a new server is covered by the next scan, and another one by none",
+        {name("unprotected"): "0x11 1 0x24 2x100"},
+        {"1h30m": set(), "3h30m": set(), "4h10m": {"ScheduledImagesUnprotected"}},
+    ),
     Case("all is well", NO_LOOK_FAILS, {"2h": set(), "40h": set()}),
 ]
 
@@ -313,11 +318,16 @@ def test_the_annotations_can_be_filled_in(promtool: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     "cloud", [{"extension": False, "image_quota": 5}], indirect=True
 )
-def test_run_exports_what_the_documents_say(cloud: Sandbox, start: Start) -> None:
+def test_run_exports_what_the_documents_say(
+    cloud: Sandbox, start: Start, tmp_path: Path
+) -> None:
     schedule(cloud)
+    policies = tmp_path / "policies.yaml"
+    policies.write_text(NOBODYS)
     process = start(
         *(PROGRAM, "run", "--every", "1s", "--metrics-port", "0"),
         *("--log-format", "json", "--verify-every", "90d"),
+        *("--policies", policies),
         env=cloud.environ(),
     )
     assert process.stderr

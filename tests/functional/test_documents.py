@@ -134,6 +134,13 @@ def test_a_page_prints_what_it_shows(page: Any, name: str, tmp_path: Path) -> No
     page(name).replay_all(tmp_path)
 
 
+@not_beside_novaclient_7
+def test_policies_do_what_is_shown(page: Any, tmp_path: Path) -> None:
+    document = page("service/policies")
+    (tmp_path / "policies.yaml").write_text(document.block("Write down who"))
+    document.replay_all(tmp_path)
+
+
 def test_the_tour_is_what_the_demo_prints(page: Any) -> None:
     tour = page("user/tour")
     done = run(BIN / "scheduled-images-sandbox", "demo")
@@ -254,6 +261,7 @@ def test_many_servers_are_shown_as_they_print(page: Any, tmp_path: Path) -> None
     with document.sandbox(tmp_path) as cloud:
         document.replay("All servers at a glance", cloud, tmp_path)
         document.replay("Which servers have no", cloud, tmp_path, 2)
+        document.replay("Who is not covered?", cloud, tmp_path)
 
 
 def test_schedules_are_set_as_it_is_shown(page: Any, tmp_path: Path) -> None:

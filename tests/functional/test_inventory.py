@@ -523,7 +523,10 @@ def test_a_manual_snapshot_is_kept_for_good_and_no_sign_of_life(
 @pytest.mark.parametrize(
     ("command", "text"),
     [
-        (["list", "--enabled", "--disabled"], "--enabled and --disabled cannot"),
+        (
+            ["list", "--enabled", "--disabled"],
+            "--enabled, --disabled and --unprotected cannot",
+        ),
         (["list", "--name", "("], "'(' is not a regular expression: missing )"),
         (["list", "--name", ""], "must not be empty: it would match every name"),
         (["list", "--format", "xml"], "'xml' is not one of table"),

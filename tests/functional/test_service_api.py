@@ -89,7 +89,7 @@ def test_this_packages_commands(nova: Nova, cloud: Sandbox) -> None:
     )
     assert (row["server"], row["retention"]) == ("myserver", 7)
     nova.ok("scheduled-images-disable", "--all")
-    assert tags(cloud) == []
+    assert tags(cloud) == [f"{MARKER}:off"]
     off = nova("scheduled-images-show", "myserver")
     line = f"Scheduled images not enabled for server {MYSERVER} (HTTP 404)"
     assert (off.status, off.err) == (1, f"ERROR (NotFound): {line}\n")
@@ -358,7 +358,18 @@ def test_changes_of_all_tags_leave_the_schedule(admin: Caller, cloud: Sandbox) -
     assert admin.delete(SCHEDULE).status_code == 202
     put("web")
     assert admin.delete(f"{SERVER}/tags", version="2.26").status_code == 204
-    assert tags(cloud) == []
+    # Nor do tools take away that somebody wants none, half a schedule, or a policy's.
+    assert tags(cloud) == [f"{MARKER}:off"]
+    for kept in (
+        [f"{MARKER}:daily:7"],
+        [MARKER],
+        [MARKER, f"{MARKER}-policy:ops-a:1:0a1b2c", f"{MARKER}:daily:7"],
+    ):
+        set_tags(cloud, "web", *kept)
+        assert put("db").status_code == 200
+        assert tags(cloud) == sorted(["db", *kept])
+        assert admin.delete(f"{SERVER}/tags", version="2.26").status_code == 204
+        assert tags(cloud) == sorted(kept)
 
 
 def test_whatever_sets_schedules_as_tags_can_do_so(
@@ -394,7 +405,7 @@ def test_a_malformed_schedule_is_shown_and_can_be_replaced(
     assert tags(cloud) == [MARKER, f"{MARKER}:daily:3"]
     set_tags(cloud, *broken)
     assert admin.delete(SCHEDULE).status_code == 202
-    assert tags(cloud) == []
+    assert tags(cloud) == [f"{MARKER}:off"]
 
 
 def test_two_schedules_are_the_one_that_deletes_less(

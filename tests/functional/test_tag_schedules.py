@@ -21,7 +21,10 @@ from rax_scheduled_images_ext import (
 from rax_scheduled_images_ext.console.schedules import NEEDS_SERVICE
 from rax_scheduled_images_ext.model.image import PENDING_KEY, run_metadata
 from rax_scheduled_images_ext.model.keep import RULES
-from rax_scheduled_images_ext.model.schedule_tags import read_schedule_tags
+from rax_scheduled_images_ext.model.schedule_tags import (
+    OFF_TAG,
+    read_schedule_tags,
+)
 from rax_scheduled_images_ext.operations import schedules as schedules_of
 from rax_scheduled_images_ext.sandbox import Sandbox
 
@@ -82,8 +85,8 @@ def test_the_requests_of_one_server(nova: Any, cloud: Sandbox) -> None:
     assert sent(cloud)[-2:] == [changed[0], f"{changed[1]} 204"]
     nova.ok("scheduled-images-disable", MYSERVER)
     taken = [f"DELETE {TAGS}/{quote(name)} 204" for name in (MARKER, DAILY.format(3))]
-    assert sent(cloud)[-2:] == taken
-    assert tags(cloud) == []
+    assert sent(cloud)[-3:] == [f"PUT {TAGS}/{quote(OFF_TAG)} 201", *taken]
+    assert tags(cloud) == [OFF_TAG]
 
 
 @needs_refusal
@@ -105,7 +108,7 @@ def test_of_many_servers_not_each_asks_for_the_extension(
     ]
     assert lines[2] == "GET /servers?tags=scheduled-images 200"
     with cloud.region() as region:
-        assert not any(region.servers.get(MYSERVER).tags)
+        assert list(region.servers.get(MYSERVER).tags) == [OFF_TAG]
 
 
 @pytest.mark.parametrize("command", ["show", "disable", "update --daily"])
@@ -153,7 +156,7 @@ def test_a_malformed_schedule_is_reported_and_can_be_replaced(
     assert nova.ok("scheduled-images-show", MYSERVER).endswith("Retention: 7\n")
     tag(cloud, *broken)
     nova.ok("scheduled-images-disable", MYSERVER)
-    assert tags(cloud) == [name for name in broken if name == "web"]
+    assert tags(cloud) == [OFF_TAG, *(name for name in broken if name == "web")]
 
 
 def test_two_schedules_are_the_one_that_deletes_less(nova: Any, cloud: Sandbox) -> None:

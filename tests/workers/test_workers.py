@@ -32,14 +32,14 @@ from rax_scheduled_images_ext.model.slots import (
     slots_around,
 )
 from rax_scheduled_images_ext.sandbox import Sandbox
-from rax_scheduled_images_ext.sandbox.backend.models import Image
+from rax_scheduled_images_ext.sandbox.backend.models import Image, ServerQuery
 from rax_scheduled_images_ext.service import queues
 
 from .. import rehearsed, waiting
 from ..functional.fleet import MYSERVER
 from ..functional.raw import START
 from ..functional.runners import advance_to_slot, made, slots
-from ..metrics_table import WORKER, documented, exported
+from ..metrics_table import NOBODYS, WORKER, documented, exported
 from .broker import Broker, free_ports
 from .cluster import PROGRAM, Cluster
 from .rehearsal import REGION, Rehearsal
@@ -121,6 +121,40 @@ def test_days_that_pass_faster(
         (image,) = until(lambda: made(rehearsal.sandbox))
     assert image.properties[SLOT_KEY] == slot.name
     assert "Traceback" not in cluster.logs()
+
+
+def test_beat_sends_the_policies_to_the_workers(
+    rehearsal: Rehearsal, environ: dict[str, str], tmp_path: Path
+) -> None:
+    """Only its machine needs the file, which may change at any time."""
+    cloud = rehearsal.sandbox
+    file = tmp_path / "policies.yaml"
+    text = (
+        "version: {}\n"
+        "policies: [{{name: all, schedule: {{every: daily, keep: {{last: {}}}}}}}]\n"
+    )
+
+    def covered(number: int) -> bool:
+        with cloud.region() as region:
+            servers = region.servers.select(ServerQuery())
+        wanted = f"scheduled-images:daily:{number}"
+        return all(wanted in each.tags and len(each.tags) == 3 for each in servers)
+
+    file.write_text(text.format(1, 7))
+    with Cluster(tmp_path, environ, (*EVERY, "--policies", str(file))) as cluster:
+        until(lambda: covered(7))
+        file.write_text("version: [")
+        until(lambda: "policies not obeyed" in cluster.log("beat0"))
+        # What it said before counts.
+        new = cloud.boot("new")
+        until(lambda: covered(7))
+        file.write_text(text.format(2, 5))
+        until(lambda: covered(5))
+        assert rehearsal.wait_for_scan(_LONG)
+    assert new.id
+    assert "schedule given" in cluster.log("worker0")
+    assert "Traceback" not in cluster.logs()
+    assert cluster.log("beat0").count("policies not obeyed") == 1
 
 
 def test_celerys_own_commands(
@@ -373,7 +407,11 @@ def test_metrics_of_all_processes(
 ) -> None:
     rehearsal.schedule({MYSERVER: ImageSchedule(1)})
     (port,) = free_ports(1)
-    options = (*EVERY, "--metrics-port", str(port), "--verify-every", "90d")
+    (policies := tmp_path / "policies.yaml").write_text(NOBODYS)
+    options = (
+        *(*EVERY, "--metrics-port", str(port), "--verify-every", "90d"),
+        *("--policies", str(policies)),
+    )
     (shared := tmp_path / "shared").mkdir()
     environ = {**environ, "TMPDIR": str(shared)}
     with Cluster(tmp_path, environ, options, children=3) as cluster:

@@ -9,7 +9,9 @@ from rax_scheduled_images_ext.cli.nova.command import (
     failing_as_one,
     finish,
     open_cloud,
+    usage_error,
 )
+from rax_scheduled_images_ext.console.arguments import NEEDS_UNPROTECTED
 from rax_scheduled_images_ext.console.servers import (
     print_check,
     say_unreadable,
@@ -21,6 +23,8 @@ from rax_scheduled_images_ext.operations.check import STALE, check
 
 def check_servers(cs: Any, args: Any) -> None:
     """Print servers whose newest scheduled image is too old."""
+    if args.policies and not args.unprotected:
+        usage_error("scheduled-images-check", NEEDS_UNPROTECTED)
     with uncollected():
         with failing_as_one():
             result = check(
@@ -29,6 +33,8 @@ def check_servers(cs: Any, args: Any) -> None:
                 max_age=args.max_age,
                 verified_within=args.verified_within,
                 level=LEVELS[args.level],
+                unprotected_too=args.unprotected,
+                policies=args.policies,
             )
         print_check(result, args.format)
         readable = say_unreadable(CONSOLE, result.problems)

@@ -258,6 +258,8 @@ def do_scheduled_images_show() -> None:
     arguments.ENABLED,
     arguments.DISABLED,
     arguments.LIST_GONE,
+    arguments.UNPROTECTED,
+    arguments.POLICIES,
     arguments.ALL_REGIONS,
     arguments.BY_NAME,
     arguments.LONG_LIST,
@@ -272,6 +274,8 @@ def do_scheduled_images_list() -> None:
     "check:check_servers",
     arguments.MAXIMUM_AGE,
     *arguments.VERIFIED_WITHIN,
+    arguments.UNPROTECTED_TOO,
+    arguments.POLICIES,
     arguments.BY_NAME,
     output_format(
         "Print problems as rows: table, json, csv or value. By default, each problem is"

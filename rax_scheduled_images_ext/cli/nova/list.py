@@ -11,7 +11,7 @@ from rax_scheduled_images_ext.cli.nova.command import (
     open_cloud,
     usage_error,
 )
-from rax_scheduled_images_ext.console.arguments import GONE_ALONE, PRICE_OF_LONG
+from rax_scheduled_images_ext.console import arguments
 from rax_scheduled_images_ext.console.formats import print_rows
 from rax_scheduled_images_ext.console.gone import gone_columns, say_unknown
 from rax_scheduled_images_ext.console.servers import (
@@ -27,15 +27,21 @@ from rax_scheduled_images_ext.operations.gone import find_gone
 
 def list_servers(cs: Any, args: Any) -> None:
     """Print servers with their schedules and the state of their images."""
-    if args.enabled and args.disabled:
-        usage_error(
-            "scheduled-images-list", "--enabled and --disabled cannot be used together"
-        )
+    if args.enabled + args.disabled + args.unprotected > 1:
+        usage_error("scheduled-images-list", arguments.ONE_FILTER)
+    if args.policies and not args.unprotected:
+        usage_error("scheduled-images-list", arguments.NEEDS_UNPROTECTED)
     if args.price is not None and not args.long:
-        usage_error("scheduled-images-list", PRICE_OF_LONG)
+        usage_error("scheduled-images-list", arguments.PRICE_OF_LONG)
     if args.gone:
-        if args.enabled or args.disabled or args.all_regions or args.long:
-            usage_error("scheduled-images-list", GONE_ALONE)
+        if (
+            args.enabled
+            or args.disabled
+            or args.all_regions
+            or args.long
+            or args.unprotected
+        ):
+            usage_error("scheduled-images-list", arguments.GONE_ALONE)
         _list_gone(cs, args)
         return
     with uncollected():
@@ -46,6 +52,8 @@ def list_servers(cs: Any, args: Any) -> None:
                 name=args.name,
                 all_regions=args.all_regions,
                 space=args.long,
+                unprotected_only=args.unprotected,
+                policies=args.policies,
                 report=CONSOLE.report((), noun="regions"),
             )
         complete = say_failures(CONSOLE, found)

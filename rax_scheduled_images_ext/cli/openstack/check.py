@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from rax_scheduled_images_ext.cli.openstack.columns import listed
-from rax_scheduled_images_ext.cli.openstack.command import CONSOLE, Lister
+from rax_scheduled_images_ext.cli.openstack.command import CONSOLE, Lister, WrongUsage
 from rax_scheduled_images_ext.console import arguments
 from rax_scheduled_images_ext.console.servers import (
     all_fresh,
@@ -27,12 +27,16 @@ class CheckSchedule(Lister):
     arguments = (
         arguments.MAXIMUM_AGE,
         *arguments.VERIFIED_WITHIN,
+        arguments.UNPROTECTED_TOO,
+        arguments.POLICIES,
         arguments.BY_NAME,
         arguments.LONG,
     )
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[list[str], Any]:
         """Return the servers, and set the exit status."""
+        if parsed_args.policies and not parsed_args.unprotected:
+            raise WrongUsage(arguments.NEEDS_UNPROTECTED)
         with uncollected():
             result = check(
                 self.cloud,
@@ -40,12 +44,14 @@ class CheckSchedule(Lister):
                 max_age=parsed_args.max_age,
                 verified_within=parsed_args.verified_within,
                 level=LEVELS[parsed_args.level],
+                unprotected_too=parsed_args.unprotected,
+                policies=parsed_args.policies,
             )
             self.end(ok=say_unreadable(CONSOLE, result.problems))
             if result.stale:
                 self.status = STALE
             if not result.problems:
-                self.log.info(all_fresh(result.servers))
+                self.log.info(all_fresh(result))
             found = check_columns(result)
             rows = [Row(None, status) for status in result.problems]
             return listed(

@@ -33,7 +33,13 @@ class ListSchedule(Lister):
     """List servers with their schedules and the state of their images."""
 
     arguments = (
-        exclusive(arguments.ENABLED, arguments.DISABLED, arguments.LIST_GONE),
+        exclusive(
+            arguments.ENABLED,
+            arguments.DISABLED,
+            arguments.LIST_GONE,
+            arguments.UNPROTECTED,
+        ),
+        arguments.POLICIES,
         arguments.BY_NAME,
         arguments.ALL_REGIONS,
         arguments.LONG_LIST,
@@ -50,6 +56,8 @@ class ListSchedule(Lister):
             return self._gone(parsed_args)
         regions = parsed_args.all_regions
         enabled = parsed_args.enabled or (False if parsed_args.disabled else None)
+        if parsed_args.policies and not parsed_args.unprotected:
+            raise WrongUsage(arguments.NEEDS_UNPROTECTED)
         with uncollected():
             found = list_servers(
                 self.cloud,
@@ -57,6 +65,8 @@ class ListSchedule(Lister):
                 name=parsed_args.name,
                 all_regions=regions,
                 space=parsed_args.long,
+                unprotected_only=parsed_args.unprotected,
+                policies=parsed_args.policies,
                 report=CONSOLE.report((), noun="regions"),
             )
             complete = say_failures(CONSOLE, found)

@@ -6,10 +6,12 @@ servers can be changed, rebuilding keeps tags, and lists can be filtered by them
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
+
+from requests import codes
 
 from rax_scheduled_images_ext.client.http import (
     ApiResponse,
@@ -43,6 +45,7 @@ from rax_scheduled_images_ext.model.schedule_tags import (
     ALLOWED,
     MARKER_TAG,
     MOST_TAGS,
+    OFF_TAG,
     is_own_tag,
     is_schedule_tag,
     read_schedule_tags,
@@ -82,28 +85,93 @@ class TagSchedules(ScheduleStore):
         before = self._tags(server_id)
         with suppress(MalformedTag):
             replacing(read_schedule_tags(before))
+        old = [tag for tag in _values(before) if tag != wanted]
         # Of two tags that differ in letter case only, some databases keep the first,
         # and delete both. Without it, the marker alone makes and deletes nothing.
         twins = {tag for each in (wanted, MARKER_TAG) for tag in _twins(each, before)}
-        others = sum(not is_own_tag(tag) for tag in before if tag not in twins)
-        if others > MOST_TAGS - 2:
-            raise TooManyTags(server_id, others, MOST_TAGS)
-        self._remove(server_id, sorted(twins))
-        before = [tag for tag in before if tag not in twins]
-        old = [tag for tag in _values(before) if tag != wanted]
-        if len(before) + (MARKER_TAG not in before) >= MOST_TAGS:
-            # There is no room for the old one and the new one.
-            self._remove(server_id, old)
-            before = [tag for tag in before if tag not in old]
-        # Otherwise the server never lacks a schedule in between, or has one that nobody
-        # wanted. An existing tag is set again, so that users who may not change it are
-        # refused; where there is no room left Nova refuses that to everybody.
-        if len(before) < MOST_TAGS:
-            self._change("PUT", server_id, wanted).checked()
-        if MARKER_TAG not in before:
-            self._change("PUT", server_id, MARKER_TAG).checked()
-        self._remove(server_id, (tag for tag in before if tag in old))
+        first = sorted(twins)
+        left = [tag for tag in before if tag not in twins]
+        if len({*left, wanted, MARKER_TAG}) > MOST_TAGS or len(left) == MOST_TAGS:
+            # Nova then sets no tag, not even one that is there.
+            first += [tag for tag in old if tag not in twins]
+            left = [tag for tag in left if tag not in old]
+            if {wanted, MARKER_TAG} <= set(left):
+                self._remove(server_id, first)
+                return schedule
+            if len({*left, wanted, MARKER_TAG}) > MOST_TAGS:
+                raise TooManyTags(server_id, len(before), MOST_TAGS)
+        self._remove(server_id, first)
+        # The server never lacks a schedule in between, or has one that nobody wanted.
+        # An existing tag is set again, so that users who may not change it are refused.
+        new = [wanted] if MARKER_TAG in left else [wanted, MARKER_TAG]
+        self._put(server_id, new, left, [tag for tag in old if tag in first])
+        self._remove(server_id, (tag for tag in old if tag not in first))
         return schedule
+
+    def _put(
+        self,
+        server_id: str,
+        tags: Iterable[str],
+        before: Collection[str] = (),
+        taken: Iterable[str] = (),
+        *,
+        alone: bool = False,
+    ) -> bool:
+        """Set tags in this order; if one cannot be set, those set are taken away again.
+
+        :param before: the tags that were there, and stay.
+        :param taken: tags that have been taken away to make room; they come back.
+        :param alone: whether the first tag, if it is there already, means that somebody
+            else has begun, so that all is left to them.
+        :returns: whether it was not.
+        """
+        new: list[str] = []
+        try:
+            for tag in tags:
+                # Whether a request without an answer is obeyed is unknown.
+                new.append(tag)
+                answer = self._change("PUT", server_id, tag)
+                if answer.status == codes.no_content or 400 <= answer.status < 500:
+                    # Somebody else has set it, or nobody has.
+                    new.remove(tag)
+                answer.checked()
+                if alone and answer.status == codes.no_content:
+                    return False
+                alone = False
+        except Exception:
+            with suppress(Exception):
+                self._remove(server_id, [t for t in reversed(new) if t not in before])
+                for tag in taken:
+                    self._change("PUT", server_id, tag)
+            raise
+        return True
+
+    def give_tags(self, server_id: str, tags: Iterable[str]) -> bool:
+        """Set tags in this order; none if the first is there or one cannot be set.
+
+        :returns: whether they were set.
+        :raises NoSuchServer: if there is no such server.
+        """
+        return self._put(server_id, tags, alone=True)
+
+    def change_tags(
+        self, server_id: str, put: Iterable[str], take: Iterable[str]
+    ) -> None:
+        """Set tags in this order, none of which is there, and then take others away.
+
+        If one cannot be set, none is.
+
+        :raises NoSuchServer: if there is no such server.
+        """
+        self._put(server_id, put)
+        self._remove(server_id, take)
+
+    def tags(self, server_id: str) -> list[str]:
+        """Return the tags of a server.
+
+        :raises NoSuchServer: if there is no such server.
+        """
+        return self._tags(server_id)
 
     def check(self, schedule: ImageSchedule) -> None:
         """Do nothing: a tag can say any schedule."""
@@ -111,10 +179,17 @@ class TagSchedules(ScheduleStore):
     def disable(self, server: object) -> None:
         server_id = resource_id(server)
         before = self._tags(server_id)
-        if MARKER_TAG not in before:
+        values = [tag for tag in _values(before) if tag != OFF_TAG]
+        own = [tag for tag in (MARKER_TAG, *values) if tag in before]
+        if not own:
             raise NoSchedule(server_id)
-        self._remove(server_id, [MARKER_TAG])
-        self._remove(server_id, _values(before))
+        if len(before) == MOST_TAGS:
+            self._remove(server_id, own[:1])
+            own = own[1:]
+        # Beside it nothing is made or deleted, and no policy gives another schedule.
+        if OFF_TAG not in before:
+            self._change("PUT", server_id, OFF_TAG).checked()
+        self._remove(server_id, own)
 
     def server_pages(
         self,
@@ -184,8 +259,12 @@ def _read_attribute(answer: ApiResponse, shown: object) -> ImageSchedule:
 
 
 def _values(tags: Iterable[str]) -> list[str]:
-    """Return the tags that say which schedule it is."""
-    return [tag for tag in tags if is_schedule_tag(tag)]
+    """Return the tags that say which schedule it is, or that there is none.
+
+    Those that say which policy gave it come last.
+    """
+    own = [tag for tag in tags if is_own_tag(tag) and tag != MARKER_TAG]
+    return sorted(own, key=lambda tag: not is_schedule_tag(tag))
 
 
 def _twins(tag: str, tags: Iterable[str]) -> list[str]:

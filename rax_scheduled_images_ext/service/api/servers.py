@@ -16,6 +16,7 @@ from rax_scheduled_images_ext.model.extension import (
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.schedule_tags import (
     MARKER_TAG,
+    POLICY_PREFIX,
     is_own_tag,
     read_schedule_tags,
 )
@@ -76,6 +77,10 @@ def show_schedule(server: dict[str, Any]) -> None:
     schedule = read_schedule(server["tags"])
     if schedule is not None:
         server[ATTRIBUTE] = schedule_object(schedule)
+        own = [tag for tag in map(str, server["tags"]) if is_own_tag(tag)]
+        if any(tag.startswith(POLICY_PREFIX) for tag in own):
+            # For the service, which would not see its own tags otherwise.
+            server[ATTRIBUTE]["tags"] = own
         server["tags"] = other_tags(server["tags"])
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from webob import Response
 
 from rax_scheduled_images_ext.errors import MalformedTag
+from rax_scheduled_images_ext.model.policies import PolicyTag
 from rax_scheduled_images_ext.model.schedule_tags import (
     MARKER_TAG,
     is_own_tag,
@@ -40,7 +41,7 @@ def all_tags(nova: Nova, rights: CallerRights) -> Response | None:
         return _without_schedule(nova.pass_on())
     if nova.request.method == "PUT":
         return _replace(nova, rights)
-    return _remove(nova, rights)
+    return _remove(nova)
 
 
 def may_change_tag(nova: Nova, rights: CallerRights, tag: str) -> None:
@@ -106,15 +107,15 @@ def _replace(nova: Nova, rights: CallerRights) -> Response:
     if any(map(_is_like_own, wanted)):
         _may_remove(nova, rights)
         return _without_schedule(nova.pass_on())
-    kept = _kept_tags(nova, rights)
+    kept = _kept_tags(nova)
     if not kept:
         return nova.pass_on()
     answer = nova.send("PUT", nova.tail, body={"tags": [*wanted, *kept]})
     return _without_schedule(answer)
 
 
-def _remove(nova: Nova, rights: CallerRights) -> Response | None:
-    kept = _kept_tags(nova, rights)
+def _remove(nova: Nova) -> Response | None:
+    kept = _kept_tags(nova)
     if not kept:
         return None
     answer = nova.send("PUT", nova.tail, body={"tags": kept})
@@ -138,19 +139,15 @@ def _are_tags(value: object) -> TypeGuard[list[str]]:
     return isinstance(value, list) and all(isinstance(tag, str) for tag in value)
 
 
-def _kept_tags(nova: Nova, rights: CallerRights) -> list[str]:
+def _kept_tags(nova: Nova) -> list[str]:
     """Return the tags of a server that stay when all are replaced or removed.
 
-    They are those of its schedule; for callers who may not remove it, also those of a
-    malformed schedule.
+    They are those that go with schedules, whatever their form: whoever replaces all
+    tags does not mean them.
 
     :raises Refused: if they are unknown.
     """
-    tags = _tags_of(nova.send("GET", nova.tail))
-    if read_schedule(tags) is not None:
-        return list(filter(is_own_tag, tags))
-    kept = list(filter(_is_like_own, tags)) if rights.limited else []
-    return kept if kept and not rights.of(nova.request.environ).disable else []
+    return list(filter(_is_like_own, _tags_of(nova.send("GET", nova.tail))))
 
 
 def _tags_of(answer: Response) -> list[str]:
@@ -169,7 +166,9 @@ def _own_tags(answer: Response) -> list[str]:
 
 
 def _are_schedule(tags: list[str]) -> bool:
-    """Whether the tags, with the marker, are a valid schedule's."""
+    """Whether the tags, with the marker, are a valid schedule's, or a policy's."""
+    if tags and all(map(PolicyTag.parse, tags)):
+        return True
     try:
         return all(map(is_own_tag, tags)) and bool(
             read_schedule_tags([MARKER_TAG, *tags])

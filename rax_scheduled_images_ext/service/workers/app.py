@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from celery import Celery
+from celery.beat import BeatLazyFunc
 
 from rax_scheduled_images_ext.service import queues
 from rax_scheduled_images_ext.service.workers.settings import settings
@@ -54,4 +55,8 @@ def _entry(region: str) -> dict[str, Any]:
     every = settings().every
     # The broker's own time limit: Celery's would compare the clocks of two machines.
     options = {"queue": queues.wanted(region), "expiration": every}
-    return {"task": SCAN, "schedule": every, "args": [region], "options": options}
+    args: list[Any] = [region]
+    if settings().args.policies is not None:
+        # Read whenever a scan is requested: the workers need not have the file.
+        args += [None, None, BeatLazyFunc(settings().policies)]
+    return {"task": SCAN, "schedule": every, "args": args, "options": options}

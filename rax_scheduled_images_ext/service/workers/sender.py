@@ -103,9 +103,13 @@ class Sender:
         self.note_proofs(began)
         self._send(PROVE, [self.region, list(servers), looked, began])
 
-    def send_scan(self, marker: str, tally: Tally) -> None:
-        """Request the scan of the next pages."""
-        self._send(SCAN, [self.region, marker, tally])
+    def send_scan(self, marker: str, tally: Tally, policies: str | None) -> None:
+        """Request the scan of the next pages.
+
+        Workers of earlier releases know no policies.
+        """
+        more = [] if policies is None else [policies]
+        self._send(SCAN, [self.region, marker, tally, *more])
 
     def send_looks(self, page: Page, limits: Limits) -> None:
         """Request what a page's hints need.

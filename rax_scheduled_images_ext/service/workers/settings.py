@@ -18,7 +18,9 @@ from keystoneauth1.exceptions import ClientException
 
 from rax_scheduled_images_ext.client.configuration import configuration, regions
 from rax_scheduled_images_ext.engine.find import Finder
+from rax_scheduled_images_ext.engine.results import Coverage
 from rax_scheduled_images_ext.engine.runner import Runner
+from rax_scheduled_images_ext.operations.policy_file import PolicyFile
 from rax_scheduled_images_ext.service import cli, events
 from rax_scheduled_images_ext.service.notify import Notifier, notifier
 
@@ -34,6 +36,26 @@ class WorkerSettings:
     def every(self) -> float:
         """Seconds between two scans."""
         return float(self.args.every)
+
+    @cached_property
+    def _policy_file(self) -> PolicyFile:
+        return PolicyFile(self.args.policies)
+
+    @cached_property
+    def _events(self) -> events.EventLog:
+        return events.EventLog()
+
+    def policies(self) -> str | None:
+        """Return the text of the policies as they are now, without mistakes.
+
+        A mistake is reported at once, and what the file said before counts.
+        """
+        file = self._policy_file
+        policies, problem = file.read()
+        if self._events.add_coverage(Coverage(problem=problem)):
+            facts = {"event": "policies not obeyed", "reason": problem}
+            self.notifier.notify(facts)
+        return file.text if policies else None
 
     @cached_property
     def notifier(self) -> Notifier:

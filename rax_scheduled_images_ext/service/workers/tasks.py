@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
+from functools import partial
 from multiprocessing import Event
 
 from amqp.exceptions import AMQPError
@@ -14,13 +15,16 @@ from kombu.exceptions import KombuError
 
 from rax_scheduled_images_ext.client.snapshots import PASSING
 from rax_scheduled_images_ext.engine.find import Page
+from rax_scheduled_images_ext.engine.policies import PolicyScan, PolicyWork
 from rax_scheduled_images_ext.engine.proofs import ServerKey
 from rax_scheduled_images_ext.engine.results import Result, StepResult
 from rax_scheduled_images_ext.engine.runner import Runner
-from rax_scheduled_images_ext.errors import NoSuchServer
+from rax_scheduled_images_ext.errors import InvalidPolicies, NoSuchServer
 from rax_scheduled_images_ext.model.note import parse_note
 from rax_scheduled_images_ext.model.plan import Cause
+from rax_scheduled_images_ext.model.policies import Policies
 from rax_scheduled_images_ext.operations.delete import NamingImages
+from rax_scheduled_images_ext.operations.policy_file import parse_policies
 from rax_scheduled_images_ext.operations.snapshot.signals import Interrupted
 from rax_scheduled_images_ext.service.cli import make_proofs
 from rax_scheduled_images_ext.service.events import NOT_IMAGED, EventLog, log
@@ -52,6 +56,8 @@ app = make_app()
 _EVENTS = EventLog()
 # How many seconds a task requests further pages.
 _READING = 5.0
+# How many seconds it begins with further changes by policies.
+_COVERING = 60.0
 _BROKER_FAILURES = (KombuError, AMQPError, OSError)
 # Set when the worker is told to end; the only way its processes learn of it.
 _ENDING = Event()
@@ -59,12 +65,18 @@ worker_shutting_down.connect(lambda **_: _ENDING.set(), weak=False)
 
 
 @app.task(name=SCAN)
-def scan(region: str, marker: str | None = None, tally: Tally | None = None) -> None:
+def scan(
+    region: str,
+    marker: str | None = None,
+    tally: Tally | None = None,
+    policies: str | None = None,
+) -> None:
     """Scan pages of servers, and send messages for servers and for the next pages.
 
     :param marker: where the first page starts, None for a new scan, which is skipped
         while the previous one is in progress or its messages wait.
     :param tally: what the previous pages have found.
+    :param policies: the text of the policies, None without any.
     """
     # A worker may have been killed during this very scan: then the note is its own.
     again = scan.request.delivery_info.get("redelivered")
@@ -74,15 +86,18 @@ def scan(region: str, marker: str | None = None, tally: Tally | None = None) -> 
                 METRICS.looks.labels(region, "skipped").inc()
                 log(logging.DEBUG, "scan skipped", {"region": region})
                 return
-            _scan(sender, marker, tally or new_tally())
+            _scan(sender, marker, tally or new_tally(), policies)
     except _BROKER_FAILURES as error:
         _fail(region, error)
 
 
-def _scan(sender: Sender, marker: str | None, tally: Tally) -> None:
+def _scan(
+    sender: Sender, marker: str | None, tally: Tally, policies: str | None
+) -> None:
     region = sender.region
     sender.note_scan()
     try:
+        covering = _begin_covering(region, marker, policies)
         for page in _read_pages(region, marker):
             engine = engine_of(region)
             now = engine.runner.clock.time(page.now)
@@ -99,19 +114,53 @@ def _scan(sender: Sender, marker: str | None, tally: Tally) -> None:
             sender.send_looks(page, engine.runner.limits)
             _log_not_imaged(page)
             marker = page.marker
+        if covering is not None:
+            _end_covering(region, covering)
     except FAILURES as error:
         sender.end_scan()
         leave_engine(region, error)
         _fail(region, error)
         return
     if marker is not None:
-        sender.send_scan(marker, tally)
+        sender.send_scan(marker, tally, policies)
         return
     sender.end_scan()
     if tally["proofs"] is not None:
         sender.send_proofs(sorted(tally["proofs"]), now.timestamp(), time.time())
     METRICS.end_scan(region, tally)
     settings().notifier.ping(good=not tally["missing"])
+
+
+def _begin_covering(
+    region: str, marker: str | None, policies: str | None
+) -> PolicyScan | None:
+    """Let policies see the pages that follow; a new scan gives schedules first."""
+    if policies is None:
+        return None
+    engine = engine_of(region)
+    work = PolicyWork(partial(_read_policies, policies))
+    return work.begin(
+        engine.finder,
+        engine.runner.limits,
+        _ENDING.is_set,
+        seconds=_COVERING,
+        uncovered=marker is None,
+    )
+
+
+def _read_policies(text: str) -> tuple[Policies | None, str | None]:
+    try:
+        return parse_policies(text), None
+    except InvalidPolicies as error:
+        # Beat is of another release.
+        return None, str(error)
+
+
+def _end_covering(region: str, covering: PolicyScan) -> None:
+    coverage = covering.end()
+    if coverage.unprotected is not None:
+        METRICS.unprotected.labels(region).set(coverage.unprotected)
+    _EVENTS.add_coverage(coverage)
 
 
 def _looks_for_proofs(sender: Sender, now: datetime) -> bool:

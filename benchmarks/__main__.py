@@ -33,6 +33,13 @@ def _measure_workers(setting: Setting) -> None:
     workers.measure(setting)
 
 
+def _measure_horizon(setting: Setting) -> None:
+    # Late, because the other parts do not need Horizon.
+    from . import horizon
+
+    horizon.measure(setting)
+
+
 _PARTS = {
     "startup": startup.measure,
     "list": listing.measure,
@@ -40,6 +47,7 @@ _PARTS = {
     "hold": holding.measure,
     "tick": ticking.measure,
     "panel": panel.measure,
+    "horizon": _measure_horizon,
     "restore": restoring.measure,
     "workers": _measure_workers,
     "cost": cost.measure_sandbox,

@@ -199,13 +199,13 @@ class FreesMany(UsageError):
 
 
 class TooManyTags(UsageError):
-    """A server has so many tags of others that a schedule does not fit."""
+    """A server has no room for the tags of a schedule."""
 
-    def __init__(self, server_id: str, number: int, most: int) -> None:
+    def __init__(self, server_id: str, others: int, most: int) -> None:
         super().__init__(
-            f"Server {server_id} has {number} of {most} tags: a schedule takes two"
+            f"Server {server_id} has {others} other tags, and a server has at most"
+            f" {most}: a schedule requires two"
         )
-        self.server_id = server_id
 
 
 class InvalidPolicies(ScheduledImagesError):

@@ -51,11 +51,13 @@ class BootRequest:
     """A server that the compute service has begun to make or rebuild, or may have.
 
     ``server_id`` is None where the answer was lost; ``problem`` is then what happened.
+    ``request_id`` identifies it in the server's history.
     """
 
     server_id: str | None
     password: str | None = field(default=None, repr=False)
     problem: str | None = None
+    request_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -232,7 +234,11 @@ def _requested(transport: Transport, url: str, body: Any) -> BootRequest:
     if not isinstance(server, dict) or not isinstance(server_id, str):
         return BootRequest(None, problem="the answer does not name the server")
     password = server.get("adminPass")
-    return BootRequest(server_id, password if isinstance(password, str) else None)
+    return BootRequest(
+        server_id,
+        password if isinstance(password, str) else None,
+        request_id=answer.headers.get("x-openstack-request-id"),
+    )
 
 
 def _flavor(answer: ApiResponse, item: Mapping[str, Any]) -> Flavor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -128,18 +128,24 @@ class Snapshots:
             raise answer.error()
         return _read_request(answer)
 
-    def failure(self, server_id: str, request_id: str | None = None) -> str | None:
+    def failure(
+        self,
+        server_id: str,
+        request_id: str | None = None,
+        actions: Container[str] = _ACTIONS,
+    ) -> str | None:
         """Return why the newest snapshot of a server failed, from the server's history;
         None if it did not, or the history cannot be read.
 
         :param request_id: the request that started the snapshot, if known.
+        :param actions: what else than a snapshot is asked about, by Nova's names.
         """
         try:
             if request_id is None:
                 answer = self.transport.get(
                     path("servers", server_id, "os-instance-actions")
                 )
-                request_id = _newest_snapshot(answer)
+                request_id = _newest(answer, actions)
             if request_id is None:
                 return None
             answer = self.transport.get(
@@ -257,13 +263,12 @@ def _read_request(answer: ApiResponse) -> SnapshotRequest:
     return SnapshotRequest(None, request_id, "the response does not name the image")
 
 
-def _newest_snapshot(answer: ApiResponse) -> str | None:
-    """Return the request ID of the newest snapshot in a server's history."""
+def _newest(answer: ApiResponse, wanted: Container[str]) -> str | None:
+    """Return the request ID of the newest of these actions in a server's history."""
     actions = [
         (str(action.get("start_time")), action["request_id"])
         for action in answer.objects("instanceActions")
-        if action.get("action") in _ACTIONS
-        and isinstance(action.get("request_id"), str)
+        if action.get("action") in wanted and isinstance(action.get("request_id"), str)
     ]
     return max(actions)[1] if actions else None
 

@@ -91,6 +91,23 @@ class Option(argparse.Action):
         setattr(namespace, self.dest, True if self.nargs == 0 else values)
 
 
+class Once(Option):
+    """An option whose values do not add up, so that a second one is refused."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        if getattr(namespace, self.dest, None) is not None:
+            hint = ": write one list, such as last=8,daily=7"
+            problem = "is given twice" + hint * (self.dest == "keep")
+            raise argparse.ArgumentError(self, problem)
+        super().__call__(parser, namespace, values, option_string)
+
+
 class OneRequired(Option):
     """One of the options of which a command takes exactly one.
 
@@ -228,7 +245,7 @@ def keep(**options: Any) -> Argument:
         " last=8,daily=7,weekly=4,monthly=12. The rules are last, hourly, daily,"
         " weekly, monthly and yearly: last=8 keeps the newest 8 images, and daily=7 the"
         " newest image of each of the 7 most recent days that have one.",
-        **options,
+        **{"action": Once, **options},
     )
 
 
@@ -325,6 +342,7 @@ KEEP = (
     argument(
         "--keep",
         metavar="<number or rules>",
+        action=Once,
         type=checked(number_or_rules),
         help="Scheduled images of each server to keep: a number, 1 to 65535, or rules"
         " such as last=8,daily=7,weekly=4,monthly=12; by default what its schedule"

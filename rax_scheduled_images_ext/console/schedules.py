@@ -184,7 +184,9 @@ def settings_of(args: Any, retention: int | None) -> ScheduleSettings:
     every, day = args.every, args.day_of_week
     daily, hours = parse_every(every) if every else (False, None)
     if every == "weekly" and day is None:
-        raise InvalidValue("a weekly schedule requires a day of the week")
+        # `openstack` has options that exclude each other.
+        use = "add --day-of-week" if not hasattr(args, "daily") else "use --weekly"
+        raise InvalidValue(f"a weekly schedule requires a day of the week: {use}")
     settings = ScheduleSettings(
         retention,
         day,

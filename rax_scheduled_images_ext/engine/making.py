@@ -66,7 +66,11 @@ def image_service(cloud: Cloud) -> GlanceImages:
     """
     images = cloud.images
     if not isinstance(images, GlanceImages):
-        raise UsageError("no image service in the catalog; the service needs Glance")
+        raise UsageError(
+            "the catalog has no image service"
+            f"{f' in region {cloud.region}' if cloud.region else ''};"
+            " the service needs Glance"
+        )
     return images
 
 

@@ -41,10 +41,7 @@ def key_of(server: InventoryServer) -> ServerKey:
 
 
 def _counts(image: ServerImage, project_id: str | None) -> bool:
-    """Whether an image may be proven, and its record of the last proof is believed.
-
-    Other projects can publish images that seem to be the server's.
-    """
+    """Whether an image may be proven: those of others only seem to be its."""
     return image.owner == project_id and image.status == "ACTIVE"
 
 
@@ -75,7 +72,9 @@ class Proofs:
             server = by_id.get(str(image.server_id))
             if server is not None and _counts(image, server.project_id):
                 images[server.id].append(image)
-        self.known = {key: last_verification(images[key]) for key in images}
+        self.known = {
+            key: last_verification(images[key], by_id[key].project_id) for key in images
+        }
         due = due_proofs(self.known, self.every, now)
         return [key_of(by_id[each]) for each in due]
 
@@ -116,7 +115,7 @@ class Proofs:
             own = [image for image in found if _counts(image, project_id)]
         except ScheduledImagesError:
             return True
-        known = last_verification(own)
+        known = last_verification(own, project_id)
         return bool(own) and is_due(known, server_id, self.every, now)
 
     def prove(

@@ -91,7 +91,8 @@ class Settling:
             return result
         whole = _first_of_slots(whole)
         # Before the image that carries it may be deleted.
-        self._proven = self._last_verification()
+        found = self.found
+        self._proven = last_verification(found.images, found.server.project_id)
         if self._apply_retention({image.id for image in whole}):
             facts = self._facts()
             for image in whole:
@@ -171,14 +172,6 @@ class Settling:
             return PrunedImage(server_id, image, "skipped", str(error))
         except PASSING as error:
             return PrunedImage(server_id, image, "failed", str(error), error)
-
-    def _last_verification(self) -> Verification | None:
-        """Return the last proof of the server's images, which the newest one carries.
-
-        Other projects can publish images that seem to be the server's.
-        """
-        owner = self.found.server.project_id
-        return last_verification(i for i in self.found.images if i.owner == owner)
 
     def _facts(self) -> ServerFacts:
         """Return what to record on images about the server and its networks."""

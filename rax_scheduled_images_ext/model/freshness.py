@@ -175,9 +175,7 @@ def schedule_status(
         limit=limit,
         stale=state in (State.LATE, State.INVALID)
         or (state is State.NEVER and limit is not None and _older(began, now, limit)),
-        verified=last_verification(
-            each for each in images if each.owner in (None, server.project_id)
-        ),
+        verified=last_verification(images, server.project_id),
     )
 
 

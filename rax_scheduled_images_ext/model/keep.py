@@ -242,6 +242,8 @@ def _kept_words(kept: KeptBy, created: datetime) -> str:
         return f"{kept.rule} of {period_words(kept.rule, created)}"
     if kept.rule == WITHIN:
         return within_words(kept.limit)
+    if kept.limit == 1:
+        return "the newest"
     rank = "last" if kept.rank == kept.limit else f"number {kept.rank}"
     return f"{rank} of the newest {kept.limit}"
 
@@ -253,7 +255,7 @@ def parse_keep(text: str) -> Keep:
     """
     given: dict[str, int] = {}
     for part in text.split(","):
-        found = re.fullmatch(r"([a-z]+)=0*([0-9]{1,5})", part.strip(), re.ASCII)
+        found = re.fullmatch(r"([a-z]+)=([0-9]{1,9})", part.strip(), re.ASCII)
         if found is None or found[1] not in RULES[:-1] or found[1] in given:
             raise InvalidValue(
                 f"'{text}' is not a list of rules such as last=8,daily=7: use each of"

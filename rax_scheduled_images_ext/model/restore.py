@@ -474,6 +474,17 @@ def check_image(
 # -- what people are told
 
 
+def requirements(image: ServerImage) -> str:
+    """Return what a flavor must have for an image, as words to follow it.
+
+    Nova writes the disk of the server's own flavor on its images.
+    """
+    disk = f"a disk of {image.min_disk} GiB" if image.min_disk else ""
+    ram = f"{image.min_ram} MiB of RAM" if image.min_ram else ""
+    needed = " and ".join(filter(None, (disk, ram)))
+    return f" that has at least {needed}" if needed else ""
+
+
 def described_differences(plan: RestorePlan) -> tuple[str, ...]:
     """Return what a new server will not have in common with the old one."""
     server, options, flavor = plan.server, plan.options, plan.flavor

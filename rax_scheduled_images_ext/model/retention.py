@@ -385,7 +385,9 @@ def _place(decision: Decision) -> str:
     number = decision.keep.number
     if not decision.kept_by:
         return (
-            "no rule keeps it" if number is None else f"older than the newest {number}"
+            "no rule keeps it"
+            if number is None
+            else f"older than the newest {number}".removesuffix(" 1")
         )
     assert decision.image.created is not None
     return kept_words(decision.kept_by, decision.image.created)

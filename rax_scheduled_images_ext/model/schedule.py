@@ -10,11 +10,13 @@ from typing import Any
 
 from rax_scheduled_images_ext.errors import InvalidValue
 from rax_scheduled_images_ext.model.keep import (
+    LEAST_LAST,
     LEAST_RETENTION,
     MOST_RETENTION,
     NO_RULES,
     Keep,
     read_keep,
+    within_words,
 )
 
 DAYS = (
@@ -94,7 +96,7 @@ class ImageSchedule:
         if at is not None and self.hours is not None and int(at[:2]) >= self.hours:
             raise InvalidValue(
                 f"'{at}' is not the first time of a day for images every"
-                f" {self.hours} hours: use 00:00 to {self.hours - 1:02}:59"
+                f" {self.hours}h: use 00:00 to {self.hours - 1:02}:59"
             )
         return ImageSchedule(day_of_week=day, hours=self.hours, at=at, keep=keep)
 
@@ -310,6 +312,12 @@ class ScheduleSettings:
             keep = Keep(last=self.retention)
         elif self.keep:
             keep = replace(self.keep, within_days=keep.within_days)
+            if keep.within_days and self.within_days is None and keep.last < LEAST_LAST:
+                raise InvalidValue(
+                    f"the schedule also keeps images {within_words(keep.within_days)},"
+                    f" which requires last={LEAST_LAST} or more: add that, or remove"
+                    " that rule with --keep-within 0d"
+                )
         if self.retention is None and self.within_days is not None:
             keep = replace(keep, within_days=self.within_days)
         if not keep:

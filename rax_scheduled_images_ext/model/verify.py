@@ -143,19 +143,31 @@ def verification_of(image: ServerImage) -> Verification | None:
     return Verification(found[2], time, level, found[5])
 
 
-def proofs_of(images: Iterable[ServerImage]) -> dict[str, Verification]:
-    """Return the last proof of each image, by its ID, as far as any of them says."""
+def proofs_of(
+    images: Iterable[ServerImage], project_id: str | None
+) -> dict[str, Verification]:
+    """Return the last proof of each image, by its ID, as far as any of them says.
+
+    Only images of the server's own project are believed: others can publish images that
+    seem to be the server's.
+    """
     found: dict[str, Verification] = {}
-    for known in filter(None, map(verification_of, images)):
+    own = (each for each in images if project_id and each.owner == project_id)
+    for known in filter(None, map(verification_of, own)):
         other = found.get(known.image_id)
         if other is None or other.time <= known.time:
             found[known.image_id] = known
     return found
 
 
-def last_verification(images: Iterable[ServerImage]) -> Verification | None:
-    """Return the last proof of the images of a server, None if there was none."""
-    found = proofs_of(images).values()
+def last_verification(
+    images: Iterable[ServerImage], project_id: str | None
+) -> Verification | None:
+    """Return the last proof of the images of a server, None if there was none.
+
+    :param project_id: as for :func:`proofs_of`.
+    """
+    found = proofs_of(images, project_id).values()
     return max(found, key=lambda each: each.time, default=None)
 
 

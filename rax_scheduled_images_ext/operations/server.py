@@ -9,6 +9,7 @@ from rax_scheduled_images_ext.client import servers
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.errors import (
     InvalidSchedule,
+    NoSuchImage,
     NoSuchServer,
     NotOffered,
 )
@@ -20,7 +21,13 @@ from rax_scheduled_images_ext.model.freshness import (
     decide_on,
     schedule_status,
 )
-from rax_scheduled_images_ext.model.image import ServerImage
+from rax_scheduled_images_ext.model.image import (
+    MARKER_KEY,
+    MARKER_VALUE,
+    PROTECTED_KEY,
+    ServerImage,
+    removed_marker,
+)
 from rax_scheduled_images_ext.model.keep import Keep
 from rax_scheduled_images_ext.model.outlook import Outlook
 from rax_scheduled_images_ext.model.retention import Decision
@@ -50,8 +57,28 @@ class ServerDetails:
     @property
     def proofs(self) -> dict[str, Verification]:
         """The last proof of each image, by its ID."""
-        own = (None, self.server.project_id)
-        return proofs_of(each.image for each in self.images if each.image.owner in own)
+        images = (each.image for each in self.images)
+        return proofs_of(images, self.server.project_id)
+
+    def counted_again(self, image_id: str) -> tuple[Decision, Outlook]:
+        """Return the decision on an image once it is no longer protected, and the
+        outlook then.
+
+        :raises NoSuchImage: if it is not one of the server's images.
+        """
+        images = {each.image.id: each.image for each in self.images}
+        if image_id not in images:
+            raise NoSuchImage(image_id)
+        image = images[image_id]
+        metadata = {k: v for k, v in image.metadata.items() if k != PROTECTED_KEY}
+        metadata[MARKER_KEY] = removed_marker(image) or MARKER_VALUE
+        images[image_id] = replace(image, metadata=metadata)
+        schedule = self.server.schedule
+        keep = schedule.keep if schedule else None
+        decisions = decide_on(self.server, images.values(), keep)
+        outlook = Outlook.of(decisions, schedule, self.now, self.status.next_due)
+        decisions = outlook.dated(decisions)
+        return next(each for each in decisions if each.image.id == image_id), outlook
 
 
 def list_images(cloud: Cloud, server: str) -> list[Decision]:

@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
-from rax_scheduled_images_ext.model.freshness import decide_on
-from rax_scheduled_images_ext.model.image import (
-    MARKER_KEY,
-    MARKER_VALUE,
-    PROTECTED_KEY,
-    ServerImage,
-    removed_marker,
-)
-from rax_scheduled_images_ext.model.outlook import Outlook
+from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.retention import Decision, expires_in_runs
 from rax_scheduled_images_ext.operations.server import ServerDetails
 from rax_scheduled_images_ext.panel.review import current_words, digest_of
@@ -45,22 +37,12 @@ class Fate:
 
 def fate_without_protection(details: ServerDetails, image: ServerImage) -> Fate:
     """Return what happens to an image of a server once the schedule counts it again."""
-    metadata = {k: v for k, v in image.metadata.items() if k != PROTECTED_KEY}
-    marker = removed_marker(image) or MARKER_VALUE
-    counted = replace(image, metadata={**metadata, MARKER_KEY: marker})
-    images = [
-        counted if each.image.id == image.id else each.image for each in details.images
-    ]
     server = details.server
-    schedule = server.schedule
-    decisions = decide_on(server, images, schedule.keep if schedule else None)
-    outlook = Outlook.of(decisions, schedule, details.now, details.status.next_due)
-    decisions = outlook.dated(decisions)
-    decision = next(each for each in decisions if each.image.id == image.id)
+    decision, outlook = details.counted_again(image.id)
     runs = expires_in_runs(decision)
     return Fate(
         decision,
-        current_words(schedule, server.invalid_tag),
+        current_words(server.schedule, server.invalid_tag),
         runs,
         outlook.until(decision),
         outlook.dated(outlook.going_next[::-1]),

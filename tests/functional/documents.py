@@ -6,7 +6,8 @@ import re
 import shlex
 import subprocess
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from rax_scheduled_images_ext.sandbox.cli import _sandbox, make_parser
 from ..novashell import DEPRECATION
 
 ROOT = Path(__file__).parents[2]
+SANDBOX = re.compile(r"scheduled-images-sandbox exec (.*) -- bash")
 
 
 @dataclass(frozen=True)
@@ -63,18 +65,30 @@ class Document:
             session = self.block(heading, number)
             self.shows(session, replay(session, cloud, folder), same)
 
+    @contextmanager
+    def sandbox(self, folder: Path) -> Iterator[Sandbox]:
+        """Make the sandbox that the page tells its readers to make.
+
+        Commands after it in the same paragraph are run too: "then run ``...``".
+        """
+        line = SANDBOX.search(self.text)
+        assert line
+        args = make_parser().parse_args(["exec", *shlex.split(line[1])])
+        paragraph = self.text[line.end() :].partition("\n\n")[0].replace("\n", " ")
+        commands = re.findall(r"``((?:nova|scheduled-images-sandbox) .+?)``", paragraph)
+        with _sandbox(args, "127.0.0.1", 0) as cloud:
+            replay("".join(f"$ {each}\n" for each in commands), cloud, folder)
+            yield cloud
+
     def replay_all(self, folder: Path) -> None:
         """Fail unless the sessions of the page print what they show.
 
         They begin with the first one after the line that makes their sandbox.
         """
-        line = re.search(r"scheduled-images-sandbox exec (.*) -- bash", self.text)
-        assert line
-        args = make_parser().parse_args(["exec", *shlex.split(line[1])])
-        below = self.text[line.end() :]
+        _, _, below, *_ = SANDBOX.split(self.text, maxsplit=1)
         sessions = re.findall(r":: console\n\n((?:    .*\n|\n)+)", below)
         assert sessions
-        with _sandbox(args, "127.0.0.1", 0) as cloud:
+        with self.sandbox(folder) as cloud:
             for each in sessions:
                 session = textwrap.dedent(each).strip("\n") + "\n"
                 self.shows(session, replay(session, cloud, folder))

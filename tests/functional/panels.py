@@ -83,7 +83,7 @@ class Reader:
     def get(self, path: str, **options: Any) -> Page:
         """Open an address."""
         url = urljoin(f"{self.url}/", path)
-        self.page = Page(self.session.get(url, timeout=60, **options))
+        self.page = Page(self.session.get(url, timeout=300, **options))
         return self.page
 
     def link(self, words_of_link: str) -> Page:
@@ -113,7 +113,7 @@ class Reader:
         shown = self.page.response.url if hasattr(self, "page") else url
         headers = {"Referer": shown, **options.pop("headers", {})}
         answer = self.session.post(
-            url, data=fields, timeout=60, headers=headers, **options
+            url, data=fields, timeout=300, headers=headers, **options
         )
         self.page = Page(answer)
         return self.page

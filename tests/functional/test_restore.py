@@ -13,6 +13,7 @@ from rax_scheduled_images_ext.console import restore as console
 from rax_scheduled_images_ext.console.terminal import OutputFailed
 from rax_scheduled_images_ext.model.image import FACTS_KEY, MARKER_KEY
 from rax_scheduled_images_ext.model.restore import RESTORE_KEY, SAFETY_KEY
+from rax_scheduled_images_ext.operations import restore as operation
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.models import BlockDevice
 from rax_scheduled_images_ext.sandbox.dispatcher import Seen
@@ -193,12 +194,24 @@ def test_a_server_that_is_gone_comes_back_from_its_images(
     with cloud.region() as region:
         old = region.servers.get(MYSERVER)
     nova.ok("delete", "myserver")
+    with cloud.region() as region:
+        sizes = region.flavors.get(old.flavor_id)
+        region.flavors.delete(old.flavor_id)
+    refused = nova("scheduled-images-restore", "myserver", "--as", "b", "--dry-run")
+    assert refused.status == 1
+    assert refused.err.endswith(
+        f"The flavor of server myserver no longer exists ({old.flavor_id}): use"
+        f" --flavor NAME that has at least a disk of {sizes.disk} GiB\n"
+    )
+    with cloud.region() as region:
+        other = next(f.id for f in region.flavors.list() if f.disk >= sizes.disk)
     cloud.requests = Hurried(cloud)
-    done = restore(nova, "myserver", "--as", "myserver", *NOW)
+    flavor = ("--flavor", other)
+    done = restore(nova, "myserver", "--as", "myserver", *flavor, *NOW)
     assert done["server_gone"]
     with cloud.region() as region:
         new = region.servers.get(done["restored_id"])
-    assert (new.flavor_id, new.image_id) == (old.flavor_id, image.id)
+    assert (new.flavor_id, new.image_id) == (other, image.id)
     assert done["networks"] == facts.get("networks")
 
 
@@ -439,3 +452,50 @@ def test_a_new_server_goes_to_the_zone_that_is_named(
     result = nova("scheduled-images-restore", "myserver", "--in-place", *zone, *NOW)
     assert result.status == 2
     assert "--availability-zone goes with --as" in result.err
+
+
+class LeftBehind(Requests):
+    """A compute service that is killed while it rebuilds a server."""
+
+    def __init__(self, cloud: Sandbox, message: str | None) -> None:
+        super().__init__()
+        self.cloud, self.message = cloud, message
+        self.looks = 0
+
+    def append(self, seen: Seen) -> None:
+        super().append(seen)
+        if seen.method != "GET" or not seen.path.endswith(f"/servers/{MYSERVER}"):
+            return
+        with self.cloud.region() as region:
+            if region.servers.get(MYSERVER).status != "REBUILD":
+                return
+            self.looks += 1
+            store = self.cloud.cloud.store
+            row = store.first("SELECT action FROM rebuilds")
+            assert row is not None
+            store.run("UPDATE rebuilds SET due = due + 1e9 WHERE due < 1e10")
+            if self.looks == 2 and self.message:
+                region.servers.finish(MYSERVER, row["action"], self.message)
+
+
+@pytest.mark.parametrize("message", ["Error", None])
+def test_a_rebuild_that_was_left_behind_is_not_waited_for(
+    nova: Any,
+    cloud: Sandbox,
+    images: list[str],
+    monkeypatch: Any,
+    message: str | None,
+) -> None:
+    monkeypatch.setattr(operation, "_ASK_EVERY", 0.3)
+    cloud.requests = LeftBehind(cloud, message)
+    argv = ("scheduled-images-restore", "myserver", "--in-place", "--no-safety-image")
+    result = nova(*argv, *NOW, "--time-limit", "8s")
+    line = result.err.splitlines()[-1]
+    if message is None:
+        # Nothing says that it has failed.
+        assert result.status == 6, result
+        return
+    assert result.status == 1, result
+    assert "The rebuild of server myserver" in result.err
+    assert "has failed, and left it REBUILD (task_state: rebuil" in result.err
+    assert "Traceback" not in result.err, line

@@ -192,6 +192,10 @@ WRONG = [
         )
     ),
     (
+        ["--keep", "daily=999999"],
+        "argument --keep: '999999' is not a number of images: daily=1 to 65535",
+    ),
+    (
         ["--keep", "daily=0"],
         "argument --keep: '0' is not a number of images: daily=1 to 65535",
     ),
@@ -214,17 +218,21 @@ WRONG = [
         for text in ("30", "4w", "d", "70000d")
     ),
     (
+        ["--keep", "daily=7", "--keep", "weekly=4"],
+        "argument --keep: is given twice: write one list, such as last=8,daily=7",
+    ),
+    (
         ["--keep", "daily=7", "--keep-within", "30d"],
         "keeping by age requires last=2 or more: otherwise the first image after a gap"
         " would let all others be deleted",
     ),
     (
         ["--keep", "daily=7", "--every", "weekly"],
-        "a weekly schedule requires a day of the week",
+        "a weekly schedule requires a day of the week: add --day-of-week",
     ),
     (
         ["--keep", "daily=7", "--every", "6h", "--at", "06:00"],
-        "'06:00' is not the first time of a day for images every 6 hours: use 00:00 to"
+        "'06:00' is not the first time of a day for images every 6h: use 00:00 to"
         " 05:59",
     ),
 ]
@@ -314,11 +322,12 @@ def test_the_clouds_own_extension_is_not_sent_what_it_cannot_have(
         assert result.err.count("does not support") == 1
     settings = ScheduleSettings(hours=6, retention=3)
     reached = connected(cloud)
-    for outcome in (
+    outcomes: list[Any] = [
         *change(reached, MYSERVER, settings),
         *forecast(reached, MYSERVER, settings),
         *enable(reached, MYSERVER, ImageSchedule(3, hours=6)),
-    ):
+    ]
+    for outcome in outcomes:
         assert isinstance(outcome.error, SimpleOnly)
         assert "'6h, retention 3'" in str(outcome.error)
     assert changed(cloud) == []
@@ -351,6 +360,32 @@ def test_the_panel_says_what_the_clouds_own_extension_cannot_have(
         assert shown.startswith("This cloud does not support the schedule '6h, ")
         assert page.status == 400
     assert changed(cloud) == []
+
+
+# -- many tags
+
+
+@pytest.mark.parametrize("cloud", [{"extension": False}, PROXIED], indirect=True)
+@pytest.mark.parametrize(("others", "fits"), [(46, True), (48, True), (49, False)])
+@pytest.mark.parametrize("before", ["", "daily:7", "6h:3d", "6h:03d"])
+def test_a_server_with_many_tags(
+    nova: Nova, cloud: Sandbox, others: int, before: str, fits: bool
+) -> None:
+    own = ["scheduled-images", f"scheduled-images:{before}"] if before else []
+    left = {f"t{number}" for number in range(others)}
+    given = {*own[: 50 - others], *left}
+    with cloud.region() as region:
+        region.servers.set_tags(MYSERVER, sorted(given))
+    result = nova(ENABLE, "--yes", "--every", "6h", "--keep", "daily=3", MYSERVER)
+    assert (result.status == 0) == fits, result.err
+    wanted = {"scheduled-images", "scheduled-images:6h:3d"}
+    assert tags(cloud) == ({*wanted, *left} if fits else given)
+    if not fits:
+        (line,) = [each for each in result.err.splitlines() if "ERROR" in each]
+        assert (
+            f"Server {MYSERVER} has 49 other tags, and a server has at most 50: a"
+            " schedule requires two" in line
+        )
 
 
 # -- rules that let many images go
@@ -418,17 +453,42 @@ def test_a_number_replaces_rules(
 ) -> None:
     rules = (ENABLE, "--yes", *YEAR_OPTIONS, MYSERVER)
     after = {"scheduled-images", f"scheduled-images:daily:{number}"}
-    for run in (
-        lambda: nova(ENABLE, MYSERVER, number),
-        lambda: nova(ENABLE, MYSERVER, "web1", number),
-        lambda: nova(UPDATE, "--every", "daily", "--retention", number, MYSERVER),
-        lambda: openstack(*SET, "--daily", "--retention", number, MYSERVER),
+    for shell, *argv in (
+        (nova, ENABLE, MYSERVER, number),
+        (nova, ENABLE, MYSERVER, "web1", number),
+        (nova, UPDATE, "--every", "daily", "--retention", number, MYSERVER),
+        (openstack, *SET, "--daily", "--retention", number, MYSERVER),
     ):
         assert nova(*rules).status == 0
         assert len(tags(cloud) - after) == 1
-        result = run()
+        assert isinstance(shell, (Nova, OpenStack))
+        result = shell(*map(str, argv))
         assert (result.status, result.out) == (0, ""), result.err
         assert tags(cloud) == after
+
+
+@not_beside_novaclient_7
+@TAGGED
+def test_an_age_that_new_rules_do_not_fit_is_named(
+    nova: Nova, openstack: OpenStack, cloud: Sandbox
+) -> None:
+    aged = ("--keep", "last=2", "--keep-within", "9d")
+    nova(ENABLE, *aged, MYSERVER)
+    before = tags(cloud)
+    line = (
+        "the schedule also keeps images within 9 days, which requires last=2 or more:"
+        " add that, or remove that rule with --keep-within 0d"
+    )
+    for result in (
+        nova(UPDATE, "--keep", "daily=7", MYSERVER),
+        openstack(*SET, "--keep", "daily=7", MYSERVER),
+    ):
+        assert (result.status, result.out) == (1, "")
+        assert line in result.err
+    assert tags(cloud) == before
+    argv = (UPDATE, "--keep", "daily=7", "--keep-within", "0d", MYSERVER)
+    assert nova(*argv).status == 0
+    assert "scheduled-images:daily:7d" in tags(cloud)
 
 
 @TAGGED

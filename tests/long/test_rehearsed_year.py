@@ -50,13 +50,13 @@ def rehearse(
     [
         ImageSchedule(keep=Keep(daily=7, weekly=4, monthly=12)),
         ImageSchedule(
-            hours=6, keep=Keep(last=8, daily=7, weekly=4, monthly=12, within_days=3)
+            hours=12, keep=Keep(last=8, daily=7, weekly=4, monthly=12, within_days=5)
         ),
         ImageSchedule(
             day_of_week="SATURDAY", at="02:30", keep=Keep(weekly=4, monthly=12)
         ),
     ],
-    ids=["daily", "6h", "weekly"],
+    ids=["daily", "12h", "weekly"],
 )
 def test_a_forecast_is_right_within_a_tenth(
     cloud: Sandbox, schedule: ImageSchedule

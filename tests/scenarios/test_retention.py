@@ -191,7 +191,7 @@ def test_an_inherited_marker(
     assert marks == {MARKER_VALUE}
     (going,) = driver.listed("prune", "--keep", "1", "--dry-run", name)
     assert (going["id"], going["action"]) == (by_hand[0], "delete")
-    assert going["reason"] == f"older than the newest 1{INHERITED}"
+    assert going["reason"] == f"older than the newest{INHERITED}"
 
     ours = resources.name("by-snapshot-create")
     result = driver.create(name, ours, "--interval", "0.2", "--wait")

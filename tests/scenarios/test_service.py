@@ -86,7 +86,7 @@ def test_an_image_takes_the_place_of_the_one_before(
     (left,) = resources.images_of(scheduled)
     assert left["id"] == image["id"]
     assert PENDING_KEY not in left
-    assert 'reason="older than the newest 1"\n' in retained.err
+    assert 'reason="older than the newest"\n' in retained.err
 
 
 def test_those_that_come_at_once_make_one_image(

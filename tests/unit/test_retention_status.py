@@ -137,7 +137,9 @@ def cloud_of(
     body = {"server": {"id": "mine", "tenant_id": "ours"}}
     answer = ApiResponse("compute", "GET", "/servers/mine", response, body)
     compute = SimpleNamespace(get=lambda path: answer)
-    schedules = SimpleNamespace(get=schedule, rules=lambda answer, shown: rules)
+    schedules = SimpleNamespace(
+        get=schedule, rules=lambda answer, shown: rules, check=lambda schedule: None
+    )
     return cast(
         "Cloud",
         SimpleNamespace(

@@ -22,6 +22,7 @@ from rax_scheduled_images_ext.model.verify import (
     Level,
     Verification,
     blames_image,
+    last_verification,
     verification_of,
     verified_metadata,
 )
@@ -350,6 +351,11 @@ def test_what_is_written_is_read(image_id: str, known: Verification) -> None:
     assert replace(found, seen="") == replace(known, seen="")
     # A copy says nothing.
     assert verification_of(replace(image, id=uuid_of(1))) is None
+    # Nor does an image that is not known to be of the server's project.
+    for owner, project_id in ((None, "ours"), ("theirs", "ours"), (None, None)):
+        other = replace(image, owner=owner)
+        assert last_verification([other], project_id) is None
+    assert last_verification([replace(image, owner="ours")], "ours") == found
 
 
 @given(st.text(max_size=200))

@@ -176,7 +176,7 @@ TARGETS = (
 # -- schedules
 
 
-class InsteadOfRetention(argparse.Action):
+class InsteadOfRetention(arguments.Once):
     """An option that says what is kept, so that no retention need be given."""
 
     def __call__(
@@ -186,7 +186,7 @@ class InsteadOfRetention(argparse.Action):
         values: Any,
         option_string: str | None = None,
     ) -> None:
-        setattr(namespace, self.dest, values)
+        super().__call__(parser, namespace, values, option_string)
         for positional in parser._get_positional_actions():
             if positional.dest == "retention":
                 positional.required = False

@@ -43,6 +43,7 @@ class ScheduleStore(ABC):
         :param replacing: may raise an error to leave the schedule as it is; it is not
             called where the cloud itself sees to it that no rules are lost.
         :raises SimpleOnly: if the cloud cannot have such a schedule.
+        :raises TooManyTags: if the server has no room for its tags.
         :raises NoSuchServer: if there is no such server.
         :raises NotOffered: if the cloud cannot have scheduled images.
         """

@@ -20,6 +20,7 @@ from rax_scheduled_images_ext.client.schedules.base import (
 from rax_scheduled_images_ext.client.servers import next_page
 from rax_scheduled_images_ext.errors import (
     ApiError,
+    InvalidSchedule,
     NoSchedule,
     NoSuchServer,
     NotOffered,
@@ -35,6 +36,7 @@ from rax_scheduled_images_ext.model.extension import (
     whole_body,
 )
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.model.schedule_tags import ALLOWED
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,9 @@ class ExtensionSchedules(ScheduleStore):
         response = self.send(method, server, body)
         if response.status == 404:
             raise self._meaning(response, resource_id(server))
+        tag = _malformed_tag(response)
+        if tag is not None:
+            raise InvalidSchedule(resource_id(server), tag, ALLOWED)
         return response
 
     def _meaning(self, response: ApiResponse, server_id: str) -> Exception:
@@ -131,6 +136,15 @@ class ExtensionSchedules(ScheduleStore):
 def is_ours(response: ApiResponse) -> bool:
     """Whether this package's own API answered, not Rackspace's extension."""
     return response.headers.get(KEPT_HEADER) == KEPT_AS_TAGS
+
+
+def _malformed_tag(response: ApiResponse) -> str | None:
+    """Return the tag that our own API says is no schedule, None if it does not."""
+    body = response.body if isinstance(response.body, dict) else {}
+    error = body.get("conflictingRequest")
+    tag = error.get("tag") if isinstance(error, dict) else None
+    ours = response.status == 409 and is_ours(response)
+    return tag if ours and isinstance(tag, str) else None
 
 
 def read_schedule(response: ApiResponse) -> ImageSchedule:

@@ -1,4 +1,4 @@
-"""The interfaces and security groups of a server."""
+"""The interfaces, security groups and volumes of a server."""
 
 from __future__ import annotations
 
@@ -43,6 +43,29 @@ def security_groups(call: Call, server_id: str) -> ResponseReturnValue:
         if group.id in used
     ]
     return {"security_groups": views}
+
+
+def volumes(call: Call, server_id: str) -> ResponseReturnValue:
+    """GET /servers/{id}/os-volume_attachments"""
+    server = find_server(call, server_id)
+    views = []
+    for volume_id, goes in server.volumes.items():
+        volume = call.region.volumes.get(volume_id)
+        view: Json = {
+            "volumeId": volume.id,
+            "serverId": server.id,
+            "device": volume.device,
+        }
+        if call.version < (2, 89):
+            view["id"] = volume.id
+        else:
+            view |= {"attachment_id": volume.id, "bdm_uuid": volume.id}
+        if call.version >= (2, 70):
+            view["tag"] = None
+        if call.version >= (2, 79):
+            view["delete_on_termination"] = goes
+        views.append(view)
+    return {"volumeAttachments": views}
 
 
 def _interface(call: Call, port: Port) -> Json:

@@ -33,6 +33,8 @@ _SERVERS = frozenset(
 _FLAVORS = frozenset("is_public limit marker minDisk minRam sort_dir sort_key".split())
 _KEYPAIRS = frozenset("limit marker user_id".split())
 _GROUPS = frozenset("all_projects limit offset".split())
+_USAGE = frozenset("end limit marker start".split())
+_PAGES = frozenset("limit offset".split())
 _ACTIONS = frozenset("changes-since limit marker".split())
 
 # The version from which a path is strict, and the parameters that it accepts.
@@ -44,6 +46,8 @@ _KNOWN: Mapping[str, tuple[Microversion, frozenset[str]]] = {
     "/os-keypairs": ((2, 75), _KEYPAIRS),
     "/os-server-groups": ((2, 75), _GROUPS),
     "/limits": ((2, 75), frozenset({"tenant_id"})),
+    "/os-simple-tenant-usage/<project_id>": ((2, 75), _USAGE),
+    "/servers/<server_id>/os-volume_attachments": ((2, 75), _PAGES),
     "/servers/<server_id>/os-instance-actions": ((2, 58), _ACTIONS),
 }
 

@@ -20,7 +20,7 @@ from rax_scheduled_images_ext.sandbox.http.common import (
     status_of,
     unauthorized_body,
 )
-from rax_scheduled_images_ext.sandbox.image import about, images
+from rax_scheduled_images_ext.sandbox.image import about, images, metadefs
 
 _IMAGE = "/images/<image_id>"
 
@@ -39,8 +39,11 @@ ROUTES = (
     Route("GET", f"{_IMAGE}/members", images.member_list),
     Route("GET", "/info/import", about.import_methods),
     Route("GET", "/info/usage", about.usage),
+    Route("GET", "/metadefs/namespaces", metadefs.index),
+    Route("GET", "/metadefs/namespaces/<name>", metadefs.show),
     Route("GET", "/schemas/image", about.image_schema),
     Route("GET", "/schemas/images", about.images_schema),
+    Route("GET", "/schemas/metadefs/namespace", metadefs.schema),
 )
 
 

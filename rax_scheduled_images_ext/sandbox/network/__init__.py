@@ -22,6 +22,7 @@ from rax_scheduled_images_ext.sandbox.http.common import (
 )
 from rax_scheduled_images_ext.sandbox.network import (
     extensions,
+    floating_ips,
     networks,
     ports,
     security_groups,
@@ -44,6 +45,7 @@ ROUTES = (
     Route("GET", "/security-groups/<group_id>", security_groups.show),
     Route("DELETE", "/security-groups/<group_id>", security_groups.delete),
     Route("GET", "/extensions", extensions.index),
+    Route("GET", "/floatingips", floating_ips.index),
 )
 
 # Neutron's names of errors.

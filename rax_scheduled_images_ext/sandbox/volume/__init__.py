@@ -20,7 +20,7 @@ from rax_scheduled_images_ext.sandbox.http.common import (
     Services,
     open_call,
 )
-from rax_scheduled_images_ext.sandbox.volume import snapshots, versions, volumes
+from rax_scheduled_images_ext.sandbox.volume import about, snapshots, versions, volumes
 
 _VOLUME = "/volumes/<volume_id>"
 _SNAPSHOT = "/snapshots/<snapshot_id>"
@@ -28,6 +28,11 @@ _METADATA = f"{_SNAPSHOT}/metadata"
 _ITEM = f"{_METADATA}/<key>"
 
 ROUTES = (
+    Route("GET", "/limits", about.limits),
+    Route("GET", "/os-volume-transfer", about.transfers),
+    Route("GET", "/os-volume-transfer/detail", about.transfers),
+    Route("GET", "/types", about.types),
+    Route("GET", "/types/default", about.default_type),
     Route("GET", "/volumes", volumes.list_brief),
     Route("POST", "/volumes", volumes.create),
     Route("GET", "/volumes/detail", volumes.list_detail),

@@ -13,7 +13,8 @@ Json = dict[str, Any]
 
 #: The only type of volumes.
 VOLUME_TYPE = "__DEFAULT__"
-_TYPE_ID = "3f1c1c5e-7c0f-4f6e-9a53-6f1d5b8e2a10"
+#: The ID of that type.
+TYPE_ID = "3f1c1c5e-7c0f-4f6e-9a53-6f1d5b8e2a10"
 _SERVICE_ID = "7d0b8f0e-52c4-4b55-9d0e-1f7f2f6c9a41"
 _ATTRIBUTES = "os-extended-snapshot-attributes"
 
@@ -55,7 +56,7 @@ def volume_view(call: Call, volume: Volume) -> Json:
     newer: dict[Microversion, Json] = {
         (3, 13): {"group_id": None},
         (3, 48): {"shared_targets": False, "service_uuid": _SERVICE_ID},
-        (3, 63): {"volume_type_id": _TYPE_ID},
+        (3, 63): {"volume_type_id": TYPE_ID},
         (3, 65): {"consumes_quota": True},
     }
     return view | _since(call.version, newer)

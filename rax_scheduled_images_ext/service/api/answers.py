@@ -54,10 +54,15 @@ def tell_about(answer: Response, about: Response | None) -> None:
             answer.headers.add(name, value)
 
 
-def fault(status: int, message: str, *, about: Response | None = None) -> Response:
-    """Return the response to a request that is refused or failed."""
+def fault(
+    status: int, message: str, *, about: Response | None = None, **more: str
+) -> Response:
+    """Return the response to a request that is refused or failed.
+
+    :param more: what else it says, for programs.
+    """
     name = _FAULTS.get(status, "computeFault")
-    body = {name: {"code": status, "message": message}}
+    body = {name: {"code": status, "message": message, **more}}
     answer = json_answer(body, status, about=about)
     # As Nova writes it.
     answer.headers["Content-Type"] = "application/json; charset=UTF-8"

@@ -60,7 +60,7 @@ class ScheduleResource:
         except NoSchedule:
             answer = fault(404, no_schedule(self.server_id), about=adapter.last)
         except InvalidSchedule as error:
-            answer = fault(409, str(error), about=adapter.last)
+            answer = fault(409, str(error), about=adapter.last, tag=error.tag)
         except ScheduledImagesError as error:
             answer = self._failed(adapter.last, error)
         return self.nova.in_own_form(answer)

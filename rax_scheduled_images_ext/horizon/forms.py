@@ -1,0 +1,293 @@
+"""The forms; each shows first what it would do, and does that only.
+
+A form carries the digest of what was shown. If that has changed since, it is shown
+again, and nothing is done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+from horizon import forms, messages
+
+from rax_scheduled_images_ext.console.schedules import expected_line, quota_line
+from rax_scheduled_images_ext.errors import InvalidValue, SnapshotsLeft
+from rax_scheduled_images_ext.horizon import words
+from rax_scheduled_images_ext.horizon.cloud import cloud_of
+from rax_scheduled_images_ext.horizon.exceptions import Handled
+from rax_scheduled_images_ext.model.keep import MOST_RETENTION, Keep
+from rax_scheduled_images_ext.model.restore import RestoreOptions, RestorePlan
+from rax_scheduled_images_ext.model.retention import reason
+from rax_scheduled_images_ext.model.schedule import (
+    DAYS,
+    HOURS,
+    ImageSchedule,
+    ScheduleSettings,
+)
+from rax_scheduled_images_ext.operations import schedules
+from rax_scheduled_images_ext.operations.forecast import (
+    Forecast,
+    forecast,
+    quota_forecast,
+)
+from rax_scheduled_images_ext.operations.protect import unprotect
+from rax_scheduled_images_ext.operations.prune import PrunePlan, prune
+from rax_scheduled_images_ext.operations.restore import plan_restore, restore
+from rax_scheduled_images_ext.operations.snapshot.begin import begin_snapshot
+from rax_scheduled_images_ext.operations.targets import Target, find_targets
+from rax_scheduled_images_ext.operations.work_queue import Outcome
+
+_DAILY = "daily"
+
+
+class ReviewedForm(forms.SelfHandlingForm):
+    """A form that acts only on what was shown."""
+
+    data: Any
+    reviewed = forms.CharField(required=False, widget=forms.HiddenInput())
+
+    def was_shown(self, digest: str) -> bool:
+        """Whether this is what was shown; if not, the form shows it when it returns."""
+        if self.cleaned_data["reviewed"] == digest:
+            return True
+        if self.cleaned_data["reviewed"]:
+            text = _("This has changed since it was shown. Nothing was done.")
+            messages.warning(self.request, text)
+        self.data = {**self.data.dict(), "reviewed": digest}
+        return False
+
+
+def digest_of(texts: Iterable[object]) -> str:
+    """Return a digest that only equal lists share."""
+    return hashlib.sha256(json.dumps(list(map(str, texts))).encode()).hexdigest()
+
+
+# -- schedules
+
+
+class ScheduleForm(ReviewedForm):
+    """The schedule of one or several servers.
+
+    ``forecasts`` are what it would change, by server, empty until it was asked for;
+    ``quota`` is a sentence about the project's quota.
+    """
+
+    when = forms.ChoiceField(label=_("Images are made"))
+    at = forms.CharField(
+        label=_("At (UTC)"),
+        required=False,
+        max_length=5,
+        help_text=_("Such as 02:30; without it, at a time that follows from the ID."),
+    )
+
+    def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        super().__init__(request, *args, **kwargs)
+        self.forecasts: list[Outcome[Target, Forecast]] = []
+        self.quota = ""
+        self.fields["when"].choices = [
+            (_DAILY, _("daily")),
+            *words.day_choices(),
+            *((str(hours), words.hours_words(hours)) for hours in HOURS),
+        ]
+        for rule, label in words.KEEP.items():
+            self.fields[rule] = forms.IntegerField(
+                label=label, required=False, min_value=0, max_value=MOST_RETENTION
+            )
+
+    @staticmethod
+    def initial_of(schedule: ImageSchedule | None) -> dict[str, Any]:
+        """Return the fields of a schedule."""
+        schedule = schedule or ImageSchedule(7)
+        when = schedule.day_of_week or schedule.hours or _DAILY
+        return {"when": str(when), "at": schedule.at, **schedule.keep.rules}
+
+    def clean(self) -> dict[str, Any]:
+        """Check the schedule as a whole."""
+        data: dict[str, Any] = super().clean()
+        when = data.get("when", _DAILY)
+        try:
+            data["schedule"] = ImageSchedule(
+                day_of_week=when if when in DAYS else None,
+                hours=int(when) if when.isdigit() else None,
+                at=data.get("at") or None,
+                keep=Keep(
+                    **{rule: data.get(rule) or 0 for rule in words.KEEP}
+                ).checked(),
+            ).checked()
+        except InvalidValue as error:
+            raise ValidationError(str(error)) from error
+        return data
+
+    def handle(self, request: HttpRequest, data: dict[str, Any]) -> bool:
+        """Show the forecast; save the schedule once that was shown."""
+        settings = ScheduleSettings.of(data["schedule"])
+        wanted = self.initial["server_ids"]
+        with Handled(request, _("Unable to save the schedule.")):
+            cloud = cloud_of(request)
+            labels = {each.id: each.label for each in find_targets(cloud)}
+            targets = [Target(labels.get(each, each), each) for each in wanted]
+            self.forecasts = forecast(cloud, targets, settings)
+            if not self.was_shown(digest_of(map(_shown, self.forecasts))):
+                known = [each.value for each in self.forecasts if each.value]
+                outlooks = [each.outlook for each in known if each.outlook]
+                quota = quota_forecast(cloud, outlooks)
+                self.quota = quota_line(quota) if quota else ""
+                return False
+            read = [each.item for each in self.forecasts if each.value]
+            done = schedules.change(cloud, read, settings)
+            for each in done:
+                if each.error is not None:
+                    with Handled(request, _("Unable to save the schedule.")):
+                        each.result()
+            saved = sum(each.error is None for each in done)
+            if saved:
+                text = ngettext(
+                    "Saved the schedule of %(count)d server: %(schedule)s.",
+                    "Saved the schedules of %(count)d servers: %(schedule)s.",
+                    saved,
+                )
+                shown = words.schedule_words(data["schedule"])
+                messages.success(request, text % {"count": saved, "schedule": shown})
+            return True
+        return False
+
+    @property
+    def previews(self) -> list[dict[str, Any]]:
+        """What the template shows of each forecast."""
+        return [_preview(each) for each in self.forecasts]
+
+
+def _shown(outcome: Outcome[Target, Forecast]) -> str:
+    found = outcome.value
+    if found is None:
+        return f"{outcome.item}: {outcome.error}"
+    expiring = [each.image.id for each in found.expiring]
+    return (
+        f"{outcome.item}: {found.current}, {found.invalid_tag}, {found.new}, {expiring}"
+    )
+
+
+def _preview(outcome: Outcome[Target, Forecast]) -> dict[str, Any]:
+    found = outcome.value
+    if found is None:
+        return {"server": outcome.item, "problem": outcome.error}
+    return {
+        "server": outcome.item,
+        "before": words.schedule_words(found.current, found.invalid_tag),
+        "after": words.schedule_words(found.new),
+        "expiring": [(each.image, reason(each)) for each in found.expiring],
+        "expected": expected_line(found.outlook) if found.outlook else "",
+    }
+
+
+# -- snapshots
+
+
+class SnapshotForm(forms.SelfHandlingForm):
+    """A snapshot of a server."""
+
+    server_id = forms.CharField(widget=forms.HiddenInput())
+    name = forms.CharField(label=_("Image Name"), max_length=255)
+
+    def handle(self, request: HttpRequest, data: dict[str, Any]) -> bool:
+        """Start it."""
+        with Handled(request, _("Unable to take a snapshot.")):
+            begin_snapshot(cloud_of(request), data["server_id"], data["name"])
+            # Started is not done.
+            text = _("The snapshot %(name)s has started.") % {"name": data["name"]}
+            messages.info(request, text)
+            return True
+        return False
+
+
+# -- images
+
+
+class UnprotectForm(ReviewedForm):
+    """Returns an image to its schedule."""
+
+    def handle(self, request: HttpRequest, _data: dict[str, Any]) -> bool:
+        """Do it if the image's fate is as shown."""
+        if not self.was_shown(self.initial["digest"]):
+            return False
+        with Handled(request, _("Unable to unprotect the image.")):
+            image = unprotect(cloud_of(request), self.initial["image_id"])
+            text = _("%(image)s is no longer protected.") % {"image": image.name}
+            messages.success(request, text)
+            return True
+        return False
+
+
+class PruneForm(ReviewedForm):
+    """Applies the retention of a server now."""
+
+    def handle(self, request: HttpRequest, _data: dict[str, Any]) -> bool:
+        """Delete the images that were shown, if no others would be deleted now."""
+        plan: PrunePlan = self.initial["plan"]
+        if not self.was_shown(self.initial["digest"]):
+            return False
+        with Handled(request, _("Unable to prune the images.")):
+            done = prune(cloud_of(request), [plan])
+            deleted = sum(each.action == "deleted" for each in done)
+            text = ngettext(
+                "Deleted %(count)d image.", "Deleted %(count)d images.", deleted
+            )
+            say = messages.success if deleted else messages.info
+            say(request, text % {"count": deleted})
+            for each in done:
+                values = {"image": each.image.name, "reason": each.reason}
+                if isinstance(each.error, SnapshotsLeft) or each.action == "failed":
+                    messages.error(request, f"{each.image.name}: {each.error}")
+                elif each.action == "skipped":
+                    messages.info(request, _("%(image)s stays: %(reason)s") % values)
+            return True
+        return False
+
+
+# -- restore
+
+
+class RestoreForm(ReviewedForm):
+    """Restores a server as a new one.
+
+    ``plan`` is what would be done, None until it was asked for.
+    """
+
+    new_name = forms.CharField(label=_("Name of the New Server"), max_length=255)
+    image = forms.ChoiceField(label=_("Image"), required=False)
+    schedule = forms.BooleanField(
+        label=_("Give it the schedule too"), required=False, initial=False
+    )
+
+    def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        super().__init__(request, *args, **kwargs)
+        self.plan: RestorePlan | None = None
+        newest = ("", _("the newest complete one whose proof has not failed"))
+        self.fields["image"].choices = [newest, *self.initial["images"]]
+
+    def handle(self, request: HttpRequest, data: dict[str, Any]) -> bool:
+        """Show the plan; start the restore once that was shown."""
+        options = RestoreOptions(
+            new_name=data["new_name"],
+            image=data["image"] or None,
+            schedule=data["schedule"],
+        )
+        with Handled(request, _("Unable to restore the server.")):
+            cloud = cloud_of(request)
+            plan = plan_restore(cloud, self.initial["server_id"], options)
+            self.plan = plan
+            parts = (plan.image.id, plan.differs, plan.missing, plan.warning, options)
+            if not self.was_shown(digest_of(parts)):
+                return False
+            restore(cloud, plan, wait=False)
+            text = _("The new server %(name)s is being made.")
+            messages.info(request, text % {"name": data["new_name"]})
+            return True
+        return False

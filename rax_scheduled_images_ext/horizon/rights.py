@@ -1,0 +1,25 @@
+"""What the user of a request may do: what Horizon is not to offer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+
+from rax_scheduled_images_ext.horizon.cloud import cloud_of
+from rax_scheduled_images_ext.model.rights import Rights, likely_rights
+
+#: Rules of Horizon's policy files; all of an action's must allow it.
+SET_SCHEDULE = (("compute", "os_compute_api:os-server-tags:update"),)
+REMOVE_SCHEDULE = (("compute", "os_compute_api:os-server-tags:delete"),)
+TAKE_SNAPSHOT = (("compute", "os_compute_api:servers:create_image"),)
+CREATE_SERVER = (("compute", "os_compute_api:servers:create"),)
+CHANGE_IMAGE = (("image", "modify_image"),)
+DELETE_IMAGE = (("image", "delete_image"),)
+
+
+def rights_of(request: HttpRequest) -> Rights:
+    """Return what the user's roles suggest, beside the policy files."""
+    user: Any = request.user
+    roles = [role["name"] for role in user.roles]
+    return likely_rights(roles, kept_as_tags=cloud_of(request).schedules.kept_as_tags)

@@ -1,0 +1,319 @@
+"""The pages of the panel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from django.urls import reverse_lazy
+from django.utils.translation import gettext_lazy as _
+from horizon import forms, tables
+from horizon.utils.memoized import memoized_method
+from openstack_dashboard.utils.settings import get_page_size
+
+from rax_scheduled_images_ext.errors import InvalidSchedule, NoSuchImage
+from rax_scheduled_images_ext.horizon import words
+from rax_scheduled_images_ext.horizon.cloud import cloud_of
+from rax_scheduled_images_ext.horizon.exceptions import Handled
+from rax_scheduled_images_ext.horizon.forms import (
+    PruneForm,
+    RestoreForm,
+    ScheduleForm,
+    SnapshotForm,
+    UnprotectForm,
+    digest_of,
+)
+from rax_scheduled_images_ext.horizon.tables import (
+    PANEL,
+    ImageRow,
+    ImagesTable,
+    ServerRow,
+    ServersTable,
+    link,
+)
+from rax_scheduled_images_ext.model.freshness import State
+from rax_scheduled_images_ext.model.retention import reason, retention_status
+from rax_scheduled_images_ext.operations.inventory import read_inventory
+from rax_scheduled_images_ext.operations.prune import plan_prune
+from rax_scheduled_images_ext.operations.schedules import find_schedule
+from rax_scheduled_images_ext.operations.server import (
+    ServerDetails,
+    read_server_details,
+)
+from rax_scheduled_images_ext.operations.targets import Target
+
+Item = TypeVar("Item", ServerRow, ImageRow)
+
+_INDEX = reverse_lazy(f"{PANEL}:index")
+_TEMPLATES = "project/scheduled_images"
+# What comes first.
+_URGENCY = (
+    State.LATE,
+    State.INVALID,
+    State.UNKNOWN,
+    State.NEVER,
+    State.OK,
+    State.OFF,
+)
+
+
+# -- all servers
+
+
+def page_of(
+    rows: Sequence[Item], after: str | None, before: str | None, size: int
+) -> tuple[Sequence[Item], bool, bool]:
+    """Return one page of rows, and whether there are rows before and after it.
+
+    :param after: the ID of the last row of the page before, None for the first page.
+    :param before: the ID of the first row of the page after, in place of ``after``.
+    """
+    places = {row.id: place for place, row in enumerate(rows)}
+    start = 0
+    if before in places:
+        start = max(0, places[str(before)] - size)
+    elif after in places:
+        start = places[str(after)] + 1
+    end = start + size
+    return rows[start:end], start > 0, end < len(rows)
+
+
+class IndexView(tables.PagedTableMixin, tables.DataTableView):
+    """All servers, those that lack an image first."""
+
+    table_class = ServersTable
+    page_title = _("Scheduled Images")
+
+    def get_data(self) -> Sequence[ServerRow]:
+        """Read the servers, and return one page of them."""
+        with Handled(self.request, _("Unable to retrieve the servers.")):
+            inventory = read_inventory(cloud_of(self.request))
+            rows = [ServerRow(status) for status in inventory.servers]
+            rows = [row for row in rows if _matches(row, self.get_filters())]
+            rows.sort(key=_urgency)
+            page, self._has_prev_data, self._has_more_data = page_of(
+                rows,
+                self.request.GET.get(ServersTable._meta.pagination_param),
+                self.request.GET.get(ServersTable._meta.prev_pagination_param),
+                get_page_size(self.request),
+            )
+            return page
+        return []
+
+
+def _matches(row: ServerRow, filters: dict[str, str]) -> bool:
+    name, state = filters.get("name", ""), filters.get("state", "").lower()
+    states = (row.state, str(words.STATES[row.state]).lower())
+    return (
+        name.lower() in row.name.lower()
+        and (not state or state in states)
+        and filters.get("id", row.id) == row.id
+    )
+
+
+def _urgency(row: ServerRow) -> tuple[Any, ...]:
+    status = row.status
+    bad = words.is_bad(status)
+    return (not bad, _URGENCY.index(status.state), row.name.lower(), row.id)
+
+
+# -- one server
+
+
+class OfServer:
+    """A page of the server whose ID is in the URL."""
+
+    request: Any
+    kwargs: dict[str, str]
+
+    @memoized_method
+    def get_details(self) -> ServerDetails:
+        """Read the server and its images."""
+        with Handled(self.request, _("Unable to retrieve the server."), _INDEX):
+            return read_server_details(cloud_of(self.request), self.kwargs["server_id"])
+        raise AssertionError
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """Return what the templates show."""
+        context: dict[str, Any] = super().get_context_data(**kwargs)  # type: ignore[misc]
+        context["server_id"] = self.kwargs["server_id"]
+        return context
+
+
+class DetailView(OfServer, tables.DataTableView):
+    """A server, its schedule and its images."""
+
+    table_class = ImagesTable
+    template_name = f"{_TEMPLATES}/detail.html"
+    page_title = "{{ server.name|default:server.id }}"
+
+    def get_data(self) -> list[ImageRow]:
+        """Return the images."""
+        details = self.get_details()
+        self.request.server_details = details
+        proofs = {key: proof.word for key, proof in details.proofs.items()}
+        return [ImageRow(each, proofs.get(each.image.id)) for each in details.images]
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """Return what the template shows."""
+        return super().get_context_data(
+            **words.facts_of(self.get_details()),
+            kept_as_tags=cloud_of(self.request).schedules.kept_as_tags,
+            **kwargs,
+        )
+
+
+# -- forms
+
+
+class FormView(forms.ModalFormView):
+    """A form in a window of its own, or on a page without JavaScript."""
+
+    template_name = f"{_TEMPLATES}/form.html"
+    modal = ""
+
+    @property
+    def ajax_template_name(self) -> str:
+        """The form alone."""
+        return f"{_TEMPLATES}/{self.modal}"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """Return what the template shows."""
+        context: dict[str, Any] = super().get_context_data(**kwargs)
+        context["modal"] = self.ajax_template_name
+        context["modal_header"] = self.page_title
+        context["submit_url"] = self.request.get_full_path()
+        context["cancel_url"] = context["back"] = self.get_success_url()
+        return context
+
+
+class ScheduleView(FormView):
+    """The schedule of the server in the path, or of those in the query."""
+
+    form_class = ScheduleForm
+    form_id = "schedule_form"
+    modal = "_schedule.html"
+    page_title = _("Set Schedule")
+    submit_label = _("Continue")
+
+    def get_initial(self) -> dict[str, Any]:
+        """Return the servers, and the schedule of a single one."""
+        server_id, schedule = self.kwargs.get("server_id"), None
+        if server_id is not None and self.request.method == "GET":
+            message = _("Unable to retrieve the server.")
+            with Handled(self.request, message, _INDEX), suppress(InvalidSchedule):
+                schedule = find_schedule(cloud_of(self.request), server_id)
+        server_ids = [server_id] if server_id else self.request.GET.getlist("server")
+        return {"server_ids": server_ids, **ScheduleForm.initial_of(schedule)}
+
+    def get_success_url(self) -> str:
+        """Return the server's page, or that of all."""
+        server_id = self.kwargs.get("server_id")
+        return link("detail", server_id) if server_id else str(_INDEX)
+
+
+class FormOfServer(OfServer, FormView):
+    """A form of the server whose ID is in the URL."""
+
+    def get_success_url(self) -> str:
+        """Return the server's page."""
+        return link("detail", self.kwargs["server_id"])
+
+
+class SnapshotView(FormOfServer):
+    """A snapshot now."""
+
+    form_class = SnapshotForm
+    form_id = "snapshot_form"
+    modal = "_snapshot.html"
+    page_title = submit_label = _("Take Snapshot")
+
+    def get_initial(self) -> dict[str, Any]:
+        """Return the server."""
+        return {"server_id": self.kwargs["server_id"]}
+
+
+class UnprotectView(FormOfServer):
+    """Shows what becomes of an image that its schedule counts again."""
+
+    form_class = UnprotectForm
+    form_id = "unprotect_form"
+    modal = "_unprotect.html"
+    page_title = submit_label = _("Unprotect Image")
+
+    @memoized_method
+    def get_fate(self) -> dict[str, Any]:
+        """Return the image and its fate."""
+        image_id = self.kwargs["image_id"]
+        details = self.get_details()
+        with Handled(self.request, _("Unable to retrieve the image."), _INDEX):
+            decision, outlook = details.counted_again(image_id)
+            going = outlook.dated(outlook.going_next[::-1])
+            return {
+                "image": decision.image,
+                "status": retention_status(decision),
+                "reason": reason(decision),
+                "expiring": [(each.image, reason(each)) for each in going],
+            }
+        raise NoSuchImage(image_id)
+
+    def get_initial(self) -> dict[str, Any]:
+        """Return the digest of what is shown."""
+        fate = self.get_fate()
+        going = [image.id for image, _ in fate["expiring"]]
+        digest = digest_of([fate["image"].id, fate["status"], fate["reason"], *going])
+        shown = {"reviewed": digest, "digest": digest}
+        return {**shown, "image_id": self.kwargs["image_id"]}
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """Return what the template shows."""
+        return super().get_context_data(**self.get_fate(), **kwargs)
+
+
+class PruneView(FormOfServer):
+    """Shows what the retention deletes now."""
+
+    form_class = PruneForm
+    form_id = "prune_form"
+    modal = "_prune.html"
+    page_title = submit_label = _("Prune Images")
+
+    def get_initial(self) -> dict[str, Any]:
+        """Return the plan."""
+        server_id = self.kwargs["server_id"]
+        back = self.get_success_url()
+        with Handled(self.request, _("Unable to prune the images."), back):
+            target = Target(server_id, server_id)
+            (outcome,) = plan_prune(cloud_of(self.request), target)
+            plan = outcome.result()
+            digest = digest_of(f"{e.image.id} {e.action}" for e in plan.images())
+            return {"plan": plan, "reviewed": digest, "digest": digest}
+        raise AssertionError
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """Return what the template shows."""
+        context = super().get_context_data(**kwargs)
+        context["images"] = context["form"].initial["plan"].images()
+        return context
+
+
+class RestoreView(FormOfServer):
+    """Restores the server as a new one."""
+
+    form_class = RestoreForm
+    form_id = "restore_form"
+    modal = "_restore.html"
+    page_title = _("Restore Server")
+    submit_label = _("Continue")
+
+    def get_initial(self) -> dict[str, Any]:
+        """Return the images to choose from, and a name."""
+        details = self.get_details()
+        images = [
+            (each.image.id, f"{each.image.name} ({words.moment(each.image.created)})")
+            for each in details.images
+            if each.image.status == "ACTIVE"
+        ]
+        name = f"{details.server.name or details.server.id}-restored"
+        return {"server_id": details.server.id, "images": images, "new_name": name}

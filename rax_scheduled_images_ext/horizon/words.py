@@ -1,0 +1,130 @@
+"""The panel's words for what the model knows, in the user's language."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.utils.translation import gettext, gettext_lazy, ngettext, pgettext_lazy
+
+from rax_scheduled_images_ext.model.freshness import ScheduleStatus, State
+from rax_scheduled_images_ext.model.keep import RULES, Keep
+from rax_scheduled_images_ext.model.schedule import DAYS, ImageSchedule
+from rax_scheduled_images_ext.operations.server import ServerDetails
+
+#: What the states are called; ``FAILED_PROOF`` is shown in place of a good one.
+STATES = {
+    State.OK.value: pgettext_lazy("state of a server's images", "OK"),
+    State.LATE.value: pgettext_lazy("state of a server's images", "Late"),
+    State.NEVER.value: pgettext_lazy("state of a server's images", "No image yet"),
+    State.OFF.value: pgettext_lazy("state of a server's images", "No schedule"),
+    State.INVALID.value: pgettext_lazy("state of a server's images", "Invalid tag"),
+    State.UNKNOWN.value: pgettext_lazy("state of a server's images", "Unknown"),
+    "failed": pgettext_lazy("state of a server's images", "Proof failed"),
+}
+FAILED_PROOF = "failed"
+_DAYS = {
+    "SUNDAY": gettext_lazy("Sunday"),
+    "MONDAY": gettext_lazy("Monday"),
+    "TUESDAY": gettext_lazy("Tuesday"),
+    "WEDNESDAY": gettext_lazy("Wednesday"),
+    "THURSDAY": gettext_lazy("Thursday"),
+    "FRIDAY": gettext_lazy("Friday"),
+    "SATURDAY": gettext_lazy("Saturday"),
+}
+#: What each rule keeps, as the label of a field.
+KEEP = {
+    "last": gettext_lazy("Newest images"),
+    "hourly": gettext_lazy("One of each hour"),
+    "daily": gettext_lazy("One of each day"),
+    "weekly": gettext_lazy("One of each week"),
+    "monthly": gettext_lazy("One of each month"),
+    "yearly": gettext_lazy("One of each year"),
+    "within_days": gettext_lazy("All of the last days"),
+}
+assert KEEP.keys() == set(RULES)
+
+
+def state_of(status: ScheduleStatus) -> str:
+    """Return the state to show of a server."""
+    if status.state is State.OK and status.failed_proof:
+        return FAILED_PROOF
+    return str(status.state.value)
+
+
+def is_bad(status: ScheduleStatus) -> bool:
+    """Whether a server lacks an image, or one that boots."""
+    return status.stale or status.failed_proof
+
+
+def when_words(schedule: ImageSchedule) -> str:
+    """Return when a schedule makes images."""
+    if schedule.day_of_week:
+        words = gettext("weekly on %(day)s") % {"day": _DAYS[schedule.day_of_week]}
+    elif schedule.hours:
+        words = hours_words(schedule.hours)
+    else:
+        words = gettext("daily")
+    if schedule.at:
+        words = gettext("%(when)s at %(time)s UTC") % {
+            "when": words,
+            "time": schedule.at,
+        }
+    return words
+
+
+def hours_words(hours: int) -> str:
+    """Return how often a schedule of several images a day makes one."""
+    return ngettext("every hour", "every %(hours)d hours", hours) % {"hours": hours}
+
+
+def day_choices() -> list[tuple[str, str]]:
+    """Return the weekly schedules as choices of a form."""
+    return [
+        (day, gettext("weekly on %(day)s") % {"day": _DAYS[day]})
+        for day in (*DAYS[1:], DAYS[0])
+    ]
+
+
+def keep_words(keep: Keep) -> str:
+    """Return what a schedule keeps."""
+    if keep.number is not None:
+        return ngettext(
+            "the newest image", "the newest %(number)d images", keep.number
+        ) % {"number": keep.number}
+    return ", ".join(f"{KEEP[rule]}: {number}" for rule, number in keep.rules.items())
+
+
+def schedule_words(
+    schedule: ImageSchedule | None, invalid_tag: str | None = None
+) -> str:
+    """Return a schedule and what it keeps."""
+    if invalid_tag is not None:
+        return gettext("invalid tag %(tag)s") % {"tag": invalid_tag}
+    if schedule is None:
+        return gettext("no schedule")
+    return gettext("%(when)s; keeps %(kept)s") % {
+        "when": when_words(schedule),
+        "kept": keep_words(schedule.keep),
+    }
+
+
+def moment(time: datetime | None) -> str | None:
+    """Return a UTC time to show, None if it is unknown."""
+    return None if time is None else f"{time:%Y-%m-%d %H:%M} UTC"
+
+
+def facts_of(details: ServerDetails) -> dict[str, Any]:
+    """Return what a page says of a server above its images."""
+    status, server = details.status, details.server
+    verified = status.verified
+    return {
+        "details": details,
+        "server": server,
+        "state": STATES[state_of(status)],
+        "is_bad": is_bad(status),
+        "schedule": schedule_words(server.schedule, server.invalid_tag),
+        "newest": moment(status.newest.created if status.newest else None),
+        "due": moment(status.next_due),
+        "proof": verified and f"{verified.word}, {moment(verified.time)}",
+    }

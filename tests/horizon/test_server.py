@@ -1,0 +1,145 @@
+"""The page of one server: its images, and what can be done with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from rax_scheduled_images_ext.sandbox import Sandbox
+
+from .dashboard import PANEL, Dashboard
+from .test_servers import set_schedule
+
+
+@pytest.fixture
+def web1(cloud: Sandbox, admin: Dashboard) -> str:
+    """The page of a server with the three images that it keeps."""
+    set_schedule(admin, "web1", when="daily", last="3")
+    cloud.advance("3d")
+    return f"{PANEL}{admin.id_of('web1')}/"
+
+
+def image_ids(admin: Dashboard, path: str) -> list[str]:
+    found = admin.get(path).soup.select("tr[data-object-id]")
+    return [str(row["data-object-id"]) for row in found]
+
+
+def test_images_show_what_the_schedule_does_with_them(
+    admin: Dashboard, web1: str
+) -> None:
+    page = admin.get(web1)
+    assert page.at("#state") == "OK"
+    assert [row[3] for row in page.rows] == [
+        "expires in 3 runs",
+        "expires in 2 runs",
+        "expires next",
+    ]
+    assert page.rows[0][4] == "number 1 of the newest 3"
+
+
+def test_protecting_an_image_and_returning_it_to_its_schedule(
+    cloud: Sandbox, admin: Dashboard, web1: str
+) -> None:
+    oldest = image_ids(admin, web1)[-1]
+    assert "Unprotect Image" not in admin.get(web1).actions(oldest)
+    done = admin.act(web1, f"images__protect__{oldest}")
+    assert done.messages[0].startswith("Success: Protected Image: Daily-web1-")
+    assert done.rows[-1][3:5] == ["kept (exempt)", "protected"]
+    assert done.actions(oldest) == ["Delete Image", "Unprotect Image"]
+    path = f"{web1}images/{oldest}/unprotect/"
+    shown = admin.get(path)
+    assert "It would be: expires next (last of the newest 3)" in shown.at("#fate")
+    # What would become of it changes before it is confirmed.
+    cloud.advance("1d")
+    again = admin.again(shown, path, "unprotect_form")
+    assert again.messages[0].startswith("Warning: This has changed since it was shown.")
+    assert "older than the newest 3" in again.at("#fate")
+    done = admin.again(again, path, "unprotect_form")
+    assert done.messages[0].endswith("is no longer protected.")
+    assert "expires next" in done.rows[-1][3]
+
+
+def test_deleting_asks_and_deletes(cloud: Sandbox, admin: Dashboard, web1: str) -> None:
+    newest, *others = image_ids(admin, web1)
+    page = admin.get(web1)
+    (button,) = page.soup.select(f'tr[data-object-id="{newest}"] button.btn-danger')
+    assert button["data-batch-action"] == "true"
+    done = admin.act(web1, f"images__delete__{newest}")
+    assert done.messages[0].startswith("Success: Deleted Image: Daily-web1-")
+    assert image_ids(admin, web1) == others
+
+
+def test_pruning_shows_what_goes_and_deletes_only_that(
+    cloud: Sandbox, admin: Dashboard, web1: str
+) -> None:
+    path = f"{web1}prune/"
+    assert admin.get(path).at("#nothing").startswith("No image is beyond the retention")
+    set_schedule(admin, "web1", when="daily", last="1")
+    shown = admin.get(path)
+    assert len(shown.all("#plan tbody tr")) == 2
+    kept = image_ids(admin, web1)[1]
+    admin.act(web1, f"images__protect__{kept}")
+    again = admin.again(shown, path, "prune_form")
+    assert again.messages == [
+        "Warning: This has changed since it was shown. Nothing was done."
+    ]
+    assert len(image_ids(admin, web1)) == 3
+    done = admin.again(again, path, "prune_form")
+    assert done.messages == ["Success: Deleted 1 image."]
+    assert len(image_ids(admin, web1)) == 2
+    assert kept in image_ids(admin, web1)
+
+
+def test_a_snapshot_starts(admin: Dashboard, web1: str) -> None:
+    done = admin.send(f"{web1}snapshot/", "snapshot_form", name="before the upgrade")
+    assert done.messages == ["Info: The snapshot before the upgrade has started."]
+    assert done.rows[0][0] == "before the upgrade"
+    busy = admin.send(f"{web1}snapshot/", "snapshot_form", name="another")
+    assert "is busy" in busy.messages[0]
+
+
+def test_a_restore_shows_its_plan_and_makes_the_server_once_that_was_shown(
+    cloud: Sandbox, admin: Dashboard, web1: str
+) -> None:
+    path, before = f"{web1}restore/", len(cloud.servers())
+    shown = admin.send(path, "restore_form", new_name="web1-again")
+    assert "A new server is made from the image Daily-web1-" in shown.at("#plan")
+    assert len(cloud.servers()) == before
+    done = admin.again(shown, path, "restore_form")
+    assert done.messages == ["Info: The new server web1-again is being made."]
+    assert "web1-again" in [each.name for each in cloud.servers()]
+
+
+def test_a_deleted_server_still_has_its_images(
+    cloud: Sandbox, admin: Dashboard, web1: str
+) -> None:
+    server_id = admin.id_of("web1")
+    with cloud.region() as region:
+        region.servers.delete(server_id)
+    page = admin.get(web1)
+    assert "This server is deleted. Its images remain." in page.soup.text
+    assert len(page.rows) == 3
+    assert page.table_actions == ["Protect Images", "Delete Images"]
+
+
+def test_an_unknown_server_leads_back_with_a_message(admin: Dashboard) -> None:
+    page = admin.get(f"{PANEL}11111111-1111-4111-8111-111111111111/")
+    assert page.path == PANEL
+    (message,) = page.messages
+    assert message.startswith("Error: Unable to retrieve the server.")
+    assert "No server with the ID" in message
+
+
+def test_who_only_reads_sees_images_and_no_actions(
+    login: Callable[..., Dashboard], web1: str
+) -> None:
+    observer = login("observer")
+    page = observer.get(web1)
+    assert len(page.rows) == 3
+    assert page.table_actions == []
+    (first, *_) = image_ids(observer, web1)
+    assert page.actions(first) == []
+    refused = observer.act(web1, f"images__delete__{first}")
+    assert refused.messages[0].startswith("Error: You are not allowed to delete image")
+    assert first in image_ids(observer, web1)

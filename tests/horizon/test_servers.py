@@ -1,0 +1,229 @@
+"""The page of all servers: what it shows, and what it lets people do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rax_scheduled_images_ext.horizon.views import page_of
+from rax_scheduled_images_ext.sandbox import Sandbox
+
+from .dashboard import PANEL, Dashboard, Page
+
+DAILY = {"when": "daily", "last": "2"}
+
+
+def set_schedule(admin: Dashboard, *names: str, **fields: str) -> Page:
+    """Set the schedule of servers as a person does: look at the forecast, continue."""
+    ids = [admin.id_of(name) for name in names]
+    query = "&".join(f"server={each}" for each in ids)
+    one = len(ids) == 1
+    path = PANEL + (f"{ids[0]}/schedule/" if one else f"schedules/?{query}")
+    shown = admin.send(path, "schedule_form", **fields)
+    assert shown.soup.select("#forecast"), shown.soup.text
+    return admin.again(shown, path, "schedule_form")
+
+
+def test_a_schedule_is_set_after_its_forecast_was_shown(admin: Dashboard) -> None:
+    path = f"{PANEL}{admin.id_of('myserver')}/schedule/"
+    shown = admin.send(path, "schedule_form", when="SATURDAY", last="4")
+    assert "Then: weekly on Saturday; keeps the newest 4 images." in shown.at(
+        "#forecast"
+    )
+    assert admin.server("myserver").at("#schedule") == "no schedule"
+    page = admin.again(shown, path, "schedule_form")
+    assert page.messages == [
+        "Success: Saved the schedule of 1 server: weekly on Saturday; keeps the newest"
+        " 4 images."
+    ]
+    assert page.at("#schedule") == "weekly on Saturday; keeps the newest 4 images"
+    # The form starts from the schedule that there is.
+    fields = admin.get(path).fields("schedule_form")
+    assert (fields["when"], fields["last"]) == ("SATURDAY", "4")
+
+
+def test_what_a_schedule_deletes_is_shown_and_asked_for_again_if_it_changes(
+    cloud: Sandbox, admin: Dashboard
+) -> None:
+    set_schedule(admin, "myserver", when="daily", last="7")
+    cloud.advance("4d")
+    path = f"{PANEL}{admin.id_of('myserver')}/schedule/"
+    shown = admin.send(path, "schedule_form", when="daily", last="2")
+    assert len(shown.all("#forecast tbody tr")) == 3
+    cloud.advance("1d")
+    again = admin.again(shown, path, "schedule_form")
+    assert again.messages == [
+        "Warning: This has changed since it was shown. Nothing was done."
+    ]
+    assert len(again.all("#forecast tbody tr")) == 4
+    assert admin.server("myserver").at("#schedule").endswith("newest 7 images")
+    admin.again(again, path, "schedule_form")
+    assert admin.server("myserver").at("#schedule").endswith("newest 2 images")
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"last": ""}, "no rules: use at least one of last"),
+        ({"last": "0"}, "no rules: use at least one of last"),
+        ({"last": "65536"}, "less than or equal to 65535"),
+        ({"last": "1", "within_days": "3"}, "keeping by age requires last=2"),
+        ({"at": "25:00"}, "'25:00' is not a time"),
+        ({"when": "6", "at": "07:00"}, "'07:00' is not the first time of a day"),
+        ({"when": "sometimes"}, "Select a valid choice"),
+    ],
+)
+def test_a_schedule_that_cannot_be_is_refused_before_anything_is_asked(
+    cloud: Sandbox, admin: Dashboard, fields: dict[str, str], problem: str
+) -> None:
+    path = f"{PANEL}{admin.id_of('myserver')}/schedule/"
+    page = admin.get(path)
+    before = len(cloud.requests)
+    again = admin.again(page, path, "schedule_form", **{**DAILY, **fields})
+    assert problem in again.at("#schedule_form")
+    assert not again.soup.select("#forecast")
+    assert not [each for each in cloud.requests[before:] if "/compute/" in each.path]
+
+
+@pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
+def test_schedules_of_several_servers_are_set_and_removed(admin: Dashboard) -> None:
+    ids = [admin.id_of("web1"), admin.id_of("db1")]
+    form = admin.act(PANEL, "scheduled_images__set_several", *ids)
+    assert form.path == f"{PANEL}schedules/"
+    page = set_schedule(admin, "web1", "db1", when="6", last="8", daily="7")
+    assert page.messages[0].startswith(
+        "Success: Saved the schedules of 2 servers: every 6 hours; keeps Newest images"
+    )
+    assert page.path == PANEL
+    scheduled = [row[0] for row in page.rows if row[2] == "every 6 hours"]
+    assert scheduled == ["db1", "web1"]
+    done = admin.act(PANEL, "scheduled_images__remove", *ids)
+    assert done.messages == ["Success: Removed Schedules: web1, db1"]
+    assert {row[1] for row in done.rows} == {"No schedule"}
+
+
+def test_removing_asks_first(admin: Dashboard) -> None:
+    set_schedule(admin, "web1", **DAILY)
+    buttons = admin.servers().soup.select('button[id$="action_remove"]')
+    assert len(buttons) == 2
+    for button in buttons:
+        # Horizon's own script asks for whatever is marked so.
+        assert "btn-danger" in button["class"]
+        assert button["data-batch-action"] == "true"
+
+
+def test_servers_that_lack_an_image_come_first(
+    cloud: Sandbox, admin: Dashboard
+) -> None:
+    set_schedule(admin, "web1", "db1", **DAILY)
+    cloud.advance("2d")
+    cloud.fault("lose-image of web1")
+    cloud.advance("2d")
+    page = admin.servers()
+    rows = page.rows
+    bad = page.soup.select("tr.danger")
+    assert [each["data-display"] for each in bad] == ["web1"]
+    assert [row[:2] for row in rows[:3]] == [
+        ["web1", "Late"],
+        ["db1", "OK"],
+        ["check-my-task-state", "No schedule"],
+    ]
+
+
+@pytest.mark.parametrize("cloud", [{"servers": 12}], indirect=True)
+def test_pages_lead_forth_and_back(admin: Dashboard) -> None:
+    pages = [admin.servers()]
+    while following := pages[-1].soup.select('a[href^="?marker="]'):
+        pages.append(admin.servers(str(following[0]["href"])))
+    names = [name for page in pages for name in page.names]
+    assert len(names) == len(set(names)) == 16
+    assert [len(page.rows) for page in pages] == [5, 5, 5, 1]
+    back = pages[-1].soup.select('a[href^="?prev_marker="]')[0]
+    assert admin.servers(str(back["href"])).names == pages[-2].names
+
+
+def test_servers_are_found_by_name_state_and_id(admin: Dashboard) -> None:
+    set_schedule(admin, "web1", **DAILY)
+    name = "scheduled_images__servers_filter__q"
+
+    def found(field: str, text: str) -> list[str]:
+        fields = {name: text, f"{name}_field": field}
+        admin.client.post(PANEL, fields)
+        return admin.servers().names
+
+    assert found("name", "SERVER") == ["myserver"]
+    assert found("state", "no image yet") == found("state", "never") == ["web1"]
+    assert found("id", admin.id_of("db1")) == ["db1"]
+    assert len(found("id", "")) == 4
+
+
+@pytest.mark.parametrize("name", ["<script>alert(1)</script>", "{{ 7|add:7 }}&<b>"])
+def test_a_name_with_markup_is_text(
+    cloud: Sandbox, admin: Dashboard, name: str
+) -> None:
+    cloud.boot(name)
+    set_schedule(admin, name, **DAILY)
+    cloud.advance("1d")
+    for page in (admin.servers(), admin.server(name)):
+        assert b"<script>alert(1)" not in page.response.content
+        assert name in page.soup.text
+
+
+def test_a_role_is_not_offered_what_it_may_not_do(
+    cloud: Sandbox, admin: Dashboard, login: Callable[..., Dashboard]
+) -> None:
+    set_schedule(admin, "web1", **DAILY)
+    observer, web1 = login("observer"), admin.id_of("web1")
+    page = observer.servers()
+    assert page.actions(web1) == ["Show Images"]
+    assert page.table_actions == []
+    assert observer.server("web1").table_actions == []
+    # Whoever sends it all the same is refused.
+    before = len(cloud.requests)
+    refused = observer.act(PANEL, f"scheduled_images__remove__{web1}")
+    assert refused.messages == ["Error: You are not allowed to remove schedule: web1"]
+    path = f"{PANEL}{web1}/schedule/"
+    shown = observer.send(path, "schedule_form", when="daily", last="1")
+    again = observer.again(shown, path, "schedule_form")
+    (message,) = again.messages
+    assert message.startswith("Error: Unable to save the schedule.")
+    assert "403" in message
+    changed = [
+        e for e in cloud.requests[before:] if e.method != "GET" and e.status < 400
+    ]
+    assert changed == []
+    assert admin.server("web1").at("#schedule").endswith("newest 2 images")
+
+
+def test_the_extension_does_not_let_a_creator_remove_a_schedule(
+    admin: Dashboard, login: Callable[..., Dashboard]
+) -> None:
+    set_schedule(admin, "web1", **DAILY)
+    web1 = admin.id_of("web1")
+    assert "Remove Schedule" in admin.servers().actions(web1)
+    actions = login("creator").servers().actions(web1)
+    assert actions == ["Set Schedule", "Show Images", "Take Snapshot"]
+
+
+@given(st.integers(0, 40), st.integers(1, 9))
+def test_pages_have_each_row_once(number: int, size: int) -> None:
+    rows = [type("Row", (), {"id": str(place)})() for place in range(number)]
+    seen: list[Any] = []
+    pages: list[Any] = []
+    after = None
+    while True:
+        page, earlier, later = page_of(rows, after, None, size)
+        assert earlier == bool(pages)
+        pages.append(page)
+        seen += page
+        if not later:
+            break
+        after = page[-1].id
+    assert seen == rows
+    for before, page in pairwise(pages):
+        assert page_of(rows, None, page[0].id, size)[0] == before

@@ -221,7 +221,6 @@ class TooManyTags(UsageError):
             f"Server {server_id} has {others} other tags, and a server has at most"
             f" {most}: a schedule requires two"
         )
-        self.server_id = server_id
 
 
 class InvalidPolicies(ScheduledImagesError):

@@ -521,7 +521,10 @@ def test_a_server_with_as_many_tags_as_it_may_have_can_be_updated(
     cloud.requests.clear()
     full = nova("scheduled-images-enable", "myserver", "3")
     assert full.status == 1
-    assert "has 49 of 50 tags: a schedule takes two" in full.err
+    assert (
+        "has 49 other tags, and a server has at most 50: a schedule requires two"
+        in full.err
+    )
     assert not [line for line in sent(cloud) if line.startswith("PUT")]
 
 

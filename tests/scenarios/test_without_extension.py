@@ -61,5 +61,5 @@ def test_a_server_that_has_too_many_tags(driver: Driver, own: tuple[str, str]) -
     driver.add_tags(name, *(f"tag-{number}" for number in range(50)))
     result = driver.enable(name, 7)
     assert (result.status, result.out) == (1, "")
-    assert result.err.endswith(" has 50 of 50 tags: a schedule takes two\n")
+    assert result.err.endswith(" at most 50: a schedule requires two\n")
     assert len(driver.tags(name)) == 50

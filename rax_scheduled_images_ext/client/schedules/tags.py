@@ -89,6 +89,9 @@ class TagSchedules(ScheduleStore):
         # Of two tags that differ in letter case only, some databases keep the first,
         # and delete both. Without it, the marker alone makes and deletes nothing.
         twins = {tag for each in (wanted, MARKER_TAG) for tag in _twins(each, before)}
+        others = sum(not is_own_tag(tag) for tag in before if tag not in twins)
+        if others > MOST_TAGS - 2:
+            raise TooManyTags(server_id, others, MOST_TAGS)
         first = sorted(twins)
         left = [tag for tag in before if tag not in twins]
         if len({*left, wanted, MARKER_TAG}) > MOST_TAGS or len(left) == MOST_TAGS:
@@ -98,8 +101,6 @@ class TagSchedules(ScheduleStore):
             if {wanted, MARKER_TAG} <= set(left):
                 self._remove(server_id, first)
                 return schedule
-            if len({*left, wanted, MARKER_TAG}) > MOST_TAGS:
-                raise TooManyTags(server_id, len(before), MOST_TAGS)
         self._remove(server_id, first)
         # The server never lacks a schedule in between, or has one that nobody wanted.
         # An existing tag is set again, so that users who may not change it are refused.

@@ -32,15 +32,12 @@ from rax_scheduled_images_ext.model.schedule import (
     ScheduleSettings,
 )
 from rax_scheduled_images_ext.operations import schedules
-from rax_scheduled_images_ext.operations.forecast import (
-    Forecast,
-    forecast,
-    quota_forecast,
-)
+from rax_scheduled_images_ext.operations.forecast import Forecast, forecast
 from rax_scheduled_images_ext.operations.protect import unprotect
 from rax_scheduled_images_ext.operations.prune import PrunePlan, prune
 from rax_scheduled_images_ext.operations.restore import plan_restore, restore
 from rax_scheduled_images_ext.operations.snapshot.begin import begin_snapshot
+from rax_scheduled_images_ext.operations.space import quota_forecast
 from rax_scheduled_images_ext.operations.targets import Target, find_targets
 from rax_scheduled_images_ext.operations.work_queue import Outcome
 

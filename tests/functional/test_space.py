@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from prometheus_client import generate_latest
@@ -136,8 +137,10 @@ def test_what_was_left_behind(cloud: Sandbox) -> None:
     assert service.ok("leftovers") == ""
     project = project_of(cloud)
     older, newer = cloud.images(SERVER)[::-1]
-    claimed = add_image(cloud, "claim", **claim_metadata(SERVER, "c"))
-    lost = add_image(cloud, "lost", **run_metadata(SERVER, "2026-01-01", "n"))
+    claim: dict[str, Any] = claim_metadata(SERVER, "c")
+    claimed = add_image(cloud, "claim", **claim)
+    run: dict[str, Any] = run_metadata(SERVER, "2026-01-01", "n")
+    lost = add_image(cloud, "lost", **run)
     with cloud.region() as region:
         region.images.update(claimed, attributes={"status": "queued"})
         region.images.update(lost, attributes={"status": "saving"})

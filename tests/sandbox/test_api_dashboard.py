@@ -42,7 +42,7 @@ def test_usage_is_that_of_the_servers_that_exist(
 
 
 def test_usage_has_pages(cloud: Sandbox, admin: Caller, usage: str) -> None:
-    pages = {"headers": {"OpenStack-API-Version": "compute 2.40"}}
+    pages: dict[str, Any] = {"version": "2.40"}
     seen: list[str] = []
     query = "?limit=3"
     while found := read(admin, usage + query, **pages)["tenant_usage"]:

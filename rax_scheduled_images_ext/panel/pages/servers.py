@@ -56,12 +56,16 @@ _MOST_IMAGES = 10
 _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 _URGENCY = (
     State.LATE,
+    State.VANISHED,
+    State.UNPROTECTED,
     State.INVALID,
     State.UNKNOWN,
     State.NEVER,
     State.OK,
     State.OFF,
 )
+# Those that are filters by themselves.
+_STATES = ("invalid", "unknown", "never", "ok", "off")
 #: What servers can be sorted by, in words.
 SORTS = {
     "status": "Status",
@@ -152,7 +156,7 @@ def listed() -> ResponseReturnValue:
         listing=_listing(fleet, asked, args.get("page", 1, type=int)),
         asked=asked,
         sorts=SORTS,
-        states=[*FILTERS[1:], *(state.value for state in _URGENCY)],
+        states=[*FILTERS, *_STATES],
         most_images=_MOST_IMAGES,
         labels=labels_of(each.server for each in fleet.servers),
         chosen=args.getlist("server"),

@@ -34,6 +34,7 @@ from rax_scheduled_images_ext.model.retention import Decision
 from rax_scheduled_images_ext.model.verify import Verification, proofs_of
 from rax_scheduled_images_ext.operations.inventory import Inventory
 from rax_scheduled_images_ext.operations.schedules import find_schedule
+from rax_scheduled_images_ext.operations.space import snapshot_sizes
 
 
 @dataclass(frozen=True)
@@ -137,11 +138,17 @@ def read_status(
 
 
 def read_server_details(
-    cloud: Cloud, server_id: str, *, max_age: timedelta = MAX_AGE
+    cloud: Cloud,
+    server_id: str,
+    *,
+    max_age: timedelta = MAX_AGE,
+    space: bool = False,
 ) -> ServerDetails:
     """Read one server, its schedule and its images: one request each.
 
     :param max_age: as for :func:`.freshness.schedule_status`.
+    :param space: also find out what the images take: one request per page of volume
+        snapshots if images have any.
     :raises NoSuchServer: if there is no such server, and no image of one.
     :raises NotOffered: if the cloud has no scheduled images.
     """
@@ -159,7 +166,8 @@ def read_server_details(
     images = images_of(cloud, server_id)
     if gone and not images:
         raise NoSuchServer(server_id)
-    status = schedule_status(server, images, now, max_age)
+    sizes = snapshot_sizes(cloud, images) if space else None
+    status = schedule_status(server, images, now, max_age, sizes)
     return ServerDetails(now, status, _dated(status, images, now), gone)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import cached_property
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.model.freshness import ScheduleStatus, State
 from rax_scheduled_images_ext.model.image import ServerImage
+from rax_scheduled_images_ext.model.space import Space
 from rax_scheduled_images_ext.operations.inventory import Inventory, read_inventory
 from rax_scheduled_images_ext.operations.unprotected import unprotected
 from rax_scheduled_images_ext.operations.work_queue import run
@@ -50,9 +51,11 @@ class Fleet:
         :param before: what was known; a cause that was found a moment ago is kept.
         """
         shared = cloud.shared()
-        found = read_inventory(shared)
+        found = read_inventory(shared, space=True)
         causes = _causes(shared, found, before)
-        return cls(found.now, found.servers, found.images, causes)
+        # The outlooks take a lot of memory, and no page of all servers shows them.
+        servers = [replace(each, outlook=None) for each in found.servers]
+        return cls(found.now, servers, found.images, causes)
 
     @cached_property
     def counts(self) -> dict[str, int]:
@@ -66,13 +69,9 @@ class Fleet:
         return unprotected(self.servers)
 
     @property
-    def size(self) -> int:
-        """How many bytes all images have, as far as known."""
-        return sum(self.size_of(server_id) for server_id in self.images)
-
-    def size_of(self, server_id: str) -> int:
-        """Return how many bytes the images of a server have, as far as known."""
-        return sum(image.size or 0 for image in self.images.get(server_id, ()))
+    def space(self) -> Space:
+        """What the images of all servers take."""
+        return sum((each.space for each in self.servers if each.space), Space())
 
     def _fits(self, status: ScheduleStatus, name: str) -> bool:
         """Whether a filter finds a server, of those among which it searches."""

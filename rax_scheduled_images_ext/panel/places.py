@@ -187,7 +187,7 @@ class Place:
             raise
 
     def _follow(self, server_id: str, before: Followed | None) -> Followed:
-        details = read_server_details(self.cloud, server_id)
+        details = read_server_details(self.cloud, server_id, space=True)
         word = details.server.task_state
         progress = before.progress if before else None
         under_way = progress is not None and progress.started and not progress.over

@@ -17,10 +17,12 @@ from cachetools import TTLCache
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.errors import InvalidSchedule, ScheduledImagesError
+from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.outlook import Outlook
 from rax_scheduled_images_ext.model.quota import FullQuota
 from rax_scheduled_images_ext.model.retention import Decision
 from rax_scheduled_images_ext.model.schedule import ImageSchedule, ScheduleSettings
+from rax_scheduled_images_ext.model.space import Sizes, Space, space_of
 from rax_scheduled_images_ext.operations import schedules
 from rax_scheduled_images_ext.operations.forecast import outlook
 from rax_scheduled_images_ext.operations.targets import Target
@@ -129,15 +131,9 @@ class ServerRow:
         return cls(outcome.item, outcome.value)
 
     @property
-    def expiring(self) -> int:
-        """How many images the next scheduled image deletes."""
-        return len(self.preview.expiring) if self.preview else 0
-
-    @property
-    def size(self) -> int:
-        """How many bytes these have, as far as known."""
-        going = self.preview.expiring if self.preview else ()
-        return sum(each.image.size or 0 for each in going)
+    def expiring(self) -> list[ServerImage]:
+        """The images that the next scheduled image deletes, oldest first."""
+        return [each.image for each in self.preview.expiring] if self.preview else []
 
 
 @dataclass
@@ -145,7 +141,7 @@ class Review:
     """A change of several servers, as shown to a user.
 
     ``owner`` is who may see it. ``again`` is whether it repeats servers that changed
-    after they were shown.
+    after they were shown. ``sizes`` are those of volume snapshots.
     """
 
     owner: tuple[object, ...]
@@ -154,6 +150,7 @@ class Review:
     again: bool = False
     rows: list[ServerRow] | None = None
     quota: FullQuota | None = None
+    sizes: Sizes = field(default_factory=lambda: Sizes({}))
     job_id: str = ""
     id: str = field(default_factory=lambda: secrets.token_urlsafe(12))
 
@@ -173,14 +170,13 @@ class Review:
         return [row for row in self.rows or () if row.preview is None]
 
     @property
-    def expiring(self) -> int:
-        """How many images are deleted when the next scheduled images are made."""
-        return sum(row.expiring for row in self.included)
+    def expiring(self) -> list[ServerImage]:
+        """The images that are deleted when the next scheduled images are made."""
+        return [image for row in self.included for image in row.expiring]
 
-    @property
-    def size(self) -> int:
-        """How many bytes these have, as far as known."""
-        return sum(row.size for row in self.included)
+    def space_of(self, images: Iterable[ServerImage]) -> Space:
+        """Return what images take."""
+        return space_of(images, self.sizes.gib)
 
     @property
     def outlooks(self) -> list[Outlook]:

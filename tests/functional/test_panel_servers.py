@@ -16,6 +16,8 @@ from ..novashell import Nova
 from ..waiting import until
 from .fleet import MYSERVER, id_of, remember_proof, sent
 from .panels import Page, Panel, Reader, panel_over
+from .runners import runner_of, schedule
+from .test_volume_backed import SERVER
 
 FACES = [{}, {"like": "rackspace"}, {"extension": False}]
 on_all_faces = pytest.mark.parametrize("cloud", FACES, indirect=True)
@@ -221,6 +223,42 @@ def test_who_is_unprotected_is_who_the_list_names(
 
 
 @pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
+def test_the_space_of_images_is_that_of_their_volume_snapshots(
+    reader: Reader, nova: Nova, cloud: Sandbox
+) -> None:
+    path = reader.page.path
+    server_id = cloud.boot("database", server_id=SERVER, volume_size=8).id
+    schedule(cloud, 2, server_id=server_id)
+    runner = runner_of(cloud)
+    for _ in range(3):
+        cloud.advance("1d")
+        runner.tick()
+        runner.tick()
+    page = reader.get(path)
+    assert page.all(f"#server-{server_id} td")[-1] == "16 GiB"
+    assert page.all(".tile")[-1] == "16 GiB in images"
+    reader.link("CSV")
+    rows = {
+        e["server"]: e for e in csv.DictReader(reader.page.response.text.splitlines())
+    }
+    assert (rows["database"]["gib"], rows["web1"]["gib"]) == ("16.0", "0.0")
+    images = [image.id for image in cloud.images(server_id)]
+    page = reader.get(f"{path}/{server_id}")
+    assert "Space 16 GiB in 2 images" in page.text
+    page = reader.get(f"{path}/{server_id}/images/delete?image={images[0]}")
+    assert page.all(".total") == ["8.0 GiB will be deleted. This cannot be undone."]
+    # What expires is counted in the same way.
+    reader.get(path)
+    reader.submit("#bulk", server=[server_id], action="update", retention="1")
+    assert reader.page.all("#forecast .total") == ["16 GiB"]
+
+    cloud.fault("GET /snapshots/detail 503")
+    page = reader.get(path)
+    assert page.all(f"#server-{server_id} td")[-1] == "at least 0 B"
+    assert page.all(".tile")[-1] == "at least 0 B in images"
+
+
+@pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
 def test_where_nobody_makes_images_the_page_asks_who_does(
     reader: Reader, nova: Nova, cloud: Sandbox
 ) -> None:
@@ -289,7 +327,7 @@ def test_a_page_costs_what_the_list_costs(
     panel: Panel, nova: Nova, cloud: Sandbox
 ) -> None:
     sent(cloud)
-    nova.ok("scheduled-images-list")
+    assert nova("scheduled-images-list", "--long").status == 0
     listed = sent(cloud)
     panel.reader()
     assert sorted(sent(cloud)) == sorted(listed)

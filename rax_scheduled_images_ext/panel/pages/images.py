@@ -12,12 +12,13 @@ from rax_scheduled_images_ext.errors import (
     SnapshotsInDoubt,
     SnapshotsLeft,
 )
-from rax_scheduled_images_ext.model.image import removed_marker
+from rax_scheduled_images_ext.model.image import ServerImage, removed_marker
 from rax_scheduled_images_ext.model.retention import (
     Decision,
     reason,
     retention_status,
 )
+from rax_scheduled_images_ext.model.space import Space, space_of
 from rax_scheduled_images_ext.model.volume_snapshots import (
     named_snapshots,
 )
@@ -29,6 +30,7 @@ from rax_scheduled_images_ext.operations.server import (
     ServerDetails,
     read_server_details,
 )
+from rax_scheduled_images_ext.operations.space import snapshot_sizes
 from rax_scheduled_images_ext.panel.fate import Fate, fate_without_protection
 from rax_scheduled_images_ext.panel.jobs import Job, within
 from rax_scheduled_images_ext.panel.pages.common import (
@@ -123,7 +125,7 @@ def ask_delete(server_id: str) -> ResponseReturnValue:
         server_id=server_id,
         label=place().label(server_id),
         images=found,
-        size=sum(each.image.size or 0 for each in found),
+        taken=_space([each.image for each in found]),
         snapshots=[name for names in snapshots.values() for name in names],
         problems=problems,
         reason=retention_status,
@@ -164,6 +166,13 @@ def _none_chosen(server_id: str) -> ResponseReturnValue:
 
 def _images(number: int) -> str:
     return "1 image" if number == 1 else f"{number} images"
+
+
+def _space(images: list[ServerImage]) -> Space:
+    """Return what images take."""
+    here = place()
+    sizes = within(PATIENCE, lambda: snapshot_sizes(here.cloud, images))
+    return space_of(images, sizes.gib)
 
 
 def _shown(decisions: list[Decision]) -> str:
@@ -234,13 +243,15 @@ def ask_prune(server_id: str) -> ResponseReturnValue:
     """Show what pruning would delete, and ask."""
     here, gone = place(), "gone" in request.args
     plan = within(PATIENCE, lambda: _plan(here, server_id, gone=gone))
+    images = plan.images()
     return render_template(
         "prune.html",
         server_id=server_id,
         gone=gone,
         back=url_for("gone.listed") if gone else page_of(server_id),
         label=here.label(server_id),
-        images=plan.images(),
+        images=images,
+        taken=_space([each.image for each in images if each.action == "delete"]),
     )
 
 

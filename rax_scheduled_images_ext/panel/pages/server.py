@@ -102,7 +102,6 @@ def shown(server_id: str) -> ResponseReturnValue:
         others=others_of(details),
         kinds=KINDS,
         phases=(PENDING, COPYING, COPIED, UPLOADING),
-        size=sum(each.image.size or 0 for each in details.images),
         kind_of=kind_of,
         retention_status=retention_status,
         reason=reason,

@@ -15,12 +15,13 @@ from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.console.formats import Column
 from rax_scheduled_images_ext.console.schedules import expected_line, quota_line
 from rax_scheduled_images_ext.console.servers import columns, verified_columns
+from rax_scheduled_images_ext.console.space import gib_column
 from rax_scheduled_images_ext.errors import InvalidValue
 from rax_scheduled_images_ext.model.freshness import ScheduleStatus, State
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.schedule import ScheduleSettings
 from rax_scheduled_images_ext.operations.listing import Row
-from rax_scheduled_images_ext.operations.space import quota_forecast
+from rax_scheduled_images_ext.operations.space import quota_forecast, snapshot_sizes
 from rax_scheduled_images_ext.operations.targets import Target, for_each
 from rax_scheduled_images_ext.operations.work_queue import Outcome, Report
 from rax_scheduled_images_ext.panel.fleet import FILTERS, Fleet
@@ -83,14 +84,14 @@ def is_bad(status: ScheduleStatus) -> bool:
     return status.stale or status.failed_proof
 
 
-def _sort_key(fleet: Fleet, sort: str) -> Callable[[ScheduleStatus], Any]:
+def _sort_key(sort: str) -> Callable[[ScheduleStatus], Any]:
     """Return by what servers are sorted; those that are equal, by name."""
     keys: dict[str, Callable[[ScheduleStatus], Any]] = {
         "name": lambda each: each.server.name.lower(),
         "schedule": lambda each: schedule_words(each.server.schedule),
         "newest": lambda each: (each.newest and each.newest.created) or _LONG_AGO,
         "due": lambda each: overdue_since(each) or each.next_due or _LONG_AGO,
-        "space": lambda each: fleet.size_of(each.server.id),
+        "space": lambda each: each.space.known if each.space else 0,
     }
     urgency = {state: number for number, state in enumerate(_URGENCY)}
     return keys.get(sort, lambda each: (not is_bad(each), urgency[each.state]))
@@ -115,7 +116,7 @@ def _sorted(fleet: Fleet, name: str, status: str, sort: str) -> list[ScheduleSta
     """
     found = fleet.matching(name, status)
     found.sort(key=lambda each: (each.server.name.lower(), each.server.id))
-    key = _sort_key(fleet, sort.removeprefix("-"))
+    key = _sort_key(sort.removeprefix("-"))
     found.sort(key=key, reverse=sort.startswith("-"))
     return found
 
@@ -165,7 +166,7 @@ def listed() -> ResponseReturnValue:
 def _further(fleet: Fleet) -> list[Column[Row]]:
     """Return the columns that only a file has."""
     return [
-        Column("size", "Size", lambda row: fleet.size_of(row.server.id)),
+        gib_column(lambda row: row.status.space),
         *verified_columns(fleet.now),
         Column("trouble", "Trouble", lambda row: _trouble(fleet, row)),
     ]
@@ -225,6 +226,7 @@ def _look(
     def work(job: Job) -> None:
         review.rows = list(map(ServerRow.of, _previews(here, change, targets, job)))
         review.quota = quota_forecast(here.cloud, review.outlooks)
+        review.sizes = snapshot_sizes(here.cloud, review.expiring)
         job.done = len(review.rows)
 
     return submit(job, work, repeatable=True)
@@ -259,7 +261,9 @@ def reviewed(review_id: str) -> ResponseReturnValue:
     if review.rows is None:
         return redirect(url_for("jobs.shown", job_id=review.job_id))
     # Servers that lose images come first.
-    rows = sorted(review.included, key=lambda row: (-row.expiring, row.target.label))
+    rows = sorted(
+        review.included, key=lambda row: (-len(row.expiring), row.target.label)
+    )
     left_out = sorted(review.left_out, key=lambda row: row.idle)
     return render_template(
         "review.html",
@@ -300,6 +304,7 @@ def change(review_id: str) -> ResponseReturnValue:
         again.rows = _change(here, review, job)
         again.targets = [row.target for row in again.rows]
         if again.rows:
+            again.sizes = snapshot_sizes(here.cloud, again.expiring)
             store.keep(again)
             number = len(again.rows)
             servers = "1 server was" if number == 1 else f"{number:,} servers were"

@@ -179,14 +179,22 @@ def surplus_of_gone(
     :raises ServerGone: if that is not said either.
     :raises NotGone: if the server may be in another region.
     """
+    check_was_here(server)
+    if keep is None and not everything:
+        raise ServerGone(server.label, server.id)
+    return [base_marked(cloud, decision) for decision in server.going(keep)]
+
+
+def check_was_here(server: GoneServer) -> None:
+    """Check that a server that is gone was in this region.
+
+    :raises NotGone: if it may be in another region.
+    """
     if server.trace is Trace.REGION_UNKNOWN:
         raise NotGone(
             f"Server {server.label} ({server.id}) is not known to have been in this"
             " region: it may be in another one that has the same images"
         )
-    if keep is None and not everything:
-        raise ServerGone(server.label, server.id)
-    return [base_marked(cloud, decision) for decision in server.going(keep)]
 
 
 def base_marked(

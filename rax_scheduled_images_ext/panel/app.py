@@ -28,6 +28,7 @@ from rax_scheduled_images_ext.panel.guesses import GuessLimit
 from rax_scheduled_images_ext.panel.look import current_look
 from rax_scheduled_images_ext.panel.pages import (
     calendar,
+    gone,
     images,
     jobs,
     look,
@@ -96,6 +97,7 @@ def create_app(settings: Settings) -> Flask:
         server,
         images,
         calendar,
+        gone,
         restore,
         jobs,
         look,

@@ -11,6 +11,7 @@ from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.model.freshness import ScheduleStatus, State
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.operations.inventory import Inventory, read_inventory
+from rax_scheduled_images_ext.operations.unprotected import unprotected
 from rax_scheduled_images_ext.operations.work_queue import run
 from rax_scheduled_images_ext.panel.trouble import (
     Trouble,
@@ -26,7 +27,8 @@ _LEAST_OF_ID = 4
 
 #: The filters of servers beside their states, as the tiles count them.
 LATE, FAILING, TODAY = State.LATE.value, "failing", "made today"
-FILTERS = (LATE, FAILING, TODAY)
+UNPROTECTED = State.UNPROTECTED.value
+FILTERS = (LATE, FAILING, UNPROTECTED, TODAY)
 
 
 @dataclass(frozen=True)
@@ -55,11 +57,13 @@ class Fleet:
     @cached_property
     def counts(self) -> dict[str, int]:
         """How many servers each filter finds."""
-        states = {state.value for state in State}
-        return {
-            name: sum(self.fits(each, name) for each in self.servers)
-            for name in (*FILTERS, *states)
-        }
+        names = (*FILTERS, *(state.value for state in State))
+        return {name: len(self.matching("", name)) for name in names}
+
+    @cached_property
+    def unprotected(self) -> list[ScheduleStatus]:
+        """The servers that no schedule covers although nobody has excepted them."""
+        return unprotected(self.servers)
 
     @property
     def size(self) -> int:
@@ -70,8 +74,10 @@ class Fleet:
         """Return how many bytes the images of a server have, as far as known."""
         return sum(image.size or 0 for image in self.images.get(server_id, ()))
 
-    def fits(self, status: ScheduleStatus, name: str) -> bool:
-        """Whether a filter finds a server."""
+    def _fits(self, status: ScheduleStatus, name: str) -> bool:
+        """Whether a filter finds a server, of those among which it searches."""
+        if name == UNPROTECTED:
+            return True
         if name == LATE:
             return status.stale
         if name == FAILING:
@@ -92,8 +98,8 @@ class Fleet:
         part = text.lower()
         return [
             each
-            for each in self.servers
-            if self.fits(each, name)
+            for each in (self.unprotected if name == UNPROTECTED else self.servers)
+            if self._fits(each, name)
             and (
                 _has(part, each.server.name, each.server.id)
                 or any(self._found(part, each.server.id))

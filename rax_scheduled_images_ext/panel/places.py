@@ -21,6 +21,7 @@ from rax_scheduled_images_ext.model.task_states import (
     SnapshotProgress,
     task_state,
 )
+from rax_scheduled_images_ext.operations.gone import GoneServers, find_gone
 from rax_scheduled_images_ext.operations.server import (
     ServerDetails,
     read_server_details,
@@ -43,6 +44,8 @@ Value = TypeVar("Value")
 _SHARE = 0.8
 # Seconds between two readings while a snapshot is in progress.
 _SNAPSHOT = 2.0
+# Servers that are gone take two requests each.
+_GONE = 60.0
 # Seconds after which readings that nobody uses are forgotten.
 _FORGET = 3600.0
 
@@ -75,6 +78,7 @@ class Readings:
     patience: Patience
     fleets: Shelf[Fleet] = field(default_factory=lambda: Shelf(500, _FORGET))
     servers: Shelf[Followed] = field(default_factory=lambda: Shelf(5000, _FORGET))
+    gone: Shelf[GoneServers] = field(default_factory=lambda: Shelf(500, _FORGET))
     safe_from: Shelf[str] = field(default_factory=lambda: Shelf(500, _FORGET))
     #: The images of snapshots started in the panel, by project, region and server.
     started: TTLCache[object, str] = field(
@@ -85,6 +89,7 @@ class Readings:
         """Discard all that is known of servers; the next users wait."""
         self.fleets.changed()
         self.servers.changed()
+        self.gone.changed()
 
 
 @dataclass(frozen=True)
@@ -130,6 +135,14 @@ class Place:
             self.readings.patience,
         )
 
+    def gone(self) -> View[GoneServers]:
+        """Return what is known about the servers that are gone."""
+        return self.readings.gone.of(self._key).view(
+            lambda _: self._read(partial(find_gone, self.cloud)),
+            lambda _: _GONE,
+            self.readings.patience,
+        )
+
     def labels(self) -> dict[str, str]:
         """Return the labels of the known servers, by ID."""
         found = self.readings.fleets.of(self._key).peek()
@@ -141,7 +154,11 @@ class Place:
         if known is not None:
             return known
         seen = self.readings.servers.of((*self._key, server_id)).peek()
-        return (seen.details.server.name if seen else "") or server_id
+        if seen is not None and seen.details.server.name:
+            return seen.details.server.name
+        gone = self.readings.gone.of(self._key).peek()
+        left = (each for each in gone.servers if each.id == server_id) if gone else ()
+        return next((each.label for each in left), server_id)
 
     @contextmanager
     def changing(self, *server_ids: str) -> Iterator[None]:
@@ -153,6 +170,7 @@ class Place:
             yield
         finally:
             self.readings.fleets.of(self._key).changed()
+            self.readings.gone.of(self._key).changed()
             for server_id in server_ids:
                 self.readings.servers.of((*self._key, server_id)).changed()
 

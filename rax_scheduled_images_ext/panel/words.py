@@ -139,7 +139,7 @@ def overdue_since(status: ScheduleStatus) -> datetime | None:
 
 def is_overdue(status: ScheduleStatus) -> bool:
     """Whether an image that was due is missing."""
-    return status.stale and status.state is not State.INVALID
+    return status.stale and status.state in (State.LATE, State.NEVER)
 
 
 def state_words(status: ScheduleStatus) -> str:

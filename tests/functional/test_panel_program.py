@@ -256,7 +256,11 @@ def test_a_sandbox_is_advanced_and_broken_from_the_page(cloud: Sandbox) -> None:
         assert page.messages == ["Broken: Snapshots fail: their images are lost."]
         reader.link("Advance its time, or break it")
         reader.submit("#advance", duration="7d")
-        assert reader.page.all(".tile.bad") == ["1 late", "1 failing"]
+        assert reader.page.all(".tile.bad") == [
+            "1 late",
+            "1 failing",
+            "3 unprotected",
+        ]
         page = reader.link("Advance its time, or break it")
         assert page.has("#broken")
         page = reader.submit("#mend")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 
 import pytest
@@ -88,7 +89,7 @@ def test_a_server_whose_image_did_not_boot_stands_first(
     cloud.advance("2d")
     remember_proof(cloud, cloud.images(MYSERVER)[0].id, None)
     page = reader.get(reader.page.path)
-    assert page.all(".tile.bad") == ["1 failing"]
+    assert page.all(".tile.bad") == ["1 failing", "1 unprotected"]
     assert names(page)[0] == "myserver"
     assert page.all("tr.stale th") == ["myserver"]
     assert page.all(f"#server-{MYSERVER} td")[0] == "ok proof failed"
@@ -182,7 +183,7 @@ def test_the_tiles_count_what_their_filters_find(
         for number, name in (tile.split(" ", 1) for tile in page.all(".tile")[:-1])
     }
     assert tiles.keys() >= {"late", "failing", "made today", "ok", "off"}
-    assert (tiles["ok"], tiles["off"]) == (3, 1)
+    assert (tiles["ok"], tiles["off"], tiles["unprotected"]) == (3, 1, 1)
     for name, number in tiles.items():
         page = reader.get(path)
         page = reader.link(f"{number} {name}")
@@ -190,6 +191,33 @@ def test_the_tiles_count_what_their_filters_find(
         assert page.all(".tile[aria-current]") == [f"{number} {name}"]
     total = sum(image.size or 0 for image in cloud.images())
     assert page.all(".tile")[-1] == f"{size_for_people(total)} in images"
+
+
+@pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
+def test_who_is_unprotected_is_who_the_list_names(
+    reader: Reader, nova: Nova, cloud: Sandbox
+) -> None:
+    enable(nova, "myserver", "3")
+    enable(nova, "db1", "3")
+    nova.ok("scheduled-images-disable", "db1")
+    web = id_of(cloud, "web1")
+    with cloud.region() as region:
+        region.servers.set_tags(web, ("scheduled-images", "scheduled-images:hourly:7"))
+    path = reader.page.path
+    reader.get(path)
+    page = reader.link("2 unprotected")
+    assert names(page) == ["check-my-task-state", "web1"]
+    listed = json.loads(
+        nova.ok("scheduled-images-list", "--unprotected", "--format", "json")
+    )
+    assert sorted(names(page)) == sorted(row["server"] for row in listed)
+    states = [page.all(f"#server-{row['id']} td")[0] for row in listed]
+    assert states == [row["state"] for row in listed]
+    assert page.at("#status option[selected]").text == "unprotected"
+    # Nothing is due of one without a schedule.
+    assert "overdue" not in page.at("#servers").text
+    # What is searched is filtered as well.
+    assert names(reader.get(f"{path}?status=unprotected&name=web")) == ["web1"]
 
 
 @pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
@@ -215,7 +243,7 @@ def test_a_cause_that_cannot_be_read_is_unknown(
     cloud.fault("GET /os-instance-actions 503")
     page = reader.get(reader.page.path)
     assert page.all(".why")[0] == "Why is unknown: its history cannot be read."
-    assert page.all(".tile.bad") == ["1 late"]
+    assert page.all(".tile.bad") == ["1 late", "3 unprotected"]
 
 
 def test_a_search_finds_images_and_parts_of_ids(

@@ -27,6 +27,8 @@ from rax_scheduled_images_ext.panel.sessions import Problem, Visitor
 
 Result = TypeVar("Result")
 
+#: So many rows a page has.
+PAGE = 100
 #: Seconds that reading the cloud for a page may take.
 PATIENCE = 20.0
 # Seconds that a page waits for a change before it shows its progress.
@@ -105,6 +107,16 @@ def as_csv_file(
     response = Response(f"{as_csv(columns, rows)}\n", mimetype="text/csv")
     response.headers.set("Content-Disposition", "attachment", filename=file)
     return response
+
+
+def page_of_rows(rows: Sequence[Result]) -> tuple[Sequence[Result], int, int]:
+    """Return the rows of the page that the request is for, its number and the last.
+
+    A number that is too large means the last page.
+    """
+    pages = max(1, -(-len(rows) // PAGE))
+    page = min(max(1, request.args.get("page", 1, type=int)), pages)
+    return rows[(page - 1) * PAGE : page * PAGE], page, pages
 
 
 class SignedOut(Exception):

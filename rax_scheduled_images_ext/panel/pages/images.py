@@ -22,6 +22,7 @@ from rax_scheduled_images_ext.model.volume_snapshots import (
     named_snapshots,
 )
 from rax_scheduled_images_ext.operations.delete import delete_image_of
+from rax_scheduled_images_ext.operations.gone import check_was_here, read_gone
 from rax_scheduled_images_ext.operations.protect import protect_images, unprotect
 from rax_scheduled_images_ext.operations.prune import PrunePlan, plan_prune, prune
 from rax_scheduled_images_ext.operations.server import (
@@ -110,7 +111,7 @@ def choose_deletion(server_id: str) -> ResponseReturnValue:
 @pages.get("/servers/<server_id>/images/delete")
 def ask_delete(server_id: str) -> ResponseReturnValue:
     """Ask whether to delete images."""
-    found = _chosen(_details(server_id), request.args.getlist("image"))
+    found = _to_delete(server_id, request.args.getlist("image"))
     problems, snapshots = {}, {}
     for each in found:
         try:
@@ -134,7 +135,7 @@ def ask_delete(server_id: str) -> ResponseReturnValue:
 def delete(server_id: str) -> ResponseReturnValue:
     """Delete images, if they are as shown."""
     here, ids = place(), request.form.getlist("image")
-    found = _chosen(_details(server_id), ids)
+    found = _to_delete(server_id, ids)
     if request.form.get("shown") != _shown(found):
         return _ask_again("images.ask_delete", server_id, image=ids)
     job = Job(f"Delete {_images(len(found))}", page_of(server_id), len(found))
@@ -197,6 +198,19 @@ def _chosen(details: ServerDetails, ids: list[str]) -> list[Decision]:
     return [known[image_id] for image_id in dict.fromkeys(ids)]
 
 
+def _to_delete(server_id: str, ids: list[str]) -> list[Decision]:
+    """Return images of a server that may be deleted.
+
+    :raises NotGone: if the server is not there, and may be in another region.
+    """
+    details, here = _details(server_id), place()
+    if details.gone:
+        left = within(PATIENCE, lambda: read_gone(here.cloud, server_id))
+        if left is not None:
+            check_was_here(left)
+    return _chosen(details, ids)
+
+
 def _without_protection(server_id: str, image_id: str) -> tuple[ServerDetails, Fate]:
     details = _details(server_id)
     return details, fate_without_protection(
@@ -218,11 +232,13 @@ def _ask_again(endpoint: str, server_id: str, **shown: Any) -> ResponseReturnVal
 @pages.get("/servers/<server_id>/prune")
 def ask_prune(server_id: str) -> ResponseReturnValue:
     """Show what pruning would delete, and ask."""
-    here = place()
-    plan = within(PATIENCE, lambda: _plan(here, server_id))
+    here, gone = place(), "gone" in request.args
+    plan = within(PATIENCE, lambda: _plan(here, server_id, gone=gone))
     return render_template(
         "prune.html",
         server_id=server_id,
+        gone=gone,
+        back=url_for("gone.listed") if gone else page_of(server_id),
         label=here.label(server_id),
         images=plan.images(),
     )
@@ -231,12 +247,13 @@ def ask_prune(server_id: str) -> ResponseReturnValue:
 @pages.post("/servers/<server_id>/prune")
 def prune_now(server_id: str) -> ResponseReturnValue:
     """Delete the images that were shown and are still surplus."""
-    here = place()
+    here, gone = place(), "gone" in request.form
     wanted = set(request.form.getlist("image"))
-    job = Job("Prune the images", page_of(server_id), len(wanted))
+    then = url_for("gone.listed") if gone else page_of(server_id)
+    job = Job("Prune the images", then, len(wanted))
 
     def work(job: Job) -> None:
-        plan = _plan(here, server_id)
+        plan = _plan(here, server_id, gone=gone)
         kept = [each for each in plan.decisions if each.image.id in wanted]
         with here.changing(server_id):
             done = prune(here.cloud, [PrunePlan(server_id, kept)])
@@ -253,5 +270,7 @@ def prune_now(server_id: str) -> ResponseReturnValue:
     return submit(job, work)
 
 
-def _plan(here: Place, server_id: str) -> PrunePlan:
-    return only(plan_prune(here.cloud, target_of(server_id)))
+def _plan(here: Place, server_id: str, *, gone: bool) -> PrunePlan:
+    """Plan for a server; for one that is to be gone, all its scheduled images."""
+    servers = server_id if gone else target_of(server_id)
+    return only(plan_prune(here.cloud, servers, gone=gone))

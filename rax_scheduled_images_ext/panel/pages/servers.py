@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -28,9 +28,11 @@ from rax_scheduled_images_ext.panel.forms import SCHEDULE_FIELDS, read_change
 from rax_scheduled_images_ext.panel.jobs import Job
 from rax_scheduled_images_ext.panel.labels import labels_of
 from rax_scheduled_images_ext.panel.pages.common import (
+    PAGE,
     as_csv_file,
     check_token,
     page_for_error,
+    page_of_rows,
     place,
     project_pages,
     say,
@@ -50,18 +52,21 @@ from rax_scheduled_images_ext.panel.words import overdue_since, schedule_words
 
 pages = project_pages("servers")
 
-_PAGE = 100
 # So many images that a search has found are named.
 _MOST_IMAGES = 10
 _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 _URGENCY = (
     State.LATE,
+    State.VANISHED,
+    State.UNPROTECTED,
     State.INVALID,
     State.UNKNOWN,
     State.NEVER,
     State.OK,
     State.OFF,
 )
+# Those that are filters by themselves.
+_STATES = ("invalid", "unknown", "never", "ok", "off")
 #: What servers can be sorted by, in words.
 SORTS = {
     "status": "Status",
@@ -95,7 +100,7 @@ def _sort_key(fleet: Fleet, sort: str) -> Callable[[ScheduleStatus], Any]:
 class Listing:
     """One page of the servers that match, and what else a search has found."""
 
-    rows: list[ScheduleStatus]
+    rows: Sequence[ScheduleStatus]
     found: int
     page: int
     pages: int
@@ -115,15 +120,10 @@ def _sorted(fleet: Fleet, name: str, status: str, sort: str) -> list[ScheduleSta
     return found
 
 
-def _listing(fleet: Fleet, asked: dict[str, str], page: int) -> Listing:
-    """Filter, sort and page the servers.
-
-    :param page: from 1; a number that is too large means the last page.
-    """
+def _listing(fleet: Fleet, asked: dict[str, str]) -> Listing:
+    """Filter, sort and page the servers."""
     found = _sorted(fleet, **asked)
-    pages = max(1, -(-len(found) // _PAGE))
-    page = min(max(1, page), pages)
-    rows = found[(page - 1) * _PAGE : page * _PAGE]
+    rows, page, pages = page_of_rows(found)
     return Listing(rows, len(found), page, pages, fleet.images_found(asked["name"]))
 
 
@@ -149,10 +149,10 @@ def listed() -> ResponseReturnValue:
         view=view,
         fleet=fleet,
         is_bad=is_bad,
-        listing=_listing(fleet, asked, args.get("page", 1, type=int)),
+        listing=_listing(fleet, asked),
         asked=asked,
         sorts=SORTS,
-        states=[*FILTERS[1:], *(state.value for state in _URGENCY)],
+        states=[*FILTERS, *_STATES],
         most_images=_MOST_IMAGES,
         labels=labels_of(each.server for each in fleet.servers),
         chosen=args.getlist("server"),
@@ -264,13 +264,13 @@ def reviewed(review_id: str) -> ResponseReturnValue:
     return render_template(
         "review.html",
         review=review,
-        rows=rows[:_PAGE],
-        more=len(rows) - len(rows[:_PAGE]),
-        left_out=left_out[:_PAGE],
+        rows=rows[:PAGE],
+        more=len(rows) - len(rows[:PAGE]),
+        left_out=left_out[:PAGE],
         expected=expected_line(*review.outlooks) if review.outlooks else "",
         quota=quota_line(review.quota) if review.quota else "",
         unknown=not all(row.idle for row in left_out),
-        ids=[row.target.id for row in review.rows][:_PAGE],
+        ids=[row.target.id for row in review.rows][:PAGE],
     )
 
 

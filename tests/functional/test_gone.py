@@ -16,7 +16,7 @@ from rax_scheduled_images_ext.model.image import (
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from ..novashell import Nova
-from ..openstackshell import OpenStack
+from ..openstackshell import OpenStack, not_beside_novaclient_7
 from .fleet import MYSERVER, id_of, sent
 from .gone import (
     archive_server,
@@ -45,6 +45,7 @@ def gone(nova: Nova, *options: str) -> list[dict[str, Any]]:
     return rows
 
 
+@not_beside_novaclient_7
 @plain
 def test_they_are_listed(cloud: Sandbox, nova: Nova, openstack: OpenStack) -> None:
     make_images(cloud, 3)

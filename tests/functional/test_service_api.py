@@ -127,7 +127,7 @@ def test_the_old_client(old_nova: Nova, cloud: Sandbox) -> None:
     )
     assert tags(cloud) == [MARKER, f"{MARKER}:weekly-saturday:4"]
     assert run("scheduled-images-disable", "myserver") == ""
-    assert tags(cloud) == []
+    assert tags(cloud) == [f"{MARKER}:off"]
     off = old_nova("scheduled-images-show", "myserver")
     assert (off.status, off.out) == (1, "")
     assert f"Scheduled images not enabled for server {MYSERVER}" in off.err

@@ -14,7 +14,7 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.service.metrics import Metrics
 
 from ..novashell import Nova
-from ..openstackshell import OpenStack
+from ..openstackshell import OpenStack, not_beside_novaclient_7
 from ..serviceshell import Service
 from .fleet import MYSERVER, add_image, project_of, sent
 from .gone import make_images
@@ -34,6 +34,7 @@ def gib(cloud: Sandbox) -> float:
     return round(sum(sizes) / 2**30, 3)
 
 
+@not_beside_novaclient_7
 @limited
 def test_lists(cloud: Sandbox, nova: Nova, openstack: OpenStack) -> None:
     make_images(cloud, 3)

@@ -483,7 +483,7 @@ def test_volume_snapshots_that_cannot_be_listed_are_reported_once(
     assert (told["event"], told["level"]) == ("volume snapshots not listed", "WARNING")
     assert service("tick").err == ""
     status = service("status")
-    assert "warning: volume snapshots cannot be listed: " in status.err
+    assert "warning: what is left behind cannot be listed: " in status.err
 
 
 @pytest.fixture

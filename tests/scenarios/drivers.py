@@ -17,9 +17,8 @@ from rax_scheduled_images_ext.console.images import IMAGES_AS_DATA
 from rax_scheduled_images_ext.console.prune import pruned_columns
 from rax_scheduled_images_ext.console.servers import (
     columns,
+    detail_columns,
     limit_column,
-    verified_columns,
-    volumes_column,
 )
 from rax_scheduled_images_ext.sandbox.environment import client_environment
 
@@ -241,11 +240,16 @@ def _keys(verb: str) -> dict[str, str]:
         "prune": list(pruned_columns({})),
     }.get(verb) or [
         *columns(now, regions=True),
-        volumes_column(),
-        *verified_columns(now),
+        *detail_columns(now, price=None),
         limit_column(),
     ]
-    return {column.title.title().replace("Id", "ID"): column.key for column in found}
+    titles = {"Id": "ID", "Gib": "GiB"}
+
+    def heading(column: Column[Any]) -> str:
+        words = column.title.title().split()
+        return " ".join(titles.get(word, word) for word in words)
+
+    return {heading(column): column.key for column in found}
 
 
 DRIVERS: dict[str, type[Driver]] = {"nova": NovaDriver, "openstack": OpenStackDriver}

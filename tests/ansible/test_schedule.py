@@ -250,7 +250,7 @@ def test_malformed_tags_can_be_removed(play: Play, cloud: Sandbox) -> None:
     tag(cloud, "scheduled-images", "scheduled-images:daily:0", "mine")
     gone = play(schedule(state="absent"), schedule(state="absent"))
     assert [each["changed"] for each in gone] == [True, False]
-    assert tags(cloud) == ["mine"]
+    assert tags(cloud) == ["mine", "scheduled-images:off"]
 
 
 # -- the cloud, and who one is

@@ -109,13 +109,20 @@ def as_csv_file(
     return response
 
 
-def page_of_rows(rows: Sequence[Result]) -> tuple[Sequence[Result], int, int]:
-    """Return the rows of the page that the request is for, its number and the last.
+def asked_page() -> int:
+    """Return the number of the page of rows that the request is for."""
+    return request.args.get("page", 1, type=int)
+
+
+def page_of_rows(
+    rows: Sequence[Result], page: int
+) -> tuple[Sequence[Result], int, int]:
+    """Return the rows of a page, its number and the last.
 
     A number that is too large means the last page.
     """
     pages = max(1, -(-len(rows) // PAGE))
-    page = min(max(1, request.args.get("page", 1, type=int)), pages)
+    page = min(max(1, page), pages)
     return rows[(page - 1) * PAGE : page * PAGE], page, pages
 
 

@@ -11,6 +11,7 @@ from rax_scheduled_images_ext.model.retention import kept_for_good
 from rax_scheduled_images_ext.model.space import Space, space_of
 from rax_scheduled_images_ext.panel.pages.common import (
     as_csv_file,
+    asked_page,
     check_token,
     page_of_rows,
     place,
@@ -31,7 +32,7 @@ def listed() -> ResponseReturnValue:
         return render_template("waiting.html", view=view, what=what), 503
     if request.args.get("format") == "csv":
         return as_csv_file("gone", gone_columns(found), found.servers)
-    rows, page, last = page_of_rows(found.servers)
+    rows, page, last = page_of_rows(found.servers, asked_page())
     spaces = {e.id: space_of(e.images, found.sizes.gib) for e in found.servers}
     return render_template(
         "gone.html",

@@ -31,6 +31,7 @@ from rax_scheduled_images_ext.panel.labels import labels_of
 from rax_scheduled_images_ext.panel.pages.common import (
     PAGE,
     as_csv_file,
+    asked_page,
     check_token,
     page_for_error,
     page_of_rows,
@@ -121,10 +122,10 @@ def _sorted(fleet: Fleet, name: str, status: str, sort: str) -> list[ScheduleSta
     return found
 
 
-def _listing(fleet: Fleet, asked: dict[str, str]) -> Listing:
+def _listing(fleet: Fleet, asked: dict[str, str], page: int) -> Listing:
     """Filter, sort and page the servers."""
     found = _sorted(fleet, **asked)
-    rows, page, pages = page_of_rows(found)
+    rows, page, pages = page_of_rows(found, page)
     return Listing(rows, len(found), page, pages, fleet.images_found(asked["name"]))
 
 
@@ -150,7 +151,7 @@ def listed() -> ResponseReturnValue:
         view=view,
         fleet=fleet,
         is_bad=is_bad,
-        listing=_listing(fleet, asked),
+        listing=_listing(fleet, asked, asked_page()),
         asked=asked,
         sorts=SORTS,
         states=[*FILTERS, *_STATES],

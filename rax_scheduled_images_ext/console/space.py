@@ -45,7 +45,7 @@ def say_total(
 
     :param price: as for :func:`space_columns`.
     """
-    known = [space for space in spaces if space is not None]
+    known = [space for space in spaces if space is not None and space.number]
     total = sum(known, Space())
     images = "1 image" if total.number == 1 else f"{total.number:,} images"
     servers = "1 server" if len(known) == 1 else f"{len(known):,} servers"

@@ -213,7 +213,11 @@ def read_schedule(part: Mapping[str, Any]) -> ImageSchedule:
         raise _not_an_interval(every)
     daily, hours = parse_every(every)
     if bool(day) == (daily or hours is not None):
-        raise InvalidValue(f"'{every}' with the day of the week {day!r}")
+        raise InvalidValue(
+            f"'{every}' has no day of the week: only weekly has one"
+            if day
+            else "weekly requires day_of_week, such as sunday"
+        )
     if not isinstance(at or "", str):
         raise _not_a_time(at)
     keep = read_keep(part.get("keep"))

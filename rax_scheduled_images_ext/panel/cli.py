@@ -16,6 +16,7 @@ from rax_scheduled_images_ext.errors import ScheduledImagesError
 from rax_scheduled_images_ext.model.durations import format_duration
 from rax_scheduled_images_ext.programs.arguments import (
     Parser,
+    allowed_host,
     between,
     checked,
     duration,
@@ -232,6 +233,7 @@ def make_parser() -> Parser:
     )
     add(
         "--allow-host",
+        type=checked(allowed_host),
         action="append",
         default=[],
         metavar="NAME",

@@ -163,6 +163,16 @@ def regular_expression(text: str) -> re.Pattern[str]:
         raise invalid(f"'{text}' is not a regular expression: {error}") from None
 
 
+def allowed_host(text: str) -> str:
+    """Parse the name of a host, as browsers send it."""
+    if not re.fullmatch(r"[\w.-]+|\[[0-9A-Fa-f:.]+\]", text):
+        raise invalid(
+            f"'{text}' is not a host name: use one such as panel.example.com, without"
+            " scheme, port or path"
+        )
+    return text
+
+
 def number_to_keep(text: str) -> int:
     """Parse a number of images to keep."""
     from rax_scheduled_images_ext.model.schedule import parse_retention

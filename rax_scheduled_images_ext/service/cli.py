@@ -37,6 +37,7 @@ from rax_scheduled_images_ext.programs.arguments import (
 )
 from rax_scheduled_images_ext.programs.completion import complete
 from rax_scheduled_images_ext.programs.options import (
+    LOOPBACK,
     STATUSES,
     add_command,
     new_parser,
@@ -97,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except ModuleNotFoundError as error:
         say(
-            f"{PROG}: error: the service needs {error.name}: pip install"
+            f"{PROG}: error: no Python module '{error.name}': pip install"
             f" 'rax-scheduled-images-ext[{_EXTRAS.get(str(error.name), 'service')}]'"
         )
         return 1
@@ -122,6 +123,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--quiet and --verbose cannot be used together")
     if getattr(args, "roles", None) and not args.auth_url:
         parser.error("--roles requires --auth-url or $OS_AUTH_URL")
+    host = getattr(args, "metrics_host", LOOPBACK)
+    if host != LOOPBACK and args.metrics_port is None:
+        parser.error("--metrics-host requires --metrics-port")
     return args
 
 

@@ -163,6 +163,10 @@ def test_a_first_look(like: str) -> None:
             ("--allow-host", "x"),
             "--allow-host requires --login: without it, everyone who connects",
         ),
+        (
+            ("--login", "--allow-host", "https://x/"),
+            "argument --allow-host: 'https://x/' is not a host name",
+        ),
         (("--idle", "soon"), "argument --idle: 'soon' is not a duration"),
         (("--idle", "0s"), "argument --idle: '0s' is too short: it must be 1s or"),
         (("--port", "x"), "argument --port: 'x' is not allowed: a whole number from 0"),

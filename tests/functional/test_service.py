@@ -302,6 +302,7 @@ def test_a_rehearsed_day(cloud: Sandbox, service: Service) -> None:
         ),
         ("tick --on-failure /etc/passwd", "'/etc/passwd' is not an executable program"),
         ("tick --ping-fail http://x/", "--ping-fail requires --ping"),
+        ("run --metrics-host 0.0.0.0", "--metrics-host requires --metrics-port"),
         ("tick --ping-cacert /nowhere", "cannot read /nowhere: No such file"),
         ("tick -v --quiet", "--quiet and --verbose cannot be used together"),
         ("tick --ping ftp://host/secret", "must start with http:// or https://"),

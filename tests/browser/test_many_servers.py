@@ -54,7 +54,7 @@ def test_ten_thousand_servers(visits: Visits, panel: Panel, cloud: Sandbox) -> N
     page.get_by_label("Status").select_option("off")
     expect(page.locator(".empty")).to_have_text("No server matches the filter.")
     page.get_by_role("link", name="Show all").or_(
-        page.get_by_role("button", name="Filter")
+        page.get_by_role("button", name="Search", exact=True)
     ).first.click()
 
     # All of it from what was read at first.

@@ -84,6 +84,8 @@ def rehearsed() -> list[str]:
             if number % A_DAY == A_DAY // 2:
                 metrics.numbers.add_proof("RegionOne", Finding.PROVEN)
                 metrics.set_verified("RegionOne", tick, {good: tick.now}, failed=0)
+            # As with policies.
+            metrics.numbers.unprotected.labels("RegionOne").set(number < A_DAY)
             queue.labels("scheduled-images.RegionOne").set(number % 5)
             wait.labels("RegionOne").observe(number % 3)
             now = cloud.advance(0)

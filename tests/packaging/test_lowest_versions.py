@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 #: Its tests have environments of their own.
-OTHERS = ("celery",)
+OTHERS = ("celery", "horizon")
 REQUIREMENTS = [
     each
     for each in map(Requirement, requires("rax-scheduled-images-ext") or [])

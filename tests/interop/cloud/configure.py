@@ -104,7 +104,9 @@ def _glance(layout: Layout) -> dict[str, dict[str, object]]:
         "DEFAULT": {
             "enabled_backends": "fs:file",
             "worker_self_reference_url": url(GLANCE),
+            "use_keystone_limits": True,
         },
+        "oslo_limit": _limits(layout),
         "database": _database(layout, "glance"),
         "glance_store": {"default_backend": "fs"},
         "fs": {"filesystem_store_datadir": data / "images"},
@@ -115,6 +117,19 @@ def _glance(layout: Layout) -> dict[str, dict[str, object]]:
             "config_file": layout.venv / "etc/glance/glance-api-paste.ini",
         },
         "keystone_authtoken": _token_check(layout, "glance"),
+    }
+
+
+def _limits(layout: Layout) -> dict[str, object]:
+    """How Glance asks Keystone for the limits of a project."""
+    user = _service_user(layout, "glance")
+    for key in ("project_name", "project_domain_name"):
+        del user[key]
+    return user | {
+        "system_scope": "all",
+        "endpoint_service_type": "image",
+        "endpoint_region_name": REGION,
+        "endpoint_interface": "public",
     }
 
 

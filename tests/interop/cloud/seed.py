@@ -27,6 +27,14 @@ SERVICES = {
     "neutron": ("network", url(NEUTRON)),
     "cinder": ("block-storage", url(CINDER, "/v3")),
 }
+#: What Glance limits for each project. Nothing may be made beyond one that is unknown.
+LIMITS = (
+    "image_size_total",
+    "image_stage_total",
+    "image_count_total",
+    "image_count_uploading",
+)
+ENOUGH = 1_000_000
 FLAVOR = {"id": "1", "name": "m1.tiny", "ram": 64, "vcpus": 1, "disk": 1}
 IMAGE = {
     "name": "cirros",
@@ -76,10 +84,31 @@ def seed_identity(layout: Layout, admin: Administrator) -> None:
         _ensure_endpoint(
             admin, _ensure(admin, "services", "service", name, type=kind), address
         )
+    _seed_limits(admin, roles["reader"])
+
+
+def _seed_limits(admin: Administrator, reader: str) -> None:
+    """Let Glance read limits, and register those that it knows; it has no others."""
+    glance = admin.get("identity", "/users?name=glance")["users"][0]["id"]
+    admin.put("identity", f"/system/users/{glance}/roles/{reader}")
+    service = admin.get("identity", "/services?name=glance")["services"][0]["id"]
+    known = admin.get("identity", "/registered_limits")["registered_limits"]
+    limits = [
+        {
+            "service_id": service,
+            "region_id": REGION,
+            "resource_name": name,
+            "default_limit": ENOUGH,
+        }
+        for name in LIMITS
+        if name not in {each["resource_name"] for each in known}
+    ]
+    if limits:
+        admin.post("identity", "/registered_limits", {"registered_limits": limits})
 
 
 def _role_names() -> set[str]:
-    return {"service", *(role for _, role in USERS.values())}
+    return {"service", "reader", *(role for _, role in USERS.values())}
 
 
 def _ensure(

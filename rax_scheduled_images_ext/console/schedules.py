@@ -130,7 +130,7 @@ def print_forecasts(
     outlooks = [e.value.outlook for e in done if e.value and e.value.outlook]
     quota = quota_forecast(cloud, outlooks)
     if quota is not None:
-        put(quota_line(quota))
+        (say if quota.quota.problem else put)(quota_line(quota))
     return found.ok
 
 
@@ -167,6 +167,8 @@ def quota_line(found: FullQuota) -> str:
     quota = found.quota
     limits = [f"{quota.number.most} images"] if quota.number else []
     limits += [size_for_people(quota.size.most)] if quota.size else []
+    if quota.problem is not None:
+        return f"The project's image quota is not known: {quota.problem}"
     name = f"The project's quota of {' and '.join(limits)}"
     if found.day is None:
         return f"{name} is not reached within a year by these servers."

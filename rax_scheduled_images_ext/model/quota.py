@@ -22,10 +22,14 @@ class Limit:
 
 @dataclass(frozen=True)
 class ImageQuota:
-    """The limits of a project's images: their number and their bytes; None for none."""
+    """The limits of a project's images: their number and their bytes; None for none.
+
+    ``problem`` is why they are not known; both are None then.
+    """
 
     number: Limit | None
     size: Limit | None
+    problem: str | None = None
 
 
 @dataclass(frozen=True)

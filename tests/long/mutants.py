@@ -128,9 +128,11 @@ def _counting_all(patch: pytest.MonkeyPatch) -> None:
 def _keeping_one_less(patch: pytest.MonkeyPatch) -> None:
     ranked = rule._ranked
 
-    def mutant(image: Any, keep: Any, rank: int, by: Any, **more: Any) -> Any:
+    def mutant(
+        image: Any, keep: Any, rank: int, by: Any, kept_as: Any, **more: Any
+    ) -> Any:
         left = tuple(each for each in by if each.rank < each.limit)
-        return ranked(image, keep, rank, left, **more)
+        return ranked(image, keep, rank, left, kept_as, **more)
 
     patch.setattr(rule, "_ranked", mutant)
 

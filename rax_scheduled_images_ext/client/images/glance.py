@@ -61,6 +61,8 @@ _PROGRESS = {
 _PATCH = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
 # Its errors have no form of their own; this is what it says of an image.
 _NOT_FOUND = ("No image found with ID {}", "Failed to find image {} to delete")
+# Of a resource that the service does not have.
+_NO_RESOURCE = "The resource could not be found."
 _PAGE = 1000
 _MIB = 2**20
 _RACES = 5
@@ -151,11 +153,14 @@ class GlanceImages(ImageStore):
 
     def quota(self) -> ImageQuota | None:
         answer = self.transport.get("/info/usage")
-        # Older services have no such resource, and others no such limits.
+        # Older services have no such resource, and others no such limits. What anybody
+        # else says, such as a proxy, is no reason to believe that there are none.
+        if answer.status == 404 and _NO_RESOURCE in answer.response.text:
+            return None
         try:
             usage = answer.object("usage")
-        except (ApiError, UnexpectedAnswer):
-            return None
+        except (ApiError, UnexpectedAnswer) as error:
+            return ImageQuota(None, None, str(error))
         number = _limit(usage.get("image_count_total"))
         size = _limit(usage.get("image_size_total"), _MIB)
         return ImageQuota(number, size) if number or size else None

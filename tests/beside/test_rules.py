@@ -17,7 +17,11 @@ import pytest
 
 from rax_scheduled_images_ext.model.keep import Keep
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
-from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG, schedule_tag
+from rax_scheduled_images_ext.model.schedule_tags import (
+    MARKER_TAG,
+    OFF_TAG,
+    schedule_tag,
+)
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from ..functional.clouds import PROXIED
@@ -168,7 +172,7 @@ class TestThroughTheApiInFront:
         assert [image.id for image in made(cloud)] == kept
         assert tags(cloud) == [MARKER_TAG, schedule_tag(RULES)]
         off = nova("scheduled-images-disable", "myserver")
-        assert (off.returncode, tags(cloud)) == (0, [])
+        assert (off.returncode, tags(cloud)) == (0, [OFF_TAG])
 
     def test_an_earlier_runner_deletes_nothing(
         self, cloud: Sandbox, before: Path, tmp_path: Path

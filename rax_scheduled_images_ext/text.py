@@ -1,4 +1,4 @@
-"""Makes text from elsewhere, such as names and reasons, safe to show.
+"""Makes text from elsewhere, such as names and reasons, safe to show, and compares it.
 
 A terminal obeys control characters, and characters that change the text's direction or
 have no width make a name look like another one, or a line like several.
@@ -6,9 +6,11 @@ have no width make a name look like another one, or a line like several.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import unicodedata
+from collections.abc import Iterable
 
 # Control and format characters, lone surrogates, line and paragraph separators.
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
@@ -61,3 +63,11 @@ def quoted(text: str) -> str:
 
 def _is_hidden(character: str) -> bool:
     return unicodedata.category(character) in _HIDDEN
+
+
+def digest_of(texts: Iterable[object]) -> str:
+    """Return a digest that only equal lists of texts share.
+
+    A form carries that of what it has shown.
+    """
+    return hashlib.sha256(json.dumps(list(map(str, texts))).encode()).hexdigest()

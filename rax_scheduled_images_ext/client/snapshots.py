@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -40,7 +40,7 @@ from rax_scheduled_images_ext.model.task_states import (
     UPLOADING,
     ServerState,
 )
-from rax_scheduled_images_ext.model.times import read_time
+from rax_scheduled_images_ext.model.times import LONG_AGO, read_time
 from rax_scheduled_images_ext.text import printable
 
 #: The errors that do not end a watch, because they may pass.
@@ -57,7 +57,6 @@ _LONGEST_TEXT = 255
 _MOST_METADATA = 125
 _LARGEST_CHARACTER = "\uffff"
 _METADATA_KEY = re.compile(r"[a-zA-Z0-9-_:. ]{1,255}")
-_LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 _ACTIONS = ("createImage", "createBackup")
 
 
@@ -152,7 +151,7 @@ class Snapshots:
             and isinstance(action.get("request_id"), str)
             for why in [_message(action)]
         ]
-        return sorted(found, key=lambda each: each.started or _LONG_AGO, reverse=True)
+        return sorted(found, key=lambda each: each.started or LONG_AGO, reverse=True)
 
     def failure(
         self,

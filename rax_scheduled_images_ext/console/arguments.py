@@ -278,7 +278,7 @@ def keep_within(**options: Any) -> Argument:
         type=checked(age_or_none),
         help="Also keep every image made less than this long before the newest one,"
         " such as 30d. Requires last=2 or more. 0d removes this rule.",
-        **options,
+        **{"action": Once, **options},
     )
 
 
@@ -372,6 +372,7 @@ KEEP = (
     argument(
         "--keep-within",
         metavar="<days>",
+        action=Once,
         type=checked(age),
         help="With --keep: also keep every image made less than this long before the"
         " newest one, such as 30d. Requires --keep 2 or last=2, or more.",
@@ -387,8 +388,8 @@ PRUNED = argument(
 )
 GONE = switch(
     "--gone",
-    "Only servers that are gone, by default all of them: delete all their scheduled"
-    " images, or with --keep all but the newest of each.",
+    "Only servers that are gone, all of them unless some are named. Delete all their"
+    " scheduled images, except those that --keep keeps.",
 )
 #: The error if nothing is to be pruned.
 NAME_OR_GONE = "name servers, or use --gone for all servers that are gone"

@@ -165,10 +165,10 @@ def expected_line(*outlooks: Outlook) -> str:
 def quota_line(found: FullQuota) -> str:
     """Return when the project's quota of images is reached."""
     quota = found.quota
-    limits = [f"{quota.number.most} images"] if quota.number else []
-    limits += [size_for_people(quota.size.most)] if quota.size else []
     if quota.problem is not None:
         return f"The project's image quota is not known: {quota.problem}"
+    limits = [f"{quota.number.most} images"] if quota.number else []
+    limits += [size_for_people(quota.size.most)] if quota.size else []
     name = f"The project's quota of {' and '.join(limits)}"
     if found.day is None:
         return f"{name} is not reached within a year by these servers."

@@ -6,9 +6,6 @@ again, and nothing is done.
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -40,6 +37,7 @@ from rax_scheduled_images_ext.operations.snapshot.begin import begin_snapshot
 from rax_scheduled_images_ext.operations.space import quota_forecast
 from rax_scheduled_images_ext.operations.targets import Target, find_targets
 from rax_scheduled_images_ext.operations.work_queue import Outcome
+from rax_scheduled_images_ext.text import digest_of
 
 _DAILY = "daily"
 
@@ -59,11 +57,6 @@ class ReviewedForm(forms.SelfHandlingForm):
             messages.warning(self.request, text)
         self.data = {**self.data.dict(), "reviewed": digest}
         return False
-
-
-def digest_of(texts: Iterable[object]) -> str:
-    """Return a digest that only equal lists share."""
-    return hashlib.sha256(json.dumps(list(map(str, texts))).encode()).hexdigest()
 
 
 # -- schedules

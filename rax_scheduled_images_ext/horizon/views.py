@@ -22,7 +22,6 @@ from rax_scheduled_images_ext.horizon.forms import (
     ScheduleForm,
     SnapshotForm,
     UnprotectForm,
-    digest_of,
 )
 from rax_scheduled_images_ext.horizon.tables import (
     PANEL,
@@ -42,6 +41,7 @@ from rax_scheduled_images_ext.operations.server import (
     read_server_details,
 )
 from rax_scheduled_images_ext.operations.targets import Target
+from rax_scheduled_images_ext.text import digest_of
 
 Item = TypeVar("Item", ServerRow, ImageRow)
 
@@ -249,7 +249,7 @@ class UnprotectView(FormOfServer):
         details = self.get_details()
         with Handled(self.request, _("Unable to retrieve the image."), _INDEX):
             decision, outlook = details.counted_again(image_id)
-            going = outlook.dated(outlook.going_next[::-1])
+            going = outlook.expiring
             return {
                 "image": decision.image,
                 "status": retention_status(decision),

@@ -126,6 +126,11 @@ class Outlook:
         ]
 
     @property
+    def expiring(self) -> list[Decision]:
+        """The same as :attr:`going_next` with their days, oldest first."""
+        return self.dated(self.going_next[::-1])
+
+    @property
     def going_next(self) -> list[Decision]:
         """The decisions on the images that the next scheduled image deletes."""
         first = self.runs.first if self.runs else None

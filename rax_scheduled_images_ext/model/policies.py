@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -81,8 +81,17 @@ def set_by_hand(tags: Iterable[str]) -> list[str]:
     """Return the tags of schedules that no policy gave, of all tags of a server."""
     tags = set(tags)
     known = list(filter(None, map(PolicyTag.parse, tags)))
-    schedules = sorted(filter(is_schedule_tag, tags))
-    return [tag for tag in schedules if not any(each.gave(tag) for each in known)]
+    return not_given_by(known, sorted(filter(is_schedule_tag, tags)))
+
+
+def given_by(policies: Sequence[PolicyTag], schedules: Iterable[str]) -> list[str]:
+    """Return the tags of schedules that any of these policies gave."""
+    return [tag for tag in schedules if any(each.gave(tag) for each in policies)]
+
+
+def not_given_by(policies: Sequence[PolicyTag], schedules: Iterable[str]) -> list[str]:
+    """Return the tags of schedules that none of these policies gave."""
+    return [tag for tag in schedules if not any(each.gave(tag) for each in policies)]
 
 
 def fingerprint(tag: str) -> str:
@@ -284,7 +293,7 @@ class Policies:
             return None
         if rivals and min(map(str, rivals)) < min(map(str, holders), default="~"):
             # Both gave it one at the same moment.
-            lost = [t for t in schedules if not any(each.gave(t) for each in rivals)]
+            lost = not_given_by(rivals, schedules)
             reason = "another file's policy gave it a schedule"
             return _taken(server, Kind.LEAVE, reason, [*lost, *map(str, own)])
         if not holders:
@@ -298,8 +307,7 @@ class Policies:
         older = [tag for tag in own if tag != now]
         if not older:
             return None
-        held = [now, *rivals]
-        lost = [t for t in schedules if not any(each.gave(t) for each in held)]
+        lost = not_given_by([now, *rivals], schedules)
         reason = f"policy {now.name} has replaced an older one"
         return _taken(server, Kind.MOVE, reason, [*lost, *map(str, older)], now.name)
 
@@ -332,7 +340,7 @@ def _off(
 
     Somebody has not ended disabling it, or has said so while a policy gave it one.
     """
-    ours = [tag for tag in schedules if any(each.gave(tag) for each in own)]
+    ours = given_by(own, schedules)
     lone = MARKER_TAG in server.tags and not (schedules or known)
     if not (own or lone) or set_by_hand(server.tags):
         return None
@@ -348,7 +356,7 @@ def _end(
     """Return what follows when somebody has ended the schedule of a policy."""
     if server.status not in TAGGABLE:
         return None
-    ours = [tag for tag in schedules if any(each.gave(tag) for each in own)]
+    ours = given_by(own, schedules)
     take = [*ours, *map(str, own)]
     if len(ours) < len(schedules):
         # Somebody is about to enable another, or has not ended doing so.
@@ -377,7 +385,7 @@ def _leave(
     """
     try:
         read_schedule_tags([MARKER_TAG, *by_hand])
-        ours = [tag for tag in schedules if any(each.gave(tag) for each in own)]
+        ours = given_by(own, schedules)
     except MalformedTag:
         ours = []
     reason = "its schedule was set by hand"

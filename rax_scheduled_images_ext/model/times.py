@@ -7,6 +7,8 @@ from datetime import datetime, timezone
 
 #: The range of valid times: outside it, sums with durations may overflow.
 FIRST, END = (datetime(year, 1, 1, tzinfo=timezone.utc) for year in (1970, 9000))
+#: Sorts what has no time before all that has one.
+LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|\+00:?00)?", re.ASCII)
 
 

@@ -70,8 +70,7 @@ def forecast(
             return Forecast(current, None, [], tag)
         new = wanted_schedule(server_id, current, wanted)
         found = outlook(cloud, server_id, new)
-        going = found.dated(found.going_next[::-1])
-        return Forecast(current, new, going, tag, found)
+        return Forecast(current, new, found.expiring, tag, found)
 
     skip = NoSchedule if wanted is None else NoRetention
     return for_each(cloud, servers, action, report, skip=skip)
@@ -113,8 +112,7 @@ def expiring(cloud: Cloud, server_id: str, schedule: ImageSchedule) -> list[Deci
     :param schedule: the schedule by which it is made.
     :raises NoSuchServer: if there is no such server.
     """
-    found = outlook(cloud, server_id, schedule)
-    return found.dated(found.going_next[::-1])
+    return outlook(cloud, server_id, schedule).expiring
 
 
 def outlook(cloud: Cloud, server_id: str, schedule: ImageSchedule | None) -> Outlook:

@@ -9,7 +9,8 @@ from datetime import datetime
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.retention import Decision, expires_in_runs
 from rax_scheduled_images_ext.operations.server import ServerDetails
-from rax_scheduled_images_ext.panel.review import current_words, digest_of
+from rax_scheduled_images_ext.panel.review import current_words
+from rax_scheduled_images_ext.text import digest_of
 
 
 @dataclass(frozen=True)
@@ -45,5 +46,5 @@ def fate_without_protection(details: ServerDetails, image: ServerImage) -> Fate:
         current_words(server.schedule, server.invalid_tag),
         runs,
         outlook.until(decision),
-        outlook.dated(outlook.going_next[::-1]),
+        outlook.expiring,
     )

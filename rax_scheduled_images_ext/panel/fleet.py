@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import datetime
 from functools import cached_property
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.model.freshness import ScheduleStatus, State
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.space import Space
+from rax_scheduled_images_ext.model.times import LONG_AGO
 from rax_scheduled_images_ext.operations.inventory import Inventory, read_inventory
 from rax_scheduled_images_ext.operations.unprotected import unprotected
 from rax_scheduled_images_ext.operations.work_queue import run
@@ -20,7 +21,6 @@ from rax_scheduled_images_ext.panel.trouble import (
     trouble_of,
 )
 
-_LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 # The causes of so many late servers are looked for at each reading, two requests each.
 _MOST_CAUSES = 50
 # A shorter part of an ID is one of too many.
@@ -113,7 +113,7 @@ class Fleet:
         found = [
             image for server_id in self.images for image in self._found(part, server_id)
         ]
-        return sorted(found, key=lambda each: each.created or _LONG_AGO, reverse=True)
+        return sorted(found, key=lambda each: each.created or LONG_AGO, reverse=True)
 
     def _found(self, part: str, server_id: str) -> Iterable[ServerImage]:
         images = self.images.get(server_id, ())

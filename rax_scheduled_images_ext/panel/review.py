@@ -5,8 +5,6 @@ A form carries the digest of what was shown. Only what is still as shown is done
 
 from __future__ import annotations
 
-import hashlib
-import json
 import secrets
 import threading
 from collections.abc import Iterable, Sequence
@@ -28,6 +26,7 @@ from rax_scheduled_images_ext.operations.forecast import outlook
 from rax_scheduled_images_ext.operations.targets import Target
 from rax_scheduled_images_ext.operations.work_queue import Outcome
 from rax_scheduled_images_ext.panel.words import described, in_words
+from rax_scheduled_images_ext.text import digest_of
 
 NO_SCHEDULE = "no schedule"
 
@@ -57,11 +56,6 @@ class Preview:
         """A digest of what the preview shows."""
         images = [each.image.id for each in self.expiring]
         return digest_of([self.server_id, self.before, self.after, *images])
-
-
-def digest_of(texts: Iterable[str]) -> str:
-    """Return a digest that only equal lists share."""
-    return hashlib.sha256(json.dumps(list(texts)).encode()).hexdigest()
 
 
 def current_words(schedule: ImageSchedule | None, invalid_tag: str | None) -> str:
@@ -94,7 +88,7 @@ def preview(cloud: Cloud, server_id: str, change: ScheduleSettings | None) -> Pr
     if after is None:
         return Preview(server_id, before, NO_SCHEDULE)
     found = outlook(cloud, server_id, after)
-    going = found.dated(found.going_next[::-1])
+    going = found.expiring
     return Preview(server_id, before, described(after), going, after, found)
 
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from enum import Enum
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.snapshots import PASSING, Snapshots
 from rax_scheduled_images_ext.errors import NoSuchImage
 from rax_scheduled_images_ext.model.image import ServerImage
+from rax_scheduled_images_ext.model.times import LONG_AGO
 from rax_scheduled_images_ext.operations.server import ServerDetails
 
 _MADE = ("ACTIVE", "DEACTIVATED")
 _LOST = ("ERROR", "DELETED")
-_LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 
 
 class Ended(Enum):
@@ -51,7 +50,7 @@ def image_in_the_making(details: ServerDetails) -> str | None:
     A server makes one at a time: older ones were left behind.
     """
     making = [each.image for each in details.images if each.image.status == "SAVING"]
-    newest = max(making, key=lambda image: image.created or _LONG_AGO, default=None)
+    newest = max(making, key=lambda image: image.created or LONG_AGO, default=None)
     return newest.id if newest else None
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, timedelta
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.snapshots import PASSING, Attempt, Snapshots
 from rax_scheduled_images_ext.errors import ScheduledImagesError
 from rax_scheduled_images_ext.model.freshness import ScheduleStatus, State
 from rax_scheduled_images_ext.model.image import ServerImage
+from rax_scheduled_images_ext.model.times import LONG_AGO
 
-_LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 # So many days are named; more are counted.
 _MOST_DAYS = 3
 # So long a cause that was found is good: each takes two requests.
@@ -60,7 +60,7 @@ def _find(
     cloud: Cloud, status: ScheduleStatus, images: Iterable[ServerImage], now: datetime
 ) -> Trouble:
     newest = status.newest
-    since = (newest.created if newest else None) or _LONG_AGO
+    since = (newest.created if newest else None) or LONG_AGO
     snapshots, server_id = Snapshots(cloud.compute), status.server.id
     try:
         attempts = snapshots.attempts(server_id)

@@ -3,36 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser
 
 from rax_scheduled_images_ext.panel.readings import Patience
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from ..functional.panels import Panel, panel_over
 from ..functional.raw import START
-from .visits import ARGUMENTS, TIME_LIMIT, Visit, browser_path
+from .visits import Visit, launched
 
-NO_BROWSER = "no browser is installed; Debian's is the package chromium"
 Visits = Callable[..., Visit]
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """The browser of all tests of this process."""
-    expect.set_options(timeout=TIME_LIMIT)
-    with sync_playwright() as playwright:
-        path = browser_path(Path(playwright.chromium.executable_path))
-        if path is None:
-            pytest.skip(NO_BROWSER)
-        browser = playwright.chromium.launch(
-            executable_path=path, args=ARGUMENTS, timeout=TIME_LIMIT
-        )
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

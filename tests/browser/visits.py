@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from playwright.sync_api import Browser, Locator, Response, expect
+import pytest
+from playwright.sync_api import Browser, Locator, Response, expect, sync_playwright
 
 from ..functional.panels import Panel
 from ..waiting import until
@@ -39,6 +42,21 @@ def browser_path(downloaded: Path) -> str | None:
     return next(
         filter(None, installed), str(downloaded) if downloaded.exists() else None
     )
+
+
+@contextmanager
+def launched() -> Iterator[Browser]:
+    """Start a browser; skip the test where none is installed."""
+    expect.set_options(timeout=TIME_LIMIT)
+    with sync_playwright() as playwright:
+        path = browser_path(Path(playwright.chromium.executable_path))
+        if path is None:
+            pytest.skip("no browser is installed; Debian's is the package chromium")
+        browser = playwright.chromium.launch(
+            executable_path=path, args=ARGUMENTS, timeout=TIME_LIMIT
+        )
+        yield browser
+        browser.close()
 
 
 class Visit:

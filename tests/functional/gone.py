@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from rax_scheduled_images_ext.engine.projects import OneProject
 from rax_scheduled_images_ext.engine.runner import Runner
 from rax_scheduled_images_ext.model.image import SERVER_KEY
@@ -12,6 +14,16 @@ from rax_scheduled_images_ext.sandbox.backend.models import ServerQuery
 
 from .fleet import MYSERVER
 from .runners import advance_to_slot, connected, made, runner_of, schedule
+
+plain = pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
+#: Two regions whose images are in one image service.
+shared = pytest.mark.parametrize(
+    "cloud",
+    [{"extension": False, "regions": 2, "shared_images": True}],
+    indirect=True,
+)
+#: Nova's answer about a server that it does not know.
+NO_SERVER = '{"itemNotFound": {"code": 404, "message": "Instance not found."}}'
 
 
 def make_images(cloud: Sandbox, number: int) -> list[str]:

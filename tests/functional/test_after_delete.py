@@ -25,25 +25,21 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 from ..serviceshell import Service
 from .fleet import MYSERVER, sent
 from .gone import (
+    NO_SERVER,
     archive_server,
     delete_server,
     left,
     make_elsewhere,
     make_images,
+    plain,
     restore_server,
+    shared,
 )
 from .interceptor import Interceptor, json_answer, page
 from .raw import START
 from .runners import connected
 
-plain = pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
-shared = pytest.mark.parametrize(
-    "cloud",
-    [{"extension": False, "regions": 2, "shared_images": True}],
-    indirect=True,
-)
 TICK = ("tick", "--after-delete", "30d")
-NO_SERVER = '{"itemNotFound": {"code": 404, "message": "Instance not found."}}'
 
 
 @pytest.fixture

@@ -19,23 +19,19 @@ from ..novashell import Nova
 from ..openstackshell import OpenStack, not_beside_novaclient_7
 from .fleet import MYSERVER, id_of, sent
 from .gone import (
+    NO_SERVER,
     archive_server,
     delete_server,
     left,
     make_elsewhere,
     make_images,
+    plain,
     restore_server,
+    shared,
 )
 from .interceptor import Interceptor, json_answer, page
 
-plain = pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
-shared = pytest.mark.parametrize(
-    "cloud",
-    [{"extension": False, "regions": 2, "shared_images": True}],
-    indirect=True,
-)
 PRUNE = ("scheduled-images-prune", "--yes")
-NO_SERVER = '{"itemNotFound": {"code": 404, "message": "Instance not found."}}'
 
 
 def gone(nova: Nova, *options: str) -> list[dict[str, Any]]:

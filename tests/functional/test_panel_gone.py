@@ -17,17 +17,12 @@ from .gone import (
     left,
     make_elsewhere,
     make_images,
+    plain,
     restore_server,
+    shared,
 )
 from .panels import Page, Panel, Reader, panel_over
 from .runners import made
-
-plain = pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
-shared = pytest.mark.parametrize(
-    "cloud",
-    [{"extension": False, "regions": 2, "shared_images": True}],
-    indirect=True,
-)
 
 
 def looking(panel: Panel) -> Reader:

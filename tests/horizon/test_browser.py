@@ -4,40 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from django.contrib.staticfiles.handlers import StaticFilesHandler
 from django.core.wsgi import get_wsgi_application
 from django.test import override_settings
-from playwright.sync_api import Browser, Page, Response, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Response, expect
 
 from rax_scheduled_images_ext.programs.http_server import Server
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from ..browser.axe import violations
-from ..browser.visits import ARGUMENTS, TIME_LIMIT, browser_path
+from ..browser.visits import TIME_LIMIT, launched
 from .dashboard import PANEL, Dashboard
 from .test_servers import DAILY, set_schedule
-
-NO_BROWSER = "no browser is installed; Debian's is the package chromium"
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=TIME_LIMIT)
-    with sync_playwright() as playwright:
-        path = browser_path(Path(playwright.chromium.executable_path))
-        if path is None:
-            pytest.skip(NO_BROWSER)
-        browser = playwright.chromium.launch(
-            executable_path=path, args=ARGUMENTS, timeout=TIME_LIMIT
-        )
+    with launched() as browser, pytest.MonkeyPatch.context() as patched:
         # Django takes Playwright's loop for one of its own.
-        with pytest.MonkeyPatch.context() as patched:
-            patched.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "yes")
-            yield browser
-        browser.close()
+        patched.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "yes")
+        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -34,13 +34,8 @@ def list_servers(cs: Any, args: Any) -> None:
     if args.price is not None and not args.long:
         usage_error("scheduled-images-list", arguments.PRICE_OF_LONG)
     if args.gone:
-        if (
-            args.enabled
-            or args.disabled
-            or args.all_regions
-            or args.long
-            or args.unprotected
-        ):
+        others = (args.enabled, args.disabled, args.unprotected)
+        if any(others) or args.all_regions or args.long:
             usage_error("scheduled-images-list", arguments.GONE_ALONE)
         _list_gone(cs, args)
         return

@@ -70,7 +70,7 @@ class TagSchedules(ScheduleStore):
     def get(self, server: object) -> ImageSchedule:
         server_id = resource_id(server)
         try:
-            found = read_schedule_tags(self._tags(server_id))
+            found = read_schedule_tags(self.tags(server_id))
         except MalformedTag as error:
             raise InvalidSchedule(server_id, error.tag, ALLOWED) from None
         if found is None:
@@ -82,7 +82,7 @@ class TagSchedules(ScheduleStore):
     ) -> ImageSchedule:
         wanted = schedule_tag(schedule)
         server_id = resource_id(server)
-        before = self._tags(server_id)
+        before = self.tags(server_id)
         with suppress(MalformedTag):
             replacing(read_schedule_tags(before))
         old = [tag for tag in _values(before) if tag != wanted]
@@ -167,19 +167,12 @@ class TagSchedules(ScheduleStore):
         self._put(server_id, put)
         self._remove(server_id, take)
 
-    def tags(self, server_id: str) -> list[str]:
-        """Return the tags of a server.
-
-        :raises NoSuchServer: if there is no such server.
-        """
-        return self._tags(server_id)
-
     def check(self, schedule: ImageSchedule) -> None:
         """Do nothing: a tag can say any schedule."""
 
     def disable(self, server: object) -> None:
         server_id = resource_id(server)
-        before = self._tags(server_id)
+        before = self.tags(server_id)
         values = [tag for tag in _values(before) if tag != OFF_TAG]
         own = [tag for tag in (MARKER_TAG, *values) if tag in before]
         if not own:
@@ -209,7 +202,11 @@ class TagSchedules(ScheduleStore):
             _check_version(page)
             yield page
 
-    def _tags(self, server_id: str) -> list[str]:
+    def tags(self, server_id: str) -> list[str]:
+        """Return the tags of a server.
+
+        :raises NoSuchServer: if there is no such server.
+        """
         answer = self._send("GET", server_id, path("servers", server_id, "tags"))
         tags = answer.document().get("tags")
         if not isinstance(tags, list) or not all(isinstance(t, str) for t in tags):

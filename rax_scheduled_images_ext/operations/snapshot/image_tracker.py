@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from functools import partial
 
 from rax_scheduled_images_ext.client.images.base import ImageStore
@@ -23,6 +22,7 @@ from rax_scheduled_images_ext.errors import (
 )
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.task_states import ServerState
+from rax_scheduled_images_ext.model.times import LONG_AGO
 from rax_scheduled_images_ext.operations.snapshot.new_image import LOST
 from rax_scheduled_images_ext.operations.snapshot.polling import Poller
 from rax_scheduled_images_ext.operations.snapshot.watch import Watch
@@ -31,7 +31,6 @@ _DONE = ("ACTIVE", "DEACTIVATED")
 _GONE = "gone"
 _UNREADABLE = (*PASSING, ScheduledImagesError)
 _TRIES = 3
-_LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 
 
 @dataclass
@@ -128,7 +127,7 @@ class ImageTracker:
         for image in self._images.list(server_id=only, making=True):
             server_id = image.server_id or ""
             known = newest.setdefault(server_id, image)
-            if (known.created or _LONG_AGO) < (image.created or _LONG_AGO):
+            if (known.created or LONG_AGO) < (image.created or LONG_AGO):
                 newest[server_id] = image
         return {server_id: image.id for server_id, image in newest.items()}
 

@@ -45,7 +45,7 @@ from rax_scheduled_images_ext.panel.pages.common import (
     target_of,
 )
 from rax_scheduled_images_ext.panel.places import Place
-from rax_scheduled_images_ext.panel.review import digest_of
+from rax_scheduled_images_ext.text import digest_of
 
 pages = project_pages("images")
 

@@ -35,7 +35,7 @@ from rax_scheduled_images_ext.panel.pages.common import (
     submit,
 )
 from rax_scheduled_images_ext.panel.places import Place
-from rax_scheduled_images_ext.panel.review import digest_of
+from rax_scheduled_images_ext.text import digest_of
 
 pages = project_pages("restore")
 # Stands for an ID in a URL that is needed before the ID is known.

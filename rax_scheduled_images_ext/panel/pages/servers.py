@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import Any
 
 from flask import current_app, redirect, render_template, request, url_for
@@ -20,6 +19,7 @@ from rax_scheduled_images_ext.errors import InvalidValue
 from rax_scheduled_images_ext.model.freshness import ScheduleStatus, State
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.schedule import ScheduleSettings
+from rax_scheduled_images_ext.model.times import LONG_AGO
 from rax_scheduled_images_ext.operations.listing import Row
 from rax_scheduled_images_ext.operations.space import quota_forecast, snapshot_sizes
 from rax_scheduled_images_ext.operations.targets import Target, for_each
@@ -56,7 +56,6 @@ pages = project_pages("servers")
 
 # So many images that a search has found are named.
 _MOST_IMAGES = 10
-_LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 _URGENCY = (
     State.LATE,
     State.VANISHED,
@@ -90,8 +89,8 @@ def _sort_key(sort: str) -> Callable[[ScheduleStatus], Any]:
     keys: dict[str, Callable[[ScheduleStatus], Any]] = {
         "name": lambda each: each.server.name.lower(),
         "schedule": lambda each: schedule_words(each.server.schedule),
-        "newest": lambda each: (each.newest and each.newest.created) or _LONG_AGO,
-        "due": lambda each: overdue_since(each) or each.next_due or _LONG_AGO,
+        "newest": lambda each: (each.newest and each.newest.created) or LONG_AGO,
+        "due": lambda each: overdue_since(each) or each.next_due or LONG_AGO,
         "space": lambda each: each.space.known if each.space else 0,
     }
     urgency = {state: number for number, state in enumerate(_URGENCY)}

@@ -23,6 +23,7 @@ from rax_scheduled_images_ext.programs.arguments import (
     host_name,
 )
 from rax_scheduled_images_ext.programs.completion import complete
+from rax_scheduled_images_ext.programs.extras import advice
 from rax_scheduled_images_ext.programs.log import start_log
 from rax_scheduled_images_ext.programs.options import (
     LOOPBACK,
@@ -75,10 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except ModuleNotFoundError as error:
         extras = "panel,sandbox" if args.sandbox else "panel"
-        say(
-            f"{PROG}: error: the panel needs {error.name}: pip install"
-            f" 'rax-scheduled-images-ext[{extras}]'"
-        )
+        say(f"{PROG}: error: {advice(error, extras)}")
         return 1
 
 

@@ -19,6 +19,7 @@ from rax_scheduled_images_ext.errors import CannotListen
 from rax_scheduled_images_ext.model.durations import parse_duration
 from rax_scheduled_images_ext.programs.arguments import Parser, checked
 from rax_scheduled_images_ext.programs.completion import complete
+from rax_scheduled_images_ext.programs.extras import advice
 from rax_scheduled_images_ext.programs.options import (
     LOOPBACK,
     STATUSES,
@@ -213,10 +214,7 @@ def _start(**settings: Any) -> Sandbox:
     try:
         from rax_scheduled_images_ext.sandbox.fixture import Sandbox
     except ModuleNotFoundError as error:
-        raise _Failed(
-            f"the sandbox needs {error.name}: pip install"
-            " 'rax-scheduled-images-ext[sandbox]'"
-        ) from error
+        raise _Failed(advice(error, "sandbox")) from error
     try:
         return Sandbox(**settings)
     except (Unusable, CannotListen) as error:

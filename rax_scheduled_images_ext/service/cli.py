@@ -36,6 +36,7 @@ from rax_scheduled_images_ext.programs.arguments import (
     span,
 )
 from rax_scheduled_images_ext.programs.completion import complete
+from rax_scheduled_images_ext.programs.extras import advice
 from rax_scheduled_images_ext.programs.options import (
     LOOPBACK,
     STATUSES,
@@ -97,10 +98,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(f"{PROG}: error: {error}")
         return 1
     except ModuleNotFoundError as error:
-        say(
-            f"{PROG}: error: no Python module '{error.name}': pip install"
-            f" 'rax-scheduled-images-ext[{_EXTRAS.get(str(error.name), 'service')}]'"
-        )
+        extra = _EXTRAS.get(str(error.name), "service")
+        say(f"{PROG}: error: {advice(error, extra)}")
         return 1
     except KeyboardInterrupt:
         return 130

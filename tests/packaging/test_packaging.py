@@ -185,6 +185,6 @@ def test_a_program_without_its_extra_says_what_it_needs(
     done = subprocess.run([program, command], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        f"scheduled-images-{name}: error: the {name} needs {needed}:"
+        f"scheduled-images-{name}: error: no Python module '{needed}':"
         f" pip install 'rax-scheduled-images-ext[{extra}]'\n"
     )

@@ -227,6 +227,13 @@ def details_of(request: Any) -> ServerDetails | None:
     return getattr(request, "server_details", None)
 
 
+def is_restorable(request: HttpRequest) -> bool:
+    """Whether a user may restore the server of a request in some way."""
+    details = details_of(request)
+    new, in_place = rights.can_restore(request)
+    return bool(details and details.images and (new or (in_place and not details.gone)))
+
+
 @dataclass(frozen=True)
 class ImageRow:
     """An image in the table."""
@@ -295,6 +302,25 @@ class Unprotect(Changes, tables.LinkAction):
         return f"images/{datum.id}/unprotect/"
 
 
+class RestoreImage(tables.LinkAction):
+    """Opens the form that restores the server from this image."""
+
+    name = "restore_image"
+    verbose_name = _("Restore From Image")
+    classes = ("ajax-modal",)
+    icon = "undo"
+
+    def allowed(self, request: HttpRequest, datum: ImageRow | None = None) -> bool:
+        """Whether to offer it, for an image only if it is complete."""
+        can = datum is None or datum.decision.image.status == "ACTIVE"
+        return can and is_restorable(request)
+
+    def get_link_url(self, datum: ImageRow | None = None) -> str:
+        """Return the URL of the form."""
+        assert datum is not None
+        return f"restore/?{urlencode({'image': datum.id})}"
+
+
 class DeleteImage(Changes, tables.DeleteAction):
     """Deletes images, and the volume snapshots that they need."""
 
@@ -357,7 +383,10 @@ class Restore(OfServer):
     name = page = "restore"
     verbose_name = _("Restore Server")
     icon = "undo"
-    policy_rules = rights.CREATE_SERVER
+
+    def allowed(self, request: HttpRequest, _datum: object = None) -> bool:
+        """Whether to offer it: also for a server that is gone."""
+        return is_restorable(request)
 
 
 class TakeSnapshotOfServer(OfServer):
@@ -408,4 +437,4 @@ class ImagesTable(tables.DataTable):
             Protect,
             DeleteImage,
         )
-        row_actions = (Protect, Unprotect, DeleteImage)
+        row_actions = (Protect, Unprotect, RestoreImage, DeleteImage)

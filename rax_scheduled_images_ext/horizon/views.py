@@ -13,7 +13,7 @@ from horizon.utils.memoized import memoized_method
 from openstack_dashboard.utils.settings import get_page_size
 
 from rax_scheduled_images_ext.errors import InvalidSchedule, NoSuchImage
-from rax_scheduled_images_ext.horizon import words
+from rax_scheduled_images_ext.horizon import rights, words
 from rax_scheduled_images_ext.horizon.cloud import cloud_of
 from rax_scheduled_images_ext.horizon.exceptions import Handled
 from rax_scheduled_images_ext.horizon.forms import (
@@ -23,6 +23,7 @@ from rax_scheduled_images_ext.horizon.forms import (
     SnapshotForm,
     UnprotectForm,
 )
+from rax_scheduled_images_ext.horizon.restore import progress_of
 from rax_scheduled_images_ext.horizon.tables import (
     PANEL,
     ImageRow,
@@ -32,6 +33,7 @@ from rax_scheduled_images_ext.horizon.tables import (
     link,
 )
 from rax_scheduled_images_ext.model.freshness import State
+from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.retention import reason, retention_status
 from rax_scheduled_images_ext.operations.inventory import read_inventory
 from rax_scheduled_images_ext.operations.prune import plan_prune
@@ -157,8 +159,11 @@ class DetailView(OfServer, tables.DataTableView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Return what the template shows."""
+        progress = progress_of(self.kwargs["server_id"])
         return super().get_context_data(
             **words.facts_of(self.get_details()),
+            restore=progress,
+            restore_text=words.in_labels(progress.text) if progress else "",
             kept_as_tags=cloud_of(self.request).schedules.kept_as_tags,
             **kwargs,
         )
@@ -299,7 +304,10 @@ class PruneView(FormOfServer):
 
 
 class RestoreView(FormOfServer):
-    """Restores the server as a new one."""
+    """Restores the server as a new one or in place.
+
+    The query may choose the image and the way.
+    """
 
     form_class = RestoreForm
     form_id = "restore_form"
@@ -308,12 +316,26 @@ class RestoreView(FormOfServer):
     submit_label = _("Continue")
 
     def get_initial(self) -> dict[str, Any]:
-        """Return the images to choose from, and a name."""
-        details = self.get_details()
+        """Return the images and the ways to choose from, and a name."""
+        details, query = self.get_details(), self.request.GET
+        new, in_place = rights.can_restore(self.request)
+        ways = {"new": new, "in-place": in_place and not details.gone}
         images = [
-            (each.image.id, f"{each.image.name} ({words.moment(each.image.created)})")
+            (each.image.id, _image_words(each.image, details))
             for each in details.images
             if each.image.status == "ACTIVE"
         ]
-        name = f"{details.server.name or details.server.id}-restored"
-        return {"server_id": details.server.id, "images": images, "new_name": name}
+        return {
+            "server_id": details.server.id,
+            "images": images,
+            "ways": [way for way, can in ways.items() if can],
+            "image": query.get("image"),
+            "how": query.get("how"),
+            "new_name": f"{details.server.name or details.server.id}-restored",
+        }
+
+
+def _image_words(image: ServerImage, details: ServerDetails) -> str:
+    made, proof = words.moment(image.created), details.proofs.get(image.id)
+    about = f"{made}, {proof.word}" if proof else made
+    return f"{image.name or image.id} ({about})"

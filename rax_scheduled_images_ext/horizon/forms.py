@@ -72,12 +72,13 @@ class ReviewedForm(forms.SelfHandlingForm):
 
 
 class ScheduleForm(ReviewedForm):
-    """The schedule of one or several servers.
+    """The schedule of one or several servers, of which it carries the IDs.
 
     ``forecasts`` are what it would change, by server, empty until it was asked for;
     ``quota`` is a sentence about the project's quota.
     """
 
+    servers = forms.CharField(widget=forms.HiddenInput())
     when = forms.ChoiceField(label=_("Images are made"))
     at = forms.CharField(
         label=_("At (UTC)"),
@@ -127,7 +128,7 @@ class ScheduleForm(ReviewedForm):
     def handle(self, request: HttpRequest, data: dict[str, Any]) -> bool:
         """Show the forecast; save the schedule once that was shown."""
         settings = ScheduleSettings.of(data["schedule"])
-        wanted = self.initial["server_ids"]
+        wanted = dict.fromkeys(data["servers"].split())
         with Handled(request, _("Unable to save the schedule.")):
             cloud = cloud_of(request)
             labels = {each.id: each.label for each in find_targets(cloud)}

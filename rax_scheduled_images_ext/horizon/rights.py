@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest
+from horizon.utils.memoized import memoized
 from openstack_dashboard import policy
 
 from rax_scheduled_images_ext.horizon.cloud import cloud_of
@@ -22,9 +23,14 @@ DELETE_IMAGE = (("image", "delete_image"),)
 
 def rights_of(request: HttpRequest) -> Rights:
     """Return what the user's roles suggest, beside the policy files."""
+    return _rights_of(request, cloud_of(request).schedules.kept_as_tags)
+
+
+@memoized
+def _rights_of(request: HttpRequest, kept_as_tags: bool) -> Rights:
     user: Any = request.user
     roles = [role["name"] for role in user.roles]
-    return likely_rights(roles, kept_as_tags=cloud_of(request).schedules.kept_as_tags)
+    return likely_rights(roles, kept_as_tags=kept_as_tags)
 
 
 def can_restore(request: HttpRequest) -> tuple[bool, bool]:

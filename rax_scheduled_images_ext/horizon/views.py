@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 from horizon import forms, tables
@@ -194,7 +196,7 @@ class FormView(forms.ModalFormView):
 
 
 class ScheduleView(FormView):
-    """The schedule of the server in the path, or of those in the query."""
+    """The schedule of the server in the path, or of those that were selected."""
 
     form_class = ScheduleForm
     form_id = "schedule_form"
@@ -209,8 +211,28 @@ class ScheduleView(FormView):
             message = _("Unable to retrieve the server.")
             with Handled(self.request, message, _INDEX), suppress(InvalidSchedule):
                 schedule = find_schedule(cloud_of(self.request), server_id)
-        server_ids = [server_id] if server_id else self.request.GET.getlist("server")
-        return {"server_ids": server_ids, **ScheduleForm.initial_of(schedule)}
+        server_ids = self.kwargs.get("server_ids", [server_id or ""])
+        return {"servers": " ".join(server_ids), **ScheduleForm.initial_of(schedule)}
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        """Return what the form is made of: nothing of the table's, after selecting."""
+        made: dict[str, Any] = super().get_form_kwargs()
+        if "server_ids" in self.kwargs:
+            del made["data"], made["files"]
+        return made
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """Return what the template shows; the form of several has its own URL."""
+        context = super().get_context_data(**kwargs)
+        if "server_id" not in self.kwargs:
+            context["submit_url"] = link("schedules")
+        return context
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Show the form; without servers, show where to select them."""
+        if not self.kwargs:
+            return redirect(_INDEX)
+        return super().get(request, *args, **kwargs)
 
     def get_success_url(self) -> str:
         """Return the server's page, or that of all."""

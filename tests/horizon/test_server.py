@@ -166,6 +166,18 @@ def test_a_restore_in_place_asks_makes_a_safety_image_and_can_be_undone(
     assert "from before-restore-web1-" in ended(cloud, admin, web1).at("#restore")
 
 
+def test_a_plan_that_has_changed_since_is_shown_again(
+    cloud: Sandbox, admin: Dashboard, web1: str
+) -> None:
+    path, before = f"{web1}restore/", disk_of(cloud, admin)
+    shown = admin.send(path, "restore_form", how="in-place")
+    cloud.advance("1d")
+    again = admin.again(shown, path, "restore_form")
+    assert again.messages[0].startswith("Warning: This has changed since it was shown.")
+    assert again.at("#plan") != shown.at("#plan")
+    assert (disk_of(cloud, admin), admin.get(web1).all("#restore")) == (before, [])
+
+
 def test_a_restore_in_place_that_fails_says_that_the_disk_is_as_it_was(
     cloud: Sandbox, admin: Dashboard, web1: str
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.urls import resolve, reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 from horizon import tables
@@ -114,12 +114,11 @@ class SetSchedules(Changes, tables.Action):
         self, _table: object, request: HttpRequest, server_ids: list[str]
     ) -> HttpResponse:
         """Show the form; a URL is too short for the IDs of hundreds of servers."""
-        # Late, because the pages import the tables.
-        from rax_scheduled_images_ext.horizon.views import ScheduleView
-
-        view = ScheduleView()
+        # By its URL: the pages import the tables.
+        view = resolve(link("schedules")).func.view_class()
         view.setup(request, server_ids=server_ids)
-        return view.get(request)
+        response: HttpResponse = view.get(request)
+        return response
 
 
 class RemoveSchedule(Bulk):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
@@ -139,6 +140,17 @@ def print_data(data: Data, form: str) -> None:
         put(json.dumps(data, indent=2, ensure_ascii=False), as_json=True)
     else:
         put(table(data))
+
+
+def with_labels(text: str, labels: Mapping[str, object]) -> str:
+    """Return a sentence about options of the command in the words of a form.
+
+    :param labels: what the form calls each option, longer options first.
+    """
+    options = re.compile("|".join(map(re.escape, labels)))
+    named = options.sub(lambda found: f"“{labels[found[0]]}”", text)
+    named = named.replace("use scheduled-images-enable", "set a schedule")
+    return named.replace("the command", "the restore")
 
 
 class RestoreReport(SnapshotReport):

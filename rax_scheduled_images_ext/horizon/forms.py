@@ -6,6 +6,7 @@ again, and nothing is done.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -14,11 +15,19 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from horizon import forms, messages
 
+from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.console.restore import plan_data
 from rax_scheduled_images_ext.console.schedules import expected_line, quota_line
-from rax_scheduled_images_ext.errors import InvalidValue, SnapshotsLeft
+from rax_scheduled_images_ext.errors import (
+    InvalidValue,
+    RestoreRefused,
+    SnapshotsLeft,
+)
 from rax_scheduled_images_ext.horizon import words
 from rax_scheduled_images_ext.horizon.cloud import cloud_of
 from rax_scheduled_images_ext.horizon.exceptions import Handled
+from rax_scheduled_images_ext.horizon.restore import progress_of, start
+from rax_scheduled_images_ext.model.image import LONGEST_NAME
 from rax_scheduled_images_ext.model.keep import MOST_RETENTION, Keep
 from rax_scheduled_images_ext.model.restore import RestoreOptions, RestorePlan
 from rax_scheduled_images_ext.model.retention import reason
@@ -63,12 +72,13 @@ class ReviewedForm(forms.SelfHandlingForm):
 
 
 class ScheduleForm(ReviewedForm):
-    """The schedule of one or several servers.
+    """The schedule of one or several servers, of which it carries the IDs.
 
     ``forecasts`` are what it would change, by server, empty until it was asked for;
     ``quota`` is a sentence about the project's quota.
     """
 
+    servers = forms.CharField(widget=forms.HiddenInput())
     when = forms.ChoiceField(label=_("Images are made"))
     at = forms.CharField(
         label=_("At (UTC)"),
@@ -118,7 +128,7 @@ class ScheduleForm(ReviewedForm):
     def handle(self, request: HttpRequest, data: dict[str, Any]) -> bool:
         """Show the forecast; save the schedule once that was shown."""
         settings = ScheduleSettings.of(data["schedule"])
-        wanted = self.initial["server_ids"]
+        wanted = dict.fromkeys(data["servers"].split())
         with Handled(request, _("Unable to save the schedule.")):
             cloud = cloud_of(request)
             labels = {each.id: each.label for each in find_targets(cloud)}
@@ -243,17 +253,55 @@ class PruneForm(ReviewedForm):
 
 # -- restore
 
+_NEW, _IN_PLACE = words.WAYS
+
+
+def _only_for(way: str, name: str) -> dict[str, Any]:
+    """Return what shows a field in Horizon only with one way to restore."""
+    shown = {"class": "switched", "data-switch-on": "how"}
+    return {**shown, f"data-how-{way}": words.RESTORE[name]}
+
 
 class RestoreForm(ReviewedForm):
-    """Restores a server as a new one.
+    """Restores a server as a new one or in place.
 
     ``plan`` is what would be done, None until it was asked for.
     """
 
-    new_name = forms.CharField(label=_("Name of the New Server"), max_length=255)
     image = forms.ChoiceField(label=_("Image"), required=False)
+    how = forms.ChoiceField(
+        label=_("How"),
+        widget=forms.ThemableSelectWidget(
+            attrs={"class": "switchable", "data-slug": "how"}
+        ),
+    )
+    new_name = forms.CharField(
+        label=words.RESTORE["new_name"],
+        max_length=LONGEST_NAME,
+        required=False,
+        widget=forms.TextInput(attrs=_only_for(_NEW, "new_name")),
+    )
+    flavor = forms.CharField(
+        label=words.RESTORE["flavor"],
+        max_length=255,
+        required=False,
+        help_text=_("A name or an ID. Leave it empty for that of the old server."),
+        widget=forms.TextInput(attrs=_only_for(_NEW, "flavor")),
+    )
     schedule = forms.BooleanField(
-        label=_("Give it the schedule too"), required=False, initial=False
+        label=words.RESTORE["schedule"],
+        required=False,
+        widget=forms.CheckboxInput(attrs=_only_for(_NEW, "schedule")),
+    )
+    no_safety_image = forms.BooleanField(
+        label=words.RESTORE["no_safety_image"],
+        required=False,
+        widget=forms.CheckboxInput(attrs=_only_for(_IN_PLACE, "no_safety_image")),
+    )
+    lose_ephemeral = forms.BooleanField(
+        label=words.RESTORE["lose_ephemeral"],
+        required=False,
+        widget=forms.CheckboxInput(attrs=_only_for(_IN_PLACE, "lose_ephemeral")),
     )
 
     def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
@@ -261,23 +309,72 @@ class RestoreForm(ReviewedForm):
         self.plan: RestorePlan | None = None
         newest = ("", _("the newest complete one whose proof has not failed"))
         self.fields["image"].choices = [newest, *self.initial["images"]]
+        self.fields["how"].choices = [(e, words.WAYS[e]) for e in self.initial["ways"]]
+
+    def clean(self) -> dict[str, Any]:
+        """Read the options; those of the other way count for nothing."""
+        data: dict[str, Any] = super().clean()
+        image = data.get("image") or None
+        if data.get("how") == _IN_PLACE:
+            data["options"] = RestoreOptions(
+                in_place=True,
+                image=image,
+                safety_image=not data["no_safety_image"],
+                lose_ephemeral=data["lose_ephemeral"],
+            )
+        elif data.get("new_name"):
+            data["options"] = RestoreOptions(
+                data["new_name"],
+                image=image,
+                flavor=data.get("flavor") or None,
+                schedule=data["schedule"],
+            )
+        elif "how" in data and "new_name" in data:
+            self.add_error("new_name", _("This field is required."))
+        return data
 
     def handle(self, request: HttpRequest, data: dict[str, Any]) -> bool:
         """Show the plan; start the restore once that was shown."""
-        options = RestoreOptions(
-            new_name=data["new_name"],
-            image=data["image"] or None,
-            schedule=data["schedule"],
-        )
+        options, server_id = data["options"], self.initial["server_id"]
         with Handled(request, _("Unable to restore the server.")):
             cloud = cloud_of(request)
-            plan = plan_restore(cloud, self.initial["server_id"], options)
-            self.plan = plan
-            parts = (plan.image.id, plan.differs, plan.missing, plan.warning, options)
-            if not self.was_shown(digest_of(parts)):
+            try:
+                plan = plan_restore(cloud, server_id, options)
+                self.plan = plan
+                if not self.was_shown(digest_of([json.dumps(plan_data(plan))])):
+                    return False
+                if plan.in_place:
+                    self._start(request, cloud, plan)
+                else:
+                    restore(cloud, plan, wait=False)
+                    text = _("The new server %(name)s is being made.")
+                    messages.info(request, text % {"name": options.new_name})
+            except RestoreRefused as error:
+                self.plan = None
+                self.api_error(words.in_labels(str(error)))
                 return False
-            restore(cloud, plan, wait=False)
-            text = _("The new server %(name)s is being made.")
-            messages.info(request, text % {"name": data["new_name"]})
             return True
         return False
+
+    def _start(self, request: HttpRequest, cloud: Cloud, plan: RestorePlan) -> None:
+        """Start to restore the server in place, unless that is being done."""
+        before = progress_of(plan.server.id)
+        if before and before.state == "running":
+            raise RestoreRefused(f"Server {plan.server.name} is being restored already")
+        start(cloud, plan)
+
+    @property
+    def plan_lines(self) -> list[tuple[str, list[str]]]:
+        """What the template shows of a plan: titles, and sentences below each."""
+        plan = self.plan
+        assert plan is not None
+        parts = {
+            _("What differs"): plan.differs,
+            _("Not in the image"): plan.missing,
+            _("Images passed over"): plan.skipped,
+        }
+        return [
+            (title, [words.in_labels(each) for each in lines])
+            for title, lines in parts.items()
+            if lines
+        ]

@@ -7,8 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
-from django.urls import reverse
+from django.urls import resolve, reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 from horizon import tables
@@ -43,6 +42,27 @@ class Changes:
     def allowed(self, request: HttpRequest, _datum: Any = None) -> bool:
         """Whether to offer it."""
         return rights.rights_of(request).change
+
+
+class Bulk(tables.BatchAction):
+    """An action on each row that is selected; a failure names its row."""
+
+    def handle(
+        self, table: Any, request: HttpRequest, object_ids: list[str]
+    ) -> HttpResponse:
+        """Do it for each row."""
+        rows = {each: table.get_object_by_id(each) for each in object_ids}
+        # Horizon shares an action between all threads, a request is one's own.
+        names = {each: table.get_object_display(row) for each, row in rows.items()}
+        request.names_of_rows = names
+        response: HttpResponse = super().handle(table, request, object_ids)
+        return response
+
+    @staticmethod
+    def handled(request: Any, message: Any, object_id: str) -> Handled:
+        """Return a block whose errors are those of a row, which a message names."""
+        name = request.names_of_rows.get(object_id) or object_id
+        return Handled(request, message % {"name": name}, escalate=True)
 
 
 # -- servers
@@ -91,14 +111,17 @@ class SetSchedules(Changes, tables.Action):
     policy_rules = rights.SET_SCHEDULE
 
     def handle(
-        self, _table: object, _request: HttpRequest, server_ids: list[str]
+        self, _table: object, request: HttpRequest, server_ids: list[str]
     ) -> HttpResponse:
-        """Go to the form."""
-        query = urlencode({"server": server_ids}, doseq=True)
-        return redirect(f"{link('schedules')}?{query}")
+        """Show the form; a URL is too short for the IDs of hundreds of servers."""
+        # By its URL: the pages import the tables.
+        view = resolve(link("schedules")).func.view_class()
+        view.setup(request, server_ids=server_ids)
+        response: HttpResponse = view.get(request)
+        return response
 
 
-class RemoveSchedule(tables.BatchAction):
+class RemoveSchedule(Bulk):
     """Removes schedules."""
 
     name = "remove"
@@ -125,7 +148,8 @@ class RemoveSchedule(tables.BatchAction):
 
     def action(self, request: HttpRequest, server_id: str) -> None:
         """Remove the schedule of a server."""
-        with Handled(request, _("Unable to remove the schedule."), escalate=True):
+        message = _("Unable to remove the schedule of %(name)s.")
+        with self.handled(request, message, server_id):
             target = Target(server_id, server_id)
             for removed in schedules.disable(cloud_of(request), target):
                 removed.result()
@@ -227,6 +251,13 @@ def details_of(request: Any) -> ServerDetails | None:
     return getattr(request, "server_details", None)
 
 
+def is_restorable(request: HttpRequest) -> bool:
+    """Whether a user may restore the server of a request in some way."""
+    details = details_of(request)
+    new, in_place = rights.can_restore(request)
+    return bool(details and details.images and (new or (in_place and not details.gone)))
+
+
 @dataclass(frozen=True)
 class ImageRow:
     """An image in the table."""
@@ -245,7 +276,7 @@ class ImageRow:
         return self.decision.image.name or self.id
 
 
-class Protect(Changes, tables.BatchAction):
+class Protect(Changes, Bulk):
     """Keeps images for good."""
 
     name = "protect"
@@ -270,7 +301,8 @@ class Protect(Changes, tables.BatchAction):
 
     def action(self, request: HttpRequest, image_id: str) -> None:
         """Protect an image."""
-        with Handled(request, _("Unable to protect the image."), escalate=True):
+        message = _("Unable to protect the image %(name)s.")
+        with self.handled(request, message, image_id):
             protect(cloud_of(request), image_id)
 
 
@@ -295,10 +327,34 @@ class Unprotect(Changes, tables.LinkAction):
         return f"images/{datum.id}/unprotect/"
 
 
-class DeleteImage(Changes, tables.DeleteAction):
+class RestoreImage(tables.LinkAction):
+    """Opens the form that restores the server from this image."""
+
+    name = "restore_image"
+    verbose_name = _("Restore From Image")
+    classes = ("ajax-modal",)
+    icon = "undo"
+
+    def allowed(self, request: HttpRequest, datum: ImageRow | None = None) -> bool:
+        """Whether to offer it, for an image only if it is complete."""
+        can = datum is None or datum.decision.image.status == "ACTIVE"
+        return can and is_restorable(request)
+
+    def get_link_url(self, datum: ImageRow | None = None) -> str:
+        """Return the URL of the form."""
+        assert datum is not None
+        return f"restore/?{urlencode({'image': datum.id})}"
+
+
+class DeleteImage(Changes, Bulk, tables.DeleteAction):
     """Deletes images, and the volume snapshots that they need."""
 
     policy_rules = rights.DELETE_IMAGE
+
+    def allowed(self, request: HttpRequest, datum: ImageRow | None = None) -> bool:
+        """Whether to offer it, for an image unless the image service protects it."""
+        can = datum is None or not datum.decision.image.protected
+        return can and super().allowed(request)
 
     @staticmethod
     def action_present(count: int) -> Any:
@@ -312,7 +368,8 @@ class DeleteImage(Changes, tables.DeleteAction):
 
     def delete(self, request: HttpRequest, image_id: str) -> None:
         """Delete an image."""
-        with Handled(request, _("Unable to delete the image."), escalate=True):
+        message = _("Unable to delete the image %(name)s.")
+        with self.handled(request, message, image_id):
             server_id = request.resolver_match.kwargs["server_id"]
             delete_image_of(cloud_of(request), server_id, image_id)
 
@@ -357,7 +414,10 @@ class Restore(OfServer):
     name = page = "restore"
     verbose_name = _("Restore Server")
     icon = "undo"
-    policy_rules = rights.CREATE_SERVER
+
+    def allowed(self, request: HttpRequest, _datum: object = None) -> bool:
+        """Whether to offer it: also for a server that is gone."""
+        return is_restorable(request)
 
 
 class TakeSnapshotOfServer(OfServer):
@@ -408,4 +468,4 @@ class ImagesTable(tables.DataTable):
             Protect,
             DeleteImage,
         )
-        row_actions = (Protect, Unprotect, DeleteImage)
+        row_actions = (Protect, Unprotect, RestoreImage, DeleteImage)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 from horizon import forms, tables
@@ -13,7 +15,7 @@ from horizon.utils.memoized import memoized_method
 from openstack_dashboard.utils.settings import get_page_size
 
 from rax_scheduled_images_ext.errors import InvalidSchedule, NoSuchImage
-from rax_scheduled_images_ext.horizon import words
+from rax_scheduled_images_ext.horizon import rights, words
 from rax_scheduled_images_ext.horizon.cloud import cloud_of
 from rax_scheduled_images_ext.horizon.exceptions import Handled
 from rax_scheduled_images_ext.horizon.forms import (
@@ -23,6 +25,7 @@ from rax_scheduled_images_ext.horizon.forms import (
     SnapshotForm,
     UnprotectForm,
 )
+from rax_scheduled_images_ext.horizon.restore import progress_of
 from rax_scheduled_images_ext.horizon.tables import (
     PANEL,
     ImageRow,
@@ -32,6 +35,7 @@ from rax_scheduled_images_ext.horizon.tables import (
     link,
 )
 from rax_scheduled_images_ext.model.freshness import State
+from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.retention import reason, retention_status
 from rax_scheduled_images_ext.operations.inventory import read_inventory
 from rax_scheduled_images_ext.operations.prune import plan_prune
@@ -157,8 +161,11 @@ class DetailView(OfServer, tables.DataTableView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Return what the template shows."""
+        progress = progress_of(self.kwargs["server_id"])
         return super().get_context_data(
             **words.facts_of(self.get_details()),
+            restore=progress,
+            restore_text=words.in_labels(progress.text) if progress else "",
             kept_as_tags=cloud_of(self.request).schedules.kept_as_tags,
             **kwargs,
         )
@@ -189,7 +196,7 @@ class FormView(forms.ModalFormView):
 
 
 class ScheduleView(FormView):
-    """The schedule of the server in the path, or of those in the query."""
+    """The schedule of the server in the path, or of those that were selected."""
 
     form_class = ScheduleForm
     form_id = "schedule_form"
@@ -204,8 +211,28 @@ class ScheduleView(FormView):
             message = _("Unable to retrieve the server.")
             with Handled(self.request, message, _INDEX), suppress(InvalidSchedule):
                 schedule = find_schedule(cloud_of(self.request), server_id)
-        server_ids = [server_id] if server_id else self.request.GET.getlist("server")
-        return {"server_ids": server_ids, **ScheduleForm.initial_of(schedule)}
+        server_ids = self.kwargs.get("server_ids", [server_id or ""])
+        return {"servers": " ".join(server_ids), **ScheduleForm.initial_of(schedule)}
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        """Return what the form is made of: nothing of the table's, after selecting."""
+        made: dict[str, Any] = super().get_form_kwargs()
+        if "server_ids" in self.kwargs:
+            del made["data"], made["files"]
+        return made
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """Return what the template shows; the form of several has its own URL."""
+        context = super().get_context_data(**kwargs)
+        if "server_id" not in self.kwargs:
+            context["submit_url"] = link("schedules")
+        return context
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Show the form; without servers, show where to select them."""
+        if not self.kwargs:
+            return redirect(_INDEX)
+        return super().get(request, *args, **kwargs)
 
     def get_success_url(self) -> str:
         """Return the server's page, or that of all."""
@@ -299,7 +326,10 @@ class PruneView(FormOfServer):
 
 
 class RestoreView(FormOfServer):
-    """Restores the server as a new one."""
+    """Restores the server as a new one or in place.
+
+    The query may choose the image and the way.
+    """
 
     form_class = RestoreForm
     form_id = "restore_form"
@@ -308,12 +338,26 @@ class RestoreView(FormOfServer):
     submit_label = _("Continue")
 
     def get_initial(self) -> dict[str, Any]:
-        """Return the images to choose from, and a name."""
-        details = self.get_details()
+        """Return the images and the ways to choose from, and a name."""
+        details, query = self.get_details(), self.request.GET
+        new, in_place = rights.can_restore(self.request)
+        ways = {"new": new, "in-place": in_place and not details.gone}
         images = [
-            (each.image.id, f"{each.image.name} ({words.moment(each.image.created)})")
+            (each.image.id, _image_words(each.image, details))
             for each in details.images
             if each.image.status == "ACTIVE"
         ]
-        name = f"{details.server.name or details.server.id}-restored"
-        return {"server_id": details.server.id, "images": images, "new_name": name}
+        return {
+            "server_id": details.server.id,
+            "images": images,
+            "ways": [way for way, can in ways.items() if can],
+            "image": query.get("image"),
+            "how": query.get("how"),
+            "new_name": f"{details.server.name or details.server.id}-restored",
+        }
+
+
+def _image_words(image: ServerImage, details: ServerDetails) -> str:
+    made, proof = words.moment(image.created), details.proofs.get(image.id)
+    about = f"{made}, {proof.word}" if proof else made
+    return f"{image.name or image.id} ({about})"

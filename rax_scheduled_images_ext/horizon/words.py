@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils.translation import gettext, gettext_lazy, ngettext, pgettext_lazy
 
+from rax_scheduled_images_ext.console.restore import with_labels
 from rax_scheduled_images_ext.model.freshness import ScheduleStatus, State
 from rax_scheduled_images_ext.model.keep import RULES, Keep
 from rax_scheduled_images_ext.model.schedule import DAYS, ImageSchedule
@@ -43,6 +44,36 @@ KEEP = {
     "within_days": gettext_lazy("All of the last days"),
 }
 assert KEEP.keys() == set(RULES)
+#: The ways to restore a server.
+WAYS = {
+    "new": gettext_lazy("As a new server"),
+    "in-place": gettext_lazy("In place: the server stays, its disk is replaced"),
+}
+#: The fields of the form that restores.
+RESTORE = {
+    "new_name": gettext_lazy("Name of the New Server"),
+    "flavor": gettext_lazy("Flavor"),
+    "schedule": gettext_lazy("Give it the schedule too"),
+    "no_safety_image": gettext_lazy("Make no safety image: there is no undo then"),
+    "lose_ephemeral": gettext_lazy(
+        "Lose its ephemeral and swap disks: no image holds them"
+    ),
+}
+_OPTIONS = {
+    "--as NAME": WAYS["new"],
+    "--as": RESTORE["new_name"],
+    "--in-place": WAYS["in-place"],
+    "--image": gettext_lazy("Image"),
+    "--flavor": RESTORE["flavor"],
+    "--schedule": RESTORE["schedule"],
+    "--no-safety-image": RESTORE["no_safety_image"],
+    "--lose-ephemeral": RESTORE["lose_ephemeral"],
+}
+
+
+def in_labels(text: str) -> str:
+    """Return what is said of options of the command in the words of the forms."""
+    return with_labels(text, _OPTIONS)
 
 
 def state_of(status: ScheduleStatus) -> str:

@@ -105,7 +105,7 @@ def test_a_change_that_fails_says_why(cloud: Sandbox, admin: Dashboard) -> None:
     web1 = admin.id_of("web1")
     page = admin.act(PANEL, f"scheduled_images__remove__{web1}")
     (message,) = page.messages
-    assert message.startswith("Error: Unable to remove the schedule.")
+    assert message.startswith("Error: Unable to remove the schedule of web1.")
     assert "403" in message
     assert admin.server("web1").at("#schedule").startswith("daily")
 
@@ -114,3 +114,74 @@ def test_whoever_is_not_logged_in_is_sent_to_log_in(cloud: Sandbox) -> None:
     answer = Client().get(PANEL)
     assert answer.status_code == 302
     assert answer["Location"].endswith(f"/auth/login/?next={PANEL}")
+
+
+def test_nothing_is_done_without_horizons_token_against_forgery(
+    cloud: Sandbox, admin: Dashboard
+) -> None:
+    set_schedule(admin, "web1", **DAILY)
+    web1 = admin.id_of("web1")
+    strict = Client(enforce_csrf_checks=True)
+    strict.cookies = admin.client.cookies
+    before = len(cloud.requests)
+    for path, fields in {
+        PANEL: {"action": f"scheduled_images__remove__{web1}"},
+        f"{PANEL}{web1}/schedule/": {"servers": web1, **DAILY},
+        f"{PANEL}{web1}/restore/": {"how": "in-place"},
+        f"{PANEL}{web1}/prune/": {},
+    }.items():
+        answer = strict.post(path, fields)
+        assert answer["Location"].startswith("/auth/login/?csrf_failure="), path
+    assert cloud.requests[before:] == []
+
+
+@pytest.mark.parametrize(
+    "server", ["..", "x%3Fall_tenants=1", "%C3%A4", "detail", "x%23y", "%00", "x y"]
+)
+def test_what_is_no_id_is_a_message_and_reaches_no_other_resource(
+    cloud: Sandbox, admin: Dashboard, server: str
+) -> None:
+    before = len(cloud.requests)
+    for page in ("", "schedule/", "restore/", "prune/"):
+        found = admin.get(f"{PANEL}{server}/{page}")
+        assert found.status in (200, 404)
+        assert "web1" not in found.soup.text or found.path == PANEL
+    sent = [each for each in cloud.requests[before:] if "all_tenants" in each.path]
+    assert [each for each in sent if "?all" in each.path] == []
+    assert {each.method for each in cloud.requests[before:]} <= {"GET", "POST"}
+
+
+@pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
+def test_a_proxys_404_is_no_answer_of_the_cloud(
+    cloud: Sandbox, admin: Dashboard
+) -> None:
+    set_schedule(admin, "web1", **DAILY)
+    web1 = admin.id_of("web1")
+    cloud.fault("/compute/ 404 html")
+    page = admin.servers()
+    assert page.messages[0].startswith("Error: Unable to retrieve the servers.")
+    page = admin.get(f"{PANEL}{web1}/")
+    assert page.path == PANEL
+    assert not any("deleted" in each for each in page.messages)
+    cloud.clear_faults()
+    assert admin.server("web1").at("#schedule").startswith("daily")
+
+
+def test_a_region_without_images_is_a_message(cloud: Sandbox, admin: Dashboard) -> None:
+    cloud.fault("/image/ 404 html")
+    page = admin.servers()
+    (message,) = page.messages
+    assert message.startswith("Error: Unable to retrieve the servers.")
+    assert page.rows == []
+
+
+def test_a_token_that_ends_in_the_middle_of_several_is_no_success(
+    cloud: Sandbox, admin: Dashboard
+) -> None:
+    set_schedule(admin, "web1", "db1", **DAILY)
+    ids = [admin.id_of("web1"), admin.id_of("db1")]
+    cloud.fault("DELETE /rax-si-image-schedule 401")
+    page = admin.act(PANEL, "scheduled_images__remove", *ids)
+    assert page.messages == ["Error: Unable to remove schedules: web1, db1"]
+    cloud.clear_faults()
+    assert admin.server("db1").at("#schedule").startswith("daily")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from rax_scheduled_images_ext.horizon.restore import Progress
 from rax_scheduled_images_ext.sandbox import Sandbox
 
-from .dashboard import PANEL, Dashboard
+from .dashboard import PANEL, Dashboard, Page
 from .test_servers import set_schedule
 
 
@@ -46,7 +49,11 @@ def test_protecting_an_image_and_returning_it_to_its_schedule(
     done = admin.act(web1, f"images__protect__{oldest}")
     assert done.messages[0].startswith("Success: Protected Image: Daily-web1-")
     assert done.rows[-1][3:5] == ["kept (exempt)", "protected"]
-    assert done.actions(oldest) == ["Delete Image", "Unprotect Image"]
+    assert done.actions(oldest) == [
+        "Delete Image",
+        "Restore From Image",
+        "Unprotect Image",
+    ]
     path = f"{web1}images/{oldest}/unprotect/"
     shown = admin.get(path)
     assert "It would be: expires next (last of the newest 3)" in shown.at("#fate")
@@ -111,7 +118,113 @@ def test_a_restore_shows_its_plan_and_makes_the_server_once_that_was_shown(
     assert "web1-again" in [each.name for each in cloud.servers()]
 
 
-def test_a_deleted_server_still_has_its_images(
+def ended(cloud: Sandbox, admin: Dashboard, path: str) -> Page:
+    """The page of a server once its restore in place is over."""
+    for _ in range(60):
+        page = admin.get(path)
+        if "being restored" not in page.at("#restore"):
+            return page
+        cloud.advance("1m")
+        time.sleep(0.5)
+    raise AssertionError(page.at("#restore"))
+
+
+def disk_of(cloud: Sandbox, admin: Dashboard) -> str | None:
+    (found,) = (each for each in cloud.servers() if each.name == "web1")
+    return found.image_id
+
+
+def test_a_restore_in_place_asks_makes_a_safety_image_and_can_be_undone(
+    cloud: Sandbox, admin: Dashboard, web1: str
+) -> None:
+    path, before = f"{web1}restore/", disk_of(cloud, admin)
+    newest, *_ = image_ids(admin, web1)
+    shown = admin.send(path, "restore_form", how="in-place", image=newest)
+    assert "The disk of web1 is replaced by the image Daily-web1-" in shown.at("#plan")
+    assert "First, a safety image" in shown.at("#plan")
+    (button,) = shown.soup.select("#restore_form .btn-danger")
+    assert button["value"] == "Replace Disk"
+    assert disk_of(cloud, admin) == before
+    started = admin.again(shown, path, "restore_form")
+    assert "is being restored in place from Daily-web1-" in started.at("#restore")
+    # Whoever sends it again does not start a second one.
+    twice = admin.again(shown, path, "restore_form")
+    assert disk_of(cloud, admin) == before
+    assert twice.soup.select("#restore_form")
+    done = ended(cloud, admin, web1)
+    assert "was restored in place from Daily-web1-" in done.at("#restore")
+    assert "is ACTIVE" in done.at("#restore")
+    assert disk_of(cloud, admin) == newest
+    (safety,) = (row for row in done.rows if row[0].startswith("before-restore-web1"))
+    assert safety[3] == "kept (exempt)"
+    # Undo opens the form with what undoes it.
+    (undo,) = done.soup.select("#undo")
+    path = f"{web1}{undo['href']}"
+    shown = admin.send(path, "restore_form")
+    assert "replaced by the image before-restore-web1-" in shown.at("#plan")
+    admin.again(shown, path, "restore_form")
+    assert "from before-restore-web1-" in ended(cloud, admin, web1).at("#restore")
+
+
+def test_a_plan_that_has_changed_since_is_shown_again(
+    cloud: Sandbox, admin: Dashboard, web1: str
+) -> None:
+    path, before = f"{web1}restore/", disk_of(cloud, admin)
+    shown = admin.send(path, "restore_form", how="in-place")
+    cloud.advance("1d")
+    again = admin.again(shown, path, "restore_form")
+    assert again.messages[0].startswith("Warning: This has changed since it was shown.")
+    assert again.at("#plan") != shown.at("#plan")
+    assert (disk_of(cloud, admin), admin.get(web1).all("#restore")) == (before, [])
+
+
+def test_a_restore_in_place_that_fails_says_that_the_disk_is_as_it_was(
+    cloud: Sandbox, admin: Dashboard, web1: str
+) -> None:
+    path, before = f"{web1}restore/", disk_of(cloud, admin)
+    shown = admin.send(path, "restore_form", how="in-place")
+    cloud.fault("POST /action 403")
+    admin.again(shown, path, "restore_form")
+    page = ended(cloud, admin, web1)
+    assert "has failed. The safety image was refused" in page.at("#restore")
+    assert "The disk was not changed." in page.at("#restore")
+    assert not page.soup.select("#undo")
+    assert disk_of(cloud, admin) == before
+
+
+def test_a_restore_whose_process_has_ended_is_not_called_running(
+    cloud: Sandbox, admin: Dashboard, web1: str
+) -> None:
+    long_ago = datetime.now(timezone.utc) - timedelta(minutes=10)
+    Progress(admin.id_of("web1"), "Daily-web1", long_ago, "SAVING").save()
+    page = admin.get(web1)
+    assert "was interrupted. The same restore continues it." in page.at("#restore")
+    assert "not changed" not in page.at("#restore")
+
+
+def test_a_refusal_names_the_fields_of_the_form(
+    cloud: Sandbox, admin: Dashboard, web1: str
+) -> None:
+    server_id = admin.id_of("web1")
+    with cloud.region() as region:
+        region.servers.lock(server_id, True)
+    page = admin.send(f"{web1}restore/", "restore_form", how="in-place")
+    (problem,) = page.all("#restore_form .alert-danger")
+    assert "locked" in problem
+    assert "--" not in problem
+    assert not page.soup.select("#plan")
+
+
+def test_a_name_is_asked_for_only_with_a_new_server(
+    admin: Dashboard, web1: str
+) -> None:
+    page = admin.send(f"{web1}restore/", "restore_form", new_name=" ")
+    assert "This field is required." in page.at("#restore_form .has-error")
+    page = admin.send(f"{web1}restore/", "restore_form", how="in-place", new_name=" ")
+    assert "The disk of web1 is replaced" in page.at("#plan")
+
+
+def test_a_deleted_server_still_has_its_images_and_is_made_anew_from_them(
     cloud: Sandbox, admin: Dashboard, web1: str
 ) -> None:
     server_id = admin.id_of("web1")
@@ -120,7 +233,17 @@ def test_a_deleted_server_still_has_its_images(
     page = admin.get(web1)
     assert "This server is deleted. Its images remain." in page.soup.text
     assert len(page.rows) == 3
-    assert page.table_actions == ["Protect Images", "Delete Images"]
+    assert page.table_actions == ["Restore Server", "Protect Images", "Delete Images"]
+    path = f"{web1}restore/"
+    (how,) = admin.get(path).soup.select("#id_how")
+    assert [each["value"] for each in how.select("option")] == ["new"]
+    refused = admin.send(path, "restore_form", new_name="web1")
+    (problem,) = refused.all("#restore_form .alert-danger")
+    assert "The flavor of server web1 is not known: use “Flavor”" in problem
+    shown = admin.send(path, "restore_form", new_name="web1", flavor="m1.small")
+    done = admin.again(shown, path, "restore_form")
+    assert done.messages == ["Info: The new server web1 is being made."]
+    assert "web1" in [each.name for each in cloud.servers()]
 
 
 def test_an_unknown_server_leads_back_with_a_message(admin: Dashboard) -> None:

@@ -21,10 +21,13 @@ DAILY = {"when": "daily", "last": "2"}
 def set_schedule(admin: Dashboard, *names: str, **fields: str) -> Page:
     """Set the schedule of servers as a person does: look at the forecast, continue."""
     ids = [admin.id_of(name) for name in names]
-    query = "&".join(f"server={each}" for each in ids)
-    one = len(ids) == 1
-    path = PANEL + (f"{ids[0]}/schedule/" if one else f"schedules/?{query}")
-    shown = admin.send(path, "schedule_form", **fields)
+    if len(ids) == 1:
+        path = f"{PANEL}{ids[0]}/schedule/"
+        form = admin.get(path)
+    else:
+        path = f"{PANEL}schedules/"
+        form = admin.act(PANEL, "scheduled_images__set_several", *ids)
+    shown = admin.again(form, path, "schedule_form", **fields)
     assert shown.soup.select("#forecast"), shown.soup.text
     return admin.again(shown, path, "schedule_form")
 
@@ -93,8 +96,6 @@ def test_a_schedule_that_cannot_be_is_refused_before_anything_is_asked(
 @pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
 def test_schedules_of_several_servers_are_set_and_removed(admin: Dashboard) -> None:
     ids = [admin.id_of("web1"), admin.id_of("db1")]
-    form = admin.act(PANEL, "scheduled_images__set_several", *ids)
-    assert form.path == f"{PANEL}schedules/"
     page = set_schedule(admin, "web1", "db1", when="6", last="8", daily="7")
     assert page.messages[0].startswith(
         "Success: Saved the schedules of 2 servers: every 6 hours; keeps Newest images"
@@ -105,6 +106,24 @@ def test_schedules_of_several_servers_are_set_and_removed(admin: Dashboard) -> N
     done = admin.act(PANEL, "scheduled_images__remove", *ids)
     assert done.messages == ["Success: Removed Schedules: web1, db1"]
     assert {row[1] for row in done.rows} == {"No schedule"}
+
+
+@pytest.mark.parametrize("cloud", [{"servers": 300}], indirect=True)
+def test_a_schedule_is_set_for_hundreds_of_servers_at_once(
+    cloud: Sandbox, admin: Dashboard
+) -> None:
+    ids = [each.id for each in cloud.servers()]
+    form = admin.act(PANEL, "scheduled_images__set_several", *ids)
+    (found,) = form.soup.select("form#schedule_form")
+    # Web servers cut off what is longer than 8,190 characters.
+    assert found["action"] == f"{PANEL}schedules/"
+    assert form.fields("schedule_form")["servers"].split() == ids
+
+
+def test_the_form_for_several_servers_leads_to_where_they_are_selected(
+    admin: Dashboard,
+) -> None:
+    assert admin.get(f"{PANEL}schedules/").path == PANEL
 
 
 def test_removing_asks_first(admin: Dashboard) -> None:
@@ -227,3 +246,47 @@ def test_pages_have_each_row_once(number: int, size: int) -> None:
     assert seen == rows
     for before, page in pairwise(pages):
         assert page_of(rows, None, page[0].id, size)[0] == before
+
+
+def test_a_bulk_action_goes_on_after_an_error_and_names_what_failed(
+    cloud: Sandbox, admin: Dashboard
+) -> None:
+    set_schedule(admin, "web1", "db1", "myserver", **DAILY)
+    ids = [admin.id_of(name) for name in ("web1", "db1", "myserver")]
+    cloud.fault(f"DELETE /{ids[1]}/rax-si-image-schedule 500")
+    page = admin.act(PANEL, "scheduled_images__remove", *ids)
+    failed, done = page.messages
+    assert failed.startswith("Error: Unable to remove the schedule of db1.")
+    assert "500" in failed
+    assert done == "Success: Removed Schedules: web1, myserver"
+    assert admin.server("db1").at("#schedule").startswith("daily")
+    assert admin.server("web1").at("#schedule") == "no schedule"
+
+
+def test_a_schedule_that_somebody_else_has_changed_is_not_overwritten_unseen(
+    admin: Dashboard, login: Callable[..., Dashboard]
+) -> None:
+    set_schedule(admin, "web1", "db1", **DAILY)
+    ids = [admin.id_of("web1"), admin.id_of("db1")]
+    path = f"{PANEL}schedules/"
+    form = admin.act(PANEL, "scheduled_images__set_several", *ids)
+    shown = admin.again(form, path, "schedule_form", when="daily", last="5")
+    set_schedule(login("admin2"), "db1", when="daily", last="9")
+    again = admin.again(shown, path, "schedule_form")
+    assert again.messages[0].startswith("Warning: This has changed")
+    assert "Now: daily; keeps the newest 9 images." in again.at("#forecast")
+    assert admin.server("web1").at("#schedule").endswith("newest 2 images")
+
+
+def test_a_server_that_is_gone_by_then_does_not_stop_the_others(
+    cloud: Sandbox, admin: Dashboard
+) -> None:
+    ids = [admin.id_of("web1"), admin.id_of("db1")]
+    path = f"{PANEL}schedules/"
+    form = admin.act(PANEL, "scheduled_images__set_several", *ids)
+    with cloud.region() as region:
+        region.servers.delete(ids[0])
+    shown = admin.again(form, path, "schedule_form", **DAILY)
+    assert "No server with the ID" in shown.at("#forecast")
+    page = admin.again(shown, path, "schedule_form")
+    assert page.messages[0].startswith("Success: Saved the schedule of 1 server")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
+from functools import partial
 from typing import Any
 
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from rax_scheduled_images_ext.console.restore import plan_data, rows_of
+from rax_scheduled_images_ext.console.restore import plan_data, rows_of, with_labels
 from rax_scheduled_images_ext.errors import InvalidValue, NoSuchServer, UsageError
 from rax_scheduled_images_ext.model.restore import RestorePlan
 from rax_scheduled_images_ext.operations.restore import (
@@ -50,14 +50,7 @@ _TERMS = {
     "--lose-ephemeral": "Lose its ephemeral and swap disks",
     "--no-safety-image": "Make no safety image",
 }
-_OPTION = re.compile("|".join(map(re.escape, _TERMS)))
-
-
-def _in_terms(text: str) -> str:
-    """Return a sentence about options of the command in the words of the page."""
-    named = _OPTION.sub(lambda found: f"“{_TERMS[found[0]]}”", text)
-    named = named.replace("use scheduled-images-enable", "set a schedule")
-    return named.replace("the command", "the restore")
+_in_terms = partial(with_labels, labels=_TERMS)
 
 
 @pages.get("/servers/<server_id>/restore")

@@ -19,12 +19,16 @@ def own_project(cloud: Cloud) -> tuple[str, str]:
     return str(access.project_id), str(access.project_name)
 
 
-def project_names(cloud: Cloud) -> dict[str, str]:
-    """Return the names of projects by ID: of all, or of those the user has a role in.
+def project_names(cloud: Cloud, *, all_projects: bool) -> dict[str, str]:
+    """Return the names of projects by ID.
 
+    :param all_projects: those of all, or of all in which the user has a role, instead
+        of only the own one.
     :raises keystoneauth1.exceptions.ClientException: if they cannot be read.
     :raises UnexpectedAnswer: for a response that is not a list of projects.
     """
+    if not all_projects:
+        return dict([own_project(cloud)])
     try:
         return _names(cloud, "/projects")
     except Forbidden:

@@ -15,8 +15,9 @@ from keystoneauth1.exceptions import ClientException
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.http import ApiResponse
-from rax_scheduled_images_ext.client.projects import own_project, project_names
+from rax_scheduled_images_ext.client.projects import project_names
 from rax_scheduled_images_ext.client.servers import (
+    ALL_PROJECTS,
     find_server,
     read_candidate,
     read_server,
@@ -114,7 +115,7 @@ class Covering:
         excepted = sorted(self.policies.excepted.tags)[:_MOST_IN_QUERY]
         query = {"not-tags-any": ",".join([MARKER_TAG, OFF_TAG, *excepted]), **limit}
         if self.projects.all_projects:
-            query["all_tenants"] = "1"
+            query |= ALL_PROJECTS
         tags = self.projects.listing.schedules.tags
         for answer in tags.server_pages("/servers/detail", query=query):
             for item in answer.objects("servers"):
@@ -232,15 +233,11 @@ class Covering:
         if not self.policies.names_projects:
             return frozenset()
         if self._names is None:
-            self._names = self._read_names()
+            self._names = project_names(
+                self.projects.listing, all_projects=self.projects.all_projects
+            )
         name = self._names.get(project_id)
         return frozenset() if name is None else frozenset({project_id, name})
-
-    def _read_names(self) -> dict[str, str]:
-        listing = self.projects.listing
-        if self.projects.all_projects:
-            return project_names(listing)
-        return dict([own_project(listing)])
 
 
 def _has_policy(item: Mapping[str, Any]) -> bool:

@@ -154,6 +154,8 @@ def _celery(args: argparse.Namespace) -> int:
         )
     given = [os.environ.get(OPTIONS, ""), shlex.join(args.options)]
     os.environ[OPTIONS] = " ".join(filter(None, given))
+    # Celery shows what fails while it loads the application as a traceback.
+    worker_regions(parse([args.celery, *shlex.split(os.environ[OPTIONS])]))
     argv = ["-A", _APP, args.celery, *args.celery_options]
     # A click command: it ends with SystemExit.
     celery(args=argv, prog_name="celery", auto_envvar_prefix="CELERY")
@@ -362,9 +364,8 @@ def _service(args: argparse.Namespace) -> Service:
         log = events.EventLog(Reported.load(state), name if len(names) > 1 else None)
         name = name or str(config.region_name or "")
         found.append(RegionWork(name, partial(open_runner, args, name or None), log))
-    if args.after_delete is not None:
-        for region in found:
-            region.gone = _gone_work(args, region.name)
+    for region in found:
+        region.gone = gone_work(args, region.name)
     service = Service(found, notifier(args))
     service.health = Health(getattr(args, "every", Health.EVERY))
     if getattr(args, "metrics_port", None) is not None:
@@ -383,13 +384,29 @@ def _service(args: argparse.Namespace) -> Service:
     return service
 
 
-def _gone_work(args: argparse.Namespace, region: str) -> GoneWork:
-    """Return the work on servers that are gone.
+def worker_regions(args: argparse.Namespace) -> list[str]:
+    """Return the names of the regions of workers and beat.
+
+    :raises ScheduledImagesError: if no cloud is configured, or something lacks there.
+    """
+    from rax_scheduled_images_ext.client.configuration import configuration, regions
+
+    names = regions(PROG, args.region or ())
+    found = [configuration(PROG, name or None).region_name for name in names]
+    for name in found:
+        gone_work(args, name)
+    return list(map(str, found))
+
+
+def gone_work(args: argparse.Namespace, region: str | None) -> GoneWork | None:
+    """Return the work on servers that are gone, None if nobody has asked for it.
 
     :raises ScheduledImagesError: if the region has no name: images name theirs.
     """
     from rax_scheduled_images_ext.service.gone import GoneWork
 
+    if args.after_delete is None:
+        return None
     if not region:
         raise ScheduledImagesError(
             "--after-delete requires a region: set OS_REGION_NAME, or use --region"
@@ -522,7 +539,15 @@ def make_parser() -> Parser:
         ("beat", "request a scan at intervals, as celery beat does"),
     ):
         celery = command(
-            name, _celery, summary, reading, working, covering, lasting, proving
+            name,
+            _celery,
+            summary,
+            reading,
+            working,
+            covering,
+            lasting,
+            proving,
+            removing,
         )
         celery.set_defaults(celery=name)
         celery.add_argument(

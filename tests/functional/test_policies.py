@@ -13,6 +13,7 @@ from urllib.parse import quote
 import pytest
 
 from rax_scheduled_images_ext.engine import policies
+from rax_scheduled_images_ext.model.image import SERVER_KEY
 from rax_scheduled_images_ext.model.policies import fingerprint
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.models import ServerQuery
@@ -32,6 +33,8 @@ proxied = pytest.mark.parametrize("cloud", ["proxied"], indirect=True)
 
 MARKER, OFF = "scheduled-images", "scheduled-images:off"
 DAILY, WEEKLY = f"{MARKER}:daily:7", f"{MARKER}:weekly-sunday:4"
+# The project that is called "other".
+OTHER = "580c96a45a4053f7b88544dcb196eb32"
 NEEDS_SERVICE = "This cloud makes no scheduled images itself: "
 ALL = """
     version: 1
@@ -98,6 +101,19 @@ def only(cloud: Sandbox, *names: str) -> None:
             if server.id != MYSERVER:
                 region.servers.delete(server.id)
     tag(cloud, *names)
+
+
+def boot_elsewhere(cloud: Sandbox, name: str) -> str:
+    """Boot a server in another project, and return its ID."""
+    with cloud.region() as region:
+        model = region.servers.get(MYSERVER)
+        return region.servers.boot(
+            project_id=OTHER,
+            user_id=model.user_id,
+            name=name,
+            image_id=model.image_id,
+            flavor_id="2",
+        ).id
 
 
 def told(err: str) -> list[str]:
@@ -641,6 +657,94 @@ def test_both_shells_name_who_is_not_covered(
             2,
             True,
         )
+
+
+@not_beside_novaclient_7
+def test_an_operator_sees_who_is_not_covered_in_all_projects(
+    cloud: Sandbox, service: Service, nova: Any, openstack: Any, file: Path
+) -> None:
+    """As many as the metric counts, with their projects and the file's exceptions."""
+    only(cloud)
+    theirs = boot_elsewhere(cloud, "theirs")
+    covered, excepted = (boot_elsewhere(cloud, name) for name in ("covered", "not"))
+    tag(cloud, *OPS, server=covered)
+    tag(cloud, "no-images", server=excepted)
+    for project in ("no-such-project", "other"):
+        text = ALL.replace("tags: [no-images]", f"tags: [x], projects: [{project}]")
+        write(file.with_name(f"{project}.yaml"), text)
+    whose = ["--unprotected", "--all-projects"]
+    for policies, names in (
+        (None, {"myserver", "theirs", "not"}),
+        (file, {"myserver", "theirs"}),
+        (file.with_name("no-such-project.yaml"), {"myserver", "theirs", "not"}),
+        (file.with_name("other.yaml"), {"myserver"}),
+    ):
+        obeyed = ["--policies", str(policies)] if policies else []
+        for shell, *words in (
+            (nova, "scheduled-images-check", "--format"),
+            (openstack, "server", "image", "schedule", "check", "-f"),
+        ):
+            found = shell(*words, "json", *whose, *obeyed, user="operator")
+            assert found.status == 3, found.err
+            rows = [
+                {k.lower(): v for k, v in row.items()} for row in json.loads(found.out)
+            ]
+            assert {row["server"] for row in rows} == names
+            assert all(
+                (row["project"] == OTHER) is (row["server"] != "myserver")
+                for row in rows
+            )
+    lines = nova("scheduled-images-check", *whose, user="operator").out
+    assert f"unprotected: theirs ({theirs}) in project {OTHER}: " in lines
+    assert "theirs" not in nova("scheduled-images-check", "--unprotected").out
+
+
+def test_images_of_all_projects_are_judged_by_their_owners(
+    cloud: Sandbox, nova: Any
+) -> None:
+    """A schedule that vanished elsewhere is reported; what others publish proves
+    nothing."""
+    only(cloud, *OPS)
+    theirs = boot_elsewhere(cloud, "theirs")
+    advance_to_slot(cloud)
+    Service(cloud)("tick")
+    cloud.advance("5m")
+    Service(cloud)("tick")
+    (image,) = made(cloud)
+    for owner in (image.owner, OTHER):
+        with cloud.region() as region:
+            copy = region.images.add(
+                owner=owner,
+                name="copy",
+                visibility="public",
+                properties={**image.properties, SERVER_KEY: theirs},
+            )
+            region.images.upload(copy.id, b"disk")
+        lost = nova(
+            *("scheduled-images-check", "--all-projects", "--format", "value"),
+            user="operator",
+        )
+        assert (lost.status, "vanished" in lost.out) == (
+            (3, True) if owner == OTHER else (0, False)
+        )
+
+
+def test_who_may_not_list_all_projects_reads_why(
+    cloud: Sandbox, service: Service, nova: Any
+) -> None:
+    needs = "listing the servers of all projects requires an administrator: "
+    for shell, *words in (
+        (nova, "scheduled-images-check", "--unprotected"),
+        (service, "plan"),
+        (service, "status"),
+        (service, "leftovers"),
+        (service, "tick"),
+    ):
+        refused = shell(*words, "--all-projects", user="creator")
+        assert (refused.status, refused.out) == (1, "")
+        assert needs in refused.err
+        assert "get_all_tenants" in refused.err
+        assert len(refused.err.splitlines()) == 1
 
 
 def test_an_error_page_is_no_reason_to_give_a_schedule(

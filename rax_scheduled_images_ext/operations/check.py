@@ -146,21 +146,23 @@ def vanished(
     for answer in schedules.tags.server_pages("/servers/detail", query=query):
         for item in answer.objects("servers"):
             server = read_server(answer, item)
-            image = others.get(server.id)
-            if image is None or (pattern and not pattern.search(server.name)):
+            if pattern and not pattern.search(server.name):
                 continue
-            if image.owner in (None, server.project_id):
+            own = (None, server.project_id)
+            made = [each for each in others.get(server.id, ()) if each.owner in own]
+            if made:
+                newest = max(made, key=lambda image: str(image.created))
                 found.append(
-                    ScheduleStatus(server, State.VANISHED, newest=image, stale=True)
+                    ScheduleStatus(server, State.VANISHED, newest=newest, stale=True)
                 )
     return found
 
 
-def _images_of_others(inventory: Inventory) -> dict[str, ServerImage]:
-    """Return the newest images that runs made of servers that are not listed."""
+def _images_of_others(inventory: Inventory) -> dict[str, list[ServerImage]]:
+    """Return the images that runs made of servers that are not listed."""
     listed = {each.server.id for each in inventory.servers}
     return {
-        server_id: max(made, key=lambda image: str(image.created))
+        server_id: made
         for server_id, images in inventory.images.items()
         if server_id not in listed
         for made in [[image for image in images if made_by_run(image, server_id)]]

@@ -566,6 +566,12 @@ def test_what_a_tool_wiped_is_given_again_and_told_once(
     both = nova("scheduled-images-check", "--unprotected")
     assert (both.status, both.out) == (3, lost.out)
     assert nova("scheduled-images-check", "--name", "web").status == 1
+    # For as long as it lasts, until somebody decides.
+    again = nova("scheduled-images-check")
+    assert (again.status, again.out) == (3, lost.out)
+    tag(cloud, OFF)
+    assert nova("scheduled-images-check").status == 0
+    tag(cloud, "terraform")
     tick = service("tick", "--policies", str(file))
     assert told(tick.err) == ["schedule given", "schedule vanished"]
     assert "it had images until" in tick.err

@@ -11,7 +11,7 @@ from typing import Any
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.http import ApiResponse
-from rax_scheduled_images_ext.client.projects import project_names
+from rax_scheduled_images_ext.client.projects import ProjectNames, project_names
 from rax_scheduled_images_ext.client.servers import (
     ALL_PROJECTS,
     date_of,
@@ -250,13 +250,12 @@ class _Reader:
         policies = self.policies
         if policies is None or not policies.excepted:
             return lambda answer, item: False
-        names: dict[str, str] = {}
-        if policies.names_projects:
+        names = ProjectNames({})
+        if policies.projects:
             names = project_names(self.cloud, all_projects=bool(self.whose))
 
         def is_excepted(answer: ApiResponse, item: dict[str, Any]) -> bool:
-            project_id = str(item.get("tenant_id"))
-            projects = {project_id, names[project_id]} if project_id in names else ()
+            projects = names.of(str(item.get("tenant_id")))
             return policies.is_excepted(read_candidate(answer, item, projects))
 
         return is_excepted

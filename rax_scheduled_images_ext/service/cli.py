@@ -47,6 +47,7 @@ from rax_scheduled_images_ext.service import options
 
 if TYPE_CHECKING:
     from rax_scheduled_images_ext.engine.leftovers import LeftBehind
+    from rax_scheduled_images_ext.engine.limits import Limits
     from rax_scheduled_images_ext.engine.projects import Projects
     from rax_scheduled_images_ext.engine.proofs import Proofs
     from rax_scheduled_images_ext.engine.runner import Runner
@@ -166,21 +167,40 @@ def _plan(args: argparse.Namespace) -> int:
     from rax_scheduled_images_ext.engine.clock import Clock
     from rax_scheduled_images_ext.engine.policies import Covering
     from rax_scheduled_images_ext.engine.runner import planned
+    from rax_scheduled_images_ext.model.policies import kept_earlier, no_project
     from rax_scheduled_images_ext.operations.policy_file import read_policies
     from rax_scheduled_images_ext.service.tables import print_plan
 
     steps: list[Step] = []
     changes: list[PolicyChange] = []
-    policy, clock = _policy(args), Clock(at=args.at)
+    waiting: list[int] = []
+    earlier: set[str] = set()
+    missing: dict[str, None] = {}
+    policy, clock, limits = _policy(args), Clock(at=args.at), _limits(args)
     policies = read_policies(args.policies) if args.policies else None
 
     def read(projects: Projects) -> None:
         covering = Covering(projects, policies) if policies else None
-        steps.extend(planned(projects, policy, clock, args.requests, covering))
-        changes.extend(covering.changes.values() if covering else ())
+        found, later = planned(projects, policy, clock, limits, covering)
+        steps.extend(found)
+        waiting.append(later)
+        if covering is not None:
+            changes.extend(covering.changes.values())
+            earlier.update(covering.earlier)
+            missing.update(dict.fromkeys(covering.missing_projects()))
 
     _read_regions(args, read)
     print_plan(steps, changes, args.format, everything=args.all)
+    for name in missing:
+        say(f"{PROG}: warning: {no_project(name)}")
+    if policies is not None and earlier:
+        say(f"{PROG}: warning: {kept_earlier(len(earlier), policies.version)}")
+    if sum(waiting):
+        say(
+            f"{PROG}: {sum(waiting)} of the images to make would have to wait: at most"
+            f" {limits.region} snapshots at once in a region, and {limits.project} in a"
+            " project"
+        )
     return 0
 
 
@@ -308,16 +328,21 @@ def _policy(args: argparse.Namespace) -> Policy:
     return Policy(args.window, args.max_delay)
 
 
+def _limits(args: argparse.Namespace) -> Limits:
+    from rax_scheduled_images_ext.engine.limits import Limits
+
+    return Limits(args.limit_region, args.limit_project, args.requests)
+
+
 def open_runner(args: argparse.Namespace, region: str | None = None) -> Runner:
     """Return a logged-in runner for the options.
 
     :param region: None for the configured one.
     """
     from rax_scheduled_images_ext.engine.find import Finder
-    from rax_scheduled_images_ext.engine.limits import Limits
     from rax_scheduled_images_ext.engine.runner import Runner
 
-    limits = Limits(args.limit_region, args.limit_project, args.requests)
+    limits = _limits(args)
     key = os.environ.get(KEY, "")
     projects, policy = _projects(args, region), _policy(args)
     runner = Runner(projects, policy, limits, key)
@@ -509,7 +534,8 @@ def make_parser() -> Parser:
     command = partial(
         add_command, parser.add_subparsers(metavar="COMMAND", required=True)
     )
-    reading, working = options.reading(), options.working()
+    reading, limiting = options.reading(), options.limiting()
+    working = options.working(limiting)
     printing, lasting = options.printing(), options.lasting()
     reporting, proving = options.reporting(), options.proving()
     removing = options.removing()
@@ -571,6 +597,7 @@ def make_parser() -> Parser:
         _plan,
         "print what a tick would do now, and why",
         reading,
+        limiting,
         covering,
         printing,
     )

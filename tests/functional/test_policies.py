@@ -736,6 +736,85 @@ def test_images_of_all_projects_are_judged_by_their_owners(
         assert (lost.status, "vanished" in lost.out) == (3 * found, found)
 
 
+def test_a_project_that_is_not_there_is_told(
+    cloud: Sandbox, service: Service, file: Path
+) -> None:
+    """Where all projects can be listed; a tenant's file may be for several."""
+    only(cloud)
+    match = f"match: {{projects: [nope, other, {OTHER}]}}"
+    write(file, ALL.replace("schedule:", f"{match}\n        schedule:"))
+    line = ["--policies", str(file)]
+    said = "policies name the project 'nope', which this cloud does not have"
+    plan = service("plan", *line, "--all-projects", user="operator")
+    assert plan.status == 0
+    assert plan.err == f"scheduled-images-service: warning: {said}\n"
+    every = ["tick", *line, "--all-projects"]
+    tick = service(*every, user="operator")
+    assert tick.status == 0
+    assert "no such project" in tick.err
+    assert said in tick.err
+    assert service(*every, user="operator").err == ""
+    for command in ("plan", "tick"):
+        own = service(command, *line)
+        assert (own.status, own.err) == (0, "")
+    # Corrected, and then wrong again.
+    write(file, file.read_text().replace("nope, ", ""))
+    assert service(*every, user="operator").err == ""
+    write(file, file.read_text().replace("[other", "[nope, other"))
+    assert said in service(*every, user="operator").err
+
+
+def test_plan_says_who_keeps_an_earlier_text(
+    cloud: Sandbox, service: Service, nova: Any, file: Path
+) -> None:
+    only(cloud)
+    web = cloud.boot("web").id
+    line = ["--policies", str(file)]
+    service("tick", *line)
+    assert service("plan", *line).err == ""
+    write(file, ALL.replace("last: 7", "last: 5"))
+    plan = service("plan", *line)
+    assert plan.status == 0
+    assert plan.err == (
+        "scheduled-images-service: warning: 2 servers have an earlier schedule or"
+        " policy of version 1: raise the version to change them\n"
+    )
+    assert service.ok("tick", *line) == ""
+    # Whoever acted by hand, or is excepted, is not waiting for another version.
+    assert nova("scheduled-images-enable", "web", "3").status == 0
+    tag(cloud, *OPS, "no-images")
+    assert service("tick", *line).status == 0
+    assert service("plan", *line).err == ""
+    tag(cloud, *OPS)
+    assert "1 server has" in service("plan", *line).err
+    write(file, ALL.replace("last: 7", "last: 5").replace("version: 1", "version: 2"))
+    plan = service("plan", *line)
+    assert (plan.err, "change schedule" in plan.out) == ("", True)
+    assert len(tags(cloud, web)) == 2
+
+
+def test_plan_takes_the_limits_and_says_what_would_have_to_wait(
+    cloud: Sandbox, service: Service
+) -> None:
+    with cloud.region() as region:
+        ids = [server.id for server in region.servers.select(ServerQuery())]
+        for server_id in ids:
+            region.servers.set_tags(server_id, OPS)
+    advance_to_slot(cloud)
+    cloud.advance("1d")
+    limits = ["--limit-region", "3", "--limit-project", "2", "--max-delay", "2d"]
+    plan = service("plan", "--format", "value", *limits)
+    assert plan.status == 0
+    assert plan.out.count("make image") == len(ids) == 4
+    assert plan.err == (
+        "scheduled-images-service: 2 of the images to make would have to wait: at most"
+        " 3 snapshots at once in a region, and 2 in a project\n"
+    )
+    service("tick", *limits)
+    assert len(made(cloud)) == 2
+    assert service("plan").err == ""
+
+
 def test_who_may_not_list_all_projects_reads_why(
     cloud: Sandbox, service: Service, nova: Any
 ) -> None:

@@ -81,6 +81,7 @@ _FACTS = (
     "every_seconds",
     "port",
     "url",
+    "host",
     "reason",
 )
 

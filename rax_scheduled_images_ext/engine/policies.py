@@ -249,12 +249,18 @@ class Covering:
 
 
 def _has_policy(item: Mapping[str, Any]) -> bool:
-    """Whether a server of a response may be a policy's, or is to have no schedule."""
+    """Whether a server of a response may be a policy's, or is to have no schedule.
+
+    Or it has none: some databases find the marker in another letter case.
+    """
     shown = item.get(ATTRIBUTE)
     tags = [*(item.get("tags") or ())]
     if isinstance(shown, dict):
         tags += shown.get("tags") or ()
-    return any(str(tag).startswith((POLICY_PREFIX, OFF_TAG)) for tag in tags)
+    texts = list(map(str, tags))
+    if MARKER_TAG not in texts and MARKER_TAG in map(str.lower, texts):
+        return True
+    return any(tag.startswith((POLICY_PREFIX, OFF_TAG)) for tag in texts)
 
 
 @dataclass

@@ -764,6 +764,18 @@ def test_a_project_that_is_not_there_is_told(
     assert said in service(*every, user="operator").err
 
 
+@pytest.mark.parametrize("names", [[], ["scheduled-images:DAILY:7"], [DAILY]])
+def test_a_marker_in_another_letter_case_is_told(
+    cloud: Sandbox, service: Service, file: Path, names: list[str]
+) -> None:
+    """Nova's database finds it as the marker, so no list is without the server."""
+    only(cloud, MARKER.title(), *names)
+    tick = service("tick", "--policies", str(file))
+    assert told(tick.err) == ["not covered"]
+    assert service.ok("tick", "--policies", str(file)) == ""
+    assert tags(cloud) == sorted([MARKER.title(), *names])
+
+
 def test_plan_says_who_keeps_an_earlier_text(
     cloud: Sandbox, service: Service, nova: Any, file: Path
 ) -> None:

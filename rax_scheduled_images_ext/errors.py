@@ -61,6 +61,20 @@ class ApiError(ScheduledImagesError):
         return f"{text} (Request-ID: {self.request_id})" if self.request_id else text
 
 
+class NotAdministrator(ApiError):
+    """The compute service does not list the servers of all projects for this user."""
+
+    def __init__(self, refusal: ApiError) -> None:
+        super().__init__(
+            refusal.status,
+            "listing the servers of all projects requires an administrator:"
+            f" {refusal.message}",
+            request_id=refusal.request_id,
+            method=refusal.method,
+            path=refusal.path,
+        )
+
+
 class NotFound(ApiError):
     """A service does not have what was asked for."""
 

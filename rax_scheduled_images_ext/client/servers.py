@@ -10,11 +10,15 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
+from requests import codes
+
 from rax_scheduled_images_ext.client.http import ApiResponse, Transport, path
 from rax_scheduled_images_ext.errors import (
+    ApiError,
     MalformedTag,
     NoMatch,
     NoSuchServer,
+    NotAdministrator,
     NotGone,
     SeveralMatches,
 )
@@ -27,6 +31,9 @@ from rax_scheduled_images_ext.model.task_states import ServerState
 from rax_scheduled_images_ext.model.times import read_time
 
 Result = TypeVar("Result")
+
+#: The query for the servers of all projects.
+ALL_PROJECTS = {"all_tenants": "1"}
 
 _ID = re.compile("[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE)
 # Clouds search names by a regular expression of their database's own dialect;
@@ -150,9 +157,24 @@ def boots_from(transport: Transport, image_id: str, query: Mapping[str, Any]) ->
     asked = {**query, "image": image_id}
     return any(
         _key_of(item.get("image")) == image_id
-        for answer in transport.pages("/servers/detail", asked, next_page)
+        for answer in server_pages(transport, "/servers/detail", asked)
         for item in answer.objects("servers")
     )
+
+
+def server_pages(
+    transport: Transport, url: str, query: Mapping[str, Any], **reading: Any
+) -> Iterator[ApiResponse]:
+    """Yield pages of servers, as :meth:`.Transport.pages` does.
+
+    :raises NotAdministrator: if the user may not list those of all projects.
+    """
+    try:
+        yield from transport.pages(url, query, next_page, **reading)
+    except ApiError as error:
+        if error.status == codes.forbidden and not ALL_PROJECTS.items() - query.items():
+            raise NotAdministrator(error) from error
+        raise
 
 
 def is_gone(state: ServerState) -> bool:

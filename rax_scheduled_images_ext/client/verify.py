@@ -7,7 +7,11 @@ from collections.abc import Iterator
 from requests import codes
 
 from rax_scheduled_images_ext.client.http import ApiResponse, Transport, path
-from rax_scheduled_images_ext.client.servers import next_page, read_facts
+from rax_scheduled_images_ext.client.servers import (
+    ALL_PROJECTS,
+    read_facts,
+    server_pages,
+)
 from rax_scheduled_images_ext.client.volumes import Volumes
 from rax_scheduled_images_ext.errors import NoConsole, NoSuchServer
 from rax_scheduled_images_ext.model.server import ServerFacts
@@ -25,10 +29,8 @@ def find_tests(
 
     :param all_projects: of all projects, which requires an administrator.
     """
-    query = {"name": f"{TEST_TAG}-"}
-    if all_projects:
-        query["all_tenants"] = "1"
-    for answer in transport.pages("/servers/detail", query, next_page):
+    query = {"name": f"{TEST_TAG}-"} | (ALL_PROJECTS if all_projects else {})
+    for answer in server_pages(transport, "/servers/detail", query):
         for item in answer.objects("servers"):
             server = read_facts(answer, item)
             if is_test_server(server.name):

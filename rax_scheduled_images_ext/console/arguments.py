@@ -322,6 +322,9 @@ POLICIES = argument(
     type=checked(policies),
     help="With --unprotected: a file of policies whose exceptions count.",
 )
+ALL_PROJECTS = switch(
+    "--all-projects", "The servers of all projects; requires an administrator."
+)
 ALL_REGIONS = switch(
     "--all-regions", "The servers of all regions that the catalog lists."
 )

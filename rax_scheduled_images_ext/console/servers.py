@@ -31,7 +31,7 @@ from rax_scheduled_images_ext.operations.check import CheckResult
 from rax_scheduled_images_ext.operations.listing import Listing, Row
 
 _SHORT = (
-    *("region", "server", "id", "schedule", "day_of_week", "retention"),
+    *("region", "project", "server", "id", "schedule", "day_of_week", "retention"),
     *("newest", "state", "limit", "verified", "verified_level"),
     *("every", "at", "keep", "most"),
 )
@@ -119,21 +119,27 @@ def print_check(result: CheckResult, form: str | None) -> None:
 def check_columns(result: CheckResult) -> list[Column[Row]]:
     """Return the columns of servers with problems."""
     proofs = verified_columns(result.now) if result.unproven else []
-    return [*columns(result.now), limit_column(), *proofs]
+    whose = [project_column()] if result.all_projects else []
+    return [*whose, *columns(result.now), limit_column(), *proofs]
+
+
+def project_column() -> Column[Row]:
+    """Return the column of the server's project."""
+    return Column("project", "Project", lambda row: row.server.project_id)
 
 
 def problem_lines(row: Row, result: CheckResult) -> Iterator[str]:
     """Yield a line for each problem of a server's images."""
     server, known = row.server, row.status.verified
     if row.status.stale or row.status.state is State.UNKNOWN:
-        yield problem_line(row, result.now)
+        yield problem_line(row, result)
     if server.id in result.unproven:
         why = "no image has ever been proven to boot"
         if known is not None:
             age = _age(result.now - known.time)
             what = "failed" if known.failed else f"reached '{known.word}'"
             why = f"the last proof {what} {age} ago: {known.seen}"
-        yield f"unproven: {server.name} ({server.id}): {why}"
+        yield f"unproven: {_which(row, result)}: {why}"
 
 
 def columns(now: datetime, *, regions: bool = False) -> list[Column[Row]]:
@@ -270,10 +276,17 @@ def _shortened(names: str | None) -> str:
     return f"{first} and {len(others)} more" if others else first
 
 
-def problem_line(row: Row, now: datetime) -> str:
+def _which(row: Row, result: CheckResult) -> str:
+    """Return what names a server."""
+    server = row.server
+    project = f" in project {server.project_id}" if result.all_projects else ""
+    return f"{server.name} ({server.id}){project}"
+
+
+def problem_line(row: Row, result: CheckResult) -> str:
     """Return the line about the problem of a server's images."""
-    found, server = row.status, row.server
-    line = f"{found.state.value}: {server.name} ({server.id}): "
+    found, server, now = row.status, row.server, result.now
+    line = f"{found.state.value}: {_which(row, result)}: "
     if found.state is State.UNKNOWN:
         return line + "its schedule could not be read"
     if found.state is State.INVALID:

@@ -23,7 +23,11 @@ from itertools import chain
 from rax_scheduled_images_ext.client.http import ApiResponse
 from rax_scheduled_images_ext.client.images.base import ImageStore
 from rax_scheduled_images_ext.client.schedules.tags import read_tagged_server
-from rax_scheduled_images_ext.client.servers import date_of, next_marker
+from rax_scheduled_images_ext.client.servers import (
+    ALL_PROJECTS,
+    date_of,
+    next_marker,
+)
 from rax_scheduled_images_ext.engine.clock import Clock
 from rax_scheduled_images_ext.engine.limits import Limits, being_made, under_way
 from rax_scheduled_images_ext.engine.making import image_service
@@ -537,7 +541,7 @@ class Finder:
         self, query: dict[str, str], deadline: float | None
     ) -> Iterator[ApiResponse]:
         if self.projects.all_projects:
-            query = {**query, "all_tenants": "1"}
+            query = query | ALL_PROJECTS
         # No needless requests: services take seconds for a page.
         return self.projects.listing.schedules.tags.server_pages(
             "/servers/detail",

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from rax_scheduled_images_ext.client.cloud import Cloud
+from rax_scheduled_images_ext.client.servers import ALL_PROJECTS
 from rax_scheduled_images_ext.client.snapshots import PASSING
 from rax_scheduled_images_ext.engine.projects import Projects
 from rax_scheduled_images_ext.errors import (
@@ -84,7 +85,7 @@ class GoneImages:
     @property
     def _whose(self) -> Mapping[str, Any]:
         """The query for the servers of everybody that this works for."""
-        return {"all_tenants": "1"} if self.projects.all_projects else {}
+        return ALL_PROJECTS if self.projects.all_projects else {}
 
     def _look(
         self, server_id: str, owner: str, images: list[ServerImage], now: datetime

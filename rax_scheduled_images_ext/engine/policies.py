@@ -9,14 +9,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from keystoneauth1.exceptions import ClientException
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.http import ApiResponse
-from rax_scheduled_images_ext.client.projects import own_project, project_names
+from rax_scheduled_images_ext.client.projects import ProjectNames, project_names
 from rax_scheduled_images_ext.client.servers import (
+    ALL_PROJECTS,
     find_server,
     read_candidate,
     read_server,
@@ -79,10 +81,11 @@ class Covering:
     changes: dict[str, PolicyChange] = field(default_factory=dict)
     #: The servers that had no tag of a schedule at all.
     bare: list[InventoryServer] = field(default_factory=list)
+    #: The IDs of the servers that keep what an earlier text of this version gave.
+    earlier: set[str] = field(default_factory=set)
     _servers: dict[str, InventoryServer] = field(default_factory=dict)
     _read: dict[str, float] = field(default_factory=dict)
     _uncovered: dict[str, InventoryServer] = field(default_factory=dict)
-    _names: dict[str, str] | None = None
     _refused: dict[str, NoAccess] = field(default_factory=dict)
 
     def cover(self, seconds: float | None = None) -> list[Outcome[PolicyChange, bool]]:
@@ -114,7 +117,7 @@ class Covering:
         excepted = sorted(self.policies.excepted.tags)[:_MOST_IN_QUERY]
         query = {"not-tags-any": ",".join([MARKER_TAG, OFF_TAG, *excepted]), **limit}
         if self.projects.all_projects:
-            query["all_tenants"] = "1"
+            query |= ALL_PROJECTS
         tags = self.projects.listing.schedules.tags
         for answer in tags.server_pages("/servers/detail", query=query):
             for item in answer.objects("servers"):
@@ -165,10 +168,12 @@ class Covering:
         return len(self._uncovered)
 
     def _decide(self, server: InventoryServer, candidate: Candidate) -> None:
-        if self.policies.names_projects and not candidate.projects:
+        if self.policies.projects and not candidate.projects:
             # A project without a known name might be excepted.
             return
         change = self.policies.decide(candidate)
+        if change is None and self.policies.keeps_earlier(candidate):
+            self.earlier.add(server.id)
         if change is not None:
             self.changes[server.id] = change
             self._servers[server.id] = server
@@ -229,27 +234,33 @@ class Covering:
 
     def _projects_of(self, project_id: str) -> frozenset[str]:
         """Return the ID and the name of a project, if they matter."""
-        if not self.policies.names_projects:
-            return frozenset()
-        if self._names is None:
-            self._names = self._read_names()
-        name = self._names.get(project_id)
-        return frozenset() if name is None else frozenset({project_id, name})
+        return self._names.of(project_id) if self.policies.projects else frozenset()
 
-    def _read_names(self) -> dict[str, str]:
-        listing = self.projects.listing
-        if self.projects.all_projects:
-            return project_names(listing)
-        return dict([own_project(listing)])
+    @cached_property
+    def _names(self) -> ProjectNames:
+        return project_names(
+            self.projects.listing, all_projects=self.projects.all_projects
+        )
+
+    def missing_projects(self) -> list[str]:
+        """Return which projects of the policies the cloud does not have."""
+        wanted = self.policies.projects
+        return self._names.missing(wanted) if wanted else []
 
 
 def _has_policy(item: Mapping[str, Any]) -> bool:
-    """Whether a server of a response may be a policy's, or is to have no schedule."""
+    """Whether a server of a response may be a policy's, or is to have no schedule.
+
+    Or it has none: some databases find the marker in another letter case.
+    """
     shown = item.get(ATTRIBUTE)
     tags = [*(item.get("tags") or ())]
     if isinstance(shown, dict):
         tags += shown.get("tags") or ()
-    return any(str(tag).startswith((POLICY_PREFIX, OFF_TAG)) for tag in tags)
+    texts = list(map(str, tags))
+    if MARKER_TAG not in texts and MARKER_TAG in map(str.lower, texts):
+        return True
+    return any(tag.startswith((POLICY_PREFIX, OFF_TAG)) for tag in texts)
 
 
 @dataclass
@@ -305,12 +316,14 @@ class PolicyScan:
     seconds: float | None = None
     done: list[Outcome[PolicyChange, bool]] = field(default_factory=list)
     unprotected: int | None = None
+    missing_projects: list[str] = field(default_factory=list)
 
     def find_uncovered(self) -> None:
         """Find the servers without a schedule, and give them theirs."""
         assert self.covering is not None
         try:
             self.done += self.covering.cover(self.seconds)
+            self.missing_projects = self.covering.missing_projects()
         except _PROBLEMS as error:
             self.problem = self.problem or str(error)
             return
@@ -334,4 +347,6 @@ class PolicyScan:
             (server, self.finder.known.of(server)) for server in self.covering.bare
         )
         vanished = [(s, k.created) for s, k in known if k and k.created]
-        return Coverage(self.done, self.unprotected, vanished, self.problem)
+        return Coverage(
+            self.done, self.unprotected, vanished, self.problem, self.missing_projects
+        )

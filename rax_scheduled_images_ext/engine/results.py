@@ -147,13 +147,15 @@ class Coverage:
     ``unprotected`` is how many servers have no schedule and are not excepted, None if
     unknown, ``problem`` why the policies could not be used. ``vanished`` are the
     servers whose schedules somebody has taken away with all tags, and when the newest
-    image of each was made.
+    image of each was made. ``missing_projects`` are in the policies, but not in the
+    cloud.
     """
 
     done: list[Outcome[PolicyChange, bool]] = field(default_factory=list)
     unprotected: int | None = None
     vanished: list[tuple[InventoryServer, datetime]] = field(default_factory=list)
     problem: str | None = None
+    missing_projects: list[str] = field(default_factory=list)
 
     @property
     def failures(self) -> list[Outcome[PolicyChange, bool]]:

@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from rax_scheduled_images_ext.client.pool import WORKERS
 from rax_scheduled_images_ext.client.snapshots import PASSING, Snapshots
 from rax_scheduled_images_ext.engine.clock import Clock
 from rax_scheduled_images_ext.engine.find import Finder
@@ -205,12 +204,13 @@ def planned(
     projects: Projects,
     policy: Policy,
     clock: Clock,
-    workers: int = WORKERS,
+    limits: Limits,
     covering: Covering | None = None,
-) -> list[Step]:
+) -> tuple[list[Step], int]:
     """Return what a tick would do for each server now, longest overdue first.
 
     :param covering: notes what policies would change.
+    :returns: the steps, and for how many images the limits leave no room now.
     :raises NotOffered: if the cloud has no server tags.
     """
     finder = Finder(projects, policy, clock=clock)
@@ -228,13 +228,22 @@ def planned(
         found = look(cloud, server.id, clock, hidden)
         return _planned(found, hint.note, policy)
 
-    outcomes = run(_in_order(page.steps), planned_now, workers=workers)
-    return [
+    outcomes = run(_in_order(page.steps), planned_now, workers=limits.requests)
+    steps = [
         each.result()
         for each in outcomes
         # The server has just been deleted.
         if not isinstance(each.error, NoSuchServer)
     ]
+    taken, waiting = page.under_way.copy(), 0
+    for step in steps:
+        if step.action is Action.MAKE:
+            project_id = str(step.server.project_id)
+            if limits.free(taken, project_id) > 0:
+                taken[project_id] += 1
+            else:
+                waiting += 1
+    return steps, waiting
 
 
 def _result_of(outcome: Outcome[Step, StepResult]) -> StepResult:

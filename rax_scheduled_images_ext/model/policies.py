@@ -218,10 +218,10 @@ class Policies:
         return self.excepted.any_holds(server)
 
     @property
-    def names_projects(self) -> bool:
-        """Whether the projects of servers matter."""
+    def projects(self) -> frozenset[str]:
+        """The names and IDs of projects that the file has."""
         matches = (self.excepted, *(policy.match for policy in self.policies))
-        return any(match.projects for match in matches)
+        return frozenset().union(*(match.projects for match in matches))
 
     def tag_of(self, policy: SchedulePolicy) -> PolicyTag:
         """Return the tag of the servers that a policy gives its schedule."""
@@ -258,6 +258,22 @@ class Policies:
         if by_hand:
             return _leave(server, own, schedules, by_hand)
         return self._settle(server, own, others, schedules)
+
+    def keeps_earlier(self, server: Candidate) -> bool:
+        """Whether a server keeps what this version gave it, but would get another now.
+
+        The text was changed without a higher version, or the server has changed.
+        """
+        policy = self.first_match(server)
+        known = list(filter(None, map(PolicyTag.parse, server.tags)))
+        now = [tag for tag in known if self.is_own(tag)]
+        return (
+            policy is not None
+            and [tag.version for tag in now] == [self.version]
+            and str(self.tag_of(policy)) not in server.tags
+            and self.decide(server) is None
+            and OFF_TAG not in server.tags
+        )
 
     def _give(self, server: Candidate) -> PolicyChange | None:
         policy = self.first_match(server)
@@ -407,6 +423,20 @@ def _taken(
 def _no_room(server: Candidate, name: str) -> PolicyChange:
     reason = f"it has {len(server.tags)} of {MOST_TAGS} tags: no room for a schedule"
     return PolicyChange(server, Kind.REPORT, reason, policy=name)
+
+
+def no_project(name: str) -> str:
+    """Return the sentence about a project of policies that the cloud does not have."""
+    return f"policies name the project '{name}', which this cloud does not have"
+
+
+def kept_earlier(number: int, version: int) -> str:
+    """Return the sentence about servers that keep what a version gave them."""
+    servers = "1 server has" if number == 1 else f"{number} servers have"
+    return (
+        f"{servers} an earlier schedule or policy of version {version}: raise the"
+        " version to change them"
+    )
 
 
 def longest_name(prefix: str) -> int:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from rax_scheduled_images_ext.errors import InvalidValue
@@ -160,8 +161,8 @@ class ImageSchedule:
             due += (wanted - due.isoweekday()) % 7 * _DAY
         return due
 
-    @classmethod
-    def from_object(cls, part: Mapping[str, Any]) -> ImageSchedule:
+    @staticmethod
+    def from_object(part: Mapping[str, Any]) -> ImageSchedule:
         """Read a schedule from the JSON object that describes it.
 
         The retention may be a string: the service echoes what it was sent.
@@ -180,7 +181,13 @@ class ImageSchedule:
             raise ValueError("without a 'retention' that is a number")
         if not (day is None or (isinstance(day, str) and day)):
             raise ValueError("with a 'day_of_week' that is not a day")
-        return cls(int(str(retention)), day.upper() if day else None)
+        return _simple(int(str(retention)), day.upper() if day else None)
+
+
+@lru_cache(maxsize=1024)
+def _simple(retention: int, day_of_week: str | None) -> ImageSchedule:
+    """Return a simple schedule; a fleet has few different ones."""
+    return ImageSchedule(retention, day_of_week)
 
 
 def schedule_fields(schedule: ImageSchedule) -> dict[str, Any]:

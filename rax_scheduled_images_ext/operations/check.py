@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.client.servers import read_server
+from rax_scheduled_images_ext.client.servers import ALL_PROJECTS, read_server
 from rax_scheduled_images_ext.model.freshness import MAX_AGE, ScheduleStatus, State
 from rax_scheduled_images_ext.model.image import ServerImage, made_by_run
 from rax_scheduled_images_ext.model.policies import Policies
@@ -28,7 +28,8 @@ class CheckResult:
     ``problems`` are the servers whose images are stale or unproven, or whose schedule
     is invalid, has vanished or could not be read, ordered by name. ``unproven`` are the
     IDs of those without a recent proof that an image boots, ``all_protected`` is
-    whether it was checked that all servers have a schedule.
+    whether it was checked that all servers have a schedule, ``all_projects`` whether
+    those of all projects were.
     """
 
     now: datetime
@@ -36,6 +37,7 @@ class CheckResult:
     problems: list[ScheduleStatus]
     unproven: frozenset[str] = frozenset()
     all_protected: bool = False
+    all_projects: bool = False
 
     @property
     def stale(self) -> bool:
@@ -53,6 +55,7 @@ def check(
     level: Level = Level.CONSOLE,
     unprotected_too: bool = False,
     policies: Policies | None = None,
+    all_projects: bool = False,
 ) -> CheckResult:
     """Find the servers whose newest scheduled image is too old, or does not boot.
 
@@ -64,9 +67,11 @@ def check(
         matters. A server that is younger needs none.
     :param unprotected_too: whether servers without a schedule count.
     :param policies: those whose exceptions count then.
+    :param all_projects: the servers of all projects, as an administrator.
     :raises NoServers: if no server with a schedule matches the name: monitoring of a
         server must notice that its schedule is gone.
     :raises NotOffered: if the cloud has no scheduled images.
+    :raises NotAdministrator: if the user may not list those of all projects.
     """
     pattern = None if name is None else re.compile(name)
     inventory = read_inventory(
@@ -75,13 +80,14 @@ def check(
         name=pattern,
         max_age=max_age,
         policies=policies,
+        all_projects=all_projects,
     )
     if pattern is not None and not inventory.servers:
         raise no_servers(pattern, scheduled=not unprotected_too)
     if unprotected_too:
         lost = unprotected(inventory.servers)
     else:
-        lost = vanished(cloud, inventory, pattern)
+        lost = vanished(cloud, inventory, pattern, all_projects=all_projects)
     known = [each for each in inventory.servers if each.state is not State.OFF]
     unproven = frozenset(
         status.server.id
@@ -100,13 +106,28 @@ def check(
             or status.state is State.UNKNOWN
             or status.server.id in unproven
         ),
-        key=lambda status: (status.server.name, status.server.id),
+        key=lambda status: (
+            str(status.server.project_id) if all_projects else "",
+            status.server.name,
+            status.server.id,
+        ),
     )
-    return CheckResult(inventory.now, known, problems, unproven, unprotected_too)
+    return CheckResult(
+        inventory.now,
+        known,
+        problems,
+        unproven,
+        all_protected=unprotected_too,
+        all_projects=all_projects,
+    )
 
 
 def vanished(
-    cloud: Cloud, inventory: Inventory, pattern: re.Pattern[str] | None
+    cloud: Cloud,
+    inventory: Inventory,
+    pattern: re.Pattern[str] | None,
+    *,
+    all_projects: bool = False,
 ) -> list[ScheduleStatus]:
     """Return the servers that had images of a schedule and that nobody has ended.
 
@@ -119,25 +140,29 @@ def vanished(
     if not others:
         return []
     query = {"not-tags-any": f"{MARKER_TAG},{OFF_TAG}"}
+    if all_projects:
+        query |= ALL_PROJECTS
     found = []
     for answer in schedules.tags.server_pages("/servers/detail", query=query):
         for item in answer.objects("servers"):
             server = read_server(answer, item)
-            image = others.get(server.id)
-            if image is None or (pattern and not pattern.search(server.name)):
+            if pattern and not pattern.search(server.name):
                 continue
-            if image.owner in (None, server.project_id):
+            own = (None, server.project_id)
+            made = [each for each in others.get(server.id, ()) if each.owner in own]
+            if made:
+                newest = max(made, key=lambda image: str(image.created))
                 found.append(
-                    ScheduleStatus(server, State.VANISHED, newest=image, stale=True)
+                    ScheduleStatus(server, State.VANISHED, newest=newest, stale=True)
                 )
     return found
 
 
-def _images_of_others(inventory: Inventory) -> dict[str, ServerImage]:
-    """Return the newest images that runs made of servers that are not listed."""
+def _images_of_others(inventory: Inventory) -> dict[str, list[ServerImage]]:
+    """Return the images that runs made of servers that are not listed."""
     listed = {each.server.id for each in inventory.servers}
     return {
-        server_id: max(made, key=lambda image: str(image.created))
+        server_id: made
         for server_id, images in inventory.images.items()
         if server_id not in listed
         for made in [[image for image in images if made_by_run(image, server_id)]]

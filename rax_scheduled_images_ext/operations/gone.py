@@ -20,7 +20,7 @@ from rax_scheduled_images_ext.client.servers import (
     find_deletion,
     find_server,
     looks_like_id,
-    next_page,
+    server_pages,
 )
 from rax_scheduled_images_ext.errors import (
     NoMatch,
@@ -105,7 +105,7 @@ def present(
     :param query: whose servers, those of the own project by default.
     """
     ids: set[str] = set()
-    for answer in cloud.compute.pages("/servers", query or {}, next_page):
+    for answer in server_pages(cloud.compute, "/servers", query or {}):
         ids.update(str(item.get("id")) for item in answer.objects("servers"))
     return ids, date_of(answer)
 

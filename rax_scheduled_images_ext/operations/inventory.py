@@ -11,8 +11,9 @@ from typing import Any
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.http import ApiResponse
-from rax_scheduled_images_ext.client.projects import own_project
+from rax_scheduled_images_ext.client.projects import ProjectNames, project_names
 from rax_scheduled_images_ext.client.servers import (
+    ALL_PROJECTS,
     date_of,
     next_page,
     read_candidate,
@@ -69,6 +70,7 @@ def read_inventory(
     max_age: timedelta = MAX_AGE,
     space: bool = False,
     policies: Policies | None = None,
+    all_projects: bool = False,
 ) -> Inventory:
     """Read the servers of a project in one region, their schedules and images.
 
@@ -82,11 +84,14 @@ def read_inventory(
     :param space: also find out what the images take, and when the quota is reached: one
         request more for that, and one per page of volume snapshots if images have any.
     :param policies: those whose exceptions count.
+    :param all_projects: the servers of all projects, as an administrator.
     :raises NotOffered: if the cloud has no scheduled images.
+    :raises NotAdministrator: if the user may not list those of all projects.
     """
     shared = cloud.shared()
     pattern = None if name is None else re.compile(name)
-    reader = _Reader(shared, pattern, space=space, policies=policies)
+    query = ALL_PROJECTS if all_projects else {}
+    reader = _Reader(shared, pattern, query, space=space, policies=policies)
     return reader.read(max_age, enabled)
 
 
@@ -178,6 +183,8 @@ class _Reader:
 
     cloud: Cloud
     pattern: re.Pattern[str] | None
+    #: Whose servers, as a query.
+    whose: Mapping[str, str] = field(default_factory=dict)
     space: bool = False
     policies: Policies | None = None
 
@@ -222,7 +229,9 @@ class _Reader:
     def _list(self, enabled: bool | None) -> _Listing:
         listing = _Listing()
         excepted = self._exceptions()
-        for answer in self.cloud.schedules.server_pages("/servers/detail", enabled):
+        for answer in self.cloud.schedules.server_pages(
+            "/servers/detail", enabled, self.whose
+        ):
             first = not listing.ids
             listing.now = date_of(answer)
             rules = self.cloud.schedules.rules(answer, shown=True)
@@ -241,10 +250,15 @@ class _Reader:
         policies = self.policies
         if policies is None or not policies.excepted:
             return lambda answer, item: False
-        projects = own_project(self.cloud) if policies.names_projects else ()
-        return lambda answer, item: policies.is_excepted(
-            read_candidate(answer, item, projects)
-        )
+        names = ProjectNames({})
+        if policies.projects:
+            names = project_names(self.cloud, all_projects=bool(self.whose))
+
+        def is_excepted(answer: ApiResponse, item: dict[str, Any]) -> bool:
+            projects = names.of(str(item.get("tenant_id")))
+            return policies.is_excepted(read_candidate(answer, item, projects))
+
+        return is_excepted
 
     def _shows_anything(self, listing: _Listing) -> bool:
         """Whether a list shows schedules, as an attribute or as tags."""
@@ -282,7 +296,7 @@ class _Reader:
             return False
         if not enabled:
             # The filter tells whether there are servers with a schedule.
-            query = {ATTRIBUTE: True, "limit": 1}
+            query = {**self.whose, ATTRIBUTE: True, "limit": 1}
             answer = self.cloud.schedules.extension.compute.get("/servers", query)
             if answer.status != 400:
                 found = [server.get("id") for server in answer.objects("servers")]

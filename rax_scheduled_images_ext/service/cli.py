@@ -47,6 +47,7 @@ from rax_scheduled_images_ext.service import options
 
 if TYPE_CHECKING:
     from rax_scheduled_images_ext.engine.leftovers import LeftBehind
+    from rax_scheduled_images_ext.engine.limits import Limits
     from rax_scheduled_images_ext.engine.projects import Projects
     from rax_scheduled_images_ext.engine.proofs import Proofs
     from rax_scheduled_images_ext.engine.runner import Runner
@@ -154,6 +155,8 @@ def _celery(args: argparse.Namespace) -> int:
         )
     given = [os.environ.get(OPTIONS, ""), shlex.join(args.options)]
     os.environ[OPTIONS] = " ".join(filter(None, given))
+    # Celery shows what fails while it loads the application as a traceback.
+    worker_regions(parse([args.celery, *shlex.split(os.environ[OPTIONS])]))
     argv = ["-A", _APP, args.celery, *args.celery_options]
     # A click command: it ends with SystemExit.
     celery(args=argv, prog_name="celery", auto_envvar_prefix="CELERY")
@@ -164,21 +167,40 @@ def _plan(args: argparse.Namespace) -> int:
     from rax_scheduled_images_ext.engine.clock import Clock
     from rax_scheduled_images_ext.engine.policies import Covering
     from rax_scheduled_images_ext.engine.runner import planned
+    from rax_scheduled_images_ext.model.policies import kept_earlier, no_project
     from rax_scheduled_images_ext.operations.policy_file import read_policies
     from rax_scheduled_images_ext.service.tables import print_plan
 
     steps: list[Step] = []
     changes: list[PolicyChange] = []
-    policy, clock = _policy(args), Clock(at=args.at)
+    waiting: list[int] = []
+    earlier: set[str] = set()
+    missing: dict[str, None] = {}
+    policy, clock, limits = _policy(args), Clock(at=args.at), _limits(args)
     policies = read_policies(args.policies) if args.policies else None
 
     def read(projects: Projects) -> None:
         covering = Covering(projects, policies) if policies else None
-        steps.extend(planned(projects, policy, clock, args.requests, covering))
-        changes.extend(covering.changes.values() if covering else ())
+        found, later = planned(projects, policy, clock, limits, covering)
+        steps.extend(found)
+        waiting.append(later)
+        if covering is not None:
+            changes.extend(covering.changes.values())
+            earlier.update(covering.earlier)
+            missing.update(dict.fromkeys(covering.missing_projects()))
 
     _read_regions(args, read)
     print_plan(steps, changes, args.format, everything=args.all)
+    for name in missing:
+        say(f"{PROG}: warning: {no_project(name)}")
+    if policies is not None and earlier:
+        say(f"{PROG}: warning: {kept_earlier(len(earlier), policies.version)}")
+    if sum(waiting):
+        say(
+            f"{PROG}: {sum(waiting)} of the images to make would have to wait: at most"
+            f" {limits.region} snapshots at once in a region, and {limits.project} in a"
+            " project"
+        )
     return 0
 
 
@@ -306,16 +328,21 @@ def _policy(args: argparse.Namespace) -> Policy:
     return Policy(args.window, args.max_delay)
 
 
+def _limits(args: argparse.Namespace) -> Limits:
+    from rax_scheduled_images_ext.engine.limits import Limits
+
+    return Limits(args.limit_region, args.limit_project, args.requests)
+
+
 def open_runner(args: argparse.Namespace, region: str | None = None) -> Runner:
     """Return a logged-in runner for the options.
 
     :param region: None for the configured one.
     """
     from rax_scheduled_images_ext.engine.find import Finder
-    from rax_scheduled_images_ext.engine.limits import Limits
     from rax_scheduled_images_ext.engine.runner import Runner
 
-    limits = Limits(args.limit_region, args.limit_project, args.requests)
+    limits = _limits(args)
     key = os.environ.get(KEY, "")
     projects, policy = _projects(args, region), _policy(args)
     runner = Runner(projects, policy, limits, key)
@@ -362,9 +389,8 @@ def _service(args: argparse.Namespace) -> Service:
         log = events.EventLog(Reported.load(state), name if len(names) > 1 else None)
         name = name or str(config.region_name or "")
         found.append(RegionWork(name, partial(open_runner, args, name or None), log))
-    if args.after_delete is not None:
-        for region in found:
-            region.gone = _gone_work(args, region.name)
+    for region in found:
+        region.gone = gone_work(args, region.name)
     service = Service(found, notifier(args))
     service.health = Health(getattr(args, "every", Health.EVERY))
     if getattr(args, "metrics_port", None) is not None:
@@ -383,13 +409,29 @@ def _service(args: argparse.Namespace) -> Service:
     return service
 
 
-def _gone_work(args: argparse.Namespace, region: str) -> GoneWork:
-    """Return the work on servers that are gone.
+def worker_regions(args: argparse.Namespace) -> list[str]:
+    """Return the names of the regions of workers and beat.
+
+    :raises ScheduledImagesError: if no cloud is configured, or something lacks there.
+    """
+    from rax_scheduled_images_ext.client.configuration import configuration, regions
+
+    names = regions(PROG, args.region or ())
+    found = [configuration(PROG, name or None).region_name for name in names]
+    for name in found:
+        gone_work(args, name)
+    return list(map(str, found))
+
+
+def gone_work(args: argparse.Namespace, region: str | None) -> GoneWork | None:
+    """Return the work on servers that are gone, None if nobody has asked for it.
 
     :raises ScheduledImagesError: if the region has no name: images name theirs.
     """
     from rax_scheduled_images_ext.service.gone import GoneWork
 
+    if args.after_delete is None:
+        return None
     if not region:
         raise ScheduledImagesError(
             "--after-delete requires a region: set OS_REGION_NAME, or use --region"
@@ -492,7 +534,8 @@ def make_parser() -> Parser:
     command = partial(
         add_command, parser.add_subparsers(metavar="COMMAND", required=True)
     )
-    reading, working = options.reading(), options.working()
+    reading, limiting = options.reading(), options.limiting()
+    working = options.working(limiting)
     printing, lasting = options.printing(), options.lasting()
     reporting, proving = options.reporting(), options.proving()
     removing = options.removing()
@@ -522,7 +565,15 @@ def make_parser() -> Parser:
         ("beat", "request a scan at intervals, as celery beat does"),
     ):
         celery = command(
-            name, _celery, summary, reading, working, covering, lasting, proving
+            name,
+            _celery,
+            summary,
+            reading,
+            working,
+            covering,
+            lasting,
+            proving,
+            removing,
         )
         celery.set_defaults(celery=name)
         celery.add_argument(
@@ -546,6 +597,7 @@ def make_parser() -> Parser:
         _plan,
         "print what a tick would do now, and why",
         reading,
+        limiting,
         covering,
         printing,
     )

@@ -11,7 +11,7 @@ from rax_scheduled_images_ext.engine.results import Coverage, Result, StepResult
 from rax_scheduled_images_ext.engine.sweep import Leftover
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.plan import Cause, explain
-from rax_scheduled_images_ext.model.policies import Kind, PolicyChange
+from rax_scheduled_images_ext.model.policies import Kind, PolicyChange, no_project
 from rax_scheduled_images_ext.model.times import write_time
 from rax_scheduled_images_ext.operations.prune import PrunedImage
 from rax_scheduled_images_ext.operations.work_queue import Outcome
@@ -56,6 +56,7 @@ _LASTING, _FAILED, _LEFT, _ERROR = "lasting", "failed", "left", "error"
 # The day of what is done once a day.
 _DAILY = "daily"
 _POLICY, _VANISHED, _POLICIES = "policy", "vanished", "policies"
+_PROJECT = "project"
 #: The events of what policies have done.
 POLICY_EVENTS = {
     Kind.GIVE: "schedule given",
@@ -195,9 +196,14 @@ class EventLog:
                 facts |= {"server_name": server.name}
                 facts |= {"project": server.project_id, "reason": reason}
                 self._log(logging.WARNING, "schedule vanished", facts)
+        for name in coverage.missing_projects:
+            if self._reported.is_news(_PROJECT, name, []):
+                facts = {"reason": no_project(name)}
+                self._log(logging.WARNING, "no such project", facts)
         if coverage.unprotected is not None:
             # All servers were read.
             self._reported.keep([_POLICY, _VANISHED], about)
+            self._reported.keep([_PROJECT], set(coverage.missing_projects))
         if coverage.problem is None:
             self._reported.forget(_POLICIES, "problem")
             return False

@@ -1,4 +1,4 @@
-"""The images of servers that are gone, once a day beside the ticks."""
+"""The images of servers that are gone, once a day beside the scans."""
 
 from __future__ import annotations
 
@@ -30,20 +30,28 @@ class GoneWork:
         """Do it, if that is not done yet today; return whether nothing failed."""
         if not events.begins_day("gone", tick.now):
             return True
-        done: list[PrunedImage] = []
+        done = not self.delete(runner, events, stopping)
+        events.save()
+        return done
+
+    def delete(
+        self, runner: Runner, events: EventLog, stopping: Callable[[], bool]
+    ) -> list[Exception]:
+        """Delete what is old enough; return the errors, which are logged."""
+        failed: list[Exception] = []
 
         def report(pruned: PrunedImage) -> None:
-            done.append(pruned)
             events.add_deleted(pruned)
+            if pruned.error is not None:
+                failed.append(pruned.error)
 
         work = GoneImages(
             runner.projects, self.after, stopping, report, runner.limits.requests
         )
         try:
             errors: list[Exception] = work.delete()
-        except (*PASSING, ScheduledImagesError) as failed:
-            errors = [failed]
-        for error in errors:
-            events.add_gone_failed(error)
-        events.save()
-        return not errors and all(each.error is None for each in done)
+        except (*PASSING, ScheduledImagesError) as error:
+            errors = [error]
+        for each in errors:
+            events.add_gone_failed(each)
+        return errors + failed

@@ -124,12 +124,11 @@ def covering() -> Parser:
     return options
 
 
-def working() -> Parser:
-    """Return the options of the commands that make images."""
+def limiting() -> Parser:
+    """Return the limits on the commands that make images."""
     options = Parser(add_help=False)
-    add = options.add_argument
     for scope, default in (("region", 20), ("project", 5)):
-        add(
+        options.add_argument(
             f"--limit-{scope}",
             type=between(int, 1, 100_000),
             default=default,
@@ -137,6 +136,13 @@ def working() -> Parser:
             help=f"maximum number of concurrent snapshots in a {scope}"
             " (default: %(default)s)",
         )
+    return options
+
+
+def working(limiting: Parser) -> Parser:
+    """Return the options of the commands that make images, after the limits."""
+    options = Parser(add_help=False, parents=[limiting])
+    add = options.add_argument
     add_log_format(options)
     add(
         "--on-failure",

@@ -1,9 +1,9 @@
 """The workers' queues in RabbitMQ: their names, settings and lengths.
 
-Each region has one for the work, and three that hold at most one message: the next scan
-that is requested, a note that a scan is in progress, and one that the day's proofs have
-begun. All these are quorum queues. Another one is there only while a worker proves
-images, as its lock.
+Each region has one for the work, and four that hold at most one message: the next scan
+that is requested, a note that a scan is in progress, and notes that the day's proofs
+have begun and that servers that are gone have been looked for. All these are quorum
+queues. Another one is there only while a worker proves images, as its lock.
 """
 
 from __future__ import annotations
@@ -58,6 +58,11 @@ def consumed(region: str) -> list[Queue]:
 def proven(region: str) -> str:
     """Return the name of the queue with a note that the day's proofs have begun."""
     return f"{work(region)}.proven"
+
+
+def gone(region: str) -> str:
+    """Return the name of the queue with a note that the day's deletion has begun."""
+    return f"{work(region)}.gone"
 
 
 def proving(region: str) -> str:

@@ -161,13 +161,14 @@ def test_a_plan_is_what_a_tick_does(cloud: Sandbox) -> None:
     runner = runner_of(cloud)
 
     def actions() -> list[Action]:
-        return [step.action for step in planned(runner.projects, Policy(), Clock())]
+        steps, _ = planned(runner.projects, Policy(), Clock(), runner.limits)
+        return [step.action for step in steps]
 
     assert actions() == [Action.NOTHING]
     advance_to_slot(cloud)
     assert actions() == [Action.MAKE]
     assert results(runner.tick()) == ["STARTED"]
-    (step,) = planned(runner.projects, Policy(), Clock())
+    (step,), _ = planned(runner.projects, Policy(), Clock(), runner.limits)
     assert step.cause is Cause.UNDER_WAY
     cloud.advance("5m")
     assert actions() == [Action.RETAIN]

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import pytest
 
 from rax_scheduled_images_ext.engine import policies
+from rax_scheduled_images_ext.model.image import MARKER_KEY, RUN_KEY, SERVER_KEY
 from rax_scheduled_images_ext.model.policies import fingerprint
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.models import ServerQuery
@@ -34,6 +35,8 @@ proxied = pytest.mark.parametrize("cloud", ["proxied"], indirect=True)
 
 MARKER, OFF = "scheduled-images", "scheduled-images:off"
 DAILY, WEEKLY = f"{MARKER}:daily:7", f"{MARKER}:weekly-sunday:4"
+# The project that is called "other".
+OTHER = "580c96a45a4053f7b88544dcb196eb32"
 NEEDS_SERVICE = "This cloud makes no scheduled images itself: "
 ALL = """
     version: 1
@@ -100,6 +103,19 @@ def only(cloud: Sandbox, *names: str) -> None:
             if server.id != MYSERVER:
                 region.servers.delete(server.id)
     tag(cloud, *names)
+
+
+def boot_elsewhere(cloud: Sandbox, name: str) -> str:
+    """Boot a server in another project, and return its ID."""
+    with cloud.region() as region:
+        model = region.servers.get(MYSERVER)
+        return region.servers.boot(
+            project_id=OTHER,
+            user_id=model.user_id,
+            name=name,
+            image_id=model.image_id,
+            flavor_id="2",
+        ).id
 
 
 def told(err: str) -> list[str]:
@@ -552,6 +568,12 @@ def test_what_a_tool_wiped_is_given_again_and_told_once(
     both = nova("scheduled-images-check", "--unprotected")
     assert (both.status, both.out) == (3, lost.out)
     assert nova("scheduled-images-check", "--name", "web").status == 1
+    # For as long as it lasts, until somebody decides.
+    again = nova("scheduled-images-check")
+    assert (again.status, again.out) == (3, lost.out)
+    tag(cloud, OFF)
+    assert nova("scheduled-images-check").status == 0
+    tag(cloud, "terraform")
     tick = service("tick", "--policies", str(file))
     assert told(tick.err) == ["schedule given", "schedule vanished"]
     assert "it had images until" in tick.err
@@ -643,6 +665,186 @@ def test_both_shells_name_who_is_not_covered(
             2,
             True,
         )
+
+
+@not_beside_novaclient_7
+def test_an_operator_sees_who_is_not_covered_in_all_projects(
+    cloud: Sandbox, service: Service, nova: Any, openstack: Any, file: Path
+) -> None:
+    """With their projects, and without the exceptions of a file."""
+    only(cloud)
+    theirs = boot_elsewhere(cloud, "theirs")
+    covered, excepted = (boot_elsewhere(cloud, name) for name in ("covered", "not"))
+    tag(cloud, *OPS, server=covered)
+    tag(cloud, "no-images", server=excepted)
+    for project in ("no-such-project", "other"):
+        text = ALL.replace("tags: [no-images]", f"tags: [x], projects: [{project}]")
+        write(file.with_name(f"{project}.yaml"), text)
+    whose = ["--unprotected", "--all-projects"]
+    for exceptions, names in (
+        (None, {"myserver", "theirs", "not"}),
+        (file, {"myserver", "theirs"}),
+        (file.with_name("no-such-project.yaml"), {"myserver", "theirs", "not"}),
+        (file.with_name("other.yaml"), {"myserver"}),
+    ):
+        obeyed = ["--policies", str(exceptions)] if exceptions else []
+        for shell, *words in (
+            (nova, "scheduled-images-check", "--format"),
+            (openstack, "server", "image", "schedule", "check", "-f"),
+        ):
+            found = shell(*words, "json", *whose, *obeyed, user="operator")
+            assert found.status == 3, found.err
+            rows = [
+                {k.lower(): v for k, v in row.items()} for row in json.loads(found.out)
+            ]
+            assert {row["server"] for row in rows} == names
+            assert all(
+                (row["project"] == OTHER) is (row["server"] != "myserver")
+                for row in rows
+            )
+    lines = nova("scheduled-images-check", *whose, user="operator").out
+    assert f"unprotected: theirs ({theirs}) in project {OTHER}: " in lines
+    assert "theirs" not in nova("scheduled-images-check", "--unprotected").out
+
+
+def test_images_of_all_projects_are_judged_by_their_owners(
+    cloud: Sandbox, nova: Any
+) -> None:
+    """What others publish neither shows nor hides that a schedule vanished."""
+    only(cloud, *OPS)
+    theirs = boot_elsewhere(cloud, "theirs")
+    advance_to_slot(cloud)
+    Service(cloud)("tick")
+    cloud.advance("5m")
+    Service(cloud)("tick")
+    (image,) = made(cloud)
+    found = False
+    for owner in (image.owner, OTHER, image.owner):
+        cloud.advance("1m")
+        with cloud.region() as region:
+            copy = region.images.add(
+                owner=owner,
+                name="copy",
+                visibility="public",
+                properties={SERVER_KEY: theirs, "image_type": "snapshot"}
+                | {MARKER_KEY: "True", RUN_KEY: f"{theirs}:2026-01-05"},
+            )
+            region.images.upload(copy.id, b"disk")
+        lost = nova(
+            *("scheduled-images-check", "--all-projects", "--format", "value"),
+            user="operator",
+        )
+        found |= owner == OTHER
+        assert (lost.status, "vanished" in lost.out) == (3 * found, found)
+
+
+def test_a_project_that_is_not_there_is_told(
+    cloud: Sandbox, service: Service, file: Path
+) -> None:
+    """Where all projects can be listed; a tenant's file may be for several."""
+    only(cloud)
+    match = f"match: {{projects: [nope, other, {OTHER}]}}"
+    write(file, ALL.replace("schedule:", f"{match}\n        schedule:"))
+    line = ["--policies", str(file)]
+    said = "policies name the project 'nope', which this cloud does not have"
+    plan = service("plan", *line, "--all-projects", user="operator")
+    assert plan.status == 0
+    assert plan.err == f"scheduled-images-service: warning: {said}\n"
+    every = ["tick", *line, "--all-projects"]
+    tick = service(*every, user="operator")
+    assert tick.status == 0
+    assert "no such project" in tick.err
+    assert said in tick.err
+    assert service(*every, user="operator").err == ""
+    for command in ("plan", "tick"):
+        own = service(command, *line)
+        assert (own.status, own.err) == (0, "")
+    # Corrected, and then wrong again.
+    write(file, file.read_text().replace("nope, ", ""))
+    assert service(*every, user="operator").err == ""
+    write(file, file.read_text().replace("[other", "[nope, other"))
+    assert said in service(*every, user="operator").err
+
+
+@pytest.mark.parametrize("names", [[], ["scheduled-images:DAILY:7"], [DAILY]])
+def test_a_marker_in_another_letter_case_is_told(
+    cloud: Sandbox, service: Service, file: Path, names: list[str]
+) -> None:
+    """Nova's database finds it as the marker, so no list is without the server."""
+    only(cloud, MARKER.title(), *names)
+    tick = service("tick", "--policies", str(file))
+    assert told(tick.err) == ["not covered"]
+    assert service.ok("tick", "--policies", str(file)) == ""
+    assert tags(cloud) == sorted([MARKER.title(), *names])
+
+
+def test_plan_says_who_keeps_an_earlier_text(
+    cloud: Sandbox, service: Service, nova: Any, file: Path
+) -> None:
+    only(cloud)
+    web = cloud.boot("web").id
+    line = ["--policies", str(file)]
+    service("tick", *line)
+    assert service("plan", *line).err == ""
+    write(file, ALL.replace("last: 7", "last: 5"))
+    plan = service("plan", *line)
+    assert plan.status == 0
+    assert plan.err == (
+        "scheduled-images-service: warning: 2 servers have an earlier schedule or"
+        " policy of version 1: raise the version to change them\n"
+    )
+    assert service.ok("tick", *line) == ""
+    # Whoever acted by hand, or is excepted, is not waiting for another version.
+    assert nova("scheduled-images-enable", "web", "3").status == 0
+    tag(cloud, *OPS, "no-images")
+    assert service("tick", *line).status == 0
+    assert service("plan", *line).err == ""
+    tag(cloud, *OPS)
+    assert "1 server has" in service("plan", *line).err
+    write(file, ALL.replace("last: 7", "last: 5").replace("version: 1", "version: 2"))
+    plan = service("plan", *line)
+    assert (plan.err, "change schedule" in plan.out) == ("", True)
+    assert len(tags(cloud, web)) == 2
+
+
+def test_plan_takes_the_limits_and_says_what_would_have_to_wait(
+    cloud: Sandbox, service: Service
+) -> None:
+    with cloud.region() as region:
+        ids = [server.id for server in region.servers.select(ServerQuery())]
+        for server_id in ids:
+            region.servers.set_tags(server_id, OPS)
+    advance_to_slot(cloud)
+    cloud.advance("1d")
+    limits = ["--limit-region", "3", "--limit-project", "2", "--max-delay", "2d"]
+    plan = service("plan", "--format", "value", *limits)
+    assert plan.status == 0
+    assert plan.out.count("make image") == len(ids) == 4
+    assert plan.err == (
+        "scheduled-images-service: 2 of the images to make would have to wait: at most"
+        " 3 snapshots at once in a region, and 2 in a project\n"
+    )
+    service("tick", *limits)
+    assert len(made(cloud)) == 2
+    assert service("plan").err == ""
+
+
+def test_who_may_not_list_all_projects_reads_why(
+    cloud: Sandbox, service: Service, nova: Any
+) -> None:
+    needs = "listing the servers of all projects requires an administrator: "
+    for shell, *words in (
+        (nova, "scheduled-images-check", "--unprotected"),
+        (service, "plan"),
+        (service, "status"),
+        (service, "leftovers"),
+        (service, "tick"),
+    ):
+        refused = shell(*words, "--all-projects", user="creator")
+        assert (refused.status, refused.out) == (1, "")
+        assert needs in refused.err
+        assert "get_all_tenants" in refused.err
+        assert len(refused.err.splitlines()) == 1
 
 
 def test_an_error_page_is_no_reason_to_give_a_schedule(

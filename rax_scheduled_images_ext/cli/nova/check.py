@@ -35,6 +35,7 @@ def check_servers(cs: Any, args: Any) -> None:
                 level=LEVELS[args.level],
                 unprotected_too=args.unprotected,
                 policies=args.policies,
+                all_projects=args.all_projects,
             )
         print_check(result, args.format)
         readable = say_unreadable(CONSOLE, result.problems)

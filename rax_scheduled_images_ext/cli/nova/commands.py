@@ -276,6 +276,7 @@ def do_scheduled_images_list() -> None:
     *arguments.VERIFIED_WITHIN,
     arguments.UNPROTECTED_TOO,
     arguments.POLICIES,
+    arguments.ALL_PROJECTS,
     arguments.BY_NAME,
     output_format(
         "Print problems as rows: table, json, csv or value. By default, each problem is"

@@ -29,6 +29,7 @@ class CheckSchedule(Lister):
         *arguments.VERIFIED_WITHIN,
         arguments.UNPROTECTED_TOO,
         arguments.POLICIES,
+        arguments.ALL_PROJECTS,
         arguments.BY_NAME,
         arguments.LONG,
     )
@@ -46,6 +47,7 @@ class CheckSchedule(Lister):
                 level=LEVELS[parsed_args.level],
                 unprotected_too=parsed_args.unprotected,
                 policies=parsed_args.policies,
+                all_projects=parsed_args.all_projects,
             )
             self.end(ok=say_unreadable(CONSOLE, result.problems))
             if result.stale:

@@ -172,8 +172,12 @@ class GlanceImages(ImageStore):
             "/images", _query(wanted), _next_page, ahead=wanted.snapshots
         )
         for answer in pages:
-            for image in answer.objects("images"):
-                yield _image(answer, image, keys, changes=changes)
+            yield from (
+                _image(answer, image, keys, changes=changes)
+                for image in answer.objects("images")
+            )
+            # Before the next page is parsed: a page takes megabytes.
+            del answer
 
     def _patch(self, image_id: str, changes: list[dict[str, str]]) -> ApiResponse:
         return self._of(image_id, "PATCH", body=changes, headers=_PATCH)

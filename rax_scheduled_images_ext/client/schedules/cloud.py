@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -69,15 +69,18 @@ class CloudSchedules(ScheduleStore):
         self._first(lambda store: store.disable(server))
 
     def server_pages(
-        self, url: str, enabled: bool | None = None
+        self,
+        url: str,
+        enabled: bool | None = None,
+        query: Mapping[str, str] | None = None,
     ) -> Iterator[ApiResponse]:
         if not self.kept_as_tags:
             try:
-                yield from self.extension.server_pages(url, enabled)
+                yield from self.extension.server_pages(url, enabled, query)
                 return
             except NotOffered:
                 self.offered[self.region] = False
-        yield from self.tags.server_pages(url, enabled)
+        yield from self.tags.server_pages(url, enabled, query)
 
     def find_out(self) -> None:
         """Ask whether the region has the extension, unless known."""

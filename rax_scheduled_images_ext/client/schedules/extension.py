@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from rax_scheduled_images_ext.client.schedules.base import (
     ScheduleStore,
     agree,
 )
-from rax_scheduled_images_ext.client.servers import next_page
+from rax_scheduled_images_ext.client.servers import server_pages
 from rax_scheduled_images_ext.errors import (
     ApiError,
     InvalidSchedule,
@@ -73,16 +73,20 @@ class ExtensionSchedules(ScheduleStore):
         self._found("DELETE", server).empty()
 
     def server_pages(
-        self, url: str, enabled: bool | None = None
+        self,
+        url: str,
+        enabled: bool | None = None,
+        query: Mapping[str, Any] | None = None,
     ) -> Iterator[ApiResponse]:
-        query = {} if enabled is None else {ATTRIBUTE: enabled}
+        query = query or {}
+        wanted = query if enabled is None else {**query, ATTRIBUTE: enabled}
         try:
-            yield from self.compute.pages(url, query, next_page, ahead=True)
+            yield from server_pages(self.compute, url, wanted, ahead=True)
         except ApiError as error:
             if enabled is None or error.status != 400:
                 raise
             self.check_offered()
-            yield from self.compute.pages(url, {}, next_page, ahead=True)
+            yield from server_pages(self.compute, url, query, ahead=True)
 
     def check_offered(self) -> ApiResponse:
         """Ask whether the cloud has the extension; return the response.

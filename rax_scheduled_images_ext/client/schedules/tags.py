@@ -26,8 +26,8 @@ from rax_scheduled_images_ext.client.schedules.base import (
 )
 from rax_scheduled_images_ext.client.servers import (
     find_server,
-    next_page,
     read_server,
+    server_pages,
     with_tags,
 )
 from rax_scheduled_images_ext.errors import (
@@ -196,7 +196,7 @@ class TagSchedules(ScheduleStore):
         query = dict(query or {})
         if enabled is not None:
             query["tags" if enabled else "not-tags"] = MARKER_TAG
-        pages = self.compute.pages(url, query, next_page, ahead=True, enough=enough)
+        pages = server_pages(self.compute, url, query, ahead=True, enough=enough)
         for page in pages:
             # An older API ignores the filter.
             _check_version(page)

@@ -12,11 +12,12 @@ from rax_scheduled_images_ext.service.workers.settings import settings
 
 SCAN, LOOK = "scheduled_images.scan", "scheduled_images.look"
 PROVE = "scheduled_images.prove"
+DELETE_GONE = "scheduled_images.delete_gone"
 # Seconds after which a task is killed: less than the half hour after which RabbitMQ
 # closes the channel of a consumer that has not acknowledged a message.
 _LONGEST = 900
-#: The same of one that waits for test servers.
-LONGEST_PROOF = 1500
+#: The same of one that waits for test servers, or lists all images.
+LONGEST_TASK = 1500
 
 
 def make_app() -> Celery:

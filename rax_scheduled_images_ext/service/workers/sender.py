@@ -18,7 +18,8 @@ from rax_scheduled_images_ext.model.plan import Step
 from rax_scheduled_images_ext.service import queues
 from rax_scheduled_images_ext.service.proofs import PAUSE
 from rax_scheduled_images_ext.service.workers.app import (
-    LONGEST_PROOF,
+    DELETE_GONE,
+    LONGEST_TASK,
     LOOK,
     PROVE,
     SCAN,
@@ -74,7 +75,7 @@ class Sender:
     def proving(self) -> AbstractContextManager[bool]:
         """Keep other workers from proving while a block runs; yield whether none is."""
         name = queues.proving(self.region)
-        return queues.locked(self.connection, name, LONGEST_PROOF)
+        return queues.locked(self.connection, name, LONGEST_TASK)
 
     def has_proven(self) -> bool:
         """Whether the day's proofs have begun."""
@@ -102,6 +103,15 @@ class Sender:
         """
         self.note_proofs(began)
         self._send(PROVE, [self.region, list(servers), looked, began])
+
+    def has_looked_for_gone(self) -> bool:
+        """Whether servers that are gone have been looked for today."""
+        return bool(self._length(queues.gone(self.region)))
+
+    def send_delete_gone(self) -> None:
+        """Request the deletion of images of servers that are gone."""
+        self._note(queues.gone(self.region), PAUSE.total_seconds())
+        self._send(DELETE_GONE, [self.region])
 
     def send_scan(self, marker: str, tally: Tally, policies: str | None) -> None:
         """Request the scan of the next pages.

@@ -16,7 +16,6 @@ from functools import cache, cached_property
 from celery.signals import worker_process_shutdown
 from keystoneauth1.exceptions import ClientException
 
-from rax_scheduled_images_ext.client.configuration import configuration, regions
 from rax_scheduled_images_ext.engine.find import Finder
 from rax_scheduled_images_ext.engine.results import Coverage
 from rax_scheduled_images_ext.engine.runner import Runner
@@ -76,15 +75,12 @@ def settings() -> WorkerSettings:
     """Return the settings of this process.
 
     :raises SystemExit: with status 2 for invalid options.
-    :raises Misconfigured: if no cloud is configured.
+    :raises ScheduledImagesError: if no cloud is configured, or something lacks there.
     """
     options = shlex.split(os.environ.get(cli.OPTIONS, ""))
     args = cli.parse(["worker", *options])
     events.configure(args.log_format, logging.DEBUG if args.verbose else logging.INFO)
-    names = regions(cli.PROG, args.region or ())
-    configured = [configuration(cli.PROG, name or None) for name in names]
-    found = [str(each.region_name) for each in configured]
-    return WorkerSettings(args, found)
+    return WorkerSettings(args, cli.worker_regions(args))
 
 
 _ENGINES: dict[str, Engine] = {}

@@ -26,12 +26,13 @@ from rax_scheduled_images_ext.model.policies import Policies
 from rax_scheduled_images_ext.operations.delete import NamingImages
 from rax_scheduled_images_ext.operations.policy_file import parse_policies
 from rax_scheduled_images_ext.operations.snapshot.signals import Interrupted
-from rax_scheduled_images_ext.service.cli import make_proofs
+from rax_scheduled_images_ext.service.cli import gone_work, make_proofs
 from rax_scheduled_images_ext.service.events import NOT_IMAGED, EventLog, log
 from rax_scheduled_images_ext.service.loop import FAILURES, label
 from rax_scheduled_images_ext.service.proofs import Ending, ProofLog
 from rax_scheduled_images_ext.service.workers.app import (
-    LONGEST_PROOF,
+    DELETE_GONE,
+    LONGEST_TASK,
     LOOK,
     PROVE,
     SCAN,
@@ -58,6 +59,8 @@ _EVENTS = EventLog()
 _READING = 5.0
 # How many seconds it begins with further changes by policies.
 _COVERING = 60.0
+# How many seconds a task begins with further servers that are gone.
+_DELETING = 1200.0
 _BROKER_FAILURES = (KombuError, AMQPError, OSError)
 # Set when the worker is told to end; the only way its processes learn of it.
 _ENDING = Event()
@@ -127,6 +130,8 @@ def _scan(
     sender.end_scan()
     if tally["proofs"] is not None:
         sender.send_proofs(sorted(tally["proofs"]), now.timestamp(), time.time())
+    if settings().args.after_delete is not None and not sender.has_looked_for_gone():
+        sender.send_delete_gone()
     METRICS.end_scan(region, tally)
     settings().notifier.ping(good=not tally["missing"])
 
@@ -250,7 +255,7 @@ def look(
     settings().notifier.failed(_EVENTS.take_news())
 
 
-@app.task(name=PROVE, time_limit=LONGEST_PROOF)
+@app.task(name=PROVE, time_limit=LONGEST_TASK)
 def prove(region: str, servers: list[ServerKey], looked: float, began: float) -> None:
     """Prove images of the first servers that are due, and request the other proofs.
 
@@ -294,3 +299,27 @@ def _prove(
         # Another worker continues with all of them.
         return servers
     return rest
+
+
+@app.task(name=DELETE_GONE, time_limit=LONGEST_TASK)
+def delete_gone(region: str) -> None:
+    """Delete images of servers that are gone, and request what is left of that.
+
+    All is read from the cloud again, so it may be done twice.
+    """
+    work, deadline = gone_work(settings().args, region), time.monotonic() + _DELETING
+    if work is None:
+        return
+
+    def stopping() -> bool:
+        return _ENDING.is_set() or time.monotonic() >= deadline
+
+    try:
+        for error in work.delete(engine_of(region).runner, _EVENTS, stopping):
+            leave_engine(region, error)
+        if stopping():
+            with Sender.open(app, region) as sender:
+                sender.send_delete_gone()
+    except (*FAILURES, *_BROKER_FAILURES) as error:
+        leave_engine(region, error)
+        _EVENTS.add_gone_failed(error)

@@ -37,7 +37,12 @@ class GoneWork:
             events.add_deleted(pruned)
 
         work = GoneImages(
-            runner.projects, self.after, stopping, report, runner.limits.requests
+            runner.projects,
+            self.after,
+            tick.now,
+            stopping,
+            report,
+            runner.limits.requests,
         )
         try:
             errors: list[Exception] = work.delete()

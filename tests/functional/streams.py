@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -119,24 +119,19 @@ CHANGES = [
     Change(f"nova scheduled-images-restore {RESTORE}", restored, "{back}"),
     Change(f"{SNAPSHOT} restore {RESTORE}", restored, "{back}"),
 ]
-# They have most in common with the others, and are tried at each test.
-FEW = (CHANGES[1], CHANGES[7], CHANGES[18])
 
 
-def cases(changes: Iterable[Change]) -> Callable[[Any], Any]:
-    """Parametrize a test with changes, both streams, and all that may be wrong."""
+def cases(test: Any) -> Any:
+    """Parametrize a test with all changes, both streams, and all that may be wrong."""
 
     def marked(change: Change) -> Any:
         openstack = change.command.startswith("openstack")
         marks = [not_beside_novaclient_7] if openstack else []
         return pytest.param(change, marks=marks, id=change.command)
 
-    def decorate(test: Any) -> Any:
-        test = pytest.mark.parametrize("change", list(map(marked, changes)))(test)
-        test = pytest.mark.parametrize("stream", ["stdout", "stderr"])(test)
-        return pytest.mark.parametrize("kind", [CLOSED, FULL, BROKEN, STOPPED])(test)
-
-    return decorate
+    test = pytest.mark.parametrize("change", list(map(marked, CHANGES)))(test)
+    test = pytest.mark.parametrize("stream", ["stdout", "stderr"])(test)
+    return pytest.mark.parametrize("kind", [CLOSED, FULL, BROKEN, STOPPED])(test)
 
 
 def week(nova: Nova, cloud: Sandbox) -> tuple[str, str]:

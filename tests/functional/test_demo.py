@@ -11,6 +11,8 @@ import pytest
 from rax_scheduled_images_ext.sandbox import Sandbox, cli
 from rax_scheduled_images_ext.sandbox.demo import SETTINGS, Demo, DemoFailed
 
+pytestmark = pytest.mark.flow
+
 
 @pytest.fixture
 def early() -> Any:

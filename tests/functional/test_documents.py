@@ -36,6 +36,8 @@ from .fleet import MYSERVER
 from .runners import advance_to_slot, schedule
 from .test_retention import ids
 
+pytestmark = [pytest.mark.novaclient, pytest.mark.flow]
+
 BIN = Path(sys.executable).parent
 APIS = (
     ("openstack", "/identity/v3", "Keystone v3"),

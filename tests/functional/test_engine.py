@@ -366,6 +366,7 @@ def test_a_snapshot_of_a_server_rebuilt_from_its_own_image_is_not_a_duplicate(
 # -- failures
 
 
+@pytest.mark.long
 def test_a_lost_image_is_tried_three_times(cloud: Sandbox, runner: Runner) -> None:
     advance_to_slot(cloud)
     cloud.fault("lose-image")
@@ -381,6 +382,7 @@ def test_a_lost_image_is_tried_three_times(cloud: Sandbox, runner: Runner) -> No
     assert results(runner.tick()) == ["STARTED"]
 
 
+@pytest.mark.long
 def test_other_runners_know_how_often_it_was_tried(cloud: Sandbox) -> None:
     schedule(cloud)
     advance_to_slot(cloud)
@@ -396,6 +398,7 @@ def test_other_runners_know_how_often_it_was_tried(cloud: Sandbox) -> None:
     assert [note.properties[SERVER_KEY] for note in notes(cloud)] == [MYSERVER]
 
 
+@pytest.mark.long
 def test_a_runner_that_comes_late_has_three_tries_too(cloud: Sandbox) -> None:
     schedule(cloud)
     advance_to_slot(cloud, 5 * 3600)
@@ -421,6 +424,7 @@ def test_what_is_too_late_is_not_made(cloud: Sandbox, runner: Runner) -> None:
     assert slots(cloud) == [first]
 
 
+@pytest.mark.long
 def test_tries_that_outlast_the_longest_delay_end_in_a_failure(cloud: Sandbox) -> None:
     """Also of a server that never had an image."""
     schedule(cloud)
@@ -451,6 +455,7 @@ def test_a_short_delay_is_not_a_failure_for_a_new_schedule(
         assert notes(cloud) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "answer",
     [page("500 Internal Server Error"), page("504 Gateway Timeout"), DROPPED],
@@ -519,6 +524,7 @@ def notes(cloud: Sandbox) -> list[Image]:
     return [image for image in images if NOTE_KEY in image.properties]
 
 
+@pytest.mark.long
 def test_a_server_that_refuses_for_hours_loses_no_try(
     cloud: Sandbox, front: Interceptor
 ) -> None:
@@ -579,6 +585,7 @@ def test_an_unreadable_note_is_none(cloud: Sandbox, text: str) -> None:
     assert results(runner_of(cloud).tick()) == ["STARTED"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("status", "message"),
     [("403 Forbidden", "Image quota exceeded"), ("413 Too Large", "Over the limit")],

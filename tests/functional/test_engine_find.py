@@ -52,6 +52,7 @@ def test_a_look_that_finds_nothing_reads_only_changes(cloud: Sandbox) -> None:
     assert asked == ["updated_at", "image_type", "org.openstack__1__created_by"]
 
 
+@pytest.mark.long
 def test_what_is_due_is_found_between_two_refreshes(cloud: Sandbox) -> None:
     schedule(cloud, 1)
     runner = lasting(cloud)

@@ -31,6 +31,8 @@ from .gone import (
 )
 from .interceptor import Interceptor, json_answer, page
 
+pytestmark = pytest.mark.flow
+
 PRUNE = ("scheduled-images-prune", "--yes")
 
 

@@ -18,6 +18,8 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 from .clouds import PROXIED
 from .fleet import MYSERVER, add_image
 
+pytestmark = pytest.mark.flow
+
 # The images are this package's service's there.
 ours = pytest.mark.parametrize("cloud", [{"extension": False}, PROXIED], indirect=True)
 

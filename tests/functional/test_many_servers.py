@@ -27,6 +27,8 @@ from .fleet import MYSERVER, NOBODY, id_of, sent
 from .interceptor import Interceptor, Rule, json_answer
 from .raw import START
 
+pytestmark = pytest.mark.flow
+
 NAMES = ["check-my-task-state", "db1", "myserver", "web1"]
 WAYS = (
     "error: choose servers in one way: by <server>..., by --all or by --name\n"

@@ -646,6 +646,7 @@ def test_open_pages_share_what_was_read(cloud: Sandbox) -> None:
         assert len(sent(cloud)) > 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "cloud", [{"servers": 9996, "images_per_server": 1}], indirect=True
 )

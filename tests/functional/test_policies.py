@@ -28,6 +28,8 @@ from .raw import START, Caller
 from .runners import advance_to_slot, made, schedule
 from .test_service import PROGRAM
 
+pytestmark = pytest.mark.flow
+
 proxied = pytest.mark.parametrize("cloud", ["proxied"], indirect=True)
 
 MARKER, OFF = "scheduled-images", "scheduled-images:off"

@@ -33,7 +33,7 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 from .fleet import MYSERVER
 from .snapshots import images, task_state
 
-pytestmark = pytest.mark.novaclient
+pytestmark = [pytest.mark.novaclient, pytest.mark.flow]
 
 QUICK = Timeouts(interval=0.1, slow_interval=0.1)
 

@@ -24,6 +24,8 @@ from ..serviceshell import Service
 from .fleet import MYSERVER, add_image, id_of, remember_proof
 from .runners import advance_to_slot
 
+pytestmark = pytest.mark.flow
+
 NOW = ("--yes", "--wait")
 LOOKED_AT = re.compile(r"/(servers|images)/([-0-9a-f]{36}$|detail)")
 

@@ -32,6 +32,8 @@ from .fleet import MARKED, MYSERVER, add_image, sent
 from .panels import Panel, Reader
 from .runners import connected
 
+pytestmark = pytest.mark.flow
+
 BIN = Path(sys.executable).parent
 ENABLE, UPDATE = "scheduled-images-enable", "scheduled-images-update"
 SET = ("server", "image", "schedule", "set")
@@ -83,6 +85,7 @@ def fields_of(schedule: ImageSchedule) -> dict[str, str]:
 # -- laws
 
 
+@pytest.mark.long
 @not_beside_novaclient_7
 @pytest.mark.parametrize("cloud", [{"extension": False}, PROXIED], indirect=True)
 @settings(

@@ -30,7 +30,10 @@ from .fleet import MYSERVER, NOBODY, add_image, project_of, remember_proof
 from .runners import advance_to_slot, runner_of
 
 PROGRAM = Path(sys.executable).with_name("scheduled-images-service")
-pytestmark = pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
+pytestmark = [
+    pytest.mark.flow,
+    pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True),
+]
 
 
 @pytest.fixture

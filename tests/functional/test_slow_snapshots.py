@@ -15,6 +15,8 @@ from .fleet import MYSERVER
 from .raw import START
 from .runners import made, runner_of
 
+pytestmark = pytest.mark.long
+
 HOUR = 3600
 
 

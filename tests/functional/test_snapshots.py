@@ -29,7 +29,7 @@ from .fleet import MYSERVER
 from .interceptor import DROPPED, Answer, Interceptor, cut, json_answer, page
 from .snapshots import Log, create, following, images, started, task_state
 
-pytestmark = pytest.mark.novaclient
+pytestmark = [pytest.mark.novaclient, pytest.mark.flow]
 
 LOOK = f"/servers/{MYSERVER}$"
 LINE = re.compile(
@@ -514,6 +514,7 @@ def test_a_cloud_that_no_longer_answers_cannot_keep_the_server_stopped(
 # Signals
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("phase", ["before", "copy", "after", "twice"])
 def test_no_signal_keeps_a_server_stopped(
     cloud: Sandbox, tmp_path: Path, phase: str

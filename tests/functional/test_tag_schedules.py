@@ -89,6 +89,7 @@ def test_the_requests_of_one_server(nova: Any, cloud: Sandbox) -> None:
     assert tags(cloud) == [OFF_TAG]
 
 
+@pytest.mark.long
 @needs_refusal
 def test_of_many_servers_not_each_asks_for_the_extension(
     nova: Any, cloud: Sandbox

@@ -19,6 +19,8 @@ from ..openstackshell import not_beside_novaclient_7
 from .fleet import MYSERVER, add_image, project_of
 from .proofs import failing, left_in
 
+pytestmark = pytest.mark.flow
+
 SOON = ("--yes", "--time-limit", "2s")
 
 

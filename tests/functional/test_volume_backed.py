@@ -57,6 +57,8 @@ from .raw import START
 from .runners import connected, results, runner_of, schedule
 from .test_service import events
 
+pytestmark = pytest.mark.flow
+
 plain = pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
 SERVER = "5e2f0f3c-6c55-4a5b-8c67-8d8f0cf2a0d1"
 IN_USE = '{"badRequest": {"code": 400, "message": "Snapshot is in use"}}'
@@ -1046,6 +1048,7 @@ def check_names(sandbox: Sandbox) -> None:
             assert set(named(image)) <= there
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 @pytest.mark.parametrize("keeps", [False, True])
 def test_whatever_happens_to_a_deletion_nothing_is_left_in_the_end(

@@ -16,6 +16,8 @@ from ..waiting import until
 from .interceptor import Answer, Interceptor, json_answer, page
 from .snapshots import following, images, started
 
+pytestmark = pytest.mark.flow
+
 SERVERS = ("db1", "myserver", "web1")
 WATCH = ("snapshot-watch", "--interval", "0.1")
 LISTING = r"/images(/detail)?\?"

@@ -13,6 +13,8 @@ from .clouds import CloudUnderTest
 from .drivers import Driver
 from .resources import Workshop
 
+pytestmark = pytest.mark.flow
+
 QUICKLY = ("--interval", "0.2")
 COPYING, COPIED, UPLOADING = (
     "image_snapshot",

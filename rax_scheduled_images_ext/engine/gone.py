@@ -49,12 +49,14 @@ class GoneImages:
     """The images of servers that are gone, and what has become of them.
 
     :param after: how long after the deletion of a server its images stay.
+    :param now: the time that this is based on.
     :param stopping: returns whether to delete nothing more.
     :param report: called with each deletion as it happens.
     """
 
     projects: Projects
     after: timedelta
+    now: datetime
     stopping: Callable[[], bool] = lambda: False
     report: Callable[[PrunedImage], object] = lambda pruned: None
     workers: int = 8
@@ -69,7 +71,7 @@ class GoneImages:
         """
         listing = self.projects.listing
         self._naming = NamingImages(listing.images)
-        here, now = present(listing, self._whose)
+        here, _ = present(listing, self._whose)
         own = listing.compute.adapter.get_project_id()
         everybody = self.projects.all_projects
         left = images_left(listing, here, None if everybody else own)
@@ -79,7 +81,7 @@ class GoneImages:
             for server_id, images in left.items()
             for owner in {str(each.owner) for each in images}
         ]
-        done = run(owned, lambda each: self._look(*each, now), workers=self.workers)
+        done = run(owned, lambda each: self._look(*each), workers=self.workers)
         return [each.error for each in done if each.error is not None]
 
     @property
@@ -87,9 +89,7 @@ class GoneImages:
         """The query for the servers of everybody that this works for."""
         return ALL_PROJECTS if self.projects.all_projects else {}
 
-    def _look(
-        self, server_id: str, owner: str, images: list[ServerImage], now: datetime
-    ) -> None:
+    def _look(self, server_id: str, owner: str, images: list[ServerImage]) -> None:
         if self.stopping():
             return
         cloud = self.projects.of(owner)
@@ -98,8 +98,8 @@ class GoneImages:
             _take_notes_away(cloud, images)
             return
         self._note(cloud, server)
-        for decision in server.expired(self.after, now):
-            if self.stopping() or not self._delete(cloud, decision, now):
+        for decision in server.expired(self.after, self.now):
+            if self.stopping() or not self._delete(cloud, decision):
                 return
 
     def _note(self, cloud: Cloud, server: GoneServer) -> None:
@@ -114,11 +114,11 @@ class GoneImages:
         if noted_deletion(newest) != server.deleted:
             cloud.images.set_metadata(newest, gone_metadata(newest, server.deleted))
 
-    def _delete(self, cloud: Cloud, decision: Decision, now: datetime) -> bool:
+    def _delete(self, cloud: Cloud, decision: Decision) -> bool:
         """Delete an image if that is still right; return whether to go on."""
         image, server_id = decision.image, str(decision.image.server_id)
         try:
-            again = self._again(cloud, image, now)
+            again = self._again(cloud, image)
             if again is None:
                 return False
             if again.is_base:
@@ -134,14 +134,12 @@ class GoneImages:
         self.report(pruned)
         return pruned.error is None
 
-    def _again(
-        self, cloud: Cloud, image: ServerImage, now: datetime
-    ) -> Decision | None:
+    def _again(self, cloud: Cloud, image: ServerImage) -> Decision | None:
         """Read everything again; return the decision, None if the image stays."""
         server = read_gone(cloud, str(image.server_id))
         if server is None:
             return None
-        expired = server.expired(self.after, now)
+        expired = server.expired(self.after, self.now)
         found = next((each for each in expired if each.image.id == image.id), None)
         if found is None:
             return None

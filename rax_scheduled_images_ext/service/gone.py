@@ -46,7 +46,12 @@ class GoneWork:
                 failed.append(pruned.error)
 
         work = GoneImages(
-            runner.projects, self.after, stopping, report, runner.limits.requests
+            runner.projects,
+            self.after,
+            tick.now,
+            stopping,
+            report,
+            runner.limits.requests,
         )
         try:
             errors: list[Exception] = work.delete()

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import django
 import pytest
+from django.core.cache import cache
+from django.test import override_settings
 
-from . import settings
+from rax_scheduled_images_ext.sandbox import Sandbox
 
-os.environ["DJANGO_SETTINGS_MODULE"] = settings.__name__
-django.setup()
-
-from django.core.cache import cache  # noqa: E402
-from django.test import override_settings  # noqa: E402
-
-from rax_scheduled_images_ext.sandbox import Sandbox  # noqa: E402
-
-from ..functional.raw import START  # noqa: E402
-from .dashboard import Dashboard  # noqa: E402
+from ..functional.raw import START
+from .dashboard import Dashboard
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

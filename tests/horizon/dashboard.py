@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
+import django
 from bs4 import BeautifulSoup, Tag
-from django.test import Client
 
-from rax_scheduled_images_ext.sandbox import Sandbox
+from . import settings
+
+os.environ["DJANGO_SETTINGS_MODULE"] = settings.__name__
+django.setup()
+
+from django.test import Client  # noqa: E402
 
 PANEL = "/project/scheduled_images/"
+
+
+class Cloud(Protocol):
+    """A cloud that people log in to."""
+
+    def env(self, user: str = "admin") -> dict[str, str]:
+        """Return the OS_* variables of a user."""
+
+    def servers(self) -> Sequence[Any]:
+        """Return the servers, which have an ID and a name."""
 
 
 def words(tag: Tag | None) -> str:
@@ -95,7 +111,7 @@ def _fields(form: Tag) -> Iterator[tuple[str, str]]:
 class Dashboard:
     """Somebody who is logged in to Horizon by its own form."""
 
-    def __init__(self, cloud: Sandbox, user: str = "admin") -> None:
+    def __init__(self, cloud: Cloud, user: str = "admin") -> None:
         self.cloud = cloud
         self.client = Client()
         password = cloud.env(user)["OS_PASSWORD"]
@@ -114,7 +130,7 @@ class Dashboard:
 
     def id_of(self, name: str) -> str:
         (found,) = (each.id for each in self.cloud.servers() if each.name == name)
-        return found
+        return str(found)
 
     def act(self, path: str, action: str, *ids: str) -> Page:
         """Choose an action of a table, for one row or for those that are selected."""

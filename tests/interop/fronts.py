@@ -1,4 +1,4 @@
-"""The extension's API before the real Nova, which must be up: filter and proxy."""
+"""What stands before the real cloud, which must be up, or beside its Nova."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import distribution
 from pathlib import Path
@@ -44,31 +44,58 @@ def filtered(layout: Layout) -> Iterator[str]:
     _link_package(folder)
     paste = folder / "api-paste.ini"
     paste.write_text(_paste_config(layout.venv / "etc/nova/api-paste.ini"))
+    environ = {"PYTHONPATH": str(folder)}
+    with _nova_api(layout, "filtered", f"{paste};nova.conf", environ) as address:
+        yield address
+
+
+@contextmanager
+def deferring(layout: Layout) -> Iterator[str]:
+    """Run another nova-api, which deletes servers so that they can be restored.
+
+    :returns: its address. They stay until somebody deletes them by force.
+    """
+    config = layout.var / "deferring.conf"
+    config.write_text("[DEFAULT]\nreclaim_instance_interval = 86400\n")
+    paste = layout.venv / "etc/nova/api-paste.ini"
+    files = f"{paste};nova.conf;{config}"
+    with _nova_api(layout, "deferring", files) as address:
+        yield address
+
+
+@contextmanager
+def _nova_api(
+    layout: Layout, name: str, files: str, environ: Mapping[str, str] = {}
+) -> Iterator[str]:
+    """Run another nova-api on a port of its own; its address comes back.
+
+    :param files: its configuration.
+    """
     environ = {
         "CLOUD_APPLICATION": "nova.wsgi.osapi_compute:application",
         "CLOUD_PORT": str(PORT),
         "CLOUD_THREADS": "8",
         "GUNICORN_CMD_ARGS": f"--config {FILES / 'gunicorn.py'}",
         "OS_NOVA_CONFIG_DIR": str(layout.etc / "nova"),
-        "OS_NOVA_CONFIG_FILES": f"{paste};nova.conf",
-        "PYTHONPATH": str(folder),
+        "OS_NOVA_CONFIG_FILES": files,
+        **environ,
     }
     address = url(PORT)
-    log = layout.log("nova-api-filtered")
+    log = layout.log(f"nova-api-{name}")
     with log.open("ab") as file, _process(layout, file, environ) as process:
 
         def ready() -> bool:
             if process.poll() is not None:
-                raise CloudError(f"the filtered Nova died: {last_words(log)}")
+                raise CloudError(f"another nova-api died: {last_words(log)}")
             return answers(f"{address}/v2.1/")
 
-        wait_until("the filtered Nova", ready, 90)
+        wait_until("another nova-api", ready, 90)
         yield address
 
 
 @contextmanager
 def _process(
-    layout: Layout, log: IO[bytes], environ: dict[str, str]
+    layout: Layout, log: IO[bytes], environ: Mapping[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
         [layout.bin("gunicorn")],

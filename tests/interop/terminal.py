@@ -15,12 +15,19 @@ import pytest
 
 from rax_scheduled_images_ext.sandbox.environment import client_environment
 
+from .. import rehearsed
 from ..functional.documents import ROOT, Document
 from ..scenarios.clouds import NOVACLIENT_7
+from ..scenarios.resources import Workshop
+from .cloud.api import answers
+from .cloud.layout import KEYSTONE, url
 
 _EXAMPLE = "https://cloud.example.com/identity/v3"
 NEEDS_OPENSTACK = pytest.mark.skipif(
     NOVACLIENT_7, reason="python-openstackclient does not install beside novaclient 7"
+)
+NEEDS_CLOUD = pytest.mark.skipif(
+    not answers(url(KEYSTONE, "/v3")), reason="the real cloud is not up"
 )
 PERMISSIONS = Document(ROOT / "doc" / "source" / "service" / "permissions.rst")
 
@@ -110,6 +117,47 @@ class Terminal:
         (row,) = (row for row in json.loads(printed) if row["id"] == server_id)
         found: dict[str, Any] = row
         return found
+
+    def tick(self, cloud: str | None, at: str, *options: str) -> str:
+        """Run a tick at a time that is rehearsed; return its status and its log.
+
+        :param cloud: as for a plan.
+        """
+        argv = " ".join((*rehearsed.PROGRAM, "--at", at, "tick", *options))
+        done = self.try_to(f"OS_CLOUD={cloud} {argv}" if cloud is not None else argv)
+        return f"{done.returncode} {done.stderr}"
+
+    def make_images(
+        self,
+        cloud: str | None,
+        made: tuple[Workshop, str],
+        number: int,
+        *options: str,
+    ) -> str:
+        """Let the service make an image of a server on each of some days.
+
+        :param cloud: as for a plan.
+        :returns: the slot of the last image.
+        """
+        resources, server_id = made
+        slot = ""
+        at = self.plan(cloud, server_id, *options)["next_due"]
+        for _ in range(number):
+            planned = self.plan(cloud, server_id, "--at", at, *options)
+            assert planned["action"] == "make image"
+            slot, following = planned["slot"], planned["next_due"]
+            logged = self.tick(cloud, at, *options)
+            assert logged.startswith("0 "), logged
+            assert f" INFO image started server={server_id}" in logged
+            resources.until(
+                "the image is ACTIVE",
+                lambda: resources.images_of(server_id)[0]["status"] == "active",
+            )
+            logged = self.tick(cloud, at, *options)
+            assert logged.startswith("0 "), logged
+            assert f" INFO retention applied server={server_id}" in logged
+            at = following
+        return slot
 
 
 def _read(terminal: int) -> bytes:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from rax_scheduled_images_ext.model.schedule_tags import OFF_TAG
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from .cloud.layout import DEFAULT_STATE, Layout
@@ -172,11 +173,15 @@ def test_the_states_in_which_nova_changes_no_tags(stage: Stage) -> None:
     refused = ask(stage, "PUT", f"{SERVER}/tags", many, version="2.26")
     assert refused.status_code == 400
     assert ask(stage, "DELETE", SCHEDULE).status_code == 202
-    full = {"tags": [f"tag-{number}" for number in range(50)]}
+    # What keeps policies from giving it another one takes a place as well.
+    full = {"tags": [f"tag-{number}" for number in range(49)]}
     assert ask(stage, "PUT", f"{SERVER}/tags", full, version="2.26").status_code == 200
     refused = ask(stage, "POST", SCHEDULE, BODY)
     assert refused.status_code == 400
-    assert "per-server limit 50" in refused.json()["badRequest"]["message"]
+    message = refused.json()["badRequest"]["message"]
+    assert "has 49 other tags, and a server has at most 50" in message
+    left = {*ask(stage, "GET", f"{SERVER}/tags", version="2.26").json()["tags"]}
+    assert left - {OFF_TAG} == {*full["tags"]}
 
 
 def test_pages_keep_their_sizes(stage: Stage) -> None:

@@ -12,9 +12,12 @@ import pytest
 from rax_scheduled_images_ext import connect as reached
 from rax_scheduled_images_ext.model.image import PENDING_KEY, SLOT_KEY
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
-from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG, schedule_tag
+from rax_scheduled_images_ext.model.schedule_tags import (
+    MARKER_TAG,
+    OFF_TAG,
+    schedule_tag,
+)
 
-from .. import rehearsed
 from ..scenarios.resources import Workshop
 from .cloud.layout import DEFAULT_STATE, Layout
 from .terminal import NEEDS_OPENSTACK, PERMISSIONS, Terminal, commands, table
@@ -82,35 +85,12 @@ def theirs(layout: Layout) -> Iterator[tuple[Workshop, str]]:
     yield from booted(layout, "stranger")
 
 
-def tick(terminal: Terminal, cloud: str, at: str, *options: str) -> str:
-    """Run a tick at a time that is rehearsed; return what it logs."""
-    argv = " ".join((*rehearsed.PROGRAM, "--at", at, "tick", *options))
-    done = terminal.try_to(f"OS_CLOUD={cloud} {argv}")
-    return f"{done.returncode} {done.stderr}"
-
-
 def make_two_images(
     terminal: Terminal, cloud: str, made: tuple[Workshop, str], *options: str
 ) -> None:
     """Let two days pass: the second day's image takes the place of the first one's."""
     resources, server_id = made
-    day = ""
-    at = terminal.plan(cloud, server_id, *options)["next_due"]
-    for _ in range(2):
-        planned = terminal.plan(cloud, server_id, "--at", at, *options)
-        assert planned["action"] == "make image"
-        day, following = planned["slot"], planned["next_due"]
-        logged = tick(terminal, cloud, at, *options)
-        assert logged.startswith("0 "), logged
-        assert f" INFO image started server={server_id}" in logged
-        resources.until(
-            "the image is ACTIVE",
-            lambda: resources.images_of(server_id)[0]["status"] == "active",
-        )
-        logged = tick(terminal, cloud, at, *options)
-        assert logged.startswith("0 "), logged
-        assert f" INFO retention applied server={server_id}" in logged
-        at = following
+    day = terminal.make_images(cloud, made, 2, *options)
     (image,) = resources.images_of(server_id)
     assert image[SLOT_KEY] == day
     assert PENDING_KEY not in image
@@ -175,7 +155,8 @@ def test_access_rules_for_schedules(
         schedules.disable(mine[1])
     server = mine[0].server(mine[1])
     assert server is not None
-    assert server["tags"] == []
+    # So that no policy gives it another one.
+    assert server["tags"] == [OFF_TAG]
 
 
 def test_all_projects(
@@ -188,7 +169,7 @@ def test_all_projects(
     operator.configure(example, operator.env, "a-password-of-its-own")
     operator.run(administer)
     at = operator.plan(cloud, theirs[1], "--all-projects")["next_due"]
-    logged = tick(operator, cloud, at, "--all-projects")
+    logged = operator.tick(cloud, at, "--all-projects")
     assert logged.startswith("1 ")
     assert f"has no access to project {theirs[0].api.project_id}: " in logged
     assert not theirs[0].images_of(theirs[1])

@@ -51,13 +51,16 @@ class Api:
         self.has_microversions = "/v2/" not in self._urls["compute"]
         self.project_id = str(self._session.get_project_id())
 
+    def token(self) -> str:
+        """Return a token of the user."""
+        return str(self._session.get_token())
+
     def polling(self, server_id: str) -> dict[str, str]:
         """Return the variables of ``poll.sh`` for a server."""
-        token = str(self._session.get_token())
         endpoint = self._urls["compute"]
         return {
             "API_ENDPOINT": endpoint,
-            "API_TOKEN": token,
+            "API_TOKEN": self.token(),
             "SERVER_ID": server_id,
         }
 

@@ -1,6 +1,6 @@
 """What the marker means, as a definition for Glance.
 
-``glance-manage db_load_metadefs`` loads the file beside this module, and dashboards
+``glance-manage db load_metadefs`` loads the file beside this module, and dashboards
 show it where they show an image's metadata.
 """
 

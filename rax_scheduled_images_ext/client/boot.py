@@ -144,15 +144,25 @@ class Servers:
         :raises NoMatch: if there is none.
         :raises SeveralMatches: if it is the name of several.
         """
-        found = self.flavor(wanted)
-        if found is not None:
-            return found
-        named = []
+        return self.flavor(wanted) or _only("flavor", wanted, self._flavors(wanted))
+
+    def flavor_of(self, server: ServerFacts) -> Flavor | None:
+        """Return the flavor of a server by its ID or else its name, None for none."""
+        found = self.flavor(server.flavor_id) if server.flavor_id else None
+        if found is None and server.flavor_name:
+            named = self._flavors(server.flavor_name)
+            found = _only("flavor", server.flavor_name, named) if named else None
+        return found
+
+    def _flavors(self, name: str) -> dict[str, Flavor]:
+        """Return the flavors of a name by their IDs."""
         pages = self.transport.pages("/flavors/detail", {}, _next_flavors)
-        for answer in pages:
-            every = (_flavor(answer, item) for item in answer.objects("flavors"))
-            named += [flavor for flavor in every if flavor.name == wanted]
-        return _only("flavor", wanted, {flavor.id: flavor for flavor in named})
+        every = (
+            _flavor(answer, item)
+            for answer in pages
+            for item in answer.objects("flavors")
+        )
+        return {flavor.id: flavor for flavor in every if flavor.name == name}
 
     def find_network(self, wanted: str) -> str:
         """Return the ID of the network that a user calls so.

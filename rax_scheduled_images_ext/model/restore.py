@@ -485,15 +485,29 @@ def requirements(image: ServerImage) -> str:
     return f" that has at least {needed}" if needed else ""
 
 
+def described_flavor(server: ServerFacts) -> str | None:
+    """Return what is known of the flavor of a server, None for nothing."""
+    sizes = "; ".join(f"{key} {size}" for key, size in server.sizes.items() if size)
+    named = server.flavor_name or server.flavor_id
+    return f"{named}; {sizes}" if named and sizes else named
+
+
 def described_differences(plan: RestorePlan) -> tuple[str, ...]:
     """Return what a new server will not have in common with the old one."""
     server, options, flavor = plan.server, plan.options, plan.flavor
-    other = flavor is not None and server.flavor_id not in (None, flavor.id)
+    other = flavor is not None and (
+        server.flavor_id not in (None, flavor.id)
+        or server.flavor_name not in (None, flavor.name)
+    )
+    sizes = {} if flavor is None or other else server.sizes
+    resized = any(getattr(flavor, key, size) != size for key, size in sizes.items())
+    private = server.metadata or server.description
     lost = bool(set(server.tags or ()) - set(plan.tags) - set(_own(server.tags)))
     told: tuple[tuple[bool, str], ...] = (
         (True, "its ID and its addresses are new"),
         (True, "user data is not taken over"),
         (other, f"its flavor is {flavor and flavor.name}"),
+        (resized, f"its flavor has other sizes now; it was {described_flavor(server)}"),
         (options.networks is not None, "its networks are those of --network"),
         (
             plan.networks is None,
@@ -513,7 +527,11 @@ def described_differences(plan: RestorePlan) -> tuple[str, ...]:
             options.zone is None and server.zone is not None,
             f"the cloud chooses its availability zone (it was {server.zone})",
         ),
-        (plan.gone, "metadata, description and tags of the old one are not known"),
+        (
+            plan.gone,
+            ("" if private else "metadata, description and ")
+            + "tags of the old one are not known",
+        ),
         (lost or (not plan.gone and server.tags is None), "tags are not taken over"),
         (
             not options.schedule,

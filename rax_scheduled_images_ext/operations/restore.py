@@ -54,6 +54,7 @@ from rax_scheduled_images_ext.model.restore import (
     check_in_place,
     check_source,
     described_differences,
+    described_flavor,
     described_losses,
     done_metadata,
     find_cut,
@@ -71,7 +72,7 @@ from rax_scheduled_images_ext.model.schedule_tags import (
     is_own_tag,
     read_schedule_tags,
 )
-from rax_scheduled_images_ext.model.server import ServerFacts, gone_server
+from rax_scheduled_images_ext.model.server import ServerFacts, facts_of, gone_server
 from rax_scheduled_images_ext.model.task_states import task_state
 from rax_scheduled_images_ext.model.times import write_time
 from rax_scheduled_images_ext.model.verify import Verification, proofs_of
@@ -554,19 +555,18 @@ class _Planning:
         """
         if self.options.flavor is not None:
             return self.servers.find_flavor(self.options.flavor)
-        if server.flavor_id is None:
-            raise RestoreRefused(
-                f"The flavor of server {server.name} is not known: use --flavor"
-                f" NAME{requirements(image)}"
-            )
-        flavor = self._flavor_of(server)
-        if flavor is None:
-            raise RestoreRefused(
-                f"The flavor of server {server.name} no longer exists"
-                f" ({server.flavor_id}): use --flavor"
-                f" NAME{requirements(image)}"
-            )
-        return flavor
+        # Where the flavor of a server is gone, one of its name may be there.
+        known = (server, facts_of(image) if image.server_id == server.id else None)
+        flavors = (self.servers.flavor_of(each) for each in known if each)
+        flavor = next(filter(None, flavors), None)
+        if flavor is not None:
+            return flavor
+        was = described_flavor(server)
+        state = f"no longer exists ({was})" if was else "is not known"
+        raise RestoreRefused(
+            f"The flavor of server {server.name} {state}: use --flavor"
+            f" NAME{requirements(image)}"
+        )
 
     def _networks(self, server: ServerFacts, *, gone: bool) -> tuple[str, ...] | None:
         wanted = self.options.networks

@@ -137,6 +137,13 @@ def working() -> Parser:
             help=f"maximum number of concurrent snapshots in a {scope}"
             " (default: %(default)s)",
         )
+    add(
+        "--record-metadata",
+        action="store_true",
+        help="also record the metadata and the description of a server on its images,"
+        " if they fit in 1 KB, for restoring it when it is gone; whoever may read the"
+        " images can read them",
+    )
     add_log_format(options)
     add(
         "--on-failure",

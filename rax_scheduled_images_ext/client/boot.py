@@ -124,7 +124,7 @@ class Servers:
     def server_group(self, server_id: str) -> str | None:
         """Return the ID of the server's group, None for none, or if not shown."""
         answer = self.transport.get("/os-server-groups")
-        if answer.status in _ABSENT:
+        if _is_absent(answer):
             return None
         for group in answer.objects("server_groups"):
             if server_id in (group.get("members") or ()):
@@ -134,7 +134,7 @@ class Servers:
     def flavor(self, flavor_id: str) -> Flavor | None:
         """Return the flavor of an ID, None if there is none."""
         answer = self.transport.get(path("flavors", flavor_id))
-        if answer.status == codes.not_found:
+        if answer.not_found:
             return None
         return _flavor(answer, answer.object("flavor"))
 
@@ -205,12 +205,17 @@ class Servers:
 def networks_of(transport: Transport, server_id: str) -> tuple[str, ...] | None:
     """Return the IDs of the networks of a server's ports; None if not shown."""
     answer = transport.get(path("servers", server_id, "os-interface"))
-    if answer.status in _ABSENT:
+    if _is_absent(answer):
         return None
     ids = [each.get("net_id") for each in answer.objects("interfaceAttachments")]
     if not all(isinstance(each, str) and each for each in ids):
         raise answer.unexpected("with a port that has no network")
     return tuple(map(str, ids))
+
+
+def _is_absent(answer: ApiResponse) -> bool:
+    """Whether the service itself says that it does not show something to this user."""
+    return answer.status in _ABSENT and answer.body is not None
 
 
 def _read(answer: ApiResponse, item: Mapping[str, Any]) -> ServerFacts:
@@ -235,7 +240,8 @@ def _requested(transport: Transport, url: str, body: Any) -> BootRequest:
         if error.status < 500:
             raise
         return BootRequest(None, problem=f"the answer was {error}")
-    if 400 <= answer.status < 500:
+    # What a proxy in between refuses may have been done.
+    if 400 <= answer.status < 500 and answer.body is not None:
         raise answer.error()
     server = answer.body.get("server") if isinstance(answer.body, dict) else None
     server_id = server.get("id") if isinstance(server, dict) else None

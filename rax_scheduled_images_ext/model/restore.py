@@ -88,8 +88,8 @@ class RestoreOptions:
 
     Of all images the newest complete one is taken whose proof has not failed, up to
     ``at``, or ``image``, a name or an ID. ``flavor``, ``networks``, ``groups`` and
-    ``key`` take the place of the server's own; None is its own. The cloud chooses the
-    availability zone unless ``zone`` names one.
+    ``key`` take the place of the server's own; None is its own, an empty ``key`` is
+    none. The cloud chooses the availability zone unless ``zone`` names one.
     """
 
     new_name: str | None = None
@@ -375,6 +375,21 @@ def check_source(server: ServerFacts, own_project: str | None, *, gone: bool) ->
         )
 
 
+def check_region(server: ServerFacts, region: str | None) -> None:
+    """See that a server that is not here was in this region, as far as its image says.
+
+    Regions may share their images, and it may be there in another one.
+
+    :raises RestoreRefused: if not.
+    """
+    if server.region not in (None, region):
+        raise RestoreRefused(
+            f"Server {server.name} was in region {server.region}, and may be there:"
+            " name that region, or use --as NAME with --network to restore it in this"
+            " one"
+        )
+
+
 def check_in_place(
     server: ServerFacts, options: RestoreOptions, flavor: Flavor | None
 ) -> None:
@@ -506,6 +521,10 @@ def described_differences(plan: RestorePlan) -> tuple[str, ...]:
     told: tuple[tuple[bool, str], ...] = (
         (True, "its ID and its addresses are new"),
         (True, "user data is not taken over"),
+        (
+            plan.gone and server.region is not None and options.networks is not None,
+            f"the old one was in region {server.region}",
+        ),
         (other, f"its flavor is {flavor and flavor.name}"),
         (resized, f"its flavor has other sizes now; it was {described_flavor(server)}"),
         (options.networks is not None, "its networks are those of --network"),
@@ -518,7 +537,7 @@ def described_differences(plan: RestorePlan) -> tuple[str, ...]:
             options.groups is None and server.groups is None,
             "its security group is the default one: those of the old one are not known",
         ),
-        (options.key is not None, f"its key is {options.key}"),
+        (options.key is not None, f"its key is {options.key or 'none'}"),
         (
             options.zone not in (None, server.zone),
             f"its availability zone is {options.zone}",

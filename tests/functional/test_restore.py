@@ -319,6 +319,96 @@ def test_an_image_that_did_not_boot_is_passed_over(
     assert f"Warning: image second ({newest}): its proof failed" in result.err
 
 
+@pytest.mark.parametrize("url", ["/flavors", "/os-interface", "/os-server-groups"])
+def test_the_404_of_a_proxy_says_nothing(
+    nova: Any, cloud: Sandbox, images: list[str], url: str
+) -> None:
+    """That there is no such flavor or network, only the service itself can say."""
+    cloud.fault(f"GET {url} 404 html x1")
+    argv = ("scheduled-images-restore", "myserver", "--as", "back", *NOW)
+    result = nova(*argv)
+    assert (result.status, result.out) == (1, "")
+    assert "without a readable reason" in result.err
+    assert not changes(cloud)
+    assert nova(*argv).status == 0
+
+
+@pytest.mark.parametrize(
+    ("way", "fault"),
+    [
+        (("--as", "back"), "POST /servers$ 404 html x1"),
+        (("--in-place",), "POST /action$ 404 html after 1 x1"),
+    ],
+)
+def test_what_a_proxy_refuses_may_have_been_done(
+    nova: Any, cloud: Sandbox, images: list[str], way: tuple[str, ...], fault: str
+) -> None:
+    cloud.fault(fault)
+    result = nova("scheduled-images-restore", "myserver", *way, *NOW)
+    assert result.status == 1, result
+    assert "It is not known whether" in result.err
+    assert "was not changed" not in result.err
+    result = nova("scheduled-images-restore", "myserver", *way, *NOW)
+    assert result.status == 0, result
+
+
+def say_of_server(cloud: Sandbox, image_id: str, **known: Any) -> None:
+    """Let an image of ``myserver`` say of it what the service writes."""
+    facts = {"image": image_id, "name": "myserver", "flavor": {"name": "m1.small"}}
+    with cloud.region() as region:
+        properties = dict(region.images.get(image_id).properties)
+        properties[FACTS_KEY] = json.dumps(facts | known)
+        region.images.update(image_id, properties=properties)
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("cloud", [{"regions": 2}], indirect=True)
+def test_a_server_of_another_region_is_not_gone(
+    nova: Any, cloud: Sandbox, images: list[str], named: bool
+) -> None:
+    """Regions may have the same images."""
+    other = "RegionTwo" if named else "RegionOne"
+    say_of_server(cloud, images[0], region=other)
+    nova.ok("delete", "myserver")
+    env = {} if named else {"OS_REGION_NAME": None}
+    network = ("--network", "b2ebbcb2-d6c5-4e82-83ab-905588bc26e8")
+    for way in (("--as", "back"), ("--in-place",)):
+        argv = ("scheduled-images-restore", "myserver", *way)
+        refused = nova(*argv, *NOW, env=env)
+        assert refused.status == 1, refused
+        assert f"was in region {other}, and may be there" in refused.err
+    done = restore(nova, "myserver", "--as", "back", *network, *NOW, env=env)
+    assert f"the old one was in region {other}" in done["differs"]
+
+
+def test_the_key_pair_of_somebody_else_is_left_out(
+    nova: Any, cloud: Sandbox, images: list[str]
+) -> None:
+    cloud.cloud.store.run(
+        "UPDATE servers SET key_name = 'theirs' WHERE id = ?", MYSERVER
+    )
+    argv = ("scheduled-images-restore", "myserver", "--as", "back", *NOW)
+    refused = nova(*argv)
+    assert refused.status == 1
+    (line,) = refused.err.splitlines()
+    assert line.endswith("; a key pair belongs to a user: use --key or --no-key")
+    done = restore(nova, "myserver", "--as", "back", "--no-key", *NOW)
+    assert (done["key"], done["status"]) == (None, "ACTIVE")
+    assert "its key is none" in done["differs"]
+
+
+def test_images_of_one_that_was_made_anew_are_pointed_at(
+    nova: Any, cloud: Sandbox, images: list[str]
+) -> None:
+    say_of_server(cloud, images[0])
+    nova.ok("delete", "myserver")
+    nova.ok("boot", "myserver", "--flavor", "m1.small", "--image", images[1])
+    refused = nova("scheduled-images-restore", "myserver", "--in-place", *NOW)
+    assert refused.status == 1
+    told = f"; of another one of that name there are: {MYSERVER}\n"
+    assert refused.err.endswith(told)
+
+
 def test_what_is_refused_is_one_line(
     nova: Any, cloud: Sandbox, images: list[str]
 ) -> None:

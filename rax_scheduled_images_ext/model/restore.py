@@ -537,7 +537,8 @@ def described_differences(plan: RestorePlan) -> tuple[str, ...]:
             options.groups is None and server.groups is None,
             "its security group is the default one: those of the old one are not known",
         ),
-        (options.key is not None, f"its key is {options.key or 'none'}"),
+        (bool(options.key), f"its key is {options.key}"),
+        (options.key == "", "it has no key pair"),
         (
             options.zone not in (None, server.zone),
             f"its availability zone is {options.zone}",

@@ -26,7 +26,7 @@ from rax_scheduled_images_ext.model.extension import ATTRIBUTE
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.policies import Candidate
 from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG, read_schedule_tags
-from rax_scheduled_images_ext.model.server import ServerFacts
+from rax_scheduled_images_ext.model.server import ServerFacts, read_sizes
 from rax_scheduled_images_ext.model.task_states import ServerState
 from rax_scheduled_images_ext.model.times import read_time
 
@@ -210,6 +210,7 @@ def read_facts(answer: ApiResponse, item: Mapping[str, Any]) -> ServerFacts:
     image, flavor, fault = (item.get(key) for key in ("image", "flavor", "fault"))
     metadata, tags = item.get("metadata"), item.get("tags")
     locked, zone = item.get("locked"), item.get("OS-EXT-AZ:availability_zone")
+    flavor = flavor if isinstance(flavor, dict) else {}
     return ServerFacts(
         known.id,
         known.name,
@@ -219,6 +220,8 @@ def read_facts(answer: ApiResponse, item: Mapping[str, Any]) -> ServerFacts:
         locked=locked if isinstance(locked, bool) else None,
         image_id="" if image == "" else _key_of(image),
         flavor_id=_key_of(flavor),
+        flavor_name=flavor.get("original_name") or None,
+        sizes=read_sizes(flavor),
         groups=_each(item.get("security_groups"), "name"),
         key_name=item.get("key_name") or None,
         zone=zone if isinstance(zone, str) and zone else None,

@@ -274,4 +274,4 @@ def test_times_are_in_utc_with_the_local_one_beside(
     visit.refreshed()
     expect(made.locator(".local")).to_contain_text("local")
     page.get_by_role("link", name="Servers").first.click()
-    expect(page.locator(f"#server-{MYSERVER} .local").first).to_contain_text("local")
+    expect(page.locator(f"#s-{MYSERVER} .local").first).to_contain_text("local")

@@ -18,10 +18,13 @@ from flask import (
 from flask.typing import ResponseReturnValue
 
 from rax_scheduled_images_ext.console.formats import Column, as_csv
+from rax_scheduled_images_ext.model.image import ServerImage
+from rax_scheduled_images_ext.model.space import Space, space_of
+from rax_scheduled_images_ext.operations.space import snapshot_sizes
 from rax_scheduled_images_ext.operations.targets import Target
 from rax_scheduled_images_ext.operations.work_queue import Outcome
 from rax_scheduled_images_ext.panel.addresses import form_address, this_address
-from rax_scheduled_images_ext.panel.jobs import Job
+from rax_scheduled_images_ext.panel.jobs import Job, within
 from rax_scheduled_images_ext.panel.places import Place
 from rax_scheduled_images_ext.panel.sessions import Problem, Visitor
 
@@ -97,6 +100,13 @@ def only(outcomes: list[Outcome[Target, Result]]) -> Result:
     """Return the result of an operation on one server, or raise its error."""
     (outcome,) = outcomes
     return outcome.result()
+
+
+def space_taken(images: Iterable[ServerImage]) -> Space:
+    """Return what images take."""
+    here, counted = place(), list(images)
+    sizes = within(PATIENCE, lambda: snapshot_sizes(here.cloud, counted))
+    return space_of(counted, sizes.gib)
 
 
 def as_csv_file(

@@ -18,7 +18,7 @@ from .conftest import Visits
 from .visits import Visit
 
 FOLDER = Path(__file__).parents[2] / "doc" / "source" / "panel"
-VIEWPORT = {"width": 1280, "height": 1150}
+VIEWPORT = {"width": 1280, "height": 1060}
 MOST = 200 * 1024
 
 

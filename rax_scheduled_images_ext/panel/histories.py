@@ -12,6 +12,8 @@ from rax_scheduled_images_ext.panel.words import signed_out
 
 #: The records of so many servers are read at a time, with one request each.
 MOST_HISTORIES = 100
+# Seconds that they are good for, and if some could not be read.
+_GOOD_FOR, _PATIENCE = 300.0, 10.0
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ class Histories:
             len(server_ids) - len(some),
         )
 
-    def answers(self, server_ids: Sequence[str]) -> bool:
-        """Whether this is what reading the records of these servers would be about."""
-        some = set(server_ids[:MOST_HISTORIES])
-        return some == {*self.attempts, *self.unread}
+    def good_for(self, server_ids: Sequence[str]) -> float:
+        """Return how many seconds this is good for, 0 if it is about other servers."""
+        if {*server_ids[:MOST_HISTORIES]} != {*self.attempts, *self.unread}:
+            return 0.0
+        return _PATIENCE if self.unread else _GOOD_FOR

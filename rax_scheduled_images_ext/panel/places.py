@@ -48,8 +48,6 @@ _SHARE = 0.8
 _SNAPSHOT = 2.0
 # Servers that are gone take two requests each.
 _GONE = 60.0
-# The records of servers that lack images take one request each.
-_HISTORIES = 300.0
 # Seconds after which readings that nobody uses are forgotten.
 _FORGET = 3600.0
 
@@ -156,7 +154,7 @@ class Place:
         """Return what the records of these servers tell of their snapshots."""
         return self.readings.histories.of(self._key).view(
             lambda _: self._read(partial(Histories.read, self.cloud, server_ids)),
-            lambda found: _HISTORIES if found.answers(server_ids) else 0.0,
+            lambda found: found.good_for(server_ids),
             self.readings.patience,
         )
 

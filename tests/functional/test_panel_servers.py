@@ -706,3 +706,27 @@ def test_ten_thousand_servers(cloud: Sandbox) -> None:
         assert names(page) == [f"server-0999{n}" for n in range(7)]
         assert len(page.response.content) < 200_000
         assert sent(cloud) == []
+
+
+@many
+def test_a_mistake_keeps_the_choice_of_all_that_match(reader: Reader) -> None:
+    page = reader.get(f"{reader.page.path}?name=server-0&page=2")
+    page = reader.submit("#bulk", all="yes", action="update", retention=0)
+    assert page.messages
+    assert page.all("#count")[0].startswith("246 of 250 servers")
+    assert page.has("#choose-all [name=all][checked]")
+    page = reader.submit("#bulk", retention=1)
+    assert page.all("h1") == ["Keep 1 image of 246 servers"]
+
+
+@pytest.mark.parametrize("name", ['ÿ"; x=1/../\\', "日本 ✓", "a,b;c%0d%0a", "a\nb"])
+def test_a_file_is_named_after_any_server(cloud: Sandbox, name: str) -> None:
+    server_id = cloud.boot(name).id
+    with panel_over(cloud) as panel:
+        reader = panel.reader()
+        path = f"{reader.page.path}/{server_id}"
+        for address in (f"{path}?format=csv", f"{path}/calendar?format=csv"):
+            page = reader.get(address)
+            assert page.status == 200
+            assert page.response.headers["Content-Type"].startswith("text/csv")
+            assert "\n" not in page.response.headers["Content-Disposition"]

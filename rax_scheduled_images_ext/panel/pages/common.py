@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from io import BytesIO
 from typing import Any, TypeVar
 
 from flask import (
     Blueprint,
-    Response,
     current_app,
     g,
     redirect,
     render_template,
     request,
+    send_file,
     url_for,
 )
 from flask.typing import ResponseReturnValue
@@ -27,6 +28,7 @@ from rax_scheduled_images_ext.panel.addresses import form_address, this_address
 from rax_scheduled_images_ext.panel.jobs import Job, within
 from rax_scheduled_images_ext.panel.places import Place
 from rax_scheduled_images_ext.panel.sessions import Problem, Visitor
+from rax_scheduled_images_ext.text import printable
 
 Result = TypeVar("Result")
 
@@ -114,9 +116,12 @@ def as_csv_file(
 ) -> ResponseReturnValue:
     """Return a table as a file, as the commands print it with ``--format csv``."""
     file = f"{name}-{place().scope.project.name}-{place().region}.csv"
-    response = Response(f"{as_csv(columns, rows)}\n", mimetype="text/csv")
-    response.headers.set("Content-Disposition", "attachment", filename=file)
-    return response
+    return send_file(
+        BytesIO(f"{as_csv(columns, rows)}\n".encode()),
+        mimetype="text/csv",
+        as_attachment=True,
+        download_name=printable(file),
+    )
 
 
 def asked_page() -> int:

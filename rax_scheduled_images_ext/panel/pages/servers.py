@@ -207,8 +207,12 @@ def _choose_again(problem: str) -> ResponseReturnValue:
 
 def _list_with(form: MultiDict[str, str]) -> str:
     """Return the URL of the list with what a form chooses and says."""
-    kept = ("server", "action", *SCHEDULE_FIELDS)
+    kept = ("server", "action", "all", *SCHEDULE_FIELDS)
     fields: dict[str, Any] = {k: form.getlist(k) for k in kept if k in form}
+    # No proxy takes an address of any length.
+    fields["server"] = fields.get("server", [])[:PAGE]
+    for key in ("name", "status"):
+        fields[key] = form.get(f"filter-{key}") or None
     return url_for("servers.listed", **fields)
 
 

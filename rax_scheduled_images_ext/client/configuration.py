@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import yaml
 from keystoneauth1 import loading
-from keystoneauth1.exceptions import ClientException
+from keystoneauth1.exceptions import ClientException, MissingRequiredOptions
 from keystoneauth1.session import Session
 from openstack.config import OpenStackConfig
 from openstack.config import loader as openstack_files
@@ -52,12 +52,15 @@ def configuration(
         return complete
     except Misconfigured:
         raise
+    except MissingRequiredOptions as error:
+        if any(option.dest == "auth_url" for option in error.options):
+            raise no_cloud() from None
+        raise _unusable(error) from None
     except (ConfigException, ClientException) as error:
-        raise Misconfigured(f"no cloud is configured: {error}") from None
+        raise _unusable(error) from None
     except Exception as error:
         # openstacksdk checks little of what is in the files.
-        kind = type(error).__name__
-        raise Misconfigured(f"no cloud is configured: {kind}: {error}") from error
+        raise _unusable(f"{type(error).__name__}: {error}") from error
 
 
 def regions(app_name: str, named: Sequence[str] = ()) -> list[str]:
@@ -88,10 +91,21 @@ def open_session(config: CloudRegion) -> Session:
     try:
         session = config.get_session()
     except (ConfigException, ClientException, TypeError, ValueError) as error:
-        raise Misconfigured(f"the configured cloud cannot be used: {error}") from None
+        raise _unusable(error) from None
     session.timeout = session.timeout or SILENCE
     limit_time(session.session)
     return session
+
+
+def no_cloud() -> Misconfigured:
+    """Return the error for a configuration without an address to log in to."""
+    if name := os.environ.get("OS_CLOUD"):
+        return _unusable(f"no clouds.yaml has an auth_url for OS_CLOUD '{name}'")
+    return Misconfigured("no cloud is configured: set OS_CLOUD or OS_AUTH_URL")
+
+
+def _unusable(reason: object) -> Misconfigured:
+    return Misconfigured(f"the configured cloud cannot be used: {reason}")
 
 
 def _check_address(config: CloudRegion) -> None:
@@ -112,12 +126,12 @@ def _odd_login(config: CloudRegion, error: TypeError) -> Misconfigured:
     plugin: Any = loading.get_plugin_loader(kind)
     known = {option.dest for option in plugin.get_options()}
     others = sorted(set(config.config["auth"]) - known)
+    if not others:
+        return _unusable(error)
     names = ", ".join(f"{key} (OS_{key.upper()})" for key in others)
     return Misconfigured(
         f"auth_type '{kind}' does not accept {names}: unset the options of other"
         " auth_types"
-        if names
-        else f"no cloud is configured: {error}"
     )
 
 

@@ -19,6 +19,7 @@ from rax_scheduled_images_ext.client.http import (
     shortened,
 )
 from rax_scheduled_images_ext.client.images.base import check_key
+from rax_scheduled_images_ext.client.schedules.extension import is_ours
 from rax_scheduled_images_ext.client.servers import (
     escaped,
     find_state,
@@ -102,11 +103,11 @@ class Snapshots:
     def safe_from(self) -> str:
         """Return the task state from which a server's disk counts as copied here.
 
-        Clouds with scheduled images document ``image_pending_upload``; in others only
-        ``image_uploading`` is reliable.
+        Rackspace documents ``image_pending_upload``; in other clouds, those with this
+        package's own extension included, only ``image_uploading`` is reliable.
         """
         answer = self.transport.get(path("extensions", ALIAS))
-        if answer.not_found:
+        if answer.not_found or is_ours(answer):
             return UPLOADING
         answer.document()
         return COPIED

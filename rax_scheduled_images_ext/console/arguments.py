@@ -554,7 +554,7 @@ CREATE = (
         metavar="<state>",
         type=one_of(*COPIED_STATES),
         help="Task state that shows that the disk is copied: image_pending_upload, as"
-        " clouds with scheduled images document it (the default there), or"
+        " Rackspace documents it (the default there), or"
         " image_uploading, which is right for libvirt (the default elsewhere).",
     ),
     argument(

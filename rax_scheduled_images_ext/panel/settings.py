@@ -15,11 +15,12 @@ from openstack.config.cloud_region import CloudRegion
 
 from rax_scheduled_images_ext.client.configuration import (
     configuration,
+    no_cloud,
     open_session,
 )
 from rax_scheduled_images_ext.client.pool import widen
 from rax_scheduled_images_ext.client.time_limits import limit_time
-from rax_scheduled_images_ext.errors import InvalidPolicies, Misconfigured
+from rax_scheduled_images_ext.errors import InvalidPolicies
 from rax_scheduled_images_ext.operations.policy_file import PolicyFile
 from rax_scheduled_images_ext.panel.readings import Patience
 
@@ -132,7 +133,7 @@ def cloud_for(app_name: str, *, with_login: bool) -> tuple[CloudRegion, Session]
         session = open_session(config)
     else:
         if not auth_option(config, "auth_url"):
-            raise Misconfigured("no cloud is configured: set OS_CLOUD or OS_AUTH_URL")
+            raise no_cloud()
         verify, cert = config.get_requests_verify_args()
         session = Session(verify=verify, cert=cert, app_name=app_name)
         limit_time(session.session)

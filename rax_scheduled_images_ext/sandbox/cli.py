@@ -77,6 +77,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"exec requires '--' before its command: exec -- {typed}")
     if args.func is not _exec and command is not None:
         parser.error("only exec accepts a command after '--'")
+    if getattr(args, "hypervisor", "xen") == "libvirt" and args.extension:
+        # Whoever has that extension documents other task states.
+        parser.error("--hypervisor libvirt requires --without-extension")
     args.command = command
     try:
         status: int = args.func(args)
@@ -204,6 +207,7 @@ def _sandbox(args: argparse.Namespace, host: str, port: int) -> Sandbox:
         shared_images=args.shared_images,
         faults=args.faults,
         extension=args.extension,
+        hypervisor=args.hypervisor,
         host=host,
         port=port,
         verbose=args.verbose,

@@ -28,7 +28,7 @@ from rax_scheduled_images_ext.sandbox.backend.seed_data import (
     add_fleet,
     seed_cloud,
 )
-from rax_scheduled_images_ext.sandbox.backend.state import Timings
+from rax_scheduled_images_ext.sandbox.backend.state import HYPERVISORS
 from rax_scheduled_images_ext.sandbox.backend.store import Store
 from rax_scheduled_images_ext.sandbox.dispatcher import Dispatcher, Seen, mounts
 from rax_scheduled_images_ext.sandbox.environment import client_environment
@@ -99,7 +99,11 @@ class Sandbox:
     :param faults: faults from the start (see :meth:`fault`).
     :param extension: whether it has the scheduled images extension, which a plain
         OpenStack lacks.
-    :raises ValueError: for another ``like``, a negative ``speed`` or a malformed fault.
+    :param hypervisor: ``xen``, with the task states that Rackspace documents, or
+        ``libvirt``, with those of Nova on libvirt: the disk is copied in a second
+        ``image_pending_upload``.
+    :raises ValueError: for another ``like`` or ``hypervisor``, a negative
+        ``speed`` or a malformed fault.
     :raises CannotListen: if it cannot listen on the port.
     """
 
@@ -124,9 +128,13 @@ class Sandbox:
         verbose: bool = False,
         faults: Sequence[str] = (),
         extension: bool = True,
+        hypervisor: str = "xen",
     ) -> None:
         if like not in REGIONS:
             raise ValueError(f"like {like!r} is not one of {', '.join(REGIONS)}")
+        if hypervisor not in HYPERVISORS:
+            known = ", ".join(HYPERVISORS)
+            raise ValueError(f"hypervisor {hypervisor!r} is not one of {known}")
         wrong = [parse_fault(text) for text in faults]
         clock = Clock(start=start, speed=speed)
         self.like = like
@@ -147,7 +155,7 @@ class Sandbox:
                 seed=seed,
                 extension=extension,
                 # Rackspace's documents know no state before image_snapshot.
-                timings=Timings(queue=0) if like == "rackspace" else Timings(),
+                timings=HYPERVISORS[hypervisor](queue=0 if like == "rackspace" else 2),
                 shared_images=shared_images,
             )
             self._seed(servers, images_per_server)

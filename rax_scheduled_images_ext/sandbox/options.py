@@ -116,6 +116,14 @@ def cloud_options() -> Parser:
         help="make no scheduled images, like a plain OpenStack",
     )
     add(
+        "--hypervisor",
+        choices=("xen", "libvirt"),
+        default="xen",
+        help="which task states a snapshot passes through: those that Rackspace"
+        " documents (xen, the default), or those of Nova on libvirt; libvirt requires"
+        " --without-extension",
+    )
+    add(
         "-v",
         "--verbose",
         action="store_true",

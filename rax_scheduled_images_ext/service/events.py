@@ -80,6 +80,7 @@ _FACTS = (
     "every_seconds",
     "port",
     "url",
+    "host",
     "reason",
 )
 

@@ -140,7 +140,8 @@ class Notifier:
                 session.get(url, timeout=self.limit, verify=trusted).raise_for_status()
         except (requests.RequestException, OSError) as error:
             # The URL may be a secret, and the error's text contains it.
-            log(logging.ERROR, "ping failed", {"reason": type(error).__name__})
+            facts = {"host": urlsplit(url).hostname, "reason": type(error).__name__}
+            log(logging.ERROR, "ping failed", facts)
 
 
 def notifier(args: argparse.Namespace) -> Notifier:

@@ -6,9 +6,17 @@ import hashlib
 import random
 import uuid
 from dataclasses import dataclass
+from itertools import accumulate
 
+from rax_scheduled_images_ext.model.task_states import (
+    BACKUP,
+    COPIED,
+    COPYING,
+    PENDING,
+    UPLOADING,
+)
 from rax_scheduled_images_ext.sandbox.backend.store import Store
-from rax_scheduled_images_ext.sandbox.faults.grammar import STATES, Faults
+from rax_scheduled_images_ext.sandbox.faults.grammar import Faults
 
 
 @dataclass(frozen=True)
@@ -23,19 +31,29 @@ class Timings:
     release: float = 1
 
     @property
+    def phases(self) -> tuple[tuple[str, float], ...]:
+        """The task states until the image is ACTIVE, with their lengths in seconds."""
+        return (
+            (PENDING, self.queue),
+            (COPYING, self.copy),
+            (COPIED, self.pending),
+            (UPLOADING, self.upload),
+        )
+
+    @property
     def until_copied(self) -> float:
         """Seconds from the request to the moment whose state the image contains."""
         return self.queue + self.copy
 
     @property
     def until_upload(self) -> float:
-        """Seconds from the request to the upload."""
-        return self.until_copied + self.pending
+        """Seconds from the request to the upload of the copy."""
+        return self.until_active - self.upload
 
     @property
     def until_active(self) -> float:
         """Seconds from the request to an ACTIVE image."""
-        return self.until_upload + self.upload
+        return sum(seconds for _, seconds in self.phases)
 
     @property
     def until_released(self) -> float:
@@ -44,19 +62,55 @@ class Timings:
 
     def task_state(self, elapsed: float, backup: bool) -> str:
         """Return the task state this many seconds after the request."""
-        if elapsed < self.queue:
-            return "image_backup" if backup else "image_snapshot_pending"
-        if elapsed < self.until_copied:
-            return "image_backup" if backup else "image_snapshot"
-        if elapsed < self.until_upload:
-            return "image_pending_upload"
-        return "image_uploading"
+        moments = accumulate(seconds for _, seconds in self.phases)
+        phases = zip(self.phases, moments, strict=True)
+        left = (state for (state, _), end in phases if elapsed < end)
+        state = next(left, UPLOADING)
+        return BACKUP if backup and state in (PENDING, COPYING) else state
 
     def span(self, task_state: str) -> tuple[float, float]:
-        """Return when a task state begins and ends, in seconds from the request."""
-        marks = (0, self.queue, self.until_copied, self.until_upload)
-        place = STATES.index(task_state)
-        return marks[place], (*marks[1:], self.until_active)[place]
+        """Return when a task state begins and ends, in seconds from the request.
+
+        Of one that comes twice it is the second time, which is longer.
+        """
+        spans = {}
+        begin = 0.0
+        for state, seconds in self.phases:
+            spans[state] = begin, begin + seconds
+            begin += seconds
+        return spans[task_state]
+
+
+@dataclass(frozen=True)
+class LibvirtTimings(Timings):
+    """Snapshots as a real Nova with libvirt and QEMU makes them.
+
+    It passes ``image_snapshot``, ``image_pending_upload`` and ``image_uploading`` in an
+    instant each, and only then copies the disk, in a second ``image_pending_upload``.
+    """
+
+    instant: float = 0.2
+
+    @property
+    def phases(self) -> tuple[tuple[str, float], ...]:
+        """The task states until the image is ACTIVE, with their lengths in seconds."""
+        return (
+            (PENDING, self.queue),
+            (COPYING, self.instant),
+            (COPIED, self.instant),
+            (UPLOADING, self.instant),
+            (COPIED, self.copy),
+            (UPLOADING, self.upload),
+        )
+
+    @property
+    def until_copied(self) -> float:
+        """Seconds from the request to the moment whose state the image contains."""
+        return self.until_upload
+
+
+#: How hosts make snapshots: as Rackspace documents it for its own, or as libvirt does.
+HYPERVISORS = {"xen": Timings, "libvirt": LibvirtTimings}
 
 
 class CloudState:

@@ -125,7 +125,8 @@ class Snapshots(Part):
         if step == _UPLOADING:
             changes: dict[str, object] = {"status": "saving"}
             # What is on the disk at the end of the copy is what the image holds.
-            copied = row["due"] - self._cloud.timings.pending
+            timings = self._cloud.timings
+            copied = row["due"] - timings.until_upload + timings.until_copied
             self._region.disks.copy(server_id, image_id, copied)
         else:
             changes = self._data(image_id)

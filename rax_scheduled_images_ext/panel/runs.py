@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from rax_scheduled_images_ext.model.freshness import MAX_AGE
+from rax_scheduled_images_ext.model.image import removed_marker
 from rax_scheduled_images_ext.model.keep import Keep
 from rax_scheduled_images_ext.model.retention import (
     Decision,
@@ -109,11 +110,16 @@ def _gaps(details: ServerDetails) -> Iterator[datetime]:
     """Yield when an image was due of which there is none, the oldest first."""
     schedule = details.server.schedule
     assert schedule is not None
-    counted = [each.image for each in reversed(details.images) if each.counted]
+    # One that was protected since was made all the same.
+    made = [
+        each.image
+        for each in reversed(details.images)
+        if each.image.created and (each.counted or removed_marker(each.image))
+    ]
     end = details.now - _GRACE
     # As freshness has it, the image of a weekly schedule has a week, whatever followed.
-    steps = [max(schedule.interval, period_of(image)) for image in counted]
-    times = [image.created for image in counted if image.created]
+    steps = [max(schedule.interval, period_of(image)) for image in made]
+    times = [image.created for image in made if image.created]
     spans = [(a, b) for a, b in pairwise(times)]
     for (begin, until), step in zip(spans, steps, strict=False):
         yield from _every(begin, until - step / 2, step)

@@ -48,7 +48,7 @@ def test_from_enabling_to_keeping_one_image(
 ) -> None:
     visit = visits(panel, java_script_enabled=script).enter()
     page = visit.page
-    row = page.locator(f"#server-{MYSERVER}")
+    row = page.locator(f"#s-{MYSERVER}")
     expect(row.locator(".state")).to_have_text("off")
 
     # A schedule: what it deletes is shown first, and it is nothing yet.
@@ -344,7 +344,7 @@ def test_the_states_of_a_snapshot_show_as_they_pass(
     visits: Visits, panel: Panel, cloud: Sandbox
 ) -> None:
     visit = visits(panel).enter()
-    row = visit.page.locator(f"#server-{MYSERVER}")
+    row = visit.page.locator(f"#s-{MYSERVER}")
     expect(row.locator(".task")).to_have_count(0)
     visit.page.evaluate("window.untouched = true")
     other = visits(panel).enter().server("myserver")

@@ -46,6 +46,7 @@ from rax_scheduled_images_ext.panel.pages.common import (
     place,
     project_pages,
     say,
+    space_taken,
     submit,
 )
 from rax_scheduled_images_ext.panel.review import (
@@ -146,6 +147,7 @@ def review(server_id: str) -> ResponseReturnValue:
         "schedule.html",
         seen=seen,
         **(_in_time(seen.schedule, found) if seen and seen.schedule and found else {}),
+        taken=space_taken(each.image for each in seen.expiring) if seen else None,
         problem=problem,
         conflict=status == 409,
         typed={key: request.args.get(key, "") for key in SCHEDULE_FIELDS},

@@ -16,7 +16,7 @@ from django.utils.translation import ngettext
 from horizon import forms, messages
 
 from rax_scheduled_images_ext.client.cloud import Cloud
-from rax_scheduled_images_ext.console.restore import plan_data
+from rax_scheduled_images_ext.console.restore import plan_data, with_labels
 from rax_scheduled_images_ext.console.schedules import expected_line, quota_line
 from rax_scheduled_images_ext.errors import (
     InvalidValue,
@@ -58,8 +58,11 @@ class ReviewedForm(forms.SelfHandlingForm):
     reviewed = forms.CharField(required=False, widget=forms.HiddenInput())
 
     def was_shown(self, digest: str) -> bool:
-        """Whether this is what was shown; if not, the form shows it when it returns."""
-        if self.cleaned_data["reviewed"] == digest:
+        """Whether this is what was shown; if not, the form shows it when it returns.
+
+        :param digest: that of what is to be done, empty if there is nothing to do.
+        """
+        if digest and self.cleaned_data["reviewed"] == digest:
             return True
         if self.cleaned_data["reviewed"]:
             text = _("This has changed since it was shown. Nothing was done.")
@@ -111,15 +114,20 @@ class ScheduleForm(ReviewedForm):
     def clean(self) -> dict[str, Any]:
         """Check the schedule as a whole."""
         data: dict[str, Any] = super().clean()
-        when = data.get("when", _DAILY)
+        if self.errors:
+            return data
+        keep = Keep(**{rule: data[rule] or 0 for rule in words.KEEP})
+        try:
+            keep.checked()
+        except InvalidValue as error:
+            raise ValidationError(with_labels(str(error), words.KEEP)) from error
+        when = data["when"]
         try:
             data["schedule"] = ImageSchedule(
                 day_of_week=when if when in DAYS else None,
                 hours=int(when) if when.isdigit() else None,
-                at=data.get("at") or None,
-                keep=Keep(
-                    **{rule: data.get(rule) or 0 for rule in words.KEEP}
-                ).checked(),
+                at=data["at"] or None,
+                keep=keep,
             ).checked()
         except InvalidValue as error:
             raise ValidationError(str(error)) from error
@@ -134,29 +142,61 @@ class ScheduleForm(ReviewedForm):
             labels = {each.id: each.label for each in find_targets(cloud)}
             targets = [Target(labels.get(each, each), each) for each in wanted]
             self.forecasts = forecast(cloud, targets, settings)
-            if not self.was_shown(digest_of(map(_shown, self.forecasts))):
+            shown = digest_of(map(_shown, self.forecasts)) if self.changes else ""
+            if not self.was_shown(shown):
                 known = [each.value for each in self.forecasts if each.value]
                 outlooks = [each.outlook for each in known if each.outlook]
                 quota = quota_forecast(cloud, outlooks)
                 self.quota = quota_line(quota) if quota else ""
                 return False
-            read = [each.item for each in self.forecasts if each.value]
-            done = schedules.change(cloud, read, settings)
-            for each in done:
-                if each.error is not None:
-                    with Handled(request, _("Unable to save the schedule.")):
-                        each.result()
-            saved = sum(each.error is None for each in done)
-            if saved:
-                text = ngettext(
-                    "Saved the schedule of %(count)d server: %(schedule)s.",
-                    "Saved the schedules of %(count)d servers: %(schedule)s.",
-                    saved,
-                )
-                shown = words.schedule_words(data["schedule"])
-                messages.success(request, text % {"count": saved, "schedule": shown})
+            self._save(cloud, settings)
             return True
         return False
+
+    def _save(self, cloud: Cloud, settings: ScheduleSettings) -> None:
+        """Save the schedule, and say of each server what became of it."""
+        known = [each.item for each in self.forecasts if each.value]
+        done = schedules.change(cloud, known, settings)
+        for each in (*(e for e in self.forecasts if e.error), *done):
+            text = _("Unable to save the schedule of %(name)s.")
+            with Handled(self.request, text % {"name": each.item}):
+                each.result()
+        changes = [each.value for each in done if each.value]
+        saved = sum(e.invalid_tag is not None or e.before != e.after for e in changes)
+        values = {"schedule": words.schedule_words(self.cleaned_data["schedule"])}
+        if saved:
+            text = ngettext(
+                "Saved the schedule of %(count)d server: %(schedule)s.",
+                "Saved the schedules of %(count)d servers: %(schedule)s.",
+                saved,
+            )
+            messages.success(self.request, text % {**values, "count": saved})
+        if same := len(changes) - saved:
+            text = ngettext(
+                "Nothing to change for %(count)d server: %(schedule)s.",
+                "Nothing to change for %(count)d servers: %(schedule)s.",
+                same,
+            )
+            messages.info(self.request, text % {**values, "count": same})
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether any of the servers can have the schedule."""
+        return any(each.value for each in self.forecasts)
+
+    @property
+    def changes(self) -> bool:
+        """Whether the schedule of any server would change."""
+        known = [each.value for each in self.forecasts if each.value]
+        return any(e.invalid_tag is not None or e.current != e.new for e in known)
+
+    def rules(self) -> list[Any]:
+        """The fields that say what is kept."""
+        return [self[rule] for rule in words.KEEP]
+
+    def times(self) -> list[Any]:
+        """The fields that say when images are made."""
+        return [self["when"], self["at"]]
 
     @property
     def previews(self) -> list[dict[str, Any]]:

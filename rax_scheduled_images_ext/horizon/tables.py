@@ -97,7 +97,7 @@ class SetSchedule(Changes, tables.LinkAction):
     verbose_name = _("Set Schedule")
     url = f"{PANEL}:schedule"
     classes = ("ajax-modal",)
-    icon = "clock-o"
+    icon = "calendar"
     policy_rules = rights.SET_SCHEDULE
 
 
@@ -107,7 +107,7 @@ class SetSchedules(Changes, tables.Action):
     name = "set_several"
     verbose_name = _("Set Schedule")
     verbose_name_plural = _("Set Schedules")
-    icon = "clock-o"
+    icon = "calendar"
     policy_rules = rights.SET_SCHEDULE
 
     def handle(
@@ -172,7 +172,7 @@ class OpenImages(tables.LinkAction):
     name = "images"
     verbose_name = _("Show Images")
     url = f"{PANEL}:detail"
-    icon = "picture-o"
+    icon = "image"
 
 
 class ServersFilter(tables.FilterAction):
@@ -434,7 +434,7 @@ class SetScheduleOfServer(OfServer):
 
     name = page = "schedule"
     verbose_name = _("Set Schedule")
-    icon = "clock-o"
+    icon = "calendar"
     policy_rules = rights.SET_SCHEDULE
 
 

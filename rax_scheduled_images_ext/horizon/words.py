@@ -5,7 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from django.utils.translation import gettext, gettext_lazy, ngettext, pgettext_lazy
+from django.utils.translation import (
+    gettext,
+    gettext_lazy,
+    ngettext,
+    ngettext_lazy,
+    pgettext_lazy,
+)
 
 from rax_scheduled_images_ext.console.restore import with_labels
 from rax_scheduled_images_ext.model.freshness import ScheduleStatus, State
@@ -36,14 +42,25 @@ _DAYS = {
 #: What each rule keeps, as the label of a field.
 KEEP = {
     "last": gettext_lazy("Newest images"),
-    "hourly": gettext_lazy("One of each hour"),
-    "daily": gettext_lazy("One of each day"),
-    "weekly": gettext_lazy("One of each week"),
-    "monthly": gettext_lazy("One of each month"),
-    "yearly": gettext_lazy("One of each year"),
-    "within_days": gettext_lazy("All of the last days"),
+    "hourly": gettext_lazy("Hourly images"),
+    "daily": gettext_lazy("Daily images"),
+    "weekly": gettext_lazy("Weekly images"),
+    "monthly": gettext_lazy("Monthly images"),
+    "yearly": gettext_lazy("Yearly images"),
+    "within_days": gettext_lazy("Days of which all images stay"),
 }
-assert KEEP.keys() == set(RULES)
+_KEPT = {
+    "last": ngettext_lazy("the newest", "the newest %(number)d", "number"),
+    "hourly": ngettext_lazy("%(number)d hourly", "%(number)d hourly", "number"),
+    "daily": ngettext_lazy("%(number)d daily", "%(number)d daily", "number"),
+    "weekly": ngettext_lazy("%(number)d weekly", "%(number)d weekly", "number"),
+    "monthly": ngettext_lazy("%(number)d monthly", "%(number)d monthly", "number"),
+    "yearly": ngettext_lazy("%(number)d yearly", "%(number)d yearly", "number"),
+    "within_days": ngettext_lazy(
+        "all of the last day", "all of the last %(number)d days", "number"
+    ),
+}
+assert KEEP.keys() == _KEPT.keys() == set(RULES)
 #: The ways to restore a server.
 WAYS = {
     "new": gettext_lazy("As a new server"),
@@ -123,7 +140,8 @@ def keep_words(keep: Keep) -> str:
         return ngettext(
             "the newest image", "the newest %(number)d images", keep.number
         ) % {"number": keep.number}
-    return ", ".join(f"{KEEP[rule]}: {number}" for rule, number in keep.rules.items())
+    rules = keep.rules.items()
+    return ", ".join(str(_KEPT[rule] % {"number": number}) for rule, number in rules)
 
 
 def schedule_words(

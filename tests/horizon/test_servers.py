@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from xstatic.pkg import font_awesome
 
+from rax_scheduled_images_ext.horizon.tables import ImagesTable, ServersTable
 from rax_scheduled_images_ext.horizon.views import page_of
 from rax_scheduled_images_ext.sandbox import Sandbox
 
@@ -72,10 +76,15 @@ def test_what_a_schedule_deletes_is_shown_and_asked_for_again_if_it_changes(
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ({"last": ""}, "no rules: use at least one of last"),
-        ({"last": "0"}, "no rules: use at least one of last"),
+        ({"last": ""}, "use at least one of “Newest images”, “Hourly images”"),
+        ({"last": "0"}, "use at least one of “Newest images”, “Hourly images”"),
         ({"last": "65536"}, "less than or equal to 65535"),
-        ({"last": "1", "within_days": "3"}, "keeping by age requires last=2"),
+        ({"last": "abc"}, "Enter a whole number."),
+        ({"last": "-1"}, "greater than or equal to 0"),
+        (
+            {"last": "1", "within_days": "3"},
+            "keeping by age requires “Newest images”=2 or more",
+        ),
         ({"at": "25:00"}, "'25:00' is not a time"),
         ({"when": "6", "at": "07:00"}, "'07:00' is not the first time of a day"),
         ({"when": "sometimes"}, "Select a valid choice"),
@@ -89,6 +98,8 @@ def test_a_schedule_that_cannot_be_is_refused_before_anything_is_asked(
     before = len(cloud.requests)
     again = admin.again(page, path, "schedule_form", **{**DAILY, **fields})
     assert problem in again.at("#schedule_form")
+    # What is wrong with one field says nothing of the rules.
+    assert ("no rules" in again.at("#schedule_form")) == ("use at least" in problem)
     assert not again.soup.select("#forecast")
     assert not [each for each in cloud.requests[before:] if "/compute/" in each.path]
 
@@ -98,7 +109,8 @@ def test_schedules_of_several_servers_are_set_and_removed(admin: Dashboard) -> N
     ids = [admin.id_of("web1"), admin.id_of("db1")]
     page = set_schedule(admin, "web1", "db1", when="6", last="8", daily="7")
     assert page.messages[0].startswith(
-        "Success: Saved the schedules of 2 servers: every 6 hours; keeps Newest images"
+        "Success: Saved the schedules of 2 servers: every 6 hours; keeps the newest 8,"
+        " 7 daily."
     )
     assert page.path == PANEL
     scheduled = [row[0] for row in page.rows if row[2] == "every 6 hours"]
@@ -210,7 +222,7 @@ def test_a_role_is_not_offered_what_it_may_not_do(
     shown = observer.send(path, "schedule_form", when="daily", last="1")
     again = observer.again(shown, path, "schedule_form")
     (message,) = again.messages
-    assert message.startswith("Error: Unable to save the schedule.")
+    assert message.startswith("Error: Unable to save the schedule of web1.")
     assert "403" in message
     changed = [
         e for e in cloud.requests[before:] if e.method != "GET" and e.status < 400
@@ -289,4 +301,59 @@ def test_a_server_that_is_gone_by_then_does_not_stop_the_others(
     shown = admin.again(form, path, "schedule_form", **DAILY)
     assert "No server with the ID" in shown.at("#forecast")
     page = admin.again(shown, path, "schedule_form")
+    failed, saved = page.messages
+    assert failed.startswith(f"Error: Unable to save the schedule of {ids[0]}.")
+    assert "No server with the ID" in failed
+    assert saved.startswith("Success: Saved the schedule of 1 server")
+
+
+def button(page: Page) -> str:
+    (found,) = page.soup.select("#schedule_form input[type=submit]")
+    return str(found["value"])
+
+
+def test_what_no_server_can_have_is_not_offered_to_be_saved(
+    cloud: Sandbox, admin: Dashboard
+) -> None:
+    path = f"{PANEL}{admin.id_of('web1')}/schedule/"
+    assert button(admin.get(path)) == "Continue"
+    shown = admin.send(path, "schedule_form", when="6", last="8")
+    assert "does not support the schedule" in shown.at("#forecast")
+    assert "nothing to change" not in shown.at("#forecast")
+    assert button(shown) == "Continue"
+    # Whoever sends it again is told the same, and can choose another one.
+    again = admin.again(shown, path, "schedule_form")
+    assert "does not support the schedule" in again.at("#forecast")
+    other = admin.again(again, path, "schedule_form", **DAILY)
+    assert (other.messages, button(other)) == ([], "Save")
+    page = admin.again(other, path, "schedule_form")
     assert page.messages[0].startswith("Success: Saved the schedule of 1 server")
+
+
+def test_a_schedule_that_changes_nothing_is_not_called_saved(
+    admin: Dashboard, login: Callable[..., Dashboard]
+) -> None:
+    set_schedule(admin, "web1", **DAILY)
+    path = f"{PANEL}{admin.id_of('web1')}/schedule/"
+    shown = login("observer").send(path, "schedule_form")
+    assert "There is nothing to change." in shown.at("#forecast")
+    assert (shown.messages, button(shown)) == ([], "Continue")
+    # Beside one that changes, it is named.
+    page = set_schedule(admin, "web1", "db1", **DAILY)
+    assert page.messages == [
+        "Success: Saved the schedule of 1 server: daily; keeps the newest 2 images.",
+        "Info: Nothing to change for 1 server: daily; keeps the newest 2 images.",
+    ]
+
+
+def test_each_icon_is_in_the_font_that_horizon_loads() -> None:
+    font = Path(next(iter(font_awesome.__path__))) / "data/scss/_variables.scss"
+    known = set(re.findall(r"\$fa-var-([a-z0-9-]+):", font.read_text()))
+    used = {
+        icon
+        for table in (ServersTable, ImagesTable)
+        for action in (*table._meta.table_actions, *table._meta.row_actions)
+        if (icon := getattr(action, "icon", None))
+    }
+    assert used
+    assert used <= known

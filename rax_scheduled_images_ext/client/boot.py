@@ -154,15 +154,18 @@ class Servers:
             found = _only("flavor", server.flavor_name, named) if named else None
         return found
 
-    def _flavors(self, name: str) -> dict[str, Flavor]:
-        """Return the flavors of a name by their IDs."""
+    def flavors(self) -> list[Flavor]:
+        """Return all flavors that the user may use."""
         pages = self.transport.pages("/flavors/detail", {}, _next_flavors)
-        every = (
+        return [
             _flavor(answer, item)
             for answer in pages
             for item in answer.objects("flavors")
-        )
-        return {flavor.id: flavor for flavor in every if flavor.name == name}
+        ]
+
+    def _flavors(self, name: str) -> dict[str, Flavor]:
+        """Return the flavors of a name by their IDs."""
+        return {each.id: each for each in self.flavors() if each.name == name}
 
     def find_network(self, wanted: str) -> str:
         """Return the ID of the network that a user calls so.

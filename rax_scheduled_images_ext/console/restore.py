@@ -147,6 +147,7 @@ def with_labels(text: str, labels: Mapping[str, object]) -> str:
 
     :param labels: what the form calls each option, longer options first.
     """
+    text = text.replace("use --flavor NAME", "choose a flavor")
     options = re.compile("|".join(map(re.escape, labels)))
     named = options.sub(lambda found: f"“{labels[found[0]]}”", text)
     named = named.replace("use scheduled-images-enable", "set a schedule")

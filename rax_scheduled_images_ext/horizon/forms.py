@@ -11,8 +11,9 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 from horizon import forms, messages
 
 from rax_scheduled_images_ext.client.cloud import Cloud
@@ -294,6 +295,17 @@ class PruneForm(ReviewedForm):
 # -- restore
 
 _NEW, _IN_PLACE = words.WAYS
+SERVER_PAGE = "horizon:project:instances:detail"
+# What is shown of a new server, as the data of a plan name it.
+_FACTS = {
+    "flavor": words.RESTORE["flavor"],
+    "networks": _("Networks"),
+    "security_groups": _("Security groups"),
+    "key": _("Key pair"),
+    "server_group": _("Server group"),
+    "tags": _("Tags"),
+    "schedule": _("Schedule"),
+}
 
 
 def _only_for(way: str, name: str) -> dict[str, Any]:
@@ -321,12 +333,10 @@ class RestoreForm(ReviewedForm):
         required=False,
         widget=forms.TextInput(attrs=_only_for(_NEW, "new_name")),
     )
-    flavor = forms.CharField(
+    flavor = forms.ChoiceField(
         label=words.RESTORE["flavor"],
-        max_length=255,
         required=False,
-        help_text=_("A name or an ID. Leave it empty for that of the old server."),
-        widget=forms.TextInput(attrs=_only_for(_NEW, "flavor")),
+        widget=forms.ThemableSelectWidget(attrs=_only_for(_NEW, "flavor")),
     )
     schedule = forms.BooleanField(
         label=words.RESTORE["schedule"],
@@ -349,6 +359,8 @@ class RestoreForm(ReviewedForm):
         self.plan: RestorePlan | None = None
         newest = ("", _("the newest complete one whose proof has not failed"))
         self.fields["image"].choices = [newest, *self.initial["images"]]
+        old = ("", _("that of the old server"))
+        self.fields["flavor"].choices = [old, *self.initial["flavors"]]
         self.fields["how"].choices = [(e, words.WAYS[e]) for e in self.initial["ways"]]
 
     def clean(self) -> dict[str, Any]:
@@ -379,16 +391,21 @@ class RestoreForm(ReviewedForm):
         with Handled(request, _("Unable to restore the server.")):
             cloud = cloud_of(request)
             try:
+                if options.in_place:
+                    self._check_alone()
                 plan = plan_restore(cloud, server_id, options)
                 self.plan = plan
-                if not self.was_shown(digest_of([json.dumps(plan_data(plan))])):
+                shown = digest_of([json.dumps(plan_data(plan))])
+                if not self.was_shown("" if plan.made_id else shown):
                     return False
                 if plan.in_place:
-                    self._start(request, cloud, plan)
+                    start(cloud, plan)
                 else:
-                    restore(cloud, plan, wait=False)
+                    done = restore(cloud, plan, wait=False)
                     text = _("The new server %(name)s is being made.")
-                    messages.info(request, text % {"name": options.new_name})
+                    page = reverse(SERVER_PAGE, args=[done.server_id])
+                    text = words.linked(text, options.new_name, page)
+                    messages.info(request, text, extra_tags="safe")
             except RestoreRefused as error:
                 self.plan = None
                 self.api_error(words.in_labels(str(error)))
@@ -396,12 +413,36 @@ class RestoreForm(ReviewedForm):
             return True
         return False
 
-    def _start(self, request: HttpRequest, cloud: Cloud, plan: RestorePlan) -> None:
-        """Start to restore the server in place, unless that is being done."""
-        before = progress_of(plan.server.id)
+    def _check_alone(self) -> None:
+        """See that the server is not being restored in place here.
+
+        :raises RestoreRefused: if it is.
+        """
+        before = progress_of(self.initial["server_id"])
         if before and before.state == "running":
-            raise RestoreRefused(f"Server {plan.server.name} is being restored already")
-        start(cloud, plan)
+            name = self.initial["server_name"]
+            raise RestoreRefused(f"Server {name} is being restored already")
+
+    @property
+    def plan_image(self) -> str:
+        """What the template calls the image of a plan."""
+        assert self.plan is not None
+        image = self.plan.image
+        named = {"image": image.name or image.id, "made": words.moment(image.created)}
+        if image.created is None:
+            return gettext("%(image)s, which is deleted by now") % named
+        return gettext("%(image)s of %(made)s") % named
+
+    @property
+    def plan_facts(self) -> list[tuple[str, str]]:
+        """What the template shows of a new server: titles and values."""
+        assert self.plan is not None
+        data = plan_data(self.plan)
+        found = [(title, data[key]) for key, title in _FACTS.items() if data[key]]
+        return [
+            (title, ", ".join(value) if isinstance(value, list) else value)
+            for title, value in found
+        ]
 
     @property
     def plan_lines(self) -> list[tuple[str, list[str]]]:

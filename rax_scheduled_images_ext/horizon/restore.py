@@ -37,7 +37,8 @@ class Progress:
     """What is known of a restore in place, last heard of at ``heard``.
 
     ``text`` is what was seen last, in the end why it failed. ``requested`` is whether
-    the disk may have been replaced. From the image ``safety_id`` it can be undone.
+    the disk may have been replaced. From the image ``undo_id`` the last restore that
+    has replaced it can be undone, which may be an earlier one.
     """
 
     server_id: str
@@ -46,7 +47,7 @@ class Progress:
     text: str = ""
     state: str = "running"
     requested: bool = False
-    safety_id: str | None = None
+    undo_id: str | None = None
 
     def save(self) -> None:
         """Let all processes know."""
@@ -79,19 +80,22 @@ class _Record(Listener):
     def __init__(self, cloud: Cloud, plan: RestorePlan) -> None:
         poller = Poller(limits=Timeouts(total=TIME_LIMIT), listener=self)
         self._plan = plan
+        before = progress_of(plan.server.id)
+        self._earlier = before.undo_id if before else None
         self._restoration = Restoration(cloud, plan, poller)
 
     def save(self, text: str = "", state: str = "running") -> None:
         """Record what was seen."""
         plan, safety = self._plan, self._restoration.safety
+        made, requested = safety and safety.id, self._restoration.requested
         Progress(
             plan.server.id,
             plan.image.name or plan.image.id,
             datetime.now(timezone.utc),
             text,
             state,
-            self._restoration.requested,
-            safety.id if safety else None,
+            requested,
+            made if requested else self._earlier,
         ).save()
 
     note = progress = save

@@ -14,6 +14,7 @@ from horizon import forms, tables
 from horizon.utils.memoized import memoized_method
 from openstack_dashboard.utils.settings import get_page_size
 
+from rax_scheduled_images_ext.client.boot import Servers
 from rax_scheduled_images_ext.errors import InvalidSchedule, NoSuchImage
 from rax_scheduled_images_ext.horizon import rights, words
 from rax_scheduled_images_ext.horizon.cloud import cloud_of
@@ -36,6 +37,7 @@ from rax_scheduled_images_ext.horizon.tables import (
 )
 from rax_scheduled_images_ext.model.freshness import State
 from rax_scheduled_images_ext.model.image import ServerImage
+from rax_scheduled_images_ext.model.restore import Flavor
 from rax_scheduled_images_ext.model.retention import reason, retention_status
 from rax_scheduled_images_ext.operations.inventory import read_inventory
 from rax_scheduled_images_ext.operations.prune import plan_prune
@@ -150,7 +152,7 @@ class DetailView(OfServer, tables.DataTableView):
 
     table_class = ImagesTable
     template_name = f"{_TEMPLATES}/detail.html"
-    page_title = "{{ server.name|default:server.id }}"
+    page_title = "{{ server_name }}"
 
     def get_data(self) -> list[ImageRow]:
         """Return the images."""
@@ -161,11 +163,14 @@ class DetailView(OfServer, tables.DataTableView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Return what the template shows."""
-        progress = progress_of(self.kwargs["server_id"])
+        details = self.get_details()
+        progress = None if details.gone else progress_of(details.server.id)
+        _, can_undo = rights.can_restore(self.request)
         return super().get_context_data(
-            **words.facts_of(self.get_details()),
+            **words.facts_of(details),
             restore=progress,
             restore_text=words.in_labels(progress.text) if progress else "",
+            can_undo=can_undo,
             kept_as_tags=cloud_of(self.request).schedules.kept_as_tags,
             **kwargs,
         )
@@ -341,6 +346,9 @@ class RestoreView(FormOfServer):
         """Return the images and the ways to choose from, and a name."""
         details, query = self.get_details(), self.request.GET
         new, in_place = rights.can_restore(self.request)
+        name, flavors = words.name_of(details), []
+        with Handled(self.request, _("Unable to retrieve the flavors.")):
+            flavors = Servers.of(cloud_of(self.request)).flavors()
         ways = {"new": new, "in-place": in_place and not details.gone}
         images = [
             (each.image.id, _image_words(each.image, details))
@@ -349,12 +357,18 @@ class RestoreView(FormOfServer):
         ]
         return {
             "server_id": details.server.id,
+            "server_name": name,
+            "flavors": [(each.id, _flavor_words(each)) for each in flavors],
             "images": images,
             "ways": [way for way, can in ways.items() if can],
             "image": query.get("image"),
             "how": query.get("how"),
-            "new_name": f"{details.server.name or details.server.id}-restored",
+            "new_name": f"{name}-restored",
         }
+
+
+def _flavor_words(flavor: Flavor) -> str:
+    return f"{flavor.name} ({flavor.ram} MiB, {flavor.disk} GiB)"
 
 
 def _image_words(image: ServerImage, details: ServerDetails) -> str:

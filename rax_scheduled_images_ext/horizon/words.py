@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from django.utils.html import conditional_escape, format_html
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import (
     gettext,
     gettext_lazy,
@@ -15,6 +17,7 @@ from django.utils.translation import (
 
 from rax_scheduled_images_ext.console.restore import with_labels
 from rax_scheduled_images_ext.model.freshness import ScheduleStatus, State
+from rax_scheduled_images_ext.model.gone import last_name
 from rax_scheduled_images_ext.model.keep import RULES, Keep
 from rax_scheduled_images_ext.model.schedule import DAYS, ImageSchedule
 from rax_scheduled_images_ext.operations.server import ServerDetails
@@ -158,6 +161,19 @@ def schedule_words(
     }
 
 
+def linked(text: object, name: str, url: str) -> SafeString:
+    """Return a sentence in which the name of something leads to its page."""
+    link = format_html('<a href="{}">{}</a>', url, name)
+    return mark_safe(conditional_escape(text) % {"name": link})  # noqa: S308
+
+
+def name_of(details: ServerDetails) -> str:
+    """Return the name of a server, its last known one if it is deleted."""
+    server, images = details.server, (each.image for each in details.images)
+    own = (image for image in images if image.owner == server.project_id)
+    return server.name or next(filter(None, map(last_name, own)), server.id)
+
+
 def moment(time: datetime | None) -> str | None:
     """Return a UTC time to show, None if it is unknown."""
     return None if time is None else f"{time:%Y-%m-%d %H:%M} UTC"
@@ -170,6 +186,7 @@ def facts_of(details: ServerDetails) -> dict[str, Any]:
     return {
         "details": details,
         "server": server,
+        "server_name": name_of(details),
         "state": STATES[state_of(status)],
         "is_bad": is_bad(status),
         "schedule": schedule_words(server.schedule, server.invalid_tag),

@@ -494,10 +494,10 @@ def requirements(image: ServerImage) -> str:
 
     Nova writes the disk of the server's own flavor on its images.
     """
-    disk = f"a disk of {image.min_disk} GiB" if image.min_disk else ""
-    ram = f"{image.min_ram} MiB of RAM" if image.min_ram else ""
+    disk = f"a disk of at least {image.min_disk} GiB" if image.min_disk else ""
+    ram = f"at least {image.min_ram} MiB of RAM" if image.min_ram else ""
     needed = " and ".join(filter(None, (disk, ram)))
-    return f" that has at least {needed}" if needed else ""
+    return f" with {needed}" if needed else ""
 
 
 def described_flavor(server: ServerFacts) -> str | None:

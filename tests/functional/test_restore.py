@@ -213,7 +213,7 @@ def test_a_server_that_is_gone_comes_back_from_its_images(
     assert refused.err.endswith(
         f"The flavor of server myserver no longer exists ({flavor.name}; vcpus"
         f" {flavor.vcpus}; ram {flavor.ram}; disk {flavor.disk}): use --flavor NAME"
-        f" that has at least a disk of {flavor.disk} GiB\n"
+        f" with a disk of at least {flavor.disk} GiB\n"
     )
     with cloud.region() as region:
         other = next(f.id for f in region.flavors.list() if f.disk >= flavor.disk)

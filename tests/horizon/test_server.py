@@ -112,10 +112,32 @@ def test_a_restore_shows_its_plan_and_makes_the_server_once_that_was_shown(
     path, before = f"{web1}restore/", len(cloud.servers())
     shown = admin.send(path, "restore_form", new_name="web1-again")
     assert "A new server is made from the image Daily-web1-" in shown.at("#plan")
+    assert "The old one stays as it is. Flavor" in shown.at("#plan")
+    assert "Security groups default" in shown.at("#plan")
     assert len(cloud.servers()) == before
     done = admin.again(shown, path, "restore_form")
     assert done.messages == ["Info: The new server web1-again is being made."]
-    assert "web1-again" in [each.name for each in cloud.servers()]
+    page = f"/project/instances/{admin.id_of('web1-again')}/"
+    (link,) = done.soup.select(".messages .alert-info p a")
+    assert link["href"] == page
+    # Once it is there, it is not offered again.
+    shown = admin.send(path, "restore_form", new_name="web1-again")
+    assert "web1-again is already there from an earlier restore." in shown.at("#plan")
+    assert [each["href"] for each in shown.soup.select("#plan a")] == [page]
+    assert buttons(shown) == ["Continue"]
+    assert buttons(admin.again(shown, path, "restore_form")) == ["Continue"]
+
+
+def test_the_name_of_a_new_server_is_text(admin: Dashboard, web1: str) -> None:
+    path = f"{web1}restore/"
+    shown = admin.send(path, "restore_form", new_name="<b>m3</b>")
+    done = admin.again(shown, path, "restore_form")
+    assert done.messages == ["Info: The new server <b>m3</b> is being made."]
+
+
+def buttons(page: Page) -> list[str]:
+    found = page.soup.select("#restore_form input[type=submit]")
+    return [str(each["value"]) for each in found]
 
 
 def ended(cloud: Sandbox, admin: Dashboard, path: str) -> Page:
@@ -135,7 +157,7 @@ def disk_of(cloud: Sandbox, admin: Dashboard) -> str | None:
 
 
 def test_a_restore_in_place_asks_makes_a_safety_image_and_can_be_undone(
-    cloud: Sandbox, admin: Dashboard, web1: str
+    cloud: Sandbox, admin: Dashboard, login: Callable[..., Dashboard], web1: str
 ) -> None:
     path, before = f"{web1}restore/", disk_of(cloud, admin)
     newest, *_ = image_ids(admin, web1)
@@ -147,16 +169,32 @@ def test_a_restore_in_place_asks_makes_a_safety_image_and_can_be_undone(
     assert disk_of(cloud, admin) == before
     started = admin.again(shown, path, "restore_form")
     assert "is being restored in place from Daily-web1-" in started.at("#restore")
-    # Whoever sends it again does not start a second one.
-    twice = admin.again(shown, path, "restore_form")
+    # Whoever sends it again does not start a second one, nor plan it.
+    for twice in (
+        admin.again(shown, path, "restore_form"),
+        admin.send(path, "restore_form", how="in-place", image=newest),
+    ):
+        assert twice.all("#restore_form .alert-danger") == [
+            "Server web1 is being restored already"
+        ]
+        assert not twice.soup.select("#plan")
     assert disk_of(cloud, admin) == before
-    assert twice.soup.select("#restore_form")
     done = ended(cloud, admin, web1)
     assert "was restored in place from Daily-web1-" in done.at("#restore")
     assert "is ACTIVE" in done.at("#restore")
     assert disk_of(cloud, admin) == newest
     (safety,) = (row for row in done.rows if row[0].startswith("before-restore-web1"))
     assert safety[3] == "kept (exempt)"
+    # Who only reads is not offered to undo it.
+    assert not login("observer").get(web1).soup.select("#undo")
+    # A later one that fails leaves it.
+    again = admin.send(path, "restore_form", how="in-place", image=newest)
+    cloud.fault("POST /action 403")
+    admin.again(again, path, "restore_form")
+    failed = ended(cloud, admin, web1)
+    assert "has failed." in failed.at("#restore")
+    assert failed.at("#undo") == "Undo Earlier Restore"
+    assert failed.soup.select("#undo")[0]["href"] == done.soup.select("#undo")[0]["href"]
     # Undo opens the form with what undoes it.
     (undo,) = done.soup.select("#undo")
     path = f"{web1}{undo['href']}"
@@ -187,7 +225,10 @@ def test_a_restore_in_place_that_fails_says_that_the_disk_is_as_it_was(
     admin.again(shown, path, "restore_form")
     page = ended(cloud, admin, web1)
     assert "has failed. The safety image was refused" in page.at("#restore")
-    assert "The disk was not changed." in page.at("#restore")
+    # Once is enough.
+    assert "so nothing was changed: " in page.at("#restore")
+    assert page.at("#restore").endswith(".")
+    assert "The disk was not changed." not in page.at("#restore")
     assert not page.soup.select("#undo")
     assert disk_of(cloud, admin) == before
 
@@ -198,7 +239,7 @@ def test_a_restore_whose_process_has_ended_is_not_called_running(
     long_ago = datetime.now(timezone.utc) - timedelta(minutes=10)
     Progress(admin.id_of("web1"), "Daily-web1", long_ago, "SAVING").save()
     page = admin.get(web1)
-    assert "was interrupted. The same restore continues it." in page.at("#restore")
+    assert "Start the same restore again to continue it." in page.at("#restore")
     assert "not changed" not in page.at("#restore")
 
 
@@ -228,19 +269,32 @@ def test_a_deleted_server_still_has_its_images_and_is_made_anew_from_them(
     cloud: Sandbox, admin: Dashboard, web1: str
 ) -> None:
     server_id = admin.id_of("web1")
+    now = datetime.now(timezone.utc)
+    Progress(server_id, "Daily-web1", now, "ACTIVE", "done", True, "1").save()
+    assert admin.get(web1).soup.select("#undo")
     with cloud.region() as region:
         region.servers.delete(server_id)
     page = admin.get(web1)
+    assert not page.soup.select("#restore, #undo")
+    assert page.at(".page-header h1") == "web1"
     assert "This server is deleted. Its images remain." in page.soup.text
     assert len(page.rows) == 3
     assert page.table_actions == ["Restore Server", "Protect Images", "Delete Images"]
     path = f"{web1}restore/"
-    (how,) = admin.get(path).soup.select("#id_how")
+    form = admin.get(path)
+    assert form.fields("restore_form")["new_name"] == "web1-restored"
+    (how,) = form.soup.select("#id_how")
     assert [each["value"] for each in how.select("option")] == ["new"]
     refused = admin.send(path, "restore_form", new_name="web1")
     (problem,) = refused.all("#restore_form .alert-danger")
-    assert "The flavor of server web1 is not known: use “Flavor”" in problem
-    shown = admin.send(path, "restore_form", new_name="web1", flavor="m1.small")
+    assert "The flavor of server web1 is not known: choose a flavor with a" in problem
+    (small,) = (
+        str(each["value"])
+        for each in form.soup.select("#id_flavor option")
+        if each.text.startswith("m1.small ")
+    )
+    shown = admin.send(path, "restore_form", new_name="web1", flavor=small)
+    assert "The old one" not in shown.at("#plan")
     done = admin.again(shown, path, "restore_form")
     assert done.messages == ["Info: The new server web1 is being made."]
     assert "web1" in [each.name for each in cloud.servers()]

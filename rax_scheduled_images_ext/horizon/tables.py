@@ -10,13 +10,13 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import resolve, reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
-from horizon import tables
+from horizon import messages, tables
 
 from rax_scheduled_images_ext.horizon import rights, words
 from rax_scheduled_images_ext.horizon.cloud import cloud_of
 from rax_scheduled_images_ext.horizon.exceptions import Handled
 from rax_scheduled_images_ext.model.freshness import ScheduleStatus
-from rax_scheduled_images_ext.model.image import removed_marker
+from rax_scheduled_images_ext.model.image import ServerImage, removed_marker
 from rax_scheduled_images_ext.model.retention import (
     Decision,
     reason,
@@ -45,18 +45,42 @@ class Changes:
 
 
 class Bulk(tables.BatchAction):
-    """An action on each row that is selected; a failure names its row."""
+    """An action on each row that is selected; a failure names its row.
+
+    ``gone`` says that a row is no longer there.
+    """
+
+    gone: Any
 
     def handle(
         self, table: Any, request: HttpRequest, object_ids: list[str]
     ) -> HttpResponse:
-        """Do it for each row."""
-        rows = {each: table.get_object_by_id(each) for each in object_ids}
+        """Do it for each row that it fits, and say why not for the others.
+
+        The page may be an old one. To Horizon, all that does not fit is forbidden.
+        """
+        there = {row.id: row for row in table.data}
+        names = {}
+        for each in object_ids:
+            row = there.get(each)
+            why = self.why_not(row) if row else self.gone
+            if why is None:
+                names[each] = table.get_object_display(row)
+            else:
+                messages.error(request, why % {"name": row.name if row else each})
         # Horizon shares an action between all threads, a request is one's own.
-        names = {each: table.get_object_display(row) for each, row in rows.items()}
-        request.names_of_rows = names
-        response: HttpResponse = super().handle(table, request, object_ids)
+        request.names_of_rows = names  # type: ignore[attr-defined]
+        response: HttpResponse = super().handle(table, request, list(names))
         return response
+
+    @staticmethod
+    def why_not(_row: Any) -> Any:
+        """Return why the action does not fit a row, None if it does."""
+        return None
+
+    def fits(self, row: Any) -> bool:
+        """Whether the action fits a row, or there is none in particular."""
+        return row is None or self.why_not(row) is None
 
     @staticmethod
     def handled(request: Any, message: Any, object_id: str) -> Handled:
@@ -129,6 +153,7 @@ class RemoveSchedule(Bulk):
     action_type = "danger"
     help_text = _("No more images are made. The images that there are stay.")
     policy_rules = rights.REMOVE_SCHEDULE
+    gone = _("%(name)s is no longer in the list. Nothing was done with it.")
 
     @staticmethod
     def action_present(count: int) -> Any:
@@ -140,11 +165,16 @@ class RemoveSchedule(Bulk):
         """Return what it is called when it is done."""
         return ngettext_lazy("Removed Schedule", "Removed Schedules", count)
 
+    @staticmethod
+    def why_not(row: ServerRow) -> Any:
+        """Return why not, None for a server with a schedule."""
+        server = row.status.server
+        there = server.schedule or server.invalid_tag
+        return None if there else _("%(name)s has no schedule.")
+
     def allowed(self, request: HttpRequest, datum: ServerRow | None = None) -> bool:
-        """Whether to offer it, for a server only if it has a schedule."""
-        server = datum.status.server if datum else None
-        there = not server or server.schedule or server.invalid_tag
-        return bool(there) and rights.rights_of(request).disable
+        """Whether to offer it."""
+        return self.fits(datum) and rights.rights_of(request).disable
 
     def action(self, request: HttpRequest, server_id: str) -> None:
         """Remove the schedule of a server."""
@@ -276,8 +306,18 @@ class ImageRow:
         return self.decision.image.name or self.id
 
 
+def is_protected(image: ServerImage) -> bool:
+    """Whether an image was protected from its schedule."""
+    return not image.scheduled and bool(removed_marker(image))
+
+
+_NO_IMAGE = _("The image %(name)s no longer exists.")
+
+
 class Protect(Changes, Bulk):
     """Keeps images for good."""
+
+    gone = _NO_IMAGE
 
     name = "protect"
     icon = "lock"
@@ -294,10 +334,18 @@ class Protect(Changes, Bulk):
         """Return what it is called when it is done."""
         return ngettext_lazy("Protected Image", "Protected Images", count)
 
+    @staticmethod
+    def why_not(row: ImageRow) -> Any:
+        """Return why not, None for an image that a schedule deletes."""
+        if row.decision.image.scheduled:
+            return None
+        if is_protected(row.decision.image):
+            return _("%(name)s is protected already.")
+        return _("%(name)s needs no protection: no schedule counts or deletes it.")
+
     def allowed(self, request: HttpRequest, datum: ImageRow | None = None) -> bool:
-        """Whether to offer it, for an image only if a schedule deletes it."""
-        can = datum is None or datum.decision.image.scheduled
-        return can and super().allowed(request)
+        """Whether to offer it."""
+        return self.fits(datum) and super().allowed(request)
 
     def action(self, request: HttpRequest, image_id: str) -> None:
         """Protect an image."""
@@ -317,9 +365,8 @@ class Unprotect(Changes, tables.LinkAction):
 
     def allowed(self, request: HttpRequest, datum: ImageRow | None = None) -> bool:
         """Whether to offer it, for an image only if it was protected."""
-        image = datum.decision.image if datum else None
-        can = image is None or (not image.scheduled and removed_marker(image))
-        return bool(can) and super().allowed(request)
+        can = datum is None or is_protected(datum.decision.image)
+        return can and super().allowed(request)
 
     def get_link_url(self, datum: ImageRow | None = None) -> str:
         """Return the URL of the form."""
@@ -350,11 +397,18 @@ class DeleteImage(Changes, Bulk, tables.DeleteAction):
     """Deletes images, and the volume snapshots that they need."""
 
     policy_rules = rights.DELETE_IMAGE
+    gone = _NO_IMAGE
+
+    @staticmethod
+    def why_not(row: ImageRow) -> Any:
+        """Return why not, None for an image that the image service lets go."""
+        if row.decision.image.protected:
+            return _("The image service protects %(name)s: it cannot be deleted.")
+        return None
 
     def allowed(self, request: HttpRequest, datum: ImageRow | None = None) -> bool:
-        """Whether to offer it, for an image unless the image service protects it."""
-        can = datum is None or not datum.decision.image.protected
-        return can and super().allowed(request)
+        """Whether to offer it."""
+        return self.fits(datum) and super().allowed(request)
 
     @staticmethod
     def action_present(count: int) -> Any:

@@ -10,12 +10,17 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
-from horizon import forms, tables
+from horizon import exceptions, forms, messages, tables
 from horizon.utils.memoized import memoized_method
 from openstack_dashboard.utils.settings import get_page_size
 
 from rax_scheduled_images_ext.client.boot import Servers
-from rax_scheduled_images_ext.errors import InvalidSchedule, NoSuchImage
+from rax_scheduled_images_ext.client.servers import looks_like_id
+from rax_scheduled_images_ext.errors import (
+    InvalidSchedule,
+    NoSuchImage,
+    NoSuchServer,
+)
 from rax_scheduled_images_ext.horizon import rights, words
 from rax_scheduled_images_ext.horizon.cloud import cloud_of
 from rax_scheduled_images_ext.horizon.exceptions import Handled
@@ -33,12 +38,17 @@ from rax_scheduled_images_ext.horizon.tables import (
     ImagesTable,
     ServerRow,
     ServersTable,
+    is_protected,
     link,
 )
 from rax_scheduled_images_ext.model.freshness import State
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.restore import Flavor
-from rax_scheduled_images_ext.model.retention import reason, retention_status
+from rax_scheduled_images_ext.model.retention import (
+    expires_in_runs,
+    reason,
+    retention_status,
+)
 from rax_scheduled_images_ext.operations.inventory import read_inventory
 from rax_scheduled_images_ext.operations.prune import plan_prune
 from rax_scheduled_images_ext.operations.schedules import find_schedule
@@ -98,6 +108,8 @@ class IndexView(tables.PagedTableMixin, tables.DataTableView):
             rows = [ServerRow(status) for status in inventory.servers]
             rows = [row for row in rows if _matches(row, self.get_filters())]
             rows.sort(key=_urgency)
+            if not rows:
+                self._offer_deleted(self.get_filters().get("id", ""))
             page, self._has_prev_data, self._has_more_data = page_of(
                 rows,
                 self.request.GET.get(ServersTable._meta.pagination_param),
@@ -106,6 +118,19 @@ class IndexView(tables.PagedTableMixin, tables.DataTableView):
             )
             return page
         return []
+
+
+    def _offer_deleted(self, server_id: str) -> None:
+        """Say that a server is deleted, if only images are left of it."""
+        if not looks_like_id(server_id):
+            return
+        with suppress(NoSuchServer):
+            details = read_server_details(cloud_of(self.request), server_id)
+            if details.gone:
+                text = _("%(name)s is deleted. Its images remain.")
+                page = link("detail", server_id)
+                text = words.linked(text, words.name_of(details), page)
+                messages.info(self.request, text, extra_tags="safe")
 
 
 def _matches(row: ServerRow, filters: dict[str, str]) -> bool:
@@ -281,11 +306,17 @@ class UnprotectView(FormOfServer):
         details = self.get_details()
         with Handled(self.request, _("Unable to retrieve the image."), _INDEX):
             decision, outlook = details.counted_again(image_id)
+            (now,) = (e.image for e in details.images if e.image.id == image_id)
+            if not is_protected(now):
+                text = _("%(image)s is not protected.")
+                messages.info(self.request, text % {"image": now.name or now.id})
+                raise exceptions.Http302(self.get_success_url())
             going = outlook.expiring
             return {
                 "image": decision.image,
                 "status": retention_status(decision),
                 "reason": reason(decision),
+                "expires": bool(expires_in_runs(decision)),
                 "expiring": [(each.image, reason(each)) for each in going],
             }
         raise NoSuchImage(image_id)

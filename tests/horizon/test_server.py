@@ -56,7 +56,7 @@ def test_protecting_an_image_and_returning_it_to_its_schedule(
     ]
     path = f"{web1}images/{oldest}/unprotect/"
     shown = admin.get(path)
-    assert "It would be: expires next (last of the newest 3)" in shown.at("#fate")
+    assert "It then expires next (last of the newest 3)." in shown.at("#fate")
     # What would become of it changes before it is confirmed.
     cloud.advance("1d")
     again = admin.again(shown, path, "unprotect_form")
@@ -65,6 +65,42 @@ def test_protecting_an_image_and_returning_it_to_its_schedule(
     done = admin.again(again, path, "unprotect_form")
     assert done.messages[0].endswith("is no longer protected.")
     assert "expires next" in done.rows[-1][3]
+    # An old link to the form does not open it.
+    refused = admin.get(path)
+    assert refused.path == web1
+    assert refused.messages[0].endswith("is not protected.")
+
+
+@pytest.mark.parametrize("action", ["protect", "delete"])
+def test_an_old_page_is_told_what_no_longer_fits(
+    cloud: Sandbox, admin: Dashboard, web1: str, action: str
+) -> None:
+    newest, *_, oldest = image_ids(admin, web1)
+    admin.act(web1, f"images__delete__{oldest}")
+    page = admin.act(web1, f"images__{action}__{oldest}")
+    assert page.messages == [f"Error: The image {oldest} no longer exists."]
+    # The others are done.
+    both = admin.act(web1, f"images__{action}", oldest, newest)
+    gone, done = both.messages
+    assert gone == f"Error: The image {oldest} no longer exists."
+    assert done.startswith("Success: ")
+
+
+def test_what_does_not_fit_an_image_is_not_called_forbidden(
+    cloud: Sandbox, admin: Dashboard, web1: str
+) -> None:
+    admin.send(f"{web1}snapshot/", "snapshot_form", name="before-upgrade")
+    snapshot, newest, *_ = image_ids(admin, web1)
+    page = admin.act(web1, "images__protect", snapshot, newest)
+    why, done = page.messages
+    assert why == (
+        "Error: before-upgrade needs no protection: no schedule counts or deletes it."
+    )
+    assert done.startswith("Success: Protected Image: Daily-web1-")
+    (again,) = admin.act(web1, f"images__protect__{newest}").messages
+    assert again.endswith("is protected already.")
+    (none,) = admin.act(PANEL, "scheduled_images__remove", admin.id_of("db1")).messages
+    assert none == "Error: db1 has no schedule."
 
 
 def test_deleting_asks_and_deletes(cloud: Sandbox, admin: Dashboard, web1: str) -> None:
@@ -277,6 +313,12 @@ def test_a_deleted_server_still_has_its_images_and_is_made_anew_from_them(
     page = admin.get(web1)
     assert not page.soup.select("#restore, #undo")
     assert page.at(".page-header h1") == "web1"
+    # Whoever has its ID finds it.
+    name = "scheduled_images__servers_filter__q"
+    admin.client.post(PANEL, {name: server_id, f"{name}_field": "id"})
+    found = admin.servers()
+    assert found.messages == ["Info: web1 is deleted. Its images remain."]
+    assert found.soup.select(".messages .alert-info p a")[0]["href"] == web1
     assert "This server is deleted. Its images remain." in page.soup.text
     assert len(page.rows) == 3
     assert page.table_actions == ["Restore Server", "Protect Images", "Delete Images"]

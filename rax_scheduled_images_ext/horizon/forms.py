@@ -158,7 +158,8 @@ class ScheduleForm(ReviewedForm):
         """Save the schedule, and say of each server what became of it."""
         known = [each.item for each in self.forecasts if each.value]
         done = schedules.change(cloud, known, settings)
-        for each in (*(e for e in self.forecasts if e.error), *done):
+        ended: list[Outcome[Target, Any]] = [*self.forecasts, *done]
+        for each in ended:
             text = _("Unable to save the schedule of %(name)s.")
             with Handled(self.request, text % {"name": each.item}):
                 each.result()

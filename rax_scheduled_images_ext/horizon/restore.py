@@ -87,7 +87,8 @@ class _Record(Listener):
     def save(self, text: str = "", state: str = "running") -> None:
         """Record what was seen."""
         plan, safety = self._plan, self._restoration.safety
-        made, requested = safety and safety.id, self._restoration.requested
+        made = safety.id if safety else None
+        requested = self._restoration.requested
         Progress(
             plan.server.id,
             plan.image.name or plan.image.id,

@@ -69,7 +69,7 @@ class Bulk(tables.BatchAction):
             else:
                 messages.error(request, why % {"name": row.name if row else each})
         # Horizon shares an action between all threads, a request is one's own.
-        request.names_of_rows = names  # type: ignore[attr-defined]
+        request.names_of_rows = names
         response: HttpResponse = super().handle(table, request, list(names))
         return response
 

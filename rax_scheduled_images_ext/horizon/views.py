@@ -119,7 +119,6 @@ class IndexView(tables.PagedTableMixin, tables.DataTableView):
             return page
         return []
 
-
     def _offer_deleted(self, server_id: str) -> None:
         """Say that a server is deleted, if only images are left of it."""
         if not looks_like_id(server_id):

@@ -230,7 +230,9 @@ def test_a_restore_in_place_asks_makes_a_safety_image_and_can_be_undone(
     failed = ended(cloud, admin, web1)
     assert "has failed." in failed.at("#restore")
     assert failed.at("#undo") == "Undo Earlier Restore"
-    assert failed.soup.select("#undo")[0]["href"] == done.soup.select("#undo")[0]["href"]
+    assert (
+        failed.soup.select("#undo")[0]["href"] == done.soup.select("#undo")[0]["href"]
+    )
     # Undo opens the form with what undoes it.
     (undo,) = done.soup.select("#undo")
     path = f"{web1}{undo['href']}"

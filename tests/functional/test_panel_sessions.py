@@ -662,10 +662,10 @@ def test_the_colours_and_the_time_zone_are_ones_own(
     reader.link("myserver")
     back = reader.page.path
     assert not reader.page.soup.html.has_attr("data-theme")  # type: ignore[union-attr]
-    reader.link("Look")
+    reader.link("Appearance")
     page = reader.submit("#look", theme="dark", zone="Asia/Kolkata")
     assert page.path == back
-    assert page.messages == ["The look is saved in this browser."]
+    assert page.messages == ["The appearance is saved in this browser."]
     html = page.at("html")
     assert (html["data-theme"], html["data-zone"]) == ("dark", "Asia/Kolkata")
     time = page.at("#image-table time")

@@ -62,7 +62,10 @@ def test_they_are_those_of_the_list(panel: Panel, nova: Nova, cloud: Sandbox) ->
         assert restore.all("h1") == ["Restore myserver"]
         # There is no old one to be beside.
         assert "the old one" not in restore.text
-        assert "This server is deleted." in reader.link("myserver").text
+        shown = reader.link("myserver").text
+        assert "This server is deleted." in shown
+        # By the same clock as in the list.
+        assert "Newest 2d5m ago" in shown
         reader.get(f"{page.path}?format=csv")
         (saved,) = csv.DictReader(reader.page.response.text.splitlines())
         assert saved == {key: str(value) for key, value in listed.items()}

@@ -118,6 +118,11 @@ def find_server(transport: Transport, server_id: str) -> ApiResponse:
     return answer.checked()
 
 
+def find_time(transport: Transport, server_id: str) -> datetime:
+    """Return the cloud's time, whether there is this server or not."""
+    return date_of(transport.get(path("servers", server_id)))
+
+
 def find_state(transport: Transport, server_id: str) -> ServerState:
     """Return what a server is doing now.
 

@@ -217,9 +217,9 @@ class Place:
         )
         image_id = before.image_id if before and not new else started
         end = before.end if before and not new else None
-        if progress.started and not progress.over:
-            image_id = image_in_the_making(details) or image_id
-        elif (progress.over or image_id) and not (end and end.final):
+        if task_state(word).snapshot:
+            image_id, end = image_in_the_making(details) or image_id, None
+        elif (progress.started or image_id) and not (end and end.final):
             end = end_of_snapshot(self.cloud, details, image_id)
         images = [each.image for each in details.images]
         known = before.trouble if before else None

@@ -73,7 +73,7 @@ _STATUSES = {
     **STATUSES,
     "3": "status: an image is late, a schedule is invalid, or a proof failed; verify:"
     " a proof failed",
-    "4": "tick: something is due and could not be done yet",
+    "4": "tick: something is due and could not be done yet, or a schedule is invalid",
     "130": "interrupted",
     "143": "tick: ended by SIGTERM",
 }

@@ -75,6 +75,14 @@ def test_in_place_and_undone(
     assert over(reader).all("#outcome") == ["All done."]
 
 
+def test_the_images_to_choose_from_have_times_with_one_zone(reader: Reader) -> None:
+    reader.get(str(reader.page.at("#restore")["href"]))
+    _, *images = reader.page.all("#image option")
+    assert len(images) == 2
+    for text in images:
+        assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC, (first|second), ", text)
+
+
 def test_as_a_new_server(reader: Reader, nova: Nova, images: list[str]) -> None:
     page = choose(reader, how="new")
     assert page.at("#plan-title").text == "A new server will be made"

@@ -685,6 +685,27 @@ def test_the_end_of_a_snapshot_that_cannot_be_known_is_not_green(
     assert reader.get(page.path).has("#disk.failed")
 
 
+def test_what_a_server_does_after_a_snapshot_is_no_snapshot(
+    reader: Reader, nova: Nova, cloud: Sandbox
+) -> None:
+    page = reader.submit("#snapshot-form", name="mine")
+    while page.all("#task") != ["snapshot: uploading"]:
+        cloud.advance(1)
+        page = reader.get(page.path)
+    # Nobody looks while it has no task.
+    cloud.advance("1h")
+    nova.ok("rebuild", "myserver", cloud.images(MYSERVER)[0].id)
+    page = reader.get(page.path)
+    assert page.all("#task") == ["rebuilding"]
+    assert page.all("#disk.done") == ["The snapshot is over: the image mine is ready."]
+    assert not page.has(".phases")
+    # The next snapshot is shown again.
+    cloud.advance("1h")
+    page = reader.submit("#snapshot-form", name="next")
+    assert page.has(".phases")
+    assert not page.has("#disk.done")
+
+
 def test_a_snapshot_does_not_inherit_the_marker(cloud: Sandbox) -> None:
     base = add_image(cloud, "base", **MARKED)
     server_id = cloud.boot("again", image_id=base).id

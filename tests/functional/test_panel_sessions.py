@@ -672,6 +672,10 @@ def test_the_colours_and_the_time_zone_are_ones_own(
     moment = datetime.fromisoformat(str(time["datetime"]).replace("Z", "+00:00"))
     there = moment + timedelta(hours=5, minutes=30)
     assert time.text == there.strftime("%Y-%m-%d %H:%M IST")
+    image, next_one = page.all("#lanes .cell")
+    assert there.strftime("%d %b") in image
+    assert there.strftime("made %d %B %H:%M IST") in image
+    assert next_one.endswith(" IST")
     # Nonsense is nothing.
     reader.session.cookies.set("panel-look", "purple Nowhere/At_all")
     assert reader.get(back).status == 200

@@ -37,6 +37,7 @@ from rax_scheduled_images_ext.panel.forms import (
     read_schedule,
 )
 from rax_scheduled_images_ext.panel.jobs import Job, within
+from rax_scheduled_images_ext.panel.look import current_look
 from rax_scheduled_images_ext.panel.pages.common import (
     PATIENCE,
     as_csv_file,
@@ -99,8 +100,8 @@ def shown(server_id: str) -> ResponseReturnValue:
         rights=place().rights,
         proofs=details.proofs,
         trouble=view.value.trouble,
-        runs=runs_of(details),
-        others=others_of(details),
+        runs=runs_of(details, current_look()),
+        others=others_of(details, current_look()),
         kinds=KINDS,
         phases=(PENDING, COPYING, COPIED, UPLOADING),
         kind_of=kind_of,

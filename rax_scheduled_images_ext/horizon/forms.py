@@ -192,10 +192,12 @@ class ScheduleForm(ReviewedForm):
         known = [each.value for each in self.forecasts if each.value]
         return any(e.invalid_tag is not None or e.current != e.new for e in known)
 
+    @property
     def rules(self) -> list[Any]:
         """The fields that say what is kept."""
         return [self[rule] for rule in words.KEEP]
 
+    @property
     def times(self) -> list[Any]:
         """The fields that say when images are made."""
         return [self["when"], self["at"]]

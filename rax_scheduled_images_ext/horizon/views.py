@@ -376,6 +376,9 @@ class RestoreView(FormOfServer):
         """Return the images and the ways to choose from, and a name."""
         details, query = self.get_details(), self.request.GET
         new, in_place = rights.can_restore(self.request)
+        if not any((new, in_place and not details.gone)):
+            messages.error(self.request, _("You are not allowed to restore servers."))
+            raise exceptions.Http302(self.get_success_url())
         name, flavors = words.name_of(details), []
         with Handled(self.request, _("Unable to retrieve the flavors.")):
             flavors = Servers.of(cloud_of(self.request)).flavors()

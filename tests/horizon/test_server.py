@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 
 import pytest
 
+from rax_scheduled_images_ext.horizon.forms import RestoreForm
 from rax_scheduled_images_ext.horizon.restore import Progress
+from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from .dashboard import PANEL, Dashboard, Page
@@ -294,6 +297,13 @@ def test_a_refusal_names_the_fields_of_the_form(
     assert not page.soup.select("#plan")
 
 
+def test_an_image_that_is_deleted_by_now_has_no_date() -> None:
+    form = RestoreForm.__new__(RestoreForm)
+    image = ServerImage("3e0cd9bf", "", "UNKNOWN")
+    vars(form)["plan"] = SimpleNamespace(image=image)
+    assert form.plan_image == "3e0cd9bf, which is deleted by now"
+
+
 def test_a_name_is_asked_for_only_with_a_new_server(
     admin: Dashboard, web1: str
 ) -> None:
@@ -361,6 +371,9 @@ def test_who_only_reads_sees_images_and_no_actions(
     assert page.table_actions == []
     (first, *_) = image_ids(observer, web1)
     assert page.actions(first) == []
+    refused = observer.get(f"{web1}restore/")
+    assert refused.path == web1
+    assert refused.messages == ["Error: You are not allowed to restore servers."]
     refused = observer.act(web1, f"images__delete__{first}")
     assert refused.messages[0].startswith("Error: You are not allowed to delete image")
     assert first in image_ids(observer, web1)

@@ -39,6 +39,7 @@ def set_schedule(admin: Dashboard, *names: str, **fields: str) -> Page:
 def test_a_schedule_is_set_after_its_forecast_was_shown(admin: Dashboard) -> None:
     path = f"{PANEL}{admin.id_of('myserver')}/schedule/"
     shown = admin.send(path, "schedule_form", when="SATURDAY", last="4")
+    assert shown.at("#schedule_form legend") == "Keep"
     assert "Then: weekly on Saturday; keeps the newest 4 images." in shown.at(
         "#forecast"
     )

@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.utils import translation
+
+from rax_scheduled_images_ext.horizon.words import keep_words
+from rax_scheduled_images_ext.model.keep import Keep
 
 from . import catalog
 from .dashboard import PANEL, Dashboard
@@ -34,6 +38,19 @@ def test_each_text_is_translated_and_compiled(path: Path) -> None:
 def _read(file: BytesIO) -> dict[Any, Any]:
     texts: dict[Any, Any] = vars(GNUTranslations(file))["_catalog"]
     return {key: text for key, text in texts.items() if key}
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("en", "the newest 2, 7 daily, 1 weekly, all of the last 30 days"),
+        ("de", "die neuesten 2, 7 tägliche, 1 wöchentliches, alle der letzten 30 Tage"),
+    ],
+)
+def test_rules_are_a_sentence(language: str, words: str) -> None:
+    with translation.override(language):
+        keep = Keep(last=2, daily=7, weekly=1, within_days=30)
+        assert keep_words(keep) == words
 
 
 def test_the_panel_in_german(admin: Dashboard) -> None:

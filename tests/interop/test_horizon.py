@@ -154,7 +154,7 @@ def test_images_from_the_snapshot_to_the_prune(
     assert image is not None
     assert MARKER_KEY not in image
     shown = demo.get(f"{path}images/{first}/unprotect/")
-    assert "It would be: " in shown.at("#fate")
+    assert "The schedule counts the image again. It" in shown.at("#fate")
     done = demo.again(shown, f"{path}images/{first}/unprotect/", "unprotect_form")
     assert done.messages[0].endswith("is no longer protected.")
     done = demo.act(path, f"images__delete__{second}")
@@ -208,7 +208,7 @@ def test_who_only_reads_is_refused(
     assert refused.messages[0].startswith("Error: You are not allowed to remove")
     shown = observer.send(f"{path}schedule/", "schedule_form", when="daily", last="1")
     again = observer.again(shown, f"{path}schedule/", "schedule_form")
-    assert again.messages[0].startswith("Error: Unable to save the schedule.")
+    assert again.messages[0].startswith("Error: Unable to save the schedule of ")
     assert "403" in again.messages[0]
     assert schedule_tag(ImageSchedule(7)) in tags(resources, server_id)
 

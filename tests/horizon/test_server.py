@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -299,8 +300,8 @@ def test_a_refusal_names_the_fields_of_the_form(
 
 def test_an_image_that_is_deleted_by_now_has_no_date() -> None:
     form = RestoreForm.__new__(RestoreForm)
-    image = ServerImage("3e0cd9bf", "", "UNKNOWN")
-    vars(form)["plan"] = SimpleNamespace(image=image)
+    plan: Any = SimpleNamespace(image=ServerImage("3e0cd9bf", "", "UNKNOWN"))
+    form.plan = plan
     assert form.plan_image == "3e0cd9bf, which is deleted by now"
 
 

@@ -34,6 +34,12 @@ def until(find: Callable[[], Found]) -> Found:
     return found
 
 
+def last_tick(console: str) -> int:
+    """Return the last number that a console shows as written, 0 for none."""
+    found = _TICK.findall(console)
+    return int(found[-1]) if found else 0
+
+
 class Check(NamedTuple):
     """What a guest found on its disk when it booted."""
 
@@ -69,8 +75,7 @@ class Guest:
     @property
     def tick(self) -> int:
         """The last number that is on its disk for sure, 0 for none."""
-        found = _TICK.findall(self.console)
-        return int(found[-1]) if found else 0
+        return last_tick(self.console)
 
     def count_to(self, number: int) -> int:
         """Wait until a number is on its disk; the last one that is."""

@@ -138,14 +138,16 @@ class Lab:
             self._network = made.id
         return self._network
 
-    def boot(self, what: str) -> tuple[str, Guest]:
+    def boot(
+        self, what: str, flavor: Mapping[str, Any] = GUEST_FLAVOR
+    ) -> tuple[str, Guest]:
         """Boot a server; return its name, and its guest that counts."""
         name = self.name(what)
         (image,) = self.cloud.image.images(name=GUEST_IMAGE["name"])
         made = self.cloud.compute.create_server(
             name=name,
             image_id=image.id,
-            flavor_id=GUEST_FLAVOR["id"],
+            flavor_id=flavor["id"],
             networks=[{"uuid": self.network}],
         )
         return name, Guest(self.cloud, made.id).wait_until_active()

@@ -32,7 +32,8 @@ _LOOP = 14
 # What an image says of its server: two networks and two groups, a volume, all else.
 _SERVER = ServerFacts(
     "",
-    flavor_id="7f2a4c1e-5b60-4d1c-9e2f-3a8b7c6d5e4f",
+    flavor_name="general-purpose.large",
+    sizes={"vcpus": 4, "ram": 8192, "disk": 80, "ephemeral": 0, "swap": 0},
     networks=(
         "b2ebbcb2-d6c5-4e82-83ab-905588bc26e8",
         "00000000-0000-4000-8000-000000000001",

@@ -58,10 +58,11 @@ def _prepare(state: Path, servers: int, due: int) -> None:
                 server.id: next_slot(server.id, schedule, now, Window()).due
                 for server in fleet
             }
-            last = sorted(moments.values())[due - 1]
-            # With times in whole seconds these would equal the last one.
-            for server_id, moment in moments.items():
-                if not last < moment <= last + 2 * _MOMENT:
+            order = sorted(moments, key=lambda server_id: moments[server_id])
+            last = moments[order[due - 1]]
+            for place, server_id in enumerate(order):
+                # Those at the same moment, or just after, would be due too.
+                if place < due or moments[server_id] > last + 2 * _MOMENT:
                     region.servers.set_tags(server_id, tags)
         made.advance((last + _MOMENT - now).total_seconds())
 

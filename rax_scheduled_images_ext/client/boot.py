@@ -124,7 +124,7 @@ class Servers:
     def server_group(self, server_id: str) -> str | None:
         """Return the ID of the server's group, None for none, or if not shown."""
         answer = self.transport.get("/os-server-groups")
-        if answer.status in _ABSENT:
+        if _is_absent(answer):
             return None
         for group in answer.objects("server_groups"):
             if server_id in (group.get("members") or ()):
@@ -134,7 +134,7 @@ class Servers:
     def flavor(self, flavor_id: str) -> Flavor | None:
         """Return the flavor of an ID, None if there is none."""
         answer = self.transport.get(path("flavors", flavor_id))
-        if answer.status == codes.not_found:
+        if answer.not_found:
             return None
         return _flavor(answer, answer.object("flavor"))
 
@@ -144,15 +144,25 @@ class Servers:
         :raises NoMatch: if there is none.
         :raises SeveralMatches: if it is the name of several.
         """
-        found = self.flavor(wanted)
-        if found is not None:
-            return found
-        named = []
+        return self.flavor(wanted) or _only("flavor", wanted, self._flavors(wanted))
+
+    def flavor_of(self, server: ServerFacts) -> Flavor | None:
+        """Return the flavor of a server by its ID or else its name, None for none."""
+        found = self.flavor(server.flavor_id) if server.flavor_id else None
+        if found is None and server.flavor_name:
+            named = self._flavors(server.flavor_name)
+            found = _only("flavor", server.flavor_name, named) if named else None
+        return found
+
+    def _flavors(self, name: str) -> dict[str, Flavor]:
+        """Return the flavors of a name by their IDs."""
         pages = self.transport.pages("/flavors/detail", {}, _next_flavors)
-        for answer in pages:
-            every = (_flavor(answer, item) for item in answer.objects("flavors"))
-            named += [flavor for flavor in every if flavor.name == wanted]
-        return _only("flavor", wanted, {flavor.id: flavor for flavor in named})
+        every = (
+            _flavor(answer, item)
+            for answer in pages
+            for item in answer.objects("flavors")
+        )
+        return {flavor.id: flavor for flavor in every if flavor.name == name}
 
     def find_network(self, wanted: str) -> str:
         """Return the ID of the network that a user calls so.
@@ -195,12 +205,17 @@ class Servers:
 def networks_of(transport: Transport, server_id: str) -> tuple[str, ...] | None:
     """Return the IDs of the networks of a server's ports; None if not shown."""
     answer = transport.get(path("servers", server_id, "os-interface"))
-    if answer.status in _ABSENT:
+    if _is_absent(answer):
         return None
     ids = [each.get("net_id") for each in answer.objects("interfaceAttachments")]
     if not all(isinstance(each, str) and each for each in ids):
         raise answer.unexpected("with a port that has no network")
     return tuple(map(str, ids))
+
+
+def _is_absent(answer: ApiResponse) -> bool:
+    """Whether the service itself says that it does not show something to this user."""
+    return answer.status in _ABSENT and answer.body is not None
 
 
 def _read(answer: ApiResponse, item: Mapping[str, Any]) -> ServerFacts:
@@ -225,7 +240,8 @@ def _requested(transport: Transport, url: str, body: Any) -> BootRequest:
         if error.status < 500:
             raise
         return BootRequest(None, problem=f"the answer was {error}")
-    if 400 <= answer.status < 500:
+    # What a proxy in between refuses may have been done.
+    if 400 <= answer.status < 500 and answer.body is not None:
         raise answer.error()
     server = answer.body.get("server") if isinstance(answer.body, dict) else None
     server_id = server.get("id") if isinstance(server, dict) else None

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from rax_scheduled_images_ext.client.http import RetryPolicy, Transport, silent
 from rax_scheduled_images_ext.client.pool import WORKERS, Throttle, make_room
@@ -73,12 +74,7 @@ class Cloud:
         out requires no request except for a token, if there is none yet.
         """
         # Late, because few commands need images, and they need only one of these.
-        from keystoneauth1.exceptions import EndpointNotFound
-
-        try:
-            endpoint = self.transport("image").adapter.get_endpoint()
-        except EndpointNotFound:
-            endpoint = None
+        endpoint = self._image_service
         if endpoint:
             from rax_scheduled_images_ext.client.images.glance import (
                 GlanceImages,
@@ -95,6 +91,16 @@ class Cloud:
 
         version = proxy_version(self.compute.adapter.default_microversion)
         return ComputeImages(self.transport("compute", default_microversion=version))
+
+    @cached_property
+    def _image_service(self) -> str | None:
+        """The image service's URL in the catalog, None if it has none here."""
+        from keystoneauth1.exceptions import EndpointNotFound
+
+        try:
+            return self.transport("image").adapter.get_endpoint()
+        except EndpointNotFound:
+            return None
 
     @cached_property
     def volumes(self) -> Volumes | None:
@@ -142,6 +148,23 @@ class Cloud:
     def in_region(self, region: str) -> Cloud:
         """Return the same cloud in another region."""
         return replace(self, region=region)
+
+    def with_same_images(self) -> list[Cloud]:
+        """Return the cloud in the other regions that may have the same images.
+
+        Those are the regions whose image service is at the same host: one service may
+        have a URL for each region.
+        """
+        here = self._image_service
+        if here is None:
+            return []
+        own, host = self.compute.adapter.region_name, urlsplit(here).hostname
+        others = [self.in_region(name) for name in self.regions() if name != own]
+        return [
+            other
+            for other in others
+            if urlsplit(other._image_service or "").hostname == host
+        ]
 
     def regions(self) -> list[str]:
         """Return the regions in which the user's catalog lists a compute service."""

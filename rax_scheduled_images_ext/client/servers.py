@@ -26,7 +26,7 @@ from rax_scheduled_images_ext.model.extension import ATTRIBUTE
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.policies import Candidate
 from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG, read_schedule_tags
-from rax_scheduled_images_ext.model.server import ServerFacts
+from rax_scheduled_images_ext.model.server import ServerFacts, read_sizes
 from rax_scheduled_images_ext.model.task_states import ServerState
 from rax_scheduled_images_ext.model.times import read_time
 
@@ -116,6 +116,11 @@ def find_server(transport: Transport, server_id: str) -> ApiResponse:
     if answer.not_found:
         raise NoSuchServer(server_id)
     return answer.checked()
+
+
+def find_time(transport: Transport, server_id: str) -> datetime:
+    """Return the cloud's time, whether there is this server or not."""
+    return date_of(transport.get(path("servers", server_id)))
 
 
 def find_state(transport: Transport, server_id: str) -> ServerState:
@@ -210,6 +215,7 @@ def read_facts(answer: ApiResponse, item: Mapping[str, Any]) -> ServerFacts:
     image, flavor, fault = (item.get(key) for key in ("image", "flavor", "fault"))
     metadata, tags = item.get("metadata"), item.get("tags")
     locked, zone = item.get("locked"), item.get("OS-EXT-AZ:availability_zone")
+    flavor = flavor if isinstance(flavor, dict) else {}
     return ServerFacts(
         known.id,
         known.name,
@@ -219,6 +225,8 @@ def read_facts(answer: ApiResponse, item: Mapping[str, Any]) -> ServerFacts:
         locked=locked if isinstance(locked, bool) else None,
         image_id="" if image == "" else _key_of(image),
         flavor_id=_key_of(flavor),
+        flavor_name=flavor.get("original_name") or None,
+        sizes=read_sizes(flavor),
         groups=_each(item.get("security_groups"), "name"),
         key_name=item.get("key_name") or None,
         zone=zone if isinstance(zone, str) and zone else None,

@@ -72,7 +72,19 @@ RESTORE = (
         dest="groups",
         action="append",
     ),
-    _named("--key", "<key>", "With --as: name of a key pair."),
+    _named(
+        "--key",
+        "<key>",
+        "With --as: name of a key pair of yours, instead of the old server's. What its"
+        " disk has stays there.",
+    ),
+    argument(
+        "--no-key",
+        dest="key",
+        action="store_const",
+        const="",
+        help="With --as: give the new server no key pair.",
+    ),
     _named(
         "--availability-zone",
         "<zone>",

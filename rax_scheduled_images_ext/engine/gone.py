@@ -15,6 +15,7 @@ from typing import Any
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.servers import ALL_PROJECTS
 from rax_scheduled_images_ext.client.snapshots import PASSING
+from rax_scheduled_images_ext.engine.clock import Clock
 from rax_scheduled_images_ext.engine.projects import Projects
 from rax_scheduled_images_ext.errors import (
     ImageProtected,
@@ -49,18 +50,19 @@ class GoneImages:
     """The images of servers that are gone, and what has become of them.
 
     :param after: how long after the deletion of a server its images stay.
-    :param now: the time that this is based on.
+    :param clock: tells the time that this is based on.
     :param stopping: returns whether to delete nothing more.
     :param report: called with each deletion as it happens.
     """
 
     projects: Projects
     after: timedelta
-    now: datetime
+    clock: Clock
     stopping: Callable[[], bool] = lambda: False
     report: Callable[[PrunedImage], object] = lambda pruned: None
     workers: int = 8
     _naming: NamingImages = field(init=False)
+    _now: datetime = field(init=False)
 
     def delete(self) -> list[Exception]:
         """Delete what is old enough; return the errors of servers left as they are.
@@ -71,7 +73,8 @@ class GoneImages:
         """
         listing = self.projects.listing
         self._naming = NamingImages(listing.images)
-        here, _ = present(listing, self._whose)
+        here, now = present(listing, self._whose)
+        self._now = self.clock.time(now)
         own = listing.compute.adapter.get_project_id()
         everybody = self.projects.all_projects
         left = images_left(listing, here, None if everybody else own)
@@ -98,7 +101,7 @@ class GoneImages:
             _take_notes_away(cloud, images)
             return
         self._note(cloud, server)
-        for decision in server.expired(self.after, self.now):
+        for decision in server.expired(self.after, self._now):
             if self.stopping() or not self._delete(cloud, decision):
                 return
 
@@ -139,7 +142,7 @@ class GoneImages:
         server = read_gone(cloud, str(image.server_id))
         if server is None:
             return None
-        expired = server.expired(self.after, self.now)
+        expired = server.expired(self.after, self._now)
         found = next((each for each in expired if each.image.id == image.id), None)
         if found is None:
             return None

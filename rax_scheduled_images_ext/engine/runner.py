@@ -77,6 +77,8 @@ class Runner:
     deleted: Callable[[PrunedImage], object] = _ignore
     finder: Finder | None = None
     policies: PolicyWork | None = None
+    #: Whether images also carry the metadata and the description of their server.
+    private: bool = False
 
     def tick(self, report: Report | None = None) -> Tick:
         """Scan everything, and do the next step of whatever is due.
@@ -313,7 +315,9 @@ class _Work:
             found.time,
             self.admission,
         )
-        settling = Settling(found, self.naming, runner.stopping, runner.deleted)
+        settling = Settling(
+            found, self.naming, runner.stopping, runner.deleted, runner.private
+        )
         if step.action is Action.NOTHING:
             policy = runner.policy.fitted(step.server.schedule)
             over = is_over(step, found.time.looked, policy)

@@ -56,12 +56,14 @@ class Settling:
 
     :param stopping: returns whether to delete nothing more.
     :param report: called with each deletion as it happens.
+    :param private: whether images also carry metadata and description of the server.
     """
 
     found: Look
     naming: NamingImages
     stopping: Callable[[], bool]
     report: Callable[[PrunedImage], object]
+    private: bool = False
     _pruned: list[PrunedImage] = field(default_factory=list)
     _proven: Verification | None = None
 
@@ -185,7 +187,8 @@ class Settling:
     def _note_whole(self, image: ServerImage, facts: ServerFacts) -> None:
         cloud = self.found.cloud
         images, region = cloud.images, cloud.compute.adapter.region_name
-        own = {**own_metadata(image), **facts_metadata(image, facts, region)}
+        about = facts_metadata(image, facts, region, private=self.private)
+        own = {**own_metadata(image), **about}
         if self._proven is not None:
             own |= verified_metadata(image.id, self._proven)
         # If the image was deleted, there is nothing to mark.

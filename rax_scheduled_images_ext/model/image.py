@@ -53,6 +53,11 @@ CLAIM_KEY = "scheduled_images_claim"
 #: Where the data of a volume-backed server's image is, as JSON: the image is empty.
 MAPPING_KEY = "block_device_mapping"
 
+#: The marker that protecting an image removed: the image's ID, a colon, and the value.
+#: The ID is there because a server's snapshots inherit the metadata of its base image,
+#: and nobody has protected them.
+PROTECTED_KEY = "scheduled_images_ext_protected"
+
 
 #: The metadata by which a snapshot is judged.
 TELLING = (
@@ -67,6 +72,7 @@ TELLING = (
     MAPPING_KEY,
     VERIFIED_KEY,
     GONE_KEY,
+    PROTECTED_KEY,
 )
 
 
@@ -102,12 +108,6 @@ class ServerImage:
     def scheduled(self) -> bool:
         """Whether the image carries the marker of the scheduled images service."""
         return self.metadata.get(MARKER_KEY) == MARKER_VALUE
-
-
-#: The marker that protecting an image removed: the image's ID, a colon, and the value.
-#: The ID is there because a server's snapshots inherit the metadata of its base image,
-#: and nobody has protected them.
-PROTECTED_KEY = "scheduled_images_ext_protected"
 
 
 # Unix seconds have had nine digits or more since 1973. The letter case may differ: some

@@ -88,8 +88,8 @@ class RestoreOptions:
 
     Of all images the newest complete one is taken whose proof has not failed, up to
     ``at``, or ``image``, a name or an ID. ``flavor``, ``networks``, ``groups`` and
-    ``key`` take the place of the server's own; None is its own. The cloud chooses the
-    availability zone unless ``zone`` names one.
+    ``key`` take the place of the server's own; None is its own, an empty ``key`` is
+    none. The cloud chooses the availability zone unless ``zone`` names one.
     """
 
     new_name: str | None = None
@@ -375,6 +375,21 @@ def check_source(server: ServerFacts, own_project: str | None, *, gone: bool) ->
         )
 
 
+def check_region(server: ServerFacts, region: str | None) -> None:
+    """See that a server that is not here was in this region, as far as its image says.
+
+    Regions may share their images, and it may be there in another one.
+
+    :raises RestoreRefused: if not.
+    """
+    if server.region not in (None, region):
+        raise RestoreRefused(
+            f"Server {server.name} was in region {server.region}, and may be there:"
+            " name that region, or use --as NAME with --network to restore it in this"
+            " one"
+        )
+
+
 def check_in_place(
     server: ServerFacts, options: RestoreOptions, flavor: Flavor | None
 ) -> None:
@@ -485,15 +500,33 @@ def requirements(image: ServerImage) -> str:
     return f" that has at least {needed}" if needed else ""
 
 
+def described_flavor(server: ServerFacts) -> str | None:
+    """Return what is known of the flavor of a server, None for nothing."""
+    sizes = "; ".join(f"{key} {size}" for key, size in server.sizes.items() if size)
+    named = server.flavor_name or server.flavor_id
+    return f"{named}; {sizes}" if named and sizes else named
+
+
 def described_differences(plan: RestorePlan) -> tuple[str, ...]:
     """Return what a new server will not have in common with the old one."""
     server, options, flavor = plan.server, plan.options, plan.flavor
-    other = flavor is not None and server.flavor_id not in (None, flavor.id)
+    other = flavor is not None and (
+        server.flavor_id not in (None, flavor.id)
+        or server.flavor_name not in (None, flavor.name)
+    )
+    sizes = {} if flavor is None or other else server.sizes
+    resized = any(getattr(flavor, key, size) != size for key, size in sizes.items())
+    private = server.metadata or server.description
     lost = bool(set(server.tags or ()) - set(plan.tags) - set(_own(server.tags)))
     told: tuple[tuple[bool, str], ...] = (
         (True, "its ID and its addresses are new"),
         (True, "user data is not taken over"),
+        (
+            plan.gone and server.region is not None and options.networks is not None,
+            f"the old one was in region {server.region}",
+        ),
         (other, f"its flavor is {flavor and flavor.name}"),
+        (resized, f"its flavor has other sizes now; it was {described_flavor(server)}"),
         (options.networks is not None, "its networks are those of --network"),
         (
             plan.networks is None,
@@ -504,7 +537,8 @@ def described_differences(plan: RestorePlan) -> tuple[str, ...]:
             options.groups is None and server.groups is None,
             "its security group is the default one: those of the old one are not known",
         ),
-        (options.key is not None, f"its key is {options.key}"),
+        (bool(options.key), f"its key is {options.key}"),
+        (options.key == "", "it has no key pair"),
         (
             options.zone not in (None, server.zone),
             f"its availability zone is {options.zone}",
@@ -513,7 +547,11 @@ def described_differences(plan: RestorePlan) -> tuple[str, ...]:
             options.zone is None and server.zone is not None,
             f"the cloud chooses its availability zone (it was {server.zone})",
         ),
-        (plan.gone, "metadata, description and tags of the old one are not known"),
+        (
+            plan.gone,
+            ("" if private else "metadata, description and ")
+            + "tags of the old one are not known",
+        ),
         (lost or (not plan.gone and server.tags is None), "tags are not taken over"),
         (
             not options.schedule,

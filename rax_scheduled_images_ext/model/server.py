@@ -1,8 +1,8 @@
 """What is known of a server, and what of it goes with its images.
 
 Of a server that is gone its images are all that is left. So each scheduled image
-carries what a new server needs, apart from what others may not see: images can be
-shared, so metadata and descriptions stay away.
+carries what a new server needs. Images can be shared, so metadata and description are
+left out unless they are asked for.
 """
 
 from __future__ import annotations
@@ -18,7 +18,12 @@ from rax_scheduled_images_ext.model.image import FACTS_KEY, ServerImage
 #: How many bytes the facts may take: each listing of images carries them.
 MOST_BYTES = 1024
 # What goes first if that is not enough.
-_EXPENDABLE = ("volumes", "groups", "networks", "zone", "key")
+_EXPENDABLE = (
+    *("metadata", "description", "volumes", "groups", "networks", "zone", "key"),
+    "flavor",
+)
+#: How large a server of a flavor is, in Nova's words and units.
+SIZES = ("vcpus", "ram", "disk", "ephemeral", "swap")
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,7 @@ class ServerFacts:
     """A server as far as it is known; None is unknown.
 
     ``image_id`` is the image it boots from, empty for one that boots from a volume.
+    Of its flavor clouds show the ID, or the name and the ``sizes`` (see :data:`SIZES`).
     ``networks`` are the IDs of the networks of its ports, one for each port, ``groups``
     the names of its security groups, ``volumes`` the IDs of the attached volumes.
     ``fault`` is why it is in ERROR, ``user_id`` whose request has made it.
@@ -39,6 +45,8 @@ class ServerFacts:
     locked: bool | None = None
     image_id: str | None = None
     flavor_id: str | None = None
+    flavor_name: str | None = None
+    sizes: Mapping[str, int] = field(default_factory=dict)
     networks: tuple[str, ...] | None = None
     groups: tuple[str, ...] | None = None
     key_name: str | None = None
@@ -62,9 +70,15 @@ class ServerFacts:
 
 
 def facts_metadata(
-    image: ServerImage, server: ServerFacts, region: str | None
+    image: ServerImage,
+    server: ServerFacts,
+    region: str | None,
+    *,
+    private: bool = False,
 ) -> dict[str, str]:
     """Return what an image is to carry of its server.
+
+    :param private: also its metadata and description.
 
     The image's own ID comes first: a server that is booted from the image hands the
     property on to its own snapshots, and there it says nothing.
@@ -73,7 +87,7 @@ def facts_metadata(
         "image": image.id,
         "region": region,
         "name": server.name,
-        "flavor": server.flavor_id,
+        "flavor": _flavor(server) or None,
         "config_drive": server.config_drive or None,
         "key": server.key_name,
         "zone": server.zone,
@@ -82,6 +96,9 @@ def facts_metadata(
         # The image of a server that boots from a volume has them all.
         "volumes": None if server.boots_from_volume else server.volumes or None,
     }
+    if private:
+        known["metadata"] = dict(server.metadata)
+        known["description"] = server.description
     facts = {key: value for key, value in known.items() if value is not None}
     for key in _EXPENDABLE:
         if len(_written(facts)) > MOST_BYTES:
@@ -89,6 +106,17 @@ def facts_metadata(
     while facts["name"] and len(_written(facts)) > MOST_BYTES:
         facts["name"] = facts["name"][:-1]
     return {FACTS_KEY: _written(facts)}
+
+
+def _flavor(server: ServerFacts) -> dict[str, Any]:
+    named = {"id": server.flavor_id, "name": server.flavor_name}
+    return {key: value for key, value in named.items() if value} | dict(server.sizes)
+
+
+def read_sizes(flavor: Mapping[str, Any]) -> dict[str, int]:
+    """Return the sizes that a flavor shows."""
+    found = ((key, flavor.get(key)) for key in SIZES)
+    return {key: value for key, value in found if type(value) is int}
 
 
 def _written(facts: Mapping[str, Any]) -> str:
@@ -109,17 +137,22 @@ def facts_of(image: ServerImage) -> ServerFacts | None:
         return None
     if not isinstance(facts, dict) or facts.get("image") != image.id:
         return None
+    flavor, metadata = (_object(facts.get(key)) for key in ("flavor", "metadata"))
     return ServerFacts(
         image.server_id,
         name=_text(facts.get("name")) or "",
         project_id=image.owner,
-        flavor_id=_text(facts.get("flavor")),
+        flavor_id=_text(flavor.get("id")),
+        flavor_name=_text(flavor.get("name")),
+        sizes=read_sizes(flavor),
         networks=_texts(facts.get("networks")),
         groups=_texts(facts.get("groups")),
         key_name=_text(facts.get("key")),
         zone=_text(facts.get("zone")),
         config_drive=facts.get("config_drive") is True,
         volumes=_texts(facts.get("volumes")) or (),
+        metadata={k: v for k, v in metadata.items() if isinstance(v, str)},
+        description=_text(facts.get("description")),
         region=_text(facts.get("region")),
     )
 
@@ -133,6 +166,10 @@ def gone_server(server_id: str, name: str, image: ServerImage) -> ServerFacts:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
+
+
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _texts(value: object) -> tuple[str, ...] | None:

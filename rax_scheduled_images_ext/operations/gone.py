@@ -202,10 +202,13 @@ def base_marked(
 ) -> Decision:
     """Return a decision that says whether any server boots from the image.
 
+    That may be a server of another region, if that has the same images.
+
     :param query: whose servers, those of the own project by default.
     """
     image_id = decision.image.id
-    if boots_from(cloud.compute, image_id, query or {}):
+    computes = (each.compute for each in [cloud, *cloud.with_same_images()])
+    if any(boots_from(compute, image_id, query or {}) for compute in computes):
         return replace(decision, base_image=image_id)
     return decision
 

@@ -170,8 +170,6 @@ class _Reader:
         parts = self._mapping(node, what, _MATCH)
         if parts is None:
             return None
-        if not parts:
-            self._note(node, f"'{what}' says nothing: leave it out")
         tags = self._texts(parts.get("tags"), "tags", _tag)
         name = self._read(parts.get("name"), _pattern)
         projects = self._texts(parts.get("projects"), "projects", _text)
@@ -184,14 +182,16 @@ class _Reader:
         return Match(frozenset(tags), metadata, name, frozenset(projects))
 
     def _schedule(self, node: Any) -> ImageSchedule | None:
+        if node is None:
+            return None
+        before = len(self.mistakes)
         parts = self._mapping(node, "schedule", _SCHEDULE, ("every", "keep"))
         if parts is None:
             return None
-        before = len(self.mistakes)
         whole: dict[str, Any] = {
             key: self._read(parts.get(key), _text) for key in _SCHEDULE[:-1]
         }
-        rules = self._mapping(parts.get("keep"), "keep", RULES)
+        rules = self._mapping(parts["keep"], "keep", RULES) if "keep" in parts else None
         whole["keep"] = {
             rule: self._read(number, _whole_number)
             for rule, number in (rules or {}).items()
@@ -218,13 +218,13 @@ class _Reader:
         required: Iterable[str] = (),
     ) -> dict[str, Any] | None:
         """Return the values of a mapping by key; None for what is no mapping."""
-        if not isinstance(node, yaml.MappingNode):
-            self._note(node, f"{what} must be a mapping with {', '.join(allowed)}")
+        names = ", ".join(allowed)
+        if not isinstance(node, yaml.MappingNode) or not node.value:
+            self._note(node, f"{what} must be a mapping with {names}")
             return None
         found = {}
         for key, value in self._pairs(node, what):
             if key.value not in allowed:
-                names = ", ".join(allowed)
                 self._note(key, f"'{key.value}' is not one of {names}: {what}")
                 continue
             found[key.value] = value

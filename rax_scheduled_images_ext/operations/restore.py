@@ -52,8 +52,10 @@ from rax_scheduled_images_ext.model.restore import (
     candidates,
     check_image,
     check_in_place,
+    check_region,
     check_source,
     described_differences,
+    described_flavor,
     described_losses,
     done_metadata,
     find_cut,
@@ -71,7 +73,7 @@ from rax_scheduled_images_ext.model.schedule_tags import (
     is_own_tag,
     read_schedule_tags,
 )
-from rax_scheduled_images_ext.model.server import ServerFacts, gone_server
+from rax_scheduled_images_ext.model.server import ServerFacts, facts_of, gone_server
 from rax_scheduled_images_ext.model.task_states import task_state
 from rax_scheduled_images_ext.model.times import write_time
 from rax_scheduled_images_ext.model.verify import Verification, proofs_of
@@ -174,9 +176,17 @@ class _Planning:
         if server is None:
             server = self._gone(label, images)
         check_source(server, self.own_project, gone=gone)
+        if gone and (options.in_place or options.networks is None):
+            check_region(server, self._region())
         if options.in_place:
             return self._in_place(server, images, now, gone=gone)
         return self._as_new(server, images, others, gone=gone)
+
+    def _region(self) -> str | None:
+        """Return the region, None if the user has named none of several."""
+        named = self.cloud.compute.adapter.region_name
+        known = [named] if named else self.cloud.regions()
+        return known[0] if len(known) == 1 else None
 
     # -- the server
 
@@ -288,8 +298,12 @@ class _Planning:
             return image, skipped
         until = f" made by {at:%Y-%m-%dT%H:%M:%SZ}" if at else ""
         why = f" ({'; '.join(skipped)})" if skipped else ""
+        # Perhaps it was made anew by hand after the old one was deleted.
+        named = [] if images else list(images_by_name(self.cloud, server.name))
+        others = f"; of another one of that name there are: {', '.join(named)}"
         raise RestoreRefused(
             f"There is no complete image of server {server.name}{until}{why}"
+            + (others if named else "")
         )
 
     def _newest(
@@ -496,7 +510,7 @@ class _Planning:
             groups=tuple(
                 (server.groups or ()) if options.groups is None else options.groups
             ),
-            key=server.key_name if options.key is None else options.key,
+            key=server.key_name if options.key is None else options.key or None,
             tags=tags,
             schedule=schedule,
             skipped=skipped,
@@ -554,19 +568,18 @@ class _Planning:
         """
         if self.options.flavor is not None:
             return self.servers.find_flavor(self.options.flavor)
-        if server.flavor_id is None:
-            raise RestoreRefused(
-                f"The flavor of server {server.name} is not known: use --flavor"
-                f" NAME{requirements(image)}"
-            )
-        flavor = self._flavor_of(server)
-        if flavor is None:
-            raise RestoreRefused(
-                f"The flavor of server {server.name} no longer exists"
-                f" ({server.flavor_id}): use --flavor"
-                f" NAME{requirements(image)}"
-            )
-        return flavor
+        # Where the flavor of a server is gone, one of its name may be there.
+        known = (server, facts_of(image) if image.server_id == server.id else None)
+        flavors = (self.servers.flavor_of(each) for each in known if each)
+        flavor = next(filter(None, flavors), None)
+        if flavor is not None:
+            return flavor
+        was = described_flavor(server)
+        state = f"no longer exists ({was})" if was else "is not known"
+        raise RestoreRefused(
+            f"The flavor of server {server.name} {state}: use --flavor"
+            f" NAME{requirements(image)}"
+        )
 
     def _networks(self, server: ServerFacts, *, gone: bool) -> tuple[str, ...] | None:
         wanted = self.options.networks
@@ -990,8 +1003,12 @@ class Restoration:
         try:
             begun = self._send(partial(self._servers.boot, server, hints))
         except ApiError as error:
+            # Nova says no more than that the key pair is invalid.
+            inherited = plan.key is not None and plan.options.key is None
+            hint = "; a key pair belongs to a user: use --key or --no-key"
             raise RestoreRefused(
                 f"The new server was refused, so nothing was made: {error}"
+                + (hint if inherited and "key" in error.message else "")
             ) from error
         self._password, self.server_id = begun.password, begun.server_id
         if self.server_id is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 
 from rax_scheduled_images_ext.client import servers
 from rax_scheduled_images_ext.client.cloud import Cloud
@@ -146,6 +146,8 @@ def read_server_details(
 ) -> ServerDetails:
     """Read one server, its schedule and its images: one request each.
 
+    A server that is gone takes one more, for the time.
+
     :param max_age: as for :func:`.freshness.schedule_status`.
     :param space: also find out what the images take: one request per page of volume
         snapshots if images have any.
@@ -162,7 +164,7 @@ def read_server_details(
         server = replace(found, schedule=schedule, invalid_tag=invalid_tag)
     except NoSuchServer:
         server, gone = _gone(cloud, server_id), True
-        now = datetime.now(timezone.utc)
+        now = servers.find_time(cloud.compute, server_id)
     images = images_of(cloud, server_id)
     if gone and not images:
         raise NoSuchServer(server_id)

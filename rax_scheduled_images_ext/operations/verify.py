@@ -44,7 +44,12 @@ from rax_scheduled_images_ext.errors import (
     VerifyRefused,
 )
 from rax_scheduled_images_ext.model.image import ServerImage
-from rax_scheduled_images_ext.model.restore import Flavor, candidates, check_image
+from rax_scheduled_images_ext.model.restore import (
+    Flavor,
+    candidates,
+    check_image,
+    described_flavor,
+)
 from rax_scheduled_images_ext.model.server import ServerFacts, facts_of
 from rax_scheduled_images_ext.model.verify import (
     LOGIN,
@@ -305,16 +310,17 @@ class _Planning:
 
         :raises VerifyRefused: if it is gone or unknown.
         """
-        facts = facts_of(image)
-        flavor_id = server.flavor_id or (facts and facts.flavor_id)
-        if flavor_id is None and image.server_id is not None:
+        found = (server, facts_of(image))
+        known = [each for each in found if each is not None and described_flavor(each)]
+        if not known and image.server_id is not None:
             with suppress(NoSuchServer):
-                flavor_id = self.servers.get(image.server_id)[0].flavor_id
-        flavor = self.servers.flavor(flavor_id) if flavor_id else None
+                known = [self.servers.get(image.server_id)[0]]
+        flavor = next(filter(None, map(self.servers.flavor_of, known)), None)
         if flavor is None:
+            state = "gone" if known else "not known"
             raise VerifyRefused(
-                f"The flavor of image {image.name} ({image.id}) is"
-                f" {'gone' if flavor_id else 'not known'}: use --flavor"
+                f"The flavor of image {image.name} ({image.id}) is {state}: use"
+                " --flavor"
             )
         return flavor
 

@@ -55,8 +55,9 @@ _OPEN = {
 def create_app(settings: Settings) -> Flask:
     """Return the panel for one cloud."""
     app = Flask(__name__)
-    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.finalize = _shown
+    # A page of a hundred rows has a lot of them.
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters.update(
         described=words.described,
         duration=words.duration,
@@ -75,7 +76,9 @@ def create_app(settings: Settings) -> Flask:
     )
     app.extensions["panel"] = settings
     app.extensions["visitors"] = Visitors(settings.idle)
-    app.extensions["readings"] = Readings(settings.refresh, settings.patience)
+    app.extensions["readings"] = Readings(
+        settings.refresh, settings.patience, settings.policies
+    )
     app.extensions["guesses"] = GuessLimit()
     app.extensions["reviews"] = Reviews()
     app.extensions["throttle"] = Throttle()

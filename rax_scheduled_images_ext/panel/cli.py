@@ -103,6 +103,7 @@ def _settings(
         EntryTokens,
         Settings,
         cloud_for,
+        policy_file,
     )
 
     def renewed(token: str) -> None:
@@ -120,6 +121,7 @@ def _settings(
         refresh=args.refresh,
         proxies=args.proxies or 0,
         port=server.port,
+        policies=policy_file(args.policies),
         # Whoever logs in would break it for all others.
         sandbox=None if args.login else sandbox,
     )
@@ -170,10 +172,15 @@ def app_from_environment() -> Flask:
     """Return the panel for a WSGI server, configured by environment variables.
 
     :raises Misconfigured: if there is no cloud.
+    :raises InvalidPolicies: if there are no policies in their file.
     :raises ValueError: for an invalid variable.
     """
     from rax_scheduled_images_ext.panel.app import create_app
-    from rax_scheduled_images_ext.panel.settings import Settings, cloud_for
+    from rax_scheduled_images_ext.panel.settings import (
+        Settings,
+        cloud_for,
+        policy_file,
+    )
 
     def variable(name: str, default: str) -> str:
         return os.environ.get(f"SCHEDULED_IMAGES_PANEL_{name}", default)
@@ -188,6 +195,7 @@ def app_from_environment() -> Flask:
             idle=_seconds(variable("IDLE", format_duration(_IDLE))),
             refresh=_seconds(variable("REFRESH", format_duration(_REFRESH))),
             proxies=int(variable("PROXIES", "0")),
+            policies=policy_file(variable("POLICIES", "")),
         )
     )
 
@@ -210,6 +218,11 @@ def make_parser() -> Parser:
         default=_REFRESH,
         metavar="DURATION",
         help="how often an open page is updated (default: 10s)",
+    )
+    add(
+        "--policies",
+        metavar="FILE",
+        help="a file of policies: servers that it excepts are not unprotected",
     )
     several = parser.add_argument_group(
         "for several people",

@@ -1,10 +1,13 @@
-"""Successes and failures by day, as far back as images and histories tell."""
+"""Successes and failures by day, as far back as images and histories tell.
+
+That an image is missing is known from the images; that its snapshot has failed only
+from the server's history. Without that it is unknown.
+"""
 
 from __future__ import annotations
 
 from calendar import Calendar
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -13,23 +16,28 @@ from rax_scheduled_images_ext.model.freshness import decide_on
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.operations.server import ServerDetails
 from rax_scheduled_images_ext.panel.fleet import Fleet
-from rax_scheduled_images_ext.panel.runs import runs_of
+from rax_scheduled_images_ext.panel.histories import Histories
+from rax_scheduled_images_ext.panel.runs import Run, runs_of
 
 _MOST_MONTHS = 12
 
 
 @dataclass
 class Day:
-    """A UTC day: how many images were made, and what failed, in sentences."""
+    """A UTC day: how many images were made, and in sentences what failed, and what
+    nobody knows of images that are missing."""
 
     date: date
     made: int = 0
     failed: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
 
     @property
     def kind(self) -> str:
-        """Whether something failed, was made, or neither."""
-        return "failed" if self.failed else "made" if self.made else "none"
+        """The worst of what is known of it."""
+        if self.failed:
+            return "failed"
+        return "unknown" if self.unknown else "made" if self.made else "none"
 
 
 @dataclass(frozen=True)
@@ -59,9 +67,34 @@ class Days:
             if image.created is not None and image.status == "ACTIVE":
                 self[image.created.date()].made += 1
 
-    def failed(self, moment: datetime, text: str) -> None:
-        """Note a failure."""
-        self[moment.date()].failed.append(text)
+    def lacks(
+        self,
+        runs: Iterable[Run],
+        attempts: Sequence[Attempt] | None,
+        label: str = "",
+    ) -> None:
+        """Note the failures of a server.
+
+        A day on which an attempt is known to have failed is not named again for the
+        image that is missing.
+
+        :param attempts: what its history tells, None if that is unknown.
+        :param label: how the server is named, if that has to be said.
+        """
+        named = set()
+        for each in attempts or ():
+            if each.problem is not None and each.started is not None:
+                named.add(each.started.date())
+                text = f"{label}: {each.problem}" if label else each.problem
+                self[each.started.date()].failed.append(text)
+        text = f"no image of {label}" if label else "no image"
+        for run in runs:
+            if run.kind != "missing" or run.time.date() in named:
+                continue
+            if attempts is None:
+                self[run.time.date()].unknown.append(f"{text}; why is unknown")
+            else:
+                self[run.time.date()].failed.append(text)
 
     @property
     def months(self) -> list[Month]:
@@ -89,39 +122,51 @@ class Days:
         )
 
 
-def days_of_server(details: ServerDetails, attempts: Iterable[Attempt]) -> Days:
+def days_of_server(details: ServerDetails, attempts: Sequence[Attempt] | None) -> Days:
     """Return the days of a server.
 
-    A day on which an attempt failed is not named again for the image that is missing.
+    :param attempts: what its history tells, None if that is unknown.
     """
     days = Days(details.now.date())
     days.made(each.image for each in details.images)
-    for each in attempts:
-        if each.problem is not None and each.started is not None:
-            days.failed(each.started, each.problem)
-    for run in runs_of(details):
-        day = run.time.date()
-        if run.kind == "missing" and not days[day].failed and not days[day].made:
-            days.failed(run.time, "no image")
+    days.lacks(runs_of(details), attempts)
     return days
 
 
-def days_of_all(fleet: Fleet, labels: dict[str, str]) -> Days:
-    """Return the days of all servers: their images, and those that are missing."""
-    days = Days(fleet.now.date())
-    for images in fleet.images.values():
-        days.made(images)
-    missing: dict[datetime, list[str]] = defaultdict(list)
+@dataclass(frozen=True)
+class Lacking:
+    """A server of which images are missing."""
+
+    label: str
+    runs: Sequence[Run]
+
+
+def lacking(fleet: Fleet, labels: dict[str, str]) -> dict[str, Lacking]:
+    """Return the servers of which images are missing, by ID, the latest first."""
+    found: dict[str, Lacking] = {}
+    latest: dict[str, datetime] = {}
     for status in fleet.servers:
         server = status.server
         if server.schedule is None:
             continue
         images = fleet.images.get(server.id, [])
         decisions = decide_on(server, images, server.schedule.keep)
-        for run in runs_of(ServerDetails(fleet.now, status, decisions)):
-            if run.kind == "missing":
-                missing[run.time].append(labels.get(server.id, server.id))
-    for time, names in missing.items():
-        for name in names:
-            days.failed(time, f"no image of {name}")
+        runs = runs_of(ServerDetails(fleet.now, status, decisions))
+        missing = [run.time for run in runs if run.kind == "missing"]
+        if missing:
+            label = labels.get(server.id, server.id)
+            found[server.id] = Lacking(label, runs)
+            latest[server.id] = max(missing)
+    return {each: found[each] for each in sorted(found, key=latest.__getitem__)[::-1]}
+
+
+def days_of_all(
+    fleet: Fleet, servers: dict[str, Lacking], histories: Histories
+) -> Days:
+    """Return the days of all servers: their images, and those that are missing."""
+    days = Days(fleet.now.date())
+    for images in fleet.images.values():
+        days.made(images)
+    for server_id, each in servers.items():
+        days.lacks(each.runs, histories.attempts.get(server_id), each.label)
     return days

@@ -13,6 +13,7 @@ from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.space import Space
 from rax_scheduled_images_ext.model.times import LONG_AGO
 from rax_scheduled_images_ext.operations.inventory import Inventory, read_inventory
+from rax_scheduled_images_ext.operations.policy_file import PolicyFile
 from rax_scheduled_images_ext.operations.unprotected import unprotected
 from rax_scheduled_images_ext.operations.work_queue import run
 from rax_scheduled_images_ext.panel.trouble import (
@@ -37,25 +38,31 @@ class Fleet:
     """All servers of a place at a moment; ``troubles`` are known of late ones, by ID.
 
     ``images`` are the snapshots by server, also those of servers that are gone.
+    ``policies`` is a sentence about the exceptions of policies.
     """
 
     now: datetime
     servers: list[ScheduleStatus]
     images: Mapping[str, list[ServerImage]] = field(repr=False)
     troubles: Mapping[str, Trouble] = field(default_factory=dict)
+    policies: str = ""
 
     @classmethod
-    def read(cls, cloud: Cloud, before: Fleet | None) -> Fleet:
+    def read(
+        cls, cloud: Cloud, before: Fleet | None, file: PolicyFile | None = None
+    ) -> Fleet:
         """Read all servers, and why the late ones lack an image.
 
         :param before: what was known; a cause that was found a moment ago is kept.
+        :param file: the policies whose exceptions count.
         """
         shared = cloud.shared()
-        found = read_inventory(shared, space=True)
+        policies, problem = file.read() if file else (None, None)
+        found = read_inventory(shared, space=True, policies=policies)
         causes = _causes(shared, found, before)
         # The outlooks take a lot of memory, and no page of all servers shows them.
         servers = [replace(each, outlook=None) for each in found.servers]
-        return cls(found.now, servers, found.images, causes)
+        return cls(found.now, servers, found.images, causes, _about(file, problem))
 
     @cached_property
     def counts(self) -> dict[str, int]:
@@ -118,6 +125,15 @@ class Fleet:
     def _found(self, part: str, server_id: str) -> Iterable[ServerImage]:
         images = self.images.get(server_id, ())
         return (image for image in images if _has(part, image.name, image.id))
+
+
+def _about(file: PolicyFile | None, problem: str | None) -> str:
+    """Return a sentence about the exceptions of policies."""
+    if file is None:
+        return "The panel was started without --policies: it knows no exceptions."
+    if problem is not None:
+        return f"The exceptions are those from before a mistake: {problem}."
+    return f"The exceptions in {file.path.name} count."
 
 
 def _has(part: str, name: str, long_id: str) -> bool:

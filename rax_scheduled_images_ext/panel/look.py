@@ -34,11 +34,14 @@ class Look:
         """The same as the value of a cookie."""
         return f"{self.theme} {self.zone}"
 
+    def there(self, moment: datetime) -> datetime:
+        """Return a time in the user's zone."""
+        zone: tzinfo = ZoneInfo(self.zone) if self.zone else timezone.utc
+        return moment.astimezone(zone)
+
     def words(self, moment: datetime, form: str) -> str:
         """Return a time in the user's zone, with the name of the zone."""
-        zone: tzinfo = ZoneInfo(self.zone) if self.zone else timezone.utc
-        there = moment.astimezone(zone)
-        return f"{there:{form}} {there.tzname()}"
+        return f"{self.there(moment):{form} %Z}"
 
 
 @cache

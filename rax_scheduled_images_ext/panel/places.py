@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,12 +22,14 @@ from rax_scheduled_images_ext.model.task_states import (
     task_state,
 )
 from rax_scheduled_images_ext.operations.gone import GoneServers, find_gone
+from rax_scheduled_images_ext.operations.policy_file import PolicyFile
 from rax_scheduled_images_ext.operations.server import (
     ServerDetails,
     read_server_details,
 )
 from rax_scheduled_images_ext.operations.snapshot.begin import disk_safe_from
 from rax_scheduled_images_ext.panel.fleet import Fleet
+from rax_scheduled_images_ext.panel.histories import Histories
 from rax_scheduled_images_ext.panel.labels import labels_of
 from rax_scheduled_images_ext.panel.readings import Patience, Shelf, View
 from rax_scheduled_images_ext.panel.snapshot_end import (
@@ -71,14 +73,17 @@ class Followed:
 class Readings:
     """What is known about all projects, shared by all users.
 
-    ``refresh`` is the seconds between two updates of an open page.
+    ``refresh`` is the seconds between two updates of an open page. The exceptions of
+    ``policies`` count.
     """
 
     refresh: float
     patience: Patience
+    policies: PolicyFile | None = None
     fleets: Shelf[Fleet] = field(default_factory=lambda: Shelf(500, _FORGET))
     servers: Shelf[Followed] = field(default_factory=lambda: Shelf(5000, _FORGET))
     gone: Shelf[GoneServers] = field(default_factory=lambda: Shelf(500, _FORGET))
+    histories: Shelf[Histories] = field(default_factory=lambda: Shelf(500, _FORGET))
     safe_from: Shelf[str] = field(default_factory=lambda: Shelf(500, _FORGET))
     #: The images of snapshots started in the panel, by project, region and server.
     started: TTLCache[object, str] = field(
@@ -118,9 +123,11 @@ class Place:
 
     def fleet(self) -> View[Fleet]:
         """Return what is known about all servers."""
-        known = self.readings.fleets.of(self._key)
+        known, policies = self.readings.fleets.of(self._key), self.readings.policies
         return known.view(
-            lambda before: self._read(partial(Fleet.read, self.cloud, before)),
+            lambda before: self._read(
+                partial(Fleet.read, self.cloud, before, policies)
+            ),
             self._fleet_is_good,
             self.readings.patience,
         )
@@ -140,6 +147,14 @@ class Place:
         return self.readings.gone.of(self._key).view(
             lambda _: self._read(partial(find_gone, self.cloud)),
             lambda _: _GONE,
+            self.readings.patience,
+        )
+
+    def histories(self, server_ids: Sequence[str]) -> View[Histories]:
+        """Return what the records of these servers tell of their snapshots."""
+        return self.readings.histories.of(self._key).view(
+            lambda _: self._read(partial(Histories.read, self.cloud, server_ids)),
+            lambda found: found.good_for(server_ids),
             self.readings.patience,
         )
 
@@ -202,9 +217,9 @@ class Place:
         )
         image_id = before.image_id if before and not new else started
         end = before.end if before and not new else None
-        if progress.started and not progress.over:
-            image_id = image_in_the_making(details) or image_id
-        elif (progress.over or image_id) and not (end and end.final):
+        if task_state(word).snapshot:
+            image_id, end = image_in_the_making(details) or image_id, None
+        elif (progress.started or image_id) and not (end and end.final):
             end = end_of_snapshot(self.cloud, details, image_id)
         images = [each.image for each in details.images]
         known = before.trouble if before else None

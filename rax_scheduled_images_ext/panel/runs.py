@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from rax_scheduled_images_ext.model.freshness import MAX_AGE
+from rax_scheduled_images_ext.model.image import removed_marker
 from rax_scheduled_images_ext.model.keep import Keep
 from rax_scheduled_images_ext.model.retention import (
     Decision,
@@ -16,11 +17,13 @@ from rax_scheduled_images_ext.model.retention import (
 )
 from rax_scheduled_images_ext.model.slots import period_of
 from rax_scheduled_images_ext.operations.server import ServerDetails
+from rax_scheduled_images_ext.panel.look import Look
 
 # An image is not missing before its second attempt may have failed.
 _GRACE = MAX_AGE - timedelta(days=1)
 # Of so many runs those without an image are shown.
 _MOST = 60
+_UTC = Look()
 #: The kinds of runs, each with a sign: its meaning never depends on the colour alone.
 KINDS = {
     "kept": ("✓", "kept for now"),
@@ -37,7 +40,8 @@ KINDS = {
 class Run:
     """A run of a schedule, or an image beside it.
 
-    ``sign`` is that of its kind or the initials of the rules that keep its image.
+    ``time`` is in the zone of whoever looks. ``sign`` is that of its kind or the
+    initials of the rules that keep its image.
     """
 
     time: datetime
@@ -47,17 +51,19 @@ class Run:
     image_id: str | None = None
 
 
-def runs_of(details: ServerDetails) -> list[Run]:
+def runs_of(details: ServerDetails, look: Look = _UTC) -> list[Run]:
     """Return the runs of a server's schedule, the oldest first, and the next one.
 
     No cloud shows since when there is a schedule: runs are expected from the oldest
     image on.
     """
-    counted = [_of_image(each) for each in reversed(details.images) if each.counted]
+    counted = [
+        _of_image(each, look) for each in reversed(details.images) if each.counted
+    ]
     schedule, status = details.server.schedule, details.status
     if schedule is None:
         return counted
-    gaps = list(_gaps(details))[-_MOST:]
+    gaps = [look.there(time) for time in _gaps(details)][-_MOST:]
     made = [run.time for run in counted]
     runs = [
         *counted,
@@ -70,15 +76,16 @@ def runs_of(details: ServerDetails) -> list[Run]:
     ]
     runs.sort(key=lambda run: run.time)
     if status.next_due is not None:
-        text = f"The next image, about {status.next_due:%d %B %H:%M} UTC"
-        runs.append(Run(status.next_due, "next", text, KINDS["next"][0]))
+        due = look.there(status.next_due)
+        text = f"The next image, about {due:%d %B %H:%M %Z}"
+        runs.append(Run(due, "next", text, KINDS["next"][0]))
     return runs
 
 
-def others_of(details: ServerDetails) -> list[Run]:
+def others_of(details: ServerDetails, look: Look = _UTC) -> list[Run]:
     """Return the dated images that no schedule counts, the oldest first."""
     return [
-        _of_image(each)
+        _of_image(each, look)
         for each in reversed(details.images)
         if not each.counted and each.image.created
     ]
@@ -94,26 +101,31 @@ def kind_of(decision: Decision) -> str:
     return "kept" if decision.counted else "other"
 
 
-def _of_image(decision: Decision) -> Run:
+def _of_image(decision: Decision, look: Look) -> Run:
     image, kind = decision.image, kind_of(decision)
     assert image.created is not None
     sign = KINDS[kind][0]
     if kind == "kept" and decision.keep is not None and decision.keep.number is None:
         sign = "".join(kept.rule[0] for kept in decision.kept_by)
-    made = f"{image.created:%d %B %H:%M} UTC"
-    text = f"{image.name}, made {made}: {retention_status(decision)}"
-    return Run(image.created, kind, f"{text}, {reason(decision)}", sign, image.id)
+    time = look.there(image.created)
+    text = f"{image.name}, made {time:%d %B %H:%M %Z}: {retention_status(decision)}"
+    return Run(time, kind, f"{text}, {reason(decision)}", sign, image.id)
 
 
 def _gaps(details: ServerDetails) -> Iterator[datetime]:
     """Yield when an image was due of which there is none, the oldest first."""
     schedule = details.server.schedule
     assert schedule is not None
-    counted = [each.image for each in reversed(details.images) if each.counted]
+    # One that was protected since was made all the same.
+    made = [
+        each.image
+        for each in reversed(details.images)
+        if each.image.created and (each.counted or removed_marker(each.image))
+    ]
     end = details.now - _GRACE
     # As freshness has it, the image of a weekly schedule has a week, whatever followed.
-    steps = [max(schedule.interval, period_of(image)) for image in counted]
-    times = [image.created for image in counted if image.created]
+    steps = [max(schedule.interval, period_of(image)) for image in made]
+    times = [image.created for image in made if image.created]
     spans = [(a, b) for a, b in pairwise(times)]
     for (begin, until), step in zip(spans, steps, strict=False):
         yield from _every(begin, until - step / 2, step)

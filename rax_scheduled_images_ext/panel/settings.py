@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
+from pathlib import Path
 from typing import Protocol
 
 from keystoneauth1.session import Session
@@ -19,6 +20,8 @@ from rax_scheduled_images_ext.client.configuration import (
 )
 from rax_scheduled_images_ext.client.pool import widen
 from rax_scheduled_images_ext.client.time_limits import limit_time
+from rax_scheduled_images_ext.errors import InvalidPolicies
+from rax_scheduled_images_ext.operations.policy_file import PolicyFile
 from rax_scheduled_images_ext.panel.readings import Patience
 
 # The maximum number of concurrent requests to the cloud, and seconds for a response.
@@ -77,8 +80,9 @@ class Settings:
     it people log in. ``hosts`` are its host names, ``proxies`` how many reverse proxies
     are in front of it, and ``port`` distinguishes the cookies of several panels on one
     machine. ``refresh`` is the seconds between two updates of an open page,
-    ``patience`` how long a page waits for the cloud. ``sandbox`` is the cloud if it is
-    a sandbox that the panel may advance and break.
+    ``patience`` how long a page waits for the cloud. The exceptions of ``policies``
+    count. ``sandbox`` is the cloud if it is a sandbox that the panel may advance and
+    break.
     """
 
     config: CloudRegion
@@ -90,8 +94,23 @@ class Settings:
     patience: Patience = field(default_factory=Patience)
     proxies: int = 0
     port: int | None = None
+    policies: PolicyFile | None = None
     sandbox: Playground | None = None
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
+
+
+def policy_file(path: str | None) -> PolicyFile | None:
+    """Return a file of policies, None without a path.
+
+    :raises InvalidPolicies: if there are no policies in it.
+    """
+    if not path:
+        return None
+    file = PolicyFile(Path(path))
+    _, problem = file.read()
+    if problem is not None:
+        raise InvalidPolicies([problem])
+    return file
 
 
 def auth_option(config: CloudRegion, name: str) -> str | None:

@@ -73,7 +73,7 @@ _STATUSES = {
     **STATUSES,
     "3": "status: an image is late, a schedule is invalid, or a proof failed; verify:"
     " a proof failed",
-    "4": "tick: something is due and could not be done yet",
+    "4": "tick: something is due and could not be done yet, or a schedule is invalid",
     "130": "interrupted",
     "143": "tick: ended by SIGTERM",
 }
@@ -345,7 +345,7 @@ def open_runner(args: argparse.Namespace, region: str | None = None) -> Runner:
     limits = _limits(args)
     key = os.environ.get(KEY, "")
     projects, policy = _projects(args, region), _policy(args)
-    runner = Runner(projects, policy, limits, key)
+    runner = Runner(projects, policy, limits, key, private=args.record_metadata)
     refresh = getattr(args, "refresh", None)
     if refresh is not None:
         newest = args.metrics_port is not None

@@ -48,7 +48,7 @@ class GoneWork:
         work = GoneImages(
             runner.projects,
             self.after,
-            tick.now,
+            runner.clock,
             stopping,
             report,
             runner.limits.requests,

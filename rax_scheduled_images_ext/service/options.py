@@ -143,6 +143,13 @@ def working(limiting: Parser) -> Parser:
     """Return the options of the commands that make images, after the limits."""
     options = Parser(add_help=False, parents=[limiting])
     add = options.add_argument
+    add(
+        "--record-metadata",
+        action="store_true",
+        help="also record the metadata and the description of a server on its images,"
+        " if they fit in 1 KB, for restoring it when it is gone; whoever may read the"
+        " images can read them",
+    )
     add_log_format(options)
     add(
         "--on-failure",

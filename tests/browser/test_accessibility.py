@@ -9,13 +9,14 @@ from rax_scheduled_images_ext.panel.readings import Patience
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from ..functional.fleet import MYSERVER, NOBODY, project_of
+from ..functional.gone import delete_server
 from ..functional.panels import Panel, panel_over
 from ..waiting import until
 from .axe import outside, violations
 from .conftest import Visits
 from .visits import Visit
 
-WIDTHS = (1280, 320)
+WIDTHS = (1366, 768, 320)
 
 
 def check(page: Page, *, narrow: bool = True) -> None:
@@ -184,6 +185,66 @@ def test_the_pages_of_servers(visits: Visits, cloud: Sandbox) -> None:
         visit.end()
 
 
+def test_the_pages_of_servers_that_are_gone(
+    visits: Visits, panel: Panel, cloud: Sandbox
+) -> None:
+    visit = visits(panel).enter()
+    page, servers = visit.page, visit.page.url
+    gone = servers.removesuffix("servers") + "gone"
+    visit.open(gone)
+    expect(page.locator(".empty")).to_be_visible()
+    check(page)
+    visit.open(servers)
+    visit.server("myserver")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#messages")).to_contain_text("Saved")
+    cloud.advance("3d")
+    delete_server(cloud)
+    # The panel knew better a moment ago.
+    with panel_over(cloud) as later:
+        visit = visits(later).enter()
+        page = visit.page
+        visit.open(page.url.removesuffix("servers") + "gone")
+        expect(page.locator("#gone tbody th")).to_have_text("myserver")
+        check(page)
+        page.get_by_role("link", name="Restore myserver").click()
+        expect(page.locator("h1")).to_have_text("Restore myserver")
+        check(page)
+        page.get_by_role("link", name="myserver").click()
+        expect(page.locator("main")).to_contain_text("This server is deleted.")
+        check(page)
+        page.get_by_role("link", name="Delete its scheduled images").click()
+        expect(page.locator("h1")).to_contain_text("delete its scheduled images")
+        check(page)
+        visit.end()
+
+
+def test_the_calendars(visits: Visits, cloud: Sandbox) -> None:
+    """With what was made, what failed, and what is unknown."""
+    with panel_over(cloud, refresh=30.0) as panel:
+        visit = visits(panel).enter()
+        page, servers = visit.page, visit.page.url
+        visit.server("myserver")
+        page.get_by_role("button", name="Save").click()
+        expect(page.locator("#messages")).to_contain_text("Saved")
+        cloud.advance("3d")
+        cloud.fault("lose-image of myserver")
+        cloud.advance("2d")
+        visit.open(f"{servers}/{MYSERVER}/calendar")
+        expect(page.locator("td.failed").first).to_be_visible()
+        check(page)
+        cloud.fault("GET /os-instance-actions 503")
+        visit.end()
+    with panel_over(cloud, refresh=30.0) as later:
+        visit = visits(later).enter()
+        page = visit.page
+        page.get_by_role("link", name="Calendar").click()
+        expect(page.locator("td.unknown").first).to_be_visible()
+        expect(page.locator("nav [aria-current=page]")).to_have_text("Calendar")
+        check(page)
+        visit.end()
+
+
 def test_the_pages_of_a_failing_cloud(visits: Visits, cloud: Sandbox) -> None:
     with panel_over(cloud, refresh=1.0, patience=Patience(1, 1)) as panel:
         visit = visits(panel, failures=(503,)).enter()
@@ -274,4 +335,4 @@ def test_times_are_in_utc_with_the_local_one_beside(
     visit.refreshed()
     expect(made.locator(".local")).to_contain_text("local")
     page.get_by_role("link", name="Servers").first.click()
-    expect(page.locator(f"#server-{MYSERVER} .local").first).to_contain_text("local")
+    expect(page.locator(f"#s-{MYSERVER} .local").first).to_contain_text("local")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import APIResponse, Route, expect
 
 from rax_scheduled_images_ext.sandbox import Sandbox
 
@@ -132,6 +132,21 @@ def test_an_open_page_of_an_ended_session_leads_to_the_login(
     other.get_by_role("button", name="Log out").click()
     expect(other.locator("h1")).to_have_text("You are logged out")
     expect(visit.page.locator("h1")).to_have_text("Log in")
+
+
+def test_who_logs_out_is_not_told_that_the_session_has_ended(
+    visits: Visits, shared: Panel
+) -> None:
+    page = visits(shared).log_in().page
+    held: list[tuple[Route, APIResponse]] = []
+    page.route("**/logout", lambda route: held.append((route, route.fetch())))
+    # Playwright's own click would wait for the next page.
+    page.evaluate("setTimeout(() => document.getElementById('logout').click())")
+    # The answer takes longer than the page waits before it looks again.
+    page.wait_for_timeout(3000)
+    ((route, answer),) = held
+    route.fulfill(response=answer)
+    expect(page.locator("h1")).to_have_text("You are logged out")
 
 
 def test_what_is_typed_survives_the_end_of_the_session(

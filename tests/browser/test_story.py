@@ -48,7 +48,7 @@ def test_from_enabling_to_keeping_one_image(
 ) -> None:
     visit = visits(panel, java_script_enabled=script).enter()
     page = visit.page
-    row = page.locator(f"#server-{MYSERVER}")
+    row = page.locator(f"#s-{MYSERVER}")
     expect(row.locator(".state")).to_have_text("off")
 
     # A schedule: what it deletes is shown first, and it is nothing yet.
@@ -243,12 +243,34 @@ def test_two_lines_a_server_and_a_menu_for_sorting_on_a_phone(
     expect(rows.first.locator("th")).to_have_text("web1")
 
 
+def test_what_is_chosen_stays_so_with_a_tile(visits: Visits, panel: Panel) -> None:
+    page = visits(panel).enter().page
+    search = page.get_by_label("Search servers and images")
+    page.get_by_label("Choose db1").check()
+    search.fill("web")
+    expect(page.locator("#servers tbody tr")).to_have_count(1)
+    page.get_by_role("link", name="0 ok").click()
+    expect(page.locator(".empty")).to_have_text("No server matches the filter.")
+    # The form above says what is shown.
+    expect(page.get_by_label("Status")).to_have_value("ok")
+    expect(search).to_have_value("")
+    expect(page.locator("#chosen")).to_have_text("1 chosen, 1 not shown here")
+    page.go_back()
+    expect(page.locator("#servers tbody tr")).to_have_count(1)
+    expect(page.get_by_label("Status")).to_have_value("")
+    expect(search).to_have_value("web")
+
+
 def test_the_bar_appears_with_the_first_choice_and_shows_its_own_fields(
     visits: Visits, panel: Panel
 ) -> None:
     page = visits(panel).enter().page
     bar = page.locator("#bar")
     expect(bar).to_be_hidden()
+    # Also after a filter that no server has matched.
+    page.goto(f"{page.url}?name=nobody")
+    expect(bar).to_be_hidden()
+    page.get_by_label("Search servers and images").fill("")
     page.get_by_label("Choose db1").check()
     expect(bar).to_be_in_viewport()
     expect(page.locator("#chosen")).to_have_text("1 chosen")
@@ -344,7 +366,7 @@ def test_the_states_of_a_snapshot_show_as_they_pass(
     visits: Visits, panel: Panel, cloud: Sandbox
 ) -> None:
     visit = visits(panel).enter()
-    row = visit.page.locator(f"#server-{MYSERVER}")
+    row = visit.page.locator(f"#s-{MYSERVER}")
     expect(row.locator(".task")).to_have_count(0)
     visit.page.evaluate("window.untouched = true")
     other = visits(panel).enter().server("myserver")

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rax_scheduled_images_ext.engine.clock import Clock
 from rax_scheduled_images_ext.engine.gone import GoneImages
 from rax_scheduled_images_ext.engine.projects import OneProject
 from rax_scheduled_images_ext.model.durations import format_duration
@@ -269,7 +270,7 @@ def test_laws(
             for what, (answer, passed) in answers.items():
                 front.answer("GET", paths[what], ANSWERS[answer], passed=passed)
             projects = OneProject(connected(cloud))
-            work = GoneImages(projects, span("30d"), now, report=done.append)
+            work = GoneImages(projects, span("30d"), Clock(at=now), report=done.append)
             errors = work.delete()
         may_go = state == "deleted" and region == "RegionOne" and days >= 30
         gone = [each for each in images if each not in left(cloud)]

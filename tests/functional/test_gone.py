@@ -14,6 +14,7 @@ from rax_scheduled_images_ext.model.image import (
     SERVER_KEY,
 )
 from rax_scheduled_images_ext.sandbox import Sandbox
+from rax_scheduled_images_ext.sandbox.backend.models import ServerQuery
 
 from ..novashell import Nova
 from ..openstackshell import OpenStack, not_beside_novaclient_7
@@ -197,6 +198,37 @@ def test_one_that_comes_back_meanwhile_keeps_the_rest(
         ("skipped", "not known to be gone"),
     ]
     assert left(cloud) == images[1:]
+
+
+@shared
+def test_what_a_server_of_another_region_boots_from_stays(
+    cloud: Sandbox, nova: Nova
+) -> None:
+    images = make_images(cloud, 3)
+    name = cloud.regions[1]
+    with cloud.region(name) as region:
+        (server,) = region.servers.select(ServerQuery())
+        region.servers.boot(
+            project_id=server.project_id,
+            user_id=server.user_id,
+            name="moved",
+            image_id=images[0],
+            flavor_id="2",
+        )
+    delete_server(cloud)
+    rows = json.loads(nova.ok(*PRUNE, "--gone", "--format", "json"))
+    assert [row["action"] for row in rows] == ["skipped", "deleted", "deleted"]
+    assert left(cloud) == images[:1]
+    # What is not known of that region permits nothing.
+    cloud.fault(f"GET /{name}/compute/.*image= 500")
+    assert nova(*PRUNE, "--gone").status == 1
+    assert left(cloud) == images[:1]
+    cloud.clear_faults()
+    with cloud.region(name) as region:
+        for server in region.servers.select(ServerQuery()):
+            region.servers.delete(server.id)
+    nova.ok(*PRUNE, "--gone")
+    assert left(cloud) == []
 
 
 @plain

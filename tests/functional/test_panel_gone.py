@@ -57,8 +57,15 @@ def test_they_are_those_of_the_list(panel: Panel, nova: Nova, cloud: Sandbox) ->
         assert cells(page)[:4] == [MYSERVER, "deleted 2d ago", "2, 1 kept", gib]
         assert cells(page)[4].startswith("2d5m ago")
         assert page.all("#count") == [f"1 server, {gib} in images"]
-        assert reader.link("Restore…").all("h1") == ["Restore myserver"]
-        assert "This server is deleted." in reader.link("myserver").text
+        assert not page.has("#unknown")
+        restore = reader.link("Restore…")
+        assert restore.all("h1") == ["Restore myserver"]
+        # There is no old one to be beside.
+        assert "the old one" not in restore.text
+        shown = reader.link("myserver").text
+        assert "This server is deleted." in shown
+        # By the same clock as in the list.
+        assert "Newest 2d5m ago" in shown
         reader.get(f"{page.path}?format=csv")
         (saved,) = csv.DictReader(reader.page.response.text.splitlines())
         assert saved == {key: str(value) for key, value in listed.items()}
@@ -109,6 +116,7 @@ def test_of_an_unknown_region_nothing_is_deleted(panel: Panel, cloud: Sandbox) -
     reader = looking(panel)
     page = reader.page
     assert cells(page)[1] == "region unknown"
+    assert page.has("#unknown")
     assert cells(page)[-1] == "Restore…"
     home = page.path.removesuffix("/gone")
     for address in (

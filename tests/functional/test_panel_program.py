@@ -252,7 +252,7 @@ def test_a_sandbox_is_advanced_and_broken_from_the_page(cloud: Sandbox) -> None:
         assert page.path == home
         assert page.messages == ["In the sandbox a week more has passed."]
         assert len(cloud.images(MYSERVER)) == 7
-        assert "daily, keep 7" in page.all(f"#server-{MYSERVER} td")
+        assert "daily, keep 7" in page.all(f"#s-{MYSERVER} td")
         reader.link("Advance its time, or break it")
         page = reader.submit("#break", fault="lose-image")
         assert page.messages == ["Broken: Snapshots fail: their images are lost."]

@@ -37,7 +37,7 @@ def reader(panel: Panel, images: list[str]) -> Reader:
 def choose(reader: Reader, **values: str) -> Page:
     """Choose on the page of restores, and see the plan."""
     if not reader.page.has("#choice"):
-        reader.link("Restore…")
+        reader.get(str(reader.page.at("#restore")["href"]))
     address, fields = reader.fill("#choice", **values)
     query = "&".join(f"{key}={value}" for key, value in fields)
     return reader.get(f"{address.partition('?')[0]}?{query}")
@@ -73,6 +73,14 @@ def test_in_place_and_undone(
     assert safety in page.at("#plan").text
     reader.submit("#restore")
     assert over(reader).all("#outcome") == ["All done."]
+
+
+def test_the_images_to_choose_from_have_times_with_one_zone(reader: Reader) -> None:
+    reader.get(str(reader.page.at("#restore")["href"]))
+    _, *images = reader.page.all("#image option")
+    assert len(images) == 2
+    for text in images:
+        assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC, (first|second), ", text)
 
 
 def test_as_a_new_server(reader: Reader, nova: Nova, images: list[str]) -> None:
@@ -135,7 +143,7 @@ def test_a_server_that_is_gone_comes_back_from_its_images(
     reader = panel.reader()
     reader.get(re.sub("servers$", f"servers/{MYSERVER}", reader.page.path))
     assert "This server is deleted. Its images remain." in reader.page.text
-    page = reader.link("Restore…")
+    page = reader.get(str(reader.page.at("#restore")["href"]))
     assert not page.has("input[value=in-place]")
     page = choose(reader, how="new", name="back", flavor="m1.small")
     assert page.status == 200, page.text

@@ -493,6 +493,27 @@ def test_the_images_are_a_file_as_well(
     assert rows[0]["verified"].startswith("failed 20")
 
 
+def test_what_is_to_be_deleted_is_a_file_as_well(
+    reader: Reader, nova: Nova, cloud: Sandbox
+) -> None:
+    ten_days(nova, cloud, 4)
+    nova.ok("scheduled-images-enable", "myserver", "2")
+    prune = reader.get(f"{reader.page.path}/prune")
+    names = prune.all("#plan tbody th")
+    rows = list(csv.DictReader(reader.link("CSV").response.text.splitlines()))
+    command = ("scheduled-images-prune", "--dry-run", "--format", "csv", "myserver")
+    printed = nova.ok(*command)
+    assert rows == list(csv.DictReader(printed.splitlines()))
+    assert [row["name"] for row in rows] == names
+    reader.get(prune.path.removesuffix("/prune"))
+    ids = [each.id for each in cloud.images(MYSERVER)[:2]]
+    page = reader.get(f"{reader.page.path}/images/delete?image={'&image='.join(ids)}")
+    names = page.all(".images tbody th")
+    rows = list(csv.DictReader(reader.link("CSV").response.text.splitlines()))
+    assert [row["name"] for row in rows] == names
+    assert len(cloud.images(MYSERVER)) == 4
+
+
 def test_a_run_without_an_image_is_missing_and_says_why(
     reader: Reader, nova: Nova, cloud: Sandbox
 ) -> None:
@@ -664,6 +685,27 @@ def test_the_end_of_a_snapshot_that_cannot_be_known_is_not_green(
     assert reader.get(page.path).has("#disk.failed")
 
 
+def test_what_a_server_does_after_a_snapshot_is_no_snapshot(
+    reader: Reader, nova: Nova, cloud: Sandbox
+) -> None:
+    page = reader.submit("#snapshot-form", name="mine")
+    while page.all("#task") != ["snapshot: uploading"]:
+        cloud.advance(1)
+        page = reader.get(page.path)
+    # Nobody looks while it has no task.
+    cloud.advance("1h")
+    nova.ok("rebuild", "myserver", cloud.images(MYSERVER)[0].id)
+    page = reader.get(page.path)
+    assert page.all("#task") == ["rebuilding"]
+    assert page.all("#disk.done") == ["The snapshot is over: the image mine is ready."]
+    assert not page.has(".phases")
+    # The next snapshot is shown again.
+    cloud.advance("1h")
+    page = reader.submit("#snapshot-form", name="next")
+    assert page.has(".phases")
+    assert not page.has("#disk.done")
+
+
 def test_a_snapshot_does_not_inherit_the_marker(cloud: Sandbox) -> None:
     base = add_image(cloud, "base", **MARKED)
     server_id = cloud.boot("again", image_id=base).id
@@ -757,7 +799,7 @@ def test_names_are_text(nova: Nova, cloud: Sandbox) -> None:
     with panel_over(cloud) as panel:
         reader = panel.reader()
         page = reader.page
-        assert page.all(f"#server-{server_id} th") == [name]
+        assert page.all(f"#s-{server_id} th") == [name]
         assert "<script>alert" not in page.response.text
         page = reader.link(name)
         assert page.all("h1") == [name]

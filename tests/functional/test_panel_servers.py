@@ -5,11 +5,15 @@ from __future__ import annotations
 import csv
 import json
 import re
+from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
 from rax_scheduled_images_ext.console.images import size_for_people
+from rax_scheduled_images_ext.errors import InvalidPolicies
 from rax_scheduled_images_ext.panel.readings import Patience
+from rax_scheduled_images_ext.panel.settings import policy_file
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from ..novashell import Nova
@@ -47,9 +51,9 @@ def test_the_servers_with_their_schedules(
     assert page.title.startswith("Servers of ")
     # Whatever has a schedule stands before what has none.
     assert names(page)[0] == "web1"
-    web1 = page.all(f"#server-{id_of(cloud, 'web1')} td")
+    web1 = page.all(f"#s-{id_of(cloud, 'web1')} td")
     assert web1 == ["never", "weekly on Saturday, keep 4", "-", "-", "-"]
-    myserver = page.all(f"#server-{MYSERVER} td")
+    myserver = page.all(f"#s-{MYSERVER} td")
     assert myserver == ["off", "none", "-", "-", "-"]
 
 
@@ -65,7 +69,7 @@ def test_what_is_late_stands_first_and_in_the_title(
     assert page.title.startswith("(1 late) Servers of demo, RegionOne")
     assert page.all("#count") == ["4 servers"]
     assert names(page) == ["web1", "db1", "myserver", "check-my-task-state"]
-    web1 = page.all(f"#server-{id_of(cloud, 'web1')} td")
+    web1 = page.all(f"#s-{id_of(cloud, 'web1')} td")
     assert web1[0] == "late"
     assert web1[2].split()[0] in nova.ok("scheduled-images-list", "--name", "web1")
     assert reader.link("1 late").path == page.path
@@ -94,7 +98,7 @@ def test_a_server_whose_image_did_not_boot_stands_first(
     assert page.all(".tile.bad") == ["1 failing", "1 unprotected"]
     assert names(page)[0] == "myserver"
     assert page.all("tr.stale th") == ["myserver"]
-    assert page.all(f"#server-{MYSERVER} td")[0] == "ok proof failed"
+    assert page.all(f"#s-{MYSERVER} td")[0] == "ok proof failed"
     assert reader.link("1 failing").path == page.path
     assert names(reader.page) == ["myserver"]
 
@@ -108,7 +112,7 @@ def test_a_malformed_tag(reader: Reader, cloud: Sandbox) -> None:
     page = reader.get(reader.page.path)
 
     assert page.title.startswith("(1 late)")
-    row = page.all(f"#server-{MYSERVER} td")
+    row = page.all(f"#s-{MYSERVER} td")
     assert row[:2] == ["invalid", "scheduled-images:hourly:7"]
     # The filter finds what the header counts.
     page = reader.link("1 late")
@@ -122,10 +126,10 @@ def test_the_task_state_of_a_running_snapshot(
     nova.ok("image-create", "myserver", "mine")
     cloud.advance(2)
     page = reader.get(reader.page.path)
-    assert page.all(f"#server-{MYSERVER} .task")[0].startswith("snapshot")
+    assert page.all(f"#s-{MYSERVER} .task")[0].startswith("snapshot")
 
     cloud.advance("1h")
-    assert reader.get(page.path).all(f"#server-{MYSERVER} .task") == []
+    assert reader.get(page.path).all(f"#s-{MYSERVER} .task") == []
 
 
 @many
@@ -213,13 +217,47 @@ def test_who_is_unprotected_is_who_the_list_names(
         nova.ok("scheduled-images-list", "--unprotected", "--format", "json")
     )
     assert sorted(names(page)) == sorted(row["server"] for row in listed)
-    states = [page.all(f"#server-{row['id']} td")[0] for row in listed]
+    states = [page.all(f"#s-{row['id']} td")[0] for row in listed]
     assert states == [row["state"] for row in listed]
     assert page.at("#status option[selected]").text == "unprotected"
     # Nothing is due of one without a schedule.
     assert "overdue" not in page.at("#servers").text
     # What is searched is filtered as well.
     assert names(reader.get(f"{path}?status=unprotected&name=web")) == ["web1"]
+    assert "without --policies" in reader.page.at("#exceptions").text
+
+
+POLICIES = """
+    version: 1
+    prefix: ops
+    policies:
+      - name: everybody
+        schedule: {every: daily, keep: {last: 7}}
+    except: {tags: [no-images]}
+    """
+
+
+@pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
+def test_the_exceptions_of_policies_count(cloud: Sandbox, tmp_path: Path) -> None:
+    file = tmp_path / "policies.yaml"
+    with pytest.raises(InvalidPolicies):
+        policy_file(str(file))
+    file.write_text(dedent(POLICIES))
+    database = id_of(cloud, "db1")
+    with cloud.region() as region:
+        region.servers.set_tags(database, ("no-images",))
+    with panel_over(cloud, policies=policy_file(str(file))) as panel:
+        reader = panel.reader()
+        page = reader.link("3 unprotected")
+        assert "db1" not in names(page)
+        assert "exceptions in policies.yaml count" in page.at("#exceptions").text
+        # It is read again. A mistake in it changes nothing, and is said.
+        file.write_text(dedent(POLICIES).replace("no-images", "other"))
+        assert "db1" in names(reader.get(f"{page.path}?status=unprotected"))
+        file.write_text("version: 2")
+        page = reader.get(f"{page.path}?status=unprotected")
+        assert "db1" in names(page)
+        assert "before a mistake: policies.yaml" in page.at("#exceptions").text
 
 
 @pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
@@ -235,7 +273,7 @@ def test_the_space_of_images_is_that_of_their_volume_snapshots(
         runner.tick()
         runner.tick()
     page = reader.get(path)
-    assert page.all(f"#server-{server_id} td")[-1] == "16 GiB"
+    assert page.all(f"#s-{server_id} td")[-1] == "16 GiB"
     assert page.all(".tile")[-1] == "16 GiB in images"
     reader.link("CSV")
     rows = {
@@ -254,7 +292,7 @@ def test_the_space_of_images_is_that_of_their_volume_snapshots(
 
     cloud.fault("GET /snapshots/detail 503")
     page = reader.get(path)
-    assert page.all(f"#server-{server_id} td")[-1] == "at least 0 B"
+    assert page.all(f"#s-{server_id} td")[-1] == "at least 0 B"
     assert page.all(".tile")[-1] == "at least 0 B in images"
 
 
@@ -280,7 +318,8 @@ def test_a_cause_that_cannot_be_read_is_unknown(
     cloud.advance("2d")
     cloud.fault("GET /os-instance-actions 503")
     page = reader.get(reader.page.path)
-    assert page.all(".why")[0] == "Why is unknown: its history cannot be read."
+    text = "Why is unknown: its history cannot be read."
+    assert page.all(".why")[0].startswith(text)
     assert page.all(".tile.bad") == ["1 late", "3 unprotected"]
 
 
@@ -435,6 +474,11 @@ def test_what_is_not_known_is_left_out(
     page = reader.submit("#bulk", server=ids, action="update", retention=1)
     assert page.all("#forecast strong") == ["5 images will be deleted"]
     (left_out,) = page.all("#left-out li")
+    rows = list(csv.DictReader(reader.link("CSV").response.text.splitlines()))
+    assert len(rows) == len(page.all("#reviewed tbody tr")) + 1
+    assert rows[-1]["left_out"]
+    assert rows[-1]["then"] == ""
+    reader.get(page.path)
     assert left_out.startswith("web1 : ")
     assert "(HTTP 503)" in left_out
     assert page.all("#confirm") == ["Keep 1 image of 1 server"]
@@ -663,3 +707,27 @@ def test_ten_thousand_servers(cloud: Sandbox) -> None:
         assert names(page) == [f"server-0999{n}" for n in range(7)]
         assert len(page.response.content) < 200_000
         assert sent(cloud) == []
+
+
+@many
+def test_a_mistake_keeps_the_choice_of_all_that_match(reader: Reader) -> None:
+    page = reader.get(f"{reader.page.path}?name=server-0&page=2")
+    page = reader.submit("#bulk", all="yes", action="update", retention=0)
+    assert page.messages
+    assert page.all("#count")[0].startswith("246 of 250 servers")
+    assert page.has("#choose-all [name=all][checked]")
+    page = reader.submit("#bulk", retention=1)
+    assert page.all("h1") == ["Keep 1 image of 246 servers"]
+
+
+@pytest.mark.parametrize("name", ['ÿ"; x=1/../\\', "日本 ✓", "a,b;c%0d%0a", "a\nb"])
+def test_a_file_is_named_after_any_server(cloud: Sandbox, name: str) -> None:
+    server_id = cloud.boot(name).id
+    with panel_over(cloud) as panel:
+        reader = panel.reader()
+        path = f"{reader.page.path}/{server_id}"
+        for address in (f"{path}?format=csv", f"{path}/calendar?format=csv"):
+            page = reader.get(address)
+            assert page.status == 200
+            assert page.response.headers["Content-Type"].startswith("text/csv")
+            assert "\n" not in page.response.headers["Content-Disposition"]

@@ -662,16 +662,20 @@ def test_the_colours_and_the_time_zone_are_ones_own(
     reader.link("myserver")
     back = reader.page.path
     assert not reader.page.soup.html.has_attr("data-theme")  # type: ignore[union-attr]
-    reader.link("Look")
+    reader.link("Appearance")
     page = reader.submit("#look", theme="dark", zone="Asia/Kolkata")
     assert page.path == back
-    assert page.messages == ["The look is saved in this browser."]
+    assert page.messages == ["The appearance is saved in this browser."]
     html = page.at("html")
     assert (html["data-theme"], html["data-zone"]) == ("dark", "Asia/Kolkata")
     time = page.at("#image-table time")
     moment = datetime.fromisoformat(str(time["datetime"]).replace("Z", "+00:00"))
     there = moment + timedelta(hours=5, minutes=30)
     assert time.text == there.strftime("%Y-%m-%d %H:%M IST")
+    image, next_one = page.all("#lanes .cell")
+    assert there.strftime("%d %b") in image
+    assert there.strftime("made %d %B %H:%M IST") in image
+    assert next_one.endswith(" IST")
     # Nonsense is nothing.
     reader.session.cookies.set("panel-look", "purple Nowhere/At_all")
     assert reader.get(back).status == 200

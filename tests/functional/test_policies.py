@@ -424,6 +424,14 @@ MISTAKES = [
         "7: never used: line 5 matches every server",
     ),
     ("version: 1", "version: {", "it is not YAML"),
+    # What is empty or lacks is one mistake as well.
+    ("{tags: [no-images]}", "{}", "7: except must be a mapping with tags"),
+    ("{tags: [no-images]}", "{tag: a}", "7: 'tag' is not one of tags"),
+    ("[no-images]", "[]", "7: tags must be a list"),
+    ("{last: 7}", "{}", "6: keep must be a mapping with last"),
+    (", keep: {last: 7}", "", "6: schedule lacks 'keep'"),
+    ("every: daily, ", "", "6: schedule lacks 'every'"),
+    ("{every: daily, keep: {last: 7}}", "{}", "6: schedule must be a mapping with"),
 ]
 
 
@@ -435,10 +443,9 @@ def test_a_mistake_is_found_with_its_line(
     (tmp_path / "policies.yaml").write_text(text)
     done = service("policies", "check", str(tmp_path / "policies.yaml"))
     assert (done.status, done.out) == (1, "")
-    lines = done.err.splitlines()
-    start = "scheduled-images-service: error: policies.yaml:"
-    assert all(line.startswith(start) for line in lines)
-    assert any(mistake in line for line in lines), done.err
+    (line,) = done.err.splitlines()
+    assert line.startswith("scheduled-images-service: error: policies.yaml:")
+    assert mistake in line
 
 
 # -- servers that cannot be covered
@@ -478,6 +485,7 @@ def test_half_a_schedule_is_told_never_filled_in_and_can_be_removed(
     assert nova("scheduled-images-disable", "myserver").status == 0
     assert tags(cloud) == [OFF]
     only(cloud, MARKER)
+    assert service("tick").status == 4
     found = nova("scheduled-images-check").out
     assert found.endswith(f"the tag '{MARKER}' without a schedule beside it\n")
     assert nova("scheduled-images-disable", "myserver").status == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from rax_scheduled_images_ext.model.restore import RESTORE_KEY, SAFETY_KEY
 from rax_scheduled_images_ext.operations import restore as operation
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.models import BlockDevice
+from rax_scheduled_images_ext.sandbox.backend.region import flavors
 from rax_scheduled_images_ext.sandbox.dispatcher import Seen
 from rax_scheduled_images_ext.sandbox.fixture import Requests
 
@@ -178,43 +180,90 @@ def test_after_a_fault_the_same_command_goes_on(
     assert not [method for method, _ in changes(cloud) if method == "DELETE"]
 
 
-@pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
-def test_a_server_that_is_gone_comes_back_from_its_images(
-    nova: Any, cloud: Sandbox
-) -> None:
-    nova("scheduled-images-enable", "myserver", "7")
+def made_by_the_service(cloud: Sandbox, *argv: str) -> Any:
+    """The image that the service has made of ``myserver``."""
     service = Service(cloud)
     advance_to_slot(cloud)
-    service("tick")
+    service("tick", *argv)
     cloud.advance("5m")
-    service("tick")
+    service("tick", *argv)
     (image,) = cloud.images(MYSERVER)
+    return image
+
+
+@pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
+def test_a_server_that_is_gone_comes_back_from_its_images(
+    nova: Any, cloud: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nova("scheduled-images-enable", "myserver", "7")
+    image = made_by_the_service(cloud)
     facts = json.loads(image.properties[FACTS_KEY])
     assert next(iter(facts)) == "image"
     assert (facts["image"], facts["name"]) == (image.id, "myserver")
     assert len(image.properties[FACTS_KEY].encode()) <= 1024
+    assert not {"metadata", "description"} & facts.keys()
     with cloud.region() as region:
         old = region.servers.get(MYSERVER)
+        flavor = region.flavors.get(old.flavor_id)
     nova.ok("delete", "myserver")
     with cloud.region() as region:
-        sizes = region.flavors.get(old.flavor_id)
-        region.flavors.delete(old.flavor_id)
+        region.flavors.delete(flavor.id)
     refused = nova("scheduled-images-restore", "myserver", "--as", "b", "--dry-run")
     assert refused.status == 1
     assert refused.err.endswith(
-        f"The flavor of server myserver no longer exists ({old.flavor_id}): use"
-        f" --flavor NAME that has at least a disk of {sizes.disk} GiB\n"
+        f"The flavor of server myserver no longer exists ({flavor.name}; vcpus"
+        f" {flavor.vcpus}; ram {flavor.ram}; disk {flavor.disk}): use --flavor NAME"
+        f" that has at least a disk of {flavor.disk} GiB\n"
     )
     with cloud.region() as region:
-        other = next(f.id for f in region.flavors.list() if f.disk >= sizes.disk)
+        other = next(f.id for f in region.flavors.list() if f.disk >= flavor.disk)
+    argv = ("myserver", "--as", "b", "--flavor", other, "--dry-run")
+    assert restore(nova, *argv)["flavor"] != flavor.name
+    # Somebody has made it anew, larger: it has another ID.
+    anew = replace(flavor, id="12", ram=2 * flavor.ram)
+    monkeypatch.setitem(flavors._FLAVORS, "12", anew)
     cloud.requests = Hurried(cloud)
-    flavor = ("--flavor", other)
-    done = restore(nova, "myserver", "--as", "myserver", *flavor, *NOW)
+    done = restore(nova, "myserver", "--as", "myserver", *NOW)
     assert done["server_gone"]
+    unknown = "metadata, description and tags of the old one are not known"
+    assert unknown in done["differs"]
+    (resized,) = [text for text in done["differs"] if "other sizes" in text]
+    assert f"ram {flavor.ram};" in resized
     with cloud.region() as region:
         new = region.servers.get(done["restored_id"])
-    assert (new.flavor_id, new.image_id) == (other, image.id)
+    assert (new.flavor_id, new.image_id) == ("12", image.id)
     assert done["networks"] == facts.get("networks")
+
+
+@pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
+def test_a_cloud_that_shows_no_more_than_the_id_of_a_flavor(
+    nova: Any, cloud: Sandbox
+) -> None:
+    """Microversions with more are refused."""
+    nova("scheduled-images-enable", "myserver", "7")
+    cloud.fault(f"GET /servers/{MYSERVER}$ 406 x1")
+    cloud.fault(f"GET /servers/{MYSERVER}$ 406 after 1 x1")
+    image = made_by_the_service(cloud)
+    facts = json.loads(image.properties[FACTS_KEY])
+    with cloud.region() as region:
+        assert facts["flavor"] == {"id": region.servers.get(MYSERVER).flavor_id}
+
+
+@pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
+def test_metadata_and_description_come_back_if_they_were_recorded(
+    nova: Any, cloud: Sandbox
+) -> None:
+    nova.ok("meta", "myserver", "set", "role=mail")
+    with cloud.region() as region:
+        region.servers.update(MYSERVER, description="the mail server")
+    nova("scheduled-images-enable", "myserver", "7")
+    made_by_the_service(cloud, "--record-metadata")
+    nova.ok("delete", "myserver")
+    done = restore(nova, "myserver", "--as", "myserver", "--yes")
+    assert "tags of the old one are not known" in done["differs"]
+    with cloud.region() as region:
+        new = region.servers.get(done["restored_id"])
+    assert (new.metadata["role"], new.description) == ("mail", "the mail server")
 
 
 @pytest.mark.parametrize(
@@ -270,6 +319,96 @@ def test_an_image_that_did_not_boot_is_passed_over(
     result = nova("scheduled-images-restore", "myserver", *named, *NOW)
     assert result.status == 0, result
     assert f"Warning: image second ({newest}): its proof failed" in result.err
+
+
+@pytest.mark.parametrize("url", ["/flavors", "/os-interface", "/os-server-groups"])
+def test_the_404_of_a_proxy_says_nothing(
+    nova: Any, cloud: Sandbox, images: list[str], url: str
+) -> None:
+    """That there is no such flavor or network, only the service itself can say."""
+    cloud.fault(f"GET {url} 404 html x1")
+    argv = ("scheduled-images-restore", "myserver", "--as", "back", *NOW)
+    result = nova(*argv)
+    assert (result.status, result.out) == (1, "")
+    assert "without a readable reason" in result.err
+    assert not changes(cloud)
+    assert nova(*argv).status == 0
+
+
+@pytest.mark.parametrize(
+    ("way", "fault"),
+    [
+        (("--as", "back"), "POST /servers$ 404 html x1"),
+        (("--in-place",), "POST /action$ 404 html after 1 x1"),
+    ],
+)
+def test_what_a_proxy_refuses_may_have_been_done(
+    nova: Any, cloud: Sandbox, images: list[str], way: tuple[str, ...], fault: str
+) -> None:
+    cloud.fault(fault)
+    result = nova("scheduled-images-restore", "myserver", *way, *NOW)
+    assert result.status == 1, result
+    assert "It is not known whether" in result.err
+    assert "was not changed" not in result.err
+    result = nova("scheduled-images-restore", "myserver", *way, *NOW)
+    assert result.status == 0, result
+
+
+def say_of_server(cloud: Sandbox, image_id: str, **known: Any) -> None:
+    """Let an image of ``myserver`` say of it what the service writes."""
+    facts = {"image": image_id, "name": "myserver", "flavor": {"name": "m1.small"}}
+    with cloud.region() as region:
+        properties = dict(region.images.get(image_id).properties)
+        properties[FACTS_KEY] = json.dumps(facts | known)
+        region.images.update(image_id, properties=properties)
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("cloud", [{"regions": 2}], indirect=True)
+def test_a_server_of_another_region_is_not_gone(
+    nova: Any, cloud: Sandbox, images: list[str], named: bool
+) -> None:
+    """Regions may have the same images."""
+    other = "RegionTwo" if named else "RegionOne"
+    say_of_server(cloud, images[0], region=other)
+    nova.ok("delete", "myserver")
+    env = {} if named else {"OS_REGION_NAME": None}
+    network = ("--network", "b2ebbcb2-d6c5-4e82-83ab-905588bc26e8")
+    for way in (("--as", "back"), ("--in-place",)):
+        argv = ("scheduled-images-restore", "myserver", *way)
+        refused = nova(*argv, *NOW, env=env)
+        assert refused.status == 1, refused
+        assert f"was in region {other}, and may be there" in refused.err
+    done = restore(nova, "myserver", "--as", "back", *network, *NOW, env=env)
+    assert f"the old one was in region {other}" in done["differs"]
+
+
+def test_the_key_pair_of_somebody_else_is_left_out(
+    nova: Any, cloud: Sandbox, images: list[str]
+) -> None:
+    cloud.cloud.store.run(
+        "UPDATE servers SET key_name = 'theirs' WHERE id = ?", MYSERVER
+    )
+    argv = ("scheduled-images-restore", "myserver", "--as", "back", *NOW)
+    refused = nova(*argv)
+    assert refused.status == 1
+    (line,) = refused.err.splitlines()
+    assert line.endswith("; a key pair belongs to a user: use --key or --no-key")
+    done = restore(nova, "myserver", "--as", "back", "--no-key", *NOW)
+    assert (done["key"], done["status"]) == (None, "ACTIVE")
+    assert "it has no key pair" in done["differs"]
+
+
+def test_images_of_one_that_was_made_anew_are_pointed_at(
+    nova: Any, cloud: Sandbox, images: list[str]
+) -> None:
+    say_of_server(cloud, images[0])
+    nova.ok("delete", "myserver")
+    nova.ok("boot", "myserver", "--flavor", "m1.small", "--image", images[1])
+    refused = nova("scheduled-images-restore", "myserver", "--in-place", *NOW)
+    assert refused.status == 1
+    told = f"; of another one of that name there are: {MYSERVER}\n"
+    assert refused.err.endswith(told)
 
 
 def test_what_is_refused_is_one_line(

@@ -329,7 +329,7 @@ def test_an_image_that_is_never_done_ends_at_the_limit(
     cloud.advance(43)
     _, err = running.communicate(timeout=60)
     assert (running.returncode, log.words()) == (6, ["before", "after"]), err
-    told(err, "ERROR (TimeLimitReached): image ", "is not ACTIVE after", "SAVING)")
+    told(err, "ERROR (TimeLimitReached): image ", "is not ACTIVE within", "SAVING)")
 
 
 HISTORY = (
@@ -863,7 +863,7 @@ def test_without_commands_the_time_limit_is_the_only_one(
     limits = ("--wait", "--time-limit", "1s", "--max-hold", "1s")
     result = nova(*create("db1", "x", *limits))
     assert result.status == 6
-    told(result.err, "ERROR (TimeLimitReached): image ", "is not ACTIVE after 1 s")
+    told(result.err, "ERROR (TimeLimitReached): image ", "is not ACTIVE within")
 
 
 def test_without_commands_an_answer_that_is_lost_is_searched_for(

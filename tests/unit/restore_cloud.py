@@ -422,6 +422,7 @@ class Adapter:
         self._fake = fake
         self._service = service
         self.default_microversion = options.get("default_microversion")
+        self.region_name = "RegionOne"
         self.session = SimpleNamespace(
             session=SimpleNamespace(adapters={}), timeout=None
         )

@@ -364,7 +364,8 @@ def test_a_busy_server_is_not_stopped() -> None:
             Outside([*COPY, None], [image("SAVING")]),
             TimeLimitReached,
             6,
-            "is not ACTIVE after 30 s (last seen: SAVING) (the disk is full)",
+            "is not ACTIVE within the time limit (last seen: SAVING)"
+            " (the disk is full)",
         ),
         (
             Outside([None], create=SnapshotRequest(None, None, "no answer came")),

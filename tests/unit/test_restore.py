@@ -357,7 +357,12 @@ def test_a_flavor_that_is_gone_needs_another(fake: FakeCloud, server: Server) ->
 @pytest.mark.parametrize("label", ["web", "id"])
 def test_a_server_that_is_gone(fake: FakeCloud, server: Server, label: str) -> None:
     newest = list(fake.images.values())[-1]
-    facts = {"image": newest.id, "name": "web", "flavor": "1", "networks": ["n"]}
+    facts = {
+        "image": newest.id,
+        "name": "web",
+        "flavor": {"id": "1"},
+        "networks": ["n"],
+    }
     newest.properties[FACTS_KEY] = json.dumps(facts)
     del fake.servers[server.id]
     label = server.id if label == "id" else label
@@ -372,7 +377,7 @@ def test_what_a_copy_says_of_its_server_is_ignored(
     fake: FakeCloud, server: Server
 ) -> None:
     newest = list(fake.images.values())[-1]
-    facts = {"image": uuid_of(5), "name": "web", "flavor": "1"}
+    facts = {"image": uuid_of(5), "name": "web", "flavor": {"id": "1"}}
     newest.properties[FACTS_KEY] = json.dumps(facts)
     del fake.servers[server.id]
     assert "use --flavor" in refused(fake, AS_NEW, server.id)
@@ -605,7 +610,12 @@ def test_a_server_that_is_gone_is_gone_on_with_under_its_name(
     fake: FakeCloud, server: Server
 ) -> None:
     newest = list(fake.images.values())[-1]
-    facts = {"image": newest.id, "name": "web", "flavor": "1", "networks": ["n"]}
+    facts = {
+        "image": newest.id,
+        "name": "web",
+        "flavor": {"id": "1"},
+        "networks": ["n"],
+    }
     newest.properties[FACTS_KEY] = json.dumps(facts)
     del fake.servers[server.id]
     same = RestoreOptions(new_name="web")

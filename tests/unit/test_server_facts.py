@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from rax_scheduled_images_ext.model.image import FACTS_KEY, ServerImage
 from rax_scheduled_images_ext.model.server import (
     MOST_BYTES,
+    SIZES,
     ServerFacts,
     facts_metadata,
     facts_of,
@@ -23,13 +25,15 @@ servers = st.builds(
     st.just("mine"),
     names,
     flavor_id=st.none() | st.text(min_size=1, max_size=36),
+    flavor_name=st.none() | names.filter(bool),
+    sizes=st.dictionaries(st.sampled_from(SIZES), st.integers(0, 2**31)),
     networks=st.none() | ids,
     groups=st.none() | st.lists(names.filter(bool), max_size=30).map(tuple),
     key_name=st.none() | names.filter(bool),
     zone=st.none() | names.filter(bool),
     config_drive=st.booleans(),
     volumes=ids,
-    metadata=st.just({"secret": "word"}),
+    metadata=st.dictionaries(names, names).map(lambda more: {**more, "secret": "word"}),
     description=st.just("secret"),
 )
 
@@ -49,10 +53,27 @@ def test_what_was_written_is_read(server: ServerFacts) -> None:
     found = facts_of(marked(server))
     assert found is not None
     assert server.name.startswith(found.name)
-    assert (found.id, found.flavor_id) == ("mine", server.flavor_id)
+    assert found.id == "mine"
+    flavor = (found.flavor_id, found.flavor_name, found.sizes)
+    known = (server.flavor_id, server.flavor_name, server.sizes)
+    assert flavor in (known, (None, None, {}))
     assert found.config_drive == server.config_drive
     assert found.networks in (None, server.networks)
     assert (found.metadata, found.description) == ({}, None)
+
+
+@given(servers, st.none() | names.filter(bool))
+def test_metadata_and_description_only_if_asked_for(
+    server: ServerFacts, description: str | None
+) -> None:
+    """Both are whole, or left out."""
+    server = replace(server, description=description)
+    written = facts_metadata(IMAGE, server, "RegionOne", private=True)[FACTS_KEY]
+    assert len(written.encode()) <= MOST_BYTES
+    found = facts_of(with_facts(IMAGE, written))
+    assert found is not None
+    assert found.metadata in ({}, server.metadata)
+    assert found.description in (None, server.description)
 
 
 @given(servers, st.integers(0, 255))

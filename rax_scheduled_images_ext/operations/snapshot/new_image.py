@@ -163,7 +163,7 @@ class NewImage:
                     self.unmark()
                 return image
         raise TimeLimitReached(
-            f"{self} is not ACTIVE after {seconds:.0f} s (last seen: {last})"
+            f"{self} is not ACTIVE within the time limit (last seen: {last})"
             f"{self._reason()}"
         )
 

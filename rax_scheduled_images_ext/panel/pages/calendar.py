@@ -9,7 +9,15 @@ from rax_scheduled_images_ext.client.snapshots import PASSING, Snapshots
 from rax_scheduled_images_ext.console.formats import Column
 from rax_scheduled_images_ext.errors import ScheduledImagesError
 from rax_scheduled_images_ext.operations.server import read_server_details
-from rax_scheduled_images_ext.panel.days import Day, Days, days_of_all, days_of_server
+from rax_scheduled_images_ext.panel.days import (
+    Day,
+    Days,
+    Lacking,
+    days_of_all,
+    days_of_server,
+    lacking,
+)
+from rax_scheduled_images_ext.panel.histories import MOST_HISTORIES, Histories
 from rax_scheduled_images_ext.panel.jobs import within
 from rax_scheduled_images_ext.panel.labels import labels_of
 from rax_scheduled_images_ext.panel.pages.common import (
@@ -27,7 +35,8 @@ _COLUMNS: tuple[Column[Day], ...] = (
     Column("date", "Date", lambda day: day.date.isoformat()),
     Column("made", "Made", lambda day: day.made),
     Column("failed", "Failed", lambda day: len(day.failed)),
-    Column("why", "Why", lambda day: "; ".join(day.failed) or None),
+    Column("unknown", "Unknown", lambda day: len(day.unknown)),
+    Column("why", "Why", lambda day: "; ".join([*day.failed, *day.unknown]) or None),
 )
 
 
@@ -38,8 +47,26 @@ def of_all() -> ResponseReturnValue:
     check_token()
     if view.value is None:
         return render_template("waiting.html", view=view, what="the servers"), 503
-    labels = labels_of(each.server for each in view.value.servers)
-    return _shown("all", days_of_all(view.value, labels))
+    servers = lacking(view.value, labels_of(each.server for each in view.value.servers))
+    found = place().histories(list(servers)).value if servers else None
+    check_token()
+    histories = found or Histories()
+    days = days_of_all(view.value, servers, histories)
+    return _shown("all", days, problem=_unknown(servers, histories))
+
+
+def _unknown(servers: dict[str, Lacking], histories: Histories) -> str:
+    """Return a sentence about the servers whose records are not known."""
+    of = [each for each in servers if each not in histories.attempts]
+    if not of:
+        return ""
+    number = "1 server" if len(of) == 1 else f"{len(of):,} servers"
+    asked = f" Of many, only {MOST_HISTORIES} are read." if histories.left else ""
+    return (
+        f"Why images of {number} are missing is unknown, {servers[of[0]].label} for"
+        f" example: Nova's record of their actions was not read.{asked} The calendar of"
+        " a server reads its own."
+    )
 
 
 @pages.get("/servers/<server_id>/calendar")
@@ -47,13 +74,13 @@ def of_server(server_id: str) -> ResponseReturnValue:
     """Show the days of a server."""
     here = place()
     details = within(PATIENCE, lambda: read_server_details(here.cloud, server_id))
-    problem, attempts = "", []
+    problem, attempts = "", None
     try:
         attempts = within(
             PATIENCE, lambda: Snapshots(here.cloud.compute).attempts(server_id)
         )
     except (*PASSING, ScheduledImagesError):
-        problem = "The server's history cannot be read: only its images are shown."
+        problem = "Nova's record of its actions cannot be read: what failed is unknown."
     label = here.label(server_id)
     return _shown(label, days_of_server(details, attempts), server_id, problem)
 
@@ -63,7 +90,7 @@ def _shown(
 ) -> ResponseReturnValue:
     if request.args.get("format") == "csv":
         return as_csv_file(f"calendar-{label}", _COLUMNS, list(days))
-    failed = [day for day in reversed(list(days)) if day.failed]
+    failed = [day for day in reversed(list(days)) if day.failed or day.unknown]
     return render_template(
         "calendar.html",
         label=label,

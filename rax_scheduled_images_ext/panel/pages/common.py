@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from io import BytesIO
 from typing import Any, TypeVar
 
 from flask import (
     Blueprint,
-    Response,
     current_app,
     g,
     redirect,
     render_template,
     request,
+    send_file,
     url_for,
 )
 from flask.typing import ResponseReturnValue
 
 from rax_scheduled_images_ext.console.formats import Column, as_csv
+from rax_scheduled_images_ext.model.image import ServerImage
+from rax_scheduled_images_ext.model.space import Space, space_of
+from rax_scheduled_images_ext.operations.space import snapshot_sizes
 from rax_scheduled_images_ext.operations.targets import Target
 from rax_scheduled_images_ext.operations.work_queue import Outcome
 from rax_scheduled_images_ext.panel.addresses import form_address, this_address
-from rax_scheduled_images_ext.panel.jobs import Job
+from rax_scheduled_images_ext.panel.jobs import Job, within
 from rax_scheduled_images_ext.panel.places import Place
 from rax_scheduled_images_ext.panel.sessions import Problem, Visitor
+from rax_scheduled_images_ext.text import printable
 
 Result = TypeVar("Result")
 
@@ -99,14 +104,24 @@ def only(outcomes: list[Outcome[Target, Result]]) -> Result:
     return outcome.result()
 
 
+def space_taken(images: Iterable[ServerImage]) -> Space:
+    """Return what images take."""
+    here, counted = place(), list(images)
+    sizes = within(PATIENCE, lambda: snapshot_sizes(here.cloud, counted))
+    return space_of(counted, sizes.gib)
+
+
 def as_csv_file(
     name: str, columns: Sequence[Column[Result]], rows: Iterable[Result]
 ) -> ResponseReturnValue:
     """Return a table as a file, as the commands print it with ``--format csv``."""
     file = f"{name}-{place().scope.project.name}-{place().region}.csv"
-    response = Response(f"{as_csv(columns, rows)}\n", mimetype="text/csv")
-    response.headers.set("Content-Disposition", "attachment", filename=file)
-    return response
+    return send_file(
+        BytesIO(f"{as_csv(columns, rows)}\n".encode()),
+        mimetype="text/csv",
+        as_attachment=True,
+        download_name=printable(file),
+    )
 
 
 def asked_page() -> int:

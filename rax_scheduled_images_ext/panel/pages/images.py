@@ -7,18 +7,19 @@ from typing import Any
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from rax_scheduled_images_ext.console.images import IMAGES_AS_DATA
+from rax_scheduled_images_ext.console.prune import pruned_columns
 from rax_scheduled_images_ext.errors import (
     NoSuchImage,
     SnapshotsInDoubt,
     SnapshotsLeft,
 )
-from rax_scheduled_images_ext.model.image import ServerImage, removed_marker
+from rax_scheduled_images_ext.model.image import removed_marker
 from rax_scheduled_images_ext.model.retention import (
     Decision,
     reason,
     retention_status,
 )
-from rax_scheduled_images_ext.model.space import Space, space_of
 from rax_scheduled_images_ext.model.volume_snapshots import (
     named_snapshots,
 )
@@ -30,17 +31,18 @@ from rax_scheduled_images_ext.operations.server import (
     ServerDetails,
     read_server_details,
 )
-from rax_scheduled_images_ext.operations.space import snapshot_sizes
 from rax_scheduled_images_ext.panel.fate import Fate, fate_without_protection
 from rax_scheduled_images_ext.panel.jobs import Job, within
 from rax_scheduled_images_ext.panel.pages.common import (
     PATIENCE,
+    as_csv_file,
     only,
     page_for_error,
     page_of,
     place,
     project_pages,
     say,
+    space_taken,
     submit,
     target_of,
 )
@@ -114,6 +116,8 @@ def choose_deletion(server_id: str) -> ResponseReturnValue:
 def ask_delete(server_id: str) -> ResponseReturnValue:
     """Ask whether to delete images."""
     found = _to_delete(server_id, request.args.getlist("image"))
+    if _wants_csv():
+        return as_csv_file(f"delete-{place().label(server_id)}", IMAGES_AS_DATA, found)
     problems, snapshots = {}, {}
     for each in found:
         try:
@@ -125,11 +129,17 @@ def ask_delete(server_id: str) -> ResponseReturnValue:
         server_id=server_id,
         label=place().label(server_id),
         images=found,
-        taken=_space([each.image for each in found]),
+        taken=space_taken(each.image for each in found),
         snapshots=[name for names in snapshots.values() for name in names],
         problems=problems,
         reason=retention_status,
         shown=_shown(found),
+        csv=url_for(
+            "images.ask_delete",
+            server_id=server_id,
+            image=[each.image.id for each in found],
+            format="csv",
+        ),
     )
 
 
@@ -159,6 +169,10 @@ def delete(server_id: str) -> ResponseReturnValue:
     return submit(job, work)
 
 
+def _wants_csv() -> bool:
+    return request.args.get("format") == "csv"
+
+
 def _none_chosen(server_id: str) -> ResponseReturnValue:
     say("failed", "No image is chosen. Nothing was done.")
     return redirect(page_of(server_id), 303)
@@ -166,13 +180,6 @@ def _none_chosen(server_id: str) -> ResponseReturnValue:
 
 def _images(number: int) -> str:
     return "1 image" if number == 1 else f"{number} images"
-
-
-def _space(images: list[ServerImage]) -> Space:
-    """Return what images take."""
-    here = place()
-    sizes = within(PATIENCE, lambda: snapshot_sizes(here.cloud, images))
-    return space_of(images, sizes.gib)
 
 
 def _shown(decisions: list[Decision]) -> str:
@@ -244,6 +251,10 @@ def ask_prune(server_id: str) -> ResponseReturnValue:
     here, gone = place(), "gone" in request.args
     plan = within(PATIENCE, lambda: _plan(here, server_id, gone=gone))
     images = plan.images()
+    if _wants_csv():
+        label = here.label(server_id)
+        columns = pruned_columns({server_id: label})
+        return as_csv_file(f"prune-{label}", columns, images)
     return render_template(
         "prune.html",
         server_id=server_id,
@@ -251,7 +262,7 @@ def ask_prune(server_id: str) -> ResponseReturnValue:
         back=url_for("gone.listed") if gone else page_of(server_id),
         label=here.label(server_id),
         images=images,
-        taken=_space([each.image for each in images if each.action == "delete"]),
+        taken=space_taken(each.image for each in images if each.action == "delete"),
     )
 
 
@@ -272,6 +283,14 @@ def prune_now(server_id: str) -> ResponseReturnValue:
         images = "1 image was" if deleted == 1 else f"{deleted} images were"
         job.done = deleted
         (job.notes if deleted else job.news).append(f"{images} deleted.")
+        left = len(wanted - {each.image.id for each in kept})
+        if left:
+            shown = _images(left) + (" that was" if left == 1 else " that were")
+            job.news.append(
+                f"{shown} shown {'stays' if left == 1 else 'stay'}, or"
+                f" {'was' if left == 1 else 'were'} gone already: the plan has changed"
+                " since."
+            )
         for each in done:
             if each.action == "skipped":
                 job.news.append(f"{each.image.name} stays: {each.reason}.")

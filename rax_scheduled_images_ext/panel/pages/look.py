@@ -46,5 +46,5 @@ def choose() -> ResponseReturnValue:
         httponly=True,
         samesite="Lax",
     )
-    say("done", "The look is saved in this browser.")
+    say("done", "The appearance is saved in this browser.")
     return response

@@ -37,6 +37,7 @@ from rax_scheduled_images_ext.panel.forms import (
     read_schedule,
 )
 from rax_scheduled_images_ext.panel.jobs import Job, within
+from rax_scheduled_images_ext.panel.look import current_look
 from rax_scheduled_images_ext.panel.pages.common import (
     PATIENCE,
     as_csv_file,
@@ -46,6 +47,7 @@ from rax_scheduled_images_ext.panel.pages.common import (
     place,
     project_pages,
     say,
+    space_taken,
     submit,
 )
 from rax_scheduled_images_ext.panel.review import (
@@ -98,8 +100,8 @@ def shown(server_id: str) -> ResponseReturnValue:
         rights=place().rights,
         proofs=details.proofs,
         trouble=view.value.trouble,
-        runs=runs_of(details),
-        others=others_of(details),
+        runs=runs_of(details, current_look()),
+        others=others_of(details, current_look()),
         kinds=KINDS,
         phases=(PENDING, COPYING, COPIED, UPLOADING),
         kind_of=kind_of,
@@ -146,6 +148,7 @@ def review(server_id: str) -> ResponseReturnValue:
         "schedule.html",
         seen=seen,
         **(_in_time(seen.schedule, found) if seen and seen.schedule and found else {}),
+        taken=space_taken(each.image for each in seen.expiring) if seen else None,
         problem=problem,
         conflict=status == 409,
         typed={key: request.args.get(key, "") for key in SCHEDULE_FIELDS},

@@ -207,8 +207,12 @@ def _choose_again(problem: str) -> ResponseReturnValue:
 
 def _list_with(form: MultiDict[str, str]) -> str:
     """Return the URL of the list with what a form chooses and says."""
-    kept = ("server", "action", *SCHEDULE_FIELDS)
+    kept = ("server", "action", "all", *SCHEDULE_FIELDS)
     fields: dict[str, Any] = {k: form.getlist(k) for k in kept if k in form}
+    # No proxy takes an address of any length.
+    fields["server"] = fields.get("server", [])[:PAGE]
+    for key in ("name", "status"):
+        fields[key] = form.get(f"filter-{key}") or None
     return url_for("servers.listed", **fields)
 
 
@@ -265,6 +269,8 @@ def reviewed(review_id: str) -> ResponseReturnValue:
         review.included, key=lambda row: (-len(row.expiring), row.target.label)
     )
     left_out = sorted(review.left_out, key=lambda row: row.idle)
+    if request.args.get("format") == "csv":
+        return as_csv_file("review", _reviewed_columns(review), [*rows, *left_out])
     return render_template(
         "review.html",
         review=review,
@@ -276,6 +282,23 @@ def reviewed(review_id: str) -> ResponseReturnValue:
         unknown=not all(row.idle for row in left_out),
         ids=[row.target.id for row in review.rows][:PAGE],
     )
+
+
+def _reviewed_columns(review: Review) -> list[Column[ServerRow]]:
+    """Return the columns of the servers of a review, and of those left out."""
+
+    def seen(row: ServerRow, name: str) -> str | None:
+        return getattr(row.preview, name, None)
+
+    return [
+        Column("server", "Server", lambda row: row.target.label),
+        Column("id", "ID", lambda row: row.target.id),
+        Column("now", "Schedule now", lambda row: seen(row, "before")),
+        Column("then", "Schedule then", lambda row: seen(row, "after")),
+        Column("expiring", "Expiring", lambda row: [e.name for e in row.expiring]),
+        gib_column(lambda row: review.space_of(row.expiring)),
+        Column("left_out", "Left out", lambda row: row.problem or None),
+    ]
 
 
 def _forgotten() -> ResponseReturnValue:

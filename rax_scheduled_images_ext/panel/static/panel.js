@@ -121,14 +121,17 @@
     }
   });
   document.addEventListener("htmx:error", () => offline(false));
+  // A form that was sent decides where the page goes: no refresh may lead it elsewhere.
+  const leaving = () => document.querySelector("form[data-sent]") !== null;
   document.addEventListener("htmx:before:response", (event) => {
     offline(true);
     const { hx } = event.detail?.ctx ?? {};
+    if (leaving()) { delete hx?.redirect; delete hx?.refresh; }
     if (hx?.redirect) hx.redirect = withTyped(hx.redirect);
   });
   // A hidden page sends no requests.
   document.addEventListener("htmx:config:request", (event) => {
-    if (document.hidden && event.target?.hasAttribute?.("data-refresh")) event.preventDefault();
+    if ((document.hidden || leaving()) && event.target?.hasAttribute?.("data-refresh")) event.preventDefault();
   });
 
   // Send a form once, however often its button is pressed.

@@ -55,7 +55,7 @@ options:
     elements: str
   key_name:
     description:
-      - The new server's key pair, in place of that of the old one.
+      - The new server's key pair, in place of that of the old one. Empty for none.
     type: str
   availability_zone:
     description:

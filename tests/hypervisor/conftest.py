@@ -9,6 +9,7 @@ import pytest
 
 from ..interop.cloud.__main__ import alone
 from ..interop.cloud.layout import DEFAULT_STATE, CloudError, Layout
+from ..interop.cloud.seed import FILLED_FLAVOR
 from ..interop.cloud.services import Services
 from ..interop.terminal import Terminal
 from .guests import Guest, Lab
@@ -68,6 +69,15 @@ def server(lab: Lab) -> Iterator[tuple[str, Guest]]:
     yield name, guest
     if lab.named(name):
         lab.delete(guest)
+
+
+@pytest.fixture
+def filled(lab: Lab) -> Iterator[tuple[str, Guest]]:
+    """The name of a server whose disk takes a while to copy, and its guest."""
+    name, guest = lab.boot("filled", FILLED_FLAVOR)
+    guest.count_to(5)
+    yield name, guest
+    lab.delete(guest)
 
 
 @pytest.fixture

@@ -34,6 +34,12 @@ def until(find: Callable[[], Found]) -> Found:
     return found
 
 
+def last_tick(console: str) -> int:
+    """Return the last number that a console shows as written, 0 for none."""
+    found = _TICK.findall(console)
+    return int(found[-1]) if found else 0
+
+
 class Check(NamedTuple):
     """What a guest found on its disk when it booted."""
 
@@ -69,8 +75,7 @@ class Guest:
     @property
     def tick(self) -> int:
         """The last number that is on its disk for sure, 0 for none."""
-        found = _TICK.findall(self.console)
-        return int(found[-1]) if found else 0
+        return last_tick(self.console)
 
     def count_to(self, number: int) -> int:
         """Wait until a number is on its disk; the last one that is."""
@@ -133,14 +138,16 @@ class Lab:
             self._network = made.id
         return self._network
 
-    def boot(self, what: str) -> tuple[str, Guest]:
+    def boot(
+        self, what: str, flavor: Mapping[str, Any] = GUEST_FLAVOR
+    ) -> tuple[str, Guest]:
         """Boot a server; return its name, and its guest that counts."""
         name = self.name(what)
         (image,) = self.cloud.image.images(name=GUEST_IMAGE["name"])
         made = self.cloud.compute.create_server(
             name=name,
             image_id=image.id,
-            flavor_id=GUEST_FLAVOR["id"],
+            flavor_id=flavor["id"],
             networks=[{"uuid": self.network}],
         )
         return name, Guest(self.cloud, made.id).wait_until_active()

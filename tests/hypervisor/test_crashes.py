@@ -1,14 +1,23 @@
-"""A compute service that is killed while it makes an image, or rebuilds a server."""
+"""Services and runners that are killed while they make an image or rebuild a server."""
 
 from __future__ import annotations
 
+import json
 import signal
+from datetime import timedelta
 
 import pytest
 
-from ..interop.cloud.services import REAL_COMPUTE, Services
+from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG, schedule_tag
+from rax_scheduled_images_ext.model.task_states import UPLOADING
+from rax_scheduled_images_ext.model.times import read_time, write_time
+
+from .. import rehearsed
+from ..interop.cloud.hypervisor import copies_disk
+from ..interop.cloud.services import LIBVIRT, REAL_COMPUTE, Services
 from ..interop.terminal import Terminal
-from .guests import Guest, Lab
+from .guests import Guest, Lab, until
 
 
 def crash(services: Services, terminal: Terminal, command: str, moment: str) -> str:
@@ -62,3 +71,97 @@ def test_the_same_command_restores_after_a_crash(
     terminal.run(f"{undo} --yes --wait")
     check = guest.check()
     assert check.last >= later
+
+
+# -- scheduled images
+
+
+def schedule(terminal: Terminal, lab: Lab, guest: Guest) -> str:
+    """Let a server have scheduled images; return when the first one is due."""
+    lab.tag(guest, MARKER_TAG, schedule_tag(ImageSchedule(2)))
+    return str(terminal.plan(None, guest.id)["next_due"])
+
+
+def hours_later(moment: str, hours: int) -> str:
+    """Return a time as the APIs write it, some hours after another."""
+    time = read_time(moment)
+    assert time is not None
+    return str(write_time(time + timedelta(hours=hours)))
+
+
+def is_at_work(services: Services, victim: str, guest: Guest) -> bool:
+    """Whether a service is doing its part of a snapshot."""
+    if victim == LIBVIRT:
+        return copies_disk(services.layout, guest.id)
+    # Before the copy it is shown for an instant.
+    return all(guest.server.task_state == UPLOADING for _ in range(3))
+
+
+def restored(terminal: Terminal, lab: Lab, name: str) -> int:
+    """Make a server from the newest image; return what its guest found, all whole."""
+    back = f"{name}-back"
+    terminal.run(f"nova scheduled-images-restore {name} --as {back} --yes --wait")
+    guest = lab.guest(back)
+    last = guest.check().last
+    lab.delete(guest)
+    return last
+
+
+@pytest.mark.parametrize("victim", [LIBVIRT, "glance"])
+def test_a_later_tick_makes_the_image_that_a_crash_lost(
+    services: Services,
+    terminal: Terminal,
+    lab: Lab,
+    filled: tuple[str, Guest],
+    victim: str,
+) -> None:
+    name, guest = filled
+    at = schedule(terminal, lab, guest)
+    assert "image started" in terminal.tick(None, at)
+    until(lambda: is_at_work(services, victim, guest))
+    services.process(victim).signal(signal.SIGKILL)
+    services.up()
+    until(lambda: guest.server.task_state is None)
+    assert guest.server.status == "ACTIVE"
+    # There is no image that could be taken for one.
+    assert all(image.status != "active" for image in lab.images(guest))
+    listed = f"nova scheduled-images-list --name {name} --format json"
+    (row,) = json.loads(terminal.run(listed))
+    assert (row["state"], row["counted"]) == ("never", 0)
+    watched = terminal.try_to(f"nova snapshot-watch {name}")
+    assert f"No snapshot of server {name} is under way" in watched.stderr
+    # The guest has not noticed, and all that it wrote is in the next image.
+    counted = guest.count_to(guest.tick + 1)
+    make_at_last(terminal, lab, guest, hours_later(at, 2))
+    assert restored(terminal, lab, name) >= counted
+
+
+def make_at_last(terminal: Terminal, lab: Lab, guest: Guest, at: str) -> None:
+    """Tick until there is the one image of the slot, complete."""
+    until(
+        lambda: (
+            terminal.tick(None, at)
+            and [image.status for image in lab.images(guest)] == ["active"]
+        )
+    )
+    # It is recognized, and no other one is made.
+    logged = terminal.tick(None, at)
+    assert logged.startswith("0 "), logged
+    assert "image started" not in logged
+    assert len(lab.images(guest)) == 1
+
+
+@pytest.mark.parametrize("command", ["tick", "run"])
+def test_a_killed_runner_leaves_the_image_to_the_next_tick(
+    terminal: Terminal, lab: Lab, filled: tuple[str, Guest], command: str
+) -> None:
+    """The cloud goes on with the image; the next tick finds it, and makes no other."""
+    name, guest = filled
+    counted = guest.tick
+    at = schedule(terminal, lab, guest)
+    runner = terminal.start(" ".join((*rehearsed.PROGRAM, "--at", at, command)))
+    until(lambda: guest.server.task_state is not None)
+    runner.send_signal(signal.SIGKILL)
+    runner.communicate()
+    make_at_last(terminal, lab, guest, hours_later(at, 2))
+    assert restored(terminal, lab, name) >= counted

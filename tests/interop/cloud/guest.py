@@ -1,6 +1,6 @@
 """The image of a guest that counts on its disk, made of Debian's packages.
 
-96 MiB, and it boots by itself: a FAT partition with the boot loader, the kernel and an
+24 MB, and it boots by itself: a FAT partition with the boot loader, the kernel and an
 initramfs, and an ext4 partition with busybox, the guest agent and the data. It takes
 neither a loop device nor a mount. What the guest does is in ``files/guest``.
 """
@@ -27,7 +27,7 @@ _MODULES = (
     " virtio/virtio_pci_legacy_dev block/virtio_blk char/virtio_console"
 ).split()
 # In MiB: one for the partition table, then the two partitions.
-_START, _BOOT, _ROOT = 1, 32, 63
+_START, _BOOT, _ROOT = 1, 32, 639
 
 
 def make_guest(layout: Layout) -> None:

@@ -80,6 +80,12 @@ def answers_virsh(layout: Layout) -> bool:
     return _virsh(layout, "version").returncode == 0
 
 
+def copies_disk(layout: Layout, server_id: str) -> bool:
+    """Whether the disk of a guest is being copied for a snapshot."""
+    job = _virsh(layout, "blockjob", server_id, "vda", "--info", "--raw").stdout
+    return "type=" in job
+
+
 def end_guests(layout: Layout) -> None:
     """End all guests: they outlive libvirtd."""
     for guest in _virsh(layout, "list", "--name", "--all").stdout.split():

@@ -44,6 +44,8 @@ IMAGE = {
 }
 IMAGE_DATA = b"\x5a" * 4096
 GUEST_FLAVOR = {"id": "2", "name": "m1.guest", "ram": 128, "vcpus": 1, "disk": 1}
+# The guest fills its larger disk; see files/guest.
+FILLED_FLAVOR = GUEST_FLAVOR | {"id": "3", "name": "m1.filled", "disk": 2}
 GUEST_IMAGE = {
     "name": "counting-guest",
     "disk_format": "qcow2",
@@ -146,8 +148,9 @@ def seed_resources(admin: Administrator) -> None:
 
 
 def seed_guest(admin: Administrator, guest: Path) -> None:
-    """Make the counting guest's flavor and image, if they are not there."""
+    """Make the counting guest's flavors and image, if they are not there."""
     _ensure_flavor(admin, GUEST_FLAVOR)
+    _ensure_flavor(admin, FILLED_FLAVOR)
     _ensure_image(admin, GUEST_IMAGE, guest.read_bytes)
 
 

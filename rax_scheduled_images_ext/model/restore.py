@@ -12,8 +12,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
-from rax_scheduled_images_ext.errors import InvalidValue, RestoreRefused
+from rax_scheduled_images_ext.errors import (
+    InvalidValue,
+    RestoreRefused,
+    SnapshotsInDoubt,
+)
 from rax_scheduled_images_ext.model.image import (
     FACTS_KEY,
     LONGEST_NAME,
@@ -35,6 +40,10 @@ from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG, is_own_tag
 from rax_scheduled_images_ext.model.server import ServerFacts, facts_of
 from rax_scheduled_images_ext.model.times import write_time
+from rax_scheduled_images_ext.model.volume_snapshots import (
+    has_small_root,
+    volumes_of_snapshots,
+)
 
 #: On a safety image until its restore is done, and on a new server for good: what was
 #: restored from what, and what no other restore has.
@@ -205,6 +214,20 @@ class RestorePlan:
     warning: str | None = None
     made_id: str | None = None
     cut: Cut | None = None
+
+    @property
+    def volumes(self) -> list[dict[str, Any]]:
+        """The volumes to ask for, if those that the image asks for are refused.
+
+        :raises RestoreRefused: if they cannot be told from the image.
+        """
+        try:
+            small = has_small_root(self.image)
+            return volumes_of_snapshots(self.image) if small else []
+        except SnapshotsInDoubt as error:
+            raise RestoreRefused(
+                f"Image {self.image.name} ({self.image.id}): {error}"
+            ) from None
 
     @property
     def in_place(self) -> bool:
@@ -536,6 +559,11 @@ def described_differences(plan: RestorePlan) -> tuple[str, ...]:
         (
             options.groups is None and server.groups is None,
             "its security group is the default one: those of the old one are not known",
+        ),
+        (
+            bool(plan.volumes),
+            f"its root volume has {plan.image.min_disk} GiB: the cloud takes the least"
+            " disk of the image, which is that of the old flavor",
         ),
         (bool(options.key), f"its key is {options.key}"),
         (options.key == "", "it has no key pair"),

@@ -7,7 +7,6 @@ own.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,16 +14,14 @@ from datetime import datetime, timedelta
 from enum import Enum, IntEnum
 from typing import Any
 
-from rax_scheduled_images_ext.errors import SnapshotsInDoubt
 from rax_scheduled_images_ext.model.image import (
-    MAPPING_KEY,
     VERIFIED_KEY,
     ServerImage,
 )
 from rax_scheduled_images_ext.model.server import ServerFacts
 from rax_scheduled_images_ext.model.slots import share_of
 from rax_scheduled_images_ext.model.times import read_time, write_time
-from rax_scheduled_images_ext.model.volume_snapshots import named_snapshots
+from rax_scheduled_images_ext.model.volume_snapshots import volumes_of_snapshots
 from rax_scheduled_images_ext.text import printable
 
 #: The tag of every test server; another one names the image after a colon.
@@ -281,36 +278,14 @@ def metadata_of_test(image_id: str, seconds: float, nonce: str) -> dict[str, str
 def devices_of_test(image: ServerImage) -> list[dict[str, Any]]:
     """Return the volumes of a test server, so that they are deleted with it.
 
-    Those that the image asks for would stay; one of the same name takes its place.
-
     :returns: nothing for an image that has its data itself.
     :raises SnapshotsInDoubt: for an image whose volumes could not be deleted with the
         server, or are not made from snapshots.
     """
-    if not named_snapshots(image):
-        if MAPPING_KEY in image.metadata:
-            raise SnapshotsInDoubt(f"its {MAPPING_KEY} names no volume snapshot")
-        return []
-    found = []
-    for device in json.loads(image.metadata[MAPPING_KEY]):
-        source, target = device.get("source_type"), device.get("destination_type")
-        if source == "blank" and target == "local":
-            continue
-        if source != "snapshot" or target != "volume":
-            raise SnapshotsInDoubt(f"its {MAPPING_KEY} names more than snapshots")
-        if not device.get("device_name"):
-            raise SnapshotsInDoubt(f"its {MAPPING_KEY} does not name its devices")
-        wanted = {
-            "device_name": device["device_name"],
-            "boot_index": device.get("boot_index"),
-            "source_type": "snapshot",
-            "destination_type": "volume",
-            "uuid": device["snapshot_id"],
-            "volume_size": device.get("volume_size"),
-            "delete_on_termination": True,
-        }
-        found.append({key: each for key, each in wanted.items() if each is not None})
-    return found
+    return [
+        {**volume, "delete_on_termination": True}
+        for volume in volumes_of_snapshots(image)
+    ]
 
 
 def _needed(server: ServerFacts) -> tuple[str, timedelta] | None:

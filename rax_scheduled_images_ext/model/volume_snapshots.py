@@ -222,6 +222,61 @@ def named_snapshots(image: ServerImage) -> list[str]:
     return list(dict.fromkeys(name for name in found if name is not None))
 
 
+def volumes_of_snapshots(image: ServerImage) -> list[dict[str, Any]]:
+    """Return the volumes of a server to boot, in place of those that its image names.
+
+    They have the same devices, so Nova takes them instead. The root volume is as large
+    as the image's ``min_disk``: Nova writes the disk of the server's flavor there, and
+    then refuses the smaller volume that the image itself asks for.
+
+    :returns: nothing for an image that has its data itself.
+    :raises SnapshotsInDoubt: for an image whose volumes are not made from snapshots.
+    """
+    if not named_snapshots(image):
+        if MAPPING_KEY in image.metadata:
+            raise SnapshotsInDoubt(f"its {MAPPING_KEY} names no volume snapshot")
+        return []
+    found = []
+    for device in json.loads(image.metadata[MAPPING_KEY]):
+        source, target = device.get("source_type"), device.get("destination_type")
+        if source == "blank" and target == "local":
+            continue
+        if source != "snapshot" or target != "volume":
+            raise SnapshotsInDoubt(f"its {MAPPING_KEY} names more than snapshots")
+        if not device.get("device_name"):
+            raise SnapshotsInDoubt(f"its {MAPPING_KEY} does not name its devices")
+        small = _is_small_root(device, image)
+        size = image.min_disk if small else device.get("volume_size")
+        wanted = {
+            "device_name": device["device_name"],
+            "boot_index": device.get("boot_index"),
+            "source_type": "snapshot",
+            "destination_type": "volume",
+            "uuid": device["snapshot_id"],
+            "volume_size": size,
+            "delete_on_termination": device.get("delete_on_termination"),
+        }
+        found.append({key: each for key, each in wanted.items() if each is not None})
+    return found
+
+
+def has_small_root(image: ServerImage) -> bool:
+    """Whether Nova refuses the root volume that an image asks for.
+
+    :raises SnapshotsInDoubt: if its mapping is malformed.
+    """
+    return bool(named_snapshots(image)) and any(
+        _is_small_root(device, image)
+        for device in json.loads(image.metadata[MAPPING_KEY])
+    )
+
+
+def _is_small_root(device: Mapping[str, Any], image: ServerImage) -> bool:
+    size = device.get("volume_size")
+    root = device.get("boot_index") == 0
+    return root and isinstance(size, int) and size < image.min_disk
+
+
 def is_empty(image: ServerImage) -> bool:
     """Whether an image has neither data of its own nor volume snapshots.
 

@@ -994,6 +994,7 @@ class Restoration:
             "key_name": plan.key,
             "availability_zone": plan.options.zone,
             "config_drive": plan.server.config_drive or None,
+            "block_device_mapping_v2": plan.volumes or None,
             "description": plan.server.description,
             "tags": list(plan.tags) or None,
         }

@@ -432,9 +432,11 @@ def test_what_is_refused_is_one_line(
     assert not changes(cloud)
 
 
+@pytest.mark.parametrize("size", [30, 20, 4])
 def test_a_server_on_a_volume_comes_back_as_a_new_one(
-    nova: Any, cloud: Sandbox
+    nova: Any, cloud: Sandbox, size: int
 ) -> None:
+    """Also where its volume is smaller than its flavor's disk of 20 GiB."""
     with cloud.region() as region:
         model = region.servers.get(MYSERVER)
         server = region.servers.boot(
@@ -443,7 +445,7 @@ def test_a_server_on_a_volume_comes_back_as_a_new_one(
             name="vol",
             image_id="",
             flavor_id=model.flavor_id,
-            devices=(BlockDevice("image", model.image_id, 20, boot_index=0),),
+            devices=(BlockDevice("image", model.image_id, size, boot_index=0),),
         )
     cloud.advance("1h")
     nova.ok("image-create", "vol", "of-vol")
@@ -461,6 +463,11 @@ def test_a_server_on_a_volume_comes_back_as_a_new_one(
     done = restore(nova, "vol", "--as", "vol2", "--image", image.id, *NOW)
     assert done["status"] == "ACTIVE"
     assert last(nova, "vol2") > 0
+    (made,) = (each for each in cloud.servers() if each.name == "vol2")
+    with cloud.region() as region:
+        (volume,) = region.volumes.of_server(made.id)
+    assert volume.size == max(size, 20)
+    assert ("root volume has 20 GiB" in str(done)) == (size < 20)
 
 
 @not_beside_novaclient_7

@@ -174,7 +174,8 @@ def test_error_is_the_images_only_if_it_is_said(
     assert not left_in(cloud)
 
 
-def test_the_volumes_go_too_and_no_others(nova: Any, cloud: Sandbox) -> None:
+@pytest.mark.parametrize("size", [20, 4])
+def test_the_volumes_go_too_and_no_others(nova: Any, cloud: Sandbox, size: int) -> None:
     with cloud.region() as region:
         model = region.servers.get(MYSERVER)
         region.servers.boot(
@@ -183,7 +184,7 @@ def test_the_volumes_go_too_and_no_others(nova: Any, cloud: Sandbox) -> None:
             name="vol",
             image_id="",
             flavor_id=model.flavor_id,
-            devices=(BlockDevice("image", model.image_id, 20, boot_index=0),),
+            devices=(BlockDevice("image", model.image_id, size, boot_index=0),),
         )
     cloud.advance("1h")
     nova.ok("image-create", "vol", "of-vol")

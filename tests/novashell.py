@@ -10,9 +10,16 @@ from typing import Any
 from unittest import mock
 
 import novaclient.v2.shell
+import pytest
 from novaclient import base, client, shell
 
 from .shell import Shell
+
+#: Whether novaclient has image commands of its own, as release 7 does.
+HAS_IMAGE_COMMANDS = hasattr(novaclient.v2.shell, "do_image_list")
+image_commands_are_ours = pytest.mark.skipif(
+    HAS_IMAGE_COMMANDS, reason="this novaclient has image commands of its own"
+)
 
 # What releases of novaclient say first of all: later ones of nova itself,
 # release 7 of its image commands.

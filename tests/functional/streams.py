@@ -23,7 +23,7 @@ import pytest
 from rax_scheduled_images_ext.model.image import MARKER_KEY, PROTECTED_KEY
 from rax_scheduled_images_ext.sandbox import Sandbox
 
-from ..novashell import Nova
+from ..novashell import Nova, image_commands_are_ours
 from ..openstackshell import not_beside_novaclient_7
 from ..waiting import until
 from .fleet import MYSERVER, id_of
@@ -125,9 +125,11 @@ def cases(test: Any) -> Any:
     """Parametrize a test with all changes, both streams, and all that may be wrong."""
 
     def marked(change: Change) -> Any:
-        openstack = change.command.startswith("openstack")
-        marks = [not_beside_novaclient_7] if openstack else []
-        return pytest.param(change, marks=marks, id=change.command)
+        command = change.command
+        marks = [not_beside_novaclient_7] if command.startswith("openstack") else []
+        if command.startswith("nova image"):
+            marks = [image_commands_are_ours]
+        return pytest.param(change, marks=marks, id=command)
 
     test = pytest.mark.parametrize("change", list(map(marked, CHANGES)))(test)
     test = pytest.mark.parametrize("stream", ["stdout", "stderr"])(test)

@@ -10,19 +10,15 @@ import time
 from typing import Any
 
 import pytest
-from novaclient.v2 import shell
 
 from rax_scheduled_images_ext.sandbox import Sandbox
 
+from ..novashell import HAS_IMAGE_COMMANDS, image_commands_are_ours
 from .fleet import MYSERVER, NOBODY, add_image, sent
 from .interceptor import DROPPED, Interceptor, cut, json_answer, page
 
 IMAGE = "11111111-2222-4333-8444-555555555555"
 SCHEDULE = f"/servers/{MYSERVER}/rax-si-image-schedule"
-ours = pytest.mark.skipif(
-    hasattr(shell, "do_image_list"),
-    reason="this novaclient has image commands of its own",
-)
 DAYS = "sunday, monday, tuesday, wednesday, thursday, friday, saturday"
 RETENTION = (
     "argument <retention>: '{}' is not a retention: a whole number from 1 to 65535"
@@ -139,7 +135,7 @@ def test_wrong_arguments(nova: Any, cloud: Sandbox, argv: list[str], text: str) 
     check_usage_error(nova, cloud, argv, text)
 
 
-@ours
+@image_commands_are_ours
 @pytest.mark.parametrize(("argv", "text"), WRONG_IMAGE_ARGUMENTS)
 def test_wrong_image_arguments(
     nova: Any, cloud: Sandbox, argv: list[str], text: str
@@ -177,7 +173,7 @@ def test_unknown_servers(nova: Any, argv: list[str]) -> None:
     assert nova.ok(SHOW, "myserver") == "Schedule type: Daily\nRetention: 3\n"
 
 
-@ours
+@image_commands_are_ours
 @pytest.mark.parametrize("wanted", ["nosuch", NOBODY])
 @pytest.mark.parametrize("argv", IMAGE_COMMANDS[:3])
 def test_unknown_images(nova: Any, argv: list[str], wanted: str) -> None:
@@ -189,7 +185,7 @@ def test_unknown_images(nova: Any, argv: list[str], wanted: str) -> None:
     )
 
 
-@ours
+@image_commands_are_ours
 def test_unknown_images_to_delete(nova: Any) -> None:
     unknown = [*UNKNOWN, "my imag", "MY IMAGE"]
     result = nova("image-delete", *unknown)
@@ -245,7 +241,7 @@ def test_no_server_there(nova: Any, argv: list[str], env: dict[str, str]) -> Non
     assert "Traceback" not in result.err
 
 
-@ours
+@image_commands_are_ours
 @pytest.mark.parametrize("argv", [["image-list"], *IMAGE_COMMANDS])
 def test_no_image_service_where_the_catalog_says(
     nova: Any, cloud: Sandbox, front: Interceptor, argv: list[str]
@@ -414,7 +410,7 @@ IMAGE_LISTS = {
 }
 
 
-@ours
+@image_commands_are_ours
 @pytest.mark.parametrize(
     ("argv", "what"),
     [(["image-delete", "{}"], what) for what in IMAGE_LISTS]
@@ -432,7 +428,7 @@ def test_a_malformed_list_of_images(
     assert not any(line.startswith(("PATCH", "DELETE")) for line in front.log)
 
 
-@ours
+@image_commands_are_ours
 def test_a_page_does_not_mean_that_an_image_has_changed(
     nova: Any, front: Interceptor
 ) -> None:
@@ -531,7 +527,7 @@ def test_refusals(
 def test_a_busy_cloud_is_asked_again(
     nova: Any, front: Interceptor, argv: list[str], status: str
 ) -> None:
-    if argv[0].startswith("image") and hasattr(shell, "do_image_list"):
+    if argv[0].startswith("image") and HAS_IMAGE_COMMANDS:
         pytest.skip("this novaclient has image commands of its own")
     nova.ok(ENABLE, "myserver", "3")
     busy = json_answer(status, "{}", Retry_After="0")

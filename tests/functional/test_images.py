@@ -8,19 +8,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from novaclient.v2 import shell
 
 from rax_scheduled_images_ext.model.image import MARKER_KEY, MARKER_VALUE
 from rax_scheduled_images_ext.sandbox import Sandbox
 
+from ..novashell import HAS_IMAGE_COMMANDS, image_commands_are_ours
 from .fleet import MYSERVER, NOBODY, add_image
 from .interceptor import Interceptor
 from .raw import START
 
-NOVACLIENT_HAS_THEM = hasattr(shell, "do_image_list")
-ours = pytest.mark.skipif(
-    NOVACLIENT_HAS_THEM, reason="this novaclient has image commands of its own"
-)
 Run = Callable[..., Any]
 
 
@@ -88,7 +84,7 @@ def properties(cloud: Sandbox, image_id: str) -> dict[str, str]:
 
 
 @both_types
-@pytest.mark.skipif(not NOVACLIENT_HAS_THEM, reason="this novaclient has none")
+@pytest.mark.skipif(not HAS_IMAGE_COMMANDS, reason="this novaclient has none")
 @pytest.mark.filterwarnings("ignore:The novaclient.v2.images module:DeprecationWarning")
 def test_novaclients_own_commands_are_used(nova: Any, cloud: Sandbox) -> None:
     for verb in ("list", "show", "meta", "delete"):
@@ -98,7 +94,7 @@ def test_novaclients_own_commands_are_used(nova: Any, cloud: Sandbox) -> None:
 
 
 @both_types
-@ours
+@image_commands_are_ours
 def test_the_catalog_decides_which_api_is_asked(
     nova: Any, cloud: Sandbox, front: Interceptor
 ) -> None:
@@ -109,7 +105,7 @@ def test_the_catalog_decides_which_api_is_asked(
     assert proxied(cloud)
 
 
-@ours
+@image_commands_are_ours
 def test_list(run: Run, cloud: Sandbox) -> None:
     image = add_image(cloud, "a snapshot", instance_uuid=MYSERVER)
     lines = out(run("image-list")).splitlines()
@@ -126,7 +122,7 @@ def test_list(run: Run, cloud: Sandbox) -> None:
     ]
 
 
-@ours
+@image_commands_are_ours
 @pytest.mark.parametrize(("limit", "listed"), [("1", 1), ("2", 2), ("99", 4)])
 def test_list_no_more_than_asked_for(
     run: Run, cloud: Sandbox, limit: str, listed: int
@@ -140,7 +136,7 @@ def test_list_no_more_than_asked_for(
 
 
 @one_type
-@ours
+@image_commands_are_ours
 @pytest.mark.parametrize("proxy", [False, True])
 def test_list_reads_every_page(nova: Any, proxy: bool) -> None:
     with (
@@ -158,7 +154,7 @@ def test_list_reads_every_page(nova: Any, proxy: bool) -> None:
         assert proxied(cloud) is proxy
 
 
-@ours
+@image_commands_are_ours
 def test_show_every_row(run: Run, nova: Any, cloud: Sandbox) -> None:
     nova.ok("image-create", "--metadata", "purpose=try", "myserver", "by hand")
     cloud.advance("2h")
@@ -187,7 +183,7 @@ def test_show_every_row(run: Run, nova: Any, cloud: Sandbox) -> None:
 
 
 @both_types
-@ours
+@image_commands_are_ours
 @pytest.mark.parametrize("elapsed", ["1s", "2m", "1h"])
 def test_both_apis_show_the_same(
     nova: Any, cloud: Sandbox, front: Interceptor, elapsed: str
@@ -201,14 +197,14 @@ def test_both_apis_show_the_same(
     assert proxied(cloud)
 
 
-@ours
+@image_commands_are_ours
 def test_show_what_is_not_a_snapshot(run: Run) -> None:
     shown = rows(run("image-show", "Debian 12 (Bookworm)"))
     assert "server" not in shown
     assert shown["metadata os_distro"] == "debian"
 
 
-@ours
+@image_commands_are_ours
 def test_show_what_compute_makes_of_disk_configuration(
     run: Run, cloud: Sandbox
 ) -> None:
@@ -218,7 +214,7 @@ def test_show_what_compute_makes_of_disk_configuration(
     assert [row["OS-DCF:diskConfig"] for row in shown] == ["AUTO", "MANUAL"]
 
 
-@ours
+@image_commands_are_ours
 def test_set_metadata(run: Run, cloud: Sandbox) -> None:
     image = add_image(cloud, "mine", a="old", b="kept")
     argv = ["a=new", "c=x=y", "d=", "e=größe"]
@@ -229,7 +225,7 @@ def test_set_metadata(run: Run, cloud: Sandbox) -> None:
     assert properties(cloud, image) == {**expected, "b": "too"}
 
 
-@ours
+@image_commands_are_ours
 def test_delete_metadata(run: Run, cloud: Sandbox) -> None:
     image = add_image(cloud, "mine", a="1", b="2", c="3", d="4")
     assert out(run("image-meta", "mine", "delete", "a", "b=whatever")) == ""
@@ -244,7 +240,7 @@ def test_delete_metadata(run: Run, cloud: Sandbox) -> None:
     assert properties(cloud, image) == {"d": "4"}
 
 
-@ours
+@image_commands_are_ours
 def test_another_key_than_the_markers_keeps_nothing(run: Run, cloud: Sandbox) -> None:
     """The article's way to keep an image hangs on it that silence means: done."""
     marker: Any = {MARKER_KEY: MARKER_VALUE}
@@ -263,7 +259,7 @@ def test_another_key_than_the_markers_keeps_nothing(run: Run, cloud: Sandbox) ->
     )
 
 
-@ours
+@image_commands_are_ours
 def test_keep_a_scheduled_image_for_good(run: Run, nova: Any, cloud: Sandbox) -> None:
     nova.ok("scheduled-images-enable", "myserver", "1")
     cloud.advance("1d12h")
@@ -278,7 +274,7 @@ def test_keep_a_scheduled_image_for_good(run: Run, nova: Any, cloud: Sandbox) ->
 
 
 @one_type
-@ours
+@image_commands_are_ours
 @pytest.mark.parametrize("key", ["a/b~c", "~1", "per cent %41"])
 def test_keys_that_mean_something_in_an_address(
     nova: Any, cloud: Sandbox, key: str
@@ -291,7 +287,7 @@ def test_keys_that_mean_something_in_an_address(
 
 
 @one_type
-@ours
+@image_commands_are_ours
 def test_a_race_for_the_same_removal_is_won_by_both(
     nova: Any, cloud: Sandbox, front: Interceptor
 ) -> None:
@@ -312,7 +308,7 @@ def test_a_race_for_the_same_removal_is_won_by_both(
 
 
 @both_types
-@ours
+@image_commands_are_ours
 def test_a_race_for_the_same_key_of_the_proxy(
     nova: Any, cloud: Sandbox, front: Interceptor
 ) -> None:
@@ -326,7 +322,7 @@ def test_a_race_for_the_same_key_of_the_proxy(
     assert ("DELETE", 404) in [(m, s) for m, path, s in cloud.requests if image in path]
 
 
-@ours
+@image_commands_are_ours
 def test_delete_images(run: Run, cloud: Sandbox) -> None:
     one, two, three = (add_image(cloud, f"image {number}") for number in range(3))
     assert out(run("image-delete", one, "image 1")) == ""
@@ -334,7 +330,7 @@ def test_delete_images(run: Run, cloud: Sandbox) -> None:
     assert [image in listed for image in (one, two, three)] == [False, False, True]
 
 
-@ours
+@image_commands_are_ours
 def test_of_several_deletions_all_are_tried(run: Run, cloud: Sandbox) -> None:
     image = add_image(cloud, "mine")
     protected = add_image(cloud, "protected", protected=True)
@@ -358,7 +354,7 @@ def test_of_several_deletions_all_are_tried(run: Run, cloud: Sandbox) -> None:
     assert [i in listed for i in (image, protected)] == [False, True]
 
 
-@ours
+@image_commands_are_ours
 def test_two_images_of_one_name(run: Run, cloud: Sandbox) -> None:
     twins = sorted(add_image(cloud, "twin", a="1") for _ in range(2))
     for argv in (["show", "twin"], ["meta", "twin", "delete", "a"], ["delete", "twin"]):
@@ -371,7 +367,7 @@ def test_two_images_of_one_name(run: Run, cloud: Sandbox) -> None:
     assert [properties(cloud, image) for image in twins] == [{"a": "1"}] * 2
 
 
-@ours
+@image_commands_are_ours
 def test_an_id_wins_over_a_name(run: Run, cloud: Sandbox) -> None:
     image = add_image(cloud, "mine")
     impostor = add_image(cloud, image)
@@ -379,7 +375,7 @@ def test_an_id_wins_over_a_name(run: Run, cloud: Sandbox) -> None:
     assert [properties(cloud, i) for i in (image, impostor)] == [{"a": "1"}, {}]
 
 
-@ours
+@image_commands_are_ours
 def test_a_name_may_look_like_an_id(run: Run, cloud: Sandbox) -> None:
     image = add_image(cloud, NOBODY)
     assert rows(run("image-show", NOBODY))["id"] == image
@@ -390,7 +386,7 @@ def test_a_name_may_look_like_an_id(run: Run, cloud: Sandbox) -> None:
     assert image not in out(run("image-list"))
 
 
-@ours
+@image_commands_are_ours
 def test_names_are_what_they_are(run: Run, cloud: Sandbox) -> None:
     names = ["in:a,b", 'in:"x"', "größe", "n" * 255, "a&b=c#d %41", "a*c"]
     images = [add_image(cloud, name) for name in names]

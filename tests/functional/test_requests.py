@@ -6,20 +6,16 @@ from typing import Any
 
 import pytest
 from novaclient import client, exceptions, utils
-from novaclient.v2 import shell
 
 from rax_scheduled_images_ext.sandbox import Sandbox
 
+from ..novashell import image_commands_are_ours
 from .fleet import MYSERVER, NOBODY, add_image, sent
 from .interceptor import Interceptor
 
 BY_NAME = "GET /servers?name=%5Emyserver%24 200"
 SCHEDULE = f"/servers/{MYSERVER}/rax-si-image-schedule"
 IMAGE = "11111111-2222-4333-8444-555555555555"
-ours = pytest.mark.skipif(
-    hasattr(shell, "do_image_list"),
-    reason="this novaclient has image commands of its own",
-)
 
 
 @pytest.fixture
@@ -184,7 +180,7 @@ IMAGE_COMMANDS: dict[str, tuple[list[str], list[str], int]] = {
 }
 
 
-@ours
+@image_commands_are_ours
 @pytest.mark.parametrize("case", IMAGE_COMMANDS)
 def test_images(nova: Any, cloud: Sandbox, case: str) -> None:
     argv, requests, old = IMAGE_COMMANDS[case]

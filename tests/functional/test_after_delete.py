@@ -231,6 +231,7 @@ ANSWERS = {
 WHERE = ("server", "history", "images")
 
 
+@pytest.mark.long
 @settings(max_examples=25, deadline=None)
 @given(
     state=st.sampled_from(["there", "deleted", "restored", "archived"]),

@@ -279,6 +279,7 @@ class Blind:
         return False
 
 
+@pytest.mark.long
 @settings(max_examples=30)
 @given(st.lists(st.integers(0, len(NAMES) - 1), max_size=60))
 def test_the_limits_hold_in_any_order(turns: list[int]) -> None:

@@ -97,6 +97,7 @@ def test_for_several_people(cloud: Sandbox) -> None:
         check_it_ends(process, signal.SIGINT)
 
 
+@pytest.mark.long
 def test_more_requests_than_threads(cloud: Sandbox) -> None:
     """They wait for one another, and no one is warned of it."""
     with running(cloud.environ(), "--login") as (process, (line,)):

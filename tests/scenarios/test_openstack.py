@@ -38,6 +38,7 @@ def openstack(under_test: CloudUnderTest) -> Any:
     return run
 
 
+@pytest.mark.long
 def test_both_see_the_same(
     nova: Run, resources: Workshop, server: tuple[str, str], openstack: Any
 ) -> None:

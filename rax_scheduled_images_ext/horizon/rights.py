@@ -9,6 +9,7 @@ from horizon.utils.memoized import memoized
 from openstack_dashboard import policy
 
 from rax_scheduled_images_ext.horizon.cloud import cloud_of
+from rax_scheduled_images_ext.horizon.words import WAYS
 from rax_scheduled_images_ext.model.rights import Rights, likely_rights
 
 #: Rules of Horizon's policy files; all of an action's must allow it.
@@ -33,9 +34,13 @@ def _rights_of(request: HttpRequest, kept_as_tags: bool) -> Rights:
     return likely_rights(roles, kept_as_tags=kept_as_tags)
 
 
-def can_restore(request: HttpRequest) -> tuple[bool, bool]:
-    """Return whether a user may restore a server as a new one, and in place."""
+def ways_to_restore(request: HttpRequest, *, gone: bool) -> list[str]:
+    """Return the ways in which a user may restore a server, of :data:`.words.WAYS`.
+
+    :param gone: whether the server is deleted.
+    """
     if not rights_of(request).change:
-        return False, False
-    new, in_place = CREATE_SERVER, (*REBUILD_SERVER, *TAKE_SNAPSHOT)
-    return policy.check(new, request), policy.check(in_place, request)
+        return []
+    rules = (CREATE_SERVER, (*REBUILD_SERVER, *TAKE_SNAPSHOT))
+    ways = zip(WAYS, rules, (True, not gone), strict=True)
+    return [way for way, rule, can in ways if can and policy.check(rule, request)]

@@ -284,8 +284,11 @@ def details_of(request: Any) -> ServerDetails | None:
 def is_restorable(request: HttpRequest) -> bool:
     """Whether a user may restore the server of a request in some way."""
     details = details_of(request)
-    new, in_place = rights.can_restore(request)
-    return bool(details and details.images and (new or (in_place and not details.gone)))
+    return bool(
+        details
+        and details.images
+        and rights.ways_to_restore(request, gone=details.gone)
+    )
 
 
 @dataclass(frozen=True)
@@ -317,9 +320,8 @@ _NO_IMAGE = _("The image %(name)s no longer exists.")
 class Protect(Changes, Bulk):
     """Keeps images for good."""
 
-    gone = _NO_IMAGE
-
     name = "protect"
+    gone = _NO_IMAGE
     icon = "lock"
     help_text = _("No schedule counts or deletes them any more.")
     policy_rules = rights.CHANGE_IMAGE

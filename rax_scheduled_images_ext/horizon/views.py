@@ -189,12 +189,12 @@ class DetailView(OfServer, tables.DataTableView):
         """Return what the template shows."""
         details = self.get_details()
         progress = None if details.gone else progress_of(details.server.id)
-        _, can_undo = rights.can_restore(self.request)
+        ways = rights.ways_to_restore(self.request, gone=details.gone)
         return super().get_context_data(
             **words.facts_of(details),
             restore=progress,
             restore_text=words.in_labels(progress.text) if progress else "",
-            can_undo=can_undo,
+            can_undo="in-place" in ways,
             kept_as_tags=cloud_of(self.request).schedules.kept_as_tags,
             **kwargs,
         )
@@ -375,14 +375,13 @@ class RestoreView(FormOfServer):
     def get_initial(self) -> dict[str, Any]:
         """Return the images and the ways to choose from, and a name."""
         details, query = self.get_details(), self.request.GET
-        new, in_place = rights.can_restore(self.request)
-        if not any((new, in_place and not details.gone)):
+        ways = rights.ways_to_restore(self.request, gone=details.gone)
+        if not ways:
             messages.error(self.request, _("You are not allowed to restore servers."))
             raise exceptions.Http302(self.get_success_url())
         name, flavors = words.name_of(details), []
         with Handled(self.request, _("Unable to retrieve the flavors.")):
             flavors = Servers.of(cloud_of(self.request)).flavors()
-        ways = {"new": new, "in-place": in_place and not details.gone}
         images = [
             (each.image.id, _image_words(each.image, details))
             for each in details.images
@@ -393,7 +392,7 @@ class RestoreView(FormOfServer):
             "server_name": name,
             "flavors": [(each.id, _flavor_words(each)) for each in flavors],
             "images": images,
-            "ways": [way for way, can in ways.items() if can],
+            "ways": ways,
             "image": query.get("image"),
             "how": query.get("how"),
             "new_name": f"{name}-restored",

@@ -562,8 +562,8 @@ def described_differences(plan: RestorePlan) -> tuple[str, ...]:
         ),
         (
             bool(plan.volumes),
-            f"its root volume has {plan.image.min_disk} GiB: the cloud takes the least"
-            " disk of the image, which is that of the old flavor",
+            f"its root volume has {plan.image.min_disk} GiB: the cloud requires the"
+            " image's minimum disk size",
         ),
         (bool(options.key), f"its key is {options.key}"),
         (options.key == "", "it has no key pair"),

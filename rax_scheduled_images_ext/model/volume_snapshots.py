@@ -209,6 +209,12 @@ def named_snapshots(image: ServerImage) -> list[str]:
 
     :raises SnapshotsInDoubt: if its mapping is malformed.
     """
+    found = (_named_by(device) for device in _devices(image))
+    return list(dict.fromkeys(name for name in found if name is not None))
+
+
+def _devices(image: ServerImage) -> list[Any]:
+    """Return the devices of an image's mapping, none without one."""
     text = image.metadata.get(MAPPING_KEY)
     if text is None:
         return []
@@ -218,8 +224,7 @@ def named_snapshots(image: ServerImage) -> list[str]:
         raise SnapshotsInDoubt(f"its {MAPPING_KEY} is not JSON") from None
     if not isinstance(devices, list):
         raise SnapshotsInDoubt(f"its {MAPPING_KEY} is not a JSON list")
-    found = (_named_by(device) for device in devices)
-    return list(dict.fromkeys(name for name in found if name is not None))
+    return devices
 
 
 def volumes_of_snapshots(image: ServerImage) -> list[dict[str, Any]]:
@@ -237,7 +242,7 @@ def volumes_of_snapshots(image: ServerImage) -> list[dict[str, Any]]:
             raise SnapshotsInDoubt(f"its {MAPPING_KEY} names no volume snapshot")
         return []
     found = []
-    for device in json.loads(image.metadata[MAPPING_KEY]):
+    for device in _devices(image):
         source, target = device.get("source_type"), device.get("destination_type")
         if source == "blank" and target == "local":
             continue
@@ -266,8 +271,7 @@ def has_small_root(image: ServerImage) -> bool:
     :raises SnapshotsInDoubt: if its mapping is malformed.
     """
     return bool(named_snapshots(image)) and any(
-        _is_small_root(device, image)
-        for device in json.loads(image.metadata[MAPPING_KEY])
+        _is_small_root(device, image) for device in _devices(image)
     )
 
 

@@ -56,7 +56,7 @@ def create_app(settings: Settings) -> Flask:
     """Return the panel for one cloud."""
     app = Flask(__name__)
     app.jinja_env.finalize = _shown
-    # A page of a hundred rows has a lot of them.
+    # Less whitespace: a page has a hundred rows.
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters.update(
         described=words.described,

@@ -24,8 +24,11 @@ _MOST_MONTHS = 12
 
 @dataclass
 class Day:
-    """A UTC day: how many images were made, and in sentences what failed, and what
-    nobody knows of images that are missing."""
+    """A UTC day: how many images were made on it, and what went wrong.
+
+    ``failed`` are sentences about failures, ``unknown`` about images that are missing
+    for a reason that is not known.
+    """
 
     date: date
     made: int = 0

@@ -11,6 +11,7 @@ from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG, schedule_tag
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.models import ServerQuery
+from rax_scheduled_images_ext.sandbox.backend.region import Region
 
 from .fleet import MYSERVER
 from .runners import advance_to_slot, connected, made, runner_of, schedule
@@ -54,6 +55,18 @@ def make_elsewhere(cloud: Sandbox, number: int) -> list[str]:
     return [
         image.id for image in made(cloud) if image.properties[SERVER_KEY] == server.id
     ]
+
+
+def boot_from(region: Region, image_id: str, model_id: str = MYSERVER) -> None:
+    """Boot a server from an image, in the project of another server."""
+    model = region.servers.get(model_id)
+    region.servers.boot(
+        project_id=model.project_id,
+        user_id=model.user_id,
+        name="back",
+        image_id=image_id,
+        flavor_id="2",
+    )
 
 
 def delete_server(cloud: Sandbox, server_id: str = MYSERVER) -> None:

@@ -29,6 +29,7 @@ from .fleet import MYSERVER, sent
 from .gone import (
     NO_SERVER,
     archive_server,
+    boot_from,
     delete_server,
     left,
     make_elsewhere,
@@ -173,14 +174,7 @@ def test_two_novas_with_one_glance(cloud: Sandbox, service: Service) -> None:
 def test_what_must_stay(cloud: Sandbox, service: Service) -> None:
     images = make_images(cloud, 4)
     with cloud.region() as region:
-        server = region.servers.get(MYSERVER)
-        region.servers.boot(
-            project_id=server.project_id,
-            user_id=server.user_id,
-            name="back",
-            image_id=images[0],
-            flavor_id="2",
-        )
+        boot_from(region, images[0])
         region.images.update(images[1], attributes={"protected": True})
         properties = dict(region.images.get(images[2]).properties)
         del properties[MARKER_KEY]

@@ -22,6 +22,7 @@ from .fleet import MYSERVER, id_of, sent
 from .gone import (
     NO_SERVER,
     archive_server,
+    boot_from,
     delete_server,
     left,
     make_elsewhere,
@@ -208,13 +209,7 @@ def test_what_a_server_of_another_region_boots_from_stays(
     name = cloud.regions[1]
     with cloud.region(name) as region:
         (server,) = region.servers.select(ServerQuery())
-        region.servers.boot(
-            project_id=server.project_id,
-            user_id=server.user_id,
-            name="moved",
-            image_id=images[0],
-            flavor_id="2",
-        )
+        boot_from(region, images[0], server.id)
     delete_server(cloud)
     rows = json.loads(nova.ok(*PRUNE, "--gone", "--format", "json"))
     assert [row["action"] for row in rows] == ["skipped", "deleted", "deleted"]
@@ -237,14 +232,7 @@ def test_what_a_server_boots_from_or_is_protected_stays(
 ) -> None:
     images = make_images(cloud, 3)
     with cloud.region() as region:
-        server = region.servers.get(MYSERVER)
-        region.servers.boot(
-            project_id=server.project_id,
-            user_id=server.user_id,
-            name="back",
-            image_id=images[0],
-            flavor_id="2",
-        )
+        boot_from(region, images[0])
         region.images.update(images[1], attributes={"protected": True})
     delete_server(cloud)
     planned = nova.ok(

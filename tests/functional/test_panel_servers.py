@@ -21,6 +21,7 @@ from ..waiting import until
 from .fleet import MYSERVER, id_of, remember_proof, sent
 from .panels import Page, Panel, Reader, panel_over
 from .runners import runner_of, schedule
+from .test_policies import ALL
 from .test_volume_backed import SERVER
 
 FACES = [{}, {"like": "rackspace"}, {"extension": False}]
@@ -227,22 +228,12 @@ def test_who_is_unprotected_is_who_the_list_names(
     assert "without --policies" in reader.page.at("#exceptions").text
 
 
-POLICIES = """
-    version: 1
-    prefix: ops
-    policies:
-      - name: everybody
-        schedule: {every: daily, keep: {last: 7}}
-    except: {tags: [no-images]}
-    """
-
-
 @pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
 def test_the_exceptions_of_policies_count(cloud: Sandbox, tmp_path: Path) -> None:
     file = tmp_path / "policies.yaml"
     with pytest.raises(InvalidPolicies):
         policy_file(str(file))
-    file.write_text(dedent(POLICIES))
+    file.write_text(dedent(ALL))
     database = id_of(cloud, "db1")
     with cloud.region() as region:
         region.servers.set_tags(database, ("no-images",))
@@ -252,7 +243,7 @@ def test_the_exceptions_of_policies_count(cloud: Sandbox, tmp_path: Path) -> Non
         assert "db1" not in names(page)
         assert "exceptions in policies.yaml count" in page.at("#exceptions").text
         # It is read again. A mistake in it changes nothing, and is said.
-        file.write_text(dedent(POLICIES).replace("no-images", "other"))
+        file.write_text(dedent(ALL).replace("no-images", "other"))
         assert "db1" in names(reader.get(f"{page.path}?status=unprotected"))
         file.write_text("version: 2")
         page = reader.get(f"{page.path}?status=unprotected")

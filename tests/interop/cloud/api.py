@@ -68,6 +68,9 @@ class Administrator:
     def post(self, service: str, path: str, body: object) -> Any:
         return self._send("POST", BASES[service] + path, body)[0]
 
+    def patch(self, service: str, path: str, body: object) -> Any:
+        return self._send("PATCH", BASES[service] + path, body)[0]
+
     def delete(self, service: str, path: str) -> None:
         self._send("DELETE", BASES[service] + path)
 

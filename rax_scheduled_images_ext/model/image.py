@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
+from rax_scheduled_images_ext.model.times import LONG_AGO
+
 Result = TypeVar("Result")
 
 
@@ -203,13 +205,16 @@ def original_of(image: ServerImage) -> str | None:
 
     :returns: None if the image does not say.
     """
-    original, _, nonce = image.metadata.get(OWN_KEY, "").partition(":")
+    own = image.metadata.get(OWN_KEY)
+    if own is None:
+        return None
+    original, _, nonce = own.partition(":")
     return original if original and nonce == nonce_of(image) else None
 
 
-def age_order(image: ServerImage) -> tuple[float, str]:
+def age_order(image: ServerImage) -> tuple[datetime, str]:
     """Return a sort key, greater for newer images; an image of unknown age is old."""
-    return (image.created.timestamp() if image.created else 0.0, image.id)
+    return (image.created or LONG_AGO, image.id)
 
 
 def inherited_copies(images: Iterable[ServerImage]) -> frozenset[str]:
@@ -221,12 +226,10 @@ def inherited_copies(images: Iterable[ServerImage]) -> frozenset[str]:
     """
     copies = set()
     runs: set[tuple[str | None, str]] = set()
-
-    def order(image: ServerImage) -> tuple[bool, tuple[float, str]]:
-        return original_of(image) != image.id, age_order(image)
-
-    for image in sorted(images, key=order):
-        run, original = image.metadata.get(RUN_KEY), original_of(image)
+    known = [(original_of(image), image) for image in images]
+    known.sort(key=lambda each: (each[0] != each[1].id, age_order(each[1])))
+    for original, image in known:
+        run = image.metadata.get(RUN_KEY)
         if original is not None:
             is_copy = original != image.id
         elif run is None:

@@ -131,7 +131,8 @@ def verification_of(image: ServerImage) -> Verification | None:
 
     Anybody who may change the image may write anything there.
     """
-    found = _RECORD.fullmatch(image.metadata.get(VERIFIED_KEY, ""))
+    text = image.metadata.get(VERIFIED_KEY)
+    found = _RECORD.fullmatch(text) if text else None
     if not found or found[1] != image.id:
         return None
     time, level = read_time(found[3]), LEVELS.get(found[4])

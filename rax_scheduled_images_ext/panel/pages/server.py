@@ -8,7 +8,7 @@ from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from rax_scheduled_images_ext.console.formats import Column
-from rax_scheduled_images_ext.console.images import IMAGES_AS_DATA
+from rax_scheduled_images_ext.console.images import decision_columns
 from rax_scheduled_images_ext.console.schedules import expected_line, quota_line
 from rax_scheduled_images_ext.console.simulation import calendar_lines
 from rax_scheduled_images_ext.errors import InvalidValue, NoSuchServer, SimpleOnly
@@ -47,6 +47,7 @@ from rax_scheduled_images_ext.panel.pages.common import (
     place,
     project_pages,
     say,
+    sizes_of,
     space_taken,
     submit,
 )
@@ -83,7 +84,9 @@ def shown(server_id: str) -> ResponseReturnValue:
     details = view.value.details
     if request.args.get("format") == "csv":
         name = details.server.name or server_id
-        return as_csv_file(name, [*IMAGES_AS_DATA, _proof(details)], details.images)
+        sizes = sizes_of(each.image for each in details.images)
+        columns = decision_columns(sizes, data=True)
+        return as_csv_file(name, [*columns, _proof(details)], details.images)
     return render_template(
         "server.html",
         view=view,

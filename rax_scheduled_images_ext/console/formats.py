@@ -57,38 +57,17 @@ def attribute(key: str, title: str) -> Column[Any]:
 
 
 def as_table(columns: Sequence[Column[Row]], rows: Iterable[Row]) -> str:
-    """Return a table with a frame, one line per row.
+    """Return a table with a frame, one line per row."""
+    from prettytable import PrettyTable
 
-    It is the one of novaclient, whose PrettyTable takes three times as long.
-    """
-    rows = list(rows)
-    filled = [
-        _filled([column.title, *(_cell(column, row) for row in rows)])
-        for column in plain(columns)
-    ]
-    widths = [_width(cells[0]) for cells in filled]
-    rule = f"+-{'-+-'.join('-' * width for width in widths)}-+"
-    titles, *lines = (f"| {' | '.join(cells)} |" for cells in zip(*filled, strict=True))
-    return "\n".join([rule, titles, rule, *lines, rule])
-
-
-def _cell(column: Column[Row], row: Row) -> str:
-    return printable(column.human(column.value(row)))
-
-
-def _filled(cells: list[str]) -> list[str]:
-    """Return cells filled with blanks, so that all are as wide as the widest."""
-    widest = max(map(_width, cells))
-    return [cell + " " * (widest - _width(cell)) for cell in cells]
-
-
-def _width(text: str) -> int:
-    """Return how many columns of a terminal a printable text takes."""
-    if text.isascii():
-        return len(text)
-    from wcwidth import wcswidth
-
-    return max(0, wcswidth(text))
+    columns = plain(columns)
+    table = PrettyTable([column.title for column in columns])
+    table.align = "l"
+    for row in rows:
+        table.add_row(
+            [printable(column.human(column.value(row))) for column in columns]
+        )
+    return str(table.get_string())
 
 
 def as_json(columns: Sequence[Column[Row]], rows: Iterable[Row]) -> str:

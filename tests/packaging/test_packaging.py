@@ -151,7 +151,7 @@ def test_twine_finds_nothing_to_say(built: Path) -> None:
 def test_the_requirements_are_those_of_the_documents() -> None:
     required = distribution("rax-scheduled-images-ext").requires or []
     runtime = {r.split(">")[0] for r in required if "extra" not in r}
-    assert runtime == {"pbr", "python-novaclient", "requests", "six", "wcwidth"}
+    assert runtime == {"pbr", "prettytable", "python-novaclient", "requests", "six"}
 
 
 def test_the_entry_points_load() -> None:

@@ -6,9 +6,6 @@ import json
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from prettytable import PrettyTable
 
 from rax_scheduled_images_ext.console.formats import FORMATS, Column, attribute
 
@@ -95,15 +92,3 @@ def test_a_columns_human_form_is_for_the_table_alone() -> None:
     )
     assert "| 7 images |" in FORMATS["table"]([count], THINGS[:1])
     assert FORMATS["value"]([count], THINGS[:1]) == "7"
-
-
-WORDS = st.text("ab -|+é日本", max_size=8)
-
-
-@given(st.lists(st.builds(Thing, WORDS, st.none() | st.integers())))
-def test_a_table_is_what_novaclient_prints(things: list[Thing]) -> None:
-    theirs = PrettyTable([column.title for column in COLUMNS])
-    theirs.align = "l"
-    for each in things:
-        theirs.add_row([each.name, "-" if each.count is None else each.count])
-    assert FORMATS["table"](COLUMNS, things) == theirs.get_string()

@@ -12,8 +12,12 @@ import pytest
 from rax_scheduled_images_ext.cli.nova import restore as command
 from rax_scheduled_images_ext.console import restore as console
 from rax_scheduled_images_ext.console.terminal import OutputFailed
-from rax_scheduled_images_ext.model.image import FACTS_KEY, MARKER_KEY
-from rax_scheduled_images_ext.model.restore import RESTORE_KEY, SAFETY_KEY
+from rax_scheduled_images_ext.model.image import (
+    FACTS_KEY,
+    MARKER_KEY,
+    RESTORE_KEY,
+    SAFETY_KEY,
+)
 from rax_scheduled_images_ext.operations import restore as operation
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.models import BlockDevice

@@ -308,9 +308,12 @@ class _Planning:
         # Perhaps it was made anew by hand after the old one was deleted.
         named = [] if images else list(images_by_name(self.cloud, server.name))
         others = f"; of another one of that name there are: {', '.join(named)}"
+        # Nova itself writes no server on them.
+        by_hand = "; it boots from a volume: for an image made by hand, use --image"
         raise RestoreRefused(
             f"There is no complete image of server {server.name}{until}{why}"
             + (others if named else "")
+            + (by_hand if server.boots_from_volume and not images else "")
         )
 
     def _newest(

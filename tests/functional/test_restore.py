@@ -415,6 +415,19 @@ def test_images_of_one_that_was_made_anew_are_pointed_at(
     assert refused.err.endswith(told)
 
 
+def test_an_image_of_a_volume_that_was_made_by_hand_is_found_by_its_name(
+    nova: Any, cloud: Sandbox
+) -> None:
+    """Nova writes no server on it."""
+    cloud.boot("data", volume_size=8)
+    nova.ok("image-create", "data", "by-hand")
+    argv = ("scheduled-images-restore", "data", "--as", "back", "--dry-run")
+    refused = nova(*argv)
+    told = "it boots from a volume: for an image made by hand, use --image\n"
+    assert refused.err.endswith(told)
+    assert "by-hand" in nova.ok(*argv, "--image", "by-hand")
+
+
 def test_what_is_refused_is_one_line(
     nova: Any, cloud: Sandbox, images: list[str]
 ) -> None:

@@ -162,8 +162,8 @@ class Restored:
 class _Planning:
     """Reads what a plan requires.
 
-    That is at most six requests for an image with data, and one more for each name that
-    the options give in place of an ID.
+    That is at most six requests for an image with data, and one more for each flavor or
+    network that has to be found by its name.
     """
 
     cloud: Cloud

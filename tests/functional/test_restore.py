@@ -134,17 +134,31 @@ def test_the_plan_changes_nothing(nova: Any, cloud: Sandbox, images: list[str]) 
     assert not changes(cloud)
 
 
-def test_at_most_six_requests_come_first(
-    nova: Any, cloud: Sandbox, images: list[str]
-) -> None:
-    restore(nova, "myserver", "--as", "back", *NOW)
+def requests_before_the_first_change(cloud: Sandbox) -> int:
     paths = [
         seen.path
         for seen in cloud.requests
         if "/identity" not in seen.path and re.search(r"v2(\.1)?/.", seen.path)
     ]
-    first = next(i for i, seen in enumerate(paths) if seen.endswith("/servers"))
-    assert first <= 6, paths
+    return next(i for i, seen in enumerate(paths) if seen.endswith("/servers"))
+
+
+def test_at_most_six_requests_come_first(
+    nova: Any, cloud: Sandbox, images: list[str]
+) -> None:
+    restore(nova, "myserver", "--as", "back", *NOW)
+    assert requests_before_the_first_change(cloud) <= 6
+
+
+@pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
+@pytest.mark.parametrize("label", ["myserver", MYSERVER])
+def test_nor_for_a_server_that_is_gone(nova: Any, cloud: Sandbox, label: str) -> None:
+    nova("scheduled-images-enable", "myserver", "7")
+    made_by_the_service(cloud)
+    nova.ok("delete", "myserver")
+    cloud.requests = Hurried(cloud)
+    restore(nova, label, "--as", "back", *NOW)
+    assert requests_before_the_first_change(cloud) <= 6
 
 
 def test_the_same_command_finds_what_it_has_made(

@@ -466,6 +466,22 @@ def test_an_image_says_that_its_server_was_held_only_if_that_was_seen(
         assert last is None or task_state(last).disk is Disk.SAFE
 
 
+@given(
+    st.lists(
+        st.sampled_from([ConnectFailure("refused"), TimeoutError("none")]), max_size=9
+    )
+)
+def test_what_is_not_true_of_an_image_is_removed_when_the_cloud_is_back(
+    troubles: list[Any],
+) -> None:
+    marked = image("SAVING", **{MARKER_KEY: MARKER_VALUE})
+    outside = Outside(COPY, [*troubles, marked])
+    mistake = ValueError("a mistake")
+    error = take(outside, outside.snapshot(safe_from=UPLOADING), block=mistake)
+    assert error is mistake
+    assert outside.removed == {MARKER_KEY, HOOK_KEY}
+
+
 def test_an_image_says_that_its_server_was_held() -> None:
     outside = Outside(UPLOADED, [image("SAVING")])
     assert take(outside, outside.snapshot(safe_from=UPLOADING)) is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -105,7 +105,10 @@ class NewImage:
             while not (new := self._poller.retry(self._new_ones)):
                 if self._poller.clock() >= end:
                     break
-                self._poller.signals.sleep(self._poller.limits.interval or RETRY)
+                self._poller.signals.sleep(
+                    self._poller.limits.interval or RETRY,
+                    interruptible=self._poller.interruptible,
+                )
             if len(new) != 1:
                 raise SnapshotUnknown(
                     f"It is not known whether an image of server {self.server_name}"
@@ -130,9 +133,11 @@ class NewImage:
         if MARKER_KEY in self.metadata and not self._is_cut:
             return
         try:
-            removed = self._poller.retry(self._take_off)
+            self._tell(self._poller.retry(self._take_off))
         except NoSuchImage:
             raise self._lost("it is gone") from None
+
+    def _tell(self, removed: Collection[str]) -> None:
         note = self._poller.listener.note
         if MARKER_KEY in removed:
             note(f"Removed the scheduled images marker that image {self.id} inherited")
@@ -148,15 +153,32 @@ class NewImage:
         return HOOK_KEY in self.metadata and not self.held
 
     def leave(self) -> None:
-        """Keep the image, except for what is not true of it."""
+        """Keep the image, except for what is not true of it.
+
+        The server runs again, so there is time to try it for a while.
+        """
         # A signal may have arrived already; it must not prevent this.
         self._poller = replace(self._poller, interruptible=False)
+        if not self.id and not self._sent.problem:
+            return
+        limits = self._poller.limits
+        why: object = "the cloud does not respond as it should"
         try:
-            if self.id or self._sent.problem:
-                self.locate()
-                self.correct()
+            self.locate(limits.quiet if self._is_cut else 0.0)
+            interval = limits.interval or RETRY
+            for removed in self._poller.polls(
+                self._take_off, interval, limits.settling
+            ):
+                self._tell(removed)
+                return
+        except NoSuchImage:
+            why = "it is gone"
         except Exception as error:
-            self._poller.listener.note(f"{self} is left as it is: {error}")
+            why = error
+        says = f"; it says that its server was held: remove {HOOK_KEY}"
+        self._poller.listener.note(
+            f"{self} is left as it is: {why}{says if self._is_cut else ''}"
+        )
 
     def glance(self) -> ServerImage | None:
         """Return the image as it is now, None if unknown."""

@@ -750,11 +750,12 @@ def _boots_from(cloud: Cloud, server: ServerFacts, image_id: str) -> bool:
 
 def _went_with(volumes: Volumes, snapshot_id: str | None, image_id: str) -> bool:
     """Whether a snapshot is still there, and was to be deleted with an image."""
+    if snapshot_id is None:
+        return False
     try:
-        found = snapshot_id and volumes.snapshot(snapshot_id)
+        return volumes.snapshot(snapshot_id).image_id == image_id
     except NoSuchVolumeSnapshot:
         return False
-    return bool(found) and found.image_id == image_id
 
 
 def _pace(elapsed: float) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 from rax_scheduled_images_ext.console.formats import Column, print_rows
 from rax_scheduled_images_ext.console.terminal import say
 from rax_scheduled_images_ext.errors import NoSuchServer
+from rax_scheduled_images_ext.model.consistency import consistency_of
 from rax_scheduled_images_ext.model.keep import KeptBy, period_name
 from rax_scheduled_images_ext.model.retention import (
     Decision,
@@ -92,6 +93,11 @@ def decision_columns(sizes: Sizes, *, data: bool = False) -> list[Column[Any]]:
         Column("counted", "Counted", lambda decision: decision.counted),
         Column("expires_in_runs", "Runs left", expires_in_runs),
         Column("protected", "Protected", lambda decision: decision.image.protected),
+        Column(
+            "consistency",
+            "Consistency",
+            lambda decision: consistency_of(decision.image).value,
+        ),
         Column("kept_by", "Kept by", kept_by, further=True),
         Column(
             "until", "Until", lambda decision: write_time(decision.until), further=True

@@ -16,6 +16,7 @@ from django.utils.translation import (
 )
 
 from rax_scheduled_images_ext.console.restore import with_labels
+from rax_scheduled_images_ext.model.consistency import Consistency
 from rax_scheduled_images_ext.model.freshness import ScheduleStatus, State
 from rax_scheduled_images_ext.model.gone import last_name
 from rax_scheduled_images_ext.model.keep import RULES, Keep
@@ -33,6 +34,13 @@ STATES = {
     "failed": pgettext_lazy("state of a server's images", "Proof failed"),
 }
 FAILED_PROOF = "failed"
+#: What the data of an image may be like.
+CONSISTENCY = {
+    Consistency.HOOK: pgettext_lazy("consistency of an image", "hook"),
+    Consistency.AGENT: pgettext_lazy("consistency of an image", "agent asked for"),
+    Consistency.CRASH: pgettext_lazy("consistency of an image", "crash"),
+    Consistency.UNKNOWN: pgettext_lazy("consistency of an image", "unknown"),
+}
 _DAYS = {
     "SUNDAY": gettext_lazy("Sunday"),
     "MONDAY": gettext_lazy("Monday"),

@@ -26,7 +26,9 @@ SERVER_KEY = "instance_uuid"
 
 # What Nova itself writes on a snapshot that a user or a service requested. The images
 # of `nova backup`, which rotates them itself, have another value.
-TYPE_KEY, SNAPSHOT = "image_type", "snapshot"
+TYPE_KEY, SNAPSHOT, BACKUP = "image_type", "snapshot", "backup"
+#: With a true value, the guest agent is to freeze the server's file systems meanwhile.
+AGENT_KEY = "hw_qemu_guest_agent"
 
 
 # Further metadata of each scheduled image. It is ordinary metadata, so the snapshots of
@@ -49,6 +51,13 @@ VERIFIED_KEY = "scheduled_images_verified"
 #: When the server was deleted (see :mod:`.gone`); it begins with the ID of the image
 #: that carries it.
 GONE_KEY = "scheduled_images_gone"
+#: That a command stopped what writes on the server (see :mod:`.consistency`).
+HOOK_KEY = "scheduled_images_hook"
+#: On a safety image until its restore is done, and on a new server for good: what was
+#: restored from what, and what no other restore has.
+RESTORE_KEY = "scheduled_images_restore"
+#: On a safety image whose restore is done: its own ID, which no copy of it has.
+SAFETY_KEY = "scheduled_images_safety"
 #: On an empty, short-lived image that claims an attempt to make an image.
 CLAIM_KEY = "scheduled_images_claim"
 
@@ -75,6 +84,8 @@ TELLING = (
     VERIFIED_KEY,
     GONE_KEY,
     PROTECTED_KEY,
+    HOOK_KEY,
+    AGENT_KEY,
 )
 
 

@@ -12,6 +12,7 @@ from rax_scheduled_images_ext.console.images import decision_columns
 from rax_scheduled_images_ext.console.schedules import expected_line, quota_line
 from rax_scheduled_images_ext.console.simulation import calendar_lines
 from rax_scheduled_images_ext.errors import InvalidValue, NoSuchServer, SimpleOnly
+from rax_scheduled_images_ext.model.consistency import consistency_of
 from rax_scheduled_images_ext.model.outlook import Outlook
 from rax_scheduled_images_ext.model.retention import (
     Decision,
@@ -109,6 +110,7 @@ def shown(server_id: str) -> ResponseReturnValue:
         phases=(PENDING, COPYING, COPIED, UPLOADING),
         kind_of=kind_of,
         retention_status=retention_status,
+        consistency_of=consistency_of,
         reason=reason,
         name=request.args.get("name", new_image_name(details)),
     )

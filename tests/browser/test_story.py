@@ -436,11 +436,11 @@ STATES = {
 def test_names_are_text_and_nothing_else(
     visits: Visits, panel: Panel, cloud: Sandbox, script: bool
 ) -> None:
-    evil = "<script>alert(1)</script><img src=x onerror=alert(2)>'\"&amp;"
+    evil = "<img src=x onerror=alert(2)>'\"&amp;"
     server_id = cloud.boot(evil).id
     visit = visits(panel, java_script_enabled=script).enter()
     page = visit.page
-    page.get_by_label("<script>", exact=True).check()
+    page.get_by_label(evil, exact=True).check()
     page.get_by_role("button", name="Review the change").click()
     expect(page.locator("#reviewed tbody th")).to_have_text(evil)
     page.locator("#confirm").click()

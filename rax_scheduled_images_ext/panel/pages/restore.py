@@ -199,7 +199,8 @@ def _old(details: ServerDetails) -> _Old:
     server = details.server
     found = candidates(images, server.id, server.project_id) or images
     facts = facts_of(found[0])
-    return _Old(facts and described_flavor(facts), requirements(found[0]))
+    flavor = described_flavor(facts) if facts else None
+    return _Old(flavor, requirements(found[0]))
 
 
 def _digest(plan: RestorePlan) -> str:

@@ -6,8 +6,8 @@
   const iso = (moment) => moment.toISOString().slice(0, 16).replace("T", " ");
   const addLocalTimes = () => {
     if (document.documentElement.dataset.zone) return;
-    for (const time of document.querySelectorAll("time")) {
-      const moment = new Date(time.textContent.replace(" ", "T").replace(" UTC", "Z"));
+    for (const time of document.querySelectorAll("time[datetime]")) {
+      const moment = new Date(time.dateTime);
       const offset = moment.getTimezoneOffset();
       if (!offset) continue;
       let local = time.nextElementSibling;

@@ -18,7 +18,6 @@ from django.utils.translation import (
 from rax_scheduled_images_ext.console.restore import with_labels
 from rax_scheduled_images_ext.model.consistency import Consistency
 from rax_scheduled_images_ext.model.freshness import ScheduleStatus, State
-from rax_scheduled_images_ext.model.gone import last_name
 from rax_scheduled_images_ext.model.keep import RULES, Keep
 from rax_scheduled_images_ext.model.schedule import DAYS, ImageSchedule
 from rax_scheduled_images_ext.operations.server import ServerDetails
@@ -177,9 +176,7 @@ def linked(text: object, name: str, url: str) -> SafeString:
 
 def name_of(details: ServerDetails) -> str:
     """Return the name of a server, its last known one if it is deleted."""
-    server, images = details.server, (each.image for each in details.images)
-    own = (image for image in images if image.owner == server.project_id)
-    return server.name or next(filter(None, map(last_name, own)), server.id)
+    return details.server.name or details.server.id
 
 
 def moment(time: datetime | None) -> str | None:

@@ -61,6 +61,7 @@ from rax_scheduled_images_ext.panel.review import (
 )
 from rax_scheduled_images_ext.panel.runs import KINDS, kind_of, others_of, runs_of
 from rax_scheduled_images_ext.panel.security import is_refresh
+from rax_scheduled_images_ext.panel.snapshot_end import SnapshotImage
 from rax_scheduled_images_ext.panel.words import in_words, signed_out
 
 pages = project_pages("server")
@@ -280,7 +281,7 @@ def snapshot(server_id: str) -> ResponseReturnValue:
     def work(job: Job) -> None:
         with here.changing(server_id):
             image_id = begin_snapshot(here.cloud, server_id, name)
-            here.note_snapshot(server_id, image_id)
+            here.note_snapshot(server_id, SnapshotImage(image_id, name))
         job.did()
         # Started is not done.
         job.news.append(f"The snapshot {name} has started.")

@@ -109,15 +109,10 @@ def _trials(stage: Stage) -> Iterator[dict[str, Any]]:
                     yield asdict(stage.try_out(tool, case))
 
 
-def _broken(stage: Stage) -> Iterator[dict[str, Any]]:
-    yield stage.try_broken(stage.freezer)
-
-
 #: What can be measured: the flavor of the servers, and how.
 PARTS: dict[str, tuple[dict[str, Any], Callable[[Stage], Iterator[dict[str, Any]]]]] = {
     "costs": (GUEST_FLAVOR, _costs),
     "trials": (GUEST_FLAVOR, _trials),
-    "broken": (GUEST_FLAVOR, _broken),
     "times": (FILLED_FLAVOR, _times),
 }
 

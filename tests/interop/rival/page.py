@@ -104,8 +104,8 @@ def _told(trial: dict[str, Any]) -> Iterator[str]:
     if trial["kind"] == "backup":
         yield f"the older backup: {_older(trial)}"
         yield f"a restore now: {_short(trial['restored'])}"
-    number = len(trial["again"])
-    if not number:
+    is_done = trial["kind"] == "restore" and trial["steps"][0]["status"] == 0
+    if is_done or not trial["again"]:
         yield "next run: not needed"
         return
     for step in trial["again"]:

@@ -16,7 +16,7 @@ from ..cloud.layout import CINDER, GLANCE, KEYSTONE, NEUTRON, NOVA, Layout, url
 from ..cloud.services import Services
 from .cases import Case
 from .gate import Fault, Gate
-from .tools import DISK, Freezer, Step, Tool
+from .tools import DISK, Step, Tool
 
 PORTS = {
     name: (port + 10000, port)
@@ -131,11 +131,6 @@ class Stage:
         self._first = self._things()
         self._left_images = 0
 
-    @property
-    def freezer(self) -> Freezer:
-        """The tool of that name."""
-        return next(tool for tool in self.tools if isinstance(tool, Freezer))
-
     @contextmanager
     def gated(self) -> Iterator[None]:
         """Let the tools go through the gate."""
@@ -244,13 +239,13 @@ class Stage:
         )
 
     def _try_restore(self, tool: Tool, case: Case) -> Trial:
-        """Restore, and restore again."""
+        """Restore, and do so again if that has failed."""
         with self._going_wrong(case) as fault:
             killed = fault.reached if fault is not None and case.kills else None
             step = tool.restore(killed)
         self._settle(tool)
         left = self._left()
-        again = [tool.restore()]
+        again = [tool.restore()] if step.status else []
         self._settle(tool)
         healed = len(tool.restored()) == 1
         left_then = self._left()
@@ -266,26 +261,6 @@ class Stage:
             healed,
             left_then,
         )
-
-    def try_broken(self, freezer: Freezer) -> dict[str, list[Any]]:
-        """Let Freezer's newest backup be broken; restore, and remove, the older one.
-
-        :returns: the exit status of each, and whether that did it.
-        """
-        freezer.backup()
-        time.sleep(1)
-        freezer.backup(full=True)
-        (older,) = freezer.backups()
-        restored = freezer.restore_older()
-        self._settle(freezer)
-        sources = [freezer.source(guest) for guest in freezer.restored()]
-        removed = freezer.remove_older_than(0)
-        found = {
-            "restored": [restored.status, sources == [older]],
-            "removed": [removed.status, older not in freezer.backups()],
-        }
-        self._sweep(freezer)
-        return found
 
     @contextmanager
     def _going_wrong(self, case: Case) -> Iterator[Fault | None]:

@@ -161,15 +161,6 @@ class Freezer(Tool):
         time.sleep(1)
         return self._agent("restore", killed)
 
-    def restore_older(self) -> Step:
-        """Make a new server from the newest complete backup, named by its time."""
-        at = datetime.fromtimestamp(int(self.backups()[-1]))
-        return self._agent("restore", more=[f"--restore-from-date={at.isoformat()}"])
-
-    def remove_older_than(self, days: float) -> Step:
-        """Apply Freezer's own retention."""
-        return self._agent("admin", more=[f"--remove-older-than={days}"])
-
     def backups(self) -> list[str]:
         return [path.name for path in self._folders() if _is_complete(path)]
 
@@ -202,7 +193,6 @@ class Freezer(Tool):
         action: str,
         killed: threading.Event | None = None,
         before: Sequence[str] = (),
-        more: Sequence[str] = (),
     ) -> Step:
         argv = [
             *before,
@@ -212,7 +202,6 @@ class Freezer(Tool):
             *("--hostname", "rival", "--backup-name", "backup"),
             *("--nova-inst-id", self.guest.id),
             *("--log-file", str(self.folder / "agent.log")),
-            *more,
         ]
         env = {**client_environment(self.env), "HOME": str(self.folder)}
         # Its own environment, not that of this package.

@@ -25,9 +25,9 @@ _CHECK = re.compile(
 )
 
 
-def until(find: Callable[[], Found]) -> Found:
+def until(find: Callable[[], Found], patience: float = PATIENCE) -> Found:
     """Wait until something is true, and return it; leave the guests time to run."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + patience
     while not (found := find()):
         assert time.monotonic() < end, "it did not come"
         time.sleep(1)

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from rax_scheduled_images_ext.model.plan import ABANDONED_AFTER
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG, schedule_tag
 from rax_scheduled_images_ext.model.task_states import UPLOADING
@@ -17,7 +18,7 @@ from .. import rehearsed
 from ..interop.cloud.hypervisor import copies_disk
 from ..interop.cloud.services import LIBVIRT, REAL_COMPUTE, Services
 from ..interop.terminal import Terminal
-from .guests import Guest, Lab, until
+from .guests import PATIENCE, Guest, Lab, until
 
 COPY, UPLOAD = "copy", "upload"
 VICTIMS = (REAL_COMPUTE, LIBVIRT, "glance")
@@ -150,7 +151,6 @@ def restored(terminal: Terminal, lab: Lab, name: str) -> int:
     ("victim", "phase"),
     [
         (REAL_COMPUTE, COPY),
-        (REAL_COMPUTE, UPLOAD),
         (LIBVIRT, COPY),
         ("glance", UPLOAD),
     ],
@@ -194,7 +194,9 @@ def make_at_last(terminal: Terminal, lab: Lab, guest: Guest, at: str) -> None:
         lambda: (
             terminal.tick(None, at)
             and [image.status for image in lab.images(guest)] == ["active"]
-        )
+        ),
+        # An image that stays queued is given up after ten minutes of the cloud's time.
+        PATIENCE + ABANDONED_AFTER.total_seconds(),
     )
     # It is recognized, and no other one is made.
     logged = terminal.tick(None, at)

@@ -132,7 +132,7 @@ def find_state(transport: Transport, server_id: str) -> ServerState:
     state = read_state(answer, answer.object("server"))
     if is_gone(state):
         raise NoSuchServer(server_id)
-    return state
+    return replace(state, seen=date_of(answer))
 
 
 def find_deletion(transport: Transport, server_id: str) -> datetime | None:

@@ -52,10 +52,10 @@ PASSING = (
     OSError,
 )
 _LONGEST_QUERY = 2000
-# What compute allows in createImage. With 128 pieces of metadata it fails, and two are
-# added to those of the user.
+# What compute allows in createImage. With 128 pieces of metadata it fails, and three
+# are added to those of the user.
 _LONGEST_TEXT = 255
-_MOST_METADATA = 125
+_MOST_METADATA = 124
 _LARGEST_CHARACTER = "\uffff"
 _METADATA_KEY = re.compile(r"[a-zA-Z0-9-_:. ]{1,255}")
 _ACTIONS = ("createImage", "createBackup")

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 SILENCE = 60.0
 #: Seconds for a whole response, or the session's own limit if that is longer.
 TOTAL = 600.0
+# How many bytes are read at once: a page of images has a million.
+_BUFFER = 2**16
 _THREAD = threading.local()
 
 
@@ -109,7 +111,7 @@ class _Answer(HTTPResponse):
         total = getattr(_THREAD, "total", None) or total
         if total is not None:
             reader = _Reader(cast("Any", self.fp).detach(), sock, total)
-            self.fp = io.BufferedReader(reader)
+            self.fp = io.BufferedReader(reader, _BUFFER)
 
 
 class _Reader(io.RawIOBase):

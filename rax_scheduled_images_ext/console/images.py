@@ -9,6 +9,7 @@ from typing import Any
 from rax_scheduled_images_ext.console.formats import Column, print_rows
 from rax_scheduled_images_ext.console.terminal import say
 from rax_scheduled_images_ext.errors import NoSuchServer
+from rax_scheduled_images_ext.model.consistency import consistency_of
 from rax_scheduled_images_ext.model.keep import KeptBy, period_name
 from rax_scheduled_images_ext.model.retention import (
     Decision,
@@ -17,6 +18,7 @@ from rax_scheduled_images_ext.model.retention import (
     retention_status,
     until_words,
 )
+from rax_scheduled_images_ext.model.space import Sizes, space_of
 from rax_scheduled_images_ext.model.times import write_time
 from rax_scheduled_images_ext.operations.work_queue import Outcome
 
@@ -53,34 +55,59 @@ def rules_of(kept: Iterable[KeptBy], created: datetime) -> list[dict[str, Any]]:
     return [{**vars(each), "period": period_name(each.rule, created)} for each in kept]
 
 
-#: The columns of rows that have an attribute `image`.
-IMAGE: tuple[Column[Any], ...] = (
-    Column("id", "ID", lambda row: row.image.id),
-    Column("name", "Name", lambda row: row.image.name),
-    Column("created", "Created", lambda row: write_time(row.image.created)),
-    Column("size", "Size", lambda row: row.image.size, size_for_people),
-)
-IMAGES: tuple[Column[Any], ...] = (
-    *IMAGE,
-    Column("status", "Status", lambda decision: decision.image.status),
-    Column("retention_status", "Retention", retention_status),
-    Column("reason", "Reason", reason),
-)
-#: The columns for programs, with the data behind the words.
-IMAGES_AS_DATA: tuple[Column[Any], ...] = (
-    *IMAGES,
-    Column("code", "Code", lambda decision: decision.reason.value),
-    Column("counted", "Counted", lambda decision: decision.counted),
-    Column("expires_in_runs", "Runs left", expires_in_runs),
-    Column("protected", "Protected", lambda decision: decision.image.protected),
-    Column("kept_by", "Kept by", kept_by, further=True),
-    Column("until", "Until", lambda decision: write_time(decision.until), further=True),
-)
+def image_columns(sizes: Sizes) -> list[Column[Any]]:
+    """Return the columns of rows that have an attribute `image`.
+
+    :param sizes: those of the volume snapshots that the images name.
+    """
+    return [
+        Column("id", "ID", lambda row: row.image.id),
+        Column("name", "Name", lambda row: row.image.name),
+        Column("created", "Created", lambda row: write_time(row.image.created)),
+        Column(
+            "size",
+            "Size",
+            lambda row: space_of([row.image], sizes.gib).size,
+            size_for_people,
+        ),
+    ]
 
 
-def print_images(decisions: Sequence[Decision], form: str) -> None:
+def decision_columns(sizes: Sizes, *, data: bool = False) -> list[Column[Any]]:
+    """Return the columns of decisions on images.
+
+    :param sizes: as for :func:`image_columns`.
+    :param data: also those for programs, with the data behind the words.
+    """
+    found: list[Column[Any]] = [
+        *image_columns(sizes),
+        Column("status", "Status", lambda decision: decision.image.status),
+        Column("retention_status", "Retention", retention_status),
+        Column("reason", "Reason", reason),
+    ]
+    if not data:
+        return found
+    return [
+        *found,
+        Column("code", "Code", lambda decision: decision.reason.value),
+        Column("counted", "Counted", lambda decision: decision.counted),
+        Column("expires_in_runs", "Runs left", expires_in_runs),
+        Column("protected", "Protected", lambda decision: decision.image.protected),
+        Column(
+            "consistency",
+            "Consistency",
+            lambda decision: consistency_of(decision.image).value,
+        ),
+        Column("kept_by", "Kept by", kept_by, further=True),
+        Column(
+            "until", "Until", lambda decision: write_time(decision.until), further=True
+        ),
+    ]
+
+
+def print_images(decisions: Sequence[Decision], sizes: Sizes, form: str) -> None:
     """Print images, each with its retention status."""
-    print_rows(IMAGES if form == "table" else IMAGES_AS_DATA, decisions, form)
+    print_rows(decision_columns(sizes, data=form != "table"), decisions, form)
 
 
 def next_expiry_line(server_id: str, expiring: Sequence[Decision] | None) -> str:

@@ -15,11 +15,12 @@ from rax_scheduled_images_ext.console.formats import (
     attribute,
     print_rows,
 )
-from rax_scheduled_images_ext.console.images import IMAGE
+from rax_scheduled_images_ext.console.images import image_columns
 from rax_scheduled_images_ext.console.report import Console, ConsoleReport
 from rax_scheduled_images_ext.console.terminal import agreed, otherwise, say
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.keep import NO_RULES, Keep
+from rax_scheduled_images_ext.model.space import Sizes
 from rax_scheduled_images_ext.operations.gone import find_gone
 from rax_scheduled_images_ext.operations.prune import (
     PrunedImage,
@@ -47,14 +48,17 @@ def gone_targets(cloud: Cloud, report: ConsoleReport) -> list[Target]:
     ]
 
 
-def pruned_columns(labels: Mapping[str, str]) -> tuple[Column[PrunedImage], ...]:
+def pruned_columns(
+    labels: Mapping[str, str], sizes: Sizes
+) -> tuple[Column[PrunedImage], ...]:
     """Return the columns of images that were or would be deleted.
 
     :param labels: the servers' names or IDs as the user typed them, by ID.
+    :param sizes: as for :func:`.image_columns`.
     """
     return (
         Column("server", "Server", lambda row: labels[row.server_id]),
-        *IMAGE,
+        *image_columns(sizes),
         attribute("action", "Action"),
         attribute("reason", "Reason"),
     )
@@ -80,7 +84,11 @@ class PruneReport(ConsoleReport, PruneListener):
         # The servers as the user typed them, and what was done so far, by ID.
         self._labels: dict[str, str] = {}
         self._done: dict[str, list[PrunedImage]] = {}
-        self.columns = pruned_columns(self._labels)
+
+    @property
+    def columns(self) -> tuple[Column[PrunedImage], ...]:
+        """The columns of what was or would be done."""
+        return pruned_columns(self._labels, self.sizes)
 
     @property
     def done(self) -> list[PrunedImage]:

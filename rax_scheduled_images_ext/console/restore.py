@@ -14,6 +14,7 @@ from rax_scheduled_images_ext.console.formats import Column, as_table
 from rax_scheduled_images_ext.console.report import Console
 from rax_scheduled_images_ext.console.snapshot_create import SnapshotReport
 from rax_scheduled_images_ext.console.terminal import agreed, can_ask, put, say
+from rax_scheduled_images_ext.model.consistency import consistency_of
 from rax_scheduled_images_ext.model.restore import RestoreOptions, RestorePlan
 from rax_scheduled_images_ext.model.schedule_tags import schedule_tag
 from rax_scheduled_images_ext.model.times import write_time
@@ -51,6 +52,7 @@ def plan_data(plan: RestorePlan) -> Data:
         "image": plan.image.name or None,
         "image_id": plan.image.id,
         "image_created": write_time(plan.image.created),
+        "consistency": consistency_of(plan.image).value,
         "safety_image": plan.in_place and options.safety_image,
         "flavor": plan.flavor.name if plan.flavor else None,
         "networks": None if plan.networks is None else list(plan.networks),
@@ -93,6 +95,7 @@ _TITLES: Mapping[str, str] = {
     "image": "From image",
     "image_id": "Image ID",
     "image_created": "Made at",
+    "consistency": "Consistency",
     "flavor": "Flavor",
     "networks": "Networks",
     "security_groups": "Security groups",

@@ -8,7 +8,7 @@ from typing import Any
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.console.formats import Column, attribute, print_rows
-from rax_scheduled_images_ext.console.images import IMAGES, size_for_people
+from rax_scheduled_images_ext.console.images import decision_columns, size_for_people
 from rax_scheduled_images_ext.console.report import ConsoleReport
 from rax_scheduled_images_ext.console.terminal import put, say
 from rax_scheduled_images_ext.errors import InvalidValue
@@ -22,12 +22,13 @@ from rax_scheduled_images_ext.model.schedule import (
     parse_every,
 )
 from rax_scheduled_images_ext.model.schedule_tags import schedule_tag
+from rax_scheduled_images_ext.model.space import Sizes
 from rax_scheduled_images_ext.operations.forecast import (
     Forecast,
     forecast,
 )
 from rax_scheduled_images_ext.operations.schedules import ScheduleChange
-from rax_scheduled_images_ext.operations.space import quota_forecast
+from rax_scheduled_images_ext.operations.space import quota_forecast, snapshot_sizes
 from rax_scheduled_images_ext.operations.targets import Target
 
 #: The hint for a cloud that itself makes no scheduled images.
@@ -125,7 +126,12 @@ def print_forecasts(
 
     :param report: makes the report of what calls back with each forecast.
     """
-    with report(print_forecast) as found:
+
+    def print_one(server: Target, found: Forecast) -> None:
+        sizes = snapshot_sizes(cloud, (each.image for each in found.expiring))
+        print_forecast(server, found, sizes)
+
+    with report(print_one) as found:
         done = forecast(cloud, targets, wanted, found)
     outlooks = [e.value.outlook for e in done if e.value and e.value.outlook]
     quota = quota_forecast(cloud, outlooks)
@@ -134,14 +140,17 @@ def print_forecasts(
     return found.ok
 
 
-def print_forecast(server: Target, forecast: Forecast) -> None:
-    """Print what a change of a schedule would do."""
+def print_forecast(server: Target, forecast: Forecast, sizes: Sizes) -> None:
+    """Print what a change of a schedule would do.
+
+    :param sizes: those of the volume snapshots that expiring images name.
+    """
     old, new = described(forecast.current, forecast.invalid_tag), forecast.new
     change = "no change" if forecast.current == new else f"now {old}"
     put(f"{server.label}: {described(new)} ({change})")
     if forecast.expiring:
         put("These images expire with the next scheduled image:")
-        print_rows(IMAGES, forecast.expiring, "table")
+        print_rows(decision_columns(sizes), forecast.expiring, "table")
     elif new is None:
         put("Its images stay, and no more are made.")
     else:

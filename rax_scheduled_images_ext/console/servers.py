@@ -22,6 +22,7 @@ from rax_scheduled_images_ext.console.schedules import (
 )
 from rax_scheduled_images_ext.console.space import say_total, space_columns
 from rax_scheduled_images_ext.console.terminal import put, say
+from rax_scheduled_images_ext.model.consistency import consistency_of
 from rax_scheduled_images_ext.model.durations import format_duration
 from rax_scheduled_images_ext.model.freshness import ScheduleStatus, State
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
@@ -178,6 +179,7 @@ def detail_columns(now: datetime, price: float | None) -> list[Column[Row]]:
     return [
         volumes_column(),
         *verified_columns(now),
+        consistency_column(),
         *space_columns(lambda row: row.status.space, price),
     ]
 
@@ -192,6 +194,11 @@ def verified_columns(now: datetime) -> list[Column[Row]]:
             lambda row: row.status.verified and row.status.verified.word,
         ),
     ]
+
+
+def consistency_column() -> Column[Row]:
+    """Return the column of what the data of the newest image may be like."""
+    return Column("consistency", "Consistency", consistency)
 
 
 def short(found: Iterable[Column[Row]]) -> list[Column[Row]]:
@@ -241,6 +248,12 @@ def newest(row: Row) -> str | None:
 def verified(row: Row) -> str | None:
     """Return the time of the last proof."""
     return None if row.status.verified is None else write_time(row.status.verified.time)
+
+
+def consistency(row: Row) -> str | None:
+    """Return what the data of the newest image may be like."""
+    image = row.status.newest
+    return None if image is None else consistency_of(image).value
 
 
 def expires_next(row: Row) -> str | None:

@@ -69,6 +69,8 @@ def _text(watch: Watch, phases: bool, *, named: bool) -> str:
 def _json(watch: Watch, phases: bool) -> str:
     """Return a line for programs."""
     fields = asdict(watch.state)
+    # The cloud's clock, which is not the one of the line.
+    del fields["seen"]
     if phases:
         took = [
             {"task_state": p.task_state, "seconds": round(p.seconds, 3)}

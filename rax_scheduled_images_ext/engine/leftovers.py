@@ -11,10 +11,12 @@ from datetime import datetime
 from enum import Enum
 
 from rax_scheduled_images_ext.client.images.base import ImageStore
+from rax_scheduled_images_ext.client.snapshots import PASSING
 from rax_scheduled_images_ext.client.volumes import Volumes
 from rax_scheduled_images_ext.engine.find import Page
 from rax_scheduled_images_ext.engine.projects import Projects
 from rax_scheduled_images_ext.engine.sweep import is_left_behind
+from rax_scheduled_images_ext.errors import NoAccess
 from rax_scheduled_images_ext.model.image import (
     CLAIM_KEY,
     ServerImage,
@@ -23,6 +25,7 @@ from rax_scheduled_images_ext.model.image import (
 )
 from rax_scheduled_images_ext.model.note import NOTE
 from rax_scheduled_images_ext.model.plan import HANGS_AFTER
+from rax_scheduled_images_ext.model.server import ServerFacts
 from rax_scheduled_images_ext.model.volume_snapshots import (
     NAME_PREFIX,
     TIME_TO_DELETE,
@@ -30,6 +33,7 @@ from rax_scheduled_images_ext.model.volume_snapshots import (
     ids_in_mapping,
     is_left,
 )
+from rax_scheduled_images_ext.operations.verify import find_left_behind, is_ours
 
 _SWEPT = "the next tick deletes it"
 _PLACE = "deleting it frees a place in the quota, and loses nothing"
@@ -43,6 +47,7 @@ class Kind(Enum):
     IMAGE = "image"
     SNAPSHOT = "volume snapshot"
     VOLUME = "volume"
+    SERVER = "test server"
 
 
 @dataclass(frozen=True)
@@ -66,13 +71,14 @@ class LeftBehind:
 def find_leftovers(projects: Projects, page: Page) -> list[LeftBehind]:
     """Find what was left behind, by a survey.
 
-    It takes one request per page of volume snapshots, one per page of volumes, and one
-    per page of images: an image of any kind may name a snapshot.
+    It takes one request for test servers, one per page of volume snapshots, one per
+    page of volumes, and one per page of images: an image of any kind may name a
+    snapshot.
 
     :raises ApiError: if they cannot be listed, or any other error in ``PASSING``.
     """
     listing, everybody = projects.listing, projects.all_projects
-    found = list(_images(page))
+    found = [*_images(page), *_servers(projects)]
     volumes = listing.volumes
     if volumes is None:
         return found
@@ -117,6 +123,33 @@ def _image(kind: Kind, image: ServerImage, reason: str, effect: str) -> LeftBehi
         reason,
         effect,
     )
+
+
+def _servers(projects: Projects) -> Iterator[LeftBehind]:
+    """Yield the servers of proofs that must be over."""
+    listing, everybody = projects.listing, projects.all_projects
+    for server, image_id in find_left_behind(listing, all_projects=everybody):
+        yield LeftBehind(
+            Kind.SERVER,
+            server.id,
+            server.name,
+            server.project_id,
+            str(server.status),
+            server.created,
+            f"it is marked as the test of image {image_id}, which must be over",
+            _effect(projects, server, image_id),
+        )
+
+
+def _effect(projects: Projects, server: ServerFacts, image_id: str) -> str:
+    """Return what deleting a test server does, or who does it."""
+    try:
+        if is_ours(projects.of(str(server.project_id)), server, image_id):
+            return "the next proof in its project deletes it"
+    except (*PASSING, NoAccess):
+        pass
+    volumes = "; volumes that were made for it go with it" if server.volumes else ""
+    return f"it frees a place in the quota{volumes}"
 
 
 def _is_ours(snapshot: VolumeSnapshot) -> bool:

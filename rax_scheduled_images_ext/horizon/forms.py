@@ -28,6 +28,7 @@ from rax_scheduled_images_ext.horizon import words
 from rax_scheduled_images_ext.horizon.cloud import cloud_of
 from rax_scheduled_images_ext.horizon.exceptions import Handled
 from rax_scheduled_images_ext.horizon.restore import progress_of, start
+from rax_scheduled_images_ext.model.consistency import consistency_of
 from rax_scheduled_images_ext.model.image import LONGEST_NAME
 from rax_scheduled_images_ext.model.keep import MOST_RETENTION, Keep
 from rax_scheduled_images_ext.model.restore import RestoreOptions, RestorePlan
@@ -435,6 +436,12 @@ class RestoreForm(ReviewedForm):
         if image.created is None:
             return gettext("%(image)s, which is deleted by now") % named
         return gettext("%(image)s of %(made)s") % named
+
+    @property
+    def plan_consistency(self) -> Any:
+        """What the data of the image of a plan may be like."""
+        assert self.plan is not None
+        return words.CONSISTENCY[consistency_of(self.plan.image)]
 
     @property
     def plan_facts(self) -> list[tuple[str, str]]:

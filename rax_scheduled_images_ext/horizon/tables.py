@@ -15,6 +15,7 @@ from horizon import messages, tables
 from rax_scheduled_images_ext.horizon import rights, words
 from rax_scheduled_images_ext.horizon.cloud import cloud_of
 from rax_scheduled_images_ext.horizon.exceptions import Handled
+from rax_scheduled_images_ext.model.consistency import consistency_of
 from rax_scheduled_images_ext.model.freshness import ScheduleStatus
 from rax_scheduled_images_ext.model.image import ServerImage, removed_marker
 from rax_scheduled_images_ext.model.retention import (
@@ -511,6 +512,10 @@ class ImagesTable(tables.DataTable):
         lambda row: reason(row.decision), verbose_name=_("Reason")
     )
     proof = tables.Column("proof", verbose_name=_("Proof"))
+    consistency = tables.Column(
+        lambda row: words.CONSISTENCY[consistency_of(row.decision.image)],
+        verbose_name=_("Consistency"),
+    )
 
     class Meta:
         name = "images"

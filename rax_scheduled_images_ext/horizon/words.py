@@ -16,8 +16,8 @@ from django.utils.translation import (
 )
 
 from rax_scheduled_images_ext.console.restore import with_labels
+from rax_scheduled_images_ext.model.consistency import Consistency
 from rax_scheduled_images_ext.model.freshness import ScheduleStatus, State
-from rax_scheduled_images_ext.model.gone import last_name
 from rax_scheduled_images_ext.model.keep import RULES, Keep
 from rax_scheduled_images_ext.model.schedule import DAYS, ImageSchedule
 from rax_scheduled_images_ext.operations.server import ServerDetails
@@ -33,6 +33,13 @@ STATES = {
     "failed": pgettext_lazy("state of a server's images", "Proof failed"),
 }
 FAILED_PROOF = "failed"
+#: What the data of an image may be like.
+CONSISTENCY = {
+    Consistency.HOOK: pgettext_lazy("consistency of an image", "hook"),
+    Consistency.AGENT: pgettext_lazy("consistency of an image", "agent asked for"),
+    Consistency.CRASH: pgettext_lazy("consistency of an image", "crash"),
+    Consistency.UNKNOWN: pgettext_lazy("consistency of an image", "unknown"),
+}
 _DAYS = {
     "SUNDAY": gettext_lazy("Sunday"),
     "MONDAY": gettext_lazy("Monday"),
@@ -169,9 +176,7 @@ def linked(text: object, name: str, url: str) -> SafeString:
 
 def name_of(details: ServerDetails) -> str:
     """Return the name of a server, its last known one if it is deleted."""
-    server, images = details.server, (each.image for each in details.images)
-    own = (image for image in images if image.owner == server.project_id)
-    return server.name or next(filter(None, map(last_name, own)), server.id)
+    return details.server.name or details.server.id
 
 
 def moment(time: datetime | None) -> str | None:

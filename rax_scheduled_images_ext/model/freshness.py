@@ -172,7 +172,10 @@ def schedule_status(
     began = _began(server, decisions)
     next_due = _next_due(schedule, newest, now)
     outlook = Outlook.of(decisions, schedule, now, next_due)
-    own = [each for each in images if each.owner in (None, server.project_id)]
+    space = None
+    if sizes:
+        own = [each for each in images if each.owner in (None, server.project_id)]
+        space = space_of(own, sizes.gib)
     return ScheduleStatus(
         server,
         state,
@@ -185,7 +188,7 @@ def schedule_status(
         stale=state in (State.LATE, State.INVALID)
         or (state is State.NEVER and limit is not None and _older(began, now, limit)),
         verified=last_verification(images, server.project_id),
-        space=space_of(own, sizes.gib) if sizes else None,
+        space=space,
         outlook=outlook if sizes else None,
     )
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
+from rax_scheduled_images_ext.model.times import LONG_AGO
+
 Result = TypeVar("Result")
 
 
@@ -24,7 +26,9 @@ SERVER_KEY = "instance_uuid"
 
 # What Nova itself writes on a snapshot that a user or a service requested. The images
 # of `nova backup`, which rotates them itself, have another value.
-TYPE_KEY, SNAPSHOT = "image_type", "snapshot"
+TYPE_KEY, SNAPSHOT, BACKUP = "image_type", "snapshot", "backup"
+#: With a true value, the guest agent is to freeze the server's file systems meanwhile.
+AGENT_KEY = "hw_qemu_guest_agent"
 
 
 # Further metadata of each scheduled image. It is ordinary metadata, so the snapshots of
@@ -47,6 +51,13 @@ VERIFIED_KEY = "scheduled_images_verified"
 #: When the server was deleted (see :mod:`.gone`); it begins with the ID of the image
 #: that carries it.
 GONE_KEY = "scheduled_images_gone"
+#: That a command stopped what writes on the server (see :mod:`.consistency`).
+HOOK_KEY = "scheduled_images_hook"
+#: On a safety image until its restore is done, and on a new server for good: what was
+#: restored from what, and what no other restore has.
+RESTORE_KEY = "scheduled_images_restore"
+#: On a safety image whose restore is done: its own ID, which no copy of it has.
+SAFETY_KEY = "scheduled_images_safety"
 #: On an empty, short-lived image that claims an attempt to make an image.
 CLAIM_KEY = "scheduled_images_claim"
 
@@ -73,6 +84,8 @@ TELLING = (
     VERIFIED_KEY,
     GONE_KEY,
     PROTECTED_KEY,
+    HOOK_KEY,
+    AGENT_KEY,
 )
 
 
@@ -203,13 +216,16 @@ def original_of(image: ServerImage) -> str | None:
 
     :returns: None if the image does not say.
     """
-    original, _, nonce = image.metadata.get(OWN_KEY, "").partition(":")
+    own = image.metadata.get(OWN_KEY)
+    if own is None:
+        return None
+    original, _, nonce = own.partition(":")
     return original if original and nonce == nonce_of(image) else None
 
 
-def age_order(image: ServerImage) -> tuple[float, str]:
+def age_order(image: ServerImage) -> tuple[datetime, str]:
     """Return a sort key, greater for newer images; an image of unknown age is old."""
-    return (image.created.timestamp() if image.created else 0.0, image.id)
+    return (image.created or LONG_AGO, image.id)
 
 
 def inherited_copies(images: Iterable[ServerImage]) -> frozenset[str]:
@@ -221,12 +237,10 @@ def inherited_copies(images: Iterable[ServerImage]) -> frozenset[str]:
     """
     copies = set()
     runs: set[tuple[str | None, str]] = set()
-
-    def order(image: ServerImage) -> tuple[bool, tuple[float, str]]:
-        return original_of(image) != image.id, age_order(image)
-
-    for image in sorted(images, key=order):
-        run, original = image.metadata.get(RUN_KEY), original_of(image)
+    known = [(original_of(image), image) for image in images]
+    known.sort(key=lambda each: (each[0] != each[1].id, age_order(each[1])))
+    for original, image in known:
+        run = image.metadata.get(RUN_KEY)
         if original is not None:
             is_copy = original != image.id
         elif run is None:

@@ -133,8 +133,12 @@ class Outlook:
     @property
     def going_next(self) -> list[Decision]:
         """The decisions on the images that the next scheduled image deletes."""
-        first = self.runs.first if self.runs else None
-        return [each for each in self.decisions if first and self.until(each) == first]
+        if self.runs is None or self.keep is None:
+            return []
+        # Where a number decides, the newest stay, whenever they were made.
+        stay = self.keep.number - 1 if self.keep.number else 0
+        first, old = self.runs.first, self.decisions[stay:]
+        return [each for each in old if self.until(each) == first]
 
     @property
     def soonest(self) -> list[Decision]:

@@ -21,13 +21,16 @@ from rax_scheduled_images_ext.errors import (
 )
 from rax_scheduled_images_ext.model.image import (
     FACTS_KEY,
+    HOOK_KEY,
     LONGEST_NAME,
     MAPPING_KEY,
     MARKER_KEY,
     OWN_KEY,
     PENDING_KEY,
     PROTECTED_KEY,
+    RESTORE_KEY,
     RUN_KEY,
+    SAFETY_KEY,
     SERVER_KEY,
     SLOT_KEY,
     SNAPSHOT,
@@ -45,11 +48,6 @@ from rax_scheduled_images_ext.model.volume_snapshots import (
     volumes_of_snapshots,
 )
 
-#: On a safety image until its restore is done, and on a new server for good: what was
-#: restored from what, and what no other restore has.
-RESTORE_KEY = "scheduled_images_restore"
-#: On a safety image whose restore is done: its own ID, which no copy of it has.
-SAFETY_KEY = "scheduled_images_safety"
 #: How the name of a safety image begins.
 SAFETY_PREFIX = "before-restore-"
 #: The marker of a safety image until then: not that of any retention.
@@ -63,6 +61,7 @@ _OURS = (
     OWN_KEY,
     PROTECTED_KEY,
     FACTS_KEY,
+    HOOK_KEY,
     SAFETY_KEY,
 )
 #: For how long a restore that was cut off is taken up again.

@@ -142,7 +142,8 @@ def facts_of(image: ServerImage) -> ServerFacts | None:
         image.server_id,
         name=_text(facts.get("name")) or "",
         project_id=image.owner,
-        flavor_id=_text(flavor.get("id")),
+        # The first images that carried this had nothing but the flavor's ID there.
+        flavor_id=_text(facts.get("flavor")) or _text(flavor.get("id")),
         flavor_name=_text(flavor.get("name")),
         sizes=read_sizes(flavor),
         networks=_texts(facts.get("networks")),

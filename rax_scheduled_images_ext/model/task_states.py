@@ -11,6 +11,7 @@ The meanings are those of Rackspace's documents: a server's disk is safe as soon
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
 from typing import TypeVar
 
@@ -76,7 +77,7 @@ def task_state(word: str | None) -> TaskState:
 
 @dataclass(frozen=True)
 class ServerState:
-    """A server as it was seen at one moment."""
+    """A server as it was seen at one moment: ``seen``, by the cloud's clock."""
 
     id: str
     name: str
@@ -84,6 +85,7 @@ class ServerState:
     vm_state: str
     task_state: str | None
     power_state: int | None
+    seen: datetime | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return (

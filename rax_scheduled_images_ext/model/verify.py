@@ -131,7 +131,8 @@ def verification_of(image: ServerImage) -> Verification | None:
 
     Anybody who may change the image may write anything there.
     """
-    found = _RECORD.fullmatch(image.metadata.get(VERIFIED_KEY, ""))
+    text = image.metadata.get(VERIFIED_KEY)
+    found = _RECORD.fullmatch(text) if text else None
     if not found or found[1] != image.id:
         return None
     time, level = read_time(found[3]), LEVELS.get(found[4])
@@ -307,23 +308,27 @@ def is_under_way(server: ServerFacts, now: datetime) -> bool:
     )
 
 
-def image_of_left_behind(
-    server: ServerFacts, user_id: str | None, project_id: str | None, now: datetime
-) -> str | None:
-    """Return the image of a test server that a run has left behind, None for any other.
+def image_of_left_behind(server: ServerFacts, now: datetime) -> str | None:
+    """Return the image that a test server names, if its proof must be over by now.
 
-    It is one only if all of it says so. Whether it boots from that image is still to be
-    seen if it boots from a volume.
+    :returns: None for any other server.
     """
     found = _needed(server)
-    if found is None:
+    if found is None or server.created is None or now - server.created <= found[1]:
         return None
-    image_id, needed = found
+    return found[0]
+
+
+def is_made_by(
+    server: ServerFacts, image_id: str, user_id: str | None, project_id: str | None
+) -> bool:
+    """Whether a user has made a test server, as far as all of it says so.
+
+    Whether it boots from the image is still to be seen if it boots from a volume.
+    """
     is_tagged = server.tags is None or set(tags_of_test(image_id)) <= set(server.tags)
     is_own = None not in (user_id, project_id) and (user_id, project_id) == (
         server.user_id,
         server.project_id,
     )
-    is_old = server.created is not None and now - server.created > needed
-    boots = server.image_id in (image_id, "")
-    return image_id if is_tagged and is_own and is_old and boots else None
+    return is_tagged and is_own and server.image_id in (image_id, "")

@@ -138,13 +138,19 @@ def read_gone(cloud: Cloud, server_id: str) -> GoneServer | None:
 
 
 def images_by_name(cloud: Cloud, name: str) -> dict[str, list[ServerImage]]:
-    """Return the project's images of all servers with this last name, by server."""
+    """Return all of the project's images of the servers with this name, by server.
+
+    Of each server at least one image says that this is its name.
+    """
     own = cloud.compute.adapter.get_project_id()
     found: dict[str, list[ServerImage]] = {}
-    for image in cloud.images.list(snapshots=True, facts=True):
-        if image.owner == own and last_name(image) == name:
-            found.setdefault(str(image.server_id), []).append(image)
-    return found
+    named = set()
+    for image in cloud.images.list(owner=own):
+        if image.server_id is not None:
+            found.setdefault(image.server_id, []).append(image)
+            if last_name(image) == name:
+                named.add(image.server_id)
+    return {server_id: found[server_id] for server_id in found if server_id in named}
 
 
 def find_one(cloud: Cloud, wanted: str) -> GoneServer:

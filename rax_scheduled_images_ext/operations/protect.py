@@ -12,6 +12,7 @@ from rax_scheduled_images_ext.errors import (
     NotASnapshot,
 )
 from rax_scheduled_images_ext.model.image import (
+    BACKUP,
     MARKER_KEY,
     MARKER_VALUE,
     PROTECTED_KEY,
@@ -25,7 +26,7 @@ from rax_scheduled_images_ext.model.image import (
 from rax_scheduled_images_ext.operations.work_queue import Outcome, Report, run
 
 # Nova's types of images of servers; `nova backup` makes the second.
-_SNAPSHOTS = (SNAPSHOT, "backup")
+_SNAPSHOTS = (SNAPSHOT, BACKUP)
 
 
 def protect(cloud: Cloud, image: str) -> ServerImage:

@@ -22,6 +22,7 @@ from rax_scheduled_images_ext.model.retention import (
     reason,
 )
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
+from rax_scheduled_images_ext.model.space import Sizes
 from rax_scheduled_images_ext.operations.delete import NamingImages, delete_image
 from rax_scheduled_images_ext.operations.gone import (
     find_one,
@@ -30,6 +31,7 @@ from rax_scheduled_images_ext.operations.gone import (
 )
 from rax_scheduled_images_ext.operations.schedules import find_schedule
 from rax_scheduled_images_ext.operations.server import decide, images_of
+from rax_scheduled_images_ext.operations.space import snapshot_sizes
 from rax_scheduled_images_ext.operations.targets import Servers, Target, for_each
 from rax_scheduled_images_ext.operations.work_queue import (
     Outcome,
@@ -123,10 +125,12 @@ def plan_prune(
 class PruneListener(Report[Target, PrunePlan]):
     """Receives the progress of a pruning; this one agrees to all, silently.
 
-    ``asks`` is whether it asks a person, which may take long.
+    ``asks`` is whether it asks a person, which may take long; ``sizes`` are those of
+    the volume snapshots that the images of the plan name.
     """
 
     asks = False
+    sizes = Sizes({})
 
     def agrees(self, images: Sequence[PrunedImage]) -> bool:
         """Return whether to carry out the plan for these images."""
@@ -158,6 +162,8 @@ def prune_servers(
     """
     plans = _plans(cloud, servers, keep, listener, gone=gone)
     planned = [image for plan in plans for image in plan.images()]
+    # Before they are deleted.
+    listener.sizes = snapshot_sizes(cloud, (each.image for each in planned))
     if dry_run or not planned:
         return planned
     if not listener.agrees(planned):

@@ -41,9 +41,12 @@ from rax_scheduled_images_ext.errors import (
     SeveralMatches,
     TimeLimitReached,
 )
-from rax_scheduled_images_ext.model.image import ServerImage, name_in_service_name
-from rax_scheduled_images_ext.model.restore import (
+from rax_scheduled_images_ext.model.image import (
     RESTORE_KEY,
+    ServerImage,
+    name_in_service_name,
+)
+from rax_scheduled_images_ext.model.restore import (
     Cut,
     Flavor,
     RestoreOptions,
@@ -157,7 +160,11 @@ class Restored:
 
 @dataclass
 class _Planning:
-    """Reads what a plan requires: six requests for a server booted from an image."""
+    """Reads what a plan requires.
+
+    That is at most six requests for an image with data, and one more for each flavor or
+    network that has to be found by its name.
+    """
 
     cloud: Cloud
     options: RestoreOptions
@@ -243,7 +250,7 @@ class _Planning:
         return []
 
     def _images_of_name(self, name: str) -> list[ServerImage]:
-        """Return the images of the one deleted server that had this name.
+        """Return the project's images of the one deleted server that had this name.
 
         :raises NoMatch: if there is none.
         :raises SeveralMatches: if there were several.
@@ -264,7 +271,7 @@ class _Planning:
             raise NoMatch("server", name)
         if len(of_server) > 1:
             raise SeveralMatches("server", name, list(of_server))
-        return list(self.cloud.images.list(server_id=next(iter(of_server))))
+        return next(iter(of_server.values()))
 
     def _gone(self, label: str, images: list[ServerImage]) -> ServerFacts:
         """Return a deleted server, as known from the image that is to be restored."""
@@ -301,9 +308,12 @@ class _Planning:
         # Perhaps it was made anew by hand after the old one was deleted.
         named = [] if images else list(images_by_name(self.cloud, server.name))
         others = f"; of another one of that name there are: {', '.join(named)}"
+        # Nova itself writes no server on them.
+        by_hand = "; it boots from a volume: for an image made by hand, use --image"
         raise RestoreRefused(
             f"There is no complete image of server {server.name}{until}{why}"
             + (others if named else "")
+            + (by_hand if server.boots_from_volume and not images else "")
         )
 
     def _newest(

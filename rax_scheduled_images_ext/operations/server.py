@@ -21,6 +21,7 @@ from rax_scheduled_images_ext.model.freshness import (
     decide_on,
     schedule_status,
 )
+from rax_scheduled_images_ext.model.gone import last_name
 from rax_scheduled_images_ext.model.image import (
     MARKER_KEY,
     MARKER_VALUE,
@@ -146,7 +147,7 @@ def read_server_details(
 ) -> ServerDetails:
     """Read one server, its schedule and its images: one request each.
 
-    A server that is gone takes one more, for the time.
+    A server that is gone takes one more, for the time. Its name is that by its images.
 
     :param max_age: as for :func:`.freshness.schedule_status`.
     :param space: also find out what the images take: one request per page of volume
@@ -168,6 +169,9 @@ def read_server_details(
     images = images_of(cloud, server_id)
     if gone and not images:
         raise NoSuchServer(server_id)
+    if gone:
+        own = (last_name(each) for each in images if each.owner == server.project_id)
+        server = replace(server, name=next(filter(None, own), ""))
     sizes = snapshot_sizes(cloud, images) if space else None
     status = schedule_status(server, images, now, max_age, sizes)
     return ServerDetails(now, status, _dated(status, images, now), gone)

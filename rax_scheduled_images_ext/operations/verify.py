@@ -31,6 +31,7 @@ from rax_scheduled_images_ext.client.verify import (
     knows_tags,
     source_of,
 )
+from rax_scheduled_images_ext.client.volumes import Volumes
 from rax_scheduled_images_ext.errors import (
     ApiError,
     CommandFailed,
@@ -38,6 +39,7 @@ from rax_scheduled_images_ext.errors import (
     NoMatch,
     NoSuchImage,
     NoSuchServer,
+    NoSuchVolumeSnapshot,
     RestoreRefused,
     SeveralMatches,
     SnapshotsInDoubt,
@@ -61,6 +63,7 @@ from rax_scheduled_images_ext.model.verify import (
     devices_of_test,
     expected_line,
     image_of_left_behind,
+    is_made_by,
     last_line,
     metadata_of_test,
     name_of_test,
@@ -684,7 +687,7 @@ def remove_left_behind(cloud: Cloud, poller: Poller) -> list[str]:
     """
     servers, removed = Servers.of(cloud), []
     try:
-        for server_id in poller.retry(lambda: list(_left_behind(cloud, servers))):
+        for server_id in poller.retry(lambda: _removable(cloud)):
             if delete_test(servers, server_id, poller):
                 poller.listener.note(
                     f"Removed test server {server_id}, which was left behind"
@@ -699,28 +702,60 @@ def remove_left_behind(cloud: Cloud, poller: Poller) -> list[str]:
     return removed
 
 
-def _left_behind(cloud: Cloud, servers: Servers) -> Iterator[str]:
+def find_left_behind(
+    cloud: Cloud, *, all_projects: bool = False
+) -> Iterator[tuple[ServerFacts, str]]:
+    """Yield the test servers whose proofs must be over, and the images they name.
+
+    :param all_projects: of all projects, which requires an administrator.
+    """
+    transport = Servers.of(cloud).transport
+    for server, answer in find_tests(transport, all_projects=all_projects):
+        image_id = image_of_left_behind(server, date_of(answer))
+        if image_id is not None:
+            yield server, image_id
+
+
+def _removable(cloud: Cloud) -> list[str]:
+    found = find_left_behind(cloud)
+    return [server.id for server, image_id in found if is_ours(cloud, server, image_id)]
+
+
+def is_ours(cloud: Cloud, server: ServerFacts, image_id: str) -> bool:
+    """Whether this user has left a test server behind, beyond doubt."""
     adapter = cloud.compute.adapter
     user_id, project_id = adapter.get_user_id(), adapter.get_project_id()
-    for server, answer in find_tests(servers.transport):
-        now = date_of(answer)
-        image_id = image_of_left_behind(server, user_id, project_id, now)
-        if image_id is None or server.locked:
-            continue
-        if server.image_id or _boots_from(cloud, server, image_id):
-            yield server.id
+    if server.locked or not is_made_by(server, image_id, user_id, project_id):
+        return False
+    return bool(server.image_id) or _boots_from(cloud, server, image_id)
 
 
 def _boots_from(cloud: Cloud, server: ServerFacts, image_id: str) -> bool:
-    """Whether all volumes of a server were created from the snapshots of an image."""
+    """Whether all volumes of a server were created from the snapshots of an image.
+
+    If the image is gone, a snapshot that was to go with it names it.
+    """
     volumes = cloud.volumes
     if volumes is None or not server.volumes:
         return False
+    sources = [source_of(volumes, each) for each in server.volumes]
     try:
         own = named_snapshots(cloud.images.get(image_id))
-    except (NoSuchImage, SnapshotsInDoubt):
+    except SnapshotsInDoubt:
         return False
-    return all(source_of(volumes, each) in own for each in server.volumes)
+    except NoSuchImage:
+        return all(_went_with(volumes, each, image_id) for each in sources)
+    return all(each in own for each in sources)
+
+
+def _went_with(volumes: Volumes, snapshot_id: str | None, image_id: str) -> bool:
+    """Whether a snapshot is still there, and was to be deleted with an image."""
+    if snapshot_id is None:
+        return False
+    try:
+        return volumes.snapshot(snapshot_id).image_id == image_id
+    except NoSuchVolumeSnapshot:
+        return False
 
 
 def _pace(elapsed: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from typing import Any
 
@@ -9,6 +10,7 @@ from flask import Flask, Response, current_app, g, redirect, request, url_for
 from flask import session as cookie
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError, CSRFProtect
+from jinja2.ext import Extension
 from markupsafe import Markup
 from werkzeug.exceptions import HTTPException, SecurityError
 
@@ -56,15 +58,15 @@ def create_app(settings: Settings) -> Flask:
     """Return the panel for one cloud."""
     app = Flask(__name__)
     app.jinja_env.finalize = _shown
-    # Less whitespace: a page has a hundred rows.
-    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.trim_blocks = True
+    app.jinja_env.add_extension(_NotIndented)
     app.jinja_env.filters.update(
+        brief=words.brief,
         described=words.described,
         duration=words.duration,
         fold=words.folded,
         kept=words.kept_words,
         moment=words.moment,
-        short=words.short_moment,
         is_overdue=words.is_overdue,
         overdue_since=words.overdue_since,
         schedule=words.schedule_words,
@@ -108,6 +110,15 @@ def create_app(settings: Settings) -> Flask:
     ):
         app.register_blueprint(module.pages)
     return app
+
+
+class _NotIndented(Extension):
+    """Leaves out how templates are indented: a page has a hundred rows."""
+
+    def preprocess(
+        self, source: str, name: str | None, filename: str | None = None
+    ) -> str:
+        return re.sub("^ +", "", source, flags=re.MULTILINE)
 
 
 def _shown(value: Any) -> Any:

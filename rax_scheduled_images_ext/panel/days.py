@@ -76,20 +76,24 @@ class Days:
         attempts: Sequence[Attempt] | None,
         label: str = "",
     ) -> None:
-        """Note the failures of a server.
+        """Note the failures of a server, one for each day.
 
         A day on which an attempt is known to have failed is not named again for the
         image that is missing.
 
-        :param attempts: what its history tells, None if that is unknown.
+        :param attempts: what its history tells, the newest first, None if that is
+            unknown.
         :param label: how the server is named, if that has to be said.
         """
-        named = set()
+        named: dict[date, list[str]] = {}
         for each in attempts or ():
             if each.problem is not None and each.started is not None:
-                named.add(each.started.date())
-                text = f"{label}: {each.problem}" if label else each.problem
-                self[each.started.date()].failed.append(text)
+                named.setdefault(each.started.date(), []).append(each.problem)
+        for day, problems in named.items():
+            text = f"{label}: {problems[0]}" if label else problems[0]
+            if len(problems) > 1:
+                text += f" ({len(problems)} attempts)"
+            self[day].failed.append(text)
         text = f"no image of {label}" if label else "no image"
         for run in runs:
             if run.kind != "missing" or run.time.date() in named:

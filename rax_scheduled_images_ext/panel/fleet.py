@@ -80,6 +80,11 @@ class Fleet:
         """What the images of all servers take."""
         return sum((each.space for each in self.servers if each.space), Space())
 
+    @property
+    def question(self) -> str:
+        """What to ask about servers of which no snapshot was requested, if any."""
+        return next((e.question for e in self.troubles.values() if e.question), "")
+
     def _fits(self, status: ScheduleStatus, name: str) -> bool:
         """Whether a filter finds a server, of those among which it searches."""
         if name == UNPROTECTED:

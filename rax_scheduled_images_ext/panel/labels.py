@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 
 _SHORT = 8
+# The longest label in a list, and how much of a longer one is in it.
+_LONGEST, _BEGINNING = 40, 28
 
 
 def labels_of(servers: Iterable[InventoryServer]) -> dict[str, str]:
@@ -21,6 +23,13 @@ def labels_of(servers: Iterable[InventoryServer]) -> dict[str, str]:
         for name, ids in named.items()
         for server_id in ids
     }
+
+
+def short_label(label: str, server_id: str) -> str:
+    """Return a label for a list: of a long one the beginning, with that of the ID."""
+    if len(label) <= _LONGEST:
+        return label
+    return f"{label[:_BEGINNING]}… ({server_id[:_SHORT]})"
 
 
 def _label(name: str, server_id: str, ids: list[str]) -> str:

@@ -39,15 +39,22 @@ class Look:
         zone: tzinfo = ZoneInfo(self.zone) if self.zone else timezone.utc
         return moment.astimezone(zone)
 
-    def words(self, moment: datetime, form: str) -> str:
-        """Return a time in the user's zone, with the name of the zone."""
-        return f"{self.there(moment):{form} %Z}"
+    def words(self, moment: datetime) -> str:
+        """Return a time such as ``2026-01-06 14:22 UTC``, as all pages write it."""
+        return f"{self.there(moment):%Y-%m-%d %H:%M %Z}"
+
+    def day(self, moment: datetime) -> str:
+        """Return the day of a time, such as ``2026-01-06``."""
+        return self.there(moment).date().isoformat()
 
 
 @cache
 def time_zones() -> frozenset[str]:
-    """Return the names of the time zones that this machine knows."""
-    return frozenset(available_timezones())
+    """Return the names of the time zones that this machine knows: UTC, and places.
+
+    The others, such as ``localtime`` and ``Factory``, name no place.
+    """
+    return frozenset({UTC, *(name for name in available_timezones() if "/" in name)})
 
 
 def current_look() -> Look:

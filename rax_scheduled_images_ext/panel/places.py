@@ -34,6 +34,7 @@ from rax_scheduled_images_ext.panel.labels import labels_of
 from rax_scheduled_images_ext.panel.readings import Patience, Shelf, View
 from rax_scheduled_images_ext.panel.snapshot_end import (
     SnapshotEnd,
+    SnapshotImage,
     end_of_snapshot,
     image_in_the_making,
 )
@@ -56,15 +57,15 @@ _FORGET = 3600.0
 class Followed:
     """A server's details, and the progress of its snapshot as far as was seen.
 
-    ``image_id`` is the image of that snapshot, None if unknown, ``started`` that of
+    ``image`` is the image of that snapshot, None if unknown, ``started`` that of
     the latest one started in the panel. ``end`` is how the snapshot ended, None if none
     was seen or it is in progress. ``trouble`` is why a late server lacks an image.
     """
 
     details: ServerDetails
     progress: SnapshotProgress
-    image_id: str | None = None
-    started: str | None = None
+    image: SnapshotImage | None = None
+    started: SnapshotImage | None = None
     end: SnapshotEnd | None = None
     trouble: Trouble | None = None
 
@@ -86,7 +87,7 @@ class Readings:
     histories: Shelf[Histories] = field(default_factory=lambda: Shelf(500, _FORGET))
     safe_from: Shelf[str] = field(default_factory=lambda: Shelf(500, _FORGET))
     #: The images of snapshots started in the panel, by project, region and server.
-    started: TTLCache[object, str] = field(
+    started: TTLCache[object, SnapshotImage] = field(
         default_factory=lambda: TTLCache(5000, _FORGET)
     )
 
@@ -189,9 +190,9 @@ class Place:
             for server_id in server_ids:
                 self.readings.servers.of((*self._key, server_id)).changed()
 
-    def note_snapshot(self, server_id: str, image_id: str) -> None:
+    def note_snapshot(self, server_id: str, image: SnapshotImage) -> None:
         """Record the image of a snapshot that was started here."""
-        self.readings.started[self.scope.project.id, self.region, server_id] = image_id
+        self.readings.started[self.scope.project.id, self.region, server_id] = image
 
     def _read(self, read: Callable[[], Value]) -> Value:
         try:
@@ -215,16 +216,16 @@ class Place:
         new = begins or (
             started is not None and (not before or started != before.started)
         )
-        image_id = before.image_id if before and not new else started
+        image = before.image if before and not new else started
         end = before.end if before and not new else None
         if task_state(word).snapshot:
-            image_id, end = image_in_the_making(details) or image_id, None
-        elif (progress.started or image_id) and not (end and end.final):
-            end = end_of_snapshot(self.cloud, details, image_id)
+            image, end = image_in_the_making(details) or image, None
+        elif (progress.started or image) and not (end and end.final):
+            end = end_of_snapshot(self.cloud, details, image)
         images = [each.image for each in details.images]
         known = before.trouble if before else None
         trouble = trouble_of(self.cloud, details.status, images, details.now, known)
-        return Followed(details, progress, image_id, started, end, trouble)
+        return Followed(details, progress, image, started, end, trouble)
 
     def _safe_from(self) -> str:
         known = self.readings.safe_from.of(self.region)

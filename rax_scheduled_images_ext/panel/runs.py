@@ -68,16 +68,18 @@ def runs_of(details: ServerDetails, look: Look = _UTC) -> list[Run]:
     runs = [
         *counted,
         *(
-            Run(time, "missing", f"{time:%d %B}: no image", KINDS["missing"][0])
+            Run(time, "missing", f"{look.day(time)}: no image", KINDS["missing"][0])
             if _would_be_there(time, made, schedule.keep)
-            else Run(time, "past", f"{time:%d %B}: no image is left", KINDS["past"][0])
+            else Run(
+                time, "past", f"{look.day(time)}: no image is left", KINDS["past"][0]
+            )
             for time in gaps
         ),
     ]
     runs.sort(key=lambda run: run.time)
     if status.next_due is not None:
         due = look.there(status.next_due)
-        text = f"The next image, about {due:%d %B %H:%M %Z}"
+        text = f"The next image, about {look.words(due)}"
         runs.append(Run(due, "next", text, KINDS["next"][0]))
     return runs
 
@@ -108,7 +110,7 @@ def _of_image(decision: Decision, look: Look) -> Run:
     if kind == "kept" and decision.keep is not None and decision.keep.number is None:
         sign = "".join(kept.rule[0] for kept in decision.kept_by)
     time = look.there(image.created)
-    text = f"{image.name}, made {time:%d %B %H:%M %Z}: {retention_status(decision)}"
+    text = f"{image.name}, made {look.words(time)}: {retention_status(decision)}"
     return Run(time, kind, f"{text}, {reason(decision)}", sign, image.id)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.snapshots import PASSING, Snapshots
-from rax_scheduled_images_ext.errors import NoSuchImage
+from rax_scheduled_images_ext.errors import NoSuchImage, ScheduledImagesError
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.times import LONG_AGO
 from rax_scheduled_images_ext.operations.server import ServerDetails
@@ -27,11 +28,23 @@ class Ended(Enum):
 
 
 @dataclass(frozen=True)
+class SnapshotImage:
+    """The image of a snapshot; its name is known even when it is gone."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True)
 class SnapshotEnd:
-    """The end of a snapshot, and a sentence about it."""
+    """The end of a snapshot, and a sentence about it.
+
+    ``started`` is when the snapshot was, None if that is unknown.
+    """
 
     end: Ended
     text: str
+    started: datetime | None = None
 
     @property
     def final(self) -> bool:
@@ -44,27 +57,27 @@ _UNKNOWN = SnapshotEnd(
 )
 
 
-def image_in_the_making(details: ServerDetails) -> str | None:
-    """Return the ID of the image that a server's snapshot is making, None if unknown.
+def image_in_the_making(details: ServerDetails) -> SnapshotImage | None:
+    """Return the image that a server's snapshot is making, None if unknown.
 
     A server makes one at a time: older ones were left behind.
     """
     making = [each.image for each in details.images if each.image.status == "SAVING"]
     newest = max(making, key=lambda image: image.created or LONG_AGO, default=None)
-    return newest.id if newest else None
+    return SnapshotImage(newest.id, newest.name) if newest else None
 
 
 def end_of_snapshot(
-    cloud: Cloud, details: ServerDetails, image_id: str | None
+    cloud: Cloud, details: ServerDetails, made: SnapshotImage | None
 ) -> SnapshotEnd:
     """Determine how a server's newest snapshot ended.
 
-    :param image_id: the snapshot's image, None if it is unknown.
+    :param made: the snapshot's image, None if it is unknown.
     """
     image, gone = None, False
-    if image_id is not None:
+    if made is not None:
         try:
-            image = _find(cloud, details, image_id)
+            image = _find(cloud, details, made.id)
         except NoSuchImage:
             gone = True
         except PASSING:
@@ -74,17 +87,34 @@ def end_of_snapshot(
         return SnapshotEnd(
             Ended.MADE, f"The snapshot is over: the image {image.name} is ready."
         )
-    reason = Snapshots(cloud.compute).failure(details.server.id)
+    started, reason = _attempt(cloud, details.server.id)
     lost = image is not None and image.status in _LOST
     if reason or gone or lost:
         what = f"its image is {image.status}" if lost and image else "its image is gone"
         why = [*([what] if gone or lost else []), *([reason] if reason else [])]
-        return SnapshotEnd(Ended.FAILED, f"The snapshot has failed: {'; '.join(why)}")
+        named = f" {made.name}" if made and made.name else ""
+        text = f"The snapshot{named} has failed: {'; '.join(why).removesuffix('.')}."
+        return SnapshotEnd(Ended.FAILED, text, started)
     if image is not None:
         return SnapshotEnd(
             Ended.UNFINISHED, "The snapshot is over, but its image is not ready yet."
         )
     return _UNKNOWN
+
+
+def _attempt(cloud: Cloud, server_id: str) -> tuple[datetime | None, str | None]:
+    """Return when a server's newest snapshot was started, and why it failed.
+
+    Neither is known if its history cannot be read.
+    """
+    snapshots = Snapshots(cloud.compute)
+    try:
+        newest = next(iter(snapshots.attempts(server_id)), None)
+    except (*PASSING, ScheduledImagesError):
+        newest = None
+    if newest is None:
+        return None, None
+    return newest.started, snapshots.failure(server_id, newest.request_id)
 
 
 def _find(cloud: Cloud, details: ServerDetails, image_id: str) -> ServerImage:

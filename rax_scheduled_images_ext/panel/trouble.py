@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.snapshots import PASSING, Attempt, Snapshots
@@ -13,10 +13,9 @@ from rax_scheduled_images_ext.model.freshness import ScheduleStatus, State
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.times import LONG_AGO
 
-# So many days are named; more are counted.
-_MOST_DAYS = 3
 # So long a cause that was found is good: each takes two requests.
 _GOOD_FOR = timedelta(minutes=5)
+_QUESTION = "Is a scheduled-images-service running?"
 _READY = ("ACTIVE", "DEACTIVATED")
 
 
@@ -25,12 +24,13 @@ class Trouble:
     """Why a server lacks an image, as a sentence.
 
     ``failed`` is whether snapshots are known to have failed; ``time`` is when that was
-    found out.
+    found out. ``question`` is one that a page asks once, of however many servers.
     """
 
     text: str
     failed: bool
     time: datetime
+    question: str = ""
 
 
 def lacks_image(status: ScheduleStatus) -> bool:
@@ -72,36 +72,24 @@ def _find(
     if failed:
         # The list often says no more than that it was an error.
         why = snapshots.failure(server_id, failed[0].request_id) or failed[0].problem
-        return Trouble(f"Failed {_days(failed)}: {why}", True, now)
+        text = f"Failed {_when(failed)}: {why}"
+        return Trouble(text if text.endswith(".") else f"{text}.", True, now)
     unready = [each for each in made if each.status not in _READY]
     if unready:
         image = unready[0]
         text = f"The image {image.name or image.id} is still {image.status}."
         return Trouble(text, False, now)
     if later and not made:
-        text = f"The snapshots requested {_days(later)} left no image."
+        text = f"The snapshots requested {_when(later)} left no image."
         return Trouble(text, True, now)
     if newest is not None:
-        text = f"No snapshot was requested since {_day(since)}."
+        text = f"No snapshot was requested since {since.date()}."
     else:
         text = "No snapshot was requested."
-    if cloud.schedules.kept_as_tags:
-        text += " Is a scheduled-images-service running?"
-    return Trouble(text, False, now)
+    return Trouble(text, False, now, _QUESTION if cloud.schedules.kept_as_tags else "")
 
 
-def _days(attempts: Iterable[Attempt]) -> str:
-    """Return the days of attempts, such as ``28 and 29 November``."""
+def _when(attempts: Iterable[Attempt]) -> str:
+    """Return the days of attempts, such as ``on 2 days since 2026-01-05``."""
     days = sorted({each.started.date() for each in attempts if each.started})
-    if len(days) > _MOST_DAYS:
-        return f"on {len(days)} days since {_day(days[0])}"
-    words = [
-        # The month once, if it is the same.
-        f"{day.day}" if later and later.month == day.month else _day(day)
-        for day, later in zip(days, [*days[1:], None], strict=True)
-    ]
-    return "on " + " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
-
-
-def _day(day: date) -> str:
-    return f"{day.day} {day:%B}"
+    return f"on {days[0]}" if len(days) == 1 else f"on {len(days)} days since {days[0]}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from keystoneauth1 import exceptions as keystone
@@ -19,6 +21,7 @@ from rax_scheduled_images_ext.model.task_states import (
     PENDING,
     UPLOADING,
 )
+from rax_scheduled_images_ext.model.times import read_time
 from rax_scheduled_images_ext.panel.look import current_look
 
 LOG = logging.getLogger(__name__)
@@ -30,6 +33,12 @@ _TASKS = {
     COPIED: "snapshot: waiting for upload",
     UPLOADING: "snapshot: uploading",
 }
+# So many characters of why a server lacks an image are in a list.
+_BRIEF = 72
+# So many names are in a sentence.
+_MOST_NAMES = 5
+_TIME = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
+_ID = re.compile(r"\b([0-9a-f]{8})-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b", re.ASCII)
 _REFUSED, _BROKEN = "The cloud refuses this", "The cloud has an error"
 _MEANINGS = {
     401: "The cloud does not accept the login",
@@ -72,10 +81,22 @@ def in_words(error: Exception) -> str:
     return "Something went wrong in the panel; its log has the details"
 
 
+def brief(text: str) -> str:
+    """Return the beginning of a text for a list, with the start of each ID."""
+    short = _ID.sub(r"\1…", text)
+    return short if len(short) <= _BRIEF else f"{short[:_BRIEF].rstrip()}…"
+
+
 def folded(text: str) -> tuple[str, str]:
     """Return a sentence about an error, and the cloud's own words, if it has any."""
     sentence, _, raw = text.partition(": ")
     return (f"{sentence}.", raw) if sentence in _SENTENCES else (text, "")
+
+
+def named_words(names: Sequence[str]) -> str:
+    """Return names as a list in words; of many only some."""
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def signed_out(error: Exception | None) -> bool:
@@ -96,13 +117,17 @@ def duration(seconds: float) -> str:
 
 def moment(time: datetime | None) -> str:
     """Return a time to show, in the user's time zone."""
-    return "-" if time is None else current_look().words(time, "%Y-%m-%d %H:%M")
+    return "-" if time is None else current_look().words(time)
 
 
-def short_moment(time: datetime, now: datetime) -> str:
-    """Return a time to show in a table; the year only if it is another one."""
-    year = "" if time.year == now.year else " %Y"
-    return current_look().words(time, f"%d %b{year} %H:%M")
+def with_moments(text: str) -> str:
+    """Return a sentence of a command with its times as pages write them."""
+
+    def written(found: re.Match[str]) -> str:
+        time = read_time(found[0])
+        return moment(time) if time else found[0]
+
+    return _TIME.sub(written, text)
 
 
 def schedule_words(schedule: ImageSchedule | None) -> str:
@@ -110,7 +135,8 @@ def schedule_words(schedule: ImageSchedule | None) -> str:
     if schedule is None:
         return "none"
     day = schedule.day_of_week
-    return schedule.when.replace(day, day.title()) if day else schedule.when
+    when = schedule.when.replace(day, day.title()) if day else schedule.when
+    return f"every {when}" if when[0].isdigit() else when
 
 
 def kept_words(schedule: ImageSchedule | None) -> str:

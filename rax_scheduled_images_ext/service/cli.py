@@ -228,7 +228,9 @@ def _status(args: argparse.Namespace) -> int:
         page = Finder(projects, _policy(args)).survey()
         found = rows_of(page, args.max_age, read_sizes(projects, page))
         rows.extend(found)
-        quotas.extend(read_quotas(projects, (row.status for row in found)).values())
+        if args.format == "table":
+            full = read_quotas(projects, (row.status for row in found))
+            quotas.extend(full.values())
         try:
             left.extend(find_leftovers(projects, page))
         except PASSING as error:

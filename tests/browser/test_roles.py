@@ -18,7 +18,7 @@ SELECTORS = {
     "save": "#save",
     "take": "#take",
     "disable": "#disable",
-    "protect": "#image-table form button",
+    "protect": "#image-table [form=protect]",
     "delete": "#image-table a[href*=delete]",
     "prune": "#prune",
     "restore": "#restore",

@@ -15,6 +15,7 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.cli import _sandbox, make_parser
 
 from ..novashell import DEPRECATION
+from . import preloaded
 
 ROOT = Path(__file__).parents[2]
 SANDBOX = re.compile(r"scheduled-images-sandbox exec (.*) -- bash")
@@ -100,6 +101,8 @@ def replay(session: str, cloud: Sandbox, folder: Path) -> str:
     Commands are the lines that begin with ``$``; one may go on behind a backslash. Of
     each its standard output stands before its errors.
     """
+    environment = cloud.environ()
+    environment["PATH"] = f"{preloaded.folder()}:{environment['PATH']}"
     written, status = [], 0
     for command in re.findall(r"^\$ (.*(?:\\\n.*)*)$", session, re.MULTILINE):
         written.append(f"$ {command}\n")
@@ -109,7 +112,7 @@ def replay(session: str, cloud: Sandbox, folder: Path) -> str:
         done = subprocess.run(
             ["bash", "-c", command],
             cwd=folder,
-            env=cloud.environ(),
+            env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -81,8 +81,9 @@ class Reader:
         self.session.trust_env = False
 
     def get(self, path: str, **options: Any) -> Page:
-        """Open an address."""
-        url = urljoin(f"{self.url}/", path)
+        """Open an address, as a link of the page."""
+        shown = self.page.response.url if hasattr(self, "page") else f"{self.url}/"
+        url = urljoin(shown, path)
         self.page = Page(self.session.get(url, timeout=300, **options))
         return self.page
 

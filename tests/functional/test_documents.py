@@ -130,7 +130,8 @@ def test_the_service_can_be_tried(page: Any, tmp_path: Path) -> None:
 
 @not_beside_novaclient_7
 @pytest.mark.parametrize(
-    "name", ["user/gone", "user/ten-minutes", "user/troubleshooting"]
+    "name",
+    ["user/consistency", "user/gone", "user/ten-minutes", "user/troubleshooting"],
 )
 def test_a_page_prints_what_it_shows(page: Any, name: str, tmp_path: Path) -> None:
     page(name).replay_all(tmp_path)

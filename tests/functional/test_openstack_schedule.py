@@ -330,6 +330,7 @@ def test_show(openstack: OpenStack, cloud: Sandbox) -> None:
         "volumes_not_in_images": None,
         "verified": None,
         "verified_level": None,
+        "consistency": "crash",
     }
     assert openstack.json(*SCHEDULE, "show", MYSERVER) == shown
     table = openstack.ok(*SCHEDULE, "show", "myserver")

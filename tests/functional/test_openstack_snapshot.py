@@ -22,6 +22,7 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.models import Image, ImageQuery
 
 from ..openstackshell import OpenStack, not_beside_novaclient_7
+from ..shell import Result
 from ..waiting import until
 from .fleet import MYSERVER, NOBODY
 from .snapshots import Log, following, images, task_state
@@ -164,7 +165,16 @@ def test_prune_asks_first(
         assert len(cloud.images(MYSERVER)) == 7 - (status == 0)
     assert "| deleted |" in result.out
     again = openstack(*SNAPSHOT, "prune", "--keep", "6", "--yes", "myserver")
-    assert (again.status, again.err) == (0, "There is nothing to delete.\n")
+    assert again == Result(0, "", "There is nothing to delete.\n")
+
+
+def test_a_table_without_rows_is_not_even_a_line(openstack: OpenStack) -> None:
+    refused = openstack(*SNAPSHOT, "prune", "--yes", "web1")
+    assert (refused.status, refused.out) == (1, "")
+    assert "not enabled for server" in refused.err
+    argv = ("server", "image", "schedule", "list", "--enabled")
+    assert openstack.ok(*argv) == ""
+    assert openstack(*argv, "-f", "json").out == "[]\n"
 
 
 @contextmanager

@@ -54,7 +54,10 @@ def test_they_are_those_of_the_list(panel: Panel, nova: Nova, cloud: Sandbox) ->
         )
         assert (listed["images"], listed["kept"]) == (2, 1)
         gib = f"{listed['gib']:.1f} GiB"
-        assert cells(page)[:4] == [MYSERVER, "deleted 2d ago", "2, 1 kept", gib]
+        assert cells(page)[:4] == [
+            *(MYSERVER, "deleted 2d ago 2026-01-07 17:51 UTC"),
+            *("2, 1 kept", gib),
+        ]
         assert cells(page)[4].startswith("2d5m ago")
         assert page.all("#count") == [f"1 server, {gib} in images"]
         assert not page.has("#unknown")

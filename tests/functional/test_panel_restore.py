@@ -11,7 +11,9 @@ from rax_scheduled_images_ext.sandbox import Sandbox
 from ..novashell import Nova
 from ..waiting import until
 from .fleet import MYSERVER, remember_proof
+from .gone import delete_server
 from .panels import Page, Panel, Reader, panel_over
+from .runners import runner_of, schedule
 from .test_restore import Hurried, last
 
 
@@ -145,10 +147,45 @@ def test_a_server_that_is_gone_comes_back_from_its_images(
     assert "This server is deleted. Its images remain." in reader.page.text
     page = reader.get(str(reader.page.at("#restore")["href"]))
     assert not page.has("input[value=in-place]")
+    # What the image does not say is asked for; the name is the old one if it is known.
+    assert "is not known" in page.at("#flavor-hint").text
+    assert page.at("#flavor").has_attr("required")
     page = choose(reader, how="new", name="back", flavor="m1.small")
     assert page.status == 200, page.text
     reader.submit("#restore")
     assert "back is ACTIVE, restored from second." in over(reader).text
+
+
+@pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
+def test_a_plan_is_in_the_words_of_the_page(panel: Panel, cloud: Sandbox) -> None:
+    """No tags of schedules, no options, one way to write times."""
+    schedule(cloud, 2)
+    runner = runner_of(cloud)
+    for _ in range(12):
+        cloud.advance("6h")
+        runner.tick()
+    reader = panel.reader()
+    home = reader.page.path
+    for how in ("new&schedule=yes", "new", "in-place"):
+        page = reader.get(f"{home}/{MYSERVER}/restore?how={how}&name=back")
+        plan = page.at("#plan").text
+        assert re.search(r"Made at\d{4}-\d\d-\d\d \d\d:\d\d UTC", plan)
+        assert not re.search(r"--|scheduled-images:|\dT\d|:00Z", plan), plan
+        words = "Scheduledaily, keep 2"
+        assert (words in plan) == ("schedule" in how)
+    # Nothing is left of it but its images, which say what it was.
+    delete_server(cloud)
+    cloud.advance("1h")
+    with panel_over(cloud) as later:
+        reader = later.reader()
+        page = reader.get(f"{home}/{MYSERVER}/restore")
+        assert page.all("h1") == ["Restore myserver"]
+        assert page.at("#new-name")["value"] == "myserver"
+        assert "the old server's: m1.small" in page.at("#flavor-hint").text
+        assert not page.at("#flavor").has_attr("required")
+        page = choose(reader, how="new")
+        assert "m1.small" in page.at("#plan").text
+        assert reader.get(f"{home}/{MYSERVER}").all("h1") == ["myserver"]
 
 
 def test_an_image_whose_proof_failed_is_named(

@@ -12,8 +12,12 @@ import pytest
 from rax_scheduled_images_ext.cli.nova import restore as command
 from rax_scheduled_images_ext.console import restore as console
 from rax_scheduled_images_ext.console.terminal import OutputFailed
-from rax_scheduled_images_ext.model.image import FACTS_KEY, MARKER_KEY
-from rax_scheduled_images_ext.model.restore import RESTORE_KEY, SAFETY_KEY
+from rax_scheduled_images_ext.model.image import (
+    FACTS_KEY,
+    MARKER_KEY,
+    RESTORE_KEY,
+    SAFETY_KEY,
+)
 from rax_scheduled_images_ext.operations import restore as operation
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.models import BlockDevice
@@ -130,17 +134,31 @@ def test_the_plan_changes_nothing(nova: Any, cloud: Sandbox, images: list[str]) 
     assert not changes(cloud)
 
 
-def test_at_most_six_requests_come_first(
-    nova: Any, cloud: Sandbox, images: list[str]
-) -> None:
-    restore(nova, "myserver", "--as", "back", *NOW)
+def requests_before_the_first_change(cloud: Sandbox) -> int:
     paths = [
         seen.path
         for seen in cloud.requests
         if "/identity" not in seen.path and re.search(r"v2(\.1)?/.", seen.path)
     ]
-    first = next(i for i, seen in enumerate(paths) if seen.endswith("/servers"))
-    assert first <= 6, paths
+    return next(i for i, seen in enumerate(paths) if seen.endswith("/servers"))
+
+
+def test_at_most_six_requests_come_first(
+    nova: Any, cloud: Sandbox, images: list[str]
+) -> None:
+    restore(nova, "myserver", "--as", "back", *NOW)
+    assert requests_before_the_first_change(cloud) <= 6
+
+
+@pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
+@pytest.mark.parametrize("label", ["myserver", MYSERVER])
+def test_nor_for_a_server_that_is_gone(nova: Any, cloud: Sandbox, label: str) -> None:
+    nova("scheduled-images-enable", "myserver", "7")
+    made_by_the_service(cloud)
+    nova.ok("delete", "myserver")
+    cloud.requests = Hurried(cloud)
+    restore(nova, label, "--as", "back", *NOW)
+    assert requests_before_the_first_change(cloud) <= 6
 
 
 def test_the_same_command_finds_what_it_has_made(
@@ -409,6 +427,19 @@ def test_images_of_one_that_was_made_anew_are_pointed_at(
     assert refused.status == 1
     told = f"; of another one of that name there are: {MYSERVER}\n"
     assert refused.err.endswith(told)
+
+
+def test_an_image_of_a_volume_that_was_made_by_hand_is_found_by_its_name(
+    nova: Any, cloud: Sandbox
+) -> None:
+    """Nova writes no server on it."""
+    cloud.boot("data", volume_size=8)
+    nova.ok("image-create", "data", "by-hand")
+    argv = ("scheduled-images-restore", "data", "--as", "back", "--dry-run")
+    refused = nova(*argv)
+    told = "it boots from a volume: for an image made by hand, use --image\n"
+    assert refused.err.endswith(told)
+    assert "by-hand" in nova.ok(*argv, "--image", "by-hand")
 
 
 def test_what_is_refused_is_one_line(

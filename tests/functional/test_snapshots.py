@@ -951,7 +951,7 @@ def test_another_snapshot_is_waited_for_within_the_limit(
         (["a\tb"], r"'a\tb' is not a name of an image: one has printable characters"),
         (
             ["x", *(f"--metadata=a{number}=b" for number in range(130))],
-            "130 pieces of metadata are too many: no image has more than 125",
+            "130 pieces of metadata are too many: no image has more than 124",
         ),
     ],
 )

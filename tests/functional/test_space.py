@@ -123,6 +123,50 @@ def test_the_images_of_a_server_that_boots_from_a_volume(
     assert result.status == 0
 
 
+@not_beside_novaclient_7
+@plain
+def test_each_image_of_a_volume(
+    cloud: Sandbox, nova: Nova, openstack: OpenStack
+) -> None:
+    """Whatever lists it shows the size of its snapshots, and deleting it as well."""
+    cloud.boot("database", server_id=SERVER, volume_size=8)
+    schedule(cloud, 3, server_id=SERVER)
+    runner = runner_of(cloud)
+    for _ in range(3):
+        cloud.advance("1d")
+        runner.tick()
+        runner.tick()
+    snapshot = ("server", "snapshot")
+    prune = ("scheduled-images-prune", "--keep", "2", SERVER)
+    dry = ("--dry-run", "--format", "json")
+    change = nova.ok("scheduled-images-enable", "--dry-run", SERVER, "1")
+    assert "8.0 GiB" in change
+    for rows in (
+        json.loads(nova.ok("scheduled-images-image-list", SERVER, *dry[1:])),
+        json.loads(nova.ok(*prune, *dry)),
+    ):
+        assert {row["size"] for row in rows} == {8 * 2**30}
+    for rows in (
+        openstack.json(*snapshot, "list", SERVER),
+        openstack.json(*snapshot, "prune", "--keep", "2", "--dry-run", SERVER),
+        openstack.json(*snapshot, "prune", "--keep", "2", "--yes", SERVER),
+    ):
+        assert {row["Size"] for row in rows} == {8 * 2**30}
+    done = nova.ok("scheduled-images-prune", "--keep", "1", "--yes", SERVER)
+    assert "8.0 GiB" in done
+
+
+@plain
+def test_the_status_asks_for_the_quota_only_to_show_it(cloud: Sandbox) -> None:
+    make_images(cloud, 1)
+    service = Service(cloud)
+    for form, asked in (("json", 0), ("csv", 0), ("table", 1)):
+        sent(cloud)
+        assert service("status", "--format", form).status == 0
+        lines = [line for line in sent(cloud) if line.startswith("GET /info/usage")]
+        assert len(lines) == asked
+
+
 @plain
 def test_what_was_left_behind(cloud: Sandbox) -> None:
     service = Service(cloud)

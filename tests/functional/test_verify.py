@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 
-from rax_scheduled_images_ext.model.image import VERIFIED_KEY
+from rax_scheduled_images_ext.model.image import VERIFIED_KEY, ServerImage
 from rax_scheduled_images_ext.model.schedule_tags import is_own_tag
-from rax_scheduled_images_ext.model.verify import TEST_KEY
+from rax_scheduled_images_ext.model.verify import TEST_KEY, is_test_server
+from rax_scheduled_images_ext.model.volume_snapshots import deletion_metadata
 from rax_scheduled_images_ext.operations import verify as operation
 from rax_scheduled_images_ext.sandbox import Sandbox
 from rax_scheduled_images_ext.sandbox.backend.models import BlockDevice
 
 from ..openstackshell import not_beside_novaclient_7
+from ..serviceshell import Service
 from .fleet import MYSERVER, add_image, project_of
 from .proofs import failing, left_in
 
@@ -290,6 +292,48 @@ def test_lists_pass_test_servers_over(
     result = nova("scheduled-images-verify", "snap", "--yes")
     assert f"Removed test server {left}, which was left behind" in result.err
     assert not left_in(cloud)
+
+
+@pytest.mark.parametrize("cloud", [{"extension": False}], indirect=True)
+@pytest.mark.parametrize("marked", ["its image", "another image", ""])
+def test_a_test_server_on_a_volume_goes_without_its_image_only_if_that_is_known(
+    nova: Any, cloud: Sandbox, monkeypatch: Any, marked: str
+) -> None:
+    monkeypatch.setattr(operation, "_DELETION", 1.0)
+    of = cloud.boot("data", volume_size=8)
+    assert nova("snapshot-create", "data", "of-data").status == 0
+    (image,) = cloud.images(of.id)
+    cloud.fault("DELETE /servers/ 500")
+    nova("scheduled-images-verify", "of-data", "--yes", "--level", "booted")
+    cloud.clear_faults()
+    left = {each.id for each in cloud.servers() if is_test_server(each.name)}
+    (test,) = left
+    named = {"its image": image.id, "another image": MYSERVER}
+    with cloud.region() as region:
+        # Some clouds do not name the image of a server that boots from a volume.
+        region.servers.touch(test, image_id="")
+        region.images.drop(image.id)
+        (snapshot,) = region.volumes.snapshots(of.project_id)
+        if marked:
+            of_image = ServerImage(named[marked], "", "ACTIVE")
+            region.volumes.set_snapshot_metadata(
+                snapshot.id, deletion_metadata(of_image)
+            )
+    cloud.advance("2h")
+    rows = json.loads(Service(cloud).ok("leftovers", "--format", "json"))
+    (row,) = [row for row in rows if row["kind"] == "test server"]
+    assert {row["id"]} == left
+    assert image.id in row["reason"]
+    removed = marked == "its image"
+    effect = "it frees a place in the quota; volumes that were made for it go with it"
+    assert row["effect"] == (
+        "the next proof in its project deletes it" if removed else effect
+    )
+    nova.ok("image-create", "myserver", "snap")
+    cloud.advance("10m")
+    nova("scheduled-images-verify", "snap", "--yes", "--level", "booted")
+    there = {each.id for each in cloud.servers() if is_test_server(each.name)}
+    assert there == (set() if removed else left)
 
 
 def check(nova: Any, *argv: str) -> Any:

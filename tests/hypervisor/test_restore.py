@@ -11,8 +11,12 @@ from typing import Any
 
 import pytest
 
-from rax_scheduled_images_ext.model.image import MARKER_KEY, MARKER_VALUE
-from rax_scheduled_images_ext.model.restore import RESTORE_KEY, SAFETY_KEY
+from rax_scheduled_images_ext.model.image import (
+    MARKER_KEY,
+    MARKER_VALUE,
+    RESTORE_KEY,
+    SAFETY_KEY,
+)
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG, schedule_tag
 

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from rax_scheduled_images_ext.console.formats import Column
-from rax_scheduled_images_ext.console.images import IMAGES_AS_DATA
+from rax_scheduled_images_ext.console.images import decision_columns
 from rax_scheduled_images_ext.console.prune import pruned_columns
 from rax_scheduled_images_ext.console.servers import (
     columns,
     detail_columns,
     limit_column,
 )
+from rax_scheduled_images_ext.model.space import Sizes
 from rax_scheduled_images_ext.sandbox.environment import client_environment
 
 from ..novashell import Nova
@@ -238,8 +239,8 @@ def _keys(verb: str) -> dict[str, str]:
     """Return the keys of columns by their headings."""
     now = datetime.now(timezone.utc)
     found: list[Column[Any]] = {
-        "images": list(IMAGES_AS_DATA),
-        "prune": list(pruned_columns({})),
+        "images": decision_columns(Sizes({}), data=True),
+        "prune": list(pruned_columns({}, Sizes({}))),
     }.get(verb) or [
         *columns(now, regions=True),
         *detail_columns(now, price=None),

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keystoneauth1 import exceptions as keystone
 
+from rax_scheduled_images_ext.client.snapshots import Attempt
 from rax_scheduled_images_ext.errors import ApiError, InvalidValue
 from rax_scheduled_images_ext.model.freshness import (
     MAX_AGE,
@@ -27,15 +28,24 @@ from rax_scheduled_images_ext.model.schedule import DAYS, ImageSchedule
 from rax_scheduled_images_ext.operations.inventory import Inventory
 from rax_scheduled_images_ext.operations.server import ServerDetails
 from rax_scheduled_images_ext.panel.addresses import local_address
+from rax_scheduled_images_ext.panel.days import Days
 from rax_scheduled_images_ext.panel.fleet import Fleet
 from rax_scheduled_images_ext.panel.forms import read_name, read_schedule
 from rax_scheduled_images_ext.panel.guesses import GuessLimit, network_of
 from rax_scheduled_images_ext.panel.jobs import Job, within
+from rax_scheduled_images_ext.panel.labels import short_label
+from rax_scheduled_images_ext.panel.look import Look, time_zones
 from rax_scheduled_images_ext.panel.pages.servers import SORTS, _listing
 from rax_scheduled_images_ext.panel.readings import Patience, Reading, Shelf
 from rax_scheduled_images_ext.panel.runs import others_of, runs_of
 from rax_scheduled_images_ext.panel.settings import EntryTokens
-from rax_scheduled_images_ext.panel.words import folded, in_words, signed_out
+from rax_scheduled_images_ext.panel.words import (
+    brief,
+    folded,
+    in_words,
+    named_words,
+    signed_out,
+)
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=timezone.utc)
 PATIENT = Patience(60, 60)
@@ -441,6 +451,58 @@ def test_each_image_has_a_cell_and_only_what_would_be_there_is_missing(
     for run in missing:
         newer = sum(time > run.time for time in made)
         assert newer < retention
+
+
+def test_attempts_of_a_day_are_one_failure() -> None:
+    def at(day: int, hour: int) -> datetime:
+        return datetime(2026, 1, day, hour, tzinfo=timezone.utc)
+
+    days = Days(NOW.date())
+    attempts = [
+        Attempt("e", at(14, 4)),
+        *(Attempt(f"{hour}", at(13, hour), f"why {hour}") for hour in (9, 6, 3)),
+        Attempt("a", at(12, 3), "No valid host."),
+    ]
+    days.lacks([], attempts, "web1")
+    assert {day.date.day: day.failed for day in days} == {
+        13: ["web1: why 9 (3 attempts)"],
+        12: ["web1: No valid host."],
+    }
+
+
+@given(
+    st.datetimes(datetime(1970, 1, 2), datetime(9998, 1, 1)),
+    st.sampled_from(["", "UTC", "Asia/Tokyo"]),
+)
+def test_all_times_are_written_alike(moment: datetime, zone: str) -> None:
+    moment, look = moment.replace(tzinfo=timezone.utc), Look("", zone)
+    form = r"\d{4}-\d\d-\d\d \d\d:\d\d (UTC|JST)"
+    assert re.fullmatch(form, look.words(moment))
+    assert look.words(moment).startswith(look.day(moment))
+
+
+def test_only_places_are_time_zones() -> None:
+    zones = time_zones()
+    assert {"UTC", "Europe/Berlin"} <= zones
+    assert not zones & {"localtime", "Factory", "posixrules"}
+    assert Look.read("dark", "localtime") == Look("dark", "")
+
+
+@given(st.text())
+def test_a_list_has_the_beginning_of_a_text_and_of_each_id(text: str) -> None:
+    server_id = "24ade2fe-60d9-4d3e-a02c-c9a6a1b588a6"
+    assert len(brief(text)) <= 73
+    assert brief(f"Image {server_id} is lost.") == "Image 24ade2fe… is lost."
+    label = short_label(text, server_id)
+    assert label == text or (len(label) < len(text) and label.endswith("(24ade2fe)"))
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(1, "s0"), (5, "s0, s1, s2, s3, s4"), (1007, "s0, s1, s2, s3, s4 and 1,002 more")],
+)
+def test_of_many_names_some_are_written(number: int, words: str) -> None:
+    assert named_words([f"s{each}" for each in range(number)]) == words
 
 
 def test_no_runs_without_images() -> None:

@@ -28,6 +28,7 @@ from rax_scheduled_images_ext.errors import (
     TimeLimitReached,
 )
 from rax_scheduled_images_ext.model.image import (
+    HOOK_KEY,
     MARKER_KEY,
     MARKER_VALUE,
     ServerImage,
@@ -36,6 +37,8 @@ from rax_scheduled_images_ext.model.task_states import (
     COPIED,
     SAFE_STATES,
     STATES,
+    UPLOADING,
+    Disk,
     ServerState,
     task_state,
 )
@@ -78,6 +81,9 @@ class Outside:
     now: float = 1000.0
     done: list[str] = field(default_factory=list)
     moments: int = 0
+    #: The metadata of the image: what was sent with it, and what was removed later.
+    sent: dict[str, str] = field(default_factory=dict)
+    removed: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.states, self.images = list(self.states), list(self.images)
@@ -146,8 +152,11 @@ class Calls:
         word = played(self.outside.states)
         return ServerState(server_id, "db1", "ACTIVE", "active", word, 1)
 
-    def create_image(self, *_arguments: Any) -> SnapshotRequest:
+    def create_image(
+        self, _server_id: str, _name: str, metadata: Any, *_arguments: Any
+    ) -> SnapshotRequest:
         self.outside.done.append("create")
+        self.outside.sent = dict(metadata)
         if isinstance(self.outside.create, BaseException):
             raise self.outside.create
         begun: SnapshotRequest = self.outside.create
@@ -162,19 +171,19 @@ class Images(ImageStore):
     """An image store; deleting from it is never right."""
 
     outside: Outside
-    removed: set[str] = field(default_factory=set)
 
     def get(self, image: object) -> ServerImage:
         found = played(self.outside.images)
         assert isinstance(found, ServerImage)
-        left = found.metadata.keys() - self.removed
-        return replace(found, metadata={key: found.metadata[key] for key in left})
+        known = {**self.outside.sent, **found.metadata}
+        left = known.keys() - self.outside.removed
+        return replace(found, metadata={key: known[key] for key in left})
 
     def set_metadata(self, image: object, metadata: Any) -> None:
         assert not metadata, "nothing is to be set"
 
     def delete_metadata(self, image: object, keys: Iterable[str]) -> None:
-        self.removed |= set(keys)
+        self.outside.removed |= set(keys)
         self.outside.done.append(f"unmark {list(keys)}")
 
     def delete(self, image: object) -> None:
@@ -213,6 +222,7 @@ def take(outside: Outside, snapshot: Snapshot, **hooks: Any) -> BaseException | 
 
 COPY = ["image_snapshot_pending", "image_snapshot", "image_snapshot"]
 WHOLE = [*COPY, "image_pending_upload", "image_uploading", None]
+UPLOADED = [*WHOLE[:-1], "image_uploading", None]
 
 
 def mostly(usual: Any, rare: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -425,5 +435,62 @@ def test_an_inherited_mark_goes_and_a_given_one_stays(given: dict[str, str]) -> 
 
 def test_an_image_that_is_left_alone_still_loses_an_inherited_mark() -> None:
     outside = Outside(COPY, [image("SAVING", **{MARKER_KEY: MARKER_VALUE})])
-    assert isinstance(take(outside, outside.snapshot()), HoldCutShort)
-    assert outside.done[-1] == f"unmark ['{MARKER_KEY}']"
+    snapshot = outside.snapshot(safe_from=UPLOADING)
+    assert isinstance(take(outside, snapshot), HoldCutShort)
+    assert outside.done[-1] == f"unmark ['{MARKER_KEY}', '{HOOK_KEY}']"
+
+
+@given(
+    states=st.one_of(looks, st.integers(0, 7).map(lambda n: UPLOADED[:n])),
+    status=st.sampled_from(["ACTIVE", "SAVING"]),
+    safe_from=st.sampled_from(SAFE_STATES),
+    block=errors,
+)
+def test_an_image_says_that_its_server_was_held_only_if_that_was_seen(
+    states: list[Any], status: str, safe_from: str, block: Exception | None
+) -> None:
+    outside = Outside(states, [image(status)])
+    hooks = {} if block is None else {"block": block}
+    take(outside, outside.snapshot(safe_from=safe_from), **hooks)
+    says = outside.sent.keys() - outside.removed >= {HOOK_KEY}
+    event(f"it says so: {says}")
+    done = outside.done
+    looked = done[: done.index("after")].count("look")
+    seen = [w for w in states[:looked] if w is None or isinstance(w, str)]
+    is_seen = status == "ACTIVE" or any(task_state(word).snapshot for word in seen)
+    if says:
+        assert block is None
+        assert safe_from == UPLOADING
+        assert is_seen
+        last = seen[-1] if seen else None
+        assert last is None or task_state(last).disk is Disk.SAFE
+
+
+@given(
+    st.lists(
+        st.sampled_from([ConnectFailure("refused"), TimeoutError("none")]), max_size=9
+    )
+)
+def test_what_is_not_true_of_an_image_is_removed_when_the_cloud_is_back(
+    troubles: list[Any],
+) -> None:
+    marked = image("SAVING", **{MARKER_KEY: MARKER_VALUE})
+    outside = Outside(COPY, [*troubles, marked])
+    mistake = ValueError("a mistake")
+    error = take(outside, outside.snapshot(safe_from=UPLOADING), block=mistake)
+    assert error is mistake
+    assert outside.removed == {MARKER_KEY, HOOK_KEY}
+
+
+def test_an_image_says_that_its_server_was_held() -> None:
+    outside = Outside(UPLOADED, [image("SAVING")])
+    assert take(outside, outside.snapshot(safe_from=UPLOADING)) is None
+    assert outside.sent[HOOK_KEY].startswith(f"{SERVER}:")
+    assert not outside.removed
+
+
+def test_an_image_says_nothing_if_its_server_was_not_seen_to_make_it() -> None:
+    outside = Outside([None] * 30, [image("SAVING")])
+    error = take(outside, outside.snapshot(safe_from=UPLOADING))
+    assert isinstance(error, TimeLimitReached)
+    assert outside.removed == {HOOK_KEY}

@@ -17,15 +17,17 @@ from rax_scheduled_images_ext.model.image import (
     OWN_KEY,
     PENDING_KEY,
     PROTECTED_KEY,
+    RESTORE_KEY,
     RUN_KEY,
+    SAFETY_KEY,
     SLOT_KEY,
+    ServerImage,
 )
 from rax_scheduled_images_ext.model.restore import (
-    RESTORE_KEY,
-    SAFETY_KEY,
     RestoreOptions,
     parse_restore_time,
 )
+from rax_scheduled_images_ext.model.server import ServerFacts, facts_metadata
 from rax_scheduled_images_ext.model.verify import (
     Level,
     Verification,
@@ -155,6 +157,40 @@ def test_at_most_six_requests_come_before_the_first_change(
     carry_out(fake, "web" if by == "name" else server.id, options)
     methods = [each.method for each in fake.seen]
     assert methods.index("POST") <= 6
+
+
+@pytest.mark.parametrize("by", ["name", "id"])
+def test_nor_for_a_server_that_is_gone(
+    fake: FakeCloud, server: Server, by: str
+) -> None:
+    facts = ServerFacts(server.id, "web", flavor_id="1", networks=("net-1",))
+    for image in fake.images.values():
+        known = ServerImage(image.id, image.name, "ACTIVE", server_id=server.id)
+        image.properties |= facts_metadata(known, facts, "RegionOne")
+    del fake.servers[server.id]
+    carry_out(fake, "web" if by == "name" else server.id, AS_NEW)
+    methods = [each.method for each in fake.seen]
+    assert methods.index("POST") <= 6
+
+
+def test_all_images_of_a_server_that_is_gone_are_found_by_its_name(
+    fake: FakeCloud, server: Server
+) -> None:
+    """Also what says nothing of the name; safety images are known as such."""
+    facts = ServerFacts(server.id, "web", flavor_id="1", networks=("net-1",))
+    monday, tuesday = fake.images.values()
+    known = ServerImage(monday.id, monday.name, "ACTIVE", server_id=server.id)
+    monday.properties |= facts_metadata(known, facts, "RegionOne")
+    tuesday.properties |= {"image_type": "backup"}
+    safety = fake.add_image(server.id, "now", 0.1)
+    safety.properties |= {SAFETY_KEY: safety.id}
+    del fake.servers[server.id]
+    options = replace(AS_NEW, flavor="1", networks=[])
+    by_name, by_id = (
+        plan_restore(fake.cloud(), label, options) for label in ("web", server.id)
+    )
+    assert by_name.image.id == by_id.image.id == tuesday.id
+    assert by_name.skipped == by_id.skipped
 
 
 def test_polls_spread_out(fake: FakeCloud, server: Server) -> None:

@@ -103,3 +103,10 @@ def with_facts(image: ServerImage, text: str) -> ServerImage:
         owner=image.owner,
         metadata={FACTS_KEY: text},
     )
+
+
+def test_the_first_ones_name_the_id_of_the_flavor_alone() -> None:
+    text = json.dumps({"image": "image-1", "flavor": "2"})
+    found = facts_of(replace(IMAGE, metadata={FACTS_KEY: text}))
+    assert found is not None
+    assert (found.flavor_id, found.flavor_name) == ("2", None)

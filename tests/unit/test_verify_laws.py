@@ -235,6 +235,7 @@ def _credulous(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _greedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(operation, "image_of_left_behind", lambda *_: "any")
+    monkeypatch.setattr(operation, "is_made_by", lambda *_: True)
 
 
 @pytest.mark.parametrize("patch", [_hasty, _credulous, _greedy])

@@ -139,10 +139,10 @@ class _Display(Command):
     ) -> int:
         """Print the data, without anything that a terminal would obey."""
         with otherwise(self.say_done):
-            text = self._formatted(parsed_args, column_names, data)
+            text = self._formatted(parsed_args, column_names, data).removesuffix("\n")
+            # Of a table without rows cliff prints the end of the line.
             if text:
-                as_json = parsed_args.formatter == "json"
-                put(text.removesuffix("\n"), as_json=as_json)
+                put(text, as_json=parsed_args.formatter == "json")
         return 0
 
     def _formatted(

@@ -8,8 +8,9 @@ from typing import Any
 from rax_scheduled_images_ext.cli.openstack.columns import listed
 from rax_scheduled_images_ext.cli.openstack.command import Lister
 from rax_scheduled_images_ext.console import arguments
-from rax_scheduled_images_ext.console.images import IMAGES, IMAGES_AS_DATA
+from rax_scheduled_images_ext.console.images import decision_columns
 from rax_scheduled_images_ext.operations.server import list_images
+from rax_scheduled_images_ext.operations.space import snapshot_sizes
 
 
 class ListSnapshot(Lister):
@@ -19,7 +20,8 @@ class ListSnapshot(Lister):
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[list[str], Any]:
         """Return the images."""
-        columns = IMAGES_AS_DATA if parsed_args.long else IMAGES
-        return listed(
-            columns, list_images(self.cloud, parsed_args.server), parsed_args.formatter
-        )
+        cloud = self.cloud
+        found = list_images(cloud, parsed_args.server)
+        sizes = snapshot_sizes(cloud, (each.image for each in found))
+        columns = decision_columns(sizes, data=parsed_args.long)
+        return listed(columns, found, parsed_args.formatter)

@@ -25,6 +25,7 @@ from rax_scheduled_images_ext.console.schedules import (
 )
 from rax_scheduled_images_ext.console.servers import (
     columns,
+    consistency_column,
     limit_column,
     newest_columns,
     verified_columns,
@@ -51,7 +52,7 @@ _SHOWN = (
     *("every", "at", "keep", "most", "next_due", "state"),
     *("newest", "limit", "newest_image", "newest_image_id"),
     *("counted", "kept", "expires_next", "volumes_not_in_images"),
-    *("verified", "verified_level"),
+    *("verified", "verified_level", "consistency"),
 )
 
 
@@ -177,6 +178,7 @@ class ShowSchedule(ShowOne):
             limit_column(),
             volumes_column(),
             *verified_columns(found.now),
+            consistency_column(),
         ]
         fields.sort(key=lambda each: _SHOWN.index(each.key))
         return shown(fields, Row(None, found.servers[0]))

@@ -24,6 +24,8 @@ from rax_scheduled_images_ext.model.image import (
     FACTS_KEY,
     MARKER_KEY,
     PENDING_KEY,
+    RESTORE_KEY,
+    SAFETY_KEY,
     SERVER_KEY,
     SLOT_KEY,
     TELLING,
@@ -64,16 +66,19 @@ class ImageFilter:
     hidden: bool = False
     ids: frozenset[str] | None = None
     facts: bool = False
+    owner: str | None = None
 
     @property
     def is_large(self) -> bool:
         """Whether very many images may match."""
         wide = self.snapshots or self.pending or self.changed_since is not None
-        return wide and not self.hidden
+        return (wide or self.owner is not None) and not self.hidden
 
     @property
     def keys(self) -> tuple[str, ...]:
         """The metadata to read where very many images may match."""
+        if self.owner is not None:
+            return (*TELLING, FACTS_KEY, RESTORE_KEY, SAFETY_KEY)
         return (*TELLING, FACTS_KEY) if self.facts else TELLING
 
     def takes(self, image: ServerImage) -> bool:
@@ -82,6 +87,7 @@ class ImageFilter:
             self.name in (None, image.name)
             and (self.ids is None or image.id in self.ids)
             and self.server_id in (None, image.server_id)
+            and self.owner in (None, image.owner)
             and (image.scheduled or not self.scheduled)
             and (image.server_id is not None or not self.snapshots)
             and (image.status == "SAVING" or not self.making)
@@ -192,6 +198,7 @@ class ImageStore(ABC):
         hidden: bool = False,
         ids: Collection[str] | None = None,
         facts: bool = False,
+        owner: str | None = None,
     ) -> Iterator[ServerImage]:
         """Yield the images this user can use, fetching pages as they are needed.
 
@@ -208,6 +215,8 @@ class ImageStore(ABC):
         :param hidden: those that lists omit, if the service has such.
         :param ids: only those with these few IDs.
         :param facts: whether to read what each says of its server, too.
+        :param owner: only those of the project with this ID. There may be very many, so
+            of each only what it says of its server and of a restore is read.
         """
         wanted = ImageFilter(
             name,
@@ -221,6 +230,7 @@ class ImageStore(ABC):
             hidden,
             None if ids is None else frozenset(ids),
             facts,
+            owner,
         )
         return islice(filter(wanted.takes, self._list(wanted)), limit)
 

@@ -168,9 +168,8 @@ class GlanceImages(ImageStore):
     def _list(self, wanted: ImageFilter) -> Iterator[ServerImage]:
         keys = wanted.keys if wanted.is_large else None
         changes = keys is None or wanted.changed_since is not None
-        pages = self.transport.pages(
-            "/images", _query(wanted), _next_page, ahead=wanted.snapshots
-        )
+        ahead = wanted.snapshots or wanted.owner is not None
+        pages = self.transport.pages("/images", _query(wanted), _next_page, ahead=ahead)
         for answer in pages:
             yield from (
                 _image(answer, image, keys, changes=changes)
@@ -209,6 +208,7 @@ def _query(wanted: ImageFilter) -> dict[str, Any]:
         (server_id is not None, SERVER_KEY, server_id),
         (wanted.scheduled, MARKER_KEY, MARKER_VALUE),
         (wanted.snapshots, TYPE_KEY, SNAPSHOT),
+        (wanted.owner is not None, "owner", wanted.owner),
         (wanted.pending and wanted.ids is None, PENDING_KEY, PENDING),
         (since is not None, "updated_at", f"gte:{write_time(since)}"),
         # One server has few images, and old services do not have such lists.

@@ -33,7 +33,7 @@ def begin_snapshot(cloud: Cloud, server_id: str, name: str) -> str:
     image.prepare()
     image.requested(snapshots.create_image(server_id, name, image.metadata))
     image_id = image.locate()
-    image.unmark()
+    image.correct()
     return image_id
 
 

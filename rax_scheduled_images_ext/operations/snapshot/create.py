@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 from functools import partial
 
 from requests import codes
@@ -29,6 +30,7 @@ from rax_scheduled_images_ext.errors import (
 )
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.task_states import (
+    UPLOADING,
     ServerState,
     SnapshotProgress,
     task_state,
@@ -52,7 +54,8 @@ class Snapshot:
 
     ``held`` is the number of seconds from the end of ``before`` to the start of
     ``after``, None until that is known, or without them. ``copied`` is whether the
-    server was resumed because the disk was copied.
+    server was resumed because the disk was copied, or because there was no sign of a
+    snapshot.
 
     :raises InvalidValue: for a name or metadata that clouds refuse.
     """
@@ -81,6 +84,8 @@ class Snapshot:
         self._since: float | None = None
         self._over = False
         self._last_state = "nothing"
+        # When the server was read, by the cloud's clock and by the own one.
+        self._read: tuple[datetime, float] | None = None
 
     @property
     def name(self) -> str:
@@ -102,6 +107,8 @@ class Snapshot:
         ask = partial(self._snapshots.server, self.server_id)
         state = seen or self._poller.call(ask)
         self.server_name = self._image.server_name = state.name
+        now = state.seen or datetime.now(timezone.utc)
+        self._read = now, self._poller.clock()
         if state.task_state is not None:
             raise ServerBusy(
                 f"Server {state.name} is busy (task_state: {state.task_state}): no"
@@ -127,7 +134,7 @@ class Snapshot:
             raise
         # If nothing was waited for, the image may not have appeared yet.
         self._image.locate(0.0 if before or after else self._poller.limits.quiet)
-        self._image.unmark()
+        self._image.correct()
         # A snapshot that ends so early may have failed.
         if self._over:
             self._image.wait(self._poller.limits.settling)
@@ -141,6 +148,8 @@ class Snapshot:
         :raises ResumeFailed: if ``after`` fails; its ``original`` is an earlier error.
         """
         holds = before is not None or after is not None
+        # An earlier state that the user has named may not be safe on this cloud.
+        sure = self._safe_from in (None, UPLOADING)
         if holds and self._safe_from is None:
             self._safe_from = self._poller.call(self._snapshots.safe_from)
         self._poller.signals.check()
@@ -149,6 +158,9 @@ class Snapshot:
             if before:
                 before(self)
             self._since = self._poller.clock()
+            if before and sure and self._read:
+                now, read = self._read
+                self._image.claim_hold(now + timedelta(seconds=self._since - read))
             try:
                 self._begin(holds)
             except ApiError as error:
@@ -234,6 +246,7 @@ class Snapshot:
             self._saw(state)
             idle = state.task_state is None and not progress.started
             if progress.copied or (idle and quiet.over()):
+                self._image.held = progress.copied or quiet.made
                 break
         else:
             in_all = limits.total < limits.hold
@@ -300,12 +313,14 @@ class _Quiet:
     """Watches a server that shows no sign of the requested snapshot.
 
     The snapshot may be over already, not visible yet, or never have been started.
+    ``made`` is whether its image was seen to be ACTIVE.
     """
 
     def __init__(self, image: NewImage, poller: Poller) -> None:
         self._image = image
         self._poller = poller
         self._since: float | None = None
+        self.made = False
 
     def over(self) -> bool:
         """Return whether nothing keeps the server from being resumed."""
@@ -314,7 +329,8 @@ class _Quiet:
         if now - self._since >= self._poller.limits.quiet:
             return True
         image = self._image.glance()
-        return image is not None and image.status in ("ACTIVE", *LOST)
+        self.made = image is not None and image.status == "ACTIVE"
+        return self.made or (image is not None and image.status in LOST)
 
 
 @contextmanager

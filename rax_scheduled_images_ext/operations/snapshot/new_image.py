@@ -1,9 +1,10 @@
-"""The image of a snapshot: finds it, removes an inherited marker, waits for it."""
+"""The image of a snapshot: finds it, removes what is not true of it, waits for it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 
 from rax_scheduled_images_ext.client.images.base import ImageStore
@@ -19,7 +20,9 @@ from rax_scheduled_images_ext.errors import (
     SnapshotUnknown,
     TimeLimitReached,
 )
+from rax_scheduled_images_ext.model.consistency import hook_metadata
 from rax_scheduled_images_ext.model.image import (
+    HOOK_KEY,
     MARKER_KEY,
     SERVER_KEY,
     SNAPSHOT,
@@ -37,7 +40,8 @@ _GONE = 2
 class NewImage:
     """The image of one snapshot of one server.
 
-    ``id`` is None until it is known; ``server_name`` is for messages.
+    ``id`` is None until it is known; ``server_name`` is for messages. ``held`` is
+    whether the server was seen to be held until its disk was copied.
 
     :raises InvalidValue: for a name or metadata that clouds refuse.
     """
@@ -58,6 +62,7 @@ class NewImage:
         # Nova adds these two itself, except for servers that boot from a volume.
         self.metadata = {SERVER_KEY: server_id, TYPE_KEY: SNAPSHOT, **metadata}
         self.id: str | None = None
+        self.held = False
         self._snapshots = snapshots
         self._images = images
         self._poller = poller
@@ -70,6 +75,13 @@ class NewImage:
     def prepare(self) -> None:
         """Remember which images of the server already have the name."""
         self._older = {image.id for image in self._poller.call(self._namesakes)}
+
+    def claim_hold(self, now: datetime) -> None:
+        """Have the image say that its server is held; :meth:`correct` checks it.
+
+        :param now: the cloud's time.
+        """
+        self.metadata |= hook_metadata(self.server_id, self.name, now)
 
     def requested(self, request: SnapshotRequest) -> None:
         """Note the response to image-create."""
@@ -93,7 +105,10 @@ class NewImage:
             while not (new := self._poller.retry(self._new_ones)):
                 if self._poller.clock() >= end:
                     break
-                self._poller.signals.sleep(self._poller.limits.interval or RETRY)
+                self._poller.signals.sleep(
+                    self._poller.limits.interval or RETRY,
+                    interruptible=self._poller.interruptible,
+                )
             if len(new) != 1:
                 raise SnapshotUnknown(
                     f"It is not known whether an image of server {self.server_name}"
@@ -106,35 +121,64 @@ class NewImage:
             )
         return self.id
 
-    def unmark(self) -> None:
-        """Remove the marker of scheduled images, unless the user has set it.
+    def correct(self) -> None:
+        """Remove what is not true of the image.
 
-        A snapshot inherits it from its base image, and the service would then count and
-        delete the snapshot.
+        That is the marker of scheduled images, unless the user has set it: a snapshot
+        inherits it from its base image, and the service would then count and delete the
+        snapshot. And it is that the server was held, if it was resumed too early.
 
         :raises ImageLost: if the image is gone.
         """
-        if MARKER_KEY in self.metadata:
+        if MARKER_KEY in self.metadata and not self._is_cut:
             return
         try:
-            marked = self._poller.retry(self._take_off)
+            self._tell(self._poller.retry(self._take_off))
         except NoSuchImage:
             raise self._lost("it is gone") from None
-        if marked:
-            self._poller.listener.note(
-                f"Removed the scheduled images marker that image {self.id} inherited"
+
+    def _tell(self, removed: Collection[str]) -> None:
+        note = self._poller.listener.note
+        if MARKER_KEY in removed:
+            note(f"Removed the scheduled images marker that image {self.id} inherited")
+        if HOOK_KEY in removed:
+            note(
+                f"Removed {HOOK_KEY} from image {self.id}: its server was not held"
+                " until the disk was copied"
             )
 
+    @property
+    def _is_cut(self) -> bool:
+        """Whether the image says that its server was held, and it was not."""
+        return HOOK_KEY in self.metadata and not self.held
+
     def leave(self) -> None:
-        """Keep the image as it is, except for an inherited marker."""
+        """Keep the image, except for what is not true of it.
+
+        The server runs again, so there is time to try it for a while.
+        """
         # A signal may have arrived already; it must not prevent this.
         self._poller = replace(self._poller, interruptible=False)
+        if not self.id and not self._sent.problem:
+            return
+        limits = self._poller.limits
+        why: object = "the cloud does not respond as it should"
         try:
-            if self.id or self._sent.problem:
-                self.locate()
-                self.unmark()
+            self.locate(limits.quiet if self._is_cut else 0.0)
+            interval = limits.interval or RETRY
+            for removed in self._poller.polls(
+                self._take_off, interval, limits.settling
+            ):
+                self._tell(removed)
+                return
+        except NoSuchImage:
+            why = "it is gone"
         except Exception as error:
-            self._poller.listener.note(f"{self} is left as it is: {error}")
+            why = error
+        says = f"; it says that its server was held: remove {HOOK_KEY}"
+        self._poller.listener.note(
+            f"{self} is left as it is: {why}{says if self._is_cut else ''}"
+        )
 
     def glance(self) -> ServerImage | None:
         """Return the image as it is now, None if unknown."""
@@ -160,7 +204,7 @@ class NewImage:
                 raise self._lost(last)
             if image is not None and last == "ACTIVE":
                 if image.scheduled:
-                    self.unmark()
+                    self.correct()
                 return image
         raise TimeLimitReached(
             f"{self} is not ACTIVE within the time limit (last seen: {last})"
@@ -174,11 +218,16 @@ class NewImage:
         except NoSuchImage:
             return None
 
-    def _take_off(self) -> bool:
+    def _take_off(self) -> list[str]:
         image = self._images.get(self.id)
-        if image.scheduled:
-            self._images.ensure_metadata(image, {}, [MARKER_KEY])
-        return image.scheduled
+        wrong = []
+        if image.scheduled and MARKER_KEY not in self.metadata:
+            wrong.append(MARKER_KEY)
+        if self._is_cut and HOOK_KEY in image.metadata:
+            wrong.append(HOOK_KEY)
+        if wrong:
+            self._images.ensure_metadata(image, {}, wrong)
+        return wrong
 
     def _new_ones(self) -> list[ServerImage]:
         return [each for each in self._namesakes() if each.id not in self._older]

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from requests import codes
@@ -141,7 +142,7 @@ class Poller:
             interval=_paced(interval),
             limit=limit,
             clock=self.clock,
-            sleep=self.signals.sleep,
+            sleep=partial(self.signals.sleep, interruptible=self.interruptible),
             retried=PASSING,
             failed=self.failed if holding else self._failed_for_good,
         )

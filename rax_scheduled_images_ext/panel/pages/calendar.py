@@ -19,7 +19,7 @@ from rax_scheduled_images_ext.panel.days import (
 )
 from rax_scheduled_images_ext.panel.histories import MOST_HISTORIES, Histories
 from rax_scheduled_images_ext.panel.jobs import within
-from rax_scheduled_images_ext.panel.labels import labels_of
+from rax_scheduled_images_ext.panel.labels import labels_of, short_label
 from rax_scheduled_images_ext.panel.pages.common import (
     PATIENCE,
     as_csv_file,
@@ -29,8 +29,9 @@ from rax_scheduled_images_ext.panel.pages.common import (
 )
 
 pages = project_pages("calendar")
-# So many failures are listed in words; the days show all.
-_MOST = 100
+# Of so many days the failures are listed in words, and so many a day; the months show
+# all.
+_MOST_DAYS, _MOST_TEXTS = 30, 5
 _COLUMNS: tuple[Column[Day], ...] = (
     Column("date", "Date", lambda day: day.date.isoformat()),
     Column("made", "Made", lambda day: day.made),
@@ -47,7 +48,9 @@ def of_all() -> ResponseReturnValue:
     check_token()
     if view.value is None:
         return render_template("waiting.html", view=view, what="the servers"), 503
-    servers = lacking(view.value, labels_of(each.server for each in view.value.servers))
+    labels = labels_of(each.server for each in view.value.servers)
+    short = {each: short_label(label, each) for each, label in labels.items()}
+    servers = lacking(view.value, short)
     found = place().histories(list(servers)).value if servers else None
     check_token()
     histories = found or Histories()
@@ -97,6 +100,8 @@ def _shown(
         server_id=server_id,
         months=days.months,
         today=days.today,
-        failed=failed[:_MOST],
+        failed=failed[:_MOST_DAYS],
+        more=len(failed[_MOST_DAYS:]),
+        most=_MOST_TEXTS,
         problem=problem,
     )

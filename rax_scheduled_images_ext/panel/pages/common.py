@@ -20,7 +20,7 @@ from flask.typing import ResponseReturnValue
 
 from rax_scheduled_images_ext.console.formats import Column, as_csv
 from rax_scheduled_images_ext.model.image import ServerImage
-from rax_scheduled_images_ext.model.space import Space, space_of
+from rax_scheduled_images_ext.model.space import Sizes, Space, space_of
 from rax_scheduled_images_ext.operations.space import snapshot_sizes
 from rax_scheduled_images_ext.operations.targets import Target
 from rax_scheduled_images_ext.operations.work_queue import Outcome
@@ -106,9 +106,14 @@ def only(outcomes: list[Outcome[Target, Result]]) -> Result:
 
 def space_taken(images: Iterable[ServerImage]) -> Space:
     """Return what images take."""
-    here, counted = place(), list(images)
-    sizes = within(PATIENCE, lambda: snapshot_sizes(here.cloud, counted))
-    return space_of(counted, sizes.gib)
+    counted = list(images)
+    return space_of(counted, sizes_of(counted).gib)
+
+
+def sizes_of(images: Iterable[ServerImage]) -> Sizes:
+    """Return the sizes of the volume snapshots that images name."""
+    here = place()
+    return within(PATIENCE, lambda: snapshot_sizes(here.cloud, images))
 
 
 def as_csv_file(

@@ -9,6 +9,7 @@ from rax_scheduled_images_ext.console.gone import gone_columns
 from rax_scheduled_images_ext.model.gone import Trace
 from rax_scheduled_images_ext.model.retention import kept_for_good
 from rax_scheduled_images_ext.model.space import Space, space_of
+from rax_scheduled_images_ext.panel.labels import short_label
 from rax_scheduled_images_ext.panel.pages.common import (
     as_csv_file,
     asked_page,
@@ -38,6 +39,7 @@ def listed() -> ResponseReturnValue:
         "gone.html",
         view=view,
         found=found,
+        short_label=short_label,
         rows=rows,
         page=page,
         last=last,

@@ -7,7 +7,7 @@ from typing import Any
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from rax_scheduled_images_ext.console.images import IMAGES_AS_DATA
+from rax_scheduled_images_ext.console.images import decision_columns
 from rax_scheduled_images_ext.console.prune import pruned_columns
 from rax_scheduled_images_ext.errors import (
     NoSuchImage,
@@ -42,6 +42,7 @@ from rax_scheduled_images_ext.panel.pages.common import (
     place,
     project_pages,
     say,
+    sizes_of,
     space_taken,
     submit,
     target_of,
@@ -117,7 +118,8 @@ def ask_delete(server_id: str) -> ResponseReturnValue:
     """Ask whether to delete images."""
     found = _to_delete(server_id, request.args.getlist("image"))
     if _wants_csv():
-        return as_csv_file(f"delete-{place().label(server_id)}", IMAGES_AS_DATA, found)
+        columns = decision_columns(sizes_of(each.image for each in found), data=True)
+        return as_csv_file(f"delete-{place().label(server_id)}", columns, found)
     problems, snapshots = {}, {}
     for each in found:
         try:
@@ -253,7 +255,8 @@ def ask_prune(server_id: str) -> ResponseReturnValue:
     images = plan.images()
     if _wants_csv():
         label = here.label(server_id)
-        columns = pruned_columns({server_id: label})
+        sizes = sizes_of(each.image for each in images)
+        columns = pruned_columns({server_id: label}, sizes)
         return as_csv_file(f"prune-{label}", columns, images)
     return render_template(
         "prune.html",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -11,14 +12,24 @@ from flask.typing import ResponseReturnValue
 
 from rax_scheduled_images_ext.console.restore import plan_data, rows_of, with_labels
 from rax_scheduled_images_ext.errors import InvalidValue, NoSuchServer, UsageError
-from rax_scheduled_images_ext.model.restore import RestorePlan
+from rax_scheduled_images_ext.model.restore import (
+    RestorePlan,
+    candidates,
+    described_flavor,
+    requirements,
+)
+from rax_scheduled_images_ext.model.schedule_tags import is_own_tag
+from rax_scheduled_images_ext.model.server import facts_of
 from rax_scheduled_images_ext.operations.restore import (
     TIME_LIMIT,
     Restoration,
     Restored,
     plan_restore,
 )
-from rax_scheduled_images_ext.operations.server import read_server_details
+from rax_scheduled_images_ext.operations.server import (
+    ServerDetails,
+    read_server_details,
+)
 from rax_scheduled_images_ext.operations.snapshot.polling import (
     Listener,
     Poller,
@@ -35,6 +46,7 @@ from rax_scheduled_images_ext.panel.pages.common import (
     submit,
 )
 from rax_scheduled_images_ext.panel.places import Place
+from rax_scheduled_images_ext.panel.words import described, moment, with_moments
 from rax_scheduled_images_ext.text import digest_of
 
 pages = project_pages("restore")
@@ -67,18 +79,18 @@ def ask(server_id: str) -> ResponseReturnValue:
         except (InvalidValue, UsageError) as error:
             status = 400 if isinstance(error, InvalidValue) else 409
             problem = _in_terms(str(error))
+    known, name = here.label(server_id), details.server.name
     page = render_template(
         "restore.html",
         details=details,
         server_id=server_id,
-        label=details.server.name or here.label(server_id),
+        label=name if name and known == server_id else known,
         typed=request.args,
         proofs=details.proofs,
         problem=problem,
         plan=plan,
-        rows=[(t, _in_terms(str(v))) for t, v in rows_of(plan_data(plan))]
-        if plan
-        else [],
+        rows=_rows(plan) if plan else {},
+        old=_old(details) if details.gone else None,
         shown=_digest(plan) if plan else "",
         fields=_fields(request.args),
     )
@@ -155,6 +167,40 @@ def _say_done(job: Job, done: Restored) -> None:
 def _plan(here: Place, server_id: str) -> RestorePlan:
     options = read_restore(request.values)
     return within(PATIENCE, lambda: plan_restore(here.cloud, server_id, options))
+
+
+def _rows(plan: RestorePlan) -> dict[str, list[str]]:
+    """Return what the page shows of a plan: the lines of each title."""
+    shown = {
+        **plan_data(plan),
+        "image_created": moment(plan.image.created),
+        "tags": [tag for tag in plan.tags if not is_own_tag(tag)],
+        "schedule": described(plan.schedule) if plan.schedule else None,
+    }
+    rows: dict[str, list[str]] = {}
+    for title, line in rows_of(shown):
+        rows.setdefault(title or list(rows)[-1], []).append(_in_terms(str(line)))
+    return {title: list(map(with_moments, lines)) for title, lines in rows.items()}
+
+
+@dataclass(frozen=True)
+class _Old:
+    """What the page says of the flavor of a server that is gone.
+
+    ``flavor`` is None if it is not known; ``needed`` is what an image requires then.
+    """
+
+    flavor: str | None
+    needed: str
+
+
+def _old(details: ServerDetails) -> _Old:
+    images = [each.image for each in details.images]
+    server = details.server
+    found = candidates(images, server.id, server.project_id) or images
+    facts = facts_of(found[0])
+    flavor = described_flavor(facts) if facts else None
+    return _Old(flavor, requirements(found[0]))
 
 
 def _digest(plan: RestorePlan) -> str:

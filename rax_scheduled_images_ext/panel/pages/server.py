@@ -8,10 +8,11 @@ from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from rax_scheduled_images_ext.console.formats import Column
-from rax_scheduled_images_ext.console.images import IMAGES_AS_DATA
+from rax_scheduled_images_ext.console.images import decision_columns
 from rax_scheduled_images_ext.console.schedules import expected_line, quota_line
 from rax_scheduled_images_ext.console.simulation import calendar_lines
 from rax_scheduled_images_ext.errors import InvalidValue, NoSuchServer, SimpleOnly
+from rax_scheduled_images_ext.model.consistency import consistency_of
 from rax_scheduled_images_ext.model.outlook import Outlook
 from rax_scheduled_images_ext.model.retention import (
     Decision,
@@ -47,6 +48,7 @@ from rax_scheduled_images_ext.panel.pages.common import (
     place,
     project_pages,
     say,
+    sizes_of,
     space_taken,
     submit,
 )
@@ -59,6 +61,7 @@ from rax_scheduled_images_ext.panel.review import (
 )
 from rax_scheduled_images_ext.panel.runs import KINDS, kind_of, others_of, runs_of
 from rax_scheduled_images_ext.panel.security import is_refresh
+from rax_scheduled_images_ext.panel.snapshot_end import SnapshotImage
 from rax_scheduled_images_ext.panel.words import in_words, signed_out
 
 pages = project_pages("server")
@@ -83,7 +86,9 @@ def shown(server_id: str) -> ResponseReturnValue:
     details = view.value.details
     if request.args.get("format") == "csv":
         name = details.server.name or server_id
-        return as_csv_file(name, [*IMAGES_AS_DATA, _proof(details)], details.images)
+        sizes = sizes_of(each.image for each in details.images)
+        columns = decision_columns(sizes, data=True)
+        return as_csv_file(name, [*columns, _proof(details)], details.images)
     return render_template(
         "server.html",
         view=view,
@@ -106,6 +111,7 @@ def shown(server_id: str) -> ResponseReturnValue:
         phases=(PENDING, COPYING, COPIED, UPLOADING),
         kind_of=kind_of,
         retention_status=retention_status,
+        consistency_of=consistency_of,
         reason=reason,
         name=request.args.get("name", new_image_name(details)),
     )
@@ -275,7 +281,7 @@ def snapshot(server_id: str) -> ResponseReturnValue:
     def work(job: Job) -> None:
         with here.changing(server_id):
             image_id = begin_snapshot(here.cloud, server_id, name)
-            here.note_snapshot(server_id, image_id)
+            here.note_snapshot(server_id, SnapshotImage(image_id, name))
         job.did()
         # Started is not done.
         job.news.append(f"The snapshot {name} has started.")

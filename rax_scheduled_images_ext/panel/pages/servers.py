@@ -27,7 +27,7 @@ from rax_scheduled_images_ext.operations.work_queue import Outcome, Report
 from rax_scheduled_images_ext.panel.fleet import FILTERS, Fleet
 from rax_scheduled_images_ext.panel.forms import SCHEDULE_FIELDS, read_change
 from rax_scheduled_images_ext.panel.jobs import Job
-from rax_scheduled_images_ext.panel.labels import labels_of
+from rax_scheduled_images_ext.panel.labels import labels_of, short_label
 from rax_scheduled_images_ext.panel.pages.common import (
     PAGE,
     as_csv_file,
@@ -50,7 +50,11 @@ from rax_scheduled_images_ext.panel.review import (
     apply,
     preview,
 )
-from rax_scheduled_images_ext.panel.words import overdue_since, schedule_words
+from rax_scheduled_images_ext.panel.words import (
+    named_words,
+    overdue_since,
+    schedule_words,
+)
 
 pages = project_pages("servers")
 
@@ -149,13 +153,13 @@ def listed() -> ResponseReturnValue:
         "servers.html",
         view=view,
         fleet=fleet,
-        is_bad=is_bad,
         listing=_listing(fleet, asked, asked_page()),
         asked=asked,
         sorts=SORTS,
         states=[*FILTERS, *_STATES],
         most_images=_MOST_IMAGES,
         labels=labels_of(each.server for each in fleet.servers),
+        short_label=short_label,
         chosen=args.getlist("server"),
         typed=args,
         rights=place().rights,
@@ -274,6 +278,7 @@ def reviewed(review_id: str) -> ResponseReturnValue:
     return render_template(
         "review.html",
         review=review,
+        short_label=short_label,
         rows=rows[:PAGE],
         more=len(rows) - len(rows[:PAGE]),
         left_out=left_out[:PAGE],
@@ -329,10 +334,9 @@ def change(review_id: str) -> ResponseReturnValue:
         if again.rows:
             again.sizes = snapshot_sizes(here.cloud, again.expiring)
             store.keep(again)
-            number = len(again.rows)
-            servers = "1 server was" if number == 1 else f"{number:,} servers were"
+            names = named_words([row.target.label for row in again.rows])
             job.news.append(
-                f"{servers} left unchanged: what this would do there has changed since"
+                f"Left unchanged: {names}. What this would do there has changed since"
                 " it was shown. Continue to see it as it is now."
             )
             job.then = address

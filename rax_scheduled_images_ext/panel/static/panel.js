@@ -3,20 +3,21 @@
   "use strict";
 
   // The user's local time beside each UTC time, unless the times have a zone of their own.
-  const zone = new Intl.DateTimeFormat(undefined, {
-    month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hour12: false,
-  });
+  const iso = (moment) => moment.toISOString().slice(0, 16).replace("T", " ");
   const addLocalTimes = () => {
     if (document.documentElement.dataset.zone) return;
     for (const time of document.querySelectorAll("time[datetime]")) {
       const moment = new Date(time.dateTime);
-      if (Number.isNaN(moment.getTime()) || moment.getTimezoneOffset() === 0) continue;
+      const offset = moment.getTimezoneOffset();
+      if (!offset) continue;
       let local = time.nextElementSibling;
       if (!local?.classList.contains("local")) {
         local = Object.assign(document.createElement("span"), { className: "local" });
         time.after(local);
       }
-      const text = `${zone.format(moment)} local`;
+      const there = iso(new Date(moment - 60000 * offset));
+      const sameDay = there.slice(0, 10) === iso(moment).slice(0, 10);
+      const text = `${sameDay ? there.slice(11) : there} local`;
       if (local.textContent !== text) local.textContent = text;
     }
   };
@@ -35,8 +36,12 @@
     for (const box of boxes()) { box.checked = chosen.has(box.value); shown.add(box.value); }
     const others = [...chosen].filter((id) => !shown.has(id));
     kept.replaceChildren(...others.map((id) => Object.assign(document.createElement("input"), { type: "hidden", name: "server", value: id })));
-    const line = document.getElementById("chosen");
-    if (line) line.textContent = `${chosen.size} chosen${others.length ? `, ${others.length} not shown here` : ""}`;
+    const text = chosen.size ? `${chosen.size} chosen${others.length ? `, ${others.length} not shown here` : ""}` : "";
+    // Told as well, since no reader tells that the name of what it can open has changed.
+    for (const id of ["chosen", "count-chosen"]) {
+      const line = document.getElementById(id);
+      if (line && line.textContent !== text) line.textContent = text;
+    }
   };
   // One box that chooses all servers of the page.
   const wireAll = () => {
@@ -109,7 +114,9 @@
   if (waiting) setTimeout(() => location.reload(), 1000 * waiting.dataset.reload);
 
   const dress = () => { addLocalTimes(); wireAll(); showChosen(); showImages(); checkState(); };
-  const begin = () => { firstChosen(); noteImages(); dress(); };
+  // On a phone one line stays in sight, and opens.
+  const foldBar = () => { if (matchMedia("(max-width: 44rem)").matches) document.getElementById("bar")?.removeAttribute("open"); };
+  const begin = () => { foldBar(); firstChosen(); noteImages(); dress(); };
   if (document.readyState !== "loading") begin();
   else document.addEventListener("DOMContentLoaded", begin);
   document.addEventListener("htmx:after:swap", dress);
@@ -131,7 +138,14 @@
   });
   // A hidden page sends no requests.
   document.addEventListener("htmx:config:request", (event) => {
-    if ((document.hidden || leaving()) && event.target?.hasAttribute?.("data-refresh")) event.preventDefault();
+    if (!event.target?.hasAttribute?.("data-refresh")) return;
+    if (document.hidden || leaving()) event.preventDefault();
+    event.detail.ctx.asked = event.target.getAttribute("hx-get");
+  });
+  // A refresh of what is no longer shown, because a filter was quicker, comes too late.
+  document.addEventListener("htmx:before:swap", (event) => {
+    const { asked, sourceElement } = event.detail?.ctx ?? {};
+    if (asked !== undefined && asked !== document.getElementById(sourceElement.id)?.getAttribute("hx-get")) event.preventDefault();
   });
 
   // Send a form once, however often its button is pressed.

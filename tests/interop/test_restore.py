@@ -50,9 +50,11 @@ def small_root() -> Iterator[tuple[Workshop, str]]:
     operator = Administrator(Layout(DEFAULT_STATE).environ("admin"))
     larger = {"name": f"larger-{uuid.uuid4().hex}", "ram": 64, "vcpus": 1, "disk": 2}
     made = operator.post("compute", "/flavors", {"flavor": larger})["flavor"]
-    with booted_from_volume(made["id"]) as backed:
-        yield backed
-    operator.delete("compute", f"/flavors/{made['id']}")
+    try:
+        with booted_from_volume(made["id"]) as backed:
+            yield backed
+    finally:
+        operator.delete("compute", f"/flavors/{made['id']}")
 
 
 @contextmanager

@@ -709,7 +709,12 @@ class Restoration:
             )
             self.safety = None
         image_id = self.safety.id if self.safety else self._begin_safety_image()
-        self.safety = self._await_image(image_id)
+        try:
+            self.safety = self._await_image(image_id)
+        except ImageLost:
+            # The error says what has become of it.
+            self.safety = None
+            raise
 
     def _still_serves(self, image_id: str) -> bool:
         """Whether a planned restore can still use its safety image.

@@ -678,3 +678,14 @@ def test_a_rebuild_that_was_left_behind_is_not_waited_for(
     assert "The rebuild of server myserver" in result.err
     assert "has failed, and left it REBUILD (task_state: rebuil" in result.err
     assert "Traceback" not in result.err, line
+
+
+def test_a_safety_image_that_was_lost_is_not_called_kept(
+    nova: Any, cloud: Sandbox, images: list[str]
+) -> None:
+    cloud.fault("lose-image of myserver")
+    result = nova("scheduled-images-restore", "myserver", "--in-place", *NOW)
+    assert result.status == 4, result
+    assert "is lost, so nothing was changed: it is gone" in result.err
+    assert "The disk of server myserver was not changed" in result.err
+    assert "is kept" not in result.err

@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def services() -> Iterator[Services]:
     """The cloud; what was up before stays up."""
     layout = Layout(DEFAULT_STATE)
-    services = Services(layout, hypervisor=True, network=True)
+    services = Services(layout, hypervisor=True)
     was_up = all(services.running().values())
     with alone(layout):
         lacks = services.missing()

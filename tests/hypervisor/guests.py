@@ -25,9 +25,9 @@ _CHECK = re.compile(
 )
 
 
-def until(find: Callable[[], Found]) -> Found:
+def until(find: Callable[[], Found], patience: float = PATIENCE) -> Found:
     """Wait until something is true, and return it; leave the guests time to run."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + patience
     while not (found := find()):
         assert time.monotonic() < end, "it did not come"
         time.sleep(1)
@@ -142,13 +142,28 @@ class Lab:
         self, what: str, flavor: Mapping[str, Any] = GUEST_FLAVOR
     ) -> tuple[str, Guest]:
         """Boot a server; return its name, and its guest that counts."""
-        name = self.name(what)
+        return self._boot(what, flavor, image_id=self._image.id)
+
+    def boot_from_volume(self, what: str) -> tuple[str, Guest]:
+        """Boot a server from a volume that is made of the guest's image."""
+        root = {"source_type": "image", "uuid": self._image.id, "boot_index": 0}
+        root |= {"destination_type": "volume", "volume_size": 1}
+        return self._boot(what, GUEST_FLAVOR, block_device_mapping=[root])
+
+    @property
+    def _image(self) -> Any:
         (image,) = self.cloud.image.images(name=GUEST_IMAGE["name"])
+        return image
+
+    def _boot(
+        self, what: str, flavor: Mapping[str, Any], **root: Any
+    ) -> tuple[str, Guest]:
+        name = self.name(what)
         made = self.cloud.compute.create_server(
             name=name,
-            image_id=image.id,
             flavor_id=flavor["id"],
             networks=[{"uuid": self.network}],
+            **root,
         )
         return name, Guest(self.cloud, made.id).wait_until_active()
 
@@ -195,6 +210,30 @@ class Lab:
         """Delete a server, and wait until it is gone."""
         self.cloud.compute.delete_server(guest.id)
         self.cloud.compute.wait_for_delete(guest.server, wait=PATIENCE)
+
+    def delete_backed(self, name: str) -> None:
+        """Delete a server on a volume, those restored from it, and all their volumes.
+
+        The volumes come last: they have snapshots, and those have volumes.
+        """
+        volumes: Any = self.cloud.block_storage
+        guests = [Guest(self.cloud, server.id) for server in self._named_after(name)]
+        roots = [root.id for each in guests for root in each.server.attached_volumes]
+        for guest in guests:
+            self.delete(guest)
+        for image in self.cloud.image.images(visibility="private"):
+            if image.name.startswith(name):
+                self.cloud.image.delete_image(image)
+        for snapshot in list(volumes.snapshots()):
+            if snapshot.volume_id in roots:
+                volumes.delete_snapshot(snapshot)
+        until(lambda: not {each.volume_id for each in volumes.snapshots()} & {*roots})
+        for root in roots:
+            volumes.delete_volume(root)
+        until(lambda: not {each.id for each in volumes.volumes()} & {*roots})
+
+    def _named_after(self, name: str) -> list[Any]:
+        return [s for s in self.cloud.compute.servers() if s.name.startswith(name)]
 
     def clear(self) -> None:
         """Remove all that is named or made here."""

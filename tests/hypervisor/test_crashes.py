@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from rax_scheduled_images_ext.model.plan import ABANDONED_AFTER
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG, schedule_tag
 from rax_scheduled_images_ext.model.task_states import UPLOADING
@@ -17,30 +18,38 @@ from .. import rehearsed
 from ..interop.cloud.hypervisor import copies_disk
 from ..interop.cloud.services import LIBVIRT, REAL_COMPUTE, Services
 from ..interop.terminal import Terminal
-from .guests import Guest, Lab, until
+from .guests import PATIENCE, Guest, Lab, until
+
+COPY, UPLOAD = "copy", "upload"
+VICTIMS = (REAL_COMPUTE, LIBVIRT, "glance")
 
 
-def crash(services: Services, terminal: Terminal, command: str, moment: str) -> str:
-    """Kill the compute service when a restore says something, and start it again.
+def crash(
+    services: Services, terminal: Terminal, command: str, victim: str, moment: str
+) -> tuple[int, str]:
+    """Kill a service when a restore says something, and start it again.
 
-    :returns: what the restore said after that.
+    :returns: the exit status of the restore, and what it said after that.
     """
     process = terminal.start(f"{command} --yes --wait --time-limit 2m")
     assert process.stderr is not None
     assert any(moment in line for line in process.stderr)
-    services.process(REAL_COMPUTE).signal(signal.SIGKILL)
+    services.process(victim).signal(signal.SIGKILL)
     services.up()
     _, said = process.communicate()
-    assert process.returncode in (1, 4, 6), said
-    return said
+    print(f"{victim} killed, {moment}: {process.returncode} {said}")
+    assert process.returncode in (0, 1, 4, 6), said
+    return process.returncode, said
 
 
 @pytest.mark.parametrize("moment", ["is being created", "is being rebuilt"])
+@pytest.mark.parametrize("victim", VICTIMS)
 def test_the_same_command_restores_after_a_crash(
     services: Services,
     terminal: Terminal,
     lab: Lab,
     server: tuple[str, Guest],
+    victim: str,
     moment: str,
 ) -> None:
     name, guest = server
@@ -48,9 +57,8 @@ def test_the_same_command_restores_after_a_crash(
     (image,) = lab.images(guest)
     later = guest.count_to(guest.tick + 20)
     command = f"nova scheduled-images-restore {name} --in-place --image {image.id}"
-    said = crash(services, terminal, command, moment)
-    assert "Safety image" in said
-    if moment == "is being created":
+    status, said = crash(services, terminal, command, victim, moment)
+    if status and moment == "is being created":
         assert "nothing was changed" in said
     elif guest.server.status == "REBUILD":
         # A rebuild that the service receives only after its start fails, and the server
@@ -58,7 +66,9 @@ def test_the_same_command_restores_after_a_crash(
         operator = Terminal(terminal.folder, services.layout.environ("admin"))
         operator.run(f"nova reset-state {guest.id}")
         assert guest.server.status == "ERROR"
-    terminal.run(f"{command} --yes --wait")
+    if status:
+        assert "Safety image" in said
+        terminal.run(f"{command} --yes --wait")
     check = guest.check()
     assert counted <= check.last < later
     # The one safety image that is complete has all that was counted before.
@@ -71,6 +81,36 @@ def test_the_same_command_restores_after_a_crash(
     terminal.run(f"{undo} --yes --wait")
     check = guest.check()
     assert check.last >= later
+
+
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_a_new_server_is_made_after_a_crash(
+    services: Services,
+    terminal: Terminal,
+    lab: Lab,
+    server: tuple[str, Guest],
+    victim: str,
+) -> None:
+    name, guest = server
+    counted = lab.make_image(terminal, name)
+    command = f"nova scheduled-images-restore {name} --as {name}-back"
+    status, _ = crash(services, terminal, command, victim, "is being made")
+    if status:
+        # It deletes nothing, and says what is left.
+        again = terminal.try_to(f"{command} --yes --wait")
+        print(f"again: {again}")
+        if again.returncode:
+            left = lab.guest(f"{name}-back")
+            assert left.server.status == "ERROR"
+            assert left.id in again.stderr
+            lab.delete(left)
+            terminal.run(f"{command} --yes --wait")
+    back = lab.guest(f"{name}-back")
+    check = back.check()
+    assert check.last >= counted
+    lab.delete(back)
+    # The old one has not noticed.
+    guest.count_to(guest.tick + 1)
 
 
 # -- scheduled images
@@ -89,9 +129,9 @@ def hours_later(moment: str, hours: int) -> str:
     return str(write_time(time + timedelta(hours=hours)))
 
 
-def is_at_work(services: Services, victim: str, guest: Guest) -> bool:
-    """Whether a service is doing its part of a snapshot."""
-    if victim == LIBVIRT:
+def has_reached(services: Services, phase: str, guest: Guest) -> bool:
+    """Whether a snapshot is at a phase."""
+    if phase == COPY:
         return copies_disk(services.layout, guest.id)
     # Before the copy it is shown for an instant.
     return all(guest.server.task_state == UPLOADING for _ in range(3))
@@ -107,19 +147,31 @@ def restored(terminal: Terminal, lab: Lab, name: str) -> int:
     return last
 
 
-@pytest.mark.parametrize("victim", [LIBVIRT, "glance"])
+@pytest.mark.parametrize(
+    ("victim", "phase"),
+    [
+        (REAL_COMPUTE, COPY),
+        (LIBVIRT, COPY),
+        ("glance", UPLOAD),
+    ],
+)
 def test_a_later_tick_makes_the_image_that_a_crash_lost(
     services: Services,
     terminal: Terminal,
     lab: Lab,
     filled: tuple[str, Guest],
     victim: str,
+    phase: str,
 ) -> None:
     name, guest = filled
     at = schedule(terminal, lab, guest)
     assert "image started" in terminal.tick(None, at)
-    until(lambda: is_at_work(services, victim, guest))
+    until(lambda: has_reached(services, phase, guest))
     services.process(victim).signal(signal.SIGKILL)
+    if victim == REAL_COMPUTE:
+        # Until it is started again, nobody can tell that the image will not come.
+        assert "image started" not in terminal.tick(None, at)
+        assert guest.server.task_state is not None
     services.up()
     until(lambda: guest.server.task_state is None)
     assert guest.server.status == "ACTIVE"
@@ -142,7 +194,9 @@ def make_at_last(terminal: Terminal, lab: Lab, guest: Guest, at: str) -> None:
         lambda: (
             terminal.tick(None, at)
             and [image.status for image in lab.images(guest)] == ["active"]
-        )
+        ),
+        # An image that stays queued is given up after ten minutes of the cloud's time.
+        PATIENCE + ABANDONED_AFTER.total_seconds(),
     )
     # It is recognized, and no other one is made.
     logged = terminal.tick(None, at)

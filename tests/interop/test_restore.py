@@ -7,17 +7,21 @@ whose servers boot from images.
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from rax_scheduled_images_ext.model.image import MAPPING_KEY, MARKER_KEY, SERVER_KEY
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG, schedule_tag
 
 from ..scenarios.resources import Workshop
+from .cloud.api import Administrator
 from .cloud.layout import DEFAULT_STATE, Layout
 from .terminal import NEEDS_CLOUD, NEEDS_OPENSTACK, Terminal
 
@@ -36,9 +40,29 @@ def terminal(tmp_path: Path) -> Terminal:
 @pytest.fixture
 def backed() -> Iterator[tuple[Workshop, str]]:
     """A server on a volume with a daily schedule; all that is made of it goes."""
+    with booted_from_volume() as made:
+        yield made
+
+
+@pytest.fixture
+def small_root() -> Iterator[tuple[Workshop, str]]:
+    """Such a server, whose volume is smaller than the disk of its flavor."""
+    operator = Administrator(Layout(DEFAULT_STATE).environ("admin"))
+    larger = {"name": f"larger-{uuid.uuid4().hex}", "ram": 64, "vcpus": 1, "disk": 2}
+    made = operator.post("compute", "/flavors", {"flavor": larger})["flavor"]
+    try:
+        with booted_from_volume(made["id"]) as backed:
+            yield backed
+    finally:
+        operator.delete("compute", f"/flavors/{made['id']}")
+
+
+@contextmanager
+def booted_from_volume(flavor_id: str | None = None) -> Iterator[tuple[Workshop, str]]:
+    """Boot a server from a volume of 1 GiB; remove it, and what was made of it."""
     resources = Workshop(Layout(DEFAULT_STATE).environ("demo"))
     volume_id = resources.make_volume()
-    _, server_id = resources.boot(volume_id=volume_id)
+    _, server_id = resources.boot(volume_id=volume_id, flavor_id=flavor_id)
     tags = {"tags": [MARKER_TAG, schedule_tag(ImageSchedule(2))]}
     resources.api.do("compute", "PUT", f"/servers/{server_id}/tags", tags)
     yield resources, server_id
@@ -59,6 +83,21 @@ def volumes_of(resources: Workshop) -> list[str]:
         for server in servers
         for volume in server["os-extended-volumes:volumes_attached"]
     ]
+
+
+def volumes_of_project(resources: Workshop) -> set[str]:
+    """The IDs of all volumes."""
+    found = resources.api.do("block-storage", "GET", "/volumes")["volumes"]
+    return {volume["id"] for volume in found}
+
+
+def size_of_root(resources: Workshop, server_id: str) -> int:
+    """The GiB of the only volume of a server."""
+    server = resources.server(server_id)
+    assert server is not None
+    (volume,) = server["os-extended-volumes:volumes_attached"]
+    found = resources.api.do("block-storage", "GET", f"/volumes/{volume['id']}")
+    return int(found["volume"]["size"])
 
 
 def named(image: dict[str, Any]) -> str:
@@ -140,3 +179,38 @@ def test_a_snapshot_of_the_restored_server_is_its_own(
     assert (ours["name"], MARKER_KEY in ours) == (name, False)
     found = {image["id"] for image in resources.images_of(server_id)}
     assert found == {*before, by_nova}
+
+
+def test_a_root_volume_that_nova_calls_too_small_is_made_larger(
+    terminal: Terminal, small_root: tuple[Workshop, str]
+) -> None:
+    """Nova writes the flavor's disk as the minimum, and then refuses to boot it."""
+    resources, server_id = small_root
+    server = resources.server(server_id)
+    assert server is not None
+    terminal.make_images(None, small_root, 1)
+    (image,) = resources.images_of(server_id)
+    (mapping,) = json.loads(image[MAPPING_KEY])
+    assert (mapping["volume_size"], image["min_disk"]) == (1, 2)
+    form = {"name": resources.name("bare"), "imageRef": image["id"]}
+    form |= {"flavorRef": server["flavor"]["id"], "networks": "none"}
+    refused = resources.api.ask("compute", "POST", "/servers", {"server": form})
+    assert refused.status_code == requests.codes.bad_request
+    assert "Volume is smaller than the minimum size" in refused.text
+
+    restore, as_json = SHELLS["nova"]
+    new = resources.name("back")
+    done = json.loads(
+        terminal.run(f"{restore} {server_id} --as {new} --yes --wait {as_json}")
+    )
+    assert (
+        "its root volume has 2 GiB: the cloud requires the image's minimum disk size"
+    ) in done["differs"]
+    assert size_of_root(resources, done["restored_id"]) == 2
+    assert size_of_root(resources, server_id) == 1
+    # So does the test server of a proof; its volume goes with it.
+    before = volumes_of_project(resources)
+    proof = f"nova scheduled-images-verify {image['id']} --console FAKE --yes"
+    (row,) = json.loads(terminal.run(f"{proof} --format json"))
+    assert (row["result"], row["level"]) == ("proven", "console")
+    assert volumes_of_project(resources) == before

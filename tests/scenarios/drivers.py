@@ -130,6 +130,7 @@ class NovaDriver(Driver):
         "unprotect": ("scheduled-images-unprotect",),
         "prune": ("scheduled-images-prune",),
         "create": ("snapshot-create",),
+        "restore": ("scheduled-images-restore",),
         "watch": ("snapshot-watch",),
     }
 
@@ -187,6 +188,7 @@ class OpenStackDriver(Driver):
         "unprotect": ("server", "snapshot", "unprotect"),
         "prune": ("server", "snapshot", "prune"),
         "create": ("server", "snapshot", "create"),
+        "restore": ("server", "snapshot", "restore"),
         "watch": ("server", "snapshot", "watch"),
     }
     # Its own commands for tags want a version that has them.

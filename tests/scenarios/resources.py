@@ -42,11 +42,13 @@ class Api:
         compute = self._session.get_endpoint(service_type="compute", **region)
         image = self._session.get_endpoint(service_type="image", **region)
         volume = self._session.get_endpoint(service_type="block-storage", **region)
+        network = self._session.get_endpoint(service_type="network", **region)
         self._urls = {
             "compute": str(compute).rstrip("/"),
             "image": str(image).rstrip("/").removesuffix("/v2") + "/v2",
             # Not every cloud has it.
             "block-storage": str(volume).rstrip("/"),
+            "network": str(network).rstrip("/").removesuffix("/v2.0") + "/v2.0",
         }
         self.has_microversions = "/v2/" not in self._urls["compute"]
         self.project_id = str(self._session.get_project_id())
@@ -115,23 +117,36 @@ class Workshop:
         return f"{self.prefix}-{self._count}-{what}"
 
     def boot(
-        self, image: str | None = None, volume_id: str | None = None
+        self,
+        image: str | None = None,
+        volume_id: str | None = None,
+        flavor_id: str | None = None,
+        network_id: str | None = None,
+        group: str = "default",
     ) -> tuple[str, str]:
         """Boot a server, and return its name and ID once it is ACTIVE.
 
         :param volume_id: a volume to boot from, in place of an image.
+        :param flavor_id: None for the smallest.
+        :param network_id: a network to be on, in place of what the person has named.
+        :param group: the name of a security group, for that network.
         """
         name = self.name("server")
         form: dict[str, Any] = {
             "name": name,
             "imageRef": image or self._smallest_image(),
-            "flavorRef": self._smallest_flavor(),
+            "flavorRef": flavor_id or self._smallest_flavor(),
         }
         if volume_id is not None:
             form["imageRef"] = ""
             root = {"source_type": "volume", "uuid": volume_id, "boot_index": 0}
             form["block_device_mapping_v2"] = [{**root, "destination_type": "volume"}]
-        if self.api.has_microversions:
+        if network_id is not None:
+            form |= {
+                "networks": [{"uuid": network_id}],
+                "security_groups": [{"name": group}],
+            }
+        elif self.api.has_microversions:
             form["networks"] = os.environ.get("SCENARIOS_NETWORKS", "none")
         body = {"server": form}
         server_id = self.api.do("compute", "POST", "/servers", body)["server"]["id"]
@@ -183,6 +198,10 @@ class Workshop:
             "the volume snapshot is gone",
             lambda: self.volume_snapshot(snapshot_id) is None,
         )
+
+    def network(self, method: str, path: str, body: Any = None) -> Any:
+        """Ask the network service for something that it must do."""
+        return self.api.do("network", method, path, body)
 
     def _volumes(self, method: str, path: str, body: Any = None) -> Any:
         return self.api.do("block-storage", method, path, body)

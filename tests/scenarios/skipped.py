@@ -53,6 +53,10 @@ SKIPPED: dict[str, set[str]] = {
         "test_volume_backed.py::test_a_snapshot_that_another_image_names_stays",
         "test_volume_backed.py::test_the_retention_takes_the_volume_snapshots_along",
     },
+    "networks of its own": {
+        "test_restore.py::test_a_new_server_has_a_port_of_its_own",
+        "test_restore.py::test_in_place_it_keeps_its_port",
+    },
     "image commands of ours": {
         "test_images.py::test_another_project_sees_no_image",
         "test_images.py::test_list_no_more_than_asked_for",
@@ -64,6 +68,8 @@ SKIPPED: dict[str, set[str]] = {
     # Only its turn: nova has driven each of these as well.
     "openstack": {
         "test_openstack.py::test_both_see_the_same",
+        "test_restore.py::test_a_new_server_has_a_port_of_its_own",
+        "test_restore.py::test_in_place_it_keeps_its_port",
         "test_retention.py::test_an_image_goes_under_the_hands_of_prune",
         "test_retention.py::test_an_inherited_marker",
         "test_retention.py::test_only_snapshots_are_protected",

@@ -1,6 +1,6 @@
-"""A real OpenStack on loopback: Keystone, Glance, Placement and Nova, from packages.
+"""A real OpenStack on loopback, from packages.
 
-The hypervisor is fake and the network service is a stub, unless ``--hypervisor`` and
-``--network`` ask for real ones. Run it as ``python -m tests.interop.cloud up`` from the
-top of the checkout.
+Keystone, Glance, Placement, Cinder, Neutron and Nova. The hypervisor is fake, unless
+``--hypervisor`` asks for a real one. Run it as ``python -m tests.interop.cloud up``
+from the top of the checkout.
 """

@@ -19,7 +19,7 @@ from .services import Services, say
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="python -m tests.interop.cloud",
-        description="A real Keystone, Glance, Placement and Nova on loopback.",
+        description="A real Nova, and the services that it needs, on loopback.",
     )
     top.add_argument(
         "--state",
@@ -46,11 +46,6 @@ def parser() -> argparse.ArgumentParser:
             action="store_true",
             help="a real hypervisor in place of the fake one; installs libvirt",
         )
-        verb.add_argument(
-            "--network",
-            action="store_true",
-            help="a real network service in place of the stub",
-        )
     env = verbs.add_parser("env", help="print the OS_* variables of a user, for eval")
     env.add_argument("user", nargs="?", choices=USERS, default="demo")
     return top
@@ -59,11 +54,7 @@ def parser() -> argparse.ArgumentParser:
 def main() -> int:
     arguments = parser().parse_args()
     layout = Layout(arguments.state)
-    services = Services(
-        layout,
-        hypervisor=getattr(arguments, "hypervisor", False),
-        network=getattr(arguments, "network", False),
-    )
+    services = Services(layout, hypervisor=getattr(arguments, "hypervisor", False))
     try:
         match arguments.verb:
             case "up":

@@ -26,12 +26,15 @@ _MESSAGING: dict[str, object] = {
 }
 
 
-def configure(layout: Layout) -> None:
-    """Write every configuration file anew."""
+def configure(layout: Layout, *, hypervisor: bool) -> None:
+    """Write every configuration file anew.
+
+    :param hypervisor: whether there is a real one, whose volumes have data.
+    """
     _write(layout.etc / "keystone/keystone.conf", _keystone(layout))
     _write(layout.etc / "glance/glance-api.conf", _glance(layout))
     _write(layout.etc / "placement/placement.conf", _placement(layout))
-    _write(layout.etc / "cinder/cinder.conf", _cinder(layout))
+    _write(layout.etc / "cinder/cinder.conf", _cinder(layout, hypervisor))
     _write(layout.etc / "nova/nova.conf", _nova(layout) | _nova_databases(layout))
     # The compute service refuses to start where it could reach a database.
     _write(layout.etc / "nova-compute/nova.conf", _nova(layout))
@@ -141,8 +144,9 @@ def _placement(layout: Layout) -> dict[str, dict[str, object]]:
     }
 
 
-def _cinder(layout: Layout) -> dict[str, dict[str, object]]:
+def _cinder(layout: Layout, hypervisor: bool) -> dict[str, dict[str, object]]:
     user = _service_user(layout, "cinder")
+    driver = "disks" if hypervisor else "loopback"
     return {
         "DEFAULT": {
             "host": "loopback",
@@ -161,7 +165,7 @@ def _cinder(layout: Layout) -> dict[str, dict[str, object]]:
             "service_down_time": 20,
         },
         "loopback": {
-            "volume_driver": "cinder.volume.drivers.loopback.Driver",
+            "volume_driver": f"cinder.volume.drivers.{driver}.Driver",
             "volume_backend_name": "loopback",
         },
         "database": _database(layout, "cinder"),
@@ -221,6 +225,10 @@ def _nova_qemu(layout: Layout) -> dict[str, dict[str, object]]:
     """The compute service with the real hypervisor: it differs from the fake one's."""
     nova = _nova(layout)
     config = layout.etc / "nova-compute-qemu/nova.conf"
+    # By default it is started with sudo; we are root.
+    helper: dict[str, object] = {
+        "helper_command": f"{layout.bin('privsep-helper')} --config-file {config}"
+    }
     differs: dict[str, dict[str, object]] = {
         "DEFAULT": {
             "host": REAL_HOST,
@@ -248,10 +256,8 @@ def _nova_qemu(layout: Layout) -> dict[str, dict[str, object]]:
             "cpu_mode": "none",
             "images_type": "qcow2",
         },
-        # By default it is started with sudo; we are root.
-        "nova_sys_admin": {
-            "helper_command": f"{layout.bin('privsep-helper')} --config-file {config}"
-        },
+        "nova_sys_admin": helper,
+        "privsep_osbrick": helper,
         "oslo_concurrency": {"lock_path": layout.real_nova / "lock"},
     }
     return nova | {

@@ -26,6 +26,7 @@ PACKAGES = (
     "libvirt-clients",
     "qemu-system-x86",
     "qemu-utils",
+    "xfsprogs",
     *_CONFIG_DRIVE,
     *_BUILDING,
     *_GUEST,
@@ -91,6 +92,32 @@ def end_guests(layout: Layout) -> None:
     for guest in _virsh(layout, "list", "--name", "--all").stdout.split():
         _virsh(layout, "destroy", guest)
         _virsh(layout, "undefine", guest)
+
+
+# The file is as large as what is written.
+_DISKS = "64G"
+
+
+def mount_disks(layout: Layout) -> None:
+    """Have a file system for volumes; it is in a file of its own."""
+    if layout.disks.is_mount():
+        return
+    file = layout.var / "disks.xfs"
+    if not file.exists():
+        run(layout, "disks", "truncate", "--size", _DISKS, str(file))
+        run(layout, "disks", "mkfs.xfs", "-q", "-m", "reflink=1", str(file))
+    run(layout, "disks", "mount", "--options", "loop", str(file), str(layout.disks))
+
+
+def unmount_disks(layout: Layout) -> None:
+    """Take it away again; nobody uses a volume any more."""
+    if not layout.disks.is_mount():
+        return
+    for file in layout.disks.iterdir():
+        find = ("losetup", "-nO", "NAME", "-j", str(file))
+        for device in run(layout, "disks", *find).split():
+            run(layout, "disks", "losetup", "--detach", device)
+    run(layout, "disks", "umount", str(layout.disks))
 
 
 def _virsh(layout: Layout, *command: str) -> subprocess.CompletedProcess[str]:

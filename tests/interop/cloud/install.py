@@ -152,13 +152,14 @@ def _adapt(layout: Layout) -> None:
     # So does Cinder, by the documents of its drivers.
     drivers = packages / "cinder" / "volume" / "drivers"
     shutil.copy(FILES / "volumes.py", drivers / "loopback.py")
+    shutil.copy(FILES / "disks.py", drivers / "disks.py")
     # Neutron finds its own by an entry point.
-    for entry_points in packages.glob("neutron-*.dist-info/entry_points.txt"):
-        drivers = packages / "neutron" / "plugins" / "ml2" / "drivers"
-        shutil.copy(FILES / "ports.py", drivers / "loopback.py")
-        section = "[neutron.ml2.mechanism_drivers]\n"
-        ours = "loopback = neutron.plugins.ml2.drivers.loopback:Driver\n"
-        _replace(entry_points, section, section + ours)
+    drivers = packages / "neutron" / "plugins" / "ml2" / "drivers"
+    shutil.copy(FILES / "ports.py", drivers / "loopback.py")
+    (entry_points,) = packages.glob("neutron-*.dist-info/entry_points.txt")
+    section = "[neutron.ml2.mechanism_drivers]\n"
+    ours = "loopback = neutron.plugins.ml2.drivers.loopback:Driver\n"
+    _replace(entry_points, section, section + ours)
 
 
 def _replace(path: Path, old: str, new: str) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 FILES = HERE / "files"
 REQUIREMENTS = HERE / "requirements.txt"
-NETWORK_REQUIREMENTS = HERE / "requirements-network.txt"
 HYPERVISOR_REQUIREMENTS = HERE / "requirements-hypervisor.txt"
 DEFAULT_STATE = HERE.parent / ".cloud"
 
@@ -101,6 +100,11 @@ class Layout:
         return f"qemu:///system?socket={self.libvirt / 'libvirt-sock'}"
 
     @property
+    def disks(self) -> Path:
+        """The volumes of the servers on the real hypervisor; a file system."""
+        return self.var / "disks"
+
+    @property
     def logs(self) -> Path:
         return self.state / "log"
 
@@ -125,6 +129,7 @@ class Layout:
             # Nova does not make it, and without it the host reports no resources.
             self.real_nova / "instances",
             self.libvirt,
+            self.disks,
         ):
             folder.mkdir(parents=True, exist_ok=True)
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime, timezone
-from functools import partial
 from pathlib import Path
 
 from . import seed
@@ -25,6 +24,8 @@ from .hypervisor import (
     end_guests,
     install_hypervisor,
     missing_for_hypervisor,
+    mount_disks,
+    unmount_disks,
 )
 from .install import install, missing, rabbitmq_server, run
 from .layout import (
@@ -36,7 +37,6 @@ from .layout import (
     HOST,
     HYPERVISOR_REQUIREMENTS,
     KEYSTONE,
-    NETWORK_REQUIREMENTS,
     NEUTRON,
     NOVA,
     PLACEMENT,
@@ -49,7 +49,6 @@ from .layout import (
 )
 from .processes import Process, listens, stop, wait_until
 
-STUB, NEUTRON_API = "neutron-stub", "neutron-api"
 FAKE_COMPUTE, REAL_COMPUTE = "nova-compute", "nova-compute-qemu"
 LIBVIRT = "libvirtd"
 # In the order in which they are stopped: nobody is left calling someone who is gone.
@@ -57,7 +56,7 @@ GROUPS = (
     ("nova-api", FAKE_COMPUTE, REAL_COMPUTE, "nova-scheduler", "nova-conductor"),
     (LIBVIRT,),
     ("cinder-api", "cinder-volume", "cinder-scheduler"),
-    ("placement", "glance", STUB, NEUTRON_API, "keystone"),
+    ("placement", "glance", "neutron", "keystone"),
     ("rabbitmq",),
     ("epmd",),
 )
@@ -67,8 +66,7 @@ PORTS = {
     "placement": PLACEMENT,
     "cinder-api": CINDER,
     "nova-api": NOVA,
-    STUB: NEUTRON,
-    NEUTRON_API: NEUTRON,
+    "neutron": NEUTRON,
     "rabbitmq": RABBIT,
     "epmd": EPMD,
 }
@@ -82,16 +80,12 @@ class Services:
     """The cloud's processes.
 
     :param hypervisor: whether to have a real hypervisor in place of the fake one.
-    :param network: whether to have a real network service in place of the stub.
     """
 
-    def __init__(
-        self, layout: Layout, *, hypervisor: bool = False, network: bool = False
-    ) -> None:
+    def __init__(self, layout: Layout, *, hypervisor: bool = False) -> None:
         self.layout = layout
         # What runs already stays.
         self.hypervisor = hypervisor or self.process(LIBVIRT).was_started()
-        self.network = network or self.process(NEUTRON_API).was_started()
 
     def process(self, name: str) -> Process:
         return Process(self.layout, name)
@@ -112,15 +106,15 @@ class Services:
 
     def _names(self) -> list[str]:
         """The services that are wanted."""
-        unwanted = {STUB} if self.network else {NEUTRON_API}
-        unwanted |= {FAKE_COMPUTE} if self.hypervisor else {REAL_COMPUTE, LIBVIRT}
+        unwanted = {FAKE_COMPUTE} if self.hypervisor else {REAL_COMPUTE, LIBVIRT}
         return [name for group in GROUPS for name in group if name not in unwanted]
 
     def install(self) -> None:
         """Install what is not there yet."""
         if self.hypervisor:
             install_hypervisor(self.layout)
-        install(self.layout, *self._further_requirements())
+        further = [HYPERVISOR_REQUIREMENTS] if self.hypervisor else []
+        install(self.layout, *further)
         if self.hypervisor:
             make_guest(self.layout)
 
@@ -128,14 +122,14 @@ class Services:
         """Install, configure and start what is not there yet; wait until it works."""
         began = datetime.now(timezone.utc)
         self.install()
-        configure(self.layout)
+        configure(self.layout, hypervisor=self.hypervisor)
         self._start_messaging()
         with ThreadPoolExecutor() as pool:
             steps = (
                 self._up_keystone,
                 self._up_glance,
                 self._up_placement,
-                self._up_network,
+                self._up_neutron,
                 self._prepare_cinder,
                 self._prepare_nova,
             )
@@ -145,19 +139,13 @@ class Services:
         self._up_cinder(admin, began)
         self._up_nova(admin, began)
 
-    def _further_requirements(self) -> list[Path]:
-        wanted = {
-            NETWORK_REQUIREMENTS: self.network,
-            HYPERVISOR_REQUIREMENTS: self.hypervisor,
-        }
-        return [path for path, is_wanted in wanted.items() if is_wanted]
-
     def down(self) -> None:
         for group in GROUPS:
             if LIBVIRT in group and self.process(LIBVIRT).was_started():
                 self._start_libvirt()
                 end_guests(self.layout)
             stop([self.process(name) for name in group])
+        unmount_disks(self.layout)
 
     def reset(self) -> None:
         """Stop, and forget everything but the installed software."""
@@ -185,6 +173,15 @@ class Services:
         self._start_web("placement", "placement.wsgi.api:application")
         self._wait_for_answer("placement", "/")
 
+    def _up_neutron(self) -> None:
+        self._once("neutron", self._make_neutron)
+        self._start_web(
+            "neutron",
+            "neutron.wsgi.api:application",
+            OS_NEUTRON_CONFIG_FILES="neutron.conf",
+        )
+        self._wait_for_answer("neutron", "/")
+
     def _prepare_cinder(self) -> None:
         self._once("cinder", lambda: self._manage("cinder", "db", "sync"))
 
@@ -195,9 +192,15 @@ class Services:
             "cinder.wsgi.api:application",
             CLOUD_ARGUMENTS=f"--config-file {config}",
         )
+        if self.hypervisor:
+            mount_disks(self.layout)
+            if self.process(FAKE_COMPUTE).pid() is not None:
+                # Its volumes have no data.
+                stop([self.process("cinder-volume")])
         names = ("cinder-scheduler", "cinder-volume")
         for name in names:
-            self._start(name, [self.layout.bin(name), "--config-file", config])
+            command = [self.layout.bin(name), "--config-file", config]
+            self._start(name, command, {"CLOUD_DISKS": str(self.layout.disks)})
         self._wait_for_answer("cinder-api", "/v3/")
         wait_until(
             "Cinder's services",
@@ -311,25 +314,6 @@ class Services:
             f"nova-{name}", command, {"CLOUD_KNOBS": str(self.layout.knobs)}
         )
 
-    def _up_network(self) -> None:
-        python = self.layout.bin("python")
-        if not self.network:
-            stub = str(FILES / "neutron_stub.py")
-            self._start(STUB, [python, stub, str(NEUTRON)])
-            return
-        # Both have the same port.
-        stop([self.process(STUB)])
-        tables = (python, str(FILES / "neutron_tables.py"))
-        address = database(self.layout, "neutron")
-        make = partial(run, self.layout, "neutron-tables", *tables, address)
-        self._once("neutron", make)
-        self._start_web(
-            NEUTRON_API,
-            "neutron.wsgi.api:application",
-            OS_NEUTRON_CONFIG_FILES="neutron.conf",
-        )
-        self._wait_for_answer(NEUTRON_API, "/")
-
     def _start_messaging(self) -> None:
         layout, etc = self.layout, self.layout.etc / "rabbitmq"
         home = layout.var / "rabbitmq"
@@ -400,6 +384,10 @@ class Services:
         region = ("--bootstrap-region-id", REGION)
         secret = {"OS_BOOTSTRAP_PASSWORD": self.layout.password()}
         self._manage("keystone", "bootstrap", *region, *addresses, environ=secret)
+
+    def _make_neutron(self) -> None:
+        make = (self.layout.bin("python"), str(FILES / "neutron_tables.py"))
+        run(self.layout, "neutron-tables", *make, database(self.layout, "neutron"))
 
     def _make_nova(self) -> None:
         cell0 = database(self.layout, "nova_cell0")

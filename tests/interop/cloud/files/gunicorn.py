@@ -13,7 +13,9 @@ workers = 1
 worker_class = "gthread"
 threads = int(os.environ["CLOUD_THREADS"])
 timeout = 300
-keepalive = 5
+# The services keep connections to one another. One that is closed in the moment of the
+# next request makes that fail, and nobody repeats a POST.
+keepalive = 3600
 control_socket_disable = True
 # Status, method, path and bytes of each answer.
 accesslog = os.environ.get("CLOUD_REQUESTS")

@@ -402,7 +402,7 @@ def test_a_table_is_for_people(openstack: OpenStack, cloud: Sandbox) -> None:
     assert re.search(r"\| \d+h(\d+m)? old \| in \d+h(\d+m)? ", row)
     narrow = openstack(*SCHEDULE, "list", "--long", "--max-width", "100").out
     assert max(map(len, narrow.splitlines())) < max(map(len, table.splitlines()))
-    assert openstack.ok(*SCHEDULE, "list", "--name", "^none$") == "\n"
+    assert openstack.ok(*SCHEDULE, "list", "--name", "^none$") == ""
 
 
 def test_who_is_late(openstack: OpenStack, cloud: Sandbox) -> None:

@@ -181,6 +181,7 @@ class TestImageList:
             "counted": True,
             "expires_in_runs": 7,
             "protected": None if proxied else False,
+            "consistency": "crash",
         }
 
     def test_every_fate(

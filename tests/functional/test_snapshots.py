@@ -300,6 +300,8 @@ def test_a_server_that_disappears_ends_the_hold(
     nova("delete", "db1")
     _, err = running.communicate(timeout=60)
     assert (running.returncode, log.words()) == (5, ["before", "after"])
+    told(err, " of server db1 is gone")
+    assert "trying again" not in err
     told(err, "ERROR (ServerDisappeared): server db1 has disappeared!")
 
 

@@ -161,24 +161,30 @@ class NewImage:
         self._poller = replace(self._poller, interruptible=False)
         if not self.id and not self._sent.problem:
             return
-        limits = self._poller.limits
-        why: object = "the cloud does not respond as it should"
+        limits, note = self._poller.limits, self._poller.listener.note
+        gone, why = 0, "the cloud does not respond as it should"
+
+        def take_off() -> list[str] | None:
+            try:
+                return self._take_off()
+            except NoSuchImage:
+                return None
+
         try:
             self.locate(limits.quiet if self._is_cut else 0.0)
             interval = limits.interval or RETRY
-            for removed in self._poller.polls(
-                self._take_off, interval, limits.settling
-            ):
-                self._tell(removed)
-                return
-        except NoSuchImage:
-            why = "it is gone"
+            for removed in self._poller.polls(take_off, interval, limits.settling):
+                if removed is not None:
+                    self._tell(removed)
+                    return
+                gone += 1
+                if gone >= _GONE:
+                    note(f"{self} is gone")
+                    return
         except Exception as error:
-            why = error
+            why = str(error)
         says = f"; it says that its server was held: remove {HOOK_KEY}"
-        self._poller.listener.note(
-            f"{self} is left as it is: {why}{says if self._is_cut else ''}"
-        )
+        note(f"{self} is left as it is: {why}{says if self._is_cut else ''}")
 
     def glance(self) -> ServerImage | None:
         """Return the image as it is now, None if unknown."""

@@ -177,7 +177,7 @@ def test_a_plan_is_what_a_tick_does(cloud: Sandbox) -> None:
 # -- images that somebody has changed
 
 
-@pytest.mark.parametrize("settled", [True, False])
+@pytest.mark.parametrize("settled", [True, pytest.param(False, marks=pytest.mark.long)])
 @pytest.mark.parametrize("lasts", [True, False])
 @pytest.mark.parametrize("change", ["hidden", "retyped", "renamed", "deactivated"])
 def test_the_slot_of_an_image_that_was_changed_counts_as_made(

@@ -623,7 +623,13 @@ def test_a_snapshot_and_its_phases(reader: Reader, cloud: Sandbox) -> None:
 
 @on_both_faces
 @pytest.mark.parametrize("state", [COPYING, UPLOADING])
-@pytest.mark.parametrize("watched", [True, False], ids=["watched", "looked-at-later"])
+@pytest.mark.parametrize(
+    "watched",
+    [
+        pytest.param(True, id="watched"),
+        pytest.param(False, id="looked-at-later", marks=pytest.mark.long),
+    ],
+)
 def test_a_snapshot_that_failed_is_red_and_says_why(
     reader: Reader, cloud: Sandbox, state: str, watched: bool
 ) -> None:

@@ -18,7 +18,14 @@ FAILURES = {
     "drop": "The connection to the cloud failed",
     "truncate": "",
 }
-failing = pytest.mark.parametrize("fault", FAILURES)
+failing = pytest.mark.parametrize(
+    "fault",
+    [
+        "503",
+        "drop",
+        *(pytest.param(e, marks=pytest.mark.long) for e in ("500 html", "truncate")),
+    ],
+)
 
 
 def no_traceback(page: Page) -> None:

@@ -798,6 +798,7 @@ class TestPrune:
         assert number > 4
         assert set(ids(cloud)) == stays | {goes[1]}
 
+    @pytest.mark.flow
     @one_type
     def test_killed_at_many_servers_none_has_lost_what_stays(
         self, cloud: Sandbox, nova: Any, week: list[str]
@@ -880,6 +881,7 @@ def pruned(run: Run, number: int, answered: bool, *argv: str) -> bool:
         raise
 
 
+@pytest.mark.flow
 class TestAsking:
     """On a terminal, which is a real one here, and so is the process."""
 

@@ -288,7 +288,7 @@ def test_a_proof_that_failed_is_red_and_one_that_did_not_is_not(
     assert red == [newest.name]
     shown = [proof for (proof,) in rows(page, "Proof")]
     assert shown[0].startswith("failed 0s ago")
-    assert shown[0].endswith("No bootable device.")
+    assert shown[0].endswith("No bootable device. consistency: crash")
     assert shown[1].startswith("console 1h ago")
 
 

@@ -64,8 +64,11 @@ def test_what_the_boot_image_asks_of_the_agent_is_said(
 ) -> None:
     nova.ok("image-create", "myserver", "base")
     cloud.advance("10m")
-    nova.ok("image-meta", "base", "set", "hw_qemu_guest_agent=yes")
-    options = ("--flavor", "2", "--nic", "none", "--image", images(cloud)["base"].id)
+    base = images(cloud)["base"]
+    wanted = {**base.properties, "hw_qemu_guest_agent": "yes"}
+    with cloud.region() as region:
+        region.images.update(base.id, properties=wanted)
+    options = ("--flavor", "2", "--nic", "none", "--image", base.id)
     assert nova("boot", *options, "asked").status == 0
     cloud.advance("5m")
     nova.ok("image-create", "asked", "frozen-perhaps")

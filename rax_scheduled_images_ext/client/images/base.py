@@ -75,6 +75,11 @@ class ImageFilter:
         return (wide or self.owner is not None) and not self.hidden
 
     @property
+    def takes_many_pages(self) -> bool:
+        """Whether most images of a project may match: then pages are read ahead."""
+        return self.snapshots or self.owner is not None
+
+    @property
     def keys(self) -> tuple[str, ...]:
         """The metadata to read where very many images may match."""
         if self.owner is not None:

@@ -91,13 +91,11 @@ class ComputeImages(ImageStore):
             query["type"] = SNAPSHOT
         # By status the proxy would find only the queued or only the saving ones.
         # The proxy's filter on the marker does not work.
-        all_of_them = wanted.snapshots or wanted.owner is not None
-        pages = self.transport.pages(
-            "/images/detail", query, _next_page, ahead=all_of_them
-        )
-        keys = wanted.keys if all_of_them else None
+        many = wanted.takes_many_pages
+        pages = self.transport.pages("/images/detail", query, _next_page, ahead=many)
+        keys = wanted.keys if many else None
         # The owner only matters when images are counted.
-        counting = wanted.server_id is not None or all_of_them
+        counting = wanted.server_id is not None or many
         counting = counting and not wanted.making and wanted.name is None
         private = self._private(query) if counting else frozenset()
         project_id = self.transport.adapter.get_project_id() if private else None

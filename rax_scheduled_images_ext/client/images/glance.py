@@ -168,8 +168,9 @@ class GlanceImages(ImageStore):
     def _list(self, wanted: ImageFilter) -> Iterator[ServerImage]:
         keys = wanted.keys if wanted.is_large else None
         changes = keys is None or wanted.changed_since is not None
-        ahead = wanted.snapshots or wanted.owner is not None
-        pages = self.transport.pages("/images", _query(wanted), _next_page, ahead=ahead)
+        pages = self.transport.pages(
+            "/images", _query(wanted), _next_page, ahead=wanted.takes_many_pages
+        )
         for answer in pages:
             yield from (
                 _image(answer, image, keys, changes=changes)

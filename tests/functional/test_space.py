@@ -97,18 +97,23 @@ def test_the_metrics(cloud: Sandbox) -> None:
     assert b"server=" in generate_latest(metrics.registry)
 
 
-@plain
-def test_the_images_of_a_server_that_boots_from_a_volume(
-    cloud: Sandbox, nova: Nova
-) -> None:
-    """They are empty: their volume snapshots count, read in one request."""
+def three_days(cloud: Sandbox, retention: int) -> None:
+    """Boot a server from a volume, and let three of its images be made."""
     cloud.boot("database", server_id=SERVER, volume_size=8)
-    schedule(cloud, 2, server_id=SERVER)
+    schedule(cloud, retention, server_id=SERVER)
     runner = runner_of(cloud)
     for _ in range(3):
         cloud.advance("1d")
         runner.tick()
         runner.tick()
+
+
+@plain
+def test_the_images_of_a_server_that_boots_from_a_volume(
+    cloud: Sandbox, nova: Nova
+) -> None:
+    """They are empty: their volume snapshots count, read in one request."""
+    three_days(cloud, 2)
     sent(cloud)
     (row,) = json.loads(nova.ok(*LIST, "--format", "json"))
     assert (row["counted"], row["gib"]) == (2, 16.0)
@@ -129,13 +134,7 @@ def test_each_image_of_a_volume(
     cloud: Sandbox, nova: Nova, openstack: OpenStack
 ) -> None:
     """Whatever lists it shows the size of its snapshots, and deleting it as well."""
-    cloud.boot("database", server_id=SERVER, volume_size=8)
-    schedule(cloud, 3, server_id=SERVER)
-    runner = runner_of(cloud)
-    for _ in range(3):
-        cloud.advance("1d")
-        runner.tick()
-        runner.tick()
+    three_days(cloud, 3)
     snapshot = ("server", "snapshot")
     prune = ("scheduled-images-prune", "--keep", "2", SERVER)
     dry = ("--dry-run", "--format", "json")

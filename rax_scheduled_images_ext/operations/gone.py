@@ -146,7 +146,8 @@ def images_by_name(cloud: Cloud, name: str) -> dict[str, list[ServerImage]]:
     found: dict[str, list[ServerImage]] = {}
     named = set()
     for image in cloud.images.list(owner=own):
-        if image.server_id is not None:
+        # Without a project nothing is filtered, and nothing is the user's.
+        if image.owner == own and image.server_id is not None:
             found.setdefault(image.server_id, []).append(image)
             if last_name(image) == name:
                 named.add(image.server_id)

@@ -49,6 +49,19 @@ def test_schedules(connection: Any, cloud: Sandbox) -> None:
     assert decision.image.id == cloud.images(MYSERVER)[0].id
 
 
+@pytest.mark.parametrize("cloud", [{"max_limit": 2}], indirect=True)
+def test_a_region_is_asked_once_whether_it_has_the_extension(
+    connection: Any, cloud: Sandbox
+) -> None:
+    """A list of several pages without a schedule does not show it."""
+    own = scheduled_images.connect(connection)
+    for _ in range(2):
+        assert len(scheduled_images.read_inventory(own).servers) == 4
+    assert [line for line in sent(cloud) if line.startswith("GET /extensions/")] == [
+        "GET /extensions/rax-si-image-schedule 200"
+    ]
+
+
 def test_a_change_of_schedules(connection: Any) -> None:
     own = scheduled_images.connect(connection)
     change = scheduled_images.change

@@ -84,7 +84,7 @@ class CloudSchedules(ScheduleStore):
 
     def find_out(self) -> None:
         """Ask whether the region has the extension, unless known."""
-        if not self.kept_as_tags:
+        if self.region not in self.offered:
             try:
                 self.extension.check_offered()
                 self.offered[self.region] = True

@@ -8,10 +8,8 @@ connecting. Requests share only the adapter, so several threads may use one
 from __future__ import annotations
 
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,6 +17,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from requests import PreparedRequest, Response, codes
 
+from rax_scheduled_images_ext.client.pool import started
 from rax_scheduled_images_ext.client.time_limits import (
     SILENCE,
     TOTAL,
@@ -321,8 +320,11 @@ class Transport:
                 yield response
                 raise response.unexpected("its next page has been read before")
             page: Callable[[], ApiResponse] = partial(self._page, path, text)
-            page = _started(page) if ahead else page
-            yield response
+            page = started(page) if ahead else page
+            # It takes megabytes: nothing here keeps it while the next one is parsed.
+            last = [response]
+            del response
+            yield last.pop()
             response = page()
 
     def _page(self, path: str, query: str) -> ApiResponse:
@@ -394,21 +396,6 @@ class Transport:
             return False
         refused = request.headers.get("X-Auth-Token")
         return refused is not None and self.adapter.get_token() not in (None, refused)
-
-
-def _started(call: Callable[[], ApiResponse]) -> Callable[[], ApiResponse]:
-    """Start a call in another thread; return a function that waits for its result."""
-    result: Future[ApiResponse] = Future()
-
-    def work() -> None:
-        try:
-            result.set_result(call())
-        except BaseException as error:
-            result.set_exception(error)
-
-    # A daemon: a program that ends does not wait for a page that it does not need.
-    threading.Thread(target=work, daemon=True).start()
-    return result.result
 
 
 def _wait(response: ApiResponse, clock: Callable[[], float]) -> float | None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from keystoneauth1.plugin import BaseAuthPlugin
     from keystoneauth1.session import Session
+
+Result = TypeVar("Result")
 
 #: The maximum number of concurrent requests. More would gain little: a Python program
 #: is then busy with the responses.
@@ -112,3 +115,18 @@ def widen(session: Session, workers: int) -> None:
         classes = adapter.poolmanager.pool_classes_by_scheme
         adapter.init_poolmanager(workers, workers)
         adapter.poolmanager.pool_classes_by_scheme = classes
+
+
+def started(call: Callable[[], Result]) -> Callable[[], Result]:
+    """Start a call in another thread; return a function that waits for its result."""
+    result: Future[Result] = Future()
+
+    def work() -> None:
+        try:
+            result.set_result(call())
+        except BaseException as error:
+            result.set_exception(error)
+
+    # A daemon: a program that ends does not wait for what it does not need.
+    threading.Thread(target=work, daemon=True).start()
+    return result.result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -228,6 +229,26 @@ def test_pages_are_followed_by_their_query_alone() -> None:
         "GET /x?marker=1&limit=2",
         "GET /x?marker=2",
     ]
+
+
+def test_a_page_that_was_handled_is_gone_when_the_next_one_is_read() -> None:
+    """Pages take megabytes: two at once would be most of the memory of a list."""
+    known: list[weakref.ref[ApiResponse]] = []
+    kept: list[bool] = []
+
+    class Watched(Scripted):
+        def request(self, url: str, method: str, **options: Any) -> Any:
+            kept.extend(each() is not None for each in known)
+            return super().request(url, method, **options)
+
+    answers = [response(200, {"next": f"/x?marker={n}"}) for n in range(2)]
+    pages = transport(Watched([*answers, response(200, {})])).pages(
+        "/x", {}, lambda a: a.document().get("next")
+    )
+    for page in pages:
+        known.append(weakref.ref(page))
+        del page
+    assert kept == [False] * 3
 
 
 def test_pages_that_go_in_a_circle_are_an_error() -> None:

@@ -25,6 +25,7 @@ from rax_scheduled_images_ext.errors import (
 from rax_scheduled_images_ext.model.extension import ATTRIBUTE
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.policies import Candidate
+from rax_scheduled_images_ext.model.retention import Rules
 from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG, read_schedule_tags
 from rax_scheduled_images_ext.model.server import ServerFacts, read_sizes
 from rax_scheduled_images_ext.model.task_states import ServerState
@@ -187,8 +188,17 @@ def is_gone(state: ServerState) -> bool:
     return state.status in _GONE
 
 
-def read_server(answer: ApiResponse, item: Mapping[str, Any]) -> InventoryServer:
+def read_server(
+    answer: ApiResponse,
+    item: Mapping[str, Any],
+    *,
+    rules: Rules = Rules.OURS,
+    excepted: bool = False,
+    tag_count: int = 0,
+) -> InventoryServer:
     """Return a server of a response, without its schedule.
+
+    The keywords are those of :class:`.InventoryServer`.
 
     :raises UnexpectedAnswer: for one without an ID.
     """
@@ -201,8 +211,11 @@ def read_server(answer: ApiResponse, item: Mapping[str, Any]) -> InventoryServer
         project_id=project_id if isinstance(project_id, str) and project_id else None,
         status=status if isinstance(status, str) else None,
         task_state=task if isinstance(task, str) else None,
+        rules=rules,
         image_id=_key_of(item.get("image")),
         volumes=_each(item.get(_VOLUMES), "id") or (),
+        excepted=excepted,
+        tag_count=tag_count,
     )
 
 

@@ -64,9 +64,10 @@ def as_table(columns: Sequence[Column[Row]], rows: Iterable[Row]) -> str:
     table = PrettyTable([column.title for column in columns])
     table.align = "l"
     for row in rows:
-        table.add_row(
-            [printable(column.human(column.value(row))) for column in columns]
-        )
+        cells = [column.human(column.value(row)) for column in columns]
+        # Nearly all are printable.
+        whole = "".join(cells).isprintable()
+        table.add_row(cells if whole else list(map(printable, cells)))
     return str(table.get_string())
 
 

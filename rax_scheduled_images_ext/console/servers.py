@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -36,20 +37,26 @@ _SHORT = (
     *("newest", "state", "limit", "verified", "verified_level"),
     *("every", "at", "keep", "most"),
 )
+# How long a thread works while others wait, in seconds: a tenth of Python's default.
+_SWITCH = 0.0005
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
-    """Turn off the search for reference cycles.
+def at_full_speed() -> Iterator[None]:
+    """Read a large cloud without delays that Python itself causes.
 
-    Nothing here creates any, and scanning the responses of a large cloud again and
-    again takes a sixth of the processor time of a list.
+    The search for reference cycles is off. Nothing here creates any, and scanning the
+    responses again and again takes a sixth of the processor time of a list. Threads
+    take turns sooner, as the one that requests the next page needs Python only for
+    moments while another one reads a page.
     """
-    on = gc.isenabled()
+    on, interval = gc.isenabled(), sys.getswitchinterval()
     gc.disable()
+    sys.setswitchinterval(_SWITCH)
     try:
         yield
     finally:
+        sys.setswitchinterval(interval)
         if on:
             gc.enable()
 

@@ -237,7 +237,11 @@ def inherited_copies(images: Iterable[ServerImage]) -> frozenset[str]:
     """
     copies = set()
     runs: set[tuple[str | None, str]] = set()
-    known = [(original_of(image), image) for image in images]
+    known = [
+        (original_of(image), image)
+        for image in images
+        if OWN_KEY in image.metadata or RUN_KEY in image.metadata
+    ]
     known.sort(key=lambda each: (each[0] != each[1].id, age_order(each[1])))
     for original, image in known:
         run = image.metadata.get(RUN_KEY)

@@ -176,8 +176,10 @@ def apply_policy(
             message = f"retention {keep.last} would keep nothing: the minimum is 1"
             raise ValueError(message)
     images = sorted(images, key=age_order, reverse=True)
-    # Of the others some are in one list and not in another.
-    copies = inherited_copies(each for each in images if _is_listed(each))
+    copies: Container[str] = ()
+    if rules is Rules.OURS:
+        # Of the others some are in one list and not in another.
+        copies = inherited_copies(each for each in images if _is_listed(each))
     excuses = [
         _foreign(image, server_id, project_id)
         or _uncounted(image, rules, copies, proven)

@@ -160,20 +160,23 @@ class _Listing:
         rules: Rules,
         excepted: Callable[[ApiResponse, dict[str, Any]], bool],
     ) -> None:
-        listed = replace(read_server(answer, server), rules=rules)
         shown = server.get(ATTRIBUTE)
         self.shows_schedules |= shown is not None
         self.shows_days |= isinstance(shown, dict) and "day_of_week" in shown
         tags = server.get("tags")
-        self.shows_tags |= isinstance(tags, list)
-        if isinstance(tags, list):
-            is_off = OFF_TAG in tags or excepted(answer, server)
-            listed = replace(listed, excepted=is_off, tag_count=len(tags))
+        tags = list(map(str, tags)) if isinstance(tags, list) else None
+        self.shows_tags |= tags is not None
+        listed = read_server(
+            answer,
+            server,
+            rules=rules,
+            excepted=tags is not None and (OFF_TAG in tags or excepted(answer, server)),
+            tag_count=len(tags or ()),
+        )
         # Test servers exist only for moments.
         new = listed.id not in self.ids and not is_test_server(listed.name)
         self.ids.add(listed.id)
         if new and (pattern is None or pattern.search(listed.name)):
-            tags = list(map(str, tags)) if isinstance(tags, list) else None
             self.servers.append(_Listed(listed, shown, tags))
 
 

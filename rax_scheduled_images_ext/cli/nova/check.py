@@ -13,9 +13,9 @@ from rax_scheduled_images_ext.cli.nova.command import (
 )
 from rax_scheduled_images_ext.console.arguments import NEEDS_UNPROTECTED
 from rax_scheduled_images_ext.console.servers import (
+    at_full_speed,
     print_check,
     say_unreadable,
-    uncollected,
 )
 from rax_scheduled_images_ext.model.verify import LEVELS
 from rax_scheduled_images_ext.operations.check import STALE, check
@@ -25,7 +25,7 @@ def check_servers(cs: Any, args: Any) -> None:
     """Print servers whose newest scheduled image is too old."""
     if args.policies and not args.unprotected:
         usage_error("scheduled-images-check", NEEDS_UNPROTECTED)
-    with uncollected():
+    with at_full_speed():
         with failing_as_one():
             result = check(
                 open_cloud(cs),

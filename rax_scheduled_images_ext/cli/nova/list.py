@@ -15,11 +15,11 @@ from rax_scheduled_images_ext.console import arguments
 from rax_scheduled_images_ext.console.formats import print_rows
 from rax_scheduled_images_ext.console.gone import gone_columns, say_unknown
 from rax_scheduled_images_ext.console.servers import (
+    at_full_speed,
     print_inventory,
     say_failures,
     say_space,
     say_unreadable,
-    uncollected,
 )
 from rax_scheduled_images_ext.operations import listing
 from rax_scheduled_images_ext.operations.gone import find_gone
@@ -39,7 +39,7 @@ def list_servers(cs: Any, args: Any) -> None:
             usage_error("scheduled-images-list", arguments.GONE_ALONE)
         _list_gone(cs, args)
         return
-    with uncollected():
+    with at_full_speed():
         with failing_as_one():
             found = listing.list_servers(
                 open_cloud(cs),
@@ -69,7 +69,7 @@ def list_servers(cs: Any, args: Any) -> None:
 
 def _list_gone(cs: Any, args: Any) -> None:
     """Print the servers that are gone."""
-    with uncollected():
+    with at_full_speed():
         with failing_as_one():
             cloud = open_cloud(cs)
             found = find_gone(cloud, args.name)

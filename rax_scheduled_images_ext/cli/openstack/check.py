@@ -10,10 +10,10 @@ from rax_scheduled_images_ext.cli.openstack.command import CONSOLE, Lister, Wron
 from rax_scheduled_images_ext.console import arguments
 from rax_scheduled_images_ext.console.servers import (
     all_fresh,
+    at_full_speed,
     check_columns,
     say_unreadable,
     short,
-    uncollected,
 )
 from rax_scheduled_images_ext.model.verify import LEVELS
 from rax_scheduled_images_ext.operations.check import STALE, check
@@ -38,7 +38,7 @@ class CheckSchedule(Lister):
         """Return the servers, and set the exit status."""
         if parsed_args.policies and not parsed_args.unprotected:
             raise WrongUsage(arguments.NEEDS_UNPROTECTED)
-        with uncollected():
+        with at_full_speed():
             result = check(
                 self.cloud,
                 name=parsed_args.name,

@@ -16,6 +16,7 @@ from rax_scheduled_images_ext.console import arguments
 from rax_scheduled_images_ext.console.arguments import exclusive
 from rax_scheduled_images_ext.console.gone import gone_columns, say_unknown
 from rax_scheduled_images_ext.console.servers import (
+    at_full_speed,
     columns,
     detail_columns,
     ordered,
@@ -23,7 +24,6 @@ from rax_scheduled_images_ext.console.servers import (
     say_space,
     say_unreadable,
     short,
-    uncollected,
 )
 from rax_scheduled_images_ext.operations.gone import find_gone
 from rax_scheduled_images_ext.operations.listing import list_servers
@@ -58,7 +58,7 @@ class ListSchedule(Lister):
         enabled = parsed_args.enabled or (False if parsed_args.disabled else None)
         if parsed_args.policies and not parsed_args.unprotected:
             raise WrongUsage(arguments.NEEDS_UNPROTECTED)
-        with uncollected():
+        with at_full_speed():
             found = list_servers(
                 self.cloud,
                 enabled=enabled,
@@ -85,7 +85,7 @@ class ListSchedule(Lister):
 
     def _gone(self, parsed_args: argparse.Namespace) -> tuple[list[str], Any]:
         """Return the servers that are gone."""
-        with uncollected():
+        with at_full_speed():
             found = find_gone(self.cloud, parsed_args.name)
             self.end(ok=say_unknown(CONSOLE, found))
             return listed(gone_columns(found), found.servers, parsed_args.formatter)

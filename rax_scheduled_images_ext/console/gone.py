@@ -10,7 +10,6 @@ from rax_scheduled_images_ext.console.servers import as_of
 from rax_scheduled_images_ext.console.space import gib_column
 from rax_scheduled_images_ext.model.gone import GoneServer
 from rax_scheduled_images_ext.model.retention import Decision, kept_for_good
-from rax_scheduled_images_ext.model.space import space_of
 from rax_scheduled_images_ext.model.times import write_time
 from rax_scheduled_images_ext.operations.gone import GoneServers
 
@@ -28,7 +27,7 @@ def gone_columns(found: GoneServers) -> list[Column[GoneServer]]:
         Column("kept", "Kept", lambda row: sum(map(kept_for_good, row.decisions))),
         Column("newest", "Newest", lambda row: _made(row, 0), old),
         Column("oldest", "Oldest", lambda row: _made(row, -1), old),
-        gib_column(lambda row: space_of(row.images, found.sizes.gib)),
+        gib_column(lambda row: found.sizes.space(row.images)),
     ]
 
 

@@ -18,7 +18,7 @@ from rax_scheduled_images_ext.model.retention import (
     retention_status,
     until_words,
 )
-from rax_scheduled_images_ext.model.space import Sizes, space_of
+from rax_scheduled_images_ext.model.space import Sizes
 from rax_scheduled_images_ext.model.times import write_time
 from rax_scheduled_images_ext.operations.work_queue import Outcome
 
@@ -67,7 +67,7 @@ def image_columns(sizes: Sizes) -> list[Column[Any]]:
         Column(
             "size",
             "Size",
-            lambda row: space_of([row.image], sizes.gib).size,
+            lambda row: sizes.of(row.image),
             size_for_people,
         ),
     ]

@@ -23,7 +23,7 @@ from rax_scheduled_images_ext.model.retention import (
 )
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.slots import period_of
-from rax_scheduled_images_ext.model.space import Sizes, Space, space_of
+from rax_scheduled_images_ext.model.space import Sizes, Space
 from rax_scheduled_images_ext.model.verify import Verification, last_verification
 
 #: How old the newest image of a daily schedule may be by default: a day, plus two
@@ -175,7 +175,7 @@ def schedule_status(
     space = None
     if sizes:
         own = [each for each in images if each.owner in (None, server.project_id)]
-        space = space_of(own, sizes.gib)
+        space = sizes.space(own)
     return ScheduleStatus(
         server,
         state,

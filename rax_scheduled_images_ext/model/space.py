@@ -48,9 +48,45 @@ class Space:
 
 @dataclass(frozen=True)
 class Sizes:
-    """The sizes of volume snapshots in GiB by ID; None if they could not be read."""
+    """The sizes of volume snapshots in GiB by ID; None if they are not known."""
 
     gib: Mapping[str, int] | None
+
+    def of(self, image: ServerImage) -> int | None:
+        """Return the bytes that an image takes, None if unknown.
+
+        What is not complete has no size yet.
+        """
+        return None if image.size is None else self.space([image]).size
+
+    def space(self, images: Iterable[ServerImage]) -> Space:
+        """Return what images take.
+
+        The image of a volume-backed server is empty: its volume snapshots take the
+        space, each counted once even if several images name it.
+        """
+        number = known = unknown = 0
+        seen: set[str] = set()
+        for image in images:
+            if image.status == "DELETED":
+                continue
+            number += 1
+            named: list[str] = []
+            try:
+                if MAPPING_KEY in image.metadata:
+                    named = named_snapshots(image)
+            except SnapshotsInDoubt:
+                unknown += 1
+                continue
+            new = [each for each in named if each not in seen]
+            seen.update(new)
+            sizes = [None if self.gib is None else self.gib.get(each) for each in new]
+            own = 0 if image.size is None and image.status == "SAVING" else image.size
+            if own is None or None in sizes:
+                unknown += 1
+            else:
+                known += own + GIB * sum(each or 0 for each in sizes)
+        return Space(number, known, unknown)
 
 
 @dataclass(frozen=True)
@@ -59,38 +95,3 @@ class Spaces:
 
     servers: Mapping[str, Space]
     quotas: Mapping[str, FullQuota]
-
-
-def space_of(
-    images: Iterable[ServerImage], snapshots: Mapping[str, int] | None
-) -> Space:
-    """Return what images take.
-
-    The image of a volume-backed server is empty: its volume snapshots take the space,
-    each counted once even if several images name it.
-
-    :param snapshots: the sizes of volume snapshots in GiB by ID, None if unknown.
-    """
-    number = known = unknown = 0
-    seen: set[str] = set()
-    for image in images:
-        if image.status == "DELETED":
-            continue
-        number += 1
-        named: list[str] = []
-        try:
-            if MAPPING_KEY in image.metadata:
-                named = named_snapshots(image)
-        except SnapshotsInDoubt:
-            unknown += 1
-            continue
-        new = [each for each in named if each not in seen]
-        seen.update(new)
-        sizes = [None if snapshots is None else snapshots.get(each) for each in new]
-        # What is not complete has no size yet.
-        own = 0 if image.size is None and image.status == "SAVING" else image.size
-        if own is None or None in sizes:
-            unknown += 1
-        else:
-            known += own + GIB * sum(each or 0 for each in sizes)
-    return Space(number, known, unknown)

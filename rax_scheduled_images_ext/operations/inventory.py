@@ -37,6 +37,7 @@ from rax_scheduled_images_ext.model.quota import FullQuota
 from rax_scheduled_images_ext.model.retention import Rules
 from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.schedule_tags import OFF_TAG, half_schedule
+from rax_scheduled_images_ext.model.space import Sizes
 from rax_scheduled_images_ext.model.verify import is_test_server
 from rax_scheduled_images_ext.operations.space import quota_forecast, snapshot_sizes
 from rax_scheduled_images_ext.operations.work_queue import (
@@ -53,13 +54,15 @@ class Inventory:
     ``images`` are the snapshots that were read, by server, also those of servers that
     are not listed.
     ``quota`` is when the project's image quota is reached by these servers, None unless
-    it was asked for, or if there is none.
+    it was asked for, or if there is none. ``sizes`` are those of the volume snapshots
+    that the images name, not known unless they were asked for.
     """
 
     now: datetime
     servers: list[ScheduleStatus]
     images: Mapping[str, list[ServerImage]] = field(default_factory=dict, repr=False)
     quota: FullQuota | None = None
+    sizes: Sizes = field(default=Sizes(None), repr=False)
 
 
 def read_inventory(
@@ -225,7 +228,7 @@ class _Reader:
         statuses = [e for e in found.values() if enabled is None or _is(e, enabled)]
         outlooks = [each.outlook for each in statuses if each.outlook]
         quota = quota_forecast(self.cloud, outlooks)
-        return Inventory(listing.now, statuses, images, quota)
+        return Inventory(listing.now, statuses, images, quota, sizes or Sizes(None))
 
     # -- servers
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from rax_scheduled_images_ext.client import servers
@@ -32,6 +32,7 @@ from rax_scheduled_images_ext.model.image import (
 from rax_scheduled_images_ext.model.keep import Keep
 from rax_scheduled_images_ext.model.outlook import Outlook
 from rax_scheduled_images_ext.model.retention import Decision
+from rax_scheduled_images_ext.model.space import Sizes
 from rax_scheduled_images_ext.model.verify import Verification, proofs_of
 from rax_scheduled_images_ext.operations.inventory import Inventory
 from rax_scheduled_images_ext.operations.schedules import find_schedule
@@ -43,13 +44,15 @@ class ServerDetails:
     """A server's status and images; ``now`` is the time by the cloud's clock.
 
     ``images`` are the decisions on its images, newest first. ``gone`` is whether the
-    server is deleted, so that only its images are left.
+    server is deleted, so that only its images are left. ``sizes`` are those of the
+    volume snapshots that they name, not known unless they were asked for.
     """
 
     now: datetime
     status: ScheduleStatus
     images: list[Decision]
     gone: bool = False
+    sizes: Sizes = field(default=Sizes(None), repr=False)
 
     @property
     def server(self) -> InventoryServer:
@@ -174,7 +177,8 @@ def read_server_details(
         server = replace(server, name=next(filter(None, own), ""))
     sizes = snapshot_sizes(cloud, images) if space else None
     status = schedule_status(server, images, now, max_age, sizes)
-    return ServerDetails(now, status, _dated(status, images, now), gone)
+    decisions = _dated(status, images, now)
+    return ServerDetails(now, status, decisions, gone, sizes or Sizes(None))
 
 
 def _dated(
@@ -194,7 +198,7 @@ def read_server(cloud: Cloud, server_id: str) -> tuple[InventoryServer, datetime
     answer = servers.find_server(cloud.compute, server_id)
     item = answer.object("server")
     rules = cloud.schedules.rules(answer, shown=ATTRIBUTE in item)
-    server = replace(servers.read_server(answer, item), rules=rules)
+    server = servers.read_server(answer, item, rules=rules)
     return server, servers.date_of(answer)
 
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.model.freshness import ScheduleStatus, State
 from rax_scheduled_images_ext.model.image import ServerImage
-from rax_scheduled_images_ext.model.space import Space
+from rax_scheduled_images_ext.model.space import Sizes, Space
 from rax_scheduled_images_ext.model.times import LONG_AGO
 from rax_scheduled_images_ext.operations.inventory import Inventory, read_inventory
 from rax_scheduled_images_ext.operations.policy_file import PolicyFile
@@ -37,7 +37,8 @@ FILTERS = (LATE, FAILING, UNPROTECTED, TODAY)
 class Fleet:
     """All servers of a place at a moment; ``troubles`` are known of late ones, by ID.
 
-    ``images`` are the snapshots by server, also those of servers that are gone.
+    ``images`` are the snapshots by server, also those of servers that are gone, and
+    ``sizes`` those of the volume snapshots that they name.
     ``policies`` is a sentence about the exceptions of policies.
     """
 
@@ -46,6 +47,7 @@ class Fleet:
     images: Mapping[str, list[ServerImage]] = field(repr=False)
     troubles: Mapping[str, Trouble] = field(default_factory=dict)
     policies: str = ""
+    sizes: Sizes = field(default=Sizes(None), repr=False)
 
     @classmethod
     def read(
@@ -62,7 +64,8 @@ class Fleet:
         causes = _causes(shared, found, before)
         # The outlooks take a lot of memory, and no page of all servers shows them.
         servers = [replace(each, outlook=None) for each in found.servers]
-        return cls(found.now, servers, found.images, causes, _about(file, problem))
+        about = _about(file, problem)
+        return cls(found.now, servers, found.images, causes, about, found.sizes)
 
     @cached_property
     def counts(self) -> dict[str, int]:

@@ -20,7 +20,7 @@ from rax_scheduled_images_ext.model.outlook import Outlook
 from rax_scheduled_images_ext.model.quota import FullQuota
 from rax_scheduled_images_ext.model.retention import Decision
 from rax_scheduled_images_ext.model.schedule import ImageSchedule, ScheduleSettings
-from rax_scheduled_images_ext.model.space import Sizes, Space, space_of
+from rax_scheduled_images_ext.model.space import Sizes, Space
 from rax_scheduled_images_ext.operations import schedules
 from rax_scheduled_images_ext.operations.forecast import outlook
 from rax_scheduled_images_ext.operations.targets import Target
@@ -170,7 +170,7 @@ class Review:
 
     def space_of(self, images: Iterable[ServerImage]) -> Space:
         """Return what images take."""
-        return space_of(images, self.sizes.gib)
+        return self.sizes.space(images)
 
     @property
     def outlooks(self) -> list[Outlook]:

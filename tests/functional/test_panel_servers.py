@@ -313,8 +313,23 @@ def test_the_space_of_images_is_that_of_their_volume_snapshots(
     images = [image.id for image in cloud.images(server_id)]
     page = reader.get(f"{path}/{server_id}")
     assert "Space 16 GiB in 2 images" in page.text
-    page = reader.get(f"{path}/{server_id}/images/delete?image={images[0]}")
+    # So is that of each image, wherever it is shown.
+    home, size = f"{path}/{server_id}", "td[data-label=Size]"
+    assert page.all(size) == ["8.0 GiB"] * 2
+    page = reader.get(f"{home}/images/delete?image={images[0]}")
     assert page.all(".total") == ["8.0 GiB will be deleted. This cannot be undone."]
+    assert page.all(size) == ["8.0 GiB"]
+    assert reader.get(f"{home}/schedule?retention=1").all(size) == ["8.0 GiB"] * 2
+    page = reader.get(f"{home}/restore")
+    assert [t.rsplit(", ")[-1] for t in page.all("#image option")[1:]] == [
+        "8.0 GiB"
+    ] * 2
+    page = reader.get(f"{path}?name={images[0]}")
+    assert page.all("#found li")[0].endswith(", 8.0 GiB")
+    nova.ok("scheduled-images-protect", images[0])
+    page = reader.get(f"{home}/images/{images[0]}/unprotect")
+    assert "8.0 GiB" in page.all("section p")[0]
+    assert nova("scheduled-images-unprotect", images[0]).status == 0
     # What expires is counted in the same way.
     reader.get(path)
     reader.submit("#bulk", server=[server_id], action="update", retention="1")
@@ -368,6 +383,11 @@ def test_a_search_finds_images_and_parts_of_ids(
         assert names(page) == ["web1"], text
     page = reader.get(f"{path}?name=the-upgrade")
     assert page.all("#found summary") == ["1 image matches"]
+    found = page.at("#found a[download]")
+    text = reader.get(f"{path}{found['href']}").response.text
+    (row,) = csv.DictReader(text.splitlines())
+    assert (row["id"], row["name"], row["server"]) == (image.id, image.name, "web1")
+    reader.get(f"{path}?name=the-upgrade")
     page = reader.link("before-the-upgrade")
     assert page.all("h1") == ["web1"]
     # Also those of a server that is gone.

@@ -20,7 +20,7 @@ from flask.typing import ResponseReturnValue
 
 from rax_scheduled_images_ext.console.formats import Column, as_csv
 from rax_scheduled_images_ext.model.image import ServerImage
-from rax_scheduled_images_ext.model.space import Sizes, Space, space_of
+from rax_scheduled_images_ext.model.space import Sizes
 from rax_scheduled_images_ext.operations.space import snapshot_sizes
 from rax_scheduled_images_ext.operations.targets import Target
 from rax_scheduled_images_ext.operations.work_queue import Outcome
@@ -102,12 +102,6 @@ def only(outcomes: list[Outcome[Target, Result]]) -> Result:
     """Return the result of an operation on one server, or raise its error."""
     (outcome,) = outcomes
     return outcome.result()
-
-
-def space_taken(images: Iterable[ServerImage]) -> Space:
-    """Return what images take."""
-    counted = list(images)
-    return space_of(counted, sizes_of(counted).gib)
 
 
 def sizes_of(images: Iterable[ServerImage]) -> Sizes:

@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from rax_scheduled_images_ext.console.gone import gone_columns
 from rax_scheduled_images_ext.model.gone import Trace
 from rax_scheduled_images_ext.model.retention import kept_for_good
-from rax_scheduled_images_ext.model.space import Space, space_of
+from rax_scheduled_images_ext.model.space import Space
 from rax_scheduled_images_ext.panel.labels import short_label
 from rax_scheduled_images_ext.panel.pages.common import (
     as_csv_file,
@@ -34,7 +34,7 @@ def listed() -> ResponseReturnValue:
     if request.args.get("format") == "csv":
         return as_csv_file("gone", gone_columns(found), found.servers)
     rows, page, last = page_of_rows(found.servers, asked_page())
-    spaces = {e.id: space_of(e.images, found.sizes.gib) for e in found.servers}
+    spaces = {e.id: found.sizes.space(e.images) for e in found.servers}
     return render_template(
         "gone.html",
         view=view,

@@ -43,7 +43,6 @@ from rax_scheduled_images_ext.panel.pages.common import (
     project_pages,
     say,
     sizes_of,
-    space_taken,
     submit,
     target_of,
 )
@@ -78,12 +77,14 @@ def protect_some(server_id: str) -> ResponseReturnValue:
 def ask_unprotect(server_id: str, image_id: str) -> ResponseReturnValue:
     """Show what happens to an image that the schedule counts again, and ask."""
     details, fate = _without_protection(server_id, image_id)
+    shown = [fate.decision, *fate.expiring]
     return render_template(
         "unprotect.html",
         server_id=server_id,
         label=place().label(server_id),
         details=details,
         fate=fate,
+        sizes=sizes_of(each.image for each in shown),
         reason=reason,
     )
 
@@ -117,8 +118,9 @@ def choose_deletion(server_id: str) -> ResponseReturnValue:
 def ask_delete(server_id: str) -> ResponseReturnValue:
     """Ask whether to delete images."""
     found = _to_delete(server_id, request.args.getlist("image"))
+    sizes = sizes_of(each.image for each in found)
     if _wants_csv():
-        columns = decision_columns(sizes_of(each.image for each in found), data=True)
+        columns = decision_columns(sizes, data=True)
         return as_csv_file(f"delete-{place().label(server_id)}", columns, found)
     problems, snapshots = {}, {}
     for each in found:
@@ -131,7 +133,8 @@ def ask_delete(server_id: str) -> ResponseReturnValue:
         server_id=server_id,
         label=place().label(server_id),
         images=found,
-        taken=space_taken(each.image for each in found),
+        sizes=sizes,
+        taken=sizes.space(each.image for each in found),
         snapshots=[name for names in snapshots.values() for name in names],
         problems=problems,
         reason=retention_status,
@@ -253,9 +256,9 @@ def ask_prune(server_id: str) -> ResponseReturnValue:
     here, gone = place(), "gone" in request.args
     plan = within(PATIENCE, lambda: _plan(here, server_id, gone=gone))
     images = plan.images()
+    sizes = sizes_of(each.image for each in images)
     if _wants_csv():
         label = here.label(server_id)
-        sizes = sizes_of(each.image for each in images)
         columns = pruned_columns({server_id: label}, sizes)
         return as_csv_file(f"prune-{label}", columns, images)
     return render_template(
@@ -265,7 +268,8 @@ def ask_prune(server_id: str) -> ResponseReturnValue:
         back=url_for("gone.listed") if gone else page_of(server_id),
         label=here.label(server_id),
         images=images,
-        taken=space_taken(each.image for each in images if each.action == "delete"),
+        sizes=sizes,
+        taken=sizes.space(each.image for each in images if each.action == "delete"),
     )
 
 

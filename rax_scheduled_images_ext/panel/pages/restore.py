@@ -69,7 +69,9 @@ _in_terms = partial(with_labels, labels=_TERMS)
 def ask(server_id: str) -> ResponseReturnValue:
     """Show the images to restore from; with a choice also the plan, and ask."""
     here = place()
-    details = within(PATIENCE, lambda: read_server_details(here.cloud, server_id))
+    details = within(
+        PATIENCE, lambda: read_server_details(here.cloud, server_id, space=True)
+    )
     plan, problem, status = None, "", 200
     if "how" in request.args:
         try:

@@ -49,7 +49,6 @@ from rax_scheduled_images_ext.panel.pages.common import (
     project_pages,
     say,
     sizes_of,
-    space_taken,
     submit,
 )
 from rax_scheduled_images_ext.panel.review import (
@@ -86,8 +85,7 @@ def shown(server_id: str) -> ResponseReturnValue:
     details = view.value.details
     if request.args.get("format") == "csv":
         name = details.server.name or server_id
-        sizes = sizes_of(each.image for each in details.images)
-        columns = decision_columns(sizes, data=True)
+        columns = decision_columns(details.sizes, data=True)
         return as_csv_file(name, [*columns, _proof(details)], details.images)
     return render_template(
         "server.html",
@@ -150,11 +148,14 @@ def review(server_id: str) -> ResponseReturnValue:
     if seen is not None and _made_from() not in (None, seen.before):
         status = 409
     found = seen.outlook if seen else None
+    going = [each.image for each in seen.expiring] if seen else []
+    sizes = sizes_of(going)
     page = render_template(
         "schedule.html",
         seen=seen,
         **(_in_time(seen.schedule, found) if seen and seen.schedule and found else {}),
-        taken=space_taken(each.image for each in seen.expiring) if seen else None,
+        sizes=sizes,
+        taken=sizes.space(going),
         problem=problem,
         conflict=status == 409,
         typed={key: request.args.get(key, "") for key in SCHEDULE_FIELDS},

@@ -12,6 +12,7 @@ from werkzeug.datastructures import MultiDict
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.console.formats import Column
+from rax_scheduled_images_ext.console.images import image_columns
 from rax_scheduled_images_ext.console.schedules import expected_line, quota_line
 from rax_scheduled_images_ext.console.servers import columns, verified_columns
 from rax_scheduled_images_ext.console.space import gib_column
@@ -112,6 +113,13 @@ class Listing:
     images: list[ServerImage]
 
 
+@dataclass(frozen=True)
+class FoundImage:
+    """An image that a search has found."""
+
+    image: ServerImage
+
+
 def _sorted(fleet: Fleet, name: str, status: str, sort: str) -> list[ScheduleStatus]:
     """Return the servers that match.
 
@@ -149,6 +157,9 @@ def listed() -> ResponseReturnValue:
     if args.get("format") == "csv":
         rows = [Row(place().region, each) for each in _sorted(fleet, **asked)]
         return as_csv_file("servers", [*columns(fleet.now), *_further(fleet)], rows)
+    if args.get("format") == "images":
+        images = map(FoundImage, fleet.images_found(asked["name"]))
+        return as_csv_file("images", _found_columns(fleet), images)
     return render_template(
         "servers.html",
         view=view,
@@ -165,6 +176,17 @@ def listed() -> ResponseReturnValue:
         rights=place().rights,
         query={k: v for k, v in asked.items() if v and (k, v) != ("sort", "status")},
     )
+
+
+def _found_columns(fleet: Fleet) -> list[Column[FoundImage]]:
+    """Return the columns of images that a search has found."""
+    names = {each.server.id: each.server.name for each in fleet.servers}
+    return [
+        *image_columns(fleet.sizes),
+        Column("status", "Status", lambda row: row.image.status),
+        Column("server", "Server", lambda row: names.get(row.image.server_id)),
+        Column("server_id", "Server ID", lambda row: row.image.server_id),
+    ]
 
 
 def _further(fleet: Fleet) -> list[Column[Row]]:

@@ -34,6 +34,16 @@ PACKAGES = (
 DAEMON = "/usr/sbin/libvirtd"
 # libvirtd of root reads this file and no other.
 _QEMU_CONFIG = Path("/etc/libvirt/qemu.conf")
+_QEMU_OPTIONS = {
+    # By default consoles go through virtlogd, which does not run here; every guest
+    # would fail with "Failed to connect socket to '/run/libvirt/virtlogd-sock'".
+    "stdio_handler": "file",
+    # Where only root may use /dev/kvm, as in a container, libvirt finds that QEMU can
+    # use it and the guests' user cannot, and asks QEMU again for all that it can do:
+    # four seconds at each step of each guest.
+    "user": "root",
+    "group": "root",
+}
 
 
 def missing_for_hypervisor() -> list[str]:
@@ -63,11 +73,11 @@ def install_hypervisor(layout: Layout) -> None:
             *PACKAGES,
             environ={"DEBIAN_FRONTEND": "noninteractive"},
         )
-    # By default consoles go through virtlogd, which does not run here; every guest
-    # would fail with "Failed to connect socket to '/run/libvirt/virtlogd-sock'".
     text = _QEMU_CONFIG.read_text()
-    if "\nstdio_handler" not in text:
-        _QEMU_CONFIG.write_text(f'{text}\nstdio_handler = "file"\n')
+    for name, value in _QEMU_OPTIONS.items():
+        if f"\n{name} =" not in text:
+            text += f'\n{name} = "{value}"\n'
+    _QEMU_CONFIG.write_text(text)
 
 
 def _is_installed(package: str) -> bool:

@@ -172,8 +172,8 @@ def _compare(
     sent = len(cloud.requests())
     took, least = wall(runs["list"]), wall(runs["floor"])
     of = f"of {size} servers"
-    at_most = Target(1.5) if size == _SIZES[-1] else None
-    memory = Target(250) if size == _SIZES[-1] else None
+    at_most = Target(1.2) if size == _SIZES[-1] else None
+    memory = Target(120) if size == _SIZES[-1] else None
     setting.report.add(
         Result(_PART, f"list {of}", "s wall", took, latency),
         Result(_PART, f"list {of}", "s cpu", cpu(runs["list"]), latency),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -95,4 +96,7 @@ def test_what_an_image_holds(
     assert before <= found
     if hold_until != COPIED:
         assert found <= after
+        listed = f"nova scheduled-images-image-list {filled[0]} --format json"
+        (image,) = json.loads(terminal.run(listed))
+        assert image["consistency"] == "hook"
     lab.delete(back)

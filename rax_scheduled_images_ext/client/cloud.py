@@ -32,13 +32,14 @@ class Cloud:
     ``default_microversion``); it returns an adapter for the same user. ``region`` is
     None for the adapter's own region. With a ``throttle`` all requests keep one pace:
     see :meth:`shared`. ``waits`` is called before a busy service is asked again: see
-    :class:`.Transport`.
+    :class:`.Transport`. ``reads`` is how often a GET is repeated: see :meth:`patient`.
     """
 
     open_adapter: Callable[..., Adapter]
     region: str | None = None
     throttle: Throttle | None = None
     waits: Callable[[str, float], object] = silent
+    reads: int = 0
     # Whether regions have the scheduled images extension, where known.
     _offered: dict[str | None, bool] = field(
         default_factory=dict, repr=False, compare=False
@@ -130,8 +131,10 @@ class Cloud:
         adapter = self.open_adapter(service_type, **options)
         limit_time(adapter.session.session, total=None)
         if self.throttle is None:
-            return Transport(adapter, service_type, waits=self.waits)
-        retry = RetryPolicy(_TRIES, _SECONDS, sleep=self.throttle.pause)
+            retry = RetryPolicy(reads=self.reads)
+            return Transport(adapter, service_type, retry, waits=self.waits)
+        pause = self.throttle.pause
+        retry = RetryPolicy(_TRIES, _SECONDS, self.reads, sleep=pause)
         return Transport(adapter, service_type, retry, self.throttle, waits=self.waits)
 
     def shared(self, workers: int = WORKERS) -> Cloud:
@@ -144,6 +147,13 @@ class Cloud:
         adapter = self.compute.adapter
         make_room(adapter.session, adapter.auth, workers)
         return replace(self, throttle=Throttle(workers))
+
+    def patient(self) -> Cloud:
+        """Return the cloud for what should not fail with a single read.
+
+        A GET is repeated twice if the service cannot answer just then.
+        """
+        return replace(self, reads=2)
 
     def in_region(self, region: str) -> Cloud:
         """Return the same cloud in another region."""

@@ -39,6 +39,10 @@ BUSY = (
     codes.too_many_requests,
     codes.service_unavailable,
 )
+# The service, or the one behind a proxy, cannot answer just then.
+_OUTAGE = (codes.bad_gateway, codes.service_unavailable, codes.gateway_timeout)
+# Seconds until a GET is repeated after that.
+_PAUSE = 2.0
 _MARKUP = re.compile(r"<[^>]*>")
 _LONGEST_REASON = 300
 
@@ -216,11 +220,14 @@ def shortened(text: str) -> str:
 class RetryPolicy:
     """How often a busy service is asked again, and for how many seconds in all.
 
-    ``sleep`` waits for a number of seconds; ``clock`` returns unix seconds.
+    ``reads`` is how often a GET is repeated that a service, or a proxy before it, could
+    not answer just then. ``sleep`` waits for a number of seconds; ``clock`` returns
+    unix seconds.
     """
 
     tries: int = 5
     seconds: float = 60.0
+    reads: int = 0
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.time
 
@@ -266,12 +273,14 @@ class Transport:
             in time; what the service did is unknown then.
         :raises ApiError: if the service stays busy for longer than ``retry`` allows.
         """
-        waited = 0.0
+        waited, reads_left = 0.0, self.retry.reads if method == "GET" else 0
         for tries_left in reversed(range(self.retry.tries)):
             response = self._once(method, path, query, body, headers)
             wait = _wait(response, self.retry.clock)
             if wait is None:
-                break
+                if response.status not in _OUTAGE or not reads_left:
+                    break
+                reads_left, wait = reads_left - 1, _PAUSE
             if not tries_left:
                 raise response.error(f"; gave up after {self.retry.tries} tries")
             if waited + wait > self.retry.seconds:

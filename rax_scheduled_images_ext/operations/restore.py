@@ -107,7 +107,7 @@ def plan_restore(cloud: Cloud, server: str, options: RestoreOptions) -> RestoreP
     :raises SeveralMatches: if several have the name.
     :raises RestoreRefused: if that is impossible; the message says what can be done.
     """
-    return _Planning(cloud, options.checked()).plan(server)
+    return _Planning(cloud.patient(), options.checked()).plan(server)
 
 
 def restore(

@@ -198,6 +198,18 @@ def test_after_a_fault_the_same_command_goes_on(
     assert not [method for method, _ in changes(cloud) if method == "DELETE"]
 
 
+@pytest.mark.parametrize("path", ["/servers", "/flavors", "/images"])
+def test_a_plan_outlives_a_service_that_is_away_for_a_moment(
+    nova: Any, cloud: Sandbox, images: list[str], path: str
+) -> None:
+    cloud.fault(f"GET {path} 503 x2")
+    argv = ("myserver", "--as", "back", "--dry-run", "--format", "json")
+    result = nova("scheduled-images-restore", *argv)
+    assert result.status == 0
+    assert json.loads(result.out)["image_id"] in images
+    assert result.err.endswith(" service is busy: trying again in 2 s\n")
+
+
 def made_by_the_service(cloud: Sandbox, *argv: str) -> Any:
     """The image that the service has made of ``myserver``."""
     service = Service(cloud)

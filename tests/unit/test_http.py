@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID
@@ -210,6 +210,28 @@ def test_success_needs_no_content_where_none_is_due(given: ApiResponse) -> None:
 def test_a_page_instead_of_no_content_is_not_success() -> None:
     with pytest.raises(UnexpectedAnswer, match="the content is text/html, not JSON"):
         answer(202, b"<html>", content_type="text/html").empty()
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+@pytest.mark.parametrize(("failures", "asked"), [(1, 2), (2, 3), (3, 3)])
+def test_a_read_is_repeated_if_that_is_wanted(
+    status: int, failures: int, asked: int
+) -> None:
+    watch = Watch()
+    answers = [response(status) for _ in range(failures)]
+    client = Scripted([*answers, response(200, {})])
+    policy = replace(watch.retry_policy(), reads=2)
+    found = transport(client, policy).get("/x").status
+    assert (found == 200) == (failures <= 2)
+    assert len(client.asked) == asked
+    assert watch.waits == [2.0] * (asked - 1)
+
+
+@pytest.mark.parametrize(("method", "status"), [("POST", 503), ("GET", 500)])
+def test_nothing_else_is_repeated(method: str, status: int) -> None:
+    client = Scripted([response(status), response(200, {})])
+    policy = RetryPolicy(reads=2)
+    assert transport(client, policy).send(method, "/x").status == status
 
 
 def test_pages_are_followed_by_their_query_alone() -> None:

@@ -11,6 +11,8 @@ from rax_scheduled_images_ext.client.snapshots import PASSING, Snapshots
 from rax_scheduled_images_ext.errors import NoSuchImage, ScheduledImagesError
 from rax_scheduled_images_ext.model.image import ServerImage
 from rax_scheduled_images_ext.model.times import LONG_AGO
+from rax_scheduled_images_ext.model.volume_snapshots import WHOLE, Wholeness
+from rax_scheduled_images_ext.operations.proof import prove
 from rax_scheduled_images_ext.operations.server import ServerDetails
 
 _MADE = ("ACTIVE", "DEACTIVATED")
@@ -55,6 +57,9 @@ class SnapshotEnd:
 _UNKNOWN = SnapshotEnd(
     Ended.UNKNOWN, "The snapshot is over. The state of its image is unknown."
 )
+_UNFINISHED = SnapshotEnd(
+    Ended.UNFINISHED, "The snapshot is over, but its image is not ready yet."
+)
 
 
 def image_in_the_making(details: ServerDetails) -> SnapshotImage | None:
@@ -84,9 +89,7 @@ def end_of_snapshot(
             # Neither made nor failed, as far as known.
             return _UNKNOWN
     if image is not None and image.status in _MADE:
-        return SnapshotEnd(
-            Ended.MADE, f"The snapshot is over: the image {image.name} is ready."
-        )
+        return _made(cloud, image)
     started, reason = _attempt(cloud, details.server.id)
     lost = image is not None and image.status in _LOST
     if reason or gone or lost:
@@ -95,11 +98,24 @@ def end_of_snapshot(
         named = f" {made.name}" if made and made.name else ""
         text = f"The snapshot{named} has failed: {'; '.join(why).removesuffix('.')}."
         return SnapshotEnd(Ended.FAILED, text, started)
-    if image is not None:
-        return SnapshotEnd(
-            Ended.UNFINISHED, "The snapshot is over, but its image is not ready yet."
-        )
-    return _UNKNOWN
+    return _UNKNOWN if image is None else _UNFINISHED
+
+
+def _made(cloud: Cloud, image: ServerImage) -> SnapshotEnd:
+    """Return the end of a snapshot whose image exists.
+
+    That of a volume-backed server is ACTIVE before its volume snapshots are complete.
+    """
+    proof = prove(cloud, image) if image.status == "ACTIVE" else WHOLE
+    if proof.wholeness is Wholeness.WAITING:
+        return _UNFINISHED
+    if proof.wholeness is Wholeness.UNPROVABLE:
+        return _UNKNOWN
+    if proof.wholeness is Wholeness.BROKEN:
+        text = f"The snapshot {image.name} has failed: {proof.reason}."
+        return SnapshotEnd(Ended.FAILED, text, image.created)
+    text = f"The snapshot is over: the image {image.name} is ready."
+    return SnapshotEnd(Ended.MADE, text)
 
 
 def _attempt(cloud: Cloud, server_id: str) -> tuple[datetime | None, str | None]:

@@ -696,6 +696,47 @@ def test_the_end_of_a_snapshot_that_cannot_be_known_is_not_green(
     assert reader.get(page.path).has("#disk.failed")
 
 
+@pytest.mark.parametrize(
+    ("fault", "kind", "text"),
+    [
+        (
+            "fail-volume",
+            "failed",
+            r"The snapshot mine has failed: its volume snapshot"
+            r" \S+ is error, not available\. It was started .*",
+        ),
+        ("hang-volume", "", "The snapshot is over, but its image is not ready yet."),
+        (
+            "GET /snapshots/ 503",
+            "",
+            "The snapshot is over. The state of its image is unknown.",
+        ),
+        ("", "done", "The snapshot is over: the image mine is ready."),
+    ],
+)
+def test_a_snapshot_is_over_when_those_of_its_volumes_are(
+    cloud: Sandbox, fault: str, kind: str, text: str
+) -> None:
+    cloud.boot("database", server_id=BOOTED, volume_size=8)
+    if fault:
+        cloud.fault(fault)
+    with panel_over(cloud) as panel:
+        reader = panel.reader()
+        reader.link("database")
+        reader.submit("#snapshot-form", name="mine")
+        cloud.advance("1h")
+        page = reader.get(reader.page.path)
+        assert re.fullmatch(text, page.all("#disk")[0])
+        assert [k for k in ("done", "failed") if page.has(f"#disk.{k}")] == [
+            each for each in [kind] if each
+        ]
+        # What is not final is looked at again.
+        cloud.clear_faults()
+        cloud.advance("1h")
+        ready = not page.has("#disk.failed")
+        assert reader.get(page.path).has("#disk.done") is ready
+
+
 def test_what_a_server_does_after_a_snapshot_is_no_snapshot(
     reader: Reader, nova: Nova, cloud: Sandbox
 ) -> None:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from cachetools import TTLCache
 
@@ -135,7 +136,8 @@ class Review:
     """A change of several servers, as shown to a user.
 
     ``owner`` is who may see it. ``again`` is whether it repeats servers that changed
-    after they were shown. ``sizes`` are those of volume snapshots.
+    after they were shown. ``sizes`` are those of volume snapshots. ``filters`` are what
+    the list showed when they were chosen.
     """
 
     owner: tuple[object, ...]
@@ -145,6 +147,7 @@ class Review:
     rows: list[ServerRow] | None = None
     quota: FullQuota | None = None
     sizes: Sizes = field(default_factory=lambda: Sizes({}))
+    filters: dict[str, Any] = field(default_factory=dict)
     job_id: str = ""
     id: str = field(default_factory=lambda: secrets.token_urlsafe(12))
 

@@ -644,6 +644,31 @@ def test_each_failure_is_named_and_the_others_are_done(
     assert nova.ok("scheduled-images-show", "db1").endswith("Retention: 4\n")
 
 
+def test_the_list_stays_as_it_was_filtered(reader: Reader) -> None:
+    home = reader.page.path
+    narrow = f"{home}?name=web&status=off&sort=-name"
+
+    def is_as_before(page: Page) -> bool:
+        shown = dict(reader.fill("#filter")[1])
+        kept = shown == {"name": "web", "status": "off", "sort": "-name"}
+        return kept and names(page) == ["web1"]
+
+    reader.get(narrow)
+    web1 = str(reader.page.at("#servers input[name=server]")["value"])
+    # Nothing is chosen, or what is typed is wrong.
+    assert is_as_before(reader.submit("#bulk", retention="4"))
+    assert is_as_before(reader.submit("#bulk", server=web1, retention="0"))
+    page = reader.submit("#bulk", server=web1, retention="4")
+    review = page.path
+    assert page.has("#reviewed")
+    assert is_as_before(reader.link("Cancel"))
+    assert reader.page.has("#servers input[checked]")
+    reader.get(review)
+    done(reader.submit("#change"), reader)
+    page = reader.link("Continue")
+    assert (page.at("#name")["value"], names(page)) == ("web", [])
+
+
 def test_no_choice_and_a_wrong_schedule_send_nothing(
     reader: Reader, cloud: Sandbox
 ) -> None:

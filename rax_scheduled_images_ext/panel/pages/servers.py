@@ -174,7 +174,7 @@ def listed() -> ResponseReturnValue:
         chosen=args.getlist("server"),
         typed=args,
         rights=place().rights,
-        query={k: v for k, v in asked.items() if v and (k, v) != ("sort", "status")},
+        query=_unusual(asked),
     )
 
 
@@ -222,7 +222,7 @@ def look() -> ResponseReturnValue:
         ids = [each.server.id for each in view.value.matching(name, status)]
     if not ids:
         return _choose_again("No server is chosen. Choose servers in the list.")
-    return _look(change, _targets(ids))
+    return _look(change, _targets(ids), _filters(request.form))
 
 
 def _choose_again(problem: str) -> ResponseReturnValue:
@@ -237,16 +237,25 @@ def _list_with(form: MultiDict[str, str]) -> str:
     fields: dict[str, Any] = {k: form.getlist(k) for k in kept if k in form}
     # No proxy takes an address of any length.
     fields["server"] = fields.get("server", [])[:PAGE]
-    for key in ("name", "status"):
-        fields[key] = form.get(f"filter-{key}") or None
-    return url_for("servers.listed", **fields)
+    return url_for("servers.listed", **fields, **_filters(form))
+
+
+def _filters(form: MultiDict[str, str]) -> dict[str, Any]:
+    """Return what the list showed when a form was sent from it, and in which order."""
+    sent = {key: form.get(f"filter-{key}", "") for key in ("name", "status", "sort")}
+    return _unusual(sent)
+
+
+def _unusual(asked: dict[str, str]) -> dict[str, Any]:
+    """Return what an address of the list has to say."""
+    return {k: v for k, v in asked.items() if v and (k, v) != ("sort", "status")}
 
 
 def _look(
-    change: ScheduleSettings | None, targets: list[Target]
+    change: ScheduleSettings | None, targets: list[Target], filters: dict[str, Any]
 ) -> ResponseReturnValue:
     here, found = place(), _reviews()
-    review = Review(_owner(), change, targets)
+    review = Review(_owner(), change, targets, filters=filters)
     found.keep(review)
     then = url_for("servers.reviewed", review_id=review.id)
     number = "1 server" if len(targets) == 1 else f"{len(targets):,} servers"
@@ -346,9 +355,13 @@ def change(review_id: str) -> ResponseReturnValue:
         say("failed", "This is not what you were shown. Nothing was changed.")
         return redirect(url_for("servers.reviewed", review_id=review_id), 303)
     here, store = place(), _reviews()
-    again = Review(review.owner, review.change, [], again=True, rows=[])
+    filters = review.filters
+    again = Review(
+        review.owner, review.change, [], again=True, rows=[], filters=filters
+    )
     address = url_for("servers.reviewed", review_id=again.id)
-    job = Job(review.title, url_for("servers.listed"), len(review.included))
+    then = url_for("servers.listed", **filters)
+    job = Job(review.title, then, len(review.included))
 
     def work(job: Job) -> None:
         again.rows = _change(here, review, job)

@@ -14,14 +14,16 @@ from cachetools import TTLCache
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.identity import Scope
+from rax_scheduled_images_ext.client.snapshots import PASSING
 from rax_scheduled_images_ext.model.freshness import InventoryServer
+from rax_scheduled_images_ext.model.gone import Trace
 from rax_scheduled_images_ext.model.rights import Rights, likely_rights
 from rax_scheduled_images_ext.model.task_states import (
     UPLOADING,
     SnapshotProgress,
     task_state,
 )
-from rax_scheduled_images_ext.operations.gone import GoneServers, find_gone
+from rax_scheduled_images_ext.operations.gone import GoneServers, find_gone, read_gone
 from rax_scheduled_images_ext.operations.policy_file import PolicyFile
 from rax_scheduled_images_ext.operations.server import (
     ServerDetails,
@@ -60,6 +62,7 @@ class Followed:
     ``image`` is the image of that snapshot, None if unknown, ``started`` that of
     the latest one started in the panel. ``end`` is how the snapshot ended, None if none
     was seen or it is in progress. ``trouble`` is why a late server lacks an image.
+    ``was_here`` is whether a server that is not here is known to have been.
     """
 
     details: ServerDetails
@@ -68,6 +71,7 @@ class Followed:
     started: SnapshotImage | None = None
     end: SnapshotEnd | None = None
     trouble: Trouble | None = None
+    was_here: bool = False
 
 
 @dataclass
@@ -225,7 +229,18 @@ class Place:
         images = [each.image for each in details.images]
         known = before.trouble if before else None
         trouble = trouble_of(self.cloud, details.status, images, details.now, known)
-        return Followed(details, progress, image, started, end, trouble)
+        was_here = details.gone and (
+            (before is not None and before.was_here) or self._was_here(server_id)
+        )
+        return Followed(details, progress, image, started, end, trouble, was_here)
+
+    def _was_here(self, server_id: str) -> bool:
+        """Whether a server that is gone is known to have been in this region."""
+        try:
+            found = read_gone(self.cloud, server_id)
+        except PASSING:
+            return False
+        return found is not None and found.trace is Trace.GONE
 
     def _safe_from(self) -> str:
         known = self.readings.safe_from.of(self.region)

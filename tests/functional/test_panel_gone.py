@@ -130,6 +130,12 @@ def test_of_an_unknown_region_nothing_is_deleted(panel: Panel, cloud: Sandbox) -
         assert page.status == 409, address
         assert "is not known to have been in this region" in page.text
         assert not page.has("#confirm")
+    # Nor is it called deleted.
+    page = reader.get(f"{home}/servers/{server_id}")
+    (said,) = page.all("#summary .message.failed")
+    assert said.endswith(
+        ": it is deleted, or in another region that has the same images."
+    )
     assert left(cloud) == images
 
 

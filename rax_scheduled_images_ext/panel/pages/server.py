@@ -95,6 +95,7 @@ def shown(server_id: str) -> ResponseReturnValue:
         status=details.status,
         progress=view.value.progress,
         end=view.value.end,
+        was_here=view.value.was_here,
         label=place().label(details.server.id),
         made_from=current_words(details.server.schedule, details.server.invalid_tag),
         typed={

@@ -530,7 +530,10 @@ def test_what_is_not_known_is_left_out(
     rows = list(csv.DictReader(reader.link("CSV").response.text.splitlines()))
     assert len(rows) == len(page.all("#reviewed tbody tr")) + 1
     assert rows[-1]["left_out"]
-    assert rows[-1]["then"] == ""
+    assert rows[-1]["then"] == rows[-1]["expiring"] == ""
+    assert rows[0]["expiring"].split("; ") == sorted(
+        image.name for image in cloud.images(ids[0])
+    )
     reader.get(page.path)
     assert left_out.startswith("web1 : ")
     assert "(HTTP 503)" in left_out

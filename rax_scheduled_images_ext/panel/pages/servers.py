@@ -331,10 +331,14 @@ def _reviewed_columns(review: Review) -> list[Column[ServerRow]]:
         Column("id", "ID", lambda row: row.target.id),
         Column("now", "Schedule now", lambda row: seen(row, "before")),
         Column("then", "Schedule then", lambda row: seen(row, "after")),
-        Column("expiring", "Expiring", lambda row: [e.name for e in row.expiring]),
+        Column("expiring", "Expiring", _expiring),
         gib_column(lambda row: review.space_of(row.expiring)),
         Column("left_out", "Left out", lambda row: row.problem or None),
     ]
+
+
+def _expiring(row: ServerRow) -> str | None:
+    return "; ".join(each.name or each.id for each in row.expiring) or None
 
 
 def _forgotten() -> ResponseReturnValue:

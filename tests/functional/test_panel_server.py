@@ -696,6 +696,25 @@ def test_the_end_of_a_snapshot_that_cannot_be_known_is_not_green(
     assert reader.get(page.path).has("#disk.failed")
 
 
+def test_an_image_that_is_being_made_has_no_size(
+    reader: Reader, cloud: Sandbox
+) -> None:
+    page = reader.submit("#snapshot-form", name="mine")
+    (image,) = cloud.images(MYSERVER)
+    home, row = page.path, f"#image-{image.id}"
+    assert page.all(f"{row} [data-label=Size]") == ["-"]
+    # Nothing can be restored from it yet.
+    assert page.all(f"{row} .actions a") == ["Delete…"]
+    page = reader.get(f"{home}/images/delete?image={image.id}")
+    assert page.all(".total strong") == ["1 image of unknown size"]
+    page = reader.get(f"{home}/restore?image={image.id}")
+    assert page.all("#image option[selected]")[0].endswith(", mine, SAVING")
+    page = reader.get(f"{home.rsplit('/', 1)[0]}?name=mine")
+    assert page.all("#found li")[0].endswith(", SAVING")
+    cloud.advance("1h")
+    assert "Restore…" in reader.get(home).all(f"{row} .actions a")
+
+
 @pytest.mark.parametrize(
     ("fault", "kind", "text"),
     [

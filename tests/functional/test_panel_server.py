@@ -448,10 +448,28 @@ def test_an_image_that_the_image_service_protects(
     image_id = add_image(
         cloud, "locked", protected=True, instance_uuid=MYSERVER, image_type="snapshot"
     )
-    page = reader.get(f"{reader.page.path}/images/delete?image={image_id}")
-    page = reader.submit("main form")
-    assert page.messages == [
-        f"locked: Image {image_id} is protected in the image service"
+    home = f"{reader.page.path}/images/delete?image="
+    page = reader.get(f"{home}{image_id}")
+    why = "cannot be deleted here: it is protected in the image service."
+    assert page.all("section .message.failed") == [f"It {why}"]
+    assert not page.has("#confirm, .total")
+    # What is unknown is not offered either, and the others are.
+    snapshot = {"instance_uuid": MYSERVER, "image_type": "snapshot"}
+    broken = add_image(cloud, "broken", **snapshot, block_device_mapping="{")
+    other = add_image(cloud, "other", **snapshot)
+    page = reader.get(f"{home}{image_id}&image={broken}&image={other}")
+    assert page.all("section .message.failed") == [
+        f"locked {why}",
+        "broken cannot be deleted here: its volume snapshots are unknown (its"
+        " block_device_mapping is not JSON).",
+    ]
+    assert page.all("#confirm") == ["Delete 1 image"]
+    # The image service has the last word.
+    with cloud.region() as region:
+        region.images.update(other, attributes={"protected": True})
+    page = reader.submit("#ask")
+    assert page.all("#messages .failed") == [
+        "This has changed since it was shown. Nothing was done."
     ]
 
 

@@ -125,20 +125,25 @@ def ask_delete(server_id: str) -> ResponseReturnValue:
     problems, snapshots = {}, {}
     for each in found:
         try:
-            snapshots[each.image.id] = named_snapshots(each.image)
+            if each.image.protected:
+                problems[each.image.id] = "it is protected in the image service"
+            else:
+                snapshots[each.image.id] = named_snapshots(each.image)
         except SnapshotsInDoubt as error:
-            problems[each.image.name or each.image.id] = str(error)
+            problems[each.image.id] = f"its volume snapshots are unknown ({error})"
+    going = [each for each in found if each.image.id not in problems]
     return render_template(
         "delete.html",
         server_id=server_id,
         label=place().label(server_id),
         images=found,
+        going=going,
         sizes=sizes,
-        taken=sizes.space(each.image for each in found),
+        taken=sizes.space(each.image for each in going),
         snapshots=[name for names in snapshots.values() for name in names],
         problems=problems,
         reason=retention_status,
-        shown=_shown(found),
+        shown=_shown(going),
         csv=url_for(
             "images.ask_delete",
             server_id=server_id,

@@ -10,6 +10,7 @@ from rax_scheduled_images_ext.panel import histories
 from rax_scheduled_images_ext.sandbox import Sandbox
 
 from ..novashell import Nova
+from ..waiting import until
 from .fleet import MYSERVER, sent
 from .panels import Page, Panel, Reader, panel_over
 
@@ -68,6 +69,14 @@ def test_all_servers_say_what_failed(panel: Panel, failing: Sandbox) -> None:
     rows = list(csv.DictReader(reader.link("CSV").response.text.splitlines()))
     assert sum(int(row["made"]) for row in rows) == 9
     assert sum(int(row["failed"]) for row in rows) == counted(days(page, "failed"))
+
+
+def test_the_calendar_of_all_says_how_old_it_is(panel: Panel, failing: Sandbox) -> None:
+    reader = calendar_of(panel)
+    assert reader.page.all("#freshness")[0].startswith("Read ")
+    failing.fault("GET /images 503")
+    until(lambda: reader.get(reader.page.path).has("#freshness.failed"))
+    assert days(reader.page, "made")
 
 
 def test_what_was_not_read_is_unknown_and_not_failed(

@@ -17,6 +17,7 @@ from rax_scheduled_images_ext.panel.days import (
     days_of_server,
     lacking,
 )
+from rax_scheduled_images_ext.panel.fleet import Fleet
 from rax_scheduled_images_ext.panel.histories import MOST_HISTORIES, Histories
 from rax_scheduled_images_ext.panel.jobs import within
 from rax_scheduled_images_ext.panel.labels import labels_of, short_label
@@ -27,6 +28,7 @@ from rax_scheduled_images_ext.panel.pages.common import (
     place,
     project_pages,
 )
+from rax_scheduled_images_ext.panel.readings import View
 
 pages = project_pages("calendar")
 # Of so many days the failures are listed in words, and so many a day; the months show
@@ -55,7 +57,7 @@ def of_all() -> ResponseReturnValue:
     check_token()
     histories = found or Histories()
     days = days_of_all(view.value, servers, histories)
-    return _shown("all", days, problem=_unknown(servers, histories))
+    return _shown("all", days, problem=_unknown(servers, histories), view=view)
 
 
 def _unknown(servers: dict[str, Lacking], histories: Histories) -> str:
@@ -89,7 +91,11 @@ def of_server(server_id: str) -> ResponseReturnValue:
 
 
 def _shown(
-    label: str, days: Days, server_id: str | None = None, problem: str = ""
+    label: str,
+    days: Days,
+    server_id: str | None = None,
+    problem: str = "",
+    view: View[Fleet] | None = None,
 ) -> ResponseReturnValue:
     if request.args.get("format") == "csv":
         return as_csv_file(f"calendar-{label}", _COLUMNS, list(days))
@@ -104,4 +110,5 @@ def _shown(
         more=len(failed[_MOST_DAYS:]),
         most=_MOST_TEXTS,
         problem=problem,
+        view=view,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from typing import Any
 
 import pytest
 
@@ -454,7 +455,7 @@ def test_an_image_that_the_image_service_protects(
     assert page.all("section .message.failed") == [f"It {why}"]
     assert not page.has("#confirm, .total")
     # What is unknown is not offered either, and the others are.
-    snapshot = {"instance_uuid": MYSERVER, "image_type": "snapshot"}
+    snapshot: dict[str, Any] = {"instance_uuid": MYSERVER, "image_type": "snapshot"}
     broken = add_image(cloud, "broken", **snapshot, block_device_mapping="{")
     other = add_image(cloud, "other", **snapshot)
     page = reader.get(f"{home}{image_id}&image={broken}&image={other}")

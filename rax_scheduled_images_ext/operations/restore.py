@@ -666,6 +666,8 @@ class Restoration:
         self._changed = not plan.begun
         # When the safety image was first seen to have no data, and to get none.
         self._left_since: float | None = None
+        # When a server that was stopped was first seen to run, rebuilt.
+        self._runs_since: float | None = None
         # The request that has begun the rebuild, when the server's history was last
         # asked about it, and whether that said that it had failed.
         self._request_id: str | None = None
@@ -958,7 +960,16 @@ class Restoration:
 
     def _is_rebuilt(self, server: ServerFacts) -> bool:
         idle = server.task_state is None and not is_rebuilding(server)
-        return idle and server.image_id == self.plan.image.id
+        if not idle or server.image_id != self.plan.image.id:
+            return False
+        if self.plan.server.status != "SHUTOFF" or server.status == "SHUTOFF":
+            return True
+        # Nova starts a server that was stopped, and only then stops it again. Whoever
+        # has started it meanwhile wants it to run.
+        now = self._poller.clock()
+        if self._runs_since is None:
+            self._runs_since = now
+        return now - self._runs_since >= self._poller.limits.settling
 
     def _done(self) -> None:
         """Record on the safety image that its restore is done."""

@@ -30,7 +30,7 @@ from rax_scheduled_images_ext.operations.snapshot.signals import SignalCatcher
 
 START = datetime(2026, 1, 5, tzinfo=timezone.utc)
 PROJECT = "1" * 32
-COPY, UPLOAD, REBUILD, BOOT = 5.0, 12.0, 9.0, 4.0
+COPY, UPLOAD, REBUILD, STOP, BOOT = 5.0, 12.0, 9.0, 1.5, 4.0
 FLAVORS = {
     "1": {"name": "small", "ram": 2048, "disk": 20, "swap": "", "ephemeral": 0},
     "2": {"name": "scratch", "ram": 2048, "disk": 20, "swap": "", "ephemeral": 10},
@@ -351,11 +351,20 @@ class FakeCloud:
         server.disk = ""
 
         def done() -> None:
-            server.task = None
-            server.status = "SHUTOFF" if before == "SHUTOFF" else "ACTIVE"
-            server.disk = data
+            server.task, server.status, server.disk = None, "ACTIVE", data
             if "rebuild" in self.fails:
                 server.status, server.disk = "ERROR", ""
+            elif before == "SHUTOFF" and "stop" not in self.fails:
+                # As Nova does, too: it runs for a moment.
+                self.after(STOP, stopping)
+
+        def stopping() -> None:
+            if server.task is None and server.status == "ACTIVE":
+                server.task = "powering-off"
+                self.after(STOP, stopped)
+
+        def stopped() -> None:
+            server.task, server.status = None, "SHUTOFF"
 
         self.after(REBUILD, done)
         return 202, {"server": {"id": server.id, "adminPass": "secret-word"}}

@@ -95,6 +95,20 @@ def refused(fake: FakeCloud, options: RestoreOptions, label: str = "web") -> str
     return str(told.value)
 
 
+def test_a_stopped_server_is_waited_for_until_it_is_stopped_again(
+    fake: FakeCloud, server: Server
+) -> None:
+    """Nova shows it ACTIVE and idle for a moment."""
+    server.status = "SHUTOFF"
+    assert carry_out(fake, "web", IN_PLACE).status == server.status == "SHUTOFF"
+
+
+def test_unless_somebody_has_started_it(fake: FakeCloud, server: Server) -> None:
+    server.status = "SHUTOFF"
+    fake.fails.add("stop")
+    assert carry_out(fake, "web", IN_PLACE).status == server.status == "ACTIVE"
+
+
 def test_in_place_a_safety_image_comes_first(fake: FakeCloud, server: Server) -> None:
     done = carry_out(fake, "web", IN_PLACE)
     assert server.disk == "tuesday"

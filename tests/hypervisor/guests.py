@@ -208,8 +208,10 @@ class Lab:
 
     def delete(self, guest: Guest) -> None:
         """Delete a server, and wait until it is gone."""
-        self.cloud.compute.delete_server(guest.id)
-        self.cloud.compute.wait_for_delete(guest.server, wait=PATIENCE)
+        # It may be gone at once.
+        server = guest.server
+        self.cloud.compute.delete_server(server)
+        self.cloud.compute.wait_for_delete(server, wait=PATIENCE)
 
     def delete_backed(self, name: str) -> None:
         """Delete a server on a volume, those restored from it, and all their volumes.
@@ -221,7 +223,7 @@ class Lab:
         roots = [root.id for each in guests for root in each.server.attached_volumes]
         for guest in guests:
             self.delete(guest)
-        for image in self.cloud.image.images(visibility="private"):
+        for image in self._own_images():
             if image.name.startswith(name):
                 self.cloud.image.delete_image(image)
         for snapshot in list(volumes.snapshots()):
@@ -231,6 +233,10 @@ class Lab:
         for root in roots:
             volumes.delete_volume(root)
         until(lambda: not {each.id for each in volumes.volumes()} & {*roots})
+
+    def _own_images(self) -> list[Any]:
+        # All at once: the next page cannot begin after an image that is deleted.
+        return list(self.cloud.image.images(visibility="private"))
 
     def _named_after(self, name: str) -> list[Any]:
         return [s for s in self.cloud.compute.servers() if s.name.startswith(name)]
@@ -242,7 +248,7 @@ class Lab:
             self.cloud.compute.delete_server(server)
         for server in mine:
             self.cloud.compute.wait_for_delete(server, wait=PATIENCE)
-        for image in self.cloud.image.images(visibility="private"):
+        for image in self._own_images():
             # A safety image is named after its server.
             if self.prefix in image.name:
                 self.cloud.image.delete_image(image)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 from .. import rehearsed
 from ..functional.documents import ROOT, Document
 from ..scenarios.resources import Workshop
+from .cloud.install import find_python
 from .cloud.layout import DEFAULT_STATE, Layout
 from .terminal import NEEDS_OPENSTACK, PERMISSIONS, Terminal, commands, table
 
@@ -20,11 +20,14 @@ REQUIREMENT = "'rax-scheduled-images-ext[service]'"
 def test_the_quick_start_makes_an_image(tmp_path: Path) -> None:
     session = Document(ROOT / "README.rst").block("On any other cloud")
     install, enable, create, tick = commands(session)
+    venv = tmp_path / "venv"
+    # That of the tests may lack what makes virtual environments.
+    python = find_python()
+    assert python is not None
+    subprocess.run([python, "-m", "venv", venv], check=True)
     env = Layout(DEFAULT_STATE).environ("demo")
     resources = Workshop(env)
     name, server_id = resources.boot()
-    venv = tmp_path / "venv"
-    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
     path = f"{venv / 'bin'}{os.pathsep}{os.environ['PATH']}"
     terminal = Terminal(tmp_path, env, {"PATH": path})
     try:
@@ -41,8 +44,8 @@ def test_the_quick_start_makes_an_image(tmp_path: Path) -> None:
         at = terminal.plan("scheduled-images", server_id)["next_due"]
         where, program, command = tick.split()
         assert (program, command) == ("scheduled-images-service", "tick")
-        python = venv / "bin" / "python"
-        terminal.run(f"{where} {python} {rehearsed.__file__} --at {at} tick")
+        installed = venv / "bin" / "python"
+        terminal.run(f"{where} {installed} {rehearsed.__file__} --at {at} tick")
         (image,) = resources.images_of(server_id)
         assert image["scheduled_images_slot"] == at[:10]
         assert image["name"].startswith(f"Daily-{name}-")

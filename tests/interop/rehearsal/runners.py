@@ -13,6 +13,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+from rax_scheduled_images_ext.engine.clock import Clock
 from rax_scheduled_images_ext.model.times import write_time
 from rax_scheduled_images_ext.sandbox.environment import client_environment
 from rax_scheduled_images_ext.service.cli import KEY
@@ -74,7 +75,9 @@ class Program:
 
     def _plan(self, at: datetime) -> list[dict[str, Any]]:
         argv = ("plan", "--all", "--format", "json", "--at", str(write_time(at)))
-        rows: list[dict[str, Any]] = json.loads(Service(self).ok(*argv))
+        # It takes images for what those that made them took them for.
+        with rehearsed.by_clock(Clock(at=at)):
+            rows: list[dict[str, Any]] = json.loads(Service(self).ok(*argv))
         return rows
 
 

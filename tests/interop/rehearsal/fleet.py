@@ -14,6 +14,7 @@ from typing import Any
 
 from rax_scheduled_images_ext.model.image import (
     CLAIM_KEY,
+    FACTS_KEY,
     OWN_KEY,
     RUN_KEY,
     SERVER_KEY,
@@ -137,4 +138,6 @@ def _constant(image: Mapping[str, Any]) -> dict[str, Any]:
         kept[RUN_KEY] = kept[RUN_KEY].partition(":")[0]
     if OWN_KEY in kept:
         kept[OWN_KEY] = kept[OWN_KEY].startswith(f"{image['id']}:")
+    if FACTS_KEY in kept:
+        kept[FACTS_KEY] = kept[FACTS_KEY].replace(image["id"], "its own", 1)
     return kept

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
@@ -36,6 +36,7 @@ _SOURCES = (None, "blank", "image", "snapshot", "volume")
 # The statuses in which the block storage service can delete a snapshot.
 _DELETABLE = ("available", "error")
 _GOING = ("deleting", "deleted")
+_CREATING = "creating"
 
 
 @dataclass(frozen=True)
@@ -113,12 +114,14 @@ class Wholeness(Enum):
 class Proof:
     """Whether an image is complete; ``reason`` says why not, or why unknown.
 
-    ``is_missing`` is whether a snapshot could not be found.
+    ``is_missing`` is whether a snapshot could not be found, ``is_creating`` whether one
+    is still being made, even if another one has decided already.
     """
 
     wholeness: Wholeness
     reason: str = ""
     is_missing: bool = False
+    is_creating: bool = False
 
     @property
     def is_whole(self) -> bool:
@@ -159,10 +162,11 @@ def prove(image: ServerImage, find: Callable[[str], VolumeSnapshot | None]) -> P
     if missing and len(missing) == len(proofs):
         # A block storage service that did not make them would know none of them either.
         return Proof(Wholeness.UNPROVABLE, missing[0].reason)
+    creating = any(proof.is_creating for proof in proofs)
     for wholeness in _PRECEDENCE:
         for proof in proofs:
             if proof.wholeness is wholeness:
-                return proof
+                return replace(proof, is_creating=creating)
     return WHOLE
 
 
@@ -178,7 +182,8 @@ def _proof_of(snapshot_id: str, find: Callable[[str], VolumeSnapshot | None]) ->
         return WHOLE
     broken = snapshot.status == "error"
     why = f"{named} is {snapshot.status}, not available"
-    return Proof(Wholeness.BROKEN if broken else Wholeness.WAITING, why)
+    wholeness = Wholeness.BROKEN if broken else Wholeness.WAITING
+    return Proof(wholeness, why, is_creating=snapshot.status == _CREATING)
 
 
 def is_left(snapshot: VolumeSnapshot, now: datetime) -> bool:

@@ -5,8 +5,14 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from requests import codes
+
 from rax_scheduled_images_ext.client.snapshots import PASSING
-from rax_scheduled_images_ext.errors import NoSuchVolumeSnapshot, SnapshotsInDoubt
+from rax_scheduled_images_ext.errors import (
+    ApiError,
+    NoSuchVolumeSnapshot,
+    SnapshotsInDoubt,
+)
 from rax_scheduled_images_ext.model import volume_snapshots as model
 from rax_scheduled_images_ext.model.volume_snapshots import Proof, VolumeSnapshot
 
@@ -23,6 +29,25 @@ def prove(cloud: Cloud, image: ServerImage) -> Proof:
         try:
             return _read(cloud.volumes, image, snapshot_id)
         except PASSING as error:
+            raise SnapshotsInDoubt(
+                f"its volume snapshot {snapshot_id}: {error}"
+            ) from error
+
+    return model.prove(image, find)
+
+
+def prove_now(cloud: Cloud, image: ServerImage) -> Proof:
+    """Find out the same for somebody who asks again.
+
+    What no later request can tell is unprovable; an error that may pass is raised.
+    """
+
+    def find(snapshot_id: str) -> VolumeSnapshot | None:
+        try:
+            return _read(cloud.volumes, image, snapshot_id)
+        except ApiError as error:
+            if error.status != codes.forbidden:
+                raise
             raise SnapshotsInDoubt(
                 f"its volume snapshot {snapshot_id}: {error}"
             ) from error

@@ -271,6 +271,7 @@ class TestProof:
         proof = prove(image(1, *named, *named, size=0), find)
         assert proof.wholeness.value == wholeness
         assert proof.is_whole == (wholeness == "whole")
+        assert proof.is_creating == ("creating" in statuses)
         assert asked == named
         why = "" if number is None else f"its volume snapshot {IDS[number]}"
         assert proof.reason.startswith(why)

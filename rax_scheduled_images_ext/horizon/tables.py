@@ -386,7 +386,7 @@ class RestoreImage(tables.LinkAction):
     icon = "undo"
 
     def allowed(self, request: HttpRequest, datum: ImageRow | None = None) -> bool:
-        """Whether to offer it, for an image only if it is complete."""
+        """Whether to offer it, for an image only if it is ACTIVE."""
         can = datum is None or datum.decision.image.status == "ACTIVE"
         return can and is_restorable(request)
 

@@ -327,6 +327,8 @@ def read_state(answer: ApiResponse, item: Mapping[str, Any]) -> ServerState:
         vm_state=str(item.get("OS-EXT-STS:vm_state")),
         task_state=task or None,
         power_state=power if isinstance(power, int) else None,
+        # The others have an object here.
+        boots_from_volume=item.get("image") == "",
     )
 
 

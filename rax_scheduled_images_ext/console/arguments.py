@@ -157,8 +157,8 @@ WATCH_STATUSES = statuses(
     " 4 a snapshot has failed, 5 a server is gone, 6 a time limit was reached,"
 )
 CREATE_STATUSES = statuses(
-    " 4 the image is lost, 5 the server is gone, 6 a time limit was reached, 7 the"
-    " server was resumed before its disk was copied,"
+    " 4 the image is lost or will never be complete, 5 the server is gone, 6 a time"
+    " limit was reached, 7 the server was resumed before its disk was copied,"
 )
 LONG = switch("--long", "List additional columns.")
 LONG_LIST = switch(
@@ -567,7 +567,11 @@ CREATE = (
         help="Time between two polls; by default it grows from 0.5 to 1.8 while the"
         " server is quiesced, and is 5 afterwards.",
     ),
-    argument("--wait", action="store_true", help="Wait until the image is ACTIVE."),
+    argument(
+        "--wait",
+        action="store_true",
+        help="Wait until the image is ACTIVE, and its volume snapshots available.",
+    ),
 )
 CREATE_LIMIT = "Time limit for the command, 6h by default."
 IMAGE_NAME = argument(

@@ -69,8 +69,8 @@ def _text(watch: Watch, phases: bool, *, named: bool) -> str:
 def _json(watch: Watch, phases: bool) -> str:
     """Return a line for programs."""
     fields = asdict(watch.state)
-    # The cloud's clock, which is not the one of the line.
-    del fields["seen"]
+    # The cloud's clock, which is not the one of the line, and what never changes.
+    del fields["seen"], fields["boots_from_volume"]
     if phases:
         took = [
             {"task_state": p.task_state, "seconds": round(p.seconds, 3)}

@@ -77,7 +77,10 @@ def task_state(word: str | None) -> TaskState:
 
 @dataclass(frozen=True)
 class ServerState:
-    """A server as it was seen at one moment: ``seen``, by the cloud's clock."""
+    """A server as it was seen at one moment: ``seen``, by the cloud's clock.
+
+    ``boots_from_volume`` is whether its root disk is a volume.
+    """
 
     id: str
     name: str
@@ -86,6 +89,7 @@ class ServerState:
     task_state: str | None
     power_state: int | None
     seen: datetime | None = field(default=None, compare=False)
+    boots_from_volume: bool = False
 
     def __str__(self) -> str:
         return (

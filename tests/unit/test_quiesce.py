@@ -16,6 +16,7 @@ from novaclient import exceptions
 from rax_scheduled_images_ext.client.images.base import ImageStore
 from rax_scheduled_images_ext.client.snapshots import SnapshotRequest
 from rax_scheduled_images_ext.errors import (
+    ApiError,
     HoldCutShort,
     ImageLost,
     NoSuchImage,
@@ -42,8 +43,14 @@ from rax_scheduled_images_ext.model.task_states import (
     ServerState,
     task_state,
 )
+from rax_scheduled_images_ext.model.volume_snapshots import WHOLE as PROVEN
+from rax_scheduled_images_ext.model.volume_snapshots import Proof, Wholeness
 from rax_scheduled_images_ext.operations.snapshot.create import Snapshot
-from rax_scheduled_images_ext.operations.snapshot.polling import Poller, Timeouts
+from rax_scheduled_images_ext.operations.snapshot.polling import (
+    Listener,
+    Poller,
+    Timeouts,
+)
 from rax_scheduled_images_ext.operations.snapshot.signals import (
     Interrupted,
     SignalCatcher,
@@ -84,23 +91,48 @@ class Outside:
     #: The metadata of the image: what was sent with it, and what was removed later.
     sent: dict[str, str] = field(default_factory=dict)
     removed: set[str] = field(default_factory=set)
+    #: Whether the server boots from a volume, and what its image proves to be.
+    on_volumes: bool = False
+    proofs: list[Any] = field(default_factory=lambda: [PROVEN])
+    seen: list[Proof] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.states, self.images = list(self.states), list(self.images)
 
     def snapshot(self, **options: Any) -> Snapshot:
-        poller = Poller(Waits(self), LIMITS, clock=lambda: self.now)
+        poller = Poller(Waits(self), LIMITS, Notes(self), clock=lambda: self.now)
         snapshot = Snapshot(
             Calls(self),  # type: ignore[arg-type]
             Images(self),
             SERVER,
             "monday",
+            prove=self.prove,
             poller=poller,
             **{"safe_from": COPIED, **options},
         )
-        snapshot.prepare(ServerState(SERVER, "db1", "ACTIVE", "active", None, 1))
+        idle = ServerState(SERVER, "db1", "ACTIVE", "active", None, 1)
+        snapshot.prepare(replace(idle, boots_from_volume=self.on_volumes))
         self.done.clear()
         return snapshot
+
+    def prove(self, image: ServerImage) -> Proof:
+        if image.status != "ACTIVE":
+            return Proof(Wholeness.WAITING, f"it is {image.status}")
+        proof = played(self.proofs)
+        assert isinstance(proof, Proof)
+        self.seen.append(proof)
+        return proof
+
+
+@dataclass
+class Notes(Listener):
+    """Keeps what is told."""
+
+    outside: Outside
+
+    def note(self, text: str) -> None:
+        self.outside.notes.append(text)
 
 
 class Waits(SignalCatcher):
@@ -344,7 +376,13 @@ def test_a_failing_before_means_no_snapshot() -> None:
 
 def test_a_busy_server_is_not_stopped() -> None:
     outside = Outside([])
-    snapshot = Snapshot(Calls(outside), Images(outside), SERVER, "x")  # type: ignore[arg-type]
+    snapshot = Snapshot(
+        Calls(outside),  # type: ignore[arg-type]
+        Images(outside),
+        SERVER,
+        "x",
+        prove=outside.prove,
+    )
     busy = ServerState(SERVER, "db1", "ACTIVE", "active", "image_uploading", 1)
     with pytest.raises(ServerBusy, match=r"db1 is busy \(task_state: image_uploading"):
         snapshot.prepare(busy)
@@ -494,3 +532,139 @@ def test_an_image_says_nothing_if_its_server_was_not_seen_to_make_it() -> None:
     error = take(outside, outside.snapshot(safe_from=UPLOADING))
     assert isinstance(error, TimeLimitReached)
     assert outside.removed == {HOOK_KEY}
+
+
+# Servers that boot from a volume
+
+CREATING = Proof(Wholeness.WAITING, "its snapshot is creating", is_creating=True)
+FAILED = Proof(Wholeness.BROKEN, "its snapshot is error")
+MISSING = Proof(Wholeness.BROKEN, "its snapshot is gone", is_missing=True)
+HIDDEN = Proof(Wholeness.UNPROVABLE, "no block storage service")
+PROOFS = [
+    *(PROVEN, FAILED, MISSING, HIDDEN),
+    *(replace(each, is_creating=True) for each in (CREATING, FAILED, MISSING, HIDDEN)),
+]
+BUSY = st.sampled_from(
+    [ApiError(503, "Busy"), ConnectFailure("refused"), TimeoutError("no answer")]
+)
+proofs = st.lists(st.one_of(st.sampled_from(PROOFS), BUSY), min_size=1, max_size=12)
+
+
+def backed(*script: Any, **more: Any) -> Outside:
+    """A server that boots from a volume: Nova is done with its image at once."""
+    return Outside([None], [image()], on_volumes=True, proofs=list(script), **more)
+
+
+@settings(max_examples=4 * settings().max_examples)
+@given(proofs, mostly(None, st.integers(1, 60)), st.booleans())
+def test_nothing_is_resumed_while_a_volume_is_copied(
+    script: list[Any], signal_at: int | None, lost: bool
+) -> None:
+    outside = backed(*script)
+    snapshot = outside.snapshot()
+    if lost:
+        outside.create = SnapshotRequest(None, None, "no answer came")
+        outside.namesakes = [image()]
+    outside.moments, outside.signal_at = 0, signal_at
+    at_the_end: list[Proof] = []
+
+    def after(_snapshot: Snapshot) -> None:
+        outside.done.append("after")
+        at_the_end.extend(outside.seen[-1:])
+
+    error: BaseException | None = None
+    try:
+        with snapshot.taken(lambda _: None, after):
+            pass
+    except (Exception, Interrupted) as raised:
+        error = raised
+    event(type(error).__name__)
+    assert outside.done.count("after") == 1
+    if snapshot.held is not None:
+        assert snapshot.held <= LIMITS.hold + 2 * LIMITS.answer
+    if any(proof.is_creating for proof in at_the_end):
+        assert isinstance(error, (HoldCutShort, Interrupted)), error
+    if not at_the_end and error is None:
+        assert any("It cannot be known whether" in note for note in outside.notes)
+
+
+@settings(max_examples=4 * settings().max_examples)
+@given(proofs)
+def test_a_wait_returns_a_complete_image_or_says_what_cannot_be_known(
+    script: list[Any],
+) -> None:
+    outside = backed(*script)
+    snapshot = outside.snapshot()
+    error: BaseException | None = None
+    with snapshot.taken(None, None):
+        pass
+    try:
+        found = snapshot.wait()
+    except Exception as raised:
+        error = raised
+    else:
+        assert found.status == "ACTIVE"
+    event(type(error).__name__)
+    last = outside.seen[-1] if outside.seen else None
+    said = [each for each in outside.notes if "It cannot be known whether" in each]
+    if error is None:
+        assert last == PROVEN or (last == HIDDEN and len(said) == 1)
+    if isinstance(error, ImageLost):
+        assert last is not None
+        assert last.wholeness is Wholeness.BROKEN
+        assert str(error).endswith(f"will never be complete: {last.reason}; it is kept")
+    if isinstance(error, TimeLimitReached):
+        assert "is not complete within the time limit" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("script", "kind", "text"),
+    [
+        ([CREATING, CREATING, PROVEN], None, ""),
+        ([MISSING, PROVEN], None, ""),
+        ([MISSING], ImageLost, "its snapshot is gone; it is kept"),
+        ([CREATING, FAILED], ImageLost, "its snapshot is error; it is kept"),
+        ([CREATING], HoldCutShort, "(last seen: its snapshot is creating)"),
+        # One of two has failed, the other one is still being made.
+        ([replace(FAILED, is_creating=True)] * 3 + [FAILED], ImageLost, "is error"),
+        ([CREATING] + [ConnectFailure("down")] * 20 + [PROVEN], None, ""),
+        ([CREATING, ConnectFailure("down")], HoldCutShort, "is creating)"),
+    ],
+)
+def test_each_end_of_the_volume_snapshots_of_a_held_server(
+    script: list[Any], kind: type[Exception] | None, text: str
+) -> None:
+    outside = backed(*script)
+    snapshot = outside.snapshot()
+    error = take(outside, snapshot)
+    assert isinstance(error, kind) if kind else error is None
+    assert text in str(error or "")
+    assert outside.done.count("after") == 1
+    assert snapshot.copied is (kind is not HoldCutShort)
+    assert not [note for note in outside.notes if "cannot be known" in note]
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        ([HIDDEN], "no block storage service"),
+        ([ConnectFailure("down")], "its volume snapshots cannot be read"),
+    ],
+)
+def test_volume_snapshots_that_cannot_be_read_keep_no_server_stopped(
+    script: list[Any], why: str
+) -> None:
+    outside = backed(*script)
+    snapshot = outside.snapshot()
+    assert take(outside, snapshot) is None
+    assert snapshot.held is not None
+    assert snapshot.held < LIMITS.hold
+    said = [note for note in outside.notes if "cannot be known" in note]
+    named = f"image {IMAGE} of server db1"
+    assert said == [f"It cannot be known whether {named} is complete: {why}"]
+
+
+def test_the_image_of_a_server_with_a_disk_is_not_asked_for_in_the_hold() -> None:
+    outside = Outside(WHOLE, [image()])
+    assert take(outside, outside.snapshot()) is None
+    assert outside.seen == []

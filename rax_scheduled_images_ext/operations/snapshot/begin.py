@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.snapshots import Snapshots
 from rax_scheduled_images_ext.errors import ServerBusy
+from rax_scheduled_images_ext.operations.proof import prove_now
 from rax_scheduled_images_ext.operations.snapshot.new_image import NewImage
 from rax_scheduled_images_ext.operations.snapshot.polling import Poller
 
@@ -28,7 +31,8 @@ def begin_snapshot(cloud: Cloud, server_id: str, name: str) -> str:
             f"Server {state.name} is busy (task_state: {state.task_state}): no"
             " snapshot can be started until that is over"
         )
-    image = NewImage(snapshots, cloud.images, Poller(), server_id, name, {})
+    prove = partial(prove_now, cloud)
+    image = NewImage(snapshots, cloud.images, Poller(), server_id, name, {}, prove)
     image.server_name = state.name
     image.prepare()
     image.requested(snapshots.create_image(server_id, name, image.metadata))

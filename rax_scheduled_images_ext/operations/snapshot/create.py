@@ -35,7 +35,14 @@ from rax_scheduled_images_ext.model.task_states import (
     SnapshotProgress,
     task_state,
 )
-from rax_scheduled_images_ext.operations.snapshot.new_image import LOST, NewImage
+from rax_scheduled_images_ext.model.volume_snapshots import Wholeness
+from rax_scheduled_images_ext.operations.proof import prove_now
+from rax_scheduled_images_ext.operations.snapshot.new_image import (
+    LOST,
+    UNREAD,
+    NewImage,
+    Prove,
+)
 from rax_scheduled_images_ext.operations.snapshot.polling import (
     Listener,
     Poller,
@@ -57,6 +64,7 @@ class Snapshot:
     server was resumed because the disk was copied, or because there was no sign of a
     snapshot.
 
+    :param prove: finds out whether an ACTIVE image is complete.
     :raises InvalidValue: for a name or metadata that clouds refuse.
     """
 
@@ -67,6 +75,7 @@ class Snapshot:
         server_id: str,
         name: str,
         *,
+        prove: Prove,
         metadata: Mapping[str, str] | None = None,
         safe_from: str | None = None,
         poller: Poller | None = None,
@@ -79,8 +88,9 @@ class Snapshot:
         self._safe_from = safe_from
         self._poller = poller or Poller()
         self._image = NewImage(
-            snapshots, images, self._poller, server_id, name, metadata or {}
+            snapshots, images, self._poller, server_id, name, metadata or {}, prove
         )
+        self._on_volumes = False
         self._since: float | None = None
         self._over = False
         self._last_state = "nothing"
@@ -107,6 +117,7 @@ class Snapshot:
         ask = partial(self._snapshots.server, self.server_id)
         state = seen or self._poller.call(ask)
         self.server_name = self._image.server_name = state.name
+        self._on_volumes = state.boots_from_volume
         now = state.seen or datetime.now(timezone.utc)
         self._read = now, self._poller.clock()
         if state.task_state is not None:
@@ -178,10 +189,13 @@ class Snapshot:
                 self._resume(after, original)
 
     def wait(self, seconds: float | None = None) -> ServerImage:
-        """Return the image as soon as it is ACTIVE.
+        """Return the image as soon as it is ACTIVE, and its volume snapshots available.
+
+        What cannot be known of them is noted, and not waited for.
 
         :param seconds: how long to wait; by default what is left of the limit.
-        :raises ImageLost: if it is gone, or its status is ERROR or DELETED.
+        :raises ImageLost: if it is gone, its status is ERROR or DELETED, or one of its
+            volume snapshots is lost.
         :raises TimeLimitReached: if that takes too long.
         """
         limits = self._poller.limits
@@ -235,7 +249,10 @@ class Snapshot:
         self._image.requested(request)
 
     def _await_copy(self) -> None:
-        """Return as soon as the disk is copied, or no longer being copied."""
+        """Return as soon as the disk is copied, or no longer being copied.
+
+        :raises HoldCutShort: if that takes too long.
+        """
         progress = SnapshotProgress(self._safe_from or "")
         quiet = _Quiet(self._image, self._poller)
         limits = self._poller.limits
@@ -246,20 +263,66 @@ class Snapshot:
             self._saw(state)
             idle = state.task_state is None and not progress.started
             if progress.copied or (idle and quiet.over()):
-                self._image.held = progress.copied or quiet.made
                 break
         else:
-            in_all = limits.total < limits.hold
-            raise HoldCutShort(
-                f"The {'time limit' if in_all else 'maximum hold'} of server"
-                f" {self.server_name} was reached before its disk was copied (last"
-                f" seen: {self._last_state}): {self._image} may be inconsistent; it is"
-                " kept",
-                self.image_id,
-                in_all=in_all,
-            )
+            raise self._cut()
+        known = self._await_volumes() if self._on_volumes else True
+        self._image.held = progress.copied or quiet.made
         self.copied = True
-        self._over = progress.over or not progress.started
+        self._over = known and (progress.over or not progress.started)
+
+    def _await_volumes(self) -> bool:
+        """Return as soon as no volume of the server is being copied any more.
+
+        Nova is done with such a server as soon as the volume snapshots are requested.
+        If they cannot be read at all, nothing can be waited for.
+
+        :returns: whether it is known.
+        :raises HoldCutShort: if it takes too long.
+        """
+        limits = self._poller.limits
+        self._last_state = UNREAD
+        known = self._see_volumes(min(limits.settling, self._left(limits.hold)))
+        if known is not None:
+            return known
+        left = self._left(limits.hold)
+        if left and self._last_state == UNREAD:
+            self._image.leave_open(UNREAD)
+            return False
+        known = self._see_volumes(left)
+        if known is None:
+            raise self._cut()
+        return known
+
+    def _see_volumes(self, seconds: float) -> bool | None:
+        """Poll the volume snapshots until none is being made.
+
+        :returns: whether that is known, None if one may still be when the time is over.
+        """
+        for proof in self._poller.polls(
+            self._image.proof, self._poller.limits.interval, seconds, holding=True
+        ):
+            believed = self._image.believes(proof)
+            if proof is not None and proof.is_creating:
+                self._show(proof.reason, f"{self._image}: {proof.reason}")
+            elif believed:
+                if proof is None or proof.wholeness is not Wholeness.UNPROVABLE:
+                    return True
+                self._image.leave_open(proof.reason)
+                return False
+        return None
+
+    def _cut(self) -> HoldCutShort:
+        limits = self._poller.limits
+        in_all = limits.total < limits.hold
+        return HoldCutShort(
+            f"The {'time limit' if in_all else 'maximum hold'} of server"
+            f" {self.server_name} was reached before its disk was copied (last"
+            f" seen: {self._last_state}): {self._image} may be inconsistent; it is"
+            " kept",
+            self.image_id,
+            in_all=in_all,
+        )
 
     def _await_other(self) -> None:
         """Wait while resuming the server would spoil a snapshot of somebody else's, but
@@ -302,11 +365,13 @@ class Snapshot:
         return max(0.0, min(limit, self._poller.limits.total) - passed)
 
     def _saw(self, state: ServerState) -> None:
-        shown = f"task_state: {state.task_state or 'none'}"
-        if shown != self._last_state:
-            self._poller.listener.note(str(state))
-        self._last_state = shown
-        self._poller.listener.progress(str(state))
+        self._show(f"task_state: {state.task_state or 'none'}", str(state))
+
+    def _show(self, state: str, line: str) -> None:
+        if state != self._last_state:
+            self._poller.listener.note(line)
+        self._last_state = state
+        self._poller.listener.progress(line)
 
 
 class _Quiet:
@@ -393,6 +458,7 @@ def quiesced_snapshot(
                 cloud.images,
                 resource_id(server),
                 name,
+                prove=partial(prove_now, cloud),
                 metadata=metadata,
                 safe_from=safe_from,
                 poller=Poller(catcher, limits or Timeouts(), listener or Listener()),

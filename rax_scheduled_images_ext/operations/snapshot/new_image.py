@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -29,8 +29,13 @@ from rax_scheduled_images_ext.model.image import (
     TYPE_KEY,
     ServerImage,
 )
+from rax_scheduled_images_ext.model.volume_snapshots import Proof, Wholeness
 from rax_scheduled_images_ext.operations.snapshot.polling import RETRY, Poller
 
+#: Finds out whether an image is complete: see :func:`.proof.prove_now`.
+Prove = Callable[[ServerImage], Proof]
+#: What was seen last where no service could tell.
+UNREAD = "its volume snapshots cannot be read"
 #: The statuses of an image that will never be ACTIVE.
 LOST = ("ERROR", "DELETED")
 # A single 404 may come from something in between, such as a proxy.
@@ -43,6 +48,7 @@ class NewImage:
     ``id`` is None until it is known; ``server_name`` is for messages. ``held`` is
     whether the server was seen to be held until its disk was copied.
 
+    :param prove: finds out whether an ACTIVE image is complete.
     :raises InvalidValue: for a name or metadata that clouds refuse.
     """
 
@@ -54,6 +60,7 @@ class NewImage:
         server_id: str,
         name: str,
         metadata: Mapping[str, str],
+        prove: Prove,
     ) -> None:
         check_request(name, metadata)
         self.server_id = server_id
@@ -66,6 +73,9 @@ class NewImage:
         self._snapshots = snapshots
         self._images = images
         self._poller = poller
+        self._prove = prove
+        self._doubts = 0
+        self._left_open = False
         self._sent = SnapshotRequest(None)
         self._older: set[str] = set()
 
@@ -194,28 +204,88 @@ class NewImage:
             self._poller.failed(error)
             return None
 
-    def wait(self, seconds: float) -> ServerImage:
-        """Return the image as soon as it is ACTIVE.
+    def proof(self) -> Proof | None:
+        """Return whether the image is complete, as far as known; None without an image.
 
-        :raises ImageLost: if it is gone, or its status is ERROR or DELETED.
+        It is searched for if the cloud has not returned its ID. Errors that may pass
+        are raised.
+        """
+        images = [self._get()] if self.id else self._new_ones()
+        proofs = [self._prove(image) for image in images if image is not None]
+        return max(proofs, key=lambda proof: proof.is_creating, default=None)
+
+    def believes(self, proof: Proof | None) -> bool:
+        """Whether to believe the proof of a poll, None without an image.
+
+        What is missing, or cannot be known, must be so in two polls in a row.
+        """
+        clear = proof is not None and not (
+            proof.is_missing or proof.wholeness is Wholeness.UNPROVABLE
+        )
+        self._doubts = 0 if clear else self._doubts + 1
+        return clear or self._doubts >= _GONE
+
+    def leave_open(self, reason: str) -> None:
+        """Say, once, why it cannot be known whether the image is complete."""
+        if not self._left_open:
+            self._poller.listener.note(
+                f"It cannot be known whether {self} is complete: {reason}"
+            )
+        self._left_open = True
+
+    def wait(self, seconds: float) -> ServerImage:
+        """Return the image as soon as it is ACTIVE, and its volume snapshots available.
+
+        What cannot be known of them is noted, and not waited for.
+
+        :raises ImageLost: if it is gone, its status is ERROR or DELETED, or one of its
+            volume snapshots is lost.
         :raises TimeLimitReached: if it takes longer.
         """
-        gone, last = 0, "nothing"
-        interval = self._poller.limits.slow_interval
-        for image in self._poller.polls(self._get, interval, seconds):
-            gone = gone + 1 if image is None else 0
+        gone, last, wanted = 0, "nothing", "ACTIVE"
+
+        def look() -> tuple[ServerImage | None, Proof | None]:
+            nonlocal last, wanted
+            image = self._get()
             last = "it is gone" if image is None else image.status
-            self._poller.listener.progress(f"image {self.id}: {last}")
+            if image is None or last != "ACTIVE":
+                return image, None
+            wanted, last = "complete", UNREAD
+            proof = self._prove(image)
+            last = proof.reason
+            return image, proof
+
+        interval = self._poller.limits.slow_interval
+        for image, proof in self._poller.polls(look, interval, seconds):
+            gone = gone + 1 if image is None else 0
+            self._poller.listener.progress(f"image {self.id}: {last or 'complete'}")
             if gone >= _GONE or last in LOST:
                 raise self._lost(last)
-            if image is not None and last == "ACTIVE":
+            if image is not None and proof is not None:
                 if image.scheduled:
                     self.correct()
-                return image
+                if self._is_done(proof):
+                    return image
         raise TimeLimitReached(
-            f"{self} is not ACTIVE within the time limit (last seen: {last})"
+            f"{self} is not {wanted} within the time limit (last seen: {last})"
             f"{self._reason()}"
         )
+
+    def _is_done(self, proof: Proof) -> bool:
+        """Whether nothing of an ACTIVE image is to be waited for.
+
+        :raises ImageLost: if it will never be complete.
+        """
+        if not self.believes(proof):
+            return False
+        if proof.wholeness is Wholeness.BROKEN:
+            raise ImageLost(
+                f"{self} will never be complete: {proof.reason}; it is kept", self.id
+            )
+        if proof.wholeness is Wholeness.UNPROVABLE and not proof.is_creating:
+            self.leave_open(proof.reason)
+            return True
+        return proof.is_whole
 
     def _get(self) -> ServerImage | None:
         """Return the image, None if there is none."""

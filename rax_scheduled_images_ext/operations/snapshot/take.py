@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from rax_scheduled_images_ext.client.cloud import Cloud
 from rax_scheduled_images_ext.client.servers import with_server
 from rax_scheduled_images_ext.client.snapshots import Snapshots, check_request
+from rax_scheduled_images_ext.operations.proof import prove_now
 from rax_scheduled_images_ext.operations.snapshot.create import Hook, Snapshot
 from rax_scheduled_images_ext.operations.snapshot.hooks import HookCommand
 from rax_scheduled_images_ext.operations.snapshot.polling import (
@@ -31,10 +33,10 @@ class SnapshotOptions:
 
     ``before`` and ``after`` are the commands that stop and resume what runs; each may
     take ``command_timeout``. ``max_hold`` and ``time_limit`` count from the end of
-    ``before``: until ``after``, if there is any command, and until the image is ACTIVE
-    if ``wait`` is set. ``hold_until`` is the task state that shows that the disk is
-    copied, None to find out from the cloud; ``interval`` is the time between two polls,
-    None for the default.
+    ``before``: until ``after``, if there is any command, and until the image and its
+    volume snapshots are done if ``wait`` is set. ``hold_until`` is the task state that
+    shows that the disk is copied, None to find out from the cloud; ``interval`` is the
+    time between two polls, None for the default.
     """
 
     metadata: Sequence[tuple[str, str]] = ()
@@ -88,6 +90,7 @@ def take_snapshot(
             state.id,
             name,
             metadata=dict(options.metadata),
+            prove=partial(prove_now, cloud),
             safe_from=options.hold_until,
             poller=Poller(signals, options.limits, listener),
         )

@@ -31,6 +31,10 @@ PORTS = {
 _NO_LIMIT = resource.RLIM_INFINITY
 
 
+class NothingWentWrong(Exception):
+    """The fault of a case did not happen, so that the case shows nothing."""
+
+
 @dataclass(frozen=True)
 class Time:
     """How long a backup or a restore takes.
@@ -271,6 +275,9 @@ class Stage:
             yield fault
             if fault is not None:
                 fault.go_on.set()
+        if fault is not None and not fault.reached.is_set():
+            # Whatever was seen then says nothing.
+            raise NothingWentWrong(case.title)
 
     @contextmanager
     def _disk_of_glance(self, is_full: bool) -> Iterator[None]:

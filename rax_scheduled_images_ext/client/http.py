@@ -329,7 +329,7 @@ class Transport:
                 yield response
                 raise response.unexpected("its next page has been read before")
             page: Callable[[], ApiResponse] = partial(self._page, path, text)
-            page = started(page) if ahead else page
+            page = started(page).result if ahead else page
             # It takes megabytes: nothing here keeps it while the next one is parsed.
             last = [response]
             del response

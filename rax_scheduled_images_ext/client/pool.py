@@ -117,8 +117,8 @@ def widen(session: Session, workers: int) -> None:
         adapter.poolmanager.pool_classes_by_scheme = classes
 
 
-def started(call: Callable[[], Result]) -> Callable[[], Result]:
-    """Start a call in another thread; return a function that waits for its result."""
+def started(call: Callable[[], Result]) -> Future[Result]:
+    """Start a call in another thread; return what will have its result."""
     result: Future[Result] = Future()
 
     def work() -> None:
@@ -129,4 +129,4 @@ def started(call: Callable[[], Result]) -> Callable[[], Result]:
 
     # A daemon: a program that ends does not wait for what it does not need.
     threading.Thread(target=work, daemon=True).start()
-    return result.result
+    return result

@@ -6,11 +6,11 @@ import logging
 import secrets
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from rax_scheduled_images_ext.client.pool import started
 from rax_scheduled_images_ext.panel.words import in_words
 
 Result = TypeVar("Result")
@@ -23,17 +23,8 @@ def within(seconds: float, function: Callable[[], Result]) -> Result:
 
     :raises TimeoutError: if it takes longer; it keeps running then.
     """
-    future: Future[Result] = Future()
-
-    def work() -> None:
-        try:
-            future.set_result(function())
-        except Exception as error:
-            future.set_exception(error)
-
-    threading.Thread(target=work, daemon=True).start()
     try:
-        return future.result(seconds)
+        return started(function).result(seconds)
     except FutureTimeout:
         raise TimeoutError(f"no response within {seconds:.0f} seconds") from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -24,16 +25,7 @@ if TYPE_CHECKING:
 
 def prove(cloud: Cloud, image: ServerImage) -> Proof:
     """Find out whether an image is complete: one request for each of its snapshots."""
-
-    def find(snapshot_id: str) -> VolumeSnapshot | None:
-        try:
-            return _read(cloud.volumes, image, snapshot_id)
-        except PASSING as error:
-            raise SnapshotsInDoubt(
-                f"its volume snapshot {snapshot_id}: {error}"
-            ) from error
-
-    return model.prove(image, find)
+    return _prove(cloud, image, lambda error: True)
 
 
 def prove_now(cloud: Cloud, image: ServerImage) -> Proof:
@@ -41,12 +33,26 @@ def prove_now(cloud: Cloud, image: ServerImage) -> Proof:
 
     What no later request can tell is unprovable; an error that may pass is raised.
     """
+    return _prove(cloud, image, _is_refusal)
+
+
+def _is_refusal(error: Exception) -> bool:
+    return isinstance(error, ApiError) and error.status == codes.forbidden
+
+
+def _prove(
+    cloud: Cloud, image: ServerImage, is_answer: Callable[[Exception], bool]
+) -> Proof:
+    """Find out whether an image is complete.
+
+    :param is_answer: whether an error makes it unprovable; others are raised.
+    """
 
     def find(snapshot_id: str) -> VolumeSnapshot | None:
         try:
             return _read(cloud.volumes, image, snapshot_id)
-        except ApiError as error:
-            if error.status != codes.forbidden:
+        except PASSING as error:
+            if not is_answer(error):
                 raise
             raise SnapshotsInDoubt(
                 f"its volume snapshot {snapshot_id}: {error}"

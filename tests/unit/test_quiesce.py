@@ -100,7 +100,7 @@ class Outside:
     def __post_init__(self) -> None:
         self.states, self.images = list(self.states), list(self.images)
 
-    def snapshot(self, **options: Any) -> Snapshot:
+    def snapshot(self, state: ServerState | None = None, **options: Any) -> Snapshot:
         poller = Poller(Waits(self), LIMITS, Notes(self), clock=lambda: self.now)
         snapshot = Snapshot(
             Calls(self),  # type: ignore[arg-type]
@@ -112,7 +112,7 @@ class Outside:
             **{"safe_from": COPIED, **options},
         )
         idle = ServerState(SERVER, "db1", "ACTIVE", "active", None, 1)
-        snapshot.prepare(replace(idle, boots_from_volume=self.on_volumes))
+        snapshot.prepare(state or replace(idle, boots_from_volume=self.on_volumes))
         self.done.clear()
         return snapshot
 
@@ -376,16 +376,9 @@ def test_a_failing_before_means_no_snapshot() -> None:
 
 def test_a_busy_server_is_not_stopped() -> None:
     outside = Outside([])
-    snapshot = Snapshot(
-        Calls(outside),  # type: ignore[arg-type]
-        Images(outside),
-        SERVER,
-        "x",
-        prove=outside.prove,
-    )
     busy = ServerState(SERVER, "db1", "ACTIVE", "active", "image_uploading", 1)
     with pytest.raises(ServerBusy, match=r"db1 is busy \(task_state: image_uploading"):
-        snapshot.prepare(busy)
+        outside.snapshot(busy)
     assert outside.done == []
 
 

@@ -149,9 +149,9 @@ class Cloud:
         return replace(self, throttle=Throttle(workers))
 
     def patient(self) -> Cloud:
-        """Return the cloud for what should not fail with a single read.
+        """Return the same cloud, for what one failed read should not end.
 
-        A GET is repeated twice if the service cannot answer just then.
+        A GET is repeated twice if a service cannot answer just then.
         """
         return replace(self, reads=2)
 

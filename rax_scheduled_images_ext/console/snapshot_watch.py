@@ -69,7 +69,7 @@ def _text(watch: Watch, phases: bool, *, named: bool) -> str:
 def _json(watch: Watch, phases: bool) -> str:
     """Return a line for programs."""
     fields = asdict(watch.state)
-    # The cloud's clock, which is not the one of the line, and what never changes.
+    # The line has a clock of its own, and tells only what may change.
     del fields["seen"], fields["boots_from_volume"]
     if phases:
         took = [

@@ -75,7 +75,7 @@ class Program:
 
     def _plan(self, at: datetime) -> list[dict[str, Any]]:
         argv = ("plan", "--all", "--format", "json", "--at", str(write_time(at)))
-        # It takes images for what those that made them took them for.
+        # By the real clock, images are named after days that are still to come.
         with rehearsed.by_clock(Clock(at=at)):
             rows: list[dict[str, Any]] = json.loads(Service(self).ok(*argv))
         return rows

@@ -24,6 +24,7 @@ def test_a_new_server_on_a_volume_counts_on(
     terminal: Terminal, lab: Lab, backed: tuple[str, Guest]
 ) -> None:
     name, guest = backed
+    guest.count_to(16)
     counted = lab.make_image(terminal, name)
     (image,) = lab.images(guest)
     # The image itself is empty: the data is in the snapshot that it names.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -37,8 +37,6 @@ _SHORT = (
     *("newest", "state", "limit", "verified", "verified_level"),
     *("every", "at", "keep", "most"),
 )
-# How long a thread works while others wait, in seconds: a tenth of Python's default.
-_SWITCH = 0.0005
 
 
 @contextmanager
@@ -46,17 +44,16 @@ def at_full_speed() -> Iterator[None]:
     """Read a large cloud without delays that Python itself causes.
 
     The search for reference cycles is off. Nothing here creates any, and scanning the
-    responses again and again takes a sixth of the processor time of a list. Threads
-    take turns sooner, as the one that requests the next page needs Python only for
-    moments while another one reads a page.
+    responses again and again takes a sixth of the processor time of a list. When the
+    program ends, what is left is not scanned either.
     """
-    on, interval = gc.isenabled(), sys.getswitchinterval()
+    on = gc.isenabled()
     gc.disable()
-    sys.setswitchinterval(_SWITCH)
     try:
         yield
     finally:
-        sys.setswitchinterval(interval)
+        atexit.unregister(gc.freeze)
+        atexit.register(gc.freeze)
         if on:
             gc.enable()
 

@@ -12,6 +12,8 @@ from uuid import UUID
 
 import pytest
 import requests
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rax_scheduled_images_ext.client.http import (
     ApiResponse,
@@ -271,6 +273,109 @@ def test_a_page_that_was_handled_is_gone_when_the_next_one_is_read() -> None:
         known.append(weakref.ref(page))
         del page
     assert kept == [False] * 3
+
+
+@dataclass
+class Paged:
+    """An adapter without a network: it answers each query with its page."""
+
+    pages: Mapping[str, Any]
+    asked: list[str] = field(default_factory=list)
+
+    def request(self, url: str, method: str, **_options: Any) -> Any:
+        query = url.partition("?")[2]
+        self.asked.append(query)
+        if query not in self.pages:
+            return response(400, {"badRequest": {"message": "no such marker"}})
+        return response(200, self.pages[query])
+
+
+ANY_TEXT = st.text(max_size=8) | st.sampled_from(
+    ["/x?marker=0", "/x?marker=1", "/x?marker=9", '"/x?marker=2"', "?marker=\\"]
+)
+# What may stand before, in and behind the link.
+ANY_PARTS = st.dictionaries(ANY_TEXT, ANY_TEXT, max_size=3)
+
+
+@given(st.lists(st.tuples(ANY_PARTS, ANY_PARTS, st.booleans()), max_size=5))
+def test_pages_are_the_same_whether_they_are_read_ahead(
+    parts: list[tuple[dict[str, str], dict[str, str], bool]],
+) -> None:
+    """Whatever the pages contain; what is guessed wrongly is not used."""
+    pages: dict[str, Any] = {}
+    for number, (before, after, escaped) in enumerate(parts):
+        link = f"/x?marker={number + 1}" + ("&é" if escaped else "")
+        follows = {"next": link} if number + 1 < len(parts) else {}
+        query = f"marker={number}" if number else ""
+        if number and parts[number - 1][2]:
+            query += "&é"
+        pages[query] = {"own": before, **follows, "further": after}
+    pages.setdefault("", {})
+
+    def read(*, ahead: bool) -> tuple[list[Any], list[str]]:
+        client = Paged(pages)
+        found = transport(cast("Any", client)).pages(
+            "/x", {}, lambda a: a.document().get("next"), ahead=ahead
+        )
+        return [each.document() for each in found], client.asked
+
+    bodies, asked = read(ahead=False)
+    ahead, asked_ahead = read(ahead=True)
+    assert ahead == bodies == list(pages.values())
+    assert set(asked) <= set(asked_ahead)
+    # At most one is guessed wrongly for each page.
+    assert len(asked_ahead) <= 2 * len(asked)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/x?marker=9",
+        "/x?marker=9&limit=3",
+        "/x?limit=2&marker=9&owner=me",
+        "/x?limit=2&marker=9\n",
+        "/x?limit=2&é&marker=9",
+        "?" * 1000 + " marker=" * 240 + "\n",
+    ],
+)
+def test_what_somebody_writes_into_an_image_is_not_requested(text: str) -> None:
+    client = Paged({"limit=2": {"images": [{"hostile": text}]}})
+    pages = transport(cast("Any", client)).pages(
+        "/x", {"limit": 2}, lambda a: a.document().get("next"), ahead=True
+    )
+    assert len(list(pages)) == 1
+    assert client.asked == ["limit=2"]
+
+
+def test_a_page_is_requested_before_the_one_before_is_parsed() -> None:
+    pages = {
+        "a=b%3Ac": {"images": [1], "next": "/v2/x?marker=1&a=b:c", "schema": "/v2/s"},
+        "marker=1&a=b:c": {"x_links": [{"rel": "next", "href": "/x?a=b:c&marker=2"}]},
+        "a=b:c&marker=2": {"first": "/v2/images?limit=1"},
+    }
+    client = Paged(pages)
+    known: list[list[str]] = []
+
+    def link(page: ApiResponse) -> str | None:
+        known.append(list(client.asked))
+        following = dict(zip(pages, list(pages)[1:], strict=False))
+        return (query := following.get(page.path.partition("?")[2])) and f"/x?{query}"
+
+    query = {"a": "b:c"}
+    for _ in transport(cast("Any", client)).pages("/x", query, link, ahead=True):
+        pass
+    queries = list(pages)
+    assert known == [queries[:2], queries, queries]
+    assert client.asked == queries
+
+
+def test_no_page_is_requested_once_there_is_enough() -> None:
+    client = Paged({"": {"next": "/x?marker=1"}, "marker=1": {}})
+    pages = transport(cast("Any", client)).pages(
+        "/x", {}, lambda a: a.document().get("next"), ahead=True, enough=lambda: True
+    )
+    assert len(list(pages)) == 1
+    assert client.asked == [""]
 
 
 def test_pages_that_go_in_a_circle_are_an_error() -> None:

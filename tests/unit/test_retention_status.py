@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -135,7 +136,8 @@ def cloud_of(
     response = Response()
     response.status_code = 200
     body = {"server": {"id": "mine", "tenant_id": "ours"}}
-    answer = ApiResponse("compute", "GET", "/servers/mine", response, body)
+    response._content = json.dumps(body).encode()
+    answer = ApiResponse("compute", "GET", "/servers/mine", response)
     compute = SimpleNamespace(get=lambda path: answer)
     schedules = SimpleNamespace(
         get=schedule, rules=lambda answer, shown: rules, check=lambda schedule: None

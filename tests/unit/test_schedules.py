@@ -27,7 +27,7 @@ def answer(body: Any, status: int = 200) -> ApiResponse:
     response = requests.Response()
     response.status_code = status
     response._content = json.dumps(body).encode()
-    return ApiResponse("compute", "GET", "/x", response, body)
+    return ApiResponse("compute", "GET", "/x", response)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
 
-from rax_scheduled_images_ext.client.http import ApiResponse
+from rax_scheduled_images_ext.client.http import ApiResponse, shared
 from rax_scheduled_images_ext.client.servers import looks_like_id
 from rax_scheduled_images_ext.errors import (
     ChangeUndone,
@@ -303,14 +302,6 @@ def read_metadata(answer: ApiResponse, metadata: Any) -> dict[str, str]:
     for key in _REPEATED & found.keys():
         found[key] = shared(found[key])
     return found
-
-
-def shared(text: str) -> str:
-    """Return a text that many images have, so that all have the same object.
-
-    In long lists these texts take most of the memory otherwise.
-    """
-    return sys.intern(text)
 
 
 def _as_text(value: object) -> str:

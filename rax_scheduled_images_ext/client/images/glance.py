@@ -13,6 +13,7 @@ from rax_scheduled_images_ext.client.http import (
     Transport,
     path,
     resource_id,
+    shared,
 )
 from rax_scheduled_images_ext.client.images.base import (
     ATTRIBUTES,
@@ -22,7 +23,6 @@ from rax_scheduled_images_ext.client.images.base import (
     read_id,
     read_metadata,
     read_number,
-    shared,
 )
 from rax_scheduled_images_ext.errors import ApiError, NoSuchImage, UnexpectedAnswer
 from rax_scheduled_images_ext.model.image import (

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from requests import codes
 
-from rax_scheduled_images_ext.client.http import ApiResponse, Transport, path
+from rax_scheduled_images_ext.client.http import ApiResponse, Transport, path, shared
 from rax_scheduled_images_ext.errors import (
     ApiError,
     MalformedTag,
@@ -26,6 +26,7 @@ from rax_scheduled_images_ext.model.extension import ATTRIBUTE
 from rax_scheduled_images_ext.model.freshness import InventoryServer
 from rax_scheduled_images_ext.model.policies import Candidate
 from rax_scheduled_images_ext.model.retention import Rules
+from rax_scheduled_images_ext.model.schedule import ImageSchedule
 from rax_scheduled_images_ext.model.schedule_tags import MARKER_TAG, read_schedule_tags
 from rax_scheduled_images_ext.model.server import ServerFacts, read_sizes
 from rax_scheduled_images_ext.model.task_states import ServerState
@@ -192,31 +193,38 @@ def read_server(
     answer: ApiResponse,
     item: Mapping[str, Any],
     *,
+    schedule: ImageSchedule | None = None,
     rules: Rules = Rules.OURS,
     excepted: bool = False,
     tag_count: int = 0,
 ) -> InventoryServer:
-    """Return a server of a response, without its schedule.
+    """Return a server of a response.
 
     The keywords are those of :class:`.InventoryServer`.
 
     :raises UnexpectedAnswer: for one without an ID.
     """
-    status, task = item.get("status"), item.get(_TASK_STATE)
-    project_id = item.get("tenant_id")
+    task, image_id = item.get(_TASK_STATE), _key_of(item.get("image"))
+    status, project_id = item.get("status"), item.get("tenant_id")
     return InventoryServer(
         read_id(answer, item),
         str(item.get("name") or ""),
         read_time(item.get("created")),
-        project_id=project_id if isinstance(project_id, str) and project_id else None,
-        status=status if isinstance(status, str) else None,
-        task_state=task if isinstance(task, str) else None,
+        schedule,
+        project_id=_shared(project_id) or None,
+        status=_shared(status),
+        task_state=_shared(task),
         rules=rules,
-        image_id=_key_of(item.get("image")),
+        image_id=_shared(image_id),
         volumes=_each(item.get(_VOLUMES), "id") or (),
         excepted=excepted,
         tag_count=tag_count,
     )
+
+
+def _shared(text: object) -> str | None:
+    """Return a text that many servers have, None if it is none."""
+    return shared(text) if isinstance(text, str) else None
 
 
 def read_facts(answer: ApiResponse, item: Mapping[str, Any]) -> ServerFacts:
@@ -307,7 +315,7 @@ def with_tags(server: InventoryServer, tags: Iterable[str]) -> InventoryServer:
     try:
         return replace(server, schedule=read_schedule_tags(tags))
     except MalformedTag as error:
-        return replace(server, invalid_tag=error.tag)
+        return replace(server, schedule=None, invalid_tag=error.tag)
 
 
 def read_state(answer: ApiResponse, item: Mapping[str, Any]) -> ServerState:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 _SECONDS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
+# The units of durations that are shown.
+_SHOWN = [(unit, size) for unit, size in _SECONDS.items() if unit != "w"]
 # A hundred years, so that no clock, time limit or sum of times overflows.
 _LONGEST_DAYS = 36500
 #: The longest duration, in seconds.
@@ -38,11 +40,11 @@ def format_duration(seconds: float) -> str:
 
     The rest is cut off; a negative one is ``0s``.
     """
-    left = max(0, int(seconds))
-    parts = []
-    for unit, size in _SECONDS.items():
-        number, rest = divmod(left, size)
-        if number and unit != "w":
-            parts.append(f"{number}{unit}")
-            left = rest
-    return "".join(parts[:2]) or "0s"
+    left, parts = max(0, int(seconds)), ""
+    for unit, size in _SHOWN:
+        if left >= size:
+            number, left = divmod(left, size)
+            if parts:
+                return f"{parts}{number}{unit}"
+            parts = f"{number}{unit}"
+    return parts or "0s"

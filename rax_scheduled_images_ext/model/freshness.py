@@ -169,7 +169,6 @@ def schedule_status(
     newest = next((v.image for v in decisions if shows_work(v)), None)
     limit = limit_of(schedule, newest, max_age) if schedule else None
     state = _state(server, newest, now, limit)
-    began = _began(server, decisions)
     next_due = _next_due(schedule, newest, now)
     outlook = Outlook.of(decisions, schedule, now, next_due)
     space = None
@@ -186,7 +185,11 @@ def schedule_status(
         expires_next=tuple(v.image for v in reversed(outlook.going_next)),
         limit=limit,
         stale=state in (State.LATE, State.INVALID)
-        or (state is State.NEVER and limit is not None and _older(began, now, limit)),
+        or (
+            state is State.NEVER
+            and limit is not None
+            and _older(_began(server, decisions), now, limit)
+        ),
         verified=last_verification(images, server.project_id),
         space=space,
         outlook=outlook if sizes else None,

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from rax_scheduled_images_ext.errors import InvalidValue
@@ -125,11 +126,13 @@ class Keep:
                     finer.append((max(length, interval), limit))
         return total
 
-    def decide(self, moments: Sequence[datetime]) -> list[tuple[KeptBy, ...]]:
+    def decide(self, moments: Sequence[datetime]) -> Sequence[tuple[KeptBy, ...]]:
         """Return the rules that keep each image, none for one that goes.
 
         :param moments: when the images were made, the newest first, in UTC.
         """
+        if self.number is not None:
+            return _newest(self.number, len(moments))
         kept: list[tuple[KeptBy, ...]] = [()] * len(moments)
         for rule, limit in self.rules.items():
             for rank, place in enumerate(_places(rule, limit, moments), 1):
@@ -160,6 +163,18 @@ LENGTHS = {
     "monthly": 31 * _DAY,
     "yearly": 366 * _DAY,
 }
+
+
+@lru_cache(maxsize=1024)
+def _newest(limit: int, number: int) -> tuple[tuple[KeptBy, ...], ...]:
+    """Return what keeps each of ``number`` images if the newest ``limit`` stay.
+
+    The newest image is the first. It is the same for most servers of a fleet.
+    """
+    return tuple(
+        (KeptBy("last", rank, limit),) if rank <= limit else ()
+        for rank in range(1, number + 1)
+    )
 
 
 def _places(rule: str, limit: int, moments: Sequence[datetime]) -> list[int]:

@@ -162,13 +162,15 @@ class ImageSchedule:
         return due
 
     @staticmethod
-    def from_object(part: Mapping[str, Any]) -> ImageSchedule:
+    def from_object(part: object) -> ImageSchedule:
         """Read a schedule from the JSON object that describes it.
 
         The retention may be a string: the service echoes what it was sent.
 
         :raises ValueError: for anything that is not a schedule; the text says why.
         """
+        if not isinstance(part, Mapping):
+            raise ValueError("that is not a JSON object")
         if "every" in part:
             try:
                 return read_schedule(part)

@@ -26,4 +26,4 @@ def read_time(text: object) -> datetime | None:
 
 def write_time(time: datetime | None) -> str | None:
     """Return a UTC time as the APIs write it, None for None."""
-    return None if time is None else time.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return None if time is None else f"{time.isoformat()[:19]}Z"

@@ -150,7 +150,11 @@ def proofs_of(
     seem to be the server's.
     """
     found: dict[str, Verification] = {}
-    own = (each for each in images if project_id and each.owner == project_id)
+    own = [
+        each
+        for each in images
+        if VERIFIED_KEY in each.metadata and project_id and each.owner == project_id
+    ]
     for known in filter(None, map(verification_of, own)):
         other = found.get(known.image_id)
         if other is None or other.time <= known.time:

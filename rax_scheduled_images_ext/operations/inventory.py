@@ -132,14 +132,14 @@ def read_regions(
 
 @dataclass(frozen=True, slots=True)
 class _Listed:
-    """A server as a list shows it.
+    """A server as a list shows it, with the schedule that the extension shows.
 
-    ``shown`` is the extension's attribute, None without one, and ``tags`` are the
-    server's tags, None if they are not shown.
+    ``unreadable`` is whether what it shows is no schedule, ``tags`` are the server's
+    tags, None if they are not shown.
     """
 
     server: InventoryServer
-    shown: Any
+    unreadable: bool
     tags: list[str] | None
 
 
@@ -169,9 +169,16 @@ class _Listing:
         tags = server.get("tags")
         tags = list(map(str, tags)) if isinstance(tags, list) else None
         self.shows_tags |= tags is not None
+        schedule, unreadable = None, False
+        if shown is not None:
+            try:
+                schedule = ImageSchedule.from_object(shown)
+            except ValueError:
+                unreadable = True
         listed = read_server(
             answer,
             server,
+            schedule=schedule,
             rules=rules,
             excepted=tags is not None and (OFF_TAG in tags or excepted(answer, server)),
             tag_count=len(tags or ()),
@@ -180,7 +187,7 @@ class _Listing:
         new = listed.id not in self.ids and not is_test_server(listed.name)
         self.ids.add(listed.id)
         if new and (pattern is None or pattern.search(listed.name)):
-            self.servers.append(_Listed(listed, shown, tags))
+            self.servers.append(_Listed(listed, unreadable, tags))
 
 
 @dataclass(frozen=True)
@@ -279,16 +286,10 @@ class _Reader:
         servers, open_ = [], []
         for listed in listing.servers:
             server = listed.server
-            try:
-                if listed.shown is not None:
-                    schedule = ImageSchedule.from_object(listed.shown)
-                    server = replace(server, schedule=schedule)
-                elif silent:
-                    open_.append(server)
-                else:
-                    server = _with_half(server, listed.tags or ())
-            except (ValueError, AttributeError):
+            if listed.unreadable or silent:
                 open_.append(server)
+            elif server.schedule is None:
+                server = _with_half(server, listed.tags or ())
             servers.append(server)
         return self._ask(servers, open_)
 
@@ -349,8 +350,10 @@ class _Reader:
 def _tagged(listed: _Listed) -> InventoryServer:
     """Return a server with the schedule that its tags represent."""
     # The list may have been read before it was known that there is no extension.
-    tags = listed.tags or ()
-    return _with_half(with_tags(replace(listed.server, rules=Rules.OURS), tags), tags)
+    server, tags = listed.server, listed.tags or ()
+    if server.rules is not Rules.OURS:
+        server = replace(server, rules=Rules.OURS)
+    return _with_half(with_tags(server, tags), tags)
 
 
 def _with_half(server: InventoryServer, tags: Iterable[str]) -> InventoryServer:

@@ -275,3 +275,10 @@ def test_older_clients_see_the_greatest_number_of_a_schedule_with_rules(
     assert ImageSchedule.from_object(body) == schedule
     with pytest.raises(ValueError, match="not a schedule: 'x' is not an interval"):
         ImageSchedule.from_object({**body, "every": "x"})
+
+
+@pytest.mark.parametrize("shown", [None, True, 5, "daily", [], ["every"], {}, [[]]])
+def test_what_is_no_object_is_no_schedule(shown: object) -> None:
+    """Nor is it an error of any other kind: a list of servers goes on."""
+    with pytest.raises(ValueError, match=r"that is not a JSON object|without a 'ret"):
+        ImageSchedule.from_object(shown)

@@ -101,3 +101,16 @@ def test_restores_and_proofs_are_measured(tmp_path: Path) -> None:
     assert found["bare requests, to ACTIVE", "s wall"] > 1
     assert found["restore / bare requests", "x wall"] > 0
     assert found["2 proofs, one by one / 2 at once", "x wall"] > 1
+
+
+def test_the_memory_of_a_command_is_its_own() -> None:
+    """However large the measuring process is."""
+    program = (
+        "from benchmarks.measure import run; mine = bytearray(300 * 2**20);"
+        " print(run(['sh', '-c', 'cat'], {'PATH': '/usr/bin:/bin'}, stdin=b'x').peak)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert float(done.stdout) < 50

@@ -141,7 +141,10 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _tick(args: argparse.Namespace) -> int:
-    return _service(args).once()
+    from rax_scheduled_images_ext.console.servers import at_full_speed
+
+    with at_full_speed():
+        return _service(args).once()
 
 
 def _celery(args: argparse.Namespace) -> int:

@@ -69,14 +69,12 @@ class ImageFilter:
 
     @property
     def is_large(self) -> bool:
-        """Whether very many images may match."""
+        """Whether very many images may match.
+
+        Then pages are read ahead, and of each image only some metadata is read.
+        """
         wide = self.snapshots or self.pending or self.changed_since is not None
         return (wide or self.owner is not None) and not self.hidden
-
-    @property
-    def takes_many_pages(self) -> bool:
-        """Whether most images of a project may match: then pages are read ahead."""
-        return self.snapshots or self.owner is not None
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -91,7 +91,7 @@ class ComputeImages(ImageStore):
             query["type"] = SNAPSHOT
         # By status the proxy would find only the queued or only the saving ones.
         # The proxy's filter on the marker does not work.
-        many = wanted.takes_many_pages
+        many = wanted.is_large
         pages = self.transport.pages("/images/detail", query, _next_page, ahead=many)
         keys = wanted.keys if many else None
         # The owner only matters when images are counted.

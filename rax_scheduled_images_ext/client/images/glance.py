@@ -169,7 +169,7 @@ class GlanceImages(ImageStore):
         keys = wanted.keys if wanted.is_large else None
         changes = keys is None or wanted.changed_since is not None
         pages = self.transport.pages(
-            "/images", _query(wanted), _next_page, ahead=wanted.takes_many_pages
+            "/images", _query(wanted), _next_page, ahead=wanted.is_large
         )
         for answer in pages:
             yield from (

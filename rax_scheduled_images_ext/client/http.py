@@ -90,6 +90,11 @@ def shared(text: str) -> str:
     return sys.intern(text)
 
 
+def shared_text(value: object) -> str | None:
+    """Return a text as :func:`shared` does, None for anything else."""
+    return shared(value) if isinstance(value, str) else None
+
+
 @dataclass(frozen=True)
 class ApiResponse:
     """A service's response, of any status."""
@@ -438,12 +443,15 @@ class Transport:
 def _likely_next(page: ApiResponse, query: str) -> str | None:
     """Return what is likely to be the query of the next page, without parsing this.
 
-    It is that of this page, but for the marker: anyone can put a URL into an image.
+    Only its marker differs from this page's query: anyone can put another URL into an
+    image.
     """
+    own = _without_marker(query)
     for text in reversed(page.response.content[-_END:].split(b'"')):
-        if b"marker=" in text and b"\\" not in text and text.isascii():
-            guess = text.partition(b"?")[2].decode()
-            if _without_marker(guess) == _without_marker(query):
+        found = text.partition(b"?")[2]
+        if b"marker=" in found and b"\\" not in found and found.isascii():
+            guess = found.decode()
+            if _without_marker(guess) == own:
                 return guess
     return None
 

@@ -12,7 +12,12 @@ from urllib.parse import parse_qs, urlsplit
 
 from requests import codes
 
-from rax_scheduled_images_ext.client.http import ApiResponse, Transport, path, shared
+from rax_scheduled_images_ext.client.http import (
+    ApiResponse,
+    Transport,
+    path,
+    shared_text,
+)
 from rax_scheduled_images_ext.errors import (
     ApiError,
     MalformedTag,
@@ -204,27 +209,20 @@ def read_server(
 
     :raises UnexpectedAnswer: for one without an ID.
     """
-    task, image_id = item.get(_TASK_STATE), _key_of(item.get("image"))
-    status, project_id = item.get("status"), item.get("tenant_id")
     return InventoryServer(
         read_id(answer, item),
         str(item.get("name") or ""),
         read_time(item.get("created")),
         schedule,
-        project_id=_shared(project_id) or None,
-        status=_shared(status),
-        task_state=_shared(task),
+        project_id=shared_text(item.get("tenant_id")) or None,
+        status=shared_text(item.get("status")),
+        task_state=shared_text(item.get(_TASK_STATE)),
         rules=rules,
-        image_id=_shared(image_id),
+        image_id=shared_text(_key_of(item.get("image"))),
         volumes=_each(item.get(_VOLUMES), "id") or (),
         excepted=excepted,
         tag_count=tag_count,
     )
-
-
-def _shared(text: object) -> str | None:
-    """Return a text that many servers have, None if it is none."""
-    return shared(text) if isinstance(text, str) else None
 
 
 def read_facts(answer: ApiResponse, item: Mapping[str, Any]) -> ServerFacts:

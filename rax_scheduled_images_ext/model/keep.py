@@ -169,7 +169,7 @@ LENGTHS = {
 def _newest(limit: int, number: int) -> tuple[tuple[KeptBy, ...], ...]:
     """Return what keeps each of ``number`` images if the newest ``limit`` stay.
 
-    The newest image is the first. It is the same for most servers of a fleet.
+    The newest image is the first. Most servers of a fleet have the same result.
     """
     return tuple(
         (KeptBy("last", rank, limit),) if rank <= limit else ()

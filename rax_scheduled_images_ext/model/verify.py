@@ -150,6 +150,7 @@ def proofs_of(
     seem to be the server's.
     """
     found: dict[str, Verification] = {}
+    # Few images have one, and there may be very many.
     own = [
         each
         for each in images

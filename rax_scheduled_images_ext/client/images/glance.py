@@ -13,7 +13,7 @@ from rax_scheduled_images_ext.client.http import (
     Transport,
     path,
     resource_id,
-    shared,
+    shared_text,
 )
 from rax_scheduled_images_ext.client.images.base import (
     ATTRIBUTES,
@@ -255,7 +255,6 @@ def _image(
     metadata = read_metadata(answer, {key: image[key] for key in keys if key in image})
     status = str(image.get("status"))
     protected = image.get("protected")
-    owner = image.get("owner")
     return ServerImage(
         id=read_id(answer, image),
         name=str(image.get("name") or ""),
@@ -267,7 +266,7 @@ def _image(
         min_ram=read_number(image.get("min_ram")) or 0,
         progress=_PROGRESS.get(status, 0),
         server_id=metadata.get(SERVER_KEY),
-        owner=shared(owner) if isinstance(owner, str) and owner else None,
+        owner=shared_text(image.get("owner")) or None,
         protected=protected if isinstance(protected, bool) else None,
         metadata=metadata,
         is_queued=status == "queued",
